@@ -1,0 +1,1 @@
+"""The executable specification: number formats, networks, and bit-exact and floating-point models (torch)."""

@@ -1,0 +1,88 @@
+"""What the accelerator core shows to its host side: settings, operations, memory access. Shared by `core`, `decoder` and `top`."""
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data, enum, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from golden.spec import MAX_STEPS
+
+from . import layout, protocol
+from .config import Config
+
+
+class Operation(enum.Enum, shape=2):
+    """What `start` starts."""
+
+    INFER = 0
+    TRAIN = 1
+    COMMIT = 2
+
+
+def settings_layout(config: Config) -> data.StructLayout:
+    """Registers that the core reads; they must not change while it is busy."""
+    f, n = config.spec.formats, len(config.spec.bundles)
+    return data.StructLayout(
+        {
+            "free_steps": unsigned(bits_for(MAX_STEPS)),
+            "nudged_steps": unsigned(bits_for(MAX_STEPS)),
+            "beta": unsigned(f.beta_bits),
+            "weight_rate": data.ArrayLayout(unsigned(f.rate_bits), n),
+            "bias_rate": data.ArrayLayout(unsigned(f.rate_bits), n),
+        }
+    )
+
+
+class CoreSignature(wiring.Signature):
+    """Written from the core's side.
+
+    Members
+    -------
+    settings : In(settings_layout(config))
+    start : In(1)
+        One cycle; ignored while `busy`.
+    operation : In(Operation)
+        Sampled with `start`.
+    label : In(4)
+        Class of the sample, 0..9; stable while `busy`.
+    busy : Out(1)
+        High from the cycle after `start` until all memories hold the result.
+    prediction : Out(4)
+        Of the last INFER or TRAIN; stable while not busy.
+    pixel_address : Out(10), pixel : In(8)
+        Synchronous read of the image in raster order: `pixel` belongs to the address of the cycle before.
+    bundle : In
+        0-based bundle of the memory access.
+    address : In, write : In(1), write_data : In(lanes x 16), read_data : Out(lanes x 16)
+        Master memory, only while not busy. Lane i of a word is bits 16 i .. 16 i + 15; bundles with fewer lanes than
+        the widest use the low ones. `read_data` is right three cycles after `bundle` and `address`.
+    clear : In(1)
+        Zeroes spike and cycle counters.
+    spikes : Out(32) x layers 1..N, phase_cycles : Out(32) x PHASES
+        Counters, mod 2^32.
+    """
+
+    def __init__(self, config: Config):
+        bundles = config.spec.bundles
+        depth = max(layout.master_words(config, b) for b in bundles)
+        self.word_bits = 16 * max(config.lanes[1:])
+        super().__init__(
+            {
+                "settings": In(settings_layout(config)),
+                "start": In(1),
+                "operation": In(Operation),
+                "label": In(bits_for(protocol.LABELS - 1)),
+                "busy": Out(1),
+                "prediction": Out(bits_for(protocol.LABELS - 1)),
+                "pixel_address": Out(bits_for(protocol.PIXELS - 1)),
+                "pixel": In(config.spec.formats.pixel_bits),
+                "bundle": In(bits_for(len(bundles) - 1)),
+                "address": In(bits_for(depth - 1)),
+                "write": In(1),
+                "write_data": In(self.word_bits),
+                "read_data": Out(self.word_bits),
+                "clear": In(1),
+                "spikes": Out(32).array(len(bundles)),
+                "phase_cycles": Out(32).array(len(protocol.PHASES)),
+            }
+        )
