@@ -1,0 +1,72 @@
+"""Accumulator memory: drives are summed word by word, then streamed out."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from .adder_tree import delay
+from .flow import Flow
+
+
+class Accumulator(wiring.Component):
+    """``memory[address] += value`` (or ``= value`` where ``first``), then ``words`` transfers in order of address.
+
+    Adding and draining exclude each other. Draining leaves the memory as it is, so it may be repeated.
+
+    Parameters
+    ----------
+    words, lanes, bits : int
+        ``bits`` is the width of a sum, which the caller proves to be enough: sums wrap silently.
+    value_bits : int
+        Width of what is added.
+
+    Members
+    -------
+    i : In(Flow(ArrayLayout(signed(value_bits), lanes)))
+    address : In, first : In(1)
+        Belong to the item of the same cycle. One address must not come twice within two cycles.
+    drain : In(1)
+        One cycle; starts the output, at the earliest two cycles after the last item.
+    o : Out(stream.Signature(ArrayLayout(signed(bits), lanes)))
+        First word two cycles after ``drain``, then one in each cycle.
+    """
+
+    def __init__(self, *, words, lanes, bits, value_bits):
+        self.words, self.lanes, self.bits = words, lanes, bits
+        super().__init__(
+            {
+                "i": In(Flow(data.ArrayLayout(signed(value_bits), lanes))),
+                "address": In(bits_for(words - 1)),
+                "first": In(1),
+                "drain": In(1),
+                "o": Out(stream.Signature(data.ArrayLayout(signed(bits), lanes))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = Memory(shape=self.o.payload.shape(), depth=self.words, init=[])
+        read, write = memory.read_port(), memory.write_port()
+
+        value, first = Signal(self.i.payload.shape(), reset_less=True), Signal()
+        m.d.sync += [value.eq(self.i.payload), first.eq(self.first)]
+        m.d.comb += [write.en.eq(delay(m, self.i.valid, 1)), write.addr.eq(delay(m, self.address, 1))]
+        for lane in range(self.lanes):
+            m.d.comb += write.data[lane].eq(Mux(first, 0, read.data[lane]) + value[lane])
+
+        draining, index = Signal(), Signal.like(self.address)
+        transfer = self.o.valid & self.o.ready
+        m.d.comb += [read.addr.eq(self.address), self.o.payload.eq(read.data)]
+        with m.If(draining):
+            # The next word is addressed in the cycle in which this one leaves.
+            m.d.comb += read.addr.eq(Mux(transfer, index + 1, index))
+            m.d.sync += self.o.valid.eq(1)
+            with m.If(transfer):
+                m.d.sync += index.eq(index + 1)
+                with m.If(index == self.words - 1):
+                    m.d.sync += [draining.eq(0), self.o.valid.eq(0)]
+        with m.Elif(self.drain):
+            m.d.sync += [draining.eq(1), index.eq(0)]
+        return m

@@ -1,0 +1,142 @@
+"""The accelerator core: all bundles and layers side by side, from an image in memory to updated weights in memory."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out, connect, flipped
+
+from .arg_max import ArgMax
+from .config import Config
+from .conv_engine import ConvEngine
+from .conv_update import ConvUpdate
+from .core_interface import CoreSignature
+from .dense_engine import DenseEngine
+from .dense_update import DenseUpdate
+from .flow import Flow
+from .image_engine import ImageEngine
+from .neuron_array import NeuronArray, trace_word
+from .sequencer import Sequencer
+from .weight_memory import WeightMemory
+
+SYNAPSE_ENGINES = {"image": ImageEngine, "conv": ConvEngine, "dense": DenseEngine}
+UPDATE_ENGINES = {"image": ConvUpdate, "conv": ConvUpdate, "dense": DenseUpdate}
+
+
+class Core(wiring.Component):
+    """Trains and infers one sample at a time; equals `golden.fixed` in every weight, bias, prediction and spike.
+
+    Members
+    -------
+    those of `CoreSignature`, and
+    trace_1 .. trace_N : Out(Flow(trace_word))
+        Every neuron of layer n after each step, for benches.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        members = dict(CoreSignature(config).members)
+        for layer in config.spec.layers[1:]:
+            members[f"trace_{layer.index}"] = Out(Flow(trace_word(config, layer)))
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+        config, spec = self.config, self.config.spec
+        layers, bundles = spec.layers, spec.bundles
+
+        m.submodules.sequencer = sequencer = Sequencer(config)
+        arrays = {layer.index: NeuronArray(config, layer) for layer in layers[1:]}
+        engines = {b.index: SYNAPSE_ENGINES[b.kind](config, b) for b in bundles}
+        updates = {b.index: UPDATE_ENGINES[b.kind](config, b) for b in bundles}
+        memories = {b.index: WeightMemory(config, b) for b in bundles}
+        for n in engines:
+            m.submodules[f"array_{n}"] = arrays[n]
+            m.submodules[f"engine_{n}"] = engines[n]
+            m.submodules[f"update_{n}"] = updates[n]
+            m.submodules[f"weights_{n}"] = memories[n]
+        last = len(bundles)
+
+        # -- sequencer
+        m.d.comb += [
+            sequencer.start.eq(self.start),
+            sequencer.operation.eq(self.operation),
+            self.busy.eq(sequencer.busy),
+            sequencer.free_steps.eq(self.settings.free_steps),
+            sequencer.nudged_steps.eq(self.settings.nudged_steps),
+            sequencer.image_busy.eq(engines[1].busy),
+            sequencer.step_busy.eq(any_of(array.busy for array in arrays.values())),
+            sequencer.update_busy.eq(any_of(update.busy for update in updates.values())),
+            sequencer.commit_busy.eq(any_of(memory.busy for memory in memories.values())),
+            engines[1].start.eq(sequencer.image_start),
+            engines[1].replay.eq(sequencer.step_start),
+        ]
+
+        # -- one bundle after the other: weights, engine, update engine; the drives meet in the layers' arrays
+        for bundle in bundles:
+            n, engine, update, memory = bundle.index, engines[bundle.index], updates[bundle.index], memories[bundle.index]
+            m.d.comb += [memory.tile_address.eq(engine.tile_address), engine.tile.eq(memory.tile)]
+            m.d.comb += memory.commit.eq(sequencer.commit_start)
+            connect(m, memory.bias, arrays[n].bias)
+            connect(m, update.updates, memory.updates)
+            m.d.comb += [
+                update.start.eq(sequencer.update_start),
+                update.weight_rate.eq(self.settings.weight_rate[n - 1]),
+                update.bias_rate.eq(self.settings.bias_rate[n - 1]),
+                arrays[n].post_address.eq(update.post_address),
+                update.post.eq(arrays[n].post_sums),
+            ]
+            connect(m, engine.forward, arrays[n].below)
+            if bundle.kind == "image":
+                m.d.comb += self.pixel_address.eq(Mux(engine.busy, engine.pixel_address, update.pre_address))
+                m.d.comb += [engine.pixel.eq(self.pixel), update.pre.pixel.eq(self.pixel)]
+            else:
+                connect(m, engine.backward, arrays[n - 1].above)
+                m.d.comb += [engine.step.eq(sequencer.step), engine.start.eq(sequencer.step_start)]
+                for spikes, array in ((engine.pre_spikes, arrays[n - 1]), (engine.post_spikes, arrays[n])):
+                    m.d.comb += [spikes.valid.eq(array.spikes.valid), spikes.payload.eq(array.spikes.payload)]
+                m.d.comb += [arrays[n - 1].pre_address.eq(update.pre_address), update.pre.eq(arrays[n - 1].pre_sums)]
+
+        for n, array in arrays.items():
+            m.d.comb += [array.step.eq(sequencer.step), array.start.eq(sequencer.step_start), array.clear.eq(self.clear)]
+            m.d.comb += self.spikes[n - 1].eq(array.spike_count)
+            connect(m, flipped(getattr(self, f"trace_{n}")), array.trace)
+
+        # -- the output layer: nudge and prediction
+        output = arrays[last]
+        m.submodules.arg_max = arg_max = ArgMax(
+            words=config.words(layers[last]), lanes=config.lanes[last], bits=spec.sum_bits
+        )
+        m.d.comb += [
+            output.label.eq(self.label),
+            output.beta.eq(self.settings.beta),
+            arg_max.start.eq(sequencer.predict_start),
+            arg_max.values.eq(output.post_sums.plus),
+            sequencer.predict_busy.eq(arg_max.busy),
+            self.prediction.eq(arg_max.index),
+        ]
+        with m.If(arg_max.busy):
+            m.d.comb += output.post_address.eq(arg_max.address)
+
+        # -- the host's access to the masters
+        with m.Switch(self.bundle):
+            for bundle in bundles:
+                memory = memories[bundle.index]
+                m.d.comb += [memory.address.eq(self.address), memory.write_data.as_value().eq(self.write_data)]
+                with m.Case(bundle.index - 1):
+                    m.d.comb += memory.write.eq(self.write & ~self.busy)
+                    m.d.sync += self.read_data.eq(memory.read_data.as_value().as_unsigned())
+
+        # -- cycles of each phase
+        for i, cycles in enumerate(self.phase_cycles):
+            with m.If(self.clear):
+                m.d.sync += cycles.eq(0)
+            with m.Elif(sequencer.phase[i]):
+                m.d.sync += cycles.eq(cycles + 1)
+        return m
+
+
+def any_of(bits):
+    """Or of single bits."""
+    result = Signal()
+    for bit in bits:
+        result = result | bit
+    return result

@@ -1,0 +1,151 @@
+"""Sequencer: the phases of a sample, step by step."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from golden.spec import MAX_STEPS
+
+from . import protocol
+from .config import Config
+from .core_interface import Operation
+from .step import Step
+
+
+def one_hot(phase):
+    """The bit of a phase in `Sequencer.phase`."""
+    return 1 << protocol.PHASES.index(phase)
+
+
+class Sequencer(wiring.Component):
+    """Image, free phase, prediction; for training also +beta, -beta, update. Or a commit.
+
+    Each part is started by one pulse and watched by a busy line, so that nothing here knows how long a part takes.
+    Snapshot and restore cost no cycle: they are the bank numbers of `Step`.
+
+    Members
+    -------
+    start : In(1), operation : In(Operation), busy : Out(1)
+    free_steps, nudged_steps : In
+        At least one window each (the registers guarantee it).
+    step : Out(Step), step_start : Out(1), step_busy : In(1)
+        One time step of all engines and arrays.
+    image_start, predict_start, update_start, commit_start : Out(1), and their ``_busy`` : In(1)
+        A busy line rises in the cycle after its start.
+    phase : Out(len(protocol.PHASES))
+        One hot in the order of `protocol.PHASES`, for the cycle counters; the prediction counts as free phase.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        steps = bits_for(MAX_STEPS)
+        members = {
+            "start": In(1),
+            "operation": In(Operation),
+            "busy": Out(1),
+            "free_steps": In(steps),
+            "nudged_steps": In(steps),
+            "step": Out(Step),
+            "phase": Out(unsigned(len(protocol.PHASES))),
+        }
+        for part in ("image", "step", "predict", "update", "commit"):
+            members |= {f"{part}_start": Out(1), f"{part}_busy": In(1)}
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+        window = self.config.spec.schedule.window
+        training, nudged, negative = Signal(), Signal(), Signal()
+        count, steps = Signal(bits_for(MAX_STEPS)), Signal(bits_for(MAX_STEPS))
+        m.d.comb += steps.eq(Mux(nudged, self.nudged_steps, self.free_steps))
+        window_start = Signal.like(steps)
+        m.d.comb += window_start.eq(steps - window)
+
+        # Free phase: spike banks 0 and 1 in turns. Its last spikes stay in bank `kept`; the nudged phases start from
+        # there and take turns between the other two.
+        kept = Signal()
+        write_bank = Signal(2)
+        m.d.comb += [
+            self.step.first.eq(~nudged & (count == 0)),
+            self.step.state_read.eq(nudged & (count != 0)),
+            self.step.state_write.eq(nudged),
+            self.step.nudge.eq(nudged),
+            self.step.negative.eq(negative),
+            self.step.sum.eq(count >= window_start),
+            self.step.sum_first.eq(count == window_start),
+        ]
+        with m.If(nudged):
+            m.d.comb += write_bank.eq(Mux(count[0], 2, ~kept))
+            m.d.comb += self.step.spike_read.eq(Mux(count == 0, kept, Mux(count[0], ~kept, 2)))
+        with m.Else():
+            m.d.comb += [write_bank.eq(count[0]), self.step.spike_read.eq(~count[0])]
+        m.d.comb += self.step.spike_write.eq(write_bank)
+
+        def phase(name):
+            return self.phase.eq(one_hot(name))
+
+        step_phase = self.phase.eq(Mux(~nudged, one_hot("free"), Mux(negative, one_hot("minus"), one_hot("plus"))))
+
+        with m.FSM() as fsm:
+            m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
+            with m.State("IDLE"):
+                m.d.sync += [count.eq(0), nudged.eq(0), negative.eq(0)]
+                with m.If(self.start):
+                    m.d.sync += training.eq(self.operation == Operation.TRAIN)
+                    m.next = "IMAGE"
+                    with m.If(self.operation == Operation.COMMIT):
+                        m.next = "COMMIT"
+            with m.State("IMAGE"):
+                m.d.comb += [self.image_start.eq(1), phase("static")]
+                m.next = "IMAGE-WAIT"
+            with m.State("IMAGE-WAIT"):
+                m.d.comb += phase("static")
+                with m.If(~self.image_busy):
+                    m.next = "STEP"
+            with m.State("STEP"):
+                m.d.comb += [self.step_start.eq(1), step_phase]
+                m.next = "STEP-WAIT"
+            with m.State("STEP-WAIT"):
+                m.d.comb += step_phase
+                with m.If(~self.step_busy):
+                    m.d.sync += count.eq(count + 1)
+                    m.next = "STEP"
+                    with m.If(count == steps - 1):
+                        m.d.sync += count.eq(0)
+                        with m.If(~nudged):
+                            m.d.sync += kept.eq(count[0])
+                            m.next = "PREDICT"
+                        with m.Elif(~negative):
+                            m.d.sync += negative.eq(1)
+                        with m.Else():
+                            m.next = "UPDATE"
+            with m.State("PREDICT"):
+                m.d.comb += [self.predict_start.eq(1), phase("free")]
+                m.next = "PREDICT-WAIT"
+            with m.State("PREDICT-WAIT"):
+                m.d.comb += phase("free")
+                with m.If(~self.predict_busy):
+                    m.d.sync += nudged.eq(1)
+                    m.next = "IDLE"
+                    with m.If(training):
+                        m.next = "STEP"
+            with m.State("UPDATE"):
+                m.d.comb += [self.update_start.eq(1), phase("update")]
+                m.next = "UPDATE-WAIT"
+            with m.State("UPDATE-WAIT"):
+                m.d.comb += phase("update")
+                with m.If(~self.update_busy):
+                    m.next = "SETTLE"
+            with m.State("SETTLE"):
+                # The last update is being written.
+                m.d.comb += phase("update")
+                m.next = "IDLE"
+            with m.State("COMMIT"):
+                m.d.comb += [self.commit_start.eq(1), phase("commit")]
+                m.next = "COMMIT-WAIT"
+            with m.State("COMMIT-WAIT"):
+                m.d.comb += phase("commit")
+                with m.If(~self.commit_busy):
+                    m.next = "IDLE"
+        return m

@@ -1,0 +1,142 @@
+"""Weight memories of a bundle: masters that learn, working copies that the dynamics read, and the commit between them."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from golden.spec import Bundle
+
+from . import layout
+from .adder_tree import delay
+from .config import Config
+from .correlator import update_word
+from .flow import Flow
+from .neuron_array import bias_word
+from .synapse import tile
+
+
+class WeightMemory(wiring.Component):
+    """Master memory (one word of ``lanes`` weights or biases a cycle) and working memory (one tile a cycle).
+
+    Updates never overflow a master between two commits (`Formats.update_bound`). A commit clips each master to
+    [-1, 1), writes it back, and rounds it half up to the working copy: weights to 8 bits in the working memory, biases
+    to 13 bits on ``bias``. Addresses: `hw.layout`. Model: `golden.ops.commit` and `golden.ops.working`.
+
+    Members
+    -------
+    tile_address : In, tile : Out(tile)
+        Synchronous read of the working memory, at any time but during a commit.
+    updates : In(Flow(update_word))
+        ``master += update``; one address must not come twice within two cycles.
+    commit : In(1), busy : Out(1)
+        One pass: `master_words` + 2 cycles.
+    bias : Out(Flow(bias_word))
+        Working biases, during a commit.
+    address, write, write_data : In, read_data : Out
+        Host's access, while nothing else goes on: signed 16-bit lanes; ``read_data`` is the low 16 bits of the masters
+        at the address of the cycle before, exact after a commit.
+    """
+
+    def __init__(self, config: Config, bundle: Bundle):
+        self.config, self.bundle = config, bundle
+        self.words = layout.master_words(config, bundle)
+        lanes = config.lanes[bundle.index]
+        super().__init__(
+            {
+                "tile_address": In(bits_for(layout.tiles(config, bundle) - 1)),
+                "tile": Out(tile(config, bundle)),
+                "updates": In(Flow(update_word(config, bundle))),
+                "commit": In(1),
+                "busy": Out(1),
+                "bias": Out(Flow(bias_word(config, bundle.post))),
+                "address": In(bits_for(self.words - 1)),
+                "write": In(1),
+                "write_data": In(data.ArrayLayout(signed(config.spec.formats.master_fraction + 1), lanes)),
+                "read_data": Out(data.ArrayLayout(signed(config.spec.formats.master_fraction + 1), lanes)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config, bundle, f = self.config, self.bundle, self.config.spec.formats
+        post, pre = config.lanes[bundle.index], config.lanes[bundle.index - 1]
+        tiles, weight_words = layout.tiles(config, bundle), layout.weight_words(config, bundle)
+
+        masters = data.ArrayLayout(signed(f.master_bits), post)
+        m.submodules.master = master = Memory(shape=masters, depth=self.words, init=[])
+        master_read, master_write = master.read_port(), master.write_port()
+        # A master word is one pre lane's slice of a tile, so the working memory is written a slice at a time.
+        slice_bits = f.weight_bits * post
+        m.submodules.working = working = Memory(shape=slice_bits * pre, depth=tiles, init=[])
+        working_read, working_write = working.read_port(), working.write_port(granularity=slice_bits)
+        m.d.comb += [working_read.addr.eq(self.tile_address), self.tile.as_value().eq(working_read.data)]
+
+        # -- who reads: a commit, else an update, else the host
+        word, lane, at_tile = Signal(range(self.words)), Signal(range(pre)), Signal(range(tiles))
+        walking = Signal()
+        m.d.comb += master_read.addr.eq(
+            Mux(walking, word, Mux(self.updates.valid, self.updates.payload.address, self.address))
+        )
+        for i in range(post):
+            m.d.comb += self.read_data[i].eq(master_read.data[i])
+
+        # -- commit: walk, then clip, round and write a cycle later
+        is_bias = word >= weight_words
+        with m.If(walking):
+            m.d.sync += [word.eq(word + 1), lane.eq(lane + 1)]
+            with m.If(lane == pre - 1):
+                m.d.sync += [lane.eq(0), at_tile.eq(at_tile + 1)]
+            with m.If(word == self.words - 1):
+                m.d.sync += walking.eq(0)
+        with m.Elif(self.commit):
+            m.d.sync += [walking.eq(1), word.eq(0), lane.eq(0), at_tile.eq(0)]
+        walked, walked_bias = delay(m, walking, 1), delay(m, is_bias, 1)
+        walked_word, walked_lane, walked_tile = delay(m, word, 1), delay(m, lane, 1), delay(m, at_tile, 1)
+        m.d.comb += self.busy.eq(walking | walked)
+
+        updated = delay(m, self.updates.valid, 1)
+        update = Signal(self.updates.payload.shape(), reset_less=True)
+        m.d.sync += update.eq(self.updates.payload)
+
+        clipped = [Signal(signed(f.master_fraction + 1), name=f"clipped_{i}") for i in range(post)]
+        for i in range(post):
+            value = master_read.data[i]
+            m.d.comb += clipped[i].eq(
+                Mux(value > f.master_high, f.master_high, Mux(value < f.master_low, f.master_low, value))
+            )
+            with m.If(walked):
+                m.d.comb += master_write.data[i].eq(clipped[i])
+            with m.Elif(updated):
+                m.d.comb += master_write.data[i].eq(value + update.update[i])
+            with m.Else():
+                m.d.comb += master_write.data[i].eq(self.write_data[i])
+        m.d.comb += [
+            master_write.addr.eq(Mux(walked, walked_word, Mux(updated, update.address, self.address))),
+            master_write.en.eq(walked | updated | self.write),
+        ]
+
+        # -- working copies
+        weights = []
+        for i in range(post):
+            weights.append(self._rounded(m, clipped[i], f.weight_bits, f.weight_fraction, f"weight_{i}"))
+            bias = self._rounded(m, clipped[i], f.bias_bits, f.bias_fraction, f"bias_{i}")
+            m.d.comb += self.bias.payload.bias[i].eq(bias)
+        m.d.comb += [
+            working_write.addr.eq(walked_tile),
+            working_write.data.eq(Cat(*weights * pre)),
+            working_write.en.eq(Mux(walked & ~walked_bias, 1 << walked_lane, 0)),
+            self.bias.valid.eq(walked & walked_bias),
+            self.bias.payload.address.eq(walked_word - weight_words),
+        ]
+        return m
+
+    def _rounded(self, m, value, bits, fraction, name):
+        """Round half up from the master's LSB to ``2^-fraction``; only the largest masters can overflow: saturate."""
+        shift, high = self.config.spec.formats.master_fraction - fraction, (1 << (bits - 1)) - 1
+        rounded = Signal(signed(bits + 1), name=f"rounded_{name}")
+        result = Signal(signed(bits), name=name)
+        m.d.comb += rounded.eq((value + (1 << (shift - 1))) >> shift)
+        m.d.comb += result.eq(Mux(rounded > high, high, rounded))
+        return result
