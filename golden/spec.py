@@ -303,7 +303,7 @@ class Spec:
                 # forward: 4 pooled convolutions; backward: each of k*k convolution positions sees one spike
                 bounds[n] += 4 * largest * pre[0] * stage.kernel**2
                 bounds[n - 1] += largest * post[0] * stage.kernel**2
-        return tuple(Layer(i, *shape, phi_bound=bound) for i, (shape, bound) in enumerate(zip(shapes, bounds, strict=True)))
+        return tuple(Layer(n, *shape, phi_bound=bound) for n, (shape, bound) in enumerate(zip(shapes, bounds, strict=True)))
 
     @cached_property
     def bundles(self) -> tuple[Bundle, ...]:
@@ -399,7 +399,8 @@ class Spec:
         if not 0 <= value <= top or (lr > 0 and value == 0):
             low, high = (x * 2 * beta * batch / (1 << self.formats.rate_fraction) for x in (0.5, top))
             raise SpecError(
-                f"bundle {bundle.index}: learning rate {lr:g} must be 0 or {low:.3g}..{high:.3g} at beta {beta:g}, batch {batch}"
+                f"bundle {bundle.index}: learning rate must be 0 or {low:.3g}..{high:.3g} at beta {beta:g}, batch {batch}, "
+                f"not {lr:g}"
             )
         return value
 
@@ -418,7 +419,7 @@ PRESETS: dict[str, Spec] = {
         Spec("tiny", (Conv(4), Dense(10)), Schedule(24, 12), Learning(rates=(0.5, 0.2))),
         Spec("small", (Conv(8), Conv(16), Dense(64), Dense(10)), Schedule(32, 16), Learning(rates=(0.5, 0.3, 0.2, 0.16))),
         Spec("medium", (Conv(16), Conv(32), Dense(128), Dense(10)), Schedule(32, 16), Learning(rates=(0.5, 0.3, 0.2, 0.16))),
-        Spec("paper", (Conv(128), Conv(256), Dense(512), Dense(10)), Schedule(250, 50), Learning(rates=(0.25, 0.15, 0.1, 0.08))),
+        Spec("paper", (Conv(128), Conv(256), Dense(512), Dense(10)), Schedule(250, 50), Learning((0.25, 0.15, 0.1, 0.08))),
     )
 }
 

@@ -1,4 +1,4 @@
-"""What the accelerator core shows to its host side: settings, operations, memory access. Shared by `core`, `decoder` and `top`."""
+"""What the accelerator core shows to its host side: settings, operations, memory access. Shared by `core` and `top`."""
 
 from amaranth.hdl import unsigned
 from amaranth.lib import data, enum, wiring

@@ -11,6 +11,7 @@ them, and every request is executed exactly once, in order.
 """
 
 import enum
+import struct
 from dataclasses import dataclass
 
 from golden.spec import CLASSES, IMAGE_SIDE, MAX_STEPS, Spec
@@ -68,7 +69,7 @@ class Status(enum.IntEnum):
 
 
 ORDER_RULES = """
-- TRAIN: refused with BAD_ORDER when BATCH samples are pending, or weights were written since the last COMMIT.
+- TRAIN: refused with BAD_ORDER when `batch` samples are pending, or weights were written since the last COMMIT.
 - INFER: refused when weights were written since the last COMMIT. (Pending samples don't matter: the dynamics read the
   working weights, which only COMMIT refreshes.)
 - READ_WEIGHTS, WRITE_WEIGHTS, DIGEST: refused while samples are pending: a master is only defined after COMMIT.
@@ -77,6 +78,8 @@ ORDER_RULES = """
 
 
 class Access(enum.Enum):
+    """What a host may do with a register."""
+
     READ = "ro"
     READ_WRITE = "rw"
     #: Writing does something; reads 0.
@@ -146,7 +149,7 @@ def registers(spec: Spec) -> tuple[Register, ...]:
         Register(f"spikes_{layer.index}", ADDRESS_SPIKES + layer.index - 1, ro, "spikes of the layer, all phases, mod 2^32")
         for layer in spec.layers[1:]
     ]
-    out += [Register(f"cycles_{p}", ADDRESS_PHASES + i, ro, f"clock cycles of {p}, mod 2^32") for i, p in enumerate(PHASES)]
+    out += [Register(f"cycles_{p}", ADDRESS_PHASES + i, ro, f"cycles of {p}, mod 2^32") for i, p in enumerate(PHASES)]
     return tuple(out)
 
 
@@ -163,31 +166,25 @@ class Identity:
     window: int = WINDOW
 
     def encode(self) -> bytes:
-        """magic 4s, version u8, window u8, name 8s, spec u32, clock u32, divisor u16, layers u8, lanes u8 each."""
+        """magic 4s, version u8, window u8, name 8s, spec u32, clock u32, divisor u16, layers u8, then lanes u8 each."""
         name = self.preset.encode()
         if len(name) > NAME_BYTES:
             raise ValueError(f"preset name must have at most {NAME_BYTES} bytes, not {self.preset!r}")
-        head = MAGIC + bytes((self.version, self.window)) + name.ljust(NAME_BYTES, b"\0")
-        numbers = self.spec.to_bytes(4, "little") + self.clock_hz.to_bytes(4, "little") + self.uart_divisor.to_bytes(2, "little")
-        return head + numbers + bytes((len(self.lanes), *self.lanes))
+        fixed = (MAGIC, self.version, self.window, name, self.spec, self.clock_hz, self.uart_divisor, len(self.lanes))
+        return _IDENTITY.pack(*fixed) + bytes(self.lanes)
 
     @classmethod
     def decode(cls, data: bytes) -> "Identity":
         """The inverse; ValueError if this is no nudge board."""
-        fixed = len(MAGIC) + 2 + NAME_BYTES + 11
-        if len(data) < fixed or not data.startswith(MAGIC) or len(data) != fixed + data[fixed - 1]:
+        size = _IDENTITY.size
+        if len(data) < size or not data.startswith(MAGIC) or len(data) != size + data[size - 1]:
             raise ValueError(f"no nudge identity: {data[:8].hex()}...")
-        at = len(MAGIC) + 2 + NAME_BYTES
-        return cls(
-            preset=data[6:at].rstrip(b"\0").decode(),
-            spec=int.from_bytes(data[at : at + 4], "little"),
-            clock_hz=int.from_bytes(data[at + 4 : at + 8], "little"),
-            uart_divisor=int.from_bytes(data[at + 8 : at + 10], "little"),
-            lanes=tuple(data[fixed:]),
-            version=data[4],
-            window=data[5],
-        )
+        _, version, window, name, spec, clock_hz, uart_divisor, _ = _IDENTITY.unpack(data[:size])
+        lanes = tuple(data[size:])
+        return cls(name.rstrip(b"\0").decode(), spec, clock_hz, uart_divisor, lanes, version, window)
 
+
+_IDENTITY = struct.Struct(f"<4sBB{NAME_BYTES}sIIHB")
 
 #: Valid labels are 0..CLASSES-1.
 LABELS = CLASSES
