@@ -1,0 +1,20 @@
+# amaranth: UnusedElaboratable=no
+"""The core of preset `medium`, whole samples of real digits."""
+
+import cocotb
+import pytest
+
+from golden.spec import preset
+from hw.config import default_config
+from hw.core import Core
+
+from .core_bench import check_training
+
+CONFIG = default_config(preset("medium"))
+TOP = Core(CONFIG)
+
+
+@cocotb.test()
+@pytest.mark.slow
+async def trains_bit_for_bit(dut):
+    await check_training(dut, CONFIG, 1, seed=6)

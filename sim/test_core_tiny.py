@@ -1,0 +1,24 @@
+# amaranth: UnusedElaboratable=no
+"""The core of preset `tiny`, whole samples of real digits."""
+
+import cocotb
+
+from golden.spec import preset
+from hw.config import default_config
+from hw.core import Core
+
+from .core_bench import check_training
+
+CONFIG = default_config(preset("tiny"))
+TOP = Core(CONFIG)
+
+
+@cocotb.test()
+async def trains_bit_for_bit(dut):
+    await check_training(dut, CONFIG, 4, seed=1)
+
+
+@cocotb.test()
+async def trains_with_the_shortest_phases(dut):
+    window = CONFIG.spec.schedule.window
+    await check_training(dut, CONFIG, 2, seed=2, traced=2, steps=(window, window))
