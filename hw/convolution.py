@@ -1,6 +1,6 @@
 """Convolution: one window of spikes or pixels against kernels held still, all output lanes at once."""
 
-from amaranth.hdl import Module, Mux, signed, unsigned
+from amaranth.hdl import Module, Mux, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -67,8 +67,3 @@ class Convolution(wiring.Component):
             m.d.comb += self.o.payload[output].eq(adder_tree(m, products))
         m.d.comb += self.o.valid.eq(delay(m, self.i.valid, self.latency))
         return m
-
-
-def sample_word(inputs, sample_bits):
-    """Shape of the words that `Convolution` takes, for line buffers in front of it."""
-    return unsigned(inputs * sample_bits)

@@ -1,6 +1,6 @@
 """The accelerator core: all bundles and layers side by side, from an image in memory to updated weights in memory."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 
@@ -63,9 +63,9 @@ class Core(wiring.Component):
             sequencer.free_steps.eq(self.settings.free_steps),
             sequencer.nudged_steps.eq(self.settings.nudged_steps),
             sequencer.image_busy.eq(engines[1].busy),
-            sequencer.step_busy.eq(any_of(array.busy for array in arrays.values())),
-            sequencer.update_busy.eq(any_of(update.busy for update in updates.values())),
-            sequencer.commit_busy.eq(any_of(memory.busy for memory in memories.values())),
+            sequencer.step_busy.eq(Cat(array.busy for array in arrays.values()).any()),
+            sequencer.update_busy.eq(Cat(update.busy for update in updates.values()).any()),
+            sequencer.commit_busy.eq(Cat(memory.busy for memory in memories.values()).any()),
             engines[1].start.eq(sequencer.image_start),
             engines[1].replay.eq(sequencer.step_start),
         ]
@@ -133,10 +133,3 @@ class Core(wiring.Component):
                 m.d.sync += cycles.eq(cycles + 1)
         return m
 
-
-def any_of(bits):
-    """Or of single bits."""
-    result = Signal()
-    for bit in bits:
-        result = result | bit
-    return result

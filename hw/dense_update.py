@@ -1,6 +1,6 @@
 """EP update engine of a dense bundle: one master word, so ``lanes`` weights, in each cycle."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
@@ -67,5 +67,5 @@ class DenseUpdate(wiring.Component):
         trailing = [active]
         for _ in range(1 + correlator.latency):
             trailing.append(delay(m, trailing[-1], 1))
-        m.d.comb += self.busy.eq(sum(trailing[1:], trailing[0]) != 0)
+        m.d.comb += self.busy.eq(Cat(trailing).any())
         return m

@@ -181,8 +181,12 @@ def digits(count: int) -> tuple[np.ndarray, np.ndarray]:
     return embedded.train_images[:count].numpy(), embedded.train_labels[:count].numpy()
 
 
-async def check_training(dut, config: Config, samples: int, *, seed: int, traced: int = 1, steps: tuple[int, int] | None = None):
-    """Trains and infers real digits on core and model: every trace word, prediction, spike, weight and bias is equal."""
+async def check_training(dut, config: Config, samples: int, *, seed: int, traced: int = 1, steps=None):
+    """Trains and infers real digits on core and model: every trace word, prediction, spike, weight and bias is equal.
+
+    traced: samples whose every step is compared, from the first. steps: of the free and of each nudged phase, if other
+    than the preset's.
+    """
     spec = config.spec
     free, nudged = steps or (spec.schedule.free, spec.schedule.nudged)
     settings = fixed.Settings.of(spec, free=free, nudged=nudged)
