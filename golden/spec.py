@@ -296,9 +296,7 @@ class Spec:
                 bounds[n] += 4 * largest * pre[0] * pre[1] * pre[2]
                 bounds[n - 1] += 4 * largest * post[0]
             elif n == 1:
-                # four pixels' worth of products under one pooled position, then the shift of `static_shift`
-                total = 4 * largest * ((1 << f.pixel_bits) - 1) * stage.kernel**2
-                bounds[n] += (total + (1 << (self.static_shift - 1))) >> self.static_shift
+                bounds[n] += (self.static_bound + (1 << (self.static_shift - 1))) >> self.static_shift
             else:
                 # forward: 4 pooled convolutions; backward: each of k*k convolution positions sees one spike
                 bounds[n] += 4 * largest * pre[0] * stage.kernel**2
@@ -328,6 +326,18 @@ class Spec:
         """Right shift, round half up, from the pooled image products (LSB 2^-17) to phi (LSB 2^-9)."""
         f = self.formats
         return f.pixel_bits + f.weight_fraction + 2 - f.phi_fraction
+
+    @property
+    def static_bound(self) -> int:
+        """Largest |sum of pixel products| under one pooled position, before that shift."""
+        f, first = self.formats, self.stages[0]
+        assert isinstance(first, Conv)
+        return 4 * -f.weight_low * ((1 << f.pixel_bits) - 1) * first.kernel**2
+
+    @property
+    def largest_float(self) -> int:
+        """Largest |partial sum| of any drive: float32 engines are exact where this is below 2^24."""
+        return max(self.static_bound, *(layer.phi_bound for layer in self.layers[1:]))
 
     @property
     def membrane_low(self) -> int:
@@ -399,7 +409,7 @@ class Spec:
         if not 0 <= value <= top or (lr > 0 and value == 0):
             low, high = (x * 2 * beta * batch / (1 << self.formats.rate_fraction) for x in (0.5, top))
             raise SpecError(
-                f"bundle {bundle.index}: learning rate must be 0 or {low:.3g}..{high:.3g} at beta {beta:g}, batch {batch}, "
+                f"bundle {bundle.index}: learning rate must be 0 or {low:.6g}..{high:.6g} at beta {beta:g}, batch {batch}, "
                 f"not {lr:g}"
             )
         return value
@@ -416,7 +426,7 @@ class Spec:
 PRESETS: dict[str, Spec] = {
     spec.name: spec
     for spec in (
-        Spec("tiny", (Conv(4), Dense(10)), Schedule(24, 12), Learning(rates=(0.5, 0.2))),
+        Spec("tiny", (Conv(4), Dense(10)), Schedule(12, 8), Learning((0.35, 0.1), batch=10, gain=0.5, decay=0.8)),
         Spec("small", (Conv(8), Conv(16), Dense(64), Dense(10)), Schedule(32, 16), Learning(rates=(0.5, 0.3, 0.2, 0.16))),
         Spec("medium", (Conv(16), Conv(32), Dense(128), Dense(10)), Schedule(32, 16), Learning(rates=(0.5, 0.3, 0.2, 0.16))),
         Spec("paper", (Conv(128), Conv(256), Dense(512), Dense(10)), Schedule(250, 50), Learning((0.25, 0.15, 0.1, 0.08))),

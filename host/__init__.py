@@ -1,0 +1,1 @@
+"""The host: serial driver, training control and the `nudge` command."""

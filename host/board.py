@@ -1,0 +1,257 @@
+"""A board as the training loop sees it, and the one behind a serial link."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from golden.fixed import FixedError, Parameters, Settings
+from golden.spec import Bundle, Spec
+from hw import layout
+from hw.config import Config
+from hw.protocol import (
+    ANSWER_BYTES,
+    ANSWER_HEADER,
+    CRC_BYTES,
+    IMAGE_SIDE,
+    LABELS,
+    REQUEST_BYTES,
+    REQUEST_HEADER,
+    VERSION,
+    WINDOW,
+    Access,
+    Command,
+    Identity,
+    registers,
+)
+
+from .errors import IdentityError, UsageError
+from .link import DEFAULT_BAUD, Link
+
+#: A master on the link.
+MASTER = np.dtype("<i2")
+
+
+class Board(ABC):
+    """What trains: real, simulated, or the golden model. Use it as a context manager, or `close` it.
+
+    spec: the network it is built for. name: for messages.
+    Raises `BoardError` where a board refuses, `LinkError` where it can't be reached, `UsageError` for values of a wrong shape.
+    """
+
+    spec: Spec
+    name: str
+
+    @abstractmethod
+    def write_settings(self, settings: Settings) -> None:
+        """Set steps, beta and rates."""
+
+    @abstractmethod
+    def load(self, parameters: Parameters) -> None:
+        """Write all masters and commit. Refused while samples are pending."""
+
+    @abstractmethod
+    def read(self) -> Parameters:
+        """The masters as of the last commit. Refused while samples are pending."""
+
+    @abstractmethod
+    def train(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        """Train on uint8 images (n, 28, 28) with labels (n,); predictions (n,) int64. The masters change at `commit`."""
+
+    @abstractmethod
+    def infer(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        """Predictions (n,) int64 of uint8 images (n, 28, 28); the labels only serve the board's error counter."""
+
+    @abstractmethod
+    def commit(self) -> int:
+        """Make the pending samples' updates final; how many samples that were."""
+
+    @abstractmethod
+    def digest(self) -> tuple[int, ...]:
+        """CRC-32 of each bundle's masters, in the order of `hw.layout`."""
+
+    @abstractmethod
+    def registers(self) -> dict[str, int]:
+        """Settings and counters by the names of `hw.protocol.registers`; those that this board has."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Zero all counters but `pending`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let the board go; it can't be used afterwards."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def check_samples(images: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels as arrays; `UsageError` unless they are (n, 28, 28) uint8 and (n,) of 0..9."""
+    pixels, classes = np.asarray(images), np.asarray(labels)
+    if pixels.dtype != np.uint8 or pixels.shape[1:] != (IMAGE_SIDE, IMAGE_SIDE):
+        raise UsageError(f"images must be uint8 (n, {IMAGE_SIDE}, {IMAGE_SIDE}), not {pixels.dtype} {pixels.shape}")
+    if classes.shape != pixels.shape[:1] or classes.dtype.kind not in "iu":
+        raise UsageError(f"labels must be {len(pixels)} integers, not {classes.dtype} {classes.shape}")
+    if len(classes) and not 0 <= classes.min() <= classes.max() < LABELS:
+        raise UsageError(f"labels must be 0..{LABELS - 1}, not {classes.min()}..{classes.max()}")
+    return pixels, classes
+
+
+def check_settings(settings: Settings, spec: Spec) -> None:
+    """`UsageError` if a register would refuse its value."""
+    try:
+        settings.check(spec)
+    except FixedError as error:
+        raise UsageError(str(error)) from None
+
+
+class SerialBoard(Board):
+    """A board behind a serial port: a device path or any pyserial URL.
+
+    Raises `IdentityError` at once if it was built for another network.
+
+    config: the lanes that the board was built with. cycles: clock cycles that the core took for each request of the last
+    `train`, `infer` or `commit`.
+    """
+
+    def __init__(self, url: str, spec: Spec, *, baud: int = DEFAULT_BAUD, timeout: float = 10.0):
+        self._begin(Link.open(url, baud=baud, timeout=timeout), spec)
+
+    @classmethod
+    def over(cls, link: Link, spec: Spec) -> "SerialBoard":
+        """The board behind an open link."""
+        board = cls.__new__(cls)
+        board._begin(link, spec)
+        return board
+
+    def _begin(self, link: Link, spec: Spec) -> None:
+        self.link, self.spec, self.name = link, spec, link.name
+        self.cycles: list[int] = []
+        try:
+            self.identity = link.hello()
+            self.config = self._checked(self.identity)
+        except BaseException:
+            link.close()
+            raise
+        self._map = {r.name: r for r in registers(spec)}
+
+    def _checked(self, identity: Identity) -> Config:
+        spec = self.spec
+        if identity.spec != spec.identity:
+            theirs, ours = f"{identity.preset} (spec {identity.spec:08x})", f"{spec.name} (spec {spec.identity:08x})"
+            raise IdentityError(f"{self.name}: board built for preset {theirs}, not {ours}: rebuild it or change --preset")
+        if (identity.version, identity.window) != (VERSION, WINDOW):
+            theirs, ours = f"version {identity.version}, window {identity.window}", f"version {VERSION}, window {WINDOW}"
+            raise IdentityError(f"{self.name}: the board's link has {theirs}; this host needs {ours}")
+        return Config(spec, identity.lanes)
+
+    def close(self) -> None:
+        self.link.close()
+
+    def read_register(self, name: str) -> int:
+        """Value of one register by name."""
+        return _number(self.link.call(Command.READ_REGISTER, bytes((self._register(name), 1))))
+
+    def write_register(self, name: str, value: int) -> None:
+        """Set one register by name; `BoardError` if it is read-only or `value` is out of its range."""
+        if not 0 <= value < 1 << 32:
+            raise UsageError(f"register {name} must be 0..{(1 << 32) - 1}, not {value}")
+        self.link.call(Command.WRITE_REGISTER, _write(self._register(name), value))
+
+    def _register(self, name: str) -> int:
+        if name not in self._map:
+            raise UsageError(f"unknown register {name!r}: choose one of {', '.join(self._map)}")
+        return self._map[name].address
+
+    def write_settings(self, settings: Settings) -> None:
+        check_settings(settings, self.spec)
+        values = {name: getattr(settings, name) for name in ("free_steps", "nudged_steps", "beta")}
+        for b, weight, bias in zip(self.spec.bundles, settings.weight_rates, settings.bias_rates, strict=True):
+            values |= {f"weight_rate_{b.index}": weight, f"bias_rate_{b.index}": bias}
+        self.link.exchange((Command.WRITE_REGISTER, _write(self._register(name), value)) for name, value in values.items())
+
+    def registers(self) -> dict[str, int]:
+        readable = [r for r in self._map.values() if r.access is not Access.ACTION]
+        answers = self.link.exchange((Command.READ_REGISTER, bytes((r.address, 1))) for r in readable)
+        return {r.name: _number(answer) for r, answer in zip(readable, answers, strict=True)}
+
+    def clear(self) -> None:
+        self.write_register("clear", 1)
+
+    def load(self, parameters: Parameters) -> None:
+        requests: list[tuple[Command, bytes]] = []
+        for b, weight, bias in zip(self.spec.bundles, *parameters, strict=True):
+            image = layout.pack(self.config, b, *_masters(b, weight, bias))
+            most = (REQUEST_BYTES - REQUEST_HEADER - CRC_BYTES - 5) // (MASTER.itemsize * image.shape[1])
+            parts = range(0, len(image), most)
+            requests += [(Command.WRITE_WEIGHTS, _words(b, at) + image[at : at + most].tobytes()) for at in parts]
+        self.link.exchange([*requests, (Command.COMMIT, b"")])
+
+    def read(self) -> Parameters:
+        weights, biases = [], []
+        for b in self.spec.bundles:
+            lanes, words = self.config.lanes[b.index], layout.master_words(self.config, b)
+            most = min((ANSWER_BYTES - ANSWER_HEADER - CRC_BYTES) // (MASTER.itemsize * lanes), 255)
+            requests = ((Command.READ_WEIGHTS, _words(b, at) + bytes((min(most, words - at),))) for at in range(0, words, most))
+            image = np.frombuffer(b"".join(self.link.exchange(requests)), MASTER).reshape(words, lanes)
+            weight, bias = layout.unpack(self.config, b, image.astype(np.int64))
+            weights.append(torch.from_numpy(np.ascontiguousarray(weight)))
+            biases.append(torch.from_numpy(np.ascontiguousarray(bias)))
+        return Parameters(tuple(weights), tuple(biases))
+
+    def train(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        return self._samples(Command.TRAIN, images, labels)
+
+    def infer(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        return self._samples(Command.INFER, images, labels)
+
+    def _samples(self, command: Command, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        pixels, classes = check_samples(images, labels)
+
+        def requests() -> Iterator[tuple[Command, bytes]]:
+            for image, label in zip(pixels, classes, strict=True):
+                yield command, bytes((int(label),)) + image.tobytes()
+
+        answers = self.link.exchange(requests())
+        self.cycles = [_number(answer[1:]) for answer in answers]
+        return np.array([answer[0] for answer in answers], np.int64)
+
+    def commit(self) -> int:
+        answer = self.link.call(Command.COMMIT)
+        self.cycles = [_number(answer[2:])]
+        return _number(answer[:2])
+
+    def digest(self) -> tuple[int, ...]:
+        return tuple(_number(a) for a in self.link.exchange((Command.DIGEST, bytes((b.index,))) for b in self.spec.bundles))
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "little")
+
+
+def _write(address: int, value: int) -> bytes:
+    return bytes((address,)) + value.to_bytes(4, "little")
+
+
+def _words(bundle: Bundle, word: int) -> bytes:
+    return bytes((bundle.index,)) + word.to_bytes(4, "little")
+
+
+def _masters(bundle: Bundle, weight: torch.Tensor, bias: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Weight and bias as the link takes them."""
+    shapes = bundle.weight_shape, (bundle.post.channels,)
+    if (tuple(weight.shape), tuple(bias.shape)) != shapes:
+        raise UsageError(f"bundle {bundle.index}: shapes must be {shapes}, not {tuple(weight.shape)}, {tuple(bias.shape)}")
+    limits = np.iinfo(MASTER)
+    for tensor in (weight, bias):
+        if not limits.min <= int(tensor.min()) <= int(tensor.max()) <= limits.max:
+            raise UsageError(f"bundle {bundle.index}: masters must be {limits.min}..{limits.max} (LSB 2^-15)")
+    return weight.cpu().numpy().astype(MASTER), bias.cpu().numpy().astype(MASTER)

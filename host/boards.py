@@ -1,0 +1,67 @@
+"""From the word after --board to a board: `sim`, `golden`, or whatever pyserial opens."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from golden.spec import PRESETS, Spec
+from hw.config import default_config
+
+from .board import SerialBoard
+from .errors import IdentityError, NudgeError
+from .golden_board import GoldenBoard
+from .link import Link
+
+AnyBoard = SerialBoard | GoldenBoard
+
+
+class ToolsError(NudgeError):
+    """A tool that simulation needs is missing or failed; the message says what to do."""
+
+
+@contextmanager
+def virtual_board(spec: Spec, **options: Any) -> Iterator[Any]:
+    """The RTL compiled by Verilator (minutes, the first time), reachable at `.url`.
+
+    options: those of `sim.board.VirtualBoard`. Raises `ToolsError`.
+    """
+    try:
+        # only here: with a board at hand, neither Amaranth nor Verilator is needed
+        from sim.board import VirtualBoard
+
+        from sim.verilator import ToolError
+    except ImportError as error:
+        raise ToolsError(f"simulation needs the package {error.name}: make setup") from None
+    try:
+        with VirtualBoard(default_config(spec), **options) as virtual:
+            yield virtual
+    except ToolError as error:
+        raise ToolsError(str(error)) from None
+
+
+@contextmanager
+def open_board(name: str, spec: Spec) -> Iterator[AnyBoard]:
+    """A board built for `spec`, closed at the end.
+
+    name: `sim` starts a virtual board, `golden` is the bit-exact model in this process, anything else is a device path
+    or a pyserial URL. Raises `ToolsError`, and what `SerialBoard` raises.
+    """
+    if name == "golden":
+        with GoldenBoard(default_config(spec)) as golden:
+            yield golden
+    elif name == "sim":
+        with virtual_board(spec) as virtual, SerialBoard(virtual.url, spec) as board:
+            yield board
+    else:
+        with SerialBoard(name, spec) as board:
+            yield board
+
+
+@contextmanager
+def open_unknown(url: str) -> Iterator[SerialBoard]:
+    """The board behind a port, for whichever preset it says that it is built; `IdentityError` if there is none such here."""
+    with Link.open(url) as link:
+        identity = link.hello()
+        if identity.preset not in PRESETS:
+            raise IdentityError(f"{url}: the board is built for {identity.preset!r}: this host has {', '.join(PRESETS)}")
+        yield SerialBoard.over(link, PRESETS[identity.preset])

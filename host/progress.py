@@ -1,0 +1,65 @@
+"""Progress of a long command on standard error: a bar on a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+#: Seconds between two plain lines.
+PLAIN_INTERVAL = 10.0
+
+
+def note(message: str) -> None:
+    """One line on standard error."""
+    print(message, file=sys.stderr, flush=True)
+
+
+class Meter:
+    """Counts `total` samples, with the rate, the running error and the time left.
+
+    The rate is over the samples of this process: those that a resumed run had done before don't count.
+    """
+
+    def __init__(self, title: str, total: int, done: int = 0):
+        self.title, self.total, self.done = title, total, done
+        self._first = done
+        self._start = self._printed = time.monotonic()
+        console = Console(stderr=True)
+        self._bar: Progress | None = None
+        if console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
+            self._bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=False)
+            self._task = self._bar.add_task(title, total=total, completed=done, status="")
+
+    @property
+    def seconds(self) -> float:
+        """Since the meter was made."""
+        return time.monotonic() - self._start
+
+    @property
+    def rate(self) -> float:
+        """Samples a second."""
+        return (self.done - self._first) / max(self.seconds, 1e-9)
+
+    def advance(self, samples: int, status: str = "") -> None:
+        """`samples` more are done; `status` is a few words, such as the running error."""
+        self.done += samples
+        line = f"{self.rate:.1f}/s {status}".rstrip()
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done, status=line)
+        elif time.monotonic() - self._printed >= PLAIN_INTERVAL or self.done >= self.total:
+            self._printed = time.monotonic()
+            left = (self.total - self.done) / max(self.rate, 1e-9)
+            note(f"{self.title}: {self.done}/{self.total}  {line}  {left:.0f} s left")
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()

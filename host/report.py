@@ -1,0 +1,79 @@
+"""What a training run leaves to read: metrics as CSV and the learning curve as PNG."""
+
+import csv
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")  # no display on a server
+from matplotlib import pyplot as plt
+
+from .checkpoint import atomic
+from .errors import UsageError
+
+#: The curve's error is over the last samples: 1/CURVE_PARTS of the run, at least CURVE_SAMPLES.
+CURVE_PARTS, CURVE_SAMPLES = 30, 100
+
+
+@dataclass(frozen=True)
+class Row:
+    """One commit.
+
+    epoch: from 0. position: samples done of the epoch. samples, errors: of this commit. error_percent: of the epoch so
+    far. seconds: of training, all runs of a resumed one together.
+    """
+
+    epoch: int
+    position: int
+    samples: int
+    errors: int
+    error_percent: float
+    seconds: float
+
+
+def write_metrics(path: Path, rows: list[Row]) -> None:
+    """The rows as CSV with a header, atomically."""
+    with atomic(path) as temporary, temporary.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, [f.name for f in fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(asdict(row) | {"error_percent": f"{row.error_percent:.4f}", "seconds": f"{row.seconds:.3f}"})
+
+
+def read_metrics(path: Path, epoch: int, position: int) -> list[Row]:
+    """The rows up to a checkpoint at `position` of `epoch`; [] if there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as stream:
+        lines = list(csv.reader(stream))
+    try:
+        rows = [Row(*map(int, line[:4]), *map(float, line[4:])) for line in lines[1:]]
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{path} is damaged ({error}): move it away to resume without it") from None
+    return [row for row in rows if (row.epoch, row.position) <= (epoch, position)]
+
+
+def plot_curve(path: Path, rows: list[Row], title: str, test_error: float | None = None) -> None:
+    """Training error over a sliding window of samples, and the test error at the end if there is one, as PNG, atomically."""
+    seen, errors = [0], [0]
+    for row in rows:
+        seen.append(seen[-1] + row.samples)
+        errors.append(errors[-1] + row.errors)
+    window = max(seen[-1] // CURVE_PARTS, CURVE_SAMPLES)
+    x, y, start = [], [], 0
+    for i in range(1, len(seen)):
+        while seen[i] - seen[start + 1] >= window:
+            start += 1
+        x.append(seen[i])
+        y.append(100 * (errors[i] - errors[start]) / (seen[i] - seen[start]))
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    axes.plot(x, y, label=f"training, last {window} samples")
+    if test_error is not None:
+        axes.plot(seen[-1], test_error, "o", color="C1", label=f"test: {test_error:.2f} %")
+    axes.set(xlabel="training samples", ylabel="error (%)", title=title, ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+    plt.close(figure)

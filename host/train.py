@@ -1,0 +1,236 @@
+"""Training control: a plan, the loop that carries it out on a board, and what it leaves in its directory."""
+
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from golden.data import Data, order
+from golden.fixed import Parameters, Settings, initial
+from golden.spec import Spec, SpecError
+
+from . import checkpoint, report
+from .board import Board
+from .checkpoint import Checkpoint
+from .errors import BoardError, LinkError, UsageError
+from .progress import Meter, note
+from .report import Row
+
+WEIGHTS = "weights.safetensors"
+METRICS = "metrics.csv"
+CURVE = "learning-curve.png"
+
+#: Seconds of work that a power cut may cost.
+CHECKPOINT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that fixes the weights of a run, bit for bit.
+
+    samples: the first so many of the training set. lr_scale multiplies the preset's learning rates. batch: samples
+    between two commits (the last of an epoch may be smaller; its rates are the same).
+    """
+
+    preset: str
+    data: str
+    samples: int
+    epochs: int
+    batch: int
+    seed: int
+    lr_scale: float
+    beta: float
+    free_steps: int
+    nudged_steps: int
+
+    def settings(self, spec: Spec) -> list[Settings]:
+        """The board's registers in each epoch. Raises `UsageError` or `SpecError` for a value that no register holds."""
+        for name, value, low, high in (
+            ("--samples", self.samples, 1, None),
+            ("--epochs", self.epochs, 1, None),
+            ("--batch", self.batch, 1, spec.formats.max_batch),
+            ("--seed", self.seed, 0, None),
+        ):
+            if value < low or (high is not None and value > high):
+                raise UsageError(f"{name} must be {low}..{'' if high is None else high}, not {value}")
+        if not 0 < self.lr_scale < float("inf"):
+            raise UsageError(f"--lr-scale must be positive, not {self.lr_scale:g}")
+        replace(spec.schedule, free=self.free_steps, nudged=self.nudged_steps)  # raises SpecError out of range
+        spec.beta(self.beta)  # the same, before it divides a rate
+
+        def scaled(rates: tuple[float, ...]) -> tuple[float, ...]:
+            return tuple(rate * self.lr_scale for rate in rates)
+
+        bias = spec.learning.bias_rates
+        learning = replace(
+            spec.learning,
+            rates=scaled(spec.learning.rates),
+            bias_rates=None if bias is None else scaled(bias),
+            beta=self.beta,
+            batch=self.batch,
+        )
+        steps: dict[str, Any] = {"free": self.free_steps, "nudged": self.nudged_steps}
+        registers = []
+        for epoch in range(self.epochs):
+            try:
+                registers.append(Settings.of(spec, learning, epoch=epoch, **steps))
+            except SpecError as error:
+                where = f"epoch {epoch + 1}, as rates decay by {learning.decay:g} each: " if epoch else ""
+                raise UsageError(f"{where}{error}") from None
+        return registers
+
+    def batches(self, epoch: int, position: int = 0) -> Iterator[np.ndarray]:
+        """Sample numbers of each batch of an epoch, from `position` on."""
+        numbers = order(self.samples, self.seed, epoch)
+        for start in range(position, self.samples, self.batch):
+            yield numbers[start : start + self.batch]
+
+
+class Stop:
+    """True once a stop is asked for. While entered, the first SIGINT or SIGTERM only asks; a second one interrupts at once."""
+
+    def __init__(self) -> None:
+        self._requested = False
+        self._before: dict[int, Any] = {}
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._requested:
+            raise KeyboardInterrupt
+        self._requested = True
+        note("finishing the batch and saving; a second Ctrl-C ends at once")
+
+    def __bool__(self) -> bool:
+        return self._requested
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+@dataclass
+class Run:
+    """Where a run stands: masters as of the last commit, the next sample, and what has been measured."""
+
+    plan: Plan
+    spec: Spec
+    out: Path
+    parameters: Parameters
+    epoch: int = 0
+    position: int = 0
+    epoch_errors: int = 0
+    seconds: float = 0.0
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def weights(self) -> Path:
+        return self.out / WEIGHTS
+
+    @property
+    def done(self) -> int:
+        """Samples trained so far, over all epochs."""
+        return self.epoch * self.plan.samples + self.position
+
+    @classmethod
+    def begin(cls, plan: Plan, spec: Spec, out: Path, *, force: bool = False) -> "Run":
+        """A new run; it doesn't overwrite another one's weights unless `force`."""
+        if (out / WEIGHTS).exists() and not force:
+            raise UsageError(f"{out / WEIGHTS} exists: --resume continues it, --force overwrites it, or choose another --out")
+        return cls(plan, spec, out, initial(spec, plan.seed))
+
+    @classmethod
+    def resume(cls, out: Path, options: dict[str, Any]) -> "Run":
+        """The run in `out`, continued. options: of the plan, as given (None: not); only `epochs` may differ."""
+        spec, parameters, found = checkpoint.load(out / WEIGHTS)
+        plan = Plan(**found.plan)
+        for name, value in options.items():
+            had = getattr(plan, name)
+            if name != "epochs" and value is not None and value != had:
+                raise UsageError(f"--{name.replace('_', '-')} {value}: the run in {out} has {had}; leave it out to resume")
+        epochs = options.get("epochs") or plan.epochs
+        if epochs < found.epoch + (found.position > 0):
+            raise UsageError(f"--epochs {epochs}: the run in {out} has already trained {found.epoch} epochs")
+        rows = report.read_metrics(out / METRICS, found.epoch, found.position)
+        run = cls(replace(plan, epochs=epochs), spec, out, parameters)
+        run.epoch, run.position, run.epoch_errors = found.epoch, found.position, found.epoch_errors
+        run.seconds, run.rows = found.seconds, rows
+        return run
+
+    def count(self, samples: int, errors: int, seconds: float) -> None:
+        """A batch is committed: `samples` of it, `errors` wrong, at `seconds` of training."""
+        self.position += samples
+        self.epoch_errors += errors
+        self.seconds = seconds
+        self.rows.append(Row(self.epoch, self.position, samples, errors, 100 * self.epoch_errors / self.position, seconds))
+
+    def save(self, board: Board, settings: Settings) -> None:
+        """Write weights, metrics and curve, each atomically."""
+        self.parameters = board.read()
+        state = Checkpoint(
+            preset=self.plan.preset,
+            spec=self.spec.identity,
+            plan=asdict(self.plan),
+            settings=asdict(settings),
+            epoch=self.epoch,
+            position=self.position,
+            epoch_errors=self.epoch_errors,
+            seconds=self.seconds,
+        )
+        # metrics first: rows beyond a checkpoint are dropped when it is resumed, missing ones could not be made up
+        report.write_metrics(self.out / METRICS, self.rows)
+        checkpoint.save(self.weights, self.spec, self.parameters, state)
+        self.plot()
+
+    def plot(self, test_error: float | None = None) -> None:
+        """Draw the learning curve."""
+        title = f"{self.plan.preset}, {self.plan.data}, seed {self.plan.seed}"
+        report.plot_curve(self.out / CURVE, self.rows, title, test_error)
+
+
+def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
+    """Carry `run` to its end or to `stop`, whichever comes first, and save it; training samples a second of this call.
+
+    The batch that is running when a stop is asked for is finished and committed, so a resumed run ends with the weights
+    of one that wasn't interrupted. The board's errors pass through; what was saved last stays usable.
+    """
+    plan, settings = run.plan, run.plan.settings(run.spec)
+    try:
+        run.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {run.out}: {error.strerror}") from None
+    board.load(run.parameters)
+    if not run.done:
+        run.save(board, settings[0])  # now, not after hours: can it be written?
+    first, before, start = run.done, run.seconds, time.monotonic()
+    saved, saved_at = run.done, start
+    try:
+        with Meter("training", plan.epochs * plan.samples, run.done) as meter:
+            while run.epoch < plan.epochs and not stop:
+                registers = settings[run.epoch]
+                board.write_settings(registers)
+                for numbers in plan.batches(run.epoch, run.position):
+                    images, labels = data.train_images[numbers].numpy(), data.train_labels[numbers].numpy()
+                    errors = int((board.train(images, labels) != labels).sum())
+                    board.commit()
+                    run.count(len(numbers), errors, before + time.monotonic() - start)
+                    meter.advance(len(numbers), f"epoch {run.epoch + 1}/{plan.epochs} error {run.rows[-1].error_percent:.2f} %")
+                    if stop:
+                        break
+                    if time.monotonic() - saved_at > CHECKPOINT_SECONDS and run.position < plan.samples:
+                        run.save(board, registers)
+                        saved, saved_at = run.done, time.monotonic()
+                if run.position >= plan.samples:
+                    run.epoch, run.position, run.epoch_errors = run.epoch + 1, 0, 0
+                run.save(board, registers)
+                saved, saved_at = run.done, time.monotonic()
+    except (LinkError, BoardError) as error:
+        raise type(error)(f"{error}; {run.weights} holds the state after {saved} samples: --resume continues it") from None
+    return (run.done - first) / max(run.seconds - before, 1e-9)

@@ -1,0 +1,1 @@
+"""Quick tests in pure Python; mirrors golden/, hw/, host/ and boards/."""

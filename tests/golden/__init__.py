@@ -1,0 +1,1 @@
+"""The golden model against written-out loops, autograd and itself."""

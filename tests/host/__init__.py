@@ -1,0 +1,1 @@
+"""The host, without a board."""

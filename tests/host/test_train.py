@@ -1,0 +1,254 @@
+"""The training loop, the twin, weight files and reports, without the command line."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from golden.data import load
+from golden.fixed import Parameters, initial
+from golden.spec import preset
+from host import checkpoint, report
+from host.bench import bound
+from host.checkpoint import WeightsError, atomic
+from host.compare import ComparisonError, Fault, Twin, check, compare
+from host.errors import LinkError, UsageError
+from host.golden_board import GoldenBoard
+from host.train import Plan, Run, Stop, train
+from hw.config import default_config
+
+SPEC = preset("tiny")
+CONFIG = default_config(SPEC)
+DATA = load("embedded")
+PLAN = Plan("tiny", "embedded", samples=44, epochs=2, batch=8, seed=5, lr_scale=1.0, beta=0.5, free_steps=8, nudged_steps=8)
+
+
+class After(Stop):
+    """Asks for a stop after so many batches."""
+
+    def __init__(self, batches: int):
+        super().__init__()
+        self.left = batches + 1
+
+    def __bool__(self) -> bool:
+        self.left -= 1
+        return self.left <= 0
+
+
+def weights(out) -> list[torch.Tensor]:
+    _, parameters, _ = checkpoint.load(out / "weights.safetensors")
+    return [*parameters.weights, *parameters.biases]
+
+
+@pytest.mark.parametrize("batches", [1, 5, 6, 7])
+def test_a_run_cut_anywhere_ends_with_the_weights_of_a_whole_one(tmp_path, batches):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train(Run.begin(PLAN, SPEC, whole), GoldenBoard(CONFIG), DATA, Stop())
+    first = Run.begin(PLAN, SPEC, cut)
+    train(first, GoldenBoard(CONFIG), DATA, After(batches))
+    assert 0 < first.done < PLAN.epochs * PLAN.samples
+    again = Run.resume(cut, {})
+    assert again.done == first.done
+    train(again, GoldenBoard(CONFIG), DATA, Stop())
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(cut), strict=True))
+    rows = [report.read_metrics(out / "metrics.csv", 9, 0) for out in (whole, cut)]
+    assert [replace(row, seconds=0) for row in rows[0]] == [replace(row, seconds=0) for row in rows[1]]
+
+
+def test_more_epochs_continue_a_finished_run(tmp_path):
+    train(Run.begin(replace(PLAN, epochs=1), SPEC, tmp_path / "a"), GoldenBoard(CONFIG), DATA, Stop())
+    train(Run.resume(tmp_path / "a", {"epochs": 2}), GoldenBoard(CONFIG), DATA, Stop())
+    train(Run.begin(PLAN, SPEC, tmp_path / "b"), GoldenBoard(CONFIG), DATA, Stop())
+    assert all(torch.equal(a, b) for a, b in zip(weights(tmp_path / "a"), weights(tmp_path / "b"), strict=True))
+
+
+def test_metrics_beyond_the_checkpoint_are_dropped(tmp_path):
+    rows = [report.Row(epoch, at, 8, 4, 50.0, 1.0) for epoch in (0, 1) for at in (8, 16)]
+    report.write_metrics(tmp_path / "m.csv", rows)
+    assert report.read_metrics(tmp_path / "m.csv", 1, 8) == rows[:3]
+    assert report.read_metrics(tmp_path / "none.csv", 1, 8) == []
+
+
+def test_rates_shrink_by_the_decay_each_epoch():
+    spec = replace(SPEC, learning=replace(SPEC.learning, decay=0.5))
+    settings = replace(PLAN, lr_scale=2.0).settings(spec)
+    for registers, scale in zip(settings, (2.0, 1.0), strict=True):
+        pairs = zip(spec.bundles, spec.learning.rates, strict=True)
+        assert registers.weight_rates == tuple(spec.rate(b, lr=scale * lr, beta=0.5, batch=8) for b, lr in pairs)
+
+
+class Faulty(GoldenBoard):
+    """A board with a defect in one quantity."""
+
+    def __init__(self, quantity: str):
+        super().__init__(CONFIG)
+        self.quantity = quantity
+
+    def train(self, images, labels):
+        predictions = super().train(images, labels)
+        if self.quantity == "prediction":
+            predictions[3] = (predictions[3] + 1) % 10
+        if self.quantity == "spikes":
+            self.model.spikes[1] += 1
+        return predictions
+
+    def commit(self):
+        count = super().commit()
+        if self.quantity in ("weight", "bias"):
+            masters = self.model.parameters.weights if self.quantity == "weight" else self.model.parameters.biases
+            masters[1].view(-1)[7] ^= 1
+        return count
+
+    def digest(self):
+        good = super().digest()
+        return (good[0] ^ 1, *good[1:]) if self.quantity == "digest" else good
+
+
+@pytest.mark.parametrize(
+    ("quantity", "message"),
+    [
+        ("prediction", r"after 0 equal ones, prediction 3: board \d, golden \d \(1 of 8"),
+        ("weight", r"after commit 1: bundle 2 weight 7 \[0, 7\]: board -?\d+, golden -?\d+ \(1 of 6810"),
+        ("bias", r"after commit 1: bundle 2 bias 7: board -?\d+, golden -?\d+ \(1 of 6810"),
+        ("spikes", r"spikes of layer 2: board \d+, golden \d+ \(1 of 2"),
+        ("digest", r"commit 1: digests \(.*\), golden \(.*\), though all weights read equal"),
+    ],
+)
+def test_the_twin_names_what_differs(quantity, message):
+    with pytest.raises(ComparisonError, match=message):
+        compare(Faulty(quantity), replace(PLAN, epochs=1, samples=16), DATA)
+
+
+def test_a_difference_ends_training(tmp_path):
+    with pytest.raises(ComparisonError, match="prediction 3"):
+        train(Run.begin(PLAN, SPEC, tmp_path), Twin(Faulty("prediction")), DATA, Stop())
+
+
+class Unplugged(GoldenBoard):
+    """A board that is gone after two batches."""
+
+    commits = 0
+
+    def commit(self):
+        self.commits += 1
+        if self.commits > 2:
+            raise LinkError("/dev/ttyUSB0: reading failed")
+        return super().commit()
+
+
+def test_a_lost_board_leaves_what_was_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr("host.train.CHECKPOINT_SECONDS", 0)
+    message = f"/dev/ttyUSB0: reading failed; {tmp_path}/weights.safetensors holds the state after 16 samples: --resume"
+    with pytest.raises(LinkError, match=message):
+        train(Run.begin(PLAN, SPEC, tmp_path), Unplugged(CONFIG), DATA, Stop())
+    assert Run.resume(tmp_path, {}).done == 16
+
+
+def test_check_counts_all_and_names_the_first():
+    golden = np.arange(6).reshape(2, 3)
+    assert check([("x", golden.copy(), golden), ("y", golden, golden)]) == 12
+    board = golden.copy()
+    board[1] += 1
+    with pytest.raises(ComparisonError, match=r"^y 3 \[1, 0\]: board 4, golden 3 \(3 of 12 values differ\)$"):
+        check([("x", golden, golden), ("y", board, golden)])
+
+
+@pytest.mark.parametrize("bit", [0, 14, 15])
+def test_a_fault_flips_one_bit(bit):
+    board = GoldenBoard(CONFIG)
+    board.load(initial(SPEC, 1))
+    before = board.read()
+    Fault(1, 4, bit).inject(board)
+    after = board.read()
+    assert (int(before.weights[0].view(-1)[4]) ^ int(after.weights[0].view(-1)[4])) & 0xFFFF == 1 << bit
+    pairs = zip(before.weights + before.biases, after.weights + after.biases, strict=True)
+    assert sum(int((a != b).sum()) for a, b in pairs) == 1
+
+
+def saved(tmp_path):
+    run = Run.begin(replace(PLAN, epochs=1, samples=8), SPEC, tmp_path)
+    train(run, GoldenBoard(CONFIG), DATA, Stop())
+    return run.weights
+
+
+def test_weights_of_another_shape_or_type_are_refused(tmp_path):
+    path = saved(tmp_path)
+    _, _, found = checkpoint.load(path)
+    with checkpoint.safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    large = torch.zeros(4, 1, 5, 5, dtype=torch.int16)
+    for name, wrong, message in (
+        ("bundle1.weight", large, r"bundle1.weight is \(4, 1, 5, 5\), tiny needs \(4, 1, 3, 3\)"),
+        ("bundle2.bias", tensors["bundle2.bias"].float(), "not int16"),
+        ("bundle3.weight", torch.zeros(1, dtype=torch.int16), "bundle3.weight"),
+    ):
+        save_file(tensors | {name: wrong}, tmp_path / "bad", metadata)
+        with pytest.raises(WeightsError, match=message):
+            checkpoint.load(tmp_path / "bad")
+    save_file(tensors, tmp_path / "bad", metadata | {"spec": "1"})
+    with pytest.raises(WeightsError, match=rf"spec 00000001\), not tiny \(spec {SPEC.identity:08x}"):
+        checkpoint.load(tmp_path / "bad")
+    save_file(tensors, tmp_path / "bad")
+    with pytest.raises(WeightsError, match="format"):
+        checkpoint.load(tmp_path / "bad")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(WeightsError, match="no safetensors"):
+        checkpoint.load(path)
+    assert found.preset == "tiny"
+
+
+def test_uncommitted_masters_are_not_saved(tmp_path):
+    path = saved(tmp_path)
+    _, parameters, found = checkpoint.load(path)
+    wide = Parameters((parameters.weights[0] + (1 << 16), parameters.weights[1]), parameters.biases)
+    with pytest.raises(WeightsError, match="commit before"):
+        checkpoint.save(path, SPEC, wide, found)
+    assert torch.equal(checkpoint.load(path)[1].weights[0], parameters.weights[0])
+
+
+def test_atomic_leaves_the_old_file_when_writing_fails(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def interrupted() -> None:
+        with atomic(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_resume_to_fewer_epochs_is_refused(tmp_path):
+    saved(tmp_path)
+    run = Run.resume(tmp_path, {"epochs": 3})
+    train(run, GoldenBoard(CONFIG), DATA, Stop())
+    with pytest.raises(UsageError, match="already trained 3 epochs"):
+        Run.resume(tmp_path, {"epochs": 2})
+
+
+def test_bound_of_tiny_by_hand():
+    # layer 1: 4 x 13 x 13 in words of 4 lanes; the dense bundle has 10 post lanes, so one working word a position
+    counts = bound(CONFIG, free=24, nudged=12, batch=32)
+    step = 13 * 13
+    assert counts == {
+        "static": 28 * 28,
+        "free": 24 * step,
+        "plus": 12 * step,
+        "minus": 12 * step,
+        "update": 9 * 13 * 13,
+        "commit": (676 + 1) / 32,
+    }
+
+
+def test_bound_of_a_conv_bundle_by_hand():
+    spec = preset("small")
+    config = default_config(spec)
+    assert config.lanes[1:3] == (4, 4)
+    # 8 -> 16 channels: 2 x 4 pairs of groups of 4, each the 13 x 13 map with a border of 2 for the 3 x 3 kernel
+    assert bound(config, free=10, nudged=8, batch=1)["free"] == 10 * 2 * 4 * 15 * 15
