@@ -7,7 +7,7 @@ from amaranth.utils import bits_for
 
 
 class ArgMax(wiring.Component):
-    """Scans ``words`` x ``lanes`` values, one a cycle; the lowest index wins a tie. Model: `golden.ops.arg_max`.
+    """Scans ``words`` x ``lanes`` values, one a cycle; the lowest index wins a tie. Model: `golden.fixed`'s predictions.
 
     Parameters
     ----------
@@ -16,7 +16,7 @@ class ArgMax(wiring.Component):
     Members
     -------
     start : In(1), busy : Out(1)
-        Takes words * (lanes + 1) + 1 cycles.
+        Busy for words * (lanes + 1) cycles.
     address : Out, values : In(ArrayLayout(unsigned(bits), lanes))
         Synchronous read: ``values`` belongs to the address of the cycle before.
     index : Out

@@ -16,10 +16,13 @@ class Config:
     `lanes[n]` neurons of layer n are stored in one memory word and processed in one cycle. A layer's neurons are
     grouped by channel: word = (channel // lanes) * positions + position, lane = channel % lanes. A weight word of
     bundle n holds the `lanes[n] * lanes[n-1]` weights between one group of each side.
+
+    `events`: conv bundles whose synapse engine is event-driven instead of line-buffered.
     """
 
     spec: Spec
     lanes: tuple[int, ...]
+    events: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         if len(self.lanes) != len(self.spec.layers):
@@ -27,6 +30,10 @@ class Config:
         for layer, lanes in zip(self.spec.layers, self.lanes, strict=True):
             if lanes < 1 or layer.channels % lanes:
                 raise ConfigError(f"layer {layer.index}: lanes must divide {layer.channels} channels, not {lanes}")
+        kinds = {bundle.index: bundle.kind for bundle in self.spec.bundles}
+        for index in self.events:
+            if kinds.get(index) != "conv":
+                raise ConfigError(f"events must name conv bundles, not bundle {index} ({kinds.get(index, 'there is none')})")
 
     def groups(self, layer: Layer) -> int:
         """Channel groups of a layer: channels / lanes."""

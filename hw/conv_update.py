@@ -22,7 +22,8 @@ class ConvUpdate(wiring.Component):
     for each pre group, 2x2 sums of the pre plane go into a memory (a `LineBuffer` and an adder); then, for each post
     group, tap and pre lane, the pooled positions are correlated at stride two. The biases come last.
 
-    (pre positions + groups(post) * k*k * pre lanes * pooled positions) cycles for each pre group, and about ten more.
+    Busy for (pre positions + groups(post) * k*k * pre lanes * pooled positions) cycles and about five more for each pre
+    group, then words(post) and about ten more for the biases.
     Model: `golden.ops.correlation` (paper eq. 11 with alpha = 4, the 1/4 in the LSB).
     """
 

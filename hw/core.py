@@ -11,13 +11,14 @@ from .conv_update import ConvUpdate
 from .core_interface import CoreSignature
 from .dense_engine import DenseEngine
 from .dense_update import DenseUpdate
+from .event_conv_engine import EventConvEngine
 from .flow import Flow
 from .image_engine import ImageEngine
 from .neuron_array import NeuronArray, trace_word
 from .sequencer import Sequencer
 from .weight_memory import WeightMemory
 
-SYNAPSE_ENGINES = {"image": ImageEngine, "conv": ConvEngine, "dense": DenseEngine}
+SYNAPSE_ENGINES = {"event": EventConvEngine, "image": ImageEngine, "conv": ConvEngine, "dense": DenseEngine}
 UPDATE_ENGINES = {"image": ConvUpdate, "conv": ConvUpdate, "dense": DenseUpdate}
 
 
@@ -45,7 +46,8 @@ class Core(wiring.Component):
 
         m.submodules.sequencer = sequencer = Sequencer(config)
         arrays = {layer.index: NeuronArray(config, layer) for layer in layers[1:]}
-        engines = {b.index: SYNAPSE_ENGINES[b.kind](config, b) for b in bundles}
+        kinds = {b.index: "event" if b.index in config.events else b.kind for b in bundles}
+        engines = {b.index: SYNAPSE_ENGINES[kinds[b.index]](config, b) for b in bundles}
         updates = {b.index: UPDATE_ENGINES[b.kind](config, b) for b in bundles}
         memories = {b.index: WeightMemory(config, b) for b in bundles}
         for n in engines:
@@ -54,6 +56,7 @@ class Core(wiring.Component):
             m.submodules[f"update_{n}"] = updates[n]
             m.submodules[f"weights_{n}"] = memories[n]
         last = len(bundles)
+        synapses = [engines[b.index] for b in bundles if b.kind != "image"]
 
         # -- sequencer
         m.d.comb += [
@@ -63,7 +66,8 @@ class Core(wiring.Component):
             sequencer.free_steps.eq(self.settings.free_steps),
             sequencer.nudged_steps.eq(self.settings.nudged_steps),
             sequencer.image_busy.eq(engines[1].busy),
-            sequencer.step_busy.eq(Cat(array.busy for array in arrays.values()).any()),
+            sequencer.step_busy.eq(Cat(part.busy for part in (*arrays.values(), *synapses)).any()),
+            sequencer.prepare_busy.eq(Cat(engine.preparing for engine in synapses).any()),
             sequencer.update_busy.eq(Cat(update.busy for update in updates.values()).any()),
             sequencer.commit_busy.eq(Cat(memory.busy for memory in memories.values()).any()),
             engines[1].start.eq(sequencer.image_start),
@@ -91,6 +95,7 @@ class Core(wiring.Component):
             else:
                 connect(m, engine.backward, arrays[n - 1].above)
                 m.d.comb += [engine.step.eq(sequencer.step), engine.start.eq(sequencer.step_start)]
+                m.d.comb += engine.prepare.eq(sequencer.prepare_start)
                 for spikes, array in ((engine.pre_spikes, arrays[n - 1]), (engine.post_spikes, arrays[n])):
                     m.d.comb += [spikes.valid.eq(array.spikes.valid), spikes.payload.eq(array.spikes.payload)]
                 m.d.comb += [arrays[n - 1].pre_address.eq(update.pre_address), update.pre.eq(arrays[n - 1].pre_sums)]

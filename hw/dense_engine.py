@@ -18,7 +18,8 @@ DENSE_SHIFT = 2
 
 
 class DenseEngine(wiring.Component):
-    """Takes one tile of weights in each cycle: ``tiles + latency`` cycles a step, whatever spikes.
+    """Takes one tile of weights in each cycle, whatever spikes: the first forward word leaves ``tiles + 2`` cycles, and
+    those of the deeper adder tree, after ``start``.
 
     Tiles run with the post group innermost: the backward drive of a pre word is complete after each ``groups(post)``
     tiles and goes to a queue as long as the layer; the forward drive gathers in a small memory and leaves at the end.

@@ -16,7 +16,7 @@ from .update import UpdateSignature
 class DenseUpdate(wiring.Component):
     """Walks the master memory in order: pre word, post group, pre lane; then the biases.
 
-    ``weights / lanes + biases / lanes`` cycles and the correlator's latency. Model: `golden.ops.correlation`.
+    Busy for `master_words` + 1 cycles and the correlator's latency. Model: `golden.ops.correlation`.
     """
 
     def __init__(self, config: Config, bundle: Bundle):

@@ -41,7 +41,7 @@ NAME_BYTES = 8
 
 
 class Command(enum.IntEnum):
-    """Request payload -> answer payload."""
+    """Request payload -> answer payload. bundle: `Bundle.index`, 1..N."""
 
     HELLO = 0x01  #: empty -> Identity (see `identity`)
     READ_REGISTER = 0x02  #: address u8, count u8 -> count x u32

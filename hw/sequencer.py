@@ -31,8 +31,8 @@ class Sequencer(wiring.Component):
         At least one window each (the registers guarantee it).
     step : Out(Step), step_start : Out(1), step_busy : In(1)
         One time step of all engines and arrays.
-    image_start, predict_start, update_start, commit_start : Out(1), and their ``_busy`` : In(1)
-        A busy line rises in the cycle after its start.
+    image_start, predict_start, update_start, commit_start, prepare_start : Out(1), and their ``_busy`` : In(1)
+        A busy line rises in the cycle after its start. A commit is followed by the engines' preparation.
     phase : Out(len(protocol.PHASES))
         One hot in the order of `protocol.PHASES`, for the cycle counters; the prediction counts as free phase.
     """
@@ -49,7 +49,7 @@ class Sequencer(wiring.Component):
             "step": Out(Step),
             "phase": Out(unsigned(len(protocol.PHASES))),
         }
-        for part in ("image", "step", "predict", "update", "commit"):
+        for part in ("image", "step", "predict", "update", "commit", "prepare"):
             members |= {f"{part}_start": Out(1), f"{part}_busy": In(1)}
         super().__init__(members)
 
@@ -147,5 +147,12 @@ class Sequencer(wiring.Component):
             with m.State("COMMIT-WAIT"):
                 m.d.comb += phase("commit")
                 with m.If(~self.commit_busy):
+                    m.next = "PREPARE"
+            with m.State("PREPARE"):
+                m.d.comb += [self.prepare_start.eq(1), phase("commit")]
+                m.next = "PREPARE-WAIT"
+            with m.State("PREPARE-WAIT"):
+                m.d.comb += phase("commit")
+                with m.If(~self.prepare_busy):
                     m.next = "IDLE"
         return m

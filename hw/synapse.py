@@ -35,6 +35,10 @@ class SynapseSignature(wiring.Signature):
     -------
     step : In(Step), start : In(1)
         ``start`` is one cycle; all drives of the step before have been taken by then.
+    busy : Out(1)
+        Spikes of this step are still being worked on: the next step must not start.
+    prepare : In(1), preparing : Out(1)
+        One cycle after a commit, and busy from the next one on: the engine makes what it derives from the weights.
     pre_spikes, post_spikes : In(Flow(spike_word))
         New spikes of both layers, for the next step.
     tile_address : Out, tile : In(tile)
@@ -50,6 +54,9 @@ class SynapseSignature(wiring.Signature):
             {
                 "step": In(Step),
                 "start": In(1),
+                "busy": Out(1),
+                "prepare": In(1),
+                "preparing": Out(1),
                 "pre_spikes": In(Flow(spike_word(config.words(pre), config.lanes[pre.index]))),
                 "post_spikes": In(Flow(spike_word(config.words(post), config.lanes[post.index]))),
                 "tile_address": Out(bits_for(layout.tiles(config, bundle) - 1)),

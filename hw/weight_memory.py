@@ -31,7 +31,7 @@ class WeightMemory(wiring.Component):
     updates : In(Flow(update_word))
         ``master += update``; one address must not come twice within two cycles.
     commit : In(1), busy : Out(1)
-        One pass: `master_words` + 2 cycles.
+        One pass: busy for `master_words` + 1 cycles.
     bias : Out(Flow(bias_word))
         Working biases, during a commit.
     address, write, write_data : In, read_data : Out

@@ -1,0 +1,111 @@
+"""The register file, generated from `protocol.registers`."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from . import protocol
+from .config import Config
+from .core_interface import settings_layout
+from .protocol import Access
+
+
+def counter_names(config: Config) -> tuple[str, ...]:
+    """Counters that live in the register file: the block from ADDRESS_COUNTERS."""
+    block = range(protocol.ADDRESS_COUNTERS, protocol.ADDRESS_SPIKES)
+    return tuple(r.name for r in protocol.registers(config.spec) if r.address in block)
+
+
+class RegisterFile(wiring.Component):
+    """Settings, counters and the counters that the core keeps, at the addresses of `protocol.registers`.
+
+    Latency: `exists` and `writable` are combinational; `read_data` belongs to the `address` of the cycle before; a write or
+    an increment shows in the next cycle. Counters are 32 bits wide and wrap. Where a clear and an increment meet, the
+    increment counts. There is no error state: a read of no register gives 0, a write that isn't `writable` does nothing.
+
+    Members
+    -------
+    address : In(8), write : In(1), write_data : In(32), read_data : Out(32)
+    exists : Out(1)
+        There is a register at `address`.
+    writable : Out(1)
+        `write_data` may be written there: not read-only, and within the register's low..high.
+    settings : Out(settings_layout(config)), batch : Out(7)
+        Values of the registers of these names.
+    increment : In(one bit for each counter)
+    commit : In(1)
+        Zeroes `pending`.
+    pending : Out(7)
+        Low bits of the counter, which `batch` bounds.
+    clear : Out(1)
+        High in the cycle of a write to `clear`.
+    spikes : In(32) x layers 1..N, phase_cycles : In(32) x PHASES
+        The core's counters.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        batch = unsigned(config.spec.formats.max_batch.bit_length())
+        super().__init__(
+            {
+                "address": In(8),
+                "write": In(1),
+                "write_data": In(32),
+                "read_data": Out(32),
+                "exists": Out(1),
+                "writable": Out(1),
+                "settings": Out(settings_layout(config)),
+                "batch": Out(batch),
+                "increment": In(data.StructLayout(dict.fromkeys(counter_names(config), 1))),
+                "commit": In(1),
+                "pending": Out(batch),
+                "clear": Out(1),
+                "spikes": In(32).array(len(config.spec.bundles)),
+                "phase_cycles": In(32).array(len(protocol.PHASES)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        spec = self.config.spec
+        registers = protocol.registers(spec)
+        stored = {
+            r.name: Signal(range(r.high + 1), init=r.reset, name=r.name) for r in registers if r.access is Access.READ_WRITE
+        }
+        counters = {name: Signal(32, name=name) for name in counter_names(self.config)}
+        values = dict(stored) | counters
+        values |= {f"spikes_{layer.index}": self.spikes[layer.index - 1] for layer in spec.layers[1:]}
+        values |= {f"cycles_{phase}": self.phase_cycles[n] for n, phase in enumerate(protocol.PHASES)}
+
+        m.d.sync += self.read_data.eq(0)
+        with m.Switch(self.address):
+            for r in registers:
+                with m.Case(r.address):
+                    m.d.comb += self.exists.eq(1)
+                    if r.access is not Access.READ:
+                        m.d.comb += self.writable.eq((self.write_data >= r.low) & (self.write_data <= r.high))
+                    if r.access is Access.ACTION:
+                        m.d.comb += self.clear.eq(self.write & self.writable)
+                    else:
+                        m.d.sync += self.read_data.eq(values[r.name])
+                    if r.access is Access.READ_WRITE:
+                        with m.If(self.write & self.writable):
+                            m.d.sync += values[r.name].eq(self.write_data)
+
+        for name, counter in counters.items():
+            zeroed = self.commit if name == "pending" else self.clear
+            m.d.sync += counter.eq(Mux(zeroed, 0, counter) + self.increment[name])
+
+        m.d.comb += [
+            self.settings.free_steps.eq(stored["free_steps"]),
+            self.settings.nudged_steps.eq(stored["nudged_steps"]),
+            self.settings.beta.eq(stored["beta"]),
+            self.batch.eq(stored["batch"]),
+            self.pending.eq(counters["pending"]),
+        ]
+        for bundle in spec.bundles:
+            m.d.comb += [
+                self.settings.weight_rate[bundle.index - 1].eq(stored[f"weight_rate_{bundle.index}"]),
+                self.settings.bias_rate[bundle.index - 1].eq(stored[f"bias_rate_{bundle.index}"]),
+            ]
+        return m

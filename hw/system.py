@@ -1,0 +1,111 @@
+"""Link, registers and core: all of a board's logic but its serial pins."""
+
+from amaranth.hdl import Module, Mux
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .config import Config
+from .core import Core
+from .decoder import Decoder
+from .deframer import Deframer
+from .framer import Framer
+from .protocol import COUNTED, Identity
+from .register_access import RegisterAccess
+from .registers import RegisterFile
+from .sample_control import SampleControl
+from .weight_access import WeightAccess
+
+
+class System(wiring.Component):
+    """deframer -> decoder -> executors -> framer, around the core: requests as bytes in, answers as bytes out.
+
+    Parameters
+    ----------
+    config : Config
+    identity : Identity
+        What HELLO answers.
+    core : Component with `CoreSignature(config)`, optional
+        Another core than `hw.core.Core(config)`.
+
+    Members
+    -------
+    i : In(stream.Signature(8))
+        Always ready; what can't be stored is dropped and counted.
+    o : Out(stream.Signature(8))
+    busy : Out(1)
+        The core is busy.
+    error : Out(1)
+        A frame was refused or dropped since reset or since the counters were cleared.
+    """
+
+    def __init__(self, config: Config, identity: Identity, core=None):
+        self.config, self.identity = config, identity
+        self.core = Core(config) if core is None else core
+        byte = stream.Signature(8)
+        super().__init__({"i": In(byte), "o": Out(byte), "busy": Out(1), "error": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.core = core = self.core
+        m.submodules.deframer = deframer = Deframer()
+        m.submodules.decoder = decoder = Decoder(self.identity.encode())
+        m.submodules.registers = registers = RegisterFile(self.config)
+        m.submodules.register_access = register_access = RegisterAccess()
+        m.submodules.weight_access = weight_access = WeightAccess(self.config)
+        m.submodules.sample_control = sample_control = SampleControl(self.config)
+        m.submodules.framer = framer = Framer()
+
+        connect(m, flipped(self.i), deframer.i)
+        connect(m, deframer.o, decoder.i)
+        connect(m, decoder.o, framer.i)
+        connect(m, framer.o, flipped(self.o))
+        connect(m, decoder.registers, register_access.execute)
+        connect(m, decoder.weights, weight_access.execute)
+        connect(m, decoder.samples, sample_control.execute)
+
+        def wire(source, sink, *names):
+            m.d.comb += [getattr(sink, name).eq(getattr(source, name)) for name in names]
+
+        # the frame buffer is the core's while it is busy
+        m.d.comb += [
+            deframer.buffer.address.eq(Mux(core.busy, sample_control.buffer.address, weight_access.buffer.address)),
+            weight_access.buffer.data.eq(deframer.buffer.data),
+            sample_control.buffer.data.eq(deframer.buffer.data),
+        ]
+        wire(decoder, framer, "write", "slot", "address", "data")
+
+        wire(register_access, registers, "address", "write", "write_data")
+        wire(registers, register_access, "read_data", "exists", "writable")
+
+        wire(registers, sample_control, "batch", "pending")
+        wire(weight_access, sample_control, "written")
+        m.d.comb += weight_access.pending.eq(registers.pending != 0)
+
+        wire(sample_control, core, "start", "operation", "label", "pixel")
+        wire(core, sample_control, "busy", "prediction", "pixel_address")
+        wire(weight_access, core, "bundle", "address", "write", "write_data")
+        wire(core, weight_access, "read_data")
+        wire(registers, core, "settings", "clear")
+        for mine, theirs in zip(registers.spikes, core.spikes, strict=True):
+            m.d.comb += mine.eq(theirs)
+        for mine, theirs in zip(registers.phase_cycles, core.phase_cycles, strict=True):
+            m.d.comb += mine.eq(theirs)
+
+        increment = registers.increment
+        m.d.comb += [
+            increment.frames.eq(deframer.good),
+            increment.overruns.eq(deframer.overrun),
+            increment.pending.eq(sample_control.trained),
+            increment.samples.eq(sample_control.sampled),
+            increment.errors.eq(sample_control.mistaken),
+            registers.commit.eq(sample_control.committed),
+            self.busy.eq(core.busy),
+        ]
+        for status in COUNTED:
+            refused = decoder.refused & (decoder.status == status)
+            m.d.comb += getattr(increment, status.name.lower()).eq(refused)
+        with m.If(registers.clear):
+            m.d.sync += self.error.eq(0)
+        with m.If(decoder.refused | deframer.overrun):
+            m.d.sync += self.error.eq(1)
+        return m
