@@ -75,14 +75,10 @@ class Plan:
             batch=self.batch,
         )
         steps: dict[str, Any] = {"free": self.free_steps, "nudged": self.nudged_steps}
-        registers = []
-        for epoch in range(self.epochs):
-            try:
-                registers.append(Settings.of(spec, learning, epoch=epoch, **steps))
-            except SpecError as error:
-                where = f"epoch {epoch + 1}, as rates decay by {learning.decay:g} each: " if epoch else ""
-                raise UsageError(f"{where}{error}") from None
-        return registers
+        try:
+            return [Settings.of(spec, learning, epoch=epoch, **steps) for epoch in range(self.epochs)]
+        except SpecError as error:
+            raise UsageError(str(error)) from None
 
     def batches(self, epoch: int, position: int = 0) -> Iterator[np.ndarray]:
         """Sample numbers of each batch of an epoch, from `position` on."""

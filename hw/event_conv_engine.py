@@ -2,7 +2,6 @@
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import connect
 
 from golden.spec import Bundle, signed_bits
 
@@ -78,8 +77,8 @@ class EventConvEngine(wiring.Component):
 
         def pooled(where, parity, size, name):
             """Which of the two pooled rows (columns) lies in the bank of this parity: (second?, number, does it exist?)."""
-            second, number, exists = (Signal(name=f"{name}_second"), Signal(range(size + 1), name=name), Signal(name=f"{name}_ok"))
-            half = where >> 1
+            second, exists = Signal(name=f"{name}_second"), Signal(name=f"{name}_exists")
+            number, half = Signal(range(size + 1), name=name), where >> 1
             m.d.comb += [
                 second.eq(half[0] != parity),
                 number.eq(half - second),

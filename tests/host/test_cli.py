@@ -200,7 +200,6 @@ ERRORS = {
     "steps": (["train", "--board", "golden", "--free-steps", "2", "--out", "{tmp}/new"], cli.USAGE, "8..4095"),
     "beta": (["train", "--board", "golden", "--beta", "0", "--out", "{tmp}/new"], cli.USAGE, "beta must be"),
     "learning rate": (["train", "--board", "golden", "--lr-scale", "1000", "--out", "{tmp}/new"], cli.USAGE, "learning rate"),
-    "decay": (["train", "--board", "golden", "--epochs", "100000", "--out", "{tmp}/new"], cli.USAGE, "as rates decay"),
     "fault": (["compare", "--board", "golden", "--inject-fault", "3:0:0"], cli.USAGE, "bundle must be 1..2"),
     "fault form": (["compare", "--board", "golden", "--inject-fault", "1:2"], cli.USAGE, "BUNDLE:INDEX:BIT"),
     "out is a file": (["train", "--board", "golden", "--out", "{tmp}/text/run"], cli.USAGE, "{tmp}/text/run"),

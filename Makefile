@@ -1,0 +1,38 @@
+# Each target does the set-up it needs, in .venv/: a fresh clone and Python 3.11+ are enough.
+
+# The first that is new enough; or: make setup PYTHON=/path/to/python3
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done || true)
+# For a smaller torch without CUDA: make setup PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_ARGS ?=
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: setup demo test lint clean
+.DELETE_ON_ERROR:
+
+setup: .venv/.complete
+
+.venv/.complete: pyproject.toml sim/tools.sh
+	sim/tools.sh build
+	sim/tools.sh venv "$(PYTHON)"
+	"$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --no-input --quiet $(PIP_ARGS) --editable '.[dev]'
+	sim/tools.sh library $(BIN)/python
+	touch $@
+
+# Trains on 1,000 real digits over the virtual board's serial line, in lockstep with the golden model; then the 500 others.
+demo: setup
+	$(BIN)/nudge train --preset tiny --board sim --data embedded --epochs 4 --seed 1 --twin --force --out runs/demo
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest -q tests
+	$(BIN)/pytest -q sim -n auto --maxprocesses 4
+	$(BIN)/nudge compare --preset tiny --board sim --data embedded --samples 16 --seed 7
+
+clean:
+	rm -rf build runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

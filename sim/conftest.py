@@ -1,0 +1,72 @@
+"""Collects cocotb tests: each becomes a pytest test, run on the build that its module asks for (see `sim.bench`)."""
+
+import functools
+import inspect
+
+import pytest
+
+from . import bench, verilator
+
+
+class CocotbTest(pytest.Item):
+    """One cocotb test, with its parameters."""
+
+    def __init__(self, *, test, **kwargs):
+        super().__init__(**kwargs)
+        self.test = test
+        self.own_markers.extend(getattr(test.func, "pytestmark", []))
+
+    @property
+    def module(self):
+        module = self.getparent(pytest.Module)
+        assert module is not None
+        return module.obj
+
+    def runtest(self):
+        if hasattr(self.module, "TOP"):
+            design = build_top(self.module)
+        else:
+            design = build_units(self.session)
+        bench.run(design, self.module.__name__, self.test.name)
+
+    def repr_failure(self, excinfo, style=None):
+        if isinstance(excinfo.value, bench.BenchError | verilator.ToolError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self):
+        return self.path, inspect.getsourcelines(self.test.func)[1] - 1, self.test.name
+
+
+@functools.cache
+def build_top(module):
+    return bench.build(module.TOP, module.__name__.rpartition(".")[2].removeprefix("test_"))
+
+
+@functools.cache
+def build_units(session):
+    modules = {item.module for item in session.items if isinstance(item, CocotbTest) and hasattr(item.module, "UNITS")}
+    units: dict = {}
+    for module in sorted(modules, key=lambda module: module.__name__):
+        for name in module.UNITS:
+            if name in units:
+                raise pytest.UsageError(f"{module.__name__}: another bench has a unit named {name!r}")
+        units |= module.UNITS
+    return bench.build(bench.Bench(units), "units")
+
+
+@pytest.fixture
+def units(request):
+    """The build of all UNITS of this session, for tests of the harness."""
+    return build_units(request.session)
+
+
+def pytest_pycollect_makeitem(collector, name, obj):
+    # what @cocotb.test() leaves: one object for all combinations of the parameters
+    if isinstance(collector, pytest.Module) and hasattr(obj, "generate_tests"):
+        return [CocotbTest.from_parent(collector, name=test.name, test=test) for test in obj.generate_tests()]
+    return None
+
+
+def pytest_report_header():
+    return f"cocotb: COCOTB_RANDOM_SEED={bench.seed()}, builds in {verilator.build_root()}"

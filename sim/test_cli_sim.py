@@ -1,0 +1,101 @@
+"""The `nudge` command on the virtual board: a short training run with its twin, and comparisons that must and must not hold."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from golden.spec import preset
+from host import checkpoint, cli
+
+SPEC = preset("tiny")
+
+
+def run_json(capsys, *arguments) -> tuple[int, dict, str]:
+    """Exit code, the one JSON object on standard output, and standard error."""
+    capsys.readouterr()
+    code = cli.main([*map(str, arguments), "--json"])
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 1
+    return code, json.loads(out), err
+
+
+def test_train_with_its_twin_then_eval(capsys, tmp_path):
+    code, result, _ = run_json(capsys, "train", "--samples", 8, "--batch", 3, "--twin", "--out", tmp_path)
+    assert code == cli.OK
+    assert (result["equal"], result["compared"]) == (True, SPEC.parameters + 8 + len(SPEC.bundles))
+    on_model = run_json(capsys, "eval", "--board", "golden", "--weights", result["weights"])[1]
+    assert on_model["error_percent"] == result["error_percent"]
+    few = ("eval", "--weights", result["weights"], "--samples", 20)
+    assert run_json(capsys, *few)[1] == run_json(capsys, *few, "--board", "golden")[1]
+
+
+def test_compare_is_equal(capsys):
+    code, result, _ = run_json(capsys, "compare", "--samples", 16, "--batch", 8, "--seed", 7)
+    assert code == cli.OK
+    assert (result["equal"], result["compared"]) == (True, SPEC.parameters + 16 + len(SPEC.bundles))
+
+
+@pytest.mark.parametrize(("fault", "name"), [("1:35:0", "bundle 1 weight 35 [3, 0, 2, 2]"), ("2:6760:9", "bundle 2 bias 0")])
+def test_compare_names_a_flipped_bit(capsys, fault, name):
+    code, result, err = run_json(capsys, "compare", "--samples", 8, "--batch", 4, "--inject-fault", fault)
+    assert code == cli.DIFFERENT
+    assert result["equal"] is False
+    assert f"{name}: board " in err
+    assert f"(1 of {SPEC.parameters} values differ)" in err
+
+
+def test_bench_counts_no_fewer_cycles_than_the_lanes_allow(capsys):
+    code, result, _ = run_json(capsys, "bench", "--samples", 4)
+    assert code == cli.OK
+    assert result["cycles_per_training_sample"] == sum(result["phases"].values())
+    for phase, least in result["bound"].items():
+        assert result["phases"][phase] >= least
+    assert [phase for phase, cycles in result["inference"].items() if cycles] == ["static", "free"]
+    assert result["inference"]["free"] == result["phases"]["free"]
+
+
+def test_ctrl_c_saves_what_the_board_has_learnt(capsys, tmp_path):
+    weights = tmp_path / "weights.safetensors"
+    command = [sys.executable, "-m", "host.cli", "train", "--batch", "4", "--twin", "--out", str(tmp_path), "--json"]
+    # a process group of its own that gets the signal as a terminal would send it: to all of it
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+    deadline = time.monotonic() + 60
+    while not weights.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert process.poll() is None, process.communicate()
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == cli.INTERRUPTED, err
+    result = json.loads(out)
+    assert checkpoint.load(weights)[2].position == result["samples"]
+    assert result["equal"]
+
+
+def test_a_served_board_is_refused_for_another_preset(capsys):
+    command = [sys.executable, "-m", "host.cli", "board", "serve", "--preset", "tiny"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            code, result, _ = run_json(capsys, "board", "info", "--board", url)
+            assert (code, result["identity"]["preset"], result["registers"]["samples"]) == (cli.OK, "tiny", 0)
+            assert run_json(capsys, "compare", "--samples", 4, "--board", url)[1]["equal"]
+            assert run_json(capsys, "board", "info", "--board", url)[1]["registers"]["samples"] == 4
+            assert cli.main(["compare", "--preset", "small", "--board", url]) == cli.BOARD
+            assert "built for preset tiny" in capsys.readouterr().err
+        finally:
+            process.terminate()
+        assert process.wait(timeout=20) == cli.OK
+
+
+@pytest.mark.slow
+def test_compare_is_equal_for_small(capsys):
+    code, result, _ = run_json(capsys, "compare", "--preset", "small", "--samples", 16)
+    small = preset("small")
+    assert code == cli.OK
+    assert (result["equal"], result["compared"]) == (True, small.parameters + 16 + len(small.bundles))

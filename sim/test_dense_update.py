@@ -1,0 +1,30 @@
+# amaranth: UnusedElaboratable=no
+"""The update engine of a dense bundle against golden."""
+
+import cocotb
+
+from hw import layout
+from hw.correlator import Correlator
+from hw.dense_update import DenseUpdate
+
+from . import update_bench
+from .reference import bundle_of, each
+from .streams import start
+
+UNITS = {
+    "dense_update_one": DenseUpdate(*bundle_of("dense", (1, 2, 3), 2)),
+    "dense_update_groups": DenseUpdate(*bundle_of("dense", (4, 3, 1), 6, lanes=(2, 3))),
+    "dense_update_wide": DenseUpdate(*bundle_of("dense", (3, 1, 1), 4, lanes=(3, 4), window_log2=2)),
+    "dense_update_narrow": DenseUpdate(*bundle_of("dense", (3, 2, 1), 5, lanes=(3, 1))),
+}
+
+
+@cocotb.test()
+async def updates_equal_golden(dut):
+    await start(dut)
+    await each(dut, UNITS, check)
+
+
+async def check(dut, name, unit):
+    cycles = layout.master_words(unit.config, unit.bundle) + 1 + Correlator.latency
+    await update_bench.check(dut, name, unit, cycles, cycles)

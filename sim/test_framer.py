@@ -1,0 +1,75 @@
+# amaranth: UnusedElaboratable=no
+"""The framer against the host's codec: answers of all lengths from both slots, stalls, and its cycles."""
+
+import random
+
+import cocotb
+
+from host import frame
+from hw.deframer import LONGEST_CODE
+from hw.framer import Framer
+from hw.link_interface import ANSWER_PAYLOAD, Answer
+from hw.protocol import ANSWER, ANSWER_HEADER, CRC_BYTES, VERSION, WINDOW, Status
+
+from .reference import Recorder
+from .streams import Port, StreamSink, start
+
+UNITS = {"framer": Framer()}
+
+
+def payloads(count: int) -> list[bytes]:
+    """Of all lengths, with few, many and no zeros."""
+    edge = LONGEST_CODE - 1 - ANSWER_HEADER - CRC_BYTES  # the longest block, exactly, if nothing is 0
+    lengths = [0, 1, 2, 5, edge - 1, edge, edge + 1, ANSWER_PAYLOAD]
+    lengths += [random.randint(0, ANSWER_PAYLOAD) for _ in range(count - len(lengths))]
+    return [bytes(random.randint(random.choice((0, 1, 254)) if n % 2 else 1, 255) for _ in range(n)) for n in lengths]
+
+
+async def store(port, slot: int, payload: bytes):
+    """Writes the payload of an answer slot, with idle cycles in between."""
+    for address, byte in enumerate(payload):
+        while random.random() < 0.1:
+            port.write.value = 0
+            await port.edge
+        port.write.value, port.slot.value, port.address.value, port.data.value = 1, slot, address, byte
+        await port.edge
+    port.write.value = 0
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.4])
+async def frames_equal_the_reference(dut, stall):
+    await start(dut)
+    port, sink = Port(dut, "framer"), StreamSink(dut, "framer__o")
+    taken, first = Recorder(dut, "framer__i__valid", "framer__i__ready"), Recorder(dut, "framer__o__valid")
+    idle = Recorder(dut, "framer__i__ready")
+    slot = 0
+    for payload in payloads(40):
+        # the first header bytes decide where the first zero is
+        sequence, command = random.choice((0, random.randint(1, 255))), random.randrange(ANSWER)
+        status = random.choice((Status.OK, Status.BAD_RANGE))
+        body = bytes((VERSION, sequence, command | ANSWER, status)) + payload
+        await store(port, slot, payload)
+        answer = {"sequence": sequence, "command": command, "status": status, "slot": slot, "length": len(payload)}
+        port.i__payload.value, port.i__valid.value = Answer.const(answer).as_bits(), 1
+        await port.edge
+        assert port.i__ready.value, "not ready when it has nothing to send"
+        port.i__valid.value, port.i__payload.value = 0, random.getrandbits(len(port.i__payload))
+        slot = (slot + 1) % WINDOW
+        # the other slot may be written meanwhile
+        other = cocotb.start_soon(store(port, slot, random.randbytes(ANSWER_PAYLOAD)))
+        wire = frame.encode(body)
+        begun = taken.cycles[-1]
+        got = bytes(await sink.get(len(wire), stall=stall, patience=2000))
+        assert got == wire, f"{body.hex()}: got {got.hex()}"
+        await port.edge
+        assert port.i__ready.value, "more bytes than the frame has"
+        latency = next(cycle for cycle in first.cycles if cycle > begun) - begun
+        n = len(body)
+        assert latency == n + 2 + wire[0], f"{n} bytes, first block {wire[0]}: first byte after {latency} cycles"
+        if stall == 0.0:
+            cycles = next(cycle for cycle in idle.cycles if cycle > begun) - begun - 1
+            zeros = frame.cobs.decode(wire[:-1]).count(0)
+            longest = wire[0] == LONGEST_CODE
+            assert cycles == 3 * n + 13 + zeros + 3 * longest, f"{n} bytes, {zeros} zeros: {cycles} cycles"
+        await other

@@ -1,0 +1,1 @@
+"""The link in pysim; the rest of hw/ is tested in sim/."""
