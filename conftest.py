@@ -1,5 +1,6 @@
 """Options that both test folders share."""
 
+
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="run the tests marked slow as well")
 
@@ -7,6 +8,7 @@ def pytest_addoption(parser):
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--slow"):
         return
-    slow = [item for item in items if "slow" in item.keywords]
+    # not `item.keywords`: cocotb tests get their marks after pytest has filled those
+    slow = [item for item in items if item.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=slow)
-    items[:] = [item for item in items if "slow" not in item.keywords]
+    items[:] = [item for item in items if not item.get_closest_marker("slow")]

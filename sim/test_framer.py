@@ -59,11 +59,11 @@ async def frames_equal_the_reference(dut, stall):
         # the other slot may be written meanwhile
         other = cocotb.start_soon(store(port, slot, random.randbytes(ANSWER_PAYLOAD)))
         wire = frame.encode(body)
-        begun = taken.cycles[-1]
         got = bytes(await sink.get(len(wire), stall=stall, patience=2000))
         assert got == wire, f"{body.hex()}: got {got.hex()}"
         await port.edge
         assert port.i__ready.value, "more bytes than the frame has"
+        begun = taken.cycles[-1]
         latency = next(cycle for cycle in first.cycles if cycle > begun) - begun
         n = len(body)
         assert latency == n + 2 + wire[0], f"{n} bytes, first block {wire[0]}: first byte after {latency} cycles"
