@@ -60,3 +60,17 @@ def load(name: str, root: str | Path | None = None) -> Data:
 def order(count: int, seed: int, epoch: int) -> np.ndarray:
     """The order in which an epoch visits `count` samples: a permutation by numpy's PCG64 from (seed, epoch)."""
     return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(count)
+
+
+def shifted(images: np.ndarray, numbers: np.ndarray, most: int, seed: int, epoch: int) -> np.ndarray:
+    """Images (n, h, w) moved by up to `most` pixels in each direction; zeros come in.
+
+    How far depends on (seed, epoch, sample number) alone, so a batch may be split or repeated at will.
+    """
+    padded = np.pad(images, ((0, 0), (most, most), (most, most)))
+    height, width = images.shape[1:]
+    moved = np.empty_like(images)
+    for i, number in enumerate(numbers):
+        y, x = np.random.Generator(np.random.PCG64([seed, epoch, int(number)])).integers(0, 2 * most, 2, endpoint=True)
+        moved[i] = padded[i, y : y + height, x : x + width]
+    return moved

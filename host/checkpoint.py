@@ -52,7 +52,7 @@ def versions() -> dict[str, str]:
 class Checkpoint:
     """The state of a training run after a commit.
 
-    plan: what fixes the run's result (see `host.train.Plan`). settings: the registers that it last had. epoch, position:
+    plan: what fixes the run's result (see `golden.plan.Plan`). settings: the registers that it last had. epoch, position:
     the next sample to train is number `position` of epoch `epoch`. epoch_errors: wrong predictions of that epoch so far.
     seconds: of training so far.
     """

@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 
 from golden import data as datasets
 from golden.fixed import FixedError
+from golden.plan import Plan, PlanError
 from golden.spec import PRESETS, Spec, SpecError, preset
 from hw.config import ConfigError
 from hw.protocol import PHASES, registers
@@ -30,7 +31,7 @@ from .compare import compare as run_compare
 from .errors import BoardError, IdentityError, LinkError, UsageError
 from .evaluate import evaluate
 from .progress import note
-from .train import Plan, Run, Stop
+from .train import Run, Stop
 from .train import train as run_train
 
 OK, DIFFERENT, USAGE, DATA, LINK, BOARD, WEIGHTS, TOOLS, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 130
@@ -51,6 +52,7 @@ EXIT_CODES = {
 ERRORS: dict[type[Exception], int] = {
     ComparisonError: DIFFERENT,
     UsageError: USAGE,
+    PlanError: USAGE,
     SpecError: USAGE,
     FixedError: USAGE,
     ConfigError: USAGE,
@@ -118,7 +120,7 @@ def first_samples(wanted: int | None, available: int, name: str) -> int:
 def make_plan(spec: Spec, data: str, samples: int, **options: Any) -> Plan:
     """A plan with the preset's value for each option that is None."""
     values: dict[str, Any] = {"epochs": 1, "batch": spec.learning.batch, "seed": 0, "lr_scale": 1.0, "beta": spec.learning.beta}
-    values |= {"free_steps": spec.schedule.free, "nudged_steps": spec.schedule.nudged}
+    values |= {"free_steps": spec.schedule.free, "nudged_steps": spec.schedule.nudged, "decay": spec.learning.decay}
     values |= {name: value for name, value in options.items() if value is not None}
     plan = Plan(spec.name, data, samples, **values)
     plan.settings(spec)  # raises what is wrong before anything is started
@@ -137,6 +139,8 @@ def train(
     batch: Annotated[int | None, typer.Option(help="Samples between two commits [default: the preset's].")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the initial weights and of each epoch's order [default: 0].")] = None,
     lr_scale: Annotated[float | None, typer.Option(help="Multiplies all learning rates [default: 1].")] = None,
+    decay: Annotated[float | None, typer.Option(help="Factor on the rates after each epoch [default: the preset's].")] = None,
+    shift: Annotated[int | None, typer.Option(help="Move training images by up to so many pixels [default: 0].")] = None,
     beta: Annotated[float | None, typer.Option(help="Strength of the nudge [default: the preset's].")] = None,
     free_steps: Annotated[int | None, typer.Option(help="Steps of the free phase [default: the preset's].")] = None,
     nudged_steps: Annotated[int | None, typer.Option(help="Steps of each nudged phase [default: the preset's].")] = None,
@@ -147,7 +151,7 @@ def train(
 ) -> int:
     """Train, then evaluate once on the test set. Ctrl-C finishes the batch and saves; --resume goes on from there."""
     options = {"epochs": epochs, "batch": batch, "seed": seed, "lr_scale": lr_scale, "beta": beta}
-    options |= {"free_steps": free_steps, "nudged_steps": nudged_steps}
+    options |= {"free_steps": free_steps, "nudged_steps": nudged_steps, "decay": decay, "shift": shift}
     if resume:
         run = Run.resume(out, options | {"preset": preset_name, "data": data, "samples": samples})
         images = datasets.load(run.plan.data, data_dir)

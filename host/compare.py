@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from golden.data import Data
 from golden.fixed import Parameters, Settings, initial
+from golden.plan import Plan
 from golden.spec import Spec
 
 from .board import Board
@@ -14,7 +15,6 @@ from .boards import AnyBoard
 from .errors import NudgeError, UsageError
 from .golden_board import GoldenBoard
 from .progress import Meter
-from .train import Plan
 
 
 class ComparisonError(NudgeError):
@@ -187,7 +187,7 @@ def compare(board: AnyBoard, plan: Plan, data: Data, fault: Fault | None = None)
                 if fault is not None and (epoch, i) == (plan.epochs // 2, len(batches) // 2):
                     fault.inject(board)
                     twin.commit()
-                twin.train(data.train_images[numbers].numpy(), data.train_labels[numbers].numpy())
+                twin.train(plan.images(data, 0, numbers), data.train_labels[numbers].numpy())
                 twin.commit()
                 meter.advance(len(numbers))
     return twin.finish()

@@ -1,18 +1,16 @@
-"""Training control: a plan, the loop that carries it out on a board, and what it leaves in its directory."""
+"""Training control: the loop that carries out a plan on a board, and what it leaves in its directory."""
 
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-import numpy as np
-
-from golden.data import Data, order
+from golden.data import Data
 from golden.fixed import Parameters, Settings, initial
-from golden.spec import Spec, SpecError
+from golden.plan import Plan
+from golden.spec import Spec
 
 from . import checkpoint, report
 from .board import Board
@@ -27,64 +25,6 @@ CURVE = "learning-curve.png"
 
 #: Seconds of work that a power cut may cost.
 CHECKPOINT_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that fixes the weights of a run, bit for bit.
-
-    samples: the first so many of the training set. lr_scale multiplies the preset's learning rates. batch: samples
-    between two commits (the last of an epoch may be smaller; its rates are the same).
-    """
-
-    preset: str
-    data: str
-    samples: int
-    epochs: int
-    batch: int
-    seed: int
-    lr_scale: float
-    beta: float
-    free_steps: int
-    nudged_steps: int
-
-    def settings(self, spec: Spec) -> list[Settings]:
-        """The board's registers in each epoch. Raises `UsageError` or `SpecError` for a value that no register holds."""
-        for name, value, low, high in (
-            ("--samples", self.samples, 1, None),
-            ("--epochs", self.epochs, 1, None),
-            ("--batch", self.batch, 1, spec.formats.max_batch),
-            ("--seed", self.seed, 0, None),
-        ):
-            if value < low or (high is not None and value > high):
-                raise UsageError(f"{name} must be {low}..{'' if high is None else high}, not {value}")
-        if not 0 < self.lr_scale < float("inf"):
-            raise UsageError(f"--lr-scale must be positive, not {self.lr_scale:g}")
-        replace(spec.schedule, free=self.free_steps, nudged=self.nudged_steps)  # raises SpecError out of range
-        spec.beta(self.beta)  # the same, before it divides a rate
-
-        def scaled(rates: tuple[float, ...]) -> tuple[float, ...]:
-            return tuple(rate * self.lr_scale for rate in rates)
-
-        bias = spec.learning.bias_rates
-        learning = replace(
-            spec.learning,
-            rates=scaled(spec.learning.rates),
-            bias_rates=None if bias is None else scaled(bias),
-            beta=self.beta,
-            batch=self.batch,
-        )
-        steps: dict[str, Any] = {"free": self.free_steps, "nudged": self.nudged_steps}
-        try:
-            return [Settings.of(spec, learning, epoch=epoch, **steps) for epoch in range(self.epochs)]
-        except SpecError as error:
-            raise UsageError(str(error)) from None
-
-    def batches(self, epoch: int, position: int = 0) -> Iterator[np.ndarray]:
-        """Sample numbers of each batch of an epoch, from `position` on."""
-        numbers = order(self.samples, self.seed, epoch)
-        for start in range(position, self.samples, self.batch):
-            yield numbers[start : start + self.batch]
 
 
 class Stop:
@@ -213,7 +153,7 @@ def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
                 registers = settings[run.epoch]
                 board.write_settings(registers)
                 for numbers in plan.batches(run.epoch, run.position):
-                    images, labels = data.train_images[numbers].numpy(), data.train_labels[numbers].numpy()
+                    images, labels = plan.images(data, run.epoch, numbers), data.train_labels[numbers].numpy()
                     errors = int((board.train(images, labels) != labels).sum())
                     board.commit()
                     run.count(len(numbers), errors, before + time.monotonic() - start)

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from golden.data import load
 from golden.fixed import Parameters, initial
+from golden.plan import Plan
 from golden.spec import preset
 from host import checkpoint, report
 from host.bench import bound
@@ -16,7 +17,7 @@ from host.checkpoint import WeightsError, atomic
 from host.compare import ComparisonError, Fault, Twin, check, compare
 from host.errors import LinkError, UsageError
 from host.golden_board import GoldenBoard
-from host.train import Plan, Run, Stop, train
+from host.train import Run, Stop, train
 from hw.config import default_config
 
 SPEC = preset("tiny")
@@ -72,11 +73,26 @@ def test_metrics_beyond_the_checkpoint_are_dropped(tmp_path):
 
 
 def test_rates_shrink_by_the_decay_each_epoch():
-    spec = replace(SPEC, learning=replace(SPEC.learning, decay=0.5))
-    settings = replace(PLAN, lr_scale=2.0).settings(spec)
+    settings = replace(PLAN, lr_scale=2.0, decay=0.5).settings(SPEC)
     for registers, scale in zip(settings, (2.0, 1.0), strict=True):
-        pairs = zip(spec.bundles, spec.learning.rates, strict=True)
-        assert registers.weight_rates == tuple(spec.rate(b, lr=scale * lr, beta=0.5, batch=8) for b, lr in pairs)
+        pairs = zip(SPEC.bundles, SPEC.learning.rates, strict=True)
+        assert registers.weight_rates == tuple(SPEC.rate(b, lr=scale * lr, beta=0.5, batch=8) for b, lr in pairs)
+
+
+def test_shifted_images_depend_on_seed_epoch_and_number_alone():
+    plan, numbers = replace(PLAN, shift=2), np.arange(20)
+    whole = plan.images(DATA, 1, numbers)
+    parts = [plan.images(DATA, 1, numbers[::-1][i : i + 7].copy()) for i in (0, 7, 14)]
+    assert np.array_equal(whole[::-1], np.concatenate(parts))
+    assert not np.array_equal(whole, plan.images(DATA, 0, numbers))
+    original = DATA.train_images[:20].numpy()
+    padded = np.pad(original, ((0, 0), (2, 2), (2, 2)))
+    moves = [(y, x) for y in range(5) for x in range(5)]
+    found = []
+    for image, frame in zip(whole, padded, strict=True):
+        found.append({(y, x) for y, x in moves if np.array_equal(frame[y : y + 28, x : x + 28], image)})
+    assert all(found), "an image was not just moved"
+    assert len(set().union(*found)) > 8, "always the same few moves"
 
 
 class Faulty(GoldenBoard):
