@@ -40,7 +40,8 @@ class Decoder(wiring.Component):
     A request whose executor finds BAD_ORDER or BAD_RANGE counts as executed. Its answer is in slot `sequence mod WINDOW`; it
     isn't begun while the framer may still send an older answer from that slot.
 
-    Latency: 3 cycles beside the executor's. Throughput: one request at a time; the next one overlaps with sending.
+    Latency, from `i.valid` to `o.valid`: the executor's, from `start` to `done`, and 2 cycles; a repeated answer or
+    BAD_SEQUENCE 2 cycles, another refusal 1. Throughput: one request at a time; the next one overlaps with sending.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class EventBank(wiring.Component):
     -------
     step : In(Step), start : In(1)
     i : In(Flow(ArrayLayout(signed(value_bits), lanes))), address : In
-        Added to ``address`` of the copy `Step.spike_write`.
+        Added to ``address`` of the copy `Step.spike_write`; not in the cycle of ``start``.
     read_address : In, read_data : Out(ArrayLayout(signed(bits), lanes))
         Of the copy `Step.spike_read`; 0 in a sample's first step.
     """

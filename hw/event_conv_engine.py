@@ -2,6 +2,7 @@
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
+from amaranth.utils import bits_for
 
 from golden.spec import Bundle, signed_bits
 
@@ -108,7 +109,8 @@ class EventConvEngine(wiring.Component):
                     )
 
         # -- the drives of the step before, in word order
-        group, py, px = Signal(range(groups)), Signal(range(post.height)), Signal(range(post.width))
+        group = Signal(range(groups))
+        py, px = Signal(bits_for(post.height - 1)), Signal(bits_for(post.width - 1))  # one bit also for a map of one row
         chosen = []
         for bank in banks.values():
             m.d.comb += bank.read_address.eq((py >> 1) * columns + (px >> 1))

@@ -29,7 +29,7 @@ class EventQueue(wiring.Component):
     """Takes a layer's words of spikes as the neuron array sends them, and keeps those with a spike.
 
     A word with n spikes leaves as n events, lowest lane first, one in each cycle in which ``o`` is taken. The queue holds
-    a whole layer, so the array never waits.
+    a whole layer, so the array never waits. Latency: 3 cycles from a word to its first event.
 
     Members
     -------

@@ -43,7 +43,7 @@ class FoldedKernels(wiring.Component):
     Members
     -------
     prepare : In(1), busy : Out(1)
-        One cycle, after a commit; about k*k + 4 pre lanes + 2 post lanes cycles for each tile of channels.
+        One cycle, after a commit; busy for k*k + 3 + 4 pre lanes + 2 post lanes cycles for each pair of channel groups.
     tile_address : Out, tile : In
         Synchronous read of the working memory.
     forward_address : In, forward : Out(forward_word)

@@ -16,8 +16,9 @@ class Framer(wiring.Component):
 
     An answer is read three times: for the CRC, for the next zero, and to send it.
 
-    Latency: from the transfer on `i` to the first byte n + 2 cycles and up to the first zero, for n bytes before encoding
-    without the CRC. Throughput: 3 cycles a byte and 3 more for each zero, if `o` is always ready.
+    Latency: from the transfer on `i` to the first byte n + 3 cycles and one for each byte before the first zero, for n bytes
+    before encoding without the CRC. Throughput: an answer takes n + 3 cycles, 2 for each encoded byte that isn't a code byte
+    and 3 for each code byte, if `o` is always ready.
 
     Members
     -------

@@ -16,7 +16,7 @@ class RegisterAccess(wiring.Component):
 
     BAD_RANGE: a count of 0 or above `MAX_REGISTERS`, an address without register, a value that the register refuses.
 
-    Latency: a write 2 cycles; a read 6 for each register and 2 more.
+    Latency, from `start` to `done`: a write 1 cycle; a read 6 for each register and 2 more.
 
     Members
     -------

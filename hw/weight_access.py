@@ -34,7 +34,7 @@ class WeightAccess(wiring.Component):
     BAD_ORDER: samples are pending. BAD_RANGE: no such bundle; words outside `layout.master_words`; a read of no word or of more
     than `max_words`; a write of no word or of a part of one. Nothing is read or written before all of it is checked.
 
-    Throughput: a word of n bytes takes max(n, 4) + 1 cycles to read or digest, 2 n + 1 to write and 1 to count.
+    Throughput: a word of n bytes takes max(n, 3) + 1 cycles to read or digest, 2 n + 1 to write and 1 to count.
 
     Members
     -------

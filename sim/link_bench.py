@@ -5,7 +5,7 @@ import random
 import cocotb
 
 from hw.link_interface import Request
-from hw.protocol import CRC_BYTES, REQUEST_HEADER, VERSION, Command, Status
+from hw.protocol import CRC_BYTES, REQUEST_BYTES, REQUEST_HEADER, VERSION, Command, Status
 
 from .streams import PATIENCE, Port, serve_memory
 
@@ -23,7 +23,7 @@ class Requester(Port):
         """Status, answer and cycles from `start` to `done`. Between commands the request is random, as the next one may be."""
         sequence = random.randrange(256)
         frame = bytes((VERSION, sequence, command)) + payload + random.randbytes(CRC_BYTES)
-        self.buffer[:] = frame
+        self.buffer[:] = frame + random.randbytes(REQUEST_BYTES - len(frame))
         fields = {"status": Status.OK, "length": len(frame), "version": VERSION, "sequence": sequence, "command": command}
         width = Request.as_shape()["arguments"].width
         fields["arguments"] = int.from_bytes(frame[REQUEST_HEADER:][: width // 8], "little")
@@ -31,20 +31,20 @@ class Requester(Port):
         await self.edge
         assert not self.done.value, f"{self.name}: done in the cycle of start"
         self.start.value = 0
-        answer = bytearray()
-        for cycles in range(1, patience):
+        answer, cycles, done = bytearray(), 0, False
+        while not done:
+            cycles += 1
+            assert cycles < patience, f"{self.name}: {command.name} is not done after {patience} cycles"
             await self.edge
             if self.o__valid.value:
                 answer.append(int(self.o__payload.value))
-            if self.done.value:
-                break
-        else:
-            raise AssertionError(f"{self.name}: {command.name} is not done after {patience} cycles")
+            done = bool(self.done.value)
         status = Status(int(self.status.value))
         for _ in range(random.choice((0, 0, 3))):
             self.request.value = random.getrandbits(len(self.request))
             await self.edge
-            assert not (self.done.value or self.o__valid.value), f"{self.name}: goes on after it was done"
+            assert not self.done.value, f"{self.name}: done again"
+            assert not self.o__valid.value, f"{self.name}: goes on after it was done"
         return status, bytes(answer), cycles
 
 

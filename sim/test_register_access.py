@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, connect, flipped
 from golden.spec import preset
 from hw import protocol
 from hw.config import default_config
-from hw.link_interface import Executor
+from hw.link_interface import ANSWER_PAYLOAD, Executor
 from hw.protocol import Access, Command, Status
 from hw.register_access import MAX_REGISTERS, RegisterAccess
 from hw.registers import RegisterFile
@@ -38,8 +38,24 @@ class RegisterBus(wiring.Component):
         return m
 
 
+class EndlessBus(wiring.Component):
+    """`RegisterAccess` on a register at each address, which holds a multiple of the address and takes no value."""
+
+    execute: In(Executor())
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.access = access = RegisterAccess()
+        connect(m, flipped(self.execute), access.execute)
+        m.d.comb += access.exists.eq(1)
+        m.d.sync += access.read_data.eq(access.address * FACTOR)
+        return m
+
+
+FACTOR = 0x010203
+
 CONFIG = default_config(preset("tiny"))
-UNITS = {"register_bus": RegisterBus(CONFIG)}
+UNITS = {"register_bus": RegisterBus(CONFIG), "endless_bus": EndlessBus()}
 REGISTERS = {r.address: r for r in protocol.registers(CONFIG.spec)}
 
 
@@ -72,3 +88,16 @@ async def equals_the_register_map(dut):
             assert took == cycles, f"{where}: {took} cycles, expected {cycles}"
         seen.add((command, status))
     assert len(seen) == 4, f"only {seen} happened"
+
+
+@cocotb.test()
+async def count_is_bounded_by_the_answer(dut):
+    await start(dut)
+    requester = Requester(dut, "endless_bus")
+    for count in (0, 1, MAX_REGISTERS - 1, MAX_REGISTERS, MAX_REGISTERS + 1, 255):
+        status, got, _ = await requester.execute(Command.READ_REGISTER, bytes((9, count)))
+        legal = 0 < count <= MAX_REGISTERS
+        assert status == (Status.OK if legal else Status.BAD_RANGE), f"{count} registers: {status.name}"
+        if legal:
+            assert got == b"".join((address * FACTOR).to_bytes(4, "little") for address in range(9, 9 + count))
+    assert 4 * MAX_REGISTERS <= ANSWER_PAYLOAD < 4 * (MAX_REGISTERS + 1)

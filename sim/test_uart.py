@@ -154,7 +154,7 @@ async def transmits_every_bit(dut, stall):
 
 async def check_transmitted(dut, name, unit, stall):
     """The line in every cycle: the start bit follows the transfer, and the next byte is taken in the stop bit's last cycle."""
-    port, line = Port(dut, name), deque()
+    port, line = Port(dut, name), deque[int]()
     taken, waiting = 0, None
     while taken < 40 or line:
         if waiting is None and taken < 40 and random.random() >= stall:

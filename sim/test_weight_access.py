@@ -9,7 +9,7 @@ import cocotb
 
 from hw import layout
 from hw.protocol import CRC_BYTES, REQUEST_BYTES, Command, Status
-from hw.weight_access import READ_LATENCY, WEIGHTS_AT, WeightAccess, max_words, word_bytes
+from hw.weight_access import WEIGHTS_AT, WeightAccess, max_words, word_bytes
 
 from .link_bench import Requester, watch
 from .reference import config_of, each
@@ -19,6 +19,9 @@ UNITS = {
     "access_dense": WeightAccess(config_of((2, 4), (2, 4), dense=True, window_log2=3, decay_shift=1)),
     "access_conv": WeightAccess(config_of((3, 8), (1, 8), dense=False, window_log2=3, decay_shift=1)),
 }
+
+#: Cycles from an address to its word, as `CoreSignature` promises them.
+READ_LATENCY = 3
 
 #: Most weight bytes of a request.
 MOST_BYTES = REQUEST_BYTES - WEIGHTS_AT - CRC_BYTES
@@ -58,7 +61,7 @@ async def check(dut, name, unit):
     memories = [[random.randbytes(sizes[n]) for _ in range(layout.master_words(config, b))] for n, b in bundles.items()]
     serve_masters(dut, name, memories)
     requester, writes = Requester(dut, name, buffered=True), watch(dut, f"{name}__write", f"{name}__written")
-    seen, times = set(), defaultdict(dict)
+    seen, times = set(), defaultdict[tuple[Command, int], dict[int, int]](dict)
     for _ in range(200):
         pending = random.random() < 0.1
         port.pending.value = int(pending)
@@ -73,7 +76,7 @@ async def check(dut, name, unit):
         depth = len(memory)
         word = random.choice((0, depth - count, depth - count + 1, depth - 1, random.randrange(depth), 1 << 16, (1 << 32) - 1))
         word = max(word, 0)
-        legal = index in bundles and 0 < count and word + count <= depth
+        legal = index in bundles and count > 0 and word + count <= depth
 
         block, payload = slice(word, word + count), bytes((index,)) + word.to_bytes(4, "little")
         expected, answer, wrote = list(memory), b"", 0
@@ -108,11 +111,11 @@ async def check(dut, name, unit):
             times[command, index][count] = cycles
 
     assert len(seen) == 9, f"{name}: only {seen} happened"
-    for (command, index), cycles in times.items():
-        size, fewest = sizes[index], min(cycles)
+    for (command, index), measured in times.items():
+        size, fewest = sizes[index], min(measured)
         each_word = 2 * size + 2 if command is Command.WRITE_WEIGHTS else max(size, READ_LATENCY) + 1
         # what isn't spent on words: the same for a digest as for a read, but for its own four bytes and their two states
-        base = cycles[fewest] - each_word * fewest
-        for words, took in cycles.items():
+        base = measured[fewest] - each_word * fewest
+        for words, took in measured.items():
             assert took == base + each_word * words, f"{name}, {command.name}, bundle {index}: {words} words in {took} cycles"
-        assert 0 < base < 13, f"{name}, {command.name}, bundle {index}: {fewest} words in {cycles[fewest]} cycles"
+        assert 0 < base < 13, f"{name}, {command.name}, bundle {index}: {fewest} words in {measured[fewest]} cycles"
