@@ -19,9 +19,9 @@ class EventConvEngine(wiring.Component):
     - forward: a spike of the pre layer meets 2x2 pooled positions, one in each of four parity banks: one cycle.
     - backward: a spike of the post layer meets 4x4 pre positions, as 2x2 blocks in two banks: two cycles.
 
-    Both directions go on side by side. A step takes as long as its array's pass or as the spikes of that pass, whichever
-    is longer, and a few cycles. The drives of the spikes that the free phase left stay in their copy of the banks (see
-    `EventBank`), so the nudged phases start without computing them again.
+    Both directions go on side by side. A step ends a few cycles after its array's pass or, where spikes come faster than
+    they are added, after the last of them has been added. The drives of the spikes that the free phase left stay in their
+    copy of the banks (see `EventBank`), so the nudged phases start without computing them again.
     Model: `golden.ops.conv_forward` and `golden.ops.conv_backward`.
     """
 

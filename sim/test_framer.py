@@ -17,12 +17,18 @@ from .streams import Port, StreamSink, start
 UNITS = {"framer": Framer()}
 
 
-def payloads(count: int) -> list[bytes]:
-    """Of all lengths, with few, many and no zeros."""
-    edge = LONGEST_CODE - 1 - ANSWER_HEADER - CRC_BYTES  # the longest block, exactly, if nothing is 0
-    lengths = [0, 1, 2, 5, edge - 1, edge, edge + 1, ANSWER_PAYLOAD] * 2
-    lengths += [random.randint(0, ANSWER_PAYLOAD) for _ in range(count - len(lengths))]
-    return [bytes(random.randint(random.choice((0, 1, 254)) if n % 2 else 1, 255) for _ in range(n)) for n in lengths]
+def answers() -> list[tuple[int, int, Status, bytes]]:
+    """Sequence, command, status and payload: without a zero about the longest block; of all lengths with few and many zeros."""
+    edge = LONGEST_CODE - 1 - ANSWER_HEADER - CRC_BYTES  # one longest block, exactly
+    out = []
+    for length in [0, 1, edge - 1, edge, edge + 1, ANSWER_PAYLOAD] * 2:
+        payload = bytes(random.randint(1, 255) for _ in range(length))
+        out.append((random.randint(1, 255), random.randrange(ANSWER), Status.BAD_RANGE, payload))
+    for length in (0, 1, 2, 5, ANSWER_PAYLOAD, *(random.randint(0, ANSWER_PAYLOAD) for _ in range(30))):
+        low = random.choice((0, 1, 254))
+        payload = bytes(random.choice((low, random.randint(low, 255))) for _ in range(length))
+        out.append((random.choice((0, random.randint(1, 255))), random.randrange(ANSWER), random.choice(list(Status)), payload))
+    return out
 
 
 async def store(port, slot: int, payload: bytes):
@@ -44,10 +50,7 @@ async def frames_equal_the_reference(dut, stall):
     taken, first = Recorder(dut, "framer__i__valid", "framer__i__ready"), Recorder(dut, "framer__o__valid")
     sent = Recorder(dut, "framer__o__valid", "framer__o__ready")
     slot = 0
-    for payload in payloads(50):
-        # the first header bytes decide where the first zero is
-        sequence, command = random.choice((0, random.randint(1, 255))), random.randrange(ANSWER)
-        status = random.choice((Status.OK, Status.BAD_RANGE))
+    for sequence, command, status, payload in answers():
         body = bytes((VERSION, sequence, command | ANSWER, status)) + payload
         await store(port, slot, payload)
         answer = {"sequence": sequence, "command": command, "status": status, "slot": slot, "length": len(payload)}
