@@ -204,6 +204,7 @@ def _run(
     images: Tensor | np.ndarray,
     labels: Tensor | np.ndarray | None,
     engine: str,
+    threads: int | None,
 ) -> Result:
     """Predictions, spikes and, with labels, updates; chunk by chunk."""
     settings.check(spec)
@@ -214,7 +215,7 @@ def _run(
     if _engine(engine, device) == "native":
         all_rates = list(zip(settings.weight_rates, settings.bias_rates, strict=True))
         phases = settings.free_steps, settings.nudged_steps
-        predicted, fired, *summed = native.run(spec, phases, settings.beta, all_rates, copies, images, targets)
+        predicted, fired, *summed = native.run(spec, phases, settings.beta, all_rates, copies, images, targets, threads)
         return Result(predicted, fired, Parameters(*map(tuple, summed)))
     runner = ENGINES[_engine(engine, device)](spec, copies)
     ends = {"free": settings.free_steps, "plus": settings.nudged_steps, "minus": settings.nudged_steps}
@@ -260,10 +261,19 @@ def _first_largest(sums: Tensor) -> Tensor:
 
 
 def infer(
-    spec: Spec, settings: Settings, parameters: Parameters, images: Tensor | np.ndarray, *, engine: str = "auto"
+    spec: Spec,
+    settings: Settings,
+    parameters: Parameters,
+    images: Tensor | np.ndarray,
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
 ) -> tuple[Tensor, list[int]]:
-    """Predictions (n,) of images (n, 28, 28) uint8, and spikes of each layer 1..N: the free phase alone."""
-    result = _run(spec, settings, parameters, images, None, engine)
+    """Predictions (n,) of images (n, 28, 28) uint8, and spikes of each layer 1..N: the free phase alone.
+
+    threads: of the compiled engine, default one for each processor; torch has its own setting.
+    """
+    result = _run(spec, settings, parameters, images, None, engine, threads)
     return result.predictions, result.spikes
 
 
@@ -275,9 +285,13 @@ def train_batch(
     labels: Tensor | np.ndarray,
     *,
     engine: str = "auto",
+    threads: int | None = None,
 ) -> Result:
-    """Three phases on each image: predictions, spikes and the summed updates. parameters: masters as of the last commit."""
-    return _run(spec, settings, parameters, images, labels, engine)
+    """Three phases on each image: predictions, spikes and the summed updates. parameters: masters as of the last commit.
+
+    threads: as for `infer`.
+    """
+    return _run(spec, settings, parameters, images, labels, engine, threads)
 
 
 def trace(
@@ -319,10 +333,12 @@ class FixedModel:
         *,
         device: torch.device | str = "cpu",
         engine: str = "auto",
+        threads: int | None = None,
     ):
         self.spec = spec
         self.settings = settings or Settings.of(spec)
         self.engine = engine
+        self.threads = threads
         self.device = device
         self.pending = 0
         self.clear()
@@ -346,13 +362,24 @@ class FixedModel:
         self._committed = commit(self.spec, parameters.to(self.device))
         self._updates = zeros(self.spec, self.device)
 
+    def write_settings(self, settings: Settings) -> None:
+        """Set steps, beta and rates."""
+        settings.check(self.spec)
+        self.settings = settings
+
+    def read(self) -> Parameters:
+        """Masters as of the last commit, on the CPU. Refused while samples are pending."""
+        if self.pending:
+            raise FixedError(f"masters can't be read while {self.pending} samples are pending: commit first")
+        return self._committed.to("cpu")
+
     def train(self, images: Tensor | np.ndarray, labels: Tensor | np.ndarray) -> Tensor:
         """Train on images (n, 28, 28); predictions (n,). The masters change at `commit`."""
         if self.pending + len(images) > self.spec.formats.max_batch:
             raise FixedError(
                 f"{self.pending} pending samples and {len(images)} more: at most {self.spec.formats.max_batch} between commits"
             )
-        result = train_batch(self.spec, self.settings, self._committed, images, labels, engine=self.engine)
+        result = self._compute(images, labels)
         self._updates = accumulate(self._updates, result.updates)
         self.pending += len(images)
         self._count(result.predictions, labels, result.spikes)
@@ -367,9 +394,13 @@ class FixedModel:
 
     def infer(self, images: Tensor | np.ndarray, labels: Tensor | np.ndarray | None = None) -> Tensor:
         """Predictions (n,). Without labels no errors are counted."""
-        predictions, spikes = infer(self.spec, self.settings, self._committed, images, engine=self.engine)
-        self._count(predictions, labels, spikes)
-        return predictions
+        result = self._compute(images, None)
+        self._count(result.predictions, labels, result.spikes)
+        return result.predictions
+
+    def _compute(self, images: Tensor | np.ndarray, labels: Tensor | np.ndarray | None) -> Result:
+        """Training with labels, inference without; nothing is kept yet."""
+        return _run(self.spec, self.settings, self._committed, images, labels, self.engine, self.threads)
 
     def clear(self) -> None:
         """Zero all counters but `pending`."""

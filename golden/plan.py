@@ -37,6 +37,17 @@ class Plan:
     decay: float = 1.0
     shift: int = 0
 
+    @classmethod
+    def of(cls, spec: Spec, data: str, samples: int, **options: Any) -> "Plan":
+        """A plan with the preset's value for each option that is None; `PlanError` if it can't be carried out."""
+        learning, schedule = spec.learning, spec.schedule
+        values: dict[str, Any] = {"epochs": 1, "batch": learning.batch, "seed": 0, "lr_scale": 1.0, "beta": learning.beta}
+        values |= {"free_steps": schedule.free, "nudged_steps": schedule.nudged, "decay": learning.decay}
+        values |= {name: value for name, value in options.items() if value is not None}
+        plan = cls(spec.name, data, samples, **values)
+        plan.settings(spec)
+        return plan
+
     def settings(self, spec: Spec) -> list[Settings]:
         """The board's registers in each epoch. Raises `PlanError` for a value that no register holds."""
         for name, value, low, high in (
@@ -87,3 +98,10 @@ class Plan:
 
 #: Pixels; beyond that digits leave the image.
 MAX_SHIFT = 4
+
+
+def first_samples(wanted: int | None, available: int, name: str) -> int:
+    """`wanted`, or all that there are; `PlanError` if there are fewer."""
+    if wanted is not None and not 1 <= wanted <= available:
+        raise PlanError(f"--samples must be 1..{available} ({name} has no more), not {wanted}")
+    return available if wanted is None else wanted

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from golden.data import Data
 from golden.fixed import Settings, initial
+from golden.progress import Meter
 from golden.spec import Bundle
 from hw import layout
 from hw.config import Config
 from hw.protocol import PHASES
 
 from .board import SerialBoard
-from .progress import Meter
 
 
 def step_bound(config: Config, bundle: Bundle) -> int:

@@ -7,34 +7,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from typer.exceptions import TyperException
 
+from golden import checkpoint, command
 from golden import data as datasets
-from golden.fixed import FixedError
-from golden.plan import Plan, PlanError
-from golden.spec import PRESETS, Spec, SpecError, preset
+from golden.command import BOARD, DATA, DIFFERENT, INTERRUPTED, LINK, OK, TOOLS, USAGE, WEIGHTS, DirOption
+from golden.evaluate import evaluate
+from golden.plan import Plan, first_samples
+from golden.progress import note
+from golden.run import Run, Stop
+from golden.spec import PRESETS, preset
 from hw.config import ConfigError
 from hw.protocol import PHASES, registers
 
-from . import checkpoint
 from .bench import bench as run_bench
 from .board import SerialBoard
 from .boards import ToolsError, open_board, open_unknown, virtual_board
 from .compare import ComparisonError, Fault, Twin
 from .compare import compare as run_compare
 from .errors import BoardError, IdentityError, LinkError, UsageError
-from .evaluate import evaluate
-from .progress import note
-from .train import Run, Stop
+from .golden_bench import GoldenBench, golden_bench
 from .train import train as run_train
-
-OK, DIFFERENT, USAGE, DATA, LINK, BOARD, WEIGHTS, TOOLS, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 130
 
 #: What each exit code says; --help and README.md show it.
 EXIT_CODES = {
@@ -49,18 +46,13 @@ EXIT_CODES = {
     INTERRUPTED: "interrupted (Ctrl-C or SIGTERM); `train` has saved a checkpoint",
 }
 
-ERRORS: dict[type[Exception], int] = {
+ERRORS: dict[type[Exception], int] = command.ERRORS | {
     ComparisonError: DIFFERENT,
     UsageError: USAGE,
-    PlanError: USAGE,
-    SpecError: USAGE,
-    FixedError: USAGE,
     ConfigError: USAGE,
-    datasets.DataError: DATA,
     LinkError: LINK,
     IdentityError: BOARD,
     BoardError: BOARD,
-    checkpoint.WeightsError: WEIGHTS,
     ToolsError: TOOLS,
 }
 
@@ -75,9 +67,6 @@ BoardOption = Annotated[
     str, typer.Option("--board", help="sim (virtual board), golden (the model), a device path or a pyserial URL.")
 ]
 DataOption = Annotated[str, typer.Option("--data", help=f"{', '.join(datasets.NAMES)}.")]
-DirOption = Annotated[
-    Path | None, typer.Option("--data-dir", help=f"Folder that holds MNIST/raw and so on [default: ${datasets.VARIABLE}].")
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
 
 
@@ -110,57 +99,33 @@ def reported(as_json: bool, result: dict[str, Any]) -> Iterator[None]:
         raise
 
 
-def first_samples(wanted: int | None, available: int, name: str) -> int:
-    """`wanted`, or all that there are."""
-    if wanted is not None and not 1 <= wanted <= available:
-        raise UsageError(f"--samples must be 1..{available} ({name} has no more), not {wanted}")
-    return available if wanted is None else wanted
-
-
-def make_plan(spec: Spec, data: str, samples: int, **options: Any) -> Plan:
-    """A plan with the preset's value for each option that is None."""
-    values: dict[str, Any] = {"epochs": 1, "batch": spec.learning.batch, "seed": 0, "lr_scale": 1.0, "beta": spec.learning.beta}
-    values |= {"free_steps": spec.schedule.free, "nudged_steps": spec.schedule.nudged, "decay": spec.learning.decay}
-    values |= {name: value for name, value in options.items() if value is not None}
-    plan = Plan(spec.name, data, samples, **values)
-    plan.settings(spec)  # raises what is wrong before anything is started
-    return plan
-
-
 @app.command()
 def train(
-    out: Annotated[Path, typer.Option(help="Directory for weights, metrics and learning curve.")],
-    preset_name: Annotated[str | None, typer.Option("--preset", help=f"Network: {', '.join(PRESETS)} [default: tiny].")] = None,
+    out: command.OutOption,
+    preset_name: command.NetworkOption = None,
     board: BoardOption = "sim",
-    data: Annotated[str | None, typer.Option(help=f"{', '.join(datasets.NAMES)} [default: embedded].")] = None,
+    data: command.TrainDataOption = None,
     data_dir: DirOption = None,
-    samples: Annotated[int | None, typer.Option(help="Train on the first so many images [default: all].")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the samples [default: 1].")] = None,
-    batch: Annotated[int | None, typer.Option(help="Samples between two commits [default: the preset's].")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the initial weights and of each epoch's order [default: 0].")] = None,
-    lr_scale: Annotated[float | None, typer.Option(help="Multiplies all learning rates [default: 1].")] = None,
-    decay: Annotated[float | None, typer.Option(help="Factor on the rates after each epoch [default: the preset's].")] = None,
-    shift: Annotated[int | None, typer.Option(help="Move training images by up to so many pixels [default: 0].")] = None,
-    beta: Annotated[float | None, typer.Option(help="Strength of the nudge [default: the preset's].")] = None,
-    free_steps: Annotated[int | None, typer.Option(help="Steps of the free phase [default: the preset's].")] = None,
-    nudged_steps: Annotated[int | None, typer.Option(help="Steps of each nudged phase [default: the preset's].")] = None,
+    samples: command.SamplesOption = None,
+    epochs: command.EpochsOption = None,
+    batch: command.BatchOption = None,
+    seed: command.SeedOption = None,
+    lr_scale: command.ScaleOption = None,
+    decay: command.DecayOption = None,
+    shift: command.ShiftOption = None,
+    beta: command.BetaOption = None,
+    free_steps: command.FreeOption = None,
+    nudged_steps: command.NudgedOption = None,
     twin: Annotated[bool, typer.Option("--twin", help="Step the golden model in lockstep; a difference ends it.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out; its options are kept.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the weights in --out.")] = False,
+    resume: command.ResumeOption = False,
+    force: command.ForceOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Train, then evaluate once on the test set. Ctrl-C finishes the batch and saves; --resume goes on from there."""
-    options = {"epochs": epochs, "batch": batch, "seed": seed, "lr_scale": lr_scale, "beta": beta}
+    options: dict[str, Any] = {"epochs": epochs, "batch": batch, "seed": seed, "lr_scale": lr_scale, "beta": beta}
     options |= {"free_steps": free_steps, "nudged_steps": nudged_steps, "decay": decay, "shift": shift}
-    if resume:
-        run = Run.resume(out, options | {"preset": preset_name, "data": data, "samples": samples})
-        images = datasets.load(run.plan.data, data_dir)
-        first_samples(run.plan.samples, len(images.train_images), run.plan.data)
-    else:
-        spec, data = preset(preset_name or "tiny"), data or "embedded"
-        images = datasets.load(data, data_dir)
-        plan = make_plan(spec, data, first_samples(samples, len(images.train_images), data), **options)
-        run = Run.begin(plan, spec, out, force=force)
+    asked: dict[str, Any] = {"preset_name": preset_name, "data": data, "samples": samples, "resume": resume, "force": force}
+    run, images = Run.prepare(out, data_dir, options, **asked)
     result: dict[str, Any] = {"weights": str(run.weights), "epochs": run.plan.epochs}
     comparison = None
     with open_board(board, run.spec) as device:
@@ -236,7 +201,7 @@ def compare(
     spec = preset(preset_name)
     fault = None if inject_fault is None else Fault.parse(inject_fault, spec)
     images = datasets.load(data, data_dir)
-    plan = make_plan(spec, data, first_samples(samples, len(images.train_images), data), seed=seed, batch=batch)
+    plan = Plan.of(spec, data, first_samples(samples, len(images.train_images), data), seed=seed, batch=batch)
     with open_board(board, spec) as device:
         with reported(as_json, {"samples": samples}):
             result = run_compare(device, plan, images, fault)
@@ -249,14 +214,50 @@ def compare(
     return OK
 
 
+def engine_values(result: GoldenBench) -> dict[str, Any]:
+    """A comparison of engines, for --json."""
+    ratios = {f"ratio_{engine}": result.ratio(engine) for engine in result.engines}
+    speed = {"fastest": result.fastest, "samples_per_second": result.samples_per_second}
+    return {"ratio": result.ratio(result.fastest)} | speed | asdict(result) | ratios | {"equal": True}
+
+
+def engine_table(result: GoldenBench) -> str:
+    """The same to read."""
+    table = Table("engine", title=f"{result.preset}, batch {result.batch}, {result.threads} threads: training samples/s")
+    for column in ("images a run", "median", "slowest", "fastest", "times plain"):
+        table.add_column(column, justify="right")
+    for name, speed in result.engines.items():
+        rates = (f"{rate:.1f}" for rate in (speed.samples_per_second, *speed.spread))
+        table.add_row(name, str(speed.images), *rates, f"{result.ratio(name):.1f}")
+    lines = [rendered(table), f"updates equal; {result.runs} runs each, load average before: {result.load:.1f}"]
+    if "native" not in result.engines:
+        lines.append("no C++ compiler found, so no native engine: apt-get install g++, or set CXX")
+    return "\n".join(lines)
+
+
 @app.command()
 def bench(
-    preset_name: PresetOption = "tiny",
-    samples: Annotated[int, typer.Option(help="Training samples, and as many inferences.")] = 32,
+    preset_name: Annotated[
+        str | None, typer.Option("--preset", help=f"Network: {', '.join(PRESETS)} [default: tiny, with --golden small].")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(help="Training samples, and as many inferences [default: 32].")] = None,
+    golden: Annotated[bool, typer.Option("--golden", help="The golden model's engines on this machine instead.")] = False,
+    batch: Annotated[int | None, typer.Option(help="With --golden: images that are trained at once [default: 256].")] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Cycles of a training sample and an inference on the virtual board, by phase, beside the bound of its lanes."""
-    spec = preset(preset_name)
+    """Cycles of a training sample and an inference on the virtual board, by phase, beside the bound of its lanes.
+
+    With --golden: training samples a second of each engine of the golden model, and that their updates are equal.
+    """
+    if golden:
+        if samples is not None:
+            raise UsageError(f"--samples {samples}: with --golden it is --batch that counts")
+        speeds = golden_bench(preset(preset_name or "small"), datasets.load("embedded"), 256 if batch is None else batch)
+        emit(as_json, engine_values(speeds), engine_table(speeds))
+        return OK
+    if batch is not None:
+        raise UsageError(f"--batch {batch}: only with --golden")
+    spec, samples = preset(preset_name or "tiny"), 32 if samples is None else samples
     images = datasets.load("embedded")
     first_samples(samples, len(images.train_images), "embedded")
     with virtual_board(spec) as virtual, SerialBoard(virtual.url, spec) as device:
@@ -317,28 +318,9 @@ def info(
     return OK
 
 
-def terminate(number: int, frame: FrameType | None) -> NoReturn:
-    """SIGTERM ends the command as Ctrl-C does: what was started is stopped."""
-    raise KeyboardInterrupt
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit code. The one place that turns errors into a line and a code."""
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        return app(args=arguments, prog_name="nudge", standalone_mode=False) or OK
-    except TyperException as error:
-        code, message = USAGE, error.format_message()
-    except KeyboardInterrupt:
-        code, message = INTERRUPTED, "interrupted"
-    except tuple(ERRORS) as error:
-        code, message = next(code for kind, code in ERRORS.items() if isinstance(error, kind)), str(error)
-    except OSError as error:  # such as a full disk
-        code, message = USAGE, str(error)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    note(f"nudge: {' '.join(message.split())}")
-    return code
+    """Run the command line; the exit code."""
+    return command.run(app, "nudge", arguments, ERRORS)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ from numpy.typing import ArrayLike
 from golden.data import Data
 from golden.fixed import Parameters, Settings, initial
 from golden.plan import Plan
+from golden.progress import Meter
 from golden.spec import Spec
 
 from .board import Board
 from .boards import AnyBoard
 from .errors import NudgeError, UsageError
 from .golden_board import GoldenBoard
-from .progress import Meter
 
 
 class ComparisonError(NudgeError):

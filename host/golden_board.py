@@ -35,8 +35,10 @@ class GoldenBoard(Board):
             raise BoardError(f"{self.name}: {error}") from None
 
     def read(self) -> Parameters:
-        self._settled()
-        return self.model.parameters.to("cpu")
+        try:
+            return self.model.read()
+        except FixedError as error:
+            raise BoardError(f"{self.name}: {error}") from None
 
     def train(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
         try:
@@ -51,8 +53,7 @@ class GoldenBoard(Board):
         return self.model.commit()
 
     def digest(self) -> tuple[int, ...]:
-        self._settled()
-        masters = zip(self.spec.bundles, *self.model.parameters.to("cpu"), strict=True)
+        masters = zip(self.spec.bundles, *self.read(), strict=True)
         images = (layout.pack(self.config, bundle, weight.numpy(), bias.numpy()) for bundle, weight, bias in masters)
         return tuple(zlib.crc32(image.astype(MASTER).tobytes()) for image in images)
 
@@ -70,7 +71,3 @@ class GoldenBoard(Board):
 
     def close(self) -> None:
         pass
-
-    def _settled(self) -> None:
-        if self.model.pending:
-            raise BoardError(f"{self.name}: masters can't be read while {self.model.pending} samples are pending: commit first")

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
+from golden import checkpoint
 from golden.spec import preset
-from host import checkpoint, cli
+from host import cli
 
 SPEC = preset("tiny")
 

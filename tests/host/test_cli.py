@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import serial
 
+from golden import checkpoint
 from golden.spec import preset
-from host import boards, checkpoint, cli
+from host import boards, cli
 from host.errors import BoardError, IdentityError
 
 SPEC = preset("tiny")

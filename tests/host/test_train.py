@@ -7,17 +7,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from golden import checkpoint, report
+from golden.checkpoint import WeightsError, atomic
 from golden.data import load
 from golden.fixed import Parameters, initial
-from golden.plan import Plan
+from golden.plan import Plan, PlanError
+from golden.run import Run, Stop
 from golden.spec import preset
-from host import checkpoint, report
 from host.bench import bound
-from host.checkpoint import WeightsError, atomic
 from host.compare import ComparisonError, Fault, Twin, check, compare
-from host.errors import LinkError, UsageError
+from host.errors import LinkError
 from host.golden_board import GoldenBoard
-from host.train import Run, Stop, train
+from host.train import train
 from hw.config import default_config
 
 SPEC = preset("tiny")
@@ -155,7 +156,7 @@ class Unplugged(GoldenBoard):
 
 
 def test_a_lost_board_leaves_what_was_saved(tmp_path, monkeypatch):
-    monkeypatch.setattr("host.train.CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr("golden.run.CHECKPOINT_SECONDS", 0)
     message = f"/dev/ttyUSB0: reading failed; {tmp_path}/weights.safetensors holds the state after 16 samples: --resume"
     with pytest.raises(LinkError, match=message):
         train(Run.begin(PLAN, SPEC, tmp_path), Unplugged(CONFIG), DATA, Stop())
@@ -244,7 +245,7 @@ def test_resume_to_fewer_epochs_is_refused(tmp_path):
     saved(tmp_path)
     run = Run.resume(tmp_path, {"epochs": 3})
     train(run, GoldenBoard(CONFIG), DATA, Stop())
-    with pytest.raises(UsageError, match="already trained 3 epochs"):
+    with pytest.raises(PlanError, match="already trained 3 epochs"):
         Run.resume(tmp_path, {"epochs": 2})
 
 

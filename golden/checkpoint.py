@@ -17,16 +17,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from golden.fixed import Parameters, Settings
-from golden.spec import PRESETS, Bundle, Spec
-
-from .errors import NudgeError
+from .fixed import Parameters, Settings
+from .spec import PRESETS, Bundle, Spec
 
 FORMAT = "nudge-weights-1"
 PACKAGES = ("torch", "numpy", "safetensors")
 
 
-class WeightsError(NudgeError):
+class WeightsError(Exception):
     """A weight file that can't be read, or is of another network; the message names the file and what differs."""
 
 
@@ -48,6 +46,12 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
+def command() -> str:
+    """The command line of this process, as one would type it."""
+    module = sys.modules["__main__"].__spec__
+    return shlex.join([*(["nudge"] if module is None else ["python", "-m", module.name]), *sys.argv[1:]])
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """The state of a training run after a commit.
@@ -65,7 +69,7 @@ class Checkpoint:
     position: int
     epoch_errors: int
     seconds: float
-    command: str = field(default_factory=lambda: shlex.join(["nudge", *sys.argv[1:]]))
+    command: str = field(default_factory=command)
     packages: dict[str, str] = field(default_factory=versions)
 
     def registers(self) -> Settings:

@@ -1,17 +1,24 @@
 """Test error and confusion matrix of the weights that a board holds."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from golden.spec import CLASSES
-
-from .board import Board
 from .progress import Meter
+from .spec import CLASSES
 
 #: Images between two steps of the progress bar; it changes no result.
 CHUNK = 128
+
+
+class Predictor(Protocol):
+    """What `evaluate` needs of a board or a model."""
+
+    def infer(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray | Tensor:
+        """Predictions (n,) of images (n, 28, 28)."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,13 @@ class Evaluation:
         return "\n".join([head, *rows])
 
 
-def evaluate(board: Board, images: Tensor, labels: Tensor) -> Evaluation:
+def evaluate(board: Predictor, images: Tensor, labels: Tensor) -> Evaluation:
     """Infer images (n, 28, 28) on the board with the weights and settings it has."""
     confusion = np.zeros((CLASSES, CLASSES), np.int64)
     with Meter("evaluating", len(images)) as meter:
         for at in range(0, len(images), CHUNK):
             part = labels[at : at + CHUNK].numpy()
-            np.add.at(confusion, (part, board.infer(images[at : at + CHUNK].numpy(), part)), 1)
+            predictions = torch.as_tensor(board.infer(images[at : at + CHUNK].numpy(), part)).cpu().numpy()
+            np.add.at(confusion, (part, predictions), 1)
             meter.advance(len(part), f"error {100 * (1 - np.trace(confusion) / confusion.sum()):.2f} %")
     return Evaluation(confusion)

@@ -10,10 +10,13 @@ matplotlib.use("Agg")  # no display on a server
 from matplotlib import pyplot as plt
 
 from .checkpoint import atomic
-from .errors import UsageError
 
 #: The curve's error is over the last samples: 1/CURVE_PARTS of the run, at least CURVE_SAMPLES.
 CURVE_PARTS, CURVE_SAMPLES = 30, 100
+
+
+class ReportError(Exception):
+    """Metrics that can't be read; the message names the file."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def read_metrics(path: Path, epoch: int, position: int) -> list[Row]:
     try:
         rows = [Row(*map(int, line[:4]), *map(float, line[4:])) for line in lines[1:]]
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{path} is damaged ({error}): move it away to resume without it") from None
+        raise ReportError(f"{path} is damaged ({error}): move it away to resume without it") from None
     return [row for row in rows if (row.epoch, row.position) <= (epoch, position)]
 
 

@@ -12,9 +12,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 PLAIN_INTERVAL = 10.0
 
 
+#: Whether nothing is printed: of several processes that do the same, one speaks.
+_silent = False
+
+
+def silence() -> None:
+    """From now on this process notes nothing."""
+    global _silent
+    _silent = True
+
+
 def note(message: str) -> None:
     """One line on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    if not _silent:
+        print(message, file=sys.stderr, flush=True)
 
 
 class Meter:
@@ -29,7 +40,7 @@ class Meter:
         self._start = self._printed = time.monotonic()
         console = Console(stderr=True)
         self._bar: Progress | None = None
-        if console.is_terminal:
+        if console.is_terminal and not _silent:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
             self._bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=False)
             self._task = self._bar.add_task(title, total=total, completed=done, status="")

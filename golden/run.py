@@ -1,0 +1,227 @@
+"""Training control: the loop that carries out a plan, on a board or in the model, and what it leaves in its directory."""
+
+import signal
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import checkpoint, report
+from . import data as datasets
+from .checkpoint import Checkpoint
+from .data import Data
+from .fixed import Parameters, Settings, initial
+from .plan import Plan, PlanError, first_samples
+from .progress import Meter, note
+from .report import Row
+from .spec import Spec, preset
+
+WEIGHTS = "weights.safetensors"
+METRICS = "metrics.csv"
+CURVE = "learning-curve.png"
+
+#: Seconds of work that a power cut may cost.
+CHECKPOINT_SECONDS = 60.0
+
+
+class Trainable(Protocol):
+    """What the loop needs of a board or a model; `golden.fixed.FixedModel` is one."""
+
+    def load(self, parameters: Parameters) -> None:
+        """Write all masters and commit."""
+
+    def write_settings(self, settings: Settings) -> None:
+        """Set steps, beta and rates."""
+
+    def train(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray | Tensor:
+        """Train on uint8 images (n, 28, 28) with labels (n,); predictions (n,)."""
+
+    def commit(self) -> int:
+        """Make the updates final; how many samples that were."""
+
+    def read(self) -> Parameters:
+        """The masters as of the last commit."""
+
+
+class Stop:
+    """True once a stop is asked for. While entered, the first SIGINT or SIGTERM only asks; a second one interrupts at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: dict[int, Any] = {}
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        note("finishing the batch and saving; a second Ctrl-C ends at once")
+
+    def __bool__(self) -> bool:
+        return self.requested
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+@dataclass
+class Run:
+    """Where a run stands: masters as of the last commit, the next sample, and what has been measured.
+
+    saved: samples trained when the weight file was written. writes: of several processes that do the same run, one does.
+    """
+
+    plan: Plan
+    spec: Spec
+    out: Path
+    parameters: Parameters
+    epoch: int = 0
+    position: int = 0
+    epoch_errors: int = 0
+    seconds: float = 0.0
+    rows: list[Row] = field(default_factory=list)
+    saved: int = 0
+    writes: bool = True
+
+    @property
+    def weights(self) -> Path:
+        return self.out / WEIGHTS
+
+    @property
+    def done(self) -> int:
+        """Samples trained so far, over all epochs."""
+        return self.epoch * self.plan.samples + self.position
+
+    @classmethod
+    def begin(cls, plan: Plan, spec: Spec, out: Path, *, force: bool = False) -> "Run":
+        """A new run; it doesn't overwrite another one's weights unless `force`."""
+        if (out / WEIGHTS).exists() and not force:
+            raise PlanError(f"{out / WEIGHTS} exists: --resume continues it, --force overwrites it, or choose another --out")
+        return cls(plan, spec, out, initial(spec, plan.seed))
+
+    @classmethod
+    def resume(cls, out: Path, options: dict[str, Any]) -> "Run":
+        """The run in `out`, continued. options: of the plan, as given (None: not); only `epochs` may differ."""
+        spec, parameters, found = checkpoint.load(out / WEIGHTS)
+        plan = Plan(**found.plan)
+        for name, value in options.items():
+            had = getattr(plan, name)
+            if name != "epochs" and value is not None and value != had:
+                raise PlanError(f"--{name.replace('_', '-')} {value}: the run in {out} has {had}; leave it out to resume")
+        epochs = options.get("epochs") or plan.epochs
+        if epochs < found.epoch + (found.position > 0):
+            raise PlanError(f"--epochs {epochs}: the run in {out} has already trained {found.epoch} epochs")
+        rows = report.read_metrics(out / METRICS, found.epoch, found.position)
+        run = cls(replace(plan, epochs=epochs), spec, out, parameters)
+        run.epoch, run.position, run.epoch_errors = found.epoch, found.position, found.epoch_errors
+        run.seconds, run.rows = found.seconds, rows
+        return run
+
+    @classmethod
+    def prepare(
+        cls,
+        out: Path,
+        data_dir: Path | None,
+        options: dict[str, Any],
+        *,
+        preset_name: str | None,
+        data: str | None,
+        samples: int | None,
+        resume: bool,
+        force: bool,
+    ) -> tuple["Run", Data]:
+        """What a command line asks for (None: not given): a new run or the one in `out`, and its data."""
+        if resume:
+            run = cls.resume(out, options | {"preset": preset_name, "data": data, "samples": samples})
+            images = datasets.load(run.plan.data, data_dir)
+            first_samples(run.plan.samples, len(images.train_images), run.plan.data)
+            return run, images
+        spec, name = preset(preset_name or "tiny"), data or "embedded"
+        images = datasets.load(name, data_dir)
+        plan = Plan.of(spec, name, first_samples(samples, len(images.train_images), name), **options)
+        return cls.begin(plan, spec, out, force=force), images
+
+    def count(self, samples: int, errors: int, seconds: float) -> None:
+        """A batch is committed: `samples` of it, `errors` wrong, at `seconds` of training."""
+        self.position += samples
+        self.epoch_errors += errors
+        self.seconds = seconds
+        self.rows.append(Row(self.epoch, self.position, samples, errors, 100 * self.epoch_errors / self.position, seconds))
+
+    def save(self, board: Trainable, settings: Settings) -> None:
+        """Write weights, metrics and curve, each atomically."""
+        self.parameters = board.read()
+        if self.writes:
+            self._write(settings)
+        self.saved = self.done
+
+    def _write(self, settings: Settings) -> None:
+        state = Checkpoint(
+            preset=self.plan.preset,
+            spec=self.spec.identity,
+            plan=asdict(self.plan),
+            settings=asdict(settings),
+            epoch=self.epoch,
+            position=self.position,
+            epoch_errors=self.epoch_errors,
+            seconds=self.seconds,
+        )
+        # metrics first: rows beyond a checkpoint are dropped when it is resumed, missing ones could not be made up
+        report.write_metrics(self.out / METRICS, self.rows)
+        checkpoint.save(self.weights, self.spec, self.parameters, state)
+        self.plot()
+
+    def plot(self, test_error: float | None = None) -> None:
+        """Draw the learning curve."""
+        if not self.writes:
+            return
+        title = f"{self.plan.preset}, {self.plan.data}, seed {self.plan.seed}"
+        report.plot_curve(self.out / CURVE, self.rows, title, test_error)
+
+
+def train(run: Run, board: Trainable, data: Data, stop: Stop) -> float:
+    """Carry `run` to its end or to `stop`, whichever comes first, and save it; training samples a second of this call.
+
+    The batch that is running when a stop is asked for is finished and committed, so a resumed run ends with the weights
+    of one that wasn't interrupted. The board's errors pass through; what was saved last stays usable.
+    """
+    plan, settings = run.plan, run.plan.settings(run.spec)
+    try:
+        run.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlanError(f"--out {run.out}: {error.strerror}") from None
+    board.load(run.parameters)
+    run.saved = run.done
+    if not run.done:
+        run.save(board, settings[0])  # now, not after hours: can it be written?
+    first, before, start = run.done, run.seconds, time.monotonic()
+    saved_at = start
+    with Meter("training", plan.epochs * plan.samples, run.done) as meter:
+        while run.epoch < plan.epochs and not stop:
+            registers = settings[run.epoch]
+            board.write_settings(registers)
+            for numbers in plan.batches(run.epoch, run.position):
+                images, labels = plan.images(data, run.epoch, numbers), data.train_labels[numbers]
+                predictions = torch.as_tensor(board.train(images, labels.numpy())).cpu()
+                board.commit()
+                run.count(len(numbers), int((predictions != labels).sum()), before + time.monotonic() - start)
+                meter.advance(len(numbers), f"epoch {run.epoch + 1}/{plan.epochs} error {run.rows[-1].error_percent:.2f} %")
+                if stop:
+                    break
+                if time.monotonic() - saved_at > CHECKPOINT_SECONDS and run.position < plan.samples:
+                    run.save(board, registers)
+                    saved_at = time.monotonic()
+            if run.position >= plan.samples:
+                run.epoch, run.position, run.epoch_errors = run.epoch + 1, 0, 0
+            run.save(board, registers)
+            saved_at = time.monotonic()
+    return (run.done - first) / max(run.seconds - before, 1e-9)
