@@ -28,7 +28,6 @@ def virtual_board(spec: Spec, **options: Any) -> Iterator[Any]:
     try:
         # only here: with a board at hand, neither Amaranth nor Verilator is needed
         from sim.board import VirtualBoard
-
         from sim.verilator import ToolError
     except ImportError as error:
         raise ToolsError(f"simulation needs the package {error.name}: make setup") from None

@@ -243,6 +243,7 @@ def bench(
     samples: Annotated[int | None, typer.Option(help="Training samples, and as many inferences [default: 32].")] = None,
     golden: Annotated[bool, typer.Option("--golden", help="The golden model's engines on this machine instead.")] = False,
     batch: Annotated[int | None, typer.Option(help="With --golden: images that are trained at once [default: 256].")] = None,
+    threads: Annotated[int | None, typer.Option(help="With --golden: of each engine [default: the processors].")] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Cycles of a training sample and an inference on the virtual board, by phase, beside the bound of its lanes.
@@ -252,11 +253,13 @@ def bench(
     if golden:
         if samples is not None:
             raise UsageError(f"--samples {samples}: with --golden it is --batch that counts")
-        speeds = golden_bench(preset(preset_name or "small"), datasets.load("embedded"), 256 if batch is None else batch)
+        digits = datasets.load("embedded")
+        speeds = golden_bench(preset(preset_name or "small"), digits, 256 if batch is None else batch, threads)
         emit(as_json, engine_values(speeds), engine_table(speeds))
         return OK
-    if batch is not None:
-        raise UsageError(f"--batch {batch}: only with --golden")
+    for option, value in (("--batch", batch), ("--threads", threads)):
+        if value is not None:
+            raise UsageError(f"{option} {value}: only with --golden")
     spec, samples = preset(preset_name or "tiny"), 32 if samples is None else samples
     images = datasets.load("embedded")
     first_samples(samples, len(images.train_images), "embedded")

@@ -73,15 +73,21 @@ def _check_equal(results: dict[str, Result], images: int) -> None:
             raise ComparisonError(f"engines {first!r} and {name!r} differ on {images} images")
 
 
-def golden_bench(spec: Spec, data: Data, batch: int, runs: int = RUNS) -> GoldenBench:
+def golden_bench(spec: Spec, data: Data, batch: int, threads: int | None = None, runs: int = RUNS) -> GoldenBench:
     """Train `batch` training images (repeated if there are fewer) from the initial weights with each engine.
 
     The plain one gets the first quarter of them. The engines take turns, so that what else the machine does slows all of
-    them. `ComparisonError` if predictions, spikes or updates differ: on the quarter, all engines; on the batch, the others.
+    them. On a busy machine take one thread: torch's wait for each other, and the ratio comes out far too high.
+
+    threads: of each engine, default one for each processor. `ComparisonError` if predictions, spikes or updates differ: on
+    the quarter, all engines; on the batch, the others.
     """
     if batch < 1:
         raise UsageError(f"--batch must be at least 1, not {batch}")
-    load, threads = os.getloadavg()[0], torch.get_num_threads()
+    if threads is not None and threads < 1:
+        raise UsageError(f"--threads must be at least 1, not {threads}")
+    load, before = os.getloadavg()[0], torch.get_num_threads()
+    threads = threads or len(os.sched_getaffinity(0))
     numbers = torch.arange(batch) % len(data.train_images)
     images, labels = data.train_images[numbers], data.train_labels[numbers]
     settings, parameters = Settings.of(spec), initial(spec, 0)
@@ -93,19 +99,23 @@ def golden_bench(spec: Spec, data: Data, batch: int, runs: int = RUNS) -> Golden
     def train(engine: str, count: int) -> Result:
         return train_batch(spec, settings, parameters, images[:count], labels[:count], engine=engine, threads=threads)
 
-    with Meter("benchmark", len(counts) * part + runs * sum(counts.values())) as meter:
-        results = {}
-        for engine in counts:  # the warm-up
-            results[engine] = train(engine, part)
-            meter.advance(part, engine)
-        _check_equal(results, part)
-        rates: dict[str, list[float]] = {engine: [] for engine in counts}
-        for _ in range(runs):
-            for engine, count in counts.items():
-                start = time.perf_counter()
-                results[engine] = train(engine, count)
-                rates[engine].append(count / (time.perf_counter() - start))
-                meter.advance(count, engine)
-        _check_equal({engine: result for engine, result in results.items() if engine != REFERENCE}, batch)
+    torch.set_num_threads(threads)
+    try:
+        with Meter("benchmark", len(counts) * part + runs * sum(counts.values())) as meter:
+            results = {}
+            for engine in counts:  # the warm-up
+                results[engine] = train(engine, part)
+                meter.advance(part, engine)
+            _check_equal(results, part)
+            rates: dict[str, list[float]] = {engine: [] for engine in counts}
+            for _ in range(runs):
+                for engine, count in counts.items():
+                    start = time.perf_counter()
+                    results[engine] = train(engine, count)
+                    rates[engine].append(count / (time.perf_counter() - start))
+                    meter.advance(count, engine)
+            _check_equal({engine: result for engine, result in results.items() if engine != REFERENCE}, batch)
+    finally:
+        torch.set_num_threads(before)
     speeds = {e: EngineSpeed(counts[e], statistics.median(r), (min(r), max(r))) for e, r in rates.items()}
     return GoldenBench(spec.name, batch, runs, threads, load, speeds)

@@ -87,6 +87,38 @@ class Sequencer(wiring.Component):
 
         step_phase = self.phase.eq(Mux(~nudged, one_hot("free"), Mux(negative, one_hot("minus"), one_hot("plus"))))
 
+        def part(state, name, counted, then):
+            """Two states: one pulse of the part's start, then a wait until it is no longer busy; cycles count for a phase."""
+            with m.State(state):
+                m.d.comb += [getattr(self, f"{name}_start").eq(1), counted]
+                m.next = f"{state}-WAIT"
+            with m.State(f"{state}-WAIT"):
+                m.d.comb += counted
+                with m.If(~getattr(self, f"{name}_busy")):
+                    then()
+
+        def go_to(state):
+            m.next = state
+
+        def stepped():
+            m.d.sync += count.eq(count + 1)
+            m.next = "STEP"
+            with m.If(count == steps - 1):
+                m.d.sync += count.eq(0)
+                with m.If(~nudged):
+                    m.d.sync += kept.eq(count[0])
+                    m.next = "PREDICT"
+                with m.Elif(~negative):
+                    m.d.sync += negative.eq(1)
+                with m.Else():
+                    m.next = "UPDATE"
+
+        def predicted():
+            m.d.sync += nudged.eq(1)
+            m.next = "IDLE"
+            with m.If(training):
+                m.next = "STEP"
+
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
             with m.State("IDLE"):
@@ -96,63 +128,14 @@ class Sequencer(wiring.Component):
                     m.next = "IMAGE"
                     with m.If(self.operation == Operation.COMMIT):
                         m.next = "COMMIT"
-            with m.State("IMAGE"):
-                m.d.comb += [self.image_start.eq(1), phase("static")]
-                m.next = "IMAGE-WAIT"
-            with m.State("IMAGE-WAIT"):
-                m.d.comb += phase("static")
-                with m.If(~self.image_busy):
-                    m.next = "STEP"
-            with m.State("STEP"):
-                m.d.comb += [self.step_start.eq(1), step_phase]
-                m.next = "STEP-WAIT"
-            with m.State("STEP-WAIT"):
-                m.d.comb += step_phase
-                with m.If(~self.step_busy):
-                    m.d.sync += count.eq(count + 1)
-                    m.next = "STEP"
-                    with m.If(count == steps - 1):
-                        m.d.sync += count.eq(0)
-                        with m.If(~nudged):
-                            m.d.sync += kept.eq(count[0])
-                            m.next = "PREDICT"
-                        with m.Elif(~negative):
-                            m.d.sync += negative.eq(1)
-                        with m.Else():
-                            m.next = "UPDATE"
-            with m.State("PREDICT"):
-                m.d.comb += [self.predict_start.eq(1), phase("free")]
-                m.next = "PREDICT-WAIT"
-            with m.State("PREDICT-WAIT"):
-                m.d.comb += phase("free")
-                with m.If(~self.predict_busy):
-                    m.d.sync += nudged.eq(1)
-                    m.next = "IDLE"
-                    with m.If(training):
-                        m.next = "STEP"
-            with m.State("UPDATE"):
-                m.d.comb += [self.update_start.eq(1), phase("update")]
-                m.next = "UPDATE-WAIT"
-            with m.State("UPDATE-WAIT"):
-                m.d.comb += phase("update")
-                with m.If(~self.update_busy):
-                    m.next = "SETTLE"
+            part("IMAGE", "image", phase("static"), lambda: go_to("STEP"))
+            part("STEP", "step", step_phase, stepped)
+            part("PREDICT", "predict", phase("free"), predicted)
+            part("UPDATE", "update", phase("update"), lambda: go_to("SETTLE"))
             with m.State("SETTLE"):
                 # The last update is being written.
                 m.d.comb += phase("update")
                 m.next = "IDLE"
-            with m.State("COMMIT"):
-                m.d.comb += [self.commit_start.eq(1), phase("commit")]
-                m.next = "COMMIT-WAIT"
-            with m.State("COMMIT-WAIT"):
-                m.d.comb += phase("commit")
-                with m.If(~self.commit_busy):
-                    m.next = "PREPARE"
-            with m.State("PREPARE"):
-                m.d.comb += [self.prepare_start.eq(1), phase("commit")]
-                m.next = "PREPARE-WAIT"
-            with m.State("PREPARE-WAIT"):
-                m.d.comb += phase("commit")
-                with m.If(~self.prepare_busy):
-                    m.next = "IDLE"
+            part("COMMIT", "commit", phase("commit"), lambda: go_to("PREPARE"))
+            part("PREPARE", "prepare", phase("commit"), lambda: go_to("IDLE"))
         return m

@@ -3,21 +3,20 @@
 import json
 
 import pytest
-import torch
 
 from golden import native
 from golden.data import load
 from golden.spec import preset
 from host import cli, golden_bench
 
-ARGUMENTS = ["bench", "--golden", "--preset", "tiny", "--batch", "8"]
+ARGUMENTS = ["bench", "--golden", "--preset", "tiny", "--batch", "8", "--threads", "1"]
 
 
 def test_json_has_the_ratio_of_the_fastest_to_plain(capsys):
     assert cli.main([*ARGUMENTS, "--json"]) == cli.OK
     result = json.loads(capsys.readouterr().out)
     engines = result["engines"]
-    assert (result["preset"], result["batch"], result["threads"]) == ("tiny", 8, torch.get_num_threads())
+    assert (result["preset"], result["batch"], result["threads"]) == ("tiny", 8, 1)
     assert list(engines) == ["plain", "folded", "native"] if native.available() else ["plain", "folded"]
     assert [engine["images"] for engine in engines.values()] == [2, 8, 8][: len(engines)]
     assert result["samples_per_second"] == engines[result["fastest"]]["samples_per_second"]
@@ -79,7 +78,9 @@ def test_a_batch_beyond_the_data_repeats_it(monkeypatch):
     [
         (["--golden", "--batch", "0"], "--batch must be at least 1, not 0"),
         (["--golden", "--samples", "3"], "--samples 3"),
+        (["--golden", "--threads", "0"], "--threads must be at least 1, not 0"),
         (["--batch", "3"], "only with --golden"),
+        (["--threads", "3"], "only with --golden"),
         (["--golden", "--preset", "huge"], "choose one of tiny"),
     ],
 )
