@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .build import build_root
 from .engines import FLOAT32_EXACT, Working
 from .spec import CLASSES, Spec
 
@@ -68,13 +69,6 @@ def available() -> bool:
     return compiler() is not None
 
 
-def _cache() -> Path:
-    if "NUDGE_BUILD" in os.environ:
-        return Path(os.environ["NUDGE_BUILD"])
-    checkout = Path(__file__).parent.parent
-    return checkout / "build" if (checkout / "pyproject.toml").exists() else Path.home() / ".cache" / "nudge"
-
-
 def _processor() -> str:
     """What -march=native depends on."""
     info = Path("/proc/cpuinfo")
@@ -91,7 +85,7 @@ def library() -> ctypes.CDLL:
     version = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=BUILD_SECONDS).stdout
     parts = [SOURCE.read_text(), version, _processor(), *FLAGS]
     name = f"native-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.so"
-    target = _cache() / name
+    target = build_root() / name
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:

