@@ -20,7 +20,7 @@ from .synapse import drive, tile
 class ImageEngine(wiring.Component):
     """Pixels -> line buffer -> convolution -> average pool -> round half up -> static memory.
 
-    The image is read once for each post group: groups(post) * (k*k + 784 + about ten) cycles a sample.
+    The image is read once for each post group: groups(post) * (k*k + pixels + about ten) cycles a sample.
     Model: `golden.ops.static_drive`.
 
     Members
