@@ -1,14 +1,19 @@
 // golden.fixed as one compiled loop: equal bits, LANES samples side by side, one thread for each group of them.
 //
 // The batch is the innermost dimension: LANES samples are one vector (GCC and Clang split it into what the processor has).
-// Drives are float32 sums of integers below 2^24, and so exact in any order; g fits in 32 bits, an update in 64 until its
-// one shift. golden/native.py checks these bounds and says what the arguments are.
+// Spikes and weights are bytes, four neurons to the 32-bit word of a lane, because processors have an instruction for
+// four such products and their sum (VPDPBUSD, "dot product of bytes"). Everything else is int32, an update int64 until its
+// one shift. golden/native.py checks the bounds behind that and says what the arguments are.
 
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <thread>
 #include <vector>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 namespace {
 
@@ -23,6 +28,8 @@ struct Layer {
     int32_t channels, height, width;
     int neurons() const { return channels * height * width; }
     int positions() const { return height * width; }
+    // Words of four neurons: of channels 4q .. 4q+3 at one of `inner` positions, channels innermost.
+    int words(int inner) const { return (channels + 3) / 4 * inner; }
 };
 
 struct Bundle {
@@ -37,10 +44,8 @@ struct Network {
     Bundle bundle[16];
 };
 
-using Float = float __attribute__((vector_size(4 * LANES)));
 using Int = int32_t __attribute__((vector_size(4 * LANES)));
 using Long = int64_t __attribute__((vector_size(8 * LANES)));
-using Floats = std::vector<Float>;
 using Ints = std::vector<Int>;
 
 inline Int clip(Int x, int32_t low, int32_t high) {
@@ -48,51 +53,91 @@ inline Int clip(Int x, int32_t low, int32_t high) {
     return x > high ? Int{} + high : x;
 }
 
-int round_up(int n, int to) { return (n + to - 1) / to * to; }
-
-// acc[j] += sum over n of kernel[n][j] * input(n), for BLOCK values of j.
-template <typename Input> inline void accumulate(Float (&acc)[BLOCK], const float *kernel, int stride, int count, Input input) {
-    Float a[BLOCK];
-    std::copy(acc, acc + BLOCK, a);
-    for (int n = 0; n < count; n++) {
-        const Float in = input(n);
-        const float *w = kernel + static_cast<size_t>(n) * stride;
-        for (int j = 0; j < BLOCK; j++) a[j] += w[j] * in;
-    }
-    std::copy(a, a + BLOCK, acc);
+// Sum over the lanes, by halves: compilers make scalars of a loop.
+inline int32_t lane_sum(Int x) {
+    static_assert(LANES == 16);
+    x += __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+    x += __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+    return x[0] + x[1] + x[2] + x[3];
 }
 
-// Working weights in the two orders in which the loops read them, padded with zeros to whole blocks.
-struct Kernels {
-    int forward_stride = 0, backward_stride = 0;
-    std::vector<float> forward;  // [pre tap][post]; a pre tap is (channel, ky, kx), or a neuron
-    std::vector<float> backward; // [post][pre tap]
+int blocks(int n, int of) { return (n + of - 1) / of; }
 
-    Kernels(const Bundle &b, const Layer &pre, const Layer &post, const int32_t *w) {
-        int taps = b.kind == DENSE ? pre.neurons() : pre.channels * b.kernel * b.kernel;
-        float scale = b.kind == DENSE ? 4.0f : 1.0f; // from the weights' LSB to phi's; pooling brings the 4 by itself
-        forward_stride = round_up(post.channels, BLOCK);
-        backward_stride = round_up(taps, BLOCK);
-        forward.assign(static_cast<size_t>(taps) * forward_stride, 0);
-        backward.assign(static_cast<size_t>(post.channels) * backward_stride, 0);
-        for (int o = 0; o < post.channels; o++)
-            for (int i = 0; i < taps; i++) {
-                float value = scale * static_cast<float>(w[static_cast<size_t>(o) * taps + i]);
-                forward[static_cast<size_t>(i) * forward_stride + o] = value;
-                backward[static_cast<size_t>(o) * backward_stride + i] = value;
+// acc + sum over the four bytes of a lane of s (0..4) times those of w (-128..127). All three forms are exact.
+inline Int dot(Int acc, Int s, int32_t w) {
+#if defined(__AVX512VNNI__)
+    return (Int)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)s, _mm512_set1_epi32(w));
+#elif defined(__AVX2__)
+    __m256i in[2], out[2]; // two products are at most 2 * 4 * 128 and don't saturate the 16 bits of the first instruction
+    std::memcpy(in, &s, sizeof s);
+    for (int h = 0; h < 2; h++)
+        out[h] = _mm256_madd_epi16(_mm256_maddubs_epi16(in[h], _mm256_set1_epi32(w)), _mm256_set1_epi16(1));
+    Int sums;
+    std::memcpy(&sums, out, sizeof sums);
+    return acc + sums;
+#else
+    for (int j = 0; j < 4; j++) acc += (s >> 8 * j & 255) * static_cast<int8_t>(w >> 8 * j);
+    return acc;
+#endif
+}
+
+// Working weights in the order in which a loop reads them: for each BLOCK of outputs, for each input word, BLOCK words.
+struct Kernel {
+    int words;
+    std::vector<int32_t> block;
+
+    // value(output, word, byte): the weight, 0 where there is no such input.
+    template <typename Value> Kernel(int outputs, int words, Value value) : words(words) {
+        block.assign(static_cast<size_t>(blocks(outputs, BLOCK)) * words * BLOCK, 0);
+        for (int o = 0; o < outputs; o++)
+            for (int n = 0; n < words; n++) {
+                uint32_t word = 0;
+                for (int j = 0; j < 4; j++) word |= (static_cast<uint32_t>(value(o, n, j)) & 255) << 8 * j;
+                block[(static_cast<size_t>(o / BLOCK) * words + n) * BLOCK + o % BLOCK] = static_cast<int32_t>(word);
             }
+    }
+
+    // acc[j] = drive of output first + j; input(n) is the word of four neurons. `first` is a multiple of BLOCK.
+    template <typename Input> void drive(Int (&acc)[BLOCK], int first, Input input) const {
+        Int a[BLOCK] = {};
+        const int32_t *w = block.data() + static_cast<size_t>(first) * words;
+        for (int n = 0; n < words; n++, w += BLOCK) {
+            const Int in = input(n);
+            for (int j = 0; j < BLOCK; j++) a[j] = dot(a[j], in, w[j]);
+        }
+        std::copy(a, a + BLOCK, acc);
     }
 };
 
-// 2x2 sums at stride 1 of (c, h, w): what one pooled position sees through one tap.
-template <typename T> void box_sums(const Layer &layer, const std::vector<T> &in, std::vector<T> &out) {
+// Both directions of a bundle. Bundle 1 reads pixels, which are no bytes once they are box-summed: it has no kernels.
+struct Kernels {
+    Kernel forward, backward;
+
+    static int taps(const Bundle &b) { return b.kernel * b.kernel; }
+
+    Kernels(const Bundle &b, const Layer &pre, const Layer &post, const int32_t *w)
+        : forward(post.channels, b.kind == IMAGE ? 0 : pre.words(b.kind == DENSE ? pre.positions() : taps(b)),
+                  // dense: word (quad, position); conv: word (quad, tap)
+                  [&](int o, int n, int j) {
+                      const int inner = b.kind == DENSE ? pre.positions() : taps(b), c = n / inner * 4 + j;
+                      return c < pre.channels ? w[(static_cast<size_t>(o) * pre.channels + c) * inner + n % inner] : 0;
+                  }),
+          backward(b.kind == IMAGE ? 0 : pre.channels * (b.kind == DENSE ? pre.positions() : taps(b)), post.words(1),
+                   [&](int i, int n, int j) {
+                       const size_t inputs = pre.channels * (b.kind == DENSE ? pre.positions() : taps(b));
+                       return n * 4 + j < post.channels ? w[(n * 4 + j) * inputs + i] : 0;
+                   }) {}
+};
+
+// 2x2 sums at stride 1 of planes (h, w): what one pooled position sees through one tap.
+void box_sums(const Layer &layer, int planes, const Ints &in, Ints &out) {
     const int h = layer.height, w = layer.width;
-    out.resize(static_cast<size_t>(layer.channels) * (h - 1) * (w - 1));
-    T *to = out.data();
-    for (int c = 0; c < layer.channels; c++)
+    out.resize(static_cast<size_t>(planes) * (h - 1) * (w - 1));
+    Int *to = out.data();
+    for (int c = 0; c < planes; c++)
         for (int y = 0; y + 1 < h; y++)
             for (int x = 0; x + 1 < w; x++) {
-                const T *a = in.data() + (c * h + y) * w + x;
+                const Int *a = in.data() + (c * h + y) * w + x;
                 *to++ = a[0] + a[1] + a[w] + a[w + 1];
             }
 }
@@ -100,25 +145,27 @@ template <typename T> void box_sums(const Layer &layer, const std::vector<T> &in
 // LANES samples: their state, and all that the phases do to it.
 struct Group {
     struct State {
-        Ints d, u, xi;
-        Floats s, phi;
+        Ints d, u, xi, phi; // of each neuron
+        Ints s;             // of four neurons: word (quad, position)
     };
 
     const Network &net;
     const std::vector<Kernels> &kernels;
-    const int32_t *biases;
+    const int32_t *weights, *biases;
     std::vector<State> layers, kept;
     std::vector<Ints> sums[PHASES];
-    Floats static_drive, boxes, taps;
-    Ints images, pre_boxes[2], target;
+    Ints static_drive, boxes, taps, images, pre_boxes[2], target;
     std::vector<Long> spikes; // of each layer
+    Int present;              // all ones in the lanes that hold a sample
 
-    Group(const Network &n, const std::vector<Kernels> &k, const int32_t *b) : net(n), kernels(k), biases(b) {
+    Group(const Network &n, const std::vector<Kernels> &k, const int32_t *w, const int32_t *b)
+        : net(n), kernels(k), weights(w), biases(b) {
         layers.resize(net.bundles + 1);
         for (int n = 0; n <= net.bundles; n++) {
             const size_t size = net.layers[n].neurons();
             State &state = layers[n];
-            state.d.resize(size), state.u.resize(size), state.xi.resize(size), state.s.resize(size), state.phi.resize(size);
+            for (Ints *x : {&state.d, &state.u, &state.xi, &state.phi}) x->resize(size);
+            state.s.resize(net.layers[n].words(net.layers[n].positions()));
             for (auto &sum : sums) sum.emplace_back(size);
         }
         spikes.resize(net.bundles + 1);
@@ -128,115 +175,134 @@ struct Group {
 
     void begin(const uint8_t *image, const int64_t *labels, int count) {
         const size_t size = images.size();
-        Floats pixels(size);
+        for (int l = 0; l < LANES; l++) present[l] = l < count ? -1 : 0;
         for (size_t i = 0; i < size; i++) {
             images[i] = Int{};
             for (int l = 0; l < count; l++) images[i][l] = image[l * size + i];
-            pixels[i] = __builtin_convertvector(images[i], Float);
         }
         std::fill(target.begin(), target.end(), Int{});
         if (labels)
             for (int l = 0; l < count; l++) target[labels[l]][l] = 1 << net.one_bits;
-        for (auto &state : layers) {
-            for (Ints *x : {&state.d, &state.u, &state.xi}) std::fill(x->begin(), x->end(), Int{});
-            std::fill(state.s.begin(), state.s.end(), Float{});
-        }
+        for (auto &state : layers)
+            for (Ints *x : {&state.d, &state.u, &state.xi, &state.s}) std::fill(x->begin(), x->end(), Int{});
         std::fill(spikes.begin(), spikes.end(), Long{});
-        static_drive.assign(layers[1].phi.size(), Float{});
-        conv_forward(0, pixels, static_drive);
-        for (Float &x : static_drive)
-            x = __builtin_convertvector((to_int(x) + (1 << (net.static_shift - 1))) >> net.static_shift, Float);
+        image_drive();
     }
 
-    static Int to_int(Float x) { return __builtin_convertvector(x, Int); }
+    // Once for each sample: the first bundle's drive, rounded to phi's LSB.
+    void image_drive() {
+        const Layer &pre = net.layers[0], &post = net.layers[1];
+        const int k = net.bundle[0].kernel, row = pre.width - 1;
+        box_sums(pre, 1, images, boxes);
+        static_drive.resize(post.neurons());
+        Int *to = static_drive.data();
+        for (int o = 0; o < post.channels; o++)
+            for (int py = 0; py < post.height; py++)
+                for (int px = 0; px < post.width; px++) {
+                    Int sum = Int{} + (1 << (net.static_shift - 1));
+                    for (int tap = 0; tap < k * k; tap++)
+                        sum += weights[o * k * k + tap] * boxes[(2 * py + tap / k) * row + 2 * px + tap % k];
+                    *to++ = sum >> net.static_shift;
+                }
+    }
 
     // phi[o][p] += sum of w * box sums, one stride-2 window a position.
-    void conv_forward(int n, const Floats &s, Floats &phi) {
+    void conv_forward(int n, const Ints &s, Ints &phi) {
         const Layer &pre = net.layers[n], &post = net.layers[n + 1];
-        const int k = net.bundle[n].kernel, row = pre.width - 1, plane = (pre.height - 1) * row;
-        box_sums(pre, s, boxes);
+        const int k = net.bundle[n].kernel, row = pre.width - 1, plane = (pre.height - 1) * row, quads = pre.words(1);
+        box_sums(pre, quads, s, boxes);
         std::vector<int> offset;
-        for (int c = 0; c < pre.channels; c++)
-            for (int ky = 0; ky < k; ky++)
-                for (int kx = 0; kx < k; kx++) offset.push_back(c * plane + ky * row + kx);
-        const int count = static_cast<int>(offset.size());
+        for (int q = 0; q < quads; q++)
+            for (int tap = 0; tap < k * k; tap++) offset.push_back(q * plane + tap / k * row + tap % k);
         for (int py = 0; py < post.height; py++)
             for (int px = 0; px < post.width; px++) {
-                const Float *at = boxes.data() + 2 * py * row + 2 * px;
+                const Int *at = boxes.data() + 2 * py * row + 2 * px;
                 for (int o = 0; o < post.channels; o += BLOCK) {
-                    Float acc[BLOCK] = {};
-                    accumulate(acc, kernels[n].forward.data() + o, kernels[n].forward_stride, count,
-                               [&](int i) { return at[offset[i]]; });
-                    Float *to = phi.data() + o * post.positions() + py * post.width + px;
+                    Int acc[BLOCK];
+                    kernels[n].forward.drive(acc, o, [&](int i) { return at[offset[i]]; });
+                    Int *to = phi.data() + o * post.positions() + py * post.width + px;
                     for (int j = 0; j < std::min(BLOCK, post.channels - o); j++) to[j * post.positions()] += acc[j];
                 }
             }
     }
 
     // The transpose: k*k tap sums for each pooled position, folded to the (k+1)*(k+1) positions that it sees.
-    void conv_backward(int n, const Floats &s, Floats &phi) {
+    void conv_backward(int n, const Ints &s, Ints &phi) {
         const Layer &pre = net.layers[n], &post = net.layers[n + 1];
-        const int k = net.bundle[n].kernel, count = pre.channels * k * k, side = k + 1, plane = post.positions();
-        taps.resize(round_up(count, BLOCK));
+        const int k = net.bundle[n].kernel, count = pre.channels * k * k, plane = post.positions();
+        taps.resize(blocks(count, BLOCK) * BLOCK);
         for (int py = 0; py < post.height; py++)
             for (int px = 0; px < post.width; px++) {
-                const Float *at = s.data() + py * post.width + px;
+                const Int *at = s.data() + py * post.width + px;
                 for (int i = 0; i < count; i += BLOCK) {
-                    Float acc[BLOCK] = {};
-                    accumulate(acc, kernels[n].backward.data() + i, kernels[n].backward_stride, post.channels,
-                               [&](int o) { return at[o * plane]; });
+                    Int acc[BLOCK];
+                    kernels[n].backward.drive(acc, i, [&](int q) { return at[q * plane]; });
                     std::copy(acc, acc + BLOCK, taps.data() + i);
                 }
                 for (int c = 0; c < pre.channels; c++) {
-                    const Float *tap = taps.data() + c * k * k;
-                    Float *to = phi.data() + (c * pre.height + 2 * py) * pre.width + 2 * px;
-                    for (int y = 0; y < side; y++)
-                        for (int x = 0; x < side; x++) {
-                            Float fold = {};
-                            for (int ky = std::max(0, y - 1); ky <= std::min(k - 1, y); ky++)
-                                for (int kx = std::max(0, x - 1); kx <= std::min(k - 1, x); kx++) fold += tap[ky * k + kx];
-                            to[y * pre.width + x] += fold;
-                        }
+                    const Int *tap = taps.data() + c * k * k;
+                    Int *to = phi.data() + (c * pre.height + 2 * py) * pre.width + 2 * px;
+                    fold(tap, k, to, pre.width);
                 }
             }
     }
 
-    static void dense(const std::vector<float> &kernel, int stride, const Floats &s, Floats &phi) {
+    // to[y][x] += sum of the taps at (y, x), (y - 1, x), (y, x - 1), (y - 1, x - 1): columns first, then rows.
+    static void fold(const Int *tap, int k, Int *to, int row) {
+        for (int x = 0; x <= k; x++) {
+            Int above = {};
+            for (int y = 0; y <= k; y++) {
+                Int here = {};
+                if (y < k && x < k) here += tap[y * k + x];
+                if (y < k && x > 0) here += tap[y * k + x - 1];
+                to[y * row + x] += here + above;
+                above = here;
+            }
+        }
+    }
+
+    // The 4 brings dense drives from the weights' LSB to phi's; pooling brings it by itself.
+    static void dense(const Kernel &kernel, const Ints &s, Ints &phi) {
         const int outputs = static_cast<int>(phi.size());
         for (int o = 0; o < outputs; o += BLOCK) {
-            Float acc[BLOCK] = {};
-            accumulate(acc, kernel.data() + o, stride, static_cast<int>(s.size()), [&](int i) { return s[i]; });
-            for (int j = 0; j < std::min(BLOCK, outputs - o); j++) phi[o + j] += acc[j];
+            Int acc[BLOCK];
+            kernel.drive(acc, o, [&](int i) { return s[i]; });
+            for (int j = 0; j < std::min(BLOCK, outputs - o); j++) phi[o + j] += acc[j] << 2;
         }
     }
 
     // All layers together; `window`: xi counts for the sums of phase `which`.
     void step(int which, int sign, bool window) {
         layers[1].phi = static_drive;
-        for (int n = 2; n <= net.bundles; n++) std::fill(layers[n].phi.begin(), layers[n].phi.end(), Float{});
+        for (int n = 2; n <= net.bundles; n++) std::fill(layers[n].phi.begin(), layers[n].phi.end(), Int{});
         for (int n = 1; n < net.bundles; n++) { // this bundle joins layers n and n + 1
             State &pre = layers[n], &post = layers[n + 1];
             if (net.bundle[n].kind == CONV) {
                 conv_forward(n, pre.s, post.phi);
                 conv_backward(n, post.s, pre.phi);
             } else {
-                dense(kernels[n].forward, kernels[n].forward_stride, pre.s, post.phi);
-                dense(kernels[n].backward, kernels[n].backward_stride, post.s, pre.phi);
+                dense(kernels[n].forward, pre.s, post.phi);
+                dense(kernels[n].backward, post.s, pre.phi);
             }
         }
         const int32_t *bias = biases;
         for (int n = 1; n <= net.bundles; bias += net.layers[n].channels, n++) {
             State &state = layers[n];
-            const int positions = net.layers[n].positions(), count = net.layers[n].neurons();
+            Ints *const total = window ? &sums[which][n] : nullptr;
+            const int positions = net.layers[n].positions(), channels = net.layers[n].channels;
             const bool nudged = sign && n == net.bundles;
             Int fired = {};
-            for (int i = 0; i < count; i++) {
-                Int value = bias[i / positions] + (Int{} + (1 << (net.round_shift - 1)));
-                if (nudged) value += (sign * net.beta * (target[i] - state.xi[i])) >> net.nudge_shift;
-                fired += neuron(state, i, value);
-            }
-            if (window)
-                for (int i = 0; i < count; i++) sums[which][n][i] += state.xi[i];
+            std::fill(state.s.begin(), state.s.end(), Int{});
+            for (int c = 0; c < channels; c++)
+                for (int p = 0; p < positions; p++) {
+                    const int i = c * positions + p;
+                    Int offset = Int{} + (bias[c] + (1 << (net.round_shift - 1)));
+                    if (nudged) offset += (sign * net.beta * (target[i] - state.xi[i])) >> net.nudge_shift;
+                    const Int spike = neuron(state, i, offset);
+                    state.s[c / 4 * positions + p] |= spike << c % 4 * 8;
+                    fired += spike;
+                    if (total) (*total)[i] += state.xi[i];
+                }
             spikes[n] += __builtin_convertvector(fired, Long);
         }
     }
@@ -244,14 +310,12 @@ struct Group {
     // offset: bias, nudge and the half of the rounding. The result is 1 where a neuron fired.
     inline Int neuron(State &state, int i, Int offset) {
         const Int old = state.d[i];
-        Int d = old + (((to_int(state.phi[i]) << net.drive_shift) - old) >> net.decay_shift);
-        d = clip(d, net.decoder_low, net.decoder_high);
+        const Int d = clip(old + (((state.phi[i] << net.drive_shift) - old) >> net.decay_shift), net.decoder_low, net.decoder_high);
         const Int xi = clip((d + offset) >> net.round_shift, 0, 1 << net.one_bits);
         const Int spike = (state.u[i] + (xi << net.decay_shift) > net.threshold) & 1;
         state.d[i] = d;
         state.u[i] += xi - (spike << net.one_bits);
         state.xi[i] = xi;
-        state.s[i] = __builtin_convertvector(spike, Float);
         return spike;
     }
 
@@ -277,17 +341,13 @@ struct Group {
         return best;
     }
 
-    // One rounding and one clip for each sample, then the sum over samples.
-    int64_t update(Int g, int rate, int shift, int count) const {
-        const Long exact = (__builtin_convertvector(g, Long) * rate + (int64_t{1} << (shift - 1))) >> shift;
-        const Int clipped = __builtin_convertvector(
-            exact < -net.update_bound ? Long{} - net.update_bound : (exact > net.update_bound ? Long{} + net.update_bound : exact), Int);
-        int64_t total = 0;
-        for (int l = 0; l < count; l++) total += clipped[l];
-        return total;
+    // One rounding and one clip for each sample, then the sum over samples. Empty lanes give 0 from g = 0.
+    int64_t update(Int g, int rate, int shift) const {
+        const Long exact = (__builtin_convertvector(g & present, Long) * rate + (int64_t{1} << (shift - 1))) >> shift;
+        return lane_sum(clip(__builtin_convertvector(exact, Int), -net.update_bound, net.update_bound));
     }
 
-    void updates(int count, int64_t *weights, int64_t *bias_updates) {
+    void updates(int64_t *weights, int64_t *bias_updates) {
         for (int n = 0; n < net.bundles; n++) {
             const Bundle &b = net.bundle[n];
             const Layer &pre = net.layers[n], &post = net.layers[n + 1];
@@ -296,17 +356,17 @@ struct Group {
             for (int o = 0; o < post.channels; o++) {
                 Int g = {};
                 for (int i = o * positions; i < (o + 1) * positions; i++) g += plus[i] - minus[i];
-                *bias_updates++ += update(g, b.bias_rate, net.bias_shift, count);
+                *bias_updates++ += update(g, b.bias_rate, net.bias_shift);
             }
             if (b.kind == DENSE) {
                 const Int *pre_plus = sums[1][n].data(), *pre_minus = sums[2][n].data();
                 for (int o = 0; o < post.channels; o++)
                     for (int i = 0; i < pre.neurons(); i++)
-                        *weights++ += update(pre_plus[i] * plus[o] - pre_minus[i] * minus[o], b.weight_rate, b.weight_shift, count);
+                        *weights++ += update(pre_plus[i] * plus[o] - pre_minus[i] * minus[o], b.weight_rate, b.weight_shift);
                 continue;
             }
-            box_sums(pre, n ? sums[1][n] : images, pre_boxes[0]);
-            if (n) box_sums(pre, sums[2][n], pre_boxes[1]);
+            box_sums(pre, pre.channels, n ? sums[1][n] : images, pre_boxes[0]);
+            if (n) box_sums(pre, pre.channels, sums[2][n], pre_boxes[1]);
             const Int *pre_plus = pre_boxes[0].data(), *pre_minus = pre_boxes[n ? 1 : 0].data();
             const int row = pre.width - 1, plane = (pre.height - 1) * row;
             for (int o = 0; o < post.channels; o++)
@@ -320,7 +380,7 @@ struct Group {
                                     int to = o * positions + py * post.width + px;
                                     g += pre_plus[from] * plus[to] - pre_minus[from] * minus[to];
                                 }
-                            *weights++ += update(g, b.weight_rate, b.weight_shift, count);
+                            *weights++ += update(g, b.weight_rate, b.weight_shift);
                         }
         }
     }
@@ -349,7 +409,7 @@ extern "C" void nudge_run(const Network *net, const int32_t *weights, const int3
     auto work = [&](int thread) {
         std::vector<int64_t> &totals = own[thread];
         totals.assign(net->bundles + weight_count + bias_count, 0);
-        Group group(*net, kernels, biases);
+        Group group(*net, kernels, weights, biases);
         const int64_t pixels = net->layers[0].positions();
         for (int64_t g = next++; g < groups; g = next++) {
             int64_t first = g * LANES;
@@ -359,7 +419,7 @@ extern "C" void nudge_run(const Network *net, const int32_t *weights, const int3
             for (int l = 0; l < lanes; l++) predictions[first + l] = group.prediction(l);
             for (int n = 1; n <= net->bundles; n++)
                 for (int l = 0; l < lanes; l++) totals[n - 1] += group.spikes[n][l];
-            if (labels) group.updates(lanes, &totals[net->bundles], &totals[net->bundles + weight_count]);
+            if (labels) group.updates(&totals[net->bundles], &totals[net->bundles + weight_count]);
         }
     };
     std::vector<std::thread> pool;

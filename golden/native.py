@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from .build import build_root
-from .engines import FLOAT32_EXACT, Working
+from .engines import Working
 from .spec import CLASSES, Spec
 
 SOURCE = Path(__file__).with_name("native.cpp")
@@ -27,6 +27,9 @@ FLAGS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-pthread")
 
 #: A compilation that takes longer than this has gone wrong.
 BUILD_SECONDS = 300
+
+#: Integers below this leave room for one more sum in 32 bits.
+HALF = 1 << 30
 
 #: Room in the C++ side's `Network`.
 MAX_LAYERS = 16
@@ -105,11 +108,20 @@ def check(spec: Spec) -> None:
     """The bounds that make the C++ arithmetic exact; `NativeError` if a network breaks one."""
     if len(spec.layers) > MAX_LAYERS:
         raise NativeError(f"at most {MAX_LAYERS} layers, not {len(spec.layers)}")
-    if spec.largest_float >= FLOAT32_EXACT:
-        raise NativeError(f"a drive may reach {spec.largest_float}, float32 is exact below {FLOAT32_EXACT}")
+    f = spec.formats
+    if f.weight_bits > 8:
+        raise NativeError(f"a working weight must fit a byte, not {f.weight_bits} bits")
+    # half of what 32 bits hold: the rest is for what is added to it
+    largest = max(spec.static_bound, *(layer.phi_bound << f.drive_shift for layer in spec.layers))
+    if largest >= HALF:
+        raise NativeError(f"a drive may reach {largest}, the limit is {HALF}")
     for bundle in spec.bundles:
-        if spec.correlation_bits(bundle) > 32:
-            raise NativeError(f"bundle {bundle.index}: g needs {spec.correlation_bits(bundle)} bits, at most 32 fit")
+        for bound, shift in (
+            (spec.correlation_bound(bundle), spec.weight_shift(bundle)),
+            (spec.bias_bound(bundle), spec.bias_shift),
+        ):
+            if max(bound // 2, bound << f.rate_bits >> shift) >= HALF:
+                raise NativeError(f"bundle {bundle.index}: g may reach {bound}, shifted by {shift} later: too much for 32 bits")
 
 
 def run(
@@ -137,9 +149,9 @@ def run(
         free_steps=steps[0],
         nudged_steps=steps[1],
         beta=beta,
-        drive_shift=f.decoder_fraction - f.phi_fraction,
-        round_shift=f.decoder_fraction - f.state_fraction,
-        nudge_shift=2 * f.state_fraction - f.decoder_fraction,
+        drive_shift=f.drive_shift,
+        round_shift=f.round_shift,
+        nudge_shift=f.nudge_shift,
         static_shift=spec.static_shift,
         bias_shift=spec.bias_shift,
         one_bits=f.state_fraction,

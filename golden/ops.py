@@ -113,7 +113,7 @@ def nudge(xi: Tensor, target: Tensor, beta: int, sign: int, formats: Formats) ->
 
     xi: of the step before; target: 256 for the label, else 0; beta: LSB 2^-8; sign: +1 or -1.
     """
-    return (sign * beta * (target - xi)) >> (2 * formats.state_fraction - formats.decoder_fraction)
+    return (sign * beta * (target - xi)) >> formats.nudge_shift
 
 
 def neuron(state: State, phi: Tensor, bias: Tensor, nudged: Tensor | None, spec: Spec) -> State:
@@ -123,7 +123,7 @@ def neuron(state: State, phi: Tensor, bias: Tensor, nudged: Tensor | None, spec:
     for 0. d saturates to 16 bits; U stays within `spec.membrane_low..membrane_high` by itself.
     """
     f, k = spec.formats, spec.schedule.decay_shift
-    d = phi << (f.decoder_fraction - f.phi_fraction)
+    d = phi << f.drive_shift
     d -= state.d
     d >>= k
     d += state.d
@@ -131,9 +131,8 @@ def neuron(state: State, phi: Tensor, bias: Tensor, nudged: Tensor | None, spec:
     v = d + bias
     if nudged is not None:
         v += nudged
-    shift = f.decoder_fraction - f.state_fraction
-    v += 1 << (shift - 1)
-    v >>= shift
+    v += 1 << (f.round_shift - 1)
+    v >>= f.round_shift
     xi = v.clamp_(0, f.one)
     U = xi << k
     U += state.U

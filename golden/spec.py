@@ -57,6 +57,37 @@ class Formats:
     rate_fraction: int = 18
     max_batch: int = 64
 
+    def __post_init__(self) -> None:
+        for name, low, high, why in (
+            ("phi_fraction", self.weight_fraction + 2, self.weight_fraction + 2, "pooling divides by 4"),
+            ("weight_fraction", 0, self.master_fraction - 1, "a working copy is rounded"),
+            ("bias_fraction", self.decoder_fraction, min(self.decoder_fraction, self.master_fraction - 1), "it is added to d"),
+            ("decoder_fraction", self.phi_fraction, self.beta_fraction + self.state_fraction, "phi and nudge shift to it"),
+            ("state_fraction", 1, self.decoder_fraction - 1, "xi is rounded"),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise SpecError(f"formats.{name} must be {low}..{high} ({why}), not {getattr(self, name)}")
+
+    @property
+    def drive_shift(self) -> int:
+        """Left shift from phi's LSB to d's."""
+        return self.decoder_fraction - self.phi_fraction
+
+    @property
+    def round_shift(self) -> int:
+        """Right shift, round half up, from d's LSB to xi's."""
+        return self.decoder_fraction - self.state_fraction
+
+    @property
+    def beta_fraction(self) -> int:
+        """beta is below 2."""
+        return self.beta_bits - 1
+
+    @property
+    def nudge_shift(self) -> int:
+        """Right shift, floor, from beta * (target - xi) to d's LSB."""
+        return self.beta_fraction + self.state_fraction - self.decoder_fraction
+
     @property
     def one(self) -> int:
         """xi = 1 in LSBs; the spike's weight in U as well."""
@@ -375,9 +406,13 @@ class Spec:
             return positions * top * ((1 << self.formats.pixel_bits) - 1)
         return positions * top * top
 
+    def bias_bound(self, bundle: Bundle) -> int:
+        """Largest |sum of post+ - post- over the pooled map|, window sums."""
+        return bundle.post.positions * (self.formats.one << self.schedule.window_log2)
+
     def correlation_bits(self, bundle: Bundle) -> int:
-        """Width of g; the bias term (sum of post+ - post- over the pooled map) fits as well."""
-        bound = max(self.correlation_bound(bundle), bundle.post.positions * (self.formats.one << self.schedule.window_log2))
+        """Width of g, of weights and of biases."""
+        bound = max(self.correlation_bound(bundle), self.bias_bound(bundle))
         return signed_bits(-bound, bound)
 
     def weight_shift(self, bundle: Bundle) -> int:
@@ -416,10 +451,10 @@ class Spec:
 
     def beta(self, beta: float) -> int:
         """Register value of beta in LSBs of 2^-8, to nearest."""
-        value = round(beta * self.formats.one)
-        top = (1 << self.formats.beta_bits) - 1
+        one, top = 1 << self.formats.beta_fraction, (1 << self.formats.beta_bits) - 1
+        value = round(beta * one)
         if not 1 <= value <= top:
-            raise SpecError(f"beta must be {1 / self.formats.one:g}..{top / self.formats.one:g}, not {beta:g}")
+            raise SpecError(f"beta must be {1 / one:g}..{top / one:g}, not {beta:g}")
         return value
 
 

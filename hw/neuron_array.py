@@ -155,7 +155,6 @@ class NeuronArray(wiring.Component):
         # -- stage 2: d; the nudge of the output layer
         valid2, word2 = Signal(), Signal.like(word)
         m.d.sync += [valid2.eq(valid1), word2.eq(word1)]
-        drive_shift = f.decoder_fraction - f.phi_fraction
         d2 = [Signal(signed(f.decoder_bits), name=f"d2_{i}", reset_less=True) for i in range(lanes)]
         u2 = [Signal(signed(spec.membrane_bits), name=f"u2_{i}", reset_less=True) for i in range(lanes)]
         pull2 = [Signal(signed(f.decoder_bits), name=f"pull2_{i}", reset_less=True) for i in range(lanes)]
@@ -166,8 +165,8 @@ class NeuronArray(wiring.Component):
             old = Signal(state.elem_shape, name=f"old_{lane}")
             with m.If(~self.step.first):
                 m.d.comb += old.eq(state_read.data[lane])
-            exact = Signal(signed(layer.phi_bits + drive_shift + 2), name=f"exact_{lane}")
-            m.d.comb += exact.eq(old.d + (((phi[lane] << drive_shift) - old.d) >> k))
+            exact = Signal(signed(layer.phi_bits + f.drive_shift + 2), name=f"exact_{lane}")
+            m.d.comb += exact.eq(old.d + (((phi[lane] << f.drive_shift) - old.d) >> k))
             m.d.sync += d2[lane].eq(
                 Mux(exact > f.decoder_high, f.decoder_high, Mux(exact < f.decoder_low, f.decoder_low, exact))
             )
@@ -177,21 +176,19 @@ class NeuronArray(wiring.Component):
                 away = Signal(signed(spec.state_bits + 1), name=f"away_{lane}")
                 m.d.comb += target.eq(Mux(self.label == group1 * lanes + lane, f.one, 0))
                 m.d.comb += away.eq(Mux(self.step.negative, old.xi - target, target - old.xi))
-                product_shift = 2 * f.state_fraction - f.decoder_fraction
-                m.d.sync += pull2[lane].eq(Mux(self.step.nudge, (away * self.beta) >> product_shift, 0))
+                m.d.sync += pull2[lane].eq(Mux(self.step.nudge, (away * self.beta) >> f.nudge_shift, 0))
 
         # -- stage 3: xi, and the window sums have been read
         valid3, word3 = Signal(), Signal.like(word)
         m.d.sync += [valid3.eq(valid2), word3.eq(word2)]
-        round_shift = f.decoder_fraction - f.state_fraction
         xi3 = [Signal(spec.state_bits, name=f"xi3_{i}", reset_less=True) for i in range(lanes)]
         u3 = [Signal.like(u, name=f"u3_{i}") for i, u in enumerate(u2)]
         d3 = [Signal.like(d, name=f"d3_{i}") for i, d in enumerate(d2)]
         for lane in range(lanes):
             total = Signal(signed(f.decoder_bits + 2), name=f"total_{lane}")
-            rounded = Signal(signed(f.decoder_bits + 2 - round_shift), name=f"rounded_{lane}")
-            m.d.comb += total.eq(d2[lane] + bias2[lane] + (pull2[lane] if self.output else 0) + (1 << (round_shift - 1)))
-            m.d.comb += rounded.eq(total >> round_shift)
+            rounded = Signal(signed(f.decoder_bits + 2 - f.round_shift), name=f"rounded_{lane}")
+            m.d.comb += total.eq(d2[lane] + bias2[lane] + (pull2[lane] if self.output else 0) + (1 << (f.round_shift - 1)))
+            m.d.comb += rounded.eq(total >> f.round_shift)
             m.d.sync += xi3[lane].eq(Mux(rounded < 0, 0, Mux(rounded > f.one, f.one, rounded)))
             m.d.sync += [u3[lane].eq(u2[lane]), d3[lane].eq(d2[lane])]
 

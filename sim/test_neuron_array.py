@@ -134,11 +134,11 @@ class Driver:
         # U falls most if xi just suffices for a spike, and rises most if it just doesn't
         spiking, silent = ((f.threshold - old.U + (1 << k)) >> k).clamp(0, f.one), ((f.threshold - old.U) >> k).clamp(0, f.one)
         wanted = np.select([self.aims == "U low", self.aims == "U high"], [spiking, silent], rng.integers(0, f.one, self.shape))
-        v = wanted << (f.decoder_fraction - f.state_fraction)
+        v = wanted << f.round_shift
         # xi changes where v is half a step further
-        v[self.aims == "rounding"] += 1 << (f.decoder_fraction - f.state_fraction - 1)
+        v[self.aims == "rounding"] += 1 << (f.round_shift - 1)
         d = torch.from_numpy(v) - offset
-        phi = ((((d - old.d) << k) + old.d) >> (f.decoder_fraction - f.phi_fraction)).clamp(-bound, bound).numpy()
+        phi = ((((d - old.d) << k) + old.d) >> f.drive_shift).clamp(-bound, bound).numpy()
         chance = rng.choice([0, 1, -1, bound, -bound, *rng.integers(-bound, bound, 5, endpoint=True)], self.shape)
         chosen = [np.full(self.shape, -bound), np.full(self.shape, bound), chance]
         conditions = [self.aims == "d low", self.aims == "d high", self.aims == "chance"]
