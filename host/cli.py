@@ -38,7 +38,7 @@ EXIT_CODES = {
     OK: "done",
     DIFFERENT: "a comparison failed: board and golden model differ",
     USAGE: "options that can't be obeyed, such as an unknown preset",
-    DATA: "data set not found or not readable",
+    DATA: "data set not found, not readable, or not the published one",
     LINK: "no such port, port busy, or no answer in time",
     BOARD: "board built for another preset, or a request that it refused",
     WEIGHTS: "weight file missing, damaged, or of another network",

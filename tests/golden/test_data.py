@@ -1,5 +1,6 @@
 """Data sets: what ships, what is read, and what is said when it isn't there."""
 
+import hashlib
 import os
 
 import numpy as np
@@ -44,9 +45,17 @@ def test_embedded_digits():
     assert len(both.unique(dim=0)) == 1500, "a test digit is among the training digits"
 
 
+def publish(monkeypatch, name: str, folder) -> None:
+    """From now on these files are the data set `name`."""
+    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
+    monkeypatch.setitem(data.CHECKSUMS, name, sums)
+
+
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 def test_torchvision_files(name, tmp_path, monkeypatch):
-    arrays = write_set(tmp_path / data.TORCHVISION[name] / "raw", np.random.default_rng(0))
+    raw = tmp_path / data.TORCHVISION[name] / "raw"
+    arrays = write_set(raw, np.random.default_rng(0))
+    publish(monkeypatch, name, raw)
     monkeypatch.delenv(data.VARIABLE, raising=False)
     explicit = data.load(name, tmp_path)
     monkeypatch.setenv(data.VARIABLE, str(tmp_path))
@@ -87,12 +96,27 @@ def test_missing_data_is_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("size", [0, 3, 16, 1000])
-def test_damaged_data_is_named(tmp_path, size):
+def test_unreadable_data_is_named(tmp_path, monkeypatch, size):
     folder = tmp_path / "MNIST" / "raw"
     write_set(folder, np.random.default_rng(0))
     file = folder / "train-images-idx3-ubyte"
     file.write_bytes(file.read_bytes()[:size])
+    publish(monkeypatch, "mnist", folder)
     with pytest.raises(DataError, match="mnist not readable"):
+        data.load("mnist", tmp_path)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_other_data_is_refused(tmp_path, monkeypatch, part):
+    folder = tmp_path / "MNIST" / "raw"
+    write_set(folder, np.random.default_rng(0))
+    publish(monkeypatch, "mnist", folder)
+    data.load("mnist", tmp_path)
+    file = folder / list(data.CHECKSUMS["mnist"])[part]
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=f"{file.name}: SHA-256 is [0-9a-f]{{64}}, not [0-9a-f]{{64}}: fetch MNIST again"):
         data.load("mnist", tmp_path)
 
 
