@@ -14,6 +14,7 @@ from .fixed import FixedError
 from .plan import PlanError
 from .progress import note
 from .report import ReportError
+from .repro.study import ReproError
 from .spec import PRESETS, SpecError
 
 OK, DIFFERENT, USAGE, DATA, LINK, BOARD, WEIGHTS, TOOLS, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 130
@@ -24,6 +25,7 @@ ERRORS: dict[type[Exception], int] = {
     SpecError: USAGE,
     FixedError: USAGE,
     ReportError: USAGE,
+    ReproError: USAGE,
     DataError: DATA,
     WeightsError: WEIGHTS,
 }
@@ -41,11 +43,18 @@ SeedOption = Annotated[int | None, typer.Option(help="Of the initial weights and
 ScaleOption = Annotated[float | None, typer.Option(help="Multiplies all learning rates [default: 1].")]
 DecayOption = Annotated[float | None, typer.Option(help="Factor on the rates after each epoch [default: the preset's].")]
 ShiftOption = Annotated[int | None, typer.Option(help="Move training images by up to so many pixels [default: 0].")]
+FlipOption = Annotated[
+    bool | None, typer.Option("--flip/--no-flip", help="Mirror half of the training images (garments) [default: no].")
+]
 BetaOption = Annotated[float | None, typer.Option(help="Strength of the nudge [default: the preset's].")]
 FreeOption = Annotated[int | None, typer.Option(help="Steps of the free phase [default: the preset's].")]
 NudgedOption = Annotated[int | None, typer.Option(help="Steps of each nudged phase [default: the preset's].")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue the run in --out; its options are kept.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the weights in --out.")]
+
+
+#: Options of `train` that are fields of `golden.plan.Plan`; None: not given.
+PLAN_OPTIONS = ("epochs", "batch", "seed", "lr_scale", "decay", "shift", "flip", "beta", "free_steps", "nudged_steps")
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -92,15 +92,17 @@ def order(count: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(count)
 
 
-def shifted(images: np.ndarray, numbers: np.ndarray, most: int, seed: int, epoch: int) -> np.ndarray:
-    """Images (n, h, w) moved by up to `most` pixels in each direction; zeros come in.
+def augmented(images: np.ndarray, numbers: np.ndarray, shift: int, flip: bool, seed: int, epoch: int) -> np.ndarray:
+    """Images (n, h, w) moved by up to `shift` pixels in each direction, zeros come in; with `flip`, half of them mirrored.
 
-    How far depends on (seed, epoch, sample number) alone, so a batch may be split or repeated at will.
+    What happens to a sample depends on (seed, epoch, sample number) alone, so a batch may be split or repeated at will.
     """
-    padded = np.pad(images, ((0, 0), (most, most), (most, most)))
+    padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift)))
     height, width = images.shape[1:]
-    moved = np.empty_like(images)
+    made = np.empty_like(images)
     for i, number in enumerate(numbers):
-        y, x = np.random.Generator(np.random.PCG64([seed, epoch, int(number)])).integers(0, 2 * most, 2, endpoint=True)
-        moved[i] = padded[i, y : y + height, x : x + width]
-    return moved
+        random = np.random.Generator(np.random.PCG64([seed, epoch, int(number)]))
+        y, x = random.integers(0, 2 * shift, 2, endpoint=True)
+        moved = padded[i, y : y + height, x : x + width]
+        made[i] = moved[:, ::-1] if flip and random.integers(0, 1, endpoint=True) else moved
+    return made

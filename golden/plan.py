@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .data import Data, order, shifted
+from .data import Data, augmented, order
 from .fixed import Settings
 from .spec import Spec, SpecError
 
@@ -21,7 +21,7 @@ class Plan:
 
     samples: the first so many of the training set. lr_scale multiplies the preset's learning rates, decay does after each
     epoch. batch: samples between two commits (the last of an epoch may be smaller; its rates are the same). shift: each
-    epoch moves each image by up to so many pixels in both directions, zeros come in.
+    epoch moves each image by up to so many pixels in both directions, zeros come in. flip: each epoch mirrors half of them.
     """
 
     preset: str
@@ -36,6 +36,7 @@ class Plan:
     nudged_steps: int
     decay: float = 1.0
     shift: int = 0
+    flip: bool = False
 
     @classmethod
     def of(cls, spec: Spec, data: str, samples: int, **options: Any) -> "Plan":
@@ -93,7 +94,9 @@ class Plan:
     def images(self, data: Data, epoch: int, numbers: np.ndarray) -> np.ndarray:
         """Training images of these numbers, uint8 (n, 28, 28), as this epoch shows them."""
         images = data.train_images[numbers].numpy()
-        return shifted(images, numbers, self.shift, self.seed, epoch) if self.shift else images
+        if not (self.shift or self.flip):
+            return images
+        return augmented(images, numbers, self.shift, self.flip, self.seed, epoch)
 
 
 #: Pixels; beyond that digits leave the image.

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -188,13 +189,36 @@ class Run:
         report.plot_curve(self.out / CURVE, self.rows, title, test_error)
 
 
+@dataclass(frozen=True)
+class Commit:
+    """A committed batch. numbers: of its samples. errors: how many of them were predicted wrong. settings: the registers."""
+
+    epoch: int
+    numbers: np.ndarray
+    errors: int
+    settings: Settings
+
+
+def commits(plan: Plan, spec: Spec, board: Trainable, data: Data, epoch: int = 0, position: int = 0) -> Iterator[Commit]:
+    """Carry out `plan` on a board that holds its weights, from sample `position` of `epoch` on, batch by batch."""
+    for number, settings in enumerate(plan.settings(spec)):
+        if number < epoch:
+            continue
+        board.write_settings(settings)
+        for numbers in plan.batches(number, position if number == epoch else 0):
+            labels = data.train_labels[numbers]
+            predictions = torch.as_tensor(board.train(plan.images(data, number, numbers), labels.numpy())).cpu()
+            board.commit()
+            yield Commit(number, numbers, int((predictions != labels).sum()), settings)
+
+
 def train(run: Run, board: Trainable, data: Data, stop: Stop) -> float:
     """Carry `run` to its end or to `stop`, whichever comes first, and save it; training samples a second of this call.
 
     The batch that is running when a stop is asked for is finished and committed, so a resumed run ends with the weights
     of one that wasn't interrupted. The board's errors pass through; what was saved last stays usable.
     """
-    plan, settings = run.plan, run.plan.settings(run.spec)
+    plan = run.plan
     try:
         run.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -202,26 +226,20 @@ def train(run: Run, board: Trainable, data: Data, stop: Stop) -> float:
     board.load(run.parameters)
     run.saved = run.done
     if not run.done:
-        run.save(board, settings[0])  # now, not after hours: can it be written?
+        run.save(board, plan.settings(run.spec)[0])  # now, not after hours: can it be written?
     first, before, start = run.done, run.seconds, time.monotonic()
     saved_at = start
     with Meter("training", plan.epochs * plan.samples, run.done) as meter:
-        while run.epoch < plan.epochs and not stop:
-            registers = settings[run.epoch]
-            board.write_settings(registers)
-            for numbers in plan.batches(run.epoch, run.position):
-                images, labels = plan.images(data, run.epoch, numbers), data.train_labels[numbers]
-                predictions = torch.as_tensor(board.train(images, labels.numpy())).cpu()
-                board.commit()
-                run.count(len(numbers), int((predictions != labels).sum()), before + time.monotonic() - start)
-                meter.advance(len(numbers), f"epoch {run.epoch + 1}/{plan.epochs} error {run.rows[-1].error_percent:.2f} %")
-                if stop:
-                    break
-                if time.monotonic() - saved_at > CHECKPOINT_SECONDS and run.position < plan.samples:
-                    run.save(board, registers)
-                    saved_at = time.monotonic()
-            if run.position >= plan.samples:
+        for commit in commits(plan, run.spec, board, data, run.epoch, run.position):
+            samples = len(commit.numbers)
+            run.count(samples, commit.errors, before + time.monotonic() - start)
+            meter.advance(samples, f"epoch {run.epoch + 1}/{plan.epochs} error {run.rows[-1].error_percent:.2f} %")
+            whole, stopped = run.position >= plan.samples, bool(stop)
+            if whole:
                 run.epoch, run.position, run.epoch_errors = run.epoch + 1, 0, 0
-            run.save(board, registers)
-            saved_at = time.monotonic()
+            if whole or stopped or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+                run.save(board, commit.settings)
+                saved_at = time.monotonic()
+            if stopped:
+                break
     return (run.done - first) / max(run.seconds - before, 1e-9)

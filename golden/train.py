@@ -157,6 +157,7 @@ def train(
     lr_scale: command.ScaleOption = None,
     decay: command.DecayOption = None,
     shift: command.ShiftOption = None,
+    flip: command.FlipOption = None,
     beta: command.BetaOption = None,
     free_steps: command.FreeOption = None,
     nudged_steps: command.NudgedOption = None,
@@ -165,9 +166,9 @@ def train(
     device: Annotated[str, typer.Option(help="cpu, or cuda: a GPU for each process.")] = "cpu",
 ) -> int:
     """Train the golden model, then evaluate once on the test set; the weights don't depend on the number of processes."""
+    given = locals()
+    options = {name: given[name] for name in command.PLAN_OPTIONS}
     world = World.of_environment()
-    options: dict[str, Any] = {"epochs": epochs, "batch": batch, "seed": seed, "lr_scale": lr_scale, "beta": beta}
-    options |= {"free_steps": free_steps, "nudged_steps": nudged_steps, "decay": decay, "shift": shift}
     asked: dict[str, Any] = {"preset_name": preset_name, "data": data, "samples": samples, "resume": resume, "force": force}
     with world.connected(device) as place:
         run, images = world.together(lambda: Run.prepare(out, data_dir, options, **asked))

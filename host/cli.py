@@ -19,6 +19,8 @@ from golden.command import BOARD, DATA, DIFFERENT, INTERRUPTED, LINK, OK, TOOLS,
 from golden.evaluate import evaluate
 from golden.plan import Plan, first_samples
 from golden.progress import note
+from golden.repro import STUDIES
+from golden.repro.study import carry_out
 from golden.run import Run, Stop
 from golden.spec import PRESETS, preset
 from hw.config import ConfigError
@@ -113,6 +115,7 @@ def train(
     lr_scale: command.ScaleOption = None,
     decay: command.DecayOption = None,
     shift: command.ShiftOption = None,
+    flip: command.FlipOption = None,
     beta: command.BetaOption = None,
     free_steps: command.FreeOption = None,
     nudged_steps: command.NudgedOption = None,
@@ -122,8 +125,8 @@ def train(
     as_json: JsonOption = False,
 ) -> int:
     """Train, then evaluate once on the test set. Ctrl-C finishes the batch and saves; --resume goes on from there."""
-    options: dict[str, Any] = {"epochs": epochs, "batch": batch, "seed": seed, "lr_scale": lr_scale, "beta": beta}
-    options |= {"free_steps": free_steps, "nudged_steps": nudged_steps, "decay": decay, "shift": shift}
+    given = locals()
+    options = {name: given[name] for name in command.PLAN_OPTIONS}
     asked: dict[str, Any] = {"preset_name": preset_name, "data": data, "samples": samples, "resume": resume, "force": force}
     run, images = Run.prepare(out, data_dir, options, **asked)
     result: dict[str, Any] = {"weights": str(run.weights), "epochs": run.plan.epochs}
@@ -281,6 +284,24 @@ def bench(
     table.add_row("sum", *(f"{total:.1f}" for total in totals))
     speed = "virtual board: {samples_per_second:.1f} training samples/s, {simulated_cycles_per_second:.3g} clock cycles/s"
     emit(as_json, values, f"{rendered(table)}\n{speed.format(**values)}")
+    return OK
+
+
+@app.command()
+def repro(
+    name: Annotated[str, typer.Argument(help=f"{', '.join(STUDIES)}.")],
+    budget: Annotated[str, typer.Option(help="quick: minutes, on what ships; cpu: what 2 cores do in hours.")] = "quick",
+    seeds: Annotated[int | None, typer.Option(help="Runs of each cell [default: the budget's].")] = None,
+    out: Annotated[Path, typer.Option(help="Directory for table and picture; a study in it is continued.")] = Path("results"),
+    data_dir: DirOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Begin anew.")] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Make a study's table and picture again: CSV, Markdown and PNG."""
+    if name not in STUDIES:
+        raise UsageError(f"unknown study {name!r}: choose one of {', '.join(STUDIES)}")
+    table, files = carry_out(STUDIES[name], budget, out, seeds=seeds, data_dir=data_dir, force=force)
+    emit(as_json, {"study": name, "budget": budget, "files": list(map(str, files))}, f"{table}\n\n{', '.join(map(str, files))}")
     return OK
 
 

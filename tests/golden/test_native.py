@@ -10,11 +10,31 @@ from hypothesis import strategies as st
 
 from golden import fixed, native
 from golden.fixed import Settings
-from golden.spec import IMAGE_SIDE, PRESETS, Conv, Dense, Learning, Schedule, Spec
+from golden.native import NativeError
+from golden.spec import IMAGE_SIDE, PRESETS, Conv, Dense, Formats, Learning, Schedule, Spec
 
 from .random_nets import random_images, random_parameters, same_parameters
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C++ compiler")
+
+
+@st.composite
+def formats(draw) -> Formats:
+    """Narrower and wider ones than the presets' for each quantity that a study varies."""
+    weight, state = draw(st.integers(2, 8)), draw(st.integers(4, 8))
+    decoder, master = draw(st.integers(max(weight, state) + 1, min(12, state + 8))), draw(st.integers(13, 17))
+    return Formats(
+        weight_bits=weight,
+        weight_fraction=weight - 1,
+        phi_fraction=weight + 1,
+        state_fraction=state,
+        decoder_fraction=decoder,
+        decoder_bits=decoder + 4,
+        bias_fraction=decoder,
+        bias_bits=decoder + 1,
+        master_fraction=master,
+        master_bits=master + 3,
+    )
 
 
 @st.composite
@@ -35,7 +55,7 @@ def nets(draw) -> Spec:
     steps = st.integers(1 << window, (1 << window) + 4)
     schedule = Schedule(draw(steps), draw(steps), window, draw(st.integers(0, 3)))
     stages: tuple[Conv | Dense, ...] = (*convs, *hidden, Dense(10))
-    return Spec("random", stages, schedule, Learning(rates=(0.1,) * len(stages)))
+    return Spec("random", stages, schedule, Learning(rates=(0.1,) * len(stages)), draw(formats()))
 
 
 def extreme_or_any(top: int, low: int = 0) -> st.SearchStrategy[int]:
@@ -68,7 +88,7 @@ def test_native_equals_plain(net, seed, reach, batch, threads, data):
     assert all(a <= b for a, b in zip(spikes, plain.spikes, strict=True))
 
 
-@pytest.mark.parametrize("name", ["tiny", "small", "medium"])
+@pytest.mark.parametrize("name", ["tiny", "small", "medium", "large"])
 def test_native_equals_plain_at_full_size_and_extreme_weights(name):
     spec, random = PRESETS[name], np.random.default_rng(4)
     top = (spec.formats.master_low, spec.formats.master_high)
@@ -85,6 +105,17 @@ def test_native_equals_plain_at_full_size_and_extreme_weights(name):
     assert one.spikes == two.spikes
     assert torch.equal(one.predictions, two.predictions)
     assert same_parameters(one.updates, two.updates)
+
+
+def test_what_32_bits_cannot_hold_is_refused():
+    small = PRESETS["small"]
+    long = replace(small, schedule=Schedule(64, 64, window_log2=5))
+    with pytest.raises(NativeError, match=r"bundle 2: g may reach 6710886400, .* too much for 32 bits"):
+        native.check(long)
+    with pytest.raises(NativeError, match="a working weight must fit a byte, not 9 bits"):
+        native.check(replace(small, formats=replace(small.formats, weight_bits=9, weight_fraction=8, phi_fraction=10)))
+    with pytest.raises(NativeError, match="at most 16 layers, not 18"):
+        native.check(replace(small, stages=(Conv(2), *[Dense(2)] * 15, Dense(10)), learning=Learning((0.1,) * 17)))
 
 
 def test_no_images_are_no_update():

@@ -28,11 +28,11 @@ PLAN = Plan("tiny", "embedded", samples=44, epochs=2, batch=8, seed=5, lr_scale=
 
 
 class After(Stop):
-    """Asks for a stop after so many batches."""
+    """Asks for a stop after so many batches: it is asked once after each."""
 
     def __init__(self, batches: int):
         super().__init__()
-        self.left = batches + 1
+        self.left = batches
 
     def __bool__(self) -> bool:
         self.left -= 1
@@ -94,6 +94,21 @@ def test_shifted_images_depend_on_seed_epoch_and_number_alone():
         found.append({(y, x) for y, x in moves if np.array_equal(frame[y : y + 28, x : x + 28], image)})
     assert all(found), "an image was not just moved"
     assert len(set().union(*found)) > 8, "always the same few moves"
+
+
+def test_flipped_images_are_mirrored_or_not():
+    plan, numbers = replace(PLAN, flip=True), np.arange(60)
+    original = DATA.train_images[:60].numpy()
+    whole = plan.images(DATA, 1, numbers)
+    mirrored = [np.array_equal(image, before[:, ::-1]) for image, before in zip(whole, original, strict=True)]
+    kept = [np.array_equal(image, before) for image, before in zip(whole, original, strict=True)]
+    assert all(a != b for a, b in zip(mirrored, kept, strict=True))
+    assert 15 < sum(mirrored) < 45
+    assert np.array_equal(whole[::-1], plan.images(DATA, 1, numbers[::-1].copy()))
+    # how far an image moves is the same with and without
+    moved = replace(PLAN, shift=2).images(DATA, 1, numbers)
+    for image, before in zip(replace(PLAN, shift=2, flip=True).images(DATA, 1, numbers), moved, strict=True):
+        assert np.array_equal(image, before) or np.array_equal(image, before[:, ::-1])
 
 
 class Faulty(GoldenBoard):
