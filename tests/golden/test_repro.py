@@ -1,0 +1,167 @@
+"""`nudge repro`: what is measured, that an interruption loses nothing, and what is said when it can't be carried out."""
+
+import csv
+from dataclasses import asdict, replace
+
+import pytest
+
+from golden.repro import STUDIES, precision, study
+from golden.repro.study import Budget, Cell, ReproError, Study, carry_out
+from golden.spec import PRESETS
+from host import cli
+
+
+class Counted:
+    """A study of two values whose measurements are counted; it fails after `most` of them."""
+
+    def __init__(self, most: int = 100, version: int = 1):
+        self.most, self.version, self.measured = most, version, []
+
+    def measure(self, value: int, seed: int) -> dict[str, float]:
+        if len(self.measured) == self.most:
+            raise KeyboardInterrupt
+        self.measured.append((value, seed))
+        return {"error_percent": value + seed / 10}
+
+    def cells(self, budget, seeds, data_dir):
+        return [
+            Cell({"value": str(v)}, s, [self.version, budget.values], lambda v=v, s=s: self.measure(v, s))
+            for v in (3, 4)
+            for s in range(1, seeds + 1)
+        ]
+
+    @property
+    def study(self) -> Study:
+        return Study("count", (Budget("quick", 2, 0, {"epochs": 1}), Budget("vast", 1, 1 << 60, {})), self.cells, self.report)
+
+    def report(self, budget, rows, path) -> str:
+        return " ".join(f"{row['value']}:{row['seed']}:{row['error_percent']}" for row in rows)
+
+
+WHOLE = "3:1:3.1 3:2:3.2 4:1:4.1 4:2:4.2"
+
+
+@pytest.mark.parametrize("most", [0, 1, 3])
+def test_an_interrupted_study_goes_on_where_it_stopped(tmp_path, most):
+    first, second = Counted(most), Counted()
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(first.study, "quick", tmp_path / "new")
+    table, files = carry_out(second.study, "quick", tmp_path / "new")
+    assert table == WHOLE
+    assert len(second.measured) == 4 - most
+    assert not set(first.measured) & set(second.measured)
+    third = Counted()
+    assert carry_out(third.study, "quick", tmp_path / "new") == (table, files)
+    assert third.measured == []
+
+
+def test_fewer_seeds_use_and_keep_what_there_is(tmp_path):
+    carry_out(Counted().study, "quick", tmp_path)
+    fewer = Counted()
+    assert carry_out(fewer.study, "quick", tmp_path, seeds=1)[0] == "3:1:3.1 4:1:4.1"
+    more = Counted()
+    assert carry_out(more.study, "quick", tmp_path, seeds=3)[0].split()[::3] == ["3:1:3.1", "4:1:4.1"]
+    assert fewer.measured == []
+    assert more.measured == [(3, 3), (4, 3)]
+
+
+def test_another_version_is_not_overwritten(tmp_path):
+    carry_out(Counted().study, "quick", tmp_path)
+    before = (tmp_path / "count-quick.csv").read_bytes()
+    with pytest.raises(ReproError, match=r"count-quick.csv has 4 rows of another version of the study: --force begins anew"):
+        carry_out(Counted(version=2).study, "quick", tmp_path)
+    assert (tmp_path / "count-quick.csv").read_bytes() == before
+    anew = Counted(version=2)
+    assert carry_out(anew.study, "quick", tmp_path, force=True)[0] == WHOLE
+    assert len(anew.measured) == 4
+
+
+@pytest.mark.parametrize("damage", [b"value,seed\n3,1\n", b"value,seed,fingerprint\n3\n", b"value,seed,fingerprint\n3,x,00\n"])
+def test_a_damaged_table_is_not_overwritten(tmp_path, damage):
+    file = tmp_path / "count-quick.csv"
+    file.write_bytes(damage)
+    with pytest.raises(ReproError, match="is damaged: --force begins anew"):
+        carry_out(Counted().study, "quick", tmp_path)
+    assert file.read_bytes() == damage
+
+
+@pytest.mark.parametrize(
+    ("budget", "seeds", "message"),
+    [
+        ("paper", None, "--budget must be one of quick, vast for count, not 'paper'"),
+        ("quick", 0, "--seeds must be at least 1, not 0"),
+        ("vast", None, r"--budget vast needs about 1073741824.0 GiB of memory, [\d.]+ GiB are free: choose a smaller one"),
+    ],
+)
+def test_what_cannot_be_carried_out_is_refused(tmp_path, budget, seeds, message):
+    counted = Counted()
+    with pytest.raises(ReproError, match=message):
+        carry_out(counted.study, budget, tmp_path / "new", seeds=seeds)
+    assert not counted.measured
+    assert not (tmp_path / "new").exists()
+
+
+def test_memory_of_a_control_group_counts(monkeypatch):
+    files = {"/proc/meminfo": ["MemTotal: 9 kB", "MemAvailable: 4096 kB"]}
+    monkeypatch.setattr(study, "_lines", lambda path: files.get(path, []))
+    assert study.available_memory() == 4 << 20
+    files |= {"/sys/fs/cgroup/memory.max": ["max"], "/sys/fs/cgroup/memory.current": ["5"]}
+    assert study.available_memory() == 4 << 20
+    files |= {"/sys/fs/cgroup/memory.max": ["1005"]}
+    assert study.available_memory() == 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tabel2"], "unknown study 'tabel2': choose one of precision"),
+        (["precision", "--budget", "gpu"], "--budget must be one of quick, cpu for precision, not 'gpu'"),
+    ],
+)
+def test_the_command_names_what_there_is(capsys, tmp_path, arguments, message):
+    assert cli.main(["repro", *arguments, "--out", str(tmp_path / "new")]) == cli.USAGE
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert message in err
+    assert not (tmp_path / "new").exists()
+
+
+def test_each_value_of_precision_changes_what_its_name_says():
+    base = PRESETS["small"]
+    allowed = {
+        "working weight": {"weight_bits", "weight_fraction", "phi_fraction"},
+        "master": {"master_bits", "master_fraction"},
+        "state": {"state_fraction"},
+        "decoder": {"decoder_bits", "decoder_fraction", "bias_bits", "bias_fraction"},
+        "T free": {"free", "nudged"},
+        "T nudged": {"nudged"},
+        "M": {"window_log2"},
+    }
+    assert set(allowed) == {quantity.name for quantity in precision.QUANTITIES}
+    for quantity in precision.QUANTITIES:
+        assert quantity.specs[quantity.chosen] == base
+        for value, spec in quantity.specs.items():
+            facts = asdict(spec.formats) | asdict(spec.schedule)
+            changed = {name for name, x in (asdict(base.formats) | asdict(base.schedule)).items() if facts[name] != x}
+            assert changed == (set() if value == quantity.chosen else changed & allowed[quantity.name])
+            assert bool(changed) == (value != quantity.chosen)
+            assert replace(spec, formats=base.formats, schedule=base.schedule) == base
+
+
+def test_precision_writes_a_row_for_each_cell_and_its_report(tmp_path, monkeypatch):
+    small = Budget("quick", 1, 0, {"data": "embedded", "held_out": 980, "epochs": 1, "lr_scale": 1.0, "decay": 1.0, "shift": 0})
+    monkeypatch.setattr(precision, "QUANTITIES", precision.QUANTITIES[:1])
+    table, files = carry_out(replace(STUDIES["precision"], budgets=(small,)), "quick", tmp_path, seeds=2)
+    assert [file.name for file in files] == ["precision-quick.csv", "precision-quick.md", "precision-quick.png"]
+    assert all(file.stat().st_size for file in files)
+    with files[0].open() as stream:
+        rows = list(csv.DictReader(stream))
+    values = list(precision.QUANTITIES[0].specs)
+    assert len(rows) == 2 * len(values)
+    assert files[1].read_text() == table + "\n"
+    assert sum(line.startswith("| working weight") for line in table.splitlines()) == len(values)
+    for row in rows:
+        wrong = float(row["error_percent"]) * 980 / 100
+        assert 0 <= wrong <= 980
+        assert abs(wrong - round(wrong)) < 1e-3, "not a share of the 980 held-out digits"
