@@ -100,11 +100,17 @@ class Formats:
 
     @property
     def master_low(self) -> int:
-        return -(1 << self.master_fraction)
+        """A commit clips masters to the range of the working weights, [-1, 1)."""
+        return self.weight_low << (self.master_fraction - self.weight_fraction)
 
     @property
     def master_high(self) -> int:
-        return (1 << self.master_fraction) - 1
+        return -self.master_low - 1
+
+    @property
+    def committed_bits(self) -> int:
+        """Width of a master after a commit: what is read, written and sent."""
+        return signed_bits(self.master_low, self.master_high)
 
     @property
     def weight_low(self) -> int:
@@ -137,7 +143,7 @@ class Formats:
         A batch starts within [-2^15, 2^15) and adds at most `max_batch` updates, so with
         bound = (2^17 - 2^15) / 64 = 1536 the 18-bit master can't overflow, in any order of additions.
         """
-        return ((1 << (self.master_bits - 1)) - (1 << self.master_fraction)) // self.max_batch
+        return ((1 << (self.master_bits - 1)) + self.master_low) // self.max_batch
 
 
 @dataclass(frozen=True)

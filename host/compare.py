@@ -57,7 +57,7 @@ class Fault:
             fault = cls(*(int(part) for part in text.split(":")))
         except (TypeError, ValueError):
             raise UsageError(f"--inject-fault must be BUNDLE:INDEX:BIT, such as 1:0:15, not {text!r}") from None
-        bundles, bits = len(spec.bundles), spec.formats.master_fraction + 1
+        bundles, bits = len(spec.bundles), spec.formats.committed_bits
         if not 1 <= fault.bundle <= bundles:
             raise UsageError(f"--inject-fault: bundle must be 1..{bundles}, not {fault.bundle}")
         size = spec.bundles[fault.bundle - 1].weights + spec.bundles[fault.bundle - 1].post.channels

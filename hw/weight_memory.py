@@ -53,8 +53,8 @@ class WeightMemory(wiring.Component):
                 "bias": Out(Flow(bias_word(config, bundle.post))),
                 "address": In(bits_for(self.words - 1)),
                 "write": In(1),
-                "write_data": In(data.ArrayLayout(signed(config.spec.formats.master_fraction + 1), lanes)),
-                "read_data": Out(data.ArrayLayout(signed(config.spec.formats.master_fraction + 1), lanes)),
+                "write_data": In(data.ArrayLayout(signed(config.spec.formats.committed_bits), lanes)),
+                "read_data": Out(data.ArrayLayout(signed(config.spec.formats.committed_bits), lanes)),
             }
         )
 
@@ -100,7 +100,7 @@ class WeightMemory(wiring.Component):
         update = Signal(self.updates.payload.shape(), reset_less=True)
         m.d.sync += update.eq(self.updates.payload)
 
-        clipped = [Signal(signed(f.master_fraction + 1), name=f"clipped_{i}") for i in range(post)]
+        clipped = [Signal(signed(f.committed_bits), name=f"clipped_{i}") for i in range(post)]
         for i in range(post):
             value = master_read.data[i]
             m.d.comb += clipped[i].eq(

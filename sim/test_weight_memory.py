@@ -67,7 +67,7 @@ class Driver:
 
     async def write(self, weight, bias):
         """All masters, by the host, in any order."""
-        image = packed(master_image(self.config, self.bundle, weight, bias), self.formats.master_fraction + 1)
+        image = packed(master_image(self.config, self.bundle, weight, bias), self.formats.committed_bits)
         for address in random.sample(range(len(image)), len(image)):
             self.port.address.value, self.port.write_data.value, self.port.write.value = address, image[address], 1
             await self.port.edge
@@ -85,7 +85,7 @@ class Driver:
             await self.port.edge
             rows.append(int(self.port.read_data.value))
         # the first address is sampled by the memory at the first edge, and seen at the second
-        return unpacked(rows[1:], self.formats.master_fraction + 1, self.lanes)
+        return unpacked(rows[1:], self.formats.committed_bits, self.lanes)
 
     async def update(self, weight, bias):
         """One sample's updates, in any order."""

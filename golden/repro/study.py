@@ -13,6 +13,8 @@ from typing import Any
 from golden.checkpoint import atomic
 from golden.progress import Meter
 
+GIBIBYTE = 1 << 30
+
 
 class ReproError(Exception):
     """A study that can't be carried out as asked; the message says what is allowed."""

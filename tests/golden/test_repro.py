@@ -114,7 +114,7 @@ def test_memory_of_a_control_group_counts(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tabel2"], "unknown study 'tabel2': choose one of precision"),
+        (["tabel2"], "unknown study 'tabel2': choose one of precision, fashion"),
         (["precision", "--budget", "gpu"], "--budget must be one of quick, cpu for precision, not 'gpu'"),
     ],
 )
@@ -150,7 +150,7 @@ def test_each_value_of_precision_changes_what_its_name_says():
 
 
 def test_precision_writes_a_row_for_each_cell_and_its_report(tmp_path, monkeypatch):
-    small = Budget("quick", 1, 0, {"data": "embedded", "held_out": 980, "epochs": 1, "lr_scale": 1.0, "decay": 1.0, "shift": 0})
+    small = Budget("quick", 1, 0, {"data": "embedded", "samples": 20, "held_out": 980, "epochs": 1})
     monkeypatch.setattr(precision, "QUANTITIES", precision.QUANTITIES[:1])
     table, files = carry_out(replace(STUDIES["precision"], budgets=(small,)), "quick", tmp_path, seeds=2)
     assert [file.name for file in files] == ["precision-quick.csv", "precision-quick.md", "precision-quick.png"]

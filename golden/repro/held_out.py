@@ -1,0 +1,18 @@
+"""Train on the first training images, count errors on the last: choices are made by these, never by the test set."""
+
+from golden.data import Data
+from golden.fixed import FixedModel, initial
+from golden.plan import Plan
+from golden.run import commits
+from golden.spec import Spec
+
+
+def by_equilibrium_propagation(spec: Spec, plan: Plan, held_out: int, images: Data) -> dict[str, float]:
+    """Error in percent of the fixed-point model on the last `held_out` training images, and on what it last trained on.
+
+    error_percent: held out. training_percent: of the last epoch, each sample as it was before it was learned.
+    """
+    model = FixedModel(spec, parameters=initial(spec, plan.seed))
+    wrong = sum(commit.errors for commit in commits(plan, spec, model, images) if commit.epoch == plan.epochs - 1)
+    missed = model.infer(images.train_images[-held_out:]) != images.train_labels[-held_out:]
+    return {"error_percent": 100 * float(missed.double().mean()), "training_percent": 100 * wrong / plan.samples}
