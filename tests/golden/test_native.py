@@ -1,5 +1,6 @@
 """The compiled engine against the plain one, on nets and values that nobody would choose."""
 
+import platform
 from dataclasses import replace
 
 import numpy as np
@@ -105,6 +106,22 @@ def test_native_equals_plain_at_full_size_and_extreme_weights(name):
     assert one.spikes == two.spikes
     assert torch.equal(one.predictions, two.predictions)
     assert same_parameters(one.updates, two.updates)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="these are flags of x86 compilers")
+@pytest.mark.parametrize("without", ["-mno-avx512f", "-mno-avx2"])
+def test_each_form_of_the_dot_product_is_equal(without, monkeypatch):
+    monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, without))
+    native.library.cache_clear()
+    try:
+        test_native_equals_plain_at_full_size_and_extreme_weights("tiny")
+        spec, random = PRESETS["small"], np.random.default_rng(7)
+        parameters, batch = random_parameters(spec, random, 0.4), random_images(5, random)
+        one, two = (fixed.train_batch(spec, Settings.of(spec), parameters, *batch, engine=e) for e in ("folded", "native"))
+        assert one.spikes == two.spikes
+        assert same_parameters(one.updates, two.updates)
+    finally:
+        native.library.cache_clear()
 
 
 def test_what_32_bits_cannot_hold_is_refused():
