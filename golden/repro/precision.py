@@ -35,7 +35,7 @@ BUDGETS = (
         "cpu",
         3,
         2 * GIBIBYTE,
-        {"data": "mnist", "samples": 30000, "held_out": 5000, "epochs": 4, "decay": 0.6, "shift": 1},
+        {"data": "mnist", "samples": 30000, "held_out": 5000, "epochs": 4, "decay": 0.6},
     ),
 )
 
