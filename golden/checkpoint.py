@@ -58,7 +58,7 @@ class Checkpoint:
 
     plan: what fixes the run's result (see `golden.plan.Plan`). settings: the registers that it last had. epoch, position:
     the next sample to train is number `position` of epoch `epoch`. epoch_errors: wrong predictions of that epoch so far.
-    seconds: of training so far.
+    seconds: of training so far. command: that began the run.
     """
 
     preset: str

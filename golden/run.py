@@ -78,7 +78,7 @@ class Stop:
 class Run:
     """Where a run stands: masters as of the last commit, the next sample, and what has been measured.
 
-    saved: samples trained when the weight file was written. writes: of several processes that do the same run, one does.
+    command: that began the run. saved: samples trained when the weight file was written. writes: of several processes that do the same run, one does.
     """
 
     plan: Plan
@@ -90,6 +90,7 @@ class Run:
     epoch_errors: int = 0
     seconds: float = 0.0
     rows: list[Row] = field(default_factory=list)
+    command: str = field(default_factory=checkpoint.command)
     saved: int = 0
     writes: bool = True
 
@@ -124,7 +125,7 @@ class Run:
         rows = report.read_metrics(out / METRICS, found.epoch, found.position)
         run = cls(replace(plan, epochs=epochs), spec, out, parameters)
         run.epoch, run.position, run.epoch_errors = found.epoch, found.position, found.epoch_errors
-        run.seconds, run.rows = found.seconds, rows
+        run.seconds, run.rows, run.command = found.seconds, rows, found.command
         return run
 
     @classmethod
@@ -175,6 +176,7 @@ class Run:
             position=self.position,
             epoch_errors=self.epoch_errors,
             seconds=self.seconds,
+            command=self.command,
         )
         # metrics first: rows beyond a checkpoint are dropped when it is resumed, missing ones could not be made up
         report.write_metrics(self.out / METRICS, self.rows)

@@ -66,6 +66,16 @@ def test_more_epochs_continue_a_finished_run(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(weights(tmp_path / "a"), weights(tmp_path / "b"), strict=True))
 
 
+def test_the_command_that_began_a_run_stays_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["nudge", "train", "--epochs", "1"])
+    train(Run.begin(replace(PLAN, epochs=1), SPEC, tmp_path), GoldenBoard(CONFIG), DATA, Stop())
+    before = checkpoint.load(tmp_path / "weights.safetensors")[2].command
+    assert before.endswith("train --epochs 1")
+    monkeypatch.setattr("sys.argv", ["nudge", "train", "--resume"])
+    train(Run.resume(tmp_path, {"epochs": 2}), GoldenBoard(CONFIG), DATA, Stop())
+    assert checkpoint.load(tmp_path / "weights.safetensors")[2].command == before
+
+
 def test_metrics_beyond_the_checkpoint_are_dropped(tmp_path):
     rows = [report.Row(epoch, at, 8, 4, 50.0, 1.0) for epoch in (0, 1) for at in (8, 16)]
     report.write_metrics(tmp_path / "m.csv", rows)
