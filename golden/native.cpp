@@ -8,7 +8,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <map>
+#include <mutex>
+#include <new>
 #include <thread>
 #include <vector>
 #if defined(__AVX2__)
@@ -44,9 +48,47 @@ struct Network {
     Bundle bundle[16];
 };
 
+// Memory that is kept for the next batch: fresh memory costs a page fault for each page, a third of a small batch's time.
+template <typename T> struct Kept {
+    using value_type = T;
+    static constexpr size_t ALIGN = 4 * LANES;
+    Kept() = default;
+    template <typename U> Kept(const Kept<U> &) {}
+
+    static std::mutex &lock() {
+        static std::mutex mutex;
+        return mutex;
+    }
+    static std::multimap<size_t, void *> &free_blocks() { // never destroyed: threads may outlive static objects
+        static auto *blocks = new std::multimap<size_t, void *>;
+        return *blocks;
+    }
+    static size_t bytes(size_t n) { return (n * sizeof(T) + ALIGN - 1) / ALIGN * ALIGN; }
+
+    T *allocate(size_t n) {
+        std::lock_guard guard(lock());
+        const auto found = free_blocks().find(bytes(n));
+        if (found == free_blocks().end()) {
+            void *made = std::aligned_alloc(ALIGN, bytes(n));
+            if (!made) throw std::bad_alloc();
+            return static_cast<T *>(made);
+        }
+        void *block = found->second;
+        free_blocks().erase(found);
+        return static_cast<T *>(block);
+    }
+    void deallocate(T *block, size_t n) {
+        std::lock_guard guard(lock());
+        free_blocks().emplace(bytes(n), block);
+    }
+    friend bool operator==(const Kept &, const Kept &) { return true; }
+    friend bool operator!=(const Kept &, const Kept &) { return false; }
+};
+template <typename T> using Vector = std::vector<T, Kept<T>>;
+
 using Int = int32_t __attribute__((vector_size(4 * LANES)));
 using Long = int64_t __attribute__((vector_size(8 * LANES)));
-using Ints = std::vector<Int>;
+using Ints = Vector<Int>;
 
 inline Int clip(Int x, int32_t low, int32_t high) {
     x = x < low ? Int{} + low : x;
@@ -84,17 +126,23 @@ inline Int dot(Int acc, Int s, int32_t w) {
 // Working weights in the order in which a loop reads them: for each BLOCK of outputs, for each input word, BLOCK words.
 struct Kernel {
     int words;
-    std::vector<int32_t> block;
+    Vector<int32_t> block;
 
-    // value(output, word, byte): the weight, 0 where there is no such input.
-    template <typename Value> Kernel(int outputs, int words, Value value) : words(words) {
+    // The weight of output o from channel c at inner position x: w[o * per_output + c * per_channel + x].
+    Kernel(const int32_t *w, int outputs, size_t per_output, int channels, size_t per_channel, int inner) {
+        words = blocks(channels, 4) * inner;
         block.assign(static_cast<size_t>(blocks(outputs, BLOCK)) * words * BLOCK, 0);
-        for (int o = 0; o < outputs; o++)
-            for (int n = 0; n < words; n++) {
-                uint32_t word = 0;
-                for (int j = 0; j < 4; j++) word |= (static_cast<uint32_t>(value(o, n, j)) & 255) << 8 * j;
-                block[(static_cast<size_t>(o / BLOCK) * words + n) * BLOCK + o % BLOCK] = static_cast<int32_t>(word);
+        for (int o = 0; o < outputs; o++) {
+            int32_t *to = block.data() + static_cast<size_t>(o / BLOCK) * words * BLOCK + o % BLOCK;
+            for (int q = 0; q < channels; q += 4) {
+                const int32_t *from = w + o * per_output + q * per_channel;
+                for (int x = 0; x < inner; x++, from++, to += BLOCK) {
+                    uint32_t word = 0;
+                    for (int j = 0; j < std::min(4, channels - q); j++) word |= (from[j * per_channel] & 255u) << 8 * j;
+                    *to = static_cast<int32_t>(word);
+                }
             }
+        }
     }
 
     // acc[j] = drive of output first + j; input(n) is the word of four neurons. `first` is a multiple of BLOCK.
@@ -113,20 +161,12 @@ struct Kernel {
 struct Kernels {
     Kernel forward, backward;
 
-    static int taps(const Bundle &b) { return b.kernel * b.kernel; }
+    // Positions of a pre channel that a weight tells apart.
+    static int inner(const Bundle &b, const Layer &pre) { return b.kind == DENSE ? pre.positions() : b.kernel * b.kernel; }
 
     Kernels(const Bundle &b, const Layer &pre, const Layer &post, const int32_t *w)
-        : forward(post.channels, b.kind == IMAGE ? 0 : pre.words(b.kind == DENSE ? pre.positions() : taps(b)),
-                  // dense: word (quad, position); conv: word (quad, tap)
-                  [&](int o, int n, int j) {
-                      const int inner = b.kind == DENSE ? pre.positions() : taps(b), c = n / inner * 4 + j;
-                      return c < pre.channels ? w[(static_cast<size_t>(o) * pre.channels + c) * inner + n % inner] : 0;
-                  }),
-          backward(b.kind == IMAGE ? 0 : pre.channels * (b.kind == DENSE ? pre.positions() : taps(b)), post.words(1),
-                   [&](int i, int n, int j) {
-                       const size_t inputs = pre.channels * (b.kind == DENSE ? pre.positions() : taps(b));
-                       return n * 4 + j < post.channels ? w[(n * 4 + j) * inputs + i] : 0;
-                   }) {}
+        : forward(w, b.kind == IMAGE ? 0 : post.channels, pre.channels * inner(b, pre), pre.channels, inner(b, pre), inner(b, pre)),
+          backward(w, b.kind == IMAGE ? 0 : pre.channels * inner(b, pre), 1, post.channels, pre.channels * inner(b, pre), 1) {}
 };
 
 // 2x2 sums at stride 1 of planes (h, w): what one pooled position sees through one tap.
@@ -405,9 +445,9 @@ extern "C" void nudge_run(const Network *net, const int32_t *weights, const int3
     const int64_t groups = (count + LANES - 1) / LANES;
     threads = static_cast<int32_t>(std::min<int64_t>(threads, groups));
     std::atomic<int64_t> next{0};
-    std::vector<std::vector<int64_t>> own(threads); // each thread's spikes, weight updates and bias updates
+    std::vector<Vector<int64_t>> own(threads); // each thread's spikes, weight updates and bias updates
     auto work = [&](int thread) {
-        std::vector<int64_t> &totals = own[thread];
+        Vector<int64_t> &totals = own[thread];
         totals.assign(net->bundles + weight_count + bias_count, 0);
         Group group(*net, kernels, weights, biases);
         const int64_t pixels = net->layers[0].positions();
