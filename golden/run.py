@@ -78,7 +78,8 @@ class Stop:
 class Run:
     """Where a run stands: masters as of the last commit, the next sample, and what has been measured.
 
-    command: that began the run. saved: samples trained when the weight file was written. writes: of several processes that do the same run, one does.
+    command: that began the run. saved: samples trained when the weight file was written. writes: of several processes that
+    do the same run, one does.
     """
 
     plan: Plan

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Self, TypeVar
 
@@ -78,7 +78,9 @@ class World:
         try:
             yield place
         finally:
-            dist.destroy_process_group()
+            # what is said of a lost process is the error that led here, not that it can't be waited for now
+            with suppress(RuntimeError):
+                dist.destroy_process_group()
 
     def together(self, work: Callable[[], T]) -> T:
         """`work()` on each process; where one fails, all do, with the error of the first. None goes on before all are done."""
@@ -92,7 +94,8 @@ class World:
         found: list[Exception | None] = [error]
         if self.size > 1:
             found *= self.size
-            dist.all_gather_object(found, error)
+            with self._not_alone():
+                dist.all_gather_object(found, error)
         for first in found:
             if first is not None:
                 raise first
@@ -101,10 +104,16 @@ class World:
     def sum(self, values: Tensor) -> None:
         """Integers summed over all processes, in place."""
         if self.size > 1:
-            try:
+            with self._not_alone():
                 dist.all_reduce(values)
-            except RuntimeError as error:
-                raise ProcessError(f"process {self.rank} of {self.size} lost another one: {error}") from None
+
+    @contextmanager
+    def _not_alone(self) -> Iterator[None]:
+        """A collective; `ProcessError` where another process has ended."""
+        try:
+            yield
+        except RuntimeError as error:
+            raise ProcessError(f"process {self.rank} of {self.size} lost another one: {error}") from None
 
 
 class SharedStop(Stop):
