@@ -1,31 +1,90 @@
-"""Frames on the wire: COBS(body, CRC-32), then a zero byte."""
+"""Frames on the wire, as `hw.protocol` describes them: stuffed(body, CRC-32), then a zero byte."""
 
+import re
 import zlib
 from collections.abc import Iterator
 
 from cobs import cobs  # type: ignore[import-untyped]
 
-from hw.protocol import ANSWER_BYTES, CRC_BYTES
+from hw.protocol import ANSWER_BYTES, CRC_BYTES, FULL_BLOCK, LONGEST_RUN
+
+#: Bytes of a full block; it stands for no zero.
+FULL = FULL_BLOCK - 1
 
 #: Longest encoded answer: COBS adds one byte for each 254.
 MAX_ENCODED = ANSWER_BYTES + ANSWER_BYTES // 254 + 1
 
 
 class FrameError(ValueError):
-    """Bytes between two zeros that are no frame: broken COBS, wrong checksum, too short or too long."""
+    """Bytes between two zeros that are no frame: a broken block, wrong checksum, too short or too long."""
+
+
+def stuff(data: bytes) -> bytes:
+    """COBS with zero runs: no zeros, and fewer bytes where there were many."""
+    out, owed = bytearray(), False  # owed: the last block stands for a zero that counts only if another block follows
+    for part in re.finditer(rb"([^\0]*)(\0*)", data):
+        block, zeros = part[1], len(part[2])
+        while len(block) >= FULL:
+            out += bytes((FULL_BLOCK,)) + block[:FULL]
+            block, owed = block[FULL:], False
+        if block:
+            out += bytes((len(block) + 1,)) + block
+            owed, zeros = zeros > 0, max(zeros - 1, 0)
+        while zeros > 1:
+            run = min(zeros, LONGEST_RUN)
+            out.append(FULL_BLOCK - 1 + run)
+            zeros, owed = zeros - run, False
+        if zeros:
+            out.append(1)
+            owed = True
+    return bytes(out) + b"\1" * owed
+
+
+def unstuff(stuffed: bytes) -> bytes:
+    """The inverse; `FrameError` for a block that is cut short."""
+    out, at, zero = bytearray(), 0, False
+    while at < len(stuffed):
+        code = stuffed[at]
+        out += bytes(zero)
+        if code > FULL_BLOCK:
+            out += bytes(code - FULL)
+            at, zero = at + 1, False
+            continue
+        if at + code > len(stuffed):
+            raise FrameError(f"block of {code} bytes cut short after {len(stuffed) - at}")
+        out += stuffed[at + 1 : at + code]
+        at, zero = at + code, code != FULL_BLOCK
+    return bytes(out)
 
 
 def encode(body: bytes) -> bytes:
-    """The frame of a body (header and payload), zero byte included."""
-    return cobs.encode(body + zlib.crc32(body).to_bytes(CRC_BYTES, "little")) + b"\0"
+    """A request's frame of a body (header and payload), zero byte included."""
+    return stuff(_sealed(body)) + b"\0"
+
+
+def encode_answer(body: bytes) -> bytes:
+    """The same of an answer, for a board in software."""
+    return cobs.encode(_sealed(body)) + b"\0"
+
+
+def _sealed(body: bytes) -> bytes:
+    return body + zlib.crc32(body).to_bytes(CRC_BYTES, "little")
 
 
 def decode(frame: bytes) -> bytes:
-    """The body of a frame without its zero byte; `FrameError` if it is damaged."""
+    """The body of a request's frame without its zero byte; `FrameError` if it is damaged."""
+    return _opened(unstuff(frame))
+
+
+def decode_answer(frame: bytes) -> bytes:
+    """The body of an answer's frame without its zero byte; `FrameError` if it is damaged."""
     try:
-        data = cobs.decode(frame)
+        return _opened(cobs.decode(frame))
     except cobs.DecodeError as error:
         raise FrameError(f"no COBS: {error}") from None
+
+
+def _opened(data: bytes) -> bytes:
     body, crc = data[:-CRC_BYTES], data[-CRC_BYTES:]
     if len(data) < CRC_BYTES or zlib.crc32(body) != int.from_bytes(crc, "little"):
         raise FrameError(f"checksum mismatch in {len(data)} bytes")
@@ -33,7 +92,7 @@ def decode(frame: bytes) -> bytes:
 
 
 class Splitter:
-    """Cuts received bytes into frames. Holds at most `MAX_ENCODED` bytes, whatever comes in; empty frames are skipped.
+    """Cuts received bytes into answers. Holds at most `MAX_ENCODED` bytes, whatever comes in; empty frames are skipped.
 
     damaged: pieces that were no frame.
     """
@@ -51,7 +110,7 @@ class Splitter:
                 try:
                     if len(piece) > MAX_ENCODED:
                         raise FrameError(f"longer than {MAX_ENCODED} bytes")
-                    body = decode(piece)
+                    body = decode_answer(piece)
                 except FrameError:
                     self.damaged += 1
                 else:

@@ -6,9 +6,11 @@ from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .deframer import LONGEST_CODE
 from .link_interface import Answer
 from .protocol import ANSWER, ANSWER_BYTES, ANSWER_HEADER, CRC_BYTES, VERSION, WINDOW
+
+#: A code byte of 0xFF stands for 254 bytes that no zero follows.
+LONGEST_CODE = 0xFF
 
 
 class Framer(wiring.Component):

@@ -30,8 +30,8 @@ class FakeBoard:
     def answer(self, piece: bytes) -> bytes:
         """The body of the answer to the bytes before a zero byte."""
         try:
-            data = frame.cobs.decode(piece)
-        except frame.cobs.DecodeError:
+            data = frame.unstuff(piece)
+        except frame.FrameError:
             return self._body(piece[1:4], Status.BAD_FRAME)
         if not REQUEST_HEADER + CRC_BYTES <= len(data) <= REQUEST_BYTES:
             return self._body(data, Status.BAD_LENGTH)
@@ -86,7 +86,7 @@ class FakePort:
             piece, _, rest = bytes(self._received).partition(b"\0")
             self._received = bytearray(rest)
             if piece and self.board:
-                self._sending += self._carry(frame.encode(self.board.answer(piece)))
+                self._sending += self._carry(frame.encode_answer(self.board.answer(piece)))
 
     def read(self, size: int) -> bytes:
         assert self.open

@@ -118,7 +118,7 @@ def test_hello_says_whether_anything_came(clock):
 def test_hello_drains_what_came_before(clock):
     link = link_to(FakeBoard(IDENTITY), clock)
     stale = bytes((VERSION, 1, Command.HELLO | 0x80, 0))
-    link._port.say(frame.encode(stale + b"old") + b"half")
+    link._port.say(frame.encode_answer(stale + b"old") + b"half")
     assert link.hello() == IDENTITY
     assert link.damaged == 0
 
@@ -135,7 +135,7 @@ def test_other_programs_and_other_boards_are_told_apart(clock):
     with pytest.raises(IdentityError, match=r"board built for preset small \(spec [0-9a-f]{8}\), not tiny"):
         SerialBoard.over(link_to(board, clock), TINY)
     board = FakeBoard(Identity("tiny", TINY.identity, 0, 1, IDENTITY.lanes, window=1))
-    with pytest.raises(IdentityError, match="link has version 1, window 1; this host needs version 1, window 2"):
+    with pytest.raises(IdentityError, match=f"link has version {VERSION}, window 1; this host needs version {VERSION}, window 2"):
         SerialBoard.over(link_to(board, clock), TINY)
 
 

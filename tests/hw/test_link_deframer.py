@@ -6,7 +6,7 @@ import pytest
 
 from host import frame
 from hw.deframer import Deframer
-from hw.protocol import CRC_BYTES, REQUEST_BYTES, REQUEST_HEADER, WINDOW, Status
+from hw.protocol import CRC_BYTES, LONGEST_RUN, REQUEST_BYTES, REQUEST_HEADER, WINDOW, Status
 from tests.hw.wire import simulate
 
 HEAD = 9
@@ -19,6 +19,10 @@ async def feed(ctx, dut, data, pause=lambda: 0):
             await ctx.tick()
         ctx.set(dut.i.payload, byte)
         ctx.set(dut.i.valid, 1)
+        for _ in range(LONGEST_RUN + 1):
+            if ctx.get(dut.i.ready):
+                break
+            await ctx.tick()
         assert ctx.get(dut.i.ready)
         await ctx.tick()
         ctx.set(dut.i.valid, 0)
@@ -147,8 +151,8 @@ def test_damage_has_a_status_and_ends_at_the_zero(data, status, length):
 def reference(piece):
     """Status of the bytes between two zeros."""
     try:
-        data = frame.cobs.decode(piece)
-    except frame.cobs.DecodeError:
+        data = frame.unstuff(piece)
+    except frame.FrameError:
         return Status.BAD_FRAME
     if not REQUEST_HEADER + CRC_BYTES <= len(data) <= REQUEST_BYTES:
         return Status.BAD_LENGTH

@@ -59,7 +59,7 @@ def test_frames_equal_the_reference_under_stalls():
                 sent.append(payload)
 
     simulate(dut, talk, background=[collect])
-    assert bytes(sent) == b"".join(frame.encode(reply(*answer)) for answer in answers())
+    assert bytes(sent) == b"".join(frame.encode_answer(reply(*answer)) for answer in answers())
 
 
 def test_three_cycles_a_byte():

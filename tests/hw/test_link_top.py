@@ -14,6 +14,7 @@ from hw.protocol import (
     ANSWER_BYTES,
     LABELS,
     PIXELS,
+    VERSION,
     WINDOW,
     Access,
     Command,
@@ -207,15 +208,15 @@ def test_samples_commit_counters_and_order_rules():
 
 def test_refusals_change_nothing_but_a_counter():
     scratch = next(r.address for r in registers(TINY.spec) if r.name == "scratch")
-    body = bytes((1, 2, Command.WRITE_REGISTER)) + write_register(scratch, 77)
+    body = bytes((VERSION, 2, Command.WRITE_REGISTER)) + write_register(scratch, 77)
     good = frame.encode(body)
     short = PAYLOAD_BYTES[Command.TRAIN]
     cases = [
         (b"\x30\1\2\3\4\0", reply(2, 3, Status.BAD_FRAME), "bad_frame"),
-        (b"\x01\0", bytes((1, 0, 0x80, Status.BAD_LENGTH)), "bad_length"),
-        (b"\x03\x07\x09\0", bytes((1, 9, 0x80, Status.BAD_LENGTH)), "bad_length"),
+        (b"\x01\0", bytes((VERSION, 0, 0x80, Status.BAD_LENGTH)), "bad_length"),
+        (b"\x03\x07\x09\0", bytes((VERSION, 9, 0x80, Status.BAD_LENGTH)), "bad_length"),
         (good[:-2] + bytes((good[-2] ^ 16 or 1, 0)), reply(2, Command.WRITE_REGISTER, Status.BAD_CRC), "bad_crc"),
-        (request(2, Command.WRITE_REGISTER, bytes(5), version=2), reply(2, 3, Status.BAD_VERSION), "bad_version"),
+        (request(2, Command.WRITE_REGISTER, bytes(5), version=VERSION + 1), reply(2, 3, Status.BAD_VERSION), "bad_version"),
         (request(2, 0), reply(2, 0, Status.BAD_COMMAND), "bad_command"),
         (request(2, 10), reply(2, 10, Status.BAD_COMMAND), "bad_command"),
         (request(2, 0x83, bytes(5)), reply(2, 3, Status.BAD_COMMAND), "bad_command"),

@@ -13,6 +13,7 @@ from hw.protocol import (
     ADDRESS_SPIKES,
     ANSWER,
     ANSWER_HEADER,
+    LONGEST_RUN,
     VERSION,
     Command,
     Identity,
@@ -71,6 +72,9 @@ class Wire:
             self.ctx.set(self.dut.i.valid, 1)
             for byte in data:
                 self.ctx.set(self.dut.i.payload, byte)
+                for _ in range(LONGEST_RUN):
+                    if not self.ctx.get(self.dut.i.ready):
+                        await self.ctx.tick()
                 assert self.ctx.get(self.dut.i.ready)
                 await self.ctx.tick()
             self.ctx.set(self.dut.i.valid, 0)
