@@ -26,10 +26,14 @@ def decode(frame: bytes) -> bytes:
         data = cobs.decode(frame)
     except cobs.DecodeError as error:
         raise FrameError(f"no COBS: {error}") from None
-    body, crc = data[:-CRC_BYTES], data[-CRC_BYTES:]
-    if len(data) < CRC_BYTES or zlib.crc32(body) != int.from_bytes(crc, "little"):
+    if not intact(data):
         raise FrameError(f"checksum mismatch in {len(data)} bytes")
-    return body
+    return data[:-CRC_BYTES]
+
+
+def intact(data: bytes) -> bool:
+    """Whether body and CRC, as decoded, belong together."""
+    return len(data) >= CRC_BYTES and zlib.crc32(data[:-CRC_BYTES]) == int.from_bytes(data[-CRC_BYTES:], "little")
 
 
 class Splitter:
@@ -41,6 +45,10 @@ class Splitter:
     def __init__(self) -> None:
         self.damaged = 0
         self._rest = bytearray()
+
+    def clear(self) -> None:
+        """Forget the beginning of a frame."""
+        self._rest.clear()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The bodies of all frames that `data` completes."""

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from .config import Config
-from .protocol import Identity
+from .protocol import WINDOW, Identity
 from .system import System
 from .uart import Receiver, Transmitter
 
@@ -20,6 +20,8 @@ class Top(wiring.Component):
         Frequency of `sync`, as HELLO tells it; nothing else depends on it.
     divisor : int
         Clock cycles per bit of the serial line.
+    window : int
+        Requests that a host may have in flight: a power of two. Each takes REQUEST_BYTES + ANSWER_BYTES of block RAM.
     core : Component with `CoreSignature(config)`, optional
         Another core than `hw.core.Core(config)`.
 
@@ -31,9 +33,9 @@ class Top(wiring.Component):
         As in `System`.
     """
 
-    def __init__(self, config: Config, *, clock_hz: int, divisor: int, core=None):
+    def __init__(self, config: Config, *, clock_hz: int, divisor: int, window: int = WINDOW, core=None):
         spec = config.spec
-        self.identity = Identity(spec.name, spec.identity, clock_hz, divisor, config.lanes)
+        self.identity = Identity(spec.name, spec.identity, clock_hz, divisor, config.lanes, window=window)
         self.system = System(config, self.identity, core)
         super().__init__({"rx": In(1, init=1), "tx": Out(1), "busy": Out(1), "error": Out(1)})
 
@@ -46,6 +48,7 @@ class Top(wiring.Component):
         connect(m, system.o, transmitter.i)
         m.d.comb += [
             receiver.rx.eq(self.rx),
+            system.framing.eq(receiver.error),
             self.tx.eq(transmitter.tx),
             self.busy.eq(system.busy),
             self.error.eq(system.error),

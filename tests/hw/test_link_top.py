@@ -8,13 +8,12 @@ from amaranth.back import verilog
 
 from host import frame
 from hw import layout
-from hw.link_interface import PAYLOAD_BYTES
 from hw.protocol import (
     ADDRESS_COUNTERS,
     ANSWER_BYTES,
     LABELS,
+    PAYLOAD_BYTES,
     PIXELS,
-    WINDOW,
     Access,
     Command,
     Identity,
@@ -23,7 +22,7 @@ from hw.protocol import (
 )
 from hw.top import Top
 from tests.hw.fake_core import FakeCore
-from tests.hw.wire import CLOCK, SMALL, TINY, converse, reply, request
+from tests.hw.wire import CLOCK, SMALL, TINY, WINDOW, converse, reply, request
 
 
 def image(seed: int) -> bytes:
@@ -47,7 +46,7 @@ def test_hello_tells_what_the_board_is_over_the_serial_pins(divisor):
     async def talk(wire):
         for sequence in (5, 200):
             identity = Identity.decode(await wire.hello(sequence))
-            assert identity == Identity("tiny", TINY.spec.identity, CLOCK, divisor, TINY.lanes)
+            assert identity == Identity("tiny", TINY.spec.identity, CLOCK, divisor, TINY.lanes, window=WINDOW)
         chooser = random.Random(divisor)
         data = chooser.randbytes(16)
         await wire.call(Command.WRITE_WEIGHTS, words(1, 0, data))
