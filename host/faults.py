@@ -24,9 +24,11 @@ class Kind(Enum):
 
 
 class Faults(Protocol):
-    """What carries bytes and damages some. hits: how many faults there were."""
+    """What carries bytes and damages some."""
 
-    hits: int
+    @property
+    def hits(self) -> int:
+        """How many faults there were."""
 
     def carry(self, data: bytes) -> bytes:
         """The bytes after the line."""
