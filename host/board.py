@@ -19,10 +19,10 @@ from hw.protocol import (
     CRC_BYTES,
     IMAGE_SIDE,
     LABELS,
+    MAX_WINDOW,
     REQUEST_BYTES,
     REQUEST_HEADER,
     VERSION,
-    WINDOW,
     Access,
     Command,
     Identity,
@@ -148,8 +148,8 @@ class SerialBoard(Board):
         if identity.spec != spec.identity:
             theirs, ours = f"{identity.preset} (spec {identity.spec:08x})", f"{spec.name} (spec {spec.identity:08x})"
             raise IdentityError(f"{self.name}: board built for preset {theirs}, not {ours}: rebuild it or change --preset")
-        if (identity.version, identity.window) != (VERSION, WINDOW):
-            theirs, ours = f"version {identity.version}, window {identity.window}", f"version {VERSION}, window {WINDOW}"
+        if identity.version != VERSION or not 1 <= identity.window <= MAX_WINDOW:
+            theirs, ours = f"version {identity.version}, window {identity.window}", f"version {VERSION}, window 1..{MAX_WINDOW}"
             raise IdentityError(f"{self.name}: the board's link has {theirs}; this host needs {ours}")
         return Config(spec, identity.lanes)
 

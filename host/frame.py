@@ -41,7 +41,15 @@ def stuff(data: bytes) -> bytes:
 
 
 def unstuff(stuffed: bytes) -> bytes:
-    """The inverse; `FrameError` for a block that is cut short."""
+    """The inverse; `FrameError` if the last block is cut short."""
+    data, cut = unstuff_partly(stuffed)
+    if cut:
+        raise FrameError(f"the last block of {len(stuffed)} bytes is cut short")
+    return data
+
+
+def unstuff_partly(stuffed: bytes) -> tuple[bytes, bool]:
+    """The inverse, as far as it goes; True if the last block is cut short."""
     out, at, zero = bytearray(), 0, False
     while at < len(stuffed):
         code = stuffed[at]
@@ -49,12 +57,10 @@ def unstuff(stuffed: bytes) -> bytes:
         if code > FULL_BLOCK:
             out += bytes(code - FULL)
             at, zero = at + 1, False
-            continue
-        if at + code > len(stuffed):
-            raise FrameError(f"block of {code} bytes cut short after {len(stuffed) - at}")
-        out += stuffed[at + 1 : at + code]
-        at, zero = at + code, code != FULL_BLOCK
-    return bytes(out)
+        else:
+            out += stuffed[at + 1 : at + code]
+            at, zero = at + code, code != FULL_BLOCK
+    return bytes(out), at > len(stuffed)
 
 
 def encode(body: bytes) -> bytes:
@@ -85,10 +91,14 @@ def decode_answer(frame: bytes) -> bytes:
 
 
 def _opened(data: bytes) -> bytes:
-    body, crc = data[:-CRC_BYTES], data[-CRC_BYTES:]
-    if len(data) < CRC_BYTES or zlib.crc32(body) != int.from_bytes(crc, "little"):
+    if not intact(data):
         raise FrameError(f"checksum mismatch in {len(data)} bytes")
-    return body
+    return data[:-CRC_BYTES]
+
+
+def intact(data: bytes) -> bool:
+    """Whether body and CRC, as decoded, belong together."""
+    return len(data) >= CRC_BYTES and zlib.crc32(data[:-CRC_BYTES]) == int.from_bytes(data[-CRC_BYTES:], "little")
 
 
 class Splitter:
@@ -100,6 +110,10 @@ class Splitter:
     def __init__(self) -> None:
         self.damaged = 0
         self._rest = bytearray()
+
+    def clear(self) -> None:
+        """Forget the beginning of a frame."""
+        self._rest.clear()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The bodies of all frames that `data` completes."""

@@ -8,11 +8,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from .link_interface import ARGUMENT_BYTES, ReadPort, Request
-from .protocol import CRC_BYTES, FULL_BLOCK, LONGEST_RUN, REQUEST_BYTES, REQUEST_HEADER, WINDOW, Status
+from .protocol import CRC_BYTES, FULL_BLOCK, LONGEST_RUN, REQUEST_BYTES, REQUEST_HEADER, WINDOW, Status, check_window
 
 
 class Deframer(wiring.Component):
-    """Collects frames in `WINDOW` buffers.
+    """Collects frames in `window` buffers.
 
     A zero byte ends a frame, whatever came before it, and no other state outlives it: no sequence of bytes can wedge this.
     Zero bytes that follow a zero byte are ignored. A frame's status is the first that holds: BAD_FRAME (its last block
@@ -22,6 +22,11 @@ class Deframer(wiring.Component):
 
     Latency: `o.valid` rises in the cycle after the zero byte. Throughput: one byte a cycle, but a byte that stands for n
     zeros keeps it for n cycles more, as long as they are stored.
+
+    Parameters
+    ----------
+    window : int
+        A power of two, 1..MAX_WINDOW.
 
     Members
     -------
@@ -41,18 +46,25 @@ class Deframer(wiring.Component):
     good: Out(1)
     overrun: Out(1)
 
+    def __init__(self, window: int = WINDOW):
+        self.window = check_window(window)
+        super().__init__()
+
     def elaborate(self, platform):
         m = Module()
         m.submodules.crc = crc = CRC32_ISO_HDLC(8).create()
-        m.submodules.memory = memory = Memory(shape=8, depth=WINDOW * REQUEST_BYTES, init=[])
+        m.submodules.memory = memory = Memory(shape=8, depth=self.window * REQUEST_BYTES, init=[])
         write_port, read_port = memory.write_port(), memory.read_port()
 
-        frames = Signal(data.ArrayLayout(Request, WINDOW))
-        write_slot, read_slot = Signal(range(WINDOW)), Signal(range(WINDOW))
-        full = Signal(range(WINDOW + 1))
+        # read without a clock: distributed RAM where the device has it
+        m.submodules.frames = frames = Memory(shape=Request, depth=self.window, init=[])
+        frame_write, frame_read = frames.write_port(), frames.read_port(domain="comb")
+        write_slot, read_slot = Signal(range(self.window)), Signal(range(self.window))
+        full = Signal(range(self.window + 1))
         m.d.comb += [
             self.o.valid.eq(full != 0),
-            self.o.payload.eq(frames[read_slot]),
+            frame_read.addr.eq(read_slot),
+            self.o.payload.eq(frame_read.data),
             read_port.addr.eq(Cat(self.buffer.address, read_slot)),
             self.buffer.data.eq(read_port.data),
         ]
@@ -105,7 +117,7 @@ class Deframer(wiring.Component):
                 m.d.comb += [crc.start.eq(1), finished.eq(inside & ~dropping)]
             with m.Else():
                 m.d.sync += inside.eq(1)
-                with m.If(~inside & (full == WINDOW)):
+                with m.If(~inside & (full == self.window)):
                     m.d.sync += dropping.eq(1)
                     m.d.comb += self.overrun.eq(1)
                 with m.If(left != 0):
@@ -121,9 +133,8 @@ class Deframer(wiring.Component):
             m.d.comb += self.good.eq(status == Status.OK)
             fields = {"version": head[0], "sequence": head[1], "command": head[2]}
             fields |= {"status": status, "length": length, "arguments": Cat(head[n] for n in range(REQUEST_HEADER, head_bytes))}
-            for n in range(WINDOW):
-                with m.If(write_slot == n):
-                    m.d.sync += [frames[n][name].eq(value) for name, value in fields.items()]
+            m.d.comb += [frame_write.data[name].eq(value) for name, value in fields.items()]
+            m.d.comb += [frame_write.addr.eq(write_slot), frame_write.en.eq(1)]
             m.d.sync += write_slot.eq(write_slot + 1)
         with m.If(released):
             m.d.sync += read_slot.eq(read_slot + 1)

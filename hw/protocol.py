@@ -11,9 +11,9 @@ many bytes and no zero; above it for code - `FULL_BLOCK` + 1 zeros and nothing e
 are 205 bytes in the mean, and the line carries four times as many.
 
 Order: requests are executed in the order of their sequence numbers (mod 256). HELLO is always accepted and sets the
-number that comes next. A number that was among the last `WINDOW` executed gets its stored answer again and is not
-executed again; any other number is answered BAD_SEQUENCE. So a host may keep `WINDOW` requests in flight, repeat any of
-them, and every request is executed exactly once, in order.
+number that comes next. A number that was among the last `window` executed gets its stored answer again and is not
+executed again; any other number is answered BAD_SEQUENCE. So a host may keep `window` requests in flight, repeat any of
+them, and every request is executed exactly once, in order. HELLO says how many that is.
 """
 
 import enum
@@ -24,8 +24,20 @@ from golden.spec import CLASSES, IMAGE_SIDE, MAX_STEPS, Spec
 
 VERSION = 2
 
-#: Requests a host may have in flight: the board has this many frame buffers and keeps as many answers.
-WINDOW = 2
+#: Requests a host may have in flight, unless a board has less memory: it has this many frame buffers and keeps as many
+#: answers. Eight images at 3 Mbaud last 21 ms: longer than a USB adapter holds an answer back (16 ms), so the line stays busy.
+WINDOW = 8
+
+#: A board says in HELLO how many it has: a power of two up to this, so that a repeated number is told from a new one.
+MAX_WINDOW = 64
+
+
+def check_window(window: int) -> int:
+    """The window, if it is one."""
+    if not (1 <= window <= MAX_WINDOW and window & (window - 1) == 0):
+        raise ValueError(f"window must be a power of two, 1..{MAX_WINDOW}, not {window!r}")
+    return window
+
 
 #: Largest decoded frame, CRC included, that a frame buffer holds: an image with header fits, with room for weights.
 REQUEST_BYTES = 1024
@@ -65,6 +77,20 @@ class Command(enum.IntEnum):
     DIGEST = 0x09  #: bundle u8 -> CRC-32 u32 over the bundle's master memory, words in order, lanes in order, s16 each
 
 
+#: Payload bytes of each command's request; WRITE_WEIGHTS: at least so many (bundle, word, one weight).
+PAYLOAD_BYTES: dict[Command, int] = {
+    Command.HELLO: 0,
+    Command.READ_REGISTER: 2,
+    Command.WRITE_REGISTER: 5,
+    Command.READ_WEIGHTS: 6,
+    Command.WRITE_WEIGHTS: 7,
+    Command.INFER: 1 + PIXELS,
+    Command.TRAIN: 1 + PIXELS,
+    Command.COMMIT: 0,
+    Command.DIGEST: 1,
+}
+
+
 class Status(enum.IntEnum):
     """First byte of an answer after its header. Anything but OK means: state unchanged, error counted."""
 
@@ -74,7 +100,7 @@ class Status(enum.IntEnum):
     BAD_LENGTH = 3  #: frame too short, too long, or of another size than its command has
     BAD_VERSION = 4  #: version other than VERSION
     BAD_COMMAND = 5  #: no such command
-    BAD_SEQUENCE = 6  #: neither the next number nor one of the last WINDOW
+    BAD_SEQUENCE = 6  #: neither the next number nor one of the last `window`
     BAD_ORDER = 7  #: not allowed now: see ORDER_RULES
     BAD_RANGE = 8  #: address, bundle, count, label or register value out of range, or register not writable
 
@@ -148,9 +174,11 @@ def registers(spec: Spec) -> tuple[Register, ...]:
         Register(f"bias_rate_{b.index}", ADDRESS_BIAS_RATE + b.index - 1, rw, "lr / (2 beta batch), LSB 2^-18", 0, rate)
         for b in spec.bundles
     ]
-    counters = [("frames", "good frames received"), ("overruns", "frames dropped: both buffers were full")]
+    counters = [("frames", "good frames received"), ("overruns", "frames dropped: all buffers were full")]
     counters += [(f"{s.name.lower()}", f"requests answered {s.name}") for s in COUNTED]
     counters += [
+        ("framing", "bytes dropped: their stop bit was low"),
+        ("duplicates", "requests answered again from store, not executed again"),
         ("pending", "samples trained since the last COMMIT"),
         ("samples", "samples trained or inferred"),
         ("errors", "samples whose prediction differed from the label"),

@@ -5,11 +5,11 @@ from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from .config import Config
-from .protocol import LONGEST_RUN, Identity
+from .protocol import LONGEST_RUN, WINDOW, Identity
 from .system import System
 from .uart import FRAME_BITS, Receiver, Transmitter
 
-#: Bytes that may wait where the line is faster than the deframer: two frames of nothing but the longest runs need 46.
+#: Bytes that may wait where the line is faster than the deframer: a frame of nothing but the longest runs needs 23.
 WAITING_BYTES = 64
 
 
@@ -23,6 +23,8 @@ class Top(wiring.Component):
         Frequency of `sync`, as HELLO tells it; nothing else depends on it.
     divisor : int
         Clock cycles per bit of the serial line.
+    window : int
+        Requests that a host may have in flight: a power of two. Each takes REQUEST_BYTES + ANSWER_BYTES of block RAM.
     core : Component with `CoreSignature(config)`, optional
         Another core than `hw.core.Core(config)`.
 
@@ -34,9 +36,9 @@ class Top(wiring.Component):
         As in `System`.
     """
 
-    def __init__(self, config: Config, *, clock_hz: int, divisor: int, core=None):
+    def __init__(self, config: Config, *, clock_hz: int, divisor: int, window: int = WINDOW, core=None):
         spec = config.spec
-        self.identity = Identity(spec.name, spec.identity, clock_hz, divisor, config.lanes)
+        self.identity = Identity(spec.name, spec.identity, clock_hz, divisor, config.lanes, window=window)
         self.system = System(config, self.identity, core)
         super().__init__({"rx": In(1, init=1), "tx": Out(1), "busy": Out(1), "error": Out(1)})
 
@@ -54,6 +56,7 @@ class Top(wiring.Component):
         connect(m, system.o, transmitter.i)
         m.d.comb += [
             receiver.rx.eq(self.rx),
+            system.framing.eq(receiver.error),
             self.tx.eq(transmitter.tx),
             self.busy.eq(system.busy),
             self.error.eq(system.error),

@@ -9,11 +9,13 @@ import cocotb
 from host import frame
 from hw.deframer import Deframer
 from hw.link_interface import ARGUMENT_BYTES, Request
-from hw.protocol import CRC_BYTES, FULL_BLOCK, REQUEST_BYTES, REQUEST_HEADER, WINDOW, Status
+from hw.protocol import CRC_BYTES, FULL_BLOCK, REQUEST_BYTES, REQUEST_HEADER, Status
 
 from .streams import Port, start
 
-UNITS = {"deframer": Deframer()}
+#: Few buffers, to see them full.
+WINDOW = 2
+UNITS = {"deframer": Deframer(WINDOW)}
 
 HEAD_BYTES = REQUEST_HEADER + ARGUMENT_BYTES
 

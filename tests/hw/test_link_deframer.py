@@ -6,8 +6,8 @@ import pytest
 
 from host import frame
 from hw.deframer import Deframer
-from hw.protocol import CRC_BYTES, LONGEST_RUN, REQUEST_BYTES, REQUEST_HEADER, WINDOW, Status
-from tests.hw.wire import simulate
+from hw.protocol import CRC_BYTES, LONGEST_RUN, REQUEST_BYTES, REQUEST_HEADER, Status
+from tests.hw.wire import WINDOW, simulate
 
 HEAD = 9
 MAX_BODY = REQUEST_BYTES - CRC_BYTES
@@ -58,7 +58,7 @@ def bodies(seed):
 
 
 def test_good_frames_arrive_whole():
-    dut = Deframer()
+    dut = Deframer(WINDOW)
     good = 0
 
     async def watch(ctx):
@@ -81,7 +81,7 @@ def test_good_frames_arrive_whole():
 
 
 def test_frames_wait_in_order_while_the_next_arrive():
-    dut = Deframer()
+    dut = Deframer(WINDOW)
     sent = [frame.encode(bytes((1, n, 2, n, n))) for n in range(20)]
 
     async def talk(ctx):
@@ -97,7 +97,7 @@ def test_frames_wait_in_order_while_the_next_arrive():
 
 
 def test_frame_without_a_free_buffer_is_dropped_and_counted():
-    dut = Deframer()
+    dut = Deframer(WINDOW)
     dropped = 0
 
     async def watch(ctx):
@@ -135,7 +135,7 @@ def test_frame_without_a_free_buffer_is_dropped_and_counted():
     ],
 )
 def test_damage_has_a_status_and_ends_at_the_zero(data, status, length):
-    dut = Deframer()
+    dut = Deframer(WINDOW)
 
     async def talk(ctx):
         await feed(ctx, dut, b"\0\0" + data + b"\0\0\0" + frame.encode(b"next"))
@@ -164,7 +164,7 @@ def reference(piece):
 
 
 def test_garbage_is_judged_as_the_reference_judges_it():
-    dut = Deframer()
+    dut = Deframer(WINDOW)
     chooser = random.Random(3)
     data = bytearray()
     for _ in range(300):
