@@ -8,7 +8,7 @@ import cocotb
 
 from golden.spec import preset
 from hw import protocol
-from hw.config import default_config
+from hw.config import configuration
 from hw.core_interface import settings_layout
 from hw.protocol import Access
 from hw.registers import RegisterFile, counter_names
@@ -16,7 +16,7 @@ from hw.registers import RegisterFile, counter_names
 from .reference import each
 from .streams import Port, start
 
-UNITS = {f"registers_{name}": RegisterFile(default_config(preset(name))) for name in ("tiny", "small")}
+UNITS = {f"registers_{name}": RegisterFile(configuration(preset(name))) for name in ("tiny", "small")}
 
 
 class Model:
