@@ -15,7 +15,7 @@ from rich.table import Table
 
 from golden import checkpoint, command
 from golden import data as datasets
-from golden.command import BOARD, DATA, DIFFERENT, INTERRUPTED, LINK, OK, TOOLS, USAGE, WEIGHTS, DirOption
+from golden.command import BOARD, DATA, DIFFERENT, INTERRUPTED, LINK, OK, TIMING, TOOLS, USAGE, WEIGHTS, DirOption
 from golden.evaluate import evaluate
 from golden.plan import Plan, first_samples
 from golden.progress import note
@@ -29,6 +29,7 @@ from hw.protocol import PHASES, registers
 from .bench import bench as run_bench
 from .board import SerialBoard
 from .boards import ToolsError, open_board, open_unknown, virtual_board
+from .builds import BuildError, run_build
 from .compare import ComparisonError, Fault, Twin
 from .compare import compare as run_compare
 from .errors import BoardError, IdentityError, LinkError, UsageError
@@ -44,7 +45,8 @@ EXIT_CODES = {
     LINK: "no such port, port busy, or no answer in time",
     BOARD: "board built for another preset, or a request that it refused",
     WEIGHTS: "weight file missing, damaged, or of another network",
-    TOOLS: "a tool that simulation needs is missing or failed",
+    TOOLS: "a tool that simulation or a build needs is missing or failed",
+    TIMING: "a build doesn't fit or misses timing",
     INTERRUPTED: "interrupted (Ctrl-C or SIGTERM); `train` has saved a checkpoint",
 }
 
@@ -56,6 +58,7 @@ ERRORS: dict[type[Exception], int] = command.ERRORS | {
     IdentityError: BOARD,
     BoardError: BOARD,
     ToolsError: TOOLS,
+    BuildError: TIMING,
 }
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:3}  {what}" for code, what in EXIT_CODES.items())
@@ -302,6 +305,28 @@ def repro(
         raise UsageError(f"unknown study {name!r}: choose one of {', '.join(STUDIES)}")
     table, files = carry_out(STUDIES[name], budget, out, seeds=seeds, data_dir=data_dir, force=force)
     emit(as_json, {"study": name, "budget": budget, "files": list(map(str, files))}, f"{table}\n\n{', '.join(map(str, files))}")
+    return OK
+
+
+FpgaArgument = Annotated[str, typer.Argument(metavar="BOARD", help="icebreaker, orangecrab, ulx3s, ulx3s-45f or ulx3s-25f.")]
+ToolsOption = Annotated[str, typer.Option("--tools", help="yowasp (pinned Python packages) or native (on the PATH).")]
+PlaceOption = Annotated[int, typer.Option("--seed", help="Of placement; the bitstream is this seed's.")]
+
+
+@app.command()
+def build(
+    board: FpgaArgument,
+    preset_name: Annotated[str | None, typer.Option("--preset", help="Network [default: the board's largest].")] = None,
+    seed: PlaceOption = 1,
+    seeds: Annotated[int, typer.Option(help="Place and route so many seeds, for the spread of fmax.")] = 1,
+    kind: ToolsOption = "yowasp",
+    as_json: JsonOption = False,
+) -> int:
+    """Make a bitstream: elaborate, synthesise, place and route, pack. Fails if timing isn't met."""
+    result = run_build(board, preset_name, seed, seeds, kind)
+    routes = ", ".join(f"{route.fmax_hz / 1e6:.2f} MHz (seed {route.seed})" for route in result.routes)
+    text = f"{result.bitstream}\n{result.what}, {result.preset}: {result.clock_hz / 1e6:g} MHz asked for; {routes}"
+    emit(as_json, result.values(), text)
     return OK
 
 

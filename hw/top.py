@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from .config import Config
-from .protocol import Identity
+from .protocol import PHASES, BuildFacts, Identity
 from .system import System
 from .uart import Receiver, Transmitter
 
@@ -22,20 +22,23 @@ class Top(wiring.Component):
         Clock cycles per bit of the serial line.
     core : Component with `CoreSignature(config)`, optional
         Another core than `hw.core.Core(config)`.
+    build : BuildFacts, optional
+        What the registers tell of the bitstream's making.
 
     Members
     -------
     rx : In(1), tx : Out(1)
         Serial line, 8N1, both idle high.
-    busy : Out(1), error : Out(1)
+    busy : Out(1), phase : Out(len(PHASES)), error : Out(1)
         As in `System`.
     """
 
-    def __init__(self, config: Config, *, clock_hz: int, divisor: int, core=None):
+    def __init__(self, config: Config, *, clock_hz: int, divisor: int, core=None, build: BuildFacts | None = None):
         spec = config.spec
         self.identity = Identity(spec.name, spec.identity, clock_hz, divisor, config.lanes)
-        self.system = System(config, self.identity, core)
-        super().__init__({"rx": In(1, init=1), "tx": Out(1), "busy": Out(1), "error": Out(1)})
+        self.system = System(config, self.identity, core, build)
+        lights = {"busy": Out(1), "phase": Out(len(PHASES)), "error": Out(1)}
+        super().__init__({"rx": In(1, init=1), "tx": Out(1)} | lights)
 
     def elaborate(self, platform):
         m = Module()
@@ -48,6 +51,7 @@ class Top(wiring.Component):
             receiver.rx.eq(self.rx),
             self.tx.eq(transmitter.tx),
             self.busy.eq(system.busy),
+            self.phase.eq(system.phase),
             self.error.eq(system.error),
         ]
         return m
