@@ -5,7 +5,7 @@ from amaranth_boards.orangecrab_r0_2 import OrangeCrabR0_2_25FPlatform
 from amaranth_boards.resources import UARTResource
 
 from golden.spec import preset
-from hw.config import default_config
+from hw.config import configuration
 
 from .fpga import Design, Fpga
 
@@ -14,7 +14,7 @@ ORANGECRAB = Fpga(
     what="OrangeCrab r0.2, LFE5U-25F-8",
     platform=OrangeCrabR0_2_25FPlatform,
     baud=1_000_000,  # what every adapter has
-    designs={name: Design(default_config(preset(name)), 48_000_000) for name in ("tiny", "small")},
+    designs={name: Design(configuration(preset(name)), 48_000_000) for name in ("tiny", "small")},
     flash=("dfu-util", "--alt", "0", "--download"),
     usb="1209:5af0",
     leds=(("rgb_led", 0),),

@@ -5,7 +5,7 @@ from dataclasses import replace
 from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_45F_Platform, ULX3S_85F_Platform
 
 from golden.spec import preset
-from hw.config import default_config
+from hw.config import configuration
 
 from .fpga import Design, Fpga
 
@@ -14,7 +14,7 @@ ULX3S = Fpga(
     what="ULX3S, LFE5U-85F-6",
     platform=ULX3S_85F_Platform,
     baud=3_000_000,  # the most that an FT231X has
-    designs={name: Design(default_config(preset(name)), 50_000_000) for name in ("tiny", "small", "medium")},
+    designs={name: Design(configuration(preset(name)), 50_000_000) for name in ("tiny", "small", "medium")},
     flash=("openFPGALoader", "--board", "ulx3s"),
     usb="0403:6015",
     leds=tuple(("led", n) for n in (7, 6, 0, 1, 2, 3, 4, 5)),

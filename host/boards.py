@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from golden.spec import PRESETS, Spec
-from hw.config import default_config
+from hw.config import ENGINES, configuration
 
 from .board import SerialBoard
-from .errors import IdentityError, NudgeError
+from .errors import IdentityError, NudgeError, UsageError
 from .golden_board import GoldenBoard
 from .link import Link
 
@@ -20,10 +20,10 @@ class ToolsError(NudgeError):
 
 
 @contextmanager
-def virtual_board(spec: Spec, **options: Any) -> Iterator[Any]:
+def virtual_board(spec: Spec, engines: str = ENGINES[0], **options: Any) -> Iterator[Any]:
     """The RTL compiled by Verilator (minutes, the first time), reachable at `.url`.
 
-    options: those of `sim.board.VirtualBoard`. Raises `ToolsError`.
+    engines: of `hw.config.ENGINES`. options: those of `sim.board.VirtualBoard`. Raises `ToolsError`.
     """
     try:
         # only here: with a board at hand, neither Amaranth nor Verilator is needed
@@ -32,24 +32,27 @@ def virtual_board(spec: Spec, **options: Any) -> Iterator[Any]:
     except ImportError as error:
         raise ToolsError(f"simulation needs the package {error.name}: make setup") from None
     try:
-        with VirtualBoard(default_config(spec), **options) as virtual:
+        with VirtualBoard(configuration(spec, engines), **options) as virtual:
             yield virtual
     except ToolError as error:
         raise ToolsError(str(error)) from None
 
 
 @contextmanager
-def open_board(name: str, spec: Spec) -> Iterator[AnyBoard]:
+def open_board(name: str, spec: Spec, engines: str | None = None) -> Iterator[AnyBoard]:
     """A board built for `spec`, closed at the end.
 
     name: `sim` starts a virtual board, `golden` is the bit-exact model in this process, anything else is a device path
-    or a pyserial URL. Raises `ToolsError`, and what `SerialBoard` raises.
+    or a pyserial URL. engines: those of the virtual board; other boards have theirs. Raises `ToolsError`, and what
+    `SerialBoard` raises.
     """
+    if engines is not None and name != "sim":
+        raise UsageError(f"--engines {engines}: only a board in simulation can choose, not {name!r}")
     if name == "golden":
-        with GoldenBoard(default_config(spec)) as golden:
+        with GoldenBoard(configuration(spec)) as golden:
             yield golden
     elif name == "sim":
-        with virtual_board(spec) as virtual, SerialBoard(virtual.url, spec) as board:
+        with virtual_board(spec, engines or ENGINES[0]) as virtual, SerialBoard(virtual.url, spec) as board:
             yield board
     else:
         with SerialBoard(name, spec) as board:

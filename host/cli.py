@@ -23,7 +23,7 @@ from golden.repro import STUDIES
 from golden.repro.study import carry_out
 from golden.run import Run, Stop
 from golden.spec import PRESETS, preset
-from hw.config import ConfigError
+from hw.config import ENGINES, ConfigError
 from hw.protocol import PHASES, registers
 
 from .bench import bench as run_bench
@@ -71,6 +71,10 @@ PresetOption = Annotated[str, typer.Option("--preset", help=f"Network: {', '.joi
 BoardOption = Annotated[
     str, typer.Option("--board", help="sim (virtual board), golden (the model), a device path or a pyserial URL.")
 ]
+EnginesOption = Annotated[
+    str | None,
+    typer.Option("--engines", help=f"Synapse engines of the simulated board: {' or '.join(ENGINES)} [default: {ENGINES[0]}]."),
+]
 DataOption = Annotated[str, typer.Option("--data", help=f"{', '.join(datasets.NAMES)}.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
 
@@ -109,6 +113,7 @@ def train(
     out: command.OutOption,
     preset_name: command.NetworkOption = None,
     board: BoardOption = "sim",
+    engines: EnginesOption = None,
     data: command.TrainDataOption = None,
     data_dir: DirOption = None,
     samples: command.SamplesOption = None,
@@ -134,7 +139,7 @@ def train(
     run, images = Run.prepare(out, data_dir, options, **asked)
     result: dict[str, Any] = {"weights": str(run.weights), "epochs": run.plan.epochs}
     comparison = None
-    with open_board(board, run.spec) as device:
+    with open_board(board, run.spec, engines) as device:
         with Stop() as stop, reported(as_json, result):
             target = Twin(device) if twin else device
             rate = run_train(run, target, images, stop)
@@ -162,6 +167,7 @@ def train(
 def eval_command(
     weights: Annotated[Path, typer.Option(help="Weight file of `nudge train`.")],
     board: BoardOption = "sim",
+    engines: EnginesOption = None,
     data: DataOption = "embedded",
     data_dir: DirOption = None,
     samples: Annotated[int | None, typer.Option(help="The first so many test images [default: all].")] = None,
@@ -172,7 +178,7 @@ def eval_command(
     spec, parameters, found = checkpoint.load(weights, None if preset_name is None else preset(preset_name))
     images = datasets.load(data, data_dir)
     count = first_samples(samples, len(images.test_images), data)
-    with open_board(board, spec) as device:
+    with open_board(board, spec, engines) as device:
         device.load(parameters)
         device.write_settings(found.registers())
         result = evaluate(device, images.test_images[:count], images.test_labels[:count])
@@ -188,6 +194,7 @@ def eval_command(
 def compare(
     preset_name: PresetOption = "tiny",
     board: BoardOption = "sim",
+    engines: EnginesOption = None,
     samples: Annotated[int, typer.Option(help="Train the first so many images.")] = 64,
     data: DataOption = "embedded",
     data_dir: DirOption = None,
@@ -208,7 +215,7 @@ def compare(
     fault = None if inject_fault is None else Fault.parse(inject_fault, spec)
     images = datasets.load(data, data_dir)
     plan = Plan.of(spec, data, first_samples(samples, len(images.train_images), data), seed=seed, batch=batch)
-    with open_board(board, spec) as device:
+    with open_board(board, spec, engines) as device:
         with reported(as_json, {"samples": samples}):
             result = run_compare(device, plan, images, fault)
     emit(
@@ -248,6 +255,7 @@ def bench(
     ] = None,
     samples: Annotated[int | None, typer.Option(help="Training samples, and as many inferences [default: 32].")] = None,
     golden: Annotated[bool, typer.Option("--golden", help="The golden model's engines on this machine instead.")] = False,
+    engines: EnginesOption = None,
     batch: Annotated[int | None, typer.Option(help="With --golden: images that are trained at once [default: 256].")] = None,
     threads: Annotated[int | None, typer.Option(help="With --golden: of each engine [default: the processors].")] = None,
     as_json: JsonOption = False,
@@ -259,6 +267,8 @@ def bench(
     if golden:
         if samples is not None:
             raise UsageError(f"--samples {samples}: with --golden it is --batch that counts")
+        if engines is not None:
+            raise UsageError(f"--engines {engines}: not with --golden")
         digits = datasets.load("embedded")
         speeds = golden_bench(preset(preset_name or "small"), digits, 256 if batch is None else batch, threads)
         emit(as_json, engine_values(speeds), engine_table(speeds))
@@ -269,7 +279,7 @@ def bench(
     spec, samples = preset(preset_name or "tiny"), 32 if samples is None else samples
     images = datasets.load("embedded")
     first_samples(samples, len(images.train_images), "embedded")
-    with virtual_board(spec) as virtual, SerialBoard(virtual.url, spec) as device:
+    with virtual_board(spec, engines or ENGINES[0]) as virtual, SerialBoard(virtual.url, spec) as device:
         result = run_bench(device, images, samples, seed=0)
     values = asdict(result) | {
         "cycles_per_training_sample": result.cycles_per_training_sample,
@@ -335,9 +345,10 @@ def serve(
     preset_name: PresetOption = "tiny",
     port: Annotated[int, typer.Option(help="TCP port on the loopback interface; 0: any free one.")] = 0,
     pty: Annotated[bool, typer.Option("--pty", help="A pseudo-terminal instead of a TCP port.")] = False,
+    engines: EnginesOption = None,
 ) -> int:
     """Start a virtual board and keep it until Ctrl-C; its address is the first line on standard output."""
-    with virtual_board(preset(preset_name), **({"pty": True} if pty else {"port": port})) as virtual:
+    with virtual_board(preset(preset_name), engines or ENGINES[0], **({"pty": True} if pty else {"port": port})) as virtual:
         print(virtual.url, flush=True)
         note("use it as --board URL; Ctrl-C ends it")
         with suppress(KeyboardInterrupt):

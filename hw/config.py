@@ -44,14 +44,29 @@ class Config:
         return self.groups(layer) * layer.positions
 
 
-#: Lanes of the presets: tiny fits an iCE40UP5K's logic, small an ECP5-25F, medium an ECP5-85F (estimates, not builds).
-DEFAULT_LANES: dict[str, tuple[int, ...]] = {
-    "tiny": (1, 4, 10),
-    "small": (1, 4, 4, 8, 10),
-    "medium": (1, 8, 8, 8, 10),
+#: Kinds of synapse engines, the default first. "line": conv planes stream past kernels in registers, every dense weight is
+#: read in each step, whatever spikes. "event": spikes cost time, silence does not.
+ENGINES = ("line", "event")
+
+#: Lanes of the presets with each kind of engine.
+LANES: dict[str, dict[str, tuple[int, ...]]] = {
+    "line": {
+        "tiny": (1, 4, 10),
+        "small": (1, 4, 4, 8, 10),
+        "medium": (1, 8, 8, 8, 10),
+    },
+    "event": {
+        "tiny": (1, 4, 10),
+        "small": (1, 8, 16, 16, 2),
+        "medium": (1, 16, 16, 16, 2),
+    },
 }
 
 
-def default_config(spec: Spec) -> Config:
-    """The preset's lanes; a network without an entry gets one lane a layer."""
-    return Config(spec, DEFAULT_LANES.get(spec.name, (1,) * len(spec.layers)))
+def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:
+    """The preset's lanes for these engines; a network without an entry gets one lane a layer."""
+    if engines not in ENGINES:
+        raise ConfigError(f"engines must be {' or '.join(sorted(ENGINES))}, not {engines!r}")
+    lanes = LANES[engines].get(spec.name, (1,) * len(spec.layers))
+    events = {bundle.index for bundle in spec.bundles if engines == "event" and bundle.kind == "conv"}
+    return Config(spec, lanes, frozenset(events))

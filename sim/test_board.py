@@ -13,13 +13,13 @@ import pytest
 from boards import Board
 from golden.spec import preset
 from host.link import Link
-from hw.config import default_config
+from hw.config import configuration
 from hw.protocol import Command
 
 from .board import VirtualBoard
 from .verilator import ToolError
 
-CONFIG = default_config(preset("tiny"))
+CONFIG = configuration(preset("tiny"))
 SCRATCH = 0
 
 
@@ -110,9 +110,9 @@ def test_port_in_use(board):
 
 def test_dies_with_its_parent():
     program = (
-        "import time; from golden.spec import preset; from hw.config import default_config\n"
+        "import time; from golden.spec import preset; from hw.config import configuration\n"
         "from sim.board import VirtualBoard\n"
-        "board = VirtualBoard(default_config(preset('tiny'))).__enter__()\n"
+        "board = VirtualBoard(configuration(preset('tiny'))).__enter__()\n"
         "print(board.url, board.process, flush=True); time.sleep(60)"
     )
     command, checkout = [sys.executable, "-c", program], Path(__file__).parents[1]

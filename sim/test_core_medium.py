@@ -5,12 +5,12 @@ import cocotb
 import pytest
 
 from golden.spec import preset
-from hw.config import default_config
+from hw.config import configuration
 from hw.core import Core
 
 from .core_bench import check_training
 
-CONFIG = default_config(preset("medium"))
+CONFIG = configuration(preset("medium"))
 TOP = Core(CONFIG)
 
 

@@ -4,12 +4,12 @@
 import cocotb
 
 from golden.spec import preset
-from hw.config import default_config
+from hw.config import configuration
 from hw.core import Core
 
 from .core_bench import check_training
 
-CONFIG = default_config(preset("tiny"))
+CONFIG = configuration(preset("tiny"))
 TOP = Core(CONFIG)
 
 

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, connect, flipped
 
 from golden.spec import preset
 from hw import protocol
-from hw.config import default_config
+from hw.config import configuration
 from hw.link_interface import ANSWER_PAYLOAD, Executor
 from hw.protocol import Access, Command, Status
 from hw.register_access import MAX_REGISTERS, RegisterAccess
@@ -54,7 +54,7 @@ class EndlessBus(wiring.Component):
 
 FACTOR = 0x010203
 
-CONFIG = default_config(preset("tiny"))
+CONFIG = configuration(preset("tiny"))
 UNITS = {"register_bus": RegisterBus(CONFIG), "endless_bus": EndlessBus()}
 REGISTERS = {r.address: r for r in protocol.registers(CONFIG.spec)}
 

@@ -9,7 +9,7 @@ import cocotb
 
 from golden.spec import preset
 from hw import protocol
-from hw.config import default_config
+from hw.config import configuration
 from hw.core_interface import settings_layout
 from hw.protocol import BUILD, Access, BuildFacts
 from hw.registers import RegisterFile, counter_names
@@ -18,7 +18,7 @@ from .reference import each
 from .streams import Port, start
 
 BUILDS = {"tiny": BuildFacts(), "small": BuildFacts(0xFEDCBA98, 7, 70 << 16, 11)}
-UNITS = {f"registers_{name}": RegisterFile(default_config(preset(name)), build) for name, build in BUILDS.items()}
+UNITS = {f"registers_{name}": RegisterFile(configuration(preset(name)), build) for name, build in BUILDS.items()}
 
 
 class Model:

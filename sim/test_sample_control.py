@@ -6,7 +6,7 @@ import random
 import cocotb
 
 from golden.spec import preset
-from hw.config import default_config
+from hw.config import configuration
 from hw.core_interface import Operation
 from hw.protocol import LABELS, PIXELS, Command, Status
 from hw.sample_control import SampleControl
@@ -14,7 +14,7 @@ from hw.sample_control import SampleControl
 from .link_bench import Requester, watch
 from .streams import Port, start
 
-UNITS = {"samples": SampleControl(default_config(preset("tiny")))}
+UNITS = {"samples": SampleControl(configuration(preset("tiny")))}
 
 OPERATIONS = {Command.INFER: Operation.INFER, Command.TRAIN: Operation.TRAIN, Command.COMMIT: Operation.COMMIT}
 PULSES = ("sampled", "trained", "mistaken", "committed")

@@ -12,7 +12,7 @@ from golden import fixed
 from golden.spec import preset
 from host import frame
 from hw import layout
-from hw.config import default_config
+from hw.config import configuration
 from hw.protocol import (
     ADDRESS_COUNTERS,
     ADDRESS_SPIKES,
@@ -37,7 +37,7 @@ from .bench import CLOCK
 from .core_bench import digits, first_difference
 from .streams import start
 
-CONFIG = default_config(preset("tiny"))
+CONFIG = configuration(preset("tiny"))
 SPEC = CONFIG.spec
 TOP = Top(CONFIG, clock_hz=VIRTUAL.clock_hz, divisor=1)
 

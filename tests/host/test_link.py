@@ -15,12 +15,12 @@ from host import frame
 from host.board import SerialBoard
 from host.errors import BoardError, IdentityError, LinkError, UsageError
 from host.link import Link
-from hw.config import default_config
+from hw.config import configuration
 from hw.protocol import VERSION, Command, Identity, Status
 from tests.host.fake_port import Clock, FakeBoard, FakePort
 
 TINY = preset("tiny")
-IDENTITY = Identity("tiny", TINY.identity, 48_000_000, 1, default_config(TINY).lanes)
+IDENTITY = Identity("tiny", TINY.identity, 48_000_000, 1, configuration(TINY).lanes)
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_other_programs_and_other_boards_are_told_apart(clock):
     with pytest.raises(IdentityError, match="fake: not a nudge board"):
         link_to(FakeBoard(Other("x", 0, 0, 0, ())), clock).hello()
     small = preset("small")
-    board = FakeBoard(Identity("small", small.identity, 0, 1, default_config(small).lanes))
+    board = FakeBoard(Identity("small", small.identity, 0, 1, configuration(small).lanes))
     with pytest.raises(IdentityError, match=r"board built for preset small \(spec [0-9a-f]{8}\), not tiny"):
         SerialBoard.over(link_to(board, clock), TINY)
     board = FakeBoard(Identity("tiny", TINY.identity, 0, 1, IDENTITY.lanes, window=1))

@@ -19,10 +19,10 @@ from host.compare import ComparisonError, Fault, Twin, check, compare
 from host.errors import LinkError
 from host.golden_board import GoldenBoard
 from host.train import train
-from hw.config import default_config
+from hw.config import configuration
 
 SPEC = preset("tiny")
-CONFIG = default_config(SPEC)
+CONFIG = configuration(SPEC)
 DATA = load("embedded")
 PLAN = Plan("tiny", "embedded", samples=44, epochs=2, batch=8, seed=5, lr_scale=1.0, beta=0.5, free_steps=8, nudged_steps=8)
 
@@ -290,7 +290,7 @@ def test_bound_of_tiny_by_hand():
 
 def test_bound_of_a_conv_bundle_by_hand():
     spec = preset("small")
-    config = default_config(spec)
+    config = configuration(spec)
     assert config.lanes[1:3] == (4, 4)
     # 8 -> 16 channels: 2 x 4 pairs of groups of 4, each the 13 x 13 map with a border of 2 for the 3 x 3 kernel
     assert bound(config, free=10, nudged=8, batch=1)["free"] == 10 * 2 * 4 * 15 * 15

@@ -7,7 +7,7 @@ from amaranth.sim import Simulator
 
 from golden.spec import preset
 from host import frame
-from hw.config import Config, default_config
+from hw.config import Config, configuration
 from hw.protocol import (
     ADDRESS_COUNTERS,
     ADDRESS_SPIKES,
@@ -23,8 +23,8 @@ from hw.system import System
 from hw.top import Top
 from tests.hw.fake_core import FakeCore
 
-TINY = default_config(preset("tiny"))
-SMALL = default_config(preset("small"))
+TINY = configuration(preset("tiny"))
+SMALL = configuration(preset("small"))
 CLOCK = 48_000_000
 
 #: Longest wait for an answer, in clock cycles.
