@@ -16,6 +16,7 @@ from typing import Any
 import hw
 from golden.build import build_root
 from golden.spec import Spec
+from hw.config import Config
 from hw.protocol import BuildFacts
 
 from . import tools
@@ -50,6 +51,7 @@ class Build:
     what: str
     preset: str
     clock_hz: int
+    baud: float
     seed: int
     build: int
     spec: int
@@ -62,6 +64,12 @@ class Build:
     def values(self) -> dict[str, Any]:
         """Everything, as JSON has it."""
         return dataclasses.asdict(self) | {"bitstream": None if self.bitstream is None else str(self.bitstream)}
+
+
+def words(config: Config) -> str:
+    """Lanes and engines, to read and to compare."""
+    fields = [field.name for field in dataclasses.fields(config) if field.name != "spec"]
+    return ", ".join(f"{name} {getattr(config, name)}" for name in fields)
 
 
 def gateware() -> list[str]:
@@ -127,11 +135,12 @@ def build(
         what=fpga.what,
         preset=preset,
         clock_hz=design.clock_hz,
+        baud=fpga.facts(preset).baud,
         seed=seed,
         build=identity,
         spec=design.config.spec.identity,
         lanes=design.config.lanes,
-        design=repr(dataclasses.replace(design.config, spec=None)),
+        design=words(design.config),
         tools=versions,
         routes=tuple(routes),
         bitstream=bitstream,

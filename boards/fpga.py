@@ -39,7 +39,8 @@ class Fpga:
     baud: rate of its serial adapter. designs: what it can be built for, by preset. flash: the command that loads a bitstream,
     whose file name is put at the end. leds: names of the LED resources that show, in this order, an error, that the core is
     busy, and each phase, as far as there are LEDs; a phase's brightness is its share of the time. uart: the serial port.
-    resources: pins that the platform has no name for. usb: what `lsusb` shows, vendor:product.
+    resources: pins that the platform has no name for. usb: what `lsusb` shows while it can be loaded, vendor:product.
+    hint: what else it needs for that.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Fpga:
     usb: str
     leds: tuple[tuple[str, int], ...]
     resources: tuple[Resource, ...] = ()
+    hint: str = ""
     synth_opts: str = ""
     nextpnr_opts: str = ""
 
@@ -60,6 +62,11 @@ class Fpga:
             known = "unknown preset" if preset not in PRESETS else f"{self.name} is too small for preset"
             raise BoardError(f"{known} {preset!r}: {self.name} takes {', '.join(self.designs)}")
         return self.designs[preset]
+
+    @property
+    def largest(self) -> str:
+        """The last preset that it takes."""
+        return list(self.designs)[-1]
 
     def facts(self, preset: str) -> Board:
         """Clock and divisor of the board when it is built for a preset."""

@@ -18,6 +18,7 @@ ORANGECRAB = Fpga(
     flash=("dfu-util", "--alt", "0", "--download"),
     usb="1209:5af0",
     leds=(("rgb_led", 0),),
+    hint=" while holding its button, so that its boot loader runs",
     resources=(UARTResource(0, rx="0", tx="1", conn=("io", 0), attrs=Attrs(IO_TYPE="LVCMOS33")),),
     nextpnr_opts="--router router2",
 )

@@ -7,7 +7,7 @@ import secrets
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -19,8 +19,8 @@ from hw.protocol import ANSWER, ANSWER_HEADER, VERSION, WINDOW, Command, Identit
 from . import frame
 from .errors import BoardError, IdentityError, LinkError
 
-#: Of boards with a real serial line, unless the caller says otherwise. Pseudo-terminals and sockets ignore it.
-DEFAULT_BAUD = 1_000_000
+#: Rates that boards have; HELLO tries them in turn, unless the caller says which. Pseudo-terminals and sockets ignore it.
+BAUDS = (1_000_000, 3_000_000)
 
 #: Statuses of a request that was executed: its answer is final.
 EXECUTED = (Status.OK, Status.BAD_ORDER, Status.BAD_RANGE)
@@ -29,7 +29,7 @@ EXECUTED = (Status.OK, Status.BAD_ORDER, Status.BAD_RANGE)
 QUIET = 0.1
 
 
-def open_port(url: str, baud: int = DEFAULT_BAUD) -> serial.SerialBase:
+def open_port(url: str, baud: int = BAUDS[0]) -> serial.SerialBase:
     """Open a device path or pyserial URL for this process alone; `LinkError` says why it can't be."""
     try:
         port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=5, exclusive=True)
@@ -77,10 +77,13 @@ class Link:
     `BoardError` it is unknown whether the last requests were executed; then the link is closed.
 
     name: for messages. timeout: seconds for each answer, counted from the answer before. retries: how often the oldest
-    request is sent again before giving up.
+    request is sent again before giving up. bauds: rates that HELLO tries in turn, if there are several.
     """
 
-    def __init__(self, port: serial.SerialBase, name: str, *, timeout: float = 10.0, retries: int = 4):
+    def __init__(
+        self, port: serial.SerialBase, name: str, *, timeout: float = 10.0, retries: int = 4, bauds: Sequence[int] = ()
+    ):
+        self._bauds = bauds
         self.name, self.timeout, self.retries = name, timeout, retries
         self.counters = Counters()
         self._port = port
@@ -90,9 +93,10 @@ class Link:
         self._received = 0
 
     @classmethod
-    def open(cls, url: str, *, baud: int = DEFAULT_BAUD, timeout: float = 10.0, retries: int = 4) -> "Link":
-        """Open a port by device path or pyserial URL."""
-        return cls(open_port(url, baud), url, timeout=timeout, retries=retries)
+    def open(cls, url: str, *, baud: int | None = None, timeout: float = 10.0, retries: int = 4) -> "Link":
+        """Open a port by device path or pyserial URL. baud: None tries `BAUDS`."""
+        bauds = BAUDS if baud is None else (baud,)
+        return cls(open_port(url, bauds[0]), url, timeout=timeout, retries=retries, bauds=bauds)
 
     def close(self) -> None:
         """Close the port; no error if it is closed."""
@@ -115,8 +119,13 @@ class Link:
 
         Raises `LinkError` if nothing answers, `IdentityError` if it is something else.
         """
-        self._drain()
-        for _ in range(tries):
+        for attempt in range(tries):
+            if len(self._bauds) > 1:
+                # an adapter may lack a rate; then the one before is tried again
+                with contextlib.suppress(serial.SerialException, OSError, ValueError):
+                    self._port.baudrate = self._bauds[attempt % len(self._bauds)]
+            if attempt < max(1, len(self._bauds)):
+                self._drain()
             # A number drawn anew for each try: a late answer to an earlier one isn't mistaken for this one's.
             sequence = (self._next + 1 + secrets.randbelow(255)) % 256
             self._next = (sequence + 1) % 256
