@@ -17,7 +17,7 @@ from .report import ReportError
 from .repro.study import ReproError
 from .spec import PRESETS, SpecError
 
-OK, DIFFERENT, USAGE, DATA, LINK, BOARD, WEIGHTS, TOOLS, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 130
+OK, DIFFERENT, USAGE, DATA, LINK, BOARD, WEIGHTS, TOOLS, TIMING, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 8, 130
 
 #: Exit code of each error that the golden model's modules raise.
 ERRORS: dict[type[Exception], int] = {

@@ -30,7 +30,7 @@ from hw.protocol import (
 )
 
 from .errors import IdentityError, UsageError
-from .link import DEFAULT_BAUD, Link
+from .link import Link
 
 #: A master on the link.
 MASTER = np.dtype("<i2")
@@ -122,7 +122,7 @@ class SerialBoard(Board):
     `train`, `infer` or `commit`.
     """
 
-    def __init__(self, url: str, spec: Spec, *, baud: int = DEFAULT_BAUD, timeout: float = 10.0):
+    def __init__(self, url: str, spec: Spec, *, baud: int | None = None, timeout: float = 10.0):
         self._begin(Link.open(url, baud=baud, timeout=timeout), spec)
 
     @classmethod

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from golden import checkpoint, command
 from golden import data as datasets
-from golden.command import BOARD, DATA, DIFFERENT, INTERRUPTED, LINK, OK, TOOLS, USAGE, WEIGHTS, DirOption
+from golden.command import BOARD, DATA, DIFFERENT, INTERRUPTED, LINK, OK, TIMING, TOOLS, USAGE, WEIGHTS, DirOption
 from golden.evaluate import evaluate
 from golden.plan import Plan, first_samples
 from golden.progress import note
@@ -29,6 +29,7 @@ from hw.protocol import PHASES, registers
 from .bench import bench as run_bench
 from .board import SerialBoard
 from .boards import ToolsError, open_board, open_unknown, virtual_board
+from .builds import BuildError, run_build, run_flash, run_report
 from .compare import ComparisonError, Fault, Twin
 from .compare import compare as run_compare
 from .errors import BoardError, IdentityError, LinkError, UsageError
@@ -44,7 +45,8 @@ EXIT_CODES = {
     LINK: "no such port, port busy, or no answer in time",
     BOARD: "board built for another preset, or a request that it refused",
     WEIGHTS: "weight file missing, damaged, or of another network",
-    TOOLS: "a tool that simulation needs is missing or failed",
+    TOOLS: "a tool that simulation or a build needs is missing or failed",
+    TIMING: "a build doesn't fit or misses timing",
     INTERRUPTED: "interrupted (Ctrl-C or SIGTERM); `train` has saved a checkpoint",
 }
 
@@ -56,6 +58,7 @@ ERRORS: dict[type[Exception], int] = command.ERRORS | {
     IdentityError: BOARD,
     BoardError: BOARD,
     ToolsError: TOOLS,
+    BuildError: TIMING,
 }
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:3}  {what}" for code, what in EXIT_CODES.items())
@@ -312,6 +315,77 @@ def repro(
         raise UsageError(f"unknown study {name!r}: choose one of {', '.join(STUDIES)}")
     table, files = carry_out(STUDIES[name], budget, out, seeds=seeds, data_dir=data_dir, force=force)
     emit(as_json, {"study": name, "budget": budget, "files": list(map(str, files))}, f"{table}\n\n{', '.join(map(str, files))}")
+    return OK
+
+
+FpgaArgument = Annotated[str, typer.Argument(metavar="BOARD", help="icebreaker, orangecrab, ulx3s, ulx3s-45f or ulx3s-25f.")]
+ToolsOption = Annotated[str, typer.Option("--tools", help="yowasp (pinned Python packages) or native (on the PATH).")]
+PlaceOption = Annotated[int, typer.Option("--seed", help="Of placement; the bitstream is this seed's.")]
+
+
+@app.command()
+def build(
+    board: FpgaArgument,
+    preset_name: Annotated[str | None, typer.Option("--preset", help="Network [default: the board's largest].")] = None,
+    seed: PlaceOption = 1,
+    seeds: Annotated[int, typer.Option(help="Place and route so many seeds, for the spread of fmax.")] = 1,
+    kind: ToolsOption = "yowasp",
+    as_json: JsonOption = False,
+) -> int:
+    """Make a bitstream: elaborate, synthesise, place and route, pack. Fails if timing isn't met."""
+    result = run_build(board, preset_name, seed, seeds, kind)
+    routes = ", ".join(f"{route.fmax_hz / 1e6:.2f} MHz (seed {route.seed})" for route in result.routes)
+    text = f"{result.bitstream}\n{result.what}, {result.preset}: {result.clock_hz / 1e6:g} MHz asked for; {routes}"
+    emit(as_json, result.values(), text)
+    return OK
+
+
+@app.command()
+def flash(
+    board: FpgaArgument,
+    preset_name: Annotated[str | None, typer.Option("--preset", help="Network [default: the board's largest].")] = None,
+    seed: PlaceOption = 1,
+    port: Annotated[str | None, typer.Option(help="Serial port to check it by [default: the board's own adapter].")] = None,
+    kind: ToolsOption = "yowasp",
+    as_json: JsonOption = False,
+) -> int:
+    """Load a bitstream, built if need be, and ask the board whether it runs that one."""
+    made, found = run_flash(board, preset_name, seed, kind, port)
+    text = f"{made.what} at {found} runs build {made.build:08x}, seed {made.seed}"
+    emit(as_json, {"port": found} | made.values(), text)
+    return OK
+
+
+@app.command()
+def report(
+    board: FpgaArgument,
+    preset_name: Annotated[str | None, typer.Option("--preset", help="Network [default: the board's largest].")] = None,
+    kind: ToolsOption = "yowasp",
+    samples: Annotated[int | None, typer.Option(help="Simulate so many for cycles [default: the committed figure].")] = None,
+    save: Annotated[bool, typer.Option("--save", help="Make it the committed report.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Fail if it is worse than the committed report.")] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Area, fmax and samples a second of the newest build here or, without one, of the committed report."""
+    source, values, worse = run_report(board, preset_name, kind, samples, save)
+    table = Table("", title=f"{values['what']}, {values['preset']}: {source}")
+    table.add_column("used", justify="right")
+    table.add_column("of the part", justify="right")
+    for name, count in values["utilization"].items():
+        table.add_row(name, str(count["used"]), f"{count['percent']:.1f} % of {count['available']}")
+    table.add_section()
+    spread = ", ".join(f"{hz / 1e6:.2f} (seed {seed})" for seed, hz in values["fmax_hz"].items())
+    asked = f"{values['clock_hz'] / 1e6:g} MHz {'met' if values['timing_met'] else 'missed'}"
+    table.add_row("fmax, median", f"{values['fmax_hz_median'] / 1e6:.2f} MHz", f"{asked}: {spread}")
+    for what in ("training", "inference"):
+        if values["cycles"]:
+            at = f"{values['cycles'][what]:.0f} simulated cycles each"
+            table.add_row(f"{what} samples/s of the core", f"{values[f'{what}_samples_per_second']:.0f}", at)
+    table.add_row("images/s of the serial line", f"{values['link_samples_per_second']:.0f}", f"{values['baud']:.0f} baud")
+    tools = "; ".join(values["tools"].values())
+    emit(as_json, {"source": source, "worse": worse} | values, "\n".join([rendered(table), tools, *worse]))
+    if check and worse:
+        raise BuildError(f"worse than the committed report: {'; '.join(worse)}")
     return OK
 
 

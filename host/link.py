@@ -7,7 +7,7 @@ import secrets
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -19,8 +19,8 @@ from hw.protocol import ANSWER, ANSWER_HEADER, MAX_WINDOW, VERSION, Command, Ide
 from . import frame
 from .errors import BoardError, IdentityError, LinkError
 
-#: Of boards with a real serial line, unless the caller says otherwise. Pseudo-terminals and sockets ignore it.
-DEFAULT_BAUD = 1_000_000
+#: Rates that boards have; HELLO tries them in turn, unless the caller says which. Pseudo-terminals and sockets ignore it.
+BAUDS = (1_000_000, 3_000_000)
 
 #: Statuses of a request that was executed: its answer is final.
 EXECUTED = (Status.OK, Status.BAD_ORDER, Status.BAD_RANGE)
@@ -38,7 +38,7 @@ LATE, SOONEST = 8.0, 1.0
 DRAIN_SECONDS, DRAIN_BYTES = 1.0, 1 << 20
 
 
-def open_port(url: str, baud: int = DEFAULT_BAUD) -> serial.SerialBase:
+def open_port(url: str, baud: int = BAUDS[0]) -> serial.SerialBase:
     """Open a device path or pyserial URL for this process alone; `LinkError` says why it can't be."""
     try:
         port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=5, exclusive=True)
@@ -91,7 +91,7 @@ class Link:
 
     name: for messages. timeout: longest wait in seconds for an answer, counted from the answer before. retries: how often in
     a row a deadline is missed, resends: how often in a row requests are sent again for any reason, before giving up.
-    clock: seconds that pass. draw: sequence numbers at HELLO.
+    bauds: rates that HELLO tries in turn, if there are several. clock: seconds that pass. draw: sequence numbers at HELLO.
     """
 
     def __init__(
@@ -102,10 +102,11 @@ class Link:
         timeout: float = 10.0,
         retries: int = 4,
         resends: int = 40,
+        bauds: Sequence[int] = (),
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[int], int] = secrets.randbelow,
     ):
-        self.name, self.timeout, self.retries, self.resends = name, timeout, retries, resends
+        self.name, self.timeout, self.retries, self.resends, self._bauds = name, timeout, retries, resends, bauds
         self.counters = Counters()
         self.window = 1
         self._port, self._clock, self._draw = port, clock, draw
@@ -116,9 +117,10 @@ class Link:
         self._longest: dict[Command, float] = {}
 
     @classmethod
-    def open(cls, url: str, *, baud: int = DEFAULT_BAUD, timeout: float = 10.0, retries: int = 4) -> "Link":
-        """Open a port by device path or pyserial URL."""
-        return cls(open_port(url, baud), url, timeout=timeout, retries=retries)
+    def open(cls, url: str, *, baud: int | None = None, timeout: float = 10.0, retries: int = 4) -> "Link":
+        """Open a port by device path or pyserial URL. baud: None tries `BAUDS`."""
+        bauds = BAUDS if baud is None else (baud,)
+        return cls(open_port(url, bauds[0]), url, timeout=timeout, retries=retries, bauds=bauds)
 
     def close(self) -> None:
         """Close the port; no error if it is closed."""
@@ -142,9 +144,14 @@ class Link:
         tries: how many may pass in silence; a damaged one is repeated at once. Raises `LinkError` if nothing answers,
         `IdentityError` if it is something else.
         """
-        self._drain()
         silent = 0
-        for _ in range(tries + self.resends):
+        for attempt in range(tries + self.resends):
+            if len(self._bauds) > 1:
+                # an adapter may lack a rate; then the one before is tried again
+                with contextlib.suppress(serial.SerialException, OSError, ValueError):
+                    self._port.baudrate = self._bauds[attempt % len(self._bauds)]
+            if attempt < max(1, len(self._bauds)):
+                self._drain()
             # A number drawn anew for each try: a late answer to an earlier one isn't mistaken for this one's.
             sequence = (self._next + 1 + self._draw(255)) % 256
             self._next = (sequence + 1) % 256

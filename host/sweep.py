@@ -19,7 +19,7 @@ from golden.data import Data, load
 from golden.fixed import Parameters, Settings, initial
 from golden.progress import Meter
 from golden.spec import Spec
-from hw.config import Config, default_config
+from hw.config import Config, configuration
 from hw.protocol import Command, Status
 
 from .board import SerialBoard
@@ -69,7 +69,7 @@ class Sweep:
     @classmethod
     def record(cls, spec: Spec, samples: int = 4) -> "Sweep":
         """The session with the golden model behind the protocol."""
-        config, data = default_config(spec), load("embedded")
+        config, data = configuration(spec), load("embedded")
         device, calls = GoldenDevice(config), []
 
         def execute(command: Command, payload: bytes) -> tuple[Status, bytes]:

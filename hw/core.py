@@ -63,6 +63,7 @@ class Core(wiring.Component):
             sequencer.start.eq(self.start),
             sequencer.operation.eq(self.operation),
             self.busy.eq(sequencer.busy),
+            self.phase.eq(sequencer.phase),
             sequencer.free_steps.eq(self.settings.free_steps),
             sequencer.nudged_steps.eq(self.settings.nudged_steps),
             sequencer.image_busy.eq(engines[1].busy),

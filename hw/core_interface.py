@@ -47,6 +47,8 @@ class CoreSignature(wiring.Signature):
         Class of the sample, 0..9; stable while `busy`.
     busy : Out(1)
         High from the cycle after `start` until all memories hold the result.
+    phase : Out(len(PHASES))
+        Which counter of `phase_cycles` counts this cycle; one hot, or 0.
     prediction : Out(4)
         Of the last INFER or TRAIN; stable while not busy.
     pixel_address : Out(10), pixel : In(8)
@@ -73,6 +75,7 @@ class CoreSignature(wiring.Signature):
                 "operation": In(Operation),
                 "label": In(bits_for(protocol.LABELS - 1)),
                 "busy": Out(1),
+                "phase": Out(len(protocol.PHASES)),
                 "prediction": Out(bits_for(protocol.LABELS - 1)),
                 "pixel_address": Out(bits_for(protocol.PIXELS - 1)),
                 "pixel": In(config.spec.formats.pixel_bits),

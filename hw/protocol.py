@@ -142,6 +142,7 @@ COUNTED = tuple(s for s in Status if s is not Status.OK)
 #: Phases with a cycle counter, in register order. `static`: the image's drive. Same order as `Core.phase_cycles`.
 PHASES = ("static", "free", "plus", "minus", "update", "commit")
 
+ADDRESS_BUILD = 0x06
 ADDRESS_WEIGHT_RATE = 0x10
 ADDRESS_BIAS_RATE = 0x18
 ADDRESS_COUNTERS = 0x20
@@ -166,6 +167,7 @@ def registers(spec: Spec) -> tuple[Register, ...]:
         Register("batch", 0x04, rw, "TRAIN is refused beyond so many pending samples", 1, f.max_batch, f.max_batch),
         Register("clear", 0x05, Access.ACTION, "1 clears all counters but `pending`", 1, 1),
     ]
+    out += [Register(name, ADDRESS_BUILD + i, ro, what) for i, (name, what) in enumerate(BUILD.items())]
     out += [
         Register(f"weight_rate_{b.index}", ADDRESS_WEIGHT_RATE + b.index - 1, rw, "lr / (2 beta batch), LSB 2^-18", 0, rate)
         for b in spec.bundles
@@ -190,6 +192,25 @@ def registers(spec: Spec) -> tuple[Register, ...]:
     ]
     out += [Register(f"cycles_{p}", ADDRESS_PHASES + i, ro, f"cycles of {p}, mod 2^32") for i, p in enumerate(PHASES)]
     return tuple(out)
+
+
+#: What a bitstream says about its making, in register order; all 0 in simulation.
+BUILD = {
+    "build": "CRC-32 of preset, lanes, gateware, tool versions and seed; the bitstream's file name has it",
+    "build_seed": "seed of placement",
+    "build_yosys": "version, major << 16 | minor",
+    "build_nextpnr": "version, major << 16 | minor",
+}
+
+
+@dataclass(frozen=True)
+class BuildFacts:
+    """Values of the registers in `BUILD`, in the same order."""
+
+    build: int = 0
+    seed: int = 0
+    yosys: int = 0
+    nextpnr: int = 0
 
 
 @dataclass(frozen=True)

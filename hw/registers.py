@@ -1,13 +1,15 @@
 """The register file, generated from `protocol.registers`."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from dataclasses import astuple
+
+from amaranth.hdl import Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from . import protocol
 from .config import Config
 from .core_interface import settings_layout
-from .protocol import Access
+from .protocol import Access, BuildFacts
 
 
 def counter_names(config: Config) -> tuple[str, ...]:
@@ -43,8 +45,8 @@ class RegisterFile(wiring.Component):
         The core's counters.
     """
 
-    def __init__(self, config: Config):
-        self.config = config
+    def __init__(self, config: Config, build: BuildFacts | None = None):
+        self.config, self.build = config, build or BuildFacts()
         batch = unsigned(config.spec.formats.max_batch.bit_length())
         super().__init__(
             {
@@ -74,6 +76,7 @@ class RegisterFile(wiring.Component):
         }
         counters = {name: Signal(32, name=name) for name in counter_names(self.config)}
         values = dict(stored) | counters
+        values |= {name: Const(value, 32) for name, value in zip(protocol.BUILD, astuple(self.build), strict=True)}
         values |= {f"spikes_{layer.index}": self.spikes[layer.index - 1] for layer in spec.layers[1:]}
         values |= {f"cycles_{phase}": self.phase_cycles[n] for n, phase in enumerate(protocol.PHASES)}
 

@@ -9,7 +9,7 @@ from .core import Core
 from .decoder import Decoder
 from .deframer import Deframer
 from .framer import Framer
-from .protocol import COUNTED, Identity
+from .protocol import COUNTED, PHASES, BuildFacts, Identity
 from .register_access import RegisterAccess
 from .registers import RegisterFile
 from .sample_control import SampleControl
@@ -26,6 +26,8 @@ class System(wiring.Component):
         What HELLO answers; `window` is how many frames and answers are kept.
     core : Component with `CoreSignature(config)`, optional
         Another core than `hw.core.Core(config)`.
+    build : BuildFacts, optional
+        What the registers tell of the bitstream's making.
 
     Members
     -------
@@ -36,22 +38,25 @@ class System(wiring.Component):
         One cycle for each byte that the serial line lost.
     busy : Out(1)
         The core is busy.
+    phase : Out(len(PHASES))
+        Which phase its cycles count for; one hot, or 0.
     error : Out(1)
         A frame or byte was refused or dropped since reset or since the counters were cleared.
     """
 
-    def __init__(self, config: Config, identity: Identity, core=None):
-        self.config, self.identity = config, identity
+    def __init__(self, config: Config, identity: Identity, core=None, build: BuildFacts | None = None):
+        self.config, self.identity, self.build = config, identity, build or BuildFacts()
         self.core = Core(config) if core is None else core
         byte = stream.Signature(8)
-        super().__init__({"i": In(byte), "o": Out(byte), "framing": In(1), "busy": Out(1), "error": Out(1)})
+        lights = {"busy": Out(1), "phase": Out(len(PHASES)), "error": Out(1)}
+        super().__init__({"i": In(byte), "o": Out(byte), "framing": In(1)} | lights)
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.core = core = self.core
         m.submodules.deframer = deframer = Deframer(self.identity.window)
         m.submodules.decoder = decoder = Decoder(self.identity.encode(), self.identity.window)
-        m.submodules.registers = registers = RegisterFile(self.config)
+        m.submodules.registers = registers = RegisterFile(self.config, self.build)
         m.submodules.register_access = register_access = RegisterAccess()
         m.submodules.weight_access = weight_access = WeightAccess(self.config)
         m.submodules.sample_control = sample_control = SampleControl(self.config)
@@ -104,6 +109,7 @@ class System(wiring.Component):
             increment.errors.eq(sample_control.mistaken),
             registers.commit.eq(sample_control.committed),
             self.busy.eq(core.busy),
+            self.phase.eq(core.phase),
         ]
         for status in COUNTED:
             refused = decoder.refused & (decoder.status == status)

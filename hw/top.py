@@ -5,7 +5,7 @@ from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from .config import Config
-from .protocol import LONGEST_RUN, WINDOW, Identity
+from .protocol import LONGEST_RUN, PHASES, WINDOW, BuildFacts, Identity
 from .system import System
 from .uart import FRAME_BITS, Receiver, Transmitter
 
@@ -27,20 +27,32 @@ class Top(wiring.Component):
         Requests that a host may have in flight: a power of two. Each takes REQUEST_BYTES + ANSWER_BYTES of block RAM.
     core : Component with `CoreSignature(config)`, optional
         Another core than `hw.core.Core(config)`.
+    build : BuildFacts, optional
+        What the registers tell of the bitstream's making.
 
     Members
     -------
     rx : In(1), tx : Out(1)
         Serial line, 8N1, both idle high.
-    busy : Out(1), error : Out(1)
+    busy : Out(1), phase : Out(len(PHASES)), error : Out(1)
         As in `System`.
     """
 
-    def __init__(self, config: Config, *, clock_hz: int, divisor: int, window: int = WINDOW, core=None):
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock_hz: int,
+        divisor: int,
+        window: int = WINDOW,
+        core=None,
+        build: BuildFacts | None = None,
+    ):
         spec = config.spec
         self.identity = Identity(spec.name, spec.identity, clock_hz, divisor, config.lanes, window=window)
-        self.system = System(config, self.identity, core)
-        super().__init__({"rx": In(1, init=1), "tx": Out(1), "busy": Out(1), "error": Out(1)})
+        self.system = System(config, self.identity, core, build)
+        lights = {"busy": Out(1), "phase": Out(len(PHASES)), "error": Out(1)}
+        super().__init__({"rx": In(1, init=1), "tx": Out(1)} | lights)
 
     def elaborate(self, platform):
         m = Module()
@@ -59,6 +71,7 @@ class Top(wiring.Component):
             system.framing.eq(receiver.error),
             self.tx.eq(transmitter.tx),
             self.busy.eq(system.busy),
+            self.phase.eq(system.phase),
             self.error.eq(system.error),
         ]
         return m

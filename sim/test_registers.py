@@ -2,6 +2,7 @@
 """The register file against `protocol.registers`, every output in every cycle of random traffic."""
 
 import random
+from dataclasses import astuple
 from typing import Any
 
 import cocotb
@@ -10,22 +11,24 @@ from golden.spec import preset
 from hw import protocol
 from hw.config import configuration
 from hw.core_interface import settings_layout
-from hw.protocol import Access
+from hw.protocol import BUILD, Access, BuildFacts
 from hw.registers import RegisterFile, counter_names
 
 from .reference import each
 from .streams import Port, start
 
-UNITS = {f"registers_{name}": RegisterFile(configuration(preset(name))) for name in ("tiny", "small")}
+BUILDS = {"tiny": BuildFacts(), "small": BuildFacts(0xFEDCBA98, 7, 70 << 16, 11)}
+UNITS = {f"registers_{name}": RegisterFile(configuration(preset(name)), build) for name, build in BUILDS.items()}
 
 
 class Model:
     """What the registers hold."""
 
-    def __init__(self, config):
+    def __init__(self, config, build):
         self.config, self.n = config, len(config.spec.bundles)
         self.registers = {r.address: r for r in protocol.registers(config.spec)}
         self.values = {r.name: r.reset for r in self.registers.values()}
+        self.values |= dict(zip(BUILD, astuple(build), strict=True))
 
     def writable(self, address: int, value: int) -> bool:
         r = self.registers.get(address)
@@ -57,7 +60,7 @@ async def every_cycle_equals_the_map(dut):
 
 
 async def check(dut, name, unit):
-    port, model = Port(dut, name), Model(unit.config)
+    port, model = Port(dut, name), Model(unit.config, unit.build)
     spikes = [f"spikes_{n + 1}" for n in range(model.n)]
     cycles = [f"cycles_{phase}" for phase in protocol.PHASES]
     inputs = {f"spikes__{n}": counter for n, counter in enumerate(spikes)}

@@ -95,13 +95,13 @@ def test_register_reads_check_address_and_count():
 
     async def talk(wire):
         await wire.hello()
-        for address in (0x06, 0x0F, 0x7F, 0xFF):
+        for address in (0x0A, 0x0F, 0x7F, 0xFF):
             assert address not in used
             await wire.call(Command.READ_REGISTER, bytes((address, 1)), Status.BAD_RANGE)
             await wire.call(Command.WRITE_REGISTER, write_register(address, 0), Status.BAD_RANGE)
-        for count in (0, 7, most, most + 1, 255):
+        for count in (0, 11, most, most + 1, 255):
             assert not await wire.call(Command.READ_REGISTER, bytes((0, count)), Status.BAD_RANGE)
-        assert len(await wire.call(Command.READ_REGISTER, bytes((0, 6)))) == 24
+        assert len(await wire.call(Command.READ_REGISTER, bytes((0, 10)))) == 40
         assert (await wire.counters())["bad_range"] == 13
 
     converse(talk)

@@ -1,0 +1,233 @@
+"""From a board and a preset to a bitstream with timing met: elaborate, synthesise, place and route, pack."""
+
+import dataclasses
+import inspect
+import json
+import os
+import re
+import shutil
+import time
+import zlib
+from collections.abc import Callable
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any
+
+import hw
+from golden.build import build_root
+from golden.spec import Spec
+from hw.config import Config
+from hw.protocol import BuildFacts
+
+from . import tools
+from .fpga import BoardLogic, Fpga
+from .tools import ToolError
+
+
+class TimingError(RuntimeError):
+    """No seed met timing, or the logic doesn't fit; the message says by how much."""
+
+
+Progress = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Route:
+    """What placement and routing made with one seed. fmax_hz: of the core's clock. critical: its slowest path's ends."""
+
+    seed: int
+    fmax_hz: float
+    met: bool
+    seconds: float
+    critical: str
+    utilization: dict[str, dict[str, int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Build:
+    """A finished build. bitstream: that of `seed`, or None if it missed timing. build: the register of that name."""
+
+    board: str
+    what: str
+    preset: str
+    clock_hz: int
+    baud: float
+    seed: int
+    build: int
+    spec: int
+    lanes: tuple[int, ...]
+    design: str
+    tools: dict[str, str]
+    routes: tuple[Route, ...]
+    bitstream: Path | None
+
+    def values(self) -> dict[str, Any]:
+        """Everything, as JSON has it."""
+        return dataclasses.asdict(self) | {"bitstream": None if self.bitstream is None else str(self.bitstream)}
+
+
+def words(config: Config) -> str:
+    """Lanes and engines, to read and to compare."""
+    fields = [field.name for field in dataclasses.fields(config) if field.name != "spec"]
+    return ", ".join(f"{name} {getattr(config, name)}" for name in fields)
+
+
+def gateware() -> list[str]:
+    """The text of all that decides the netlist besides board and preset."""
+    folder = Path(inspect.getfile(hw)).parent
+    files = [Path(inspect.getfile(Spec)), *sorted(folder.glob("*.py")), *sorted(Path(__file__).parent.glob("*.py"))]
+    return [path.read_text() for path in files]
+
+
+def build_id(fpga: Fpga, preset: str, seed: int, versions: dict[str, str]) -> int:
+    """The register `build`: CRC-32 of everything that decides the bitstream."""
+    facts = [fpga.name, repr(fpga.design(preset)), seed, versions, package_version("amaranth"), *gateware()]
+    return zlib.crc32(json.dumps(facts).encode())
+
+
+def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
+    """Amaranth's build plan: netlist, pins, constraints, and the commands. Needs no tool but Amaranth's own Yosys."""
+    os.environ["AMARANTH_USE_YOSYS"] = "builtin"
+    options = f"{fpga.nextpnr_opts} --seed {seed} --report report.json"
+    platform = fpga.platform()
+    platform.add_resources(fpga.resources)
+    made = platform.prepare(
+        BoardLogic(fpga, preset, facts),
+        "top",
+        emit_src=False,
+        debug_verilog=False,
+        synth_opts=fpga.synth_opts,
+        nextpnr_opts=options,
+    )
+    # Amaranth calls the elements of an array `name[3]`. Yosys' abc9 takes that for a bit of `name`, and stops.
+    made.files["top.il"] = re.sub(r"\\\S*\[\S*", lambda name: name[0].replace("[", "<").replace("]", ">"), made.files["top.il"])
+    return made
+
+
+def build(
+    fpga: Fpga, preset: str, *, seed: int = 1, seeds: int = 1, kind: str = "yowasp", progress: Progress = lambda line: None
+) -> Build:
+    """Build a board for a preset. What was built before with the same inputs is kept.
+
+    seed: of placement; the bitstream is this seed's. seeds: so many seeds from there are placed and routed, for the spread
+    of fmax, on the netlist of the first. kind: one of `tools.KINDS`. progress: gets a line for each stage.
+
+    Raises `ToolError`, and `TimingError` if the bitstream's seed misses timing.
+    """
+    design, family = fpga.design(preset), "ice40" if "ICE" in fpga.what.upper() else "ecp5"
+    names = ("yosys", f"nextpnr-{family}", "icepack" if family == "ice40" else "ecppack")
+    versions = {name: tools.version(name, kind) for name in names}
+    identity = build_id(fpga, preset, seed, versions)
+    facts = BuildFacts(identity, seed, tools.numbers(versions[names[0]]), tools.numbers(versions[names[1]]))
+    folder = build_root() / f"{fpga.name}-{preset}-{identity:08x}"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    commands = _synthesise(fpga, preset, facts, folder, kind, progress, design.config.spec.parameters)
+    routes = [_route(commands[1], folder, n, kind, design.clock_hz, progress) for n in range(seed, seed + seeds)]
+    bitstream = None
+    if routes[0].met:
+        suffix = "bin" if family == "ice40" else "bit"
+        spec = design.config.spec
+        bitstream = folder / f"nudge-{fpga.name}-{preset}-{spec.identity:08x}-{identity:08x}-seed{seed}.{suffix}"
+        _pack(commands[2], folder / f"seed{seed}", bitstream, kind, progress)
+    result = Build(
+        board=fpga.name,
+        what=fpga.what,
+        preset=preset,
+        clock_hz=design.clock_hz,
+        baud=fpga.facts(preset).baud,
+        seed=seed,
+        build=identity,
+        spec=design.config.spec.identity,
+        lanes=design.config.lanes,
+        design=words(design.config),
+        tools=versions,
+        routes=tuple(routes),
+        bitstream=bitstream,
+    )
+    (folder / "build.json").write_text(json.dumps(result.values(), indent=1) + "\n")
+    if bitstream is None:
+        first = routes[0]
+        raise TimingError(
+            f"{fpga.name} {preset}: {first.fmax_hz / 1e6:.2f} MHz with seed {seed} misses {design.clock_hz / 1e6:g} MHz "
+            f"({first.critical}): try another --seed; see {folder}"
+        )
+    return result
+
+
+def _synthesise(
+    fpga: Fpga, preset: str, facts: BuildFacts, folder: Path, kind: str, progress: Progress, parameters: int
+) -> list[list[str]]:
+    """Netlist and constraints in `folder`; Amaranth's commands to make, route and pack them."""
+    kept = folder / "commands.json"
+    if (folder / "top.json").exists() and kept.exists():
+        progress(f"{fpga.name} {preset}: kept netlist in {folder}")
+        return list(json.loads(kept.read_text()))
+    progress(f"{fpga.name} {preset}: elaborating ({parameters} parameters)")
+    start = time.monotonic()
+    made = plan(fpga, preset, facts)
+    made.extract(folder)
+    commands: list[list[str]] = json.loads(made.files["build_top.json"])["commands"]
+    progress(f"synthesising, {time.monotonic() - start:.0f} s so far")
+    failure = tools.run(commands[0], kind, folder, Path("yosys.log"))
+    if failure:
+        (folder / "top.json").unlink(missing_ok=True)
+        raise ToolError(f"yosys failed: {failure.reason}; see {folder / 'yosys.log'}")
+    kept.write_text(json.dumps(commands))
+    progress(f"synthesised, {time.monotonic() - start:.0f} s")
+    return commands
+
+
+def _route(command: list[str], folder: Path, number: int, kind: str, clock_hz: int, progress: Progress) -> Route:
+    """Place and route with one seed, in its folder; read from there if it was done before."""
+    place = folder / f"seed{number}"
+    kept = place / "route.json"
+    if kept.exists():
+        return Route(**json.loads(kept.read_text()))
+    place.mkdir(exist_ok=True)
+    for name in ("top.json", "top.lpf", "top.pcf"):
+        if (folder / name).exists():
+            shutil.copyfile(folder / name, place / name)
+    words = list(command)
+    words[words.index("--seed") + 1] = str(number)
+    progress(f"placing and routing, seed {number}")
+    start = time.monotonic()
+    failure = tools.run(words, kind, place, Path("nextpnr.log"))
+    seconds = round(time.monotonic() - start, 1)
+    (place / "top.json").unlink(missing_ok=True)
+    report = place / "report.json"
+    if not report.exists():
+        reason = failure.reason if failure else "no report"
+        raise (TimingError if "ERROR" in reason else ToolError)(f"nextpnr failed: {reason}; see {place / 'nextpnr.log'}")
+    route = read_report(json.loads(report.read_text()), number, clock_hz, seconds)
+    kept.write_text(json.dumps(dataclasses.asdict(route)))
+    progress(f"seed {number}: {route.fmax_hz / 1e6:.2f} MHz of {clock_hz / 1e6:g}, {seconds:.0f} s")
+    return route
+
+
+def read_report(report: dict[str, Any], seed: int, clock_hz: int, seconds: float) -> Route:
+    """nextpnr's report: fmax of the fastest-constrained clock, the ends of its critical path, and the area."""
+    asked = [name for name, clock in report["fmax"].items() if clock["constraint"] * 1e6 > 0.99 * clock_hz]
+    clocks = {name: report["fmax"][name]["achieved"] * 1e6 for name in asked}
+    if not clocks:
+        raise ToolError(f"nextpnr's report has no clock of {clock_hz / 1e6:g} MHz, only {', '.join(report['fmax'])}")
+    name = min(clocks, key=lambda name: clocks[name])
+    critical = ""
+    for path in report["critical_paths"]:
+        if path["from"] == path["to"] and name in path["from"]:
+            ends = (path["path"][0]["from"]["cell"], path["path"][-1]["to"]["cell"])
+            critical = " to ".join(ends)
+    used = {bel: what for bel, what in report["utilization"].items() if what["used"]}
+    return Route(seed, clocks[name], clocks[name] >= clock_hz, seconds, critical, used)
+
+
+def _pack(command: list[str], place: Path, bitstream: Path, kind: str, progress: Progress) -> None:
+    """The bitstream under its own name."""
+    if bitstream.exists():
+        return
+    progress("packing")
+    failure = tools.run(command, kind, place, Path("pack.log"))
+    if failure:
+        raise ToolError(f"{command[0]} failed: {failure.reason}; see {place / 'pack.log'}")
+    made = place / f"top{bitstream.suffix}"
+    made.rename(bitstream)

