@@ -78,28 +78,38 @@ class Spike(torch.autograd.Function):
         return gradients[0] * (1 - x.abs()).clamp(min=0)
 
 
-def spike(x: Tensor) -> Tensor:
-    """sigma of eq. 6, the comparison strict."""
-    fired: Tensor = Spike.apply(x)
+def spike(x: Tensor, threshold: float) -> Tensor:
+    """sigma of eq. 6: 1 where x > threshold, strictly, else 0."""
+    if not x.requires_grad:
+        return (x > threshold).to(x.dtype)
+    fired: Tensor = Spike.apply(x - threshold)
     return fired
+
+
+# lerp(a, b, w) = a + w (b - a), in one pass over memory: these functions are where the time goes.
 
 
 def encode(V: Tensor, xi: Tensor, before: Tensor, dynamics: Dynamics) -> tuple[Tensor, Tensor]:
     """Predictive coding and sigma-delta, the last three lines of eq. 10: (spikes, new V)."""
-    e = (xi - (1 - dynamics.prediction) * before) / dynamics.prediction
-    s = spike(V + e - dynamics.threshold)
-    return s, V + e - s
+    e = torch.lerp(before, xi, 1 / dynamics.prediction)
+    x = V + e
+    s = spike(x, dynamics.threshold)
+    return s, x - s
 
 
-def neuron(state: State, phi: Tensor | float, bias: Tensor, nudge: Tensor | float, dynamics: Dynamics) -> State:
-    """One step, eq. 10 with the nudge -beta dL/dxi = beta (y - xi) that its text leaves out; not spiking: eq. 3."""
-    epsilon = dynamics.rate
-    d = (1 - dynamics.prediction) * state.d + dynamics.prediction * phi if dynamics.spiking else state.d
+def neuron(state: State, phi: Tensor, bias: Tensor, nudge: Tensor | float, dynamics: Dynamics) -> State:
+    """One step, eq. 10 with the nudge -beta dL/dxi = beta (y - xi) that its text leaves out; not spiking: eq. 3.
+
+    nudge: a number if there is none, 0.
+    """
+    d = torch.lerp(state.d, phi, dynamics.prediction) if dynamics.spiking else state.d
     drive = (d if dynamics.spiking else phi) + bias
-    if dynamics.clip_nudge:
-        xi = ((1 - epsilon) * state.xi + epsilon * (drive + nudge)).clamp(0, 1)
-    else:
-        xi = ((1 - epsilon) * state.xi + epsilon * drive).clamp(0, 1) + nudge
+    pushed = isinstance(nudge, Tensor)
+    if pushed and dynamics.clip_nudge:
+        drive = drive + nudge
+    xi = (drive if dynamics.rate == 1 else torch.lerp(state.xi, drive, dynamics.rate)).clamp(0, 1)
+    if pushed and not dynamics.clip_nudge:
+        xi = xi + nudge
     if not dynamics.spiking:
         return State(d, state.V, xi, xi)
     s, V = encode(state.V, xi, state.xi, dynamics)
