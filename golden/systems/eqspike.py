@@ -87,9 +87,7 @@ def infer(network: Network, constants: Leaky, parameters: Parameters, pixels: Te
 
 
 @torch.no_grad()
-def update(
-    network: Network, constants: Leaky, parameters: Parameters, pixels: Tensor, labels: Tensor, sign: int = 1
-) -> Update:
+def update(network: Network, constants: Leaky, parameters: Parameters, pixels: Tensor, labels: Tensor, sign: int = 1) -> Update:
     """Mean over the batch of what spikes add to the weights of a fully connected network, and changes of rates to biases."""
     static, layers = _settled(network, constants, parameters, pixels)
     predictions = layers[-1].r.flatten(1).argmax(1)
