@@ -42,7 +42,12 @@ STRIDE = 5
 
 BUDGETS = (
     Budget("quick", 1, GIBIBYTE, {"data": "embedded", "measured": 50, "samples": 100, "epochs": 1, "tested": 50, "free": 60}),
-    Budget("cpu", 3, 2 * GIBIBYTE, {"data": "mnist", "measured": 2000, "samples": 2000, "epochs": 2, "tested": 1000}),
+    Budget(
+        "cpu",
+        3,
+        2 * GIBIBYTE,
+        {"data": "mnist", "measured": 2000, "samples": 1000, "epochs": 2, "tested": 1000, "free": 100},
+    ),
     Budget("paper", 5, 4 * GIBIBYTE, {"data": "mnist", "measured": 2000, "samples": 60000, "epochs": 5, "tested": 10000}),
 )
 
