@@ -308,12 +308,14 @@ def repro(
     out: Annotated[Path, typer.Option(help="Directory for table and picture; a study in it is continued.")] = Path("results"),
     data_dir: DirOption = None,
     force: Annotated[bool, typer.Option("--force", help="Begin anew.")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda, for the studies of the paper.")] = "cpu",
+    only: Annotated[str | None, typer.Option(help="Measure rows with this label alone, such as a data set.")] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Make a study's table and picture again: CSV, Markdown and PNG."""
     if name not in STUDIES:
         raise UsageError(f"unknown study {name!r}: choose one of {', '.join(STUDIES)}")
-    table, files = carry_out(STUDIES[name], budget, out, seeds=seeds, data_dir=data_dir, force=force)
+    table, files = carry_out(STUDIES[name], budget, out, seeds=seeds, data_dir=data_dir, force=force, device=device, only=only)
     emit(as_json, {"study": name, "budget": budget, "files": list(map(str, files))}, f"{table}\n\n{', '.join(map(str, files))}")
     return OK
 
