@@ -40,7 +40,7 @@ def virtual_board(spec: Spec, **options: Any) -> Iterator[Any]:
 
 @contextmanager
 def open_board(name: str, spec: Spec) -> Iterator[AnyBoard]:
-    """A board built for `spec`, closed at the end.
+    """A board built for `spec`, at rest, closed at the end.
 
     name: `sim` starts a virtual board, `golden` is the bit-exact model in this process, anything else is a device path
     or a pyserial URL. Raises `ToolsError`, and what `SerialBoard` raises.
@@ -53,6 +53,7 @@ def open_board(name: str, spec: Spec) -> Iterator[AnyBoard]:
             yield board
     else:
         with SerialBoard(name, spec) as board:
+            board.settle()
             yield board
 
 
