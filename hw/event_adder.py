@@ -1,6 +1,6 @@
 """Event adder: adds the kernels of all neurons in a window that fired, several in each cycle; silence takes no time."""
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -94,7 +94,7 @@ class EventAdder(wiring.Component):
             m.d.sync += first.eq(0)
 
         # -- the kernels of those spikes
-        terms = [[] for _ in range(lanes)]
+        terms: list[list[Value]] = [[] for _ in range(lanes)]
         hits = []
         for u, mask in enumerate(masks):
             index, hit = Signal(range(CANDIDATES), name=f"index_{u}", reset_less=True), Signal(name=f"hit_{u}")
