@@ -21,7 +21,7 @@ class Top(wiring.Component):
     divisor : int
         Clock cycles per bit of the serial line.
     core : Component with `CoreSignature(config)`, optional
-        Another core than `hw.core.Core(config)`.
+        Another core than the one that `config` asks for.
     build : BuildFacts, optional
         What the registers tell of the bitstream's making.
 
