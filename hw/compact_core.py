@@ -3,9 +3,9 @@
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
-from . import layout, protocol
+from . import layout
 from .config import Config, ConfigError
 from .core_interface import CoreSignature
 from .flow import Flow
@@ -46,7 +46,7 @@ class CompactCore(wiring.Component):
             raise ConfigError(f"the compact core has one lane a layer, not {config.lanes}")
         sizes = (sum(layer.neurons for layer in spec.layers[1:]), layout.master_words(config, spec.bundles[1]))
         if sizes[0] > 1024 or sizes[1] > DEPTH // 2:
-            raise ConfigError(f"the compact core has room for 1024 neurons and {DEPTH // 2} weights, not {sizes[0]}, {sizes[1]}")
+            raise ConfigError(f"the compact core has room for 1024 neurons, {DEPTH // 2} weights, not {sizes[0]}, {sizes[1]}")
         self.config = config
         members = dict(CoreSignature(config).members)
         for layer in spec.layers[1:]:
