@@ -23,8 +23,8 @@ class ConvUpdate(wiring.Component):
     group, tap and pre lane, the pooled positions are correlated at stride two. The biases come last. Of the image, the sums
     are made by ``load``.
 
-    Busy (of bundle 1: loading, then busy) for (pre positions + groups(post) * k*k * pre lanes * pooled positions) cycles and about five more for each pre
-    group, then words(post) and about ten more for the biases.
+    Busy (of bundle 1: loading, then busy) for (pre positions + groups(post) * k*k * pre lanes * pooled positions) cycles and
+    about five more for each pre group, then words(post) and about ten more for the biases.
     Model: `golden.ops.correlation` (paper eq. 11 with alpha = 4, the 1/4 in the LSB).
     """
 
