@@ -126,7 +126,7 @@ class SerialBoard(Board):
         self._begin(Link.open(url, baud=baud, timeout=timeout), spec)
 
     @classmethod
-    def over(cls, link: Link, spec: Spec) -> "SerialBoard":
+    def over(cls, link: Link, spec: Spec) -> Self:
         """The board behind an open link."""
         board = cls.__new__(cls)
         board._begin(link, spec)
@@ -155,6 +155,15 @@ class SerialBoard(Board):
 
     def close(self) -> None:
         self.link.close()
+
+    def settle(self) -> None:
+        """Bring a board that a host left in the middle of a batch to rest: its weights may be written again.
+
+        What was pending is committed, as there is no other way; so load the weights that are wanted.
+        """
+        if self.read_register("pending"):
+            self.commit()
+        self.write_register("batch", self.spec.formats.max_batch)
 
     def read_register(self, name: str) -> int:
         """Value of one register by name."""

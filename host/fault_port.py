@@ -28,9 +28,11 @@ class FaultPort:
         self.sent = self.answered = 0
         self._received = bytearray()
         self._sending = bytearray()
+        self._lost = False
 
     def write(self, data: bytes) -> None:
         """To the board, which answers at once."""
+        self._check()
         self.sent += len(data)
         self._received += self.up.carry(data) if self.up else data
         *pieces, rest = bytes(self._received).split(b"\0")
@@ -44,6 +46,7 @@ class FaultPort:
 
     def read(self, size: int) -> bytes:
         """What is there; the time-out passes if nothing is."""
+        self._check()
         if not self._sending:
             self.clock.now += self.timeout
         data = bytes(self._sending[:size])
@@ -53,6 +56,19 @@ class FaultPort:
     def say(self, data: bytes) -> None:
         """Bytes for the host from nowhere."""
         self._sending += data
+
+    def cut(self) -> None:
+        """The connection is lost: reads and writes fail until `join`."""
+        self._lost = True
+
+    def join(self) -> None:
+        """Connect anew; what was under way to the host is lost, what the board has of a frame is not."""
+        self._lost = False
+        self._sending.clear()
+
+    def _check(self) -> None:
+        if self._lost:
+            raise OSError("connection lost")
 
     def close(self) -> None:
         """Nothing to do."""

@@ -116,7 +116,7 @@ class Splitter:
         self._rest.clear()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The bodies of all frames that `data` completes."""
+        """The bodies of all frames that `data` completes; an empty one for each piece that was no frame."""
         *pieces, last = (bytes(self._rest) + data).split(b"\0")
         self._rest = bytearray(last[: MAX_ENCODED + 1])
         for piece in pieces:
@@ -127,5 +127,5 @@ class Splitter:
                     body = decode_answer(piece)
                 except FrameError:
                     self.damaged += 1
-                else:
-                    yield body
+                    body = b""
+                yield body

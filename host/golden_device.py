@@ -1,5 +1,6 @@
 """The golden model behind the protocol: a whole board in this process, as its serial line sees it."""
 
+import random
 import struct
 import zlib
 
@@ -47,6 +48,14 @@ class GoldenDevice:
         self._written = False
         self._images = self._masters()
 
+    def _parameters(self) -> Parameters:
+        weights, biases = [], []
+        for bundle, image in zip(self.spec.bundles, self._images, strict=True):
+            weight, bias = layout.unpack(self.config, bundle, image.astype(np.int64))
+            weights.append(torch.from_numpy(weight.copy()))
+            biases.append(torch.from_numpy(bias.copy()))
+        return Parameters(tuple(weights), tuple(biases))
+
     @staticmethod
     def identity_of(config: Config) -> Identity:
         """What HELLO answers: no clock, as there is none."""
@@ -55,6 +64,12 @@ class GoldenDevice:
     def _masters(self) -> list[np.ndarray]:
         masters = zip(self.spec.bundles, *self.model.parameters, strict=True)
         return [layout.pack(self.config, b, weight.numpy(), bias.numpy()).astype(MASTER) for b, weight, bias in masters]
+
+    def flip(self, chooser: random.Random) -> None:
+        """Invert a bit of a weight, as something that hits a memory would; between two batches."""
+        image = chooser.choice(self._images).view(np.uint16)
+        image.flat[chooser.randrange(image.size)] ^= np.uint16(1 << chooser.randrange(16))
+        self.model.load(self._parameters())
 
     def execute(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
         """Status and payload of the answer."""
@@ -99,12 +114,7 @@ class GoldenDevice:
     def _commit(self) -> tuple[Status, bytes]:
         count = self.model.commit()
         if self._written:
-            weights, biases = [], []
-            for bundle, image in zip(self.spec.bundles, self._images, strict=True):
-                weight, bias = layout.unpack(self.config, bundle, image.astype(np.int64))
-                weights.append(torch.from_numpy(weight.copy()))
-                biases.append(torch.from_numpy(bias.copy()))
-            self.model.load(Parameters(tuple(weights), tuple(biases)))
+            self.model.load(self._parameters())
             self.model.settings = self._settings()
         self._written = False
         self._images = self._masters()

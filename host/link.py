@@ -315,14 +315,12 @@ class Link:
             raise LinkError(f"{self.name}: writing failed: {error}") from None
 
     def _read(self, deadline: float) -> bytes | None:
-        """The body of the next good frame; nothing (b"") if a damaged one came; None at the deadline."""
+        """The body of the next frame, nothing (b"") if it is damaged; None at the deadline."""
         while not self._inbox:
-            left, damaged = deadline - self._clock(), self.damaged
+            left = deadline - self._clock()
             if left <= 0:
                 return None
             self._inbox.extend(self._splitter.feed(self._receive(left)))
-            if self.damaged != damaged and not self._inbox:
-                return b""
         return self._inbox.popleft()
 
     def _receive(self, timeout: float) -> bytes:
