@@ -18,7 +18,7 @@ from golden.fixed import Parameters
 from golden.plan import Plan
 from golden.run import Run, Stop
 from golden.spec import Spec
-from hw.config import default_config
+from hw.config import configuration
 
 from .board import SerialBoard
 from .boards import virtual_board
@@ -108,7 +108,7 @@ class Target:
 @contextmanager
 def modelled(spec: Spec, attack: Attack) -> Iterator[Target]:
     """The golden model behind a line in this process, in time that is counted: no simulator, and always the same run."""
-    config, clock = default_config(spec), Clock()
+    config, clock = configuration(spec), Clock()
     up, down = (RandomFaults(attack.rate, attack.seed, way, attack.kinds) for way in ("up", "down"))
     device = GoldenDevice(config)
     port = FaultPort(device.protocol, clock, up, down)
@@ -229,5 +229,5 @@ def undisturbed(spec: Spec, plan: Plan, data: Data) -> Parameters:
     with tempfile.TemporaryDirectory(prefix="nudge-soak-") as folder:
         run = Run.begin(plan, spec, Path(folder))
         run.writes = False
-        train(run, GoldenBoard(default_config(spec), device=torch.device("cpu")), data, Stop())
+        train(run, GoldenBoard(configuration(spec), device=torch.device("cpu")), data, Stop())
         return run.parameters

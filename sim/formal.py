@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from amaranth.back import rtlil
-from amaranth.hdl import Assume, Module, ResetSignal, Signal, Value
+from amaranth.hdl import Assert, Assume, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -34,11 +34,16 @@ class Opened:
         self.dut = dut
         inner = dut.elaborate(None)
         self._signals = {signal.name: signal for signal in inner._driving}
+        self._fsm = inner._generated.get("fsm")
         m.submodules.dut = inner
         m.d.comb += Assume(~ResetSignal("sync"))
 
     def __getitem__(self, name: str) -> Signal:
         return self._signals[name]
+
+    def state(self, name: str) -> Value:
+        """Whether its state machine is in this state."""
+        return self._fsm.state == self._fsm.encoding[name]
 
     @property
     def inputs(self) -> list[Value]:
@@ -62,8 +67,6 @@ def started(m: Module) -> Signal:
 
 def keeps_its_offer(m: Module, stream) -> list:
     """The rule of streams: what is offered stays, payload too, until it is taken."""
-    from amaranth.hdl import Assert
-
     held = past(m, stream.valid & ~stream.ready)
     payload = Value.cast(stream.payload)
     return [Assert(~held | (stream.valid & (payload == past(m, payload))))]
@@ -74,7 +77,7 @@ def prove(m: Module, inputs: list[Value], *, depth: int, free: tuple[str, ...] =
     with tempfile.TemporaryDirectory(prefix="nudge-proof-") as folder:
         text = rtlil.convert(m, name="top", ports=inputs, emit_src=False)
         (Path(folder) / "proof.il").write_text(text)
-        steps = ["read_rtlil proof.il", "hierarchy -top top", "proc", "flatten"]
+        steps = ["read_rtlil proof.il", "hierarchy -top top", "proc", "flatten", "memory_collect"]
         steps += [f"delete t:$mem_v2 c:*{name}* %i" for name in free]
         steps += ["memory_map", "opt -fast", "async2sync", "chformal -lower", "opt_clean"]
         steps += [f"sat -tempinduct -prove-asserts -set-assumes -seq 1 -maxsteps {depth} -verify"]

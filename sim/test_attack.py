@@ -8,13 +8,13 @@ from golden.plan import Plan
 from golden.spec import preset
 from host.board import SerialBoard
 from host.soak import Attack, soak, undisturbed
-from hw.config import default_config
+from hw.config import configuration
 from tests.host.killing import killed_again_and_again
 
 from .board import VirtualBoard
 
 TINY = preset("tiny")
-CONFIG = default_config(TINY)
+CONFIG = configuration(TINY)
 DATA = load("embedded")
 
 

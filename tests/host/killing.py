@@ -39,6 +39,7 @@ def killed_again_and_again(out: Path, board: str, plan: Plan, *, kills: int, lon
         if number < kills:
             assert started.wait(60), "the board did not open"
             time.sleep(chooser.uniform(0, longest))
+            assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
         process.join(300)
         assert process.exitcode is not None, "still running after 300 s"

@@ -11,7 +11,7 @@ from host import cli
 from host.errors import LinkError
 from host.golden_device import GoldenDevice
 from host.soak import Attack, soak
-from hw.config import default_config
+from hw.config import configuration
 
 TINY = preset("tiny")
 DATA = load("embedded")
@@ -57,7 +57,7 @@ def test_a_flipped_weight_without_a_twin_is_not_called_equal(monkeypatch):
 
 
 def test_a_flip_changes_one_bit():
-    device = GoldenDevice(default_config(TINY))
+    device = GoldenDevice(configuration(TINY))
     before = [image.copy() for image in device._images]
     device.flip(random.Random(1))
     changed = sum(int((image != old).sum()) for image, old in zip(device._images, before, strict=True))
