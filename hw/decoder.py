@@ -110,7 +110,8 @@ class Decoder(wiring.Component):
                     m.d.comb += [known.eq(1), right_length.eq(legal)]
 
         hello, slot = Signal(), Signal(range(self.window))
-        upcoming, executed = Signal(8), Signal(range(self.window + 1))
+        upcoming = Signal(8)
+        executed = Signal(range(self.window + 1))
         age = Signal(8)  # 0 for the last executed number
         m.d.comb += [
             hello.eq(request.command == Command.HELLO),

@@ -59,7 +59,8 @@ class Deframer(wiring.Component):
         # read without a clock: distributed RAM where the device has it
         m.submodules.frames = frames = Memory(shape=Request, depth=self.window, init=[])
         frame_write, frame_read = frames.write_port(), frames.read_port(domain="comb")
-        write_slot, read_slot = Signal(range(self.window)), Signal(range(self.window))
+        write_slot = Signal(range(self.window))
+        read_slot = Signal(range(self.window))
         full = Signal(range(self.window + 1))
         m.d.comb += [
             self.o.valid.eq(full != 0),

@@ -1,0 +1,214 @@
+# amaranth: UnusedElaboratable=no
+"""What is proved, for all inputs and all time, of the link's parts and of the arithmetic that must not wrap."""
+
+import pytest
+from amaranth.hdl import Assert, Assume, Module, Mux, Signal, signed
+from amaranth.lib import data
+
+from golden.spec import preset
+from hw.config import Config
+from hw.correlator import Correlator
+from hw.decoder import EXECUTORS, Decoder
+from hw.deframer import Deframer
+from hw.framer import Framer
+from hw.neuron_array import NeuronArray
+from hw.protocol import LONGEST_RUN, Command
+from hw.uart import Receiver, Transmitter
+from hw.weight_memory import WeightMemory
+
+from .formal import Opened, ProofError, keeps_its_offer, past, prove, started
+
+TINY = preset("tiny")
+#: One lane of each layer: what holds for a lane holds for all, which are alike.
+LANE = Config(TINY, (1, 1, 1))
+
+
+def deframer(window: int) -> tuple[Module, Opened, Deframer]:
+    """With what is proved of it."""
+    m = Module()
+    opened = Opened(m, dut := Deframer(window))
+    full = opened["full"]
+    m.d.comb += keeps_its_offer(m, dut.o)
+    # whatever waits at the output, a byte is taken after a run of zeros at the latest
+    run, waited = opened["run"], Signal(16)
+    m.d.sync += waited.eq(Mux(dut.i.ready, 0, waited + 1))
+    m.d.comb += [Assert(run <= LONGEST_RUN), Assert(dut.i.ready | (waited + run <= LONGEST_RUN)), Assert(waited <= LONGEST_RUN)]
+    m.d.comb += Assert(~dut.i.ready | (waited <= LONGEST_RUN))
+    m.d.comb += [Assert(full <= window), Assert((opened["write_slot"] - opened["read_slot"] - full) % window == 0)]
+    # a frame that is being stored has a buffer of its own
+    m.d.comb += Assert(~(opened["inside"] & ~opened["dropping"]) | (full < window))
+    # synchronising: after a zero byte the state is that after power-up
+    zero = past(m, dut.i.valid & dut.i.ready & (dut.i.payload == 0))
+    clean = ~opened["inside"] & ~opened["dropping"] & (opened["left"] == 0) & (opened["length"] == 0) & (run == 0)
+    m.d.comb += Assert(~zero | (clean & ~opened["pending_zero"]))
+    # nothing is dropped while there is room
+    m.d.comb += Assert(~(dut.overrun & (full != window)))
+    return m, opened, dut
+
+
+@pytest.mark.parametrize("window", [2, 8])
+def test_deframer(window):
+    """Bytes wait a bounded time, frames unchanged until taken; buffers never overflow; a zero byte clears all but the queue."""
+    m, opened, _ = deframer(window)
+    prove(m, opened.inputs, depth=4, free=("dut.memory",))
+
+
+def test_what_does_not_hold_is_not_proved():
+    m, opened, dut = deframer(2)
+    m.d.comb += Assert(opened["full"] < dut.window)
+    with pytest.raises(ProofError, match="Called with -verify and proof did fail"):
+        prove(m, opened.inputs, depth=4, free=("dut.memory",))
+
+
+def test_framer():
+    """What is sent stays until it is taken."""
+    m = Module()
+    opened = Opened(m, dut := Framer(1))
+    m.d.comb += Assume(~dut.write | dut.i.ready)  # the contract: a slot isn't written while it may be sent
+    m.d.comb += keeps_its_offer(m, dut.o)
+    prove(m, opened.inputs, depth=4)
+
+
+@pytest.mark.parametrize("divisor", [1, 2, 5])
+def test_receiver(divisor):
+    """A byte stays until it is taken, whatever the line does."""
+    m = Module()
+    opened = Opened(m, dut := Receiver(divisor))
+    m.d.comb += keeps_its_offer(m, dut.o)
+    prove(m, opened.inputs, depth=4)
+
+
+@pytest.mark.parametrize("divisor", [1, 3])
+def test_transmitter(divisor):
+    """Idle is high; a byte keeps it busy for ten bit times, not a cycle longer, so it never blocks."""
+    m = Module()
+    opened = Opened(m, dut := Transmitter(divisor))
+    left, timer, waited = opened["left"], opened["timer"], Signal(16)
+    m.d.sync += waited.eq(Mux(dut.i.ready, 0, waited + 1))
+    m.d.comb += [Assert(left <= 10), Assert(timer < divisor), Assert((left != 0) | dut.tx), Assert(waited < 10 * divisor)]
+    m.d.comb += Assert((left == 0) | (waited + (left - 1) * divisor + timer == 10 * divisor - 1))
+    m.d.comb += Assert((left != 0) | ((waited == 0) & opened["shift"].all()))
+    # what follows the bits that are still to be sent is the idle level
+    m.d.comb += Assert(((opened["shift"] >> left) | ~((1 << 10) - 1 >> left))[:10].all())
+    prove(m, opened.inputs, depth=4)
+
+
+def decoder() -> tuple[Module, Opened, Decoder, Signal]:
+    """With what is proved of it; the executors that run."""
+    m = Module()
+    identity = b"id"
+    opened = Opened(m, dut := Decoder(identity, window=2))
+    executors = {name: getattr(dut, name) for name in EXECUTORS}
+    starts = {name: e.start for name, e in executors.items()}
+    begun, running = Signal(), Signal(len(starts))
+    m.d.comb += begun.eq(sum(starts.values()) != 0)
+    for n, executor in enumerate(executors.values()):
+        # the contract of executors: done comes once, after start; nothing is said when not running
+        m.d.comb += Assume(~(executor.done | executor.o.valid) | running[n])
+        with m.If(executor.start):
+            m.d.sync += running[n].eq(1)
+        with m.Elif(executor.done):
+            m.d.sync += running[n].eq(0)
+    # the contract of the deframer: what is offered stays
+    held = past(m, dut.i.valid & ~dut.i.ready)
+    m.d.comb += Assume(~held | (dut.i.valid & (dut.i.payload.as_value() == past(m, dut.i.payload.as_value()))))
+
+    request, known, last = dut.i.payload, Signal(), Signal(8)
+    hello = dut.write & ~begun & (running == 0)  # the identity is being written
+    with m.If(hello | begun):
+        m.d.sync += [known.eq(1), last.eq(request.sequence)]
+    m.d.comb += Assert(~begun | (known & (request.sequence == (last + 1)[:8]) & (sum(starts.values()) == 1)))
+    m.d.comb += keeps_its_offer(m, dut.o)
+    # what makes the induction go through
+    executed, upcoming = opened["executed"], opened["upcoming"]
+    m.d.comb += [Assert(executed <= 2), Assert(sum(running) <= 1), Assert(known | (executed == 0))]
+    execute = opened.state("EXECUTE")
+    m.d.comb += Assert((running == 0) | execute)
+    m.d.comb += Assert(execute | (executed == 0) | (upcoming == (last + 1)[:8]))
+    saying, length = request.command == Command.HELLO, opened["length"]
+    current = known & (last == request.sequence)
+    said = (running == 0) & (length <= len(identity)) & ((length == 0) | current)
+    m.d.comb += Assert(~execute | Mux(saying, said, (running != 0) & current))
+    checked = opened.state("SEQUENCE")
+    legal = sum(request.command == command for command in Command) != 0
+    m.d.comb += Assert(~(execute | checked) | (dut.i.valid & legal))
+    m.d.comb += Assert(~checked | (length == 0))
+    return m, opened, dut, running
+
+
+def test_decoder():
+    """Each request is started at most once, and in order: its number follows the one before. Answers stay until taken."""
+    m, opened, _, _ = decoder()
+    prove(m, opened.inputs, depth=5)
+
+
+def test_decoder_never_waits_for_ever():
+    """With a framer that takes what it is given, and executors that need a cycle, each frame is taken within a few."""
+    m, opened, dut, running = decoder()
+    m.d.comb += Assume(dut.o.ready)
+    m.d.comb += [Assume(getattr(dut, name).done == running[n]) for n, name in enumerate(EXECUTORS)]
+    waited = Signal(8)
+    m.d.sync += waited.eq(Mux(dut.i.valid & ~dut.i.ready, waited + 1, 0))
+    m.d.comb += Assert(waited <= 6)
+    prove(m, opened.inputs, depth=12)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_neuron_array(number):
+    """d, xi, U and the spike come from sums that never wrap, and stay in their ranges, whatever the memories hold."""
+    spec, f, k = TINY, TINY.formats, TINY.schedule.decay_shift
+    m = Module()
+    layer = spec.layers[number]
+    opened = Opened(m, dut := NeuronArray(LANE, layer))
+    fields = {"d": signed(f.decoder_bits), "u": signed(spec.membrane_bits)} | ({"xi": spec.state_bits} if dut.output else {})
+    old = data.View(data.StructLayout(fields), opened["old_0"])
+    m.d.comb += Assume((old.u >= spec.membrane_low) & (old.u <= spec.membrane_high))
+    if dut.output:
+        m.d.comb += Assume(old.xi <= f.one)
+    now = dut.trace.payload
+    m.d.comb += Assert(~dut.trace.valid | ((now.u[0] >= spec.membrane_low) & (now.u[0] <= spec.membrane_high)))
+    m.d.comb += Assert(~dut.trace.valid | (now.xi[0] <= f.one))
+    phi = data.View(data.ArrayLayout(signed(layer.phi_bits), 1), opened["phi"])[0]
+    exact, total, rounded = (opened[f"{name}_0"] for name in ("exact", "total", "rounded"))
+    m.d.comb += Assert(exact == old.d + (((phi << f.drive_shift) - old.d) >> k))
+    pull = opened["pull2_0"] if dut.output else 0
+    m.d.comb += Assert(total == opened["d2_0"] + opened["bias2_0"] + pull + (1 << (f.round_shift - 1)))
+    m.d.comb += Assert(rounded == total >> f.round_shift)
+    d2, xi3, u3 = opened["d2_0"], opened["xi3_0"], opened["u3_0"]
+    before = past(m, exact)
+    high, low = before > f.decoder_high, before < f.decoder_low
+    m.d.comb += Assert(~started(m) | (d2 == Mux(high, f.decoder_high, Mux(low, f.decoder_low, before))))
+    m.d.comb += Assert(~dut.trace.valid | (now.u[0] == u3 + xi3 - Mux(now.s[0], f.one, 0)))
+    prove(m, opened.inputs, depth=8, free=("dut.state", "dut.bias", "dut.sums"))
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_weight_memory(number):
+    """A commit clips and rounds without wrapping; a batch's updates fit beside a committed master."""
+    f, bundle = TINY.formats, TINY.bundles[number]
+    m = Module()
+    opened = Opened(m, WeightMemory(LANE, bundle))
+    clipped, rounded = opened["clipped_0"], opened["rounded_weight_0"]
+    m.d.comb += Assert((clipped >= f.master_low) & (clipped <= f.master_high))
+    shift = f.master_fraction - f.weight_fraction
+    m.d.comb += Assert(rounded == (clipped + (1 << (shift - 1))) >> shift)
+    m.d.comb += Assert(opened["weight_0"] <= (1 << (f.weight_bits - 1)) - 1)
+    m.d.comb += Assert((opened["weight_0"] == rounded) | (rounded > (1 << (f.weight_bits - 1)) - 1))
+    prove(m, opened.inputs, depth=3, free=("dut.master", "dut.working"))
+    most = f.max_batch * f.update_bound
+    assert -(1 << (f.master_bits - 1)) <= f.master_low - most
+    assert f.master_high + most < 1 << (f.master_bits - 1)
+
+
+def test_correlator():
+    """The scaled sum and its rounding never wrap; an update is within its bound."""
+    f, bundle = TINY.formats, TINY.bundles[1]
+    m = Module()
+    opened = Opened(m, dut := Correlator(LANE, bundle))
+    scaled, rounded = opened["scaled_0"], opened["rounded_0"]
+    shifts = TINY.weight_shift(bundle), TINY.bias_shift
+    exact = [(scaled + (1 << (shift - 1))) >> shift for shift in shifts]
+    m.d.comb += Assert((rounded == exact[0]) | (rounded == exact[1]))
+    update = dut.o.payload.update[0]
+    m.d.comb += Assert(~dut.o.valid | ((update <= f.update_bound) & (update >= -f.update_bound)))
+    prove(m, opened.inputs, depth=8)
