@@ -46,7 +46,7 @@ EXIT_CODES = {
     BOARD: "board built for another preset, or a request that it refused",
     WEIGHTS: "weight file missing, damaged, or of another network",
     TOOLS: "a tool that simulation or a build needs is missing or failed",
-    TIMING: "a build doesn't fit or misses timing",
+    TIMING: "a build doesn't fit, misses timing, or is worse than its committed report",
     INTERRUPTED: "interrupted (Ctrl-C or SIGTERM); `train` has saved a checkpoint",
 }
 
