@@ -41,6 +41,15 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what `atomic` left half-written where its process was killed."""
+    for kind in ("safetensors", "csv", "png"):
+        for path in folder.glob(f".*.{kind}.*"):
+            process = path.name.rpartition(".")[2]
+            if process.isdigit() and not Path("/proc", process).exists():
+                path.unlink(missing_ok=True)
+
+
 def versions() -> dict[str, str]:
     """Of Python and the packages that touch a number."""
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}

@@ -26,7 +26,7 @@ WEIGHTS = "weights.safetensors"
 METRICS = "metrics.csv"
 CURVE = "learning-curve.png"
 
-#: Seconds of work that a power cut may cost.
+#: Seconds of work that a power cut may cost, unless a run says otherwise.
 CHECKPOINT_SECONDS = 60.0
 
 
@@ -79,7 +79,7 @@ class Run:
     """Where a run stands: masters as of the last commit, the next sample, and what has been measured.
 
     command: that began the run. saved: samples trained when the weight file was written. writes: of several processes that
-    do the same run, one does.
+    do the same run, one does. every: seconds of work that a power cut may cost. picture: draw the learning curve.
     """
 
     plan: Plan
@@ -94,6 +94,8 @@ class Run:
     command: str = field(default_factory=checkpoint.command)
     saved: int = 0
     writes: bool = True
+    every: float = CHECKPOINT_SECONDS
+    picture: bool = True
 
     @property
     def weights(self) -> Path:
@@ -128,6 +130,12 @@ class Run:
         run.epoch, run.position, run.epoch_errors = found.epoch, found.position, found.epoch_errors
         run.seconds, run.rows, run.command = found.seconds, rows, found.command
         return run
+
+    def reload(self) -> None:
+        """Back to what was saved last."""
+        saved = Run.resume(self.out, {})
+        for name in ("parameters", "epoch", "position", "epoch_errors", "seconds", "rows"):
+            setattr(self, name, getattr(saved, name))
 
     @classmethod
     def prepare(
@@ -186,7 +194,7 @@ class Run:
 
     def plot(self, test_error: float | None = None) -> None:
         """Draw the learning curve."""
-        if not self.writes:
+        if not (self.writes and self.picture):
             return
         title = f"{self.plan.preset}, {self.plan.data}, seed {self.plan.seed}"
         report.plot_curve(self.out / CURVE, self.rows, title, test_error)
@@ -226,6 +234,7 @@ def train(run: Run, board: Trainable, data: Data, stop: Stop) -> float:
         run.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PlanError(f"--out {run.out}: {error.strerror}") from None
+    checkpoint.remove_unfinished(run.out)
     board.load(run.parameters)
     run.saved = run.done
     if not run.done:
@@ -240,7 +249,7 @@ def train(run: Run, board: Trainable, data: Data, stop: Stop) -> float:
             whole, stopped = run.position >= plan.samples, bool(stop)
             if whole:
                 run.epoch, run.position, run.epoch_errors = run.epoch + 1, 0, 0
-            if whole or stopped or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+            if whole or stopped or time.monotonic() - saved_at > run.every:
                 run.save(board, commit.settings)
                 saved_at = time.monotonic()
             if stopped:

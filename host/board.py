@@ -19,10 +19,10 @@ from hw.protocol import (
     CRC_BYTES,
     IMAGE_SIDE,
     LABELS,
+    MAX_WINDOW,
     REQUEST_BYTES,
     REQUEST_HEADER,
     VERSION,
-    WINDOW,
     Access,
     Command,
     Identity,
@@ -126,7 +126,7 @@ class SerialBoard(Board):
         self._begin(Link.open(url, baud=baud, timeout=timeout), spec)
 
     @classmethod
-    def over(cls, link: Link, spec: Spec) -> "SerialBoard":
+    def over(cls, link: Link, spec: Spec) -> Self:
         """The board behind an open link."""
         board = cls.__new__(cls)
         board._begin(link, spec)
@@ -148,13 +148,22 @@ class SerialBoard(Board):
         if identity.spec != spec.identity:
             theirs, ours = f"{identity.preset} (spec {identity.spec:08x})", f"{spec.name} (spec {spec.identity:08x})"
             raise IdentityError(f"{self.name}: board built for preset {theirs}, not {ours}: rebuild it or change --preset")
-        if (identity.version, identity.window) != (VERSION, WINDOW):
-            theirs, ours = f"version {identity.version}, window {identity.window}", f"version {VERSION}, window {WINDOW}"
+        if identity.version != VERSION or not 1 <= identity.window <= MAX_WINDOW:
+            theirs, ours = f"version {identity.version}, window {identity.window}", f"version {VERSION}, window 1..{MAX_WINDOW}"
             raise IdentityError(f"{self.name}: the board's link has {theirs}; this host needs {ours}")
         return Config(spec, identity.lanes)
 
     def close(self) -> None:
         self.link.close()
+
+    def settle(self) -> None:
+        """Bring a board that a host left in the middle of a batch to rest: its weights may be written again.
+
+        What was pending is committed, as there is no other way; so load the weights that are wanted.
+        """
+        if self.read_register("pending"):
+            self.commit()
+        self.write_register("batch", self.spec.formats.max_batch)
 
     def read_register(self, name: str) -> int:
         """Value of one register by name."""

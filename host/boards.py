@@ -40,7 +40,7 @@ def virtual_board(spec: Spec, engines: str = ENGINES[0], **options: Any) -> Iter
 
 @contextmanager
 def open_board(name: str, spec: Spec, engines: str | None = None) -> Iterator[AnyBoard]:
-    """A board built for `spec`, closed at the end.
+    """A board built for `spec`, at rest, closed at the end.
 
     name: `sim` starts a virtual board, `golden` is the bit-exact model in this process, anything else is a device path
     or a pyserial URL. engines: those of the virtual board; other boards have theirs. Raises `ToolsError`, and what
@@ -56,6 +56,7 @@ def open_board(name: str, spec: Spec, engines: str | None = None) -> Iterator[An
             yield board
     else:
         with SerialBoard(name, spec) as board:
+            board.settle()
             yield board
 
 

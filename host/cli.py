@@ -1,6 +1,7 @@
 """The `nudge` command: options in, one result out. What it does lives in the modules that it calls."""
 
 import json
+import random
 import signal
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from rich.table import Table
 from golden import checkpoint, command
 from golden import data as datasets
 from golden.command import BOARD, DATA, DIFFERENT, INTERRUPTED, LINK, OK, TIMING, TOOLS, USAGE, WEIGHTS, DirOption
-from golden.evaluate import evaluate
+from golden.evaluate import Evaluation, evaluate
 from golden.plan import Plan, first_samples
 from golden.progress import note
 from golden.repro import STUDIES
@@ -24,16 +25,22 @@ from golden.repro.study import carry_out
 from golden.run import Run, Stop
 from golden.spec import PRESETS, preset
 from hw.config import ENGINES, ConfigError
-from hw.protocol import PHASES, registers
+from hw.protocol import ADDRESS_COUNTERS, ADDRESS_SPIKES, PHASES, registers
 
 from .bench import bench as run_bench
 from .board import SerialBoard
-from .boards import ToolsError, open_board, open_unknown, virtual_board
+from .boards import AnyBoard, ToolsError, open_board, open_unknown, virtual_board
 from .builds import BuildError, run_build, run_flash, run_report
-from .compare import ComparisonError, Fault, Twin
+from .compare import Comparison, ComparisonError, Fault, Twin
 from .compare import compare as run_compare
 from .errors import BoardError, IdentityError, LinkError, UsageError
 from .golden_bench import GoldenBench, golden_bench
+from .soak import Attack
+from .soak import soak as run_soak
+from .sweep import Sweep
+from .sweep import cases as every_case
+from .sweep import run as run_sweep
+from .train import recovering
 from .train import train as run_train
 
 #: What each exit code says; --help and README.md show it.
@@ -65,7 +72,7 @@ EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:3}  {what}" for code, what in
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, epilog=EPILOG)
 board_app = typer.Typer(rich_markup_mode=None)
-app.add_typer(board_app, name="board", help="Serve a virtual board, or ask a board what it is.")
+app.add_typer(board_app, name="board", help="Serve a virtual board, ask a board what it is, or attack one.")
 
 PresetOption = Annotated[str, typer.Option("--preset", help=f"Network: {', '.join(PRESETS)}.")]
 BoardOption = Annotated[
@@ -128,6 +135,9 @@ def train(
     free_steps: command.FreeOption = None,
     nudged_steps: command.NudgedOption = None,
     twin: Annotated[bool, typer.Option("--twin", help="Step the golden model in lockstep; a difference ends it.")] = False,
+    recover: Annotated[
+        int, typer.Option(help="After a lost board (or, with --twin, a difference) go back to the checkpoint, so many times.")
+    ] = 0,
     resume: command.ResumeOption = False,
     force: command.ForceOption = False,
     as_json: JsonOption = False,
@@ -138,20 +148,29 @@ def train(
     asked: dict[str, Any] = {"preset_name": preset_name, "data": data, "samples": samples, "resume": resume, "force": force}
     run, images = Run.prepare(out, data_dir, options, **asked)
     result: dict[str, Any] = {"weights": str(run.weights), "epochs": run.plan.epochs}
-    comparison = None
-    with open_board(board, run.spec, engines) as device:
-        with Stop() as stop, reported(as_json, result):
+    comparison: Comparison | None = None
+    found: Evaluation | None = None
+    rate = 0.0
+
+    def work(run: Run, device: AnyBoard) -> None:
+        nonlocal comparison, found, rate
+        with Stop() as stop:
             target = Twin(device) if twin else device
             rate = run_train(run, target, images, stop)
-            result |= {"samples": run.done, "samples_per_second": rate}
             if isinstance(target, Twin):
                 comparison = target.finish()
-                result |= {"equal": True, "compared": comparison.compared}
-        if run.epoch < run.plan.epochs:
-            done = f"interrupted after {run.done} of {run.plan.epochs * run.plan.samples} samples"
-            emit(as_json, result | {"interrupted": True}, f"{done}: {run.weights} is usable, --resume continues it")
-            return INTERRUPTED
-        found = evaluate(device, images.test_images, images.test_labels)
+        if run.epoch == run.plan.epochs:
+            found = evaluate(device, images.test_images, images.test_labels)
+
+    with reported(as_json, result):
+        faults = list(recovering(run, lambda: open_board(board, run.spec, engines), work, recover))
+    result |= {"samples": run.done, "samples_per_second": rate, "recovered": len(faults)}
+    if comparison is not None:
+        result |= {"equal": True, "compared": comparison.compared}
+    if found is None:
+        done = f"interrupted after {run.done} of {run.plan.epochs * run.plan.samples} samples"
+        emit(as_json, result | {"interrupted": True}, f"{done}: {run.weights} is usable, --resume continues it")
+        return INTERRUPTED
     run.plot(found.error_percent)
     lines = [
         f"test error {found.error_percent:.2f} % ({found.errors} of {found.samples})",
@@ -308,12 +327,14 @@ def repro(
     out: Annotated[Path, typer.Option(help="Directory for table and picture; a study in it is continued.")] = Path("results"),
     data_dir: DirOption = None,
     force: Annotated[bool, typer.Option("--force", help="Begin anew.")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda, for the studies of the paper.")] = "cpu",
+    only: Annotated[str | None, typer.Option(help="Measure rows with this label alone, such as a data set.")] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Make a study's table and picture again: CSV, Markdown and PNG."""
     if name not in STUDIES:
         raise UsageError(f"unknown study {name!r}: choose one of {', '.join(STUDIES)}")
-    table, files = carry_out(STUDIES[name], budget, out, seeds=seeds, data_dir=data_dir, force=force)
+    table, files = carry_out(STUDIES[name], budget, out, seeds=seeds, data_dir=data_dir, force=force, device=device, only=only)
     emit(as_json, {"study": name, "budget": budget, "files": list(map(str, files))}, f"{table}\n\n{', '.join(map(str, files))}")
     return OK
 
@@ -425,6 +446,78 @@ def info(
         table.add_row(name, str(value), what[name])
     emit(as_json, {"identity": identity, "registers": values}, rendered(table))
     return OK
+
+
+@board_app.command("status")
+def status(
+    board: Annotated[str, typer.Option("--board", help="A device path or a pyserial URL.")],
+    as_json: JsonOption = False,
+) -> int:
+    """What a board counted: frames and errors, and what this host's end of the link had to do to ask."""
+    with open_unknown(board) as device:
+        found = {r.name: r for r in registers(device.spec) if ADDRESS_COUNTERS <= r.address < ADDRESS_SPIKES}
+        values = {name: value for name, value in device.registers().items() if name in found}
+        link = asdict(device.link.counters) | {"damaged": device.link.damaged}
+    table = Table("counter", title=f"{board}: preset {device.spec.name}")
+    table.add_column("value", justify="right")
+    table.add_column("what")
+    for name, value in values.items():
+        table.add_row(name, str(value), found[name].what)
+    table.add_section()
+    for name, value in link.items():
+        table.add_row(f"host: {name}", str(value), "")
+    emit(as_json, {"board": values, "host": link}, rendered(table))
+    return OK
+
+
+@board_app.command("soak")
+def soak_command(
+    preset_name: PresetOption = "tiny",
+    board: Annotated[str, typer.Option("--board", help="sim (virtual board), or golden (a model of it).")] = "sim",
+    samples: Annotated[int, typer.Option(help="Train the first so many images.")] = 200,
+    faults: Annotated[float, typer.Option(help="Of each byte, both ways: the probability that it is hit.")] = 1e-3,
+    seed: Annotated[int, typer.Option(help="Of weights, order and faults.")] = 0,
+    batch: Annotated[int, typer.Option(help="Samples between two commits.")] = 8,
+    resets: Annotated[int, typer.Option(help="So many times the board is reset.")] = 0,
+    flips: Annotated[int, typer.Option(help="So many bits of its memories are flipped; a twin finds out.")] = 0,
+    disconnects: Annotated[int, typer.Option(help="So many times the connection is cut.")] = 0,
+    stalls: Annotated[int, typer.Option(help="So many times nothing gets through for a while.")] = 0,
+    as_json: JsonOption = False,
+) -> int:
+    """Train through faults, drawn from the seed; succeed only if every weight is that of a run without any."""
+    if not 0 <= faults < 1:
+        raise UsageError(f"--faults must be 0 or more and below 1, not {faults:g}")
+    for option, count in (("--resets", resets), ("--flips", flips), ("--disconnects", disconnects), ("--stalls", stalls)):
+        if count < 0:
+            raise UsageError(f"{option} must be 0 or more, not {count}")
+    spec, images = preset(preset_name), datasets.load("embedded")
+    plan = Plan.of(spec, "embedded", first_samples(samples, len(images.train_images), "embedded"), seed=seed, batch=batch)
+    attack = Attack(faults, seed, resets, flips, disconnects, stalls)
+    report = run_soak(spec, board, plan, images, attack)
+    emit(as_json, asdict(report) | {"equal": not report.differing}, report.text())
+    return DIFFERENT if report.differing else OK
+
+
+@board_app.command("sweep")
+def sweep_command(
+    preset_name: PresetOption = "tiny",
+    samples: Annotated[int | None, typer.Option(help="So many faults, drawn from the seed [default: every one].")] = None,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    processes: Annotated[int, typer.Option(help="So many sessions at once.", min=1)] = 1,
+    as_json: JsonOption = False,
+) -> int:
+    """One session again and again, each time with one byte damaged: which endings there are. Hung or wrong ones fail."""
+    sweep = Sweep.record(preset(preset_name))
+    chosen = every_case(sweep)
+    if samples is not None:
+        chosen = random.Random(seed).sample(chosen, first_samples(samples, len(chosen), "a session"))
+    endings, others = run_sweep(sweep, chosen, processes)
+    bad = endings["wrong"] + endings["hang"]
+    lines = [f"{way} byte {at}, {kind.value} {value}: {ending}" for (way, at, kind, value), ending in others[:20]]
+    size = f"{sweep.up} bytes to the board, {sweep.down} back"
+    lines.append(f"{len(chosen)} single faults in a session of {size}: {', '.join(f'{n} {end}' for end, n in endings.items())}")
+    emit(as_json, {"faults": len(chosen), "endings": dict(endings), "up": sweep.up, "down": sweep.down}, "\n".join(lines))
+    return DIFFERENT if bad else OK
 
 
 def main(arguments: list[str] | None = None) -> int:

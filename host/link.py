@@ -7,14 +7,14 @@ import secrets
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 import serial
 
-from hw.protocol import ANSWER, ANSWER_HEADER, VERSION, WINDOW, Command, Identity, Status
+from hw.protocol import ANSWER, ANSWER_HEADER, MAX_WINDOW, VERSION, Command, Identity, Status
 
 from . import frame
 from .errors import BoardError, IdentityError, LinkError
@@ -25,8 +25,17 @@ BAUDS = (1_000_000, 3_000_000)
 #: Statuses of a request that was executed: its answer is final.
 EXECUTED = (Status.OK, Status.BAD_ORDER, Status.BAD_RANGE)
 
-#: Seconds without an answer after a refusal or a damaged answer until the requests in flight are sent again.
+#: Seconds without an answer, after a refusal or a damaged answer, until the requests in flight are sent again at the latest.
 QUIET = 0.1
+
+#: Resends in a row that follow at once when all answers are in; later ones wait, twice as long each time, up to a second.
+PROMPT = 8
+
+#: A request is late, and sent again, after so many times the longest answer to its command so far, but not before a second.
+LATE, SOONEST = 8.0, 1.0
+
+#: Bounds of the drain at open: a device that never stops talking must not hold it.
+DRAIN_SECONDS, DRAIN_BYTES = 1.0, 1 << 20
 
 
 def open_port(url: str, baud: int = BAUDS[0]) -> serial.SerialBase:
@@ -67,30 +76,45 @@ class _Request:
     frame: bytes
     status: Status | None = None
     payload: bytes = field(default=b"")
+    again: bool = False  #: it was sent more than once
+
+    def __str__(self) -> str:
+        return f"{self.command.name} (sequence {self.sequence})"
 
 
 class Link:
     """A port with a board behind it. Not for use by several threads.
 
-    Up to `WINDOW` requests are in flight. A refusal, a damaged answer or a missed deadline makes it send again all that is
-    unanswered, from the oldest; the board repeats answers without executing twice. After an exception other than
-    `BoardError` it is unknown whether the last requests were executed; then the link is closed.
+    As many requests are in flight as the board says that it can hold. A refusal, a damaged answer or a missed deadline makes
+    it send again all that is unanswered, from the oldest; the board repeats answers without executing twice. After an
+    exception other than `BoardError` it is unknown whether the last requests were executed; then the link is closed.
 
-    name: for messages. timeout: seconds for each answer, counted from the answer before. retries: how often the oldest
-    request is sent again before giving up. bauds: rates that HELLO tries in turn, if there are several.
+    name: for messages. timeout: longest wait in seconds for an answer, counted from the answer before. retries: how often in
+    a row a deadline is missed, resends: how often in a row requests are sent again for any reason, before giving up.
+    bauds: rates that HELLO tries in turn, if there are several. clock: seconds that pass. draw: sequence numbers at HELLO.
     """
 
     def __init__(
-        self, port: serial.SerialBase, name: str, *, timeout: float = 10.0, retries: int = 4, bauds: Sequence[int] = ()
+        self,
+        port: serial.SerialBase,
+        name: str,
+        *,
+        timeout: float = 10.0,
+        retries: int = 4,
+        resends: int = 40,
+        bauds: Sequence[int] = (),
+        clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[int], int] = secrets.randbelow,
     ):
-        self._bauds = bauds
-        self.name, self.timeout, self.retries = name, timeout, retries
+        self.name, self.timeout, self.retries, self.resends, self._bauds = name, timeout, retries, resends, bauds
         self.counters = Counters()
-        self._port = port
+        self.window = 1
+        self._port, self._clock, self._draw = port, clock, draw
         self._splitter = frame.Splitter()
         self._inbox: deque[bytes] = deque()
         self._next = 0
         self._received = 0
+        self._longest: dict[Command, float] = {}
 
     @classmethod
     def open(cls, url: str, *, baud: int | None = None, timeout: float = 10.0, retries: int = 4) -> "Link":
@@ -115,11 +139,13 @@ class Link:
         return self._splitter.damaged
 
     def hello(self, *, timeout: float = 2.0, tries: int = 5) -> Identity:
-        """Begin: drain the port, agree on a sequence number, and learn what board it is.
+        """Begin: drain the port, agree on a sequence number, and learn what board it is and how much it can hold.
 
-        Raises `LinkError` if nothing answers, `IdentityError` if it is something else.
+        tries: how many may pass in silence; a damaged one is repeated at once. Raises `LinkError` if nothing answers,
+        `IdentityError` if it is something else.
         """
-        for attempt in range(tries):
+        silent = 0
+        for attempt in range(tries + self.resends):
             if len(self._bauds) > 1:
                 # an adapter may lack a rate; then the one before is tried again
                 with contextlib.suppress(serial.SerialException, OSError, ValueError):
@@ -127,36 +153,46 @@ class Link:
             if attempt < max(1, len(self._bauds)):
                 self._drain()
             # A number drawn anew for each try: a late answer to an earlier one isn't mistaken for this one's.
-            sequence = (self._next + 1 + secrets.randbelow(255)) % 256
+            sequence = (self._next + 1 + self._draw(255)) % 256
             self._next = (sequence + 1) % 256
             self.counters.hellos += 1
             # The leading zero byte ends whatever the board may have received so far.
             self._write(b"\0" + frame.encode(bytes((VERSION, sequence, Command.HELLO))))
-            deadline = time.monotonic() + timeout
-            while (body := self._read(deadline)) is not None:
-                if not body:
-                    continue
-                if len(body) < ANSWER_HEADER or body[2] != Command.HELLO | ANSWER or body[1] != sequence:
-                    self.counters.unexpected += 1
-                    continue
-                if body[0] != VERSION or body[3] == Status.BAD_VERSION:
-                    raise IdentityError(f"{self.name}: the board speaks version {body[0]} of the link, this host {VERSION}")
-                if body[3] != Status.OK:
-                    self.counters.refused += 1
-                    break
-                try:
-                    return Identity.decode(body[ANSWER_HEADER:])
-                except ValueError as error:
-                    raise IdentityError(f"{self.name}: not a nudge board ({error})") from None
+            identity, noisy = self._welcome(sequence, self._clock() + timeout)
+            if identity is not None:
+                self.window = max(1, min(identity.window, MAX_WINDOW))
+                return identity
+            silent += not noisy
+            if silent == tries:
+                break
         heard = f"{self._received} bytes came, but no answer: another program, or another baud rate?" if self._received else ""
         raise LinkError(f"{self.name}: no answer to HELLO in {tries} tries of {timeout:g} s. {heard or 'Nothing came at all.'}")
+
+    def _welcome(self, sequence: int, deadline: float) -> tuple[Identity | None, bool]:
+        """The answer to a HELLO; whether something came that was damaged, or that said so of the HELLO."""
+        noisy = False
+        while (body := self._read(deadline)) is not None:
+            if len(body) < ANSWER_HEADER or (body[3] not in EXECUTED and body[3] != Status.BAD_VERSION):
+                self.counters.refused += bool(body)
+                deadline, noisy = min(deadline, self._clock() + QUIET), True
+                continue
+            if body[1:3] != bytes((sequence, Command.HELLO | ANSWER)):
+                self.counters.unexpected += 1
+                continue
+            if body[0] != VERSION or body[3] == Status.BAD_VERSION:
+                raise IdentityError(f"{self.name}: the board speaks version {body[0]} of the link, this host {VERSION}")
+            try:
+                return Identity.decode(body[ANSWER_HEADER:]), noisy
+            except ValueError as error:
+                raise IdentityError(f"{self.name}: not a nudge board ({error})") from None
+        return None, noisy
 
     def call(self, command: Command, payload: bytes = b"") -> bytes:
         """One request; its answer's payload."""
         return self.exchange([(command, payload)])[0]
 
     def exchange(self, requests: Iterable[tuple[Command, bytes]]) -> list[bytes]:
-        """Requests in order, `WINDOW` in flight; the payloads of their answers.
+        """Requests in order, `window` in flight; the payloads of their answers.
 
         `BoardError` if one was answered BAD_ORDER or BAD_RANGE: requests after it that were in flight were executed as well,
         later ones not sent. `LinkError` if the board stops answering.
@@ -174,66 +210,96 @@ class Link:
         payloads: list[bytes] = []
         failure: str | None = None
         trouble: str | None = None
-        attempts = 0
-        deadline = 0.0
+        attempts = missed = lost = 0  # in a row: resends, missed deadlines, answers that say the board doesn't know us
+        awaited = 0  # answers to what has been sent
+        since = deadline = 0.0
         while True:
-            while trouble is None and failure is None and len(flight) < WINDOW and (request := self._make(source)):
+            while trouble is None and failure is None and len(flight) < self.window and (request := self._make(source)):
                 if not flight:
-                    deadline = time.monotonic() + self.timeout
+                    since = self._clock()
+                    deadline = since + self._patience(request)
                 flight.append(request)
                 self._write(request.frame)
+                awaited += 1
             if not flight:
                 break
             body = self._read(deadline)
-            if body is None:
-                self._send_again(flight, attempts, trouble)
-                attempts, trouble = attempts + 1, None
-                deadline = time.monotonic() + self.timeout
-                continue
-            if len(body) < ANSWER_HEADER:
-                trouble = "the last answer was damaged"
-            elif body[3] not in EXECUTED:
-                self.counters.refused += 1
-                trouble = f"the last answer was {_status_name(body[3])}"
-            else:
-                self._assign(body, flight)
-            if trouble:
-                deadline = min(deadline, time.monotonic() + QUIET)
+            if body is None and trouble is None:
+                missed += 1
+                self.counters.timeouts += 1
+                reason = f"no answer within {deadline - since:.3g} s"
+            elif body is not None:
+                awaited = max(awaited - 1, 0)
+                if len(body) < ANSWER_HEADER:
+                    trouble = "the last answer was damaged"
+                elif body[3] not in EXECUTED:
+                    self.counters.refused += 1
+                    trouble = f"the last answer was {_status_name(body[3])}"
+                    # In order as all else is, this can't be said of the oldest unless the board has forgotten the HELLO.
+                    unknown = body[1] == flight[0].sequence and body[3] == Status.BAD_SEQUENCE and flight[0].again
+                    lost += unknown
+                else:
+                    self._assign(body, flight, since)
+                if trouble:
+                    deadline = min(deadline, self._clock() + self._quiet(attempts, awaited))
+                    reason = trouble
             while flight and (status := flight[0].status) is not None:
                 done = flight.popleft()
                 self.counters.requests += 1
                 payloads.append(done.payload)
                 if status is not Status.OK and failure is None:
                     failure = f"{self.name}: the board refused {done.command.name}: {status.name}"
-                attempts = 0
-                if not trouble:
-                    deadline = time.monotonic() + self.timeout
+                attempts = missed = lost = 0
+                since = self._clock()
+                if flight and not trouble:
+                    deadline = since + self._patience(flight[0])
             if not flight:
                 trouble = None
+            elif body is None or (trouble and awaited == 0 and attempts < PROMPT):
+                if lost > 1:
+                    raise LinkError(f"{self.name}: the board was reset: it doesn't know {flight[0]}")
+                if missed > self.retries or attempts == self.resends:
+                    raise LinkError(f"{self.name}: gave up on {flight[0]} after {attempts + 1} tries: {reason}")
+                awaited = self._send_again(flight)
+                attempts, trouble = attempts + 1, None
+                since = self._clock()
+                deadline = since + min(self._patience(flight[0]) * 2**missed, self.timeout)
         if failure:
             raise BoardError(failure)
         return payloads
 
-    def _assign(self, body: bytes, flight: Iterable[_Request]) -> None:
+    def _patience(self, request: _Request) -> float:
+        """Seconds in which the answer must come, if all before it have."""
+        longest = self._longest.get(request.command)
+        return self.timeout if longest is None else min(self.timeout, max(SOONEST, LATE * longest))
+
+    @staticmethod
+    def _quiet(attempts: int, awaited: int) -> float:
+        """Seconds to wait, after trouble, for what may still come; the more tries have failed, the longer."""
+        if attempts < PROMPT:
+            return QUIET if awaited else 0.0
+        return min(QUIET * 2 ** (attempts - PROMPT), 1.0)
+
+    def _assign(self, body: bytes, flight: Iterable[_Request], since: float) -> None:
         """Give a final answer to the request that waits for it."""
         for request in flight:
             if request.status is None and body[:3] == bytes((VERSION, request.sequence, request.command | ANSWER)):
                 request.status, request.payload = Status(body[3]), body[ANSWER_HEADER:]
+                if not request.again:
+                    self._longest[request.command] = max(self._longest.get(request.command, 0.0), self._clock() - since)
                 return
         self.counters.unexpected += 1
 
-    def _send_again(self, flight: deque[_Request], attempts: int, trouble: str | None) -> None:
-        """Send again what is unanswered, unless that has been tried often enough. trouble: None if the deadline was missed."""
-        if trouble is None:
-            self.counters.timeouts += 1
-            trouble = f"no answer within {self.timeout:g} s"
-        if attempts == self.retries:
-            what = f"{flight[0].command.name} (sequence {flight[0].sequence})"
-            raise LinkError(f"{self.name}: gave up on {what} after {attempts + 1} tries: {trouble}")
-        for request in flight:
-            if request.status is None:
-                self.counters.resent += 1
-                self._write(request.frame)
+    def _send_again(self, flight: deque[_Request]) -> int:
+        """Send again what is unanswered; how many frames."""
+        # The leading zero byte ends a frame whose own was lost.
+        self._write(b"\0")
+        unanswered = [request for request in flight if request.status is None]
+        for request in unanswered:
+            self.counters.resent += 1
+            request.again = True
+            self._write(request.frame)
+        return len(unanswered)
 
     def _make(self, source: Iterator[tuple[Command, bytes]]) -> _Request | None:
         """The next request with its number, if there is one."""
@@ -249,14 +315,12 @@ class Link:
             raise LinkError(f"{self.name}: writing failed: {error}") from None
 
     def _read(self, deadline: float) -> bytes | None:
-        """The body of the next good frame; nothing (b"") if a damaged one came; None at the deadline."""
+        """The body of the next frame, nothing (b"") if it is damaged; None at the deadline."""
         while not self._inbox:
-            left, damaged = deadline - time.monotonic(), self.damaged
+            left = deadline - self._clock()
             if left <= 0:
                 return None
             self._inbox.extend(self._splitter.feed(self._receive(left)))
-            if self.damaged != damaged and not self._inbox:
-                return b""
         return self._inbox.popleft()
 
     def _receive(self, timeout: float) -> bytes:
@@ -272,11 +336,13 @@ class Link:
         return data
 
     def _drain(self) -> None:
-        try:
-            self._port.reset_input_buffer()
-        except (serial.SerialException, OSError) as error:
-            raise LinkError(f"{self.name}: reading failed: {error}") from None
+        """Forget what came before; not for longer than a device that never stops talking deserves."""
+        deadline, most = self._clock() + DRAIN_SECONDS, self._received + DRAIN_BYTES
+        while self._receive(0) and self._clock() < deadline and self._received < most:
+            pass
+        self._received = 0
         self._inbox.clear()
+        self._splitter.clear()
 
 
 def _status_name(code: int) -> str:

@@ -2,10 +2,22 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .link_interface import ANSWER_PAYLOAD, PAYLOAD_BYTES, Answer, Executor, Request
-from .protocol import ANSWER_BYTES, CRC_BYTES, REQUEST_HEADER, VERSION, WINDOW, Command, Status
+from .link_interface import ANSWER_PAYLOAD, Answer, Executor, Request
+from .protocol import (
+    ANSWER_BYTES,
+    CRC_BYTES,
+    MAX_WINDOW,
+    PAYLOAD_BYTES,
+    REQUEST_HEADER,
+    VERSION,
+    WINDOW,
+    Command,
+    Status,
+    check_window,
+)
 
 #: Executors, and the commands that each serves.
 EXECUTORS: dict[str, tuple[Command, ...]] = {
@@ -30,14 +42,14 @@ class Decoder(wiring.Component):
     long, BAD_CRC), BAD_VERSION, BAD_COMMAND, BAD_LENGTH (another length than the command's), BAD_SEQUENCE. A refusal has no
     payload, echoes the sequence and command bytes as received, and changes nothing: no sequence, no stored answer.
 
-    Sequence. `executed` is the number of requests executed since the last HELLO, HELLO included, at most WINDOW; 0 after reset.
+    Sequence. `executed` is the number of requests executed since the last HELLO, which counts, at most `window`; 0 after reset.
 
     - HELLO is always executed, also one with a number seen before; it forgets all stored answers and sets `executed` to 1.
     - Else the next number is executed, if `executed` isn't 0: a board that was reset since the host said HELLO does nothing.
     - Else a number among the last `executed` gets its stored answer again: status and payload, and the stored command.
     - Else BAD_SEQUENCE.
 
-    A request whose executor finds BAD_ORDER or BAD_RANGE counts as executed. Its answer is in slot `sequence mod WINDOW`; it
+    A request whose executor finds BAD_ORDER or BAD_RANGE counts as executed. Its answer is in slot `sequence mod window`; it
     isn't begun while the framer may still send an older answer from that slot.
 
     Latency, from `i.valid` to `o.valid`: the executor's, from `start` to `done`, and 2 cycles; a repeated answer or
@@ -47,6 +59,8 @@ class Decoder(wiring.Component):
     ----------
     identity : bytes
         Payload of HELLO's answer.
+    window : int
+        Answers that are kept; a power of two, 1..MAX_WINDOW.
 
     Members
     -------
@@ -58,22 +72,25 @@ class Decoder(wiring.Component):
     registers, weights, samples : Out(Executor())
     refused : Out(1), status : Out(Status)
         One cycle for each request that is refused or fails, but not for repetitions of its answer.
+    repeated : Out(1)
+        One cycle for each of those.
     """
 
-    def __init__(self, identity: bytes):
+    def __init__(self, identity: bytes, window: int = WINDOW):
         if len(identity) > ANSWER_PAYLOAD:
             raise ValueError(f"identity must have at most {ANSWER_PAYLOAD} bytes, not {len(identity)}")
-        self.identity = identity
+        self.identity, self.window = identity, check_window(window)
         super().__init__(
             {
                 "i": In(stream.Signature(Request)),
                 "o": Out(stream.Signature(Answer)),
                 "write": Out(1),
-                "slot": Out(range(WINDOW)),
+                "slot": Out(range(MAX_WINDOW)),
                 "address": Out(range(ANSWER_BYTES)),
                 "data": Out(8),
                 "refused": Out(1),
                 "status": Out(Status),
+                "repeated": Out(1),
             }
             | {name: Out(Executor()) for name in EXECUTORS}
         )
@@ -92,8 +109,8 @@ class Decoder(wiring.Component):
                     legal = payload >= size if command is Command.WRITE_WEIGHTS else payload == size
                     m.d.comb += [known.eq(1), right_length.eq(legal)]
 
-        hello, slot = Signal(), Signal(range(WINDOW))
-        upcoming, executed = Signal(8), Signal(range(WINDOW + 1))
+        hello, slot = Signal(), Signal(range(self.window))
+        upcoming, executed = Signal(8), Signal(range(self.window + 1))
         age = Signal(8)  # 0 for the last executed number
         m.d.comb += [
             hello.eq(request.command == Command.HELLO),
@@ -102,9 +119,10 @@ class Decoder(wiring.Component):
         ]
 
         length = Signal(range(ANSWER_PAYLOAD + 1))
-        stored = Signal(data.ArrayLayout(Stored, WINDOW))
-        recalled = Signal(Stored)
-        m.d.comb += recalled.eq(stored[slot])
+        m.submodules.stored = stored = Memory(shape=Stored, depth=self.window, init=[])
+        store, recall = stored.write_port(), stored.read_port(domain="comb")
+        recalled = recall.data
+        m.d.comb += [store.addr.eq(slot), recall.addr.eq(slot)]
 
         # Of the executors only the started one speaks; HELLO is answered here.
         identity = Signal(8)
@@ -165,6 +183,7 @@ class Decoder(wiring.Component):
                             m.d.comb += executors[name].start.eq(Cat(request.command == c for c in commands).any())
                         m.next = "EXECUTE"
                 with m.Elif(age < executed):
+                    m.d.comb += self.repeated.eq(1)
                     reply(recalled.command, recalled.status, recalled.length)
                 with m.Else():
                     refuse(Status.BAD_SEQUENCE)
@@ -175,11 +194,13 @@ class Decoder(wiring.Component):
                     written = Mux(status == Status.OK, length, 0)
                     m.d.comb += self.refused.eq(status != Status.OK)
                     m.d.sync += upcoming.eq(request.sequence + 1)
-                    m.d.sync += executed.eq(Mux(hello, 1, Mux(executed == WINDOW, WINDOW, executed + 1)))
-                    for n in range(WINDOW):
-                        with m.If(slot == n):
-                            m.d.sync += [stored[n].command.eq(request.command), stored[n].status.eq(status)]
-                            m.d.sync += stored[n].length.eq(written)
+                    m.d.sync += executed.eq(Mux(hello, 1, Mux(executed == self.window, self.window, executed + 1)))
+                    m.d.comb += [
+                        store.en.eq(1),
+                        store.data.command.eq(request.command),
+                        store.data.status.eq(status),
+                        store.data.length.eq(written),
+                    ]
                     reply(request.command, status, written)
             with m.State("ANSWER"):
                 m.d.comb += self.o.valid.eq(1)

@@ -6,19 +6,26 @@ from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .deframer import LONGEST_CODE
 from .link_interface import Answer
-from .protocol import ANSWER, ANSWER_BYTES, ANSWER_HEADER, CRC_BYTES, VERSION, WINDOW
+from .protocol import ANSWER, ANSWER_BYTES, ANSWER_HEADER, CRC_BYTES, MAX_WINDOW, VERSION, WINDOW, check_window
+
+#: A code byte of 0xFF stands for 254 bytes that no zero follows.
+LONGEST_CODE = 0xFF
 
 
 class Framer(wiring.Component):
-    """Keeps the payloads of `WINDOW` answers and sends answers: COBS(header, payload, CRC-32), zero byte.
+    """Keeps the payloads of `window` answers and sends answers: COBS(header, payload, CRC-32), zero byte.
 
     An answer is read three times: for the CRC, for the next zero, and to send it.
 
     Latency: from the transfer on `i` to the first byte n + 3 cycles and one for each byte before the first zero, for n bytes
     before encoding without the CRC. Throughput: an answer takes n + 3 cycles, 2 for each encoded byte that isn't a code byte
     and 3 for each code byte, if `o` is always ready.
+
+    Parameters
+    ----------
+    window : int
+        A power of two, 1..MAX_WINDOW.
 
     Members
     -------
@@ -31,18 +38,23 @@ class Framer(wiring.Component):
 
     i: In(stream.Signature(Answer))
     write: In(1)
-    slot: In(range(WINDOW))
+    slot: In(range(MAX_WINDOW))
     address: In(range(ANSWER_BYTES))
     data: In(8)
     o: Out(stream.Signature(8))
 
+    def __init__(self, window: int = WINDOW):
+        self.window = check_window(window)
+        super().__init__()
+
     def elaborate(self, platform):
         m = Module()
         m.submodules.crc = crc = CRC32_ISO_HDLC(8).create()
-        m.submodules.memory = memory = Memory(shape=8, depth=WINDOW * ANSWER_BYTES, init=[])
+        m.submodules.memory = memory = Memory(shape=8, depth=self.window * ANSWER_BYTES, init=[])
         write_port, read_port = memory.write_port(), memory.read_port()
+        slot_bits = self.window.bit_length() - 1
         m.d.comb += [
-            write_port.addr.eq(Cat(self.address, self.slot)),
+            write_port.addr.eq(Cat(self.address, self.slot[:slot_bits])),
             write_port.data.eq(self.data),
             write_port.en.eq(self.write),
         ]
@@ -63,7 +75,7 @@ class Framer(wiring.Component):
             at_end.eq(index == total),
             target.eq(index),
             payload_address.eq(target - ANSWER_HEADER),
-            read_port.addr.eq(Cat(payload_address, answer.slot)),
+            read_port.addr.eq(Cat(payload_address, answer.slot[:slot_bits])),
             crc.data.eq(byte),
             crc_byte.eq(crc.crc.word_select((index - body)[:2], 8)),
             byte.eq(Mux(index < ANSWER_HEADER, header, Mux(index < body, read_port.data, crc_byte))),

@@ -6,26 +6,13 @@ from amaranth.utils import bits_for
 
 from . import protocol
 from .flow import Flow
-from .protocol import Command, Status
+from .protocol import Status
 
 #: Payload bytes that stay in registers with the header: the longest fixed payload (bundle u8, word u32, count u8).
 ARGUMENT_BYTES = 6
 
 #: Payload bytes of an answer, and of the longest request.
 ANSWER_PAYLOAD = protocol.ANSWER_BYTES - protocol.ANSWER_HEADER - protocol.CRC_BYTES
-
-#: Payload bytes of each command's request; WRITE_WEIGHTS: at least so many (bundle, word, one weight).
-PAYLOAD_BYTES: dict[Command, int] = {
-    Command.HELLO: 0,
-    Command.READ_REGISTER: 2,
-    Command.WRITE_REGISTER: 5,
-    Command.READ_WEIGHTS: 6,
-    Command.WRITE_WEIGHTS: 7,
-    Command.INFER: 1 + protocol.PIXELS,
-    Command.TRAIN: 1 + protocol.PIXELS,
-    Command.COMMIT: 0,
-    Command.DIGEST: 1,
-}
 
 
 class Request(data.Struct):
@@ -49,7 +36,7 @@ class Answer(data.Struct):
     sequence: 8
     command: 8
     status: Status
-    slot: range(protocol.WINDOW)
+    slot: range(protocol.MAX_WINDOW)
     length: range(ANSWER_PAYLOAD + 1)
 
 

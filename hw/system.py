@@ -24,7 +24,7 @@ class System(wiring.Component):
     ----------
     config : Config
     identity : Identity
-        What HELLO answers.
+        What HELLO answers; `window` is how many frames and answers are kept.
     core : Component with `CoreSignature(config)`, optional
         Another core than the one that `config` asks for.
     build : BuildFacts, optional
@@ -35,30 +35,33 @@ class System(wiring.Component):
     i : In(stream.Signature(8))
         Always ready; what can't be stored is dropped and counted.
     o : Out(stream.Signature(8))
+    framing : In(1)
+        One cycle for each byte that the serial line lost.
     busy : Out(1)
         The core is busy.
     phase : Out(len(PHASES))
         Which phase its cycles count for; one hot, or 0.
     error : Out(1)
-        A frame was refused or dropped since reset or since the counters were cleared.
+        A frame or byte was refused or dropped since reset or since the counters were cleared.
     """
 
     def __init__(self, config: Config, identity: Identity, core=None, build: BuildFacts | None = None):
         self.config, self.identity, self.build = config, identity, build or BuildFacts()
         self.core = core or (CompactCore if config.compact else Core)(config)
         byte = stream.Signature(8)
-        super().__init__({"i": In(byte), "o": Out(byte), "busy": Out(1), "phase": Out(len(PHASES)), "error": Out(1)})
+        lights = {"busy": Out(1), "phase": Out(len(PHASES)), "error": Out(1)}
+        super().__init__({"i": In(byte), "o": Out(byte), "framing": In(1)} | lights)
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.core = core = self.core
-        m.submodules.deframer = deframer = Deframer()
-        m.submodules.decoder = decoder = Decoder(self.identity.encode())
+        m.submodules.deframer = deframer = Deframer(self.identity.window)
+        m.submodules.decoder = decoder = Decoder(self.identity.encode(), self.identity.window)
         m.submodules.registers = registers = RegisterFile(self.config, self.build)
         m.submodules.register_access = register_access = RegisterAccess()
         m.submodules.weight_access = weight_access = WeightAccess(self.config)
         m.submodules.sample_control = sample_control = SampleControl(self.config)
-        m.submodules.framer = framer = Framer()
+        m.submodules.framer = framer = Framer(self.identity.window)
 
         connect(m, flipped(self.i), deframer.i)
         connect(m, deframer.o, decoder.i)
@@ -100,6 +103,8 @@ class System(wiring.Component):
         m.d.comb += [
             increment.frames.eq(deframer.good),
             increment.overruns.eq(deframer.overrun),
+            increment.framing.eq(self.framing),
+            increment.duplicates.eq(decoder.repeated),
             increment.pending.eq(sample_control.trained),
             increment.samples.eq(sample_control.sampled),
             increment.errors.eq(sample_control.mistaken),
@@ -112,6 +117,6 @@ class System(wiring.Component):
             m.d.comb += getattr(increment, status.name.lower()).eq(refused)
         with m.If(registers.clear):
             m.d.sync += self.error.eq(0)
-        with m.If(decoder.refused | deframer.overrun):
+        with m.If(decoder.refused | deframer.overrun | self.framing):
             m.d.sync += self.error.eq(1)
         return m

@@ -1,13 +1,16 @@
 """A board's logic from serial pin to serial pin."""
 
 from amaranth.hdl import Module
-from amaranth.lib import wiring
+from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from .config import Config
-from .protocol import PHASES, BuildFacts, Identity
+from .protocol import LONGEST_RUN, PHASES, WINDOW, BuildFacts, Identity
 from .system import System
-from .uart import Receiver, Transmitter
+from .uart import FRAME_BITS, Receiver, Transmitter
+
+#: Bytes that may wait where the line is faster than the deframer: a frame of nothing but the longest runs needs 23.
+WAITING_BYTES = 64
 
 
 class Top(wiring.Component):
@@ -20,6 +23,8 @@ class Top(wiring.Component):
         Frequency of `sync`, as HELLO tells it; nothing else depends on it.
     divisor : int
         Clock cycles per bit of the serial line.
+    window : int
+        Requests that a host may have in flight: a power of two. Each takes REQUEST_BYTES + ANSWER_BYTES of block RAM.
     core : Component with `CoreSignature(config)`, optional
         Another core than the one that `config` asks for.
     build : BuildFacts, optional
@@ -33,9 +38,18 @@ class Top(wiring.Component):
         As in `System`.
     """
 
-    def __init__(self, config: Config, *, clock_hz: int, divisor: int, core=None, build: BuildFacts | None = None):
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock_hz: int,
+        divisor: int,
+        window: int = WINDOW,
+        core=None,
+        build: BuildFacts | None = None,
+    ):
         spec = config.spec
-        self.identity = Identity(spec.name, spec.identity, clock_hz, divisor, config.lanes)
+        self.identity = Identity(spec.name, spec.identity, clock_hz, divisor, config.lanes, window=window)
         self.system = System(config, self.identity, core, build)
         lights = {"busy": Out(1), "phase": Out(len(PHASES)), "error": Out(1)}
         super().__init__({"rx": In(1, init=1), "tx": Out(1)} | lights)
@@ -45,10 +59,16 @@ class Top(wiring.Component):
         m.submodules.system = system = self.system
         m.submodules.receiver = receiver = Receiver(self.identity.uart_divisor)
         m.submodules.transmitter = transmitter = Transmitter(self.identity.uart_divisor)
-        connect(m, receiver.o, system.i)
+        if FRAME_BITS * self.identity.uart_divisor > LONGEST_RUN + 1:
+            connect(m, receiver.o, system.i)
+        else:  # only a simulated line is as fast
+            m.submodules.waiting = waiting = fifo.SyncFIFOBuffered(width=8, depth=WAITING_BYTES)
+            connect(m, receiver.o, waiting.w_stream)
+            connect(m, waiting.r_stream, system.i)
         connect(m, system.o, transmitter.i)
         m.d.comb += [
             receiver.rx.eq(self.rx),
+            system.framing.eq(receiver.error),
             self.tx.eq(transmitter.tx),
             self.busy.eq(system.busy),
             self.phase.eq(system.phase),

@@ -35,11 +35,13 @@ class Receiver(wiring.Component):
         Asynchronous; idles high.
     o : Out(stream.Signature(8))
         One byte is held; a byte that ends while the one before still waits is dropped.
+    error : Out(1)
+        One cycle for each byte that is dropped for its stop bit.
     """
 
     def __init__(self, divisor):
         self.divisor = check_divisor(divisor)
-        super().__init__({"rx": In(1, init=1), "o": Out(stream.Signature(8))})
+        super().__init__({"rx": In(1, init=1), "o": Out(stream.Signature(8)), "error": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -77,6 +79,7 @@ class Receiver(wiring.Component):
             with m.State("STOP"):
                 with m.If(timer == 0):
                     with m.If(~rx):
+                        m.d.comb += self.error.eq(1)
                         m.next = "ERROR"
                     with m.Else():
                         with m.If(~self.o.valid | self.o.ready):

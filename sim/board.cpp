@@ -6,6 +6,10 @@
 // any more, so that the clock may stand still until a byte comes. PARENT: process to die with, 0 for none. Port 0: any.
 // Writes "listening on ADDRESS" to standard output, and "CYCLES SECONDS" (while not asleep) to standard error at the end.
 //
+// Standard input takes faults, a line each, which standard output acknowledges with "done" or "no such thing":
+//   reset                   the state after power-up; what the host had sent but the line hadn't carried stays on its way
+//   flip MEMORY WORD BIT    of a memory in memories.inc
+//
 // A board keeps its state when a client goes away. One client at a time; a second one is turned away.
 
 #include <arpa/inet.h>
@@ -26,10 +30,13 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "Vtop.h"
+#include "Vtop___024root.h"
 #include "verilated.h"
 
 namespace {
@@ -61,6 +68,40 @@ private:
     size_t head_ = 0;
 };
 
+// The design, and its clock.
+class Design {
+public:
+    void reset() {
+        top_.reset();  // before its context
+        context_ = std::make_unique<VerilatedContext>();
+        top_ = std::make_unique<Vtop>(context_.get());
+    }
+    Vtop& top() { return *top_; }
+
+    // False if there is no such bit.
+    bool flip(const std::string& name, size_t word, size_t bit) {
+        const struct {
+            const char* name;
+            void* data;
+            size_t words, bytes, bits;
+        } memories[] = {
+#define MEMORY(NAME, MEMBER, WORDS, BITS) {NAME, &top_->rootp->MEMBER[0], WORDS, sizeof top_->rootp->MEMBER[0], BITS},
+#include "memories.inc"
+#undef MEMORY
+        };
+        for (const auto& memory : memories) {
+            if (name != memory.name || word >= memory.words || bit >= memory.bits) continue;
+            static_cast<uint8_t*>(memory.data)[word * memory.bytes + bit / 8] ^= uint8_t(1 << bit % 8);
+            return true;
+        }
+        return false;
+    }
+
+private:
+    std::unique_ptr<VerilatedContext> context_;
+    std::unique_ptr<Vtop> top_;
+};
+
 // Both directions of the line, 8N1, one call a clock cycle.
 class Line {
 public:
@@ -88,6 +129,9 @@ public:
         --sending_;
         return level;
     }
+
+    // The board was reset: no byte is on its way.
+    void cut() { sending_ = receiving_ = 0; }
 
     // Takes the level of the board's tx pin in this cycle; samples each bit at its middle.
     void sample(bool level) {
@@ -143,21 +187,23 @@ int open_terminal() {
 // The host's side of the line.
 class Bridge {
 public:
-    Bridge(Line& line, int listener, int client, int signals)
-        : line_(line), listener_(listener), client_(client), signals_(signals) {}
+    Bridge(Line& line, Design& design, int listener, int client, int signals)
+        : line_(line), design_(design), listener_(listener), client_(client), signals_(signals) {}
 
     // Moves what can be moved, after waiting up to `milliseconds` (-1: for ever) for something to do. False: time to end.
     bool serve(int milliseconds) {
         flush();
         const bool full = line_.to_board.size() >= kBacklog;
         const short in = full ? 0 : POLLIN, out = line_.from_board.empty() ? 0 : POLLOUT;
-        pollfd fds[] = {{signals_, POLLIN, 0}, {client_, short(in | out | POLLRDHUP), 0}, {listener_, POLLIN, 0}};
-        if (poll(fds, 3, milliseconds) < 0 && errno != EINTR) fail("poll");
+        pollfd fds[] = {
+            {signals_, POLLIN, 0}, {client_, short(in | out | POLLRDHUP), 0}, {listener_, POLLIN, 0}, {faults_, POLLIN, 0}};
+        if (poll(fds, 4, milliseconds) < 0 && errno != EINTR) fail("poll");
         if (fds[0].revents) return false;
         const bool leaving = fds[1].revents & (POLLRDHUP | POLLHUP | POLLERR);
         if (fds[1].revents && !full) receive();
         // A client that is leaving, but has bytes unread, still holds the line; the next one waits in the kernel.
         if (fds[2].revents && (client_ < 0 || !leaving)) welcome();
+        if (fds[3].revents) take_faults();
         return true;
     }
 
@@ -172,6 +218,30 @@ private:
             line_.to_board.push(chunk, size_t(count));
         else if (count == 0 || (errno != EAGAIN && errno != EINTR))
             hang_up();
+    }
+
+    void take_faults() {
+        char chunk[256];
+        const ssize_t count = read(faults_, chunk, sizeof chunk);
+        if (count <= 0) faults_ = -1;
+        for (ssize_t i = 0; i < count; ++i) {
+            if (chunk[i] != '\n') {
+                order_ += chunk[i];
+                continue;
+            }
+            std::istringstream words(order_);
+            std::string verb, memory;
+            size_t word = 0, bit = 0;
+            words >> verb >> memory >> word >> bit;
+            const bool good = verb == "reset" || (verb == "flip" && words && design_.flip(memory, word, bit));
+            if (verb == "reset") {
+                design_.reset();
+                line_.cut();
+            }
+            puts(good ? "done" : "no such thing");
+            fflush(stdout);
+            order_.clear();
+        }
     }
 
     void flush() {
@@ -206,6 +276,9 @@ private:
     }
 
     Line& line_;
+    Design& design_;
+    int faults_ = STDIN_FILENO;  // -1: closed
+    std::string order_;          // that has begun to come in
     const int listener_;  // -1: pseudo-terminal
     int client_;          // -1: none
     const int signals_;
@@ -239,9 +312,9 @@ int main(int argc, char** argv) {
     fflush(stdout);
 
     Line line(divisor);
-    Bridge bridge(line, listener, terminal, signals);
-    VerilatedContext context;
-    Vtop top(&context);
+    Design design;
+    design.reset();
+    Bridge bridge(line, design, listener, terminal, signals);
 
     uint64_t cycles = 0, last_active = 0;
     // Between two looks at the host. A look costs about a microsecond, a cycle about as much.
@@ -251,6 +324,7 @@ int main(int argc, char** argv) {
     std::chrono::duration<double> awake{0};
     auto woke = Clock::now();
     for (;;) {
+        Vtop& top = design.top();
         for (unsigned i = 0; i < kBatch; ++i) {
             top.rx = line.drive();
             top.clk = 1;

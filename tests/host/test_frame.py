@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from golden import data
 from host import frame
 from hw.protocol import ANSWER_BYTES, CRC_BYTES
 
@@ -26,25 +27,69 @@ def reference(data: bytes) -> bytes:
 
 
 @given(bodies)
-def test_encoding_equals_the_reference_and_has_one_zero(body):
-    data = frame.encode(body)
+def test_encoding_of_answers_equals_the_reference_and_has_one_zero(body):
+    data = frame.encode_answer(body)
     assert data == reference(body + zlib.crc32(body).to_bytes(4, "little")) + b"\0"
     assert data.index(0) == len(data) - 1
+    assert frame.decode_answer(data[:-1]) == body
+
+
+@given(bodies)
+def test_encoding_of_requests_is_reversible_and_has_one_zero(body):
+    data = frame.encode(body)
+    assert data.index(0) == len(data) - 1
     assert frame.decode(data[:-1]) == body
+    length = len(body) + CRC_BYTES
+    assert len(data) <= length + length // frame.FULL + 2
+
+
+@pytest.mark.parametrize(
+    ("data", "stuffed"),
+    [
+        (b"", b""),
+        (b"\7", b"\2\7"),
+        (b"\0", b"\1\1"),
+        (b"\7\0", b"\2\7\1"),
+        (b"\7\0\0", b"\2\7\1\1"),
+        (b"\7\0\0\0\7", b"\2\7\xe1\2\7"),
+        (bytes(32), b"\xff"),
+        (bytes(33), b"\xff\1\1"),
+        (bytes(34) + b"\7", b"\xff\xe1\2\7"),
+        (b"\7" * 223, b"\xe0" + b"\7" * 223),
+        (b"\7" * 223 + b"\0\7", b"\xe0" + b"\7" * 223 + b"\1\2\7"),
+        (b"\7" * 222 + b"\0", b"\xdf" + b"\7" * 222 + b"\1"),
+    ],
+)
+def test_stuffing_by_hand(data, stuffed):
+    assert frame.stuff(data) == stuffed
+    assert frame.unstuff(stuffed) == data
+
+
+@pytest.mark.parametrize("piece", [b"\2", b"\5\1\1\1", b"\xff\3\1", b"\xe0"])
+def test_a_block_cut_short_is_no_frame(piece):
+    with pytest.raises(frame.FrameError, match="cut short"):
+        frame.unstuff(piece)
+
+
+def test_a_digit_takes_a_quarter_of_its_pixels():
+    images = data.load("embedded")[0].numpy()
+    sizes = [len(frame.stuff(image.tobytes())) for image in images]
+    assert sum(sizes) / len(sizes) < 210
 
 
 @given(st.binary(max_size=60), st.data())
-def test_any_changed_byte_is_noticed(body, data):
-    encoded = bytearray(frame.encode(body)[:-1])
-    at = data.draw(st.integers(0, len(encoded) - 1))
-    encoded[at] ^= data.draw(st.integers(1, 255))
-    with pytest.raises(frame.FrameError):
-        frame.decode(bytes(encoded))
+def test_any_changed_byte_is_noticed(body, draw):
+    for encode, decode in ((frame.encode, frame.decode), (frame.encode_answer, frame.decode_answer)):
+        encoded = bytearray(encode(body)[:-1])
+        at = draw.draw(st.integers(0, len(encoded) - 1))
+        encoded[at] ^= draw.draw(st.integers(1, 255))
+        with pytest.raises(frame.FrameError):
+            decode(bytes(encoded))
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=8), st.integers(1, 9))
 def test_splitter_finds_all_frames_in_any_pieces(messages, step):
-    data = b"\0\0".join(frame.encode(message) for message in messages)
+    data = b"\0\0".join(frame.encode_answer(message) for message in messages)
     splitter = frame.Splitter()
     assert [body for at in range(0, len(data), step) for body in splitter.feed(data[at : at + step])] == messages
     assert splitter.damaged == 0
@@ -54,15 +99,15 @@ def test_splitter_finds_all_frames_in_any_pieces(messages, step):
 def test_splitter_survives_garbage(garbage):
     splitter = frame.Splitter()
     list(splitter.feed(garbage + b"\0"))
-    assert list(splitter.feed(frame.encode(b"next"))) == [b"next"]
+    assert list(splitter.feed(frame.encode_answer(b"next"))) == [b"next"]
 
 
 def test_splitter_keeps_no_more_than_a_frame():
     splitter = frame.Splitter()
     for _ in range(100):
         assert list(splitter.feed(b"\7" * 1000)) == []
-    assert list(splitter.feed(b"\0")) == []
+    assert list(splitter.feed(b"\0")) == [b""]
     assert splitter.damaged == 1
     longest = bytes(range(1, 253))
     assert len(longest) == ANSWER_BYTES - CRC_BYTES
-    assert list(splitter.feed(frame.encode(longest))) == [longest]
+    assert list(splitter.feed(frame.encode_answer(longest))) == [longest]

@@ -8,13 +8,12 @@ import socket
 import numpy as np
 import pytest
 
-import host.link
 from golden.fixed import Settings, initial
 from golden.spec import preset
 from host import frame
 from host.board import SerialBoard
 from host.errors import BoardError, IdentityError, LinkError, UsageError
-from host.link import Link
+from host.link import Counters, Link
 from hw.config import configuration
 from hw.protocol import VERSION, Command, Identity, Status
 from tests.host.fake_port import Clock, FakeBoard, FakePort
@@ -24,19 +23,17 @@ IDENTITY = Identity("tiny", TINY.identity, 48_000_000, 1, configuration(TINY).la
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(host.link.time, "monotonic", clock.monotonic)
-    return clock
+def clock():
+    return Clock()
 
 
 def link_to(board, clock, **options):
-    return Link(FakePort(board, clock, **options), "fake")
+    return Link(FakePort(board, clock, **options), "fake", clock=clock)
 
 
 def requests(count, seed=0):
     chooser = random.Random(seed)
-    return [(Command.TRAIN, n.to_bytes(2, "little") + chooser.randbytes(chooser.randrange(50))) for n in range(count)]
+    return [(Command.WRITE_WEIGHTS, n.to_bytes(7, "little") + chooser.randbytes(chooser.randrange(50))) for n in range(count)]
 
 
 def test_undisturbed_requests_are_sent_once(clock):
@@ -47,7 +44,7 @@ def test_undisturbed_requests_are_sent_once(clock):
     answers = link.exchange(iter(sent))
     assert answers == [payload[::-1][:8] for _, payload in sent]
     assert board.executed == sent
-    assert link.counters == host.link.Counters(requests=600, hellos=1)
+    assert link.counters == Counters(requests=600, hellos=1)
     assert link.call(Command.COMMIT) == b""
     assert clock.now == 0
 
@@ -73,19 +70,20 @@ def test_refused_request_raises_and_the_link_goes_on(clock):
     link = link_to(board, clock)
     link.hello()
     board.refuse[3] = Status.BAD_ORDER
-    sent = requests(10)
-    with pytest.raises(BoardError, match="fake: the board refused TRAIN: BAD_ORDER"):
+    sent = requests(20)
+    with pytest.raises(BoardError, match="fake: the board refused WRITE_WEIGHTS: BAD_ORDER"):
         link.exchange(sent)
-    # the one that was in flight is executed too, no more
-    assert board.executed == sent[:5]
-    assert link.exchange(sent[5:]) == [payload[::-1][:8] for _, payload in sent[5:]]
+    # those that were in flight are executed too, no more
+    done = 3 + IDENTITY.window
+    assert board.executed == sent[:done]
+    assert link.exchange(sent[done:]) == [payload[::-1][:8] for _, payload in sent[done:]]
 
 
 def test_silence_ends_at_the_deadline(clock):
     board = FakeBoard(IDENTITY)
     link = link_to(board, clock)
     link.hello()
-    link._port.board = None
+    link._port.protocol = None
     with pytest.raises(LinkError, match=r"fake: gave up on COMMIT \(sequence \d+\) after 5 tries: no answer within 10 s"):
         link.call(Command.COMMIT)
     assert clock.now == pytest.approx(50)
@@ -95,8 +93,8 @@ def test_silence_ends_at_the_deadline(clock):
 def test_board_that_was_reset_is_reported(clock):
     link = link_to(FakeBoard(IDENTITY), clock)
     link.hello()
-    link._port.board = FakeBoard(IDENTITY)
-    with pytest.raises(LinkError, match="the last answer was BAD_SEQUENCE"):
+    link._port.protocol = FakeBoard(IDENTITY).protocol
+    with pytest.raises(LinkError, match=r"fake: the board was reset: it doesn't know COMMIT \(sequence \d+\)"):
         link.call(Command.COMMIT)
     assert clock.now < 1
 
@@ -112,13 +110,13 @@ def test_hello_says_whether_anything_came(clock):
             self.say(b"\r\nERROR\r\n")
 
     with pytest.raises(LinkError, match="bytes came, but no answer: another program, or another baud rate"):
-        Link(Modem(None, clock), "fake").hello()
+        Link(Modem(None, clock), "fake", clock=clock).hello()
 
 
 def test_hello_drains_what_came_before(clock):
     link = link_to(FakeBoard(IDENTITY), clock)
     stale = bytes((VERSION, 1, Command.HELLO | 0x80, 0))
-    link._port.say(frame.encode(stale + b"old") + b"half")
+    link._port.say(frame.encode_answer(stale + b"old") + b"half")
     assert link.hello() == IDENTITY
     assert link.damaged == 0
 
@@ -134,8 +132,9 @@ def test_other_programs_and_other_boards_are_told_apart(clock):
     board = FakeBoard(Identity("small", small.identity, 0, 1, configuration(small).lanes))
     with pytest.raises(IdentityError, match=r"board built for preset small \(spec [0-9a-f]{8}\), not tiny"):
         SerialBoard.over(link_to(board, clock), TINY)
-    board = FakeBoard(Identity("tiny", TINY.identity, 0, 1, IDENTITY.lanes, window=1))
-    with pytest.raises(IdentityError, match="link has version 1, window 1; this host needs version 1, window 2"):
+    board = FakeBoard(Identity("tiny", TINY.identity, 0, 1, IDENTITY.lanes, window=65))
+    expected = rf"link has version {VERSION}, window 65; this host needs version {VERSION}, window 1\.\.64"
+    with pytest.raises(IdentityError, match=expected):
         SerialBoard.over(link_to(board, clock), TINY)
 
 

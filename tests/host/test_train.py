@@ -180,11 +180,12 @@ class Unplugged(GoldenBoard):
         return super().commit()
 
 
-def test_a_lost_board_leaves_what_was_saved(tmp_path, monkeypatch):
-    monkeypatch.setattr("golden.run.CHECKPOINT_SECONDS", 0)
+def test_a_lost_board_leaves_what_was_saved(tmp_path):
+    run = Run.begin(PLAN, SPEC, tmp_path)
+    run.every = 0
     message = f"/dev/ttyUSB0: reading failed; {tmp_path}/weights.safetensors holds the state after 16 samples: --resume"
     with pytest.raises(LinkError, match=message):
-        train(Run.begin(PLAN, SPEC, tmp_path), Unplugged(CONFIG), DATA, Stop())
+        train(run, Unplugged(CONFIG), DATA, Stop())
     assert Run.resume(tmp_path, {}).done == 16
 
 

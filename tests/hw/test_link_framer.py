@@ -5,8 +5,8 @@ import random
 from host import frame
 from hw.framer import Framer
 from hw.link_interface import ANSWER_PAYLOAD
-from hw.protocol import WINDOW, Status
-from tests.hw.wire import reply, simulate
+from hw.protocol import Status
+from tests.hw.wire import WINDOW, reply, simulate
 
 
 def answers():
@@ -32,7 +32,7 @@ async def load(ctx, dut, slot, payload):
 
 
 def test_frames_equal_the_reference_under_stalls():
-    dut = Framer()
+    dut = Framer(WINDOW)
     sent = bytearray()
 
     async def talk(ctx):
@@ -59,11 +59,11 @@ def test_frames_equal_the_reference_under_stalls():
                 sent.append(payload)
 
     simulate(dut, talk, background=[collect])
-    assert bytes(sent) == b"".join(frame.encode(reply(*answer)) for answer in answers())
+    assert bytes(sent) == b"".join(frame.encode_answer(reply(*answer)) for answer in answers())
 
 
 def test_three_cycles_a_byte():
-    dut = Framer()
+    dut = Framer(WINDOW)
     cycles = 0
 
     async def talk(ctx):

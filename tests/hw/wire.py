@@ -13,6 +13,7 @@ from hw.protocol import (
     ADDRESS_SPIKES,
     ANSWER,
     ANSWER_HEADER,
+    LONGEST_RUN,
     VERSION,
     Command,
     Identity,
@@ -26,6 +27,8 @@ from tests.hw.fake_core import FakeCore
 TINY = configuration(preset("tiny"))
 SMALL = configuration(preset("small"))
 CLOCK = 48_000_000
+#: Of the boards here: what fills up is soon full.
+WINDOW = 2
 
 #: Longest wait for an answer, in clock cycles.
 PATIENCE = 100_000
@@ -71,6 +74,9 @@ class Wire:
             self.ctx.set(self.dut.i.valid, 1)
             for byte in data:
                 self.ctx.set(self.dut.i.payload, byte)
+                for _ in range(LONGEST_RUN):
+                    if not self.ctx.get(self.dut.i.ready):
+                        await self.ctx.tick()
                 assert self.ctx.get(self.dut.i.ready)
                 await self.ctx.tick()
             self.ctx.set(self.dut.i.valid, 0)
@@ -166,9 +172,9 @@ def converse(talk, *, config: Config = TINY, divisor: int | None = None) -> None
     """Run `await talk(wire)` with a board in reset state: with `divisor` over the pins of `Top`, else bytes to `System`."""
     core = FakeCore(config)
     if divisor is None:
-        dut = System(config, Identity(config.spec.name, config.spec.identity, CLOCK, 1, config.lanes), core)
+        dut = System(config, Identity(config.spec.name, config.spec.identity, CLOCK, 1, config.lanes, window=WINDOW), core)
     else:
-        dut = Top(config, clock_hz=CLOCK, divisor=divisor, core=core)
+        dut = Top(config, clock_hz=CLOCK, divisor=divisor, window=WINDOW, core=core)
     wire = Wire(None, dut, config, divisor)
 
     async def speaker(ctx):

@@ -1,0 +1,5 @@
+"""The systems that the paper compares, in floating point: pure step functions on named tuples, one idea a file.
+
+`pooling`, `network` and `neuron` are what they share, `phases` runs them, `equilibrium` and `backprop` learn; `eqspike` is
+a system of its own. `configurations` names what Table II has, `train` trains any of it.
+"""

@@ -1,0 +1,64 @@
+"""The virtual board under attack: faults on the line, resets, flipped bits, killed hosts; the weights come out right."""
+
+import pytest
+
+from golden import checkpoint
+from golden.data import load
+from golden.plan import Plan
+from golden.spec import preset
+from host.board import SerialBoard
+from host.soak import Attack, soak, undisturbed
+from hw.config import configuration
+from tests.host.killing import killed_again_and_again
+
+from .board import VirtualBoard
+
+TINY = preset("tiny")
+CONFIG = configuration(TINY)
+DATA = load("embedded")
+
+
+@pytest.fixture
+def virtual():
+    with VirtualBoard(CONFIG) as board:
+        yield board
+
+
+def test_a_reset_is_as_power_up(virtual):
+    with SerialBoard(virtual.url, TINY) as board:
+        board.write_register("scratch", 7)
+        board.train(DATA.train_images[:2].numpy(), DATA.train_labels[:2].numpy())
+    virtual.reset()
+    with SerialBoard(virtual.url, TINY) as board:
+        assert (board.read_register("scratch"), board.read_register("pending"), board.read_register("frames")) == (0, 0, 4)
+
+
+def test_a_flipped_bit_is_in_the_digest_and_can_be_flipped_back(virtual):
+    words, bits = virtual.memories["core.weights_2.master"]
+    with SerialBoard(virtual.url, TINY) as board:
+        before = board.digest()
+        virtual.flip("core.weights_2.master", words - 1, bits - 1)
+        after = board.digest()
+        assert (after[0] == before[0], after[1] == before[1]) == (True, False)
+        virtual.flip("core.weights_2.master", words - 1, bits - 1)
+        assert board.digest() == before
+    for memory, word, bit in (("core.nothing", 0, 0), ("core.weights_2.master", words, 0), ("core.weights_2.master", 0, bits)):
+        with pytest.raises(ValueError, match="no such fault: flip"):
+            virtual.flip(memory, word, bit)
+
+
+def test_a_run_through_faults_of_every_kind_ends_with_the_same_bits():
+    plan = Plan.of(TINY, "embedded", 64, seed=5, batch=8)
+    report = soak(TINY, "sim", plan, DATA, Attack(2e-4, 5, resets=1, flips=2, disconnects=1, stalls=1))
+    assert report.differing == 0
+    assert report.faults > 20
+    assert report.events == {"reset": 1, "flip": 2, "disconnect": 1, "stall": 1}
+
+
+def test_a_host_killed_20_times_ends_with_the_same_bits(virtual, tmp_path):
+    plan = Plan.of(TINY, "embedded", 160, batch=4, seed=3)
+    alive = killed_again_and_again(tmp_path / "run", virtual.url, plan, kills=20, longest=0.5, seed=2)
+    assert alive >= 15, "the run ended before it had been killed so often"
+    expected = undisturbed(TINY, plan, DATA)
+    _, found, _ = checkpoint.load(tmp_path / "run" / "weights.safetensors")
+    assert all(a.equal(b) for a, b in zip([*found.weights, *found.biases], [*expected.weights, *expected.biases], strict=True))
