@@ -402,7 +402,7 @@ def report(
         if values["cycles"]:
             at = f"{values['cycles'][what]:.0f} simulated cycles each"
             table.add_row(f"{what} samples/s of the core", f"{values[f'{what}_samples_per_second']:.0f}", at)
-    table.add_row("images/s of the serial line", f"{values['link_samples_per_second']:.0f}", f"{values['baud']:.0f} baud")
+    table.add_row("digits/s of the serial line", f"{values['link_samples_per_second']:.0f}", f"{values['baud']:.0f} baud")
     tools = "; ".join(values["tools"].values())
     emit(as_json, {"source": source, "worse": worse} | values, "\n".join([rendered(table), tools, *worse]))
     if check and worse:
