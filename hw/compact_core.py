@@ -11,7 +11,7 @@ from .core_interface import CoreSignature
 from .flow import Flow
 from .multiplier import Multiplier
 from .neuron_array import trace_word
-from .sequencer import Sequencer
+from .sequencer import Sequencer, one_hot
 from .single_port_memory import DEPTH, SinglePortMemory
 
 #: Updates of all kinds are scaled to one right shift: g is shifted left by what a kind's own shift is less.
@@ -435,12 +435,13 @@ class CompactCore(wiring.Component):
 
         # -- what the host side sees
         m.d.comb += [
-            sequencer.start.eq(self.start),
+            sequencer.start.eq(self.start & ~running),
             sequencer.operation.eq(self.operation),
             sequencer.free_steps.eq(self.settings.free_steps),
             sequencer.nudged_steps.eq(self.settings.nudged_steps),
-            self.busy.eq(sequencer.busy),
-            self.phase.eq(sequencer.phase),
+            # the sequencer would begin the next sample beside the update; here there is nothing beside
+            self.busy.eq(sequencer.busy | running),
+            self.phase.eq(Mux(sequencer.busy, sequencer.phase, Mux(running, one_hot("update"), 0))),
             self.read_data.eq(low.read_data),
         ]
         for part in ("image", "step", "update", "commit"):
@@ -448,7 +449,7 @@ class CompactCore(wiring.Component):
         for i, cycles in enumerate(self.phase_cycles):
             with m.If(self.clear):
                 m.d.sync += cycles.eq(0)
-            with m.Elif(sequencer.phase[i]):
+            with m.Elif(self.phase[i]):
                 m.d.sync += cycles.eq(cycles + 1)
         for i, (layer, mine) in enumerate(((pre, ~outputs), (post, outputs))):
             with m.If(self.clear):
