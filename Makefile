@@ -8,7 +8,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint boards clean
 .DELETE_ON_ERROR:
 
 setup: .venv/.complete
@@ -33,6 +33,17 @@ test: lint
 	$(BIN)/pytest -q tests
 	$(BIN)/pytest -q sim -n auto --maxprocesses 4
 	$(BIN)/nudge compare --preset tiny --board sim --data embedded --samples 16 --seed 7
+	$(BIN)/nudge build icebreaker --preset tiny
+	$(BIN)/nudge report icebreaker --preset tiny --samples 4 --check
+
+# The long builds, hours on two cores: bitstreams, and their area, fmax over three seeds and cycles against the committed reports.
+boards: setup
+	for design in "icebreaker tiny" "orangecrab small" "ulx3s small" "ulx3s medium"; do \
+		set -- $$design; \
+		$(BIN)/nudge build $$1 --preset $$2 --seeds 3 && \
+		$(BIN)/nudge report $$1 --preset $$2 --samples 4 --check || exit; \
+	done
+	$(BIN)/pytest -q sim/test_netlist.py --slow
 
 clean:
 	rm -rf build runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -99,9 +99,13 @@ def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
         synth_opts=fpga.synth_opts,
         nextpnr_opts=options,
     )
-    # Amaranth calls the elements of an array `name[3]`. Yosys' abc9 takes that for a bit of `name`, and stops.
-    made.files["top.il"] = re.sub(r"\\\S*\[\S*", lambda name: name[0].replace("[", "<").replace("]", ">"), made.files["top.il"])
+    made.files["top.il"] = plain_names(made.files["top.il"])
     return made
+
+
+def plain_names(rtlil: str) -> str:
+    """The same netlist for Yosys' abc9, which takes `name[3]`, as Amaranth calls elements, for a bit of `name`, and stops."""
+    return re.sub(r"\\\S*\[\S*", lambda name: name[0].replace("[", "<").replace("]", ">"), rtlil)
 
 
 def build(

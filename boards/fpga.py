@@ -10,7 +10,7 @@ from amaranth.lib import io
 
 from golden.spec import PRESETS
 from hw.config import Config
-from hw.protocol import PHASES, BuildFacts
+from hw.protocol import PHASES, WINDOW, BuildFacts
 from hw.top import Top
 
 from . import Board
@@ -40,7 +40,7 @@ class Fpga:
     whose file name is put at the end. leds: names of the LED resources that show, in this order, an error, that the core is
     busy, and each phase, as far as there are LEDs; a phase's brightness is its share of the time. uart: the serial port.
     resources: pins that the platform has no name for. usb: what `lsusb` shows while it can be loaded, vendor:product.
-    hint: what else it needs for that.
+    hint: what else it needs for that. window: requests in flight, which cost block RAM.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Fpga:
     leds: tuple[tuple[str, int], ...]
     resources: tuple[Resource, ...] = ()
     hint: str = ""
+    window: int = WINDOW
     synth_opts: str = ""
     nextpnr_opts: str = ""
 
@@ -82,7 +83,8 @@ class BoardLogic(Elaboratable):
 
     def __init__(self, fpga: Fpga, preset: str, build: BuildFacts):
         self.fpga, facts = fpga, fpga.facts(preset)
-        self.top = Top(fpga.design(preset).config, clock_hz=facts.clock_hz, divisor=facts.uart_divisor, build=build)
+        clocks = {"clock_hz": facts.clock_hz, "divisor": facts.uart_divisor}
+        self.top = Top(fpga.design(preset).config, **clocks, window=fpga.window, build=build)
 
     def elaborate(self, platform: Any) -> Module:
         # here, not above: Amaranth's vendor modules are slow to import

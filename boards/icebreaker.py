@@ -15,5 +15,6 @@ ICEBREAKER = Fpga(
     designs={"tiny": Design(Config(preset("tiny"), (1, 1, 1), compact=True), 12_000_000)},
     flash=("iceprog",),
     usb="0403:6010",
+    window=1,
     leds=(("led_r", 0), ("led_g", 0)),
 )

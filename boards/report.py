@@ -10,10 +10,6 @@ from golden.build import build_root
 
 from .fpga import Fpga
 
-#: Bytes of a TRAIN or INFER frame on the line, in the mean over the training digits in `golden.embedded` (garments: twice
-#: as many). How many an image takes depends on its zeros.
-IMAGE_BYTES = 218
-
 #: Committed reports, one file for each board, preset and kind of tools.
 BASELINES = Path(__file__).parent / "baselines"
 
@@ -53,7 +49,6 @@ def summary(build: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> dict[
     """A report: the facts of a build, its seeds in one line each, and rates from cycles where they are known.
 
     `training_samples_per_second`: of the core at `clock_hz`, which the bitstream runs at. `..._at_fmax`: at the median of fmax.
-    `link_samples_per_second`: images that the serial line carries; the host can't train faster than that.
     """
     routes = build["routes"]
     fmax = median(route["fmax_hz"] for route in routes)
@@ -71,7 +66,6 @@ def summary(build: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> dict[
         "corner": "nextpnr's only one for the part: worst case of its speed grade",
         "critical": routes[0]["critical"],
         "utilization": utilization,
-        "link_samples_per_second": round(build["baud"] / 10 / IMAGE_BYTES, 1),
     }
     return with_cycles(out, cycles)
 

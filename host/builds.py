@@ -9,9 +9,10 @@ from typing import Any
 
 from golden import data
 from golden.progress import note
-from hw.protocol import PHASES
+from hw.protocol import PHASES, VERSION, Command
 
 from . import flash as loader
+from . import frame
 from .bench import bench
 from .board import SerialBoard
 from .boards import ToolsError
@@ -94,6 +95,13 @@ def simulated_cycles(config: Any, samples: int) -> dict[str, Any]:
     return {"samples": samples, "weights": "untrained, seed 0", "data": "embedded", **sums, "phases": phases}
 
 
+def link_rate(baud: float) -> float:
+    """Digits a second that the serial line carries, of 10 bits a byte: the host can't train faster than that."""
+    images = data.load("embedded").train_images.numpy()
+    requests = (frame.encode(bytes((VERSION, 0, Command.TRAIN, 0)) + image.tobytes()) for image in images)
+    return float(round(baud / 10 / (sum(map(len, requests)) / len(images)), 1))
+
+
 def run_report(
     name: str, preset: str | None, kind: str, samples: int | None, save: bool
 ) -> tuple[str, dict[str, Any], list[str]]:
@@ -111,6 +119,7 @@ def run_report(
             if not 1 <= samples <= 1000:
                 raise UsageError(f"--samples must be 1..1000, not {samples}")
             report = boards.report.with_cycles(report, simulated_cycles(config, samples))
+        report["link_samples_per_second"] = link_rate(report["baud"])
         file: Path = boards.report.baseline_file(name, preset, kind)
         worse = boards.report.regressions(report, json.loads(file.read_text())) if file.exists() else []
         if save:

@@ -53,7 +53,7 @@ EXIT_CODES = {
     BOARD: "board built for another preset, or a request that it refused",
     WEIGHTS: "weight file missing, damaged, or of another network",
     TOOLS: "a tool that simulation or a build needs is missing or failed",
-    TIMING: "a build doesn't fit or misses timing",
+    TIMING: "a build doesn't fit, misses timing, or is worse than its committed report",
     INTERRUPTED: "interrupted (Ctrl-C or SIGTERM); `train` has saved a checkpoint",
 }
 
@@ -402,7 +402,7 @@ def report(
         if values["cycles"]:
             at = f"{values['cycles'][what]:.0f} simulated cycles each"
             table.add_row(f"{what} samples/s of the core", f"{values[f'{what}_samples_per_second']:.0f}", at)
-    table.add_row("images/s of the serial line", f"{values['link_samples_per_second']:.0f}", f"{values['baud']:.0f} baud")
+    table.add_row("digits/s of the serial line", f"{values['link_samples_per_second']:.0f}", f"{values['baud']:.0f} baud")
     tools = "; ".join(values["tools"].values())
     emit(as_json, {"source": source, "worse": worse} | values, "\n".join([rendered(table), tools, *worse]))
     if check and worse:

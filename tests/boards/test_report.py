@@ -8,9 +8,6 @@ from boards import report as reports
 from boards.build import read_report
 from boards.catalog import BOARDS, board
 from boards.tools import ToolError, numbers
-from golden import data
-from host import frame
-from hw.protocol import VERSION, Command
 
 #: The shape of nextpnr's report, cut down.
 NEXTPNR = {
@@ -27,7 +24,6 @@ NEXTPNR = {
     ],
     "utilization": {"TRELLIS_COMB": {"used": 21_000, "available": 84_000}, "DP16KD": {"used": 0, "available": 208}},
 }
-
 CYCLES = {"training": 10_000.0, "inference": 4_000.0}
 
 
@@ -58,8 +54,6 @@ def test_median_and_rates():
     assert found["training_samples_per_second"] == 5000
     assert found["training_samples_per_second_at_fmax"] == 6000
     assert found["utilization"]["LUT4"]["percent"] == 25.0
-    # 797 bytes of 10 bits
-    assert found["link_samples_per_second"] == pytest.approx(3e5 / reports.IMAGE_BYTES, abs=0.1)
     assert reports.summary(build(60.0), None)["training_samples_per_second"] is None
 
 
@@ -100,10 +94,3 @@ def test_every_board_has_a_loader_and_a_usb_number():
         vendor, product = fpga.usb.split(":")
         assert int(vendor, 16), int(product, 16)
         assert fpga.flash[0] in ("iceprog", "openFPGALoader", "dfu-util")
-
-
-def test_bytes_of_a_digit_are_counted():
-    images, labels, *_ = data.load("embedded")
-    heads = (bytes((VERSION, 0, Command.TRAIN, int(label))) for label in labels)
-    sizes = [len(frame.encode(head + image.numpy().tobytes())) for head, image in zip(heads, images, strict=True)]
-    assert round(sum(sizes) / len(sizes)) == reports.IMAGE_BYTES

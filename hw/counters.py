@@ -1,0 +1,66 @@
+"""Rare events, counted in block RAM: 32 flip-flops for each counter would be a tenth of a small part."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+
+class Counters(wiring.Component):
+    """``count`` counters of 32 bits that wrap.
+
+    Parameters
+    ----------
+    count : int
+
+    Members
+    -------
+    increment : In(count)
+        A bit counts an event. It is noted at once and added within `settling` cycles; of several events of one counter in
+        that time, one is counted.
+    clear : In(1)
+        Zeroes all within `settling` cycles; events of that very cycle and later ones count.
+    address : In, value : Out(32)
+        Synchronous read: ``value`` belongs to the address of the cycle before.
+    """
+
+    def __init__(self, count: int):
+        self.count = count
+        super().__init__(
+            {"increment": In(count), "clear": In(1), "address": In(bits_for(count - 1)), "value": Out(32)}
+        )
+
+    @property
+    def settling(self) -> int:
+        """Cycles after which nothing is left to do: a sweep of zeros, then all counters, in two cycles each."""
+        return 3 * self.count + 3
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = Memory(shape=32, depth=self.count, init=[])
+        shown, read, write = memory.read_port(), memory.read_port(), memory.write_port()
+        m.d.comb += [shown.addr.eq(self.address), self.value.eq(shown.data)]
+
+        waiting, sweeping = Signal(self.count), Signal()
+        at, adding = Signal(range(self.count)), Signal()
+        first = Signal(range(self.count))
+        for n in reversed(range(self.count)):
+            with m.If(waiting[n]):
+                m.d.comb += first.eq(n)
+        m.d.comb += read.addr.eq(first)
+
+        taken = Signal(self.count)
+        m.d.sync += waiting.eq(Mux(self.clear, 0, waiting & ~taken) | self.increment)
+        m.d.comb += [write.addr.eq(at), write.data.eq(Mux(sweeping, 0, read.data + 1)), write.en.eq(sweeping | adding)]
+        m.d.sync += adding.eq(0)
+        with m.If(self.clear):
+            m.d.sync += [sweeping.eq(1), at.eq(0)]
+        with m.Elif(sweeping):
+            m.d.sync += at.eq(at + 1)
+            with m.If(at == self.count - 1):
+                m.d.sync += sweeping.eq(0)
+        with m.Elif(waiting.any() & ~adding):
+            m.d.comb += taken.bit_select(first, 1).eq(1)
+            m.d.sync += [adding.eq(1), at.eq(first)]
+        return m
