@@ -114,7 +114,7 @@ class VirtualBoard:
     """A virtual board that runs while the context lasts, and no longer than this process.
 
     config: network and lanes. port: TCP port on the loopback interface, 0 for a free one. pty: a pseudo-terminal instead.
-    board: clock frequency (as told, not kept) and cycles per bit.
+    board: clock frequency (as told, not kept) and cycles per bit. program: another than `build` makes.
 
     On entry it is built, if need be, and started; raises `verilator.ToolError`. `url` is what pyserial opens;
     `statistics` is there after the end.
@@ -123,12 +123,14 @@ class VirtualBoard:
     url: str
     statistics: Statistics | None = None
 
-    def __init__(self, config: Config, *, port: int = 0, pty: bool = False, board: Board = VIRTUAL):
-        self.config, self.board = config, board
+    def __init__(
+        self, config: Config, *, port: int = 0, pty: bool = False, board: Board = VIRTUAL, program: Path | None = None
+    ):
+        self.config, self.board, self._program = config, board, program
         self._address = ["--pty"] if pty else ["--port", str(port)]
 
     def __enter__(self) -> Self:
-        program = build(self.config, self.board)
+        program = self._program or build(self.config, self.board)
         numbers = (self.board.uart_divisor, idle_cycles(self.config), os.getpid())
         # A session of its own: Ctrl-C is for the host, which may still want to read the weights.
         self._process = subprocess.Popen(
@@ -170,6 +172,10 @@ class VirtualBoard:
     def flip(self, memory: str, word: int, bit: int) -> None:
         """Invert a bit of a memory; `ValueError` if there is none such."""
         self._order(f"flip {memory} {word} {bit}")
+
+    def mutate(self, number: int) -> None:
+        """Reset to another mutant; only with a program of `sim.mutants`."""
+        self._order(f"mutate {number}")
 
     def _order(self, order: str) -> None:
         assert self._process.stdin is not None
