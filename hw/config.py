@@ -17,12 +17,14 @@ class Config:
     grouped by channel: word = (channel // lanes) * positions + position, lane = channel % lanes. A weight word of
     bundle n holds the `lanes[n] * lanes[n-1]` weights between one group of each side.
 
+    `compact`: take `hw.compact_core`, which has one lane a layer, for the smallest parts.
     `events`: conv bundles whose synapse engine is event-driven instead of line-buffered.
     """
 
     spec: Spec
     lanes: tuple[int, ...]
     events: frozenset[int] = frozenset()
+    compact: bool = False
 
     def __post_init__(self) -> None:
         if len(self.lanes) != len(self.spec.layers):

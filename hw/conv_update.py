@@ -20,9 +20,10 @@ class ConvUpdate(wiring.Component):
 
     Upsampling gives the four positions under a pooled one the same post value, so their pre values can be added first:
     for each pre group, 2x2 sums of the pre plane go into a memory (a `LineBuffer` and an adder); then, for each post
-    group, tap and pre lane, the pooled positions are correlated at stride two. The biases come last.
+    group, tap and pre lane, the pooled positions are correlated at stride two. The biases come last. Of the image, the sums
+    are made by ``load``.
 
-    Busy for (pre positions + groups(post) * k*k * pre lanes * pooled positions) cycles and about five more for each pre
+    Busy (of bundle 1: loading, then busy) for (pre positions + groups(post) * k*k * pre lanes * pooled positions) cycles and about five more for each pre
     group, then words(post) and about ten more for the biases.
     Model: `golden.ops.correlation` (paper eq. 11 with alpha = 4, the 1/4 in the LSB).
     """
@@ -118,23 +119,41 @@ class ConvUpdate(wiring.Component):
             i.post_minus.eq(self.post.minus),
         ]
 
+        image = bundle.kind == "image"
         begin = [post_group.eq(0), post_base.eq(0), self.post_address.eq(0), px.eq(0), py.eq(0), active.eq(1)]
         drained = Signal(range(2 + correlator.latency))
+
+        def begin_weights():
+            m.d.sync += begin
+            m.d.sync += [address.eq(pre_group * tile_words), ky.eq(0), kx.eq(0), lane.eq(0), tap_row.eq(0), box_row.eq(0)]
+            m.next = "WEIGHTS"
+
+        if image:
+            with m.If(self.load):
+                m.d.sync += self.loading.eq(1)
         with m.FSM() as fsm:
-            m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
+            working = ~fsm.ongoing("IDLE")
+            m.d.comb += self.busy.eq(working & ~(fsm.ongoing("BOX") | fsm.ongoing("BOXING")) if image else working)
             with m.State("IDLE"):
-                with m.If(self.start):
-                    m.d.sync += [self.pre_address.eq(0), pre_group.eq(0), bias.eq(0)]
-                    m.next = "BOX"
+                m.d.sync += [self.pre_address.eq(0), pre_group.eq(0), bias.eq(0)]
+                if image:
+                    with m.If(self.loading):
+                        m.next = "BOX"
+                    with m.If(self.start):
+                        begin_weights()
+                else:
+                    with m.If(self.start):
+                        m.next = "BOX"
             with m.State("BOX"):
                 m.d.sync += [reading.eq(1), boxed.eq(0)]
                 m.next = "BOXING"
             with m.State("BOXING"):
                 with m.If((boxed == depth) & ~reading):
-                    m.d.sync += begin
-                    m.d.sync += [address.eq(pre_group * tile_words), ky.eq(0), kx.eq(0), lane.eq(0)]
-                    m.d.sync += [tap_row.eq(0), box_row.eq(0)]
-                    m.next = "WEIGHTS"
+                    if image:
+                        m.d.sync += self.loading.eq(self.load)
+                        m.next = "IDLE"
+                    else:
+                        begin_weights()
             with m.State("WEIGHTS"):
                 with m.If(~active):
                     m.d.sync += pre_group.eq(pre_group + 1)

@@ -1,6 +1,6 @@
 """The accelerator core: all bundles and layers side by side, from an image in memory to updated weights in memory."""
 
-from amaranth.hdl import Cat, Module, Mux
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 
@@ -67,6 +67,8 @@ class Core(wiring.Component):
             sequencer.free_steps.eq(self.settings.free_steps),
             sequencer.nudged_steps.eq(self.settings.nudged_steps),
             sequencer.image_busy.eq(engines[1].busy),
+            sequencer.pixels_busy.eq(updates[1].loading),
+            updates[1].load.eq(sequencer.pixels_start),
             sequencer.step_busy.eq(Cat(part.busy for part in (*arrays.values(), *synapses)).any()),
             sequencer.prepare_busy.eq(Cat(engine.preparing for engine in synapses).any()),
             sequencer.update_busy.eq(Cat(update.busy for update in updates.values()).any()),
@@ -76,6 +78,11 @@ class Core(wiring.Component):
         ]
 
         # -- one bundle after the other: weights, engine, update engine; the drives meet in the layers' arrays
+        # An update outlasts its sample, and the host may change the rates for the next one.
+        rates = Signal.like(Cat(self.settings.weight_rate.as_value(), self.settings.bias_rate.as_value()))
+        with m.If(sequencer.update_start):
+            m.d.sync += rates.eq(Cat(self.settings.weight_rate.as_value(), self.settings.bias_rate.as_value()))
+        rate_bits = spec.formats.rate_bits
         for bundle in bundles:
             n, engine, update, memory = bundle.index, engines[bundle.index], updates[bundle.index], memories[bundle.index]
             m.d.comb += [memory.tile_address.eq(engine.tile_address), engine.tile.eq(memory.tile)]
@@ -84,8 +91,8 @@ class Core(wiring.Component):
             connect(m, update.updates, memory.updates)
             m.d.comb += [
                 update.start.eq(sequencer.update_start),
-                update.weight_rate.eq(self.settings.weight_rate[n - 1]),
-                update.bias_rate.eq(self.settings.bias_rate[n - 1]),
+                update.weight_rate.eq(rates.word_select(n - 1, rate_bits)),
+                update.bias_rate.eq(rates.word_select(last + n - 1, rate_bits)),
                 arrays[n].post_address.eq(update.post_address),
                 update.post.eq(arrays[n].post_sums),
             ]

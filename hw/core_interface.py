@@ -46,7 +46,9 @@ class CoreSignature(wiring.Signature):
     label : In(4)
         Class of the sample, 0..9; stable while `busy`.
     busy : Out(1)
-        High from the cycle after `start` until all memories hold the result.
+        High from the cycle after `start`: of INFER and TRAIN until the prediction is there and the image may change, of
+        COMMIT until all memories hold the result. The update of a sample may go on during the next operation; only a COMMIT
+        waits for its end.
     phase : Out(len(PHASES))
         Which counter of `phase_cycles` counts this cycle; one hot, or 0.
     prediction : Out(4)

@@ -1,200 +1,171 @@
 """Event-driven synapse engine of a conv bundle: spikes cost time, silence does not."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
-from amaranth.lib import wiring
-from amaranth.utils import bits_for
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import connect
 
 from golden.spec import Bundle, signed_bits
 
 from .config import Config
-from .event_bank import EventBank
-from .event_queue import EventQueue
-from .folded_kernels import FoldedKernels
+from .drive_memory import DriveMemory
+from .event_adder import CANDIDATES, EventAdder
+from .folded_kernels import BACKWARD_CHANNELS, FORWARD_CHANNELS, SPOTS, FoldedKernels, banks, weight_bits
+from .spike_window import SpikeWindow
 from .synapse import SynapseSignature
 
 
 class EventConvEngine(wiring.Component):
-    """Adds the folded kernels of each spike as it comes, and so computes the next step's drives during this one.
+    """Adds the folded kernels of the spikes in each window, and so computes the next step's drives during this one.
 
-    - forward: a spike of the pre layer meets 2x2 pooled positions, one in each of four parity banks: one cycle.
-    - backward: a spike of the post layer meets 4x4 pre positions, as 2x2 blocks in two banks: two cycles.
+    - forward: a pooled position sees 4x4 pre positions, as 2x2 blocks.
+    - backward: a block of 2x2 pre positions sees 2x2 pooled positions.
 
-    Both directions go on side by side. A step ends a few cycles after its array's pass or, where spikes come faster than
-    they are added, after the last of them has been added. The drives of the spikes that the free phase left stay in their
-    copy of the banks (see `EventBank`), so the nudged phases start without computing them again.
+    Both directions go on side by side; a window is worked on as soon as its spikes have come. A step ends a few cycles after
+    the last window. The drives of the spikes that the free phase left stay in their copy of the `DriveMemory`, so the nudged
+    phases start without computing them again.
     Model: `golden.ops.conv_forward` and `golden.ops.conv_backward`.
+
+    Members
+    -------
+    those of `SynapseSignature`, and
+    forward_adder, backward_adder
+        As attributes: what a bench watches.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
+        pre, post = bundle.pre, bundle.post
+        bound = -config.spec.formats.weight_low * bundle.kernel**2
+        forward, backward = 4 * pre.channels * bound, post.channels * bound
+        self.forward_adder = EventAdder(
+            units=SPOTS * banks(pre.channels, FORWARD_CHANNELS),
+            lanes=post.channels,
+            chunks=config.groups(post),
+            weight_bits=weight_bits(config),
+            bits=signed_bits(-forward, forward),
+            interval=config.groups(post),
+        )
+        self.backward_adder = EventAdder(
+            units=SPOTS * banks(post.channels, BACKWARD_CHANNELS),
+            lanes=SPOTS * pre.channels,
+            chunks=SPOTS * pre.channels,
+            weight_bits=weight_bits(config),
+            bits=signed_bits(-backward, backward),
+            interval=SPOTS * config.groups(pre),
+        )
         super().__init__(SynapseSignature(config, bundle))
 
     def elaborate(self, platform):
         m = Module()
         config, bundle = self.config, self.bundle
+        pre, post = bundle.pre, bundle.post
+        rows, columns = post.height, post.width
 
         m.submodules.kernels = kernels = FoldedKernels(config, bundle)
+        m.submodules.forward_adder, m.submodules.backward_adder = self.forward_adder, self.backward_adder
         m.d.comb += [
             self.tile_address.eq(kernels.tile_address),
             kernels.tile.eq(self.tile),
             kernels.prepare.eq(self.prepare),
             self.preparing.eq(kernels.busy),
         ]
-        m.submodules.pre_events = pre_events = EventQueue(config, bundle.pre)
-        m.submodules.post_events = post_events = EventQueue(config, bundle.post)
-        for queue, spikes in ((pre_events, self.pre_spikes), (post_events, self.post_spikes)):
-            m.d.comb += [queue.i.valid.eq(spikes.valid), queue.i.payload.eq(spikes.payload)]
+        connect(m, kernels.forward, self.forward_adder.kernels)
+        connect(m, kernels.backward, self.backward_adder.kernels)
 
-        adding = self._forward(m, kernels, pre_events), self._backward(m, kernels, post_events)
-        m.d.comb += self.busy.eq(pre_events.busy | post_events.busy | adding[0] | adding[1])
+        m.submodules.pre_window = pre_window = SpikeWindow(config, pre, block=2, border=0)
+        m.submodules.post_window = post_window = SpikeWindow(config, post, block=1, border=1)
+        for window, spikes in ((pre_window, self.pre_spikes), (post_window, self.post_spikes)):
+            m.d.comb += [window.i.valid.eq(spikes.valid), window.i.payload.eq(spikes.payload), window.start.eq(self.start)]
+
+        # The first pooled row sees four rows of the last pre group, each further one two more; the first row of blocks sees
+        # one pooled row, each further one one more, until there are none.
+        def needed(layer, row):
+            return (config.groups(layer) - 1) * layer.positions + row * layer.width
+
+        working = [
+            self._side(
+                m, "forward", pre_window, self.forward_adder, FORWARD_CHANNELS, rows, columns,
+                first=needed(pre, 4), each=2 * pre.width, last=needed(pre, 2 * rows + 2),
+                target=post, out=self.forward, offsets=[0], pitch=(columns, 1),
+            ),
+            self._side(
+                m, "backward", post_window, self.backward_adder, BACKWARD_CHANNELS, rows + 1, columns + 1,
+                first=needed(post, 1), each=post.width, last=needed(post, rows),
+                target=pre, out=self.backward, offsets=[0, 1, pre.width, pre.width + 1], pitch=(2 * pre.width, 2),
+            ),
+        ]
+        m.d.comb += self.busy.eq(Cat(working).any())
         return m
 
-    def _bank(self, m, name, *, rows, columns, lanes, terms):
-        """A parity bank whose sums hold `terms` weights at their extreme."""
-        f = self.config.spec.formats
-        bound = -terms * f.weight_low
-        bank = EventBank(
-            depth=rows * columns, lanes=lanes, bits=signed_bits(-bound, bound), value_bits=f.weight_bits + 2
-        )
-        m.submodules[name] = bank
-        m.d.comb += [bank.step.eq(self.step), bank.start.eq(self.start)]
-        return bank
+    def _side(self, m, name, window, adder, of_unit, rows, columns, *, first, each, last, target, out, offsets, pitch):
+        """Windows in raster order to the adder, and its sums word by word to the drive memory; returns whether it is busy.
 
-    def _forward(self, m, kernels, events):
-        """One pre event a cycle: pooled rows y // 2 and y // 2 - 1, the same for columns."""
-        config, pre, post = self.config, self.bundle.pre, self.bundle.post
-        lanes, groups = config.lanes[post.index], config.groups(post)
-        rows, columns = (post.height + 1) // 2, (post.width + 1) // 2
+        first, each, last: words of spikes that the first row of windows needs, more of them for each next row, all.
+        offsets: word of each spot of a sum within a group of the target layer. pitch: from one row of sums, or column, to the
+        next.
+        """
+        config = self.config
+        lanes, groups = config.lanes[target.index], config.groups(target)
 
-        at = events.o.payload
-        channel = Signal(range(pre.channels))
-        m.d.comb += [
-            channel.eq(at.group * config.lanes[pre.index] + at.lane),
-            kernels.forward_address.eq(Cat(at.x[0], at.y[0], channel)),
-            events.o.ready.eq(1),
-        ]
-        valid, y, x = Signal(), Signal.like(at.y), Signal.like(at.x)
-        m.d.sync += [valid.eq(events.o.valid), y.eq(at.y), x.eq(at.x)]
-
-        def pooled(where, parity, size, name):
-            """Which of the two pooled rows (columns) lies in the bank of this parity: (second?, number, does it exist?)."""
-            second, exists = Signal(name=f"{name}_second"), Signal(name=f"{name}_exists")
-            number, half = Signal(range(size + 1), name=name), where >> 1
-            m.d.comb += [
-                second.eq(half[0] != parity),
-                number.eq(half - second),
-                exists.eq((half >= second) & (half - second < size)),
-            ]
-            return second, number, exists
-
-        banks = {}
-        for by in range(2):
-            for bx in range(2):
-                bank = self._bank(
-                    m, f"forward_{by}{bx}", rows=rows, columns=columns, lanes=post.channels,
-                    terms=4 * pre.channels * self.bundle.kernel**2,
-                )
-                banks[by, bx] = bank
-                jy, py, y_exists = pooled(y, by, post.height, f"py_{by}{bx}")
-                jx, px, x_exists = pooled(x, bx, post.width, f"px_{by}{bx}")
-                m.d.comb += [
-                    bank.i.valid.eq(valid & y_exists & x_exists),
-                    bank.address.eq((py >> 1) * columns + (px >> 1)),
-                ]
-                for o in range(post.channels):
-                    base = o // lanes * 4 * lanes + o % lanes  # of index (post group, jy, jx, post lane)
-                    taps = [kernels.forward[base + j * lanes] for j in range(4)]
-                    m.d.comb += bank.i.payload[o].eq(
-                        Mux(jy, Mux(jx, taps[3], taps[2]), Mux(jx, taps[1], taps[0]))
-                    )
-
-        # -- the drives of the step before, in word order
-        group = Signal(range(groups))
-        py, px = Signal(bits_for(post.height - 1)), Signal(bits_for(post.width - 1))  # one bit also for a map of one row
-        chosen = []
-        for bank in banks.values():
-            m.d.comb += bank.read_address.eq((py >> 1) * columns + (px >> 1))
-        for lane in range(lanes):
-            sums = [
-                Mux(
-                    py[0],
-                    Mux(px[0], banks[1, 1].read_data[o], banks[1, 0].read_data[o]),
-                    Mux(px[0], banks[0, 1].read_data[o], banks[0, 0].read_data[o]),
-                )
-                for o in range(lane, post.channels, lanes)
-            ]
-            chosen.append(Array(sums)[group] if groups > 1 else sums[0])
-        self._drain(m, self.forward, chosen, group, groups, py, post.height, px, post.width)
-        return valid
-
-    def _backward(self, m, kernels, events):
-        """One post event in two cycles, one for each half of the folded kernel's columns."""
-        config, pre, post = self.config, self.bundle.pre, self.bundle.post
-        lanes, groups = config.lanes[pre.index], config.groups(pre)
-        block_rows, columns = (pre.height + 1) // 2, (pre.width + 1) // 2  # of 2x2 blocks
-        rows = (block_rows + 1) // 2
-
-        at = events.o.payload
-        channel, half = Signal(range(post.channels)), Signal()
-        m.d.comb += [
-            channel.eq(at.group * config.lanes[post.index] + at.lane),
-            kernels.backward_address.eq(Cat(half, channel)),
-            events.o.ready.eq(half),
-        ]
-        with m.If(events.o.valid):
-            m.d.sync += half.eq(~half)
-        valid, row, column = Signal(), Signal.like(at.y), Signal(range(columns))
-        m.d.sync += [valid.eq(events.o.valid), row.eq(at.y), column.eq(at.x + half)]
-
-        banks = []
-        for parity in range(2):
-            bank = self._bank(
-                m, f"backward_{parity}", rows=rows, columns=columns, lanes=4 * pre.channels,
-                terms=post.channels * self.bundle.kernel**2,
-            )
-            banks.append(bank)
-            # Block rows py and py + 1 lie in different banks.
-            second, block_row = Signal(name=f"second_{parity}"), Signal(range(block_rows), name=f"block_row_{parity}")
-            m.d.comb += [
-                second.eq(row[0] != parity),
-                block_row.eq(row + second),
-                bank.i.valid.eq(valid),
-                bank.address.eq((block_row >> 1) * columns + column),
-            ]
-            for spot in range(4):
-                for i in range(pre.channels):
-                    base = i // lanes * 8 * lanes + spot * lanes + i % lanes  # of index (pre group, jy, sy, sx, pre lane)
-                    value = Mux(second, kernels.backward[base + 4 * lanes], kernels.backward[base])
-                    m.d.comb += bank.i.payload[spot * pre.channels + i].eq(value)
-
-        # -- the drives of the step before, in word order
-        group, y, x = Signal(range(groups)), Signal(range(pre.height)), Signal(range(pre.width))
-        for bank in banks:
-            m.d.comb += bank.read_address.eq((y >> 2) * columns + (x >> 1))
-        chosen = []
-        for lane in range(lanes):
-            sums = []
-            for i in range(lane, pre.channels, lanes):
-                spots = [Mux(y[1], banks[1].read_data[s * pre.channels + i], banks[0].read_data[s * pre.channels + i])
-                         for s in range(4)]
-                sums.append(Mux(y[0], Mux(x[0], spots[3], spots[2]), Mux(x[0], spots[1], spots[0])))
-            chosen.append(Array(sums)[group] if groups > 1 else sums[0])
-        self._drain(m, self.backward, chosen, group, groups, y, pre.height, x, pre.width)
-        return valid
-
-    def _drain(self, m, out, lanes, group, groups, y, height, x, width):
-        """Streams all words once after `start`, group by group in raster order."""
-        draining = Signal()
-        with m.If(out.ready | ~out.valid):
-            m.d.sync += out.valid.eq(draining)
-            m.d.sync += [out.payload[n].eq(lane) for n, lane in enumerate(lanes)]
-            with m.If(draining):
-                m.d.sync += x.eq(x + 1)
-                with m.If(x == width - 1):
-                    m.d.sync += [x.eq(0), y.eq(y + 1)]
-                    with m.If(y == height - 1):
-                        m.d.sync += [y.eq(0), group.eq(group + 1)]
-                        with m.If(group == groups - 1):
-                            m.d.sync += [group.eq(0), draining.eq(0)]
+        # -- windows, as soon as their spikes have come
+        active, row, column = Signal(name=f"{name}_active"), Signal.like(window.row), Signal.like(window.column)
+        need = Signal(range(last + each + 1), name=f"{name}_need", init=first)
+        m.d.comb += [window.row.eq(row), window.column.eq(column), adder.i.valid.eq(active & (window.count >= need))]
+        with m.If(adder.i.valid & adder.i.ready):
+            m.d.sync += column.eq(column + 1)
+            with m.If(column == columns - 1):
+                m.d.sync += [column.eq(0), row.eq(row + 1)]
+                with m.If(need < last):
+                    m.d.sync += need.eq(need + each)
+                with m.If(row == rows - 1):
+                    m.d.sync += [row.eq(0), need.eq(first), active.eq(0)]
         with m.If(self.start):
-            m.d.sync += draining.eq(1)
+            m.d.sync += active.eq(1)
+        spots = window.block**2
+        channels = window.layer.channels
+        units = banks(channels, of_unit)
+        for block in range(4):
+            seen = window.window[block // 2][block % 2]
+            for bank in range(units):
+                of_bank = [seen[spot][bank * of_unit : (bank + 1) * of_unit] for spot in range(spots)]
+                padded = [Cat(bits, *[0] * (of_unit - len(bits))) for bits in of_bank]
+                mask = Cat(padded)
+                assert len(mask) == CANDIDATES
+                m.d.comb += adder.i.payload[block * units + bank].eq(mask)
+
+        # -- a sum is kept while its words are written: spot after spot of each group
+        m.submodules[f"{name}_drives"] = drives = DriveMemory(words=config.words(target), lanes=lanes, bits=adder.bits)
+        m.d.comb += [drives.step.eq(self.step), drives.start.eq(self.start)]
+        words = groups * len(offsets)
+        word = data.ArrayLayout(adder.o.payload.shape().elem_shape, lanes)
+        held, left = Signal(data.ArrayLayout(word, words), name=f"{name}_held", reset_less=True), Signal(range(words + 1))
+        base, line = Signal(range(target.positions), name=f"{name}_base"), Signal(range(target.positions), name=f"{name}_line")
+        at_column = Signal(range(columns), name=f"{name}_column")
+        at, offset = Signal(range(words), name=f"{name}_at"), Signal(range(config.words(target)), name=f"{name}_offset")
+        with m.Switch(at):
+            for n in range(words):
+                with m.Case(n):
+                    m.d.comb += offset.eq(n // len(offsets) * target.positions + offsets[n % len(offsets)])
+        m.d.comb += [
+            drives.i.valid.eq(left != 0),
+            drives.i.payload.address.eq(base + offset),
+            drives.i.payload.drives.eq(held[0]),
+        ]
+        with m.If(left != 0):
+            m.d.sync += [left.eq(left - 1), at.eq(at + 1)]
+            m.d.sync += [held[n].eq(held[n + 1]) for n in range(words - 1)]
+            with m.If(left == 1):
+                m.d.sync += [at_column.eq(at_column + 1), base.eq(base + pitch[1]), at.eq(0)]
+                with m.If(at_column == columns - 1):
+                    m.d.sync += [at_column.eq(0), line.eq(line + pitch[0]), base.eq(line + pitch[0])]
+        with m.If(adder.o.valid):
+            m.d.sync += [held.eq(adder.o.payload.as_value()), left.eq(words)]
+        with m.If(self.start):
+            m.d.sync += [base.eq(0), line.eq(0), at_column.eq(0), at.eq(0)]
+
+        m.d.comb += [out.valid.eq(drives.o.valid), drives.o.ready.eq(out.ready)]
+        m.d.comb += [out.payload[lane].eq(drives.o.payload[lane]) for lane in range(lanes)]
+        # the memory's write comes a cycle after its item
+        after = Signal(name=f"{name}_after")
+        m.d.sync += after.eq(left != 0)
+        return active | adder.busy | (left != 0) | after

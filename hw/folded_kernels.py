@@ -1,8 +1,9 @@
 """Folded kernels: convolution and average pool as one (k+1) x (k+1) kernel of stride 2, made once per commit."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
-from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
+from itertools import pairwise
+
+from amaranth.hdl import Array, Cat, Module, Signal, signed
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
@@ -10,64 +11,83 @@ from golden.spec import Bundle
 
 from . import layout
 from .config import Config
-from .kernel_loader import KernelLoader
+from .event_adder import CANDIDATES, kernel_word
+from .flow import Flow
 from .synapse import tile
 
-#: Kernel side that the engine is built for: then an event meets exactly two pooled rows and two pooled columns.
+#: Kernel side that the engine is built for: then a spike meets exactly two pooled rows and two pooled columns.
 KERNEL = 3
-#: Side of the folded kernel, and taps of one parity: `SIDE / 2` in each direction.
+#: Side of the folded kernel: two blocks of two taps in each direction.
 SIDE = KERNEL + 1
+#: Positions of a block of the pre layer.
+SPOTS = 4
+#: Channels of one unit: a forward window has blocks of four positions, a backward one of a single position.
+FORWARD_CHANNELS, BACKWARD_CHANNELS = CANDIDATES // SPOTS, CANDIDATES
+
+
+def banks(channels: int, of_unit: int) -> int:
+    """Units for each block of the window."""
+    return -(-channels // of_unit)
+
+
+def weight_bits(config: Config) -> int:
+    """A folded weight is the sum of up to four."""
+    return config.spec.formats.weight_bits + 2
 
 
 def forward_word(config: Config, bundle: Bundle):
-    """Weights from one pre channel, at one parity of (y, x), to every post channel.
+    """Kernels from pre candidates, a group of post channels at a time.
 
-    Index (post group, jy, jx, post lane): folded tap (2 jy + y % 2, 2 jx + x % 2), which belongs to pooled position
-    (y // 2 - jy, x // 2 - jx).
+    Unit (jy, jx, pre channel // FORWARD_CHANNELS), index (sy, sx, pre channel % FORWARD_CHANNELS): the folded tap
+    (2 jy + sy, 2 jx + sx), from pre position (2 (py + jy) + sy, 2 (px + jx) + sx) to pooled position (py, px). Lane: post
+    channel.
     """
-    return data.ArrayLayout(signed(config.spec.formats.weight_bits + 2), 4 * bundle.post.channels)
+    units, lanes = SPOTS * banks(bundle.pre.channels, FORWARD_CHANNELS), config.lanes[bundle.index]
+    return kernel_word(units=units, chunks=config.groups(bundle.post), lanes=lanes, bits=weight_bits(config))
 
 
 def backward_word(config: Config, bundle: Bundle):
-    """Weights from one post channel to every pre channel, for half of the folded kernel's columns.
+    """Kernels from post candidates, one weight at a time.
 
-    Index (pre group, jy, sy, sx, pre lane) of half jx: folded tap (2 jy + sy, 2 jx + sx), which belongs to pre position
-    (2 (py + jy) + sy, 2 (px + jx) + sx).
+    Unit (1 - jy, 1 - jx, post channel // BACKWARD_CHANNELS), index post channel % BACKWARD_CHANNELS. Lane: (pre group, sy, sx,
+    pre lane), of the block of pre positions.
     """
-    return data.ArrayLayout(signed(config.spec.formats.weight_bits + 2), 8 * bundle.pre.channels)
+    units = SPOTS * banks(bundle.post.channels, BACKWARD_CHANNELS)
+    return kernel_word(units=units, chunks=SPOTS * bundle.pre.channels, lanes=1, bits=weight_bits(config))
+
+
+def split(channel, of_unit: int):
+    """A channel's bank and its number there."""
+    bits = bits_for(of_unit) - 1
+    return channel[bits:], channel[:bits]
 
 
 class FoldedKernels(wiring.Component):
-    """Two memories of folded weights, one for each direction, with their preparation from the working memory.
+    """Reads the working memory and writes folded weights, one after the other, to the adders of both directions.
 
     Members
     -------
     prepare : In(1), busy : Out(1)
-        One cycle, after a commit; busy for k*k + 3 + 4 pre lanes + 2 post lanes cycles for each pair of channel groups.
+        One cycle, after a commit; busy for `cycles`.
     tile_address : Out, tile : In
-        Synchronous read of the working memory.
-    forward_address : In, forward : Out(forward_word)
-        Address (pre channel, y % 2, x % 2), the channel highest; ``forward`` belongs to the address of the cycle before.
-    backward_address : In, backward : Out(backward_word)
-        Address (post channel, jx).
+        Synchronous read of the working memory, whose words have one pre channel.
+    forward : Out(Flow(forward_word)), backward : Out(Flow(backward_word))
     """
-
-    latency = 1
 
     def __init__(self, config: Config, bundle: Bundle):
         if bundle.kind != "conv" or bundle.kernel != KERNEL:
             raise ValueError(f"FoldedKernels takes a conv bundle of kernel {KERNEL}, not {bundle.kind} of {bundle.kernel}")
         self.config, self.bundle = config, bundle
+        # the four copies of each tap, and then the lanes one by one
+        self.cycles = SIDE**2 * bundle.pre.channels * config.groups(bundle.post) * (6 + config.lanes[bundle.index])
         super().__init__(
             {
                 "prepare": In(1),
                 "busy": Out(1),
                 "tile_address": Out(bits_for(layout.tiles(config, bundle) - 1)),
                 "tile": In(tile(config, bundle)),
-                "forward_address": In(bits_for(4 * bundle.pre.channels - 1)),
-                "forward": Out(forward_word(config, bundle)),
-                "backward_address": In(bits_for(2 * bundle.post.channels - 1)),
-                "backward": Out(backward_word(config, bundle)),
+                "forward": Out(Flow(forward_word(config, bundle))),
+                "backward": Out(Flow(backward_word(config, bundle))),
             }
         )
 
@@ -76,105 +96,78 @@ class FoldedKernels(wiring.Component):
         config, bundle = self.config, self.bundle
         pre, post = config.lanes[bundle.pre.index], config.lanes[bundle.post.index]
         pre_groups, post_groups = config.groups(bundle.pre), config.groups(bundle.post)
-        bits = config.spec.formats.weight_bits + 2
+        bits = weight_bits(config)
 
-        m.submodules.kernel = kernel = KernelLoader(config, bundle)
-        m.d.comb += [self.tile_address.eq(kernel.tile_address), kernel.tile.eq(self.tile)]
+        # -- loops: post group, pre group, pre lane, folded tap (2 jy + sy, 2 jx + sx), shift (dy, dx)
+        post_group, pre_group, pre_lane = Signal(range(post_groups)), Signal(range(pre_groups)), Signal(range(pre))
+        a, b, shift = Signal(range(SIDE)), Signal(range(SIDE)), Signal(range(SPOTS + 2))
+        channel = Signal(range(max(bundle.pre.channels, FORWARD_CHANNELS)))
+        out_channel = Signal(range(max(bundle.post.channels, BACKWARD_CHANNELS)))
+        post_lane = Signal(range(post))
+        base = Signal(range(layout.tiles(config, bundle)))  # of the groups' first tap
+        jy, sy, jx, sx = a[1], a[0], b[1], b[0]
 
-        def memory(name, shape, depth, groups):
-            m.submodules[name] = memory = Memory(shape=shape.size, depth=depth, init=[])
-            return memory.read_port(), memory.write_port(granularity=shape.size // groups)
+        # a cycle after the address, the shifted copy is added
+        ky, kx, valid = Signal(signed(4)), Signal(signed(4)), Signal()
+        m.d.comb += [ky.eq(a - shift[1]), kx.eq(b - shift[0])]
+        m.d.comb += valid.eq((ky >= 0) & (ky < KERNEL) & (kx >= 0) & (kx < KERNEL) & (shift < SPOTS))
+        taps = Array(KERNEL * y * pre + x * pre for y in range(SIDE) for x in range(SIDE))
+        m.d.sync += self.tile_address.eq(base + pre_lane + taps[Cat(kx[:2], ky[:2])])
+        reading, adding = Signal(), Signal()
+        sums = [Signal(signed(bits), name=f"sum_{i}") for i in range(post)]
 
-        forward_read, forward_write = memory(
-            "forward_memory", self.forward.shape(), 4 * bundle.pre.channels, post_groups
-        )
-        backward_read, backward_write = memory(
-            "backward_memory", self.backward.shape(), 2 * bundle.post.channels, pre_groups
-        )
+        bank, index = split(channel, FORWARD_CHANNELS)
+        out_bank, out_index = split(out_channel, BACKWARD_CHANNELS)
+        forward_banks = banks(bundle.pre.channels, FORWARD_CHANNELS)
+        backward_banks = banks(bundle.post.channels, BACKWARD_CHANNELS)
+        spot = Cat(sx, sy)
         m.d.comb += [
-            forward_read.addr.eq(self.forward_address),
-            self.forward.as_value().eq(forward_read.data),
-            backward_read.addr.eq(self.backward_address),
-            self.backward.as_value().eq(backward_read.data),
+            self.forward.payload.unit.eq(Cat(jx, jy) * forward_banks + bank),
+            self.forward.payload.index.eq(Cat(index, spot)),
+            self.forward.payload.chunk.eq(post_group),
+            self.backward.payload.unit.eq(Cat(~jx, ~jy) * backward_banks + out_bank),
+            self.backward.payload.index.eq(out_index),
+            self.backward.payload.chunk.eq((pre_group * SPOTS + spot) * pre + pre_lane),
+            self.backward.payload.weights[0].eq(sums[0]),
         ]
+        m.d.comb += [self.forward.payload.weights[i].eq(total) for i, total in enumerate(sums)]
 
-        # -- one lane's kernels, folded: tap (a, b) is the sum of the four copies shifted by 0 or 1
-        pre_lane, post_lane, part = Signal(range(pre)), Signal(range(post)), Signal(range(4))
-        pre_group, post_group = Signal(range(pre_groups)), Signal(range(post_groups))
-        pre_channel, post_channel = Signal(range(bundle.pre.channels)), Signal(range(bundle.post.channels))
-        m.d.comb += [pre_channel.eq(pre_group * pre + pre_lane), post_channel.eq(post_group * post + post_lane)]
-
-        def folded(weight, a, b, name):
-            taps = [
-                weight(y * KERNEL + x) for y in (a - 1, a) for x in (b - 1, b) if 0 <= y < KERNEL and 0 <= x < KERNEL
-            ]
-            result = Signal(signed(bits), name=name)
-            m.d.comb += result.eq(sum(taps[1:], taps[0]))
-            return result
-
-        def kernels(lanes, weight, name):
-            return [
-                [[folded(weight(i), a, b, f"{name}_{i}_{a}_{b}") for b in range(SIDE)] for a in range(SIDE)]
-                for i in range(lanes)
-            ]
-
-        def from_pre(i):
-            return lambda tap: kernel.taps[tap].as_value().word_select(pre_lane * post + i, bits - 2).as_signed()
-
-        def from_post(i):
-            return lambda tap: kernel.taps[tap].as_value().word_select(post_lane + i * post, bits - 2).as_signed()
-
-        to_post, to_pre = kernels(post, from_pre, "forward"), kernels(pre, from_post, "backward")
-        forward_data, backward_data = Signal(4 * post * bits), Signal(8 * pre * bits)
-        halves = range(2)
-        with m.Switch(part):
-            for y in halves:
-                for x in halves:
-                    with m.Case(2 * y + x):
-                        taps = [k[2 * jy + y][2 * jx + x] for jy in halves for jx in halves for k in to_post]
-                        m.d.comb += forward_data.eq(Cat(taps))
-        with m.Switch(part[0]):
-            for jx in halves:
-                with m.Case(jx):
-                    taps = [k[2 * jy + y][2 * jx + x] for jy in halves for y in halves for x in halves for k in to_pre]
-                    m.d.comb += backward_data.eq(Cat(taps))
-        m.d.comb += [
-            forward_write.addr.eq(Cat(part, pre_channel)),
-            forward_write.data.eq(forward_data.replicate(post_groups)),
-            backward_write.addr.eq(Cat(part[0], post_channel)),
-            backward_write.data.eq(backward_data.replicate(pre_groups)),
-        ]
+        def advance():
+            """The next tap, else the next pre channel, else the next post group."""
+            m.d.sync += [b.eq(b + 1), post_lane.eq(0), out_channel.eq(post_group * post)]
+            with m.If(b == SIDE - 1):
+                m.d.sync += a.eq(a + 1)
+                with m.If(a == SIDE - 1):
+                    m.d.sync += [pre_lane.eq(pre_lane + 1), channel.eq(channel + 1)]
+                    with m.If(pre_lane == pre - 1):
+                        m.d.sync += [pre_lane.eq(0), pre_group.eq(pre_group + 1), base.eq(base + KERNEL**2 * pre)]
+                        with m.If(pre_group == pre_groups - 1):
+                            m.d.sync += [pre_group.eq(0), channel.eq(0), post_group.eq(post_group + 1)]
+                            m.d.sync += out_channel.eq((post_group + 1) * post)
+                            with m.If(post_group == post_groups - 1):
+                                m.next = "IDLE"
 
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
             with m.State("IDLE"):
+                m.d.sync += [post_group.eq(0), pre_group.eq(0), pre_lane.eq(0), a.eq(0), b.eq(0), base.eq(0)]
+                m.d.sync += [channel.eq(0), out_channel.eq(0), post_lane.eq(0), shift.eq(0), reading.eq(0), adding.eq(0)]
                 with m.If(self.prepare):
-                    m.d.sync += [pre_group.eq(0), post_group.eq(0), kernel.base.eq(0)]
-                    m.next = "LOAD"
-            with m.State("LOAD"):
-                m.d.comb += kernel.start.eq(1)
-                m.d.sync += [pre_lane.eq(0), post_lane.eq(0), part.eq(0)]
-                m.next = "LOADING"
-            with m.State("LOADING"):
-                with m.If(~kernel.busy):
-                    m.next = "FORWARD"
-            with m.State("FORWARD"):
-                m.d.comb += forward_write.en.eq(1 << post_group)
-                m.d.sync += part.eq(part + 1)
-                with m.If(part == 3):
-                    m.d.sync += pre_lane.eq(pre_lane + 1)
-                    with m.If(pre_lane == pre - 1):
-                        m.next = "BACKWARD"
-            with m.State("BACKWARD"):
-                m.d.comb += backward_write.en.eq(1 << pre_group)
-                m.d.sync += part.eq(part + 1)
-                with m.If(part == 1):
-                    m.d.sync += [part.eq(0), post_lane.eq(post_lane + 1)]
-                    with m.If(post_lane == post - 1):
-                        m.d.sync += [kernel.base.eq(kernel.base + KERNEL**2), pre_group.eq(pre_group + 1)]
-                        m.next = "LOAD"
-                        with m.If(pre_group == pre_groups - 1):
-                            m.d.sync += [pre_group.eq(0), post_group.eq(post_group + 1)]
-                            with m.If(post_group == post_groups - 1):
-                                m.next = "IDLE"
+                    m.next = "READ"
+            with m.State("READ"):
+                m.d.sync += [shift.eq(shift + 1), reading.eq(valid), adding.eq(reading)]
+                with m.If(shift == 0):
+                    m.d.sync += [total.eq(0) for total in sums]
+                with m.Elif(adding):
+                    m.d.sync += [total.eq(total + self.tile[i]) for i, total in enumerate(sums)]
+                with m.If(shift == SPOTS + 1):
+                    m.d.sync += shift.eq(0)
+                    m.next = "WRITE"
+            with m.State("WRITE"):
+                m.d.comb += [self.forward.valid.eq(post_lane == 0), self.backward.valid.eq(1)]
+                m.d.sync += [post_lane.eq(post_lane + 1), out_channel.eq(out_channel + 1)]
+                m.d.sync += [total.eq(after) for total, after in pairwise(sums)]
+                with m.If(post_lane == post - 1):
+                    m.next = "READ"
+                    advance()
         return m

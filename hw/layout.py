@@ -7,7 +7,8 @@ Master memory of bundle n: words of `lanes[n]` weights, which share one pre neur
 - word = tile * lanes[n-1] + pre lane;  lane = post lane
 - after all weights: one word per post group with the biases.
 
-The working memory has one word per tile, lane (pre lane) * lanes[n] + post lane.
+The working memory has one word per tile, lane (pre lane) * lanes[n] + post lane; that of an event-driven conv engine, which
+reads it only once per commit, one word per master word of weights.
 """
 
 import numpy as np
@@ -17,10 +18,14 @@ from golden.spec import Bundle
 from .config import Config
 
 
+def tile_rows(config: Config, bundle: Bundle) -> int:
+    """Master words in a word of the working memory."""
+    return 1 if bundle.kind == "conv" and bundle.index in config.events else config.lanes[bundle.index - 1]
+
+
 def tiles(config: Config, bundle: Bundle) -> int:
     """Words of the working memory."""
-    lanes = config.lanes[bundle.index] * config.lanes[bundle.index - 1]
-    return bundle.weights // lanes
+    return bundle.weights // (config.lanes[bundle.index] * tile_rows(config, bundle))
 
 
 def weight_words(config: Config, bundle: Bundle) -> int:

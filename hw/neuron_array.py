@@ -62,7 +62,7 @@ class NeuronArray(wiring.Component):
         New spikes, `latency` cycles after the drives.
     post_address, pre_address : In, post_sums, pre_sums : Out(sums_word)
         Two synchronous read ports of the window sums, for the update engines of the bundle whose post layer and of the
-        one whose pre layer this is; the first only while not busy.
+        one whose pre layer this is; the first not during steps that sum.
     label, beta : In
         Output layer only: the class that is 1 in y, and the strength of the nudge, LSB 2^-8.
     clear : In(1), spike_count : Out(32)
@@ -238,7 +238,7 @@ class NeuronArray(wiring.Component):
             m.submodules[f"sums_{name}"] = memory
             post, pre, write = memory.read_port(), memory.read_port(), memory.write_port()
             m.d.comb += [
-                post.addr.eq(Mux(self.busy, read_word, self.post_address)),
+                post.addr.eq(Mux(self.busy & self.step.sum, read_word, self.post_address)),
                 pre.addr.eq(self.pre_address),
                 self.post_sums[name].eq(post.data),
                 self.pre_sums[name].eq(pre.data),

@@ -80,13 +80,17 @@ class RegisterFile(wiring.Component):
         values |= {f"spikes_{layer.index}": self.spikes[layer.index - 1] for layer in spec.layers[1:]}
         values |= {f"cycles_{phase}": self.phase_cycles[n] for n, phase in enumerate(protocol.PHASES)}
 
+        # one pair of comparators for all registers
+        low, high = Signal(32), Signal(32)
+        m.d.comb += self.writable.eq((self.write_data >= low) & (self.write_data <= high))
+        m.d.comb += low.eq(1)  # higher than `high`: not to be written
         m.d.sync += self.read_data.eq(0)
         with m.Switch(self.address):
             for r in registers:
                 with m.Case(r.address):
                     m.d.comb += self.exists.eq(1)
                     if r.access is not Access.READ:
-                        m.d.comb += self.writable.eq((self.write_data >= r.low) & (self.write_data <= r.high))
+                        m.d.comb += [low.eq(r.low), high.eq(r.high)]
                     if r.access is Access.ACTION:
                         m.d.comb += self.clear.eq(self.write & self.writable)
                     else:

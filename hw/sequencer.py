@@ -1,4 +1,4 @@
-"""Sequencer: the phases of a sample, step by step."""
+"""Sequencer: the phases of a sample, step by step; its update goes on during the next one."""
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
@@ -24,6 +24,10 @@ class Sequencer(wiring.Component):
     Each part is started by one pulse and watched by a busy line, so that nothing here knows how long a part takes.
     Snapshot and restore cost no cycle: they are the bank numbers of `Step`.
 
+    Two parts go on beside the others. The update engines take their time while the next sample runs, until it comes to the
+    first step of its window: then the sums that they read would be overwritten. So nothing but a commit sees weights that lack
+    an update. And a bundle's update engine takes what it needs of a training image (`pixels`) while the free phase runs.
+
     Members
     -------
     start : In(1), operation : In(Operation), busy : Out(1)
@@ -31,10 +35,11 @@ class Sequencer(wiring.Component):
         At least one window each (the registers guarantee it).
     step : Out(Step), step_start : Out(1), step_busy : In(1)
         One time step of all engines and arrays.
-    image_start, predict_start, update_start, commit_start, prepare_start : Out(1), and their ``_busy`` : In(1)
+    image_start, pixels_start, predict_start, update_start, commit_start, prepare_start : Out(1), and their ``_busy`` : In(1)
         A busy line rises in the cycle after its start. A commit is followed by the engines' preparation.
     phase : Out(len(protocol.PHASES))
-        One hot in the order of `protocol.PHASES`, for the cycle counters; the prediction counts as free phase.
+        One hot in the order of `protocol.PHASES`, for the cycle counters; the prediction counts as free phase. Only cycles in
+        which nothing but an update goes on count as update.
     """
 
     def __init__(self, config: Config):
@@ -49,7 +54,7 @@ class Sequencer(wiring.Component):
             "step": Out(Step),
             "phase": Out(unsigned(len(protocol.PHASES))),
         }
-        for part in ("image", "step", "predict", "update", "commit", "prepare"):
+        for part in ("image", "pixels", "step", "predict", "update", "commit", "prepare"):
             members |= {f"{part}_start": Out(1), f"{part}_busy": In(1)}
         super().__init__(members)
 
@@ -100,6 +105,10 @@ class Sequencer(wiring.Component):
         def go_to(state):
             m.next = state
 
+        def seen():
+            m.d.comb += self.pixels_start.eq(training)
+            m.next = "STEP"
+
         def stepped():
             m.d.sync += count.eq(count + 1)
             m.next = "STEP"
@@ -127,15 +136,33 @@ class Sequencer(wiring.Component):
                     m.d.sync += training.eq(self.operation == Operation.TRAIN)
                     m.next = "IMAGE"
                     with m.If(self.operation == Operation.COMMIT):
-                        m.next = "COMMIT"
-            part("IMAGE", "image", phase("static"), lambda: go_to("STEP"))
-            part("STEP", "step", step_phase, stepped)
+                        m.next = "FINISH"
+            part("IMAGE", "image", phase("static"), seen)
+            with m.State("STEP"):
+                # The window's steps overwrite what the last sample's update reads.
+                with m.If(self.step.sum & self.update_busy):
+                    m.d.comb += phase("update")
+                with m.Else():
+                    m.d.comb += [self.step_start.eq(1), step_phase]
+                    m.next = "STEP-WAIT"
+            with m.State("STEP-WAIT"):
+                m.d.comb += step_phase
+                with m.If(~self.step_busy):
+                    stepped()
             part("PREDICT", "predict", phase("free"), predicted)
-            part("UPDATE", "update", phase("update"), lambda: go_to("SETTLE"))
+            with m.State("UPDATE"):
+                m.d.comb += phase("update")
+                with m.If(~self.pixels_busy):
+                    m.d.comb += self.update_start.eq(1)
+                    m.next = "IDLE"
+            with m.State("FINISH"):
+                m.d.comb += phase("update")
+                with m.If(~self.update_busy):
+                    m.next = "SETTLE"
             with m.State("SETTLE"):
                 # The last update is being written.
                 m.d.comb += phase("update")
-                m.next = "IDLE"
+                m.next = "COMMIT"
             part("COMMIT", "commit", phase("commit"), lambda: go_to("PREPARE"))
             part("PREPARE", "prepare", phase("commit"), lambda: go_to("IDLE"))
         return m

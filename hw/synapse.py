@@ -20,7 +20,7 @@ def drive(config: Config, layer):
 
 def tile(config: Config, bundle: Bundle):
     """One word of working weights; lane (pre lane) * (post lanes) + (post lane)."""
-    lanes = config.lanes[bundle.index] * config.lanes[bundle.index - 1]
+    lanes = config.lanes[bundle.index] * layout.tile_rows(config, bundle)
     return data.ArrayLayout(signed(config.spec.formats.weight_bits), lanes)
 
 

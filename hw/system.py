@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from .compact_core import CompactCore
 from .config import Config
 from .core import Core
 from .decoder import Decoder
@@ -25,7 +26,7 @@ class System(wiring.Component):
     identity : Identity
         What HELLO answers; `window` is how many frames and answers are kept.
     core : Component with `CoreSignature(config)`, optional
-        Another core than `hw.core.Core(config)`.
+        Another core than the one that `config` asks for.
     build : BuildFacts, optional
         What the registers tell of the bitstream's making.
 
@@ -46,7 +47,7 @@ class System(wiring.Component):
 
     def __init__(self, config: Config, identity: Identity, core=None, build: BuildFacts | None = None):
         self.config, self.identity, self.build = config, identity, build or BuildFacts()
-        self.core = Core(config) if core is None else core
+        self.core = core or (CompactCore if config.compact else Core)(config)
         byte = stream.Signature(8)
         lights = {"busy": Out(1), "phase": Out(len(PHASES)), "error": Out(1)}
         super().__init__({"i": In(byte), "o": Out(byte), "framing": In(1)} | lights)

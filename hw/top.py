@@ -26,7 +26,7 @@ class Top(wiring.Component):
     window : int
         Requests that a host may have in flight: a power of two. Each takes REQUEST_BYTES + ANSWER_BYTES of block RAM.
     core : Component with `CoreSignature(config)`, optional
-        Another core than `hw.core.Core(config)`.
+        Another core than the one that `config` asks for.
     build : BuildFacts, optional
         What the registers tell of the bitstream's making.
 

@@ -24,8 +24,12 @@ class UpdateSignature(wiring.Signature):
 
     Members
     -------
+    load : In(1), loading : Out(1)
+        Bundle 1 only. One cycle: the engine keeps what it needs of the image, which must stay while ``loading``, from the next
+        cycle on. It waits until a pass that goes on is over.
     start : In(1), busy : Out(1)
-        One pass over all weights and biases of the bundle; ``busy`` falls when the last update has left.
+        One pass over all weights and biases of the bundle; ``busy`` falls when the last update has left. Bundle 1: not while
+        ``loading``.
     pre_address, post_address : Out, pre : In(pre_word), post : In(sums_word)
         Synchronous reads of the neighbours' window sums.
     weight_rate, bias_rate : In
@@ -38,6 +42,8 @@ class UpdateSignature(wiring.Signature):
         rate = config.spec.formats.rate_bits
         super().__init__(
             {
+                "load": In(1),
+                "loading": Out(1),
                 "start": In(1),
                 "busy": Out(1),
                 "pre_address": Out(bits_for(config.words(bundle.pre) - 1)),

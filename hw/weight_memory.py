@@ -61,7 +61,7 @@ class WeightMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, bundle, f = self.config, self.bundle, self.config.spec.formats
-        post, pre = config.lanes[bundle.index], config.lanes[bundle.index - 1]
+        post, pre = config.lanes[bundle.index], layout.tile_rows(config, bundle)
         tiles, weight_words = layout.tiles(config, bundle), layout.weight_words(config, bundle)
 
         masters = data.ArrayLayout(signed(f.master_bits), post)

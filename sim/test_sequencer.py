@@ -14,7 +14,8 @@ from .bench import CLOCK
 from .reference import config_of, each, plan, pulse
 from .streams import PATIENCE, Port, start
 
-PARTS = ("image", "step", "predict", "update", "commit", "prepare")
+#: What the sequencer waits for at once, and what goes on beside it.
+PARTS, BESIDE = ("image", "step", "predict", "commit", "prepare"), ("pixels", "update")
 UNITS = {
     f"sequencer_{1 << log2}": Sequencer(config_of((1, 1), (1, 1), dense=True, window_log2=log2, decay_shift=1))
     for log2 in (0, 1, 3)
@@ -65,6 +66,8 @@ def expected(operation, window, free, nudged):
         return
     train = operation == Operation.TRAIN
     yield "image", "static", None
+    if train:
+        yield "pixels", "static", None
     for planned in plan(window, free, nudged if train else 0):
         if planned.phase == "plus" and planned.t == 0:
             yield "predict", "free", None
@@ -98,23 +101,38 @@ def compare(where, log, events):
 
 
 async def play_parts(dut, name, log):
-    """Answers each start with a busy line of random duration; logs part, phase and step; checks that both hold."""
+    """Answers each start with a busy line of random duration; logs part, phase and step; checks that both hold.
+
+    Nothing else starts while one of PARTS is busy; those BESIDE keep busy meanwhile, and these may not start before they end:
+    an update before the pixels are taken, a step of a window and a commit before the update is over.
+    """
     port, edge = Port(dut, name), RisingEdge(getattr(dut, CLOCK))
-    starts, busy = ({part: getattr(port, f"{part}_{kind}") for part in PARTS} for kind in ("start", "busy"))
-    running, left = None, 0
+    parts = (*PARTS, *BESIDE)
+    starts, busy = ({part: getattr(port, f"{part}_{kind}") for part in parts} for kind in ("start", "busy"))
+    running, left = None, dict.fromkeys(parts, 0)
     while True:
         await edge
-        began = [part for part in PARTS if starts[part].value]
+        began = [part for part in parts if starts[part].value]
         phase, step = int(port.phase.value), int(port.step.value)
         if running:
             assert not began, f"{name}: {began} started while {running[0]} is busy"
             assert (running[0], phase, step) == running, f"{name}: phase or step changed while {running[0]} is busy"
-            left -= 1
-            if not left:
-                busy[running[0]].value = 0
-                running = None
-        elif began:
-            assert len(began) == 1, f"{name}: {began} started at once"
-            running, left = (began[0], phase, step), random.choice((1, 1, 2, random.randint(3, 9)))
-            log.append(running)
-            busy[running[0]].value = 1
+        for part in parts:
+            if left[part]:
+                left[part] -= 1
+                if not left[part]:
+                    busy[part].value = 0
+                    running = None if running and running[0] == part else running
+        if not began:
+            continue
+        assert len(began) == 1, f"{name}: {began} started at once"
+        (part,) = began
+        updating = left["update"] or (part == "update" and left["pixels"])
+        if part in ("commit", "update") or (part == "step" and Step.from_bits(step).sum):
+            assert not updating, f"{name}: {part} started too early"
+        log.append((part, phase, step))
+        if part in PARTS:
+            running, left[part] = (part, phase, step), random.choice((1, 1, 2, random.randint(3, 9)))
+        else:
+            left[part] = random.choice((1, random.randint(2, 9), random.randint(10, 300)))
+        busy[part].value = 1

@@ -1,0 +1,67 @@
+# amaranth: UnusedElaboratable=no
+"""The drive memory against a dictionary of copies: one is streamed out while another one is written."""
+
+import random
+
+import cocotb
+from cocotb.triggers import gather
+
+from hw.drive_memory import DriveMemory
+from hw.step import Step
+
+from .reference import each, expect, integers, plan, pulse, unpacked
+from .streams import FlowSource, Port, StreamSink, pack, start, wait_for
+
+UNITS = {
+    "drives_5x2": DriveMemory(words=5, lanes=2, bits=6),
+    "drives_1x1": DriveMemory(words=1, lanes=1, bits=9),
+    "drives_8x3": DriveMemory(words=8, lanes=3, bits=4),
+}
+#: Cycles from `start` to the first word.
+FIRST_WORD = 2
+
+
+@cocotb.test()
+async def copies_are_kept(dut):
+    await start(dut)
+    await each(dut, UNITS, check)
+
+
+async def check(dut, name, unit):
+    port, source, sink = Port(dut, name), FlowSource(dut, f"{name}__i"), StreamSink(dut, f"{name}__o")
+    item = source_shape(unit)
+    # the last word is never written, and stays silent
+    copies = [[[0] * unit.lanes for _ in range(unit.words)] for _ in range(3)]
+    top = (1 << (unit.bits - 1)) - 1
+    for _ in range(3):
+        for planned in plan(window=1, free=4, nudged=3):
+            fields = planned.fields
+            port.step.value = Step.const(fields).as_bits()
+            await port.edge
+            reader = cocotb.start_soon(sink.get(unit.words, stall=random.choice((0.0, 0.5))))
+            await pulse(port.start, port.edge)
+            new = integers(-top - 1, top, (max(unit.words - 1, 1), unit.lanes)).tolist()
+            order = random.sample(range(len(new)), len(new))
+            words = [item.const({"address": at, "drives": new[at]}).as_bits() for at in order]
+            writer = cocotb.start_soon(source.send(words, gap=random.choice((0.0, 0.4))))
+            cycles = await wait_for(dut, f"{name}__o__valid")
+            assert cycles == FIRST_WORD, f"{name}: first word after {cycles} cycles, expected {FIRST_WORD}"
+            await gather(reader, writer)
+            where = f"{name}, {planned.phase} step {planned.t}"
+            expected = [[0] * unit.lanes] * unit.words if fields["first"] else copies[fields["spike_read"]]
+            expect(where, unpacked(reader.result(), unit.bits, unit.lanes), expected)
+            for _ in range(3):
+                await port.edge
+                assert not port.o__valid.value, f"{where}: more than {unit.words} words"
+            for at in order:
+                copies[fields["spike_write"]][at] = new[at]
+
+
+def source_shape(unit):
+    """The layout of what is written."""
+    return unit.signature.members["i"].signature.payload_shape
+
+
+def test_a_word_is_packed_like_a_stream():
+    unit = UNITS["drives_5x2"]
+    assert unit.drives.const([1, -1]).as_bits() == pack([1, -1], unit.bits)
