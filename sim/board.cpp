@@ -9,6 +9,7 @@
 // Standard input takes faults, a line each, which standard output acknowledges with "done" or "no such thing":
 //   reset                   the state after power-up; what the host had sent but the line hadn't carried stays on its way
 //   flip MEMORY WORD BIT    of a memory in memories.inc
+//   mutate NUMBER           reset, and be that mutant from now on; only in a build with mutants (sim/mutants.py)
 //
 // A board keeps its state when a client goes away. One client at a time; a second one is turned away.
 
@@ -75,6 +76,13 @@ public:
         top_.reset();  // before its context
         context_ = std::make_unique<VerilatedContext>();
         top_ = std::make_unique<Vtop>(context_.get());
+#ifdef MUTANTS
+        top_->mutant = mutant_;
+#endif
+    }
+    void mutate(unsigned number) {
+        mutant_ = number;
+        reset();
     }
     Vtop& top() { return *top_; }
 
@@ -100,6 +108,7 @@ public:
 private:
     std::unique_ptr<VerilatedContext> context_;
     std::unique_ptr<Vtop> top_;
+    unsigned mutant_ = 0;
 };
 
 // Both directions of the line, 8N1, one call a clock cycle.
@@ -232,11 +241,17 @@ private:
             std::istringstream words(order_);
             std::string verb, memory;
             size_t word = 0, bit = 0;
-            words >> verb >> memory >> word >> bit;
-            const bool good = verb == "reset" || (verb == "flip" && words && design_.flip(memory, word, bit));
+            unsigned number = 0;
+            words >> verb;
+            bool good = true;
             if (verb == "reset") {
                 design_.reset();
                 line_.cut();
+            } else if (verb == "mutate" && words >> number) {
+                design_.mutate(number);
+                line_.cut();
+            } else {
+                good = verb == "flip" && words >> memory >> word >> bit && design_.flip(memory, word, bit);
             }
             puts(good ? "done" : "no such thing");
             fflush(stdout);

@@ -126,11 +126,11 @@ class VirtualBoard:
     def __init__(
         self, config: Config, *, port: int = 0, pty: bool = False, board: Board = VIRTUAL, program: Path | None = None
     ):
-        self.config, self.board, self.program = config, board, program
+        self.config, self.board, self._program = config, board, program
         self._address = ["--pty"] if pty else ["--port", str(port)]
 
     def __enter__(self) -> Self:
-        program = self.program or build(self.config, self.board)
+        program = self._program or build(self.config, self.board)
         numbers = (self.board.uart_divisor, idle_cycles(self.config), os.getpid())
         # A session of its own: Ctrl-C is for the host, which may still want to read the weights.
         self._process = subprocess.Popen(
@@ -172,6 +172,10 @@ class VirtualBoard:
     def flip(self, memory: str, word: int, bit: int) -> None:
         """Invert a bit of a memory; `ValueError` if there is none such."""
         self._order(f"flip {memory} {word} {bit}")
+
+    def mutate(self, number: int) -> None:
+        """Reset to another mutant; only with a program of `sim.mutants`."""
+        self._order(f"mutate {number}")
 
     def _order(self, order: str) -> None:
         assert self._process.stdin is not None

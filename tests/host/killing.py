@@ -1,7 +1,6 @@
 """A training run whose process is killed at random moments and begun again, until it ends."""
 
 import multiprocessing
-import os
 import random
 import signal
 import time
@@ -15,7 +14,6 @@ from host.boards import open_board
 from host.train import train
 
 SPEC = preset("tiny")
-FOLDER = "run"
 
 
 def carry_on(out: Path, board: str, plan: Plan, started) -> None:
@@ -39,8 +37,7 @@ def killed_again_and_again(out: Path, board: str, plan: Plan, *, kills: int, lon
         if number < kills:
             assert started.wait(60), "the board did not open"
             time.sleep(chooser.uniform(0, longest))
-            assert process.pid is not None
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
         process.join(300)
         assert process.exitcode is not None, "still running after 300 s"
         alive += process.exitcode == -signal.SIGKILL

