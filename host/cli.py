@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -40,6 +41,7 @@ from .soak import soak as run_soak
 from .sweep import Sweep
 from .sweep import cases as every_case
 from .sweep import run as run_sweep
+from .throughput import ADAPTER_DELAY, BAUD, cost, measured, occupied
 from .train import recovering
 from .train import train as run_train
 
@@ -537,6 +539,40 @@ def sweep_command(
     lines.append(f"{len(chosen)} single faults in a session of {size}: {', '.join(f'{n} {end}' for end, n in endings.items())}")
     emit(as_json, {"faults": len(chosen), "endings": dict(endings), "up": sweep.up, "down": sweep.down}, "\n".join(lines))
     return DIFFERENT if bad else OK
+
+
+@board_app.command("throughput")
+def throughput_command(
+    baud: Annotated[float, typer.Option(help="Bits a second of the modelled line.", min=1)] = BAUD,
+    delay: Annotated[float, typer.Option(help="Seconds that an adapter adds to a round trip.", min=0)] = ADAPTER_DELAY,
+    samples: Annotated[int, typer.Option(help="Train the first so many images.")] = 512,
+    rounds: Annotated[int, typer.Option(help="Measure `tiny` on the virtual board as well, so many times.", min=0)] = 0,
+    as_json: JsonOption = False,
+) -> int:
+    """What the protocol costs on a good line, and how busy a board is kept, by its speed and the requests in flight."""
+    spec, digits = preset("tiny"), datasets.load("embedded")
+    images = digits.train_images[: first_samples(samples, len(digits.train_images), "embedded")].numpy()
+    noise = np.random.default_rng(1).integers(1, 256, images.shape, np.uint8)
+    costs = {"digits": cost(spec, images, baud=baud), "noise": cost(spec, noise, baud=baud)}
+    windows = (1, 8, 16, 32)
+    busy = {
+        milliseconds: {w: occupied(spec, images, milliseconds / 1e3, window=w, baud=baud, delay=delay) for w in windows}
+        for milliseconds in (0.5, 1, 2, 3, 6)
+    }
+    title = f"% of the time that a board is busy: {baud:g} baud, {delay * 1e3:g} ms of delay, digits (modelled)"
+    table = Table("ms a sample", title=title)
+    for window in windows:
+        table.add_column(f"{window} in flight", justify="right")
+    for milliseconds, shares in busy.items():
+        table.add_row(f"{milliseconds:g}", *(f"{100 * share:.1f}" for share in shares.values()))
+    lines = [f"protocol: {100 * share:.2f} % of the line on {name} (modelled)" for name, share in costs.items()]
+    runs = measured(spec, digits, delay, baud, rounds=rounds) if rounds else []
+    for run in runs:
+        where = f"virtual board, {run.delay * 1e3:.0f} ms of delay, {run.window} in flight"
+        lines.append(f"{where}: {run.samples_per_second:.1f} training samples/s, {100 * run.share:.1f} % of the undelayed")
+    result = {"cost": costs, "busy": busy, "measured": [asdict(run) for run in runs]}
+    emit(as_json, result, "\n".join([rendered(table), *lines]))
+    return OK
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -50,6 +50,9 @@ def open_port(url: str, baud: int = BAUDS[0]) -> serial.SerialBase:
             errno.EACCES: "permission denied: are you in the group that owns the port?",
         }
         raise LinkError(f"{url}: {reasons.get(getattr(error, 'errno', None) or 0, str(error))}") from None
+    with contextlib.suppress(AttributeError, NotImplementedError, ValueError, OSError):
+        # where the driver has such a mode: FTDI's adapters then hold an answer back for 1 ms, not 16
+        port.set_low_latency_mode(True)
     if url.startswith("socket://"):
         # small requests must not wait for acknowledgements of earlier ones
         with socket.socket(fileno=os.dup(port.fileno())) as connection:
