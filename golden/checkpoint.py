@@ -4,23 +4,30 @@ import importlib.metadata
 import json
 import os
 import platform
+import reprlib
 import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from .fixed import Parameters, Settings
+from .fixed import FixedError, Parameters, Settings
 from .spec import PRESETS, Bundle, Spec
 
 FORMAT = "nudge-weights-1"
+
+#: Bytes of a weight file at most, nine times the largest preset's: one that says more is not read into memory.
+MAX_BYTES = 1 << 26
+
+D = TypeVar("D")
+
 PACKAGES = ("torch", "numpy", "safetensors")
 
 
@@ -83,8 +90,7 @@ class Checkpoint:
 
     def registers(self) -> Settings:
         """`settings` as the board takes them."""
-        tuples: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in self.settings.items()}
-        return Settings(**tuples)
+        return typed(Settings, {n: tuple(v) if isinstance(v, list) else v for n, v in self.settings.items()})
 
 
 def names(bundle: Bundle) -> tuple[str, str]:
@@ -109,10 +115,13 @@ def save(path: Path, spec: Spec, parameters: Parameters, checkpoint: Checkpoint)
 def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkpoint]:
     """The network, masters (int64) and checkpoint of a file; with `spec`, the file must be of that network.
 
-    Raises `WeightsError` for no such file, another format, network or shape.
+    Raises `WeightsError` for no such file, another format, network or shape, metadata that no run writes, and more than
+    `MAX_BYTES`. Nothing in a file is executed.
     """
     if not path.is_file():
         raise WeightsError(f"no weights at {path}: `nudge train --out {path.parent}` writes them")
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise WeightsError(f"{path} has {size} bytes; a weight file has {MAX_BYTES} at most")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -121,10 +130,7 @@ def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkp
         raise WeightsError(f"{path} is no safetensors file: {error}") from None
     if metadata.get("format") != FORMAT:
         raise WeightsError(f"{path} is of format {metadata.get('format')!r}, not {FORMAT!r}: not written by `nudge train`")
-    try:
-        found = Checkpoint(**{name: json.loads(metadata[name]) for name in Checkpoint.__dataclass_fields__})
-    except (KeyError, ValueError) as error:
-        raise WeightsError(f"{path}: damaged metadata ({error})") from None
+    found = _checkpoint(path, metadata)
     if spec is None:
         if found.preset not in PRESETS:
             raise WeightsError(f"{path} is of preset {found.preset!r}: this version has {', '.join(PRESETS)}")
@@ -133,7 +139,41 @@ def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkp
         raise WeightsError(
             f"{path} is of preset {found.preset} (spec {found.spec:08x}), not {spec.name} (spec {spec.identity:08x})"
         )
-    return spec, _parameters(path, spec, tensors), found
+    parameters = _parameters(path, spec, tensors)
+    try:
+        found.registers().check(spec)
+    except (TypeError, FixedError) as error:
+        raise WeightsError(f"{path}: damaged metadata (settings: {error})") from None
+    return spec, parameters, found
+
+
+def _checkpoint(path: Path, metadata: dict[str, str]) -> Checkpoint:
+    """The metadata as a checkpoint; what `plan` and `settings` say is not checked."""
+    values: dict[str, Any] = {}
+    for name in Checkpoint.__dataclass_fields__:
+        try:
+            values[name] = json.loads(metadata[name])
+        except (KeyError, ValueError, RecursionError) as error:
+            raise WeightsError(f"{path}: damaged metadata ({name}: {type(error).__name__})") from None
+    try:
+        return typed(Checkpoint, values)
+    except TypeError as error:
+        raise WeightsError(f"{path}: damaged metadata ({error})") from None
+
+
+def typed(kind: type[D], values: dict[str, Any]) -> D:
+    """A dataclass made of decoded JSON; TypeError names the field whose value isn't of its type."""
+    for entry in fields(kind):  # type: ignore[arg-type]
+        value = values.get(entry.name, entry.default)
+        if entry.type in (int, str, bool):
+            fits = type(value) is entry.type
+        elif entry.type is float:
+            fits = type(value) in (int, float) and abs(value) < float("inf")
+        else:
+            fits = isinstance(value, dict) or (isinstance(value, tuple) and all(type(item) is int for item in value))
+        if not fits or (type(value) is int and not 0 <= value < 1 << 63):
+            raise TypeError(f"{entry.name} can't be {reprlib.repr(value)}")
+    return kind(**values)
 
 
 def _parameters(path: Path, spec: Spec, tensors: dict[str, Tensor]) -> Parameters:

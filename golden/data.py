@@ -32,6 +32,9 @@ CHECKSUMS = {
     },
 }
 
+#: Bytes of a data set's file at most; the largest has 47,040,016.
+MAX_BYTES = 1 << 26
+
 #: Environment variable that names the root folder, the one that holds MNIST/raw and FashionMNIST/raw.
 VARIABLE = "NUDGE_DATA"
 
@@ -77,6 +80,8 @@ def _verify(name: str, raw: Path) -> None:
     """Raise `DataError` where a file of the data set is missing or isn't the published one."""
     for file, expected in CHECKSUMS[name].items():
         try:
+            if (size := (raw / file).stat().st_size) > MAX_BYTES or not (raw / file).is_file():
+                raise DataError(f"{raw / file} is no file of {MAX_BYTES} bytes at most: it has {size}")
             found = hashlib.sha256((raw / file).read_bytes()).hexdigest()
         except OSError as error:
             raise DataError(

@@ -53,7 +53,7 @@ class Plan:
         """The board's registers in each epoch. Raises `PlanError` for a value that no register holds."""
         for name, value, low, high in (
             ("--samples", self.samples, 1, None),
-            ("--epochs", self.epochs, 1, None),
+            ("--epochs", self.epochs, 1, MAX_EPOCHS),
             ("--batch", self.batch, 1, spec.formats.max_batch),
             ("--seed", self.seed, 0, None),
             ("--shift", self.shift, 0, MAX_SHIFT),
@@ -101,6 +101,9 @@ class Plan:
 
 #: Pixels; beyond that digits leave the image.
 MAX_SHIFT = 4
+
+#: Registers are worked out for all epochs in advance.
+MAX_EPOCHS = 100_000
 
 
 def first_samples(wanted: int | None, available: int, name: str) -> int:

@@ -15,6 +15,10 @@ from .checkpoint import atomic
 CURVE_PARTS, CURVE_SAMPLES = 30, 100
 
 
+#: Bytes of a metrics file at most: a million commits.
+MAX_BYTES = 1 << 26
+
+
 class ReportError(Exception):
     """Metrics that can't be read; the message names the file."""
 
@@ -48,11 +52,12 @@ def read_metrics(path: Path, epoch: int, position: int) -> list[Row]:
     """The rows up to a checkpoint at `position` of `epoch`; [] if there is no file."""
     if not path.exists():
         return []
-    with path.open(newline="") as stream:
-        lines = list(csv.reader(stream))
     try:
-        rows = [Row(*map(int, line[:4]), *map(float, line[4:])) for line in lines[1:]]
-    except (ValueError, TypeError) as error:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES} bytes")
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = [Row(*map(int, line[:4]), *map(float, line[4:])) for line in list(csv.reader(stream))[1:]]
+    except (ValueError, TypeError, csv.Error) as error:
         raise ReportError(f"{path} is damaged ({error}): move it away to resume without it") from None
     return [row for row in rows if (row.epoch, row.position) <= (epoch, position)]
 

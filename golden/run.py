@@ -14,7 +14,7 @@ from torch import Tensor
 
 from . import checkpoint, report
 from . import data as datasets
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, WeightsError
 from .data import Data
 from .fixed import Parameters, Settings, initial
 from .plan import Plan, PlanError, first_samples
@@ -117,7 +117,7 @@ class Run:
     def resume(cls, out: Path, options: dict[str, Any]) -> "Run":
         """The run in `out`, continued. options: of the plan, as given (None: not); only `epochs` may differ."""
         spec, parameters, found = checkpoint.load(out / WEIGHTS)
-        plan = Plan(**found.plan)
+        plan = _plan(out / WEIGHTS, spec, found)
         for name, value in options.items():
             had = getattr(plan, name)
             if name != "epochs" and value is not None and value != had:
@@ -198,6 +198,19 @@ class Run:
             return
         title = f"{self.plan.preset}, {self.plan.data}, seed {self.plan.seed}"
         report.plot_curve(self.out / CURVE, self.rows, title, test_error)
+
+
+def _plan(path: Path, spec: Spec, found: Checkpoint) -> Plan:
+    """The plan that a checkpoint belongs to; `WeightsError` where no run could have left it."""
+    try:
+        plan = checkpoint.typed(Plan, found.plan)
+        plan.settings(spec)
+        within = 0 <= found.position < plan.samples and found.epoch_errors <= found.position
+    except (TypeError, ArithmeticError, PlanError) as error:
+        raise WeightsError(f"{path}: damaged metadata (plan: {error})") from None
+    if plan.preset != spec.name or not within:
+        raise WeightsError(f"{path}: damaged metadata (sample {found.position} of {plan.samples}, preset {plan.preset!r})")
+    return plan
 
 
 @dataclass(frozen=True)

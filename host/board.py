@@ -1,7 +1,7 @@
 """A board as the training loop sees it, and the one behind a serial link."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from golden.fixed import FixedError, Parameters, Settings
 from golden.spec import Bundle, Spec
 from hw import layout
-from hw.config import Config
+from hw.config import Config, ConfigError
 from hw.protocol import (
     ANSWER_BYTES,
     ANSWER_HEADER,
@@ -34,6 +34,9 @@ from .link import Link
 
 #: A master on the link.
 MASTER = np.dtype("<i2")
+
+#: Payload bytes of the answers to INFER and TRAIN, and to COMMIT.
+SAMPLED, COMMITTED = 5, 6
 
 
 class Board(ABC):
@@ -151,7 +154,10 @@ class SerialBoard(Board):
         if identity.version != VERSION or not 1 <= identity.window <= MAX_WINDOW:
             theirs, ours = f"version {identity.version}, window {identity.window}", f"version {VERSION}, window 1..{MAX_WINDOW}"
             raise IdentityError(f"{self.name}: the board's link has {theirs}; this host needs {ours}")
-        return Config(spec, identity.lanes)
+        try:
+            return Config(spec, identity.lanes)
+        except ConfigError as error:
+            raise IdentityError(f"{self.name}: not a nudge board: {error}") from None
 
     def close(self) -> None:
         self.link.close()
@@ -167,13 +173,31 @@ class SerialBoard(Board):
 
     def read_register(self, name: str) -> int:
         """Value of one register by name."""
-        return _number(self.link.call(Command.READ_REGISTER, bytes((self._register(name), 1))))
+        return _number(self._call(Command.READ_REGISTER, 4, bytes((self._register(name), 1))))
 
     def write_register(self, name: str, value: int) -> None:
         """Set one register by name; `BoardError` if it is read-only or `value` is out of its range."""
         if not 0 <= value < 1 << 32:
             raise UsageError(f"register {name} must be 0..{(1 << 32) - 1}, not {value}")
-        self.link.call(Command.WRITE_REGISTER, _write(self._register(name), value))
+        self._call(Command.WRITE_REGISTER, 0, _write(self._register(name), value))
+
+    def _call(self, command: Command, size: int, payload: bytes = b"") -> bytes:
+        return self._exchange([(command, size, payload)])[0]
+
+    def _exchange(self, requests: Iterable[tuple[Command, int, bytes]]) -> list[bytes]:
+        """The payloads of their answers. size: bytes that one must have; `IdentityError` if it has others."""
+        expected: list[tuple[Command, int]] = []
+
+        def noted() -> Iterator[tuple[Command, bytes]]:
+            for command, size, payload in requests:
+                expected.append((command, size))
+                yield command, payload
+
+        answers = self.link.exchange(noted())
+        for (command, size), answer in zip(expected, answers, strict=True):
+            if len(answer) != size:
+                raise IdentityError(f"{self.name}: not a nudge board: {len(answer)} bytes, not {size}, answer {command.name}")
+        return answers
 
     def _register(self, name: str) -> int:
         if name not in self._map:
@@ -185,32 +209,35 @@ class SerialBoard(Board):
         values = {name: getattr(settings, name) for name in ("free_steps", "nudged_steps", "beta")}
         for b, weight, bias in zip(self.spec.bundles, settings.weight_rates, settings.bias_rates, strict=True):
             values |= {f"weight_rate_{b.index}": weight, f"bias_rate_{b.index}": bias}
-        self.link.exchange((Command.WRITE_REGISTER, _write(self._register(name), value)) for name, value in values.items())
+        self._exchange((Command.WRITE_REGISTER, 0, _write(self._register(name), value)) for name, value in values.items())
 
     def registers(self) -> dict[str, int]:
         readable = [r for r in self._map.values() if r.access is not Access.ACTION]
-        answers = self.link.exchange((Command.READ_REGISTER, bytes((r.address, 1))) for r in readable)
+        answers = self._exchange((Command.READ_REGISTER, 4, bytes((r.address, 1))) for r in readable)
         return {r.name: _number(answer) for r, answer in zip(readable, answers, strict=True)}
 
     def clear(self) -> None:
         self.write_register("clear", 1)
 
     def load(self, parameters: Parameters) -> None:
-        requests: list[tuple[Command, bytes]] = []
+        requests: list[tuple[Command, int, bytes]] = []
         for b, weight, bias in zip(self.spec.bundles, *parameters, strict=True):
             image = layout.pack(self.config, b, *_masters(b, weight, bias))
             most = (REQUEST_BYTES - REQUEST_HEADER - CRC_BYTES - 5) // (MASTER.itemsize * image.shape[1])
             parts = range(0, len(image), most)
-            requests += [(Command.WRITE_WEIGHTS, _words(b, at) + image[at : at + most].tobytes()) for at in parts]
-        self.link.exchange([*requests, (Command.COMMIT, b"")])
+            requests += [(Command.WRITE_WEIGHTS, 0, _words(b, at) + image[at : at + most].tobytes()) for at in parts]
+        self._exchange([*requests, (Command.COMMIT, COMMITTED, b"")])
 
     def read(self) -> Parameters:
         weights, biases = [], []
         for b in self.spec.bundles:
             lanes, words = self.config.lanes[b.index], layout.master_words(self.config, b)
             most = min((ANSWER_BYTES - ANSWER_HEADER - CRC_BYTES) // (MASTER.itemsize * lanes), 255)
-            requests = ((Command.READ_WEIGHTS, _words(b, at) + bytes((min(most, words - at),))) for at in range(0, words, most))
-            image = np.frombuffer(b"".join(self.link.exchange(requests)), MASTER).reshape(words, lanes)
+            counts = ((at, min(most, words - at)) for at in range(0, words, most))
+            requests = (
+                (Command.READ_WEIGHTS, MASTER.itemsize * lanes * count, _words(b, at) + bytes((count,))) for at, count in counts
+            )
+            image = np.frombuffer(b"".join(self._exchange(requests)), MASTER).reshape(words, lanes)
             weight, bias = layout.unpack(self.config, b, image.astype(np.int64))
             weights.append(torch.from_numpy(np.ascontiguousarray(weight)))
             biases.append(torch.from_numpy(np.ascontiguousarray(bias)))
@@ -225,21 +252,21 @@ class SerialBoard(Board):
     def _samples(self, command: Command, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
         pixels, classes = check_samples(images, labels)
 
-        def requests() -> Iterator[tuple[Command, bytes]]:
-            for image, label in zip(pixels, classes, strict=True):
-                yield command, bytes((int(label),)) + image.tobytes()
-
-        answers = self.link.exchange(requests())
+        samples = zip(pixels, classes, strict=True)
+        answers = self._exchange((command, SAMPLED, bytes((int(label),)) + image.tobytes()) for image, label in samples)
         self.cycles = [_number(answer[1:]) for answer in answers]
-        return np.array([answer[0] for answer in answers], np.int64)
+        predictions = np.array([answer[0] for answer in answers], np.int64)
+        if len(predictions) and predictions.max() >= LABELS:
+            raise IdentityError(f"{self.name}: not a nudge board: it predicts {predictions.max()}, not 0..{LABELS - 1}")
+        return predictions
 
     def commit(self) -> int:
-        answer = self.link.call(Command.COMMIT)
+        answer = self._call(Command.COMMIT, COMMITTED)
         self.cycles = [_number(answer[2:])]
         return _number(answer[:2])
 
     def digest(self) -> tuple[int, ...]:
-        return tuple(_number(a) for a in self.link.exchange((Command.DIGEST, bytes((b.index,))) for b in self.spec.bundles))
+        return tuple(_number(a) for a in self._exchange((Command.DIGEST, 4, bytes((b.index,))) for b in self.spec.bundles))
 
 
 def _number(data: bytes) -> int:

@@ -31,7 +31,7 @@ from .bench import bench as run_bench
 from .board import SerialBoard
 from .boards import AnyBoard, ToolsError, open_board, open_unknown, virtual_board
 from .builds import BuildError, run_build, run_flash, run_report
-from .compare import Comparison, ComparisonError, Fault, Twin
+from .compare import Comparison, ComparisonError, Fault, Twin, verify
 from .compare import compare as run_compare
 from .errors import BoardError, IdentityError, LinkError, UsageError
 from .golden_bench import GoldenBench, golden_bench
@@ -117,7 +117,8 @@ def reported(as_json: bool, result: dict[str, Any]) -> Iterator[None]:
 
 @app.command()
 def train(
-    out: command.OutOption,
+    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The same as --out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Directory for weights, metrics and learning curve.")] = None,
     preset_name: command.NetworkOption = None,
     board: BoardOption = "sim",
     engines: EnginesOption = None,
@@ -144,6 +145,9 @@ def train(
 ) -> int:
     """Train, then evaluate once on the test set. Ctrl-C finishes the batch and saves; --resume goes on from there."""
     given = locals()
+    out = directory if out is None else out
+    if out is None or directory not in (None, out):
+        raise UsageError("one --out is needed: the directory for weights, metrics and learning curve")
     options = {name: given[name] for name in command.PLAN_OPTIONS}
     asked: dict[str, Any] = {"preset_name": preset_name, "data": data, "samples": samples, "resume": resume, "force": force}
     run, images = Run.prepare(out, data_dir, options, **asked)
@@ -451,22 +455,37 @@ def info(
 @board_app.command("status")
 def status(
     board: Annotated[str, typer.Option("--board", help="A device path or a pyserial URL.")],
+    weights: Annotated[Path | None, typer.Option(help="Weight file that the board's weights must equal.")] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """What a board counted: frames and errors, and what this host's end of the link had to do to ask."""
+    """What a board counted and the digests of its weights, and what this host's end of the link had to do to ask.
+
+    With --weights the digests are compared with a file's; the first weight that differs is named.
+    """
     with open_unknown(board) as device:
         found = {r.name: r for r in registers(device.spec) if ADDRESS_COUNTERS <= r.address < ADDRESS_SPIKES}
         values = {name: value for name, value in device.registers().items() if name in found}
+        # while samples are pending, the board's weights are not defined
+        digests = [] if values["pending"] else [f"{digest:08x}" for digest in device.digest()]
         link = asdict(device.link.counters) | {"damaged": device.link.damaged}
+        result: dict[str, Any] = {"board": values, "host": link, "digests": digests}
+        if weights is not None:
+            with reported(as_json, result):
+                verify(device, checkpoint.load(weights, device.spec)[1])
+            result["equal"] = True
     table = Table("counter", title=f"{board}: preset {device.spec.name}")
     table.add_column("value", justify="right")
     table.add_column("what")
     for name, value in values.items():
         table.add_row(name, str(value), found[name].what)
     table.add_section()
+    for number, digest in enumerate(digests, 1):
+        table.add_row(f"bundle {number}", digest, "digest: CRC-32 of its weights and biases")
+    table.add_section()
     for name, value in link.items():
         table.add_row(f"host: {name}", str(value), "")
-    emit(as_json, {"board": values, "host": link}, rendered(table))
+    equal = [] if weights is None else [f"bit-identical: board == {weights} ({device.spec.parameters} weights)"]
+    emit(as_json, result, "\n".join([rendered(table), *equal]))
     return OK
 
 

@@ -11,7 +11,7 @@ from golden.plan import Plan
 from golden.progress import Meter
 from golden.spec import Spec
 
-from .board import Board
+from .board import Board, SerialBoard
 from .boards import AnyBoard
 from .errors import NudgeError, UsageError
 from .golden_board import GoldenBoard
@@ -40,6 +40,24 @@ def check(parts: list[tuple[str, np.ndarray, np.ndarray]]) -> int:
     if differing:
         raise ComparisonError(f"{first} ({differing} of {size} values differ)")
     return size
+
+
+def check_masters(spec: Spec, board: Parameters, golden: Parameters) -> int:
+    """`check` of all weights and biases."""
+    parts = []
+    for n, bundle in enumerate(spec.bundles):
+        parts.append((f"bundle {bundle.index} weight", board.weights[n].numpy(), golden.weights[n].numpy()))
+        parts.append((f"bundle {bundle.index} bias", board.biases[n].numpy(), golden.biases[n].numpy()))
+    return check(parts)
+
+
+def verify(board: SerialBoard, parameters: Parameters) -> None:
+    """Compare the digests of a board's weights with those of `parameters`; `ComparisonError` names the first that differs."""
+    golden = GoldenBoard(board.config)
+    golden.load(parameters)
+    if board.digest() != golden.digest():
+        check_masters(board.spec, board.read(), golden.read())
+        raise ComparisonError(f"digests {board.digest()}, golden {golden.digest()}, though all weights read equal")
 
 
 @dataclass(frozen=True)
@@ -135,12 +153,8 @@ class Twin(Board):
 
     def read(self) -> Parameters:
         board, golden = self.board.read(), self.golden.read()
-        parts = []
-        for n, bundle in enumerate(self.spec.bundles):
-            parts.append((f"bundle {bundle.index} weight", board.weights[n].numpy(), golden.weights[n].numpy()))
-            parts.append((f"bundle {bundle.index} bias", board.biases[n].numpy(), golden.biases[n].numpy()))
         try:
-            check(parts)
+            check_masters(self.spec, board, golden)
         except ComparisonError as error:
             raise ComparisonError(f"after commit {self.commits}: {error}") from None
         return board

@@ -182,7 +182,10 @@ class Link:
             if body[0] != VERSION or body[3] == Status.BAD_VERSION:
                 raise IdentityError(f"{self.name}: the board speaks version {body[0]} of the link, this host {VERSION}")
             try:
-                return Identity.decode(body[ANSWER_HEADER:]), noisy
+                identity = Identity.decode(body[ANSWER_HEADER:])
+                if not identity.preset.isprintable():
+                    raise ValueError(f"its preset is {identity.preset!r}")
+                return identity, noisy
             except ValueError as error:
                 raise IdentityError(f"{self.name}: not a nudge board ({error})") from None
         return None, noisy

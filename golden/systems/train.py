@@ -1,14 +1,18 @@
 """Train any configuration, and count its errors. A run is fixed by its seed; it can stop and go on between batches."""
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from golden.checkpoint import atomic
 from golden.data import Data, order
+from golden.progress import note
 
 from . import backprop, eqspike, equilibrium, phases
 from .configurations import Configuration
@@ -65,6 +69,11 @@ def learn(parameters: Parameters, delta: Parameters, rates: tuple[float, ...], f
     )
 
 
+def _groups(parameters: Parameters) -> Iterator[tuple[str, tuple[Tensor, ...]]]:
+    """Names of the groups of tensors, as a checkpoint has them."""
+    return zip(Parameters._fields, parameters, strict=True)
+
+
 def train(run: Run, data: Data, checkpoint: Path | None = None) -> tuple[Parameters, list[float]]:
     """Trained parameters, and the error in percent of each of `parts` equal parts of the run, of samples before they were
     learned. checkpoint: a file that is written after each epoch and read at the start."""
@@ -74,10 +83,15 @@ def train(run: Run, data: Data, checkpoint: Path | None = None) -> tuple[Paramet
     batches = -(-run.samples // c.batch)
     wrong, seen, first = [0] * run.parts, [0] * run.parts, 0
     if checkpoint is not None and checkpoint.exists():
-        kept: dict[str, Any] = torch.load(checkpoint, map_location=run.device)
-        parameters = Parameters(*(tuple(group) for group in kept["parameters"]))
-        random.set_state(kept["random"].cpu())
-        wrong, seen, first = kept["wrong"], kept["seen"], kept["epoch"]
+        try:
+            with safe_open(checkpoint, "pt", device=run.device) as file:
+                groups = ([file.get_tensor(f"{name}{i}") for i in range(len(group))] for name, group in _groups(parameters))
+                last, state, progress = Parameters(*map(tuple, groups)), file.get_tensor("random"), file.metadata()["progress"]
+        except SafetensorError as error:
+            note(f"{checkpoint} can't be continued, the run begins anew: {error}")
+        else:
+            parameters, (wrong, seen, first) = last, json.loads(progress)
+            random.set_state(state.cpu())
     for epoch in range(first, run.epochs):
         for b, numbers in enumerate(torch.from_numpy(order(run.samples, run.seed, epoch)).split(c.batch)):
             sign = 1 if not c.random_sign else 1 - 2 * int(torch.randint(2, (), generator=random))
@@ -88,9 +102,10 @@ def train(run: Run, data: Data, checkpoint: Path | None = None) -> tuple[Paramet
             seen[part] += len(numbers)
             parameters = learn(parameters, result.delta, c.rates, c.decay**epoch)
         if checkpoint is not None:
-            kept = {"parameters": [list(group) for group in parameters], "random": random.get_state()}
+            kept = {f"{name}{i}": tensor.contiguous() for name, group in _groups(parameters) for i, tensor in enumerate(group)}
+            progress = {"progress": json.dumps([wrong, seen, epoch + 1])}
             with atomic(checkpoint) as temporary:
-                torch.save(kept | {"wrong": wrong, "seen": seen, "epoch": epoch + 1}, temporary)
+                temporary.write_bytes(to_bytes(kept | {"random": random.get_state()}, progress))
     return parameters, [100 * w / max(n, 1) for w, n in zip(wrong, seen, strict=True)]
 
 

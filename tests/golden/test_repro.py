@@ -6,9 +6,12 @@ from functools import partial
 
 import pytest
 
+from golden.data import load
 from golden.repro import STUDIES, precision, study
 from golden.repro.study import Budget, Cell, ReproError, Study, carry_out
 from golden.spec import PRESETS
+from golden.systems import train
+from golden.systems.configurations import table_two
 from host import cli
 
 
@@ -167,3 +170,19 @@ def test_precision_writes_a_row_for_each_cell_and_its_report(tmp_path, monkeypat
         wrong = float(row["error_percent"]) * 980 / 100
         assert 0 <= wrong <= 980
         assert abs(wrong - round(wrong)) < 1e-3, "not a share of the 980 held-out digits"
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_configuration_goes_on_from_its_checkpoint(tmp_path, damaged):
+    images = load("embedded")
+    configuration = next(c for c in table_two("mnist", 16) if c.name == "oconnor-1fc")
+    configuration = replace(configuration, dynamics=replace(configuration.dynamics, free=8, nudged=4), batch=16)
+    file = tmp_path / "run.checkpoint"
+    whole = train.Run(configuration, samples=48, epochs=2, seed=1, parts=1)
+    train.train(replace(whole, epochs=1), images, file)
+    if damaged:
+        file.write_bytes(file.read_bytes()[:-1])
+    expected, errors = train.train(whole, images)
+    found, again = train.train(whole, images, file)
+    assert errors == again
+    assert all(a.equal(b) for a, b in zip(expected.weights + expected.biases, found.weights + found.biases, strict=True))
