@@ -1,5 +1,6 @@
 """Frames on the wire, as `hw.protocol` describes them: stuffed(body, CRC-32), then a zero byte."""
 
+import functools
 import re
 import zlib
 from collections.abc import Iterator
@@ -15,10 +16,15 @@ FULL = FULL_BLOCK - 1
 MAX_ENCODED = ANSWER_BYTES + ANSWER_BYTES // 254 + 1
 
 
+#: Frames whose coding is remembered: what `host.sweep` says again and again, and what a host sends twice.
+REMEMBERED = 512
+
+
 class FrameError(ValueError):
     """Bytes between two zeros that are no frame: a broken block, wrong checksum, too short or too long."""
 
 
+@functools.lru_cache(REMEMBERED)
 def stuff(data: bytes) -> bytes:
     """COBS with zero runs: no zeros, and fewer bytes where there were many."""
     out, owed = bytearray(), False  # owed: the last block stands for a zero that counts only if another block follows
@@ -48,6 +54,7 @@ def unstuff(stuffed: bytes) -> bytes:
     return data
 
 
+@functools.lru_cache(REMEMBERED)
 def unstuff_partly(stuffed: bytes) -> tuple[bytes, bool]:
     """The inverse, as far as it goes; True if the last block is cut short."""
     out, at, zero = bytearray(), 0, False
