@@ -136,8 +136,8 @@ def run(
 ) -> tuple[Tensor, list[int], list[Tensor], list[Tensor]]:
     """Predictions, spikes of layers 1..N, summed updates of weights and of biases (zeros without labels).
 
-    steps: free and nudged. rates: weight and bias rate of each bundle. images: uint8 (n, 28, 28). threads: default one
-    for each processor; the number never changes a bit.
+    steps: free and nudged. rates: weight and bias rate of each bundle. images: uint8 (n, 28, 28). threads: default torch's
+    (`OMP_NUM_THREADS`); the number never changes a bit.
     """
     check(spec)
     f = spec.formats
@@ -180,7 +180,7 @@ def run(
         ctypes.byref(net),
         *map(pointer, (weights, biases, images, targets)),
         ctypes.c_int64(len(images)),
-        ctypes.c_int32(threads or os.cpu_count() or 1),
+        ctypes.c_int32(threads or torch.get_num_threads()),
         *map(pointer, (predictions, spikes, weight_updates, bias_updates)),
     )
     flat = weight_updates.split([b.weights for b in spec.bundles])

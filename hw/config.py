@@ -19,12 +19,14 @@ class Config:
 
     `compact`: take `hw.compact_core`, which has one lane a layer, for the smallest parts.
     `events`: conv bundles whose synapse engine is event-driven instead of line-buffered.
+    `image_taps`: taps of the image's kernel that are multiplied side by side in each lane, at most.
     """
 
     spec: Spec
     lanes: tuple[int, ...]
     events: frozenset[int] = frozenset()
     compact: bool = False
+    image_taps: int = 9
 
     def __post_init__(self) -> None:
         if len(self.lanes) != len(self.spec.layers):
@@ -32,6 +34,8 @@ class Config:
         for layer, lanes in zip(self.spec.layers, self.lanes, strict=True):
             if lanes < 1 or layer.channels % lanes:
                 raise ConfigError(f"layer {layer.index}: lanes must divide {layer.channels} channels, not {lanes}")
+        if self.image_taps < 1:
+            raise ConfigError(f"image_taps must be at least 1, not {self.image_taps}")
         kinds = {bundle.index: bundle.kind for bundle in self.spec.bundles}
         for index in self.events:
             if kinds.get(index) != "conv":
@@ -49,6 +53,9 @@ class Config:
 #: Kinds of synapse engines, the default first. "line": conv planes stream past kernels in registers, every dense weight is
 #: read in each step, whatever spikes. "event": spikes cost time, silence does not.
 ENGINES = ("line", "event")
+
+#: `Config.image_taps` with each kind: multipliers are few where event engines are meant to go.
+IMAGE_TAPS = {"line": 9, "event": 3}
 
 #: Lanes of the presets with each kind of engine.
 LANES: dict[str, dict[str, tuple[int, ...]]] = {
@@ -71,4 +78,4 @@ def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:
         raise ConfigError(f"engines must be {' or '.join(sorted(ENGINES))}, not {engines!r}")
     lanes = LANES[engines].get(spec.name, (1,) * len(spec.layers))
     events = {bundle.index for bundle in spec.bundles if engines == "event" and bundle.kind == "conv"}
-    return Config(spec, lanes, frozenset(events))
+    return Config(spec, lanes, frozenset(events), image_taps=IMAGE_TAPS[engines])

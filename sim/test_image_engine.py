@@ -2,6 +2,7 @@
 """The image engine against golden: several images, each replayed several times."""
 
 import random
+from dataclasses import replace
 
 import cocotb
 import torch
@@ -18,6 +19,10 @@ UNITS = {
     "image_engine_7x6": ImageEngine(*bundle_of("image", (1, 7, 6), 3, kernel=2)),
     "image_engine_8x8": ImageEngine(*bundle_of("image", (1, 8, 8), 2, kernel=4, lanes=(1, 2))),
 }
+# the same with few multipliers: 5, 2 and 9 cycles a pooled position
+for taps in (2, 5, 1):
+    unit = UNITS["image_engine_6x7"]
+    UNITS[f"image_engine_taps_{taps}"] = ImageEngine(replace(unit.config, image_taps=taps), unit.bundle)
 #: At most so many cycles of a group are neither a tap nor a pixel.
 OVERHEAD = 11
 
@@ -42,8 +47,9 @@ async def check(dut, name, unit):
     for number, (w, image) in enumerate(cases):
         tiles[:], pixels[:] = tile_words(config, bundle, w), image.flatten().tolist()
         busy = await run_part(port)
-        least = config.groups(post) * (bundle.kernel**2 + pre.positions)
-        most = least + config.groups(post) * OVERHEAD
+        rounds = -(-(bundle.kernel**2) // config.image_taps)
+        least = config.groups(post) * (bundle.kernel**2 + pre.positions + max(rounds - 2, 0) * (post.positions - 1))
+        most = least + config.groups(post) * (rounds + OVERHEAD)
         assert least < busy <= most, f"{name}, image {number}: busy for {busy} cycles, expected {least}..{most}"
         expected = layer_words(config, post, ops.static_drive(image, w, config.spec)[0])
         for _ in range(random.randint(1, 3)):

@@ -9,6 +9,7 @@ are after a short training of the convergent network. Cosine 1 and norm ratio 1 
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from matplotlib import pyplot as plt
@@ -28,10 +29,11 @@ from .study import GIBIBYTE, Budget, Cell, Row, Study
 
 BUDGETS = (
     Budget("quick", 1, GIBIBYTE, {"data": "embedded", "samples": 500, "epochs": 2, "batch": 20}),
-    Budget("cpu", 3, 2 * GIBIBYTE, {"data": "mnist", "samples": 5000, "epochs": 2, "batch": 125}),
+    Budget("cpu", 3, 2 * GIBIBYTE, {"data": "mnist", "samples": 5000, "epochs": 1, "batch": 125}),
     Budget("paper", 5, 8 * GIBIBYTE, {"data": "mnist", "samples": 60000, "epochs": 5, "batch": 500}),
 )
 
+POOLINGS = ("average", "maximum")
 LINKS = ("conv1", "conv2", "fc1", "fc2")
 #: Images that are backpropagated at once.
 CHUNK = 25
@@ -85,15 +87,6 @@ def network(pooling: str) -> Network:
 
 
 @lru_cache
-def weights(pooling: str, data: str, samples: int, epochs: int, seed: int, device: str, data_dir: Path | None) -> Parameters:
-    """After a short training of the convergent network."""
-    rates = tuple(2 * rate for rate in BEST.rates)
-    dynamics = Dynamics(64, 16, 1, beta=0.5, spiking=False)
-    c = Configuration("base", "", "", "", network(pooling), dynamics, rates, batch=25)
-    return train(Run(c, samples, epochs, seed, device=device), _images(data, data_dir))[0]
-
-
-@lru_cache
 def _images(data: str, data_dir: Path | None) -> Data:
     return datasets.load(data, data_dir)
 
@@ -115,17 +108,37 @@ def backpropagated(net: Network, dynamics: Dynamics, parameters: Parameters, x: 
     return [torch.stack([size * g for size, g in zip(sizes, each, strict=True)]).sum(0) for each in zip(*parts, strict=True)]
 
 
+class Start(NamedTuple):
+    """What the updates of a seed's variants have in common; gradient: `backpropagated` of the convergent network."""
+
+    parameters: Parameters
+    x: Tensor
+    labels: Tensor
+    gradient: list[Tensor]
+
+
+@lru_cache(maxsize=len(POOLINGS))
+def start(
+    pooling: str, data: str, samples: int, epochs: int, batch: int, seed: int, device: str, data_dir: Path | None
+) -> Start:
+    """Weights after a short training of the convergent network, and a batch of training images."""
+    rates = tuple(2 * rate for rate in BEST.rates)
+    dynamics = Dynamics(64, 16, 1, beta=0.5, spiking=False)
+    c = Configuration("base", "", "", "", network(pooling), dynamics, rates, batch=25)
+    images = _images(data, data_dir)
+    parameters, _ = train(Run(c, samples, epochs, seed, device=device), images)
+    numbers = torch.from_numpy(datasets.order(len(images.train_images), seed, 1 << 20)[:batch].copy())
+    x, labels = pixels(images.train_images[numbers], device), images.train_labels[numbers].to(device)
+    gradient = backpropagated(c.network, replace(CONVERGENT, free=SETTLED), parameters, x, labels)
+    return Start(parameters, x, labels, gradient)
+
+
 def measure(variant: Variant, budget: Budget, seed: int, data_dir: Path | None) -> dict[str, float]:
     """cosine_L, ratio_L against the convergent network's gradient; surrogate_cosine_L, surrogate_ratio_L."""
-    values = budget.values
-    data, device = values["data"], values["device"]
     net = network(variant.pooling)
-    parameters = weights(variant.pooling, data, values["samples"], values["epochs"], seed, device, data_dir)
-    images = _images(data, data_dir)
-    numbers = torch.from_numpy(datasets.order(len(images.train_images), seed, 1 << 20)[: values["batch"]].copy())
-    x, labels = pixels(images.train_images[numbers], device), images.train_labels[numbers].to(device)
+    parameters, x, labels, gradient = start(variant.pooling, seed=seed, data_dir=data_dir, **budget.values)
     update = equilibrium.update(net, variant.dynamics, parameters, x, labels).delta.weights
-    references = {"": backpropagated(net, replace(CONVERGENT, free=SETTLED), parameters, x, labels)}
+    references = {"": gradient}
     if variant.dynamics.spiking:
         references["surrogate_"] = backpropagated(net, variant.dynamics, parameters, x, labels)
     figures: dict[str, float] = {}

@@ -284,7 +284,7 @@ def test_bound_of_tiny_by_hand():
         "free": 24 * step,
         "plus": 12 * step,
         "minus": 12 * step,
-        "update": 9 * 13 * 13,
+        "update": 9 * 13 * 13 / 32,
         "commit": (676 + 1) / 32,
     }
 
