@@ -46,11 +46,11 @@ class GoldenDevice:
         self.values = {r.name: r.reset for r in self.registers.values() if r.access is Access.READ_WRITE}
         self.model.settings = self._settings()
         self._written = False
-        self._images = self._masters()
+        self.images = self._masters()
 
     def _parameters(self) -> Parameters:
         weights, biases = [], []
-        for bundle, image in zip(self.spec.bundles, self._images, strict=True):
+        for bundle, image in zip(self.spec.bundles, self.images, strict=True):
             weight, bias = layout.unpack(self.config, bundle, image.astype(np.int64))
             weights.append(torch.from_numpy(weight.copy()))
             biases.append(torch.from_numpy(bias.copy()))
@@ -67,7 +67,7 @@ class GoldenDevice:
 
     def flip(self, chooser: random.Random) -> None:
         """Invert a bit of a weight, as something that hits a memory would; between two batches."""
-        image = chooser.choice(self._images).view(np.uint16)
+        image = chooser.choice(self.images).view(np.uint16)
         image.flat[chooser.randrange(image.size)] ^= np.uint16(1 << chooser.randrange(16))
         self.model.load(self._parameters())
 
@@ -83,7 +83,7 @@ class GoldenDevice:
                     return Status.BAD_ORDER, b""
                 if not 1 <= payload[0] <= len(self.spec.bundles):
                     return Status.BAD_RANGE, b""
-                return self._access(command, self._images[payload[0] - 1], payload[1:])
+                return self._access(command, self.images[payload[0] - 1], payload[1:])
             case Command.INFER | Command.TRAIN:
                 return self._sample(command, payload[0], payload[1:])
         return self._commit()
@@ -117,7 +117,7 @@ class GoldenDevice:
             self.model.load(self._parameters())
             self.model.settings = self._settings()
         self._written = False
-        self._images = self._masters()
+        self.images = self._masters()
         return Status.OK, struct.pack("<HI", count, 0)
 
     def _write_register(self, address: int, value: int) -> tuple[Status, bytes]:

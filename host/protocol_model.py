@@ -29,7 +29,8 @@ Executor = Callable[[Command, bytes], tuple[Status, bytes]]
 class ProtocolModel:
     """Answers frames as the gateware does, and keeps the same counters.
 
-    identity: what HELLO answers. execute: carries out each request that is to be executed, once.
+    identity: what HELLO answers. execute: carries out each request that is to be executed, once. upcoming: the number that
+    the next request must have.
     """
 
     identity: Identity
@@ -37,7 +38,7 @@ class ProtocolModel:
     frames: int = 0
     duplicates: int = 0
     refused: dict[Status, int] = field(default_factory=dict)
-    _upcoming: int = 0
+    upcoming: int = 0
     _executed: int = 0
     _stored: dict[int, tuple[int, Status, bytes]] = field(default_factory=dict)
 
@@ -51,8 +52,8 @@ class ProtocolModel:
             number = sequence % self.identity.window
             if command == Command.HELLO:
                 self._executed = 0
-            elif not (self._executed and sequence == self._upcoming):
-                if (self._upcoming - 1 - sequence) % 256 >= self._executed:
+            elif not (self._executed and sequence == self.upcoming):
+                if (self.upcoming - 1 - sequence) % 256 >= self._executed:
                     return self._refuse(Status.BAD_SEQUENCE, sequence, command)
                 self.duplicates += 1
                 command, status, payload = self._stored[number]
@@ -60,7 +61,7 @@ class ProtocolModel:
             status, payload = self._carry_out(Command(command), data[REQUEST_HEADER:-CRC_BYTES])
             if status is not Status.OK:
                 self._count(status)
-            self._upcoming, self._executed = (sequence + 1) % 256, min(self._executed + 1, self.identity.window)
+            self.upcoming, self._executed = (sequence + 1) % 256, min(self._executed + 1, self.identity.window)
             self._stored[number] = command, status, payload
             return _body(sequence, command, status, payload)
         return self._refuse(status, sequence, command)

@@ -33,7 +33,7 @@ class System(wiring.Component):
     Members
     -------
     i : In(stream.Signature(8))
-        Always ready; what can't be stored is dropped and counted.
+        Ready as the deframer is: within `LONGEST_RUN` + 1 cycles. A frame that can't be stored is dropped and counted.
     o : Out(stream.Signature(8))
     framing : In(1)
         One cycle for each byte that the serial line lost.

@@ -5,12 +5,16 @@ from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from .config import Config
-from .protocol import LONGEST_RUN, PHASES, WINDOW, BuildFacts, Identity
+from .protocol import LONGEST_RUN, PHASES, REQUEST_BYTES, WINDOW, BuildFacts, Identity
 from .system import System
 from .uart import FRAME_BITS, Receiver, Transmitter
 
-#: Bytes that may wait where the line is faster than the deframer: a frame of nothing but the longest runs needs 23.
-WAITING_BYTES = 64
+
+def waiting_bytes(window: int, divisor: int) -> int:
+    """Bytes that may have to wait where the line is faster than the deframer: `window` frames of nothing but the longest runs,
+    each of which it takes `LONGEST_RUN` + 1 cycles to store. 0 where it never is."""
+    spare = max(LONGEST_RUN + 1 - FRAME_BITS * divisor, 0)
+    return window * -(-(REQUEST_BYTES // LONGEST_RUN + 1) * spare // (FRAME_BITS * divisor))
 
 
 class Top(wiring.Component):
@@ -59,10 +63,11 @@ class Top(wiring.Component):
         m.submodules.system = system = self.system
         m.submodules.receiver = receiver = Receiver(self.identity.uart_divisor)
         m.submodules.transmitter = transmitter = Transmitter(self.identity.uart_divisor)
-        if FRAME_BITS * self.identity.uart_divisor > LONGEST_RUN + 1:
+        depth = waiting_bytes(self.identity.window, self.identity.uart_divisor)
+        if depth == 0:
             connect(m, receiver.o, system.i)
         else:  # only a simulated line is as fast
-            m.submodules.waiting = waiting = fifo.SyncFIFOBuffered(width=8, depth=WAITING_BYTES)
+            m.submodules.waiting = waiting = fifo.SyncFIFOBuffered(width=8, depth=depth)
             connect(m, receiver.o, waiting.w_stream)
             connect(m, waiting.r_stream, system.i)
         connect(m, system.o, transmitter.i)

@@ -1,9 +1,9 @@
 """Random and mutated frames for the virtual board: each answer, byte by byte, must be the one that the golden model gives.
 
 The board is the whole gateware compiled by Verilator, at a raw socket; the model is `host.golden_device` behind
-`host.protocol_model`. Frames come in bursts of as many as the board may have in flight, so what is compared covers the deframer,
-the decoder, the framer, every command, every refusal, stored answers, counters and weights. What is not: numbers of clock
-cycles, which the model doesn't have, and, in bursts, the counter of frames, which runs ahead of the request that reads it.
+`host.protocol_model`. Frames come in bursts of as many as the board may have in flight, so what is compared covers the
+deframer, the decoder, the framer, every command, every refusal, stored answers, counters and weights. What isn't: numbers of
+clock cycles, which the model doesn't have, and, in bursts, the counter of frames: it runs ahead of the request that reads it.
 
     python -m sim.fuzz --frames 100000 --seed 1
 """
@@ -29,13 +29,13 @@ from hw.protocol import (
     ANSWER_HEADER,
     CRC_BYTES,
     FULL_BLOCK,
-    PAYLOAD_BYTES,
     REQUEST_BYTES,
     REQUEST_HEADER,
     VERSION,
     WINDOW,
     Access,
     Command,
+    Identity,
     Status,
     registers,
 )
@@ -53,11 +53,16 @@ class FuzzError(AssertionError):
     """The board answered otherwise than the model, or not at all; the message has the frame and what replays it."""
 
 
+def encoded(sequence: int, command: int, payload: bytes = b"", version: int = VERSION) -> bytes:
+    """A request's frame without its zero byte."""
+    return frame.encode(bytes((version, sequence % 256, command)) + payload)[:-1]
+
+
 class Source:
     """Draws frames from a seed. protocol: of the model, to know which number comes next."""
 
     def __init__(self, config: Config, data: Data, protocol: ProtocolModel, seed: int):
-        self.config, self.data, self.protocol = config, data, protocol
+        self.data, self.protocol, self.ahead = data, protocol, 0
         self.chance = random.Random(f"fuzz {seed}")
         self.registers = registers(config.spec)
 
@@ -90,9 +95,10 @@ class Source:
             command = chance.randrange(256)
         if chance.random() < 0.02:
             payload = payload[:-1] if chance.random() < 0.5 else payload + b"\7"
-        if sequence % 256 == self.ahead and version == VERSION and command in list(Command):
-            self.ahead = (self.ahead + 1) % 256  # if it is executed; if not, what follows is out of sequence
-        return frame.encode(bytes((version, sequence % 256, command)) + payload)[:-1]
+        sequence %= 256
+        if version == VERSION and (command == Command.HELLO or (sequence == self.ahead and command in list(Command))):
+            self.ahead = (sequence + 1) % 256  # if it is executed; if not, what follows is out of sequence
+        return encoded(sequence, command, payload, version)
 
     def payload(self, command: Command) -> bytes:
         """Of the length that the command has, with values within their ranges and at their edges."""
@@ -152,11 +158,10 @@ class Source:
 
     def bursts(self) -> Iterator[list[bytes]]:
         """Pieces without zeros, at most `WINDOW` together, for ever."""
-        yield [frame.encode(bytes((VERSION, 0, Command.HELLO)))[:-1]]
         waiting: list[bytes] = []
         while True:
             size = self.chance.choice((1, 1, 2, 4, WINDOW))
-            self.ahead = self.protocol._upcoming
+            self.ahead = self.protocol.upcoming
             while len(waiting) < size:
                 waiting += [piece for piece in self.piece().split(b"\0") if piece]
             yield waiting[:size]
@@ -174,49 +179,57 @@ class Pair:
         self.protocol = self.device.protocol
         self.protocol.execute = self._execute
         self.endings: Counter[str] = Counter()
-        self._unknown: dict[int, set[int]] = {}  # by number: bytes of the answer's payload that the model doesn't know
-        self._fresh: set[int] | None = None
+        # by number, -1 for the one at hand: bytes of an answer's payload that the model doesn't know
+        self._unknown: dict[int, set[int]] = {}
         self._alone = True
         self._frames = next(r.address for r in registers(config.spec) if r.name == "frames")
+        # what the board says of itself is not the model's business
+        greeting = encoded(9, Command.HELLO)
+        (answer,) = self._ask([greeting])
+        self.protocol.identity = Identity.decode(answer[ANSWER_HEADER:])
+        self._compare(greeting, answer)
 
     def _execute(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
         status, answer = self.device.execute(command, payload)
         first = {Command.TRAIN: 1, Command.INFER: 1, Command.COMMIT: 2}.get(command, len(answer))
-        self._fresh = set(range(first, len(answer)))
+        unknown = set(range(first, len(answer)))
         if command is Command.READ_REGISTER:
             for n in range(len(answer) // 4):
                 address = payload[0] + n
                 if address >= ADDRESS_PHASES or (address == self._frames and not self._alone):
-                    self._fresh |= set(range(4 * n, 4 * n + 4))
+                    unknown |= set(range(4 * n, 4 * n + 4))
+        self._unknown[-1] = unknown
         return status, answer
 
     def exchange(self, pieces: list[bytes]) -> None:
         """Send them; `FuzzError` unless every answer is the model's."""
-        self.socket.sendall(b"".join(piece + b"\0" for piece in pieces))
         self._alone = len(pieces) == 1
+        for piece, answer in zip(pieces, self._ask(pieces), strict=True):
+            self._compare(piece, answer)
+
+    def _ask(self, pieces: list[bytes]) -> list[bytes]:
+        self.socket.sendall(b"".join(piece + b"\0" for piece in pieces))
         found: list[bytes] = []
         while len(found) < len(pieces):
             try:
                 data = self.socket.recv(4096)
             except TimeoutError:
-                raise FuzzError(f"{len(found)} answers to {len(pieces)} frames in {PATIENCE:g} s") from None
+                data = b""
             if not data:
-                raise FuzzError("the board hung up")
+                raise FuzzError(f"{len(found)} answers to {len(pieces)} frames {[piece.hex() for piece in pieces]}")
             found += self.splitter.feed(data)
         if len(found) > len(pieces):
             raise FuzzError(f"{len(found)} answers to {len(pieces)} frames")
-        for piece, answer in zip(pieces, found, strict=True):
-            self._compare(piece, answer)
+        return found
 
     def _compare(self, piece: bytes, answer: bytes) -> None:
-        self._fresh = None
-        before = self.protocol.duplicates
+        before, sequence = self.protocol.duplicates, answer[1]
+        self._unknown.pop(-1, None)
         expected = self.protocol.answer(piece)
-        status, sequence = Status(expected[3]), expected[1]
-        if self._fresh is not None:
-            self._unknown[sequence] = self._fresh
+        if -1 in self._unknown:
+            self._unknown[sequence] = self._unknown.pop(-1)
         repeated = self.protocol.duplicates > before
-        unknown = self._unknown.get(sequence, set()) if repeated or self._fresh is not None else set()
+        unknown = self._unknown.get(sequence, set()) if expected[3] == Status.OK else set()
         places = {at + ANSWER_HEADER for at in unknown}
 
         def known(body: bytes) -> bytes:
@@ -224,28 +237,24 @@ class Pair:
 
         if known(answer) != known(expected):
             raise FuzzError(f"frame {piece.hex()}: board {answer.hex()}, model {expected.hex()}")
-        self.endings["repeated" if repeated else status.name] += 1
+        self.endings["repeated" if repeated else Status(expected[3]).name] += 1
 
     def finish(self) -> None:
         """Settle what is pending; then digests and all weights must be equal."""
-        number = 1
         requests = [(Command.COMMIT, b""), *((Command.DIGEST, bytes((b.index,))) for b in self.device.spec.bundles)]
-        for bundle, image in zip(self.device.spec.bundles, self.device._images, strict=True):
+        for bundle, image in zip(self.device.spec.bundles, self.device.images, strict=True):
             most = 240 // (2 * image.shape[1])
-            spans = ((at, min(most, len(image) - at)) for at in range(0, len(image), most))
-            requests += [
-                (Command.READ_WEIGHTS, bytes((bundle.index,)) + at.to_bytes(4, "little") + bytes((count,))) for at, count in spans
-            ]
-        self.exchange([frame.encode(bytes((VERSION, 0, Command.HELLO)))[:-1]])
-        for command, payload in requests:
-            self.exchange([frame.encode(bytes((VERSION, number % 256, command)) + payload)[:-1]])
-            number += 1
+            for at in range(0, len(image), most):
+                span = bytes((bundle.index,)) + at.to_bytes(4, "little") + bytes((min(most, len(image) - at),))
+                requests.append((Command.READ_WEIGHTS, span))
+        self.exchange([encoded(0, Command.HELLO)])
+        for number, (command, payload) in enumerate(requests, 1):
+            self.exchange([encoded(number, command, payload)])
 
 
 def fuzz(url: str, config: Config, frames: int, seed: int) -> Counter[str]:
     """Send so many frames to a board just after reset; how many answers of each status, all of them the model's."""
     pair, sent = Pair(url, config), 0
-    pair.protocol.identity = identity(url, pair)
     source = Source(config, load("embedded"), pair.protocol, seed)
     with pair.socket, Meter("frames", frames) as meter:
         try:
@@ -259,19 +268,6 @@ def fuzz(url: str, config: Config, frames: int, seed: int) -> Counter[str]:
         except FuzzError as error:
             raise FuzzError(f"after {sent} frames of --seed {seed}: {error}") from None
     return pair.endings
-
-
-def identity(url: str, pair: Pair):
-    """What the board says of itself, which is not the model's business; it is left as after reset but for a counter."""
-    from hw.protocol import Identity
-
-    pair.socket.sendall(frame.encode(bytes((VERSION, 9, Command.HELLO))))
-    data = b""
-    while not data.endswith(b"\0"):
-        data += pair.socket.recv(4096)
-    answer = frame.decode_answer(data[:-1])
-    pair.protocol.answer(frame.encode(bytes((VERSION, 9, Command.HELLO)))[:-1])
-    return Identity.decode(answer[ANSWER_HEADER:])
 
 
 def main(

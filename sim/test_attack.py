@@ -8,10 +8,13 @@ from golden.plan import Plan
 from golden.spec import preset
 from host.board import SerialBoard
 from host.soak import Attack, soak, undisturbed
+from host.throughput import ADAPTER_DELAY, BAUD, measured
 from hw.config import configuration
+from hw.protocol import Command
 from tests.host.killing import killed_again_and_again
 
 from .board import VirtualBoard
+from .fuzz import FuzzError, Pair, encoded, fuzz
 
 TINY = preset("tiny")
 CONFIG = configuration(TINY)
@@ -62,3 +65,25 @@ def test_a_host_killed_20_times_ends_with_the_same_bits(virtual, tmp_path):
     expected = undisturbed(TINY, plan, DATA)
     _, found, _ = checkpoint.load(tmp_path / "run" / "weights.safetensors")
     assert all(a.equal(b) for a, b in zip([*found.weights, *found.biases], [*expected.weights, *expected.biases], strict=True))
+
+
+def test_answers_to_random_and_mutated_frames_are_the_models(virtual):
+    endings = fuzz(virtual.url, CONFIG, 1500, seed=7)
+    for name in ("OK", "repeated", "BAD_FRAME", "BAD_CRC", "BAD_LENGTH", "BAD_SEQUENCE", "BAD_RANGE"):
+        assert endings[name] > 20, endings
+
+
+def test_the_fuzzer_can_fail(virtual):
+    pair = Pair(virtual.url, CONFIG)
+    with pair.socket:
+        pair.device.values["scratch"] = 1
+        with pytest.raises(FuzzError, match="frame 0402"):
+            pair.exchange([encoded(10, Command.READ_REGISTER, b"\0\1")])
+
+
+def test_pipelining_keeps_the_board_busy_over_an_adapters_delay():
+    """In wall-clock time, on a machine that does other things too: the exact figures are in tests/host/test_throughput.py."""
+    undelayed, delayed, stretched, alone = measured(TINY, DATA, ADAPTER_DELAY, BAUD, samples=48, rounds=2)
+    assert undelayed.share == 1
+    assert delayed.share > 0.7
+    assert stretched.share > 3 * alone.share

@@ -58,9 +58,9 @@ def test_a_flipped_weight_without_a_twin_is_not_called_equal(monkeypatch):
 
 def test_a_flip_changes_one_bit():
     device = GoldenDevice(configuration(TINY))
-    before = [image.copy() for image in device._images]
+    before = [image.copy() for image in device.images]
     device.flip(random.Random(1))
-    changed = sum(int((image != old).sum()) for image, old in zip(device._images, before, strict=True))
+    changed = sum(int((image != old).sum()) for image, old in zip(device.images, before, strict=True))
     assert changed == 1
 
 

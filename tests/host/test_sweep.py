@@ -67,7 +67,7 @@ def test_a_board_that_executes_twice_is_found(sweep, monkeypatch):
     from host.protocol_model import ProtocolModel
 
     def forgetful(self, status, sequence, command):
-        self._upcoming = sequence
+        self.upcoming = sequence
         return refuse(self, status, sequence, command)
 
     refuse = ProtocolModel._refuse

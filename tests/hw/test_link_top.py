@@ -305,6 +305,21 @@ def test_window_of_images_in_flight_and_overrun():
     converse(talk)
 
 
+@pytest.mark.parametrize("divisor", [1, 3])
+def test_no_byte_is_lost_behind_frames_of_zeros(divisor):
+    """A byte that stands for 32 zeros keeps the deframer busy for longer than the line needs for the next one."""
+    size = 2 * TINY.lanes[2]
+    data = bytes(1000 // size * size), random.Random(1).randbytes(100 // size * size)
+
+    async def talk(wire):
+        await wire.hello()
+        await wire.feed(b"".join(request(n, Command.WRITE_WEIGHTS, words(2, 0, part)) for n, part in enumerate(data, 1)))
+        for n in (1, 2):
+            assert await wire.answer() == reply(n, Command.WRITE_WEIGHTS)
+
+    converse(talk, divisor=divisor)
+
+
 def damaged(healthy: bytes):
     """The stream with one byte deleted, inserted or changed, at every position."""
     chooser = random.Random(11)
