@@ -8,7 +8,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test lint boards clean
+.PHONY: setup demo test lint boards evidence clean
 .DELETE_ON_ERROR:
 
 setup: .venv/.complete
@@ -44,6 +44,19 @@ boards: setup
 		$(BIN)/nudge report $$1 --preset $$2 --samples 4 --check || exit; \
 	done
 	$(BIN)/pytest -q sim/test_netlist.py --slow
+
+# The long forms of what docs/link.md claims, about an hour on two cores; the short ones are in `make test`.
+evidence: setup
+	$(BIN)/nudge board sweep
+	for seed in 1 2 3 4 5; do $(BIN)/nudge board soak --preset tiny --faults 1e-3 --samples 200 --seed $$seed || exit; done
+	for seed in 1 2 3 4 5; do $(BIN)/nudge board soak --preset tiny --faults 1e-2 --samples 200 --seed $$seed || test $$? = 4 || exit; done
+	$(BIN)/nudge board soak --preset tiny --faults 1e-3 --samples 200 --seed 6 --resets 3 --flips 3 --disconnects 3 --stalls 3
+	$(BIN)/python -m sim.fuzz --frames 100000 --seed 1
+	NUDGE_FUZZ=10 $(BIN)/pytest -q tests/host/test_hostile.py tests/host/test_frame.py
+	$(BIN)/pytest -q tests/host/test_kill.py sim/test_attack.py
+	$(BIN)/pytest -q sim/test_formal.py --durations=0
+	$(BIN)/python -m sim.mutants --count 120 --seed 1
+	$(BIN)/nudge board throughput --rounds 5
 
 clean:
 	rm -rf build runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -38,7 +38,9 @@ class RegisterAccess(wiring.Component):
         request, o = self.execute.request, self.execute.o
         first, argument = request.arguments[:8], request.arguments[8:40]
         count = argument[:8]
-        left, word, bytes_left = Signal(8), Signal(32), Signal(range(5))
+        left = Signal(8)
+        word = Signal(32)
+        bytes_left = Signal(range(5))
         m.d.comb += [self.write_data.eq(argument), o.payload.eq(word[:8])]
 
         with m.FSM():

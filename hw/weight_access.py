@@ -70,7 +70,8 @@ class WeightAccess(wiring.Component):
         number, first_word, count = request.arguments[:8], request.arguments[8:40], request.arguments[40:48]
 
         largest, deepest = max(word_bytes(config, b) for b in bundles), max(layout.master_words(config, b) for b in bundles)
-        depth, size = Signal(range(deepest + 1)), Signal(range(largest + 1))
+        depth = Signal(range(deepest + 1))
+        size = Signal(range(largest + 1))
         readable = Signal(range(max(max_words(config, b) for b in bundles) + 1))
         known = Signal()
         with m.Switch(number):

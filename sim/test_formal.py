@@ -2,7 +2,7 @@
 """What is proved, for all inputs and all time, of the link's parts and of the arithmetic that must not wrap."""
 
 import pytest
-from amaranth.hdl import Assert, Assume, Module, Mux, Signal, signed
+from amaranth.hdl import Assert, Assume, Const, Module, Mux, Signal, signed
 from amaranth.lib import data
 
 from golden.spec import preset
@@ -11,9 +11,13 @@ from hw.correlator import Correlator
 from hw.decoder import EXECUTORS, Decoder
 from hw.deframer import Deframer
 from hw.framer import Framer
+from hw.link_interface import ANSWER_PAYLOAD
 from hw.neuron_array import NeuronArray
-from hw.protocol import LONGEST_RUN, Command
+from hw.protocol import LONGEST_RUN, Command, Status
+from hw.register_access import RegisterAccess
+from hw.sample_control import SampleControl
 from hw.uart import Receiver, Transmitter
+from hw.weight_access import WeightAccess
 from hw.weight_memory import WeightMemory
 
 from .formal import Opened, ProofError, keeps_its_offer, past, prove, started
@@ -151,6 +155,101 @@ def test_decoder_never_waits_for_ever():
     m.d.sync += waited.eq(Mux(dut.i.valid & ~dut.i.ready, waited + 1, 0))
     m.d.comb += Assert(waited <= 6)
     prove(m, opened.inputs, depth=12)
+
+
+def executor(m: Module, opened: Opened, rank: dict[str, object], waits: str | None = None) -> Signal:
+    """What the decoder relies on: `done` and payload come only between `start` and `done`, and `done` comes.
+
+    rank: an upper bound of the cycles left, by state; it must fall in every cycle, so each request ends. waits: the state
+    that waits for the core, in which it needn't. Gives `running`.
+    """
+    execute, running = opened.dut.execute, Signal()
+    with m.If(execute.start):
+        m.d.sync += running.eq(1)
+    with m.Elif(execute.done):
+        m.d.sync += running.eq(0)
+    # the decoder's contract: one request at a time, which holds until it is done
+    m.d.comb += Assume(~(execute.start & running))
+    held = past(m, running | execute.start)
+    m.d.comb += Assume(~(held & running) | (execute.request.as_value() == past(m, execute.request.as_value())))
+    m.d.comb += [Assert(~(execute.done | execute.o.valid) | running), Assert(opened.state("IDLE") == ~running)]
+    left = Signal(32)
+    for name, value in rank.items():
+        with m.If(opened.state(name)):
+            m.d.comb += left.eq(value)
+    stays = Const(0, 1) if waits is None else opened.state(waits) & past(m, opened.state(waits))
+    m.d.comb += Assert(~(past(m, running) & running) | stays | (left < past(m, left)))
+    return running
+
+
+def test_register_access():
+    """Each request ends, with the payload and `done` that the decoder waits for; a write only where it is allowed."""
+    m = Module()
+    opened = Opened(m, dut := RegisterAccess())
+    left, byte = opened["left"], opened["bytes_left"]
+    rank = {"WRITE": 1, "CHECK": 2000, "SEEK": 6 * left + 2, "LOAD": 6 * left + 1, "EMIT": 6 * left + 2 + byte, "REFUSE": 1}
+    running = executor(m, opened, rank)
+    m.d.comb += [Assert(~dut.write | (running & dut.writable)), Assert(~opened.state("LOAD") | (left != 0))]
+    m.d.comb += Assert(~opened.state("EMIT") | ((byte != 0) & (byte <= 4)))
+    # no more bytes than an answer holds
+    said = Signal(10)
+    m.d.sync += said.eq(Mux(dut.execute.start, 0, said + dut.execute.o.valid))
+    busy = opened.state("SEEK") | opened.state("LOAD")
+    m.d.comb += Assert(~busy | (said + 4 * left <= ANSWER_PAYLOAD))
+    m.d.comb += Assert(~opened.state("EMIT") | (said + byte + 4 * left <= ANSWER_PAYLOAD))
+    m.d.comb += Assert(~opened.state("CHECK") | (said == 0))
+    prove(m, opened.inputs, depth=3)
+
+
+def test_weight_access():
+    """Each request ends; no word outside its memory is written, and none while samples are pending."""
+    m = Module()
+    opened = Opened(m, dut := WeightAccess(LANE))
+    words, word, left, age, unread = (opened[name] for name in ("words", "word", "left", "age", "unread"))
+    step = words * 64
+    rank: dict[str, object] = {"COUNT": (1 << 24) + 1 + unread, "CHECK": 1 << 24, "LOAD": step + 4 - age, "EMIT": step + 32 + left}
+    rank |= {"DIGEST": 8, "TAIL": left + 1, "DONE": 0, "FETCH": step + 2 * left + 2, "TAKE": step + 2 * left + 1}
+    executor(m, opened, rank | {"WRITE": step + 1})
+    inside = (words != 0) & (word + words <= opened["depth"])
+    size = opened["size"]
+    for name in ("LOAD", "FETCH", "TAKE", "WRITE"):
+        m.d.comb += Assert(~opened.state(name) | inside)
+    for name in ("EMIT", "FETCH", "TAKE"):
+        m.d.comb += Assert(~opened.state(name) | ((left != 0) & (left <= size)))
+    m.d.comb += Assert(~opened.state("EMIT") | (word + words <= opened["depth"]))
+    m.d.comb += Assert(~opened.state("TAIL") | ((left != 0) & (left <= 4)))
+    m.d.comb += [Assert(age <= 3), Assert(~(opened.state("COUNT") & opened["known"]) | (size != 0))]
+    m.d.comb += Assert(~dut.write | (opened["known"] & (word < opened["depth"])))
+    began = Signal()  # whether samples were pending when it was checked
+    with m.If(opened.state("CHECK")):
+        m.d.sync += began.eq(dut.pending)
+    for name in ("LOAD", "EMIT", "DIGEST", "TAIL", "FETCH", "TAKE", "WRITE"):
+        m.d.comb += Assert(~opened.state(name) | ~began)
+    prove(m, opened.inputs, depth=3)
+
+
+def test_sample_control():
+    """The core is started at most once for a request, never for a refused one; each request ends when the core has."""
+    m = Module()
+    opened = Opened(m, dut := SampleControl(LANE))
+    left = opened["left"]
+    rank = {"CHECK": 100, "RUN": 50, "EMIT": left + 1, "DONE": 1}
+    executor(m, opened, rank, waits="RUN")
+    m.d.comb += Assert(~opened.state("EMIT") | ((left != 0) & (left <= 6)))
+    started, status = Signal(), dut.execute.status
+    with m.If(dut.execute.start):
+        m.d.sync += started.eq(0)
+    with m.Elif(dut.start):
+        m.d.sync += started.eq(1)
+    after = opened.state("RUN") | opened.state("EMIT") | opened.state("DONE")
+    m.d.comb += [Assert(~(dut.start & started)), Assert(opened.state("IDLE") | (started == after))]
+    m.d.comb += Assert(~dut.execute.done | (started == (status == Status.OK)))
+    # it leaves RUN in the first cycle in which the core isn't busy
+    m.d.comb += Assert(~past(m, opened.state("RUN") & ~dut.busy) | opened.state("EMIT"))
+    # a batch never grows beyond its register, if `pending` only grows by `trained`
+    train = dut.execute.request.command == Command.TRAIN
+    m.d.comb += Assert(~(dut.start & train) | (dut.pending < dut.batch))
+    prove(m, opened.inputs, depth=3)
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -4,7 +4,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-#: Multiplies the examples of every fuzzer: 1 in the tests, 50 in `make evidence`.
+#: Multiplies the examples of every fuzzer: 1 in the tests, 10 in `make evidence`.
 FACTOR = int(os.environ.get("NUDGE_FUZZ", "1"))
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from golden import data
 from host import frame
 from hw.protocol import ANSWER_BYTES, CRC_BYTES
+from tests.fuzz import examples
 
 bodies = st.binary(max_size=300) | st.binary(max_size=600).map(lambda data: data.replace(b"\1", b"\0"))
 
@@ -26,6 +27,7 @@ def reference(data: bytes) -> bytes:
     return bytes(out[:-1] if tail and len(tail) % 254 == 0 else out)
 
 
+@examples(100)
 @given(bodies)
 def test_encoding_of_answers_equals_the_reference_and_has_one_zero(body):
     data = frame.encode_answer(body)
@@ -34,6 +36,7 @@ def test_encoding_of_answers_equals_the_reference_and_has_one_zero(body):
     assert frame.decode_answer(data[:-1]) == body
 
 
+@examples(100)
 @given(bodies)
 def test_encoding_of_requests_is_reversible_and_has_one_zero(body):
     data = frame.encode(body)
@@ -77,6 +80,7 @@ def test_a_digit_takes_a_quarter_of_its_pixels():
     assert sum(sizes) / len(sizes) < 210
 
 
+@examples(100)
 @given(st.binary(max_size=60), st.data())
 def test_any_changed_byte_is_noticed(body, draw):
     for encode, decode in ((frame.encode, frame.decode), (frame.encode_answer, frame.decode_answer)):
@@ -87,6 +91,7 @@ def test_any_changed_byte_is_noticed(body, draw):
             decode(bytes(encoded))
 
 
+@examples(100)
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=8), st.integers(1, 9))
 def test_splitter_finds_all_frames_in_any_pieces(messages, step):
     data = b"\0\0".join(frame.encode_answer(message) for message in messages)
@@ -95,6 +100,7 @@ def test_splitter_finds_all_frames_in_any_pieces(messages, step):
     assert splitter.damaged == 0
 
 
+@examples(100)
 @given(st.binary(max_size=2000))
 def test_splitter_survives_garbage(garbage):
     splitter = frame.Splitter()
