@@ -2,10 +2,12 @@
 """What is proved, for all inputs and all time, of the link's parts and of the arithmetic that must not wrap."""
 
 import pytest
-from amaranth.hdl import Assert, Assume, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, ResetSignal, Signal, signed
 from amaranth.lib import data
 
 from golden.spec import preset
+from hw.adder_tree import adder_tree, tree_latency
+from hw.compact_core import saturated
 from hw.config import Config
 from hw.correlator import Correlator
 from hw.decoder import EXECUTORS, Decoder
@@ -207,9 +209,10 @@ def test_weight_access():
     opened = Opened(m, dut := WeightAccess(LANE))
     words, word, left, age, unread = (opened[name] for name in ("words", "word", "left", "age", "unread"))
     step = words * 64
-    rank: dict[str, object] = {"COUNT": (1 << 24) + 1 + unread, "CHECK": 1 << 24, "LOAD": step + 4 - age, "EMIT": step + 32 + left}
-    rank |= {"DIGEST": 8, "TAIL": left + 1, "DONE": 0, "FETCH": step + 2 * left + 2, "TAKE": step + 2 * left + 1}
-    executor(m, opened, rank | {"WRITE": step + 1})
+    rank: dict[str, object] = {"COUNT": (1 << 24) + 1 + unread, "CHECK": 1 << 24, "DIGEST": 8, "TAIL": left + 1, "DONE": 0}
+    rank |= {"LOAD": step + 4 - age, "EMIT": step + 32 + left}
+    rank |= {"FETCH": step + 2 * left + 2, "TAKE": step + 2 * left + 1, "WRITE": step + 1}
+    executor(m, opened, rank)
     inside = (words != 0) & (word + words <= opened["depth"])
     size = opened["size"]
     for name in ("LOAD", "FETCH", "TAKE", "WRITE"):
@@ -311,3 +314,32 @@ def test_correlator():
     update = dut.o.payload.update[0]
     m.d.comb += Assert(~dut.o.valid | ((update <= f.update_bound) & (update >= -f.update_bound)))
     prove(m, opened.inputs, depth=8)
+
+
+@pytest.mark.parametrize("terms", [3, 5, 9])
+def test_adder_tree(terms):
+    """The sum of any terms, not a bit less."""
+    m = Module()
+    inputs = [Signal(signed(8), name=f"term_{n}") for n in range(terms)]
+    m.d.comb += Assume(~ResetSignal("sync"))
+    total = adder_tree(m, inputs)
+    exact = sum(inputs, Const(0, 1))
+    filled = Signal(4)
+    m.d.sync += filled.eq(Cat(1, filled))
+    for _ in range(tree_latency(terms)):
+        exact = past(m, exact)
+    m.d.comb += Assert(~filled[tree_latency(terms) - 1] | (total == exact))
+    prove(m, inputs, depth=4)
+
+
+@pytest.mark.parametrize(("wide", "narrow"), [(18, 16), (21, 16), (9, 8), (14, 13)])
+def test_saturated(wide, narrow):
+    """The nearest value that the narrower number holds."""
+    m = Module()
+    value = Signal(signed(wide))
+    m.d.comb += Assume(~ResetSignal("sync"))
+    high, low = (1 << narrow - 1) - 1, -(1 << narrow - 1)
+    m.d.comb += Assert(saturated(value, narrow) == Mux(value > high, high, Mux(value < low, low, value)))
+    clock = Signal()
+    m.d.sync += clock.eq(~clock)
+    prove(m, [value], depth=2)
