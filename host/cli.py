@@ -38,7 +38,7 @@ from .errors import BoardError, IdentityError, LinkError, UsageError
 from .golden_bench import GoldenBench, golden_bench
 from .soak import Attack
 from .soak import soak as run_soak
-from .sweep import Sweep
+from .sweep import Sweep, case_name
 from .sweep import cases as every_case
 from .sweep import run as run_sweep
 from .throughput import ADAPTER_DELAY, BAUD, cost, measured, occupied
@@ -524,17 +524,24 @@ def sweep_command(
     preset_name: PresetOption = "tiny",
     samples: Annotated[int | None, typer.Option(help="So many faults, drawn from the seed [default: every one].")] = None,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    fault: Annotated[
+        str | None, typer.Option(metavar="WAY:BYTE:KIND:VALUE", help="This one alone, as it is printed: up:9000:drop:0.")
+    ] = None,
     processes: Annotated[int, typer.Option(help="So many sessions at once.", min=1)] = 1,
     as_json: JsonOption = False,
 ) -> int:
     """One session again and again, each time with one byte damaged: which endings there are. Hung or wrong ones fail."""
     sweep = Sweep.record(preset(preset_name))
     chosen = every_case(sweep)
-    if samples is not None:
+    if fault is not None:
+        chosen = [case for case in chosen if case_name(case) == fault]
+        if not chosen:
+            raise UsageError(f"--fault must be WAY:BYTE:KIND:VALUE, such as up:{sweep.up - 1}:flip:7, not {fault!r}")
+    elif samples is not None:
         chosen = random.Random(seed).sample(chosen, first_samples(samples, len(chosen), "a session"))
     endings, others = run_sweep(sweep, chosen, processes)
     bad = endings["wrong"] + endings["hang"]
-    lines = [f"{way} byte {at}, {kind.value} {value}: {ending}" for (way, at, kind, value), ending in others[:20]]
+    lines = [f"--fault {case_name(case)}: {ending}" for case, ending in others[:20]]
     size = f"{sweep.up} bytes to the board, {sweep.down} back"
     lines.append(f"{len(chosen)} single faults in a session of {size}: {', '.join(f'{n} {end}' for end, n in endings.items())}")
     emit(as_json, {"faults": len(chosen), "endings": dict(endings), "up": sweep.up, "down": sweep.down}, "\n".join(lines))

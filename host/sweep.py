@@ -120,6 +120,12 @@ def session(port: FaultPort, config: Config, data: Data, samples: int) -> Outcom
 Case = tuple[str, int, Kind, int]
 
 
+def case_name(case: Case) -> str:
+    """As `nudge board sweep` prints it, and takes it to try it again."""
+    direction, at, kind, value = case
+    return f"{direction}:{at}:{kind.value}:{value}"
+
+
 def cases(sweep: Sweep) -> list[Case]:
     """Every single fault of a session."""
     lengths = {"up": sweep.up, "down": sweep.down}

@@ -15,6 +15,7 @@ from golden.spec import preset
 from host.link import Link
 from hw.config import configuration
 from hw.protocol import Command
+from tests.host.test_hostile import listening
 
 from .board import VirtualBoard
 from .verilator import ToolError
@@ -70,6 +71,10 @@ def test_second_client_is_turned_away(board):
             assert second.recv(1) == b""
         write_scratch(link, 7)
         assert read_scratch(link) == 7
+
+
+def test_it_listens_on_the_loopback_interface_alone(board):
+    assert listening(address(board.url)[1]) == ["0100007F"]
 
 
 def test_idle_board_sleeps(board):

@@ -1,10 +1,12 @@
 """What others wrote - answers on a port, weight files, metrics, data sets - ends in one of the host's errors, in bounded time
 and memory, whatever is in it."""
 
+import ast
 import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from host import cli, frame
 from host.board import SerialBoard
 from host.errors import IdentityError, NudgeError
 from host.fault_port import Clock, FaultPort
+from host.fault_proxy import FaultProxy
 from host.link import Link
 from host.protocol_model import ProtocolModel
 from hw.config import configuration
@@ -316,3 +319,33 @@ def test_metrics_written_are_metrics_read(tmp_path):
     report.write_metrics(tmp_path / "m.csv", rows)
     assert report.read_metrics(tmp_path / "m.csv", 0, 8) == rows
 
+
+
+FORBIDDEN = {"pickle", "marshal", "shelve", "dill", "joblib", "tarfile", "zipfile", "pty"}
+
+
+@pytest.mark.parametrize("package", ["golden", "host", "hw", "sim", "boards"])
+def test_nothing_is_unpickled_unpacked_or_given_to_a_shell(package):
+    for path in (Path(__file__).parents[2] / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            where = f"{path}:{getattr(node, 'lineno', 0)}"
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
+                assert not FORBIDDEN & {name.partition(".")[0] for name in names}, where
+            elif isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called not in ("torch.load", "os.system", "os.popen", "eval", "exec", "subprocess.getoutput"), where
+                given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                assert given.get("shell", "False") == given.get("allow_pickle", "False") == "False", where
+
+
+def test_a_proxy_listens_on_the_loopback_interface_alone():
+    with FaultProxy("socket://127.0.0.1:1") as proxy:
+        port = int(proxy.url.rpartition(":")[2])
+        assert listening(port) == ["0100007F"]
+
+
+def listening(port: int) -> list[str]:
+    """Addresses at which somebody listens on a port, as the kernel writes them."""
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
+    return [row[1].partition(":")[0] for row in rows if row[3] == "0A" and int(row[1].partition(":")[2], 16) == port]

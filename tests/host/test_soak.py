@@ -71,3 +71,7 @@ def test_the_command_reports_and_refuses(capsys):
         assert cli.main(["board", "soak", "--samples", "16", *options]) == cli.USAGE
     assert cli.main(["board", "sweep", "--samples", "40"]) == cli.OK
     assert "40 single faults in a session of" in capsys.readouterr().out
+    assert cli.main(["board", "sweep", "--fault", "up:9000:drop:0", "--json"]) == cli.OK
+    assert '"faults": 1, "endings": {"complete": 1}' in capsys.readouterr().out
+    assert cli.main(["board", "sweep", "--fault", "up:90000:drop:0"]) == cli.USAGE
+    assert "--fault must be WAY:BYTE:KIND:VALUE, such as up:" in capsys.readouterr().err
