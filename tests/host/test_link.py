@@ -172,6 +172,16 @@ def test_closed_connection_is_reported():
         link.close()
 
 
+def test_a_pulled_cable_is_reported():
+    master, slave = pty.openpty()
+    link = Link.open(os.ttyname(slave))
+    os.close(slave)
+    os.close(master)
+    with pytest.raises(LinkError, match=r"reading failed|writing failed"):
+        link.hello(timeout=5, tries=1)
+    link.close()
+
+
 def test_wrong_values_are_refused_before_they_are_sent(clock):
     fake = FakeBoard(IDENTITY)
     board = SerialBoard.over(link_to(fake, clock), TINY)
