@@ -16,6 +16,9 @@ from .faults import Faults
 #: Seconds between two looks at whether it is time to end.
 TICK = 0.05
 
+#: Seconds after which an end that takes nothing is hung up on.
+PATIENCE = 5.0
+
 CHUNK = 1 << 14
 
 
@@ -82,7 +85,8 @@ class FaultProxy:
             with contextlib.suppress(TimeoutError):
                 client, _ = self._listener.accept()
                 self._cut.clear()
-                with client, contextlib.suppress(OSError), socket.create_connection(self._target, timeout=5) as board:
+                client.settimeout(PATIENCE)
+                with client, contextlib.suppress(OSError), socket.create_connection(self._target, timeout=PATIENCE) as board:
                     self._carry(client, board)
 
     def _carry(self, client: socket.socket, board: socket.socket) -> None:
