@@ -45,7 +45,7 @@ boards: setup
 	done
 	$(BIN)/pytest -q sim/test_netlist.py --slow
 
-# The long forms of what docs/link.md claims, about an hour on two cores; the short ones are in `make test`.
+# The long forms of what docs/link.md claims, hours on two cores; the short ones are in `make test`.
 evidence: setup
 	$(BIN)/nudge board sweep
 	for seed in 1 2 3 4 5; do $(BIN)/nudge board soak --preset tiny --faults 1e-3 --samples 200 --seed $$seed || exit; done

