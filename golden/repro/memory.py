@@ -24,7 +24,7 @@ MEGABYTE = 1e6
 
 BUDGETS = (
     Budget("quick", 1, GIBIBYTE, {"widths": (32, 64, 128), "steps": (30, 75, 150)}),
-    Budget("cpu", 3, 6 * GIBIBYTE, {"widths": (128, 256, 512), "steps": (30, 75, 150, 300)}),
+    Budget("cpu", 3, 4 * GIBIBYTE, {"widths": (128, 256, 512), "steps": (30, 75, 150)}),
     Budget("paper", 3, 10 * GIBIBYTE, {"widths": (128, 256, 512), "steps": (30, 75, 150, 300)}),
 )
 

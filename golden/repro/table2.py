@@ -29,7 +29,7 @@ BUDGETS = (
         "quick",
         1,
         GIBIBYTE,
-        {"data": {"mnist": "embedded"}, "narrow": 16, "samples": 500, "epochs": 3, "tested": 300, "batch": 20, "steps": 40},
+        {"data": {"mnist": "embedded"}, "narrow": 16, "samples": 500, "epochs": 3, "tested": 300, "batch": 20, "steps": 60},
     ),
     Budget(
         "cpu",
@@ -37,12 +37,12 @@ BUDGETS = (
         2 * GIBIBYTE,
         {
             "data": {"mnist": "mnist", "fashion-mnist": "fashion-mnist"},
-            "narrow": 8,
-            "samples": 5000,
+            "narrow": 16,
+            "samples": 1000,
             "epochs": 3,
-            "tested": 2000,
-            "batch": 25,
-            "steps": None,
+            "tested": 1000,
+            "batch": 20,
+            "steps": 60,
         },
     ),
     Budget(

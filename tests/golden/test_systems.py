@@ -11,7 +11,7 @@ from torch.nn import functional
 from golden import data
 from golden.systems import backprop, equilibrium, phases, pooling
 from golden.systems import train as training
-from golden.systems.configurations import PUBLISHED, TABLE_I, table_two, two_conv_two_dense
+from golden.systems.configurations import PUBLISHED, TABLE_I, Configuration, table_two, two_conv_two_dense
 from golden.systems.network import Conv, Dense, Link, Network, Parameters, backward, fold, forward, products
 from golden.systems.neuron import Dynamics, State, image, neuron
 
@@ -260,3 +260,40 @@ def test_tables_hold_what_the_paper_prints():
             assert (c.dynamics.beta, c.dynamics.rate, c.dynamics.free) == (table.beta, table.rate, table.free)
             assert c.network.softmax == c.name.startswith("crnn")
             assert c.dynamics.spiking == c.dynamics.image_spikes == c.name.startswith("snn")
+
+
+#: What a short run needs, where it isn't the configuration's own: epochs, factor on the initial weights, learning rates.
+#: Table I's own rates drown the convolutions of snn-ep in the noise of a single xi (docs/paper.md); Ernoult's are for
+#: 3,000 updates an epoch.
+SHORT: dict[tuple[str, str], tuple[int, float, tuple[float, ...] | None]] = {
+    ("snn-ep", "paper"): (5, 1.5, (0.02, 0.02, 0.05, 0.08)),
+    ("ernoult-2c1fc", "paper"): (2, 1.0, (0.6, 0.14, 0.06)),
+    ("oconnor-3fc", "paper"): (6, 1.0, None),
+    ("snn-bptt", "tuned"): (4, 1.0, None),
+    ("snn-bptt", "paper"): (6, 1.0, None),
+    ("crnn-bptt", "paper"): (6, 1.0, None),
+    ("crnn-bptt", "tuned"): (6, 1.0, None),
+}
+
+
+def short(c: Configuration) -> training.Run:
+    """At most 60 + 20 steps, batches of 20."""
+    epochs, gain, rates = SHORT.get((c.name, c.variant), (3, c.gain, None))
+    dynamics = replace(c.dynamics, free=min(c.dynamics.free, 60), nudged=min(c.dynamics.nudged, 20))
+    c = replace(c, dynamics=dynamics, batch=20, gain=gain, rates=rates or c.rates)
+    return training.Run(c, 500, epochs, 1, 500)
+
+
+def configurations() -> list[Configuration]:
+    """All of Table II; tuned variants are the same for both data sets."""
+    mnist, fashion = (table_two(name, 16, (8, 16, 64)) for name in ("mnist", "fashion-mnist"))
+    return mnist + [c for c in fashion if c.variant == "paper"]
+
+
+@pytest.mark.parametrize("c", configurations(), ids=lambda c: f"{c.name}-{c.variant}-{c.dynamics.free}")
+def test_every_system_of_table_2_learns(c):
+    """500 digits a few times, in seconds: at most 80 % of 500 others are wrong; by chance it would be 90 ± 1.3 %."""
+    run = short(c)
+    parameters, _ = training.train(run, DIGITS)
+    wrong = training.error(run, parameters, DIGITS.test_images, DIGITS.test_labels)
+    assert wrong < 80
