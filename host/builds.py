@@ -116,8 +116,8 @@ def run_report(
         config = fpga.design(preset).config
         source, report = boards.report.find(fpga, preset, kind)
         if samples is not None:
-            if not 1 <= samples <= 1000:
-                raise UsageError(f"--samples must be 1..1000, not {samples}")
+            if not 2 <= samples <= 1000:
+                raise UsageError(f"--samples must be 2..1000, not {samples}")
             report = boards.report.with_cycles(report, simulated_cycles(config, samples))
         report["link_samples_per_second"] = link_rate(report["baud"])
         file: Path = boards.report.baseline_file(name, preset, kind)
