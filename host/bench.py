@@ -43,17 +43,20 @@ def bound(config: Config, free: int, nudged: int, batch: int) -> dict[str, float
     """Fewest cycles of each phase of a training sample with every lane of the slowest engine busy in every cycle.
 
     All bundles and layers work side by side, so a phase costs its slowest one. A layer's neuron array takes one
-    memory word a cycle. An update goes on during the next sample; a batch's last one and its commit don't, and are divided by
-    `batch`. No pipeline fill, no start-up: real counts are higher.
+    memory word a cycle. An update goes on during the next sample, until the window of that one's free phase: `update` is
+    the rest, 0 for a batch's last one, since the commit may come late. `commit` is one batch's, divided by `batch`. No
+    pipeline fill, no start-up: real counts are higher.
     """
     spec = config.spec
     step = max([step_bound(config, b) for b in spec.bundles] + [config.words(layer) for layer in spec.layers[1:]])
+    static = max(static_bound(config, b) for b in spec.bundles)
+    rest = max(update_bound(config, b) for b in spec.bundles) - static - step * (free - spec.schedule.window)
     return {
-        "static": max(static_bound(config, b) for b in spec.bundles),
+        "static": static,
         "free": free * step,
         "plus": nudged * step,
         "minus": nudged * step,
-        "update": max(update_bound(config, b) for b in spec.bundles) / batch,
+        "update": max(rest, 0) * (batch - 1) / batch,
         "commit": max(layout.master_words(config, b) for b in spec.bundles) / batch,
     }
 

@@ -127,8 +127,12 @@ class Link:
 
     def close(self) -> None:
         """Close the port; no error if it is closed."""
+        connection = getattr(self._port, "_socket", None)
         with contextlib.suppress(serial.SerialException, OSError):
             self._port.close()
+        # pyserial leaves the socket of a socket:// port open where the other end has gone
+        if connection is not None:
+            connection.close()
 
     def __enter__(self) -> Self:
         return self

@@ -284,9 +284,12 @@ def test_bound_of_tiny_by_hand():
         "free": 24 * step,
         "plus": 12 * step,
         "minus": 12 * step,
-        "update": 9 * 13 * 13 / 32,
+        "update": 0,
         "commit": (676 + 1) / 32,
     }
+    # only the image and one step of the free phase before the window hides an update
+    rest = 9 * 13 * 13 - 28 * 28 - (9 - 8) * step
+    assert bound(CONFIG, free=9, nudged=8, batch=4)["update"] == rest * 3 / 4
 
 
 def test_bound_of_a_conv_bundle_by_hand():
