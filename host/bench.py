@@ -175,8 +175,8 @@ def bench(
 ) -> Bench:
     """Train and infer the first `samples` training images on a board and read its cycle counters before and after.
 
-    config: the board's, of which itself only says the lanes. parameters: initial weights, else fresh ones of this seed. A batch of one more sample goes first: it tells what a batch's
-    end costs, so that few samples say what full batches take.
+    config: the board's, of which itself only says the lanes. parameters: initial weights, else fresh ones of this seed. A
+    batch of one more sample goes first: it tells what a batch's end costs, so that few samples say what full batches take.
     """
     spec = board.spec
     full = spec.learning.batch
