@@ -5,7 +5,8 @@ import io
 import json
 import statistics
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,15 @@ class Budget:
     """How much a study does.
 
     values: what the study's own code reads, such as samples and epochs. seeds: runs of each cell unless `--seeds` says
-    otherwise. memory: bytes that it needs at least; what needs more than the machine has isn't begun.
+    otherwise. memory: bytes that it needs at least; what needs more than the machine has isn't begun. threads: torch's, None
+    for its own choice; steps of narrow networks are so short that a second thread waits longer than it works.
     """
 
     name: str
     seeds: int
     memory: int
     values: dict[str, Any]
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,17 @@ def chosen(study: Study, cells: list[Cell], only: str) -> list[Cell]:
     return some
 
 
+@contextmanager
+def threads(number: int | None) -> Iterator[None]:
+    """Torch with so many threads, None for as many as it has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if number is None else number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def carry_out(
     study: Study,
     budget_name: str,
@@ -162,7 +176,7 @@ def carry_out(
     except OSError as error:
         raise ReproError(f"--out {out}: {error.strerror}") from None
     missing = [cell for cell in wanted if cell.fingerprint not in rows]
-    with Meter(study.name, len(wanted), len(wanted) - len(missing)) as meter:
+    with threads(budget.threads), Meter(study.name, len(wanted), len(wanted) - len(missing)) as meter:
         for cell in missing:
             checkpoint = out / f".{study.name}-{budget.name}-{cell.fingerprint}.checkpoint"
             measured = cell.measure(checkpoint) if cell.long else cell.measure()

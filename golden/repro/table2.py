@@ -29,7 +29,8 @@ BUDGETS = (
         "quick",
         1,
         GIBIBYTE,
-        {"data": {"mnist": "embedded"}, "narrow": 16, "samples": 500, "epochs": 3, "tested": 300, "batch": 20, "steps": 60},
+        {"data": {"mnist": "embedded"}, "narrow": 16, "samples": 400, "epochs": 3, "tested": 200, "batch": 20, "steps": 48},
+        threads=1,
     ),
     Budget(
         "cpu",
@@ -44,6 +45,7 @@ BUDGETS = (
             "batch": 20,
             "steps": 60,
         },
+        threads=1,
     ),
     Budget(
         "paper",

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from functools import partial
 
 import pytest
+import torch
 
 from golden.data import load
 from golden.repro import STUDIES, precision, study
@@ -104,6 +105,20 @@ def test_what_cannot_be_carried_out_is_refused(tmp_path, budget, seeds, message)
         carry_out(counted.study, budget, tmp_path / "new", seeds=seeds)
     assert not counted.measured
     assert not (tmp_path / "new").exists()
+
+
+def test_a_budget_sets_the_threads_of_torch_and_sets_them_back(tmp_path):
+    counted, seen = Counted(), []
+    budget = Budget("quick", 1, 0, {"epochs": 1}, threads=torch.get_num_threads() + 1)
+
+    def cells(*arguments):
+        made = counted.cells(*arguments)
+        return [replace(cell, measure=lambda: seen.append(torch.get_num_threads()) or {"x": 1.0}) for cell in made]
+
+    before = torch.get_num_threads()
+    carry_out(replace(counted.study, budgets=(budget,), cells=cells, report=lambda *_: ""), "quick", tmp_path)
+    assert set(seen) == {before + 1}
+    assert torch.get_num_threads() == before
 
 
 def test_memory_of_a_control_group_counts(monkeypatch):
