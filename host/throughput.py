@@ -116,10 +116,10 @@ def measured(spec: Spec, data: Data, delay: float, baud: float, *, samples: int 
         return seconds, cycles
 
     found: list[list[tuple[float, float, float]]] = [[], [], [], []]
-    windows = (WINDOW, WINDOW, WINDOW, 1)
+    windows = (*(VIRTUAL.window,) * 3, 1)
     with virtual_board(spec) as virtual:
         for _ in range(rounds):
-            whole, cycles = train(virtual.url, 0.0, WINDOW)
+            whole, cycles = train(virtual.url, 0.0, VIRTUAL.window)
             stretched = delay * baud * VIRTUAL.uart_divisor * whole / cycles
             for n, way in enumerate((0.0, delay, stretched, stretched)):
                 seconds = train(virtual.url, way, windows[n])[0] if n else whole
