@@ -286,7 +286,7 @@ def repro(
     data_dir: DirOption = None,
     force: Annotated[bool, typer.Option("--force", help="Begin anew.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda, for the studies of the paper.")] = "cpu",
-    only: Annotated[str | None, typer.Option(help="Measure rows with this label alone, such as a data set.")] = None,
+    only: Annotated[str | None, typer.Option(help="Measure rows with this label, or all of LABEL,LABEL.")] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Make a study's table and picture again: CSV, Markdown and PNG."""

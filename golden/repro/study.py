@@ -117,10 +117,10 @@ def on_device(study: Study, budget: Budget, device: str) -> Budget:
 
 
 def chosen(study: Study, cells: list[Cell], only: str) -> list[Cell]:
-    """Cells with a label that is `only`; `ReproError` lists the labels."""
+    """Cells that have all labels of `only`, which commas separate; `ReproError` lists the labels."""
     if not study.partial:
         raise ReproError(f"--only: {study.name} is measured as a whole")
-    some = [cell for cell in cells if only in cell.labels.values()]
+    some = [cell for cell in cells if set(only.split(",")) <= set(cell.labels.values())]
     if not some:
         labels = dict.fromkeys(label for cell in cells for label in cell.labels.values())
         raise ReproError(f"--only must be one of {', '.join(labels)} for {study.name}, not {only!r}")
@@ -152,7 +152,7 @@ def carry_out(
     """Measure what `out` doesn't have yet, then write the report; the table and the files.
 
     The CSV grows by a row for each cell, atomically, so an interrupted study goes on where it stopped. Rows of other
-    configurations stop it before anything is written, unless `force`. only: measure the cells with this label.
+    configurations stop it before anything is written, unless `force`. only: measure the cells with these labels.
     """
     budget = on_device(study, study.budget(budget_name), device)
     if seeds is not None and seeds < 1:

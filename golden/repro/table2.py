@@ -47,6 +47,22 @@ BUDGETS = (
         },
         threads=1,
     ),
+    # the published widths and constants, but only as far as two cores come
+    Budget(
+        "first",
+        1,
+        3 * GIBIBYTE,
+        {
+            "data": {"mnist": "mnist"},
+            "narrow": 1,
+            "samples": 2000,
+            "epochs": 1,
+            "tested": 500,
+            "batch": None,
+            "steps": None,
+        },
+        threads=1,
+    ),
     Budget(
         "paper",
         5,
