@@ -55,7 +55,7 @@ BUDGETS = (
         {
             "data": {"mnist": "mnist"},
             "narrow": 1,
-            "samples": 2000,
+            "samples": 1000,
             "epochs": 1,
             "tested": 500,
             "batch": None,
