@@ -47,8 +47,9 @@ SELECT_BITS = 12
 #: takes 6,000 cycles.
 SESSIONS = ((6, 3), (96, 16))
 
-#: Seconds without an answer after which a mutant counts as hung.
-PATIENCE = 5.0
+#: A mutant counts as hung when it has missed so many more deadlines than one, of these seconds at most: a busy machine makes a
+#: healthy board miss some.
+RETRIES, PATIENCE = 4, 10.0
 
 
 class MutantsError(Exception):
@@ -113,7 +114,7 @@ def ending(url: str, config: Config, data: Data, samples: int, batch: int, cycle
     """
     spec, found = config.spec, []
     try:
-        with SerialBoard.over(Link.open(url, timeout=PATIENCE, retries=0), spec) as board:
+        with SerialBoard.over(Link.open(url, timeout=PATIENCE, retries=RETRIES), spec) as board:
             twin = Twin(board)
             twin.load(initial(spec, 1))
             twin.write_settings(Settings.of(spec))
