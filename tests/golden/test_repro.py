@@ -112,9 +112,12 @@ def test_a_budget_sets_the_threads_of_torch_and_sets_them_back(tmp_path):
     counted, seen = Counted(), []
     budget = Budget("quick", 1, 0, {"epochs": 1}, threads=torch.get_num_threads() + 1)
 
+    def measure():
+        seen.append(torch.get_num_threads())
+        return {"x": 1.0}
+
     def cells(*arguments):
-        made = counted.cells(*arguments)
-        return [replace(cell, measure=lambda: seen.append(torch.get_num_threads()) or {"x": 1.0}) for cell in made]
+        return [replace(cell, measure=measure) for cell in counted.cells(*arguments)]
 
     before = torch.get_num_threads()
     carry_out(replace(counted.study, budgets=(budget,), cells=cells, report=lambda *_: ""), "quick", tmp_path)
