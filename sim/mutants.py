@@ -15,7 +15,7 @@ import inspect
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,9 +43,9 @@ from .board import FLAGS, MAKE_FLAGS, PowerOn, VirtualBoard, gateware, list_memo
 #: Bits of the input that chooses a mutant; 0 is the healthy design.
 SELECT_BITS = 12
 
-#: Training samples and batch of the sessions, which an inference ends: the next one for what survived the one before. A sample
-#: takes 6,000 cycles.
-SESSIONS = ((6, 3), (96, 16))
+#: Training samples, batch, and factor on the initial weights of the sessions, each of which an inference ends: the next one
+#: for what survived those before. Large weights bring states to their upper bits. A sample takes 6,000 cycles.
+SESSIONS = ((6, 3, 1.0), (16, 8, 3.0), (96, 16, 1.0))
 
 #: A mutant counts as hung when it has missed so many more deadlines than one, of these seconds at most: a busy machine makes a
 #: healthy board miss some.
@@ -107,7 +107,7 @@ def build(verilog: str) -> Path:
     return verilator.executable(verilog, "top", [main], note="building the virtual board with mutants", **options)
 
 
-def ending(url: str, config: Config, data: Data, samples: int, batch: int, cycles: list[int]) -> str:
+def ending(url: str, config: Config, data: Data, samples: int, batch: int, gain: float, cycles: list[int]) -> str:
     """How a session with the board ends: "survived", or what noticed. cycles: of the healthy one; filled if empty.
 
     Of a batch's samples only the first one's cycles count: those of the others, and of COMMIT, depend on when they come.
@@ -116,7 +116,7 @@ def ending(url: str, config: Config, data: Data, samples: int, batch: int, cycle
     try:
         with SerialBoard.over(Link.open(url, timeout=PATIENCE, retries=RETRIES), spec) as board:
             twin = Twin(board)
-            twin.load(initial(spec, 1))
+            twin.load(initial(replace(spec, learning=replace(spec.learning, gain=gain * spec.learning.gain)), 1))
             twin.write_settings(Settings.of(spec))
             images, labels = data.train_images.numpy(), data.train_labels.numpy()
             for start in range(0, samples, batch):
