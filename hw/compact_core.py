@@ -11,7 +11,7 @@ from .core_interface import CoreSignature
 from .flow import Flow
 from .multiplier import Multiplier
 from .neuron_array import trace_word
-from .sequencer import Sequencer, one_hot
+from .sequencer import Sequencer
 from .single_port_memory import DEPTH, SinglePortMemory
 
 #: Updates of all kinds are scaled to one right shift: g is shifted left by what a kind's own shift is less.
@@ -441,7 +441,7 @@ class CompactCore(wiring.Component):
             sequencer.nudged_steps.eq(self.settings.nudged_steps),
             # the sequencer would begin the next sample beside the update; here there is nothing beside
             self.busy.eq(sequencer.busy | running),
-            self.phase.eq(Mux(sequencer.busy, sequencer.phase, Mux(running, one_hot("update"), 0))),
+            self.phase.eq(sequencer.phase),
             self.read_data.eq(low.read_data),
         ]
         for part in ("image", "step", "update", "commit"):

@@ -10,21 +10,22 @@ from golden.spec import Bundle
 from . import layout
 from .adder_tree import delay
 from .config import Config
-from .correlator import Correlator, pre_bits
+from .correlator import Correlator, last_cycle, pre_bits
 from .line_buffer import LineBuffer
 from .update import UpdateSignature
 
 
 class ConvUpdate(wiring.Component):
-    """``lanes`` weights side by side, one pooled position in each cycle.
+    """``lanes`` weights side by side, one pooled position in each cycle, or in every other one.
 
     Upsampling gives the four positions under a pooled one the same post value, so their pre values can be added first:
     for each pre group, 2x2 sums of the pre plane go into a memory (a `LineBuffer` and an adder); then, for each post
     group, tap and pre lane, the pooled positions are correlated at stride two. The biases come last. Of the image, the sums
     are made by ``load``.
 
-    Busy (of bundle 1: loading, then busy) for (pre positions + groups(post) * k*k * pre lanes * pooled positions) cycles and
-    about five more for each pre group, then words(post) and about ten more for the biases.
+    Busy (of bundle 1: loading, then busy) for (pre positions + c * groups(post) * k*k * pre lanes * pooled positions) cycles
+    and about five more for each pre group, then c * words(post), the correlator's latency and a few more for the biases; c
+    is `Config.item_cycles`.
     Model: `golden.ops.correlation` (paper eq. 11 with alpha = 4, the 1/4 in the LSB).
     """
 
@@ -73,6 +74,7 @@ class ConvUpdate(wiring.Component):
 
         # -- loops: post group, ky, kx, pre lane, pooled row, pooled column
         active, bias = Signal(), Signal()
+        advance = last_cycle(m, config, bundle, active)
         post_group, pre_group = Signal(range(post_groups)), Signal(range(pre_groups))
         ky, kx, lane = Signal(range(k)), Signal(range(k)), Signal(range(lanes))
         py, px = Signal(range(post.height)), Signal(range(post.width))
@@ -83,7 +85,7 @@ class ConvUpdate(wiring.Component):
         tile_words = k * k * lanes
         m.d.comb += box_read.addr.eq(box_row + (px << 1) + kx)
 
-        with m.If(active):
+        with m.If(advance):
             m.d.sync += [px.eq(px + 1), self.post_address.eq(self.post_address + 1)]
             with m.If(px == post.width - 1):
                 m.d.sync += [px.eq(0), py.eq(py + 1), box_row.eq(box_row + 2 * columns)]

@@ -1,5 +1,7 @@
 """Correlator: products of both nudged phases, their difference summed over positions, times the learning rate."""
 
+from itertools import pairwise
+
 from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -49,27 +51,47 @@ def update_word(config: Config, bundle: Bundle):
     )
 
 
+def last_cycle(m, config: Config, bundle: Bundle, active):
+    """High in the last of an item's `Config.item_cycles`, while ``active``: the engine's loops go on."""
+    if config.item_cycles(bundle) == 1:
+        return active
+    second = Signal()
+    m.d.sync += second.eq(active & ~second)
+    return active & second
+
+
+def scaling_turns(config: Config, bundle: Bundle) -> int:
+    """Lanes that one scaler takes in turn: as many as there are cycles between two sums, and a divisor of the lanes."""
+    lanes, cycles = config.lanes[bundle.index], config.item_cycles(bundle)
+    cycles *= 1 if bundle.kind == "dense" else bundle.post.positions
+    return max(n for n in range(1, lanes + 1) if lanes % n == 0 and n <= cycles)
+
+
 class Correlator(wiring.Component):
     """``g = sum of pre+ post+ - pre- post-`` from ``first`` to ``last``; then one rounding and one clip.
 
     ``update = clip(round_half_up(g * rate / 2^shift))`` with the rate and shift of weights or, for ``bias`` items, of
     biases. g is as wide as its worst case (`Spec.correlation_bits`): no order of additions matters.
+    Where a bundle has `Config.item_cycles` of two, each lane has one multiplier, for the products of both phases. The rate
+    meets the lanes of a sum in `scaling_turns`.
     Model: `golden.ops.correlation` and `golden.ops.update` (paper eq. 11).
 
     Members
     -------
     i : In(Flow(item))
-        One item a cycle.
+        `Config.item_cycles` cycles of each item, one after the other. From one ``last`` to the next, at least
+        `scaling_turns` cycles.
     weight_rate, bias_rate : In
         Registers, LSB 2^-18.
     o : Out(Flow(update_word))
-        `latency` cycles after each ``last``.
+        `latency` cycles after (the last cycle of) each ``last``.
     """
-
-    latency = 5
 
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
+        self.turns = scaling_turns(config, bundle)
+        #: Cycles to the update: product, difference, sum, and scaling and clipping of each turn. Several turns keep the sum.
+        self.latency = 5 if self.turns == 1 else 5 + self.turns
         rate = config.spec.formats.rate_bits
         super().__init__(
             {
@@ -82,39 +104,70 @@ class Correlator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        spec, bundle = self.config.spec, self.bundle
-        i, bound = self.i.payload, spec.formats.update_bound
+        spec, bundle, turns = self.config.spec, self.bundle, self.turns
+        i, lanes = self.i.payload, self.config.lanes[bundle.index]
         g_bits = spec.correlation_bits(bundle)
-        shifts = {0: spec.weight_shift(bundle), 1: spec.bias_shift}
 
-        valid = [self.i.valid]
-        for _ in range(self.latency - 1):
+        # -- products of both phases, and their difference
+        shared = self.config.item_cycles(bundle) == 2
+        second = Signal()
+        if shared:
+            m.d.sync += second.eq(self.i.valid & ~second)
+        valid = [self.i.valid & second if shared else self.i.valid]
+        for _ in range(3):
             valid.append(delay(m, valid[-1], 1))
-        first2 = delay(m, i.first, 2)
-        bias3, bias4 = delay(m, i.bias, 3), delay(m, i.bias, 4)
-        rate = Signal(spec.formats.rate_bits)
-        m.d.comb += rate.eq(Mux(bias3, self.bias_rate, self.weight_rate))
+        first2, last3 = delay(m, i.first, 2), delay(m, i.last, 3)
+        bias3, address3 = delay(m, i.bias, 3), delay(m, i.address, 3, reset_less=True)
 
-        for lane in range(self.config.lanes[bundle.index]):
+        def product(pre, post):
             # The bias has no pre factor: its phases differ by the post sums alone.
-            plus = delay(m, Mux(i.bias, i.post_plus[lane], i.pre_plus * i.post_plus[lane]), 1, reset_less=True)
-            minus = delay(m, Mux(i.bias, i.post_minus[lane], i.pre_minus * i.post_minus[lane]), 1, reset_less=True)
+            return delay(m, Mux(i.bias, post, pre * post), 1, reset_less=True)
+
+        sums = [Signal(signed(g_bits), name=f"g_{lane}", reset_less=True) for lane in range(lanes)]
+        for lane, g in enumerate(sums):
+            if shared:
+                pre = Mux(second, i.pre_minus, i.pre_plus)
+                minus = product(pre, Mux(second, i.post_minus[lane], i.post_plus[lane]))
+                plus = delay(m, minus, 1, reset_less=True)
+            else:
+                plus, minus = product(i.pre_plus, i.post_plus[lane]), product(i.pre_minus, i.post_minus[lane])
             difference = delay(m, plus - minus, 1, reset_less=True)
-            g = Signal(signed(g_bits), name=f"g_{lane}", reset_less=True)
             with m.If(valid[2]):
                 m.d.sync += g.eq(Mux(first2, 0, g) + difference)
-            scaled = Signal(signed(g_bits + spec.formats.rate_bits + 1), name=f"scaled_{lane}", reset_less=True)
-            m.d.sync += scaled.eq(g * rate)
-            rounded = Signal.like(scaled, name=f"rounded_{lane}")
-            m.d.comb += rounded.eq(
-                Mux(
-                    bias4,
-                    (scaled + (1 << (shifts[1] - 1))) >> shifts[1],
-                    (scaled + (1 << (shifts[0] - 1))) >> shifts[0],
-                )
-            )
-            clipped = Mux(rounded > bound, bound, Mux(rounded < -bound, -bound, rounded))
-            m.d.sync += self.o.payload.update[lane].eq(clipped)
-        m.d.sync += self.o.valid.eq(valid[4] & delay(m, i.last, 4))
-        m.d.comb += self.o.payload.address.eq(delay(m, i.address, self.latency, reset_less=True))
+
+        # -- a sum is kept while its lanes pass the scalers
+        ended = valid[3] & last3
+        if turns == 1:
+            kept, bias, address = sums, bias3, address3
+        else:
+            kept = [Signal.like(g, name=f"kept_{lane}") for lane, g in enumerate(sums)]
+            bias, address = Signal(), Signal.like(address3)
+            with m.If(ended):
+                m.d.sync += [old.eq(g) for old, g in zip(kept, sums, strict=True)]
+                m.d.sync += [bias.eq(bias3), address.eq(address3)]
+            with m.Else():
+                for scaler in range(0, lanes, turns):
+                    m.d.sync += [old.eq(new) for old, new in pairwise(kept[scaler : scaler + turns])]
+            # from the last turn's cycle to its result, one more than without turns: ended, kept, scaled, clipped
+            ended = delay(m, ended, turns)
+        bias4 = delay(m, bias, 1)
+        for scaler in range(0, lanes, turns):
+            update = self._scaled(m, kept[scaler], bias, bias4, scaler)
+            results = [self.o.payload.update[scaler + turn] for turn in range(turns)]
+            m.d.sync += [old.eq(new) for old, new in zip(results, [*results[1:], update], strict=True)]
+        m.d.sync += [self.o.valid.eq(delay(m, ended, 1)), self.o.payload.address.eq(delay(m, address, 1, reset_less=True))]
         return m
+
+    def _scaled(self, m, g, bias, bias4, lane):
+        """Update of a sum, a register after the multiplier: times the rate, rounded half up, clipped."""
+        spec, bundle = self.config.spec, self.bundle
+        bound, shifts = spec.formats.update_bound, {0: spec.weight_shift(bundle), 1: spec.bias_shift}
+        rate = Signal(spec.formats.rate_bits, name=f"rate_{lane}")
+        m.d.comb += rate.eq(Mux(bias, self.bias_rate, self.weight_rate))
+        scaled = Signal(signed(len(g) + len(rate) + 1), name=f"scaled_{lane}", reset_less=True)
+        m.d.sync += scaled.eq(g * rate)
+        rounded = Signal.like(scaled, name=f"rounded_{lane}")
+        m.d.comb += rounded.eq(
+            Mux(bias4, (scaled + (1 << (shifts[1] - 1))) >> shifts[1], (scaled + (1 << (shifts[0] - 1))) >> shifts[0])
+        )
+        return Mux(rounded > bound, bound, Mux(rounded < -bound, -bound, rounded))

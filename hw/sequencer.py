@@ -39,7 +39,7 @@ class Sequencer(wiring.Component):
         A busy line rises in the cycle after its start. A commit is followed by the engines' preparation.
     phase : Out(len(protocol.PHASES))
         One hot in the order of `protocol.PHASES`, for the cycle counters; the prediction counts as free phase. Only cycles in
-        which nothing but an update goes on count as update.
+        which nothing but an update goes on count as update, whether something waits for its end or not.
     """
 
     def __init__(self, config: Config):
@@ -132,6 +132,8 @@ class Sequencer(wiring.Component):
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
             with m.State("IDLE"):
                 m.d.sync += [count.eq(0), nudged.eq(0), negative.eq(0)]
+                with m.If(self.update_busy):
+                    m.d.comb += phase("update")
                 with m.If(self.start):
                     m.d.sync += training.eq(self.operation == Operation.TRAIN)
                     m.next = "IMAGE"
