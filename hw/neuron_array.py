@@ -2,15 +2,16 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from golden.spec import Layer
 
 from . import protocol
+from .block_memory import BlockMemory
 from .config import Config
 from .flow import Flow
+from .saturate import saturated
 from .step import Step, spike_word
 from .synapse import drive
 
@@ -114,10 +115,10 @@ class NeuronArray(wiring.Component):
         if self.output:
             fields["xi"] = unsigned(spec.state_bits)
         state = data.ArrayLayout(data.StructLayout(fields), lanes)
-        m.submodules.state = states = Memory(shape=state, depth=2 << bits_for(words - 1), init=[])
+        m.submodules.state = states = BlockMemory(shape=state, depth=2 << bits_for(words - 1))
         state_read, state_write = states.read_port(), states.write_port()
         biases = data.ArrayLayout(signed(f.bias_bits), lanes)
-        m.submodules.bias = bias_memory = Memory(shape=biases, depth=groups, init=[])
+        m.submodules.bias = bias_memory = BlockMemory(shape=biases, depth=groups)
         bias_read, bias_write = bias_memory.read_port(), bias_memory.write_port()
         m.d.comb += [
             bias_write.addr.eq(self.bias.payload.address),
@@ -166,10 +167,10 @@ class NeuronArray(wiring.Component):
             with m.If(~self.step.first):
                 m.d.comb += old.eq(state_read.data[lane])
             exact = Signal(signed(layer.phi_bits + f.drive_shift + 2), name=f"exact_{lane}")
-            m.d.comb += exact.eq(old.d + (((phi[lane] << f.drive_shift) - old.d) >> k))
-            m.d.sync += d2[lane].eq(
-                Mux(exact > f.decoder_high, f.decoder_high, Mux(exact < f.decoder_low, f.decoder_low, exact))
-            )
+            # d + ((phi - d) >> k) with one adder less, if k = 1
+            rest = old.d if k == 1 else (old.d << k) - old.d
+            m.d.comb += exact.eq(((phi[lane] << f.drive_shift) + rest) >> k)
+            m.d.sync += d2[lane].eq(saturated(exact, f.decoder_bits))
             m.d.sync += [u2[lane].eq(old.u), bias2[lane].eq(bias_read.data[lane])]
             if self.output:
                 target = Signal(spec.state_bits, name=f"target_{lane}")
@@ -184,20 +185,27 @@ class NeuronArray(wiring.Component):
         xi3 = [Signal(spec.state_bits, name=f"xi3_{i}", reset_less=True) for i in range(lanes)]
         u3 = [Signal.like(u, name=f"u3_{i}") for i, u in enumerate(u2)]
         d3 = [Signal.like(d, name=f"d3_{i}") for i, d in enumerate(d2)]
+        one_bits = bits_for(f.one) - 1
         for lane in range(lanes):
             total = Signal(signed(f.decoder_bits + 2), name=f"total_{lane}")
             rounded = Signal(signed(f.decoder_bits + 2 - f.round_shift), name=f"rounded_{lane}")
             m.d.comb += total.eq(d2[lane] + bias2[lane] + (pull2[lane] if self.output else 0) + (1 << (f.round_shift - 1)))
             m.d.comb += rounded.eq(total >> f.round_shift)
-            m.d.sync += xi3[lane].eq(Mux(rounded < 0, 0, Mux(rounded > f.one, f.one, rounded)))
+            # from 1 on, whatever is above it: one is a power of two
+            m.d.sync += xi3[lane].eq(Mux(rounded[-1], 0, Mux((rounded >> one_bits).any(), f.one, rounded[:one_bits])))
             m.d.sync += [u3[lane].eq(u2[lane]), d3[lane].eq(d2[lane])]
 
         # -- write back: spike, membrane potential, state
         spikes, written = Signal(lanes), Signal(state)
         membranes = [Signal(signed(spec.membrane_bits), name=f"membrane_{i}") for i in range(lanes)]
         for lane in range(lanes):
-            m.d.comb += spikes[lane].eq(u3[lane] + (xi3[lane] << k) > f.threshold)
-            m.d.comb += membranes[lane].eq(u3[lane] + xi3[lane] - Mux(spikes[lane], f.one, 0))
+            weighed, sum_ = (Signal(signed(spec.membrane_bits + k + 1), name=f"{name}_{lane}") for name in ("weighed", "sum"))
+            m.d.comb += [weighed.eq(u3[lane] + (xi3[lane] << k)), sum_.eq(u3[lane] + xi3[lane])]
+            # above the threshold, a power of two: without a comparator
+            over = (weighed >> one_bits).any() | (weighed[one_bits - 1] & weighed[: one_bits - 1].any())
+            m.d.comb += spikes[lane].eq(~weighed[-1] & over)
+            # a spike takes 1 away, which the low bits don't see
+            m.d.comb += membranes[lane].eq(Cat(sum_[:one_bits], (sum_ >> one_bits) - spikes[lane]))
             m.d.comb += [written[lane].d.eq(d3[lane]), written[lane].u.eq(membranes[lane])]
             if self.output:
                 m.d.comb += written[lane].xi.eq(xi3[lane])
@@ -234,7 +242,7 @@ class NeuronArray(wiring.Component):
         """Two memories, read a cycle before the write and by both neighbours' update engines."""
         lanes = data.ArrayLayout(unsigned(self.config.spec.sum_bits), self.config.lanes[self.layer.index])
         for name, negative in (("plus", 0), ("minus", 1)):
-            memory = Memory(shape=lanes, depth=self.config.words(self.layer), init=[])
+            memory = BlockMemory(shape=lanes, depth=self.config.words(self.layer))
             m.submodules[f"sums_{name}"] = memory
             post, pre, write = memory.read_port(), memory.read_port(), memory.write_port()
             m.d.comb += [
