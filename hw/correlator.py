@@ -90,7 +90,8 @@ class Correlator(wiring.Component):
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
         self.turns = scaling_turns(config, bundle)
-        #: Cycles to the update: product, difference, sum, and scaling and clipping of each turn. Several turns keep the sum.
+        #: Cycles to the update: product, difference (shared: factors, product), sum, and scaling and clipping of each turn.
+        #: Several turns keep the sum.
         self.latency = 5 if self.turns == 1 else 5 + self.turns
         rate = config.spec.formats.rate_bits
         super().__init__(
@@ -108,7 +109,7 @@ class Correlator(wiring.Component):
         i, lanes = self.i.payload, self.config.lanes[bundle.index]
         g_bits = spec.correlation_bits(bundle)
 
-        # -- products of both phases, and their difference
+        # -- products of both phases, and the sum of their differences
         shared = self.config.item_cycles(bundle) == 2
         second = Signal()
         if shared:
@@ -116,24 +117,28 @@ class Correlator(wiring.Component):
         valid = [self.i.valid & second if shared else self.i.valid]
         for _ in range(3):
             valid.append(delay(m, valid[-1], 1))
-        first2, last3 = delay(m, i.first, 2), delay(m, i.last, 3)
+        first2, last3 = delay(m, i.first & ~second, 2), delay(m, i.last, 3)
         bias3, address3 = delay(m, i.bias, 3), delay(m, i.address, 3, reset_less=True)
 
-        def product(pre, post):
-            # The bias has no pre factor: its phases differ by the post sums alone.
-            return delay(m, Mux(i.bias, post, pre * post), 1, reset_less=True)
+        # The bias has no pre factor: its phases differ by the post sums alone.
+        pre_plus, pre_minus = Mux(i.bias, 1, i.pre_plus), Mux(i.bias, 1, i.pre_minus)
+        if shared:
+            adding = delay(m, self.i.valid, 2)
+            pre = Signal(signed(len(i.pre_plus) + 1), reset_less=True)
+            m.d.sync += pre.eq(Mux(second, -pre_minus, pre_plus))
+        else:
+            adding = valid[2]
 
         sums = [Signal(signed(g_bits), name=f"g_{lane}", reset_less=True) for lane in range(lanes)]
         for lane, g in enumerate(sums):
             if shared:
-                pre = Mux(second, i.pre_minus, i.pre_plus)
-                minus = product(pre, Mux(second, i.post_minus[lane], i.post_plus[lane]))
-                plus = delay(m, minus, 1, reset_less=True)
+                post = delay(m, Mux(second, i.post_minus[lane], i.post_plus[lane]), 1, reset_less=True)
+                term = delay(m, pre * post, 1, reset_less=True)
             else:
-                plus, minus = product(i.pre_plus, i.post_plus[lane]), product(i.pre_minus, i.post_minus[lane])
-            difference = delay(m, plus - minus, 1, reset_less=True)
-            with m.If(valid[2]):
-                m.d.sync += g.eq(Mux(first2, 0, g) + difference)
+                plus = delay(m, pre_plus * i.post_plus[lane], 1, reset_less=True)
+                term = delay(m, plus - delay(m, pre_minus * i.post_minus[lane], 1, reset_less=True), 1, reset_less=True)
+            with m.If(adding):
+                m.d.sync += g.eq(Mux(first2, 0, g) + term)
 
         # -- a sum is kept while its lanes pass the scalers
         ended = valid[3] & last3
