@@ -75,7 +75,7 @@ class Fpga:
         divisor = round(clock_hz / self.baud)
         if divisor < 8 or abs(clock_hz / divisor / self.baud - 1) > BAUD_TOLERANCE:
             raise BoardError(f"{self.name}: {clock_hz / 1e6:g} MHz can't make {self.baud} baud within {BAUD_TOLERANCE:.0%}")
-        return Board(self.name, clock_hz, divisor)
+        return Board(self.name, clock_hz, divisor, self.window)
 
 
 class BoardLogic(Elaboratable):

@@ -17,6 +17,7 @@ ULX3S = Fpga(
     designs={name: Design(configuration(preset(name), "event"), 50_000_000) for name in ("tiny", "small", "medium")},
     flash=("openFPGALoader", "--board", "ulx3s"),
     usb="0403:6015",
+    window=32,  # digits at 3 Mbaud: 25 go out while the adapter holds an answer back
     leds=tuple(("led", n) for n in (7, 6, 0, 1, 2, 3, 4, 5)),
     nextpnr_opts="--router router2",
 )
@@ -28,4 +29,5 @@ ULX3S_25F = replace(
     what="ULX3S, LFE5U-25F-6",
     platform=ULX3S_25F_Platform,
     designs={name: ULX3S.designs[name] for name in ("tiny", "small")},
+    window=16,
 )

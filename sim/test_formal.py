@@ -52,7 +52,7 @@ def deframer(window: int) -> tuple[Module, Opened, Deframer]:
     return m, opened, dut
 
 
-@pytest.mark.parametrize("window", [2, 8])
+@pytest.mark.parametrize("window", [2, 8, 32])
 def test_deframer(window):
     """Bytes wait a bounded time, frames unchanged until taken; buffers never overflow; a zero byte clears all but the queue."""
     m, opened, _ = deframer(window)
