@@ -14,7 +14,12 @@ ULX3S = Fpga(
     what="ULX3S, LFE5U-85F-6",
     platform=ULX3S_85F_Platform,
     baud=3_000_000,  # the most that an FT231X has
-    designs={name: Design(configuration(preset(name), "event"), 50_000_000) for name in ("tiny", "small", "medium")},
+    designs={
+        "tiny": Design(configuration(preset("tiny"), "event"), 50_000_000),
+        "small": Design(configuration(preset("small"), "event"), 50_000_000),
+        # its weights leave no block RAM for more requests
+        "medium": Design(configuration(preset("medium"), "event"), 50_000_000, window=16),
+    },
     flash=("openFPGALoader", "--board", "ulx3s"),
     usb="0403:6015",
     window=32,  # digits at 3 Mbaud: 25 go out while the adapter holds an answer back
