@@ -11,6 +11,7 @@ from .core_interface import CoreSignature
 from .flow import Flow
 from .multiplier import Multiplier
 from .neuron_array import trace_word
+from .saturation import saturated
 from .sequencer import Sequencer
 from .single_port_memory import DEPTH, SinglePortMemory
 
@@ -18,13 +19,6 @@ from .single_port_memory import DEPTH, SinglePortMemory
 SHIFT = 25
 #: g is multiplied by its rate in two parts: 15 low bits, then the rest.
 LOW_BITS = 15
-
-
-def saturated(value, bits):
-    """A signed value in fewer bits: the nearest that they hold. Needs no comparator, as both ends are powers of two."""
-    sign, above = value[-1], value[bits - 1 :]
-    fits = above.all() | ~above.any()
-    return Mux(fits, value[:bits], Cat((~sign).replicate(bits - 1), sign)).as_signed()
 
 
 class CompactCore(wiring.Component):

@@ -90,8 +90,9 @@ class Correlator(wiring.Component):
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
         self.turns = scaling_turns(config, bundle)
-        #: Cycles to the update: product, difference, sum, and scaling and clipping of each turn. Several turns keep the sum.
-        self.latency = 5 if self.turns == 1 else 5 + self.turns
+        #: Cycles to the update: factors, product, difference, sum, and scaling and clipping of each turn. Several turns keep the
+        #: sum.
+        self.latency = 6 if self.turns == 1 else 6 + self.turns
         rate = config.spec.formats.rate_bits
         super().__init__(
             {
@@ -114,14 +115,15 @@ class Correlator(wiring.Component):
         if shared:
             m.d.sync += second.eq(self.i.valid & ~second)
         valid = [self.i.valid & second if shared else self.i.valid]
-        for _ in range(3):
+        for _ in range(4):
             valid.append(delay(m, valid[-1], 1))
-        first2, last3 = delay(m, i.first, 2), delay(m, i.last, 3)
-        bias3, address3 = delay(m, i.bias, 3), delay(m, i.address, 3, reset_less=True)
+        first3, last4 = delay(m, i.first, 3), delay(m, i.last, 4)
+        bias1, bias4, address4 = delay(m, i.bias, 1), delay(m, i.bias, 4), delay(m, i.address, 4, reset_less=True)
 
         def product(pre, post):
-            # The bias has no pre factor: its phases differ by the post sums alone.
-            return delay(m, Mux(i.bias, post, pre * post), 1, reset_less=True)
+            # Block RAM is slow, and so is a multiplier. The bias has no pre factor: its phases differ by the post sums alone.
+            pre1, post1 = delay(m, pre, 1, reset_less=True), delay(m, post, 1, reset_less=True)
+            return delay(m, Mux(bias1, post1, pre1 * post1), 1, reset_less=True)
 
         sums = [Signal(signed(g_bits), name=f"g_{lane}", reset_less=True) for lane in range(lanes)]
         for lane, g in enumerate(sums):
@@ -132,33 +134,33 @@ class Correlator(wiring.Component):
             else:
                 plus, minus = product(i.pre_plus, i.post_plus[lane]), product(i.pre_minus, i.post_minus[lane])
             difference = delay(m, plus - minus, 1, reset_less=True)
-            with m.If(valid[2]):
-                m.d.sync += g.eq(Mux(first2, 0, g) + difference)
+            with m.If(valid[3]):
+                m.d.sync += g.eq(Mux(first3, 0, g) + difference)
 
         # -- a sum is kept while its lanes pass the scalers
-        ended = valid[3] & last3
+        ended = valid[4] & last4
         if turns == 1:
-            kept, bias, address = sums, bias3, address3
+            kept, bias, address = sums, bias4, address4
         else:
             kept = [Signal.like(g, name=f"kept_{lane}") for lane, g in enumerate(sums)]
-            bias, address = Signal(), Signal.like(address3)
+            bias, address = Signal(), Signal.like(address4)
             with m.If(ended):
                 m.d.sync += [old.eq(g) for old, g in zip(kept, sums, strict=True)]
-                m.d.sync += [bias.eq(bias3), address.eq(address3)]
+                m.d.sync += [bias.eq(bias4), address.eq(address4)]
             with m.Else():
                 for scaler in range(0, lanes, turns):
                     m.d.sync += [old.eq(new) for old, new in pairwise(kept[scaler : scaler + turns])]
             # from the last turn's cycle to its result, one more than without turns: ended, kept, scaled, clipped
             ended = delay(m, ended, turns)
-        bias4 = delay(m, bias, 1)
+        bias5 = delay(m, bias, 1)
         for scaler in range(0, lanes, turns):
-            update = self._scaled(m, kept[scaler], bias, bias4, scaler)
+            update = self._scaled(m, kept[scaler], bias, bias5, scaler)
             results = [self.o.payload.update[scaler + turn] for turn in range(turns)]
             m.d.sync += [old.eq(new) for old, new in zip(results, [*results[1:], update], strict=True)]
         m.d.sync += [self.o.valid.eq(delay(m, ended, 1)), self.o.payload.address.eq(delay(m, address, 1, reset_less=True))]
         return m
 
-    def _scaled(self, m, g, bias, bias4, lane):
+    def _scaled(self, m, g, bias, bias5, lane):
         """Update of a sum, a register after the multiplier: times the rate, rounded half up, clipped."""
         spec, bundle = self.config.spec, self.bundle
         bound, shifts = spec.formats.update_bound, {0: spec.weight_shift(bundle), 1: spec.bias_shift}
@@ -168,6 +170,6 @@ class Correlator(wiring.Component):
         m.d.sync += scaled.eq(g * rate)
         rounded = Signal.like(scaled, name=f"rounded_{lane}")
         m.d.comb += rounded.eq(
-            Mux(bias4, (scaled + (1 << (shifts[1] - 1))) >> shifts[1], (scaled + (1 << (shifts[0] - 1))) >> shifts[0])
+            Mux(bias5, (scaled + (1 << (shifts[1] - 1))) >> shifts[1], (scaled + (1 << (shifts[0] - 1))) >> shifts[0])
         )
         return Mux(rounded > bound, bound, Mux(rounded < -bound, -bound, rounded))

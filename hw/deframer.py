@@ -20,7 +20,7 @@ class Deframer(wiring.Component):
     Each of them is handed on, as each gets an answer. A frame that begins while all buffers are taken is dropped whole, and
     counted.
 
-    Latency: `o.valid` rises in the cycle after the zero byte. Throughput: one byte a cycle, but a byte that stands for n
+    Latency: `o.valid` rises two cycles after the zero byte, and one after the transfer of the frame before. Throughput: one byte a cycle, but a byte that stands for n
     zeros keeps it for n cycles more, as long as they are stored.
 
     Parameters
@@ -62,10 +62,13 @@ class Deframer(wiring.Component):
         write_slot = Signal(range(self.window))
         read_slot = Signal(range(self.window))
         full = Signal(range(self.window + 1))
+        released = Signal()
+        m.d.sync += self.o.valid.eq((full != 0) & ~released)
+        with m.If(~self.o.valid):
+            m.d.sync += self.o.payload.eq(frame_read.data)
         m.d.comb += [
-            self.o.valid.eq(full != 0),
+            released.eq(self.o.valid & self.o.ready),
             frame_read.addr.eq(read_slot),
-            self.o.payload.eq(frame_read.data),
             read_port.addr.eq(Cat(self.buffer.address, read_slot)),
             self.buffer.data.eq(read_port.data),
         ]
@@ -108,8 +111,7 @@ class Deframer(wiring.Component):
         with m.Elif(~crc.match_detected):
             m.d.comb += status.eq(Status.BAD_CRC)
 
-        finished, released = Signal(), Signal()
-        m.d.comb += released.eq(self.o.valid & self.o.ready)
+        finished = Signal()
         with m.If(run != 0):
             m.d.sync += run.eq(run - 1)
         with m.If(taken):

@@ -93,7 +93,8 @@ class System(wiring.Component):
         wire(core, sample_control, "busy", "prediction", "pixel_address")
         wire(weight_access, core, "bundle", "address", "write", "write_data")
         wire(core, weight_access, "read_data")
-        wire(registers, core, "settings", "clear")
+        wire(registers, core, "settings")
+        m.d.sync += core.clear.eq(registers.clear)  # far away, and no hurry
         for mine, theirs in zip(registers.spikes, core.spikes, strict=True):
             m.d.comb += mine.eq(theirs)
         for mine, theirs in zip(registers.phase_cycles, core.phase_cycles, strict=True):
@@ -115,7 +116,7 @@ class System(wiring.Component):
         for status in COUNTED:
             refused = decoder.refused & (decoder.status == status)
             m.d.comb += getattr(increment, status.name.lower()).eq(refused)
-        with m.If(registers.clear):
+        with m.If(core.clear):
             m.d.sync += self.error.eq(0)
         with m.If(decoder.refused | deframer.overrun | self.framing):
             m.d.sync += self.error.eq(1)

@@ -106,7 +106,6 @@ class WeightAccess(wiring.Component):
             self.buffer.address.eq(at),
             o.payload.eq(shift[:8]),
             digest.i.payload.eq(shift[:8]),
-            digest.clear.eq(self.execute.start),
         ]
         with m.If(age != READ_LATENCY):
             m.d.sync += age.eq(age + 1)
@@ -133,6 +132,7 @@ class WeightAccess(wiring.Component):
                 with m.Else():
                     m.next = "CHECK"
             with m.State("CHECK"):
+                m.d.comb += digest.clear.eq(1)
                 m.d.sync += [age.eq(0), left.eq(size)]
                 with m.If(self.pending):
                     finish(Status.BAD_ORDER)

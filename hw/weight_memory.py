@@ -14,6 +14,7 @@ from .config import Config
 from .correlator import update_word
 from .flow import Flow
 from .neuron_array import bias_word
+from .saturation import saturated
 from .synapse import tile
 
 
@@ -31,7 +32,7 @@ class WeightMemory(wiring.Component):
     updates : In(Flow(update_word))
         ``master += update``; one address must not come twice within two cycles.
     commit : In(1), busy : Out(1)
-        One pass: busy for `master_words` + 1 cycles.
+        One pass: busy for `master_words` + 2 cycles.
     bias : Out(Flow(bias_word))
         Working biases, during a commit.
     address, write, write_data : In, read_data : Out
@@ -82,7 +83,7 @@ class WeightMemory(wiring.Component):
         for i in range(post):
             m.d.comb += self.read_data[i].eq(master_read.data[i])
 
-        # -- commit: walk, then clip, round and write a cycle later
+        # -- commit: walk; a cycle later clip, into a register since block RAM is slow; then round and write
         is_bias = word >= weight_words
         with m.If(walking):
             m.d.sync += [word.eq(word + 1), lane.eq(lane + 1)]
@@ -92,20 +93,19 @@ class WeightMemory(wiring.Component):
                 m.d.sync += walking.eq(0)
         with m.Elif(self.commit):
             m.d.sync += [walking.eq(1), word.eq(0), lane.eq(0), at_tile.eq(0)]
-        walked, walked_bias = delay(m, walking, 1), delay(m, is_bias, 1)
-        walked_word, walked_lane, walked_tile = delay(m, word, 1), delay(m, lane, 1), delay(m, at_tile, 1)
-        m.d.comb += self.busy.eq(walking | walked)
+        read = delay(m, walking, 1)
+        walked, walked_bias = delay(m, read, 1), delay(m, is_bias, 2)
+        walked_word, walked_lane, walked_tile = delay(m, word, 2), delay(m, lane, 2), delay(m, at_tile, 2)
+        m.d.comb += self.busy.eq(walking | read | walked)
 
         updated = delay(m, self.updates.valid, 1)
         update = Signal(self.updates.payload.shape(), reset_less=True)
         m.d.sync += update.eq(self.updates.payload)
 
-        clipped = [Signal(signed(f.committed_bits), name=f"clipped_{i}") for i in range(post)]
+        clipped = [Signal(signed(f.committed_bits), name=f"clipped_{i}", reset_less=True) for i in range(post)]
         for i in range(post):
             value = master_read.data[i]
-            m.d.comb += clipped[i].eq(
-                Mux(value > f.master_high, f.master_high, Mux(value < f.master_low, f.master_low, value))
-            )
+            m.d.sync += clipped[i].eq(saturated(value, f.committed_bits))
             with m.If(walked):
                 m.d.comb += master_write.data[i].eq(clipped[i])
             with m.Elif(updated):
@@ -134,9 +134,9 @@ class WeightMemory(wiring.Component):
 
     def _rounded(self, m, value, bits, fraction, name):
         """Round half up from the master's LSB to ``2^-fraction``; only the largest masters can overflow: saturate."""
-        shift, high = self.config.spec.formats.master_fraction - fraction, (1 << (bits - 1)) - 1
+        shift = self.config.spec.formats.master_fraction - fraction
         rounded = Signal(signed(bits + 1), name=f"rounded_{name}")
         result = Signal(signed(bits), name=name)
         m.d.comb += rounded.eq((value + (1 << (shift - 1))) >> shift)
-        m.d.comb += result.eq(Mux(rounded > high, high, rounded))
+        m.d.comb += result.eq(saturated(rounded, bits))
         return result

@@ -40,7 +40,8 @@ def deframer(window: int) -> tuple[Module, Opened, Deframer]:
     m.d.sync += waited.eq(Mux(dut.i.ready, 0, waited + 1))
     m.d.comb += [Assert(run <= LONGEST_RUN), Assert(dut.i.ready | (waited + run <= LONGEST_RUN)), Assert(waited <= LONGEST_RUN)]
     m.d.comb += Assert(~dut.i.ready | (waited <= LONGEST_RUN))
-    m.d.comb += [Assert(full <= window), Assert((opened["write_slot"] - opened["read_slot"] - full) % window == 0)]
+    m.d.comb += [Assert(full <= window), Assert(~dut.o.valid | (full != 0))]
+    m.d.comb += Assert((opened["write_slot"] - opened["read_slot"] - full) % window == 0)
     # a frame that is being stored has a buffer of its own
     m.d.comb += Assert(~(opened["inside"] & ~opened["dropping"]) | (full < window))
     # synchronising: after a zero byte the state is that after power-up
@@ -134,7 +135,8 @@ def decoder() -> tuple[Module, Opened, Decoder, Signal]:
     saying, length = request.command == Command.HELLO, opened["length"]
     current = known & (last == request.sequence)
     said = (running == 0) & (length <= len(identity)) & ((length == 0) | current)
-    m.d.comb += Assert(~execute | Mux(saying, said, (running != 0) & current))
+    done = opened["done"]
+    m.d.comb += [Assert(~execute | Mux(saying, said & ~done, ((running != 0) ^ done) & current)), Assert(~done | execute)]
     checked = opened.state("SEQUENCE")
     legal = sum(request.command == command for command in Command) != 0
     m.d.comb += Assert(~(execute | checked) | (dut.i.valid & legal))
@@ -155,7 +157,7 @@ def test_decoder_never_waits_for_ever():
     m.d.comb += [Assume(getattr(dut, name).done == running[n]) for n, name in enumerate(EXECUTORS)]
     waited = Signal(8)
     m.d.sync += waited.eq(Mux(dut.i.valid & ~dut.i.ready, waited + 1, 0))
-    m.d.comb += Assert(waited <= 6)
+    m.d.comb += Assert(waited <= 7)
     prove(m, opened.inputs, depth=12)
 
 

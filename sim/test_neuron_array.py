@@ -174,6 +174,7 @@ class Driver:
         else:
             raise AssertionError(f"{where}: doesn't end")
         await gather(*puts)
+        await self.port.edge  # the spike count follows
 
     def compare(self, where, new):
         """Trace, spikes, their latency and their count."""
