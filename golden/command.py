@@ -3,7 +3,7 @@
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -57,16 +57,21 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the weight
 PLAN_OPTIONS = ("epochs", "batch", "seed", "lr_scale", "decay", "shift", "flip", "beta", "free_steps", "nudged_steps")
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    """SIGTERM ends the command as Ctrl-C does: what was started is stopped."""
-    raise KeyboardInterrupt
-
-
 def run(app: typer.Typer, name: str, arguments: list[str] | None, errors: dict[type[Exception], int]) -> int:
     """Run a command line; the exit code. The one place that turns errors into a line, which begins with `name`, and a code."""
-    before = signal.signal(signal.SIGTERM, _terminate)
+    running = True
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        """SIGTERM ends the command as Ctrl-C does: what was started is stopped. One that is ending already says why."""
+        if running:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
-        return app(args=arguments, prog_name=name, standalone_mode=False) or OK
+        try:
+            return app(args=arguments, prog_name=name, standalone_mode=False) or OK
+        finally:
+            running = False
     except TyperException as error:
         code, message = USAGE, error.format_message()
     except KeyboardInterrupt:

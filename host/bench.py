@@ -12,7 +12,7 @@ from golden.progress import Meter
 from golden.spec import Bundle, Layer
 from hw import layout
 from hw.config import Config
-from hw.event_conv_engine import EventConvEngine
+from hw.event_conv_engine import sizes
 from hw.protocol import PHASES
 
 from .board import SerialBoard
@@ -91,11 +91,8 @@ def parts(config: Config, settings: Settings, counted: Events) -> list[Part]:
         array(bundle.pre)
         pre, post = config.lanes[bundle.pre.index], config.lanes[bundle.index]
         if bundle.index in config.events:
-            engine = EventConvEngine(config, bundle)
-            for name, adder, kernels in zip(
-                ("forward", "backward"), (engine.forward_adder, engine.backward_adder), counted[bundle.index], strict=True
-            ):
-                out.append(Part(f"synapses {bundle.index} {name}", adder.units * adder.lanes, kernels / adder.units))
+            for (name, (units, lanes)), kernels in zip(sizes(bundle).items(), counted[bundle.index], strict=True):
+                out.append(Part(f"synapses {bundle.index} {name}", units * lanes, kernels / units))
         else:
             # weights that are read side by side; each serves both directions
             lanes = pre * post * (1 if bundle.kind == "dense" else bundle.kernel**2)

@@ -11,7 +11,7 @@ from .core_interface import CoreSignature
 from .flow import Flow
 from .multiplier import Multiplier
 from .neuron_array import trace_word
-from .saturation import saturated
+from .saturate import saturated
 from .sequencer import Sequencer
 from .single_port_memory import DEPTH, SinglePortMemory
 

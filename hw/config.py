@@ -74,7 +74,7 @@ LANES: dict[str, dict[str, tuple[int, ...]]] = {
     },
     "event": {
         "tiny": (1, 4, 10),
-        "small": (1, 8, 16, 16, 2),
+        "small": (1, 8, 16, 8, 1),
         "medium": (1, 8, 16, 8, 1),
     },
 }

@@ -2,13 +2,13 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import connect, flipped
 
 from golden.spec import Bundle
 
 from . import layout
 from .adder_tree import delay
+from .block_memory import BlockMemory
 from .config import Config
 from .correlator import Correlator, last_cycle, pre_bits
 from .line_buffer import LineBuffer
@@ -53,7 +53,7 @@ class ConvUpdate(wiring.Component):
         box = data.ArrayLayout(pre_bits(config, bundle), values)
         columns, depth = pre.width - 1, (pre.height - 1) * (pre.width - 1)
         m.submodules.lines = lines = LineBuffer(bits=len(value), height=pre.height, width=pre.width, kernel=2)
-        m.submodules.boxes = boxes = Memory(shape=box, depth=depth, init=[])
+        m.submodules.boxes = boxes = BlockMemory(shape=box, depth=depth)
         box_read, box_write = boxes.read_port(), boxes.write_port()
         boxed = Signal(range(depth + 1))
         m.d.comb += [box_write.addr.eq(boxed), box_write.en.eq(lines.o.valid)]

@@ -2,10 +2,10 @@
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from .block_memory import BlockMemory
 from .flow import Flow
 from .step import SPIKE_BANKS, Step
 
@@ -47,7 +47,7 @@ class DriveMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         words, depth = self.words, SPIKE_BANKS * self.words
-        m.submodules.memory = memory = Memory(shape=self.drives, depth=depth, init=[])
+        m.submodules.memory = memory = BlockMemory(shape=self.drives, depth=depth)
         read, write = memory.read_port(), memory.write_port()
 
         def base(bank):

@@ -14,6 +14,15 @@ from .spike_window import SpikeWindow
 from .synapse import SynapseSignature
 
 
+def sizes(bundle: Bundle) -> dict[str, tuple[int, int]]:
+    """Units and lanes of both directions' adders."""
+    pre, post = bundle.pre.channels, bundle.post.channels
+    return {
+        "forward": (SPOTS * banks(pre, FORWARD_CHANNELS), post),
+        "backward": (SPOTS * banks(post, BACKWARD_CHANNELS), SPOTS * pre),
+    }
+
+
 class EventConvEngine(wiring.Component):
     """Adds the folded kernels of the spikes in each window, and so computes the next step's drives during this one.
 
@@ -37,17 +46,18 @@ class EventConvEngine(wiring.Component):
         pre, post = bundle.pre, bundle.post
         bound = -config.spec.formats.weight_low * bundle.kernel**2
         forward, backward = 4 * pre.channels * bound, post.channels * bound
+        (forward_units, forward_lanes), (backward_units, backward_lanes) = sizes(bundle).values()
         self.forward_adder = EventAdder(
-            units=SPOTS * banks(pre.channels, FORWARD_CHANNELS),
-            lanes=post.channels,
+            units=forward_units,
+            lanes=forward_lanes,
             chunks=config.groups(post),
             weight_bits=weight_bits(config),
             bits=signed_bits(-forward, forward),
             interval=config.groups(post),
         )
         self.backward_adder = EventAdder(
-            units=SPOTS * banks(post.channels, BACKWARD_CHANNELS),
-            lanes=SPOTS * pre.channels,
+            units=backward_units,
+            lanes=backward_lanes,
             chunks=SPOTS * pre.channels,
             weight_bits=weight_bits(config),
             bits=signed_bits(-backward, backward),

@@ -2,16 +2,16 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from golden.spec import Layer
 
 from . import protocol
+from .block_memory import BlockMemory
 from .config import Config
 from .flow import Flow
-from .saturation import saturated
+from .saturate import saturated
 from .step import Step, spike_word
 from .synapse import drive
 
@@ -115,10 +115,10 @@ class NeuronArray(wiring.Component):
         if self.output:
             fields["xi"] = unsigned(spec.state_bits)
         state = data.ArrayLayout(data.StructLayout(fields), lanes)
-        m.submodules.state = states = Memory(shape=state, depth=2 << bits_for(words - 1), init=[])
+        m.submodules.state = states = BlockMemory(shape=state, depth=2 << bits_for(words - 1))
         state_read, state_write = states.read_port(), states.write_port()
         biases = data.ArrayLayout(signed(f.bias_bits), lanes)
-        m.submodules.bias = bias_memory = Memory(shape=biases, depth=groups, init=[])
+        m.submodules.bias = bias_memory = BlockMemory(shape=biases, depth=groups)
         bias_read, bias_write = bias_memory.read_port(), bias_memory.write_port()
         m.d.comb += [
             bias_write.addr.eq(self.bias.payload.address),
@@ -180,7 +180,9 @@ class NeuronArray(wiring.Component):
         m.d.sync += bias3.eq(bias2)
         for lane in range(lanes):
             exact = Signal(signed(layer.phi_bits + f.drive_shift + 2), name=f"exact_{lane}")
-            m.d.comb += exact.eq(old2[lane].d + (((phi2[lane] << f.drive_shift) - old2[lane].d) >> k))
+            # d + ((phi - d) >> k) with one adder less, if k = 1
+            rest = old2[lane].d if k == 1 else (old2[lane].d << k) - old2[lane].d
+            m.d.comb += exact.eq(((phi2[lane] << f.drive_shift) + rest) >> k)
             m.d.sync += [d3[lane].eq(saturated(exact, f.decoder_bits)), u3[lane].eq(old2[lane].u)]
             if self.output:
                 m.d.sync += pull3[lane].eq(Mux(self.step.nudge, (away2[lane] * self.beta) >> f.nudge_shift, 0))
@@ -191,20 +193,27 @@ class NeuronArray(wiring.Component):
         xi4 = [Signal(spec.state_bits, name=f"xi4_{i}", reset_less=True) for i in range(lanes)]
         u4 = [Signal.like(u, name=f"u4_{i}") for i, u in enumerate(u3)]
         d4 = [Signal.like(d, name=f"d4_{i}") for i, d in enumerate(d3)]
+        one_bits = bits_for(f.one) - 1
         for lane in range(lanes):
             total = Signal(signed(f.decoder_bits + 2), name=f"total_{lane}")
             rounded = Signal(signed(f.decoder_bits + 2 - f.round_shift), name=f"rounded_{lane}")
             m.d.comb += total.eq(d3[lane] + bias3[lane] + (pull3[lane] if self.output else 0) + (1 << (f.round_shift - 1)))
             m.d.comb += rounded.eq(total >> f.round_shift)
-            m.d.sync += xi4[lane].eq(Mux(rounded < 0, 0, Mux(rounded > f.one, f.one, rounded)))
+            # from 1 on, whatever is above it: one is a power of two
+            m.d.sync += xi4[lane].eq(Mux(rounded[-1], 0, Mux((rounded >> one_bits).any(), f.one, rounded[:one_bits])))
             m.d.sync += [u4[lane].eq(u3[lane]), d4[lane].eq(d3[lane])]
 
         # -- write back: spike, membrane potential, state
         spikes, written = Signal(lanes), Signal(state)
         membranes = [Signal(signed(spec.membrane_bits), name=f"membrane_{i}") for i in range(lanes)]
         for lane in range(lanes):
-            m.d.comb += spikes[lane].eq(u4[lane] + (xi4[lane] << k) > f.threshold)
-            m.d.comb += membranes[lane].eq(u4[lane] + xi4[lane] - Mux(spikes[lane], f.one, 0))
+            weighed, sum_ = (Signal(signed(spec.membrane_bits + k + 1), name=f"{name}_{lane}") for name in ("weighed", "sum"))
+            m.d.comb += [weighed.eq(u4[lane] + (xi4[lane] << k)), sum_.eq(u4[lane] + xi4[lane])]
+            # above the threshold, a power of two: without a comparator
+            over = (weighed >> one_bits).any() | (weighed[one_bits - 1] & weighed[: one_bits - 1].any())
+            m.d.comb += spikes[lane].eq(~weighed[-1] & over)
+            # a spike takes 1 away, which the low bits don't see
+            m.d.comb += membranes[lane].eq(Cat(sum_[:one_bits], (sum_ >> one_bits) - spikes[lane]))
             m.d.comb += [written[lane].d.eq(d4[lane]), written[lane].u.eq(membranes[lane])]
             if self.output:
                 m.d.comb += written[lane].xi.eq(xi4[lane])
@@ -240,7 +249,7 @@ class NeuronArray(wiring.Component):
         """Two memories, read a cycle before the write and by both neighbours' update engines."""
         lanes = data.ArrayLayout(unsigned(self.config.spec.sum_bits), self.config.lanes[self.layer.index])
         for name, negative in (("plus", 0), ("minus", 1)):
-            memory = Memory(shape=lanes, depth=self.config.words(self.layer), init=[])
+            memory = BlockMemory(shape=lanes, depth=self.config.words(self.layer))
             m.submodules[f"sums_{name}"] = memory
             post, pre, write = memory.read_port(), memory.read_port(), memory.write_port()
             m.d.comb += [

@@ -2,7 +2,6 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
@@ -10,11 +9,12 @@ from golden.spec import Bundle
 
 from . import layout
 from .adder_tree import delay
+from .block_memory import BlockMemory
 from .config import Config
 from .correlator import update_word
 from .flow import Flow
 from .neuron_array import bias_word
-from .saturation import saturated
+from .saturate import saturated
 from .synapse import tile
 
 
@@ -66,11 +66,11 @@ class WeightMemory(wiring.Component):
         tiles, weight_words = layout.tiles(config, bundle), layout.weight_words(config, bundle)
 
         masters = data.ArrayLayout(signed(f.master_bits), post)
-        m.submodules.master = master = Memory(shape=masters, depth=self.words, init=[])
+        m.submodules.master = master = BlockMemory(shape=masters, depth=self.words)
         master_read, master_write = master.read_port(), master.write_port()
         # A master word is one pre lane's slice of a tile, so the working memory is written a slice at a time.
         slice_bits = f.weight_bits * post
-        m.submodules.working = working = Memory(shape=slice_bits * pre, depth=tiles, init=[])
+        m.submodules.working = working = BlockMemory(shape=slice_bits * pre, depth=tiles)
         working_read, working_write = working.read_port(), working.write_port(granularity=slice_bits)
         m.d.comb += [working_read.addr.eq(self.tile_address), self.tile.as_value().eq(working_read.data)]
 

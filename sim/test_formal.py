@@ -7,7 +7,6 @@ from amaranth.lib import data
 
 from golden.spec import preset
 from hw.adder_tree import adder_tree, tree_latency
-from hw.compact_core import saturated
 from hw.config import Config
 from hw.correlator import Correlator
 from hw.decoder import EXECUTORS, Decoder
@@ -18,6 +17,7 @@ from hw.neuron_array import NeuronArray
 from hw.protocol import LONGEST_RUN, Command, Status
 from hw.register_access import RegisterAccess
 from hw.sample_control import SampleControl
+from hw.saturate import saturated
 from hw.uart import Receiver, Transmitter
 from hw.weight_access import WeightAccess
 from hw.weight_memory import WeightMemory

@@ -25,8 +25,22 @@ def carry_on(out: Path, board: str, plan: Plan, started) -> None:
         train(run, device, load("embedded"), Stop())
 
 
+def wait(weights: Path, seconds: float, commits: int) -> None:
+    """Until the time is over or, on a machine so fast that the run would end too soon, until so many new checkpoints."""
+    deadline, saved, seen = time.monotonic() + seconds, written(weights), 0
+    while time.monotonic() < deadline and seen < commits:
+        time.sleep(0.001)
+        if (now := written(weights)) != saved:
+            saved, seen = now, seen + 1
+
+
+def written(weights: Path) -> int:
+    return weights.stat().st_mtime_ns if weights.exists() else 0
+
+
 def killed_again_and_again(out: Path, board: str, plan: Plan, *, kills: int, longest: float, seed: int) -> int:
     """Kill the run so many times, each time up to `longest` seconds after it opened the board; how often it was alive then."""
+    commits = plan.samples * plan.epochs // plan.batch // (2 * kills)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.host.killing"])
     chooser, alive = random.Random(seed), 0
@@ -36,7 +50,7 @@ def killed_again_and_again(out: Path, board: str, plan: Plan, *, kills: int, lon
         process.start()
         if number < kills:
             assert started.wait(60), "the board did not open"
-            time.sleep(chooser.uniform(0, longest))
+            wait(out / "weights.safetensors", chooser.uniform(0, longest), commits)
             process.kill()
         process.join(300)
         assert process.exitcode is not None, "still running after 300 s"

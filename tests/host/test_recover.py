@@ -10,7 +10,7 @@ import pytest
 
 from golden import checkpoint
 from golden.spec import preset
-from host import cli
+from host import board_cli, cli
 from host import train as host_train
 from host.board import SerialBoard
 from host.fault_port import Clock, FaultPort
@@ -65,7 +65,7 @@ def bench(monkeypatch):
     def make(events):
         made = Bench(events)
         monkeypatch.setattr(cli, "open_board", made.open)
-        monkeypatch.setattr(cli, "open_unknown", made.open)
+        monkeypatch.setattr(board_cli, "open_unknown", made.open)
         monkeypatch.setattr(host_train, "FIRST_WAIT", 0.0)
         return made
 
@@ -161,7 +161,7 @@ def test_status_of_a_board_in_the_middle_of_a_batch_has_no_digests(capsys, monke
             made.device.model.pending = 3
             yield board
 
-    monkeypatch.setattr(cli, "open_unknown", unsettled)
+    monkeypatch.setattr(board_cli, "open_unknown", unsettled)
     assert cli.main(["board", "status", "--board", "model", "--json"]) == cli.OK
     result = json.loads(capsys.readouterr().out)
     assert (result["digests"], result["board"]["pending"]) == ([], 3)
