@@ -90,8 +90,8 @@ class Correlator(wiring.Component):
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
         self.turns = scaling_turns(config, bundle)
-        #: Cycles to the update: factors, product, difference, sum, and scaling and clipping of each turn. Several turns keep the
-        #: sum.
+        #: Cycles to the update: factors, product, difference, sum, and scaling and clipping of each turn. Several turns keep
+        #: the sum.
         self.latency = 6 if self.turns == 1 else 6 + self.turns
         rate = config.spec.formats.rate_bits
         super().__init__(

@@ -20,8 +20,8 @@ class Deframer(wiring.Component):
     Each of them is handed on, as each gets an answer. A frame that begins while all buffers are taken is dropped whole, and
     counted.
 
-    Latency: `o.valid` rises two cycles after the zero byte, and one after the transfer of the frame before. Throughput: one byte a cycle, but a byte that stands for n
-    zeros keeps it for n cycles more, as long as they are stored.
+    Latency: `o.valid` rises two cycles after the zero byte, or after the transfer of the frame before. Throughput: one byte a
+    cycle, but a byte that stands for n zeros keeps it for n cycles more, as long as they are stored.
 
     Parameters
     ----------

@@ -63,8 +63,8 @@ class Framer(wiring.Component):
         body = Signal(range(ANSWER_BYTES + 1))  # bytes without the CRC
         total = Signal(range(ANSWER_BYTES + 1))
 
-        # Two cycles after `index` comes `byte`, which is byte `at` of the answer: block RAM, then a register. `settled`: none on
-        # the way there is from before a jump.
+        # Two cycles after `index` comes `byte`, which is byte `at` of the answer: block RAM, then a register. `settled`: none
+        # on the way there is from before a jump.
         index, target = Signal(range(ANSWER_BYTES + 4)), Signal(range(ANSWER_BYTES + 4))
         read, at = Signal.like(index), Signal.like(index)
         byte, crc_byte, header = Signal(8), Signal(8), Signal(8)
