@@ -90,9 +90,9 @@ class Correlator(wiring.Component):
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
         self.turns = scaling_turns(config, bundle)
-        #: Cycles to the update: factors, product, difference, sum, and scaling and clipping of each turn. Several turns keep
-        #: the sum.
-        self.latency = 6 if self.turns == 1 else 6 + self.turns
+        #: Cycles to the update: factors, product, difference, sum, and scaling, rounding and clipping of each turn. Several turns
+        #: keep the sum.
+        self.latency = 7 if self.turns == 1 else 7 + self.turns
         rate = config.spec.formats.rate_bits
         super().__init__(
             {
@@ -150,26 +150,26 @@ class Correlator(wiring.Component):
             with m.Else():
                 for scaler in range(0, lanes, turns):
                     m.d.sync += [old.eq(new) for old, new in pairwise(kept[scaler : scaler + turns])]
-            # from the last turn's cycle to its result, one more than without turns: ended, kept, scaled, clipped
+            # to the last turn's result, one more than without turns: ended, kept, scaled, rounded, clipped
             ended = delay(m, ended, turns)
         bias5 = delay(m, bias, 1)
         for scaler in range(0, lanes, turns):
             update = self._scaled(m, kept[scaler], bias, bias5, scaler)
             results = [self.o.payload.update[scaler + turn] for turn in range(turns)]
             m.d.sync += [old.eq(new) for old, new in zip(results, [*results[1:], update], strict=True)]
-        m.d.sync += [self.o.valid.eq(delay(m, ended, 1)), self.o.payload.address.eq(delay(m, address, 1, reset_less=True))]
+        m.d.sync += [self.o.valid.eq(delay(m, ended, 2)), self.o.payload.address.eq(delay(m, address, 2, reset_less=True))]
         return m
 
     def _scaled(self, m, g, bias, bias5, lane):
-        """Update of a sum, a register after the multiplier: times the rate, rounded half up, clipped."""
+        """Update of a sum, registers after the multiplier and the rounding: times the rate, rounded half up, clipped."""
         spec, bundle = self.config.spec, self.bundle
         bound, shifts = spec.formats.update_bound, {0: spec.weight_shift(bundle), 1: spec.bias_shift}
         rate = Signal(spec.formats.rate_bits, name=f"rate_{lane}")
         m.d.comb += rate.eq(Mux(bias, self.bias_rate, self.weight_rate))
         scaled = Signal(signed(len(g) + len(rate) + 1), name=f"scaled_{lane}", reset_less=True)
         m.d.sync += scaled.eq(g * rate)
-        rounded = Signal.like(scaled, name=f"rounded_{lane}")
-        m.d.comb += rounded.eq(
+        rounded = Signal.like(scaled, name=f"rounded_{lane}", reset_less=True)
+        m.d.sync += rounded.eq(
             Mux(bias5, (scaled + (1 << (shifts[1] - 1))) >> shifts[1], (scaled + (1 << (shifts[0] - 1))) >> shifts[0])
         )
         return Mux(rounded > bound, bound, Mux(rounded < -bound, -bound, rounded))
