@@ -21,11 +21,9 @@ ULX3S = Fpga(
     nextpnr_opts="--router router2",
 )
 
-ULX3S_45F = replace(ULX3S, name="ulx3s-45f", what="ULX3S, LFE5U-45F-6", platform=ULX3S_45F_Platform)
-ULX3S_25F = replace(
-    ULX3S,
-    name="ulx3s-25f",
-    what="ULX3S, LFE5U-25F-6",
-    platform=ULX3S_25F_Platform,
-    designs={name: ULX3S.designs[name] for name in ("tiny", "small")},
-)
+#: For the 28 multipliers of an LFE5U-25F.
+FEW = replace(configuration(preset("tiny"), "event"), lanes=(1, 4, 2), image_taps=1, shared=frozenset({1, 2}))
+
+DESIGNS = {"tiny": Design(FEW, 50_000_000)}
+ULX3S_45F = replace(ULX3S, name="ulx3s-45f", what="ULX3S, LFE5U-45F-6", platform=ULX3S_45F_Platform, designs=DESIGNS)
+ULX3S_25F = replace(ULX3S, name="ulx3s-25f", what="ULX3S, LFE5U-25F-6", platform=ULX3S_25F_Platform, designs=DESIGNS)

@@ -90,7 +90,7 @@ class Correlator(wiring.Component):
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
         self.turns = scaling_turns(config, bundle)
-        #: Cycles to the update: factors, product, difference, sum, and scaling, rounding and clipping of each turn. Several turns
+        #: Cycles to the update: factors, product, difference, sum, and scaling, rounding, clipping of each turn. Several turns
         #: keep the sum.
         self.latency = 7 if self.turns == 1 else 7 + self.turns
         rate = config.spec.formats.rate_bits

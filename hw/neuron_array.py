@@ -67,7 +67,7 @@ class NeuronArray(wiring.Component):
     label, beta : In
         Output layer only: the class that is 1 in y, and the strength of the nudge, LSB 2^-8.
     clear : In(1), spike_count : Out(32)
-        Spikes since ``clear``, mod 2^32; follows a cycle after they are sent.
+        Spikes since ``clear``, mod 2^32; follows two cycles after they are sent.
     trace : Out(Flow(trace_word))
         For benches; costs nothing if nothing reads it.
 
@@ -226,8 +226,8 @@ class NeuronArray(wiring.Component):
             self.spikes.payload.spikes.eq(spikes),
             self.busy.eq(running | valid1 | valid2 | valid3 | valid4),
         ]
-        new_spikes = Signal(range(lanes + 1))
-        m.d.sync += new_spikes.eq(Mux(valid4, sum(spikes[1:], spikes[0]), 0))
+        new, new_spikes = Signal(lanes), Signal(range(lanes + 1))
+        m.d.sync += [new.eq(Mux(valid4, spikes, 0)), new_spikes.eq(sum(new[1:], new[0]))]
         m.d.sync += self.spike_count.eq(Mux(self.clear, 0, self.spike_count) + new_spikes)
         self._window_sums(m, word3, word4, valid4, xi4)
 

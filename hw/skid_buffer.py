@@ -28,6 +28,8 @@ class SkidBuffer(wiring.Component):
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += [self.o.valid.eq(kept | self.i.valid), kept.eq(0)]
             m.d.sync += self.o.payload.eq(Mux(kept, spare, self.i.payload))
-        with m.Elif(self.i.valid & self.i.ready):
-            m.d.sync += [spare.eq(self.i.payload), kept.eq(1)]
+        with m.Elif(self.i.valid):
+            m.d.sync += kept.eq(1)
+        with m.If(~kept):
+            m.d.sync += spare.eq(self.i.payload)
         return m

@@ -100,22 +100,25 @@ class System(wiring.Component):
         for mine, theirs in zip(registers.phase_cycles, core.phase_cycles, strict=True):
             m.d.comb += mine.eq(theirs)
 
+        # `pending` at once; the others are far away, and in no hurry
         increment = registers.increment
-        m.d.comb += [
+        m.d.comb += increment.pending.eq(sample_control.trained)
+        m.d.sync += [
             increment.frames.eq(deframer.good),
             increment.overruns.eq(deframer.overrun),
             increment.framing.eq(self.framing),
             increment.duplicates.eq(decoder.repeated),
-            increment.pending.eq(sample_control.trained),
             increment.samples.eq(sample_control.sampled),
             increment.errors.eq(sample_control.mistaken),
+        ]
+        m.d.comb += [
             registers.commit.eq(sample_control.committed),
             self.busy.eq(core.busy),
             self.phase.eq(core.phase),
         ]
         for status in COUNTED:
             refused = decoder.refused & (decoder.status == status)
-            m.d.comb += getattr(increment, status.name.lower()).eq(refused)
+            m.d.sync += getattr(increment, status.name.lower()).eq(refused)
         with m.If(core.clear):
             m.d.sync += self.error.eq(0)
         with m.If(decoder.refused | deframer.overrun | self.framing):

@@ -95,7 +95,7 @@ async def every_cycle_equals_the_model(dut, hurry):
     stream = [byte for piece in pieces(150) for byte in (*piece, *[0] * random.choice((1, 1, 1, 3)))]
     at, piece, dropping = 0, bytearray(), False
     run = 0  # cycles for which no byte is taken
-    offered = False  # a frame is offered from the cycle after it came, or after the one before was taken
+    offered, freed = False, False  # a frame's buffer is free a cycle after the transfer, the next is offered two cycles later
     cursor, asked, released = 0, None, False  # of the frame that is offered: next address, address of the cycle before
     while at < len(stream) or queue:
         whole = queue and cursor >= len(queue[0][1])
@@ -119,7 +119,7 @@ async def every_cycle_equals_the_model(dut, hurry):
                 assert got == content[asked], f"{where}, address {asked}: got {got:#x}, expected {content[asked]:#x}"
             asked, cursor = cursor, cursor + 1
         released = offered and ready
-        offered = bool(queue) and not released
+        offered = not ready if offered else bool(queue) and not freed
 
         finished = valid and byte == 0 and bool(piece) and not dropping
         overrun = valid and byte != 0 and not piece and len(queue) == WINDOW
@@ -127,8 +127,10 @@ async def every_cycle_equals_the_model(dut, hurry):
         good = result is not None and result[0]["status"] == Status.OK
         assert port.good.value == good, f"{where}: good is {port.good.value}"
         assert port.overrun.value == overrun, f"{where}: overrun is {port.overrun.value}"
-        if released:
+        if freed:
             queue.pop(0)
+        freed = released
+        if released:
             asked, cursor = None, 0
         if result is not None:
             queue.append(result)
