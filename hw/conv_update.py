@@ -56,11 +56,12 @@ class ConvUpdate(wiring.Component):
         m.submodules.boxes = boxes = BlockMemory(shape=box, depth=depth)
         box_read, box_write = boxes.read_port(), boxes.write_port()
         boxed = Signal(range(depth + 1))
-        m.d.comb += [box_write.addr.eq(boxed), box_write.en.eq(lines.o.valid)]
+        m.d.comb += [box_write.addr.eq(boxed), box_write.en.eq(delay(m, lines.o.valid, 1))]
         for n in range(values):
             corners = [lines.o.payload[corner].word_select(n, bits) for corner in range(4)]
-            m.d.comb += box_write.data[n].eq(sum(corners[1:], corners[0]))
-        with m.If(lines.o.valid):
+            rows = [delay(m, corners[row] + corners[row + 1], 1, reset_less=True) for row in (0, 2)]
+            m.d.comb += box_write.data[n].eq(rows[0] + rows[1])
+        with m.If(box_write.en):
             m.d.sync += boxed.eq(boxed + 1)
 
         reading = Signal()

@@ -90,9 +90,9 @@ class Correlator(wiring.Component):
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
         self.turns = scaling_turns(config, bundle)
-        #: Cycles to the update: factors, product, difference, sum, and scaling, rounding, clipping of each turn. Several turns
-        #: keep the sum.
-        self.latency = 7 if self.turns == 1 else 7 + self.turns
+        #: Cycles to the update: product, difference (shared: factors, product), sum, and scaling, rounding, clipping of each
+        #: turn. Several turns keep the sum. Where not shared, a register for the factors is before that.
+        self.latency = 6 + (config.item_cycles(bundle) == 1) + (0 if self.turns == 1 else self.turns)
         rate = config.spec.formats.rate_bits
         super().__init__(
             {
@@ -106,61 +106,69 @@ class Correlator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec, bundle, turns = self.config.spec, self.bundle, self.turns
-        i, lanes = self.i.payload, self.config.lanes[bundle.index]
+        lanes = self.config.lanes[bundle.index]
         g_bits = spec.correlation_bits(bundle)
 
-        # -- products of both phases, and their difference
+        # -- products of both phases, and the sum of their differences
         shared = self.config.item_cycles(bundle) == 2
         second = Signal()
         if shared:
-            m.d.sync += second.eq(self.i.valid & ~second)
-        valid = [self.i.valid & second if shared else self.i.valid]
-        for _ in range(4):
+            i, arriving = self.i.payload, self.i.valid
+            m.d.sync += second.eq(arriving & ~second)
+        else:
+            # memory is too slow to multiply in the same cycle
+            i, arriving = Signal.like(self.i.payload, reset_less=True), delay(m, self.i.valid, 1)
+            m.d.sync += i.eq(self.i.payload)
+        valid = [arriving & second if shared else arriving]
+        for _ in range(3):
             valid.append(delay(m, valid[-1], 1))
-        first3, last4 = delay(m, i.first, 3), delay(m, i.last, 4)
-        bias1, bias4, address4 = delay(m, i.bias, 1), delay(m, i.bias, 4), delay(m, i.address, 4, reset_less=True)
+        first2, last3 = delay(m, i.first & ~second, 2), delay(m, i.last, 3)
+        bias3, address3 = delay(m, i.bias, 3), delay(m, i.address, 3, reset_less=True)
 
-        def product(pre, post):
-            # Block RAM is slow, and so is a multiplier. The bias has no pre factor: its phases differ by the post sums alone.
-            pre1, post1 = delay(m, pre, 1, reset_less=True), delay(m, post, 1, reset_less=True)
-            return delay(m, Mux(bias1, post1, pre1 * post1), 1, reset_less=True)
+        # The bias has no pre factor: its phases differ by the post sums alone.
+        pre_plus, pre_minus = Mux(i.bias, 1, i.pre_plus), Mux(i.bias, 1, i.pre_minus)
+        if shared:
+            adding = delay(m, arriving, 2)
+            pre = Signal(signed(len(i.pre_plus) + 1), reset_less=True)
+            m.d.sync += pre.eq(Mux(second, -pre_minus, pre_plus))
+        else:
+            adding = valid[2]
 
         sums = [Signal(signed(g_bits), name=f"g_{lane}", reset_less=True) for lane in range(lanes)]
         for lane, g in enumerate(sums):
             if shared:
-                pre = Mux(second, i.pre_minus, i.pre_plus)
-                minus = product(pre, Mux(second, i.post_minus[lane], i.post_plus[lane]))
-                plus = delay(m, minus, 1, reset_less=True)
+                post = delay(m, Mux(second, i.post_minus[lane], i.post_plus[lane]), 1, reset_less=True)
+                term = delay(m, pre * post, 1, reset_less=True)
             else:
-                plus, minus = product(i.pre_plus, i.post_plus[lane]), product(i.pre_minus, i.post_minus[lane])
-            difference = delay(m, plus - minus, 1, reset_less=True)
-            with m.If(valid[3]):
-                m.d.sync += g.eq(Mux(first3, 0, g) + difference)
+                plus = delay(m, pre_plus * i.post_plus[lane], 1, reset_less=True)
+                term = delay(m, plus - delay(m, pre_minus * i.post_minus[lane], 1, reset_less=True), 1, reset_less=True)
+            with m.If(adding):
+                m.d.sync += g.eq(Mux(first2, 0, g) + term)
 
         # -- a sum is kept while its lanes pass the scalers
-        ended = valid[4] & last4
+        ended = valid[3] & last3
         if turns == 1:
-            kept, bias, address = sums, bias4, address4
+            kept, bias, address = sums, bias3, address3
         else:
             kept = [Signal.like(g, name=f"kept_{lane}") for lane, g in enumerate(sums)]
-            bias, address = Signal(), Signal.like(address4)
+            bias, address = Signal(), Signal.like(address3)
             with m.If(ended):
                 m.d.sync += [old.eq(g) for old, g in zip(kept, sums, strict=True)]
-                m.d.sync += [bias.eq(bias4), address.eq(address4)]
+                m.d.sync += [bias.eq(bias3), address.eq(address3)]
             with m.Else():
                 for scaler in range(0, lanes, turns):
                     m.d.sync += [old.eq(new) for old, new in pairwise(kept[scaler : scaler + turns])]
             # to the last turn's result, one more than without turns: ended, kept, scaled, rounded, clipped
             ended = delay(m, ended, turns)
-        bias5 = delay(m, bias, 1)
+        bias4 = delay(m, bias, 1)
         for scaler in range(0, lanes, turns):
-            update = self._scaled(m, kept[scaler], bias, bias5, scaler)
+            update = self._scaled(m, kept[scaler], bias, bias4, scaler)
             results = [self.o.payload.update[scaler + turn] for turn in range(turns)]
             m.d.sync += [old.eq(new) for old, new in zip(results, [*results[1:], update], strict=True)]
         m.d.sync += [self.o.valid.eq(delay(m, ended, 2)), self.o.payload.address.eq(delay(m, address, 2, reset_less=True))]
         return m
 
-    def _scaled(self, m, g, bias, bias5, lane):
+    def _scaled(self, m, g, bias, bias4, lane):
         """Update of a sum, registers after the multiplier and the rounding: times the rate, rounded half up, clipped."""
         spec, bundle = self.config.spec, self.bundle
         bound, shifts = spec.formats.update_bound, {0: spec.weight_shift(bundle), 1: spec.bias_shift}
@@ -170,6 +178,6 @@ class Correlator(wiring.Component):
         m.d.sync += scaled.eq(g * rate)
         rounded = Signal.like(scaled, name=f"rounded_{lane}", reset_less=True)
         m.d.sync += rounded.eq(
-            Mux(bias5, (scaled + (1 << (shifts[1] - 1))) >> shifts[1], (scaled + (1 << (shifts[0] - 1))) >> shifts[0])
+            Mux(bias4, (scaled + (1 << (shifts[1] - 1))) >> shifts[1], (scaled + (1 << (shifts[0] - 1))) >> shifts[0])
         )
         return Mux(rounded > bound, bound, Mux(rounded < -bound, -bound, rounded))

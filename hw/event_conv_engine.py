@@ -9,7 +9,7 @@ from golden.spec import Bundle, signed_bits
 from .config import Config
 from .drive_memory import DriveMemory
 from .event_adder import CANDIDATES, EventAdder
-from .folded_kernels import BACKWARD_CHANNELS, FORWARD_CHANNELS, SPOTS, FoldedKernels, banks, weight_bits
+from .folded_kernels import BACKWARD_CHANNELS, FORWARD_CHANNELS, PAIR, SPOTS, FoldedKernels, banks, weight_bits
 from .skid_buffer import SkidBuffer
 from .spike_window import SpikeWindow
 from .synapse import SynapseSignature
@@ -59,7 +59,7 @@ class EventConvEngine(wiring.Component):
         self.backward_adder = EventAdder(
             units=backward_units,
             lanes=backward_lanes,
-            chunks=SPOTS * pre.channels,
+            chunks=SPOTS * pre.channels // PAIR,
             weight_bits=weight_bits(config),
             bits=signed_bits(-backward, backward),
             interval=SPOTS * config.groups(pre),
@@ -172,7 +172,14 @@ class EventConvEngine(wiring.Component):
                 with m.If(at_column == columns - 1):
                     m.d.sync += [at_column.eq(0), line.eq(line + pitch[0]), base.eq(line + pitch[0])]
         with m.If(adder.o.valid):
-            m.d.sync += [held.eq(adder.o.payload.as_value()), left.eq(words)]
+            m.d.sync += left.eq(words)
+            for n in range(words):
+                group, spot = divmod(n, len(offsets))
+                for lane in range(lanes):
+                    # of a block's spots, left and right of a pair are neighbours (`backward_word`)
+                    pair = (group * (len(offsets) // PAIR) + spot // PAIR) * lanes + lane
+                    at_lane = group * lanes + lane if len(offsets) == 1 else pair * PAIR + spot % PAIR
+                    m.d.sync += held[n][lane].eq(adder.o.payload[at_lane])
         with m.If(self.start):
             m.d.sync += [base.eq(0), line.eq(0), at_column.eq(0), at.eq(0)]
 

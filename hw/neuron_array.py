@@ -143,7 +143,11 @@ class NeuronArray(wiring.Component):
                 m.d.sync += [word.eq(0), group.eq(0), running.eq(0)]
         with m.Elif(self.start):
             m.d.sync += running.eq(1)
-        m.d.comb += [state_read.addr.eq(Cat(self._padded(word), self.step.state_read)), bias_read.addr.eq(group)]
+        # A sample starts from zeros: from a word that is never written, if there is one, else by a mask.
+        width = bits_for(words - 1)
+        spare = words < 1 << width
+        at = Mux(self.step.first, (1 << width) - 1, self._padded(word)) if spare else self._padded(word)
+        m.d.comb += [state_read.addr.eq(Cat(at, self.step.state_read)), bias_read.addr.eq(group)]
 
         # -- stage 1: phi, and the state has been read
         valid1, word1 = Signal(), Signal.like(word)
@@ -162,7 +166,7 @@ class NeuronArray(wiring.Component):
         m.d.sync += [group1.eq(group), phi2.eq(phi), bias2.eq(bias_read.data)]
         for lane in range(lanes):
             old = Signal(state.elem_shape, name=f"old_{lane}")
-            with m.If(~self.step.first):
+            with m.If(Const(spare, 1) | ~self.step.first):
                 m.d.comb += old.eq(state_read.data[lane])
             m.d.sync += old2[lane].eq(old)
             if self.output:
