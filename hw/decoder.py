@@ -128,7 +128,8 @@ class Decoder(wiring.Component):
         # Of the executors only the started one speaks; HELLO is answered here.
         identity = Signal(8)
         saying = Signal()
-        done, status = Signal(), Signal(Status)
+        done = Signal()
+        status = Signal(Status)
         with m.Switch(length):
             for n, byte in enumerate(self.identity):
                 with m.Case(n):

@@ -62,7 +62,8 @@ class Deframer(wiring.Component):
         write_slot = Signal(range(self.window))
         read_slot = Signal(range(self.window))
         full = Signal(range(self.window + 1))
-        released, freed = Signal(), Signal()
+        released = Signal()
+        freed = Signal()
         m.d.sync += [self.o.valid.eq(Mux(self.o.valid, ~self.o.ready, (full != 0) & ~freed)), freed.eq(released)]
         with m.If(~self.o.valid):
             m.d.sync += self.o.payload.eq(frame_read.data)

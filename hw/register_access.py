@@ -38,7 +38,8 @@ class RegisterAccess(wiring.Component):
         request, o = self.execute.request, self.execute.o
         first, argument = request.arguments[:8], request.arguments[8:40]
         count = argument[:8]
-        left, allowed = Signal(8), Signal()
+        left = Signal(8)
+        allowed = Signal()
         word = Signal(32)
         bytes_left = Signal(range(5))
         m.d.comb += [self.write_data.eq(argument), o.payload.eq(word[:8])]
