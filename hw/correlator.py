@@ -88,9 +88,9 @@ class Correlator(wiring.Component):
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
         self.turns = scaling_turns(config, bundle)
-        #: Cycles to the update: product, difference (shared: factors, product), sum, and scaling and clipping of each turn.
-        #: Several turns keep the sum and choose a lane of it.
-        self.latency = 5 if self.turns == 1 else 6 + self.turns
+        #: Cycles to the update: product, difference (shared: factors, product), sum, and scaling, rounding, clipping of each
+        #: turn. Several turns keep the sum and choose a lane of it. Where not shared, a register for the factors comes first.
+        self.latency = 6 + (config.item_cycles(bundle) == 1) + (0 if self.turns == 1 else 1 + self.turns)
         rate = config.spec.formats.rate_bits
         super().__init__(
             {
@@ -104,15 +104,20 @@ class Correlator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spec, bundle, turns = self.config.spec, self.bundle, self.turns
-        i, lanes = self.i.payload, self.config.lanes[bundle.index]
+        lanes = self.config.lanes[bundle.index]
         g_bits = spec.correlation_bits(bundle)
 
         # -- products of both phases, and the sum of their differences
         shared = self.config.item_cycles(bundle) == 2
         second = Signal()
         if shared:
-            m.d.sync += second.eq(self.i.valid & ~second)
-        valid = [self.i.valid & second if shared else self.i.valid]
+            i, arriving = self.i.payload, self.i.valid
+            m.d.sync += second.eq(arriving & ~second)
+        else:
+            # memory is too slow to multiply in the same cycle
+            i, arriving = Signal.like(self.i.payload, reset_less=True), delay(m, self.i.valid, 1)
+            m.d.sync += i.eq(self.i.payload)
+        valid = [arriving & second if shared else arriving]
         for _ in range(3):
             valid.append(delay(m, valid[-1], 1))
         first2, last3 = delay(m, i.first & ~second, 2), delay(m, i.last, 3)
@@ -121,7 +126,7 @@ class Correlator(wiring.Component):
         # The bias has no pre factor: its phases differ by the post sums alone.
         pre_plus, pre_minus = Mux(i.bias, 1, i.pre_plus), Mux(i.bias, 1, i.pre_minus)
         if shared:
-            adding = delay(m, self.i.valid, 2)
+            adding = delay(m, arriving, 2)
             pre = Signal(signed(len(i.pre_plus) + 1), reset_less=True)
             m.d.sync += pre.eq(Mux(second, -pre_minus, pre_plus))
         else:
@@ -154,26 +159,26 @@ class Correlator(wiring.Component):
             of_turn = [Array(kept[scaler : scaler + turns])[turn] for scaler in scalers]
             chosen = [delay(m, g, 1, reset_less=True) for g in of_turn]
             bias, address = delay(m, bias, 1), delay(m, address, 1, reset_less=True)
-            # from the last turn's cycle to its result, two more than without turns: ended, kept, chosen, scaled, clipped
+            # to the last turn's result, two more than without turns: ended, kept, chosen, scaled, rounded, clipped
             ended = delay(m, ended, 1 + turns)
         bias4 = delay(m, bias, 1)
         for scaler, g in zip(scalers, chosen, strict=True):
             update = self._scaled(m, g, bias, bias4, scaler)
             results = [self.o.payload.update[scaler + turn] for turn in range(turns)]
             m.d.sync += [old.eq(new) for old, new in zip(results, [*results[1:], update], strict=True)]
-        m.d.sync += [self.o.valid.eq(delay(m, ended, 1)), self.o.payload.address.eq(delay(m, address, 1, reset_less=True))]
+        m.d.sync += [self.o.valid.eq(delay(m, ended, 2)), self.o.payload.address.eq(delay(m, address, 2, reset_less=True))]
         return m
 
     def _scaled(self, m, g, bias, bias4, lane):
-        """Update of a sum, a register after the multiplier: times the rate, rounded half up, clipped."""
+        """Update of a sum, registers after the multiplier and the rounding: times the rate, rounded half up, clipped."""
         spec, bundle = self.config.spec, self.bundle
         bound, shifts = spec.formats.update_bound, {0: spec.weight_shift(bundle), 1: spec.bias_shift}
         rate = Signal(spec.formats.rate_bits, name=f"rate_{lane}")
         m.d.comb += rate.eq(Mux(bias, self.bias_rate, self.weight_rate))
         scaled = Signal(signed(len(g) + len(rate) + 1), name=f"scaled_{lane}", reset_less=True)
         m.d.sync += scaled.eq(g * rate)
-        rounded = Signal.like(scaled, name=f"rounded_{lane}")
-        m.d.comb += rounded.eq(
+        rounded = Signal.like(scaled, name=f"rounded_{lane}", reset_less=True)
+        m.d.sync += rounded.eq(
             Mux(bias4, (scaled + (1 << (shifts[1] - 1))) >> shifts[1], (scaled + (1 << (shifts[0] - 1))) >> shifts[0])
         )
         return Mux(rounded > bound, bound, Mux(rounded < -bound, -bound, rounded))

@@ -81,17 +81,20 @@ class EventAdder(wiring.Component):
         first, clearing = Signal(), Signal()
         m.d.comb += clearing.eq(first & (self.interval >= SPARE))
         masks = [Signal(CANDIDATES, name=f"mask_{u}", reset_less=True) for u in range(self.units)]
-        rests = [Signal(CANDIDATES, name=f"rest_{u}") for u in range(self.units)]
+        rests = [Signal(CANDIDATES, name=f"rest_{u}", reset_less=True) for u in range(self.units)]  # without the lowest
         more, done = Signal(self.units), Signal()
-        for u, (mask, rest) in enumerate(zip(masks, rests, strict=True)):
-            m.d.comb += [rest.eq(mask & (mask - 1)), more[u].eq(rest.any())]
+        for u, rest in enumerate(rests):
+            m.d.comb += more[u].eq(rest.any())
         m.d.comb += [done.eq(active & ~more.any() & (age >= self.interval)), self.i.ready.eq(~active | done)]
         with m.If(self.i.ready):
             m.d.sync += [active.eq(self.i.valid), age.eq(1)]
-            m.d.sync += [mask.eq(self.i.payload[u]) for u, mask in enumerate(masks)]
+            for u, (mask, rest) in enumerate(zip(masks, rests, strict=True)):
+                new = self.i.payload[u]
+                m.d.sync += [mask.eq(new), rest.eq(new & (new - 1))]
         with m.Else():
             with m.If(~clearing):
-                m.d.sync += [mask.eq(rest) for mask, rest in zip(masks, rests, strict=True)]
+                for mask, rest in zip(masks, rests, strict=True):
+                    m.d.sync += [mask.eq(rest), rest.eq(rest & (rest - 1))]
             with m.If(age < self.interval):
                 m.d.sync += age.eq(age + 1)
         m.d.sync += first.eq(self.i.ready)

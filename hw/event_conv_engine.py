@@ -10,6 +10,7 @@ from .config import Config
 from .drive_memory import DriveMemory
 from .event_adder import CANDIDATES, EventAdder
 from .folded_kernels import BACKWARD_CHANNELS, FORWARD_CHANNELS, PAIR, SPOTS, FoldedKernels, banks, weight_bits
+from .skid_buffer import SkidBuffer
 from .spike_window import SpikeWindow
 from .synapse import SynapseSignature
 
@@ -118,10 +119,12 @@ class EventConvEngine(wiring.Component):
         lanes, groups = config.lanes[target.index], config.groups(target)
 
         # -- windows, as soon as their spikes have come
+        m.submodules[f"{name}_skid"] = skid = SkidBuffer(adder.i.payload.shape())
+        connect(m, skid.o, adder.i)
         active, row, column = Signal(name=f"{name}_active"), Signal.like(window.row), Signal.like(window.column)
         need = Signal(range(last + each + 1), name=f"{name}_need", init=first)
-        m.d.comb += [window.row.eq(row), window.column.eq(column), adder.i.valid.eq(active & (window.count >= need))]
-        with m.If(adder.i.valid & adder.i.ready):
+        m.d.comb += [window.row.eq(row), window.column.eq(column), skid.i.valid.eq(active & (window.count >= need))]
+        with m.If(skid.i.valid & skid.i.ready):
             m.d.sync += column.eq(column + 1)
             with m.If(column == columns - 1):
                 m.d.sync += [column.eq(0), row.eq(row + 1)]
@@ -141,7 +144,7 @@ class EventConvEngine(wiring.Component):
                 padded = [Cat(bits, *[0] * (of_unit - len(bits))) for bits in of_bank]
                 mask = Cat(padded)
                 assert len(mask) == CANDIDATES
-                m.d.comb += adder.i.payload[block * units + bank].eq(mask)
+                m.d.comb += skid.i.payload[block * units + bank].eq(mask)
 
         # -- a sum is kept while its words are written: spot after spot of each group
         m.submodules[f"{name}_drives"] = drives = DriveMemory(words=config.words(target), lanes=lanes, bits=adder.bits)
@@ -185,4 +188,4 @@ class EventConvEngine(wiring.Component):
         # the memory's write comes a cycle after its item
         after = Signal(name=f"{name}_after")
         m.d.sync += after.eq(left != 0)
-        return active | adder.busy | (left != 0) | after
+        return active | skid.o.valid | adder.busy | (left != 0) | after

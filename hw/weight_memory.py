@@ -30,14 +30,14 @@ class WeightMemory(wiring.Component):
     tile_address : In, tile : Out(tile)
         Synchronous read of the working memory, at any time but during a commit.
     updates : In(Flow(update_word))
-        ``master += update``; one address must not come twice within two cycles.
+        ``master += update``; one address must not come twice within three cycles.
     commit : In(1), busy : Out(1)
-        One pass: busy for `master_words` + 1 cycles.
+        One pass: busy for `master_words` + 2 cycles.
     bias : Out(Flow(bias_word))
         Working biases, during a commit.
     address, write, write_data : In, read_data : Out
         Host's access, while nothing else goes on: signed 16-bit lanes; ``read_data`` is the low 16 bits of the masters
-        at the address of the cycle before, exact after a commit.
+        at the address of two cycles before, exact after a commit.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -80,10 +80,13 @@ class WeightMemory(wiring.Component):
         m.d.comb += master_read.addr.eq(
             Mux(walking, word, Mux(self.updates.valid, self.updates.payload.address, self.address))
         )
+        # block RAM is slow, and slower where several are one memory
+        values = Signal(masters, reset_less=True)
+        m.d.sync += values.eq(master_read.data)
         for i in range(post):
-            m.d.comb += self.read_data[i].eq(master_read.data[i])
+            m.d.comb += self.read_data[i].eq(values[i])
 
-        # -- commit: walk, then clip, round and write a cycle later
+        # -- commit: walk, then clip, round and write two cycles later
         is_bias = word >= weight_words
         with m.If(walking):
             m.d.sync += [word.eq(word + 1), lane.eq(lane + 1)]
@@ -93,17 +96,18 @@ class WeightMemory(wiring.Component):
                 m.d.sync += walking.eq(0)
         with m.Elif(self.commit):
             m.d.sync += [walking.eq(1), word.eq(0), lane.eq(0), at_tile.eq(0)]
-        walked, walked_bias = delay(m, walking, 1), delay(m, is_bias, 1)
-        walked_word, walked_lane, walked_tile = delay(m, word, 1), delay(m, lane, 1), delay(m, at_tile, 1)
-        m.d.comb += self.busy.eq(walking | walked)
+        read = delay(m, walking, 1)
+        walked, walked_bias = delay(m, read, 1), delay(m, is_bias, 2)
+        walked_word, walked_lane, walked_tile = delay(m, word, 2), delay(m, lane, 2), delay(m, at_tile, 2)
+        m.d.comb += self.busy.eq(walking | read | walked)
 
-        updated = delay(m, self.updates.valid, 1)
-        update = Signal(self.updates.payload.shape(), reset_less=True)
-        m.d.sync += update.eq(self.updates.payload)
+        updated = delay(m, self.updates.valid, 2)
+        coming, update = (Signal(self.updates.payload.shape(), name=name, reset_less=True) for name in ("coming", "update"))
+        m.d.sync += [coming.eq(self.updates.payload), update.eq(coming)]
 
         clipped = [Signal(signed(f.committed_bits), name=f"clipped_{i}") for i in range(post)]
         for i in range(post):
-            value = master_read.data[i]
+            value = values[i]
             m.d.comb += clipped[i].eq(saturated(value, f.committed_bits))
             with m.If(walked):
                 m.d.comb += master_write.data[i].eq(clipped[i])
