@@ -97,6 +97,7 @@ class WeightAccess(wiring.Component):
         shift = Signal(8 * max(largest, CRC_BYTES))
         left = Signal(range(max(largest, CRC_BYTES) + 1))  # bytes of the word at hand
         place = Signal(range(largest + 1))
+        outside = Signal()
         age = Signal(range(READ_LATENCY + 1))  # cycles since the address changed
         m.d.comb += [
             self.address.eq(word[: len(self.address)]),
@@ -106,7 +107,6 @@ class WeightAccess(wiring.Component):
             self.buffer.address.eq(at),
             o.payload.eq(shift[:8]),
             digest.i.payload.eq(shift[:8]),
-            digest.clear.eq(self.execute.start),
         ]
         with m.If(age != READ_LATENCY):
             m.d.sync += age.eq(age + 1)
@@ -122,7 +122,7 @@ class WeightAccess(wiring.Component):
                 with m.If(digesting):
                     m.d.sync += [word.eq(0), words.eq(depth)]
                 with m.If(self.execute.start):
-                    m.next = "CHECK"
+                    m.next = "MEASURE"
                     with m.If(request.command == Command.WRITE_WEIGHTS):
                         m.d.sync += words.eq(0)
                         m.next = "COUNT"
@@ -131,12 +131,16 @@ class WeightAccess(wiring.Component):
                 with m.If(known & (unread >= size)):
                     m.d.sync += [unread.eq(unread - size), words.eq(words + 1)]
                 with m.Else():
-                    m.next = "CHECK"
+                    m.next = "MEASURE"
+            with m.State("MEASURE"):
+                m.d.sync += outside.eq(~known | (words == 0) | (word + words > depth))
+                m.next = "CHECK"
             with m.State("CHECK"):
+                m.d.comb += digest.clear.eq(1)
                 m.d.sync += [age.eq(0), left.eq(size)]
                 with m.If(self.pending):
                     finish(Status.BAD_ORDER)
-                with m.Elif(~known | (words == 0) | (word + words > depth)):
+                with m.Elif(outside):
                     finish(Status.BAD_RANGE)
                 with m.Elif(reading):
                     m.next = "LOAD"
