@@ -15,6 +15,7 @@ ORANGECRAB = Fpga(
     designs={"tiny": Design(FEW, 48_000_000)},
     flash=("dfu-util", "--alt", "0", "--download"),
     usb="1209:5af0",
+    window=16,  # digits at 1 Mbaud: 8 go out while the adapter holds an answer back
     leds=(("rgb_led", 0),),
     hint=" while holding its button, so that its boot loader runs",
     resources=(UARTResource(0, rx="0", tx="1", conn=("io", 0), attrs=Attrs(IO_TYPE="LVCMOS33")),),

@@ -3,4 +3,5 @@
 from . import Board
 
 #: Both ends of its serial line share the simulated clock, so that a bit may be as short as a cycle: the line never limits.
-VIRTUAL = Board("virtual", clock_hz=48_000_000, uart_divisor=1)
+#: The window is the largest that a board here has.
+VIRTUAL = Board("virtual", clock_hz=48_000_000, uart_divisor=1, window=32)

@@ -193,11 +193,10 @@ def bench(
         alone = cycles(before, board.registers())
         board.load(parameters)
         meter.advance(1)
-        before, start, batches = board.registers(), time.monotonic(), 0
+        before, start = board.registers(), time.monotonic()
         for at in range(0, samples, full):
             board.train(images[at : at + full], labels[at : at + full])
             board.commit()
-            batches += 1
             meter.advance(len(images[at : at + full]))
         seconds, trained = time.monotonic() - start, board.registers()
         for at in range(0, samples, full):
@@ -205,11 +204,11 @@ def bench(
             meter.advance(len(images[at : at + full]))
         inferred = board.registers()
 
-    every = cycles(before, trained)
-    phases = {phase: count / samples for phase, count in every.items()}
-    # updates that the next sample of the batch hides, but for a rest
-    hidden = samples - batches
-    rest = (every["update"] - batches * alone["update"]) / hidden if hidden else alone["update"]
+    phases = {phase: count / samples for phase, count in cycles(before, trained).items()}
+    # The next sample hides an update until its window. Not read from the counter: it also counts the time in which nothing but
+    # an update goes on because the host sends the next image late.
+    before_window = 1 - spec.schedule.window / settings.free_steps
+    rest = max(0.0, alone["update"] - phases["static"] - before_window * phases["free"])
     phases["update"] = ((full - 1) * rest + alone["update"]) / full
     phases["commit"] = alone["commit"] / full
     counted = events(config, settings, parameters, images, labels)

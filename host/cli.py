@@ -294,13 +294,13 @@ def bench(
 @app.command()
 def repro(
     name: Annotated[str, typer.Argument(help=f"{', '.join(STUDIES)}.")],
-    budget: Annotated[str, typer.Option(help="quick: minutes, on what ships; cpu: what 2 cores do in hours.")] = "quick",
+    budget: Annotated[str, typer.Option(help="quick: within 2 minutes, on what ships; cpu: 2 cores, in hours.")] = "quick",
     seeds: Annotated[int | None, typer.Option(help="Runs of each cell [default: the budget's].")] = None,
     out: Annotated[Path, typer.Option(help="Directory for table and picture; a study in it is continued.")] = Path("results"),
     data_dir: DirOption = None,
     force: Annotated[bool, typer.Option("--force", help="Begin anew.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda, for the studies of the paper.")] = "cpu",
-    only: Annotated[str | None, typer.Option(help="Measure rows with this label alone, such as a data set.")] = None,
+    only: Annotated[str | None, typer.Option(help="Measure rows with this label, or all of LABEL,LABEL.")] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Make a study's table and picture again: CSV, Markdown and PNG."""

@@ -93,7 +93,7 @@ class Measured:
     share: float
 
 
-def measured(spec: Spec, data: Data, delay: float, baud: float, *, samples: int = 64, rounds: int = 3) -> list[Measured]:
+def measured(spec: Spec, data: Data, delay: float, baud: float, *, samples: int = 160, rounds: int = 3) -> list[Measured]:
     """Training on the virtual board through a proxy: without delay, with `delay`, and with the delay that is as many bytes
     of the simulated line (one in 10 clock cycles) as `delay` is at `baud`; then with that one, but one request at a time.
 
@@ -116,10 +116,10 @@ def measured(spec: Spec, data: Data, delay: float, baud: float, *, samples: int 
         return seconds, cycles
 
     found: list[list[tuple[float, float, float]]] = [[], [], [], []]
-    windows = (WINDOW, WINDOW, WINDOW, 1)
+    windows = (*(VIRTUAL.window,) * 3, 1)
     with virtual_board(spec) as virtual:
         for _ in range(rounds):
-            whole, cycles = train(virtual.url, 0.0, WINDOW)
+            whole, cycles = train(virtual.url, 0.0, VIRTUAL.window)
             stretched = delay * baud * VIRTUAL.uart_divisor * whole / cycles
             for n, way in enumerate((0.0, delay, stretched, stretched)):
                 seconds = train(virtual.url, way, windows[n])[0] if n else whole

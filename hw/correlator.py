@@ -1,8 +1,6 @@
 """Correlator: products of both nudged phases, their difference summed over positions, times the learning rate."""
 
-from itertools import pairwise
-
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Array, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -91,8 +89,8 @@ class Correlator(wiring.Component):
         self.config, self.bundle = config, bundle
         self.turns = scaling_turns(config, bundle)
         #: Cycles to the update: product, difference (shared: factors, product), sum, and scaling, rounding, clipping of each
-        #: turn. Several turns keep the sum. Where not shared, a register for the factors is before that.
-        self.latency = 6 + (config.item_cycles(bundle) == 1) + (0 if self.turns == 1 else self.turns)
+        #: turn. Several turns keep the sum and choose a lane of it. Where not shared, the factors are in registers before that.
+        self.latency = 6 + (config.item_cycles(bundle) == 1) + (0 if self.turns == 1 else 1 + self.turns)
         rate = config.spec.formats.rate_bits
         super().__init__(
             {
@@ -147,22 +145,25 @@ class Correlator(wiring.Component):
 
         # -- a sum is kept while its lanes pass the scalers
         ended = valid[3] & last3
+        scalers = range(0, lanes, turns)
         if turns == 1:
-            kept, bias, address = sums, bias3, address3
+            chosen, bias, address = sums, bias3, address3
         else:
             kept = [Signal.like(g, name=f"kept_{lane}") for lane, g in enumerate(sums)]
-            bias, address = Signal(), Signal.like(address3)
+            bias, address, turn = Signal(), Signal.like(address3), Signal(range(turns))
             with m.If(ended):
                 m.d.sync += [old.eq(g) for old, g in zip(kept, sums, strict=True)]
-                m.d.sync += [bias.eq(bias3), address.eq(address3)]
+                m.d.sync += [bias.eq(bias3), address.eq(address3), turn.eq(0)]
             with m.Else():
-                for scaler in range(0, lanes, turns):
-                    m.d.sync += [old.eq(new) for old, new in pairwise(kept[scaler : scaler + turns])]
-            # to the last turn's result, one more than without turns: ended, kept, scaled, rounded, clipped
-            ended = delay(m, ended, turns)
+                m.d.sync += turn.eq(turn + 1)
+            of_turn = [Array(kept[scaler : scaler + turns])[turn] for scaler in scalers]
+            chosen = [delay(m, g, 1, reset_less=True) for g in of_turn]
+            bias, address = delay(m, bias, 1), delay(m, address, 1, reset_less=True)
+            # to the last turn's result, two more than without turns: ended, kept, chosen, scaled, rounded, clipped
+            ended = delay(m, ended, 1 + turns)
         bias4 = delay(m, bias, 1)
-        for scaler in range(0, lanes, turns):
-            update = self._scaled(m, kept[scaler], bias, bias4, scaler)
+        for scaler, g in zip(scalers, chosen, strict=True):
+            update = self._scaled(m, g, bias, bias4, scaler)
             results = [self.o.payload.update[scaler + turn] for turn in range(turns)]
             m.d.sync += [old.eq(new) for old, new in zip(results, [*results[1:], update], strict=True)]
         m.d.sync += [self.o.valid.eq(delay(m, ended, 2)), self.o.payload.address.eq(delay(m, address, 2, reset_less=True))]

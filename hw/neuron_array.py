@@ -143,10 +143,8 @@ class NeuronArray(wiring.Component):
                 m.d.sync += [word.eq(0), group.eq(0), running.eq(0)]
         with m.Elif(self.start):
             m.d.sync += running.eq(1)
-        # A sample starts from zeros: from a word that is never written, if there is one, else by a mask.
-        width = bits_for(words - 1)
-        spare = words < 1 << width
-        at = Mux(self.step.first, (1 << width) - 1, self._padded(word)) if spare else self._padded(word)
+        # A sample starts from zeros
+        at = self._padded(self._zero_if(self.step.first, word))
         m.d.comb += [state_read.addr.eq(Cat(at, self.step.state_read)), bias_read.addr.eq(group)]
 
         # -- stage 1: phi, and the state has been read
@@ -166,7 +164,7 @@ class NeuronArray(wiring.Component):
         m.d.sync += [group1.eq(group), phi2.eq(phi), bias2.eq(bias_read.data)]
         for lane in range(lanes):
             old = Signal(state.elem_shape, name=f"old_{lane}")
-            with m.If(Const(spare, 1) | ~self.step.first):
+            with m.If(Const(self.spare, 1) | ~self.step.first):
                 m.d.comb += old.eq(state_read.data[lane])
             m.d.sync += old2[lane].eq(old)
             if self.output:
@@ -244,6 +242,16 @@ class NeuronArray(wiring.Component):
             ]
         return m
 
+    @property
+    def spare(self) -> bool:
+        """Whether the state and sum memories have a word that is never written, with the highest number."""
+        words = self.config.words(self.layer)
+        return words < 1 << bits_for(words - 1)
+
+    def _zero_if(self, zero, word):
+        """The word's number or, for zeros, that of the spare one: masking what is read would take a gate for each bit."""
+        return Mux(zero, (1 << bits_for(self.config.words(self.layer) - 1)) - 1, word) if self.spare else word
+
     def _padded(self, word):
         """The word's number, wide enough to put a bank number above it."""
         width = bits_for(self.config.words(self.layer) - 1)
@@ -253,11 +261,11 @@ class NeuronArray(wiring.Component):
         """Two memories, read a cycle before the write and by both neighbours' update engines."""
         lanes = data.ArrayLayout(unsigned(self.config.spec.sum_bits), self.config.lanes[self.layer.index])
         for name, negative in (("plus", 0), ("minus", 1)):
-            memory = BlockMemory(shape=lanes, depth=self.config.words(self.layer))
+            memory = BlockMemory(shape=lanes, depth=1 << bits_for(self.config.words(self.layer) - 1))
             m.submodules[f"sums_{name}"] = memory
             post, pre, write = memory.read_port(), memory.read_port(), memory.write_port()
             m.d.comb += [
-                post.addr.eq(Mux(self.busy & self.step.sum, read_word, self.post_address)),
+                post.addr.eq(Mux(self.busy & self.step.sum, self._zero_if(self.step.sum_first, read_word), self.post_address)),
                 pre.addr.eq(self.pre_address),
                 self.post_sums[name].eq(post.data),
                 self.pre_sums[name].eq(pre.data),
@@ -265,4 +273,5 @@ class NeuronArray(wiring.Component):
                 write.en.eq(valid & self.step.sum & (self.step.negative == negative)),
             ]
             for lane, state in enumerate(xi):
-                m.d.comb += write.data[lane].eq(Mux(self.step.sum_first, 0, post.data[lane]) + state)
+                old = post.data[lane] if self.spare else Mux(self.step.sum_first, 0, post.data[lane])
+                m.d.comb += write.data[lane].eq(old + state)

@@ -6,8 +6,11 @@ the golden model (`host.compare`); the mutant is caught if a prediction, weight,
 differs, or if the board stops answering.
 
     python -m sim.mutants --count 120 --seed 1
+
+An interrupted run goes on where it stopped.
 """
 
+import csv
 import inspect
 import subprocess
 import sys
@@ -22,6 +25,7 @@ import typer
 from amaranth.back import rtlil
 
 from boards.virtual import VIRTUAL
+from golden.build import build_root
 from golden.data import Data, load
 from golden.fixed import Settings, initial
 from golden.progress import Meter
@@ -44,6 +48,10 @@ SAMPLES, BATCH = 6, 3
 
 #: Seconds without an answer after which a mutant counts as hung.
 PATIENCE = 5.0
+
+
+class MutantsError(Exception):
+    """A check that can't be carried out; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,10 @@ def build(verilog: str) -> Path:
 
 
 def ending(url: str, config: Config, data: Data, cycles: list[int]) -> str:
-    """How a session with the board ends: "survived", or what noticed. cycles: of the healthy one; filled if empty."""
+    """How a session with the board ends: "survived", or what noticed. cycles: of the healthy one; filled if empty.
+
+    Of a batch's samples only the first one's cycles count: those of the others, and of COMMIT, depend on when they come.
+    """
     spec, found = config.spec, []
     try:
         with SerialBoard.over(Link.open(url, timeout=PATIENCE, retries=0), spec) as board:
@@ -109,9 +120,8 @@ def ending(url: str, config: Config, data: Data, cycles: list[int]) -> str:
             for start in range(0, SAMPLES, BATCH):
                 part = np.arange(start, start + BATCH)
                 twin.train(images[part], labels[part])
-                found += board.cycles
+                found += board.cycles[:1]
                 twin.commit()
-                found += board.cycles
             twin.infer(images[-1:], labels[-1:])
             found += board.cycles
             twin.finish()
@@ -123,6 +133,21 @@ def ending(url: str, config: Config, data: Data, cycles: list[int]) -> str:
         return "cycles"
     cycles[:] = found
     return "survived"
+
+
+def read(path: Path, mutants: list[Mutant]) -> dict[int, str]:
+    """Endings by number, as a run that was interrupted left them; none without a file.
+
+    `MutantsError` where they are of other mutants.
+    """
+    if not path.exists():
+        return {}
+    with path.open(newline="") as stream:
+        rows = list(csv.reader(stream))
+    known = {str(mutant.number): mutant.what for mutant in mutants}
+    if any(len(row) != 3 or known.get(row[0]) != row[2] for row in rows):
+        raise MutantsError(f"{path} is of other mutants: choose another --out, or remove it")
+    return {int(number): ending for number, ending, _ in rows}
 
 
 @dataclass(frozen=True)
@@ -137,32 +162,49 @@ class Score:
         return self.endings.total() - len(self.survivors)
 
 
-def check(config: Config, count: int, seed: int) -> Score:
-    """Try `count` mutants drawn from `seed`."""
+def check(config: Config, count: int, seed: int, out: Path) -> Score:
+    """Try `count` mutants drawn from `seed`. out: a CSV file of number, ending and change, which a later run goes on with."""
     verilog, mutants = netlist(config, count, seed)
+    endings = read(out, mutants)
     program, data, cycles = build(verilog), load("embedded"), list[int]()
-    endings, survivors = Counter[str](), []
-    with VirtualBoard(config, program=program) as virtual, Meter("mutants", len(mutants)) as meter:
-        healthy = ending(virtual.url, config, data, cycles)
-        if healthy != "survived":
-            raise AssertionError(f"the design without a mutation ends with {healthy}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        out.open("a", newline="") as stream,
+        VirtualBoard(config, program=program) as virtual,
+        Meter("mutants", len(mutants), len(endings)) as meter,
+    ):
+
+        def healthy() -> None:
+            virtual.mutate(0)
+            if (found := ending(virtual.url, config, data, cycles)) != "survived":
+                raise MutantsError(f"the design without a mutation ends with {found}")
+
+        healthy()
         for mutant in mutants:
-            virtual.mutate(mutant.number)
-            result = ending(virtual.url, config, data, cycles)
-            endings[result] += 1
-            if result == "survived":
-                survivors.append(mutant)
-            meter.advance(1)
-    return Score(endings, survivors)
+            if mutant.number not in endings:
+                virtual.mutate(mutant.number)
+                endings[mutant.number] = ending(virtual.url, config, data, cycles)
+                csv.writer(stream).writerow([mutant.number, endings[mutant.number], mutant.what])
+                stream.flush()
+                meter.advance(1, endings[mutant.number])
+        # what a mutant leaves behind must not be what catches the next one
+        healthy()
+    return Score(Counter(endings.values()), [mutant for mutant in mutants if endings[mutant.number] == "survived"])
 
 
 def main(
     count: Annotated[int, typer.Option(help="Mutants.")] = 120,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 1,
     preset_name: Annotated[str, typer.Option("--preset", help="Network.")] = "tiny",
+    out: Annotated[Path | None, typer.Option(help="CSV [default: build/mutants-PRESET-COUNT-SEED.csv]; continued.")] = None,
 ) -> None:
     """Try mutants of the core; how many were caught, by what, and which were not."""
-    score = check(configuration(preset(preset_name)), count, seed)
+    file = out or build_root() / f"mutants-{preset_name}-{count}-{seed}.csv"
+    try:
+        score = check(configuration(preset(preset_name)), count, seed, file)
+    except (MutantsError, verilator.ToolError) as error:
+        print(f"mutants: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
     how = ", ".join(f"{n} {ending}" for ending, n in score.endings.items())
     print(f"{score.caught} of {score.endings.total()} mutants caught: {how}")
     for mutant in score.survivors:

@@ -28,8 +28,8 @@ from . import page
 from .study import GIBIBYTE, Budget, Cell, Row, Study
 
 BUDGETS = (
-    Budget("quick", 1, GIBIBYTE, {"data": "embedded", "samples": 500, "epochs": 2, "batch": 20}),
-    Budget("cpu", 3, 2 * GIBIBYTE, {"data": "mnist", "samples": 5000, "epochs": 1, "batch": 125}),
+    Budget("quick", 1, GIBIBYTE, {"data": "embedded", "samples": 500, "epochs": 2, "batch": 20}, threads=1),
+    Budget("cpu", 3, 2 * GIBIBYTE, {"data": "mnist", "samples": 5000, "epochs": 1, "batch": 125}, threads=1),
     Budget("paper", 5, 8 * GIBIBYTE, {"data": "mnist", "samples": 60000, "epochs": 5, "batch": 500}),
 )
 

@@ -46,9 +46,19 @@ STRIDE = 5
 
 #: measured: digits for each seed. samples, epochs, tested: of the training.
 BUDGETS = (
-    Budget("quick", 1, GIBIBYTE, {"data": "embedded", "measured": 50, "samples": 500, "epochs": 2, "tested": 200, "free": 40}),
     Budget(
-        "cpu", 3, 2 * GIBIBYTE, {"data": "mnist", "measured": 667, "samples": 1000, "epochs": 3, "tested": 1000, "free": 40}
+        "quick",
+        1,
+        GIBIBYTE,
+        {"data": "embedded", "measured": 50, "samples": 500, "epochs": 2, "tested": 200, "free": 40},
+        threads=1,
+    ),
+    Budget(
+        "cpu",
+        3,
+        2 * GIBIBYTE,
+        {"data": "mnist", "measured": 667, "samples": 1000, "epochs": 3, "tested": 1000, "free": 40},
+        threads=1,
     ),
     Budget(
         "paper",

@@ -5,7 +5,8 @@ import io
 import json
 import statistics
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,15 @@ class Budget:
     """How much a study does.
 
     values: what the study's own code reads, such as samples and epochs. seeds: runs of each cell unless `--seeds` says
-    otherwise. memory: bytes that it needs at least; what needs more than the machine has isn't begun.
+    otherwise. memory: bytes that it needs at least; what needs more than the machine has isn't begun. threads: torch's, None
+    for its own choice; steps of narrow networks are so short that a second thread waits longer than it works.
     """
 
     name: str
     seeds: int
     memory: int
     values: dict[str, Any]
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -114,14 +117,25 @@ def on_device(study: Study, budget: Budget, device: str) -> Budget:
 
 
 def chosen(study: Study, cells: list[Cell], only: str) -> list[Cell]:
-    """Cells with a label that is `only`; `ReproError` lists the labels."""
+    """Cells that have all labels of `only`, which commas separate; `ReproError` lists the labels."""
     if not study.partial:
         raise ReproError(f"--only: {study.name} is measured as a whole")
-    some = [cell for cell in cells if only in cell.labels.values()]
+    some = [cell for cell in cells if set(only.split(",")) <= set(cell.labels.values())]
     if not some:
         labels = dict.fromkeys(label for cell in cells for label in cell.labels.values())
         raise ReproError(f"--only must be one of {', '.join(labels)} for {study.name}, not {only!r}")
     return some
+
+
+@contextmanager
+def threads(number: int | None) -> Iterator[None]:
+    """Torch with so many threads, None for as many as it has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if number is None else number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def carry_out(
@@ -138,7 +152,7 @@ def carry_out(
     """Measure what `out` doesn't have yet, then write the report; the table and the files.
 
     The CSV grows by a row for each cell, atomically, so an interrupted study goes on where it stopped. Rows of other
-    configurations stop it before anything is written, unless `force`. only: measure the cells with this label.
+    configurations stop it before anything is written, unless `force`. only: measure the cells with these labels.
     """
     budget = on_device(study, study.budget(budget_name), device)
     if seeds is not None and seeds < 1:
@@ -162,7 +176,7 @@ def carry_out(
     except OSError as error:
         raise ReproError(f"--out {out}: {error.strerror}") from None
     missing = [cell for cell in wanted if cell.fingerprint not in rows]
-    with Meter(study.name, len(wanted), len(wanted) - len(missing)) as meter:
+    with threads(budget.threads), Meter(study.name, len(wanted), len(wanted) - len(missing)) as meter:
         for cell in missing:
             checkpoint = out / f".{study.name}-{budget.name}-{cell.fingerprint}.checkpoint"
             measured = cell.measure(checkpoint) if cell.long else cell.measure()

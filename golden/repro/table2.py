@@ -29,7 +29,8 @@ BUDGETS = (
         "quick",
         1,
         GIBIBYTE,
-        {"data": {"mnist": "embedded"}, "narrow": 16, "samples": 500, "epochs": 3, "tested": 300, "batch": 20, "steps": 60},
+        {"data": {"mnist": "embedded"}, "narrow": 16, "samples": 400, "epochs": 3, "tested": 200, "batch": 20, "steps": 48},
+        threads=1,
     ),
     Budget(
         "cpu",
@@ -44,6 +45,23 @@ BUDGETS = (
             "batch": 20,
             "steps": 60,
         },
+        threads=1,
+    ),
+    # the published widths and constants, but only as far as two cores come
+    Budget(
+        "first",
+        1,
+        3 * GIBIBYTE,
+        {
+            "data": {"mnist": "mnist"},
+            "narrow": 1,
+            "samples": 1000,
+            "epochs": 1,
+            "tested": 500,
+            "batch": None,
+            "steps": None,
+        },
+        threads=1,
     ),
     Budget(
         "paper",

@@ -1,10 +1,12 @@
 """`nudge repro`: what is measured, that an interruption loses nothing, and what is said when it can't be carried out."""
 
 import csv
+import re
 from dataclasses import asdict, replace
 from functools import partial
 
 import pytest
+import torch
 
 from golden.data import load
 from golden.repro import STUDIES, precision, study
@@ -104,6 +106,35 @@ def test_what_cannot_be_carried_out_is_refused(tmp_path, budget, seeds, message)
         carry_out(counted.study, budget, tmp_path / "new", seeds=seeds)
     assert not counted.measured
     assert not (tmp_path / "new").exists()
+
+
+def test_a_budget_sets_the_threads_of_torch_and_sets_them_back(tmp_path):
+    counted, seen = Counted(), []
+    budget = Budget("quick", 1, 0, {"epochs": 1}, threads=torch.get_num_threads() + 1)
+
+    def measure():
+        seen.append(torch.get_num_threads())
+        return {"x": 1.0}
+
+    def cells(*arguments):
+        return [replace(cell, measure=measure) for cell in counted.cells(*arguments)]
+
+    before = torch.get_num_threads()
+    carry_out(replace(counted.study, budgets=(budget,), cells=cells, report=lambda *_: ""), "quick", tmp_path)
+    assert set(seen) == {before + 1}
+    assert torch.get_num_threads() == before
+
+
+def test_only_chooses_cells_that_have_all_its_labels():
+    some = Study("some", (), Counted().cells, Counted().report, partial=True)
+    cells = [Cell({"system": system, "variant": variant}, 1, 0, dict) for system in "ab" for variant in ("paper", "tuned")]
+    assert study.chosen(some, cells, "a") == cells[:2]
+    assert study.chosen(some, cells, "tuned,a") == cells[1:2]
+    for wrong in ("c", "a,b", "a,", ""):
+        with pytest.raises(ReproError, match=re.escape(f"--only must be one of a, paper, tuned, b for some, not {wrong!r}")):
+            study.chosen(some, cells, wrong)
+    with pytest.raises(ReproError, match="--only: some is measured as a whole"):
+        study.chosen(replace(some, partial=False), cells, "a")
 
 
 def test_memory_of_a_control_group_counts(monkeypatch):

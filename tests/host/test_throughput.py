@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from boards.catalog import board
 from golden.data import load
 from golden.spec import preset
 from host import cli
@@ -28,6 +29,14 @@ def test_requests_in_flight_keep_a_board_busy_over_the_adapters_delay(millisecon
     busy = occupied(TINY, DIGITS, milliseconds / 1e3, window=window)
     assert busy > 0.93
     assert occupied(TINY, DIGITS, milliseconds / 1e3, window=1) < 0.3
+
+
+@pytest.mark.parametrize(("name", "milliseconds"), [("ulx3s", 1), ("ulx3s-45f", 1), ("ulx3s-25f", 1.2), ("orangecrab", 2.2)])
+def test_boards_with_block_ram_to_spare_stay_busy_at_their_own_rate(name, milliseconds):
+    fpga = board(name)
+    busy = occupied(TINY, DIGITS, milliseconds / 1e3, window=fpga.facts("tiny").window, baud=fpga.baud)
+    assert busy > 0.93
+    assert occupied(TINY, DIGITS, milliseconds / 1e3, baud=fpga.baud) < 0.9, "a window of 8 would do"
 
 
 def test_what_limits_is_the_window_over_the_delay():
