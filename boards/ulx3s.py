@@ -16,7 +16,7 @@ ULX3S = Fpga(
     baud=3_000_000,  # the most that an FT231X has
     designs={
         "tiny": Design(configuration(preset("tiny"), "event"), 50_000_000),
-        "small": Design(configuration(preset("small"), "event"), 55_000_000),
+        "small": Design(configuration(preset("small"), "event"), 45_000_000),
         # its weights leave no block RAM for more requests
         "medium": Design(configuration(preset("medium"), "event"), 50_000_000, window=16),
     },
