@@ -18,7 +18,7 @@ ULX3S = Fpga(
         "tiny": Design(configuration(preset("tiny"), "event"), 50_000_000),
         "small": Design(configuration(preset("small"), "event"), 45_000_000),
         # its weights leave no block RAM for more requests
-        "medium": Design(configuration(preset("medium"), "event"), 50_000_000, window=16),
+        "medium": Design(configuration(preset("medium"), "event"), 45_000_000, window=16),
     },
     flash=("openFPGALoader", "--board", "ulx3s"),
     usb="0403:6015",
@@ -31,5 +31,7 @@ ULX3S = Fpga(
 FEW = replace(configuration(preset("tiny"), "event"), lanes=(1, 4, 2), image_taps=1, shared=frozenset({1, 2}))
 
 DESIGNS = {"tiny": Design(FEW, 50_000_000)}
-ULX3S_45F = replace(ULX3S, name="ulx3s-45f", what="ULX3S, LFE5U-45F-6", platform=ULX3S_45F_Platform, designs=DESIGNS, window=16)
-ULX3S_25F = replace(ULX3S, name="ulx3s-25f", what="ULX3S, LFE5U-25F-6", platform=ULX3S_25F_Platform, designs=DESIGNS, window=16)
+ULX3S_45F = replace(ULX3S, name="ulx3s-45f", what="ULX3S, LFE5U-45F-6", platform=ULX3S_45F_Platform, designs=DESIGNS)
+ULX3S_25F = replace(
+    ULX3S, name="ulx3s-25f", what="ULX3S, LFE5U-25F-6", platform=ULX3S_25F_Platform, designs=DESIGNS, window=16
+)

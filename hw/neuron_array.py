@@ -164,8 +164,10 @@ class NeuronArray(wiring.Component):
         m.d.sync += [group1.eq(group), phi2.eq(phi), bias2.eq(bias_read.data)]
         for lane in range(lanes):
             old = Signal(state.elem_shape, name=f"old_{lane}")
-            with m.If(Const(self.spare, 1) | ~self.step.first):
-                m.d.comb += old.eq(state_read.data[lane])
+            m.d.comb += old.eq(state_read.data[lane])
+            if not self.spare:
+                with m.If(self.step.first):
+                    m.d.comb += old.eq(0)
             m.d.sync += old2[lane].eq(old)
             if self.output:
                 target = Signal(spec.state_bits, name=f"target_{lane}")
