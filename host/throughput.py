@@ -93,7 +93,7 @@ class Measured:
     share: float
 
 
-def measured(spec: Spec, data: Data, delay: float, baud: float, *, samples: int = 160, rounds: int = 3) -> list[Measured]:
+def measured(spec: Spec, data: Data, delay: float, baud: float, *, samples: int = 64, rounds: int = 3) -> list[Measured]:
     """Training on the virtual board through a proxy: without delay, with `delay`, and with the delay that is as many bytes
     of the simulated line (one in 10 clock cycles) as `delay` is at `baud`; then with that one, but one request at a time.
 

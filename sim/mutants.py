@@ -43,11 +43,13 @@ from .board import FLAGS, MAKE_FLAGS, PowerOn, VirtualBoard, gateware, list_memo
 #: Bits of the input that chooses a mutant; 0 is the healthy design.
 SELECT_BITS = 12
 
-#: Samples in two batches, and one inference: each costs 20,000 cycles.
-SAMPLES, BATCH = 6, 3
+#: Training samples and batch of the sessions, which an inference ends: the next one for what survived the one before. A sample
+#: takes 6,000 cycles.
+SESSIONS = ((6, 3), (96, 16))
 
-#: Seconds without an answer after which a mutant counts as hung.
-PATIENCE = 5.0
+#: A mutant counts as hung when it has missed so many more deadlines than one, of these seconds at most: a busy machine makes a
+#: healthy board miss some.
+RETRIES, PATIENCE = 4, 10.0
 
 
 class MutantsError(Exception):
@@ -105,20 +107,20 @@ def build(verilog: str) -> Path:
     return verilator.executable(verilog, "top", [main], note="building the virtual board with mutants", **options)
 
 
-def ending(url: str, config: Config, data: Data, cycles: list[int]) -> str:
+def ending(url: str, config: Config, data: Data, samples: int, batch: int, cycles: list[int]) -> str:
     """How a session with the board ends: "survived", or what noticed. cycles: of the healthy one; filled if empty.
 
     Of a batch's samples only the first one's cycles count: those of the others, and of COMMIT, depend on when they come.
     """
     spec, found = config.spec, []
     try:
-        with SerialBoard.over(Link.open(url, timeout=PATIENCE, retries=0), spec) as board:
+        with SerialBoard.over(Link.open(url, timeout=PATIENCE, retries=RETRIES), spec) as board:
             twin = Twin(board)
             twin.load(initial(spec, 1))
             twin.write_settings(Settings.of(spec))
             images, labels = data.train_images.numpy(), data.train_labels.numpy()
-            for start in range(0, SAMPLES, BATCH):
-                part = np.arange(start, start + BATCH)
+            for start in range(0, samples, batch):
+                part = np.arange(start, start + batch)
                 twin.train(images[part], labels[part])
                 found += board.cycles[:1]
                 twin.commit()
@@ -166,7 +168,8 @@ def check(config: Config, count: int, seed: int, out: Path) -> Score:
     """Try `count` mutants drawn from `seed`. out: a CSV file of number, ending and change, which a later run goes on with."""
     verilog, mutants = netlist(config, count, seed)
     endings = read(out, mutants)
-    program, data, cycles = build(verilog), load("embedded"), list[int]()
+    program, data = build(verilog), load("embedded")
+    cycles: list[list[int]] = [[] for _ in SESSIONS]
     out.parent.mkdir(parents=True, exist_ok=True)
     with (
         out.open("a", newline="") as stream,
@@ -174,16 +177,23 @@ def check(config: Config, count: int, seed: int, out: Path) -> Score:
         Meter("mutants", len(mutants), len(endings)) as meter,
     ):
 
+        def tried(number: int) -> str:
+            found = "survived"
+            for session, expected in zip(SESSIONS, cycles, strict=True):
+                virtual.mutate(number)
+                found = ending(virtual.url, config, data, *session, expected)
+                if found != "survived":
+                    break
+            return found
+
         def healthy() -> None:
-            virtual.mutate(0)
-            if (found := ending(virtual.url, config, data, cycles)) != "survived":
+            if (found := tried(0)) != "survived":
                 raise MutantsError(f"the design without a mutation ends with {found}")
 
         healthy()
         for mutant in mutants:
             if mutant.number not in endings:
-                virtual.mutate(mutant.number)
-                endings[mutant.number] = ending(virtual.url, config, data, cycles)
+                endings[mutant.number] = tried(mutant.number)
                 csv.writer(stream).writerow([mutant.number, endings[mutant.number], mutant.what])
                 stream.flush()
                 meter.advance(1, endings[mutant.number])

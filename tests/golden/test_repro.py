@@ -109,19 +109,17 @@ def test_what_cannot_be_carried_out_is_refused(tmp_path, budget, seeds, message)
 
 
 def test_a_budget_sets_the_threads_of_torch_and_sets_them_back(tmp_path):
-    counted, seen = Counted(), []
-    budget = Budget("quick", 1, 0, {"epochs": 1}, threads=torch.get_num_threads() + 1)
-
-    def measure():
-        seen.append(torch.get_num_threads())
-        return {"x": 1.0}
+    counted, before = Counted(), torch.get_num_threads()
+    budget = Budget("quick", 1, 0, {"epochs": 1}, threads=before + 1)
 
     def cells(*arguments):
-        return [replace(cell, measure=measure) for cell in counted.cells(*arguments)]
+        return [replace(cell, measure=lambda: {"threads": torch.get_num_threads()}) for cell in counted.cells(*arguments)]
 
-    before = torch.get_num_threads()
-    carry_out(replace(counted.study, budgets=(budget,), cells=cells, report=lambda *_: ""), "quick", tmp_path)
-    assert set(seen) == {before + 1}
+    def report(budget, rows, path):
+        return " ".join(row["threads"] for row in rows)
+
+    study = replace(counted.study, budgets=(budget,), cells=cells, report=report)
+    assert carry_out(study, "quick", tmp_path)[0] == f"{before + 1} {before + 1}"
     assert torch.get_num_threads() == before
 
 
