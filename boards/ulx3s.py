@@ -15,10 +15,10 @@ ULX3S = Fpga(
     platform=ULX3S_85F_Platform,
     baud=3_000_000,  # the most that an FT231X has
     designs={
-        "tiny": Design(configuration(preset("tiny"), "event"), 60_000_000),
-        "small": Design(configuration(preset("small"), "event"), 60_000_000),
+        "tiny": Design(configuration(preset("tiny"), "event"), 50_000_000),
+        "small": Design(configuration(preset("small"), "event"), 45_000_000),
         # its weights leave no block RAM for more requests
-        "medium": Design(configuration(preset("medium"), "event"), 60_000_000, window=16),
+        "medium": Design(configuration(preset("medium"), "event"), 45_000_000, window=16),
     },
     flash=("openFPGALoader", "--board", "ulx3s"),
     usb="0403:6015",

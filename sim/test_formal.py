@@ -216,14 +216,14 @@ def test_weight_access():
     rank: dict[str, object] = {"COUNT": (1 << 24) + 2 + unread, "MEASURE": (1 << 24) + 1, "CHECK": 1 << 24}
     rank |= {"DIGEST": 8, "TAIL": left + 1, "DONE": 0}
     rank |= {"LOAD": step + 4 - age, "EMIT": step + 32 + left}
-    rank |= {"FETCH": step + 2 * left + 2, "TAKE": step + 2 * left + 1, "WRITE": step + 1}
+    rank |= {"FETCH": step + 3 * left + 3, "WAIT": step + 3 * left + 2, "TAKE": step + 3 * left + 1, "WRITE": step + 1}
     executor(m, opened, rank)
     inside = (words != 0) & (word + words <= opened["depth"])
     m.d.comb += Assert(~opened.state("CHECK") | opened["outside"] | (inside & opened["known"]))
     size = opened["size"]
-    for name in ("LOAD", "FETCH", "TAKE", "WRITE"):
+    for name in ("LOAD", "FETCH", "WAIT", "TAKE", "WRITE"):
         m.d.comb += Assert(~opened.state(name) | inside)
-    for name in ("EMIT", "FETCH", "TAKE"):
+    for name in ("EMIT", "FETCH", "WAIT", "TAKE"):
         m.d.comb += Assert(~opened.state(name) | ((left != 0) & (left <= size)))
     m.d.comb += Assert(~opened.state("EMIT") | (word + words <= opened["depth"]))
     m.d.comb += Assert(~opened.state("TAIL") | ((left != 0) & (left <= 4)))
@@ -232,7 +232,7 @@ def test_weight_access():
     began = Signal()  # whether samples were pending when it was checked
     with m.If(opened.state("CHECK")):
         m.d.sync += began.eq(dut.pending)
-    for name in ("LOAD", "EMIT", "DIGEST", "TAIL", "FETCH", "TAKE", "WRITE"):
+    for name in ("LOAD", "EMIT", "DIGEST", "TAIL", "FETCH", "WAIT", "TAKE", "WRITE"):
         m.d.comb += Assert(~opened.state(name) | ~began)
     prove(m, opened.inputs, depth=3)
 
