@@ -93,8 +93,8 @@ class Correlator(wiring.Component):
         self.config, self.bundle = config, bundle
         self.turns = scaling_turns(config, bundle)
         #: Cycles to the update: product, difference (shared: factors, product), sum, and factor, products, scaling, rounding,
-        #: clipping of each turn. Several turns keep the sum and choose a lane of it. Where not shared, a register for the factors
-        #: comes first.
+        #: clipping of each turn. Several turns keep the sum and choose a lane of it. Where not shared, a register for the
+        #: factors comes first.
         self.latency = 8 + (config.item_cycles(bundle) == 1) + (0 if self.turns == 1 else 1 + self.turns)
         rate = config.spec.formats.rate_bits
         super().__init__(
