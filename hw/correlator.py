@@ -65,6 +65,10 @@ def scaling_turns(config: Config, bundle: Bundle) -> int:
     return max(n for n in range(1, lanes + 1) if lanes % n == 0 and n <= cycles)
 
 
+#: Unsigned bits that a part's multiplier takes: ECP5's has 18, signed.
+FACTOR_BITS = 17
+
+
 class Correlator(wiring.Component):
     """``g = sum of pre+ post+ - pre- post-`` from ``first`` to ``last``; then one rounding and one clip.
 
@@ -88,9 +92,10 @@ class Correlator(wiring.Component):
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
         self.turns = scaling_turns(config, bundle)
-        #: Cycles to the update: product, difference (shared: factors, product), sum, and scaling, rounding, clipping of each
-        #: turn. Several turns keep the sum and choose a lane of it. Where not shared, a register for the factors comes first.
-        self.latency = 6 + (config.item_cycles(bundle) == 1) + (0 if self.turns == 1 else 1 + self.turns)
+        #: Cycles to the update: product, difference (shared: factors, product), sum, and factor, products, scaling, rounding,
+        #: clipping of each turn. Several turns keep the sum and choose a lane of it. Where not shared, a register for the
+        #: factors comes first.
+        self.latency = 8 + (config.item_cycles(bundle) == 1) + (0 if self.turns == 1 else 1 + self.turns)
         rate = config.spec.formats.rate_bits
         super().__init__(
             {
@@ -161,24 +166,30 @@ class Correlator(wiring.Component):
             bias, address = delay(m, bias, 1), delay(m, address, 1, reset_less=True)
             # to the last turn's result, two more than without turns: ended, kept, chosen, scaled, rounded, clipped
             ended = delay(m, ended, 1 + turns)
-        bias4 = delay(m, bias, 1)
+        bias6 = delay(m, bias, 3)
         for scaler, g in zip(scalers, chosen, strict=True):
-            update = self._scaled(m, g, bias, bias4, scaler)
+            update = self._scaled(m, g, bias, bias6, scaler)
             results = [self.o.payload.update[scaler + turn] for turn in range(turns)]
             m.d.sync += [old.eq(new) for old, new in zip(results, [*results[1:], update], strict=True)]
-        m.d.sync += [self.o.valid.eq(delay(m, ended, 2)), self.o.payload.address.eq(delay(m, address, 2, reset_less=True))]
+        m.d.sync += [self.o.valid.eq(delay(m, ended, 4)), self.o.payload.address.eq(delay(m, address, 4, reset_less=True))]
         return m
 
-    def _scaled(self, m, g, bias, bias4, lane):
-        """Update of a sum, registers after the multiplier and the rounding: times the rate, rounded half up, clipped."""
+    def _scaled(self, m, g, bias, bias6, lane):
+        """Update of a sum, four cycles later: times the rate, in two of the part's multipliers, rounded half up, clipped."""
         spec, bundle = self.config.spec, self.bundle
         bound, shifts = spec.formats.update_bound, {0: spec.weight_shift(bundle), 1: spec.bias_shift}
         rate = Signal(spec.formats.rate_bits, name=f"rate_{lane}")
-        m.d.comb += rate.eq(Mux(bias, self.bias_rate, self.weight_rate))
+        m.d.sync += rate.eq(Mux(bias, self.bias_rate, self.weight_rate))
         scaled = Signal(signed(len(g) + len(rate) + 1), name=f"scaled_{lane}", reset_less=True)
-        m.d.sync += scaled.eq(g * rate)
+        factor = delay(m, g, 1, reset_less=True)
+        if len(g) <= FACTOR_BITS:
+            m.d.sync += scaled.eq(delay(m, factor * rate, 1, reset_less=True))
+        else:
+            low = delay(m, factor[:FACTOR_BITS] * rate, 1, reset_less=True)
+            high = delay(m, factor[FACTOR_BITS:].as_signed() * rate, 1, reset_less=True)
+            m.d.sync += scaled.eq(low + (high << FACTOR_BITS))
         rounded = Signal.like(scaled, name=f"rounded_{lane}", reset_less=True)
         m.d.sync += rounded.eq(
-            Mux(bias4, (scaled + (1 << (shifts[1] - 1))) >> shifts[1], (scaled + (1 << (shifts[0] - 1))) >> shifts[0])
+            Mux(bias6, (scaled + (1 << (shifts[1] - 1))) >> shifts[1], (scaled + (1 << (shifts[0] - 1))) >> shifts[0])
         )
         return Mux(rounded > bound, bound, Mux(rounded < -bound, -bound, rounded))
