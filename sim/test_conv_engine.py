@@ -19,7 +19,7 @@ UNITS = {
 
 
 #: At most so many cycles of a tile are neither a tap nor a word of the padded plane.
-OVERHEAD = 15
+OVERHEAD = 13
 
 
 @cocotb.test()
