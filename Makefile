@@ -38,7 +38,7 @@ test: lint
 
 # The long builds, hours on two cores: bitstreams, and their area, fmax over three seeds and cycles against the committed reports.
 boards: setup
-	for design in "icebreaker tiny" "orangecrab small" "ulx3s small" "ulx3s medium"; do \
+	for design in "icebreaker tiny" "orangecrab tiny" "ulx3s tiny" "ulx3s small" "ulx3s medium"; do \
 		set -- $$design; \
 		$(BIN)/nudge build $$1 --preset $$2 --seeds 3 && \
 		$(BIN)/nudge report $$1 --preset $$2 --samples 4 --check || exit; \

@@ -16,6 +16,7 @@ from typing import Any
 import hw
 from golden.build import build_root
 from golden.spec import Spec
+from hw.block_memory import UNDEFINED
 from hw.config import Config
 from hw.protocol import BuildFacts
 
@@ -99,13 +100,29 @@ def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
         synth_opts=fpga.synth_opts,
         nextpnr_opts=options,
     )
-    made.files["top.il"] = plain_names(made.files["top.il"])
+    made.files["top.il"] = undefined_collisions(plain_names(made.files["top.il"]))
     return made
 
 
 def plain_names(rtlil: str) -> str:
     """The same netlist for Yosys' abc9, which takes `name[3]`, as Amaranth calls elements, for a bit of `name`, and stops."""
     return re.sub(r"\\\S*\[\S*", lambda name: name[0].replace("[", "<").replace("]", ">"), rtlil)
+
+
+def undefined_collisions(rtlil: str) -> str:
+    """The same netlist, in which read ports of a `BlockMemory` say what it promises; Yosys asks them, not its attribute."""
+    marked = re.compile(rf"attribute \\{UNDEFINED} 1\n(?:\s*attribute .*\n)*\s*memory .* (\S+)\n")
+    port = re.compile(r'(parameter \\MEMID "\\(\S+)"(?:\n.*){3}\n\s*parameter \\COLLISION_X_MASK \d+\')(0+)$', re.M)
+
+    def in_module(module: re.Match[str]) -> str:
+        names = set(marked.findall(module[0]))
+
+        def masked(read: re.Match[str]) -> str:
+            return read[1] + (read[3].replace("0", "1") if read[2] in names else read[3])
+
+        return port.sub(masked, module[0])
+
+    return re.sub(r"^module .*?^end$", in_module, rtlil, flags=re.M | re.S)
 
 
 def build(

@@ -25,10 +25,12 @@ class BoardError(ValueError):
 
 @dataclass(frozen=True)
 class Design:
-    """What is built for one preset: the accelerator's lanes and engines, and its clock."""
+    """What is built for one preset: the accelerator's lanes and engines, its clock, and requests in flight, if fewer than else
+    on its board."""
 
     config: Config
     clock_hz: int
+    window: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Fpga:
         divisor = round(clock_hz / self.baud)
         if divisor < 8 or abs(clock_hz / divisor / self.baud - 1) > BAUD_TOLERANCE:
             raise BoardError(f"{self.name}: {clock_hz / 1e6:g} MHz can't make {self.baud} baud within {BAUD_TOLERANCE:.0%}")
-        return Board(self.name, clock_hz, divisor, self.window)
+        return Board(self.name, clock_hz, divisor, self.design(preset).window or self.window)
 
 
 class BoardLogic(Elaboratable):
@@ -84,7 +86,7 @@ class BoardLogic(Elaboratable):
     def __init__(self, fpga: Fpga, preset: str, build: BuildFacts):
         self.fpga, facts = fpga, fpga.facts(preset)
         clocks = {"clock_hz": facts.clock_hz, "divisor": facts.uart_divisor}
-        self.top = Top(fpga.design(preset).config, **clocks, window=fpga.window, build=build)
+        self.top = Top(fpga.design(preset).config, **clocks, window=facts.window, build=build)
 
     def elaborate(self, platform: Any) -> Module:
         # here, not above: Amaranth's vendor modules are slow to import

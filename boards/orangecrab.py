@@ -4,17 +4,15 @@ from amaranth.build import Attrs
 from amaranth_boards.orangecrab_r0_2 import OrangeCrabR0_2_25FPlatform
 from amaranth_boards.resources import UARTResource
 
-from golden.spec import preset
-from hw.config import configuration
-
 from .fpga import Design, Fpga
+from .ulx3s import FEW
 
 ORANGECRAB = Fpga(
     name="orangecrab",
     what="OrangeCrab r0.2, LFE5U-25F-8",
     platform=OrangeCrabR0_2_25FPlatform,
     baud=1_000_000,  # what every adapter has
-    designs={name: Design(configuration(preset(name), "event"), 48_000_000) for name in ("tiny", "small")},
+    designs={"tiny": Design(FEW, 48_000_000)},
     flash=("dfu-util", "--alt", "0", "--download"),
     usb="1209:5af0",
     window=16,  # digits at 1 Mbaud: 8 go out while the adapter holds an answer back

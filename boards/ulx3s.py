@@ -14,7 +14,12 @@ ULX3S = Fpga(
     what="ULX3S, LFE5U-85F-6",
     platform=ULX3S_85F_Platform,
     baud=3_000_000,  # the most that an FT231X has
-    designs={name: Design(configuration(preset(name), "event"), 50_000_000) for name in ("tiny", "small", "medium")},
+    designs={
+        "tiny": Design(configuration(preset("tiny"), "event"), 50_000_000),
+        "small": Design(configuration(preset("small"), "event"), 45_000_000),
+        # its weights leave no block RAM for more requests
+        "medium": Design(configuration(preset("medium"), "event"), 50_000_000, window=16),
+    },
     flash=("openFPGALoader", "--board", "ulx3s"),
     usb="0403:6015",
     window=32,  # digits at 3 Mbaud: 25 go out while the adapter holds an answer back
@@ -22,12 +27,11 @@ ULX3S = Fpga(
     nextpnr_opts="--router router2",
 )
 
-ULX3S_45F = replace(ULX3S, name="ulx3s-45f", what="ULX3S, LFE5U-45F-6", platform=ULX3S_45F_Platform)
+#: For the 28 multipliers of an LFE5U-25F.
+FEW = replace(configuration(preset("tiny"), "event"), lanes=(1, 4, 2), image_taps=1, shared=frozenset({1, 2}))
+
+DESIGNS = {"tiny": Design(FEW, 50_000_000)}
+ULX3S_45F = replace(ULX3S, name="ulx3s-45f", what="ULX3S, LFE5U-45F-6", platform=ULX3S_45F_Platform, designs=DESIGNS)
 ULX3S_25F = replace(
-    ULX3S,
-    name="ulx3s-25f",
-    what="ULX3S, LFE5U-25F-6",
-    platform=ULX3S_25F_Platform,
-    designs={name: ULX3S.designs[name] for name in ("tiny", "small")},
-    window=16,
+    ULX3S, name="ulx3s-25f", what="ULX3S, LFE5U-25F-6", platform=ULX3S_25F_Platform, designs=DESIGNS, window=16
 )

@@ -87,7 +87,7 @@ def simulated_cycles(config: Any, samples: int) -> dict[str, Any]:
 
     try:
         with VirtualBoard(config) as virtual, SerialBoard(virtual.url, config.spec) as board:
-            result = bench(board, data.load("embedded"), samples, seed=0)
+            result = bench(board, config, data.load("embedded"), samples, seed=0)
     except ToolError as error:
         raise ToolsError(str(error)) from None
     phases = {phase: round(result.phases[phase], 1) for phase in PHASES}
@@ -116,8 +116,8 @@ def run_report(
         config = fpga.design(preset).config
         source, report = boards.report.find(fpga, preset, kind)
         if samples is not None:
-            if not 1 <= samples <= 1000:
-                raise UsageError(f"--samples must be 1..1000, not {samples}")
+            if not 2 <= samples <= 1000:
+                raise UsageError(f"--samples must be 2..1000, not {samples}")
             report = boards.report.with_cycles(report, simulated_cycles(config, samples))
         report["link_samples_per_second"] = link_rate(report["baud"])
         file: Path = boards.report.baseline_file(name, preset, kind)

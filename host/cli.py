@@ -230,22 +230,27 @@ def bench(
     preset_name: Annotated[
         str | None, typer.Option("--preset", help=f"Network: {', '.join(PRESETS)} [default: tiny, with --golden small].")
     ] = None,
-    samples: Annotated[int | None, typer.Option(help="Training samples, and as many inferences [default: 32].")] = None,
+    samples: Annotated[int | None, typer.Option(help="Training samples and inferences, 2 or more [default: 32].")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weight file to start from [default: fresh weights].")] = None,
+    data: Annotated[str | None, typer.Option("--data", help=f"{', '.join(datasets.NAMES)} [default: embedded].")] = None,
+    data_dir: DirOption = None,
     golden: Annotated[bool, typer.Option("--golden", help="The golden model's engines on this machine instead.")] = False,
     engines: EnginesOption = None,
     batch: Annotated[int | None, typer.Option(help="With --golden: images that are trained at once [default: 256].")] = None,
     threads: Annotated[int | None, typer.Option(help="With --golden: of each engine [default: the processors].")] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Cycles of a training sample and an inference on the virtual board, by phase, beside the bound of its lanes.
+    """Cycles of a training sample and an inference on the virtual board, by phase, beside the bound of its lanes; and how
+    busy each engine's lanes are.
 
     With --golden: training samples a second of each engine of the golden model, and that their updates are equal.
     """
     if golden:
         if samples is not None:
             raise UsageError(f"--samples {samples}: with --golden it is --batch that counts")
-        if engines is not None:
-            raise UsageError(f"--engines {engines}: not with --golden")
+        for option, given in (("--engines", engines), ("--weights", weights), ("--data", data)):
+            if given is not None:
+                raise UsageError(f"{option} {given}: not with --golden")
         digits = datasets.load("embedded")
         speeds = golden_bench(preset(preset_name or "small"), digits, 256 if batch is None else batch, threads)
         emit(as_json, engine_values(speeds), engine_table(speeds))
@@ -254,16 +259,20 @@ def bench(
         if value is not None:
             raise UsageError(f"{option} {value}: only with --golden")
     spec, samples = preset(preset_name or "tiny"), 32 if samples is None else samples
-    images = datasets.load("embedded")
-    first_samples(samples, len(images.train_images), "embedded")
+    if samples < 2:
+        raise UsageError(f"--samples must be at least 2, not {samples}: one alone doesn't show what the next one hides")
+    parameters = None if weights is None else checkpoint.load(weights, spec)[1]
+    images = datasets.load(data or "embedded", data_dir)
+    first_samples(samples, len(images.train_images), data or "embedded")
     with virtual_board(spec, engines or ENGINES[0]) as virtual, SerialBoard(virtual.url, spec) as device:
-        result = run_bench(device, images, samples, seed=0)
+        result = run_bench(device, virtual.config, images, samples, seed=0, parameters=parameters)
     values = asdict(result) | {
         "cycles_per_training_sample": result.cycles_per_training_sample,
         "cycles_per_inference": result.cycles_per_inference,
         "bound_cycles_per_training_sample": result.bound_cycles_per_training_sample,
         "samples_per_second": result.samples_per_second,
         "simulated_cycles_per_second": virtual.statistics.cycles / virtual.statistics.seconds,
+        "parts": [asdict(part) | {"occupancy": result.occupancy(part)} for part in result.parts],
     }
     table = Table("phase", title=f"{spec.name}, batch {result.batch}: simulated cycles a sample")
     for column in ("training", "bound", "inference"):
@@ -272,8 +281,13 @@ def bench(
         table.add_row(phase, *(f"{part[phase]:.1f}" for part in (result.phases, result.bound, result.inference)))
     totals = (result.cycles_per_training_sample, result.bound_cycles_per_training_sample, result.cycles_per_inference)
     table.add_row("sum", *(f"{total:.1f}" for total in totals))
+    busy = Table("part", title="lanes: cycles of a training sample at full occupancy, and the share of its cycles")
+    for column in ("lanes", "cycles", "occupancy"):
+        busy.add_column(column, justify="right")
+    for part in result.parts:
+        busy.add_row(part.name, str(part.lanes), f"{part.cycles:.0f}", f"{result.occupancy(part):.0%}")
     speed = "virtual board: {samples_per_second:.1f} training samples/s, {simulated_cycles_per_second:.3g} clock cycles/s"
-    emit(as_json, values, f"{rendered(table)}\n{speed.format(**values)}")
+    emit(as_json, values, f"{rendered(table)}\n{rendered(busy)}\n{speed.format(**values)}")
     return OK
 
 

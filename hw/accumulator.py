@@ -2,11 +2,11 @@
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from .adder_tree import delay
+from .block_memory import BlockMemory
 from .flow import Flow
 
 
@@ -47,7 +47,7 @@ class Accumulator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(shape=self.o.payload.shape(), depth=self.words, init=[])
+        m.submodules.memory = memory = BlockMemory(shape=self.o.payload.shape(), depth=self.words)
         read, write = memory.read_port(), memory.write_port()
 
         value, first = Signal(self.i.payload.shape(), reset_less=True), Signal()

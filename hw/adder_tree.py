@@ -4,9 +4,8 @@ from amaranth.hdl import Module, Signal
 
 
 def tree_latency(terms: int) -> int:
-    """Registers between the terms and the sum of `adder_tree`: one for each two levels of additions, at least one."""
-    levels = max(terms - 1, 0).bit_length()
-    return max((levels + 1) // 2, 1)
+    """Registers between the terms and the sum of `adder_tree`: one for each level of additions, at least one."""
+    return max((terms - 1).bit_length(), 1)
 
 
 def adder_tree(m: Module, terms, *, latency: int | None = None):
@@ -21,10 +20,11 @@ def adder_tree(m: Module, terms, *, latency: int | None = None):
         raise ValueError(f"latency must be at least {own} for {len(terms)} terms, not {latency}")
     level = list(terms)
     for _ in range(own):
-        # Four inputs to a register: two carry chains in series, which hobby parts pass at 80 MHz and more.
+        # One addition to a register: Yosys makes a carry chain of each, but compressors out of logic, which take nearly twice
+        # the cells, where several meet without a register between them.
         sums = []
-        for i in range(0, len(level), 4):
-            total = sum(level[i + 1 : i + 4], level[i])
+        for i in range(0, len(level), 2):
+            total = sum(level[i + 1 : i + 2], level[i])
             register = Signal(total.shape(), reset_less=True)
             m.d.sync += register.eq(total)
             sums.append(register)

@@ -11,20 +11,14 @@ from .core_interface import CoreSignature
 from .flow import Flow
 from .multiplier import Multiplier
 from .neuron_array import trace_word
-from .sequencer import Sequencer, one_hot
+from .saturate import saturated
+from .sequencer import Sequencer
 from .single_port_memory import DEPTH, SinglePortMemory
 
 #: Updates of all kinds are scaled to one right shift: g is shifted left by what a kind's own shift is less.
 SHIFT = 25
 #: g is multiplied by its rate in two parts: 15 low bits, then the rest.
 LOW_BITS = 15
-
-
-def saturated(value, bits):
-    """A signed value in fewer bits: the nearest that they hold. Needs no comparator, as both ends are powers of two."""
-    sign, above = value[-1], value[bits - 1 :]
-    fits = above.all() | ~above.any()
-    return Mux(fits, value[:bits], Cat((~sign).replicate(bits - 1), sign)).as_signed()
 
 
 class CompactCore(wiring.Component):
@@ -441,7 +435,7 @@ class CompactCore(wiring.Component):
             sequencer.nudged_steps.eq(self.settings.nudged_steps),
             # the sequencer would begin the next sample beside the update; here there is nothing beside
             self.busy.eq(sequencer.busy | running),
-            self.phase.eq(Mux(sequencer.busy, sequencer.phase, Mux(running, one_hot("update"), 0))),
+            self.phase.eq(sequencer.phase),
             self.read_data.eq(low.read_data),
         ]
         for part in ("image", "step", "update", "commit"):

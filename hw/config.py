@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from golden.spec import Layer, Spec
+from golden.spec import Bundle, Layer, Spec
 
 
 class ConfigError(ValueError):
@@ -20,6 +20,7 @@ class Config:
     `compact`: take `hw.compact_core`, which has one lane a layer, for the smallest parts.
     `events`: conv bundles whose synapse engine is event-driven instead of line-buffered.
     `image_taps`: taps of the image's kernel that are multiplied side by side in each lane, at most.
+    `shared`: bundles whose update engine has one multiplier a lane for both nudged phases, and takes twice the cycles.
     """
 
     spec: Spec
@@ -27,6 +28,7 @@ class Config:
     events: frozenset[int] = frozenset()
     compact: bool = False
     image_taps: int = 9
+    shared: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         if len(self.lanes) != len(self.spec.layers):
@@ -40,6 +42,8 @@ class Config:
         for index in self.events:
             if kinds.get(index) != "conv":
                 raise ConfigError(f"events must name conv bundles, not bundle {index} ({kinds.get(index, 'there is none')})")
+        for index in self.shared - set(kinds):
+            raise ConfigError(f"shared must name bundles 1..{len(kinds)}, not {index}")
 
     def groups(self, layer: Layer) -> int:
         """Channel groups of a layer: channels / lanes."""
@@ -48,6 +52,10 @@ class Config:
     def words(self, layer: Layer) -> int:
         """Memory words of a layer."""
         return self.groups(layer) * layer.positions
+
+    def item_cycles(self, bundle: Bundle) -> int:
+        """Cycles in which a bundle's update engine takes the products of one word and position, of both phases."""
+        return 2 if bundle.index in self.shared else 1
 
 
 #: Kinds of synapse engines, the default first. "line": conv planes stream past kernels in registers, every dense weight is
@@ -66,10 +74,14 @@ LANES: dict[str, dict[str, tuple[int, ...]]] = {
     },
     "event": {
         "tiny": (1, 4, 10),
-        "small": (1, 8, 16, 16, 2),
-        "medium": (1, 16, 16, 16, 2),
+        "small": (1, 8, 16, 8, 1),
+        "medium": (1, 8, 16, 8, 1),
     },
 }
+
+#: Bundles of the presets whose update engines, with event-driven engines, share multipliers: those that still end before the
+#: next sample needs its window sums. Then the multipliers fit an LFE5U-85F, which has 156.
+SHARED = {"small": frozenset({1, 2, 3, 4}), "medium": frozenset({1, 2, 3, 4})}
 
 
 def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:
@@ -77,5 +89,8 @@ def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:
     if engines not in ENGINES:
         raise ConfigError(f"engines must be {' or '.join(sorted(ENGINES))}, not {engines!r}")
     lanes = LANES[engines].get(spec.name, (1,) * len(spec.layers))
-    events = {bundle.index for bundle in spec.bundles if engines == "event" and bundle.kind == "conv"}
-    return Config(spec, lanes, frozenset(events), image_taps=IMAGE_TAPS[engines])
+    if engines == "line":
+        return Config(spec, lanes, image_taps=IMAGE_TAPS[engines])
+    events = {bundle.index for bundle in spec.bundles if bundle.kind == "conv"}
+    shared = SHARED.get(spec.name, frozenset())
+    return Config(spec, lanes, frozenset(events), image_taps=IMAGE_TAPS[engines], shared=shared)

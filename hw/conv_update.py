@@ -2,29 +2,30 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import connect, flipped
 
 from golden.spec import Bundle
 
 from . import layout
 from .adder_tree import delay
+from .block_memory import BlockMemory
 from .config import Config
-from .correlator import Correlator, pre_bits
+from .correlator import Correlator, last_cycle, pre_bits
 from .line_buffer import LineBuffer
 from .update import UpdateSignature
 
 
 class ConvUpdate(wiring.Component):
-    """``lanes`` weights side by side, one pooled position in each cycle.
+    """``lanes`` weights side by side, one pooled position in each cycle, or in every other one.
 
     Upsampling gives the four positions under a pooled one the same post value, so their pre values can be added first:
     for each pre group, 2x2 sums of the pre plane go into a memory (a `LineBuffer` and an adder); then, for each post
     group, tap and pre lane, the pooled positions are correlated at stride two. The biases come last. Of the image, the sums
     are made by ``load``.
 
-    Busy (of bundle 1: loading, then busy) for (pre positions + groups(post) * k*k * pre lanes * pooled positions) cycles and
-    about five more for each pre group, then words(post) and about ten more for the biases.
+    Busy (of bundle 1: loading, then busy) for (pre positions + c * groups(post) * k*k * pre lanes * pooled positions) cycles
+    and about five more for each pre group, then c * words(post), the correlator's latency and a few more for the biases; c
+    is `Config.item_cycles`.
     Model: `golden.ops.correlation` (paper eq. 11 with alpha = 4, the 1/4 in the LSB).
     """
 
@@ -52,14 +53,15 @@ class ConvUpdate(wiring.Component):
         box = data.ArrayLayout(pre_bits(config, bundle), values)
         columns, depth = pre.width - 1, (pre.height - 1) * (pre.width - 1)
         m.submodules.lines = lines = LineBuffer(bits=len(value), height=pre.height, width=pre.width, kernel=2)
-        m.submodules.boxes = boxes = Memory(shape=box, depth=depth, init=[])
+        m.submodules.boxes = boxes = BlockMemory(shape=box, depth=depth)
         box_read, box_write = boxes.read_port(), boxes.write_port()
         boxed = Signal(range(depth + 1))
-        m.d.comb += [box_write.addr.eq(boxed), box_write.en.eq(lines.o.valid)]
+        m.d.comb += [box_write.addr.eq(boxed), box_write.en.eq(delay(m, lines.o.valid, 1))]
         for n in range(values):
             corners = [lines.o.payload[corner].word_select(n, bits) for corner in range(4)]
-            m.d.comb += box_write.data[n].eq(sum(corners[1:], corners[0]))
-        with m.If(lines.o.valid):
+            rows = [delay(m, corners[row] + corners[row + 1], 1, reset_less=True) for row in (0, 2)]
+            m.d.comb += box_write.data[n].eq(rows[0] + rows[1])
+        with m.If(box_write.en):
             m.d.sync += boxed.eq(boxed + 1)
 
         reading = Signal()
@@ -73,6 +75,7 @@ class ConvUpdate(wiring.Component):
 
         # -- loops: post group, ky, kx, pre lane, pooled row, pooled column
         active, bias = Signal(), Signal()
+        advance = last_cycle(m, config, bundle, active)
         post_group, pre_group = Signal(range(post_groups)), Signal(range(pre_groups))
         ky, kx, lane = Signal(range(k)), Signal(range(k)), Signal(range(lanes))
         py, px = Signal(range(post.height)), Signal(range(post.width))
@@ -83,7 +86,7 @@ class ConvUpdate(wiring.Component):
         tile_words = k * k * lanes
         m.d.comb += box_read.addr.eq(box_row + (px << 1) + kx)
 
-        with m.If(active):
+        with m.If(advance):
             m.d.sync += [px.eq(px + 1), self.post_address.eq(self.post_address + 1)]
             with m.If(px == post.width - 1):
                 m.d.sync += [px.eq(0), py.eq(py + 1), box_row.eq(box_row + 2 * columns)]

@@ -1,6 +1,6 @@
 """Correlator: products of both nudged phases, their difference summed over positions, times the learning rate."""
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Array, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -49,27 +49,53 @@ def update_word(config: Config, bundle: Bundle):
     )
 
 
+def last_cycle(m, config: Config, bundle: Bundle, active):
+    """High in the last of an item's `Config.item_cycles`, while ``active``: the engine's loops go on."""
+    if config.item_cycles(bundle) == 1:
+        return active
+    second = Signal()
+    m.d.sync += second.eq(active & ~second)
+    return active & second
+
+
+def scaling_turns(config: Config, bundle: Bundle) -> int:
+    """Lanes that one scaler takes in turn: as many as there are cycles between two sums, and a divisor of the lanes."""
+    lanes, cycles = config.lanes[bundle.index], config.item_cycles(bundle)
+    cycles *= 1 if bundle.kind == "dense" else bundle.post.positions
+    return max(n for n in range(1, lanes + 1) if lanes % n == 0 and n <= cycles)
+
+
+#: Unsigned bits that a part's multiplier takes: ECP5's has 18, signed.
+FACTOR_BITS = 17
+
+
 class Correlator(wiring.Component):
     """``g = sum of pre+ post+ - pre- post-`` from ``first`` to ``last``; then one rounding and one clip.
 
     ``update = clip(round_half_up(g * rate / 2^shift))`` with the rate and shift of weights or, for ``bias`` items, of
     biases. g is as wide as its worst case (`Spec.correlation_bits`): no order of additions matters.
+    Where a bundle has `Config.item_cycles` of two, each lane has one multiplier, for the products of both phases. The rate
+    meets the lanes of a sum in `scaling_turns`.
     Model: `golden.ops.correlation` and `golden.ops.update` (paper eq. 11).
 
     Members
     -------
     i : In(Flow(item))
-        One item a cycle.
+        `Config.item_cycles` cycles of each item, one after the other. From one ``last`` to the next, at least
+        `scaling_turns` cycles.
     weight_rate, bias_rate : In
         Registers, LSB 2^-18.
     o : Out(Flow(update_word))
-        `latency` cycles after each ``last``.
+        `latency` cycles after (the last cycle of) each ``last``.
     """
-
-    latency = 5
 
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
+        self.turns = scaling_turns(config, bundle)
+        #: Cycles to the update: product, difference (shared: factors, product), sum, and factor, products, scaling, rounding,
+        #: clipping of each turn. Several turns keep the sum and choose a lane of it. Where not shared, a register for the
+        #: factors comes first.
+        self.latency = 8 + (config.item_cycles(bundle) == 1) + (0 if self.turns == 1 else 1 + self.turns)
         rate = config.spec.formats.rate_bits
         super().__init__(
             {
@@ -82,39 +108,88 @@ class Correlator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        spec, bundle = self.config.spec, self.bundle
-        i, bound = self.i.payload, spec.formats.update_bound
+        spec, bundle, turns = self.config.spec, self.bundle, self.turns
+        lanes = self.config.lanes[bundle.index]
         g_bits = spec.correlation_bits(bundle)
-        shifts = {0: spec.weight_shift(bundle), 1: spec.bias_shift}
 
-        valid = [self.i.valid]
-        for _ in range(self.latency - 1):
+        # -- products of both phases, and the sum of their differences
+        shared = self.config.item_cycles(bundle) == 2
+        second = Signal()
+        if shared:
+            i, arriving = self.i.payload, self.i.valid
+            m.d.sync += second.eq(arriving & ~second)
+        else:
+            # memory is too slow to multiply in the same cycle
+            i, arriving = Signal.like(self.i.payload, reset_less=True), delay(m, self.i.valid, 1)
+            m.d.sync += i.eq(self.i.payload)
+        valid = [arriving & second if shared else arriving]
+        for _ in range(3):
             valid.append(delay(m, valid[-1], 1))
-        first2 = delay(m, i.first, 2)
-        bias3, bias4 = delay(m, i.bias, 3), delay(m, i.bias, 4)
-        rate = Signal(spec.formats.rate_bits)
-        m.d.comb += rate.eq(Mux(bias3, self.bias_rate, self.weight_rate))
+        first2, last3 = delay(m, i.first & ~second, 2), delay(m, i.last, 3)
+        bias3, address3 = delay(m, i.bias, 3), delay(m, i.address, 3, reset_less=True)
 
-        for lane in range(self.config.lanes[bundle.index]):
-            # The bias has no pre factor: its phases differ by the post sums alone.
-            plus = delay(m, Mux(i.bias, i.post_plus[lane], i.pre_plus * i.post_plus[lane]), 1, reset_less=True)
-            minus = delay(m, Mux(i.bias, i.post_minus[lane], i.pre_minus * i.post_minus[lane]), 1, reset_less=True)
-            difference = delay(m, plus - minus, 1, reset_less=True)
-            g = Signal(signed(g_bits), name=f"g_{lane}", reset_less=True)
-            with m.If(valid[2]):
-                m.d.sync += g.eq(Mux(first2, 0, g) + difference)
-            scaled = Signal(signed(g_bits + spec.formats.rate_bits + 1), name=f"scaled_{lane}", reset_less=True)
-            m.d.sync += scaled.eq(g * rate)
-            rounded = Signal.like(scaled, name=f"rounded_{lane}")
-            m.d.comb += rounded.eq(
-                Mux(
-                    bias4,
-                    (scaled + (1 << (shifts[1] - 1))) >> shifts[1],
-                    (scaled + (1 << (shifts[0] - 1))) >> shifts[0],
-                )
-            )
-            clipped = Mux(rounded > bound, bound, Mux(rounded < -bound, -bound, rounded))
-            m.d.sync += self.o.payload.update[lane].eq(clipped)
-        m.d.sync += self.o.valid.eq(valid[4] & delay(m, i.last, 4))
-        m.d.comb += self.o.payload.address.eq(delay(m, i.address, self.latency, reset_less=True))
+        # The bias has no pre factor: its phases differ by the post sums alone.
+        pre_plus, pre_minus = Mux(i.bias, 1, i.pre_plus), Mux(i.bias, 1, i.pre_minus)
+        if shared:
+            adding = delay(m, arriving, 2)
+            pre = Signal(signed(len(i.pre_plus) + 1), reset_less=True)
+            m.d.sync += pre.eq(Mux(second, -pre_minus, pre_plus))
+        else:
+            adding = valid[2]
+
+        sums = [Signal(signed(g_bits), name=f"g_{lane}", reset_less=True) for lane in range(lanes)]
+        for lane, g in enumerate(sums):
+            if shared:
+                post = delay(m, Mux(second, i.post_minus[lane], i.post_plus[lane]), 1, reset_less=True)
+                term = delay(m, pre * post, 1, reset_less=True)
+            else:
+                plus = delay(m, pre_plus * i.post_plus[lane], 1, reset_less=True)
+                term = delay(m, plus - delay(m, pre_minus * i.post_minus[lane], 1, reset_less=True), 1, reset_less=True)
+            with m.If(adding):
+                m.d.sync += g.eq(Mux(first2, 0, g) + term)
+
+        # -- a sum is kept while its lanes pass the scalers
+        ended = valid[3] & last3
+        scalers = range(0, lanes, turns)
+        if turns == 1:
+            chosen, bias, address = sums, bias3, address3
+        else:
+            kept = [Signal.like(g, name=f"kept_{lane}") for lane, g in enumerate(sums)]
+            bias, address, turn = Signal(), Signal.like(address3), Signal(range(turns))
+            with m.If(ended):
+                m.d.sync += [old.eq(g) for old, g in zip(kept, sums, strict=True)]
+                m.d.sync += [bias.eq(bias3), address.eq(address3), turn.eq(0)]
+            with m.Else():
+                m.d.sync += turn.eq(turn + 1)
+            of_turn = [Array(kept[scaler : scaler + turns])[turn] for scaler in scalers]
+            chosen = [delay(m, g, 1, reset_less=True) for g in of_turn]
+            bias, address = delay(m, bias, 1), delay(m, address, 1, reset_less=True)
+            # to the last turn's result, two more than without turns: ended, kept, chosen, scaled, rounded, clipped
+            ended = delay(m, ended, 1 + turns)
+        bias6 = delay(m, bias, 3)
+        for scaler, g in zip(scalers, chosen, strict=True):
+            update = self._scaled(m, g, bias, bias6, scaler)
+            results = [self.o.payload.update[scaler + turn] for turn in range(turns)]
+            m.d.sync += [old.eq(new) for old, new in zip(results, [*results[1:], update], strict=True)]
+        m.d.sync += [self.o.valid.eq(delay(m, ended, 4)), self.o.payload.address.eq(delay(m, address, 4, reset_less=True))]
         return m
+
+    def _scaled(self, m, g, bias, bias6, lane):
+        """Update of a sum, four cycles later: times the rate, in two of the part's multipliers, rounded half up, clipped."""
+        spec, bundle = self.config.spec, self.bundle
+        bound, shifts = spec.formats.update_bound, {0: spec.weight_shift(bundle), 1: spec.bias_shift}
+        rate = Signal(spec.formats.rate_bits, name=f"rate_{lane}")
+        m.d.sync += rate.eq(Mux(bias, self.bias_rate, self.weight_rate))
+        scaled = Signal(signed(len(g) + len(rate) + 1), name=f"scaled_{lane}", reset_less=True)
+        factor = delay(m, g, 1, reset_less=True)
+        if len(g) <= FACTOR_BITS:
+            m.d.sync += scaled.eq(delay(m, factor * rate, 1, reset_less=True))
+        else:
+            low = delay(m, factor[:FACTOR_BITS] * rate, 1, reset_less=True)
+            high = delay(m, factor[FACTOR_BITS:].as_signed() * rate, 1, reset_less=True)
+            m.d.sync += scaled.eq(low + (high << FACTOR_BITS))
+        rounded = Signal.like(scaled, name=f"rounded_{lane}", reset_less=True)
+        m.d.sync += rounded.eq(
+            Mux(bias6, (scaled + (1 << (shifts[1] - 1))) >> shifts[1], (scaled + (1 << (shifts[0] - 1))) >> shifts[0])
+        )
+        return Mux(rounded > bound, bound, Mux(rounded < -bound, -bound, rounded))

@@ -52,7 +52,7 @@ class Decoder(wiring.Component):
     A request whose executor finds BAD_ORDER or BAD_RANGE counts as executed. Its answer is in slot `sequence mod window`; it
     isn't begun while the framer may still send an older answer from that slot.
 
-    Latency, from `i.valid` to `o.valid`: the executor's, from `start` to `done`, and 2 cycles; a repeated answer or
+    Latency, from `i.valid` to `o.valid`: the executor's, from `start` to `done`, and 3 cycles; a repeated answer or
     BAD_SEQUENCE 2 cycles, another refusal 1. Throughput: one request at a time; the next one overlaps with sending.
 
     Parameters
@@ -128,11 +128,13 @@ class Decoder(wiring.Component):
         # Of the executors only the started one speaks; HELLO is answered here.
         identity = Signal(8)
         saying = Signal()
-        done, status = Signal(), Signal(Status)
+        done = Signal()
+        status = Signal(Status)
         with m.Switch(length):
             for n, byte in enumerate(self.identity):
                 with m.Case(n):
                     m.d.comb += identity.eq(byte)
+        m.d.sync += [done.eq(0), status.eq(Status.OK)]
         m.d.comb += [
             self.slot.eq(slot),
             self.address.eq(length),
@@ -144,7 +146,7 @@ class Decoder(wiring.Component):
             with m.If(executor.o.valid):
                 m.d.comb += self.data.eq(executor.o.payload)
             with m.If(executor.done):
-                m.d.comb += [done.eq(1), status.eq(executor.status)]
+                m.d.sync += [done.eq(1), status.eq(executor.status)]
         with m.If(self.write):
             m.d.sync += length.eq(length + 1)
 
@@ -190,8 +192,8 @@ class Decoder(wiring.Component):
                     refuse(Status.BAD_SEQUENCE)
             with m.State("EXECUTE"):
                 with m.If(hello):
-                    m.d.comb += [saying.eq(length != len(self.identity)), done.eq(~saying)]
-                with m.If(done):
+                    m.d.comb += saying.eq(length != len(self.identity))
+                with m.If(done | (hello & ~saying)):
                     written = Mux(status == Status.OK, length, 0)
                     m.d.comb += self.refused.eq(status != Status.OK)
                     m.d.sync += upcoming.eq(request.sequence + 1)

@@ -20,8 +20,8 @@ class Deframer(wiring.Component):
     Each of them is handed on, as each gets an answer. A frame that begins while all buffers are taken is dropped whole, and
     counted.
 
-    Latency: `o.valid` rises in the cycle after the zero byte. Throughput: one byte a cycle, but a byte that stands for n
-    zeros keeps it for n cycles more, as long as they are stored.
+    Latency: `o.valid` rises two cycles after the zero byte, or three after the transfer of the frame before. Throughput: one
+    byte a cycle, but a byte that stands for n zeros keeps it for n cycles more, as long as they are stored.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Deframer(wiring.Component):
     i : In(stream.Signature(8))
         Ready again at most `LONGEST_RUN` + 1 cycles after a byte, whatever waits at `o`.
     o : Out(stream.Signature(Request))
-        The oldest frame; its buffer can be read while it is offered, and is free again after the transfer.
+        The oldest frame; its buffer can be read while it is offered, and is free again two cycles after the transfer.
     buffer : In(ReadPort())
         Buffer of the frame offered in `o`.
     good : Out(1), overrun : Out(1)
@@ -62,10 +62,14 @@ class Deframer(wiring.Component):
         write_slot = Signal(range(self.window))
         read_slot = Signal(range(self.window))
         full = Signal(range(self.window + 1))
+        released = Signal()
+        freed = Signal()
+        m.d.sync += [self.o.valid.eq(Mux(self.o.valid, ~self.o.ready, (full != 0) & ~freed)), freed.eq(released)]
+        with m.If(~self.o.valid):
+            m.d.sync += self.o.payload.eq(frame_read.data)
         m.d.comb += [
-            self.o.valid.eq(full != 0),
+            released.eq(self.o.valid & self.o.ready),
             frame_read.addr.eq(read_slot),
-            self.o.payload.eq(frame_read.data),
             read_port.addr.eq(Cat(self.buffer.address, read_slot)),
             self.buffer.data.eq(read_port.data),
         ]
@@ -108,8 +112,7 @@ class Deframer(wiring.Component):
         with m.Elif(~crc.match_detected):
             m.d.comb += status.eq(Status.BAD_CRC)
 
-        finished, released = Signal(), Signal()
-        m.d.comb += released.eq(self.o.valid & self.o.ready)
+        finished = Signal()
         with m.If(run != 0):
             m.d.sync += run.eq(run - 1)
         with m.If(taken):
@@ -137,7 +140,7 @@ class Deframer(wiring.Component):
             m.d.comb += [frame_write.data[name].eq(value) for name, value in fields.items()]
             m.d.comb += [frame_write.addr.eq(write_slot), frame_write.en.eq(1)]
             m.d.sync += write_slot.eq(write_slot + 1)
-        with m.If(released):
+        with m.If(freed):
             m.d.sync += read_slot.eq(read_slot + 1)
-        m.d.sync += full.eq(full + finished - released)
+        m.d.sync += full.eq(full + finished - freed)
         return m

@@ -18,7 +18,7 @@ DENSE_SHIFT = 2
 
 
 class DenseEngine(wiring.Component):
-    """Takes one tile of weights in each cycle, whatever spikes: the first forward word leaves ``tiles + 2`` cycles, and
+    """Takes one tile of weights in each cycle, whatever spikes: the first forward word leaves ``tiles + 3`` cycles, and
     those of the deeper adder tree, after ``start``.
 
     Tiles run with the post group innermost: the backward drive of a pre word is complete after each ``groups(post)``
@@ -64,15 +64,19 @@ class DenseEngine(wiring.Component):
         def weight(pre_lane, post_lane):
             return self.tile[pre_lane * post_lanes + post_lane]
 
+        # registers that a silent neuron clears, which takes no logic
+        def of_spike(spike, weight):
+            return delay(m, Mux(spike, weight, 0), 1, reset_less=True)
+
         forward = [
-            adder_tree(m, [Mux(pre_buffer.data[i], weight(i, o), 0) for i in range(pre_lanes)], latency=depth)
+            adder_tree(m, [of_spike(pre_buffer.data[i], weight(i, o)) for i in range(pre_lanes)], latency=depth)
             for o in range(post_lanes)
         ]
         backward = [
-            adder_tree(m, [Mux(post_buffer.data[o], weight(i, o), 0) for o in range(post_lanes)], latency=depth)
+            adder_tree(m, [of_spike(post_buffer.data[o], weight(i, o)) for o in range(post_lanes)], latency=depth)
             for i in range(pre_lanes)
         ]
-        stages = 1 + depth
+        stages = 2 + depth
         valid = delay(m, busy, stages)
         at_group = delay(m, group, stages, reset_less=True)
         first_word = delay(m, word == 0, stages, reset_less=True)
@@ -82,12 +86,17 @@ class DenseEngine(wiring.Component):
         # -- forward: read, add and write in one cycle, since with one group every tile hits the same word
         total_bits = signed_bits(-words * pre_lanes << (weight_bits - 1), words * pre_lanes << (weight_bits - 1))
         totals = data.ArrayLayout(signed(total_bits), post_lanes)
-        m.submodules.sums = sums = Memory(shape=totals, depth=groups, init=[])
+        # sums start from a word that is never written
+        m.submodules.sums = sums = Memory(shape=totals, depth=groups + 1, init=[])
         read, write = sums.read_port(domain="comb"), sums.write_port()
         emitting, emitted = Signal(), Signal(bits_for(groups - 1))
-        m.d.comb += [read.addr.eq(Mux(emitting, emitted, at_group)), write.addr.eq(at_group), write.en.eq(valid)]
+        m.d.comb += [
+            read.addr.eq(Mux(emitting, emitted, Mux(first_word, groups, at_group))),
+            write.addr.eq(at_group),
+            write.en.eq(valid),
+        ]
         for lane in range(post_lanes):
-            m.d.comb += write.data[lane].eq(Mux(first_word, 0, read.data[lane]) + forward[lane])
+            m.d.comb += write.data[lane].eq(read.data[lane] + forward[lane])
             m.d.comb += self.forward.payload[lane].eq(read.data[lane] << DENSE_SHIFT)
         m.d.comb += self.forward.valid.eq(emitting)
         with m.If(valid & at_end):
@@ -101,11 +110,12 @@ class DenseEngine(wiring.Component):
         m.submodules.queue = queue = SyncFIFOBuffered(width=self.backward.payload.shape().size, depth=words)
         word_sums = data.ArrayLayout(signed(pre.phi_bits), pre_lanes)
         running, complete = Signal(word_sums), Signal(word_sums)
-        restart = Signal(init=1)
         for lane in range(pre_lanes):
-            m.d.comb += complete[lane].eq(Mux(restart, 0, running[lane]) + (backward[lane] << DENSE_SHIFT))
+            m.d.comb += complete[lane].eq(running[lane] + (backward[lane] << DENSE_SHIFT))
         with m.If(valid):
-            m.d.sync += [running.eq(complete), restart.eq(at_last_group)]
+            m.d.sync += running.eq(complete)
+            with m.If(at_last_group):
+                m.d.sync += running.eq(0)
         m.d.comb += [queue.w_data.eq(complete.as_value()), queue.w_en.eq(valid & at_last_group)]
         m.d.comb += [self.backward.payload.as_value().eq(queue.r_data), self.backward.valid.eq(queue.r_rdy)]
         m.d.comb += queue.r_en.eq(self.backward.ready)

@@ -1,4 +1,4 @@
-"""EP update engine of a dense bundle: one master word, so ``lanes`` weights, in each cycle."""
+"""EP update engine of a dense bundle: one master word, so ``lanes`` weights, in each cycle, or in every other one."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
@@ -9,14 +9,14 @@ from golden.spec import Bundle
 from . import layout
 from .adder_tree import delay
 from .config import Config
-from .correlator import Correlator
+from .correlator import Correlator, last_cycle
 from .update import UpdateSignature
 
 
 class DenseUpdate(wiring.Component):
     """Walks the master memory in order: pre word, post group, pre lane; then the biases.
 
-    Busy for `master_words` + 1 cycles and the correlator's latency. Model: `golden.ops.correlation`.
+    Busy for `Config.item_cycles` * `master_words` + 1 cycles and the correlator's latency. Model: `golden.ops.correlation`.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -35,9 +35,10 @@ class DenseUpdate(wiring.Component):
         connect(m, flipped(self.updates), correlator.o)
 
         active, bias = Signal(), Signal()
+        advance = last_cycle(m, config, bundle, active)
         word, group, lane = Signal(range(words)), Signal(range(groups)), Signal(range(lanes))
         address = Signal(range(layout.master_words(config, bundle)))
-        with m.If(active):
+        with m.If(advance):
             m.d.sync += [address.eq(address + 1), lane.eq(lane + 1)]
             with m.If(bias | (lane == lanes - 1)):
                 m.d.sync += [lane.eq(0), group.eq(group + 1)]

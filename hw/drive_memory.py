@@ -2,10 +2,10 @@
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from .block_memory import BlockMemory
 from .flow import Flow
 from .step import SPIKE_BANKS, Step
 
@@ -46,8 +46,10 @@ class DriveMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        words, depth = self.words, SPIKE_BANKS * self.words
-        m.submodules.memory = memory = Memory(shape=self.drives, depth=depth, init=[])
+        # after the copies, a word that is never written: zeros for a sample's first step
+        words, silent = self.words, SPIKE_BANKS * self.words
+        depth = silent + 1
+        m.submodules.memory = memory = BlockMemory(shape=self.drives, depth=depth)
         read, write = memory.read_port(), memory.write_port()
 
         def base(bank):
@@ -64,9 +66,8 @@ class DriveMemory(wiring.Component):
         with m.If(read.en):
             m.d.sync += self.o.valid.eq(left != 0)
             with m.If(left != 0):
-                m.d.sync += [at.eq(at + 1), left.eq(left - 1)]
+                m.d.sync += [at.eq(at + ~self.step.first), left.eq(left - 1)]
         with m.If(self.start):
-            m.d.sync += [at.eq(base(self.step.spike_read)), left.eq(words)]
-        with m.If(~self.step.first):
-            m.d.comb += self.o.payload.eq(read.data)
+            m.d.sync += [at.eq(Mux(self.step.first, silent, base(self.step.spike_read))), left.eq(words)]
+        m.d.comb += self.o.payload.eq(read.data)
         return m

@@ -12,6 +12,9 @@ from .flow import Flow
 #: Neurons whose kernels one unit holds: as many as the smallest distributed memory of the parts has words.
 CANDIDATES = 16
 
+#: Cycles between two windows of which one more for each window is mostly hidden.
+SPARE = 4
+
 
 def kernel_word(*, units, chunks, lanes, bits):
     """Some weights of one candidate of one unit: lanes ``chunk * lanes`` and following."""
@@ -29,7 +32,8 @@ class EventAdder(wiring.Component):
     """``units`` small weight memories with a priority encoder each, one adder tree, one sum for each lane.
 
     A window is a mask of `CANDIDATES` spikes for each unit. In each cycle every unit takes its lowest spike away and
-    reads its kernel; a window takes as many cycles as the busiest unit has spikes, and at least ``interval``.
+    reads its kernel; a window takes as many cycles as the busiest unit has spikes, and at least ``interval``. Where that is
+    `SPARE` or more, a cycle before the first spike clears the sums, which costs less logic than starting from the first kernel.
 
     Parameters
     ----------
@@ -74,24 +78,26 @@ class EventAdder(wiring.Component):
 
         # -- masks of one window; in each cycle each loses its lowest spike
         active, age = Signal(), Signal(range(self.interval + 1), init=1)
+        first, clearing = Signal(), Signal()
+        m.d.comb += clearing.eq(first & (self.interval >= SPARE))
         masks = [Signal(CANDIDATES, name=f"mask_{u}", reset_less=True) for u in range(self.units)]
-        rests = [Signal(CANDIDATES, name=f"rest_{u}") for u in range(self.units)]
+        rests = [Signal(CANDIDATES, name=f"rest_{u}", reset_less=True) for u in range(self.units)]  # without the lowest
         more, done = Signal(self.units), Signal()
-        for u, (mask, rest) in enumerate(zip(masks, rests, strict=True)):
-            m.d.comb += [rest.eq(mask & (mask - 1)), more[u].eq(rest.any())]
+        for u, rest in enumerate(rests):
+            m.d.comb += more[u].eq(rest.any())
         m.d.comb += [done.eq(active & ~more.any() & (age >= self.interval)), self.i.ready.eq(~active | done)]
         with m.If(self.i.ready):
             m.d.sync += [active.eq(self.i.valid), age.eq(1)]
-            m.d.sync += [mask.eq(self.i.payload[u]) for u, mask in enumerate(masks)]
+            for u, (mask, rest) in enumerate(zip(masks, rests, strict=True)):
+                new = self.i.payload[u]
+                m.d.sync += [mask.eq(new), rest.eq(new & (new - 1))]
         with m.Else():
-            m.d.sync += [mask.eq(rest) for mask, rest in zip(masks, rests, strict=True)]
+            with m.If(~clearing):
+                for mask, rest in zip(masks, rests, strict=True):
+                    m.d.sync += [mask.eq(rest), rest.eq(rest & (rest - 1))]
             with m.If(age < self.interval):
                 m.d.sync += age.eq(age + 1)
-        first = Signal()
-        with m.If(self.i.ready):
-            m.d.sync += first.eq(1)
-        with m.Else():
-            m.d.sync += first.eq(0)
+        m.d.sync += first.eq(self.i.ready)
 
         # -- the kernels of those spikes
         terms: list[list[Value]] = [[] for _ in range(lanes)]
@@ -101,7 +107,7 @@ class EventAdder(wiring.Component):
             for n in reversed(range(CANDIDATES)):
                 with m.If(mask[n]):
                     m.d.sync += index.eq(n)
-            m.d.sync += hit.eq(active & (mask != 0))
+            m.d.sync += hit.eq(active & ~clearing & (mask != 0))
             hits.append(hit)
             memory = Memory(shape=unsigned(self.weight_bits * lanes), depth=CANDIDATES, init=[])
             m.submodules[f"unit_{u}"] = memory
@@ -125,9 +131,15 @@ class EventAdder(wiring.Component):
         adding, starting = delay(m, active, stages), delay(m, first, stages)
         ended = delay(m, done, self.latency)
         for lane in range(lanes):
-            total = adder_tree(m, terms[lane])
-            with m.If(adding):
-                m.d.sync += self.o.payload[lane].eq(Mux(starting, 0, self.o.payload[lane]) + total)
+            total, sum_ = adder_tree(m, terms[lane]), self.o.payload[lane]
+            if self.interval >= SPARE:
+                with m.If(starting):
+                    m.d.sync += sum_.eq(0)
+                with m.Else():
+                    m.d.sync += sum_.eq(sum_ + total)
+            else:
+                with m.If(adding):
+                    m.d.sync += sum_.eq(Mux(starting, 0, sum_) + total)
         m.d.comb += self.o.valid.eq(ended)
         trailing = [active]
         for _ in range(self.latency):

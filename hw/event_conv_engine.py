@@ -9,9 +9,19 @@ from golden.spec import Bundle, signed_bits
 from .config import Config
 from .drive_memory import DriveMemory
 from .event_adder import CANDIDATES, EventAdder
-from .folded_kernels import BACKWARD_CHANNELS, FORWARD_CHANNELS, SPOTS, FoldedKernels, banks, weight_bits
+from .folded_kernels import BACKWARD_CHANNELS, FORWARD_CHANNELS, PAIR, SPOTS, FoldedKernels, banks, weight_bits
+from .skid_buffer import SkidBuffer
 from .spike_window import SpikeWindow
 from .synapse import SynapseSignature
+
+
+def sizes(bundle: Bundle) -> dict[str, tuple[int, int]]:
+    """Units and lanes of both directions' adders."""
+    pre, post = bundle.pre.channels, bundle.post.channels
+    return {
+        "forward": (SPOTS * banks(pre, FORWARD_CHANNELS), post),
+        "backward": (SPOTS * banks(post, BACKWARD_CHANNELS), SPOTS * pre),
+    }
 
 
 class EventConvEngine(wiring.Component):
@@ -37,18 +47,19 @@ class EventConvEngine(wiring.Component):
         pre, post = bundle.pre, bundle.post
         bound = -config.spec.formats.weight_low * bundle.kernel**2
         forward, backward = 4 * pre.channels * bound, post.channels * bound
+        (forward_units, forward_lanes), (backward_units, backward_lanes) = sizes(bundle).values()
         self.forward_adder = EventAdder(
-            units=SPOTS * banks(pre.channels, FORWARD_CHANNELS),
-            lanes=post.channels,
+            units=forward_units,
+            lanes=forward_lanes,
             chunks=config.groups(post),
             weight_bits=weight_bits(config),
             bits=signed_bits(-forward, forward),
             interval=config.groups(post),
         )
         self.backward_adder = EventAdder(
-            units=SPOTS * banks(post.channels, BACKWARD_CHANNELS),
-            lanes=SPOTS * pre.channels,
-            chunks=SPOTS * pre.channels,
+            units=backward_units,
+            lanes=backward_lanes,
+            chunks=SPOTS * pre.channels // PAIR,
             weight_bits=weight_bits(config),
             bits=signed_bits(-backward, backward),
             interval=SPOTS * config.groups(pre),
@@ -108,10 +119,12 @@ class EventConvEngine(wiring.Component):
         lanes, groups = config.lanes[target.index], config.groups(target)
 
         # -- windows, as soon as their spikes have come
+        m.submodules[f"{name}_skid"] = skid = SkidBuffer(adder.i.payload.shape())
+        connect(m, skid.o, adder.i)
         active, row, column = Signal(name=f"{name}_active"), Signal.like(window.row), Signal.like(window.column)
         need = Signal(range(last + each + 1), name=f"{name}_need", init=first)
-        m.d.comb += [window.row.eq(row), window.column.eq(column), adder.i.valid.eq(active & (window.count >= need))]
-        with m.If(adder.i.valid & adder.i.ready):
+        m.d.comb += [window.row.eq(row), window.column.eq(column), skid.i.valid.eq(active & (window.count >= need))]
+        with m.If(skid.i.valid & skid.i.ready):
             m.d.sync += column.eq(column + 1)
             with m.If(column == columns - 1):
                 m.d.sync += [column.eq(0), row.eq(row + 1)]
@@ -131,7 +144,7 @@ class EventConvEngine(wiring.Component):
                 padded = [Cat(bits, *[0] * (of_unit - len(bits))) for bits in of_bank]
                 mask = Cat(padded)
                 assert len(mask) == CANDIDATES
-                m.d.comb += adder.i.payload[block * units + bank].eq(mask)
+                m.d.comb += skid.i.payload[block * units + bank].eq(mask)
 
         # -- a sum is kept while its words are written: spot after spot of each group
         m.submodules[f"{name}_drives"] = drives = DriveMemory(words=config.words(target), lanes=lanes, bits=adder.bits)
@@ -159,7 +172,14 @@ class EventConvEngine(wiring.Component):
                 with m.If(at_column == columns - 1):
                     m.d.sync += [at_column.eq(0), line.eq(line + pitch[0]), base.eq(line + pitch[0])]
         with m.If(adder.o.valid):
-            m.d.sync += [held.eq(adder.o.payload.as_value()), left.eq(words)]
+            m.d.sync += left.eq(words)
+            for n in range(words):
+                group, spot = divmod(n, len(offsets))
+                for lane in range(lanes):
+                    # of a block's spots, left and right of a pair are neighbours (`backward_word`)
+                    pair = (group * (len(offsets) // PAIR) + spot // PAIR) * lanes + lane
+                    at_lane = group * lanes + lane if len(offsets) == 1 else pair * PAIR + spot % PAIR
+                    m.d.sync += held[n][lane].eq(adder.o.payload[at_lane])
         with m.If(self.start):
             m.d.sync += [base.eq(0), line.eq(0), at_column.eq(0), at.eq(0)]
 
@@ -168,4 +188,4 @@ class EventConvEngine(wiring.Component):
         # the memory's write comes a cycle after its item
         after = Signal(name=f"{name}_after")
         m.d.sync += after.eq(left != 0)
-        return active | adder.busy | (left != 0) | after
+        return active | skid.o.valid | adder.busy | (left != 0) | after

@@ -21,6 +21,9 @@ KERNEL = 3
 SIDE = KERNEL + 1
 #: Positions of a block of the pre layer.
 SPOTS = 4
+#: Backward weights that are written at once, of neighbouring columns: so many of these widths fill distributed memory, which
+#: has words of four bits.
+PAIR = 2
 #: Channels of one unit: a forward window has blocks of four positions, a backward one of a single position.
 FORWARD_CHANNELS, BACKWARD_CHANNELS = CANDIDATES // SPOTS, CANDIDATES
 
@@ -47,13 +50,13 @@ def forward_word(config: Config, bundle: Bundle):
 
 
 def backward_word(config: Config, bundle: Bundle):
-    """Kernels from post candidates, one weight at a time.
+    """Kernels from post candidates, two weights at a time.
 
-    Unit (1 - jy, 1 - jx, post channel // BACKWARD_CHANNELS), index post channel % BACKWARD_CHANNELS. Lane: (pre group, sy, sx,
-    pre lane), of the block of pre positions.
+    Unit (1 - jy, 1 - jx, post channel // BACKWARD_CHANNELS), index post channel % BACKWARD_CHANNELS. Lane: (pre group, sy,
+    pre lane, sx), of the block of pre positions.
     """
-    units = SPOTS * banks(bundle.post.channels, BACKWARD_CHANNELS)
-    return kernel_word(units=units, chunks=SPOTS * bundle.pre.channels, lanes=1, bits=weight_bits(config))
+    units, chunks = SPOTS * banks(bundle.post.channels, BACKWARD_CHANNELS), SPOTS * bundle.pre.channels // PAIR
+    return kernel_word(units=units, chunks=chunks, lanes=PAIR, bits=weight_bits(config))
 
 
 def split(channel, of_unit: int):
@@ -63,7 +66,7 @@ def split(channel, of_unit: int):
 
 
 class FoldedKernels(wiring.Component):
-    """Reads the working memory and writes folded weights, one after the other, to the adders of both directions.
+    """Reads the working memory and writes folded weights, tap after tap, to the adders of both directions.
 
     Members
     -------
@@ -78,8 +81,9 @@ class FoldedKernels(wiring.Component):
         if bundle.kind != "conv" or bundle.kernel != KERNEL:
             raise ValueError(f"FoldedKernels takes a conv bundle of kernel {KERNEL}, not {bundle.kind} of {bundle.kernel}")
         self.config, self.bundle = config, bundle
-        # the four copies of each tap, and then the lanes one by one
-        self.cycles = SIDE**2 * bundle.pre.channels * config.groups(bundle.post) * (6 + config.lanes[bundle.index])
+        # the four copies of each tap, and after each second tap the lanes one by one
+        pairs = SIDE**2 // PAIR * bundle.pre.channels * config.groups(bundle.post)
+        self.cycles = pairs * (6 + 1 + 6 + config.lanes[bundle.index])
         super().__init__(
             {
                 "prepare": In(1),
@@ -115,6 +119,7 @@ class FoldedKernels(wiring.Component):
         m.d.sync += self.tile_address.eq(base + pre_lane + taps[Cat(kx[:2], ky[:2])])
         reading, adding = Signal(), Signal()
         sums = [Signal(signed(bits), name=f"sum_{i}") for i in range(post)]
+        left = [Signal(signed(bits), name=f"left_{i}") for i in range(post)]  # of the pair's first tap
 
         bank, index = split(channel, FORWARD_CHANNELS)
         out_bank, out_index = split(out_channel, BACKWARD_CHANNELS)
@@ -127,8 +132,9 @@ class FoldedKernels(wiring.Component):
             self.forward.payload.chunk.eq(post_group),
             self.backward.payload.unit.eq(Cat(~jx, ~jy) * backward_banks + out_bank),
             self.backward.payload.index.eq(out_index),
-            self.backward.payload.chunk.eq((pre_group * SPOTS + spot) * pre + pre_lane),
-            self.backward.payload.weights[0].eq(sums[0]),
+            self.backward.payload.chunk.eq(Cat(sy, pre_group) * pre + pre_lane),
+            self.backward.payload.weights[0].eq(left[0]),
+            self.backward.payload.weights[1].eq(sums[0]),
         ]
         m.d.comb += [self.forward.payload.weights[i].eq(total) for i, total in enumerate(sums)]
 
@@ -164,10 +170,13 @@ class FoldedKernels(wiring.Component):
                     m.d.sync += shift.eq(0)
                     m.next = "WRITE"
             with m.State("WRITE"):
-                m.d.comb += [self.forward.valid.eq(post_lane == 0), self.backward.valid.eq(1)]
+                m.d.comb += [self.forward.valid.eq(post_lane == 0), self.backward.valid.eq(sx)]
                 m.d.sync += [post_lane.eq(post_lane + 1), out_channel.eq(out_channel + 1)]
-                m.d.sync += [total.eq(after) for total, after in pairwise(sums)]
-                with m.If(post_lane == post - 1):
+                with m.If(sx):
+                    m.d.sync += [total.eq(after) for lanes in (sums, left) for total, after in pairwise(lanes)]
+                with m.Else():
+                    m.d.sync += [first.eq(total) for first, total in zip(left, sums, strict=True)]
+                with m.If(~sx | (post_lane == post - 1)):
                     m.next = "READ"
                     advance()
         return m

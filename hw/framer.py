@@ -18,9 +18,9 @@ class Framer(wiring.Component):
 
     An answer is read three times: for the CRC, for the next zero, and to send it.
 
-    Latency: from the transfer on `i` to the first byte n + 3 cycles and one for each byte before the first zero, for n bytes
-    before encoding without the CRC. Throughput: an answer takes n + 3 cycles, 2 for each encoded byte that isn't a code byte
-    and 3 for each code byte, if `o` is always ready.
+    Latency: from the transfer on `i` to the first byte n + 7 cycles and one for each byte before the first zero, for n bytes
+    before encoding without the CRC. Throughput: an answer takes n + 5 cycles, 4 for each encoded byte and one more for
+    each block without bytes, if `o` is always ready.
 
     Parameters
     ----------
@@ -63,49 +63,59 @@ class Framer(wiring.Component):
         body = Signal(range(ANSWER_BYTES + 1))  # bytes without the CRC
         total = Signal(range(ANSWER_BYTES + 1))
 
-        # `byte` is always byte `index` of the answer; `target` is the index of the next cycle.
-        index, target = Signal(range(ANSWER_BYTES + 1)), Signal(range(ANSWER_BYTES + 1))
+        # Two cycles after `index` comes `byte`, which is byte `at` of the answer: block RAM, then a register. `settled`: none
+        # on the way there is from before a jump.
+        index, target = Signal(range(ANSWER_BYTES + 4)), Signal(range(ANSWER_BYTES + 4))
+        read, at = Signal.like(index), Signal.like(index)
         byte, crc_byte, header = Signal(8), Signal(8), Signal(8)
-        at_end = Signal()
+        jump, age, settled = Signal(), Signal(range(3)), Signal()
         payload_address = Signal(range(ANSWER_BYTES))
-        m.d.sync += index.eq(target)
+        m.d.sync += [index.eq(target), read.eq(index), at.eq(read)]
+        m.d.sync += byte.eq(Mux(read < ANSWER_HEADER, header, Mux(read < body, read_port.data, crc_byte)))
+        m.d.sync += [body.eq(answer.length + ANSWER_HEADER), total.eq(answer.length + (ANSWER_HEADER + CRC_BYTES))]
+        with m.If(jump):
+            m.d.sync += age.eq(0)
+        with m.Elif(~settled):
+            m.d.sync += age.eq(age + 1)
         m.d.comb += [
-            body.eq(answer.length + ANSWER_HEADER),
-            total.eq(body + CRC_BYTES),
-            at_end.eq(index == total),
+            settled.eq(age == 2),
             target.eq(index),
-            payload_address.eq(target - ANSWER_HEADER),
+            payload_address.eq(index - ANSWER_HEADER),
             read_port.addr.eq(Cat(payload_address, answer.slot[:slot_bits])),
             crc.data.eq(byte),
-            crc_byte.eq(crc.crc.word_select((index - body)[:2], 8)),
-            byte.eq(Mux(index < ANSWER_HEADER, header, Mux(index < body, read_port.data, crc_byte))),
+            crc_byte.eq(crc.crc.word_select((read - body)[:2], 8)),
         ]
-        with m.Switch(index[:2]):
+        with m.Switch(read[:2]):
             for n, value in enumerate((VERSION, answer.sequence, answer.command | ANSWER, answer.status)):
                 with m.Case(n):
                     m.d.comb += header.eq(value)
+
+        def jump_to(place):
+            m.d.comb += [target.eq(place), jump.eq(1)]
 
         start, left = Signal(range(ANSWER_BYTES + 1)), Signal(8)
         code, longest = Signal(8), Signal()
         m.d.comb += code.eq(left + 1)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [self.i.ready.eq(1), target.eq(0), crc.start.eq(1)]
+                m.d.comb += [self.i.ready.eq(1), crc.start.eq(1)]
+                jump_to(0)
                 m.d.sync += [answer.eq(self.i.payload), start.eq(0), left.eq(0)]
                 with m.If(self.i.valid):
                     m.next = "SUM"
             with m.State("SUM"):
-                with m.If(index == body):
-                    m.d.comb += target.eq(0)
+                m.d.comb += target.eq(index + 1)
+                with m.If(settled & (at == body)):
+                    jump_to(0)
                     m.next = "SCAN"
-                with m.Else():
-                    m.d.comb += [target.eq(index + 1), crc.valid.eq(1)]
+                with m.Elif(settled):
+                    m.d.comb += crc.valid.eq(1)
             with m.State("SCAN"):
-                with m.If(at_end | (byte == 0) | (code == LONGEST_CODE)):
-                    m.d.comb += target.eq(start)
+                m.d.comb += target.eq(index + 1)
+                with m.If(settled & ((at == total) | (byte == 0) | (code == LONGEST_CODE))):
+                    jump_to(start)
                     m.next = "CODE"
-                with m.Else():
-                    m.d.comb += target.eq(index + 1)
+                with m.Elif(settled):
                     m.d.sync += left.eq(left + 1)
             with m.State("CODE"):
                 m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(code)]
@@ -114,15 +124,15 @@ class Framer(wiring.Component):
                     m.next = "BLOCK"
             with m.State("BLOCK"):
                 with m.If(left != 0):
-                    m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(byte)]
-                    with m.If(self.o.ready):
-                        m.d.comb += target.eq(index + 1)
+                    m.d.comb += [self.o.valid.eq(settled), self.o.payload.eq(byte)]
+                    with m.If(self.o.ready & settled):
+                        jump_to(index + 1)
                         m.d.sync += left.eq(left - 1)
-                with m.Elif(at_end):
+                with m.Elif(index == total):
                     m.next = "END"
                 with m.Else():
                     # the zero that ends a block is not sent; after a longest block there is none
-                    m.d.comb += target.eq(Mux(longest, index, index + 1))
+                    jump_to(Mux(longest, index, index + 1))
                     m.d.sync += start.eq(target)
                     m.next = "SCAN"
             with m.State("END"):

@@ -2,15 +2,16 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from golden.spec import Layer
 
 from . import protocol
+from .block_memory import BlockMemory
 from .config import Config
 from .flow import Flow
+from .saturate import saturated
 from .step import Step, spike_word
 from .synapse import drive
 
@@ -66,7 +67,7 @@ class NeuronArray(wiring.Component):
     label, beta : In
         Output layer only: the class that is 1 in y, and the strength of the nudge, LSB 2^-8.
     clear : In(1), spike_count : Out(32)
-        Spikes since ``clear``, mod 2^32.
+        Spikes since ``clear``, mod 2^32; follows two cycles after they are sent.
     trace : Out(Flow(trace_word))
         For benches; costs nothing if nothing reads it.
 
@@ -75,7 +76,7 @@ class NeuronArray(wiring.Component):
     """
 
     #: Cycles from a drive to its spike.
-    latency = 3
+    latency = 4
 
     def __init__(self, config: Config, layer: Layer):
         self.config, self.layer = config, layer
@@ -114,10 +115,10 @@ class NeuronArray(wiring.Component):
         if self.output:
             fields["xi"] = unsigned(spec.state_bits)
         state = data.ArrayLayout(data.StructLayout(fields), lanes)
-        m.submodules.state = states = Memory(shape=state, depth=2 << bits_for(words - 1), init=[])
+        m.submodules.state = states = BlockMemory(shape=state, depth=2 << bits_for(words - 1))
         state_read, state_write = states.read_port(), states.write_port()
         biases = data.ArrayLayout(signed(f.bias_bits), lanes)
-        m.submodules.bias = bias_memory = Memory(shape=biases, depth=groups, init=[])
+        m.submodules.bias = bias_memory = BlockMemory(shape=biases, depth=groups)
         bias_read, bias_write = bias_memory.read_port(), bias_memory.write_port()
         m.d.comb += [
             bias_write.addr.eq(self.bias.payload.address),
@@ -142,7 +143,9 @@ class NeuronArray(wiring.Component):
                 m.d.sync += [word.eq(0), group.eq(0), running.eq(0)]
         with m.Elif(self.start):
             m.d.sync += running.eq(1)
-        m.d.comb += [state_read.addr.eq(Cat(self._padded(word), self.step.state_read)), bias_read.addr.eq(group)]
+        # A sample starts from zeros
+        at = self._padded(self._zero_if(self.step.first, word))
+        m.d.comb += [state_read.addr.eq(Cat(at, self.step.state_read)), bias_read.addr.eq(group)]
 
         # -- stage 1: phi, and the state has been read
         valid1, word1 = Signal(), Signal.like(word)
@@ -152,78 +155,104 @@ class NeuronArray(wiring.Component):
             above = 0 if self.output else self.above.payload[lane]
             m.d.sync += phi[lane].eq(self.below.payload[lane] + above)
 
-        # -- stage 2: d; the nudge of the output layer
+        # -- stage 2: the state is in registers, since block RAM is slow; in the output layer, how far it is from the target
         valid2, word2 = Signal(), Signal.like(word)
         m.d.sync += [valid2.eq(valid1), word2.eq(word1)]
-        d2 = [Signal(signed(f.decoder_bits), name=f"d2_{i}", reset_less=True) for i in range(lanes)]
-        u2 = [Signal(signed(spec.membrane_bits), name=f"u2_{i}", reset_less=True) for i in range(lanes)]
-        pull2 = [Signal(signed(f.decoder_bits), name=f"pull2_{i}", reset_less=True) for i in range(lanes)]
-        bias2 = [Signal(signed(f.bias_bits), name=f"bias2_{i}", reset_less=True) for i in range(lanes)]
+        old2, phi2, bias2 = Signal(state, reset_less=True), Signal.like(phi), Signal(biases, reset_less=True)
+        away2 = [Signal(signed(spec.state_bits + 1), name=f"away2_{i}", reset_less=True) for i in range(lanes)]
         group1 = Signal.like(group)
-        m.d.sync += group1.eq(group)
+        m.d.sync += [group1.eq(group), phi2.eq(phi), bias2.eq(bias_read.data)]
         for lane in range(lanes):
             old = Signal(state.elem_shape, name=f"old_{lane}")
-            with m.If(~self.step.first):
-                m.d.comb += old.eq(state_read.data[lane])
-            exact = Signal(signed(layer.phi_bits + f.drive_shift + 2), name=f"exact_{lane}")
-            m.d.comb += exact.eq(old.d + (((phi[lane] << f.drive_shift) - old.d) >> k))
-            m.d.sync += d2[lane].eq(
-                Mux(exact > f.decoder_high, f.decoder_high, Mux(exact < f.decoder_low, f.decoder_low, exact))
-            )
-            m.d.sync += [u2[lane].eq(old.u), bias2[lane].eq(bias_read.data[lane])]
+            m.d.comb += old.eq(state_read.data[lane])
+            if not self.spare:
+                with m.If(self.step.first):
+                    m.d.comb += old.eq(0)
+            m.d.sync += old2[lane].eq(old)
             if self.output:
                 target = Signal(spec.state_bits, name=f"target_{lane}")
-                away = Signal(signed(spec.state_bits + 1), name=f"away_{lane}")
                 m.d.comb += target.eq(Mux(self.label == group1 * lanes + lane, f.one, 0))
-                m.d.comb += away.eq(Mux(self.step.negative, old.xi - target, target - old.xi))
-                m.d.sync += pull2[lane].eq(Mux(self.step.nudge, (away * self.beta) >> f.nudge_shift, 0))
+                m.d.sync += away2[lane].eq(Mux(self.step.negative, old.xi - target, target - old.xi))
 
-        # -- stage 3: xi, and the window sums have been read
+        # -- stage 3: d; the nudge of the output layer
         valid3, word3 = Signal(), Signal.like(word)
         m.d.sync += [valid3.eq(valid2), word3.eq(word2)]
-        xi3 = [Signal(spec.state_bits, name=f"xi3_{i}", reset_less=True) for i in range(lanes)]
-        u3 = [Signal.like(u, name=f"u3_{i}") for i, u in enumerate(u2)]
-        d3 = [Signal.like(d, name=f"d3_{i}") for i, d in enumerate(d2)]
+        d3 = [Signal(signed(f.decoder_bits), name=f"d3_{i}", reset_less=True) for i in range(lanes)]
+        u3 = [Signal(signed(spec.membrane_bits), name=f"u3_{i}", reset_less=True) for i in range(lanes)]
+        pull3 = [Signal(signed(f.decoder_bits), name=f"pull3_{i}", reset_less=True) for i in range(lanes)]
+        bias3 = Signal.like(bias2)
+        m.d.sync += bias3.eq(bias2)
+        for lane in range(lanes):
+            exact = Signal(signed(layer.phi_bits + f.drive_shift + 2), name=f"exact_{lane}")
+            # d + ((phi - d) >> k) with one adder less, if k = 1
+            rest = old2[lane].d if k == 1 else (old2[lane].d << k) - old2[lane].d
+            m.d.comb += exact.eq(((phi2[lane] << f.drive_shift) + rest) >> k)
+            m.d.sync += [d3[lane].eq(saturated(exact, f.decoder_bits)), u3[lane].eq(old2[lane].u)]
+            if self.output:
+                m.d.sync += pull3[lane].eq(Mux(self.step.nudge, (away2[lane] * self.beta) >> f.nudge_shift, 0))
+
+        # -- stage 4: xi, and the window sums have been read
+        valid4, word4 = Signal(), Signal.like(word)
+        m.d.sync += [valid4.eq(valid3), word4.eq(word3)]
+        xi4 = [Signal(spec.state_bits, name=f"xi4_{i}", reset_less=True) for i in range(lanes)]
+        u4 = [Signal.like(u, name=f"u4_{i}") for i, u in enumerate(u3)]
+        d4 = [Signal.like(d, name=f"d4_{i}") for i, d in enumerate(d3)]
+        one_bits = bits_for(f.one) - 1
         for lane in range(lanes):
             total = Signal(signed(f.decoder_bits + 2), name=f"total_{lane}")
             rounded = Signal(signed(f.decoder_bits + 2 - f.round_shift), name=f"rounded_{lane}")
-            m.d.comb += total.eq(d2[lane] + bias2[lane] + (pull2[lane] if self.output else 0) + (1 << (f.round_shift - 1)))
+            m.d.comb += total.eq(d3[lane] + bias3[lane] + (pull3[lane] if self.output else 0) + (1 << (f.round_shift - 1)))
             m.d.comb += rounded.eq(total >> f.round_shift)
-            m.d.sync += xi3[lane].eq(Mux(rounded < 0, 0, Mux(rounded > f.one, f.one, rounded)))
-            m.d.sync += [u3[lane].eq(u2[lane]), d3[lane].eq(d2[lane])]
+            # from 1 on, whatever is above it: one is a power of two
+            m.d.sync += xi4[lane].eq(Mux(rounded[-1], 0, Mux((rounded >> one_bits).any(), f.one, rounded[:one_bits])))
+            m.d.sync += [u4[lane].eq(u3[lane]), d4[lane].eq(d3[lane])]
 
         # -- write back: spike, membrane potential, state
         spikes, written = Signal(lanes), Signal(state)
         membranes = [Signal(signed(spec.membrane_bits), name=f"membrane_{i}") for i in range(lanes)]
         for lane in range(lanes):
-            m.d.comb += spikes[lane].eq(u3[lane] + (xi3[lane] << k) > f.threshold)
-            m.d.comb += membranes[lane].eq(u3[lane] + xi3[lane] - Mux(spikes[lane], f.one, 0))
-            m.d.comb += [written[lane].d.eq(d3[lane]), written[lane].u.eq(membranes[lane])]
+            weighed, sum_ = (Signal(signed(spec.membrane_bits + k + 1), name=f"{name}_{lane}") for name in ("weighed", "sum"))
+            m.d.comb += [weighed.eq(u4[lane] + (xi4[lane] << k)), sum_.eq(u4[lane] + xi4[lane])]
+            # above the threshold, a power of two: without a comparator
+            over = (weighed >> one_bits).any() | (weighed[one_bits - 1] & weighed[: one_bits - 1].any())
+            m.d.comb += spikes[lane].eq(~weighed[-1] & over)
+            # a spike takes 1 away, which the low bits don't see
+            m.d.comb += membranes[lane].eq(Cat(sum_[:one_bits], (sum_ >> one_bits) - spikes[lane]))
+            m.d.comb += [written[lane].d.eq(d4[lane]), written[lane].u.eq(membranes[lane])]
             if self.output:
-                m.d.comb += written[lane].xi.eq(xi3[lane])
+                m.d.comb += written[lane].xi.eq(xi4[lane])
         m.d.comb += [
-            state_write.addr.eq(Cat(self._padded(word3), self.step.state_write)),
+            state_write.addr.eq(Cat(self._padded(word4), self.step.state_write)),
             state_write.data.eq(written),
-            state_write.en.eq(valid3),
-            self.spikes.valid.eq(valid3),
-            self.spikes.payload.address.eq(word3),
+            state_write.en.eq(valid4),
+            self.spikes.valid.eq(valid4),
+            self.spikes.payload.address.eq(word4),
             self.spikes.payload.spikes.eq(spikes),
-            self.busy.eq(running | valid1 | valid2 | valid3),
+            self.busy.eq(running | valid1 | valid2 | valid3 | valid4),
         ]
-        with m.If(self.clear):
-            m.d.sync += self.spike_count.eq(0)
-        with m.Elif(valid3):
-            m.d.sync += self.spike_count.eq(self.spike_count + sum(spikes[1:], spikes[0]))
-        self._window_sums(m, word2, word3, valid3, xi3)
+        new, new_spikes = Signal(lanes), Signal(range(lanes + 1))
+        m.d.sync += [new.eq(Mux(valid4, spikes, 0)), new_spikes.eq(sum(new[1:], new[0]))]
+        m.d.sync += self.spike_count.eq(Mux(self.clear, 0, self.spike_count) + new_spikes)
+        self._window_sums(m, word3, word4, valid4, xi4)
 
-        m.d.comb += [self.trace.valid.eq(valid3), self.trace.payload.address.eq(word3), self.trace.payload.s.eq(spikes)]
+        m.d.comb += [self.trace.valid.eq(valid4), self.trace.payload.address.eq(word4), self.trace.payload.s.eq(spikes)]
         for lane in range(lanes):
             m.d.comb += [
-                self.trace.payload.d[lane].eq(d3[lane]),
-                self.trace.payload.xi[lane].eq(xi3[lane]),
+                self.trace.payload.d[lane].eq(d4[lane]),
+                self.trace.payload.xi[lane].eq(xi4[lane]),
                 self.trace.payload.u[lane].eq(membranes[lane]),
             ]
         return m
+
+    @property
+    def spare(self) -> bool:
+        """Whether the state and sum memories have a word that is never written, with the highest number."""
+        words = self.config.words(self.layer)
+        return words < 1 << bits_for(words - 1)
+
+    def _zero_if(self, zero, word):
+        """The word's number or, for zeros, that of the spare one: masking what is read would take a gate for each bit."""
+        return Mux(zero, (1 << bits_for(self.config.words(self.layer) - 1)) - 1, word) if self.spare else word
 
     def _padded(self, word):
         """The word's number, wide enough to put a bank number above it."""
@@ -234,11 +263,11 @@ class NeuronArray(wiring.Component):
         """Two memories, read a cycle before the write and by both neighbours' update engines."""
         lanes = data.ArrayLayout(unsigned(self.config.spec.sum_bits), self.config.lanes[self.layer.index])
         for name, negative in (("plus", 0), ("minus", 1)):
-            memory = Memory(shape=lanes, depth=self.config.words(self.layer), init=[])
+            memory = BlockMemory(shape=lanes, depth=1 << bits_for(self.config.words(self.layer) - 1))
             m.submodules[f"sums_{name}"] = memory
             post, pre, write = memory.read_port(), memory.read_port(), memory.write_port()
             m.d.comb += [
-                post.addr.eq(Mux(self.busy & self.step.sum, read_word, self.post_address)),
+                post.addr.eq(Mux(self.busy & self.step.sum, self._zero_if(self.step.sum_first, read_word), self.post_address)),
                 pre.addr.eq(self.pre_address),
                 self.post_sums[name].eq(post.data),
                 self.pre_sums[name].eq(pre.data),
@@ -246,4 +275,5 @@ class NeuronArray(wiring.Component):
                 write.en.eq(valid & self.step.sum & (self.step.negative == negative)),
             ]
             for lane, state in enumerate(xi):
-                m.d.comb += write.data[lane].eq(Mux(self.step.sum_first, 0, post.data[lane]) + state)
+                old = post.data[lane] if self.spare else Mux(self.step.sum_first, 0, post.data[lane])
+                m.d.comb += write.data[lane].eq(old + state)

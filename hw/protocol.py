@@ -139,7 +139,8 @@ class Register:
 #: Error statuses that have a counter, in register order.
 COUNTED = tuple(s for s in Status if s is not Status.OK)
 
-#: Phases with a cycle counter, in register order. `static`: the image's drive. Same order as `Core.phase_cycles`.
+#: Phases with a cycle counter, in register order. `static`: the image's drive. `update`: nothing but an update goes on,
+#: between two samples too. Same order as `Core.phase_cycles`.
 PHASES = ("static", "free", "plus", "minus", "update", "commit")
 
 ADDRESS_BUILD = 0x06

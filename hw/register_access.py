@@ -16,7 +16,7 @@ class RegisterAccess(wiring.Component):
 
     BAD_RANGE: a count of 0 or above `MAX_REGISTERS`, an address without register, a value that the register refuses.
 
-    Latency, from `start` to `done`: a write 1 cycle; a read 6 for each register and 2 more.
+    Latency, from `start` to `done`: a write 2 cycles; a read 6 for each register and 2 more.
 
     Members
     -------
@@ -39,6 +39,7 @@ class RegisterAccess(wiring.Component):
         first, argument = request.arguments[:8], request.arguments[8:40]
         count = argument[:8]
         left = Signal(8)
+        allowed = Signal()
         word = Signal(32)
         bytes_left = Signal(range(5))
         m.d.comb += [self.write_data.eq(argument), o.payload.eq(word[:8])]
@@ -47,12 +48,15 @@ class RegisterAccess(wiring.Component):
             with m.State("IDLE"):
                 m.d.sync += [self.address.eq(first), left.eq(count)]
                 with m.If(self.execute.start):
-                    m.next = "WRITE"
+                    m.next = "JUDGE"
                     with m.If(request.command == Command.READ_REGISTER):
                         m.next = "CHECK"
+            with m.State("JUDGE"):
+                m.d.sync += allowed.eq(self.writable)
+                m.next = "WRITE"
             with m.State("WRITE"):
                 m.d.comb += [self.write.eq(self.writable), self.execute.done.eq(1)]
-                with m.If(~self.writable):
+                with m.If(~allowed):
                     m.d.comb += self.execute.status.eq(Status.BAD_RANGE)
                 m.next = "IDLE"
             with m.State("CHECK"):

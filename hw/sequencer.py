@@ -34,12 +34,12 @@ class Sequencer(wiring.Component):
     free_steps, nudged_steps : In
         At least one window each (the registers guarantee it).
     step : Out(Step), step_start : Out(1), step_busy : In(1)
-        One time step of all engines and arrays.
+        One time step of all engines and arrays. ``step`` is a register, since all of them decode it.
     image_start, pixels_start, predict_start, update_start, commit_start, prepare_start : Out(1), and their ``_busy`` : In(1)
         A busy line rises in the cycle after its start. A commit is followed by the engines' preparation.
     phase : Out(len(protocol.PHASES))
         One hot in the order of `protocol.PHASES`, for the cycle counters; the prediction counts as free phase. Only cycles in
-        which nothing but an update goes on count as update.
+        which nothing but an update goes on count as update, whether something waits for its end or not.
     """
 
     def __init__(self, config: Config):
@@ -70,8 +70,7 @@ class Sequencer(wiring.Component):
         # Free phase: spike banks 0 and 1 in turns. Its last spikes stay in bank `kept`; the nudged phases start from
         # there and take turns between the other two.
         kept = Signal()
-        write_bank = Signal(2)
-        m.d.comb += [
+        m.d.sync += [
             self.step.first.eq(~nudged & (count == 0)),
             self.step.state_read.eq(nudged & (count != 0)),
             self.step.state_write.eq(nudged),
@@ -81,11 +80,10 @@ class Sequencer(wiring.Component):
             self.step.sum_first.eq(count == window_start),
         ]
         with m.If(nudged):
-            m.d.comb += write_bank.eq(Mux(count[0], 2, ~kept))
-            m.d.comb += self.step.spike_read.eq(Mux(count == 0, kept, Mux(count[0], ~kept, 2)))
+            m.d.sync += self.step.spike_write.eq(Mux(count[0], 2, ~kept))
+            m.d.sync += self.step.spike_read.eq(Mux(count == 0, kept, Mux(count[0], ~kept, 2)))
         with m.Else():
-            m.d.comb += [write_bank.eq(count[0]), self.step.spike_read.eq(~count[0])]
-        m.d.comb += self.step.spike_write.eq(write_bank)
+            m.d.sync += [self.step.spike_write.eq(count[0]), self.step.spike_read.eq(~count[0])]
 
         def phase(name):
             return self.phase.eq(one_hot(name))
@@ -132,6 +130,8 @@ class Sequencer(wiring.Component):
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
             with m.State("IDLE"):
                 m.d.sync += [count.eq(0), nudged.eq(0), negative.eq(0)]
+                with m.If(self.update_busy):
+                    m.d.comb += phase("update")
                 with m.If(self.start):
                     m.d.sync += training.eq(self.operation == Operation.TRAIN)
                     m.next = "IMAGE"
@@ -139,6 +139,9 @@ class Sequencer(wiring.Component):
                         m.next = "FINISH"
             part("IMAGE", "image", phase("static"), seen)
             with m.State("STEP"):
+                m.d.comb += step_phase
+                m.next = "STEP-START"
+            with m.State("STEP-START"):
                 # The window's steps overwrite what the last sample's update reads.
                 with m.If(self.step.sum & self.update_busy):
                     m.d.comb += phase("update")

@@ -2,10 +2,10 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from .block_memory import BlockMemory
 from .flow import Flow
 from .step import SPIKE_BANKS, Step, spike_word
 
@@ -44,7 +44,7 @@ class SpikeBuffer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         depth = SPIKE_BANKS << bits_for(self.words - 1)
-        m.submodules.memory = memory = Memory(shape=self.lanes, depth=depth, init=[])
+        m.submodules.memory = memory = BlockMemory(shape=self.lanes, depth=depth)
         read, write = memory.read_port(), memory.write_port()
         first = Signal()
         m.d.sync += first.eq(self.step.first)

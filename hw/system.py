@@ -93,29 +93,33 @@ class System(wiring.Component):
         wire(core, sample_control, "busy", "prediction", "pixel_address")
         wire(weight_access, core, "bundle", "address", "write", "write_data")
         wire(core, weight_access, "read_data")
-        wire(registers, core, "settings", "clear")
+        wire(registers, core, "settings")
+        m.d.sync += core.clear.eq(registers.clear)  # far away, and no hurry
         for mine, theirs in zip(registers.spikes, core.spikes, strict=True):
             m.d.comb += mine.eq(theirs)
         for mine, theirs in zip(registers.phase_cycles, core.phase_cycles, strict=True):
             m.d.comb += mine.eq(theirs)
 
+        # `pending` at once; the others are far away, and in no hurry
         increment = registers.increment
-        m.d.comb += [
+        m.d.comb += increment.pending.eq(sample_control.trained)
+        m.d.sync += [
             increment.frames.eq(deframer.good),
             increment.overruns.eq(deframer.overrun),
             increment.framing.eq(self.framing),
             increment.duplicates.eq(decoder.repeated),
-            increment.pending.eq(sample_control.trained),
             increment.samples.eq(sample_control.sampled),
             increment.errors.eq(sample_control.mistaken),
+        ]
+        m.d.comb += [
             registers.commit.eq(sample_control.committed),
             self.busy.eq(core.busy),
             self.phase.eq(core.phase),
         ]
         for status in COUNTED:
             refused = decoder.refused & (decoder.status == status)
-            m.d.comb += getattr(increment, status.name.lower()).eq(refused)
-        with m.If(registers.clear):
+            m.d.sync += getattr(increment, status.name.lower()).eq(refused)
+        with m.If(core.clear):
             m.d.sync += self.error.eq(0)
         with m.If(decoder.refused | deframer.overrun | self.framing):
             m.d.sync += self.error.eq(1)

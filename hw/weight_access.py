@@ -34,7 +34,7 @@ class WeightAccess(wiring.Component):
     BAD_ORDER: samples are pending. BAD_RANGE: no such bundle; words outside `layout.master_words`; a read of no word or of more
     than `max_words`; a write of no word or of a part of one. Nothing is read or written before all of it is checked.
 
-    Throughput: a word of n bytes takes max(n, 3) + 1 cycles to read or digest, 2 n + 1 to write and 1 to count.
+    Throughput: a word of n bytes takes max(n, 3) + 1 cycles to read or digest, 3 n + 1 to write and 1 to count.
 
     Members
     -------
@@ -97,6 +97,8 @@ class WeightAccess(wiring.Component):
         shift = Signal(8 * max(largest, CRC_BYTES))
         left = Signal(range(max(largest, CRC_BYTES) + 1))  # bytes of the word at hand
         place = Signal(range(largest + 1))
+        fetched, of_byte = Signal(8, reset_less=True), Signal(largest, reset_less=True)  # block RAM is slow, and far away
+        outside = Signal()
         age = Signal(range(READ_LATENCY + 1))  # cycles since the address changed
         m.d.comb += [
             self.address.eq(word[: len(self.address)]),
@@ -106,7 +108,6 @@ class WeightAccess(wiring.Component):
             self.buffer.address.eq(at),
             o.payload.eq(shift[:8]),
             digest.i.payload.eq(shift[:8]),
-            digest.clear.eq(self.execute.start),
         ]
         with m.If(age != READ_LATENCY):
             m.d.sync += age.eq(age + 1)
@@ -122,7 +123,7 @@ class WeightAccess(wiring.Component):
                 with m.If(digesting):
                     m.d.sync += [word.eq(0), words.eq(depth)]
                 with m.If(self.execute.start):
-                    m.next = "CHECK"
+                    m.next = "MEASURE"
                     with m.If(request.command == Command.WRITE_WEIGHTS):
                         m.d.sync += words.eq(0)
                         m.next = "COUNT"
@@ -131,12 +132,16 @@ class WeightAccess(wiring.Component):
                 with m.If(known & (unread >= size)):
                     m.d.sync += [unread.eq(unread - size), words.eq(words + 1)]
                 with m.Else():
-                    m.next = "CHECK"
+                    m.next = "MEASURE"
+            with m.State("MEASURE"):
+                m.d.sync += outside.eq(~known | (words == 0) | (word + words > depth))
+                m.next = "CHECK"
             with m.State("CHECK"):
+                m.d.comb += digest.clear.eq(1)
                 m.d.sync += [age.eq(0), left.eq(size)]
                 with m.If(self.pending):
                     finish(Status.BAD_ORDER)
-                with m.Elif(~known | (words == 0) | (word + words > depth)):
+                with m.Elif(outside):
                     finish(Status.BAD_RANGE)
                 with m.Elif(reading):
                     m.next = "LOAD"
@@ -173,9 +178,15 @@ class WeightAccess(wiring.Component):
 
             with m.State("FETCH"):
                 m.d.sync += at.eq(at + 1)
+                m.next = "WAIT"
+            with m.State("WAIT"):
+                m.d.sync += [fetched.eq(self.buffer.data), of_byte.eq(1 << place)]
                 m.next = "TAKE"
             with m.State("TAKE"):
-                m.d.sync += [shift.word_select(place, 8).eq(self.buffer.data), left.eq(left - 1)]
+                m.d.sync += left.eq(left - 1)
+                for n in range(largest):
+                    with m.If(of_byte[n]):
+                        m.d.sync += shift.word_select(n, 8).eq(fetched)
                 m.next = "FETCH"
                 with m.If(left == 1):
                     m.next = "WRITE"

@@ -2,7 +2,6 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
@@ -10,10 +9,12 @@ from golden.spec import Bundle
 
 from . import layout
 from .adder_tree import delay
+from .block_memory import BlockMemory
 from .config import Config
 from .correlator import update_word
 from .flow import Flow
 from .neuron_array import bias_word
+from .saturate import saturated
 from .synapse import tile
 
 
@@ -29,14 +30,14 @@ class WeightMemory(wiring.Component):
     tile_address : In, tile : Out(tile)
         Synchronous read of the working memory, at any time but during a commit.
     updates : In(Flow(update_word))
-        ``master += update``; one address must not come twice within two cycles.
+        ``master += update``; one address must not come twice within three cycles.
     commit : In(1), busy : Out(1)
-        One pass: busy for `master_words` + 1 cycles.
+        One pass: busy for `master_words` + 2 cycles.
     bias : Out(Flow(bias_word))
         Working biases, during a commit.
     address, write, write_data : In, read_data : Out
         Host's access, while nothing else goes on: signed 16-bit lanes; ``read_data`` is the low 16 bits of the masters
-        at the address of the cycle before, exact after a commit.
+        at the address of two cycles before, exact after a commit.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -65,11 +66,11 @@ class WeightMemory(wiring.Component):
         tiles, weight_words = layout.tiles(config, bundle), layout.weight_words(config, bundle)
 
         masters = data.ArrayLayout(signed(f.master_bits), post)
-        m.submodules.master = master = Memory(shape=masters, depth=self.words, init=[])
+        m.submodules.master = master = BlockMemory(shape=masters, depth=self.words)
         master_read, master_write = master.read_port(), master.write_port()
         # A master word is one pre lane's slice of a tile, so the working memory is written a slice at a time.
         slice_bits = f.weight_bits * post
-        m.submodules.working = working = Memory(shape=slice_bits * pre, depth=tiles, init=[])
+        m.submodules.working = working = BlockMemory(shape=slice_bits * pre, depth=tiles)
         working_read, working_write = working.read_port(), working.write_port(granularity=slice_bits)
         m.d.comb += [working_read.addr.eq(self.tile_address), self.tile.as_value().eq(working_read.data)]
 
@@ -79,10 +80,13 @@ class WeightMemory(wiring.Component):
         m.d.comb += master_read.addr.eq(
             Mux(walking, word, Mux(self.updates.valid, self.updates.payload.address, self.address))
         )
+        # block RAM is slow, and slower where several are one memory
+        values = Signal(masters, reset_less=True)
+        m.d.sync += values.eq(master_read.data)
         for i in range(post):
-            m.d.comb += self.read_data[i].eq(master_read.data[i])
+            m.d.comb += self.read_data[i].eq(values[i])
 
-        # -- commit: walk, then clip, round and write a cycle later
+        # -- commit: walk, then clip, round and write two cycles later
         is_bias = word >= weight_words
         with m.If(walking):
             m.d.sync += [word.eq(word + 1), lane.eq(lane + 1)]
@@ -92,20 +96,19 @@ class WeightMemory(wiring.Component):
                 m.d.sync += walking.eq(0)
         with m.Elif(self.commit):
             m.d.sync += [walking.eq(1), word.eq(0), lane.eq(0), at_tile.eq(0)]
-        walked, walked_bias = delay(m, walking, 1), delay(m, is_bias, 1)
-        walked_word, walked_lane, walked_tile = delay(m, word, 1), delay(m, lane, 1), delay(m, at_tile, 1)
-        m.d.comb += self.busy.eq(walking | walked)
+        read = delay(m, walking, 1)
+        walked, walked_bias = delay(m, read, 1), delay(m, is_bias, 2)
+        walked_word, walked_lane, walked_tile = delay(m, word, 2), delay(m, lane, 2), delay(m, at_tile, 2)
+        m.d.comb += self.busy.eq(walking | read | walked)
 
-        updated = delay(m, self.updates.valid, 1)
-        update = Signal(self.updates.payload.shape(), reset_less=True)
-        m.d.sync += update.eq(self.updates.payload)
+        updated = delay(m, self.updates.valid, 2)
+        coming, update = (Signal(self.updates.payload.shape(), name=name, reset_less=True) for name in ("coming", "update"))
+        m.d.sync += [coming.eq(self.updates.payload), update.eq(coming)]
 
         clipped = [Signal(signed(f.committed_bits), name=f"clipped_{i}") for i in range(post)]
         for i in range(post):
-            value = master_read.data[i]
-            m.d.comb += clipped[i].eq(
-                Mux(value > f.master_high, f.master_high, Mux(value < f.master_low, f.master_low, value))
-            )
+            value = values[i]
+            m.d.comb += clipped[i].eq(saturated(value, f.committed_bits))
             with m.If(walked):
                 m.d.comb += master_write.data[i].eq(clipped[i])
             with m.Elif(updated):
@@ -134,9 +137,9 @@ class WeightMemory(wiring.Component):
 
     def _rounded(self, m, value, bits, fraction, name):
         """Round half up from the master's LSB to ``2^-fraction``; only the largest masters can overflow: saturate."""
-        shift, high = self.config.spec.formats.master_fraction - fraction, (1 << (bits - 1)) - 1
+        shift = self.config.spec.formats.master_fraction - fraction
         rounded = Signal(signed(bits + 1), name=f"rounded_{name}")
         result = Signal(signed(bits), name=name)
         m.d.comb += rounded.eq((value + (1 << (shift - 1))) >> shift)
-        m.d.comb += result.eq(Mux(rounded > high, high, rounded))
+        m.d.comb += result.eq(saturated(rounded, bits))
         return result

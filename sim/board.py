@@ -160,7 +160,7 @@ class VirtualBoard:
 
     @property
     def memories(self) -> dict[str, tuple[int, int]]:
-        """Words, and bits of each, of the memories that `flip` reaches, such as "core.weights_1.master"."""
+        """Words, and bits of each, of the memories that `flip` reaches, such as "core.weights_1.master.words"."""
         lines = (build(self.config, self.board).parent / "memories.inc").read_text().splitlines()
         fields = [re.findall(r"[\w.]+", line) for line in lines]
         return {name: (int(words), int(bits)) for _, name, _, words, bits in fields}

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The adder tree against a plain sum, for numbers of terms around its powers of two and of four."""
+"""The adder tree against a plain sum, for numbers of terms around its powers of two."""
 
 import cocotb
 from amaranth.hdl import Module, Signal, signed

@@ -19,6 +19,8 @@ from .fuzz import FuzzError, Pair, encoded, fuzz
 TINY = preset("tiny")
 CONFIG = configuration(TINY)
 DATA = load("embedded")
+#: Masters of the dense bundle of `tiny`.
+MASTER = "core.weights_2.master.words"
 
 
 @pytest.fixture
@@ -37,15 +39,15 @@ def test_a_reset_is_as_power_up(virtual):
 
 
 def test_a_flipped_bit_is_in_the_digest_and_can_be_flipped_back(virtual):
-    words, bits = virtual.memories["core.weights_2.master"]
+    words, bits = virtual.memories[MASTER]
     with SerialBoard(virtual.url, TINY) as board:
         before = board.digest()
-        virtual.flip("core.weights_2.master", words - 1, 15)
+        virtual.flip(MASTER, words - 1, 15)
         after = board.digest()
         assert (after[0] == before[0], after[1] == before[1]) == (True, False)
-        virtual.flip("core.weights_2.master", words - 1, 15)
+        virtual.flip(MASTER, words - 1, 15)
         assert board.digest() == before
-    for memory, word, bit in (("core.nothing", 0, 0), ("core.weights_2.master", words, 0), ("core.weights_2.master", 0, bits)):
+    for memory, word, bit in (("core.nothing", 0, 0), (MASTER, words, 0), (MASTER, 0, bits)):
         with pytest.raises(ValueError, match="no such fault: flip"):
             virtual.flip(memory, word, bit)
 

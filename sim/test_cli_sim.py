@@ -12,6 +12,7 @@ import pytest
 from golden import checkpoint
 from golden.spec import preset
 from host import cli
+from hw.config import ENGINES
 
 SPEC = preset("tiny")
 
@@ -95,8 +96,10 @@ def test_a_served_board_is_refused_for_another_preset(capsys):
 
 
 @pytest.mark.slow
-def test_compare_is_equal_for_small(capsys):
-    code, result, _ = run_json(capsys, "compare", "--preset", "small", "--samples", 16)
-    small = preset("small")
+@pytest.mark.parametrize("engines", ENGINES)
+@pytest.mark.parametrize(("name", "samples"), [("small", 16), ("medium", 3)])
+def test_compare_is_equal_for_larger_presets(capsys, name, samples, engines):
+    code, result, _ = run_json(capsys, "compare", "--preset", name, "--engines", engines, "--samples", samples)
+    spec = preset(name)
     assert code == cli.OK
-    assert (result["equal"], result["compared"]) == (True, small.parameters + 16 + len(small.bundles))
+    assert (result["equal"], result["compared"]) == (True, spec.parameters + samples + len(spec.bundles))

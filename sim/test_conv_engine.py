@@ -19,7 +19,7 @@ UNITS = {
 
 
 #: At most so many cycles of a tile are neither a tap nor a word of the padded plane.
-OVERHEAD = 13
+OVERHEAD = 15
 
 
 @cocotb.test()

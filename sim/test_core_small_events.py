@@ -1,16 +1,16 @@
 # amaranth: UnusedElaboratable=no
-"""`small` with an event-driven conv engine and wider lanes: the same bits as golden, in a fraction of the cycles."""
+"""`small` as boards have it, with event-driven engines: the same bits as golden, in a fraction of the cycles."""
 
 import cocotb
 import pytest
 
 from golden.spec import preset
-from hw.config import Config
+from hw.config import configuration
 from hw.core import Core
 
 from .core_bench import check_training
 
-CONFIG = Config(preset("small"), (1, 8, 16, 8, 10), events=frozenset({2}))
+CONFIG = configuration(preset("small"), "event")
 TOP = Core(CONFIG)
 
 

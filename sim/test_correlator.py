@@ -16,6 +16,9 @@ from .streams import FlowSource, Monitor, start
 UNITS = {
     "correlator_dense": Correlator(*bundle_of("dense", (2, 3, 1), 4, lanes=(1, 2))),
     "correlator_conv": Correlator(*bundle_of("conv", (2, 6, 7), 3, kernel=3, lanes=(1, 3))),
+    "correlator_turns": Correlator(*bundle_of("conv", (2, 6, 7), 16, kernel=3, lanes=(1, 16))),
+    "correlator_shared": Correlator(*bundle_of("conv", (2, 6, 7), 16, kernel=3, lanes=(1, 8), shared=True)),
+    "correlator_dense_shared": Correlator(*bundle_of("dense", (2, 3, 1), 8, lanes=(1, 4), shared=True)),
     "correlator_image": Correlator(*bundle_of("image", (1, 8, 6), 2, kernel=3, lanes=(1, 1))),
     "correlator_short": Correlator(*bundle_of("dense", (3, 1, 1), 2, lanes=(1, 1), window_log2=1)),
 }
@@ -38,7 +41,9 @@ async def check(dut, name, unit):
     pre_top = {"dense": top, "conv": 4 * top, "image": 4 * ((1 << f.pixel_bits) - 1)}[bundle.kind]
     assert pre_top < 1 << pre_bits(config, bundle)
     # the most items of a g: one for each pooled position
-    longest, rng = bundle.post.positions, generator()
+    longest, cycles, rng = bundle.post.positions, config.item_cycles(bundle), generator()
+    # the fewest: the lanes of a sum must have passed the scalers before the next one
+    shortest = -(-unit.turns // cycles)
     ends, extremes = [], {"g": 0, "update": 0}
 
     for rate in (0, 1, (1 << f.rate_bits) - 1, *rng.integers(1, 1 << f.rate_bits, 5).tolist()):
@@ -50,7 +55,7 @@ async def check(dut, name, unit):
         # items in the middle of a g and bound to reach its bounds, then random ones
         for kind in ("high", "low", *["random"] * 12):
             bias = int(kind == "random" and random.random() < 0.3)
-            count = longest if kind != "random" else random.randint(1, longest)
+            count = longest if kind != "random" else random.randint(shortest, longest)
             pre, post = _factors(rng, kind, count, lanes, pre_top, top)
             g = (post[0] - post[1]).sum(0) if bias else (pre[0][:, None] * post[0] - pre[1][:, None] * post[1]).sum(0)
             extremes["g"] = max(extremes["g"], 0 if bias else int(g.abs().max()))
@@ -58,7 +63,7 @@ async def check(dut, name, unit):
             extremes["update"] = max(extremes["update"], int(update.abs().max()))
             address = random.randrange(layout.master_words(config, bundle))
             expected.append((address, update))
-            ends.append(len(entries.words) + len(words) + count - 1)
+            ends.append(len(entries.words) + len(words) + count * cycles - 1)
             words += [
                 shape.const(
                     {
@@ -73,9 +78,10 @@ async def check(dut, name, unit):
                     }
                 ).as_bits()
                 for n in range(count)
+                for _ in range(cycles)
             ]
         done = len(monitor.words)
-        await source.send(words, gap=random.choice((0.0, 0.3)))
+        await source.send(words, gap=random.choice((0.0, 0.3)) if cycles == 1 else 0.0)
         got = [word.from_bits(bits) for bits in (await monitor.wait(done + len(expected)))[done:]]
         where = f"{name}, rates {chosen}"
         expect(f"{where}, address", [w.address for w in got], [address for address, _ in expected], ("g",))

@@ -178,7 +178,7 @@ async def each_frame_is_answered_as_the_model_says(dut, stall):
             (request, status, payload, took), = done[name]
             assert request == Request.const(fields).as_bits(), f"{where}: the executor saw {Request.from_bits(request)}"
             payload = payload if status is Status.OK else b""
-            cycles = 2 + took
+            cycles = 3 + took
         if verdict == "execute":
             model.execute(sequence, command, status, payload)
         answer, data = framer.taken[number]

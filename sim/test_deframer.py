@@ -95,6 +95,7 @@ async def every_cycle_equals_the_model(dut, hurry):
     stream = [byte for piece in pieces(150) for byte in (*piece, *[0] * random.choice((1, 1, 1, 3)))]
     at, piece, dropping = 0, bytearray(), False
     run = 0  # cycles for which no byte is taken
+    offered, freed = False, False  # a frame's buffer is free a cycle after the transfer, the next is offered two cycles later
     cursor, asked, released = 0, None, False  # of the frame that is offered: next address, address of the cycle before
     while at < len(stream) or queue:
         whole = queue and cursor >= len(queue[0][1])
@@ -109,15 +110,16 @@ async def every_cycle_equals_the_model(dut, hurry):
         where = f"byte {at} of {len(stream)}"
         assert port.i__ready.value == (run == 0), f"{where}: ready is {port.i__ready.value}, {run} zeros to come"
         valid, run = valid and run == 0, max(run - 1, 0)
-        assert port.o__valid.value == bool(queue), f"{where}: valid is {port.o__valid.value} with {len(queue)} frames"
-        if queue:
+        assert port.o__valid.value == offered, f"{where}: valid is {port.o__valid.value} with {len(queue)} frames"
+        if offered:
             fields, content = queue[0]
             assert port.o__payload.value == Request.const(fields).as_bits(), f"{where}: {fields}"
             if asked is not None and asked < len(content):
                 got = int(port.buffer__data.value)
                 assert got == content[asked], f"{where}, address {asked}: got {got:#x}, expected {content[asked]:#x}"
             asked, cursor = cursor, cursor + 1
-        released = bool(queue) and ready
+        released = offered and ready
+        offered = not ready if offered else bool(queue) and not freed
 
         finished = valid and byte == 0 and bool(piece) and not dropping
         overrun = valid and byte != 0 and not piece and len(queue) == WINDOW
@@ -125,8 +127,10 @@ async def every_cycle_equals_the_model(dut, hurry):
         good = result is not None and result[0]["status"] == Status.OK
         assert port.good.value == good, f"{where}: good is {port.good.value}"
         assert port.overrun.value == overrun, f"{where}: overrun is {port.overrun.value}"
-        if released:
+        if freed:
             queue.pop(0)
+        freed = released
+        if released:
             asked, cursor = None, 0
         if result is not None:
             queue.append(result)

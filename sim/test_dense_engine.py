@@ -27,5 +27,5 @@ async def drives_equal_golden(dut):
 
 async def check(dut, name, unit):
     lanes = unit.config.lanes[unit.bundle.pre.index], unit.config.lanes[unit.bundle.index]
-    cycles = layout.tiles(unit.config, unit.bundle) + 2 + tree_latency(max(lanes))
+    cycles = layout.tiles(unit.config, unit.bundle) + 3 + tree_latency(max(lanes))
     await synapse_bench.check(dut, name, unit, cycles, cycles)

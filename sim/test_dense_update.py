@@ -16,6 +16,7 @@ UNITS = {
     "dense_update_groups": DenseUpdate(*bundle_of("dense", (4, 3, 1), 6, lanes=(2, 3))),
     "dense_update_wide": DenseUpdate(*bundle_of("dense", (3, 1, 1), 4, lanes=(3, 4), window_log2=2)),
     "dense_update_narrow": DenseUpdate(*bundle_of("dense", (3, 2, 1), 5, lanes=(3, 1))),
+    "dense_update_shared": DenseUpdate(*bundle_of("dense", (4, 3, 1), 8, lanes=(2, 4), shared=True)),
 }
 
 
@@ -26,5 +27,6 @@ async def updates_equal_golden(dut):
 
 
 async def check(dut, name, unit):
-    cycles = layout.master_words(unit.config, unit.bundle) + 1 + Correlator.latency
+    config, bundle = unit.config, unit.bundle
+    cycles = config.item_cycles(bundle) * layout.master_words(config, bundle) + 1 + Correlator(config, bundle).latency
     await update_bench.check(dut, name, unit, cycles, cycles)

@@ -5,6 +5,7 @@ import cocotb
 import torch
 from cocotb.triggers import gather
 
+from hw.event_adder import SPARE
 from hw.event_conv_engine import EventConvEngine
 from hw.folded_kernels import BACKWARD_CHANNELS, FORWARD_CHANNELS
 from hw.step import Step
@@ -75,7 +76,7 @@ def forward_end(unit, pre: torch.Tensor) -> int:
         for px in range(bundle.post.width):
             window = pre[:, 2 * py : 2 * py + 4, 2 * px : 2 * px + 4].reshape(-1, 2, 2, 2, 2)
             counts = window.sum(dim=(2, 4)).split(FORWARD_CHANNELS)
-            time += max(config.groups(bundle.post), *(int(bank.sum(0).max()) for bank in counts))
+            time += window_time(counts, config.groups(bundle.post))
     return time
 
 
@@ -88,5 +89,10 @@ def backward_end(unit, post: torch.Tensor) -> int:
         time = max(time, before + min(y + 1, bundle.post.height) * bundle.post.width)
         for x in range(bundle.post.width + 1):
             counts = framed[:, y : y + 2, x : x + 2].split(BACKWARD_CHANNELS)
-            time += max(4 * config.groups(bundle.pre), *(int(bank.sum(0).max()) for bank in counts))
+            time += window_time(counts, 4 * config.groups(bundle.pre))
     return time
+
+
+def window_time(counts, interval: int) -> int:
+    """Cycles of a window with so many spikes in each unit."""
+    return max(interval, max(int(bank.sum(0).max()) for bank in counts) + (interval >= SPARE))

@@ -72,8 +72,8 @@ async def check(dut, name, unit):
                     else:
                         corner, bank = divmod(item.unit, -(-post.channels // BACKWARD_CHANNELS))
                         block, rest = 3 - corner, item.chunk // pre_lanes
-                        spot = rest % 4
-                        o, c = bank * BACKWARD_CHANNELS + item.index, rest // 4 * pre_lanes + item.chunk % pre_lanes
+                        spot = rest % 2 * 2 + lane
+                        o, c = bank * BACKWARD_CHANNELS + item.index, rest // 2 * pre_lanes + item.chunk % pre_lanes
                     at = o, c, block // 2 * 2 + spot // 2, block % 2 * 2 + spot % 2
                     got[direction][at] = weight
                     seen[direction][at] += 1

@@ -7,7 +7,6 @@ from amaranth.lib import data
 
 from golden.spec import preset
 from hw.adder_tree import adder_tree, tree_latency
-from hw.compact_core import saturated
 from hw.config import Config
 from hw.correlator import Correlator
 from hw.decoder import EXECUTORS, Decoder
@@ -18,6 +17,7 @@ from hw.neuron_array import NeuronArray
 from hw.protocol import LONGEST_RUN, Command, Status
 from hw.register_access import RegisterAccess
 from hw.sample_control import SampleControl
+from hw.saturate import saturated
 from hw.uart import Receiver, Transmitter
 from hw.weight_access import WeightAccess
 from hw.weight_memory import WeightMemory
@@ -40,7 +40,9 @@ def deframer(window: int) -> tuple[Module, Opened, Deframer]:
     m.d.sync += waited.eq(Mux(dut.i.ready, 0, waited + 1))
     m.d.comb += [Assert(run <= LONGEST_RUN), Assert(dut.i.ready | (waited + run <= LONGEST_RUN)), Assert(waited <= LONGEST_RUN)]
     m.d.comb += Assert(~dut.i.ready | (waited <= LONGEST_RUN))
-    m.d.comb += [Assert(full <= window), Assert((opened["write_slot"] - opened["read_slot"] - full) % window == 0)]
+    freed = opened["freed"]
+    m.d.comb += [Assert(full <= window), Assert(~(dut.o.valid | freed) | (full != 0)), Assert(~(dut.o.valid & freed))]
+    m.d.comb += Assert((opened["write_slot"] - opened["read_slot"] - full) % window == 0)
     # a frame that is being stored has a buffer of its own
     m.d.comb += Assert(~(opened["inside"] & ~opened["dropping"]) | (full < window))
     # synchronising: after a zero byte the state is that after power-up
@@ -134,7 +136,8 @@ def decoder() -> tuple[Module, Opened, Decoder, Signal]:
     saying, length = request.command == Command.HELLO, opened["length"]
     current = known & (last == request.sequence)
     said = (running == 0) & (length <= len(identity)) & ((length == 0) | current)
-    m.d.comb += Assert(~execute | Mux(saying, said, (running != 0) & current))
+    done = opened["done"]
+    m.d.comb += [Assert(~execute | Mux(saying, said & ~done, ((running != 0) ^ done) & current)), Assert(~done | execute)]
     checked = opened.state("SEQUENCE")
     legal = sum(request.command == command for command in Command) != 0
     m.d.comb += Assert(~(execute | checked) | (dut.i.valid & legal))
@@ -155,7 +158,7 @@ def test_decoder_never_waits_for_ever():
     m.d.comb += [Assume(getattr(dut, name).done == running[n]) for n, name in enumerate(EXECUTORS)]
     waited = Signal(8)
     m.d.sync += waited.eq(Mux(dut.i.valid & ~dut.i.ready, waited + 1, 0))
-    m.d.comb += Assert(waited <= 6)
+    m.d.comb += Assert(waited <= 7)
     prove(m, opened.inputs, depth=12)
 
 
@@ -189,7 +192,8 @@ def test_register_access():
     m = Module()
     opened = Opened(m, dut := RegisterAccess())
     left, byte = opened["left"], opened["bytes_left"]
-    rank = {"WRITE": 1, "CHECK": 2000, "SEEK": 6 * left + 2, "LOAD": 6 * left + 1, "EMIT": 6 * left + 2 + byte, "REFUSE": 1}
+    rank = {"JUDGE": 2, "WRITE": 1, "REFUSE": 1, "CHECK": 2000}
+    rank |= {"SEEK": 6 * left + 2, "LOAD": 6 * left + 1, "EMIT": 6 * left + 2 + byte}
     running = executor(m, opened, rank)
     m.d.comb += [Assert(~dut.write | (running & dut.writable)), Assert(~opened.state("LOAD") | (left != 0))]
     m.d.comb += Assert(~opened.state("EMIT") | ((byte != 0) & (byte <= 4)))
@@ -209,15 +213,17 @@ def test_weight_access():
     opened = Opened(m, dut := WeightAccess(LANE))
     words, word, left, age, unread = (opened[name] for name in ("words", "word", "left", "age", "unread"))
     step = words * 64
-    rank: dict[str, object] = {"COUNT": (1 << 24) + 1 + unread, "CHECK": 1 << 24, "DIGEST": 8, "TAIL": left + 1, "DONE": 0}
+    rank: dict[str, object] = {"COUNT": (1 << 24) + 2 + unread, "MEASURE": (1 << 24) + 1, "CHECK": 1 << 24}
+    rank |= {"DIGEST": 8, "TAIL": left + 1, "DONE": 0}
     rank |= {"LOAD": step + 4 - age, "EMIT": step + 32 + left}
-    rank |= {"FETCH": step + 2 * left + 2, "TAKE": step + 2 * left + 1, "WRITE": step + 1}
+    rank |= {"FETCH": step + 3 * left + 3, "WAIT": step + 3 * left + 2, "TAKE": step + 3 * left + 1, "WRITE": step + 1}
     executor(m, opened, rank)
     inside = (words != 0) & (word + words <= opened["depth"])
+    m.d.comb += Assert(~opened.state("CHECK") | opened["outside"] | (inside & opened["known"]))
     size = opened["size"]
-    for name in ("LOAD", "FETCH", "TAKE", "WRITE"):
+    for name in ("LOAD", "FETCH", "WAIT", "TAKE", "WRITE"):
         m.d.comb += Assert(~opened.state(name) | inside)
-    for name in ("EMIT", "FETCH", "TAKE"):
+    for name in ("EMIT", "FETCH", "WAIT", "TAKE"):
         m.d.comb += Assert(~opened.state(name) | ((left != 0) & (left <= size)))
     m.d.comb += Assert(~opened.state("EMIT") | (word + words <= opened["depth"]))
     m.d.comb += Assert(~opened.state("TAIL") | ((left != 0) & (left <= 4)))
@@ -226,7 +232,7 @@ def test_weight_access():
     began = Signal()  # whether samples were pending when it was checked
     with m.If(opened.state("CHECK")):
         m.d.sync += began.eq(dut.pending)
-    for name in ("LOAD", "EMIT", "DIGEST", "TAIL", "FETCH", "TAKE", "WRITE"):
+    for name in ("LOAD", "EMIT", "DIGEST", "TAIL", "FETCH", "WAIT", "TAKE", "WRITE"):
         m.d.comb += Assert(~opened.state(name) | ~began)
     prove(m, opened.inputs, depth=3)
 

@@ -174,6 +174,8 @@ class Driver:
         else:
             raise AssertionError(f"{where}: doesn't end")
         await gather(*puts)
+        for _ in range(2):  # the spike count follows
+            await self.port.edge
 
     def compare(self, where, new):
         """Trace, spikes, their latency and their count."""

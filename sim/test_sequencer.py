@@ -114,9 +114,12 @@ async def play_parts(dut, name, log):
         await edge
         began = [part for part in parts if starts[part].value]
         phase, step = int(port.phase.value), int(port.step.value)
+        if not port.busy.value:
+            assert phase == (one_hot("update") if port.update_busy.value else 0), f"{name}: phase {phase:b} between two samples"
         if running:
             assert not began, f"{name}: {began} started while {running[0]} is busy"
-            assert (running[0], phase, step) == running, f"{name}: phase or step changed while {running[0]} is busy"
+            held = step if running[0] == "step" else running[2]
+            assert (phase, held) == running[1:], f"{name}: phase or step changed while {running[0]} is busy"
         for part in parts:
             if left[part]:
                 left[part] -= 1

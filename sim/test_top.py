@@ -227,7 +227,8 @@ async def trains_bit_for_bit(dut):
     assert spikes == result.spikes, f"spikes {spikes}, golden has {result.spikes}"
     phases = [new - old for new, old in zip(await host.read(*counted), before, strict=True)]
     cycles = int.from_bytes(answer[1:], "little")
-    assert sum(phases) == cycles, f"{cycles} cycles, of which the phases {phases}"
+    # the update goes on after the answer
+    assert sum(phases[:-1]) < cycles <= sum(phases), f"{cycles} cycles, of which the phases {phases}"
 
     assert (await host.call(Command.COMMIT))[:2] == b"\1\0"
     trained = fixed.commit(SPEC, fixed.accumulate(parameters, result.updates))

@@ -113,7 +113,7 @@ async def check(dut, name, unit):
     assert len(seen) == 9, f"{name}: only {seen} happened"
     for (command, index), measured in times.items():
         size, fewest = sizes[index], min(measured)
-        each_word = 2 * size + 2 if command is Command.WRITE_WEIGHTS else max(size, READ_LATENCY) + 1
+        each_word = 3 * size + 2 if command is Command.WRITE_WEIGHTS else max(size, READ_LATENCY) + 1
         # what isn't spent on words: the same for a digest as for a read, but for its own four bytes and their two states
         base = measured[fewest] - each_word * fewest
         for words, took in measured.items():

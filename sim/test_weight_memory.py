@@ -78,14 +78,14 @@ class Driver:
         self.port.write.value = 0
 
     async def read(self):
-        """All masters, one address a cycle; data belong to the address of the cycle before."""
+        """All masters, one address a cycle; data belong to the address of two cycles before."""
         rows = []
-        for address in range(self.unit.words + 1):
+        for address in range(self.unit.words + 2):
             self.port.address.value = min(address, self.unit.words - 1)
             await self.port.edge
             rows.append(int(self.port.read_data.value))
-        # the first address is sampled by the memory at the first edge, and seen at the second
-        return unpacked(rows[1:], self.formats.committed_bits, self.lanes)
+        # the first address is sampled by the memory at the first edge, and seen at the third
+        return unpacked(rows[2:], self.formats.committed_bits, self.lanes)
 
     async def update(self, weight, bias):
         """One sample's updates, in any order."""
@@ -94,15 +94,16 @@ class Driver:
         words = [shape.const({"address": n, "update": row}).as_bits() for n, row in enumerate(rows)]
         random.shuffle(words)
         await self.updates.send(words, gap=random.choice((0.0, 0.2)))
-        # an address may come again two cycles later
-        await self.port.edge
+        # an address may come again three cycles later
+        for _ in range(2):
+            await self.port.edge
 
     async def commit(self, batch, weight, bias):
         """Commits and compares masters and both kinds of working copies; the masters after it."""
         f, config, bundle, where = self.formats, self.config, self.bundle, f"{self.name}, batch {batch}"
         seen = len(self.biases.words)
         busy = await run_part(self.port, self.port.commit)
-        assert busy == self.unit.words + 1, f"{where}: busy for {busy} cycles, expected {self.unit.words + 1}"
+        assert busy == self.unit.words + 2, f"{where}: busy for {busy} cycles, expected {self.unit.words + 2}"
         weight, bias = ops.commit(weight, f), ops.commit(bias, f)
         expect(f"{where}, master", await self.read(), master_image(config, bundle, weight, bias))
 

@@ -10,11 +10,11 @@ from safetensors.torch import load_file, save_file
 from golden import checkpoint, report
 from golden.checkpoint import WeightsError, atomic
 from golden.data import load
-from golden.fixed import Parameters, initial
+from golden.fixed import Parameters, Settings, initial, train_batch
 from golden.plan import Plan, PlanError
 from golden.run import Run, Stop
 from golden.spec import preset
-from host.bench import bound
+from host.bench import bound, events, parts, windows
 from host.compare import ComparisonError, Fault, Twin, check, compare
 from host.errors import LinkError
 from host.golden_board import GoldenBoard
@@ -277,19 +277,45 @@ def test_resume_to_fewer_epochs_is_refused(tmp_path):
 
 def test_bound_of_tiny_by_hand():
     # layer 1: 4 x 13 x 13 in words of 4 lanes; the dense bundle has 10 post lanes, so one working word a position
-    counts = bound(CONFIG, free=24, nudged=12, batch=32)
+    counts = bound(CONFIG, Settings.of(SPEC, free=24, nudged=12), {}, batch=32)
     step = 13 * 13
     assert counts == {
         "static": 28 * 28,
         "free": 24 * step,
         "plus": 12 * step,
         "minus": 12 * step,
-        "update": 0,
+        "update": 9 * 13 * 13 / 32,  # of the last sample; the next one hides the others
         "commit": (676 + 1) / 32,
     }
-    # only the image and one step of the free phase before the window hides an update
-    rest = 9 * 13 * 13 - 28 * 28 - (9 - 8) * step
-    assert bound(CONFIG, free=9, nudged=8, batch=4)["update"] == rest * 3 / 4
+    hidden = 28 * 28 + (9 - 8) * step
+    assert bound(CONFIG, Settings.of(SPEC, free=9), {}, batch=1)["update"] == 9 * 13 * 13
+    assert bound(CONFIG, Settings.of(SPEC, free=9), {}, batch=2)["update"] == 9 * 13 * 13 - hidden / 2
+
+
+def test_windows_of_a_position():
+    count = windows(preset("small").bundles[1])
+    assert count.sum() == 25 * 16
+    # 13 rows: four in each of five windows at stride two; the last row is dropped
+    assert count[0, 0] == 1
+    assert count[2, 2] == 4
+    assert count[12].sum() == 0
+
+
+def test_events_are_counted_in_golden():
+    spec = preset("small")
+    config = configuration(spec, "event")
+    settings = Settings.of(spec, free=8, nudged=8)
+    images, labels = DATA.train_images[:2].numpy(), DATA.train_labels[:2].numpy()
+    parameters = initial(spec, 0)
+    counted = events(config, settings, parameters, images, labels)
+    spikes = train_batch(spec, settings, parameters, images, labels).spikes
+    forward, backward = counted[2]
+    assert backward == 4 * spikes[1] / 2
+    assert spikes[0] / 2 < forward < 4 * spikes[0] / 2
+    assert events(configuration(spec), settings, parameters, images, labels) == {}
+    # 8 units, one kernel of each in a cycle
+    part = {part.name: part for part in parts(config, settings, counted)}["synapses 2 forward"]
+    assert part.cycles == forward / 8
 
 
 def test_bound_of_a_conv_bundle_by_hand():
@@ -297,4 +323,4 @@ def test_bound_of_a_conv_bundle_by_hand():
     config = configuration(spec)
     assert config.lanes[1:3] == (4, 4)
     # 8 -> 16 channels: 2 x 4 pairs of groups of 4, each the 13 x 13 map with a border of 2 for the 3 x 3 kernel
-    assert bound(config, free=10, nudged=8, batch=1)["free"] == 10 * 2 * 4 * 15 * 15
+    assert bound(config, Settings.of(spec, free=10, nudged=8), {}, batch=1)["free"] == 10 * 2 * 4 * 15 * 15

@@ -29,7 +29,7 @@ async def feed(ctx, dut, data, pause=lambda: 0):
 
 
 async def take(ctx, dut, *, limit=50):
-    """Status, length, head and buffer of the frame offered, which is released."""
+    """Status, length, head and buffer of the frame offered, which is released; returns when its buffer is free."""
     for _ in range(limit):
         if ctx.get(dut.o.valid):
             break
@@ -45,6 +45,7 @@ async def take(ctx, dut, *, limit=50):
     ctx.set(dut.o.ready, 1)
     await ctx.tick()
     ctx.set(dut.o.ready, 0)
+    await ctx.tick().repeat(2)
     return request.status, request.length, head, bytes(content)
 
 
@@ -182,8 +183,9 @@ def test_garbage_is_judged_as_the_reference_judges_it():
 
     async def talk(ctx):
         ctx.set(dut.o.ready, 1)
-        await feed(ctx, dut, bytes(data + b"\0"))
-        await ctx.tick().repeat(3)
+        # the shortest frames are two bytes, and a frame takes three cycles: in no board here does a byte take fewer than 10
+        await feed(ctx, dut, bytes(data + b"\0"), lambda: 1)
+        await ctx.tick().repeat(5)
 
     async def collect(ctx):
         while True:

@@ -1,0 +1,41 @@
+"""Cycles a sample of every preset, with both kinds of engines, against boards/baselines/cycles.json.
+
+Its figures are those of ``nudge bench --preset P --engines E --weights golden/weights/P-mnist.safetensors --samples 2``.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from boards.report import BASELINES, TOLERANCES
+from golden import checkpoint
+from golden.data import load
+from golden.spec import preset
+from host.bench import bench
+from host.board import SerialBoard
+from hw.config import configuration
+
+from .board import VirtualBoard
+
+COMMITTED: dict[str, dict[str, dict[str, float]]] = json.loads((BASELINES / "cycles.json").read_text())
+WEIGHTS = Path(checkpoint.__file__).parent / "weights"
+SAMPLES = 2
+#: Boards that take too long to compile for every run.
+SLOW = {("medium", "line")}
+CASES = [(name, engines) for name, kinds in COMMITTED.items() for engines in kinds]
+
+
+@pytest.mark.parametrize(
+    ("name", "engines"), [pytest.param(*case, marks=[pytest.mark.slow] if case in SLOW else []) for case in CASES]
+)
+def test_no_more_cycles_than_committed(name, engines):
+    config = configuration(preset(name), engines)
+    parameters = checkpoint.load(WEIGHTS / f"{name}-mnist.safetensors")[1]
+    committed = COMMITTED[name][engines]
+    with VirtualBoard(config) as virtual, SerialBoard(virtual.url, config.spec) as board:
+        result = bench(board, config, load("embedded"), SAMPLES, seed=0, parameters=parameters)
+    found = {"training": result.cycles_per_training_sample, "inference": result.cycles_per_inference}
+    for kind, cycles in found.items():
+        where = f"{name}, {engines}, {kind}: {cycles:.1f} cycles, committed {committed[kind]:.1f}"
+        assert abs(cycles / committed[kind] - 1) <= TOLERANCES["cycles"], where
