@@ -86,17 +86,16 @@ class DenseEngine(wiring.Component):
         # -- forward: read, add and write in one cycle, since with one group every tile hits the same word
         total_bits = signed_bits(-words * pre_lanes << (weight_bits - 1), words * pre_lanes << (weight_bits - 1))
         totals = data.ArrayLayout(signed(total_bits), post_lanes)
-        # sums start from a word that is never written
-        m.submodules.sums = sums = Memory(shape=totals, depth=groups + 1, init=[])
+        m.submodules.sums = sums = Memory(shape=totals, depth=groups, init=[])
         read, write = sums.read_port(domain="comb"), sums.write_port()
         emitting, emitted = Signal(), Signal(bits_for(groups - 1))
         m.d.comb += [
-            read.addr.eq(Mux(emitting, emitted, Mux(first_word, groups, at_group))),
+            read.addr.eq(Mux(emitting, emitted, at_group)),
             write.addr.eq(at_group),
             write.en.eq(valid),
         ]
         for lane in range(post_lanes):
-            m.d.comb += write.data[lane].eq(read.data[lane] + forward[lane])
+            m.d.comb += write.data[lane].eq(Mux(first_word, 0, read.data[lane]) + forward[lane])
             m.d.comb += self.forward.payload[lane].eq(read.data[lane] << DENSE_SHIFT)
         m.d.comb += self.forward.valid.eq(emitting)
         with m.If(valid & at_end):

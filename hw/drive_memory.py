@@ -46,9 +46,7 @@ class DriveMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # after the copies, a word that is never written: zeros for a sample's first step
-        words, silent = self.words, SPIKE_BANKS * self.words
-        depth = silent + 1
+        words, depth = self.words, SPIKE_BANKS * self.words
         m.submodules.memory = memory = BlockMemory(shape=self.drives, depth=depth)
         read, write = memory.read_port(), memory.write_port()
 
@@ -66,8 +64,10 @@ class DriveMemory(wiring.Component):
         with m.If(read.en):
             m.d.sync += self.o.valid.eq(left != 0)
             with m.If(left != 0):
-                m.d.sync += [at.eq(at + ~self.step.first), left.eq(left - 1)]
+                m.d.sync += [at.eq(at + 1), left.eq(left - 1)]
+        # a sample's first step has no spikes before it
+        silent = Signal()
         with m.If(self.start):
-            m.d.sync += [at.eq(Mux(self.step.first, silent, base(self.step.spike_read))), left.eq(words)]
-        m.d.comb += self.o.payload.eq(read.data)
+            m.d.sync += [at.eq(base(self.step.spike_read)), left.eq(words), silent.eq(self.step.first)]
+        m.d.comb += self.o.payload.eq(Mux(silent, 0, read.data.as_value()))
         return m

@@ -143,9 +143,7 @@ class NeuronArray(wiring.Component):
                 m.d.sync += [word.eq(0), group.eq(0), running.eq(0)]
         with m.Elif(self.start):
             m.d.sync += running.eq(1)
-        # A sample starts from zeros
-        at = self._padded(self._zero_if(self.step.first, word))
-        m.d.comb += [state_read.addr.eq(Cat(at, self.step.state_read)), bias_read.addr.eq(group)]
+        m.d.comb += [state_read.addr.eq(Cat(self._padded(word), self.step.state_read)), bias_read.addr.eq(group)]
 
         # -- stage 1: phi, and the state has been read
         valid1, word1 = Signal(), Signal.like(word)
@@ -158,21 +156,21 @@ class NeuronArray(wiring.Component):
         # -- stage 2: the state is in registers, since block RAM is slow; in the output layer, how far it is from the target
         valid2, word2 = Signal(), Signal.like(word)
         m.d.sync += [valid2.eq(valid1), word2.eq(word1)]
-        old2, phi2, bias2 = Signal(state, reset_less=True), Signal.like(phi), Signal(biases, reset_less=True)
+        old2, bias2 = Signal(state, name="old2", reset_less=True), Signal(biases, name="bias2", reset_less=True)
+        phi2 = Signal.like(phi)
         away2 = [Signal(signed(spec.state_bits + 1), name=f"away2_{i}", reset_less=True) for i in range(lanes)]
         group1 = Signal.like(group)
         m.d.sync += [group1.eq(group), phi2.eq(phi), bias2.eq(bias_read.data)]
         for lane in range(lanes):
-            old = Signal(state.elem_shape, name=f"old_{lane}")
-            m.d.comb += old.eq(state_read.data[lane])
-            if not self.spare:
-                with m.If(self.step.first):
-                    m.d.comb += old.eq(0)
-            m.d.sync += old2[lane].eq(old)
+            m.d.sync += old2[lane].eq(state_read.data[lane])
             if self.output:
                 target = Signal(spec.state_bits, name=f"target_{lane}")
+                xi = Mux(self.step.first, 0, state_read.data[lane].xi)
                 m.d.comb += target.eq(Mux(self.label == group1 * lanes + lane, f.one, 0))
-                m.d.sync += away2[lane].eq(Mux(self.step.negative, old.xi - target, target - old.xi))
+                m.d.sync += away2[lane].eq(Mux(self.step.negative, xi - target, target - xi))
+        # A sample starts from zeros, by the registers' reset
+        with m.If(self.step.first):
+            m.d.sync += old2.eq(0)
 
         # -- stage 3: d; the nudge of the output layer
         valid3, word3 = Signal(), Signal.like(word)
@@ -244,16 +242,6 @@ class NeuronArray(wiring.Component):
             ]
         return m
 
-    @property
-    def spare(self) -> bool:
-        """Whether the state and sum memories have a word that is never written, with the highest number."""
-        words = self.config.words(self.layer)
-        return words < 1 << bits_for(words - 1)
-
-    def _zero_if(self, zero, word):
-        """The word's number or, for zeros, that of the spare one: masking what is read would take a gate for each bit."""
-        return Mux(zero, (1 << bits_for(self.config.words(self.layer) - 1)) - 1, word) if self.spare else word
-
     def _padded(self, word):
         """The word's number, wide enough to put a bank number above it."""
         width = bits_for(self.config.words(self.layer) - 1)
@@ -263,11 +251,11 @@ class NeuronArray(wiring.Component):
         """Two memories, read a cycle before the write and by both neighbours' update engines."""
         lanes = data.ArrayLayout(unsigned(self.config.spec.sum_bits), self.config.lanes[self.layer.index])
         for name, negative in (("plus", 0), ("minus", 1)):
-            memory = BlockMemory(shape=lanes, depth=1 << bits_for(self.config.words(self.layer) - 1))
+            memory = BlockMemory(shape=lanes, depth=self.config.words(self.layer))
             m.submodules[f"sums_{name}"] = memory
             post, pre, write = memory.read_port(), memory.read_port(), memory.write_port()
             m.d.comb += [
-                post.addr.eq(Mux(self.busy & self.step.sum, self._zero_if(self.step.sum_first, read_word), self.post_address)),
+                post.addr.eq(Mux(self.busy & self.step.sum, read_word, self.post_address)),
                 pre.addr.eq(self.pre_address),
                 self.post_sums[name].eq(post.data),
                 self.pre_sums[name].eq(pre.data),
@@ -275,5 +263,5 @@ class NeuronArray(wiring.Component):
                 write.en.eq(valid & self.step.sum & (self.step.negative == negative)),
             ]
             for lane, state in enumerate(xi):
-                old = post.data[lane] if self.spare else Mux(self.step.sum_first, 0, post.data[lane])
+                old = Mux(self.step.sum_first, 0, post.data[lane])
                 m.d.comb += write.data[lane].eq(old + state)
