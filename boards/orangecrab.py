@@ -5,7 +5,7 @@ from amaranth_boards.orangecrab_r0_2 import OrangeCrabR0_2_25FPlatform
 from amaranth_boards.resources import UARTResource
 
 from .fpga import Design, Fpga
-from .ulx3s import FEW
+from .small_ecp5 import FEW
 
 ORANGECRAB = Fpga(
     name="orangecrab",

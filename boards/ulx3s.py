@@ -8,6 +8,7 @@ from golden.spec import preset
 from hw.config import configuration
 
 from .fpga import Design, Fpga
+from .small_ecp5 import FEW
 
 ULX3S = Fpga(
     name="ulx3s",
@@ -26,9 +27,6 @@ ULX3S = Fpga(
     leds=tuple(("led", n) for n in (7, 6, 0, 1, 2, 3, 4, 5)),
     nextpnr_opts="--router router2",
 )
-
-#: For the 28 multipliers of an LFE5U-25F.
-FEW = replace(configuration(preset("tiny"), "event"), lanes=(1, 4, 2), image_taps=1, shared=frozenset({1, 2}))
 
 DESIGNS = {"tiny": Design(FEW, 50_000_000)}
 ULX3S_45F = replace(ULX3S, name="ulx3s-45f", what="ULX3S, LFE5U-45F-6", platform=ULX3S_45F_Platform, designs=DESIGNS)

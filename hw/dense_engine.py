@@ -89,11 +89,7 @@ class DenseEngine(wiring.Component):
         m.submodules.sums = sums = Memory(shape=totals, depth=groups, init=[])
         read, write = sums.read_port(domain="comb"), sums.write_port()
         emitting, emitted = Signal(), Signal(bits_for(groups - 1))
-        m.d.comb += [
-            read.addr.eq(Mux(emitting, emitted, at_group)),
-            write.addr.eq(at_group),
-            write.en.eq(valid),
-        ]
+        m.d.comb += [read.addr.eq(Mux(emitting, emitted, at_group)), write.addr.eq(at_group), write.en.eq(valid)]
         for lane in range(post_lanes):
             m.d.comb += write.data[lane].eq(Mux(first_word, 0, read.data[lane]) + forward[lane])
             m.d.comb += self.forward.payload[lane].eq(read.data[lane] << DENSE_SHIFT)

@@ -1,0 +1,9 @@
+"""What several boards with a smaller ECP5 build."""
+
+from dataclasses import replace
+
+from golden.spec import preset
+from hw.config import configuration
+
+#: `tiny` with few enough lanes for the 28 multipliers of an LFE5U-25F.
+FEW = replace(configuration(preset("tiny"), "event"), lanes=(1, 4, 2), image_taps=1, shared=frozenset({1, 2}))
