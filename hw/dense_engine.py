@@ -102,16 +102,18 @@ class DenseEngine(wiring.Component):
                 m.d.sync += emitting.eq(0)
 
         # -- backward: a running sum over the groups of one word, then the queue
-        m.submodules.queue = queue = SyncFIFOBuffered(width=self.backward.payload.shape().size, depth=words)
-        word_sums = data.ArrayLayout(signed(pre.phi_bits), pre_lanes)
+        most = post.neurons << (weight_bits - 1)
+        word_sums = data.ArrayLayout(signed(signed_bits(-most, most)), pre_lanes)
+        m.submodules.queue = queue = SyncFIFOBuffered(width=word_sums.size, depth=words)
         running, complete = Signal(word_sums), Signal(word_sums)
         for lane in range(pre_lanes):
-            m.d.comb += complete[lane].eq(running[lane] + (backward[lane] << DENSE_SHIFT))
+            m.d.comb += complete[lane].eq(running[lane] + backward[lane])
         with m.If(valid):
             m.d.sync += running.eq(complete)
             with m.If(at_last_group):
                 m.d.sync += running.eq(0)
         m.d.comb += [queue.w_data.eq(complete.as_value()), queue.w_en.eq(valid & at_last_group)]
-        m.d.comb += [self.backward.payload.as_value().eq(queue.r_data), self.backward.valid.eq(queue.r_rdy)]
-        m.d.comb += queue.r_en.eq(self.backward.ready)
+        m.d.comb += [self.backward.valid.eq(queue.r_rdy), queue.r_en.eq(self.backward.ready)]
+        for lane in range(pre_lanes):
+            m.d.comb += self.backward.payload[lane].eq(word_sums(queue.r_data)[lane] << DENSE_SHIFT)
         return m

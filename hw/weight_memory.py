@@ -120,12 +120,15 @@ class WeightMemory(wiring.Component):
             master_write.en.eq(walked | updated | self.write),
         ]
 
-        # -- working copies
+        # -- working copies, rounded half up; only the largest masters can overflow: saturate
+        weight_shift, bias_shift = f.master_fraction - f.weight_fraction, f.master_fraction - f.bias_fraction
+        half = Mux(walked_bias, 1 << (bias_shift - 1), 1 << (weight_shift - 1))
         weights = []
         for i in range(post):
-            weights.append(self._rounded(m, clipped[i], f.weight_bits, f.weight_fraction, f"weight_{i}"))
-            bias = self._rounded(m, clipped[i], f.bias_bits, f.bias_fraction, f"bias_{i}")
-            m.d.comb += self.bias.payload.bias[i].eq(bias)
+            rounded = Signal(signed(f.committed_bits + 1), name=f"rounded_{i}")
+            m.d.comb += rounded.eq(clipped[i] + half)
+            weights.append(saturated(rounded >> weight_shift, f.weight_bits))
+            m.d.comb += self.bias.payload.bias[i].eq(saturated(rounded >> bias_shift, f.bias_bits))
         m.d.comb += [
             working_write.addr.eq(walked_tile),
             working_write.data.eq(Cat(*weights * pre)),
@@ -134,12 +137,3 @@ class WeightMemory(wiring.Component):
             self.bias.payload.address.eq(walked_word - weight_words),
         ]
         return m
-
-    def _rounded(self, m, value, bits, fraction, name):
-        """Round half up from the master's LSB to ``2^-fraction``; only the largest masters can overflow: saturate."""
-        shift = self.config.spec.formats.master_fraction - fraction
-        rounded = Signal(signed(bits + 1), name=f"rounded_{name}")
-        result = Signal(signed(bits), name=name)
-        m.d.comb += rounded.eq((value + (1 << (shift - 1))) >> shift)
-        m.d.comb += result.eq(saturated(rounded, bits))
-        return result
