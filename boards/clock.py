@@ -1,5 +1,6 @@
 """The core's clock: from a board's oscillator through the part's PLL."""
 
+import math
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -18,48 +19,51 @@ PFD_MIN_HZ = 3_125_000
 
 @dataclass(frozen=True)
 class Ecp5Pll:
-    """Dividers of an EHXPLLL whose feedback is its own output: out = in * feedback / reference.
+    """Dividers of an EHXPLLL: its first output is fed back, its second is the clock.
 
-    Limits (Project Trellis, `ecppll`): phase detector 3.125..400 MHz, oscillator 400..800 MHz, dividers 1..128.
+    oscillator = in * feedback * inner / reference, out = oscillator / output. Limits (Project Trellis, `ecppll`): phase
+    detector 3.125..400 MHz, oscillator 400..800 MHz, dividers 1..128.
     """
 
     reference: int
     feedback: int
+    inner: int
     output: int
 
     @classmethod
     def of(cls, source_hz: int, hz: int) -> "Ecp5Pll":
-        """The dividers that make exactly `hz`; `ClockError` if there are none."""
-        best = None
+        """The dividers that make exactly `hz`, of the fastest phase detector; `ClockError` if there are none."""
         for reference in range(1, source_hz // PFD_MIN_HZ + 1):
-            if hz * reference % source_hz == 0 and 1 <= (feedback := hz * reference // source_hz) <= 128:
-                # the middle of the oscillator's range
-                output = max(1, round(600e6 / hz))
-                if 400_000_000 <= hz * output <= 800_000_000 and output <= 128:
-                    best = best or cls(reference, feedback, output)
-        if best is None:
-            ratios = product(range(1, source_hz // PFD_MIN_HZ + 1), range(1, 17))
-            near = sorted({source_hz * up / down for down, up in ratios}, key=lambda f: abs(f - hz))[:3]
-            names = ", ".join(f"{f / 1e6:g}" for f in near)
-            raise ClockError(f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: choose one like {names}")
-        return best
+            # multiples of both, the middle of the oscillator's range first
+            step = math.lcm(source_hz, hz * reference) // reference
+            for vco in sorted(range(step, 800_000_001, step), key=lambda vco: abs(vco - 600_000_000)):
+                total = vco * reference // source_hz
+                inner = next((n for n in range(128, 0, -1) if total % n == 0 and total // n <= 128), None)
+                if vco >= 400_000_000 and inner is not None and vco // hz <= 128 and vco * reference % source_hz == 0:
+                    return cls(reference, total // inner, inner, vco // hz)
+        raise ClockError(f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: choose a multiple of 1 MHz")
 
     def instance(self, source: Signal, out: Signal, locked: Signal) -> Instance:
         """The primitive."""
+        looped = Signal(name="pll_loop")
         return Instance(
             "EHXPLLL",
             p_CLKI_DIV=self.reference,
             p_CLKFB_DIV=self.feedback,
-            p_CLKOP_DIV=self.output,
+            p_CLKOP_DIV=self.inner,
             p_CLKOP_ENABLE="ENABLED",
-            # output phase 0 at the feedback divider: CPHASE counts from 0
-            p_CLKOP_CPHASE=self.output - 1,
+            # phase 0: CPHASE counts from 0
+            p_CLKOP_CPHASE=self.inner - 1,
             p_CLKOP_FPHASE=0,
+            p_CLKOS_DIV=self.output,
+            p_CLKOS_ENABLE="ENABLED",
+            p_CLKOS_CPHASE=self.output - 1,
+            p_CLKOS_FPHASE=0,
             p_FEEDBK_PATH="CLKOP",
             a_ICP_CURRENT="12",
             a_LPF_RESISTOR="8",
             i_CLKI=source,
-            i_CLKFB=out,
+            i_CLKFB=looped,
             i_RST=Const(0),
             i_STDBY=Const(0),
             i_PHASESEL0=Const(0),
@@ -69,7 +73,9 @@ class Ecp5Pll:
             i_PHASELOADREG=Const(0),
             i_PLLWAKESYNC=Const(0),
             i_ENCLKOP=Const(0),
-            o_CLKOP=out,
+            i_ENCLKOS=Const(0),
+            o_CLKOP=looped,
+            o_CLKOS=out,
             o_LOCK=locked,
         )
 

@@ -52,11 +52,13 @@ def test_unknown_board_and_preset():
         board("icebreaker").design("huge")
 
 
-@pytest.mark.parametrize("hz", [45_000_000, 50_000_000, 60_000_000, 75_000_000, 100_000_000])
+@pytest.mark.parametrize("hz", [36_000_000, 42_000_000, 45_000_000, 50_000_000, 60_000_000, 75_000_000, 100_000_000])
 def test_ecp5_pll(hz):
     pll = Ecp5Pll.of(25_000_000, hz)
-    assert 25_000_000 * pll.feedback == hz * pll.reference
+    assert 25_000_000 * pll.feedback * pll.inner == hz * pll.output * pll.reference
     assert 400e6 <= hz * pll.output <= 800e6
+    assert 25e6 / pll.reference >= 3.125e6
+    assert all(1 <= divider <= 128 for divider in (pll.reference, pll.feedback, pll.inner, pll.output))
 
 
 @pytest.mark.parametrize("hz", [15_000_000, 18_000_000, 24_000_000])
@@ -67,7 +69,7 @@ def test_ice40_pll(hz):
 
 
 def test_clock_that_cannot_be_made():
-    with pytest.raises(ClockError, match="61 MHz can't be made from 25 MHz: choose one like"):
-        Ecp5Pll.of(25_000_000, 61_000_000)
+    with pytest.raises(ClockError, match=re.escape("61.003 MHz can't be made from 25 MHz: choose a multiple of 1 MHz")):
+        Ecp5Pll.of(25_000_000, 61_003_000)
     with pytest.raises(ClockError, match=re.escape("17.1 MHz can't be made from 12 MHz")):
         Ice40Pll.of(12_000_000, 17_100_000)
