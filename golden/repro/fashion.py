@@ -24,7 +24,7 @@ from .backprop import Backprop
 from .held_out import by_equilibrium_propagation
 from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
 
-BASE = replace(PRESETS["small"], schedule=Schedule(32, 16))
+BASE = PRESETS["small"]
 DATA = "fashion-mnist"
 
 #: decay: the last epoch's rates are about a tenth of the first's.

@@ -21,7 +21,7 @@ from golden.spec import PRESETS, Schedule, Spec
 from .held_out import by_equilibrium_propagation
 from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
 
-BASE = replace(PRESETS["small"], schedule=Schedule(32, 16))
+BASE = PRESETS["small"]
 
 #: held_out: the last so many of the training images. The rest is the plan; the last epoch's rates are a fifth of the first's.
 BUDGETS = (
