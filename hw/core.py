@@ -130,13 +130,10 @@ class Core(wiring.Component):
             m.d.comb += output.post_address.eq(arg_max.address)
 
         # -- the host's access to the masters
-        with m.Switch(self.bundle):
-            for bundle in bundles:
-                memory = memories[bundle.index]
-                m.d.comb += [memory.address.eq(self.address), memory.write_data.as_value().eq(self.write_data)]
-                with m.Case(bundle.index - 1):
-                    m.d.comb += memory.write.eq(self.write & ~self.busy)
-                    m.d.sync += self.read_data.eq(memory.read_data.as_value().as_unsigned())
+        address = Signal.like(self.address)
+        m.d.sync += address.eq(self.address)
+        for bundle in bundles:
+            self._by_lane(m, memories[bundle.index], bundle, address)
 
         # -- cycles of each phase
         for i, cycles in enumerate(self.phase_cycles):
@@ -146,3 +143,21 @@ class Core(wiring.Component):
                 m.d.sync += cycles.eq(cycles + 1)
         return m
 
+    def _by_lane(self, m, memory, bundle, address):
+        """The host's access to one memory. Its words are gathered and taken apart beside it, and only lanes travel."""
+        n, lanes = bundle.index, self.config.lanes[bundle.index]
+        mine = self.bundle == n - 1
+        gathered = Signal.like(memory.write_data, name=f"gathered_{n}", reset_less=True)
+        chosen = Signal(16, name=f"chosen_{n}", reset_less=True)
+        store = Signal(name=f"store_{n}")
+        m.d.comb += [memory.address.eq(address), memory.write_data.eq(gathered), memory.write.eq(store)]
+        m.d.sync += store.eq(self.write & mine & ~self.busy & (self.lane == lanes - 1))
+        for lane in range(lanes):
+            with m.If(self.write & mine & (self.lane == lane)):
+                m.d.sync += gathered[lane].eq(self.write_data.as_signed())
+        with m.Switch(self.lane):
+            for lane in range(lanes):
+                with m.Case(lane):
+                    m.d.sync += chosen.eq(memory.read_data[lane])
+        with m.If(mine):
+            m.d.sync += self.read_data.eq(chosen)

@@ -33,6 +33,13 @@ def settings_layout(config: Config) -> data.StructLayout:
     )
 
 
+#: Cycles from `address` to `read_data`: a register of the address, memory, its register, lane, bundle.
+READ_LATENCY = 5
+
+#: Cycles from `lane` to `read_data`.
+LANE_LATENCY = 2
+
+
 class CoreSignature(wiring.Signature):
     """Written from the core's side.
 
@@ -57,9 +64,10 @@ class CoreSignature(wiring.Signature):
         Synchronous read of the image in raster order: `pixel` belongs to the address of the cycle before.
     bundle : In
         0-based bundle of the memory access.
-    address : In, write : In(1), write_data : In(lanes x 16), read_data : Out(lanes x 16)
-        Master memory, only while not busy. Lane i of a word is bits 16 i .. 16 i + 15; bundles with fewer lanes than
-        the widest use the low ones. `read_data` is right three cycles after `bundle` and `address`.
+    address : In, lane : In, write : In(1), write_data : In(16), read_data : Out(16)
+        Master memory, only while not busy, a lane at a time: words as wide as a memory's, of all memories in one place, would be
+        most of the long wires. The lanes of a word are written in order, at least three cycles apart, and stored with the last
+        one. `read_data` is right `READ_LATENCY` cycles after `bundle` and `address`, and `LANE_LATENCY` after `lane`.
     clear : In(1)
         Zeroes spike and cycle counters.
     spikes : Out(32) x layers 1..N, phase_cycles : Out(32) x PHASES
@@ -69,7 +77,6 @@ class CoreSignature(wiring.Signature):
     def __init__(self, config: Config):
         bundles = config.spec.bundles
         depth = max(layout.master_words(config, b) for b in bundles)
-        self.word_bits = 16 * max(config.lanes[1:])
         super().__init__(
             {
                 "settings": In(settings_layout(config)),
@@ -84,8 +91,9 @@ class CoreSignature(wiring.Signature):
                 "bundle": In(bits_for(len(bundles) - 1)),
                 "address": In(bits_for(depth - 1)),
                 "write": In(1),
-                "write_data": In(self.word_bits),
-                "read_data": Out(self.word_bits),
+                "lane": In(range(max(config.lanes[1:]))),
+                "write_data": In(16),
+                "read_data": Out(16),
                 "clear": In(1),
                 "spikes": Out(32).array(len(bundles)),
                 "phase_cycles": Out(32).array(len(protocol.PHASES)),

@@ -91,7 +91,7 @@ class System(wiring.Component):
 
         wire(sample_control, core, "start", "operation", "label", "pixel")
         wire(core, sample_control, "busy", "prediction", "pixel_address")
-        wire(weight_access, core, "bundle", "address", "write", "write_data")
+        wire(weight_access, core, "bundle", "address", "lane", "write", "write_data")
         wire(core, weight_access, "read_data")
         wire(registers, core, "settings")
         m.d.sync += core.clear.eq(registers.clear)  # far away, and no hurry

@@ -1,18 +1,19 @@
 """Executes READ_WEIGHTS, WRITE_WEIGHTS and DIGEST on the core's master memories."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from . import layout
 from .config import Config
-from .core_interface import CoreSignature
+from .core_interface import LANE_LATENCY, READ_LATENCY, CoreSignature
 from .digest import Digest
 from .link_interface import ANSWER_PAYLOAD, Executor, ReadPort
 from .protocol import CRC_BYTES, REQUEST_BYTES, REQUEST_HEADER, Command, Status
 
-#: Cycles from a changed address to the right `read_data` (`CoreSignature`).
-READ_LATENCY = 3
+#: Bytes of a lane. Each is read for as many cycles as the next one takes to come.
+LANE_BYTES = 2
+assert LANE_BYTES == LANE_LATENCY
 
 #: First weight byte in a WRITE_WEIGHTS frame: after bundle u8 and word u32.
 WEIGHTS_AT = REQUEST_HEADER + 5
@@ -20,7 +21,7 @@ WEIGHTS_AT = REQUEST_HEADER + 5
 
 def word_bytes(config: Config, bundle) -> int:
     """Bytes of one master word on the link: `lanes` weights, s16 each."""
-    return 2 * config.lanes[bundle.index]
+    return LANE_BYTES * config.lanes[bundle.index]
 
 
 def max_words(config: Config, bundle) -> int:
@@ -34,7 +35,7 @@ class WeightAccess(wiring.Component):
     BAD_ORDER: samples are pending. BAD_RANGE: no such bundle; words outside `layout.master_words`; a read of no word or of more
     than `max_words`; a write of no word or of a part of one. Nothing is read or written before all of it is checked.
 
-    Throughput: a word of n bytes takes max(n, 3) + 1 cycles to read or digest, 3 n + 1 to write and 1 to count.
+    Throughput: a word of n bytes takes n + `READ_LATENCY` + 1 cycles to read or digest, 3 n to write and 1 to count.
 
     Members
     -------
@@ -44,8 +45,8 @@ class WeightAccess(wiring.Component):
     pending : In(1)
         Samples are pending.
     written : Out(1)
-        High in each cycle in which a word is written.
-    bundle, address, write, write_data : Out, read_data : In
+        High in each cycle in which a word's last lane is written.
+    bundle, address, lane, write, write_data : Out, read_data : In
         Master memory, as in `CoreSignature`.
     """
 
@@ -59,7 +60,7 @@ class WeightAccess(wiring.Component):
                 "pending": In(1),
                 "written": Out(1),
             }
-            | {name: core[name].flip() for name in ("bundle", "address", "write", "write_data", "read_data")}
+            | {name: core[name].flip() for name in ("bundle", "address", "lane", "write", "write_data", "read_data")}
         )
 
     def elaborate(self, platform):
@@ -94,20 +95,22 @@ class WeightAccess(wiring.Component):
         words = Signal(range(deepest + REQUEST_BYTES))  # still to do
         unread = Signal(range(REQUEST_BYTES + 1))  # weight bytes of the frame
         at = Signal(range(REQUEST_BYTES + 1))
-        shift = Signal(8 * max(largest, CRC_BYTES))
+        tail = Signal(8 * CRC_BYTES)
         left = Signal(range(max(largest, CRC_BYTES) + 1))  # bytes of the word at hand
-        place = Signal(range(largest + 1))
-        fetched, of_byte = Signal(8, reset_less=True), Signal(largest, reset_less=True)  # block RAM is slow, and far away
+        high = Signal()  # which byte of a lane
+        fetched = Signal(8, reset_less=True)  # block RAM is slow, and far away
+        low = Signal(8, reset_less=True)
+        byte = Signal(8)
         outside = Signal()
         age = Signal(range(READ_LATENCY + 1))  # cycles since the address changed
         m.d.comb += [
             self.address.eq(word[: len(self.address)]),
-            self.write_data.eq(shift[: len(self.write_data)]),
-            place.eq(size - left),
-            self.written.eq(self.write),
+            self.write_data.eq(Cat(low, fetched)),
+            self.written.eq(self.write & (left == 1)),
             self.buffer.address.eq(at),
-            o.payload.eq(shift[:8]),
-            digest.i.payload.eq(shift[:8]),
+            byte.eq(self.read_data.word_select(high, 8)),
+            o.payload.eq(byte),
+            digest.i.payload.eq(byte),
         ]
         with m.If(age != READ_LATENCY):
             m.d.sync += age.eq(age + 1)
@@ -118,7 +121,7 @@ class WeightAccess(wiring.Component):
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [word.eq(first_word), words.eq(count), at.eq(WEIGHTS_AT)]
+                m.d.sync += [word.eq(first_word), words.eq(count), at.eq(WEIGHTS_AT), self.lane.eq(0), high.eq(0)]
                 m.d.sync += unread.eq(request.length - (WEIGHTS_AT + CRC_BYTES))
                 with m.If(digesting):
                     m.d.sync += [word.eq(0), words.eq(depth)]
@@ -155,24 +158,28 @@ class WeightAccess(wiring.Component):
                     m.next = "FETCH"
 
             with m.State("LOAD"):
+                m.d.sync += left.eq(size)
                 with m.If(age == READ_LATENCY):
-                    m.d.sync += [shift.eq(self.read_data), left.eq(size), words.eq(words - 1), word.eq(word + 1), age.eq(0)]
+                    m.d.sync += self.lane.eq(1)  # the next one, under way while this one leaves
                     m.next = "EMIT"
             with m.State("EMIT"):
                 m.d.comb += [o.valid.eq(reading), digest.i.valid.eq(1)]
-                m.d.sync += [shift.eq(shift >> 8), left.eq(left - 1)]
+                m.d.sync += [left.eq(left - 1), high.eq(~high)]
+                with m.If(high):
+                    m.d.sync += self.lane.eq(self.lane + 1)
                 with m.If(left == 1):
+                    m.d.sync += [words.eq(words - 1), word.eq(word + 1), age.eq(0), self.lane.eq(0)]
                     m.next = "LOAD"
-                    with m.If(words == 0):
+                    with m.If(words == 1):
                         m.next = "DIGEST"
             with m.State("DIGEST"):
-                m.d.sync += [shift.eq(digest.crc), left.eq(CRC_BYTES)]
+                m.d.sync += [tail.eq(digest.crc), left.eq(CRC_BYTES)]
                 m.next = "TAIL"
                 with m.If(reading):
                     finish(Status.OK)
             with m.State("TAIL"):
-                m.d.comb += o.valid.eq(1)
-                m.d.sync += [shift.eq(shift >> 8), left.eq(left - 1)]
+                m.d.comb += [o.valid.eq(1), o.payload.eq(tail[:8])]
+                m.d.sync += [tail.eq(tail >> 8), left.eq(left - 1)]
                 with m.If(left == 1):
                     m.next = "DONE"
 
@@ -180,22 +187,18 @@ class WeightAccess(wiring.Component):
                 m.d.sync += at.eq(at + 1)
                 m.next = "WAIT"
             with m.State("WAIT"):
-                m.d.sync += [fetched.eq(self.buffer.data), of_byte.eq(1 << place)]
+                m.d.sync += [fetched.eq(self.buffer.data), low.eq(fetched)]
                 m.next = "TAKE"
             with m.State("TAKE"):
-                m.d.sync += left.eq(left - 1)
-                for n in range(largest):
-                    with m.If(of_byte[n]):
-                        m.d.sync += shift.word_select(n, 8).eq(fetched)
+                m.d.comb += self.write.eq(high)
+                m.d.sync += [left.eq(left - 1), high.eq(~high)]
                 m.next = "FETCH"
+                with m.If(high):
+                    m.d.sync += self.lane.eq(self.lane + 1)
                 with m.If(left == 1):
-                    m.next = "WRITE"
-            with m.State("WRITE"):
-                m.d.comb += self.write.eq(1)
-                m.d.sync += [word.eq(word + 1), words.eq(words - 1), left.eq(size)]
-                m.next = "FETCH"
-                with m.If(words == 1):
-                    m.next = "DONE"
+                    m.d.sync += [word.eq(word + 1), words.eq(words - 1), left.eq(size), self.lane.eq(0)]
+                    with m.If(words == 1):
+                        m.next = "DONE"
             with m.State("DONE"):
                 finish(Status.OK)
         return m

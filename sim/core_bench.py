@@ -9,11 +9,11 @@ from golden import data, fixed
 from golden.spec import Layer
 from hw import layout, protocol
 from hw.config import Config
-from hw.core_interface import Operation, settings_layout
+from hw.core_interface import LANE_LATENCY, READ_LATENCY, Operation, settings_layout
 from hw.neuron_array import trace_word
 
 from .bench import CLOCK
-from .streams import pack, start, unpack, wait_for
+from .streams import pack, start, wait_for
 
 #: Cycles after which a sample counts as hung; `medium` needs less than 200,000.
 PATIENCE = 3_000_000
@@ -69,10 +69,12 @@ class CoreDriver:
             self.dut.bundle.value = bundle.index - 1
             for address, word in enumerate(layout.pack(self.config, bundle, weight.numpy(), bias.numpy())):
                 self.dut.address.value = address
-                self.dut.write_data.value = pack(word, MASTER_BITS)
-                self.dut.write.value = 1
-                await self.edge
+                for lane, master in enumerate(word):
+                    self.dut.lane.value, self.dut.write_data.value = lane, int(master) % (1 << MASTER_BITS)
+                    self.dut.write.value = 1
+                    await self.edge
             self.dut.write.value = 0
+            await self.edge
         await self.run(Operation.COMMIT)
 
     async def read(self) -> fixed.Parameters:
@@ -84,10 +86,12 @@ class CoreDriver:
             self.dut.bundle.value = bundle.index - 1
             for address in range(words):
                 self.dut.address.value = address
-                for _ in range(4):
-                    await self.edge
-                word = self.dut.read_data.value.to_unsigned()
-                image[address] = unpack(word, MASTER_BITS, lanes, signed=True)
+                # one more, since what is set at an edge is seen at the next
+                for lane, cycles in zip(range(lanes), (READ_LATENCY + 1, *[LANE_LATENCY + 1] * lanes), strict=False):
+                    self.dut.lane.value = lane
+                    for _ in range(cycles):
+                        await self.edge
+                    image[address, lane] = self.dut.read_data.value.to_signed()
             weight, bias = layout.unpack(self.config, bundle, image)
             weights.append(torch.from_numpy(weight.copy()))
             biases.append(torch.from_numpy(bias.copy()))

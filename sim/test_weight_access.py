@@ -8,8 +8,9 @@ from collections import defaultdict
 import cocotb
 
 from hw import layout
+from hw.core_interface import LANE_LATENCY, READ_LATENCY
 from hw.protocol import CRC_BYTES, REQUEST_BYTES, Command, Status
-from hw.weight_access import WEIGHTS_AT, WeightAccess, max_words, word_bytes
+from hw.weight_access import LANE_BYTES, WEIGHTS_AT, WeightAccess, max_words, word_bytes
 
 from .link_bench import Requester, watch
 from .reference import config_of, each
@@ -20,29 +21,32 @@ UNITS = {
     "access_conv": WeightAccess(config_of((3, 8), (1, 8), dense=False, window_log2=3, decay_shift=1)),
 }
 
-#: Cycles from an address to its word, as `CoreSignature` promises them.
-READ_LATENCY = 3
-
 #: Most weight bytes of a request.
 MOST_BYTES = REQUEST_BYTES - WEIGHTS_AT - CRC_BYTES
 
 
 def serve_masters(dut, name, memories: list[list[bytes]]):
-    """Plays the core: `read_data` is right `READ_LATENCY` cycles after its address, and random before."""
+    """Plays the core: `read_data` is right as late after address and lane as the contract allows, and random before."""
     port = Port(dut, name)
 
     async def serve():
-        before, age = None, 0
+        before, age, gathered = None, 0, b""
+        lanes: list[int] = []
         while True:
             await port.edge
-            at = int(port.bundle.value), int(port.address.value)
+            at, lane = (int(port.bundle.value), int(port.address.value)), int(port.lane.value)
             age, before = age + 1 if at == before else 0, at
             memory, address = memories[at[0]], at[1]
             if port.write.value:
-                data = int(port.write_data.value).to_bytes(len(port.write_data) // 8, "little")
-                memory[address] = data[: len(memory[address])]
+                assert len(gathered) == LANE_BYTES * lane, f"{name}: lane {lane} after {len(gathered)} bytes"
+                gathered += int(port.write_data.value).to_bytes(LANE_BYTES, "little")
+                if len(gathered) == len(memory[address]):
+                    memory[address], gathered = gathered, b""
+            lanes.append(lane)
             right = age >= READ_LATENCY - 1 and address < len(memory)
-            data = memory[address] if right else random.randbytes(len(port.read_data) // 8)
+            seen = lanes[-LANE_LATENCY] if len(lanes) >= LANE_LATENCY else 0
+            lane_bytes = memory[address][LANE_BYTES * seen :][:LANE_BYTES] if right else b""
+            data = lane_bytes if len(lane_bytes) == LANE_BYTES else random.randbytes(LANE_BYTES)
             port.read_data.value = int.from_bytes(data, "little")
 
     cocotb.start_soon(serve())
@@ -104,7 +108,8 @@ async def check(dut, name, unit):
         assert got == status, f"{where}: {got.name}, expected {status.name}"
         assert status is not Status.OK or data == answer, f"{where}: got {data.hex()}, expected {answer.hex()}"
         await port.edge
-        assert writes[known:] == [(1, 1)] * wrote, f"{where}: {len(writes) - known} writes, expected {wrote}"
+        lanes = [(1, 0)] * (size // LANE_BYTES - 1) + [(1, 1)]
+        assert writes[known:] == lanes * wrote, f"{where}: {len(writes) - known} writes, expected {wrote} words"
         assert memory == expected, f"{where}: the memory is another"
         seen.add((command, status))
         if status is Status.OK:
@@ -113,7 +118,7 @@ async def check(dut, name, unit):
     assert len(seen) == 9, f"{name}: only {seen} happened"
     for (command, index), measured in times.items():
         size, fewest = sizes[index], min(measured)
-        each_word = 3 * size + 2 if command is Command.WRITE_WEIGHTS else max(size, READ_LATENCY) + 1
+        each_word = 3 * size + 1 if command is Command.WRITE_WEIGHTS else size + READ_LATENCY + 1
         # what isn't spent on words: the same for a digest as for a read, but for its own four bytes and their two states
         base = measured[fewest] - each_word * fewest
         for words, took in measured.items():

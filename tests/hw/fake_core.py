@@ -1,13 +1,12 @@
 """A core with the real one's interface and arithmetic of a few lines, to test the link in pysim."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 
 from hw import layout, protocol
-from hw.core_interface import CoreSignature, Operation
-
-LATENCY = 3
+from hw.adder_tree import delay
+from hw.core_interface import LANE_LATENCY, READ_LATENCY, CoreSignature, Operation
 
 
 class FakeCore(wiring.Component):
@@ -19,29 +18,30 @@ class FakeCore(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__(CoreSignature(config))
-        self.signature_word = self.signature.word_bits
 
     def elaborate(self, platform):
         m = Module()
         reads = []
+        # as late as the contract allows
+        address = self.address
+        for _ in range(READ_LATENCY - LANE_LATENCY):
+            address = delay(m, address, 1)
         for n, bundle in enumerate(self.config.spec.bundles):
-            memory = Memory(shape=self.signature_word, depth=layout.master_words(self.config, bundle), init=[])
+            words = layout.master_words(self.config, bundle)
+            memory = Memory(shape=len(self.write_data), depth=words << len(self.lane), init=[])
             m.submodules[f"master_{n}"] = memory
             write, read = memory.write_port(), memory.read_port()
             reads.append(read.data)
             m.d.comb += [
-                write.addr.eq(self.address),
+                write.addr.eq(Cat(self.lane, self.address)),
                 write.data.eq(self.write_data),
                 write.en.eq(self.write & (self.bundle == n) & ~self.busy),
-                read.addr.eq(self.address),
+                read.addr.eq(Cat(self.lane, address)),
             ]
-        # as late as the contract allows
-        late = Signal(self.signature_word)
         with m.Switch(self.bundle):
             for n, value in enumerate(reads):
                 with m.Case(n):
-                    m.d.sync += late.eq(value)
-        m.d.sync += self.read_data.eq(late)
+                    m.d.sync += self.read_data.eq(value)
 
         total, sum_ = Signal(32), Signal(32)
         operation = Signal(Operation)
