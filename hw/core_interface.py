@@ -65,7 +65,7 @@ class CoreSignature(wiring.Signature):
     bundle : In
         0-based bundle of the memory access.
     address : In, lane : In, write : In(1), write_data : In(16), read_data : Out(16)
-        Master memory, only while not busy, a lane at a time: words as wide as a memory's, of all memories in one place, would be
+        Master memory, only while not busy, a lane at a time: whole words of all memories, in one place, would be
         most of the long wires. The lanes of a word are written in order, at least three cycles apart, and stored with the last
         one. `read_data` is right `READ_LATENCY` cycles after `bundle` and `address`, and `LANE_LATENCY` after `lane`.
     clear : In(1)

@@ -126,9 +126,11 @@ class WeightMemory(wiring.Component):
         weights = []
         for i in range(post):
             rounded = Signal(signed(f.committed_bits + 1), name=f"rounded_{i}")
+            weight = Signal(signed(f.weight_bits), name=f"weight_{i}")
             m.d.comb += rounded.eq(clipped[i] + half)
-            weights.append(saturated(rounded >> weight_shift, f.weight_bits))
+            m.d.comb += weight.eq(saturated(rounded >> weight_shift, f.weight_bits))
             m.d.comb += self.bias.payload.bias[i].eq(saturated(rounded >> bias_shift, f.bias_bits))
+            weights.append(weight)
         m.d.comb += [
             working_write.addr.eq(walked_tile),
             working_write.data.eq(Cat(*weights * pre)),

@@ -296,12 +296,13 @@ def test_weight_memory(number):
     f, bundle = TINY.formats, TINY.bundles[number]
     m = Module()
     opened = Opened(m, WeightMemory(LANE, bundle))
-    clipped, rounded = opened["clipped_0"], opened["rounded_weight_0"]
+    clipped, rounded, weight = opened["clipped_0"], opened["rounded_0"], opened["weight_0"]
     m.d.comb += Assert((clipped >= f.master_low) & (clipped <= f.master_high))
-    shift = f.master_fraction - f.weight_fraction
-    m.d.comb += Assert(rounded == (clipped + (1 << (shift - 1))) >> shift)
-    m.d.comb += Assert(opened["weight_0"] <= (1 << (f.weight_bits - 1)) - 1)
-    m.d.comb += Assert((opened["weight_0"] == rounded) | (rounded > (1 << (f.weight_bits - 1)) - 1))
+    shifts = [f.master_fraction - fraction for fraction in (f.weight_fraction, f.bias_fraction)]
+    halves = [rounded == clipped + (1 << (shift - 1)) for shift in shifts]
+    m.d.comb += Assert(halves[0] | halves[1])
+    exact, most = rounded >> shifts[0], (1 << (f.weight_bits - 1)) - 1
+    m.d.comb += Assert((weight <= most) & ((weight == exact) | (exact > most)))
     prove(m, opened.inputs, depth=3, free=("dut.master", "dut.working"))
     most = f.max_batch * f.update_bound
     assert -(1 << (f.master_bits - 1)) <= f.master_low - most
