@@ -39,7 +39,7 @@ class Ecp5Pll:
             for vco in sorted(range(step, 800_000_001, step), key=lambda vco: abs(vco - 600_000_000)):
                 total = vco * reference // source_hz
                 inner = next((n for n in range(128, 0, -1) if total % n == 0 and total // n <= 128), None)
-                if vco >= 400_000_000 and inner is not None and vco // hz <= 128 and vco * reference % source_hz == 0:
+                if vco >= 400_000_000 and inner is not None and vco // hz <= 128:
                     return cls(reference, total // inner, inner, vco // hz)
         raise ClockError(f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: choose a multiple of 1 MHz")
 

@@ -8,7 +8,7 @@ from .arg_max import ArgMax
 from .config import Config
 from .conv_engine import ConvEngine
 from .conv_update import ConvUpdate
-from .core_interface import CoreSignature
+from .core_interface import MASTER_BITS, CoreSignature
 from .dense_engine import DenseEngine
 from .dense_update import DenseUpdate
 from .event_conv_engine import EventConvEngine
@@ -148,7 +148,7 @@ class Core(wiring.Component):
         n, lanes = bundle.index, self.config.lanes[bundle.index]
         mine = self.bundle == n - 1
         gathered = Signal.like(memory.write_data, name=f"gathered_{n}", reset_less=True)
-        chosen = Signal(16, name=f"chosen_{n}", reset_less=True)
+        chosen = Signal(MASTER_BITS, name=f"chosen_{n}", reset_less=True)
         store = Signal(name=f"store_{n}")
         m.d.comb += [memory.address.eq(address), memory.write_data.eq(gathered), memory.write.eq(store)]
         m.d.sync += store.eq(self.write & mine & ~self.busy & (self.lane == lanes - 1))

@@ -33,6 +33,9 @@ def settings_layout(config: Config) -> data.StructLayout:
     )
 
 
+#: Bits of a master for the host, which has it sign-extended whatever the formats.
+MASTER_BITS = 16
+
 #: Cycles from `address` to `read_data`: a register of the address, memory, its register, lane, bundle.
 READ_LATENCY = 5
 
@@ -64,10 +67,11 @@ class CoreSignature(wiring.Signature):
         Synchronous read of the image in raster order: `pixel` belongs to the address of the cycle before.
     bundle : In
         0-based bundle of the memory access.
-    address : In, lane : In, write : In(1), write_data : In(16), read_data : Out(16)
-        Master memory, only while not busy, a lane at a time: whole words of all memories, in one place, would be
-        most of the long wires. The lanes of a word are written in order, at least three cycles apart, and stored with the last
-        one. `read_data` is right `READ_LATENCY` cycles after `bundle` and `address`, and `LANE_LATENCY` after `lane`.
+    address : In, lane : In, write : In(1), write_data : In(MASTER_BITS), read_data : Out(MASTER_BITS)
+        Master memory, only while not busy, a lane at a time: whole words of all memories would need wide buses to one place.
+        A word is stored, at most a cycle later, when its last lane is written; the others must have been written since the last
+        store, and `address` matters with the last one only. `read_data` is right `READ_LATENCY` cycles after `bundle` and
+        `address`, and `LANE_LATENCY` after `lane`.
     clear : In(1)
         Zeroes spike and cycle counters.
     spikes : Out(32) x layers 1..N, phase_cycles : Out(32) x PHASES
@@ -92,8 +96,8 @@ class CoreSignature(wiring.Signature):
                 "address": In(bits_for(depth - 1)),
                 "write": In(1),
                 "lane": In(range(max(config.lanes[1:]))),
-                "write_data": In(16),
-                "read_data": Out(16),
+                "write_data": In(MASTER_BITS),
+                "read_data": Out(MASTER_BITS),
                 "clear": In(1),
                 "spikes": Out(32).array(len(bundles)),
                 "phase_cycles": Out(32).array(len(protocol.PHASES)),

@@ -6,13 +6,14 @@ from amaranth.lib.wiring import In, Out
 
 from . import layout
 from .config import Config
-from .core_interface import LANE_LATENCY, READ_LATENCY, CoreSignature
+from .core_interface import LANE_LATENCY, MASTER_BITS, READ_LATENCY, CoreSignature
 from .digest import Digest
 from .link_interface import ANSWER_PAYLOAD, Executor, ReadPort
 from .protocol import CRC_BYTES, REQUEST_BYTES, REQUEST_HEADER, Command, Status
 
-#: Bytes of a lane. Each is read for as many cycles as the next one takes to come.
-LANE_BYTES = 2
+#: Bytes of a lane on the link.
+LANE_BYTES = MASTER_BITS // 8
+# a byte leaves in each cycle, and meanwhile the next lane comes
 assert LANE_BYTES == LANE_LATENCY
 
 #: First weight byte in a WRITE_WEIGHTS frame: after bundle u8 and word u32.

@@ -9,7 +9,7 @@ from golden import data, fixed
 from golden.spec import Layer
 from hw import layout, protocol
 from hw.config import Config
-from hw.core_interface import LANE_LATENCY, READ_LATENCY, Operation, settings_layout
+from hw.core_interface import LANE_LATENCY, MASTER_BITS, READ_LATENCY, Operation, settings_layout
 from hw.neuron_array import trace_word
 
 from .bench import CLOCK
@@ -17,9 +17,6 @@ from .streams import pack, start, wait_for
 
 #: Cycles after which a sample counts as hung; `medium` needs less than 200,000.
 PATIENCE = 3_000_000
-
-#: Bits of a master on the host's port.
-MASTER_BITS = 16
 
 
 def layer_words(config: Config, layer: Layer, values: torch.Tensor) -> np.ndarray:

@@ -61,6 +61,13 @@ def test_ecp5_pll(hz):
     assert all(1 <= divider <= 128 for divider in (pll.reference, pll.feedback, pll.inner, pll.output))
 
 
+@pytest.mark.parametrize("source", [25, 48])
+def test_ecp5_pll_makes_whole_megahertz(source):
+    """What its error promises, for the clocks that this part's logic can have."""
+    for mhz in range(10, 101):
+        assert Ecp5Pll.of(source * 1_000_000, mhz * 1_000_000)
+
+
 @pytest.mark.parametrize("hz", [15_000_000, 18_000_000, 24_000_000])
 def test_ice40_pll(hz):
     pll = Ice40Pll.of(12_000_000, hz)
