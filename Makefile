@@ -33,7 +33,7 @@ test: lint
 	$(BIN)/pytest -q tests
 	$(BIN)/pytest -q sim -n auto --maxprocesses 4
 	$(BIN)/nudge compare --preset tiny --board sim --data embedded --samples 16 --seed 7
-	$(BIN)/nudge build icebreaker --preset tiny
+	$(BIN)/nudge build icebreaker --preset tiny --seeds 3
 	$(BIN)/nudge report icebreaker --preset tiny --samples 4 --check
 
 # The long builds, hours on two cores: bitstreams, and their area, fmax over three seeds and cycles against the committed reports.

@@ -197,7 +197,7 @@ def registers(spec: Spec) -> tuple[Register, ...]:
 
 #: What a bitstream says about its making, in register order; all 0 in simulation.
 BUILD = {
-    "build": "CRC-32 of preset, lanes, gateware, tool versions and seed; the bitstream's file name has it",
+    "build": "CRC-32 of netlist, constraints, commands and tool versions; the bitstream's file name has it",
     "build_seed": "seed of placement",
     "build_yosys": "version, major << 16 | minor",
     "build_nextpnr": "version, major << 16 | minor",

@@ -1,12 +1,13 @@
 # amaranth: UnusedElaboratable=no
 """Every board elaborates for every preset that it takes, and its clocks can be made. Needs no tool for bitstreams."""
 
+import dataclasses
 import json
 import re
 
 import pytest
 
-from boards.build import plan
+from boards.build import build_id, plan
 from boards.catalog import BOARDS, board
 from boards.clock import ClockError, Ecp5Pll, Ice40Pll
 from boards.fpga import BAUD_TOLERANCE, BoardError
@@ -41,6 +42,17 @@ def test_same_plan_each_time():
     digests = {plan(board("ulx3s"), "tiny", BuildFacts(), seed=1).digest() for _ in range(2)}
     assert len(digests) == 1
     assert plan(board("ulx3s"), "tiny", BuildFacts(seed=2), seed=1).digest() not in digests
+
+
+def test_build_id_is_of_netlist_and_tools():
+    """Of nothing else: with the sources' text in it, a comment would move the logic."""
+    fpga, versions = board("icebreaker"), {"yosys": "0.70"}
+    known = build_id(fpga, "tiny", BuildFacts(seed=1), versions)
+    assert known == build_id(fpga, "tiny", BuildFacts(seed=1), dict(versions))
+    renamed = dataclasses.replace(fpga, hint="another text")
+    assert known == build_id(renamed, "tiny", BuildFacts(seed=1), versions)
+    assert known != build_id(fpga, "tiny", BuildFacts(seed=2), versions)
+    assert known != build_id(fpga, "tiny", BuildFacts(seed=1), {"yosys": "0.71"})
 
 
 def test_unknown_board_and_preset():
