@@ -17,7 +17,7 @@ ULX3S = Fpga(
     baud=3_000_000,  # the most that an FT231X has
     designs={
         "tiny": Design(configuration(preset("tiny"), "event"), 50_000_000),
-        "small": Design(configuration(preset("small"), "event"), 42_000_000),
+        "small": Design(configuration(preset("small"), "event"), 51_000_000),
         # its weights leave no block RAM for more requests
         "medium": Design(configuration(preset("medium"), "event"), 50_000_000, window=16),
     },
@@ -25,9 +25,8 @@ ULX3S = Fpga(
     usb="0403:6015",
     window=32,  # digits at 3 Mbaud: 25 go out while the adapter holds an answer back
     leds=tuple(("led", n) for n in (7, 6, 0, 1, 2, 3, 4, 5)),
-    # LUT4 alone: wider ones tie cells to each other, and `small` leaves few places. Its wires are more than router2 sorts out
+    # LUT4 alone: wider ones tie cells to each other
     synth_opts="-abc9 -nowidelut",
-    nextpnr_opts="--router router1",
 )
 
 DESIGNS = {"tiny": Design(FEW, 50_000_000)}

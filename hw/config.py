@@ -20,6 +20,7 @@ class Config:
     `compact`: take `hw.compact_core`, which has one lane a layer, for the smallest parts.
     `events`: conv bundles whose synapse engine is event-driven instead of line-buffered.
     `image_taps`: taps of the image's kernel that are multiplied side by side in each lane, at most.
+    `passes`: times that event-driven engines go through a window forward, and backward, each time for so many times fewer sums.
     `shared`: bundles whose update engine has one multiplier a lane for both nudged phases, and takes twice the cycles.
     """
 
@@ -29,6 +30,7 @@ class Config:
     compact: bool = False
     image_taps: int = 9
     shared: frozenset[int] = frozenset()
+    passes: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
         if len(self.lanes) != len(self.spec.layers):
@@ -42,6 +44,10 @@ class Config:
         for index in self.events:
             if kinds.get(index) != "conv":
                 raise ConfigError(f"events must name conv bundles, not bundle {index} ({kinds.get(index, 'there is none')})")
+            bundle = self.spec.bundles[index - 1]
+            rows = (self.groups(bundle.post), 2 * self.groups(bundle.pre))
+            if any(passes < 1 or many % passes for passes, many in zip(self.passes, rows, strict=True)):
+                raise ConfigError(f"passes must divide {rows} rows of drives of bundle {index}, not {self.passes}")
         for index in self.shared - set(kinds):
             raise ConfigError(f"shared must name bundles 1..{len(kinds)}, not {index}")
 
@@ -74,14 +80,17 @@ LANES: dict[str, dict[str, tuple[int, ...]]] = {
     },
     "event": {
         "tiny": (1, 4, 10),
-        "small": (1, 8, 16, 8, 1),
-        "medium": (1, 8, 16, 8, 1),
+        "small": (1, 8, 8, 8, 1),
+        "medium": (1, 8, 8, 16, 1),
     },
 }
 
 #: Bundles of the presets whose update engines, with event-driven engines, share multipliers: those that still end before the
 #: next sample needs its window sums. Then the multipliers fit an LFE5U-85F, which has 156.
 SHARED = {"small": frozenset({1, 2, 3, 4}), "medium": frozenset({1, 2, 3, 4})}
+
+#: `Config.passes` of the presets: as many as take no longer than the array whose spikes are added.
+PASSES = {"medium": (2, 4)}
 
 
 def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:
@@ -93,4 +102,5 @@ def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:
         return Config(spec, lanes, image_taps=IMAGE_TAPS[engines])
     events = {bundle.index for bundle in spec.bundles if bundle.kind == "conv"}
     shared = SHARED.get(spec.name, frozenset())
-    return Config(spec, lanes, frozenset(events), image_taps=IMAGE_TAPS[engines], shared=shared)
+    passes = PASSES.get(spec.name, (1, 1))
+    return Config(spec, lanes, frozenset(events), image_taps=IMAGE_TAPS[engines], shared=shared, passes=passes)

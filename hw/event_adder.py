@@ -1,6 +1,6 @@
 """Event adder: adds the kernels of all neurons in a window that fired, several in each cycle; silence takes no time."""
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -11,9 +11,6 @@ from .flow import Flow
 
 #: Neurons whose kernels one unit holds: as many as the smallest distributed memory of the parts has words.
 CANDIDATES = 16
-
-#: Cycles between two windows of which one more for each window is mostly hidden.
-SPARE = 4
 
 
 def kernel_word(*, units, chunks, lanes, bits):
@@ -29,11 +26,11 @@ def kernel_word(*, units, chunks, lanes, bits):
 
 
 class EventAdder(wiring.Component):
-    """``units`` small weight memories with a priority encoder each, one adder tree, one sum for each lane.
+    """``units`` small weight memories with a priority encoder each, adder trees, and sums for a share of the lanes at a time.
 
     A window is a mask of `CANDIDATES` spikes for each unit. In each cycle every unit takes its lowest spike away and
-    reads its kernel; a window takes as many cycles as the busiest unit has spikes, and at least ``interval``. Where that is
-    `SPARE` or more, a cycle before the first spike clears the sums, which costs less logic than starting from the first kernel.
+    reads its kernel. A window is gone through ``passes`` times, each time for the next ``lanes // passes`` lanes, with so many
+    times fewer adders. A pass takes as many cycles as the busiest unit has spikes, and at least ``interval``.
 
     Parameters
     ----------
@@ -42,31 +39,35 @@ class EventAdder(wiring.Component):
     weight_bits, bits : int
         Widths of a weight and of a sum, which the caller proves to be enough.
     interval : int
-        Least number of cycles between two sums.
+        Least number of cycles between two passes' sums.
+    passes : int
+        Divides ``chunks``.
 
     Members
     -------
     kernels : In(Flow(kernel_word))
         Writes weights, while not busy.
     i : In(stream.Signature(ArrayLayout(unsigned(CANDIDATES), units)))
-    o : Out(Flow(ArrayLayout(signed(bits), lanes)))
-        A sum for each window, `latency` cycles after its last spike has been taken away.
+    o : Out(Flow(ArrayLayout(signed(bits), lanes // passes)))
+        Sums of each window, pass after pass, `latency` cycles after the pass has taken the last spike away.
     busy : Out(1)
         A window is being worked on, or its sum is still to come.
     spikes : Out(range(units + 1))
         Kernels that are read in this cycle, for benches: what of the adder is in use.
     """
 
-    def __init__(self, *, units, lanes, chunks, weight_bits, bits, interval):
+    def __init__(self, *, units, lanes, chunks, weight_bits, bits, interval, passes=1):
+        if chunks % passes:
+            raise ValueError(f"passes must divide {chunks} chunks, not {passes}")
         self.units, self.lanes, self.chunks, self.weight_bits, self.bits = units, lanes, chunks, weight_bits, bits
-        self.interval = interval
+        self.interval, self.passes = interval, passes
         #: Cycles from the last spike of a window to its sum: encoder, memory, tree, sum.
         self.latency = 3 + tree_latency(units)
         super().__init__(
             {
                 "kernels": In(Flow(kernel_word(units=units, chunks=chunks, lanes=lanes // chunks, bits=weight_bits))),
                 "i": In(stream.Signature(data.ArrayLayout(unsigned(CANDIDATES), units))),
-                "o": Out(Flow(data.ArrayLayout(signed(bits), lanes))),
+                "o": Out(Flow(data.ArrayLayout(signed(bits), lanes // passes))),
                 "busy": Out(1),
                 "spikes": Out(range(units + 1)),
             }
@@ -74,32 +75,42 @@ class EventAdder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        lanes = self.lanes
+        lanes, chunks = self.lanes // self.passes, self.chunks // self.passes  # of a pass
 
-        # -- masks of one window; in each cycle each loses its lowest spike
+        # -- masks of one window; in each cycle each loses its lowest spike. The input keeps them until the last pass begins
         active, age = Signal(), Signal(range(self.interval + 1), init=1)
-        first, clearing = Signal(), Signal()
-        m.d.comb += clearing.eq(first & (self.interval >= SPARE))
+        first, load = Signal(), Signal()
+        to_load, at_pass, reading_pass = (Signal(range(self.passes), name=n) for n in ("to_load", "at_pass", "reading_pass"))
         masks = [Signal(CANDIDATES, name=f"mask_{u}", reset_less=True) for u in range(self.units)]
         rests = [Signal(CANDIDATES, name=f"rest_{u}", reset_less=True) for u in range(self.units)]  # without the lowest
         more, done = Signal(self.units), Signal()
         for u, rest in enumerate(rests):
             m.d.comb += more[u].eq(rest.any())
-        m.d.comb += [done.eq(active & ~more.any() & (age >= self.interval)), self.i.ready.eq(~active | done)]
-        with m.If(self.i.ready):
-            m.d.sync += [active.eq(self.i.valid), age.eq(1)]
+        m.d.comb += done.eq(active & ~more.any() & (age >= self.interval))
+        m.d.comb += load.eq(~active | done)
+        m.d.comb += self.i.ready.eq(load & (to_load == self.passes - 1))
+        m.d.sync += reading_pass.eq(at_pass)
+        with m.If(load):
+            m.d.sync += [active.eq(self.i.valid), age.eq(1), at_pass.eq(to_load)]
+            with m.If(self.i.valid):
+                m.d.sync += to_load.eq(Mux(self.i.ready, 0, to_load + 1))
             for u, (mask, rest) in enumerate(zip(masks, rests, strict=True)):
                 new = self.i.payload[u]
                 m.d.sync += [mask.eq(new), rest.eq(new & (new - 1))]
         with m.Else():
-            with m.If(~clearing):
-                for mask, rest in zip(masks, rests, strict=True):
-                    m.d.sync += [mask.eq(rest), rest.eq(rest & (rest - 1))]
+            for mask, rest in zip(masks, rests, strict=True):
+                m.d.sync += [mask.eq(rest), rest.eq(rest & (rest - 1))]
             with m.If(age < self.interval):
                 m.d.sync += age.eq(age + 1)
-        m.d.sync += first.eq(self.i.ready)
+        m.d.sync += first.eq(load)
 
-        # -- the kernels of those spikes
+        # -- the kernels of those spikes: each pass has its own words
+        item = self.kernels.payload
+        of_pass, part = Signal(range(self.passes)), Signal(chunks)
+        with m.Switch(item.chunk):
+            for n in range(self.chunks):
+                with m.Case(n):
+                    m.d.comb += [of_pass.eq(n // chunks), part.eq(1 << n % chunks)]
         terms: list[list[Value]] = [[] for _ in range(lanes)]
         hits = []
         for u, mask in enumerate(masks):
@@ -107,18 +118,17 @@ class EventAdder(wiring.Component):
             for n in reversed(range(CANDIDATES)):
                 with m.If(mask[n]):
                     m.d.sync += index.eq(n)
-            m.d.sync += hit.eq(active & ~clearing & (mask != 0))
+            m.d.sync += hit.eq(active & (mask != 0))
             hits.append(hit)
-            memory = Memory(shape=unsigned(self.weight_bits * lanes), depth=CANDIDATES, init=[])
+            memory = Memory(shape=unsigned(self.weight_bits * lanes), depth=CANDIDATES * self.passes, init=[])
             m.submodules[f"unit_{u}"] = memory
             read = memory.read_port(domain="comb")
-            write = memory.write_port(granularity=self.weight_bits * lanes // self.chunks)
-            item = self.kernels.payload
+            write = memory.write_port(granularity=self.weight_bits * lanes // chunks)
             m.d.comb += [
-                write.addr.eq(item.index),
-                write.data.eq(item.weights.as_value().replicate(self.chunks)),
-                write.en.eq(Mux(self.kernels.valid & (item.unit == u), 1 << item.chunk, 0)),
-                read.addr.eq(index),
+                write.addr.eq(Cat(item.index, of_pass)),
+                write.data.eq(item.weights.as_value().replicate(chunks)),
+                write.en.eq(Mux(self.kernels.valid & (item.unit == u), part, 0)),
+                read.addr.eq(Cat(index, reading_pass)),
             ]
             kernel = Signal(data.ArrayLayout(signed(self.weight_bits), lanes), name=f"kernel_{u}")
             m.d.sync += kernel.as_value().eq(Mux(hit, read.data, 0))
@@ -132,14 +142,8 @@ class EventAdder(wiring.Component):
         ended = delay(m, done, self.latency)
         for lane in range(lanes):
             total, sum_ = adder_tree(m, terms[lane]), self.o.payload[lane]
-            if self.interval >= SPARE:
-                with m.If(starting):
-                    m.d.sync += sum_.eq(0)
-                with m.Else():
-                    m.d.sync += sum_.eq(sum_ + total)
-            else:
-                with m.If(adding):
-                    m.d.sync += sum_.eq(Mux(starting, 0, sum_) + total)
+            with m.If(adding):
+                m.d.sync += sum_.eq(Mux(starting, 0, sum_) + total)
         m.d.comb += self.o.valid.eq(ended)
         trailing = [active]
         for _ in range(self.latency):

@@ -16,7 +16,7 @@ from .synapse import SynapseSignature
 
 
 def sizes(bundle: Bundle) -> dict[str, tuple[int, int]]:
-    """Units and lanes of both directions' adders."""
+    """Units of both directions' adders, and their sums of a window, of all passes."""
     pre, post = bundle.pre.channels, bundle.post.channels
     return {
         "forward": (SPOTS * banks(pre, FORWARD_CHANNELS), post),
@@ -54,7 +54,8 @@ class EventConvEngine(wiring.Component):
             chunks=config.groups(post),
             weight_bits=weight_bits(config),
             bits=signed_bits(-forward, forward),
-            interval=config.groups(post),
+            interval=config.groups(post) // config.passes[0],
+            passes=config.passes[0],
         )
         self.backward_adder = EventAdder(
             units=backward_units,
@@ -62,7 +63,8 @@ class EventConvEngine(wiring.Component):
             chunks=SPOTS * pre.channels // PAIR,
             weight_bits=weight_bits(config),
             bits=signed_bits(-backward, backward),
-            interval=SPOTS * config.groups(pre),
+            interval=SPOTS // PAIR * config.groups(pre) // config.passes[1],
+            passes=config.passes[1],
         )
         super().__init__(SynapseSignature(config, bundle))
 
@@ -97,23 +99,22 @@ class EventConvEngine(wiring.Component):
             self._side(
                 m, "forward", pre_window, self.forward_adder, FORWARD_CHANNELS, rows, columns,
                 first=needed(pre, 4), each=2 * pre.width, last=needed(pre, 2 * rows + 2),
-                target=post, out=self.forward, offsets=[0], pitch=(columns, 1),
+                target=post, out=self.forward, wide=1, lines=1,
             ),
             self._side(
                 m, "backward", post_window, self.backward_adder, BACKWARD_CHANNELS, rows + 1, columns + 1,
                 first=needed(post, 1), each=post.width, last=needed(post, rows),
-                target=pre, out=self.backward, offsets=[0, 1, pre.width, pre.width + 1], pitch=(2 * pre.width, 2),
+                target=pre, out=self.backward, wide=PAIR, lines=SPOTS // PAIR,
             ),
         ]
         m.d.comb += self.busy.eq(Cat(working).any())
         return m
 
-    def _side(self, m, name, window, adder, of_unit, rows, columns, *, first, each, last, target, out, offsets, pitch):
-        """Windows in raster order to the adder, and its sums word by word to the drive memory; returns whether it is busy.
+    def _side(self, m, name, window, adder, of_unit, rows, columns, *, first, each, last, target, out, wide, lines):
+        """Windows in raster order to the adder, and its sums row by row to the drive memory; returns whether it is busy.
 
         first, each, last: words of spikes that the first row of windows needs, more of them for each next row, all.
-        offsets: word of each spot of a sum within a group of the target layer. pitch: from one row of sums, or column, to the
-        next.
+        wide, lines: columns and lines of the target layer that the sums of a window are for; each line is a row of memory.
         """
         config = self.config
         lanes, groups = config.lanes[target.index], config.groups(target)
@@ -134,52 +135,46 @@ class EventConvEngine(wiring.Component):
                     m.d.sync += [row.eq(0), need.eq(first), active.eq(0)]
         with m.If(self.start):
             m.d.sync += active.eq(1)
-        spots = window.block**2
-        channels = window.layer.channels
-        units = banks(channels, of_unit)
-        for block in range(4):
-            seen = window.window[block // 2][block % 2]
+        units, blocks = banks(window.layer.channels, of_unit), [window.window[n // 2][n % 2] for n in range(4)]
+        # what the units of one number see: a spot of all blocks, or a block of one spot
+        seen = [[block[n] for block in blocks] for n in range(SPOTS)] if window.block == 2 else [[block[0]] for block in blocks]
+        for number, places in enumerate(seen):
             for bank in range(units):
-                of_bank = [seen[spot][bank * of_unit : (bank + 1) * of_unit] for spot in range(spots)]
-                padded = [Cat(bits, *[0] * (of_unit - len(bits))) for bits in of_bank]
-                mask = Cat(padded)
+                of_bank = [place[bank * of_unit : (bank + 1) * of_unit] for place in places]
+                mask = Cat(Cat(bits, *[0] * (of_unit - len(bits))) for bits in of_bank)
                 assert len(mask) == CANDIDATES
-                m.d.comb += skid.i.payload[block * units + bank].eq(mask)
+                m.d.comb += skid.i.payload[number * units + bank].eq(mask)
 
-        # -- a sum is kept while its words are written: spot after spot of each group
-        m.submodules[f"{name}_drives"] = drives = DriveMemory(words=config.words(target), lanes=lanes, bits=adder.bits)
+        # -- a pass' sums are kept while their rows are written: line after line of each group
+        m.submodules[f"{name}_drives"] = drives = DriveMemory(target, lanes=lanes, bits=adder.bits, wide=wide)
         m.d.comb += [drives.step.eq(self.step), drives.start.eq(self.start)]
-        words = groups * len(offsets)
-        word = data.ArrayLayout(adder.o.payload.shape().elem_shape, lanes)
-        held, left = Signal(data.ArrayLayout(word, words), name=f"{name}_held", reset_less=True), Signal(range(words + 1))
-        base, line = Signal(range(target.positions), name=f"{name}_base"), Signal(range(target.positions), name=f"{name}_line")
+        rows_of_window = groups * lines
+        of_pass = rows_of_window // adder.passes
+        item = drives.i.payload
+        held = Signal(data.ArrayLayout(drives.row, of_pass), name=f"{name}_held", reset_less=True)
+        left = Signal(range(of_pass + 1), name=f"{name}_left")
+        base, line = Signal.like(item.address, name=f"{name}_base"), Signal.like(item.address, name=f"{name}_line")
         at_column = Signal(range(columns), name=f"{name}_column")
-        at, offset = Signal(range(words), name=f"{name}_at"), Signal(range(config.words(target)), name=f"{name}_offset")
+        at, offset = Signal(range(rows_of_window), name=f"{name}_at"), Signal.like(item.address, name=f"{name}_offset")
         with m.Switch(at):
-            for n in range(words):
+            for n in range(rows_of_window):
                 with m.Case(n):
-                    m.d.comb += offset.eq(n // len(offsets) * target.positions + offsets[n % len(offsets)])
-        m.d.comb += [
-            drives.i.valid.eq(left != 0),
-            drives.i.payload.address.eq(base + offset),
-            drives.i.payload.drives.eq(held[0]),
-        ]
+                    m.d.comb += offset.eq((n // lines * target.height + n % lines) * drives.rows_of_line)
+        m.d.comb += [drives.i.valid.eq(left != 0), item.address.eq(base + offset), item.drives.eq(held[0])]
         with m.If(left != 0):
             m.d.sync += [left.eq(left - 1), at.eq(at + 1)]
-            m.d.sync += [held[n].eq(held[n + 1]) for n in range(words - 1)]
-            with m.If(left == 1):
-                m.d.sync += [at_column.eq(at_column + 1), base.eq(base + pitch[1]), at.eq(0)]
+            m.d.sync += [held[n].eq(held[n + 1]) for n in range(of_pass - 1)]
+            with m.If(at == rows_of_window - 1):
+                m.d.sync += [at_column.eq(at_column + 1), base.eq(base + 1), at.eq(0)]
                 with m.If(at_column == columns - 1):
-                    m.d.sync += [at_column.eq(0), line.eq(line + pitch[0]), base.eq(line + pitch[0])]
+                    following = line + lines * drives.rows_of_line
+                    m.d.sync += [at_column.eq(0), line.eq(following), base.eq(following)]
         with m.If(adder.o.valid):
-            m.d.sync += left.eq(words)
-            for n in range(words):
-                group, spot = divmod(n, len(offsets))
+            m.d.sync += left.eq(of_pass)
+            for n in range(of_pass):
                 for lane in range(lanes):
-                    # of a block's spots, left and right of a pair are neighbours (`backward_word`)
-                    pair = (group * (len(offsets) // PAIR) + spot // PAIR) * lanes + lane
-                    at_lane = group * lanes + lane if len(offsets) == 1 else pair * PAIR + spot % PAIR
-                    m.d.sync += held[n][lane].eq(adder.o.payload[at_lane])
+                    for column in range(wide):
+                        m.d.sync += held[n][column][lane].eq(adder.o.payload[(n * lanes + lane) * wide + column])
         with m.If(self.start):
             m.d.sync += [base.eq(0), line.eq(0), at_column.eq(0), at.eq(0)]
 

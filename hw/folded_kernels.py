@@ -24,12 +24,13 @@ SPOTS = 4
 #: Backward weights that are written at once, of neighbouring columns: so many of these widths fill distributed memory, which
 #: has words of four bits.
 PAIR = 2
-#: Channels of one unit: a forward window has blocks of four positions, a backward one of a single position.
+#: Channels of one unit. A forward window has blocks of four spots: a unit takes the same spot of all blocks, since spikes lie
+#: in clusters, and the busiest unit is waited for. A backward window has blocks of a single position, each of its own units.
 FORWARD_CHANNELS, BACKWARD_CHANNELS = CANDIDATES // SPOTS, CANDIDATES
 
 
 def banks(channels: int, of_unit: int) -> int:
-    """Units for each block of the window."""
+    """Units for each spot forward, for each block backward."""
     return -(-channels // of_unit)
 
 
@@ -41,7 +42,7 @@ def weight_bits(config: Config) -> int:
 def forward_word(config: Config, bundle: Bundle):
     """Kernels from pre candidates, a group of post channels at a time.
 
-    Unit (jy, jx, pre channel // FORWARD_CHANNELS), index (sy, sx, pre channel % FORWARD_CHANNELS): the folded tap
+    Unit (sy, sx, pre channel // FORWARD_CHANNELS), index (jy, jx, pre channel % FORWARD_CHANNELS): the folded tap
     (2 jy + sy, 2 jx + sx), from pre position (2 (py + jy) + sy, 2 (px + jx) + sx) to pooled position (py, px). Lane: post
     channel.
     """
@@ -125,10 +126,9 @@ class FoldedKernels(wiring.Component):
         out_bank, out_index = split(out_channel, BACKWARD_CHANNELS)
         forward_banks = banks(bundle.pre.channels, FORWARD_CHANNELS)
         backward_banks = banks(bundle.post.channels, BACKWARD_CHANNELS)
-        spot = Cat(sx, sy)
         m.d.comb += [
-            self.forward.payload.unit.eq(Cat(jx, jy) * forward_banks + bank),
-            self.forward.payload.index.eq(Cat(index, spot)),
+            self.forward.payload.unit.eq(Cat(sx, sy) * forward_banks + bank),
+            self.forward.payload.index.eq(Cat(index, jx, jy)),
             self.forward.payload.chunk.eq(post_group),
             self.backward.payload.unit.eq(Cat(~jx, ~jy) * backward_banks + out_bank),
             self.backward.payload.index.eq(out_index),

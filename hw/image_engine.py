@@ -119,12 +119,15 @@ class ImageEngine(wiring.Component):
                         m.d.comb += chosen[lane * at_once + n % at_once].eq(weights[lane * taps + n])
         bound = taps * (4 * ((1 << spec.formats.pixel_bits) - 1)) << (spec.formats.weight_bits - 1)
         sums = data.ArrayLayout(signed(signed_bits(-bound, bound)), lanes)
-        latency = 1 + tree_latency(at_once)
+        # operands have registers of their own: multipliers lie in a few rows, far from most of the logic
+        latency = 2 + tree_latency(at_once)
         total, adding = Signal(sums, reset_less=True), delay(m, left != 0, latency)
         first, last = delay(m, left == rounds, latency), delay(m, left == 1, latency)
         half = 1 << (spec.static_shift - 1)
+        factors = [delay(m, boxes[n], 1, reset_less=True) for n in range(at_once)]
         for lane in range(lanes):
-            products = [delay(m, boxes[n] * chosen[lane * at_once + n], 1, reset_less=True) for n in range(at_once)]
+            weight_of = [delay(m, chosen[lane * at_once + n], 1, reset_less=True) for n in range(at_once)]
+            products = [delay(m, factors[n] * weight_of[n], 1, reset_less=True) for n in range(at_once)]
             term = adder_tree(m, products)
             with m.If(adding):
                 m.d.sync += total[lane].eq(Mux(first, 0, total[lane]) + term)

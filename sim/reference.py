@@ -42,10 +42,11 @@ def bundle_of(
     window_log2: int = 3,
     events: bool = False,
     shared: bool = False,
+    passes: tuple[int, int] = (1, 1),
 ) -> tuple[Config, Bundle]:
     """A bundle from a layer of shape `pre` (any map, unlike in a Spec) to one of `channels`, and a configuration for it.
 
-    events: with an event-driven engine. shared: the update engine shares multipliers between the phases.
+    events: with an event-driven engine, of so many passes. shared: the update engine shares multipliers between the phases.
     """
     height, width = (1, 1) if kind == "dense" else ((n - kernel + 1) // 2 for n in pre[1:])
     index = 1 if kind == "image" else 2
@@ -53,7 +54,7 @@ def bundle_of(
     near_lanes = (lanes[1], 1) if index == 1 else lanes
     config = config_of(near, near_lanes, dense=kind == "dense", window_log2=window_log2, decay_shift=1)
     if events:
-        config = replace(config, events=frozenset({index}))
+        config = replace(config, events=frozenset({index}), passes=passes)
     if shared:
         config = replace(config, shared=frozenset({index}))
     bundle = Bundle(index, kind, kernel, Layer(index - 1, *pre), Layer(index, channels, height, width))

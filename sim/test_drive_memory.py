@@ -6,6 +6,7 @@ import random
 import cocotb
 from cocotb.triggers import gather
 
+from golden.spec import Layer
 from hw.drive_memory import DriveMemory
 from hw.step import Step
 
@@ -13,9 +14,11 @@ from .reference import each, expect, integers, plan, pulse, unpacked
 from .streams import FlowSource, Port, StreamSink, pack, start, wait_for
 
 UNITS = {
-    "drives_5x2": DriveMemory(words=5, lanes=2, bits=6),
-    "drives_1x1": DriveMemory(words=1, lanes=1, bits=9),
-    "drives_8x3": DriveMemory(words=8, lanes=3, bits=4),
+    "drives_5x2": DriveMemory(Layer(1, 2, 5, 1), lanes=2, bits=6),
+    "drives_1x1": DriveMemory(Layer(1, 1, 1, 1), lanes=1, bits=9),
+    "drives_8x3": DriveMemory(Layer(1, 6, 2, 2), lanes=3, bits=4),
+    "drives_odd": DriveMemory(Layer(1, 4, 3, 5), lanes=2, bits=5, wide=2),
+    "drives_even": DriveMemory(Layer(1, 3, 2, 4), lanes=3, bits=6, wide=2),
 }
 #: Cycles from `start` to the first word.
 FIRST_WORD = 2
@@ -30,7 +33,7 @@ async def copies_are_kept(dut):
 async def check(dut, name, unit):
     port, source, sink = Port(dut, name), FlowSource(dut, f"{name}__i"), StreamSink(dut, f"{name}__o")
     item = source_shape(unit)
-    # the last word is never written, and stays silent
+    # the last row is never written, and stays silent
     copies = [[[0] * unit.lanes for _ in range(unit.words)] for _ in range(3)]
     top = (1 << (unit.bits - 1)) - 1
     for _ in range(3):
@@ -40,7 +43,7 @@ async def check(dut, name, unit):
             await port.edge
             reader = cocotb.start_soon(sink.get(unit.words, stall=random.choice((0.0, 0.5))))
             await pulse(port.start, port.edge)
-            new = integers(-top - 1, top, (max(unit.words - 1, 1), unit.lanes)).tolist()
+            new = integers(-top - 1, top, (max(unit.rows - 1, 1), unit.wide, unit.lanes)).tolist()
             order = random.sample(range(len(new)), len(new))
             words = [item.const({"address": at, "drives": new[at]}).as_bits() for at in order]
             writer = cocotb.start_soon(source.send(words, gap=random.choice((0.0, 0.4))))
@@ -54,7 +57,10 @@ async def check(dut, name, unit):
                 await port.edge
                 assert not port.o__valid.value, f"{where}: more than {unit.words} words"
             for at in order:
-                copies[fields["spike_write"]][at] = new[at]
+                line, row = divmod(at, unit.rows_of_line)
+                for n in range(unit.wide):
+                    if (column := row * unit.wide + n) < unit.layer.width:
+                        copies[fields["spike_write"]][line * unit.layer.width + column] = new[at][n]
 
 
 def source_shape(unit):

@@ -5,7 +5,6 @@ import cocotb
 import torch
 from cocotb.triggers import gather
 
-from hw.event_adder import SPARE
 from hw.event_conv_engine import EventConvEngine
 from hw.folded_kernels import BACKWARD_CHANNELS, FORWARD_CHANNELS
 from hw.step import Step
@@ -20,6 +19,8 @@ UNITS = {
     "event_conv_6x7": EventConvEngine(*bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1), events=True)),
     "event_conv_9x6": EventConvEngine(*bundle_of("conv", (6, 9, 6), 4, kernel=3, lanes=(3, 2), events=True)),
     "event_conv_5x9": EventConvEngine(*bundle_of("conv", (3, 5, 9), 20, kernel=3, lanes=(3, 10), events=True)),
+    "event_conv_halves": EventConvEngine(*bundle_of("conv", (3, 7, 6), 8, kernel=3, lanes=(3, 2), events=True, passes=(2, 1))),
+    "event_conv_fourths": EventConvEngine(*bundle_of("conv", (8, 6, 6), 8, kernel=3, lanes=(4, 2), events=True, passes=(4, 2))),
 }
 
 #: Cycles from `start` to the first word of drives: they were summed up during the step before.
@@ -75,8 +76,8 @@ def forward_end(unit, pre: torch.Tensor) -> int:
         time = max(time, before + (2 * py + 4) * bundle.pre.width)
         for px in range(bundle.post.width):
             window = pre[:, 2 * py : 2 * py + 4, 2 * px : 2 * px + 4].reshape(-1, 2, 2, 2, 2)
-            counts = window.sum(dim=(2, 4)).split(FORWARD_CHANNELS)
-            time += window_time(counts, config.groups(bundle.post))
+            counts = window.sum(dim=(1, 3)).split(FORWARD_CHANNELS)
+            time += window_time(unit.forward_adder, counts)
     return time
 
 
@@ -89,10 +90,10 @@ def backward_end(unit, post: torch.Tensor) -> int:
         time = max(time, before + min(y + 1, bundle.post.height) * bundle.post.width)
         for x in range(bundle.post.width + 1):
             counts = framed[:, y : y + 2, x : x + 2].split(BACKWARD_CHANNELS)
-            time += window_time(counts, 4 * config.groups(bundle.pre))
+            time += window_time(unit.backward_adder, counts)
     return time
 
 
-def window_time(counts, interval: int) -> int:
+def window_time(adder, counts) -> int:
     """Cycles of a window with so many spikes in each unit."""
-    return max(interval, max(int(bank.sum(0).max()) for bank in counts) + (interval >= SPARE))
+    return adder.passes * max(adder.interval, *(int(bank.sum(0).max()) for bank in counts))

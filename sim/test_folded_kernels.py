@@ -66,8 +66,8 @@ async def check(dut, name, unit):
                 item = shape.from_bits(bits)
                 for lane, weight in enumerate(item.weights):
                     if direction == "forward":
-                        block, bank = divmod(item.unit, -(-pre.channels // FORWARD_CHANNELS))
-                        spot, number = divmod(item.index, FORWARD_CHANNELS)
+                        spot, bank = divmod(item.unit, -(-pre.channels // FORWARD_CHANNELS))
+                        block, number = divmod(item.index, FORWARD_CHANNELS)
                         o, c = item.chunk * post_lanes + lane, bank * FORWARD_CHANNELS + number
                     else:
                         corner, bank = divmod(item.unit, -(-post.channels // BACKWARD_CHANNELS))

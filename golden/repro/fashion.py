@@ -21,10 +21,10 @@ from golden.plan import Plan
 from golden.spec import PRESETS, Schedule, Spec
 
 from .backprop import Backprop
-from .held_out import by_equilibrium_propagation
+from .held_out import STUDIED, by_equilibrium_propagation
 from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
 
-BASE = PRESETS["small"]
+BASE = STUDIED
 DATA = "fashion-mnist"
 
 #: decay: the last epoch's rates are about a tenth of the first's.

@@ -10,8 +10,8 @@ import torch
 
 from golden.data import load
 from golden.repro import STUDIES, precision, study
+from golden.repro.held_out import STUDIED
 from golden.repro.study import Budget, Cell, ReproError, Study, carry_out
-from golden.spec import PRESETS
 from golden.systems import train
 from golden.systems.configurations import table_two
 from host import cli
@@ -162,7 +162,7 @@ def test_the_command_names_what_there_is(capsys, tmp_path, arguments, message):
 
 
 def test_each_value_of_precision_changes_what_its_name_says():
-    base = PRESETS["small"]
+    base = STUDIED
     allowed = {
         "working weight": {"weight_bits", "weight_fraction", "phi_fraction"},
         "master": {"master_bits", "master_fraction"},
