@@ -27,6 +27,8 @@ ULX3S = Fpga(
     leds=tuple(("led", n) for n in (7, 6, 0, 1, 2, 3, 4, 5)),
     # LUT4 alone: wider ones tie cells to each other
     synth_opts="-abc9 -nowidelut",
+    # router1, nextpnr's own choice, doesn't end where wires are scarce
+    nextpnr_opts="--router router2",
 )
 
 DESIGNS = {"tiny": Design(FEW, 50_000_000)}
