@@ -91,8 +91,9 @@ def parts(config: Config, settings: Settings, counted: Events) -> list[Part]:
         array(bundle.pre)
         pre, post = config.lanes[bundle.pre.index], config.lanes[bundle.index]
         if bundle.index in config.events:
-            for (name, (units, lanes)), kernels in zip(sizes(bundle).items(), counted[bundle.index], strict=True):
-                out.append(Part(f"synapses {bundle.index} {name}", units * lanes, kernels / units))
+            adders = zip(sizes(bundle).items(), counted[bundle.index], config.passes, strict=True)
+            for (name, (units, lanes)), kernels, passes in adders:
+                out.append(Part(f"synapses {bundle.index} {name}", units * lanes // passes, kernels * passes / units))
         else:
             # weights that are read side by side; each serves both directions
             lanes = pre * post * (1 if bundle.kind == "dense" else bundle.kernel**2)
