@@ -316,6 +316,9 @@ def test_events_are_counted_in_golden():
     # 8 units, one kernel of each in a cycle
     part = {part.name: part for part in parts(config, settings, counted)}["synapses 2 forward"]
     assert part.cycles == forward / 8
+    # as many passes backward as rows of drives: each has half of the sums, and takes the same spikes again
+    halved = {part.name: part for part in parts(replace(config, passes=(1, 2)), settings, counted)}["synapses 2 backward"]
+    assert (halved.lanes, halved.cycles) == (4 * 32 / 2, 2 * backward / 4)
 
 
 def test_bound_of_a_conv_bundle_by_hand():
