@@ -27,6 +27,10 @@ class TimingError(RuntimeError):
 
 Progress = Callable[[str], None]
 
+#: Seconds after which a seed counts as not to be routed: three times what the largest design needs on a busy core, while a
+#: router that has begun to go round in circles may do so for ever.
+ROUTE_SECONDS = 3600
+
 
 @dataclasses.dataclass(frozen=True)
 class Route:
@@ -42,7 +46,8 @@ class Route:
 
 @dataclasses.dataclass(frozen=True)
 class Build:
-    """A finished build. bitstream: that of `seed`, or None if it missed timing. build: the register of that name."""
+    """A finished build. bitstream: that of `seed`, or None if it missed timing. build: the register of that name. unrouted:
+    further seeds that the router did not come to an end with."""
 
     board: str
     what: str
@@ -56,6 +61,7 @@ class Build:
     design: str
     tools: dict[str, str]
     routes: tuple[Route, ...]
+    unrouted: tuple[int, ...]
     bitstream: Path | None
 
     def values(self) -> dict[str, Any]:
@@ -123,7 +129,8 @@ def build(
     """Build a board for a preset. What was built before with the same inputs is kept.
 
     seed: of placement; the bitstream is this seed's. seeds: so many seeds from there are placed and routed, for the spread
-    of fmax, on the netlist of the first. kind: one of `tools.KINDS`. progress: gets a line for each stage.
+    of fmax, on the netlist of the first; of the others, one that can't be routed is only reported. kind: one of `tools.KINDS`.
+    progress: gets a line for each stage.
 
     Raises `ToolError`, and `TimingError` if the bitstream's seed misses timing.
     """
@@ -138,7 +145,15 @@ def build(
     folder.mkdir(parents=True, exist_ok=True)
 
     commands = _synthesise(fpga, preset, facts, folder, kind, progress)
-    routes = [_route(commands[1], folder, n, kind, design.clock_hz, progress) for n in range(seed, seed + seeds)]
+    routes, unrouted = [], []
+    for number in range(seed, seed + seeds):
+        try:
+            routes.append(_route(commands[1], folder, number, kind, design.clock_hz, progress))
+        except (TimingError, ToolError) as error:
+            if number == seed:
+                raise
+            progress(f"seed {number}: {error}")
+            unrouted.append(number)
     bitstream = None
     if routes[0].met:
         suffix = "bin" if family == "ice40" else "bit"
@@ -158,6 +173,7 @@ def build(
         design=words(design.config),
         tools=versions,
         routes=tuple(routes),
+        unrouted=tuple(unrouted),
         bitstream=bitstream,
     )
     (folder / "build.json").write_text(json.dumps(result.values(), indent=1) + "\n")
@@ -204,7 +220,7 @@ def _route(command: list[str], folder: Path, number: int, kind: str, clock_hz: i
     words[words.index("--seed") + 1] = str(number)
     progress(f"placing and routing, seed {number}")
     start = time.monotonic()
-    failure = tools.run(words, kind, place, Path("nextpnr.log"))
+    failure = tools.run(words, kind, place, Path("nextpnr.log"), ROUTE_SECONDS)
     seconds = round(time.monotonic() - start, 1)
     (place / "top.json").unlink(missing_ok=True)
     report = place / "report.json"

@@ -48,6 +48,7 @@ def latest(fpga: Fpga, preset: str) -> dict[str, Any] | None:
 def summary(build: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> dict[str, Any]:
     """A report: the facts of a build, its seeds in one line each, and rates from cycles where they are known.
 
+    seeds: those that were routed; `unrouted` has the others, and `timing_met` says nothing of them.
     `training_samples_per_second`: of the core at `clock_hz`, which the bitstream runs at. `..._at_fmax`: at the median of fmax.
     """
     routes = build["routes"]
@@ -61,6 +62,7 @@ def summary(build: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> dict[
     out = {name: build[name] for name in kept} | {
         "timing_met": all(route["met"] for route in routes),
         "seeds": [route["seed"] for route in routes],
+        "unrouted": list(build["unrouted"]),
         "fmax_hz": {str(route["seed"]): route["fmax_hz"] for route in routes},
         "fmax_hz_median": fmax,
         "corner": "nextpnr's only one for the part: worst case of its speed grade",
@@ -87,6 +89,8 @@ def regressions(found: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[s
         new = found["utilization"].get(name, {"used": 0})["used"]
         if new > old["used"] * (1 + TOLERANCES["area"]):
             out.append(f"{name}: {new}, baseline {old['used']}, at most {TOLERANCES['area']:.0%} more")
+    if len(found["unrouted"]) > len(baseline["unrouted"]):
+        out.append(f"not routed: seeds {found['unrouted']}, baseline {baseline['unrouted']}")
     if found["fmax_hz_median"] < baseline["fmax_hz_median"] * (1 - TOLERANCES["fmax"]):
         new, old = (what["fmax_hz_median"] / 1e6 for what in (found, baseline))
         out.append(f"median fmax: {new:.2f} MHz, baseline {old:.2f} MHz, at most {TOLERANCES['fmax']:.0%} less")

@@ -72,19 +72,19 @@ class Failure:
     reason: str
 
 
-def run(words: list[str], kind: str, folder: Path, log: Path) -> Failure | None:
+def run(words: list[str], kind: str, folder: Path, log: Path, seconds: float = TOOL_SECONDS) -> Failure | None:
     """Runs a tool in a folder, its output to a file there; how it failed, or None.
 
-    words: the tool, then its arguments.
+    words: the tool, then its arguments. Raises `ToolError` if it isn't done after `seconds`.
     """
     program = command(words[0], kind)
     with (folder / log).open("w") as out:
         try:
             status = subprocess.run(
-                [*program, *words[1:]], cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=TOOL_SECONDS
+                [*program, *words[1:]], cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=seconds
             ).returncode
         except subprocess.TimeoutExpired:
-            raise ToolError(f"{words[0]} was not done after {TOOL_SECONDS} s; see {folder / log}") from None
+            raise ToolError(f"{words[0]} was not done after {seconds:.0f} s; see {folder / log}") from None
     if not status:
         return None
     lines = (folder / log).read_text(errors="replace").splitlines() or ["no output"]

@@ -328,6 +328,7 @@ def build(
     """Make a bitstream: elaborate, synthesise, place and route, pack. Fails if timing isn't met."""
     result = run_build(board, preset_name, seed, seeds, kind)
     routes = ", ".join(f"{route.fmax_hz / 1e6:.2f} MHz (seed {route.seed})" for route in result.routes)
+    routes += "".join(f", not routed (seed {number})" for number in result.unrouted)
     text = f"{result.bitstream}\n{result.what}, {result.preset}: {result.clock_hz / 1e6:g} MHz asked for; {routes}"
     emit(as_json, result.values(), text)
     return OK
@@ -368,6 +369,7 @@ def report(
         table.add_row(name, str(count["used"]), f"{count['percent']:.1f} % of {count['available']}")
     table.add_section()
     spread = ", ".join(f"{hz / 1e6:.2f} (seed {seed})" for seed, hz in values["fmax_hz"].items())
+    spread += "".join(f", not routed (seed {seed})" for seed in values["unrouted"])
     asked = f"{values['clock_hz'] / 1e6:g} MHz {'met' if values['timing_met'] else 'missed'}"
     table.add_row("fmax, median", f"{values['fmax_hz_median'] / 1e6:.2f} MHz", f"{asked}: {spread}")
     for what in ("training", "inference"):

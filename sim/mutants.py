@@ -43,9 +43,11 @@ from .board import FLAGS, MAKE_FLAGS, PowerOn, VirtualBoard, gateware, list_memo
 #: Bits of the input that chooses a mutant; 0 is the healthy design.
 SELECT_BITS = 12
 
-#: Training samples, batch, and factor on the initial weights of the sessions, each of which an inference ends: the next one
-#: for what survived those before. Large weights bring states to their upper bits. A sample takes 6,000 cycles.
-SESSIONS = ((6, 3, 1.0), (16, 8, 3.0), (96, 16, 1.0))
+#: Training samples, batch, and factor on and seed of the initial weights of the sessions, each of which an inference ends: the
+#: next one for what survived those before. Large weights bring states to their upper bits; the largest, of a seed whose kernels
+#: are all positive in sum, bring window sums of each channel to the one value that has the highest bit, that of a neuron which
+#: is saturated for a whole window. A sample takes 6,000 cycles.
+SESSIONS = ((6, 3, 1.0, 1), (16, 8, 3.0, 1), (16, 8, 8.0, 6), (96, 16, 1.0, 1))
 
 #: A mutant counts as hung when it has missed so many more deadlines than one, of these seconds at most: a busy machine makes a
 #: healthy board miss some.
@@ -107,16 +109,17 @@ def build(verilog: str) -> Path:
     return verilator.executable(verilog, "top", [main], note="building the virtual board with mutants", **options)
 
 
-def ending(url: str, config: Config, data: Data, samples: int, batch: int, gain: float, cycles: list[int]) -> str:
+def ending(url: str, config: Config, data: Data, session: tuple[int, int, float, int], cycles: list[int]) -> str:
     """How a session with the board ends: "survived", or what noticed. cycles: of the healthy one; filled if empty.
 
     Of a batch's samples only the first one's cycles count: those of the others, and of COMMIT, depend on when they come.
     """
     spec, found = config.spec, []
+    samples, batch, gain, seed = session
     try:
         with SerialBoard.over(Link.open(url, timeout=PATIENCE, retries=RETRIES), spec) as board:
             twin = Twin(board)
-            twin.load(initial(replace(spec, learning=replace(spec.learning, gain=gain * spec.learning.gain)), 1))
+            twin.load(initial(replace(spec, learning=replace(spec.learning, gain=gain * spec.learning.gain)), seed))
             twin.write_settings(Settings.of(spec))
             images, labels = data.train_images.numpy(), data.train_labels.numpy()
             for start in range(0, samples, batch):
@@ -181,7 +184,7 @@ def check(config: Config, count: int, seed: int, out: Path) -> Score:
             found = "survived"
             for session, expected in zip(SESSIONS, cycles, strict=True):
                 virtual.mutate(number)
-                found = ending(virtual.url, config, data, *session, expected)
+                found = ending(virtual.url, config, data, session, expected)
                 if found != "survived":
                     break
             return found

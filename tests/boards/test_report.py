@@ -27,7 +27,7 @@ NEXTPNR = {
 CYCLES = {"training": 10_000.0, "inference": 4_000.0}
 
 
-def build(*fmax_mhz: float) -> dict:
+def build(*fmax_mhz: float, unrouted: tuple[int, ...] = ()) -> dict:
     """A build with these seeds."""
     routes = []
     for seed, mhz in enumerate(fmax_mhz, start=1):
@@ -35,7 +35,7 @@ def build(*fmax_mhz: float) -> dict:
         nextpnr["fmax"]["$glbnet$core_clock"]["achieved"] = mhz
         routes.append(vars(read_report(nextpnr, seed, 50_000_000, 1.0)))
     facts = {"board": "ulx3s", "what": "ULX3S", "preset": "small", "clock_hz": 50_000_000, "baud": 3e6, "design": "lanes (1,)"}
-    return facts | {"lanes": (1,), "spec": 1, "tools": {"yosys": "yosys 0.70"}, "routes": routes}
+    return facts | {"lanes": (1,), "spec": 1, "tools": {"yosys": "yosys 0.70"}, "routes": routes, "unrouted": unrouted}
 
 
 def test_route_of_a_report():
@@ -67,6 +67,10 @@ def test_regressions():
     assert fmax == "median fmax: 55.00 MHz, baseline 60.00 MHz, at most 8% less"
     assert cycles == "training cycles: 10200, baseline 10000, at most 1% more"
     assert not reports.regressions(baseline, slower), "better is fine"
+    stuck = reports.summary(build(60.0, unrouted=(2,)), CYCLES)
+    assert (stuck["seeds"], stuck["unrouted"], stuck["timing_met"]) == ([1], [2], True)
+    assert reports.regressions(stuck, baseline) == ["not routed: seeds [2], baseline []"]
+    assert not reports.regressions(baseline, stuck)
 
 
 def test_version_numbers():
