@@ -47,7 +47,7 @@ def stuff(data: bytes) -> bytes:
 
 
 def unstuff(stuffed: bytes) -> bytes:
-    """The inverse; `FrameError` if the last block is cut short."""
+    """The inverse; `FrameError` if the last block is cut short, or there is a zero byte, which ends a frame."""
     data, cut = unstuff_partly(stuffed)
     if cut:
         raise FrameError(f"the last block of {len(stuffed)} bytes is cut short")
@@ -56,7 +56,9 @@ def unstuff(stuffed: bytes) -> bytes:
 
 @functools.lru_cache(REMEMBERED)
 def unstuff_partly(stuffed: bytes) -> tuple[bytes, bool]:
-    """The inverse, as far as it goes; True if the last block is cut short."""
+    """The inverse, as far as it goes; True if the last block is cut short. `FrameError` if there is a zero byte."""
+    if 0 in stuffed:
+        raise FrameError(f"byte {stuffed.index(0)} of {len(stuffed)} is zero, which ends a frame")
     out, at, zero = bytearray(), 0, False
     while at < len(stuffed):
         code = stuffed[at]

@@ -80,6 +80,13 @@ def test_a_digit_takes_a_quarter_of_its_pixels():
     assert sum(sizes) / len(sizes) < 210
 
 
+def test_a_zero_byte_is_no_block():
+    """A block that is no byte long would never end; the fuzzer's long form found it."""
+    for piece in (b"\0", b"\1\0", b"\2a\0\1"):
+        with pytest.raises(frame.FrameError, match=f"byte {piece.index(0)} of {len(piece)} is zero"):
+            frame.unstuff(piece)
+
+
 @examples(100)
 @given(st.binary(max_size=60), st.data())
 def test_any_changed_byte_is_noticed(body, draw):
