@@ -1,5 +1,7 @@
 """Event-driven synapse engine of a conv bundle: spikes cost time, silence does not."""
 
+from itertools import product
+
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import connect
@@ -8,8 +10,18 @@ from golden.spec import Bundle, signed_bits
 
 from .config import Config
 from .drive_memory import DriveMemory
-from .event_adder import CANDIDATES, EventAdder
-from .folded_kernels import BACKWARD_CHANNELS, FORWARD_CHANNELS, PAIR, SPOTS, FoldedKernels, banks, weight_bits
+from .event_adder import EventAdder
+from .folded_kernels import (
+    BACKWARD_CHANNELS,
+    FORWARD_CHANNELS,
+    PAIR,
+    SPOTS,
+    FoldedKernels,
+    backward_place,
+    banks,
+    forward_place,
+    weight_bits,
+)
 from .skid_buffer import SkidBuffer
 from .spike_window import SpikeWindow
 from .synapse import SynapseSignature
@@ -95,14 +107,22 @@ class EventConvEngine(wiring.Component):
         def needed(layer, row):
             return (config.groups(layer) - 1) * layer.positions + row * layer.width
 
+        # what each unit sees
+        forward, backward = {}, {}
+        for block, (y, x) in enumerate(product(range(2), repeat=2)):
+            for spot, channel in product(range(SPOTS), range(pre.channels)):
+                forward[forward_place(pre.channels, block, spot, channel)] = pre_window.window[y][x][spot][channel]
+            for channel in range(post.channels):
+                backward[backward_place(post.channels, block, channel)] = post_window.window[y][x][0][channel]
+
         working = [
             self._side(
-                m, "forward", pre_window, self.forward_adder, FORWARD_CHANNELS, rows, columns,
+                m, "forward", pre_window, self.forward_adder, forward, rows, columns,
                 first=needed(pre, 4), each=2 * pre.width, last=needed(pre, 2 * rows + 2),
                 target=post, out=self.forward, wide=1, lines=1,
             ),
             self._side(
-                m, "backward", post_window, self.backward_adder, BACKWARD_CHANNELS, rows + 1, columns + 1,
+                m, "backward", post_window, self.backward_adder, backward, rows + 1, columns + 1,
                 first=needed(post, 1), each=post.width, last=needed(post, rows),
                 target=pre, out=self.backward, wide=PAIR, lines=SPOTS // PAIR,
             ),
@@ -110,9 +130,10 @@ class EventConvEngine(wiring.Component):
         m.d.comb += self.busy.eq(Cat(working).any())
         return m
 
-    def _side(self, m, name, window, adder, of_unit, rows, columns, *, first, each, last, target, out, wide, lines):
+    def _side(self, m, name, window, adder, seen, rows, columns, *, first, each, last, target, out, wide, lines):
         """Windows in raster order to the adder, and its sums row by row to the drive memory; returns whether it is busy.
 
+        seen: spike of the window by unit and index of the adder.
         first, each, last: words of spikes that the first row of windows needs, more of them for each next row, all.
         wide, lines: columns and lines of the target layer that the sums of a window are for; each line is a row of memory.
         """
@@ -135,15 +156,7 @@ class EventConvEngine(wiring.Component):
                     m.d.sync += [row.eq(0), need.eq(first), active.eq(0)]
         with m.If(self.start):
             m.d.sync += active.eq(1)
-        units, blocks = banks(window.layer.channels, of_unit), [window.window[n // 2][n % 2] for n in range(4)]
-        # what the units of one number see: a spot of all blocks, or a block of one spot
-        seen = [[block[n] for block in blocks] for n in range(SPOTS)] if window.block == 2 else [[block[0]] for block in blocks]
-        for number, places in enumerate(seen):
-            for bank in range(units):
-                of_bank = [place[bank * of_unit : (bank + 1) * of_unit] for place in places]
-                mask = Cat(Cat(bits, *[0] * (of_unit - len(bits))) for bits in of_bank)
-                assert len(mask) == CANDIDATES
-                m.d.comb += skid.i.payload[number * units + bank].eq(mask)
+        m.d.comb += [skid.i.payload[unit][index].eq(spike) for (unit, index), spike in seen.items()]
 
         # -- a pass' sums are kept while their rows are written: line after line of each group
         m.submodules[f"{name}_drives"] = drives = DriveMemory(target, lanes=lanes, bits=adder.bits, wide=wide)

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from amaranth.hdl import Array, Cat, Module, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -24,14 +24,30 @@ SPOTS = 4
 #: Backward weights that are written at once, of neighbouring columns: so many of these widths fill distributed memory, which
 #: has words of four bits.
 PAIR = 2
-#: Channels of one unit. A forward window has blocks of four spots: a unit takes the same spot of all blocks, since spikes lie
-#: in clusters, and the busiest unit is waited for. A backward window has blocks of a single position, each of its own units.
+#: Channels of each block of a window that one unit takes: forward from all four blocks, backward from one.
 FORWARD_CHANNELS, BACKWARD_CHANNELS = CANDIDATES // SPOTS, CANDIDATES
 
 
 def banks(channels: int, of_unit: int) -> int:
-    """Units for each spot forward, for each block backward."""
+    """How many times four units there are."""
     return -(-channels // of_unit)
+
+
+def forward_place(channels: int, block: int, spot: int, channel: int) -> tuple[int, int]:
+    """Unit and index of a candidate of a forward window: block 2 jy + jx, spot 2 sy + sx in it.
+
+    The busiest unit is waited for, and spikes lie in clusters: at neighbouring spots, and in channels that nearly always fire.
+    So of each block a unit takes a few channels, each at another spot, and of each block others.
+    """
+    units = banks(channels, FORWARD_CHANNELS)
+    turn, rest = divmod(channel, units)
+    return (spot + turn) % SPOTS * units + (rest + block) % units, block * FORWARD_CHANNELS + turn
+
+
+def backward_place(channels: int, block: int, channel: int) -> tuple[int, int]:
+    """Unit and index of a candidate of a backward window: block 2 jy + jx, which is a single position."""
+    index, bank = divmod(channel, banks(channels, BACKWARD_CHANNELS))
+    return block * banks(channels, BACKWARD_CHANNELS) + bank, index
 
 
 def weight_bits(config: Config) -> int:
@@ -42,9 +58,8 @@ def weight_bits(config: Config) -> int:
 def forward_word(config: Config, bundle: Bundle):
     """Kernels from pre candidates, a group of post channels at a time.
 
-    Unit (sy, sx, pre channel // FORWARD_CHANNELS), index (jy, jx, pre channel % FORWARD_CHANNELS): the folded tap
-    (2 jy + sy, 2 jx + sx), from pre position (2 (py + jy) + sy, 2 (px + jx) + sx) to pooled position (py, px). Lane: post
-    channel.
+    Unit and index are the `forward_place` of the folded tap (2 jy + sy, 2 jx + sx), from pre position (2 (py + jy) + sy,
+    2 (px + jx) + sx) to pooled position (py, px). Lane: post channel.
     """
     units, lanes = SPOTS * banks(bundle.pre.channels, FORWARD_CHANNELS), config.lanes[bundle.index]
     return kernel_word(units=units, chunks=config.groups(bundle.post), lanes=lanes, bits=weight_bits(config))
@@ -53,17 +68,17 @@ def forward_word(config: Config, bundle: Bundle):
 def backward_word(config: Config, bundle: Bundle):
     """Kernels from post candidates, two weights at a time.
 
-    Unit (1 - jy, 1 - jx, post channel // BACKWARD_CHANNELS), index post channel % BACKWARD_CHANNELS. Lane: (pre group, sy,
-    pre lane, sx), of the block of pre positions.
+    Unit and index are the `backward_place` of block (1 - jy, 1 - jx). Lane: (pre group, sy, pre lane, sx), of the block of pre
+    positions.
     """
     units, chunks = SPOTS * banks(bundle.post.channels, BACKWARD_CHANNELS), SPOTS * bundle.pre.channels // PAIR
     return kernel_word(units=units, chunks=chunks, lanes=PAIR, bits=weight_bits(config))
 
 
-def split(channel, of_unit: int):
-    """A channel's bank and its number there."""
-    bits = bits_for(of_unit) - 1
-    return channel[bits:], channel[:bits]
+def divided(channel, channels: int, units: int):
+    """Quotient and remainder of a signal below `channels`, looked up."""
+    parts = zip(*(divmod(n, units) for n in range(channels)), strict=True)
+    return tuple(Array(Const(n, bits_for(max(column))) for n in column)[channel] for column in map(tuple, parts))
 
 
 class FoldedKernels(wiring.Component):
@@ -122,13 +137,18 @@ class FoldedKernels(wiring.Component):
         sums = [Signal(signed(bits), name=f"sum_{i}") for i in range(post)]
         left = [Signal(signed(bits), name=f"left_{i}") for i in range(post)]  # of the pair's first tap
 
-        bank, index = split(channel, FORWARD_CHANNELS)
-        out_bank, out_index = split(out_channel, BACKWARD_CHANNELS)
+        # as `forward_place` and `backward_place` say
         forward_banks = banks(bundle.pre.channels, FORWARD_CHANNELS)
         backward_banks = banks(bundle.post.channels, BACKWARD_CHANNELS)
+        turn, rest = divided(channel, bundle.pre.channels, forward_banks)
+        out_index, out_bank = divided(out_channel, bundle.post.channels, backward_banks)
+        group, bank = Signal(range(SPOTS)), Signal(range(forward_banks))
+        turned = Array(Array((n + block) % forward_banks for n in range(forward_banks)) for block in range(SPOTS))
         m.d.comb += [
-            self.forward.payload.unit.eq(Cat(sx, sy) * forward_banks + bank),
-            self.forward.payload.index.eq(Cat(index, jx, jy)),
+            group.eq(Cat(sx, sy) + turn),
+            bank.eq(turned[Cat(jx, jy)][rest]),
+            self.forward.payload.unit.eq(group * forward_banks + bank),
+            self.forward.payload.index.eq(Cat(jx, jy) * FORWARD_CHANNELS + turn),
             self.forward.payload.chunk.eq(post_group),
             self.backward.payload.unit.eq(Cat(~jx, ~jy) * backward_banks + out_bank),
             self.backward.payload.index.eq(out_index),

@@ -6,7 +6,7 @@ import torch
 from cocotb.triggers import gather
 
 from hw.event_conv_engine import EventConvEngine
-from hw.folded_kernels import BACKWARD_CHANNELS, FORWARD_CHANNELS
+from hw.folded_kernels import SPOTS, backward_place, forward_place
 from hw.step import Step
 
 from . import synapse_bench
@@ -75,8 +75,10 @@ def forward_end(unit, pre: torch.Tensor) -> int:
     for py in range(bundle.post.height):
         time = max(time, before + (2 * py + 4) * bundle.pre.width)
         for px in range(bundle.post.width):
-            window = pre[:, 2 * py : 2 * py + 4, 2 * px : 2 * px + 4].reshape(-1, 2, 2, 2, 2)
-            counts = window.sum(dim=(1, 3)).split(FORWARD_CHANNELS)
+            window = pre[:, 2 * py : 2 * py + 4, 2 * px : 2 * px + 4].reshape(-1, 2, 2, 2, 2).permute(1, 3, 2, 4, 0)
+            counts = [0] * unit.forward_adder.units
+            for block, spot, channel in window.reshape(4, SPOTS, -1).nonzero().tolist():
+                counts[forward_place(bundle.pre.channels, block, spot, channel)[0]] += 1
             time += window_time(unit.forward_adder, counts)
     return time
 
@@ -89,11 +91,14 @@ def backward_end(unit, post: torch.Tensor) -> int:
     for y in range(bundle.post.height + 1):
         time = max(time, before + min(y + 1, bundle.post.height) * bundle.post.width)
         for x in range(bundle.post.width + 1):
-            counts = framed[:, y : y + 2, x : x + 2].split(BACKWARD_CHANNELS)
+            window = framed[:, y : y + 2, x : x + 2].permute(1, 2, 0)
+            counts = [0] * unit.backward_adder.units
+            for block, channel in window.reshape(4, -1).nonzero().tolist():
+                counts[backward_place(bundle.post.channels, block, channel)[0]] += 1
             time += window_time(unit.backward_adder, counts)
     return time
 
 
 def window_time(adder, counts) -> int:
     """Cycles of a window with so many spikes in each unit."""
-    return adder.passes * max(adder.interval, *(int(bank.sum(0).max()) for bank in counts))
+    return adder.passes * max(adder.interval, *counts)

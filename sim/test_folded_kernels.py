@@ -1,6 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """Folded kernels against the sum of four shifted kernels: every weight once for each direction, and the cycles."""
 
+from itertools import product
+
 import cocotb
 import pytest
 import torch
@@ -8,12 +10,13 @@ from torch import Tensor
 
 from hw import layout
 from hw.folded_kernels import (
-    BACKWARD_CHANNELS,
-    FORWARD_CHANNELS,
     KERNEL,
     SIDE,
+    SPOTS,
     FoldedKernels,
+    backward_place,
     backward_word,
+    forward_place,
     forward_word,
 )
 
@@ -59,6 +62,13 @@ async def check(dut, name, unit):
         busy = await run_part(port, port.prepare)
         assert busy == unit.cycles, f"{name}: busy for {busy} cycles, expected {unit.cycles}"
         taps = fold(w)
+        at_forward = {
+            forward_place(pre.channels, block, spot, c): (block, spot, c)
+            for block, spot, c in product(range(4), range(SPOTS), range(pre.channels))
+        }
+        at_backward = {
+            backward_place(post.channels, block, o): (block, o) for block, o in product(range(4), range(post.channels))
+        }
         seen = {direction: torch.zeros(taps.shape, dtype=torch.int64) for direction in words}
         got = {direction: torch.full_like(taps, 1 << 20) for direction in words}
         for direction, shape in words.items():
@@ -66,14 +76,12 @@ async def check(dut, name, unit):
                 item = shape.from_bits(bits)
                 for lane, weight in enumerate(item.weights):
                     if direction == "forward":
-                        spot, bank = divmod(item.unit, -(-pre.channels // FORWARD_CHANNELS))
-                        block, number = divmod(item.index, FORWARD_CHANNELS)
-                        o, c = item.chunk * post_lanes + lane, bank * FORWARD_CHANNELS + number
+                        block, spot, c = at_forward[item.unit, item.index]
+                        o = item.chunk * post_lanes + lane
                     else:
-                        corner, bank = divmod(item.unit, -(-post.channels // BACKWARD_CHANNELS))
+                        corner, o = at_backward[item.unit, item.index]
                         block, rest = 3 - corner, item.chunk // pre_lanes
-                        spot = rest % 2 * 2 + lane
-                        o, c = bank * BACKWARD_CHANNELS + item.index, rest // 2 * pre_lanes + item.chunk % pre_lanes
+                        spot, c = rest % 2 * 2 + lane, rest // 2 * pre_lanes + item.chunk % pre_lanes
                     at = o, c, block // 2 * 2 + spot // 2, block % 2 * 2 + spot % 2
                     got[direction][at] = weight
                     seen[direction][at] += 1
