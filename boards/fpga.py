@@ -25,12 +25,10 @@ class BoardError(ValueError):
 
 @dataclass(frozen=True)
 class Design:
-    """What is built for one preset: the accelerator's lanes and engines, its clock, and requests in flight, if fewer than else
-    on its board."""
+    """What is built for one preset: the accelerator's lanes and engines, and its clock."""
 
     config: Config
     clock_hz: int
-    window: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ class Fpga:
         divisor = round(clock_hz / self.baud)
         if divisor < 8 or abs(clock_hz / divisor / self.baud - 1) > BAUD_TOLERANCE:
             raise BoardError(f"{self.name}: {clock_hz / 1e6:g} MHz can't make {self.baud} baud within {BAUD_TOLERANCE:.0%}")
-        return Board(self.name, clock_hz, divisor, self.design(preset).window or self.window)
+        return Board(self.name, clock_hz, divisor, self.window)
 
 
 class BoardLogic(Elaboratable):

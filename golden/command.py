@@ -46,6 +46,9 @@ ShiftOption = Annotated[int | None, typer.Option(help="Move training images by u
 FlipOption = Annotated[
     bool | None, typer.Option("--flip/--no-flip", help="Mirror half of the training images (garments) [default: no].")
 ]
+AverageOption = Annotated[
+    int | None, typer.Option(help="End with the mean of the weights after each of the last so many epochs [default: 1].")
+]
 BetaOption = Annotated[float | None, typer.Option(help="Strength of the nudge [default: the preset's].")]
 FreeOption = Annotated[int | None, typer.Option(help="Steps of the free phase [default: the preset's].")]
 NudgedOption = Annotated[int | None, typer.Option(help="Steps of each nudged phase [default: the preset's].")]
@@ -54,7 +57,9 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite the weight
 
 
 #: Options of `train` that are fields of `golden.plan.Plan`; None: not given.
-PLAN_OPTIONS = ("epochs", "batch", "seed", "lr_scale", "decay", "shift", "flip", "beta", "free_steps", "nudged_steps")
+PLAN_OPTIONS = (
+    "epochs", "batch", "seed", "lr_scale", "decay", "shift", "flip", "average", "beta", "free_steps", "nudged_steps",
+)
 
 
 def run(app: typer.Typer, name: str, arguments: list[str] | None, errors: dict[type[Exception], int]) -> int:

@@ -5,7 +5,7 @@ Everything is an integer; `golden.ops` and `golden.engines` say why no float GEM
 not depend on the device, on threads, or on how a batch is split. The arithmetic is written out in docs/arithmetic.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -131,6 +131,17 @@ def working(spec: Spec, parameters: Parameters) -> Working:
         tuple(ops.working_weight(w, spec.formats) for w in parameters.weights),
         tuple(ops.working_bias(b, spec.formats) for b in parameters.biases),
     )
+
+
+def mean(several: Sequence[Parameters]) -> Parameters:
+    """Masters of several networks averaged, each rounded half up: noise of the last batches cancels."""
+    count = len(several)
+
+    def of(tensors: tuple[Tensor, ...]) -> Tensor:
+        return torch.div(2 * torch.stack(tensors).sum(0) + count, 2 * count, rounding_mode="floor")
+
+    weights, biases = (tuple(of(each) for each in zip(*group, strict=True)) for group in zip(*several, strict=True))
+    return Parameters(weights, biases)
 
 
 class Step(NamedTuple):

@@ -22,6 +22,7 @@ class Plan:
     samples: the first so many of the training set. lr_scale multiplies the preset's learning rates, decay does after each
     epoch. batch: samples between two commits (the last of an epoch may be smaller; its rates are the same). shift: each
     epoch moves each image by up to so many pixels in both directions, zeros come in. flip: each epoch mirrors half of them.
+    average: the run ends with the mean of the weights that the last so many epochs ended with.
     """
 
     preset: str
@@ -37,6 +38,7 @@ class Plan:
     decay: float = 1.0
     shift: int = 0
     flip: bool = False
+    average: int = 1
 
     @classmethod
     def of(cls, spec: Spec, data: str, samples: int, **options: Any) -> "Plan":
@@ -57,6 +59,7 @@ class Plan:
             ("--batch", self.batch, 1, spec.formats.max_batch),
             ("--seed", self.seed, 0, None),
             ("--shift", self.shift, 0, MAX_SHIFT),
+            ("--average", self.average, 1, self.epochs),
         ):
             if value < low or (high is not None and value > high):
                 raise PlanError(f"{name} must be {low}..{'' if high is None else high}, not {value}")

@@ -16,7 +16,7 @@ from . import checkpoint, report
 from . import data as datasets
 from .checkpoint import Checkpoint, WeightsError
 from .data import Data
-from .fixed import Parameters, Settings, initial
+from .fixed import Parameters, Settings, initial, mean
 from .plan import Plan, PlanError, first_samples
 from .progress import Meter, note
 from .report import Row
@@ -25,6 +25,8 @@ from .spec import Spec, preset
 WEIGHTS = "weights.safetensors"
 METRICS = "metrics.csv"
 CURVE = "learning-curve.png"
+#: Weights at the end of an epoch, where the run ends with their mean.
+EPOCH = "epoch-{}.safetensors"
 
 #: Seconds of work that a power cut may cost, unless a run says otherwise.
 CHECKPOINT_SECONDS = 60.0
@@ -79,7 +81,8 @@ class Run:
     """Where a run stands: masters as of the last commit, the next sample, and what has been measured.
 
     command: that began the run. saved: samples trained when the weight file was written. writes: of several processes that
-    do the same run, one does. every: seconds of work that a power cut may cost. picture: draw the learning curve.
+    do the same run, one does. every: seconds of work that a power cut may cost. picture: draw the learning curve. kept: the
+    masters after each of the epochs that `Plan.average` asks for, by number of epochs.
     """
 
     plan: Plan
@@ -96,6 +99,7 @@ class Run:
     writes: bool = True
     every: float = CHECKPOINT_SECONDS
     picture: bool = True
+    kept: dict[int, Parameters] = field(default_factory=dict)
 
     @property
     def weights(self) -> Path:
@@ -125,8 +129,12 @@ class Run:
         epochs = options.get("epochs") or plan.epochs
         if epochs < found.epoch + (found.position > 0):
             raise PlanError(f"--epochs {epochs}: the run in {out} has already trained {found.epoch} epochs")
+        if plan.average > 1 and epochs != plan.epochs:
+            raise PlanError(f"--epochs {epochs}: the run in {out} averages the last of {plan.epochs}; leave it out to resume")
         rows = report.read_metrics(out / METRICS, found.epoch, found.position)
         run = cls(replace(plan, epochs=epochs), spec, out, parameters)
+        finished = (epoch for epoch in run.averaged if epoch <= found.epoch)
+        run.kept = {epoch: _after(out / EPOCH.format(epoch), epoch, spec, found) for epoch in finished}
         run.epoch, run.position, run.epoch_errors = found.epoch, found.position, found.epoch_errors
         run.seconds, run.rows, run.command = found.seconds, rows, found.command
         return run
@@ -134,7 +142,7 @@ class Run:
     def reload(self) -> None:
         """Back to what was saved last."""
         saved = Run.resume(self.out, {})
-        for name in ("parameters", "epoch", "position", "epoch_errors", "seconds", "rows"):
+        for name in ("parameters", "epoch", "position", "epoch_errors", "seconds", "rows", "kept"):
             setattr(self, name, getattr(saved, name))
 
     @classmethod
@@ -168,14 +176,29 @@ class Run:
         self.seconds = seconds
         self.rows.append(Row(self.epoch, self.position, samples, errors, 100 * self.epoch_errors / self.position, seconds))
 
+    @property
+    def averaged(self) -> range:
+        """Numbers of epochs after which the weights go into the mean that the run ends with; none without a mean."""
+        return range(self.plan.epochs - self.plan.average + 1, self.plan.epochs + 1) if self.plan.average > 1 else range(0)
+
     def save(self, board: Trainable, settings: Settings) -> None:
         """Write weights, metrics and curve, each atomically."""
         self.parameters = board.read()
+        if self.position == 0 and self.epoch in self.averaged:
+            self.kept[self.epoch] = self.parameters
         if self.writes:
             self._write(settings)
         self.saved = self.done
 
-    def _write(self, settings: Settings) -> None:
+    def end(self, board: Trainable) -> None:
+        """At the end of the plan: the mean of the weights that were kept, on the board and in the weight file."""
+        if self.averaged:
+            self.parameters = mean([self.kept[epoch] for epoch in self.averaged])
+            board.load(self.parameters)
+            if self.writes:
+                self._write(self.plan.settings(self.spec)[-1], ended=True)
+
+    def _write(self, settings: Settings, ended: bool = False) -> None:
         state = Checkpoint(
             preset=self.plan.preset,
             spec=self.spec.identity,
@@ -189,6 +212,8 @@ class Run:
         )
         # metrics first: rows beyond a checkpoint are dropped when it is resumed, missing ones could not be made up
         report.write_metrics(self.out / METRICS, self.rows)
+        if self.position == 0 and self.epoch in self.averaged and not ended:
+            checkpoint.save(self.out / EPOCH.format(self.epoch), self.spec, self.parameters, state)
         checkpoint.save(self.weights, self.spec, self.parameters, state)
         self.plot()
 
@@ -198,6 +223,14 @@ class Run:
             return
         title = f"{self.plan.preset}, {self.plan.data}, seed {self.plan.seed}"
         report.plot_curve(self.out / CURVE, self.rows, title, test_error)
+
+
+def _after(path: Path, epoch: int, spec: Spec, found: Checkpoint) -> Parameters:
+    """The weights that a run had after so many epochs; `WeightsError` where the file is of another run."""
+    _, parameters, kept = checkpoint.load(path, spec)
+    if (kept.plan, kept.epoch, kept.position) != (found.plan, epoch, 0):
+        raise WeightsError(f"{path}: not of this run after {epoch} epochs")
+    return parameters
 
 
 def _plan(path: Path, spec: Spec, found: Checkpoint) -> Plan:
@@ -267,4 +300,6 @@ def train(run: Run, board: Trainable, data: Data, stop: Stop) -> float:
                 saved_at = time.monotonic()
             if stopped:
                 break
+    if run.epoch == plan.epochs:
+        run.end(board)
     return (run.done - first) / max(run.seconds - before, 1e-9)

@@ -86,6 +86,7 @@ def train(
     decay: command.DecayOption = None,
     shift: command.ShiftOption = None,
     flip: command.FlipOption = None,
+    average: command.AverageOption = None,
     beta: command.BetaOption = None,
     free_steps: command.FreeOption = None,
     nudged_steps: command.NudgedOption = None,

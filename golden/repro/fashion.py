@@ -22,7 +22,7 @@ from golden.plan import Plan
 from golden.spec import PRESETS, Schedule, Spec
 
 from .backprop import Backprop
-from .held_out import STUDIED, by_equilibrium_propagation
+from .held_out import STUDIED, STUDIED_MEDIUM, by_equilibrium_propagation, plan_facts
 from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
 
 BASE = STUDIED
@@ -85,7 +85,7 @@ VARIANTS = (
     Variant("noise and settling", "T 64/32, M 16", replace(BASE, schedule=Schedule(64, 32, 4))),
     Variant("noise and settling", "T 16/8", replace(BASE, schedule=Schedule(16, 8))),
     Variant("range of weights", "[-2, 2)", wide_range()),
-    *(Variant("network", name, PRESETS[name]) for name in ("tiny", "medium", "large")),
+    *(Variant("network", spec.name, spec) for spec in (PRESETS["tiny"], STUDIED_MEDIUM, PRESETS["large"])),
     Variant("backpropagation", "squared error, all clipped, rate 0.1", backprop=Backprop()),
     Variant("backpropagation", "the same, linear output", backprop=Backprop(clipped_output=False)),
     Variant("backpropagation", "Adam, cross-entropy, ReLU", backprop=Backprop(True, 2e-3, True, False, False)),
@@ -120,7 +120,7 @@ def cell(variant: Variant, seed: int, budget: Budget, images: Data) -> Cell:
     held_out, samples = values.pop("held_out"), values.pop("samples")
     plan = Plan.of(variant.spec, DATA, samples, seed=seed, **values)
     how = None if variant.backprop is None else asdict(variant.backprop)
-    facts = [asdict(plan), asdict(variant.spec), held_out, how]
+    facts = [plan_facts(plan), asdict(variant.spec), held_out, how]
     train: Callable[..., dict[str, float]] = variant.backprop.error if variant.backprop else by_equilibrium_propagation
     labels = {"group": variant.group, "variant": variant.name}
     return Cell(labels, seed, facts, partial(train, variant.spec, plan, held_out, images))

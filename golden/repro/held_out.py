@@ -1,6 +1,7 @@
 """Train on the first training images, count errors on the last: choices are made by these, never by the test set."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 from golden.data import Data
 from golden.fixed import FixedModel, initial
@@ -10,6 +11,14 @@ from golden.spec import PRESETS, Conv, Dense, Spec
 
 #: What settings are studied on: `small` with the 64 hidden units that it had when they were chosen.
 STUDIED = replace(PRESETS["small"], stages=(Conv(8), Conv(16), Dense(64), Dense(10)))
+
+#: `medium` as it was then.
+STUDIED_MEDIUM = replace(PRESETS["medium"], stages=(Conv(16), Conv(32), Dense(64), Dense(10)))
+
+
+def plan_facts(plan: Plan) -> dict[str, Any]:
+    """What of a plan fixes the result of the function below, which averages no weights."""
+    return {name: value for name, value in asdict(plan).items() if name != "average"}
 
 
 def by_equilibrium_propagation(spec: Spec, plan: Plan, held_out: int, images: Data) -> dict[str, float]:

@@ -4,7 +4,7 @@ The network is `small`, with 64 hidden units; each row changes one quantity and 
 of training images that were held out: the contract in `golden.spec` is chosen by them, so the test set must not be asked.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from golden.checkpoint import atomic
 from golden.plan import Plan
 from golden.spec import Schedule, Spec
 
-from .held_out import STUDIED, by_equilibrium_propagation
+from .held_out import STUDIED, by_equilibrium_propagation, plan_facts
 from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
 
 BASE = STUDIED
@@ -108,7 +108,7 @@ def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
                 made[(*labels.values(), seed)] = Cell(
                     labels,
                     seed,
-                    {"plan": asdict(plan), "spec": spec.identity, "free": spec.schedule.free, "nudged": spec.schedule.nudged},
+                    {"plan": plan_facts(plan), "spec": spec.identity, "free": plan.free_steps, "nudged": plan.nudged_steps},
                     partial(by_equilibrium_propagation, spec, plan, held_out, images),
                 )
     return list(made.values())

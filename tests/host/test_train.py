@@ -66,6 +66,57 @@ def test_more_epochs_continue_a_finished_run(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(weights(tmp_path / "a"), weights(tmp_path / "b"), strict=True))
 
 
+AVERAGED = replace(PLAN, epochs=4, average=3)
+
+
+def averaged(out, plan=AVERAGED) -> Run:
+    run = Run.begin(plan, SPEC, out)
+    train(run, GoldenBoard(CONFIG), DATA, Stop())
+    return run
+
+
+def test_a_run_ends_with_the_mean_of_its_last_epochs(tmp_path):
+    """That of the runs that end there, rounded half up; the board holds it, and each epoch's weights stay beside it."""
+    board, several = GoldenBoard(CONFIG), []
+    for epochs in (2, 3, 4):
+        train(Run.begin(replace(PLAN, epochs=epochs), SPEC, tmp_path / str(epochs)), board, DATA, Stop())
+        several.append(weights(tmp_path / str(epochs)))
+    train(Run.begin(AVERAGED, SPEC, tmp_path / "mean"), board, DATA, Stop())
+    found, read = weights(tmp_path / "mean"), board.read()
+    for n, (value, held) in enumerate(zip(found, [*read.weights, *read.biases], strict=True)):
+        total = torch.stack([each[n] for each in several]).sum(0)
+        assert torch.equal(value, torch.floor(total.double() / 3 + 0.5).long())
+        assert torch.equal(value, held)
+    assert not torch.equal(found[0], several[-1][0])
+    last = checkpoint.load(tmp_path / "mean" / "epoch-4.safetensors")[1]
+    assert torch.equal(last.weights[0], several[-1][0])
+
+
+@pytest.mark.parametrize("batches", [5, 13, 18, 20, 24])
+def test_a_run_that_averages_resumes_to_the_same_mean(tmp_path, batches):
+    averaged(tmp_path / "whole")
+    cut = Run.begin(AVERAGED, SPEC, tmp_path / "cut")
+    train(cut, GoldenBoard(CONFIG), DATA, After(batches))
+    train(Run.resume(tmp_path / "cut", {}), GoldenBoard(CONFIG), DATA, Stop())
+    assert all(torch.equal(a, b) for a, b in zip(weights(tmp_path / "whole"), weights(tmp_path / "cut"), strict=True))
+
+
+def test_a_mean_can_not_be_made_of_other_weights(tmp_path):
+    averaged(tmp_path)
+    with pytest.raises(PlanError, match=r"^--epochs 5: the run in .* averages the last of 4; leave it out to resume$"):
+        Run.resume(tmp_path, {"epochs": 5})
+    averaged(tmp_path / "other", replace(AVERAGED, seed=9))
+    (tmp_path / "other" / "epoch-3.safetensors").rename(tmp_path / "epoch-3.safetensors")
+    with pytest.raises(WeightsError, match=r"epoch-3.safetensors: not of this run after 3 epochs$"):
+        Run.resume(tmp_path, {})
+    (tmp_path / "epoch-3.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"^no weights at .*epoch-3.safetensors"):
+        Run.resume(tmp_path, {})
+    for average in (0, 5):
+        with pytest.raises(PlanError, match=f"^--average must be 1..4, not {average}$"):
+            replace(AVERAGED, average=average).settings(SPEC)
+
+
 def test_the_command_that_began_a_run_stays_with_it(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["nudge", "train", "--epochs", "1"])
     train(Run.begin(replace(PLAN, epochs=1), SPEC, tmp_path), GoldenBoard(CONFIG), DATA, Stop())
