@@ -19,7 +19,8 @@ from host import cli
 
 STEPS = ["--free-steps", "8", "--nudged-steps", "8"]
 #: The last batch of an epoch has one sample: some processes have none.
-OPTIONS = ["--samples", "57", "--batch", "8", "--epochs", "2", "--seed", "3", "--shift", "1", "--decay", "0.7", *STEPS]
+OPTIONS = ["--samples", "57", "--batch", "8", "--epochs", "2", "--seed", "3", *STEPS]
+OPTIONS += ["--shift", "1", "--decay", "0.7", "--average", "2"]
 SECONDS = 120
 
 
