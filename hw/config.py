@@ -76,21 +76,21 @@ LANES: dict[str, dict[str, tuple[int, ...]]] = {
     "line": {
         "tiny": (1, 4, 10),
         "small": (1, 4, 4, 8, 10),
-        "medium": (1, 8, 8, 8, 10),
+        "medium": (1, 4, 4, 8, 10),
     },
     "event": {
         "tiny": (1, 4, 10),
         "small": (1, 8, 8, 8, 1),
-        "medium": (1, 16, 16, 8, 1),
+        "medium": (1, 4, 10, 8, 1),
     },
 }
 
 #: Bundles of the presets whose update engines, with event-driven engines, share multipliers: those that still end before the
 #: next sample needs its window sums. Then the multipliers fit an LFE5U-85F, which has 156.
-SHARED = {"small": frozenset({1, 2, 3, 4}), "medium": frozenset({1, 2, 3, 4})}
+SHARED = {"small": frozenset({1, 2, 3, 4}), "medium": frozenset({1, 3, 4})}
 
 #: `Config.passes` of the presets: as many as take no longer than the array whose spikes are added.
-PASSES = {"medium": (2, 2)}
+PASSES = {"medium": (2, 4)}
 
 
 def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:

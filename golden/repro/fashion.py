@@ -97,7 +97,8 @@ LARGE = PRESETS["large"]
 FLIP = (("flip", True),)
 LONG = (
     Variant("equilibrium propagation", "large, flipped images", LARGE, FLIP),
-    Variant("equilibrium propagation", "the same, not flipped", LARGE),
+    Variant("equilibrium propagation", "the same, mean of the last 8 epochs' weights", LARGE, (*FLIP, ("average", 8))),
+    Variant("equilibrium propagation", "not flipped", LARGE),
     Variant("backpropagation", "Adam, cross-entropy, ReLU", LARGE, FLIP, Backprop(True, 1e-3, True, False, False)),
     Variant("backpropagation", "Adam, squared error, all clipped", LARGE, FLIP, Backprop(True, 1e-3)),
 )

@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from golden.data import Data
-from golden.fixed import FixedModel, initial
+from golden.fixed import FixedModel, initial, mean
 from golden.plan import Plan
 from golden.run import commits
 from golden.spec import PRESETS, Conv, Dense, Spec
@@ -17,8 +17,8 @@ STUDIED_MEDIUM = replace(PRESETS["medium"], stages=(Conv(16), Conv(32), Dense(64
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
-    """What of a plan fixes the result of the function below, which averages no weights."""
-    return {name: value for name, value in asdict(plan).items() if name != "average"}
+    """A plan as plain data. Without a mean of weights it is as it was before there were any: tables keep their rows."""
+    return {name: value for name, value in asdict(plan).items() if (name, value) != ("average", 1)}
 
 
 def by_equilibrium_propagation(spec: Spec, plan: Plan, held_out: int, images: Data) -> dict[str, float]:
@@ -27,6 +27,13 @@ def by_equilibrium_propagation(spec: Spec, plan: Plan, held_out: int, images: Da
     error_percent: held out. training_percent: of the last epoch, each sample as it was before it was learned.
     """
     model = FixedModel(spec, parameters=initial(spec, plan.seed))
-    wrong = sum(commit.errors for commit in commits(plan, spec, model, images) if commit.epoch == plan.epochs - 1)
+    wrong = done = 0
+    kept = []
+    for commit in commits(plan, spec, model, images):
+        done += len(commit.numbers)
+        wrong += commit.errors if commit.epoch == plan.epochs - 1 else 0
+        if done % plan.samples == 0 and commit.epoch >= plan.epochs - plan.average:
+            kept.append(model.parameters)
+    model.load(mean(kept))
     missed = model.infer(images.train_images[-held_out:]) != images.train_labels[-held_out:]
     return {"error_percent": 100 * float(missed.double().mean()), "training_percent": 100 * wrong / plan.samples}

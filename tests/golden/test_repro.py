@@ -9,9 +9,14 @@ import pytest
 import torch
 
 from golden.data import load
+from golden.fixed import FixedModel
+from golden.plan import Plan
 from golden.repro import STUDIES, precision, study
-from golden.repro.held_out import STUDIED
+from golden.repro.held_out import STUDIED, by_equilibrium_propagation, plan_facts
 from golden.repro.study import Budget, Cell, ReproError, Study, carry_out
+from golden.run import Run, Stop
+from golden.run import train as run_train
+from golden.spec import preset
 from golden.systems import train
 from golden.systems.configurations import table_two
 from host import cli
@@ -181,6 +186,18 @@ def test_each_value_of_precision_changes_what_its_name_says():
             assert changed == (set() if value == quantity.chosen else changed & allowed[quantity.name])
             assert bool(changed) == (value != quantity.chosen)
             assert replace(spec, formats=base.formats, schedule=base.schedule) == base
+
+
+@pytest.mark.parametrize("average", [1, 2])
+def test_what_is_held_out_is_asked_of_the_weights_that_a_run_ends_with(tmp_path, average):
+    spec, images = preset("tiny"), load("embedded")
+    plan = Plan.of(spec, "embedded", 60, epochs=3, seed=2, average=average)
+    run = Run.begin(plan, spec, tmp_path)
+    run_train(run, FixedModel(spec), images, Stop())
+    missed = FixedModel(spec, parameters=run.parameters).infer(images.train_images[-400:]) != images.train_labels[-400:]
+    measured = by_equilibrium_propagation(spec, plan, 400, images)
+    assert measured == {"error_percent": int(missed.sum()) / 4, "training_percent": run.rows[-1].error_percent}
+    assert ("average" in plan_facts(plan)) == (average > 1)
 
 
 def test_precision_writes_a_row_for_each_cell_and_its_report(tmp_path, monkeypatch):
