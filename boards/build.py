@@ -27,7 +27,7 @@ class TimingError(RuntimeError):
 
 Progress = Callable[[str], None]
 
-#: Seconds after which a seed counts as not to be routed: three times what the largest design needs on a busy core, while a
+#: Seconds after which a seed counts as not to be routed: twice what the largest design needs on a busy core, while a
 #: router that has begun to go round in circles may do so for ever.
 ROUTE_SECONDS = 3600
 
