@@ -190,7 +190,7 @@ def test_report_without_build(capsys, monkeypatch, tmp_path):
     file = reports.baseline_file("ulx3s", "small", "yowasp")
     facts = {"what": "ULX3S", "preset": "small", "clock_hz": 50e6, "baud": 3e6, "cycles": None, "tools": {}, "timing_met": True}
     count = {"LUT4": {"used": 1, "available": 2, "percent": 50.0}}
-    rates = {"fmax_hz": {"1": 60e6}, "fmax_hz_median": 60e6}
+    rates = {"fmax_hz": {"1": 60e6}, "fmax_hz_median": 60e6, "unrouted": []}
     file.write_text(json.dumps(facts | rates | {"utilization": count}))
     code, out, _ = run(capsys, "report", "ulx3s", "--preset", "small")
     assert code == cli.OK
