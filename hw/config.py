@@ -89,7 +89,7 @@ LANES: dict[str, dict[str, tuple[int, ...]]] = {
 #: next sample needs its window sums. Then the multipliers fit an LFE5U-85F, which has 156.
 SHARED = {"small": frozenset({1, 2, 3, 4}), "medium": frozenset({1, 3, 4})}
 
-#: `Config.passes` of the presets: as many as take no longer than the array whose spikes are added.
+#: `Config.passes` of the presets: as many as the rate that a board is to reach leaves time for.
 PASSES = {"medium": (2, 4)}
 
 
