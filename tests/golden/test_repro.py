@@ -11,7 +11,7 @@ import torch
 from golden.data import load
 from golden.fixed import FixedModel
 from golden.plan import Plan
-from golden.repro import STUDIES, precision, study
+from golden.repro import STUDIES, precision, shape, study
 from golden.repro.held_out import STUDIED, by_equilibrium_propagation, plan_facts
 from golden.repro.study import Budget, Cell, ReproError, Study, carry_out
 from golden.run import Run, Stop
@@ -232,3 +232,17 @@ def test_a_configuration_goes_on_from_its_checkpoint(tmp_path, damaged):
     found, again = train.train(whole, images, file)
     assert errors == again
     assert all(a.equal(b) for a, b in zip(expected.weights + expected.biases, found.weights + found.biases, strict=True))
+
+
+def test_shape_puts_parameters_beside_errors_and_marks_the_presets(tmp_path, monkeypatch):
+    few = Budget("quick", 1, 0, {"data": "embedded", "samples": 20, "held_out": 980, "epochs": 1})
+    monkeypatch.setattr(shape, "SHAPES", shape.SHAPES[:3])
+    table, files = carry_out(replace(STUDIES["shape"], budgets=(few,)), "quick", tmp_path, seeds=2)
+    assert all(file.stat().st_size for file in files)
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| 8-")]
+    assert [(name.strip(), seeds.strip(), mark.strip()) for _, name, _, _, _, _, seeds, mark, _ in rows] == [
+        ("8-16-32", "2", "small"),
+        ("8-16-48", "2", ""),
+        ("8-20-48", "2", "medium"),
+    ]
+    assert [int(row[2].replace(",", "")) for row in rows] == [spec.parameters for spec in shape.SHAPES]
