@@ -89,7 +89,7 @@ def test_native_equals_plain(net, seed, reach, batch, threads, data):
     assert all(a <= b for a, b in zip(spikes, plain.spikes, strict=True))
 
 
-@pytest.mark.parametrize("name", ["tiny", "small", "medium", "large"])
+@pytest.mark.parametrize("name", ["tiny", "small", "medium", "large", "wide"])
 def test_native_equals_plain_at_full_size_and_extreme_weights(name):
     spec, random = PRESETS[name], np.random.default_rng(4)
     top = (spec.formats.master_low, spec.formats.master_high)
