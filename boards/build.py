@@ -16,7 +16,7 @@ from hw.block_memory import UNDEFINED
 from hw.config import Config
 from hw.protocol import BuildFacts
 
-from . import tools
+from . import spacers, tools
 from .fpga import BoardLogic, Fpga
 from .tools import ToolError
 
@@ -47,7 +47,7 @@ class Route:
 @dataclasses.dataclass(frozen=True)
 class Build:
     """A finished build. bitstream: that of `seed`, or None if it missed timing. build: the register of that name. unrouted:
-    further seeds that the router did not come to an end with."""
+    further seeds that the router did not come to an end with. spacers: `boards.spacers`, which no utilization counts."""
 
     board: str
     what: str
@@ -62,6 +62,7 @@ class Build:
     tools: dict[str, str]
     routes: tuple[Route, ...]
     unrouted: tuple[int, ...]
+    spacers: int
     bitstream: Path | None
 
     def values(self) -> dict[str, Any]:
@@ -76,12 +77,12 @@ def words(config: Config) -> str:
 
 
 def build_id(fpga: Fpga, preset: str, facts: BuildFacts, versions: dict[str, str]) -> int:
-    """The register `build`: CRC-32 of all that decides the bitstream: netlist, constraints, commands, tools.
+    """The register `build`: CRC-32 of all that decides the bitstream: netlist, constraints, commands, tools, spacers.
 
     Not of the sources' text: the number is in the netlist, and another one moves the logic, by a tenth of fmax either way.
     """
-    digest = plan(fpga, preset, facts).digest()
-    return zlib.crc32(digest + json.dumps(versions).encode())
+    digest, every = plan(fpga, preset, facts).digest(), fpga.design(preset).spacers
+    return zlib.crc32(digest + json.dumps(versions).encode() + (f"spacers {every}".encode() if every else b""))
 
 
 def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
@@ -144,11 +145,11 @@ def build(
     folder = build_root() / f"{fpga.name}-{preset}-{identity:08x}"
     folder.mkdir(parents=True, exist_ok=True)
 
-    commands = _synthesise(fpga, preset, facts, folder, kind, progress)
+    commands, room = _synthesise(fpga, preset, facts, folder, kind, progress)
     routes, unrouted = [], []
     for number in range(seed, seed + seeds):
         try:
-            routes.append(_route(commands[1], folder, number, kind, design.clock_hz, progress))
+            routes.append(_route(commands[1], folder, number, kind, design.clock_hz, room, progress))
         except (TimingError, ToolError) as error:
             if number == seed:
                 raise
@@ -174,6 +175,7 @@ def build(
         tools=versions,
         routes=tuple(routes),
         unrouted=tuple(unrouted),
+        spacers=room,
         bitstream=bitstream,
     )
     (folder / "build.json").write_text(json.dumps(result.values(), indent=1) + "\n")
@@ -186,12 +188,15 @@ def build(
     return result
 
 
-def _synthesise(fpga: Fpga, preset: str, facts: BuildFacts, folder: Path, kind: str, progress: Progress) -> list[list[str]]:
-    """Netlist and constraints in `folder`; Amaranth's commands to make, route and pack them."""
-    kept = folder / "commands.json"
-    if (folder / "top.json").exists() and kept.exists():
+def _synthesise(
+    fpga: Fpga, preset: str, facts: BuildFacts, folder: Path, kind: str, progress: Progress
+) -> tuple[list[list[str]], int]:
+    """Netlist and constraints in `folder`; Amaranth's commands to make, route and pack them, and the netlist's spacers."""
+    kept, netlist = folder / "netlist.json", folder / "top.json"
+    if netlist.exists() and kept.exists():
         progress(f"{fpga.name} {preset}: kept netlist in {folder}")
-        return list(json.loads(kept.read_text()))
+        known = json.loads(kept.read_text())
+        return known["commands"], known["spacers"]
     made = plan(fpga, preset, facts)
     made.extract(folder)
     commands: list[list[str]] = json.loads(made.files["build_top.json"])["commands"]
@@ -199,15 +204,22 @@ def _synthesise(fpga: Fpga, preset: str, facts: BuildFacts, folder: Path, kind: 
     start = time.monotonic()
     failure = tools.run(commands[0], kind, folder, Path("yosys.log"))
     if failure:
-        (folder / "top.json").unlink(missing_ok=True)
+        netlist.unlink(missing_ok=True)
         raise ToolError(f"yosys failed: {failure.reason}; see {folder / 'yosys.log'}")
-    kept.write_text(json.dumps(commands))
-    progress(f"synthesised, {time.monotonic() - start:.0f} s")
-    return commands
+    room, every = 0, fpga.design(preset).spacers
+    if every:
+        cells = json.loads(netlist.read_text())
+        room = spacers.add(cells, every)
+        netlist.write_text(json.dumps(cells))
+    kept.write_text(json.dumps({"commands": commands, "spacers": room}))
+    progress(f"synthesised, {time.monotonic() - start:.0f} s" + (f", {room} spacers" if room else ""))
+    return commands, room
 
 
-def _route(command: list[str], folder: Path, number: int, kind: str, clock_hz: int, progress: Progress) -> Route:
-    """Place and route with one seed, in its folder; read from there if it was done before."""
+def _route(
+    command: list[str], folder: Path, number: int, kind: str, clock_hz: int, room: int, progress: Progress
+) -> Route:
+    """Place and route with one seed, in its folder; read from there if it was done before. room: spacers of the netlist."""
     place = folder / f"seed{number}"
     kept = place / "route.json"
     if kept.exists():
@@ -227,14 +239,14 @@ def _route(command: list[str], folder: Path, number: int, kind: str, clock_hz: i
     if not report.exists():
         reason = failure.reason if failure else "no report"
         raise (TimingError if "ERROR" in reason else ToolError)(f"nextpnr failed: {reason}; see {place / 'nextpnr.log'}")
-    route = read_report(json.loads(report.read_text()), number, clock_hz, seconds)
+    route = read_report(json.loads(report.read_text()), number, clock_hz, seconds, room)
     kept.write_text(json.dumps(dataclasses.asdict(route)))
     progress(f"seed {number}: {route.fmax_hz / 1e6:.2f} MHz of {clock_hz / 1e6:g}, {seconds:.0f} s")
     return route
 
 
-def read_report(report: dict[str, Any], seed: int, clock_hz: int, seconds: float) -> Route:
-    """nextpnr's report: fmax of the fastest-constrained clock, the ends of its critical path, and the area."""
+def read_report(report: dict[str, Any], seed: int, clock_hz: int, seconds: float, room: int = 0) -> Route:
+    """nextpnr's report: fmax of the fastest-constrained clock, the ends of its critical path, and the area, less spacers."""
     asked = [name for name, clock in report["fmax"].items() if clock["constraint"] * 1e6 > 0.99 * clock_hz]
     clocks = {name: report["fmax"][name]["achieved"] * 1e6 for name in asked}
     if not clocks:
@@ -246,6 +258,8 @@ def read_report(report: dict[str, Any], seed: int, clock_hz: int, seconds: float
             ends = (path["path"][0]["from"]["cell"], path["path"][-1]["to"]["cell"])
             critical = " to ".join(ends)
     used = {bel: what for bel, what in report["utilization"].items() if what["used"]}
+    if room:
+        used["TRELLIS_COMB"]["used"] -= room
     return Route(seed, clocks[name], clocks[name] >= clock_hz, seconds, critical, used)
 
 

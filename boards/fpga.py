@@ -25,10 +25,14 @@ class BoardError(ValueError):
 
 @dataclass(frozen=True)
 class Design:
-    """What is built for one preset: the accelerator's lanes and engines, and its clock."""
+    """What is built for one preset: the accelerator's lanes and engines, and its clock.
+
+    spacers: one at each so many flip-flops (`boards.spacers`), where wires are scarce; 0 for none.
+    """
 
     config: Config
     clock_hz: int
+    spacers: int = 0
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,8 @@ def latest(fpga: Fpga, preset: str) -> dict[str, Any] | None:
 def summary(build: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> dict[str, Any]:
     """A report: the facts of a build, its seeds in one line each, and rates from cycles where they are known.
 
-    seeds: those that were routed; `unrouted` has the others, and `timing_met` says nothing of them.
+    seeds: those that were routed; `unrouted` has the others, and `timing_met` says nothing of them. spacers: not in
+    `utilization`.
     `training_samples_per_second`: of the core at `clock_hz`, which the bitstream runs at. `..._at_fmax`: at the median of fmax.
     """
     routes = build["routes"]
@@ -63,6 +64,7 @@ def summary(build: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> dict[
         "timing_met": all(route["met"] for route in routes),
         "seeds": [route["seed"] for route in routes],
         "unrouted": list(build["unrouted"]),
+        "spacers": build.get("spacers", 0),  # kept builds of earlier versions had none
         "fmax_hz": {str(route["seed"]): route["fmax_hz"] for route in routes},
         "fmax_hz_median": fmax,
         "corner": "nextpnr's only one for the part: worst case of its speed grade",

@@ -368,6 +368,8 @@ def report(
     table.add_column("of the part", justify="right")
     for name, count in values["utilization"].items():
         table.add_row(name, str(count["used"]), f"{count['percent']:.1f} % of {count['available']}")
+    if values.get("spacers"):
+        table.add_row("LUTs as spacers", str(values["spacers"]), "not counted above")
     table.add_section()
     spread = ", ".join(f"{hz / 1e6:.2f} (seed {seed})" for seed, hz in values["fmax_hz"].items())
     spread += "".join(f", not routed (seed {seed})" for seed in values["unrouted"])
