@@ -32,7 +32,7 @@ DATA = "fashion-mnist"
 BUDGETS = (
     Budget("quick", 1, 2 * GIBIBYTE, {"samples": 2000, "held_out": 1000, "epochs": 2, "decay": 0.3}),
     Budget("cpu", 3, 2 * GIBIBYTE, {"samples": 20000, "held_out": 5000, "epochs": 4, "decay": 0.5}),
-    Budget("long", 1, 2 * GIBIBYTE, {"samples": 55000, "held_out": 5000, "epochs": 12, "decay": 0.82}, threads=1),
+    Budget("long", 1, 2 * GIBIBYTE, {"samples": 55000, "held_out": 5000, "epochs": 8, "decay": 0.72}, threads=1),
 )
 
 

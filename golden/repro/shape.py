@@ -29,7 +29,7 @@ BUDGETS = (
         "cpu",
         2,
         2 * GIBIBYTE,
-        {"data": "mnist", "samples": 55000, "held_out": 5000, "epochs": 12, "decay": 0.82, "shift": 1},
+        {"data": "mnist", "samples": 55000, "held_out": 5000, "epochs": 8, "decay": 0.72, "shift": 1},
         threads=1,
     ),
 )
@@ -47,7 +47,6 @@ SHAPES = (
     shape(8, 16, 48),
     shape(8, 20, 48),
     shape(8, 24, 48),
-    shape(12, 24, 32),
     shape(12, 24, 48),
     shape(16, 32, 64),
 )
