@@ -80,8 +80,8 @@ LANES: dict[str, dict[str, tuple[int, ...]]] = {
     },
     "event": {
         "tiny": (1, 4, 10),
-        "small": (1, 8, 8, 8, 1),
-        "medium": (1, 4, 10, 8, 1),
+        "small": (1, 8, 16, 8, 1),
+        "medium": (1, 8, 10, 8, 1),
     },
 }
 
@@ -90,7 +90,7 @@ LANES: dict[str, dict[str, tuple[int, ...]]] = {
 SHARED = {"small": frozenset({1, 2, 3, 4}), "medium": frozenset({1, 3, 4})}
 
 #: `Config.passes` of the presets: as many as the rate that a board is to reach leaves time for.
-PASSES = {"medium": (2, 4)}
+PASSES = {"medium": (2, 2)}
 
 
 def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:
