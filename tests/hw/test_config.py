@@ -28,8 +28,8 @@ def test_presets(name, engines):
         ({"image_taps": 0}, "image_taps must be at least 1, not 0"),
         ({"events": frozenset({3})}, "events must name conv bundles, not bundle 3 (dense)"),
         ({"events": frozenset({9})}, "events must name conv bundles, not bundle 9 (there is none)"),
-        ({"passes": (4, 1)}, "passes must divide (2, 2) rows of drives of bundle 2, not (4, 1)"),
-        ({"passes": (1, 0)}, "passes must divide (2, 2) rows of drives of bundle 2, not (1, 0)"),
+        ({"lanes": (1, 8, 8, 8, 1), "passes": (4, 1)}, "passes must divide (2, 2) rows of drives of bundle 2, not (4, 1)"),
+        ({"lanes": (1, 8, 8, 8, 1), "passes": (1, 0)}, "passes must divide (2, 2) rows of drives of bundle 2, not (1, 0)"),
         ({"shared": frozenset({5})}, "shared must name bundles 1..4, not 5"),
     ],
 )
