@@ -27,7 +27,7 @@ class TimingError(RuntimeError):
 
 Progress = Callable[[str], None]
 
-#: Seconds after which a seed counts as not to be routed: twice what the largest design needs on a busy core, while a
+#: Seconds after which a seed counts as not to be routed: three times what the largest designs need on a busy core, while a
 #: router that has begun to go round in circles may do so for ever.
 ROUTE_SECONDS = 3600
 
@@ -257,9 +257,9 @@ def read_report(report: dict[str, Any], seed: int, clock_hz: int, seconds: float
         if path["from"] == path["to"] and name in path["from"]:
             ends = (path["path"][0]["from"]["cell"], path["path"][-1]["to"]["cell"])
             critical = " to ".join(ends)
-    used = {bel: what for bel, what in report["utilization"].items() if what["used"]}
+    used = {bel: dict(what) for bel, what in report["utilization"].items() if what["used"]}
     if room:
-        used["TRELLIS_COMB"]["used"] -= room
+        used[spacers.COUNTED_AS]["used"] -= room
     return Route(seed, clocks[name], clocks[name] >= clock_hz, seconds, critical, used)
 
 

@@ -7,8 +7,8 @@ has one input, at the output of a flip-flop, and no output: it is placed near th
 
 from typing import Any
 
-#: In a netlist for an ECP5, what a spacer is placed beside, and what it is.
-FLIP_FLOP, LUT = "TRELLIS_FF", "LUT4"
+#: In a netlist for an ECP5, what a spacer is placed beside, and what it is; nextpnr counts it among these.
+FLIP_FLOP, LUT, COUNTED_AS = "TRELLIS_FF", "LUT4", "TRELLIS_COMB"
 
 
 def add(netlist: dict[str, Any], every: int) -> int:

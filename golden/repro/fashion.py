@@ -10,17 +10,14 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")  # no display on a server
 from matplotlib import pyplot as plt
 
 from golden import data as datasets
-from golden.checkpoint import atomic
 from golden.data import Data
 from golden.plan import Plan
 from golden.spec import PRESETS, Conv, Schedule, Spec
 
+from . import page
 from .backprop import Backprop
 from .held_out import STUDIED, STUDIED_MEDIUM, by_equilibrium_propagation, plan_facts
 from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
@@ -165,11 +162,7 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
     axes.set(xlabel="held-out error (%)", xlim=(0, 1.5 * max(means[0], 10)), title=f"FashionMNIST, budget {budget.name}")
     axes.grid(alpha=0.3, axis="x")
     table = "\n".join(lines)
-    with atomic(path.with_suffix(".png")) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
-    plt.close(figure)
-    with atomic(path.with_suffix(".md")) as temporary:
-        temporary.write_text(table + "\n")
+    page.write(path, table, figure)
     return table
 
 

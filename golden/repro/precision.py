@@ -8,16 +8,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")  # no display on a server
 from matplotlib import pyplot as plt
 
 from golden import data as datasets
-from golden.checkpoint import atomic
 from golden.plan import Plan
 from golden.spec import Schedule, Spec
 
+from . import page
 from .held_out import STUDIED, by_equilibrium_propagation, plan_facts
 from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
 
@@ -144,11 +141,7 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
     for axes in panels.flat[len(QUANTITIES) :]:
         axes.set_visible(False)
     table = "\n".join(lines)
-    with atomic(path.with_suffix(".png")) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
-    plt.close(figure)
-    with atomic(path.with_suffix(".md")) as temporary:
-        temporary.write_text(table + "\n")
+    page.write(path, table, figure)
     return table
 
 

@@ -7,16 +7,13 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")  # no display on a server
 from matplotlib import pyplot as plt
 
 from golden import data as datasets
-from golden.checkpoint import atomic
 from golden.plan import Plan
 from golden.spec import CLASSES, PRESETS, Conv, Dense, Spec
 
+from . import page
 from .held_out import by_equilibrium_propagation, plan_facts
 from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
 
@@ -69,34 +66,26 @@ def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
 
 def report(budget: Budget, rows: list[Row], path: Path) -> str:
     """Markdown table and PNG beside `path`; the table."""
-    lines = [
+    intro = (
         f"Two convolutions and a hidden layer of these widths, {budget.values['samples']} training images, "
         f"{budget.values['epochs']} epochs: error in percent on {budget.values['held_out']} other training images, mean and "
-        "deviation over seeds.",
-        "",
-        "| shape | parameters | held out | deviation | training | seeds | preset |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
-    ]
+        "deviation over seeds."
+    )
+    lines = []
     figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
     for spec in SHAPES:
-        mine = [row for row in rows if row["shape"] == spec.name]
+        mine = page.select(rows, shape=spec.name)
         mean, deviation = mean_deviation([float(row["error_percent"]) for row in mine])
-        training, _ = mean_deviation([float(row["training_percent"]) for row in mine])
         preset = next((known.name for known in PRESETS.values() if known.stages == spec.stages), "")
-        lines.append(
-            f"| {spec.name} | {spec.parameters:,} | {mean:.2f} | {deviation:.2f} | {training:.2f} | {len(mine)} | {preset} |"
-        )
+        errors = page.both(mine, "error_percent"), page.both(mine, "training_percent")
+        lines.append([spec.name, f"{spec.parameters:,}", *errors, str(len(mine)), preset])
         axes.errorbar(spec.parameters, mean, deviation, marker="o", capsize=3, color="C1" if preset else "C0")
         axes.annotate(f"{spec.name} {preset}", (spec.parameters, mean), xytext=(6, 4), textcoords="offset points")
     axes.set(xlabel="parameters", ylabel="held-out error (%)", title=f"budget {budget.name}", xscale="log")
     axes.grid(alpha=0.3, which="both")
-    table = "\n".join(lines)
-    with atomic(path.with_suffix(".png")) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
-    plt.close(figure)
-    with atomic(path.with_suffix(".md")) as temporary:
-        temporary.write_text(table + "\n")
-    return table
+    text = f"{intro}\n\n{page.table(['shape', 'parameters', 'held out', 'training', 'seeds', 'preset'], lines)}"
+    page.write(path, text, figure)
+    return text
 
 
 STUDY = Study("shape", BUDGETS, cells, report)

@@ -240,7 +240,7 @@ def test_shape_puts_parameters_beside_errors_and_marks_the_presets(tmp_path, mon
     table, files = carry_out(replace(STUDIES["shape"], budgets=(few,)), "quick", tmp_path, seeds=2)
     assert all(file.stat().st_size for file in files)
     rows = [line.split("|") for line in table.splitlines() if line.startswith("| 8-")]
-    assert [(name.strip(), seeds.strip(), mark.strip()) for _, name, _, _, _, _, seeds, mark, _ in rows] == [
+    assert [(name.strip(), seeds.strip(), mark.strip()) for _, name, _, _, _, seeds, mark, _ in rows] == [
         ("8-16-32", "2", "small"),
         ("8-16-48", "2", ""),
         ("8-20-48", "2", "medium"),
