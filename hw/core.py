@@ -16,6 +16,7 @@ from .flow import Flow
 from .image_engine import ImageEngine
 from .neuron_array import NeuronArray, trace_word
 from .sequencer import Sequencer
+from .step import Step
 from .weight_memory import WeightMemory
 
 SYNAPSE_ENGINES = {"event": EventConvEngine, "image": ImageEngine, "conv": ConvEngine, "dense": DenseEngine}
@@ -69,13 +70,21 @@ class Core(wiring.Component):
             sequencer.image_busy.eq(engines[1].busy),
             sequencer.pixels_busy.eq(updates[1].loading),
             updates[1].load.eq(sequencer.pixels_start),
-            sequencer.step_busy.eq(Cat(part.busy for part in (*arrays.values(), *synapses)).any()),
             sequencer.prepare_busy.eq(Cat(engine.preparing for engine in synapses).any()),
-            sequencer.update_busy.eq(Cat(update.busy for update in updates.values()).any()),
             sequencer.commit_busy.eq(Cat(memory.busy for memory in memories.values()).any()),
             engines[1].start.eq(sequencer.image_start),
-            engines[1].replay.eq(sequencer.step_start),
         ]
+        # a register, since these lines come from all over the part; nothing looks at them in the cycle after an update's start
+        m.d.sync += sequencer.update_busy.eq(Cat(update.busy for update in updates.values()).any())
+
+        # -- a step goes from layer to layer, with a register of its own at each: one for all needs wires across the part
+        steps, starts = {0: sequencer.step}, {0: sequencer.step_start}
+        for n in arrays:
+            steps[n], starts[n] = Signal(Step, name=f"step_{n}"), Signal(name=f"start_{n}")
+            m.d.sync += [steps[n].eq(steps[n - 1]), starts[n].eq(starts[n - 1])]
+        started = [starts[n] for n in arrays]
+        m.d.comb += sequencer.step_busy.eq(Cat(started, (part.busy for part in (*arrays.values(), *synapses))).any())
+        m.d.comb += engines[1].replay.eq(starts[1])
 
         # -- one bundle after the other: weights, engine, update engine; the drives meet in the layers' arrays
         # An update outlasts its sample, and the host may change the rates for the next one.
@@ -102,14 +111,14 @@ class Core(wiring.Component):
                 m.d.comb += [engine.pixel.eq(self.pixel), update.pre.pixel.eq(self.pixel)]
             else:
                 connect(m, engine.backward, arrays[n - 1].above)
-                m.d.comb += [engine.step.eq(sequencer.step), engine.start.eq(sequencer.step_start)]
+                m.d.comb += [engine.step.eq(steps[n - 1]), engine.start.eq(starts[n - 1])]
                 m.d.comb += engine.prepare.eq(sequencer.prepare_start)
                 for spikes, array in ((engine.pre_spikes, arrays[n - 1]), (engine.post_spikes, arrays[n])):
                     m.d.comb += [spikes.valid.eq(array.spikes.valid), spikes.payload.eq(array.spikes.payload)]
                 m.d.comb += [arrays[n - 1].pre_address.eq(update.pre_address), update.pre.eq(arrays[n - 1].pre_sums)]
 
         for n, array in arrays.items():
-            m.d.comb += [array.step.eq(sequencer.step), array.start.eq(sequencer.step_start), array.clear.eq(self.clear)]
+            m.d.comb += [array.step.eq(steps[n]), array.start.eq(starts[n]), array.clear.eq(self.clear)]
             m.d.comb += self.spikes[n - 1].eq(array.spike_count)
             connect(m, flipped(getattr(self, f"trace_{n}")), array.trace)
 
