@@ -34,9 +34,11 @@ class Sequencer(wiring.Component):
     free_steps, nudged_steps : In
         At least one window each (the registers guarantee it).
     step : Out(Step), step_start : Out(1), step_busy : In(1)
-        One time step of all engines and arrays. ``step`` is a register, since all of them decode it.
+        One time step of all engines and arrays. ``step`` is a register; engines and arrays may see both
+        some cycles later.
     image_start, pixels_start, predict_start, update_start, commit_start, prepare_start : Out(1), and their ``_busy`` : In(1)
-        A busy line rises in the cycle after its start (``update_busy`` one later). A commit is followed by the engines' preparation.
+        A busy line rises in the cycle after its start, ``update_busy`` at most one later. A commit is followed by the engines'
+        preparation.
     phase : Out(len(protocol.PHASES))
         One hot in the order of `protocol.PHASES`, for the cycle counters; the prediction counts as free phase. Only cycles in
         which nothing but an update goes on count as update, whether something waits for its end or not.

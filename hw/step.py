@@ -9,7 +9,7 @@ SPIKE_BANKS = 3
 
 
 class Step(data.Struct):
-    """Stable from a step's `start` until all neuron arrays are idle again.
+    """Stable from a step's `start`, with which it goes from layer to layer, until all neuron arrays are idle again.
 
     Snapshot and restore are bank numbers, not copies: the free phase leaves its last state in state bank 0 and its last
     spikes in one spike bank; the first step of each nudged phase reads those and writes elsewhere.
