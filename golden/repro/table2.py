@@ -39,7 +39,7 @@ BUDGETS = (
         {
             "data": {"mnist": "mnist", "fashion-mnist": "fashion-mnist"},
             "narrow": 16,
-            "samples": 1000,
+            "samples": 5000,
             "epochs": 3,
             "tested": 1000,
             "batch": 20,
@@ -55,9 +55,9 @@ BUDGETS = (
         {
             "data": {"mnist": "mnist"},
             "narrow": 1,
-            "samples": 1000,
+            "samples": 6000,
             "epochs": 1,
-            "tested": 500,
+            "tested": 1000,
             "batch": None,
             "steps": None,
         },
