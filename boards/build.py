@@ -16,7 +16,7 @@ from hw.block_memory import UNDEFINED
 from hw.config import Config
 from hw.protocol import BuildFacts
 
-from . import spacers, tools
+from . import router, spacers, tools
 from .fpga import BoardLogic, Fpga
 from .tools import ToolError
 
@@ -27,9 +27,14 @@ class TimingError(RuntimeError):
 
 Progress = Callable[[str], None]
 
-#: Seconds after which a seed counts as not to be routed: three times what the largest designs need on a busy core, while a
-#: router that has begun to go round in circles may do so for ever.
+#: Seconds after which a seed counts as not to be routed: three times what the largest designs need on a busy core.
 ROUTE_SECONDS = 3600
+
+#: The file that Amaranth's command has nextpnr write its log to.
+ROUTE_LOG = "top.tim"
+
+#: Iterations of the router between two lines of progress.
+SHOWN_ITERATIONS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,9 +237,14 @@ def _route(
     words[words.index("--seed") + 1] = str(number)
     progress(f"placing and routing, seed {number}")
     start = time.monotonic()
-    failure = tools.run(words, kind, place, Path("nextpnr.log"), ROUTE_SECONDS)
+    # an earlier run's log says nothing of this one
+    (place / ROUTE_LOG).unlink(missing_ok=True)
+    watch = _watch(place / ROUTE_LOG, number, progress)
+    try:
+        failure = tools.run(words, kind, place, Path("nextpnr.log"), ROUTE_SECONDS, watch)
+    finally:
+        (place / "top.json").unlink(missing_ok=True)
     seconds = round(time.monotonic() - start, 1)
-    (place / "top.json").unlink(missing_ok=True)
     report = place / "report.json"
     if not report.exists():
         reason = failure.reason if failure else "no report"
@@ -243,6 +253,21 @@ def _route(
     kept.write_text(json.dumps(dataclasses.asdict(route)))
     progress(f"seed {number}: {route.fmax_hz / 1e6:.2f} MHz of {clock_hz / 1e6:g}, {seconds:.0f} s")
     return route
+
+
+def _watch(log: Path, number: int, progress: Progress) -> Callable[[], str | None]:
+    """For `tools.run`: a line of progress now and then; why the router is to be ended."""
+    shown = 0
+
+    def look() -> str | None:
+        nonlocal shown
+        counts = router.overused(log.read_text(errors="replace")) if log.exists() else []
+        if len(counts) >= shown + SHOWN_ITERATIONS:
+            shown = len(counts)
+            progress(f"seed {number}: {counts[-1]} wires too many after {shown} iterations")
+        return router.lost(counts)
+
+    return look
 
 
 def read_report(report: dict[str, Any], seed: int, clock_hz: int, seconds: float, room: int = 0) -> Route:

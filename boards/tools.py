@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +34,9 @@ DEBIAN |= {"nextpnr-ice40": "nextpnr-ice40", "icepack": "fpga-icestorm"}
 
 #: Seconds after which a tool has gone wrong.
 TOOL_SECONDS = 3 * 3600
+
+#: Seconds between two looks at a tool that runs; a route takes minutes.
+WATCH_SECONDS = 5.0
 
 
 def command(tool: str, kind: str) -> list[str]:
@@ -72,21 +77,42 @@ class Failure:
     reason: str
 
 
-def run(words: list[str], kind: str, folder: Path, log: Path, seconds: float = TOOL_SECONDS) -> Failure | None:
+def run(
+    words: list[str],
+    kind: str,
+    folder: Path,
+    log: Path,
+    seconds: float = TOOL_SECONDS,
+    watch: Callable[[], str | None] = lambda: None,
+) -> Failure | None:
     """Runs a tool in a folder, its output to a file there; how it failed, or None.
 
-    words: the tool, then its arguments. Raises `ToolError` if it isn't done after `seconds`.
+    words: the tool, then its arguments. watch: called every few seconds; what it returns is a reason to end the tool.
+    Raises `ToolError` if the tool isn't done after `seconds`, or was ended; it doesn't go on by itself then.
     """
     program = command(words[0], kind)
+    end = time.monotonic() + seconds
     with (folder / log).open("w") as out:
+        process = subprocess.Popen([*program, *words[1:]], cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         try:
-            status = subprocess.run(
-                [*program, *words[1:]], cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=seconds
-            ).returncode
-        except subprocess.TimeoutExpired:
-            raise ToolError(f"{words[0]} was not done after {seconds:.0f} s; see {folder / log}") from None
+            while (status := _ended(process, min(WATCH_SECONDS, end - time.monotonic()))) is None:
+                if time.monotonic() >= end:
+                    raise ToolError(f"{words[0]} was not done after {seconds:.0f} s; see {folder / log}")
+                if reason := watch():
+                    raise ToolError(f"{words[0]} was ended: {reason}; see {folder}")
+        finally:
+            process.kill()
+            process.wait()
     if not status:
         return None
     lines = (folder / log).read_text(errors="replace").splitlines() or ["no output"]
     # the first error is the cause; a tool that was killed has none
     return Failure(status, next((line.strip() for line in lines if "ERROR" in line), lines[-1].strip()))
+
+
+def _ended(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """The status of a process that ends within this time."""
+    try:
+        return process.wait(max(seconds, 0))
+    except subprocess.TimeoutExpired:
+        return None

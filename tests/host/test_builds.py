@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from boards import report as reports
-from boards import tools
+from boards import router, tools
 from golden.spec import preset
 from host import cli, flash
 from host.errors import IdentityError
@@ -71,6 +71,25 @@ def test_build_makes_a_named_bitstream(programs, capsys):
     code, out, err = run(capsys, "report", "icebreaker", "--tools", "native", "--json")
     found = json.loads(out)
     assert (code, found["source"], found["fmax_hz_median"], found["seeds"]) == (cli.OK, "built here", 17e6, [2, 3, 4])
+
+
+def test_a_seed_whose_router_comes_no_nearer_is_ended(programs, capsys, monkeypatch):
+    """Seed 2's router has its best iteration first, then stands still and would go on; the others have their report."""
+    log = [f"iter={n} wires=9 overused={max(30 - n, 9)}" for n in range(1, 22 + router.PATIENCE)]
+    stuck = f"""
+import pathlib, sys, time
+if "2" == sys.argv[sys.argv.index("--seed") + 1]:
+    pathlib.Path("top.tim").write_text({chr(10).join(log)!r})
+    time.sleep(60)
+"""
+    monkeypatch.setattr(tools, "WATCH_SECONDS", 0.1)
+    programs(yosys=YOSYS, nextpnr_ice40=stuck + NEXTPNR.replace("FMAX", "20"), icepack=ICEPACK)
+    code, out, err = run(capsys, "build", "icebreaker", "--seeds", 3, "--tools", "native", "--json")
+    assert code == cli.OK, err
+    result = json.loads(out)
+    assert ([route["seed"] for route in result["routes"]], result["unrouted"]) == ([1, 3], [2])
+    assert f"seed 2: 9 wires too many after {len(log)} iterations" in err
+    assert f"9 wires too many after 21 iterations, and after {len(log)} it has 9" in err
 
 
 def test_build_fails_when_timing_is_missed(programs, capsys):
