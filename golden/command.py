@@ -11,11 +11,12 @@ from typer.exceptions import TyperException
 from .checkpoint import WeightsError
 from .data import NAMES, VARIABLE, DataError
 from .fixed import FixedError
+from .formats import SpecError
 from .plan import PlanError
 from .progress import note
 from .report import ReportError
 from .repro.study import ReproError
-from .spec import PRESETS, SpecError
+from .spec import PRESETS
 
 OK, DIFFERENT, USAGE, DATA, LINK, BOARD, WEIGHTS, TOOLS, TIMING, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 8, 130
 

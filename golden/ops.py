@@ -14,7 +14,8 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.nn import functional
 
-from .spec import Bundle, Formats, Spec
+from .formats import Formats
+from .spec import Bundle, Spec
 
 #: Integers of at most this magnitude are exact in float64, and so is each of their sums and differences below it.
 FLOAT64_EXACT = 1 << 53

@@ -8,7 +8,8 @@ import numpy as np
 
 from .data import Data, augmented, order
 from .fixed import Settings
-from .spec import Spec, SpecError
+from .formats import SpecError
+from .spec import Spec
 
 
 class PlanError(ValueError):

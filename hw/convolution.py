@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.spec import signed_bits
+from golden.formats import signed_bits
 
 from .adder_tree import adder_tree, delay, tree_latency
 from .flow import Flow

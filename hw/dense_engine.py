@@ -6,7 +6,8 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.utils import bits_for
 
-from golden.spec import Bundle, signed_bits
+from golden.formats import signed_bits
+from golden.spec import Bundle
 
 from .adder_tree import adder_tree, delay, tree_latency
 from .config import Config

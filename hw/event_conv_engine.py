@@ -6,7 +6,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import connect
 
-from golden.spec import Bundle, signed_bits
+from golden.formats import signed_bits
+from golden.spec import Bundle
 
 from .config import Config
 from .drive_memory import DriveMemory

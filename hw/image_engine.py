@@ -5,7 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
-from golden.spec import Bundle, signed_bits
+from golden.formats import signed_bits
+from golden.spec import Bundle
 
 from . import layout
 from .accumulator import Accumulator

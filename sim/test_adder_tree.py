@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.spec import signed_bits
+from golden.formats import signed_bits
 from hw.adder_tree import adder_tree, delay, tree_latency
 from hw.flow import Flow
 

@@ -5,7 +5,7 @@ import cocotb
 import torch
 
 from golden import ops
-from golden.spec import Formats
+from golden.formats import Formats
 from hw.convolution import Convolution
 
 from .reference import each, expect, integers, packed, unpacked

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from golden import fixed, native
 from golden.fixed import Settings
+from golden.formats import Formats
 from golden.native import NativeError
-from golden.spec import IMAGE_SIDE, PRESETS, Conv, Dense, Formats, Learning, Schedule, Spec
+from golden.spec import IMAGE_SIDE, PRESETS, Conv, Dense, Learning, Schedule, Spec
 
 from .random_nets import random_images, random_parameters, same_parameters
 

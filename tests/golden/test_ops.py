@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from golden import ops
+from golden.formats import Formats
 from golden.ops import State
-from golden.spec import PRESETS, Bundle, Formats, Spec
+from golden.spec import PRESETS, Bundle, Spec
 
 from .random_nets import random_spec
 
