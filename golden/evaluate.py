@@ -23,17 +23,25 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """confusion[label][prediction]: how many images."""
+    """labels, predictions: of each image (n,), in order."""
 
-    confusion: np.ndarray
+    labels: np.ndarray
+    predictions: np.ndarray
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """confusion[label][prediction]: how many images."""
+        counts = np.zeros((CLASSES, CLASSES), np.int64)
+        np.add.at(counts, (self.labels, self.predictions), 1)
+        return counts
 
     @property
     def samples(self) -> int:
-        return int(self.confusion.sum())
+        return len(self.labels)
 
     @property
     def errors(self) -> int:
-        return self.samples - int(np.trace(self.confusion))
+        return int((self.labels != self.predictions).sum())
 
     @property
     def error_percent(self) -> float:
@@ -41,19 +49,21 @@ class Evaluation:
 
     def table(self) -> str:
         """The confusion matrix as text: a row for each label, a column for each prediction."""
-        width = max(len(str(self.confusion.max())), 2) + 1
+        confusion = self.confusion
+        width = max(len(str(confusion.max())), 2) + 1
         head = "label\\prediction" + "".join(f"{c:{width}}" for c in range(CLASSES))
-        rows = (f"{label:16}" + "".join(f"{n:{width}}" for n in row) for label, row in enumerate(self.confusion))
+        rows = (f"{label:16}" + "".join(f"{n:{width}}" for n in row) for label, row in enumerate(confusion))
         return "\n".join([head, *rows])
 
 
 def evaluate(board: Predictor, images: Tensor, labels: Tensor) -> Evaluation:
     """Infer images (n, 28, 28) on the board with the weights and settings it has."""
-    confusion = np.zeros((CLASSES, CLASSES), np.int64)
+    known = labels.numpy()
+    found = np.zeros(0, np.int64)
     with Meter("evaluating", len(images)) as meter:
         for at in range(0, len(images), CHUNK):
-            part = labels[at : at + CHUNK].numpy()
+            part = known[at : at + CHUNK]
             predictions = torch.as_tensor(board.infer(images[at : at + CHUNK].numpy(), part)).cpu().numpy()
-            np.add.at(confusion, (part, predictions), 1)
-            meter.advance(len(part), f"error {100 * (1 - np.trace(confusion) / confusion.sum()):.2f} %")
-    return Evaluation(confusion)
+            found = np.concatenate([found, predictions])
+            meter.advance(len(part), f"error {100 * (found != known[: len(found)]).mean():.2f} %")
+    return Evaluation(known, found)

@@ -162,7 +162,12 @@ def eval_command(
         result = evaluate(device, images.test_images[:count], images.test_labels[:count])
     emit(
         as_json,
-        {"error_percent": result.error_percent, "samples": result.samples, "confusion": result.confusion.tolist()},
+        {
+            "error_percent": result.error_percent,
+            "samples": result.samples,
+            "confusion": result.confusion.tolist(),
+            "predictions": result.predictions.tolist(),
+        },
         f"test error {result.error_percent:.2f} % ({result.errors} of {result.samples})\n{result.table()}",
     )
     return OK

@@ -109,6 +109,8 @@ def test_eval_gives_what_train_gave(capsys, tmp_path):
     assert sum(map(sum, confusion)) == result["samples"] == training["test_samples"]
     wrong = result["samples"] - sum(confusion[i][i] for i in range(len(confusion)))
     assert result["error_percent"] == 100 * wrong / result["samples"]
+    counts = [result["predictions"].count(digit) for digit in range(len(confusion))]
+    assert counts == [sum(row[digit] for row in confusion) for digit in range(len(confusion))]
 
 
 def interrupted(out: Path, number: int, *options: str) -> tuple[str, str]:
