@@ -130,17 +130,26 @@ def undefined_collisions(rtlil: str) -> str:
 
 
 def build(
-    fpga: Fpga, preset: str, *, seed: int = 1, seeds: int = 1, kind: str = "yowasp", progress: Progress = lambda line: None
+    fpga: Fpga,
+    preset: str,
+    *,
+    seed: int | None = None,
+    seeds: int = 1,
+    kind: str = "yowasp",
+    progress: Progress = lambda line: None,
 ) -> Build:
     """Build a board for a preset. What was built before with the same inputs is kept.
 
-    seed: of placement; the bitstream is this seed's. seeds: so many seeds from there are placed and routed, for the spread
-    of fmax, on the netlist of the first; of the others, one that can't be routed is only reported. kind: one of `tools.KINDS`.
+    seed: of placement, the design's own if None; the bitstream is this seed's. seeds: so many seeds from there are placed and
+    routed, for the spread of fmax, on the netlist of the first; of the others, one that can't be routed is only reported.
+    kind: one of `tools.KINDS`.
     progress: gets a line for each stage.
 
     Raises `ToolError`, and `TimingError` if the bitstream's seed misses timing.
     """
-    design, family = fpga.design(preset), "ice40" if "ICE" in fpga.what.upper() else "ecp5"
+    design = fpga.design(preset)
+    seed = design.seed if seed is None else seed
+    family = "ice40" if "ICE" in fpga.what.upper() else "ecp5"
     names = ("yosys", f"nextpnr-{family}", "icepack" if family == "ice40" else "ecppack")
     versions = {name: tools.version(name, kind) for name in names}
     progress(f"{fpga.name} {preset}: elaborating ({design.config.spec.parameters} parameters)")

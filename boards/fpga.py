@@ -27,12 +27,14 @@ class BoardError(ValueError):
 class Design:
     """What is built for one preset: the accelerator's lanes and engines, and its clock.
 
-    spacers: one at each so many flip-flops (`boards.spacers`), where wires are scarce; 0 for none.
+    spacers: one at each so many flip-flops (`boards.spacers`), where wires are scarce; 0 for none. seed: of placement, where
+    nothing else is asked for: one that is known to be routed.
     """
 
     config: Config
     clock_hz: int
     spacers: int = 0
+    seed: int = 1
 
 
 @dataclass(frozen=True)

@@ -42,17 +42,17 @@ def _errors() -> Iterator[Any]:
         raise BuildError(str(error)) from None
 
 
-def check_options(seed: int, seeds: int, kind: str) -> None:
+def check_options(seed: int | None, seeds: int, kind: str) -> None:
     """`UsageError` unless they are in range."""
     if kind not in ("yowasp", "native"):
         raise UsageError(f"--tools must be yowasp or native, not {kind!r}")
     if not 1 <= seeds <= 100:
         raise UsageError(f"--seeds must be 1..100, not {seeds}")
-    if not 0 <= seed < 1 << 31:
+    if seed is not None and not 0 <= seed < 1 << 31:
         raise UsageError(f"--seed must be 0..{(1 << 31) - 1}, not {seed}")
 
 
-def run_build(name: str, preset: str | None, seed: int, seeds: int, kind: str) -> Any:
+def run_build(name: str, preset: str | None, seed: int | None, seeds: int, kind: str) -> Any:
     """`boards.build.build` of a board by its name."""
     check_options(seed, seeds, kind)
     with _errors() as boards:
@@ -60,7 +60,7 @@ def run_build(name: str, preset: str | None, seed: int, seeds: int, kind: str) -
         return boards.build.build(fpga, preset or fpga.largest, seed=seed, seeds=seeds, kind=kind, progress=note)
 
 
-def run_flash(name: str, preset: str | None, seed: int, kind: str, port: str | None) -> Any:
+def run_flash(name: str, preset: str | None, seed: int | None, kind: str, port: str | None) -> Any:
     """Builds if need be, loads, and checks; the build and the port. Raises `LinkError` too, if no board is there."""
     check_options(seed, 1, kind)
     with _errors() as boards:

@@ -319,14 +319,16 @@ def repro(
 
 FpgaArgument = Annotated[str, typer.Argument(metavar="BOARD", help="icebreaker, orangecrab, ulx3s, ulx3s-45f or ulx3s-25f.")]
 ToolsOption = Annotated[str, typer.Option("--tools", help="yowasp (pinned Python packages) or native (on the PATH).")]
-PlaceOption = Annotated[int, typer.Option("--seed", help="Of placement; the bitstream is this seed's.")]
+PlaceOption = Annotated[
+    int | None, typer.Option("--seed", help="Of placement; the bitstream is this seed's [default: one known to be routed].")
+]
 
 
 @app.command()
 def build(
     board: FpgaArgument,
     preset_name: Annotated[str | None, typer.Option("--preset", help="Network [default: the board's largest].")] = None,
-    seed: PlaceOption = 1,
+    seed: PlaceOption = None,
     seeds: Annotated[int, typer.Option(help="Place and route so many seeds, for the spread of fmax.")] = 1,
     kind: ToolsOption = "yowasp",
     as_json: JsonOption = False,
@@ -344,7 +346,7 @@ def build(
 def flash(
     board: FpgaArgument,
     preset_name: Annotated[str | None, typer.Option("--preset", help="Network [default: the board's largest].")] = None,
-    seed: PlaceOption = 1,
+    seed: PlaceOption = None,
     port: Annotated[str | None, typer.Option(help="Serial port to check it by [default: the board's own adapter].")] = None,
     kind: ToolsOption = "yowasp",
     as_json: JsonOption = False,
