@@ -3,19 +3,19 @@
 import pytest
 
 from boards.icebreaker import ICEBREAKER
+from boards.orangecrab import ORANGECRAB
 from boards.virtual import VIRTUAL
 from golden import data
 from golden.plan import Plan
 from golden.spec import preset
 from host.board import SerialBoard
 from host.compare import compare
-from hw.config import configuration
 
 from . import netlist
 from .board import VirtualBoard
 
 SPEC = preset("tiny")
-CONFIGS = {"ice40": ICEBREAKER.design("tiny").config, "ecp5": configuration(SPEC)}
+CONFIGS = {"ice40": ICEBREAKER.design("tiny").config, "ecp5": ORANGECRAB.design("tiny").config}
 
 
 @pytest.mark.slow
