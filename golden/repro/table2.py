@@ -39,7 +39,7 @@ BUDGETS = (
         {
             "data": {"mnist": "mnist", "fashion-mnist": "fashion-mnist"},
             "narrow": 16,
-            "samples": 5000,
+            "samples": 1000,
             "epochs": 3,
             "tested": 1000,
             "batch": 20,
