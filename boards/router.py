@@ -3,8 +3,8 @@
 import re
 
 #: Iterations without a better one after which it won't come to an end: its price for sharing a wire grows, so it then takes
-#: ever longer ways. Of the designs here that were routed, none had more than 36 such iterations.
-PATIENCE = 50
+#: ever longer ways. Of the designs here that were routed, none had more than 60 such iterations.
+PATIENCE = 100
 
 
 def overused(log: str) -> list[int]:
