@@ -34,8 +34,8 @@ class Sequencer(wiring.Component):
     free_steps, nudged_steps : In
         At least one window each (the registers guarantee it).
     step : Out(Step), step_start : Out(1), step_busy : In(1)
-        One time step of all engines and arrays. ``step`` is a register; engines and arrays may see both
-        some cycles later.
+        One time step of all engines and arrays. ``step`` is a register; engines and arrays may see both some
+        cycles later.
     image_start, pixels_start, predict_start, update_start, commit_start, prepare_start : Out(1), and their ``_busy`` : In(1)
         A busy line rises in the cycle after its start, ``update_busy`` at most one later. A commit is followed by the engines'
         preparation.
