@@ -13,6 +13,7 @@ from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 from boards import Board, tools
 from boards.build import plain_names
+from boards.ulx3s import ULX3S
 from boards.virtual import VIRTUAL
 from hw.config import Config
 from hw.top import Top
@@ -27,7 +28,7 @@ PARTS = {
     # Yosys has no models of this part's multiplier and block RAM: products are made of LUTs, memories stay what they are
     "ecp5": (
         ULX3S_85F_Platform,
-        tuple(f"synth_ecp5 -nodsp -abc9 -nowidelut -top top -run {stages}" for stages in ("begin:map_ram", "map_gates:check")),
+        tuple(f"synth_ecp5 -nodsp {ULX3S.synth_opts} -top top -run {stages}" for stages in ("begin:map_ram", "map_gates:check")),
         "+/ecp5/cells_sim.v",
         ("$mem_v2",),
     ),
