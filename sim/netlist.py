@@ -28,7 +28,7 @@ PARTS = {
     # Yosys has no models of this part's multiplier and block RAM: products are made of LUTs, memories stay what they are
     "ecp5": (
         ULX3S_85F_Platform,
-        tuple(f"synth_ecp5 -nodsp {ULX3S.synth_opts} -top top -run {stages}" for stages in ("begin:map_ram", "map_gates:check")),
+        tuple(f"synth_ecp5 -nodsp {ULX3S.synth_opts} -top top -run {part}" for part in ("begin:map_ram", "map_gates:check")),
         "+/ecp5/cells_sim.v",
         ("$mem_v2",),
     ),
