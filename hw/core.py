@@ -64,7 +64,6 @@ class Core(wiring.Component):
             sequencer.start.eq(self.start),
             sequencer.operation.eq(self.operation),
             self.busy.eq(sequencer.busy),
-            self.phase.eq(sequencer.phase),
             sequencer.free_steps.eq(self.settings.free_steps),
             sequencer.nudged_steps.eq(self.settings.nudged_steps),
             sequencer.image_busy.eq(engines[1].busy),
@@ -74,8 +73,10 @@ class Core(wiring.Component):
             sequencer.commit_busy.eq(Cat(memory.busy for memory in memories.values()).any()),
             engines[1].start.eq(sequencer.image_start),
         ]
-        # a register, since these lines come from all over the part; nothing looks at them in the cycle after an update's start
-        m.d.sync += sequencer.update_busy.eq(Cat(update.busy for update in updates.values()).any())
+        # registers, since update engines are all over the part
+        update_start = Signal()
+        m.d.sync += update_start.eq(sequencer.update_start)
+        m.d.sync += sequencer.update_busy.eq(Cat(update_start, (update.busy for update in updates.values())).any())
 
         # -- a step goes from layer to layer, with a register of its own at each: one for all needs wires across the part
         steps, starts = {0: sequencer.step}, {0: sequencer.step_start}
@@ -89,7 +90,7 @@ class Core(wiring.Component):
         # -- one bundle after the other: weights, engine, update engine; the drives meet in the layers' arrays
         # An update outlasts its sample, and the host may change the rates for the next one.
         rates = Signal.like(Cat(self.settings.weight_rate.as_value(), self.settings.bias_rate.as_value()))
-        with m.If(sequencer.update_start):
+        with m.If(update_start):
             m.d.sync += rates.eq(Cat(self.settings.weight_rate.as_value(), self.settings.bias_rate.as_value()))
         rate_bits = spec.formats.rate_bits
         for bundle in bundles:
@@ -99,7 +100,7 @@ class Core(wiring.Component):
             connect(m, memory.bias, arrays[n].bias)
             connect(m, update.updates, memory.updates)
             m.d.comb += [
-                update.start.eq(sequencer.update_start),
+                update.start.eq(update_start),
                 update.weight_rate.eq(rates.word_select(n - 1, rate_bits)),
                 update.bias_rate.eq(rates.word_select(last + n - 1, rate_bits)),
                 arrays[n].post_address.eq(update.post_address),
@@ -144,11 +145,12 @@ class Core(wiring.Component):
         for bundle in bundles:
             self._by_lane(m, memories[bundle.index], bundle, address)
 
-        # -- cycles of each phase
+        # -- cycles of each phase, counted a cycle later
+        m.d.sync += self.phase.eq(sequencer.phase)
         for i, cycles in enumerate(self.phase_cycles):
             with m.If(self.clear):
                 m.d.sync += cycles.eq(0)
-            with m.Elif(sequencer.phase[i]):
+            with m.Elif(self.phase[i]):
                 m.d.sync += cycles.eq(cycles + 1)
         return m
 

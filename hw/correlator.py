@@ -92,10 +92,9 @@ class Correlator(wiring.Component):
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
         self.turns = scaling_turns(config, bundle)
-        #: Cycles to the update: product, difference (shared: factors, product), sum, and factor, products, scaling, rounding,
-        #: clipping of each turn. Several turns keep the sum and choose a lane of it. Where not shared, a register for the
-        #: factors comes first.
-        self.latency = 8 + (config.item_cycles(bundle) == 1) + (0 if self.turns == 1 else 1 + self.turns)
+        #: Cycles to the update: factors, product, difference (shared: chosen factors, product), sum, and factor, products,
+        #: scaling, rounding, clipping of each turn. Several turns keep the sum and choose a lane of it.
+        self.latency = 9 + (0 if self.turns == 1 else 1 + self.turns)
         rate = config.spec.formats.rate_bits
         super().__init__(
             {
@@ -114,14 +113,11 @@ class Correlator(wiring.Component):
 
         # -- products of both phases, and the sum of their differences
         shared = self.config.item_cycles(bundle) == 2
-        second = Signal()
+        # block RAM is too slow for more in the same cycle
+        i, arriving, second = Signal.like(self.i.payload, reset_less=True), delay(m, self.i.valid, 1), Signal()
+        m.d.sync += i.eq(self.i.payload)
         if shared:
-            i, arriving = self.i.payload, self.i.valid
             m.d.sync += second.eq(arriving & ~second)
-        else:
-            # memory is too slow to multiply in the same cycle
-            i, arriving = Signal.like(self.i.payload, reset_less=True), delay(m, self.i.valid, 1)
-            m.d.sync += i.eq(self.i.payload)
         valid = [arriving & second if shared else arriving]
         for _ in range(3):
             valid.append(delay(m, valid[-1], 1))

@@ -130,7 +130,7 @@ class EventAdder(wiring.Component):
                 write.en.eq(Mux(self.kernels.valid & (item.unit == u), part, 0)),
                 read.addr.eq(Cat(index, reading_pass)),
             ]
-            kernel = Signal(data.ArrayLayout(signed(self.weight_bits), lanes), name=f"kernel_{u}")
+            kernel = Signal(data.ArrayLayout(signed(self.weight_bits), lanes), name=f"kernel_{u}", reset_less=True)
             m.d.sync += kernel.as_value().eq(Mux(hit, read.data, 0))
             for lane in range(lanes):
                 terms[lane].append(kernel[lane])

@@ -32,7 +32,7 @@ class WeightMemory(wiring.Component):
     updates : In(Flow(update_word))
         ``master += update``; one address must not come twice within three cycles.
     commit : In(1), busy : Out(1)
-        One pass: busy for `master_words` + 2 cycles.
+        One pass: busy for `master_words` + 3 cycles.
     bias : Out(Flow(bias_word))
         Working biases, during a commit.
     address, write, write_data : In, read_data : Out
@@ -86,7 +86,7 @@ class WeightMemory(wiring.Component):
         for i in range(post):
             m.d.comb += self.read_data[i].eq(values[i])
 
-        # -- commit: walk, then clip, round and write two cycles later
+        # -- commit: walk, then clip, round and write the master two cycles later, the working copy three
         is_bias = word >= weight_words
         with m.If(walking):
             m.d.sync += [word.eq(word + 1), lane.eq(lane + 1)]
@@ -99,7 +99,8 @@ class WeightMemory(wiring.Component):
         read = delay(m, walking, 1)
         walked, walked_bias = delay(m, read, 1), delay(m, is_bias, 2)
         walked_word, walked_lane, walked_tile = delay(m, word, 2), delay(m, lane, 2), delay(m, at_tile, 2)
-        m.d.comb += self.busy.eq(walking | read | walked)
+        rounded_valid = delay(m, walked, 1)
+        m.d.comb += self.busy.eq(walking | read | walked | rounded_valid)
 
         updated = delay(m, self.updates.valid, 2)
         coming, update = (Signal(self.updates.payload.shape(), name=name, reset_less=True) for name in ("coming", "update"))
@@ -120,22 +121,23 @@ class WeightMemory(wiring.Component):
             master_write.en.eq(walked | updated | self.write),
         ]
 
-        # -- working copies, rounded half up; only the largest masters can overflow: saturate
+        # -- working copies, rounded half up; only the largest masters can overflow: saturate. Then a register, for the way to
+        # block RAMs all over the part
         weight_shift, bias_shift = f.master_fraction - f.weight_fraction, f.master_fraction - f.bias_fraction
         half = Mux(walked_bias, 1 << (bias_shift - 1), 1 << (weight_shift - 1))
         weights = []
         for i in range(post):
             rounded = Signal(signed(f.committed_bits + 1), name=f"rounded_{i}")
-            weight = Signal(signed(f.weight_bits), name=f"weight_{i}")
+            weight = Signal(signed(f.weight_bits), name=f"weight_{i}", reset_less=True)
             m.d.comb += rounded.eq(clipped[i] + half)
-            m.d.comb += weight.eq(saturated(rounded >> weight_shift, f.weight_bits))
-            m.d.comb += self.bias.payload.bias[i].eq(saturated(rounded >> bias_shift, f.bias_bits))
+            m.d.sync += weight.eq(saturated(rounded >> weight_shift, f.weight_bits))
+            m.d.sync += self.bias.payload.bias[i].eq(saturated(rounded >> bias_shift, f.bias_bits))
             weights.append(weight)
         m.d.comb += [
-            working_write.addr.eq(walked_tile),
+            working_write.addr.eq(delay(m, walked_tile, 1)),
             working_write.data.eq(Cat(*weights * pre)),
-            working_write.en.eq(Mux(walked & ~walked_bias, 1 << walked_lane, 0)),
-            self.bias.valid.eq(walked & walked_bias),
-            self.bias.payload.address.eq(walked_word - weight_words),
+            working_write.en.eq(delay(m, Mux(walked & ~walked_bias, 1 << walked_lane, 0), 1)),
+            self.bias.valid.eq(delay(m, walked & walked_bias, 1)),
+            self.bias.payload.address.eq(delay(m, walked_word - weight_words, 1)),
         ]
         return m

@@ -103,7 +103,7 @@ class Driver:
         f, config, bundle, where = self.formats, self.config, self.bundle, f"{self.name}, batch {batch}"
         seen = len(self.biases.words)
         busy = await run_part(self.port, self.port.commit)
-        assert busy == self.unit.words + 2, f"{where}: busy for {busy} cycles, expected {self.unit.words + 2}"
+        assert busy == self.unit.words + 3, f"{where}: busy for {busy} cycles, expected {self.unit.words + 3}"
         weight, bias = ops.commit(weight, f), ops.commit(bias, f)
         expect(f"{where}, master", await self.read(), master_image(config, bundle, weight, bias))
 
