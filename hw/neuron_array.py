@@ -189,7 +189,7 @@ class NeuronArray(wiring.Component):
             if self.output:
                 m.d.sync += pull3[lane].eq(Mux(self.step.nudge, (away2[lane] * self.beta) >> f.nudge_shift, 0))
 
-        # -- stage 4: xi, and the window sums have been read
+        # -- stage 4: xi, and the window sums are in registers
         valid4, word4 = Signal(), Signal.like(word)
         m.d.sync += [valid4.eq(valid3), word4.eq(word3)]
         xi4 = [Signal(spec.state_bits, name=f"xi4_{i}", reset_less=True) for i in range(lanes)]
@@ -231,7 +231,7 @@ class NeuronArray(wiring.Component):
         new, new_spikes = Signal(lanes), Signal(range(lanes + 1))
         m.d.sync += [new.eq(Mux(valid4, spikes, 0)), new_spikes.eq(sum(new[1:], new[0]))]
         m.d.sync += self.spike_count.eq(Mux(self.clear, 0, self.spike_count) + new_spikes)
-        self._window_sums(m, word3, word4, valid4, xi4)
+        self._window_sums(m, word2, word4, valid4, xi4)
 
         m.d.comb += [self.trace.valid.eq(valid4), self.trace.payload.address.eq(word4), self.trace.payload.s.eq(spikes)]
         for lane in range(lanes):
@@ -248,8 +248,11 @@ class NeuronArray(wiring.Component):
         return Cat(word, Const(0, width - len(word)))
 
     def _window_sums(self, m, read_word, word, valid, xi):
-        """Two memories, read a cycle before the write and by both neighbours' update engines."""
+        """Two memories, read two cycles before the write and by both neighbours' update engines."""
         lanes = data.ArrayLayout(unsigned(self.config.spec.sum_bits), self.config.lanes[self.layer.index])
+        old, new = Signal(lanes, name="old_sums", reset_less=True), Signal(lanes, name="new_sums")
+        for lane, state in enumerate(xi):
+            m.d.comb += new[lane].eq(old[lane] + state)
         for name, negative in (("plus", 0), ("minus", 1)):
             memory = BlockMemory(shape=lanes, depth=self.config.words(self.layer))
             m.submodules[f"sums_{name}"] = memory
@@ -262,6 +265,8 @@ class NeuronArray(wiring.Component):
                 write.addr.eq(word),
                 write.en.eq(valid & self.step.sum & (self.step.negative == negative)),
             ]
-            for lane, state in enumerate(xi):
-                old = Mux(self.step.sum_first, 0, post.data[lane])
-                m.d.comb += write.data[lane].eq(old + state)
+            m.d.comb += write.data.eq(new)
+            with m.If(self.step.negative == negative):
+                m.d.sync += old.eq(post.data)
+        with m.If(self.step.sum_first):
+            m.d.sync += old.eq(0)
