@@ -79,6 +79,28 @@ def events(config: Config, settings: Settings, parameters: Parameters, images: n
     return {index: (forward / len(images), backward / len(images)) for index, (forward, backward) in total.items()}
 
 
+def silent_tiles(
+    config: Config, settings: Settings, parameters: Parameters, images: np.ndarray, labels: np.ndarray
+) -> dict[int, float]:
+    """Share of each dense bundle's tiles that have no spike on either side, over all steps of training these samples.
+
+    `hw.dense_engine` takes each tile in a cycle; so many cycles would be saved by skipping those. Counted in the golden model.
+    """
+    dense = [bundle for bundle in config.spec.bundles if bundle.kind == "dense"]
+    total = dict.fromkeys((bundle.index for bundle in dense), 0.0)
+    count = 0
+    for image, label in zip(images, labels, strict=True):
+        for step in trace(config.spec, settings, parameters, image, int(label)):
+            count += 1
+            for bundle in dense:
+                quiet = 1.0
+                for layer in (bundle.pre, bundle.post):
+                    words = step.layers[layer.index - 1].s.reshape(config.groups(layer), config.lanes[layer.index], -1)
+                    quiet *= 1 - words.any(1).double().mean().item()
+                total[bundle.index] += quiet
+    return {index: quiet / count for index, quiet in total.items()}
+
+
 def parts(config: Config, settings: Settings, counted: Events) -> list[Part]:
     """All engines and arrays of a training sample. The steps' come first, then ``static`` and ``update``."""
     spec, steps = config.spec, settings.free_steps + 2 * settings.nudged_steps
@@ -134,8 +156,8 @@ class Bench:
     """Cycles of a simulated board, by its own counters.
 
     phases, bound: cycles of each phase of a training sample in batches of `batch`; the update that a commit waits for and the
-    commit itself are shared by them. inference: the same for an inference. parts: see `Part`. seconds: of wall clock for
-    `samples` training samples, link included.
+    commit itself are shared by them. inference: the same for an inference. parts: see `Part`. silent: see `silent_tiles`.
+    seconds: of wall clock for `samples` training samples, link included.
     All of it is simulated: nothing here was measured on a board.
     """
 
@@ -145,6 +167,7 @@ class Bench:
     inference: dict[str, float]
     bound: dict[str, float]
     parts: list[Part]
+    silent: dict[int, float]
     seconds: float
 
     @property
@@ -220,5 +243,6 @@ def bench(
         inference={phase: count / samples for phase, count in cycles(trained, inferred).items()},
         bound=bound(config, settings, counted, full),
         parts=parts(config, settings, counted),
+        silent=silent_tiles(config, settings, parameters, images, labels),
         seconds=seconds,
     )

@@ -292,8 +292,10 @@ def bench(
         busy.add_column(column, justify="right")
     for part in result.parts:
         busy.add_row(part.name, str(part.lanes), f"{part.cycles:.0f}", f"{result.occupancy(part):.0%}")
+    quiet = ", ".join(f"{share:.1%} in bundle {index}" for index, share in result.silent.items())
+    silent = f"dense tiles without a spike on either side: {quiet}"
     speed = "virtual board: {samples_per_second:.1f} training samples/s, {simulated_cycles_per_second:.3g} clock cycles/s"
-    emit(as_json, values, f"{rendered(table)}\n{rendered(busy)}\n{speed.format(**values)}")
+    emit(as_json, values, f"{rendered(table)}\n{rendered(busy)}\n{silent}\n{speed.format(**values)}")
     return OK
 
 

@@ -1,6 +1,7 @@
 """The training loop, the twin, weight files and reports, without the command line."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,11 +11,11 @@ from safetensors.torch import load_file, save_file
 from golden import checkpoint, report
 from golden.checkpoint import WeightsError, atomic
 from golden.data import load
-from golden.fixed import Parameters, Settings, initial, train_batch
+from golden.fixed import Parameters, Settings, initial, trace, train_batch
 from golden.plan import Plan, PlanError
 from golden.run import Run, Stop
 from golden.spec import preset
-from host.bench import bound, events, parts, windows
+from host.bench import bound, events, parts, silent_tiles, windows
 from host.compare import ComparisonError, Fault, Twin, check, compare
 from host.errors import LinkError
 from host.golden_board import GoldenBoard
@@ -370,6 +371,24 @@ def test_events_are_counted_in_golden():
     # as many passes backward as rows of drives: each has half of the sums, and takes the same spikes again
     halved = {part.name: part for part in parts(replace(config, passes=(1, 2)), settings, counted)}["synapses 2 backward"]
     assert (halved.lanes, halved.cycles) == (4 * 32 / 2, 2 * backward / 4)
+
+
+def test_silent_tiles_are_counted_in_golden():
+    spec = preset("tiny")
+    settings = Settings.of(spec, free=8, nudged=8)
+    images, labels = DATA.train_images[:2].numpy(), DATA.train_labels[:2].numpy()
+    parameters = initial(spec, 0)
+    config = replace(configuration(spec), lanes=(1, 2, 5))
+    (bundle,) = (bundle for bundle in spec.bundles if bundle.kind == "dense")
+    tiles = silent = 0
+    for image, label in zip(images, labels, strict=True):
+        for step in trace(spec, settings, parameters, image, int(label)):
+            pre, post = (step.layers[layer.index - 1].s.flatten(1) for layer in (bundle.pre, bundle.post))
+            for group, position, row in product(range(2), range(bundle.pre.positions), post.split(5)):
+                tiles += 1
+                silent += not (pre[2 * group : 2 * group + 2, position].any() or row.any())
+    assert 0 < silent < tiles
+    assert silent_tiles(config, settings, parameters, images, labels)[bundle.index] == pytest.approx(silent / tiles)
 
 
 def test_bound_of_a_conv_bundle_by_hand():
