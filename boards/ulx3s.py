@@ -17,8 +17,8 @@ ULX3S = Fpga(
     baud=3_000_000,  # the most that an FT231X has
     designs={
         "tiny": Design(configuration(preset("tiny"), "event"), 50_000_000),
-        "small": Design(configuration(preset("small"), "event"), 51_000_000, spacers=4, seed=2),
-        "medium": Design(configuration(preset("medium"), "event"), 48_000_000, spacers=5),
+        "small": Design(configuration(preset("small"), "event"), 48_000_000, spacers=4, seed=2),
+        "medium": Design(configuration(preset("medium"), "event"), 39_000_000, spacers=4),
     },
     flash=("openFPGALoader", "--board", "ulx3s"),
     usb="0403:6015",

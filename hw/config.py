@@ -81,7 +81,7 @@ LANES: dict[str, dict[str, tuple[int, ...]]] = {
     "event": {
         "tiny": (1, 4, 10),
         "small": (1, 8, 16, 8, 1),
-        "medium": (1, 8, 10, 16, 1),
+        "medium": (1, 8, 10, 12, 1),
     },
 }
 
