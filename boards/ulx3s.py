@@ -18,7 +18,7 @@ ULX3S = Fpga(
     designs={
         "tiny": Design(configuration(preset("tiny"), "event"), 50_000_000),
         "small": Design(configuration(preset("small"), "event"), 48_000_000, spacers=4, seed=2),
-        "medium": Design(configuration(preset("medium"), "event"), 39_000_000, spacers=4),
+        "medium": Design(configuration(preset("medium"), "event"), 39_000_000, spacers=2),
     },
     flash=("openFPGALoader", "--board", "ulx3s"),
     usb="0403:6015",

@@ -81,13 +81,16 @@ LANES: dict[str, dict[str, tuple[int, ...]]] = {
     "event": {
         "tiny": (1, 4, 10),
         "small": (1, 8, 16, 8, 1),
-        "medium": (1, 8, 10, 12, 1),
+        "medium": (1, 8, 10, 8, 1),
     },
 }
 
 #: Bundles of the presets whose update engines, with event-driven engines, share multipliers: those that still end before the
 #: next sample needs its window sums. Then the multipliers fit an LFE5U-85F, which has 156.
 SHARED = {"small": frozenset({1, 2, 3, 4}), "medium": frozenset({1, 3, 4})}
+
+#: `Config.passes` of the presets: as many as leave an LFE5U-85F wires enough.
+PASSES = {"medium": (2, 2)}
 
 
 def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:
@@ -99,4 +102,5 @@ def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:
         return Config(spec, lanes, image_taps=IMAGE_TAPS[engines])
     events = {bundle.index for bundle in spec.bundles if bundle.kind == "conv"}
     shared = SHARED.get(spec.name, frozenset())
-    return Config(spec, lanes, frozenset(events), image_taps=IMAGE_TAPS[engines], shared=shared)
+    passes = PASSES.get(spec.name, (1, 1))
+    return Config(spec, lanes, frozenset(events), image_taps=IMAGE_TAPS[engines], shared=shared, passes=passes)
