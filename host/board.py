@@ -255,10 +255,10 @@ class SerialBoard(Board):
         samples = zip(pixels, classes, strict=True)
         answers = self._exchange((command, SAMPLED, bytes((int(label),)) + image.tobytes()) for image, label in samples)
         self.cycles = [_number(answer[1:]) for answer in answers]
-        predictions = np.array([answer[0] for answer in answers], np.int64)
-        if len(predictions) and predictions.max() >= LABELS:
-            raise IdentityError(f"{self.name}: not a nudge board: it predicts {predictions.max()}, not 0..{LABELS - 1}")
-        return predictions
+        predictions = [answer[0] for answer in answers]
+        if max(predictions, default=0) >= LABELS:
+            raise IdentityError(f"{self.name}: not a nudge board: it predicts {max(predictions)}, not 0..{LABELS - 1}")
+        return np.array(predictions, np.int64)
 
     def commit(self) -> int:
         answer = self._call(Command.COMMIT, COMMITTED)
