@@ -43,7 +43,7 @@ boards: setup
 		$(BIN)/nudge build $$1 --preset $$2 --seeds 3 && \
 		$(BIN)/nudge report $$1 --preset $$2 --samples 4 --check || exit; \
 	done
-	$(BIN)/pytest -q sim/test_netlist.py --slow
+	$(BIN)/pytest -q sim/harness/test_netlist.py --slow
 
 # The long forms of what docs/link.md claims, hours on two cores; the short ones are in `make test`.
 evidence: setup
@@ -51,11 +51,11 @@ evidence: setup
 	for seed in 1 2 3 4 5; do $(BIN)/nudge board soak --preset tiny --faults 1e-3 --samples 200 --seed $$seed || exit; done
 	for seed in 1 2 3 4 5; do $(BIN)/nudge board soak --preset tiny --faults 1e-2 --samples 200 --seed $$seed || test $$? = 4 || exit; done
 	$(BIN)/nudge board soak --preset tiny --faults 1e-3 --samples 200 --seed 6 --resets 3 --flips 3 --disconnects 3 --stalls 3
-	$(BIN)/python -m sim.fuzz --frames 100000 --seed 1
-	NUDGE_FUZZ=10 $(BIN)/pytest -q tests/host/test_hostile.py tests/host/test_frame.py
-	$(BIN)/pytest -q tests/host/test_kill.py sim/test_attack.py
-	$(BIN)/pytest -q sim/test_formal.py --durations=0
-	$(BIN)/python -m sim.mutants --count 120 --seed 1
+	$(BIN)/python -m sim.harness.fuzz --frames 100000 --seed 1
+	NUDGE_FUZZ=10 $(BIN)/pytest -q tests/host/link/test_hostile.py tests/host/link/test_frame.py
+	$(BIN)/pytest -q tests/host/harness/test_kill.py sim/test_attack.py
+	$(BIN)/pytest -q sim/harness/test_formal.py --durations=0
+	$(BIN)/python -m sim.harness.mutants --count 120 --seed 1
 	$(BIN)/nudge board throughput --rounds 5
 
 clean:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hw.protocol import WINDOW
+from golden.contract.protocol import WINDOW
 
 
 @dataclass(frozen=True)
@@ -10,7 +10,7 @@ class Board:
     """A board's facts.
 
     name: lower case, one word. clock_hz: frequency of the `sync` domain. uart_divisor: clock cycles per bit of the serial line.
-    window: requests that a host may have in flight; see `hw.protocol.WINDOW`.
+    window: requests that a host may have in flight; see `golden.contract.protocol.WINDOW`.
     """
 
     name: str

@@ -8,9 +8,9 @@ from amaranth.build import Resource
 from amaranth.hdl import Cat, ClockDomain, Elaboratable, Module, Signal
 from amaranth.lib import io
 
-from golden.spec import PRESETS
-from hw.config import Config
-from hw.protocol import PHASES, WINDOW, BuildFacts
+from golden.contract.config import Config
+from golden.contract.protocol import PHASES, WINDOW, BuildFacts
+from golden.contract.spec import PRESETS
 from hw.top import Top
 
 from . import Board
@@ -27,7 +27,8 @@ class BoardError(ValueError):
 class Design:
     """What is built for one preset: the accelerator's lanes and engines, and its clock.
 
-    spacers: one at each so many flip-flops (`boards.spacers`), where wires are scarce; 0 for none. seed: of placement, where
+    spacers: one at each so many flip-flops (`boards.toolchain.spacers`), where wires are scarce; 0 for none. seed:
+    of placement, where
     nothing else is asked for: one that is known to be routed.
     """
 
@@ -94,7 +95,7 @@ class BoardLogic(Elaboratable):
 
     def elaborate(self, platform: Any) -> Module:
         # here, not above: Amaranth's vendor modules are slow to import
-        from .clock import CoreClock
+        from boards.toolchain.clock import CoreClock
 
         m = Module()
         m.domains.sync = ClockDomain("sync")

@@ -2,8 +2,8 @@
 
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 
-from golden.spec import preset
-from hw.config import Config
+from golden.contract.config import Config
+from golden.contract.spec import preset
 
 from .fpga import Design, Fpga
 

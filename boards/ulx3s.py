@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_45F_Platform, ULX3S_85F_Platform
 
-from golden.spec import preset
-from hw.config import configuration
+from golden.contract.config import configuration
+from golden.contract.spec import preset
 
 from .fpga import Design, Fpga
 from .small_ecp5 import FEW

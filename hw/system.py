@@ -4,17 +4,17 @@ from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .compact_core import CompactCore
-from .config import Config
-from .core import Core
-from .decoder import Decoder
-from .deframer import Deframer
-from .framer import Framer
-from .protocol import COUNTED, PHASES, BuildFacts, Identity
-from .register_access import RegisterAccess
-from .registers import RegisterFile
-from .sample_control import SampleControl
-from .weight_access import WeightAccess
+from golden.contract.config import Config
+from golden.contract.protocol import COUNTED, PHASES, BuildFacts, Identity
+from hw.compact.compact_core import CompactCore
+from hw.core.core import Core
+from hw.link.decoder import Decoder
+from hw.link.deframer import Deframer
+from hw.link.framer import Framer
+from hw.link.register_access import RegisterAccess
+from hw.link.registers import RegisterFile
+from hw.link.sample_control import SampleControl
+from hw.link.weight_access import WeightAccess
 
 
 class System(wiring.Component):

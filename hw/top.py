@@ -4,10 +4,11 @@ from amaranth.hdl import Module
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from .config import Config
-from .protocol import LONGEST_RUN, PHASES, REQUEST_BYTES, WINDOW, BuildFacts, Identity
+from golden.contract.config import Config
+from golden.contract.protocol import LONGEST_RUN, PHASES, REQUEST_BYTES, WINDOW, BuildFacts, Identity
+from hw.link.uart import FRAME_BITS, Receiver, Transmitter
+
 from .system import System
-from .uart import FRAME_BITS, Receiver, Transmitter
 
 
 def waiting_bytes(window: int, divisor: int) -> int:

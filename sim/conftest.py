@@ -1,11 +1,12 @@
-"""Collects cocotb tests: each becomes a pytest test, run on the build that its module asks for (see `sim.bench`)."""
+"""Collects cocotb tests: each becomes a pytest test, run on the build that its module asks for (see `sim.harness.bench`)."""
 
 import functools
 import inspect
 
 import pytest
 
-from . import bench, verilator
+from .board import verilator
+from .harness import bench
 
 
 class CocotbTest(pytest.Item):

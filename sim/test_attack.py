@@ -2,19 +2,18 @@
 
 import pytest
 
-from golden import checkpoint
-from golden.data import load
-from golden.plan import Plan
-from golden.spec import preset
-from host.board import SerialBoard
-from host.soak import Attack, soak, undisturbed
-from host.throughput import ADAPTER_DELAY, BAUD, measured
-from hw.config import configuration
-from hw.protocol import Command
-from tests.host.killing import killed_again_and_again
-
-from .board import VirtualBoard
-from .fuzz import FuzzError, Pair, encoded, fuzz
+from golden.contract.config import configuration
+from golden.contract.protocol import Command
+from golden.contract.spec import preset
+from golden.training import checkpoint
+from golden.training.data import load
+from golden.training.plan import Plan
+from host.boards.serial import SerialBoard
+from host.harness.soak import Attack, soak, undisturbed
+from host.harness.throughput import ADAPTER_DELAY, BAUD, measured
+from sim.board.virtual import VirtualBoard
+from sim.harness.fuzz import FuzzError, Pair, encoded, fuzz
+from tests.host.harness.killing import killed_again_and_again
 
 TINY = preset("tiny")
 CONFIG = configuration(TINY)
@@ -84,7 +83,8 @@ def test_the_fuzzer_can_fail(virtual):
 
 
 def test_pipelining_keeps_the_board_busy_over_an_adapters_delay():
-    """In wall-clock time, on a machine that does other things too: the exact figures are in tests/host/test_throughput.py."""
+    """In wall-clock time, on a machine that does other things too: the exact figures are in
+    tests/host/harness/test_throughput.py."""
     undelayed, delayed, stretched, alone = measured(TINY, DATA, ADAPTER_DELAY, BAUD, samples=48, rounds=2)
     assert undelayed.share == 1
     assert delayed.share > 0.7

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from golden import checkpoint
-from golden.spec import preset
-from host import cli
-from hw.config import ENGINES
+from golden.contract.config import ENGINES
+from golden.contract.spec import preset
+from golden.training import checkpoint
+from host.cli import main as cli
 
 SPEC = preset("tiny")
 
@@ -63,7 +63,7 @@ def test_bench_counts_no_fewer_cycles_than_the_lanes_allow(capsys):
 
 def test_ctrl_c_saves_what_the_board_has_learnt(capsys, tmp_path):
     weights = tmp_path / "weights.safetensors"
-    command = [sys.executable, "-m", "host.cli", "train", "--batch", "4", "--twin", "--out", str(tmp_path), "--json"]
+    command = [sys.executable, "-m", "host.cli.main", "train", "--batch", "4", "--twin", "--out", str(tmp_path), "--json"]
     # a process group of its own that gets the signal as a terminal would send it: to all of it
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
     deadline = time.monotonic() + 60
@@ -79,7 +79,7 @@ def test_ctrl_c_saves_what_the_board_has_learnt(capsys, tmp_path):
 
 
 def test_a_served_board_is_refused_for_another_preset(capsys):
-    command = [sys.executable, "-m", "host.cli", "board", "serve", "--preset", "tiny"]
+    command = [sys.executable, "-m", "host.cli.main", "board", "serve", "--preset", "tiny"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

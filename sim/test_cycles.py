@@ -8,18 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from boards.report import BASELINES, TOLERANCES
-from golden import checkpoint
-from golden.data import load
-from golden.spec import preset
-from host.bench import bench
-from host.board import SerialBoard
-from hw.config import configuration
-
-from .board import VirtualBoard
+from boards.toolchain.report import BASELINES, TOLERANCES
+from golden.contract.config import configuration
+from golden.contract.spec import preset
+from golden.training import checkpoint
+from golden.training.data import load
+from host.boards.serial import SerialBoard
+from host.harness.bench import bench
+from sim.board.virtual import VirtualBoard
 
 COMMITTED: dict[str, dict[str, dict[str, float]]] = json.loads((BASELINES / "cycles.json").read_text())
-WEIGHTS = Path(checkpoint.__file__).parent / "weights"
+WEIGHTS = Path(checkpoint.__file__).parents[1] / "weights"
 SAMPLES = 2
 #: Boards that take too long to compile for every run.
 SLOW = {("medium", "line")}

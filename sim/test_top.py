@@ -8,12 +8,9 @@ import torch
 from cocotb.triggers import FallingEdge, RisingEdge
 
 from boards.virtual import VIRTUAL
-from golden import fixed
-from golden.spec import preset
-from host import frame
-from hw import layout
-from hw.config import configuration
-from hw.protocol import (
+from golden.contract import layout
+from golden.contract.config import configuration
+from golden.contract.protocol import (
     ADDRESS_COUNTERS,
     ADDRESS_SPIKES,
     ANSWER,
@@ -30,12 +27,14 @@ from hw.protocol import (
     Status,
     registers,
 )
+from golden.contract.spec import preset
+from golden.model import fixed
+from host.link import frame
+from hw.link.weight_access import WEIGHTS_AT, max_words, word_bytes
 from hw.top import Top
-from hw.weight_access import WEIGHTS_AT, max_words, word_bytes
-
-from .bench import CLOCK
-from .core_bench import digits, first_difference
-from .streams import start
+from sim.harness.bench import CLOCK
+from sim.harness.core_bench import digits, first_difference
+from sim.harness.streams import start
 
 CONFIG = configuration(preset("tiny"))
 SPEC = CONFIG.spec

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 from torch import Tensor
 
-from golden.data import EMBEDDED, Data, load
+from golden.training.data import EMBEDDED, Data, load
 
 SEED = 2026
 TRAIN_PER_CLASS = 100

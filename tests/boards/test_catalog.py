@@ -7,11 +7,11 @@ import re
 
 import pytest
 
-from boards.build import build_id, plan
 from boards.catalog import BOARDS, board
-from boards.clock import ClockError, Ecp5Pll, Ice40Pll
 from boards.fpga import BAUD_TOLERANCE, BoardError
-from hw.protocol import BuildFacts
+from boards.toolchain.build import build_id, plan
+from boards.toolchain.clock import ClockError, Ecp5Pll, Ice40Pll
+from golden.contract.protocol import BuildFacts
 
 DESIGNS = [(name, preset) for name, fpga in BOARDS.items() for preset in fpga.designs]
 #: `medium` takes half a minute and differs from `small` in numbers only.

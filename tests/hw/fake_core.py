@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 
-from hw import layout, protocol
-from hw.adder_tree import delay
-from hw.core_interface import LANE_LATENCY, READ_LATENCY, CoreSignature, Operation
+from golden.contract import layout, protocol
+from hw.core.interface import LANE_LATENCY, READ_LATENCY, CoreSignature, Operation
+from hw.lib.adder_tree import delay
 
 
 class FakeCore(wiring.Component):

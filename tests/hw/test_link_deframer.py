@@ -4,10 +4,11 @@ import random
 
 import pytest
 
-from host import frame
-from hw.deframer import Deframer
-from hw.protocol import CRC_BYTES, LONGEST_RUN, REQUEST_BYTES, REQUEST_HEADER, Status
-from tests.hw.wire import WINDOW, simulate
+from golden.contract.protocol import CRC_BYTES, LONGEST_RUN, REQUEST_BYTES, REQUEST_HEADER, Status
+from host.link import frame
+from hw.link.deframer import Deframer
+
+from .wire import WINDOW, simulate
 
 HEAD = 9
 MAX_BODY = REQUEST_BYTES - CRC_BYTES

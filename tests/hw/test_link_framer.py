@@ -2,11 +2,12 @@
 
 import random
 
-from host import frame
-from hw.framer import Framer
-from hw.link_interface import ANSWER_PAYLOAD
-from hw.protocol import Status
-from tests.hw.wire import WINDOW, reply, simulate
+from golden.contract.protocol import Status
+from host.link import frame
+from hw.link.framer import Framer
+from hw.link.interface import ANSWER_PAYLOAD
+
+from .wire import WINDOW, reply, simulate
 
 
 def answers():

@@ -6,9 +6,8 @@ import zlib
 import pytest
 from amaranth.back import verilog
 
-from host import frame
-from hw import layout
-from hw.protocol import (
+from golden.contract import layout
+from golden.contract.protocol import (
     ADDRESS_COUNTERS,
     ANSWER_BYTES,
     LABELS,
@@ -21,9 +20,11 @@ from hw.protocol import (
     Status,
     registers,
 )
+from host.link import frame
 from hw.top import Top
-from tests.hw.fake_core import FakeCore
-from tests.hw.wire import CLOCK, SMALL, TINY, WINDOW, converse, reply, request
+
+from .fake_core import FakeCore
+from .wire import CLOCK, SMALL, TINY, WINDOW, converse, reply, request
 
 
 def image(seed: int) -> bytes:

@@ -9,8 +9,9 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.uart import Receiver, Transmitter
-from tests.hw.wire import simulate
+from hw.link.uart import Receiver, Transmitter
+
+from .wire import simulate
 
 
 class Loop(wiring.Component):

@@ -5,10 +5,8 @@ import random
 from amaranth.hdl import Elaboratable
 from amaranth.sim import Simulator
 
-from golden.spec import preset
-from host import frame
-from hw.config import Config, configuration
-from hw.protocol import (
+from golden.contract.config import Config, configuration
+from golden.contract.protocol import (
     ADDRESS_COUNTERS,
     ADDRESS_SPIKES,
     ANSWER,
@@ -20,9 +18,12 @@ from hw.protocol import (
     Status,
     registers,
 )
+from golden.contract.spec import preset
+from host.link import frame
 from hw.system import System
 from hw.top import Top
-from tests.hw.fake_core import FakeCore
+
+from .fake_core import FakeCore
 
 TINY = configuration(preset("tiny"))
 SMALL = configuration(preset("small"))

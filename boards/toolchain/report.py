@@ -1,0 +1,116 @@
+"""What a build takes and how fast it is: area, fmax over seeds, and samples a second from simulated cycles."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from boards.fpga import Fpga
+from golden.cache import build_root
+
+#: Committed reports, one file for each board, preset and kind of tools.
+BASELINES = Path(__file__).parents[1] / "baselines"
+
+#: How much worse than its baseline a figure may be: tools of the same version differ by machine only through floating point,
+#: but a change elsewhere in the gateware moves placement by some percent.
+TOLERANCES = {"area": 0.03, "fmax": 0.08, "cycles": 0.01}
+
+#: nextpnr's names of what a report shows.
+RESOURCES = {
+    "TRELLIS_COMB": "LUT4",
+    "TRELLIS_FF": "FF",
+    "DP16KD": "block RAM (18 kbit)",
+    "MULT18X18D": "multiplier",
+    "ICESTORM_LC": "logic cell (LUT4 + FF)",
+    "ICESTORM_RAM": "block RAM (4 kbit)",
+    "ICESTORM_DSP": "multiplier",
+    "ICESTORM_SPRAM": "single-port RAM (256 kbit)",
+}
+
+
+class ReportError(RuntimeError):
+    """Nothing to report; the message says how to make it."""
+
+
+def baseline_file(board: str, preset: str, kind: str) -> Path:
+    """Where the committed report is."""
+    return BASELINES / f"{board}-{preset}-{kind}.json"
+
+
+def latest(fpga: Fpga, preset: str) -> dict[str, Any] | None:
+    """The newest build of a board on this machine, as `Build.values` has it."""
+    files = sorted(build_root().glob(f"{fpga.name}-{preset}-*/build.json"), key=lambda path: path.stat().st_mtime)
+    return dict(json.loads(files[-1].read_text())) if files else None
+
+
+def summary(build: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A report: the facts of a build, its seeds in one line each, and rates from cycles where they are known.
+
+    seeds: those that were routed; `unrouted` has the others, and `timing_met` says nothing of them. spacers: not in
+    `utilization`.
+    `training_samples_per_second`: of the core at `clock_hz`, which the bitstream runs at. `..._at_fmax`: at the median of fmax.
+    """
+    routes = build["routes"]
+    fmax = median(route["fmax_hz"] for route in routes)
+    utilization = {
+        RESOURCES[bel]: {**count, "percent": round(100 * count["used"] / count["available"], 1)}
+        for bel, count in routes[0]["utilization"].items()
+        if bel in RESOURCES
+    }
+    kept = ("baud", "board", "what", "preset", "clock_hz", "design", "lanes", "spec", "tools")
+    out = {name: build[name] for name in kept} | {
+        "timing_met": all(route["met"] for route in routes),
+        "seeds": [route["seed"] for route in routes],
+        "unrouted": list(build["unrouted"]),
+        "spacers": build.get("spacers", 0),  # kept builds of earlier versions had none
+        "fmax_hz": {str(route["seed"]): route["fmax_hz"] for route in routes},
+        "fmax_hz_median": fmax,
+        "corner": "nextpnr's only one for the part: worst case of its speed grade",
+        "critical": routes[0]["critical"],
+        "utilization": utilization,
+    }
+    return with_cycles(out, cycles)
+
+
+def with_cycles(report: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The report with these simulated cycles a sample, and the rates that follow."""
+    out = dict(report) | {"cycles": cycles}
+    for kind in ("training", "inference"):
+        per_sample = cycles[kind] if cycles else None
+        out[f"{kind}_samples_per_second"] = round(report["clock_hz"] / per_sample, 1) if per_sample else None
+        out[f"{kind}_samples_per_second_at_fmax"] = round(report["fmax_hz_median"] / per_sample, 1) if per_sample else None
+    return out
+
+
+def regressions(found: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[str]:
+    """What is worse than the baseline beyond `TOLERANCES`, a line each."""
+    out = []
+    for name, old in baseline["utilization"].items():
+        new = found["utilization"].get(name, {"used": 0})["used"]
+        if new > old["used"] * (1 + TOLERANCES["area"]):
+            out.append(f"{name}: {new}, baseline {old['used']}, at most {TOLERANCES['area']:.0%} more")
+    if len(found["unrouted"]) > len(baseline["unrouted"]):
+        out.append(f"not routed: seeds {found['unrouted']}, baseline {baseline['unrouted']}")
+    if found["fmax_hz_median"] < baseline["fmax_hz_median"] * (1 - TOLERANCES["fmax"]):
+        new, old = (what["fmax_hz_median"] / 1e6 for what in (found, baseline))
+        out.append(f"median fmax: {new:.2f} MHz, baseline {old:.2f} MHz, at most {TOLERANCES['fmax']:.0%} less")
+    if found["cycles"] and baseline["cycles"]:
+        for kind in ("training", "inference"):
+            new, old = found["cycles"][kind], baseline["cycles"][kind]
+            if new > old * (1 + TOLERANCES["cycles"]):
+                out.append(f"{kind} cycles: {new:.0f}, baseline {old:.0f}, at most {TOLERANCES['cycles']:.0%} more")
+    return out
+
+
+def find(fpga: Fpga, preset: str, kind: str) -> tuple[str, dict[str, Any]]:
+    """The report of the newest build here or, without one, the committed one; and which it is."""
+    committed = baseline_file(fpga.name, preset, kind)
+    baseline = json.loads(committed.read_text()) if committed.exists() else None
+    build = latest(fpga, preset)
+    if build is not None:
+        same = baseline is not None and all(baseline[name] == build[name] for name in ("spec", "design"))
+        return "built here", summary(build, baseline["cycles"] if same and baseline else None)
+    if baseline is None:
+        raise ReportError(f"{fpga.name} has no report for {preset}: nudge build {fpga.name} --preset {preset}")
+    return f"committed, {committed.name}", baseline

@@ -1,0 +1,106 @@
+"""Hardware configuration: how wide each layer is processed. It changes cycles and area, never a bit of a result."""
+
+from dataclasses import dataclass
+
+from .spec import Bundle, Layer, Spec
+
+
+class ConfigError(ValueError):
+    """Lanes that don't divide a layer; the message says what does."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A network and the lanes of each layer.
+
+    `lanes[n]` neurons of layer n are stored in one memory word and processed in one cycle. A layer's neurons are
+    grouped by channel: word = (channel // lanes) * positions + position, lane = channel % lanes. A weight word of
+    bundle n holds the `lanes[n] * lanes[n-1]` weights between one group of each side.
+
+    `compact`: take `hw.compact.compact_core`, which has one lane a layer, for the smallest parts.
+    `events`: conv bundles whose synapse engine is event-driven instead of line-buffered.
+    `image_taps`: taps of the image's kernel that are multiplied side by side in each lane, at most.
+    `passes`: times that event-driven engines go through a window forward, and backward, each time for so many times fewer sums.
+    `shared`: bundles whose update engine has one multiplier a lane for both nudged phases, and takes twice the cycles.
+    """
+
+    spec: Spec
+    lanes: tuple[int, ...]
+    events: frozenset[int] = frozenset()
+    compact: bool = False
+    image_taps: int = 9
+    shared: frozenset[int] = frozenset()
+    passes: tuple[int, int] = (1, 1)
+
+    def __post_init__(self) -> None:
+        if len(self.lanes) != len(self.spec.layers):
+            raise ConfigError(f"lanes must have {len(self.spec.layers)} entries (layers 0..N), not {len(self.lanes)}")
+        for layer, lanes in zip(self.spec.layers, self.lanes, strict=True):
+            if lanes < 1 or layer.channels % lanes:
+                raise ConfigError(f"layer {layer.index}: lanes must divide {layer.channels} channels, not {lanes}")
+        if self.image_taps < 1:
+            raise ConfigError(f"image_taps must be at least 1, not {self.image_taps}")
+        kinds = {bundle.index: bundle.kind for bundle in self.spec.bundles}
+        for index in self.events:
+            if kinds.get(index) != "conv":
+                raise ConfigError(f"events must name conv bundles, not bundle {index} ({kinds.get(index, 'there is none')})")
+            bundle = self.spec.bundles[index - 1]
+            rows = (self.groups(bundle.post), 2 * self.groups(bundle.pre))
+            if any(passes < 1 or many % passes for passes, many in zip(self.passes, rows, strict=True)):
+                raise ConfigError(f"passes must divide {rows} rows of drives of bundle {index}, not {self.passes}")
+        for index in self.shared - set(kinds):
+            raise ConfigError(f"shared must name bundles 1..{len(kinds)}, not {index}")
+
+    def groups(self, layer: Layer) -> int:
+        """Channel groups of a layer: channels / lanes."""
+        return layer.channels // self.lanes[layer.index]
+
+    def words(self, layer: Layer) -> int:
+        """Memory words of a layer."""
+        return self.groups(layer) * layer.positions
+
+    def item_cycles(self, bundle: Bundle) -> int:
+        """Cycles in which a bundle's update engine takes the products of one word and position, of both phases."""
+        return 2 if bundle.index in self.shared else 1
+
+
+#: Kinds of synapse engines, the default first. "line": conv planes stream past kernels in registers, every dense weight is
+#: read in each step, whatever spikes. "event": spikes cost time, silence does not.
+ENGINES = ("line", "event")
+
+#: `Config.image_taps` with each kind: multipliers are few where event engines are meant to go.
+IMAGE_TAPS = {"line": 9, "event": 3}
+
+#: Lanes of the presets with each kind of engine.
+LANES: dict[str, dict[str, tuple[int, ...]]] = {
+    "line": {
+        "tiny": (1, 4, 10),
+        "small": (1, 4, 4, 8, 10),
+        "medium": (1, 4, 4, 8, 10),
+    },
+    "event": {
+        "tiny": (1, 4, 10),
+        "small": (1, 8, 16, 8, 1),
+        "medium": (1, 8, 10, 8, 1),
+    },
+}
+
+#: Bundles of the presets whose update engines, with event-driven engines, share multipliers: those that still end before the
+#: next sample needs its window sums. Then the multipliers fit an LFE5U-85F, which has 156.
+SHARED = {"small": frozenset({1, 2, 3, 4}), "medium": frozenset({1, 3, 4})}
+
+#: `Config.passes` of the presets: as many as leave an LFE5U-85F wires enough.
+PASSES = {"medium": (2, 2)}
+
+
+def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:
+    """The preset's lanes for these engines; a network without an entry gets one lane a layer."""
+    if engines not in ENGINES:
+        raise ConfigError(f"engines must be {' or '.join(sorted(ENGINES))}, not {engines!r}")
+    lanes = LANES[engines].get(spec.name, (1,) * len(spec.layers))
+    if engines == "line":
+        return Config(spec, lanes, image_taps=IMAGE_TAPS[engines])
+    events = {bundle.index for bundle in spec.bundles if bundle.kind == "conv"}
+    shared = SHARED.get(spec.name, frozenset())
+    passes = PASSES.get(spec.name, (1, 1))
+    return Config(spec, lanes, frozenset(events), image_taps=IMAGE_TAPS[engines], shared=shared, passes=passes)

@@ -1,0 +1,350 @@
+"""The contract every room obeys: networks, schedule, presets, and each derived width with its proof.
+
+Everything here is plain data with no dependency, so that gateware, host and model read the same numbers. Those of single
+quantities are in `golden.contract.formats`.
+"""
+
+import json
+import zlib
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+
+from .formats import Formats, SpecError, signed_bits
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps of the three phases, averaging window and decay of the decoder.
+
+    free, nudged: steps T of the free phase and of each nudged phase.
+    window_log2: m; xi is summed over the last M = 2^m steps of each phase.
+    decay_shift: k; lambda = 2^-k (paper eq. 7), with epsilon = 1.
+    """
+
+    free: int
+    nudged: int
+    window_log2: int = 3
+    decay_shift: int = 1
+
+    @property
+    def window(self) -> int:
+        return 1 << self.window_log2
+
+    def __post_init__(self) -> None:
+        for name in ("free", "nudged"):
+            if not self.window <= getattr(self, name) <= MAX_STEPS:
+                raise SpecError(
+                    f"{name} must be {self.window}..{MAX_STEPS} steps (the averaging window is {self.window}), "
+                    f"not {getattr(self, name)}"
+                )
+
+
+#: Longest phase; 12 bits of the step counter. The paper's longest is 350.
+MAX_STEPS = 4095
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Default hyper-parameters. On the board they are registers; nothing here needs a rebuild.
+
+    rates: learning rate of each bundle, input to output (paper Table I order); bias_rates: None means the same.
+    beta: strength of the nudge. batch: samples between two commits. gain: initial weights are uniform in
+    +-gain/sqrt(fan_in).
+    """
+
+    rates: tuple[float, ...]
+    bias_rates: tuple[float, ...] | None = None
+    beta: float = 0.5
+    batch: int = 32
+    gain: float = 1.0
+    decay: float = 1.0
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Convolution without padding, stride 1, then 2x2 average pooling."""
+
+    channels: int
+    kernel: int = 3
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Fully connected layer."""
+
+    units: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer's map. A dense layer has height = width = 1. Neuron (c, y, x) has flat index (c*height + y)*width + x."""
+
+    index: int
+    channels: int
+    height: int
+    width: int
+    phi_bound: int = 0
+
+    @property
+    def positions(self) -> int:
+        return self.height * self.width
+
+    @property
+    def neurons(self) -> int:
+        return self.channels * self.positions
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (self.channels, self.height, self.width)
+
+    @property
+    def phi_bits(self) -> int:
+        """Width of phi: |phi| <= `phi_bound`, every weight at its extreme and every input spiking."""
+        return signed_bits(-self.phi_bound, self.phi_bound)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The weights between two neighbouring layers, used in both directions.
+
+    kind: "image" (convolution on pixels, forward only, once per sample), "conv" or "dense".
+    weight_shape: torch's: (post, pre, k, k) or (post neurons, pre neurons). bias_shape: (post channels,).
+    """
+
+    index: int
+    kind: str
+    kernel: int
+    pre: Layer
+    post: Layer
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        if self.kind == "dense":
+            return (self.post.neurons, self.pre.neurons)
+        return (self.post.channels, self.pre.channels, self.kernel, self.kernel)
+
+    @property
+    def weights(self) -> int:
+        size = 1
+        for n in self.weight_shape:
+            size *= n
+        return size
+
+    @property
+    def fan_in(self) -> int:
+        return self.weights // self.weight_shape[0]
+
+    @property
+    def map_height(self) -> int:
+        """Rows of the convolution's output, before pooling; pooling drops an odd last row."""
+        return self.pre.height - self.kernel + 1
+
+    @property
+    def map_width(self) -> int:
+        return self.pre.width - self.kernel + 1
+
+
+#: Side of the square input images and number of classes (MNIST, FashionMNIST).
+IMAGE_SIDE = 28
+CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A network with its schedule and formats: all that fixes the result of training, bit for bit."""
+
+    name: str
+    stages: tuple[Conv | Dense, ...]
+    schedule: Schedule
+    learning: Learning
+    formats: Formats = field(default_factory=Formats)
+
+    def __post_init__(self) -> None:
+        if not self.stages or not isinstance(self.stages[0], Conv):
+            raise SpecError("the first stage must be Conv")
+        if not isinstance(self.stages[-1], Dense):
+            raise SpecError("the last stage must be Dense")
+        if self.stages[-1].units != CLASSES:
+            raise SpecError(f"the last stage must have {CLASSES} units, not {self.stages[-1].units}")
+        kinds = [isinstance(stage, Dense) for stage in self.stages]
+        if kinds != sorted(kinds):
+            raise SpecError("Conv stages must come before Dense stages")
+        if len(self.learning.rates) != len(self.stages):
+            raise SpecError(f"learning.rates must have {len(self.stages)} entries, not {len(self.learning.rates)}")
+        for bundle in self.bundles:
+            if bundle.post.height < 1 or bundle.post.width < 1:
+                raise SpecError(f"bundle {bundle.index}: the map of layer {bundle.pre.index} is too small to pool")
+
+    @cached_property
+    def _shapes(self) -> list[tuple[int, int, int]]:
+        shapes = [(1, IMAGE_SIDE, IMAGE_SIDE)]
+        for stage in self.stages:
+            _, height, width = shapes[-1]
+            if isinstance(stage, Conv):
+                shapes.append((stage.channels, (height - stage.kernel + 1) // 2, (width - stage.kernel + 1) // 2))
+            else:
+                shapes.append((stage.units, 1, 1))
+        return shapes
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """Layers 0 (the image) to N (the output)."""
+        shapes, f = self._shapes, self.formats
+        largest = -f.weight_low
+        bounds = [0] * len(shapes)
+        for n, stage in enumerate(self.stages, start=1):
+            pre, post = shapes[n - 1], shapes[n]
+            if isinstance(stage, Dense):
+                # LSB 2^-7 spikes times weights, brought to 2^-9: times 4 in both directions.
+                bounds[n] += 4 * largest * pre[0] * pre[1] * pre[2]
+                bounds[n - 1] += 4 * largest * post[0]
+            elif n == 1:
+                bounds[n] += (self.static_bound + (1 << (self.static_shift - 1))) >> self.static_shift
+            else:
+                # forward: 4 pooled convolutions; backward: each of k*k convolution positions sees one spike
+                bounds[n] += 4 * largest * pre[0] * stage.kernel**2
+                bounds[n - 1] += largest * post[0] * stage.kernel**2
+        return tuple(Layer(n, *shape, phi_bound=bound) for n, (shape, bound) in enumerate(zip(shapes, bounds, strict=True)))
+
+    @cached_property
+    def bundles(self) -> tuple[Bundle, ...]:
+        """Bundles 1 to N; `bundles[n - 1]` joins layers n-1 and n."""
+        out = []
+        for n, stage in enumerate(self.stages, start=1):
+            pre, post = self.layers[n - 1], self.layers[n]
+            if isinstance(stage, Conv):
+                out.append(Bundle(n, "image" if n == 1 else "conv", stage.kernel, pre, post))
+            else:
+                out.append(Bundle(n, "dense", 1, pre, post))
+        return tuple(out)
+
+    @property
+    def parameters(self) -> int:
+        return sum(b.weights + b.post.channels for b in self.bundles)
+
+    # -- the neuron ----------------------------------------------------------------------------------------------
+
+    @property
+    def static_shift(self) -> int:
+        """Right shift, round half up, from the pooled image products (LSB 2^-17) to phi (LSB 2^-9)."""
+        f = self.formats
+        return f.pixel_bits + f.weight_fraction + 2 - f.phi_fraction
+
+    @property
+    def static_bound(self) -> int:
+        """Largest |sum of pixel products| under one pooled position, before that shift."""
+        f, first = self.formats, self.stages[0]
+        assert isinstance(first, Conv)
+        return 4 * -f.weight_low * ((1 << f.pixel_bits) - 1) * first.kernel**2
+
+    @property
+    def largest_float(self) -> int:
+        """Largest |partial sum| of any drive: float32 engines are exact where this is below 2^24."""
+        return max(self.static_bound, *(layer.phi_bound for layer in self.layers[1:]))
+
+    @property
+    def membrane_low(self) -> int:
+        """U >= theta + 1 LSB - (xi << k) + xi - 1 >= theta - 2^k: subtracting happens only above the threshold."""
+        return self.formats.threshold - (self.formats.one << self.schedule.decay_shift)
+
+    @property
+    def membrane_high(self) -> int:
+        """U <= theta: without a spike U + xi <= U + (xi << k) <= theta; with one U + xi - 1 <= theta."""
+        return self.formats.threshold
+
+    @property
+    def membrane_bits(self) -> int:
+        return signed_bits(self.membrane_low, self.membrane_high)
+
+    @property
+    def state_bits(self) -> int:
+        """Width of xi, which reaches 256 = 1.0."""
+        return self.formats.state_fraction + 1
+
+    @property
+    def sum_bits(self) -> int:
+        """Width of a window sum: at most window * 256."""
+        return (self.formats.one << self.schedule.window_log2).bit_length()
+
+    # -- the update ----------------------------------------------------------------------------------------------
+
+    def correlation_bound(self, bundle: Bundle) -> int:
+        """Largest |g| = |sum over positions of pre+ post+ - pre- post-|, window sums (pixels in bundle 1)."""
+        top = self.formats.one << self.schedule.window_log2
+        if bundle.kind == "dense":
+            return top * top
+        positions = 4 * bundle.post.positions
+        if bundle.kind == "image":
+            return positions * top * ((1 << self.formats.pixel_bits) - 1)
+        return positions * top * top
+
+    def bias_bound(self, bundle: Bundle) -> int:
+        """Largest |sum of post+ - post- over the pooled map|, window sums."""
+        return bundle.post.positions * (self.formats.one << self.schedule.window_log2)
+
+    def correlation_bits(self, bundle: Bundle) -> int:
+        """Width of g, of weights and of biases."""
+        bound = max(self.correlation_bound(bundle), self.bias_bound(bundle))
+        return signed_bits(-bound, bound)
+
+    def weight_shift(self, bundle: Bundle) -> int:
+        """update = (g * rate + half) >> shift: from LSB(g) * LSB(rate) to the master's LSB.
+
+        LSB(g) is 2^-(8+m) per window sum and 2^-8 per pixel, over 4 when pooled (paper eq. 11 with alpha = 4).
+        """
+        f, m = self.formats, self.schedule.window_log2
+        pre = f.pixel_bits if bundle.kind == "image" else f.state_fraction + m
+        pool = 0 if bundle.kind == "dense" else 2
+        return f.rate_fraction + pre + f.state_fraction + m + pool - f.master_fraction
+
+    @property
+    def bias_shift(self) -> int:
+        f = self.formats
+        return f.rate_fraction + f.state_fraction + self.schedule.window_log2 - f.master_fraction
+
+    @cached_property
+    def identity(self) -> int:
+        """CRC-32 of everything that fixes a result (not the hyper-parameters, which are registers)."""
+        facts = {"stages": [[type(s).__name__, asdict(s)] for s in self.stages], "formats": asdict(self.formats)}
+        facts["schedule"] = {"window_log2": self.schedule.window_log2, "decay_shift": self.schedule.decay_shift}
+        return zlib.crc32(json.dumps(facts, sort_keys=True).encode())
+
+    def rate(self, bundle: Bundle, *, lr: float, beta: float, batch: int) -> int:
+        """Register value of a learning rate: lr / (2 beta batch) in LSBs of 2^-18, to nearest."""
+        top = (1 << self.formats.rate_bits) - 1
+        value = round(lr / (2 * beta * batch) * (1 << self.formats.rate_fraction))
+        if not 0 <= value <= top or (lr > 0 and value == 0):
+            low, high = (x * 2 * beta * batch / (1 << self.formats.rate_fraction) for x in (0.5, top))
+            raise SpecError(
+                f"bundle {bundle.index}: learning rate must be 0 or {low:.6g}..{high:.6g} at beta {beta:g}, batch {batch}, "
+                f"not {lr:g}"
+            )
+        return value
+
+    def beta(self, beta: float) -> int:
+        """Register value of beta in LSBs of 2^-8, to nearest."""
+        one, top = 1 << self.formats.beta_fraction, (1 << self.formats.beta_bits) - 1
+        value = round(beta * one)
+        if not 1 <= value <= top:
+            raise SpecError(f"beta must be {1 / one:g}..{top / one:g}, not {beta:g}")
+        return value
+
+
+PRESETS: dict[str, Spec] = {
+    spec.name: spec
+    for spec in (
+        Spec("tiny", (Conv(4), Dense(10)), Schedule(12, 8), Learning((0.35, 0.1), batch=10, gain=0.5, decay=0.8)),
+        Spec("small", (Conv(8), Conv(16), Dense(32), Dense(10)), Schedule(32, 16), Learning(rates=(0.5, 0.3, 0.2, 0.16))),
+        Spec("medium", (Conv(8), Conv(20), Dense(48), Dense(10)), Schedule(32, 16), Learning(rates=(0.5, 0.3, 0.2, 0.16))),
+        Spec("large", (Conv(32), Conv(64), Dense(256), Dense(10)), Schedule(32, 16), Learning(rates=(0.5, 0.3, 0.2, 0.16))),
+        Spec("wide", (Conv(32, 5), Dense(256), Dense(10)), Schedule(32, 16), Learning(rates=(0.5, 0.2, 0.16))),
+        Spec("paper", (Conv(128), Conv(256), Dense(512), Dense(10)), Schedule(250, 50), Learning((0.25, 0.15, 0.1, 0.08))),
+    )
+}
+
+
+def preset(name: str) -> Spec:
+    """The preset of that name; `SpecError` lists the names there are."""
+    if name not in PRESETS:
+        raise SpecError(f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]

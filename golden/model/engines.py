@@ -1,0 +1,205 @@
+"""Two ways to compute the drives and updates of a whole network, with equal bits: `Plain` and `Folded`.
+
+`Plain` composes the functions of `golden.model.ops`, block by block, as the hardware does. `Folded` is the fast one:
+
+- `average_pool(convolution(s, w))` is one (k+1) x (k+1) kernel with stride 2, the sum of four shifted copies of w, and the
+  way back is its transpose. On an 11x11 map that is 400 products for each pair of channels instead of 1089.
+- the four positions under a pooled one share their post neuron, so a correlation is a product with the 2x2 box sum of pre.
+- in memory the batch is the last dimension (elementwise operations keep strides), so windows are copied in long runs.
+- drives are float32 GEMMs: spikes times weights, all partial sums are integers of magnitude at most `phi_bound` (before
+  the shift, in the static drive), which is below 2^24, where float32 is exact.
+- updates are float64: g * rate + half is an integer below 2^53, dividing by a power of two is exact, and floor is floor.
+"""
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from golden.contract.spec import Bundle, Spec
+
+from . import ops
+
+FLOAT32_EXACT = 1 << 24
+
+
+class Working(NamedTuple):
+    """Working copies of all bundles, integers: weights in torch's shapes (LSB 2^-7), biases (channels,) (LSB 2^-12)."""
+
+    weights: tuple[Tensor, ...]
+    biases: tuple[Tensor, ...]
+
+
+class Sums(NamedTuple):
+    """Window sums of xi in the two nudged phases, for each layer 1..N: (batch, c, h, w)."""
+
+    plus: tuple[Tensor, ...]
+    minus: tuple[Tensor, ...]
+
+
+class Engine(Protocol):
+    """What the step and the update of `golden.model.fixed` need."""
+
+    #: Type of the neurons' state tensors.
+    dtype: torch.dtype
+
+    def __init__(self, spec: Spec, working: Working): ...
+
+    def static(self, images: Tensor) -> Tensor:
+        """Drive of layer 1 by the images (batch, 1, 28, 28), LSB 2^-9."""
+
+    def drives(self, static: Tensor, spikes: list[Tensor]) -> list[Tensor]:
+        """phi of layers 1..N from their spikes of the step before."""
+
+    def updates(self, bundle: Bundle, images: Tensor, sums: Sums, rates: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Updates of a bundle's weights and biases, int64, summed over the batch. rates: of weights, of biases."""
+
+
+def _pre(bundle: Bundle, images: Tensor, sums: tuple[Tensor, ...]) -> Tensor:
+    return images if bundle.index == 1 else sums[bundle.index - 2]
+
+
+class Plain:
+    """Block by block, as the hardware does it."""
+
+    dtype = torch.int64
+
+    def __init__(self, spec: Spec, working: Working):
+        self.spec = spec
+        self.weights = working.weights
+
+    def static(self, images: Tensor) -> Tensor:
+        return ops.static_drive(images, self.weights[0], self.spec)
+
+    def drives(self, static: Tensor, spikes: list[Tensor]) -> list[Tensor]:
+        phi = [static] + [torch.zeros_like(s) for s in spikes[1:]]
+        for bundle, w in zip(self.spec.bundles[1:], self.weights[1:], strict=True):
+            pre, post = bundle.index - 2, bundle.index - 1
+            if bundle.kind == "conv":
+                forward, backward = ops.conv_forward(spikes[pre], w), ops.conv_backward(spikes[post], w, bundle)
+            else:
+                forward, backward = ops.dense_forward(spikes[pre], w), ops.dense_backward(spikes[post], w)
+            phi[post] = phi[post] + forward.reshape(spikes[post].shape)
+            phi[pre] = phi[pre] + backward.reshape(spikes[pre].shape)
+        return phi
+
+    def updates(self, bundle: Bundle, images: Tensor, sums: Sums, rates: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        spec, post = self.spec, bundle.index - 1
+        g_weight, g_bias = ops.correlation(
+            bundle, _pre(bundle, images, sums.plus), sums.plus[post], _pre(bundle, images, sums.minus), sums.minus[post]
+        )
+        bound = spec.formats.update_bound
+        weight = ops.update(g_weight, rates[0], spec.weight_shift(bundle), bound)
+        bias = ops.update(g_bias, rates[1], spec.bias_shift, bound)
+        return weight.sum(0), bias.sum(0)
+
+
+def _fold_kernel(w: Tensor) -> Tensor:
+    """(o, c, k, k) to (o, c, k+1, k+1): the sum of the four copies that 2x2 pooling shifts by 0 or 1."""
+    return sum((functional.pad(w, (dx, 1 - dx, dy, 1 - dy)) for dy in (0, 1) for dx in (0, 1)), torch.zeros((), dtype=w.dtype))
+
+
+def _batch_last(x: Tensor) -> Tensor:
+    """View (batch, c, h, w) as (c, h, w, batch)."""
+    return x.permute(1, 2, 3, 0)
+
+
+def _batch_first(x: Tensor) -> Tensor:
+    """View (c, h, w, batch) as (batch, c, h, w)."""
+    return x.permute(3, 0, 1, 2)
+
+
+class Folded:
+    """Folded kernels and float GEMMs; see the module's docstring for why no bit changes."""
+
+    dtype = torch.int32
+
+    def __init__(self, spec: Spec, working: Working):
+        f = spec.formats
+        assert spec.largest_float < FLOAT32_EXACT, f"a drive may reach {spec.largest_float}, float32 is exact below 2^24"
+        for bundle in spec.bundles:
+            largest = spec.correlation_bound(bundle) << f.rate_bits
+            assert 2 * largest < ops.FLOAT64_EXACT, f"bundle {bundle.index}: |g rate| may reach {largest}"
+        if torch.get_float32_matmul_precision() != "highest":
+            raise RuntimeError("golden needs torch.set_float32_matmul_precision('highest'): anything else rounds integers")
+        self.spec = spec
+        # GEMM operands: (post, pre taps), with the dense bundles' factor 4 inside
+        self.kernels = [
+            (4 * w if b.kind == "dense" else _fold_kernel(w).flatten(1)).float()
+            for b, w in zip(spec.bundles, working.weights, strict=True)
+        ]
+
+    def static(self, images: Tensor) -> Tensor:
+        bundle = self.spec.bundles[0]
+        total = self._conv_forward(bundle, _batch_last(images.float()))
+        return _batch_first(ops.rhu(total.to(self.dtype), self.spec.static_shift))
+
+    def drives(self, static: Tensor, spikes: list[Tensor]) -> list[Tensor]:
+        s = [_batch_last(x.float()) for x in spikes]
+        parts: list[list[Tensor]] = [[] for _ in spikes]
+        for bundle, kernel in zip(self.spec.bundles[1:], self.kernels[1:], strict=True):
+            pre, post = bundle.index - 2, bundle.index - 1
+            if bundle.kind == "conv":
+                parts[post].append(self._conv_forward(bundle, s[pre]))
+                parts[pre].append(self._conv_backward(bundle, s[post]))
+            else:
+                parts[post].append((kernel @ s[pre].flatten(0, 2)).reshape(s[post].shape))
+                parts[pre].append((kernel.T @ s[post].flatten(0, 2)).reshape(s[pre].shape))
+        phi = [_batch_first((terms[0] if len(terms) == 1 else terms[0] + terms[1]).to(self.dtype)) for terms in parts]
+        phi[0] += static
+        return phi
+
+    def _conv_forward(self, bundle: Bundle, s: Tensor) -> Tensor:
+        """(c, h, w, batch) of pre to (o, h, w, batch) of post: one GEMM over stride-2 windows."""
+        side = bundle.kernel + 1
+        windows = s.unfold(1, side, 2).unfold(2, side, 2)  # (c, post h, post w, batch, ky, kx)
+        taps = windows.permute(0, 4, 5, 1, 2, 3).reshape(self.kernels[bundle.index - 1].shape[1], -1)
+        return (self.kernels[bundle.index - 1] @ taps).unflatten(1, (*bundle.post.shape[1:], -1))
+
+    def _conv_backward(self, bundle: Bundle, s: Tensor) -> Tensor:
+        """The transpose: one GEMM, then each tap is added to where its window took it from."""
+        side, (_, height, width), batch = bundle.kernel + 1, bundle.post.shape, s.shape[3]
+        taps = self.kernels[bundle.index - 1].T @ s.flatten(1)
+        taps = taps.view(bundle.pre.channels, side, side, height, width, batch)
+        out = s.new_zeros((*bundle.pre.shape, batch))
+        for ky in range(side):
+            for kx in range(side):
+                out[:, ky : ky + 2 * height : 2, kx : kx + 2 * width : 2] += taps[:, ky, kx]
+        return out
+
+    def updates(self, bundle: Bundle, images: Tensor, sums: Sums, rates: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        spec, n = self.spec, bundle.index - 1
+        post_plus, post_minus = sums.plus[n].double(), sums.minus[n].double()
+        bias = self._rounded((post_plus - post_minus).sum(dim=(2, 3)), rates[1], spec.bias_shift)
+        if bundle.index == 1:  # the image is the same in both phases
+            post, pre = (post_plus - post_minus).flatten(2), self._taps(bundle, images)
+        else:  # both phases in one product: [post+, -post-] @ [pre+, pre-]
+            post = torch.cat([self._rows(bundle, post_plus), -self._rows(bundle, post_minus)], 2)
+            pre = torch.cat([self._taps(bundle, x[bundle.index - 2]) for x in sums], 1)
+        weight = self._rounded(post @ pre, rates[0], spec.weight_shift(bundle))
+        return weight.reshape(bundle.weight_shape), bias
+
+    def _rows(self, bundle: Bundle, post: Tensor) -> Tensor:
+        """Post sums as a GEMM operand: (batch, post, pooled positions)."""
+        return post.flatten(1)[:, :, None] if bundle.kind == "dense" else post.flatten(2)
+
+    def _taps(self, bundle: Bundle, pre: Tensor) -> Tensor:
+        """Pre sums as a GEMM operand: (batch, pooled positions, taps), box-summed over the positions of a pooled one."""
+        if bundle.kind == "dense":
+            return pre.double().flatten(1)[:, None, :]
+        x = pre.double()
+        x = x[:, :, 1:] + x[:, :, :-1]
+        x = x[:, :, :, 1:] + x[:, :, :, :-1]
+        return ops.patches(x, bundle.kernel, 2).transpose(1, 2)
+
+    def _rounded(self, g: Tensor, rate: int, shift: int) -> Tensor:
+        """`ops.update` in float64, summed over the batch."""
+        bound = self.spec.formats.update_bound
+        g *= rate
+        g += 1 << (shift - 1)
+        g *= 2.0**-shift
+        return g.floor_().clamp_(-bound, bound).sum(0).long()
+
+
+ENGINES: dict[str, type[Engine]] = {"plain": Plain, "folded": Folded}

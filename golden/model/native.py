@@ -1,0 +1,189 @@
+"""The compiled engine: golden/model/native.cpp, built on first use, called through ctypes. Equal bits, many times the speed.
+
+It needs a C++ compiler (`CXX`, else g++ or clang++); `available()` says whether there is one, and everything works without,
+slower. The library is kept under build/ (or `NUDGE_BUILD`, or the user's cache) by the hash of its source, the compiler and
+the processor, since it is compiled for the machine it runs on.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from golden.cache import build_root
+from golden.contract.spec import CLASSES, Spec
+
+from .engines import Working
+
+SOURCE = Path(__file__).with_name("native.cpp")
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-pthread")
+
+#: A compilation that takes longer than this has gone wrong.
+BUILD_SECONDS = 300
+
+#: Integers below this leave room for one more sum in 32 bits.
+HALF = 1 << 30
+
+#: Room in the C++ side's `Network`.
+MAX_LAYERS = 16
+
+KINDS = ("image", "conv", "dense")
+
+
+class NativeError(RuntimeError):
+    """The engine can't be built or can't run this network; the message says why."""
+
+
+def _structure(name: str, fields: str) -> type[ctypes.Structure]:
+    return type(name, (ctypes.Structure,), {"_fields_": [(field, ctypes.c_int32) for field in fields.split()]})
+
+
+_Layer = _structure("_Layer", "channels height width")
+_Bundle = _structure("_Bundle", "kind kernel weight_shift weight_rate bias_rate")
+
+
+class _Network(ctypes.Structure):
+    """`Network` of native.cpp: same order, same types."""
+
+    _fields_ = (
+        *_structure("_", "bundles classes window decay_shift free_steps nudged_steps beta")._fields_,
+        *_structure("_", "drive_shift round_shift nudge_shift static_shift bias_shift one_bits threshold")._fields_,
+        *_structure("_", "decoder_low decoder_high update_bound")._fields_,
+        ("layers", _Layer * MAX_LAYERS),
+        ("bundle", _Bundle * MAX_LAYERS),
+    )
+
+
+def compiler() -> str | None:
+    """Path of the C++ compiler, or None."""
+    names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
+def available() -> bool:
+    """Whether `run` can work here."""
+    return compiler() is not None
+
+
+def _processor() -> str:
+    """What -march=native depends on."""
+    info = Path("/proc/cpuinfo")
+    flags = [line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))] if info.exists() else []
+    return platform.machine() + "".join(flags[:1])
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The compiled engine; `NativeError` if there is no compiler or it fails."""
+    path = compiler()
+    if path is None:
+        raise NativeError("no C++ compiler found: apt-get install g++, or set CXX")
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=BUILD_SECONDS).stdout
+    parts = [SOURCE.read_text(), version, _processor(), *FLAGS]
+    name = f"native-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.so"
+    target = build_root() / name
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            made = Path(folder) / name
+            command = [path, *FLAGS, "-o", str(made), str(SOURCE)]
+            result = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS)
+            if result.returncode:
+                raise NativeError(f"{path} failed on {SOURCE}: {result.stderr.strip().splitlines()[0]}")
+            # Two processes may build at once; the last rename wins, with the same content.
+            made.rename(target)
+    handle = ctypes.CDLL(str(target))
+    handle.nudge_run.restype = None
+    return handle
+
+
+def check(spec: Spec) -> None:
+    """The bounds that make the C++ arithmetic exact; `NativeError` if a network breaks one."""
+    if len(spec.layers) > MAX_LAYERS:
+        raise NativeError(f"at most {MAX_LAYERS} layers, not {len(spec.layers)}")
+    f = spec.formats
+    if f.weight_bits > 8:
+        raise NativeError(f"a working weight must fit a byte, not {f.weight_bits} bits")
+    # half of what 32 bits hold: the rest is for what is added to it
+    largest = max(spec.static_bound, *(layer.phi_bound << f.drive_shift for layer in spec.layers))
+    if largest >= HALF:
+        raise NativeError(f"a drive may reach {largest}, the limit is {HALF}")
+    for bundle in spec.bundles:
+        for bound, shift in (
+            (spec.correlation_bound(bundle), spec.weight_shift(bundle)),
+            (spec.bias_bound(bundle), spec.bias_shift),
+        ):
+            if max(bound // 2, bound << f.rate_bits >> shift) >= HALF:
+                raise NativeError(f"bundle {bundle.index}: g may reach {bound}, shifted by {shift} later: too much for 32 bits")
+
+
+def run(
+    spec: Spec,
+    steps: tuple[int, int],
+    beta: int,
+    rates: list[tuple[int, int]],
+    copies: Working,
+    images: Tensor,
+    labels: Tensor | None,
+    threads: int | None = None,
+) -> tuple[Tensor, list[int], list[Tensor], list[Tensor]]:
+    """Predictions, spikes of layers 1..N, summed updates of weights and of biases (zeros without labels).
+
+    steps: free and nudged. rates: weight and bias rate of each bundle. images: uint8 (n, 28, 28). threads: default torch's
+    (`OMP_NUM_THREADS`); the number never changes a bit.
+    """
+    check(spec)
+    f = spec.formats
+    net = _Network(
+        bundles=len(spec.bundles),
+        classes=CLASSES,
+        window=spec.schedule.window,
+        decay_shift=spec.schedule.decay_shift,
+        free_steps=steps[0],
+        nudged_steps=steps[1],
+        beta=beta,
+        drive_shift=f.drive_shift,
+        round_shift=f.round_shift,
+        nudge_shift=f.nudge_shift,
+        static_shift=spec.static_shift,
+        bias_shift=spec.bias_shift,
+        one_bits=f.state_fraction,
+        threshold=f.threshold,
+        decoder_low=f.decoder_low,
+        decoder_high=f.decoder_high,
+        update_bound=f.update_bound,
+    )
+    for layer in spec.layers:
+        net.layers[layer.index] = _Layer(*layer.shape)
+    for n, (bundle, (weight_rate, bias_rate)) in enumerate(zip(spec.bundles, rates, strict=True)):
+        net.bundle[n] = _Bundle(KINDS.index(bundle.kind), bundle.kernel, spec.weight_shift(bundle), weight_rate, bias_rate)
+
+    weights = torch.cat([w.flatten() for w in copies.weights]).to(torch.int32).contiguous()
+    biases = torch.cat(list(copies.biases)).to(torch.int32).contiguous()
+    images = images.contiguous()
+    targets = None if labels is None else labels.to(torch.int64).contiguous()
+    predictions = torch.zeros(len(images), dtype=torch.int64)
+    spikes = torch.zeros(len(spec.bundles), dtype=torch.int64)
+    weight_updates, bias_updates = (torch.zeros(len(x), dtype=torch.int64) for x in (weights, biases))
+
+    def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
+        return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
+
+    library().nudge_run(
+        ctypes.byref(net),
+        *map(pointer, (weights, biases, images, targets)),
+        ctypes.c_int64(len(images)),
+        ctypes.c_int32(threads or torch.get_num_threads()),
+        *map(pointer, (predictions, spikes, weight_updates, bias_updates)),
+    )
+    flat = weight_updates.split([b.weights for b in spec.bundles])
+    shaped = [update.view(b.weight_shape) for update, b in zip(flat, spec.bundles, strict=True)]
+    return predictions, spikes.tolist(), shaped, list(bias_updates.split([b.post.channels for b in spec.bundles]))

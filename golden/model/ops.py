@@ -1,0 +1,189 @@
+"""One pure function for each hardware block, on integer tensors: what a bench compares its block with.
+
+All tensors are int64 (or int32 where no bound of `golden.contract.spec` is passed) with the batch first; maps are
+(batch, channels,
+height, width). Spikes are 0/1. The arithmetic is that of docs/arithmetic.md.
+
+Why the results are exact, on any machine, with any number of threads: everything is an integer. Products are summed by a
+float64 GEMM over unfolded patches, because there is no integer GEMM on a GPU; each product and each partial sum is an
+integer of magnitude below 2^53, so no addition rounds and their order cannot matter. `matmul` checks that bound. A
+library convolution is never called: it may choose Winograd, FFT or TF32, which round.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor
+from torch.nn import functional
+
+from golden.contract.formats import Formats
+from golden.contract.spec import Bundle, Spec
+
+#: Integers of at most this magnitude are exact in float64, and so is each of their sums and differences below it.
+FLOAT64_EXACT = 1 << 53
+
+
+class State(NamedTuple):
+    """The state of a layer's neurons: what one step reads and writes.
+
+    d: decoder, s16, LSB 2^-12. U: membrane, LSB 2^-8. s: spike, 0/1. xi: state, 0..256, LSB 2^-8.
+    """
+
+    d: Tensor
+    U: Tensor
+    s: Tensor
+    xi: Tensor
+
+
+def rhu(value: Tensor, shift: int) -> Tensor:
+    """Round half up: (value + 2^(shift-1)) >> shift."""
+    return (value + (1 << (shift - 1))) >> shift
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """Exact integer matrix product (..., n, k) @ (..., k, m) by a float64 GEMM."""
+    if a.numel() and b.numel():
+        bound = int(a.abs().max()) * int(b.abs().max()) * a.shape[-1]
+        assert bound < FLOAT64_EXACT, f"a sum of {a.shape[-1]} products may reach {bound}, float64 is exact below 2^53"
+    return (a.double() @ b.double()).to(a.dtype)
+
+
+def patches(x: Tensor, kernel: int, stride: int = 1) -> Tensor:
+    """The kernel x kernel windows of a map: (batch, c, h, w) to (batch, c*kernel*kernel, windows); tap (c, ky, kx)."""
+    windows = x.unfold(2, kernel, stride).unfold(3, kernel, stride)
+    return windows.permute(0, 1, 4, 5, 2, 3).reshape(x.shape[0], x.shape[1] * kernel**2, -1)
+
+
+def convolution(s: Tensor, w: Tensor) -> Tensor:
+    """Valid convolution, stride 1 (torch's: no flip): out[o,y,x] = sum of w[o,c,ky,kx] s[c,y+ky,x+kx].
+
+    s: spikes or pixels, (batch, c, h, w). w: working weights (o, c, k, k). Result (batch, o, h-k+1, w-k+1), in the LSB of
+    the product: 2^-7 for spikes, 2^-15 for pixels.
+    """
+    kernel = w.shape[-1]
+    height, width = s.shape[2] - kernel + 1, s.shape[3] - kernel + 1
+    return matmul(w.flatten(1), patches(s, kernel)).unflatten(2, (height, width))
+
+
+def average_pool(x: Tensor) -> Tensor:
+    """2x2 average: the sum of four, read with an LSB four times finer (2^-7 becomes 2^-9). Drops an odd last row or column."""
+    height, width = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
+    x = x[:, :, :height, :width]
+    return x[:, :, 0::2, 0::2] + x[:, :, 0::2, 1::2] + x[:, :, 1::2, 0::2] + x[:, :, 1::2, 1::2]
+
+
+def upsample(s: Tensor, bundle: Bundle) -> Tensor:
+    """Transpose of `average_pool`: nearest x2, then zeros where the bundle's convolution map has an odd last row or column.
+
+    The factor 1/4 is in the LSB. s: (batch, o, h, w) of `bundle.post`; result (batch, o, map_height, map_width).
+    """
+    large = s.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    return functional.pad(large, (0, bundle.map_width - large.shape[3], 0, bundle.map_height - large.shape[2]))
+
+
+def conv_forward(s: Tensor, w: Tensor) -> Tensor:
+    """Forward drive of a conv bundle, LSB 2^-9: spikes of the pre layer to the post layer's map."""
+    return average_pool(convolution(s, w))
+
+
+def conv_backward(s: Tensor, w: Tensor, bundle: Bundle) -> Tensor:
+    """Backward drive of a conv bundle, LSB 2^-9: spikes of the post layer to the pre layer's map.
+
+    conv_transpose(upsample(s), w), as a valid convolution with flipped kernels and swapped channels.
+    """
+    edge = bundle.kernel - 1
+    padded = functional.pad(upsample(s, bundle), (edge, edge, edge, edge))
+    return convolution(padded, w.flip(2, 3).transpose(0, 1))
+
+
+def dense_forward(s: Tensor, w: Tensor) -> Tensor:
+    """Forward drive of a dense bundle: 4 (w @ s), LSB 2^-9. s: (batch, ...) of pre neurons; result (batch, post)."""
+    return 4 * matmul(s.flatten(1), w.T)
+
+
+def dense_backward(s: Tensor, w: Tensor) -> Tensor:
+    """Backward drive of a dense bundle: 4 (w.T @ s), LSB 2^-9. s: (batch, ...) of post neurons; result (batch, pre)."""
+    return 4 * matmul(s.flatten(1), w)
+
+
+def static_drive(pixels: Tensor, w: Tensor, spec: Spec) -> Tensor:
+    """Drive of layer 1 by the image, LSB 2^-9, rounded half up from LSB 2^-17. pixels: (batch, 1, 28, 28), 0..255."""
+    return rhu(average_pool(convolution(pixels, w)), spec.static_shift)
+
+
+def nudge(xi: Tensor, target: Tensor, beta: int, sign: int, formats: Formats) -> Tensor:
+    """What is added to v of the output layer in a nudged phase, LSB 2^-12: (sign beta (target - xi)) >> 4, floor.
+
+    xi: of the step before; target: 256 for the label, else 0; beta: LSB 2^-8; sign: +1 or -1.
+    """
+    return (sign * beta * (target - xi)) >> formats.nudge_shift
+
+
+def neuron(state: State, phi: Tensor, bias: Tensor, nudged: Tensor | None, spec: Spec) -> State:
+    """One step of the sigma-delta neurons of a layer: decoder, clipped state, spike, membrane (paper eq. 10 in U form).
+
+    phi: drive, LSB 2^-9. bias: working biases, LSB 2^-12, (channels, 1, 1) or what broadcasts. nudged: `nudge`, or None
+    for 0. d saturates to 16 bits; U stays within `spec.membrane_low..membrane_high` by itself.
+    """
+    f, k = spec.formats, spec.schedule.decay_shift
+    d = phi << f.drive_shift
+    d -= state.d
+    d >>= k
+    d += state.d
+    d.clamp_(f.decoder_low, f.decoder_high)
+    v = d + bias
+    if nudged is not None:
+        v += nudged
+    v += 1 << (f.round_shift - 1)
+    v >>= f.round_shift
+    xi = v.clamp_(0, f.one)
+    U = xi << k
+    U += state.U
+    s = U.gt(f.threshold).to(xi.dtype)
+    # U is now U' + (xi << k) with U' the old one; the new one is U' + xi - 256 s
+    U -= xi * ((1 << k) - 1)
+    U -= s << f.state_fraction
+    return State(d, U, s, xi)
+
+
+def correlation(
+    bundle: Bundle, pre_plus: Tensor, post_plus: Tensor, pre_minus: Tensor, post_minus: Tensor
+) -> tuple[Tensor, Tensor]:
+    """g of each weight and bias for each sample: the difference of the two nudged phases' products (paper eq. 11).
+
+    Arguments: window sums of the phases, (batch, c, h, w); in bundle 1 pre is the image in both. Results: (batch,
+    *weight_shape) within +-`spec.correlation_bound(bundle)`, and (batch, post channels).
+    """
+    bias = (post_plus - post_minus).sum(dim=(2, 3))
+    if bundle.kind == "dense":
+        plus, minus = (
+            matmul(post.flatten(1)[:, :, None], pre.flatten(1)[:, None, :])
+            for pre, post in ((pre_plus, post_plus), (pre_minus, post_minus))
+        )
+        return plus - minus, bias
+
+    def products(pre: Tensor, post: Tensor) -> Tensor:
+        taps = patches(pre, bundle.kernel)  # (batch, c k k, conv map), every position that a weight sees
+        return matmul(upsample(post, bundle).flatten(2), taps.transpose(1, 2))
+
+    weight = products(pre_plus, post_plus) - products(pre_minus, post_minus)
+    return weight.unflatten(2, bundle.weight_shape[1:]), bias
+
+
+def update(g: Tensor, rate: int, shift: int, bound: int) -> Tensor:
+    """What one sample adds to the masters, LSB 2^-15: g * rate, round half up, clipped to +-bound."""
+    return rhu(g * rate, shift).clamp(-bound, bound)
+
+
+def commit(master: Tensor, formats: Formats) -> Tensor:
+    """Masters at the end of a batch: clipped to [-1, 1)."""
+    return master.clamp(formats.master_low, formats.master_high)
+
+
+def working_weight(master: Tensor, formats: Formats) -> Tensor:
+    """What the dynamics read, LSB 2^-7: round half up, saturating at the top."""
+    return rhu(master, formats.master_fraction - formats.weight_fraction).clamp(max=formats.weight_high)
+
+
+def working_bias(master: Tensor, formats: Formats) -> Tensor:
+    """What the dynamics read, LSB 2^-12: round half up, saturating at the top."""
+    return rhu(master, formats.master_fraction - formats.bias_fraction).clamp(max=formats.bias_high)

@@ -1,0 +1,73 @@
+"""The same network without equilibrium propagation: feed-forward, real-valued, trained by backpropagation.
+
+What this reaches on the same samples in the same order is a yardstick for the network itself: what it doesn't reach
+either isn't the fault of spikes, fixed point or the learning rule.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from golden.contract.spec import CLASSES, Spec
+from golden.model.fixed import initial
+from golden.training.data import Data
+from golden.training.plan import Plan
+
+#: Images whose predictions are computed at once.
+CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Backprop:
+    """adam: instead of plain gradient descent. rate: learning rate. cross_entropy: instead of squared error to one-hot.
+    clipped: hidden units in [0, 1], the hard sigmoid, instead of ReLU. clipped_output: the output too. max_pool: instead
+    of the average."""
+
+    adam: bool = False
+    rate: float = 0.1
+    cross_entropy: bool = False
+    clipped: bool = True
+    clipped_output: bool = True
+    max_pool: bool = False
+
+    def forward(self, weights: list[Tensor], biases: list[Tensor], images: Tensor) -> Tensor:
+        """Outputs (n, 10) of uint8 images (n, 28, 28)."""
+        x = images[:, None].float() / 256
+        pool = functional.max_pool2d if self.max_pool else functional.avg_pool2d
+        for n, (w, b) in enumerate(zip(weights, biases, strict=True), start=1):
+            x = pool(functional.conv2d(x, w, b), 2) if w.dim() == 4 else functional.linear(x.flatten(1), w, b)
+            last = n == len(weights)
+            if self.clipped_output if last else self.clipped:
+                x = x.clamp(0, 1)
+            elif not last:
+                x = x.relu()
+        return x
+
+    def error(self, spec: Spec, plan: Plan, held_out: int, images: Data) -> dict[str, float]:
+        """As `held_out.by_equilibrium_propagation`, from the same initial weights."""
+        start, one = initial(spec, plan.seed), 1 << spec.formats.master_fraction
+        weights, biases = ([(x.float() / one).requires_grad_() for x in group] for group in start)
+        kind = torch.optim.Adam if self.adam else torch.optim.SGD
+        optimizer = kind(weights + biases, lr=self.rate)
+        wrong = 0
+        for epoch in range(plan.epochs):
+            for group in optimizer.param_groups:
+                group["lr"] = self.rate * plan.decay**epoch
+            wrong = 0
+            for numbers in plan.batches(epoch):
+                labels = images.train_labels[numbers]
+                output = self.forward(weights, biases, torch.from_numpy(plan.images(images, epoch, numbers)))
+                wrong += int((output.argmax(1) != labels).sum())
+                if self.cross_entropy:
+                    loss = functional.cross_entropy(output, labels)
+                else:
+                    loss = (output - functional.one_hot(labels, CLASSES)).square().sum(1).mean() / 2
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        with torch.no_grad():
+            parts = [self.forward(weights, biases, part).argmax(1) for part in images.train_images[-held_out:].split(CHUNK)]
+        missed = torch.cat(parts) != images.train_labels[-held_out:]
+        return {"error_percent": 100 * float(missed.double().mean()), "training_percent": 100 * wrong / plan.samples}

@@ -1,0 +1,169 @@
+"""Why FashionMNIST is hard: one hypothesis a group, each variant of `small` trained alike, errors held out.
+
+Groups vary the learning rule's constants, the time that the dynamics have, the number contract's range, and the network;
+backpropagation through the same feed-forward network shows what is left for all of them to explain. The budget `long` asks how
+`large` and `wide` do in more epochs of all images: how much is fitting, how much generalising, how much the network.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from matplotlib import pyplot as plt
+
+from golden.contract.spec import PRESETS, Conv, Schedule, Spec
+from golden.training import data as datasets
+from golden.training.data import Data
+from golden.training.plan import Plan
+
+from . import page
+from .backprop import Backprop
+from .held_out import STUDIED, STUDIED_MEDIUM, by_equilibrium_propagation, plan_facts
+from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
+
+BASE = STUDIED
+DATA = "fashion-mnist"
+
+#: decay: the last epoch's rates are about a tenth of the first's.
+BUDGETS = (
+    Budget("quick", 1, 2 * GIBIBYTE, {"samples": 2000, "held_out": 1000, "epochs": 2, "decay": 0.3}),
+    Budget("cpu", 3, 2 * GIBIBYTE, {"samples": 20000, "held_out": 5000, "epochs": 4, "decay": 0.5}),
+    Budget("long", 1, 2 * GIBIBYTE, {"samples": 55000, "held_out": 5000, "epochs": 8, "decay": 0.72}, threads=1),
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row. plan: options of the plan that differ. backprop: instead of equilibrium propagation."""
+
+    group: str
+    name: str
+    spec: Spec = BASE
+    plan: tuple[tuple[str, float], ...] = ()
+    backprop: Backprop | None = None
+
+
+def wide_range() -> Spec:
+    """Weights and biases in [-2, 2): each LSB twice as large."""
+    f = BASE.formats
+    return replace(
+        BASE,
+        formats=replace(
+            f,
+            weight_fraction=f.weight_fraction - 1,
+            phi_fraction=f.phi_fraction - 1,
+            master_fraction=f.master_fraction - 1,
+            bias_bits=f.bias_bits + 1,
+        ),
+    )
+
+
+def ratio(layer: int, factor: float) -> Spec:
+    """Another learning rate in one bundle."""
+    rates = tuple(rate * factor if n == layer else rate for n, rate in enumerate(BASE.learning.rates, start=1))
+    return replace(BASE, learning=replace(BASE.learning, rates=rates))
+
+
+def gain(value: float) -> Spec:
+    """Other initial weights."""
+    return replace(BASE, learning=replace(BASE.learning, gain=value))
+
+
+def kernels(spec: Spec, first: int) -> Spec:
+    """Another kernel side in the first convolution."""
+    stage = spec.stages[0]
+    assert isinstance(stage, Conv)
+    return replace(spec, stages=(replace(stage, kernel=first), *spec.stages[1:]))
+
+
+LARGE, WIDE = PRESETS["large"], PRESETS["wide"]
+#: Of backpropagation by Adam: what is usual, and with the units and the error that equilibrium propagation has here.
+USUAL, ALIKE = Backprop(True, 1e-3, True, False, False), Backprop(True, 1e-3)
+
+VARIANTS = (
+    Variant("as it is", "small"),
+    *(Variant("learning rate", f"x {x:g}", plan=(("lr_scale", x),)) for x in (0.5, 2.0)),
+    *(Variant("learning rate", f"bundle {n} x {x:g}", ratio(n, x)) for n in (1, 2, 3, 4) for x in (0.5, 2.0)),
+    Variant("batch", "8, rates x 0.5", plan=(("batch", 8), ("lr_scale", 0.5))),
+    Variant("batch", "16, rates x 0.7", plan=(("batch", 16), ("lr_scale", 0.7))),
+    Variant("batch", "64, rates x 1.4", plan=(("batch", 64), ("lr_scale", 1.4))),
+    *(Variant("beta", f"{b:g}", plan=(("beta", b),)) for b in (0.125, 0.25, 1.0)),
+    *(Variant("initial gain", f"{g:g}", gain(g)) for g in (0.7, 1.4)),
+    Variant("noise and settling", "T 64/32, M 16", replace(BASE, schedule=Schedule(64, 32, 4))),
+    Variant("noise and settling", "T 16/8", replace(BASE, schedule=Schedule(16, 8))),
+    Variant("range of weights", "[-2, 2)", wide_range()),
+    *(Variant("network", spec.name, spec) for spec in (PRESETS["tiny"], STUDIED_MEDIUM, LARGE, WIDE)),
+    Variant("network", "large, 5x5 first", kernels(LARGE, 5)),
+    Variant("network", "wide, 3x3", kernels(WIDE, 3)),
+    Variant("backpropagation", "squared error, all clipped, rate 0.1", backprop=Backprop()),
+    Variant("backpropagation", "the same, linear output", backprop=Backprop(clipped_output=False)),
+    Variant("backpropagation", "Adam, cross-entropy, ReLU", backprop=Backprop(True, 2e-3, True, False, False)),
+    Variant("backpropagation", "the same, max pooling", backprop=Backprop(True, 2e-3, True, False, False, True)),
+    Variant("backpropagation", "Adam, ..., `large`", LARGE, backprop=Backprop(True, 2e-3, True, False, False)),
+)
+
+FLIP = (("flip", True),)
+LONG = (
+    Variant("equilibrium propagation", "large", LARGE, FLIP),
+    Variant("equilibrium propagation", "wide", WIDE, FLIP),
+    Variant("Adam, cross-entropy, ReLU", "large", LARGE, FLIP, USUAL),
+    Variant("Adam, cross-entropy, ReLU", "wide", WIDE, FLIP, USUAL),
+    Variant("Adam, squared error, all clipped", "large", LARGE, FLIP, ALIKE),
+    Variant("Adam, squared error, all clipped", "wide", WIDE, FLIP, ALIKE),
+)
+
+
+def variants(budget: Budget) -> tuple[Variant, ...]:
+    """The rows of a budget."""
+    return LONG if budget.name == "long" else VARIANTS
+
+
+def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
+    """A cell for each variant and seed."""
+    images = datasets.load(DATA, data_dir)
+    return [cell(variant, seed, budget, images) for variant in variants(budget) for seed in range(1, seeds + 1)]
+
+
+def cell(variant: Variant, seed: int, budget: Budget, images: Data) -> Cell:
+    """One run of a variant."""
+    values = budget.values | dict(variant.plan)
+    held_out, samples = values.pop("held_out"), values.pop("samples")
+    plan = Plan.of(variant.spec, DATA, samples, seed=seed, **values)
+    how = None if variant.backprop is None else asdict(variant.backprop)
+    facts = [plan_facts(plan), asdict(variant.spec), held_out, how]
+    train: Callable[..., dict[str, float]] = variant.backprop.error if variant.backprop else by_equilibrium_propagation
+    labels = {"group": variant.group, "variant": variant.name}
+    return Cell(labels, seed, facts, partial(train, variant.spec, plan, held_out, images))
+
+
+def report(budget: Budget, rows: list[Row], path: Path) -> str:
+    """Markdown table and PNG beside `path`; the table."""
+    lines = [
+        f"FashionMNIST, {budget.values['samples']} training images, {budget.values['epochs']} epochs: error in percent on "
+        f"{budget.values['held_out']} other training images, and of the last epoch's training; mean and deviation over seeds.",
+        "",
+        "| group | variant | held out | deviation | training | seeds |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    names, means, deviations = [], [], []
+    for variant in variants(budget):
+        mine = [row for row in rows if (row["group"], row["variant"]) == (variant.group, variant.name)]
+        mean, deviation = mean_deviation([float(row["error_percent"]) for row in mine])
+        training, _ = mean_deviation([float(row["training_percent"]) for row in mine])
+        lines.append(f"| {variant.group} | {variant.name} | {mean:.2f} | {deviation:.2f} | {training:.2f} | {len(mine)} |")
+        names.append(f"{variant.group}: {variant.name}")
+        means.append(mean)
+        deviations.append(deviation)
+    figure, axes = plt.subplots(figsize=(9, 8), layout="constrained")
+    axes.barh(names, means, xerr=deviations)
+    axes.axvline(means[0], color="C1")
+    axes.invert_yaxis()
+    axes.set(xlabel="held-out error (%)", xlim=(0, 1.5 * max(means[0], 10)), title=f"FashionMNIST, budget {budget.name}")
+    axes.grid(alpha=0.3, axis="x")
+    table = "\n".join(lines)
+    page.write(path, table, figure)
+    return table
+
+
+STUDY = Study("fashion", BUDGETS, cells, report)

@@ -1,0 +1,39 @@
+"""Train on the first training images, count errors on the last: choices are made by these, never by the test set."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from golden.contract.spec import PRESETS, Conv, Dense, Spec
+from golden.model.fixed import FixedModel, initial, mean
+from golden.training.data import Data
+from golden.training.plan import Plan
+from golden.training.run import commits
+
+#: What settings are studied on: `small` with the 64 hidden units that it had when they were chosen.
+STUDIED = replace(PRESETS["small"], stages=(Conv(8), Conv(16), Dense(64), Dense(10)))
+
+#: `medium` as it was then.
+STUDIED_MEDIUM = replace(PRESETS["medium"], stages=(Conv(16), Conv(32), Dense(64), Dense(10)))
+
+
+def plan_facts(plan: Plan) -> dict[str, Any]:
+    """A plan as plain data. Without a mean of weights it is as it was before there were any: tables keep their rows."""
+    return {name: value for name, value in asdict(plan).items() if (name, value) != ("average", 1)}
+
+
+def by_equilibrium_propagation(spec: Spec, plan: Plan, held_out: int, images: Data) -> dict[str, float]:
+    """Error in percent of the fixed-point model on the last `held_out` training images, and on what it last trained on.
+
+    error_percent: held out. training_percent: of the last epoch, each sample as it was before it was learned.
+    """
+    model = FixedModel(spec, parameters=initial(spec, plan.seed))
+    wrong = done = 0
+    kept = []
+    for commit in commits(plan, spec, model, images):
+        done += len(commit.numbers)
+        wrong += commit.errors if commit.epoch == plan.epochs - 1 else 0
+        if done % plan.samples == 0 and commit.epoch >= plan.epochs - plan.average:
+            kept.append(model.parameters)
+    model.load(mean(kept))
+    missed = model.infer(images.train_images[-held_out:]) != images.train_labels[-held_out:]
+    return {"error_percent": 100 * float(missed.double().mean()), "training_percent": 100 * wrong / plan.samples}

@@ -1,0 +1,149 @@
+"""How many bits and steps learning needs: error against each width of the number contract, T and M, one at a time.
+
+The network is `small`, with 64 hidden units; each row changes one quantity and keeps the value of all others. Errors are
+of training images that were held out: the contract in `golden.contract.spec` is chosen by them, so the test set must
+not be asked.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from matplotlib import pyplot as plt
+
+from golden.contract.spec import Schedule, Spec
+from golden.training import data as datasets
+from golden.training.plan import Plan
+
+from . import page
+from .held_out import STUDIED, by_equilibrium_propagation, plan_facts
+from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
+
+BASE = STUDIED
+
+#: held_out: the last so many of the training images. The rest is the plan; the last epoch's rates are a fifth of the first's.
+BUDGETS = (
+    Budget(
+        "quick",
+        1,
+        GIBIBYTE,
+        {"data": "embedded", "samples": 750, "held_out": 250, "epochs": 8, "decay": 0.8},
+    ),
+    Budget(
+        "cpu",
+        3,
+        2 * GIBIBYTE,
+        {"data": "mnist", "samples": 30000, "held_out": 5000, "epochs": 4, "decay": 0.6},
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A column of the number contract. unit: of `values`; chosen: the preset's; specs: the network for each value."""
+
+    name: str
+    unit: str
+    chosen: int
+    specs: dict[int, Spec]
+
+
+def with_formats(**changes: int) -> Spec:
+    """`small` with other formats."""
+    return replace(BASE, formats=replace(BASE.formats, **changes))
+
+
+def working_weight(bits: int) -> Spec:
+    """Working weights of `bits` bits in [-1, 1); phi's LSB follows."""
+    return with_formats(weight_bits=bits, weight_fraction=bits - 1, phi_fraction=bits + 1)
+
+
+def master(bits: int) -> Spec:
+    """Masters of `bits` bits, three of them for the sign and a batch's sum."""
+    return with_formats(master_bits=bits, master_fraction=bits - (BASE.formats.master_bits - BASE.formats.master_fraction))
+
+
+def decoder(bits: int) -> Spec:
+    """d of `bits` bits in [-8, 8), and biases of the same LSB."""
+    fraction = bits - (BASE.formats.decoder_bits - BASE.formats.decoder_fraction)
+    return with_formats(decoder_bits=bits, decoder_fraction=fraction, bias_fraction=fraction, bias_bits=fraction + 1)
+
+
+def schedule(free: int, nudged: int, window: int = BASE.schedule.window) -> Spec:
+    """Other phases; window: M."""
+    return replace(BASE, schedule=Schedule(free, nudged, window.bit_length() - 1, BASE.schedule.decay_shift))
+
+
+def _quantities() -> tuple[Quantity, ...]:
+    f = BASE.formats
+    s = BASE.schedule
+    return (
+        Quantity("working weight", "bits", f.weight_bits, {b: working_weight(b) for b in (2, 3, 4, 5, 6, 7, 8)}),
+        Quantity("master", "bits", f.master_bits, {b: master(b) for b in (16, 17, 18, 19, 20)}),
+        Quantity("state", "fractional bits", f.state_fraction, {b: with_formats(state_fraction=b) for b in (4, 5, 6, 7, 8)}),
+        Quantity("decoder", "bits", f.decoder_bits, {b: decoder(b) for b in (13, 14, 15, 16)}),
+        Quantity("T free", "steps, half nudged", s.free, {t: schedule(t, max(t // 2, 8)) for t in (8, 12, 16, 24, 32, 48, 64)}),
+        Quantity("T nudged", "steps", s.nudged, {t: schedule(s.free, t) for t in (8, 12, 16, 24, 32)}),
+        Quantity("M", "steps averaged", s.window, {m: schedule(s.free, s.nudged, m) for m in (1, 2, 4, 8, 16)}),
+    )
+
+
+QUANTITIES = _quantities()
+
+
+def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
+    """A cell for each value and seed; the preset itself is measured once and shown in each column."""
+    values = dict(budget.values)
+    data, samples, held_out = (values.pop(name) for name in ("data", "samples", "held_out"))
+    images = datasets.load(data, data_dir)
+    made = {}
+    for quantity in QUANTITIES:
+        for value, spec in quantity.specs.items():
+            chosen = value == quantity.chosen
+            labels = {"quantity": "preset", "value": BASE.name} if chosen else {"quantity": quantity.name, "value": str(value)}
+            for seed in range(1, seeds + 1):
+                plan = Plan.of(spec, data, samples, seed=seed, **values)
+                made[(*labels.values(), seed)] = Cell(
+                    labels,
+                    seed,
+                    {"plan": plan_facts(plan), "spec": spec.identity, "free": plan.free_steps, "nudged": plan.nudged_steps},
+                    partial(by_equilibrium_propagation, spec, plan, held_out, images),
+                )
+    return list(made.values())
+
+
+def report(budget: Budget, rows: list[Row], path: Path) -> str:
+    """Markdown table and PNG beside `path`; the table."""
+    errors: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        errors.setdefault((row["quantity"], row["value"]), []).append(float(row["error_percent"]))
+    preset = errors["preset", BASE.name]
+    lines = [f"Held-out error in percent of `{BASE.name}`, budget {budget.name}; mean and deviation over seeds.", ""]
+    lines += ["| quantity | value | error | deviation | seeds | preset |", "| --- | ---: | ---: | ---: | ---: | --- |"]
+    figure, panels = plt.subplots(2, 4, figsize=(14, 6.5), layout="constrained", sharey=True)
+    for quantity, axes in zip(QUANTITIES, panels.flat, strict=False):
+        points = []
+        for value in quantity.specs:
+            found = preset if value == quantity.chosen else errors[quantity.name, str(value)]
+            mean, deviation = mean_deviation(found)
+            points.append((mean, deviation))
+            name, mark = f"{quantity.name} ({quantity.unit})", "chosen" if value == quantity.chosen else ""
+            lines.append(f"| {name} | {value} | {mean:.2f} | {deviation:.2f} | {len(found)} | {mark} |")
+        means, deviations = zip(*points, strict=True)
+        names = [str(value) for value in quantity.specs]
+        axes.errorbar(names, means, deviations, marker="o", capsize=3)
+        chosen = list(quantity.specs).index(quantity.chosen)
+        axes.plot(names[chosen], means[chosen], "o", color="C1", label=f"{BASE.name}: {quantity.chosen}")
+        axes.set(xlabel=f"{quantity.name} ({quantity.unit})", yscale="log")
+        axes.grid(alpha=0.3, which="both")
+        axes.legend()
+    for axes in panels[:, 0]:
+        axes.set_ylabel("held-out error (%)")
+    for axes in panels.flat[len(QUANTITIES) :]:
+        axes.set_visible(False)
+    table = "\n".join(lines)
+    page.write(path, table, figure)
+    return table
+
+
+STUDY = Study("precision", BUDGETS, cells, report)

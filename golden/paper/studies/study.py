@@ -1,0 +1,226 @@
+"""What all studies share: cells that are measured once, a table that survives an interruption, budgets that must fit."""
+
+import csv
+import io
+import json
+import statistics
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from golden.training.checkpoint import atomic
+from golden.training.progress import Meter
+
+GIBIBYTE = 1 << 30
+
+
+class ReproError(Exception):
+    """A study that can't be carried out as asked; the message says what is allowed."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much a study does.
+
+    values: what the study's own code reads, such as samples and epochs. seeds: runs of each cell unless `--seeds` says
+    otherwise. memory: bytes that it needs at least; what needs more than the machine has isn't begun. threads: torch's, None
+    for its own choice; steps of narrow networks are so short that a second thread waits longer than it works.
+    """
+
+    name: str
+    seeds: int
+    memory: int
+    values: dict[str, Any]
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement of the table.
+
+    labels: its row, without the figures. seed: of its run. configuration: all that fixes the result, as plain data.
+    measure: the figures, by name. long: `measure` takes a file for its checkpoints, so that an interruption loses little.
+    """
+
+    labels: dict[str, str]
+    seed: int
+    configuration: Any
+    measure: Callable[..., dict[str, float]]
+    long: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """CRC-32 of the configuration: rows of an older version of a study are recognised by it."""
+        return f"{zlib.crc32(json.dumps([self.labels, self.seed, self.configuration], sort_keys=True).encode()):08x}"
+
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Study:
+    """name: on the command line. cells: of a budget, for so many seeds, with the folder of the data sets. report: writes
+    the Markdown table and the PNG of complete rows, beside the CSV that is given, and returns the table.
+
+    partial: `report` copes with missing rows; it is then written after each row, and `only` may choose rows. devices: the
+    study computes on the device that the budget's values name.
+    """
+
+    name: str
+    budgets: tuple[Budget, ...]
+    cells: Callable[[Budget, int, Path | None], list[Cell]]
+    report: Callable[[Budget, list[Row], Path], str]
+    partial: bool = False
+    devices: bool = False
+
+    def budget(self, name: str) -> Budget:
+        """The budget of that name; `ReproError` lists those there are."""
+        for budget in self.budgets:
+            if budget.name == name:
+                return budget
+        raise ReproError(f"--budget must be one of {', '.join(b.name for b in self.budgets)} for {self.name}, not {name!r}")
+
+
+def available_memory() -> int:
+    """Bytes that a process may still take: the kernel's estimate, or less where a control group says so."""
+    free = 1 << 62
+    for line in _lines("/proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            free = int(line.split()[1]) * 1024
+    limit, used = _lines("/sys/fs/cgroup/memory.max"), _lines("/sys/fs/cgroup/memory.current")
+    if limit and used and limit[0].isdigit():
+        free = min(free, int(limit[0]) - int(used[0]))
+    return free
+
+
+def _lines(path: str) -> list[str]:
+    file = Path(path)
+    return file.read_text().splitlines() if file.is_file() else []
+
+
+def on_device(study: Study, budget: Budget, device: str) -> Budget:
+    """The budget with a device in its values; `ReproError` where there is none, or the study has no use for it."""
+    if not study.devices:
+        if device != "cpu":
+            raise ReproError(f"--device must be cpu for {study.name}, not {device!r}")
+        return budget
+    if device not in ("cpu", "cuda"):
+        raise ReproError(f"--device must be cpu or cuda, not {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ReproError("--device cuda: torch finds no such device here, choose cpu")
+    return replace(budget, values=budget.values | {"device": device})
+
+
+def chosen(study: Study, cells: list[Cell], only: str) -> list[Cell]:
+    """Cells that have all labels of `only`, which commas separate; `ReproError` lists the labels."""
+    if not study.partial:
+        raise ReproError(f"--only: {study.name} is measured as a whole")
+    some = [cell for cell in cells if set(only.split(",")) <= set(cell.labels.values())]
+    if not some:
+        labels = dict.fromkeys(label for cell in cells for label in cell.labels.values())
+        raise ReproError(f"--only must be one of {', '.join(labels)} for {study.name}, not {only!r}")
+    return some
+
+
+@contextmanager
+def threads(number: int | None) -> Iterator[None]:
+    """Torch with so many threads, None for as many as it has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if number is None else number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def carry_out(
+    study: Study,
+    budget_name: str,
+    out: Path,
+    *,
+    seeds: int | None = None,
+    data_dir: Path | None = None,
+    force: bool = False,
+    device: str = "cpu",
+    only: str | None = None,
+) -> tuple[str, list[Path]]:
+    """Measure what `out` doesn't have yet, then write the report; the table and the files.
+
+    The CSV grows by a row for each cell, atomically, so an interrupted study goes on where it stopped. Rows of other
+    configurations stop it before anything is written, unless `force`. only: measure the cells with these labels.
+    """
+    budget = on_device(study, study.budget(budget_name), device)
+    if seeds is not None and seeds < 1:
+        raise ReproError(f"--seeds must be at least 1, not {seeds}")
+    free = available_memory() if device == "cpu" else torch.cuda.mem_get_info()[0]
+    if budget.memory > free:
+        raise ReproError(
+            f"--budget {budget.name} needs about {budget.memory / 2**30:.1f} GiB of memory, {free / 2**30:.1f} GiB are free: "
+            f"choose a smaller one of {', '.join(b.name for b in study.budgets)}"
+        )
+    cells = study.cells(budget, budget.seeds if seeds is None else seeds, data_dir)
+    wanted = cells if only is None else chosen(study, cells, only)
+    path = out / f"{study.name}-{budget.name}.csv"
+    rows = {} if force else _read(path)
+    known = {cell.fingerprint for cell in cells}
+    foreign = [row for row in rows.values() if row["fingerprint"] not in known]
+    if foreign and not _more_seeds(foreign, len({cell.seed for cell in cells})):
+        raise ReproError(f"{path} has {len(foreign)} rows of another version of the study: --force begins anew")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReproError(f"--out {out}: {error.strerror}") from None
+    missing = [cell for cell in wanted if cell.fingerprint not in rows]
+    with threads(budget.threads), Meter(study.name, len(wanted), len(wanted) - len(missing)) as meter:
+        for cell in missing:
+            checkpoint = out / f".{study.name}-{budget.name}-{cell.fingerprint}.checkpoint"
+            measured = cell.measure(checkpoint) if cell.long else cell.measure()
+            figures = {name: f"{value:.6g}" for name, value in measured.items()}
+            rows[cell.fingerprint] = cell.labels | {"seed": str(cell.seed)} | figures | {"fingerprint": cell.fingerprint}
+            _write(path, rows.values())
+            checkpoint.unlink(missing_ok=True)
+            if study.partial:
+                study.report(budget, [rows[c.fingerprint] for c in cells if c.fingerprint in rows], path)
+            meter.advance(1, ", ".join((*cell.labels.values(), f"seed {cell.seed}", *list(figures.values())[:4])))
+    table = study.report(budget, [rows[cell.fingerprint] for cell in cells if cell.fingerprint in rows], path)
+    return table, [path, path.with_suffix(".md"), path.with_suffix(".png")]
+
+
+def _more_seeds(rows: list[Row], seeds: int) -> bool:
+    """Whether all these rows are of seeds beyond those that are asked for now: they stay, unused."""
+    return all(int(row["seed"]) > seeds for row in rows)
+
+
+def _read(path: Path) -> dict[str, Row]:
+    """Rows by fingerprint; none if there is no file."""
+    if not path.exists():
+        return {}
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        if None in row or None in row.values() or not {"seed", "fingerprint"} <= row.keys() or not row["seed"].isdigit():
+            raise ReproError(f"{path} is damaged: --force begins anew, --out elsewhere")
+    return {row["fingerprint"]: row for row in rows}
+
+
+def _write(path: Path, rows: Iterable[Row]) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(_csv(list(rows)))
+
+
+def _csv(rows: list[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def mean_deviation(values: list[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation (0 for one value)."""
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0

@@ -1,0 +1,107 @@
+"""EqSpike (Martin et al. 2021): equilibrium propagation with leaky integrate-and-fire neurons and spike-driven updates.
+
+Rates converge instead of states. In the nudged phase, a spike of either neuron of a synapse changes the weight by how fast
+the other one's rate is changing: the sum over the phase of r_pre dr_post + r_post dr_pre is the change of the product that
+eq. 4 asks for, and no state has to be kept from the free phase.
+
+The publication's constants aren't at hand: time constants and thresholds here are this project's. Also, its weights move
+with each spike of each sample; here they move at the end of a batch.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from golden.contract.spec import CLASSES
+
+from .equilibrium import Update
+from .network import Network, Parameters, backward, forward
+
+
+@dataclass(frozen=True)
+class Leaky:
+    """Constants, in steps. membrane, synapse, rate: time constants of u, of the current, and of the measured rate.
+
+    threshold: of u; a spike subtracts it, so that the rate is about clip(current / threshold, 0, 1) spikes a step.
+    """
+
+    free: int
+    nudged: int
+    beta: float = 0.5
+    membrane: float = 50.0
+    synapse: float = 4.0
+    rate: float = 16.0
+    threshold: float = 1.0
+
+
+class Neuron(NamedTuple):
+    """Of a layer, (batch, c, 1, 1): current, membrane u, spike s, measured rate r and its change in the last step."""
+
+    current: Tensor
+    u: Tensor
+    s: Tensor
+    r: Tensor
+    change: Tensor
+
+
+def step(before: Neuron, drive: Tensor, push: Tensor | float, constants: Leaky) -> Neuron:
+    """drive: weighted spikes and bias. push: the nudge. u stays above -threshold, so that silence isn't for ever."""
+    current = before.current + (drive - before.current) / constants.synapse
+    u = (before.u * (1 - 1 / constants.membrane) + current + push).clamp(min=-constants.threshold)
+    s = (u > constants.threshold).to(u.dtype)
+    change = (s - before.r) / constants.rate
+    return Neuron(current, u - s * constants.threshold, s, before.r + change, change)
+
+
+def _steps(
+    network: Network, parameters: Parameters, static: Tensor, layers: list[Neuron], push: Tensor | float, constants: Leaky
+) -> list[Neuron]:
+    """All layers 1..N; push: on the output."""
+    moved = []
+    for n, (layer, bias) in enumerate(zip(layers, parameters.biases, strict=True)):
+        drive = static if n == 0 else forward(network.links[n], layers[n - 1].s, parameters.weights[n])[0]
+        if n + 1 < len(layers):
+            drive = drive + backward(network.links[n + 1], layers[n + 1].s, parameters.weights[n + 1], None)
+        last = n + 1 == len(layers)
+        moved.append(step(layer, drive + bias[:, None, None], push if last else 0.0, constants))
+    return moved
+
+
+def _settled(network: Network, constants: Leaky, parameters: Parameters, pixels: Tensor) -> tuple[Tensor, list[Neuron]]:
+    """Drive by the image, and layers 1..N after the free phase."""
+    static = forward(network.links[0], pixels, parameters.weights[0])[0]
+    zero = [pixels.new_zeros((len(pixels), *link.post)) for link in network.links]
+    layers = [Neuron(z, z, z, z, z) for z in zero]
+    for _ in range(constants.free):
+        layers = _steps(network, parameters, static, layers, 0.0, constants)
+    return static, layers
+
+
+@torch.no_grad()
+def infer(network: Network, constants: Leaky, parameters: Parameters, pixels: Tensor) -> Tensor:
+    """Predictions (n,): the output with the largest rate."""
+    return _settled(network, constants, parameters, pixels)[1][-1].r.flatten(1).argmax(1)
+
+
+@torch.no_grad()
+def update(network: Network, constants: Leaky, parameters: Parameters, pixels: Tensor, labels: Tensor, sign: int = 1) -> Update:
+    """Mean over the batch of what spikes add to the weights of a fully connected network, and changes of rates to biases."""
+    static, layers = _settled(network, constants, parameters, pixels)
+    predictions = layers[-1].r.flatten(1).argmax(1)
+    target = functional.one_hot(labels, CLASSES).to(pixels.dtype)[:, :, None, None]
+    weights = [torch.zeros_like(w) for w in parameters.weights]
+    start = [layer.r for layer in layers]
+    for _ in range(constants.nudged):
+        push = sign * constants.beta * (target - layers[-1].r)
+        layers = _steps(network, parameters, static, layers, push, constants)
+        for n in range(1, len(layers)):
+            pre, post = layers[n - 1], layers[n]
+            weights[n] += post.change.flatten(1).T @ pre.s.flatten(1) + post.s.flatten(1).T @ pre.change.flatten(1)
+    changed = [layer.r - first for layer, first in zip(layers, start, strict=True)]
+    weights[0] = changed[0].flatten(1).T @ pixels.flatten(1)  # the image's rate is constant
+    scale = 1 / (sign * constants.beta * len(pixels))
+    biases = tuple(scale * each.sum((0, 2, 3)) for each in changed)
+    return Update(Parameters(tuple(scale * w for w in weights), biases), predictions)

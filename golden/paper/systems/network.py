@@ -1,0 +1,183 @@
+"""Networks in general: shapes, and what one layer sends to its neighbours in both directions, eq. 9.
+
+Layers 0 (the image) to N; link n joins layers n-1 and n by one weight tensor. The second terms of eq. 9 are the transpose
+of the first ones. With average pooling, pool and convolution are one convolution of stride 2 by the (k+1) x (k+1) kernel
+that sums the four shifted copies of w: less than half the products; `fold=False` computes what the paper writes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional, grad
+
+from golden.contract.spec import CLASSES, IMAGE_SIDE
+
+from . import pooling
+from .pooling import ADJOINT, F
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Convolution of stride 1, then 2x2 pooling."""
+
+    channels: int
+    kernel: int = 3
+    padding: int = 0
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Fully connected layer."""
+
+    units: int
+
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Link:
+    """kind: "dense", "average" or "maximum" (convolutions, by their pooling). kernel, padding: of a convolution."""
+
+    kind: str
+    pre: Shape
+    post: Shape
+    kernel: int = 1
+    padding: int = 0
+    alpha: float = ADJOINT
+    fold: bool = True
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """Torch's: (post, pre, k, k) or (post neurons, pre neurons)."""
+        if self.kind == "dense":
+            return (self.post[0], self.pre[0] * self.pre[1] * self.pre[2])
+        return (self.post[0], self.pre[0], self.kernel, self.kernel)
+
+    @property
+    def fan_in(self) -> int:
+        return self.pre[0] * (self.pre[1] * self.pre[2] if self.kind == "dense" else self.kernel**2)
+
+    @property
+    def map(self) -> tuple[int, int]:
+        """(h, w) of the convolution's output, before pooling."""
+        return self.pre[1] + 2 * self.padding - self.kernel + 1, self.pre[2] + 2 * self.padding - self.kernel + 1
+
+    @property
+    def folded(self) -> bool:
+        return self.kind == "average" and self.fold
+
+
+class Parameters(NamedTuple):
+    """Weights in torch's shapes and biases (channels,) of all links, float."""
+
+    weights: tuple[Tensor, ...]
+    biases: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Network:
+    """stages: from the image to the output. pooling: "average" or "maximum". alpha: of eq. 16.
+
+    softmax: the last link isn't part of the dynamics but a readout, softmax(W xi + b), and the loss its cross-entropy
+    (Laborieux et al. 2021); otherwise layer N is the output, and the loss is half the squared distance to the label.
+    """
+
+    stages: tuple[Conv | Dense, ...]
+    pooling: str = "average"
+    alpha: float = ADJOINT
+    softmax: bool = False
+    fold: bool = True
+
+    @cached_property
+    def links(self) -> tuple[Link, ...]:
+        """All of them, the readout too."""
+        pre: Shape = (1, IMAGE_SIDE, IMAGE_SIDE)
+        links = []
+        for stage in self.stages:
+            if isinstance(stage, Dense):
+                link = Link("dense", pre, (stage.units, 1, 1))
+            else:
+                side = [(n + 2 * stage.padding - stage.kernel + 1) // F for n in pre[1:]]
+                post = (stage.channels, side[0], side[1])
+                link = Link(self.pooling, pre, post, stage.kernel, stage.padding, self.alpha, self.fold)
+            links.append(link)
+            pre = link.post
+        assert pre == (CLASSES, 1, 1), f"the last stage has {pre}, not {CLASSES} units"
+        return tuple(links)
+
+    @property
+    def dynamic(self) -> tuple[Link, ...]:
+        """Without a readout."""
+        return self.links[: len(self.links) - self.softmax]
+
+    def initial(self, seed: int, gain: float = 1.0, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Parameters:
+        """Weights uniform in +-gain/sqrt(fan_in), biases 0. gain: 1 is what torch's layers have, sqrt(6) He et al. 2015."""
+        random = torch.Generator().manual_seed(seed)
+        weights = [(2 * torch.rand(k.weight_shape, generator=random) - 1) * gain * k.fan_in**-0.5 for k in self.links]
+        return Parameters(
+            tuple(w.to(device, dtype) for w in weights),
+            tuple(torch.zeros(k.post[0], device=device, dtype=dtype) for k in self.links),
+        )
+
+
+def fold(w: Tensor) -> Tensor:
+    """(o, c, k, k) to (o, c, k+1, k+1): the mean of the four copies that 2x2 pooling shifts by 0 or 1."""
+    a, b = functional.pad(w, (0, 1)), functional.pad(w, (1, 0))
+    rows = a + b
+    return (functional.pad(rows, (0, 0, 0, 1)) + functional.pad(rows, (0, 0, 1, 0))) / ADJOINT
+
+
+def kernels(links: Sequence[Link], weights: Sequence[Tensor]) -> list[Tensor]:
+    """What `forward` and `backward` take: the weights, folded where that saves products."""
+    return [fold(w) if link.folded else w for link, w in zip(links, weights, strict=False)]
+
+
+def forward(link: Link, s: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
+    """First term of eq. 9: (batch, *pre) to (batch, *post), and where the largest were if the pooling is "maximum"."""
+    if link.kind == "dense":
+        return (s.flatten(1) @ w.T)[:, :, None, None], None
+    if link.folded:
+        return functional.conv2d(s, w, stride=F, padding=link.padding), None
+    product = functional.conv2d(s, w, padding=link.padding)
+    return pooling.maximum(product) if link.kind == "maximum" else (pooling.average(product), None)
+
+
+def backward(link: Link, s: Tensor, w: Tensor, indices: Tensor | None) -> Tensor:
+    """Second term of eq. 9: (batch, *post) to (batch, *pre). The last convolution's layer gets the dense one, reshaped."""
+    if link.kind == "dense":
+        return (s.flatten(1) @ w).unflatten(1, link.pre)
+    if link.folded:
+        odd = (link.map[0] % F, link.map[1] % F)
+        back = functional.conv_transpose2d(s, w, stride=F, padding=link.padding, output_padding=odd)
+        return back if link.alpha == ADJOINT else back * (ADJOINT / link.alpha)
+    return functional.conv_transpose2d(inverse(link, s, indices), w, padding=link.padding)
+
+
+def inverse(link: Link, s: Tensor, indices: Tensor | None) -> Tensor:
+    """P^-1 of a layer's map."""
+    if indices is None:
+        return pooling.spread(s, link.map, link.alpha)
+    return pooling.unpool(s, indices, link.map)
+
+
+def products(link: Link, pre: Tensor, post: Tensor, w: Tensor) -> Tensor:
+    """One term of eq. 11, summed over the batch: the correlation of pre and post, in the shape of w.
+
+    Its text has post of layer n+1 beside pre of layer n, and doesn't say which one is the kernel: w_n joins n-1 and n in
+    eq. 9, and the correlation is d<P(w * pre), post>/dw, with the 1/alpha of the inverse.
+    """
+    if link.kind == "dense":
+        return post.flatten(1).T @ pre.flatten(1)
+    indices = pooling.maximum(functional.conv2d(pre, w, padding=link.padding))[1] if link.kind == "maximum" else None
+    return grad.conv2d_weight(pre, link.weight_shape, inverse(link, post, indices), padding=link.padding)
+
+
+def readout(network: Network, parameters: Parameters, xi: Tensor) -> Tensor:
+    """Class probabilities (batch, 10) of a network with `softmax`, from the last layer's xi."""
+    assert network.softmax, "the output is a layer"
+    return functional.softmax(functional.linear(xi.flatten(1), parameters.weights[-1], parameters.biases[-1]), 1)

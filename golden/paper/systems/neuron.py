@@ -1,0 +1,124 @@
+"""One neuron's step, eq. 3 and eq. 6 to 8 and 10. Pure functions: a state and its drive in, the next state out.
+
+The last three lines of eq. 10 lack a bracket: e = (xi^t - (1 - lambda) xi^(t-1)) / lambda. rho is the clip to [0, 1];
+rho' is 1 on all of it, both edges included (else the zero initial state could never be left), so it drops out.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from golden.contract.spec import Spec
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """How states evolve. The defaults are the board's; the paper has lambda .6, epsilon .9 or 1, beta .1 or .2, window 1.
+
+    prediction: lambda of eq. 7. rate: epsilon of eq. 10. beta: strength of the nudge. free, nudged: steps of the phases.
+    window: xi is averaged over the last so many steps of a phase; 1 takes the last xi. spiking: False lets neurons
+    exchange xi itself, without encoder and decoder. image_spikes: the image goes through a neuron's encoder too, instead
+    of driving layer 1 with its pixels. threshold: theta of eq. 6.
+
+    prediction_decay, rate_decay: annealing, lambda_t = prediction / t^prediction_decay and the same for epsilon, t from 1
+    and counted on in the nudged phases (O'Connor et al. 2019). clip_nudge: False adds the nudge after the clip, so that
+    the output may leave [0, 1] (Ernoult et al. 2019). three_phases: eq. 5, else eq. 4.
+    """
+
+    free: int
+    nudged: int
+    window: int = 8
+    prediction: float = 0.5
+    rate: float = 1.0
+    beta: float = 0.5
+    spiking: bool = True
+    image_spikes: bool = False
+    threshold: float = 0.5
+    prediction_decay: float = 0.0
+    rate_decay: float = 0.0
+    clip_nudge: bool = True
+    three_phases: bool = True
+
+    @classmethod
+    def of(cls, spec: Spec) -> "Dynamics":
+        """What the board does for this network."""
+        schedule = spec.schedule
+        return cls(schedule.free, schedule.nudged, schedule.window, 2.0**-schedule.decay_shift, beta=spec.learning.beta)
+
+    def at(self, t: int) -> "Dynamics":
+        """With the step sizes of step t of a sample, from 0."""
+        if not self.prediction_decay and not self.rate_decay:
+            return self
+        prediction = min(1.0, self.prediction / (t + 1) ** self.prediction_decay)
+        return replace(self, prediction=prediction, rate=min(1.0, self.rate / (t + 1) ** self.rate_decay))
+
+
+class State(NamedTuple):
+    """Of a layer, (batch, c, h, w): decoder d, membrane V, what is sent (spike 0/1, or xi if not spiking), state xi."""
+
+    d: Tensor
+    V: Tensor
+    s: Tensor
+    xi: Tensor
+
+
+class Spike(torch.autograd.Function):
+    """1 where x > 0, else 0. Its surrogate derivative, for BPTT alone, is the triangle 1 - |x| on [-1, 1]."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return gradients[0] * (1 - x.abs()).clamp(min=0)
+
+
+def spike(x: Tensor, threshold: float) -> Tensor:
+    """sigma of eq. 6: 1 where x > threshold, strictly, else 0."""
+    if not x.requires_grad:
+        return (x > threshold).to(x.dtype)
+    fired: Tensor = Spike.apply(x - threshold)
+    return fired
+
+
+# lerp(a, b, w) = a + w (b - a), in one pass over memory: these functions are where the time goes.
+
+
+def encode(V: Tensor, xi: Tensor, before: Tensor, dynamics: Dynamics) -> tuple[Tensor, Tensor]:
+    """Predictive coding and sigma-delta, the last three lines of eq. 10: (spikes, new V)."""
+    e = torch.lerp(before, xi, 1 / dynamics.prediction)
+    x = V + e
+    s = spike(x, dynamics.threshold)
+    return s, x - s
+
+
+def neuron(state: State, phi: Tensor, bias: Tensor, nudge: Tensor | float, dynamics: Dynamics) -> State:
+    """One step, eq. 10 with the nudge -beta dL/dxi = beta (y - xi) that its text leaves out; not spiking: eq. 3.
+
+    nudge: a number if there is none, 0.
+    """
+    d = torch.lerp(state.d, phi, dynamics.prediction) if dynamics.spiking else state.d
+    drive = (d if dynamics.spiking else phi) + bias
+    pushed = isinstance(nudge, Tensor)
+    if pushed and dynamics.clip_nudge:
+        drive = drive + nudge
+    xi = (drive if dynamics.rate == 1 else torch.lerp(state.xi, drive, dynamics.rate)).clamp(0, 1)
+    if pushed and not dynamics.clip_nudge:
+        xi = xi + nudge
+    if not dynamics.spiking:
+        return State(d, state.V, xi, xi)
+    s, V = encode(state.V, xi, state.xi, dynamics)
+    return State(d, V, s, xi)
+
+
+def image(state: State, pixels: Tensor, dynamics: Dynamics) -> State:
+    """Layer 0 after a step: its xi are the pixels, and what it sends is the pixels too or their spikes."""
+    if not dynamics.image_spikes:
+        return state._replace(s=pixels, xi=pixels)
+    s, V = encode(state.V, pixels, state.xi, dynamics)
+    return State(state.d, V, s, pixels)

@@ -1,0 +1,126 @@
+"""Free and nudged phases of a batch. All layers step at once, by what was sent in the step before.
+
+Everything is zero when a sample comes. Both nudged phases start from all of the free phase's last state (d, V, s and xi).
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from golden.contract.spec import CLASSES
+
+from .network import Network, Parameters, backward, forward, kernels, readout
+from .neuron import Dynamics, State, image, neuron
+
+
+class Step(NamedTuple):
+    """Layers 1..N after a step. phase: "free", "plus" or "minus"; t from 0 within it."""
+
+    phase: str
+    t: int
+    layers: list[State]
+
+
+class Routes(NamedTuple):
+    """Parts of eq. 9 for layers 1..N: what comes from the layer below, and from the one above (None: nothing does)."""
+
+    below: list[Tensor]
+    above: list[Tensor | None]
+
+
+def routes(network: Network, w: list[Tensor], layers: list[State], static: Tensor | None = None) -> Routes:
+    """Both terms of eq. 9, from what layers 0..N sent. static: layer 1's from below, where the image doesn't change."""
+    below: list[Tensor] = []
+    above: list[Tensor | None] = [None] * len(network.dynamic)
+    for n, link in enumerate(network.dynamic):
+        drive, indices = (static, None) if n == 0 and static is not None else forward(link, layers[n].s, w[n])
+        below.append(drive)
+        if n:
+            above[n - 1] = backward(link, layers[n + 1].s, w[n], indices)
+    return Routes(below, above)
+
+
+def nudge(network: Network, parameters: Parameters, last: State, target: Tensor) -> Tensor:
+    """-dL/dxi of the last layer. target: one-hot (batch, 10)."""
+    if not network.softmax:
+        return target[:, :, None, None] - last.xi
+    return ((target - readout(network, parameters, last.xi)) @ parameters.weights[-1]).unflatten(1, last.xi.shape[1:])
+
+
+def steps(
+    network: Network,
+    dynamics: Dynamics,
+    parameters: Parameters,
+    pixels: Tensor,
+    labels: Tensor | None,
+    signs: tuple[int, ...] | None = None,
+) -> Iterator[Step]:
+    """Every step of all phases on pixels (batch, 1, 28, 28) in [0, 1]; labels None: the free phase alone.
+
+    signs: of beta in the nudged phases; the default is (1, -1), or (1,) for two phases.
+    """
+    w = kernels(network.dynamic, parameters.weights)
+    static = None if dynamics.image_spikes else forward(network.dynamic[0], pixels, w[0])[0]
+    target = None if labels is None else functional.one_hot(labels, CLASSES).to(pixels.dtype)
+
+    def phase(layers: list[State], start: int, count: int, strength: float) -> Iterator[tuple[int, list[State]]]:
+        """layers: 0..N, the image in front. start: steps since the sample came."""
+        for t in range(count):
+            now = dynamics.at(start + t)
+            drives = routes(network, w, layers, static)
+            moved = [image(layers[0], pixels, now)]
+            for n, state in enumerate(layers[1:]):
+                below, above = drives.below[n], drives.above[n]
+                phi = below if above is None else below + above
+                push: Tensor | float = 0.0
+                if strength and target is not None and n == len(layers) - 2:
+                    push = strength * nudge(network, parameters, state, target)
+                moved.append(neuron(state, phi, parameters.biases[n][:, None, None], push, now))
+            layers = moved
+            yield t, layers
+
+    zero = [pixels.new_zeros((len(pixels), *shape)) for shape in (pixels.shape[1:], *(k.post for k in network.dynamic))]
+    kept = [State(z, z, z, z) for z in zero]
+    if not dynamics.image_spikes:
+        kept[0] = image(kept[0], pixels, dynamics)
+    for t, layers in phase(kept, 0, dynamics.free, 0.0):
+        yield Step("free", t, layers[1:])
+        kept = layers
+    if target is None:
+        return
+    for sign in signs or ((1, -1) if dynamics.three_phases else (1,)):
+        for t, layers in phase(kept, dynamics.free, dynamics.nudged, sign * dynamics.beta):
+            yield Step("plus" if sign > 0 else "minus", t, layers[1:])
+
+
+def averages(
+    network: Network,
+    dynamics: Dynamics,
+    parameters: Parameters,
+    pixels: Tensor,
+    labels: Tensor | None,
+    signs: tuple[int, ...] | None = None,
+) -> dict[str, list[Tensor]]:
+    """xi of layers 1..N averaged over the last `window` steps of each phase."""
+    lengths = {"free": dynamics.free, "plus": dynamics.nudged, "minus": dynamics.nudged}
+    sums: dict[str, list[Tensor]] = {}
+    for phase, t, layers in steps(network, dynamics, parameters, pixels, labels, signs):
+        if t == lengths[phase] - dynamics.window:
+            sums[phase] = [layer.xi for layer in layers]
+        elif t > lengths[phase] - dynamics.window:
+            sums[phase] = [total + layer.xi for total, layer in zip(sums[phase], layers, strict=True)]
+    return {phase: [total / dynamics.window for total in each] for phase, each in sums.items()}
+
+
+def output(network: Network, parameters: Parameters, last: Tensor) -> Tensor:
+    """What is compared with the label, (batch, 10), from the last layer's averaged xi."""
+    return readout(network, parameters, last) if network.softmax else last.flatten(1)
+
+
+@torch.no_grad()
+def infer(network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor) -> Tensor:
+    """Predictions (n,): the class with the largest output at the end of the free phase."""
+    return output(network, parameters, averages(network, dynamics, parameters, pixels, None)["free"][-1]).argmax(1)

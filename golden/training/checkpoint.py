@@ -1,0 +1,192 @@
+"""Weight files: safetensors with the masters in torch's shapes and, as metadata, all that made them."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import reprlib
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from golden.contract.spec import PRESETS, Bundle, Spec
+from golden.model.fixed import FixedError, Parameters, Settings
+
+FORMAT = "nudge-weights-1"
+
+#: Bytes of a weight file at most, nine times the largest preset's: one that says more is not read into memory.
+MAX_BYTES = 1 << 26
+
+D = TypeVar("D")
+
+PACKAGES = ("torch", "numpy", "safetensors")
+
+
+class WeightsError(Exception):
+    """A weight file that can't be read, or is of another network; the message names the file and what differs."""
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, moved there at the end: readers see the old file or the whole new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what `atomic` left half-written where its process was killed."""
+    for kind in ("safetensors", "csv", "png"):
+        for path in folder.glob(f".*.{kind}.*"):
+            process = path.name.rpartition(".")[2]
+            if process.isdigit() and not Path("/proc", process).exists():
+                path.unlink(missing_ok=True)
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the packages that touch a number."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def command() -> str:
+    """The command line of this process, as one would type it."""
+    module = sys.modules["__main__"].__spec__
+    return shlex.join([*(["nudge"] if module is None else ["python", "-m", module.name]), *sys.argv[1:]])
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a training run after a commit.
+
+    plan: what fixes the run's result (see `golden.training.plan.Plan`). settings: the registers that it last had.
+    epoch, position:
+    the next sample to train is number `position` of epoch `epoch`. epoch_errors: wrong predictions of that epoch so far.
+    seconds: of training so far. command: that began the run.
+    """
+
+    preset: str
+    spec: int
+    plan: dict[str, Any]
+    settings: dict[str, Any]
+    epoch: int
+    position: int
+    epoch_errors: int
+    seconds: float
+    command: str = field(default_factory=command)
+    packages: dict[str, str] = field(default_factory=versions)
+
+    def registers(self) -> Settings:
+        """`settings` as the board takes them."""
+        return typed(Settings, {n: tuple(v) if isinstance(v, list) else v for n, v in self.settings.items()})
+
+
+def names(bundle: Bundle) -> tuple[str, str]:
+    """Names of a bundle's tensors in the file."""
+    return f"bundle{bundle.index}.weight", f"bundle{bundle.index}.bias"
+
+
+def save(path: Path, spec: Spec, parameters: Parameters, checkpoint: Checkpoint) -> None:
+    """Write masters as int16 (LSB 2^-15, as of a commit) and the checkpoint, atomically."""
+    tensors: dict[str, Tensor] = {}
+    for bundle, weight, bias in zip(spec.bundles, *parameters, strict=True):
+        for name, values in zip(names(bundle), (weight, bias), strict=True):
+            narrow = values.cpu().to(torch.int16).contiguous()
+            if not torch.equal(narrow.long(), values.cpu().long()):
+                raise WeightsError(f"{path}: {name} has values outside [-1, 1): commit before saving")
+            tensors[name] = narrow
+    metadata = {"format": FORMAT} | {name: json.dumps(value) for name, value in asdict(checkpoint).items()}
+    with atomic(path) as temporary:
+        temporary.write_bytes(to_bytes(tensors, metadata))
+
+
+def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkpoint]:
+    """The network, masters (int64) and checkpoint of a file; with `spec`, the file must be of that network.
+
+    Raises `WeightsError` for no such file, another format, network or shape, metadata that no run writes, and more than
+    `MAX_BYTES`. Nothing in a file is executed.
+    """
+    if not path.is_file():
+        raise WeightsError(f"no weights at {path}: `nudge train --out {path.parent}` writes them")
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise WeightsError(f"{path} has {size} bytes; a weight file has {MAX_BYTES} at most")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is no safetensors file: {error}") from None
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(f"{path} is of format {metadata.get('format')!r}, not {FORMAT!r}: not written by `nudge train`")
+    found = _checkpoint(path, metadata)
+    if spec is None:
+        if found.preset not in PRESETS:
+            raise WeightsError(f"{path} is of preset {found.preset!r}: this version has {', '.join(PRESETS)}")
+        spec = PRESETS[found.preset]
+    if (found.preset, found.spec) != (spec.name, spec.identity):
+        raise WeightsError(
+            f"{path} is of preset {found.preset} (spec {found.spec:08x}), not {spec.name} (spec {spec.identity:08x})"
+        )
+    parameters = _parameters(path, spec, tensors)
+    try:
+        found.registers().check(spec)
+    except (TypeError, FixedError) as error:
+        raise WeightsError(f"{path}: damaged metadata (settings: {error})") from None
+    return spec, parameters, found
+
+
+def _checkpoint(path: Path, metadata: dict[str, str]) -> Checkpoint:
+    """The metadata as a checkpoint; what `plan` and `settings` say is not checked."""
+    values: dict[str, Any] = {}
+    for name in Checkpoint.__dataclass_fields__:
+        try:
+            values[name] = json.loads(metadata[name])
+        except (KeyError, ValueError, RecursionError) as error:
+            raise WeightsError(f"{path}: damaged metadata ({name}: {type(error).__name__})") from None
+    try:
+        return typed(Checkpoint, values)
+    except TypeError as error:
+        raise WeightsError(f"{path}: damaged metadata ({error})") from None
+
+
+def typed(kind: type[D], values: dict[str, Any]) -> D:
+    """A dataclass made of decoded JSON; TypeError names the field whose value isn't of its type."""
+    for entry in fields(kind):  # type: ignore[arg-type]
+        value = values.get(entry.name, entry.default)
+        if entry.type in (int, str, bool):
+            fits = type(value) is entry.type
+        elif entry.type is float:
+            fits = type(value) in (int, float) and abs(value) < float("inf")
+        else:
+            fits = isinstance(value, dict) or (isinstance(value, tuple) and all(type(item) is int for item in value))
+        if not fits or (type(value) is int and not 0 <= value < 1 << 63):
+            raise TypeError(f"{entry.name} can't be {reprlib.repr(value)}")
+    return kind(**values)
+
+
+def _parameters(path: Path, spec: Spec, tensors: dict[str, Tensor]) -> Parameters:
+    expected: dict[str, tuple[int, ...]] = {}
+    for bundle in spec.bundles:
+        weight, bias = names(bundle)
+        expected |= {weight: bundle.weight_shape, bias: (bundle.post.channels,)}
+    for name in sorted(expected.keys() | tensors.keys()):
+        shape = tuple(tensors[name].shape) if name in tensors else "missing"
+        if shape != expected.get(name, "unexpected"):
+            raise WeightsError(f"{path}: {name} is {shape}, {spec.name} needs {expected.get(name, 'no such tensor')}")
+        if tensors[name].dtype != torch.int16:
+            raise WeightsError(f"{path}: {name} is {tensors[name].dtype}, not int16 masters")
+    weights, biases = zip(*(names(b) for b in spec.bundles), strict=True)
+    return Parameters(tuple(tensors[n].long() for n in weights), tuple(tensors[n].long() for n in biases))

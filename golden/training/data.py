@@ -1,0 +1,113 @@
+"""Digits and garments: the embedded MNIST subset, or MNIST and FashionMNIST from torchvision's files. Nothing is downloaded."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+#: 1,000 training and 500 test digits of MNIST; embedded/README.md says how they were chosen.
+EMBEDDED = Path(__file__).parents[1] / "embedded" / "mnist-1500.npz"
+
+#: Names of `load`, and the class of torchvision.datasets that reads each.
+TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
+NAMES = ("embedded", *TORCHVISION)
+
+#: SHA-256 of each data set's files, uncompressed, under <folder>/<class>/raw: a result is of exactly these digits.
+CHECKSUMS = {
+    "mnist": {
+        "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    },
+    "fashion-mnist": {
+        "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    },
+}
+
+#: Bytes of a data set's file at most; the largest has 47,040,016.
+MAX_BYTES = 1 << 26
+
+#: Environment variable that names the root folder, the one that holds MNIST/raw and FashionMNIST/raw.
+VARIABLE = "NUDGE_DATA"
+
+
+class DataError(Exception):
+    """A data set that isn't there or can't be read; the message says what was looked for and how to set it."""
+
+
+class Data(NamedTuple):
+    """Images uint8 (n, 28, 28), labels int64 (n,) of 0..9."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+
+
+def load(name: str, root: str | Path | None = None) -> Data:
+    """The data set `name`, one of `NAMES`. root: default is the environment's NUDGE_DATA; "embedded" needs none."""
+    if name == "embedded":
+        with np.load(EMBEDDED) as file:
+            arrays = [torch.from_numpy(file[field]) for field in Data._fields]
+        return Data(arrays[0], arrays[1].long(), arrays[2], arrays[3].long())
+    if name not in TORCHVISION:
+        raise DataError(f"unknown data set {name!r}: choose one of {', '.join(NAMES)}")
+    given = root or os.environ.get(VARIABLE)
+    if not given:
+        raise DataError(f"{name} needs a folder: set {VARIABLE} or --data-dir to the one that holds {TORCHVISION[name]}/raw")
+    folder = Path(given)
+    raw = folder / TORCHVISION[name] / "raw"
+    _verify(name, raw)
+    from torchvision import datasets  # late: it takes a second, and the embedded digits don't need it
+
+    reader = getattr(datasets, TORCHVISION[name])
+    try:
+        train, test = reader(folder, train=True), reader(folder, train=False)
+    except (RuntimeError, OSError, ValueError, AssertionError) as error:
+        raise DataError(f"{name} not readable in {raw}: {error}") from error
+    return Data(train.data, train.targets, test.data, test.targets)
+
+
+def _verify(name: str, raw: Path) -> None:
+    """Raise `DataError` where a file of the data set is missing or isn't the published one."""
+    for file, expected in CHECKSUMS[name].items():
+        try:
+            if (size := (raw / file).stat().st_size) > MAX_BYTES or not (raw / file).is_file():
+                raise DataError(f"{raw / file} is no file of {MAX_BYTES} bytes at most: it has {size}")
+            found = hashlib.sha256((raw / file).read_bytes()).hexdigest()
+        except OSError as error:
+            raise DataError(
+                f"{name} not readable: looked for {', '.join(CHECKSUMS[name])} in {raw} ({file}: {error.strerror}); "
+                f"set {VARIABLE} or --data-dir to the folder that holds {TORCHVISION[name]}/raw"
+            ) from None
+        if found != expected:
+            raise DataError(f"{raw / file}: SHA-256 is {found}, not {expected}: fetch {TORCHVISION[name]} again, uncompressed")
+
+
+def order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """The order in which an epoch visits `count` samples: a permutation by numpy's PCG64 from (seed, epoch)."""
+    return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(count)
+
+
+def augmented(images: np.ndarray, numbers: np.ndarray, shift: int, flip: bool, seed: int, epoch: int) -> np.ndarray:
+    """Images (n, h, w) moved by up to `shift` pixels in each direction, zeros come in; with `flip`, half of them mirrored.
+
+    What happens to a sample depends on (seed, epoch, sample number) alone, so a batch may be split or repeated at will.
+    """
+    padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift)))
+    height, width = images.shape[1:]
+    made = np.empty_like(images)
+    for i, number in enumerate(numbers):
+        random = np.random.Generator(np.random.PCG64([seed, epoch, int(number)]))
+        y, x = random.integers(0, 2 * shift, 2, endpoint=True)
+        moved = padded[i, y : y + height, x : x + width]
+        made[i] = moved[:, ::-1] if flip and random.integers(0, 1, endpoint=True) else moved
+    return made

@@ -1,0 +1,118 @@
+"""A training plan: all that fixes the weights of a run, bit for bit, on any board and any number of processes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from golden.contract.formats import SpecError
+from golden.contract.spec import Spec
+from golden.model.fixed import Settings
+
+from .data import Data, augmented, order
+
+
+class PlanError(ValueError):
+    """A plan that can't be carried out; one line with the option, its value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """See the module.
+
+    samples: the first so many of the training set. lr_scale multiplies the preset's learning rates, decay does after each
+    epoch. batch: samples between two commits (the last of an epoch may be smaller; its rates are the same). shift: each
+    epoch moves each image by up to so many pixels in both directions, zeros come in. flip: each epoch mirrors half of them.
+    average: the run ends with the mean of the weights that the last so many epochs ended with.
+    """
+
+    preset: str
+    data: str
+    samples: int
+    epochs: int
+    batch: int
+    seed: int
+    lr_scale: float
+    beta: float
+    free_steps: int
+    nudged_steps: int
+    decay: float = 1.0
+    shift: int = 0
+    flip: bool = False
+    average: int = 1
+
+    @classmethod
+    def of(cls, spec: Spec, data: str, samples: int, **options: Any) -> "Plan":
+        """A plan with the preset's value for each option that is None; `PlanError` if it can't be carried out."""
+        learning, schedule = spec.learning, spec.schedule
+        values: dict[str, Any] = {"epochs": 1, "batch": learning.batch, "seed": 0, "lr_scale": 1.0, "beta": learning.beta}
+        values |= {"free_steps": schedule.free, "nudged_steps": schedule.nudged, "decay": learning.decay}
+        values |= {name: value for name, value in options.items() if value is not None}
+        plan = cls(spec.name, data, samples, **values)
+        plan.settings(spec)
+        return plan
+
+    def settings(self, spec: Spec) -> list[Settings]:
+        """The board's registers in each epoch. Raises `PlanError` for a value that no register holds."""
+        for name, value, low, high in (
+            ("--samples", self.samples, 1, None),
+            ("--epochs", self.epochs, 1, MAX_EPOCHS),
+            ("--batch", self.batch, 1, spec.formats.max_batch),
+            ("--seed", self.seed, 0, None),
+            ("--shift", self.shift, 0, MAX_SHIFT),
+            ("--average", self.average, 1, self.epochs),
+        ):
+            if value < low or (high is not None and value > high):
+                raise PlanError(f"{name} must be {low}..{'' if high is None else high}, not {value}")
+        if not 0 < self.lr_scale < float("inf"):
+            raise PlanError(f"--lr-scale must be positive, not {self.lr_scale:g}")
+        if not 0 < self.decay <= 1:
+            raise PlanError(f"--decay must be above 0 and at most 1, not {self.decay:g}")
+
+        def scaled(rates: tuple[float, ...]) -> tuple[float, ...]:
+            return tuple(rate * self.lr_scale for rate in rates)
+
+        bias = spec.learning.bias_rates
+        learning = replace(
+            spec.learning,
+            rates=scaled(spec.learning.rates),
+            bias_rates=None if bias is None else scaled(bias),
+            beta=self.beta,
+            batch=self.batch,
+            decay=self.decay,
+        )
+        steps: dict[str, Any] = {"free": self.free_steps, "nudged": self.nudged_steps}
+        try:
+            replace(spec.schedule, **steps)
+            spec.beta(self.beta)  # before it divides a rate
+            return [Settings.of(spec, learning, epoch=epoch, **steps) for epoch in range(self.epochs)]
+        except SpecError as error:
+            raise PlanError(str(error)) from None
+
+    def batches(self, epoch: int, position: int = 0) -> Iterator[np.ndarray]:
+        """Sample numbers of each batch of an epoch, from `position` on."""
+        numbers = order(self.samples, self.seed, epoch)
+        for start in range(position, self.samples, self.batch):
+            yield numbers[start : start + self.batch]
+
+    def images(self, data: Data, epoch: int, numbers: np.ndarray) -> np.ndarray:
+        """Training images of these numbers, uint8 (n, 28, 28), as this epoch shows them."""
+        images = data.train_images[numbers].numpy()
+        if not (self.shift or self.flip):
+            return images
+        return augmented(images, numbers, self.shift, self.flip, self.seed, epoch)
+
+
+#: Pixels; beyond that digits leave the image.
+MAX_SHIFT = 4
+
+#: Registers are worked out for all epochs in advance.
+MAX_EPOCHS = 100_000
+
+
+def first_samples(wanted: int | None, available: int, name: str) -> int:
+    """`wanted`, or all that there are; `PlanError` if there are fewer."""
+    if wanted is not None and not 1 <= wanted <= available:
+        raise PlanError(f"--samples must be 1..{available} ({name} has no more), not {wanted}")
+    return available if wanted is None else wanted

@@ -1,0 +1,307 @@
+"""Training control: the loop that carries out a plan, on a board or in the model, and what it leaves in its directory."""
+
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from golden.contract.spec import Spec, preset
+from golden.model.fixed import Parameters, Settings, initial, mean
+
+from . import checkpoint
+from . import data as datasets
+from . import metrics as report
+from .checkpoint import Checkpoint, WeightsError
+from .data import Data
+from .metrics import Row
+from .plan import Plan, PlanError, first_samples
+from .progress import Meter, note
+
+WEIGHTS = "weights.safetensors"
+METRICS = "metrics.csv"
+CURVE = "learning-curve.png"
+#: Weights at the end of an epoch, where the run ends with their mean.
+EPOCH = "epoch-{}.safetensors"
+
+#: Seconds of work that a power cut may cost, unless a run says otherwise.
+CHECKPOINT_SECONDS = 60.0
+
+
+class Trainable(Protocol):
+    """What the loop needs of a board or a model; `golden.model.fixed.FixedModel` is one."""
+
+    def load(self, parameters: Parameters) -> None:
+        """Write all masters and commit."""
+
+    def write_settings(self, settings: Settings) -> None:
+        """Set steps, beta and rates."""
+
+    def train(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray | Tensor:
+        """Train on uint8 images (n, 28, 28) with labels (n,); predictions (n,)."""
+
+    def commit(self) -> int:
+        """Make the updates final; how many samples that were."""
+
+    def read(self) -> Parameters:
+        """The masters as of the last commit."""
+
+
+class Stop:
+    """True once a stop is asked for. While entered, the first SIGINT or SIGTERM only asks; a second one interrupts at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: dict[int, Any] = {}
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        note("finishing the batch and saving; a second Ctrl-C ends at once")
+
+    def __bool__(self) -> bool:
+        return self.requested
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+@dataclass
+class Run:
+    """Where a run stands: masters as of the last commit, the next sample, and what has been measured.
+
+    command: that began the run. saved: samples trained when the weight file was written. writes: of several processes that
+    do the same run, one does. every: seconds of work that a power cut may cost. picture: draw the learning curve. kept: the
+    masters after each of the epochs that `Plan.average` asks for, by number of epochs.
+    """
+
+    plan: Plan
+    spec: Spec
+    out: Path
+    parameters: Parameters
+    epoch: int = 0
+    position: int = 0
+    epoch_errors: int = 0
+    seconds: float = 0.0
+    rows: list[Row] = field(default_factory=list)
+    command: str = field(default_factory=checkpoint.command)
+    saved: int = 0
+    writes: bool = True
+    every: float = CHECKPOINT_SECONDS
+    picture: bool = True
+    kept: dict[int, Parameters] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> Path:
+        return self.out / WEIGHTS
+
+    @property
+    def done(self) -> int:
+        """Samples trained so far, over all epochs."""
+        return self.epoch * self.plan.samples + self.position
+
+    @classmethod
+    def begin(cls, plan: Plan, spec: Spec, out: Path, *, force: bool = False) -> "Run":
+        """A new run; it doesn't overwrite another one's weights unless `force`."""
+        if (out / WEIGHTS).exists() and not force:
+            raise PlanError(f"{out / WEIGHTS} exists: --resume continues it, --force overwrites it, or choose another --out")
+        return cls(plan, spec, out, initial(spec, plan.seed))
+
+    @classmethod
+    def resume(cls, out: Path, options: dict[str, Any]) -> "Run":
+        """The run in `out`, continued. options: of the plan, as given (None: not); only `epochs` may differ."""
+        spec, parameters, found = checkpoint.load(out / WEIGHTS)
+        plan = _plan(out / WEIGHTS, spec, found)
+        for name, value in options.items():
+            had = getattr(plan, name)
+            if name != "epochs" and value is not None and value != had:
+                raise PlanError(f"--{name.replace('_', '-')} {value}: the run in {out} has {had}; leave it out to resume")
+        epochs = options.get("epochs") or plan.epochs
+        if epochs < found.epoch + (found.position > 0):
+            raise PlanError(f"--epochs {epochs}: the run in {out} has already trained {found.epoch} epochs")
+        if plan.average > 1 and epochs != plan.epochs:
+            raise PlanError(f"--epochs {epochs}: the run in {out} averages the last of {plan.epochs}; leave it out to resume")
+        rows = report.read_metrics(out / METRICS, found.epoch, found.position)
+        run = cls(replace(plan, epochs=epochs), spec, out, parameters)
+        finished = (epoch for epoch in run.averaged if epoch <= found.epoch)
+        run.kept = {epoch: _after(out / EPOCH.format(epoch), epoch, spec, found) for epoch in finished}
+        run.epoch, run.position, run.epoch_errors = found.epoch, found.position, found.epoch_errors
+        run.seconds, run.rows, run.command = found.seconds, rows, found.command
+        return run
+
+    def reload(self) -> None:
+        """Back to what was saved last."""
+        saved = Run.resume(self.out, {})
+        for name in ("parameters", "epoch", "position", "epoch_errors", "seconds", "rows", "kept"):
+            setattr(self, name, getattr(saved, name))
+
+    @classmethod
+    def prepare(
+        cls,
+        out: Path,
+        data_dir: Path | None,
+        options: dict[str, Any],
+        *,
+        preset_name: str | None,
+        data: str | None,
+        samples: int | None,
+        resume: bool,
+        force: bool,
+    ) -> tuple["Run", Data]:
+        """What a command line asks for (None: not given): a new run or the one in `out`, and its data."""
+        if resume:
+            run = cls.resume(out, options | {"preset": preset_name, "data": data, "samples": samples})
+            images = datasets.load(run.plan.data, data_dir)
+            first_samples(run.plan.samples, len(images.train_images), run.plan.data)
+            return run, images
+        spec, name = preset(preset_name or "tiny"), data or "embedded"
+        images = datasets.load(name, data_dir)
+        plan = Plan.of(spec, name, first_samples(samples, len(images.train_images), name), **options)
+        return cls.begin(plan, spec, out, force=force), images
+
+    def count(self, samples: int, errors: int, seconds: float) -> None:
+        """A batch is committed: `samples` of it, `errors` wrong, at `seconds` of training."""
+        self.position += samples
+        self.epoch_errors += errors
+        self.seconds = seconds
+        self.rows.append(Row(self.epoch, self.position, samples, errors, 100 * self.epoch_errors / self.position, seconds))
+
+    @property
+    def averaged(self) -> range:
+        """Numbers of epochs after which the weights go into the mean that the run ends with; none without a mean."""
+        return range(self.plan.epochs - self.plan.average + 1, self.plan.epochs + 1) if self.plan.average > 1 else range(0)
+
+    def save(self, board: Trainable, settings: Settings) -> None:
+        """Write weights, metrics and curve, each atomically."""
+        self.parameters = board.read()
+        if self.position == 0 and self.epoch in self.averaged:
+            self.kept[self.epoch] = self.parameters
+        if self.writes:
+            self._write(settings)
+        self.saved = self.done
+
+    def end(self, board: Trainable) -> None:
+        """At the end of the plan: the mean of the weights that were kept, on the board and in the weight file."""
+        if self.averaged:
+            self.parameters = mean([self.kept[epoch] for epoch in self.averaged])
+            board.load(self.parameters)
+            if self.writes:
+                self._write(self.plan.settings(self.spec)[-1], ended=True)
+
+    def _write(self, settings: Settings, ended: bool = False) -> None:
+        state = Checkpoint(
+            preset=self.plan.preset,
+            spec=self.spec.identity,
+            plan=asdict(self.plan),
+            settings=asdict(settings),
+            epoch=self.epoch,
+            position=self.position,
+            epoch_errors=self.epoch_errors,
+            seconds=self.seconds,
+            command=self.command,
+        )
+        # metrics first: rows beyond a checkpoint are dropped when it is resumed, missing ones could not be made up
+        report.write_metrics(self.out / METRICS, self.rows)
+        if self.position == 0 and self.epoch in self.averaged and not ended:
+            checkpoint.save(self.out / EPOCH.format(self.epoch), self.spec, self.parameters, state)
+        checkpoint.save(self.weights, self.spec, self.parameters, state)
+        self.plot()
+
+    def plot(self, test_error: float | None = None) -> None:
+        """Draw the learning curve."""
+        if not (self.writes and self.picture):
+            return
+        title = f"{self.plan.preset}, {self.plan.data}, seed {self.plan.seed}"
+        report.plot_curve(self.out / CURVE, self.rows, title, test_error)
+
+
+def _after(path: Path, epoch: int, spec: Spec, found: Checkpoint) -> Parameters:
+    """The weights that a run had after so many epochs; `WeightsError` where the file is of another run."""
+    _, parameters, kept = checkpoint.load(path, spec)
+    if (kept.plan, kept.epoch, kept.position) != (found.plan, epoch, 0):
+        raise WeightsError(f"{path}: not of this run after {epoch} epochs")
+    return parameters
+
+
+def _plan(path: Path, spec: Spec, found: Checkpoint) -> Plan:
+    """The plan that a checkpoint belongs to; `WeightsError` where no run could have left it."""
+    try:
+        plan = checkpoint.typed(Plan, found.plan)
+        plan.settings(spec)
+        within = 0 <= found.position < plan.samples and found.epoch_errors <= found.position
+    except (TypeError, ArithmeticError, PlanError) as error:
+        raise WeightsError(f"{path}: damaged metadata (plan: {error})") from None
+    if plan.preset != spec.name or not within:
+        raise WeightsError(f"{path}: damaged metadata (sample {found.position} of {plan.samples}, preset {plan.preset!r})")
+    return plan
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A committed batch. numbers: of its samples. errors: how many of them were predicted wrong. settings: the registers."""
+
+    epoch: int
+    numbers: np.ndarray
+    errors: int
+    settings: Settings
+
+
+def commits(plan: Plan, spec: Spec, board: Trainable, data: Data, epoch: int = 0, position: int = 0) -> Iterator[Commit]:
+    """Carry out `plan` on a board that holds its weights, from sample `position` of `epoch` on, batch by batch."""
+    for number, settings in enumerate(plan.settings(spec)):
+        if number < epoch:
+            continue
+        board.write_settings(settings)
+        for numbers in plan.batches(number, position if number == epoch else 0):
+            labels = data.train_labels[numbers]
+            predictions = torch.as_tensor(board.train(plan.images(data, number, numbers), labels.numpy())).cpu()
+            board.commit()
+            yield Commit(number, numbers, int((predictions != labels).sum()), settings)
+
+
+def train(run: Run, board: Trainable, data: Data, stop: Stop) -> float:
+    """Carry `run` to its end or to `stop`, whichever comes first, and save it; training samples a second of this call.
+
+    The batch that is running when a stop is asked for is finished and committed, so a resumed run ends with the weights
+    of one that wasn't interrupted. The board's errors pass through; what was saved last stays usable.
+    """
+    plan = run.plan
+    try:
+        run.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlanError(f"--out {run.out}: {error.strerror}") from None
+    checkpoint.remove_unfinished(run.out)
+    board.load(run.parameters)
+    run.saved = run.done
+    if not run.done:
+        run.save(board, plan.settings(run.spec)[0])  # now, not after hours: can it be written?
+    first, before, start = run.done, run.seconds, time.monotonic()
+    saved_at = start
+    with Meter("training", plan.epochs * plan.samples, run.done) as meter:
+        for commit in commits(plan, run.spec, board, data, run.epoch, run.position):
+            samples = len(commit.numbers)
+            run.count(samples, commit.errors, before + time.monotonic() - start)
+            meter.advance(samples, f"epoch {run.epoch + 1}/{plan.epochs} error {run.rows[-1].error_percent:.2f} %")
+            whole, stopped = run.position >= plan.samples, bool(stop)
+            if whole:
+                run.epoch, run.position, run.epoch_errors = run.epoch + 1, 0, 0
+            if whole or stopped or time.monotonic() - saved_at > run.every:
+                run.save(board, commit.settings)
+                saved_at = time.monotonic()
+            if stopped:
+                break
+    if run.epoch == plan.epochs:
+        run.end(board)
+    return (run.done - first) / max(run.seconds - before, 1e-9)

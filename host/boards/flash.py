@@ -1,0 +1,71 @@
+"""Puts a bitstream onto a board, and asks the board afterwards whether it is that one."""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from serial.tools import list_ports
+
+from golden.contract.errors import IdentityError, LinkError
+from golden.contract.spec import Spec
+
+from .open import ToolsError
+from .serial import SerialBoard
+
+#: Debian packages of the loaders.
+PACKAGES = {"openFPGALoader": "openfpgaloader", "iceprog": "fpga-icestorm", "dfu-util": "dfu-util"}
+
+#: Seconds for a loader: the slowest writes some MB of flash at 1 MB in ten seconds.
+LOADER_SECONDS = 180
+
+#: Where Linux lists what is plugged in.
+USB = Path("/sys/bus/usb/devices")
+
+
+def require_loader(command: Sequence[str]) -> None:
+    """`ToolsError` says what to install."""
+    if shutil.which(command[0]) is None:
+        raise ToolsError(f"{command[0]} not found: apt-get install {PACKAGES[command[0]]}")
+
+
+def plugged_in(usb: str, devices: Path = USB) -> bool | None:
+    """Whether a device `vendor:product` is plugged in; None where that can't be told."""
+    if not devices.is_dir():
+        return None
+    vendor, product = usb.split(":")
+
+    def is_it(device: Path) -> bool:
+        found = ((device / "idVendor", vendor), (device / "idProduct", product))
+        return all(file.exists() and file.read_text().strip() == value for file, value in found)
+
+    return any(is_it(device) for device in devices.iterdir())
+
+
+def serial_port(usb: str) -> str | None:
+    """The device path of the board's own serial adapter: of several ports the last, where FTDI's two-port chips have it."""
+    vendor, product = (int(part, 16) for part in usb.split(":"))
+    ports = sorted(port.device for port in list_ports.comports() if (port.vid, port.pid) == (vendor, product))
+    return ports[-1] if ports else None
+
+
+def load(command: Sequence[str], bitstream: Path) -> None:
+    """Runs the loader; `LinkError` quotes its last line."""
+    try:
+        done = subprocess.run(
+            [*command, str(bitstream)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LOADER_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise LinkError(f"{command[0]} was not done after {LOADER_SECONDS} s: plug the board in again") from None
+    if done.returncode:
+        lines = (done.stderr + done.stdout).strip().splitlines() or ["it said nothing"]
+        raise LinkError(f"{command[0]} failed with status {done.returncode}: {lines[-1].strip()}")
+
+
+def verify(port: str, spec: Spec, build: int, seed: int) -> None:
+    """Asks the board at a port what it is. `IdentityError` unless it runs this very bitstream."""
+    with SerialBoard(port, spec) as board:
+        found = board.read_register("build"), board.read_register("build_seed")
+    if found != (build, seed):
+        theirs, ours = (f"build {number:08x} seed {place}" for number, place in (found, (build, seed)))
+        raise IdentityError(f"{port}: the board still runs {theirs}, not {ours}: press its reset or plug it in again")

@@ -1,0 +1,73 @@
+"""The golden model as a board: no port, no simulator, the same methods and refusals."""
+
+import zlib
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from golden.contract import layout
+from golden.contract.config import Config
+from golden.contract.errors import BoardError
+from golden.model.fixed import FixedError, FixedModel, Parameters, Settings
+
+from .serial import MASTER, Board, check_samples, check_settings
+
+
+class GoldenBoard(Board):
+    """`golden.model.fixed.FixedModel`. config: the network; only the digest depends on its lanes.
+
+    device: where torch computes.
+    """
+
+    def __init__(self, config: Config, *, device: torch.device | str = "cpu"):
+        self.config, self.spec, self.name = config, config.spec, "golden"
+        self.model = FixedModel(self.spec, device=device)
+
+    def write_settings(self, settings: Settings) -> None:
+        check_settings(settings, self.spec)
+        self.model.settings = settings
+
+    def load(self, parameters: Parameters) -> None:
+        try:
+            self.model.load(parameters)
+        except FixedError as error:
+            raise BoardError(f"{self.name}: {error}") from None
+
+    def read(self) -> Parameters:
+        try:
+            return self.model.read()
+        except FixedError as error:
+            raise BoardError(f"{self.name}: {error}") from None
+
+    def train(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        try:
+            return self.model.train(*check_samples(images, labels)).cpu().numpy()
+        except FixedError as error:
+            raise BoardError(f"{self.name}: {error}") from None
+
+    def infer(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        return self.model.infer(*check_samples(images, labels)).cpu().numpy()
+
+    def commit(self) -> int:
+        return self.model.commit()
+
+    def digest(self) -> tuple[int, ...]:
+        masters = zip(self.spec.bundles, *self.read(), strict=True)
+        images = (layout.pack(self.config, bundle, weight.numpy(), bias.numpy()) for bundle, weight, bias in masters)
+        return tuple(zlib.crc32(image.astype(MASTER).tobytes()) for image in images)
+
+    def registers(self) -> dict[str, int]:
+        model, settings = self.model, self.model.settings
+        values = {name: getattr(settings, name) for name in ("free_steps", "nudged_steps", "beta")}
+        for kind in ("weight", "bias"):
+            rates = getattr(settings, f"{kind}_rates")
+            values |= {f"{kind}_rate_{b.index}": rate for b, rate in zip(self.spec.bundles, rates, strict=True)}
+        values |= {name: getattr(model, name) for name in ("pending", "samples", "errors")}
+        return values | {f"spikes_{layer.index}": model.spikes[n] for n, layer in enumerate(self.spec.layers[1:])}
+
+    def clear(self) -> None:
+        self.model.clear()
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,70 @@
+"""From the word after --board to a board: `sim`, `golden`, or whatever pyserial opens."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from golden.contract.config import ENGINES, configuration
+from golden.contract.errors import IdentityError, NudgeError, UsageError
+from golden.contract.spec import PRESETS, Spec
+from host.link.link import Link
+
+from .golden import GoldenBoard
+from .serial import SerialBoard
+
+AnyBoard = SerialBoard | GoldenBoard
+
+
+class ToolsError(NudgeError):
+    """A tool that simulation needs is missing or failed; the message says what to do."""
+
+
+@contextmanager
+def virtual_board(spec: Spec, engines: str = ENGINES[0], **options: Any) -> Iterator[Any]:
+    """The RTL compiled by Verilator (minutes, the first time), reachable at `.url`.
+
+    engines: of `golden.contract.config.ENGINES`. options: those of `sim.board.virtual.VirtualBoard`. Raises `ToolsError`.
+    """
+    try:
+        # only here: with a board at hand, neither Amaranth nor Verilator is needed
+        from sim.board.verilator import ToolError
+        from sim.board.virtual import VirtualBoard
+    except ImportError as error:
+        raise ToolsError(f"simulation needs the package {error.name}: make setup") from None
+    try:
+        with VirtualBoard(configuration(spec, engines), **options) as virtual:
+            yield virtual
+    except ToolError as error:
+        raise ToolsError(str(error)) from None
+
+
+@contextmanager
+def open_board(name: str, spec: Spec, engines: str | None = None) -> Iterator[AnyBoard]:
+    """A board built for `spec`, at rest, closed at the end.
+
+    name: `sim` starts a virtual board, `golden` is the bit-exact model in this process, anything else is a device path
+    or a pyserial URL. engines: those of the virtual board; other boards have theirs. Raises `ToolsError`, and what
+    `SerialBoard` raises.
+    """
+    if engines is not None and name != "sim":
+        raise UsageError(f"--engines {engines}: only a board in simulation can choose, not {name!r}")
+    if name == "golden":
+        with GoldenBoard(configuration(spec)) as golden:
+            yield golden
+    elif name == "sim":
+        with virtual_board(spec, engines or ENGINES[0]) as virtual, SerialBoard(virtual.url, spec) as board:
+            yield board
+    else:
+        with SerialBoard(name, spec) as board:
+            board.settle()
+            yield board
+
+
+@contextmanager
+def open_unknown(url: str) -> Iterator[SerialBoard]:
+    """The board behind a port, for whichever preset it says that it is built; `IdentityError` if there is none such here."""
+    with Link.open(url) as link:
+        identity = link.hello()
+        if identity.preset not in PRESETS:
+            raise IdentityError(f"{url}: the board is built for {identity.preset!r}: this host has {', '.join(PRESETS)}")
+        yield SerialBoard.over(link, PRESETS[identity.preset])

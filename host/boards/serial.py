@@ -1,0 +1,292 @@
+"""A board as the training loop sees it, and the one behind a serial link."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from golden.contract import layout
+from golden.contract.config import Config, ConfigError
+from golden.contract.errors import IdentityError, UsageError
+from golden.contract.protocol import (
+    ANSWER_BYTES,
+    ANSWER_HEADER,
+    CRC_BYTES,
+    IMAGE_SIDE,
+    LABELS,
+    MAX_WINDOW,
+    REQUEST_BYTES,
+    REQUEST_HEADER,
+    VERSION,
+    Access,
+    Command,
+    Identity,
+    registers,
+)
+from golden.contract.spec import Bundle, Spec
+from golden.model.fixed import FixedError, Parameters, Settings
+from host.link.link import Link
+
+#: A master on the link.
+MASTER = np.dtype("<i2")
+
+#: Payload bytes of the answers to INFER and TRAIN, and to COMMIT.
+SAMPLED, COMMITTED = 5, 6
+
+
+class Board(ABC):
+    """What trains: real, simulated, or the golden model. Use it as a context manager, or `close` it.
+
+    spec: the network it is built for. name: for messages.
+    Raises `BoardError` where a board refuses, `LinkError` where it can't be reached, `UsageError` for values of a wrong shape.
+    """
+
+    spec: Spec
+    name: str
+
+    @abstractmethod
+    def write_settings(self, settings: Settings) -> None:
+        """Set steps, beta and rates."""
+
+    @abstractmethod
+    def load(self, parameters: Parameters) -> None:
+        """Write all masters and commit. Refused while samples are pending."""
+
+    @abstractmethod
+    def read(self) -> Parameters:
+        """The masters as of the last commit. Refused while samples are pending."""
+
+    @abstractmethod
+    def train(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        """Train on uint8 images (n, 28, 28) with labels (n,); predictions (n,) int64. The masters change at `commit`."""
+
+    @abstractmethod
+    def infer(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        """Predictions (n,) int64 of uint8 images (n, 28, 28); the labels only serve the board's error counter."""
+
+    @abstractmethod
+    def commit(self) -> int:
+        """Make the pending samples' updates final; how many samples that were."""
+
+    @abstractmethod
+    def digest(self) -> tuple[int, ...]:
+        """CRC-32 of each bundle's masters, in the order of `golden.contract.layout`."""
+
+    @abstractmethod
+    def registers(self) -> dict[str, int]:
+        """Settings and counters by the names of `golden.contract.protocol.registers`; those that this board has."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Zero all counters but `pending`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let the board go; it can't be used afterwards."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def check_samples(images: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels as arrays; `UsageError` unless they are (n, 28, 28) uint8 and (n,) of 0..9."""
+    pixels, classes = np.asarray(images), np.asarray(labels)
+    if pixels.dtype != np.uint8 or pixels.shape[1:] != (IMAGE_SIDE, IMAGE_SIDE):
+        raise UsageError(f"images must be uint8 (n, {IMAGE_SIDE}, {IMAGE_SIDE}), not {pixels.dtype} {pixels.shape}")
+    if classes.shape != pixels.shape[:1] or classes.dtype.kind not in "iu":
+        raise UsageError(f"labels must be {len(pixels)} integers, not {classes.dtype} {classes.shape}")
+    if len(classes) and not 0 <= classes.min() <= classes.max() < LABELS:
+        raise UsageError(f"labels must be 0..{LABELS - 1}, not {classes.min()}..{classes.max()}")
+    return pixels, classes
+
+
+def check_settings(settings: Settings, spec: Spec) -> None:
+    """`UsageError` if a register would refuse its value."""
+    try:
+        settings.check(spec)
+    except FixedError as error:
+        raise UsageError(str(error)) from None
+
+
+class SerialBoard(Board):
+    """A board behind a serial port: a device path or any pyserial URL.
+
+    Raises `IdentityError` at once if it was built for another network.
+
+    config: the lanes that the board was built with. cycles: clock cycles that the core took for each request of the last
+    `train`, `infer` or `commit`.
+    """
+
+    def __init__(self, url: str, spec: Spec, *, baud: int | None = None, timeout: float = 10.0):
+        self._begin(Link.open(url, baud=baud, timeout=timeout), spec)
+
+    @classmethod
+    def over(cls, link: Link, spec: Spec) -> Self:
+        """The board behind an open link."""
+        board = cls.__new__(cls)
+        board._begin(link, spec)
+        return board
+
+    def _begin(self, link: Link, spec: Spec) -> None:
+        self.link, self.spec, self.name = link, spec, link.name
+        self.cycles: list[int] = []
+        try:
+            self.identity = link.hello()
+            self.config = self._checked(self.identity)
+        except BaseException:
+            link.close()
+            raise
+        self._map = {r.name: r for r in registers(spec)}
+
+    def _checked(self, identity: Identity) -> Config:
+        spec = self.spec
+        if identity.spec != spec.identity:
+            theirs, ours = f"{identity.preset} (spec {identity.spec:08x})", f"{spec.name} (spec {spec.identity:08x})"
+            raise IdentityError(f"{self.name}: board built for preset {theirs}, not {ours}: rebuild it or change --preset")
+        if identity.version != VERSION or not 1 <= identity.window <= MAX_WINDOW:
+            theirs, ours = f"version {identity.version}, window {identity.window}", f"version {VERSION}, window 1..{MAX_WINDOW}"
+            raise IdentityError(f"{self.name}: the board's link has {theirs}; this host needs {ours}")
+        try:
+            return Config(spec, identity.lanes)
+        except ConfigError as error:
+            raise IdentityError(f"{self.name}: not a nudge board: {error}") from None
+
+    def close(self) -> None:
+        self.link.close()
+
+    def settle(self) -> None:
+        """Bring a board that a host left in the middle of a batch to rest: its weights may be written again.
+
+        What was pending is committed, as there is no other way; so load the weights that are wanted.
+        """
+        if self.read_register("pending"):
+            self.commit()
+        self.write_register("batch", self.spec.formats.max_batch)
+
+    def read_register(self, name: str) -> int:
+        """Value of one register by name."""
+        return _number(self._call(Command.READ_REGISTER, 4, bytes((self._register(name), 1))))
+
+    def write_register(self, name: str, value: int) -> None:
+        """Set one register by name; `BoardError` if it is read-only or `value` is out of its range."""
+        if not 0 <= value < 1 << 32:
+            raise UsageError(f"register {name} must be 0..{(1 << 32) - 1}, not {value}")
+        self._call(Command.WRITE_REGISTER, 0, _write(self._register(name), value))
+
+    def _call(self, command: Command, size: int, payload: bytes = b"") -> bytes:
+        return self._exchange([(command, size, payload)])[0]
+
+    def _exchange(self, requests: Iterable[tuple[Command, int, bytes]]) -> list[bytes]:
+        """The payloads of their answers. size: bytes that one must have; `IdentityError` if it has others."""
+        expected: list[tuple[Command, int]] = []
+
+        def noted() -> Iterator[tuple[Command, bytes]]:
+            for command, size, payload in requests:
+                expected.append((command, size))
+                yield command, payload
+
+        answers = self.link.exchange(noted())
+        for (command, size), answer in zip(expected, answers, strict=True):
+            if len(answer) != size:
+                raise IdentityError(f"{self.name}: not a nudge board: {len(answer)} bytes, not {size}, answer {command.name}")
+        return answers
+
+    def _register(self, name: str) -> int:
+        if name not in self._map:
+            raise UsageError(f"unknown register {name!r}: choose one of {', '.join(self._map)}")
+        return self._map[name].address
+
+    def write_settings(self, settings: Settings) -> None:
+        check_settings(settings, self.spec)
+        values = {name: getattr(settings, name) for name in ("free_steps", "nudged_steps", "beta")}
+        for b, weight, bias in zip(self.spec.bundles, settings.weight_rates, settings.bias_rates, strict=True):
+            values |= {f"weight_rate_{b.index}": weight, f"bias_rate_{b.index}": bias}
+        self._exchange((Command.WRITE_REGISTER, 0, _write(self._register(name), value)) for name, value in values.items())
+
+    def registers(self) -> dict[str, int]:
+        readable = [r for r in self._map.values() if r.access is not Access.ACTION]
+        answers = self._exchange((Command.READ_REGISTER, 4, bytes((r.address, 1))) for r in readable)
+        return {r.name: _number(answer) for r, answer in zip(readable, answers, strict=True)}
+
+    def clear(self) -> None:
+        self.write_register("clear", 1)
+
+    def load(self, parameters: Parameters) -> None:
+        requests: list[tuple[Command, int, bytes]] = []
+        for b, weight, bias in zip(self.spec.bundles, *parameters, strict=True):
+            image = layout.pack(self.config, b, *_masters(b, weight, bias))
+            most = (REQUEST_BYTES - REQUEST_HEADER - CRC_BYTES - 5) // (MASTER.itemsize * image.shape[1])
+            parts = range(0, len(image), most)
+            requests += [(Command.WRITE_WEIGHTS, 0, _words(b, at) + image[at : at + most].tobytes()) for at in parts]
+        self._exchange([*requests, (Command.COMMIT, COMMITTED, b"")])
+
+    def read(self) -> Parameters:
+        weights, biases = [], []
+        for b in self.spec.bundles:
+            lanes, words = self.config.lanes[b.index], layout.master_words(self.config, b)
+            most = min((ANSWER_BYTES - ANSWER_HEADER - CRC_BYTES) // (MASTER.itemsize * lanes), 255)
+            counts = ((at, min(most, words - at)) for at in range(0, words, most))
+            requests = (
+                (Command.READ_WEIGHTS, MASTER.itemsize * lanes * count, _words(b, at) + bytes((count,))) for at, count in counts
+            )
+            image = np.frombuffer(b"".join(self._exchange(requests)), MASTER).reshape(words, lanes)
+            weight, bias = layout.unpack(self.config, b, image.astype(np.int64))
+            weights.append(torch.from_numpy(np.ascontiguousarray(weight)))
+            biases.append(torch.from_numpy(np.ascontiguousarray(bias)))
+        return Parameters(tuple(weights), tuple(biases))
+
+    def train(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        return self._samples(Command.TRAIN, images, labels)
+
+    def infer(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        return self._samples(Command.INFER, images, labels)
+
+    def _samples(self, command: Command, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        pixels, classes = check_samples(images, labels)
+
+        samples = zip(pixels, classes, strict=True)
+        answers = self._exchange((command, SAMPLED, bytes((int(label),)) + image.tobytes()) for image, label in samples)
+        self.cycles = [_number(answer[1:]) for answer in answers]
+        predictions = [answer[0] for answer in answers]
+        if max(predictions, default=0) >= LABELS:
+            raise IdentityError(f"{self.name}: not a nudge board: it predicts {max(predictions)}, not 0..{LABELS - 1}")
+        return np.array(predictions, np.int64)
+
+    def commit(self) -> int:
+        answer = self._call(Command.COMMIT, COMMITTED)
+        self.cycles = [_number(answer[2:])]
+        return _number(answer[:2])
+
+    def digest(self) -> tuple[int, ...]:
+        return tuple(_number(a) for a in self._exchange((Command.DIGEST, 4, bytes((b.index,))) for b in self.spec.bundles))
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "little")
+
+
+def _write(address: int, value: int) -> bytes:
+    return bytes((address,)) + value.to_bytes(4, "little")
+
+
+def _words(bundle: Bundle, word: int) -> bytes:
+    return bytes((bundle.index,)) + word.to_bytes(4, "little")
+
+
+def _masters(bundle: Bundle, weight: torch.Tensor, bias: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Weight and bias as the link takes them."""
+    shapes = bundle.weight_shape, (bundle.post.channels,)
+    if (tuple(weight.shape), tuple(bias.shape)) != shapes:
+        raise UsageError(f"bundle {bundle.index}: shapes must be {shapes}, not {tuple(weight.shape)}, {tuple(bias.shape)}")
+    limits = np.iinfo(MASTER)
+    for tensor in (weight, bias):
+        if not limits.min <= int(tensor.min()) <= int(tensor.max()) <= limits.max:
+            raise UsageError(f"bundle {bundle.index}: masters must be {limits.min}..{limits.max} (LSB 2^-15)")
+    return weight.cpu().numpy().astype(MASTER), bias.cpu().numpy().astype(MASTER)

@@ -1,0 +1,59 @@
+"""Training on a board that may be lost: the loop is `golden.training.run.train`, begun again from its checkpoint
+where that helps."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+from golden.contract.errors import BoardError, LinkError
+from golden.training import run as golden_run
+from golden.training.data import Data
+from golden.training.progress import note
+from golden.training.run import Run, Stop
+from host.boards.serial import Board
+from host.harness.compare import ComparisonError
+
+#: Seconds to wait before a lost board is looked for again, doubled each time up to the second.
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+
+T = TypeVar("T")
+
+
+def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
+    """`golden.training.run.train`; the error of a board that fails says what was saved."""
+    try:
+        return golden_run.train(run, board, data, stop)
+    except (LinkError, BoardError) as error:
+        raise type(error)(f"{error}; {run.weights} holds the state after {run.saved} samples: --resume continues it") from None
+
+
+def recovering(
+    run: Run,
+    connect: Callable[[], AbstractContextManager[T]],
+    work: Callable[[Run, T], None],
+    times: int,
+    *,
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[Exception]:
+    """Do `work(run, board)` with the board of `connect()`; after a fault again, on a new connection, from the checkpoint.
+
+    Faults: the link is lost or the board was reset (`LinkError`, and `BoardError`: a board that forgot its settings or is in
+    the middle of another host's batch refuses), or a twin found a difference (`ComparisonError`). Each one that is got over
+    is yielded; the one after `times` of them is raised. Loading the checkpoint writes every weight anew.
+    """
+    wait = FIRST_WAIT
+    for left in range(times, -1, -1):
+        try:
+            with connect() as board:
+                work(run, board)
+            return
+        except (LinkError, BoardError, ComparisonError) as error:
+            if not left or not run.weights.exists():
+                raise
+            note(f"{error}; going back to the checkpoint, {left} more times at most")
+            fault: Exception = error
+        yield fault
+        pause(wait)
+        wait = min(2 * wait, LONGEST_WAIT)
+        run.reload()

@@ -1,0 +1,206 @@
+"""A board beside the golden model, in lockstep: every prediction, weight, bias and spike counter, bit for bit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from golden.contract.errors import NudgeError, UsageError
+from golden.contract.spec import Spec
+from golden.model.fixed import Parameters, Settings, initial
+from golden.training.data import Data
+from golden.training.plan import Plan
+from golden.training.progress import Meter
+from host.boards.golden import GoldenBoard
+from host.boards.open import AnyBoard
+from host.boards.serial import Board, SerialBoard
+
+
+class ComparisonError(NudgeError):
+    """Board and golden model differ; the message names the first place and both values, and how many differ."""
+
+
+def check(parts: list[tuple[str, np.ndarray, np.ndarray]]) -> int:
+    """Compare (name, board, golden) arrays of integers; how many values there were.
+
+    `ComparisonError` names the first that differs, by its flat index and its index in the array, and counts them all.
+    """
+    first, differing, size = "", 0, 0
+    for name, board, golden in parts:
+        board = np.asarray(board).reshape(golden.shape)
+        size += golden.size
+        at = np.argwhere(board != golden)
+        if len(at) and not first:
+            index = tuple(at[0])
+            place = f" {np.ravel_multi_index(index, golden.shape)}" if golden.ndim else ""
+            place += f" [{', '.join(map(str, index))}]" if golden.ndim > 1 else ""
+            first = f"{name}{place}: board {int(board[index])}, golden {int(golden[index])}"
+        differing += len(at)
+    if differing:
+        raise ComparisonError(f"{first} ({differing} of {size} values differ)")
+    return size
+
+
+def check_masters(spec: Spec, board: Parameters, golden: Parameters) -> int:
+    """`check` of all weights and biases."""
+    parts = []
+    for n, bundle in enumerate(spec.bundles):
+        parts.append((f"bundle {bundle.index} weight", board.weights[n].numpy(), golden.weights[n].numpy()))
+        parts.append((f"bundle {bundle.index} bias", board.biases[n].numpy(), golden.biases[n].numpy()))
+    return check(parts)
+
+
+def verify(board: SerialBoard, parameters: Parameters) -> None:
+    """Compare the digests of a board's weights with those of `parameters`; `ComparisonError` names the first that differs."""
+    golden = GoldenBoard(board.config)
+    golden.load(parameters)
+    if board.digest() != golden.digest():
+        check_masters(board.spec, board.read(), golden.read())
+        raise ComparisonError(f"digests {board.digest()}, golden {golden.digest()}, though all weights read equal")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One bit of one master to flip. index: of the bundle's weights in torch's flat order, then its biases."""
+
+    bundle: int
+    index: int
+    bit: int
+
+    @classmethod
+    def parse(cls, text: str, spec: Spec) -> "Fault":
+        """From BUNDLE:INDEX:BIT; bundles count from 1."""
+        try:
+            fault = cls(*(int(part) for part in text.split(":")))
+        except (TypeError, ValueError):
+            raise UsageError(f"--inject-fault must be BUNDLE:INDEX:BIT, such as 1:0:15, not {text!r}") from None
+        bundles, bits = len(spec.bundles), spec.formats.committed_bits
+        if not 1 <= fault.bundle <= bundles:
+            raise UsageError(f"--inject-fault: bundle must be 1..{bundles}, not {fault.bundle}")
+        size = spec.bundles[fault.bundle - 1].weights + spec.bundles[fault.bundle - 1].post.channels
+        for name, value, top in (("index", fault.index, size - 1), ("bit", fault.bit, bits - 1)):
+            if not 0 <= value <= top:
+                raise UsageError(f"--inject-fault: {name} must be 0..{top}, not {value}")
+        return fault
+
+    def inject(self, board: Board) -> None:
+        """Read the board's masters, flip the bit, write them back and commit."""
+        read = board.read()
+        weights, biases = [w.clone() for w in read.weights], [b.clone() for b in read.biases]
+        n, flat = self.bundle - 1, self.index
+        target = weights[n].view(-1)
+        if flat >= target.numel():
+            flat, target = flat - target.numel(), biases[n].view(-1)
+        bits = np.int64(target[flat]).astype(np.uint16) ^ np.uint16(1 << self.bit)
+        target[flat] = int(bits.astype(np.int16))
+        board.load(Parameters(tuple(weights), tuple(biases)))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How many values a comparison found equal."""
+
+    weights: int
+    predictions: int
+    counters: int
+
+    @property
+    def compared(self) -> int:
+        return self.weights + self.predictions + self.counters
+
+
+class Twin(Board):
+    """A board and the golden model in lockstep; it is used as the board is.
+
+    `train` and `infer` compare predictions, `commit` the digest of every bundle (all values when one differs), `read`
+    every weight and bias. The first difference raises `ComparisonError`.
+    """
+
+    def __init__(self, board: AnyBoard):
+        self.board, self.spec, self.name = board, board.spec, board.name
+        self.golden = GoldenBoard(board.config)
+        self.predictions = self.commits = 0
+        self._spikes = self._read_spikes(board)
+
+    def write_settings(self, settings: Settings) -> None:
+        self.board.write_settings(settings)
+        self.golden.write_settings(settings)
+
+    def load(self, parameters: Parameters) -> None:
+        self.board.load(parameters)
+        self.golden.load(parameters)
+
+    def train(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        return self._predictions(self.board.train(images, labels), self.golden.train(images, labels))
+
+    def infer(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        return self._predictions(self.board.infer(images, labels), self.golden.infer(images, labels))
+
+    def _predictions(self, board: np.ndarray, golden: np.ndarray) -> np.ndarray:
+        self.predictions += check([(f"after {self.predictions} equal ones, prediction", board, golden)])
+        return board
+
+    def commit(self) -> int:
+        committed = self.board.commit()
+        check([("number of samples committed", np.array(committed), np.array(self.golden.commit()))])
+        self.commits += 1
+        board, golden = self.board.digest(), self.golden.digest()
+        if board != golden:
+            self.read()  # names the weight
+            raise ComparisonError(f"commit {self.commits}: digests {board}, golden {golden}, though all weights read equal")
+        return committed
+
+    def read(self) -> Parameters:
+        board, golden = self.board.read(), self.golden.read()
+        try:
+            check_masters(self.spec, board, golden)
+        except ComparisonError as error:
+            raise ComparisonError(f"after commit {self.commits}: {error}") from None
+        return board
+
+    def digest(self) -> tuple[int, ...]:
+        return self.board.digest()
+
+    def registers(self) -> dict[str, int]:
+        return self.board.registers()
+
+    def clear(self) -> None:
+        self.board.clear()
+        self.golden.clear()
+        self._spikes = [0] * len(self._spikes)
+
+    def close(self) -> None:
+        self.board.close()
+
+    def _read_spikes(self, board: Board) -> list[int]:
+        values = board.registers()
+        return [values[f"spikes_{layer.index}"] for layer in self.spec.layers[1:]]
+
+    def finish(self) -> Comparison:
+        """Compare every weight, bias, and each layer's spikes since this object was made."""
+        self.read()
+        new = [(now - before) % 2**32 for now, before in zip(self._read_spikes(self.board), self._spikes, strict=True)]
+        pairs = enumerate(zip(new, self._read_spikes(self.golden), strict=True), 1)
+        counters = check([(f"spikes of layer {n}", np.array(ours), np.array(golden)) for n, (ours, golden) in pairs])
+        return Comparison(self.spec.parameters, self.predictions, counters)
+
+
+def compare(board: AnyBoard, plan: Plan, data: Data, fault: Fault | None = None) -> Comparison:
+    """Train `plan` from its initial weights on the board and on the golden model; `ComparisonError` at the first difference.
+
+    A fault goes in half-way, before the middle batch: the proof that this comparison can fail.
+    """
+    settings, twin = plan.settings(board.spec), Twin(board)
+    twin.load(initial(board.spec, plan.seed))
+    with Meter("comparing", plan.epochs * plan.samples) as meter:
+        for epoch in range(plan.epochs):
+            twin.write_settings(settings[epoch])
+            batches = list(plan.batches(epoch))
+            for i, numbers in enumerate(batches):
+                if fault is not None and (epoch, i) == (plan.epochs // 2, len(batches) // 2):
+                    fault.inject(board)
+                    twin.commit()
+                twin.train(plan.images(data, 0, numbers), data.train_labels[numbers].numpy())
+                twin.commit()
+                meter.advance(len(numbers))
+    return twin.finish()

@@ -1,0 +1,121 @@
+"""Speed of the golden model's engines, on the same images in the same run, and that they agree."""
+
+import os
+import statistics
+import time
+from dataclasses import dataclass
+
+import torch
+
+from golden.contract.errors import UsageError
+from golden.contract.spec import Spec
+from golden.model import native
+from golden.model.engines import ENGINES
+from golden.model.fixed import Result, Settings, initial, train_batch
+from golden.training.data import Data
+from golden.training.progress import Meter
+
+from .compare import ComparisonError
+
+#: Timed runs of each engine, after one that isn't; the median counts.
+RUNS = 3
+
+#: The engine that the others are compared with, and its part of the batch: it is slow.
+REFERENCE, PART = "plain", 4
+
+
+@dataclass(frozen=True)
+class EngineSpeed:
+    """images: trained in each timed run. samples_per_second: the median. spread: the slowest and the fastest run."""
+
+    images: int
+    samples_per_second: float
+    spread: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class GoldenBench:
+    """threads: that the engines may use. load: the machine's average over the minute before."""
+
+    preset: str
+    batch: int
+    runs: int
+    threads: int
+    load: float
+    engines: dict[str, EngineSpeed]
+
+    @property
+    def fastest(self) -> str:
+        """The compiled engine, or without a compiler what "auto" takes then."""
+        return "native" if "native" in self.engines else "folded"
+
+    @property
+    def samples_per_second(self) -> float:
+        """Of the fastest engine."""
+        return self.engines[self.fastest].samples_per_second
+
+    def ratio(self, engine: str) -> float:
+        """How many times as fast as the plain engine."""
+        return self.engines[engine].samples_per_second / self.engines[REFERENCE].samples_per_second
+
+
+def _values(result: Result) -> tuple[torch.Tensor, ...]:
+    return result.predictions, *result.updates.weights, *result.updates.biases
+
+
+def _check_equal(results: dict[str, Result], images: int) -> None:
+    first, *others = results
+    a = results[first]
+    for name in others:
+        b = results[name]
+        pairs = zip(_values(a), _values(b), strict=True)
+        if a.spikes != b.spikes or not all(torch.equal(x, y) for x, y in pairs):
+            raise ComparisonError(f"engines {first!r} and {name!r} differ on {images} images")
+
+
+def golden_bench(spec: Spec, data: Data, batch: int, threads: int | None = None, runs: int = RUNS) -> GoldenBench:
+    """Train `batch` training images (repeated if there are fewer) from the initial weights with each engine.
+
+    The plain one gets the first quarter of them. The engines take turns, so that what else the machine does slows all of
+    them. On a busy machine take one thread: torch's wait for each other, and the ratio comes out far too high.
+
+    threads: of each engine, default one for each processor. `ComparisonError` if predictions, spikes or updates differ: on
+    the quarter, all engines; on the batch, the others.
+    """
+    if batch < 1:
+        raise UsageError(f"--batch must be at least 1, not {batch}")
+    if threads is not None and threads < 1:
+        raise UsageError(f"--threads must be at least 1, not {threads}")
+    load, before = os.getloadavg()[0], torch.get_num_threads()
+    threads = threads or len(os.sched_getaffinity(0))
+    numbers = torch.arange(batch) % len(data.train_images)
+    images, labels = data.train_images[numbers], data.train_labels[numbers]
+    settings, parameters = Settings.of(spec), initial(spec, 0)
+    part = max(1, batch // PART)
+    counts = {engine: part if engine == REFERENCE else batch for engine in ENGINES}
+    if native.available():
+        counts["native"] = batch
+
+    def train(engine: str, count: int) -> Result:
+        return train_batch(spec, settings, parameters, images[:count], labels[:count], engine=engine, threads=threads)
+
+    torch.set_num_threads(threads)
+    try:
+        with Meter("benchmark", len(counts) * part + runs * sum(counts.values())) as meter:
+            results = {}
+            for engine in counts:  # the warm-up
+                results[engine] = train(engine, part)
+                meter.advance(part, engine)
+            _check_equal(results, part)
+            rates: dict[str, list[float]] = {engine: [] for engine in counts}
+            for _ in range(runs):
+                for engine, count in counts.items():
+                    start = time.perf_counter()
+                    results[engine] = train(engine, count)
+                    rates[engine].append(count / (time.perf_counter() - start))
+                    meter.advance(count, engine)
+            _check_equal({engine: result for engine, result in results.items() if engine != REFERENCE}, batch)
+    finally:
+        torch.set_num_threads(before)
+    speeds = {e: EngineSpeed(counts[e], statistics.median(r), (min(r), max(r))) for e, r in rates.items()}
+    return GoldenBench(spec.name, batch, runs, threads, load, speeds)

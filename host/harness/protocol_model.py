@@ -1,0 +1,108 @@
+"""The board's half of the link in Python: `hw.link.deframer` and `hw.link.decoder` as one function of a frame.
+
+Used to attack the host without a simulator, and as the model that the gateware's answers are compared with.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from golden.contract.protocol import (
+    ANSWER,
+    COUNTED,
+    CRC_BYTES,
+    PAYLOAD_BYTES,
+    REQUEST_BYTES,
+    REQUEST_HEADER,
+    VERSION,
+    Command,
+    Identity,
+    Status,
+)
+from host.link import frame
+
+#: Carries out a command: its payload in, status and the answer's payload out.
+Executor = Callable[[Command, bytes], tuple[Status, bytes]]
+
+
+@dataclass
+class ProtocolModel:
+    """Answers frames as the gateware does, and keeps the same counters.
+
+    identity: what HELLO answers. execute: carries out each request that is to be executed, once. upcoming: the number that
+    the next request must have.
+    """
+
+    identity: Identity
+    execute: Executor
+    frames: int = 0
+    duplicates: int = 0
+    refused: dict[Status, int] = field(default_factory=dict)
+    upcoming: int = 0
+    _executed: int = 0
+    _stored: dict[int, tuple[int, Status, bytes]] = field(default_factory=dict)
+
+    def answer(self, piece: bytes) -> bytes:
+        """The body of the answer to the bytes between two zeros."""
+        data, cut = frame.unstuff_partly(piece)
+        head = data[:REQUEST_HEADER].ljust(REQUEST_HEADER, b"\0")
+        version, sequence, command = head
+        status = self._judge(data, cut, version, command)
+        if status is Status.OK:
+            number = sequence % self.identity.window
+            if command == Command.HELLO:
+                self._executed = 0
+            elif not (self._executed and sequence == self.upcoming):
+                if (self.upcoming - 1 - sequence) % 256 >= self._executed:
+                    return self._refuse(Status.BAD_SEQUENCE, sequence, command)
+                self.duplicates += 1
+                command, status, payload = self._stored[number]
+                return _body(sequence, command, status, payload)
+            status, payload = self._carry_out(Command(command), data[REQUEST_HEADER:-CRC_BYTES])
+            if status is not Status.OK:
+                self._count(status)
+            self.upcoming, self._executed = (sequence + 1) % 256, min(self._executed + 1, self.identity.window)
+            self._stored[number] = command, status, payload
+            return _body(sequence, command, status, payload)
+        return self._refuse(status, sequence, command)
+
+    def counters(self) -> dict[str, int]:
+        """By the names of `golden.contract.protocol.registers`."""
+        refused = {status.name.lower(): self.refused.get(status, 0) for status in COUNTED}
+        return {"frames": self.frames, "duplicates": self.duplicates} | refused
+
+    def clear(self) -> None:
+        """Zero the counters."""
+        self.frames, self.duplicates, self.refused = 0, 0, {}
+
+    def _judge(self, data: bytes, cut: bool, version: int, command: int) -> Status:
+        if cut:
+            return Status.BAD_FRAME
+        if not REQUEST_HEADER + CRC_BYTES <= len(data) <= REQUEST_BYTES:
+            return Status.BAD_LENGTH
+        if not frame.intact(data):
+            return Status.BAD_CRC
+        self.frames += 1
+        if version != VERSION:
+            return Status.BAD_VERSION
+        if command not in PAYLOAD_BYTES:
+            return Status.BAD_COMMAND
+        payload, size = len(data) - REQUEST_HEADER - CRC_BYTES, PAYLOAD_BYTES[Command(command)]
+        if payload < size or (payload > size and command != Command.WRITE_WEIGHTS):
+            return Status.BAD_LENGTH
+        return Status.OK
+
+    def _carry_out(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
+        if command is Command.HELLO:
+            return Status.OK, self.identity.encode()
+        return self.execute(command, payload)
+
+    def _count(self, status: Status) -> None:
+        self.refused[status] = self.refused.get(status, 0) + 1
+
+    def _refuse(self, status: Status, sequence: int, command: int) -> bytes:
+        self._count(status)
+        return _body(sequence, command, status, b"")
+
+
+def _body(sequence: int, command: int, status: Status, payload: bytes) -> bytes:
+    return bytes((VERSION, sequence, command | ANSWER, status)) + payload

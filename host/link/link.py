@@ -1,0 +1,359 @@
+"""The host's end of the serial link: a port, and an engine that has every request executed exactly once, in order."""
+
+import contextlib
+import errno
+import os
+import secrets
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import serial
+
+from golden.contract.errors import BoardError, IdentityError, LinkError
+from golden.contract.protocol import ANSWER, ANSWER_HEADER, MAX_WINDOW, VERSION, Command, Identity, Status
+
+from . import frame
+
+#: Rates that boards have; HELLO tries them in turn, unless the caller says which. Pseudo-terminals and sockets ignore it.
+BAUDS = (1_000_000, 3_000_000)
+
+#: Statuses of a request that was executed: its answer is final.
+EXECUTED = (Status.OK, Status.BAD_ORDER, Status.BAD_RANGE)
+
+#: Seconds without an answer, after a refusal or a damaged answer, until the requests in flight are sent again at the latest.
+QUIET = 0.1
+
+#: Resends in a row that follow at once when all answers are in; later ones wait, twice as long each time, up to a second.
+PROMPT = 8
+
+#: A request is late, and sent again, after so many times the longest answer to its command so far, but not before a second.
+LATE, SOONEST = 8.0, 1.0
+
+#: Bounds of the drain at open: a device that never stops talking must not hold it.
+DRAIN_SECONDS, DRAIN_BYTES = 1.0, 1 << 20
+
+
+def open_port(url: str, baud: int = BAUDS[0]) -> serial.SerialBase:
+    """Open a device path or pyserial URL for this process alone; `LinkError` says why it can't be."""
+    try:
+        port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=5, exclusive=True)
+    except (serial.SerialException, OSError, ValueError) as error:
+        reasons = {
+            errno.ENOENT: "no such port",
+            errno.EAGAIN: "port busy: another program has it open",
+            errno.EBUSY: "port busy: another program has it open",
+            errno.EACCES: "permission denied: are you in the group that owns the port?",
+        }
+        raise LinkError(f"{url}: {reasons.get(getattr(error, 'errno', None) or 0, str(error))}") from None
+    with contextlib.suppress(AttributeError, NotImplementedError, ValueError, OSError):
+        # where the driver has such a mode: FTDI's adapters then hold an answer back for 1 ms, not 16
+        port.set_low_latency_mode(True)
+    if url.startswith("socket://"):
+        # small requests must not wait for acknowledgements of earlier ones
+        with socket.socket(fileno=os.dup(port.fileno())) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return port
+
+
+@dataclass
+class Counters:
+    """What the link had to do so far. Without disturbances all but `requests` stay 0, and `hellos` 1."""
+
+    requests: int = 0  #: requests that were answered finally
+    hellos: int = 0  #: HELLOs sent
+    resent: int = 0  #: frames sent again
+    timeouts: int = 0  #: deadlines missed
+    refused: int = 0  #: answers that said the frame before was damaged or out of sequence
+    unexpected: int = 0  #: good answers that nothing waited for, such as repetitions
+
+
+@dataclass
+class _Request:
+    sequence: int
+    command: Command
+    frame: bytes
+    status: Status | None = None
+    payload: bytes = field(default=b"")
+    again: bool = False  #: it was sent more than once
+
+    def __str__(self) -> str:
+        return f"{self.command.name} (sequence {self.sequence})"
+
+
+class Link:
+    """A port with a board behind it. Not for use by several threads.
+
+    As many requests are in flight as the board says that it can hold. A refusal, a damaged answer or a missed deadline makes
+    it send again all that is unanswered, from the oldest; the board repeats answers without executing twice. After an
+    exception other than `BoardError` it is unknown whether the last requests were executed; then the link is closed.
+
+    name: for messages. timeout: longest wait in seconds for an answer, counted from the answer before. retries: how often in
+    a row a deadline is missed, resends: how often in a row requests are sent again for any reason, before giving up.
+    bauds: rates that HELLO tries in turn, if there are several. clock: seconds that pass. draw: sequence numbers at HELLO.
+    """
+
+    def __init__(
+        self,
+        port: serial.SerialBase,
+        name: str,
+        *,
+        timeout: float = 10.0,
+        retries: int = 4,
+        resends: int = 40,
+        bauds: Sequence[int] = (),
+        clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[int], int] = secrets.randbelow,
+    ):
+        self.name, self.timeout, self.retries, self.resends, self._bauds = name, timeout, retries, resends, bauds
+        self.counters = Counters()
+        self.window = 1
+        self._port, self._clock, self._draw = port, clock, draw
+        self._splitter = frame.Splitter()
+        self._inbox: deque[bytes] = deque()
+        self._next = 0
+        self._received = 0
+        self._longest: dict[Command, float] = {}
+
+    @classmethod
+    def open(cls, url: str, *, baud: int | None = None, timeout: float = 10.0, retries: int = 4) -> "Link":
+        """Open a port by device path or pyserial URL. baud: None tries `BAUDS`."""
+        bauds = BAUDS if baud is None else (baud,)
+        return cls(open_port(url, bauds[0]), url, timeout=timeout, retries=retries, bauds=bauds)
+
+    def close(self) -> None:
+        """Close the port; no error if it is closed."""
+        connection = getattr(self._port, "_socket", None)
+        with contextlib.suppress(serial.SerialException, OSError):
+            self._port.close()
+        # pyserial leaves the socket of a socket:// port open where the other end has gone
+        if connection is not None:
+            connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def damaged(self) -> int:
+        """Pieces received that were no frame."""
+        return self._splitter.damaged
+
+    def hello(self, *, timeout: float = 2.0, tries: int = 5) -> Identity:
+        """Begin: drain the port, agree on a sequence number, and learn what board it is and how much it can hold.
+
+        tries: how many may pass in silence; a damaged one is repeated at once. Raises `LinkError` if nothing answers,
+        `IdentityError` if it is something else.
+        """
+        silent = 0
+        for attempt in range(tries + self.resends):
+            if len(self._bauds) > 1:
+                # an adapter may lack a rate; then the one before is tried again
+                with contextlib.suppress(serial.SerialException, OSError, ValueError):
+                    self._port.baudrate = self._bauds[attempt % len(self._bauds)]
+            if attempt < max(1, len(self._bauds)):
+                self._drain()
+            # A number drawn anew for each try: a late answer to an earlier one isn't mistaken for this one's.
+            sequence = (self._next + 1 + self._draw(255)) % 256
+            self._next = (sequence + 1) % 256
+            self.counters.hellos += 1
+            # The leading zero byte ends whatever the board may have received so far.
+            self._write(b"\0" + frame.encode(bytes((VERSION, sequence, Command.HELLO))))
+            identity, noisy = self._welcome(sequence, self._clock() + timeout)
+            if identity is not None:
+                self.window = max(1, min(identity.window, MAX_WINDOW))
+                return identity
+            silent += not noisy
+            if silent == tries:
+                break
+        heard = f"{self._received} bytes came, but no answer: another program, or another baud rate?" if self._received else ""
+        raise LinkError(f"{self.name}: no answer to HELLO in {tries} tries of {timeout:g} s. {heard or 'Nothing came at all.'}")
+
+    def _welcome(self, sequence: int, deadline: float) -> tuple[Identity | None, bool]:
+        """The answer to a HELLO; whether something came that was damaged, or that said so of the HELLO."""
+        noisy = False
+        while (body := self._read(deadline)) is not None:
+            if len(body) < ANSWER_HEADER or (body[3] not in EXECUTED and body[3] != Status.BAD_VERSION):
+                self.counters.refused += bool(body)
+                deadline, noisy = min(deadline, self._clock() + QUIET), True
+                continue
+            if body[1:3] != bytes((sequence, Command.HELLO | ANSWER)):
+                self.counters.unexpected += 1
+                continue
+            if body[0] != VERSION or body[3] == Status.BAD_VERSION:
+                raise IdentityError(f"{self.name}: the board speaks version {body[0]} of the link, this host {VERSION}")
+            try:
+                identity = Identity.decode(body[ANSWER_HEADER:])
+                if not identity.preset.isprintable():
+                    raise ValueError(f"its preset is {identity.preset!r}")
+                return identity, noisy
+            except ValueError as error:
+                raise IdentityError(f"{self.name}: not a nudge board ({error})") from None
+        return None, noisy
+
+    def call(self, command: Command, payload: bytes = b"") -> bytes:
+        """One request; its answer's payload."""
+        return self.exchange([(command, payload)])[0]
+
+    def exchange(self, requests: Iterable[tuple[Command, bytes]]) -> list[bytes]:
+        """Requests in order, `window` in flight; the payloads of their answers.
+
+        `BoardError` if one was answered BAD_ORDER or BAD_RANGE: requests after it that were in flight were executed as well,
+        later ones not sent. `LinkError` if the board stops answering.
+        """
+        try:
+            return self._exchange(iter(requests))
+        except BoardError:
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def _exchange(self, source: Iterator[tuple[Command, bytes]]) -> list[bytes]:
+        flight: deque[_Request] = deque()
+        payloads: list[bytes] = []
+        failure: str | None = None
+        trouble: str | None = None
+        attempts = missed = lost = 0  # in a row: resends, missed deadlines, answers that say the board doesn't know us
+        awaited = 0  # answers to what has been sent
+        since = deadline = 0.0
+        while True:
+            while trouble is None and failure is None and len(flight) < self.window and (request := self._make(source)):
+                if not flight:
+                    since = self._clock()
+                    deadline = since + self._patience(request)
+                flight.append(request)
+                self._write(request.frame)
+                awaited += 1
+            if not flight:
+                break
+            body = self._read(deadline)
+            if body is None and trouble is None:
+                missed += 1
+                self.counters.timeouts += 1
+                reason = f"no answer within {deadline - since:.3g} s"
+            elif body is not None:
+                awaited = max(awaited - 1, 0)
+                if len(body) < ANSWER_HEADER:
+                    trouble = "the last answer was damaged"
+                elif body[3] not in EXECUTED:
+                    self.counters.refused += 1
+                    trouble = f"the last answer was {_status_name(body[3])}"
+                    # In order as all else is, this can't be said of the oldest unless the board has forgotten the HELLO.
+                    unknown = body[1] == flight[0].sequence and body[3] == Status.BAD_SEQUENCE and flight[0].again
+                    lost += unknown
+                else:
+                    self._assign(body, flight, since)
+                if trouble:
+                    deadline = min(deadline, self._clock() + self._quiet(attempts, awaited))
+                    reason = trouble
+            while flight and (status := flight[0].status) is not None:
+                done = flight.popleft()
+                self.counters.requests += 1
+                payloads.append(done.payload)
+                if status is not Status.OK and failure is None:
+                    failure = f"{self.name}: the board refused {done.command.name}: {status.name}"
+                attempts = missed = lost = 0
+                since = self._clock()
+                if flight and not trouble:
+                    deadline = since + self._patience(flight[0])
+            if not flight:
+                trouble = None
+            elif body is None or (trouble and awaited == 0 and attempts < PROMPT):
+                if lost > 1:
+                    raise LinkError(f"{self.name}: the board was reset: it doesn't know {flight[0]}")
+                if missed > self.retries or attempts == self.resends:
+                    raise LinkError(f"{self.name}: gave up on {flight[0]} after {attempts + 1} tries: {reason}")
+                awaited = self._send_again(flight)
+                attempts, trouble = attempts + 1, None
+                since = self._clock()
+                deadline = since + min(self._patience(flight[0]) * 2**missed, self.timeout)
+        if failure:
+            raise BoardError(failure)
+        return payloads
+
+    def _patience(self, request: _Request) -> float:
+        """Seconds in which the answer must come, if all before it have."""
+        longest = self._longest.get(request.command)
+        return self.timeout if longest is None else min(self.timeout, max(SOONEST, LATE * longest))
+
+    @staticmethod
+    def _quiet(attempts: int, awaited: int) -> float:
+        """Seconds to wait, after trouble, for what may still come; the more tries have failed, the longer."""
+        if attempts < PROMPT:
+            return QUIET if awaited else 0.0
+        return min(QUIET * 2 ** (attempts - PROMPT), 1.0)
+
+    def _assign(self, body: bytes, flight: Iterable[_Request], since: float) -> None:
+        """Give a final answer to the request that waits for it."""
+        for request in flight:
+            if request.status is None and body[:3] == bytes((VERSION, request.sequence, request.command | ANSWER)):
+                request.status, request.payload = Status(body[3]), body[ANSWER_HEADER:]
+                if not request.again:
+                    self._longest[request.command] = max(self._longest.get(request.command, 0.0), self._clock() - since)
+                return
+        self.counters.unexpected += 1
+
+    def _send_again(self, flight: deque[_Request]) -> int:
+        """Send again what is unanswered; how many frames."""
+        # The leading zero byte ends a frame whose own was lost.
+        self._write(b"\0")
+        unanswered = [request for request in flight if request.status is None]
+        for request in unanswered:
+            self.counters.resent += 1
+            request.again = True
+            self._write(request.frame)
+        return len(unanswered)
+
+    def _make(self, source: Iterator[tuple[Command, bytes]]) -> _Request | None:
+        """The next request with its number, if there is one."""
+        for command, payload in source:
+            sequence, self._next = self._next, (self._next + 1) % 256
+            return _Request(sequence, command, frame.encode(bytes((VERSION, sequence, command)) + payload))
+        return None
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._port.write(data)
+        except (serial.SerialException, OSError) as error:
+            raise LinkError(f"{self.name}: writing failed: {error}") from None
+
+    def _read(self, deadline: float) -> bytes | None:
+        """The body of the next frame, nothing (b"") if it is damaged; None at the deadline."""
+        while not self._inbox:
+            left = deadline - self._clock()
+            if left <= 0:
+                return None
+            self._inbox.extend(self._splitter.feed(self._receive(left)))
+        return self._inbox.popleft()
+
+    def _receive(self, timeout: float) -> bytes:
+        """All bytes that are there, after waiting for the first."""
+        try:
+            self._port.timeout = timeout
+            data = self._port.read(1)
+            self._port.timeout = 0
+            data += self._port.read(4096)
+        except (serial.SerialException, OSError) as error:
+            raise LinkError(f"{self.name}: reading failed: {error}") from None
+        self._received += len(data)
+        return data
+
+    def _drain(self) -> None:
+        """Forget what came before; not for longer than a device that never stops talking deserves."""
+        deadline, most = self._clock() + DRAIN_SECONDS, self._received + DRAIN_BYTES
+        while self._receive(0) and self._clock() < deadline and self._received < most:
+            pass
+        self._received = 0
+        self._inbox.clear()
+        self._splitter.clear()
+
+
+def _status_name(code: int) -> str:
+    return Status(code).name if code in {s.value for s in Status} else f"status {code}"

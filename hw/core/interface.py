@@ -1,0 +1,104 @@
+"""What the accelerator core shows to its host side: settings, operations, memory access. Shared by `core` and `top`."""
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data, enum, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from golden.contract import layout, protocol
+from golden.contract.config import Config
+from golden.contract.spec import MAX_STEPS
+
+
+class Operation(enum.Enum, shape=2):
+    """What `start` starts."""
+
+    INFER = 0
+    TRAIN = 1
+    COMMIT = 2
+
+
+def settings_layout(config: Config) -> data.StructLayout:
+    """Registers that the core reads; they must not change while it is busy."""
+    f, n = config.spec.formats, len(config.spec.bundles)
+    return data.StructLayout(
+        {
+            "free_steps": unsigned(bits_for(MAX_STEPS)),
+            "nudged_steps": unsigned(bits_for(MAX_STEPS)),
+            "beta": unsigned(f.beta_bits),
+            "weight_rate": data.ArrayLayout(unsigned(f.rate_bits), n),
+            "bias_rate": data.ArrayLayout(unsigned(f.rate_bits), n),
+        }
+    )
+
+
+#: Bits of a master for the host, which has it sign-extended whatever the formats.
+MASTER_BITS = 16
+
+#: Cycles from `address` to `read_data`: a register of the address, memory, its register, lane, bundle.
+READ_LATENCY = 5
+
+#: Cycles from `lane` to `read_data`.
+LANE_LATENCY = 2
+
+
+class CoreSignature(wiring.Signature):
+    """Written from the core's side.
+
+    Members
+    -------
+    settings : In(settings_layout(config))
+    start : In(1)
+        One cycle; ignored while `busy`.
+    operation : In(Operation)
+        Sampled with `start`.
+    label : In(4)
+        Class of the sample, 0..9; stable while `busy`.
+    busy : Out(1)
+        High from the cycle after `start`: of INFER and TRAIN until the prediction is there and the image may change, of
+        COMMIT until all memories hold the result. The update of a sample may go on during the next operation; only a COMMIT
+        waits for its end.
+    phase : Out(len(PHASES))
+        Which counter of `phase_cycles` counts this cycle; one hot, or 0.
+    prediction : Out(4)
+        Of the last INFER or TRAIN; stable while not busy.
+    pixel_address : Out(10), pixel : In(8)
+        Synchronous read of the image in raster order: `pixel` belongs to the address of the cycle before.
+    bundle : In
+        0-based bundle of the memory access.
+    address : In, lane : In, write : In(1), write_data : In(MASTER_BITS), read_data : Out(MASTER_BITS)
+        Master memory, only while not busy, a lane at a time: whole words of all memories would need wide buses to one place.
+        A word is stored, at most a cycle later, when its last lane is written; the others must have been written since the last
+        store, and `address` matters with the last one only. `read_data` is right `READ_LATENCY` cycles after `bundle` and
+        `address`, and `LANE_LATENCY` after `lane`.
+    clear : In(1)
+        Zeroes spike and cycle counters.
+    spikes : Out(32) x layers 1..N, phase_cycles : Out(32) x PHASES
+        Counters, mod 2^32.
+    """
+
+    def __init__(self, config: Config):
+        bundles = config.spec.bundles
+        depth = max(layout.master_words(config, b) for b in bundles)
+        super().__init__(
+            {
+                "settings": In(settings_layout(config)),
+                "start": In(1),
+                "operation": In(Operation),
+                "label": In(bits_for(protocol.LABELS - 1)),
+                "busy": Out(1),
+                "phase": Out(len(protocol.PHASES)),
+                "prediction": Out(bits_for(protocol.LABELS - 1)),
+                "pixel_address": Out(bits_for(protocol.PIXELS - 1)),
+                "pixel": In(config.spec.formats.pixel_bits),
+                "bundle": In(bits_for(len(bundles) - 1)),
+                "address": In(bits_for(depth - 1)),
+                "write": In(1),
+                "lane": In(range(max(config.lanes[1:]))),
+                "write_data": In(MASTER_BITS),
+                "read_data": Out(MASTER_BITS),
+                "clear": In(1),
+                "spikes": Out(32).array(len(bundles)),
+                "phase_cycles": Out(32).array(len(protocol.PHASES)),
+            }
+        )

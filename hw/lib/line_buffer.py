@@ -1,0 +1,71 @@
+"""Line buffer: a raster of words becomes a stream of square windows."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .flow import Flow
+
+
+class LineBuffer(wiring.Component):
+    """Keeps the last ``kernel - 1`` rows, so that each word completes a ``kernel`` x ``kernel`` window.
+
+    One plane after another may follow without a pause or a reset: positions are counted, so every plane must be
+    streamed whole. Model: unfolding without padding (`golden.model.ops.convolution` is this and a product).
+
+    Parameters
+    ----------
+    bits : int
+        Width of a word; a word may hold several channels of one position.
+    height, width : int
+        Size of a plane, ``width >= 2``.
+    kernel : int
+        Side of the window, at least 2 and at most the plane's sides.
+
+    Members
+    -------
+    i : In(Flow(bits))
+        Raster order, gaps allowed.
+    o : Out(Flow(ArrayLayout(bits, kernel * kernel)))
+        Window element ``ky * kernel + kx`` is the word ``kernel - 1 - ky`` rows above and ``kernel - 1 - kx`` columns
+        left of the newest one. Only windows that lie within the plane appear: (height - kernel + 1) rows of
+        (width - kernel + 1), in raster order.
+    """
+
+    #: Cycles from a word to the window that it completes.
+    latency = 1
+
+    def __init__(self, *, bits, height, width, kernel):
+        if not 2 <= kernel <= min(height, width):
+            raise ValueError(f"kernel must be 2..{min(height, width)} for a {height}x{width} plane, not {kernel}")
+        self.bits, self.height, self.width, self.kernel = bits, height, width, kernel
+        super().__init__({"i": In(Flow(bits)), "o": Out(Flow(data.ArrayLayout(bits, kernel * kernel)))})
+
+    def elaborate(self, platform):
+        m = Module()
+        bits, k = self.bits, self.kernel
+        m.submodules.lines = lines = Memory(shape=bits * (k - 1), depth=self.width, init=[])
+        read, write = lines.read_port(), lines.write_port()
+
+        x, y = Signal(range(self.width)), Signal(range(self.height))
+        next_x = Signal.like(x)
+        last_x = x == self.width - 1
+        m.d.comb += next_x.eq(Mux(last_x, 0, x + 1))
+
+        # The column above x is read one word ahead, so that it is there whenever the word comes.
+        m.d.comb += read.addr.eq(Mux(self.i.valid, next_x, x))
+        column = Cat(read.data, self.i.payload)
+        m.d.comb += [write.addr.eq(x), write.data.eq(column[bits:]), write.en.eq(self.i.valid)]
+
+        window = [[Signal(bits, name=f"window_{ky}_{kx}", reset_less=True) for kx in range(k)] for ky in range(k)]
+        with m.If(self.i.valid):
+            m.d.sync += x.eq(next_x)
+            with m.If(last_x):
+                m.d.sync += y.eq(Mux(y == self.height - 1, 0, y + 1))
+            for ky, row in enumerate(window):
+                m.d.sync += [row[kx].eq(row[kx + 1]) for kx in range(k - 1)]
+                m.d.sync += row[-1].eq(column.word_select(ky, bits))
+        m.d.sync += self.o.valid.eq(self.i.valid & (x >= k - 1) & (y >= k - 1))
+        m.d.comb += self.o.payload.as_value().eq(Cat(*(element for row in window for element in row)))
+        return m

@@ -1,0 +1,68 @@
+"""What the parts of the link hand to each other: requests, answers, and the executors' handshake."""
+
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from golden.contract import protocol
+from golden.contract.protocol import Status
+from hw.lib.flow import Flow
+
+#: Payload bytes that stay in registers with the header: the longest fixed payload (bundle u8, word u32, count u8).
+ARGUMENT_BYTES = 6
+
+#: Payload bytes of an answer, and of the longest request.
+ANSWER_PAYLOAD = protocol.ANSWER_BYTES - protocol.ANSWER_HEADER - protocol.CRC_BYTES
+
+
+class Request(data.Struct):
+    """A received frame. Header and arguments are 0 where the frame was too short for them.
+
+    status: OK, BAD_FRAME, BAD_LENGTH or BAD_CRC. length: decoded bytes, CRC included; REQUEST_BYTES + 1 if longer.
+    arguments: the first payload bytes, first one lowest. The whole frame lies in the frame buffer.
+    """
+
+    status: Status
+    length: bits_for(protocol.REQUEST_BYTES + 1)
+    version: 8
+    sequence: 8
+    command: 8
+    arguments: 8 * ARGUMENT_BYTES
+
+
+class Answer(data.Struct):
+    """An answer to send: header, and where its payload lies: `length` bytes of answer slot `slot`."""
+
+    sequence: 8
+    command: 8
+    status: Status
+    slot: range(protocol.MAX_WINDOW)
+    length: range(ANSWER_PAYLOAD + 1)
+
+
+class Executor(wiring.Signature):
+    """What has a command executed, seen from the decoder.
+
+    Members
+    -------
+    start : Out(1)
+        One cycle, with a legal frame in `request`; `request` and its buffer hold until `done`.
+    request : Out(Request)
+    o : In(Flow(8))
+        The answer's payload, from `start` to `done`. Void if `status` isn't OK.
+    done : In(1), status : In(Status)
+        One cycle, at least one after `start`. If `status` isn't OK nothing was changed.
+    """
+
+    def __init__(self):
+        super().__init__({"start": Out(1), "request": Out(Request), "o": In(Flow(8)), "done": In(1), "status": In(Status)})
+
+
+class ReadPort(wiring.Signature):
+    """Synchronous read, seen from the reader: `data` belongs to the `address` of the cycle before.
+
+    Frame buffer: address 0 is the version byte, `REQUEST_HEADER` the first payload byte of the current request.
+    """
+
+    def __init__(self):
+        super().__init__({"address": Out(range(protocol.REQUEST_BYTES)), "data": In(8)})

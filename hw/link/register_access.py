@@ -1,0 +1,85 @@
+"""Executes READ_REGISTER and WRITE_REGISTER."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.contract.protocol import Command, Status
+
+from .interface import ANSWER_PAYLOAD, Executor
+
+#: Most registers that one READ_REGISTER may ask for.
+MAX_REGISTERS = ANSWER_PAYLOAD // 4
+
+
+class RegisterAccess(wiring.Component):
+    """READ_REGISTER and WRITE_REGISTER on the bus of `RegisterFile`.
+
+    BAD_RANGE: a count of 0 or above `MAX_REGISTERS`, an address without register, a value that the register refuses.
+
+    Latency, from `start` to `done`: a write 2 cycles; a read 6 for each register and 2 more.
+
+    Members
+    -------
+    execute : In(Executor())
+    address : Out(8), write : Out(1), write_data : Out(32), read_data : In(32), exists : In(1), writable : In(1)
+        As in `RegisterFile`.
+    """
+
+    execute: In(Executor())
+    address: Out(8)
+    write: Out(1)
+    write_data: Out(32)
+    read_data: In(32)
+    exists: In(1)
+    writable: In(1)
+
+    def elaborate(self, platform):
+        m = Module()
+        request, o = self.execute.request, self.execute.o
+        first, argument = request.arguments[:8], request.arguments[8:40]
+        count = argument[:8]
+        left = Signal(8)
+        allowed = Signal()
+        word = Signal(32)
+        bytes_left = Signal(range(5))
+        m.d.comb += [self.write_data.eq(argument), o.payload.eq(word[:8])]
+
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += [self.address.eq(first), left.eq(count)]
+                with m.If(self.execute.start):
+                    m.next = "JUDGE"
+                    with m.If(request.command == Command.READ_REGISTER):
+                        m.next = "CHECK"
+            with m.State("JUDGE"):
+                m.d.sync += allowed.eq(self.writable)
+                m.next = "WRITE"
+            with m.State("WRITE"):
+                m.d.comb += [self.write.eq(self.writable), self.execute.done.eq(1)]
+                with m.If(~allowed):
+                    m.d.comb += self.execute.status.eq(Status.BAD_RANGE)
+                m.next = "IDLE"
+            with m.State("CHECK"):
+                m.next = "SEEK"
+                with m.If((left == 0) | (left > MAX_REGISTERS)):
+                    m.next = "REFUSE"
+            with m.State("SEEK"):
+                m.next = "LOAD"
+                with m.If(left == 0):
+                    m.d.comb += self.execute.done.eq(1)
+                    m.next = "IDLE"
+                with m.Elif(~self.exists):
+                    m.next = "REFUSE"
+            with m.State("LOAD"):
+                m.d.sync += [word.eq(self.read_data), bytes_left.eq(4), self.address.eq(self.address + 1), left.eq(left - 1)]
+                m.next = "EMIT"
+            with m.State("EMIT"):
+                m.d.comb += o.valid.eq(1)
+                m.d.sync += [word.eq(word >> 8), bytes_left.eq(bytes_left - 1)]
+                with m.If(bytes_left == 1):
+                    m.next = "SEEK"
+            with m.State("REFUSE"):
+                m.d.comb += [self.execute.done.eq(1), self.execute.status.eq(Status.BAD_RANGE)]
+                m.next = "IDLE"
+        return m

@@ -1,0 +1,135 @@
+"""The register file, generated from `protocol.registers`."""
+
+from dataclasses import astuple
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.contract import protocol
+from golden.contract.config import Config
+from golden.contract.protocol import Access, BuildFacts
+from hw.core.interface import settings_layout
+
+from .counters import Counters
+
+
+def counter_names(config: Config) -> tuple[str, ...]:
+    """Counters that live in the register file: the block from ADDRESS_COUNTERS."""
+    block = range(protocol.ADDRESS_COUNTERS, protocol.ADDRESS_SPIKES)
+    return tuple(r.name for r in protocol.registers(config.spec) if r.address in block)
+
+
+class RegisterFile(wiring.Component):
+    """Settings, counters and the counters that the core keeps, at the addresses of `protocol.registers`.
+
+    Latency: `exists` and `writable` are combinational; `read_data` belongs to the `address` of the cycle before; a write
+    shows in the next cycle, and so does `pending`. The other counters follow within `Counters.settling` cycles; they are 32
+    bits wide and wrap. Where a clear and an increment meet, the increment counts. There is no error state: a read of no
+    register gives 0, a write that isn't `writable` does nothing.
+
+    Members
+    -------
+    address : In(8), write : In(1), write_data : In(32), read_data : Out(32)
+    exists : Out(1)
+        There is a register at `address`.
+    writable : Out(1)
+        `write_data` may be written there: not read-only, and within the register's low..high.
+    settings : Out(settings_layout(config)), batch : Out(7)
+        Values of the registers of these names.
+    increment : In(one bit for each counter)
+    commit : In(1)
+        Zeroes `pending`.
+    pending : Out(7)
+        The register of this name, which `batch` bounds.
+    clear : Out(1)
+        High in the cycle of a write to `clear`.
+    spikes : In(32) x layers 1..N, phase_cycles : In(32) x PHASES
+        The core's counters.
+    """
+
+    def __init__(self, config: Config, build: BuildFacts | None = None):
+        self.config, self.build = config, build or BuildFacts()
+        batch = unsigned(config.spec.formats.max_batch.bit_length())
+        super().__init__(
+            {
+                "address": In(8),
+                "write": In(1),
+                "write_data": In(32),
+                "read_data": Out(32),
+                "exists": Out(1),
+                "writable": Out(1),
+                "settings": Out(settings_layout(config)),
+                "batch": Out(batch),
+                "increment": In(data.StructLayout(dict.fromkeys(counter_names(config), 1))),
+                "commit": In(1),
+                "pending": Out(batch),
+                "clear": Out(1),
+                "spikes": In(32).array(len(config.spec.bundles)),
+                "phase_cycles": In(32).array(len(protocol.PHASES)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        spec = self.config.spec
+        registers = protocol.registers(spec)
+        stored = {
+            r.name: Signal(range(r.high + 1), init=r.reset, name=r.name) for r in registers if r.access is Access.READ_WRITE
+        }
+        values = dict(stored) | {"pending": self.pending}
+        values |= {name: Const(value, 32) for name, value in zip(protocol.BUILD, astuple(self.build), strict=True)}
+        values |= {f"spikes_{layer.index}": self.spikes[layer.index - 1] for layer in spec.layers[1:]}
+        values |= {f"cycles_{phase}": self.phase_cycles[n] for n, phase in enumerate(protocol.PHASES)}
+
+        # one pair of comparators for all registers
+        low, high = Signal(32), Signal(32)
+        m.d.comb += self.writable.eq((self.write_data >= low) & (self.write_data <= high))
+        m.d.comb += low.eq(1)  # higher than `high`: not to be written
+        shown = Signal(32)
+        m.d.sync += shown.eq(0)
+        with m.Switch(self.address):
+            for r in registers:
+                with m.Case(r.address):
+                    m.d.comb += self.exists.eq(1)
+                    if r.access is not Access.READ:
+                        m.d.comb += [low.eq(r.low), high.eq(r.high)]
+                    if r.access is Access.ACTION:
+                        m.d.comb += self.clear.eq(self.write & self.writable)
+                    elif r.name in values:
+                        m.d.sync += shown.eq(values[r.name])
+                    if r.access is Access.READ_WRITE:
+                        with m.If(self.write & self.writable):
+                            m.d.sync += values[r.name].eq(self.write_data)
+
+        # `pending` decides what is refused, so it is there at once; all others are counted in a memory
+        m.d.sync += self.pending.eq(Mux(self.commit, 0, self.pending) + self.increment.pending)
+        names = [name for name in counter_names(self.config) if name != "pending"]
+        m.submodules.counters = counters = Counters(len(names))
+        place, counting = Signal(range(len(names))), Signal()
+        m.d.comb += [
+            counters.increment.eq(Cat(self.increment[name] for name in names)),
+            counters.clear.eq(self.clear),
+            counters.address.eq(place),
+            self.read_data.eq(Mux(counting, counters.value, shown)),
+        ]
+        addresses = {r.name: r.address for r in registers}
+        m.d.sync += counting.eq(0)
+        with m.Switch(self.address):
+            for n, name in enumerate(names):
+                with m.Case(addresses[name]):
+                    m.d.comb += place.eq(n)
+                    m.d.sync += counting.eq(1)
+
+        m.d.comb += [
+            self.settings.free_steps.eq(stored["free_steps"]),
+            self.settings.nudged_steps.eq(stored["nudged_steps"]),
+            self.settings.beta.eq(stored["beta"]),
+            self.batch.eq(stored["batch"]),
+        ]
+        for bundle in spec.bundles:
+            m.d.comb += [
+                self.settings.weight_rate[bundle.index - 1].eq(stored[f"weight_rate_{bundle.index}"]),
+                self.settings.bias_rate[bundle.index - 1].eq(stored[f"bias_rate_{bundle.index}"]),
+            ]
+        return m

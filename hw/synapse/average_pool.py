@@ -1,0 +1,65 @@
+"""Average pooling 2x2 of a raster, as a sum of four: the factor 1/4 is two binary places in the LSB."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hw.lib.flow import Flow
+
+
+class AveragePool(wiring.Component):
+    """Sums of non-overlapping 2x2 squares; an odd last row or column is dropped. Model: `golden.model.ops.average_pool`.
+
+    Parameters
+    ----------
+    lanes, bits : int
+        Signed values side by side and their width.
+    height, width : int
+        Size of the unpooled map.
+
+    Members
+    -------
+    i : In(Flow(ArrayLayout(signed(bits), lanes)))
+        Raster order, whole maps one after the other, gaps allowed.
+    o : Out(Flow(ArrayLayout(signed(bits + 2), lanes)))
+        (height // 2) x (width // 2) sums in raster order. Read as the average, the LSB is a quarter of the input's.
+    """
+
+    #: Cycles from the fourth value of a square to its sum.
+    latency = 1
+
+    def __init__(self, *, lanes, bits, height, width):
+        if height < 2 or width < 2:
+            raise ValueError(f"a map to pool must be at least 2x2, not {height}x{width}")
+        self.lanes, self.bits, self.height, self.width = lanes, bits, height, width
+        super().__init__(
+            {
+                "i": In(Flow(data.ArrayLayout(signed(bits), lanes))),
+                "o": Out(Flow(data.ArrayLayout(signed(bits + 2), lanes))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        pair = data.ArrayLayout(signed(self.bits + 1), self.lanes)
+        m.submodules.row = row = Memory(shape=pair, depth=self.width // 2, init=[])
+        read, write = row.read_port(), row.write_port()
+
+        x, y = Signal(range(self.width)), Signal(range(self.height))
+        inside = (x < self.width // 2 * 2) & (y < self.height // 2 * 2)
+        left = Signal(self.i.payload.shape(), reset_less=True)
+        with m.If(self.i.valid):
+            m.d.sync += left.eq(self.i.payload)
+            m.d.sync += x.eq(Mux(x == self.width - 1, 0, x + 1))
+            with m.If(x == self.width - 1):
+                m.d.sync += y.eq(Mux(y == self.height - 1, 0, y + 1))
+
+        # x sits on an odd column for at least one cycle after the even one, so the upper pair is read in time.
+        m.d.comb += [read.addr.eq(x >> 1), write.addr.eq(x >> 1)]
+        m.d.comb += write.en.eq(self.i.valid & x[0] & ~y[0] & inside)
+        m.d.sync += self.o.valid.eq(self.i.valid & x[0] & y[0] & inside)
+        for lane in range(self.lanes):
+            m.d.comb += write.data[lane].eq(left[lane] + self.i.payload[lane])
+            m.d.sync += self.o.payload[lane].eq(read.data[lane] + write.data[lane])
+        return m

@@ -1,0 +1,68 @@
+"""Convolution: one window of spikes or pixels against kernels held still, all output lanes at once."""
+
+from amaranth.hdl import Module, Mux, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.contract.formats import signed_bits
+from hw.lib.adder_tree import adder_tree, delay, tree_latency
+from hw.lib.flow import Flow
+
+
+class Convolution(wiring.Component):
+    """``o[lane] = sum over inputs and taps of weight * sample``, exact. Model: `golden.model.ops.convolution`.
+
+    Spikes need no multiplier: with one-bit samples each product is a gate.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Input channels in a word and output channels computed side by side.
+    taps : int
+        Kernel elements, ``k * k``.
+    weight_bits : int
+    sample_bits : int
+        1 for spikes, 8 for pixels; unsigned.
+
+    Members
+    -------
+    i : In(Flow(ArrayLayout(inputs * sample_bits, taps)))
+        Window; channel c of a tap is bits ``c * sample_bits ...``.
+    weights : In(ArrayLayout(signed(weight_bits), outputs * inputs * taps))
+        Index ``(output * inputs + input) * taps + tap``. Must be stable from a window until its sum has left.
+    o : Out(Flow(ArrayLayout(signed(output_bits), outputs)))
+        `output_bits` holds the worst case; overflow can't happen. In LSBs of the weights (times the samples').
+    """
+
+    def __init__(self, *, inputs, outputs, taps, weight_bits, sample_bits=1):
+        self.inputs, self.outputs, self.taps, self.sample_bits = inputs, outputs, taps, sample_bits
+        bound = inputs * taps * ((1 << sample_bits) - 1) << (weight_bits - 1)
+        self.output_bits = signed_bits(-bound, bound)
+        super().__init__(
+            {
+                "i": In(Flow(data.ArrayLayout(inputs * sample_bits, taps))),
+                "weights": In(data.ArrayLayout(signed(weight_bits), outputs * inputs * taps)),
+                "o": Out(Flow(data.ArrayLayout(signed(self.output_bits), outputs))),
+            }
+        )
+
+    @property
+    def latency(self):
+        """Cycles from a window to its sums: the adder tree, and a register after the multipliers of pixels."""
+        return tree_latency(self.inputs * self.taps) + (self.sample_bits > 1)
+
+    def elaborate(self, platform):
+        m = Module()
+        for output in range(self.outputs):
+            products = []
+            for channel in range(self.inputs):
+                for tap in range(self.taps):
+                    sample = self.i.payload[tap].word_select(channel, self.sample_bits)
+                    weight = self.weights[(output * self.inputs + channel) * self.taps + tap]
+                    if self.sample_bits == 1:
+                        products.append(Mux(sample, weight, 0))
+                    else:
+                        products.append(delay(m, weight * sample, 1, reset_less=True))
+            m.d.comb += self.o.payload[output].eq(adder_tree(m, products))
+        m.d.comb += self.o.valid.eq(delay(m, self.i.valid, self.latency))
+        return m

@@ -1,0 +1,95 @@
+"""Drive memory: the drives of the next step are written while those of this step are streamed out."""
+
+from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from golden.contract.spec import Layer
+from hw.lib.block_memory import BlockMemory
+from hw.lib.flow import Flow
+from hw.lib.step import SPIKE_BANKS, Step
+
+
+class DriveMemory(wiring.Component):
+    """`SPIKE_BANKS` copies of a layer's words, numbered like the spike banks.
+
+    The drives of the spikes that the free phase left stay in their copy: both nudged phases start by reading them. Words
+    that are never written read as 0.
+
+    Parameters
+    ----------
+    layer : Layer
+    lanes, bits : int
+        Drives of a word; ``bits`` is the width of one in the memory.
+    wide : int
+        Neighbouring words of a line, of as many columns, that are written at once: a row of memory.
+
+    Attributes
+    ----------
+    rows_of_line, words : int
+    row : ArrayLayout(ArrayLayout(signed(bits), lanes), wide)
+
+    Members
+    -------
+    step : In(Step), start : In(1)
+        ``start`` sends all words of copy `Step.spike_read` once; zeros in a sample's first step.
+    i : In(Flow({address, drives}))
+        Written to copy `Step.spike_write`. Address: (channel group * height + y) * rows_of_line + x // wide. Columns beyond the
+        layer's are of no effect.
+    o : Out(stream.Signature(ArrayLayout(signed(bits), lanes)))
+        First word two cycles after ``start``, then one in each cycle.
+    """
+
+    def __init__(self, layer: Layer, *, lanes, bits, wide=1):
+        self.layer, self.lanes, self.bits, self.wide = layer, lanes, bits, wide
+        lines = layer.channels // lanes * layer.height
+        self.rows_of_line, self.words = -(-layer.width // wide), lines * layer.width
+        self.rows = lines * self.rows_of_line
+        self.drives = data.ArrayLayout(signed(bits), lanes)
+        self.row = data.ArrayLayout(self.drives, wide)
+        item = data.StructLayout({"address": bits_for(self.rows - 1), "drives": self.row})
+        super().__init__(
+            {
+                "step": In(Step),
+                "start": In(1),
+                "i": In(Flow(item)),
+                "o": Out(stream.Signature(self.drives)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        words, rows, wide, columns = self.words, self.rows, self.wide, self.layer.width
+        depth = SPIKE_BANKS * rows
+        m.submodules.memory = memory = BlockMemory(shape=self.row, depth=depth)
+        read, write = memory.read_port(), memory.write_port()
+
+        def base(bank):
+            return Mux(bank == 2, 2 * rows, Mux(bank == 1, rows, 0))
+
+        written = Signal(self.i.payload.shape(), reset_less=True)
+        writing, address = Signal(), Signal(range(depth))
+        m.d.sync += [writing.eq(self.i.valid), written.eq(self.i.payload)]
+        m.d.sync += address.eq(self.i.payload.address + base(self.step.spike_write))
+        m.d.comb += [write.addr.eq(address), write.data.eq(written.drives), write.en.eq(writing)]
+
+        at, left = Signal(range(depth)), Signal(range(words + 1))
+        column, spot, shown = Signal(range(columns)), Signal(range(wide)), Signal(range(wide))
+        m.d.comb += [read.addr.eq(at), read.en.eq(~self.o.valid | self.o.ready)]
+        with m.If(read.en):
+            m.d.sync += [self.o.valid.eq(left != 0), shown.eq(spot)]
+            with m.If(left != 0):
+                m.d.sync += [left.eq(left - 1), column.eq(column + 1), spot.eq(spot + 1)]
+                with m.If((spot == wide - 1) | (column == columns - 1)):
+                    m.d.sync += [at.eq(at + 1), spot.eq(0)]
+                with m.If(column == columns - 1):
+                    m.d.sync += column.eq(0)
+        # a sample's first step has no spikes before it
+        silent = Signal()
+        with m.If(self.start):
+            m.d.sync += [at.eq(base(self.step.spike_read)), left.eq(words), silent.eq(self.step.first)]
+            m.d.sync += [column.eq(0), spot.eq(0)]
+        word = Array(read.data[n].as_value() for n in range(wide))[shown]
+        m.d.comb += self.o.payload.eq(Mux(silent, 0, word))
+        return m

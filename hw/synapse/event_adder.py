@@ -1,0 +1,152 @@
+"""Event adder: adds the kernels of all neurons in a window that fired, several in each cycle; silence takes no time."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from hw.lib.adder_tree import adder_tree, delay, tree_latency
+from hw.lib.flow import Flow
+
+#: Neurons whose kernels one unit holds: as many as the smallest distributed memory of the parts has words.
+CANDIDATES = 16
+
+
+def kernel_word(*, units, chunks, lanes, bits):
+    """Some weights of one candidate of one unit: lanes ``chunk * lanes`` and following."""
+    return data.StructLayout(
+        {
+            "unit": unsigned(bits_for(units - 1)),
+            "index": unsigned(bits_for(CANDIDATES - 1)),
+            "chunk": unsigned(bits_for(chunks - 1)),
+            "weights": data.ArrayLayout(signed(bits), lanes),
+        }
+    )
+
+
+class EventAdder(wiring.Component):
+    """``units`` small weight memories with a priority encoder each, adder trees, and sums for a share of the lanes at a time.
+
+    A window is a mask of `CANDIDATES` spikes for each unit. In each cycle every unit takes its lowest spike away and
+    reads its kernel. A window is gone through ``passes`` times, each time for the next ``lanes // passes`` lanes, with so many
+    times fewer adders. A pass takes as many cycles as the busiest unit has spikes, and at least ``interval``.
+
+    Parameters
+    ----------
+    units, lanes, chunks : int
+        ``chunks`` parts of a kernel, equally wide, are written one by one.
+    weight_bits, bits : int
+        Widths of a weight and of a sum, which the caller proves to be enough.
+    interval : int
+        Least number of cycles between two passes' sums.
+    passes : int
+        Divides ``chunks``.
+
+    Members
+    -------
+    kernels : In(Flow(kernel_word))
+        Writes weights, while not busy.
+    i : In(stream.Signature(ArrayLayout(unsigned(CANDIDATES), units)))
+    o : Out(Flow(ArrayLayout(signed(bits), lanes // passes)))
+        Sums of each window, pass after pass, `latency` cycles after the pass has taken the last spike away.
+    busy : Out(1)
+        A window is being worked on, or its sum is still to come.
+    spikes : Out(range(units + 1))
+        Kernels that are read in this cycle, for benches: what of the adder is in use.
+    """
+
+    def __init__(self, *, units, lanes, chunks, weight_bits, bits, interval, passes=1):
+        if chunks % passes:
+            raise ValueError(f"passes must divide {chunks} chunks, not {passes}")
+        self.units, self.lanes, self.chunks, self.weight_bits, self.bits = units, lanes, chunks, weight_bits, bits
+        self.interval, self.passes = interval, passes
+        #: Cycles from the last spike of a window to its sum: encoder, memory, tree, sum.
+        self.latency = 3 + tree_latency(units)
+        super().__init__(
+            {
+                "kernels": In(Flow(kernel_word(units=units, chunks=chunks, lanes=lanes // chunks, bits=weight_bits))),
+                "i": In(stream.Signature(data.ArrayLayout(unsigned(CANDIDATES), units))),
+                "o": Out(Flow(data.ArrayLayout(signed(bits), lanes // passes))),
+                "busy": Out(1),
+                "spikes": Out(range(units + 1)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        lanes, chunks = self.lanes // self.passes, self.chunks // self.passes  # of a pass
+
+        # -- masks of one window; in each cycle each loses its lowest spike. The input keeps them until the last pass begins
+        active, age = Signal(), Signal(range(self.interval + 1), init=1)
+        first, load = Signal(), Signal()
+        to_load, at_pass, reading_pass = (Signal(range(self.passes), name=n) for n in ("to_load", "at_pass", "reading_pass"))
+        masks = [Signal(CANDIDATES, name=f"mask_{u}", reset_less=True) for u in range(self.units)]
+        rests = [Signal(CANDIDATES, name=f"rest_{u}", reset_less=True) for u in range(self.units)]  # without the lowest
+        more, done = Signal(self.units), Signal()
+        for u, rest in enumerate(rests):
+            m.d.comb += more[u].eq(rest.any())
+        m.d.comb += done.eq(active & ~more.any() & (age >= self.interval))
+        m.d.comb += load.eq(~active | done)
+        m.d.comb += self.i.ready.eq(load & (to_load == self.passes - 1))
+        m.d.sync += reading_pass.eq(at_pass)
+        with m.If(load):
+            m.d.sync += [active.eq(self.i.valid), age.eq(1), at_pass.eq(to_load)]
+            with m.If(self.i.valid):
+                m.d.sync += to_load.eq(Mux(self.i.ready, 0, to_load + 1))
+            for u, (mask, rest) in enumerate(zip(masks, rests, strict=True)):
+                new = self.i.payload[u]
+                m.d.sync += [mask.eq(new), rest.eq(new & (new - 1))]
+        with m.Else():
+            for mask, rest in zip(masks, rests, strict=True):
+                m.d.sync += [mask.eq(rest), rest.eq(rest & (rest - 1))]
+            with m.If(age < self.interval):
+                m.d.sync += age.eq(age + 1)
+        m.d.sync += first.eq(load)
+
+        # -- the kernels of those spikes: each pass has its own words
+        item = self.kernels.payload
+        of_pass, part = Signal(range(self.passes)), Signal(chunks)
+        with m.Switch(item.chunk):
+            for n in range(self.chunks):
+                with m.Case(n):
+                    m.d.comb += [of_pass.eq(n // chunks), part.eq(1 << n % chunks)]
+        terms: list[list[Value]] = [[] for _ in range(lanes)]
+        hits = []
+        for u, mask in enumerate(masks):
+            index, hit = Signal(range(CANDIDATES), name=f"index_{u}", reset_less=True), Signal(name=f"hit_{u}")
+            for n in reversed(range(CANDIDATES)):
+                with m.If(mask[n]):
+                    m.d.sync += index.eq(n)
+            m.d.sync += hit.eq(active & (mask != 0))
+            hits.append(hit)
+            memory = Memory(shape=unsigned(self.weight_bits * lanes), depth=CANDIDATES * self.passes, init=[])
+            m.submodules[f"unit_{u}"] = memory
+            read = memory.read_port(domain="comb")
+            write = memory.write_port(granularity=self.weight_bits * lanes // chunks)
+            m.d.comb += [
+                write.addr.eq(Cat(item.index, of_pass)),
+                write.data.eq(item.weights.as_value().replicate(chunks)),
+                write.en.eq(Mux(self.kernels.valid & (item.unit == u), part, 0)),
+                read.addr.eq(Cat(index, reading_pass)),
+            ]
+            kernel = Signal(data.ArrayLayout(signed(self.weight_bits), lanes), name=f"kernel_{u}", reset_less=True)
+            m.d.sync += kernel.as_value().eq(Mux(hit, read.data, 0))
+            for lane in range(lanes):
+                terms[lane].append(kernel[lane])
+        m.d.comb += self.spikes.eq(sum(hits[1:], hits[0]))
+
+        # -- their sum
+        stages = 2 + tree_latency(self.units)
+        adding, starting = delay(m, active, stages), delay(m, first, stages)
+        ended = delay(m, done, self.latency)
+        for lane in range(lanes):
+            total, sum_ = adder_tree(m, terms[lane]), self.o.payload[lane]
+            with m.If(adding):
+                m.d.sync += sum_.eq(Mux(starting, 0, sum_) + total)
+        m.d.comb += self.o.valid.eq(ended)
+        trailing = [active]
+        for _ in range(self.latency):
+            trailing.append(delay(m, trailing[-1], 1))
+        m.d.comb += self.busy.eq(sum(trailing[1:], trailing[0]) != 0)
+        return m

@@ -1,0 +1,115 @@
+"""Spike window: the newest spikes of a layer, read as a window of two by two blocks at any place in one cycle."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from golden.contract.config import Config
+from golden.contract.spec import Layer
+from hw.lib.flow import Flow
+from hw.lib.step import spike_word
+
+
+class SpikeWindow(wiring.Component):
+    """Four memories, by the parities of a block's row and column: neighbours lie in different ones.
+
+    Parameters
+    ----------
+    config : Config
+    layer : Layer
+    block : int
+        Side of a block: 2, or 1 where a single position is one.
+    border : int
+        Blocks of silence before the first row and column. They are there as long as nothing was ever written to them.
+
+    Members
+    -------
+    i : In(Flow(spike_word))
+        All words of the layer, in order, step after step.
+    count : Out
+        Words that have come since ``start``.
+    start : In(1)
+        One cycle, when all words of a step have come.
+    row, column : In
+        Block in the upper left corner, border included.
+    window : Out(ArrayLayout(ArrayLayout(ArrayLayout(unsigned(channels), block * block), 2), 2))
+        ``window[jy][jx][spot]`` of block (row + jy, column + jx), in the same cycle.
+    """
+
+    latency = 0
+
+    def __init__(self, config: Config, layer: Layer, *, block: int, border: int):
+        self.config, self.layer, self.block, self.border = config, layer, block, border
+        self.rows = border + -(-layer.height // block) + 1
+        self.columns = border + -(-layer.width // block) + 1
+        spots = data.ArrayLayout(unsigned(layer.channels), block * block)
+        super().__init__(
+            {
+                "i": In(Flow(spike_word(config.words(layer), config.lanes[layer.index]))),
+                "start": In(1),
+                "count": Out(range(config.words(layer) + 1)),
+                "row": In(bits_for(self.rows - 2)),
+                "column": In(bits_for(self.columns - 2)),
+                "window": Out(data.ArrayLayout(data.ArrayLayout(spots, 2), 2)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        layer, block, border, lanes = self.layer, self.block, self.border, self.config.lanes[self.layer.index]
+        groups, spots = self.config.groups(layer), block * block
+
+        # -- words come in order, so their places are counted instead of divided out of the address
+        y, x, group = Signal(range(layer.height)), Signal(range(layer.width)), Signal(range(groups))
+        with m.If(self.i.valid):
+            m.d.sync += [x.eq(x + 1), self.count.eq(self.count + 1)]
+            with m.If(x == layer.width - 1):
+                m.d.sync += [x.eq(0), y.eq(y + 1)]
+                with m.If(y == layer.height - 1):
+                    m.d.sync += [y.eq(0), group.eq(group + 1)]
+                    with m.If(group == groups - 1):
+                        m.d.sync += group.eq(0)
+        with m.If(self.start):
+            m.d.sync += self.count.eq(0)
+        shift = bits_for(block) - 1
+        row, column, spot = Signal(range(self.rows)), Signal(range(self.columns)), Signal(range(spots))
+        m.d.comb += [row.eq((y >> shift) + border), column.eq((x >> shift) + border)]
+        if block == 2:
+            m.d.comb += spot.eq(Cat(x[0], y[0]))
+
+        # -- by parity; the address is half the row and half the column, side by side
+        row_bits, column_bits = max(bits_for(self.rows - 1) - 1, 1), max(bits_for(self.columns - 1) - 1, 1)
+        width = spots * layer.channels
+
+        def half(value, bits):
+            """Half of it, in so many bits."""
+            return Cat(value[1:], Const(0, bits))[:bits]
+
+        banks = {}
+        for by in range(2):
+            for bx in range(2):
+                memory = Memory(shape=unsigned(width), depth=1 << (row_bits + column_bits), init=[])
+                m.submodules[f"bank_{by}{bx}"] = memory
+                write, read = memory.write_port(granularity=lanes), memory.read_port(domain="comb")
+                m.d.comb += [
+                    write.addr.eq(Cat(half(column, column_bits), half(row, row_bits))),
+                    write.data.eq(self.i.payload.spikes.replicate(width // lanes)),
+                    write.en.eq(
+                        Mux(self.i.valid & (row[0] == by) & (column[0] == bx), 1 << (spot * groups + group), 0)
+                    ),
+                ]
+                # the block of this parity in the window: the first one, or the one after it
+                at_row, at_column = Signal(range(self.rows)), Signal(range(self.columns))
+                m.d.comb += [
+                    at_row.eq(self.row + (self.row[0] != by)),
+                    at_column.eq(self.column + (self.column[0] != bx)),
+                    read.addr.eq(Cat(half(at_column, column_bits), half(at_row, row_bits))),
+                ]
+                banks[by, bx] = read.data
+        for jy in range(2):
+            for jx in range(2):
+                columns = [Mux(self.column[0] ^ jx, banks[by, 1], banks[by, 0]) for by in range(2)]
+                m.d.comb += self.window[jy][jx].as_value().eq(Mux(self.row[0] ^ jy, columns[1], columns[0]))
+        return m

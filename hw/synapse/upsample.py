@@ -1,0 +1,80 @@
+"""Nearest upsampling with zero padding: reads a pooled plane so that a plain convolution becomes its transpose."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from golden.contract.spec import Bundle
+from hw.lib.flow import Flow
+
+
+class Upsample(wiring.Component):
+    """Streams one pooled plane, each word twice in both directions, inside a frame of zeros.
+
+    The frame is ``kernel - 1`` wide, and wider at the right and bottom where pooling had dropped an odd row or column;
+    so a valid ``kernel`` x ``kernel`` window over the output with flipped taps gives the transposed convolution, of the
+    size of layer ``bundle.pre``. Model: `golden.model.ops.upsample` with ``kernel - 1`` zeros around.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        A "conv" bundle: its post layer is upsampled to its convolution map.
+    bits : int
+        Width of a word.
+    words : int
+        Words of the memory that is read (several planes).
+
+    Members
+    -------
+    start : In(1)
+        One cycle; ignored while a plane is being sent.
+    base : In
+        Address of the plane's first word; stable while it is sent.
+    address : Out, data : In(bits)
+        Synchronous read: ``data`` belongs to the address of the cycle before.
+    o : Out(Flow(bits))
+        `rows` x `columns` words in raster order, one in each cycle from the second after ``start``.
+    """
+
+    def __init__(self, bundle: Bundle, *, bits, words):
+        self.bundle, self.bits = bundle, bits
+        self.rows = bundle.pre.height + bundle.kernel - 1
+        self.columns = bundle.pre.width + bundle.kernel - 1
+        super().__init__(
+            {
+                "start": In(1),
+                "base": In(bits_for(words - 1)),
+                "address": Out(bits_for(words - 1)),
+                "data": In(bits),
+                "o": Out(Flow(bits)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        frame, post = self.bundle.kernel - 1, self.bundle.post
+        x, y = Signal(range(self.columns)), Signal(range(self.rows))
+        row = Signal.like(self.address)  # address of the pooled row that y shows
+        column = Signal.like(self.address)
+        busy, valid, zero = Signal(), Signal(), Signal()
+        inside_x = (x >= frame) & (x < frame + 2 * post.width)
+        inside_y = (y >= frame) & (y < frame + 2 * post.height)
+
+        with m.If(busy):
+            m.d.sync += x.eq(x + 1)
+            with m.If(inside_x & (x[0] != frame % 2)):
+                m.d.sync += column.eq(column + 1)
+            with m.If(x == self.columns - 1):
+                m.d.sync += [x.eq(0), y.eq(y + 1), column.eq(0)]
+                with m.If(inside_y & (y[0] != frame % 2)):
+                    m.d.sync += row.eq(row + post.width)
+                with m.If(y == self.rows - 1):
+                    m.d.sync += [y.eq(0), busy.eq(0)]
+        with m.Elif(self.start):
+            m.d.sync += [busy.eq(1), row.eq(0), column.eq(0)]
+
+        m.d.comb += self.address.eq(self.base + row + column)
+        m.d.sync += [valid.eq(busy), zero.eq(~(inside_x & inside_y))]
+        m.d.comb += [self.o.valid.eq(valid), self.o.payload.eq(Mux(zero, 0, self.data))]
+        return m

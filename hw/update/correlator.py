@@ -1,0 +1,190 @@
+"""Correlator: products of both nudged phases, their difference summed over positions, times the learning rate."""
+
+from amaranth.hdl import Array, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from golden.contract import layout
+from golden.contract.config import Config
+from golden.contract.spec import Bundle
+from hw.lib.adder_tree import delay
+from hw.lib.flow import Flow
+
+
+def pre_bits(config: Config, bundle: Bundle) -> int:
+    """Width of the pre factor: a window sum or a pixel, or the sum of four under a pooled position."""
+    spec = config.spec
+    bits = spec.formats.pixel_bits if bundle.kind == "image" else spec.sum_bits
+    return bits if bundle.kind == "dense" else bits + 2
+
+
+def item(config: Config, bundle: Bundle):
+    """One position's factors: the pre values of both phases and the post window sums of both phases."""
+    lanes = config.lanes[bundle.index]
+    sums = data.ArrayLayout(unsigned(config.spec.sum_bits), lanes)
+    return data.StructLayout(
+        {
+            "address": unsigned(bits_for(layout.master_words(config, bundle) - 1)),
+            "bias": unsigned(1),
+            "first": unsigned(1),
+            "last": unsigned(1),
+            "pre_plus": unsigned(pre_bits(config, bundle)),
+            "pre_minus": unsigned(pre_bits(config, bundle)),
+            "post_plus": sums,
+            "post_minus": sums,
+        }
+    )
+
+
+def update_word(config: Config, bundle: Bundle):
+    """Updates of one master word, LSB 2^-15, within +-`Formats.update_bound`."""
+    bound = config.spec.formats.update_bound
+    return data.StructLayout(
+        {
+            "address": unsigned(bits_for(layout.master_words(config, bundle) - 1)),
+            "update": data.ArrayLayout(signed(bits_for(bound) + 1), config.lanes[bundle.index]),
+        }
+    )
+
+
+def last_cycle(m, config: Config, bundle: Bundle, active):
+    """High in the last of an item's `Config.item_cycles`, while ``active``: the engine's loops go on."""
+    if config.item_cycles(bundle) == 1:
+        return active
+    second = Signal()
+    m.d.sync += second.eq(active & ~second)
+    return active & second
+
+
+def scaling_turns(config: Config, bundle: Bundle) -> int:
+    """Lanes that one scaler takes in turn: as many as there are cycles between two sums, and a divisor of the lanes."""
+    lanes, cycles = config.lanes[bundle.index], config.item_cycles(bundle)
+    cycles *= 1 if bundle.kind == "dense" else bundle.post.positions
+    return max(n for n in range(1, lanes + 1) if lanes % n == 0 and n <= cycles)
+
+
+#: Unsigned bits that a part's multiplier takes: ECP5's has 18, signed.
+FACTOR_BITS = 17
+
+
+class Correlator(wiring.Component):
+    """``g = sum of pre+ post+ - pre- post-`` from ``first`` to ``last``; then one rounding and one clip.
+
+    ``update = clip(round_half_up(g * rate / 2^shift))`` with the rate and shift of weights or, for ``bias`` items, of
+    biases. g is as wide as its worst case (`Spec.correlation_bits`): no order of additions matters.
+    Where a bundle has `Config.item_cycles` of two, each lane has one multiplier, for the products of both phases. The rate
+    meets the lanes of a sum in `scaling_turns`.
+    Model: `golden.model.ops.correlation` and `golden.model.ops.update` (paper eq. 11).
+
+    Members
+    -------
+    i : In(Flow(item))
+        `Config.item_cycles` cycles of each item, one after the other. From one ``last`` to the next, at least
+        `scaling_turns` cycles.
+    weight_rate, bias_rate : In
+        Registers, LSB 2^-18.
+    o : Out(Flow(update_word))
+        `latency` cycles after (the last cycle of) each ``last``.
+    """
+
+    def __init__(self, config: Config, bundle: Bundle):
+        self.config, self.bundle = config, bundle
+        self.turns = scaling_turns(config, bundle)
+        #: Cycles to the update: factors, product, difference (shared: chosen factors, product), sum, and factor, products,
+        #: scaling, rounding, clipping of each turn. Several turns keep the sum and choose a lane of it.
+        self.latency = 9 + (0 if self.turns == 1 else 1 + self.turns)
+        rate = config.spec.formats.rate_bits
+        super().__init__(
+            {
+                "i": In(Flow(item(config, bundle))),
+                "weight_rate": In(rate),
+                "bias_rate": In(rate),
+                "o": Out(Flow(update_word(config, bundle))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        spec, bundle, turns = self.config.spec, self.bundle, self.turns
+        lanes = self.config.lanes[bundle.index]
+        g_bits = spec.correlation_bits(bundle)
+
+        # -- products of both phases, and the sum of their differences
+        shared = self.config.item_cycles(bundle) == 2
+        # block RAM is too slow for more in the same cycle
+        i, arriving, second = Signal.like(self.i.payload, reset_less=True), delay(m, self.i.valid, 1), Signal()
+        m.d.sync += i.eq(self.i.payload)
+        if shared:
+            m.d.sync += second.eq(arriving & ~second)
+        valid = [arriving & second if shared else arriving]
+        for _ in range(3):
+            valid.append(delay(m, valid[-1], 1))
+        first2, last3 = delay(m, i.first & ~second, 2), delay(m, i.last, 3)
+        bias3, address3 = delay(m, i.bias, 3), delay(m, i.address, 3, reset_less=True)
+
+        # The bias has no pre factor: its phases differ by the post sums alone.
+        pre_plus, pre_minus = Mux(i.bias, 1, i.pre_plus), Mux(i.bias, 1, i.pre_minus)
+        if shared:
+            adding = delay(m, arriving, 2)
+            pre = Signal(signed(len(i.pre_plus) + 1), reset_less=True)
+            m.d.sync += pre.eq(Mux(second, -pre_minus, pre_plus))
+        else:
+            adding = valid[2]
+
+        sums = [Signal(signed(g_bits), name=f"g_{lane}", reset_less=True) for lane in range(lanes)]
+        for lane, g in enumerate(sums):
+            if shared:
+                post = delay(m, Mux(second, i.post_minus[lane], i.post_plus[lane]), 1, reset_less=True)
+                term = delay(m, pre * post, 1, reset_less=True)
+            else:
+                plus = delay(m, pre_plus * i.post_plus[lane], 1, reset_less=True)
+                term = delay(m, plus - delay(m, pre_minus * i.post_minus[lane], 1, reset_less=True), 1, reset_less=True)
+            with m.If(adding):
+                m.d.sync += g.eq(Mux(first2, 0, g) + term)
+
+        # -- a sum is kept while its lanes pass the scalers
+        ended = valid[3] & last3
+        scalers = range(0, lanes, turns)
+        if turns == 1:
+            chosen, bias, address = sums, bias3, address3
+        else:
+            kept = [Signal.like(g, name=f"kept_{lane}") for lane, g in enumerate(sums)]
+            bias, address, turn = Signal(), Signal.like(address3), Signal(range(turns))
+            with m.If(ended):
+                m.d.sync += [old.eq(g) for old, g in zip(kept, sums, strict=True)]
+                m.d.sync += [bias.eq(bias3), address.eq(address3), turn.eq(0)]
+            with m.Else():
+                m.d.sync += turn.eq(turn + 1)
+            of_turn = [Array(kept[scaler : scaler + turns])[turn] for scaler in scalers]
+            chosen = [delay(m, g, 1, reset_less=True) for g in of_turn]
+            bias, address = delay(m, bias, 1), delay(m, address, 1, reset_less=True)
+            # to the last turn's result, two more than without turns: ended, kept, chosen, scaled, rounded, clipped
+            ended = delay(m, ended, 1 + turns)
+        bias6 = delay(m, bias, 3)
+        for scaler, g in zip(scalers, chosen, strict=True):
+            update = self._scaled(m, g, bias, bias6, scaler)
+            results = [self.o.payload.update[scaler + turn] for turn in range(turns)]
+            m.d.sync += [old.eq(new) for old, new in zip(results, [*results[1:], update], strict=True)]
+        m.d.sync += [self.o.valid.eq(delay(m, ended, 4)), self.o.payload.address.eq(delay(m, address, 4, reset_less=True))]
+        return m
+
+    def _scaled(self, m, g, bias, bias6, lane):
+        """Update of a sum, four cycles later: times the rate, in two of the part's multipliers, rounded half up, clipped."""
+        spec, bundle = self.config.spec, self.bundle
+        bound, shifts = spec.formats.update_bound, {0: spec.weight_shift(bundle), 1: spec.bias_shift}
+        rate = Signal(spec.formats.rate_bits, name=f"rate_{lane}")
+        m.d.sync += rate.eq(Mux(bias, self.bias_rate, self.weight_rate))
+        scaled = Signal(signed(len(g) + len(rate) + 1), name=f"scaled_{lane}", reset_less=True)
+        factor = delay(m, g, 1, reset_less=True)
+        if len(g) <= FACTOR_BITS:
+            m.d.sync += scaled.eq(delay(m, factor * rate, 1, reset_less=True))
+        else:
+            low = delay(m, factor[:FACTOR_BITS] * rate, 1, reset_less=True)
+            high = delay(m, factor[FACTOR_BITS:].as_signed() * rate, 1, reset_less=True)
+            m.d.sync += scaled.eq(low + (high << FACTOR_BITS))
+        rounded = Signal.like(scaled, name=f"rounded_{lane}", reset_less=True)
+        m.d.sync += rounded.eq(
+            Mux(bias6, (scaled + (1 << (shifts[1] - 1))) >> shifts[1], (scaled + (1 << (shifts[0] - 1))) >> shifts[0])
+        )
+        return Mux(rounded > bound, bound, Mux(rounded < -bound, -bound, rounded))

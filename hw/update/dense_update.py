@@ -1,0 +1,73 @@
+"""EP update engine of a dense bundle: one master word, so ``lanes`` weights, in each cycle, or in every other one."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect, flipped
+
+from golden.contract import layout
+from golden.contract.config import Config
+from golden.contract.spec import Bundle
+from hw.lib.adder_tree import delay
+
+from .correlator import Correlator, last_cycle
+from .interface import UpdateSignature
+
+
+class DenseUpdate(wiring.Component):
+    """Walks the master memory in order: pre word, post group, pre lane; then the biases.
+
+    Busy for `Config.item_cycles` * `master_words` + 1 cycles and the correlator's latency. Model:
+    `golden.model.ops.correlation`.
+    """
+
+    def __init__(self, config: Config, bundle: Bundle):
+        if bundle.kind != "dense":
+            raise ValueError(f"DenseUpdate takes a dense bundle, not {bundle.kind}")
+        self.config, self.bundle = config, bundle
+        super().__init__(UpdateSignature(config, bundle))
+
+    def elaborate(self, platform):
+        m = Module()
+        config, bundle = self.config, self.bundle
+        lanes, words, groups = config.lanes[bundle.pre.index], config.words(bundle.pre), config.groups(bundle.post)
+
+        m.submodules.correlator = correlator = Correlator(config, bundle)
+        m.d.comb += [correlator.weight_rate.eq(self.weight_rate), correlator.bias_rate.eq(self.bias_rate)]
+        connect(m, flipped(self.updates), correlator.o)
+
+        active, bias = Signal(), Signal()
+        advance = last_cycle(m, config, bundle, active)
+        word, group, lane = Signal(range(words)), Signal(range(groups)), Signal(range(lanes))
+        address = Signal(range(layout.master_words(config, bundle)))
+        with m.If(advance):
+            m.d.sync += [address.eq(address + 1), lane.eq(lane + 1)]
+            with m.If(bias | (lane == lanes - 1)):
+                m.d.sync += [lane.eq(0), group.eq(group + 1)]
+                with m.If(group == groups - 1):
+                    m.d.sync += [group.eq(0), word.eq(word + 1)]
+                    with m.If(word == words - 1):
+                        m.d.sync += bias.eq(1)
+                    with m.If(bias):
+                        m.d.sync += active.eq(0)
+        with m.Elif(self.start):
+            m.d.sync += [active.eq(1), bias.eq(0), word.eq(0), group.eq(0), lane.eq(0), address.eq(0)]
+        m.d.comb += [self.pre_address.eq(word), self.post_address.eq(group)]
+
+        # -- a cycle later the sums are there
+        i, lane1 = correlator.i.payload, delay(m, lane, 1)
+        m.d.comb += [
+            correlator.i.valid.eq(delay(m, active, 1)),
+            i.address.eq(delay(m, address, 1)),
+            i.bias.eq(delay(m, bias, 1)),
+            i.first.eq(1),
+            i.last.eq(1),
+            i.pre_plus.eq(self.pre.plus[lane1]),
+            i.pre_minus.eq(self.pre.minus[lane1]),
+            i.post_plus.eq(self.post.plus),
+            i.post_minus.eq(self.post.minus),
+        ]
+        trailing = [active]
+        for _ in range(1 + correlator.latency):
+            trailing.append(delay(m, trailing[-1], 1))
+        m.d.comb += self.busy.eq(Cat(trailing).any())
+        return m

@@ -1,0 +1,142 @@
+"""The virtual board as a host meets it: an address, one client at a time, a state that lasts, no work while idle."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from boards import Board
+from golden.contract.config import configuration
+from golden.contract.protocol import Command
+from golden.contract.spec import preset
+from host.link.link import Link
+from tests.host.link.test_hostile import listening
+
+from .verilator import ToolError
+from .virtual import VirtualBoard
+
+CONFIG = configuration(preset("tiny"))
+SCRATCH = 0
+
+
+@pytest.fixture
+def board():
+    with VirtualBoard(CONFIG) as virtual:
+        yield virtual
+
+
+def address(url: str) -> tuple[str, int]:
+    host, _, port = url.removeprefix("socket://").rpartition(":")
+    return host, int(port)
+
+
+def processor_seconds(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def write_scratch(link: Link, value: int) -> None:
+    link.call(Command.WRITE_REGISTER, bytes([SCRATCH]) + value.to_bytes(4, "little"))
+
+
+def read_scratch(link: Link) -> int:
+    return int.from_bytes(link.call(Command.READ_REGISTER, bytes([SCRATCH, 1])), "little")
+
+
+def test_state_outlives_a_client(board):
+    with Link.open(board.url) as link:
+        assert link.hello().preset == "tiny"
+        write_scratch(link, 0x12345678)
+    with Link.open(board.url) as link:
+        link.hello()
+        assert read_scratch(link) == 0x12345678
+
+
+def test_a_client_that_goes_away_in_the_middle_of_a_frame(board):
+    with socket.create_connection(address(board.url), timeout=5) as client:
+        client.sendall(bytes(range(1, 200)))
+    with Link.open(board.url) as link:
+        assert link.hello().preset == "tiny"
+
+
+def test_second_client_is_turned_away(board):
+    with Link.open(board.url) as link:
+        link.hello()
+        with socket.create_connection(address(board.url), timeout=5) as second:
+            assert second.recv(1) == b""
+        write_scratch(link, 7)
+        assert read_scratch(link) == 7
+
+
+def test_it_listens_on_the_loopback_interface_alone(board):
+    assert listening(address(board.url)[1]) == ["0100007F"]
+
+
+def test_idle_board_sleeps(board):
+    with Link.open(board.url) as link:
+        link.hello()
+        deadline = time.monotonic() + 20
+        while True:
+            before = processor_seconds(board.process)
+            time.sleep(0.5)
+            if processor_seconds(board.process) - before <= 0.02:
+                break
+            assert time.monotonic() < deadline, "still burning processor time after 20 s without a request"
+        assert link.hello().preset == "tiny"
+
+
+def test_statistics_count_what_was_simulated(board):
+    with Link.open(board.url) as link:
+        link.hello()
+    board.__exit__(None, None, None)
+    assert board.statistics.cycles > 0
+    assert board.statistics.seconds > 0
+
+
+def test_pseudo_terminal():
+    with VirtualBoard(CONFIG, pty=True) as virtual:
+        assert virtual.url.startswith("/dev/")
+        for value in (1, 2):
+            with Link.open(virtual.url) as link:
+                link.hello()
+                write_scratch(link, value)
+                assert read_scratch(link) == value
+
+
+def test_port_in_use(board):
+    with pytest.raises(ToolError, match=r"did not start: port \d+: Address already in use"):
+        VirtualBoard(CONFIG, port=address(board.url)[1]).__enter__()
+
+
+def test_dies_with_its_parent():
+    program = (
+        "import time; from golden.contract.spec import preset; from golden.contract.config import configuration\n"
+        "from sim.board.virtual import VirtualBoard\n"
+        "board = VirtualBoard(configuration(preset('tiny'))).__enter__()\n"
+        "print(board.url, board.process, flush=True); time.sleep(60)"
+    )
+    command, checkout = [sys.executable, "-c", program], Path(__file__).parents[2]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=checkout) as parent:
+        url, process = parent.stdout.readline().split()
+        socket.create_connection(address(url), timeout=5).close()
+        parent.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{process}").exists() and "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2][:3]:
+        assert time.monotonic() < deadline, "still there 5 s after its parent was killed"
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("divisor", [2, 3, 8])
+def test_other_divisors(divisor):
+    board = Board("test", clock_hz=1_000_000, uart_divisor=divisor)
+    with VirtualBoard(CONFIG, board=board) as virtual, Link.open(virtual.url) as link:
+        assert link.hello().uart_divisor == divisor
+        for value in (0, 0xFFFFFFFF, 0x00FF55AA):
+            write_scratch(link, value)
+            assert read_scratch(link) == value

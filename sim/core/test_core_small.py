@@ -1,0 +1,17 @@
+# amaranth: UnusedElaboratable=no
+"""The core of preset `small`, whole samples of real digits."""
+
+import cocotb
+
+from golden.contract.config import configuration
+from golden.contract.spec import preset
+from hw.core.core import Core
+from sim.harness.core_bench import check_training
+
+CONFIG = configuration(preset("small"))
+TOP = Core(CONFIG)
+
+
+@cocotb.test()
+async def trains_bit_for_bit(dut):
+    await check_training(dut, CONFIG, 2, seed=3)

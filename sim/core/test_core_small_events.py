@@ -1,0 +1,19 @@
+# amaranth: UnusedElaboratable=no
+"""`small` as boards have it, with event-driven engines: the same bits as golden, in a fraction of the cycles."""
+
+import cocotb
+import pytest
+
+from golden.contract.config import configuration
+from golden.contract.spec import preset
+from hw.core.core import Core
+from sim.harness.core_bench import check_training
+
+CONFIG = configuration(preset("small"), "event")
+TOP = Core(CONFIG)
+
+
+@cocotb.test()
+@pytest.mark.slow
+async def trains_bit_for_bit(dut):
+    await check_training(dut, CONFIG, 2, seed=3)

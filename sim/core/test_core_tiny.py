@@ -1,0 +1,23 @@
+# amaranth: UnusedElaboratable=no
+"""The core of preset `tiny`, whole samples of real digits."""
+
+import cocotb
+
+from golden.contract.config import configuration
+from golden.contract.spec import preset
+from hw.core.core import Core
+from sim.harness.core_bench import check_training
+
+CONFIG = configuration(preset("tiny"))
+TOP = Core(CONFIG)
+
+
+@cocotb.test()
+async def trains_bit_for_bit(dut):
+    await check_training(dut, CONFIG, 4, seed=1)
+
+
+@cocotb.test()
+async def trains_with_the_shortest_phases(dut):
+    window = CONFIG.spec.schedule.window
+    await check_training(dut, CONFIG, 2, seed=2, traced=2, steps=(window, window))

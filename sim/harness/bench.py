@@ -1,0 +1,185 @@
+"""Runs cocotb tests of Amaranth components on Verilator; pytest shows each cocotb test as a test of its own.
+
+A bench is a module `sim/test_<unit>.py`::
+
+    # amaranth: UnusedElaboratable=no
+    import cocotb
+    from hw.synapse.average_pool import AveragePool
+    from .streams import FlowSource, Monitor, start
+
+    UNITS = {"pool": AveragePool(lanes=2, bits=6, height=5, width=4)}
+
+    @cocotb.test()
+    async def sums_squares(dut):
+        await start(dut)
+        source, monitor = FlowSource(dut, "pool__i"), Monitor(dut, "pool__o")
+        ...
+
+All `UNITS` of one pytest session sit side by side in one Verilator build, so their names must differ; port `i.valid` of
+unit `pool` is `dut.pool__i__valid`. A module with `TOP = SomeComponent(...)` instead of UNITS gets a build of its own, whose
+ports keep their names. Each test runs in a fresh simulator: all is as at power-up, and what has no initial value is
+random. Marks go below the decorator: `@cocotb.test()`, then `@pytest.mark.slow`; or, for a whole module, `pytestmark`.
+
+Environment: COCOTB_RANDOM_SEED (default 1), WAVES=1 (one VCD file for each test in build/waves/), SIM=icarus (if installed).
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import cocotb_tools.config
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from cocotb_tools.runner import get_runner
+
+from sim.board import verilator
+
+#: Inputs of the design, for `streams.start`; the simulator's interface doesn't tell directions.
+INPUTS_VARIABLE = "NUDGE_BENCH_INPUTS"
+
+#: Names of the clock and reset ports that Amaranth gives to the domain `sync`.
+CLOCK, RESET = "clk", "rst"
+
+
+class BenchError(AssertionError):
+    """A cocotb test failed; the message holds its log."""
+
+
+def seed() -> int:
+    """Seed of all random stimuli; cocotb derives one for each test from it and the test's name."""
+    return int(os.environ.get("COCOTB_RANDOM_SEED", "1"))
+
+
+def waves() -> bool:
+    """Whether wave files are wanted."""
+    return os.environ.get("WAVES", "0") not in ("", "0")
+
+
+class Bench(wiring.Component):
+    """Units side by side; the interface of each appears as a member of the unit's name."""
+
+    def __init__(self, units: dict[str, wiring.Component]):
+        self.units = units
+        super().__init__({name: Out(unit.signature) for name, unit in units.items()})
+
+    def elaborate(self, platform):
+        m = Module()
+        for name, unit in self.units.items():
+            m.submodules[name] = unit
+            wiring.connect(m, wiring.flipped(getattr(self, name)), unit)
+        return m
+
+
+@dataclass(frozen=True)
+class Design:
+    """A compiled component: build folder, name of its top module, simulator and input ports."""
+
+    folder: Path
+    top: str
+    simulator: str
+    inputs: tuple[str, ...]
+
+
+def build(component: wiring.Component, top: str) -> Design:
+    """Compiles for the simulator that `SIM` names; `verilator.ToolError` if that fails."""
+    ports = component.signature.flatten(component)
+    inputs = tuple("__".join(map(str, path)) for path, member, _ in ports if member.flow == In)
+    simulator = os.environ.get("SIM", "verilator")
+    text = verilator.to_verilog(component, top)
+    if simulator == "verilator":
+        folder = _build_verilator(text, top)
+    elif simulator == "icarus":
+        folder = _build_icarus(text, top)
+    else:
+        raise verilator.ToolError(f"SIM must be verilator or icarus, not {simulator!r}")
+    return Design(folder, top, simulator, inputs)
+
+
+def _build_verilator(text: str, top: str) -> Path:
+    """As cocotb's runner would, but only the top's ports are visible to VPI: `--public-flat-rw` halves the speed."""
+    libraries = cocotb_tools.config.libs_dir
+    main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
+    link = f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
+    flags = ["--vpi", "--public-depth", "1", "--assert", "--timescale", "1ns/1ns", "-LDFLAGS", link]
+    if waves():
+        flags.append("--trace-vcd")
+    # -O1: a third less to compile than the default -Os, and benches, which wait for Python, run as fast (-O0: half as fast)
+    return verilator.executable(text, top, [main], flags=flags, make_flags=["OPT_FAST=-O1"]).parent
+
+
+def _build_icarus(text: str, top: str) -> Path:
+    if shutil.which("iverilog") is None:
+        raise verilator.ToolError("SIM=icarus needs iverilog: apt-get install iverilog")
+
+    def make(folder: Path, log: Path) -> None:
+        source = folder / f"{top}.v"
+        source.write_text(text)
+        runner = get_runner("icarus")
+        runner.build(sources=[source], hdl_toplevel=top, build_dir=folder, timescale=("1ns", "1ns"), log_file=log)
+
+    return verilator.cached(f"{top}-icarus", [text, top, str(waves())], make)
+
+
+def run(design: Design, module: str, test: str) -> None:
+    """Runs one cocotb test; `BenchError` with its log if it doesn't pass."""
+    scratch = verilator.build_root() / "runs"
+    scratch.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{module}.", dir=scratch))
+    log, results = folder / "log", folder / "results.xml"
+    icarus, arguments, plusargs = design.simulator == "icarus", [], []
+    if not icarus:
+        plusargs += ["+verilator+rand+reset+2", f"+verilator+seed+{seed()}"]
+    if waves() and not icarus:
+        arguments += ["--trace-file", str(_wave_file(module, test))]
+    try:
+        get_runner(design.simulator).test(
+            hdl_toplevel=design.top,
+            hdl_toplevel_lang="verilog",
+            test_module=module,
+            test_filter=f"^{re.escape(f'{module}.{test}')}$",
+            build_dir=design.folder,
+            test_dir=folder,
+            results_xml=str(results),
+            log_file=log,
+            seed=seed(),
+            waves=waves(),
+            test_args=arguments,
+            plusargs=plusargs,
+            extra_env={
+                INPUTS_VARIABLE: ",".join(design.inputs),
+                # cocotb's default rewrites every module that a bench imports, torch too: three seconds a test
+                "COCOTB_REWRITE_ASSERTION_FILES": f"{Path(__file__).parents[1]}/*.py",
+                "COCOTB_ANSI_OUTPUT": "0",
+            },
+        )
+        problem = _problem(results)
+    except (RuntimeError, SystemExit) as error:
+        problem = _problem(results) or f"the simulator stopped: {error}"
+    if problem:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-80:]) if log.exists() else "(no log)"
+        raise BenchError(f"{tail}\n\n{module}.{test}, seed {seed()}: {problem}\nlog: {log}")
+    shutil.rmtree(folder)
+
+
+def _wave_file(module: str, test: str) -> Path:
+    folder = verilator.build_root() / "waves"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / (re.sub(r"[^\w.=-]", "_", f"{module}.{test}") + ".vcd")
+
+
+def _problem(results: Path) -> str | None:
+    """What cocotb's report complains about; exactly one test must have run."""
+    if not results.exists():
+        return None
+    cases = list(ElementTree.parse(results).getroot().iter("testcase"))
+    if len(cases) != 1:
+        return f"{len(cases)} tests ran instead of 1"
+    for kind in ("failure", "error", "skipped"):
+        for element in cases[0].iter(kind):
+            return f"{element.get('type') or kind}: {element.get('message')}"
+    return None

@@ -1,0 +1,239 @@
+"""The whole core against `golden.model.fixed`, for any configuration: every neuron in every step, then weights and counters."""
+
+import cocotb
+import numpy as np
+import torch
+from cocotb.triggers import RisingEdge
+
+from golden.contract import layout, protocol
+from golden.contract.config import Config
+from golden.contract.spec import Layer
+from golden.model import fixed
+from golden.training import data
+from hw.core.interface import LANE_LATENCY, MASTER_BITS, READ_LATENCY, Operation, settings_layout
+from hw.core.neuron_array import trace_word
+
+from .bench import CLOCK
+from .streams import pack, start, wait_for
+
+#: Cycles after which a sample counts as hung; `medium` needs less than 200,000.
+PATIENCE = 3_000_000
+
+
+def layer_words(config: Config, layer: Layer, values: torch.Tensor) -> np.ndarray:
+    """(c, h, w) to (words, lanes), in the order in which the layer is processed."""
+    lanes, groups = config.lanes[layer.index], config.groups(layer)
+    return values.numpy().reshape(groups, lanes, layer.positions).transpose(0, 2, 1).reshape(-1, lanes)
+
+
+class CoreDriver:
+    """Plays the host side of `CoreSignature`."""
+
+    def __init__(self, dut, config: Config):
+        self.dut, self.config, self.spec = dut, config, config.spec
+        self.edge = RisingEdge(getattr(dut, CLOCK))
+        self.image = np.zeros(protocol.PIXELS, np.uint8)
+
+    async def start(self):
+        """Reset, and an image memory behind the pixel port."""
+        await start(self.dut)
+        cocotb.start_soon(self._serve_pixels())
+
+    async def _serve_pixels(self):
+        address, pixel = self.dut.pixel_address, self.dut.pixel
+        shown = -1
+        while True:
+            await self.edge
+            at = address.value.to_unsigned()
+            if at != shown or at == 0:
+                # beyond the last pixel a frame buffer holds something else
+                pixel.value = int(self.image[at]) if at < len(self.image) else 0xA5
+                shown = at
+
+    def configure(self, settings: fixed.Settings):
+        """Settings to the registers' port."""
+        values = {
+            "free_steps": settings.free_steps,
+            "nudged_steps": settings.nudged_steps,
+            "beta": settings.beta,
+            "weight_rate": list(settings.weight_rates),
+            "bias_rate": list(settings.bias_rates),
+        }
+        self.dut.settings.value = settings_layout(self.config).const(values).as_bits()
+
+    async def load(self, parameters: fixed.Parameters):
+        """Writes all masters and commits."""
+        for bundle, weight, bias in zip(self.spec.bundles, *parameters, strict=True):
+            self.dut.bundle.value = bundle.index - 1
+            for address, word in enumerate(layout.pack(self.config, bundle, weight.numpy(), bias.numpy())):
+                self.dut.address.value = address
+                for lane, master in enumerate(word):
+                    self.dut.lane.value, self.dut.write_data.value = lane, int(master) % (1 << MASTER_BITS)
+                    self.dut.write.value = 1
+                    await self.edge
+            self.dut.write.value = 0
+            await self.edge
+        await self.run(Operation.COMMIT)
+
+    async def read(self) -> fixed.Parameters:
+        """All masters, in torch's shapes."""
+        weights, biases = [], []
+        for bundle in self.spec.bundles:
+            lanes, words = self.config.lanes[bundle.index], layout.master_words(self.config, bundle)
+            image = np.zeros((words, lanes), np.int64)
+            self.dut.bundle.value = bundle.index - 1
+            for address in range(words):
+                self.dut.address.value = address
+                # one more, since what is set at an edge is seen at the next
+                for lane, cycles in zip(range(lanes), (READ_LATENCY + 1, *[LANE_LATENCY + 1] * lanes), strict=False):
+                    self.dut.lane.value = lane
+                    for _ in range(cycles):
+                        await self.edge
+                    image[address, lane] = self.dut.read_data.value.to_signed()
+            weight, bias = layout.unpack(self.config, bundle, image)
+            weights.append(torch.from_numpy(weight.copy()))
+            biases.append(torch.from_numpy(bias.copy()))
+        return fixed.Parameters(tuple(weights), tuple(biases))
+
+    async def run(self, operation: Operation, label: int = 0) -> int:
+        """Starts an operation and waits for its end; the cycles it took."""
+        self.dut.operation.value = operation.value
+        self.dut.label.value = label
+        self.dut.start.value = 1
+        await self.edge
+        self.dut.start.value = 0
+        await self.edge
+        return await wait_for(self.dut, "busy", 0, patience=PATIENCE)
+
+    async def train(self, image: np.ndarray, label: int) -> int:
+        """One sample; its prediction."""
+        self.image = image.reshape(-1)
+        await self.run(Operation.TRAIN, label)
+        return self.dut.prediction.value.to_unsigned()
+
+    async def infer(self, image: np.ndarray) -> int:
+        """The free phase alone; the prediction."""
+        self.image = image.reshape(-1)
+        await self.run(Operation.INFER)
+        return self.dut.prediction.value.to_unsigned()
+
+    def spikes(self) -> list[int]:
+        """Spike counters of layers 1..N."""
+        return [getattr(self.dut, f"spikes__{i}").value.to_unsigned() for i in range(len(self.spec.bundles))]
+
+    def watch(self, layer: Layer, steps: list[fixed.Step], progress: dict[int, int]):
+        """Compares each word of a layer's trace with golden's; the assertion names the first difference."""
+        config, shape = self.config, trace_word(self.config, layer)
+        fields = ("d", "xi", "U", "s")
+        expected = []
+        for step in steps:
+            state = step.layers[layer.index - 1]
+            columns = [layer_words(config, layer, getattr(state, field)) for field in fields]
+            for address, (d, xi, membrane, s) in enumerate(zip(*columns, strict=True)):
+                spikes = pack(s, 1)
+                value = {"address": address, "d": d.tolist(), "xi": xi.tolist(), "u": membrane.tolist(), "s": spikes}
+                expected.append(shape.const(value).as_bits())
+        words = config.words(layer)
+        name = f"trace_{layer.index}"
+        valid, payload = getattr(self.dut, f"{name}__valid"), getattr(self.dut, f"{name}__payload")
+
+        def explain(count, got):
+            step, (address, lanes) = steps[count // words], (count % words, config.lanes[layer.index])
+            got, want = shape.from_bits(got), shape.from_bits(expected[count])
+            where = f"phase {step.phase}, step {step.t}, layer {layer.index}"
+            if got.address != address:
+                return f"{where}: word {got.address} came instead of {address}"
+            for lane in range(lanes):
+                channel, position = address // layer.positions * lanes + lane, address % layer.positions
+                neuron = f"neuron ({channel}, {position // layer.width}, {position % layer.width})"
+                for field in ("d", "xi", "u"):
+                    if got[field][lane] != want[field][lane]:
+                        return f"{where}, {neuron}: {field} is {got[field][lane]}, golden has {want[field][lane]}"
+                if (got.s ^ want.s) >> lane & 1:
+                    return f"{where}, {neuron}: s is {got.s >> lane & 1}, golden has {want.s >> lane & 1}"
+            return f"{where}: unequal, but no field differs"
+
+        async def compare():
+            count = 0
+            while count < len(expected):
+                await self.edge
+                if valid.value:
+                    got = payload.value.to_unsigned()
+                    assert got == expected[count], explain(count, got)
+                    count += 1
+                    progress[layer.index] = count
+
+        return compare(), len(expected)
+
+
+def first_difference(got: fixed.Parameters, want: fixed.Parameters) -> str | None:
+    """Names the first weight or bias that differs, or None."""
+    for kind, ours, theirs in (("weight", got.weights, want.weights), ("bias", got.biases, want.biases)):
+        for number, (a, b) in enumerate(zip(ours, theirs, strict=True), start=1):
+            differs = (a != b).nonzero()
+            if len(differs):
+                at = tuple(differs[0].tolist())
+                return f"bundle {number}, {kind} {at}: {int(a[at])}, golden has {int(b[at])} ({len(differs)} differ)"
+    return None
+
+
+def digits(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Real digits from what ships with the repository."""
+    embedded = data.load("embedded")
+    return embedded.train_images[:count].numpy(), embedded.train_labels[:count].numpy()
+
+
+async def check_training(dut, config: Config, samples: int, *, seed: int, traced: int = 1, steps=None):
+    """Trains and infers real digits on core and model: every trace word, prediction, spike, weight and bias is equal.
+
+    traced: samples whose every step is compared, from the first. steps: of the free and of each nudged phase, if other
+    than the preset's.
+    """
+    spec = config.spec
+    free, nudged = steps or (spec.schedule.free, spec.schedule.nudged)
+    settings = fixed.Settings.of(spec, free=free, nudged=nudged)
+    random = np.random.default_rng(seed)
+    parameters = fixed.initial(spec, seed)
+    # biases of both signs, which a fresh network has not
+    biases = tuple(torch.from_numpy(random.integers(-2000, 2000, b.shape)) for b in parameters.biases)
+    parameters = parameters._replace(biases=biases)
+    images, labels = digits(samples)
+
+    core = CoreDriver(dut, config)
+    await core.start()
+    core.configure(settings)
+    await core.load(parameters)
+    assert (difference := first_difference(await core.read(), parameters)) is None, f"after loading: {difference}"
+
+    result = fixed.train_batch(spec, settings, parameters, images, labels)
+    for i in range(samples):
+        if i < traced:
+            trace = list(fixed.trace(spec, settings, parameters, images[i], int(labels[i])))
+            progress: dict[int, int] = {}
+            watches = [(layer.index, *core.watch(layer, trace, progress)) for layer in spec.layers[1:]]
+            tasks = [cocotb.start_soon(compare) for _, compare, _ in watches]
+            prediction = await core.train(images[i], int(labels[i]))
+            for index, _, count in watches:
+                assert progress.get(index, 0) == count, f"layer {index}: {progress.get(index, 0)} of {count} words came"
+            for task in tasks:
+                await task
+        else:
+            prediction = await core.train(images[i], int(labels[i]))
+        assert prediction == int(result.predictions[i]), f"sample {i}: {prediction}, golden has {int(result.predictions[i])}"
+    assert core.spikes() == result.spikes, f"spikes: {core.spikes()}, golden has {result.spikes}"
+    await core.run(Operation.COMMIT)
+    trained = fixed.commit(spec, fixed.accumulate(parameters, result.updates))
+    assert (difference := first_difference(await core.read(), trained)) is None, f"after training: {difference}"
+    assert first_difference(trained, parameters) is not None, "nothing was learned, so nothing was checked"
+
+    # the working copies are new: inference with them, after training, on the same state memories
+    predictions, spikes = fixed.infer(spec, settings, trained, images[:2])
+    dut.clear.value = 1
+    await core.edge
+    dut.clear.value = 0
+    await core.edge
+    assert core.spikes() == [0] * len(spec.bundles)
+    for i, want in enumerate(predictions.tolist()):
+        prediction = await core.infer(images[i])
+        assert prediction == want, f"inference {i}: {prediction}, golden has {want}"
+    assert core.spikes() == spikes, f"spikes of inference: {core.spikes()}, golden has {spikes}"

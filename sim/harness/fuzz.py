@@ -1,0 +1,289 @@
+"""Random and mutated frames for the virtual board: each answer, byte by byte, must be the one that the golden model gives.
+
+The board is the whole gateware compiled by Verilator, at a raw socket; the model is `host.harness.golden_device` behind
+`host.harness.protocol_model`. Frames come in bursts of as many as the board may have in flight, so what is compared covers the
+deframer, the decoder, the framer, every command, every refusal, stored answers, counters and weights. What isn't: numbers of
+clock cycles, which the model doesn't have, and, in bursts, the counter of frames: it runs ahead of the request that reads it.
+
+    python -m sim.harness.fuzz --frames 100000 --seed 1
+"""
+
+import random
+import socket
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from golden.contract.config import Config, configuration
+from golden.contract.protocol import (
+    ADDRESS_PHASES,
+    ANSWER_HEADER,
+    CRC_BYTES,
+    FULL_BLOCK,
+    REQUEST_BYTES,
+    REQUEST_HEADER,
+    VERSION,
+    WINDOW,
+    Access,
+    Command,
+    Identity,
+    Status,
+    registers,
+)
+from golden.contract.spec import preset
+from golden.training.data import Data, load
+from golden.training.progress import Meter
+from host.harness.golden_device import GoldenDevice
+from host.harness.protocol_model import ProtocolModel
+from host.link import frame
+from sim.board.virtual import VirtualBoard
+
+#: Seconds without an answer after which the board counts as hung.
+PATIENCE = 30.0
+
+#: Samples cost a thousand times as much as other requests.
+SAMPLE_SHARE = 0.03
+
+
+class FuzzError(AssertionError):
+    """The board answered otherwise than the model, or not at all; the message has the frame and what replays it."""
+
+
+def encoded(sequence: int, command: int, payload: bytes = b"", version: int = VERSION) -> bytes:
+    """A request's frame without its zero byte."""
+    return frame.encode(bytes((version, sequence % 256, command)) + payload)[:-1]
+
+
+class Source:
+    """Draws frames from a seed. protocol: of the model, to know which number comes next."""
+
+    def __init__(self, config: Config, data: Data, protocol: ProtocolModel, seed: int):
+        self.data, self.protocol, self.ahead = data, protocol, 0
+        self.chance = random.Random(f"fuzz {seed}")
+        self.registers = registers(config.spec)
+
+    def piece(self) -> bytes:
+        """What is sent between two zero bytes; mutations may put zeros into it."""
+        match self.chance.choices(("request", "mutated", "garbage", "long"), (60, 25, 12, 3))[0]:
+            case "request":
+                return self.request()
+            case "mutated":
+                return self.mutated(self.request())
+            case "garbage":
+                alphabet = self.chance.choice((range(1, 8), range(256), (1, 2, FULL_BLOCK, FULL_BLOCK + 1, 255)))
+                return bytes(self.chance.choice(alphabet) for _ in range(self.chance.randrange(1, 40)))
+        value = self.chance.choice((1, 9, FULL_BLOCK, 255, self.chance.randrange(1, 256)))
+        return bytes((value,)) * self.chance.choice((32, 33, 100, REQUEST_BYTES - 1, REQUEST_BYTES, REQUEST_BYTES + 1, 3000))
+
+    def request(self) -> bytes:
+        """A frame with a right checksum: mostly what a host would send, now and then wrong in one field."""
+        chance = self.chance
+        commands = [c for c in Command if c not in (Command.TRAIN, Command.INFER, Command.HELLO)]
+        command: int = chance.choice(commands)
+        if chance.random() < SAMPLE_SHARE:
+            command = chance.choice((Command.TRAIN, Command.TRAIN, Command.INFER))
+        elif chance.random() < 0.03:
+            command = Command.HELLO
+        payload = self.payload(Command(command))
+        sequence = self.ahead + chance.choice((0,) * 14 + (-1, -1, -2, -WINDOW, -WINDOW - 1, 1, chance.randrange(256)))
+        version = VERSION if chance.random() < 0.98 else chance.randrange(256)
+        if chance.random() < 0.02:
+            command = chance.randrange(256)
+        if chance.random() < 0.02:
+            payload = payload[:-1] if chance.random() < 0.5 else payload + b"\7"
+        sequence %= 256
+        if version == VERSION and (command == Command.HELLO or (sequence == self.ahead and command in list(Command))):
+            self.ahead = (sequence + 1) % 256  # if it is executed; if not, what follows is out of sequence
+        return encoded(sequence, command, payload, version)
+
+    def payload(self, command: Command) -> bytes:
+        """Of the length that the command has, with values within their ranges and at their edges."""
+        chance = self.chance
+        bundle = bytes((chance.choice((0, 1, 1, 1, 2, 2, 2, 3, 255)),))
+        word = chance.choice((0, 1, chance.randrange(700), chance.randrange(1 << 32))).to_bytes(4, "little")
+        match command:
+            case Command.READ_REGISTER:
+                return bytes((chance.choice(self.registers).address, chance.choice((1, 1, 1, 2, 5, 16, 0, 62, 255))))
+            case Command.WRITE_REGISTER:
+                return self.written()
+            case Command.READ_WEIGHTS:
+                return bundle + word + bytes((chance.choice((1, 2, 12, 31, 0, 255)),))
+            case Command.WRITE_WEIGHTS:
+                room = REQUEST_BYTES - REQUEST_HEADER - CRC_BYTES - 5
+                size = chance.choice((2, 8, 16, 20, 200, 400, room, room + 1))
+                return bundle + word + chance.choice((chance.randbytes(size), bytes(size), b"\0\1" * (size // 2)))
+            case Command.DIGEST:
+                return bundle
+            case Command.TRAIN | Command.INFER:
+                image = chance.choice((self.data.train_images[chance.randrange(1000)].numpy().tobytes(), chance.randbytes(784)))
+                return bytes((chance.choice((*range(10), *range(10), 10, 255)),)) + image
+        return b""
+
+    def written(self) -> bytes:
+        """A register's address and a value; steps stay few, as each costs time."""
+        register = self.chance.choice(self.registers)
+        high = register.high if "steps" not in register.name else register.low + 3
+        value = self.chance.choice((register.low, high, self.chance.randint(min(register.low, high), high)))
+        if self.chance.random() < 0.2:
+            value = self.chance.choice((register.low - 1, register.high + 1, 0xFFFFFFFF))
+        if register.access is Access.READ and self.chance.random() < 0.7:
+            register, value = self.registers[0], self.chance.randrange(1 << 32)
+        return bytes((register.address,)) + (value % (1 << 32)).to_bytes(4, "little")
+
+    def mutated(self, data: bytes) -> bytes:
+        """A few bytes changed, lost, added, doubled or swapped; or the frame cut."""
+        out = bytearray(data)
+        for _ in range(self.chance.choice((1, 1, 1, 2, 5))):
+            at = self.chance.randrange(len(out)) if out else 0
+            match self.chance.randrange(7):
+                case 0:
+                    out[at : at + 1] = bytes((out[at] ^ 1 << self.chance.randrange(8),)) if out else b""
+                case 1:
+                    del out[at : at + 1]
+                case 2:
+                    out[at:at] = bytes((self.chance.choice((0, 1, 255, self.chance.randrange(256))),))
+                case 3:
+                    out[at:at] = out[at : at + 1]
+                case 4:
+                    out[at : at + 2] = out[at : at + 2][::-1]
+                case 5:
+                    out[at : at + 1] = bytes((self.chance.randrange(256),))
+                case 6:
+                    del out[at:]
+        return bytes(out)
+
+    def bursts(self) -> Iterator[list[bytes]]:
+        """Pieces without zeros, at most `WINDOW` together, for ever."""
+        waiting: list[bytes] = []
+        while True:
+            size = self.chance.choice((1, 1, 2, 4, WINDOW))
+            self.ahead = self.protocol.upcoming
+            while len(waiting) < size:
+                waiting += [piece for piece in self.piece().split(b"\0") if piece]
+            yield waiting[:size]
+            waiting = waiting[size:]
+
+
+class Pair:
+    """A board at a socket and the model, which get the same pieces. endings: how many answers of each status."""
+
+    def __init__(self, url: str, config: Config):
+        host, _, port = url.removeprefix("socket://").rpartition(":")
+        self.socket = socket.create_connection((host, int(port)), timeout=PATIENCE)
+        self.splitter = frame.Splitter()
+        self.device = GoldenDevice(config)
+        self.protocol = self.device.protocol
+        self.protocol.execute = self._execute
+        self.endings: Counter[str] = Counter()
+        # by number, -1 for the one at hand: bytes of an answer's payload that the model doesn't know
+        self._unknown: dict[int, set[int]] = {}
+        self._alone = True
+        self._frames = next(r.address for r in registers(config.spec) if r.name == "frames")
+        # what the board says of itself is not the model's business
+        greeting = encoded(9, Command.HELLO)
+        (answer,) = self._ask([greeting])
+        self.protocol.identity = Identity.decode(answer[ANSWER_HEADER:])
+        self._compare(greeting, answer)
+
+    def _execute(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
+        status, answer = self.device.execute(command, payload)
+        first = {Command.TRAIN: 1, Command.INFER: 1, Command.COMMIT: 2}.get(command, len(answer))
+        unknown = set(range(first, len(answer)))
+        if command is Command.READ_REGISTER:
+            for n in range(len(answer) // 4):
+                address = payload[0] + n
+                if address >= ADDRESS_PHASES or (address == self._frames and not self._alone):
+                    unknown |= set(range(4 * n, 4 * n + 4))
+        self._unknown[-1] = unknown
+        return status, answer
+
+    def exchange(self, pieces: list[bytes]) -> None:
+        """Send them; `FuzzError` unless every answer is the model's."""
+        self._alone = len(pieces) == 1
+        for piece, answer in zip(pieces, self._ask(pieces), strict=True):
+            self._compare(piece, answer)
+
+    def _ask(self, pieces: list[bytes]) -> list[bytes]:
+        self.socket.sendall(b"".join(piece + b"\0" for piece in pieces))
+        found: list[bytes] = []
+        while len(found) < len(pieces):
+            try:
+                data = self.socket.recv(4096)
+            except TimeoutError:
+                data = b""
+            if not data:
+                raise FuzzError(f"{len(found)} answers to {len(pieces)} frames {[piece.hex() for piece in pieces]}")
+            found += self.splitter.feed(data)
+        if len(found) > len(pieces):
+            raise FuzzError(f"{len(found)} answers to {len(pieces)} frames")
+        return found
+
+    def _compare(self, piece: bytes, answer: bytes) -> None:
+        before, sequence = self.protocol.duplicates, answer[1]
+        self._unknown.pop(-1, None)
+        expected = self.protocol.answer(piece)
+        if -1 in self._unknown:
+            self._unknown[sequence] = self._unknown.pop(-1)
+        repeated = self.protocol.duplicates > before
+        unknown = self._unknown.get(sequence, set()) if expected[3] == Status.OK else set()
+        places = {at + ANSWER_HEADER for at in unknown}
+
+        def known(body: bytes) -> bytes:
+            return bytes(0 if at in places else byte for at, byte in enumerate(body))
+
+        if known(answer) != known(expected):
+            raise FuzzError(f"frame {piece.hex()}: board {answer.hex()}, model {expected.hex()}")
+        self.endings["repeated" if repeated else Status(expected[3]).name] += 1
+
+    def finish(self) -> None:
+        """Settle what is pending; then digests and all weights must be equal."""
+        requests = [(Command.COMMIT, b""), *((Command.DIGEST, bytes((b.index,))) for b in self.device.spec.bundles)]
+        for bundle, image in zip(self.device.spec.bundles, self.device.images, strict=True):
+            most = 240 // (2 * image.shape[1])
+            for at in range(0, len(image), most):
+                span = bytes((bundle.index,)) + at.to_bytes(4, "little") + bytes((min(most, len(image) - at),))
+                requests.append((Command.READ_WEIGHTS, span))
+        self.exchange([encoded(0, Command.HELLO)])
+        for number, (command, payload) in enumerate(requests, 1):
+            self.exchange([encoded(number, command, payload)])
+
+
+def fuzz(url: str, config: Config, frames: int, seed: int) -> Counter[str]:
+    """Send so many frames to a board just after reset; how many answers of each status, all of them the model's."""
+    pair, sent = Pair(url, config), 0
+    source = Source(config, load("embedded"), pair.protocol, seed)
+    with pair.socket, Meter("frames", frames) as meter:
+        try:
+            for pieces in source.bursts():
+                pair.exchange(pieces)
+                sent += len(pieces)
+                meter.advance(len(pieces))
+                if sent >= frames:
+                    break
+            pair.finish()
+        except FuzzError as error:
+            raise FuzzError(f"after {sent} frames of --seed {seed}: {error}") from None
+    return pair.endings
+
+
+def main(
+    frames: Annotated[int, typer.Option(help="Frames, good and bad ones.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 1,
+    preset_name: Annotated[str, typer.Option("--preset", help="Network.")] = "tiny",
+) -> None:
+    """Compare the board's answers with the model's."""
+    config = configuration(preset(preset_name))
+    with VirtualBoard(config) as virtual:
+        try:
+            endings = fuzz(virtual.url, config, frames, seed)
+        except FuzzError as error:
+            sys.exit(str(error))
+    counts = ", ".join(f"{count} {name}" for name, count in endings.most_common())
+    print(f"{endings.total()} answers, all equal to the model's, and all weights: {counts}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

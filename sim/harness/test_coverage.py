@@ -1,0 +1,71 @@
+# amaranth: UnusedElaboratable=no
+"""Every public component of `hw` is the subject of some bench here: what is new there needs a bench."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterable, Iterator
+
+from amaranth.lib import wiring
+
+import hw
+import sim
+from hw.core.core import Core
+from hw.link.digest import Digest
+from hw.system import System
+from hw.top import Top
+
+
+def components() -> set[type]:
+    """Public classes of components, each where it is defined."""
+    modules = [importlib.import_module(found.name) for found in pkgutil.walk_packages(hw.__path__, "hw.")]
+    return {
+        kind
+        for module in modules
+        for name, kind in inspect.getmembers(module, inspect.isclass)
+        if issubclass(kind, wiring.Component) and kind.__module__ == module.__name__ and not name.startswith("_")
+    }
+
+
+def subjects() -> Iterator[wiring.Component]:
+    """What the benches simulate: UNITS and TOP of all bench modules."""
+    for found in pkgutil.walk_packages(sim.__path__, "sim."):
+        if found.name.rpartition(".")[2].startswith("test_"):
+            module = importlib.import_module(found.name)
+            yield from getattr(module, "UNITS", {}).values()
+            yield from [module.TOP] if hasattr(module, "TOP") else []
+
+
+def kinds(units: Iterable[wiring.Component]) -> set[type]:
+    """Their classes, and those of components that they hold as attributes: a bench may join two, and `Top` holds `System`.
+
+    What a component makes while it is elaborated doesn't count: then a core's bench would stand for everything in it.
+    """
+    out: set[type] = set()
+    for unit in units:
+        out |= {type(unit)} | kinds(value for value in vars(unit).values() if isinstance(value, wiring.Component))
+    return out
+
+
+def without_bench(found: set[type], units: Iterable[wiring.Component]) -> list[str]:
+    """Names of the components that no unit is of."""
+    return sorted(f"{kind.__module__}.{kind.__name__}" for kind in found - kinds(units))
+
+
+class Unknown(wiring.Component):
+    """A component of no bench."""
+
+    def __init__(self):
+        super().__init__({})
+
+
+def test_every_component_has_a_bench():
+    missing = without_bench(components(), subjects())
+    assert not missing, f"no bench in sim/ for {', '.join(missing)}"
+
+
+def test_a_component_without_a_bench_is_found():
+    assert {Core, System, Top, Digest} <= components()
+    assert without_bench(components() | {Unknown}, subjects()) == [f"{__name__}.Unknown"]
+    rest = [unit for unit in subjects() if not isinstance(unit, Digest)]
+    assert without_bench(components(), rest) == ["hw.link.digest.Digest"]

@@ -1,0 +1,187 @@
+# amaranth: UnusedElaboratable=no
+"""The harness itself, tried on the average pool, a queue and a counter that reads a memory; the worked example of a bench."""
+
+import random
+
+import cocotb
+import pytest
+import torch
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from golden.model import ops
+from hw.synapse.average_pool import AveragePool
+from sim.board import verilator
+
+from . import bench
+from .streams import FlowSource, Monitor, Port, StreamSink, StreamSource, pack, serve_memory, start, unpack, wait_for
+
+LANES, BITS = 3, 5
+
+
+class Queue(wiring.Component):
+    """A FIFO of packed signed lanes."""
+
+    i: In(stream.Signature(data.ArrayLayout(signed(BITS), LANES)))
+    o: Out(stream.Signature(data.ArrayLayout(signed(BITS), LANES)))
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=LANES * BITS, depth=4)
+        m.d.comb += [fifo.w_data.eq(self.i.payload), fifo.w_en.eq(self.i.valid), self.i.ready.eq(fifo.w_rdy)]
+        m.d.comb += [self.o.payload.eq(fifo.r_data), self.o.valid.eq(fifo.r_rdy), fifo.r_en.eq(self.o.ready)]
+        return m
+
+
+class Sum(wiring.Component):
+    """Adds the four words of a memory with synchronous read."""
+
+    start: In(1)
+    busy: Out(1)
+    address: Out(2)
+    data: In(8)
+    total: Out(10)
+
+    def elaborate(self, platform):
+        m = Module()
+        arrives = Signal()
+        m.d.sync += arrives.eq(self.busy)
+        with m.If(arrives):
+            m.d.sync += self.total.eq(self.total + self.data)
+        with m.If(self.busy):
+            m.d.sync += [self.address.eq(self.address + 1), self.busy.eq(self.address != 3)]
+        with m.Elif(self.start):
+            m.d.sync += [self.busy.eq(1), self.address.eq(0), self.total.eq(0)]
+        return m
+
+
+UNITS = {
+    "pool": AveragePool(lanes=LANES, bits=BITS, height=5, width=7),
+    "queue": Queue(),
+    "sum": Sum(),
+}
+
+
+def random_lanes() -> list[int]:
+    """Signed lanes, extremes more often than by chance."""
+    low, high = -(1 << (BITS - 1)), (1 << (BITS - 1)) - 1
+    return [random.choice((low, high, random.randint(low, high))) for _ in range(LANES)]
+
+
+@cocotb.test()
+@cocotb.parametrize(gap=[0.0, 0.3])
+async def average_pool_equals_golden(dut, gap):
+    unit, maps = UNITS["pool"], 4
+    await start(dut)
+    source, monitor = FlowSource(dut, "pool__i"), Monitor(dut, "pool__o")
+    pixels = [random_lanes() for _ in range(maps * unit.height * unit.width)]
+    await source.send((pack(lanes, BITS) for lanes in pixels), gap=gap)
+    # (maps, height, width, lanes) on the wires, (maps, lanes, height, width) in the model
+    image = torch.tensor(pixels).reshape(maps, unit.height, unit.width, LANES).permute(0, 3, 1, 2)
+    expected = ops.average_pool(image).permute(0, 2, 3, 1).reshape(-1, LANES).tolist()
+    words = await monitor.wait(len(expected))
+    assert [unpack(word, BITS + 2, LANES, signed=True) for word in words] == expected
+
+
+@cocotb.test()
+async def monitor_counts_latency(dut):
+    unit = UNITS["pool"]
+    await start(dut)
+    source, monitor = FlowSource(dut, "pool__i"), Monitor(dut, "pool__o")
+    await source.send([0] * (unit.width + 2))
+    await monitor.wait(1)
+    # the first square is complete in cycle width + 1, counted from the first word
+    assert monitor.cycles == [unit.width + 1 + unit.latency]
+
+
+@cocotb.test()
+@cocotb.parametrize(stalls=[(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.3, 0.3)])
+async def stream_keeps_order(dut, stalls):
+    await start(dut)
+    source, sink = StreamSource(dut, "queue__i"), StreamSink(dut, "queue__o")
+    words = [pack(random_lanes(), BITS) for _ in range(200)]
+    writer = cocotb.start_soon(source.put(words, stall=stalls[0]))
+    assert await sink.get(len(words), stall=stalls[1]) == words
+    await writer
+
+
+@cocotb.test()
+async def memory_port_has_one_cycle_of_latency(dut):
+    await start(dut)
+    words = [random.getrandbits(8) for _ in range(4)]
+    serve_memory(dut, "sum__address", "sum__data", words)
+    port = Port(dut, "sum")
+    port.start.value = 1
+    await port.edge
+    port.start.value = 0
+    assert await wait_for(dut, "sum__busy") == 1
+    assert await wait_for(dut, "sum__busy", 0) == 4
+    await port.edge
+    assert port.total.value == sum(words)
+
+
+def test_lanes_round_trip():
+    assert pack([-1, 2, -16], BITS) == 0b10000_00010_11111
+    assert unpack(0b10000_00010_11111, BITS, LANES, signed=True) == [-1, 2, -16]
+    assert unpack(0b10000_00010_11111, BITS, LANES, signed=False) == [31, 2, 16]
+    with pytest.raises(ValueError, match=r"lane 1: 32 doesn't fit in 5 bits"):
+        pack([0, 32], BITS)
+
+
+@pytest.mark.parametrize(
+    ("test", "message"),
+    [
+        ("wrong_value", r"assert 5 == 6"),
+        ("no_such_port", r"sum__nothing"),
+        ("nothing_comes", r"queue__o: 0 of 1 words, then none for 50 cycles"),
+        ("absent", r"0 tests ran instead of 1|the simulator stopped"),
+    ],
+)
+def test_a_failing_bench_fails(units, tmp_path, monkeypatch, test, message):
+    monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
+    with pytest.raises(bench.BenchError, match=message):
+        bench.run(units, "sim.harness.failing", test)
+
+
+def test_wave_file_is_named_after_the_test(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
+    monkeypatch.setenv("WAVES", "1")
+    design = bench.build(bench.Bench({"pool": AveragePool(lanes=LANES, bits=BITS, height=5, width=7)}), "units")
+    bench.run(design, __name__, "monitor_counts_latency")
+    waves = (tmp_path / "waves" / f"{__name__}.monitor_counts_latency.vcd").read_text()
+    assert "pool__o__valid" in waves
+
+
+def test_a_build_is_made_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
+    made = []
+
+    def make(folder, log):
+        made.append(folder)
+        (folder / "result").write_text("done")
+
+    first = verilator.cached("x", ["a", "bc"], make)
+    assert (first / "result").read_text() == "done"
+    assert verilator.cached("x", ["a", "bc"], make) == first
+    assert verilator.cached("x", ["ab", "c"], make) != first
+    assert len(made) == 2
+
+
+def test_a_build_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
+
+    def make(folder, log):
+        (folder / "half").write_text("")
+        verilator.run(["sh", "-c", "echo 'x.v:3: error: no such thing'; exit 2"], log)
+
+    with pytest.raises(verilator.ToolError, match=r"^sh failed: x.v:3: error: no such thing; see .*\.log$"):
+        verilator.cached("x", ["a"], make)
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+def test_missing_tools_are_named(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(verilator.ToolError, match=r"^g\+\+, make, perl not found: apt-get install g\+\+ make perl$"):
+        verilator.environment()

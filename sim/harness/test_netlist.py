@@ -1,0 +1,31 @@
+"""Synthesis itself: the cells of `tiny`, simulated by Yosys' models of them, train as the golden model does."""
+
+import pytest
+
+from boards.icebreaker import ICEBREAKER
+from boards.orangecrab import ORANGECRAB
+from boards.virtual import VIRTUAL
+from golden.contract.spec import preset
+from golden.training import data
+from golden.training.plan import Plan
+from host.boards.serial import SerialBoard
+from host.harness.compare import compare
+from sim.board.virtual import VirtualBoard
+
+from . import netlist
+
+SPEC = preset("tiny")
+CONFIGS = {"ice40": ICEBREAKER.design("tiny").config, "ecp5": ORANGECRAB.design("tiny").config}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", CONFIGS)
+def test_netlist_trains_bit_for_bit(part):
+    config, window = CONFIGS[part], SPEC.schedule.window
+    program = netlist.build(config, part)
+    images = data.load("embedded")
+    plan = Plan.of(SPEC, "embedded", 3, seed=5, batch=2, free_steps=window, nudged_steps=window)
+    with VirtualBoard(config, board=VIRTUAL, program=program) as virtual, SerialBoard(virtual.url, SPEC, timeout=300) as board:
+        result = compare(board, plan, images, None)
+    assert result.weights == SPEC.parameters
+    assert result.predictions == 3

@@ -1,0 +1,77 @@
+"""Update engines against golden: whole passes over the weights and biases of a bundle."""
+
+import random
+
+import torch
+
+from golden.contract import layout
+from golden.model import ops
+from hw.core.neuron_array import sums_word
+from hw.update.correlator import update_word
+from hw.update.interface import pre_word
+
+from .core_bench import layer_words
+from .reference import expect, integers, master_image, pulse, run_part
+from .streams import Monitor, Port, serve_memory, wait_for
+
+
+async def check(dut, name, unit, least: int, most: int):
+    """Passes on random sums, back to back; each is busy for `least` to `most` cycles."""
+    config, bundle, spec = unit.config, unit.bundle, unit.config.spec
+    f, port, monitor = spec.formats, Port(dut, name), Monitor(dut, f"{name}__updates")
+    pre_memory: list[int] = []
+    post_memory: list[int] = []
+    serve_memory(dut, f"{name}__pre_address", f"{name}__pre", pre_memory)
+    serve_memory(dut, f"{name}__post_address", f"{name}__post", post_memory)
+    word, total = update_word(config, bundle), layout.master_words(config, bundle)
+    top, top_rate = f.one << spec.schedule.window_log2, (1 << f.rate_bits) - 1
+
+    for number in range(8):
+        pre, post = ([integers(0, top, layer.shape) for _ in range(2)] for layer in (bundle.pre, bundle.post))
+        if number < 2:
+            # the bounds of g: all on in one phase, all off in the other
+            for sums in (pre, post):
+                sums[number], sums[1 - number] = torch.full_like(sums[0], top), torch.zeros_like(sums[0])
+        if bundle.kind == "image":
+            pixel_top = (1 << f.pixel_bits) - 1
+            pre = [integers(pixel_top if number < 2 else 0, pixel_top, bundle.pre.shape)] * 2
+        rates = [top_rate if number < 2 else random.choice((0, 1, top_rate, random.randint(2, top_rate))) for _ in range(2)]
+        port.weight_rate.value, port.bias_rate.value = rates
+        post_memory[:] = sums_words(config, bundle.post, post)
+        pre_memory[:] = pixel_words(config, bundle, pre[0]) if bundle.kind == "image" else sums_words(config, bundle.pre, pre)
+
+        done, loaded = len(monitor.words), 0
+        if bundle.kind == "image":
+            await pulse(port.load, port.edge)
+            await port.edge
+            assert port.loading.value, f"{name}, pass {number}: not loading after load"
+            loaded = 1 + await wait_for(dut, f"{name}__loading", 0)
+            assert not port.busy.value, f"{name}, pass {number}: busy without start"
+            # another image, which isn't looked at
+            pre_memory[:] = pixel_words(config, bundle, integers(0, pixel_top, bundle.pre.shape))
+        busy = loaded + await run_part(port)
+        assert least <= busy <= most, f"{name}, pass {number}: busy for {busy} cycles, expected {least}..{most}"
+        got = monitor.words[done:]
+        for _ in range(random.choice((0, 0, 9))):
+            await port.edge
+        assert len(monitor.words) == done + len(got), f"{name}, pass {number}: updates came while not busy"
+
+        g = ops.correlation(bundle, pre[0][None], post[0][None], pre[1][None], post[1][None])
+        shifts = spec.weight_shift(bundle), spec.bias_shift
+        weight, bias = (ops.update(*each, f.update_bound)[0] for each in zip(g, rates, shifts, strict=True))
+        expected = master_image(config, bundle, weight, bias)
+        words = sorted((word.from_bits(bits) for bits in got), key=lambda w: w.address)
+        expect(f"{name}, pass {number}, address", [w.address for w in words], range(total), ("update",))
+        expect(f"{name}, pass {number}, update", [list(w.update) for w in words], expected)
+
+
+def sums_words(config, layer, sums) -> list[int]:
+    """The window sums of both phases as the layer's array shows them."""
+    shape, rows = sums_word(config, layer), (layer_words(config, layer, phase) for phase in sums)
+    return [shape.const({"plus": p.tolist(), "minus": q.tolist()}).as_bits() for p, q in zip(*rows, strict=True)]
+
+
+def pixel_words(config, bundle, image) -> list[int]:
+    """The image as its memory shows it."""
+    shape = pre_word(config, bundle)
+    return [shape.const({"pixel": pixel}).as_bits() for pixel in image.flatten().tolist()]

@@ -1,0 +1,55 @@
+# amaranth: UnusedElaboratable=no
+"""The adder tree against a plain sum, for numbers of terms around its powers of two."""
+
+import cocotb
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.contract.formats import signed_bits
+from hw.lib.adder_tree import adder_tree, delay, tree_latency
+from hw.lib.flow import Flow
+from sim.harness.reference import each, expect, integers, packed
+from sim.harness.streams import FlowSource, Monitor, start
+
+BITS = 5
+
+
+class Tree(wiring.Component):
+    """The tree alone, with a valid bit beside it."""
+
+    def __init__(self, terms: int, extra: int = 0):
+        self.terms, self.latency = terms, tree_latency(terms) + extra
+        self.extra = extra
+        self.bits = signed_bits(-terms << (BITS - 1), terms << (BITS - 1))
+        super().__init__({"i": In(Flow(data.ArrayLayout(signed(BITS), terms))), "o": Out(Flow(signed(self.bits)))})
+
+    def elaborate(self, platform):
+        m = Module()
+        terms = [Signal(signed(BITS), name=f"term_{n}") for n in range(self.terms)]
+        m.d.comb += [term.eq(self.i.payload[n]) for n, term in enumerate(terms)]
+        total = adder_tree(m, terms, latency=self.latency if self.extra else None)
+        m.d.comb += [self.o.payload.eq(total), self.o.valid.eq(delay(m, self.i.valid, self.latency))]
+        return m
+
+
+UNITS = {f"tree_{terms}": Tree(terms) for terms in (1, 2, 3, 4, 5, 9, 16, 17, 36)} | {"tree_3_late": Tree(3, extra=2)}
+
+
+@cocotb.test()
+async def adds_exactly(dut):
+    await start(dut)
+    await each(dut, UNITS, check)
+
+
+async def check(dut, name, unit):
+    source = FlowSource(dut, f"{name}__i")
+    entries, monitor = Monitor(dut, f"{name}__i"), Monitor(dut, f"{name}__o")
+    for gap in (0.0, 0.5):
+        for _ in range(4):
+            terms = integers(-(1 << (BITS - 1)), (1 << (BITS - 1)) - 1, (10, unit.terms))
+            sums = len(monitor.words)
+            await source.send(packed(terms, BITS), gap=gap)
+            words = await monitor.wait(sums + len(terms))
+            expect(name, words[sums:], [int(total) % (1 << unit.bits) for total in terms.sum(1)], ("sum",))
+    assert monitor.cycles == [cycle + unit.latency for cycle in entries.cycles], f"{name}: latency isn't {unit.latency}"

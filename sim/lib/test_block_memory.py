@@ -1,0 +1,69 @@
+# amaranth: UnusedElaboratable=no
+"""Block memory against a list: two read ports, parts of words written; a word that is read while it is written is inverted."""
+
+import random
+
+import cocotb
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.memory import ReadPort, WritePort
+from amaranth.lib.wiring import Out, connect, flipped
+
+from hw.lib.block_memory import BlockMemory
+from sim.harness.reference import each
+from sim.harness.streams import Port, start
+
+WIDTH, GRANULARITY = 6, 3
+
+
+class Ports(wiring.Component):
+    """A block memory with its ports outside."""
+
+    def __init__(self, depth):
+        self.memory = BlockMemory(shape=WIDTH, depth=depth)
+        address = (depth - 1).bit_length()
+        read = ReadPort.Signature(addr_width=address, shape=WIDTH).flip()
+        write = WritePort.Signature(addr_width=address, shape=WIDTH, granularity=GRANULARITY).flip()
+        super().__init__({"read_0": Out(read).flip(), "read_1": Out(read).flip(), "write": Out(write).flip()})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = self.memory
+        for port in (self.read_0, self.read_1):
+            connect(m, flipped(port), self.memory.read_port())
+        connect(m, flipped(self.write), self.memory.write_port(granularity=GRANULARITY))
+        return m
+
+
+UNITS = {f"block_memory_{depth}": Ports(depth) for depth in (2, 5, 16)}
+
+
+@cocotb.test()
+async def reads_and_collisions(dut):
+    await start(dut)
+    await each(dut, UNITS, check)
+
+
+async def check(dut, name, unit):
+    port, depth = Port(dut, name), unit.memory.depth
+    words = [0] * depth
+    shown: list[int | None] = [None, None]
+    ones = (1 << WIDTH) - 1
+    for _ in range(400):
+        at, value, enable = random.randrange(depth), random.getrandbits(WIDTH), random.choice((0, 0, 1, 2, 3))
+        port.write__addr.value, port.write__data.value, port.write__en.value = at, value, enable
+        asked = []
+        for number in range(2):
+            address, enabled = random.randrange(depth), random.random() < 0.7
+            getattr(port, f"read_{number}__addr").value = address
+            getattr(port, f"read_{number}__en").value = int(enabled)
+            asked.append((address, enabled))
+        await port.edge
+        for number, expected in enumerate(shown):
+            found = int(getattr(port, f"read_{number}__data").value)
+            assert expected is None or found == expected, f"{name}: port {number} shows {found:b}, expected {expected:b}"
+        for number, (address, enabled) in enumerate(asked):
+            if enabled:
+                shown[number] = words[address] ^ (ones if enable and address == at else 0)
+        mask = sum((1 << GRANULARITY) - 1 << GRANULARITY * part for part in range(2) if enable >> part & 1)
+        words[at] = words[at] & ~mask | value & mask

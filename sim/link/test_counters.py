@@ -1,0 +1,41 @@
+# amaranth: UnusedElaboratable=no
+"""Counters against a list: bursts of events, clears with events in the same cycle, reads after settling."""
+
+import random
+
+import cocotb
+
+from hw.link.counters import Counters
+from sim.harness.reference import each
+from sim.harness.streams import Port, start
+
+UNITS = {f"counters_{n}": Counters(n) for n in (1, 5, 16)}
+
+
+@cocotb.test()
+async def equals_a_list(dut):
+    await start(dut)
+    await each(dut, UNITS, check)
+
+
+async def check(dut, name, unit):
+    port, counts = Port(dut, name), [0] * unit.count
+    for burst in range(60):
+        clear, together = random.random() < 0.2, random.random() < 0.5
+        events = random.getrandbits(unit.count)
+        if clear:
+            counts = [0] * unit.count
+        counts = [(count + (events >> n & 1)) % (1 << 32) for n, count in enumerate(counts)]
+        port.clear.value, port.increment.value = int(clear), events if together else 0
+        await port.edge
+        port.clear.value, port.increment.value = 0, 0 if together else events
+        await port.edge
+        port.increment.value = 0
+        for _ in range(unit.settling):
+            await port.edge
+        for address in range(unit.count):
+            port.address.value = address
+            await port.edge
+            await port.edge
+            got = port.value.value.to_unsigned()
+            assert got == counts[address], f"{name}, burst {burst}, counter {address}: {got}, expected {counts[address]}"

@@ -1,0 +1,213 @@
+# amaranth: UnusedElaboratable=no
+"""The decoder between a deframer, a framer and executors that the bench plays: refusals, order, exactly once, cycles."""
+
+import random
+
+import cocotb
+import pytest
+
+from golden.contract.protocol import (
+    ANSWER_BYTES,
+    CRC_BYTES,
+    PAYLOAD_BYTES,
+    REQUEST_BYTES,
+    REQUEST_HEADER,
+    VERSION,
+    WINDOW,
+    Command,
+    Status,
+)
+from hw.link.decoder import EXECUTORS, Decoder
+from hw.link.interface import ANSWER_PAYLOAD, ARGUMENT_BYTES, Answer, Request
+from sim.harness.reference import Recorder
+from sim.harness.streams import Port, start
+
+IDENTITY = bytes(range(7, 36))
+UNITS = {"decoder": Decoder(IDENTITY)}
+
+FRAME_ERRORS = (Status.BAD_FRAME, Status.BAD_LENGTH, Status.BAD_CRC)
+
+
+class PlayedExecutor:
+    """Answers each start after a random time with random bytes and status; what it did is in `done`."""
+
+    def __init__(self, dut, name):
+        self.port, self.done = Port(dut, f"decoder__{name}"), []
+        cocotb.start_soon(self._play())
+
+    async def _play(self):
+        port = self.port
+        while True:
+            await port.edge
+            # what it says before it is started is nobody's business
+            if not port.start.value:
+                continue
+            request, payload = int(port.request.value), bytearray()
+            cycles = random.choice((1, 2, random.randint(1, 300)))
+            for _ in range(cycles - 1):
+                valid = len(payload) < ANSWER_PAYLOAD and random.random() < 0.7
+                byte = random.randrange(256)
+                port.o__valid.value, port.o__payload.value = int(valid), byte
+                payload += bytes((byte,)) if valid else b""
+                await port.edge
+                assert port.request.value == request, f"{port.name}: the request isn't stable"
+                assert not port.start.value, f"{port.name}: started while busy"
+            status = random.choice((Status.OK, Status.OK, Status.BAD_ORDER, Status.BAD_RANGE))
+            port.o__valid.value, port.done.value, port.status.value = 0, 1, int(status)
+            await port.edge
+            self.done.append((request, status, bytes(payload), cycles))
+            port.done.value, port.status.value = 0, random.choice((0, Status.BAD_RANGE))
+
+
+class PlayedFramer:
+    """Payload memory and transfers; it is busy with an answer for a random time, in which its slot must not be written."""
+
+    def __init__(self, dut):
+        self.port, self.taken = Port(dut, "decoder"), []
+        cocotb.start_soon(self._play())
+
+    async def _play(self):
+        port, memory, sending, wait = self.port, [bytearray(ANSWER_BYTES) for _ in range(WINDOW)], None, 0
+        while True:
+            port.o__ready.value = int(wait == 0)
+            await port.edge
+            if port.write.value:
+                slot = int(port.slot.value)
+                assert not wait or slot != sending, f"slot {slot} is written while it is sent"
+                memory[slot][int(port.address.value)] = int(port.data.value)
+            if wait:
+                wait -= 1
+            elif port.o__valid.value:
+                answer = Answer.from_bits(int(port.o__payload.value))
+                sending, wait = answer.slot, random.choice((0, 0, 3, 500))
+                self.taken.append((answer, bytes(memory[sending][: answer.length])))
+
+
+class Model:
+    """Which requests are executed, refused, or answered again."""
+
+    def __init__(self):
+        self.upcoming, self.executed = 0, 0
+        self.stored: dict[int, tuple[int, Status, bytes]] = {}
+
+    def judge(self, status: Status, version: int, sequence: int, command: int, length: int) -> Status | str:
+        """A refusal, "again" or "execute"."""
+        if status is not Status.OK:
+            return status
+        if version != VERSION:
+            return Status.BAD_VERSION
+        if command not in list(Command):
+            return Status.BAD_COMMAND
+        payload, size = length - REQUEST_HEADER - CRC_BYTES, PAYLOAD_BYTES[Command(command)]
+        if payload < size or (payload > size and command != Command.WRITE_WEIGHTS):
+            return Status.BAD_LENGTH
+        if command == Command.HELLO or (self.executed and sequence == self.upcoming):
+            return "execute"
+        return "again" if (self.upcoming - 1 - sequence) % 256 < self.executed else Status.BAD_SEQUENCE
+
+    def execute(self, sequence: int, command: int, status: Status, payload: bytes):
+        if command == Command.HELLO:
+            self.executed = 0
+        self.executed, self.upcoming = min(self.executed + 1, WINDOW), (sequence + 1) % 256
+        self.stored[sequence] = command, status, payload
+
+
+def frame(model: Model) -> dict[str, int]:
+    """A request: mostly a legal one with the next number."""
+    command = random.choice([*Command, *Command, *Command, 0, max(Command) + 1, Command.TRAIN | 0x80])
+    if command == Command.HELLO and random.random() < 0.5:
+        command = Command.COMMIT
+    nearby = model.upcoming + random.choice((0,) * 8 + (-1, -1, -2, -2, -3, 1, 128))
+    length = REQUEST_HEADER + CRC_BYTES + PAYLOAD_BYTES.get(command, 0)
+    if random.random() < 0.15:
+        length += random.choice((-1, 1, 100))
+    status = Status.OK if random.random() < 0.9 else random.choice(FRAME_ERRORS)
+    return {
+        "status": status,
+        "length": min(max(length, 0), REQUEST_BYTES + 1),
+        "version": VERSION if random.random() < 0.95 else random.choice((0, VERSION + 1, 255)),
+        "sequence": nearby % 256,
+        "command": command,
+        "arguments": random.getrandbits(8 * ARGUMENT_BYTES),
+    }
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.9])
+async def each_frame_is_answered_as_the_model_says(dut, stall):
+    """stall: how often the next frame isn't there yet."""
+    await start(dut)
+    port, framer, model = Port(dut, "decoder"), PlayedFramer(dut), Model()
+    executors = {name: PlayedExecutor(dut, name) for name in EXECUTORS}
+    served = {command: name for name, commands in EXECUTORS.items() for command in commands}
+    refusals, offered = Recorder(dut, "decoder__refused"), Recorder(dut, "decoder__o__valid")
+    requests, happened = Recorder(dut, "decoder__i__valid"), set()
+    for number in range(500):
+        while random.random() < stall:
+            port.i__payload.value = random.getrandbits(len(port.i__payload))
+            await port.edge
+        fields = frame(model)
+        verdict = model.judge(*(fields[name] for name in ("status", "version", "sequence", "command", "length")))
+        known, refused, begun = {name: len(e.done) for name, e in executors.items()}, len(refusals.cycles), len(requests.cycles)
+        port.i__payload.value, port.i__valid.value = Request.const(fields).as_bits(), 1
+        for _ in range(5000):
+            await port.edge
+            if port.i__ready.value:
+                break
+        else:
+            raise AssertionError(f"request {number}, {fields}: not taken")
+        port.i__valid.value = 0
+        counted = Status(int(port.status.value)) if port.refused.value else Status.OK
+        if not port.o__valid.value:
+            await port.edge
+        for _ in range(5000):
+            if len(framer.taken) > number:
+                break
+            await port.edge
+        else:
+            raise AssertionError(f"request {number}, {fields}: no answer")
+
+        where, (sequence, command) = f"request {number}, {fields}, {verdict}", (fields["sequence"], fields["command"])
+        done = {name: e.done[known[name] :] for name, e in executors.items() if e.done[known[name] :]}
+        cycles = None
+        if verdict != "execute":
+            assert not done, f"{where}: {done} executed"
+            if verdict == "again":
+                command, status, payload = model.stored[sequence]
+            else:
+                status, payload = Status(verdict), b""
+            cycles = 2 if verdict in ("again", Status.BAD_SEQUENCE) else 1
+        elif command == Command.HELLO:
+            assert not done, f"{where}: {done} executed"
+            status, payload = Status.OK, IDENTITY
+        else:
+            name = served[Command(command)]
+            assert list(done) == [name], f"{where}: {list(done)} executed"
+            assert len(done[name]) == 1, f"{where}: executed {len(done[name])} times"
+            (request, status, payload, took), = done[name]
+            assert request == Request.const(fields).as_bits(), f"{where}: the executor saw {Request.from_bits(request)}"
+            payload = payload if status is Status.OK else b""
+            cycles = 3 + took
+        if verdict == "execute":
+            model.execute(sequence, command, status, payload)
+        answer, data = framer.taken[number]
+        got = {"sequence": answer.sequence, "command": answer.command, "status": Status(answer.status), "payload": data}
+        expected = {"sequence": sequence, "command": command, "status": status, "payload": payload}
+        assert got == expected, f"{where}: got {got}, expected {expected}"
+        assert counted == (Status.OK if verdict == "again" else status), f"{where}: counted as {counted.name}"
+        assert len(refusals.cycles) - refused == (counted is not Status.OK), f"{where}: counted more than once"
+        asked = requests.cycles[begun]
+        latency = next(cycle for cycle in offered.cycles if cycle > asked) - asked
+        if cycles is not None:
+            # an executor may have to wait for the framer to have sent the older answer of its slot
+            late = latency - cycles
+            assert late == 0 or (late > 0 and verdict == "execute"), f"{where}: {latency} cycles, expected {cycles}"
+        happened.add((verdict, status))
+    missing = set(Status) - {status for _, status in happened}
+    assert not missing, f"{missing} never happened"
+    assert ("again", Status.OK) in happened
+
+
+def test_an_identity_that_is_too_long_is_refused():
+    with pytest.raises(ValueError, match=rf"^identity must have at most {ANSWER_PAYLOAD} bytes, not {ANSWER_PAYLOAD + 1}$"):
+        Decoder(bytes(ANSWER_PAYLOAD + 1))

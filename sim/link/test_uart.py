@@ -1,0 +1,176 @@
+# amaranth: UnusedElaboratable=no
+"""Serial receiver and transmitter, bit by bit and cycle by cycle: one cycle and eight cycles a bit, gaps, damage."""
+
+import random
+from collections import deque
+
+import cocotb
+import pytest
+
+from hw.link.uart import FRAME_BITS, Receiver, Transmitter
+from sim.harness.reference import each
+from sim.harness.streams import Monitor, Port, StreamSink, start, wait_for
+
+RECEIVERS = {f"receiver_{divisor}": Receiver(divisor) for divisor in (1, 3, 8)}
+TRANSMITTERS = {f"transmitter_{divisor}": Transmitter(divisor) for divisor in (1, 3, 8)}
+UNITS = RECEIVERS | TRANSMITTERS
+
+#: Cycles from the middle of the stop bit to `o.valid`.
+RECEIVER_LATENCY = 3
+
+
+def bits_of(byte: int, *, stop: int = 1) -> list[int]:
+    """Start bit, data bits, stop bit, in the order in which they are sent."""
+    return [0, *(byte >> n & 1 for n in range(8)), stop]
+
+
+async def idle(port, unit):
+    """A quiet line, for longer than a byte."""
+    await shift_out(port, [1] * 2 * FRAME_BITS, unit.divisor)
+
+
+async def settle(port, unit):
+    """Raises the line, which `start` left low, and throws away what the receiver made of that; from then on it is drained."""
+    port.o__ready.value = 1
+    await idle(port, unit)
+
+
+async def shift_out(port, bits, cycles):
+    """Bits to the line, `cycles` each."""
+    for bit in bits:
+        port.rx.value = bit
+        for _ in range(cycles):
+            await port.edge
+
+
+@cocotb.test()
+@cocotb.parametrize(gap=[0, 3])
+async def receives_every_byte(dut, gap):
+    await start(dut)
+    await each(dut, RECEIVERS, check_received, gap)
+
+
+async def check_received(dut, name, unit, gap):
+    port, sink = Port(dut, name), StreamSink(dut, f"{name}__o")
+    await settle(port, unit)
+    sent = [0x00, 0xFF, 0x55, 0xAA, *random.sample(range(256), 60)]
+    # a byte waits for a few cycles at most, so none is lost
+    read = cocotb.start_soon(sink.get(len(sent), stall=0.3))
+    for byte in sent:
+        await shift_out(port, bits_of(byte), unit.divisor)
+        for _ in range(random.randint(0, gap * unit.divisor)):
+            await port.edge
+    assert await read == sent, name
+
+
+@cocotb.test()
+async def receiver_latency(dut):
+    await start(dut)
+    await each(dut, RECEIVERS, check_latency)
+
+
+async def check_latency(dut, name, unit):
+    port = Port(dut, name)
+    await settle(port, unit)
+    cocotb.start_soon(shift_out(port, bits_of(0xA7), unit.divisor))
+    fell = await wait_for(dut, f"{name}__rx", 0)
+    cycles = await wait_for(dut, f"{name}__o__valid", patience=20 * unit.divisor)
+    assert (fell, port.o__payload.value) == (1, 0xA7), name
+    middle = 9 * unit.divisor + unit.divisor // 2
+    assert cycles == middle + RECEIVER_LATENCY, f"{name}: {cycles - middle} cycles"
+
+
+@cocotb.test()
+async def receiver_drops_what_is_no_byte(dut):
+    await start(dut)
+    await each(dut, RECEIVERS, check_damage)
+
+
+async def check_damage(dut, name, unit):
+    port = Port(dut, name)
+    await settle(port, unit)
+    monitor, expected = Monitor(dut, f"{name}__o"), []
+    for _ in range(20):
+        good, bad = random.randrange(256), random.randrange(256)
+        expected.append(good)
+        await shift_out(port, bits_of(good), unit.divisor)
+        match random.choice(("error", "break", "glitch")):
+            case "error":
+                await shift_out(port, bits_of(bad, stop=0), unit.divisor)
+            case "break":
+                await shift_out(port, [0] * random.randint(FRAME_BITS, 40), unit.divisor)
+            case "glitch":
+                # too short for a start bit
+                await shift_out(port, [0], random.randint(0, unit.divisor // 2))
+        await shift_out(port, [1] * 2, unit.divisor)
+    await idle(port, unit)
+    assert monitor.words == expected, name
+
+
+@cocotb.test()
+async def receiver_holds_one_byte(dut):
+    await start(dut)
+    await each(dut, RECEIVERS, check_held)
+
+
+async def check_held(dut, name, unit):
+    port = Port(dut, name)
+    await settle(port, unit)
+    port.o__ready.value = 0
+    for _ in range(5):
+        kept, lost = random.randrange(256), random.randrange(256)
+        await shift_out(port, bits_of(kept) + bits_of(lost), unit.divisor)
+        await idle(port, unit)
+        assert await StreamSink(dut, f"{name}__o").get(1, patience=50) == [kept], name
+        await port.edge
+        assert not port.o__valid.value, f"{name}: a second byte was kept"
+
+
+@cocotb.test()
+async def receiver_takes_another_clock(dut):
+    """Three percent faster and slower, at eight cycles a bit."""
+    name = "receiver_8"
+    await start(dut)
+    port = Port(dut, name)
+    await settle(port, UNITS[name])
+    monitor, sent = Monitor(dut, f"{name}__o"), random.sample(range(256), 20)
+    for factor in (0.97, 1.03):
+        due, now = 0.0, 0
+        for bit in [1, 1, *(bit for byte in sent for bit in bits_of(byte)), 1, 1]:
+            due += UNITS[name].divisor * factor
+            await shift_out(port, [bit], round(due) - now)
+            now = round(due)
+    await idle(port, UNITS[name])
+    assert monitor.words == sent * 2
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.05, 0.9])
+async def transmits_every_bit(dut, stall):
+    await start(dut)
+    await each(dut, TRANSMITTERS, check_transmitted, stall)
+
+
+async def check_transmitted(dut, name, unit, stall):
+    """The line in every cycle: the start bit follows the transfer, and the next byte is taken in the stop bit's last cycle."""
+    port, line = Port(dut, name), deque[int]()
+    taken, waiting = 0, None
+    while taken < 40 or line:
+        if waiting is None and taken < 40 and random.random() >= stall:
+            waiting = random.randrange(256)
+        port.i__valid.value = int(waiting is not None)
+        port.i__payload.value = random.randrange(256) if waiting is None else waiting
+        await port.edge
+        tx = line.popleft() if line else 1
+        assert port.tx.value == tx, f"{name}, byte {taken}: the line is {port.tx.value}, expected {tx}"
+        assert port.i__ready.value == (not line), f"{name}, byte {taken}: ready is {port.i__ready.value}"
+        if waiting is not None and not line:
+            line.extend(bit for bit in bits_of(waiting) for _ in range(unit.divisor))
+            taken, waiting = taken + 1, None
+
+
+@pytest.mark.parametrize("divisor", [0, -1, 1.5, 65536])
+@pytest.mark.parametrize("kind", [Receiver, Transmitter])
+def test_divisor_out_of_range(kind, divisor):
+    with pytest.raises(ValueError, match=r"^divisor must be 1\.\.65535 clock cycles per bit, not "):
+        kind(divisor)

@@ -1,0 +1,125 @@
+# amaranth: UnusedElaboratable=no
+"""READ_WEIGHTS, WRITE_WEIGHTS and DIGEST on a memory as late as the core's contract allows: bytes, refusals, cycles."""
+
+import random
+import zlib
+from collections import defaultdict
+
+import cocotb
+
+from golden.contract import layout
+from golden.contract.protocol import CRC_BYTES, REQUEST_BYTES, Command, Status
+from hw.core.interface import LANE_LATENCY, READ_LATENCY
+from hw.link.weight_access import LANE_BYTES, WEIGHTS_AT, WeightAccess, max_words, word_bytes
+from sim.harness.link_bench import Requester, watch
+from sim.harness.reference import config_of, each
+from sim.harness.streams import Port, start
+
+UNITS = {
+    "access_dense": WeightAccess(config_of((2, 4), (2, 4), dense=True, window_log2=3, decay_shift=1)),
+    "access_conv": WeightAccess(config_of((3, 8), (1, 8), dense=False, window_log2=3, decay_shift=1)),
+}
+
+#: Most weight bytes of a request.
+MOST_BYTES = REQUEST_BYTES - WEIGHTS_AT - CRC_BYTES
+
+
+def serve_masters(dut, name, memories: list[list[bytes]]):
+    """Plays the core: `read_data` is right as late after address and lane as the contract allows, and random before."""
+    port = Port(dut, name)
+
+    async def serve():
+        before, age, gathered = None, 0, b""
+        lanes: list[int] = []
+        while True:
+            await port.edge
+            at, lane = (int(port.bundle.value), int(port.address.value)), int(port.lane.value)
+            age, before = age + 1 if at == before else 0, at
+            memory, address = memories[at[0]], at[1]
+            if port.write.value:
+                assert len(gathered) == LANE_BYTES * lane, f"{name}: lane {lane} after {len(gathered)} bytes"
+                gathered += int(port.write_data.value).to_bytes(LANE_BYTES, "little")
+                if len(gathered) == len(memory[address]):
+                    memory[address], gathered = gathered, b""
+            lanes.append(lane)
+            right = age >= READ_LATENCY - 1 and address < len(memory)
+            seen = lanes[-LANE_LATENCY] if len(lanes) >= LANE_LATENCY else 0
+            lane_bytes = memory[address][LANE_BYTES * seen :][:LANE_BYTES] if right else b""
+            data = lane_bytes if len(lane_bytes) == LANE_BYTES else random.randbytes(LANE_BYTES)
+            port.read_data.value = int.from_bytes(data, "little")
+
+    cocotb.start_soon(serve())
+
+
+@cocotb.test()
+async def bytes_equal_the_memory(dut):
+    await start(dut)
+    await each(dut, UNITS, check)
+
+
+async def check(dut, name, unit):
+    config, port = unit.config, Port(dut, name)
+    bundles = {bundle.index: bundle for bundle in config.spec.bundles}
+    sizes = {index: word_bytes(config, bundle) for index, bundle in bundles.items()}
+    memories = [[random.randbytes(sizes[n]) for _ in range(layout.master_words(config, b))] for n, b in bundles.items()]
+    serve_masters(dut, name, memories)
+    requester, writes = Requester(dut, name, buffered=True), watch(dut, f"{name}__write", f"{name}__written")
+    seen, times = set(), defaultdict[tuple[Command, int], dict[int, int]](dict)
+    for _ in range(200):
+        pending = random.random() < 0.1
+        port.pending.value = int(pending)
+        command = random.choice((Command.READ_WEIGHTS, Command.WRITE_WEIGHTS, Command.WRITE_WEIGHTS, Command.DIGEST))
+        index = random.choice([*bundles, *bundles, *bundles, *bundles, 0, len(bundles) + 1, 255])
+        memory, size = (memories[index - 1], sizes[index]) if index in bundles else ([b""], 2)
+        count = random.choice((1, 1, 2, 3, random.randint(1, 255)))
+        if command is Command.READ_WEIGHTS and index in bundles:
+            count = random.choice((count, 0, max_words(config, bundles[index]), max_words(config, bundles[index]) + 1, 255))
+        if command is Command.WRITE_WEIGHTS:
+            count = min(count, MOST_BYTES // size)
+        depth = len(memory)
+        word = random.choice((0, depth - count, depth - count + 1, depth - 1, random.randrange(depth), 1 << 16, (1 << 32) - 1))
+        word = max(word, 0)
+        legal = index in bundles and count > 0 and word + count <= depth
+
+        block, payload = slice(word, word + count), bytes((index,)) + word.to_bytes(4, "little")
+        expected, answer, wrote = list(memory), b"", 0
+        match command:
+            case Command.READ_WEIGHTS:
+                payload += bytes((count,))
+                legal = legal and count <= max_words(config, bundles[index])
+                answer = b"".join(memory[block])
+            case Command.WRITE_WEIGHTS:
+                data = random.randbytes(size * count)
+                if random.random() < 0.2:
+                    data = data + b"\0" if len(data) < MOST_BYTES else data[:-1]
+                legal = legal and len(data) == size * count
+                payload += data
+                if legal and not pending:
+                    expected[block] = [data[at : at + size] for at in range(0, len(data), size)]
+                    wrote = count
+            case Command.DIGEST:
+                count, legal, payload = depth, index in bundles, payload[:1]
+                answer = zlib.crc32(b"".join(memory)).to_bytes(4, "little")
+        status = Status.BAD_ORDER if pending else Status.OK if legal else Status.BAD_RANGE
+
+        where, known = f"{name}, {command.name}, bundle {index}, {count} words at {word}", len(writes)
+        got, data, cycles = await requester.execute(command, payload)
+        assert got == status, f"{where}: {got.name}, expected {status.name}"
+        assert status is not Status.OK or data == answer, f"{where}: got {data.hex()}, expected {answer.hex()}"
+        await port.edge
+        lanes = [(1, 0)] * (size // LANE_BYTES - 1) + [(1, 1)]
+        assert writes[known:] == lanes * wrote, f"{where}: {len(writes) - known} writes, expected {wrote} words"
+        assert memory == expected, f"{where}: the memory is another"
+        seen.add((command, status))
+        if status is Status.OK:
+            times[command, index][count] = cycles
+
+    assert len(seen) == 9, f"{name}: only {seen} happened"
+    for (command, index), measured in times.items():
+        size, fewest = sizes[index], min(measured)
+        each_word = 3 * size + 1 if command is Command.WRITE_WEIGHTS else size + READ_LATENCY + 1
+        # what isn't spent on words: the same for a digest as for a read, but for its own four bytes and their two states
+        base = measured[fewest] - each_word * fewest
+        for words, took in measured.items():
+            assert took == base + each_word * words, f"{name}, {command.name}, bundle {index}: {words} words in {took} cycles"
+        assert 0 < base < 13, f"{name}, {command.name}, bundle {index}: {fewest} words in {measured[fewest]} cycles"

@@ -1,0 +1,34 @@
+# amaranth: UnusedElaboratable=no
+"""The engine of a conv bundle against golden: both directions, odd and even maps, one and several groups and lanes."""
+
+import cocotb
+
+from hw.synapse.conv_engine import ConvEngine
+from sim.harness import synapse_bench
+from sim.harness.reference import bundle_of, each
+from sim.harness.streams import start
+
+UNITS = {
+    "conv_engine_5x6": ConvEngine(*bundle_of("conv", (1, 5, 6), 1, kernel=3)),
+    "conv_engine_6x7": ConvEngine(*bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1))),
+    "conv_engine_8x5": ConvEngine(*bundle_of("conv", (2, 8, 5), 4, kernel=2, lanes=(1, 2))),
+    # one tile: all channels side by side, a map that pools to one position
+    "conv_engine_6x5": ConvEngine(*bundle_of("conv", (2, 6, 5), 2, kernel=4, lanes=(2, 2))),
+}
+
+
+#: At most so many cycles of a tile are neither a tap nor a word of the padded plane.
+OVERHEAD = 15
+
+
+@cocotb.test()
+async def drives_equal_golden(dut):
+    await start(dut)
+    await each(dut, UNITS, check)
+
+
+async def check(dut, name, unit):
+    config, pre, k = unit.config, unit.bundle.pre, unit.bundle.kernel
+    tiles = config.groups(pre) * config.groups(unit.bundle.post)
+    least = tiles * (k * k + (pre.height + k - 1) * (pre.width + k - 1))
+    await synapse_bench.check(dut, name, unit, least, least + tiles * OVERHEAD)

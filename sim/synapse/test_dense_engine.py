@@ -1,0 +1,30 @@
+# amaranth: UnusedElaboratable=no
+"""The engine of a dense bundle against golden: both directions, one and several groups and lanes."""
+
+import cocotb
+
+from golden.contract import layout
+from hw.lib.adder_tree import tree_latency
+from hw.synapse.dense_engine import DenseEngine
+from sim.harness import synapse_bench
+from sim.harness.reference import bundle_of, each
+from sim.harness.streams import start
+
+UNITS = {
+    "dense_engine_one": DenseEngine(*bundle_of("dense", (1, 3, 2), 3)),
+    "dense_engine_wide": DenseEngine(*bundle_of("dense", (6, 2, 2), 10, lanes=(3, 10))),
+    "dense_engine_groups": DenseEngine(*bundle_of("dense", (4, 3, 1), 6, lanes=(2, 2))),
+    "dense_engine_narrow": DenseEngine(*bundle_of("dense", (5, 1, 1), 4, lanes=(5, 1))),
+}
+
+
+@cocotb.test()
+async def drives_equal_golden(dut):
+    await start(dut)
+    await each(dut, UNITS, check)
+
+
+async def check(dut, name, unit):
+    lanes = unit.config.lanes[unit.bundle.pre.index], unit.config.lanes[unit.bundle.index]
+    cycles = layout.tiles(unit.config, unit.bundle) + 3 + tree_latency(max(lanes))
+    await synapse_bench.check(dut, name, unit, cycles, cycles)

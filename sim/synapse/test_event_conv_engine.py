@@ -1,0 +1,103 @@
+# amaranth: UnusedElaboratable=no
+"""The event-driven engine against golden: both directions, odd and even maps, groups and lanes; and what spikes cost."""
+
+import cocotb
+import torch
+from cocotb.triggers import gather
+
+from hw.lib.step import Step
+from hw.synapse.event_conv_engine import EventConvEngine
+from hw.synapse.folded_kernels import SPOTS, backward_place, forward_place
+from sim.harness import synapse_bench
+from sim.harness.reference import bundle_of, each, plan, pulse, spikes
+from sim.harness.streams import FlowSource, Port, StreamSink, serve_memory, start
+from sim.harness.synapse_bench import spike_words
+
+UNITS = {
+    "event_conv_4x4": EventConvEngine(*bundle_of("conv", (1, 4, 4), 1, kernel=3, events=True)),
+    "event_conv_6x7": EventConvEngine(*bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1), events=True)),
+    "event_conv_9x6": EventConvEngine(*bundle_of("conv", (6, 9, 6), 4, kernel=3, lanes=(3, 2), events=True)),
+    "event_conv_5x9": EventConvEngine(*bundle_of("conv", (3, 5, 9), 20, kernel=3, lanes=(3, 10), events=True)),
+    "event_conv_halves": EventConvEngine(*bundle_of("conv", (3, 7, 6), 8, kernel=3, lanes=(3, 2), events=True, passes=(2, 1))),
+    "event_conv_fourths": EventConvEngine(*bundle_of("conv", (8, 6, 6), 8, kernel=3, lanes=(4, 2), events=True, passes=(4, 2))),
+}
+
+#: Cycles from `start` to the first word of drives: they were summed up during the step before.
+FIRST_WORD = 2
+
+#: Cycles at most from the earliest end of the last window's work to the end of `busy`: the adder's stages and the writes.
+OVERHEAD = 14
+
+
+@cocotb.test()
+async def drives_equal_golden(dut):
+    await start(dut)
+    await each(dut, UNITS, synapse_bench.check, FIRST_WORD, FIRST_WORD)
+
+
+@cocotb.test()
+async def a_step_takes_as_long_as_its_spikes(dut):
+    await start(dut)
+    await each(dut, UNITS, check_time)
+
+
+async def check_time(dut, name, unit):
+    config, bundle, port = unit.config, unit.bundle, Port(dut, name)
+    layers = {"pre": bundle.pre, "post": bundle.post}
+    sources = {side: FlowSource(dut, f"{name}__{side}_spikes") for side in layers}
+    sinks = {"forward": (StreamSink(dut, f"{name}__forward"), bundle.post)}
+    sinks["backward"] = (StreamSink(dut, f"{name}__backward"), bundle.pre)
+    serve_memory(dut, f"{name}__tile_address", f"{name}__tile", [])
+    for planned in plan(window=1, free=8):
+        fired = {side: spikes(layer.shape) for side, layer in layers.items()}
+        port.step.value = Step.const(planned.fields).as_bits()
+        for sink, layer in sinks.values():
+            cocotb.start_soon(sink.get(config.words(layer)))
+        await pulse(port.start, port.edge)
+        words = {side: spike_words(config, layer, fired[side][None]) for side, layer in layers.items()}
+        writes = [cocotb.start_soon(source.send(words[side])) for side, source in sources.items()]
+        finish = max(forward_end(unit, fired["pre"]), backward_end(unit, fired["post"]))
+        cycle = last = 0
+        while cycle < max(finish, last) + 20:
+            cycle += 1
+            await port.edge
+            last = cycle if port.busy.value else last
+        await gather(*writes)
+        where = f"{name}, {[int(s.sum()) for s in fired.values()]} spikes"
+        assert finish < last <= finish + OVERHEAD, f"{where}: busy until cycle {last}, expected {finish}..{finish + OVERHEAD}"
+
+
+def forward_end(unit, pre: torch.Tensor) -> int:
+    """When the last pooled position has been worked on, if word n of the spikes comes in cycle n + 1."""
+    config, bundle = unit.config, unit.bundle
+    time, before = 0, (config.groups(bundle.pre) - 1) * bundle.pre.positions
+    for py in range(bundle.post.height):
+        time = max(time, before + (2 * py + 4) * bundle.pre.width)
+        for px in range(bundle.post.width):
+            window = pre[:, 2 * py : 2 * py + 4, 2 * px : 2 * px + 4].reshape(-1, 2, 2, 2, 2).permute(1, 3, 2, 4, 0)
+            counts = [0] * unit.forward_adder.units
+            for block, spot, channel in window.reshape(4, SPOTS, -1).nonzero().tolist():
+                counts[forward_place(bundle.pre.channels, block, spot, channel)[0]] += 1
+            time += window_time(unit.forward_adder, counts)
+    return time
+
+
+def backward_end(unit, post: torch.Tensor) -> int:
+    """The same for the last block of pre positions."""
+    config, bundle = unit.config, unit.bundle
+    time, before = 0, (config.groups(bundle.post) - 1) * bundle.post.positions
+    framed = torch.nn.functional.pad(post, (1, 1, 1, 1))
+    for y in range(bundle.post.height + 1):
+        time = max(time, before + min(y + 1, bundle.post.height) * bundle.post.width)
+        for x in range(bundle.post.width + 1):
+            window = framed[:, y : y + 2, x : x + 2].permute(1, 2, 0)
+            counts = [0] * unit.backward_adder.units
+            for block, channel in window.reshape(4, -1).nonzero().tolist():
+                counts[backward_place(bundle.post.channels, block, channel)[0]] += 1
+            time += window_time(unit.backward_adder, counts)
+    return time
+
+
+def window_time(adder, counts) -> int:
+    """Cycles of a window with so many spikes in each unit."""
+    return adder.passes * max(adder.interval, *counts)

@@ -1,0 +1,60 @@
+# amaranth: UnusedElaboratable=no
+"""The image engine against golden: several images, each replayed several times."""
+
+import random
+from dataclasses import replace
+
+import cocotb
+import torch
+
+from golden.model import ops
+from hw.synapse.image_engine import ImageEngine
+from sim.harness.core_bench import layer_words
+from sim.harness.reference import bundle_of, each, expect, integers, pulse, run_part, tile_words, unpacked
+from sim.harness.streams import Port, StreamSink, serve_memory, start
+
+UNITS = {
+    "image_engine_6x7": ImageEngine(*bundle_of("image", (1, 6, 7), 4, kernel=3, lanes=(1, 2))),
+    "image_engine_7x6": ImageEngine(*bundle_of("image", (1, 7, 6), 3, kernel=2)),
+    "image_engine_8x8": ImageEngine(*bundle_of("image", (1, 8, 8), 2, kernel=4, lanes=(1, 2))),
+}
+# the same with few multipliers: 5, 2 and 9 cycles a pooled position
+for taps in (2, 5, 1):
+    unit = UNITS["image_engine_6x7"]
+    UNITS[f"image_engine_taps_{taps}"] = ImageEngine(replace(unit.config, image_taps=taps), unit.bundle)
+#: At most so many cycles of a group are neither a tap nor a pixel.
+OVERHEAD = 13
+
+
+@cocotb.test()
+async def static_drives_equal_golden(dut):
+    await start(dut)
+    await each(dut, UNITS, check)
+
+
+async def check(dut, name, unit):
+    config, bundle, port = unit.config, unit.bundle, Port(dut, name)
+    f, pre, post = config.spec.formats, bundle.pre, bundle.post
+    sink = StreamSink(dut, f"{name}__forward")
+    pixels: list[int] = []
+    tiles: list[int] = []
+    serve_memory(dut, f"{name}__pixel_address", f"{name}__pixel", pixels)
+    serve_memory(dut, f"{name}__tile_address", f"{name}__tile", tiles)
+    top = (1 << f.pixel_bits) - 1
+    cases = [(torch.full(bundle.weight_shape, w), torch.full((1, *pre.shape), top)) for w in (f.weight_low, f.weight_high)]
+    cases += [(integers(f.weight_low, f.weight_high, bundle.weight_shape), integers(0, top, (1, *pre.shape))) for _ in range(6)]
+    for number, (w, image) in enumerate(cases):
+        tiles[:], pixels[:] = tile_words(config, bundle, w), image.flatten().tolist()
+        busy = await run_part(port)
+        rounds = -(-(bundle.kernel**2) // config.image_taps)
+        least = config.groups(post) * (bundle.kernel**2 + pre.positions + max(rounds - 2, 0) * (post.positions - 1))
+        most = least + config.groups(post) * (rounds + OVERHEAD)
+        assert least < busy <= most, f"{name}, image {number}: busy for {busy} cycles, expected {least}..{most}"
+        expected = layer_words(config, post, ops.static_drive(image, w, config.spec)[0])
+        for _ in range(random.randint(1, 3)):
+            read = cocotb.start_soon(sink.get(len(expected), stall=random.choice((0.0, 0.4))))
+            await pulse(port.replay, port.edge)
+            got = unpacked(await read, post.phi_bits, config.lanes[post.index])
+            expect(f"{name}, image {number}", got, expected)
+            await port.edge
+            assert not sink.valid.value, f"{name}, image {number}: more words than the layer has"

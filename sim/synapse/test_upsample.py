@@ -1,0 +1,65 @@
+# amaranth: UnusedElaboratable=no
+"""Upsampling with padding against golden's: maps with and without a dropped row or column, plane after plane."""
+
+import random
+
+import cocotb
+import torch
+from torch.nn import functional
+
+from golden.model import ops
+from hw.synapse.upsample import Upsample
+from sim.harness.reference import Recorder, bundle_of, each, expect, integers, pulse
+from sim.harness.streams import Monitor, Port, serve_memory, start
+
+PLANES, BITS = 3, 3
+
+
+def unit_of(height, width, kernel):
+    _, bundle = bundle_of("conv", (1, height, width), 1, kernel=kernel)
+    return Upsample(bundle, bits=BITS, words=PLANES * bundle.post.positions)
+
+
+UNITS = {
+    "upsample_6x8": unit_of(6, 8, 3),
+    "upsample_7x5": unit_of(7, 5, 3),
+    "upsample_4x5": unit_of(4, 5, 2),
+    "upsample_8x6": unit_of(8, 6, 4),
+    "upsample_3x2": unit_of(3, 2, 1),
+}
+
+
+@cocotb.test()
+async def planes_equal_golden(dut):
+    await start(dut)
+    await each(dut, UNITS, check)
+
+
+async def check(dut, name, unit):
+    port, monitor, starts = Port(dut, name), Monitor(dut, f"{name}__o"), Recorder(dut, f"{name}__start")
+    bundle, size = unit.bundle, unit.rows * unit.columns
+    post = bundle.post
+    planes = integers(0, (1 << BITS) - 1, (PLANES, 1, post.height, post.width))
+    planes[0] = torch.arange(1, post.positions + 1).reshape(post.height, post.width) % (1 << BITS)
+    serve_memory(dut, f"{name}__address", f"{name}__data", planes.flatten().tolist())
+    edge = bundle.kernel - 1
+    padded = functional.pad(ops.upsample(planes, bundle), (edge,) * 4)
+    assert padded.shape[2:] == (unit.rows, unit.columns), f"{name}: {unit.rows}x{unit.columns} words, golden has {padded.shape}"
+    for number in (0, 1, 2, 2, 0, 1):
+        done = len(monitor.words)
+        assert done % size == 0, f"{name}: {done} words before plane {number}"
+        port.base.value = number * post.positions
+        await pulse(port.start, port.edge)
+        # the first word comes in the second cycle after start; a start while the plane is sent does nothing
+        again = random.randrange(2, size)
+        for _ in range(again):
+            await port.edge
+        await pulse(port.start, port.edge)
+        words = (await monitor.wait(done + size))[done:]
+        expect(f"{name} plane {number}", words, padded[number].flatten(), ("word",))
+        begin = starts.cycles[-2]
+        expect(f"{name} plane {number} cycle", monitor.cycles[done:], range(begin + 2, begin + 2 + size), ("word",))
+        for _ in range(random.choice((0, 0, 3))):
+            await port.edge
+    await port.edge
+    assert len(monitor.words) == 6 * size, f"{name}: {len(monitor.words)} words, expected {6 * size}"

@@ -1,0 +1,39 @@
+# amaranth: UnusedElaboratable=no
+"""The update engine of a convolution against golden: on window sums and on the image, odd and even maps."""
+
+import cocotb
+
+from hw.update.conv_update import ConvUpdate
+from hw.update.correlator import Correlator
+from sim.harness import update_bench
+from sim.harness.reference import bundle_of, each
+from sim.harness.streams import start
+
+UNITS = {
+    "conv_update_5x6": ConvUpdate(*bundle_of("conv", (1, 5, 6), 1, kernel=3)),
+    "conv_update_6x7": ConvUpdate(*bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1))),
+    "conv_update_8x5": ConvUpdate(*bundle_of("conv", (2, 8, 5), 4, kernel=2, lanes=(1, 2))),
+    "conv_update_6x5": ConvUpdate(*bundle_of("conv", (2, 6, 5), 2, kernel=4, lanes=(2, 2), window_log2=2)),
+    "conv_update_shared": ConvUpdate(*bundle_of("conv", (4, 6, 7), 8, kernel=3, lanes=(2, 4), shared=True)),
+    "image_update_shared": ConvUpdate(*bundle_of("image", (1, 7, 6), 4, kernel=3, lanes=(1, 2), shared=True)),
+    "image_update_7x6": ConvUpdate(*bundle_of("image", (1, 7, 6), 4, kernel=3, lanes=(1, 2))),
+    "image_update_6x8": ConvUpdate(*bundle_of("image", (1, 6, 8), 2, kernel=2)),
+}
+#: At most so many cycles of each pre group are neither a pre position nor a product, and of the end not a bias's; and the
+#: correlator's latency.
+GROUP_OVERHEAD, END_OVERHEAD = 6, 5
+
+
+@cocotb.test()
+async def updates_equal_golden(dut):
+    await start(dut)
+    await each(dut, UNITS, check)
+
+
+async def check(dut, name, unit):
+    config, bundle = unit.config, unit.bundle
+    cycles, end = config.item_cycles(bundle), END_OVERHEAD + Correlator(config, bundle).latency
+    pre, post, groups = bundle.pre, bundle.post, config.groups(bundle.pre)
+    products = config.groups(post) * bundle.kernel**2 * config.lanes[pre.index] * post.positions
+    least = groups * (pre.positions + cycles * products) + cycles * config.words(post)
+    await update_bench.check(dut, name, unit, least, least + groups * GROUP_OVERHEAD + end)

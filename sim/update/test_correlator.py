@@ -1,0 +1,98 @@
+# amaranth: UnusedElaboratable=no
+"""The correlator against a sum of products and golden's update: bounds of g, rates, rounding and clipping, biases."""
+
+import random
+
+import cocotb
+import torch
+
+from golden.contract import layout
+from golden.model import ops
+from hw.update.correlator import Correlator, item, pre_bits, update_word
+from sim.harness.reference import bundle_of, each, expect, generator
+from sim.harness.streams import FlowSource, Monitor, start
+
+UNITS = {
+    "correlator_dense": Correlator(*bundle_of("dense", (2, 3, 1), 4, lanes=(1, 2))),
+    "correlator_conv": Correlator(*bundle_of("conv", (2, 6, 7), 3, kernel=3, lanes=(1, 3))),
+    "correlator_turns": Correlator(*bundle_of("conv", (2, 6, 7), 16, kernel=3, lanes=(1, 16))),
+    "correlator_shared": Correlator(*bundle_of("conv", (2, 6, 7), 16, kernel=3, lanes=(1, 8), shared=True)),
+    "correlator_dense_shared": Correlator(*bundle_of("dense", (2, 3, 1), 8, lanes=(1, 4), shared=True)),
+    "correlator_image": Correlator(*bundle_of("image", (1, 8, 6), 2, kernel=3, lanes=(1, 1))),
+    "correlator_short": Correlator(*bundle_of("dense", (3, 1, 1), 2, lanes=(1, 1), window_log2=1)),
+}
+
+
+@cocotb.test()
+async def updates_equal_golden(dut):
+    await start(dut)
+    await each(dut, UNITS, check)
+
+
+async def check(dut, name, unit):
+    config, bundle, spec = unit.config, unit.bundle, unit.config.spec
+    f, lanes, shape, word = spec.formats, config.lanes[bundle.index], item(config, bundle), update_word(config, bundle)
+    source = FlowSource(dut, f"{name}__i")
+    entries, monitor = Monitor(dut, f"{name}__i"), Monitor(dut, f"{name}__o")
+    rates = [getattr(dut, f"{name}__{kind}_rate") for kind in ("weight", "bias")]
+    shifts = spec.weight_shift(bundle), spec.bias_shift
+    top = spec.formats.one << spec.schedule.window_log2
+    pre_top = {"dense": top, "conv": 4 * top, "image": 4 * ((1 << f.pixel_bits) - 1)}[bundle.kind]
+    assert pre_top < 1 << pre_bits(config, bundle)
+    # the most items of a g: one for each pooled position
+    longest, cycles, rng = bundle.post.positions, config.item_cycles(bundle), generator()
+    # the fewest: the lanes of a sum must have passed the scalers before the next one
+    shortest = -(-unit.turns // cycles)
+    ends, extremes = [], {"g": 0, "update": 0}
+
+    for rate in (0, 1, (1 << f.rate_bits) - 1, *rng.integers(1, 1 << f.rate_bits, 5).tolist()):
+        chosen = random.sample((rate, random.getrandbits(f.rate_bits)), 2)
+        for port, value in zip(rates, chosen, strict=True):
+            port.value = value
+        words: list[int] = []
+        expected = []
+        # items in the middle of a g and bound to reach its bounds, then random ones
+        for kind in ("high", "low", *["random"] * 12):
+            bias = int(kind == "random" and random.random() < 0.3)
+            count = longest if kind != "random" else random.randint(shortest, longest)
+            pre, post = _factors(rng, kind, count, lanes, pre_top, top)
+            g = (post[0] - post[1]).sum(0) if bias else (pre[0][:, None] * post[0] - pre[1][:, None] * post[1]).sum(0)
+            extremes["g"] = max(extremes["g"], 0 if bias else int(g.abs().max()))
+            update = ops.update(g, chosen[bias], shifts[bias], f.update_bound)
+            extremes["update"] = max(extremes["update"], int(update.abs().max()))
+            address = random.randrange(layout.master_words(config, bundle))
+            expected.append((address, update))
+            ends.append(len(entries.words) + len(words) + count * cycles - 1)
+            words += [
+                shape.const(
+                    {
+                        "address": address,
+                        "bias": bias,
+                        "first": int(n == 0),
+                        "last": int(n == count - 1),
+                        "pre_plus": int(pre[0, n]),
+                        "pre_minus": int(pre[1, n]),
+                        "post_plus": post[0, n].tolist(),
+                        "post_minus": post[1, n].tolist(),
+                    }
+                ).as_bits()
+                for n in range(count)
+                for _ in range(cycles)
+            ]
+        done = len(monitor.words)
+        await source.send(words, gap=random.choice((0.0, 0.3)) if cycles == 1 else 0.0)
+        got = [word.from_bits(bits) for bits in (await monitor.wait(done + len(expected)))[done:]]
+        where = f"{name}, rates {chosen}"
+        expect(f"{where}, address", [w.address for w in got], [address for address, _ in expected], ("g",))
+        expect(f"{where}, update", [list(w.update) for w in got], [update.tolist() for _, update in expected], ("g", "lane"))
+    assert monitor.cycles == [entries.cycles[n] + unit.latency for n in ends], f"{name}: latency isn't {unit.latency}"
+    assert extremes == {"g": spec.correlation_bound(bundle), "update": f.update_bound}, f"{name}: only reached {extremes}"
+
+
+def _factors(rng, kind, count, lanes, pre_top, top):
+    """pre (phase, item) and post (phase, item, lane) for the largest g, the smallest, or any."""
+    if kind == "random":
+        pre = rng.integers(0, pre_top, (2, count), endpoint=True)
+        return torch.from_numpy(pre), torch.from_numpy(rng.integers(0, top, (2, count, lanes), endpoint=True))
+    on = torch.tensor([1, 0] if kind == "high" else [0, 1])
+    return pre_top * on[:, None].expand(2, count), top * on[:, None, None].expand(2, count, lanes)

@@ -1,0 +1,31 @@
+# amaranth: UnusedElaboratable=no
+"""The update engine of a dense bundle against golden."""
+
+import cocotb
+
+from golden.contract import layout
+from hw.update.correlator import Correlator
+from hw.update.dense_update import DenseUpdate
+from sim.harness import update_bench
+from sim.harness.reference import bundle_of, each
+from sim.harness.streams import start
+
+UNITS = {
+    "dense_update_one": DenseUpdate(*bundle_of("dense", (1, 2, 3), 2)),
+    "dense_update_groups": DenseUpdate(*bundle_of("dense", (4, 3, 1), 6, lanes=(2, 3))),
+    "dense_update_wide": DenseUpdate(*bundle_of("dense", (3, 1, 1), 4, lanes=(3, 4), window_log2=2)),
+    "dense_update_narrow": DenseUpdate(*bundle_of("dense", (3, 2, 1), 5, lanes=(3, 1))),
+    "dense_update_shared": DenseUpdate(*bundle_of("dense", (4, 3, 1), 8, lanes=(2, 4), shared=True)),
+}
+
+
+@cocotb.test()
+async def updates_equal_golden(dut):
+    await start(dut)
+    await each(dut, UNITS, check)
+
+
+async def check(dut, name, unit):
+    config, bundle = unit.config, unit.bundle
+    cycles = config.item_cycles(bundle) * layout.master_words(config, bundle) + 1 + Correlator(config, bundle).latency
+    await update_bench.check(dut, name, unit, cycles, cycles)

@@ -1,0 +1,43 @@
+"""What a hardware configuration refuses, and that every preset has one for both kinds of engines."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from golden.contract.config import ENGINES, ConfigError, configuration
+from golden.contract.spec import PRESETS, preset
+
+SMALL = configuration(preset("small"), "event")
+
+
+@pytest.mark.parametrize("engines", ENGINES)
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets(name, engines):
+    config = configuration(preset(name), engines)
+    assert config.spec is PRESETS[name]
+    assert config.events == (frozenset(b.index for b in config.spec.bundles if b.kind == "conv" and engines == "event"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"lanes": (1, 8)}, "lanes must have 5 entries (layers 0..N), not 2"),
+        ({"lanes": (1, 3, 8, 8, 1)}, "layer 1: lanes must divide 8 channels, not 3"),
+        ({"lanes": (1, 8, 0, 8, 1)}, "layer 2: lanes must divide 16 channels, not 0"),
+        ({"image_taps": 0}, "image_taps must be at least 1, not 0"),
+        ({"events": frozenset({3})}, "events must name conv bundles, not bundle 3 (dense)"),
+        ({"events": frozenset({9})}, "events must name conv bundles, not bundle 9 (there is none)"),
+        ({"lanes": (1, 8, 8, 8, 1), "passes": (4, 1)}, "passes must divide (2, 2) rows of drives of bundle 2, not (4, 1)"),
+        ({"lanes": (1, 8, 8, 8, 1), "passes": (1, 0)}, "passes must divide (2, 2) rows of drives of bundle 2, not (1, 0)"),
+        ({"shared": frozenset({5})}, "shared must name bundles 1..4, not 5"),
+    ],
+)
+def test_what_is_refused(changed, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        replace(SMALL, **changed)
+
+
+def test_unknown_engines():
+    with pytest.raises(ConfigError, match="engines must be event or line, not 'fast'"):
+        configuration(preset("small"), "fast")

@@ -1,0 +1,60 @@
+"""Random networks, parameters and images for the tests of the golden model."""
+
+import numpy as np
+import torch
+
+from golden.contract.spec import Conv, Dense, Learning, Schedule, Spec
+from golden.model.fixed import Parameters, Settings
+
+#: Two conv bundles with odd maps, a hidden dense one: every kind of neighbour in the smallest size.
+MINUSCULE = Spec(
+    "mini",
+    (Conv(2), Conv(2), Dense(3), Dense(10)),
+    Schedule(free=5, nudged=4, window_log2=1),
+    Learning(rates=(0.5, 0.3, 0.2, 0.16), beta=0.5, batch=4),
+)
+
+
+def random_spec(random: np.random.Generator) -> Spec:
+    """A small net of one to three conv and one to three dense stages, any schedule."""
+    # kernels up to 4 leave the third map at least one pooled position
+    convs = [Conv(int(random.integers(1, 5)), int(random.integers(1, 5 - n))) for n in range(random.integers(1, 4))]
+    hidden = [Dense(int(random.integers(1, 9))) for _ in range(random.integers(0, 3))]
+    window = int(random.integers(0, 4))
+    steps = random.integers(1 << window, 12, 2)
+    schedule = Schedule(int(steps[0]), int(steps[1]), window, int(random.integers(0, 4)))
+    stages: tuple[Conv | Dense, ...] = (*convs, *hidden, Dense(10))
+    return Spec("random", stages, schedule, Learning(rates=(0.1,) * len(stages)))
+
+
+def random_settings(spec: Spec, random: np.random.Generator) -> Settings:
+    """Any register values, rates small to extreme."""
+    f, n = spec.formats, len(spec.bundles)
+    top = random.integers(1, 1 << f.rate_bits, 2 * n) >> random.integers(0, f.rate_bits, 2 * n)
+    beta = int(random.integers(1, 1 << f.beta_bits))
+    return Settings(spec.schedule.free, spec.schedule.nudged, beta, tuple(map(int, top[:n])), tuple(map(int, top[n:])))
+
+
+def random_parameters(spec: Spec, random: np.random.Generator, reach: float = 1.0) -> Parameters:
+    """Masters uniform over `reach` of their whole range, biases too: far beyond what learning gives."""
+    f = spec.formats
+    low, high = round(reach * f.master_low), round(reach * f.master_high)
+
+    def tensor(shape: tuple[int, ...]) -> torch.Tensor:
+        return torch.from_numpy(random.integers(low, high, shape, np.int64, endpoint=True))
+
+    return Parameters(
+        tuple(tensor(b.weight_shape) for b in spec.bundles), tuple(tensor((b.post.channels,)) for b in spec.bundles)
+    )
+
+
+def random_images(count: int, random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noise of a random density, so that blank and saturated images occur, and labels."""
+    images = random.integers(0, 256, (count, 28, 28), np.uint8)
+    images[random.random(images.shape) > random.random((count, 1, 1))] = 0
+    return torch.from_numpy(images), torch.from_numpy(random.integers(0, 10, count))
+
+
+def same_parameters(a: Parameters, b: Parameters) -> bool:
+    """All weights and biases equal."""
+    return all(torch.equal(x, y) for x, y in zip(a.weights + a.biases, b.weights + b.biases, strict=True))

@@ -1,0 +1,120 @@
+"""docs/arithmetic.md once more, as scalar loops over Python integers; it shares no code with golden/ops, engines and fixed.
+
+Slow and obvious on purpose: indices are written out, and transposes are spelled as scatter-additions.
+"""
+
+from itertools import product
+
+import numpy as np
+
+from golden.contract.spec import Spec
+
+
+def clip(v: int, low: int, high: int) -> int:
+    return low if v < low else high if v > high else v
+
+
+def rhu(v, n: int) -> int:
+    return (v + 2 ** (n - 1)) >> n
+
+
+class ScalarModel:
+    """One board: masters as nested integer arrays, trained sample by sample."""
+
+    def __init__(self, spec: Spec, weights: list[np.ndarray], biases: list[np.ndarray]):
+        self.spec = spec
+        self.master_w = [w.astype(object) for w in weights]
+        self.master_b = [b.astype(object) for b in biases]
+        self.spikes = [0] * len(weights)
+        self.commit()
+
+    def commit(self) -> None:
+        for masters in (self.master_w, self.master_b):
+            for m in masters:
+                for at in np.ndindex(m.shape):
+                    m[at] = clip(int(m[at]), -32768, 32767)
+        self.w = [np.array([min(rhu(v, 8), 127) for v in m.flat], object).reshape(m.shape) for m in self.master_w]
+        self.b = [np.array([min(rhu(v, 3), 4095) for v in m.flat], object) for m in self.master_b]
+
+    # -- drives
+
+    def static(self, image: np.ndarray) -> np.ndarray:
+        bundle, w = self.spec.bundles[0], self.w[0]
+        phi = np.zeros(bundle.post.shape, object)
+        for o, py, px in np.ndindex(phi.shape):
+            total = 0
+            for dy, dx, ky, kx in product(range(2), range(2), range(bundle.kernel), range(bundle.kernel)):
+                total += w[o, 0, ky, kx] * int(image[2 * py + dy + ky, 2 * px + dx + kx])
+            phi[o, py, px] = rhu(total, self.spec.static_shift)
+        return phi
+
+    def drives(self, static: np.ndarray, s: list[np.ndarray]) -> list[np.ndarray]:
+        phi = [static.copy()] + [np.zeros(x.shape, object) for x in s[1:]]
+        for n, bundle in enumerate(self.spec.bundles[1:], start=1):
+            w, pre, post = self.w[n], s[n - 1], s[n]
+            if bundle.kind == "dense":
+                for o, i in np.ndindex(w.shape):
+                    phi[n].flat[o] += 4 * w[o, i] * pre.flat[i]
+                    phi[n - 1].flat[i] += 4 * w[o, i] * post.flat[o]
+                continue
+            for (o, py, px), c in product(np.ndindex(post.shape), range(pre.shape[0])):
+                for dy, dx, ky, kx in product(range(2), range(2), range(bundle.kernel), range(bundle.kernel)):
+                    y, x = 2 * py + dy + ky, 2 * px + dx + kx
+                    phi[n][o, py, px] += w[o, c, ky, kx] * pre[c, y, x]
+                    phi[n - 1][c, y, x] += w[o, c, ky, kx] * post[o, py, px]
+        return phi
+
+    # -- one sample
+
+    def phase(self, static, state, steps, sign, beta, label):
+        """Returns the state after the phase and the window sums of xi."""
+        k, M = self.spec.schedule.decay_shift, 2**self.spec.schedule.window_log2
+        sums = [np.zeros(layer.shape, object) for layer in self.spec.layers[1:]]
+        for t in range(steps):
+            drives = self.drives(static, [s for _, _, s, _ in state])
+            new = []
+            for n, (phi, (d, U, s, xi)) in enumerate(zip(drives, state, strict=True)):
+                d, U, s, xi = d.copy(), U.copy(), s.copy(), xi.copy()
+                for at in np.ndindex(phi.shape):
+                    nudge = 0
+                    if sign and n == len(state) - 1:
+                        y = 256 if at[0] == label else 0
+                        nudge = (sign * beta * (y - xi[at])) >> 4
+                    d[at] = clip(d[at] + (((phi[at] << 3) - d[at]) >> k), -32768, 32767)
+                    v = d[at] + self.b[n][at[0]] + nudge
+                    xi[at] = clip(rhu(v, 4), 0, 256)
+                    s[at] = int(U[at] + (xi[at] << k) > 128)
+                    U[at] = U[at] + xi[at] - 256 * s[at]
+                    self.spikes[n] += s[at]
+                    if t >= steps - M:
+                        sums[n][at] += xi[at]
+                new.append((d, U, s, xi))
+            state = new
+        return state, sums
+
+    def train(self, image, label, *, free_steps, nudged_steps, beta, weight_rates, bias_rates) -> int:
+        static = self.static(image)
+        zero = [tuple(np.zeros(layer.shape, object) for _ in range(4)) for layer in self.spec.layers[1:]]
+        kept, free = self.phase(static, zero, free_steps, 0, beta, label)
+        _, plus = self.phase(static, kept, nudged_steps, 1, beta, label)
+        _, minus = self.phase(static, kept, nudged_steps, -1, beta, label)
+        pixels = image[None].astype(object)
+        for n, bundle in enumerate(self.spec.bundles):
+            pre_p, pre_m = (pixels, pixels) if n == 0 else (plus[n - 1], minus[n - 1])
+            post_p, post_m = plus[n], minus[n]
+            for at in np.ndindex(self.w[n].shape):
+                g = 0
+                if bundle.kind == "dense":
+                    o, i = at
+                    g = post_p.flat[o] * pre_p.flat[i] - post_m.flat[o] * pre_m.flat[i]
+                else:
+                    o, c, ky, kx = at
+                    for py, px, dy, dx in product(range(bundle.post.height), range(bundle.post.width), range(2), range(2)):
+                        y, x = 2 * py + dy + ky, 2 * px + dx + kx
+                        g += post_p[o, py, px] * pre_p[c, y, x] - post_m[o, py, px] * pre_m[c, y, x]
+                self.master_w[n][at] += clip(rhu(g * weight_rates[n], self.spec.weight_shift(bundle)), -1536, 1536)
+            for o in range(bundle.post.channels):
+                g = sum((post_p[o] - post_m[o]).flat)
+                self.master_b[n][o] += clip(rhu(g * bias_rates[n], self.spec.bias_shift), -1536, 1536)
+        scores = [int(x) for x in free[-1].flat]
+        return scores.index(max(scores))

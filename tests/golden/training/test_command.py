@@ -1,0 +1,37 @@
+"""The one place that turns errors into a line and an exit code."""
+
+import os
+import signal
+
+import typer
+
+from golden.training import command
+
+
+class DyingError(Exception):
+    """Other processes of the run are told to end while this one is saying why."""
+
+    def __str__(self) -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return "a process ended"
+
+
+def ends(error: BaseException) -> int:
+    app = typer.Typer()
+
+    @app.command()
+    def fail() -> None:
+        raise error
+
+    return command.run(app, "nudge", [], {DyingError: command.LINK})
+
+
+def test_a_command_that_is_ending_says_why_in_spite_of_sigterm(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    assert ends(DyingError()) == command.LINK
+    assert capsys.readouterr().err == "nudge: a process ended\n"
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_an_interrupt_has_its_own_code():
+    assert ends(KeyboardInterrupt()) == command.INTERRUPTED

@@ -1,0 +1,127 @@
+"""Data sets: what ships, what is read, and what is said when it isn't there."""
+
+import hashlib
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from golden.embedded import make
+from golden.training import data
+from golden.training.data import DataError
+
+
+def write_idx(path, array: np.ndarray) -> None:
+    """The format of MNIST's files: magic with type 8 and rank, big-endian sizes, bytes."""
+    sizes = b"".join(int(n).to_bytes(4, "big") for n in array.shape)
+    path.write_bytes(bytes((0, 0, 8, array.ndim)) + sizes + array.astype(np.uint8).tobytes())
+
+
+def write_set(folder, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """A data set of 12 and 6 images in torchvision's layout."""
+    folder.mkdir(parents=True)
+    arrays = {}
+    for part, count in (("train", 12), ("t10k", 6)):
+        arrays[f"{part}-images-idx3-ubyte"] = random.integers(0, 256, (count, 28, 28))
+        arrays[f"{part}-labels-idx1-ubyte"] = random.integers(0, 10, count)
+    for name, array in arrays.items():
+        write_idx(folder / name, array)
+    return arrays
+
+
+def test_embedded_digits():
+    digits = data.load("embedded")
+    parts = (digits.train_images, digits.train_labels, 1000), (digits.test_images, digits.test_labels, 500)
+    for images, labels, count in parts:
+        assert images.shape == (count, 28, 28)
+        assert images.dtype == torch.uint8
+        assert labels.dtype == torch.int64
+        assert labels.bincount().tolist() == [count // 10] * 10
+        assert len(images.flatten(1).unique(dim=0)) == count
+        assert 20 < float(images.double().mean()) < 50
+    assert data.EMBEDDED.stat().st_size < 400_000
+    both = torch.cat([digits.train_images, digits.test_images]).flatten(1)
+    assert len(both.unique(dim=0)) == 1500, "a test digit is among the training digits"
+
+
+def publish(monkeypatch, name: str, folder) -> None:
+    """From now on these files are the data set `name`."""
+    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
+    monkeypatch.setitem(data.CHECKSUMS, name, sums)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_torchvision_files(name, tmp_path, monkeypatch):
+    raw = tmp_path / data.TORCHVISION[name] / "raw"
+    arrays = write_set(raw, np.random.default_rng(0))
+    publish(monkeypatch, name, raw)
+    monkeypatch.delenv(data.VARIABLE, raising=False)
+    explicit = data.load(name, tmp_path)
+    monkeypatch.setenv(data.VARIABLE, str(tmp_path))
+    for loaded in (explicit, data.load(name)):
+        for tensor, array in zip(loaded, arrays.values(), strict=True):
+            assert np.array_equal(tensor.numpy(), array)
+        assert loaded.train_images.dtype == torch.uint8
+
+
+def test_embedded_is_a_subset_by_its_rule():
+    if not os.environ.get(data.VARIABLE):
+        pytest.skip(f"{data.VARIABLE} isn't set")
+    expected = make.subset(data.load("mnist"))
+    for tensor, array in zip(data.load("embedded"), expected.values(), strict=True):
+        assert np.array_equal(tensor.numpy(), array)
+
+
+def test_choice_is_balanced_and_repeatable():
+    labels = torch.arange(200) % 10
+    chosen = make.choose(labels, 5, 1)
+    assert len(set(chosen.tolist())) == 50
+    assert labels[chosen].bincount().tolist() == [5] * 10
+    assert make.choose(labels, 5, 1).tolist() == chosen.tolist()
+    assert make.choose(labels, 5, 2).tolist() != chosen.tolist()
+
+
+def test_missing_data_is_named(tmp_path, monkeypatch):
+    monkeypatch.delenv(data.VARIABLE, raising=False)
+    with pytest.raises(DataError, match="unknown data set 'cifar': choose one of embedded, mnist, fashion-mnist"):
+        data.load("cifar")
+    with pytest.raises(DataError, match="mnist needs a folder: set NUDGE_DATA or --data-dir to the one that holds MNIST/raw"):
+        data.load("mnist")
+    with pytest.raises(DataError) as caught:
+        data.load("fashion-mnist", tmp_path)
+    assert str(tmp_path / "FashionMNIST" / "raw") in str(caught.value)
+    assert "NUDGE_DATA or --data-dir" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [0, 3, 16, 1000])
+def test_unreadable_data_is_named(tmp_path, monkeypatch, size):
+    folder = tmp_path / "MNIST" / "raw"
+    write_set(folder, np.random.default_rng(0))
+    file = folder / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:size])
+    publish(monkeypatch, "mnist", folder)
+    with pytest.raises(DataError, match="mnist not readable"):
+        data.load("mnist", tmp_path)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_other_data_is_refused(tmp_path, monkeypatch, part):
+    folder = tmp_path / "MNIST" / "raw"
+    write_set(folder, np.random.default_rng(0))
+    publish(monkeypatch, "mnist", folder)
+    data.load("mnist", tmp_path)
+    file = folder / list(data.CHECKSUMS["mnist"])[part]
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=f"{file.name}: SHA-256 is [0-9a-f]{{64}}, not [0-9a-f]{{64}}: fetch MNIST again"):
+        data.load("mnist", tmp_path)
+
+
+def test_order_depends_on_seed_and_epoch():
+    orders = [tuple(data.order(50, seed, epoch)) for seed in (1, 2) for epoch in (0, 1)]
+    assert len(set(orders)) == 4
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert orders[0] == tuple(data.order(50, 1, 0))

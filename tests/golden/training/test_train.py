@@ -1,0 +1,182 @@
+"""golden.training.train: equal files whatever the number of processes, resumed or not, and one-line errors."""
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from golden.training import checkpoint, train
+from golden.training.command import DATA, OK, USAGE, WEIGHTS
+from golden.training.train import World
+from host.cli import main as cli
+
+STEPS = ["--free-steps", "8", "--nudged-steps", "8"]
+#: The last batch of an epoch has one sample: some processes have none.
+OPTIONS = ["--samples", "57", "--batch", "8", "--epochs", "2", "--seed", "3", *STEPS]
+OPTIONS += ["--shift", "1", "--decay", "0.7", "--average", "2"]
+SECONDS = 120
+
+
+def command(processes: int, *options: str) -> list[str]:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return [*launcher, "-m", "golden.training.train", *options]
+
+
+def launch(processes: int, *options: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error."""
+    done = subprocess.run(command(processes, *options), capture_output=True, text=True, timeout=SECONDS)
+    return done.returncode, done.stdout, done.stderr
+
+
+def load(out: Path):
+    _, parameters, found = checkpoint.load(out / "weights.safetensors")
+    with (out / "metrics.csv").open() as stream:
+        rows = [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(stream)]
+    return parameters, found, rows
+
+
+def assert_same_run(one: Path, two: Path) -> None:
+    (a, at_a, rows_a), (b, at_b, rows_b) = load(one), load(two)
+    assert all(torch.equal(x, y) for x, y in zip(a.weights + a.biases, b.weights + b.biases, strict=True))
+    assert (at_a.plan, at_a.settings, at_a.epoch, at_a.position) == (at_b.plan, at_b.settings, at_b.epoch, at_b.position)
+    assert rows_a == rows_b
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """What the host's training loop makes of `OPTIONS` on its golden board."""
+    out = tmp_path_factory.mktemp("whole")
+    assert cli.main(["train", "--board", "golden", *OPTIONS, "--out", str(out)]) == OK
+    return out
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_any_number_of_processes_gives_the_same_bits(capfd, tmp_path, whole, processes):
+    code, out, err = launch(processes, *OPTIONS, "--out", str(tmp_path))
+    assert code == OK, err
+    assert_same_run(tmp_path, whole)
+    assert load(tmp_path)[1].command.startswith("python -m golden.training.train --samples 57")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in whole.iterdir())
+    assert out.count("test error") == 1, "one process speaks"
+    # the test error too: evaluation is shared as well
+    assert cli.main(["eval", "--board", "golden", "--weights", str(whole / "weights.safetensors")]) == OK
+    assert out.splitlines()[0] == capfd.readouterr().out.splitlines()[0]
+
+
+def test_it_works_without_torchrun(tmp_path, whole):
+    assert train.main([*OPTIONS, "--out", str(tmp_path)]) == OK
+    assert_same_run(tmp_path, whole)
+
+
+#: Batches enough that the signal comes before the end.
+LONG = ["--samples", "402", "--batch", "4", "--seed", "5", *STEPS]
+
+
+def interrupted(out: Path) -> str:
+    """Standard output of a run of two processes that got SIGINT after its first batches."""
+    arguments = command(2, *LONG, "--epochs", "50", "--out", str(out))
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + SECONDS
+        while not (out / "weights.safetensors").exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGINT)
+        text, err = process.communicate(timeout=SECONDS)
+    assert process.returncode != OK, err  # torchrun, interrupted, ends with its own code
+    return text
+
+
+def test_an_interrupted_run_resumes_to_the_same_weights(tmp_path):
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    text = interrupted(cut)
+    assert "--resume continues it" in text
+    _, _, found = checkpoint.load(cut / "weights.safetensors")
+    assert f"after {found.epoch * 402 + found.position} of" in text
+    epochs = str(found.epoch + 1)
+    assert train.main(["--resume", "--epochs", epochs, "--out", str(cut)]) == OK
+    assert cli.main(["train", "--board", "golden", *LONG, "--epochs", epochs, "--out", str(whole)]) == OK
+    assert_same_run(cut, whole)
+
+
+ERRORS = {
+    "unknown preset": (["--preset", "huge", "--out", "{tmp}/new"], USAGE, "'huge': choose one of tiny"),
+    "batch": (["--batch", "65", "--out", "{tmp}/new"], USAGE, "--batch must be 1..64, not 65"),
+    "unknown option": (["--nonsense", "--out", "{tmp}/new"], USAGE, "--nonsense"),
+    "device": (["--device", "abacus", "--out", "{tmp}/new"], USAGE, "'abacus'"),
+    "no data": (["--data", "mnist", "--data-dir", "{tmp}", "--out", "{tmp}/new"], DATA, "{tmp}/MNIST/raw"),
+    "would overwrite": (["--out", "{whole}"], USAGE, "--resume continues it"),
+    "other plan": (["--resume", "--batch", "9", "--out", "{whole}"], USAGE, "--batch 9: the run in {whole} has 8"),
+    "other version": (["--resume", "--out", "{tmp}/old"], WEIGHTS, "(spec 00000001), not tiny (spec"),
+    "nothing to resume": (["--resume", "--out", "{tmp}/new"], WEIGHTS, "no weights at {tmp}/new"),
+}
+
+
+def prepare(tmp_path: Path, whole: Path, case: str) -> tuple[list[str], int, str]:
+    """Arguments, exit code and words of a case, with its files."""
+    (tmp_path / "old").mkdir()
+    content = (whole / "weights.safetensors").read_bytes()
+    (tmp_path / "old" / "weights.safetensors").write_bytes(
+        re.sub(rb'"spec":"\d+"', lambda found: b'"spec":"' + b"1".rjust(len(found[0]) - 9) + b'"', content)
+    )
+    arguments, code, words = ERRORS[case]
+
+    def fill(text: str) -> str:
+        return text.replace("{tmp}", str(tmp_path)).replace("{whole}", str(whole))
+
+    return [fill(argument) for argument in arguments], code, fill(words)
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_errors_are_one_line_and_nothing_is_written(capsys, tmp_path, whole, case):
+    arguments, expected, words = prepare(tmp_path, whole, case)
+    before = (whole / "weights.safetensors").read_bytes()
+    capsys.readouterr()
+    assert train.main(arguments) == expected
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("golden.training.train: ")
+    assert err.count("\n") == 1
+    assert words in err
+    assert (whole / "weights.safetensors").read_bytes() == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_several_processes_say_it_once(tmp_path, whole):
+    arguments, _, words = prepare(tmp_path, whole, "other plan")
+    code, out, err = launch(2, *arguments)
+    assert code != OK
+    assert out == ""
+    assert [words in line for line in err.splitlines() if line.startswith("golden.training.train: ")] == [True]
+
+
+def test_a_process_that_dies_ends_the_others(tmp_path):
+    arguments = command(2, *LONG, "--epochs", "5000", "--out", str(tmp_path))
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + SECONDS
+        while not (tmp_path / "weights.safetensors").exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        ranks = {child: Path(f"/proc/{child}/environ").read_bytes().split(b"\0") for child in children}
+        (victim,) = (int(child) for child, environment in ranks.items() if b"RANK=1" in environment)
+        os.kill(victim, signal.SIGKILL)
+        _, err = process.communicate(timeout=SECONDS)
+    assert process.returncode != OK
+    assert "Traceback" not in err.split("failed (exitcode")[0], err
+    checkpoint.load(tmp_path / "weights.safetensors")
+
+
+def test_no_more_threads_than_processors(monkeypatch):
+    processors = len(os.sched_getaffinity(0))
+    assert World().threads == processors
+    assert World(rank=1, size=2, local_rank=1, local_size=2).threads == max(1, processors // 2)
+    assert World(size=1000, local_size=1000).threads == 1
+    for name, value in (("RANK", "5"), ("WORLD_SIZE", "8"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "4")):
+        monkeypatch.setenv(name, value)
+    assert World.of_environment() == World(5, 8, 1, 4)

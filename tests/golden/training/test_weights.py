@@ -1,0 +1,41 @@
+"""The committed networks load, are of their preset, and classify."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import golden
+from golden.contract.spec import PRESETS
+from golden.model import fixed
+from golden.training import checkpoint, data
+
+FILES = sorted((Path(golden.__file__).parent / "weights").glob("*.safetensors"))
+
+#: Percent, well above what docs/results.md says of the whole test set; damaged weights would be far beyond.
+WORST = {"mnist": 4.0, "fashion-mnist": 16.0}
+WORST_TINY = 9.0
+
+#: Garments that are tried: the first so many of the test set.
+GARMENTS = 1000
+
+
+def test_every_preset_that_is_built_has_weights():
+    assert {"tiny-mnist", "small-mnist", "medium-mnist", "large-mnist"} <= {file.stem for file in FILES}
+    assert {"medium-fashion-mnist", "large-fashion-mnist", "wide-fashion-mnist"} <= {file.stem for file in FILES}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_committed_weights_classify(file):
+    spec, parameters, found = checkpoint.load(file)
+    name = found.plan["data"]
+    assert file.stem == f"{spec.name}-{name}"
+    assert spec == PRESETS[spec.name]
+    if name == "mnist":
+        images, labels = data.load("embedded")[2:]
+    elif os.environ.get(data.VARIABLE):
+        images, labels = (x[:GARMENTS] for x in data.load(name)[2:])
+    else:
+        pytest.skip(f"{data.VARIABLE} isn't set")
+    predictions, _ = fixed.infer(spec, found.registers(), parameters, images)
+    assert 100 * (predictions != labels).float().mean() < (WORST_TINY if spec.name == "tiny" else WORST[name])

@@ -1,0 +1,174 @@
+"""`nudge train` on a board that is reset, unplugged or hit by radiation: what it says, and that it ends with the same bits.
+
+The board is the golden model behind the protocol; what happens to it happens before a batch that a test names."""
+
+import json
+import random
+from contextlib import contextmanager
+
+import pytest
+
+from golden.contract.config import configuration
+from golden.contract.spec import preset
+from golden.training import checkpoint
+from host.boards.serial import SerialBoard
+from host.cli import board as board_cli
+from host.cli import main as cli
+from host.cli import train as host_train
+from host.harness.fault_port import Clock, FaultPort
+from host.harness.golden_device import GoldenDevice
+from host.link.link import Link
+
+TINY = preset("tiny")
+CONFIG = configuration(TINY)
+STEPS = ["--free-steps", "8", "--nudged-steps", "8"]
+TRAIN = ["train", "--board", "model", "--samples", "64", "--batch", "8", "--seed", "3", *STEPS]
+
+
+class Bench:
+    """A board at a port that commands open by any name. events: what happens before which batch, once each."""
+
+    def __init__(self, events: dict[int, str]):
+        self.events, self.batches, self.opened = dict(events), 0, 0
+        self.clock = Clock()
+        self.device = GoldenDevice(CONFIG)
+        self.port = FaultPort(self.device.protocol, self.clock)
+
+    def happen(self) -> None:
+        match self.events.pop(self.batches, None):
+            case "power cycle":
+                self.device = GoldenDevice(CONFIG)
+                self.port.protocol = self.device.protocol
+            case "unplug":
+                self.port.cut()
+            case "flip":
+                self.device.flip(random.Random(5))
+        self.batches += 1
+
+    @contextmanager
+    def open(self, *arguments):
+        self.opened += 1
+        self.port.join()
+        bench = self
+
+        class Hit(SerialBoard):
+            def train(self, images, labels):
+                bench.happen()
+                return super().train(images, labels)
+
+        with Hit.over(Link(self.port, "model", clock=self.clock), TINY) as board:
+            board.settle()
+            yield board
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    def make(events):
+        made = Bench(events)
+        monkeypatch.setattr(cli, "open_board", made.open)
+        monkeypatch.setattr(board_cli, "open_unknown", made.open)
+        monkeypatch.setattr(host_train, "FIRST_WAIT", 0.0)
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed")
+    assert cli.main(["train", "--board", "golden", *TRAIN[3:], "--out", str(out)]) == cli.OK
+    return masters(out)
+
+
+def masters(out) -> list[list[int]]:
+    _, parameters, _ = checkpoint.load(out / "weights.safetensors")
+    return [tensor.flatten().tolist() for tensor in [*parameters.weights, *parameters.biases]]
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ("power cycle", "model: the board was reset: it doesn't know "),
+        ("unplug", "model: writing failed: connection lost"),
+    ],
+)
+def test_a_lost_board_is_named_and_resume_ends_with_the_same_bits(bench, tmp_path, capsys, undisturbed, event, message):
+    bench({3: event})
+    assert cli.main([*TRAIN, "--out", str(tmp_path)]) == cli.LINK
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert message in error
+    assert error.endswith("weights.safetensors holds the state after 0 samples: --resume continues it")
+    assert cli.main(["train", "--board", "model", "--resume", str(tmp_path)]) == cli.OK
+    assert masters(tmp_path) == undisturbed
+
+
+def test_recover_goes_on_by_itself(bench, tmp_path, capsys, undisturbed):
+    made = bench({2: "unplug", 4: "power cycle", 6: "unplug"})
+    assert cli.main([*TRAIN, "--recover", "5", "--json", "--out", str(tmp_path)]) == cli.OK
+    result = json.loads(capsys.readouterr().out)
+    assert (result["recovered"], result["samples"], made.opened) == (3, 64, 4)
+    assert masters(tmp_path) == undisturbed
+
+
+def test_recover_gives_up_after_so_many(bench, tmp_path, capsys):
+    bench(dict.fromkeys(range(100), "unplug"))
+    assert cli.main([*TRAIN, "--recover", "2", "--out", str(tmp_path)]) == cli.LINK
+    assert "connection lost" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_flipped_bit_is_found_at_the_next_commit_named_and_repaired(bench, tmp_path, capsys, undisturbed):
+    bench({5: "flip"})
+    twin = [*TRAIN, "--twin"]
+    assert cli.main([*twin, "--out", str(tmp_path / "a")]) == cli.DIFFERENT
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "prediction" in error or "bundle" in error
+    assert "board" in error
+    bench({5: "flip"})
+    assert cli.main([*twin, "--recover", "1", "--json", "--out", str(tmp_path / "b")]) == cli.OK
+    result = json.loads(capsys.readouterr().out)
+    assert (result["recovered"], result["equal"]) == (1, True)
+    assert masters(tmp_path / "b") == undisturbed
+
+
+def test_status_compares_digests_with_a_file_and_names_the_weight(bench, tmp_path, capsys):
+    made = bench({})
+    assert cli.main([*TRAIN, "--out", str(tmp_path)]) == cli.OK
+    weights = str(tmp_path / "weights.safetensors")
+    ask = ["board", "status", "--board", "model", "--weights", weights]
+    capsys.readouterr()
+    assert cli.main([*ask, "--json"]) == cli.OK
+    result = json.loads(capsys.readouterr().out)
+    assert result["equal"]
+    assert len(result["digests"]) == len(TINY.bundles)
+    assert result["board"]["frames"] > 64
+    assert cli.main(ask) == cli.OK
+    assert f"bit-identical: board == {weights} (6810 weights)" in capsys.readouterr().out
+    made.device.flip(random.Random(5))
+    assert cli.main(ask) == cli.DIFFERENT
+    error = capsys.readouterr().err
+    assert "nudge: bundle " in error
+    assert "(1 of 6810 values differ)" in error
+    # a run that is continued writes every weight anew
+    assert cli.main(["train", "--board", "model", "--resume", "--epochs", "2", str(tmp_path)]) == cli.OK
+    assert cli.main(ask) == cli.OK
+
+
+def test_status_of_a_board_in_the_middle_of_a_batch_has_no_digests(capsys, monkeypatch):
+    made = Bench({})
+
+    @contextmanager
+    def unsettled(url):
+        with SerialBoard.over(Link(made.port, "model", clock=made.clock), TINY) as board:
+            made.device.model.pending = 3
+            yield board
+
+    monkeypatch.setattr(board_cli, "open_unknown", unsettled)
+    assert cli.main(["board", "status", "--board", "model", "--json"]) == cli.OK
+    result = json.loads(capsys.readouterr().out)
+    assert (result["digests"], result["board"]["pending"]) == ([], 3)
+
+
+def test_one_directory_is_needed(capsys, tmp_path):
+    for arguments in ([], [str(tmp_path / "a"), "--out", str(tmp_path / "b")]):
+        assert cli.main(["train", "--board", "golden", *arguments]) == cli.USAGE
+        assert "one --out is needed" in capsys.readouterr().err

@@ -1,0 +1,281 @@
+"""The command line, in this process: results, files, exit codes and one-line errors, with the golden model as the board."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import serial
+
+from golden.contract.errors import BoardError, IdentityError
+from golden.contract.spec import preset
+from golden.training import checkpoint
+from host.boards import open as boards
+from host.cli import main as cli
+
+SPEC = preset("tiny")
+#: Short phases and few samples: these tests are about control, not about learning.
+STEPS = ["--free-steps", str(SPEC.schedule.window), "--nudged-steps", str(SPEC.schedule.window)]
+TRAIN = ["train", "--board", "golden", "--samples", "40", "--batch", "16", "--epochs", "2", *STEPS]
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command."""
+    capsys.readouterr()
+    code = cli.main([str(a) for a in arguments])
+    return code, *capsys.readouterr()
+
+
+def run_json(capsys, *arguments) -> tuple[int, dict]:
+    """The same for --json: standard output must be one object on one line."""
+    code, out, _ = run(capsys, *arguments, "--json")
+    assert out.count("\n") == 1
+    return code, json.loads(out)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("trained")
+    assert cli.main([*TRAIN, "--seed", "3", "--out", str(out)]) == cli.OK
+    return out
+
+
+def test_train_writes_weights_metrics_and_curve(trained):
+    spec, parameters, found = checkpoint.load(trained / "weights.safetensors")
+    assert spec == SPEC
+    assert [tuple(w.shape) for w in parameters.weights] == [b.weight_shape for b in SPEC.bundles]
+    assert (found.epoch, found.position, found.plan["seed"], found.plan["batch"]) == (2, 0, 3, 16)
+    assert found.settings["free_steps"] == SPEC.schedule.window
+    with (trained / "metrics.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(int(r["epoch"]), int(r["position"]), int(r["samples"])) for r in rows] == [
+        (epoch, *at) for epoch in (0, 1) for at in ((16, 16), (32, 16), (40, 8))
+    ]
+    assert (trained / "learning-curve.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(p.name for p in trained.iterdir()) == ["learning-curve.png", "metrics.csv", "weights.safetensors"]
+
+
+def test_train_json_and_twin(capsys, tmp_path):
+    code, result = run_json(capsys, *TRAIN, "--twin", "--out", tmp_path)
+    assert code == cli.OK
+    assert (result["samples"], result["epochs"], result["equal"]) == (80, 2, True)
+    assert result["compared"] == SPEC.parameters + 80 + len(SPEC.bundles)
+    assert 0 <= result["error_percent"] <= 100
+    assert result["samples_per_second"] > 0
+    assert Path(result["weights"]).exists()
+
+
+def test_twin_says_that_it_is_bit_identical(capsys, tmp_path):
+    code, out, _ = run(capsys, *TRAIN, "--twin", "--out", tmp_path)
+    assert code == cli.OK
+    assert out.splitlines()[-1] == f"bit-identical: board == golden ({SPEC.parameters} weights)"
+
+
+def test_same_seed_same_weights(capsys, trained, tmp_path):
+    run(capsys, *TRAIN, "--seed", "3", "--out", tmp_path / "same")
+    run(capsys, *TRAIN, "--seed", "4", "--out", tmp_path / "other")
+    same, other = (checkpoint.load(tmp_path / name / "weights.safetensors")[1] for name in ("same", "other"))
+    expected = checkpoint.load(trained / "weights.safetensors")[1]
+    assert all((a == b).all() for a, b in zip(same.weights, expected.weights, strict=True))
+    assert not all((a == b).all() for a, b in zip(other.weights, expected.weights, strict=True))
+
+
+def test_train_refuses_to_overwrite(capsys, trained):
+    before = (trained / "weights.safetensors").read_bytes()
+    code, _, err = run(capsys, *TRAIN, "--seed", "9", "--out", trained)
+    assert code == cli.USAGE
+    assert "--resume" in err
+    assert "--force" in err
+    assert (trained / "weights.safetensors").read_bytes() == before
+
+
+def test_resume_with_other_options_is_refused(capsys, trained):
+    code, _, err = run(capsys, "train", "--board", "golden", "--resume", "--batch", "8", "--out", trained)
+    assert code == cli.USAGE
+    assert "--batch 8" in err
+
+
+def test_eval_gives_what_train_gave(capsys, tmp_path):
+    _, training = run_json(capsys, *TRAIN, "--out", tmp_path)
+    code, result = run_json(capsys, "eval", "--board", "golden", "--weights", training["weights"])
+    assert code == cli.OK
+    assert result["error_percent"] == training["error_percent"]
+    confusion = result["confusion"]
+    assert sum(map(sum, confusion)) == result["samples"] == training["test_samples"]
+    wrong = result["samples"] - sum(confusion[i][i] for i in range(len(confusion)))
+    assert result["error_percent"] == 100 * wrong / result["samples"]
+    counts = [result["predictions"].count(digit) for digit in range(len(confusion))]
+    assert counts == [sum(row[digit] for row in confusion) for digit in range(len(confusion))]
+
+
+def interrupted(out: Path, number: int, *options: str) -> tuple[str, str]:
+    """Standard output and error of a training run that got a signal as soon as it had begun."""
+    command = [sys.executable, "-m", "host.cli.main", *LONG, "--out", str(out), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (out / "weights.safetensors").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert process.poll() is None, process.communicate()
+    process.send_signal(number)
+    texts = process.communicate(timeout=120)
+    assert process.returncode == cli.INTERRUPTED, texts
+    return texts
+
+
+BATCHES = ["train", "--board", "golden", "--samples", "402", "--batch", "4", *STEPS]
+LONG = [*BATCHES, "--epochs", "20"]
+
+
+def test_interrupted_run_resumes_to_the_same_weights(capsys, tmp_path):
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    result = json.loads(interrupted(cut, signal.SIGINT, "--json")[0])
+    assert result["interrupted"]
+    _, _, found = checkpoint.load(cut / "weights.safetensors")
+    assert found.epoch * 402 + found.position == result["samples"]
+    epochs = str(found.epoch + 2)
+    assert run(capsys, "train", "--board", "golden", "--resume", "--epochs", epochs, "--out", cut)[0] == cli.OK
+    assert run(capsys, *BATCHES, "--epochs", epochs, "--out", whole)[0] == cli.OK
+    assert_same_run(cut, whole)
+
+
+def assert_same_run(one: Path, two: Path) -> None:
+    (_, a, at_a), (_, b, at_b) = (checkpoint.load(out / "weights.safetensors") for out in (one, two))
+    for x, y in zip(a.weights + a.biases, b.weights + b.biases, strict=True):
+        assert (x == y).all()
+    assert (at_a.epoch, at_a.position, at_a.plan) == (at_b.epoch, at_b.position, at_b.plan)
+    rows = []
+    for out in (one, two):
+        with (out / "metrics.csv").open() as stream:
+            rows.append([{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(stream)])
+    assert rows[0] == rows[1]
+
+
+def test_sigterm_ends_as_sigint_does(tmp_path):
+    out, err = interrupted(tmp_path, signal.SIGTERM)
+    assert "--resume continues" in out
+    assert "Traceback" not in err
+    checkpoint.load(tmp_path / "weights.safetensors")
+
+
+COMPARE = ["compare", "--board", "golden", "--samples", "24", "--batch", "8", "--seed", "7"]
+
+
+def test_compare_says_how_many_were_compared(capsys):
+    code, result = run_json(capsys, *COMPARE)
+    assert code == cli.OK
+    assert result["equal"]
+    assert result["compared"] == SPEC.parameters + 24 + len(SPEC.bundles)
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        ("1:0:0", "bundle 1 weight 0 [0, 0, 0, 0]"),
+        ("2:1695:15", "bundle 2 weight 1695 [2, 343]"),
+        ("2:6769:2", "bundle 2 bias 9"),
+    ],
+)
+def test_compare_names_an_injected_fault(capsys, fault, name):
+    code, out, err = run(capsys, *COMPARE, "--inject-fault", fault, "--json")
+    assert code == cli.DIFFERENT
+    result = json.loads(out)
+    assert result["equal"] is False
+    found = re.search(rf"{re.escape(name)}: board (-?\d+), golden (-?\d+) \(1 of {SPEC.parameters} values differ\)", err)
+    assert found, err
+    bit = int(fault.split(":")[2])
+    assert (int(found[1]) ^ int(found[2])) & 0xFFFF == 1 << bit
+    assert result["difference"] in err
+
+
+ERRORS = {
+    "unknown preset": (["compare", "--preset", "huge", "--board", "golden"], cli.USAGE, "'huge': choose one of tiny"),
+    "unknown option": (["compare", "--nonsense"], cli.USAGE, "--nonsense"),
+    "no command": (["nonsense"], cli.USAGE, "nonsense"),
+    "not a number": (["compare", "--samples", "x"], cli.USAGE, "--samples"),
+    "too many samples": (["compare", "--board", "golden", "--samples", "5000"], cli.USAGE, "1..1000"),
+    "batch": (["compare", "--board", "golden", "--batch", "65"], cli.USAGE, "1..64"),
+    "negative seed": (["compare", "--board", "golden", "--seed", "-1"], cli.USAGE, "--seed"),
+    "steps": (["train", "--board", "golden", "--free-steps", "2", "--out", "{tmp}/new"], cli.USAGE, "8..4095"),
+    "beta": (["train", "--board", "golden", "--beta", "0", "--out", "{tmp}/new"], cli.USAGE, "beta must be"),
+    "learning rate": (["train", "--board", "golden", "--lr-scale", "1000", "--out", "{tmp}/new"], cli.USAGE, "learning rate"),
+    "fault": (["compare", "--board", "golden", "--inject-fault", "3:0:0"], cli.USAGE, "bundle must be 1..2"),
+    "fault form": (["compare", "--board", "golden", "--inject-fault", "1:2"], cli.USAGE, "BUNDLE:INDEX:BIT"),
+    "out is a file": (["train", "--board", "golden", "--out", "{tmp}/text/run"], cli.USAGE, "{tmp}/text/run"),
+    "not writable": (["train", "--board", "golden", "--force", "--out", "{tmp}/odd"], cli.USAGE, "{tmp}/odd/weights"),
+    "no data": (["compare", "--board", "golden", "--data", "mnist", "--data-dir", "{tmp}"], cli.DATA, "MNIST"),
+    "unknown data": (["compare", "--board", "golden", "--data", "cifar"], cli.DATA, "embedded"),
+    "no such port": (["compare", "--board", "{tmp}/none"], cli.LINK, "no such port"),
+    "refused connection": (["board", "info", "--board", "socket://127.0.0.1:1"], cli.LINK, "socket://127.0.0.1:1"),
+    "port busy": (["compare", "--board", "{busy}"], cli.LINK, "busy"),
+    "no weights": (["eval", "--board", "golden", "--weights", "{tmp}/none"], cli.WEIGHTS, "no weights at"),
+    "nothing to resume": (["train", "--board", "golden", "--resume", "--out", "{tmp}"], cli.WEIGHTS, "no weights at"),
+    "no safetensors": (["eval", "--board", "golden", "--weights", "{tmp}/text"], cli.WEIGHTS, "no safetensors file"),
+    "other preset": (["eval", "--board", "golden", "--preset", "small", "--weights", "{weights}"], cli.WEIGHTS, "not small"),
+}
+
+
+@pytest.fixture
+def busy():
+    """A serial port that another program has open."""
+    primary, secondary = os.openpty()
+    name = os.ttyname(secondary)
+    with serial.Serial(name, exclusive=True):
+        yield name
+    os.close(primary)
+    os.close(secondary)
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_errors_are_one_line_with_their_own_code(capsys, tmp_path, trained, busy, case):
+    (tmp_path / "text").write_text("no weights")
+    (tmp_path / "odd" / "weights.safetensors").mkdir(parents=True)
+    places = {"{tmp}": str(tmp_path), "{weights}": str(trained / "weights.safetensors"), "{busy}": busy}
+
+    def fill(text: str) -> str:
+        for name, value in places.items():
+            text = text.replace(name, value)
+        return text
+
+    arguments, expected, words = ERRORS[case]
+    code, out, err = run(capsys, *map(fill, arguments))
+    assert code == expected
+    assert out == ""
+    assert err.startswith("nudge: ")
+    assert err.count("\n") == 1
+    assert fill(words) in err
+
+
+@pytest.mark.parametrize("error", [IdentityError("built for 'small'"), BoardError("refused TRAIN: BAD_ORDER")])
+def test_what_a_board_says_ends_with_the_boards_code(capsys, monkeypatch, error):
+    def refuse(*arguments):
+        raise error
+
+    monkeypatch.setattr(boards, "SerialBoard", refuse)
+    code, _, err = run(capsys, "compare", "--board", "socket://somewhere")
+    assert (code, err) == (cli.BOARD, f"nudge: {error}\n")
+
+
+def test_missing_tools_are_named(capsys, monkeypatch):
+    virtual, verilator = pytest.importorskip("sim.board.virtual"), pytest.importorskip("sim.board.verilator")
+
+    def missing(*arguments, **options):
+        raise verilator.ToolError("g++ not found: apt-get install g++")
+
+    monkeypatch.setattr(virtual, "build", missing)
+    code, _, err = run(capsys, "compare", "--board", "sim")
+    assert (code, err) == (cli.TOOLS, "nudge: g++ not found: apt-get install g++\n")
+
+
+def test_help_and_readme_list_the_exit_codes(capsys):
+    code, out, _ = run(capsys, "--help")
+    assert code == cli.OK
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    for number, what in cli.EXIT_CODES.items():
+        assert f"{number:3}  {what}" in out
+        assert f"| {number} | {what} |" in readme

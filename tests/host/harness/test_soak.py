@@ -1,0 +1,77 @@
+"""Runs under attack, against the model behind the protocol: complete with the right bits, or a clear error."""
+
+import random
+
+import pytest
+
+from golden.contract.config import configuration
+from golden.contract.errors import LinkError
+from golden.contract.spec import preset
+from golden.training.data import load
+from golden.training.plan import Plan
+from host.cli import main as cli
+from host.harness.golden_device import GoldenDevice
+from host.harness.soak import Attack, soak
+
+TINY = preset("tiny")
+DATA = load("embedded")
+
+
+def plan(samples: int, seed: int) -> Plan:
+    return Plan.of(TINY, "embedded", samples, seed=seed, batch=8)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_run_through_random_faults_ends_with_the_same_bits(seed):
+    report = soak(TINY, "golden", plan(80, seed), DATA, Attack(1e-3, seed))
+    assert report.differing == 0
+    assert report.faults > 200
+    assert report.board["duplicates"] > 0
+
+
+def test_the_same_seed_is_the_same_run():
+    first, second = (soak(TINY, "golden", plan(24, 3), DATA, Attack(1e-3, 3, resets=1)) for _ in range(2))
+    assert (first.faults, first.link, first.board) == (second.faults, second.link, second.board)
+
+
+def test_resets_flips_disconnections_and_stalls_are_got_over():
+    attack = Attack(2e-4, 7, resets=2, flips=2, disconnects=2, stalls=2)
+    report = soak(TINY, "golden", plan(120, 7), DATA, attack)
+    assert report.differing == 0
+    assert report.events == {"reset": 2, "flip": 2, "disconnect": 2, "stall": 2}
+    assert len(report.recovered) >= 4
+    assert any("the board was reset" in why for why in report.recovered)
+    assert any("connection lost" in why for why in report.recovered)
+    assert any(" board " in why and " golden " in why for why in report.recovered), "a flipped bit is named"
+
+
+def test_a_line_that_is_too_bad_ends_with_a_clear_error():
+    with pytest.raises(LinkError, match=r"model: gave up on \w+ \(sequence \d+\) after 41 tries: the last answer was \w+"):
+        soak(TINY, "golden", plan(16, 1), DATA, Attack(1e-2, 1))
+
+
+def test_a_flipped_weight_without_a_twin_is_not_called_equal(monkeypatch):
+    """The soak can fail."""
+    monkeypatch.setattr(Attack, "twin", False)
+    assert soak(TINY, "golden", plan(24, 1), DATA, Attack(0, 1, flips=1)).differing > 0
+
+
+def test_a_flip_changes_one_bit():
+    device = GoldenDevice(configuration(TINY))
+    before = [image.copy() for image in device.images]
+    device.flip(random.Random(1))
+    changed = sum(int((image != old).sum()) for image, old in zip(device.images, before, strict=True))
+    assert changed == 1
+
+
+def test_the_command_reports_and_refuses(capsys):
+    assert cli.main(["board", "soak", "--board", "golden", "--samples", "16", "--faults", "5e-4"]) == cli.OK
+    assert "bit-identical to an undisturbed run: 6810 weights after 16 samples" in capsys.readouterr().out
+    for options in (["--faults", "1"], ["--resets", "-1"], ["--board", "/dev/ttyUSB0"]):
+        assert cli.main(["board", "soak", "--samples", "16", *options]) == cli.USAGE
+    assert cli.main(["board", "sweep", "--samples", "40"]) == cli.OK
+    assert "40 single faults in a session of" in capsys.readouterr().out
+    assert cli.main(["board", "sweep", "--fault", "up:9000:drop:0", "--json"]) == cli.OK
+    assert '"faults": 1, "endings": {"complete": 1}' in capsys.readouterr().out
+    assert cli.main(["board", "sweep", "--fault", "up:90000:drop:0"]) == cli.USAGE
+    assert "--fault must be WAY:BYTE:KIND:VALUE, such as up:" in capsys.readouterr().err

@@ -1,0 +1,54 @@
+"""The protocol's share of a good line, and requests in flight against an adapter's delay; in time that is counted."""
+
+import json
+
+import numpy as np
+import pytest
+
+from boards.catalog import board
+from golden.contract.spec import preset
+from golden.training.data import load
+from host.cli import main as cli
+from host.harness.throughput import ADAPTER_DELAY, BAUD, cost, occupied
+
+TINY = preset("tiny")
+DIGITS = load("embedded").train_images[:256].numpy()
+
+
+@pytest.mark.parametrize("low", [0, 1])
+def test_the_protocol_costs_less_than_3_percent_of_the_baud_rate(low):
+    """On images that stuffing can't make shorter; digits take a quarter of their pixels."""
+    noise = np.random.default_rng(low).integers(low, 256, DIGITS.shape, np.uint8)
+    assert 0.01 < cost(TINY, noise) < 0.02
+    assert cost(TINY, DIGITS) < -2
+
+
+@pytest.mark.parametrize(("milliseconds", "window"), [(3, 8), (6, 8), (1.5, 16), (1, 32)])
+def test_requests_in_flight_keep_a_board_busy_over_the_adapters_delay(milliseconds, window):
+    assert (BAUD, ADAPTER_DELAY) == (3e6, 0.016)
+    busy = occupied(TINY, DIGITS, milliseconds / 1e3, window=window)
+    assert busy > 0.93
+    assert occupied(TINY, DIGITS, milliseconds / 1e3, window=1) < 0.3
+
+
+@pytest.mark.parametrize(("name", "milliseconds"), [("ulx3s", 1), ("ulx3s-45f", 1), ("ulx3s-25f", 1.2), ("orangecrab", 2.2)])
+def test_boards_with_block_ram_to_spare_stay_busy_at_their_own_rate(name, milliseconds):
+    fpga = board(name)
+    busy = occupied(TINY, DIGITS, milliseconds / 1e3, window=fpga.facts("tiny").window, baud=fpga.baud)
+    assert busy > 0.93
+    assert occupied(TINY, DIGITS, milliseconds / 1e3, baud=fpga.baud) < 0.9, "a window of 8 would do"
+
+
+def test_what_limits_is_the_window_over_the_delay():
+    seconds = 1e-3
+    busy = occupied(TINY, DIGITS, seconds, window=4)
+    assert busy == pytest.approx(4 * seconds / (ADAPTER_DELAY + seconds), rel=0.1)
+
+
+def test_the_command_prints_both(capsys):
+    assert cli.main(["board", "throughput", "--samples", "64", "--json"]) == cli.OK
+    result = json.loads(capsys.readouterr().out)
+    assert result["cost"]["noise"] < 0.03
+    assert result["busy"]["6"]["8"] > 0.95
+    assert cli.main(["board", "throughput", "--samples", "32"]) == cli.OK
+    assert "of the line on noise" in capsys.readouterr().out
