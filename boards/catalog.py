@@ -1,6 +1,8 @@
 """All boards with a real part, by name."""
 
-from .fpga import BoardError, Fpga
+from golden.contract.errors import DesignError
+
+from .fpga import Fpga
 from .icebreaker import ICEBREAKER
 from .orangecrab import ORANGECRAB
 from .ulx3s import ULX3S, ULX3S_25F, ULX3S_45F
@@ -9,7 +11,7 @@ BOARDS: dict[str, Fpga] = {fpga.name: fpga for fpga in (ICEBREAKER, ORANGECRAB, 
 
 
 def board(name: str) -> Fpga:
-    """The board of that name; `BoardError` lists the names there are."""
+    """The board of that name; `DesignError` lists the names there are."""
     if name not in BOARDS:
-        raise BoardError(f"unknown board {name!r}: choose one of {', '.join(BOARDS)}")
+        raise DesignError(f"unknown board {name!r}: choose one of {', '.join(BOARDS)}")
     return BOARDS[name]

@@ -9,6 +9,7 @@ from amaranth.hdl import Cat, ClockDomain, Elaboratable, Module, Signal
 from amaranth.lib import io
 
 from golden.contract.config import Config
+from golden.contract.errors import DesignError
 from golden.contract.protocol import PHASES, WINDOW, BuildFacts
 from golden.contract.spec import PRESETS
 from hw.top import Top
@@ -18,9 +19,6 @@ from . import Board
 #: Largest error of the serial rate. 8N1 bears about 5 %, shared by both ends.
 BAUD_TOLERANCE = 0.02
 
-
-class BoardError(ValueError):
-    """No such board, or nothing to build on it for this preset; the message says what there is."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +63,10 @@ class Fpga:
     nextpnr_opts: str = ""
 
     def design(self, preset: str) -> Design:
-        """What is built for a preset; `BoardError` if this board has no design for it."""
+        """What is built for a preset; `DesignError` if this board has no design for it."""
         if preset not in self.designs:
             known = "unknown preset" if preset not in PRESETS else f"{self.name} is too small for preset"
-            raise BoardError(f"{known} {preset!r}: {self.name} takes {', '.join(self.designs)}")
+            raise DesignError(f"{known} {preset!r}: {self.name} takes {', '.join(self.designs)}")
         return self.designs[preset]
 
     @property
@@ -81,7 +79,7 @@ class Fpga:
         clock_hz = self.design(preset).clock_hz
         divisor = round(clock_hz / self.baud)
         if divisor < 8 or abs(clock_hz / divisor / self.baud - 1) > BAUD_TOLERANCE:
-            raise BoardError(f"{self.name}: {clock_hz / 1e6:g} MHz can't make {self.baud} baud within {BAUD_TOLERANCE:.0%}")
+            raise DesignError(f"{self.name}: {clock_hz / 1e6:g} MHz can't make {self.baud} baud within {BAUD_TOLERANCE:.0%}")
         return Board(self.name, clock_hz, divisor, self.window)
 
 

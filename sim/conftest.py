@@ -5,6 +5,8 @@ import inspect
 
 import pytest
 
+from golden.contract.errors import ToolError
+
 from .board import verilator
 from .harness import bench
 
@@ -31,7 +33,7 @@ class CocotbTest(pytest.Item):
         bench.run(design, self.module.__name__, self.test.name)
 
     def repr_failure(self, excinfo, style=None):
-        if isinstance(excinfo.value, bench.BenchError | verilator.ToolError):
+        if isinstance(excinfo.value, bench.BenchError | ToolError):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from golden.contract.config import ENGINES
+from golden.contract.errors import ExitCode
 from golden.contract.spec import preset
 from golden.training import checkpoint
 from host.cli import main as cli
@@ -28,7 +29,7 @@ def run_json(capsys, *arguments) -> tuple[int, dict, str]:
 
 def test_train_with_its_twin_then_eval(capsys, tmp_path):
     code, result, _ = run_json(capsys, "train", "--samples", 8, "--batch", 3, "--twin", "--out", tmp_path)
-    assert code == cli.OK
+    assert code == ExitCode.OK
     assert (result["equal"], result["compared"]) == (True, SPEC.parameters + 8 + len(SPEC.bundles))
     on_model = run_json(capsys, "eval", "--board", "golden", "--weights", result["weights"])[1]
     assert on_model["error_percent"] == result["error_percent"]
@@ -38,14 +39,14 @@ def test_train_with_its_twin_then_eval(capsys, tmp_path):
 
 def test_compare_is_equal(capsys):
     code, result, _ = run_json(capsys, "compare", "--samples", 16, "--batch", 8, "--seed", 7)
-    assert code == cli.OK
+    assert code == ExitCode.OK
     assert (result["equal"], result["compared"]) == (True, SPEC.parameters + 16 + len(SPEC.bundles))
 
 
 @pytest.mark.parametrize(("fault", "name"), [("1:35:0", "bundle 1 weight 35 [3, 0, 2, 2]"), ("2:6760:9", "bundle 2 bias 0")])
 def test_compare_names_a_flipped_bit(capsys, fault, name):
     code, result, err = run_json(capsys, "compare", "--samples", 8, "--batch", 4, "--inject-fault", fault)
-    assert code == cli.DIFFERENT
+    assert code == ExitCode.DIFFERENT
     assert result["equal"] is False
     assert f"{name}: board " in err
     assert f"(1 of {SPEC.parameters} values differ)" in err
@@ -53,7 +54,7 @@ def test_compare_names_a_flipped_bit(capsys, fault, name):
 
 def test_bench_counts_no_fewer_cycles_than_the_lanes_allow(capsys):
     code, result, _ = run_json(capsys, "bench", "--samples", 4)
-    assert code == cli.OK
+    assert code == ExitCode.OK
     assert result["cycles_per_training_sample"] == sum(result["phases"].values())
     for phase, least in result["bound"].items():
         assert result["phases"][phase] >= least
@@ -72,7 +73,7 @@ def test_ctrl_c_saves_what_the_board_has_learnt(capsys, tmp_path):
     assert process.poll() is None, process.communicate()
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == cli.INTERRUPTED, err
+    assert process.returncode == ExitCode.INTERRUPTED, err
     result = json.loads(out)
     assert checkpoint.load(weights)[2].position == result["samples"]
     assert result["equal"]
@@ -85,14 +86,14 @@ def test_a_served_board_is_refused_for_another_preset(capsys):
             assert process.stdout is not None
             url = process.stdout.readline().strip()
             code, result, _ = run_json(capsys, "board", "info", "--board", url)
-            assert (code, result["identity"]["preset"], result["registers"]["samples"]) == (cli.OK, "tiny", 0)
+            assert (code, result["identity"]["preset"], result["registers"]["samples"]) == (ExitCode.OK, "tiny", 0)
             assert run_json(capsys, "compare", "--samples", 4, "--board", url)[1]["equal"]
             assert run_json(capsys, "board", "info", "--board", url)[1]["registers"]["samples"] == 4
-            assert cli.main(["compare", "--preset", "small", "--board", url]) == cli.BOARD
+            assert cli.main(["compare", "--preset", "small", "--board", url]) == ExitCode.BOARD
             assert "built for preset tiny" in capsys.readouterr().err
         finally:
             process.terminate()
-        assert process.wait(timeout=20) == cli.OK
+        assert process.wait(timeout=20) == ExitCode.OK
 
 
 @pytest.mark.slow
@@ -101,5 +102,5 @@ def test_a_served_board_is_refused_for_another_preset(capsys):
 def test_compare_is_equal_for_larger_presets(capsys, name, samples, engines):
     code, result, _ = run_json(capsys, "compare", "--preset", name, "--engines", engines, "--samples", samples)
     spec = preset(name)
-    assert code == cli.OK
+    assert code == ExitCode.OK
     assert (result["equal"], result["compared"]) == (True, spec.parameters + samples + len(spec.bundles))

@@ -14,16 +14,11 @@ from typing import Any
 from boards.fpga import BoardLogic, Fpga
 from golden.cache import build_root
 from golden.contract.config import Config
+from golden.contract.errors import TimingError, ToolError
 from golden.contract.protocol import BuildFacts
 from hw.lib.block_memory import UNDEFINED
 
 from . import router, spacers, tools
-from .tools import ToolError
-
-
-class TimingError(RuntimeError):
-    """No seed met timing, or the logic doesn't fit; the message says by how much."""
-
 
 Progress = Callable[[str], None]
 

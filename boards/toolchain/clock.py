@@ -9,9 +9,7 @@ from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Instance
 from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 
-
-class ClockError(ValueError):
-    """A frequency that the part can't make; the message says which are near."""
+from golden.contract.errors import DesignError
 
 #: Slowest phase detector of the ECP5's PLL.
 PFD_MIN_HZ = 3_125_000
@@ -32,7 +30,7 @@ class Ecp5Pll:
 
     @classmethod
     def of(cls, source_hz: int, hz: int) -> "Ecp5Pll":
-        """The dividers that make exactly `hz`, of the fastest phase detector; `ClockError` if there are none."""
+        """The dividers that make exactly `hz`, of the fastest phase detector; `DesignError` if there are none."""
         for reference in range(1, source_hz // PFD_MIN_HZ + 1):
             # multiples of both, the middle of the oscillator's range first
             step = math.lcm(source_hz, hz * reference) // reference
@@ -41,7 +39,7 @@ class Ecp5Pll:
                 inner = next((n for n in range(128, 0, -1) if total % n == 0 and total // n <= 128), None)
                 if vco >= 400_000_000 and inner is not None and vco // hz <= 128:
                     return cls(reference, total // inner, inner, vco // hz)
-        raise ClockError(f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: choose a multiple of 1 MHz")
+        raise DesignError(f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: choose a multiple of 1 MHz")
 
     def instance(self, source: Signal, out: Signal, locked: Signal) -> Instance:
         """The primitive."""
@@ -94,7 +92,7 @@ class Ice40Pll:
 
     @classmethod
     def of(cls, source_hz: int, hz: int) -> "Ice40Pll":
-        """The dividers that make exactly `hz`; `ClockError` if there are none."""
+        """The dividers that make exactly `hz`; `DesignError` if there are none."""
         found = None
         for reference, output in product(range(16), range(1, 7)):
             detector, vco = source_hz / (reference + 1), hz << output
@@ -103,7 +101,7 @@ class Ice40Pll:
                 filter_range = sum(detector >= limit for limit in (0, 17e6, 26e6, 44e6, 66e6, 101e6))
                 found = found or cls(reference, int(feedback) - 1, output, filter_range)
         if found is None:
-            raise ClockError(f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: take a multiple of 0.75 from 9")
+            raise DesignError(f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: take a multiple of 0.75 from 9")
         return found
 
     def instance(self, source: Signal, out: Signal, locked: Signal) -> Instance:

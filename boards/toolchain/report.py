@@ -8,6 +8,7 @@ from typing import Any
 
 from boards.fpga import Fpga
 from golden.cache import build_root
+from golden.contract.errors import DesignError
 
 #: Committed reports, one file for each board, preset and kind of tools.
 BASELINES = Path(__file__).parents[1] / "baselines"
@@ -28,9 +29,6 @@ RESOURCES = {
     "ICESTORM_SPRAM": "single-port RAM (256 kbit)",
 }
 
-
-class ReportError(RuntimeError):
-    """Nothing to report; the message says how to make it."""
 
 
 def baseline_file(board: str, preset: str, kind: str) -> Path:
@@ -112,5 +110,5 @@ def find(fpga: Fpga, preset: str, kind: str) -> tuple[str, dict[str, Any]]:
         same = baseline is not None and all(baseline[name] == build[name] for name in ("spec", "design"))
         return "built here", summary(build, baseline["cycles"] if same and baseline else None)
     if baseline is None:
-        raise ReportError(f"{fpga.name} has no report for {preset}: nudge build {fpga.name} --preset {preset}")
+        raise DesignError(f"{fpga.name} has no report for {preset}: nudge build {fpga.name} --preset {preset}")
     return f"committed, {committed.name}", baseline

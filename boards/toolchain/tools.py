@@ -11,10 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-
-class ToolError(RuntimeError):
-    """A tool is missing or failed; one line that says what to do."""
-
+from golden.contract.errors import ToolError
 
 #: Kinds of tools that `--tools` takes.
 KINDS = ("yowasp", "native")

@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
+from golden.contract.errors import ConfigError
+
 from .spec import Bundle, Layer, Spec
-
-
-class ConfigError(ValueError):
-    """Lanes that don't divide a layer; the message says what does."""
 
 
 @dataclass(frozen=True)

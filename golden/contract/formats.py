@@ -5,9 +5,7 @@ Formats are integers with a stated least significant bit (LSB); "LSB 2^-9" means
 
 from dataclasses import dataclass
 
-
-class SpecError(ValueError):
-    """A network, schedule or preset that can't be built; the message says what is allowed."""
+from golden.contract.errors import SpecError
 
 
 def signed_bits(low: int, high: int) -> int:

@@ -9,7 +9,9 @@ import zlib
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
-from .formats import Formats, SpecError, signed_bits
+from golden.contract.errors import SpecError
+
+from .formats import Formats, signed_bits
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from golden.contract.errors import ModelError
 from golden.contract.spec import CLASSES, IMAGE_SIDE, MAX_STEPS, Learning, Spec
 
 from . import native, ops
@@ -26,9 +27,6 @@ CHUNK = 256
 #: Correlations (weights times samples) that are computed at once, for the same reason.
 CORRELATIONS = 1 << 19
 
-
-class FixedError(ValueError):
-    """Settings, images, labels or parameters that the board would refuse; the message says what is allowed."""
 
 
 @dataclass(frozen=True)
@@ -71,18 +69,18 @@ class Settings:
         )
 
     def check(self, spec: Spec) -> None:
-        """Raise `FixedError` where a register of the board would refuse its value."""
+        """Raise `ModelError` where a register of the board would refuse its value."""
         f, n = spec.formats, len(spec.bundles)
         ranges = [(name, getattr(self, name), spec.schedule.window, MAX_STEPS) for name in ("free_steps", "nudged_steps")]
         ranges.append(("beta", self.beta, 1, (1 << f.beta_bits) - 1))
         for name in ("weight_rates", "bias_rates"):
             rates = getattr(self, name)
             if len(rates) != n:
-                raise FixedError(f"{name} must have {n} entries, not {len(rates)}")
+                raise ModelError(f"{name} must have {n} entries, not {len(rates)}")
             ranges += [(f"{name}[{i}]", rate, 0, (1 << f.rate_bits) - 1) for i, rate in enumerate(rates)]
         for name, value, low, high in ranges:
             if not low <= value <= high:
-                raise FixedError(f"{name} must be {low}..{high}, not {value}")
+                raise ModelError(f"{name} must be {low}..{high}, not {value}")
 
 
 class Parameters(NamedTuple):
@@ -197,16 +195,16 @@ class Result(NamedTuple):
 def _checked_images(images: Tensor | np.ndarray) -> Tensor:
     images = torch.as_tensor(images)
     if images.dtype != torch.uint8 or images.shape[1:] != (IMAGE_SIDE, IMAGE_SIDE):
-        raise FixedError(f"images must be uint8 (n, {IMAGE_SIDE}, {IMAGE_SIDE}), not {images.dtype} {tuple(images.shape)}")
+        raise ModelError(f"images must be uint8 (n, {IMAGE_SIDE}, {IMAGE_SIDE}), not {images.dtype} {tuple(images.shape)}")
     return images
 
 
 def _checked_labels(labels: Tensor | np.ndarray, count: int) -> Tensor:
     labels = torch.as_tensor(labels).long()
     if labels.shape != (count,):
-        raise FixedError(f"labels must be ({count},), one for each image, not {tuple(labels.shape)}")
+        raise ModelError(f"labels must be ({count},), one for each image, not {tuple(labels.shape)}")
     if count and not 0 <= int(labels.min()) <= int(labels.max()) < CLASSES:
-        raise FixedError(f"labels must be 0..{CLASSES - 1}, not {int(labels.min())}..{int(labels.max())}")
+        raise ModelError(f"labels must be 0..{CLASSES - 1}, not {int(labels.min())}..{int(labels.max())}")
     return labels
 
 
@@ -336,7 +334,7 @@ class FixedModel:
 
     spikes: of layers 1..N, all phases, mod 2^32. samples, errors, pending: as in
     `golden.contract.protocol.registers`. The board's
-    refusals hold here too: `train` beyond the batch register raises `FixedError`.
+    refusals hold here too: `train` beyond the batch register raises `ModelError`.
     """
 
     def __init__(
@@ -367,12 +365,12 @@ class FixedModel:
         """Write all masters and commit."""
         for bundle, w, b in zip(self.spec.bundles, *parameters, strict=True):
             if tuple(w.shape) != bundle.weight_shape or tuple(b.shape) != (bundle.post.channels,):
-                raise FixedError(
+                raise ModelError(
                     f"bundle {bundle.index}: weight and bias must be {bundle.weight_shape} and ({bundle.post.channels},), "
                     f"not {tuple(w.shape)} and {tuple(b.shape)}"
                 )
         if self.pending:
-            raise FixedError(f"weights can't be written while {self.pending} samples are pending: commit first")
+            raise ModelError(f"weights can't be written while {self.pending} samples are pending: commit first")
         self._committed = commit(self.spec, parameters.to(self.device))
         self._updates = zeros(self.spec, self.device)
 
@@ -384,13 +382,13 @@ class FixedModel:
     def read(self) -> Parameters:
         """Masters as of the last commit, on the CPU. Refused while samples are pending."""
         if self.pending:
-            raise FixedError(f"masters can't be read while {self.pending} samples are pending: commit first")
+            raise ModelError(f"masters can't be read while {self.pending} samples are pending: commit first")
         return self._committed.to("cpu")
 
     def train(self, images: Tensor | np.ndarray, labels: Tensor | np.ndarray) -> Tensor:
         """Train on images (n, 28, 28); predictions (n,). The masters change at `commit`."""
         if self.pending + len(images) > self.spec.formats.max_batch:
-            raise FixedError(
+            raise ModelError(
                 f"{self.pending} pending samples and {len(images)} more: at most {self.spec.formats.max_batch} between commits"
             )
         result = self._compute(images, labels)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from golden.cache import build_root
+from golden.contract.errors import NativeError
 from golden.contract.spec import CLASSES, Spec
 
 from .engines import Working
@@ -37,9 +38,6 @@ MAX_LAYERS = 16
 
 KINDS = ("image", "conv", "dense")
 
-
-class NativeError(RuntimeError):
-    """The engine can't be built or can't run this network; the message says why."""
 
 
 def _structure(name: str, fields: str) -> type[ctypes.Structure]:

@@ -18,8 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from golden.contract.errors import ModelError, WeightsError
 from golden.contract.spec import PRESETS, Bundle, Spec
-from golden.model.fixed import FixedError, Parameters, Settings
+from golden.model.fixed import Parameters, Settings
 
 FORMAT = "nudge-weights-1"
 
@@ -30,9 +31,6 @@ D = TypeVar("D")
 
 PACKAGES = ("torch", "numpy", "safetensors")
 
-
-class WeightsError(Exception):
-    """A weight file that can't be read, or is of another network; the message names the file and what differs."""
 
 
 @contextmanager
@@ -143,7 +141,7 @@ def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkp
     parameters = _parameters(path, spec, tensors)
     try:
         found.registers().check(spec)
-    except (TypeError, FixedError) as error:
+    except (TypeError, ModelError) as error:
         raise WeightsError(f"{path}: damaged metadata (settings: {error})") from None
     return spec, parameters, found
 

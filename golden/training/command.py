@@ -8,29 +8,11 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from golden.contract.formats import SpecError
+from golden.contract.errors import ExitCode, NudgeError
 from golden.contract.spec import PRESETS
-from golden.model.fixed import FixedError
-from golden.paper.studies.study import ReproError
 
-from .checkpoint import WeightsError
-from .data import NAMES, VARIABLE, DataError
-from .metrics import ReportError
-from .plan import PlanError
+from .data import NAMES, VARIABLE
 from .progress import note
-
-OK, DIFFERENT, USAGE, DATA, LINK, BOARD, WEIGHTS, TOOLS, TIMING, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 8, 130
-
-#: Exit code of each error that the golden model's modules raise.
-ERRORS: dict[type[Exception], int] = {
-    PlanError: USAGE,
-    SpecError: USAGE,
-    FixedError: USAGE,
-    ReportError: USAGE,
-    ReproError: USAGE,
-    DataError: DATA,
-    WeightsError: WEIGHTS,
-}
 
 OutOption = Annotated[Path, typer.Option(help="Directory for weights, metrics and learning curve.")]
 NetworkOption = Annotated[str | None, typer.Option("--preset", help=f"Network: {', '.join(PRESETS)} [default: tiny].")]
@@ -64,7 +46,7 @@ PLAN_OPTIONS = (
 )
 
 
-def run(app: typer.Typer, name: str, arguments: list[str] | None, errors: dict[type[Exception], int]) -> int:
+def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
     """Run a command line; the exit code. The one place that turns errors into a line, which begins with `name`, and a code."""
     running = True
 
@@ -76,17 +58,17 @@ def run(app: typer.Typer, name: str, arguments: list[str] | None, errors: dict[t
     before = signal.signal(signal.SIGTERM, terminate)
     try:
         try:
-            return app(args=arguments, prog_name=name, standalone_mode=False) or OK
+            return app(args=arguments, prog_name=name, standalone_mode=False) or ExitCode.OK
         finally:
             running = False
     except TyperException as error:
-        code, message = USAGE, error.format_message()
+        code, message = ExitCode.USAGE, error.format_message()
     except KeyboardInterrupt:
-        code, message = INTERRUPTED, "interrupted"
-    except tuple(errors) as error:
-        code, message = next(code for kind, code in errors.items() if isinstance(error, kind)), str(error)
+        code, message = ExitCode.INTERRUPTED, "interrupted"
+    except NudgeError as error:
+        code, message = error.exit_code, str(error)
     except OSError as error:  # such as a full disk
-        code, message = USAGE, str(error)
+        code, message = ExitCode.USAGE, str(error)
     finally:
         signal.signal(signal.SIGTERM, before)
     note(f"{name}: {' '.join(message.split())}")

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from golden.contract.errors import DataError
+
 #: 1,000 training and 500 test digits of MNIST; embedded/README.md says how they were chosen.
 EMBEDDED = Path(__file__).parents[1] / "embedded" / "mnist-1500.npz"
 
@@ -38,9 +40,6 @@ MAX_BYTES = 1 << 26
 #: Environment variable that names the root folder, the one that holds MNIST/raw and FashionMNIST/raw.
 VARIABLE = "NUDGE_DATA"
 
-
-class DataError(Exception):
-    """A data set that isn't there or can't be read; the message says what was looked for and how to set it."""
 
 
 class Data(NamedTuple):

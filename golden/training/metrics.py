@@ -9,6 +9,8 @@ import matplotlib
 matplotlib.use("Agg")  # no display on a server
 from matplotlib import pyplot as plt
 
+from golden.contract.errors import MetricsError
+
 from .checkpoint import atomic
 
 #: The curve's error is over the last samples: 1/CURVE_PARTS of the run, at least CURVE_SAMPLES.
@@ -18,9 +20,6 @@ CURVE_PARTS, CURVE_SAMPLES = 30, 100
 #: Bytes of a metrics file at most: a million commits.
 MAX_BYTES = 1 << 26
 
-
-class ReportError(Exception):
-    """Metrics that can't be read; the message names the file."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def read_metrics(path: Path, epoch: int, position: int) -> list[Row]:
         with path.open(newline="", encoding="utf-8") as stream:
             rows = [Row(*map(int, line[:4]), *map(float, line[4:])) for line in list(csv.reader(stream))[1:]]
     except (ValueError, TypeError, csv.Error) as error:
-        raise ReportError(f"{path} is damaged ({error}): move it away to resume without it") from None
+        raise MetricsError(f"{path} is damaged ({error}): move it away to resume without it") from None
     return [row for row in rows if (row.epoch, row.position) <= (epoch, position)]
 
 

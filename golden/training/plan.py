@@ -6,15 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from golden.contract.formats import SpecError
+from golden.contract.errors import PlanError, SpecError
 from golden.contract.spec import Spec
 from golden.model.fixed import Settings
 
 from .data import Data, augmented, order
-
-
-class PlanError(ValueError):
-    """A plan that can't be carried out; one line with the option, its value and what is allowed."""
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from golden.contract.errors import PlanError, WeightsError
 from golden.contract.spec import Spec, preset
 from golden.model.fixed import Parameters, Settings, initial, mean
 
 from . import checkpoint
 from . import data as datasets
 from . import metrics as report
-from .checkpoint import Checkpoint, WeightsError
+from .checkpoint import Checkpoint
 from .data import Data
 from .metrics import Row
-from .plan import Plan, PlanError, first_samples
+from .plan import Plan, first_samples
 from .progress import Meter, note
 
 WEIGHTS = "weights.safetensors"

@@ -21,13 +21,12 @@ import typer
 from torch import Tensor
 from torch import distributed as dist
 
+from golden.contract.errors import ExitCode, NudgeError, PlanError, ProcessError
 from golden.contract.spec import Spec
 from golden.model.fixed import FixedModel, Parameters, Result
 
 from . import command, progress
-from .command import ERRORS, INTERRUPTED, OK, USAGE
 from .evaluate import evaluate
-from .plan import PlanError
 from .run import Run, Stop
 from .run import train as run_train
 
@@ -36,9 +35,6 @@ T = TypeVar("T")
 #: Seconds that the other processes leave the first to say what is wrong: torchrun ends all when one has ended.
 REPORT_SECONDS = 10.0
 
-
-class ProcessError(Exception):
-    """Another process is gone."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +84,7 @@ class World:
         error: Exception | None = None
         try:
             result = work()
-        except tuple(ERRORS) as caught:
+        except NudgeError as caught:
             error = caught
         except OSError as caught:
             error = caught
@@ -198,7 +194,7 @@ def train(
         print(f"test error {found.error_percent:.2f} % ({found.errors} of {found.samples})")
         speed = f"{rate:.1f} training samples/s in {world.size} processes of {world.threads} threads"
         print(f"{speed}; weights, metrics and learning curve in {out}", flush=True)
-    return OK if done else INTERRUPTED
+    return ExitCode.OK if done else ExitCode.INTERRUPTED
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -206,8 +202,8 @@ def main(arguments: list[str] | None = None) -> int:
     first = World.of_environment().rank == 0
     if not first:
         progress.silence()
-    code = command.run(app, "golden.training.train", arguments, ERRORS | {ProcessError: USAGE})
-    if not first and code not in (OK, INTERRUPTED):
+    code = command.run(app, "golden.training.train", arguments)
+    if not first and code not in (ExitCode.OK, ExitCode.INTERRUPTED):
         time.sleep(REPORT_SECONDS)
     return code
 

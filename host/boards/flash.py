@@ -7,10 +7,9 @@ from pathlib import Path
 
 from serial.tools import list_ports
 
-from golden.contract.errors import IdentityError, LinkError
+from golden.contract.errors import IdentityError, LinkError, ToolError
 from golden.contract.spec import Spec
 
-from .open import ToolsError
 from .serial import SerialBoard
 
 #: Debian packages of the loaders.
@@ -24,9 +23,9 @@ USB = Path("/sys/bus/usb/devices")
 
 
 def require_loader(command: Sequence[str]) -> None:
-    """`ToolsError` says what to install."""
+    """`ToolError` says what to install."""
     if shutil.which(command[0]) is None:
-        raise ToolsError(f"{command[0]} not found: apt-get install {PACKAGES[command[0]]}")
+        raise ToolError(f"{command[0]} not found: apt-get install {PACKAGES[command[0]]}")
 
 
 def plugged_in(usb: str, devices: Path = USB) -> bool | None:

@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike
 
 from golden.contract import layout
 from golden.contract.config import Config
-from golden.contract.errors import BoardError
-from golden.model.fixed import FixedError, FixedModel, Parameters, Settings
+from golden.contract.errors import BoardError, ModelError
+from golden.model.fixed import FixedModel, Parameters, Settings
 
 from .serial import MASTER, Board, check_samples, check_settings
 
@@ -31,19 +31,19 @@ class GoldenBoard(Board):
     def load(self, parameters: Parameters) -> None:
         try:
             self.model.load(parameters)
-        except FixedError as error:
+        except ModelError as error:
             raise BoardError(f"{self.name}: {error}") from None
 
     def read(self) -> Parameters:
         try:
             return self.model.read()
-        except FixedError as error:
+        except ModelError as error:
             raise BoardError(f"{self.name}: {error}") from None
 
     def train(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
         try:
             return self.model.train(*check_samples(images, labels)).cpu().numpy()
-        except FixedError as error:
+        except ModelError as error:
             raise BoardError(f"{self.name}: {error}") from None
 
     def infer(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:

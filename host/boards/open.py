@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from golden.contract.config import ENGINES, configuration
-from golden.contract.errors import IdentityError, NudgeError, UsageError
+from golden.contract.errors import IdentityError, ToolError, UsageError
 from golden.contract.spec import PRESETS, Spec
 from host.link.link import Link
 
@@ -15,27 +15,20 @@ from .serial import SerialBoard
 AnyBoard = SerialBoard | GoldenBoard
 
 
-class ToolsError(NudgeError):
-    """A tool that simulation needs is missing or failed; the message says what to do."""
-
 
 @contextmanager
 def virtual_board(spec: Spec, engines: str = ENGINES[0], **options: Any) -> Iterator[Any]:
     """The RTL compiled by Verilator (minutes, the first time), reachable at `.url`.
 
-    engines: of `golden.contract.config.ENGINES`. options: those of `sim.board.virtual.VirtualBoard`. Raises `ToolsError`.
+    engines: of `golden.contract.config.ENGINES`. options: those of `sim.board.virtual.VirtualBoard`. Raises `ToolError`.
     """
     try:
         # only here: with a board at hand, neither Amaranth nor Verilator is needed
-        from sim.board.verilator import ToolError
         from sim.board.virtual import VirtualBoard
     except ImportError as error:
-        raise ToolsError(f"simulation needs the package {error.name}: make setup") from None
-    try:
-        with VirtualBoard(configuration(spec, engines), **options) as virtual:
-            yield virtual
-    except ToolError as error:
-        raise ToolsError(str(error)) from None
+        raise ToolError(f"simulation needs the package {error.name}: make setup") from None
+    with VirtualBoard(configuration(spec, engines), **options) as virtual:
+        yield virtual
 
 
 @contextmanager
@@ -43,7 +36,7 @@ def open_board(name: str, spec: Spec, engines: str | None = None) -> Iterator[An
     """A board built for `spec`, at rest, closed at the end.
 
     name: `sim` starts a virtual board, `golden` is the bit-exact model in this process, anything else is a device path
-    or a pyserial URL. engines: those of the virtual board; other boards have theirs. Raises `ToolsError`, and what
+    or a pyserial URL. engines: those of the virtual board; other boards have theirs. Raises `ToolError`, and what
     `SerialBoard` raises.
     """
     if engines is not None and name != "sim":

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import ArrayLike
 
 from golden.contract import layout
-from golden.contract.config import Config, ConfigError
-from golden.contract.errors import IdentityError, UsageError
+from golden.contract.config import Config
+from golden.contract.errors import ConfigError, IdentityError, ModelError, UsageError
 from golden.contract.protocol import (
     ANSWER_BYTES,
     ANSWER_HEADER,
@@ -28,7 +28,7 @@ from golden.contract.protocol import (
     registers,
 )
 from golden.contract.spec import Bundle, Spec
-from golden.model.fixed import FixedError, Parameters, Settings
+from golden.model.fixed import Parameters, Settings
 from host.link.link import Link
 
 #: A master on the link.
@@ -111,7 +111,7 @@ def check_settings(settings: Settings, spec: Spec) -> None:
     """`UsageError` if a register would refuse its value."""
     try:
         settings.check(spec)
-    except FixedError as error:
+    except ModelError as error:
         raise UsageError(str(error)) from None
 
 

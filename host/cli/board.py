@@ -12,12 +12,11 @@ import typer
 from rich.table import Table
 
 from golden.contract.config import ENGINES
-from golden.contract.errors import UsageError
+from golden.contract.errors import ExitCode, UsageError
 from golden.contract.protocol import ADDRESS_COUNTERS, ADDRESS_SPIKES, registers
 from golden.contract.spec import preset
 from golden.training import checkpoint
 from golden.training import data as datasets
-from golden.training.command import DIFFERENT, OK
 from golden.training.plan import Plan, first_samples
 from golden.training.progress import note
 from host.boards.open import open_unknown, virtual_board
@@ -47,7 +46,7 @@ def serve(
         note("use it as --board URL; Ctrl-C ends it")
         with suppress(KeyboardInterrupt):
             signal.pause()
-    return OK
+    return ExitCode.OK
 
 
 @app.command("info")
@@ -69,7 +68,7 @@ def info(
     for name, value in values.items():
         table.add_row(name, str(value), what[name])
     emit(as_json, {"identity": identity, "registers": values}, rendered(table))
-    return OK
+    return ExitCode.OK
 
 
 @app.command("status")
@@ -106,7 +105,7 @@ def status(
         table.add_row(f"host: {name}", str(value), "")
     equal = [] if weights is None else [f"bit-identical: board == {weights} ({device.spec.parameters} weights)"]
     emit(as_json, result, "\n".join([rendered(table), *equal]))
-    return OK
+    return ExitCode.OK
 
 
 @app.command("soak")
@@ -134,7 +133,7 @@ def soak_command(
     attack = Attack(faults, seed, resets, flips, disconnects, stalls)
     report = run_soak(spec, board, plan, images, attack)
     emit(as_json, asdict(report) | {"equal": not report.differing}, report.text())
-    return DIFFERENT if report.differing else OK
+    return ExitCode.DIFFERENT if report.differing else ExitCode.OK
 
 
 @app.command("sweep")
@@ -163,7 +162,7 @@ def sweep_command(
     size = f"{sweep.up} bytes to the board, {sweep.down} back"
     lines.append(f"{len(chosen)} single faults in a session of {size}: {', '.join(f'{n} {end}' for end, n in endings.items())}")
     emit(as_json, {"faults": len(chosen), "endings": dict(endings), "up": sweep.up, "down": sweep.down}, "\n".join(lines))
-    return DIFFERENT if bad else OK
+    return ExitCode.DIFFERENT if bad else ExitCode.OK
 
 
 @app.command("throughput")
@@ -197,4 +196,4 @@ def throughput_command(
         lines.append(f"{where}: {run.samples_per_second:.1f} training samples/s, {100 * run.share:.1f} % of the undelayed")
     result = {"cost": costs, "busy": busy, "measured": [asdict(run) for run in runs]}
     emit(as_json, result, "\n".join([rendered(table), *lines]))
-    return OK
+    return ExitCode.OK

@@ -1,45 +1,29 @@
 """Bitstreams and their reports for the command line: `boards`' work with this layer's errors, imported only where needed."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from golden.contract.errors import LinkError, NudgeError, UsageError
+from golden.contract.errors import LinkError, ToolError, UsageError
 from golden.contract.protocol import PHASES, VERSION, Command
 from golden.training import data
 from golden.training.progress import note
 from host.boards import flash as loader
-from host.boards.open import ToolsError
 from host.boards.serial import SerialBoard
 from host.harness.bench import bench
 from host.link import frame
 
 
-class BuildError(NudgeError):
-    """The logic doesn't fit the part, misses timing, or is worse than its baseline."""
-
-
-@contextmanager
-def _errors() -> Iterator[Any]:
-    """The package `boards`, whose errors become this layer's: `UsageError`, `ToolsError`, `BuildError`."""
+def _toolchain() -> Any:
+    """What of the package `boards` a build needs."""
     try:
         # only here: with a board at hand, Amaranth isn't needed
-        from boards import catalog, fpga
-        from boards.toolchain import build, report, tools
+        from boards import catalog
+        from boards.toolchain import build, report
     except ImportError as error:
-        raise ToolsError(f"a build needs the package {error.name}: make setup") from None
-
-    try:
-        yield SimpleNamespace(build=build, catalog=catalog, report=report)
-    except (fpga.BoardError, report.ReportError) as error:
-        raise UsageError(str(error)) from None
-    except tools.ToolError as error:
-        raise ToolsError(str(error)) from None
-    except build.TimingError as error:
-        raise BuildError(str(error)) from None
+        raise ToolError(f"a build needs the package {error.name}: make setup") from None
+    return SimpleNamespace(build=build, catalog=catalog, report=report)
 
 
 def check_options(seed: int | None, seeds: int, kind: str) -> None:
@@ -55,41 +39,37 @@ def check_options(seed: int | None, seeds: int, kind: str) -> None:
 def run_build(name: str, preset: str | None, seed: int | None, seeds: int, kind: str) -> Any:
     """`boards.toolchain.build.build` of a board by its name."""
     check_options(seed, seeds, kind)
-    with _errors() as boards:
-        fpga = boards.catalog.board(name)
-        return boards.build.build(fpga, preset or fpga.largest, seed=seed, seeds=seeds, kind=kind, progress=note)
+    boards = _toolchain()
+    fpga = boards.catalog.board(name)
+    return boards.build.build(fpga, preset or fpga.largest, seed=seed, seeds=seeds, kind=kind, progress=note)
 
 
 def run_flash(name: str, preset: str | None, seed: int | None, kind: str, port: str | None) -> Any:
     """Builds if need be, loads, and checks; the build and the port. Raises `LinkError` too, if no board is there."""
     check_options(seed, 1, kind)
-    with _errors() as boards:
-        fpga = boards.catalog.board(name)
-        design = fpga.design(preset or fpga.largest)
-        loader.require_loader(fpga.flash)
-        if loader.plugged_in(fpga.usb) is False:
-            raise LinkError(f"no {fpga.what} found (USB {fpga.usb}): plug it in{fpga.hint}")
-        note(f"found {fpga.what} (USB {fpga.usb})")
-        made = boards.build.build(fpga, design.config.spec.name, seed=seed, kind=kind, progress=note)
-        note(f"{fpga.flash[0]}: {made.bitstream}")
-        loader.load(fpga.flash, made.bitstream)
-        found = port or loader.serial_port(fpga.usb)
-        if found is None:
-            raise LinkError(f"loaded, but {fpga.what} shows no serial port to check it by: give --port")
-        loader.verify(found, design.config.spec, made.build, made.seed)
-        return made, found
+    boards = _toolchain()
+    fpga = boards.catalog.board(name)
+    design = fpga.design(preset or fpga.largest)
+    loader.require_loader(fpga.flash)
+    if loader.plugged_in(fpga.usb) is False:
+        raise LinkError(f"no {fpga.what} found (USB {fpga.usb}): plug it in{fpga.hint}")
+    note(f"found {fpga.what} (USB {fpga.usb})")
+    made = boards.build.build(fpga, design.config.spec.name, seed=seed, kind=kind, progress=note)
+    note(f"{fpga.flash[0]}: {made.bitstream}")
+    loader.load(fpga.flash, made.bitstream)
+    found = port or loader.serial_port(fpga.usb)
+    if found is None:
+        raise LinkError(f"loaded, but {fpga.what} shows no serial port to check it by: give --port")
+    loader.verify(found, design.config.spec, made.build, made.seed)
+    return made, found
 
 
 def simulated_cycles(config: Any, samples: int) -> dict[str, Any]:
     """Cycles of a training sample and an inference of this very configuration, from the simulated RTL."""
-    from sim.board.verilator import ToolError
     from sim.board.virtual import VirtualBoard
 
-    try:
-        with VirtualBoard(config) as virtual, SerialBoard(virtual.url, config.spec) as board:
-            result = bench(board, config, data.load("embedded"), samples, seed=0)
-    except ToolError as error:
-        raise ToolsError(str(error)) from None
+    with VirtualBoard(config) as virtual, SerialBoard(virtual.url, config.spec) as board:
+        result = bench(board, config, data.load("embedded"), samples, seed=0)
     phases = {phase: round(result.phases[phase], 1) for phase in PHASES}
     sums = {"training": result.cycles_per_training_sample, "inference": result.cycles_per_inference}
     return {"samples": samples, "weights": "untrained, seed 0", "data": "embedded", **sums, "phases": phases}
@@ -110,19 +90,19 @@ def run_report(
     samples: simulate so many for the cycles. save: make it the committed one.
     """
     check_options(0, 1, kind)
-    with _errors() as boards:
-        fpga = boards.catalog.board(name)
-        preset = preset or fpga.largest
-        config = fpga.design(preset).config
-        source, report = boards.report.find(fpga, preset, kind)
-        if samples is not None:
-            if not 2 <= samples <= 1000:
-                raise UsageError(f"--samples must be 2..1000, not {samples}")
-            report = boards.report.with_cycles(report, simulated_cycles(config, samples))
-        report["link_samples_per_second"] = link_rate(report["baud"])
-        file: Path = boards.report.baseline_file(name, preset, kind)
-        worse = boards.report.regressions(report, json.loads(file.read_text())) if file.exists() else []
-        if save:
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(json.dumps(report, indent=1) + "\n")
-        return source, report, worse
+    boards = _toolchain()
+    fpga = boards.catalog.board(name)
+    preset = preset or fpga.largest
+    config = fpga.design(preset).config
+    source, report = boards.report.find(fpga, preset, kind)
+    if samples is not None:
+        if not 2 <= samples <= 1000:
+            raise UsageError(f"--samples must be 2..1000, not {samples}")
+        report = boards.report.with_cycles(report, simulated_cycles(config, samples))
+    report["link_samples_per_second"] = link_rate(report["baud"])
+    file: Path = boards.report.baseline_file(name, preset, kind)
+    worse = boards.report.regressions(report, json.loads(file.read_text())) if file.exists() else []
+    if save:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(report, indent=1) + "\n")
+    return source, report, worse

@@ -8,57 +8,36 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from golden.contract.config import ENGINES, ConfigError
-from golden.contract.errors import BoardError, IdentityError, LinkError, UsageError
+from golden.contract.config import ENGINES
+from golden.contract.errors import (
+    ExitCode,
+    TimingError,
+    UsageError,
+)
 from golden.contract.protocol import PHASES
 from golden.contract.spec import PRESETS, preset
 from golden.paper.studies import STUDIES
 from golden.paper.studies.study import carry_out
 from golden.training import checkpoint, command
 from golden.training import data as datasets
-from golden.training.command import BOARD, DATA, DIFFERENT, INTERRUPTED, LINK, OK, TIMING, TOOLS, USAGE, WEIGHTS, DirOption
+from golden.training.command import DirOption
 from golden.training.evaluate import Evaluation, evaluate
 from golden.training.plan import Plan, first_samples
 from golden.training.run import Run, Stop
-from host.boards.open import AnyBoard, ToolsError, open_board, virtual_board
+from host.boards.open import AnyBoard, open_board, virtual_board
 from host.boards.serial import SerialBoard
 from host.harness.bench import bench as run_bench
-from host.harness.compare import Comparison, ComparisonError, Fault, Twin
+from host.harness.compare import Comparison, Fault, Twin
 from host.harness.compare import compare as run_compare
 from host.harness.golden_bench import GoldenBench, golden_bench
 
 from . import board as board_cli
-from .builds import BuildError, run_build, run_flash, run_report
+from .builds import run_build, run_flash, run_report
 from .terminal import BoardOption, DataOption, EnginesOption, JsonOption, PresetOption, emit, rendered, reported
 from .train import recovering
 from .train import train as run_train
 
-#: What each exit code says; --help and README.md show it.
-EXIT_CODES = {
-    OK: "done",
-    DIFFERENT: "a comparison failed: board and golden model differ",
-    USAGE: "options that can't be obeyed, such as an unknown preset",
-    DATA: "data set not found, not readable, or not the published one",
-    LINK: "no such port, port busy, or no answer in time",
-    BOARD: "board built for another preset, or a request that it refused",
-    WEIGHTS: "weight file missing, damaged, or of another network",
-    TOOLS: "a tool that simulation or a build needs is missing or failed",
-    TIMING: "a build doesn't fit, misses timing, or is worse than its committed report",
-    INTERRUPTED: "interrupted (Ctrl-C or SIGTERM); `train` has saved a checkpoint",
-}
-
-ERRORS: dict[type[Exception], int] = command.ERRORS | {
-    ComparisonError: DIFFERENT,
-    UsageError: USAGE,
-    ConfigError: USAGE,
-    LinkError: LINK,
-    IdentityError: BOARD,
-    BoardError: BOARD,
-    ToolsError: TOOLS,
-    BuildError: TIMING,
-}
-
-EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:3}  {what}" for code, what in EXIT_CODES.items())
+EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:3}  {code.what}" for code in ExitCode)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, epilog=EPILOG)
 app.add_typer(board_cli.app, name="board", help="Serve a virtual board, ask a board what it is, or attack one.")
@@ -129,7 +108,7 @@ def train(
     if found is None:
         done = f"interrupted after {run.done} of {run.plan.epochs * run.plan.samples} samples"
         emit(as_json, result | {"interrupted": True}, f"{done}: {run.weights} is usable, --resume continues it")
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     run.plot(found.error_percent)
     lines = [
         f"test error {found.error_percent:.2f} % ({found.errors} of {found.samples})",
@@ -138,7 +117,7 @@ def train(
     if comparison is not None:
         lines.append(f"bit-identical: board == golden ({comparison.weights} weights)")
     emit(as_json, result | {"error_percent": found.error_percent, "test_samples": found.samples}, "\n".join(lines))
-    return OK
+    return ExitCode.OK
 
 
 @app.command("eval")
@@ -170,7 +149,7 @@ def eval_command(
         },
         f"test error {result.error_percent:.2f} % ({result.errors} of {result.samples})\n{result.table()}",
     )
-    return OK
+    return ExitCode.OK
 
 
 @app.command()
@@ -207,7 +186,7 @@ def compare(
         f"equal: {result.weights} weights and biases, {result.predictions} predictions, {result.counters} spike counters "
         f"(board {board!r} == golden)",
     )
-    return OK
+    return ExitCode.OK
 
 
 def engine_values(result: GoldenBench) -> dict[str, Any]:
@@ -260,7 +239,7 @@ def bench(
         digits = datasets.load("embedded")
         speeds = golden_bench(preset(preset_name or "small"), digits, 256 if batch is None else batch, threads)
         emit(as_json, engine_values(speeds), engine_table(speeds))
-        return OK
+        return ExitCode.OK
     for option, value in (("--batch", batch), ("--threads", threads)):
         if value is not None:
             raise UsageError(f"{option} {value}: only with --golden")
@@ -296,7 +275,7 @@ def bench(
     silent = f"dense tiles without a spike on either side: {quiet}"
     speed = "virtual board: {samples_per_second:.1f} training samples/s, {simulated_cycles_per_second:.3g} clock cycles/s"
     emit(as_json, values, f"{rendered(table)}\n{rendered(busy)}\n{silent}\n{speed.format(**values)}")
-    return OK
+    return ExitCode.OK
 
 
 @app.command()
@@ -316,7 +295,7 @@ def repro(
         raise UsageError(f"unknown study {name!r}: choose one of {', '.join(STUDIES)}")
     table, files = carry_out(STUDIES[name], budget, out, seeds=seeds, data_dir=data_dir, force=force, device=device, only=only)
     emit(as_json, {"study": name, "budget": budget, "files": list(map(str, files))}, f"{table}\n\n{', '.join(map(str, files))}")
-    return OK
+    return ExitCode.OK
 
 
 FpgaArgument = Annotated[str, typer.Argument(metavar="BOARD", help="icebreaker, orangecrab, ulx3s, ulx3s-45f or ulx3s-25f.")]
@@ -341,7 +320,7 @@ def build(
     routes += "".join(f", not routed (seed {number})" for number in result.unrouted)
     text = f"{result.bitstream}\n{result.what}, {result.preset}: {result.clock_hz / 1e6:g} MHz asked for; {routes}"
     emit(as_json, result.values(), text)
-    return OK
+    return ExitCode.OK
 
 
 @app.command()
@@ -357,7 +336,7 @@ def flash(
     made, found = run_flash(board, preset_name, seed, kind, port)
     text = f"{made.what} at {found} runs build {made.build:08x}, seed {made.seed}"
     emit(as_json, {"port": found} | made.values(), text)
-    return OK
+    return ExitCode.OK
 
 
 @app.command()
@@ -392,13 +371,13 @@ def report(
     tools = "; ".join(values["tools"].values())
     emit(as_json, {"source": source, "worse": worse} | values, "\n".join([rendered(table), tools, *worse]))
     if check and worse:
-        raise BuildError(f"worse than the committed report: {'; '.join(worse)}")
-    return OK
+        raise TimingError(f"worse than the committed report: {'; '.join(worse)}")
+    return ExitCode.OK
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
-    return command.run(app, "nudge", arguments, ERRORS)
+    return command.run(app, "nudge", arguments)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.contract.config import ENGINES
+from golden.contract.errors import ComparisonError
 from golden.contract.spec import PRESETS
 from golden.training import data as datasets
-from host.harness.compare import ComparisonError
 
 PresetOption = Annotated[str, typer.Option("--preset", help=f"Network: {', '.join(PRESETS)}.")]
 BoardOption = Annotated[

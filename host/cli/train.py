@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from golden.contract.errors import BoardError, LinkError
+from golden.contract.errors import BoardError, ComparisonError, LinkError
 from golden.training import run as golden_run
 from golden.training.data import Data
 from golden.training.progress import note
 from golden.training.run import Run, Stop
 from host.boards.serial import Board
-from host.harness.compare import ComparisonError
 
 #: Seconds to wait before a lost board is looked for again, doubled each time up to the second.
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from golden.contract.errors import NudgeError, UsageError
+from golden.contract.errors import ComparisonError, UsageError
 from golden.contract.spec import Spec
 from golden.model.fixed import Parameters, Settings, initial
 from golden.training.data import Data
@@ -14,10 +14,6 @@ from golden.training.progress import Meter
 from host.boards.golden import GoldenBoard
 from host.boards.open import AnyBoard
 from host.boards.serial import Board, SerialBoard
-
-
-class ComparisonError(NudgeError):
-    """Board and golden model differ; the message names the first place and both values, and how many differ."""
 
 
 def check(parts: list[tuple[str, np.ndarray, np.ndarray]]) -> int:

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from golden.contract.errors import UsageError
+from golden.contract.errors import ComparisonError, UsageError
 from golden.contract.spec import Spec
 from golden.model import native
 from golden.model.engines import ENGINES
 from golden.model.fixed import Result, Settings, initial, train_batch
 from golden.training.data import Data
 from golden.training.progress import Meter
-
-from .compare import ComparisonError
 
 #: Timed runs of each engine, after one that isn't; the median counts.
 RUNS = 3

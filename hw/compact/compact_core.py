@@ -6,7 +6,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Out
 
 from golden.contract import layout
-from golden.contract.config import Config, ConfigError
+from golden.contract.config import Config
+from golden.contract.errors import ConfigError
 from hw.core.interface import CoreSignature
 from hw.core.neuron_array import trace_word
 from hw.core.sequencer import Sequencer

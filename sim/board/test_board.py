@@ -12,12 +12,12 @@ import pytest
 
 from boards import Board
 from golden.contract.config import configuration
+from golden.contract.errors import ToolError
 from golden.contract.protocol import Command
 from golden.contract.spec import preset
 from host.link.link import Link
 from tests.host.link.test_hostile import listening
 
-from .verilator import ToolError
 from .virtual import VirtualBoard
 
 CONFIG = configuration(preset("tiny"))

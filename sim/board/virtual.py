@@ -18,6 +18,7 @@ from amaranth.lib.wiring import In, Out
 from boards import Board
 from boards.virtual import VIRTUAL
 from golden.contract.config import Config
+from golden.contract.errors import ToolError
 from golden.contract.layout import master_words
 from golden.contract.spec import Spec
 from hw.top import Top
@@ -116,7 +117,7 @@ class VirtualBoard:
     config: network and lanes. port: TCP port on the loopback interface, 0 for a free one. pty: a pseudo-terminal instead.
     board: clock frequency (as told, not kept) and cycles per bit. program: another than `build` makes.
 
-    On entry it is built, if need be, and started; raises `verilator.ToolError`. `url` is what pyserial opens;
+    On entry it is built, if need be, and started; raises `ToolError`. `url` is what pyserial opens;
     `statistics` is there after the end.
     """
 
@@ -189,13 +190,13 @@ class VirtualBoard:
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             if not selector.select(START_SECONDS):
-                raise verilator.ToolError(f"the virtual board: {problem} for {START_SECONDS:.0f} s")
+                raise ToolError(f"the virtual board: {problem} for {START_SECONDS:.0f} s")
         return self._process.stdout.readline().strip()
 
     def _read_address(self) -> str:
         words = self._read_line("said no address").split()
         if words[:2] != ["listening", "on"]:
-            raise verilator.ToolError(f"the virtual board did not start: {self._stop().strip() or 'it said nothing'}")
+            raise ToolError(f"the virtual board did not start: {self._stop().strip() or 'it said nothing'}")
         return words[2]
 
     def _stop(self) -> str:

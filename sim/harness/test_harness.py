@@ -11,6 +11,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from golden.contract.errors import ToolError
 from golden.model import ops
 from hw.synapse.average_pool import AveragePool
 from sim.board import verilator
@@ -176,12 +177,12 @@ def test_a_build_that_fails_leaves_nothing(tmp_path, monkeypatch):
         (folder / "half").write_text("")
         verilator.run(["sh", "-c", "echo 'x.v:3: error: no such thing'; exit 2"], log)
 
-    with pytest.raises(verilator.ToolError, match=r"^sh failed: x.v:3: error: no such thing; see .*\.log$"):
+    with pytest.raises(ToolError, match=r"^sh failed: x.v:3: error: no such thing; see .*\.log$"):
         verilator.cached("x", ["a"], make)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 
 def test_missing_tools_are_named(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(verilator.ToolError, match=r"^g\+\+, make, perl not found: apt-get install g\+\+ make perl$"):
+    with pytest.raises(ToolError, match=r"^g\+\+, make, perl not found: apt-get install g\+\+ make perl$"):
         verilator.environment()

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
+from golden.contract.errors import StudyError
 from golden.paper.systems.configurations import PUBLISHED
 
 from . import page
 from .peak import Job
-from .study import GIBIBYTE, Budget, Cell, ReproError, Row, Study
+from .study import GIBIBYTE, Budget, Cell, Row, Study
 
 #: What the paper measures at.
 STEPS = 150
@@ -38,10 +39,10 @@ def measure(job: Job) -> dict[str, float]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     except subprocess.TimeoutExpired:
-        raise ReproError(f"memory: {job.rule} with {job.steps} steps took more than {DEADLINE_S:.0f} s") from None
+        raise StudyError(f"memory: {job.rule} with {job.steps} steps took more than {DEADLINE_S:.0f} s") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise ReproError(f"memory: {job.rule} with {job.steps} steps ended with: {last}")
+        raise StudyError(f"memory: {job.rule} with {job.steps} steps ended with: {last}")
     return {"peak_mb": int(done.stdout) / MEGABYTE}
 
 

@@ -13,14 +13,12 @@ from typing import Any
 
 import torch
 
+from golden.contract.errors import StudyError
 from golden.training.checkpoint import atomic
 from golden.training.progress import Meter
 
 GIBIBYTE = 1 << 30
 
-
-class ReproError(Exception):
-    """A study that can't be carried out as asked; the message says what is allowed."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +77,11 @@ class Study:
     devices: bool = False
 
     def budget(self, name: str) -> Budget:
-        """The budget of that name; `ReproError` lists those there are."""
+        """The budget of that name; `StudyError` lists those there are."""
         for budget in self.budgets:
             if budget.name == name:
                 return budget
-        raise ReproError(f"--budget must be one of {', '.join(b.name for b in self.budgets)} for {self.name}, not {name!r}")
+        raise StudyError(f"--budget must be one of {', '.join(b.name for b in self.budgets)} for {self.name}, not {name!r}")
 
 
 def available_memory() -> int:
@@ -104,26 +102,26 @@ def _lines(path: str) -> list[str]:
 
 
 def on_device(study: Study, budget: Budget, device: str) -> Budget:
-    """The budget with a device in its values; `ReproError` where there is none, or the study has no use for it."""
+    """The budget with a device in its values; `StudyError` where there is none, or the study has no use for it."""
     if not study.devices:
         if device != "cpu":
-            raise ReproError(f"--device must be cpu for {study.name}, not {device!r}")
+            raise StudyError(f"--device must be cpu for {study.name}, not {device!r}")
         return budget
     if device not in ("cpu", "cuda"):
-        raise ReproError(f"--device must be cpu or cuda, not {device!r}")
+        raise StudyError(f"--device must be cpu or cuda, not {device!r}")
     if device == "cuda" and not torch.cuda.is_available():
-        raise ReproError("--device cuda: torch finds no such device here, choose cpu")
+        raise StudyError("--device cuda: torch finds no such device here, choose cpu")
     return replace(budget, values=budget.values | {"device": device})
 
 
 def chosen(study: Study, cells: list[Cell], only: str) -> list[Cell]:
-    """Cells that have all labels of `only`, which commas separate; `ReproError` lists the labels."""
+    """Cells that have all labels of `only`, which commas separate; `StudyError` lists the labels."""
     if not study.partial:
-        raise ReproError(f"--only: {study.name} is measured as a whole")
+        raise StudyError(f"--only: {study.name} is measured as a whole")
     some = [cell for cell in cells if set(only.split(",")) <= set(cell.labels.values())]
     if not some:
         labels = dict.fromkeys(label for cell in cells for label in cell.labels.values())
-        raise ReproError(f"--only must be one of {', '.join(labels)} for {study.name}, not {only!r}")
+        raise StudyError(f"--only must be one of {', '.join(labels)} for {study.name}, not {only!r}")
     return some
 
 
@@ -156,10 +154,10 @@ def carry_out(
     """
     budget = on_device(study, study.budget(budget_name), device)
     if seeds is not None and seeds < 1:
-        raise ReproError(f"--seeds must be at least 1, not {seeds}")
+        raise StudyError(f"--seeds must be at least 1, not {seeds}")
     free = available_memory() if device == "cpu" else torch.cuda.mem_get_info()[0]
     if budget.memory > free:
-        raise ReproError(
+        raise StudyError(
             f"--budget {budget.name} needs about {budget.memory / 2**30:.1f} GiB of memory, {free / 2**30:.1f} GiB are free: "
             f"choose a smaller one of {', '.join(b.name for b in study.budgets)}"
         )
@@ -170,11 +168,11 @@ def carry_out(
     known = {cell.fingerprint for cell in cells}
     foreign = [row for row in rows.values() if row["fingerprint"] not in known]
     if foreign and not _more_seeds(foreign, len({cell.seed for cell in cells})):
-        raise ReproError(f"{path} has {len(foreign)} rows of another version of the study: --force begins anew")
+        raise StudyError(f"{path} has {len(foreign)} rows of another version of the study: --force begins anew")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ReproError(f"--out {out}: {error.strerror}") from None
+        raise StudyError(f"--out {out}: {error.strerror}") from None
     missing = [cell for cell in wanted if cell.fingerprint not in rows]
     with threads(budget.threads), Meter(study.name, len(wanted), len(wanted) - len(missing)) as meter:
         for cell in missing:
@@ -204,7 +202,7 @@ def _read(path: Path) -> dict[str, Row]:
         rows = list(csv.DictReader(stream))
     for row in rows:
         if None in row or None in row.values() or not {"seed", "fingerprint"} <= row.keys() or not row["seed"].isdigit():
-            raise ReproError(f"{path} is damaged: --force begins anew, --out elsewhere")
+            raise StudyError(f"{path} is damaged: --force begins anew, --out elsewhere")
     return {row["fingerprint"]: row for row in rows}
 
 

@@ -13,7 +13,8 @@ from amaranth.lib.memory import Memory
 from boards.catalog import board
 from boards.toolchain import build as builds
 from boards.toolchain import spacers
-from boards.toolchain.build import Route, TimingError, build_id, read_report, undefined_collisions
+from boards.toolchain.build import Route, build_id, read_report, undefined_collisions
+from golden.contract.errors import TimingError
 from golden.contract.protocol import BuildFacts
 from hw.lib.block_memory import BlockMemory
 

@@ -7,7 +7,8 @@ import pytest
 from boards.catalog import BOARDS, board
 from boards.toolchain import report as reports
 from boards.toolchain.build import read_report
-from boards.toolchain.tools import ToolError, numbers
+from boards.toolchain.tools import numbers
+from golden.contract.errors import ToolError
 
 #: The shape of nextpnr's report, cut down.
 NEXTPNR = {

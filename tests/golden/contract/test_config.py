@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from golden.contract.config import ENGINES, ConfigError, configuration
+from golden.contract.config import ENGINES, configuration
+from golden.contract.errors import ConfigError
 from golden.contract.spec import PRESETS, preset
 
 SMALL = configuration(preset("small"), "event")

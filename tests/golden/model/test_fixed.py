@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from golden.contract.errors import ModelError
 from golden.contract.spec import PRESETS, Conv, Dense, Learning, Schedule, Spec
 from golden.model import fixed
-from golden.model.fixed import FixedError, FixedModel, Parameters, Settings
+from golden.model.fixed import FixedModel, Parameters, Settings
 from golden.training import data
 
 from .random_nets import MINUSCULE, random_images, random_parameters, random_settings, random_spec, same_parameters
@@ -181,9 +182,9 @@ def test_model_counts_and_refuses_like_a_board():
     assert same_parameters(model.parameters, before), "masters are final only after commit"
     wrong = int((predictions != digits.train_labels[:40]).sum())
     assert (model.pending, model.samples, model.errors) == (40, 40, wrong)
-    with pytest.raises(FixedError, match="40 pending samples and 30 more: at most 64"):
+    with pytest.raises(ModelError, match="40 pending samples and 30 more: at most 64"):
         model.train(digits.train_images[:30], digits.train_labels[:30])
-    with pytest.raises(FixedError, match="40 samples are pending"):
+    with pytest.raises(ModelError, match="40 samples are pending"):
         model.load(before)
     assert (model.pending, model.samples, model.errors) == (40, 40, wrong)
     spikes = model.spikes
@@ -245,7 +246,7 @@ def test_bad_settings_are_refused(change, message):
     spec = PRESETS["tiny"]
     images, _ = random_images(1, np.random.default_rng(0))
     settings = replace(Settings.of(replace(spec, schedule=Schedule(16, 8))), **change)
-    with pytest.raises(FixedError, match=message):
+    with pytest.raises(ModelError, match=message):
         fixed.infer(spec, settings, fixed.zeros(spec), images)
 
 
@@ -253,15 +254,15 @@ def test_bad_input_is_refused():
     spec = PRESETS["tiny"]
     model = FixedModel(spec)
     images, labels = random_images(3, np.random.default_rng(0))
-    with pytest.raises(FixedError, match=r"images must be uint8 \(n, 28, 28\), not torch.uint8 \(3, 27, 28\)"):
+    with pytest.raises(ModelError, match=r"images must be uint8 \(n, 28, 28\), not torch.uint8 \(3, 27, 28\)"):
         model.infer(images[:, 1:])
-    with pytest.raises(FixedError, match=r"not torch\.float32"):
+    with pytest.raises(ModelError, match=r"not torch\.float32"):
         model.infer(images.float())
-    with pytest.raises(FixedError, match=r"labels must be \(3,\), one for each image, not \(2,\)"):
+    with pytest.raises(ModelError, match=r"labels must be \(3,\), one for each image, not \(2,\)"):
         model.train(images, labels[:2])
-    with pytest.raises(FixedError, match=r"labels must be 0\.\.9, not 0\.\.10"):
+    with pytest.raises(ModelError, match=r"labels must be 0\.\.9, not 0\.\.10"):
         model.train(images, torch.tensor([0, 1, 10]))
-    with pytest.raises(FixedError, match="bundle 1: weight and bias must be"):
+    with pytest.raises(ModelError, match="bundle 1: weight and bias must be"):
         model.load(Parameters(model.parameters.weights[::-1], model.parameters.biases))
     assert (model.samples, model.pending) == (0, 0)
 

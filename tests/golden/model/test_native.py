@@ -9,11 +9,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from golden.contract.errors import NativeError
 from golden.contract.formats import Formats
 from golden.contract.spec import IMAGE_SIDE, PRESETS, Conv, Dense, Learning, Schedule, Spec
 from golden.model import fixed, native
 from golden.model.fixed import Settings
-from golden.model.native import NativeError
 
 from .random_nets import random_images, random_parameters, same_parameters
 

@@ -8,11 +8,12 @@ from functools import partial
 import pytest
 import torch
 
+from golden.contract.errors import ExitCode, StudyError
 from golden.contract.spec import preset
 from golden.model.fixed import FixedModel
 from golden.paper.studies import STUDIES, precision, shape, study
 from golden.paper.studies.held_out import STUDIED, by_equilibrium_propagation, plan_facts
-from golden.paper.studies.study import Budget, Cell, ReproError, Study, carry_out
+from golden.paper.studies.study import Budget, Cell, Study, carry_out
 from golden.paper.systems import train
 from golden.paper.systems.configurations import table_two
 from golden.training.data import load
@@ -80,7 +81,7 @@ def test_fewer_seeds_use_and_keep_what_there_is(tmp_path):
 def test_another_version_is_not_overwritten(tmp_path):
     carry_out(Counted().study, "quick", tmp_path)
     before = (tmp_path / "count-quick.csv").read_bytes()
-    with pytest.raises(ReproError, match=r"count-quick.csv has 4 rows of another version of the study: --force begins anew"):
+    with pytest.raises(StudyError, match=r"count-quick.csv has 4 rows of another version of the study: --force begins anew"):
         carry_out(Counted(version=2).study, "quick", tmp_path)
     assert (tmp_path / "count-quick.csv").read_bytes() == before
     anew = Counted(version=2)
@@ -92,7 +93,7 @@ def test_another_version_is_not_overwritten(tmp_path):
 def test_a_damaged_table_is_not_overwritten(tmp_path, damage):
     file = tmp_path / "count-quick.csv"
     file.write_bytes(damage)
-    with pytest.raises(ReproError, match="is damaged: --force begins anew"):
+    with pytest.raises(StudyError, match="is damaged: --force begins anew"):
         carry_out(Counted().study, "quick", tmp_path)
     assert file.read_bytes() == damage
 
@@ -107,7 +108,7 @@ def test_a_damaged_table_is_not_overwritten(tmp_path, damage):
 )
 def test_what_cannot_be_carried_out_is_refused(tmp_path, budget, seeds, message):
     counted = Counted()
-    with pytest.raises(ReproError, match=message):
+    with pytest.raises(StudyError, match=message):
         carry_out(counted.study, budget, tmp_path / "new", seeds=seeds)
     assert not counted.measured
     assert not (tmp_path / "new").exists()
@@ -134,9 +135,9 @@ def test_only_chooses_cells_that_have_all_its_labels():
     assert study.chosen(some, cells, "a") == cells[:2]
     assert study.chosen(some, cells, "tuned,a") == cells[1:2]
     for wrong in ("c", "a,b", "a,", ""):
-        with pytest.raises(ReproError, match=re.escape(f"--only must be one of a, paper, tuned, b for some, not {wrong!r}")):
+        with pytest.raises(StudyError, match=re.escape(f"--only must be one of a, paper, tuned, b for some, not {wrong!r}")):
             study.chosen(some, cells, wrong)
-    with pytest.raises(ReproError, match="--only: some is measured as a whole"):
+    with pytest.raises(StudyError, match="--only: some is measured as a whole"):
         study.chosen(replace(some, partial=False), cells, "a")
 
 
@@ -158,7 +159,7 @@ def test_memory_of_a_control_group_counts(monkeypatch):
     ],
 )
 def test_the_command_names_what_there_is(capsys, tmp_path, arguments, message):
-    assert cli.main(["repro", *arguments, "--out", str(tmp_path / "new")]) == cli.USAGE
+    assert cli.main(["repro", *arguments, "--out", str(tmp_path / "new")]) == ExitCode.USAGE
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1

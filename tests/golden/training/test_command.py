@@ -5,10 +5,11 @@ import signal
 
 import typer
 
+from golden.contract.errors import ExitCode, LinkError
 from golden.training import command
 
 
-class DyingError(Exception):
+class DyingError(LinkError):
     """Other processes of the run are told to end while this one is saying why."""
 
     def __str__(self) -> str:
@@ -23,15 +24,15 @@ def ends(error: BaseException) -> int:
     def fail() -> None:
         raise error
 
-    return command.run(app, "nudge", [], {DyingError: command.LINK})
+    return command.run(app, "nudge", [])
 
 
 def test_a_command_that_is_ending_says_why_in_spite_of_sigterm(capsys):
     before = signal.getsignal(signal.SIGTERM)
-    assert ends(DyingError()) == command.LINK
+    assert ends(DyingError()) == ExitCode.LINK
     assert capsys.readouterr().err == "nudge: a process ended\n"
     assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_an_interrupt_has_its_own_code():
-    assert ends(KeyboardInterrupt()) == command.INTERRUPTED
+    assert ends(KeyboardInterrupt()) == ExitCode.INTERRUPTED

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from golden.contract.errors import DataError
 from golden.embedded import make
 from golden.training import data
-from golden.training.data import DataError
 
 
 def write_idx(path, array: np.ndarray) -> None:

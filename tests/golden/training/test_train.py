@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from golden.contract.errors import ExitCode
 from golden.training import checkpoint, train
-from golden.training.command import DATA, OK, USAGE, WEIGHTS
 from golden.training.train import World
 from host.cli import main as cli
 
@@ -53,25 +53,25 @@ def assert_same_run(one: Path, two: Path) -> None:
 def whole(tmp_path_factory) -> Path:
     """What the host's training loop makes of `OPTIONS` on its golden board."""
     out = tmp_path_factory.mktemp("whole")
-    assert cli.main(["train", "--board", "golden", *OPTIONS, "--out", str(out)]) == OK
+    assert cli.main(["train", "--board", "golden", *OPTIONS, "--out", str(out)]) == ExitCode.OK
     return out
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_any_number_of_processes_gives_the_same_bits(capfd, tmp_path, whole, processes):
     code, out, err = launch(processes, *OPTIONS, "--out", str(tmp_path))
-    assert code == OK, err
+    assert code == ExitCode.OK, err
     assert_same_run(tmp_path, whole)
     assert load(tmp_path)[1].command.startswith("python -m golden.training.train --samples 57")
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in whole.iterdir())
     assert out.count("test error") == 1, "one process speaks"
     # the test error too: evaluation is shared as well
-    assert cli.main(["eval", "--board", "golden", "--weights", str(whole / "weights.safetensors")]) == OK
+    assert cli.main(["eval", "--board", "golden", "--weights", str(whole / "weights.safetensors")]) == ExitCode.OK
     assert out.splitlines()[0] == capfd.readouterr().out.splitlines()[0]
 
 
 def test_it_works_without_torchrun(tmp_path, whole):
-    assert train.main([*OPTIONS, "--out", str(tmp_path)]) == OK
+    assert train.main([*OPTIONS, "--out", str(tmp_path)]) == ExitCode.OK
     assert_same_run(tmp_path, whole)
 
 
@@ -89,7 +89,7 @@ def interrupted(out: Path) -> str:
         assert process.poll() is None, process.communicate()
         process.send_signal(signal.SIGINT)
         text, err = process.communicate(timeout=SECONDS)
-    assert process.returncode != OK, err  # torchrun, interrupted, ends with its own code
+    assert process.returncode != ExitCode.OK, err  # torchrun, interrupted, ends with its own code
     return text
 
 
@@ -100,21 +100,21 @@ def test_an_interrupted_run_resumes_to_the_same_weights(tmp_path):
     _, _, found = checkpoint.load(cut / "weights.safetensors")
     assert f"after {found.epoch * 402 + found.position} of" in text
     epochs = str(found.epoch + 1)
-    assert train.main(["--resume", "--epochs", epochs, "--out", str(cut)]) == OK
-    assert cli.main(["train", "--board", "golden", *LONG, "--epochs", epochs, "--out", str(whole)]) == OK
+    assert train.main(["--resume", "--epochs", epochs, "--out", str(cut)]) == ExitCode.OK
+    assert cli.main(["train", "--board", "golden", *LONG, "--epochs", epochs, "--out", str(whole)]) == ExitCode.OK
     assert_same_run(cut, whole)
 
 
 ERRORS = {
-    "unknown preset": (["--preset", "huge", "--out", "{tmp}/new"], USAGE, "'huge': choose one of tiny"),
-    "batch": (["--batch", "65", "--out", "{tmp}/new"], USAGE, "--batch must be 1..64, not 65"),
-    "unknown option": (["--nonsense", "--out", "{tmp}/new"], USAGE, "--nonsense"),
-    "device": (["--device", "abacus", "--out", "{tmp}/new"], USAGE, "'abacus'"),
-    "no data": (["--data", "mnist", "--data-dir", "{tmp}", "--out", "{tmp}/new"], DATA, "{tmp}/MNIST/raw"),
-    "would overwrite": (["--out", "{whole}"], USAGE, "--resume continues it"),
-    "other plan": (["--resume", "--batch", "9", "--out", "{whole}"], USAGE, "--batch 9: the run in {whole} has 8"),
-    "other version": (["--resume", "--out", "{tmp}/old"], WEIGHTS, "(spec 00000001), not tiny (spec"),
-    "nothing to resume": (["--resume", "--out", "{tmp}/new"], WEIGHTS, "no weights at {tmp}/new"),
+    "unknown preset": (["--preset", "huge", "--out", "{tmp}/new"], ExitCode.USAGE, "'huge': choose one of tiny"),
+    "batch": (["--batch", "65", "--out", "{tmp}/new"], ExitCode.USAGE, "--batch must be 1..64, not 65"),
+    "unknown option": (["--nonsense", "--out", "{tmp}/new"], ExitCode.USAGE, "--nonsense"),
+    "device": (["--device", "abacus", "--out", "{tmp}/new"], ExitCode.USAGE, "'abacus'"),
+    "no data": (["--data", "mnist", "--data-dir", "{tmp}", "--out", "{tmp}/new"], ExitCode.DATA, "{tmp}/MNIST/raw"),
+    "would overwrite": (["--out", "{whole}"], ExitCode.USAGE, "--resume continues it"),
+    "other plan": (["--resume", "--batch", "9", "--out", "{whole}"], ExitCode.USAGE, "--batch 9: the run in {whole} has 8"),
+    "other version": (["--resume", "--out", "{tmp}/old"], ExitCode.WEIGHTS, "(spec 00000001), not tiny (spec"),
+    "nothing to resume": (["--resume", "--out", "{tmp}/new"], ExitCode.WEIGHTS, "no weights at {tmp}/new"),
 }
 
 
@@ -151,7 +151,7 @@ def test_errors_are_one_line_and_nothing_is_written(capsys, tmp_path, whole, cas
 def test_several_processes_say_it_once(tmp_path, whole):
     arguments, _, words = prepare(tmp_path, whole, "other plan")
     code, out, err = launch(2, *arguments)
-    assert code != OK
+    assert code != ExitCode.OK
     assert out == ""
     assert [words in line for line in err.splitlines() if line.startswith("golden.training.train: ")] == [True]
 
@@ -167,7 +167,7 @@ def test_a_process_that_dies_ends_the_others(tmp_path):
         (victim,) = (int(child) for child, environment in ranks.items() if b"RANK=1" in environment)
         os.kill(victim, signal.SIGKILL)
         _, err = process.communicate(timeout=SECONDS)
-    assert process.returncode != OK
+    assert process.returncode != ExitCode.OK
     assert "Traceback" not in err.split("failed (exitcode")[0], err
     checkpoint.load(tmp_path / "weights.safetensors")
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from golden.contract.config import configuration
+from golden.contract.errors import ExitCode
 from golden.contract.spec import preset
 from golden.training import checkpoint
 from host.boards.serial import SerialBoard
@@ -76,7 +77,7 @@ def bench(monkeypatch):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed")
-    assert cli.main(["train", "--board", "golden", *TRAIN[3:], "--out", str(out)]) == cli.OK
+    assert cli.main(["train", "--board", "golden", *TRAIN[3:], "--out", str(out)]) == ExitCode.OK
     return masters(out)
 
 
@@ -94,17 +95,17 @@ def masters(out) -> list[list[int]]:
 )
 def test_a_lost_board_is_named_and_resume_ends_with_the_same_bits(bench, tmp_path, capsys, undisturbed, event, message):
     bench({3: event})
-    assert cli.main([*TRAIN, "--out", str(tmp_path)]) == cli.LINK
+    assert cli.main([*TRAIN, "--out", str(tmp_path)]) == ExitCode.LINK
     error = capsys.readouterr().err.splitlines()[-1]
     assert message in error
     assert error.endswith("weights.safetensors holds the state after 0 samples: --resume continues it")
-    assert cli.main(["train", "--board", "model", "--resume", str(tmp_path)]) == cli.OK
+    assert cli.main(["train", "--board", "model", "--resume", str(tmp_path)]) == ExitCode.OK
     assert masters(tmp_path) == undisturbed
 
 
 def test_recover_goes_on_by_itself(bench, tmp_path, capsys, undisturbed):
     made = bench({2: "unplug", 4: "power cycle", 6: "unplug"})
-    assert cli.main([*TRAIN, "--recover", "5", "--json", "--out", str(tmp_path)]) == cli.OK
+    assert cli.main([*TRAIN, "--recover", "5", "--json", "--out", str(tmp_path)]) == ExitCode.OK
     result = json.loads(capsys.readouterr().out)
     assert (result["recovered"], result["samples"], made.opened) == (3, 64, 4)
     assert masters(tmp_path) == undisturbed
@@ -112,19 +113,19 @@ def test_recover_goes_on_by_itself(bench, tmp_path, capsys, undisturbed):
 
 def test_recover_gives_up_after_so_many(bench, tmp_path, capsys):
     bench(dict.fromkeys(range(100), "unplug"))
-    assert cli.main([*TRAIN, "--recover", "2", "--out", str(tmp_path)]) == cli.LINK
+    assert cli.main([*TRAIN, "--recover", "2", "--out", str(tmp_path)]) == ExitCode.LINK
     assert "connection lost" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_flipped_bit_is_found_at_the_next_commit_named_and_repaired(bench, tmp_path, capsys, undisturbed):
     bench({5: "flip"})
     twin = [*TRAIN, "--twin"]
-    assert cli.main([*twin, "--out", str(tmp_path / "a")]) == cli.DIFFERENT
+    assert cli.main([*twin, "--out", str(tmp_path / "a")]) == ExitCode.DIFFERENT
     error = capsys.readouterr().err.splitlines()[-1]
     assert "prediction" in error or "bundle" in error
     assert "board" in error
     bench({5: "flip"})
-    assert cli.main([*twin, "--recover", "1", "--json", "--out", str(tmp_path / "b")]) == cli.OK
+    assert cli.main([*twin, "--recover", "1", "--json", "--out", str(tmp_path / "b")]) == ExitCode.OK
     result = json.loads(capsys.readouterr().out)
     assert (result["recovered"], result["equal"]) == (1, True)
     assert masters(tmp_path / "b") == undisturbed
@@ -132,25 +133,25 @@ def test_a_flipped_bit_is_found_at_the_next_commit_named_and_repaired(bench, tmp
 
 def test_status_compares_digests_with_a_file_and_names_the_weight(bench, tmp_path, capsys):
     made = bench({})
-    assert cli.main([*TRAIN, "--out", str(tmp_path)]) == cli.OK
+    assert cli.main([*TRAIN, "--out", str(tmp_path)]) == ExitCode.OK
     weights = str(tmp_path / "weights.safetensors")
     ask = ["board", "status", "--board", "model", "--weights", weights]
     capsys.readouterr()
-    assert cli.main([*ask, "--json"]) == cli.OK
+    assert cli.main([*ask, "--json"]) == ExitCode.OK
     result = json.loads(capsys.readouterr().out)
     assert result["equal"]
     assert len(result["digests"]) == len(TINY.bundles)
     assert result["board"]["frames"] > 64
-    assert cli.main(ask) == cli.OK
+    assert cli.main(ask) == ExitCode.OK
     assert f"bit-identical: board == {weights} (6810 weights)" in capsys.readouterr().out
     made.device.flip(random.Random(5))
-    assert cli.main(ask) == cli.DIFFERENT
+    assert cli.main(ask) == ExitCode.DIFFERENT
     error = capsys.readouterr().err
     assert "nudge: bundle " in error
     assert "(1 of 6810 values differ)" in error
     # a run that is continued writes every weight anew
-    assert cli.main(["train", "--board", "model", "--resume", "--epochs", "2", str(tmp_path)]) == cli.OK
-    assert cli.main(ask) == cli.OK
+    assert cli.main(["train", "--board", "model", "--resume", "--epochs", "2", str(tmp_path)]) == ExitCode.OK
+    assert cli.main(ask) == ExitCode.OK
 
 
 def test_status_of_a_board_in_the_middle_of_a_batch_has_no_digests(capsys, monkeypatch):
@@ -163,12 +164,12 @@ def test_status_of_a_board_in_the_middle_of_a_batch_has_no_digests(capsys, monke
             yield board
 
     monkeypatch.setattr(board_cli, "open_unknown", unsettled)
-    assert cli.main(["board", "status", "--board", "model", "--json"]) == cli.OK
+    assert cli.main(["board", "status", "--board", "model", "--json"]) == ExitCode.OK
     result = json.loads(capsys.readouterr().out)
     assert (result["digests"], result["board"]["pending"]) == ([], 3)
 
 
 def test_one_directory_is_needed(capsys, tmp_path):
     for arguments in ([], [str(tmp_path / "a"), "--out", str(tmp_path / "b")]):
-        assert cli.main(["train", "--board", "golden", *arguments]) == cli.USAGE
+        assert cli.main(["train", "--board", "golden", *arguments]) == ExitCode.USAGE
         assert "one --out is needed" in capsys.readouterr().err

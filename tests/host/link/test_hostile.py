@@ -16,16 +16,12 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from golden.contract.config import configuration
-from golden.contract.errors import IdentityError, NudgeError
+from golden.contract.errors import DataError, ExitCode, IdentityError, MetricsError, NudgeError, PlanError, WeightsError
 from golden.contract.protocol import ANSWER, ANSWER_BYTES, VERSION, Command, Identity, Status
 from golden.contract.spec import preset
 from golden.model.fixed import Settings, initial
 from golden.training import checkpoint, data
 from golden.training import metrics as report
-from golden.training.checkpoint import WeightsError
-from golden.training.data import DataError
-from golden.training.metrics import ReportError
-from golden.training.plan import PlanError
 from golden.training.run import Run
 from host.boards.serial import SerialBoard
 from host.cli import main as cli
@@ -179,7 +175,7 @@ def good(tmp_path_factory):
     """A checkpoint."""
     out = tmp_path_factory.mktemp("run")
     arguments = ["--board", "golden", "--samples", "16", "--batch", "8", "--free-steps", "8", "--nudged-steps", "8"]
-    assert cli.main(["train", *arguments, "--out", str(out)]) == cli.OK
+    assert cli.main(["train", *arguments, "--out", str(out)]) == ExitCode.OK
     return out / "weights.safetensors"
 
 
@@ -213,7 +209,7 @@ def test_a_damaged_weight_file_is_an_error_or_as_good(good, folder, changes, kep
         content += bytes(100)
     path = folder / "weights.safetensors"
     path.write_bytes(content)
-    ends(lambda: opened(path), WeightsError, PlanError, ReportError)
+    ends(lambda: opened(path), WeightsError, PlanError, MetricsError)
 
 
 values = st.recursive(
@@ -286,7 +282,7 @@ def test_files_that_are_too_long_are_not_read(good, tmp_path):
     with pytest.raises(WeightsError, match="a weight file has 67108864 at most"):
         checkpoint.load(path)
     path.rename(tmp_path / "metrics.csv")
-    with pytest.raises(ReportError, match="more than 67108864 bytes"):
+    with pytest.raises(MetricsError, match="more than 67108864 bytes"):
         report.read_metrics(tmp_path / "metrics.csv", 0, 0)
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
@@ -305,14 +301,14 @@ def test_files_that_are_too_long_are_not_read(good, tmp_path):
 def test_metrics_are_read_or_refused(folder, content):
     path = folder / "metrics.csv"
     path.write_bytes(b"epoch,position,samples,errors,error_percent,seconds\n" + content)
-    ends(lambda: report.read_metrics(path, 1, 1), ReportError, says=str(path))
+    ends(lambda: report.read_metrics(path, 1, 1), MetricsError, says=str(path))
 
 
 @pytest.mark.parametrize("line", ["0,8,8,4,50", "0,8,8,4,50,1,1", "0,x,8,4,50,1", "0,8,8,4,50,1\0", '"' + "9" * 200_000 + '"'])
 def test_metrics_of_another_form_are_damaged(tmp_path, line):
     path = tmp_path / "metrics.csv"
     path.write_text(f"header\n{line}\n")
-    with pytest.raises(ReportError, match="is damaged"):
+    with pytest.raises(MetricsError, match="is damaged"):
         report.read_metrics(path, 0, 8)
 
 
