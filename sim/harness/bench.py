@@ -37,6 +37,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from cocotb_tools.runner import get_runner
 
+from golden.cache import build_root, cached
 from golden.contract.errors import ToolError
 from sim.board import verilator
 
@@ -123,12 +124,12 @@ def _build_icarus(text: str, top: str) -> Path:
         runner = get_runner("icarus")
         runner.build(sources=[source], hdl_toplevel=top, build_dir=folder, timescale=("1ns", "1ns"), log_file=log)
 
-    return verilator.cached(f"{top}-icarus", [text, top, str(waves())], make)
+    return cached(f"{top}-icarus", [text, top, str(waves())], make)
 
 
 def run(design: Design, module: str, test: str) -> None:
     """Runs one cocotb test; `BenchError` with its log if it doesn't pass."""
-    scratch = verilator.build_root() / "runs"
+    scratch = build_root() / "runs"
     scratch.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{module}.", dir=scratch))
     log, results = folder / "log", folder / "results.xml"
@@ -168,7 +169,7 @@ def run(design: Design, module: str, test: str) -> None:
 
 
 def _wave_file(module: str, test: str) -> Path:
-    folder = verilator.build_root() / "waves"
+    folder = build_root() / "waves"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / (re.sub(r"[^\w.=-]", "_", f"{module}.{test}") + ".vcd")
 

