@@ -1,0 +1,1 @@
+"""1,500 digits of MNIST that ship with the project, and what made them."""
