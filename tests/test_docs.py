@@ -1,0 +1,104 @@
+"""What the manual names is there: files, modules, links, commands and their options. The diary is dated, and left alone."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from host.cli.main import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ROOMS = ("golden", "hw", "sim", "host", "boards", "tests")
+
+#: `golden.contract.spec`, `Config.passes` is not: it begins with no room.
+DOTTED = re.compile(rf"`((?:{'|'.join(ROOMS)})(?:\.\w+)+)`")
+#: `boards/toolchain/` or `golden/contract/spec.py`, wherever it stands.
+PATH = re.compile(rf"(?<![\w/.-])((?:{'|'.join(ROOMS)}|docs|results)/[\w./-]*\w/?)")
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
+
+
+def names(path: Path) -> set[str]:
+    """What a module defines or imports, and the methods and fields of its classes as `Class.name`."""
+    out: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            out.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            out |= {f"{node.name}.{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef)}
+            fields = (inner.target for inner in node.body if isinstance(inner, ast.AnnAssign))
+            out |= {f"{node.name}.{field.id}" for field in fields if isinstance(field, ast.Name)}
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets if isinstance(node, ast.Assign) else []
+        out |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+        if isinstance(node, ast.ImportFrom):
+            out |= {alias.asname or alias.name for alias in node.names}
+    return out
+
+
+def defined(dotted: str) -> bool:
+    """Whether a dotted name is a folder, a module, or something in one."""
+    words = dotted.split(".")
+    for length in range(len(words), 0, -1):
+        place, rest = ROOT.joinpath(*words[:length]), ".".join(words[length:])
+        if place.is_dir() and not rest:
+            return True
+        for module in (place.with_suffix(".py"), place / "__init__.py"):
+            if module.exists() and (not rest or rest in names(module)):
+                return True
+    return False
+
+
+def commands(text: str) -> list[list[str]]:
+    """`nudge ...` in backticks and in code blocks, as words; comments, and options left to the reader, are cut off."""
+    found = re.findall(r"`(nudge [^`\n]+)`", text)
+    for block in re.findall(r"```\n(.*?)```", text, re.S):
+        found += [line for line in block.splitlines() if line.startswith("nudge ")]
+    return [shlex.split(line, comments=True) for line in found]
+
+
+def problem(words: list[str]) -> str | None:
+    """What `nudge` would refuse of a command's words: an unknown subcommand or option."""
+    command = typer.main.get_command(app)
+    rest = words[1:]
+    while rest and hasattr(command, "commands"):
+        if rest[0].startswith("-") or not rest[0].islower():
+            break
+        for name in rest[0].split("|"):
+            if name not in command.commands:
+                return f"no command {name!r}"
+        command = command.commands[rest[0].split("|")[0]]
+        rest = rest[1:]
+    known = {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
+    unknown = [word for word in rest if word.startswith("--") and word not in {*known, "--help"}]
+    return f"no option {unknown[0]}" if unknown else None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_names_is_there(page):
+    text = page.read_text()
+    missing = [name for name in DOTTED.findall(text) if not defined(name)]
+    prose = LINK.sub("", text)
+    missing += [name for name in PATH.findall(prose) if not (ROOT / name).exists()]
+    missing += [link for link in LINK.findall(text) if not (page.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_commands_of_a_page_exist(page):
+    problems = {" ".join(words): problem(words) for words in commands(page.read_text())}
+    assert not {command: what for command, what in problems.items() if what}
+
+
+def test_a_wrong_name_is_noticed():
+    assert defined("golden.contract.errors.NudgeError") and defined("golden.contract.errors.NudgeError.exit_code")
+    assert not defined("golden.contract.errors.NoSuchError") and not defined("golden.nothing")
+    assert problem(["nudge", "train", "--nonsense"]) == "no option --nonsense"
+    assert problem(["nudge", "board", "dance"]) == "no command 'dance'"
+    assert problem(["nudge", "board", "info", "--board", "URL"]) is None
+    assert commands("`nudge eval --weights F` and\n```\nnudge bench   # why\n```") == [
+        ["nudge", "eval", "--weights", "F"],
+        ["nudge", "bench"],
+    ]
