@@ -10,9 +10,9 @@ from typer.exceptions import TyperException
 
 from golden.contract.errors import ExitCode, NudgeError
 from golden.contract.spec import PRESETS
+from golden.progress import note
 
 from .data import NAMES, VARIABLE
-from .progress import note
 
 OutOption = Annotated[Path, typer.Option(help="Directory for weights, metrics and learning curve.")]
 NetworkOption = Annotated[str | None, typer.Option("--preset", help=f"Network: {', '.join(PRESETS)} [default: tiny].")]

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from golden.contract.spec import CLASSES
-
-from .progress import Meter
+from golden.progress import Meter
 
 #: Images between two steps of the progress bar; it changes no result.
 CHUNK = 128

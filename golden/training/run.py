@@ -15,6 +15,7 @@ from torch import Tensor
 from golden.contract.errors import PlanError, WeightsError
 from golden.contract.spec import Spec, preset
 from golden.model.fixed import Parameters, Settings, initial, mean
+from golden.progress import Meter, note
 
 from . import checkpoint
 from . import data as datasets
@@ -23,7 +24,6 @@ from .checkpoint import Checkpoint
 from .data import Data
 from .metrics import Row
 from .plan import Plan, first_samples
-from .progress import Meter, note
 
 WEIGHTS = "weights.safetensors"
 METRICS = "metrics.csv"

@@ -21,11 +21,12 @@ import typer
 from torch import Tensor
 from torch import distributed as dist
 
+from golden import progress
 from golden.contract.errors import ExitCode, NudgeError, PlanError, ProcessError
 from golden.contract.spec import Spec
 from golden.model.fixed import FixedModel, Parameters, Result
 
-from . import command, progress
+from . import command
 from .evaluate import evaluate
 from .run import Run, Stop
 from .run import train as run_train

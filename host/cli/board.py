@@ -15,10 +15,10 @@ from golden.contract.config import ENGINES
 from golden.contract.errors import ExitCode, UsageError
 from golden.contract.protocol import ADDRESS_COUNTERS, ADDRESS_SPIKES, registers
 from golden.contract.spec import preset
+from golden.progress import note
 from golden.training import checkpoint
 from golden.training import data as datasets
 from golden.training.plan import Plan, first_samples
-from golden.training.progress import note
 from host.boards.open import open_unknown, virtual_board
 from host.harness.compare import verify
 from host.harness.soak import Attack

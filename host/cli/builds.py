@@ -7,8 +7,8 @@ from typing import Any
 
 from golden.contract.errors import LinkError, ToolError, UsageError
 from golden.contract.protocol import PHASES, VERSION, Command
+from golden.progress import note
 from golden.training import data
-from golden.training.progress import note
 from host.boards import flash as loader
 from host.boards.serial import SerialBoard
 from host.harness.bench import bench

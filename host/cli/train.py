@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from golden.contract.errors import BoardError, ComparisonError, LinkError
+from golden.progress import note
 from golden.training import run as golden_run
 from golden.training.data import Data
-from golden.training.progress import note
 from golden.training.run import Run, Stop
 from host.boards.serial import Board
 

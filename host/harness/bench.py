@@ -11,8 +11,8 @@ from golden.contract.config import Config
 from golden.contract.protocol import PHASES
 from golden.contract.spec import Bundle, Layer
 from golden.model.fixed import Parameters, Settings, initial, trace
+from golden.progress import Meter
 from golden.training.data import Data
-from golden.training.progress import Meter
 from host.boards.serial import SerialBoard
 from hw.synapse.event_conv_engine import sizes
 

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 from golden.contract.errors import ComparisonError, UsageError
 from golden.contract.spec import Spec
 from golden.model.fixed import Parameters, Settings, initial
+from golden.progress import Meter
 from golden.training.data import Data
 from golden.training.plan import Plan
-from golden.training.progress import Meter
 from host.boards.golden import GoldenBoard
 from host.boards.open import AnyBoard
 from host.boards.serial import Board, SerialBoard

@@ -12,8 +12,8 @@ from golden.contract.spec import Spec
 from golden.model import native
 from golden.model.engines import ENGINES
 from golden.model.fixed import Result, Settings, initial, train_batch
+from golden.progress import Meter
 from golden.training.data import Data
-from golden.training.progress import Meter
 
 #: Timed runs of each engine, after one that isn't; the median counts.
 RUNS = 3

@@ -20,8 +20,8 @@ from golden.contract.errors import NudgeError
 from golden.contract.protocol import Command, Status
 from golden.contract.spec import Spec
 from golden.model.fixed import Parameters, Settings, initial
+from golden.progress import Meter
 from golden.training.data import Data, load
-from golden.training.progress import Meter
 from host.boards.serial import SerialBoard
 from host.link.link import Link
 

@@ -34,8 +34,8 @@ from golden.contract.protocol import (
     registers,
 )
 from golden.contract.spec import preset
+from golden.progress import Meter
 from golden.training.data import Data, load
-from golden.training.progress import Meter
 from host.harness.golden_device import GoldenDevice
 from host.harness.protocol_model import ProtocolModel
 from host.link import frame

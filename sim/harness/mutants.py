@@ -30,8 +30,8 @@ from golden.contract.config import Config, configuration
 from golden.contract.errors import ComparisonError, NudgeError, ToolError
 from golden.contract.spec import preset
 from golden.model.fixed import Settings, initial
+from golden.progress import Meter
 from golden.training.data import Data, load
-from golden.training.progress import Meter
 from host.boards.serial import SerialBoard
 from host.harness.compare import Twin
 from host.link.link import Link

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from golden.contract.errors import StudyError
+from golden.progress import Meter
 from golden.training.checkpoint import atomic
-from golden.training.progress import Meter
 
 GIBIBYTE = 1 << 30
 

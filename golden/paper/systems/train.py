@@ -10,9 +10,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from golden.progress import note
 from golden.training.checkpoint import atomic
 from golden.training.data import Data, order
-from golden.training.progress import note
 
 from . import backprop, eqspike, equilibrium, phases
 from .configurations import Configuration
