@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from golden.cache import build_root
-from golden.contract.errors import NativeError
+from golden.contract.errors import ModelError, NativeError
 from golden.contract.spec import CLASSES, Spec
 
 from .engines import Working
@@ -99,7 +99,7 @@ def library() -> ctypes.CDLL:
             # Two processes may build at once; the last rename wins, with the same content.
             made.rename(target)
     handle = ctypes.CDLL(str(target))
-    handle.nudge_run.restype = None
+    handle.nudge_run.restype = ctypes.c_int32
     return handle
 
 
@@ -135,10 +135,12 @@ def run(
 ) -> tuple[Tensor, list[int], list[Tensor], list[Tensor]]:
     """Predictions, spikes of layers 1..N, summed updates of weights and of biases (zeros without labels).
 
-    steps: free and nudged. rates: weight and bias rate of each bundle. images: uint8 (n, 28, 28). threads: default torch's
-    (`OMP_NUM_THREADS`); the number never changes a bit.
+    steps: free and nudged. rates: weight and bias rate of each bundle. images: uint8 (n, 28, 28). threads: at most, default
+    torch's (`OMP_NUM_THREADS`); the number never changes a bit, so where fewer can be started, those do the work.
     """
     check(spec)
+    if threads is not None and threads < 1:
+        raise ModelError(f"threads must be at least 1, not {threads}")
     f = spec.formats
     net = _Network(
         bundles=len(spec.bundles),
@@ -175,13 +177,15 @@ def run(
     def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
         return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
 
-    library().nudge_run(
+    worked = library().nudge_run(
         ctypes.byref(net),
         *map(pointer, (weights, biases, images, targets)),
         ctypes.c_int64(len(images)),
-        ctypes.c_int32(threads or torch.get_num_threads()),
+        ctypes.c_int64(threads or torch.get_num_threads()),
         *map(pointer, (predictions, spikes, weight_updates, bias_updates)),
     )
+    if worked < 0:
+        raise NativeError(f"out of memory for {len(images)} images of {spec.name}: take fewer threads or a smaller batch")
     flat = weight_updates.split([b.weights for b in spec.bundles])
     shaped = [update.view(b.weight_shape) for update, b in zip(flat, spec.bundles, strict=True)]
     return predictions, spikes.tolist(), shaped, list(bias_updates.split([b.post.channels for b in spec.bundles]))
