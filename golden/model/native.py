@@ -1,34 +1,39 @@
 """The compiled engine: golden/model/native.cpp, built on first use, called through ctypes. Equal bits, many times the speed.
 
 It needs a C++ compiler (`CXX`, else g++ or clang++); `available()` says whether there is one, and everything works without,
-slower. The library is kept under build/ (or `NUDGE_BUILD`, or the user's cache) by the hash of its source, the compiler and
-the processor, since it is compiled for the machine it runs on.
+slower. The library is kept in the build cache (`golden.cache`) by its source, the compiler and the processor, since it is
+compiled for the machine it runs on.
 """
 
 import ctypes
 import functools
-import hashlib
 import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from golden.cache import build_root
+from golden.cache import cached
 from golden.contract.errors import ModelError, NativeError
 from golden.contract.spec import CLASSES, Spec
+from golden.progress import note
 
 from .engines import Working
 
 SOURCE = Path(__file__).with_name("native.cpp")
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-pthread")
 
+#: Name of the library in its folder of the build cache.
+LIBRARY = "native.so"
+
 #: A compilation that takes longer than this has gone wrong.
 BUILD_SECONDS = 300
+
+#: What it takes: 3 s on one core of a Xeon, more where that has other work to do.
+TYPICAL_SECONDS = 5
 
 #: Integers below this leave room for one more sum in 32 bits.
 HALF = 1 << 30
@@ -37,7 +42,6 @@ HALF = 1 << 30
 MAX_LAYERS = 16
 
 KINDS = ("image", "conv", "dense")
-
 
 
 def _structure(name: str, fields: str) -> type[ctypes.Structure]:
@@ -80,27 +84,30 @@ def _processor() -> str:
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The compiled engine; `NativeError` if there is no compiler or it fails."""
+    """The compiled engine, compiled now if it never was; `NativeError` if there is no compiler or it fails.
+
+    Call it before anything is timed: compiling takes as long as a whole epoch of a small network.
+    """
     path = compiler()
     if path is None:
         raise NativeError("no C++ compiler found: apt-get install g++, or set CXX")
     version = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=BUILD_SECONDS).stdout
-    parts = [SOURCE.read_text(), version, _processor(), *FLAGS]
-    name = f"native-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.so"
-    target = build_root() / name
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            made = Path(folder) / name
-            command = [path, *FLAGS, "-o", str(made), str(SOURCE)]
-            result = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS)
-            if result.returncode:
-                raise NativeError(f"{path} failed on {SOURCE}: {result.stderr.strip().splitlines()[0]}")
-            # Two processes may build at once; the last rename wins, with the same content.
-            made.rename(target)
-    handle = ctypes.CDLL(str(target))
+    inputs: list[str | bytes] = [SOURCE.read_bytes(), path, version, _processor(), *FLAGS]
+    folder = cached("native", inputs, lambda folder, log: build(path, folder / LIBRARY, log))
+    handle = ctypes.CDLL(str(folder / LIBRARY))
     handle.nudge_run.restype = ctypes.c_int32
     return handle
+
+
+def build(path: str, target: Path, log: Path) -> None:
+    """Compile the source to `target` with the compiler `path`, and say so: it takes its time."""
+    note(f"compiling the native engine, once: about {TYPICAL_SECONDS} s")
+    command = [path, *FLAGS, "-o", str(target), str(SOURCE)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS)
+    if result.returncode:
+        log.write_text(result.stderr)
+        first = next(iter(result.stderr.strip().splitlines()), f"exit status {result.returncode}")
+        raise NativeError(f"{path} failed on {SOURCE}: {first} (all of it: {log})")
 
 
 def check(spec: Spec) -> None:

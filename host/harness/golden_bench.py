@@ -92,6 +92,7 @@ def golden_bench(spec: Spec, data: Data, batch: int, threads: int | None = None,
     part = max(1, batch // PART)
     counts = {engine: part if engine == REFERENCE else batch for engine in ENGINES}
     if native.available():
+        native.library()  # before the meter starts
         counts["native"] = batch
 
     def train(engine: str, count: int) -> Result:

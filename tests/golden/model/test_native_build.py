@@ -1,0 +1,121 @@
+"""The engine's library: compiled once, with a word about it, before anything is timed."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from golden import progress
+from golden.contract.errors import NativeError
+from golden.contract.spec import preset
+from golden.model import native
+from golden.model.fixed import FixedModel
+from golden.training import run as training
+from golden.training.data import load
+from golden.training.plan import Plan
+from golden.training.run import Run, Stop
+
+pytestmark = pytest.mark.skipif(not native.available(), reason="no C++ compiler")
+
+NOTE = f"compiling the native engine, once: about {native.TYPICAL_SECONDS} s\n"
+
+#: Seconds that compiling takes on the clock of these tests; nothing else takes any.
+COMPILING = 1000.0
+
+
+class Compiler:
+    """Stands for `subprocess` in `golden.model.native`: compiling is copying what was compiled before, and is counted."""
+
+    def __init__(self):
+        self.made = Path(native.library()._name)
+        self.runs = 0
+
+    def run(self, command, **options):
+        if "-o" not in command:
+            return subprocess.run(command, **options)
+        self.runs += 1
+        shutil.copy(self.made, command[command.index("-o") + 1])
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+
+@pytest.fixture
+def compiler(monkeypatch, tmp_path):
+    """In an empty build cache, in a process that hasn't loaded the library yet."""
+    fake = Compiler()
+    monkeypatch.setattr(native, "subprocess", fake)
+    monkeypatch.setenv("NUDGE_BUILD", str(tmp_path / "build"))
+    native.library.cache_clear()
+    yield fake
+    native.library.cache_clear()
+
+
+def test_compiling_is_said_and_done_once(compiler, capsys):
+    FixedModel(preset("tiny"))
+    assert capsys.readouterr().err == NOTE
+    native.library.cache_clear()
+    FixedModel(preset("tiny"))
+    assert capsys.readouterr().err == ""
+    assert compiler.runs == 1
+
+
+def test_another_engine_needs_no_library(compiler):
+    FixedModel(preset("tiny"), engine="folded")
+    assert compiler.runs == 0
+
+
+@pytest.mark.parametrize("what", ["source", "compiler", "version", "processor", "flags"])
+def test_the_library_is_of_these_inputs(what, compiler, monkeypatch, tmp_path):
+    before = native.library()._name
+    native.library.cache_clear()
+    if what == "source":
+        changed = tmp_path / "native.cpp"
+        changed.write_text(native.SOURCE.read_text() + "// changed\n")
+        monkeypatch.setattr(native, "SOURCE", changed)
+    elif what == "compiler":
+        other = tmp_path / "c++"
+        other.symlink_to(native.compiler())
+        monkeypatch.setenv("CXX", str(other))
+    elif what == "version":
+        true = compiler.run
+        monkeypatch.setattr(
+            compiler, "run", lambda c, **o: SimpleNamespace(stdout="another") if "--version" in c else true(c, **o)
+        )
+    elif what == "processor":
+        monkeypatch.setattr(native, "_processor", lambda: "another")
+    else:
+        monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, "-g"))
+    assert native.library()._name != before
+    assert compiler.runs == 2
+
+
+def test_what_does_not_compile_is_said_in_one_line(monkeypatch, tmp_path):
+    source = tmp_path / "native.cpp"
+    source.write_text("int wrong = ;\nint again = ;\n")
+    monkeypatch.setattr(native, "SOURCE", source)
+    monkeypatch.setenv("NUDGE_BUILD", str(tmp_path / "build"))
+    native.library.cache_clear()
+    try:
+        with pytest.raises(NativeError, match=r"failed on .*native.cpp: .*:1:.*error: .* \(all of it: (.*)\)$") as caught:
+            native.library()
+    finally:
+        native.library.cache_clear()
+    message = str(caught.value)
+    assert "\n" not in message
+    log = Path(message.rpartition("all of it: ")[2].rstrip(")"))
+    assert "again" in log.read_text()
+    assert [path.suffix for path in (tmp_path / "build").iterdir() if path.is_dir()] == []
+
+
+def test_compiling_does_not_count_into_the_rate(compiler, monkeypatch, tmp_path):
+    """On a clock that only compiling moves, training takes no time at all."""
+    clock = SimpleNamespace(monotonic=lambda: COMPILING * compiler.runs)
+    monkeypatch.setattr(training, "time", clock)
+    monkeypatch.setattr(progress, "time", clock)
+    spec, images = preset("tiny"), load("embedded")
+    run = Run.begin(Plan.of(spec, "embedded", 20), spec, tmp_path / "run")
+    rate = training.train(run, FixedModel(spec), images, Stop())
+    assert compiler.runs == 1
+    assert run.seconds == 0
+    assert rate > COMPILING
