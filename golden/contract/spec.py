@@ -5,6 +5,7 @@ quantities are in `golden.contract.formats`.
 """
 
 import json
+import reprlib
 import zlib
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -13,61 +14,77 @@ from golden.contract.errors import SpecError
 
 from .formats import Formats, signed_bits
 
+#: Longest phase; 12 bits of the step counter. The paper's longest is 350.
+MAX_STEPS = 4095
+
+#: Largest k of lambda = 2^-k: d has 16 bits, one of them the sign.
+MAX_DECAY_SHIFT = 15
+
+
+def check_whole(what: str, value: object, low: int, high: int | None = None) -> None:
+    """Raise `SpecError` where a value is no integer (True and 2.0 are none) or outside low..high."""
+    if type(value) is not int or value < low or (high is not None and value > high):
+        allowed = f"of at least {low}" if high is None else f"{low}..{high}"
+        raise SpecError(f"{what} must be a whole number {allowed}, not {reprlib.repr(value)}")
+
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps of the three phases, averaging window and decay of the decoder.
+    """Steps of the three phases, averaging window and decay of the decoder."""
 
-    free, nudged: steps T of the free phase and of each nudged phase.
-    window_log2: m; xi is summed over the last M = 2^m steps of each phase.
-    decay_shift: k; lambda = 2^-k (paper eq. 7), with epsilon = 1.
-    """
-
+    #: Steps T of the free phase.
     free: int
+    #: Steps T of each nudged phase.
     nudged: int
+    #: m; xi is summed over the last M = 2^m steps of each phase, the averaging window.
     window_log2: int = 3
+    #: k; lambda = 2^-k (paper eq. 7), with epsilon = 1.
     decay_shift: int = 1
 
     @property
     def window(self) -> int:
+        """Steps of the averaging window, M."""
         return 1 << self.window_log2
 
     def __post_init__(self) -> None:
+        check_whole("window_log2", self.window_log2, 0, MAX_STEPS.bit_length() - 1)
+        check_whole("decay_shift", self.decay_shift, 0, MAX_DECAY_SHIFT)
+        why = f"steps (the averaging window has {self.window})"
         for name in ("free", "nudged"):
-            if not self.window <= getattr(self, name) <= MAX_STEPS:
-                raise SpecError(
-                    f"{name} must be {self.window}..{MAX_STEPS} steps (the averaging window is {self.window}), "
-                    f"not {getattr(self, name)}"
-                )
-
-
-#: Longest phase; 12 bits of the step counter. The paper's longest is 350.
-MAX_STEPS = 4095
+            check_whole(f"{name} {why}", getattr(self, name), self.window, MAX_STEPS)
 
 
 @dataclass(frozen=True)
 class Learning:
-    """Default hyper-parameters. On the board they are registers; nothing here needs a rebuild.
+    """Default hyper-parameters. On the board they are registers; nothing here needs a rebuild."""
 
-    rates: learning rate of each bundle, input to output (paper Table I order); bias_rates: None means the same.
-    beta: strength of the nudge. batch: samples between two commits. gain: initial weights are uniform in
-    +-gain/sqrt(fan_in).
-    """
-
+    #: Learning rate of each bundle, input to output (paper Table I order).
     rates: tuple[float, ...]
+    #: The same for biases; None: `rates`.
     bias_rates: tuple[float, ...] | None = None
+    #: Strength of the nudge.
     beta: float = 0.5
+    #: Samples between two commits.
     batch: int = 32
+    #: Initial weights are uniform in +-gain/sqrt(fan_in).
     gain: float = 1.0
+    #: Factor on the rates after each epoch.
     decay: float = 1.0
 
 
 @dataclass(frozen=True)
 class Conv:
-    """Convolution without padding, stride 1, then 2x2 average pooling."""
+    """Convolution without padding, stride 1, then 2x2 average pooling, which drops an odd last row and column.
+
+    The kernel may be even, and as large as the map below less one, so that at least one position is left to pool.
+    """
 
     channels: int
     kernel: int = 3
+
+    def __post_init__(self) -> None:
+        check_whole("channels of a Conv", self.channels, 1)
+        check_whole("kernel of a Conv", self.kernel, 1)
 
 
 @dataclass(frozen=True)
@@ -76,15 +93,20 @@ class Dense:
 
     units: int
 
+    def __post_init__(self) -> None:
+        check_whole("units of a Dense", self.units, 1)
+
 
 @dataclass(frozen=True)
 class Layer:
     """One layer's map. A dense layer has height = width = 1. Neuron (c, y, x) has flat index (c*height + y)*width + x."""
 
+    #: From 0, the image.
     index: int
     channels: int
     height: int
     width: int
+    #: Largest |phi|, in LSBs.
     phi_bound: int = 0
 
     @property
@@ -107,20 +129,22 @@ class Layer:
 
 @dataclass(frozen=True)
 class Bundle:
-    """The weights between two neighbouring layers, used in both directions.
+    """The weights between two neighbouring layers, used in both directions."""
 
-    kind: "image" (convolution on pixels, forward only, once per sample), "conv" or "dense".
-    weight_shape: torch's: (post, pre, k, k) or (post neurons, pre neurons). bias_shape: (post channels,).
-    """
-
+    #: From 1; bundle n joins layers n-1 and n.
     index: int
+    #: "image" (convolution on pixels, forward only, once per sample), "conv" or "dense".
     kind: str
+    #: Side of the convolution's kernel; 1 of a dense bundle.
     kernel: int
+    #: The layer on the image's side.
     pre: Layer
+    #: The layer on the output's side.
     post: Layer
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
+        """Torch's: (post, pre, k, k) or (post neurons, pre neurons)."""
         if self.kind == "dense":
             return (self.post.neurons, self.pre.neurons)
         return (self.post.channels, self.pre.channels, self.kernel, self.kernel)
@@ -162,6 +186,9 @@ class Spec:
     formats: Formats = field(default_factory=Formats)
 
     def __post_init__(self) -> None:
+        for n, stage in enumerate(self.stages, start=1):
+            if not isinstance(stage, Conv | Dense):
+                raise SpecError(f"stage {n} must be Conv or Dense, not {reprlib.repr(stage)}")
         if not self.stages or not isinstance(self.stages[0], Conv):
             raise SpecError("the first stage must be Conv")
         if not isinstance(self.stages[-1], Dense):
@@ -171,21 +198,28 @@ class Spec:
         kinds = [isinstance(stage, Dense) for stage in self.stages]
         if kinds != sorted(kinds):
             raise SpecError("Conv stages must come before Dense stages")
-        if len(self.learning.rates) != len(self.stages):
-            raise SpecError(f"learning.rates must have {len(self.stages)} entries, not {len(self.learning.rates)}")
-        for bundle in self.bundles:
-            if bundle.post.height < 1 or bundle.post.width < 1:
-                raise SpecError(f"bundle {bundle.index}: the map of layer {bundle.pre.index} is too small to pool")
+        for name in ("rates", "bias_rates"):
+            rates = getattr(self.learning, name)
+            if rates is not None and len(rates) != len(self.stages):
+                raise SpecError(f"learning.{name} must have {len(self.stages)} entries, not {len(rates)}")
+        self._shapes  # raises where a kernel does not fit
 
     @cached_property
     def _shapes(self) -> list[tuple[int, int, int]]:
+        """(channels, height, width) of layers 0 to N."""
         shapes = [(1, IMAGE_SIDE, IMAGE_SIDE)]
-        for stage in self.stages:
+        for n, stage in enumerate(self.stages, start=1):
             _, height, width = shapes[-1]
-            if isinstance(stage, Conv):
-                shapes.append((stage.channels, (height - stage.kernel + 1) // 2, (width - stage.kernel + 1) // 2))
-            else:
+            if isinstance(stage, Dense):
                 shapes.append((stage.units, 1, 1))
+                continue
+            largest = min(height, width) - 1
+            if stage.kernel > largest:
+                below = f"layer {n - 1} is {height}x{width}"
+                if not largest:
+                    raise SpecError(f"stage {n} can't be a Conv with kernel {stage.kernel}: {below}, nothing is left to pool")
+                raise SpecError(f"stage {n}: kernel must be 1..{largest} ({below}, and 2x2 are pooled), not {stage.kernel}")
+            shapes.append((stage.channels, (height - stage.kernel + 1) // 2, (width - stage.kernel + 1) // 2))
         return shapes
 
     @cached_property

@@ -1,0 +1,126 @@
+"""What a network may be: each refusal names the value and what is allowed, in one line."""
+
+import re
+import reprlib
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from golden.contract.errors import SpecError
+from golden.contract.spec import (
+    CLASSES,
+    IMAGE_SIDE,
+    MAX_DECAY_SHIFT,
+    MAX_STEPS,
+    PRESETS,
+    Conv,
+    Dense,
+    Learning,
+    Schedule,
+    Spec,
+)
+
+SMALL = PRESETS["small"]
+
+#: Values that are no count of anything.
+NO_COUNT = st.one_of(st.integers(max_value=0), st.booleans(), st.floats(), st.text(), st.none(), st.just((3, 3)))
+
+
+def spec(*stages):
+    return Spec("made", stages, Schedule(8, 8), Learning((0.1,) * len(stages)))
+
+
+@given(value=NO_COUNT)
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (Conv, "channels of a Conv"),
+        (lambda value: Conv(4, value), "kernel of a Conv"),
+        (Dense, "units of a Dense"),
+    ],
+)
+def test_no_count(make, what, value):
+    with pytest.raises(SpecError) as caught:
+        make(value)
+    assert str(caught.value) == f"{what} must be a whole number of at least 1, not {reprlib.repr(value)}"
+    assert "\n" not in str(caught.value)
+
+
+@given(channels=st.integers(1), kernel=st.integers(1))
+def test_any_count(channels, kernel):
+    stage = Conv(channels, kernel)
+    assert (stage.channels, stage.kernel) == (channels, kernel)
+    assert Dense(channels).units == channels
+
+
+@given(kernels=st.lists(st.integers(1, IMAGE_SIDE + 2), min_size=1, max_size=4))
+def test_kernels_odd_and_even_fit_while_something_is_left_to_pool(kernels):
+    """Against the shapes worked out here; a Spec is refused at its first kernel that doesn't fit."""
+    sides, refused = [IMAGE_SIDE], None
+    for n, kernel in enumerate(kernels, start=1):
+        if kernel > sides[-1] - 1:
+            refused = n, kernel, sides[-1] - 1
+            break
+        sides.append((sides[-1] - kernel + 1) // 2)
+    stages = *(Conv(2, kernel) for kernel in kernels), Dense(CLASSES)
+    if refused is None:
+        made = spec(*stages)
+        assert [layer.shape for layer in made.layers] == [(1, 28, 28), *((2, s, s) for s in sides[1:]), (CLASSES, 1, 1)]
+        return
+    stage, kernel, largest = refused
+    with pytest.raises(SpecError) as caught:
+        spec(*stages)
+    side = f"layer {stage - 1} is {largest + 1}x{largest + 1}"
+    if largest:
+        assert str(caught.value) == f"stage {stage}: kernel must be 1..{largest} ({side}, and 2x2 are pooled), not {kernel}"
+    else:
+        assert str(caught.value) == f"stage {stage} can't be a Conv with kernel {kernel}: {side}, nothing is left to pool"
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ((), "the first stage must be Conv"),
+        ((Dense(10),), "the first stage must be Conv"),
+        ((Conv(4),), "the last stage must be Dense"),
+        ((Conv(4), Dense(9)), "the last stage must have 10 units, not 9"),
+        ((Conv(4), Dense(8), Conv(4), Dense(10)), "Conv stages must come before Dense stages"),
+        ((Conv(4), 10), "stage 2 must be Conv or Dense, not 10"),
+    ],
+)
+def test_stages(stages, message):
+    with pytest.raises(SpecError, match=re.escape(message)):
+        spec(*stages)
+
+
+@pytest.mark.parametrize(
+    ("name", "learning"), [("rates", Learning((0.1,) * 2)), ("bias_rates", Learning((0.1,) * 4, (0.1,) * 2))]
+)
+def test_a_rate_for_each_bundle(name, learning):
+    with pytest.raises(SpecError, match=f"learning.{name} must have 4 entries, not 2"):
+        replace(SMALL, learning=learning)
+
+
+@given(value=st.one_of(NO_COUNT, st.integers(MAX_STEPS + 1)))
+@pytest.mark.parametrize("name", ["free", "nudged"])
+def test_steps(name, value):
+    with pytest.raises(SpecError) as caught:
+        replace(SMALL.schedule, **{name: value})
+    allowed = f"{name} steps (the averaging window has 8) must be a whole number 8..{MAX_STEPS}"
+    assert str(caught.value) == f"{allowed}, not {reprlib.repr(value)}"
+
+
+def test_a_phase_holds_its_averaging_window():
+    assert Schedule(8, 8, 3).window == 8
+    with pytest.raises(SpecError, match=r"nudged steps \(the averaging window has 16\) must be .* 16..4095, not 8"):
+        Schedule(16, 8, 4)
+
+
+@given(value=st.one_of(st.integers(max_value=-1), st.integers(MAX_DECAY_SHIFT + 1), st.booleans(), st.floats()))
+@pytest.mark.parametrize(("name", "high"), [("window_log2", 11), ("decay_shift", MAX_DECAY_SHIFT)])
+def test_shifts(name, high, value):
+    with pytest.raises(SpecError) as caught:
+        Schedule(MAX_STEPS, MAX_STEPS, **{name: value})
+    assert str(caught.value) == f"{name} must be a whole number 0..{high}, not {reprlib.repr(value)}"
