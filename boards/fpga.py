@@ -10,8 +10,8 @@ from amaranth.lib import io
 
 from golden.contract.config import Config
 from golden.contract.errors import DesignError
+from golden.contract.presets import PRESETS
 from golden.contract.protocol import PHASES, WINDOW, BuildFacts
-from golden.contract.spec import PRESETS
 from hw.top import Top
 
 from . import Board

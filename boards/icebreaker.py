@@ -3,7 +3,7 @@
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 
 from golden.contract.config import Config
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 
 from .fpga import Design, Fpga
 

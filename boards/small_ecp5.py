@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from golden.contract.config import configuration
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 
 #: `tiny` with few enough lanes for the 28 multipliers of an LFE5U-25F.
 FEW = replace(configuration(preset("tiny"), "event"), lanes=(1, 4, 2), image_taps=1, shared=frozenset({1, 2}))

@@ -3,8 +3,8 @@
 import pytest
 
 from golden.contract.config import configuration
+from golden.contract.presets import preset
 from golden.contract.protocol import Command
-from golden.contract.spec import preset
 from golden.training import checkpoint
 from golden.training.data import load
 from golden.training.plan import Plan

@@ -11,7 +11,7 @@ import pytest
 
 from golden.contract.config import ENGINES
 from golden.contract.errors import ExitCode
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from golden.training import checkpoint
 from host.cli import main as cli
 

@@ -10,7 +10,7 @@ import pytest
 
 from boards.toolchain.report import BASELINES, TOLERANCES
 from golden.contract.config import configuration
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from golden.training import checkpoint
 from golden.training.data import load
 from host.boards.serial import SerialBoard

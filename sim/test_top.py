@@ -10,6 +10,7 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from boards.virtual import VIRTUAL
 from golden.contract import layout
 from golden.contract.config import configuration
+from golden.contract.presets import preset
 from golden.contract.protocol import (
     ADDRESS_COUNTERS,
     ADDRESS_SPIKES,
@@ -27,7 +28,6 @@ from golden.contract.protocol import (
     Status,
     registers,
 )
-from golden.contract.spec import preset
 from golden.model import fixed
 from host.link import frame
 from hw.link.weight_access import WEIGHTS_AT, max_words, word_bytes

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from golden.contract.errors import ConfigError
 
-from .spec import Bundle, Layer, Spec
+from .shapes import Bundle, Layer
+from .spec import Spec
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ reads it only once per commit, one word per master word of weights.
 import numpy as np
 
 from .config import Config
-from .spec import Bundle
+from .shapes import Bundle
 
 
 def tile_rows(config: Config, bundle: Bundle) -> int:

@@ -1,7 +1,7 @@
-"""The contract every room obeys: networks, schedule, presets, and each derived width with its proof.
+"""A network with its schedule and formats, and each width that follows from them, with its proof.
 
 Everything here is plain data with no dependency, so that gateware, host and model read the same numbers. Those of single
-quantities are in `golden.contract.formats`.
+quantities are in `golden.contract.formats`, shapes in `golden.contract.shapes`.
 """
 
 import json
@@ -13,19 +13,13 @@ from functools import cached_property
 from golden.contract.errors import SpecError
 
 from .formats import Formats, signed_bits
+from .shapes import Bundle, Conv, Dense, Layer, check_whole
 
 #: Longest phase; 12 bits of the step counter. The paper's longest is 350.
 MAX_STEPS = 4095
 
 #: Largest k of lambda = 2^-k: d has 16 bits, one of them the sign.
 MAX_DECAY_SHIFT = 15
-
-
-def check_whole(what: str, value: object, low: int, high: int | None = None) -> None:
-    """Raise `SpecError` where a value is no integer (True and 2.0 are none) or outside low..high."""
-    if type(value) is not int or value < low or (high is not None and value > high):
-        allowed = f"of at least {low}" if high is None else f"{low}..{high}"
-        raise SpecError(f"{what} must be a whole number {allowed}, not {reprlib.repr(value)}")
 
 
 @dataclass(frozen=True)
@@ -70,104 +64,6 @@ class Learning:
     gain: float = 1.0
     #: Factor on the rates after each epoch.
     decay: float = 1.0
-
-
-@dataclass(frozen=True)
-class Conv:
-    """Convolution without padding, stride 1, then 2x2 average pooling, which drops an odd last row and column.
-
-    The kernel may be even, and as large as the map below less one, so that at least one position is left to pool.
-    """
-
-    channels: int
-    kernel: int = 3
-
-    def __post_init__(self) -> None:
-        check_whole("channels of a Conv", self.channels, 1)
-        check_whole("kernel of a Conv", self.kernel, 1)
-
-
-@dataclass(frozen=True)
-class Dense:
-    """Fully connected layer."""
-
-    units: int
-
-    def __post_init__(self) -> None:
-        check_whole("units of a Dense", self.units, 1)
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer's map. A dense layer has height = width = 1. Neuron (c, y, x) has flat index (c*height + y)*width + x."""
-
-    #: From 0, the image.
-    index: int
-    channels: int
-    height: int
-    width: int
-    #: Largest |phi|, in LSBs.
-    phi_bound: int = 0
-
-    @property
-    def positions(self) -> int:
-        return self.height * self.width
-
-    @property
-    def neurons(self) -> int:
-        return self.channels * self.positions
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return (self.channels, self.height, self.width)
-
-    @property
-    def phi_bits(self) -> int:
-        """Width of phi: |phi| <= `phi_bound`, every weight at its extreme and every input spiking."""
-        return signed_bits(-self.phi_bound, self.phi_bound)
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """The weights between two neighbouring layers, used in both directions."""
-
-    #: From 1; bundle n joins layers n-1 and n.
-    index: int
-    #: "image" (convolution on pixels, forward only, once per sample), "conv" or "dense".
-    kind: str
-    #: Side of the convolution's kernel; 1 of a dense bundle.
-    kernel: int
-    #: The layer on the image's side.
-    pre: Layer
-    #: The layer on the output's side.
-    post: Layer
-
-    @property
-    def weight_shape(self) -> tuple[int, ...]:
-        """Torch's: (post, pre, k, k) or (post neurons, pre neurons)."""
-        if self.kind == "dense":
-            return (self.post.neurons, self.pre.neurons)
-        return (self.post.channels, self.pre.channels, self.kernel, self.kernel)
-
-    @property
-    def weights(self) -> int:
-        size = 1
-        for n in self.weight_shape:
-            size *= n
-        return size
-
-    @property
-    def fan_in(self) -> int:
-        return self.weights // self.weight_shape[0]
-
-    @property
-    def map_height(self) -> int:
-        """Rows of the convolution's output, before pooling; pooling drops an odd last row."""
-        return self.pre.height - self.kernel + 1
-
-    @property
-    def map_width(self) -> int:
-        return self.pre.width - self.kernel + 1
 
 
 #: Side of the square input images and number of classes (MNIST, FashionMNIST).
@@ -364,23 +260,3 @@ class Spec:
         if not 1 <= value <= top:
             raise SpecError(f"beta must be {1 / one:g}..{top / one:g}, not {beta:g}")
         return value
-
-
-PRESETS: dict[str, Spec] = {
-    spec.name: spec
-    for spec in (
-        Spec("tiny", (Conv(4), Dense(10)), Schedule(12, 8), Learning((0.35, 0.1), batch=10, gain=0.5, decay=0.8)),
-        Spec("small", (Conv(8), Conv(16), Dense(32), Dense(10)), Schedule(32, 16), Learning(rates=(0.5, 0.3, 0.2, 0.16))),
-        Spec("medium", (Conv(8), Conv(20), Dense(48), Dense(10)), Schedule(32, 16), Learning(rates=(0.5, 0.3, 0.2, 0.16))),
-        Spec("large", (Conv(32), Conv(64), Dense(256), Dense(10)), Schedule(32, 16), Learning(rates=(0.5, 0.3, 0.2, 0.16))),
-        Spec("wide", (Conv(32, 5), Dense(256), Dense(10)), Schedule(32, 16), Learning(rates=(0.5, 0.2, 0.16))),
-        Spec("paper", (Conv(128), Conv(256), Dense(512), Dense(10)), Schedule(250, 50), Learning((0.25, 0.15, 0.1, 0.08))),
-    )
-}
-
-
-def preset(name: str) -> Spec:
-    """The preset of that name; `SpecError` lists the names there are."""
-    if name not in PRESETS:
-        raise SpecError(f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
-    return PRESETS[name]

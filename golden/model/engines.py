@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from golden.contract.spec import Bundle, Spec
+from golden.contract.shapes import Bundle
+from golden.contract.spec import Spec
 
 from . import ops
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from golden.contract.formats import Formats
-from golden.contract.spec import Bundle, Spec
+from golden.contract.shapes import Bundle
+from golden.contract.spec import Spec
 
 #: Integers of at most this magnitude are exact in float64, and so is each of their sums and differences below it.
 FLOAT64_EXACT = 1 << 53

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from golden.contract.spec import Bundle, Spec
+from golden.contract.shapes import Bundle
+from golden.contract.spec import Spec
 from golden.model.engines import Working
 from golden.paper.systems.network import Conv, Dense, Link, Network, Parameters
 from golden.paper.systems.neuron import Dynamics, State, encode, neuron

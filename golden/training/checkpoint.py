@@ -19,7 +19,9 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from golden.contract.errors import ModelError, WeightsError
-from golden.contract.spec import PRESETS, Bundle, Spec
+from golden.contract.presets import PRESETS
+from golden.contract.shapes import Bundle
+from golden.contract.spec import Spec
 from golden.model.fixed import Parameters, Settings
 
 FORMAT = "nudge-weights-1"

@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from golden.contract.errors import ExitCode, NudgeError
-from golden.contract.spec import PRESETS
+from golden.contract.presets import PRESETS
 from golden.progress import note
 
 from .data import NAMES, VARIABLE

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from golden.contract.errors import PlanError, WeightsError
-from golden.contract.spec import Spec, preset
+from golden.contract.presets import preset
+from golden.contract.spec import Spec
 from golden.model.fixed import Parameters, Settings, initial, mean
 from golden.progress import Meter, note
 

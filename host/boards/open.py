@@ -6,7 +6,8 @@ from typing import Any
 
 from golden.contract.config import ENGINES, configuration
 from golden.contract.errors import IdentityError, ToolError, UsageError
-from golden.contract.spec import PRESETS, Spec
+from golden.contract.presets import PRESETS
+from golden.contract.spec import Spec
 from host.link.link import Link
 
 from .golden import GoldenBoard

@@ -27,7 +27,8 @@ from golden.contract.protocol import (
     Identity,
     registers,
 )
-from golden.contract.spec import Bundle, Spec
+from golden.contract.shapes import Bundle
+from golden.contract.spec import Spec
 from golden.model.fixed import Parameters, Settings
 from host.link.link import Link
 

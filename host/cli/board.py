@@ -13,8 +13,8 @@ from rich.table import Table
 
 from golden.contract.config import ENGINES
 from golden.contract.errors import ExitCode, UsageError
+from golden.contract.presets import preset
 from golden.contract.protocol import ADDRESS_COUNTERS, ADDRESS_SPIKES, registers
-from golden.contract.spec import preset
 from golden.progress import note
 from golden.training import checkpoint
 from golden.training import data as datasets

@@ -14,8 +14,8 @@ from golden.contract.errors import (
     TimingError,
     UsageError,
 )
+from golden.contract.presets import PRESETS, preset
 from golden.contract.protocol import PHASES
-from golden.contract.spec import PRESETS, preset
 from golden.paper.studies import STUDIES
 from golden.paper.studies.study import carry_out
 from golden.training import checkpoint, command

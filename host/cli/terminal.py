@@ -11,7 +11,7 @@ from rich.table import Table
 
 from golden.contract.config import ENGINES
 from golden.contract.errors import ComparisonError
-from golden.contract.spec import PRESETS
+from golden.contract.presets import PRESETS
 from golden.training import data as datasets
 
 PresetOption = Annotated[str, typer.Option("--preset", help=f"Network: {', '.join(PRESETS)}.")]

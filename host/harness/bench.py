@@ -9,7 +9,7 @@ import torch
 from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.protocol import PHASES
-from golden.contract.spec import Bundle, Layer
+from golden.contract.shapes import Bundle, Layer
 from golden.model.fixed import Parameters, Settings, initial, trace
 from golden.progress import Meter
 from golden.training.data import Data

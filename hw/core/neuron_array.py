@@ -7,7 +7,7 @@ from amaranth.utils import bits_for
 
 from golden.contract import protocol
 from golden.contract.config import Config
-from golden.contract.spec import Layer
+from golden.contract.shapes import Layer
 from hw.lib.block_memory import BlockMemory
 from hw.lib.flow import Flow
 from hw.lib.saturate import saturated

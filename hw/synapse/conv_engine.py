@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
 from golden.contract.config import Config
-from golden.contract.spec import Bundle
+from golden.contract.shapes import Bundle
 from hw.lib.accumulator import Accumulator
 from hw.lib.line_buffer import LineBuffer
 

@@ -8,7 +8,7 @@ from amaranth.utils import bits_for
 
 from golden.contract.config import Config
 from golden.contract.formats import signed_bits
-from golden.contract.spec import Bundle
+from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import adder_tree, delay, tree_latency
 
 from .interface import SynapseSignature

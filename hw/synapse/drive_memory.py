@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract.spec import Layer
+from golden.contract.shapes import Layer
 from hw.lib.block_memory import BlockMemory
 from hw.lib.flow import Flow
 from hw.lib.step import SPIKE_BANKS, Step

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import connect
 
 from golden.contract.config import Config
 from golden.contract.formats import signed_bits
-from golden.contract.spec import Bundle
+from golden.contract.shapes import Bundle
 from hw.lib.skid_buffer import SkidBuffer
 
 from .drive_memory import DriveMemory

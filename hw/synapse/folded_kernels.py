@@ -9,7 +9,7 @@ from amaranth.utils import bits_for
 
 from golden.contract import layout
 from golden.contract.config import Config
-from golden.contract.spec import Bundle
+from golden.contract.shapes import Bundle
 from hw.lib.flow import Flow
 
 from .event_adder import CANDIDATES, kernel_word

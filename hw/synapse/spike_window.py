@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from golden.contract.config import Config
-from golden.contract.spec import Layer
+from golden.contract.shapes import Layer
 from hw.lib.flow import Flow
 from hw.lib.step import spike_word
 

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract.spec import Bundle
+from golden.contract.shapes import Bundle
 from hw.lib.flow import Flow
 
 

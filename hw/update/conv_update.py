@@ -6,7 +6,7 @@ from amaranth.lib.wiring import connect, flipped
 
 from golden.contract import layout
 from golden.contract.config import Config
-from golden.contract.spec import Bundle
+from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
 from hw.lib.block_memory import BlockMemory
 from hw.lib.line_buffer import LineBuffer

@@ -7,7 +7,7 @@ from amaranth.utils import bits_for
 
 from golden.contract import layout
 from golden.contract.config import Config
-from golden.contract.spec import Bundle
+from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
 from hw.lib.flow import Flow
 

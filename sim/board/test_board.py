@@ -13,8 +13,8 @@ import pytest
 from boards import Board
 from golden.contract.config import configuration
 from golden.contract.errors import ToolError
+from golden.contract.presets import preset
 from golden.contract.protocol import Command
-from golden.contract.spec import preset
 from host.link.link import Link
 from tests.host.link.test_hostile import listening
 
@@ -115,7 +115,7 @@ def test_port_in_use(board):
 
 def test_dies_with_its_parent():
     program = (
-        "import time; from golden.contract.spec import preset; from golden.contract.config import configuration\n"
+        "import time; from golden.contract.presets import preset; from golden.contract.config import configuration\n"
         "from sim.board.virtual import VirtualBoard\n"
         "board = VirtualBoard(configuration(preset('tiny'))).__enter__()\n"
         "print(board.url, board.process, flush=True); time.sleep(60)"

@@ -4,7 +4,7 @@
 import cocotb
 
 from golden.contract.config import Config
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from hw.compact.compact_core import CompactCore
 from sim.harness.core_bench import check_training
 

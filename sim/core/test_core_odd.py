@@ -4,7 +4,8 @@
 import cocotb
 
 from golden.contract.config import Config
-from golden.contract.spec import Conv, Dense, Learning, Schedule, Spec
+from golden.contract.shapes import Conv, Dense
+from golden.contract.spec import Learning, Schedule, Spec
 from hw.core.core import Core
 from sim.harness.core_bench import check_training
 

@@ -5,7 +5,7 @@ import cocotb
 import pytest
 
 from golden.contract.config import configuration
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from hw.core.core import Core
 from sim.harness.core_bench import check_training
 

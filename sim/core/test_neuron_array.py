@@ -10,7 +10,8 @@ import torch
 from cocotb.triggers import gather
 
 from golden.contract.config import Config
-from golden.contract.spec import CLASSES, Layer
+from golden.contract.shapes import Layer
+from golden.contract.spec import CLASSES
 from golden.model import ops
 from hw.core.neuron_array import NeuronArray, bias_word, sums_word, trace_word
 from hw.lib.step import Step, spike_word

@@ -7,7 +7,7 @@ from cocotb.triggers import RisingEdge
 
 from golden.contract import layout, protocol
 from golden.contract.config import Config
-from golden.contract.spec import Layer
+from golden.contract.shapes import Layer
 from golden.model import fixed
 from golden.training import data
 from hw.core.interface import LANE_LATENCY, MASTER_BITS, READ_LATENCY, Operation, settings_layout

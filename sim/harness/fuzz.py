@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from golden.contract.config import Config, configuration
+from golden.contract.presets import preset
 from golden.contract.protocol import (
     ADDRESS_PHASES,
     ANSWER_HEADER,
@@ -33,7 +34,6 @@ from golden.contract.protocol import (
     Status,
     registers,
 )
-from golden.contract.spec import preset
 from golden.progress import Meter
 from golden.training.data import Data, load
 from host.harness.golden_device import GoldenDevice

@@ -28,7 +28,7 @@ from boards.virtual import VIRTUAL
 from golden.cache import BUILD_SECONDS, build_root, cached
 from golden.contract.config import Config, configuration
 from golden.contract.errors import ComparisonError, NudgeError, ToolError
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from golden.model.fixed import Settings, initial
 from golden.progress import Meter
 from golden.training.data import Data, load

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from golden.contract import layout
 from golden.contract.config import Config
-from golden.contract.spec import CLASSES, Bundle, Conv, Dense, Layer, Learning, Schedule, Spec
+from golden.contract.shapes import Bundle, Conv, Dense, Layer
+from golden.contract.spec import CLASSES, Learning, Schedule, Spec
 from golden.model import ops
 from hw.lib.step import SPIKE_BANKS
 

@@ -6,8 +6,8 @@ from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, ResetSignal, S
 from amaranth.lib import data
 
 from golden.contract.config import Config
+from golden.contract.presets import preset
 from golden.contract.protocol import LONGEST_RUN, Command, Status
-from golden.contract.spec import preset
 from hw.core.interface import READ_LATENCY
 from hw.core.neuron_array import NeuronArray
 from hw.core.weight_memory import WeightMemory

@@ -5,7 +5,7 @@ import pytest
 from boards.icebreaker import ICEBREAKER
 from boards.orangecrab import ORANGECRAB
 from boards.virtual import VIRTUAL
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from golden.training import data
 from golden.training.plan import Plan
 from host.boards.serial import SerialBoard

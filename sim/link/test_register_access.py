@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, connect, flipped
 
 from golden.contract import protocol
 from golden.contract.config import configuration
+from golden.contract.presets import preset
 from golden.contract.protocol import Access, Command, Status
-from golden.contract.spec import preset
 from hw.link.interface import ANSWER_PAYLOAD, Executor
 from hw.link.register_access import MAX_REGISTERS, RegisterAccess
 from hw.link.registers import RegisterFile

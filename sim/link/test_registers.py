@@ -9,8 +9,8 @@ import cocotb
 
 from golden.contract import protocol
 from golden.contract.config import configuration
+from golden.contract.presets import preset
 from golden.contract.protocol import BUILD, Access, BuildFacts
-from golden.contract.spec import preset
 from hw.core.interface import settings_layout
 from hw.link.counters import Counters
 from hw.link.registers import RegisterFile, counter_names

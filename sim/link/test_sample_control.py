@@ -6,8 +6,8 @@ import random
 import cocotb
 
 from golden.contract.config import configuration
+from golden.contract.presets import preset
 from golden.contract.protocol import LABELS, PIXELS, Command, Status
-from golden.contract.spec import preset
 from hw.core.interface import Operation
 from hw.link.sample_control import SampleControl
 from sim.harness.link_bench import Requester, watch

@@ -6,7 +6,7 @@ import random
 import cocotb
 from cocotb.triggers import gather
 
-from golden.contract.spec import Layer
+from golden.contract.shapes import Layer
 from hw.lib.step import Step
 from hw.synapse.drive_memory import DriveMemory
 from sim.harness.reference import each, expect, integers, plan, pulse, unpacked

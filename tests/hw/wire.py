@@ -6,6 +6,7 @@ from amaranth.hdl import Elaboratable
 from amaranth.sim import Simulator
 
 from golden.contract.config import Config, configuration
+from golden.contract.presets import preset
 from golden.contract.protocol import (
     ADDRESS_COUNTERS,
     ADDRESS_SPIKES,
@@ -18,7 +19,6 @@ from golden.contract.protocol import (
     Status,
     registers,
 )
-from golden.contract.spec import preset
 from host.link import frame
 from hw.system import System
 from hw.top import Top

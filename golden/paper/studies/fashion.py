@@ -12,7 +12,9 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
-from golden.contract.spec import PRESETS, Conv, Schedule, Spec
+from golden.contract.presets import PRESETS
+from golden.contract.shapes import Conv
+from golden.contract.spec import Schedule, Spec
 from golden.training import data as datasets
 from golden.training.data import Data
 from golden.training.plan import Plan

@@ -3,7 +3,9 @@
 from dataclasses import asdict, replace
 from typing import Any
 
-from golden.contract.spec import PRESETS, Conv, Dense, Spec
+from golden.contract.presets import PRESETS
+from golden.contract.shapes import Conv, Dense
+from golden.contract.spec import Spec
 from golden.model.fixed import FixedModel, initial, mean
 from golden.training.data import Data
 from golden.training.plan import Plan

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
-from golden.contract.spec import CLASSES, PRESETS, Conv, Dense, Spec
+from golden.contract.presets import PRESETS
+from golden.contract.shapes import Conv, Dense
+from golden.contract.spec import CLASSES, Spec
 from golden.training import data as datasets
 from golden.training.plan import Plan
 

@@ -7,7 +7,7 @@ import pytest
 
 from golden.contract.config import ENGINES, configuration
 from golden.contract.errors import ConfigError
-from golden.contract.spec import PRESETS, preset
+from golden.contract.presets import PRESETS, preset
 
 SMALL = configuration(preset("small"), "event")
 

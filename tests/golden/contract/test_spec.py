@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golden.contract.errors import SpecError
+from golden.contract.presets import PRESETS
+from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import (
     CLASSES,
     IMAGE_SIDE,
     MAX_DECAY_SHIFT,
     MAX_STEPS,
-    PRESETS,
-    Conv,
-    Dense,
     Learning,
     Schedule,
     Spec,

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from golden.contract.spec import Conv, Dense, Learning, Schedule, Spec
+from golden.contract.shapes import Conv, Dense
+from golden.contract.spec import Learning, Schedule, Spec
 from golden.model.fixed import Parameters, Settings
 
 #: Two conv bundles with odd maps, a hidden dense one: every kind of neighbour in the smallest size.

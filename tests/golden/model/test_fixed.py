@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from golden.contract.errors import ModelError
-from golden.contract.spec import PRESETS, Conv, Dense, Learning, Schedule, Spec
+from golden.contract.presets import PRESETS
+from golden.contract.shapes import Conv, Dense
+from golden.contract.spec import Learning, Schedule, Spec
 from golden.model import fixed
 from golden.model.fixed import FixedModel, Parameters, Settings
 from golden.training import data

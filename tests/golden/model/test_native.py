@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from golden.contract.errors import NativeError
 from golden.contract.formats import Formats
-from golden.contract.spec import IMAGE_SIDE, PRESETS, Conv, Dense, Learning, Schedule, Spec
+from golden.contract.presets import PRESETS
+from golden.contract.shapes import Conv, Dense
+from golden.contract.spec import IMAGE_SIDE, Learning, Schedule, Spec
 from golden.model import fixed, native
 from golden.model.fixed import Settings
 

@@ -9,7 +9,7 @@ import pytest
 
 from golden import progress
 from golden.contract.errors import NativeError
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from golden.model import native
 from golden.model.fixed import FixedModel
 from golden.training import run as training

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from golden.contract.errors import ModelError, NativeError
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from golden.model import fixed, native
 from golden.model.fixed import Settings
 
@@ -24,7 +24,7 @@ SCRIPT = """
 import json, resource, sys, threading
 import numpy as np, torch
 from pathlib import Path
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from golden.model import fixed, native
 from golden.model.fixed import Settings
 from tests.golden.model.random_nets import random_images, same_parameters

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from golden.contract.formats import Formats
-from golden.contract.spec import PRESETS, Bundle, Spec
+from golden.contract.presets import PRESETS
+from golden.contract.shapes import Bundle
+from golden.contract.spec import Spec
 from golden.model import ops
 from golden.model.ops import State
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from golden.contract.spec import PRESETS, Bundle, Conv, Dense, Learning, Schedule, Spec
+from golden.contract.presets import PRESETS
+from golden.contract.shapes import Bundle, Conv, Dense
+from golden.contract.spec import Learning, Schedule, Spec
 from golden.model import fixed, ops
 from golden.paper import floating
 from golden.paper.floating import Dynamics, State, Weights

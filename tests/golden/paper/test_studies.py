@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from golden.contract.errors import ExitCode, StudyError
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from golden.model.fixed import FixedModel
 from golden.paper.studies import STUDIES, precision, shape, study
 from golden.paper.studies.held_out import STUDIED, by_equilibrium_propagation, plan_facts

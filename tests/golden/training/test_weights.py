@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import golden
-from golden.contract.spec import PRESETS
+from golden.contract.presets import PRESETS
 from golden.model import fixed
 from golden.training import checkpoint, data
 

@@ -9,8 +9,8 @@ import torch
 from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.errors import BoardError, UsageError
+from golden.contract.presets import preset
 from golden.contract.protocol import Access, registers
-from golden.contract.spec import preset
 from golden.model.fixed import Settings, initial
 from host.boards.golden import GoldenBoard
 from host.boards.serial import Board

@@ -10,7 +10,7 @@ import pytest
 
 from golden.contract.config import configuration
 from golden.contract.errors import ExitCode
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from golden.training import checkpoint
 from host.boards.serial import SerialBoard
 from host.cli import board as board_cli

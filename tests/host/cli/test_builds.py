@@ -11,7 +11,7 @@ import pytest
 from boards.toolchain import report as reports
 from boards.toolchain import router, tools
 from golden.contract.errors import ExitCode, IdentityError, ToolError
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from host.boards import flash
 
 from .test_cli import run

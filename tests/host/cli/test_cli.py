@@ -14,7 +14,7 @@ import pytest
 import serial
 
 from golden.contract.errors import BoardError, ExitCode, IdentityError, ToolError
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from golden.training import checkpoint
 from host.boards import open as boards
 from host.cli import main as cli

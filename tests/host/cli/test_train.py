@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from golden.contract.config import configuration
 from golden.contract.errors import ComparisonError, LinkError, PlanError, WeightsError
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from golden.model.fixed import Parameters, Settings, initial, trace, train_batch
 from golden.training import checkpoint
 from golden.training import metrics as report

@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from golden.training.data import load
 from golden.training.plan import Plan
 from golden.training.run import Run, Stop

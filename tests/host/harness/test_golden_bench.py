@@ -5,7 +5,7 @@ import json
 import pytest
 
 from golden.contract.errors import ExitCode
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from golden.model import native
 from golden.training.data import load
 from host.cli import main as cli

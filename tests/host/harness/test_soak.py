@@ -6,7 +6,7 @@ import pytest
 
 from golden.contract.config import configuration
 from golden.contract.errors import ExitCode, LinkError
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from golden.training.data import load
 from golden.training.plan import Plan
 from host.cli import main as cli

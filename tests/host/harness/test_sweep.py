@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from host.boards.golden import GoldenBoard
 from host.harness.faults import Kind, OneFault, RandomFaults, single_faults
 from host.harness.sweep import Sweep, cases, parameters

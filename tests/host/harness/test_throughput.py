@@ -7,7 +7,7 @@ import pytest
 
 from boards.catalog import board
 from golden.contract.errors import ExitCode
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from golden.training.data import load
 from host.cli import main as cli
 from host.harness.throughput import ADAPTER_DELAY, BAUD, cost, occupied

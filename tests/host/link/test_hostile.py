@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from golden.contract.config import configuration
 from golden.contract.errors import DataError, ExitCode, IdentityError, MetricsError, NudgeError, PlanError, WeightsError
+from golden.contract.presets import preset
 from golden.contract.protocol import ANSWER, ANSWER_BYTES, VERSION, Command, Identity, Status
-from golden.contract.spec import preset
 from golden.model.fixed import Settings, initial
 from golden.training import checkpoint, data
 from golden.training import metrics as report

@@ -10,8 +10,8 @@ import pytest
 
 from golden.contract.config import configuration
 from golden.contract.errors import BoardError, IdentityError, LinkError, UsageError
+from golden.contract.presets import preset
 from golden.contract.protocol import VERSION, Command, Identity, Status
-from golden.contract.spec import preset
 from golden.model.fixed import Settings, initial
 from host.boards.serial import SerialBoard
 from host.link import frame
