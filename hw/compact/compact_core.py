@@ -8,8 +8,7 @@ from amaranth.lib.wiring import Out
 from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.errors import ConfigError
-from hw.core.interface import CoreSignature
-from hw.core.neuron_array import trace_word
+from hw.core.interface import CoreSignature, trace_word
 from hw.core.sequencer import Sequencer
 from hw.lib.flow import Flow
 from hw.lib.multiplier import Multiplier

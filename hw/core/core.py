@@ -7,16 +7,16 @@ from amaranth.lib.wiring import Out, connect, flipped
 from golden.contract.config import Config
 from hw.lib.arg_max import ArgMax
 from hw.lib.flow import Flow
-from hw.lib.step import Step
 from hw.synapse.conv_engine import ConvEngine
 from hw.synapse.dense_engine import DenseEngine
 from hw.synapse.event_conv_engine import EventConvEngine
 from hw.synapse.image_engine import ImageEngine
+from hw.synapse.interface import Step
 from hw.update.conv_update import ConvUpdate
 from hw.update.dense_update import DenseUpdate
 
-from .interface import MASTER_BITS, CoreSignature
-from .neuron_array import NeuronArray, trace_word
+from .interface import MASTER_BITS, CoreSignature, trace_word
+from .neuron_array import NeuronArray
 from .sequencer import Sequencer
 from .weight_memory import WeightMemory
 

@@ -1,13 +1,13 @@
-"""What the accelerator core shows to its host side: settings, operations, memory access. Shared by `core` and `top`."""
+"""What a core shows to the link: settings, operations, access to the masters; and the words between its parts."""
 
-from amaranth.hdl import unsigned
+from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from golden.contract import layout, protocol
 from golden.contract.config import Config
-from golden.contract.spec import MAX_STEPS
+from golden.contract.spec import MAX_STEPS, Layer
 
 
 class Operation(enum.Enum, shape=2):
@@ -40,6 +40,26 @@ READ_LATENCY = 5
 
 #: Cycles from `lane` to `read_data`.
 LANE_LATENCY = 2
+
+
+def bias_word(config: Config, layer: Layer):
+    """Working biases of one channel group, LSB 2^-12."""
+    lanes = data.ArrayLayout(signed(config.spec.formats.bias_bits), config.lanes[layer.index])
+    return data.StructLayout({"address": unsigned(bits_for(config.groups(layer) - 1)), "bias": lanes})
+
+
+def trace_word(config: Config, layer: Layer):
+    """What a bench sees of each word in each step: all quantities of the neuron, after the step."""
+    spec, lanes = config.spec, config.lanes[layer.index]
+    return data.StructLayout(
+        {
+            "address": unsigned(bits_for(config.words(layer) - 1)),
+            "d": data.ArrayLayout(signed(spec.formats.decoder_bits), lanes),
+            "xi": data.ArrayLayout(unsigned(spec.state_bits), lanes),
+            "u": data.ArrayLayout(signed(spec.membrane_bits), lanes),
+            "s": unsigned(lanes),
+        }
+    )
 
 
 class CoreSignature(wiring.Signature):

@@ -11,34 +11,10 @@ from golden.contract.shapes import Layer
 from hw.lib.block_memory import BlockMemory
 from hw.lib.flow import Flow
 from hw.lib.saturate import saturated
-from hw.lib.step import Step, spike_word
-from hw.synapse.interface import drive
+from hw.synapse.interface import Step, drive, spike_word
+from hw.update.interface import sums_word
 
-
-def sums_word(config: Config, layer: Layer):
-    """Window sums of one word: ``plus`` of the free or +beta phase, ``minus`` of the -beta phase; LSB 2^-8."""
-    lanes = data.ArrayLayout(unsigned(config.spec.sum_bits), config.lanes[layer.index])
-    return data.StructLayout({"plus": lanes, "minus": lanes})
-
-
-def bias_word(config: Config, layer: Layer):
-    """Working biases of one channel group, LSB 2^-12."""
-    lanes = data.ArrayLayout(signed(config.spec.formats.bias_bits), config.lanes[layer.index])
-    return data.StructLayout({"address": unsigned(bits_for(config.groups(layer) - 1)), "bias": lanes})
-
-
-def trace_word(config: Config, layer: Layer):
-    """What a bench sees of each word in each step: all quantities of the neuron, after the step."""
-    spec, lanes = config.spec, config.lanes[layer.index]
-    return data.StructLayout(
-        {
-            "address": unsigned(bits_for(config.words(layer) - 1)),
-            "d": data.ArrayLayout(signed(spec.formats.decoder_bits), lanes),
-            "xi": data.ArrayLayout(unsigned(spec.state_bits), lanes),
-            "u": data.ArrayLayout(signed(spec.membrane_bits), lanes),
-            "s": unsigned(lanes),
-        }
-    )
+from .interface import bias_word, trace_word
 
 
 class NeuronArray(wiring.Component):

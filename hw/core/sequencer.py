@@ -8,7 +8,7 @@ from amaranth.utils import bits_for
 from golden.contract import protocol
 from golden.contract.config import Config
 from golden.contract.spec import MAX_STEPS
-from hw.lib.step import Step
+from hw.synapse.interface import Step
 
 from .interface import Operation
 

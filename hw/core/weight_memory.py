@@ -13,9 +13,9 @@ from hw.lib.block_memory import BlockMemory
 from hw.lib.flow import Flow
 from hw.lib.saturate import saturated
 from hw.synapse.interface import tile
-from hw.update.correlator import update_word
+from hw.update.interface import update_word
 
-from .neuron_array import bias_word
+from .interface import bias_word
 
 
 class WeightMemory(wiring.Component):

@@ -8,7 +8,8 @@ from amaranth.utils import bits_for
 from golden.contract.shapes import Layer
 from hw.lib.block_memory import BlockMemory
 from hw.lib.flow import Flow
-from hw.lib.step import SPIKE_BANKS, Step
+
+from .interface import SPIKE_BANKS, Step
 
 
 class DriveMemory(wiring.Component):

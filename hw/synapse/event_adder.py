@@ -4,25 +4,11 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for
 
 from hw.lib.adder_tree import adder_tree, delay, tree_latency
 from hw.lib.flow import Flow
 
-#: Neurons whose kernels one unit holds: as many as the smallest distributed memory of the parts has words.
-CANDIDATES = 16
-
-
-def kernel_word(*, units, chunks, lanes, bits):
-    """Some weights of one candidate of one unit: lanes ``chunk * lanes`` and following."""
-    return data.StructLayout(
-        {
-            "unit": unsigned(bits_for(units - 1)),
-            "index": unsigned(bits_for(CANDIDATES - 1)),
-            "chunk": unsigned(bits_for(chunks - 1)),
-            "weights": data.ArrayLayout(signed(bits), lanes),
-        }
-    )
+from .event_layout import CANDIDATES, kernel_word
 
 
 class EventAdder(wiring.Component):

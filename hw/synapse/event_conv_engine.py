@@ -13,17 +13,17 @@ from hw.lib.skid_buffer import SkidBuffer
 
 from .drive_memory import DriveMemory
 from .event_adder import EventAdder
-from .folded_kernels import (
+from .event_layout import (
     BACKWARD_CHANNELS,
     FORWARD_CHANNELS,
     PAIR,
     SPOTS,
-    FoldedKernels,
     backward_place,
     banks,
     forward_place,
     weight_bits,
 )
+from .folded_kernels import FoldedKernels
 from .interface import SynapseSignature
 from .spike_window import SpikeWindow
 

@@ -12,67 +12,19 @@ from golden.contract.config import Config
 from golden.contract.shapes import Bundle
 from hw.lib.flow import Flow
 
-from .event_adder import CANDIDATES, kernel_word
+from .event_layout import (
+    BACKWARD_CHANNELS,
+    FORWARD_CHANNELS,
+    KERNEL,
+    PAIR,
+    SIDE,
+    SPOTS,
+    backward_word,
+    banks,
+    forward_word,
+    weight_bits,
+)
 from .interface import tile
-
-#: Kernel side that the engine is built for: then a spike meets exactly two pooled rows and two pooled columns.
-KERNEL = 3
-#: Side of the folded kernel: two blocks of two taps in each direction.
-SIDE = KERNEL + 1
-#: Positions of a block of the pre layer.
-SPOTS = 4
-#: Backward weights that are written at once, of neighbouring columns: so many of these widths fill distributed memory, which
-#: has words of four bits.
-PAIR = 2
-#: Channels of each block of a window that one unit takes: forward from all four blocks, backward from one.
-FORWARD_CHANNELS, BACKWARD_CHANNELS = CANDIDATES // SPOTS, CANDIDATES
-
-
-def banks(channels: int, of_unit: int) -> int:
-    """How many times four units there are."""
-    return -(-channels // of_unit)
-
-
-def forward_place(channels: int, block: int, spot: int, channel: int) -> tuple[int, int]:
-    """Unit and index of a candidate of a forward window: block 2 jy + jx, spot 2 sy + sx in it.
-
-    The busiest unit is waited for, and spikes lie in clusters: at neighbouring spots, and in channels that nearly always fire.
-    So of each block a unit takes a few channels, each at another spot, and of each block others.
-    """
-    units = banks(channels, FORWARD_CHANNELS)
-    turn, rest = divmod(channel, units)
-    return (spot + turn) % SPOTS * units + (rest + block) % units, block * FORWARD_CHANNELS + turn
-
-
-def backward_place(channels: int, block: int, channel: int) -> tuple[int, int]:
-    """Unit and index of a candidate of a backward window: block 2 jy + jx, which is a single position."""
-    index, bank = divmod(channel, banks(channels, BACKWARD_CHANNELS))
-    return block * banks(channels, BACKWARD_CHANNELS) + bank, index
-
-
-def weight_bits(config: Config) -> int:
-    """A folded weight is the sum of up to four."""
-    return config.spec.formats.weight_bits + 2
-
-
-def forward_word(config: Config, bundle: Bundle):
-    """Kernels from pre candidates, a group of post channels at a time.
-
-    Unit and index are the `forward_place` of the folded tap (2 jy + sy, 2 jx + sx), from pre position (2 (py + jy) + sy,
-    2 (px + jx) + sx) to pooled position (py, px). Lane: post channel.
-    """
-    units, lanes = SPOTS * banks(bundle.pre.channels, FORWARD_CHANNELS), config.lanes[bundle.index]
-    return kernel_word(units=units, chunks=config.groups(bundle.post), lanes=lanes, bits=weight_bits(config))
-
-
-def backward_word(config: Config, bundle: Bundle):
-    """Kernels from post candidates, two weights at a time.
-
-    Unit and index are the `backward_place` of block (1 - jy, 1 - jx). Lane: (pre group, sy, pre lane, sx), of the block of pre
-    positions.
-    """
-    units, chunks = SPOTS * banks(bundle.post.channels, BACKWARD_CHANNELS), SPOTS * bundle.pre.channels // PAIR
-    return kernel_word(units=units, chunks=chunks, lanes=PAIR, bits=weight_bits(config))
 
 
 def divided(channel, channels: int, units: int):

@@ -7,7 +7,8 @@ from amaranth.utils import bits_for
 
 from hw.lib.block_memory import BlockMemory
 from hw.lib.flow import Flow
-from hw.lib.step import SPIKE_BANKS, Step, spike_word
+
+from .interface import SPIKE_BANKS, Step, spike_word
 
 
 class SpikeBuffer(wiring.Component):

@@ -9,7 +9,8 @@ from amaranth.utils import bits_for
 from golden.contract.config import Config
 from golden.contract.shapes import Layer
 from hw.lib.flow import Flow
-from hw.lib.step import spike_word
+
+from .interface import spike_word
 
 
 class SpikeWindow(wiring.Component):

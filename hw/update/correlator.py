@@ -11,6 +11,8 @@ from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
 from hw.lib.flow import Flow
 
+from .interface import update_word
+
 
 def pre_bits(config: Config, bundle: Bundle) -> int:
     """Width of the pre factor: a window sum or a pixel, or the sum of four under a pooled position."""
@@ -33,17 +35,6 @@ def item(config: Config, bundle: Bundle):
             "pre_minus": unsigned(pre_bits(config, bundle)),
             "post_plus": sums,
             "post_minus": sums,
-        }
-    )
-
-
-def update_word(config: Config, bundle: Bundle):
-    """Updates of one master word, LSB 2^-15, within +-`Formats.update_bound`."""
-    bound = config.spec.formats.update_bound
-    return data.StructLayout(
-        {
-            "address": unsigned(bits_for(layout.master_words(config, bundle) - 1)),
-            "update": data.ArrayLayout(signed(bits_for(bound) + 1), config.lanes[bundle.index]),
         }
     )
 

@@ -1,22 +1,41 @@
-"""The interface of the EP update engines, one of which belongs to each bundle."""
+"""The interface of the EP update engines, one of which belongs to each bundle, and the words on it."""
 
+from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from golden.contract import layout
 from golden.contract.config import Config
-from golden.contract.shapes import Bundle
-from hw.core.neuron_array import sums_word
+from golden.contract.shapes import Bundle, Layer
 from hw.lib.flow import Flow
 
-from .correlator import update_word
+
+def sums_word(config: Config, layer: Layer):
+    """Sums of xi over the averaging window, of one word of neurons; LSB 2^-8.
+
+    ``plus`` is of the free or the +beta phase, ``minus`` of the -beta phase.
+    """
+    lanes = data.ArrayLayout(unsigned(config.spec.sum_bits), config.lanes[layer.index])
+    return data.StructLayout({"plus": lanes, "minus": lanes})
 
 
 def pre_word(config: Config, bundle: Bundle):
-    """What an update engine reads of its pre layer: window sums, or a pixel of the image."""
+    """What an update engine reads of its pre layer: sums, or a pixel of the image."""
     if bundle.kind == "image":
         return data.StructLayout({"pixel": config.spec.formats.pixel_bits})
     return sums_word(config, bundle.pre)
+
+
+def update_word(config: Config, bundle: Bundle):
+    """Updates of one master word, LSB 2^-15, within +-`Formats.update_bound`."""
+    bound = config.spec.formats.update_bound
+    return data.StructLayout(
+        {
+            "address": unsigned(bits_for(layout.master_words(config, bundle) - 1)),
+            "update": data.ArrayLayout(signed(bits_for(bound) + 1), config.lanes[bundle.index]),
+        }
+    )
 
 
 class UpdateSignature(wiring.Signature):
@@ -24,16 +43,27 @@ class UpdateSignature(wiring.Signature):
 
     Members
     -------
-    load : In(1), loading : Out(1)
-        Bundle 1 only. One cycle: the engine keeps what it needs of the image, which must stay while ``loading``, from the next
-        cycle on. It waits until a pass that goes on is over.
-    start : In(1), busy : Out(1)
-        One pass over all weights and biases of the bundle; ``busy`` falls when the last update has left. Bundle 1: not while
-        ``loading``.
-    pre_address, post_address : Out, pre : In(pre_word), post : In(sums_word)
-        Synchronous reads of the neighbours' window sums.
-    weight_rate, bias_rate : In
-        LSB 2^-18.
+    load : In(1)
+        Bundle 1 only, one cycle: the engine keeps what it needs of the image. It waits until a pass
+        that goes on is over.
+    loading : Out(1)
+        High from the cycle after ``load`` until the image may change.
+    start : In(1)
+        One cycle, while neither ``busy`` nor ``loading``: one pass over all weights and biases.
+    busy : Out(1)
+        High from the cycle after ``start`` until the last update has left.
+    pre_address : Out
+        Address of the pre layer's sums, or of a pixel.
+    pre : In(pre_word)
+        The word at the address of the cycle before.
+    post_address : Out
+        Address of the post layer's sums.
+    post : In(sums_word)
+        The word at the address of the cycle before.
+    weight_rate : In
+        Learning rate of the weights, LSB 2^-18; stable while ``busy``.
+    bias_rate : In
+        Learning rate of the biases, LSB 2^-18; stable while ``busy``.
     updates : Out(Flow(update_word))
         One for each word of the master memory, each address once.
     """

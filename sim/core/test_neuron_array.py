@@ -13,8 +13,10 @@ from golden.contract.config import Config
 from golden.contract.shapes import Layer
 from golden.contract.spec import CLASSES
 from golden.model import ops
-from hw.core.neuron_array import NeuronArray, bias_word, sums_word, trace_word
-from hw.lib.step import Step, spike_word
+from hw.core.interface import bias_word, trace_word
+from hw.core.neuron_array import NeuronArray
+from hw.synapse.interface import Step, spike_word
+from hw.update.interface import sums_word
 from sim.harness.core_bench import layer_words
 from sim.harness.reference import Recorder, config_of, each, expect, generator, integers, packed, plan, pulse
 from sim.harness.streams import FlowSource, Monitor, Port, StreamSource, start

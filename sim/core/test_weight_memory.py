@@ -8,9 +8,9 @@ import cocotb
 import torch
 
 from golden.model import ops
-from hw.core.neuron_array import bias_word
+from hw.core.interface import bias_word
 from hw.core.weight_memory import WeightMemory
-from hw.update.correlator import update_word
+from hw.update.interface import update_word
 from sim.harness.reference import (
     bundle_of,
     each,

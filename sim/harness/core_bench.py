@@ -10,8 +10,7 @@ from golden.contract.config import Config
 from golden.contract.shapes import Layer
 from golden.model import fixed
 from golden.training import data
-from hw.core.interface import LANE_LATENCY, MASTER_BITS, READ_LATENCY, Operation, settings_layout
-from hw.core.neuron_array import trace_word
+from hw.core.interface import LANE_LATENCY, MASTER_BITS, READ_LATENCY, Operation, settings_layout, trace_word
 
 from .bench import CLOCK
 from .streams import pack, start, wait_for

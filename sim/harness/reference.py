@@ -17,7 +17,7 @@ from golden.contract.config import Config
 from golden.contract.shapes import Bundle, Conv, Dense, Layer
 from golden.contract.spec import CLASSES, Learning, Schedule, Spec
 from golden.model import ops
-from hw.lib.step import SPIKE_BANKS
+from hw.synapse.interface import SPIKE_BANKS
 
 from .bench import CLOCK
 from .streams import PATIENCE, pack, unpack
@@ -143,7 +143,7 @@ def tile_words(config: Config, bundle: Bundle, weight: Tensor) -> list[int]:
 
 
 class Planned(NamedTuple):
-    """One step of a sample: its phase, its number in the phase, and the fields of `hw.lib.step.Step`."""
+    """One step of a sample: its phase, its number in the phase, and the fields of `hw.synapse.interface.Step`."""
 
     phase: str
     t: int

@@ -1,4 +1,4 @@
-"""Engines of conv and dense bundles against golden: whole samples of steps with the banks of `hw.lib.step`."""
+"""Engines of conv and dense bundles against golden: whole samples of steps with the banks of `hw.synapse.interface`."""
 
 import random
 
@@ -6,7 +6,7 @@ import cocotb
 import torch
 from cocotb.triggers import gather
 
-from hw.lib.step import Step, spike_word
+from hw.synapse.interface import Step, spike_word
 
 from .core_bench import layer_words
 from .reference import drives, expect, integers, packed, plan, pulse, spikes, tile_words, unpacked

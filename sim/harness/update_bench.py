@@ -6,9 +6,7 @@ import torch
 
 from golden.contract import layout
 from golden.model import ops
-from hw.core.neuron_array import sums_word
-from hw.update.correlator import update_word
-from hw.update.interface import pre_word
+from hw.update.interface import pre_word, sums_word, update_word
 
 from .core_bench import layer_words
 from .reference import expect, integers, master_image, pulse, run_part

@@ -7,8 +7,8 @@ import cocotb
 from cocotb.triggers import gather
 
 from golden.contract.shapes import Layer
-from hw.lib.step import Step
 from hw.synapse.drive_memory import DriveMemory
+from hw.synapse.interface import Step
 from sim.harness.reference import each, expect, integers, plan, pulse, unpacked
 from sim.harness.streams import FlowSource, Port, StreamSink, pack, start, wait_for
 

@@ -6,7 +6,8 @@ import random
 import cocotb
 import torch
 
-from hw.synapse.event_adder import CANDIDATES, EventAdder, kernel_word
+from hw.synapse.event_adder import EventAdder
+from hw.synapse.event_layout import CANDIDATES, kernel_word
 from sim.harness.reference import each, expect, generator, integers, packed, unpacked
 from sim.harness.streams import FlowSource, Monitor, Port, StreamSource, start
 

@@ -5,9 +5,9 @@ import cocotb
 import torch
 from cocotb.triggers import gather
 
-from hw.lib.step import Step
 from hw.synapse.event_conv_engine import EventConvEngine
-from hw.synapse.folded_kernels import SPOTS, backward_place, forward_place
+from hw.synapse.event_layout import SPOTS, backward_place, forward_place
+from hw.synapse.interface import Step
 from sim.harness import synapse_bench
 from sim.harness.reference import bundle_of, each, plan, pulse, spikes
 from sim.harness.streams import FlowSource, Port, StreamSink, serve_memory, start

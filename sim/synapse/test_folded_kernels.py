@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from golden.contract import layout
-from hw.synapse.folded_kernels import (
+from hw.synapse.event_layout import (
     KERNEL,
     SIDE,
     SPOTS,
-    FoldedKernels,
     backward_place,
     backward_word,
     forward_place,
     forward_word,
 )
+from hw.synapse.folded_kernels import FoldedKernels
 from sim.harness.reference import bundle_of, each, expect, integers, run_part, tile_words
 from sim.harness.streams import Monitor, Port, serve_memory, start
 

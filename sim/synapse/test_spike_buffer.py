@@ -5,7 +5,7 @@ import random
 
 import cocotb
 
-from hw.lib.step import Step, spike_word
+from hw.synapse.interface import Step, spike_word
 from hw.synapse.spike_buffer import SpikeBuffer
 from sim.harness.reference import each, plan
 from sim.harness.streams import FlowSource, Port, start

@@ -8,7 +8,8 @@ import torch
 
 from golden.contract import layout
 from golden.model import ops
-from hw.update.correlator import Correlator, item, pre_bits, update_word
+from hw.update.correlator import Correlator, item, pre_bits
+from hw.update.interface import update_word
 from sim.harness.reference import bundle_of, each, expect, generator
 from sim.harness.streams import FlowSource, Monitor, start
 

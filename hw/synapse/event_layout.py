@@ -1,0 +1,91 @@
+"""Where the event engine keeps the folded kernels: which weight lies in which unit, at which index.
+
+A *spike window* is what the engine works on at a time: 2x2 blocks of spikes. Each of its neurons is
+a candidate, which has a place: a unit, and an index in it.
+"""
+
+from amaranth.hdl import signed, unsigned
+from amaranth.lib import data
+from amaranth.utils import bits_for
+
+from golden.contract.config import Config
+from golden.contract.spec import Bundle
+
+#: Candidates whose kernels one unit holds: the words of the parts' smallest distributed memory.
+CANDIDATES = 16
+#: Kernel side that the engine is built for: a spike then meets exactly two pooled rows and columns.
+KERNEL = 3
+#: Side of the folded kernel: two blocks of two taps in each direction.
+SIDE = KERNEL + 1
+#: Positions of a block of the pre layer.
+SPOTS = 4
+#: Backward weights of neighbouring columns that are written at once: two of these widths fill the
+#: words of distributed memory, which have four bits.
+PAIR = 2
+#: Channels of each block of a forward window that one unit takes, from all four blocks.
+FORWARD_CHANNELS = CANDIDATES // SPOTS
+#: Channels of the one block of a backward window that a unit takes.
+BACKWARD_CHANNELS = CANDIDATES
+
+
+def kernel_word(*, units, chunks, lanes, bits):
+    """Some weights of one candidate of one unit: lanes ``chunk * lanes`` and following."""
+    return data.StructLayout(
+        {
+            "unit": unsigned(bits_for(units - 1)),
+            "index": unsigned(bits_for(CANDIDATES - 1)),
+            "chunk": unsigned(bits_for(chunks - 1)),
+            "weights": data.ArrayLayout(signed(bits), lanes),
+        }
+    )
+
+
+def banks(channels: int, of_unit: int) -> int:
+    """How many times four units there are."""
+    return -(-channels // of_unit)
+
+
+def forward_place(channels: int, block: int, spot: int, channel: int) -> tuple[int, int]:
+    """Unit and index of a candidate of a forward window: block 2 jy + jx, spot 2 sy + sx in it.
+
+    The busiest unit is waited for, and spikes lie in clusters: at neighbouring spots, and in
+    channels that nearly always fire. So of each block a unit takes a few channels, each at another
+    spot, and of each block others.
+    """
+    units = banks(channels, FORWARD_CHANNELS)
+    turn, rest = divmod(channel, units)
+    unit = (spot + turn) % SPOTS * units + (rest + block) % units
+    return unit, block * FORWARD_CHANNELS + turn
+
+
+def backward_place(channels: int, block: int, channel: int) -> tuple[int, int]:
+    """Unit and index of a candidate of a backward window: block 2 jy + jx, a single position."""
+    index, bank = divmod(channel, banks(channels, BACKWARD_CHANNELS))
+    return block * banks(channels, BACKWARD_CHANNELS) + bank, index
+
+
+def weight_bits(config: Config) -> int:
+    """A folded weight is the sum of up to four."""
+    return config.spec.formats.weight_bits + 2
+
+
+def forward_word(config: Config, bundle: Bundle):
+    """Kernels from pre candidates, a group of post channels at a time.
+
+    Unit and index are the `forward_place` of the folded tap (2 jy + sy, 2 jx + sx), from pre
+    position (2 (py + jy) + sy, 2 (px + jx) + sx) to pooled position (py, px). Lane: post channel.
+    """
+    units, lanes = SPOTS * banks(bundle.pre.channels, FORWARD_CHANNELS), config.lanes[bundle.index]
+    chunks = config.groups(bundle.post)
+    return kernel_word(units=units, chunks=chunks, lanes=lanes, bits=weight_bits(config))
+
+
+def backward_word(config: Config, bundle: Bundle):
+    """Kernels from post candidates, two weights at a time.
+
+    Unit and index are the `backward_place` of block (1 - jy, 1 - jx). Lane: (pre group, sy,
+    pre lane, sx), of the block of pre positions.
+    """
+    units = SPOTS * banks(bundle.post.channels, BACKWARD_CHANNELS)
+    chunks = SPOTS * bundle.pre.channels // PAIR
+    return kernel_word(units=units, chunks=chunks, lanes=PAIR, bits=weight_bits(config))
