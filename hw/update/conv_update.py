@@ -18,14 +18,16 @@ from .interface import UpdateSignature
 class ConvUpdate(wiring.Component):
     """``lanes`` weights side by side, one pooled position in each cycle, or in every other one.
 
-    Upsampling gives the four positions under a pooled one the same post value, so their pre values can be added first:
-    for each pre group, 2x2 sums of the pre plane go into a memory (a `LineBuffer` and an adder); then, for each post
-    group, tap and pre lane, the pooled positions are correlated at stride two. The biases come last. Of the image, the sums
-    are made by ``load``.
+    Upsampling gives the four positions under a pooled one the same post value, so their pre values
+    can be added first: for each pre group, the sums over 2x2 boxes of the pre plane go into a
+    memory (a `LineBuffer` and an adder); then, for each post group, tap and pre lane, the pooled
+    positions are correlated at stride two. The biases come last. Of the image, the boxes are made
+    by ``load``.
 
-    Busy (of bundle 1: loading, then busy) for (pre positions + c * groups(post) * k*k * pre lanes * pooled positions) cycles
-    and about five more for each pre group, then c * words(post), the correlator's latency and a few more for the biases; c
-    is `Config.item_cycles`.
+    Latency: busy (of bundle 1: loading, then busy) for (pre positions + c * groups(post) * k*k *
+    pre lanes * pooled positions) cycles and about five more for each pre group, then
+    c * words(post), the correlator's latency and a few more for the biases; c is
+    `Config.item_cycles`.
     Model: `golden.model.ops.correlation` (paper eq. 11 with alpha = 4, the 1/4 in the LSB).
     """
 
@@ -38,139 +40,210 @@ class ConvUpdate(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, bundle = self.config, self.bundle
-        pre, post, k = bundle.pre, bundle.post, bundle.kernel
-        lanes = config.lanes[pre.index]
-        pre_groups, post_groups = config.groups(pre), config.groups(post)
-
         m.submodules.correlator = correlator = Correlator(config, bundle)
-        m.d.comb += [correlator.weight_rate.eq(self.weight_rate), correlator.bias_rate.eq(self.bias_rate)]
+        m.d.comb += correlator.weight_rate.eq(self.weight_rate)
+        m.d.comb += correlator.bias_rate.eq(self.bias_rate)
         connect(m, flipped(self.updates), correlator.o)
 
-        # -- boxes: sums over 2x2 of the pre plane of one group. Pixels are the same in both phases: kept once.
-        value = self.pre.as_value()
-        values = 1 if bundle.kind == "image" else 2 * lanes
-        bits = len(value) // values
-        box = data.ArrayLayout(pre_bits(config, bundle), values)
-        columns, depth = pre.width - 1, (pre.height - 1) * (pre.width - 1)
-        m.submodules.lines = lines = LineBuffer(bits=len(value), height=pre.height, width=pre.width, kernel=2)
-        m.submodules.boxes = boxes = BlockMemory(shape=box, depth=depth)
-        box_read, box_write = boxes.read_port(), boxes.write_port()
-        boxed = Signal(range(depth + 1))
-        m.d.comb += [box_write.addr.eq(boxed), box_write.en.eq(delay(m, lines.o.valid, 1))]
-        for n in range(values):
-            corners = [lines.o.payload[corner].word_select(n, bits) for corner in range(4)]
-            rows = [delay(m, corners[row] + corners[row + 1], 1, reset_less=True) for row in (0, 2)]
-            m.d.comb += box_write.data[n].eq(rows[0] + rows[1])
-        with m.If(box_write.en):
-            m.d.sync += boxed.eq(boxed + 1)
+        boxes = Boxes(config, bundle)
+        lines = self._fill_boxes(m, boxes)
+        self._read_plane(m, lines, boxes.reading)
 
-        reading = Signal()
-        m.d.comb += lines.i.payload.eq(value)
+        loops = Loops(config, bundle)
+        advance = last_cycle(m, config, bundle, loops.active)
+        m.d.comb += boxes.read.addr.eq(loops.box_row + (loops.px << 1) + loops.kx)
+        with m.If(advance):
+            self._next_position(m, loops)
+        self._correlate(m, loops, boxes, correlator)
+        self._control(m, loops, boxes, correlator.latency)
+        return m
+
+    def _fill_boxes(self, m, boxes):
+        """Writes the sum of each 2x2 box of what comes into the line buffer, which it returns."""
+        value, pre = self.pre.as_value(), self.bundle.pre
+        bits = len(value) // boxes.values
+        m.submodules.lines = lines = LineBuffer(
+            bits=len(value), height=pre.height, width=pre.width, kernel=2
+        )
+        m.submodules.boxes = boxes.memory
+        write = boxes.write
+        m.d.comb += [write.addr.eq(boxes.boxed), write.en.eq(delay(m, lines.o.valid, 1))]
+        for n in range(boxes.values):
+            corners = [lines.o.payload[corner].word_select(n, bits) for corner in range(4)]
+            rows = [delay(m, corners[i] + corners[i + 1], 1, reset_less=True) for i in (0, 2)]
+            m.d.comb += write.data[n].eq(rows[0] + rows[1])
+        with m.If(write.en):
+            m.d.sync += boxes.boxed.eq(boxes.boxed + 1)
+        return lines
+
+    def _read_plane(self, m, lines, reading):
+        """Reads one pre plane in raster order into the line buffer once ``reading`` has risen."""
+        positions = self.bundle.pre.positions
+        m.d.comb += lines.i.payload.eq(self.pre.as_value())
         m.d.sync += lines.i.valid.eq(reading)
-        position = Signal(range(pre.positions))
+        position = Signal(range(positions))
         with m.If(reading):
             m.d.sync += [self.pre_address.eq(self.pre_address + 1), position.eq(position + 1)]
-            with m.If(position == pre.positions - 1):
+            with m.If(position == positions - 1):
                 m.d.sync += [reading.eq(0), position.eq(0)]
 
-        # -- loops: post group, ky, kx, pre lane, pooled row, pooled column
-        active, bias = Signal(), Signal()
-        advance = last_cycle(m, config, bundle, active)
-        post_group, pre_group = Signal(range(post_groups)), Signal(range(pre_groups))
-        ky, kx, lane = Signal(range(k)), Signal(range(k)), Signal(range(lanes))
-        py, px = Signal(range(post.height)), Signal(range(post.width))
-        first, last = (py == 0) & (px == 0), (py == post.height - 1) & (px == post.width - 1)
-        tap_row, box_row = Signal(range(depth)), Signal(range(depth + 2 * columns))  # addresses of rows ky, 2 py + ky
-        post_base = Signal(range(config.words(post)))
-        address = Signal(range(layout.master_words(config, bundle)))
-        tile_words = k * k * lanes
-        m.d.comb += box_read.addr.eq(box_row + (px << 1) + kx)
+    def _next_position(self, m, at):
+        """The next pooled column, else the next row, else the next weight or bias."""
+        post = self.bundle.post
+        m.d.sync += [at.px.eq(at.px + 1), self.post_address.eq(self.post_address + 1)]
+        with m.If(at.px == post.width - 1):
+            m.d.sync += [at.px.eq(0), at.py.eq(at.py + 1)]
+            m.d.sync += at.box_row.eq(at.box_row + 2 * at.columns)
+        with m.If(at.last):
+            # The next weight, or bias, starts at the first pooled position again.
+            m.d.sync += [at.py.eq(0), self.post_address.eq(at.post_base)]
+            m.d.sync += [at.box_row.eq(at.tap_row), at.address.eq(at.address + 1)]
+            self._next_weight(m, at)
 
-        with m.If(advance):
-            m.d.sync += [px.eq(px + 1), self.post_address.eq(self.post_address + 1)]
-            with m.If(px == post.width - 1):
-                m.d.sync += [px.eq(0), py.eq(py + 1), box_row.eq(box_row + 2 * columns)]
-            with m.If(last):
-                # The next weight, or bias, starts at the first pooled position again.
-                m.d.sync += [py.eq(0), self.post_address.eq(post_base), box_row.eq(tap_row), address.eq(address + 1)]
-                m.d.sync += lane.eq(lane + 1)
-                with m.If((lane == lanes - 1) & ~bias):
-                    m.d.sync += [lane.eq(0), kx.eq(kx + 1)]
-                    with m.If(kx == k - 1):
-                        m.d.sync += [kx.eq(0), ky.eq(ky + 1)]
-                        m.d.sync += [tap_row.eq(tap_row + columns), box_row.eq(tap_row + columns)]
-                with m.If(bias | ((lane == lanes - 1) & (kx == k - 1) & (ky == k - 1))):
-                    m.d.sync += [lane.eq(0), ky.eq(0), tap_row.eq(0), box_row.eq(0), post_group.eq(post_group + 1)]
-                    m.d.sync += [post_base.eq(post_base + post.positions), self.post_address.eq(post_base + post.positions)]
-                    with m.If(~bias):
-                        m.d.sync += address.eq(address + 1 + (pre_groups - 1) * tile_words)
-                    with m.If(post_group == post_groups - 1):
-                        m.d.sync += active.eq(0)
+    def _next_weight(self, m, at):
+        """The next pre lane, else the next tap, else the next post group, else the end."""
+        k, post, lanes = self.bundle.kernel, self.bundle.post, at.lanes
+        m.d.sync += at.lane.eq(at.lane + 1)
+        with m.If((at.lane == lanes - 1) & ~at.bias):
+            m.d.sync += [at.lane.eq(0), at.kx.eq(at.kx + 1)]
+            with m.If(at.kx == k - 1):
+                m.d.sync += [at.kx.eq(0), at.ky.eq(at.ky + 1)]
+                m.d.sync += at.tap_row.eq(at.tap_row + at.columns)
+                m.d.sync += at.box_row.eq(at.tap_row + at.columns)
+        with m.If(at.bias | ((at.lane == lanes - 1) & (at.kx == k - 1) & (at.ky == k - 1))):
+            m.d.sync += [at.lane.eq(0), at.ky.eq(0), at.tap_row.eq(0), at.box_row.eq(0)]
+            m.d.sync += at.post_group.eq(at.post_group + 1)
+            m.d.sync += at.post_base.eq(at.post_base + post.positions)
+            m.d.sync += self.post_address.eq(at.post_base + post.positions)
+            with m.If(~at.bias):
+                m.d.sync += at.address.eq(at.address + 1 + (at.pre_groups - 1) * at.tile_words)
+            with m.If(at.post_group == at.post_groups - 1):
+                m.d.sync += at.active.eq(0)
 
-        # -- a cycle later the sums are there
-        i, lane1 = correlator.i.payload, delay(m, lane, 1)
-        plus_at, minus_at = (0, 0) if bundle.kind == "image" else (lane1, lane1 + lanes)
+    def _correlate(self, m, at, boxes, correlator):
+        """The factors of a position, which are there a cycle after its addresses."""
+        i, lane1 = correlator.i.payload, delay(m, at.lane, 1)
+        plus_at, minus_at = (0, 0) if self.bundle.kind == "image" else (lane1, lane1 + at.lanes)
         m.d.comb += [
-            correlator.i.valid.eq(delay(m, active, 1)),
-            i.address.eq(delay(m, address, 1)),
-            i.bias.eq(delay(m, bias, 1)),
-            i.first.eq(delay(m, first, 1)),
-            i.last.eq(delay(m, last, 1)),
-            i.pre_plus.eq(box_read.data[plus_at]),
-            i.pre_minus.eq(box_read.data[minus_at]),
+            correlator.i.valid.eq(delay(m, at.active, 1)),
+            i.address.eq(delay(m, at.address, 1)),
+            i.bias.eq(delay(m, at.bias, 1)),
+            i.first.eq(delay(m, at.first, 1)),
+            i.last.eq(delay(m, at.last, 1)),
+            i.pre_plus.eq(boxes.read.data[plus_at]),
+            i.pre_minus.eq(boxes.read.data[minus_at]),
             i.post_plus.eq(self.post.plus),
             i.post_minus.eq(self.post.minus),
         ]
 
-        image = bundle.kind == "image"
-        begin = [post_group.eq(0), post_base.eq(0), self.post_address.eq(0), px.eq(0), py.eq(0), active.eq(1)]
-        drained = Signal(range(2 + correlator.latency))
+    def _begin(self, m, at):
+        """Starts the loops of a pre group's weights, or of the biases."""
+        m.d.sync += [at.post_group.eq(0), at.post_base.eq(0), self.post_address.eq(0)]
+        m.d.sync += [at.px.eq(0), at.py.eq(0), at.active.eq(1)]
 
-        def begin_weights():
-            m.d.sync += begin
-            m.d.sync += [address.eq(pre_group * tile_words), ky.eq(0), kx.eq(0), lane.eq(0), tap_row.eq(0), box_row.eq(0)]
-            m.next = "WEIGHTS"
+    def _begin_weights(self, m, at):
+        self._begin(m, at)
+        m.d.sync += [at.address.eq(at.pre_group * at.tile_words), at.ky.eq(0), at.kx.eq(0)]
+        m.d.sync += [at.lane.eq(0), at.tap_row.eq(0), at.box_row.eq(0)]
+        m.next = "WEIGHTS"
 
+    def _control(self, m, at, boxes, latency):
+        """For each pre group boxes and weights, then biases; of the image, boxes by ``load``."""
+        image = self.bundle.kind == "image"
+        drained = Signal(range(2 + latency))
         if image:
             with m.If(self.load):
                 m.d.sync += self.loading.eq(1)
         with m.FSM() as fsm:
             working = ~fsm.ongoing("IDLE")
-            m.d.comb += self.busy.eq(working & ~(fsm.ongoing("BOX") | fsm.ongoing("BOXING")) if image else working)
+            boxing = fsm.ongoing("BOX") | fsm.ongoing("BOXING")
+            m.d.comb += self.busy.eq(working & ~boxing if image else working)
             with m.State("IDLE"):
-                m.d.sync += [self.pre_address.eq(0), pre_group.eq(0), bias.eq(0)]
+                m.d.sync += [self.pre_address.eq(0), at.pre_group.eq(0), at.bias.eq(0)]
                 if image:
                     with m.If(self.loading):
                         m.next = "BOX"
                     with m.If(self.start):
-                        begin_weights()
+                        self._begin_weights(m, at)
                 else:
                     with m.If(self.start):
                         m.next = "BOX"
             with m.State("BOX"):
-                m.d.sync += [reading.eq(1), boxed.eq(0)]
+                m.d.sync += [boxes.reading.eq(1), boxes.boxed.eq(0)]
                 m.next = "BOXING"
             with m.State("BOXING"):
-                with m.If((boxed == depth) & ~reading):
+                with m.If((boxes.boxed == boxes.depth) & ~boxes.reading):
                     if image:
                         m.d.sync += self.loading.eq(self.load)
                         m.next = "IDLE"
                     else:
-                        begin_weights()
+                        self._begin_weights(m, at)
             with m.State("WEIGHTS"):
-                with m.If(~active):
-                    m.d.sync += pre_group.eq(pre_group + 1)
+                with m.If(~at.active):
+                    m.d.sync += at.pre_group.eq(at.pre_group + 1)
                     m.next = "BOX"
-                    with m.If(pre_group == pre_groups - 1):
-                        m.d.sync += begin
-                        m.d.sync += [bias.eq(1), address.eq(layout.weight_words(config, bundle))]
+                    with m.If(at.pre_group == at.pre_groups - 1):
+                        self._begin(m, at)
+                        biases_at = layout.weight_words(self.config, self.bundle)
+                        m.d.sync += [at.bias.eq(1), at.address.eq(biases_at)]
                         m.next = "BIASES"
             with m.State("BIASES"):
-                with m.If(~active):
+                with m.If(~at.active):
                     m.d.sync += drained.eq(0)
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 m.d.sync += drained.eq(drained + 1)
-                with m.If(drained == correlator.latency + 1):
+                with m.If(drained == latency + 1):
                     m.next = "IDLE"
-        return m
+
+
+class Boxes:
+    """The memory of 2x2 sums of one pre group's plane, row by row, and how far it is filled.
+
+    A word has the lanes of both phases; of the image, whose pixels are the same in both, one value.
+    """
+
+    def __init__(self, config: Config, bundle: Bundle):
+        pre = bundle.pre
+        self.values = 1 if bundle.kind == "image" else 2 * config.lanes[pre.index]
+        self.depth = (pre.height - 1) * (pre.width - 1)
+        shape = data.ArrayLayout(pre_bits(config, bundle), self.values)
+        self.memory = BlockMemory(shape=shape, depth=self.depth)
+        box_read, box_write = self.memory.read_port(), self.memory.write_port()
+        self.read, self.write = box_read, box_write
+        #: Boxes written.
+        self.boxed = Signal(range(self.depth + 1))
+        #: The plane is being read.
+        self.reading = Signal()
+
+
+class Loops:
+    """Where the loops of a pre group's weights, or of the biases, stand.
+
+    Post group, ky, kx, pre lane, pooled row py, pooled column px, outermost first.
+    """
+
+    def __init__(self, config: Config, bundle: Bundle):
+        pre, post, k = bundle.pre, bundle.post, bundle.kernel
+        self.lanes = config.lanes[pre.index]
+        self.pre_groups, self.post_groups = config.groups(pre), config.groups(post)
+        #: Master words of a post group and a pre group.
+        self.tile_words = k * k * self.lanes
+        #: Boxes in a row.
+        self.columns = pre.width - 1
+        depth = (pre.height - 1) * self.columns
+
+        # named where a tuple hides the name
+        self.active, self.bias = Signal(), Signal(name="bias")
+        pre_groups, post_groups = range(self.pre_groups), range(self.post_groups)
+        self.post_group, self.pre_group = Signal(post_groups), Signal(pre_groups)
+        self.ky, self.kx, self.lane = Signal(range(k)), Signal(range(k)), Signal(range(self.lanes))
+        self.py, self.px = Signal(range(post.height)), Signal(range(post.width), name="px")
+        self.first = (self.py == 0) & (self.px == 0)
+        self.last = (self.py == post.height - 1) & (self.px == post.width - 1)
+        #: Addresses of the boxes' rows ky and 2 py + ky.
+        self.tap_row, self.box_row = Signal(range(depth)), Signal(range(depth + 2 * self.columns))
+        #: Address of the post group's first word.
+        self.post_base = Signal(range(config.words(post)))
+        #: Address in the master memory.
+        self.address = Signal(range(layout.master_words(config, bundle)))
