@@ -20,31 +20,44 @@ from .kernel_loader import KernelLoader
 class ImageEngine(wiring.Component):
     """Pixels -> line buffer -> 2x2 sums -> multiplied and added -> round half up -> static memory.
 
-    The average pool comes first: the four convolution values under a pooled position have the same weights, so their pixels
-    can be added before they are multiplied, which leaves a quarter of the products. `Config.image_taps` products of each
-    lane are made in a cycle, so a pooled position takes ``n = ceil(k*k / image_taps)`` cycles; pixels wait for it if n > 2.
+    The average pool comes first: the four convolution values under a pooled position have the same
+    weights, so their pixels can be added before they are multiplied, which leaves a quarter of the
+    products. `Config.image_taps` products of each lane are made in a cycle, so a pooled position
+    takes ``n = ceil(k*k / image_taps)`` cycles; pixels wait for it if n > 2.
 
-    The image is read once for each post group: groups(post) * (k*k + pixels + max(n - 2, 0) * pooled positions + n + about
-    ten) cycles a sample. Model: `golden.model.ops.static_drive`.
+    Latency: the image is read once for each post group, which makes groups(post) * (k*k + pixels +
+    max(n - 2, 0) * pooled positions + n + about ten) cycles a sample.
+    Model: `golden.model.ops.static_drive`.
 
     Members
     -------
     start : In(1)
         One cycle; ignored while busy.
     busy : Out(1)
-    pixel_address : Out, pixel : In
-        Synchronous read of the image.
-    tile_address : Out, tile : In
-        Synchronous read of the working memory.
+        High from the cycle after ``start`` until all drives are in the static memory.
+    pixel_address : Out
+        Address in the image, in raster order.
+    pixel : In
+        The pixel at the address of the cycle before.
+    tile_address : Out
+        Address in the working memory.
+    tile : In(tile)
+        The word at the address of the cycle before.
     replay : In(1)
-        One cycle, while not busy: sends the drives of all words once, in order, through ``forward``.
+        One cycle, while not busy: sends the drives of all words once, in order.
     forward : Out(stream.Signature(drive(post)))
+        The first drive leaves two cycles after ``replay``.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
         if bundle.kind != "image":
             raise ValueError(f"ImageEngine takes an image bundle, not {bundle.kind}")
         self.config, self.bundle = config, bundle
+        self.taps, self.lanes = bundle.kernel**2, config.lanes[bundle.index]
+        #: Taps that are multiplied in a cycle.
+        self.at_once = min(config.image_taps, self.taps)
+        #: Cycles of a pooled position.
+        self.rounds = -(-self.taps // self.at_once)
         super().__init__(
             {
                 "start": In(1),
@@ -60,22 +73,33 @@ class ImageEngine(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config, bundle, spec = self.config, self.bundle, self.config.spec
-        pre, post, k = bundle.pre, bundle.post, bundle.kernel
-        lanes, groups, taps = config.lanes[post.index], config.groups(post), k * k
-        at_once = min(config.image_taps, taps)
-        rounds = -(-taps // at_once)
+        config, bundle = self.config, self.bundle
+        pre, post, pixel_bits = bundle.pre, bundle.post, config.spec.formats.pixel_bits
 
         m.submodules.kernel = kernel = KernelLoader(config, bundle)
-        m.submodules.lines = lines = LineBuffer(bits=spec.formats.pixel_bits, height=pre.height, width=pre.width, kernel=k + 1)
+        m.submodules.lines = lines = LineBuffer(
+            bits=pixel_bits, height=pre.height, width=pre.width, kernel=bundle.kernel + 1
+        )
         m.submodules.static = static = Accumulator(
-            words=config.words(post), lanes=lanes, bits=post.phi_bits, value_bits=post.phi_bits
+            words=config.words(post), lanes=self.lanes, bits=post.phi_bits, value_bits=post.phi_bits
         )
         m.d.comb += [self.tile_address.eq(kernel.tile_address), kernel.tile.eq(self.tile)]
         connect(m, flipped(self.forward), static.o)
 
-        # -- pixels in raster order; after one that completes the window of a pooled position, a pause
-        reading, pause = Signal(), Signal(range(max(rounds, 2)))
+        reading, completes = self._read_pixels(m, lines)
+        boxes, left = self._boxes(m, lines, completes)
+        chosen = self._choose_weights(m, kernel, left)
+        self._multiply(m, boxes, chosen, left, static)
+        self._control(m, kernel, reading, static)
+        return m
+
+    def _read_pixels(self, m, lines):
+        """Pixels in raster order; after one that completes a pooled position's window, a pause.
+
+        Returns ``reading``, whose rise starts it, and the strobe of such pixels.
+        """
+        pre, k = self.bundle.pre, self.bundle.kernel
+        reading, pause = Signal(), Signal(range(max(self.rounds, 2)))
         x, y = Signal(range(pre.width)), Signal(range(pre.height))
         read, completes = Signal(), Signal()
         m.d.comb += read.eq(reading & (pause == 0))
@@ -89,52 +113,74 @@ class ImageEngine(wiring.Component):
                 with m.If(y == pre.height - 1):
                     m.d.sync += [y.eq(0), reading.eq(0), self.pixel_address.eq(0)]
         with m.If(completes):
-            m.d.sync += pause.eq(max(rounds - 2, 0))
+            m.d.sync += pause.eq(max(self.rounds - 2, 0))
         with m.Elif(pause != 0):
             m.d.sync += pause.eq(pause - 1)
+        return reading, completes
 
-        # -- 2x2 sums of its window, which then pass by the multipliers
-        box = unsigned(spec.formats.pixel_bits + 2)
-        boxes = [Signal(box, name=f"box_{n}", reset_less=True) for n in range(rounds * at_once)]
-        loaded, left = delay(m, completes, 1 + lines.latency), Signal(range(rounds + 1))
-        window = lines.o.payload
+    def _boxes(self, m, lines, completes):
+        """2x2 sums of the window of pixels, one for each tap, which then pass by the multipliers.
+
+        Returns their registers, the first `at_once` of which are to be multiplied, and the number
+        of rounds that are left.
+        """
+        k, pixel_bits = self.bundle.kernel, self.config.spec.formats.pixel_bits
+        box = unsigned(pixel_bits + 2)
+        count = self.rounds * self.at_once
+        boxes = [Signal(box, name=f"box_{n}", reset_less=True) for n in range(count)]
+        loaded, left = delay(m, completes, 1 + lines.latency), Signal(range(self.rounds + 1))
+        pixels = lines.o.payload
         with m.If(loaded):
-            m.d.sync += left.eq(rounds)
-            for n in range(taps):
+            m.d.sync += left.eq(self.rounds)
+            for n in range(self.taps):
                 corner = n // k * (k + 1) + n % k
-                m.d.sync += boxes[n].eq(
-                    (window[corner] + window[corner + 1]) + (window[corner + k + 1] + window[corner + k + 2])
-                )
+                upper = pixels[corner] + pixels[corner + 1]
+                m.d.sync += boxes[n].eq(upper + (pixels[corner + k + 1] + pixels[corner + k + 2]))
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
-            m.d.sync += [boxes[n].eq(boxes[n + at_once]) for n in range(len(boxes) - at_once)]
+            m.d.sync += [boxes[n].eq(boxes[n + self.at_once]) for n in range(count - self.at_once)]
+        return boxes, left
 
-        # -- products of some taps, their sum, and the sum over the rounds
-        weights = kernel.kernel(lanes, 1, lambda o, i, tap: (tap, i, o))
-        weight = data.ArrayLayout(signed(spec.formats.weight_bits), lanes * at_once)
-        chosen = Signal(weight)
-        for number in range(rounds):
-            with m.If(left == rounds - number):
-                for lane in range(lanes):
-                    for n in range(number * at_once, min((number + 1) * at_once, taps)):
-                        m.d.comb += chosen[lane * at_once + n % at_once].eq(weights[lane * taps + n])
-        bound = taps * (4 * ((1 << spec.formats.pixel_bits) - 1)) << (spec.formats.weight_bits - 1)
-        sums = data.ArrayLayout(signed(signed_bits(-bound, bound)), lanes)
-        # operands have registers of their own: multipliers lie in a few rows, far from most of the logic
+    def _choose_weights(self, m, kernel, left):
+        """The weights of a round's taps: `at_once` of each lane."""
+        weights = kernel.kernel(self.lanes, 1, lambda o, i, tap: (tap, i, o))
+        weight = signed(self.config.spec.formats.weight_bits)
+        chosen = Signal(data.ArrayLayout(weight, self.lanes * self.at_once))
+        for number in range(self.rounds):
+            first = number * self.at_once
+            with m.If(left == self.rounds - number):
+                for lane in range(self.lanes):
+                    for n in range(first, min(first + self.at_once, self.taps)):
+                        place = lane * self.at_once + n % self.at_once
+                        m.d.comb += chosen[place].eq(weights[lane * self.taps + n])
+        return chosen
+
+    def _multiply(self, m, boxes, chosen, left, static):
+        """Products of some taps, their sum, and the sum over the rounds, rounded half up."""
+        spec, at_once = self.config.spec, self.at_once
+        box_top = 4 * ((1 << spec.formats.pixel_bits) - 1)
+        bound = self.taps * box_top << (spec.formats.weight_bits - 1)
+        sums = data.ArrayLayout(signed(signed_bits(-bound, bound)), self.lanes)
+        # operands have registers of their own: multipliers lie in a few rows, far from most logic
         latency = 2 + tree_latency(at_once)
         total, adding = Signal(sums, reset_less=True), delay(m, left != 0, latency)
-        first, last = delay(m, left == rounds, latency), delay(m, left == 1, latency)
+        first, last = delay(m, left == self.rounds, latency), delay(m, left == 1, latency)
         half = 1 << (spec.static_shift - 1)
         factors = [delay(m, boxes[n], 1, reset_less=True) for n in range(at_once)]
-        for lane in range(lanes):
-            weight_of = [delay(m, chosen[lane * at_once + n], 1, reset_less=True) for n in range(at_once)]
-            products = [delay(m, factors[n] * weight_of[n], 1, reset_less=True) for n in range(at_once)]
-            term = adder_tree(m, products)
+        for lane in range(self.lanes):
+            of_lane = range(lane * at_once, (lane + 1) * at_once)
+            weights = [delay(m, chosen[n], 1, reset_less=True) for n in of_lane]
+            products = [box * weight for box, weight in zip(factors, weights, strict=True)]
+            term = adder_tree(m, [delay(m, product, 1, reset_less=True) for product in products])
             with m.If(adding):
                 m.d.sync += total[lane].eq(Mux(first, 0, total[lane]) + term)
             m.d.comb += static.i.payload[lane].eq((total[lane] + half) >> spec.static_shift)
-        m.d.comb += [static.i.valid.eq(delay(m, last, 1)), static.first.eq(1), static.drain.eq(self.replay)]
+        m.d.comb += [static.i.valid.eq(delay(m, last, 1)), static.first.eq(1)]
+        m.d.comb += static.drain.eq(self.replay)
 
+    def _control(self, m, kernel, reading, static):
+        """Group after group of post channels: its kernels, then the image."""
+        post, groups = self.bundle.post, self.config.groups(self.bundle.post)
         group, done = Signal(range(groups)), Signal(range(post.positions + 1))
         with m.If(static.i.valid):
             m.d.sync += [static.address.eq(static.address + 1), done.eq(done + 1)]
@@ -155,10 +201,9 @@ class ImageEngine(wiring.Component):
                     m.next = "RUN"
             with m.State("RUN"):
                 with m.If((done == post.positions) & ~reading):
-                    m.d.sync += [kernel.base.eq(kernel.base + taps), group.eq(group + 1)]
+                    m.d.sync += [kernel.base.eq(kernel.base + self.taps), group.eq(group + 1)]
                     m.next = "LOAD"
                     with m.If(group == groups - 1):
                         m.next = "SETTLE"
             with m.State("SETTLE"):
                 m.next = "IDLE"
-        return m
