@@ -1,4 +1,4 @@
-"""Sigma-delta neuron array: the drives of a layer become membrane potentials, spikes and window sums."""
+"""Sigma-delta neuron array: a layer's drives become membrane potentials, spikes and sums of xi."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
@@ -18,7 +18,12 @@ from .interface import bias_word, trace_word
 
 
 class NeuronArray(wiring.Component):
-    """One step of a layer: ``lanes`` neurons a cycle, words in order. Model: `golden.model.ops.neuron` (paper eq. 10, U form).
+    """One step of a layer: ``lanes`` neurons a cycle, words in order.
+
+    d saturates to 16 bits; xi is clipped to 0..256; U stays within `Spec.membrane_low` ..
+    `membrane_high` and a sum over the averaging window within `Spec.sum_bits` by construction.
+    Latency: `latency`, one word a cycle.
+    Model: `golden.model.ops.neuron` (paper eq. 10, U form).
 
     Parameters
     ----------
@@ -28,26 +33,38 @@ class NeuronArray(wiring.Component):
 
     Members
     -------
-    step : In(Step), start : In(1), busy : Out(1)
-        One cycle of ``start`` begins a pass over all words; ``busy`` is high from the next cycle until all is written.
-    below, above : In(stream.Signature(drive))
-        Forward drive of the bundle below, backward drive of the one above; a word is taken when both are there.
+    step : In(Step)
+        The step that ``start`` starts.
+    start : In(1)
+        One cycle: begins a pass over all words.
+    busy : Out(1)
+        High from the cycle after ``start`` until all is written.
+    below : In(stream.Signature(drive))
+        Forward drive of the bundle below; a word is taken when both drives are there.
+    above : In(stream.Signature(drive))
+        Backward drive of the bundle above; not of the output layer.
     bias : In(Flow(bias_word))
         Write of the working biases, while not busy.
     spikes : Out(Flow(spike_word))
         New spikes, `latency` cycles after the drives.
-    post_address, pre_address : In, post_sums, pre_sums : Out(sums_word)
-        Two synchronous read ports of the window sums, for the update engines of the bundle whose post layer and of the
-        one whose pre layer this is; the first not during steps that sum.
-    label, beta : In
-        Output layer only: the class that is 1 in y, and the strength of the nudge, LSB 2^-8.
-    clear : In(1), spike_count : Out(32)
+    post_address : In
+        Address of sums, not during steps that sum; of the bundle whose post layer this is.
+    post_sums : Out(sums_word)
+        The sums at the address of the cycle before.
+    pre_address : In
+        Address of sums, of the bundle whose pre layer this is.
+    pre_sums : Out(sums_word)
+        The sums at the address of the cycle before.
+    label : In
+        Output layer only: the class that is 1 in y.
+    beta : In
+        Output layer only: strength of the nudge, LSB 2^-8.
+    clear : In(1)
+        Zeroes ``spike_count``.
+    spike_count : Out(32)
         Spikes since ``clear``, mod 2^32; follows two cycles after they are sent.
     trace : Out(Flow(trace_word))
         For benches; costs nothing if nothing reads it.
-
-    d saturates to 16 bits; xi is clipped to 0..256; U stays within `Spec.membrane_low` .. `membrane_high` and a window
-    sum within `Spec.sum_bits` by construction.
     """
 
     #: Cycles from a drive to its spike.
@@ -56,7 +73,18 @@ class NeuronArray(wiring.Component):
     def __init__(self, config: Config, layer: Layer):
         self.config, self.layer = config, layer
         self.output = layer.index == len(config.spec.layers) - 1
-        words, lanes = config.words(layer), config.lanes[layer.index]
+        words, lanes, formats = config.words(layer), config.lanes[layer.index], config.spec.formats
+        self.words, self.lanes = words, lanes
+        # Only the output layer needs the last xi: the nudge pulls it towards y.
+        fields = {"d": signed(formats.decoder_bits), "u": signed(config.spec.membrane_bits)}
+        if self.output:
+            fields["xi"] = unsigned(config.spec.state_bits)
+        #: State of a word's neurons.
+        self.state = data.ArrayLayout(data.StructLayout(fields), lanes)
+        #: Working biases of a channel group.
+        self.biases = data.ArrayLayout(signed(formats.bias_bits), lanes)
+        #: xi below 1 has as many bits.
+        self.one_bits = bits_for(formats.one) - 1
         address = bits_for(words - 1)
         members = {
             "step": In(Step),
@@ -74,26 +102,18 @@ class NeuronArray(wiring.Component):
             "trace": Out(Flow(trace_word(config, layer))),
         }
         if self.output:
-            members |= {"label": In(bits_for(protocol.LABELS - 1)), "beta": In(config.spec.formats.beta_bits)}
+            members |= {"label": In(bits_for(protocol.LABELS - 1)), "beta": In(formats.beta_bits)}
         else:
             members |= {"above": In(stream.Signature(drive(config, layer)))}
         super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
-        config, layer, spec = self.config, self.layer, self.config.spec
-        f, k = spec.formats, spec.schedule.decay_shift
-        words, lanes, groups = config.words(layer), config.lanes[layer.index], config.groups(layer)
-
-        # State of one neuron. Only the output layer needs the last xi: the nudge pulls it towards y.
-        fields = {"d": signed(f.decoder_bits), "u": signed(spec.membrane_bits)}
-        if self.output:
-            fields["xi"] = unsigned(spec.state_bits)
-        state = data.ArrayLayout(data.StructLayout(fields), lanes)
-        m.submodules.state = states = BlockMemory(shape=state, depth=2 << bits_for(words - 1))
+        depth = 2 << bits_for(self.words - 1)
+        m.submodules.state = states = BlockMemory(shape=self.state, depth=depth)
         state_read, state_write = states.read_port(), states.write_port()
-        biases = data.ArrayLayout(signed(f.bias_bits), lanes)
-        m.submodules.bias = bias_memory = BlockMemory(shape=biases, depth=groups)
+        groups = self.config.groups(self.layer)
+        m.submodules.bias = bias_memory = BlockMemory(shape=self.biases, depth=groups)
         bias_read, bias_write = bias_memory.read_port(), bias_memory.write_port()
         m.d.comb += [
             bias_write.addr.eq(self.bias.payload.address),
@@ -101,99 +121,21 @@ class NeuronArray(wiring.Component):
             bias_write.en.eq(self.bias.valid),
         ]
 
-        # -- take a word of drives
-        running, word = Signal(), Signal(range(words))
-        position, group = Signal(range(layer.positions)), Signal(range(groups))
-        take = Signal()
-        if self.output:
-            m.d.comb += [take.eq(running & self.below.valid), self.below.ready.eq(running)]
-        else:
-            m.d.comb += take.eq(running & self.below.valid & self.above.valid)
-            m.d.comb += [self.below.ready.eq(running & self.above.valid), self.above.ready.eq(running & self.below.valid)]
-        with m.If(take):
-            m.d.sync += [word.eq(word + 1), position.eq(position + 1)]
-            with m.If(position == layer.positions - 1):
-                m.d.sync += [position.eq(0), group.eq(group + 1)]
-            with m.If(word == words - 1):
-                m.d.sync += [word.eq(0), group.eq(0), running.eq(0)]
-        with m.Elif(self.start):
-            m.d.sync += running.eq(1)
-        m.d.comb += [state_read.addr.eq(Cat(self._padded(word), self.step.state_read)), bias_read.addr.eq(group)]
+        running, take, word, group = self._take(m)
+        m.d.comb += state_read.addr.eq(Cat(self._padded(word), self.step.state_read))
+        m.d.comb += bias_read.addr.eq(group)
 
-        # -- stage 1: phi, and the state has been read
-        valid1, word1 = Signal(), Signal.like(word)
-        phi = Signal(self.below.payload.shape(), reset_less=True)
-        m.d.sync += [valid1.eq(take), word1.eq(word)]
-        for lane in range(lanes):
-            above = 0 if self.output else self.above.payload[lane]
-            m.d.sync += phi[lane].eq(self.below.payload[lane] + above)
+        # A number behind a name is the pipeline stage that the register belongs to.
+        valid1, word1 = self._stage(m, 1, take, word)
+        phi1 = self._add_drives(m)
+        valid2, word2 = self._stage(m, 2, valid1, word1)
+        old2, bias2, phi2, away2 = self._load(m, group, phi1, state_read.data, bias_read.data)
+        valid3, word3 = self._stage(m, 3, valid2, word2)
+        d3, u3, pull3, bias3 = self._decode(m, old2, bias2, phi2, away2)
+        valid4, word4 = self._stage(m, 4, valid3, word3)
+        xi4, u4, d4 = self._integrate(m, d3, u3, pull3, bias3)
 
-        # -- stage 2: the state is in registers, since block RAM is slow; in the output layer, how far it is from the target
-        valid2, word2 = Signal(), Signal.like(word)
-        m.d.sync += [valid2.eq(valid1), word2.eq(word1)]
-        old2, bias2 = Signal(state, name="old2", reset_less=True), Signal(biases, name="bias2", reset_less=True)
-        phi2 = Signal.like(phi)
-        away2 = [Signal(signed(spec.state_bits + 1), name=f"away2_{i}", reset_less=True) for i in range(lanes)]
-        group1 = Signal.like(group)
-        m.d.sync += [group1.eq(group), phi2.eq(phi), bias2.eq(bias_read.data)]
-        for lane in range(lanes):
-            m.d.sync += old2[lane].eq(state_read.data[lane])
-            if self.output:
-                target = Signal(spec.state_bits, name=f"target_{lane}")
-                xi = Mux(self.step.first, 0, state_read.data[lane].xi)
-                m.d.comb += target.eq(Mux(self.label == group1 * lanes + lane, f.one, 0))
-                m.d.sync += away2[lane].eq(Mux(self.step.negative, xi - target, target - xi))
-        # A sample starts from zeros, by the registers' reset
-        with m.If(self.step.first):
-            m.d.sync += old2.eq(0)
-
-        # -- stage 3: d; the nudge of the output layer
-        valid3, word3 = Signal(), Signal.like(word)
-        m.d.sync += [valid3.eq(valid2), word3.eq(word2)]
-        d3 = [Signal(signed(f.decoder_bits), name=f"d3_{i}", reset_less=True) for i in range(lanes)]
-        u3 = [Signal(signed(spec.membrane_bits), name=f"u3_{i}", reset_less=True) for i in range(lanes)]
-        pull3 = [Signal(signed(f.decoder_bits), name=f"pull3_{i}", reset_less=True) for i in range(lanes)]
-        bias3 = Signal.like(bias2)
-        m.d.sync += bias3.eq(bias2)
-        for lane in range(lanes):
-            exact = Signal(signed(layer.phi_bits + f.drive_shift + 2), name=f"exact_{lane}")
-            # d + ((phi - d) >> k) with one adder less, if k = 1
-            rest = old2[lane].d if k == 1 else (old2[lane].d << k) - old2[lane].d
-            m.d.comb += exact.eq(((phi2[lane] << f.drive_shift) + rest) >> k)
-            m.d.sync += [d3[lane].eq(saturated(exact, f.decoder_bits)), u3[lane].eq(old2[lane].u)]
-            if self.output:
-                m.d.sync += pull3[lane].eq(Mux(self.step.nudge, (away2[lane] * self.beta) >> f.nudge_shift, 0))
-
-        # -- stage 4: xi, and the window sums are in registers
-        valid4, word4 = Signal(), Signal.like(word)
-        m.d.sync += [valid4.eq(valid3), word4.eq(word3)]
-        xi4 = [Signal(spec.state_bits, name=f"xi4_{i}", reset_less=True) for i in range(lanes)]
-        u4 = [Signal.like(u, name=f"u4_{i}") for i, u in enumerate(u3)]
-        d4 = [Signal.like(d, name=f"d4_{i}") for i, d in enumerate(d3)]
-        one_bits = bits_for(f.one) - 1
-        for lane in range(lanes):
-            total = Signal(signed(f.decoder_bits + 2), name=f"total_{lane}")
-            rounded = Signal(signed(f.decoder_bits + 2 - f.round_shift), name=f"rounded_{lane}")
-            m.d.comb += total.eq(d3[lane] + bias3[lane] + (pull3[lane] if self.output else 0) + (1 << (f.round_shift - 1)))
-            m.d.comb += rounded.eq(total >> f.round_shift)
-            # from 1 on, whatever is above it: one is a power of two
-            m.d.sync += xi4[lane].eq(Mux(rounded[-1], 0, Mux((rounded >> one_bits).any(), f.one, rounded[:one_bits])))
-            m.d.sync += [u4[lane].eq(u3[lane]), d4[lane].eq(d3[lane])]
-
-        # -- write back: spike, membrane potential, state
-        spikes, written = Signal(lanes), Signal(state)
-        membranes = [Signal(signed(spec.membrane_bits), name=f"membrane_{i}") for i in range(lanes)]
-        for lane in range(lanes):
-            weighed, sum_ = (Signal(signed(spec.membrane_bits + k + 1), name=f"{name}_{lane}") for name in ("weighed", "sum"))
-            m.d.comb += [weighed.eq(u4[lane] + (xi4[lane] << k)), sum_.eq(u4[lane] + xi4[lane])]
-            # above the threshold, a power of two: without a comparator
-            over = (weighed >> one_bits).any() | (weighed[one_bits - 1] & weighed[: one_bits - 1].any())
-            m.d.comb += spikes[lane].eq(~weighed[-1] & over)
-            # a spike takes 1 away, which the low bits don't see
-            m.d.comb += membranes[lane].eq(Cat(sum_[:one_bits], (sum_ >> one_bits) - spikes[lane]))
-            m.d.comb += [written[lane].d.eq(d4[lane]), written[lane].u.eq(membranes[lane])]
-            if self.output:
-                m.d.comb += written[lane].xi.eq(xi4[lane])
+        spikes, membranes, written = self._fire(m, xi4, u4, d4)
         m.d.comb += [
             state_write.addr.eq(Cat(self._padded(word4), self.step.state_write)),
             state_write.data.eq(written),
@@ -203,33 +145,153 @@ class NeuronArray(wiring.Component):
             self.spikes.payload.spikes.eq(spikes),
             self.busy.eq(running | valid1 | valid2 | valid3 | valid4),
         ]
-        new, new_spikes = Signal(lanes), Signal(range(lanes + 1))
-        m.d.sync += [new.eq(Mux(valid4, spikes, 0)), new_spikes.eq(sum(new[1:], new[0]))]
-        m.d.sync += self.spike_count.eq(Mux(self.clear, 0, self.spike_count) + new_spikes)
-        self._window_sums(m, word2, word4, valid4, xi4)
-
-        m.d.comb += [self.trace.valid.eq(valid4), self.trace.payload.address.eq(word4), self.trace.payload.s.eq(spikes)]
-        for lane in range(lanes):
-            m.d.comb += [
-                self.trace.payload.d[lane].eq(d4[lane]),
-                self.trace.payload.xi[lane].eq(xi4[lane]),
-                self.trace.payload.u[lane].eq(membranes[lane]),
-            ]
+        self._count_spikes(m, valid4, spikes)
+        self._sum(m, word2, word4, valid4, xi4)
+        self._trace(m, valid4, word4, d4, xi4, membranes, spikes)
         return m
 
     def _padded(self, word):
         """The word's number, wide enough to put a bank number above it."""
-        width = bits_for(self.config.words(self.layer) - 1)
-        return Cat(word, Const(0, width - len(word)))
+        return Cat(word, Const(0, bits_for(self.words - 1) - len(word)))
 
-    def _window_sums(self, m, read_word, word, valid, xi):
-        """Two memories, read two cycles before the write and by both neighbours' update engines."""
-        lanes = data.ArrayLayout(unsigned(self.config.spec.sum_bits), self.config.lanes[self.layer.index])
-        old, new = Signal(lanes, name="old_sums", reset_less=True), Signal(lanes, name="new_sums")
+    def _stage(self, m, number, valid, word):
+        """A stage's valid bit and word number, a cycle after those of the stage before."""
+        valid_here, word_here = Signal(), Signal.like(word, name=f"word{number}")
+        m.d.sync += [valid_here.eq(valid), word_here.eq(word)]
+        return valid_here, word_here
+
+    def _take(self, m):
+        """Takes a word of drives when both are there; the running pass, and the word it is at."""
+        layer, words, groups = self.layer, self.words, self.config.groups(self.layer)
+        running, word = Signal(), Signal(range(words))
+        position, group = Signal(range(layer.positions)), Signal(range(groups))
+        take = Signal()
+        if self.output:
+            m.d.comb += [take.eq(running & self.below.valid), self.below.ready.eq(running)]
+        else:
+            m.d.comb += take.eq(running & self.below.valid & self.above.valid)
+            m.d.comb += self.below.ready.eq(running & self.above.valid)
+            m.d.comb += self.above.ready.eq(running & self.below.valid)
+        with m.If(take):
+            m.d.sync += [word.eq(word + 1), position.eq(position + 1)]
+            with m.If(position == layer.positions - 1):
+                m.d.sync += [position.eq(0), group.eq(group + 1)]
+            with m.If(word == words - 1):
+                m.d.sync += [word.eq(0), group.eq(0), running.eq(0)]
+        with m.Elif(self.start):
+            m.d.sync += running.eq(1)
+        return running, take, word, group
+
+    def _add_drives(self, m):
+        """Stage 1: phi; meanwhile the state is read."""
+        phi = Signal(self.below.payload.shape(), reset_less=True)
+        for lane in range(self.lanes):
+            above = 0 if self.output else self.above.payload[lane]
+            m.d.sync += phi[lane].eq(self.below.payload[lane] + above)
+        return phi
+
+    def _load(self, m, group, phi, state, bias):
+        """Stage 2: the state is in registers, since block RAM is slow; in the output layer, how far
+        xi is from the target, with the sign of the phase's nudge."""
+        spec, lanes = self.config.spec, self.lanes
+        old2 = Signal(self.state, name="old2", reset_less=True)
+        bias2 = Signal(self.biases, name="bias2", reset_less=True)
+        phi2 = Signal.like(phi)
+        away = signed(spec.state_bits + 1)
+        away2 = [Signal(away, name=f"away2_{i}", reset_less=True) for i in range(lanes)]
+        group1 = Signal.like(group)
+        m.d.sync += [group1.eq(group), phi2.eq(phi), bias2.eq(bias)]
+        for lane in range(lanes):
+            m.d.sync += old2[lane].eq(state[lane])
+            if self.output:
+                target = Signal(spec.state_bits, name=f"target_{lane}")
+                xi = Mux(self.step.first, 0, state[lane].xi)
+                one = spec.formats.one
+                m.d.comb += target.eq(Mux(self.label == group1 * lanes + lane, one, 0))
+                m.d.sync += away2[lane].eq(Mux(self.step.negative, xi - target, target - xi))
+        # A sample starts from zeros, by the registers' reset
+        with m.If(self.step.first):
+            m.d.sync += old2.eq(0)
+        return old2, bias2, phi2, away2
+
+    def _decode(self, m, old, bias, phi, away):
+        """Stage 3: d; the nudge of the output layer."""
+        spec, lanes = self.config.spec, self.lanes
+        f, k = spec.formats, spec.schedule.decay_shift
+        d, u = signed(f.decoder_bits), signed(spec.membrane_bits)
+        d3 = [Signal(d, name=f"d3_{i}", reset_less=True) for i in range(lanes)]
+        u3 = [Signal(u, name=f"u3_{i}", reset_less=True) for i in range(lanes)]
+        pull3 = [Signal(d, name=f"pull3_{i}", reset_less=True) for i in range(lanes)]
+        bias3 = Signal.like(bias)
+        m.d.sync += bias3.eq(bias)
+        exact_bits = self.layer.phi_bits + f.drive_shift + 2
+        for lane in range(lanes):
+            exact = Signal(signed(exact_bits), name=f"exact_{lane}")
+            # d + ((phi - d) >> k) with one adder less, if k = 1
+            rest = old[lane].d if k == 1 else (old[lane].d << k) - old[lane].d
+            m.d.comb += exact.eq(((phi[lane] << f.drive_shift) + rest) >> k)
+            m.d.sync += [d3[lane].eq(saturated(exact, f.decoder_bits)), u3[lane].eq(old[lane].u)]
+            if self.output:
+                pull = (away[lane] * self.beta) >> f.nudge_shift
+                m.d.sync += pull3[lane].eq(Mux(self.step.nudge, pull, 0))
+        return d3, u3, pull3, bias3
+
+    def _integrate(self, m, d, u, pull, bias):
+        """Stage 4: xi; meanwhile the sums over the averaging window are read."""
+        spec, f = self.config.spec, self.config.spec.formats
+        xi4 = [Signal(spec.state_bits, name=f"xi4_{i}", reset_less=True) for i in range(self.lanes)]
+        u4 = [Signal.like(signal, name=f"u4_{i}") for i, signal in enumerate(u)]
+        d4 = [Signal.like(signal, name=f"d4_{i}") for i, signal in enumerate(d)]
+        total_bits, one_bits = f.decoder_bits + 2, self.one_bits
+        for lane in range(self.lanes):
+            total = Signal(signed(total_bits), name=f"total_{lane}")
+            rounded = Signal(signed(total_bits - f.round_shift), name=f"rounded_{lane}")
+            nudge = pull[lane] if self.output else 0
+            m.d.comb += total.eq(d[lane] + bias[lane] + nudge + (1 << (f.round_shift - 1)))
+            m.d.comb += rounded.eq(total >> f.round_shift)
+            # from 1 on, whatever is above it: one is a power of two
+            high = Mux((rounded >> one_bits).any(), f.one, rounded[:one_bits])
+            m.d.sync += xi4[lane].eq(Mux(rounded[-1], 0, high))
+            m.d.sync += [u4[lane].eq(u[lane]), d4[lane].eq(d[lane])]
+        return xi4, u4, d4
+
+    def _fire(self, m, xi, u, d):
+        """Spikes, the membrane potentials after them, and the state to write back."""
+        spec, lanes, one_bits = self.config.spec, self.lanes, self.one_bits
+        k, bits = spec.schedule.decay_shift, spec.membrane_bits
+        spikes, written = Signal(lanes), Signal(self.state, name="written")
+        membranes = [Signal(signed(bits), name=f"membrane_{i}") for i in range(lanes)]
+        for lane in range(lanes):
+            weighed = Signal(signed(bits + k + 1), name=f"weighed_{lane}")
+            sum_ = Signal(signed(bits + k + 1), name=f"sum_{lane}")
+            m.d.comb += [weighed.eq(u[lane] + (xi[lane] << k)), sum_.eq(u[lane] + xi[lane])]
+            # above the threshold, a power of two: without a comparator
+            half = weighed[one_bits - 1] & weighed[: one_bits - 1].any()
+            over = (weighed >> one_bits).any() | half
+            m.d.comb += spikes[lane].eq(~weighed[-1] & over)
+            # a spike takes 1 away, which the low bits don't see
+            less = Cat(sum_[:one_bits], (sum_ >> one_bits) - spikes[lane])
+            m.d.comb += membranes[lane].eq(less)
+            m.d.comb += [written[lane].d.eq(d[lane]), written[lane].u.eq(membranes[lane])]
+            if self.output:
+                m.d.comb += written[lane].xi.eq(xi[lane])
+        return spikes, membranes, written
+
+    def _count_spikes(self, m, valid, spikes):
+        """The counter of the layer's spikes, in two stages."""
+        new, new_spikes = Signal(self.lanes), Signal(range(self.lanes + 1))
+        m.d.sync += [new.eq(Mux(valid, spikes, 0)), new_spikes.eq(sum(new[1:], new[0]))]
+        m.d.sync += self.spike_count.eq(Mux(self.clear, 0, self.spike_count) + new_spikes)
+
+    def _sum(self, m, read_word, word, valid, xi):
+        """Sums of xi over the averaging window: two memories, read two cycles before the write and
+        by both neighbours' update engines."""
+        sums = data.ArrayLayout(unsigned(self.config.spec.sum_bits), self.lanes)
+        old, new = Signal(sums, name="old_sums", reset_less=True), Signal(sums, name="new_sums")
         for lane, state in enumerate(xi):
             m.d.comb += new[lane].eq(old[lane] + state)
         for name, negative in (("plus", 0), ("minus", 1)):
-            memory = BlockMemory(shape=lanes, depth=self.config.words(self.layer))
+            memory = BlockMemory(shape=sums, depth=self.words)
             m.submodules[f"sums_{name}"] = memory
             post, pre, write = memory.read_port(), memory.read_port(), memory.write_port()
             m.d.comb += [
@@ -245,3 +307,14 @@ class NeuronArray(wiring.Component):
                 m.d.sync += old.eq(post.data)
         with m.If(self.step.sum_first):
             m.d.sync += old.eq(0)
+
+    def _trace(self, m, valid, word, d, xi, membranes, spikes):
+        """What a bench sees."""
+        trace = self.trace.payload
+        m.d.comb += [self.trace.valid.eq(valid), trace.address.eq(word), trace.s.eq(spikes)]
+        for lane in range(self.lanes):
+            m.d.comb += [
+                trace.d[lane].eq(d[lane]),
+                trace.xi[lane].eq(xi[lane]),
+                trace.u[lane].eq(membranes[lane]),
+            ]
