@@ -1,10 +1,7 @@
-"""The host's end of the serial link: a port, and an engine that has every request executed exactly once, in order."""
+"""The host's end of the serial link: an engine that has every request executed exactly once, in order."""
 
 import contextlib
-import errno
-import os
 import secrets
-import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,9 +15,7 @@ from golden.contract.errors import BoardError, IdentityError, LinkError
 from golden.contract.protocol import ANSWER, ANSWER_HEADER, MAX_WINDOW, VERSION, Command, Identity, Status
 
 from . import frame
-
-#: Rates that boards have; HELLO tries them in turn, unless the caller says which. Pseudo-terminals and sockets ignore it.
-BAUDS = (1_000_000, 3_000_000)
+from .port import BAUDS, close_port, open_port
 
 #: Statuses of a request that was executed: its answer is final.
 EXECUTED = (Status.OK, Status.BAD_ORDER, Status.BAD_RANGE)
@@ -36,28 +31,6 @@ LATE, SOONEST = 8.0, 1.0
 
 #: Bounds of the drain at open: a device that never stops talking must not hold it.
 DRAIN_SECONDS, DRAIN_BYTES = 1.0, 1 << 20
-
-
-def open_port(url: str, baud: int = BAUDS[0]) -> serial.SerialBase:
-    """Open a device path or pyserial URL for this process alone; `LinkError` says why it can't be."""
-    try:
-        port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=5, exclusive=True)
-    except (serial.SerialException, OSError, ValueError) as error:
-        reasons = {
-            errno.ENOENT: "no such port",
-            errno.EAGAIN: "port busy: another program has it open",
-            errno.EBUSY: "port busy: another program has it open",
-            errno.EACCES: "permission denied: are you in the group that owns the port?",
-        }
-        raise LinkError(f"{url}: {reasons.get(getattr(error, 'errno', None) or 0, str(error))}") from None
-    with contextlib.suppress(AttributeError, NotImplementedError, ValueError, OSError):
-        # where the driver has such a mode: FTDI's adapters then hold an answer back for 1 ms, not 16
-        port.set_low_latency_mode(True)
-    if url.startswith("socket://"):
-        # small requests must not wait for acknowledgements of earlier ones
-        with socket.socket(fileno=os.dup(port.fileno())) as connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return port
 
 
 @dataclass
@@ -127,12 +100,7 @@ class Link:
 
     def close(self) -> None:
         """Close the port; no error if it is closed."""
-        connection = getattr(self._port, "_socket", None)
-        with contextlib.suppress(serial.SerialException, OSError):
-            self._port.close()
-        # pyserial leaves the socket of a socket:// port open where the other end has gone
-        if connection is not None:
-            connection.close()
+        close_port(self._port)
 
     def __enter__(self) -> Self:
         return self

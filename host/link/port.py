@@ -1,0 +1,45 @@
+"""Opening and closing what pyserial opens: device paths, pseudo-terminals, `socket://` URLs."""
+
+import contextlib
+import errno
+import os
+import socket
+
+import serial
+
+from golden.contract.errors import LinkError
+
+#: Rates that boards have; HELLO tries them in turn, unless the caller says which. Pseudo-terminals and sockets ignore it.
+BAUDS = (1_000_000, 3_000_000)
+
+
+def open_port(url: str, baud: int = BAUDS[0]) -> serial.SerialBase:
+    """Open a device path or pyserial URL for this process alone; `LinkError` says why it can't be."""
+    try:
+        port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=5, exclusive=True)
+    except (serial.SerialException, OSError, ValueError) as error:
+        reasons = {
+            errno.ENOENT: "no such port",
+            errno.EAGAIN: "port busy: another program has it open",
+            errno.EBUSY: "port busy: another program has it open",
+            errno.EACCES: "permission denied: are you in the group that owns the port?",
+        }
+        raise LinkError(f"{url}: {reasons.get(getattr(error, 'errno', None) or 0, str(error))}") from None
+    with contextlib.suppress(AttributeError, NotImplementedError, ValueError, OSError):
+        # where the driver has such a mode: FTDI's adapters then hold an answer back for 1 ms, not 16
+        port.set_low_latency_mode(True)
+    if url.startswith("socket://"):
+        # small requests must not wait for acknowledgements of earlier ones
+        with socket.socket(fileno=os.dup(port.fileno())) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return port
+
+
+def close_port(port: serial.SerialBase) -> None:
+    """Close it; no error if it is closed."""
+    connection = getattr(port, "_socket", None)
+    with contextlib.suppress(serial.SerialException, OSError):
+        port.close()
+    # pyserial leaves the socket of a socket:// port open where the other end has gone
+    if connection is not None:
+        connection.close()
