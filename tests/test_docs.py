@@ -93,8 +93,10 @@ def test_the_commands_of_a_page_exist(page):
 
 
 def test_a_wrong_name_is_noticed():
-    assert defined("golden.contract.errors.NudgeError") and defined("golden.contract.errors.NudgeError.exit_code")
-    assert not defined("golden.contract.errors.NoSuchError") and not defined("golden.nothing")
+    assert defined("golden.contract.errors.NudgeError")
+    assert defined("golden.contract.errors.NudgeError.exit_code")
+    assert not defined("golden.contract.errors.NoSuchError")
+    assert not defined("golden.nothing")
     assert problem(["nudge", "train", "--nonsense"]) == "no option --nonsense"
     assert problem(["nudge", "board", "dance"]) == "no command 'dance'"
     assert problem(["nudge", "board", "info", "--board", "URL"]) is None

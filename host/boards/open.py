@@ -8,6 +8,7 @@ from golden.contract.config import ENGINES, configuration
 from golden.contract.errors import IdentityError, ToolError, UsageError
 from golden.contract.presets import PRESETS
 from golden.contract.spec import Spec
+from golden.progress import note
 from host.link.link import Link
 
 from .golden import GoldenBoard
@@ -57,7 +58,7 @@ def open_board(name: str, spec: Spec, engines: str | None = None) -> Iterator[An
 @contextmanager
 def open_unknown(url: str) -> Iterator[SerialBoard]:
     """The board behind a port, for whichever preset it says that it is built; `IdentityError` if there is none such here."""
-    with Link.open(url) as link:
+    with Link.open(url, note=note) as link:
         identity = link.hello()
         if identity.preset not in PRESETS:
             raise IdentityError(f"{url}: the board is built for {identity.preset!r}: this host has {', '.join(PRESETS)}")

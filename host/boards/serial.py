@@ -30,6 +30,7 @@ from golden.contract.protocol import (
 from golden.contract.shapes import Bundle
 from golden.contract.spec import Spec
 from golden.model.fixed import Parameters, Settings
+from golden.progress import note
 from host.link.link import Link
 
 #: A master on the link.
@@ -126,7 +127,7 @@ class SerialBoard(Board):
     """
 
     def __init__(self, url: str, spec: Spec, *, baud: int | None = None, timeout: float = 10.0):
-        self._begin(Link.open(url, baud=baud, timeout=timeout), spec)
+        self._begin(Link.open(url, baud=baud, timeout=timeout, note=note), spec)
 
     @classmethod
     def over(cls, link: Link, spec: Spec) -> Self:

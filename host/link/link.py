@@ -15,6 +15,7 @@ from golden.contract.errors import BoardError, IdentityError, LinkError
 from golden.contract.protocol import ANSWER, ANSWER_HEADER, MAX_WINDOW, VERSION, Command, Identity, Status
 
 from . import frame
+from .counters import Counters, Heard
 from .port import BAUDS, close_port, open_port
 
 #: Statuses of a request that was executed: its answer is final.
@@ -32,17 +33,13 @@ LATE, SOONEST = 8.0, 1.0
 #: Bounds of the drain at open: a device that never stops talking must not hold it.
 DRAIN_SECONDS, DRAIN_BYTES = 1.0, 1 << 20
 
+#: Longest wait for HELLO's answer while a board answers an earlier session: MAX_WINDOW samples of
+#: `medium`, with line-buffered engines 180,000 cycles each, on a virtual board that gets through
+#: 40,000 a second.
+BACKLOG_SECONDS = 300.0
 
-@dataclass
-class Counters:
-    """What the link had to do so far. Without disturbances all but `requests` stay 0, and `hellos` 1."""
-
-    requests: int = 0  #: requests that were answered finally
-    hellos: int = 0  #: HELLOs sent
-    resent: int = 0  #: frames sent again
-    timeouts: int = 0  #: deadlines missed
-    refused: int = 0  #: answers that said the frame before was damaged or out of sequence
-    unexpected: int = 0  #: good answers that nothing waited for, such as repetitions
+#: Seconds of that wait after which the user is told.
+NOTE_SECONDS = 3.0
 
 
 @dataclass
@@ -68,6 +65,7 @@ class Link:
     name: for messages. timeout: longest wait in seconds for an answer, counted from the answer before. retries: how often in
     a row a deadline is missed, resends: how often in a row requests are sent again for any reason, before giving up.
     bauds: rates that HELLO tries in turn, if there are several. clock: seconds that pass. draw: sequence numbers at HELLO.
+    note: takes a line for the user when HELLO takes long.
     """
 
     def __init__(
@@ -81,11 +79,12 @@ class Link:
         bauds: Sequence[int] = (),
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[int], int] = secrets.randbelow,
+        note: Callable[[str], None] = lambda line: None,
     ):
         self.name, self.timeout, self.retries, self.resends, self._bauds = name, timeout, retries, resends, bauds
         self.counters = Counters()
         self.window = 1
-        self._port, self._clock, self._draw = port, clock, draw
+        self._port, self._clock, self._draw, self._note = port, clock, draw, note
         self._splitter = frame.Splitter()
         self._inbox: deque[bytes] = deque()
         self._next = 0
@@ -93,10 +92,19 @@ class Link:
         self._longest: dict[Command, float] = {}
 
     @classmethod
-    def open(cls, url: str, *, baud: int | None = None, timeout: float = 10.0, retries: int = 4) -> "Link":
+    def open(
+        cls,
+        url: str,
+        *,
+        baud: int | None = None,
+        timeout: float = 10.0,
+        retries: int = 4,
+        note: Callable[[str], None] = lambda line: None,
+    ) -> "Link":
         """Open a port by device path or pyserial URL. baud: None tries `BAUDS`."""
         bauds = BAUDS if baud is None else (baud,)
-        return cls(open_port(url, bauds[0]), url, timeout=timeout, retries=retries, bauds=bauds)
+        port = open_port(url, bauds[0])
+        return cls(port, url, timeout=timeout, retries=retries, bauds=bauds, note=note)
 
     def close(self) -> None:
         """Close the port; no error if it is closed."""
@@ -116,43 +124,63 @@ class Link:
     def hello(self, *, timeout: float = 2.0, tries: int = 5) -> Identity:
         """Begin: drain the port, agree on a sequence number, and learn what board it is and how much it can hold.
 
-        tries: how many may pass in silence; a damaged one is repeated at once. Raises `LinkError` if nothing answers,
-        `IdentityError` if it is something else.
+        A board executes in order, so it first works off what an earlier host sent: while answers to
+        that come, this waits, up to `BACKLOG_SECONDS`.
+
+        timeout: seconds of silence that end a try; a damaged one is repeated at once. tries: how many
+        may pass in silence, in a row. Raises `LinkError` if nothing answers, `IdentityError` if it is
+        something else.
         """
-        silent = 0
-        for attempt in range(tries + self.resends):
+        heard = Heard(self._clock())
+        silent = noisy = rate = drained = 0  # silent, noisy: tries in a row
+        while silent < tries and noisy <= self.resends and self._clock() < heard.since + BACKLOG_SECONDS:
             if len(self._bauds) > 1:
                 # an adapter may lack a rate; then the one before is tried again
                 with contextlib.suppress(serial.SerialException, OSError, ValueError):
-                    self._port.baudrate = self._bauds[attempt % len(self._bauds)]
-            if attempt < max(1, len(self._bauds)):
+                    self._port.baudrate = self._bauds[rate % len(self._bauds)]
+            if drained <= rate and drained < max(1, len(self._bauds)):
                 self._drain()
+                drained += 1
             # A number drawn anew for each try: a late answer to an earlier one isn't mistaken for this one's.
             sequence = (self._next + 1 + self._draw(255)) % 256
             self._next = (sequence + 1) % 256
             self.counters.hellos += 1
+            heard.tries += 1
             # The leading zero byte ends whatever the board may have received so far.
             self._write(b"\0" + frame.encode(bytes((VERSION, sequence, Command.HELLO))))
-            identity, noisy = self._welcome(sequence, self._clock() + timeout)
+            answers, damage = heard.answers, heard.damage
+            identity = self._welcome(sequence, timeout, heard)
             if identity is not None:
                 self.window = max(1, min(identity.window, MAX_WINDOW))
                 return identity
-            silent += not noisy
-            if silent == tries:
-                break
-        heard = f"{self._received} bytes came, but no answer: another program, or another baud rate?" if self._received else ""
-        raise LinkError(f"{self.name}: no answer to HELLO in {tries} tries of {timeout:g} s. {heard or 'Nothing came at all.'}")
+            if heard.answers > answers:
+                # a board is there, at this rate, but slow
+                silent, noisy, timeout = 0, 0, min(2 * timeout, self.timeout)
+            else:
+                silent += heard.damage == damage
+                noisy += heard.damage > damage
+                rate += 1
+        heard.received = self._received
+        seconds = self._clock() - heard.since
+        raise LinkError(f"{self.name}: no answer to HELLO in {heard.tries} tries, {seconds:.0f} s. {heard}")
 
-    def _welcome(self, sequence: int, deadline: float) -> tuple[Identity | None, bool]:
-        """The answer to a HELLO; whether something came that was damaged, or that said so of the HELLO."""
-        noisy = False
-        while (body := self._read(deadline)) is not None:
+    def _welcome(self, sequence: int, timeout: float, heard: Heard) -> Identity | None:
+        """The answer to a HELLO; None after `timeout` seconds of silence, or soon after damage."""
+        deadline, noisy, end = self._clock() + timeout, False, heard.since + BACKLOG_SECONDS
+        while (body := self._read(min(deadline, end))) is not None:
             if len(body) < ANSWER_HEADER or (body[3] not in EXECUTED and body[3] != Status.BAD_VERSION):
                 self.counters.refused += bool(body)
+                heard.refused += bool(body)
+                heard.damaged += not body
                 deadline, noisy = min(deadline, self._clock() + QUIET), True
                 continue
             if body[1:3] != bytes((sequence, Command.HELLO | ANSWER)):
                 self.counters.unexpected += 1
+                heard.answers += 1
+                deadline = self._clock() + (QUIET if noisy else timeout)
+                if not heard.told and self._clock() > heard.since + NOTE_SECONDS:
+                    heard.told = True
+                    self._note(f"{self.name}: the board works off an earlier session's requests; waiting for it")
                 continue
             if body[0] != VERSION or body[3] == Status.BAD_VERSION:
                 raise IdentityError(f"{self.name}: the board speaks version {body[0]} of the link, this host {VERSION}")
@@ -160,10 +188,10 @@ class Link:
                 identity = Identity.decode(body[ANSWER_HEADER:])
                 if not identity.preset.isprintable():
                     raise ValueError(f"its preset is {identity.preset!r}")
-                return identity, noisy
+                return identity
             except ValueError as error:
                 raise IdentityError(f"{self.name}: not a nudge board ({error})") from None
-        return None, noisy
+        return None
 
     def call(self, command: Command, payload: bytes = b"") -> bytes:
         """One request; its answer's payload."""

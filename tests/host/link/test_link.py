@@ -102,7 +102,7 @@ def test_board_that_was_reset_is_reported(clock):
 
 def test_hello_says_whether_anything_came(clock):
     link = link_to(None, clock)
-    with pytest.raises(LinkError, match=r"no answer to HELLO in 5 tries of 2 s\. Nothing came at all"):
+    with pytest.raises(LinkError, match=r"no answer to HELLO in 5 tries, 10 s\. Nothing came at all"):
         link.hello()
     assert clock.now == pytest.approx(10)
 
