@@ -65,7 +65,8 @@ def versions() -> dict[str, str]:
 def command() -> str:
     """The command line of this process, as one would type it."""
     module = sys.modules["__main__"].__spec__
-    return shlex.join([*(["nudge"] if module is None else ["python", "-m", module.name]), *sys.argv[1:]])
+    program = ["nudge"] if module is None else ["python", "-m", module.name.removesuffix(".__main__")]
+    return shlex.join([*program, *sys.argv[1:]])
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from . import metrics as report
 from .checkpoint import Checkpoint
 from .data import Data
 from .metrics import Row
+from .options import TrainingOptions
 from .plan import Plan, first_samples
 
 WEIGHTS = "weights.safetensors"
@@ -114,6 +115,11 @@ class Run:
         """Samples trained so far, over all epochs."""
         return self.epoch * self.plan.samples + self.position
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.epoch >= self.plan.epochs
+
     @classmethod
     def begin(cls, plan: Plan, spec: Spec, out: Path, *, force: bool = False) -> "Run":
         """A new run; it doesn't overwrite another one's weights unless `force`."""
@@ -150,28 +156,16 @@ class Run:
             setattr(self, name, getattr(saved, name))
 
     @classmethod
-    def prepare(
-        cls,
-        out: Path,
-        data_dir: Path | None,
-        options: dict[str, Any],
-        *,
-        preset_name: str | None,
-        data: str | None,
-        samples: int | None,
-        resume: bool,
-        force: bool,
-    ) -> tuple["Run", Data]:
-        """What a command line asks for (None: not given): a new run or the one in `out`, and its data."""
-        if resume:
-            run = cls.resume(out, options | {"preset": preset_name, "data": data, "samples": samples})
-            images = datasets.load(run.plan.data, data_dir)
+    def prepare(cls, out: Path, options: TrainingOptions) -> tuple["Run", Data]:
+        """What is asked for: a new run or the one in `out`, and its data."""
+        if options.resume:
+            run = cls.resume(out, options.of_plan())
+            images = datasets.load(run.plan.data, options.data_dir)
             first_samples(run.plan.samples, len(images.train_images), run.plan.data)
             return run, images
-        spec, name = preset(preset_name or "tiny"), data or "embedded"
-        images = datasets.load(name, data_dir)
-        plan = Plan.of(spec, name, first_samples(samples, len(images.train_images), name), **options)
-        return cls.begin(plan, spec, out, force=force), images
+        spec = preset(options.preset or "tiny")
+        images = datasets.load(options.data or "embedded", options.data_dir)
+        return cls.begin(options.plan(spec, len(images.train_images)), spec, out, force=options.force), images
 
     def count(self, samples: int, errors: int, seconds: float) -> None:
         """A batch is committed: `samples` of it, `errors` wrong, at `seconds` of training."""
@@ -304,6 +298,6 @@ def train(run: Run, board: Trainable, data: Data, stop: Stop) -> float:
                 saved_at = time.monotonic()
             if stopped:
                 break
-    if run.epoch == plan.epochs:
+    if run.finished:
         run.end(board)
     return (run.done - first) / max(run.seconds - before, 1e-9)

@@ -28,7 +28,8 @@ from host.harness.sweep import cases as every_case
 from host.harness.sweep import run as run_sweep
 from host.harness.throughput import ADAPTER_DELAY, BAUD, cost, measured, occupied
 
-from .terminal import EnginesOption, JsonOption, PresetOption, emit, rendered, reported
+from .options import EnginesOption, JsonOption, PresetOption
+from .terminal import emit, rendered, reported
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -18,24 +18,23 @@ from golden.contract.presets import PRESETS, preset
 from golden.contract.protocol import PHASES
 from golden.paper.studies import STUDIES
 from golden.paper.studies.study import carry_out
-from golden.training import checkpoint, command
+from golden.training import checkpoint
 from golden.training import data as datasets
-from golden.training.command import DirOption
-from golden.training.evaluate import Evaluation, evaluate
+from golden.training.evaluate import evaluate
 from golden.training.plan import Plan, first_samples
-from golden.training.run import Run, Stop
-from host.boards.open import AnyBoard, open_board, virtual_board
+from host.boards.open import open_board, virtual_board
 from host.boards.serial import SerialBoard
 from host.harness.bench import bench as run_bench
-from host.harness.compare import Comparison, Fault, Twin
+from host.harness.compare import Fault
 from host.harness.compare import compare as run_compare
 from host.harness.golden_bench import GoldenBench, golden_bench
 
 from . import board as board_cli
 from .builds import run_build, run_flash, run_report
-from .terminal import BoardOption, DataOption, EnginesOption, JsonOption, PresetOption, emit, rendered, reported
-from .train import recovering
-from .train import train as run_train
+from .options import BoardOption, DataOption, DirOption, EnginesOption, JsonOption, PresetOption
+from .run import run_together
+from .terminal import emit, rendered, reported
+from .training import train
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:3}  {code.what}" for code in ExitCode)
 
@@ -48,76 +47,7 @@ def callback() -> None:
     """Spiking convolutional networks, trained on an FPGA by equilibrium propagation."""
 
 
-@app.command()
-def train(
-    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The same as --out.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Directory for weights, metrics and learning curve.")] = None,
-    preset_name: command.NetworkOption = None,
-    board: BoardOption = "sim",
-    engines: EnginesOption = None,
-    data: command.TrainDataOption = None,
-    data_dir: DirOption = None,
-    samples: command.SamplesOption = None,
-    epochs: command.EpochsOption = None,
-    batch: command.BatchOption = None,
-    seed: command.SeedOption = None,
-    lr_scale: command.ScaleOption = None,
-    decay: command.DecayOption = None,
-    shift: command.ShiftOption = None,
-    flip: command.FlipOption = None,
-    average: command.AverageOption = None,
-    beta: command.BetaOption = None,
-    free_steps: command.FreeOption = None,
-    nudged_steps: command.NudgedOption = None,
-    twin: Annotated[bool, typer.Option("--twin", help="Step the golden model in lockstep; a difference ends it.")] = False,
-    recover: Annotated[
-        int, typer.Option(help="After a lost board (or, with --twin, a difference) go back to the checkpoint, so many times.")
-    ] = 0,
-    resume: command.ResumeOption = False,
-    force: command.ForceOption = False,
-    as_json: JsonOption = False,
-) -> int:
-    """Train, then evaluate once on the test set. Ctrl-C finishes the batch and saves; --resume goes on from there."""
-    given = locals()
-    out = directory if out is None else out
-    if out is None or directory not in (None, out):
-        raise UsageError("one --out is needed: the directory for weights, metrics and learning curve")
-    options = {name: given[name] for name in command.PLAN_OPTIONS}
-    asked: dict[str, Any] = {"preset_name": preset_name, "data": data, "samples": samples, "resume": resume, "force": force}
-    run, images = Run.prepare(out, data_dir, options, **asked)
-    result: dict[str, Any] = {"weights": str(run.weights), "epochs": run.plan.epochs}
-    comparison: Comparison | None = None
-    found: Evaluation | None = None
-    rate = 0.0
-
-    def work(run: Run, device: AnyBoard) -> None:
-        nonlocal comparison, found, rate
-        with Stop() as stop:
-            target = Twin(device) if twin else device
-            rate = run_train(run, target, images, stop)
-            if isinstance(target, Twin):
-                comparison = target.finish()
-        if run.epoch == run.plan.epochs:
-            found = evaluate(device, images.test_images, images.test_labels)
-
-    with reported(as_json, result):
-        faults = list(recovering(run, lambda: open_board(board, run.spec, engines), work, recover))
-    result |= {"samples": run.done, "samples_per_second": rate, "recovered": len(faults)}
-    if comparison is not None:
-        result |= {"equal": True, "compared": comparison.compared}
-    if found is None:
-        done = f"interrupted after {run.done} of {run.plan.epochs * run.plan.samples} samples"
-        emit(as_json, result | {"interrupted": True}, f"{done}: {run.weights} is usable, --resume continues it")
-        return ExitCode.INTERRUPTED
-    run.plot(found.error_percent)
-    lines = [
-        f"test error {found.error_percent:.2f} % ({found.errors} of {found.samples})",
-        f"{rate:.1f} training samples/s on board {board!r}; weights, metrics and learning curve in {out}",
-    ]
-    if comparison is not None:
-        lines.append(f"bit-identical: board == golden ({comparison.weights} weights)")
-    emit(as_json, result | {"error_percent": found.error_percent, "test_samples": found.samples}, "\n".join(lines))
-    return ExitCode.OK
+app.command()(train)
 
 
 @app.command("eval")
@@ -377,7 +307,7 @@ def report(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
-    return command.run(app, "nudge", arguments)
+    return run_together(app, "nudge", arguments)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,14 @@
-"""What commands have in common: the options that several of them take, and how a result is printed."""
+"""How the commands print a result."""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
-from golden.contract.config import ENGINES
 from golden.contract.errors import ComparisonError
-from golden.contract.presets import PRESETS
-from golden.training import data as datasets
-
-PresetOption = Annotated[str, typer.Option("--preset", help=f"Network: {', '.join(PRESETS)}.")]
-BoardOption = Annotated[
-    str, typer.Option("--board", help="sim (virtual board), golden (the model), a device path or a pyserial URL.")
-]
-EnginesOption = Annotated[
-    str | None,
-    typer.Option("--engines", help=f"Synapse engines of the simulated board: {' or '.join(ENGINES)} [default: {ENGINES[0]}]."),
-]
-DataOption = Annotated[str, typer.Option("--data", help=f"{', '.join(datasets.NAMES)}.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
 
 
 def emit(as_json: bool, result: dict[str, Any], text: str) -> None:

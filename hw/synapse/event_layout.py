@@ -9,7 +9,7 @@ from amaranth.lib import data
 from amaranth.utils import bits_for
 
 from golden.contract.config import Config
-from golden.contract.spec import Bundle
+from golden.contract.shapes import Bundle
 
 #: Candidates whose kernels one unit holds: the words of the parts' smallest distributed memory.
 CANDIDATES = 16

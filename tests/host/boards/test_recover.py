@@ -16,6 +16,7 @@ from host.boards.serial import SerialBoard
 from host.cli import board as board_cli
 from host.cli import main as cli
 from host.cli import train as host_train
+from host.cli import training
 from host.harness.fault_port import Clock, FaultPort
 from host.harness.golden_device import GoldenDevice
 from host.link.link import Link
@@ -66,7 +67,7 @@ class Bench:
 def bench(monkeypatch):
     def make(events):
         made = Bench(events)
-        monkeypatch.setattr(cli, "open_board", made.open)
+        monkeypatch.setattr(training, "open_board", made.open)
         monkeypatch.setattr(board_cli, "open_unknown", made.open)
         monkeypatch.setattr(host_train, "FIRST_WAIT", 0.0)
         return made

@@ -4,8 +4,8 @@ import pytest
 
 from golden.contract.config import configuration
 from golden.contract.errors import LinkError
-from golden.contract.protocol import PIXELS, VERSION, Command, Identity
 from golden.contract.presets import preset
+from golden.contract.protocol import PIXELS, VERSION, Command, Identity
 from host.harness.fault_port import Clock
 from host.harness.timed_port import TimedPort
 from host.link import frame

@@ -6,7 +6,7 @@ import signal
 import typer
 
 from golden.contract.errors import ExitCode, LinkError
-from golden.training import command
+from host.cli.run import run
 
 
 class DyingError(LinkError):
@@ -24,7 +24,7 @@ def ends(error: BaseException) -> int:
     def fail() -> None:
         raise error
 
-    return command.run(app, "nudge", [])
+    return run(app, "nudge", [])
 
 
 def test_a_command_that_is_ending_says_why_in_spite_of_sigterm(capsys):

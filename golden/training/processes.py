@@ -1,51 +1,45 @@
 """Training by several processes, each of which computes its share of every batch: the same bits, whatever their number.
 
-    torchrun --nproc-per-node 4 -m golden.training.train --preset small --data mnist --epochs 10 --out runs/a
+    torchrun --nproc-per-node 4 -m host.cli train --board golden --preset small --data mnist --epochs 10 --out runs/a
 
 Updates are integers, so their sum over the processes has no rounding that could depend on who computed what. Weights,
-metrics and checkpoints are those of `nudge train --board golden`, and either command resumes a run of the other.
-`python -m golden.training.train` is the same with one process. Processes: gloo on CPUs, nccl with a GPU each (--device cuda).
+metrics and checkpoints are those of one process, and any number of them resumes a run of any other.
+Processes: gloo on CPUs, nccl with a GPU each (--device cuda).
 """
 
 import os
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Annotated, Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
-import typer
 from torch import Tensor
 from torch import distributed as dist
 
-from golden import progress
-from golden.contract.errors import ExitCode, NudgeError, PlanError, ProcessError
+from golden.contract.errors import NudgeError, PlanError, ProcessError
 from golden.contract.spec import Spec
 from golden.model.fixed import FixedModel, Parameters, Result
 
-from . import command
-from .evaluate import evaluate
-from .run import Run, Stop
-from .run import train as run_train
+from .run import Stop
 
 T = TypeVar("T")
-
-#: Seconds that the other processes leave the first to say what is wrong: torchrun ends all when one has ended.
-REPORT_SECONDS = 10.0
-
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes, as torchrun's environment tells them. rank: from 0, over all machines; local: on this one."""
+    """The processes of a run, as torchrun's environment tells them; without torchrun there is one."""
 
-    rank: int = 0
-    size: int = 1
-    local_rank: int = 0
-    local_size: int = 1
+    rank: int = 0  #: of this process, from 0, over all machines
+    size: int = 1  #: how many there are, on all machines
+    local_rank: int = 0  #: of this process on this machine
+    local_size: int = 1  #: how many there are on this machine
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes files and speaks."""
+        return self.rank == 0
 
     @classmethod
     def of_environment(cls) -> Self:
@@ -57,24 +51,28 @@ class World:
         """This process's share of the processors."""
         return max(1, len(os.sched_getaffinity(0)) // self.local_size)
 
-    @contextmanager
-    def connected(self, device: str) -> Iterator[torch.device]:
-        """While entered, collectives work; the device of this process."""
+    def place(self, device: str) -> torch.device:
+        """Where this process computes; `PlanError` if it can't. device: cpu or cuda."""
         if device not in ("cpu", "cuda"):
             raise PlanError(f"--device must be cpu or cuda, not {device!r}")
-        if device == "cuda" and torch.cuda.device_count() < self.local_size:
+        if device == "cpu":
+            return torch.device("cpu")
+        if torch.cuda.device_count() < self.local_size:
             raise PlanError(f"--device cuda needs a GPU for each process: {torch.cuda.device_count()} for {self.local_size}")
-        torch.set_num_threads(self.threads)
-        place = torch.device("cpu")
-        if device == "cuda":
-            place = torch.device("cuda", self.local_rank)
+        return torch.device("cuda", self.local_rank)
+
+    @contextmanager
+    def connected(self, place: torch.device) -> Iterator[None]:
+        """While entered, collectives work. place: where their tensors are."""
+        if place.type == "cuda":
             torch.cuda.set_device(place)
         if self.size == 1:
-            yield place
+            yield
             return
-        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+        torch.set_num_threads(self.threads)
+        dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
         try:
-            yield place
+            yield
         finally:
             # what is said of a lost process is the error that led here, not that it can't be waited for now
             with suppress(RuntimeError):
@@ -146,68 +144,3 @@ class SharedModel(FixedModel):
         self.stop.agreed = stops > 0
         bundles = len(self.spec.bundles)
         return Result(predictions, spikes, Parameters(tuple(updates[:bundles]), tuple(updates[bundles:])))
-
-
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-
-
-@app.command()
-def train(
-    out: command.OutOption,
-    preset_name: command.NetworkOption = None,
-    data: command.TrainDataOption = None,
-    data_dir: command.DirOption = None,
-    samples: command.SamplesOption = None,
-    epochs: command.EpochsOption = None,
-    batch: command.BatchOption = None,
-    seed: command.SeedOption = None,
-    lr_scale: command.ScaleOption = None,
-    decay: command.DecayOption = None,
-    shift: command.ShiftOption = None,
-    flip: command.FlipOption = None,
-    average: command.AverageOption = None,
-    beta: command.BetaOption = None,
-    free_steps: command.FreeOption = None,
-    nudged_steps: command.NudgedOption = None,
-    resume: command.ResumeOption = False,
-    force: command.ForceOption = False,
-    device: Annotated[str, typer.Option(help="cpu, or cuda: a GPU for each process.")] = "cpu",
-) -> int:
-    """Train the golden model, then evaluate once on the test set; the weights don't depend on the number of processes."""
-    given = locals()
-    options = {name: given[name] for name in command.PLAN_OPTIONS}
-    world = World.of_environment()
-    asked: dict[str, Any] = {"preset_name": preset_name, "data": data, "samples": samples, "resume": resume, "force": force}
-    with world.connected(device) as place:
-        run, images = world.together(lambda: Run.prepare(out, data_dir, options, **asked))
-        run.writes = world.rank == 0
-        with SharedStop() as stop:
-            model = SharedModel(run.spec, world, stop, place)
-            rate = run_train(run, model, images, stop)
-        done = run.epoch >= run.plan.epochs
-        found = evaluate(model, images.test_images, images.test_labels) if done else None
-        # together: none ends, which would end all, before the first has written
-        world.together(lambda: run.plot(None if found is None else found.error_percent))
-    if world.rank == 0 and found is None:
-        print(f"interrupted after {run.done} of {run.plan.epochs * run.plan.samples} samples: ", end="")
-        print(f"{run.weights} is usable, --resume continues it", flush=True)
-    elif world.rank == 0 and found is not None:
-        print(f"test error {found.error_percent:.2f} % ({found.errors} of {found.samples})")
-        speed = f"{rate:.1f} training samples/s in {world.size} processes of {world.threads} threads"
-        print(f"{speed}; weights, metrics and learning curve in {out}", flush=True)
-    return ExitCode.OK if done else ExitCode.INTERRUPTED
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit code."""
-    first = World.of_environment().rank == 0
-    if not first:
-        progress.silence()
-    code = command.run(app, "golden.training.train", arguments)
-    if not first and code not in (ExitCode.OK, ExitCode.INTERRUPTED):
-        time.sleep(REPORT_SECONDS)
-    return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

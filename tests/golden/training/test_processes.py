@@ -1,4 +1,4 @@
-"""golden.training.train: equal files whatever the number of processes, resumed or not, and one-line errors."""
+"""`nudge train` in several processes: equal files whatever their number, resumed or not, and one-line errors."""
 
 import csv
 import os
@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from golden.contract.errors import ExitCode
-from golden.training import checkpoint, train
-from golden.training.train import World
+from golden.training import checkpoint
+from golden.training.processes import World
 from host.cli import main as cli
 
+TRAIN = ["train", "--board", "golden"]
 STEPS = ["--free-steps", "8", "--nudged-steps", "8"]
 #: The last batch of an epoch has one sample: some processes have none.
 OPTIONS = ["--samples", "57", "--batch", "8", "--epochs", "2", "--seed", "3", *STEPS]
@@ -26,7 +27,7 @@ SECONDS = 120
 
 def command(processes: int, *options: str) -> list[str]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return [*launcher, "-m", "golden.training.train", *options]
+    return [*launcher, "-m", "host.cli", *TRAIN, *options]
 
 
 def launch(processes: int, *options: str) -> tuple[int, str, str]:
@@ -53,7 +54,7 @@ def assert_same_run(one: Path, two: Path) -> None:
 def whole(tmp_path_factory) -> Path:
     """What the host's training loop makes of `OPTIONS` on its golden board."""
     out = tmp_path_factory.mktemp("whole")
-    assert cli.main(["train", "--board", "golden", *OPTIONS, "--out", str(out)]) == ExitCode.OK
+    assert cli.main([*TRAIN, *OPTIONS, "--out", str(out)]) == ExitCode.OK
     return out
 
 
@@ -62,17 +63,12 @@ def test_any_number_of_processes_gives_the_same_bits(capfd, tmp_path, whole, pro
     code, out, err = launch(processes, *OPTIONS, "--out", str(tmp_path))
     assert code == ExitCode.OK, err
     assert_same_run(tmp_path, whole)
-    assert load(tmp_path)[1].command.startswith("python -m golden.training.train --samples 57")
+    assert load(tmp_path)[1].command.startswith("python -m host.cli train --board golden --samples 57")
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in whole.iterdir())
     assert out.count("test error") == 1, "one process speaks"
     # the test error too: evaluation is shared as well
     assert cli.main(["eval", "--board", "golden", "--weights", str(whole / "weights.safetensors")]) == ExitCode.OK
     assert out.splitlines()[0] == capfd.readouterr().out.splitlines()[0]
-
-
-def test_it_works_without_torchrun(tmp_path, whole):
-    assert train.main([*OPTIONS, "--out", str(tmp_path)]) == ExitCode.OK
-    assert_same_run(tmp_path, whole)
 
 
 #: Batches enough that the signal comes before the end.
@@ -100,8 +96,8 @@ def test_an_interrupted_run_resumes_to_the_same_weights(tmp_path):
     _, _, found = checkpoint.load(cut / "weights.safetensors")
     assert f"after {found.epoch * 402 + found.position} of" in text
     epochs = str(found.epoch + 1)
-    assert train.main(["--resume", "--epochs", epochs, "--out", str(cut)]) == ExitCode.OK
-    assert cli.main(["train", "--board", "golden", *LONG, "--epochs", epochs, "--out", str(whole)]) == ExitCode.OK
+    assert cli.main([*TRAIN, "--resume", "--epochs", epochs, "--out", str(cut)]) == ExitCode.OK
+    assert cli.main([*TRAIN, *LONG, "--epochs", epochs, "--out", str(whole)]) == ExitCode.OK
     assert_same_run(cut, whole)
 
 
@@ -138,10 +134,10 @@ def test_errors_are_one_line_and_nothing_is_written(capsys, tmp_path, whole, cas
     arguments, expected, words = prepare(tmp_path, whole, case)
     before = (whole / "weights.safetensors").read_bytes()
     capsys.readouterr()
-    assert train.main(arguments) == expected
+    assert cli.main([*TRAIN, *arguments]) == expected
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("golden.training.train: ")
+    assert err.startswith("nudge: ")
     assert err.count("\n") == 1
     assert words in err
     assert (whole / "weights.safetensors").read_bytes() == before
@@ -153,7 +149,7 @@ def test_several_processes_say_it_once(tmp_path, whole):
     code, out, err = launch(2, *arguments)
     assert code != ExitCode.OK
     assert out == ""
-    assert [words in line for line in err.splitlines() if line.startswith("golden.training.train: ")] == [True]
+    assert [words in line for line in err.splitlines() if line.startswith("nudge: ")] == [True]
 
 
 def test_a_process_that_dies_ends_the_others(tmp_path):
@@ -170,6 +166,34 @@ def test_a_process_that_dies_ends_the_others(tmp_path):
     assert process.returncode != ExitCode.OK
     assert "Traceback" not in err.split("failed (exitcode")[0], err
     checkpoint.load(tmp_path / "weights.safetensors")
+
+
+@pytest.fixture
+def two(monkeypatch):
+    """The environment that torchrun gives the first of two processes."""
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "2")):
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train"], "--board sim: 2 processes can only train --board golden"),
+        (["train", "--board", "/dev/none"], "--board /dev/none: 2 processes can only train --board golden"),
+        ([*TRAIN, "--twin"], "--twin: not with 2 processes"),
+        ([*TRAIN, "--recover", "1"], "--recover: not with 2 processes"),
+    ],
+)
+def test_what_several_processes_can_not_do_is_refused_before_anything_starts(capsys, tmp_path, two, arguments, message):
+    assert cli.main([*arguments, "--out", str(tmp_path / "new")]) == ExitCode.USAGE
+    assert capsys.readouterr().err == f"nudge: {message}\n"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_gpu_is_for_the_model_alone(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert cli.main(["train", "--device", "cuda", "--out", str(tmp_path)]) == ExitCode.USAGE
+    assert capsys.readouterr().err == "nudge: --board sim: --device cuda can only train --board golden\n"
 
 
 def test_no_more_threads_than_processors(monkeypatch):

@@ -1,0 +1,143 @@
+"""`nudge train`: on a board, or in the model on one or several processes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from golden.contract.errors import ExitCode, UsageError
+from golden.training.data import Data
+from golden.training.evaluate import Evaluation, evaluate
+from golden.training.options import TrainingOptions
+from golden.training.processes import SharedModel, SharedStop, World
+from golden.training.run import Run, Stop
+from golden.training.run import train as run_train
+from host.boards.open import AnyBoard, open_board
+from host.harness.compare import Comparison, Twin
+
+from .options import BoardOption, EnginesOption, JsonOption, with_fields
+from .terminal import emit, reported
+from .train import recovering
+from .train import train as train_on_board
+
+
+@dataclass
+class Outcome:
+    """What a training command ended with."""
+
+    rate: float | None = None  #: training samples a second; None: nothing was left to train
+    test: Evaluation | None = None  #: None: interrupted
+    twin: Comparison | None = None  #: None: without --twin
+    recovered: int = 0  #: how often the run went back to its checkpoint
+
+
+@with_fields
+def train(
+    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The same as --out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write weights, metrics and learning curve to this directory.")] = None,
+    board: BoardOption = "sim",
+    engines: EnginesOption = None,
+    options: TrainingOptions = TrainingOptions(),  # noqa: B008 (frozen)
+    device: Annotated[
+        str, typer.Option(help="With --board golden: compute on the cpu or on cuda, a GPU for each process.")
+    ] = "cpu",
+    twin: Annotated[
+        bool, typer.Option("--twin", help="Step the golden model in lockstep; end where the board differs from it.")
+    ] = False,
+    recover: Annotated[
+        int, typer.Option(help="Go back to the checkpoint up to N times after a lost board or, with --twin, a difference.")
+    ] = 0,
+    as_json: JsonOption = False,
+) -> int:
+    """Train, then evaluate once on the test set. Ctrl-C finishes the batch and saves; --resume goes on from there.
+
+    torchrun --nproc-per-node K -m host.cli train --board golden ...: the model on K processes, with the same bits.
+    """
+    out = directory if out is None else out
+    if out is None or directory not in (None, out):
+        raise UsageError("one --out is needed: the directory for weights, metrics and learning curve")
+    world = World.of_environment()
+    place = world.place(device)
+    shared = world.size > 1 or device != "cpu"
+    if shared:
+        check_shared(world, device, board, {"--engines": engines, "--twin": twin, "--recover": recover})
+    with world.connected(place):
+        run, images = world.together(lambda: Run.prepare(out, options))
+        run.writes = world.first
+        result: dict[str, Any] = {"weights": str(run.weights), "epochs": run.plan.epochs}
+        with reported(as_json, result):
+            if shared:
+                outcome = in_processes(run, images, world, place)
+            else:
+                outcome = on_board(run, images, board, engines, twin, recover)
+        # together: none ends, which would end all, before the first has written
+        world.together(lambda: run.plot(None if outcome.test is None else outcome.test.error_percent))
+    where = f"on board {board!r}" + (f", {world.size} processes of {world.threads} threads" if world.size > 1 else "")
+    if world.first:
+        emit(as_json, result | values(run, outcome), text(run, outcome, where))
+    return ExitCode.INTERRUPTED if outcome.test is None else ExitCode.OK
+
+
+def check_shared(world: World, device: str, board: str, others: dict[str, Any]) -> None:
+    """Raise `UsageError` for what can't be combined with several processes or a GPU. others: options as given."""
+    why = f"{world.size} processes" if world.size > 1 else f"--device {device}"
+    if board != "golden":
+        raise UsageError(f"--board {board}: {why} can only train --board golden")
+    for name, value in others.items():
+        if value:
+            raise UsageError(f"{name}: not with {why}")
+
+
+def on_board(run: Run, images: Data, board: str, engines: str | None, twin: bool, recover: int) -> Outcome:
+    """Carry the run on with a board, from its checkpoint again where the board is lost."""
+    outcome, finished = Outcome(), run.finished
+
+    def work(run: Run, device: AnyBoard) -> None:
+        with Stop() as stop:
+            target = Twin(device) if twin else device
+            rate = train_on_board(run, target, images, stop)
+            outcome.rate = None if finished else rate
+            if isinstance(target, Twin):
+                outcome.twin = target.finish()
+        if run.finished:
+            outcome.test = evaluate(device, images.test_images, images.test_labels)
+
+    outcome.recovered = len(list(recovering(run, lambda: open_board(board, run.spec, engines), work, recover)))
+    return outcome
+
+
+def in_processes(run: Run, images: Data, world: World, place: torch.device) -> Outcome:
+    """Carry the run on with the model, this process's share of it."""
+    outcome, finished = Outcome(), run.finished
+    with SharedStop() as stop:
+        model = SharedModel(run.spec, world, stop, place)
+        rate = run_train(run, model, images, stop)
+    outcome.rate = None if finished else rate
+    if run.finished:
+        outcome.test = evaluate(model, images.test_images, images.test_labels)
+    return outcome
+
+
+def values(run: Run, outcome: Outcome) -> dict[str, Any]:
+    """An outcome for --json."""
+    found = {"samples": run.done, "samples_per_second": outcome.rate, "recovered": outcome.recovered}
+    if outcome.twin is not None:
+        found |= {"equal": True, "compared": outcome.twin.compared}
+    if outcome.test is None:
+        return found | {"interrupted": True}
+    return found | {"error_percent": outcome.test.error_percent, "test_samples": outcome.test.samples}
+
+
+def text(run: Run, outcome: Outcome, where: str) -> str:
+    """An outcome to read. where: it was trained."""
+    if outcome.test is None:
+        done = f"interrupted after {run.done} of {run.plan.epochs * run.plan.samples} samples"
+        return f"{done}: {run.weights} is usable, --resume continues it"
+    test, files = outcome.test, f"weights, metrics and learning curve in {run.out}"
+    speed = "the run was finished before" if outcome.rate is None else f"{outcome.rate:.1f} training samples/s {where}"
+    lines = [f"test error {test.error_percent:.2f} % ({test.errors} of {test.samples})", f"{speed}; {files}"]
+    if outcome.twin is not None:
+        lines.append(f"bit-identical: board == golden ({outcome.twin.weights} weights)")
+    return "\n".join(lines)

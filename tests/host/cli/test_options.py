@@ -1,0 +1,35 @@
+"""The options of `nudge train` are the fields of `TrainingOptions`, and reach the plan by name."""
+
+import inspect
+import re
+from dataclasses import fields
+from typing import Any
+
+from golden.contract.presets import preset
+from golden.training.options import TrainingOptions
+from golden.training.plan import Plan
+from host.cli.main import main
+from host.cli.training import train
+
+SPEC = preset("tiny")
+
+
+def test_each_field_is_an_option_with_its_help(capsys):
+    assert main(["train", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for entry in fields(TrainingOptions):
+        flag = re.escape(f"--{entry.name.replace('_', '-')}")
+        assert re.search(rf" {flag} (<\w+> |/ --no-\w+ )?{re.escape(entry.metadata['help'])}", text), entry.name
+    assert {entry.name for entry in fields(TrainingOptions)} < set(inspect.signature(train).parameters)
+
+
+def test_each_field_of_a_plan_can_be_asked_for():
+    asked: dict[str, Any] = {"samples": 9, "epochs": 2, "batch": 3, "seed": 4, "lr_scale": 0.5, "beta": 0.25, "free_steps": 40}
+    asked |= {"nudged_steps": 12, "decay": 0.75, "shift": 1, "flip": True, "average": 2, "preset": "tiny", "data": "mnist"}
+    assert asked.keys() == {entry.name for entry in fields(Plan)}
+    plan = TrainingOptions(**asked).plan(SPEC, available=10)
+    assert {name: getattr(plan, name) for name in asked} == asked
+
+
+def test_an_option_that_is_not_given_is_the_presets():
+    assert TrainingOptions().plan(SPEC, available=10) == Plan.of(SPEC, "embedded", 10)
