@@ -1,4 +1,4 @@
-"""What a training run can be asked for: one list, of which the command line makes its options and a run its plan."""
+"""What a training run can be asked for: of this list the command line makes its options."""
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,9 +18,9 @@ def option(text: str, default: Any = None) -> Any:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """None stands for an option that isn't given: the default is in its help, or with `resume` in the run's own plan.
+    """What a training run is asked for. Each field is an option of `nudge train` by its name.
 
-    Each field is an option of `nudge train`, named and typed like the field.
+    None: not given, so its default is what the help says or, with `resume`, what the run has.
     """
 
     preset: str | None = option(f"Train this network: {', '.join(PRESETS)} [default: tiny].")
@@ -31,12 +31,20 @@ class TrainingOptions:
     samples: int | None = option("Train on the first N images [default: all].")
     epochs: int | None = option("Pass over the samples N times [default: 1].")
     batch: int | None = option("Commit after each N samples [default: the preset's].")
-    seed: int | None = option("Draw the initial weights and each epoch's order from this seed [default: 0].")
+    seed: int | None = option(
+        "Draw the initial weights and each epoch's order from this seed [default: 0]."
+    )
     lr_scale: float | None = option("Multiply all learning rates by this [default: 1].")
-    decay: float | None = option("Multiply the rates by this after each epoch [default: the preset's].")
-    shift: int | None = option("Move each training image by up to N pixels, anew in each epoch [default: 0].")
+    decay: float | None = option(
+        "Multiply the rates by this after each epoch [default: the preset's]."
+    )
+    shift: int | None = option(
+        "Move each training image by up to N pixels, anew in each epoch [default: 0]."
+    )
     flip: bool | None = option("Mirror half of the training images (garments) [default: no].")
-    average: int | None = option("End with the mean of the weights after each of the last N epochs [default: 1].")
+    average: int | None = option(
+        "End with the mean of the weights after each of the last N epochs [default: 1]."
+    )
     beta: float | None = option("Nudge with this strength [default: the preset's].")
     free_steps: int | None = option("Run the free phase for N steps [default: the preset's].")
     nudged_steps: int | None = option("Run each nudged phase for N steps [default: the preset's].")
@@ -48,8 +56,11 @@ class TrainingOptions:
         return {entry.name: getattr(self, entry.name) for entry in fields(Plan)}
 
     def plan(self, spec: Spec, available: int) -> Plan:
-        """The plan of a new run, with `available` images in its training set; `PlanError` if it can't be carried out."""
+        """The plan of a new run with `available` training images; `PlanError` if there is none."""
         data = self.data or "embedded"
-        values = self.of_plan() | {"data": data, "samples": first_samples(self.samples, available, data)}
+        values = self.of_plan() | {
+            "data": data,
+            "samples": first_samples(self.samples, available, data),
+        }
         del values["preset"]
         return Plan.of(spec, **values)

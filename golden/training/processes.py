@@ -1,10 +1,11 @@
-"""Training by several processes, each of which computes its share of every batch: the same bits, whatever their number.
+"""Training by several processes, each of which computes its share of every batch.
 
-    torchrun --nproc-per-node 4 -m host.cli train --board golden --preset small --data mnist --epochs 10 --out runs/a
+    torchrun --nproc-per-node 4 -m host.cli train --board golden --preset small --out runs/a
 
-Updates are integers, so their sum over the processes has no rounding that could depend on who computed what. Weights,
-metrics and checkpoints are those of one process, and any number of them resumes a run of any other.
-Processes: gloo on CPUs, nccl with a GPU each (--device cuda).
+The bits are the same, whatever the number of processes: updates are integers, so their sum has no
+rounding that could depend on who computed what. Weights, metrics and checkpoints are those of one
+process, and any number of them resumes a run of any other. Processes: gloo on CPUs, nccl with a GPU
+each (--device cuda).
 """
 
 import os
@@ -44,7 +45,11 @@ class World:
     @classmethod
     def of_environment(cls) -> Self:
         names = "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"
-        return cls(*(int(os.environ[name]) for name in names)) if all(name in os.environ for name in names) else cls()
+        return (
+            cls(*(int(os.environ[name]) for name in names))
+            if all(name in os.environ for name in names)
+            else cls()
+        )
 
     @property
     def threads(self) -> int:
@@ -58,7 +63,9 @@ class World:
         if device == "cpu":
             return torch.device("cpu")
         if torch.cuda.device_count() < self.local_size:
-            raise PlanError(f"--device cuda needs a GPU for each process: {torch.cuda.device_count()} for {self.local_size}")
+            raise PlanError(
+                f"--device cuda needs a GPU for each process: {torch.cuda.device_count()} for {self.local_size}"
+            )
         return torch.device("cuda", self.local_rank)
 
     @contextmanager
@@ -74,12 +81,15 @@ class World:
         try:
             yield
         finally:
-            # what is said of a lost process is the error that led here, not that it can't be waited for now
+            # the error to report is the one that led here, not that a lost process can't be awaited
             with suppress(RuntimeError):
                 dist.destroy_process_group()
 
     def together(self, work: Callable[[], T]) -> T:
-        """`work()` on each process; where one fails, all do, with the error of the first. None goes on before all are done."""
+        """`work()` on each process; none goes on before all are done.
+
+        Where one fails, all do, with the error of the first.
+        """
         error: Exception | None = None
         try:
             result = work()
@@ -109,11 +119,13 @@ class World:
         try:
             yield
         except RuntimeError as error:
-            raise ProcessError(f"process {self.rank} of {self.size} lost another one: {error}") from None
+            raise ProcessError(
+                f"process {self.rank} of {self.size} lost another one: {error}"
+            ) from None
 
 
 class SharedStop(Stop):
-    """True once all processes know that one of them was asked to stop, so that all stop after the same batch."""
+    """True once all know that one of them was asked to stop: all stop after the same batch."""
 
     agreed = False
 
@@ -122,7 +134,7 @@ class SharedStop(Stop):
 
 
 class SharedModel(FixedModel):
-    """A `FixedModel` in each process: they compute a share of a batch each, and all hold the same state and counters."""
+    """A `FixedModel` in each process: each computes a share of a batch, all hold the same state."""
 
     def __init__(self, spec: Spec, world: World, stop: SharedStop, device: torch.device):
         super().__init__(spec, device=device, threads=world.threads)
@@ -134,13 +146,19 @@ class SharedModel(FixedModel):
         predictions = torch.zeros(len(images), dtype=torch.int64, device=self.device)
         predictions[share] = part.predictions
         # one message: everything is int64, and zero where another process has the value
-        others = torch.tensor([*part.spikes, self.stop.requested], dtype=torch.int64, device=self.device)
+        others = torch.tensor(
+            [*part.spikes, self.stop.requested], dtype=torch.int64, device=self.device
+        )
         tensors = [predictions, others, *part.updates.weights, *part.updates.biases]
         values = torch.cat([tensor.flatten() for tensor in tensors])
         self.world.sum(values)
         pieces = values.split([tensor.numel() for tensor in tensors])
-        predictions, others, *updates = (piece.view(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True))
+        predictions, others, *updates = (
+            piece.view(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)
+        )
         *spikes, stops = others.tolist()
         self.stop.agreed = stops > 0
         bundles = len(self.spec.bundles)
-        return Result(predictions, spikes, Parameters(tuple(updates[:bundles]), tuple(updates[bundles:])))
+        return Result(
+            predictions, spikes, Parameters(tuple(updates[:bundles]), tuple(updates[bundles:]))
+        )

@@ -28,7 +28,7 @@ from host.harness.sweep import cases as every_case
 from host.harness.sweep import run as run_sweep
 from host.harness.throughput import ADAPTER_DELAY, BAUD, cost, measured, occupied
 
-from .options import EnginesOption, JsonOption, PresetOption
+from .options import EnginesOption, JsonOption, PortOption, PresetOption, TrainSamplesOption
 from .terminal import emit, rendered, reported
 
 app = typer.Typer(rich_markup_mode=None)
@@ -37,12 +37,18 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command("serve")
 def serve(
     preset_name: PresetOption = "tiny",
-    port: Annotated[int, typer.Option(help="TCP port on the loopback interface; 0: any free one.")] = 0,
-    pty: Annotated[bool, typer.Option("--pty", help="A pseudo-terminal instead of a TCP port.")] = False,
+    port: Annotated[
+        int, typer.Option(help="Serve this TCP port of the loopback interface; 0: any free one.")
+    ] = 0,
+    pty: Annotated[
+        bool, typer.Option("--pty", help="Serve a pseudo-terminal instead of a TCP port.")
+    ] = False,
     engines: EnginesOption = None,
 ) -> int:
-    """Start a virtual board and keep it until Ctrl-C; its address is the first line on standard output."""
-    with virtual_board(preset(preset_name), engines or ENGINES[0], **({"pty": True} if pty else {"port": port})) as virtual:
+    """Serve a virtual board until Ctrl-C; its address is the first line on standard output."""
+    with virtual_board(
+        preset(preset_name), engines or ENGINES[0], **({"pty": True} if pty else {"port": port})
+    ) as virtual:
         print(virtual.url, flush=True)
         note("use it as --board URL; Ctrl-C ends it")
         with suppress(KeyboardInterrupt):
@@ -52,10 +58,10 @@ def serve(
 
 @app.command("info")
 def info(
-    board: Annotated[str, typer.Option("--board", help="A device path or a pyserial URL.")],
+    board: PortOption,
     as_json: JsonOption = False,
 ) -> int:
-    """What the board at a port is, with its registers and counters."""
+    """Show what the board at a port is, with its registers and counters."""
     with open_unknown(board) as device:
         identity, values = asdict(device.identity), device.registers()
         what = {register.name: register.what for register in registers(device.spec)}
@@ -74,16 +80,22 @@ def info(
 
 @app.command("status")
 def status(
-    board: Annotated[str, typer.Option("--board", help="A device path or a pyserial URL.")],
-    weights: Annotated[Path | None, typer.Option(help="Weight file that the board's weights must equal.")] = None,
+    board: PortOption,
+    weights: Annotated[
+        Path | None, typer.Option(help="Compare the board's weights with this file's.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """What a board counted and the digests of its weights, and what this host's end of the link had to do to ask.
+    """Show what a board counted, the digests of its weights, and what it took the link to ask.
 
-    With --weights the digests are compared with a file's; the first weight that differs is named.
+    With --weights: compare them with a file's, and name the first weight that differs.
     """
     with open_unknown(board) as device:
-        found = {r.name: r for r in registers(device.spec) if ADDRESS_COUNTERS <= r.address < ADDRESS_SPIKES}
+        found = {
+            r.name: r
+            for r in registers(device.spec)
+            if ADDRESS_COUNTERS <= r.address < ADDRESS_SPIKES
+        }
         values = {name: value for name, value in device.registers().items() if name in found}
         # while samples are pending, the board's weights are not defined
         digests = [] if values["pending"] else [f"{digest:08x}" for digest in device.digest()]
@@ -104,7 +116,11 @@ def status(
     table.add_section()
     for name, value in link.items():
         table.add_row(f"host: {name}", str(value), "")
-    equal = [] if weights is None else [f"bit-identical: board == {weights} ({device.spec.parameters} weights)"]
+    equal = (
+        []
+        if weights is None
+        else [f"bit-identical: board == {weights} ({device.spec.parameters} weights)"]
+    )
     emit(as_json, result, "\n".join([rendered(table), *equal]))
     return ExitCode.OK
 
@@ -112,25 +128,42 @@ def status(
 @app.command("soak")
 def soak_command(
     preset_name: PresetOption = "tiny",
-    board: Annotated[str, typer.Option("--board", help="sim (virtual board), or golden (a model of it).")] = "sim",
-    samples: Annotated[int, typer.Option(help="Train the first so many images.")] = 200,
-    faults: Annotated[float, typer.Option(help="Of each byte, both ways: the probability that it is hit.")] = 1e-3,
-    seed: Annotated[int, typer.Option(help="Of weights, order and faults.")] = 0,
-    batch: Annotated[int, typer.Option(help="Samples between two commits.")] = 8,
-    resets: Annotated[int, typer.Option(help="So many times the board is reset.")] = 0,
-    flips: Annotated[int, typer.Option(help="So many bits of its memories are flipped; a twin finds out.")] = 0,
-    disconnects: Annotated[int, typer.Option(help="So many times the connection is cut.")] = 0,
-    stalls: Annotated[int, typer.Option(help="So many times nothing gets through for a while.")] = 0,
+    board: Annotated[
+        str, typer.Option("--board", help="Attack sim (a virtual board) or golden (a model of it).")
+    ] = "sim",
+    samples: TrainSamplesOption = 200,
+    faults: Annotated[
+        float, typer.Option(help="Hit each byte, both ways, with this probability.")
+    ] = 1e-3,
+    seed: Annotated[int, typer.Option(help="Draw weights, order and faults from this seed.")] = 0,
+    batch: Annotated[int, typer.Option(help="Commit after each N samples.")] = 8,
+    resets: Annotated[int, typer.Option(help="Reset the board N times.")] = 0,
+    flips: Annotated[
+        int, typer.Option(help="Flip N bits of its memories, for a twin to find.")
+    ] = 0,
+    disconnects: Annotated[int, typer.Option(help="Cut the connection N times.")] = 0,
+    stalls: Annotated[int, typer.Option(help="Let nothing through for a while, N times.")] = 0,
     as_json: JsonOption = False,
 ) -> int:
-    """Train through faults, drawn from the seed; succeed only if every weight is that of a run without any."""
+    """Train through faults; succeed only if every weight is that of a run without any."""
     if not 0 <= faults < 1:
         raise UsageError(f"--faults must be 0 or more and below 1, not {faults:g}")
-    for option, count in (("--resets", resets), ("--flips", flips), ("--disconnects", disconnects), ("--stalls", stalls)):
+    for option, count in (
+        ("--resets", resets),
+        ("--flips", flips),
+        ("--disconnects", disconnects),
+        ("--stalls", stalls),
+    ):
         if count < 0:
             raise UsageError(f"{option} must be 0 or more, not {count}")
     spec, images = preset(preset_name), datasets.load("embedded")
-    plan = Plan.of(spec, "embedded", first_samples(samples, len(images.train_images), "embedded"), seed=seed, batch=batch)
+    plan = Plan.of(
+        spec,
+        "embedded",
+        first_samples(samples, len(images.train_images), "embedded"),
+        seed=seed,
+        batch=batch,
+    )
     attack = Attack(faults, seed, resets, flips, disconnects, stalls)
     report = run_soak(spec, board, plan, images, attack)
     emit(as_json, asdict(report) | {"equal": not report.differing}, report.text())
@@ -140,61 +173,94 @@ def soak_command(
 @app.command("sweep")
 def sweep_command(
     preset_name: PresetOption = "tiny",
-    samples: Annotated[int | None, typer.Option(help="So many faults, drawn from the seed [default: every one].")] = None,
-    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
-    fault: Annotated[
-        str | None, typer.Option(metavar="WAY:BYTE:KIND:VALUE", help="This one alone, as it is printed: up:9000:drop:0.")
+    samples: Annotated[
+        int | None, typer.Option(help="Draw N faults from the seed [default: try each one].")
     ] = None,
-    processes: Annotated[int, typer.Option(help="So many sessions at once.", min=1)] = 1,
+    seed: Annotated[int, typer.Option(help="Draw from this seed.")] = 0,
+    fault: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WAY:BYTE:KIND:VALUE",
+            help="Try this fault alone, as it is printed: up:9000:drop:0.",
+        ),
+    ] = None,
+    processes: Annotated[int, typer.Option(help="Run N sessions at once.", min=1)] = 1,
     as_json: JsonOption = False,
 ) -> int:
-    """One session again and again, each time with one byte damaged: which endings there are. Hung or wrong ones fail."""
+    """Repeat one session, each time with one byte damaged; fail if one hangs or ends wrong."""
     sweep = Sweep.record(preset(preset_name))
     chosen = every_case(sweep)
     if fault is not None:
         chosen = [case for case in chosen if case_name(case) == fault]
         if not chosen:
-            raise UsageError(f"--fault must be WAY:BYTE:KIND:VALUE, such as up:{sweep.up - 1}:flip:7, not {fault!r}")
+            raise UsageError(
+                f"--fault must be WAY:BYTE:KIND:VALUE, such as up:{sweep.up - 1}:flip:7, not {fault!r}"
+            )
     elif samples is not None:
-        chosen = random.Random(seed).sample(chosen, first_samples(samples, len(chosen), "a session"))
+        chosen = random.Random(seed).sample(
+            chosen, first_samples(samples, len(chosen), "a session")
+        )
     endings, others = run_sweep(sweep, chosen, processes)
     bad = endings["wrong"] + endings["hang"]
     lines = [f"--fault {case_name(case)}: {ending}" for case, ending in others[:20]]
     size = f"{sweep.up} bytes to the board, {sweep.down} back"
-    lines.append(f"{len(chosen)} single faults in a session of {size}: {', '.join(f'{n} {end}' for end, n in endings.items())}")
-    emit(as_json, {"faults": len(chosen), "endings": dict(endings), "up": sweep.up, "down": sweep.down}, "\n".join(lines))
+    lines.append(
+        f"{len(chosen)} single faults in a session of {size}: {', '.join(f'{n} {end}' for end, n in endings.items())}"
+    )
+    emit(
+        as_json,
+        {"faults": len(chosen), "endings": dict(endings), "up": sweep.up, "down": sweep.down},
+        "\n".join(lines),
+    )
     return ExitCode.DIFFERENT if bad else ExitCode.OK
 
 
 @app.command("throughput")
 def throughput_command(
-    baud: Annotated[float, typer.Option(help="Bits a second of the modelled line.", min=1)] = BAUD,
-    delay: Annotated[float, typer.Option(help="Seconds that an adapter adds to a round trip.", min=0)] = ADAPTER_DELAY,
-    samples: Annotated[int, typer.Option(help="Train the first so many images.")] = 512,
-    rounds: Annotated[int, typer.Option(help="Measure `tiny` on the virtual board as well, so many times.", min=0)] = 0,
+    baud: Annotated[
+        float, typer.Option(help="Model a line of this many bits a second.", min=1)
+    ] = BAUD,
+    delay: Annotated[
+        float, typer.Option(help="Add this many seconds to a round trip, as adapters do.", min=0)
+    ] = ADAPTER_DELAY,
+    samples: TrainSamplesOption = 512,
+    rounds: Annotated[
+        int, typer.Option(help="Measure `tiny` on the virtual board as well, N times.", min=0)
+    ] = 0,
     as_json: JsonOption = False,
 ) -> int:
-    """What the protocol costs on a good line, and how busy a board is kept, by its speed and the requests in flight."""
+    """Show what the protocol costs on a good line, and how busy requests in flight keep a board."""
     spec, digits = preset("tiny"), datasets.load("embedded")
-    images = digits.train_images[: first_samples(samples, len(digits.train_images), "embedded")].numpy()
+    images = digits.train_images[
+        : first_samples(samples, len(digits.train_images), "embedded")
+    ].numpy()
     noise = np.random.default_rng(1).integers(1, 256, images.shape, np.uint8)
     costs = {"digits": cost(spec, images, baud=baud), "noise": cost(spec, noise, baud=baud)}
     windows = (1, 8, 16, 32)
     busy = {
-        milliseconds: {w: occupied(spec, images, milliseconds / 1e3, window=w, baud=baud, delay=delay) for w in windows}
+        milliseconds: {
+            w: occupied(spec, images, milliseconds / 1e3, window=w, baud=baud, delay=delay)
+            for w in windows
+        }
         for milliseconds in (0.5, 1, 2, 3, 6)
     }
-    title = f"% of the time that a board is busy: {baud:g} baud, {delay * 1e3:g} ms of delay, digits (modelled)"
+    line = f"{baud:g} baud, {delay * 1e3:g} ms of delay"
+    title = f"% of the time that a board is busy: {line}, digits (modelled)"
     table = Table("ms a sample", title=title)
     for window in windows:
         table.add_column(f"{window} in flight", justify="right")
     for milliseconds, shares in busy.items():
         table.add_row(f"{milliseconds:g}", *(f"{100 * share:.1f}" for share in shares.values()))
-    lines = [f"protocol: {100 * share:.2f} % of the line on {name} (modelled)" for name, share in costs.items()]
+    lines = [
+        f"protocol: {100 * share:.2f} % of the line on {name} (modelled)"
+        for name, share in costs.items()
+    ]
     runs = measured(spec, digits, delay, baud, rounds=rounds) if rounds else []
     for run in runs:
         where = f"virtual board, {run.delay * 1e3:.0f} ms of delay, {run.window} in flight"
-        lines.append(f"{where}: {run.samples_per_second:.1f} training samples/s, {100 * run.share:.1f} % of the undelayed")
+        lines.append(
+            f"{where}: {run.samples_per_second:.1f} training samples/s, {100 * run.share:.1f} % of the undelayed"
+        )
     result = {"cost": costs, "busy": busy, "measured": [asdict(run) for run in runs]}
     emit(as_json, result, "\n".join([rendered(table), *lines]))
     return ExitCode.OK

@@ -16,14 +16,19 @@ from golden.training.options import TrainingOptions
 
 
 def declared(kind: type, name: str) -> Any:
-    """The option that a field of a dataclass stands for: its help is the field's; a plain bool has no --no- form."""
+    """The option that a field of a dataclass stands for, with the field's help.
+
+    A `bool | None` gets a --no- form too, for it tells "no" from "not given".
+    """
     (entry,) = (entry for entry in fields(kind) if entry.name == name)
     flag = f"--{name.replace('_', '-')}"
-    return typer.Option(f"{flag}/--no-{name}" if entry.type == bool | None else flag, help=entry.metadata["help"])
+    return typer.Option(
+        f"{flag}/--no-{name}" if entry.type == bool | None else flag, help=entry.metadata["help"]
+    )
 
 
 def with_fields(command: Callable[..., int]) -> Callable[..., int]:
-    """A command whose dataclass parameters are replaced, for the command line, by an option for each of their fields."""
+    """The command with an option for each field of the parameters that are dataclasses."""
     parameters: list[inspect.Parameter] = []
     kinds: dict[str, Any] = {}
     for parameter in inspect.signature(command).parameters.values():
@@ -34,45 +39,82 @@ def with_fields(command: Callable[..., int]) -> Callable[..., int]:
         kinds[parameter.name] = kind
         for entry in fields(kind):
             annotation = Annotated[entry.type, declared(kind, entry.name)]  # type: ignore[name-defined]
-            parameters.append(parameter.replace(name=entry.name, default=entry.default, annotation=annotation))
+            parameters.append(
+                parameter.replace(name=entry.name, default=entry.default, annotation=annotation)
+            )
 
     @wraps(command)
     def wrapper(**values: Any) -> int:
-        made = {name: kind(**{entry.name: values.pop(entry.name) for entry in fields(kind)}) for name, kind in kinds.items()}
+        made = {
+            name: kind(**{entry.name: values.pop(entry.name) for entry in fields(kind)})
+            for name, kind in kinds.items()
+        }
         return command(**values, **made)
 
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return wrapper
 
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")
+]
 
 # -- which network, board and data
 
-PresetOption = Annotated[str, typer.Option("--preset", help=f"Take this network: {', '.join(PRESETS)}.")]
-BoardOption = Annotated[
-    str, typer.Option("--board", help="Use sim (a virtual board), golden (the model), a device path or a pyserial URL.")
+PresetOption = Annotated[
+    str, typer.Option("--preset", help=f"Take this network: {', '.join(PRESETS)}.")
 ]
-PortOption = Annotated[str, typer.Option("--board", help="Ask the board at this device path or pyserial URL.")]
+BoardOption = Annotated[
+    str,
+    typer.Option(
+        "--board",
+        help="Use sim (a virtual board), golden (the model), a device path or a pyserial URL.",
+    ),
+]
+PortOption = Annotated[
+    str, typer.Option("--board", help="Ask the board at this device path or pyserial URL.")
+]
 EnginesOption = Annotated[
     str | None,
     typer.Option(
-        "--engines", help=f"Simulate a board with these synapse engines: {' or '.join(ENGINES)} [default: {ENGINES[0]}]."
+        "--engines",
+        help=f"Simulate {' or '.join(ENGINES)} synapse engines [default: {ENGINES[0]}].",
     ),
 ]
-DataOption = Annotated[str, typer.Option("--data", help=f"Take this data set: {', '.join(datasets.NAMES)}.")]
+DataOption = Annotated[
+    str, typer.Option("--data", help=f"Take this data set: {', '.join(datasets.NAMES)}.")
+]
+OwnDataOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data", help=f"Take this data set: {', '.join(datasets.NAMES)} [default: embedded]."
+    ),
+]
 DirOption = Annotated[Path | None, declared(TrainingOptions, "data_dir")]
 TrainSamplesOption = Annotated[int, typer.Option("--samples", help="Train the first N images.")]
 BatchOption = Annotated[int | None, declared(TrainingOptions, "batch")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Draw the initial weights and the order from this seed.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", help="Draw the initial weights and the order from this seed.")
+]
 
 # -- nudge build, flash, report
 
-FpgaArgument = Annotated[str, typer.Argument(metavar="BOARD", help="icebreaker, orangecrab, ulx3s, ulx3s-45f or ulx3s-25f.")]
-LargestOption = Annotated[
-    str | None, typer.Option("--preset", help="Put this network on the board [default: the board's largest].")
+FpgaArgument = Annotated[
+    str,
+    typer.Argument(metavar="BOARD", help="icebreaker, orangecrab, ulx3s, ulx3s-45f or ulx3s-25f."),
 ]
-ToolsOption = Annotated[str, typer.Option("--tools", help="Use yowasp (pinned Python packages) or native (on the PATH).")]
+LargestOption = Annotated[
+    str | None,
+    typer.Option("--preset", help="Put this network on the board [default: the board's largest]."),
+]
+ToolsOption = Annotated[
+    str,
+    typer.Option("--tools", help="Use yowasp (pinned Python packages) or native (on the PATH)."),
+]
 PlaceOption = Annotated[
-    int | None, typer.Option("--seed", help="Place with this seed and pack its bitstream [default: one known to be routed].")
+    int | None,
+    typer.Option(
+        "--seed",
+        help="Place with this seed and pack its bitstream [default: one known to be routed].",
+    ),
 ]

@@ -1,4 +1,4 @@
-"""Run a command line: the one place that turns errors into one line on standard error, and an exit code."""
+"""Run a command line: the one place that turns an error into a line and an exit code."""
 
 import signal
 import time
@@ -12,7 +12,8 @@ from golden.contract.errors import ExitCode, NudgeError
 from golden.progress import note
 from golden.training.processes import World
 
-#: Seconds that the other processes leave the first to say what is wrong: torchrun ends all when one has ended.
+#: Seconds that the other processes leave the first to say what is wrong: torchrun ends all when
+#: one has ended.
 REPORT_SECONDS = 10.0
 
 
@@ -32,7 +33,10 @@ def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
     running = True
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        """SIGTERM ends the command as Ctrl-C does: what was started is stopped. One that is ending already says why."""
+        """SIGTERM ends a command as Ctrl-C does, so that it stops what it started.
+
+        One that is ending already says why.
+        """
         if running:
             raise KeyboardInterrupt
 

@@ -35,34 +35,55 @@ class Outcome:
 
 @with_fields
 def train(
-    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The same as --out.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write weights, metrics and learning curve to this directory.")] = None,
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="The same as --out.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write weights, metrics and learning curve to this directory."),
+    ] = None,
     board: BoardOption = "sim",
     engines: EnginesOption = None,
     options: TrainingOptions = TrainingOptions(),  # noqa: B008 (frozen)
     device: Annotated[
-        str, typer.Option(help="With --board golden: compute on the cpu or on cuda, a GPU for each process.")
+        str,
+        typer.Option(
+            help="With --board golden: compute on the cpu or on cuda, a GPU for each process."
+        ),
     ] = "cpu",
     twin: Annotated[
-        bool, typer.Option("--twin", help="Step the golden model in lockstep; end where the board differs from it.")
+        bool,
+        typer.Option(
+            "--twin", help="Step the golden model in lockstep; end where the board differs from it."
+        ),
     ] = False,
     recover: Annotated[
-        int, typer.Option(help="Go back to the checkpoint up to N times after a lost board or, with --twin, a difference.")
+        int,
+        typer.Option(
+            help="Go back to the checkpoint, up to N times, if the board is lost or the twin differs."
+        ),
     ] = 0,
     as_json: JsonOption = False,
 ) -> int:
-    """Train, then evaluate once on the test set. Ctrl-C finishes the batch and saves; --resume goes on from there.
+    """Train, then evaluate once on the test set.
 
-    torchrun --nproc-per-node K -m host.cli train --board golden ...: the model on K processes, with the same bits.
+    Ctrl-C finishes the batch and saves; --resume goes on from there.
+
+    torchrun --nproc-per-node K -m host.cli train --board golden ... trains the model on K
+    processes, with the same bits.
     """
     out = directory if out is None else out
     if out is None or directory not in (None, out):
-        raise UsageError("one --out is needed: the directory for weights, metrics and learning curve")
+        raise UsageError(
+            "one --out is needed: the directory for weights, metrics and learning curve"
+        )
     world = World.of_environment()
     place = world.place(device)
     shared = world.size > 1 or device != "cpu"
     if shared:
-        check_shared(world, device, board, {"--engines": engines, "--twin": twin, "--recover": recover})
+        check_shared(
+            world, device, board, {"--engines": engines, "--twin": twin, "--recover": recover}
+        )
     with world.connected(place):
         run, images = world.together(lambda: Run.prepare(out, options))
         run.writes = world.first
@@ -73,15 +94,19 @@ def train(
             else:
                 outcome = on_board(run, images, board, engines, twin, recover)
         # together: none ends, which would end all, before the first has written
-        world.together(lambda: run.plot(None if outcome.test is None else outcome.test.error_percent))
-    where = f"on board {board!r}" + (f", {world.size} processes of {world.threads} threads" if world.size > 1 else "")
+        world.together(
+            lambda: run.plot(None if outcome.test is None else outcome.test.error_percent)
+        )
+    where = f"on board {board!r}" + (
+        f", {world.size} processes of {world.threads} threads" if world.size > 1 else ""
+    )
     if world.first:
         emit(as_json, result | values(run, outcome), text(run, outcome, where))
     return ExitCode.INTERRUPTED if outcome.test is None else ExitCode.OK
 
 
 def check_shared(world: World, device: str, board: str, others: dict[str, Any]) -> None:
-    """Raise `UsageError` for what can't be combined with several processes or a GPU. others: options as given."""
+    """Raise `UsageError` for what several processes or a GPU can't do. others: options as given."""
     why = f"{world.size} processes" if world.size > 1 else f"--device {device}"
     if board != "golden":
         raise UsageError(f"--board {board}: {why} can only train --board golden")
@@ -90,7 +115,9 @@ def check_shared(world: World, device: str, board: str, others: dict[str, Any]) 
             raise UsageError(f"{name}: not with {why}")
 
 
-def on_board(run: Run, images: Data, board: str, engines: str | None, twin: bool, recover: int) -> Outcome:
+def on_board(
+    run: Run, images: Data, board: str, engines: str | None, twin: bool, recover: int
+) -> Outcome:
     """Carry the run on with a board, from its checkpoint again where the board is lost."""
     outcome, finished = Outcome(), run.finished
 
@@ -104,7 +131,9 @@ def on_board(run: Run, images: Data, board: str, engines: str | None, twin: bool
         if run.finished:
             outcome.test = evaluate(device, images.test_images, images.test_labels)
 
-    outcome.recovered = len(list(recovering(run, lambda: open_board(board, run.spec, engines), work, recover)))
+    outcome.recovered = len(
+        list(recovering(run, lambda: open_board(board, run.spec, engines), work, recover))
+    )
     return outcome
 
 
@@ -122,12 +151,19 @@ def in_processes(run: Run, images: Data, world: World, place: torch.device) -> O
 
 def values(run: Run, outcome: Outcome) -> dict[str, Any]:
     """An outcome for --json."""
-    found = {"samples": run.done, "samples_per_second": outcome.rate, "recovered": outcome.recovered}
+    found = {
+        "samples": run.done,
+        "samples_per_second": outcome.rate,
+        "recovered": outcome.recovered,
+    }
     if outcome.twin is not None:
         found |= {"equal": True, "compared": outcome.twin.compared}
     if outcome.test is None:
         return found | {"interrupted": True}
-    return found | {"error_percent": outcome.test.error_percent, "test_samples": outcome.test.samples}
+    return found | {
+        "error_percent": outcome.test.error_percent,
+        "test_samples": outcome.test.samples,
+    }
 
 
 def text(run: Run, outcome: Outcome, where: str) -> str:
@@ -136,8 +172,15 @@ def text(run: Run, outcome: Outcome, where: str) -> str:
         done = f"interrupted after {run.done} of {run.plan.epochs * run.plan.samples} samples"
         return f"{done}: {run.weights} is usable, --resume continues it"
     test, files = outcome.test, f"weights, metrics and learning curve in {run.out}"
-    speed = "the run was finished before" if outcome.rate is None else f"{outcome.rate:.1f} training samples/s {where}"
-    lines = [f"test error {test.error_percent:.2f} % ({test.errors} of {test.samples})", f"{speed}; {files}"]
+    speed = (
+        "the run was finished before"
+        if outcome.rate is None
+        else f"{outcome.rate:.1f} training samples/s {where}"
+    )
+    lines = [
+        f"test error {test.error_percent:.2f} % ({test.errors} of {test.samples})",
+        f"{speed}; {files}",
+    ]
     if outcome.twin is not None:
         lines.append(f"bit-identical: board == golden ({outcome.twin.weights} weights)")
     return "\n".join(lines)

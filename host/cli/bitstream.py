@@ -1,0 +1,102 @@
+"""`nudge build`, `flash` and `report`: bitstreams of real boards."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from golden.contract.errors import ExitCode, TimingError
+
+from .builds import run_build, run_flash, run_report
+from .options import FpgaArgument, JsonOption, LargestOption, PlaceOption, ToolsOption
+from .terminal import emit, rendered
+
+
+def build(
+    board: FpgaArgument,
+    preset_name: LargestOption = None,
+    seed: PlaceOption = None,
+    seeds: Annotated[
+        int, typer.Option(help="Place and route with N seeds, for the spread of fmax.")
+    ] = 1,
+    kind: ToolsOption = "yowasp",
+    as_json: JsonOption = False,
+) -> int:
+    """Make a bitstream: elaborate, synthesise, place and route, pack; fail if it misses timing."""
+    result = run_build(board, preset_name, seed, seeds, kind)
+    routes = ", ".join(
+        f"{route.fmax_hz / 1e6:.2f} MHz (seed {route.seed})" for route in result.routes
+    )
+    routes += "".join(f", not routed (seed {number})" for number in result.unrouted)
+    asked = f"{result.clock_hz / 1e6:g} MHz asked for"
+    text = f"{result.bitstream}\n{result.what}, {result.preset}: {asked}; {routes}"
+    emit(as_json, result.values(), text)
+    return ExitCode.OK
+
+
+def flash(
+    board: FpgaArgument,
+    preset_name: LargestOption = None,
+    seed: PlaceOption = None,
+    port: Annotated[
+        str | None,
+        typer.Option(help="Check the board at this serial port [default: its own adapter]."),
+    ] = None,
+    kind: ToolsOption = "yowasp",
+    as_json: JsonOption = False,
+) -> int:
+    """Load a bitstream, built if need be, and ask the board whether it runs that one."""
+    made, found = run_flash(board, preset_name, seed, kind, port)
+    text = f"{made.what} at {found} runs build {made.build:08x}, seed {made.seed}"
+    emit(as_json, {"port": found} | made.values(), text)
+    return ExitCode.OK
+
+
+def report(
+    board: FpgaArgument,
+    preset_name: LargestOption = None,
+    kind: ToolsOption = "yowasp",
+    samples: Annotated[
+        int | None,
+        typer.Option(help="Simulate N samples for the cycles [default: the committed figure]."),
+    ] = None,
+    save: Annotated[bool, typer.Option("--save", help="Make this the committed report.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Fail if this is worse than the committed report.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Show area, fmax and samples a second of the newest build here, or of the committed report."""
+    source, values, worse = run_report(board, preset_name, kind, samples, save)
+    table = Table("", title=f"{values['what']}, {values['preset']}: {source}")
+    table.add_column("used", justify="right")
+    table.add_column("of the part", justify="right")
+    for name, count in values["utilization"].items():
+        table.add_row(name, str(count["used"]), f"{count['percent']:.1f} % of {count['available']}")
+    if values.get("spacers"):
+        table.add_row("LUTs as spacers", str(values["spacers"]), "not counted above")
+    table.add_section()
+    spread = ", ".join(f"{hz / 1e6:.2f} (seed {seed})" for seed, hz in values["fmax_hz"].items())
+    spread += "".join(f", not routed (seed {seed})" for seed in values["unrouted"])
+    asked = f"{values['clock_hz'] / 1e6:g} MHz {'met' if values['timing_met'] else 'missed'}"
+    table.add_row("fmax, median", f"{values['fmax_hz_median'] / 1e6:.2f} MHz", f"{asked}: {spread}")
+    for what in ("training", "inference"):
+        if values["cycles"]:
+            at = f"{values['cycles'][what]:.0f} simulated cycles each"
+            table.add_row(
+                f"{what} samples/s of the core", f"{values[f'{what}_samples_per_second']:.0f}", at
+            )
+    table.add_row(
+        "digits/s of the serial line",
+        f"{values['link_samples_per_second']:.0f}",
+        f"{values['baud']:.0f} baud",
+    )
+    tools = "; ".join(values["tools"].values())
+    emit(
+        as_json,
+        {"source": source, "worse": worse} | values,
+        "\n".join([rendered(table), tools, *worse]),
+    )
+    if check and worse:
+        raise TimingError(f"worse than the committed report: {'; '.join(worse)}")
+    return ExitCode.OK

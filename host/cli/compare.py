@@ -1,0 +1,69 @@
+"""`nudge compare`: the same samples on a board and in the model."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from golden.contract.errors import ExitCode
+from golden.contract.presets import preset
+from golden.training import data as datasets
+from golden.training.plan import Plan, first_samples
+from host.boards.open import open_board
+from host.harness.compare import Fault
+from host.harness.compare import compare as run_compare
+
+from .options import (
+    BatchOption,
+    BoardOption,
+    DataOption,
+    DirOption,
+    EnginesOption,
+    JsonOption,
+    PresetOption,
+    SeedOption,
+    TrainSamplesOption,
+)
+from .terminal import emit, reported
+
+
+def compare(
+    preset_name: PresetOption = "tiny",
+    board: BoardOption = "sim",
+    engines: EnginesOption = None,
+    samples: TrainSamplesOption = 64,
+    data: DataOption = "embedded",
+    data_dir: DirOption = None,
+    seed: SeedOption = 0,
+    batch: BatchOption = None,
+    inject_fault: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BUNDLE:INDEX:BIT",
+            help="Flip this bit of a weight on the board half-way; then it must fail.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Train the same samples on a board and on the golden model; succeed only if all is equal.
+
+    Compared: every prediction, every weight and bias (by digest at each commit, by value at the
+    end), every layer's spike counter. --inject-fault is the proof that this can fail: INDEX counts
+    the bundle's weights in torch's flat order, then its biases; BIT is 0..15 of the master.
+    """
+    spec = preset(preset_name)
+    fault = None if inject_fault is None else Fault.parse(inject_fault, spec)
+    images = datasets.load(data, data_dir)
+    plan = Plan.of(
+        spec, data, first_samples(samples, len(images.train_images), data), seed=seed, batch=batch
+    )
+    with open_board(board, spec, engines) as device:
+        with reported(as_json, {"samples": samples}):
+            result = run_compare(device, plan, images, fault)
+    emit(
+        as_json,
+        {"equal": True, "compared": result.compared, "samples": samples} | asdict(result),
+        f"equal: {result.weights} weights and biases, {result.predictions} predictions, {result.counters} spike counters "
+        f"(board {board!r} == golden)",
+    )
+    return ExitCode.OK

@@ -1,0 +1,56 @@
+"""`nudge repro`: a study's table and picture again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from golden.contract.errors import ExitCode, UsageError
+from golden.paper.studies import STUDIES
+from golden.paper.studies.study import carry_out
+
+from .options import DirOption, JsonOption
+from .terminal import emit
+
+
+def repro(
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(STUDIES)}.")],
+    budget: Annotated[
+        str, typer.Option(help="Spend quick (2 minutes, on what ships) or cpu (hours on 2 cores).")
+    ] = "quick",
+    seeds: Annotated[
+        int | None, typer.Option(help="Measure each cell with N seeds [default: the budget's].")
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option(help="Write table and picture to this directory; continue a study in it."),
+    ] = Path("results"),
+    data_dir: DirOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Begin the study anew.")] = False,
+    device: Annotated[
+        str, typer.Option(help="Compute the studies of the paper on cpu or cuda.")
+    ] = "cpu",
+    only: Annotated[
+        str | None, typer.Option(help="Measure rows with LABEL, or with all of LABEL,LABEL.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Make a study's table and picture again: CSV, Markdown and PNG."""
+    if name not in STUDIES:
+        raise UsageError(f"unknown study {name!r}: choose one of {', '.join(STUDIES)}")
+    table, files = carry_out(
+        STUDIES[name],
+        budget,
+        out,
+        seeds=seeds,
+        data_dir=data_dir,
+        force=force,
+        device=device,
+        only=only,
+    )
+    emit(
+        as_json,
+        {"study": name, "budget": budget, "files": list(map(str, files))},
+        f"{table}\n\n{', '.join(map(str, files))}",
+    )
+    return ExitCode.OK
