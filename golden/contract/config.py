@@ -63,9 +63,10 @@ class Config:
         return 2 if bundle.index in self.shared else 1
 
 
-#: Kinds of synapse engines, the default first. "line": conv planes stream past kernels in registers, every dense weight is
-#: read in each step, whatever spikes. "event": spikes cost time, silence does not.
-ENGINES = ("line", "event")
+#: Kinds of synapse engines, the default first, which is what the boards have. "event": spikes cost
+#: time, silence does not. "line": conv planes stream past kernels in registers, every dense weight
+#: is read in each step, whatever spikes.
+ENGINES = ("event", "line")
 
 #: `Config.image_taps` with each kind: multipliers are few where event engines are meant to go.
 IMAGE_TAPS = {"line": 9, "event": 3}

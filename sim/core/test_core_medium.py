@@ -9,7 +9,7 @@ from golden.contract.presets import preset
 from hw.core.core import Core
 from sim.harness.core_bench import check_training
 
-CONFIG = configuration(preset("medium"))
+CONFIG = configuration(preset("medium"), "line")
 TOP = Core(CONFIG)
 
 

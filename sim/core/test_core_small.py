@@ -8,7 +8,7 @@ from golden.contract.presets import preset
 from hw.core.core import Core
 from sim.harness.core_bench import check_training
 
-CONFIG = configuration(preset("small"))
+CONFIG = configuration(preset("small"), "line")
 TOP = Core(CONFIG)
 
 

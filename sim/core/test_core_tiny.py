@@ -8,7 +8,7 @@ from golden.contract.presets import preset
 from hw.core.core import Core
 from sim.harness.core_bench import check_training
 
-CONFIG = configuration(preset("tiny"))
+CONFIG = configuration(preset("tiny"), "line")
 TOP = Core(CONFIG)
 
 

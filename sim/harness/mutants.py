@@ -213,7 +213,7 @@ def main(
     """Try mutants of the core; how many were caught, by what, and which were not."""
     file = out or build_root() / f"mutants-{preset_name}-{count}-{seed}.csv"
     try:
-        score = check(configuration(preset(preset_name)), count, seed, file)
+        score = check(configuration(preset(preset_name), "line"), count, seed, file)
     except (MutantsError, ToolError) as error:
         print(f"mutants: {error}", file=sys.stderr)
         raise typer.Exit(1) from None

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from boards.catalog import BOARDS
 from golden.contract.config import ENGINES, configuration
 from golden.contract.errors import ConfigError
 from golden.contract.presets import PRESETS, preset
@@ -18,6 +19,15 @@ def test_presets(name, engines):
     config = configuration(preset(name), engines)
     assert config.spec is PRESETS[name]
     assert config.events == (frozenset(b.index for b in config.spec.bundles if b.kind == "conv" and engines == "event"))
+
+
+def test_without_a_choice_a_preset_has_the_engines_of_the_boards():
+    """Else `nudge bench` and `nudge report` count the cycles of different gateware for the same network."""
+    for fpga in BOARDS.values():
+        for name, design in fpga.designs.items():
+            default = configuration(preset(name))
+            assert design.config.compact or bool(design.config.events) == bool(default.events), (fpga.name, name)
+    assert configuration(preset("medium")) == BOARDS["ulx3s"].designs["medium"].config
 
 
 @pytest.mark.parametrize(

@@ -365,7 +365,7 @@ def test_events_are_counted_in_golden():
     forward, backward = counted[2]
     assert backward == 4 * spikes[1] / 2
     assert spikes[0] / 2 < forward < 4 * spikes[0] / 2
-    assert events(configuration(spec), settings, parameters, images, labels) == {}
+    assert events(configuration(spec, "line"), settings, parameters, images, labels) == {}
     # 8 units, one kernel of each in a cycle
     part = {part.name: part for part in parts(config, settings, counted)}["synapses 2 forward"]
     assert part.cycles == forward / 8
@@ -394,7 +394,7 @@ def test_silent_tiles_are_counted_in_golden():
 
 def test_bound_of_a_conv_bundle_by_hand():
     spec = preset("small")
-    config = configuration(spec)
+    config = configuration(spec, "line")
     assert config.lanes[1:3] == (4, 4)
     # 8 -> 16 channels: 2 x 4 pairs of groups of 4, each the 13 x 13 map with a border of 2 for the 3 x 3 kernel
     assert bound(config, Settings.of(spec, free=10, nudged=8), {}, batch=1)["free"] == 10 * 2 * 4 * 15 * 15
