@@ -1,5 +1,7 @@
 """Where compiled things are kept, made once for the same inputs, whoever asks for them first."""
 
+import ast
+import functools
 import hashlib
 import os
 import shutil
@@ -11,6 +13,12 @@ from filelock import FileLock, Timeout
 
 from golden.contract.errors import ToolError
 
+#: Folder of this project's packages: the checkout, or an environment that they are installed in.
+ROOT = Path(__file__).parent.parent
+
+#: This project's packages; other people's are told apart by their version.
+FIRST_PARTY = ("golden", "hw", "sim", "host", "boards", "nudge", "tests")
+
 #: A build that takes longer than this has gone wrong, and so has the process that holds its lock.
 BUILD_SECONDS = 1800
 
@@ -19,8 +27,21 @@ def build_root() -> Path:
     """Folder of all builds: `NUDGE_BUILD`, or build/ of the checkout, or the user's cache for an installed package."""
     if "NUDGE_BUILD" in os.environ:
         return Path(os.environ["NUDGE_BUILD"]).absolute()
-    checkout = Path(__file__).parent.parent
-    return checkout / "build" if (checkout / "pyproject.toml").exists() else Path.home() / ".cache" / "nudge"
+    return ROOT / "build" if (ROOT / "pyproject.toml").exists() else Path.home() / ".cache" / "nudge"
+
+
+def source_files(module: str, root: Path = ROOT) -> list[Path]:
+    """Every first-party file that `module` is made from, sorted: its own, and all that these import, inside functions too.
+
+    Found by reading the files, without importing them. root: the folder that holds the packages.
+    """
+    return sorted(_sources(module, root))
+
+
+def source_texts(module: str, root: Path = ROOT) -> list[str]:
+    """Inputs for `cached` of what `module` makes: name and text of each of its `source_files`."""
+    texts = sorted(_sources(module, root).items())
+    return [part for file, text in texts for part in (str(file.relative_to(root)), text)]
 
 
 def cached(name: str, inputs: Iterable[str | bytes], make: Callable[[Path, Path], None]) -> Path:
@@ -56,3 +77,43 @@ def _fill(folder: Path, make: Callable[[Path, Path], None]) -> None:
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sources(module: str, root: Path) -> dict[Path, str]:
+    """The files that `module` is made from, and the text of each."""
+    found: dict[Path, str] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        file = _file(name, root)
+        if file is None or file in found:
+            continue
+        found[file] = file.read_text(encoding="utf-8")
+        package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+        above = name.split(".")[:-1]
+        waiting += [".".join(above[: n + 1]) for n in range(len(above))] + _imports(package, found[file])
+    return found
+
+
+def _file(module: str, root: Path) -> Path | None:
+    """The file of a first-party module; None for an attribute of one, and for other people's modules."""
+    if module.partition(".")[0] not in FIRST_PARTY:
+        return None
+    path = root.joinpath(*module.split("."))
+    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
+
+
+@functools.cache
+def _imports(package: str, text: str) -> list[str]:
+    """Modules that a module of `package` imports, by absolute name; of `from a import b`, `a` and `a.b`."""
+    names = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            # one dot is the package itself, each further one the package above
+            above = parts[: len(parts) + 1 - node.level] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return names

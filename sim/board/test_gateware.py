@@ -1,0 +1,89 @@
+"""Emitted designs are kept; a change of anything that they are made from must make them anew."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from boards.virtual import VIRTUAL
+from golden.cache import source_files
+from golden.contract.config import configuration
+from golden.contract.spec import preset
+from sim.harness import mutants, netlist
+
+from . import virtual
+
+CHECKOUT = Path(__file__).parents[2]
+TINY = configuration(preset("tiny"))
+
+#: Elaborates a design with each kind of core, then prints the files of all modules that were imported.
+ELABORATE = """
+import sys
+from amaranth.back import rtlil
+from amaranth_boards.icebreaker import ICEBreakerPlatform
+from golden.contract.config import Config, configuration
+from golden.contract.spec import preset
+from hw.top import Top
+from {module} import PowerOn
+
+tiny = preset("tiny")
+for config in (configuration(tiny, "line"), configuration(tiny, "event"), Config(tiny, (1, 1, 1), compact=True)):
+    rtlil.convert(PowerOn(Top(config, clock_hz=48_000_000, divisor=1)), name="top", platform={platform})
+print(*(file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))), sep="\\n")
+"""
+
+
+class Asked(Exception):  # noqa: N818, nothing went wrong
+    """The inputs that the cache was asked with."""
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Function: the inputs with which another function asks the cache, which isn't filled."""
+
+    def ask(name, inputs, make):
+        raise Asked(*inputs)
+
+    def inputs(module, call):
+        monkeypatch.setattr(module, "cached", ask)
+        with pytest.raises(Asked) as found:
+            call()
+        return found.value.args
+
+    return inputs
+
+
+@pytest.mark.parametrize(
+    ("module", "call"),
+    [
+        (virtual, lambda: virtual.top_verilog(TINY, VIRTUAL)),
+        (netlist, lambda: netlist.netlist(TINY, VIRTUAL, "ecp5")),
+        (mutants, lambda: mutants.netlist(TINY, 1, 1)),
+    ],
+    ids=["board", "cells", "mutants"],
+)
+@pytest.mark.parametrize("changed", ["golden/contract/formats.py", "golden/contract/spec.py", "hw/lib/saturate.py"])
+def test_a_changed_source_is_elaborated_anew(asked, monkeypatch, module, call, changed):
+    before = asked(module, call)
+    assert asked(module, call) == before
+    read = Path.read_text
+
+    def edited(path, *args, **kwargs):
+        return read(path, *args, **kwargs) + ("# changed\n" if path == CHECKOUT / changed else "")
+
+    monkeypatch.setattr(Path, "read_text", edited)
+    assert asked(module, call) != before
+
+
+@pytest.mark.parametrize(
+    ("module", "platform"), [("sim.board.virtual", "None"), ("sim.harness.netlist", "ICEBreakerPlatform()")]
+)
+def test_every_source_of_a_design_is_in_its_key(module, platform):
+    program = ELABORATE.format(module=module, platform=platform)
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT, check=True, timeout=600)
+    files = {Path(line) for line in result.stdout.splitlines()}
+    ours = {file for file in files if file.is_relative_to(CHECKOUT) and "site-packages" not in file.parts}
+    assert {CHECKOUT / "hw/top.py", CHECKOUT / "golden/contract/formats.py"} <= ours
+    assert ours <= set(source_files(module)), "elaborated from, but not in the key"
