@@ -69,48 +69,6 @@ private:
     size_t head_ = 0;
 };
 
-// The design, and its clock.
-class Design {
-public:
-    void reset() {
-        top_.reset();  // before its context
-        context_ = std::make_unique<VerilatedContext>();
-        top_ = std::make_unique<Vtop>(context_.get());
-#ifdef MUTANTS
-        top_->mutant = mutant_;
-#endif
-    }
-    void mutate(unsigned number) {
-        mutant_ = number;
-        reset();
-    }
-    Vtop& top() { return *top_; }
-
-    // False if there is no such bit.
-    bool flip(const std::string& name, size_t word, size_t bit) {
-        const struct {
-            const char* name;
-            void* data;
-            size_t words, bytes, bits;
-        } memories[] = {
-#define MEMORY(NAME, MEMBER, WORDS, BITS) {NAME, &top_->rootp->MEMBER[0], WORDS, sizeof top_->rootp->MEMBER[0], BITS},
-#include "memories.inc"
-#undef MEMORY
-        };
-        for (const auto& memory : memories) {
-            if (name != memory.name || word >= memory.words || bit >= memory.bits) continue;
-            static_cast<uint8_t*>(memory.data)[word * memory.bytes + bit / 8] ^= uint8_t(1 << bit % 8);
-            return true;
-        }
-        return false;
-    }
-
-private:
-    std::unique_ptr<VerilatedContext> context_;
-    std::unique_ptr<Vtop> top_;
-    unsigned mutant_ = 0;
-};
-
 // Both directions of the line, 8N1, one call a clock cycle.
 class Line {
 public:
@@ -118,8 +76,8 @@ public:
 
     Queue to_board, from_board;
 
-    // Nothing is moving and nothing waits to be sent.
-    bool quiet() const { return to_board.empty() && !sending_ && !receiving_; }
+    // A byte is on its way, in either direction.
+    bool moving() const { return sending_ || receiving_; }
 
     // Level of the board's rx pin in this cycle.
     bool drive() {
@@ -162,6 +120,72 @@ private:
     unsigned sending_ = 0, out_timer_ = 0;   // cycles left of the byte, of the bit
     unsigned receiving_ = 0, in_timer_ = 0;  // bits left of the byte, cycles to the next sample
     uint16_t shift_out_ = 0, shift_in_ = 0;
+};
+
+// The design, and its clock.
+class Design {
+public:
+    void reset() {
+        top_.reset();  // before its context
+        context_ = std::make_unique<VerilatedContext>();
+        top_ = std::make_unique<Vtop>(context_.get());
+#ifdef MUTANTS
+        top_->mutant = mutant_;
+#endif
+        silent_ = 0;
+    }
+    void mutate(unsigned number) {
+        mutant_ = number;
+        reset();
+    }
+
+    // So many clock cycles with the line at its serial pins.
+    void run(Line& line, unsigned cycles) {
+        Vtop& top = *top_;
+        for (unsigned i = 0; i < cycles; ++i) {
+            top.rx = line.drive();
+            top.clk = 1;
+            top.eval();
+            top.clk = 0;
+            top.eval();
+            line.sample(top.tx);
+            // in each cycle: a short request comes and goes within one call
+            silent_ = line.moving() || top.busy ? 0 : silent_ + 1;
+        }
+        cycles_ += cycles;
+    }
+
+    // Since power-up of the program, resets notwithstanding.
+    uint64_t cycles() const { return cycles_; }
+
+    // Cycles since a byte was on its way, the core was busy, or someone interfered.
+    uint64_t silent() const { return silent_; }
+
+    // False if there is no such bit.
+    bool flip(const std::string& name, size_t word, size_t bit) {
+        const struct {
+            const char* name;
+            void* data;
+            size_t words, bytes, bits;
+        } memories[] = {
+#define MEMORY(NAME, MEMBER, WORDS, BITS) {NAME, &top_->rootp->MEMBER[0], WORDS, sizeof top_->rootp->MEMBER[0], BITS},
+#include "memories.inc"
+#undef MEMORY
+        };
+        for (const auto& memory : memories) {
+            if (name != memory.name || word >= memory.words || bit >= memory.bits) continue;
+            static_cast<uint8_t*>(memory.data)[word * memory.bytes + bit / 8] ^= uint8_t(1 << bit % 8);
+            silent_ = 0;
+            return true;
+        }
+        return false;
+    }
+
+private:
+    std::unique_ptr<VerilatedContext> context_;
+    std::unique_ptr<Vtop> top_;
+    unsigned mutant_ = 0;
+    uint64_t cycles_ = 0, silent_ = 0;
 };
 
 int listen_on(int port) {
@@ -331,7 +355,6 @@ int main(int argc, char** argv) {
     design.reset();
     Bridge bridge(line, design, listener, terminal, signals);
 
-    uint64_t cycles = 0, last_active = 0;
     // Between two looks at the host. A look costs about a microsecond, a cycle about as much.
     constexpr unsigned kBatch = 256;
 
@@ -339,18 +362,8 @@ int main(int argc, char** argv) {
     std::chrono::duration<double> awake{0};
     auto woke = Clock::now();
     for (;;) {
-        Vtop& top = design.top();
-        for (unsigned i = 0; i < kBatch; ++i) {
-            top.rx = line.drive();
-            top.clk = 1;
-            top.eval();
-            top.clk = 0;
-            top.eval();
-            line.sample(top.tx);
-        }
-        cycles += kBatch;
-        if (!line.quiet() || top.busy) last_active = cycles;
-        if (cycles - last_active < idle_cycles) {
+        design.run(line, kBatch);
+        if (design.silent() < idle_cycles) {
             if (!bridge.serve(0)) break;
         } else {
             awake += Clock::now() - woke;
@@ -360,6 +373,6 @@ int main(int argc, char** argv) {
         }
     }
     awake += Clock::now() - woke;
-    fprintf(stderr, "%llu %.6f\n", static_cast<unsigned long long>(cycles), awake.count());
+    fprintf(stderr, "%llu %.6f\n", static_cast<unsigned long long>(design.cycles()), awake.count());
     return 0;
 }

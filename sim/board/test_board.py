@@ -14,11 +14,12 @@ from boards import Board
 from golden.contract.config import configuration
 from golden.contract.errors import ToolError
 from golden.contract.presets import preset
-from golden.contract.protocol import Command
+from golden.contract.protocol import VERSION, Command
+from host.link import frame
 from host.link.link import Link
 from tests.host.link.test_hostile import listening
 
-from .virtual import VirtualBoard
+from .virtual import VirtualBoard, idle_cycles
 
 CONFIG = configuration(preset("tiny"))
 SCRATCH = 0
@@ -38,6 +39,14 @@ def address(url: str) -> tuple[str, int]:
 def processor_seconds(process: int) -> float:
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def fall_asleep(board: VirtualBoard) -> None:
+    """Waits until its clock stands still: only then does the process wait for anything."""
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{board.process}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+        assert time.monotonic() < deadline, "still at work after 60 s without a request"
+        time.sleep(0.01)
 
 
 def write_scratch(link: Link, value: int) -> None:
@@ -88,6 +97,41 @@ def test_idle_board_sleeps(board):
                 break
             assert time.monotonic() < deadline, "still burning processor time after 20 s without a request"
         assert link.hello().preset == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("command", "payload", "answer"),
+    [(Command.COMMIT, b"", 6), (Command.DIGEST, bytes([1]), 4), (Command.READ_REGISTER, bytes([SCRATCH, 1]), 4)],
+    ids=["COMMIT", "DIGEST", "READ_REGISTER"],
+)
+def test_a_request_wakes_it(board, command, payload, answer):
+    with Link.open(board.url, retries=0) as link:
+        link.hello()
+        fall_asleep(board)
+        assert len(link.call(command, payload)) == answer
+
+
+def test_a_request_of_any_length_wakes_it(board):
+    """A short one is over before the board looks at its line again; the zeros before it move that moment."""
+    hello = frame.encode(bytes((VERSION, 1, Command.HELLO)))
+    with socket.create_connection(address(board.url), timeout=10) as client:
+        for zeros in range(0, 24, 3):
+            fall_asleep(board)
+            client.sendall(bytes(zeros) + hello)
+            answer = b""
+            while not answer.endswith(b"\0"):
+                answer += client.recv(100)
+            assert b"tiny" in answer
+
+
+@pytest.mark.parametrize("order", [VirtualBoard.reset, lambda board: board.flip("core.weights_1.master.words", 0, 0)])
+def test_an_order_wakes_it(board, order):
+    """What it changed gets as much time to come to rest as the state after power-up does."""
+    fall_asleep(board)
+    order(board)
+    fall_asleep(board)
+    board.__exit__(None, None, None)
+    assert board.statistics.cycles >= 2 * idle_cycles(CONFIG)
 
 
 def test_statistics_count_what_was_simulated(board):

@@ -9,7 +9,7 @@ import pytest
 from boards.virtual import VIRTUAL
 from golden.cache import source_files
 from golden.contract.config import configuration
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from sim.harness import mutants, netlist
 
 from . import virtual
@@ -23,7 +23,7 @@ import sys
 from amaranth.back import rtlil
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 from golden.contract.config import Config, configuration
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from hw.top import Top
 from {module} import PowerOn
 
