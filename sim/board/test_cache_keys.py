@@ -1,4 +1,4 @@
-"""Emitted designs are kept; a change of anything that they are made from must make them anew."""
+"""What is elaborated and compiled is kept; a change of anything that it is made from must make it anew."""
 
 import subprocess
 import sys
@@ -10,9 +10,9 @@ from boards.virtual import VIRTUAL
 from golden.cache import source_files
 from golden.contract.config import configuration
 from golden.contract.presets import preset
-from sim.harness import mutants, netlist
+from sim.harness import mutant_netlist, netlist
 
-from . import virtual
+from . import gateware, program, verilator
 
 CHECKOUT = Path(__file__).parents[2]
 TINY = configuration(preset("tiny"))
@@ -57,9 +57,9 @@ def asked(monkeypatch):
 @pytest.mark.parametrize(
     ("module", "call"),
     [
-        (virtual, lambda: virtual.top_verilog(TINY, VIRTUAL)),
-        (netlist, lambda: netlist.netlist(TINY, VIRTUAL, "ecp5")),
-        (mutants, lambda: mutants.netlist(TINY, 1, 1)),
+        (gateware, lambda: gateware.top_verilog(TINY, VIRTUAL)),
+        (netlist, lambda: netlist.cell_netlist(TINY, VIRTUAL, "ecp5")),
+        (mutant_netlist, lambda: mutant_netlist.mutant_netlist(TINY, 1, 1)),
     ],
     ids=["board", "cells", "mutants"],
 )
@@ -76,12 +76,30 @@ def test_a_changed_source_is_elaborated_anew(asked, monkeypatch, module, call, c
     assert asked(module, call) != before
 
 
+@pytest.mark.parametrize("changed", ["board.cpp", "bridge.h", "design.h", "line.h"])
+def test_a_changed_source_is_compiled_anew(asked, monkeypatch, changed):
+    before = asked(verilator, lambda: program.compile_board(""))
+    assert {file.name for file in verilator.with_headers([program.SOURCE])} == {"board.cpp", "bridge.h", "design.h", "line.h"}
+    read = Path.read_text
+
+    def edited(path, *args, **kwargs):
+        return read(path, *args, **kwargs) + ("// changed\n" if path.name == changed else "")
+
+    monkeypatch.setattr(Path, "read_text", edited)
+    assert asked(verilator, lambda: program.compile_board("")) != before
+
+
 @pytest.mark.parametrize(
-    ("module", "platform"), [("sim.board.virtual", "None"), ("sim.harness.netlist", "ICEBreakerPlatform()")]
+    ("module", "platform"),
+    [
+        ("sim.board.gateware", "None"),
+        ("sim.harness.mutant_netlist", "None"),
+        ("sim.harness.netlist", "ICEBreakerPlatform()"),
+    ],
 )
 def test_every_source_of_a_design_is_in_its_key(module, platform):
-    program = ELABORATE.format(module=module, platform=platform)
-    command = [sys.executable, "-c", program]
+    code = ELABORATE.format(module=module, platform=platform)
+    command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT, check=True, timeout=600)
     files = {Path(line) for line in result.stdout.splitlines()}
     ours = {file for file in files if file.is_relative_to(CHECKOUT) and "site-packages" not in file.parts}

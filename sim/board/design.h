@@ -1,0 +1,79 @@
+// The top level as Verilator made it, its clock, and faults in its memories.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "Vtop.h"
+#include "Vtop___024root.h"
+#include "line.h"
+#include "verilated.h"
+
+// The design, and its clock.
+class Design {
+public:
+    void reset() {
+        top_.reset();  // before its context
+        context_ = std::make_unique<VerilatedContext>();
+        top_ = std::make_unique<Vtop>(context_.get());
+#ifdef MUTANTS
+        top_->mutant = mutant_;
+#endif
+        silent_ = 0;
+    }
+    void mutate(unsigned number) {
+        mutant_ = number;
+        reset();
+    }
+
+    // Clocks the design, with the line at its serial pins.
+    void run(Line& line, unsigned cycles) {
+        Vtop& top = *top_;
+        for (unsigned i = 0; i < cycles; ++i) {
+            top.rx = line.drive();
+            top.clk = 1;
+            top.eval();
+            top.clk = 0;
+            top.eval();
+            line.sample(top.tx);
+            // in each cycle: a short request comes and goes within one call
+            silent_ = line.moving() || top.busy ? 0 : silent_ + 1;
+        }
+        cycles_ += cycles;
+    }
+
+    // Clock cycles since the program began, over all resets.
+    uint64_t cycles() const { return cycles_; }
+
+    // Cycles since a byte was on its way, the core was busy, or an order changed the design's state.
+    uint64_t silent() const { return silent_; }
+
+    // False if there is no such bit.
+    bool flip(const std::string& name, size_t word, size_t bit) {
+        const struct {
+            const char* name;
+            void* data;
+            size_t words, bytes, bits;
+        } memories[] = {
+#define MEMORY(NAME, MEMBER, WORDS, BITS) {NAME, &top_->rootp->MEMBER[0], WORDS, sizeof top_->rootp->MEMBER[0], BITS},
+#include "memories.inc"
+#undef MEMORY
+        };
+        for (const auto& memory : memories) {
+            if (name != memory.name || word >= memory.words || bit >= memory.bits) continue;
+            static_cast<uint8_t*>(memory.data)[word * memory.bytes + bit / 8] ^= uint8_t(1 << bit % 8);
+            silent_ = 0;
+            return true;
+        }
+        return false;
+    }
+
+private:
+    std::unique_ptr<VerilatedContext> context_;
+    std::unique_ptr<Vtop> top_;
+    unsigned mutant_ = 0;
+    uint64_t cycles_ = 0, silent_ = 0;
+};

@@ -1,0 +1,50 @@
+"""The program of a virtual board: the Verilog of its logic and `board.cpp` around it, compiled."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from boards import Board
+from boards.virtual import VIRTUAL
+from golden.contract.config import Config
+
+from . import verilator
+from .gateware import top_verilog
+
+#: What bridges the serial pins of the logic to a port of this machine; it includes the headers beside it.
+SOURCE = Path(__file__).with_name("board.cpp")
+
+#: `tiny` in training, thousand cycles for each second of processor time: 935 with Verilator's defaults, 960 with these flags,
+#: 1210 with -O2 on top (-O1 1120, -O3 1150), 1520 without reset (see `PowerOn`). Nothing: --flatten, --output-split 0,
+#: profile-guided optimisation (2 %), -march=native (and it would tie the cache to one machine). A copy of one and the same
+#: program may be 25 % slower or faster, by where its pages come to lie.
+FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert")
+MAKE_FLAGS = ("OPT_FAST=-O2", "OPT_GLOBAL=-O2")
+
+
+def list_memories(folder: Path) -> None:
+    """Writes memories.inc: name, member, words and bits of each memory that Verilator kept, for faults on purpose."""
+    # in the header of the model: highest bit, words, and name below `System`
+    memory = r"VlUnpacked<\w+(?:<\d+>)?/\*(\d+):0\*/, (\d+)> (\w+__DOT__system__DOT__(\w+));"
+    found = re.findall(memory, (folder / "Vtop___024root.h").read_text())
+    lines = [
+        f'MEMORY("{name.replace("__DOT__", ".")}", {member}, {words}, {int(top) + 1})\n' for top, words, member, name in found
+    ]
+    (folder / "memories.inc").write_text("".join(lines))
+
+
+def compile_board(verilog: str, *, flags: Sequence[str] = (), note: str | None = None) -> Path:
+    """The program of a board whose logic has this Verilog, with a top module like `gateware.PowerOn`.
+
+    flags: further ones for `verilator`. note: a line for standard error if the program has to be made.
+    """
+    every = (*FLAGS, *flags)
+    return verilator.executable(
+        verilog, "top", [SOURCE], flags=every, make_flags=MAKE_FLAGS, note=note, generate=list_memories
+    )
+
+
+def board_program(config: Config, board: Board = VIRTUAL) -> Path:
+    """The program of a virtual board; says on standard error that it has to be made, if so."""
+    note = f"building the virtual board {config.spec.name!r}, once: about a minute"
+    return compile_board(top_verilog(config, board), note=note)
