@@ -1,4 +1,7 @@
-"""Collects cocotb tests: each becomes a pytest test, run on the build that its module asks for (see `sim.harness.bench`)."""
+"""Collects cocotb tests: each becomes a pytest test, on the build that its module asks for.
+
+How a bench looks: `sim.harness.testbench`.
+"""
 
 import functools
 import inspect
@@ -8,7 +11,7 @@ import pytest
 from golden.cache import build_root
 from golden.contract.errors import ToolError
 
-from .harness import bench
+from .harness import testbench
 
 
 class CocotbTest(pytest.Item):
@@ -30,10 +33,10 @@ class CocotbTest(pytest.Item):
             design = build_top(self.module)
         else:
             design = build_units(self.session)
-        bench.run(design, self.module.__name__, self.test.name)
+        testbench.run(design, self.module.__name__, self.test.name)
 
     def repr_failure(self, excinfo, style=None):
-        if isinstance(excinfo.value, bench.BenchError | ToolError):
+        if isinstance(excinfo.value, testbench.BenchError | ToolError):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 
@@ -43,7 +46,7 @@ class CocotbTest(pytest.Item):
 
 @functools.cache
 def build_top(module):
-    return bench.build(module.TOP, module.__name__.rpartition(".")[2].removeprefix("test_"))
+    return testbench.build(module.TOP, module.__name__.rpartition(".")[2].removeprefix("test_"))
 
 
 @functools.cache
@@ -55,7 +58,7 @@ def build_units(session):
             if name in units:
                 raise pytest.UsageError(f"{module.__name__}: another bench has a unit named {name!r}")
         units |= module.UNITS
-    return bench.build(bench.Bench(units), "units")
+    return testbench.build(testbench.Bench(units), "units")
 
 
 @pytest.fixture
@@ -72,4 +75,4 @@ def pytest_pycollect_makeitem(collector, name, obj):
 
 
 def pytest_report_header():
-    return f"cocotb: COCOTB_RANDOM_SEED={bench.seed()}, builds in {build_root()}"
+    return f"cocotb: COCOTB_RANDOM_SEED={testbench.seed()}, builds in {build_root()}"

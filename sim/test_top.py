@@ -32,9 +32,9 @@ from golden.model import fixed
 from host.link import frame
 from hw.link.weight_access import WEIGHTS_AT, max_words, word_bytes
 from hw.top import Top
-from sim.harness.bench import CLOCK
 from sim.harness.core_bench import digits, first_difference
 from sim.harness.streams import start
+from sim.harness.testbench import CLOCK
 
 CONFIG = configuration(preset("tiny"))
 SPEC = CONFIG.spec

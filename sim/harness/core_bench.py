@@ -12,8 +12,8 @@ from golden.model import fixed
 from golden.training import data
 from hw.core.interface import LANE_LATENCY, MASTER_BITS, READ_LATENCY, Operation, settings_layout, trace_word
 
-from .bench import CLOCK
 from .streams import pack, start, wait_for
+from .testbench import CLOCK
 
 #: Cycles after which a sample counts as hung; `medium` needs less than 200,000.
 PATIENCE = 3_000_000

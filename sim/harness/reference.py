@@ -19,8 +19,8 @@ from golden.contract.spec import CLASSES, Learning, Schedule, Spec
 from golden.model import ops
 from hw.synapse.interface import SPIKE_BANKS
 
-from .bench import CLOCK
 from .streams import PATIENCE, pack, unpack
+from .testbench import CLOCK
 
 # -- small networks
 

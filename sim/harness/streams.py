@@ -12,7 +12,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
-from .bench import CLOCK, INPUTS_VARIABLE, RESET
+from .testbench import CLOCK, INPUTS_VARIABLE, RESET
 
 #: Cycles without a transfer after which a stream counts as stuck.
 PATIENCE = 100_000

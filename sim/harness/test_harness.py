@@ -17,7 +17,7 @@ from golden.model import ops
 from hw.synapse.average_pool import AveragePool
 from sim.board import verilator
 
-from . import bench
+from . import testbench
 from .streams import FlowSource, Monitor, Port, StreamSink, StreamSource, pack, serve_memory, start, unpack, wait_for
 
 LANES, BITS = 3, 5
@@ -143,15 +143,15 @@ def test_lanes_round_trip():
 )
 def test_a_failing_bench_fails(units, tmp_path, monkeypatch, test, message):
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
-    with pytest.raises(bench.BenchError, match=message):
-        bench.run(units, "sim.harness.failing", test)
+    with pytest.raises(testbench.BenchError, match=message):
+        testbench.run(units, "sim.harness.failing", test)
 
 
 def test_wave_file_is_named_after_the_test(tmp_path, monkeypatch):
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
     monkeypatch.setenv("WAVES", "1")
-    design = bench.build(bench.Bench({"pool": AveragePool(lanes=LANES, bits=BITS, height=5, width=7)}), "units")
-    bench.run(design, __name__, "monitor_counts_latency")
+    design = testbench.build(testbench.Bench({"pool": AveragePool(lanes=LANES, bits=BITS, height=5, width=7)}), "units")
+    testbench.run(design, __name__, "monitor_counts_latency")
     waves = (tmp_path / "waves" / f"{__name__}.monitor_counts_latency.vcd").read_text()
     assert "pool__o__valid" in waves
 
