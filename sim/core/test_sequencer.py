@@ -8,9 +8,7 @@ from cocotb.triggers import RisingEdge
 
 from hw.core.interface import Operation
 from hw.core.sequencer import Sequencer, one_hot
-from hw.lib.step import SPIKE_BANKS, Step
 from hw.synapse.interface import SPIKE_BANKS, Step
-from sim.harness.bench import CLOCK
 from sim.harness.reference import config_of, each, plan, pulse
 from sim.harness.streams import PATIENCE, Port, start
 from sim.harness.testbench import CLOCK
