@@ -5,9 +5,19 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Instance, Module, Signal
+from amaranth.hdl import (
+    ClockDomain,
+    ClockSignal,
+    Const,
+    Elaboratable,
+    Instance,
+    Module,
+    ResetSignal,
+    Signal,
+    Value,
+)
 from amaranth.lib import io
-from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.lib.cdc import AsyncFFSynchronizer, ResetSynchronizer
 
 from golden.contract.errors import DesignError
 
@@ -19,24 +29,33 @@ PFD_MIN_HZ = 3_125_000
 class Ecp5Pll:
     """Dividers of an EHXPLLL: its first output is fed back, its second is the clock.
 
-    oscillator = in * feedback * inner / reference, out = oscillator / output. Limits (Project Trellis, `ecppll`): phase
-    detector 3.125..400 MHz, oscillator 400..800 MHz, dividers 1..128.
+    oscillator = in * feedback * inner / reference, out = oscillator / output. Limits (Project
+    Trellis, `ecppll`): phase detector 3.125..400 MHz, oscillator 400..800 MHz, `feedback` 1..80,
+    the other dividers 1..128.
     """
 
+    #: CLKI_DIV: the phase detector runs at in / reference.
     reference: int
+    #: CLKFB_DIV, of the first output.
     feedback: int
+    #: CLKOP_DIV, from the oscillator to the first output.
     inner: int
+    #: CLKOS_DIV, from the oscillator to the clock.
     output: int
 
     @classmethod
     def of(cls, source_hz: int, hz: int) -> "Ecp5Pll":
-        """The dividers that make exactly `hz`, of the fastest phase detector; `DesignError` if there are none."""
-        for reference in range(1, source_hz // PFD_MIN_HZ + 1):
+        """The dividers that make exactly `hz`; `DesignError` if there are none.
+
+        Of all that do, those with the fastest phase detector: the PLL locks sooner and its clock
+        has less jitter.
+        """
+        for reference in range(1, min(source_hz // PFD_MIN_HZ, 128) + 1):
             # multiples of both, the middle of the oscillator's range first
             step = math.lcm(source_hz, hz * reference) // reference
             for vco in sorted(range(step, 800_000_001, step), key=lambda vco: abs(vco - 600_000_000)):
                 total = vco * reference // source_hz
-                inner = next((n for n in range(128, 0, -1) if total % n == 0 and total // n <= 128), None)
+                inner = next((n for n in range(128, 0, -1) if total % n == 0 and total // n <= 80), None)
                 if vco >= 400_000_000 and inner is not None and vco // hz <= 128:
                     return cls(reference, total // inner, inner, vco // hz)
         raise DesignError(f"{hz / 1e6:g} MHz can't be made from {source_hz / 1e6:g} MHz: choose a multiple of 1 MHz")
@@ -58,8 +77,13 @@ class Ecp5Pll:
             p_CLKOS_CPHASE=self.output - 1,
             p_CLKOS_FPHASE=0,
             p_FEEDBK_PATH="CLKOP",
+            # LOCK falls when lock is lost, instead of staying high once it was there
+            p_INT_LOCK_STICKY="DISABLED",
+            # the analogue settings of every `ecppll`; nextpnr leaves what isn't given 0
             a_ICP_CURRENT="12",
             a_LPF_RESISTOR="8",
+            a_MFG_ENABLE_FILTEROPAMP="1",
+            a_MFG_GMCREF_SEL="2",
             i_CLKI=source,
             i_CLKFB=looped,
             i_RST=Const(0),
@@ -121,11 +145,29 @@ class Ice40Pll:
         )
 
 
-class CoreClock(Elaboratable):
-    """Drives the domain `sync`, which its parent defines: `hz` from a board's oscillator, by the part's PLL if they differ.
+def unstable(m: Module, hz: int, clock: Signal, locked: Signal) -> Value:
+    """Adds to `m` a watch over `clock`; high while it isn't locked, and until 20 us after that.
 
-    `sync` is in reset until the PLL has locked and 20 us beyond (an iCE40's block RAMs read as zero for the first 3 us),
-    and as long as `reset` is high.
+    Both change with an edge of `clock`, two cycles after `locked`.
+    """
+    m.domains.waiting = waiting = ClockDomain("waiting", local=True)
+    m.d.comb += waiting.clk.eq(clock)
+    m.submodules.unlocked = ResetSynchronizer(~locked, domain="waiting")
+    timer, ready = Signal(range(hz // 50_000 + 1)), Signal()
+    with m.If(timer == hz // 50_000):
+        m.d.waiting += ready.eq(1)
+    with m.Else():
+        m.d.waiting += timer.eq(timer + 1)
+    return ~ready
+
+
+class CoreClock(Elaboratable):
+    """Drives the domain `sync`, which its parent defines: `hz` from a board's oscillator, by the
+    part's PLL if they differ.
+
+    `sync` is in reset until the PLL has locked and 20 us beyond (an iCE40's block RAMs read as zero
+    for the first 3 us), again from a loss of lock until 20 us after the next lock, and as long as
+    `reset` is high. Reset begins without a clock and ends with one.
     """
 
     def __init__(self, hz: int):
@@ -134,28 +176,36 @@ class CoreClock(Elaboratable):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         source_hz = round(platform.default_clk_frequency)
-        ice40 = platform.device.startswith("iCE40")
+        ice40, needs_pll = platform.device.startswith("iCE40"), self.hz != source_hz
         clock, locked = Signal(name="core_clock"), Signal()
         port = platform.request(platform.default_clk, dir="-")
-        if self.hz != source_hz and ice40:
+        if needs_pll and ice40:
             # the PLL takes the pin itself
             m.submodules.pll = Ice40Pll.of(source_hz, self.hz).instance(port.io, clock, locked)
         else:
             m.submodules.oscillator = oscillator = io.Buffer("i", port)
-            if self.hz == source_hz:
-                m.d.comb += [clock.eq(oscillator.i), locked.eq(1)]
+            if needs_pll:
+                pll = Ecp5Pll.of(source_hz, self.hz)
+                m.submodules.pll = pll.instance(oscillator.i, clock, locked)
             else:
-                m.submodules.pll = Ecp5Pll.of(source_hz, self.hz).instance(oscillator.i, clock, locked)
+                m.d.comb += [clock.eq(oscillator.i), locked.eq(1)]
 
-        m.domains.waiting = waiting = ClockDomain("waiting", local=True)
-        m.d.comb += waiting.clk.eq(clock)
-        m.submodules.unlocked = ResetSynchronizer(~locked, domain="waiting")
-        timer, ready = Signal(range(self.hz // 50_000 + 1)), Signal()
-        with m.If(timer == self.hz // 50_000):
-            m.d.waiting += ready.eq(1)
-        with m.Else():
-            m.d.waiting += timer.eq(timer + 1)
-
+        wanted = unstable(m, self.hz, clock, locked) | self.reset
+        if needs_pll:
+            # at once: what `unstable` says needs an edge of a clock that just lost its lock
+            wanted |= ~locked
         m.d.comb += ClockSignal("sync").eq(clock)
-        m.submodules.reset = ResetSynchronizer(~ready | self.reset)
+        if ice40:
+            # nextpnr makes this reset a global net by itself
+            m.submodules.reset = ResetSynchronizer(wanted)
+        else:
+            # Over common wires one register takes 22 ns to reach 4,950 flip-flops. What a DCCA drives
+            # nextpnr routes over the global network, but it counts that delay as 0: keep margin
+            # between fmax and the clock for a way as long as the clock's own. With CE open the DCCA
+            # is a buffer that is always on.
+            released = Signal()
+            m.submodules.reset = AsyncFFSynchronizer(wanted, released)
+            m.submodules.reset_buffer = Instance(
+                "DCCA", i_CLKI=released, o_CLKO=ResetSignal("sync")
+            )
         return m

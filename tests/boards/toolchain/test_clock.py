@@ -1,0 +1,153 @@
+# amaranth: UnusedElaboratable=no
+"""PLLs that make each clock in use, and a reset that begins with a loss of lock and ends well after the next."""
+
+import re
+from itertools import product
+
+import pytest
+from amaranth.hdl import ClockDomain, ClockSignal, Module, ResetSignal, Signal
+from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.sim import Simulator
+
+from boards.catalog import BOARDS, board
+from boards.toolchain.clock import CoreClock, Ecp5Pll, Ice40Pll, unstable
+from golden.contract.errors import DesignError
+
+#: (oscillator, core clock) of each design that needs an ECP5's PLL.
+IN_USE = sorted(
+    {
+        (round(platform.default_clk_frequency), design.clock_hz)
+        for fpga in BOARDS.values()
+        for platform in [fpga.platform()]
+        for design in fpga.designs.values()
+        if platform.device.startswith("LFE5") and platform.default_clk_frequency != design.clock_hz
+    }
+)
+MHZ = [36, 42, 45, 50, 60, 75, 100]
+
+
+def makes(source_hz: int, hz: int, reference: int) -> bool:
+    """Whether any dividers make this clock with a phase detector at source_hz / reference."""
+    # `inner` is what is left to choose
+    return any(
+        hz * output * reference == source_hz * feedback * inner
+        for output in range(-(-400_000_000 // hz), min(800_000_000 // hz, 128) + 1)
+        for feedback in range(1, 81)
+        for inner in {min(hz * output * reference // (source_hz * feedback), 128)}
+    )
+
+
+@pytest.mark.parametrize(("source", "hz"), [*IN_USE, *((25_000_000, mhz * 1_000_000) for mhz in MHZ)])
+def test_ecp5_pll_is_exact_with_the_fastest_phase_detector(source, hz):
+    pll = Ecp5Pll.of(source, hz)
+    assert source * pll.feedback * pll.inner == hz * pll.output * pll.reference
+    assert 400e6 <= hz * pll.output <= 800e6
+    assert source / pll.reference >= 3.125e6
+    assert 1 <= pll.feedback <= 80
+    assert all(1 <= divider <= 128 for divider in (pll.reference, pll.inner, pll.output))
+    assert makes(source, hz, pll.reference)
+    assert not any(makes(source, hz, faster) for faster in range(1, pll.reference))
+
+
+def test_clocks_in_use_are_found():
+    assert (25_000_000, 48_000_000) in IN_USE
+
+
+@pytest.mark.parametrize("source", [25, 48])
+def test_ecp5_pll_makes_whole_megahertz(source):
+    """What its error promises, for the clocks that this part's logic can have."""
+    for mhz in range(10, 101):
+        assert Ecp5Pll.of(source * 1_000_000, mhz * 1_000_000)
+
+
+@pytest.mark.parametrize("hz", [15_000_000, 18_000_000, 24_000_000])
+def test_ice40_pll(hz):
+    pll = Ice40Pll.of(12_000_000, hz)
+    assert 12_000_000 * (pll.feedback + 1) == hz * (pll.reference + 1) << pll.output
+    assert 533e6 <= hz << pll.output <= 1066e6
+
+
+def test_clock_that_cannot_be_made():
+    with pytest.raises(DesignError, match=re.escape("61.003 MHz can't be made from 25 MHz: choose a multiple of 1 MHz")):
+        Ecp5Pll.of(25_000_000, 61_003_000)
+    with pytest.raises(DesignError, match=re.escape("17.1 MHz can't be made from 12 MHz")):
+        Ice40Pll.of(12_000_000, 17_100_000)
+
+
+def clocked(name: str, hz: int) -> str:
+    """RTLIL of one flip-flop on a board, with this clock."""
+    top, kept = Module(), Signal()
+    top.domains.sync = ClockDomain("sync")
+    top.submodules.clock = CoreClock(hz)
+    top.d.sync += kept.eq(~kept)
+    return board(name).platform().prepare(top, "top", emit_src=False).files["top.il"]
+
+
+def cells(rtlil: str, kind: str) -> list[tuple[str, str]]:
+    """Each cell of a kind: the attributes above it, and what is in it."""
+    return re.findall(rf"((?:^ *attribute [^\n]*\n)*)^ *cell \\{kind} [^\n]*\n(.*?)^ *end$", rtlil, re.M | re.S)
+
+
+def test_ecp5_pll_has_what_it_needs_to_lock_and_says_when_it_lost_it(monkeypatch):
+    monkeypatch.setenv("AMARANTH_USE_YOSYS", "builtin")
+    [(attributes, body)] = cells(clocked("ulx3s", 48_000_000), "EHXPLLL")
+    settings = dict(re.findall(r'attribute \\(\w+) "?(\w+)"?', attributes))
+    wanted = {"ICP_CURRENT": "12", "LPF_RESISTOR": "8", "MFG_ENABLE_FILTEROPAMP": "1", "MFG_GMCREF_SEL": "2"}
+    assert wanted.items() <= settings.items(), "as in every instance that Project Trellis' ecppll writes"
+    assert 'parameter \\INT_LOCK_STICKY "DISABLED"' in body
+
+
+@pytest.mark.parametrize(
+    ("name", "hz", "buffers"), [("ulx3s", 48_000_000, 1), ("orangecrab", 48_000_000, 1), ("icebreaker", 12_000_000, 0)]
+)
+def test_reset_is_a_global_net(monkeypatch, name, hz, buffers):
+    """By a DCCA on an ECP5, whose clock enable is open: nextpnr makes a gate of one that is connected."""
+    monkeypatch.setenv("AMARANTH_USE_YOSYS", "builtin")
+    found = cells(clocked(name, hz), "DCCA")
+    assert len(found) == buffers
+    for _, body in found:
+        assert re.search(r"connect \\CLKO \\rst$", body, re.M)
+        assert r"connect \CE" not in body
+
+
+HZ = 1_000_000
+#: Cycles that `sync` stays in reset after lock: 20 us, and a few of the synchronizers.
+HELD = HZ // 50_000
+
+
+def reset_of(steps):
+    """Runs a clock by hand over `steps`, each (locked, number of cycles): resets seen after each cycle, per step."""
+    m = Module()
+    clock, locked, wanted = Signal(), Signal(), Signal()
+    m.domains.sync = ClockDomain("sync")
+    m.d.comb += [ClockSignal("sync").eq(clock), wanted.eq(unstable(m, HZ, clock, locked) | ~locked)]
+    m.submodules.reset = ResetSynchronizer(wanted)
+    reset = Signal()
+    m.d.comb += reset.eq(ResetSignal("sync"))
+    seen: list[list[int]] = []
+
+    async def drive(ctx):
+        for level, cycles in steps:
+            ctx.set(locked, level)
+            await ctx.delay(1e-9)
+            found = [ctx.get(reset)]
+            for _, edge in product(range(cycles), (1, 0)):
+                ctx.set(clock, edge)
+                await ctx.delay(1e-7)
+                if not edge:
+                    found.append(ctx.get(reset))
+            seen.append(found)
+
+    simulator = Simulator(m)
+    simulator.add_testbench(drive)
+    simulator.run()
+    return seen
+
+
+def test_a_loss_of_lock_is_a_clean_reset():
+    unlocked, first, lost, again = reset_of([(0, 50), (1, 50), (0, 0), (1, 50)])
+    assert all(unlocked)
+    for locked in (first, again):
+        assert HELD <= locked.index(0) <= HELD + 6
+        assert not any(locked[locked.index(0) :]), "and not again"
+    assert lost == [1], "without an edge of the clock"
