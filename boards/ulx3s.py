@@ -16,7 +16,7 @@ ULX3S = Fpga(
     platform=ULX3S_85F_Platform,
     baud=3_000_000,  # the most that an FT231X has
     designs={
-        "tiny": Design(configuration(preset("tiny"), "event"), 50_000_000),
+        "tiny": Design(configuration(preset("tiny"), "event"), 48_000_000),
         "small": Design(configuration(preset("small"), "event"), 48_000_000, spacers=4, seed=2),
         "medium": Design(configuration(preset("medium"), "event"), 39_000_000, spacers=2),
     },
@@ -30,7 +30,7 @@ ULX3S = Fpga(
     nextpnr_opts="--router router2",
 )
 
-DESIGNS = {"tiny": Design(FEW, 50_000_000)}
+DESIGNS = {"tiny": Design(FEW, 48_000_000)}
 ULX3S_45F = replace(ULX3S, name="ulx3s-45f", what="ULX3S, LFE5U-45F-6", platform=ULX3S_45F_Platform, designs=DESIGNS)
 ULX3S_25F = replace(
     ULX3S, name="ulx3s-25f", what="ULX3S, LFE5U-25F-6", platform=ULX3S_25F_Platform, designs=DESIGNS, window=16

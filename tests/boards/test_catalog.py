@@ -8,9 +8,7 @@ import re
 import pytest
 
 from boards.catalog import BOARDS, board
-from boards.fpga import BAUD_TOLERANCE
 from boards.toolchain.build import build_id, plan
-from boards.toolchain.clock import Ecp5Pll, Ice40Pll
 from golden.contract.errors import DesignError
 from golden.contract.protocol import BuildFacts
 
@@ -35,7 +33,16 @@ def test_elaborates(name, preset):
 def test_serial_rate(name, preset):
     fpga, facts = board(name), board(name).facts(preset)
     assert facts.clock_hz == fpga.design(preset).clock_hz
-    assert abs(facts.baud / fpga.baud - 1) <= BAUD_TOLERANCE
+    assert abs(facts.baud / fpga.baud - 1) <= 0.005
+
+
+def test_clock_that_makes_no_serial_rate():
+    """50 MHz / 17 is 2 % from 3 Mbaud, as the ULX3S had it once."""
+    fpga = board("ulx3s")
+    design = dataclasses.replace(fpga.design("tiny"), clock_hz=50_000_000)
+    message = "ulx3s: 50 MHz can't make 3000000 baud within 0.5%"
+    with pytest.raises(DesignError, match=re.escape(message)):
+        dataclasses.replace(fpga, designs={"tiny": design}).facts("tiny")
 
 
 def test_same_plan_each_time():
@@ -63,33 +70,3 @@ def test_unknown_board_and_preset():
         board("icebreaker").design("small")
     with pytest.raises(DesignError, match="unknown preset 'huge'"):
         board("icebreaker").design("huge")
-
-
-@pytest.mark.parametrize("hz", [36_000_000, 42_000_000, 45_000_000, 50_000_000, 60_000_000, 75_000_000, 100_000_000])
-def test_ecp5_pll(hz):
-    pll = Ecp5Pll.of(25_000_000, hz)
-    assert 25_000_000 * pll.feedback * pll.inner == hz * pll.output * pll.reference
-    assert 400e6 <= hz * pll.output <= 800e6
-    assert 25e6 / pll.reference >= 3.125e6
-    assert all(1 <= divider <= 128 for divider in (pll.reference, pll.feedback, pll.inner, pll.output))
-
-
-@pytest.mark.parametrize("source", [25, 48])
-def test_ecp5_pll_makes_whole_megahertz(source):
-    """What its error promises, for the clocks that this part's logic can have."""
-    for mhz in range(10, 101):
-        assert Ecp5Pll.of(source * 1_000_000, mhz * 1_000_000)
-
-
-@pytest.mark.parametrize("hz", [15_000_000, 18_000_000, 24_000_000])
-def test_ice40_pll(hz):
-    pll = Ice40Pll.of(12_000_000, hz)
-    assert 12_000_000 * (pll.feedback + 1) == hz * (pll.reference + 1) << pll.output
-    assert 533e6 <= hz << pll.output <= 1066e6
-
-
-def test_clock_that_cannot_be_made():
-    with pytest.raises(DesignError, match=re.escape("61.003 MHz can't be made from 25 MHz: choose a multiple of 1 MHz")):
-        Ecp5Pll.of(25_000_000, 61_003_000)
-    with pytest.raises(DesignError, match=re.escape("17.1 MHz can't be made from 12 MHz")):
-        Ice40Pll.of(12_000_000, 17_100_000)
