@@ -15,7 +15,7 @@ from golden.contract.protocol import Access, Command, Status
 from hw.link.interface import ANSWER_PAYLOAD, Executor
 from hw.link.register_access import MAX_REGISTERS, RegisterAccess
 from hw.link.registers import RegisterFile
-from sim.harness.link_bench import Requester
+from sim.harness.requester import Requester
 from sim.harness.streams import start
 
 

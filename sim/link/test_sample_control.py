@@ -10,7 +10,7 @@ from golden.contract.presets import preset
 from golden.contract.protocol import LABELS, PIXELS, Command, Status
 from hw.core.interface import Operation
 from hw.link.sample_control import SampleControl
-from sim.harness.link_bench import Requester, watch
+from sim.harness.requester import Requester, watch
 from sim.harness.streams import Port, start
 
 UNITS = {"samples": SampleControl(configuration(preset("tiny")))}

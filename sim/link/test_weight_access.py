@@ -11,8 +11,8 @@ from golden.contract import layout
 from golden.contract.protocol import CRC_BYTES, REQUEST_BYTES, Command, Status
 from hw.core.interface import LANE_LATENCY, READ_LATENCY
 from hw.link.weight_access import LANE_BYTES, WEIGHTS_AT, WeightAccess, max_words, word_bytes
-from sim.harness.link_bench import Requester, watch
 from sim.harness.reference import config_of, each
+from sim.harness.requester import Requester, watch
 from sim.harness.streams import Port, start
 
 UNITS = {
