@@ -30,7 +30,7 @@ class CocotbTest(pytest.Item):
 
     def runtest(self):
         if hasattr(self.module, "TOP"):
-            design = build_top(self.module)
+            design = build_top(self.module.TOP)
         else:
             design = build_units(self.session)
         testbench.run(design, self.module.__name__, self.test.name)
@@ -45,8 +45,9 @@ class CocotbTest(pytest.Item):
 
 
 @functools.cache
-def build_top(module):
-    return testbench.build(module.TOP, module.__name__.rpartition(".")[2].removeprefix("test_"))
+def build_top(component):
+    # modules that share a TOP share its build
+    return testbench.build(component, type(component).__name__.lower())
 
 
 @functools.cache

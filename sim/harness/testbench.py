@@ -17,8 +17,9 @@ A bench is a module `sim/test_<unit>.py`::
 
 All `UNITS` of one pytest session sit side by side in one Verilator build, so their names must differ; port `i.valid` of
 unit `pool` is `dut.pool__i__valid`. A module with `TOP = SomeComponent(...)` instead of UNITS gets a build of its own, whose
-ports keep their names. Each test runs in a fresh simulator: all is as at power-up, and what has no initial value is
-random. Marks go below the decorator: `@cocotb.test()`, then `@pytest.mark.slow`; or, for a whole module, `pytestmark`.
+ports keep their names; modules that import the same component as their TOP share its build. Each test runs in a fresh
+simulator: all is as at power-up, and what has no initial value is random. Marks go below the decorator: `@cocotb.test()`,
+then `@pytest.mark.slow`; or, for a whole module, `pytestmark`.
 
 Environment: COCOTB_RANDOM_SEED (default 1), WAVES=1 (one VCD file for each test in build/waves/), SIM=icarus (if installed).
 """

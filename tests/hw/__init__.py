@@ -1,1 +1,0 @@
-"""The link in pysim; the rest of hw/ is tested in sim/."""
