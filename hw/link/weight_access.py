@@ -1,5 +1,7 @@
 """Executes READ_WEIGHTS, WRITE_WEIGHTS and DIGEST on the core's master memories."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -34,14 +36,17 @@ def max_words(config: Config, bundle) -> int:
 class WeightAccess(wiring.Component):
     """READ_WEIGHTS, WRITE_WEIGHTS and DIGEST. Bundles are numbered as `Bundle.index`, 1..N.
 
-    BAD_ORDER: samples are pending. BAD_RANGE: no such bundle; words outside `layout.master_words`; a read of no word or of more
-    than `max_words`; a write of no word or of a part of one. Nothing is read or written before all of it is checked.
+    BAD_ORDER: samples are pending. BAD_RANGE: an unknown bundle; words outside
+    `layout.master_words`; a read of no word or of more than `max_words`; a write of no word or of a
+    part of one. Nothing is read or written before all of it is checked.
 
-    Throughput: a word of n bytes takes n + `READ_LATENCY` + 1 cycles to read or digest, 3 n to write and 1 to count.
+    Latency, from `start` to `done`: of a read 3 cycles, and n + `READ_LATENCY` + 1 for each word of
+    n bytes; of a digest 5 more; of a write 4 cycles, and 3 n + 1 for each word.
 
     Members
     -------
     execute : In(Executor())
+        The command, from the decoder.
     buffer : Out(ReadPort())
         The frame buffer, for WRITE_WEIGHTS.
     pending : In(1)
@@ -54,7 +59,12 @@ class WeightAccess(wiring.Component):
 
     def __init__(self, config: Config):
         self.config = config
+        bundles = config.spec.bundles
+        #: Bytes of the widest word, words of the deepest memory.
+        self.widest = max(word_bytes(config, b) for b in bundles)
+        self.deepest = max(layout.master_words(config, b) for b in bundles)
         core = CoreSignature(config).members
+        ports = ("bundle", "address", "lane", "write", "write_data", "read_data")
         super().__init__(
             {
                 "execute": In(Executor()),
@@ -62,19 +72,38 @@ class WeightAccess(wiring.Component):
                 "pending": In(1),
                 "written": Out(1),
             }
-            | {name: core[name].flip() for name in ("bundle", "address", "lane", "write", "write_data", "read_data")}
+            | {name: core[name].flip() for name in ports}
         )
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.digest = digest = Digest()
-        config, bundles = self.config, self.config.spec.bundles
-        request, o = self.execute.request, self.execute.o
-        number, first_word, count = request.arguments[:8], request.arguments[8:40], request.arguments[40:48]
+        request = self.execute.request
+        bundle = self._bundle(m, request.arguments[:8])
+        reading, digesting = Signal(), Signal()
+        m.d.comb += [
+            reading.eq(request.command == Command.READ_WEIGHTS),
+            digesting.eq(request.command == Command.DIGEST),
+        ]
+        at = Progress(self.widest, self.deepest)
+        self._data_path(m, at, digest)
+        with m.If(at.age != READ_LATENCY):
+            m.d.sync += at.age.eq(at.age + 1)
 
-        largest, deepest = max(word_bytes(config, b) for b in bundles), max(layout.master_words(config, b) for b in bundles)
-        depth = Signal(range(deepest + 1))
-        size = Signal(range(largest + 1))
+        with m.FSM():
+            self._begin(m, at, bundle, digesting)
+            self._check(m, at, bundle, reading, digesting, digest)
+            self._read(m, at, bundle, reading, digest)
+            self._write(m, at, bundle)
+            with m.State("DONE"):
+                self._finish(m, Status.OK)
+        return m
+
+    def _bundle(self, m, number):
+        """What the bundle of that number has: words, bytes of one, words of the longest read."""
+        config, bundles = self.config, self.config.spec.bundles
+        depth = Signal(range(self.deepest + 1))
+        size = Signal(range(self.widest + 1))
         readable = Signal(range(max(max_words(config, b) for b in bundles) + 1))
         known = Signal()
         with m.Switch(number):
@@ -87,120 +116,156 @@ class WeightAccess(wiring.Component):
                         size.eq(word_bytes(config, b)),
                         readable.eq(max_words(config, b)),
                     ]
+        return NamedBundle(known, depth, size, readable)
 
-        reading, digesting = Signal(), Signal()
-        m.d.comb += [
-            reading.eq(request.command == Command.READ_WEIGHTS),
-            digesting.eq(request.command == Command.DIGEST),
-        ]
-        word = Signal(32)
-        words = Signal(range(deepest + REQUEST_BYTES))  # still to do
-        unread = Signal(range(REQUEST_BYTES + 1))  # weight bytes of the frame
-        at = Signal(range(REQUEST_BYTES + 1))
-        tail = Signal(8 * CRC_BYTES)
-        left = Signal(range(max(largest, CRC_BYTES) + 1))  # bytes of the word at hand
-        high = Signal()  # which byte of a lane
-        fetched = Signal(8, reset_less=True)  # block RAM is slow, and far away
-        low = Signal(8, reset_less=True)
+    def _data_path(self, m, at, digest):
+        """Bytes between the frame buffer, the memories, the answer and the digest."""
         byte = Signal(8)
-        outside = Signal()
-        age = Signal(range(READ_LATENCY + 1))  # cycles since the address changed
         m.d.comb += [
-            self.address.eq(word[: len(self.address)]),
-            self.write_data.eq(Cat(low, fetched)),
-            self.written.eq(self.write & (left == 1)),
-            self.buffer.address.eq(at),
-            byte.eq(self.read_data.word_select(high, 8)),
-            o.payload.eq(byte),
+            self.address.eq(at.word[: len(self.address)]),
+            self.write_data.eq(Cat(at.low, at.fetched)),
+            self.written.eq(self.write & (at.left == 1)),
+            self.buffer.address.eq(at.byte),
+            byte.eq(self.read_data.word_select(at.high, 8)),
+            self.execute.o.payload.eq(byte),
             digest.i.payload.eq(byte),
         ]
-        with m.If(age != READ_LATENCY):
-            m.d.sync += age.eq(age + 1)
 
-        def finish(status):
-            m.d.comb += [self.execute.done.eq(1), self.execute.status.eq(status)]
-            m.next = "IDLE"
+    def _finish(self, m, status):
+        m.d.comb += [self.execute.done.eq(1), self.execute.status.eq(status)]
+        m.next = "IDLE"
 
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.sync += [word.eq(first_word), words.eq(count), at.eq(WEIGHTS_AT), self.lane.eq(0), high.eq(0)]
-                m.d.sync += unread.eq(request.length - (WEIGHTS_AT + CRC_BYTES))
-                with m.If(digesting):
-                    m.d.sync += [word.eq(0), words.eq(depth)]
-                with m.If(self.execute.start):
-                    m.next = "MEASURE"
-                    with m.If(request.command == Command.WRITE_WEIGHTS):
-                        m.d.sync += words.eq(0)
-                        m.next = "COUNT"
-            with m.State("COUNT"):
-                # words = unread / size, by subtraction; a rest is left in `unread`
-                with m.If(known & (unread >= size)):
-                    m.d.sync += [unread.eq(unread - size), words.eq(words + 1)]
-                with m.Else():
-                    m.next = "MEASURE"
-            with m.State("MEASURE"):
-                m.d.sync += outside.eq(~known | (words == 0) | (word + words > depth))
-                m.next = "CHECK"
-            with m.State("CHECK"):
-                m.d.comb += digest.clear.eq(1)
-                m.d.sync += [age.eq(0), left.eq(size)]
-                with m.If(self.pending):
-                    finish(Status.BAD_ORDER)
-                with m.Elif(outside):
-                    finish(Status.BAD_RANGE)
-                with m.Elif(reading):
-                    m.next = "LOAD"
-                    with m.If(words > readable):
-                        finish(Status.BAD_RANGE)
-                with m.Elif(digesting):
-                    m.next = "LOAD"
-                with m.Elif(unread != 0):
-                    finish(Status.BAD_RANGE)
-                with m.Else():
-                    m.next = "FETCH"
+    def _begin(self, m, at, bundle, digesting):
+        """Takes the arguments; counts the words of a write."""
+        request = self.execute.request
+        first_word, count = request.arguments[8:40], request.arguments[40:48]
+        with m.State("IDLE"):
+            m.d.sync += [at.word.eq(first_word), at.words.eq(count), at.byte.eq(WEIGHTS_AT)]
+            m.d.sync += [self.lane.eq(0), at.high.eq(0)]
+            m.d.sync += at.unread.eq(request.length - (WEIGHTS_AT + CRC_BYTES))
+            with m.If(digesting):
+                m.d.sync += [at.word.eq(0), at.words.eq(bundle.depth)]
+            with m.If(self.execute.start):
+                m.next = "MEASURE"
+                with m.If(request.command == Command.WRITE_WEIGHTS):
+                    m.d.sync += at.words.eq(0)
+                    m.next = "COUNT"
+        with m.State("COUNT"):
+            # words = unread / size, by subtraction; a rest is left in `unread`
+            with m.If(bundle.known & (at.unread >= bundle.size)):
+                m.d.sync += [at.unread.eq(at.unread - bundle.size), at.words.eq(at.words + 1)]
+            with m.Else():
+                m.next = "MEASURE"
 
-            with m.State("LOAD"):
-                m.d.sync += left.eq(size)
-                with m.If(age == READ_LATENCY):
-                    m.d.sync += self.lane.eq(1)  # the next one, under way while this one leaves
-                    m.next = "EMIT"
-            with m.State("EMIT"):
-                m.d.comb += [o.valid.eq(reading), digest.i.valid.eq(1)]
-                m.d.sync += [left.eq(left - 1), high.eq(~high)]
-                with m.If(high):
-                    m.d.sync += self.lane.eq(self.lane + 1)
-                with m.If(left == 1):
-                    m.d.sync += [words.eq(words - 1), word.eq(word + 1), age.eq(0), self.lane.eq(0)]
-                    m.next = "LOAD"
-                    with m.If(words == 1):
-                        m.next = "DIGEST"
-            with m.State("DIGEST"):
-                m.d.sync += [tail.eq(digest.crc), left.eq(CRC_BYTES)]
-                m.next = "TAIL"
-                with m.If(reading):
-                    finish(Status.OK)
-            with m.State("TAIL"):
-                m.d.comb += [o.valid.eq(1), o.payload.eq(tail[:8])]
-                m.d.sync += [tail.eq(tail >> 8), left.eq(left - 1)]
-                with m.If(left == 1):
+    def _check(self, m, at, bundle, reading, digesting, digest):
+        """Refuses, or goes on to the first word."""
+        outside = Signal()
+        with m.State("MEASURE"):
+            beyond = at.word + at.words > bundle.depth
+            m.d.sync += outside.eq(~bundle.known | (at.words == 0) | beyond)
+            m.next = "CHECK"
+        with m.State("CHECK"):
+            m.d.comb += digest.clear.eq(1)
+            m.d.sync += [at.age.eq(0), at.left.eq(bundle.size)]
+            with m.If(self.pending):
+                self._finish(m, Status.BAD_ORDER)
+            with m.Elif(outside):
+                self._finish(m, Status.BAD_RANGE)
+            with m.Elif(reading):
+                m.next = "LOAD"
+                with m.If(at.words > bundle.readable):
+                    self._finish(m, Status.BAD_RANGE)
+            with m.Elif(digesting):
+                m.next = "LOAD"
+            with m.Elif(at.unread != 0):
+                self._finish(m, Status.BAD_RANGE)
+            with m.Else():
+                m.next = "FETCH"
+
+    def _read(self, m, at, bundle, reading, digest):
+        """Words to the answer and the digest; after a DIGEST's last word, the digest."""
+        o = self.execute.o
+        tail = Signal(8 * CRC_BYTES)
+        with m.State("LOAD"):
+            m.d.sync += at.left.eq(bundle.size)
+            with m.If(at.age == READ_LATENCY):
+                m.d.sync += self.lane.eq(1)  # the next one, under way while this one leaves
+                m.next = "EMIT"
+        with m.State("EMIT"):
+            m.d.comb += [o.valid.eq(reading), digest.i.valid.eq(1)]
+            m.d.sync += [at.left.eq(at.left - 1), at.high.eq(~at.high)]
+            with m.If(at.high):
+                m.d.sync += self.lane.eq(self.lane + 1)
+            with m.If(at.left == 1):
+                m.d.sync += [at.words.eq(at.words - 1), at.word.eq(at.word + 1)]
+                m.d.sync += [at.age.eq(0), self.lane.eq(0)]
+                m.next = "LOAD"
+                with m.If(at.words == 1):
+                    m.next = "DIGEST"
+        with m.State("DIGEST"):
+            m.d.sync += [tail.eq(digest.crc), at.left.eq(CRC_BYTES)]
+            m.next = "TAIL"
+            with m.If(reading):
+                self._finish(m, Status.OK)
+        with m.State("TAIL"):
+            m.d.comb += [o.valid.eq(1), o.payload.eq(tail[:8])]
+            m.d.sync += [tail.eq(tail >> 8), at.left.eq(at.left - 1)]
+            with m.If(at.left == 1):
+                m.next = "DONE"
+
+    def _write(self, m, at, bundle):
+        """Words of the frame buffer to the memory, a byte in three cycles."""
+        with m.State("FETCH"):
+            m.d.sync += at.byte.eq(at.byte + 1)
+            m.next = "WAIT"
+        with m.State("WAIT"):
+            m.d.sync += [at.fetched.eq(self.buffer.data), at.low.eq(at.fetched)]
+            m.next = "TAKE"
+        with m.State("TAKE"):
+            m.d.comb += self.write.eq(at.high)
+            m.d.sync += [at.left.eq(at.left - 1), at.high.eq(~at.high)]
+            m.next = "FETCH"
+            with m.If(at.high):
+                m.d.sync += self.lane.eq(self.lane + 1)
+            with m.If(at.left == 1):
+                m.d.sync += [at.word.eq(at.word + 1), at.words.eq(at.words - 1)]
+                m.d.sync += [at.left.eq(bundle.size), self.lane.eq(0)]
+                with m.If(at.words == 1):
                     m.next = "DONE"
 
-            with m.State("FETCH"):
-                m.d.sync += at.eq(at + 1)
-                m.next = "WAIT"
-            with m.State("WAIT"):
-                m.d.sync += [fetched.eq(self.buffer.data), low.eq(fetched)]
-                m.next = "TAKE"
-            with m.State("TAKE"):
-                m.d.comb += self.write.eq(high)
-                m.d.sync += [left.eq(left - 1), high.eq(~high)]
-                m.next = "FETCH"
-                with m.If(high):
-                    m.d.sync += self.lane.eq(self.lane + 1)
-                with m.If(left == 1):
-                    m.d.sync += [word.eq(word + 1), words.eq(words - 1), left.eq(size), self.lane.eq(0)]
-                    with m.If(words == 1):
-                        m.next = "DONE"
-            with m.State("DONE"):
-                finish(Status.OK)
-        return m
+
+class NamedBundle(NamedTuple):
+    """What is known of the bundle that a command names."""
+
+    #: There is one of that number.
+    known: Signal
+    #: Master words.
+    depth: Signal
+    #: Bytes of a word.
+    size: Signal
+    #: Words that one READ_WEIGHTS may ask for.
+    readable: Signal
+
+
+class Progress:
+    """How far a command is."""
+
+    def __init__(self, widest: int, deepest: int):
+        #: Address of the word at hand.
+        self.word = Signal(32)
+        #: Words still to do.
+        self.words = Signal(range(deepest + REQUEST_BYTES))
+        #: Weight bytes of the frame that make no word yet.
+        self.unread = Signal(range(REQUEST_BYTES + 1))
+        #: Address in the frame buffer.
+        self.byte = Signal(range(REQUEST_BYTES + 1), name="at")
+        #: Bytes of the word at hand, or of the digest, still to do.
+        self.left = Signal(range(max(widest, CRC_BYTES) + 1))
+        #: The lane's second byte is next.
+        self.high = Signal()
+        #: Byte from the frame buffer: block RAM is slow, and far away.
+        self.fetched = Signal(8, reset_less=True)
+        #: The byte before.
+        self.low = Signal(8, reset_less=True)
+        #: Cycles since the address changed.
+        self.age = Signal(range(READ_LATENCY + 1))
