@@ -1,4 +1,6 @@
-"""The accelerator core: all bundles and layers side by side, from an image in memory to updated weights in memory."""
+"""The accelerator core: all bundles and layers side by side, from an image to updated weights."""
+
+from typing import Any, NamedTuple
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -15,17 +17,25 @@ from hw.synapse.interface import Step
 from hw.update.conv_update import ConvUpdate
 from hw.update.dense_update import DenseUpdate
 
-from .interface import MASTER_BITS, CoreSignature, trace_word
+from .interface import CoreSignature, trace_word
 from .neuron_array import NeuronArray
 from .sequencer import Sequencer
 from .weight_memory import WeightMemory
 
-SYNAPSE_ENGINES = {"event": EventConvEngine, "image": ImageEngine, "conv": ConvEngine, "dense": DenseEngine}
+SYNAPSE_ENGINES = {
+    "event": EventConvEngine,
+    "image": ImageEngine,
+    "conv": ConvEngine,
+    "dense": DenseEngine,
+}
 UPDATE_ENGINES = {"image": ConvUpdate, "conv": ConvUpdate, "dense": DenseUpdate}
 
 
 class Core(wiring.Component):
-    """Trains and infers one sample at a time; equals `golden.model.fixed` in every weight, bias, prediction and spike.
+    """Trains and infers one sample at a time.
+
+    Latency: that of the sequencer's parts, one after the other.
+    Model: `golden.model.fixed`, which it equals in every weight, bias, prediction and spike.
 
     Members
     -------
@@ -43,24 +53,42 @@ class Core(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        parts = self._parts(m)
+        update_start = self._sequence(m, parts)
+        steps, starts = self._spread_steps(m, parts)
+        rates = self._hold_rates(m, update_start)
+        for bundle in self.config.spec.bundles:
+            self._wire_bundle(m, parts, bundle, update_start, rates)
+            self._wire_drives(m, parts, bundle, steps, starts)
+        self._wire_layers(m, parts, steps, starts)
+        self._predict(m, parts)
+        self._serve_host(m, parts)
+        self._count_cycles(m, parts.sequencer.phase)
+        return m
+
+    def _parts(self, m):
         config, spec = self.config, self.config.spec
-        layers, bundles = spec.layers, spec.bundles
-
+        kinds = {b.index: "event" if b.index in config.events else b.kind for b in spec.bundles}
         m.submodules.sequencer = sequencer = Sequencer(config)
-        arrays = {layer.index: NeuronArray(config, layer) for layer in layers[1:]}
-        kinds = {b.index: "event" if b.index in config.events else b.kind for b in bundles}
-        engines = {b.index: SYNAPSE_ENGINES[kinds[b.index]](config, b) for b in bundles}
-        updates = {b.index: UPDATE_ENGINES[b.kind](config, b) for b in bundles}
-        memories = {b.index: WeightMemory(config, b) for b in bundles}
-        for n in engines:
-            m.submodules[f"array_{n}"] = arrays[n]
-            m.submodules[f"engine_{n}"] = engines[n]
-            m.submodules[f"update_{n}"] = updates[n]
-            m.submodules[f"weights_{n}"] = memories[n]
-        last = len(bundles)
-        synapses = [engines[b.index] for b in bundles if b.kind != "image"]
+        parts = Parts(
+            sequencer,
+            arrays={layer.index: NeuronArray(config, layer) for layer in spec.layers[1:]},
+            engines={b.index: SYNAPSE_ENGINES[kinds[b.index]](config, b) for b in spec.bundles},
+            updates={b.index: UPDATE_ENGINES[b.kind](config, b) for b in spec.bundles},
+            memories={b.index: WeightMemory(config, b) for b in spec.bundles},
+        )
+        for n in parts.engines:
+            m.submodules[f"array_{n}"] = parts.arrays[n]
+            m.submodules[f"engine_{n}"] = parts.engines[n]
+            m.submodules[f"update_{n}"] = parts.updates[n]
+            m.submodules[f"weights_{n}"] = parts.memories[n]
+        return parts
 
-        # -- sequencer
+    def _sequence(self, m, parts):
+        """Starts and busy lines of the sequencer, but a step's; returns the start of the updates."""
+        sequencer, engines, updates = parts.sequencer, parts.engines, parts.updates
+        preparing = (engine.preparing for engine in parts.synapses)
+        committing = (memory.busy for memory in parts.memories.values())
         m.d.comb += [
             sequencer.start.eq(self.start),
             sequencer.operation.eq(self.operation),
@@ -70,64 +98,91 @@ class Core(wiring.Component):
             sequencer.image_busy.eq(engines[1].busy),
             sequencer.pixels_busy.eq(updates[1].loading),
             updates[1].load.eq(sequencer.pixels_start),
-            sequencer.prepare_busy.eq(Cat(engine.preparing for engine in synapses).any()),
-            sequencer.commit_busy.eq(Cat(memory.busy for memory in memories.values()).any()),
+            sequencer.prepare_busy.eq(Cat(preparing).any()),
+            sequencer.commit_busy.eq(Cat(committing).any()),
             engines[1].start.eq(sequencer.image_start),
         ]
         # registers, since update engines are all over the part
         update_start = Signal()
         m.d.sync += update_start.eq(sequencer.update_start)
-        m.d.sync += sequencer.update_busy.eq(Cat(update_start, (update.busy for update in updates.values())).any())
+        updating = (update.busy for update in updates.values())
+        m.d.sync += sequencer.update_busy.eq(Cat(update_start, updating).any())
+        return update_start
 
-        # -- a step goes from layer to layer, with a register of its own at each: one for all needs wires across the part
+    def _spread_steps(self, m, parts):
+        """A step goes from layer to layer, with a register of its own at each: one register for all
+        needs wires across the part. Returns the steps and their starts by layer."""
+        sequencer, arrays = parts.sequencer, parts.arrays
         steps, starts = {0: sequencer.step}, {0: sequencer.step_start}
         for n in arrays:
             steps[n], starts[n] = Signal(Step, name=f"step_{n}"), Signal(name=f"start_{n}")
             m.d.sync += [steps[n].eq(steps[n - 1]), starts[n].eq(starts[n - 1])]
         started = [starts[n] for n in arrays]
-        m.d.comb += sequencer.step_busy.eq(Cat(started, (part.busy for part in (*arrays.values(), *synapses))).any())
-        m.d.comb += engines[1].replay.eq(starts[1])
+        working = (part.busy for part in (*arrays.values(), *parts.synapses))
+        m.d.comb += sequencer.step_busy.eq(Cat(started, working).any())
+        m.d.comb += parts.engines[1].replay.eq(starts[1])
+        return steps, starts
 
-        # -- one bundle after the other: weights, engine, update engine; the drives meet in the layers' arrays
-        # An update outlasts its sample, and the host may change the rates for the next one.
-        rates = Signal.like(Cat(self.settings.weight_rate.as_value(), self.settings.bias_rate.as_value()))
+    def _hold_rates(self, m, update_start):
+        """The learning rates of the sample whose update goes on: weights', then biases'.
+
+        An update outlasts its sample, and the host may change the rates for the next one.
+        """
+        settings = Cat(self.settings.weight_rate.as_value(), self.settings.bias_rate.as_value())
+        rates = Signal.like(settings, name="rates")
         with m.If(update_start):
-            m.d.sync += rates.eq(Cat(self.settings.weight_rate.as_value(), self.settings.bias_rate.as_value()))
-        rate_bits = spec.formats.rate_bits
-        for bundle in bundles:
-            n, engine, update, memory = bundle.index, engines[bundle.index], updates[bundle.index], memories[bundle.index]
-            m.d.comb += [memory.tile_address.eq(engine.tile_address), engine.tile.eq(memory.tile)]
-            m.d.comb += memory.commit.eq(sequencer.commit_start)
-            connect(m, memory.bias, arrays[n].bias)
-            connect(m, update.updates, memory.updates)
-            m.d.comb += [
-                update.start.eq(update_start),
-                update.weight_rate.eq(rates.word_select(n - 1, rate_bits)),
-                update.bias_rate.eq(rates.word_select(last + n - 1, rate_bits)),
-                arrays[n].post_address.eq(update.post_address),
-                update.post.eq(arrays[n].post_sums),
-            ]
-            connect(m, engine.forward, arrays[n].below)
-            if bundle.kind == "image":
-                m.d.comb += self.pixel_address.eq(Mux(engine.busy, engine.pixel_address, update.pre_address))
-                m.d.comb += [engine.pixel.eq(self.pixel), update.pre.pixel.eq(self.pixel)]
-            else:
-                connect(m, engine.backward, arrays[n - 1].above)
-                m.d.comb += [engine.step.eq(steps[n - 1]), engine.start.eq(starts[n - 1])]
-                m.d.comb += engine.prepare.eq(sequencer.prepare_start)
-                for spikes, array in ((engine.pre_spikes, arrays[n - 1]), (engine.post_spikes, arrays[n])):
-                    m.d.comb += [spikes.valid.eq(array.spikes.valid), spikes.payload.eq(array.spikes.payload)]
-                m.d.comb += [arrays[n - 1].pre_address.eq(update.pre_address), update.pre.eq(arrays[n - 1].pre_sums)]
+            m.d.sync += rates.eq(settings)
+        return rates
 
-        for n, array in arrays.items():
-            m.d.comb += [array.step.eq(steps[n]), array.start.eq(starts[n]), array.clear.eq(self.clear)]
+    def _wire_bundle(self, m, parts, bundle, update_start, rates):
+        """A bundle's weights, with its engine and its update engine."""
+        n, last, rate_bits = bundle.index, parts.last, self.config.spec.formats.rate_bits
+        engine, update, memory = parts.engines[n], parts.updates[n], parts.memories[n]
+        m.d.comb += [memory.tile_address.eq(engine.tile_address), engine.tile.eq(memory.tile)]
+        m.d.comb += memory.commit.eq(parts.sequencer.commit_start)
+        connect(m, memory.bias, parts.arrays[n].bias)
+        connect(m, update.updates, memory.updates)
+        m.d.comb += [
+            update.start.eq(update_start),
+            update.weight_rate.eq(rates.word_select(n - 1, rate_bits)),
+            update.bias_rate.eq(rates.word_select(last + n - 1, rate_bits)),
+            parts.arrays[n].post_address.eq(update.post_address),
+            update.post.eq(parts.arrays[n].post_sums),
+        ]
+
+    def _wire_drives(self, m, parts, bundle, steps, starts):
+        """A bundle's drives, which meet in the layers' arrays, and what they are made of."""
+        n, arrays = bundle.index, parts.arrays
+        engine, update = parts.engines[n], parts.updates[n]
+        connect(m, engine.forward, arrays[n].below)
+        if bundle.kind == "image":
+            address = Mux(engine.busy, engine.pixel_address, update.pre_address)
+            m.d.comb += self.pixel_address.eq(address)
+            m.d.comb += [engine.pixel.eq(self.pixel), update.pre.pixel.eq(self.pixel)]
+            return
+        connect(m, engine.backward, arrays[n - 1].above)
+        m.d.comb += [engine.step.eq(steps[n - 1]), engine.start.eq(starts[n - 1])]
+        m.d.comb += engine.prepare.eq(parts.sequencer.prepare_start)
+        neighbours = ((engine.pre_spikes, arrays[n - 1]), (engine.post_spikes, arrays[n]))
+        for spikes, array in neighbours:
+            m.d.comb += spikes.valid.eq(array.spikes.valid)
+            m.d.comb += spikes.payload.eq(array.spikes.payload)
+        m.d.comb += arrays[n - 1].pre_address.eq(update.pre_address)
+        m.d.comb += update.pre.eq(arrays[n - 1].pre_sums)
+
+    def _wire_layers(self, m, parts, steps, starts):
+        for n, array in parts.arrays.items():
+            m.d.comb += [array.step.eq(steps[n]), array.start.eq(starts[n])]
+            m.d.comb += array.clear.eq(self.clear)
             m.d.comb += self.spikes[n - 1].eq(array.spike_count)
             connect(m, flipped(getattr(self, f"trace_{n}")), array.trace)
 
-        # -- the output layer: nudge and prediction
-        output = arrays[last]
+    def _predict(self, m, parts):
+        """The output layer: its nudge, and the prediction."""
+        config, sequencer, last = self.config, parts.sequencer, parts.last
+        output, layer = parts.arrays[last], config.spec.layers[last]
         m.submodules.arg_max = arg_max = ArgMax(
-            words=config.words(layers[last]), lanes=config.lanes[last], bits=spec.sum_bits
+            words=config.words(layer), lanes=config.lanes[last], bits=config.spec.sum_bits
         )
         m.d.comb += [
             output.label.eq(self.label),
@@ -140,36 +195,38 @@ class Core(wiring.Component):
         with m.If(arg_max.busy):
             m.d.comb += output.post_address.eq(arg_max.address)
 
-        # -- the host's access to the masters
+    def _serve_host(self, m, parts):
+        """The host's access to the masters."""
         address = Signal.like(self.address)
         m.d.sync += address.eq(self.address)
-        for bundle in bundles:
-            self._by_lane(m, memories[bundle.index], bundle, address)
+        for memory in parts.memories.values():
+            memory.serve_lanes(m, self, address)
 
-        # -- cycles of each phase, counted a cycle later
-        m.d.sync += self.phase.eq(sequencer.phase)
+    def _count_cycles(self, m, phase):
+        """The cycles of each phase, counted a cycle later."""
+        m.d.sync += self.phase.eq(phase)
         for i, cycles in enumerate(self.phase_cycles):
             with m.If(self.clear):
                 m.d.sync += cycles.eq(0)
             with m.Elif(self.phase[i]):
                 m.d.sync += cycles.eq(cycles + 1)
-        return m
 
-    def _by_lane(self, m, memory, bundle, address):
-        """The host's access to one memory. Its words are gathered and taken apart beside it, and only lanes travel."""
-        n, lanes = bundle.index, self.config.lanes[bundle.index]
-        mine = self.bundle == n - 1
-        gathered = Signal.like(memory.write_data, name=f"gathered_{n}", reset_less=True)
-        chosen = Signal(MASTER_BITS, name=f"chosen_{n}", reset_less=True)
-        store = Signal(name=f"store_{n}")
-        m.d.comb += [memory.address.eq(address), memory.write_data.eq(gathered), memory.write.eq(store)]
-        m.d.sync += store.eq(self.write & mine & ~self.busy & (self.lane == lanes - 1))
-        for lane in range(lanes):
-            with m.If(self.write & mine & (self.lane == lane)):
-                m.d.sync += gathered[lane].eq(self.write_data.as_signed())
-        with m.Switch(self.lane):
-            for lane in range(lanes):
-                with m.Case(lane):
-                    m.d.sync += chosen.eq(memory.read_data[lane])
-        with m.If(mine):
-            m.d.sync += self.read_data.eq(chosen)
+
+class Parts(NamedTuple):
+    """What a core consists of; layers and bundles by index, 1..N."""
+
+    sequencer: Sequencer
+    arrays: dict[int, Any]
+    engines: dict[int, Any]
+    updates: dict[int, Any]
+    memories: dict[int, WeightMemory]
+
+    @property
+    def last(self) -> int:
+        """Index of the output layer, and of the bundle below it."""
+        return len(self.memories)
+
+    @property
+    def synapses(self) -> list[Any]:
+        """Engines with `SynapseSignature`: of all bundles but the image's."""
+        return [engine for engine in self.engines.values() if not isinstance(engine, ImageEngine)]

@@ -1,6 +1,8 @@
-"""Weight memories of a bundle: masters that learn, working copies that the dynamics read, and the commit between them."""
+"""Weight memories of a bundle: masters that learn, working copies that the dynamics read."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from typing import NamedTuple
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -15,36 +17,50 @@ from hw.lib.saturate import saturated
 from hw.synapse.interface import tile
 from hw.update.interface import update_word
 
-from .interface import bias_word
+from .interface import MASTER_BITS, bias_word
 
 
 class WeightMemory(wiring.Component):
-    """Master memory (one word of ``lanes`` weights or biases a cycle) and working memory (one tile a cycle).
+    """Master memory (one word of ``lanes`` weights or biases a cycle) and working memory (one tile
+    a cycle).
 
-    Updates never overflow a master between two commits (`Formats.update_bound`). A commit clips each master to
-    [-1, 1), writes it back, and rounds it half up to the working copy: weights to 8 bits in the working memory, biases
-    to 13 bits on ``bias``. Addresses: `golden.contract.layout`. Model: `golden.model.ops.commit` and
-    `golden.model.ops.working`.
+    Updates never overflow a master between two commits (`Formats.update_bound`). A commit clips
+    each master to [-1, 1), writes it back, and rounds it half up to the working copy: weights to 8
+    bits in the working memory, biases to 13 bits on ``bias``. Addresses: `golden.contract.layout`.
+
+    Latency: a read two cycles, of a tile one; an update is stored after three; a commit takes
+    `master_words` + 3.
+    Model: `golden.model.ops.commit` and `golden.model.ops.working`.
 
     Members
     -------
-    tile_address : In, tile : Out(tile)
-        Synchronous read of the working memory, at any time but during a commit.
+    tile_address : In
+        Address in the working memory, at any time but during a commit.
+    tile : Out(tile)
+        The word at the address of the cycle before.
     updates : In(Flow(update_word))
         ``master += update``; one address must not come twice within three cycles.
-    commit : In(1), busy : Out(1)
-        One pass: busy for `master_words` + 3 cycles.
+    commit : In(1)
+        One cycle: begins a pass over all words.
+    busy : Out(1)
+        High from the cycle after ``commit`` until all is written.
     bias : Out(Flow(bias_word))
         Working biases, during a commit.
-    address, write, write_data : In, read_data : Out
-        Host's access, while nothing else goes on: signed 16-bit lanes; ``read_data`` is the low 16 bits of the masters
-        at the address of two cycles before, exact after a commit.
+    address : In
+        Address of the host's access, while nothing else goes on.
+    write : In(1)
+        Stores ``write_data`` there.
+    write_data : In
+        Signed 16-bit lanes.
+    read_data : Out
+        The low 16 bits of the masters at the address of two cycles before, exact after a commit.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
         self.words = layout.master_words(config, bundle)
-        lanes = config.lanes[bundle.index]
+        self.lanes = lanes = config.lanes[bundle.index]
+        committed = data.ArrayLayout(signed(config.spec.formats.committed_bits), lanes)
         super().__init__(
             {
                 "tile_address": In(bits_for(layout.tiles(config, bundle) - 1)),
@@ -55,43 +71,52 @@ class WeightMemory(wiring.Component):
                 "bias": Out(Flow(bias_word(config, bundle.post))),
                 "address": In(bits_for(self.words - 1)),
                 "write": In(1),
-                "write_data": In(data.ArrayLayout(signed(config.spec.formats.committed_bits), lanes)),
-                "read_data": Out(data.ArrayLayout(signed(config.spec.formats.committed_bits), lanes)),
+                "write_data": In(committed),
+                "read_data": Out(committed),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         config, bundle, f = self.config, self.bundle, self.config.spec.formats
-        post, pre = config.lanes[bundle.index], layout.tile_rows(config, bundle)
-        tiles, weight_words = layout.tiles(config, bundle), layout.weight_words(config, bundle)
+        rows, tiles = layout.tile_rows(config, bundle), layout.tiles(config, bundle)
 
-        masters = data.ArrayLayout(signed(f.master_bits), post)
+        masters = data.ArrayLayout(signed(f.master_bits), self.lanes)
         m.submodules.master = master = BlockMemory(shape=masters, depth=self.words)
         master_read, master_write = master.read_port(), master.write_port()
-        # A master word is one pre lane's slice of a tile, so the working memory is written a slice at a time.
-        slice_bits = f.weight_bits * post
-        m.submodules.working = working = BlockMemory(shape=slice_bits * pre, depth=tiles)
-        working_read, working_write = working.read_port(), working.write_port(granularity=slice_bits)
-        m.d.comb += [working_read.addr.eq(self.tile_address), self.tile.as_value().eq(working_read.data)]
+        # A master word is one pre lane's slice of a tile: the working memory is written by slices.
+        width = f.weight_bits * self.lanes
+        m.submodules.working = working = BlockMemory(shape=width * rows, depth=tiles)
+        working_read, working_write = working.read_port(), working.write_port(granularity=width)
+        m.d.comb += working_read.addr.eq(self.tile_address)
+        m.d.comb += self.tile.as_value().eq(working_read.data)
 
-        # -- who reads: a commit, else an update, else the host
-        word, lane, at_tile = Signal(range(self.words)), Signal(range(pre)), Signal(range(tiles))
+        word, lane, at_tile = Signal(range(self.words)), Signal(range(rows)), Signal(range(tiles))
         walking = Signal()
-        m.d.comb += master_read.addr.eq(
-            Mux(walking, word, Mux(self.updates.valid, self.updates.payload.address, self.address))
-        )
-        # block RAM is slow, and slower where several are one memory
-        values = Signal(masters, reset_less=True)
-        m.d.sync += values.eq(master_read.data)
-        for i in range(post):
-            m.d.comb += self.read_data[i].eq(values[i])
+        values = self._read(m, word, walking, master_read)
+        walk = self._walk(m, walking, word, lane, at_tile)
+        clipped = self._write(m, walk, values, master_write)
+        self._write_working(m, walk, clipped, working_write, rows)
+        return m
 
-        # -- commit: walk, then clip, round and write the master two cycles later, the working copy three
-        is_bias = word >= weight_words
+    def _read(self, m, word, walking, read):
+        """A master, two cycles after its address: a commit's, else an update's, else the host's."""
+        other = Mux(self.updates.valid, self.updates.payload.address, self.address)
+        m.d.comb += read.addr.eq(Mux(walking, word, other))
+        # block RAM is slow, and slower where several are one memory
+        values = Signal(read.data.shape(), reset_less=True)
+        m.d.sync += values.eq(read.data)
+        for i in range(self.lanes):
+            m.d.comb += self.read_data[i].eq(values[i])
+        return values
+
+    def _walk(self, m, walking, word, lane, at_tile):
+        """A commit's pass over all words; returns where it was two cycles ago."""
+        rows = layout.tile_rows(self.config, self.bundle)
+        is_bias = word >= layout.weight_words(self.config, self.bundle)
         with m.If(walking):
             m.d.sync += [word.eq(word + 1), lane.eq(lane + 1)]
-            with m.If(lane == pre - 1):
+            with m.If(lane == rows - 1):
                 m.d.sync += [lane.eq(0), at_tile.eq(at_tile + 1)]
             with m.If(word == self.words - 1):
                 m.d.sync += walking.eq(0)
@@ -99,46 +124,94 @@ class WeightMemory(wiring.Component):
             m.d.sync += [walking.eq(1), word.eq(0), lane.eq(0), at_tile.eq(0)]
         read = delay(m, walking, 1)
         walked, walked_bias = delay(m, read, 1), delay(m, is_bias, 2)
-        walked_word, walked_lane, walked_tile = delay(m, word, 2), delay(m, lane, 2), delay(m, at_tile, 2)
+        walked_word, walked_lane, walked_tile = (delay(m, x, 2) for x in (word, lane, at_tile))
         rounded_valid = delay(m, walked, 1)
         m.d.comb += self.busy.eq(walking | read | walked | rounded_valid)
+        return Walked(walked, walked_bias, walked_word, walked_lane, walked_tile)
 
+    def _write(self, m, walk, values, write):
+        """Writes a master back: clipped in a commit, with its update, or the host's. Returns it
+        clipped."""
+        committed_bits, payload = self.config.spec.formats.committed_bits, self.updates.payload
         updated = delay(m, self.updates.valid, 2)
-        coming, update = (Signal(self.updates.payload.shape(), name=name, reset_less=True) for name in ("coming", "update"))
-        m.d.sync += [coming.eq(self.updates.payload), update.eq(coming)]
+        coming = Signal(payload.shape(), name="coming", reset_less=True)
+        update = Signal(payload.shape(), name="update", reset_less=True)
+        m.d.sync += [coming.eq(payload), update.eq(coming)]
 
-        clipped = [Signal(signed(f.committed_bits), name=f"clipped_{i}") for i in range(post)]
-        for i in range(post):
+        clipped = [Signal(signed(committed_bits), name=f"clipped_{i}") for i in range(self.lanes)]
+        for i in range(self.lanes):
             value = values[i]
-            m.d.comb += clipped[i].eq(saturated(value, f.committed_bits))
-            with m.If(walked):
-                m.d.comb += master_write.data[i].eq(clipped[i])
+            m.d.comb += clipped[i].eq(saturated(value, committed_bits))
+            with m.If(walk.valid):
+                m.d.comb += write.data[i].eq(clipped[i])
             with m.Elif(updated):
-                m.d.comb += master_write.data[i].eq(value + update.update[i])
+                m.d.comb += write.data[i].eq(value + update.update[i])
             with m.Else():
-                m.d.comb += master_write.data[i].eq(self.write_data[i])
+                m.d.comb += write.data[i].eq(self.write_data[i])
+        other = Mux(updated, update.address, self.address)
         m.d.comb += [
-            master_write.addr.eq(Mux(walked, walked_word, Mux(updated, update.address, self.address))),
-            master_write.en.eq(walked | updated | self.write),
+            write.addr.eq(Mux(walk.valid, walk.word, other)),
+            write.en.eq(walk.valid | updated | self.write),
         ]
+        return clipped
 
-        # -- working copies, rounded half up; only the largest masters can overflow: saturate. Then a register, for the way to
-        # block RAMs all over the part
-        weight_shift, bias_shift = f.master_fraction - f.weight_fraction, f.master_fraction - f.bias_fraction
-        half = Mux(walked_bias, 1 << (bias_shift - 1), 1 << (weight_shift - 1))
-        weights = []
-        for i in range(post):
+    def _write_working(self, m, walk, clipped, write, rows):
+        """Working copies, rounded half up; only the largest masters can overflow: saturated. Then a
+        register, for the way to block RAMs all over the part."""
+        f, weight_words = self.config.spec.formats, layout.weight_words(self.config, self.bundle)
+        weight_shift = f.master_fraction - f.weight_fraction
+        bias_shift = f.master_fraction - f.bias_fraction
+        half = Mux(walk.bias, 1 << (bias_shift - 1), 1 << (weight_shift - 1))
+        bias, weights = self.bias.payload, []
+        for i in range(self.lanes):
             rounded = Signal(signed(f.committed_bits + 1), name=f"rounded_{i}")
             weight = Signal(signed(f.weight_bits), name=f"weight_{i}", reset_less=True)
             m.d.comb += rounded.eq(clipped[i] + half)
             m.d.sync += weight.eq(saturated(rounded >> weight_shift, f.weight_bits))
-            m.d.sync += self.bias.payload.bias[i].eq(saturated(rounded >> bias_shift, f.bias_bits))
+            m.d.sync += bias.bias[i].eq(saturated(rounded >> bias_shift, f.bias_bits))
             weights.append(weight)
         m.d.comb += [
-            working_write.addr.eq(delay(m, walked_tile, 1)),
-            working_write.data.eq(Cat(*weights * pre)),
-            working_write.en.eq(delay(m, Mux(walked & ~walked_bias, 1 << walked_lane, 0), 1)),
-            self.bias.valid.eq(delay(m, walked & walked_bias, 1)),
-            self.bias.payload.address.eq(delay(m, walked_word - weight_words, 1)),
+            write.addr.eq(delay(m, walk.tile, 1)),
+            write.data.eq(Cat(*weights * rows)),
+            write.en.eq(delay(m, Mux(walk.valid & ~walk.bias, 1 << walk.lane, 0), 1)),
+            self.bias.valid.eq(delay(m, walk.valid & walk.bias, 1)),
+            bias.address.eq(delay(m, walk.word - weight_words, 1)),
         ]
-        return m
+
+    def serve_lanes(self, m, host, address):
+        """The host's access, a lane at a time, in the module that this memory is a part of.
+
+        Words are gathered and taken apart beside their memory, and only lanes travel. ``host`` has
+        the `CoreSignature`; ``address`` is its address, a cycle later.
+        """
+        n = self.bundle.index
+        mine = host.bundle == n - 1
+        gathered = Signal.like(self.write_data, name=f"gathered_{n}", reset_less=True)
+        chosen = Signal(MASTER_BITS, name=f"chosen_{n}", reset_less=True)
+        store = Signal(name=f"store_{n}")
+        m.d.comb += [self.address.eq(address), self.write_data.eq(gathered), self.write.eq(store)]
+        m.d.sync += store.eq(host.write & mine & ~host.busy & (host.lane == self.lanes - 1))
+        for lane in range(self.lanes):
+            with m.If(host.write & mine & (host.lane == lane)):
+                m.d.sync += gathered[lane].eq(host.write_data.as_signed())
+        with m.Switch(host.lane):
+            for lane in range(self.lanes):
+                with m.Case(lane):
+                    m.d.sync += chosen.eq(self.read_data[lane])
+        with m.If(mine):
+            m.d.sync += host.read_data.eq(chosen)
+
+
+class Walked(NamedTuple):
+    """Where a commit was when it read the masters that are there now."""
+
+    #: There is a word.
+    valid: Signal
+    #: It has biases.
+    bias: Value
+    #: Address of the master word.
+    word: Value
+    #: Pre lane of the tile.
+    lane: Value
+    #: Address of the tile.
+    tile: Value
