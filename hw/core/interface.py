@@ -1,4 +1,4 @@
-"""What a core shows to the link: settings, operations, access to the masters; and the words between its parts."""
+"""What a core shows to the link: settings, operations, masters; and words between its parts."""
 
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum, wiring
@@ -14,8 +14,11 @@ from golden.contract.spec import MAX_STEPS
 class Operation(enum.Enum, shape=2):
     """What `start` starts."""
 
+    #: Free phase and prediction.
     INFER = 0
+    #: The same, nudged phases and the update of the masters.
     TRAIN = 1
+    #: Masters to working copies.
     COMMIT = 2
 
 
@@ -36,7 +39,7 @@ def settings_layout(config: Config) -> data.StructLayout:
 #: Bits of a master for the host, which has it sign-extended whatever the formats.
 MASTER_BITS = 16
 
-#: Cycles from `address` to `read_data`: a register of the address, memory, its register, lane, bundle.
+#: Cycles from `address` to `read_data`: the address's register, memory, its register, lane, bundle.
 READ_LATENCY = 5
 
 #: Cycles from `lane` to `read_data`.
@@ -46,7 +49,8 @@ LANE_LATENCY = 2
 def bias_word(config: Config, layer: Layer):
     """Working biases of one channel group, LSB 2^-12."""
     lanes = data.ArrayLayout(signed(config.spec.formats.bias_bits), config.lanes[layer.index])
-    return data.StructLayout({"address": unsigned(bits_for(config.groups(layer) - 1)), "bias": lanes})
+    address = unsigned(bits_for(config.groups(layer) - 1))
+    return data.StructLayout({"address": address, "bias": lanes})
 
 
 def trace_word(config: Config, layer: Layer):
@@ -69,33 +73,47 @@ class CoreSignature(wiring.Signature):
     Members
     -------
     settings : In(settings_layout(config))
+        Stable while ``busy``.
     start : In(1)
-        One cycle; ignored while `busy`.
+        One cycle; ignored while ``busy``.
     operation : In(Operation)
-        Sampled with `start`.
+        Sampled with ``start``.
     label : In(4)
-        Class of the sample, 0..9; stable while `busy`.
+        Class of the sample, 0..9; stable while ``busy``.
     busy : Out(1)
-        High from the cycle after `start`: of INFER and TRAIN until the prediction is there and the image may change, of
-        COMMIT until all memories hold the result. The update of a sample may go on during the next operation; only a COMMIT
-        waits for its end.
+        High from the cycle after ``start``: of INFER and TRAIN until the prediction is there and
+        the image may change, of COMMIT until all memories hold the result. The update of a sample
+        may go on during the next operation; only a COMMIT waits for its end.
     phase : Out(len(PHASES))
-        Which counter of `phase_cycles` counts this cycle; one hot, or 0.
+        Which counter of ``phase_cycles`` counts this cycle; one hot, or 0.
     prediction : Out(4)
         Of the last INFER or TRAIN; stable while not busy.
-    pixel_address : Out(10), pixel : In(8)
-        Synchronous read of the image in raster order: `pixel` belongs to the address of the cycle before.
+    pixel_address : Out(10)
+        Address in the image, in raster order.
+    pixel : In(8)
+        The pixel at the address of the cycle before.
     bundle : In
-        0-based bundle of the memory access.
-    address : In, lane : In, write : In(1), write_data : In(MASTER_BITS), read_data : Out(MASTER_BITS)
-        Master memory, only while not busy, a lane at a time: whole words of all memories would need wide buses to one place.
-        A word is stored, at most a cycle later, when its last lane is written; the others must have been written since the last
-        store, and `address` matters with the last one only. `read_data` is right `READ_LATENCY` cycles after `bundle` and
-        `address`, and `LANE_LATENCY` after `lane`.
+        0-based bundle of the access to the masters, which is possible only while not busy and goes
+        a lane at a time: whole words of all memories would need wide buses to one place.
+    address : In
+        Word of the master memory.
+    lane : In
+        Lane of the word.
+    write : In(1)
+        Keeps ``write_data`` for that lane. The word is stored, at most a cycle later, when its last
+        lane is written; the others must have been written since the last store, and ``address``
+        matters with the last one only.
+    write_data : In(MASTER_BITS)
+        A lane.
+    read_data : Out(MASTER_BITS)
+        A lane, right `READ_LATENCY` cycles after ``bundle`` and ``address``, and `LANE_LATENCY`
+        after ``lane``.
     clear : In(1)
         Zeroes spike and cycle counters.
-    spikes : Out(32) x layers 1..N, phase_cycles : Out(32) x PHASES
-        Counters, mod 2^32.
+    spikes : Out(32) x layers 1..N
+        Spikes of each layer, mod 2^32.
+    phase_cycles : Out(32) x PHASES
+        Cycles of each phase, mod 2^32.
     """
 
     def __init__(self, config: Config):

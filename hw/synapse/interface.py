@@ -1,4 +1,4 @@
-"""What layers, synapse engines and the sequencer say to each other: steps, spikes, tiles of weights, drives."""
+"""What layers, synapse engines and the sequencer exchange: steps, spikes, weights, drives."""
 
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, stream, wiring

@@ -1,4 +1,4 @@
-"""The interface of the EP update engines, one of which belongs to each bundle, and the words on it."""
+"""The interface of the EP update engines, one for each bundle, and the words on it."""
 
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, wiring
