@@ -34,24 +34,37 @@ def divided(channel, channels: int, units: int):
 
 
 class FoldedKernels(wiring.Component):
-    """Reads the working memory and writes folded weights, tap after tap, to the adders of both directions.
+    """Reads the working memory and writes folded weights, tap after tap, to the adders of both
+    directions.
+
+    Latency: `cycles`.
 
     Members
     -------
-    prepare : In(1), busy : Out(1)
-        One cycle, after a commit; busy for `cycles`.
-    tile_address : Out, tile : In
-        Synchronous read of the working memory, whose words have one pre channel.
-    forward : Out(Flow(forward_word)), backward : Out(Flow(backward_word))
+    prepare : In(1)
+        One cycle, after a commit.
+    busy : Out(1)
+        High from the cycle after ``prepare``, for `cycles`.
+    tile_address : Out
+        Address in the working memory, whose words have one pre channel.
+    tile : In(tile)
+        The word at the address of the cycle before.
+    forward : Out(Flow(forward_word))
+        Weights for the adder of the forward direction.
+    backward : Out(Flow(backward_word))
+        Weights for the adder of the backward direction.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
         if bundle.kind != "conv" or bundle.kernel != KERNEL:
-            raise ValueError(f"FoldedKernels takes a conv bundle of kernel {KERNEL}, not {bundle.kind} of {bundle.kernel}")
+            what = f"{bundle.kind} of {bundle.kernel}"
+            raise ValueError(f"FoldedKernels takes a conv bundle of kernel {KERNEL}, not {what}")
         self.config, self.bundle = config, bundle
-        # the four copies of each tap, and after each second tap the lanes one by one
+        self.pre_lanes = config.lanes[bundle.pre.index]
+        self.post_lanes = config.lanes[bundle.post.index]
         pairs = SIDE**2 // PAIR * bundle.pre.channels * config.groups(bundle.post)
-        self.cycles = pairs * (6 + 1 + 6 + config.lanes[bundle.index])
+        #: The four copies of each tap, and after each second tap the lanes one by one.
+        self.cycles = pairs * (6 + 1 + 6 + self.post_lanes)
         super().__init__(
             {
                 "prepare": In(1),
@@ -65,90 +78,130 @@ class FoldedKernels(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config, bundle = self.config, self.bundle
-        pre, post = config.lanes[bundle.pre.index], config.lanes[bundle.post.index]
-        pre_groups, post_groups = config.groups(bundle.pre), config.groups(bundle.post)
-        bits = weight_bits(config)
+        at = Loops(self.config, self.bundle)
+        valid = self._read(m, at)
+        bits, lanes = signed(weight_bits(self.config)), range(self.post_lanes)
+        sums = [Signal(bits, name=f"sum_{i}") for i in lanes]
+        left = [Signal(bits, name=f"left_{i}") for i in lanes]  # of the pair's first tap
+        self._place(m, at, sums, left)
+        self._control(m, at, valid, sums, left)
+        return m
 
-        # -- loops: post group, pre group, pre lane, folded tap (2 jy + sy, 2 jx + sx), shift (dy, dx)
-        post_group, pre_group, pre_lane = Signal(range(post_groups)), Signal(range(pre_groups)), Signal(range(pre))
-        a, b, shift = Signal(range(SIDE)), Signal(range(SIDE)), Signal(range(SPOTS + 2))
-        channel = Signal(range(max(bundle.pre.channels, FORWARD_CHANNELS)))
-        out_channel = Signal(range(max(bundle.post.channels, BACKWARD_CHANNELS)))
-        post_lane = Signal(range(post))
-        base = Signal(range(layout.tiles(config, bundle)))  # of the groups' first tap
-        jy, sy, jx, sx = a[1], a[0], b[1], b[0]
-
-        # a cycle after the address, the shifted copy is added
+    def _read(self, m, at):
+        """The address of the copy of a tap that a shift makes; returns whether there is one."""
         ky, kx, valid = Signal(signed(4)), Signal(signed(4)), Signal()
-        m.d.comb += [ky.eq(a - shift[1]), kx.eq(b - shift[0])]
-        m.d.comb += valid.eq((ky >= 0) & (ky < KERNEL) & (kx >= 0) & (kx < KERNEL) & (shift < SPOTS))
-        taps = Array(KERNEL * y * pre + x * pre for y in range(SIDE) for x in range(SIDE))
-        m.d.sync += self.tile_address.eq(base + pre_lane + taps[Cat(kx[:2], ky[:2])])
-        reading, adding = Signal(), Signal()
-        sums = [Signal(signed(bits), name=f"sum_{i}") for i in range(post)]
-        left = [Signal(signed(bits), name=f"left_{i}") for i in range(post)]  # of the pair's first tap
+        m.d.comb += [ky.eq(at.a - at.shift[1]), kx.eq(at.b - at.shift[0])]
+        inside = (ky >= 0) & (ky < KERNEL) & (kx >= 0) & (kx < KERNEL)
+        m.d.comb += valid.eq(inside & (at.shift < SPOTS))
+        lanes = self.pre_lanes
+        taps = Array(KERNEL * y * lanes + x * lanes for y in range(SIDE) for x in range(SIDE))
+        tap = taps[Cat(kx[:2], ky[:2])]
+        m.d.sync += self.tile_address.eq(at.base + at.pre_lane + tap)
+        return valid
 
-        # as `forward_place` and `backward_place` say
-        forward_banks = banks(bundle.pre.channels, FORWARD_CHANNELS)
-        backward_banks = banks(bundle.post.channels, BACKWARD_CHANNELS)
-        turn, rest = divided(channel, bundle.pre.channels, forward_banks)
-        out_index, out_bank = divided(out_channel, bundle.post.channels, backward_banks)
+    def _place(self, m, at, sums, left):
+        """Where the weights go, as `forward_place` and `backward_place` say."""
+        pre, post = self.bundle.pre.channels, self.bundle.post.channels
+        forward, backward = self.forward.payload, self.backward.payload
+        jy, sy, jx, sx = at.a[1], at.a[0], at.b[1], at.b[0]
+        forward_banks, backward_banks = banks(pre, FORWARD_CHANNELS), banks(post, BACKWARD_CHANNELS)
+        turn, rest = divided(at.channel, pre, forward_banks)
+        out_index, out_bank = divided(at.out_channel, post, backward_banks)
         group, bank = Signal(range(SPOTS)), Signal(range(forward_banks))
-        turned = Array(Array((n + block) % forward_banks for n in range(forward_banks)) for block in range(SPOTS))
+        turned = Array(
+            Array((n + block) % forward_banks for n in range(forward_banks))
+            for block in range(SPOTS)
+        )
         m.d.comb += [
             group.eq(Cat(sx, sy) + turn),
             bank.eq(turned[Cat(jx, jy)][rest]),
-            self.forward.payload.unit.eq(group * forward_banks + bank),
-            self.forward.payload.index.eq(Cat(jx, jy) * FORWARD_CHANNELS + turn),
-            self.forward.payload.chunk.eq(post_group),
-            self.backward.payload.unit.eq(Cat(~jx, ~jy) * backward_banks + out_bank),
-            self.backward.payload.index.eq(out_index),
-            self.backward.payload.chunk.eq(Cat(sy, pre_group) * pre + pre_lane),
-            self.backward.payload.weights[0].eq(left[0]),
-            self.backward.payload.weights[1].eq(sums[0]),
+            forward.unit.eq(group * forward_banks + bank),
+            forward.index.eq(Cat(jx, jy) * FORWARD_CHANNELS + turn),
+            forward.chunk.eq(at.post_group),
+            backward.unit.eq(Cat(~jx, ~jy) * backward_banks + out_bank),
+            backward.index.eq(out_index),
+            backward.chunk.eq(Cat(sy, at.pre_group) * self.pre_lanes + at.pre_lane),
+            backward.weights[0].eq(left[0]),
+            backward.weights[1].eq(sums[0]),
         ]
-        m.d.comb += [self.forward.payload.weights[i].eq(total) for i, total in enumerate(sums)]
+        m.d.comb += [forward.weights[i].eq(total) for i, total in enumerate(sums)]
 
-        def advance():
-            """The next tap, else the next pre channel, else the next post group."""
-            m.d.sync += [b.eq(b + 1), post_lane.eq(0), out_channel.eq(post_group * post)]
-            with m.If(b == SIDE - 1):
-                m.d.sync += a.eq(a + 1)
-                with m.If(a == SIDE - 1):
-                    m.d.sync += [pre_lane.eq(pre_lane + 1), channel.eq(channel + 1)]
-                    with m.If(pre_lane == pre - 1):
-                        m.d.sync += [pre_lane.eq(0), pre_group.eq(pre_group + 1), base.eq(base + KERNEL**2 * pre)]
-                        with m.If(pre_group == pre_groups - 1):
-                            m.d.sync += [pre_group.eq(0), channel.eq(0), post_group.eq(post_group + 1)]
-                            m.d.sync += out_channel.eq((post_group + 1) * post)
-                            with m.If(post_group == post_groups - 1):
-                                m.next = "IDLE"
-
+    def _control(self, m, at, valid, sums, left):
+        """Adds the copies of a tap, then writes it; backward with the tap left of it."""
+        reading, adding = Signal(), Signal()
+        sx = at.b[0]
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
             with m.State("IDLE"):
-                m.d.sync += [post_group.eq(0), pre_group.eq(0), pre_lane.eq(0), a.eq(0), b.eq(0), base.eq(0)]
-                m.d.sync += [channel.eq(0), out_channel.eq(0), post_lane.eq(0), shift.eq(0), reading.eq(0), adding.eq(0)]
+                m.d.sync += [counter.eq(0) for counter in at.counters]
+                m.d.sync += [reading.eq(0), adding.eq(0)]
                 with m.If(self.prepare):
                     m.next = "READ"
             with m.State("READ"):
-                m.d.sync += [shift.eq(shift + 1), reading.eq(valid), adding.eq(reading)]
-                with m.If(shift == 0):
+                m.d.sync += [at.shift.eq(at.shift + 1), reading.eq(valid), adding.eq(reading)]
+                with m.If(at.shift == 0):
                     m.d.sync += [total.eq(0) for total in sums]
                 with m.Elif(adding):
                     m.d.sync += [total.eq(total + self.tile[i]) for i, total in enumerate(sums)]
-                with m.If(shift == SPOTS + 1):
-                    m.d.sync += shift.eq(0)
+                with m.If(at.shift == SPOTS + 1):
+                    m.d.sync += at.shift.eq(0)
                     m.next = "WRITE"
             with m.State("WRITE"):
-                m.d.comb += [self.forward.valid.eq(post_lane == 0), self.backward.valid.eq(sx)]
-                m.d.sync += [post_lane.eq(post_lane + 1), out_channel.eq(out_channel + 1)]
+                m.d.comb += [self.forward.valid.eq(at.post_lane == 0), self.backward.valid.eq(sx)]
+                m.d.sync += at.post_lane.eq(at.post_lane + 1)
+                m.d.sync += at.out_channel.eq(at.out_channel + 1)
                 with m.If(sx):
-                    m.d.sync += [total.eq(after) for lanes in (sums, left) for total, after in pairwise(lanes)]
+                    rows = (sums, left)
+                    m.d.sync += [total.eq(after) for row in rows for total, after in pairwise(row)]
                 with m.Else():
-                    m.d.sync += [first.eq(total) for first, total in zip(left, sums, strict=True)]
-                with m.If(~sx | (post_lane == post - 1)):
+                    m.d.sync += [one.eq(total) for one, total in zip(left, sums, strict=True)]
+                with m.If(~sx | (at.post_lane == self.post_lanes - 1)):
                     m.next = "READ"
-                    advance()
-        return m
+                    self._next_tap(m, at)
+
+    def _next_tap(self, m, at):
+        """The next tap, else the next pre channel, else the next post group, else the end."""
+        config, pre, post = self.config, self.pre_lanes, self.post_lanes
+        m.d.sync += [at.b.eq(at.b + 1), at.post_lane.eq(0)]
+        m.d.sync += at.out_channel.eq(at.post_group * post)
+        with m.If(at.b == SIDE - 1):
+            m.d.sync += at.a.eq(at.a + 1)
+            with m.If(at.a == SIDE - 1):
+                m.d.sync += [at.pre_lane.eq(at.pre_lane + 1), at.channel.eq(at.channel + 1)]
+                with m.If(at.pre_lane == pre - 1):
+                    m.d.sync += [at.pre_lane.eq(0), at.pre_group.eq(at.pre_group + 1)]
+                    m.d.sync += at.base.eq(at.base + KERNEL**2 * pre)
+                    with m.If(at.pre_group == config.groups(self.bundle.pre) - 1):
+                        m.d.sync += [at.pre_group.eq(0), at.channel.eq(0)]
+                        m.d.sync += at.post_group.eq(at.post_group + 1)
+                        m.d.sync += at.out_channel.eq((at.post_group + 1) * post)
+                        with m.If(at.post_group == config.groups(self.bundle.post) - 1):
+                            m.next = "IDLE"
+
+
+class Loops:
+    """Where the loops stand: post group, pre group, pre lane, folded tap (a, b), shift.
+
+    The tap is (2 jy + sy, 2 jx + sx), the shift (dy, dx).
+    """
+
+    def __init__(self, config: Config, bundle: Bundle):
+        pre, post = bundle.pre, bundle.post
+        pre_groups, post_groups = range(config.groups(pre)), range(config.groups(post))
+        lanes = range(config.lanes[pre.index])
+        self.post_group, self.pre_group, self.pre_lane = (
+            Signal(post_groups),
+            Signal(pre_groups),
+            Signal(lanes),
+        )
+        self.a, self.b, self.shift = Signal(range(SIDE)), Signal(range(SIDE)), Signal(range(SPOTS + 2))
+        #: Pre channel.
+        self.channel = Signal(range(max(pre.channels, FORWARD_CHANNELS)))
+        #: Post channel of the lane that is written, and that lane.
+        self.out_channel = Signal(range(max(post.channels, BACKWARD_CHANNELS)))
+        self.post_lane = Signal(range(config.lanes[post.index]))
+        #: Address of the groups' first tap.
+        self.base = Signal(range(layout.tiles(config, bundle)))
+        #: All of them.
+        self.counters = [self.post_group, self.pre_group, self.pre_lane, self.a, self.b, self.base]
+        self.counters += [self.channel, self.out_channel, self.post_lane, self.shift]
