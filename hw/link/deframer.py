@@ -20,34 +20,42 @@ from golden.contract.protocol import (
 
 from .interface import ARGUMENT_BYTES, ReadPort, Request
 
+#: Bytes of a frame that stay in registers.
+HEAD_BYTES = REQUEST_HEADER + ARGUMENT_BYTES
+
 
 class Deframer(wiring.Component):
     """Collects frames in `window` buffers.
 
-    A zero byte ends a frame, whatever came before it, and no other state outlives it: no sequence of bytes can wedge this.
-    Zero bytes that follow a zero byte are ignored. A frame's status is the first that holds: BAD_FRAME (its last block
-    is cut short), BAD_LENGTH (it decodes to fewer bytes than header and CRC, or to more than `REQUEST_BYTES`), BAD_CRC, OK.
-    Each of them is handed on, as each gets an answer. A frame that begins while all buffers are taken is dropped whole, and
+    A zero byte ends a frame, whatever came before it, and no other state outlives it: no sequence
+    of bytes can wedge this. Zero bytes that follow a zero byte are ignored. A frame's status is the
+    first that holds: BAD_FRAME (its last block is cut short), BAD_LENGTH (it decodes to fewer bytes
+    than header and CRC, or to more than `REQUEST_BYTES`), BAD_CRC, OK. Each of them is handed on,
+    as each gets an answer. A frame that begins while all buffers are taken is dropped whole, and
     counted.
 
-    Latency: `o.valid` rises two cycles after the zero byte, or three after the transfer of the frame before. Throughput: one
-    byte a cycle, but a byte that stands for n zeros keeps it for n cycles more, as long as they are stored.
+    Latency: `o.valid` rises two cycles after the zero byte, or three after the transfer of the
+    frame before. Throughput: one byte a cycle, but a byte that stands for n zeros keeps it for n
+    cycles more, as long as they are stored.
 
     Parameters
     ----------
     window : int
-        A power of two, 1..MAX_WINDOW.
+        Link window, frames that are kept: a power of two, 1..MAX_WINDOW.
 
     Members
     -------
     i : In(stream.Signature(8))
         Ready again at most `LONGEST_RUN` + 1 cycles after a byte, whatever waits at `o`.
     o : Out(stream.Signature(Request))
-        The oldest frame; its buffer can be read while it is offered, and is free again two cycles after the transfer.
+        The oldest frame; its buffer can be read while it is offered, and is free again two cycles
+        after the transfer.
     buffer : In(ReadPort())
         Buffer of the frame offered in `o`.
-    good : Out(1), overrun : Out(1)
-        One cycle for each frame received with status OK, and for each dropped one.
+    good : Out(1)
+        One cycle for each frame received with status OK.
+    overrun : Out(1)
+        One cycle for each dropped frame.
     """
 
     i: In(stream.Signature(8))
@@ -63,94 +71,150 @@ class Deframer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.crc = crc = CRC32_ISO_HDLC(8).create()
-        m.submodules.memory = memory = Memory(shape=8, depth=self.window * REQUEST_BYTES, init=[])
+        depth = self.window * REQUEST_BYTES
+        m.submodules.memory = memory = Memory(shape=8, depth=depth, init=[])
         write_port, read_port = memory.write_port(), memory.read_port()
 
+        slots = Slots(self.window)
         # read without a clock: distributed RAM where the device has it
         m.submodules.frames = frames = Memory(shape=Request, depth=self.window, init=[])
-        frame_write, frame_read = frames.write_port(), frames.read_port(domain="comb")
-        write_slot = Signal(range(self.window))
-        read_slot = Signal(range(self.window))
-        full = Signal(range(self.window + 1))
-        released = Signal()
-        freed = Signal()
-        m.d.sync += [self.o.valid.eq(Mux(self.o.valid, ~self.o.ready, (full != 0) & ~freed)), freed.eq(released)]
+        self._offer(m, slots, frames.read_port(domain="comb"), read_port)
+
+        frame = Frame()
+        taken = self._store(m, frame, slots.write, crc, write_port)
+        status = self._status(m, frame, crc)
+        finished = self._unstuff(m, frame, taken, slots.full, crc)
+        self._finish(m, frame, slots, status, finished, frames.write_port())
+        return m
+
+    def _offer(self, m, slots, frame_read, read_port):
+        """The oldest frame, and its buffer."""
+        offered = Mux(self.o.valid, ~self.o.ready, (slots.full != 0) & ~slots.freed)
+        m.d.sync += [self.o.valid.eq(offered), slots.freed.eq(slots.released)]
         with m.If(~self.o.valid):
             m.d.sync += self.o.payload.eq(frame_read.data)
         m.d.comb += [
-            released.eq(self.o.valid & self.o.ready),
-            frame_read.addr.eq(read_slot),
-            read_port.addr.eq(Cat(self.buffer.address, read_slot)),
+            slots.released.eq(self.o.valid & self.o.ready),
+            frame_read.addr.eq(slots.read),
+            read_port.addr.eq(Cat(self.buffer.address, slots.read)),
             self.buffer.data.eq(read_port.data),
         ]
 
-        inside = Signal()  # a byte other than zero came after the last zero
-        dropping = Signal()
-        left = Signal(8)  # bytes before the next code byte
-        pending_zero = Signal()  # the next code byte stands for a zero as well
-        run = Signal(range(LONGEST_RUN + 1))  # zeros still to store
-        length = Signal(bits_for(REQUEST_BYTES + 1))
-        too_long = Signal()
-        head_bytes = REQUEST_HEADER + ARGUMENT_BYTES
-        head = Signal(data.ArrayLayout(8, head_bytes))
-
+    def _store(self, m, frame, slot, crc, port):
+        """Stores the byte that the input, or a run, stands for; returns whether the input goes."""
+        left, length, run, too_long = frame.left, frame.length, frame.run, frame.too_long
         taken, byte, emit, put = Signal(), Signal(8), Signal(), Signal()
+        stored = taken & (self.i.payload != 0) & frame.inside & ~frame.dropping
         m.d.comb += [
             self.i.ready.eq(run == 0),
             taken.eq(self.i.valid & self.i.ready),
             too_long.eq(length > REQUEST_BYTES),
             byte.eq(Mux(left == 0, 0, self.i.payload)),
-            emit.eq((run != 0) | (taken & (self.i.payload != 0) & inside & ~dropping & ((left != 0) | pending_zero))),
+            emit.eq((run != 0) | (stored & ((left != 0) | frame.zero))),
             put.eq(emit & (length < REQUEST_BYTES)),
             crc.data.eq(byte),
             crc.valid.eq(emit),
-            write_port.addr.eq(Cat(length[: bits_for(REQUEST_BYTES - 1)], write_slot)),
-            write_port.data.eq(byte),
-            write_port.en.eq(put),
+            port.addr.eq(Cat(length[: bits_for(REQUEST_BYTES - 1)], slot)),
+            port.data.eq(byte),
+            port.en.eq(put),
         ]
         with m.If(emit & ~too_long):
             m.d.sync += length.eq(length + 1)
-        for n in range(head_bytes):
+        for n in range(HEAD_BYTES):
             with m.If(put & (length == n)):
-                m.d.sync += head[n].eq(byte)
+                m.d.sync += frame.head[n].eq(byte)
+        return taken
 
+    def _status(self, m, frame, crc):
+        """The status, should the frame end now."""
         status = Signal(Status)
-        with m.If(left != 0):
+        with m.If(frame.left != 0):
             m.d.comb += status.eq(Status.BAD_FRAME)
-        with m.Elif((length < REQUEST_HEADER + CRC_BYTES) | too_long):
+        with m.Elif((frame.length < REQUEST_HEADER + CRC_BYTES) | frame.too_long):
             m.d.comb += status.eq(Status.BAD_LENGTH)
         with m.Elif(~crc.match_detected):
             m.d.comb += status.eq(Status.BAD_CRC)
+        return status
 
-        finished = Signal()
-        with m.If(run != 0):
-            m.d.sync += run.eq(run - 1)
+    def _unstuff(self, m, frame, taken, full, crc):
+        """Follows code bytes and zero bytes; returns the strobe of a frame's end."""
+        finished, byte = Signal(name="finished"), self.i.payload
+        with m.If(frame.run != 0):
+            m.d.sync += frame.run.eq(frame.run - 1)
         with m.If(taken):
-            with m.If(self.i.payload == 0):
-                m.d.sync += [inside.eq(0), dropping.eq(0), left.eq(0), pending_zero.eq(0), length.eq(0), head.eq(0)]
-                m.d.comb += [crc.start.eq(1), finished.eq(inside & ~dropping)]
+            with m.If(byte == 0):
+                m.d.sync += [frame.inside.eq(0), frame.dropping.eq(0), frame.left.eq(0)]
+                m.d.sync += [frame.zero.eq(0), frame.length.eq(0), frame.head.eq(0)]
+                m.d.comb += [crc.start.eq(1), finished.eq(frame.inside & ~frame.dropping)]
             with m.Else():
-                m.d.sync += inside.eq(1)
-                with m.If(~inside & (full == self.window)):
-                    m.d.sync += dropping.eq(1)
+                m.d.sync += frame.inside.eq(1)
+                with m.If(~frame.inside & (full == self.window)):
+                    m.d.sync += frame.dropping.eq(1)
                     m.d.comb += self.overrun.eq(1)
-                with m.If(left != 0):
-                    m.d.sync += left.eq(left - 1)
-                with m.Elif(self.i.payload <= FULL_BLOCK):
-                    m.d.sync += [left.eq(self.i.payload - 1), pending_zero.eq(self.i.payload != FULL_BLOCK)]
+                with m.If(frame.left != 0):
+                    m.d.sync += frame.left.eq(frame.left - 1)
+                with m.Elif(byte <= FULL_BLOCK):
+                    m.d.sync += [frame.left.eq(byte - 1), frame.zero.eq(byte != FULL_BLOCK)]
                 with m.Else():
-                    m.d.sync += pending_zero.eq(0)
-                    with m.If(~dropping & ~self.overrun & ~too_long):
-                        m.d.sync += run.eq(self.i.payload - (FULL_BLOCK - 1))
+                    m.d.sync += frame.zero.eq(0)
+                    with m.If(~frame.dropping & ~self.overrun & ~frame.too_long):
+                        m.d.sync += frame.run.eq(byte - (FULL_BLOCK - 1))
+        return finished
 
+    def _finish(self, m, frame, slots, status, finished, frame_write):
+        """Writes a frame's header and status down, and counts the buffers."""
+        head = frame.head
         with m.If(finished):
             m.d.comb += self.good.eq(status == Status.OK)
-            fields = {"version": head[0], "sequence": head[1], "command": head[2]}
-            fields |= {"status": status, "length": length, "arguments": Cat(head[n] for n in range(REQUEST_HEADER, head_bytes))}
+            fields = {
+                "version": head[0],
+                "sequence": head[1],
+                "command": head[2],
+                "status": status,
+                "length": frame.length,
+                "arguments": Cat(head[n] for n in range(REQUEST_HEADER, HEAD_BYTES)),
+            }
             m.d.comb += [frame_write.data[name].eq(value) for name, value in fields.items()]
-            m.d.comb += [frame_write.addr.eq(write_slot), frame_write.en.eq(1)]
-            m.d.sync += write_slot.eq(write_slot + 1)
-        with m.If(freed):
-            m.d.sync += read_slot.eq(read_slot + 1)
-        m.d.sync += full.eq(full + finished - freed)
-        return m
+            m.d.comb += [frame_write.addr.eq(slots.write), frame_write.en.eq(1)]
+            m.d.sync += slots.write.eq(slots.write + 1)
+        with m.If(slots.freed):
+            m.d.sync += slots.read.eq(slots.read + 1)
+        m.d.sync += slots.full.eq(slots.full + finished - slots.freed)
+
+
+class Slots:
+    """Which of the buffers is filled, which offered."""
+
+    def __init__(self, window: int):
+        #: Buffer that is filled.
+        self.write = Signal(range(window), name="write_slot")
+        #: Buffer that is offered.
+        self.read = Signal(range(window), name="read_slot")
+        #: Frames that are kept.
+        self.full = Signal(range(window + 1))
+        #: One cycle: the frame offered is taken.
+        self.released = Signal()
+        #: One cycle later: its buffer is free.
+        self.freed = Signal()
+
+
+class Frame:
+    """How far the frame that arrives is decoded."""
+
+    def __init__(self):
+        #: A byte other than zero came after the last zero.
+        self.inside = Signal()
+        #: There was no buffer for it.
+        self.dropping = Signal()
+        #: Bytes before the next code byte.
+        self.left = Signal(8)
+        #: The next code byte stands for a zero as well.
+        self.zero = Signal(name="pending_zero")
+        #: Zeros still to store.
+        self.run = Signal(range(LONGEST_RUN + 1))
+        #: Bytes stored, or `REQUEST_BYTES` + 1.
+        self.length = Signal(bits_for(REQUEST_BYTES + 1))
+        #: More than `REQUEST_BYTES`.
+        self.too_long = Signal()
+        #: Header and arguments.
+        self.head = Signal(data.ArrayLayout(8, HEAD_BYTES))

@@ -6,7 +6,16 @@ from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.contract.protocol import ANSWER, ANSWER_BYTES, ANSWER_HEADER, CRC_BYTES, MAX_WINDOW, VERSION, WINDOW, check_window
+from golden.contract.protocol import (
+    ANSWER,
+    ANSWER_BYTES,
+    ANSWER_HEADER,
+    CRC_BYTES,
+    MAX_WINDOW,
+    VERSION,
+    WINDOW,
+    check_window,
+)
 
 from .interface import Answer
 
@@ -15,26 +24,35 @@ LONGEST_CODE = 0xFF
 
 
 class Framer(wiring.Component):
-    """Keeps the payloads of `window` answers and sends answers: COBS(header, payload, CRC-32), zero byte.
+    """Keeps payloads of `window` answers and sends answers: COBS(header, payload, CRC-32), zero.
 
     An answer is read three times: for the CRC, for the next zero, and to send it.
 
-    Latency: from the transfer on `i` to the first byte n + 7 cycles and one for each byte before the first zero, for n bytes
-    before encoding without the CRC. Throughput: an answer takes n + 5 cycles, 4 for each encoded byte and one more for
-    each block without bytes, if `o` is always ready.
+    Latency: from the transfer on `i` to the first byte n + 7 cycles and one for each byte before
+    the first zero, for n bytes before encoding without the CRC. Throughput: an answer takes n + 5
+    cycles, 4 for each encoded byte and one more for each block without bytes, if `o` is always
+    ready.
 
     Parameters
     ----------
     window : int
-        A power of two, 1..MAX_WINDOW.
+        Link window, answers that are kept: a power of two, 1..MAX_WINDOW.
 
     Members
     -------
     i : In(stream.Signature(Answer))
-        Ready when the answer before has been handed to `o`. Its slot must not be written until `i` is ready again.
-    write : In(1), slot : In, address : In, data : In(8)
-        Writes the payload of an answer slot.
+        Ready when the answer before has been handed to `o`. Its slot must not be written until `i`
+        is ready again.
+    write : In(1)
+        Writes a byte of an answer's payload.
+    slot : In
+        Which answer.
+    address : In
+        Which byte.
+    data : In(8)
+        The byte.
     o : Out(stream.Signature(8))
+        The encoded answer.
     """
 
     i: In(stream.Signature(Answer))
@@ -51,7 +69,8 @@ class Framer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.crc = crc = CRC32_ISO_HDLC(8).create()
-        m.submodules.memory = memory = Memory(shape=8, depth=self.window * ANSWER_BYTES, init=[])
+        depth = self.window * ANSWER_BYTES
+        m.submodules.memory = memory = Memory(shape=8, depth=depth, init=[])
         write_port, read_port = memory.write_port(), memory.read_port()
         slot_bits = self.window.bit_length() - 1
         m.d.comb += [
@@ -59,40 +78,45 @@ class Framer(wiring.Component):
             write_port.data.eq(self.data),
             write_port.en.eq(self.write),
         ]
+        at = Reading()
+        self._read(m, at, crc, read_port, slot_bits)
+        self._send(m, at, crc)
+        return m
 
-        answer = Signal(Answer)
-        body = Signal(range(ANSWER_BYTES + 1))  # bytes without the CRC
-        total = Signal(range(ANSWER_BYTES + 1))
-
-        # Two cycles after `index` comes `byte`, which is byte `at` of the answer: block RAM, then a register. `settled`: none
-        # on the way there is from before a jump.
-        index, target = Signal(range(ANSWER_BYTES + 4)), Signal(range(ANSWER_BYTES + 4))
-        read, at = Signal.like(index), Signal.like(index)
-        byte, crc_byte, header = Signal(8), Signal(8), Signal(8)
-        jump, age, settled = Signal(), Signal(range(3)), Signal()
+    def _read(self, m, at, crc, read_port, slot_bits):
+        """Two cycles after ``index`` comes ``byte``, which is byte ``at`` of the answer: block RAM,
+        then a register."""
+        answer, index, read, body = at.answer, at.index, at.read, at.body
+        crc_byte, header = at.crc_byte, at.header
         payload_address = Signal(range(ANSWER_BYTES))
-        m.d.sync += [index.eq(target), read.eq(index), at.eq(read)]
-        m.d.sync += byte.eq(Mux(read < ANSWER_HEADER, header, Mux(read < body, read_port.data, crc_byte)))
-        m.d.sync += [body.eq(answer.length + ANSWER_HEADER), total.eq(answer.length + (ANSWER_HEADER + CRC_BYTES))]
-        with m.If(jump):
-            m.d.sync += age.eq(0)
-        with m.Elif(~settled):
-            m.d.sync += age.eq(age + 1)
+        m.d.sync += [index.eq(at.target), read.eq(index), at.at.eq(read)]
+        payload_or_crc = Mux(read < body, read_port.data, crc_byte)
+        m.d.sync += at.byte.eq(Mux(read < ANSWER_HEADER, header, payload_or_crc))
+        m.d.sync += body.eq(answer.length + ANSWER_HEADER)
+        m.d.sync += at.total.eq(answer.length + (ANSWER_HEADER + CRC_BYTES))
+        with m.If(at.jump):
+            m.d.sync += at.age.eq(0)
+        with m.Elif(~at.settled):
+            m.d.sync += at.age.eq(at.age + 1)
         m.d.comb += [
-            settled.eq(age == 2),
-            target.eq(index),
+            at.settled.eq(at.age == 2),
+            at.target.eq(index),
             payload_address.eq(index - ANSWER_HEADER),
             read_port.addr.eq(Cat(payload_address, answer.slot[:slot_bits])),
-            crc.data.eq(byte),
+            crc.data.eq(at.byte),
             crc_byte.eq(crc.crc.word_select((read - body)[:2], 8)),
         ]
         with m.Switch(read[:2]):
-            for n, value in enumerate((VERSION, answer.sequence, answer.command | ANSWER, answer.status)):
+            fields = (VERSION, answer.sequence, answer.command | ANSWER, answer.status)
+            for n, value in enumerate(fields):
                 with m.Case(n):
                     m.d.comb += header.eq(value)
 
+    def _send(self, m, at, crc):
+        """Sums the answer up, then sends it block by block: the next zero, code byte, bytes."""
+
         def jump_to(place):
-            m.d.comb += [target.eq(place), jump.eq(1)]
+            m.d.comb += [at.target.eq(place), at.jump.eq(1)]
 
         start, left = Signal(range(ANSWER_BYTES + 1)), Signal(8)
         code, longest = Signal(8), Signal()
@@ -101,22 +125,23 @@ class Framer(wiring.Component):
             with m.State("IDLE"):
                 m.d.comb += [self.i.ready.eq(1), crc.start.eq(1)]
                 jump_to(0)
-                m.d.sync += [answer.eq(self.i.payload), start.eq(0), left.eq(0)]
+                m.d.sync += [at.answer.eq(self.i.payload), start.eq(0), left.eq(0)]
                 with m.If(self.i.valid):
                     m.next = "SUM"
             with m.State("SUM"):
-                m.d.comb += target.eq(index + 1)
-                with m.If(settled & (at == body)):
+                m.d.comb += at.target.eq(at.index + 1)
+                with m.If(at.settled & (at.at == at.body)):
                     jump_to(0)
                     m.next = "SCAN"
-                with m.Elif(settled):
+                with m.Elif(at.settled):
                     m.d.comb += crc.valid.eq(1)
             with m.State("SCAN"):
-                m.d.comb += target.eq(index + 1)
-                with m.If(settled & ((at == total) | (byte == 0) | (code == LONGEST_CODE))):
+                m.d.comb += at.target.eq(at.index + 1)
+                ends = (at.at == at.total) | (at.byte == 0) | (code == LONGEST_CODE)
+                with m.If(at.settled & ends):
                     jump_to(start)
                     m.next = "CODE"
-                with m.Elif(settled):
+                with m.Elif(at.settled):
                     m.d.sync += left.eq(left + 1)
             with m.State("CODE"):
                 m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(code)]
@@ -125,19 +150,38 @@ class Framer(wiring.Component):
                     m.next = "BLOCK"
             with m.State("BLOCK"):
                 with m.If(left != 0):
-                    m.d.comb += [self.o.valid.eq(settled), self.o.payload.eq(byte)]
-                    with m.If(self.o.ready & settled):
-                        jump_to(index + 1)
+                    m.d.comb += [self.o.valid.eq(at.settled), self.o.payload.eq(at.byte)]
+                    with m.If(self.o.ready & at.settled):
+                        jump_to(at.index + 1)
                         m.d.sync += left.eq(left - 1)
-                with m.Elif(index == total):
+                with m.Elif(at.index == at.total):
                     m.next = "END"
                 with m.Else():
                     # the zero that ends a block is not sent; after a longest block there is none
-                    jump_to(Mux(longest, index, index + 1))
-                    m.d.sync += start.eq(target)
+                    jump_to(Mux(longest, at.index, at.index + 1))
+                    m.d.sync += start.eq(at.target)
                     m.next = "SCAN"
             with m.State("END"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
                     m.next = "IDLE"
-        return m
+
+
+class Reading:
+    """Where in an answer is read, and what comes."""
+
+    def __init__(self):
+        #: The answer that is sent.
+        self.answer = Signal(Answer)
+        #: Its bytes without the CRC, and all.
+        self.body = Signal(range(ANSWER_BYTES + 1))
+        self.total = Signal(range(ANSWER_BYTES + 1))
+        index = range(ANSWER_BYTES + 4)
+        #: Byte that is addressed, and in the next cycle.
+        self.index, self.target = Signal(index), Signal(index)
+        #: Byte that the memory shows, and byte that is there; named where a tuple hides the name.
+        self.read, self.at = Signal.like(self.index), Signal.like(self.index, name="at")
+        self.byte, self.crc_byte, self.header = Signal(8), Signal(8), Signal(8, name="header")
+        #: Another byte than the next one is addressed; cycles since then, at most 2; none on the
+        #: way here is from before.
+        self.jump, self.age, self.settled = Signal(), Signal(range(3)), Signal()

@@ -16,46 +16,67 @@ ANSWER_PAYLOAD = protocol.ANSWER_BYTES - protocol.ANSWER_HEADER - protocol.CRC_B
 
 
 class Request(data.Struct):
-    """A received frame. Header and arguments are 0 where the frame was too short for them.
+    """A received frame, whose bytes lie in the frame buffer.
 
-    status: OK, BAD_FRAME, BAD_LENGTH or BAD_CRC. length: decoded bytes, CRC included; REQUEST_BYTES + 1 if longer.
-    arguments: the first payload bytes, first one lowest. The whole frame lies in the frame buffer.
+    Header and arguments are 0 where the frame was too short for them.
     """
 
+    #: OK, BAD_FRAME, BAD_LENGTH or BAD_CRC.
     status: Status
+    #: Decoded bytes, CRC included; REQUEST_BYTES + 1 if longer.
     length: bits_for(protocol.REQUEST_BYTES + 1)
+    #: Version byte as received.
     version: 8
+    #: Sequence number.
     sequence: 8
+    #: Command byte as received.
     command: 8
+    #: The first payload bytes, first one lowest.
     arguments: 8 * ARGUMENT_BYTES
 
 
 class Answer(data.Struct):
-    """An answer to send: header, and where its payload lies: `length` bytes of answer slot `slot`."""
+    """An answer to send: its header, and where its payload lies."""
 
+    #: Sequence number of the request.
     sequence: 8
+    #: Command of the request.
     command: 8
+    #: How it ended.
     status: Status
+    #: Answer slot of the payload.
     slot: range(protocol.MAX_WINDOW)
+    #: Bytes of the payload.
     length: range(ANSWER_PAYLOAD + 1)
 
 
 class Executor(wiring.Signature):
-    """What has a command executed, seen from the decoder.
+    """The part that executes some commands, seen from the decoder.
 
     Members
     -------
     start : Out(1)
-        One cycle, with a legal frame in `request`; `request` and its buffer hold until `done`.
+        One cycle, with a legal frame in `request`.
     request : Out(Request)
+        Stable, as its buffer is, from `start` to `done`.
     o : In(Flow(8))
         The answer's payload, from `start` to `done`. Void if `status` isn't OK.
-    done : In(1), status : In(Status)
-        One cycle, at least one after `start`. If `status` isn't OK nothing was changed.
+    done : In(1)
+        One cycle, at least one after `start`.
+    status : In(Status)
+        Together with `done`. If it isn't OK nothing was changed.
     """
 
     def __init__(self):
-        super().__init__({"start": Out(1), "request": Out(Request), "o": In(Flow(8)), "done": In(1), "status": In(Status)})
+        super().__init__(
+            {
+                "start": Out(1),
+                "request": Out(Request),
+                "o": In(Flow(8)),
+                "done": In(1),
+                "status": In(Status),
+            }
+        )
 
 
 class ReadPort(wiring.Signature):
