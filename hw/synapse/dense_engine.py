@@ -1,4 +1,4 @@
-"""Dense synapse engine: both directions of a fully connected bundle in one pass over its weights."""
+"""Dense synapse engine: both directions of a fully connected bundle in one pass over weights."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,7 @@
-"""Folded kernels: convolution and average pool as one (k+1) x (k+1) kernel of stride 2, made once per commit."""
+"""Folded kernels, made at each commit: convolution and average pool as one kernel of stride 2.
+
+Its side is k + 1, that of the convolution's kernel and one more.
+"""
 
 from itertools import pairwise
 
@@ -30,7 +33,8 @@ from .interface import tile
 def divided(channel, channels: int, units: int):
     """Quotient and remainder of a signal below `channels`, looked up."""
     parts = zip(*(divmod(n, units) for n in range(channels)), strict=True)
-    return tuple(Array(Const(n, bits_for(max(column))) for n in column)[channel] for column in map(tuple, parts))
+    tables = (Array(Const(n, bits_for(max(part))) for n in part) for part in map(tuple, parts))
+    return tuple(table[channel] for table in tables)
 
 
 class FoldedKernels(wiring.Component):
@@ -194,7 +198,8 @@ class Loops:
             Signal(pre_groups),
             Signal(lanes),
         )
-        self.a, self.b, self.shift = Signal(range(SIDE)), Signal(range(SIDE)), Signal(range(SPOTS + 2))
+        side, shifts = range(SIDE), range(SPOTS + 2)
+        self.a, self.b, self.shift = Signal(side), Signal(side), Signal(shifts)
         #: Pre channel.
         self.channel = Signal(range(max(pre.channels, FORWARD_CHANNELS)))
         #: Post channel of the lane that is written, and that lane.
