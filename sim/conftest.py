@@ -33,10 +33,10 @@ class CocotbTest(pytest.Item):
             design = build_top(self.module.TOP)
         else:
             design = build_units(self.session)
-        testbench.run(design, self.module.__name__, self.test.name)
+        testbench.run_test(design, self.module.__name__, self.test.name)
 
     def repr_failure(self, excinfo, style=None):
-        if isinstance(excinfo.value, testbench.BenchError | ToolError):
+        if isinstance(excinfo.value, testbench.CocotbError | ToolError):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 
@@ -47,7 +47,7 @@ class CocotbTest(pytest.Item):
 @functools.cache
 def build_top(component):
     # modules that share a TOP share its build
-    return testbench.build(component, type(component).__name__.lower())
+    return testbench.compile_bench(component, type(component).__name__.lower())
 
 
 @functools.cache
@@ -59,7 +59,7 @@ def build_units(session):
             if name in units:
                 raise pytest.UsageError(f"{module.__name__}: another bench has a unit named {name!r}")
         units |= module.UNITS
-    return testbench.build(testbench.Bench(units), "units")
+    return testbench.compile_bench(testbench.Testbench(units), "units")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hw.lib.adder_tree import delay
 from hw.system import System
 from hw.top import Top
 
-from .testbench import Bench
+from .testbench import Testbench
 from .wire import ByteWire, SerialWire
 
 TINY = configuration(preset("tiny"))
@@ -111,7 +111,7 @@ def identity(divisor: int) -> Identity:
 
 
 #: `bytes` is a `System`, without serial pins; `serial_<divisor>` a `Top`.
-FAKE_BOARDS = Bench(
+FAKE_BOARDS = Testbench(
     {"bytes": System(TINY, identity(1), FakeCore(TINY))}
     | {
         f"serial_{divisor}": Top(

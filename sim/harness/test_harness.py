@@ -143,15 +143,16 @@ def test_lanes_round_trip():
 )
 def test_a_failing_bench_fails(units, tmp_path, monkeypatch, test, message):
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
-    with pytest.raises(testbench.BenchError, match=message):
-        testbench.run(units, "sim.harness.failing", test)
+    with pytest.raises(testbench.CocotbError, match=message):
+        testbench.run_test(units, "sim.harness.failing", test)
 
 
 def test_wave_file_is_named_after_the_test(tmp_path, monkeypatch):
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
     monkeypatch.setenv("WAVES", "1")
-    design = testbench.build(testbench.Bench({"pool": AveragePool(lanes=LANES, bits=BITS, height=5, width=7)}), "units")
-    testbench.run(design, __name__, "monitor_counts_latency")
+    units = {"pool": AveragePool(lanes=LANES, bits=BITS, height=5, width=7)}
+    compiled = testbench.compile_bench(testbench.Testbench(units), "units")
+    testbench.run_test(compiled, __name__, "monitor_counts_latency")
     waves = (tmp_path / "waves" / f"{__name__}.monitor_counts_latency.vcd").read_text()
     assert "pool__o__valid" in waves
 

@@ -1,11 +1,11 @@
 """Runs cocotb tests of Amaranth components on Verilator; pytest shows each cocotb test as a test of its own.
 
-A bench is a module `sim/test_<unit>.py`::
+A bench is a module `sim/<folder of hw>/test_<unit>.py`::
 
     # amaranth: UnusedElaboratable=no
     import cocotb
     from hw.synapse.average_pool import AveragePool
-    from .streams import FlowSource, Monitor, start
+    from sim.harness.streams import FlowSource, Monitor, start
 
     UNITS = {"pool": AveragePool(lanes=2, bits=6, height=5, width=4)}
 
@@ -49,7 +49,7 @@ INPUTS_VARIABLE = "NUDGE_BENCH_INPUTS"
 CLOCK, RESET = "clk", "rst"
 
 
-class BenchError(AssertionError):
+class CocotbError(AssertionError):
     """A cocotb test failed; the message holds its log."""
 
 
@@ -63,8 +63,11 @@ def waves() -> bool:
     return os.environ.get("WAVES", "0") not in ("", "0")
 
 
-class Bench(wiring.Component):
+class Testbench(wiring.Component):
     """Units side by side; the interface of each appears as a member of the unit's name."""
+
+    #: For pytest: not a class of tests.
+    __test__ = False
 
     def __init__(self, units: dict[str, wiring.Component]):
         self.units = units
@@ -79,16 +82,20 @@ class Bench(wiring.Component):
 
 
 @dataclass(frozen=True)
-class Design:
-    """A compiled component: build folder, name of its top module, simulator and input ports."""
+class CompiledBench:
+    """A component compiled for a simulator."""
 
+    #: What the simulator made of it.
     folder: Path
+    #: Name of its top module.
     top: str
+    #: As cocotb calls it.
     simulator: str
+    #: Names of its input ports.
     inputs: tuple[str, ...]
 
 
-def build(component: wiring.Component, top: str) -> Design:
+def compile_bench(component: wiring.Component, top: str) -> CompiledBench:
     """Compiles for the simulator that `SIM` names; `ToolError` if that fails."""
     ports = component.signature.flatten(component)
     inputs = tuple("__".join(map(str, path)) for path, member, _ in ports if member.flow == In)
@@ -100,7 +107,7 @@ def build(component: wiring.Component, top: str) -> Design:
         folder = _build_icarus(text, top)
     else:
         raise ToolError(f"SIM must be verilator or icarus, not {simulator!r}")
-    return Design(folder, top, simulator, inputs)
+    return CompiledBench(folder, top, simulator, inputs)
 
 
 def _build_verilator(text: str, top: str) -> Path:
@@ -128,24 +135,24 @@ def _build_icarus(text: str, top: str) -> Path:
     return cached(f"{top}-icarus", [text, top, str(waves())], make)
 
 
-def run(design: Design, module: str, test: str) -> None:
-    """Runs one cocotb test; `BenchError` with its log if it doesn't pass."""
+def run_test(bench: CompiledBench, module: str, test: str) -> None:
+    """Runs one cocotb test; `CocotbError` with its log if it doesn't pass."""
     scratch = build_root() / "runs"
     scratch.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{module}.", dir=scratch))
     log, results = folder / "log", folder / "results.xml"
-    icarus, arguments, plusargs = design.simulator == "icarus", [], []
+    icarus, arguments, plusargs = bench.simulator == "icarus", [], []
     if not icarus:
         plusargs += ["+verilator+rand+reset+2", f"+verilator+seed+{seed()}"]
     if waves() and not icarus:
         arguments += ["--trace-file", str(_wave_file(module, test))]
     try:
-        get_runner(design.simulator).test(
-            hdl_toplevel=design.top,
+        get_runner(bench.simulator).test(
+            hdl_toplevel=bench.top,
             hdl_toplevel_lang="verilog",
             test_module=module,
             test_filter=f"^{re.escape(f'{module}.{test}')}$",
-            build_dir=design.folder,
+            build_dir=bench.folder,
             test_dir=folder,
             results_xml=str(results),
             log_file=log,
@@ -154,7 +161,7 @@ def run(design: Design, module: str, test: str) -> None:
             test_args=arguments,
             plusargs=plusargs,
             extra_env={
-                INPUTS_VARIABLE: ",".join(design.inputs),
+                INPUTS_VARIABLE: ",".join(bench.inputs),
                 # cocotb's default rewrites every module that a bench imports, torch too: three seconds a test
                 "COCOTB_REWRITE_ASSERTION_FILES": f"{Path(__file__).parents[1]}/*.py",
                 "COCOTB_ANSI_OUTPUT": "0",
@@ -165,7 +172,7 @@ def run(design: Design, module: str, test: str) -> None:
         problem = _problem(results) or f"the simulator stopped: {error}"
     if problem:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-80:]) if log.exists() else "(no log)"
-        raise BenchError(f"{tail}\n\n{module}.{test}, seed {seed()}: {problem}\nlog: {log}")
+        raise CocotbError(f"{tail}\n\n{module}.{test}, seed {seed()}: {problem}\nlog: {log}")
     shutil.rmtree(folder)
 
 
