@@ -11,7 +11,9 @@ from golden.contract import layout
 from golden.contract.config import configuration
 from golden.contract.presets import preset
 from golden.contract.protocol import CRC_BYTES, REQUEST_BYTES, WINDOW, Command, Identity
-from golden.model import fixed
+from golden.model.batch import infer, train_batch
+from golden.model.parameters import Parameters, accumulate, commit, initial
+from golden.model.settings import Settings
 from hw.link.weight_access import WEIGHTS_AT, max_words, word_bytes
 from hw.top import Top
 from sim.harness.core_bench import digits, first_difference
@@ -22,7 +24,7 @@ SPEC = CONFIG.spec
 TOP = Top(CONFIG, clock_hz=VIRTUAL.clock_hz, divisor=1)
 
 
-def images_of(parameters: fixed.Parameters) -> list[bytes]:
+def images_of(parameters: Parameters) -> list[bytes]:
     """Master memories as bytes."""
     packed = (layout.pack(CONFIG, b, w.numpy(), c.numpy()) for b, w, c in zip(SPEC.bundles, *parameters, strict=True))
     return [image.astype("<i2").tobytes() for image in packed]
@@ -68,7 +70,7 @@ async def trains_bit_for_bit(dut):
     assert identity == TOP.identity
 
     window = SPEC.schedule.window
-    settings = fixed.Settings.of(SPEC, free=window, nudged=window)
+    settings = Settings.of(SPEC, free=window, nudged=window)
     values = {"free_steps": window, "nudged_steps": window, "beta": settings.beta}
     for bundle in SPEC.bundles:
         values[f"weight_rate_{bundle.index}"] = settings.weight_rates[bundle.index - 1]
@@ -79,13 +81,13 @@ async def trains_bit_for_bit(dut):
 
     generator = torch.Generator().manual_seed(1)
     biases = tuple(torch.randint(-2000, 2000, (b.post.channels,), generator=generator) for b in SPEC.bundles)
-    parameters = fixed.initial(SPEC, 1)._replace(biases=biases)
+    parameters = initial(SPEC, 1)._replace(biases=biases)
     await load(wire, images_of(parameters))
     assert (await wire.call(Command.COMMIT))[:2] == b"\0\0"
     await check_weights(wire, images_of(parameters))
 
     images, labels = digits(2)
-    result = fixed.train_batch(SPEC, settings, parameters, images[:1], labels[:1])
+    result = train_batch(SPEC, settings, parameters, images[:1], labels[:1])
     sample = bytes((int(labels[0]),)) + images[0].tobytes()
     counted = [f"cycles_{phase}" for phase in ("static", "free", "plus", "minus", "update")]
     before = await wire.read(*counted)
@@ -99,11 +101,11 @@ async def trains_bit_for_bit(dut):
     assert sum(phases[:-1]) < cycles <= sum(phases), f"{cycles} cycles, of which the phases {phases}"
 
     assert (await wire.call(Command.COMMIT))[:2] == b"\1\0"
-    trained = fixed.commit(SPEC, fixed.accumulate(parameters, result.updates))
+    trained = commit(SPEC, accumulate(parameters, result.updates))
     assert first_difference(trained, parameters) is not None, "nothing was learned, so nothing was checked"
     await check_weights(wire, images_of(trained))
 
-    predictions, _ = fixed.infer(SPEC, settings, trained, images[1:2])
+    predictions, _ = infer(SPEC, settings, trained, images[1:2])
     answer = await wire.call(Command.INFER, bytes((int(labels[1]),)) + images[1].tobytes())
     assert answer[0] == int(predictions[0])
     wrong = [int(result.predictions[0]) != int(labels[0]), int(predictions[0]) != int(labels[1])]

@@ -21,15 +21,9 @@ from golden.contract.shapes import Bundle
 from golden.contract.spec import Spec
 
 from . import ops
+from .parameters import Working
 
 FLOAT32_EXACT = 1 << 24
-
-
-class Working(NamedTuple):
-    """Working copies of all bundles, integers: weights in torch's shapes (LSB 2^-7), biases (channels,) (LSB 2^-12)."""
-
-    weights: tuple[Tensor, ...]
-    biases: tuple[Tensor, ...]
 
 
 class Sums(NamedTuple):
@@ -40,7 +34,7 @@ class Sums(NamedTuple):
 
 
 class Engine(Protocol):
-    """What the step and the update of `golden.model.fixed` need."""
+    """What `golden.model.phases` and `golden.model.batch` need."""
 
     #: Type of the neurons' state tensors.
     dtype: torch.dtype
@@ -203,4 +197,4 @@ class Folded:
         return g.floor_().clamp_(-bound, bound).sum(0).long()
 
 
-ENGINES: dict[str, type[Engine]] = {"plain": Plain, "folded": Folded}
+MODEL_ENGINES: dict[str, type[Engine]] = {"plain": Plain, "folded": Folded}

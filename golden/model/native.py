@@ -21,7 +21,7 @@ from golden.contract.errors import ModelError, NativeError
 from golden.contract.spec import CLASSES, Spec
 from golden.progress import note
 
-from .engines import Working
+from .parameters import Working
 
 SOURCE = Path(__file__).with_name("native.cpp")
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-pthread")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from golden.contract.shapes import Bundle
 from golden.contract.spec import Spec
-from golden.model.engines import Working
+from golden.model.parameters import Working
 from golden.paper.systems.network import Conv, Dense, Link, Network, Parameters
 from golden.paper.systems.neuron import Dynamics, State, encode, neuron
 from golden.paper.systems.phases import Step

@@ -22,7 +22,8 @@ from golden.contract.errors import ModelError, WeightsError
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Bundle
 from golden.contract.spec import Spec
-from golden.model.fixed import Parameters, Settings
+from golden.model.parameters import Parameters
+from golden.model.settings import Settings
 
 FORMAT = "nudge-weights-1"
 

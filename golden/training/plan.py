@@ -8,7 +8,7 @@ import numpy as np
 
 from golden.contract.errors import PlanError, SpecError
 from golden.contract.spec import Spec
-from golden.model.fixed import Settings
+from golden.model.settings import Settings
 
 from .data import Data, augmented, order
 

@@ -21,7 +21,9 @@ from torch import distributed as dist
 
 from golden.contract.errors import NudgeError, PlanError, ProcessError
 from golden.contract.spec import Spec
-from golden.model.fixed import FixedModel, Parameters, Result
+from golden.model.batch import Result
+from golden.model.fixed import FixedModel
+from golden.model.parameters import Parameters
 
 from .run import Stop
 

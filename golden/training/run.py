@@ -15,7 +15,8 @@ from torch import Tensor
 from golden.contract.errors import PlanError, WeightsError
 from golden.contract.presets import preset
 from golden.contract.spec import Spec
-from golden.model.fixed import Parameters, Settings, initial, mean
+from golden.model.parameters import Parameters, initial, mean
+from golden.model.settings import Settings
 from golden.progress import Meter, note
 
 from . import checkpoint

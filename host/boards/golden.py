@@ -9,7 +9,9 @@ from numpy.typing import ArrayLike
 from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.errors import BoardError, ModelError
-from golden.model.fixed import FixedModel, Parameters, Settings
+from golden.model.fixed import FixedModel
+from golden.model.parameters import Parameters
+from golden.model.settings import Settings
 
 from .serial import MASTER, Board, check_samples, check_settings
 

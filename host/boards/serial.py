@@ -29,7 +29,8 @@ from golden.contract.protocol import (
 )
 from golden.contract.shapes import Bundle
 from golden.contract.spec import Spec
-from golden.model.fixed import Parameters, Settings
+from golden.model.parameters import Parameters
+from golden.model.settings import Settings
 from golden.progress import note
 from host.link.link import Link
 

@@ -10,7 +10,9 @@ from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.protocol import PHASES
 from golden.contract.shapes import Bundle, Layer
-from golden.model.fixed import Parameters, Settings, initial, trace
+from golden.model.batch import trace
+from golden.model.parameters import Parameters, initial
+from golden.model.settings import Settings
 from golden.progress import Meter
 from golden.training.data import Data
 from host.boards.serial import SerialBoard

@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike
 
 from golden.contract.errors import ComparisonError, UsageError
 from golden.contract.spec import Spec
-from golden.model.fixed import Parameters, Settings, initial
+from golden.model.parameters import Parameters, initial
+from golden.model.settings import Settings
 from golden.progress import Meter
 from golden.training.data import Data
 from golden.training.plan import Plan

@@ -10,8 +10,10 @@ import torch
 from golden.contract.errors import ComparisonError, UsageError
 from golden.contract.spec import Spec
 from golden.model import native
-from golden.model.engines import ENGINES
-from golden.model.fixed import Result, Settings, initial, train_batch
+from golden.model.batch import Result, train_batch
+from golden.model.engines import MODEL_ENGINES
+from golden.model.parameters import initial
+from golden.model.settings import Settings
 from golden.progress import Meter
 from golden.training.data import Data
 
@@ -90,7 +92,7 @@ def golden_bench(spec: Spec, data: Data, batch: int, threads: int | None = None,
     images, labels = data.train_images[numbers], data.train_labels[numbers]
     settings, parameters = Settings.of(spec), initial(spec, 0)
     part = max(1, batch // PART)
-    counts = {engine: part if engine == REFERENCE else batch for engine in ENGINES}
+    counts = {engine: part if engine == REFERENCE else batch for engine in MODEL_ENGINES}
     if native.available():
         native.library()  # before the meter starts
         counts["native"] = batch

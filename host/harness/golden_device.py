@@ -23,7 +23,9 @@ from golden.contract.protocol import (
     Status,
     registers,
 )
-from golden.model.fixed import FixedModel, Parameters, Settings
+from golden.model.fixed import FixedModel
+from golden.model.parameters import Parameters
+from golden.model.settings import Settings
 from host.boards.serial import MASTER
 
 from .protocol_model import ProtocolModel

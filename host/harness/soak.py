@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from golden.contract.config import configuration
 from golden.contract.errors import UsageError
 from golden.contract.spec import Spec
-from golden.model.fixed import Parameters
+from golden.model.parameters import Parameters
 from golden.training.data import Data
 from golden.training.plan import Plan
 from golden.training.run import Run, Stop

@@ -19,7 +19,8 @@ from golden.contract.config import Config, configuration
 from golden.contract.errors import NudgeError
 from golden.contract.protocol import Command, Status
 from golden.contract.spec import Spec
-from golden.model.fixed import Parameters, Settings, initial
+from golden.model.parameters import Parameters, initial
+from golden.model.settings import Settings
 from golden.progress import Meter
 from golden.training.data import Data, load
 from host.boards.serial import SerialBoard

@@ -15,7 +15,8 @@ from boards.virtual import VIRTUAL
 from golden.contract.config import configuration
 from golden.contract.protocol import PIXELS, WINDOW, Command, Identity, Status
 from golden.contract.spec import Spec
-from golden.model.fixed import Settings, initial
+from golden.model.parameters import initial
+from golden.model.settings import Settings
 from golden.training.data import Data
 from host.boards.open import virtual_board
 from host.boards.serial import COMMITTED, SAMPLED, SerialBoard

@@ -8,7 +8,10 @@ from cocotb.triggers import RisingEdge
 from golden.contract import layout, protocol
 from golden.contract.config import Config
 from golden.contract.shapes import Layer
-from golden.model import fixed
+from golden.model.batch import infer, trace, train_batch
+from golden.model.parameters import Parameters, accumulate, commit, initial
+from golden.model.phases import Step
+from golden.model.settings import Settings
 from golden.training import data
 from hw.core.interface import LANE_LATENCY, MASTER_BITS, READ_LATENCY, Operation, settings_layout, trace_word
 
@@ -49,7 +52,7 @@ class CoreDriver:
                 pixel.value = int(self.image[at]) if at < len(self.image) else 0xA5
                 shown = at
 
-    def configure(self, settings: fixed.Settings):
+    def configure(self, settings: Settings):
         """Settings to the registers' port."""
         values = {
             "free_steps": settings.free_steps,
@@ -60,7 +63,7 @@ class CoreDriver:
         }
         self.dut.settings.value = settings_layout(self.config).const(values).as_bits()
 
-    async def load(self, parameters: fixed.Parameters):
+    async def load(self, parameters: Parameters):
         """Writes all masters and commits."""
         for bundle, weight, bias in zip(self.spec.bundles, *parameters, strict=True):
             self.dut.bundle.value = bundle.index - 1
@@ -74,7 +77,7 @@ class CoreDriver:
             await self.edge
         await self.run(Operation.COMMIT)
 
-    async def read(self) -> fixed.Parameters:
+    async def read(self) -> Parameters:
         """All masters, in torch's shapes."""
         weights, biases = [], []
         for bundle in self.spec.bundles:
@@ -92,7 +95,7 @@ class CoreDriver:
             weight, bias = layout.unpack(self.config, bundle, image)
             weights.append(torch.from_numpy(weight.copy()))
             biases.append(torch.from_numpy(bias.copy()))
-        return fixed.Parameters(tuple(weights), tuple(biases))
+        return Parameters(tuple(weights), tuple(biases))
 
     async def run(self, operation: Operation, label: int = 0) -> int:
         """Starts an operation and waits for its end; the cycles it took."""
@@ -120,7 +123,7 @@ class CoreDriver:
         """Spike counters of layers 1..N."""
         return [getattr(self.dut, f"spikes__{i}").value.to_unsigned() for i in range(len(self.spec.bundles))]
 
-    def watch(self, layer: Layer, steps: list[fixed.Step], progress: dict[int, int]):
+    def watch(self, layer: Layer, steps: list[Step], progress: dict[int, int]):
         """Compares each word of a layer's trace with golden's; the assertion names the first difference."""
         config, shape = self.config, trace_word(self.config, layer)
         fields = ("d", "xi", "U", "s")
@@ -165,7 +168,7 @@ class CoreDriver:
         return compare(), len(expected)
 
 
-def first_difference(got: fixed.Parameters, want: fixed.Parameters) -> str | None:
+def first_difference(got: Parameters, want: Parameters) -> str | None:
     """Names the first weight or bias that differs, or None."""
     for kind, ours, theirs in (("weight", got.weights, want.weights), ("bias", got.biases, want.biases)):
         for number, (a, b) in enumerate(zip(ours, theirs, strict=True), start=1):
@@ -190,9 +193,9 @@ async def check_training(dut, config: Config, samples: int, *, seed: int, traced
     """
     spec = config.spec
     free, nudged = steps or (spec.schedule.free, spec.schedule.nudged)
-    settings = fixed.Settings.of(spec, free=free, nudged=nudged)
+    settings = Settings.of(spec, free=free, nudged=nudged)
     random = np.random.default_rng(seed)
-    parameters = fixed.initial(spec, seed)
+    parameters = initial(spec, seed)
     # biases of both signs, which a fresh network has not
     biases = tuple(torch.from_numpy(random.integers(-2000, 2000, b.shape)) for b in parameters.biases)
     parameters = parameters._replace(biases=biases)
@@ -204,12 +207,12 @@ async def check_training(dut, config: Config, samples: int, *, seed: int, traced
     await core.load(parameters)
     assert (difference := first_difference(await core.read(), parameters)) is None, f"after loading: {difference}"
 
-    result = fixed.train_batch(spec, settings, parameters, images, labels)
+    result = train_batch(spec, settings, parameters, images, labels)
     for i in range(samples):
         if i < traced:
-            trace = list(fixed.trace(spec, settings, parameters, images[i], int(labels[i])))
+            golden = list(trace(spec, settings, parameters, images[i], int(labels[i])))
             progress: dict[int, int] = {}
-            watches = [(layer.index, *core.watch(layer, trace, progress)) for layer in spec.layers[1:]]
+            watches = [(layer.index, *core.watch(layer, golden, progress)) for layer in spec.layers[1:]]
             tasks = [cocotb.start_soon(compare) for _, compare, _ in watches]
             prediction = await core.train(images[i], int(labels[i]))
             for index, _, count in watches:
@@ -221,12 +224,12 @@ async def check_training(dut, config: Config, samples: int, *, seed: int, traced
         assert prediction == int(result.predictions[i]), f"sample {i}: {prediction}, golden has {int(result.predictions[i])}"
     assert core.spikes() == result.spikes, f"spikes: {core.spikes()}, golden has {result.spikes}"
     await core.run(Operation.COMMIT)
-    trained = fixed.commit(spec, fixed.accumulate(parameters, result.updates))
+    trained = commit(spec, accumulate(parameters, result.updates))
     assert (difference := first_difference(await core.read(), trained)) is None, f"after training: {difference}"
     assert first_difference(trained, parameters) is not None, "nothing was learned, so nothing was checked"
 
     # the working copies are new: inference with them, after training, on the same state memories
-    predictions, spikes = fixed.infer(spec, settings, trained, images[:2])
+    predictions, spikes = infer(spec, settings, trained, images[:2])
     dut.clear.value = 1
     await core.edge
     dut.clear.value = 0

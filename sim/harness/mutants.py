@@ -24,7 +24,8 @@ from golden.cache import build_root
 from golden.contract.config import Config, configuration
 from golden.contract.errors import ComparisonError, NudgeError, ToolError
 from golden.contract.presets import preset
-from golden.model.fixed import Settings, initial
+from golden.model.parameters import initial
+from golden.model.settings import Settings
 from golden.progress import Meter
 from golden.training.data import Data, load
 from host.boards.serial import SerialBoard

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from golden.contract.spec import CLASSES, Spec
-from golden.model.fixed import initial
+from golden.model.parameters import initial
 from golden.training.data import Data
 from golden.training.plan import Plan
 

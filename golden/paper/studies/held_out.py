@@ -6,7 +6,8 @@ from typing import Any
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import Spec
-from golden.model.fixed import FixedModel, initial, mean
+from golden.model.fixed import FixedModel
+from golden.model.parameters import initial, mean
 from golden.training.data import Data
 from golden.training.plan import Plan
 from golden.training.run import commits

@@ -5,7 +5,8 @@ import torch
 
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import Learning, Schedule, Spec
-from golden.model.fixed import Parameters, Settings
+from golden.model.parameters import Parameters
+from golden.model.settings import Settings
 
 #: Two conv bundles with odd maps, a hidden dense one: every kind of neighbour in the smallest size.
 MINUSCULE = Spec(

@@ -10,8 +10,11 @@ from golden.contract.errors import ModelError
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import Learning, Schedule, Spec
-from golden.model import fixed
-from golden.model.fixed import FixedModel, Parameters, Settings
+from golden.model import batch as golden_batch
+from golden.model.batch import infer, trace, train_batch
+from golden.model.fixed import FixedModel
+from golden.model.parameters import Parameters, accumulate, initial, working, zeros
+from golden.model.settings import Settings
 from golden.training import data
 
 from .random_nets import MINUSCULE, random_images, random_parameters, random_settings, random_spec, same_parameters
@@ -57,7 +60,7 @@ def test_engines_are_equal(seed):
     parameters = random_parameters(spec, random, float(random.choice([0.1, 0.4, 1.0])))
     settings = random_settings(spec, random)
     images, labels = random_images(int(random.integers(1, 40)), random)
-    plain, folded = (fixed.train_batch(spec, settings, parameters, images, labels, engine=e) for e in ("plain", "folded"))
+    plain, folded = (train_batch(spec, settings, parameters, images, labels, engine=e) for e in ("plain", "folded"))
     assert torch.equal(plain.predictions, folded.predictions)
     assert plain.spikes == folded.spikes
     assert same_parameters(plain.updates, folded.updates)
@@ -69,11 +72,11 @@ def test_engines_are_equal_at_full_size_and_extreme_weights(name):
     random = np.random.default_rng(3)
     top = (spec.formats.master_low, spec.formats.master_high)
     weights = tuple(torch.from_numpy(random.choice(top, b.weight_shape)) for b in spec.bundles)
-    parameters = Parameters(weights, fixed.zeros(spec).biases)
+    parameters = Parameters(weights, zeros(spec).biases)
     images, labels = random_images(2, random)
     images[0] = 255
     settings = replace(Settings.of(spec), free_steps=spec.schedule.window, nudged_steps=spec.schedule.window)
-    plain, folded = (fixed.train_batch(spec, settings, parameters, images, labels, engine=e) for e in ("plain", "folded"))
+    plain, folded = (train_batch(spec, settings, parameters, images, labels, engine=e) for e in ("plain", "folded"))
     assert plain.spikes == folded.spikes
     assert torch.equal(plain.predictions, folded.predictions)
     assert same_parameters(plain.updates, folded.updates)
@@ -83,7 +86,7 @@ def test_the_paper_network_fits_the_exactness_bounds():
     spec = PRESETS["paper"]
     images, _ = random_images(1, np.random.default_rng(0))
     settings = replace(Settings.of(spec), free_steps=spec.schedule.window)
-    predictions, spikes = fixed.infer(spec, settings, fixed.initial(spec, 0), images, engine="folded")
+    predictions, spikes = infer(spec, settings, initial(spec, 0), images, engine="folded")
     assert predictions.shape == (1,)
     assert spikes[0] > 0
 
@@ -93,16 +96,16 @@ def test_a_batch_may_be_split_and_shuffled(engine, monkeypatch):
     spec = PRESETS["tiny"]
     digits = data.load("embedded")
     images, labels = digits.train_images[:30], digits.train_labels[:30]
-    settings, parameters = Settings.of(spec), fixed.initial(spec, 5)
-    whole = fixed.train_batch(spec, settings, parameters, images, labels, engine=engine)
-    monkeypatch.setattr(fixed, "CHUNK", 7)
-    monkeypatch.setattr(fixed, "CORRELATIONS", 3 * 1000)
+    settings, parameters = Settings.of(spec), initial(spec, 5)
+    whole = train_batch(spec, settings, parameters, images, labels, engine=engine)
+    monkeypatch.setattr(golden_batch, "CHUNK", 7)
+    monkeypatch.setattr(golden_batch, "CORRELATIONS", 3 * 1000)
     order = torch.from_numpy(data.order(30, 1, 0))
-    split = fixed.zeros(spec)
+    split = zeros(spec)
     spikes = [0] * len(spec.bundles)
     for part in (order[:11], order[11:12], order[12:]):
-        result = fixed.train_batch(spec, settings, parameters, images[part], labels[part], engine=engine)
-        split = fixed.accumulate(split, result.updates)
+        result = train_batch(spec, settings, parameters, images[part], labels[part], engine=engine)
+        split = accumulate(split, result.updates)
         spikes = [a + b for a, b in zip(spikes, result.spikes, strict=True)]
         assert torch.equal(result.predictions, whole.predictions[part])
     assert same_parameters(split, whole.updates)
@@ -114,11 +117,11 @@ def test_trace_is_what_training_does():
     random = np.random.default_rng(1)
     settings, parameters = Settings.of(spec), random_parameters(spec, random, 0.3)
     images, labels = random_images(1, random)
-    steps = list(fixed.trace(spec, settings, parameters, images[0], int(labels[0])))
+    steps = list(trace(spec, settings, parameters, images[0], int(labels[0])))
     schedule = [("free", t) for t in range(settings.free_steps)]
     schedule += [(phase, t) for phase in ("plus", "minus") for t in range(settings.nudged_steps)]
     assert [(step.phase, step.t) for step in steps] == schedule
-    result = fixed.train_batch(spec, settings, parameters, images, labels)
+    result = train_batch(spec, settings, parameters, images, labels)
     assert [sum(int(step.layers[n].s.sum()) for step in steps) for n in range(4)] == result.spikes
     free = sum(step.layers[-1].xi for step in steps if step.phase == "free" and step.t >= settings.free_steps - 2)
     assert int(torch.as_tensor(free).argmax()) == int(result.predictions[0])
@@ -126,7 +129,7 @@ def test_trace_is_what_training_does():
         for layer, state in zip(spec.layers[1:], step.layers, strict=True):
             assert state.d.shape == state.U.shape == state.s.shape == state.xi.shape == layer.shape
             assert spec.membrane_low <= int(state.U.min()) <= int(state.U.max()) <= spec.membrane_high
-    unlabelled = list(fixed.trace(spec, settings, parameters, images[0], None, engine="plain"))
+    unlabelled = list(trace(spec, settings, parameters, images[0], None, engine="plain"))
     assert len(unlabelled) == settings.free_steps
     for a, b in zip(unlabelled, steps, strict=False):
         assert all(torch.equal(x, y) for p, q in zip(a.layers, b.layers, strict=True) for x, y in zip(p, q, strict=True))
@@ -137,8 +140,8 @@ def test_inference_is_the_free_phase_of_training():
     random = np.random.default_rng(2)
     images, labels = random_images(9, random)
     settings, parameters = Settings.of(spec), random_parameters(spec, random, 0.2)
-    predictions, spikes = fixed.infer(spec, settings, parameters, images)
-    trained = fixed.train_batch(spec, settings, parameters, images, labels)
+    predictions, spikes = infer(spec, settings, parameters, images)
+    trained = train_batch(spec, settings, parameters, images, labels)
     assert torch.equal(predictions, trained.predictions)
     assert all(a < b for a, b in zip(spikes, trained.spikes, strict=True))
 
@@ -147,30 +150,30 @@ def test_the_lowest_class_wins_a_tie():
     spec = PRESETS["tiny"]
     images, _ = random_images(4, np.random.default_rng(0))
     for engine in ("plain", "folded"):
-        predictions, spikes = fixed.infer(spec, Settings.of(spec), fixed.zeros(spec), images, engine=engine)
+        predictions, spikes = infer(spec, Settings.of(spec), zeros(spec), images, engine=engine)
         assert predictions.tolist() == [0] * 4
         assert spikes == [0, 0]
 
 
 def test_update_and_commit_saturate():
     spec = PRESETS["tiny"]
-    model = FixedModel(spec, Settings.of(spec), fixed.initial(spec, 0))
+    model = FixedModel(spec, Settings.of(spec), initial(spec, 0))
     model.settings = replace(model.settings, beta=511, weight_rates=(65535,) * 2, bias_rates=(65535,) * 2)
     images, _ = random_images(64, np.random.default_rng(0))
     labels = torch.full((64,), 3)
     before = model.parameters
-    updates = fixed.train_batch(spec, model.settings, before, images, labels).updates
+    updates = train_batch(spec, model.settings, before, images, labels).updates
     largest = max(int(u.abs().max()) for u in updates.weights + updates.biases)
     assert 0 < largest <= 64 * spec.formats.update_bound
     limit = 1 << (spec.formats.master_bits - 1)
-    masters = fixed.accumulate(before, updates)
+    masters = accumulate(before, updates)
     assert all(-limit <= int(m.min()) and int(m.max()) < limit for m in masters.weights + masters.biases)
     for _ in range(25):
         model.train(images, labels)
         model.commit()
     tops = [int(m.max()) for m in model.parameters.weights + model.parameters.biases]
     assert max(tops) == spec.formats.master_high
-    copies = fixed.working(spec, model.parameters)
+    copies = working(spec, model.parameters)
     assert max(int(w.max()) for w in copies.weights) == spec.formats.weight_high
     assert max(int(b.max()) for b in copies.biases) == spec.formats.bias_high
 
@@ -178,7 +181,7 @@ def test_update_and_commit_saturate():
 def test_model_counts_and_refuses_like_a_board():
     spec = PRESETS["tiny"]
     digits = data.load("embedded")
-    model = FixedModel(spec, parameters=fixed.initial(spec, 0))
+    model = FixedModel(spec, parameters=initial(spec, 0))
     before = model.parameters
     predictions = model.train(digits.train_images[:40], digits.train_labels[:40])
     assert same_parameters(model.parameters, before), "masters are final only after commit"
@@ -202,7 +205,7 @@ def test_model_counts_and_refuses_like_a_board():
 def test_training_twice_gives_the_same_bits():
     spec = PRESETS["tiny"]
     digits = data.load("embedded")
-    models = [FixedModel(spec, parameters=fixed.initial(spec, 4), engine=e) for e in ("folded", "folded", "plain")]
+    models = [FixedModel(spec, parameters=initial(spec, 4), engine=e) for e in ("folded", "folded", "plain")]
     for model in models:
         for at in range(0, 60, 20):
             model.train(digits.train_images[at : at + 20], digits.train_labels[at : at + 20])
@@ -214,9 +217,9 @@ def test_training_twice_gives_the_same_bits():
 
 def test_initial_weights():
     spec = PRESETS["small"]
-    first = fixed.initial(spec, 1)
-    assert same_parameters(first, fixed.initial(spec, 1))
-    assert not same_parameters(first, fixed.initial(spec, 2))
+    first = initial(spec, 1)
+    assert same_parameters(first, initial(spec, 1))
+    assert not same_parameters(first, initial(spec, 2))
     for bundle, w, b in zip(spec.bundles, *first, strict=True):
         bound = round(2**15 * spec.learning.gain / bundle.fan_in**0.5)
         assert tuple(w.shape) == bundle.weight_shape
@@ -249,7 +252,7 @@ def test_bad_settings_are_refused(change, message):
     images, _ = random_images(1, np.random.default_rng(0))
     settings = replace(Settings.of(replace(spec, schedule=Schedule(16, 8))), **change)
     with pytest.raises(ModelError, match=message):
-        fixed.infer(spec, settings, fixed.zeros(spec), images)
+        infer(spec, settings, zeros(spec), images)
 
 
 def test_bad_input_is_refused():
@@ -271,7 +274,7 @@ def test_bad_input_is_refused():
 
 def test_no_images_give_no_predictions():
     spec = PRESETS["tiny"]
-    predictions, spikes = fixed.infer(spec, Settings.of(spec), fixed.zeros(spec), np.zeros((0, 28, 28), np.uint8))
+    predictions, spikes = infer(spec, Settings.of(spec), zeros(spec), np.zeros((0, 28, 28), np.uint8))
     assert predictions.shape == (0,)
     assert spikes == [0, 0]
 
@@ -281,6 +284,19 @@ def test_a_rounding_matmul_precision_is_refused():
     torch.set_float32_matmul_precision("medium")
     try:
         with pytest.raises(RuntimeError, match="highest"):
-            fixed.infer(spec, Settings.of(spec), fixed.zeros(spec), np.zeros((1, 28, 28), np.uint8), engine="folded")
+            infer(spec, Settings.of(spec), zeros(spec), np.zeros((1, 28, 28), np.uint8), engine="folded")
     finally:
         torch.set_float32_matmul_precision("highest")
+
+
+def test_an_engine_that_there_is_not():
+    spec, images = PRESETS["tiny"], np.zeros((1, 28, 28), np.uint8)
+    settings, parameters = Settings.of(spec), zeros(spec)
+    with pytest.raises(ModelError, match="engine must be auto, native, plain or folded, not 'fast'"):
+        FixedModel(spec, engine="fast")
+    with pytest.raises(ModelError, match="engine must be auto, native, plain or folded, not 'fast'"):
+        infer(spec, settings, parameters, images, engine="fast")
+    with pytest.raises(ModelError, match="a trace needs the engine plain or folded, not 'native'"):
+        next(trace(spec, settings, parameters, images[0], None, engine="native"))
+    with pytest.raises(ModelError, match="the native engine runs on the CPU, not on meta: take folded"):
+        FixedModel(spec, device="meta", engine="native")

@@ -14,8 +14,10 @@ from golden.contract.formats import Formats
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import IMAGE_SIDE, Learning, Schedule, Spec
-from golden.model import fixed, native
-from golden.model.fixed import Settings
+from golden.model import native
+from golden.model.batch import infer, train_batch
+from golden.model.parameters import initial, zeros
+from golden.model.settings import Settings
 
 from .random_nets import random_images, random_parameters, same_parameters
 
@@ -82,12 +84,12 @@ def test_native_equals_plain(net, seed, reach, batch, threads, data):
     rates = st.tuples(*(extreme_or_any((1 << f.rate_bits) - 1) for _ in net.bundles))
     beta = data.draw(extreme_or_any((1 << f.beta_bits) - 1, 1))
     registers = Settings(net.schedule.free, net.schedule.nudged, beta, data.draw(rates), data.draw(rates))
-    plain = fixed.train_batch(net, registers, parameters, images, labels, engine="plain")
-    result = fixed.train_batch(net, registers, parameters, images, labels, engine="native", threads=threads)
+    plain = train_batch(net, registers, parameters, images, labels, engine="plain")
+    result = train_batch(net, registers, parameters, images, labels, engine="native", threads=threads)
     assert torch.equal(plain.predictions, result.predictions)
     assert plain.spikes == result.spikes
     assert same_parameters(plain.updates, result.updates)
-    predictions, spikes = fixed.infer(net, registers, parameters, images, engine="native", threads=threads)
+    predictions, spikes = infer(net, registers, parameters, images, engine="native", threads=threads)
     assert torch.equal(predictions, plain.predictions)
     assert all(a <= b for a, b in zip(spikes, plain.spikes, strict=True))
 
@@ -97,13 +99,13 @@ def test_native_equals_plain_at_full_size_and_extreme_weights(name):
     spec, random = PRESETS[name], np.random.default_rng(4)
     top = (spec.formats.master_low, spec.formats.master_high)
     weights = tuple(torch.from_numpy(random.choice(top, b.weight_shape)) for b in spec.bundles)
-    parameters = fixed.zeros(spec)._replace(weights=weights)
+    parameters = zeros(spec)._replace(weights=weights)
     images, labels = random_images(17, random)  # one more than the engine's lanes
     images[0] = 255
     window = spec.schedule.window
     registers = replace(Settings.of(spec), free_steps=window, nudged_steps=window, beta=(1 << spec.formats.beta_bits) - 1)
     one, two = (
-        fixed.train_batch(spec, registers, parameters, images, labels, engine=engine, threads=2)
+        train_batch(spec, registers, parameters, images, labels, engine=engine, threads=2)
         for engine in ("plain", "native")
     )
     assert one.spikes == two.spikes
@@ -120,7 +122,7 @@ def test_each_form_of_the_dot_product_is_equal(without, monkeypatch):
         test_native_equals_plain_at_full_size_and_extreme_weights("tiny")
         spec, random = PRESETS["small"], np.random.default_rng(7)
         parameters, batch = random_parameters(spec, random, 0.4), random_images(5, random)
-        one, two = (fixed.train_batch(spec, Settings.of(spec), parameters, *batch, engine=e) for e in ("folded", "native"))
+        one, two = (train_batch(spec, Settings.of(spec), parameters, *batch, engine=e) for e in ("folded", "native"))
         assert one.spikes == two.spikes
         assert same_parameters(one.updates, two.updates)
     finally:
@@ -141,7 +143,7 @@ def test_what_32_bits_cannot_hold_is_refused():
 def test_no_images_are_no_update():
     spec = PRESETS["tiny"]
     images, labels = random_images(0, np.random.default_rng(0))
-    result = fixed.train_batch(spec, Settings.of(spec), fixed.initial(spec, 0), images, labels, engine="native")
+    result = train_batch(spec, Settings.of(spec), initial(spec, 0), images, labels, engine="native")
     assert len(result.predictions) == 0
     assert result.spikes == [0] * len(spec.bundles)
-    assert same_parameters(result.updates, fixed.zeros(spec))
+    assert same_parameters(result.updates, zeros(spec))

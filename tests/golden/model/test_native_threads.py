@@ -10,8 +10,9 @@ import pytest
 
 from golden.contract.errors import ModelError, NativeError
 from golden.contract.presets import preset
-from golden.model import fixed, native
-from golden.model.fixed import Settings
+from golden.model import batch, native
+from golden.model.parameters import zeros
+from golden.model.settings import Settings
 
 from .random_nets import random_images
 
@@ -25,13 +26,15 @@ import json, resource, sys, threading
 import numpy as np, torch
 from pathlib import Path
 from golden.contract.presets import preset
-from golden.model import fixed, native
-from golden.model.fixed import Settings
+from golden.model import native
+from golden.model.batch import train_batch
+from golden.model.parameters import initial
+from golden.model.settings import Settings
 from tests.golden.model.random_nets import random_images, same_parameters
 
 stacks = float(sys.argv[1])
 spec, random = preset("tiny"), np.random.default_rng(3)
-parameters, (images, labels) = fixed.initial(spec, 1), random_images(16 * 20, random)
+parameters, (images, labels) = initial(spec, 1), random_images(16 * 20, random)
 library, worked = native.library(), []
 true = library.nudge_run
 
@@ -42,7 +45,7 @@ def recorded(*arguments):
 library.nudge_run = recorded
 
 def train(threads):
-    return fixed.train_batch(spec, Settings.of(spec), parameters, images, labels, engine="native", threads=threads)
+    return train_batch(spec, Settings.of(spec), parameters, images, labels, engine="native", threads=threads)
 
 one = train(1)
 size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -95,7 +98,7 @@ IMAGES, _ = random_images(3, np.random.default_rng(0))
 
 
 def infer(threads):
-    fixed.infer(SPEC, Settings.of(SPEC), fixed.zeros(SPEC), IMAGES, engine="native", threads=threads)
+    batch.infer(SPEC, Settings.of(SPEC), zeros(SPEC), IMAGES, engine="native", threads=threads)
 
 
 def test_out_of_memory_is_an_error_not_an_abort(monkeypatch):

@@ -10,7 +10,10 @@ from torch.nn import functional
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Bundle, Conv, Dense
 from golden.contract.spec import Learning, Schedule, Spec
-from golden.model import fixed, ops
+from golden.model import ops
+from golden.model.batch import trace
+from golden.model.parameters import initial, working
+from golden.model.settings import Settings
 from golden.paper import floating
 from golden.paper.floating import Dynamics, State, Weights
 from golden.training import data
@@ -101,8 +104,8 @@ def test_fixed_point_rounds_each_step_by_little(decay_shift):
     spec = replace(MINUSCULE, schedule=Schedule(12, 6, 1, decay_shift))
     random = np.random.default_rng(decay_shift)
     parameters = random_parameters(spec, random, 0.4)
-    settings = fixed.Settings.of(spec)
-    copies = fixed.working(spec, parameters)
+    settings = Settings.of(spec)
+    copies = working(spec, parameters)
     weights = Weights.of(spec, copies)
     dynamics = Dynamics.of(spec)
     images, _ = random_images(1, random)
@@ -119,7 +122,7 @@ def test_fixed_point_rounds_each_step_by_little(decay_shift):
     target = torch.zeros(1, 10, 1, 1, dtype=torch.float64)
     target[0, 7] = 1
     differing = 0
-    for step in fixed.trace(spec, settings, parameters, images[0], 7):
+    for step in trace(spec, settings, parameters, images[0], 7):
         if step.t == 0 and step.phase != "free":
             previous = kept
         phi = [static] + [floating.forward(b, previous[b.index - 2].s, weights.weights[b.index - 1]) for b in spec.bundles[1:]]
@@ -145,13 +148,13 @@ def test_fixed_point_rounds_each_step_by_little(decay_shift):
 def test_fixed_point_averages_are_close():
     """Trained-size weights, long phases: free averages of xi over 128 steps differ by about a sigma-delta step / 128."""
     spec = Spec("x", (Conv(4), Dense(10)), Schedule(256, 128, 7), Learning((0.1, 0.1)))
-    parameters = fixed.initial(spec, 3)
+    parameters = initial(spec, 3)
     images = data.load("embedded").train_images[:8]
-    weights = Weights.of(spec, fixed.working(spec, parameters))
+    weights = Weights.of(spec, working(spec, parameters))
     expected = floating.averages(spec, Dynamics.of(spec), weights, images, None)["free"]
     sums: list[list[torch.Tensor]] = []
     for image in images:
-        states = [x.layers for x in fixed.trace(spec, fixed.Settings.of(spec), parameters, image, None) if x.t >= 128]
+        states = [x.layers for x in trace(spec, Settings.of(spec), parameters, image, None) if x.t >= 128]
         sums.append([sum((layers[n].xi for layers in states), torch.zeros(())) / 128 / 256 for n in range(2)])
     for n in range(2):
         actual = torch.stack([each[n] for each in sums])

@@ -11,7 +11,8 @@ from golden.contract.config import Config
 from golden.contract.errors import BoardError, UsageError
 from golden.contract.presets import preset
 from golden.contract.protocol import Access, registers
-from golden.model.fixed import Settings, initial
+from golden.model.parameters import initial
+from golden.model.settings import Settings
 from host.boards.golden import GoldenBoard
 from host.boards.serial import Board
 

@@ -11,7 +11,9 @@ from safetensors.torch import load_file, save_file
 from golden.contract.config import configuration
 from golden.contract.errors import ComparisonError, LinkError, PlanError, WeightsError
 from golden.contract.presets import preset
-from golden.model.fixed import Parameters, Settings, initial, trace, train_batch
+from golden.model.batch import trace, train_batch
+from golden.model.parameters import Parameters, initial
+from golden.model.settings import Settings
 from golden.training import checkpoint
 from golden.training import metrics as report
 from golden.training.checkpoint import atomic

@@ -19,7 +19,8 @@ from golden.contract.config import configuration
 from golden.contract.errors import DataError, ExitCode, IdentityError, MetricsError, NudgeError, PlanError, WeightsError
 from golden.contract.presets import preset
 from golden.contract.protocol import ANSWER, ANSWER_BYTES, VERSION, Command, Identity, Status
-from golden.model.fixed import Settings, initial
+from golden.model.parameters import initial
+from golden.model.settings import Settings
 from golden.training import checkpoint, data
 from golden.training import metrics as report
 from golden.training.run import Run

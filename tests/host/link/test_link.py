@@ -12,7 +12,8 @@ from golden.contract.config import configuration
 from golden.contract.errors import BoardError, IdentityError, LinkError, UsageError
 from golden.contract.presets import preset
 from golden.contract.protocol import VERSION, Command, Identity, Status
-from golden.model.fixed import Settings, initial
+from golden.model.parameters import initial
+from golden.model.settings import Settings
 from host.boards.serial import SerialBoard
 from host.link import frame
 from host.link.link import Counters, Link

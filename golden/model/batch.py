@@ -1,0 +1,205 @@
+"""What the board computes for a batch: predictions, spikes, and the updates of the weights. Pure functions.
+
+Everything is an integer; `golden.model.ops` and `golden.model.engines` say why no float GEMM inside can change a bit. So
+results do not depend on the device, on threads, or on how a batch is split. The arithmetic is in docs/arithmetic.md.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from golden.contract.errors import ModelError
+from golden.contract.spec import CLASSES, IMAGE_SIDE, Spec
+
+from . import native
+from .engines import MODEL_ENGINES, Engine, Sums
+from .ops import State
+from .parameters import Parameters, working, zeros
+from .phases import Step, steps
+from .settings import Settings
+
+#: Samples that are computed at once: larger ones fall out of the caches, smaller ones leave the GEMMs idle.
+CHUNK = 256
+
+#: Correlations (weights times samples) that are computed at once, for the same reason.
+CORRELATIONS = 1 << 19
+
+
+class Result(NamedTuple):
+    """What a batch gives."""
+
+    #: (batch,) int64.
+    predictions: Tensor
+    #: Of each layer 1..N, over all samples, steps and phases.
+    spikes: list[int]
+    #: Summed over the samples; zeros without labels.
+    updates: Parameters
+
+
+def _checked_images(images: Tensor | np.ndarray) -> Tensor:
+    images = torch.as_tensor(images)
+    if images.dtype != torch.uint8 or images.shape[1:] != (IMAGE_SIDE, IMAGE_SIDE):
+        raise ModelError(f"images must be uint8 (n, {IMAGE_SIDE}, {IMAGE_SIDE}), not {images.dtype} {tuple(images.shape)}")
+    return images
+
+
+def _checked_labels(labels: Tensor | np.ndarray, count: int) -> Tensor:
+    labels = torch.as_tensor(labels).long()
+    if labels.shape != (count,):
+        raise ModelError(f"labels must be ({count},), one for each image, not {tuple(labels.shape)}")
+    if count and not 0 <= int(labels.min()) <= int(labels.max()) < CLASSES:
+        raise ModelError(f"labels must be 0..{CLASSES - 1}, not {int(labels.min())}..{int(labels.max())}")
+    return labels
+
+
+def run_batch(
+    spec: Spec,
+    settings: Settings,
+    parameters: Parameters,
+    images: Tensor | np.ndarray,
+    labels: Tensor | np.ndarray | None,
+    engine: str,
+    threads: int | None,
+) -> Result:
+    """Predictions, spikes and, with labels, updates; chunk by chunk."""
+    settings.check(spec)
+    device = parameters.weights[0].device
+    images = _checked_images(images).to(device)
+    targets = None if labels is None else _checked_labels(labels, len(images)).to(device)
+    copies = working(spec, parameters)
+    name = engine_here(engine, device)
+    if name == "native":
+        all_rates = list(zip(settings.weight_rates, settings.bias_rates, strict=True))
+        lengths = settings.free_steps, settings.nudged_steps
+        predicted, fired, *summed = native.run(spec, lengths, settings.beta, all_rates, copies, images, targets, threads)
+        return Result(predicted, fired, Parameters(*map(tuple, summed)))
+    runner = MODEL_ENGINES[name](spec, copies)
+    spikes = [0] * len(spec.bundles)
+    updates = zeros(spec, device)
+    predictions = [torch.zeros(0, dtype=torch.int64, device=device)]
+    for at in range(0, len(images), CHUNK):
+        pixels = images[at : at + CHUNK, None].to(runner.dtype)
+        target = None if targets is None else targets[at : at + CHUNK]
+        sums, fired = _averaged(spec, settings, steps(spec, settings, runner, copies, pixels, target))
+        spikes = [total + new for total, new in zip(spikes, fired, strict=True)]
+        predictions.append(_first_largest(sums["free"][-1].flatten(1)))
+        if targets is not None:
+            _add_updates(spec, settings, runner, pixels, sums, updates)
+    return Result(torch.cat(predictions), spikes, updates)
+
+
+def _averaged(
+    spec: Spec, settings: Settings, run: Iterator[Step]
+) -> tuple[dict[str, list[Tensor]], list[int]]:
+    """xi of layers 1..N summed over the averaging window of each phase, and the spikes of each layer in all steps."""
+    first = {
+        phase: length - spec.schedule.window
+        for phase, length in zip(
+            ("free", "plus", "minus"), (settings.free_steps, settings.nudged_steps, settings.nudged_steps), strict=True
+        )
+    }
+    sums: dict[str, list[Tensor]] = {}
+    spikes = [0] * len(spec.bundles)
+    for phase, t, layers in run:
+        spikes = [total + int(layer.s.count_nonzero()) for total, layer in zip(spikes, layers, strict=True)]
+        if t == first[phase]:
+            sums[phase] = [layer.xi.clone() for layer in layers]
+        elif t > first[phase]:
+            for total, layer in zip(sums[phase], layers, strict=True):
+                total += layer.xi
+    return sums, spikes
+
+
+def _add_updates(
+    spec: Spec, settings: Settings, runner: Engine, pixels: Tensor, sums: dict[str, list[Tensor]], updates: Parameters
+) -> None:
+    """Add a chunk's updates to `updates`, `CORRELATIONS` at a time."""
+    for n, bundle in enumerate(spec.bundles):
+        rates = settings.weight_rates[n], settings.bias_rates[n]
+        size = max(1, CORRELATIONS // bundle.weights)
+        for part in range(0, len(pixels), size):
+            both = (tuple(x[part : part + size] for x in sums[phase]) for phase in ("plus", "minus"))
+            weight, bias = runner.updates(bundle, pixels[part : part + size], Sums(*both), rates)
+            updates.weights[n].add_(weight)
+            updates.biases[n].add_(bias)
+
+
+def engine_here(name: str, device: torch.device) -> str:
+    """What "auto" means here: the compiled engine where it can run, else the fastest that torch alone has."""
+    if name == "auto":
+        return "native" if device.type == "cpu" and native.available() else "folded"
+    if name != "native" and name not in MODEL_ENGINES:
+        raise ModelError(f"engine must be auto, native, {' or '.join(MODEL_ENGINES)}, not {name!r}")
+    if name == "native" and device.type != "cpu":
+        raise ModelError(f"the native engine runs on the CPU, not on {device}: take folded")
+    return name
+
+
+def _first_largest(sums: Tensor) -> Tensor:
+    """Index of the largest in each row, the lowest on a tie (torch's argmax leaves ties open)."""
+    scores = sums.long() * CLASSES + torch.arange(CLASSES - 1, -1, -1, device=sums.device)
+    return scores.argmax(1)
+
+
+def infer(
+    spec: Spec,
+    settings: Settings,
+    parameters: Parameters,
+    images: Tensor | np.ndarray,
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+) -> tuple[Tensor, list[int]]:
+    """Predictions (n,) of images (n, 28, 28) uint8, and spikes of each layer 1..N: the free phase alone.
+
+    threads: of the compiled engine at most, default torch's own setting.
+    """
+    result = run_batch(spec, settings, parameters, images, None, engine, threads)
+    return result.predictions, result.spikes
+
+
+def train_batch(
+    spec: Spec,
+    settings: Settings,
+    parameters: Parameters,
+    images: Tensor | np.ndarray,
+    labels: Tensor | np.ndarray,
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+) -> Result:
+    """Three phases on each image: predictions, spikes and the summed updates. parameters: masters as of the last commit.
+
+    threads: as for `infer`.
+    """
+    return run_batch(spec, settings, parameters, images, labels, engine, threads)
+
+
+def trace(
+    spec: Spec,
+    settings: Settings,
+    parameters: Parameters,
+    image: Tensor | np.ndarray,
+    label: int | None,
+    *,
+    engine: str = "auto",
+) -> Iterator[Step]:
+    """Each step of one sample (28, 28), by the code that trains: layers hold tensors (channels, height, width), int64.
+
+    For a testbench, to name the first step, layer, neuron and quantity that differ. label None: the free phase alone.
+    The compiled engine doesn't stop after each step, so "auto" is `Folded` here.
+    """
+    settings.check(spec)
+    device = parameters.weights[0].device
+    images = _checked_images(torch.as_tensor(image)[None])
+    labels = None if label is None else _checked_labels(torch.tensor([label]), 1).to(device)
+    copies = working(spec, parameters)
+    name = "folded" if engine == "auto" else engine
+    if name not in MODEL_ENGINES:
+        raise ModelError(f"a trace needs the engine {' or '.join(MODEL_ENGINES)}, not {name!r}")
+    runner = MODEL_ENGINES[name](spec, copies)
+    for step in steps(spec, settings, runner, copies, images[:, None].to(device, runner.dtype), labels):
+        yield step._replace(layers=[State(*(x[0].long() for x in layer)) for layer in step.layers])

@@ -1,0 +1,80 @@
+"""Weights and biases: the masters that learning moves, and the working copies that the dynamics read."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from golden.contract.spec import Spec
+
+from . import ops
+
+
+class Parameters(NamedTuple):
+    """Masters of all bundles, int64, LSB 2^-15: weights in `Bundle.weight_shape`, biases (channels,)."""
+
+    weights: tuple[Tensor, ...]
+    biases: tuple[Tensor, ...]
+
+    def to(self, device: torch.device | str) -> "Parameters":
+        return Parameters(tuple(w.to(device) for w in self.weights), tuple(b.to(device) for b in self.biases))
+
+
+class Working(NamedTuple):
+    """Working copies of all bundles, integers: weights in torch's shapes (LSB 2^-7), biases (channels,) (LSB 2^-12)."""
+
+    weights: tuple[Tensor, ...]
+    biases: tuple[Tensor, ...]
+
+
+def zeros(spec: Spec, device: torch.device | str = "cpu") -> Parameters:
+    """All masters zero; the start of a batch's updates as well."""
+    return Parameters(
+        tuple(torch.zeros(b.weight_shape, dtype=torch.int64, device=device) for b in spec.bundles),
+        tuple(torch.zeros(b.post.channels, dtype=torch.int64, device=device) for b in spec.bundles),
+    )
+
+
+def initial(spec: Spec, seed: int) -> Parameters:
+    """Weights uniform in +-gain/sqrt(fan_in), drawn as integers by numpy's PCG64 bundle by bundle; biases zero."""
+    random, f = np.random.Generator(np.random.PCG64(seed)), spec.formats
+    weights = []
+    for bundle in spec.bundles:
+        bound = min(round((1 << f.master_fraction) * spec.learning.gain / bundle.fan_in**0.5), f.master_high)
+        weights.append(torch.from_numpy(random.integers(-bound, bound, bundle.weight_shape, np.int64, endpoint=True)))
+    return Parameters(tuple(weights), zeros(spec).biases)
+
+
+def accumulate(parameters: Parameters, updates: Parameters) -> Parameters:
+    """Add updates to the masters, not clipped: 18 bits hold the sum of any allowed batch (`Formats.update_bound`)."""
+    return Parameters(
+        tuple(w + u for w, u in zip(parameters.weights, updates.weights, strict=True)),
+        tuple(b + u for b, u in zip(parameters.biases, updates.biases, strict=True)),
+    )
+
+
+def commit(spec: Spec, parameters: Parameters) -> Parameters:
+    """End of a batch: masters clipped to [-1, 1)."""
+    weights, biases = ([ops.commit(x, spec.formats) for x in group] for group in parameters)
+    return Parameters(tuple(weights), tuple(biases))
+
+
+def working(spec: Spec, parameters: Parameters) -> Working:
+    """What the dynamics read: masters as of the last commit, rounded to 8 and 13 bits."""
+    return Working(
+        tuple(ops.working_weight(w, spec.formats) for w in parameters.weights),
+        tuple(ops.working_bias(b, spec.formats) for b in parameters.biases),
+    )
+
+
+def mean(several: Sequence[Parameters]) -> Parameters:
+    """Masters of several networks averaged, each rounded half up: noise of the last batches cancels."""
+    count = len(several)
+
+    def of(tensors: tuple[Tensor, ...]) -> Tensor:
+        return torch.div(2 * torch.stack(tensors).sum(0) + count, 2 * count, rounding_mode="floor")
+
+    weights, biases = (tuple(of(each) for each in zip(*group, strict=True)) for group in zip(*several, strict=True))
+    return Parameters(weights, biases)

@@ -1,0 +1,58 @@
+"""The dynamics of a batch: the free phase and the two nudged ones, step by step."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from golden.contract.spec import CLASSES, Spec
+
+from . import ops
+from .engines import Engine
+from .ops import State
+from .parameters import Working
+from .settings import Settings
+
+
+class Step(NamedTuple):
+    """All layers after one step."""
+
+    #: "free", "plus" or "minus".
+    phase: str
+    #: From 0 within the phase.
+    t: int
+    #: Layers 1..N in order.
+    layers: list[State]
+
+
+def steps(
+    spec: Spec, settings: Settings, engine: Engine, copies: Working, images: Tensor, labels: Tensor | None
+) -> Iterator[Step]:
+    """Every step of every phase. Training, inference and traces all read this one.
+
+    images: (batch, 1, 28, 28) integers. labels: (batch,), or None for the free phase alone.
+    """
+    biases = [b.to(engine.dtype)[:, None, None] for b in copies.biases]
+    static = engine.static(images)
+    rest = [torch.zeros((len(images), *layer.shape), dtype=engine.dtype, device=images.device) for layer in spec.layers[1:]]
+
+    def phase(name: str, layers: list[State], count: int, sign: int, target: Tensor | None) -> Iterator[Step]:
+        for t in range(count):
+            phi = engine.drives(static, [layer.s for layer in layers])
+            nudged: list[Tensor | None] = [None] * len(layers)
+            if target is not None:
+                nudged[-1] = ops.nudge(layers[-1].xi, target, settings.beta, sign, spec.formats)
+            layers = [ops.neuron(*each, spec) for each in zip(layers, phi, biases, nudged, strict=True)]
+            yield Step(name, t, layers)
+
+    kept = [State(z, z, z, z) for z in rest]
+    for step in phase("free", kept, settings.free_steps, 0, None):
+        yield step
+        kept = step.layers
+    if labels is None:
+        return
+    target = torch.zeros((len(images), CLASSES, 1, 1), dtype=engine.dtype, device=images.device)
+    target.scatter_(1, labels[:, None, None, None], spec.formats.one)
+    yield from phase("plus", kept, settings.nudged_steps, 1, target)
+    yield from phase("minus", kept, settings.nudged_steps, -1, target)

@@ -1,0 +1,64 @@
+"""Values of the board's registers, and which of them it would refuse."""
+
+from dataclasses import dataclass
+
+from golden.contract.errors import ModelError
+from golden.contract.spec import MAX_STEPS, Learning, Spec
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Values of the board's registers."""
+
+    free_steps: int
+    #: Of each nudged phase.
+    nudged_steps: int
+    #: LSB 2^-8.
+    beta: int
+    #: lr / (2 beta batch) of each bundle, LSB 2^-18.
+    weight_rates: tuple[int, ...]
+    #: The same for biases.
+    bias_rates: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls,
+        spec: Spec,
+        learning: Learning | None = None,
+        *,
+        free: int | None = None,
+        nudged: int | None = None,
+        epoch: int = 0,
+    ) -> "Settings":
+        """Register values of `learning` (default: the preset's) in an epoch: rates shrink by `learning.decay` each epoch,
+        down to the smallest that a register holds."""
+        learning = learning or spec.learning
+        smallest = 2 * learning.beta * learning.batch / (1 << spec.formats.rate_fraction)
+
+        def registers(rates: tuple[float, ...]) -> tuple[int, ...]:
+            return tuple(
+                spec.rate(b, lr=max(lr * learning.decay**epoch, min(lr, smallest)), beta=learning.beta, batch=learning.batch)
+                for b, lr in zip(spec.bundles, rates, strict=True)
+            )
+
+        return cls(
+            spec.schedule.free if free is None else free,
+            spec.schedule.nudged if nudged is None else nudged,
+            spec.beta(learning.beta),
+            registers(learning.rates),
+            registers(learning.rates if learning.bias_rates is None else learning.bias_rates),
+        )
+
+    def check(self, spec: Spec) -> None:
+        """Raise `ModelError` where a register of the board would refuse its value."""
+        f, n = spec.formats, len(spec.bundles)
+        ranges = [(name, getattr(self, name), spec.schedule.window, MAX_STEPS) for name in ("free_steps", "nudged_steps")]
+        ranges.append(("beta", self.beta, 1, (1 << f.beta_bits) - 1))
+        for name in ("weight_rates", "bias_rates"):
+            rates = getattr(self, name)
+            if len(rates) != n:
+                raise ModelError(f"{name} must have {n} entries, not {len(rates)}")
+            ranges += [(f"{name}[{i}]", rate, 0, (1 << f.rate_bits) - 1) for i, rate in enumerate(rates)]
+        for name, value, low, high in ranges:
+            if not low <= value <= high:
+                raise ModelError(f"{name} must be {low}..{high}, not {value}")
