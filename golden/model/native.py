@@ -1,7 +1,7 @@
-"""The compiled engine: golden/model/native.cpp, built on first use, called through ctypes. Equal bits, many times the speed.
+"""The compiled engine: golden/model/cpp, compiled on first use, called through ctypes. Equal bits, many times the speed.
 
 It needs a C++ compiler (`CXX`, else g++ or clang++); `available()` says whether there is one, and everything works without,
-slower. The library is kept in the build cache (`golden.cache`) by its source, the compiler and the processor, since it is
+slower. The library is kept in the build cache (`golden.cache`) by its sources, the compiler and the processor, since it is
 compiled for the machine it runs on.
 """
 
@@ -23,7 +23,9 @@ from golden.progress import note
 
 from .parameters import Working
 
-SOURCE = Path(__file__).with_name("native.cpp")
+#: Folder of the sources: native.cpp, and the headers that it includes.
+SOURCES = Path(__file__).with_name("cpp")
+
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-pthread")
 
 #: Name of the library in its folder of the build cache.
@@ -35,10 +37,10 @@ BUILD_SECONDS = 300
 #: What it takes: 3 s on one core of a Xeon, more where that has other work to do.
 TYPICAL_SECONDS = 5
 
-#: Integers below this leave room for one more sum in 32 bits.
+#: The sum of two integers below this fits 32 bits.
 HALF = 1 << 30
 
-#: Room in the C++ side's `Network`.
+#: What the C++ side's `Network` holds.
 MAX_LAYERS = 16
 
 KINDS = ("image", "conv", "dense")
@@ -53,15 +55,20 @@ _Bundle = _structure("_Bundle", "kind kernel weight_shift weight_rate bias_rate"
 
 
 class _Network(ctypes.Structure):
-    """`Network` of native.cpp: same order, same types."""
+    """`Network` of cpp/network.h: same order, same types."""
 
     _fields_ = (
-        *_structure("_", "bundles classes window decay_shift free_steps nudged_steps beta")._fields_,
+        *_structure("_", "bundles classes averaging_window decay_shift free_steps nudged_steps beta")._fields_,
         *_structure("_", "drive_shift round_shift nudge_shift static_shift bias_shift one_bits threshold")._fields_,
         *_structure("_", "decoder_low decoder_high update_bound")._fields_,
         ("layers", _Layer * MAX_LAYERS),
         ("bundle", _Bundle * MAX_LAYERS),
     )
+
+
+def sources() -> list[Path]:
+    """All files that the library is made of."""
+    return sorted(SOURCES.glob("*.[ch]*"))
 
 
 def compiler() -> str | None:
@@ -92,22 +99,24 @@ def library() -> ctypes.CDLL:
     if path is None:
         raise NativeError("no C++ compiler found: apt-get install g++, or set CXX")
     version = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=BUILD_SECONDS).stdout
-    inputs: list[str | bytes] = [SOURCE.read_bytes(), path, version, _processor(), *FLAGS]
-    folder = cached("native", inputs, lambda folder, log: build(path, folder / LIBRARY, log))
+    parts = [part for file in sources() for part in (file.name, file.read_text())]
+    inputs = [*parts, path, version, _processor(), *FLAGS]
+    folder = cached("native", inputs, lambda folder, log: compile_library(path, folder / LIBRARY, log))
     handle = ctypes.CDLL(str(folder / LIBRARY))
     handle.nudge_run.restype = ctypes.c_int32
     return handle
 
 
-def build(path: str, target: Path, log: Path) -> None:
-    """Compile the source to `target` with the compiler `path`, and say so: it takes its time."""
+def compile_library(path: str, target: Path, log: Path) -> None:
+    """Compile the sources to `target` with the compiler `path`, and say so: it takes its time."""
     note(f"compiling the native engine, once: about {TYPICAL_SECONDS} s")
-    command = [path, *FLAGS, "-o", str(target), str(SOURCE)]
+    source = SOURCES / "native.cpp"
+    command = [path, *FLAGS, "-o", str(target), str(source)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS)
     if result.returncode:
         log.write_text(result.stderr)
         first = next(iter(result.stderr.strip().splitlines()), f"exit status {result.returncode}")
-        raise NativeError(f"{path} failed on {SOURCE}: {first} (all of it: {log})")
+        raise NativeError(f"{path} failed on {source}: {first} (all of it: {log})")
 
 
 def check(spec: Spec) -> None:
@@ -152,7 +161,7 @@ def run(
     net = _Network(
         bundles=len(spec.bundles),
         classes=CLASSES,
-        window=spec.schedule.window,
+        averaging_window=spec.schedule.window,
         decay_shift=spec.schedule.decay_shift,
         free_steps=steps[0],
         nudged_steps=steps[1],

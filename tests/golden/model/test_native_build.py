@@ -1,5 +1,6 @@
 """The engine's library: compiled once, with a word about it, before anything is timed."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -65,14 +66,15 @@ def test_another_engine_needs_no_library(compiler):
     assert compiler.runs == 0
 
 
-@pytest.mark.parametrize("what", ["source", "compiler", "version", "processor", "flags"])
+@pytest.mark.parametrize("what", [*(file.name for file in native.sources()), "compiler", "version", "processor", "flags"])
 def test_the_library_is_of_these_inputs(what, compiler, monkeypatch, tmp_path):
     before = native.library()._name
     native.library.cache_clear()
-    if what == "source":
-        changed = tmp_path / "native.cpp"
-        changed.write_text(native.SOURCE.read_text() + "// changed\n")
-        monkeypatch.setattr(native, "SOURCE", changed)
+    if what.endswith((".cpp", ".h")):
+        sources = tmp_path / "cpp"
+        shutil.copytree(native.SOURCES, sources)
+        (sources / what).write_text((sources / what).read_text() + "// changed\n")
+        monkeypatch.setattr(native, "SOURCES", sources)
     elif what == "compiler":
         other = tmp_path / "c++"
         other.symlink_to(native.compiler())
@@ -90,10 +92,19 @@ def test_the_library_is_of_these_inputs(what, compiler, monkeypatch, tmp_path):
     assert compiler.runs == 2
 
 
+def test_all_sources_are_in_one_folder():
+    """No header of ours comes from elsewhere, where a change of it would not be seen; none lies there unused."""
+    included = set()
+    for file in native.sources():
+        included |= set(re.findall(r'#include "(.*)"', file.read_text()))
+    assert included == {file.name for file in native.sources()} - {"native.cpp"}
+
+
 def test_what_does_not_compile_is_said_in_one_line(monkeypatch, tmp_path):
-    source = tmp_path / "native.cpp"
-    source.write_text("int wrong = ;\nint again = ;\n")
-    monkeypatch.setattr(native, "SOURCE", source)
+    sources = tmp_path / "cpp"
+    sources.mkdir()
+    (sources / "native.cpp").write_text("int wrong = ;\nint again = ;\n")
+    monkeypatch.setattr(native, "SOURCES", sources)
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path / "build"))
     native.library.cache_clear()
     try:

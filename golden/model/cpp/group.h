@@ -1,0 +1,141 @@
+// LANES samples through the three phases.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+#include "drives.h"
+#include "kept.h"
+#include "lanes.h"
+#include "network.h"
+#include "updates.h"
+
+namespace {
+
+constexpr int PHASES = 3; // free, plus, minus
+
+// LANES samples: their state, and all that the phases do to it.
+struct Group {
+    struct State {
+        Ints d, u, xi, phi; // of each neuron
+        Ints s;             // of four neurons: word (quad, position)
+    };
+
+    const Network &net;
+    const int32_t *weights, *biases;
+    Drives drives;
+    Updates updates;
+    std::vector<State> layers, kept;
+    std::vector<Ints> sums[PHASES]; // of each layer
+    Ints static_drive, images, target;
+    std::vector<Long> spikes; // of each layer
+    Int present;              // all ones in the lanes that hold a sample
+
+    Group(const Network &n, const std::vector<Kernels> &k, const int32_t *w, const int32_t *b)
+        : net(n), weights(w), biases(b), drives{n, k, {}, {}}, updates{n, {}} {
+        layers.resize(net.bundles + 1);
+        for (int n = 0; n <= net.bundles; n++) {
+            const size_t size = net.layers[n].neurons();
+            State &state = layers[n];
+            for (Ints *x : {&state.d, &state.u, &state.xi, &state.phi}) x->resize(size);
+            state.s.resize(net.layers[n].words(net.layers[n].positions()));
+            for (auto &sum : sums) sum.emplace_back(size);
+        }
+        spikes.resize(net.bundles + 1);
+        target.resize(net.classes);
+        images.resize(net.layers[0].positions());
+    }
+
+    void begin(const uint8_t *image, const int64_t *labels, int count) {
+        const size_t size = images.size();
+        for (int l = 0; l < LANES; l++) present[l] = l < count ? -1 : 0;
+        for (size_t i = 0; i < size; i++) {
+            images[i] = Int{};
+            for (int l = 0; l < count; l++) images[i][l] = image[l * size + i];
+        }
+        std::fill(target.begin(), target.end(), Int{});
+        if (labels)
+            for (int l = 0; l < count; l++) target[labels[l]][l] = 1 << net.one_bits;
+        for (auto &state : layers)
+            for (Ints *x : {&state.d, &state.u, &state.xi, &state.s}) std::fill(x->begin(), x->end(), Int{});
+        std::fill(spikes.begin(), spikes.end(), Long{});
+        drives.image(weights, images, static_drive);
+    }
+
+    // All layers together. averaged: this step's xi count for the sums of phase `which`.
+    void step(int which, int sign, bool averaged) {
+        layers[1].phi = static_drive;
+        for (int n = 2; n <= net.bundles; n++) std::fill(layers[n].phi.begin(), layers[n].phi.end(), Int{});
+        for (int n = 1; n < net.bundles; n++) { // this bundle joins layers n and n + 1
+            State &pre = layers[n], &post = layers[n + 1];
+            if (net.bundle[n].kind == CONV) {
+                drives.conv_forward(n, pre.s, post.phi);
+                drives.conv_backward(n, post.s, pre.phi);
+            } else {
+                Drives::dense(drives.kernels[n].forward, pre.s, post.phi);
+                Drives::dense(drives.kernels[n].backward, post.s, pre.phi);
+            }
+        }
+        const int32_t *bias = biases;
+        for (int n = 1; n <= net.bundles; bias += net.layers[n].channels, n++) {
+            State &state = layers[n];
+            Ints *const total = averaged ? &sums[which][n] : nullptr;
+            const int positions = net.layers[n].positions(), channels = net.layers[n].channels;
+            const bool nudged = sign && n == net.bundles;
+            Int fired = {};
+            std::fill(state.s.begin(), state.s.end(), Int{});
+            for (int c = 0; c < channels; c++)
+                for (int p = 0; p < positions; p++) {
+                    const int i = c * positions + p;
+                    Int offset = Int{} + (bias[c] + (1 << (net.round_shift - 1)));
+                    if (nudged) offset += (sign * net.beta * (target[i] - state.xi[i])) >> net.nudge_shift;
+                    const Int spike = neuron(state, i, offset);
+                    state.s[c / 4 * positions + p] |= spike << c % 4 * 8;
+                    fired += spike;
+                    if (total) (*total)[i] += state.xi[i];
+                }
+            spikes[n] += __builtin_convertvector(fired, Long);
+        }
+    }
+
+    // offset: bias, nudge and the half of the rounding. The result is 1 where a neuron fired.
+    inline Int neuron(State &state, int i, Int offset) {
+        const Int old = state.d[i];
+        const Int moved = old + (((state.phi[i] << net.drive_shift) - old) >> net.decay_shift);
+        const Int d = clip(moved, net.decoder_low, net.decoder_high);
+        const Int xi = clip((d + offset) >> net.round_shift, 0, 1 << net.one_bits);
+        const Int spike = (state.u[i] + (xi << net.decay_shift) > net.threshold) & 1;
+        state.d[i] = d;
+        state.u[i] += xi - (spike << net.one_bits);
+        state.xi[i] = xi;
+        return spike;
+    }
+
+    void phase(int which, int steps, int sign) {
+        for (auto &sum : sums[which]) std::fill(sum.begin(), sum.end(), Int{});
+        for (int t = 0; t < steps; t++) step(which, sign, t >= steps - net.averaging_window);
+    }
+
+    void run(bool training) {
+        phase(0, net.free_steps, 0);
+        if (!training) return;
+        kept = layers;
+        phase(1, net.nudged_steps, 1);
+        layers.swap(kept);
+        phase(2, net.nudged_steps, -1);
+    }
+
+    int prediction(int lane) const {
+        const Ints &scores = sums[0][net.bundles];
+        int best = 0;
+        for (int o = 1; o < net.classes; o++)
+            if (scores[o][lane] > scores[best][lane]) best = o;
+        return best;
+    }
+
+    void add_updates(int64_t *weight_updates, int64_t *bias_updates) {
+        updates.add(sums[1], sums[2], images, present, weight_updates, bias_updates);
+    }
+};
+
+} // namespace

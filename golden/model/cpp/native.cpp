@@ -1,0 +1,102 @@
+// golden.model.batch as one compiled loop: equal bits, LANES samples side by side, one thread for each group of them.
+//
+// The batch is the innermost dimension: LANES samples are one vector. Spikes and weights are bytes, four neurons to the
+// 32-bit word of a lane, because processors have an instruction for four such products and their sum (VPDPBUSD, "dot product
+// of bytes"). Everything else is int32, an update int64 until its one shift. golden/model/native.py checks the bounds behind
+// that and says what the arguments are.
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <new>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "group.h"
+#include "kernel.h"
+#include "kept.h"
+#include "lanes.h"
+#include "network.h"
+
+namespace {
+
+// A batch of samples in groups of LANES, and what its threads add up: each takes the next group until none is left.
+struct Batch {
+    const Network &net;
+    const int32_t *weights, *biases;
+    const uint8_t *images;
+    const int64_t *labels;
+    int64_t count, groups;
+    std::vector<Kernels> kernels;
+    int64_t weight_count = 0, bias_count = 0;
+    int64_t *predictions;
+    std::atomic<int64_t> next{0}, done{0};
+
+    Batch(const Network &n, const int32_t *w, const int32_t *b, const uint8_t *i, const int64_t *l, int64_t c, int64_t *p)
+        : net(n), weights(w), biases(b), images(i), labels(l), count(c), groups((c + LANES - 1) / LANES), predictions(p) {
+        for (int n = 0; n < net.bundles; n++) {
+            const Layer &pre = net.layers[n], &post = net.layers[n + 1];
+            const Bundle &bundle = net.bundle[n];
+            kernels.emplace_back(bundle, pre, post, weights + weight_count);
+            weight_count += static_cast<int64_t>(post.channels) *
+                            (bundle.kind == DENSE ? pre.neurons() : pre.channels * bundle.kernel * bundle.kernel);
+            bias_count += post.channels;
+        }
+    }
+
+    // One thread's share. totals: its spikes, weight updates and bias updates. Without memory it ends early, and where that
+    // was in the midst of a group, `done` stays below `groups`.
+    void work(Vector<int64_t> &totals) noexcept try {
+        Vector<int64_t> sums(net.bundles + weight_count + bias_count, 0);
+        Group group(net, kernels, weights, biases);
+        totals.swap(sums);
+        const int64_t pixels = net.layers[0].positions();
+        for (int64_t g = next++; g < groups; g = next++) {
+            int64_t first = g * LANES;
+            int lanes = static_cast<int>(std::min<int64_t>(LANES, count - first));
+            group.begin(images + first * pixels, labels ? labels + first : nullptr, lanes);
+            group.run(labels != nullptr);
+            for (int l = 0; l < lanes; l++) predictions[first + l] = group.prediction(l);
+            for (int n = 1; n <= net.bundles; n++)
+                for (int l = 0; l < lanes; l++) totals[n - 1] += group.spikes[n][l];
+            if (labels) group.add_updates(&totals[net.bundles], &totals[net.bundles + weight_count]);
+            done++;
+        }
+    } catch (const std::bad_alloc &) {
+    }
+};
+
+} // namespace
+
+// weights, biases: working copies in torch's order, bundle after bundle. labels: null for inference. threads: at most; those
+// that can't be started are done without. Updates are added to.
+// The result: how many threads took part, or -1 if memory ran out; then only `predictions` has been written to.
+extern "C" int32_t nudge_run(const Network *net, const int32_t *weights, const int32_t *biases, const uint8_t *images,
+                             const int64_t *labels, int64_t count, int64_t threads, int64_t *predictions, int64_t *spikes,
+                             int64_t *weight_updates, int64_t *bias_updates) try {
+    Batch batch(*net, weights, biases, images, labels, count, predictions);
+    std::vector<Vector<int64_t>> own(std::max<int64_t>(1, std::min(threads, batch.groups)));
+    std::vector<std::thread> pool;
+    pool.reserve(own.size());
+    try {
+        for (size_t t = 1; t < own.size(); t++) pool.emplace_back(&Batch::work, &batch, std::ref(own[t]));
+    } catch (const std::system_error &) { // no more threads to be had: those that started do it
+    } catch (const std::bad_alloc &) {
+    }
+    batch.work(own[0]);
+    for (auto &thread : pool) thread.join();
+    if (batch.done < batch.groups) return -1;
+    int32_t worked = 0;
+    for (auto &totals : own) {
+        if (totals.empty()) continue;
+        worked++;
+        for (int n = 0; n < net->bundles; n++) spikes[n] += totals[n];
+        for (int64_t i = 0; i < batch.weight_count; i++) weight_updates[i] += totals[net->bundles + i];
+        for (int64_t i = 0; i < batch.bias_count; i++) bias_updates[i] += totals[net->bundles + batch.weight_count + i];
+    }
+    return worked;
+} catch (const std::bad_alloc &) {
+    return -1;
+}

@@ -1,0 +1,30 @@
+// The C++ side of golden/model/native.py's structures; the order and types must agree.
+#pragma once
+
+#include <cstdint>
+
+namespace {
+
+enum Kind { IMAGE, CONV, DENSE };
+
+struct Layer {
+    int32_t channels, height, width;
+    int neurons() const { return channels * height * width; }
+    int positions() const { return height * width; }
+    // Words of four neurons: of channels 4q .. 4q+3 at one of `inner` positions, channels innermost.
+    int words(int inner) const { return (channels + 3) / 4 * inner; }
+};
+
+struct Bundle {
+    int32_t kind, kernel, weight_shift, weight_rate, bias_rate;
+};
+
+struct Network {
+    int32_t bundles, classes, averaging_window, decay_shift, free_steps, nudged_steps, beta;
+    int32_t drive_shift, round_shift, nudge_shift, static_shift, bias_shift, one_bits, threshold;
+    int32_t decoder_low, decoder_high, update_bound;
+    Layer layers[16];
+    Bundle bundle[16];
+};
+
+} // namespace
