@@ -6,16 +6,16 @@ from golden.contract.protocol import WINDOW
 
 
 @dataclass(frozen=True)
-class Board:
-    """A board's facts.
+class BoardFacts:
+    """What the gateware must know of the board that it runs on."""
 
-    name: lower case, one word. clock_hz: frequency of the `sync` domain. uart_divisor: clock cycles per bit of the serial line.
-    window: requests that a host may have in flight; see `golden.contract.protocol.WINDOW`.
-    """
-
+    #: Lower case, one word.
     name: str
+    #: Frequency of the `sync` domain.
     clock_hz: int
+    #: Clock cycles per bit of the serial line.
     uart_divisor: int
+    #: Requests that a host may have in flight; see `golden.contract.protocol.WINDOW`.
     window: int = WINDOW
 
     @property

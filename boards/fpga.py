@@ -14,7 +14,7 @@ from golden.contract.presets import PRESETS
 from golden.contract.protocol import PHASES, WINDOW, BuildFacts
 from hw.top import Top
 
-from . import Board
+from . import BoardFacts
 
 #: Largest error of the serial rate. 8N1 bears about 5 % between both ends, most of which belongs to
 #: an adapter's own clock and to slow edges on the wire; a core's clock can always be chosen closer.
@@ -74,13 +74,13 @@ class Fpga:
         """The last preset that it takes."""
         return list(self.designs)[-1]
 
-    def facts(self, preset: str) -> Board:
+    def facts(self, preset: str) -> BoardFacts:
         """Clock and divisor of the board when it is built for a preset."""
         clock_hz = self.design(preset).clock_hz
         divisor = round(clock_hz / self.baud)
         if divisor < 8 or abs(clock_hz / divisor / self.baud - 1) > BAUD_TOLERANCE:
             raise DesignError(f"{self.name}: {clock_hz / 1e6:g} MHz can't make {self.baud} baud within {BAUD_TOLERANCE:.1%}")
-        return Board(self.name, clock_hz, divisor, self.window)
+        return BoardFacts(self.name, clock_hz, divisor, self.window)
 
 
 class BoardLogic(Elaboratable):

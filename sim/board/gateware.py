@@ -7,7 +7,7 @@ from amaranth.hdl import ClockDomain, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from boards import Board
+from boards import BoardFacts
 from golden.cache import cached, source_texts
 from golden.contract.config import Config
 from hw.top import Top
@@ -34,7 +34,7 @@ class PowerOn(wiring.Component):
         return m
 
 
-def top_verilog(config: Config, board: Board) -> str:
+def top_verilog(config: Config, board: BoardFacts) -> str:
     """The Verilog of the whole board's logic, elaborated once for each version of the sources."""
 
     def make(folder: Path, log: Path) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from boards import Board
+from boards import BoardFacts
 from boards.virtual import VIRTUAL
 from golden.contract.config import Config
 
@@ -44,7 +44,7 @@ def compile_board(verilog: str, *, flags: Sequence[str] = (), note: str | None =
     )
 
 
-def board_program(config: Config, board: Board = VIRTUAL) -> Path:
+def board_program(config: Config, board: BoardFacts = VIRTUAL) -> Path:
     """The program of a virtual board; says on standard error that it has to be made, if so."""
     note = f"building the virtual board {config.spec.name!r}, once: about a minute"
     return compile_board(top_verilog(config, board), note=note)

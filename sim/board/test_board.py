@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from boards import Board
+from boards import BoardFacts
 from golden.contract.config import configuration
 from golden.contract.errors import ToolError
 from golden.contract.presets import preset
@@ -178,7 +178,7 @@ def test_dies_with_its_parent():
 @pytest.mark.slow
 @pytest.mark.parametrize("divisor", [2, 3, 8])
 def test_other_divisors(divisor):
-    board = Board("test", clock_hz=1_000_000, uart_divisor=divisor)
+    board = BoardFacts("test", clock_hz=1_000_000, uart_divisor=divisor)
     with VirtualBoard(CONFIG, board=board) as virtual, Link.open(virtual.url) as link:
         assert link.hello().uart_divisor == divisor
         for value in (0, 0xFFFFFFFF, 0x00FF55AA):

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from boards import Board
+from boards import BoardFacts
 from boards.virtual import VIRTUAL
 from golden.contract.config import Config
 from golden.contract.errors import ToolError
@@ -54,7 +54,7 @@ class VirtualBoard:
         TCP port on the loopback interface, 0 for a free one.
     pty : bool
         A pseudo-terminal instead of a TCP port.
-    board : Board
+    board : BoardFacts
         Clock frequency (as HELLO tells it; the simulation is as fast as it is) and clock cycles per bit.
     program : Path, optional
         What to run instead of `board_program(config, board)`.
@@ -64,7 +64,7 @@ class VirtualBoard:
     statistics: Statistics | None = None
 
     def __init__(
-        self, config: Config, *, port: int = 0, pty: bool = False, board: Board = VIRTUAL, program: Path | None = None
+        self, config: Config, *, port: int = 0, pty: bool = False, board: BoardFacts = VIRTUAL, program: Path | None = None
     ):
         self.config, self.board, self._program = config, board, program
         self._address = ["--pty"] if pty else ["--port", str(port)]

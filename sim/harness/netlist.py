@@ -11,7 +11,7 @@ from amaranth.back import rtlil
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
-from boards import Board
+from boards import BoardFacts
 from boards.toolchain import tools
 from boards.toolchain.build import plain_names
 from boards.ulx3s import ULX3S
@@ -50,7 +50,7 @@ def ice40_models() -> str:
     return text
 
 
-def cell_netlist(config: Config, board: Board, part: str) -> str:
+def cell_netlist(config: Config, board: BoardFacts, part: str) -> str:
     """Verilog of the cells that synthesis makes of a board's logic, each replaced by its model."""
     platform, synthesis, models, kept = PARTS[part]
 
@@ -89,6 +89,6 @@ def cell_netlist(config: Config, board: Board, part: str) -> str:
     return (cached(f"netlist-{part}-{config.spec.name}", inputs, make) / "netlist.v").read_text()
 
 
-def netlist_program(config: Config, part: str, board: Board = VIRTUAL) -> Path:
+def netlist_program(config: Config, part: str, board: BoardFacts = VIRTUAL) -> Path:
     """The program of a virtual board of these cells."""
     return compile_board(re.sub(r"^`timescale.*$", "", cell_netlist(config, board, part), flags=re.MULTILINE))
