@@ -83,6 +83,16 @@ class Formats:
         return self.beta_fraction + self.state_fraction - self.decoder_fraction
 
     @property
+    def beta_range(self) -> range:
+        """Values of the register `beta`."""
+        return range(1, 1 << self.beta_bits)
+
+    @property
+    def rate_range(self) -> range:
+        """Values of the registers of learning rates."""
+        return range(1 << self.rate_bits)
+
+    @property
     def one(self) -> int:
         """xi = 1 in LSBs; the spike's weight in U as well."""
         return 1 << self.state_fraction

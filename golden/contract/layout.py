@@ -11,8 +11,6 @@ The working memory has one word per tile, lane (pre lane) * lanes[n] + post lane
 reads it only once per commit, one word per master word of weights.
 """
 
-import numpy as np
-
 from .config import Config
 from .shapes import Bundle
 
@@ -35,29 +33,3 @@ def weight_words(config: Config, bundle: Bundle) -> int:
 def master_words(config: Config, bundle: Bundle) -> int:
     """Words of the master memory: weights, then biases."""
     return weight_words(config, bundle) + config.groups(bundle.post)
-
-
-def pack(config: Config, bundle: Bundle, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Torch-ordered weight and bias tensors to the memory image, shape (master words, lanes)."""
-    post, pre = config.lanes[bundle.index], config.lanes[bundle.index - 1]
-    if bundle.kind == "dense":
-        shape = (config.groups(bundle.post), post, config.groups(bundle.pre), pre, bundle.pre.positions)
-        image = weight.reshape(shape).transpose(2, 4, 0, 3, 1)
-    else:
-        shape = (config.groups(bundle.post), post, config.groups(bundle.pre), pre, bundle.kernel**2)
-        image = weight.reshape(shape).transpose(0, 2, 4, 3, 1)
-    return np.concatenate([image.reshape(-1, post), bias.reshape(-1, post)])
-
-
-def unpack(config: Config, bundle: Bundle, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of `pack`: (weight, bias) in torch's order and shapes."""
-    post, pre = config.lanes[bundle.index], config.lanes[bundle.index - 1]
-    split = weight_words(config, bundle)
-    weight, bias = image[:split], image[split:].reshape(-1)
-    if bundle.kind == "dense":
-        shape = (config.groups(bundle.pre), bundle.pre.positions, config.groups(bundle.post), pre, post)
-        weight = weight.reshape(shape).transpose(2, 4, 0, 3, 1)
-    else:
-        shape = (config.groups(bundle.post), config.groups(bundle.pre), bundle.kernel**2, pre, post)
-        weight = weight.reshape(shape).transpose(0, 4, 1, 3, 2)
-    return weight.reshape(bundle.weight_shape), bias

@@ -40,6 +40,11 @@ class Schedule:
         """Steps of the averaging window, M."""
         return 1 << self.window_log2
 
+    @property
+    def steps_range(self) -> range:
+        """Values of the registers of steps."""
+        return range(self.window, MAX_STEPS + 1)
+
     def __post_init__(self) -> None:
         check_whole("window_log2", self.window_log2, 0, MAX_STEPS.bit_length() - 1)
         check_whole("decay_shift", self.decay_shift, 0, MAX_DECAY_SHIFT)
@@ -243,7 +248,7 @@ class Spec:
 
     def rate(self, bundle: Bundle, *, lr: float, beta: float, batch: int) -> int:
         """Register value of a learning rate: lr / (2 beta batch) in LSBs of 2^-18, to nearest."""
-        top = (1 << self.formats.rate_bits) - 1
+        top = self.formats.rate_range[-1]
         value = round(lr / (2 * beta * batch) * (1 << self.formats.rate_fraction))
         if not 0 <= value <= top or (lr > 0 and value == 0):
             low, high = (x * 2 * beta * batch / (1 << self.formats.rate_fraction) for x in (0.5, top))
@@ -255,8 +260,8 @@ class Spec:
 
     def beta(self, beta: float) -> int:
         """Register value of beta in LSBs of 2^-8, to nearest."""
-        one, top = 1 << self.formats.beta_fraction, (1 << self.formats.beta_bits) - 1
+        one, known = 1 << self.formats.beta_fraction, self.formats.beta_range
         value = round(beta * one)
-        if not 1 <= value <= top:
-            raise SpecError(f"beta must be {1 / one:g}..{top / one:g}, not {beta:g}")
+        if value not in known:
+            raise SpecError(f"beta must be {known[0] / one:g}..{known[-1] / one:g}, not {beta:g}")
         return value

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from golden.contract.errors import ModelError
-from golden.contract.spec import MAX_STEPS, Learning, Spec
+from golden.contract.spec import Learning, Spec
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class Settings:
     def check(self, spec: Spec) -> None:
         """Raise `ModelError` where a register of the board would refuse its value."""
         f, n = spec.formats, len(spec.bundles)
-        ranges = [(name, getattr(self, name), spec.schedule.window, MAX_STEPS) for name in ("free_steps", "nudged_steps")]
-        ranges.append(("beta", self.beta, 1, (1 << f.beta_bits) - 1))
+        ranges = [(name, getattr(self, name), spec.schedule.steps_range) for name in ("free_steps", "nudged_steps")]
+        ranges.append(("beta", self.beta, f.beta_range))
         for name in ("weight_rates", "bias_rates"):
             rates = getattr(self, name)
             if len(rates) != n:
                 raise ModelError(f"{name} must have {n} entries, not {len(rates)}")
-            ranges += [(f"{name}[{i}]", rate, 0, (1 << f.rate_bits) - 1) for i, rate in enumerate(rates)]
-        for name, value, low, high in ranges:
-            if not low <= value <= high:
-                raise ModelError(f"{name} must be {low}..{high}, not {value}")
+            ranges += [(f"{name}[{i}]", rate, f.rate_range) for i, rate in enumerate(rates)]
+        for name, value, known in ranges:
+            if value not in known:
+                raise ModelError(f"{name} must be {known[0]}..{known[-1]}, not {value}")

@@ -1,19 +1,17 @@
 """The golden model as a board: no port, no simulator, the same methods and refusals."""
 
-import zlib
-
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.errors import BoardError, ModelError
+from golden.model import weight_image
 from golden.model.fixed import FixedModel
 from golden.model.parameters import Parameters
 from golden.model.settings import Settings
 
-from .serial import MASTER, Board, check_samples, check_settings
+from .serial import Board, check_samples, check_settings
 
 
 class GoldenBoard(Board):
@@ -55,9 +53,7 @@ class GoldenBoard(Board):
         return self.model.commit()
 
     def digest(self) -> tuple[int, ...]:
-        masters = zip(self.spec.bundles, *self.read(), strict=True)
-        images = (layout.pack(self.config, bundle, weight.numpy(), bias.numpy()) for bundle, weight, bias in masters)
-        return tuple(zlib.crc32(image.astype(MASTER).tobytes()) for image in images)
+        return tuple(map(weight_image.digest, weight_image.pack_all(self.config, self.read())))
 
     def registers(self) -> dict[str, int]:
         model, settings = self.model, self.model.settings

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -13,32 +14,34 @@ from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.errors import ConfigError, IdentityError, ModelError, UsageError
 from golden.contract.protocol import (
-    ANSWER_BYTES,
-    ANSWER_HEADER,
-    CRC_BYTES,
-    IMAGE_SIDE,
+    ANSWERED_BYTES,
     LABELS,
+    MASTER_BYTES,
     MAX_WINDOW,
-    REQUEST_BYTES,
-    REQUEST_HEADER,
+    VALUE_BYTES,
     VERSION,
     Access,
+    BundleNumber,
     Command,
+    Committed,
     Identity,
-    registers,
+    RegisterRange,
+    RegisterValue,
+    Sample,
+    Sampled,
+    WordAddress,
+    Words,
+    readable_words,
+    registers_by_name,
+    writable_words,
 )
 from golden.contract.shapes import Bundle
-from golden.contract.spec import Spec
+from golden.contract.spec import IMAGE_SIDE, Spec
+from golden.model import weight_image
 from golden.model.parameters import Parameters
 from golden.model.settings import Settings
 from golden.progress import note
 from host.link.link import Link
-
-#: A master on the link.
-MASTER = np.dtype("<i2")
-
-#: Payload bytes of the answers to INFER and TRAIN, and to COMMIT.
-SAMPLED, COMMITTED = 5, 6
 
 
 class Board(ABC):
@@ -118,6 +121,20 @@ def check_settings(settings: Settings, spec: Spec) -> None:
         raise UsageError(str(error)) from None
 
 
+@dataclass(frozen=True)
+class Request:
+    """What is sent, and what must come back."""
+
+    command: Command
+    payload: bytes = b""
+    size: int | None = None  #: payload bytes of the answer, where they depend on the request
+
+    @property
+    def answered(self) -> int:
+        """Payload bytes of the answer."""
+        return ANSWERED_BYTES[self.command] if self.size is None else self.size
+
+
 class SerialBoard(Board):
     """A board behind a serial port: a device path or any pyserial URL.
 
@@ -146,7 +163,7 @@ class SerialBoard(Board):
         except BaseException:
             link.close()
             raise
-        self._map = {r.name: r for r in registers(spec)}
+        self._map = registers_by_name(spec)
 
     def _checked(self, identity: Identity) -> Config:
         spec = self.spec
@@ -175,30 +192,31 @@ class SerialBoard(Board):
 
     def read_register(self, name: str) -> int:
         """Value of one register by name."""
-        return _number(self._call(Command.READ_REGISTER, 4, bytes((self._register(name), 1))))
+        return _number(self._call(_read(self._register(name))))
 
     def write_register(self, name: str, value: int) -> None:
         """Set one register by name; `BoardError` if it is read-only or `value` is out of its range."""
         if not 0 <= value < 1 << 32:
             raise UsageError(f"register {name} must be 0..{(1 << 32) - 1}, not {value}")
-        self._call(Command.WRITE_REGISTER, 0, _write(self._register(name), value))
+        self._call(_write(self._register(name), value))
 
-    def _call(self, command: Command, size: int, payload: bytes = b"") -> bytes:
-        return self._exchange([(command, size, payload)])[0]
+    def _call(self, request: Request) -> bytes:
+        return self._exchange([request])[0]
 
-    def _exchange(self, requests: Iterable[tuple[Command, int, bytes]]) -> list[bytes]:
-        """The payloads of their answers. size: bytes that one must have; `IdentityError` if it has others."""
-        expected: list[tuple[Command, int]] = []
+    def _exchange(self, requests: Iterable[Request]) -> list[bytes]:
+        """The payloads of their answers; `IdentityError` if one has another size than is expected."""
+        sent: list[Request] = []
 
         def noted() -> Iterator[tuple[Command, bytes]]:
-            for command, size, payload in requests:
-                expected.append((command, size))
-                yield command, payload
+            for request in requests:
+                sent.append(request)
+                yield request.command, request.payload
 
         answers = self.link.exchange(noted())
-        for (command, size), answer in zip(expected, answers, strict=True):
-            if len(answer) != size:
-                raise IdentityError(f"{self.name}: not a nudge board: {len(answer)} bytes, not {size}, answer {command.name}")
+        for request, answer in zip(sent, answers, strict=True):
+            if len(answer) != request.answered:
+                said = f"{len(answer)} bytes, not {request.answered}, answer {request.command.name}"
+                raise IdentityError(f"{self.name}: not a nudge board: {said}")
         return answers
 
     def _register(self, name: str) -> int:
@@ -211,39 +229,39 @@ class SerialBoard(Board):
         values = {name: getattr(settings, name) for name in ("free_steps", "nudged_steps", "beta")}
         for b, weight, bias in zip(self.spec.bundles, settings.weight_rates, settings.bias_rates, strict=True):
             values |= {f"weight_rate_{b.index}": weight, f"bias_rate_{b.index}": bias}
-        self._exchange((Command.WRITE_REGISTER, 0, _write(self._register(name), value)) for name, value in values.items())
+        self._exchange(_write(self._register(name), value) for name, value in values.items())
 
     def registers(self) -> dict[str, int]:
         readable = [r for r in self._map.values() if r.access is not Access.ACTION]
-        answers = self._exchange((Command.READ_REGISTER, 4, bytes((r.address, 1))) for r in readable)
+        answers = self._exchange(_read(r.address) for r in readable)
         return {r.name: _number(answer) for r, answer in zip(readable, answers, strict=True)}
 
     def clear(self) -> None:
         self.write_register("clear", 1)
 
     def load(self, parameters: Parameters) -> None:
-        requests: list[tuple[Command, int, bytes]] = []
-        for b, weight, bias in zip(self.spec.bundles, *parameters, strict=True):
-            image = layout.pack(self.config, b, *_masters(b, weight, bias))
-            most = (REQUEST_BYTES - REQUEST_HEADER - CRC_BYTES - 5) // (MASTER.itemsize * image.shape[1])
-            parts = range(0, len(image), most)
-            requests += [(Command.WRITE_WEIGHTS, 0, _words(b, at) + image[at : at + most].tobytes()) for at in parts]
-        self._exchange([*requests, (Command.COMMIT, COMMITTED, b"")])
+        for bundle, weight, bias in zip(self.spec.bundles, *parameters, strict=True):
+            _check_masters(bundle, weight, bias)
+        requests: list[Request] = []
+        for b, image in zip(self.spec.bundles, weight_image.pack_all(self.config, parameters.to("cpu")), strict=True):
+            most = writable_words(self.config.lanes[b.index])
+            for at in range(0, len(image), most):
+                payload = WordAddress(b.index, at).encode() + image[at : at + most].tobytes()
+                requests.append(Request(Command.WRITE_WEIGHTS, payload))
+        self._exchange([*requests, Request(Command.COMMIT)])
 
     def read(self) -> Parameters:
-        weights, biases = [], []
+        images = []
         for b in self.spec.bundles:
             lanes, words = self.config.lanes[b.index], layout.master_words(self.config, b)
-            most = min((ANSWER_BYTES - ANSWER_HEADER - CRC_BYTES) // (MASTER.itemsize * lanes), 255)
-            counts = ((at, min(most, words - at)) for at in range(0, words, most))
-            requests = (
-                (Command.READ_WEIGHTS, MASTER.itemsize * lanes * count, _words(b, at) + bytes((count,))) for at, count in counts
+            most = readable_words(lanes)
+            parts = ((at, min(most, words - at)) for at in range(0, words, most))
+            answers = self._exchange(
+                Request(Command.READ_WEIGHTS, Words(b.index, at, count).encode(), MASTER_BYTES * lanes * count)
+                for at, count in parts
             )
-            image = np.frombuffer(b"".join(self._exchange(requests)), MASTER).reshape(words, lanes)
-            weight, bias = layout.unpack(self.config, b, image.astype(np.int64))
-            weights.append(torch.from_numpy(np.ascontiguousarray(weight)))
-            biases.append(torch.from_numpy(np.ascontiguousarray(bias)))
-        return Parameters(tuple(weights), tuple(biases))
+            images.append(np.frombuffer(b"".join(answers), weight_image.MASTER).reshape(words, lanes))
+        return weight_image.unpack_all(self.config, images)
 
     def train(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
         return self._samples(Command.TRAIN, images, labels)
@@ -255,41 +273,42 @@ class SerialBoard(Board):
         pixels, classes = check_samples(images, labels)
 
         samples = zip(pixels, classes, strict=True)
-        answers = self._exchange((command, SAMPLED, bytes((int(label),)) + image.tobytes()) for image, label in samples)
-        self.cycles = [_number(answer[1:]) for answer in answers]
-        predictions = [answer[0] for answer in answers]
+        answers = self._exchange(Request(command, Sample(int(label), image.tobytes()).encode()) for image, label in samples)
+        sampled = [Sampled.decode(answer) for answer in answers]
+        self.cycles = [sample.cycles for sample in sampled]
+        predictions = [sample.prediction for sample in sampled]
         if max(predictions, default=0) >= LABELS:
             raise IdentityError(f"{self.name}: not a nudge board: it predicts {max(predictions)}, not 0..{LABELS - 1}")
         return np.array(predictions, np.int64)
 
     def commit(self) -> int:
-        answer = self._call(Command.COMMIT, COMMITTED)
-        self.cycles = [_number(answer[2:])]
-        return _number(answer[:2])
+        committed = Committed.decode(self._call(Request(Command.COMMIT)))
+        self.cycles = [committed.cycles]
+        return committed.samples
 
     def digest(self) -> tuple[int, ...]:
-        return tuple(_number(a) for a in self._exchange((Command.DIGEST, 4, bytes((b.index,))) for b in self.spec.bundles))
+        requests = (Request(Command.DIGEST, BundleNumber(b.index).encode()) for b in self.spec.bundles)
+        return tuple(map(_number, self._exchange(requests)))
 
 
 def _number(data: bytes) -> int:
     return int.from_bytes(data, "little")
 
 
-def _write(address: int, value: int) -> bytes:
-    return bytes((address,)) + value.to_bytes(4, "little")
+def _read(address: int) -> Request:
+    return Request(Command.READ_REGISTER, RegisterRange(address, 1).encode(), VALUE_BYTES)
 
 
-def _words(bundle: Bundle, word: int) -> bytes:
-    return bytes((bundle.index,)) + word.to_bytes(4, "little")
+def _write(address: int, value: int) -> Request:
+    return Request(Command.WRITE_REGISTER, RegisterValue(address, value).encode())
 
 
-def _masters(bundle: Bundle, weight: torch.Tensor, bias: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Weight and bias as the link takes them."""
+def _check_masters(bundle: Bundle, weight: torch.Tensor, bias: torch.Tensor) -> None:
+    """`UsageError` unless the link can carry them."""
     shapes = bundle.weight_shape, (bundle.post.channels,)
     if (tuple(weight.shape), tuple(bias.shape)) != shapes:
         raise UsageError(f"bundle {bundle.index}: shapes must be {shapes}, not {tuple(weight.shape)}, {tuple(bias.shape)}")
-    limits = np.iinfo(MASTER)
+    limits = np.iinfo(weight_image.MASTER)
     for tensor in (weight, bias):
         if not limits.min <= int(tensor.min()) <= int(tensor.max()) <= limits.max:
             raise UsageError(f"bundle {bundle.index}: masters must be {limits.min}..{limits.max} (LSB 2^-15)")
-    return weight.cpu().numpy().astype(MASTER), bias.cpu().numpy().astype(MASTER)

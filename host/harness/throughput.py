@@ -13,13 +13,13 @@ import numpy as np
 
 from boards.virtual import VIRTUAL
 from golden.contract.config import configuration
-from golden.contract.protocol import PIXELS, WINDOW, Command, Identity, Status
+from golden.contract.protocol import ANSWERED_BYTES, WINDOW, Command, Identity, Sample, Status
 from golden.contract.spec import Spec
 from golden.model.parameters import initial
 from golden.model.settings import Settings
 from golden.training.data import Data
 from host.boards.open import virtual_board
-from host.boards.serial import COMMITTED, SAMPLED, SerialBoard
+from host.boards.serial import SerialBoard
 from host.link.link import Link
 
 from .fault_port import Clock
@@ -35,7 +35,7 @@ BAUD = 3e6
 
 
 def _trained(command: Command, payload: bytes) -> tuple[Status, bytes]:
-    return Status.OK, bytes(COMMITTED if command is Command.COMMIT else SAMPLED)
+    return Status.OK, bytes(ANSWERED_BYTES[command])
 
 
 def _line(spec: Spec, window: int, baud: float, delay: float, seconds: float) -> tuple[Link, TimedPort]:
@@ -53,7 +53,7 @@ def _line(spec: Spec, window: int, baud: float, delay: float, seconds: float) ->
 def batches(images: np.ndarray, size: int) -> Iterator[tuple[Command, bytes]]:
     """Requests of a training run on uint8 images (n, 28, 28), a COMMIT after each `size`."""
     for n, image in enumerate(images, 1):
-        yield Command.TRAIN, b"\0" + image.tobytes()
+        yield Command.TRAIN, Sample(0, image.tobytes()).encode()
         if n % size == 0:
             yield Command.COMMIT, b""
 
@@ -64,7 +64,7 @@ def cost(spec: Spec, images: np.ndarray, *, baud: float = BAUD, size: int = 32) 
     link, port = _line(spec, WINDOW, baud, 0.0, 0.0)
     start = port.clock.now
     link.exchange(batches(images, size))
-    payload = len(images) * (1 + PIXELS) * BYTE_BITS / baud
+    payload = len(images) * Sample.size() * BYTE_BITS / baud
     return 1 - payload / (port.clock.now - start)
 
 

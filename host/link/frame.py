@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from cobs import cobs  # type: ignore[import-untyped]
 
-from golden.contract.protocol import ANSWER_BYTES, CRC_BYTES, FULL_BLOCK, LONGEST_RUN
+from golden.contract.protocol import ANSWER_BYTES, CRC_BYTES, FULL_BLOCK, LONGEST_RUN, VERSION
 
 #: Bytes of a full block; it stands for no zero.
 FULL = FULL_BLOCK - 1
@@ -75,6 +75,11 @@ def unstuff_partly(stuffed: bytes) -> tuple[bytes, bool]:
 def encode(body: bytes) -> bytes:
     """A request's frame of a body (header and payload), zero byte included."""
     return stuff(_sealed(body)) + b"\0"
+
+
+def request(sequence: int, command: int, payload: bytes = b"", version: int = VERSION) -> bytes:
+    """A request's frame, zero byte included."""
+    return encode(bytes((version, sequence, command)) + payload)
 
 
 def encode_answer(body: bytes) -> bytes:

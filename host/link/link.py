@@ -147,7 +147,7 @@ class Link:
             self.counters.hellos += 1
             heard.tries += 1
             # The leading zero byte ends whatever the board may have received so far.
-            self._write(b"\0" + frame.encode(bytes((VERSION, sequence, Command.HELLO))))
+            self._write(b"\0" + frame.request(sequence, Command.HELLO))
             answers, damage = heard.answers, heard.damage
             identity = self._welcome(sequence, timeout, heard)
             if identity is not None:
@@ -311,7 +311,7 @@ class Link:
         """The next request with its number, if there is one."""
         for command, payload in source:
             sequence, self._next = self._next, (self._next + 1) % 256
-            return _Request(sequence, command, frame.encode(bytes((VERSION, sequence, command)) + payload))
+            return _Request(sequence, command, frame.request(sequence, command, payload))
         return None
 
     def _write(self, data: bytes) -> None:

@@ -37,7 +37,7 @@ def settings_layout(config: Config) -> data.StructLayout:
 
 
 #: Bits of a master for the host, which has it sign-extended whatever the formats.
-MASTER_BITS = 16
+MASTER_BITS = 8 * protocol.MASTER_BYTES
 
 #: Cycles from `address` to `read_data`: the address's register, memory, its register, lane, bundle.
 READ_LATENCY = 5

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.contract.protocol import (
     ANSWER_BYTES,
+    ANSWER_PAYLOAD,
     CRC_BYTES,
     MAX_WINDOW,
     PAYLOAD_BYTES,
@@ -18,7 +19,7 @@ from golden.contract.protocol import (
     check_window,
 )
 
-from .interface import ANSWER_PAYLOAD, Answer, Executor, Request
+from .interface import Answer, Executor, Request
 
 #: Executors, and the commands that each serves.
 EXECUTORS: dict[str, tuple[Command, ...]] = {

@@ -5,14 +5,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from golden.contract import protocol
-from golden.contract.protocol import Status
+from golden.contract.protocol import ANSWER_PAYLOAD, Status
 from hw.lib.flow import Flow
 
-#: Payload bytes that stay in registers with the header: the longest fixed payload (bundle u8, word u32, count u8).
-ARGUMENT_BYTES = 6
-
-#: Payload bytes of an answer, and of the longest request.
-ANSWER_PAYLOAD = protocol.ANSWER_BYTES - protocol.ANSWER_HEADER - protocol.CRC_BYTES
+#: Payload bytes that stay in registers with the header: the longest fixed payload.
+ARGUMENT_BYTES = protocol.Words.size()
 
 
 class Request(data.Struct):

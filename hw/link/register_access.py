@@ -4,12 +4,9 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.contract.protocol import Command, Status
+from golden.contract.protocol import MAX_REGISTERS, VALUE_BYTES, Command, Status
 
-from .interface import ANSWER_PAYLOAD, Executor
-
-#: Most registers that one READ_REGISTER may ask for.
-MAX_REGISTERS = ANSWER_PAYLOAD // 4
+from .interface import Executor
 
 
 class RegisterAccess(wiring.Component):
@@ -42,7 +39,7 @@ class RegisterAccess(wiring.Component):
         left = Signal(8)
         allowed = Signal()
         word = Signal(32)
-        bytes_left = Signal(range(5))
+        bytes_left = Signal(range(VALUE_BYTES + 1))
         m.d.comb += [self.write_data.eq(argument), o.payload.eq(word[:8])]
 
         with m.FSM():
@@ -72,7 +69,8 @@ class RegisterAccess(wiring.Component):
                 with m.Elif(~self.exists):
                     m.next = "REFUSE"
             with m.State("LOAD"):
-                m.d.sync += [word.eq(self.read_data), bytes_left.eq(4), self.address.eq(self.address + 1), left.eq(left - 1)]
+                m.d.sync += [word.eq(self.read_data), bytes_left.eq(VALUE_BYTES)]
+                m.d.sync += [self.address.eq(self.address + 1), left.eq(left - 1)]
                 m.next = "EMIT"
             with m.State("EMIT"):
                 m.d.comb += o.valid.eq(1)

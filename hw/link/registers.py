@@ -15,9 +15,8 @@ from .counters import Counters
 
 
 def counter_names(config: Config) -> tuple[str, ...]:
-    """Counters that live in the register file: the block from ADDRESS_COUNTERS."""
-    block = range(protocol.ADDRESS_COUNTERS, protocol.ADDRESS_SPIKES)
-    return tuple(r.name for r in protocol.registers(config.spec) if r.address in block)
+    """Counters that live in the register file."""
+    return protocol.register_names(config.spec, protocol.COUNTERS)
 
 
 class RegisterFile(wiring.Component):

@@ -5,13 +5,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.contract.config import Config
-from golden.contract.protocol import LABELS, REQUEST_HEADER, Command, Status
+from golden.contract.protocol import LABELS, REQUEST_HEADER, Command, Committed, Sample, Sampled, Status
 from hw.core.interface import CoreSignature, Operation
 
 from .interface import Executor, ReadPort
 
-#: First pixel in a frame: after the label.
-PIXELS_AT = REQUEST_HEADER + 1
+#: First pixel in a frame.
+PIXELS_AT = REQUEST_HEADER + Sample.at("pixels")
 
 
 class SampleControl(wiring.Component):
@@ -63,7 +63,8 @@ class SampleControl(wiring.Component):
         infer, train = Signal(), Signal()
         stale = Signal()  # the working weights aren't those last written
         cycles = Signal(32)
-        result, left = Signal(48), Signal(range(7))
+        longest = max(Sampled.size(), Committed.size())
+        result, left = Signal(8 * longest), Signal(range(longest + 1))
 
         m.d.comb += [
             infer.eq(request.command == Command.INFER),
@@ -106,10 +107,16 @@ class SampleControl(wiring.Component):
                     with m.If(infer | train):
                         m.d.comb += [self.sampled.eq(1), self.trained.eq(train)]
                         m.d.comb += self.mistaken.eq(self.prediction != self.label)
-                        m.d.sync += [result.eq((cycles << 8) | self.prediction), left.eq(5)]
+                        m.d.sync += [
+                            result.eq((cycles << 8 * Sampled.at("cycles")) | self.prediction),
+                            left.eq(Sampled.size()),
+                        ]
                     with m.Else():
                         m.d.comb += self.committed.eq(1)
-                        m.d.sync += [result.eq((cycles << 16) | self.pending), left.eq(6)]
+                        m.d.sync += [
+                            result.eq((cycles << 8 * Committed.at("cycles")) | self.pending),
+                            left.eq(Committed.size()),
+                        ]
             with m.State("EMIT"):
                 m.d.comb += o.valid.eq(1)
                 m.d.sync += [result.eq(result >> 8), left.eq(left - 1)]

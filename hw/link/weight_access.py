@@ -8,29 +8,38 @@ from amaranth.lib.wiring import In, Out
 
 from golden.contract import layout
 from golden.contract.config import Config
-from golden.contract.protocol import CRC_BYTES, REQUEST_BYTES, REQUEST_HEADER, Command, Status
-from hw.core.interface import LANE_LATENCY, MASTER_BITS, READ_LATENCY, CoreSignature
+from golden.contract.protocol import (
+    CRC_BYTES,
+    MASTER_BYTES,
+    REQUEST_BYTES,
+    REQUEST_HEADER,
+    Command,
+    Status,
+    WordAddress,
+    readable_words,
+)
+from hw.core.interface import LANE_LATENCY, READ_LATENCY, CoreSignature
 
 from .digest import Digest
-from .interface import ANSWER_PAYLOAD, Executor, ReadPort
+from .interface import Executor, ReadPort
 
 #: Bytes of a lane on the link.
-LANE_BYTES = MASTER_BITS // 8
+LANE_BYTES = MASTER_BYTES
 # a byte leaves in each cycle, and meanwhile the next lane comes
 assert LANE_BYTES == LANE_LATENCY
 
-#: First weight byte in a WRITE_WEIGHTS frame: after bundle u8 and word u32.
-WEIGHTS_AT = REQUEST_HEADER + 5
+#: First weight byte in a WRITE_WEIGHTS frame.
+WEIGHTS_AT = REQUEST_HEADER + WordAddress.size()
 
 
 def word_bytes(config: Config, bundle) -> int:
-    """Bytes of one master word on the link: `lanes` weights, s16 each."""
+    """Bytes of one master word on the link."""
     return LANE_BYTES * config.lanes[bundle.index]
 
 
 def max_words(config: Config, bundle) -> int:
     """Most words that one READ_WEIGHTS may ask for."""
-    return ANSWER_PAYLOAD // word_bytes(config, bundle)
+    return readable_words(config.lanes[bundle.index])
 
 
 class WeightAccess(wiring.Component):

@@ -8,6 +8,7 @@ from cocotb.triggers import RisingEdge
 from golden.contract import layout, protocol
 from golden.contract.config import Config
 from golden.contract.shapes import Layer
+from golden.model import weight_image
 from golden.model.batch import infer, trace, train_batch
 from golden.model.parameters import Parameters, accumulate, commit, initial
 from golden.model.phases import Step
@@ -67,7 +68,7 @@ class CoreDriver:
         """Writes all masters and commits."""
         for bundle, weight, bias in zip(self.spec.bundles, *parameters, strict=True):
             self.dut.bundle.value = bundle.index - 1
-            for address, word in enumerate(layout.pack(self.config, bundle, weight.numpy(), bias.numpy())):
+            for address, word in enumerate(weight_image.pack(self.config, bundle, weight.numpy(), bias.numpy())):
                 self.dut.address.value = address
                 for lane, master in enumerate(word):
                     self.dut.lane.value, self.dut.write_data.value = lane, int(master) % (1 << MASTER_BITS)
@@ -92,7 +93,7 @@ class CoreDriver:
                     for _ in range(cycles):
                         await self.edge
                     image[address, lane] = self.dut.read_data.value.to_signed()
-            weight, bias = layout.unpack(self.config, bundle, image)
+            weight, bias = weight_image.unpack(self.config, bundle, image)
             weights.append(torch.from_numpy(weight.copy()))
             biases.append(torch.from_numpy(bias.copy()))
         return Parameters(tuple(weights), tuple(biases))

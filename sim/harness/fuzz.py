@@ -20,19 +20,32 @@ import typer
 from golden.contract.config import Config, configuration
 from golden.contract.presets import preset
 from golden.contract.protocol import (
-    ADDRESS_PHASES,
     ANSWER_HEADER,
-    CRC_BYTES,
+    CYCLES,
     FULL_BLOCK,
+    LABELS,
+    MAX_REGISTERS,
+    PIXELS,
     REQUEST_BYTES,
-    REQUEST_HEADER,
+    VALUE_BYTES,
     VERSION,
+    WEIGHTS_PAYLOAD,
     WINDOW,
     Access,
+    BundleNumber,
     Command,
+    Committed,
     Identity,
+    RegisterRange,
+    RegisterValue,
+    Sample,
+    Sampled,
     Status,
+    WordAddress,
+    Words,
+    readable_words,
     registers,
+    registers_by_name,
 )
 from golden.progress import Meter
 from golden.training.data import Data, load
@@ -54,7 +67,7 @@ class FuzzError(AssertionError):
 
 def encoded(sequence: int, command: int, payload: bytes = b"", version: int = VERSION) -> bytes:
     """A request's frame without its zero byte."""
-    return frame.encode(bytes((version, sequence % 256, command)) + payload)[:-1]
+    return frame.request(sequence % 256, command, payload, version)[:-1]
 
 
 class Source:
@@ -102,24 +115,26 @@ class Source:
     def payload(self, command: Command) -> bytes:
         """Of the length that the command has, with values within their ranges and at their edges."""
         chance = self.chance
-        bundle = bytes((chance.choice((0, 1, 1, 1, 2, 2, 2, 3, 255)),))
-        word = chance.choice((0, 1, chance.randrange(700), chance.randrange(1 << 32))).to_bytes(4, "little")
+        bundle = chance.choice((0, 1, 1, 1, 2, 2, 2, 3, 255))
+        word = chance.choice((0, 1, chance.randrange(700), chance.randrange(1 << 32)))
         match command:
             case Command.READ_REGISTER:
-                return bytes((chance.choice(self.registers).address, chance.choice((1, 1, 1, 2, 5, 16, 0, 62, 255))))
+                counts = (1, 1, 1, 2, 5, 16, 0, MAX_REGISTERS, 255)
+                return RegisterRange(chance.choice(self.registers).address, chance.choice(counts)).encode()
             case Command.WRITE_REGISTER:
                 return self.written()
             case Command.READ_WEIGHTS:
-                return bundle + word + bytes((chance.choice((1, 2, 12, 31, 0, 255)),))
+                return Words(bundle, word, chance.choice((1, 2, 12, 31, 0, 255))).encode()
             case Command.WRITE_WEIGHTS:
-                room = REQUEST_BYTES - REQUEST_HEADER - CRC_BYTES - 5
-                size = chance.choice((2, 8, 16, 20, 200, 400, room, room + 1))
-                return bundle + word + chance.choice((chance.randbytes(size), bytes(size), b"\0\1" * (size // 2)))
+                size = chance.choice((2, 8, 16, 20, 200, 400, WEIGHTS_PAYLOAD, WEIGHTS_PAYLOAD + 1))
+                masters = chance.choice((chance.randbytes(size), bytes(size), b"\0\1" * (size // 2)))
+                return WordAddress(bundle, word).encode() + masters
             case Command.DIGEST:
-                return bundle
+                return BundleNumber(bundle).encode()
             case Command.TRAIN | Command.INFER:
-                image = chance.choice((self.data.train_images[chance.randrange(1000)].numpy().tobytes(), chance.randbytes(784)))
-                return bytes((chance.choice((*range(10), *range(10), 10, 255)),)) + image
+                digit = self.data.train_images[chance.randrange(1000)].numpy().tobytes()
+                image = chance.choice((digit, chance.randbytes(PIXELS)))
+                return Sample(chance.choice((*range(LABELS), *range(LABELS), LABELS, 255)), image).encode()
         return b""
 
     def written(self) -> bytes:
@@ -131,7 +146,7 @@ class Source:
             value = self.chance.choice((register.low - 1, register.high + 1, 0xFFFFFFFF))
         if register.access is Access.READ and self.chance.random() < 0.7:
             register, value = self.registers[0], self.chance.randrange(1 << 32)
-        return bytes((register.address,)) + (value % (1 << 32)).to_bytes(4, "little")
+        return RegisterValue(register.address, value % (1 << 32)).encode()
 
     def mutated(self, data: bytes) -> bytes:
         """A few bytes changed, lost, added, doubled or swapped; or the frame cut."""
@@ -181,7 +196,7 @@ class Pair:
         # by number, -1 for the one at hand: bytes of an answer's payload that the model doesn't know
         self._unknown: dict[int, set[int]] = {}
         self._alone = True
-        self._frames = next(r.address for r in registers(config.spec) if r.name == "frames")
+        self._frames = registers_by_name(config.spec)["frames"].address
         # what the board says of itself is not the model's business
         greeting = encoded(9, Command.HELLO)
         (answer,) = self._ask([greeting])
@@ -190,13 +205,13 @@ class Pair:
 
     def _execute(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
         status, answer = self.device.execute(command, payload)
-        first = {Command.TRAIN: 1, Command.INFER: 1, Command.COMMIT: 2}.get(command, len(answer))
-        unknown = set(range(first, len(answer)))
+        cycles = {Command.TRAIN: Sampled, Command.INFER: Sampled, Command.COMMIT: Committed}
+        unknown = set(range(cycles[command].at("cycles"), len(answer))) if command in cycles else set()
         if command is Command.READ_REGISTER:
-            for n in range(len(answer) // 4):
-                address = payload[0] + n
-                if address >= ADDRESS_PHASES or (address == self._frames and not self._alone):
-                    unknown |= set(range(4 * n, 4 * n + 4))
+            for n in range(len(answer) // VALUE_BYTES):
+                address = RegisterRange.decode(payload).address + n
+                if address in CYCLES or (address == self._frames and not self._alone):
+                    unknown |= set(range(VALUE_BYTES * n, VALUE_BYTES * (n + 1)))
         self._unknown[-1] = unknown
         return status, answer
 
@@ -240,12 +255,13 @@ class Pair:
 
     def finish(self) -> None:
         """Settle what is pending; then digests and all weights must be equal."""
-        requests = [(Command.COMMIT, b""), *((Command.DIGEST, bytes((b.index,))) for b in self.device.spec.bundles)]
+        digests = [(Command.DIGEST, BundleNumber(b.index).encode()) for b in self.device.spec.bundles]
+        requests = [(Command.COMMIT, b""), *digests]
         for bundle, image in zip(self.device.spec.bundles, self.device.images, strict=True):
-            most = 240 // (2 * image.shape[1])
+            most = readable_words(image.shape[1])
             for at in range(0, len(image), most):
-                span = bytes((bundle.index,)) + at.to_bytes(4, "little") + bytes((min(most, len(image) - at),))
-                requests.append((Command.READ_WEIGHTS, span))
+                words = Words(bundle.index, at, min(most, len(image) - at))
+                requests.append((Command.READ_WEIGHTS, words.encode()))
         self.exchange([encoded(0, Command.HELLO)])
         for number, (command, payload) in enumerate(requests, 1):
             self.exchange([encoded(number, command, payload)])

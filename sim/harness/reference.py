@@ -16,7 +16,7 @@ from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.shapes import Bundle, Conv, Dense, Layer
 from golden.contract.spec import CLASSES, Learning, Schedule, Spec
-from golden.model import ops
+from golden.model import ops, weight_image
 from hw.synapse.interface import SPIKE_BANKS
 
 from .streams import PATIENCE, pack, unpack
@@ -130,7 +130,7 @@ def unpacked(words: Iterable[int], bits: int, lanes: int, *, signed: bool = True
 def master_image(config: Config, bundle: Bundle, weight: Tensor, bias: Tensor | None = None) -> np.ndarray:
     """Torch-ordered weights and biases (default: zeros) as (master words, lanes)."""
     bias = torch.zeros(bundle.post.channels, dtype=torch.int64) if bias is None else bias
-    return layout.pack(config, bundle, weight.numpy(), bias.numpy())
+    return weight_image.pack(config, bundle, weight.numpy(), bias.numpy())
 
 
 def tile_words(config: Config, bundle: Bundle, weight: Tensor) -> list[int]:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.errors import BoardError, UsageError
 from golden.contract.presets import preset
 from golden.contract.protocol import Access, registers
+from golden.model import weight_image
 from golden.model.parameters import initial
 from golden.model.settings import Settings
 from host.boards.golden import GoldenBoard
@@ -61,7 +61,7 @@ def test_masters_change_at_commit_and_are_unreadable_before(board):
 def test_digest_is_of_the_memory_image(board):
     weights, biases = board.read()
     for bundle, weight, bias, digest in zip(TINY.bundles, weights, biases, board.digest(), strict=True):
-        image = layout.pack(CONFIG, bundle, weight.numpy(), bias.numpy())
+        image = weight_image.pack(CONFIG, bundle, weight.numpy(), bias.numpy())
         assert digest == zlib.crc32(b"".join(int(v).to_bytes(2, "little", signed=True) for v in image.reshape(-1)))
 
 

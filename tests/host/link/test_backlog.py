@@ -5,7 +5,7 @@ import pytest
 from golden.contract.config import configuration
 from golden.contract.errors import LinkError
 from golden.contract.presets import preset
-from golden.contract.protocol import PIXELS, VERSION, Command, Identity
+from golden.contract.protocol import VERSION, Command, Identity, Sample
 from host.harness.fault_port import Clock
 from host.harness.timed_port import TimedPort
 from host.link import frame
@@ -46,8 +46,7 @@ def left_alone(port, trained):
     earlier = Link(port, "earlier", clock=port.clock)
     earlier.hello()
     for n in range(trained):
-        header = bytes((VERSION, (earlier._next + n) % 256, Command.TRAIN))
-        port.write(frame.encode(header + bytes(1 + PIXELS)))
+        port.write(frame.request((earlier._next + n) % 256, Command.TRAIN, bytes(Sample.size())))
 
 
 @pytest.mark.parametrize("trained", [WINDOW - 1, WINDOW])

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from golden.contract.config import configuration
 from golden.contract.errors import DataError, ExitCode, IdentityError, MetricsError, NudgeError, PlanError, WeightsError
 from golden.contract.presets import preset
-from golden.contract.protocol import ANSWER, ANSWER_BYTES, VERSION, Command, Identity, Status
+from golden.contract.protocol import ANSWER, ANSWER_PAYLOAD, VERSION, Command, Identity, Status
 from golden.model.parameters import initial
 from golden.model.settings import Settings
 from golden.training import checkpoint, data
@@ -35,7 +35,7 @@ from tests.fuzz import examples
 
 TINY = preset("tiny")
 IDENTITY = Identity("tiny", TINY.identity, 48_000_000, 1, configuration(TINY).lanes)
-ROOM = ANSWER_BYTES - 8
+ROOM = ANSWER_PAYLOAD
 
 #: Seconds of the port's time in which every session must end.
 DEADLINE = 600.0

@@ -1,0 +1,127 @@
+"""Registers of a board: addresses, access, ranges, and lookup by name, address or block."""
+
+import enum
+from dataclasses import dataclass
+
+from .messages import Status
+from .spec import Spec
+
+
+class Access(enum.Enum):
+    """What a host may do with a register."""
+
+    READ = "ro"
+    READ_WRITE = "rw"
+    #: Writing does something; reads 0.
+    ACTION = "wo"
+
+
+@dataclass(frozen=True)
+class Register:
+    """One 32-bit register. A write outside low..high is answered BAD_RANGE and changes nothing."""
+
+    name: str
+    address: int
+    access: Access
+    what: str
+    low: int = 0
+    high: int = 0xFFFFFFFF
+    reset: int = 0
+
+
+#: Error statuses that have a counter, in register order.
+COUNTED = tuple(s for s in Status if s is not Status.OK)
+
+#: Phases with a cycle counter, in register order. `static`: the image's drive. `update`: nothing but an update goes on,
+#: between two samples too. Same order as `Core.phase_cycles`.
+PHASES = ("static", "free", "plus", "minus", "update", "commit")
+
+ADDRESS_BUILD = 0x06
+ADDRESS_WEIGHT_RATE = 0x10
+ADDRESS_BIAS_RATE = 0x18
+ADDRESS_COUNTERS = 0x20
+ADDRESS_SPIKES = 0x30
+ADDRESS_PHASES = 0x38
+#: Bundles and layers that the address blocks leave room for.
+MAX_BUNDLES = 8
+
+#: Addresses of the counters of frames and samples, of each layer's spikes, and of each phase's cycles.
+COUNTERS = range(ADDRESS_COUNTERS, ADDRESS_SPIKES)
+SPIKES = range(ADDRESS_SPIKES, ADDRESS_SPIKES + MAX_BUNDLES)
+CYCLES = range(ADDRESS_PHASES, ADDRESS_PHASES + len(PHASES))
+
+
+def registers(spec: Spec) -> tuple[Register, ...]:
+    """The register map of a board built for `spec`, in order of address. Addresses don't depend on the preset."""
+    f, schedule, n = spec.formats, spec.schedule, len(spec.bundles)
+    if n > MAX_BUNDLES:
+        raise ValueError(f"the register map has room for {MAX_BUNDLES} bundles, not {n}")
+    rw, ro = Access.READ_WRITE, Access.READ
+    steps, rate = (schedule.steps_range[0], schedule.steps_range[-1]), (f.rate_range[0], f.rate_range[-1])
+    out = [
+        Register("scratch", 0x00, rw, "any value; for link tests"),
+        Register("free_steps", 0x01, rw, "steps of the free phase", *steps, schedule.free),
+        Register("nudged_steps", 0x02, rw, "steps of each nudged phase", *steps, schedule.nudged),
+        Register("beta", 0x03, rw, "beta, LSB 2^-8", f.beta_range[0], f.beta_range[-1], spec.beta(spec.learning.beta)),
+        Register("batch", 0x04, rw, "TRAIN is refused beyond so many pending samples", 1, f.max_batch, f.max_batch),
+        Register("clear", 0x05, Access.ACTION, "1 clears all counters but `pending`", 1, 1),
+    ]
+    out += [Register(name, ADDRESS_BUILD + i, ro, what) for i, (name, what) in enumerate(BUILD.items())]
+    out += [
+        Register(f"weight_rate_{b.index}", ADDRESS_WEIGHT_RATE + b.index - 1, rw, "lr / (2 beta batch), LSB 2^-18", *rate)
+        for b in spec.bundles
+    ]
+    out += [
+        Register(f"bias_rate_{b.index}", ADDRESS_BIAS_RATE + b.index - 1, rw, "lr / (2 beta batch), LSB 2^-18", *rate)
+        for b in spec.bundles
+    ]
+    counters = [("frames", "good frames received"), ("overruns", "frames dropped: all buffers were full")]
+    counters += [(f"{s.name.lower()}", f"requests answered {s.name}") for s in COUNTED]
+    counters += [
+        ("framing", "bytes dropped: their stop bit was low"),
+        ("duplicates", "requests answered again from store, not executed again"),
+        ("pending", "samples trained since the last COMMIT"),
+        ("samples", "samples trained or inferred"),
+        ("errors", "samples whose prediction differed from the label"),
+    ]
+    out += [Register(name, ADDRESS_COUNTERS + i, ro, what) for i, (name, what) in enumerate(counters)]
+    out += [
+        Register(f"spikes_{layer.index}", ADDRESS_SPIKES + layer.index - 1, ro, "spikes of the layer, all phases, mod 2^32")
+        for layer in spec.layers[1:]
+    ]
+    out += [Register(f"cycles_{p}", ADDRESS_PHASES + i, ro, f"cycles of {p}, mod 2^32") for i, p in enumerate(PHASES)]
+    return tuple(out)
+
+
+def register_names(spec: Spec, block: range) -> tuple[str, ...]:
+    """Names of the registers at the addresses of `block`, such as `COUNTERS`, in their order."""
+    return tuple(register.name for register in registers(spec) if register.address in block)
+
+
+def registers_by_name(spec: Spec) -> dict[str, Register]:
+    """The register map, in order of address."""
+    return {register.name: register for register in registers(spec)}
+
+
+def registers_by_address(spec: Spec) -> dict[int, Register]:
+    """The register map, in order of address."""
+    return {register.address: register for register in registers(spec)}
+
+
+#: What a bitstream says about its making, in register order; all 0 in simulation.
+BUILD = {
+    "build": "CRC-32 of netlist, constraints, commands and tool versions; the bitstream's file name has it",
+    "build_seed": "seed of placement",
+    "build_yosys": "version, major << 16 | minor",
+    "build_nextpnr": "version, major << 16 | minor",
+}
+
+
+@dataclass(frozen=True)
+class BuildFacts:
+    """Values of the registers in `BUILD`, in the same order."""
+
+    build: int = 0
+    seed: int = 0
+    yosys: int = 0
+    nextpnr: int = 0

@@ -1,0 +1,127 @@
+"""Messages and registers: what docs/link.md says in bytes, and ranges that are stated once."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from golden.contract import protocol
+from golden.contract.config import configuration
+from golden.contract.errors import ModelError
+from golden.contract.presets import PRESETS, preset
+from golden.contract.protocol import (
+    ANSWERED_BYTES,
+    COUNTERS,
+    CYCLES,
+    PAYLOAD_BYTES,
+    PHASES,
+    SPIKES,
+    Access,
+    BundleNumber,
+    Command,
+    Committed,
+    RegisterRange,
+    RegisterValue,
+    Sample,
+    Sampled,
+    WordAddress,
+    Words,
+    register_names,
+    registers,
+    registers_by_address,
+    registers_by_name,
+)
+from golden.model.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("payload", "sent"),
+    [
+        (RegisterRange(0x20, 16), "2010"),
+        (RegisterValue(0x03, 0x04030201), "0301020304"),
+        (WordAddress(2, 0x01020304), "0204030201"),
+        (Words(2, 0x01020304, 9), "020403020109"),
+        (BundleNumber(3), "03"),
+        (Sample(7, b"\5" * 784), "07" + 784 * "05"),
+        (Sampled(9, 0x12345), "0945230100"),
+        (Committed(64, 0x12345), "400045230100"),
+    ],
+)
+def test_payloads_are_sent_field_by_field(payload, sent):
+    assert payload.encode().hex() == sent
+    assert type(payload).decode(bytes.fromhex(sent)) == payload
+    assert type(payload).size() == len(sent) // 2
+    with pytest.raises(ValueError, match=rf"^{type(payload).__name__} has {len(sent) // 2} bytes, not {len(sent) // 2 + 1}$"):
+        type(payload).decode(bytes.fromhex(sent) + b"\0")
+
+
+def test_fields_have_places():
+    assert [Words.at(name) for name in ("bundle", "word", "count")] == [0, 1, 5]
+    assert (Sampled.at("cycles"), Committed.at("cycles"), Sample.at("pixels")) == (1, 2, 1)
+    with pytest.raises(ValueError, match=r"^Sampled\(prediction=256, cycles=0\): "):
+        Sampled(256, 0).encode()
+
+
+def test_sizes_of_requests_and_answers():
+    assert [PAYLOAD_BYTES[command] for command in Command] == [0, 2, 5, 6, 7, 785, 785, 0, 1]
+    fixed = set(Command) - {Command.HELLO, Command.READ_REGISTER, Command.READ_WEIGHTS}
+    assert set(ANSWERED_BYTES) == fixed
+    assert (protocol.REQUEST_PAYLOAD, protocol.ANSWER_PAYLOAD, protocol.WEIGHTS_PAYLOAD) == (1017, 248, 1012)
+    assert protocol.MAX_REGISTERS == 62
+    for lanes in (1, 4, 10):
+        assert 2 * lanes * protocol.readable_words(lanes) <= 248 < 2 * lanes * (protocol.readable_words(lanes) + 1)
+        assert 2 * lanes * protocol.writable_words(lanes) <= 1012 < 2 * lanes * (protocol.writable_words(lanes) + 1)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_registers_are_found_by_name_address_and_block(name):
+    spec = preset(name)
+    every = registers(spec)
+    assert list(registers_by_name(spec).values()) == list(registers_by_address(spec).values()) == list(every)
+    assert register_names(spec, COUNTERS)[0] == "frames"
+    assert register_names(spec, COUNTERS)[-3:] == ("pending", "samples", "errors")
+    assert register_names(spec, SPIKES) == tuple(f"spikes_{n}" for n in range(1, len(spec.layers)))
+    assert register_names(spec, CYCLES) == tuple(f"cycles_{phase}" for phase in PHASES)
+
+
+@pytest.mark.parametrize("name", ["free_steps", "nudged_steps", "beta", "weight_rate_1", "bias_rate_2"])
+def test_the_model_refuses_what_a_register_refuses(name):
+    spec = preset("tiny")
+    register = registers_by_name(spec)[name]
+    assert register.access is Access.READ_WRITE
+    settings = Settings.of(spec)
+    field, _, index = name.partition("_rate_")
+
+    def changed(value):
+        change: dict[str, Any] = {name: value}
+        if index:
+            rates = list(getattr(settings, f"{field}_rates"))
+            rates[int(index) - 1] = value
+            change = {f"{field}_rates": tuple(rates)}
+        return replace(settings, **change)
+
+    for value in (register.low, register.high):
+        changed(value).check(spec)
+    for value in (register.low - 1, register.high + 1):
+        with pytest.raises(ModelError, match=rf"must be {register.low}\.\.{register.high}, not {value}$"):
+            changed(value).check(spec)
+
+
+def test_the_contract_needs_the_standard_library_alone():
+    code = """
+import sys
+before = set(sys.modules)
+from golden.contract import config, errors, formats, layout, protocol, spec
+ours = {name.partition(".")[0] for name in set(sys.modules) - before}
+print(*sorted(ours - set(sys.stdlib_module_names)))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["golden"]
+
+
+def test_every_preset_has_an_identity_that_decodes():
+    for spec in PRESETS.values():
+        identity = protocol.Identity(spec.name, spec.identity, 48_000_000, 16, configuration(spec).lanes)
+        assert protocol.Identity.decode(identity.encode()) == identity
