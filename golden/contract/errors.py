@@ -55,7 +55,7 @@ class ConfigError(NudgeError):
 
 
 class ModelError(NudgeError):
-    """Values that no board would take, or a request that it would refuse."""
+    """Values that no board would take."""
 
 
 class NativeError(ModelError):
@@ -109,7 +109,7 @@ class IdentityError(NudgeError):
 
 
 class BoardError(NudgeError):
-    """The board refused a request (BAD_ORDER, BAD_RANGE), or a golden board would have."""
+    """The board refused a request (BAD_ORDER, BAD_RANGE), or the model did as a board would have."""
 
     exit_code = ExitCode.BOARD
 

@@ -39,15 +39,20 @@ class Result(NamedTuple):
     updates: Parameters
 
 
-def _checked_images(images: Tensor | np.ndarray) -> Tensor:
+def checked_images(images: Tensor | np.ndarray) -> Tensor:
+    """The images; `ModelError` unless they are (n, 28, 28) uint8."""
     images = torch.as_tensor(images)
     if images.dtype != torch.uint8 or images.shape[1:] != (IMAGE_SIDE, IMAGE_SIDE):
         raise ModelError(f"images must be uint8 (n, {IMAGE_SIDE}, {IMAGE_SIDE}), not {images.dtype} {tuple(images.shape)}")
     return images
 
 
-def _checked_labels(labels: Tensor | np.ndarray, count: int) -> Tensor:
-    labels = torch.as_tensor(labels).long()
+def checked_labels(labels: Tensor | np.ndarray, count: int) -> Tensor:
+    """The labels, int64; `ModelError` unless they are `count` integers 0..9."""
+    labels = torch.as_tensor(labels)
+    if labels.is_floating_point():
+        raise ModelError(f"labels must be integers, not {labels.dtype}")
+    labels = labels.long()
     if labels.shape != (count,):
         raise ModelError(f"labels must be ({count},), one for each image, not {tuple(labels.shape)}")
     if count and not 0 <= int(labels.min()) <= int(labels.max()) < CLASSES:
@@ -67,8 +72,8 @@ def run_batch(
     """Predictions, spikes and, with labels, updates; chunk by chunk."""
     settings.check(spec)
     device = parameters.weights[0].device
-    images = _checked_images(images).to(device)
-    targets = None if labels is None else _checked_labels(labels, len(images)).to(device)
+    images = checked_images(images).to(device)
+    targets = None if labels is None else checked_labels(labels, len(images)).to(device)
     copies = working(spec, parameters)
     name = engine_here(engine, device)
     if name == "native":
@@ -194,8 +199,8 @@ def trace(
     """
     settings.check(spec)
     device = parameters.weights[0].device
-    images = _checked_images(torch.as_tensor(image)[None])
-    labels = None if label is None else _checked_labels(torch.tensor([label]), 1).to(device)
+    images = checked_images(torch.as_tensor(image)[None])
+    labels = None if label is None else checked_labels(torch.tensor([label]), 1).to(device)
     copies = working(spec, parameters)
     name = "folded" if engine == "auto" else engine
     if name not in MODEL_ENGINES:

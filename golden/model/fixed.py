@@ -4,19 +4,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden.contract.errors import ModelError
+from golden.contract.errors import BoardError
 from golden.contract.spec import Spec
 
 from . import native
-from .batch import Result, engine_here, run_batch
-from .parameters import Parameters, accumulate, commit, zeros
+from .batch import Result, checked_labels, engine_here, run_batch
+from .parameters import Parameters, accumulate, check_shapes, commit, zeros
 from .settings import Settings
 
 
 class FixedModel:
     """A board without the wires: the same operations, state and counters.
 
-    The board's refusals hold here too: `train` beyond the batch register raises `ModelError`. The compiled engine is
+    The board's refusals hold here too: `train` beyond a full batch raises `BoardError`. The compiled engine is
     compiled when the first model is made.
     """
 
@@ -57,14 +57,9 @@ class FixedModel:
 
     def load(self, parameters: Parameters) -> None:
         """Write all masters and commit."""
-        for bundle, w, b in zip(self.spec.bundles, *parameters, strict=True):
-            if tuple(w.shape) != bundle.weight_shape or tuple(b.shape) != (bundle.post.channels,):
-                raise ModelError(
-                    f"bundle {bundle.index}: weight and bias must be {bundle.weight_shape} and ({bundle.post.channels},), "
-                    f"not {tuple(w.shape)} and {tuple(b.shape)}"
-                )
+        check_shapes(self.spec, parameters)
         if self.pending:
-            raise ModelError(f"weights can't be written while {self.pending} samples are pending: commit first")
+            raise BoardError(f"weights can't be written while {self.pending} samples are pending: commit first")
         self._committed = commit(self.spec, parameters.to(self.device))
         self._updates = zeros(self.spec, self.device)
 
@@ -76,13 +71,13 @@ class FixedModel:
     def read(self) -> Parameters:
         """Masters as of the last commit, on the CPU. Refused while samples are pending."""
         if self.pending:
-            raise ModelError(f"masters can't be read while {self.pending} samples are pending: commit first")
+            raise BoardError(f"masters can't be read while {self.pending} samples are pending: commit first")
         return self._committed.to("cpu")
 
     def train(self, images: Tensor | np.ndarray, labels: Tensor | np.ndarray) -> Tensor:
         """Train on images (n, 28, 28); predictions (n,). The masters change at `commit`."""
         if self.pending + len(images) > self.spec.formats.max_batch:
-            raise ModelError(
+            raise BoardError(
                 f"{self.pending} pending samples and {len(images)} more: at most {self.spec.formats.max_batch} between commits"
             )
         result = self._compute(images, labels)
@@ -100,6 +95,8 @@ class FixedModel:
 
     def infer(self, images: Tensor | np.ndarray, labels: Tensor | np.ndarray | None = None) -> Tensor:
         """Predictions (n,). Without labels no errors are counted."""
+        if labels is not None:
+            checked_labels(labels, len(images))
         result = self._compute(images, None)
         self._count(result.predictions, labels, result.spikes)
         return result.predictions

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from golden.contract.errors import ModelError
 from golden.contract.spec import Spec
 
 from . import ops
@@ -45,6 +46,16 @@ def initial(spec: Spec, seed: int) -> Parameters:
         bound = min(round((1 << f.master_fraction) * spec.learning.gain / bundle.fan_in**0.5), f.master_high)
         weights.append(torch.from_numpy(random.integers(-bound, bound, bundle.weight_shape, np.int64, endpoint=True)))
     return Parameters(tuple(weights), zeros(spec).biases)
+
+
+def check_shapes(spec: Spec, parameters: Parameters) -> None:
+    """`ModelError` unless all masters have the shapes of the network's bundles."""
+    for bundle, w, b in zip(spec.bundles, *parameters, strict=True):
+        if tuple(w.shape) != bundle.weight_shape or tuple(b.shape) != (bundle.post.channels,):
+            raise ModelError(
+                f"bundle {bundle.index}: weight and bias must be {bundle.weight_shape} and ({bundle.post.channels},), "
+                f"not {tuple(w.shape)} and {tuple(b.shape)}"
+            )
 
 
 def accumulate(parameters: Parameters, updates: Parameters) -> Parameters:

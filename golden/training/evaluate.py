@@ -1,7 +1,6 @@
 """Test error and confusion matrix of the weights that a board holds."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,15 +9,10 @@ from torch import Tensor
 from golden.contract.spec import CLASSES
 from golden.progress import Meter
 
+from .board import Board
+
 #: Images between two steps of the progress bar; it changes no result.
 CHUNK = 128
-
-
-class Predictor(Protocol):
-    """What `evaluate` needs of a board or a model."""
-
-    def infer(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray | Tensor:
-        """Predictions (n,) of images (n, 28, 28)."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +50,7 @@ class Evaluation:
         return "\n".join([head, *rows])
 
 
-def evaluate(board: Predictor, images: Tensor, labels: Tensor) -> Evaluation:
+def evaluate(board: Board, images: Tensor, labels: Tensor) -> Evaluation:
     """Infer images (n, 28, 28) on the board with the weights and settings it has."""
     known = labels.numpy()
     found = np.zeros(0, np.int64)

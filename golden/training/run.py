@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from golden.contract.errors import PlanError, WeightsError
 from golden.contract.presets import preset
@@ -22,6 +21,7 @@ from golden.progress import Meter, note
 from . import checkpoint
 from . import data as datasets
 from . import metrics as report
+from .board import Board
 from .checkpoint import Checkpoint
 from .data import Data
 from .metrics import Row
@@ -36,25 +36,6 @@ EPOCH = "epoch-{}.safetensors"
 
 #: Seconds of work that a power cut may cost, unless a run says otherwise.
 CHECKPOINT_SECONDS = 60.0
-
-
-class Trainable(Protocol):
-    """What the loop needs of a board or a model; `golden.model.fixed.FixedModel` is one."""
-
-    def load(self, parameters: Parameters) -> None:
-        """Write all masters and commit."""
-
-    def write_settings(self, settings: Settings) -> None:
-        """Set steps, beta and rates."""
-
-    def train(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray | Tensor:
-        """Train on uint8 images (n, 28, 28) with labels (n,); predictions (n,)."""
-
-    def commit(self) -> int:
-        """Make the updates final; how many samples that were."""
-
-    def read(self) -> Parameters:
-        """The masters as of the last commit."""
 
 
 class Stop:
@@ -180,7 +161,7 @@ class Run:
         """Numbers of epochs after which the weights go into the mean that the run ends with; none without a mean."""
         return range(self.plan.epochs - self.plan.average + 1, self.plan.epochs + 1) if self.plan.average > 1 else range(0)
 
-    def save(self, board: Trainable, settings: Settings) -> None:
+    def save(self, board: Board, settings: Settings) -> None:
         """Write weights, metrics and curve, each atomically."""
         self.parameters = board.read()
         if self.position == 0 and self.epoch in self.averaged:
@@ -189,7 +170,7 @@ class Run:
             self._write(settings)
         self.saved = self.done
 
-    def end(self, board: Trainable) -> None:
+    def end(self, board: Board) -> None:
         """At the end of the plan: the mean of the weights that were kept, on the board and in the weight file."""
         if self.averaged:
             self.parameters = mean([self.kept[epoch] for epoch in self.averaged])
@@ -255,7 +236,7 @@ class Commit:
     settings: Settings
 
 
-def commits(plan: Plan, spec: Spec, board: Trainable, data: Data, epoch: int = 0, position: int = 0) -> Iterator[Commit]:
+def commits(plan: Plan, spec: Spec, board: Board, data: Data, epoch: int = 0, position: int = 0) -> Iterator[Commit]:
     """Carry out `plan` on a board that holds its weights, from sample `position` of `epoch` on, batch by batch."""
     for number, settings in enumerate(plan.settings(spec)):
         if number < epoch:
@@ -268,7 +249,7 @@ def commits(plan: Plan, spec: Spec, board: Trainable, data: Data, epoch: int = 0
             yield Commit(number, numbers, int((predictions != labels).sum()), settings)
 
 
-def train(run: Run, board: Trainable, data: Data, stop: Stop) -> float:
+def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
     """Carry `run` to its end or to `stop`, whichever comes first, and save it; training samples a second of this call.
 
     The batch that is running when a stop is asked for is finished and committed, so a resumed run ends with the weights

@@ -5,16 +5,15 @@ import torch
 from numpy.typing import ArrayLike
 
 from golden.contract.config import Config
-from golden.contract.errors import BoardError, ModelError
 from golden.model import weight_image
 from golden.model.fixed import FixedModel
 from golden.model.parameters import Parameters
 from golden.model.settings import Settings
 
-from .serial import Board, check_samples, check_settings
+from .interface import OpenBoard
 
 
-class GoldenBoard(Board):
+class GoldenBoard(OpenBoard):
     """`golden.model.fixed.FixedModel`. config: the network; only the digest depends on its lanes.
 
     device: where torch computes.
@@ -25,29 +24,19 @@ class GoldenBoard(Board):
         self.model = FixedModel(self.spec, device=device)
 
     def write_settings(self, settings: Settings) -> None:
-        check_settings(settings, self.spec)
-        self.model.settings = settings
+        self.model.write_settings(settings)
 
     def load(self, parameters: Parameters) -> None:
-        try:
-            self.model.load(parameters)
-        except ModelError as error:
-            raise BoardError(f"{self.name}: {error}") from None
+        self.model.load(parameters)
 
     def read(self) -> Parameters:
-        try:
-            return self.model.read()
-        except ModelError as error:
-            raise BoardError(f"{self.name}: {error}") from None
+        return self.model.read()
 
     def train(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
-        try:
-            return self.model.train(*check_samples(images, labels)).cpu().numpy()
-        except ModelError as error:
-            raise BoardError(f"{self.name}: {error}") from None
+        return self.model.train(np.asarray(images), np.asarray(labels)).cpu().numpy()
 
     def infer(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
-        return self.model.infer(*check_samples(images, labels)).cpu().numpy()
+        return self.model.infer(np.asarray(images), np.asarray(labels)).cpu().numpy()
 
     def commit(self) -> int:
         return self.model.commit()

@@ -12,10 +12,8 @@ from golden.progress import note
 from host.link.link import Link
 
 from .golden import GoldenBoard
+from .interface import OpenBoard
 from .serial import SerialBoard
-
-AnyBoard = SerialBoard | GoldenBoard
-
 
 
 @contextmanager
@@ -34,7 +32,7 @@ def virtual_board(spec: Spec, engines: str = ENGINES[0], **options: Any) -> Iter
 
 
 @contextmanager
-def open_board(name: str, spec: Spec, engines: str | None = None) -> Iterator[AnyBoard]:
+def open_board(name: str, spec: Spec, engines: str | None = None) -> Iterator[OpenBoard]:
     """A board built for `spec`, at rest, closed at the end.
 
     name: `sim` starts a virtual board, `golden` is the bit-exact model in this process, anything else is a device path

@@ -1,13 +1,10 @@
-"""A board as the training loop sees it, and the one behind a serial link."""
+"""The board behind a serial link."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
 from golden.contract import layout
@@ -35,90 +32,15 @@ from golden.contract.protocol import (
     registers_by_name,
     writable_words,
 )
-from golden.contract.shapes import Bundle
-from golden.contract.spec import IMAGE_SIDE, Spec
+from golden.contract.spec import Spec
 from golden.model import weight_image
-from golden.model.parameters import Parameters
+from golden.model.batch import checked_images, checked_labels
+from golden.model.parameters import Parameters, check_shapes
 from golden.model.settings import Settings
 from golden.progress import note
 from host.link.link import Link
 
-
-class Board(ABC):
-    """What trains: real, simulated, or the golden model. Use it as a context manager, or `close` it.
-
-    spec: the network it is built for. name: for messages.
-    Raises `BoardError` where a board refuses, `LinkError` where it can't be reached, `UsageError` for values of a wrong shape.
-    """
-
-    spec: Spec
-    name: str
-
-    @abstractmethod
-    def write_settings(self, settings: Settings) -> None:
-        """Set steps, beta and rates."""
-
-    @abstractmethod
-    def load(self, parameters: Parameters) -> None:
-        """Write all masters and commit. Refused while samples are pending."""
-
-    @abstractmethod
-    def read(self) -> Parameters:
-        """The masters as of the last commit. Refused while samples are pending."""
-
-    @abstractmethod
-    def train(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
-        """Train on uint8 images (n, 28, 28) with labels (n,); predictions (n,) int64. The masters change at `commit`."""
-
-    @abstractmethod
-    def infer(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
-        """Predictions (n,) int64 of uint8 images (n, 28, 28); the labels only serve the board's error counter."""
-
-    @abstractmethod
-    def commit(self) -> int:
-        """Make the pending samples' updates final; how many samples that were."""
-
-    @abstractmethod
-    def digest(self) -> tuple[int, ...]:
-        """CRC-32 of each bundle's masters, in the order of `golden.contract.layout`."""
-
-    @abstractmethod
-    def registers(self) -> dict[str, int]:
-        """Settings and counters by the names of `golden.contract.protocol.registers`; those that this board has."""
-
-    @abstractmethod
-    def clear(self) -> None:
-        """Zero all counters but `pending`."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let the board go; it can't be used afterwards."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-
-def check_samples(images: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels as arrays; `UsageError` unless they are (n, 28, 28) uint8 and (n,) of 0..9."""
-    pixels, classes = np.asarray(images), np.asarray(labels)
-    if pixels.dtype != np.uint8 or pixels.shape[1:] != (IMAGE_SIDE, IMAGE_SIDE):
-        raise UsageError(f"images must be uint8 (n, {IMAGE_SIDE}, {IMAGE_SIDE}), not {pixels.dtype} {pixels.shape}")
-    if classes.shape != pixels.shape[:1] or classes.dtype.kind not in "iu":
-        raise UsageError(f"labels must be {len(pixels)} integers, not {classes.dtype} {classes.shape}")
-    if len(classes) and not 0 <= classes.min() <= classes.max() < LABELS:
-        raise UsageError(f"labels must be 0..{LABELS - 1}, not {classes.min()}..{classes.max()}")
-    return pixels, classes
-
-
-def check_settings(settings: Settings, spec: Spec) -> None:
-    """`UsageError` if a register would refuse its value."""
-    try:
-        settings.check(spec)
-    except ModelError as error:
-        raise UsageError(str(error)) from None
+from .interface import OpenBoard
 
 
 @dataclass(frozen=True)
@@ -135,7 +57,7 @@ class Request:
         return ANSWERED_BYTES[self.command] if self.size is None else self.size
 
 
-class SerialBoard(Board):
+class SerialBoard(OpenBoard):
     """A board behind a serial port: a device path or any pyserial URL.
 
     Raises `IdentityError` at once if it was built for another network.
@@ -225,7 +147,7 @@ class SerialBoard(Board):
         return self._map[name].address
 
     def write_settings(self, settings: Settings) -> None:
-        check_settings(settings, self.spec)
+        settings.check(self.spec)
         values = {name: getattr(settings, name) for name in ("free_steps", "nudged_steps", "beta")}
         for b, weight, bias in zip(self.spec.bundles, settings.weight_rates, settings.bias_rates, strict=True):
             values |= {f"weight_rate_{b.index}": weight, f"bias_rate_{b.index}": bias}
@@ -240,8 +162,8 @@ class SerialBoard(Board):
         self.write_register("clear", 1)
 
     def load(self, parameters: Parameters) -> None:
-        for bundle, weight, bias in zip(self.spec.bundles, *parameters, strict=True):
-            _check_masters(bundle, weight, bias)
+        check_shapes(self.spec, parameters)
+        _check_range(self.spec, parameters)
         requests: list[Request] = []
         for b, image in zip(self.spec.bundles, weight_image.pack_all(self.config, parameters.to("cpu")), strict=True):
             most = writable_words(self.config.lanes[b.index])
@@ -270,10 +192,10 @@ class SerialBoard(Board):
         return self._samples(Command.INFER, images, labels)
 
     def _samples(self, command: Command, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
-        pixels, classes = check_samples(images, labels)
-
+        pixels = checked_images(np.asarray(images)).numpy()
+        classes = checked_labels(np.asarray(labels), len(pixels)).tolist()
         samples = zip(pixels, classes, strict=True)
-        answers = self._exchange(Request(command, Sample(int(label), image.tobytes()).encode()) for image, label in samples)
+        answers = self._exchange(Request(command, Sample(label, image.tobytes()).encode()) for image, label in samples)
         sampled = [Sampled.decode(answer) for answer in answers]
         self.cycles = [sample.cycles for sample in sampled]
         predictions = [sample.prediction for sample in sampled]
@@ -303,12 +225,10 @@ def _write(address: int, value: int) -> Request:
     return Request(Command.WRITE_REGISTER, RegisterValue(address, value).encode())
 
 
-def _check_masters(bundle: Bundle, weight: torch.Tensor, bias: torch.Tensor) -> None:
-    """`UsageError` unless the link can carry them."""
-    shapes = bundle.weight_shape, (bundle.post.channels,)
-    if (tuple(weight.shape), tuple(bias.shape)) != shapes:
-        raise UsageError(f"bundle {bundle.index}: shapes must be {shapes}, not {tuple(weight.shape)}, {tuple(bias.shape)}")
+def _check_range(spec: Spec, parameters: Parameters) -> None:
+    """`ModelError` unless the link can carry all masters."""
     limits = np.iinfo(weight_image.MASTER)
-    for tensor in (weight, bias):
-        if not limits.min <= int(tensor.min()) <= int(tensor.max()) <= limits.max:
-            raise UsageError(f"bundle {bundle.index}: masters must be {limits.min}..{limits.max} (LSB 2^-15)")
+    for bundle, *tensors in zip(spec.bundles, *parameters, strict=True):
+        for tensor in tensors:
+            if not limits.min <= int(tensor.min()) <= int(tensor.max()) <= limits.max:
+                raise ModelError(f"bundle {bundle.index}: masters must be {limits.min}..{limits.max} (LSB 2^-15)")

@@ -14,13 +14,14 @@ from golden.training.options import TrainingOptions
 from golden.training.processes import SharedModel, SharedStop, World
 from golden.training.run import Run, Stop
 from golden.training.run import train as run_train
-from host.boards.open import AnyBoard, open_board
+from host.boards.interface import OpenBoard
+from host.boards.open import open_board
 from host.harness.compare import Comparison, Twin
 
 from .options import BoardOption, EnginesOption, JsonOption, with_fields
 from .terminal import emit, reported
-from .train import recovering
-from .train import train as train_on_board
+from golden.training.recover import recovering
+from golden.training.recover import train as train_on_board
 
 
 @dataclass
@@ -121,7 +122,7 @@ def on_board(
     """Carry the run on with a board, from its checkpoint again where the board is lost."""
     outcome, finished = Outcome(), run.finished
 
-    def work(run: Run, device: AnyBoard) -> None:
+    def work(run: Run, device: OpenBoard) -> None:
         with Stop() as stop:
             target = Twin(device) if twin else device
             rate = train_on_board(run, target, images, stop)

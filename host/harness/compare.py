@@ -13,8 +13,7 @@ from golden.progress import Meter
 from golden.training.data import Data
 from golden.training.plan import Plan
 from host.boards.golden import GoldenBoard
-from host.boards.open import AnyBoard
-from host.boards.serial import Board, SerialBoard
+from host.boards.interface import OpenBoard
 
 
 def check(parts: list[tuple[str, np.ndarray, np.ndarray]]) -> int:
@@ -47,7 +46,7 @@ def check_masters(spec: Spec, board: Parameters, golden: Parameters) -> int:
     return check(parts)
 
 
-def verify(board: SerialBoard, parameters: Parameters) -> None:
+def verify(board: OpenBoard, parameters: Parameters) -> None:
     """Compare the digests of a board's weights with those of `parameters`; `ComparisonError` names the first that differs."""
     golden = GoldenBoard(board.config)
     golden.load(parameters)
@@ -80,7 +79,7 @@ class Fault:
                 raise UsageError(f"--inject-fault: {name} must be 0..{top}, not {value}")
         return fault
 
-    def inject(self, board: Board) -> None:
+    def inject(self, board: OpenBoard) -> None:
         """Read the board's masters, flip the bit, write them back and commit."""
         read = board.read()
         weights, biases = [w.clone() for w in read.weights], [b.clone() for b in read.biases]
@@ -106,15 +105,15 @@ class Comparison:
         return self.weights + self.predictions + self.counters
 
 
-class Twin(Board):
+class Twin(OpenBoard):
     """A board and the golden model in lockstep; it is used as the board is.
 
     `train` and `infer` compare predictions, `commit` the digest of every bundle (all values when one differs), `read`
     every weight and bias. The first difference raises `ComparisonError`.
     """
 
-    def __init__(self, board: AnyBoard):
-        self.board, self.spec, self.name = board, board.spec, board.name
+    def __init__(self, board: OpenBoard):
+        self.board, self.spec, self.config, self.name = board, board.spec, board.config, board.name
         self.golden = GoldenBoard(board.config)
         self.predictions = self.commits = 0
         self._spikes = self._read_spikes(board)
@@ -169,7 +168,7 @@ class Twin(Board):
     def close(self) -> None:
         self.board.close()
 
-    def _read_spikes(self, board: Board) -> list[int]:
+    def _read_spikes(self, board: OpenBoard) -> list[int]:
         values = board.registers()
         return [values[f"spikes_{layer.index}"] for layer in self.spec.layers[1:]]
 
@@ -182,7 +181,7 @@ class Twin(Board):
         return Comparison(self.spec.parameters, self.predictions, counters)
 
 
-def compare(board: AnyBoard, plan: Plan, data: Data, fault: Fault | None = None) -> Comparison:
+def compare(board: OpenBoard, plan: Plan, data: Data, fault: Fault | None = None) -> Comparison:
     """Train `plan` from its initial weights on the board and on the golden model; `ComparisonError` at the first difference.
 
     A fault goes in half-way, before the middle batch: the proof that this comparison can fail.

@@ -19,11 +19,11 @@ from golden.contract.spec import Spec
 from golden.model.parameters import Parameters
 from golden.training.data import Data
 from golden.training.plan import Plan
+from golden.training.recover import recovering, train
 from golden.training.run import Run, Stop
 from host.boards.golden import GoldenBoard
 from host.boards.open import virtual_board
 from host.boards.serial import SerialBoard
-from host.cli.train import recovering, train
 from host.link.link import Link
 
 from .compare import Twin

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from golden.contract.errors import ModelError
+from golden.contract.errors import BoardError, ModelError
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import Learning, Schedule, Spec
@@ -187,9 +187,9 @@ def test_model_counts_and_refuses_like_a_board():
     assert same_parameters(model.parameters, before), "masters are final only after commit"
     wrong = int((predictions != digits.train_labels[:40]).sum())
     assert (model.pending, model.samples, model.errors) == (40, 40, wrong)
-    with pytest.raises(ModelError, match="40 pending samples and 30 more: at most 64"):
+    with pytest.raises(BoardError, match="40 pending samples and 30 more: at most 64"):
         model.train(digits.train_images[:30], digits.train_labels[:30])
-    with pytest.raises(ModelError, match="40 samples are pending"):
+    with pytest.raises(BoardError, match="40 samples are pending"):
         model.load(before)
     assert (model.pending, model.samples, model.errors) == (40, 40, wrong)
     spikes = model.spikes

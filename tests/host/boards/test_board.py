@@ -7,14 +7,16 @@ import pytest
 import torch
 
 from golden.contract.config import Config
-from golden.contract.errors import BoardError, UsageError
+from golden.contract.errors import BoardError, ExitCode, ModelError
 from golden.contract.presets import preset
 from golden.contract.protocol import Access, registers
 from golden.model import weight_image
+from golden.model.fixed import FixedModel
 from golden.model.parameters import initial
 from golden.model.settings import Settings
+from golden.training.board import Board
 from host.boards.golden import GoldenBoard
-from host.boards.serial import Board
+from host.harness.compare import Twin
 
 TINY = preset("tiny")
 CONFIG = Config(TINY, (1, 2, 5))
@@ -32,13 +34,28 @@ def samples(count):
     return random.integers(0, 256, (count, 28, 28), np.uint8), random.integers(0, 10, count)
 
 
-def test_it_is_a_board_with_the_registers_names(board):
-    assert isinstance(board, Board)
+def test_its_registers_have_the_names_of_the_contract(board):
     readable = {r.name for r in registers(TINY) if r.access is not Access.ACTION}
     assert set(board.registers()) <= readable
     board.write_settings(Settings(16, 9, 77, (1, 2), (3, 4)))
     values = board.registers()
     assert (values["nudged_steps"], values["beta"], values["weight_rate_2"], values["bias_rate_1"]) == (9, 77, 2, 3)
+
+
+def test_the_model_and_what_is_open_fulfil_one_protocol():
+    boards: list[Board] = [FixedModel(TINY), GoldenBoard(CONFIG), Twin(GoldenBoard(CONFIG))]
+    images, labels = samples(8)
+    ends = []
+    for board in boards:
+        assert board.spec == TINY
+        board.write_settings(Settings(16, 9, 77, (100, 200), (3, 4)))
+        board.load(initial(TINY, 5))
+        trained = torch.as_tensor(board.train(images, labels)).tolist()
+        assert board.commit() == 8
+        inferred = torch.as_tensor(board.infer(images, labels)).tolist()
+        weights = [tensor.tolist() for group in board.read() for tensor in group]
+        ends.append((trained, inferred, weights))
+    assert ends[0] == ends[1] == ends[2]
 
 
 def test_masters_change_at_commit_and_are_unreadable_before(board):
@@ -66,14 +83,22 @@ def test_digest_is_of_the_memory_image(board):
 
 
 def test_more_samples_than_a_batch_are_refused(board):
-    with pytest.raises(BoardError, match="at most 64 between commits"):
+    with pytest.raises(BoardError, match="at most 64 between commits") as refusal:
         board.train(*samples(65))
+    assert refusal.value.exit_code is ExitCode.BOARD
     assert board.registers()["pending"] == 0
 
 
 def test_wrong_values_are_refused(board):
     images, labels = samples(2)
-    with pytest.raises(UsageError, match="images must be uint8"):
-        board.infer(images / 2, labels)
-    with pytest.raises(UsageError, match="free_steps must be 8"):
+    for wrong, message in (
+        ((images / 2, labels), "images must be uint8"),
+        ((images, labels[:1]), r"labels must be \(2,\)"),
+        ((images, labels + 10), r"labels must be 0\.\.9"),
+        ((images, labels / 2), "labels must be integers"),
+    ):
+        for work in (board.infer, board.train):
+            with pytest.raises(ModelError, match=message):
+                work(*wrong)
+    with pytest.raises(ModelError, match="free_steps must be 8"):
         board.write_settings(Settings(7, 9, 77, (1, 2), (3, 4)))

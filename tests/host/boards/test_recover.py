@@ -11,11 +11,10 @@ import pytest
 from golden.contract.config import configuration
 from golden.contract.errors import ExitCode
 from golden.contract.presets import preset
-from golden.training import checkpoint
+from golden.training import checkpoint, recover
 from host.boards.serial import SerialBoard
 from host.cli import board as board_cli
 from host.cli import main as cli
-from host.cli import train as host_train
 from host.cli import training
 from host.harness.fault_port import Clock, FaultPort
 from host.harness.golden_device import GoldenDevice
@@ -69,7 +68,7 @@ def bench(monkeypatch):
         made = Bench(events)
         monkeypatch.setattr(training, "open_board", made.open)
         monkeypatch.setattr(board_cli, "open_unknown", made.open)
-        monkeypatch.setattr(host_train, "FIRST_WAIT", 0.0)
+        monkeypatch.setattr(recover, "FIRST_WAIT", 0.0)
         return made
 
     return make

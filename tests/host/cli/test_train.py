@@ -19,9 +19,9 @@ from golden.training import metrics as report
 from golden.training.checkpoint import atomic
 from golden.training.data import load
 from golden.training.plan import Plan
+from golden.training.recover import train
 from golden.training.run import Run, Stop
 from host.boards.golden import GoldenBoard
-from host.cli.train import train
 from host.harness.bench import bound, events, parts, silent_tiles, windows
 from host.harness.compare import Fault, Twin, check, compare
 

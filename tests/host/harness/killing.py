@@ -9,9 +9,9 @@ from pathlib import Path
 from golden.contract.presets import preset
 from golden.training.data import load
 from golden.training.plan import Plan
+from golden.training.recover import train
 from golden.training.run import Run, Stop
 from host.boards.open import open_board
-from host.cli.train import train
 
 SPEC = preset("tiny")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from golden.contract.config import configuration
-from golden.contract.errors import BoardError, IdentityError, LinkError, UsageError
+from golden.contract.errors import BoardError, IdentityError, LinkError, ModelError, UsageError
 from golden.contract.presets import preset
 from golden.contract.protocol import VERSION, Command, Identity, Status
 from golden.model.parameters import initial
@@ -191,17 +191,18 @@ def test_wrong_values_are_refused_before_they_are_sent(clock):
     for pixels, labels, message in (
         (images.astype(float), [0, 1], "images must be uint8"),
         (images[:, 1:], [0, 1], r"images must be uint8 \(n, 28, 28\)"),
-        (images, [0], "labels must be 2 integers"),
+        (images, [0], r"labels must be \(2,\), one for each image, not \(1,\)"),
+        (images, [0.0, 1.0], r"labels must be integers, not torch\.float64"),
         (images, [0, 10], r"labels must be 0\.\.9, not 0\.\.10"),
     ):
-        with pytest.raises(UsageError, match=message):
+        with pytest.raises(ModelError, match=message):
             board.train(pixels, labels)
     parameters = initial(TINY, 1)
-    with pytest.raises(UsageError, match="bundle 1: shapes must be"):
+    with pytest.raises(ModelError, match="bundle 1: weight and bias must be"):
         board.load(parameters._replace(biases=parameters.biases[::-1]))
-    with pytest.raises(UsageError, match=r"bundle 1: masters must be -32768\.\.32767"):
+    with pytest.raises(ModelError, match=r"bundle 1: masters must be -32768\.\.32767"):
         board.load(parameters._replace(weights=tuple(w + 40000 for w in parameters.weights)))
-    with pytest.raises(UsageError, match=r"beta must be 1\.\.511, not 0"):
+    with pytest.raises(ModelError, match=r"beta must be 1\.\.511, not 0"):
         board.write_settings(Settings(24, 12, 0, (0, 0), (0, 0)))
     with pytest.raises(UsageError, match="unknown register 'speed': choose one of scratch, "):
         board.read_register("speed")

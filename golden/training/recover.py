@@ -1,5 +1,4 @@
-"""Training on a board that may be lost: the loop is `golden.training.run.train`, begun again from its checkpoint
-where that helps."""
+"""Training on a board that may be lost: `golden.training.run.train`, begun again from its checkpoint."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,10 +7,11 @@ from typing import TypeVar
 
 from golden.contract.errors import BoardError, ComparisonError, LinkError
 from golden.progress import note
-from golden.training import run as golden_run
-from golden.training.data import Data
-from golden.training.run import Run, Stop
-from host.boards.serial import Board
+
+from . import run as plain
+from .board import Board
+from .data import Data
+from .run import Run, Stop
 
 #: Seconds to wait before a lost board is looked for again, doubled each time up to the second.
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
@@ -22,7 +22,7 @@ T = TypeVar("T")
 def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
     """`golden.training.run.train`; the error of a board that fails says what was saved."""
     try:
-        return golden_run.train(run, board, data, stop)
+        return plain.train(run, board, data, stop)
     except (LinkError, BoardError) as error:
         raise type(error)(f"{error}; {run.weights} holds the state after {run.saved} samples: --resume continues it") from None
 
