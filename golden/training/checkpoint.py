@@ -30,10 +30,15 @@ FORMAT = "nudge-weights-1"
 #: Bytes of a weight file at most, nine times the largest preset's: one that says more is not read into memory.
 MAX_BYTES = 1 << 26
 
+#: A run's weight file in its directory.
+WEIGHTS = "weights.safetensors"
+
+#: Folder of the weights that come with the package; a file's stem is a name for `find`.
+PACKAGED = Path(__file__).parents[1] / "weights"
+
 D = TypeVar("D")
 
 PACKAGES = ("torch", "numpy", "safetensors")
-
 
 
 @contextmanager
@@ -113,6 +118,23 @@ def save(path: Path, spec: Spec, parameters: Parameters, checkpoint: Checkpoint)
     metadata = {"format": FORMAT} | {name: json.dumps(value) for name, value in asdict(checkpoint).items()}
     with atomic(path) as temporary:
         temporary.write_bytes(to_bytes(tensors, metadata))
+
+
+def find(named: Path) -> Path:
+    """The weight file that is meant by its path, by a run's directory, or by a packaged name.
+
+    Raises `WeightsError` for none of them.
+    """
+    if named.is_dir():
+        return named / WEIGHTS
+    if named.exists():
+        return named
+    packaged = {path.stem: path for path in sorted(PACKAGED.glob("*.safetensors"))}
+    if str(named) in packaged:
+        return packaged[str(named)]
+    raise WeightsError(
+        f"no weights at {named}: give a file, the --out of a run, or one of {', '.join(packaged)}"
+    )
 
 
 def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkpoint]:

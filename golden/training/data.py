@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden.contract.errors import DataError
+from golden.contract.errors import DataError, PlanError
 
 #: 1,000 training and 500 test digits of MNIST; embedded/README.md says how they were chosen.
 EMBEDDED = Path(__file__).parents[1] / "embedded" / "mnist-1500.npz"
@@ -41,7 +41,6 @@ MAX_BYTES = 1 << 26
 VARIABLE = "NUDGE_DATA"
 
 
-
 class Data(NamedTuple):
     """Images uint8 (n, 28, 28), labels int64 (n,) of 0..9."""
 
@@ -51,18 +50,36 @@ class Data(NamedTuple):
     test_labels: Tensor
 
 
+def check_name(name: str) -> None:
+    """Raise `PlanError` for a data set that isn't one of `NAMES`."""
+    if name not in NAMES:
+        raise PlanError(f"unknown data set {name!r}: choose one of {', '.join(NAMES)}")
+
+
+def folder_of(root: str | Path | None = None) -> Path | None:
+    """The folder to look for data in: `root`, else the environment's NUDGE_DATA; None: neither."""
+    given = root or os.environ.get(VARIABLE)
+    return Path(given) if given else None
+
+
 def load(name: str, root: str | Path | None = None) -> Data:
-    """The data set `name`, one of `NAMES`. root: default is the environment's NUDGE_DATA; "embedded" needs none."""
+    """The data set `name`, one of `NAMES`. root: see `folder_of`; "embedded" needs none.
+
+    Raises `PlanError` for an unknown name, `DataError` for files that are missing or not the
+    published ones.
+    """
     if name == "embedded":
         with np.load(EMBEDDED) as file:
             arrays = [torch.from_numpy(file[field]) for field in Data._fields]
         return Data(arrays[0], arrays[1].long(), arrays[2], arrays[3].long())
-    if name not in TORCHVISION:
-        raise DataError(f"unknown data set {name!r}: choose one of {', '.join(NAMES)}")
-    given = root or os.environ.get(VARIABLE)
-    if not given:
-        raise DataError(f"{name} needs a folder: set {VARIABLE} or --data-dir to the one that holds {TORCHVISION[name]}/raw")
-    folder = Path(given)
+    check_name(name)
+    folder = folder_of(root)
+    if folder is None:
+        hint = "; the digits of --data embedded need none" if name == "mnist" else ""
+        raise DataError(
+            f"{name} needs a folder: set {VARIABLE} or --data-dir to the one that holds "
+            f"{TORCHVISION[name]}/raw{hint}"
+        )
     raw = folder / TORCHVISION[name] / "raw"
     _verify(name, raw)
     from torchvision import datasets  # late: it takes a second, and the embedded digits don't need it

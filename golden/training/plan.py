@@ -10,7 +10,7 @@ from golden.contract.errors import PlanError, SpecError
 from golden.contract.spec import Spec
 from golden.model.settings import Settings
 
-from .data import Data, augmented, order
+from .data import Data, augmented, check_name, order
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Plan:
     @classmethod
     def of(cls, spec: Spec, data: str, samples: int, **options: Any) -> "Plan":
         """A plan with the preset's value for each option that is None; `PlanError` if it can't be carried out."""
+        check_name(data)
         learning, schedule = spec.learning, spec.schedule
         values: dict[str, Any] = {"epochs": 1, "batch": learning.batch, "seed": 0, "lr_scale": 1.0, "beta": learning.beta}
         values |= {"free_steps": schedule.free, "nudged_steps": schedule.nudged, "decay": learning.decay}

@@ -22,13 +22,12 @@ from . import checkpoint
 from . import data as datasets
 from . import metrics as report
 from .board import Board
-from .checkpoint import Checkpoint
+from .checkpoint import WEIGHTS, Checkpoint
 from .data import Data
 from .metrics import Row
 from .options import TrainingOptions
 from .plan import Plan, first_samples
 
-WEIGHTS = "weights.safetensors"
 METRICS = "metrics.csv"
 CURVE = "learning-curve.png"
 #: Weights at the end of an epoch, where the run ends with their mean.
@@ -263,6 +262,9 @@ def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
     checkpoint.remove_unfinished(run.out)
     board.load(run.parameters)
     run.saved = run.done
+    if run.finished:
+        # no commit is left to do it, and a test has the run's number of steps
+        board.write_settings(plan.settings(run.spec)[-1])
     if not run.done:
         run.save(board, plan.settings(run.spec)[0])  # now, not after hours: can it be written?
     first, before, start = run.done, run.seconds, time.monotonic()

@@ -79,7 +79,9 @@ def bench(
     if samples < 2:
         why = "one alone doesn't show what the next one hides"
         raise UsageError(f"--samples must be at least 2, not {samples}: {why}")
-    parameters = None if weights is None else checkpoint.load(weights, spec)[1]
+    parameters = None
+    if weights is not None:
+        parameters = checkpoint.load(checkpoint.find(weights), spec)[1]
     images = datasets.load(data or "embedded", data_dir)
     first_samples(samples, len(images.train_images), data or "embedded")
     with virtual_board(spec, engines or ENGINES[0]) as virtual:

@@ -34,6 +34,13 @@ from .terminal import emit, rendered, reported
 app = typer.Typer(rich_markup_mode=None)
 
 
+@app.callback(invoke_without_command=True)
+def callback(context: typer.Context) -> None:
+    """Serve a virtual board, ask a board what it is, or attack one."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
 @app.command("serve")
 def serve(
     preset_name: PresetOption = "tiny",
@@ -103,7 +110,7 @@ def status(
         result: dict[str, Any] = {"board": values, "host": link, "digests": digests}
         if weights is not None:
             with reported(as_json, result):
-                verify(device, checkpoint.load(weights, device.spec)[1])
+                verify(device, checkpoint.load(checkpoint.find(weights), device.spec)[1])
             result["equal"] = True
     table = Table("counter", title=f"{board}: preset {device.spec.name}")
     table.add_column("value", justify="right")

@@ -1,54 +1,89 @@
 """`nudge eval`: the test error of a weight file."""
 
+import reprlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from golden.contract.errors import ExitCode
+from golden.contract.errors import ExitCode, WeightsError
 from golden.contract.presets import preset
+from golden.progress import note
 from golden.training import checkpoint
 from golden.training import data as datasets
+from golden.training.checkpoint import Checkpoint
 from golden.training.evaluate import evaluate
 from golden.training.plan import first_samples
 from host.boards.open import open_board
 
-from .options import BoardOption, DataOption, DirOption, EnginesOption, JsonOption
+from .options import BoardOption, DirOption, EnginesOption, JsonOption
 from .terminal import emit
 
 
 def evaluate_weights(
-    weights: Annotated[Path, typer.Option(help="Evaluate this weight file of `nudge train`.")],
-    board: BoardOption = "sim",
+    weights: Annotated[
+        Path,
+        typer.Option(help="Evaluate this file, run directory or packaged name (small-mnist)."),
+    ],
+    board: BoardOption = "golden",
     engines: EnginesOption = None,
-    data: DataOption = "embedded",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Test on {', '.join(datasets.NAMES)} [default: what the weights learnt]."
+        ),
+    ] = None,
     data_dir: DirOption = None,
     samples: Annotated[
         int | None, typer.Option(help="Take the first N test images [default: all].")
     ] = None,
     preset_name: Annotated[
-        str | None, typer.Option("--preset", help="Refuse weights of another preset.")
+        str | None, typer.Option("--preset", help="Refuse weights of another network.")
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Test error and confusion matrix of a weight file."""
-    spec, parameters, found = checkpoint.load(
-        weights, None if preset_name is None else preset(preset_name)
-    )
-    images = datasets.load(data, data_dir)
-    count = first_samples(samples, len(images.test_images), data)
+    """Print the test error and confusion matrix of a weight file.
+
+    The model predicts what every board does, bit for bit, so --board is only there to check that.
+    """
+    path = checkpoint.find(weights)
+    spec = None if preset_name is None else preset(preset_name)
+    spec, parameters, found = checkpoint.load(path, spec)
+    name = chosen_data(path, found, data, data_dir)
+    images = datasets.load(name, data_dir)
+    count = first_samples(samples, len(images.test_images), name)
     with open_board(board, spec, engines) as device:
         device.load(parameters)
         device.write_settings(found.registers())
         result = evaluate(device, images.test_images[:count], images.test_labels[:count])
-    emit(
-        as_json,
-        {
-            "error_percent": result.error_percent,
-            "samples": result.samples,
-            "confusion": result.confusion.tolist(),
-            "predictions": result.predictions.tolist(),
-        },
-        f"test error {result.error_percent:.2f} % ({result.errors} of {result.samples})\n{result.table()}",
-    )
+    values = {
+        "error_percent": result.error_percent,
+        "data": name,
+        "samples": result.samples,
+        "confusion": result.confusion.tolist(),
+        "predictions": result.predictions.tolist(),
+    }
+    error = f"test error {result.error_percent:.2f} % ({result.errors} of {result.samples})"
+    emit(as_json, values, f"{error}\n{result.table()}")
     return ExitCode.OK
+
+
+def chosen_data(path: Path, found: Checkpoint, asked: str | None, data_dir: Path | None) -> str:
+    """The data set to test the weights at `path` on: what is asked for, else what they learnt.
+
+    Without a folder to look in, weights that learnt MNIST are tested on the embedded digits.
+    """
+    learnt = found.plan.get("data")
+    if asked is not None:
+        datasets.check_name(asked)
+        # the embedded digits are MNIST's, its test digits among the test digits
+        if learnt != asked and {learnt, asked} != {"mnist", "embedded"}:
+            note(f"{path.stem} learnt {reprlib.repr(learnt)}; this is its error on {asked}")
+        return asked
+    if learnt not in datasets.NAMES:
+        raise WeightsError(f"{path}: learnt {reprlib.repr(learnt)}, unknown here: give --data")
+    if learnt == "mnist" and datasets.folder_of(data_dir) is None:
+        why = f"neither --data-dir nor ${datasets.VARIABLE} says where MNIST is"
+        note(f"{why}: testing on the 500 embedded digits of it")
+        return "embedded"
+    return str(learnt)

@@ -1,10 +1,13 @@
 """The `nudge` command: its commands by name, and how it ends. `python -m host.cli` is the same."""
 
 import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
 
 import typer
 
-from golden.contract.errors import ExitCode
+from golden.contract.errors import ExitCode, UsageError
+from golden.training.processes import World
 
 from . import bench, bitstream, board, compare, evaluate, repro, training
 from .run import run_together
@@ -16,9 +19,32 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def callback() -> None:
+def print_version(asked: bool) -> None:
+    """Print what is installed, and end the command."""
+    if asked:
+        try:
+            print(f"nudge {version('nudge')}")
+        except PackageNotFoundError:
+            print("nudge, not installed: run from a checkout")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def callback(
+    context: typer.Context,
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=print_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
     """Spiking convolutional networks, trained on an FPGA by equilibrium propagation."""
+    name, processes = context.invoked_subcommand, World.of_environment().size
+    if name is None:
+        print(context.get_help())
+    elif name != "train" and processes > 1:
+        raise UsageError(f"{name}: {processes} processes can only `train --board golden`")
 
 
 app.command("train")(training.train)
@@ -29,9 +55,7 @@ app.command("repro")(repro.repro)
 app.command("build")(bitstream.build)
 app.command("flash")(bitstream.flash)
 app.command("report")(bitstream.report)
-app.add_typer(
-    board.app, name="board", help="Serve a virtual board, ask a board what it is, or attack one."
-)
+app.add_typer(board.app, name="board")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,6 +12,8 @@ from golden.training.data import Data
 from golden.training.evaluate import Evaluation, evaluate
 from golden.training.options import TrainingOptions
 from golden.training.processes import SharedModel, SharedStop, World
+from golden.training.recover import recovering
+from golden.training.recover import train as train_on_board
 from golden.training.run import Run, Stop
 from golden.training.run import train as run_train
 from host.boards.interface import OpenBoard
@@ -20,8 +22,6 @@ from host.harness.compare import Comparison, Twin
 
 from .options import BoardOption, EnginesOption, JsonOption, with_fields
 from .terminal import emit, reported
-from golden.training.recover import recovering
-from golden.training.recover import train as train_on_board
 
 
 @dataclass

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from golden.contract.errors import DataError
+from golden.contract.errors import DataError, PlanError
 from golden.embedded import make
 from golden.training import data
 
@@ -84,7 +84,7 @@ def test_choice_is_balanced_and_repeatable():
 
 def test_missing_data_is_named(tmp_path, monkeypatch):
     monkeypatch.delenv(data.VARIABLE, raising=False)
-    with pytest.raises(DataError, match="unknown data set 'cifar': choose one of embedded, mnist, fashion-mnist"):
+    with pytest.raises(PlanError, match="unknown data set 'cifar': choose one of embedded, mnist, fashion-mnist"):
         data.load("cifar")
     with pytest.raises(DataError, match="mnist needs a folder: set NUDGE_DATA or --data-dir to the one that holds MNIST/raw"):
         data.load("mnist")

@@ -1,6 +1,7 @@
 """The command line, in this process: results, files, exit codes and one-line errors, with the golden model as the board."""
 
 import csv
+import importlib.metadata
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import serial
 from golden.contract.errors import BoardError, ExitCode, IdentityError, ToolError
 from golden.contract.presets import preset
 from golden.training import checkpoint
+from golden.training import data as datasets
 from host.boards import open as boards
 from host.cli import main as cli
 
@@ -128,6 +130,74 @@ def interrupted(out: Path, number: int, *options: str) -> tuple[str, str]:
     return texts
 
 
+def test_resuming_a_finished_run_says_so_and_tests_again(capsys, trained):
+    weights = (trained / "weights.safetensors").read_bytes()
+    arguments = ("train", "--board", "golden", "--resume", trained)
+    code, out, _ = run(capsys, *arguments)
+    assert code == ExitCode.OK
+    error, rest = out.splitlines()
+    assert rest == f"the run was finished before; weights, metrics and learning curve in {trained}"
+    assert (trained / "weights.safetensors").read_bytes() == weights
+    assert run(capsys, "eval", "--weights", trained)[1].splitlines()[0] == error
+    assert run_json(capsys, *arguments)[1]["samples_per_second"] is None
+
+
+@pytest.fixture
+def no_data(monkeypatch):
+    monkeypatch.delenv(datasets.VARIABLE, raising=False)
+
+
+def test_eval_takes_a_file_a_run_or_a_packaged_name(capsys, no_data, trained, tmp_path, monkeypatch):
+    file = run_json(capsys, "eval", "--weights", trained / "weights.safetensors")
+    assert file[0] == ExitCode.OK
+    assert run_json(capsys, "eval", "--weights", trained) == file
+    packaged = run_json(capsys, "eval", "--weights", "tiny-mnist")
+    assert packaged == run_json(capsys, "eval", "--weights", checkpoint.PACKAGED / "tiny-mnist.safetensors")
+    assert packaged[1]["error_percent"] < 10
+    # what lies here comes first
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny-mnist").write_bytes((trained / "weights.safetensors").read_bytes())
+    assert run_json(capsys, "eval", "--weights", "tiny-mnist") == file
+
+
+def test_eval_tests_on_what_the_weights_learnt(capsys, no_data, monkeypatch, trained):
+    """MNIST where it is, else the embedded digits of it, with a note; another data set is named as such."""
+    digits = datasets.load("embedded")
+    few = ["--samples", "20"]
+    code, _, err = run(capsys, "eval", "--weights", "tiny-mnist", *few)
+    assert code == ExitCode.OK
+    assert "testing on the 500 embedded digits" in err
+    assert run_json(capsys, "eval", "--weights", "tiny-mnist", *few)[1]["data"] == "embedded"
+    assert "learnt" not in run(capsys, "eval", "--weights", "tiny-mnist", "--data", "embedded", *few)[2]
+
+    loaded = []
+
+    def load(name, root=None):
+        loaded.append(name)
+        return digits
+
+    monkeypatch.setattr(datasets, "load", load)
+    for weights, options in (
+        ("tiny-mnist", ["--data-dir", "somewhere"]),
+        ("wide-fashion-mnist", []),
+        (trained, []),
+        ("wide-fashion-mnist", ["--data", "mnist"]),
+        ("tiny-mnist", ["--data", "fashion-mnist"]),
+    ):
+        code, _, err = run(capsys, "eval", "--weights", weights, *few, *options)
+        assert code == ExitCode.OK
+        assert ("learnt" in err) == ("--data" in options)
+    assert loaded == ["mnist", "fashion-mnist", "embedded", "mnist", "fashion-mnist"]
+    assert err.startswith("tiny-mnist learnt 'mnist'; this is its error on fashion-mnist\n")
+
+
+def test_eval_needs_no_board(capsys, monkeypatch, trained):
+    """A fresh install has no compiler, and the model predicts what each board does."""
+    asked = run_json(capsys, "eval", "--weights", trained, "--board", "golden")
+    monkeypatch.setattr(boards, "virtual_board", None)
+    assert run_json(capsys, "eval", "--weights", trained) == asked
+
+
 BATCHES = ["train", "--board", "golden", "--samples", "402", "--batch", "4", *STEPS]
 LONG = [*BATCHES, "--epochs", "20"]
 
@@ -210,12 +280,21 @@ ERRORS = {
     "out is a file": (["train", "--board", "golden", "--out", "{tmp}/text/run"], ExitCode.USAGE, "{tmp}/text/run"),
     "not writable": (["train", "--board", "golden", "--force", "--out", "{tmp}/odd"], ExitCode.USAGE, "{tmp}/odd/weights"),
     "no data": (["compare", "--board", "golden", "--data", "mnist", "--data-dir", "{tmp}"], ExitCode.DATA, "MNIST"),
-    "unknown data": (["compare", "--board", "golden", "--data", "cifar"], ExitCode.DATA, "embedded"),
+    "unknown data": (["compare", "--board", "golden", "--data", "mnst"], ExitCode.USAGE, "'mnst': choose one of embedded"),
+    "data to train": (["train", "--board", "golden", "--data", "mnst", "--out", "{tmp}/new"],
+        ExitCode.USAGE, "'mnst': choose one of embedded"),
+    "data to test": (["eval", "--weights", "tiny-mnist", "--data", "mnst"], ExitCode.USAGE, "'mnst': choose one of embedded"),
     "no such port": (["compare", "--board", "{tmp}/none"], ExitCode.LINK, "no such port"),
     "refused connection": (["board", "info", "--board", "socket://127.0.0.1:1"], ExitCode.LINK, "socket://127.0.0.1:1"),
     "port busy": (["compare", "--board", "{busy}"], ExitCode.LINK, "busy"),
     "no weights": (["eval", "--board", "golden", "--weights", "{tmp}/none"], ExitCode.WEIGHTS, "no weights at"),
     "nothing to resume": (["train", "--board", "golden", "--resume", "--out", "{tmp}"], ExitCode.WEIGHTS, "no weights at"),
+    "no such weights": (["eval", "--weights", "smal-mnist"], ExitCode.WEIGHTS, "one of large-fashion-mnist, large-mnist,"),
+    "no run": (["eval", "--weights", "{tmp}"], ExitCode.WEIGHTS, "no weights at {tmp}/weights.safetensors"),
+    "garments": (["eval", "--weights", "wide-fashion-mnist", "--data-dir", "{tmp}"],
+        ExitCode.DATA, "{tmp}/FashionMNIST/raw"),
+    "no MNIST where it is said to be": (["eval", "--weights", "tiny-mnist", "--data-dir", "{tmp}"],
+        ExitCode.DATA, "{tmp}/MNIST/raw"),
     "no safetensors": (["eval", "--board", "golden", "--weights", "{tmp}/text"], ExitCode.WEIGHTS, "no safetensors file"),
     "other preset": (["eval", "--board", "golden", "--preset", "small", "--weights", "{weights}"],
         ExitCode.WEIGHTS, "not small"),
@@ -272,6 +351,20 @@ def test_missing_tools_are_named(capsys, monkeypatch):
     monkeypatch.setattr(virtual, "board_program", missing)
     code, _, err = run(capsys, "compare", "--board", "sim")
     assert (code, err) == (ExitCode.TOOLS, "nudge: g++ not found: apt-get install g++\n")
+
+
+def test_without_a_command_there_is_help(capsys):
+    for group in ([], ["board"]):
+        code, out, err = run(capsys, *group)
+        assert (code, err) == (ExitCode.OK, "")
+        assert out == run(capsys, *group, "--help")[1]
+
+
+@pytest.mark.parametrize("module", ["host.cli", "host.cli.main"])
+def test_version(module):
+    done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (ExitCode.OK, "")
+    assert done.stdout == f"nudge {importlib.metadata.version('nudge')}\n"
 
 
 def test_help_and_readme_list_the_exit_codes(capsys):

@@ -5,6 +5,9 @@ import re
 from dataclasses import fields
 from typing import Any
 
+import pytest
+
+from golden.contract.errors import PlanError
 from golden.contract.presets import preset
 from golden.training.options import TrainingOptions
 from golden.training.plan import Plan
@@ -29,6 +32,11 @@ def test_each_field_of_a_plan_can_be_asked_for():
     assert asked.keys() == {entry.name for entry in fields(Plan)}
     plan = TrainingOptions(**asked).plan(SPEC, available=10)
     assert {name: getattr(plan, name) for name in asked} == asked
+
+
+def test_a_plan_is_of_a_known_data_set():
+    with pytest.raises(PlanError, match=r"^unknown data set 'digits': choose one of embedded, mnist"):
+        Plan.of(SPEC, "digits", 10)
 
 
 def test_an_option_that_is_not_given_is_the_presets():
