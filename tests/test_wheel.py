@@ -1,0 +1,96 @@
+"""The wheel, installed where the checkout can't be imported: nothing is missing, and the command works."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from golden.cache import build_root
+from golden.training import data
+from host.cli.main import main
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("boards", "golden", "host", "hw", "sim")
+SECONDS = 300
+
+
+def shipped(path: str) -> bool:
+    """Whether a file of the checkout belongs into the wheel: all but benches and scripts for developers."""
+    folder, name = path.split("/")[:-1], path.split("/")[-1]
+    return folder[0] != "sim" or (folder[1:] in ([], ["board"]) and not name.endswith(".sh"))
+
+
+def run(*command: str | Path) -> str:
+    """Standard output of a command outside the checkout, with nothing of this session's paths."""
+    hidden = {"PYTHONPATH", "PYTHONHOME", data.VARIABLE}
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    environment["NUDGE_BUILD"] = str(build_root())
+    done = subprocess.run(
+        list(map(str, command)), env=environment, cwd="/", capture_output=True, text=True, timeout=SECONDS
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """Built from a copy: builds leave files behind, and take up what an older one left."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, folder / "copy" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / "copy")
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", folder)
+    run(sys.executable, "-m", "pip", "wheel", *options, folder / "copy")
+    (made,) = folder.glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
+    """An environment with the wheel, and what the wheel needs from this one, but not this one's link to the checkout."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    # a path in a .pth file is searched, but .pth files that lie there, such as an editable install's, aren't read
+    (site / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n{sysconfig.get_path('platlib')}\n")
+    pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python")
+    run(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel)
+    return folder
+
+
+def test_every_file_is_in_the_wheel(wheel):
+    found = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    files = (path for name in PACKAGES for path in (ROOT / name).rglob("*") if path.is_file())
+    names = {path.relative_to(ROOT).as_posix() for path in files if "__pycache__" not in path.parts}
+    assert found == set(filter(shipped, names))
+
+
+def test_every_module_can_be_imported(wheel, installed):
+    names = (name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py"))
+    tests = ("test_", "conftest", "__main__")
+    modules = [name for name in names if not name.rsplit("/", 1)[-1].startswith(tests)]
+    assert len(modules) > 100
+    modules = [name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in modules]
+    imports = "".join(f"import {module}\n" for module in modules)
+    where = f"print(*({', '.join(f'{name}.__file__' for name in PACKAGES)}), sep='\\n')"
+    paths = run(installed / "bin" / "python", "-I", "-c", imports + where).splitlines()
+    assert len(paths) == len(PACKAGES)
+    assert all(Path(path).is_relative_to(installed) for path in paths), paths
+
+
+def test_the_command_evaluates_packaged_weights(installed, capsys, monkeypatch):
+    nudge = installed / "bin" / "nudge"
+    assert run(nudge, "--version").startswith("nudge ")
+    monkeypatch.delenv(data.VARIABLE, raising=False)
+    assert main(["eval", "--weights", "small-mnist"]) == 0
+    expected = capsys.readouterr().out
+    assert "(7 of 500)" in expected
+    assert run(nudge, "eval", "--weights", "small-mnist", "--board", "golden") == expected
+    assert run(nudge, "eval", "--weights", "small-mnist") == expected
