@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from golden.contract.errors import ComparisonError, UsageError
 from golden.contract.spec import Spec
+from golden.model.difference import Part, first_difference, master_parts
 from golden.model.parameters import Parameters, initial
 from golden.model.settings import Settings
 from golden.progress import Meter
@@ -16,34 +17,14 @@ from host.boards.golden import GoldenBoard
 from host.boards.interface import OpenBoard
 
 
-def check(parts: list[tuple[str, np.ndarray, np.ndarray]]) -> int:
-    """Compare (name, board, golden) arrays of integers; how many values there were.
+def check(parts: list[Part]) -> int:
+    """Compare what a board says with what the golden model says; how many values there were.
 
-    `ComparisonError` names the first that differs, by its flat index and its index in the array, and counts them all.
+    `ComparisonError` names the first that differs, and counts them all.
     """
-    first, differing, size = "", 0, 0
-    for name, board, golden in parts:
-        board = np.asarray(board).reshape(golden.shape)
-        size += golden.size
-        at = np.argwhere(board != golden)
-        if len(at) and not first:
-            index = tuple(at[0])
-            place = f" {np.ravel_multi_index(index, golden.shape)}" if golden.ndim else ""
-            place += f" [{', '.join(map(str, index))}]" if golden.ndim > 1 else ""
-            first = f"{name}{place}: board {int(board[index])}, golden {int(golden[index])}"
-        differing += len(at)
-    if differing:
-        raise ComparisonError(f"{first} ({differing} of {size} values differ)")
-    return size
-
-
-def check_masters(spec: Spec, board: Parameters, golden: Parameters) -> int:
-    """`check` of all weights and biases."""
-    parts = []
-    for n, bundle in enumerate(spec.bundles):
-        parts.append((f"bundle {bundle.index} weight", board.weights[n].numpy(), golden.weights[n].numpy()))
-        parts.append((f"bundle {bundle.index} bias", board.biases[n].numpy(), golden.biases[n].numpy()))
-    return check(parts)
+    if (difference := first_difference(parts)) is not None:
+        raise ComparisonError(difference.text("board", "golden"))
+    return sum(np.asarray(golden).size for _, _, golden in parts)
 
 
 def verify(board: OpenBoard, parameters: Parameters) -> None:
@@ -51,7 +32,7 @@ def verify(board: OpenBoard, parameters: Parameters) -> None:
     golden = GoldenBoard(board.config)
     golden.load(parameters)
     if board.digest() != golden.digest():
-        check_masters(board.spec, board.read(), golden.read())
+        check(master_parts(board.read(), golden.read()))
         raise ComparisonError(f"digests {board.digest()}, golden {golden.digest()}, though all weights read equal")
 
 
@@ -138,7 +119,7 @@ class Twin(OpenBoard):
 
     def commit(self) -> int:
         committed = self.board.commit()
-        check([("number of samples committed", np.array(committed), np.array(self.golden.commit()))])
+        check([("number of samples committed", committed, self.golden.commit())])
         self.commits += 1
         board, golden = self.board.digest(), self.golden.digest()
         if board != golden:
@@ -149,7 +130,7 @@ class Twin(OpenBoard):
     def read(self) -> Parameters:
         board, golden = self.board.read(), self.golden.read()
         try:
-            check_masters(self.spec, board, golden)
+            check(master_parts(board, golden))
         except ComparisonError as error:
             raise ComparisonError(f"after commit {self.commits}: {error}") from None
         return board
@@ -177,7 +158,7 @@ class Twin(OpenBoard):
         self.read()
         new = [(now - before) % 2**32 for now, before in zip(self._read_spikes(self.board), self._spikes, strict=True)]
         pairs = enumerate(zip(new, self._read_spikes(self.golden), strict=True), 1)
-        counters = check([(f"spikes of layer {n}", np.array(ours), np.array(golden)) for n, (ours, golden) in pairs])
+        counters = check([(f"spikes of layer {n}", ours, golden) for n, (ours, golden) in pairs])
         return Comparison(self.spec.parameters, self.predictions, counters)
 
 

@@ -11,6 +11,7 @@ from golden.contract.errors import ComparisonError, UsageError
 from golden.contract.spec import Spec
 from golden.model import native
 from golden.model.batch import Result, train_batch
+from golden.model.difference import Part, first_difference, master_parts
 from golden.model.engines import MODEL_ENGINES
 from golden.model.parameters import initial
 from golden.model.settings import Settings
@@ -59,18 +60,16 @@ class GoldenBench:
         return self.engines[engine].samples_per_second / self.engines[REFERENCE].samples_per_second
 
 
-def _values(result: Result) -> tuple[torch.Tensor, ...]:
-    return result.predictions, *result.updates.weights, *result.updates.biases
-
-
 def _check_equal(results: dict[str, Result], images: int) -> None:
     first, *others = results
-    a = results[first]
+    wanted = results[first]
     for name in others:
-        b = results[name]
-        pairs = zip(_values(a), _values(b), strict=True)
-        if a.spikes != b.spikes or not all(torch.equal(x, y) for x, y in pairs):
-            raise ComparisonError(f"engines {first!r} and {name!r} differ on {images} images")
+        found = results[name]
+        parts: list[Part] = [("prediction", found.predictions, wanted.predictions), ("spikes", found.spikes, wanted.spikes)]
+        difference = first_difference([*parts, *master_parts(found.updates, wanted.updates)])
+        if difference is not None:
+            where = difference.text(name, first)
+            raise ComparisonError(f"engines {first!r} and {name!r} differ on {images} images: {where}")
 
 
 def golden_bench(spec: Spec, data: Data, batch: int, threads: int | None = None, runs: int = RUNS) -> GoldenBench:

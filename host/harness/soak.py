@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from golden.contract.config import configuration
 from golden.contract.errors import UsageError
 from golden.contract.spec import Spec
+from golden.model.difference import first_master
 from golden.model.parameters import Parameters
 from golden.training.data import Data
 from golden.training.plan import Plan
@@ -218,8 +219,8 @@ def soak(spec: Spec, board: str, plan: Plan, data: Data, attack: Attack) -> Repo
 
         for fault in recovering(run, connect, work, RECOVERIES, pause=target.pause):
             report.recovered.append(str(fault))
-        pairs = zip([*run.parameters.weights, *run.parameters.biases], [*expected.weights, *expected.biases], strict=True)
-        report.differing = sum(int((found != wanted).sum()) for found, wanted in pairs)
+        difference = first_master(run.parameters, expected)
+        report.differing = 0 if difference is None else difference.differing
         report.faults, report.events, report.link = target.hits(), dict(happened), dict(link_counters)
     return report
 

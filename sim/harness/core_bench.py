@@ -10,6 +10,7 @@ from golden.contract.config import Config
 from golden.contract.shapes import Layer
 from golden.model import weight_image
 from golden.model.batch import infer, trace, train_batch
+from golden.model.difference import first_master
 from golden.model.parameters import Parameters, accumulate, commit, initial
 from golden.model.phases import Step
 from golden.model.settings import Settings
@@ -169,17 +170,6 @@ class CoreDriver:
         return compare(), len(expected)
 
 
-def first_difference(got: Parameters, want: Parameters) -> str | None:
-    """Names the first weight or bias that differs, or None."""
-    for kind, ours, theirs in (("weight", got.weights, want.weights), ("bias", got.biases, want.biases)):
-        for number, (a, b) in enumerate(zip(ours, theirs, strict=True), start=1):
-            differs = (a != b).nonzero()
-            if len(differs):
-                at = tuple(differs[0].tolist())
-                return f"bundle {number}, {kind} {at}: {int(a[at])}, golden has {int(b[at])} ({len(differs)} differ)"
-    return None
-
-
 def digits(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Real digits from what ships with the repository."""
     embedded = data.load("embedded")
@@ -206,7 +196,7 @@ async def check_training(dut, config: Config, samples: int, *, seed: int, traced
     await core.start()
     core.configure(settings)
     await core.load(parameters)
-    assert (difference := first_difference(await core.read(), parameters)) is None, f"after loading: {difference}"
+    assert (difference := first_master(await core.read(), parameters)) is None, f"after loading: {difference}"
 
     result = train_batch(spec, settings, parameters, images, labels)
     for i in range(samples):
@@ -226,8 +216,8 @@ async def check_training(dut, config: Config, samples: int, *, seed: int, traced
     assert core.spikes() == result.spikes, f"spikes: {core.spikes()}, golden has {result.spikes}"
     await core.run(Operation.COMMIT)
     trained = commit(spec, accumulate(parameters, result.updates))
-    assert (difference := first_difference(await core.read(), trained)) is None, f"after training: {difference}"
-    assert first_difference(trained, parameters) is not None, "nothing was learned, so nothing was checked"
+    assert (difference := first_master(await core.read(), trained)) is None, f"after training: {difference}"
+    assert first_master(trained, parameters) is not None, "nothing was learned, so nothing was checked"
 
     # the working copies are new: inference with them, after training, on the same state memories
     predictions, spikes = infer(spec, settings, trained, images[:2])

@@ -17,6 +17,7 @@ from golden.contract.config import Config
 from golden.contract.shapes import Bundle, Conv, Dense, Layer
 from golden.contract.spec import CLASSES, Learning, Schedule, Spec
 from golden.model import ops, weight_image
+from golden.model.difference import first_difference
 from hw.synapse.interface import SPIKE_BANKS
 
 from .streams import PATIENCE, pack, unpack
@@ -222,7 +223,5 @@ def expect(where: str, got, expected, names: tuple[str, ...] = ("word", "lane"))
     """Integer arrays are equal; otherwise the assertion names the place of the first difference, and both values."""
     got, expected = (np.asarray(x, dtype=object) for x in (got, expected))
     assert got.shape == expected.shape, f"{where}: shape {got.shape}, expected {expected.shape}"
-    for at in itertools.islice(np.argwhere(got != expected), 1):
-        place = ", ".join(f"{name} {i}" for name, i in zip(names, at, strict=False))
-        count = int((got != expected).sum())
-        raise AssertionError(f"{where}, {place}: got {got[tuple(at)]}, expected {expected[tuple(at)]} ({count} differ)")
+    difference = first_difference([(where, got, expected)])
+    assert difference is None, difference.text("got", "expected", names)

@@ -1,0 +1,71 @@
+"""The first of many integers that differs from the one it should equal: which, both values, and how many differ."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .fixed import Parameters
+
+#: A name, and arrays of integers: as found, and as they should be. Those as found may be flat.
+Part = tuple[str, Any, Any]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where parts differ first, and how often in all of them."""
+
+    name: str  #: of the part
+    index: tuple[int, ...]  #: in the part's array
+    flat: int  #: the same, counted through
+    found: int
+    wanted: int
+    differing: int  #: values that differ, in all parts
+    size: int  #: values compared
+
+    def __str__(self) -> str:
+        return self.text("got", "expected")
+
+    def text(self, found: str, wanted: str, axes: Sequence[str] = ()) -> str:
+        """In one line. found, wanted: who says so. axes: names of the array's axes [default: numbers alone]."""
+        if axes:
+            place = "".join(f", {axis} {at}" for axis, at in zip(axes, self.index, strict=False))
+        else:
+            place = f" {self.flat}" if self.index else ""
+            place += f" [{', '.join(map(str, self.index))}]" if len(self.index) > 1 else ""
+        values = f"{found} {self.found}, {wanted} {self.wanted}"
+        return f"{self.name}{place}: {values} ({self.differing} of {self.size} values differ)"
+
+
+def first_difference(parts: Iterable[Part]) -> Difference | None:
+    """The first difference of all parts in their order; None where all are equal."""
+    first: Difference | None = None
+    differing = size = 0
+    for name, found, wanted in parts:
+        wanted = np.asarray(wanted)
+        found = np.asarray(found).reshape(wanted.shape)
+        size += wanted.size
+        at = np.argwhere(found != wanted)
+        if len(at) and first is None:
+            index = tuple(at[0].tolist())
+            flat = int(np.ravel_multi_index(index, wanted.shape)) if index else 0
+            first = Difference(name, index, flat, int(found[index]), int(wanted[index]), 0, 0)
+        differing += len(at)
+    if first is None:
+        return None
+    return Difference(first.name, first.index, first.flat, first.found, first.wanted, differing, size)
+
+
+def master_parts(found: Parameters, wanted: Parameters) -> list[Part]:
+    """All weights and biases as parts, bundle by bundle."""
+    parts: list[Part] = []
+    for index, (ours, theirs) in enumerate(zip(zip(*found, strict=True), zip(*wanted, strict=True), strict=True), 1):
+        for kind, got, right in zip(("weight", "bias"), ours, theirs, strict=True):
+            parts.append((f"bundle {index} {kind}", got.numpy(), right.numpy()))
+    return parts
+
+
+def first_master(found: Parameters, wanted: Parameters) -> Difference | None:
+    """The first weight or bias that differs; None where all are equal."""
+    return first_difference(master_parts(found, wanted))
