@@ -30,7 +30,6 @@ RESOURCES = {
 }
 
 
-
 def baseline_file(board: str, preset: str, kind: str) -> Path:
     """Where the committed report is."""
     return BASELINES / f"{board}-{preset}-{kind}.json"
@@ -101,7 +100,7 @@ def regressions(found: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[s
     return out
 
 
-def find(fpga: Fpga, preset: str, kind: str) -> tuple[str, dict[str, Any]]:
+def find_report(fpga: Fpga, preset: str, kind: str) -> tuple[str, dict[str, Any]]:
     """The report of the newest build here or, without one, the committed one; and which it is."""
     committed = baseline_file(fpga.name, preset, kind)
     baseline = json.loads(committed.read_text()) if committed.exists() else None

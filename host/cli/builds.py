@@ -37,11 +37,11 @@ def check_options(seed: int | None, seeds: int, kind: str) -> None:
 
 
 def run_build(name: str, preset: str | None, seed: int | None, seeds: int, kind: str) -> Any:
-    """`boards.toolchain.build.build` of a board by its name."""
+    """`boards.toolchain.build.build_bitstream` of a board by its name."""
     check_options(seed, seeds, kind)
     boards = _toolchain()
     fpga = boards.catalog.board(name)
-    return boards.build.build(fpga, preset or fpga.largest, seed=seed, seeds=seeds, kind=kind, progress=note)
+    return boards.build.build_bitstream(fpga, preset or fpga.largest, seed=seed, seeds=seeds, kind=kind, progress=note)
 
 
 def run_flash(name: str, preset: str | None, seed: int | None, kind: str, port: str | None) -> Any:
@@ -54,7 +54,7 @@ def run_flash(name: str, preset: str | None, seed: int | None, kind: str, port: 
     if loader.plugged_in(fpga.usb) is False:
         raise LinkError(f"no {fpga.what} found (USB {fpga.usb}): plug it in{fpga.hint}")
     note(f"found {fpga.what} (USB {fpga.usb})")
-    made = boards.build.build(fpga, design.config.spec.name, seed=seed, kind=kind, progress=note)
+    made = boards.build.build_bitstream(fpga, design.config.spec.name, seed=seed, kind=kind, progress=note)
     note(f"{fpga.flash[0]}: {made.bitstream}")
     loader.load(fpga.flash, made.bitstream)
     found = port or loader.serial_port(fpga.usb)
@@ -94,7 +94,7 @@ def run_report(
     fpga = boards.catalog.board(name)
     preset = preset or fpga.largest
     config = fpga.design(preset).config
-    source, report = boards.report.find(fpga, preset, kind)
+    source, report = boards.report.find_report(fpga, preset, kind)
     if samples is not None:
         if not 2 <= samples <= 1000:
             raise UsageError(f"--samples must be 2..1000, not {samples}")

@@ -3,7 +3,7 @@
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 
-#: Yosys' attribute for it, which `boards.toolchain.build` turns into the parameter of read ports that has an effect.
+#: Yosys' attribute for it, which `boards.toolchain.netlist` turns into the parameter of read ports that has an effect.
 UNDEFINED = "no_rw_check"
 
 

@@ -13,7 +13,7 @@ from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 from boards import BoardFacts
 from boards.toolchain import tools
-from boards.toolchain.build import plain_names
+from boards.toolchain.netlist import plain_names
 from boards.ulx3s import ULX3S
 from boards.virtual import VIRTUAL
 from golden.cache import cached, source_texts

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from boards.catalog import BOARDS, board
-from boards.toolchain.build import build_id, plan
+from boards.toolchain.netlist import build_id, plan
 from golden.contract.errors import DesignError
 from golden.contract.protocol import BuildFacts
 

@@ -1,57 +1,38 @@
-"""What becomes of a netlist before Yosys gets it."""
+"""What a build keeps of its seeds, and the spacers of its netlist."""
 
 import copy
 import json
-import re
 from dataclasses import replace
 
 import pytest
-from amaranth.back import rtlil
-from amaranth.hdl import Module, Signal
-from amaranth.lib.memory import Memory
 
 from boards.catalog import board
 from boards.toolchain import build as builds
 from boards.toolchain import spacers
-from boards.toolchain.build import Route, build_id, read_report, undefined_collisions
+from boards.toolchain.netlist import build_id
+from boards.toolchain.route import Route, read_route
 from golden.contract.errors import TimingError
 from golden.contract.protocol import BuildFacts
-from hw.lib.block_memory import BlockMemory
-
-
-def test_only_block_memories_leave_collisions_undefined():
-    m, out = Module(), []
-    for name, memory in (("plain", Memory(shape=4, depth=8, init=[])), ("block", BlockMemory(shape=4, depth=8))):
-        m.submodules[name] = memory
-        read, write = memory.read_port(), memory.write_port()
-        data = Signal(4, name=f"{name}_data")
-        m.d.comb += [data.eq(read.data), write.data.eq(read.data + 1), write.en.eq(1)]
-        out.append(data)
-    text = rtlil.convert(m, ports=out, platform=board("ulx3s").platform(), emit_src=False)
-    changed = undefined_collisions(text)
-    masks = dict(re.findall(r'MEMID "\\\\(\w+)"(?:\n.*){3}\n.*COLLISION_X_MASK (\S+)', changed))
-    assert masks == {"plain": "1'0", "block": "1'1"}
-    assert changed.replace("1'1", "1'0") == text.replace("1'1", "1'0")
 
 
 def test_a_further_seed_that_is_not_routed_is_reported(monkeypatch, tmp_path):
     """The seeds that were routed aren't lost by it; without the first there is no bitstream, so that is an error."""
 
-    def route(command, folder, number, kind, clock_hz, room, progress):
+    def route(command, folder, number, kind, clock_hz, added, progress):
         if number == 2:
             raise TimingError("nextpnr failed: ERROR: no way")
         return Route(number, 13e6, True, 1.0, "", {})
 
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
-    monkeypatch.setattr(builds, "_synthesise", lambda *arguments: ([[], [], []], 0))
-    monkeypatch.setattr(builds, "_route", route)
-    monkeypatch.setattr(builds, "_pack", lambda *arguments: None)
+    monkeypatch.setattr(builds, "synthesise", lambda *arguments: ([[], [], []], 0))
+    monkeypatch.setattr(builds, "place_and_route", route)
+    monkeypatch.setattr(builds, "pack", lambda *arguments: None)
     lines: list[str] = []
-    made = builds.build(board("icebreaker"), "tiny", seeds=3, progress=lines.append)
+    made = builds.build_bitstream(board("icebreaker"), "tiny", seeds=3, progress=lines.append)
     assert ([r.seed for r in made.routes], made.unrouted) == ([1, 3], (2,))
     assert lines[-1] == "seed 2: nextpnr failed: ERROR: no way"
     with pytest.raises(TimingError, match="no way"):
-        builds.build(board("icebreaker"), "tiny", seed=2, seeds=2)
+        builds.build_bitstream(board("icebreaker"), "tiny", seed=2, seeds=2)
 
 
 def netlist() -> dict:
@@ -79,9 +60,9 @@ def test_spacers_drive_nothing_and_change_nothing(every, beside):
 def test_a_build_has_the_spacers_that_its_design_asks_for(monkeypatch, tmp_path):
     ulx3s = board("ulx3s")
     design = ulx3s.design("tiny")
-    roomy, without = (replace(ulx3s, designs={"tiny": replace(design, spacers=n)}) for n in (2, 0))
+    spaced, without = (replace(ulx3s, designs={"tiny": replace(design, spacers=n)}) for n in (2, 0))
     facts = BuildFacts(0, 1, 0, 0)
-    assert build_id(roomy, "tiny", facts, {}) != build_id(without, "tiny", facts, {})
+    assert build_id(spaced, "tiny", facts, {}) != build_id(without, "tiny", facts, {})
 
     def yosys(words, kind, folder, log, seconds=0.0):
         (folder / "top.json").write_text(json.dumps(netlist()))
@@ -89,8 +70,8 @@ def test_a_build_has_the_spacers_that_its_design_asks_for(monkeypatch, tmp_path)
     monkeypatch.setattr(builds.tools, "run", yosys)
     lines: list[str] = []
     for _ in range(2):  # the second time it is kept
-        commands, room = builds._synthesise(roomy, "tiny", facts, tmp_path, "yowasp", lines.append)
-        assert (commands[0][0], room) == ("yosys", 3)
+        commands, added = builds.synthesise(spaced, "tiny", facts, tmp_path, "yowasp", lines.append)
+        assert (commands[0][0], added) == ("yosys", 3)
         written = json.loads((tmp_path / "top.json").read_text())["modules"]["top"]["cells"]
         assert sum(name.startswith("spacer") for name in written) == 3
     assert lines[1].endswith(", 3 spacers")
@@ -100,5 +81,5 @@ def test_a_build_has_the_spacers_that_its_design_asks_for(monkeypatch, tmp_path)
 def test_spacers_are_no_area():
     clock = {"achieved": 60.0, "constraint": 50.0}
     nextpnr = {"fmax": {"clk": clock}, "critical_paths": [], "utilization": {"TRELLIS_COMB": {"used": 30, "available": 90}}}
-    route = read_report(nextpnr, 1, 50_000_000, 1.0, 12)
+    route = read_route(nextpnr, 1, 50_000_000, 1.0, 12)
     assert route.utilization == {"TRELLIS_COMB": {"used": 18, "available": 90}}

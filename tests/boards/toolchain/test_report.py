@@ -6,7 +6,7 @@ import pytest
 
 from boards.catalog import BOARDS, board
 from boards.toolchain import report as reports
-from boards.toolchain.build import read_report
+from boards.toolchain.route import read_route
 from boards.toolchain.tools import numbers
 from golden.contract.errors import ToolError
 
@@ -28,47 +28,47 @@ NEXTPNR = {
 CYCLES = {"training": 10_000.0, "inference": 4_000.0}
 
 
-def build(*fmax_mhz: float, unrouted: tuple[int, ...] = ()) -> dict:
+def built(*fmax_mhz: float, unrouted: tuple[int, ...] = ()) -> dict:
     """A build with these seeds."""
     routes = []
     for seed, mhz in enumerate(fmax_mhz, start=1):
         nextpnr = json.loads(json.dumps(NEXTPNR))
         nextpnr["fmax"]["$glbnet$core_clock"]["achieved"] = mhz
-        routes.append(vars(read_report(nextpnr, seed, 50_000_000, 1.0)))
+        routes.append(vars(read_route(nextpnr, seed, 50_000_000, 1.0)))
     facts = {"board": "ulx3s", "what": "ULX3S", "preset": "small", "clock_hz": 50_000_000, "baud": 3e6, "design": "lanes (1,)"}
     return facts | {"lanes": (1,), "spec": 1, "tools": {"yosys": "yosys 0.70"}, "routes": routes, "unrouted": unrouted}
 
 
 def test_route_of_a_report():
-    route = read_report(NEXTPNR, 3, 50_000_000, 9.0)
+    route = read_route(NEXTPNR, 3, 50_000_000, 9.0)
     assert (route.fmax_hz, route.met, route.seed, route.critical) == (61.5e6, True, 3, "a to c")
     assert route.utilization == {"TRELLIS_COMB": {"used": 21_000, "available": 84_000}}
     with pytest.raises(ToolError, match="no clock of 80 MHz"):
-        read_report(NEXTPNR, 3, 80_000_000, 9.0)
+        read_route(NEXTPNR, 3, 80_000_000, 9.0)
 
 
 def test_median_and_rates():
-    found = reports.summary(build(60.0, 48.0, 64.0), CYCLES)
+    found = reports.summary(built(60.0, 48.0, 64.0), CYCLES)
     assert found["fmax_hz_median"] == 60e6
     assert found["seeds"] == [1, 2, 3]
     assert not found["timing_met"], "seed 2 missed 50 MHz"
     assert found["training_samples_per_second"] == 5000
     assert found["training_samples_per_second_at_fmax"] == 6000
     assert found["utilization"]["LUT4"]["percent"] == 25.0
-    assert reports.summary(build(60.0), None)["training_samples_per_second"] is None
+    assert reports.summary(built(60.0), None)["training_samples_per_second"] is None
 
 
 def test_regressions():
-    baseline = reports.summary(build(60.0), CYCLES)
+    baseline = reports.summary(built(60.0), CYCLES)
     assert not reports.regressions(baseline, baseline)
-    slower = reports.summary(build(55.0), CYCLES | {"training": 10_200.0})
+    slower = reports.summary(built(55.0), CYCLES | {"training": 10_200.0})
     slower["utilization"]["LUT4"]["used"] = 22_000
     area, fmax, cycles = reports.regressions(slower, baseline)
     assert area == "LUT4: 22000, baseline 21000, at most 3% more"
     assert fmax == "median fmax: 55.00 MHz, baseline 60.00 MHz, at most 8% less"
     assert cycles == "training cycles: 10200, baseline 10000, at most 1% more"
     assert not reports.regressions(baseline, slower), "better is fine"
-    stuck = reports.summary(build(60.0, unrouted=(2,)), CYCLES)
+    stuck = reports.summary(built(60.0, unrouted=(2,)), CYCLES)
     assert (stuck["seeds"], stuck["unrouted"], stuck["timing_met"]) == ([1], [2], True)
     assert reports.regressions(stuck, baseline) == ["not routed: seeds [2], baseline []"]
     assert not reports.regressions(baseline, stuck)

@@ -1,0 +1,64 @@
+"""From a board and a preset to a netlist: Amaranth's build plan, and what Yosys must be told besides."""
+
+import json
+import os
+import re
+import zlib
+from typing import Any
+
+from boards.fpga import BoardLogic, Fpga
+from golden.contract.protocol import BuildFacts
+from hw.lib.block_memory import UNDEFINED
+
+
+def build_id(fpga: Fpga, preset: str, facts: BuildFacts, versions: dict[str, str]) -> int:
+    """The register `build`: CRC-32 of all that decides the bitstream: netlist, constraints, commands, tools, spacers.
+
+    Not of the sources' text: the number is in the netlist, and another one moves the logic, by a tenth of fmax either way.
+    """
+    digest, every = plan(fpga, preset, facts).digest(), fpga.design(preset).spacers
+    return zlib.crc32(digest + json.dumps(versions).encode() + (f"spacers {every}".encode() if every else b""))
+
+
+def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
+    """Amaranth's build plan: netlist, pins, constraints, and the commands. Needs no tool but Amaranth's own Yosys."""
+    os.environ["AMARANTH_USE_YOSYS"] = "builtin"
+    platform = fpga.platform()
+    platform.add_resources(fpga.resources)
+    made = platform.prepare(
+        BoardLogic(fpga, preset, facts),
+        "top",
+        emit_src=False,
+        debug_verilog=False,
+        synth_opts=fpga.synth_opts,
+        nextpnr_opts=f"{fpga.nextpnr_opts} --seed {seed} --report report.json",
+    )
+    made.files["top.il"] = undefined_collisions(plain_names(made.files["top.il"]))
+    return made
+
+
+def commands(made: Any) -> list[list[str]]:
+    """Of a build plan: the commands that synthesise, place and route, and pack, each a tool and its arguments."""
+    out: list[list[str]] = json.loads(made.files["build_top.json"])["commands"]
+    return out
+
+
+def plain_names(rtlil: str) -> str:
+    """The same netlist for Yosys' abc9, which takes `name[3]`, as Amaranth calls elements, for a bit of `name`, and stops."""
+    return re.sub(r"\\\S*\[\S*", lambda name: name[0].replace("[", "<").replace("]", ">"), rtlil)
+
+
+def undefined_collisions(rtlil: str) -> str:
+    """The same netlist, in which read ports of a `BlockMemory` say what it promises; Yosys asks them, not its attribute."""
+    marked = re.compile(rf"attribute \\{UNDEFINED} 1\n(?:\s*attribute .*\n)*\s*memory .* (\S+)\n")
+    port = re.compile(r'(parameter \\MEMID "\\(\S+)"(?:\n.*){3}\n\s*parameter \\COLLISION_X_MASK \d+\')(0+)$', re.M)
+
+    def in_module(module: re.Match[str]) -> str:
+        names = set(marked.findall(module[0]))
+
+        def masked(read: re.Match[str]) -> str:
+            return read[1] + (read[3].replace("0", "1") if read[2] in names else read[3])
+
+        return port.sub(masked, module[0])
+
+    return re.sub(r"^module .*?^end$", in_module, rtlil, flags=re.M | re.S)

@@ -1,0 +1,112 @@
+"""Placing and routing of a netlist, once for each seed, and what nextpnr's report says of it."""
+
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from golden.contract.errors import TimingError, ToolError
+
+from . import router, spacers, tools
+
+Progress = Callable[[str], None]
+
+#: Seconds after which a seed counts as not to be routed: three times what the largest designs need on a busy core.
+ROUTE_SECONDS = 3600
+
+#: The file that Amaranth's command has nextpnr write its log to.
+ROUTE_LOG = "top.tim"
+
+#: Iterations of the router between two lines of progress.
+SHOWN_ITERATIONS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Route:
+    """What placement and routing made with one seed."""
+
+    seed: int
+    #: Of the core's clock.
+    fmax_hz: float
+    #: Whether that is enough for the design's clock.
+    met: bool
+    #: How long it took.
+    seconds: float
+    #: The ends of the slowest path, "cell to cell".
+    critical: str
+    #: Kind of cell, as nextpnr calls it -> `used`, without spacers, and `available`.
+    utilization: dict[str, dict[str, int]]
+
+
+def place_and_route(
+    command: list[str], folder: Path, number: int, kind: str, clock_hz: int, added: int, progress: Progress
+) -> Route:
+    """Places and routes the netlist in a folder with one seed; read from there if it was done before.
+
+    command: nextpnr's, of the build plan. number: the seed. kind: of tools. added: spacers of the netlist.
+    Raises `TimingError` if it can't be placed or routed, `ToolError` if nextpnr failed otherwise.
+    """
+    place = folder / f"seed{number}"
+    kept = place / "route.json"
+    if kept.exists():
+        return Route(**json.loads(kept.read_text()))
+    place.mkdir(exist_ok=True)
+    for name in ("top.json", "top.lpf", "top.pcf"):
+        if (folder / name).exists():
+            shutil.copyfile(folder / name, place / name)
+    words = list(command)
+    words[words.index("--seed") + 1] = str(number)
+    progress(f"placing and routing, seed {number}")
+    start = time.monotonic()
+    # an earlier run's log says nothing of this one
+    (place / ROUTE_LOG).unlink(missing_ok=True)
+    watch = watched(place / ROUTE_LOG, number, progress)
+    try:
+        failure = tools.run(words, kind, place, Path("nextpnr.log"), ROUTE_SECONDS, watch)
+    finally:
+        (place / "top.json").unlink(missing_ok=True)
+    seconds = round(time.monotonic() - start, 1)
+    report = place / "report.json"
+    if not report.exists():
+        reason = failure.reason if failure else "no report"
+        raise (TimingError if "ERROR" in reason else ToolError)(f"nextpnr failed: {reason}; see {place / 'nextpnr.log'}")
+    route = read_route(json.loads(report.read_text()), number, clock_hz, seconds, added)
+    kept.write_text(json.dumps(dataclasses.asdict(route)))
+    progress(f"seed {number}: {route.fmax_hz / 1e6:.2f} MHz of {clock_hz / 1e6:g}, {seconds:.0f} s")
+    return route
+
+
+def watched(log: Path, number: int, progress: Progress) -> Callable[[], str | None]:
+    """For `tools.run`: a line of progress now and then; why the router is to be ended."""
+    shown = 0
+
+    def look() -> str | None:
+        nonlocal shown
+        counts = router.overused(log.read_text(errors="replace")) if log.exists() else []
+        if len(counts) >= shown + SHOWN_ITERATIONS:
+            shown = len(counts)
+            progress(f"seed {number}: {counts[-1]} wires too many after {shown} iterations")
+        return router.lost(counts)
+
+    return look
+
+
+def read_route(report: dict[str, Any], seed: int, clock_hz: int, seconds: float, added: int = 0) -> Route:
+    """nextpnr's report: fmax of the fastest-constrained clock, the ends of its critical path, and the area, less spacers."""
+    asked = [name for name, clock in report["fmax"].items() if clock["constraint"] * 1e6 > 0.99 * clock_hz]
+    clocks = {name: report["fmax"][name]["achieved"] * 1e6 for name in asked}
+    if not clocks:
+        raise ToolError(f"nextpnr's report has no clock of {clock_hz / 1e6:g} MHz, only {', '.join(report['fmax'])}")
+    name = min(clocks, key=lambda name: clocks[name])
+    critical = ""
+    for path in report["critical_paths"]:
+        if path["from"] == path["to"] and name in path["from"]:
+            ends = (path["path"][0]["from"]["cell"], path["path"][-1]["to"]["cell"])
+            critical = " to ".join(ends)
+    used = {bel: dict(what) for bel, what in report["utilization"].items() if what["used"]}
+    if added:
+        used[spacers.COUNTED_AS]["used"] -= added
+    return Route(seed, clocks[name], clocks[name] >= clock_hz, seconds, critical, used)
