@@ -1,16 +1,84 @@
-"""All boards with a real part, by name."""
+"""All boards with a real part, found in the files of this package: a new board is one file."""
 
-from golden.contract.errors import DesignError
+import ast
+import pkgutil
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .fpga import Fpga
-from .icebreaker import ICEBREAKER
-from .orangecrab import ORANGECRAB
-from .ulx3s import ULX3S, ULX3S_25F, ULX3S_45F
+import boards
+from golden.contract.errors import DesignError, NudgeError
 
-BOARDS: dict[str, Fpga] = {fpga.name: fpga for fpga in (ICEBREAKER, ORANGECRAB, ULX3S, ULX3S_45F, ULX3S_25F)}
+if TYPE_CHECKING:
+    from .fpga import Fpga
 
 
-def board(name: str) -> Fpga:
+def defined_in(source: str) -> list[str]:
+    """Names of the boards that a file defines at its top level: `X = Fpga(name="x", ...)`, or
+    `X = replace(Y, name="x", ...)`.
+
+    The file is read, not run: its platform needs Amaranth, which a list of names must not.
+    """
+    out = []
+    for statement in ast.parse(source).body:
+        call = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            continue
+        given = [word.value for word in call.keywords if word.arg == "name"]
+        if call.func.id in ("Fpga", "replace"):
+            out += [str(name.value) for name in given if isinstance(name, ast.Constant)]
+    return out
+
+
+def modules() -> dict[str, str]:
+    """Name of each board -> the module that defines it; `DesignError` for a file that isn't Python."""
+    out: dict[str, str] = {}
+    for folder in boards.__path__:
+        for module in pkgutil.iter_modules([folder]):
+            if module.ispkg:
+                continue
+            file = Path(folder) / f"{module.name}.py"
+            try:
+                found = defined_in(file.read_text())
+            except SyntaxError as error:
+                raise DesignError(f"{file}, line {error.lineno}: {error.msg}") from None
+            out |= dict.fromkeys(found, f"{boards.__name__}.{module.name}")
+    return out
+
+
+class Catalog(Mapping[str, "Fpga"]):
+    """The boards by name. A board's file is imported when it is asked for, and no other.
+
+    Raises `DesignError` for a file that can't be imported.
+    """
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(modules())
+
+    def __len__(self) -> int:
+        return len(modules())
+
+    def __contains__(self, name: object) -> bool:
+        return name in modules()
+
+    def __getitem__(self, name: str) -> "Fpga":
+        module = modules()[name]
+        try:
+            from .fpga import Fpga
+
+            found = vars(import_module(module)).values()
+        except NudgeError:
+            raise
+        except Exception as error:
+            raise DesignError(f"{module}: {type(error).__name__}: {error}") from error
+        return next(fpga for fpga in found if isinstance(fpga, Fpga) and fpga.name == name)
+
+
+BOARDS = Catalog()
+
+
+def board(name: str) -> "Fpga":
     """The board of that name; `DesignError` lists the names there are."""
     if name not in BOARDS:
         raise DesignError(f"unknown board {name!r}: choose one of {', '.join(BOARDS)}")

@@ -1,66 +1,86 @@
-"""What the boards with a real part have in common: their facts, and the logic around `hw.top.Top`."""
+"""What a board with a real part says of itself, and what is built for it."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from amaranth.build import Resource
-from amaranth.hdl import Cat, ClockDomain, Elaboratable, Module, Signal
-from amaranth.lib import io
 
 from golden.contract.config import Config
 from golden.contract.errors import DesignError
 from golden.contract.presets import PRESETS
-from golden.contract.protocol import PHASES, WINDOW, BuildFacts
-from hw.top import Top
+from golden.contract.protocol import WINDOW
 
 from . import BoardFacts
+from .family import Family
 
 #: Largest error of the serial rate. 8N1 bears about 5 % between both ends, most of which belongs to
 #: an adapter's own clock and to slow edges on the wire; a core's clock can always be chosen closer.
 BAUD_TOLERANCE = 0.005
 
+#: A resource of the platform: its name and number.
+ResourceName = tuple[str, int]
+
 
 @dataclass(frozen=True)
 class Design:
-    """What is built for one preset: the accelerator's lanes and engines, and its clock.
+    """What is built for one preset."""
 
-    spacers: one at each so many flip-flops (`boards.toolchain.spacers`), where wires are scarce; 0 for none. seed:
-    of placement, where
-    nothing else is asked for: one that is known to be routed.
-    """
-
+    #: Lanes and engines of the accelerator.
     config: Config
     clock_hz: int
+    #: A spacer (`boards.toolchain.spacers`) at each this many flip-flops, where wires are scarce; 0: none.
     spacers: int = 0
+    #: Of placement, unless another is asked for: one that is known to be routed.
     seed: int = 1
 
 
 @dataclass(frozen=True)
 class Fpga:
-    """A board's facts. A new board is one file with one of these.
+    """A board with a real part. `boards.catalog` finds those that a file of this package defines.
 
-    name: lower case, one word. what: board and part, for people. platform: makes its Amaranth platform; pins live there.
-    baud: rate of its serial adapter. designs: what it can be built for, by preset. flash: the command that loads a bitstream,
-    whose file name is put at the end. leds: names of the LED resources that show, in this order, an error, that the core is
-    busy, and each phase, as far as there are LEDs; a phase's brightness is its share of the time. uart: the serial port.
-    resources: pins that the platform has no name for. usb: what `lsusb` shows while it can be loaded, vendor:product.
-    hint: what else it needs for that. window: requests in flight, which cost block RAM.
+    Raises `DesignError` for a name or a USB number that nothing could match, and for no design.
     """
 
+    #: Lower case, digits and hyphens.
     name: str
+    #: Board and part, for people.
     what: str
+    family: Family
+    #: Makes its Amaranth platform, which has the part and the pins.
     platform: Callable[[], Any]
+    #: Bits per second of its serial adapter.
     baud: int
+    #: What it can be built for, by preset, the smallest first.
     designs: Mapping[str, Design]
-    flash: tuple[str, ...]
-    usb: str
-    leds: tuple[tuple[str, int], ...]
-    resources: tuple[Resource, ...] = ()
+    #: The command that loads a bitstream, whose file name is put at the end.
+    flash: tuple[str, ...] = ()
+    #: What `lsusb` shows while it can be loaded, vendor:product.
+    usb: str | None = None
+    #: What else has to be done for that, put behind "plug it in".
     hint: str = ""
+    uart: ResourceName = ("uart", 0)
+    #: Resets the core while it is pressed.
+    button: ResourceName | None = None
+    #: They show, in this order and as far as there are any: an error, the core is busy, and each
+    #: phase, as bright as its share of the time. A resource of three colours is three LEDs.
+    leds: tuple[ResourceName, ...] = ()
+    #: Pins that the platform has no name for.
+    resources: tuple[Resource, ...] = ()
+    #: Requests in flight, which cost block RAM.
     window: int = WINDOW
+    #: Options of Yosys' synthesis command.
     synth_opts: str = ""
     nextpnr_opts: str = ""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
+            raise DesignError(f"a board's name must be lower case, digits and hyphens, not {self.name!r}")
+        if self.usb is not None and not re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{4}", self.usb):
+            raise DesignError(f"{self.name}: usb must be like 0403:6015, in lower case, not {self.usb!r}")
+        if not self.designs:
+            raise DesignError(f"{self.name}: designs must have at least one preset")
 
     def design(self, preset: str) -> Design:
         """What is built for a preset; `DesignError` if this board has no design for it."""
@@ -79,38 +99,6 @@ class Fpga:
         clock_hz = self.design(preset).clock_hz
         divisor = round(clock_hz / self.baud)
         if divisor < 8 or abs(clock_hz / divisor / self.baud - 1) > BAUD_TOLERANCE:
-            raise DesignError(f"{self.name}: {clock_hz / 1e6:g} MHz can't make {self.baud} baud within {BAUD_TOLERANCE:.1%}")
+            made = f"{self.name}: {clock_hz / 1e6:g} MHz can't make {self.baud} baud"
+            raise DesignError(f"{made} within {BAUD_TOLERANCE:.1%}")
         return BoardFacts(self.name, clock_hz, divisor, self.window)
-
-
-class BoardLogic(Elaboratable):
-    """`Top` on a board: clock, reset button, serial pins and LEDs."""
-
-    def __init__(self, fpga: Fpga, preset: str, build: BuildFacts):
-        self.fpga, facts = fpga, fpga.facts(preset)
-        clocks = {"clock_hz": facts.clock_hz, "divisor": facts.uart_divisor}
-        self.top = Top(fpga.design(preset).config, **clocks, window=facts.window, build=build)
-
-    def elaborate(self, platform: Any) -> Module:
-        # here, not above: Amaranth's vendor modules are slow to import
-        from boards.toolchain.clock import CoreClock
-
-        m = Module()
-        m.domains.sync = ClockDomain("sync")
-        m.submodules.clock = clock = CoreClock(self.top.identity.clock_hz)
-        m.submodules.top = top = self.top
-        uart = platform.request("uart", 0, dir="-")
-        m.submodules.rx = rx = io.Buffer("i", uart.rx)
-        m.submodules.tx = tx = io.Buffer("o", uart.tx)
-        m.submodules.button = button = io.Buffer("i", platform.request("button", 0, dir="-"))
-        m.d.comb += [top.rx.eq(rx.i), tx.o.eq(top.tx), clock.reset.eq(button.i)]
-
-        shown = Signal(2 + len(PHASES))
-        m.d.sync += shown.eq(Cat(top.error, top.busy, top.phase))
-        requested = [platform.request(*led, dir="-") for led in self.fpga.leds]
-        # a coloured LED is three
-        ports = [line for port in requested for line in ([port.r, port.g, port.b] if hasattr(port, "b") else [port])]
-        for n, port in enumerate(ports):
-            m.submodules[f"led_{n}"] = led = io.Buffer("o", port)
-            m.d.comb += led.o.eq(shown[n])
-        return m

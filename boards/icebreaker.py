@@ -5,16 +5,19 @@ from amaranth_boards.icebreaker import ICEBreakerPlatform
 from golden.contract.config import Config
 from golden.contract.presets import preset
 
+from .family import Family
 from .fpga import Design, Fpga
 
 ICEBREAKER = Fpga(
     name="icebreaker",
     what="iCEBreaker, iCE40UP5K",
+    family=Family.ICE40,
     platform=ICEBreakerPlatform,
     baud=1_000_000,
     designs={"tiny": Design(Config(preset("tiny"), (1, 1, 1), compact=True), 12_000_000)},
     flash=("iceprog",),
     usb="0403:6010",
     window=1,
+    button=("button", 0),
     leds=(("led_r", 0), ("led_g", 0)),
 )

@@ -4,18 +4,21 @@ from amaranth.build import Attrs
 from amaranth_boards.orangecrab_r0_2 import OrangeCrabR0_2_25FPlatform
 from amaranth_boards.resources import UARTResource
 
+from .family import Family
 from .fpga import Design, Fpga
 from .small_ecp5 import FEW
 
 ORANGECRAB = Fpga(
     name="orangecrab",
     what="OrangeCrab r0.2, LFE5U-25F-8",
+    family=Family.ECP5,
     platform=OrangeCrabR0_2_25FPlatform,
     baud=1_000_000,  # what every adapter has
     designs={"tiny": Design(FEW, 48_000_000)},
     flash=("dfu-util", "--alt", "0", "--download"),
     usb="1209:5af0",
     window=16,  # digits at 1 Mbaud: 8 go out while the adapter holds an answer back
+    button=("button", 0),
     leds=(("rgb_led", 0),),
     hint=" while holding its button, so that its boot loader runs",
     resources=(UARTResource(0, rx="0", tx="1", conn=("io", 0), attrs=Attrs(IO_TYPE="LVCMOS33")),),

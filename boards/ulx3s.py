@@ -7,15 +7,18 @@ from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_45F_Platform, ULX3S_
 from golden.contract.config import configuration
 from golden.contract.presets import preset
 
+from .family import Family
 from .fpga import Design, Fpga
 from .small_ecp5 import FEW
 
 ULX3S = Fpga(
     name="ulx3s",
     what="ULX3S, LFE5U-85F-6",
+    family=Family.ECP5,
     platform=ULX3S_85F_Platform,
     baud=3_000_000,  # the most that an FT231X has
     designs={
+        # 50 MHz would be 2 % from 3 Mbaud
         "tiny": Design(configuration(preset("tiny"), "event"), 48_000_000),
         "small": Design(configuration(preset("small"), "event"), 48_000_000, spacers=4, seed=2),
         "medium": Design(configuration(preset("medium"), "event"), 39_000_000, spacers=2),
@@ -23,6 +26,7 @@ ULX3S = Fpga(
     flash=("openFPGALoader", "--board", "ulx3s"),
     usb="0403:6015",
     window=32,  # digits at 3 Mbaud: 25 go out while the adapter holds an answer back
+    button=("button", 0),
     leds=tuple(("led", n) for n in (7, 6, 0, 1, 2, 3, 4, 5)),
     # LUT4 alone: wider ones tie cells to each other
     synth_opts="-abc9 -nowidelut",

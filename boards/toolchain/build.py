@@ -80,8 +80,7 @@ def build_bitstream(
     """
     design = fpga.design(preset)
     seed = design.seed if seed is None else seed
-    family = "ice40" if "ICE" in fpga.what.upper() else "ecp5"
-    names = ("yosys", f"nextpnr-{family}", "icepack" if family == "ice40" else "ecppack")
+    names = ("yosys", fpga.family.nextpnr, fpga.family.packer)
     versions = {name: tools.version(name, kind) for name in names}
     progress(f"{fpga.name} {preset}: elaborating ({design.config.spec.parameters} parameters)")
     facts = BuildFacts(0, seed, tools.numbers(versions[names[0]]), tools.numbers(versions[names[1]]))
@@ -102,9 +101,8 @@ def build_bitstream(
             unrouted.append(number)
     bitstream = None
     if routes[0].met:
-        suffix = "bin" if family == "ice40" else "bit"
         spec = design.config.spec.identity
-        name = f"nudge-{fpga.name}-{preset}-{spec:08x}-{identity:08x}-seed{seed}.{suffix}"
+        name = f"nudge-{fpga.name}-{preset}-{spec:08x}-{identity:08x}-seed{seed}.{fpga.family.suffix}"
         bitstream = folder / name
         pack(packer, folder / f"seed{seed}", bitstream, kind, progress)
     result = Build(

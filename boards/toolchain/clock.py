@@ -19,6 +19,7 @@ from amaranth.hdl import (
 from amaranth.lib import io
 from amaranth.lib.cdc import AsyncFFSynchronizer, ResetSynchronizer
 
+from boards.family import Family
 from golden.contract.errors import DesignError
 
 #: Slowest phase detector of the ECP5's PLL.
@@ -145,6 +146,13 @@ class Ice40Pll:
         )
 
 
+def pll(family: Family, source_hz: int, hz: int) -> Ecp5Pll | Ice40Pll | None:
+    """What makes `hz` of a board's oscillator; None where they are equal, `DesignError` where nothing does."""
+    if hz == source_hz:
+        return None
+    return (Ice40Pll if family is Family.ICE40 else Ecp5Pll).of(source_hz, hz)
+
+
 def unstable(m: Module, hz: int, clock: Signal, locked: Signal) -> Value:
     """Adds to `m` a watch over `clock`; high while it isn't locked, and until 20 us after that.
 
@@ -170,28 +178,27 @@ class CoreClock(Elaboratable):
     `reset` is high. Reset begins without a clock and ends with one.
     """
 
-    def __init__(self, hz: int):
-        self.hz, self.reset = hz, Signal()
+    def __init__(self, hz: int, family: Family):
+        self.hz, self.family, self.reset = hz, family, Signal()
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        source_hz = round(platform.default_clk_frequency)
-        ice40, needs_pll = platform.device.startswith("iCE40"), self.hz != source_hz
+        ice40 = self.family is Family.ICE40
+        multiplier = pll(self.family, round(platform.default_clk_frequency), self.hz)
         clock, locked = Signal(name="core_clock"), Signal()
         port = platform.request(platform.default_clk, dir="-")
-        if needs_pll and ice40:
+        if multiplier is not None and ice40:
             # the PLL takes the pin itself
-            m.submodules.pll = Ice40Pll.of(source_hz, self.hz).instance(port.io, clock, locked)
+            m.submodules.pll = multiplier.instance(port.io, clock, locked)
         else:
             m.submodules.oscillator = oscillator = io.Buffer("i", port)
-            if needs_pll:
-                pll = Ecp5Pll.of(source_hz, self.hz)
-                m.submodules.pll = pll.instance(oscillator.i, clock, locked)
-            else:
+            if multiplier is None:
                 m.d.comb += [clock.eq(oscillator.i), locked.eq(1)]
+            else:
+                m.submodules.pll = multiplier.instance(oscillator.i, clock, locked)
 
         wanted = unstable(m, self.hz, clock, locked) | self.reset
-        if needs_pll:
+        if multiplier is not None:
             # at once: what `unstable` says needs an edge of a clock that just lost its lock
             wanted |= ~locked
         m.d.comb += ClockSignal("sync").eq(clock)

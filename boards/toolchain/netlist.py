@@ -6,9 +6,15 @@ import re
 import zlib
 from typing import Any
 
-from boards.fpga import BoardLogic, Fpga
+from amaranth.build import ResourceError
+
+from boards.fpga import Fpga
+from golden.contract.errors import DesignError
 from golden.contract.protocol import BuildFacts
 from hw.lib.block_memory import UNDEFINED
+
+from .clock import pll
+from .logic import BoardLogic
 
 
 def build_id(fpga: Fpga, preset: str, facts: BuildFacts, versions: dict[str, str]) -> int:
@@ -21,10 +27,13 @@ def build_id(fpga: Fpga, preset: str, facts: BuildFacts, versions: dict[str, str
 
 
 def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
-    """Amaranth's build plan: netlist, pins, constraints, and the commands. Needs no tool but Amaranth's own Yosys."""
+    """Amaranth's build plan: netlist, pins, constraints, and the commands. Needs no tool but Amaranth's own Yosys.
+
+    Raises what `check` does.
+    """
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     platform = fpga.platform()
-    platform.add_resources(fpga.resources)
+    check(fpga, preset, platform)
     made = platform.prepare(
         BoardLogic(fpga, preset, facts),
         "top",
@@ -35,6 +44,22 @@ def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
     )
     made.files["top.il"] = undefined_collisions(plain_names(made.files["top.il"]))
     return made
+
+
+def check(fpga: Fpga, preset: str, platform: Any) -> None:
+    """Adds the board's pins to its platform; `DesignError` if pins are missing, it is of another family,
+    or its clock can't be made. Before anything is elaborated: Amaranth warns of what it made in vain."""
+    if fpga.family.nextpnr not in platform.required_tools:
+        tools = ", ".join(platform.required_tools)
+        raise DesignError(f"{fpga.name}: family {fpga.family.name} isn't that of its platform, which takes {tools}")
+    pll(fpga.family, round(platform.default_clk_frequency), fpga.design(preset).clock_hz)
+    try:
+        platform.add_resources(fpga.resources)
+        for resource in (fpga.uart, fpga.button, *fpga.leds):
+            if resource is not None:
+                platform.lookup(*resource)
+    except ResourceError as error:
+        raise DesignError(f"{fpga.name}: {error}") from None
 
 
 def commands(made: Any) -> list[list[str]]:

@@ -12,7 +12,7 @@ from golden.contract.spec import Spec
 
 from .serial import SerialBoard
 
-#: Debian packages of the loaders.
+#: Loaders that are known here -> their Debian packages. Any other program will do as well.
 PACKAGES = {"openFPGALoader": "openfpgaloader", "iceprog": "fpga-icestorm", "dfu-util": "dfu-util"}
 
 #: Seconds for a loader: the slowest writes some MB of flash at 1 MB in ten seconds.
@@ -23,9 +23,11 @@ USB = Path("/sys/bus/usb/devices")
 
 
 def require_loader(command: Sequence[str]) -> None:
-    """`ToolError` says what to install."""
-    if shutil.which(command[0]) is None:
-        raise ToolError(f"{command[0]} not found: apt-get install {PACKAGES[command[0]]}")
+    """`ToolError` unless the command's program is on the PATH; it says what to install where that is known."""
+    program = command[0]
+    if shutil.which(program) is None:
+        known = f"apt-get install {PACKAGES[program]}" if program in PACKAGES else "put it on the PATH"
+        raise ToolError(f"{program} not found: {known}")
 
 
 def plugged_in(usb: str, devices: Path = USB) -> bool | None:
@@ -49,7 +51,7 @@ def serial_port(usb: str) -> str | None:
 
 
 def load(command: Sequence[str], bitstream: Path) -> None:
-    """Runs the loader; `LinkError` quotes its last line."""
+    """Runs the loader with the bitstream's file name behind its words; `LinkError` quotes its last line."""
     try:
         done = subprocess.run(
             [*command, str(bitstream)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LOADER_SECONDS

@@ -1,11 +1,11 @@
-"""Bitstreams and their reports for the command line: `boards`' work with this layer's errors, imported only where needed."""
+"""Bitstreams and their reports for the command line: the package `boards`, imported only where needed."""
 
 import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from golden.contract.errors import LinkError, ToolError, UsageError
+from golden.contract.errors import DesignError, LinkError, ToolError, UsageError
 from golden.contract.protocol import PHASES, VERSION, Command
 from golden.progress import note
 from golden.training import data
@@ -15,21 +15,34 @@ from host.harness.bench import bench
 from host.link import frame
 
 
-def _toolchain() -> Any:
-    """What of the package `boards` a build needs."""
+def _boards() -> Any:
+    """What a build needs of the package `boards`: its modules, by name."""
     try:
         # only here: with a board at hand, Amaranth isn't needed
         from boards import catalog
-        from boards.toolchain import build, report
+        from boards.toolchain import build, report, tools
     except ImportError as error:
         raise ToolError(f"a build needs the package {error.name}: make setup") from None
-    return SimpleNamespace(build=build, catalog=catalog, report=report)
+    return SimpleNamespace(build=build, catalog=catalog, report=report, tools=tools)
+
+
+def board_names() -> list[str]:
+    """Every board that can be built, for --help; needs no Amaranth."""
+    from boards.catalog import BOARDS
+
+    try:
+        return list(BOARDS)
+    except DesignError:
+        # a board's file that isn't Python: who builds one is told
+        return []
 
 
 def check_options(seed: int | None, seeds: int, kind: str) -> None:
     """`UsageError` unless they are in range."""
-    if kind not in ("yowasp", "native"):
-        raise UsageError(f"--tools must be yowasp or native, not {kind!r}")
+    from boards.toolchain.tools import KINDS
+
+    if kind not in KINDS:
+        raise UsageError(f"--tools must be {' or '.join(KINDS)}, not {kind!r}")
     if not 1 <= seeds <= 100:
         raise UsageError(f"--seeds must be 1..100, not {seeds}")
     if seed is not None and not 0 <= seed < 1 << 31:
@@ -37,27 +50,35 @@ def check_options(seed: int | None, seeds: int, kind: str) -> None:
 
 
 def run_build(name: str, preset: str | None, seed: int | None, seeds: int, kind: str) -> Any:
-    """`boards.toolchain.build.build_bitstream` of a board by its name."""
+    """`boards.toolchain.build.build_bitstream` of a board by its name, its largest preset if None."""
     check_options(seed, seeds, kind)
-    boards = _toolchain()
+    boards = _boards()
     fpga = boards.catalog.board(name)
-    return boards.build.build_bitstream(fpga, preset or fpga.largest, seed=seed, seeds=seeds, kind=kind, progress=note)
+    chosen = preset or fpga.largest
+    return boards.build.build_bitstream(fpga, chosen, seed=seed, seeds=seeds, kind=kind, progress=note)
 
 
 def run_flash(name: str, preset: str | None, seed: int | None, kind: str, port: str | None) -> Any:
-    """Builds if need be, loads, and checks; the build and the port. Raises `LinkError` too, if no board is there."""
+    """Builds if need be, loads, and checks; the build and the port.
+
+    Raises `LinkError` if no board is there, `ToolError` without its loader, and what building,
+    loading and `host.boards.flash.verify` raise.
+    """
     check_options(seed, 1, kind)
-    boards = _toolchain()
+    boards = _boards()
     fpga = boards.catalog.board(name)
     design = fpga.design(preset or fpga.largest)
+    if not fpga.flash:
+        raise UsageError(f"{name} has no command that loads a bitstream: its Fpga says none as `flash`")
     loader.require_loader(fpga.flash)
-    if loader.plugged_in(fpga.usb) is False:
-        raise LinkError(f"no {fpga.what} found (USB {fpga.usb}): plug it in{fpga.hint}")
-    note(f"found {fpga.what} (USB {fpga.usb})")
+    if fpga.usb is not None:
+        if loader.plugged_in(fpga.usb) is False:
+            raise LinkError(f"no {fpga.what} found (USB {fpga.usb}): plug it in{fpga.hint}")
+        note(f"found {fpga.what} (USB {fpga.usb})")
     made = boards.build.build_bitstream(fpga, design.config.spec.name, seed=seed, kind=kind, progress=note)
     note(f"{fpga.flash[0]}: {made.bitstream}")
     loader.load(fpga.flash, made.bitstream)
-    found = port or loader.serial_port(fpga.usb)
+    found = port or (loader.serial_port(fpga.usb) if fpga.usb else None)
     if found is None:
         raise LinkError(f"loaded, but {fpga.what} shows no serial port to check it by: give --port")
     loader.verify(found, design.config.spec, made.build, made.seed)
@@ -87,10 +108,10 @@ def run_report(
 ) -> tuple[str, dict[str, Any], list[str]]:
     """Where a report is from, the report, and what is worse than the committed one.
 
-    samples: simulate so many for the cycles. save: make it the committed one.
+    samples: how many to simulate for the cycles; None: the committed ones. save: make it the committed report.
     """
     check_options(0, 1, kind)
-    boards = _toolchain()
+    boards = _boards()
     fpga = boards.catalog.board(name)
     preset = preset or fpga.largest
     config = fpga.design(preset).config

@@ -11,6 +11,7 @@ from boards.catalog import BOARDS, board
 from boards.toolchain.netlist import build_id, plan
 from golden.contract.errors import DesignError
 from golden.contract.protocol import BuildFacts
+from host.boards.flash import PACKAGES
 
 DESIGNS = [(name, preset) for name, fpga in BOARDS.items() for preset in fpga.designs]
 #: `medium` takes half a minute and differs from `small` in numbers only.
@@ -70,3 +71,11 @@ def test_unknown_board_and_preset():
         board("icebreaker").design("small")
     with pytest.raises(DesignError, match="unknown preset 'huge'"):
         board("icebreaker").design("huge")
+
+
+def test_every_board_is_found_by_its_name():
+    assert list(BOARDS) == ["icebreaker", "orangecrab", "ulx3s", "ulx3s-45f", "ulx3s-25f"]
+    assert [fpga.name for fpga in BOARDS.values()] == list(BOARDS)
+    for fpga in BOARDS.values():
+        assert fpga.flash[0] in PACKAGES, "a loader that can be installed"
+        assert fpga.usb

@@ -10,6 +10,7 @@ from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.sim import Simulator
 
 from boards.catalog import BOARDS, board
+from boards.family import Family
 from boards.toolchain.clock import CoreClock, Ecp5Pll, Ice40Pll, unstable
 from golden.contract.errors import DesignError
 
@@ -20,7 +21,7 @@ IN_USE = sorted(
         for fpga in BOARDS.values()
         for platform in [fpga.platform()]
         for design in fpga.designs.values()
-        if platform.device.startswith("LFE5") and platform.default_clk_frequency != design.clock_hz
+        if fpga.family is Family.ECP5 and platform.default_clk_frequency != design.clock_hz
     }
 )
 MHZ = [36, 42, 45, 50, 60, 75, 100]
@@ -78,7 +79,7 @@ def clocked(name: str, hz: int) -> str:
     """RTLIL of one flip-flop on a board, with this clock."""
     top, kept = Module(), Signal()
     top.domains.sync = ClockDomain("sync")
-    top.submodules.clock = CoreClock(hz)
+    top.submodules.clock = CoreClock(hz, board(name).family)
     top.d.sync += kept.eq(~kept)
     return board(name).platform().prepare(top, "top", emit_src=False).files["top.il"]
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from boards.catalog import BOARDS, board
+from boards.catalog import board
 from boards.toolchain import report as reports
 from boards.toolchain.route import read_route
 from boards.toolchain.tools import numbers
@@ -92,10 +92,3 @@ def test_committed_report(file):
     assert all(hz >= report["clock_hz"] for hz in report["fmax_hz"].values())
     for count in report["utilization"].values():
         assert 0 < count["used"] <= count["available"]
-
-
-def test_every_board_has_a_loader_and_a_usb_number():
-    for fpga in BOARDS.values():
-        vendor, product = fpga.usb.split(":")
-        assert int(vendor, 16), int(product, 16)
-        assert fpga.flash[0] in ("iceprog", "openFPGALoader", "dfu-util")

@@ -1,0 +1,47 @@
+"""The logic around `hw.top.Top` on a board with a real part."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, ClockDomain, Elaboratable, Module, Signal
+from amaranth.lib import io
+
+from boards.fpga import Fpga
+from golden.contract.protocol import PHASES, BuildFacts
+from hw.top import Top
+
+from .clock import CoreClock
+
+
+class BoardLogic(Elaboratable):
+    """`Top` on a board: clock, serial pins and, where there are any, reset button and LEDs."""
+
+    def __init__(self, fpga: Fpga, preset: str, build: BuildFacts):
+        self.fpga, facts = fpga, fpga.facts(preset)
+        clocks = {"clock_hz": facts.clock_hz, "divisor": facts.uart_divisor}
+        self.top = Top(fpga.design(preset).config, **clocks, window=facts.window, build=build)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.domains.sync = ClockDomain("sync")
+        m.submodules.clock = clock = CoreClock(self.top.identity.clock_hz, self.fpga.family)
+        m.submodules.top = top = self.top
+        uart = platform.request(*self.fpga.uart, dir="-")
+        m.submodules.rx = rx = io.Buffer("i", uart.rx)
+        m.submodules.tx = tx = io.Buffer("o", uart.tx)
+        m.d.comb += [top.rx.eq(rx.i), tx.o.eq(top.tx)]
+        if self.fpga.button is not None:
+            pin = platform.request(*self.fpga.button, dir="-")
+            m.submodules.button = button = io.Buffer("i", pin)
+            m.d.comb += clock.reset.eq(button.i)
+
+        shown = Signal(2 + len(PHASES))
+        m.d.sync += shown.eq(Cat(top.error, top.busy, top.phase))
+        requested = [platform.request(*led, dir="-") for led in self.fpga.leds]
+        # a coloured LED is three
+        coloured = [[led.r, led.g, led.b] if hasattr(led, "b") else [led] for led in requested]
+        ports = [port for lines in coloured for port in lines]
+        # as far as there is something to show
+        for n, port in enumerate(ports[: len(shown)]):
+            m.submodules[f"led_{n}"] = led = io.Buffer("o", port)
+            m.d.comb += led.o.eq(shown[n])
+        return m

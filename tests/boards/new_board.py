@@ -1,0 +1,52 @@
+"""A board that is one file in a temporary folder: no button, no LEDs, a loader that nothing here knows."""
+
+import sys
+from pathlib import Path
+
+import boards
+
+FILE = '''
+"""A bare part with an oscillator and a serial adapter."""
+
+from amaranth.build import Attrs, Clock, Pins, Resource
+from amaranth.vendor import LatticeECP5Platform
+from amaranth_boards.resources import UARTResource
+
+from golden.contract.config import Config
+from golden.contract.presets import preset
+
+from .family import Family
+from .fpga import Design, Fpga
+
+CMOS = Attrs(IO_TYPE="LVCMOS33")
+
+
+class BarePlatform(LatticeECP5Platform):
+    device, package, speed, default_clk = "LFE5U-25F", "BG256", "6", "clk"
+    resources = [Resource("clk", 0, Pins("P6", dir="i"), Clock(25e6), CMOS)]
+    connectors = []
+
+
+BARE = Fpga(
+    name="bare",
+    what="Lattice ECP5 on a breadboard",
+    family=Family.ECP5,
+    platform=BarePlatform,
+    baud=1_000_000,
+    designs={"tiny": Design(Config(preset("tiny"), (1, 1, 1), compact=True), 24_000_000)},
+    flash=("ecpprog",),
+    resources=(UARTResource(3, rx="A2", tx="B2", attrs=CMOS),),
+    uart=("uart", 3),
+    window=1,
+)
+'''
+
+
+def add_board(folder: Path, monkeypatch, file: str = FILE) -> None:
+    """Makes `bare.py` of a folder one of the files of the package `boards`."""
+    folder.mkdir(exist_ok=True)
+    (folder / "bare.py").write_text(file)
+    monkeypatch.setattr(boards, "__path__", [*boards.__path__, str(folder)])
+    # so that it is forgotten afterwards
+    monkeypatch.setitem(sys.modules, "boards.bare", None)
+    monkeypatch.delitem(sys.modules, "boards.bare")
