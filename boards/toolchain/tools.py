@@ -68,9 +68,11 @@ def numbers(version: str) -> int:
 
 @dataclass(frozen=True)
 class Failure:
-    """A tool that ended with an error: its exit status, and the line of its output that says why."""
+    """A tool that ended with an error."""
 
+    #: Its exit status.
     status: int
+    #: The line of its output that says why.
     reason: str
 
 

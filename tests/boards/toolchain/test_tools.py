@@ -1,0 +1,44 @@
+"""The one launcher of the programs that make a bitstream."""
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from boards.toolchain import tools
+from golden.cache import FIRST_PARTY
+from golden.contract.errors import ToolError
+
+CHECKOUT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def program(monkeypatch):
+    """Function: what every tool does from now on, in Python."""
+
+    def becomes(code):
+        monkeypatch.setattr(tools, "command", lambda tool, kind: [sys.executable, "-c", code])
+
+    return becomes
+
+
+def test_a_tool_that_is_not_done_in_time_is_ended(program, tmp_path):
+    program("import pathlib, time; time.sleep(600); pathlib.Path('done').touch()")
+    started = time.monotonic()
+    with pytest.raises(ToolError, match=r"^yosys was not done after 0 s; see .*/log$"):
+        tools.run(["yosys"], "yowasp", tmp_path, Path("log"), seconds=0.2)
+    assert time.monotonic() - started < 300
+    assert not (tmp_path / "done").exists()
+
+
+def test_a_failure_is_the_first_error_of_the_log(program, tmp_path):
+    program("import sys; print('ERROR: a\\nERROR: b'); sys.exit(3)")
+    assert tools.run(["yosys"], "yowasp", tmp_path, Path("log")) == tools.Failure(3, "ERROR: a")
+    assert (tmp_path / "log").read_text() == "ERROR: a\nERROR: b\n"
+
+
+def test_nothing_else_starts_them():
+    function = tools.PACKAGES["yosys"][1]
+    sources = [file for package in FIRST_PARTY for file in (CHECKOUT / package).rglob("*.py")]
+    assert [file for file in sources if function in file.read_text()] == [CHECKOUT / "boards/toolchain/tools.py"]
