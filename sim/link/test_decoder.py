@@ -13,7 +13,6 @@ from golden.contract.protocol import (
     REQUEST_BYTES,
     REQUEST_HEADER,
     VERSION,
-    WINDOW,
     Command,
     Status,
 )
@@ -23,7 +22,9 @@ from sim.harness.reference import Recorder
 from sim.harness.streams import Port, start
 
 IDENTITY = bytes(range(7, 36))
-UNITS = {"decoder": Decoder(IDENTITY)}
+#: Fewer answers than a board keeps, so that a number is soon too old.
+WINDOW = 2
+UNITS = {"decoder": Decoder(IDENTITY, WINDOW)}
 
 FRAME_ERRORS = (Status.BAD_FRAME, Status.BAD_LENGTH, Status.BAD_CRC)
 
@@ -117,7 +118,7 @@ def frame(model: Model) -> dict[str, int]:
     command = random.choice([*Command, *Command, *Command, 0, max(Command) + 1, Command.TRAIN | 0x80])
     if command == Command.HELLO and random.random() < 0.5:
         command = Command.COMMIT
-    nearby = model.upcoming + random.choice((0,) * 8 + (-1, -1, -2, -2, -3, 1, 128))
+    nearby = model.upcoming + random.choice((0,) * 8 + (-1, -1, -WINDOW, -WINDOW, -WINDOW - 1, 1, 128))
     length = REQUEST_HEADER + CRC_BYTES + PAYLOAD_BYTES.get(command, 0)
     if random.random() < 0.15:
         length += random.choice((-1, 1, 100))

@@ -26,7 +26,8 @@ def answers() -> list[tuple[int, int, Status, bytes]]:
         low = random.choice((0, 1, 254))
         payload = bytes(random.choice((low, random.randint(low, 255))) for _ in range(length))
         out.append((random.choice((0, random.randint(1, 255))), random.randrange(ANSWER), random.choice(list(Status)), payload))
-    return out
+    # nothing but zeros
+    return [*out, (0, 0, Status.OK, bytes(ANSWER_PAYLOAD))]
 
 
 async def store(port, slot: int, payload: bytes):
