@@ -1,4 +1,4 @@
-"""Damage on the line of the whole link, in front of a fake core: no wrong value gets in, and the board answers again."""
+"""Damage on the line, with a fake core: no wrong value gets in, and the board answers again."""
 
 import random
 
@@ -13,7 +13,7 @@ TOP = FAKE_BOARDS
 
 
 def damages(healthy: bytes):
-    """The stream with one byte deleted, inserted, changed, or a zero inserted, at every position."""
+    """The stream with a byte deleted, inserted, changed, or a zero inserted, at every position."""
     for at in range(len(healthy)):
         yield healthy[:at] + healthy[at + 1 :]
         yield healthy[:at] + bytes((random.randrange(256),)) + healthy[at:]

@@ -185,7 +185,8 @@ async def check_zeros(wire: Wire):
     size = word_bytes(TINY, TINY.spec.bundles[1])
     parts = [bytes(1000 // size * size), random.randbytes(100 // size * size)]
     await wire.hello(0)
-    frames = [request(n, Command.WRITE_WEIGHTS, words(2, 0, data)) for n, data in enumerate(parts, 1)]
+    payloads = [words(2, 0, data) for data in parts]
+    frames = [request(n, Command.WRITE_WEIGHTS, p) for n, p in enumerate(payloads, 1)]
     await wire.feed(b"".join(frames))
     for n in (1, 2):
         assert await wire.answer() == reply(n, Command.WRITE_WEIGHTS), wire.name

@@ -1,4 +1,4 @@
-"""Refusals of the whole link, in front of a fake core: each has its answer and changes nothing but a counter."""
+"""Refusals, with a fake core: each has its answer, and changes nothing but a counter."""
 
 import random
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""A whole board from pin to pin, as a host meets it: `tiny` with its real core, at one cycle a bit."""
+"""A board from pin to pin as a host meets it: `tiny`, its real core, one cycle a bit."""
 
 import zlib
 

@@ -36,13 +36,13 @@ DIVISORS = (1, 3, 8)
 class FakeCore(wiring.Component):
     """Predicts (sum of pixels + beta) mod 8, where the real core runs the network.
 
-    TRAIN adds that sum to the `total` that `spikes[0]` shows, COMMIT adds 1; INFER changes nothing but
-    `phase_cycles[0]`, which counts busy cycles. Master memories are plain memories.
+    TRAIN adds that sum to the `total` that `spikes[0]` shows, COMMIT adds 1; INFER changes nothing
+    but `phase_cycles[0]`, which counts busy cycles. Master memories are plain memories.
 
     Latency: INFER and TRAIN `FakeCore.sample_cycles`, COMMIT 1 cycle.
     """
 
-    #: For which INFER and TRAIN are busy: one for each pixel, and that until the last one is there.
+    #: Of INFER and TRAIN: one for each pixel, and two until the last one is added.
     sample_cycles = protocol.PIXELS + 2
 
     def __init__(self, config):
@@ -53,9 +53,7 @@ class FakeCore(wiring.Component):
         m = Module()
         reads = []
         # as late as the contract allows
-        address = self.address
-        for _ in range(READ_LATENCY - LANE_LATENCY):
-            address = delay(m, address, 1)
+        address = delay(m, self.address, READ_LATENCY - LANE_LATENCY)
         for n, bundle in enumerate(self.config.spec.bundles):
             words = layout.master_words(self.config, bundle)
             memory = Memory(shape=len(self.write_data), depth=words << len(self.lane), init=[])

@@ -1,4 +1,4 @@
-"""The host's end of a board in a bench: sends requests, collects answers, and knows which number comes next."""
+"""The host in a bench: sends requests to a board, collects answers, counts sequence numbers."""
 
 import cocotb
 from cocotb.queue import Queue
