@@ -6,7 +6,7 @@ import cocotb
 from golden.contract.config import Config
 from golden.contract.presets import preset
 from hw.compact.compact_core import CompactCore
-from sim.harness.core_bench import check_training
+from sim.core.driver import check_training
 
 CONFIG = Config(preset("tiny"), (1, 1, 1), compact=True)
 TOP = CompactCore(CONFIG)

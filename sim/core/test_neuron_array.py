@@ -17,9 +17,11 @@ from hw.core.interface import bias_word, trace_word
 from hw.core.neuron_array import NeuronArray
 from hw.synapse.interface import Step, spike_word
 from hw.update.interface import sums_word
-from sim.harness.core_bench import layer_words
-from sim.harness.reference import Recorder, config_of, each, expect, generator, integers, packed, plan, pulse
+from sim.harness.networks import config_of
+from sim.harness.random_values import generator, integers
 from sim.harness.streams import FlowSource, Monitor, Port, StreamSource, start
+from sim.harness.units import Recorder, each, expect, plan, pulse
+from sim.harness.words import layer_words, packed
 
 
 def hidden(shape, lanes, *, phi_bound, window_log2=2, decay_shift=1):

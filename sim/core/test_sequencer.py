@@ -9,9 +9,10 @@ from cocotb.triggers import RisingEdge
 from hw.core.interface import Operation
 from hw.core.sequencer import Sequencer, one_hot
 from hw.synapse.interface import SPIKE_BANKS, Step
-from sim.harness.reference import config_of, each, plan, pulse
+from sim.harness.networks import config_of
 from sim.harness.streams import PATIENCE, Port, start
 from sim.harness.testbench import CLOCK
+from sim.harness.units import each, plan, pulse
 
 #: What the sequencer waits for at once, and what goes on beside it.
 PARTS, BESIDE = ("image", "step", "predict", "commit", "prepare"), ("pixels", "update")

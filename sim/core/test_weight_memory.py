@@ -11,19 +11,11 @@ from golden.model import ops
 from hw.core.interface import bias_word
 from hw.core.weight_memory import WeightMemory
 from hw.update.interface import update_word
-from sim.harness.reference import (
-    bundle_of,
-    each,
-    expect,
-    generator,
-    integers,
-    master_image,
-    packed,
-    run_part,
-    tile_words,
-    unpacked,
-)
+from sim.harness.networks import bundle_of
+from sim.harness.random_values import generator, integers
 from sim.harness.streams import FlowSource, Monitor, Port, start
+from sim.harness.units import each, expect, run_part
+from sim.harness.words import master_image, packed, tile_words, unpacked
 
 UNITS = {
     "weights_dense": WeightMemory(*bundle_of("dense", (2, 2, 1), 6, lanes=(2, 3))),

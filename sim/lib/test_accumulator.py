@@ -6,8 +6,10 @@ import random
 import cocotb
 
 from hw.lib.accumulator import Accumulator
-from sim.harness.reference import each, expect, generator, integers, packed, pulse, unpacked
+from sim.harness.random_values import generator, integers
 from sim.harness.streams import Port, StreamSink, pack, start, wait_for
+from sim.harness.units import each, expect, pulse
+from sim.harness.words import packed, unpacked
 
 UNITS = {
     "sums": Accumulator(words=5, lanes=2, bits=8, value_bits=5),

@@ -9,8 +9,10 @@ from amaranth.lib.wiring import In, Out
 from golden.contract.formats import signed_bits
 from hw.lib.adder_tree import adder_tree, delay, tree_latency
 from hw.lib.flow import Flow
-from sim.harness.reference import each, expect, integers, packed
+from sim.harness.random_values import integers
 from sim.harness.streams import FlowSource, Monitor, start
+from sim.harness.units import each, expect
+from sim.harness.words import packed
 
 BITS = 5
 

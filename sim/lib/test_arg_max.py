@@ -7,8 +7,10 @@ import cocotb
 import torch
 
 from hw.lib.arg_max import ArgMax
-from sim.harness.reference import each, integers, packed, run_part
+from sim.harness.random_values import integers
 from sim.harness.streams import Port, serve_memory, start
+from sim.harness.units import each, run_part
+from sim.harness.words import packed
 
 UNITS = {
     "arg_max_10x1": ArgMax(words=10, lanes=1, bits=12),

@@ -10,8 +10,8 @@ from amaranth.lib.memory import ReadPort, WritePort
 from amaranth.lib.wiring import Out, connect, flipped
 
 from hw.lib.block_memory import BlockMemory
-from sim.harness.reference import each
 from sim.harness.streams import Port, start
+from sim.harness.units import each
 
 WIDTH, GRANULARITY = 6, 3
 

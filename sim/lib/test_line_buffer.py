@@ -5,8 +5,10 @@ import cocotb
 
 from golden.model import ops
 from hw.lib.line_buffer import LineBuffer
-from sim.harness.reference import each, expect, integers, unpacked
+from sim.harness.random_values import integers
 from sim.harness.streams import FlowSource, Monitor, start
+from sim.harness.units import each, expect
+from sim.harness.words import unpacked
 
 UNITS = {
     "lines_5x7": LineBuffer(bits=3, height=5, width=7, kernel=3),

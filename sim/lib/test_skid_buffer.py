@@ -6,8 +6,8 @@ import random
 import cocotb
 
 from hw.lib.skid_buffer import SkidBuffer
-from sim.harness.reference import each
 from sim.harness.streams import Port, StreamSink, StreamSource, start
+from sim.harness.units import each
 
 UNITS = {"skid_1": SkidBuffer(1), "skid_9": SkidBuffer(9)}
 WORDS = 300

@@ -6,8 +6,8 @@ import random
 import cocotb
 
 from hw.link.counters import Counters
-from sim.harness.reference import each
 from sim.harness.streams import Port, start
+from sim.harness.units import each
 
 UNITS = {f"counters_{n}": Counters(n) for n in (1, 5, 16)}
 

@@ -18,8 +18,8 @@ from golden.contract.protocol import (
 )
 from hw.link.decoder import EXECUTORS, Decoder
 from hw.link.interface import ANSWER_PAYLOAD, ARGUMENT_BYTES, Answer, Request
-from sim.harness.reference import Recorder
 from sim.harness.streams import Port, start
+from sim.harness.units import Recorder
 
 IDENTITY = bytes(range(7, 36))
 #: Fewer answers than a board keeps, so that a number is soon too old.

@@ -9,8 +9,8 @@ from golden.contract.protocol import ANSWER, ANSWER_HEADER, CRC_BYTES, VERSION, 
 from host.link import frame
 from hw.link.framer import LONGEST_CODE, Framer
 from hw.link.interface import ANSWER_PAYLOAD, Answer
-from sim.harness.reference import Recorder
 from sim.harness.streams import Port, StreamSink, start
+from sim.harness.units import Recorder
 
 UNITS = {"framer": Framer()}
 

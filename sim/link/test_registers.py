@@ -14,8 +14,8 @@ from golden.contract.protocol import BUILD, Access, BuildFacts
 from hw.core.interface import settings_layout
 from hw.link.counters import Counters
 from hw.link.registers import RegisterFile, counter_names
-from sim.harness.reference import each
 from sim.harness.streams import Port, start
+from sim.harness.units import each
 
 BUILDS = {"tiny": BuildFacts(), "small": BuildFacts(0xFEDCBA98, 7, 70 << 16, 11)}
 UNITS = {f"registers_{name}": RegisterFile(configuration(preset(name)), build) for name, build in BUILDS.items()}

@@ -8,8 +8,8 @@ import cocotb
 import pytest
 
 from hw.link.uart import FRAME_BITS, Receiver, Transmitter
-from sim.harness.reference import Recorder, each
 from sim.harness.streams import Monitor, Port, StreamSink, start, wait_for
+from sim.harness.units import Recorder, each
 
 #: Cycles a bit: half of them are 0, 1, less than half, and 4 or more.
 DIVISORS = (1, 2, 3, 8, 16)

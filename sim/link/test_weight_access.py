@@ -11,9 +11,10 @@ from golden.contract import layout
 from golden.contract.protocol import CRC_BYTES, REQUEST_BYTES, Command, Status
 from hw.core.interface import LANE_LATENCY, READ_LATENCY
 from hw.link.weight_access import LANE_BYTES, WEIGHTS_AT, WeightAccess, max_words, word_bytes
-from sim.harness.reference import config_of, each
+from sim.harness.networks import config_of
 from sim.harness.requester import Requester, watch
 from sim.harness.streams import Port, start
+from sim.harness.units import each
 
 UNITS = {
     "access_dense": WeightAccess(config_of((2, 4), (2, 4), dense=True, window_log2=3, decay_shift=1)),

@@ -5,8 +5,10 @@ import cocotb
 
 from golden.model import ops
 from hw.synapse.average_pool import AveragePool
-from sim.harness.reference import each, expect, integers, lane_words, packed, unpacked
+from sim.harness.random_values import integers
 from sim.harness.streams import FlowSource, Monitor, start
+from sim.harness.units import each, expect
+from sim.harness.words import lane_words, packed, unpacked
 
 UNITS = {
     "pool_odd": AveragePool(lanes=2, bits=6, height=5, width=7),

@@ -4,9 +4,10 @@
 import cocotb
 
 from hw.synapse.conv_engine import ConvEngine
-from sim.harness import synapse_bench
-from sim.harness.reference import bundle_of, each
+from sim.harness.networks import bundle_of
 from sim.harness.streams import start
+from sim.harness.units import each
+from sim.synapse import sample_check
 
 UNITS = {
     "conv_engine_5x6": ConvEngine(*bundle_of("conv", (1, 5, 6), 1, kernel=3)),
@@ -31,4 +32,4 @@ async def check(dut, name, unit):
     config, pre, k = unit.config, unit.bundle.pre, unit.bundle.kernel
     tiles = config.groups(pre) * config.groups(unit.bundle.post)
     least = tiles * (k * k + (pre.height + k - 1) * (pre.width + k - 1))
-    await synapse_bench.check(dut, name, unit, least, least + tiles * OVERHEAD)
+    await sample_check.check(dut, name, unit, least, least + tiles * OVERHEAD)

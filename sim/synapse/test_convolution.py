@@ -7,8 +7,10 @@ import torch
 from golden.contract.formats import Formats
 from golden.model import ops
 from hw.synapse.convolution import Convolution
-from sim.harness.reference import each, expect, integers, packed, unpacked
+from sim.harness.random_values import integers
 from sim.harness.streams import FlowSource, Monitor, pack, start
+from sim.harness.units import each, expect
+from sim.harness.words import packed, unpacked
 
 WEIGHT, PIXEL = Formats().weight_bits, Formats().pixel_bits
 UNITS = {

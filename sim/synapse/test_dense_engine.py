@@ -6,9 +6,10 @@ import cocotb
 from golden.contract import layout
 from hw.lib.adder_tree import tree_latency
 from hw.synapse.dense_engine import DenseEngine
-from sim.harness import synapse_bench
-from sim.harness.reference import bundle_of, each
+from sim.harness.networks import bundle_of
 from sim.harness.streams import start
+from sim.harness.units import each
+from sim.synapse import sample_check
 
 UNITS = {
     "dense_engine_one": DenseEngine(*bundle_of("dense", (1, 3, 2), 3)),
@@ -27,4 +28,4 @@ async def drives_equal_golden(dut):
 async def check(dut, name, unit):
     lanes = unit.config.lanes[unit.bundle.pre.index], unit.config.lanes[unit.bundle.index]
     cycles = layout.tiles(unit.config, unit.bundle) + 3 + tree_latency(max(lanes))
-    await synapse_bench.check(dut, name, unit, cycles, cycles)
+    await sample_check.check(dut, name, unit, cycles, cycles)

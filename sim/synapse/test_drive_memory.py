@@ -9,8 +9,10 @@ from cocotb.triggers import gather
 from golden.contract.shapes import Layer
 from hw.synapse.drive_memory import DriveMemory
 from hw.synapse.interface import Step
-from sim.harness.reference import each, expect, integers, plan, pulse, unpacked
+from sim.harness.random_values import integers
 from sim.harness.streams import FlowSource, Port, StreamSink, pack, start, wait_for
+from sim.harness.units import each, expect, plan, pulse
+from sim.harness.words import unpacked
 
 UNITS = {
     "drives_5x2": DriveMemory(Layer(1, 2, 5, 1), lanes=2, bits=6),

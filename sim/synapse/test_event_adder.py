@@ -8,8 +8,10 @@ import torch
 
 from hw.synapse.event_adder import EventAdder
 from hw.synapse.event_layout import CANDIDATES, kernel_word
-from sim.harness.reference import each, expect, generator, integers, packed, unpacked
+from sim.harness.random_values import generator, integers
 from sim.harness.streams import FlowSource, Monitor, Port, StreamSource, start
+from sim.harness.units import each, expect
+from sim.harness.words import packed, unpacked
 
 UNITS = {
     "adder_one": EventAdder(units=1, lanes=1, chunks=1, weight_bits=4, bits=8, interval=1),

@@ -8,10 +8,12 @@ from cocotb.triggers import gather
 from hw.synapse.event_conv_engine import EventConvEngine
 from hw.synapse.event_layout import SPOTS, backward_place, forward_place
 from hw.synapse.interface import Step
-from sim.harness import synapse_bench
-from sim.harness.reference import bundle_of, each, plan, pulse, spikes
+from sim.harness.networks import bundle_of
+from sim.harness.random_values import spikes
 from sim.harness.streams import FlowSource, Port, StreamSink, serve_memory, start
-from sim.harness.synapse_bench import spike_words
+from sim.harness.units import each, plan, pulse
+from sim.synapse import sample_check
+from sim.synapse.sample_check import spike_words
 
 UNITS = {
     "event_conv_4x4": EventConvEngine(*bundle_of("conv", (1, 4, 4), 1, kernel=3, events=True)),
@@ -32,7 +34,7 @@ OVERHEAD = 14
 @cocotb.test()
 async def drives_equal_golden(dut):
     await start(dut)
-    await each(dut, UNITS, synapse_bench.check, FIRST_WORD, FIRST_WORD)
+    await each(dut, UNITS, sample_check.check, FIRST_WORD, FIRST_WORD)
 
 
 @cocotb.test()

@@ -19,8 +19,11 @@ from hw.synapse.event_layout import (
     forward_word,
 )
 from hw.synapse.folded_kernels import FoldedKernels
-from sim.harness.reference import bundle_of, each, expect, integers, run_part, tile_words
+from sim.harness.networks import bundle_of
+from sim.harness.random_values import integers
 from sim.harness.streams import Monitor, Port, serve_memory, start
+from sim.harness.units import each, expect, run_part
+from sim.harness.words import tile_words
 
 UNITS = {
     "folded_one": FoldedKernels(*bundle_of("conv", (1, 4, 4), 1, kernel=3, events=True)),

@@ -9,9 +9,11 @@ import torch
 
 from golden.model import ops
 from hw.synapse.image_engine import ImageEngine
-from sim.harness.core_bench import layer_words
-from sim.harness.reference import bundle_of, each, expect, integers, pulse, run_part, tile_words, unpacked
+from sim.harness.networks import bundle_of
+from sim.harness.random_values import integers
 from sim.harness.streams import Port, StreamSink, serve_memory, start
+from sim.harness.units import each, expect, pulse, run_part
+from sim.harness.words import layer_words, tile_words, unpacked
 
 UNITS = {
     "image_engine_6x7": ImageEngine(*bundle_of("image", (1, 6, 7), 4, kernel=3, lanes=(1, 2))),

@@ -7,8 +7,11 @@ import cocotb
 
 from golden.contract import layout
 from hw.synapse.kernel_loader import KernelLoader
-from sim.harness.reference import bundle_of, each, expect, integers, master_image, run_part, tile_words, unpacked
+from sim.harness.networks import bundle_of
+from sim.harness.random_values import integers
 from sim.harness.streams import Port, serve_memory, start, unpack
+from sim.harness.units import each, expect, run_part
+from sim.harness.words import master_image, tile_words, unpacked
 
 UNITS = {
     "loader_one": KernelLoader(*bundle_of("conv", (1, 4, 4), 1, kernel=2)),

@@ -7,8 +7,8 @@ import cocotb
 
 from hw.synapse.interface import Step, spike_word
 from hw.synapse.spike_buffer import SpikeBuffer
-from sim.harness.reference import each, plan
 from sim.harness.streams import FlowSource, Port, start
+from sim.harness.units import each, plan
 
 UNITS = {
     "spikes_5x2": SpikeBuffer(words=5, lanes=2),

@@ -7,9 +7,11 @@ import cocotb
 import torch
 
 from hw.synapse.spike_window import SpikeWindow
-from sim.harness.reference import bundle_of, each, expect, pulse, spikes
+from sim.harness.networks import bundle_of
+from sim.harness.random_values import spikes
 from sim.harness.streams import FlowSource, Port, start
-from sim.harness.synapse_bench import spike_words
+from sim.harness.units import each, expect, pulse
+from sim.synapse.sample_check import spike_words
 
 
 def window(shape: tuple[int, int, int], lanes: int, block: int, border: int) -> SpikeWindow:

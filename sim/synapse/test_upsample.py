@@ -9,8 +9,10 @@ from torch.nn import functional
 
 from golden.model import ops
 from hw.synapse.upsample import Upsample
-from sim.harness.reference import Recorder, bundle_of, each, expect, integers, pulse
+from sim.harness.networks import bundle_of
+from sim.harness.random_values import integers
 from sim.harness.streams import Monitor, Port, serve_memory, start
+from sim.harness.units import Recorder, each, expect, pulse
 
 PLANES, BITS = 3, 3
 

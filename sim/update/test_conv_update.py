@@ -5,9 +5,10 @@ import cocotb
 
 from hw.update.conv_update import ConvUpdate
 from hw.update.correlator import Correlator
-from sim.harness import update_bench
-from sim.harness.reference import bundle_of, each
+from sim.harness.networks import bundle_of
 from sim.harness.streams import start
+from sim.harness.units import each
+from sim.update import pass_check
 
 UNITS = {
     "conv_update_5x6": ConvUpdate(*bundle_of("conv", (1, 5, 6), 1, kernel=3)),
@@ -36,4 +37,4 @@ async def check(dut, name, unit):
     pre, post, groups = bundle.pre, bundle.post, config.groups(bundle.pre)
     products = config.groups(post) * bundle.kernel**2 * config.lanes[pre.index] * post.positions
     least = groups * (pre.positions + cycles * products) + cycles * config.words(post)
-    await update_bench.check(dut, name, unit, least, least + groups * GROUP_OVERHEAD + end)
+    await pass_check.check(dut, name, unit, least, least + groups * GROUP_OVERHEAD + end)

@@ -10,8 +10,10 @@ from golden.contract import layout
 from golden.model import ops
 from hw.update.correlator import Correlator, item, pre_bits
 from hw.update.interface import update_word
-from sim.harness.reference import bundle_of, each, expect, generator
+from sim.harness.networks import bundle_of
+from sim.harness.random_values import generator
 from sim.harness.streams import FlowSource, Monitor, start
+from sim.harness.units import each, expect
 
 UNITS = {
     "correlator_dense": Correlator(*bundle_of("dense", (2, 3, 1), 4, lanes=(1, 2))),

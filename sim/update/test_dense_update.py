@@ -6,9 +6,10 @@ import cocotb
 from golden.contract import layout
 from hw.update.correlator import Correlator
 from hw.update.dense_update import DenseUpdate
-from sim.harness import update_bench
-from sim.harness.reference import bundle_of, each
+from sim.harness.networks import bundle_of
 from sim.harness.streams import start
+from sim.harness.units import each
+from sim.update import pass_check
 
 UNITS = {
     "dense_update_one": DenseUpdate(*bundle_of("dense", (1, 2, 3), 2)),
@@ -28,4 +29,4 @@ async def updates_equal_golden(dut):
 async def check(dut, name, unit):
     config, bundle = unit.config, unit.bundle
     cycles = config.item_cycles(bundle) * layout.master_words(config, bundle) + 1 + Correlator(config, bundle).latency
-    await update_bench.check(dut, name, unit, cycles, cycles)
+    await pass_check.check(dut, name, unit, cycles, cycles)

@@ -7,10 +7,10 @@ import torch
 from golden.contract import layout
 from golden.model import ops
 from hw.update.interface import pre_word, sums_word, update_word
-
-from .core_bench import layer_words
-from .reference import expect, integers, master_image, pulse, run_part
-from .streams import Monitor, Port, serve_memory, wait_for
+from sim.harness.random_values import integers
+from sim.harness.streams import Monitor, Port, serve_memory, wait_for
+from sim.harness.units import expect, pulse, run_part
+from sim.harness.words import layer_words, master_image
 
 
 async def check(dut, name, unit, least: int, most: int):

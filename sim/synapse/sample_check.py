@@ -7,10 +7,11 @@ import torch
 from cocotb.triggers import gather
 
 from hw.synapse.interface import Step, spike_word
-
-from .core_bench import layer_words
-from .reference import drives, expect, integers, packed, plan, pulse, spikes, tile_words, unpacked
-from .streams import FlowSource, Port, StreamSink, serve_memory, wait_for
+from sim.harness.networks import drives
+from sim.harness.random_values import integers, spikes
+from sim.harness.streams import FlowSource, Port, StreamSink, serve_memory, wait_for
+from sim.harness.units import expect, plan, pulse
+from sim.harness.words import layer_words, packed, tile_words, unpacked
 
 
 async def check(dut, name, unit, least: int, most: int):

@@ -16,18 +16,12 @@ from golden.model.phases import Step
 from golden.model.settings import Settings
 from golden.training import data
 from hw.core.interface import LANE_LATENCY, MASTER_BITS, READ_LATENCY, Operation, settings_layout, trace_word
-
-from .streams import pack, start, wait_for
-from .testbench import CLOCK
+from sim.harness.streams import pack, start, wait_for
+from sim.harness.testbench import CLOCK
+from sim.harness.words import layer_words
 
 #: Cycles after which a sample counts as hung; `medium` needs less than 200,000.
 PATIENCE = 3_000_000
-
-
-def layer_words(config: Config, layer: Layer, values: torch.Tensor) -> np.ndarray:
-    """(c, h, w) to (words, lanes), in the order in which the layer is processed."""
-    lanes, groups = config.lanes[layer.index], config.groups(layer)
-    return values.numpy().reshape(groups, lanes, layer.positions).transpose(0, 2, 1).reshape(-1, lanes)
 
 
 class CoreDriver:

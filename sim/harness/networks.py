@@ -1,0 +1,69 @@
+"""Small networks and bundles for unit benches, and their drives by the model."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from golden.contract.config import Config
+from golden.contract.shapes import Bundle, Conv, Dense, Layer
+from golden.contract.spec import CLASSES, Learning, Schedule, Spec
+from golden.model import ops
+
+
+def config_of(channels: tuple[int, int], lanes: tuple[int, int], *, dense: bool, window_log2: int, decay_shift: int) -> Config:
+    """A configuration whose layers 1 and 2 have these channels and lanes; layer 3 is the output."""
+    schedule = Schedule(1 << window_log2, 1 << window_log2, window_log2, decay_shift)
+    second = Dense(channels[1]) if dense else Conv(channels[1])
+    spec = Spec("bench", (Conv(channels[0]), second, Dense(CLASSES)), schedule, Learning(rates=(0.0,) * 3))
+    return Config(spec, (1, *lanes, 1))
+
+
+def bundle_of(
+    kind: str,
+    pre: tuple[int, int, int],
+    channels: int,
+    *,
+    kernel: int = 1,
+    lanes: tuple[int, int] = (1, 1),
+    window_log2: int = 3,
+    events: bool = False,
+    shared: bool = False,
+    passes: tuple[int, int] = (1, 1),
+) -> tuple[Config, Bundle]:
+    """A bundle from a layer of shape `pre` (any map, unlike in a Spec) to one of `channels`, and a configuration for it.
+
+    events: with an event-driven engine, of as many passes. shared: the update engine shares multipliers between the phases.
+    """
+    height, width = (1, 1) if kind == "dense" else ((n - kernel + 1) // 2 for n in pre[1:])
+    index = 1 if kind == "image" else 2
+    near = (channels, 1) if index == 1 else (pre[0], channels)
+    near_lanes = (lanes[1], 1) if index == 1 else lanes
+    config = config_of(near, near_lanes, dense=kind == "dense", window_log2=window_log2, decay_shift=1)
+    if events:
+        config = replace(config, events=frozenset({index}), passes=passes)
+    if shared:
+        config = replace(config, shared=frozenset({index}))
+    bundle = Bundle(index, kind, kernel, Layer(index - 1, *pre), Layer(index, channels, height, width))
+    # phi exactly as wide as the worst case, which golden computes: all weights at their lowest, everything on
+    lowest = torch.full(bundle.weight_shape, config.spec.formats.weight_low)
+    full = [torch.ones((1, *layer.shape), dtype=torch.int64) for layer in (bundle.pre, bundle.post)]
+    if kind == "image":
+        full[0] *= (1 << config.spec.formats.pixel_bits) - 1
+        bounds = [0, extent(ops.static_drive(full[0], lowest, config.spec))]
+    else:
+        bounds = [extent(phi) for phi in reversed(drives(bundle, *full, lowest))]
+    return config, replace(bundle, pre=replace(bundle.pre, phi_bound=bounds[0]), post=replace(bundle.post, phi_bound=bounds[1]))
+
+
+def extent(x: Tensor) -> int:
+    """Largest magnitude."""
+    return int(x.abs().max())
+
+
+def drives(bundle: Bundle, pre: Tensor, post: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    """Forward and backward drive of a conv or dense bundle, shaped like the layers they go to, batch first."""
+    if bundle.kind == "dense":
+        forward, backward = ops.dense_forward(pre, w), ops.dense_backward(post, w)
+        return forward.unflatten(1, bundle.post.shape), backward.unflatten(1, bundle.pre.shape)
+    return ops.conv_forward(pre, w), ops.conv_backward(post, w, bundle)

@@ -1,0 +1,31 @@
+"""Random values for unit benches, in which the extremes are frequent."""
+
+import random
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def generator() -> np.random.Generator:
+    """Random numbers that follow from the seed of the running test."""
+    return np.random.default_rng(random.getrandbits(32))
+
+
+def integers(low: int, high: int, shape: Iterable[int]) -> Tensor:
+    """int64 within low..high: all low, all high, uniform, or a mix in which the extremes are frequent."""
+    rng, shape = generator(), tuple(shape)
+    kind = random.choice(("low", "high", "uniform", "mixed", "mixed"))
+    if kind in ("low", "high"):
+        return torch.full(shape, low if kind == "low" else high)
+    values = rng.integers(low, high, shape, np.int64, endpoint=True)
+    if kind == "mixed":
+        values = np.choose(rng.integers(0, 4, shape), (np.full(shape, low), np.full(shape, high), values, values))
+    return torch.from_numpy(values)
+
+
+def spikes(shape: Iterable[int], *, all_on: bool = False) -> Tensor:
+    """Spikes of random density: none, few, half or all."""
+    density = 1.0 if all_on else random.choice((0.0, 0.1, 0.5, 0.5, 1.0))
+    return torch.from_numpy((generator().random(tuple(shape)) < density).astype(np.int64))

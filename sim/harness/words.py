@@ -1,0 +1,47 @@
+"""The model's tensors as the words on the wires and in the memories."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from golden.contract import layout
+from golden.contract.config import Config
+from golden.contract.shapes import Bundle, Layer
+from golden.model import weight_image
+
+from .streams import pack, unpack
+
+
+def lane_words(x: Tensor) -> Tensor:
+    """Maps (maps, lanes, height, width) to words in raster order, one map after the other: (words, lanes)."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def packed(words: Iterable[Iterable[int]], bits: int) -> list[int]:
+    """Rows of lanes to the words of an ArrayLayout."""
+    return [pack(lanes, bits) for lanes in words]
+
+
+def unpacked(words: Iterable[int], bits: int, lanes: int, *, signed: bool = True) -> list[list[int]]:
+    """The inverse of `packed`."""
+    return [unpack(word, bits, lanes, signed=signed) for word in words]
+
+
+def master_image(config: Config, bundle: Bundle, weight: Tensor, bias: Tensor | None = None) -> np.ndarray:
+    """Torch-ordered weights and biases (default: zeros) as (master words, lanes)."""
+    bias = torch.zeros(bundle.post.channels, dtype=torch.int64) if bias is None else bias
+    return weight_image.pack(config, bundle, weight.numpy(), bias.numpy())
+
+
+def tile_words(config: Config, bundle: Bundle, weight: Tensor) -> list[int]:
+    """The working memory that holds these weights."""
+    image = master_image(config, bundle, weight)[: layout.weight_words(config, bundle)]
+    return packed(image.reshape(layout.tiles(config, bundle), -1), config.spec.formats.weight_bits)
+
+
+def layer_words(config: Config, layer: Layer, values: torch.Tensor) -> np.ndarray:
+    """(c, h, w) to (words, lanes), in the order in which the layer is processed."""
+    lanes, groups = config.lanes[layer.index], config.groups(layer)
+    return values.numpy().reshape(groups, lanes, layer.positions).transpose(0, 2, 1).reshape(-1, lanes)
