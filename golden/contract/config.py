@@ -104,3 +104,23 @@ def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:
     shared = SHARED.get(spec.name, frozenset())
     passes = PASSES.get(spec.name, (1, 1))
     return Config(spec, lanes, frozenset(events), image_taps=IMAGE_TAPS[engines], shared=shared, passes=passes)
+
+
+#: Block RAM of the largest part that a board here has, an LFE5U-85F: 208 blocks of 18 kbit.
+LARGEST_MEMORY = 208 * 18 * 1024
+
+
+def buildable(spec: Spec, engines: str = ENGINES[0]) -> Config:
+    """`configuration`, for gateware: `ConfigError` where no part here holds the weights.
+
+    Each has a master and a working copy on the chip. Nobody could use such a design, and to compile
+    its simulation would take hours and more memory than most machines have.
+    """
+    formats = spec.formats
+    needed = spec.parameters * (formats.master_bits + formats.weight_bits)
+    if needed > LARGEST_MEMORY:
+        raise ConfigError(
+            f"{spec.name}: its {spec.parameters} weights and biases take {needed / 1e6:.1f} Mbit, and the largest part here "
+            f"has {LARGEST_MEMORY / 1e6:.1f} Mbit: this network is for the model, --board golden"
+        )
+    return configuration(spec, engines)

@@ -1,12 +1,12 @@
 """From the word after --board to a board: `sim`, `golden`, or whatever pyserial opens."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from golden.contract.config import ENGINES, configuration
+from golden.contract.config import ENGINES, buildable, configuration
 from golden.contract.errors import IdentityError, ToolError, UsageError
-from golden.contract.presets import PRESETS
+from golden.contract.presets import PRESETS, preset
 from golden.contract.spec import Spec
 from golden.progress import note
 from host.link.link import Link
@@ -15,19 +15,27 @@ from .golden import GoldenBoard
 from .interface import OpenBoard
 from .serial import SerialBoard
 
+#: Network of the virtual board that is started where a board is only asked what it is.
+UNKNOWN_PRESET = "tiny"
+
 
 @contextmanager
-def virtual_board(spec: Spec, engines: str = ENGINES[0], **options: Any) -> Iterator[Any]:
+def virtual_board(spec: Spec, engines: str = ENGINES[0], *, port: int = 0, **options: Any) -> Iterator[Any]:
     """The RTL compiled by Verilator (minutes, the first time), reachable at `.url`.
 
-    engines: of `golden.contract.config.ENGINES`. options: those of `sim.board.virtual.VirtualBoard`. Raises `ToolError`.
+    engines: of `golden.contract.config.ENGINES`. port: TCP port, 0 for any free one. options: those
+    of `sim.board.virtual.VirtualBoard`. Raises `ToolError`, and `ConfigError` for a network that is
+    too large for gateware.
     """
+    if not 0 <= port <= 65535:
+        raise UsageError(f"--port must be 0..65535, not {port}")
+    config = buildable(spec, engines)
     try:
         # only here: with a board at hand, neither Amaranth nor Verilator is needed
         from sim.board.virtual import VirtualBoard
     except ImportError as error:
         raise ToolError(f"simulation needs the package {error.name}: make setup") from None
-    with VirtualBoard(configuration(spec, engines), **options) as virtual:
+    with VirtualBoard(config, port=port, **options) as virtual:
         yield virtual
 
 
@@ -54,10 +62,19 @@ def open_board(name: str, spec: Spec, engines: str | None = None) -> Iterator[Op
 
 
 @contextmanager
-def open_unknown(url: str) -> Iterator[SerialBoard]:
-    """The board behind a port, for whichever preset it says that it is built; `IdentityError` if there is none such here."""
-    with Link.open(url, note=note) as link:
+def open_unknown(name: str) -> Iterator[SerialBoard]:
+    """The board behind a port, for whichever preset it says that it is built.
+
+    name: a device path or a pyserial URL, or `sim`, which starts a virtual board of `UNKNOWN_PRESET`.
+    `IdentityError` if it is of no preset of this host.
+    """
+    if name == "golden":
+        raise UsageError("--board golden: the model has no port to ask: give a device path, a pyserial URL, or sim")
+    with ExitStack() as stack:
+        if name == "sim":
+            name = stack.enter_context(virtual_board(preset(UNKNOWN_PRESET))).url
+        link = stack.enter_context(Link.open(name, note=note))
         identity = link.hello()
         if identity.preset not in PRESETS:
-            raise IdentityError(f"{url}: the board is built for {identity.preset!r}: this host has {', '.join(PRESETS)}")
+            raise IdentityError(f"{name}: the board is built for {identity.preset!r}: this host has {', '.join(PRESETS)}")
         yield SerialBoard.over(link, PRESETS[identity.preset])

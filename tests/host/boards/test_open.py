@@ -1,0 +1,91 @@
+"""What the word after --board opens, and what is refused before anything is built."""
+
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+
+import sim.board.virtual
+from golden.contract.config import ENGINES, configuration
+from golden.contract.errors import ConfigError, ExitCode, UsageError
+from golden.contract.presets import PRESETS, preset
+from host.boards import open as opening
+from host.boards.open import open_board, open_unknown, virtual_board
+from host.cli import main as cli
+from host.harness.fault_port import Clock, FaultPort
+from host.harness.golden_device import GoldenDevice
+from host.link.link import Link
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """(preset, port) of each virtual board that is started; none is compiled."""
+    started: list[tuple[str, int]] = []
+
+    @contextmanager
+    def start(config, *, port, **options):
+        started.append((config.spec.name, port))
+        yield SimpleNamespace(url="model", config=config)
+
+    monkeypatch.setattr(sim.board.virtual, "VirtualBoard", start)
+    return started
+
+
+@pytest.fixture
+def modelled(monkeypatch, built):
+    """Every link leads to the golden model of `tiny` behind the protocol."""
+    port = FaultPort(GoldenDevice(configuration(preset("tiny"))).protocol, Clock())
+    monkeypatch.setattr(Link, "open", lambda url, **options: Link(port, url, clock=port.clock))
+    return built
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 99999])
+def test_ports_that_are_none_are_refused(capsys, built, port):
+    with pytest.raises(UsageError, match=rf"^--port must be 0\.\.65535, not {port}$"):
+        with virtual_board(preset("tiny"), port=port):
+            pass
+    assert cli.main(["board", "serve", f"--port={port}"]) == ExitCode.USAGE
+    assert capsys.readouterr().err.strip().splitlines()[-1].endswith(f"--port must be 0..65535, not {port}")
+    assert not built
+    with virtual_board(preset("tiny"), port=65535):
+        assert built == [("tiny", 65535)]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("engines", ENGINES)
+def test_networks_for_the_model_alone_are_not_built(built, name, engines):
+    if name in ("tiny", "small", "medium"):
+        with virtual_board(preset(name), engines):
+            assert built == [(name, 0)]
+        return
+    sizes = r"its \d+ weights and biases take \d+\.\d Mbit, and the largest part here has 3\.8 Mbit"
+    message = rf"^{name}: {sizes}: this network is for the model, --board golden$"
+    with pytest.raises(ConfigError, match=message):
+        with open_board("sim", preset(name), engines):
+            pass
+    assert not built
+    assert ConfigError.exit_code is ExitCode.USAGE
+    with open_board("golden", preset(name)) as board:
+        assert board.spec is preset(name)
+
+
+def test_asking_sim_starts_a_virtual_board(modelled):
+    with open_unknown("sim") as board:
+        assert (board.identity.preset, board.name) == (opening.UNKNOWN_PRESET, "model")
+    assert modelled == [(opening.UNKNOWN_PRESET, 0)]
+
+
+def test_asking_the_model_is_refused(capsys, modelled):
+    with pytest.raises(UsageError, match=r"^--board golden: the model has no port to ask"):
+        with open_unknown("golden"):
+            pass
+    for command in ("info", "status"):
+        assert cli.main(["board", command, "--board", "golden"]) == ExitCode.USAGE
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert not modelled
+
+
+def test_asking_a_port_starts_nothing(modelled):
+    with open_unknown("/dev/ttyUSB0") as board:
+        assert board.name == "/dev/ttyUSB0"
+    assert not modelled
