@@ -26,7 +26,7 @@ from host.harness.soak import soak as run_soak
 from host.harness.sweep import Sweep, case_name
 from host.harness.sweep import cases as every_case
 from host.harness.sweep import run as run_sweep
-from host.harness.throughput import ADAPTER_DELAY, BAUD, cost, measured, occupied
+from host.harness.throughput import ADAPTER_DELAY, BAUD, line_share, measured, occupied
 
 from .options import EnginesOption, JsonOption, PortOption, PresetOption, TrainSamplesOption
 from .terminal import emit, rendered, reported
@@ -242,7 +242,10 @@ def throughput_command(
         : first_samples(samples, len(digits.train_images), "embedded")
     ].numpy()
     noise = np.random.default_rng(1).integers(1, 256, images.shape, np.uint8)
-    costs = {"digits": cost(spec, images, baud=baud), "noise": cost(spec, noise, baud=baud)}
+    shares = {
+        name: line_share(spec, pixels, baud=baud)
+        for name, pixels in (("digits", images), ("noise", noise))
+    }
     windows = (1, 8, 16, 32)
     busy = {
         milliseconds: {
@@ -256,11 +259,11 @@ def throughput_command(
     table = Table("ms a sample", title=title)
     for window in windows:
         table.add_column(f"{window} in flight", justify="right")
-    for milliseconds, shares in busy.items():
-        table.add_row(f"{milliseconds:g}", *(f"{100 * share:.1f}" for share in shares.values()))
+    for milliseconds, row in busy.items():
+        table.add_row(f"{milliseconds:g}", *(f"{100 * share:.1f}" for share in row.values()))
     lines = [
-        f"protocol: {100 * share:.2f} % of the line on {name} (modelled)"
-        for name, share in costs.items()
+        f"line time on {name}: {share:.1%} of that of bare labels and pixels (modelled)"
+        for name, share in shares.items()
     ]
     runs = measured(spec, digits, delay, baud, rounds=rounds) if rounds else []
     for run in runs:
@@ -268,6 +271,6 @@ def throughput_command(
         lines.append(
             f"{where}: {run.samples_per_second:.1f} training samples/s, {100 * run.share:.1f} % of the undelayed"
         )
-    result = {"cost": costs, "busy": busy, "measured": [asdict(run) for run in runs]}
+    result = {"line": shares, "busy": busy, "measured": [asdict(run) for run in runs]}
     emit(as_json, result, "\n".join([rendered(table), *lines]))
     return ExitCode.OK

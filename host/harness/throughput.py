@@ -1,6 +1,6 @@
 """What the protocol costs on a good line, and whether requests in flight keep a board busy over an adapter's delay.
 
-`cost` and `occupied` are exact, on a modelled line in time that is counted (`host.harness.timed_port`); `measured`
+`line_share` and `occupied` are exact, on a modelled line in time that is counted (`host.harness.timed_port`); `measured`
 is wall-clock time
 on the virtual board behind a proxy that delays (`host.harness.fault_proxy`).
 """
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from boards.virtual import VIRTUAL
 from golden.contract.config import configuration
 from golden.contract.protocol import ANSWERED_BYTES, WINDOW, Command, Identity, Sample, Status
 from golden.contract.spec import Spec
@@ -58,14 +57,17 @@ def batches(images: np.ndarray, size: int) -> Iterator[tuple[Command, bytes]]:
             yield Command.COMMIT, b""
 
 
-def cost(spec: Spec, images: np.ndarray, *, baud: float = BAUD, size: int = 32) -> float:
-    """Share of the line's time in a training run that carries no payload (label and pixels), with a board that takes no time
-    and an adapter that doesn't delay; negative where stuffing makes pixels shorter than they are."""
+def line_share(spec: Spec, images: np.ndarray, *, baud: float = BAUD, size: int = 32) -> float:
+    """Line time of a training run as a share of that of its payload, labels and pixels as they are.
+
+    With a board that takes no time and an adapter that doesn't delay. Above 1: what frames, checksums
+    and commits cost; below 1: stuffing makes pixels shorter by more than that.
+    """
     link, port = _line(spec, WINDOW, baud, 0.0, 0.0)
     start = port.clock.now
     link.exchange(batches(images, size))
     payload = len(images) * Sample.size() * BYTE_BITS / baud
-    return 1 - payload / (port.clock.now - start)
+    return (port.clock.now - start) / payload
 
 
 def occupied(
@@ -118,11 +120,11 @@ def measured(spec: Spec, data: Data, delay: float, baud: float, *, samples: int 
         return seconds, cycles
 
     found: list[list[tuple[float, float, float]]] = [[], [], [], []]
-    windows = (*(VIRTUAL.window,) * 3, 1)
     with virtual_board(spec) as virtual:
+        windows = (*(virtual.board.window,) * 3, 1)
         for _ in range(rounds):
-            whole, cycles = train(virtual.url, 0.0, VIRTUAL.window)
-            stretched = delay * baud * VIRTUAL.uart_divisor * whole / cycles
+            whole, cycles = train(virtual.url, 0.0, windows[0])
+            stretched = delay * baud * virtual.board.uart_divisor * whole / cycles
             for n, way in enumerate((0.0, delay, stretched, stretched)):
                 seconds = train(virtual.url, way, windows[n])[0] if n else whole
                 found[n].append((way, samples / seconds, whole / seconds))

@@ -1,6 +1,7 @@
 """The protocol's share of a good line, and requests in flight against an adapter's delay; in time that is counted."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from golden.contract.errors import ExitCode
 from golden.contract.presets import preset
 from golden.training.data import load
 from host.cli import main as cli
-from host.harness.throughput import ADAPTER_DELAY, BAUD, cost, occupied
+from host.harness.throughput import ADAPTER_DELAY, BAUD, line_share, occupied
 
 TINY = preset("tiny")
 DIGITS = load("embedded").train_images[:256].numpy()
@@ -20,8 +21,8 @@ DIGITS = load("embedded").train_images[:256].numpy()
 def test_the_protocol_costs_less_than_3_percent_of_the_baud_rate(low):
     """On images that stuffing can't make shorter; digits take a quarter of their pixels."""
     noise = np.random.default_rng(low).integers(low, 256, DIGITS.shape, np.uint8)
-    assert 0.01 < cost(TINY, noise) < 0.02
-    assert cost(TINY, DIGITS) < -2
+    assert 1.01 < line_share(TINY, noise) < 1.03
+    assert 0.2 < line_share(TINY, DIGITS) < 0.4
 
 
 @pytest.mark.parametrize(("milliseconds", "window"), [(3, 8), (6, 8), (1.5, 16), (1, 32)])
@@ -49,7 +50,11 @@ def test_what_limits_is_the_window_over_the_delay():
 def test_the_command_prints_both(capsys):
     assert cli.main(["board", "throughput", "--samples", "64", "--json"]) == ExitCode.OK
     result = json.loads(capsys.readouterr().out)
-    assert result["cost"]["noise"] < 0.03
+    assert 1 < result["line"]["noise"] < 1.03
+    assert 0.2 < result["line"]["digits"] < 0.4
     assert result["busy"]["6"]["8"] > 0.95
     assert cli.main(["board", "throughput", "--samples", "32"]) == ExitCode.OK
-    assert "of the line on noise" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    shares = re.findall(r"line time on (\w+): (\S+)% of that of bare labels and pixels", out)
+    assert [name for name, _ in shares] == ["digits", "noise"]
+    assert all(float(share) > 0 for _, share in shares)
