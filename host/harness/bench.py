@@ -8,6 +8,7 @@ import torch
 
 from golden.contract import layout
 from golden.contract.config import Config
+from golden.contract.event_units import adder_sizes
 from golden.contract.protocol import PHASES
 from golden.contract.shapes import Bundle, Layer
 from golden.model.batch import trace
@@ -16,7 +17,6 @@ from golden.model.settings import Settings
 from golden.progress import Meter
 from golden.training.data import Data
 from host.boards.serial import SerialBoard
-from hw.synapse.event_conv_engine import sizes
 
 #: Kernels of an event-driven engine's directions that the spikes of a training sample need, by bundle: forward, backward.
 Events = dict[int, tuple[float, float]]
@@ -115,7 +115,7 @@ def parts(config: Config, settings: Settings, counted: Events) -> list[Part]:
         array(bundle.pre)
         pre, post = config.lanes[bundle.pre.index], config.lanes[bundle.index]
         if bundle.index in config.events:
-            adders = zip(sizes(bundle).items(), counted[bundle.index], config.passes, strict=True)
+            adders = zip(adder_sizes(bundle).items(), counted[bundle.index], config.passes, strict=True)
             for (name, (units, lanes)), kernels, passes in adders:
                 out.append(Part(f"synapses {bundle.index} {name}", units * lanes // passes, kernels * passes / units))
         else:

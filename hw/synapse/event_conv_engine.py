@@ -7,34 +7,17 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import connect
 
 from golden.contract.config import Config
+from golden.contract.event_units import SPOTS, adder_sizes
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle
 from hw.lib.skid_buffer import SkidBuffer
 
 from .drive_memory import DriveMemory
 from .event_adder import EventAdder
-from .event_layout import (
-    BACKWARD_CHANNELS,
-    FORWARD_CHANNELS,
-    PAIR,
-    SPOTS,
-    backward_place,
-    banks,
-    forward_place,
-    weight_bits,
-)
+from .event_layout import PAIR, backward_place, forward_place, weight_bits
 from .folded_kernels import FoldedKernels
 from .interface import SynapseSignature
 from .spike_window import SpikeWindow
-
-
-def sizes(bundle: Bundle) -> dict[str, tuple[int, int]]:
-    """Units of both directions' adders, and their sums of a window, of all passes."""
-    pre, post = bundle.pre.channels, bundle.post.channels
-    return {
-        "forward": (SPOTS * banks(pre, FORWARD_CHANNELS), post),
-        "backward": (SPOTS * banks(post, BACKWARD_CHANNELS), SPOTS * pre),
-    }
 
 
 class EventConvEngine(wiring.Component):
@@ -60,7 +43,7 @@ class EventConvEngine(wiring.Component):
         pre, post = bundle.pre, bundle.post
         bound = -config.spec.formats.weight_low * bundle.kernel**2
         forward, backward = 4 * pre.channels * bound, post.channels * bound
-        (forward_units, forward_lanes), (backward_units, backward_lanes) = sizes(bundle).values()
+        (forward_units, forward_lanes), (backward_units, backward_lanes) = adder_sizes(bundle).values()
         self.forward_adder = EventAdder(
             units=forward_units,
             lanes=forward_lanes,

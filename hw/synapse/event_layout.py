@@ -9,23 +9,22 @@ from amaranth.lib import data
 from amaranth.utils import bits_for
 
 from golden.contract.config import Config
+from golden.contract.event_units import (
+    BACKWARD_CHANNELS,
+    CANDIDATES,
+    FORWARD_CHANNELS,
+    SPOTS,
+    banks,
+)
 from golden.contract.shapes import Bundle
 
-#: Candidates whose kernels one unit holds: the words of the parts' smallest distributed memory.
-CANDIDATES = 16
 #: Kernel side that the engine is built for: a spike then meets exactly two pooled rows and columns.
 KERNEL = 3
 #: Side of the folded kernel: two blocks of two taps in each direction.
 SIDE = KERNEL + 1
-#: Positions of a block of the pre layer.
-SPOTS = 4
 #: Backward weights of neighbouring columns that are written at once: two of these widths fill the
 #: words of distributed memory, which have four bits.
 PAIR = 2
-#: Channels of each block of a forward window that one unit takes, from all four blocks.
-FORWARD_CHANNELS = CANDIDATES // SPOTS
-#: Channels of the one block of a backward window that a unit takes.
-BACKWARD_CHANNELS = CANDIDATES
 
 
 def kernel_word(*, units, chunks, lanes, bits):
@@ -38,11 +37,6 @@ def kernel_word(*, units, chunks, lanes, bits):
             "weights": data.ArrayLayout(signed(bits), lanes),
         }
     )
-
-
-def banks(channels: int, of_unit: int) -> int:
-    """How many times four units there are."""
-    return -(-channels // of_unit)
 
 
 def forward_place(channels: int, block: int, spot: int, channel: int) -> tuple[int, int]:

@@ -12,21 +12,11 @@ from amaranth.utils import bits_for
 
 from golden.contract import layout
 from golden.contract.config import Config
+from golden.contract.event_units import BACKWARD_CHANNELS, FORWARD_CHANNELS, SPOTS, banks
 from golden.contract.shapes import Bundle
 from hw.lib.flow import Flow
 
-from .event_layout import (
-    BACKWARD_CHANNELS,
-    FORWARD_CHANNELS,
-    KERNEL,
-    PAIR,
-    SIDE,
-    SPOTS,
-    backward_word,
-    banks,
-    forward_word,
-    weight_bits,
-)
+from .event_layout import KERNEL, PAIR, SIDE, backward_word, forward_word, weight_bits
 from .interface import tile
 
 

@@ -17,7 +17,7 @@ from golden.contract.presets import preset
 from golden.contract.protocol import VERSION, Command
 from host.link import frame
 from host.link.link import Link
-from tests.host.link.test_hostile import listening
+from tests.sockets import listening
 
 from .virtual import VirtualBoard, idle_cycles
 

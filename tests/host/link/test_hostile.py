@@ -32,6 +32,7 @@ from host.harness.protocol_model import ProtocolModel
 from host.link import frame
 from host.link.link import Link
 from tests.fuzz import examples
+from tests.sockets import listening
 
 TINY = preset("tiny")
 IDENTITY = Identity("tiny", TINY.identity, 48_000_000, 1, configuration(TINY).lanes)
@@ -344,9 +345,3 @@ def test_a_proxy_listens_on_the_loopback_interface_alone():
     with FaultProxy("socket://127.0.0.1:1") as proxy:
         port = int(proxy.url.rpartition(":")[2])
         assert listening(port) == ["0100007F"]
-
-
-def listening(port: int) -> list[str]:
-    """Addresses at which somebody listens on a port, as the kernel writes them."""
-    rows = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
-    return [row[1].partition(":")[0] for row in rows if row[3] == "0A" and int(row[1].partition(":")[2], 16) == port]
