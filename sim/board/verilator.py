@@ -34,7 +34,11 @@ def environment() -> dict[str, str]:
 
 
 def to_verilog(component: wiring.Component, top: str) -> str:
-    """Verilog text that depends on the component only: no paths, always Amaranth's own Yosys."""
+    """Verilog for simulation only, which depends on the component only: no paths, always Amaranth's own Yosys.
+
+    There is no platform, so it has models of what a part leaves undefined: `hw.lib.block_memory` inverts what is read while it
+    is written. Never give it to synthesis; `boards.toolchain.verilog.synthesisable_verilog` is for that.
+    """
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     return str(verilog.convert(component, name=top, emit_src=False, strip_internal_attrs=True))
 
