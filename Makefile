@@ -54,7 +54,7 @@ evidence: setup
 	$(BIN)/python -m sim.harness.fuzz --frames 100000 --seed 1
 	NUDGE_FUZZ=10 $(BIN)/pytest -q tests/host/link/test_hostile.py tests/host/link/test_frame.py
 	$(BIN)/pytest -q tests/host/harness/test_kill.py sim/test_attack.py
-	$(BIN)/pytest -q sim/harness/test_formal.py --durations=0
+	$(BIN)/pytest -q sim/formal --durations=0
 	$(BIN)/python -m sim.harness.mutants --count 120 --seed 1
 	$(BIN)/nudge board throughput --rounds 5
 

@@ -1,18 +1,13 @@
 # amaranth: UnusedElaboratable=no
-"""What is proved, for all inputs and all time, of the link's parts and of the arithmetic that must not wrap."""
+"""What is proved of the link's parts, for all inputs and all time."""
 
 import pytest
-from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, ResetSignal, Signal, signed
-from amaranth.lib import data
+from amaranth.hdl import Assert, Assume, Const, Module, Mux, Signal
 
 from golden.contract.config import Config
 from golden.contract.presets import preset
 from golden.contract.protocol import LONGEST_RUN, Command, Status
 from hw.core.interface import READ_LATENCY
-from hw.core.neuron_array import NeuronArray
-from hw.core.weight_memory import WeightMemory
-from hw.lib.adder_tree import adder_tree, tree_latency
-from hw.lib.saturate import saturated
 from hw.link.decoder import EXECUTORS, Decoder
 from hw.link.deframer import Deframer
 from hw.link.framer import Framer
@@ -21,13 +16,11 @@ from hw.link.register_access import RegisterAccess
 from hw.link.sample_control import SampleControl
 from hw.link.uart import Receiver, Transmitter
 from hw.link.weight_access import WeightAccess
-from hw.update.correlator import Correlator
 
-from .formal import Opened, ProofError, keeps_its_offer, past, prove, started
+from .prover import Opened, ProofError, keeps_its_offer, past, prove
 
-TINY = preset("tiny")
 #: One lane of each layer: what holds for a lane holds for all, which are alike.
-LANE = Config(TINY, (1, 1, 1))
+LANE = Config(preset("tiny"), (1, 1, 1))
 
 
 def deframer(window: int) -> tuple[Module, Opened, Deframer]:
@@ -62,7 +55,8 @@ def test_deframer(window):
     prove(m, opened.inputs, depth=4, free=("dut.memory",))
 
 
-def test_what_does_not_hold_is_not_proved():
+def test_what_does_not_hold_of_the_deframer_is_not_proved():
+    """What is assumed of it leaves that possible."""
     m, opened, dut = deframer(2)
     m.d.comb += Assert(opened["full"] < dut.window)
     with pytest.raises(ProofError, match="Called with -verify and proof did fail"):
@@ -259,96 +253,3 @@ def test_sample_control():
     train = dut.execute.request.command == Command.TRAIN
     m.d.comb += Assert(~(dut.start & train) | (dut.pending < dut.batch))
     prove(m, opened.inputs, depth=3)
-
-
-@pytest.mark.parametrize("number", [1, 2])
-def test_neuron_array(number):
-    """d, xi, U and the spike come from sums that never wrap, and stay in their ranges, whatever the memories hold."""
-    spec, f, k = TINY, TINY.formats, TINY.schedule.decay_shift
-    m = Module()
-    layer = spec.layers[number]
-    opened = Opened(m, dut := NeuronArray(LANE, layer))
-    fields = {"d": signed(f.decoder_bits), "u": signed(spec.membrane_bits)} | ({"xi": spec.state_bits} if dut.output else {})
-    old = data.View(data.StructLayout(fields), opened["old2"])
-    m.d.comb += Assume((old.u >= spec.membrane_low) & (old.u <= spec.membrane_high))
-    if dut.output:
-        m.d.comb += Assume(old.xi <= f.one)
-    now = dut.trace.payload
-    m.d.comb += Assert(~dut.trace.valid | ((now.u[0] >= spec.membrane_low) & (now.u[0] <= spec.membrane_high)))
-    m.d.comb += Assert(~dut.trace.valid | (now.xi[0] <= f.one))
-    phi = data.View(data.ArrayLayout(signed(layer.phi_bits), 1), opened["phi2"])[0]
-    exact, total, rounded = (opened[f"{name}_0"] for name in ("exact", "total", "rounded"))
-    m.d.comb += Assert(exact == old.d + (((phi << f.drive_shift) - old.d) >> k))
-    pull, bias = opened["pull3_0"] if dut.output else 0, opened["bias3"].as_signed()
-    m.d.comb += Assert(total == opened["d3_0"] + bias + pull + (1 << (f.round_shift - 1)))
-    m.d.comb += Assert(rounded == total >> f.round_shift)
-    d3, xi4, u4 = opened["d3_0"], opened["xi4_0"], opened["u4_0"]
-    before = past(m, exact)
-    high, low = before > f.decoder_high, before < f.decoder_low
-    m.d.comb += Assert(~started(m) | (d3 == Mux(high, f.decoder_high, Mux(low, f.decoder_low, before))))
-    m.d.comb += Assert(~dut.trace.valid | (now.u[0] == u4 + xi4 - Mux(now.s[0], f.one, 0)))
-    prove(m, opened.inputs, depth=8, free=("dut.state", "dut.bias", "dut.sums"))
-
-
-@pytest.mark.parametrize("number", [0, 1])
-def test_weight_memory(number):
-    """A commit clips and rounds without wrapping; a batch's updates fit beside a committed master."""
-    f, bundle = TINY.formats, TINY.bundles[number]
-    m = Module()
-    opened = Opened(m, WeightMemory(LANE, bundle))
-    clipped, rounded, weight = opened["clipped_0"], opened["rounded_0"], opened["weight_0"]
-    m.d.comb += Assert((clipped >= f.master_low) & (clipped <= f.master_high))
-    shifts = [f.master_fraction - fraction for fraction in (f.weight_fraction, f.bias_fraction)]
-    halves = [rounded == clipped + (1 << (shift - 1)) for shift in shifts]
-    m.d.comb += Assert(halves[0] | halves[1])
-    # a cycle later
-    exact, most = past(m, rounded >> shifts[0]), (1 << (f.weight_bits - 1)) - 1
-    m.d.comb += Assert(~started(m) | ((weight <= most) & ((weight == exact) | (exact > most))))
-    prove(m, opened.inputs, depth=3, free=("dut.master", "dut.working"))
-    most = f.max_batch * f.update_bound
-    assert -(1 << (f.master_bits - 1)) <= f.master_low - most
-    assert f.master_high + most < 1 << (f.master_bits - 1)
-
-
-def test_correlator():
-    """The scaled sum and its rounding never wrap; an update is within its bound."""
-    f, bundle = TINY.formats, TINY.bundles[1]
-    m = Module()
-    opened = Opened(m, dut := Correlator(LANE, bundle))
-    scaled, rounded = opened["scaled_0"], opened["rounded_0"]
-    shifts = TINY.weight_shift(bundle), TINY.bias_shift
-    exact = [(scaled + (1 << (shift - 1))) >> shift for shift in shifts]
-    # a cycle later
-    m.d.comb += Assert(~started(m) | (rounded == past(m, exact[0])) | (rounded == past(m, exact[1])))
-    update = dut.o.payload.update[0]
-    m.d.comb += Assert(~dut.o.valid | ((update <= f.update_bound) & (update >= -f.update_bound)))
-    prove(m, opened.inputs, depth=8)
-
-
-@pytest.mark.parametrize("terms", [3, 5, 9])
-def test_adder_tree(terms):
-    """The sum of any terms, not a bit less."""
-    m = Module()
-    inputs = [Signal(signed(8), name=f"term_{n}") for n in range(terms)]
-    m.d.comb += Assume(~ResetSignal("sync"))
-    total = adder_tree(m, inputs)
-    exact = sum(inputs, Const(0, 1))
-    filled = Signal(4)
-    m.d.sync += filled.eq(Cat(1, filled))
-    for _ in range(tree_latency(terms)):
-        exact = past(m, exact)
-    m.d.comb += Assert(~filled[tree_latency(terms) - 1] | (total == exact))
-    prove(m, inputs, depth=4)
-
-
-@pytest.mark.parametrize(("wide", "narrow"), [(18, 16), (21, 16), (9, 8), (14, 13)])
-def test_saturated(wide, narrow):
-    """The nearest value that the narrower number holds."""
-    m = Module()
-    value = Signal(signed(wide))
-    m.d.comb += Assume(~ResetSignal("sync"))
-    high, low = (1 << narrow - 1) - 1, -(1 << narrow - 1)
-    m.d.comb += Assert(saturated(value, narrow) == Mux(value > high, high, Mux(value < low, low, value)))
-    clock = Signal()
-    m.d.sync += clock.eq(~clock)
-    prove(m, [value], depth=2)
