@@ -2,6 +2,8 @@
 
 import csv
 import re
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from functools import partial
 
@@ -247,3 +249,17 @@ def test_shape_puts_parameters_beside_errors_and_marks_the_presets(tmp_path, mon
         ("8-20-48", "2", "medium"),
     ]
     assert [int(row[2].replace(",", "")) for row in rows] == [spec.parameters for spec in shape.SHAPES]
+
+
+def test_each_study_is_found_by_its_name_when_it_is_asked_for():
+    assert {name: STUDIES[name].name for name in STUDIES} == {name: name for name in STUDIES}
+    assert len(STUDIES) == 7
+    assert "memory" in STUDIES
+    assert "memories" not in STUDIES
+    with pytest.raises(KeyError):
+        STUDIES["study"]
+
+
+def test_nothing_draws_before_it_is_asked_to():
+    code = "import sys; import golden.paper.studies, golden.training.run; sys.exit('matplotlib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
