@@ -6,7 +6,7 @@ from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, ResetSignal, S
 from amaranth.lib import data
 
 from golden.contract.config import Config
-from golden.contract.spec import preset
+from golden.contract.presets import preset
 from hw.core.neuron_array import NeuronArray
 from hw.core.weight_memory import WeightMemory
 from hw.lib.adder_tree import adder_tree, tree_latency

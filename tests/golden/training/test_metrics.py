@@ -13,7 +13,7 @@ def test_all_samples_count_while_they_are_few():
 
 
 def test_then_the_last_ones_count():
-    last, seen, percent = sliding_error(rows(*[10] * 10, *[0] * 10))
+    last, _, percent = sliding_error(rows(*[10] * 10, *[0] * 10))
     assert last == CURVE_SAMPLES
     assert percent == [100.0] * 10 + [10.0 * n for n in reversed(range(10))]
 
