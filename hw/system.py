@@ -24,7 +24,7 @@ class System(wiring.Component):
     ----------
     config : Config
     identity : Identity
-        What HELLO answers; `window` is how many frames and answers are kept.
+        What HELLO answers; its link window is the number of frames and answers kept.
     core : Component with `CoreSignature(config)`, optional
         Another core than the one that `config` asks for.
     build : BuildFacts, optional

@@ -29,7 +29,8 @@ class Top(wiring.Component):
     divisor : int
         Clock cycles per bit of the serial line.
     window : int
-        Requests that a host may have in flight: a power of two. Each takes REQUEST_BYTES + ANSWER_BYTES of block RAM.
+        Link window, requests that a host may have in flight: a power of two. Each takes
+        REQUEST_BYTES + ANSWER_BYTES of block RAM.
     core : Component with `CoreSignature(config)`, optional
         Another core than the one that `config` asks for.
     build : BuildFacts, optional

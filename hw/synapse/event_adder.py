@@ -1,4 +1,4 @@
-"""Event adder: adds the kernels of all neurons in a window that fired, several in each cycle; silence takes no time."""
+"""Event adder: adds the kernels of the neurons in a spike window that fired, several a cycle."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
@@ -12,11 +12,15 @@ from .event_layout import CANDIDATES, kernel_word
 
 
 class EventAdder(wiring.Component):
-    """``units`` small weight memories with a priority encoder each, adder trees, and sums for a share of the lanes at a time.
+    """``units`` small weight memories with a priority encoder each, adder trees, and sums for a
+    share of the lanes at a time.
 
-    A window is a mask of `CANDIDATES` spikes for each unit. In each cycle every unit takes its lowest spike away and
-    reads its kernel. A window is gone through ``passes`` times, each time for the next ``lanes // passes`` lanes, with so many
-    times fewer adders. A pass takes as many cycles as the busiest unit has spikes, and at least ``interval``.
+    A spike window is a mask of `CANDIDATES` spikes for each unit. In each cycle every unit takes
+    its lowest spike away and reads its kernel. A window is gone through ``passes`` times, each time
+    for the next ``lanes // passes`` lanes, with ``passes`` times fewer adders.
+
+    Latency: a pass takes as many cycles as the busiest unit has spikes, and at least ``interval``;
+    its sums leave `latency` cycles later.
 
     Parameters
     ----------
@@ -34,6 +38,7 @@ class EventAdder(wiring.Component):
     kernels : In(Flow(kernel_word))
         Writes weights, while not busy.
     i : In(stream.Signature(ArrayLayout(unsigned(CANDIDATES), units)))
+        A spike window; ready when its last pass begins.
     o : Out(Flow(ArrayLayout(signed(bits), lanes // passes)))
         Sums of each window, pass after pass, `latency` cycles after the pass has taken the last spike away.
     busy : Out(1)

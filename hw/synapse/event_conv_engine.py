@@ -21,14 +21,17 @@ from .spike_window import SpikeWindow
 
 
 class EventConvEngine(wiring.Component):
-    """Adds the folded kernels of the spikes in each window, and so computes the next step's drives during this one.
+    """Adds the folded kernels of the spikes in each spike window (`hw.synapse.event_layout`), and so
+    computes the next step's drives during this one.
 
     - forward: a pooled position sees 4x4 pre positions, as 2x2 blocks.
     - backward: a block of 2x2 pre positions sees 2x2 pooled positions.
 
-    Both directions go on side by side; a window is worked on as soon as its spikes have come. A step ends a few cycles after
-    the last window. The drives of the spikes that the free phase left stay in their copy of the `DriveMemory`, so the nudged
-    phases start without computing them again.
+    Both directions go on side by side. The drives of the spikes that the free phase left stay in
+    their copy of the `DriveMemory`, so the nudged phases start without computing them again.
+
+    Latency: a window is worked on as soon as its spikes have come; a step ends a few cycles after
+    the last window.
     Model: `golden.model.ops.conv_forward` and `golden.model.ops.conv_backward`.
 
     Members

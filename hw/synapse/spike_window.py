@@ -1,4 +1,4 @@
-"""Spike window: the newest spikes of a layer, read as a window of two by two blocks at any place in one cycle."""
+"""Spike window: the newest spikes of a layer, read as 2x2 blocks at any place in one cycle."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
@@ -39,6 +39,7 @@ class SpikeWindow(wiring.Component):
         ``window[jy][jx][spot]`` of block (row + jy, column + jx), in the same cycle.
     """
 
+    #: Cycles from ``row`` and ``column`` to ``window``.
     latency = 0
 
     def __init__(self, config: Config, layer: Layer, *, block: int, border: int):
@@ -85,7 +86,7 @@ class SpikeWindow(wiring.Component):
         width = spots * layer.channels
 
         def half(value, bits):
-            """Half of it, in so many bits."""
+            """Half of it, in ``bits`` bits."""
             return Cat(value[1:], Const(0, bits))[:bits]
 
         banks = {}

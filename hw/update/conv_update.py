@@ -1,4 +1,4 @@
-"""EP update engine of a convolution with pooling, on window sums or on the image."""
+"""EP update engine of a convolution with pooling, on sums of xi or on the image."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring

@@ -1,4 +1,4 @@
-"""Correlator: products of both nudged phases, their difference summed over positions, times the learning rate."""
+"""Correlator: the nudged phases' products, their difference summed, times the learning rate."""
 
 from amaranth.hdl import Array, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
@@ -15,14 +15,14 @@ from .interface import update_word
 
 
 def pre_bits(config: Config, bundle: Bundle) -> int:
-    """Width of the pre factor: a window sum or a pixel, or the sum of four under a pooled position."""
+    """Width of the pre factor: xi's sum or a pixel, or the sum of four under a pooled position."""
     spec = config.spec
     bits = spec.formats.pixel_bits if bundle.kind == "image" else spec.sum_bits
     return bits if bundle.kind == "dense" else bits + 2
 
 
 def item(config: Config, bundle: Bundle):
-    """One position's factors: the pre values of both phases and the post window sums of both phases."""
+    """One position's factors: pre values and post sums of xi, of both phases."""
     lanes = config.lanes[bundle.index]
     sums = data.ArrayLayout(unsigned(config.spec.sum_bits), lanes)
     return data.StructLayout(
@@ -49,7 +49,7 @@ def last_cycle(m, config: Config, bundle: Bundle, active):
 
 
 def scaling_turns(config: Config, bundle: Bundle) -> int:
-    """Lanes that one scaler takes in turn: as many as there are cycles between two sums, and a divisor of the lanes."""
+    """Lanes that one scaler takes in turn: a divisor of the lanes, at most the cycles between sums."""
     lanes, cycles = config.lanes[bundle.index], config.item_cycles(bundle)
     cycles *= 1 if bundle.kind == "dense" else bundle.post.positions
     return max(n for n in range(1, lanes + 1) if lanes % n == 0 and n <= cycles)
@@ -71,10 +71,12 @@ class Correlator(wiring.Component):
     Members
     -------
     i : In(Flow(item))
-        `Config.item_cycles` cycles of each item, one after the other. From one ``last`` to the next, at least
-        `scaling_turns` cycles.
-    weight_rate, bias_rate : In
-        Registers, LSB 2^-18.
+        `Config.item_cycles` cycles of each item, one after the other. From one ``last`` to the
+        next, at least `scaling_turns` cycles.
+    weight_rate : In
+        Learning rate of the weights, LSB 2^-18.
+    bias_rate : In
+        Learning rate of the biases, LSB 2^-18.
     o : Out(Flow(update_word))
         `latency` cycles after (the last cycle of) each ``last``.
     """

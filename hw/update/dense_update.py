@@ -1,4 +1,4 @@
-"""EP update engine of a dense bundle: one master word, so ``lanes`` weights, in each cycle, or in every other one."""
+"""EP update engine of a dense bundle: a master word, so ``lanes`` weights, in each cycle or two."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
@@ -16,8 +16,8 @@ from .interface import UpdateSignature
 class DenseUpdate(wiring.Component):
     """Walks the master memory in order: pre word, post group, pre lane; then the biases.
 
-    Busy for `Config.item_cycles` * `master_words` + 1 cycles and the correlator's latency. Model:
-    `golden.model.ops.correlation`.
+    Latency: busy for `Config.item_cycles` * `master_words` + 1 cycles and the correlator's latency.
+    Model: `golden.model.ops.correlation`.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
