@@ -20,6 +20,7 @@ BROKEN = {
     "the contract is plain data: the standard library alone": ("golden/contract/spec.py", "numpy"),
     "gateware knows the contract and nothing else of ours": ("hw/lib/flow.py", "golden.model.ops"),
     "gateware: from the library up to the top": ("hw/lib/flow.py", "hw.core.core"),
+    "gateware: the link knows a core's interface, not its parts": ("hw/link/registers.py", "hw.core.sequencer"),
     "boards know gateware and contract": ("boards/fpga.py", "golden.model.ops"),
     "boards: facts don't need the toolchain": ("boards/catalog.py", "boards.toolchain.report"),
     "the virtual board is below the host": ("sim/board/virtual.py", "host.link.frame"),
