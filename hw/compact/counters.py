@@ -1,0 +1,113 @@
+"""What the compact core's program is at: loop counters, flags, and the pixel at hand."""
+
+from amaranth.hdl import Mux, Signal
+
+from golden.contract import layout
+from golden.contract.config import Config
+
+from .memory_map import MemoryMap
+
+
+class Counters:
+    """The neuron, position, tap and parameter at hand.
+
+    Registers, which the program sets, and what follows from them. `next_position` and `next_tap`
+    count the loops over a map and a kernel.
+    """
+
+    def __init__(self, m, config: Config, memory_map: MemoryMap):
+        self.m, spec = m, config.spec
+        image, dense = spec.bundles
+        pre, post = spec.layers[1], spec.layers[2]
+        self.width, self.kernel, self.side = pre.width, image.kernel, image.pre.width
+        neuron_bits = memory_map.decoders.index_bits
+        image_words = layout.master_words(config, image)
+
+        #: Neuron, over both layers: those of layer 1 in the order channel, y, x; then the outputs.
+        self.n = Signal(neuron_bits)
+        #: First neuron of channel c, in the update.
+        self.channel_n = Signal(neuron_bits)
+        #: Output.
+        self.o = Signal(range(post.neurons))
+        #: Position in the map of layer 1.
+        self.x = Signal(range(pre.width))
+        self.y = Signal(range(pre.height))
+        #: Channel of layer 1.
+        self.c = Signal(range(pre.channels))
+        #: Tap of the image's kernel.
+        self.kx = Signal(range(image.kernel))
+        self.ky = Signal(range(image.kernel))
+        #: Convolution position under the pooled one. Bit 0: the right one, bit 1: the lower one.
+        self.corner = Signal(2)
+        #: Address in the image of the first pixel under position (y, x).
+        self.base = Signal(range(self.side * self.side))
+        #: Parameter within its bundle, in the order of the masters: weights, then biases.
+        self.weight = Signal(memory_map.parameters.index_bits)
+        #: First weight of channel c, for the static drives.
+        self.channel_weight = Signal(range(image_words))
+        #: Where a commit stores the next working bias.
+        self.bias_at = Signal(range(pre.channels + post.neurons))
+        #: The parameter is of the image bundle, else of the dense one.
+        self.of_image = Signal()
+        #: The neuron is an output, else of layer 1. In the update: the bundle is the dense one.
+        self.outputs = Signal()
+        #: The update is at biases, else at weights.
+        self.biases = Signal()
+        #: Products with pixels are for the update, else for the static drives.
+        self.updating = Signal()
+
+        # -- what follows from them
+        #: x is the last of its row; (y, x) of the map; (ky, kx) of the kernel.
+        self.last_x = self.x == pre.width - 1
+        self.last_position = Signal()
+        self.last_tap = (self.kx == self.kernel - 1) & (self.ky == self.kernel - 1)
+        #: c, o is the last one.
+        self.last_channel = Signal()
+        self.last_output = Signal()
+        m.d.comb += [
+            self.last_position.eq(self.last_x & (self.y == pre.height - 1)),
+            self.last_channel.eq(self.c == pre.channels - 1),
+            self.last_output.eq(self.o == post.neurons - 1),
+        ]
+        #: Output o as a neuron.
+        self.output_n = pre.neurons + self.o
+        #: `weight` is a bias; is the last parameter of its bundle.
+        weights = [layout.weight_words(config, bundle) for bundle in (image, dense)]
+        words = [layout.master_words(config, bundle) for bundle in (image, dense)]
+        self.at_bias = self.weight >= Mux(self.of_image, *weights)
+        self.last_parameter = self.weight == Mux(self.of_image, *words) - 1
+        #: Address in the image of the pixel under position, corner and tap.
+        self.pixel_address = self._pixel_address()
+
+    def _pixel_address(self):
+        down, across = Signal(range(self.kernel + 1)), Signal(range(self.kernel + 1))
+        self.m.d.comb += [down.eq(self.ky + self.corner[1]), across.eq(self.kx + self.corner[0])]
+        address = self.base
+        # rows times the image's width
+        for i, bit in enumerate(down):
+            address += Mux(bit, self.side << i, 0)
+        return address + across
+
+    def restart(self):
+        """Statements for `m.d.sync`: the first neuron and parameter. Not `of_image`, `updating`."""
+        neuron = (self.n, self.channel_n, self.o, self.x, self.y, self.c, self.outputs)
+        pixel = (self.kx, self.ky, self.corner, self.base)
+        parameter = (self.weight, self.channel_weight, self.biases, self.bias_at)
+        return [counter.eq(0) for counter in (*neuron, *pixel, *parameter)]
+
+    def next_position(self):
+        """At the end of this cycle: the next position of the map; after the last one the first."""
+        m = self.m
+        m.d.sync += [self.x.eq(self.x + 1), self.base.eq(self.base + 2)]
+        with m.If(self.last_x):
+            next_row = self.base + 2 * self.side - 2 * (self.width - 1)
+            m.d.sync += [self.x.eq(0), self.y.eq(self.y + 1), self.base.eq(next_row)]
+        with m.If(self.last_position):
+            m.d.sync += [self.y.eq(0), self.base.eq(0)]
+
+    def next_tap(self):
+        """At the end of this cycle: the next tap of the kernel; after the last one the first."""
+        m, last = self.m, self.kernel - 1
+        m.d.sync += self.kx.eq(self.kx + 1)
+        with m.If(self.kx == last):
+            m.d.sync += [self.kx.eq(0), self.ky.eq(Mux(self.ky == last, 0, self.ky + 1))]

@@ -1,0 +1,88 @@
+"""The compact core's program: one state machine, a state a cycle.
+
+A state sets control signals of the `Datapath` and registers, and says what comes next. What a state
+reads from a memory is there in the next state. One function has the states of one phase: IDLE and
+the commit here, the others in `step_program` and `update_program`.
+
+========================= ======================================================================
+phase                     cycles
+========================= ======================================================================
+static drives             a neuron of layer 1: 5 a tap, and 3 (48 with a kernel of 3)
+step                      a neuron: 7; 11 more in layer 1 if it or an output spiked in the last
+                          step; 2 more in the window
+update, image weights     a weight: 5 a position of the map, and 6 (851 with 13 by 13)
+update, biases of layer 1 a bias: 2 a position, and 4
+update, dense weights     8 a weight, and 2 a neuron of layer 1
+update, output biases     6 a bias
+commit                    2 a parameter
+========================= ======================================================================
+
+Beside these `hw.core.sequencer`, which starts each, takes 2 to 4 cycles a phase and 3 a step.
+"""
+
+from amaranth.hdl import Mux
+
+from .datapath import Datapath
+from .step_program import add_synapses, add_to_window_sum, fire, go_to_next_neuron, read_neuron
+from .update_program import correlate_dense, learn, multiply_pixels, store_static_drive, sum_biases
+
+
+def add_program(m, datapath: Datapath, sequencer):
+    """Builds the state machine into `m`. Returns whether it is running, that is, not in IDLE."""
+    with m.FSM() as fsm:
+        running = ~fsm.ongoing("IDLE")
+        wait_for_start(m, datapath, sequencer)
+        # one step of one neuron
+        read_neuron(m, datapath)
+        add_synapses(m, datapath)
+        fire(m, datapath)
+        add_to_window_sum(m, datapath)
+        go_to_next_neuron(m, datapath)
+        # static drives of an image; the update
+        multiply_pixels(m, datapath)
+        store_static_drive(m, datapath)
+        sum_biases(m, datapath)
+        correlate_dense(m, datapath)
+        learn(m, datapath)
+        commit(m, datapath)
+    return running
+
+
+def wait_for_start(m, datapath: Datapath, sequencer):
+    """Everything begins with the first neuron and parameter. Meanwhile the host has the masters."""
+    counters, parameters, core = datapath.counters, datapath.parameters, datapath.core
+    with m.State("IDLE"):
+        m.d.sync += counters.restart()
+        m.d.sync += counters.of_image.eq(~sequencer.step_start)
+        m.d.sync += counters.updating.eq(sequencer.update_start)
+        first = Mux(sequencer.update_start, 0, datapath.static_half)
+        m.d.sync += datapath.multiply_add.sum.eq(first)
+        m.d.comb += parameters.read(core.address, core.bundle == 0)
+        m.d.comb += parameters.write(core.write_data, when=core.write & ~core.busy)
+        with m.If(sequencer.step_start):
+            m.next = "READ-STATE"
+        with m.Elif(sequencer.commit_start):
+            m.next = "COMMIT-READ"
+        with m.Elif(sequencer.image_start | sequencer.update_start):
+            m.next = "FETCH"
+
+
+def commit(m, datapath: Datapath):
+    """Each master clipped, and stored with its working copy: the image bundle's, then the others.
+
+    2 cycles a parameter.
+    """
+    counters, learning = datapath.counters, datapath.learning
+    with m.State("COMMIT-READ"):
+        m.next = "COMMIT-WRITE"
+    with m.State("COMMIT-WRITE"):
+        m.d.comb += datapath.parameters.write(learning.clipped, learning.working_weight)
+        m.d.sync += counters.weight.eq(counters.weight + 1)
+        m.next = "COMMIT-READ"
+        with m.If(counters.at_bias):
+            m.d.comb += learning.keep_bias.eq(1)
+            m.d.sync += counters.bias_at.eq(counters.bias_at + 1)
+        with m.If(counters.last_parameter):
+            m.d.sync += [counters.weight.eq(0), counters.of_image.eq(0)]
+            with m.If(~counters.of_image):
+                m.next = "IDLE"

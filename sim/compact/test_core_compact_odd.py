@@ -1,0 +1,64 @@
+# amaranth: UnusedElaboratable=no
+"""The compact core of a network that no preset has: another kernel, lambda = 1/4, a window of two steps."""
+
+import cocotb
+import torch
+
+from golden.contract import protocol
+from golden.contract.config import Config
+from golden.contract.spec import Conv, Dense, Learning, Schedule, Spec
+from golden.model import fixed
+from hw.compact.compact_core import CompactCore
+from hw.core.interface import Operation
+from sim.harness.core_bench import CoreDriver, check_training
+
+SCHEDULE = Schedule(5, 3, window_log2=1, decay_shift=2)
+SPEC = Spec("odd", (Conv(2, 5), Dense(10)), SCHEDULE, Learning((0.5, 0.5), beta=0.9))
+CONFIG = Config(SPEC, (1, 1, 1), compact=True)
+TOP = CompactCore(CONFIG)
+
+
+@cocotb.test()
+async def trains_bit_for_bit(dut):
+    await check_training(dut, CONFIG, 2, seed=4, traced=2)
+
+
+@cocotb.test()
+async def takes_the_cycles_that_the_program_states(dut):
+    """`hw.compact.program` has the table. Layer 1 is made to spike in every step, the output in none."""
+    image, dense = SPEC.bundles
+    parameters = fixed.Parameters(
+        tuple(torch.zeros(bundle.weight_shape, dtype=torch.int64) for bundle in SPEC.bundles),
+        (torch.full((2,), SPEC.formats.master_high), torch.zeros(10, dtype=torch.int64)),
+    )
+    core = CoreDriver(dut, CONFIG)
+    await core.start()
+    core.configure(fixed.Settings.of(SPEC))
+    await core.load(parameters)
+    dut.clear.value = 1
+    await core.edge
+    dut.clear.value = 0
+    await core.train(core.image, 3)
+    await core.run(Operation.COMMIT)
+    counters = (getattr(dut, f"phase_cycles__{i}") for i in range(len(protocol.PHASES)))
+    found = {name: counter.value.to_unsigned() for name, counter in zip(protocol.PHASES, counters, strict=True)}
+
+    hidden, positions, window = image.post.neurons, image.post.positions, SCHEDULE.window
+    neurons = hidden + dense.post.neurons
+    step, synapses, sums = 7 * neurons + 3, 11 * hidden, 2 * neurons * window
+    updates = {
+        "image weights": (5 * positions + 6) * image.weights,
+        "biases of layer 1": (2 * positions + 4) * image.post.channels,
+        "dense weights": 8 * dense.weights + 2 * hidden,
+        "output biases": 6 * dense.post.neurons,
+    }
+    # a phase's first step sees the spikes of the step before; that of a sample has none
+    nudged = SCHEDULE.nudged * (step + synapses) + sums
+    assert found == {
+        "static": hidden * (5 * image.kernel**2 + 3) + 2,
+        "free": SCHEDULE.free * (step + synapses) - synapses + sums + 2,
+        "plus": nudged,
+        "minus": nudged,
+        "update": sum(updates.values()) + 3,
+        "commit": 2 * SPEC.parameters + 4,
+    }
