@@ -74,7 +74,7 @@ def fire(m, datapath: Datapath):
         m.next = "FIRE"
     with m.State("FIRE"):
         m.d.comb += neuron.firing.eq(1)
-        where, bank = (counters.n, step.state_write)
+        where, bank = counters.n, step.state_write
         m.d.comb += datapath.left.write(datapath.map.decoders, where, neuron.d, bank=bank)
         m.d.comb += datapath.right.write(
             datapath.map.membranes, where, neuron.stored_membrane, bank=bank
