@@ -6,11 +6,12 @@ import torch
 
 from golden.contract import protocol
 from golden.contract.config import Config
-from golden.contract.spec import Conv, Dense, Learning, Schedule, Spec
+from golden.contract.shapes import Conv, Dense
+from golden.contract.spec import Learning, Schedule, Spec
 from golden.model import fixed
 from hw.compact.compact_core import CompactCore
 from hw.core.interface import Operation
-from sim.harness.core_bench import CoreDriver, check_training
+from sim.core.driver import CoreDriver, check_training
 
 SCHEDULE = Schedule(5, 3, window_log2=1, decay_shift=2)
 SPEC = Spec("odd", (Conv(2, 5), Dense(10)), SCHEDULE, Learning((0.5, 0.5), beta=0.9))

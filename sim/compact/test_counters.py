@@ -5,7 +5,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
 from golden.contract.config import Config
-from golden.contract.spec import IMAGE_SIDE, Conv, Dense, Learning, Schedule, Spec
+from golden.contract.shapes import Conv, Dense
+from golden.contract.spec import IMAGE_SIDE, Learning, Schedule, Spec
 from hw.compact.counters import Counters
 from hw.compact.memory_map import MemoryMap
 

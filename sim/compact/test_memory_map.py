@@ -10,7 +10,9 @@ from amaranth.sim import Simulator
 from golden.contract.config import Config
 from golden.contract.errors import ConfigError
 from golden.contract.formats import Formats
-from golden.contract.spec import Conv, Dense, Learning, Schedule, Spec, preset
+from golden.contract.presets import preset
+from golden.contract.shapes import Conv, Dense
+from golden.contract.spec import Learning, Schedule, Spec
 from hw.compact.compact_core import CompactCore
 from hw.compact.memory_map import LEFT, PARAMETERS, RIGHT, WORD_BITS, MemoryMap, Region
 from hw.lib.single_port_memory import DEPTH
