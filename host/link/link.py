@@ -14,32 +14,12 @@ import serial
 from golden.contract.errors import BoardError, IdentityError, LinkError
 from golden.contract.protocol import ANSWER, ANSWER_HEADER, MAX_WINDOW, VERSION, Command, Identity, Status
 
-from . import frame
+from . import frame, patience
 from .counters import Counters, Heard
 from .port import BAUDS, close_port, open_port
 
 #: Statuses of a request that was executed: its answer is final.
 EXECUTED = (Status.OK, Status.BAD_ORDER, Status.BAD_RANGE)
-
-#: Seconds without an answer, after a refusal or a damaged answer, until the requests in flight are sent again at the latest.
-QUIET = 0.1
-
-#: Resends in a row that follow at once when all answers are in; later ones wait, twice as long each time, up to a second.
-PROMPT = 8
-
-#: A request is late, and sent again, after so many times the longest answer to its command so far, but not before a second.
-LATE, SOONEST = 8.0, 1.0
-
-#: Bounds of the drain at open: a device that never stops talking must not hold it.
-DRAIN_SECONDS, DRAIN_BYTES = 1.0, 1 << 20
-
-#: Longest wait for HELLO's answer while a board answers an earlier session: MAX_WINDOW samples of
-#: `medium`, with line-buffered engines 180,000 cycles each, on a virtual board that gets through
-#: 40,000 a second.
-BACKLOG_SECONDS = 300.0
-
-#: Seconds of that wait after which the user is told.
-NOTE_SECONDS = 3.0
 
 
 @dataclass
@@ -125,7 +105,7 @@ class Link:
         """Begin: drain the port, agree on a sequence number, and learn what board it is and how much it can hold.
 
         A board executes in order, so it first works off what an earlier host sent: while answers to
-        that come, this waits, up to `BACKLOG_SECONDS`.
+        that come, this waits, up to `patience.BACKLOG_SECONDS`.
 
         timeout: seconds of silence that end a try; a damaged one is repeated at once. tries: how many
         may pass in silence, in a row. Raises `LinkError` if nothing answers, `IdentityError` if it is
@@ -133,7 +113,7 @@ class Link:
         """
         heard = Heard(self._clock())
         silent = noisy = rate = drained = 0  # silent, noisy: tries in a row
-        while silent < tries and noisy <= self.resends and self._clock() < heard.since + BACKLOG_SECONDS:
+        while silent < tries and noisy <= self.resends and self._clock() < heard.since + patience.BACKLOG_SECONDS:
             if len(self._bauds) > 1:
                 # an adapter may lack a rate; then the one before is tried again
                 with contextlib.suppress(serial.SerialException, OSError, ValueError):
@@ -166,19 +146,19 @@ class Link:
 
     def _welcome(self, sequence: int, timeout: float, heard: Heard) -> Identity | None:
         """The answer to a HELLO; None after `timeout` seconds of silence, or soon after damage."""
-        deadline, noisy, end = self._clock() + timeout, False, heard.since + BACKLOG_SECONDS
+        deadline, noisy, end = self._clock() + timeout, False, heard.since + patience.BACKLOG_SECONDS
         while (body := self._read(min(deadline, end))) is not None:
             if len(body) < ANSWER_HEADER or (body[3] not in EXECUTED and body[3] != Status.BAD_VERSION):
                 self.counters.refused += bool(body)
                 heard.refused += bool(body)
                 heard.damaged += not body
-                deadline, noisy = min(deadline, self._clock() + QUIET), True
+                deadline, noisy = min(deadline, self._clock() + patience.QUIET), True
                 continue
             if body[1:3] != bytes((sequence, Command.HELLO | ANSWER)):
                 self.counters.unexpected += 1
                 heard.answers += 1
-                deadline = self._clock() + (QUIET if noisy else timeout)
-                if not heard.told and self._clock() > heard.since + NOTE_SECONDS:
+                deadline = self._clock() + (patience.QUIET if noisy else timeout)
+                if not heard.told and self._clock() > heard.since + patience.NOTE_SECONDS:
                     heard.told = True
                     self._note(f"{self.name}: the board works off an earlier session's requests; waiting for it")
                 continue
@@ -247,7 +227,7 @@ class Link:
                 else:
                     self._assign(body, flight, since)
                 if trouble:
-                    deadline = min(deadline, self._clock() + self._quiet(attempts, awaited))
+                    deadline = min(deadline, self._clock() + patience.quiet(attempts, awaited))
                     reason = trouble
             while flight and (status := flight[0].status) is not None:
                 done = flight.popleft()
@@ -261,7 +241,7 @@ class Link:
                     deadline = since + self._patience(flight[0])
             if not flight:
                 trouble = None
-            elif body is None or (trouble and awaited == 0 and attempts < PROMPT):
+            elif body is None or (trouble and awaited == 0 and attempts < patience.PROMPT):
                 if lost > 1:
                     raise LinkError(f"{self.name}: the board was reset: it doesn't know {flight[0]}")
                 if missed > self.retries or attempts == self.resends:
@@ -277,14 +257,7 @@ class Link:
     def _patience(self, request: _Request) -> float:
         """Seconds in which the answer must come, if all before it have."""
         longest = self._longest.get(request.command)
-        return self.timeout if longest is None else min(self.timeout, max(SOONEST, LATE * longest))
-
-    @staticmethod
-    def _quiet(attempts: int, awaited: int) -> float:
-        """Seconds to wait, after trouble, for what may still come; the more tries have failed, the longer."""
-        if attempts < PROMPT:
-            return QUIET if awaited else 0.0
-        return min(QUIET * 2 ** (attempts - PROMPT), 1.0)
+        return self.timeout if longest is None else min(self.timeout, max(patience.SOONEST, patience.LATE * longest))
 
     def _assign(self, body: bytes, flight: Iterable[_Request], since: float) -> None:
         """Give a final answer to the request that waits for it."""
@@ -343,7 +316,7 @@ class Link:
 
     def _drain(self) -> None:
         """Forget what came before; not for longer than a device that never stops talking deserves."""
-        deadline, most = self._clock() + DRAIN_SECONDS, self._received + DRAIN_BYTES
+        deadline, most = self._clock() + patience.DRAIN_SECONDS, self._received + patience.DRAIN_BYTES
         while self._receive(0) and self._clock() < deadline and self._received < most:
             pass
         self._received = 0

@@ -9,7 +9,8 @@ from golden.contract.protocol import VERSION, Command, Identity, Sample
 from host.harness.fault_port import Clock
 from host.harness.timed_port import TimedPort
 from host.link import frame
-from host.link.link import BACKLOG_SECONDS, Link
+from host.link.link import Link
+from host.link.patience import BACKLOG_SECONDS
 
 from .fake_port import FakeBoard
 

@@ -1,0 +1,28 @@
+"""How long the link waits, and for what."""
+
+#: Seconds without an answer, after a refusal or a damaged answer, until the requests in flight are sent again at the latest.
+QUIET = 0.1
+
+#: Resends in a row that follow at once when all answers are in; later ones wait, twice as long each time, up to a second.
+PROMPT = 8
+
+#: A request is late, and sent again, after so many times the longest answer to its command so far, but not before a second.
+LATE, SOONEST = 8.0, 1.0
+
+#: Bounds of the drain at open: a device that never stops talking must not hold it.
+DRAIN_SECONDS, DRAIN_BYTES = 1.0, 1 << 20
+
+#: Longest wait for HELLO's answer while a board answers an earlier session: MAX_WINDOW samples of
+#: `medium`, with line-buffered engines 180,000 cycles each, on a virtual board that gets through
+#: 40,000 a second.
+BACKLOG_SECONDS = 300.0
+
+#: Seconds of that wait after which the user is told.
+NOTE_SECONDS = 3.0
+
+
+def quiet(attempts: int, awaited: int) -> float:
+    """Seconds to wait, after trouble, for what may still come; the more tries have failed, the longer."""
+    if attempts < PROMPT:
+        return QUIET if awaited else 0.0
+    return min(QUIET * 2 ** (attempts - PROMPT), 1.0)
