@@ -130,22 +130,35 @@ def parts(config: Config, settings: Settings, counted: Events) -> list[Part]:
     return out
 
 
+def update_left(config: Config, update: float, static: float, free: float, free_steps: int) -> float:
+    """Cycles of a sample's update that the next sample doesn't hide, of phases with these cycles.
+
+    The update goes on during the next sample, until the averaging window of its free phase begins. The
+    compact core does one thing after the other, so it hides nothing.
+    """
+    if config.compact:
+        return update
+    before_window = 1 - config.spec.schedule.window / free_steps
+    return max(0.0, update - static - before_window * free)
+
+
 def bound(config: Config, settings: Settings, counted: Events, batch: int) -> dict[str, float]:
     """Fewest cycles of each phase of a training sample with every lane of the slowest engine busy in every cycle.
 
-    All bundles and layers work side by side, so a phase costs its slowest one. The update goes on during the next sample
-    until the window of its free phase; `update` is the rest, but all of the batch's last one, and `commit` a whole batch's,
-    both divided by ``batch``. No pipeline fill, no start-up: real counts are higher.
+    All bundles and layers work side by side, so a phase costs its slowest one. `update` is what
+    `update_left` says, but all of the batch's last one, and `commit` a whole batch's, both divided
+    by ``batch``. No pipeline fill, no start-up: real counts are higher.
     """
     spec, steps = config.spec, settings.free_steps + 2 * settings.nudged_steps
     every = parts(config, settings, counted)
     step = max(part.cycles for part in every if part.name.startswith(("neurons", "synapses"))) / steps
     static = max(part.cycles for part in every if part.name == "static")
     update = max(part.cycles for part in every if part.name.startswith("update"))
-    rest = max(0.0, update - static - step * (settings.free_steps - spec.schedule.window))
+    free = settings.free_steps * step
+    rest = update_left(config, update, static, free, settings.free_steps)
     return {
         "static": static,
-        "free": settings.free_steps * step,
+        "free": free,
         "plus": settings.nudged_steps * step,
         "minus": settings.nudged_steps * step,
         "update": ((batch - 1) * rest + update) / batch,
@@ -231,10 +244,9 @@ def bench(
         inferred = board.registers()
 
     phases = {phase: count / samples for phase, count in cycles(before, trained).items()}
-    # The next sample hides an update until its window. Not read from the counter: it also counts the time in which nothing but
-    # an update goes on because the host sends the next image late.
-    before_window = 1 - spec.schedule.window / settings.free_steps
-    rest = max(0.0, alone["update"] - phases["static"] - before_window * phases["free"])
+    # Not read from the counter: it also counts the time in which nothing but an update goes on because
+    # the host sends the next image late.
+    rest = update_left(config, alone["update"], phases["static"], phases["free"], settings.free_steps)
     phases["update"] = ((full - 1) * rest + alone["update"]) / full
     phases["commit"] = alone["commit"] / full
     counted = events(config, settings, parameters, images, labels)
