@@ -1,5 +1,6 @@
 """What is elaborated and compiled is kept; a change of anything that it is made from must make it anew."""
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from boards.virtual import VIRTUAL
 from golden.cache import source_files
-from golden.contract.config import configuration
+from golden.contract.config import ENGINES, Config, configuration
 from golden.contract.presets import preset
 from sim.harness import mutant_netlist, netlist
 
@@ -17,18 +18,19 @@ from . import gateware, program, verilator
 CHECKOUT = Path(__file__).parents[2]
 TINY = configuration(preset("tiny"))
 
+#: A configuration of each kind of core. Which presets there are is no matter of a design, so its key needn't have them.
+CONFIGS = [configuration(preset("tiny"), engines) for engines in ENGINES] + [Config(preset("tiny"), (1, 1, 1), compact=True)]
+
 #: Elaborates a design with each kind of core, then prints the files of all modules that were imported.
 ELABORATE = """
+import pickle
 import sys
 from amaranth.back import rtlil
 from amaranth_boards.icebreaker import ICEBreakerPlatform
-from golden.contract.config import Config, configuration
-from golden.contract.presets import preset
 from hw.top import Top
 from {module} import PowerOn
 
-tiny = preset("tiny")
-for config in (configuration(tiny, "line"), configuration(tiny, "event"), Config(tiny, (1, 1, 1), compact=True)):
+for config in pickle.loads(bytes.fromhex("{configs}")):
     rtlil.convert(PowerOn(Top(config, clock_hz=48_000_000, divisor=1)), name="top", platform={platform})
 print(*(file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))), sep="\\n")
 """
@@ -98,7 +100,7 @@ def test_a_changed_source_is_compiled_anew(asked, monkeypatch, changed):
     ],
 )
 def test_every_source_of_a_design_is_in_its_key(module, platform):
-    code = ELABORATE.format(module=module, platform=platform)
+    code = ELABORATE.format(module=module, platform=platform, configs=pickle.dumps(CONFIGS).hex())
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT, check=True, timeout=600)
     files = {Path(line) for line in result.stdout.splitlines()}

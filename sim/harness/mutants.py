@@ -35,14 +35,14 @@ from sim.board.virtual import VirtualBoard
 
 from .mutant_netlist import Mutant, mutant_netlist, mutant_program
 
-#: Training samples, batch, and factor on and seed of the initial weights of the sessions, each of which an inference ends: the
-#: next one for what survived those before. Large weights bring states to their upper bits; the largest, of a seed whose kernels
-#: are all positive in sum, bring window sums of each channel to the one value that has the highest bit, that of a neuron which
-#: is saturated for a whole window. A sample takes 6,000 cycles.
+#: Sessions: training samples, batch, and factor on and seed of the initial weights. An inference ends each. A mutant that
+#: survives one session meets the next. Large weights bring states to their upper bits. The largest, of a seed whose kernels
+#: all have a positive sum, bring the window sums of each channel to the one value that has the highest bit, that of a neuron
+#: which is saturated for a whole window. A sample takes 6,000 cycles.
 SESSIONS = ((6, 3, 1.0, 1), (16, 8, 3.0, 1), (16, 8, 8.0, 6), (96, 16, 1.0, 1))
 
-#: A mutant counts as hung when it has missed so many more deadlines than one, of these seconds at most: a busy machine makes a
-#: healthy board miss some.
+#: Deadlines that a board may miss in a row, and seconds of each at most. A mutant that misses one more counts as hung;
+#: a healthy board on a busy machine misses some.
 RETRIES, PATIENCE = 4, 10.0
 
 
