@@ -32,7 +32,10 @@ def defined_in(source: str) -> list[str]:
 
 
 def modules() -> dict[str, str]:
-    """Name of each board -> the module that defines it; `DesignError` for a file that isn't Python."""
+    """Name of each board -> the module that defines it.
+
+    Raises `DesignError` for a file that isn't Python.
+    """
     out: dict[str, str] = {}
     for folder in boards.__path__:
         for module in pkgutil.iter_modules([folder]):

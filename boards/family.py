@@ -1,4 +1,4 @@
-"""Families of parts: what Yosys, nextpnr and Project IceStorm or Trellis call their programs and files."""
+"""Families of parts, and what the programs and files for them are called."""
 
 from enum import Enum
 

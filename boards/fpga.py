@@ -30,7 +30,7 @@ class Design:
     #: Lanes and engines of the accelerator.
     config: Config
     clock_hz: int
-    #: A spacer (`boards.toolchain.spacers`) at each this many flip-flops, where wires are scarce; 0: none.
+    #: Where wires are scarce: one spacer (`boards.toolchain.spacers`) for this many flip-flops; 0: none.
     spacers: int = 0
     #: Of placement, unless another is asked for: one that is known to be routed.
     seed: int = 1
@@ -76,17 +76,21 @@ class Fpga:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.name):
-            raise DesignError(f"a board's name must be lower case, digits and hyphens, not {self.name!r}")
+            raise DesignError(
+                f"a board's name must be lower case, digits and hyphens, not {self.name!r}"
+            )
         if self.usb is not None and not re.fullmatch(r"[0-9a-f]{4}:[0-9a-f]{4}", self.usb):
-            raise DesignError(f"{self.name}: usb must be like 0403:6015, in lower case, not {self.usb!r}")
+            raise DesignError(
+                f"{self.name}: usb must be like 0403:6015, in lower case, not {self.usb!r}"
+            )
         if not self.designs:
             raise DesignError(f"{self.name}: designs must have at least one preset")
 
     def design(self, preset: str) -> Design:
         """What is built for a preset; `DesignError` if this board has no design for it."""
         if preset not in self.designs:
-            known = "unknown preset" if preset not in PRESETS else f"{self.name} is too small for preset"
-            raise DesignError(f"{known} {preset!r}: {self.name} takes {', '.join(self.designs)}")
+            wrong = f"{self.name} is too small for preset" if preset in PRESETS else "unknown preset"
+            raise DesignError(f"{wrong} {preset!r}: {self.name} takes {', '.join(self.designs)}")
         return self.designs[preset]
 
     @property

@@ -1,4 +1,5 @@
-"""OrangeCrab r0.2 (Good Stuff Department): LFE5U-25F, speed grade 8, 48 MHz; a serial adapter at pins 0 (in) and 1 (out)."""
+"""OrangeCrab r0.2 (Good Stuff Department): LFE5U-25F, speed grade 8, 48 MHz; a serial adapter at
+pins 0 (in) and 1 (out)."""
 
 from amaranth.build import Attrs
 from amaranth_boards.orangecrab_r0_2 import OrangeCrabR0_2_25FPlatform

@@ -35,7 +35,17 @@ ULX3S = Fpga(
 )
 
 DESIGNS = {"tiny": Design(FEW, 48_000_000)}
-ULX3S_45F = replace(ULX3S, name="ulx3s-45f", what="ULX3S, LFE5U-45F-6", platform=ULX3S_45F_Platform, designs=DESIGNS)
+ULX3S_45F = replace(
+    ULX3S,
+    name="ulx3s-45f",
+    what="ULX3S, LFE5U-45F-6",
+    platform=ULX3S_45F_Platform,
+    designs=DESIGNS,
+)
 ULX3S_25F = replace(
-    ULX3S, name="ulx3s-25f", what="ULX3S, LFE5U-25F-6", platform=ULX3S_25F_Platform, designs=DESIGNS, window=16
+    ULX3S_45F,
+    name="ulx3s-25f",
+    what="ULX3S, LFE5U-25F-6",
+    platform=ULX3S_25F_Platform,
+    window=16,
 )

@@ -1,4 +1,4 @@
-"""From a board and a preset to a bitstream with timing met: elaborate, synthesise, place and route, pack."""
+"""From a board and a preset to a bitstream with timing met: synthesise, place and route, pack."""
 
 import dataclasses
 import json
@@ -51,7 +51,8 @@ class Build:
 
     def values(self) -> dict[str, Any]:
         """Everything, as JSON has it."""
-        return dataclasses.asdict(self) | {"bitstream": None if self.bitstream is None else str(self.bitstream)}
+        bitstream = None if self.bitstream is None else str(self.bitstream)
+        return dataclasses.asdict(self) | {"bitstream": bitstream}
 
 
 def in_words(config: Config) -> str:
@@ -71,10 +72,10 @@ def build_bitstream(
 ) -> Build:
     """Builds a board for a preset. What was built before with the same inputs is kept.
 
-    seed: of placement, the design's own if None; the bitstream is this seed's. seeds: how many, from
-    `seed` on, are placed and routed for the spread of fmax, on the netlist of the first; a further one
-    that can't be routed is only reported. kind: one of `tools.KINDS`. progress: gets a line for each
-    stage.
+    seed: of placement, the design's own if None; the bitstream is this seed's. seeds: how many,
+    from `seed` on, are placed and routed for the spread of fmax, on the netlist of the first; a
+    further one that can't be routed is only reported. kind: one of `tools.KINDS`. progress: gets a
+    line for each stage.
 
     Raises `ToolError`, and `TimingError` if the bitstream's seed misses timing.
     """
@@ -102,8 +103,8 @@ def build_bitstream(
     bitstream = None
     if routes[0].met:
         spec = design.config.spec.identity
-        name = f"nudge-{fpga.name}-{preset}-{spec:08x}-{identity:08x}-seed{seed}.{fpga.family.suffix}"
-        bitstream = folder / name
+        name = f"nudge-{fpga.name}-{preset}-{spec:08x}-{identity:08x}-seed{seed}"
+        bitstream = folder / f"{name}.{fpga.family.suffix}"
         pack(packer, folder / f"seed{seed}", bitstream, kind, progress)
     result = Build(
         board=fpga.name,
@@ -135,7 +136,10 @@ def build_bitstream(
 def synthesise(
     fpga: Fpga, preset: str, facts: BuildFacts, folder: Path, kind: str, progress: Progress
 ) -> tuple[list[list[str]], int]:
-    """Netlist and constraints in `folder`; the commands to make, route and pack them, and how many spacers it has."""
+    """Makes netlist and constraints in `folder`, unless they are there.
+
+    Returns the commands that synthesise, route and pack, and how many spacers the netlist has.
+    """
     kept, netlist = folder / "netlist.json", folder / "top.json"
     if netlist.exists() and kept.exists():
         progress(f"{fpga.name} {preset}: kept netlist in {folder}")

@@ -147,7 +147,7 @@ class Ice40Pll:
 
 
 def pll(family: Family, source_hz: int, hz: int) -> Ecp5Pll | Ice40Pll | None:
-    """What makes `hz` of a board's oscillator; None where they are equal, `DesignError` where nothing does."""
+    """What makes `hz` of a board's oscillator, None if they are equal; `DesignError` if nothing does."""
     if hz == source_hz:
         return None
     return (Ice40Pll if family is Family.ICE40 else Ecp5Pll).of(source_hz, hz)
@@ -206,10 +206,10 @@ class CoreClock(Elaboratable):
             # nextpnr makes this reset a global net by itself
             m.submodules.reset = ResetSynchronizer(wanted)
         else:
-            # Over common wires one register takes 22 ns to reach 4,950 flip-flops. What a DCCA drives
-            # nextpnr routes over the global network, but it counts that delay as 0: keep margin
-            # between fmax and the clock for a way as long as the clock's own. With CE open the DCCA
-            # is a buffer that is always on.
+            # Over common wires one register takes 22 ns to reach 4,950 flip-flops. nextpnr routes
+            # what a DCCA drives over the global network, but counts that delay as 0: keep margin
+            # between fmax and the clock for a way as long as the clock's own. With CE open the
+            # DCCA is a buffer that is always on.
             released = Signal()
             m.submodules.reset = AsyncFFSynchronizer(wanted, released)
             m.submodules.reset_buffer = Instance(

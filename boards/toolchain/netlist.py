@@ -1,4 +1,4 @@
-"""From a board and a preset to a netlist: Amaranth's build plan, and what Yosys must be told besides."""
+"""From a board and a preset to a netlist: Amaranth's build plan, mended for Yosys."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def build_id(fpga: Fpga, preset: str, facts: BuildFacts, versions: dict[str, str
 
 
 def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
-    """Amaranth's build plan: netlist, pins, constraints, and the commands. Needs no tool but Amaranth's own Yosys.
+    """Amaranth's build plan: netlist, pins, constraints and the commands. Needs no other tool.
 
     Raises what `check` does.
     """
@@ -47,12 +47,16 @@ def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
 
 
 def check(fpga: Fpga, preset: str, platform: Any) -> None:
-    """Adds the board's pins to its platform; `DesignError` if pins are missing, it is of another family,
-    or its clock can't be made. Before anything is elaborated: Amaranth warns of what it made in vain."""
+    """Adds the board's pins to its platform.
+
+    Raises `DesignError` if pins are missing, the platform is of another family, or the clock or the
+    serial rate can't be made. Before anything is elaborated, since Amaranth warns of what it made in vain.
+    """
     if fpga.family.nextpnr not in platform.required_tools:
         tools = ", ".join(platform.required_tools)
-        raise DesignError(f"{fpga.name}: family {fpga.family.name} isn't that of its platform, which takes {tools}")
-    pll(fpga.family, round(platform.default_clk_frequency), fpga.design(preset).clock_hz)
+        wrong = f"{fpga.name}: family {fpga.family.name} isn't that of its platform"
+        raise DesignError(f"{wrong}, which takes {tools}")
+    pll(fpga.family, round(platform.default_clk_frequency), fpga.facts(preset).clock_hz)
     try:
         platform.add_resources(fpga.resources)
         for resource in (fpga.uart, fpga.button, *fpga.leds):
@@ -63,7 +67,7 @@ def check(fpga: Fpga, preset: str, platform: Any) -> None:
 
 
 def commands(made: Any) -> list[list[str]]:
-    """Of a build plan: the commands that synthesise, place and route, and pack, each a tool and its arguments."""
+    """The commands of a plan: synthesise, place and route, pack; each a tool and its arguments."""
     out: list[list[str]] = json.loads(made.files["build_top.json"])["commands"]
     return out
 

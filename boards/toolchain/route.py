@@ -44,10 +44,10 @@ class Route:
 def place_and_route(
     command: list[str], folder: Path, number: int, kind: str, clock_hz: int, added: int, progress: Progress
 ) -> Route:
-    """Places and routes the netlist in a folder with one seed; read from there if it was done before.
+    """Places and routes the netlist in a folder with one seed, unless that was done before.
 
-    command: nextpnr's, of the build plan. number: the seed. kind: of tools. added: spacers of the netlist.
-    Raises `TimingError` if it can't be placed or routed, `ToolError` if nextpnr failed otherwise.
+    command: nextpnr's, of the build plan. number: the seed. kind: of tools. added: spacers of the
+    netlist. Raises `TimingError` if it can't be placed or routed, `ToolError` if nextpnr failed otherwise.
     """
     place = folder / f"seed{number}"
     kept = place / "route.json"

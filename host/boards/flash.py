@@ -23,11 +23,12 @@ USB = Path("/sys/bus/usb/devices")
 
 
 def require_loader(command: Sequence[str]) -> None:
-    """`ToolError` unless the command's program is on the PATH; it says what to install where that is known."""
+    """`ToolError` unless the command's program is on the PATH; it says how to get those known."""
     program = command[0]
     if shutil.which(program) is None:
-        known = f"apt-get install {PACKAGES[program]}" if program in PACKAGES else "put it on the PATH"
-        raise ToolError(f"{program} not found: {known}")
+        package = PACKAGES.get(program)
+        hint = f"apt-get install {package}" if package else "put it on the PATH"
+        raise ToolError(f"{program} not found: {hint}")
 
 
 def plugged_in(usb: str, devices: Path = USB) -> bool | None:
@@ -51,7 +52,7 @@ def serial_port(usb: str) -> str | None:
 
 
 def load(command: Sequence[str], bitstream: Path) -> None:
-    """Runs the loader with the bitstream's file name behind its words; `LinkError` quotes its last line."""
+    """Runs the loader with the bitstream's file name at its end; `LinkError` quotes its last line."""
     try:
         done = subprocess.run(
             [*command, str(bitstream)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LOADER_SECONDS

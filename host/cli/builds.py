@@ -1,4 +1,4 @@
-"""Bitstreams and their reports for the command line: the package `boards`, imported only where needed."""
+"""Bitstreams and their reports for the command line; `boards` is imported only where needed."""
 
 import json
 from pathlib import Path
@@ -69,7 +69,7 @@ def run_flash(name: str, preset: str | None, seed: int | None, kind: str, port: 
     fpga = boards.catalog.board(name)
     design = fpga.design(preset or fpga.largest)
     if not fpga.flash:
-        raise UsageError(f"{name} has no command that loads a bitstream: its Fpga says none as `flash`")
+        raise UsageError(f"{name} has no command that loads a bitstream: give its Fpga a `flash`")
     loader.require_loader(fpga.flash)
     if fpga.usb is not None:
         if loader.plugged_in(fpga.usb) is False:
@@ -108,7 +108,8 @@ def run_report(
 ) -> tuple[str, dict[str, Any], list[str]]:
     """Where a report is from, the report, and what is worse than the committed one.
 
-    samples: how many to simulate for the cycles; None: the committed ones. save: make it the committed report.
+    samples: how many to simulate for the cycles; None: the committed ones. save: make it the
+    committed report.
     """
     check_options(0, 1, kind)
     boards = _boards()

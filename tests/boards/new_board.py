@@ -22,8 +22,8 @@ CMOS = Attrs(IO_TYPE="LVCMOS33")
 
 
 class BarePlatform(LatticeECP5Platform):
-    device, package, speed, default_clk = "LFE5U-25F", "BG256", "6", "clk"
-    resources = [Resource("clk", 0, Pins("P6", dir="i"), Clock(25e6), CMOS)]
+    device, package, speed, default_clk = "LFE5U-85F", "BG381", "6", "clk"
+    resources = [Resource("clk", 0, Pins("G2", dir="i"), Clock(25e6), CMOS)]
     connectors = []
 
 
@@ -35,7 +35,7 @@ BARE = Fpga(
     baud=1_000_000,
     designs={"tiny": Design(Config(preset("tiny"), (1, 1, 1), compact=True), 24_000_000)},
     flash=("ecpprog",),
-    resources=(UARTResource(3, rx="A2", tx="B2", attrs=CMOS),),
+    resources=(UARTResource(3, rx="M1", tx="L4", attrs=CMOS),),
     uart=("uart", 3),
     window=1,
 )
