@@ -53,8 +53,9 @@ def test_compare_names_a_flipped_bit(capsys, fault, name):
     assert f"(1 of {SPEC.parameters} values differ)" in err
 
 
-def test_bench_counts_no_fewer_cycles_than_the_lanes_allow(capsys):
-    code, result, _ = run_json(capsys, "bench", "--samples", 4)
+@pytest.mark.parametrize("engines", ENGINES)
+def test_bench_counts_no_fewer_cycles_than_the_lanes_allow(capsys, engines):
+    code, result, _ = run_json(capsys, "bench", "--engines", engines, "--samples", 4)
     assert code == ExitCode.OK
     assert result["cycles_per_training_sample"] == sum(result["phases"].values())
     for phase, least in result["bound"].items():

@@ -47,8 +47,15 @@ def step_bound(config: Config, bundle: Bundle) -> int:
 
 
 def static_bound(config: Config, bundle: Bundle) -> int:
-    """Cycles of the image's drive: one pixel a cycle, once for each group of output channels."""
-    return config.groups(bundle.post) * bundle.pre.positions if bundle.kind == "image" else 0
+    """Cycles of the image's drive: one pixel a cycle, once for each group of output channels.
+
+    A pooled position takes ceil(k*k / image_taps) cycles; the pixels wait for those beyond two.
+    """
+    if bundle.kind != "image":
+        return 0
+    rounds = -(-(bundle.kernel**2) // config.image_taps)
+    pooled = bundle.post.positions
+    return config.groups(bundle.post) * (bundle.pre.positions + max(rounds - 2, 0) * pooled)
 
 
 def update_bound(config: Config, bundle: Bundle) -> int:
@@ -125,7 +132,8 @@ def parts(config: Config, settings: Settings, counted: Events) -> list[Part]:
     array(spec.layers[-1])
     for bundle in spec.bundles:
         if bundle.kind == "image":
-            out.append(Part("static", config.lanes[1] * bundle.kernel**2, static_bound(config, bundle)))
+            lanes = config.lanes[1] * min(config.image_taps, bundle.kernel**2)
+            out.append(Part("static", lanes, static_bound(config, bundle)))
         out.append(Part(f"update {bundle.index}", config.lanes[bundle.index], update_bound(config, bundle)))
     return out
 

@@ -334,17 +334,30 @@ def test_bound_of_tiny_by_hand():
     # layer 1: 4 x 13 x 13 in words of 4 lanes; the dense bundle has 10 post lanes, so one working word a position
     counts = bound(CONFIG, Settings.of(SPEC, free=24, nudged=12), {}, batch=32)
     step = 13 * 13
+    # three of nine taps in a cycle: three cycles a pooled position, and pixels wait for the third
+    static = 28 * 28 + 13 * 13
     assert counts == {
-        "static": 28 * 28,
+        "static": static,
         "free": 24 * step,
         "plus": 12 * step,
         "minus": 12 * step,
         "update": 9 * 13 * 13 / 32,  # of the last sample; the next one hides the others
         "commit": (676 + 1) / 32,
     }
-    hidden = 28 * 28 + (9 - 8) * step
+    hidden = static + (9 - 8) * step
     assert bound(CONFIG, Settings.of(SPEC, free=9), {}, batch=1)["update"] == 9 * 13 * 13
     assert bound(CONFIG, Settings.of(SPEC, free=9), {}, batch=2)["update"] == 9 * 13 * 13 - hidden / 2
+    # with all nine side by side, pixels never wait
+    line = bound(configuration(SPEC, "line"), Settings.of(SPEC, free=9), {}, batch=2)
+    assert line["static"] == 28 * 28
+    assert line["update"] == 9 * 13 * 13 - (28 * 28 + step) / 2
+
+
+def test_lanes_of_the_image_engine_are_the_taps_that_it_has():
+    for engines, taps in (("event", 3), ("line", 9)):
+        config = configuration(SPEC, engines)
+        part = {part.name: part for part in parts(config, Settings.of(SPEC), {})}["static"]
+        assert part.lanes == 4 * taps
 
 
 def test_windows_of_a_position():
