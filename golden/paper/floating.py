@@ -1,19 +1,18 @@
 """The same network in floating point, as the paper writes it: any lambda and epsilon, spiking or real-valued.
 
 For experiments, and to check what `golden.model.fixed` approximates: `golden.paper.systems` on the networks of
-`golden.contract.spec`. Pixels
-are value/256, as the board reads them. Every operation is differentiable but the spikes, so autograd can check the
-learning rule.
+`golden.contract.spec`. Pixels are value/256, as the board reads them. Every operation is differentiable but the spikes, so
+autograd can check the learning rule.
 """
 
 from collections.abc import Iterator
 
 from torch import Tensor
 
-from golden.contract.shapes import Bundle
+from golden.contract.shapes import Bundle, Dense
 from golden.contract.spec import Spec
 from golden.model.parameters import Working
-from golden.paper.systems.network import Conv, Dense, Link, Network, Parameters
+from golden.paper.systems.network import Link, Network, PaddedConv, Parameters
 from golden.paper.systems.neuron import Dynamics, State, encode, neuron
 from golden.paper.systems.phases import Step
 
@@ -37,7 +36,7 @@ class Weights(Parameters):
 
 def general(spec: Spec) -> Network:
     """The network of `spec`, without its number formats."""
-    stages = (Dense(b.post.channels) if b.kind == "dense" else Conv(b.post.channels, b.kernel) for b in spec.bundles)
+    stages = (Dense(b.post.channels) if b.kind == "dense" else PaddedConv(b.post.channels, b.kernel) for b in spec.bundles)
     return Network(tuple(stages), fold=False)
 
 

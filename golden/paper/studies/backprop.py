@@ -21,15 +21,19 @@ CHUNK = 500
 
 @dataclass(frozen=True)
 class Backprop:
-    """adam: instead of plain gradient descent. rate: learning rate. cross_entropy: instead of squared error to one-hot.
-    clipped: hidden units in [0, 1], the hard sigmoid, instead of ReLU. clipped_output: the output too. max_pool: instead
-    of the average."""
+    """How the feed-forward network computes and learns."""
 
+    #: Adam instead of plain gradient descent.
     adam: bool = False
+    #: Learning rate.
     rate: float = 0.1
+    #: Cross-entropy instead of squared error to one-hot.
     cross_entropy: bool = False
+    #: Hidden units in [0, 1], the hard sigmoid, instead of ReLU.
     clipped: bool = True
+    #: The output too.
     clipped_output: bool = True
+    #: Maximum pooling instead of the average.
     max_pool: bool = False
 
     def forward(self, weights: list[Tensor], biases: list[Tensor], images: Tensor) -> Tensor:

@@ -37,12 +37,14 @@ BUDGETS = (
 
 @dataclass(frozen=True)
 class Variant:
-    """A row. plan: options of the plan that differ. backprop: instead of equilibrium propagation."""
+    """A row."""
 
     group: str
     name: str
     spec: Spec = BASE
+    #: Options of the plan that differ.
     plan: tuple[tuple[str, float], ...] = ()
+    #: Instead of equilibrium propagation.
     backprop: Backprop | None = None
 
 

@@ -20,7 +20,7 @@ from golden.paper.systems import backprop, equilibrium
 from golden.paper.systems.configurations import TABLE_I, Configuration, two_conv_two_dense
 from golden.paper.systems.network import Network, Parameters
 from golden.paper.systems.neuron import Dynamics
-from golden.paper.systems.train import Run, pixels, train
+from golden.paper.systems.train import SystemRun, pixels, train
 from golden.training import data as datasets
 from golden.training.data import Data
 
@@ -109,11 +109,13 @@ def backpropagated(net: Network, dynamics: Dynamics, parameters: Parameters, x: 
 
 
 class Start(NamedTuple):
-    """What the updates of a seed's variants have in common; gradient: `backpropagated` of the convergent network."""
+    """What the updates of a seed's variants have in common."""
 
     parameters: Parameters
+    #: Pixels of the batch.
     x: Tensor
     labels: Tensor
+    #: `backpropagated` of the convergent network.
     gradient: list[Tensor]
 
 
@@ -126,7 +128,7 @@ def start(
     dynamics = Dynamics(64, 16, 1, beta=0.5, spiking=False)
     c = Configuration("base", "", "", "", network(pooling), dynamics, rates, batch=25)
     images = _images(data, data_dir)
-    parameters, _ = train(Run(c, samples, epochs, seed, device=device), images)
+    parameters, _ = train(SystemRun(c, samples, epochs, seed, device=device), images)
     numbers = torch.from_numpy(datasets.order(len(images.train_images), seed, 1 << 20)[:batch].copy())
     x, labels = pixels(images.train_images[numbers], device), images.train_labels[numbers].to(device)
     gradient = backpropagated(c.network, replace(CONVERGENT, free=SETTLED), parameters, x, labels)

@@ -20,14 +20,14 @@ from golden.training import data
 
 @dataclass(frozen=True)
 class Job:
-    """rule: "ep" or "bptt". steps: of all phases together; equilibrium propagation has a sixth of them in each nudged phase.
+    """One training step."""
 
-    widths: channels, channels and units of 2C2FC.
-    """
-
+    #: "ep" or "bptt".
     rule: str
     spiking: bool
+    #: Of all phases together; equilibrium propagation has a sixth of them in each nudged phase.
     steps: int
+    #: Channels, channels and units of 2C2FC.
     widths: tuple[int, int, int]
     batch: int = 10
     device: str = "cpu"
@@ -43,7 +43,7 @@ class Job:
         return json.dumps(asdict(self))
 
     def dynamics(self, steps: int) -> Dynamics:
-        """Table I's for MNIST, with so many steps."""
+        """Table I's for MNIST, with this number of steps."""
         best, nudged = TABLE_I["mnist"], max(steps // 6, 1)
         free = steps - 2 * nudged if self.rule == "ep" else steps
         one = Dynamics(free, nudged, 1, best.prediction, best.rate, best.beta, image_spikes=True)

@@ -20,11 +20,12 @@ import torch
 from matplotlib import pyplot as plt
 from torch import Tensor
 
+from golden.contract.shapes import Dense
 from golden.paper.systems.configurations import TABLE_I, Configuration, table_two
-from golden.paper.systems.network import Conv, Dense, Network, Parameters, backward, forward, kernels
+from golden.paper.systems.network import Network, PaddedConv, Parameters, backward, forward, kernels
 from golden.paper.systems.neuron import Dynamics
 from golden.paper.systems.phases import steps
-from golden.paper.systems.train import Run, error, pixels, train
+from golden.paper.systems.train import SystemRun, error, pixels, train
 from golden.training import data as datasets
 from golden.training.data import Data
 
@@ -71,9 +72,11 @@ BUDGETS = (
 
 @dataclass
 class Moments:
-    """Running sums of a signal and of its squares. maps: how many, of all channels, samples and steps."""
+    """Running sums of a signal and of its squares."""
 
+    #: Values.
     count: int = 0
+    #: Of all channels, samples and steps.
     maps: int = 0
     magnitude: float = 0.0
     total: float = 0.0
@@ -97,7 +100,7 @@ class Moments:
 
 def five_layers(pooling: str) -> Network:
     """See the module's docstring."""
-    return Network((*(Conv(channels, 3, 1) for channels in (16, 32, 64, 128)), Dense(10)), pooling)
+    return Network((*(PaddedConv(channels, 3, 1) for channels in (16, 32, 64, 128)), Dense(10)), pooling)
 
 
 @torch.no_grad()
@@ -147,7 +150,7 @@ def measure(c: Configuration, budget: Budget, seed: int, images: Data) -> dict[s
 def learned(c: Configuration, budget: Budget, seed: int, images: Data) -> dict[str, float]:
     """Test error after training."""
     values = budget.values
-    run = Run(c, values["samples"], values["epochs"], seed, device=values["device"])
+    run = SystemRun(c, values["samples"], values["epochs"], seed, device=values["device"])
     parameters, _ = train(run, images)
     wrong = error(run, parameters, images.test_images[: values["tested"]], images.test_labels[: values["tested"]])
     return nothing() | {"error_percent": wrong}

@@ -21,7 +21,8 @@ from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
 
 BASE = STUDIED
 
-#: held_out: the last so many of the training images. The rest is the plan; the last epoch's rates are a fifth of the first's.
+#: held_out: how many of the training images, the last ones. The rest is the plan.
+#: The last epoch's rates are a fifth of the first's.
 BUDGETS = (
     Budget(
         "quick",
@@ -40,11 +41,14 @@ BUDGETS = (
 
 @dataclass(frozen=True)
 class Quantity:
-    """A column of the number contract. unit: of `values`; chosen: the preset's; specs: the network for each value."""
+    """A column of the number contract."""
 
     name: str
+    #: Of its values.
     unit: str
+    #: The preset's value.
     chosen: int
+    #: The network for each value.
     specs: dict[int, Spec]
 
 

@@ -21,7 +21,7 @@ from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
 
 CHOSEN = PRESETS["medium"]
 
-#: held_out: the last so many of the training images. In `cpu` the last epoch's rates are a tenth of the first's.
+#: held_out: how many of the training images, the last ones. In `cpu` the last epoch's rates are a tenth of the first's.
 BUDGETS = (
     Budget("quick", 1, GIBIBYTE, {"data": "embedded", "samples": 750, "held_out": 250, "epochs": 6, "decay": 0.8}, threads=1),
     Budget(

@@ -20,35 +20,34 @@ from golden.training.checkpoint import atomic
 GIBIBYTE = 1 << 30
 
 
-
 @dataclass(frozen=True)
 class Budget:
-    """How much a study does.
-
-    values: what the study's own code reads, such as samples and epochs. seeds: runs of each cell unless `--seeds` says
-    otherwise. memory: bytes that it needs at least; what needs more than the machine has isn't begun. threads: torch's, None
-    for its own choice; steps of narrow networks are so short that a second thread waits longer than it works.
-    """
+    """How much a study does."""
 
     name: str
+    #: Runs of each cell, unless `--seeds` says otherwise.
     seeds: int
+    #: Bytes that it needs at least; what needs more than the machine has isn't begun.
     memory: int
+    #: What the study's own code reads, such as samples and epochs.
     values: dict[str, Any]
+    #: Torch's, None for its own choice: steps of narrow networks are so short that a second thread waits longer than it works.
     threads: int | None = None
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One measurement of the table.
+    """One measurement of the table."""
 
-    labels: its row, without the figures. seed: of its run. configuration: all that fixes the result, as plain data.
-    measure: the figures, by name. long: `measure` takes a file for its checkpoints, so that an interruption loses little.
-    """
-
+    #: Its row, without the figures.
     labels: dict[str, str]
+    #: Of its run.
     seed: int
+    #: All that fixes the result, as plain data.
     configuration: Any
+    #: Gives the figures, by name.
     measure: Callable[..., dict[str, float]]
+    #: Whether `measure` takes a file for its checkpoints, so that an interruption loses little.
     long: bool = False
 
     @property
@@ -62,18 +61,18 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class Study:
-    """name: on the command line. cells: of a budget, for so many seeds, with the folder of the data sets. report: writes
-    the Markdown table and the PNG of complete rows, beside the CSV that is given, and returns the table.
+    """What is measured, and what is reported of it."""
 
-    partial: `report` copes with missing rows; it is then written after each row, and `only` may choose rows. devices: the
-    study computes on the device that the budget's values name.
-    """
-
+    #: On the command line.
     name: str
     budgets: tuple[Budget, ...]
+    #: Cells of a budget, for a number of seeds, with the folder of the data sets.
     cells: Callable[[Budget, int, Path | None], list[Cell]]
+    #: Writes the Markdown table and the PNG of complete rows, beside the CSV that is given, and returns the table.
     report: Callable[[Budget, list[Row], Path], str]
+    #: Whether `report` copes with missing rows; it is then written after each row, and `only` may choose rows.
     partial: bool = False
+    #: Whether the study computes on the device that the budget's values name.
     devices: bool = False
 
     def budget(self, name: str) -> Budget:
@@ -127,7 +126,7 @@ def chosen(study: Study, cells: list[Cell], only: str) -> list[Cell]:
 
 @contextmanager
 def threads(number: int | None) -> Iterator[None]:
-    """Torch with so many threads, None for as many as it has."""
+    """Torch with this number of threads; None: as many as it has."""
     before = torch.get_num_threads()
     torch.set_num_threads(before if number is None else number)
     try:

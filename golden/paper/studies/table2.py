@@ -1,9 +1,8 @@
 """Table II: test and training error of every system on MNIST and FashionMNIST, the paper's figure beside ours.
 
-Variants are those of `golden.paper.systems.configurations`: `paper` as published, `tuned` where that doesn't learn
-well. Budgets
-other than `paper` train narrower networks on fewer samples, so that they end in time: their errors say which systems learn
-and in which order, not what the published widths reach.
+Variants are those of `golden.paper.systems.configurations`: `paper` as published, `tuned` where that doesn't learn well.
+Budgets other than `paper` train narrower networks on fewer samples, so that they end in time: their errors say which
+systems learn and in which order, not what the published widths reach.
 """
 
 from dataclasses import asdict, replace
@@ -13,7 +12,7 @@ from pathlib import Path
 from matplotlib import pyplot as plt
 
 from golden.paper.systems.configurations import PUBLISHED, Configuration, table_two
-from golden.paper.systems.train import Run, error, train
+from golden.paper.systems.train import SystemRun, error, train
 from golden.training import data as datasets
 from golden.training.data import Data
 
@@ -82,7 +81,7 @@ BUDGETS = (
 
 
 def shortened(c: Configuration, budget: Budget) -> Configuration:
-    """The configuration as the budget has it: at most so many steps in the free phase, images in a batch and epochs."""
+    """The configuration within the budget: steps of the free phase, images of a batch, epochs."""
     values = budget.values
     steps, dynamics = values["steps"], c.dynamics
     if steps is not None and dynamics.free > steps:
@@ -92,7 +91,7 @@ def shortened(c: Configuration, budget: Budget) -> Configuration:
     return replace(c, dynamics=dynamics, batch=batch, epochs=epochs)
 
 
-def measure(run: Run, images: Data, checkpoint: Path | None = None) -> dict[str, float]:
+def measure(run: SystemRun, images: Data, checkpoint: Path | None = None) -> dict[str, float]:
     """Test error, training error in the last part of the run, and the curve of all parts."""
     parameters, curve = train(run, images, checkpoint)
     wrong = error(run, parameters, images.test_images[: run.tested], images.test_labels[: run.tested])
@@ -107,7 +106,7 @@ def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
         for name, images in sets.items():
             for c in table_two(name, values["narrow"]):
                 c = shortened(c, budget)
-                run = Run(c, values["samples"], c.epochs, seed, values["tested"], values["device"], PARTS)
+                run = SystemRun(c, values["samples"], c.epochs, seed, values["tested"], values["device"], PARTS)
                 facts = asdict(run)
                 del facts["device"]
                 labels = {"data": name, "system": c.name, "variant": c.variant}

@@ -6,45 +6,56 @@ the codes it descends from have it. `tuned` is for what doesn't learn so, or is 
 
 from dataclasses import dataclass, replace
 
+from golden.contract.shapes import Dense
+
 from .eqspike import Leaky
-from .network import Conv, Dense, Network
+from .network import Network, PaddedConv
 from .neuron import Dynamics
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """A system that can be trained.
-
-    row, column: of Table II. rule: "ep", "bptt" or "eqspike" (then `dynamics` is `Leaky`). rates: learning rate of each
-    link, input to output. gain: of the initial weights; the paper's "uniform Kaiming initialization" is read as torch's own,
-    1, since sqrt(6) of He et al. 2015 saturates these networks. decay: factor on the rates after each epoch. random_sign:
-    of beta, for each batch, in two phases. why: what a tuned variant changes.
-    """
+    """A system that can be trained."""
 
     name: str
+    #: "paper" or "tuned".
     variant: str
+    #: Of Table II.
     row: str
+    #: Of Table II.
     column: str
     network: Network
+    #: `Leaky` if the rule is "eqspike".
     dynamics: Dynamics | Leaky
+    #: Learning rate of each link, input to output.
     rates: tuple[float, ...]
+    #: "ep", "bptt" or "eqspike".
     rule: str = "ep"
     batch: int = 125
     epochs: int = 250
+    #: Of the initial weights. The paper's "uniform Kaiming initialization" is read as torch's own, 1: sqrt(6) of He et al.
+    #: 2015 saturates these networks.
     gain: float = 1.0
+    #: Factor on the rates after each epoch.
     decay: float = 1.0
+    #: Whether beta has a random sign in each batch, with two phases.
     random_sign: bool = False
+    #: What a tuned variant changes.
     why: str = ""
 
 
 @dataclass(frozen=True)
 class Published:
-    """Figures of Table II: test error and training error in percent with deviations, memory in MB; None: not given."""
+    """Figures of Table II; None: not given."""
 
+    #: Test error in percent.
     test: float
+    #: Of the test error.
     deviation: float | None = None
+    #: Training error in percent.
     train: float | None = None
     train_deviation: float | None = None
+    #: MB.
     memory: float | None = None
 
 
@@ -88,7 +99,7 @@ TABLE_I = {"mnist": TableI(0.1, 0.9, 0.6, 250, 50), "fashion-mnist": TableI(0.2,
 
 def two_conv_two_dense(first: int = 128, second: int = 256, hidden: int = 512, *, softmax: bool = False) -> Network:
     """2C2FC. The hidden width isn't published; 512 is what the codes of this lineage have."""
-    return Network((Conv(first), Conv(second), Dense(hidden), Dense(10)), softmax=softmax)
+    return Network((PaddedConv(first), PaddedConv(second), Dense(hidden), Dense(10)), softmax=softmax)
 
 
 def _table_one(data: str, widths: tuple[int, int, int]) -> list[Configuration]:
@@ -136,7 +147,7 @@ def _cited(narrow: int) -> list[Configuration]:
     )  # beta: the code's nudge has a factor of 2
     one = Network((Dense(width), Dense(10)))
     three = Network((Dense(width), Dense(width), Dense(width), Dense(10)))
-    conv = Network((Conv(32 // narrow, 5), Conv(64 // narrow, 5), Dense(10)), pooling="maximum")
+    conv = Network((PaddedConv(32 // narrow, 5), PaddedConv(64 // narrow, 5), Dense(10)), pooling="maximum")
     row = Configuration("oconnor-1fc", "paper", "1FC [8]", "SNN EP", one, annealed, (0.2, 0.1), batch=20, epochs=25)
     oconnor_1 = replace(row, random_sign=True)
     oconnor_3 = replace(

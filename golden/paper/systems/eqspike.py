@@ -23,27 +23,35 @@ from .network import Network, Parameters, backward, forward
 
 @dataclass(frozen=True)
 class Leaky:
-    """Constants, in steps. membrane, synapse, rate: time constants of u, of the current, and of the measured rate.
+    """Constants of the leaky neurons; times are in steps."""
 
-    threshold: of u; a spike subtracts it, so that the rate is about clip(current / threshold, 0, 1) spikes a step.
-    """
-
+    #: Steps of the free phase.
     free: int
+    #: Steps of each nudged phase.
     nudged: int
+    #: Strength of the nudge.
     beta: float = 0.5
+    #: Time constant of u.
     membrane: float = 50.0
+    #: Time constant of the current.
     synapse: float = 4.0
+    #: Time constant of the measured rate.
     rate: float = 16.0
+    #: Of u; a spike subtracts it, so that the rate is about clip(current / threshold, 0, 1) spikes a step.
     threshold: float = 1.0
 
 
 class Neuron(NamedTuple):
-    """Of a layer, (batch, c, 1, 1): current, membrane u, spike s, measured rate r and its change in the last step."""
+    """Of a layer, (batch, c, 1, 1)."""
 
     current: Tensor
+    #: Membrane potential.
     u: Tensor
+    #: Spike 0/1.
     s: Tensor
+    #: Measured rate.
     r: Tensor
+    #: Of the rate in the last step.
     change: Tensor
 
 

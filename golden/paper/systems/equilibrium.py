@@ -17,9 +17,11 @@ from .phases import averages, output
 
 
 class Update(NamedTuple):
-    """delta: mean over the batch of what is added to the parameters, before learning rates. predictions: (batch,)."""
+    """What a batch gives."""
 
+    #: Mean over the batch of what is added to the parameters, before learning rates.
     delta: Parameters
+    #: (batch,).
     predictions: Tensor
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional, grad
 
+from golden.contract.shapes import Dense
 from golden.contract.spec import CLASSES, IMAGE_SIDE
 
 from . import pooling
@@ -21,19 +22,13 @@ from .pooling import ADJOINT, F
 
 
 @dataclass(frozen=True)
-class Conv:
-    """Convolution of stride 1, then 2x2 pooling."""
+class PaddedConv:
+    """Convolution of stride 1, then 2x2 pooling. Unlike the board's `Conv`, it may have zeros around its input."""
 
     channels: int
     kernel: int = 3
+    #: Rows and columns of zeros on each side.
     padding: int = 0
-
-
-@dataclass(frozen=True)
-class Dense:
-    """Fully connected layer."""
-
-    units: int
 
 
 Shape = tuple[int, int, int]
@@ -41,14 +36,19 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Link:
-    """kind: "dense", "average" or "maximum" (convolutions, by their pooling). kernel, padding: of a convolution."""
+    """The weights between two neighbouring layers."""
 
+    #: "dense", "average" or "maximum": convolutions by their pooling.
     kind: str
     pre: Shape
     post: Shape
+    #: Side of a convolution's kernel.
     kernel: int = 1
+    #: Zeros around a convolution's input.
     padding: int = 0
+    #: Of eq. 16.
     alpha: float = ADJOINT
+    #: Whether average pooling and convolution are computed as one.
     fold: bool = True
 
     @property
@@ -81,16 +81,17 @@ class Parameters(NamedTuple):
 
 @dataclass(frozen=True)
 class Network:
-    """stages: from the image to the output. pooling: "average" or "maximum". alpha: of eq. 16.
+    """Stages from the image to the output, and what they have in common."""
 
-    softmax: the last link isn't part of the dynamics but a readout, softmax(W xi + b), and the loss its cross-entropy
-    (Laborieux et al. 2021); otherwise layer N is the output, and the loss is half the squared distance to the label.
-    """
-
-    stages: tuple[Conv | Dense, ...]
+    stages: tuple[PaddedConv | Dense, ...]
+    #: "average" or "maximum".
     pooling: str = "average"
+    #: Of eq. 16.
     alpha: float = ADJOINT
+    #: The last link isn't part of the dynamics but a readout, softmax(W xi + b), and the loss its cross-entropy
+    #: (Laborieux et al. 2021). Otherwise layer N is the output, and the loss is half the squared distance to the label.
     softmax: bool = False
+    #: Of each `Link`.
     fold: bool = True
 
     @cached_property

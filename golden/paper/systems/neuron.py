@@ -15,30 +15,33 @@ from golden.contract.spec import Spec
 
 @dataclass(frozen=True)
 class Dynamics:
-    """How states evolve. The defaults are the board's; the paper has lambda .6, epsilon .9 or 1, beta .1 or .2, window 1.
+    """How states evolve. The defaults are the board's; the paper has lambda .6, epsilon .9 or 1, beta .1 or .2, window 1."""
 
-    prediction: lambda of eq. 7. rate: epsilon of eq. 10. beta: strength of the nudge. free, nudged: steps of the phases.
-    window: xi is averaged over the last so many steps of a phase; 1 takes the last xi. spiking: False lets neurons
-    exchange xi itself, without encoder and decoder. image_spikes: the image goes through a neuron's encoder too, instead
-    of driving layer 1 with its pixels. threshold: theta of eq. 6.
-
-    prediction_decay, rate_decay: annealing, lambda_t = prediction / t^prediction_decay and the same for epsilon, t from 1
-    and counted on in the nudged phases (O'Connor et al. 2019). clip_nudge: False adds the nudge after the clip, so that
-    the output may leave [0, 1] (Ernoult et al. 2019). three_phases: eq. 5, else eq. 4.
-    """
-
+    #: Steps of the free phase.
     free: int
+    #: Steps of each nudged phase.
     nudged: int
+    #: Averaging window: the last steps of a phase, over which xi is averaged; 1 takes the last xi.
     window: int = 8
+    #: lambda of eq. 7.
     prediction: float = 0.5
+    #: epsilon of eq. 10.
     rate: float = 1.0
+    #: Strength of the nudge.
     beta: float = 0.5
+    #: False lets neurons exchange xi itself, without encoder and decoder.
     spiking: bool = True
+    #: The image goes through a neuron's encoder too, instead of driving layer 1 with its pixels.
     image_spikes: bool = False
+    #: theta of eq. 6.
     threshold: float = 0.5
+    #: Annealing (O'Connor et al. 2019): lambda_t = prediction / t^prediction_decay, t from 1, counted on in the nudged phases.
     prediction_decay: float = 0.0
+    #: The same for epsilon.
     rate_decay: float = 0.0
+    #: False adds the nudge after the clip, so that the output may leave [0, 1] (Ernoult et al. 2019).
     clip_nudge: bool = True
+    #: Eq. 5, else eq. 4.
     three_phases: bool = True
 
     @classmethod
@@ -56,10 +59,13 @@ class Dynamics:
 
 
 class State(NamedTuple):
-    """Of a layer, (batch, c, h, w): decoder d, membrane V, what is sent (spike 0/1, or xi if not spiking), state xi."""
+    """Of a layer, (batch, c, h, w)."""
 
+    #: Decoder.
     d: Tensor
+    #: Membrane potential.
     V: Tensor
+    #: What is sent: a spike 0/1, or xi if not spiking.
     s: Tensor
     xi: Tensor
 

@@ -17,17 +17,22 @@ from .neuron import Dynamics, State, image, neuron
 
 
 class Step(NamedTuple):
-    """Layers 1..N after a step. phase: "free", "plus" or "minus"; t from 0 within it."""
+    """All layers after one step."""
 
+    #: "free", "plus" or "minus".
     phase: str
+    #: From 0 within the phase.
     t: int
+    #: Layers 1..N in order.
     layers: list[State]
 
 
 class Routes(NamedTuple):
-    """Parts of eq. 9 for layers 1..N: what comes from the layer below, and from the one above (None: nothing does)."""
+    """Parts of eq. 9 for layers 1..N."""
 
+    #: What comes from the layer below.
     below: list[Tensor]
+    #: What comes from the layer above; None: nothing does.
     above: list[Tensor | None]
 
 

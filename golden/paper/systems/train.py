@@ -24,15 +24,20 @@ CHUNK = 500
 
 
 @dataclass(frozen=True)
-class Run:
-    """samples: the first so many training images. tested: the first so many test images. save: seconds between checkpoints."""
+class SystemRun:
+    """Training of one configuration, then a test."""
 
     configuration: Configuration
+    #: Training images, the first ones of the data set.
     samples: int
     epochs: int
+    #: Of the initial weights and of each epoch's order.
     seed: int
+    #: Test images, the first ones.
     tested: int = 10000
+    #: Torch's name of it.
     device: str = "cpu"
+    #: Equal parts of the run, each with a training error of its own.
     parts: int = 8
 
 
@@ -74,7 +79,7 @@ def _groups(parameters: Parameters) -> Iterator[tuple[str, tuple[Tensor, ...]]]:
     return zip(Parameters._fields, parameters, strict=True)
 
 
-def train(run: Run, data: Data, checkpoint: Path | None = None) -> tuple[Parameters, list[float]]:
+def train(run: SystemRun, data: Data, checkpoint: Path | None = None) -> tuple[Parameters, list[float]]:
     """Trained parameters, and the error in percent of each of `parts` equal parts of the run, of samples before they were
     learned. checkpoint: a file that is written after each epoch and read at the start."""
     c = run.configuration
@@ -109,7 +114,7 @@ def train(run: Run, data: Data, checkpoint: Path | None = None) -> tuple[Paramet
     return parameters, [100 * w / max(n, 1) for w, n in zip(wrong, seen, strict=True)]
 
 
-def error(run: Run, parameters: Parameters, images: Tensor, labels: Tensor) -> float:
+def error(run: SystemRun, parameters: Parameters, images: Tensor, labels: Tensor) -> float:
     """Percent of images that are misclassified."""
     parts = [infer(run.configuration, parameters, pixels(part, run.device)).cpu() for part in images.split(CHUNK)]
     return 100 * float((torch.cat(parts) != labels).double().mean())

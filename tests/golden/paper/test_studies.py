@@ -227,7 +227,7 @@ def test_a_configuration_goes_on_from_its_checkpoint(tmp_path, damaged):
     configuration = next(c for c in table_two("mnist", 16) if c.name == "oconnor-1fc")
     configuration = replace(configuration, dynamics=replace(configuration.dynamics, free=8, nudged=4), batch=16)
     file = tmp_path / "run.checkpoint"
-    whole = train.Run(configuration, samples=48, epochs=2, seed=1, parts=1)
+    whole = train.SystemRun(configuration, samples=48, epochs=2, seed=1, parts=1)
     train.train(replace(whole, epochs=1), images, file)
     if damaged:
         file.write_bytes(file.read_bytes()[:-1])

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from golden.contract.shapes import Dense
 from golden.paper.systems import backprop, equilibrium, phases, pooling
 from golden.paper.systems import train as training
 from golden.paper.systems.configurations import PUBLISHED, TABLE_I, Configuration, table_two, two_conv_two_dense
-from golden.paper.systems.network import Conv, Dense, Link, Network, Parameters, backward, fold, forward, products
+from golden.paper.systems.network import Link, Network, PaddedConv, Parameters, backward, fold, forward, products
 from golden.paper.systems.neuron import Dynamics, State, image, neuron
 from golden.training import data
 
@@ -203,8 +204,8 @@ NETWORKS = {
     "as the paper computes it": replace(NARROW, fold=False),
     "maximum pooling": replace(NARROW, pooling="maximum"),
     "fully connected": Network((Dense(12), Dense(12), Dense(12), Dense(10))),
-    "even maps": Network((Conv(3, 5), Conv(4, 5), Dense(10))),
-    "padded": Network((Conv(3, 3, 1), Conv(4, 3, 1), Conv(4, 3, 1), Dense(10))),
+    "even maps": Network((PaddedConv(3, 5), PaddedConv(4, 5), Dense(10))),
+    "padded": Network((PaddedConv(3, 3, 1), PaddedConv(4, 3, 1), PaddedConv(4, 3, 1), Dense(10))),
 }
 
 
@@ -254,7 +255,7 @@ def test_tables_hold_what_the_paper_prints():
         for c in table_two(name):
             if c.row != "2C2FC" or c.variant != "paper":
                 continue
-            assert c.network.stages == (Conv(128), Conv(256), Dense(512), Dense(10))
+            assert c.network.stages == (PaddedConv(128), PaddedConv(256), Dense(512), Dense(10))
             assert (c.rates, c.batch, c.epochs) == ((0.25, 0.15, 0.1, 0.08), 125, 250)
             assert isinstance(c.dynamics, Dynamics)
             assert (c.dynamics.beta, c.dynamics.rate, c.dynamics.free) == (table.beta, table.rate, table.free)
@@ -276,12 +277,12 @@ SHORT: dict[tuple[str, str], tuple[int, float, tuple[float, ...] | None]] = {
 }
 
 
-def short(c: Configuration) -> training.Run:
+def short(c: Configuration) -> training.SystemRun:
     """At most 60 + 20 steps, batches of 20."""
     epochs, gain, rates = SHORT.get((c.name, c.variant), (3, c.gain, None))
     dynamics = replace(c.dynamics, free=min(c.dynamics.free, 60), nudged=min(c.dynamics.nudged, 20))
     c = replace(c, dynamics=dynamics, batch=20, gain=gain, rates=rates or c.rates)
-    return training.Run(c, 500, epochs, 1, 500)
+    return training.SystemRun(c, 500, epochs, 1, 500)
 
 
 def configurations() -> list[Configuration]:
