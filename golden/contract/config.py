@@ -15,20 +15,20 @@ class Config:
     `lanes[n]` neurons of layer n are stored in one memory word and processed in one cycle. A layer's neurons are
     grouped by channel: word = (channel // lanes) * positions + position, lane = channel % lanes. A weight word of
     bundle n holds the `lanes[n] * lanes[n-1]` weights between one group of each side.
-
-    `compact`: take `hw.compact.compact_core`, which has one lane a layer, for the smallest parts.
-    `events`: conv bundles whose synapse engine is event-driven instead of line-buffered.
-    `image_taps`: taps of the image's kernel that are multiplied side by side in each lane, at most.
-    `passes`: times that event-driven engines go through a window forward, and backward, each time for so many times fewer sums.
-    `shared`: bundles whose update engine has one multiplier a lane for both nudged phases, and takes twice the cycles.
     """
 
     spec: Spec
+    #: Of layers 0..N.
     lanes: tuple[int, ...]
+    #: Conv bundles whose synapse engine is event-driven instead of line-buffered.
     events: frozenset[int] = frozenset()
+    #: Whether to take `hw.compact.compact_core`, which has one lane a layer, for the smallest parts.
     compact: bool = False
+    #: Taps of the image's kernel that are multiplied side by side in each lane, at most.
     image_taps: int = 9
+    #: Bundles whose update engine has one multiplier a lane for both nudged phases, and takes twice the cycles.
     shared: frozenset[int] = frozenset()
+    #: Times that event-driven engines go through a window of spikes, forward and backward; each has a part of the sums.
     passes: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:

@@ -1,8 +1,7 @@
 """One pure function for each hardware block, on integer tensors: what a bench compares its block with.
 
 All tensors are int64 (or int32 where no bound of `golden.contract.spec` is passed) with the batch first; maps are
-(batch, channels,
-height, width). Spikes are 0/1. The arithmetic is that of docs/arithmetic.md.
+(batch, channels, height, width). Spikes are 0/1. The arithmetic is that of docs/arithmetic.md.
 
 Why the results are exact, on any machine, with any number of threads: everything is an integer. Products are summed by a
 float64 GEMM over unfolded patches, because there is no integer GEMM on a GPU; each product and each partial sum is an
@@ -24,14 +23,15 @@ FLOAT64_EXACT = 1 << 53
 
 
 class State(NamedTuple):
-    """The state of a layer's neurons: what one step reads and writes.
+    """The state of a layer's neurons: what one step reads and writes."""
 
-    d: decoder, s16, LSB 2^-12. U: membrane, LSB 2^-8. s: spike, 0/1. xi: state, 0..256, LSB 2^-8.
-    """
-
+    #: Decoder, s16, LSB 2^-12.
     d: Tensor
+    #: Membrane potential, LSB 2^-8.
     U: Tensor
+    #: Spike, 0/1.
     s: Tensor
+    #: 0..256, LSB 2^-8.
     xi: Tensor
 
 

@@ -77,23 +77,26 @@ def command() -> str:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a training run after a commit.
-
-    plan: what fixes the run's result (see `golden.training.plan.Plan`). settings: the registers that it last had.
-    epoch, position:
-    the next sample to train is number `position` of epoch `epoch`. epoch_errors: wrong predictions of that epoch so far.
-    seconds: of training so far. command: that began the run.
-    """
+    """The state of a training run after a commit."""
 
     preset: str
+    #: `Spec.identity`.
     spec: int
+    #: What fixes the run's result: a `golden.training.plan.Plan`.
     plan: dict[str, Any]
+    #: The registers that it last had: a `Settings`.
     settings: dict[str, Any]
+    #: Of the next sample, from 0.
     epoch: int
+    #: Of the next sample within the epoch.
     position: int
+    #: Wrong predictions of that epoch.
     epoch_errors: int
+    #: Of training.
     seconds: float
+    #: Command line that began the run.
     command: str = field(default_factory=command)
+    #: Versions of what touches a number.
     packages: dict[str, str] = field(default_factory=versions)
 
     def registers(self) -> Settings:

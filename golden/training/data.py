@@ -42,11 +42,15 @@ VARIABLE = "NUDGE_DATA"
 
 
 class Data(NamedTuple):
-    """Images uint8 (n, 28, 28), labels int64 (n,) of 0..9."""
+    """A data set."""
 
+    #: uint8 (n, 28, 28).
     train_images: Tensor
+    #: int64 (n,) of 0..9.
     train_labels: Tensor
+    #: uint8 (n, 28, 28).
     test_images: Tensor
+    #: int64 (n,) of 0..9.
     test_labels: Tensor
 
 

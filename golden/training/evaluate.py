@@ -17,9 +17,11 @@ CHUNK = 128
 
 @dataclass(frozen=True)
 class Evaluation:
-    """labels, predictions: of each image (n,), in order."""
+    """Labels and predictions of all images."""
 
+    #: (n,), in order.
     labels: np.ndarray
+    #: (n,).
     predictions: np.ndarray
 
     @property

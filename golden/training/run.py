@@ -64,27 +64,35 @@ class Stop:
 
 @dataclass
 class Run:
-    """Where a run stands: masters as of the last commit, the next sample, and what has been measured.
-
-    command: that began the run. saved: samples trained when the weight file was written. writes: of several processes that
-    do the same run, one does. every: seconds of work that a power cut may cost. picture: draw the learning curve. kept: the
-    masters after each of the epochs that `Plan.average` asks for, by number of epochs.
-    """
+    """Where a run stands: masters, the next sample, and what has been measured."""
 
     plan: Plan
     spec: Spec
+    #: Directory of weights, metrics and learning curve.
     out: Path
+    #: Masters as of the last commit.
     parameters: Parameters
+    #: Of the next sample, from 0.
     epoch: int = 0
+    #: Of the next sample within the epoch.
     position: int = 0
+    #: Wrong predictions of the epoch.
     epoch_errors: int = 0
+    #: Of training, all sessions together.
     seconds: float = 0.0
+    #: A row for each commit.
     rows: list[Row] = field(default_factory=list)
+    #: Command line that began the run.
     command: str = field(default_factory=checkpoint.command)
+    #: Samples that were trained when the weight file was written.
     saved: int = 0
+    #: Whether this process writes files: of several that do the same run, one does.
     writes: bool = True
+    #: Seconds of work that a power cut may cost.
     every: float = CHECKPOINT_SECONDS
+    #: Whether to draw the learning curve.
     picture: bool = True
+    #: Masters after each of the epochs that `Plan.average` asks for, by number of epochs.
     kept: dict[int, Parameters] = field(default_factory=dict)
 
     @property
@@ -205,7 +213,7 @@ class Run:
 
 
 def _after(path: Path, epoch: int, spec: Spec, found: Checkpoint) -> Parameters:
-    """The weights that a run had after so many epochs; `WeightsError` where the file is of another run."""
+    """The weights that a run had after `epoch` epochs; `WeightsError` where the file is of another run."""
     _, parameters, kept = checkpoint.load(path, spec)
     if (kept.plan, kept.epoch, kept.position) != (found.plan, epoch, 0):
         raise WeightsError(f"{path}: not of this run after {epoch} epochs")
@@ -227,11 +235,14 @@ def _plan(path: Path, spec: Spec, found: Checkpoint) -> Plan:
 
 @dataclass(frozen=True)
 class Commit:
-    """A committed batch. numbers: of its samples. errors: how many of them were predicted wrong. settings: the registers."""
+    """A committed batch."""
 
     epoch: int
+    #: Of its samples.
     numbers: np.ndarray
+    #: Wrong predictions among them.
     errors: int
+    #: The registers that it was trained with.
     settings: Settings
 
 
