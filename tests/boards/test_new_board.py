@@ -13,7 +13,7 @@ from boards.toolchain.netlist import plan
 from golden.contract.errors import DesignError, ExitCode
 from golden.contract.protocol import BuildFacts
 from host.cli.builds import board_names
-from tests.host.cli.test_cli import run
+from tests.host.cli.command import run
 
 from .new_board import FILE, add_board
 

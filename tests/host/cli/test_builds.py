@@ -14,7 +14,7 @@ from golden.contract.errors import ExitCode, IdentityError, ToolError
 from golden.contract.presets import preset
 from host.boards import flash
 
-from .test_cli import run
+from .command import run
 
 YOSYS = """
 import pathlib

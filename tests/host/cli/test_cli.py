@@ -1,9 +1,7 @@
 """The command line, in this process: results, files, exit codes and one-line errors, with the golden model as the board."""
 
 import csv
-import importlib.metadata
 import json
-import os
 import re
 import signal
 import subprocess
@@ -12,40 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
-import serial
 
-from golden.contract.errors import BoardError, ExitCode, IdentityError, ToolError
-from golden.contract.presets import preset
+from golden.contract.errors import ExitCode
 from golden.training import checkpoint
 from golden.training import data as datasets
 from host.boards import open as boards
-from host.cli import main as cli
 
-SPEC = preset("tiny")
-#: Short phases and few samples: these tests are about control, not about learning.
-STEPS = ["--free-steps", str(SPEC.schedule.window), "--nudged-steps", str(SPEC.schedule.window)]
-TRAIN = ["train", "--board", "golden", "--samples", "40", "--batch", "16", "--epochs", "2", *STEPS]
-
-
-def run(capsys, *arguments) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a command."""
-    capsys.readouterr()
-    code = cli.main([str(a) for a in arguments])
-    return code, *capsys.readouterr()
-
-
-def run_json(capsys, *arguments) -> tuple[int, dict]:
-    """The same for --json: standard output must be one object on one line."""
-    code, out, _ = run(capsys, *arguments, "--json")
-    assert out.count("\n") == 1
-    return code, json.loads(out)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("trained")
-    assert cli.main([*TRAIN, "--seed", "3", "--out", str(out)]) == ExitCode.OK
-    return out
+from .command import SPEC, STEPS, TRAIN, run, run_json
 
 
 def test_train_writes_weights_metrics_and_curve(trained):
@@ -261,116 +232,3 @@ def test_compare_names_an_injected_fault(capsys, fault, name):
     bit = int(fault.split(":")[2])
     assert (int(found[1]) ^ int(found[2])) & 0xFFFF == 1 << bit
     assert result["difference"] in err
-
-
-ERRORS = {
-    "unknown preset": (["compare", "--preset", "huge", "--board", "golden"], ExitCode.USAGE, "'huge': choose one of tiny"),
-    "unknown option": (["compare", "--nonsense"], ExitCode.USAGE, "--nonsense"),
-    "no command": (["nonsense"], ExitCode.USAGE, "nonsense"),
-    "not a number": (["compare", "--samples", "x"], ExitCode.USAGE, "--samples"),
-    "too many samples": (["compare", "--board", "golden", "--samples", "5000"], ExitCode.USAGE, "1..1000"),
-    "batch": (["compare", "--board", "golden", "--batch", "65"], ExitCode.USAGE, "1..64"),
-    "negative seed": (["compare", "--board", "golden", "--seed", "-1"], ExitCode.USAGE, "--seed"),
-    "steps": (["train", "--board", "golden", "--free-steps", "2", "--out", "{tmp}/new"], ExitCode.USAGE, "8..4095"),
-    "beta": (["train", "--board", "golden", "--beta", "0", "--out", "{tmp}/new"], ExitCode.USAGE, "beta must be"),
-    "learning rate": (["train", "--board", "golden", "--lr-scale", "1000", "--out", "{tmp}/new"],
-        ExitCode.USAGE, "learning rate"),
-    "fault": (["compare", "--board", "golden", "--inject-fault", "3:0:0"], ExitCode.USAGE, "bundle must be 1..2"),
-    "fault form": (["compare", "--board", "golden", "--inject-fault", "1:2"], ExitCode.USAGE, "BUNDLE:INDEX:BIT"),
-    "out is a file": (["train", "--board", "golden", "--out", "{tmp}/text/run"], ExitCode.USAGE, "{tmp}/text/run"),
-    "not writable": (["train", "--board", "golden", "--force", "--out", "{tmp}/odd"], ExitCode.USAGE, "{tmp}/odd/weights"),
-    "no data": (["compare", "--board", "golden", "--data", "mnist", "--data-dir", "{tmp}"], ExitCode.DATA, "MNIST"),
-    "unknown data": (["compare", "--board", "golden", "--data", "mnst"], ExitCode.USAGE, "'mnst': choose one of embedded"),
-    "data to train": (["train", "--board", "golden", "--data", "mnst", "--out", "{tmp}/new"],
-        ExitCode.USAGE, "'mnst': choose one of embedded"),
-    "data to test": (["eval", "--weights", "tiny-mnist", "--data", "mnst"], ExitCode.USAGE, "'mnst': choose one of embedded"),
-    "no such port": (["compare", "--board", "{tmp}/none"], ExitCode.LINK, "no such port"),
-    "refused connection": (["board", "info", "--board", "socket://127.0.0.1:1"], ExitCode.LINK, "socket://127.0.0.1:1"),
-    "port busy": (["compare", "--board", "{busy}"], ExitCode.LINK, "busy"),
-    "no weights": (["eval", "--board", "golden", "--weights", "{tmp}/none"], ExitCode.WEIGHTS, "no weights at"),
-    "nothing to resume": (["train", "--board", "golden", "--resume", "--out", "{tmp}"], ExitCode.WEIGHTS, "no weights at"),
-    "no such weights": (["eval", "--weights", "smal-mnist"], ExitCode.WEIGHTS, "one of large-fashion-mnist, large-mnist,"),
-    "no run": (["eval", "--weights", "{tmp}"], ExitCode.WEIGHTS, "no weights at {tmp}/weights.safetensors"),
-    "garments": (["eval", "--weights", "wide-fashion-mnist", "--data-dir", "{tmp}"],
-        ExitCode.DATA, "{tmp}/FashionMNIST/raw"),
-    "no MNIST where it is said to be": (["eval", "--weights", "tiny-mnist", "--data-dir", "{tmp}"],
-        ExitCode.DATA, "{tmp}/MNIST/raw"),
-    "no safetensors": (["eval", "--board", "golden", "--weights", "{tmp}/text"], ExitCode.WEIGHTS, "no safetensors file"),
-    "other preset": (["eval", "--board", "golden", "--preset", "small", "--weights", "{weights}"],
-        ExitCode.WEIGHTS, "not small"),
-}
-
-
-@pytest.fixture
-def busy():
-    """A serial port that another program has open."""
-    primary, secondary = os.openpty()
-    name = os.ttyname(secondary)
-    with serial.Serial(name, exclusive=True):
-        yield name
-    os.close(primary)
-    os.close(secondary)
-
-
-@pytest.mark.parametrize("case", ERRORS)
-def test_errors_are_one_line_with_their_own_code(capsys, tmp_path, trained, busy, case):
-    (tmp_path / "text").write_text("no weights")
-    (tmp_path / "odd" / "weights.safetensors").mkdir(parents=True)
-    places = {"{tmp}": str(tmp_path), "{weights}": str(trained / "weights.safetensors"), "{busy}": busy}
-
-    def fill(text: str) -> str:
-        for name, value in places.items():
-            text = text.replace(name, value)
-        return text
-
-    arguments, expected, words = ERRORS[case]
-    code, out, err = run(capsys, *map(fill, arguments))
-    assert code == expected
-    assert out == ""
-    assert err.startswith("nudge: ")
-    assert err.count("\n") == 1
-    assert fill(words) in err
-
-
-@pytest.mark.parametrize("error", [IdentityError("built for 'small'"), BoardError("refused TRAIN: BAD_ORDER")])
-def test_what_a_board_says_ends_with_the_boards_code(capsys, monkeypatch, error):
-    def refuse(*arguments):
-        raise error
-
-    monkeypatch.setattr(boards, "SerialBoard", refuse)
-    code, _, err = run(capsys, "compare", "--board", "socket://somewhere")
-    assert (code, err) == (ExitCode.BOARD, f"nudge: {error}\n")
-
-
-def test_missing_tools_are_named(capsys, monkeypatch):
-    virtual = pytest.importorskip("sim.board.virtual")
-
-    def missing(*arguments, **options):
-        raise ToolError("g++ not found: apt-get install g++")
-
-    monkeypatch.setattr(virtual, "board_program", missing)
-    code, _, err = run(capsys, "compare", "--board", "sim")
-    assert (code, err) == (ExitCode.TOOLS, "nudge: g++ not found: apt-get install g++\n")
-
-
-def test_without_a_command_there_is_help(capsys):
-    for group in ([], ["board"]):
-        code, out, err = run(capsys, *group)
-        assert (code, err) == (ExitCode.OK, "")
-        assert out == run(capsys, *group, "--help")[1]
-
-
-@pytest.mark.parametrize("module", ["host.cli", "host.cli.main"])
-def test_version(module):
-    done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stderr) == (ExitCode.OK, "")
-    assert done.stdout == f"nudge {importlib.metadata.version('nudge')}\n"
-
-
-def test_help_and_readme_list_the_exit_codes(capsys):
-    code, out, _ = run(capsys, "--help")
-    assert code == ExitCode.OK
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    for number, what in ((code, code.what) for code in ExitCode):
-        assert f"{number:3}  {what}" in out
-        assert f"| {number} | {what} |" in readme

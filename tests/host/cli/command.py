@@ -1,0 +1,25 @@
+"""Runs a command line in this process."""
+
+import json
+
+from golden.contract.presets import preset
+from host.cli import main as cli
+
+SPEC = preset("tiny")
+#: Short phases and few samples: these tests are about control, not about learning.
+STEPS = ["--free-steps", str(SPEC.schedule.window), "--nudged-steps", str(SPEC.schedule.window)]
+TRAIN = ["train", "--board", "golden", "--samples", "40", "--batch", "16", "--epochs", "2", *STEPS]
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command."""
+    capsys.readouterr()
+    code = cli.main([str(a) for a in arguments])
+    return code, *capsys.readouterr()
+
+
+def run_json(capsys, *arguments) -> tuple[int, dict]:
+    """The same for --json: standard output must be one object on one line."""
+    code, out, _ = run(capsys, *arguments, "--json")
+    assert out.count("\n") == 1
+    return code, json.loads(out)

@@ -1,0 +1,17 @@
+"""A finished run, for the tests of what can be done with one."""
+
+from pathlib import Path
+
+import pytest
+
+from golden.contract.errors import ExitCode
+from host.cli import main as cli
+
+from .command import TRAIN
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("trained")
+    assert cli.main([*TRAIN, "--seed", "3", "--out", str(out)]) == ExitCode.OK
+    return out
