@@ -15,27 +15,29 @@ from .data import Data, augmented, check_name, order
 
 @dataclass(frozen=True)
 class Plan:
-    """See the module.
-
-    samples: the first so many of the training set. lr_scale multiplies the preset's learning rates, decay does after each
-    epoch. batch: samples between two commits (the last of an epoch may be smaller; its rates are the same). shift: each
-    epoch moves each image by up to so many pixels in both directions, zeros come in. flip: each epoch mirrors half of them.
-    average: the run ends with the mean of the weights that the last so many epochs ended with.
-    """
+    """See the module."""
 
     preset: str
     data: str
+    #: the first N of the training set
     samples: int
     epochs: int
+    #: samples between two commits; an epoch's last batch may have fewer, at the same rates
     batch: int
+    #: of the initial weights and of each epoch's order
     seed: int
+    #: multiplies the preset's learning rates
     lr_scale: float
     beta: float
     free_steps: int
     nudged_steps: int
+    #: multiplies the rates after each epoch
     decay: float = 1.0
+    #: pixels that each epoch moves each image by, at most, in both directions; zeros come in
     shift: int = 0
+    #: each epoch mirrors half of the images
     flip: bool = False
+    #: the run ends with the mean of the weights that this many of its last epochs ended with
     average: int = 1
 
     @classmethod

@@ -101,7 +101,8 @@ SeedOption = Annotated[
 
 FpgaArgument = Annotated[
     str,
-    typer.Argument(metavar="BOARD", help="icebreaker, orangecrab, ulx3s, ulx3s-45f or ulx3s-25f."),
+    # no list: a new board is one file, which only the toolchain reads
+    typer.Argument(metavar="BOARD", help="Such as icebreaker; a name that is none lists them all."),
 ]
 LargestOption = Annotated[
     str | None,
