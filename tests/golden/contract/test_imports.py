@@ -14,11 +14,8 @@ MODULES = sorted(path.stem for path in Path(golden.contract.__file__).parent.glo
 #: Prints all modules that an import brings; run with -S, so that no package that is installed can be found.
 SCRIPT = "import json, sys; sys.path.insert(0, sys.argv[1]); import golden.contract.{}; print(json.dumps(list(sys.modules)))"
 
-#: Modules whose numpy half is still to move to golden.model.
-PENDING = {"layout"}
 
-
-@pytest.mark.parametrize("module", [name for name in MODULES if name not in PENDING])
+@pytest.mark.parametrize("module", MODULES)
 def test_only_the_standard_library_and_the_contract(module):
     root = str(Path(golden.__file__).parents[1])
     command = [sys.executable, "-I", "-S", "-c", SCRIPT.format(module), root]
