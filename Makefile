@@ -31,7 +31,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/pytest -q tests
+	$(BIN)/pytest -q tests -n auto --maxprocesses 4
 	$(BIN)/pytest -q sim -n auto --maxprocesses 4
 	$(BIN)/nudge compare --preset tiny --board sim --data embedded --samples 16 --seed 7
 	$(BIN)/nudge build icebreaker --preset tiny --seeds 3
