@@ -44,7 +44,7 @@ boards: setup
 		$(BIN)/nudge build $$1 --preset $$2 --seeds 3 && \
 		$(BIN)/nudge report $$1 --preset $$2 --samples 4 --check || exit; \
 	done
-	$(BIN)/pytest -q sim/harness/test_netlist.py --slow
+	$(BIN)/pytest -q sim/harness/test_netlist.py sim/test_cycles.py --slow
 
 # The long forms of what docs/link.md claims, hours on two cores; the short ones are in `make test`.
 evidence: setup
@@ -56,6 +56,7 @@ evidence: setup
 	NUDGE_FUZZ=10 $(BIN)/pytest -q tests/host/link/test_hostile.py tests/host/link/test_frame.py
 	$(BIN)/pytest -q tests/host/harness/test_kill.py sim/test_attack.py
 	$(BIN)/pytest -q sim/formal --durations=0
+	$(BIN)/pytest -q tests/golden/paper --slow
 	$(BIN)/python -m sim.harness.mutants --count 120 --seed 1
 	$(BIN)/nudge board throughput --rounds 5
 

@@ -21,7 +21,7 @@ COMMITTED: dict[str, dict[str, dict[str, float]]] = json.loads((BASELINES / "cyc
 WEIGHTS = Path(checkpoint.__file__).parents[1] / "weights"
 SAMPLES = 2
 #: Boards that take too long to compile for every run.
-SLOW = {("medium", "line")}
+SLOW = {("medium", "line"), ("small", "line")}
 CASES = [(name, engines) for name, kinds in COMMITTED.items() for engines in kinds]
 
 
