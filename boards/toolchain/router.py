@@ -13,7 +13,7 @@ def overused(log: str) -> list[int]:
 
 
 def lost(counts: list[int]) -> str | None:
-    """Why there is no hope after iterations that left so many overused wires; None if there is."""
+    """Why the router won't come to an end after iterations with these counts of overused wires, or None."""
     if not counts:
         return None
     best = min(range(len(counts)), key=counts.__getitem__)

@@ -27,7 +27,8 @@ from .spec import CLASSES, IMAGE_SIDE
 VERSION = 2
 
 #: Requests a host may have in flight, unless a board says otherwise: it has this many frame buffers and keeps as many answers.
-#: A USB adapter holds an answer back for 16 ms: so many keep a board busy that takes 16 ms / (WINDOW - 1) or more for each.
+#: A USB adapter holds an answer back for 16 ms: this keeps a board busy that needs 16 ms / (WINDOW - 1)
+#: or more for each.
 WINDOW = 8
 
 #: A board says in HELLO how many it has: a power of two up to this, so that a repeated number is told from a new one.

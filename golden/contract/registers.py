@@ -63,7 +63,7 @@ def registers(spec: Spec) -> tuple[Register, ...]:
         Register("free_steps", 0x01, rw, "steps of the free phase", *steps, schedule.free),
         Register("nudged_steps", 0x02, rw, "steps of each nudged phase", *steps, schedule.nudged),
         Register("beta", 0x03, rw, "beta, LSB 2^-8", f.beta_range[0], f.beta_range[-1], spec.beta(spec.learning.beta)),
-        Register("batch", 0x04, rw, "TRAIN is refused beyond so many pending samples", 1, f.max_batch, f.max_batch),
+        Register("batch", 0x04, rw, "TRAIN is refused beyond this many pending samples", 1, f.max_batch, f.max_batch),
         Register("clear", 0x05, Access.ACTION, "1 clears all counters but `pending`", 1, 1),
     ]
     out += [Register(name, ADDRESS_BUILD + i, ro, what) for i, (name, what) in enumerate(BUILD.items())]

@@ -92,8 +92,8 @@ def silent_tiles(
 ) -> dict[int, float]:
     """Share of each dense bundle's tiles that have no spike on either side, over all steps of training these samples.
 
-    `hw.synapse.dense_engine` takes each tile in a cycle; so many cycles would be saved by skipping those. Counted in
-    the golden model.
+    `hw.synapse.dense_engine` takes each tile in a cycle, so this is what skipping them would save.
+    Counted in the golden model.
     """
     dense = [bundle for bundle in config.spec.bundles if bundle.kind == "dense"]
     total = dict.fromkeys((bundle.index for bundle in dense), 0.0)

@@ -101,7 +101,7 @@ def measured(spec: Spec, data: Data, delay: float, baud: float, *, samples: int 
     """Training on the virtual board through a proxy: without delay, with `delay`, and with the delay that is as many bytes
     of the simulated line (one in 10 clock cycles) as `delay` is at `baud`; then with that one, but one request at a time.
 
-    Medians of so many rounds through all of them, as other programs share the machine.
+    Medians over the rounds, as other programs share the machine.
     """
     images, labels = data.train_images[:samples].numpy(), data.train_labels[:samples].numpy()
 

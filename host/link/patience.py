@@ -6,7 +6,8 @@ QUIET = 0.1
 #: Resends in a row that follow at once when all answers are in; later ones wait, twice as long each time, up to a second.
 PROMPT = 8
 
-#: A request is late, and sent again, after so many times the longest answer to its command so far, but not before a second.
+#: A request is late, and sent again, after this multiple of the longest answer to its command so far,
+#: but not before `SOONEST` seconds.
 LATE, SOONEST = 8.0, 1.0
 
 #: Bounds of the drain at open: a device that never stops talking must not hold it.

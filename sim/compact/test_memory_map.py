@@ -73,7 +73,7 @@ def test_every_word_has_the_address_that_its_region_says(size):
 
 
 def addresses(region, bank, words, width):
-    """What `Region.address` makes of the first words of a bank, in an address of so many bits."""
+    """What `Region.address` makes of the first words of a bank, in an address of `width` bits."""
     m, index, which = Module(), Signal(range(words)), Signal(max(region.banks - 1, 1))
     address, found = Signal(width), []
     m.d.comb += address.eq(region.address(index, which))

@@ -268,7 +268,7 @@ class Pair:
 
 
 def fuzz(url: str, config: Config, frames: int, seed: int) -> Counter[str]:
-    """Send so many frames to a board just after reset; how many answers of each status, all of them the model's."""
+    """Send frames to a board just after reset; how many answers of each status, all equal to the model's."""
     pair, sent = Pair(url, config), 0
     source = Source(config, load("embedded"), pair.protocol, seed)
     with pair.socket, Meter("frames", frames) as meter:

@@ -18,7 +18,7 @@ UNITS = {
 }
 
 
-#: At most so many cycles of a tile are neither a tap nor a word of the padded plane.
+#: Cycles of a tile, at most, that are neither a tap nor a word of the padded plane.
 OVERHEAD = 15
 
 

@@ -101,5 +101,5 @@ def backward_end(unit, post: torch.Tensor) -> int:
 
 
 def window_time(adder, counts) -> int:
-    """Cycles of a window with so many spikes in each unit."""
+    """Cycles of a window with these counts of spikes in the units."""
     return adder.passes * max(adder.interval, *counts)

@@ -24,7 +24,7 @@ UNITS = {
 for taps in (2, 5, 1):
     unit = UNITS["image_engine_6x7"]
     UNITS[f"image_engine_taps_{taps}"] = ImageEngine(replace(unit.config, image_taps=taps), unit.bundle)
-#: At most so many cycles of a group are neither a tap nor a pixel.
+#: Cycles of a group, at most, that are neither a tap nor a pixel.
 OVERHEAD = 13
 
 

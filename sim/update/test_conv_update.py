@@ -20,8 +20,8 @@ UNITS = {
     "image_update_7x6": ConvUpdate(*bundle_of("image", (1, 7, 6), 4, kernel=3, lanes=(1, 2))),
     "image_update_6x8": ConvUpdate(*bundle_of("image", (1, 6, 8), 2, kernel=2)),
 }
-#: At most so many cycles of each pre group are neither a pre position nor a product, and of the end not a bias's; and the
-#: correlator's latency.
+#: Cycles of each pre group, at most, that are neither a pre position nor a product, and cycles of the
+#: end that are not a bias's; the correlator's latency comes on top.
 GROUP_OVERHEAD, END_OVERHEAD = 6, 5
 
 
