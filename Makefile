@@ -31,8 +31,8 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/pytest -q tests -n auto --maxprocesses 4
-	$(BIN)/pytest -q sim -n auto --maxprocesses 4
+	$(BIN)/pytest -q tests -n auto --maxprocesses 4 --dist worksteal
+	$(BIN)/pytest -q sim -n auto --maxprocesses 4 --dist worksteal
 	$(BIN)/nudge compare --preset tiny --board sim --data embedded --samples 16 --seed 7
 	$(BIN)/nudge build icebreaker --preset tiny --seeds 3
 	$(BIN)/nudge report icebreaker --preset tiny --samples 4 --check

@@ -93,6 +93,8 @@ def executable(
         run([*verilate, "-Mdir", str(folder), *map(str, sources), str(source)], log)
         if generate:
             generate(folder)
+        for path in runtime_objects(folder, [release, *make_all], make_all):
+            shutil.copyfile(path, folder / path.name)
         run([*make_all, "-C", str(folder), f"-j{min(8, os.cpu_count() or 1)}"], log)
         for pattern in ("*.o", "*.a", "*.gch", "*.d"):
             for path in folder.glob(pattern):
@@ -101,6 +103,26 @@ def executable(
     inputs = [release, *verilate, *make_all, verilog, *(path.read_text() for path in with_headers(sources))]
     inputs += [inspect.getsource(generate)] if generate else []
     return cached(top, inputs, make) / top
+
+
+def runtime_objects(folder: Path, inputs: Sequence[str], make_all: Sequence[str]) -> list[Path]:
+    """Verilator's own object files for a verilated design, which its switches alone decide.
+
+    They are a third of the work for a small design, so designs with the same switches share them.
+    folder: what Verilator made. inputs: what else decides them.
+    """
+    classes, rules = ((folder / name).read_text() for name in ("Vtop_classes.mk", "Vtop.mk"))
+    lists = dict(re.findall(r"^(VM_\w+) \+?= \\\n((?: .*\n)*)", rules + classes, re.MULTILINE))
+    names = re.findall(r"\w+", lists["VM_GLOBAL_FAST"] + lists["VM_GLOBAL_SLOW"])
+    switches = re.findall(r"^VM_\w+ = \w*$", rules + classes, re.MULTILINE)
+
+    def make(place: Path, log: Path) -> None:
+        for name in ("Vtop_classes.mk", "Vtop.mk"):
+            shutil.copyfile(folder / name, place / name)
+        run([*make_all, "-C", str(place), *(f"{name}.o" for name in names)], log)
+
+    made = cached("verilated", [*inputs, *names, *switches, lists["VM_USER_CFLAGS"]], make)
+    return [made / f"{name}.o" for name in names]
 
 
 def with_headers(sources: Sequence[Path]) -> list[Path]:
