@@ -7,10 +7,10 @@ import cocotb
 import torch
 
 from boards.virtual import VIRTUAL
-from golden.contract import layout
 from golden.contract.config import configuration
 from golden.contract.presets import preset
 from golden.contract.protocol import CRC_BYTES, REQUEST_BYTES, WINDOW, Command, Identity
+from golden.model import weight_image
 from golden.model.batch import infer, train_batch
 from golden.model.difference import first_master
 from golden.model.parameters import Parameters, accumulate, commit, initial
@@ -27,7 +27,7 @@ TOP = Top(CONFIG, clock_hz=VIRTUAL.clock_hz, divisor=1)
 
 def images_of(parameters: Parameters) -> list[bytes]:
     """Master memories as bytes."""
-    packed = (layout.pack(CONFIG, b, w.numpy(), c.numpy()) for b, w, c in zip(SPEC.bundles, *parameters, strict=True))
+    packed = (weight_image.pack(CONFIG, b, w.numpy(), c.numpy()) for b, w, c in zip(SPEC.bundles, *parameters, strict=True))
     return [image.astype("<i2").tobytes() for image in packed]
 
 
