@@ -8,7 +8,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test lint boards evidence clean
+.PHONY: setup demo test checks bitstream lint boards evidence clean
 .DELETE_ON_ERROR:
 
 setup: .venv/.complete
@@ -30,10 +30,15 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The bitstream, most of which is one process at a time, is made beside the tests.
 test: lint
-	$(BIN)/pytest -q tests -n auto --maxprocesses 4 --dist worksteal
-	$(BIN)/pytest -q sim -n auto --maxprocesses 4 --dist worksteal
+	$(MAKE) --jobs=2 checks bitstream
+
+checks: setup
+	$(BIN)/pytest -q tests sim -n auto --maxprocesses 4 --dist worksteal
 	$(BIN)/nudge compare --preset tiny --board sim --data embedded --samples 16 --seed 7
+
+bitstream: setup
 	$(BIN)/nudge build icebreaker --preset tiny --seeds 3
 	$(BIN)/nudge report icebreaker --preset tiny --samples 4 --check
 

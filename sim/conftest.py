@@ -32,7 +32,7 @@ class CocotbTest(pytest.Item):
         if hasattr(self.module, "TOP"):
             design = build_top(self.module.TOP)
         else:
-            design = build_units(self.session)
+            design = build_units(self.session, self.module.__package__)
         testbench.run_test(design, self.module.__name__, self.test.name)
 
     def repr_failure(self, excinfo, style=None):
@@ -51,21 +51,22 @@ def build_top(component):
 
 
 @functools.cache
-def build_units(session):
+def build_units(session, package):
     modules = {item.module for item in session.items if isinstance(item, CocotbTest) and hasattr(item.module, "UNITS")}
+    modules = {module for module in modules if module.__package__ == package}
     units: dict = {}
     for module in sorted(modules, key=lambda module: module.__name__):
         for name in module.UNITS:
             if name in units:
                 raise pytest.UsageError(f"{module.__name__}: another bench has a unit named {name!r}")
         units |= module.UNITS
-    return testbench.compile_bench(testbench.Testbench(units), "units")
+    return testbench.compile_bench(testbench.Testbench(units), f"units_{package.rpartition('.')[2]}")
 
 
 @pytest.fixture
 def units(request):
-    """The build of all UNITS of this session, for tests of the harness."""
-    return build_units(request.session)
+    """The build of the units of this module's folder, for tests of the harness."""
+    return build_units(request.session, request.module.__package__)
 
 
 def pytest_pycollect_makeitem(collector, name, obj):

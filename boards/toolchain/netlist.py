@@ -12,6 +12,7 @@ from boards.fpga import Fpga
 from golden.contract.errors import DesignError
 from golden.contract.protocol import BuildFacts
 from hw.lib.block_memory import UNDEFINED
+from hw.lib.elaboration import fast_elaboration
 
 from .clock import pll
 from .logic import BoardLogic
@@ -34,14 +35,15 @@ def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     platform = fpga.platform()
     check(fpga, preset, platform)
-    made = platform.prepare(
-        BoardLogic(fpga, preset, facts),
-        "top",
-        emit_src=False,
-        debug_verilog=False,
-        synth_opts=fpga.synth_opts,
-        nextpnr_opts=f"{fpga.nextpnr_opts} --seed {seed} --report report.json",
-    )
+    with fast_elaboration():
+        made = platform.prepare(
+            BoardLogic(fpga, preset, facts),
+            "top",
+            emit_src=False,
+            debug_verilog=False,
+            synth_opts=fpga.synth_opts,
+            nextpnr_opts=f"{fpga.nextpnr_opts} --seed {seed} --report report.json",
+        )
     made.files["top.il"] = undefined_collisions(plain_names(made.files["top.il"]))
     return made
 

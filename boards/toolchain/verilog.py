@@ -5,6 +5,7 @@ import os
 from amaranth.back import verilog
 
 from boards.fpga import Fpga
+from hw.lib.elaboration import fast_elaboration
 from hw.top import Top
 
 
@@ -22,4 +23,5 @@ def synthesisable_verilog(fpga: Fpga, preset: str) -> str:
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     facts, config = fpga.facts(preset), fpga.design(preset).config
     top = Top(config, clock_hz=facts.clock_hz, divisor=facts.uart_divisor, window=facts.window)
-    return str(verilog.convert(top, name="top", platform=fpga.platform(), emit_src=False, strip_internal_attrs=True))
+    with fast_elaboration():
+        return str(verilog.convert(top, name="top", platform=fpga.platform(), emit_src=False, strip_internal_attrs=True))

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .fixed import Parameters
+if TYPE_CHECKING:
+    # it needs torch, which takes longer to import than most benches of the link run
+    from .parameters import Parameters
 
 #: A name, and arrays of integers: as found, and as they should be. Those as found may be flat.
 Part = tuple[str, Any, Any]
@@ -57,7 +59,7 @@ def first_difference(parts: Iterable[Part]) -> Difference | None:
     return Difference(first.name, first.index, first.flat, first.found, first.wanted, differing, size)
 
 
-def master_parts(found: Parameters, wanted: Parameters) -> list[Part]:
+def master_parts(found: "Parameters", wanted: "Parameters") -> list[Part]:
     """All weights and biases as parts, bundle by bundle."""
     parts: list[Part] = []
     for index, (ours, theirs) in enumerate(zip(zip(*found, strict=True), zip(*wanted, strict=True), strict=True), 1):
@@ -66,6 +68,6 @@ def master_parts(found: Parameters, wanted: Parameters) -> list[Part]:
     return parts
 
 
-def first_master(found: Parameters, wanted: Parameters) -> Difference | None:
+def first_master(found: "Parameters", wanted: "Parameters") -> Difference | None:
     """The first weight or bias that differs; None where all are equal."""
     return first_difference(master_parts(found, wanted))

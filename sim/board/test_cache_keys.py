@@ -29,11 +29,13 @@ from golden.contract.config import Config
 from golden.contract.formats import Formats
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import Learning, Schedule, Spec
+from hw.lib.elaboration import fast_elaboration
 from hw.top import Top
 from {module} import PowerOn
 
-for config in {configs!r}:
-    rtlil.convert(PowerOn(Top(config, clock_hz=48_000_000, divisor=1)), name="top", platform={platform})
+with fast_elaboration():
+    for config in {configs!r}:
+        rtlil.convert(PowerOn(Top(config, clock_hz=48_000_000, divisor=1)), name="top", platform={platform})
 print(*(file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))), sep="\\n")
 """
 

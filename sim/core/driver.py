@@ -1,9 +1,12 @@
-"""The whole core against `golden.model.fixed`, for any configuration: every neuron in every step, then weights and counters."""
+"""The whole core against `golden.model.fixed`, for any configuration: every neuron in every step, then weights and counters.
+
+What waits here wakes when a signal changes, not with each cycle: Python would take longer than the core.
+"""
 
 import cocotb
 import numpy as np
 import torch
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import FallingEdge, RisingEdge, ValueChange, with_timeout
 
 from golden.contract import layout, protocol
 from golden.contract.config import Config
@@ -16,7 +19,7 @@ from golden.model.phases import Step
 from golden.model.settings import Settings
 from golden.training import data
 from hw.core.interface import LANE_LATENCY, MASTER_BITS, READ_LATENCY, Operation, settings_layout, trace_word
-from sim.harness.streams import pack, start, wait_for
+from sim.harness.streams import PERIOD, pack, start
 from sim.harness.testbench import CLOCK
 from sim.harness.words import layer_words
 
@@ -38,15 +41,15 @@ class CoreDriver:
         cocotb.start_soon(self._serve_pixels())
 
     async def _serve_pixels(self):
-        address, pixel = self.dut.pixel_address, self.dut.pixel
-        shown = -1
         while True:
+            await ValueChange(self.dut.pixel_address)
             await self.edge
-            at = address.value.to_unsigned()
-            if at != shown or at == 0:
-                # beyond the last pixel a frame buffer holds something else
-                pixel.value = int(self.image[at]) if at < len(self.image) else 0xA5
-                shown = at
+            self._serve_pixel()
+
+    def _serve_pixel(self):
+        at = self.dut.pixel_address.value.to_unsigned()
+        # beyond the last pixel a frame buffer holds something else
+        self.dut.pixel.value = int(self.image[at]) if at < len(self.image) else 0xA5
 
     def configure(self, settings: Settings):
         """Settings to the registers' port."""
@@ -93,25 +96,32 @@ class CoreDriver:
             biases.append(torch.from_numpy(bias.copy()))
         return Parameters(tuple(weights), tuple(biases))
 
-    async def run(self, operation: Operation, label: int = 0) -> int:
-        """Starts an operation and waits for its end; the cycles it took."""
+    async def run(self, operation: Operation, label: int = 0):
+        """Starts an operation and waits for its end."""
         self.dut.operation.value = operation.value
         self.dut.label.value = label
         self.dut.start.value = 1
         await self.edge
         self.dut.start.value = 0
         await self.edge
-        return await wait_for(self.dut, "busy", 0, patience=PATIENCE)
+        if self.dut.busy.value:
+            await with_timeout(FallingEdge(self.dut.busy), PATIENCE * PERIOD, "ns")
+        await self.edge
+
+    def show(self, image: np.ndarray):
+        """An image to the image memory."""
+        self.image = image.reshape(-1)
+        self._serve_pixel()
 
     async def train(self, image: np.ndarray, label: int) -> int:
         """One sample; its prediction."""
-        self.image = image.reshape(-1)
+        self.show(image)
         await self.run(Operation.TRAIN, label)
         return self.dut.prediction.value.to_unsigned()
 
     async def infer(self, image: np.ndarray) -> int:
         """The free phase alone; the prediction."""
-        self.image = image.reshape(-1)
+        self.show(image)
         await self.run(Operation.INFER)
         return self.dut.prediction.value.to_unsigned()
 
@@ -154,6 +164,8 @@ class CoreDriver:
         async def compare():
             count = 0
             while count < len(expected):
+                if not valid.value:
+                    await RisingEdge(valid)
                 await self.edge
                 if valid.value:
                     got = payload.value.to_unsigned()

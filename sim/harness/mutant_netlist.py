@@ -11,6 +11,7 @@ from boards.virtual import VIRTUAL
 from golden.cache import BUILD_SECONDS, cached, source_texts
 from golden.contract.config import Config
 from golden.contract.errors import ToolError
+from hw.lib.elaboration import fast_elaboration
 from hw.top import Top
 from sim.board.gateware import PowerOn
 from sim.board.program import compile_board
@@ -47,7 +48,8 @@ def mutant_netlist(config: Config, count: int, seed: int) -> tuple[str, list[Mut
 
     def make(folder: Path, log: Path) -> None:
         top = Top(config, clock_hz=VIRTUAL.clock_hz, divisor=VIRTUAL.uart_divisor, window=VIRTUAL.window)
-        (folder / "top.il").write_text(rtlil.convert(PowerOn(top), name="top", emit_src=False))
+        with fast_elaboration():
+            (folder / "top.il").write_text(rtlil.convert(PowerOn(top), name="top", emit_src=False))
         flat = "read_rtlil top.il; hierarchy -top top; proc; flatten; memory_collect; opt -full; opt_clean"
         select = "c:*.core.* t:$scopeinfo %d t:$check %d"
         choose = f"mutate -list {count} -seed {seed} -ctrl mutant {SELECT_BITS} 1 -o mutants.txt {select}"

@@ -19,6 +19,7 @@ from boards.virtual import VIRTUAL
 from golden.cache import cached, source_texts
 from golden.contract.config import Config
 from golden.contract.errors import ToolError
+from hw.lib.elaboration import fast_elaboration
 from hw.top import Top
 from sim.board.gateware import PowerOn
 from sim.board.program import compile_board
@@ -57,7 +58,8 @@ def cell_netlist(config: Config, board: BoardFacts, part: str) -> str:
     def make(folder: Path, log: Path) -> None:
         os.environ["AMARANTH_USE_YOSYS"] = "builtin"
         top = PowerOn(Top(config, clock_hz=board.clock_hz, divisor=board.uart_divisor))
-        text = rtlil.convert(top, name="top", platform=platform(), emit_src=False)
+        with fast_elaboration():
+            text = rtlil.convert(top, name="top", platform=platform(), emit_src=False)
         (folder / "top.il").write_text(plain_names(text))
         (folder / "models.v").write_text(ice40_models())
         steps = [

@@ -17,6 +17,9 @@ from .testbench import CLOCK, INPUTS_VARIABLE, RESET
 #: Cycles without a transfer after which a stream counts as stuck.
 PATIENCE = 100_000
 
+#: Nanoseconds of a clock cycle; any will do.
+PERIOD = 10
+
 
 def pack(values: Iterable[int], bits: int) -> int:
     """Lane values, signed or unsigned, to the bits of an ArrayLayout: lane 0 is lowest. ValueError if one doesn't fit."""
@@ -40,7 +43,7 @@ async def start(dut, cycles: int = 2) -> None:
         getattr(dut, name).value = 0
     clock, reset = getattr(dut, CLOCK), getattr(dut, RESET)
     reset.value = 1
-    Clock(clock, 10, unit="ns").start()
+    Clock(clock, PERIOD, unit="ns").start()
     for _ in range(cycles):
         await RisingEdge(clock)
     reset.value = 0

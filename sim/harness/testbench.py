@@ -15,8 +15,9 @@ A bench is a module `sim/<folder of hw>/test_<unit>.py`::
         source, monitor = FlowSource(dut, "pool__i"), Monitor(dut, "pool__o")
         ...
 
-All `UNITS` of one pytest session sit side by side in one Verilator build, so their names must differ; port `i.valid` of
-unit `pool` is `dut.pool__i__valid`. A module with `TOP = SomeComponent(...)` instead of UNITS gets a build of its own, whose
+The `UNITS` of a folder sit side by side in one Verilator build, so their names must differ: with a build for each module
+there would be more to compile, with one build for all each test would simulate all. Port `i.valid` of unit `pool` is
+`dut.pool__i__valid`. A module with `TOP = SomeComponent(...)` instead of UNITS gets a build of its own, whose
 ports keep their names; modules that import the same component as their TOP share its build. Each test runs in a fresh
 simulator: all is as at power-up, and what has no initial value is random. Marks go below the decorator: `@cocotb.test()`,
 then `@pytest.mark.slow`; or, for a whole module, `pytestmark`.
