@@ -30,9 +30,9 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The bitstream, most of which is one process at a time, is made beside the tests.
-test: lint
-	$(MAKE) --jobs=2 checks bitstream
+# Lint and the bitstream, which are one process at a time, are made beside the tests.
+test: setup
+	$(MAKE) --jobs=3 lint bitstream checks
 
 checks: setup
 	$(BIN)/pytest -q tests sim -n auto --maxprocesses 4 --dist worksteal

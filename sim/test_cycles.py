@@ -15,6 +15,7 @@ from golden.training import checkpoint
 from golden.training.data import load
 from host.boards.serial import SerialBoard
 from host.harness.bench import bench
+from sim.board.program import board_program
 from sim.board.virtual import VirtualBoard
 
 COMMITTED: dict[str, dict[str, dict[str, float]]] = json.loads((BASELINES / "cycles.json").read_text())
@@ -32,7 +33,9 @@ def test_no_more_cycles_than_committed(name, engines):
     config = configuration(preset(name), engines)
     parameters = checkpoint.load(WEIGHTS / f"{name}-mnist.safetensors")[1]
     committed = COMMITTED[name][engines]
-    with VirtualBoard(config) as virtual, SerialBoard(virtual.url, config.spec) as board:
+    # `tiny` is compiled for other tests anyway
+    program = board_program(config, brief=name != "tiny")
+    with VirtualBoard(config, program=program) as virtual, SerialBoard(virtual.url, config.spec) as board:
         result = bench(board, config, load("embedded"), SAMPLES, seed=0, parameters=parameters)
     found = {"training": result.cycles_per_training_sample, "inference": result.cycles_per_inference}
     for kind, cycles in found.items():

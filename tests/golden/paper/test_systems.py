@@ -267,13 +267,13 @@ def test_tables_hold_what_the_paper_prints():
 #: Table I's own rates drown the convolutions of snn-ep in the noise of a single xi (docs/paper.md); Ernoult's are for
 #: 3,000 updates an epoch; crnn-bptt falls back to chance now and then with Table I's at batch 20.
 SHORT: dict[tuple[str, str], tuple[int, float, tuple[float, ...] | None]] = {
-    ("snn-ep", "paper"): (8, 1.5, (0.008, 0.008, 0.02, 0.032)),
+    ("snn-ep", "paper"): (6, 1.5, (0.008, 0.008, 0.02, 0.032)),
     ("ernoult-2c1fc", "paper"): (2, 1.0, (0.6, 0.14, 0.06)),
     ("oconnor-3fc", "paper"): (6, 1.0, None),
     ("snn-bptt", "tuned"): (3, 1.0, None),
     ("snn-bptt", "paper"): (4, 1.0, None),
-    ("crnn-bptt", "paper"): (6, 1.0, (0.12, 0.08, 0.05, 0.04)),
-    ("crnn-bptt", "tuned"): (6, 1.0, None),
+    ("crnn-bptt", "paper"): (4, 1.0, (0.12, 0.08, 0.05, 0.04)),
+    ("crnn-bptt", "tuned"): (4, 1.0, None),
 }
 
 
