@@ -18,13 +18,16 @@ from .shapes import Bundle, Conv, Dense, Layer, check_whole
 #: Longest phase; 12 bits of the step counter. The paper's longest is 350.
 MAX_STEPS = 4095
 
+#: In which order layers step: all at once; or in each step the odd layers first, then the even ones, which read new spikes.
+ORDERS = ("all", "odd-even")
+
 #: Largest k of lambda = 2^-k: d has 16 bits, one of them the sign.
 MAX_DECAY_SHIFT = 15
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps of the three phases, averaging window and decay of the decoder."""
+    """Steps of the three phases, averaging window, decay of the decoder, and the order of the layers within a step."""
 
     #: Steps T of the free phase.
     free: int
@@ -34,6 +37,8 @@ class Schedule:
     window_log2: int = 3
     #: k; lambda = 2^-k (paper eq. 7), with epsilon = 1.
     decay_shift: int = 1
+    #: One of `ORDERS`. A step of "odd-even" is called a sweep; it has the arithmetic of a step of "all".
+    order: str = "all"
 
     @property
     def window(self) -> int:
@@ -48,6 +53,8 @@ class Schedule:
     def __post_init__(self) -> None:
         check_whole("window_log2", self.window_log2, 0, MAX_STEPS.bit_length() - 1)
         check_whole("decay_shift", self.decay_shift, 0, MAX_DECAY_SHIFT)
+        if self.order not in ORDERS:
+            raise SpecError(f"order must be {' or '.join(ORDERS)}, not {reprlib.repr(self.order)}")
         why = f"steps (the averaging window has {self.window})"
         for name in ("free", "nudged"):
             check_whole(f"{name} {why}", getattr(self, name), self.window, MAX_STEPS)
@@ -155,6 +162,16 @@ class Spec:
                 out.append(Bundle(n, "dense", 1, pre, post))
         return tuple(out)
 
+    @cached_property
+    def turns(self) -> tuple[tuple[int, ...], ...]:
+        """Layers that step together, in the order in which they do within a step.
+
+        A layer has drives of its neighbours alone, so an odd one of even ones and the reverse: in either order each bundle is
+        used once forwards and once backwards in a step.
+        """
+        every = range(1, len(self.layers))
+        return (tuple(every),) if self.schedule.order == "all" else (tuple(every[::2]), tuple(every[1::2]))
+
     @property
     def parameters(self) -> int:
         return sum(b.weights + b.post.channels for b in self.bundles)
@@ -244,6 +261,8 @@ class Spec:
         """CRC-32 of everything that fixes a result (not the hyper-parameters, which are registers)."""
         facts = {"stages": [[type(s).__name__, asdict(s)] for s in self.stages], "formats": asdict(self.formats)}
         facts["schedule"] = {"window_log2": self.schedule.window_log2, "decay_shift": self.schedule.decay_shift}
+        if self.schedule.order != "all":  # which there was before there was another
+            facts["schedule"]["order"] = self.schedule.order
         return zlib.crc32(json.dumps(facts, sort_keys=True).encode())
 
     def rate(self, bundle: Bundle, *, lr: float, beta: float, batch: int) -> int:

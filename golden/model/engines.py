@@ -11,6 +11,7 @@
 - updates are float64: g * rate + half is an integer below 2^53, dividing by a power of two is exact, and floor is floor.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -44,8 +45,8 @@ class Engine(Protocol):
     def static(self, images: Tensor) -> Tensor:
         """Drive of layer 1 by the images (batch, 1, 28, 28), LSB 2^-9."""
 
-    def drives(self, static: Tensor, spikes: list[Tensor]) -> list[Tensor]:
-        """phi of layers 1..N from their spikes of the step before."""
+    def drives(self, static: Tensor, spikes: list[Tensor], turn: Sequence[int]) -> list[Tensor]:
+        """phi of the layers of a turn (`Spec.turns`) from the latest spikes of layers 1..N."""
 
     def updates(self, bundle: Bundle, images: Tensor, sums: Sums, rates: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Updates of a bundle's weights and biases, int64, summed over the batch. rates: of weights, of biases."""
@@ -67,17 +68,18 @@ class Plain:
     def static(self, images: Tensor) -> Tensor:
         return ops.static_drive(images, self.weights[0], self.spec)
 
-    def drives(self, static: Tensor, spikes: list[Tensor]) -> list[Tensor]:
+    def drives(self, static: Tensor, spikes: list[Tensor], turn: Sequence[int]) -> list[Tensor]:
         phi = [static] + [torch.zeros_like(s) for s in spikes[1:]]
         for bundle, w in zip(self.spec.bundles[1:], self.weights[1:], strict=True):
             pre, post = bundle.index - 2, bundle.index - 1
-            if bundle.kind == "conv":
-                forward, backward = ops.conv_forward(spikes[pre], w), ops.conv_backward(spikes[post], w, bundle)
-            else:
-                forward, backward = ops.dense_forward(spikes[pre], w), ops.dense_backward(spikes[post], w)
-            phi[post] = phi[post] + forward.reshape(spikes[post].shape)
-            phi[pre] = phi[pre] + backward.reshape(spikes[pre].shape)
-        return phi
+            if bundle.index in turn:
+                there = ops.conv_forward(spikes[pre], w) if bundle.kind == "conv" else ops.dense_forward(spikes[pre], w)
+                phi[post] = phi[post] + there.reshape(spikes[post].shape)
+            if bundle.index - 1 in turn:
+                conv = bundle.kind == "conv"
+                back = ops.conv_backward(spikes[post], w, bundle) if conv else ops.dense_backward(spikes[post], w)
+                phi[pre] = phi[pre] + back.reshape(spikes[pre].shape)
+        return [phi[n - 1] for n in turn]
 
     def updates(self, bundle: Bundle, images: Tensor, sums: Sums, rates: tuple[int, int]) -> tuple[Tensor, Tensor]:
         spec, post = self.spec, bundle.index - 1
@@ -130,20 +132,26 @@ class Folded:
         total = self._conv_forward(bundle, _batch_last(images.float()))
         return _batch_first(ops.rhu(total.to(self.dtype), self.spec.static_shift))
 
-    def drives(self, static: Tensor, spikes: list[Tensor]) -> list[Tensor]:
+    def drives(self, static: Tensor, spikes: list[Tensor], turn: Sequence[int]) -> list[Tensor]:
         s = [_batch_last(x.float()) for x in spikes]
-        parts: list[list[Tensor]] = [[] for _ in spikes]
-        for bundle, kernel in zip(self.spec.bundles[1:], self.kernels[1:], strict=True):
-            pre, post = bundle.index - 2, bundle.index - 1
-            if bundle.kind == "conv":
-                parts[post].append(self._conv_forward(bundle, s[pre]))
-                parts[pre].append(self._conv_backward(bundle, s[post]))
-            else:
-                parts[post].append((kernel @ s[pre].flatten(0, 2)).reshape(s[post].shape))
-                parts[pre].append((kernel.T @ s[post].flatten(0, 2)).reshape(s[pre].shape))
-        phi = [_batch_first((terms[0] if len(terms) == 1 else terms[0] + terms[1]).to(self.dtype)) for terms in parts]
-        phi[0] += static
+        phi = []
+        for n in turn:
+            terms = [] if n == 1 else [self._forward(self.spec.bundles[n - 1], s[n - 2])]
+            if n < len(s):
+                terms.append(self._backward(self.spec.bundles[n], s[n]))
+            drive = _batch_first((terms[0] if len(terms) == 1 else terms[0] + terms[1]).to(self.dtype))
+            phi.append(drive + static if n == 1 else drive)
         return phi
+
+    def _forward(self, bundle: Bundle, s: Tensor) -> Tensor:
+        if bundle.kind == "conv":
+            return self._conv_forward(bundle, s)
+        return (self.kernels[bundle.index - 1] @ s.flatten(0, 2)).reshape(*bundle.post.shape, -1)
+
+    def _backward(self, bundle: Bundle, s: Tensor) -> Tensor:
+        if bundle.kind == "conv":
+            return self._conv_backward(bundle, s)
+        return (self.kernels[bundle.index - 1].T @ s.flatten(0, 2)).reshape(*bundle.pre.shape, -1)
 
     def _conv_forward(self, bundle: Bundle, s: Tensor) -> Tensor:
         """(c, h, w, batch) of pre to (o, h, w, batch) of post: one GEMM over stride-2 windows."""

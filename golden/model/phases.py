@@ -16,7 +16,7 @@ from .settings import Settings
 
 
 class Step(NamedTuple):
-    """All layers after one step."""
+    """All layers after one step; in the order "odd-even" after both halves of a sweep."""
 
     #: "free", "plus" or "minus".
     phase: str
@@ -39,11 +39,14 @@ def steps(
 
     def phase(name: str, layers: list[State], count: int, sign: int, target: Tensor | None) -> Iterator[Step]:
         for t in range(count):
-            phi = engine.drives(static, [layer.s for layer in layers])
-            nudged: list[Tensor | None] = [None] * len(layers)
-            if target is not None:
-                nudged[-1] = ops.nudge(layers[-1].xi, target, settings.beta, sign, spec.formats)
-            layers = [ops.neuron(*each, spec) for each in zip(layers, phi, biases, nudged, strict=True)]
+            layers = list(layers)
+            for turn in spec.turns:
+                drives = engine.drives(static, [layer.s for layer in layers], turn)
+                for n, phi in zip(turn, drives, strict=True):
+                    state, nudged = layers[n - 1], None
+                    if target is not None and n == len(layers):
+                        nudged = ops.nudge(state.xi, target, settings.beta, sign, spec.formats)
+                    layers[n - 1] = ops.neuron(state, phi, biases[n - 1], nudged, spec)
             yield Step(name, t, layers)
 
     kept = [State(z, z, z, z) for z in rest]

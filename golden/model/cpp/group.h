@@ -22,7 +22,8 @@ struct Group {
     };
 
     const Network &net;
-    const int32_t *weights, *biases;
+    const int32_t *weights;
+    std::vector<const int32_t *> bias; // of each layer
     Drives drives;
     Updates updates;
     std::vector<State> layers, kept;
@@ -32,8 +33,9 @@ struct Group {
     Int present;              // all ones in the lanes that hold a sample
 
     Group(const Network &n, const std::vector<Kernels> &k, const int32_t *w, const int32_t *b)
-        : net(n), weights(w), biases(b), drives{n, k, {}, {}}, updates{n, {}} {
+        : net(n), weights(w), bias{nullptr}, drives{n, k, {}, {}}, updates{n, {}} {
         layers.resize(net.bundles + 1);
+        for (int n = 1; n <= net.bundles; b += net.layers[n].channels, n++) bias.push_back(b);
         for (int n = 0; n <= net.bundles; n++) {
             const size_t size = net.layers[n].neurons();
             State &state = layers[n];
@@ -62,40 +64,49 @@ struct Group {
         drives.image(weights, images, static_drive);
     }
 
-    // All layers together. averaged: this step's xi count for the sums of phase `which`.
+    // Odd layers and then even ones, or all together. averaged: this step's xi count for the sums of phase `which`.
     void step(int which, int sign, bool averaged) {
-        layers[1].phi = static_drive;
-        for (int n = 2; n <= net.bundles; n++) std::fill(layers[n].phi.begin(), layers[n].phi.end(), Int{});
-        for (int n = 1; n < net.bundles; n++) { // this bundle joins layers n and n + 1
-            State &pre = layers[n], &post = layers[n + 1];
-            if (net.bundle[n].kind == CONV) {
-                drives.conv_forward(n, pre.s, post.phi);
-                drives.conv_backward(n, post.s, pre.phi);
-            } else {
-                Drives::dense(drives.kernels[n].forward, pre.s, post.phi);
-                Drives::dense(drives.kernels[n].backward, post.s, pre.phi);
+        const int turns = net.odd_even ? 2 : 1;
+        for (int first = 1; first <= turns; first++) {
+            for (int n = first; n <= net.bundles; n += turns) drive(n);
+            for (int n = first; n <= net.bundles; n += turns) fire(n, which, sign, averaged);
+        }
+    }
+
+    // phi of a layer, from its neighbours' latest spikes.
+    void drive(int n) {
+        Ints &phi = layers[n].phi;
+        if (n == 1) phi = static_drive;
+        else std::fill(phi.begin(), phi.end(), Int{});
+        if (n > 1) { // bundle n - 1 joins the layer to the one below
+            if (net.bundle[n - 1].kind == CONV) drives.conv_forward(n - 1, layers[n - 1].s, phi);
+            else Drives::dense(drives.kernels[n - 1].forward, layers[n - 1].s, phi);
+        }
+        if (n < net.bundles) {
+            if (net.bundle[n].kind == CONV) drives.conv_backward(n, layers[n + 1].s, phi);
+            else Drives::dense(drives.kernels[n].backward, layers[n + 1].s, phi);
+        }
+    }
+
+    // A layer's neurons.
+    void fire(int n, int which, int sign, bool averaged) {
+        State &state = layers[n];
+        Ints *const total = averaged ? &sums[which][n] : nullptr;
+        const int positions = net.layers[n].positions(), channels = net.layers[n].channels;
+        const bool nudged = sign && n == net.bundles;
+        Int fired = {};
+        std::fill(state.s.begin(), state.s.end(), Int{});
+        for (int c = 0; c < channels; c++)
+            for (int p = 0; p < positions; p++) {
+                const int i = c * positions + p;
+                Int offset = Int{} + (bias[n][c] + (1 << (net.round_shift - 1)));
+                if (nudged) offset += (sign * net.beta * (target[i] - state.xi[i])) >> net.nudge_shift;
+                const Int spike = neuron(state, i, offset);
+                state.s[c / 4 * positions + p] |= spike << c % 4 * 8;
+                fired += spike;
+                if (total) (*total)[i] += state.xi[i];
             }
-        }
-        const int32_t *bias = biases;
-        for (int n = 1; n <= net.bundles; bias += net.layers[n].channels, n++) {
-            State &state = layers[n];
-            Ints *const total = averaged ? &sums[which][n] : nullptr;
-            const int positions = net.layers[n].positions(), channels = net.layers[n].channels;
-            const bool nudged = sign && n == net.bundles;
-            Int fired = {};
-            std::fill(state.s.begin(), state.s.end(), Int{});
-            for (int c = 0; c < channels; c++)
-                for (int p = 0; p < positions; p++) {
-                    const int i = c * positions + p;
-                    Int offset = Int{} + (bias[c] + (1 << (net.round_shift - 1)));
-                    if (nudged) offset += (sign * net.beta * (target[i] - state.xi[i])) >> net.nudge_shift;
-                    const Int spike = neuron(state, i, offset);
-                    state.s[c / 4 * positions + p] |= spike << c % 4 * 8;
-                    fired += spike;
-                    if (total) (*total)[i] += state.xi[i];
-                }
-            spikes[n] += __builtin_convertvector(fired, Long);
-        }
+        spikes[n] += __builtin_convertvector(fired, Long);
     }
 
     // offset: bias, nudge and the half of the rounding. The result is 1 where a neuron fired.

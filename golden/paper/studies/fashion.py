@@ -21,7 +21,7 @@ from golden.training.plan import Plan
 
 from . import page
 from .backprop import Backprop
-from .held_out import STUDIED, STUDIED_MEDIUM, by_equilibrium_propagation, plan_facts
+from .held_out import STUDIED, STUDIED_MEDIUM, by_equilibrium_propagation, plan_facts, spec_facts
 from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
 
 BASE = STUDIED
@@ -135,7 +135,7 @@ def cell(variant: Variant, seed: int, budget: Budget, images: Data) -> Cell:
     held_out, samples = values.pop("held_out"), values.pop("samples")
     plan = Plan.of(variant.spec, DATA, samples, seed=seed, **values)
     how = None if variant.backprop is None else asdict(variant.backprop)
-    facts = [plan_facts(plan), asdict(variant.spec), held_out, how]
+    facts = [plan_facts(plan), spec_facts(variant.spec), held_out, how]
     train: Callable[..., dict[str, float]] = variant.backprop.error if variant.backprop else by_equilibrium_propagation
     labels = {"group": variant.group, "variant": variant.name}
     return Cell(labels, seed, facts, partial(train, variant.spec, plan, held_out, images))

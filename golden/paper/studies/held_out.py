@@ -24,6 +24,14 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
     return {name: value for name, value in asdict(plan).items() if (name, value) != ("average", 1)}
 
 
+def spec_facts(spec: Spec) -> dict[str, Any]:
+    """A network as plain data. With all layers at once it is as it was before there was another order."""
+    facts = asdict(spec)
+    if spec.schedule.order == "all":
+        del facts["schedule"]["order"]
+    return facts
+
+
 def by_equilibrium_propagation(spec: Spec, plan: Plan, held_out: int, images: Data) -> dict[str, float]:
     """Error in percent of the fixed-point model on the last `held_out` training images, and on what it last trained on.
 

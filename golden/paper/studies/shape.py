@@ -3,7 +3,7 @@
 All train alike. Errors are of training images that were held out, so the test set has no say in the choice.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from golden.training import data as datasets
 from golden.training.plan import Plan
 
 from . import page
-from .held_out import by_equilibrium_propagation, plan_facts
+from .held_out import by_equilibrium_propagation, plan_facts, spec_facts
 from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
 
 CHOSEN = PRESETS["medium"]
@@ -60,7 +60,7 @@ def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
     for seed in range(1, seeds + 1):
         for spec in SHAPES:
             plan = Plan.of(spec, data, samples, seed=seed, **values)
-            facts = [plan_facts(plan), asdict(spec), held_out]
+            facts = [plan_facts(plan), spec_facts(spec), held_out]
             train = partial(by_equilibrium_propagation, spec, plan, held_out, images)
             made.append(Cell({"shape": spec.name}, seed, facts, train))
     return made

@@ -30,6 +30,13 @@ def test_without_a_choice_a_preset_has_the_engines_of_the_boards():
     assert configuration(preset("medium")) == BOARDS["ulx3s"].designs["medium"].config
 
 
+def test_an_order_that_no_gateware_has():
+    spec = preset("small")
+    swept = replace(spec, schedule=replace(spec.schedule, order="odd-even"))
+    with pytest.raises(ConfigError, match="the gateware steps all layers at once, not in the order odd-even"):
+        replace(SMALL, spec=swept)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

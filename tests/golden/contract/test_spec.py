@@ -111,6 +111,20 @@ def test_steps(name, value):
     assert str(caught.value) == f"{allowed}, not {reprlib.repr(value)}"
 
 
+@pytest.mark.parametrize("order", ["odd/even", "", None, 1])
+def test_an_order_that_there_is_not(order):
+    with pytest.raises(SpecError, match=re.escape(f"order must be all or odd-even, not {reprlib.repr(order)}")):
+        replace(SMALL.schedule, order=order)
+
+
+def test_layers_take_turns():
+    swept = replace(SMALL, schedule=replace(SMALL.schedule, order="odd-even"))
+    assert SMALL.turns == ((1, 2, 3, 4),)
+    assert swept.turns == ((1, 3), (2, 4))
+    assert replace(PRESETS["tiny"], schedule=swept.schedule).turns == ((1,), (2,))
+    assert swept.identity != SMALL.identity
+
+
 def test_a_phase_holds_its_averaging_window():
     assert Schedule(8, 8, 3).window == 8
     with pytest.raises(SpecError, match=r"nudged steps \(the averaging window has 16\) must be .* 16..4095, not 8"):

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import Learning, Schedule, Spec
+from golden.contract.spec import ORDERS, Learning, Schedule, Spec
 from golden.model.parameters import Parameters
 from golden.model.settings import Settings
 
@@ -24,7 +24,8 @@ def random_spec(random: np.random.Generator) -> Spec:
     hidden = [Dense(int(random.integers(1, 9))) for _ in range(random.integers(0, 3))]
     window = int(random.integers(0, 4))
     steps = random.integers(1 << window, 12, 2)
-    schedule = Schedule(int(steps[0]), int(steps[1]), window, int(random.integers(0, 4)))
+    order = ORDERS[random.integers(len(ORDERS))]
+    schedule = Schedule(int(steps[0]), int(steps[1]), window, int(random.integers(0, 4)), order)
     stages: tuple[Conv | Dense, ...] = (*convs, *hidden, Dense(10))
     return Spec("random", stages, schedule, Learning(rates=(0.1,) * len(stages)))
 

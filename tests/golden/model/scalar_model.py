@@ -68,29 +68,37 @@ class ScalarModel:
 
     def phase(self, static, state, steps, sign, beta, label):
         """Returns the state after the phase and the window sums of xi."""
-        k, M = self.spec.schedule.decay_shift, 2**self.spec.schedule.window_log2
+        M = 2**self.spec.schedule.window_log2
+        odd, even = [n for n in range(len(state)) if n % 2 == 0], [n for n in range(len(state)) if n % 2 == 1]
         sums = [np.zeros(layer.shape, object) for layer in self.spec.layers[1:]]
         for t in range(steps):
-            drives = self.drives(static, [s for _, _, s, _ in state])
-            new = []
-            for n, (phi, (d, U, s, xi)) in enumerate(zip(drives, state, strict=True)):
-                d, U, s, xi = d.copy(), U.copy(), s.copy(), xi.copy()
-                for at in np.ndindex(phi.shape):
-                    nudge = 0
-                    if sign and n == len(state) - 1:
-                        y = 256 if at[0] == label else 0
-                        nudge = (sign * beta * (y - xi[at])) >> 4
-                    d[at] = clip(d[at] + (((phi[at] << 3) - d[at]) >> k), -32768, 32767)
-                    v = d[at] + self.b[n][at[0]] + nudge
-                    xi[at] = clip(rhu(v, 4), 0, 256)
-                    s[at] = int(U[at] + (xi[at] << k) > 128)
-                    U[at] = U[at] + xi[at] - 256 * s[at]
-                    self.spikes[n] += s[at]
-                    if t >= steps - M:
-                        sums[n][at] += xi[at]
-                new.append((d, U, s, xi))
-            state = new
+            # state[0] is layer 1
+            for together in (odd, even) if self.spec.schedule.order == "odd-even" else (odd + even,):
+                state = self.step(static, state, together, sign, beta, label)
+            if t >= steps - M:
+                for total, (_, _, _, xi) in zip(sums, state, strict=True):
+                    total += xi
         return state, sums
+
+    def step(self, static, state, together, sign, beta, label):
+        """The state after these layers stepped together."""
+        k, state = self.spec.schedule.decay_shift, list(state)
+        drives = self.drives(static, [s for _, _, s, _ in state])
+        for n in together:
+            d, U, s, xi = (x.copy() for x in state[n])
+            for at in np.ndindex(d.shape):
+                nudge = 0
+                if sign and n == len(state) - 1:
+                    y = 256 if at[0] == label else 0
+                    nudge = (sign * beta * (y - xi[at])) >> 4
+                d[at] = clip(d[at] + (((drives[n][at] << 3) - d[at]) >> k), -32768, 32767)
+                v = d[at] + self.b[n][at[0]] + nudge
+                xi[at] = clip(rhu(v, 4), 0, 256)
+                s[at] = int(U[at] + (xi[at] << k) > 128)
+                U[at] = U[at] + xi[at] - 256 * s[at]
+                self.spikes[n] += s[at]
+            state[n] = d, U, s, xi
+        return state
 
     def train(self, image, label, *, free_steps, nudged_steps, beta, weight_rates, bias_rates) -> int:
         static = self.static(image)

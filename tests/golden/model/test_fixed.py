@@ -9,7 +9,7 @@ import torch
 from golden.contract.errors import BoardError, ModelError
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import Learning, Schedule, Spec
+from golden.contract.spec import ORDERS, Learning, Schedule, Spec
 from golden.model import batch as golden_batch
 from golden.model.batch import infer, trace, train_batch
 from golden.model.fixed import FixedModel
@@ -31,9 +31,10 @@ def scalar(spec: Spec, parameters: Parameters) -> ScalarModel:
     [(1, (3, 3), 0.3), (0, (5, 2), 1.0), (3, (4, 3), 0.5)],
     ids=["usual", "extreme", "slow"],
 )
-def test_equals_scalar_loops(decay_shift, kernels, reach, engine):
+@pytest.mark.parametrize("order", ORDERS)
+def test_equals_scalar_loops(decay_shift, kernels, reach, engine, order):
     stages = tuple(Conv(2, k) for k in kernels) + MINUSCULE.stages[2:]
-    spec = replace(MINUSCULE, stages=stages, schedule=replace(MINUSCULE.schedule, decay_shift=decay_shift))
+    spec = replace(MINUSCULE, stages=stages, schedule=replace(MINUSCULE.schedule, decay_shift=decay_shift, order=order))
     random = np.random.default_rng(decay_shift)
     parameters, settings = random_parameters(spec, random, reach), random_settings(spec, random)
     images, labels = random_images(3, random)

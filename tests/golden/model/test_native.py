@@ -13,7 +13,7 @@ from golden.contract.errors import NativeError
 from golden.contract.formats import Formats
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import IMAGE_SIDE, Learning, Schedule, Spec
+from golden.contract.spec import IMAGE_SIDE, ORDERS, Learning, Schedule, Spec
 from golden.model import native
 from golden.model.batch import infer, train_batch
 from golden.model.parameters import initial, zeros
@@ -45,7 +45,7 @@ def formats(draw) -> Formats:
 
 @st.composite
 def nets(draw) -> Spec:
-    """One to four conv stages of kernels 2..5, then dense ones: two to five bundles; decay shift and window 0..3."""
+    """One to four conv stages of kernels 2..5, then dense ones: two to five bundles; decay shift and window 0..3; any order."""
     convs: list[Conv] = []
     side = IMAGE_SIDE
     for _ in range(draw(st.integers(1, 4))):
@@ -59,7 +59,7 @@ def nets(draw) -> Spec:
     hidden = [Dense(draw(st.integers(1, 9))) for _ in range(draw(st.integers(0, 4 - len(convs))))]
     window = draw(st.integers(0, 3))
     steps = st.integers(1 << window, (1 << window) + 4)
-    schedule = Schedule(draw(steps), draw(steps), window, draw(st.integers(0, 3)))
+    schedule = Schedule(draw(steps), draw(steps), window, draw(st.integers(0, 3)), draw(st.sampled_from(ORDERS)))
     stages: tuple[Conv | Dense, ...] = (*convs, *hidden, Dense(10))
     return Spec("random", stages, schedule, Learning(rates=(0.1,) * len(stages)), draw(formats()))
 

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from golden.contract.errors import ExitCode, StudyError
-from golden.contract.presets import preset
+from golden.contract.presets import PRESETS, preset
+from golden.contract.spec import ORDERS, Schedule
 from golden.model.fixed import FixedModel
-from golden.paper.studies import STUDIES, precision, shape, study
-from golden.paper.studies.held_out import STUDIED, by_equilibrium_propagation, plan_facts
+from golden.paper.studies import STUDIES, precision, schedule, shape, study
+from golden.paper.studies.held_out import STUDIED, by_equilibrium_propagation, plan_facts, spec_facts
 from golden.paper.studies.study import Budget, Cell, Study, carry_out
 from golden.paper.systems import train
 from golden.paper.systems.configurations import table_two
@@ -156,7 +157,7 @@ def test_memory_of_a_control_group_counts(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tabel2"], "unknown study 'tabel2': choose one of precision, fashion"),
+        (["tabel2"], "unknown study 'tabel2': choose one of precision, schedule, fashion"),
         (["precision", "--budget", "gpu"], "--budget must be one of quick, cpu for precision, not 'gpu'"),
     ],
 )
@@ -251,9 +252,46 @@ def test_shape_puts_parameters_beside_errors_and_marks_the_presets(tmp_path, mon
     assert [int(row[2].replace(",", "")) for row in rows] == [spec.parameters for spec in shape.SHAPES]
 
 
+def test_a_row_of_schedule_changes_what_its_labels_say():
+    base = PRESETS["small"]
+    assert {trial.order for trial in schedule.TRIALS} == set(ORDERS)
+    assert schedule.TODAY.spec == base
+    for trial in schedule.TRIALS:
+        spec, plan = trial.spec, trial.plan({"data": "embedded", "samples": 20, "lr_scale": 0.5}, seed=1)
+        steps = Schedule(trial.free, trial.nudged, base.schedule.window_log2, base.schedule.decay_shift, trial.order)
+        assert replace(spec, schedule=base.schedule, learning=base.learning) == base
+        assert spec.schedule == replace(steps, window_log2=trial.window.bit_length() - 1)
+        assert (plan.free_steps, plan.nudged_steps) == (trial.free, trial.nudged)
+        changed = {"rates": plan.lr_scale / 0.5, "beta": plan.beta / base.learning.beta, "gain": spec.learning.gain}
+        unchanged = {name for name, factor in changed.items() if factor == 1}
+        assert unchanged == set(changed) - {trial.quantity}, trial.labels
+    assert len({tuple(trial.labels.values()) for trial in schedule.TRIALS}) == len(schedule.TRIALS)
+
+
+def test_schedule_shows_the_mean_and_the_worst_seed(tmp_path, monkeypatch):
+    few = Budget("quick", 1, 0, {"data": "embedded", "samples": 20, "held_out": 980, "epochs": 1})
+    monkeypatch.setattr(schedule, "TRIALS", (schedule.TODAY, schedule.CHOSEN))
+    table, files = carry_out(replace(STUDIES["schedule"], budgets=(few,)), "quick", tmp_path, seeds=2)
+    assert all(file.stat().st_size for file in files)
+    with files[0].open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for trial in schedule.TRIALS:
+        errors = [float(row["error_percent"]) for row in rows if row["order"] == trial.order]
+        (line,) = (line for line in table.splitlines() if line.startswith(f"| {trial.order} |"))
+        assert f" {sum(errors) / 2:.2f} ± " in line
+        assert f" | {max(errors):.2f} | " in line
+        assert ("chosen" in line) == (trial == schedule.CHOSEN)
+
+
+def test_networks_without_an_order_keep_their_rows():
+    facts = spec_facts(PRESETS["small"])
+    assert set(facts["schedule"]) == {"free", "nudged", "window_log2", "decay_shift"}
+    assert spec_facts(schedule.CHOSEN.spec)["schedule"]["order"] == "odd-even"
+
+
 def test_each_study_is_found_by_its_name_when_it_is_asked_for():
     assert {name: STUDIES[name].name for name in STUDIES} == {name: name for name in STUDIES}
-    assert len(STUDIES) == 7
+    assert len(STUDIES) == 8
     assert "memory" in STUDIES
     assert "memories" not in STUDIES
     with pytest.raises(KeyError):
