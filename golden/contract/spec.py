@@ -259,10 +259,14 @@ class Spec:
     @cached_property
     def identity(self) -> int:
         """CRC-32 of everything that fixes a result (not the hyper-parameters, which are registers)."""
-        facts = {"stages": [[type(s).__name__, asdict(s)] for s in self.stages], "formats": asdict(self.formats)}
-        facts["schedule"] = {"window_log2": self.schedule.window_log2, "decay_shift": self.schedule.decay_shift}
+        schedule: dict[str, int | str] = {
+            "window_log2": self.schedule.window_log2,
+            "decay_shift": self.schedule.decay_shift,
+        }
         if self.schedule.order != "all":  # which there was before there was another
-            facts["schedule"]["order"] = self.schedule.order
+            schedule["order"] = self.schedule.order
+        stages = [[type(s).__name__, asdict(s)] for s in self.stages]
+        facts = {"stages": stages, "formats": asdict(self.formats), "schedule": schedule}
         return zlib.crc32(json.dumps(facts, sort_keys=True).encode())
 
     def rate(self, bundle: Bundle, *, lr: float, beta: float, batch: int) -> int:
