@@ -58,7 +58,7 @@ class _Network(ctypes.Structure):
     """`Network` of cpp/network.h: same order, same types."""
 
     _fields_ = (
-        *_structure("_", "bundles classes averaging_window decay_shift odd_even free_steps nudged_steps beta")._fields_,
+        *_structure("_", "bundles classes averaging_window decay_shift turns free_steps nudged_steps beta")._fields_,
         *_structure("_", "drive_shift round_shift nudge_shift static_shift bias_shift one_bits threshold")._fields_,
         *_structure("_", "decoder_low decoder_high update_bound")._fields_,
         ("layers", _Layer * MAX_LAYERS),
@@ -163,7 +163,7 @@ def run(
         classes=CLASSES,
         averaging_window=spec.schedule.window,
         decay_shift=spec.schedule.decay_shift,
-        odd_even=spec.schedule.order == "odd-even",
+        turns=len(spec.turns),
         free_steps=steps[0],
         nudged_steps=steps[1],
         beta=beta,

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The compact core of preset `tiny`, the shortest sample of a real digit."""
+"""The compact core of preset `tiny`, the shortest samples of real digits."""
 
 import cocotb
 
@@ -15,4 +15,4 @@ TOP = CompactCore(CONFIG)
 @cocotb.test()
 async def trains_bit_for_bit(dut):
     window = CONFIG.spec.schedule.window
-    await check_training(dut, CONFIG, 1, seed=1, steps=(window + 1, window))
+    await check_training(dut, CONFIG, 2, seed=1, steps=(window + 1, window))

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The core of preset `small`, a whole sample of a real digit."""
+"""The core of preset `small`, whole samples of real digits."""
 
 import cocotb
 
@@ -14,4 +14,4 @@ TOP = Core(CONFIG)
 
 @cocotb.test()
 async def trains_bit_for_bit(dut):
-    await check_training(dut, CONFIG, 1, seed=3)
+    await check_training(dut, CONFIG, 2, seed=3)

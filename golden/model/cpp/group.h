@@ -64,12 +64,12 @@ struct Group {
         drives.image(weights, images, static_drive);
     }
 
-    // Odd layers and then even ones, or all together. averaged: this step's xi count for the sums of phase `which`.
+    // All layers together in one turn, or odd ones and then even ones. averaged: this step's xi count for the sums of phase
+    // `which`.
     void step(int which, int sign, bool averaged) {
-        const int turns = net.odd_even ? 2 : 1;
-        for (int first = 1; first <= turns; first++) {
-            for (int n = first; n <= net.bundles; n += turns) drive(n);
-            for (int n = first; n <= net.bundles; n += turns) fire(n, which, sign, averaged);
+        for (int first = 1; first <= net.turns; first++) {
+            for (int n = first; n <= net.bundles; n += net.turns) drive(n);
+            for (int n = first; n <= net.bundles; n += net.turns) fire(n, which, sign, averaged);
         }
     }
 

@@ -20,7 +20,7 @@ struct Bundle {
 };
 
 struct Network {
-    int32_t bundles, classes, averaging_window, decay_shift, odd_even, free_steps, nudged_steps, beta;
+    int32_t bundles, classes, averaging_window, decay_shift, turns, free_steps, nudged_steps, beta;
     int32_t drive_shift, round_shift, nudge_shift, static_shift, bias_shift, one_bits, threshold;
     int32_t decoder_low, decoder_high, update_bound;
     Layer layers[16];
