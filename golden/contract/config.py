@@ -32,8 +32,8 @@ class Config:
     passes: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
-        if self.spec.schedule.order != "all":
-            raise ConfigError(f"the gateware steps all layers at once, not in the order {self.spec.schedule.order}")
+        if self.spec.schedule.order != "odd-even":
+            raise ConfigError(f"the gateware steps odd and even layers in turn, not in the order {self.spec.schedule.order!r}")
         if len(self.lanes) != len(self.spec.layers):
             raise ConfigError(f"lanes must have {len(self.spec.layers)} entries (layers 0..N), not {len(self.lanes)}")
         for layer, lanes in zip(self.spec.layers, self.lanes, strict=True):

@@ -67,6 +67,12 @@ def trace_word(config: Config, layer: Layer):
     )
 
 
+def samples_in_flight(config: Config) -> int:
+    """Samples that a core has at once, at most: of two that it steps, one whose static drive is made, and one whose image it
+    takes. The compact core has one."""
+    return 1 if config.compact else 4
+
+
 class CoreSignature(wiring.Signature):
     """Written from the core's side.
 
@@ -75,21 +81,29 @@ class CoreSignature(wiring.Signature):
     settings : In(settings_layout(config))
         Stable while ``busy``.
     start : In(1)
-        One cycle; ignored while ``busy``.
+        One cycle. Of a sample only while ``ready``, of a COMMIT only while not ``busy``.
     operation : In(Operation)
         Sampled with ``start``.
     label : In(4)
-        Class of the sample, 0..9; stable while ``busy``.
-    busy : Out(1)
-        High from the cycle after ``start``: of INFER and TRAIN until the prediction is there and
-        the image may change, of COMMIT until all memories hold the result. The update of a sample
-        may go on during the next operation; only a COMMIT waits for its end.
-    phase : Out(len(PHASES))
-        Which counter of ``phase_cycles`` counts this cycle; one hot, or 0.
+        Class of the sample, 0..9; sampled with ``start``.
+    ready : Out(1)
+        A sample may be started beside those in flight, of which there are at most
+        `samples_in_flight`. May fall in the cycle after ``start`` only.
+    holding : Out(1)
+        High from the cycle after a sample's ``start`` until the core needs its image no longer.
+    done : Out(1)
+        One cycle for each sample, in the order of their starts, never while ``holding`` for it.
     prediction : Out(4)
-        Of the last INFER or TRAIN; stable while not busy.
+        Of the sample that is done, in the cycle of ``done``.
+    busy : Out(1)
+        High from the cycle after a ``start`` until no sample is in flight and each trained one's
+        update has begun; of COMMIT until all memories hold the result. Updates may go on
+        afterwards; only a COMMIT waits for their end.
+    phase : Out(len(PHASES))
+        Which counter of ``phase_cycles`` counts this cycle; one hot, or 0. Of two samples in
+        flight the older one's counts.
     pixel_address : Out(10)
-        Address in the image, in raster order.
+        Address in the image of the sample started last, in raster order.
     pixel : In(8)
         The pixel at the address of the cycle before.
     bundle : In
@@ -125,6 +139,9 @@ class CoreSignature(wiring.Signature):
                 "start": In(1),
                 "operation": In(Operation),
                 "label": In(bits_for(protocol.LABELS - 1)),
+                "ready": Out(1),
+                "holding": Out(1),
+                "done": Out(1),
                 "busy": Out(1),
                 "phase": Out(len(protocol.PHASES)),
                 "prediction": Out(bits_for(protocol.LABELS - 1)),
