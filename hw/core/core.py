@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 
@@ -13,10 +13,11 @@ from hw.synapse.conv_engine import ConvEngine
 from hw.synapse.dense_engine import DenseEngine
 from hw.synapse.event_conv_engine import EventConvEngine
 from hw.synapse.image_engine import ImageEngine
-from hw.synapse.interface import Step
+from hw.synapse.interface import Halves
 from hw.update.conv_update import ConvUpdate
 from hw.update.dense_update import DenseUpdate
 
+from .image_buffer import ImageBuffer
 from .interface import CoreSignature, trace_word
 from .neuron_array import NeuronArray
 from .sequencer import Sequencer
@@ -32,16 +33,16 @@ UPDATE_ENGINES = {"image": ConvUpdate, "conv": ConvUpdate, "dense": DenseUpdate}
 
 
 class Core(wiring.Component):
-    """Trains and infers one sample at a time.
+    """Trains and infers samples, two of them in antiphase.
 
-    Latency: that of the sequencer's parts, one after the other.
+    Latency: that of the sequencer's parts.
     Model: `golden.model.fixed`, which it equals in every weight, bias, prediction and spike.
 
     Members
     -------
     those of `CoreSignature`, and
     trace_1 .. trace_N : Out(Flow(trace_word))
-        Every neuron of layer n after each step, for benches.
+        Every neuron of layer n after each of its steps, of either sample, for benches.
     """
 
     def __init__(self, config: Config):
@@ -61,6 +62,7 @@ class Core(wiring.Component):
             self._wire_bundle(m, parts, bundle, update_start, rates)
             self._wire_drives(m, parts, bundle, steps, starts)
         self._wire_layers(m, parts, steps, starts)
+        self._serve_images(m, parts)
         self._predict(m, parts)
         self._serve_host(m, parts)
         self._count_cycles(m, parts.sequencer.phase)
@@ -70,8 +72,10 @@ class Core(wiring.Component):
         config, spec = self.config, self.config.spec
         kinds = {b.index: "event" if b.index in config.events else b.kind for b in spec.bundles}
         m.submodules.sequencer = sequencer = Sequencer(config)
+        m.submodules.images = images = ImageBuffer(config)
         parts = Parts(
             sequencer,
+            images,
             arrays={layer.index: NeuronArray(config, layer) for layer in spec.layers[1:]},
             engines={b.index: SYNAPSE_ENGINES[kinds[b.index]](config, b) for b in spec.bundles},
             updates={b.index: UPDATE_ENGINES[b.kind](config, b) for b in spec.bundles},
@@ -85,42 +89,46 @@ class Core(wiring.Component):
         return parts
 
     def _sequence(self, m, parts):
-        """Starts and busy lines of the sequencer, but a step's; returns the start of the updates."""
-        sequencer, engines, updates = parts.sequencer, parts.engines, parts.updates
+        """Starts and busy lines of the sequencer, but a half's; returns the start of the updates."""
+        sequencer, engines = parts.sequencer, parts.engines
         preparing = (engine.preparing for engine in parts.synapses)
         committing = (memory.busy for memory in parts.memories.values())
         m.d.comb += [
-            sequencer.start.eq(self.start),
-            sequencer.operation.eq(self.operation),
-            self.busy.eq(sequencer.busy),
+            getattr(sequencer, name).eq(getattr(self, name)) for name in ("start", "operation", "label")
+        ]
+        m.d.comb += [
+            getattr(self, name).eq(getattr(sequencer, name))
+            for name in ("ready", "holding", "done", "prediction", "busy")
+        ]
+        m.d.comb += [
             sequencer.free_steps.eq(self.settings.free_steps),
             sequencer.nudged_steps.eq(self.settings.nudged_steps),
             sequencer.image_busy.eq(engines[1].busy),
-            sequencer.pixels_busy.eq(updates[1].loading),
-            updates[1].load.eq(sequencer.pixels_start),
             sequencer.prepare_busy.eq(Cat(preparing).any()),
             sequencer.commit_busy.eq(Cat(committing).any()),
             engines[1].start.eq(sequencer.image_start),
+            engines[1].write_bank.eq(sequencer.static_write),
         ]
         # registers, since update engines are all over the part
         update_start = Signal()
         m.d.sync += update_start.eq(sequencer.update_start)
-        updating = (update.busy for update in updates.values())
+        updating = (update.busy for update in parts.updates.values())
         m.d.sync += sequencer.update_busy.eq(Cat(update_start, updating).any())
         return update_start
 
     def _spread_steps(self, m, parts):
-        """A step goes from layer to layer, with a register of its own at each: one register for all
-        needs wires across the part. Returns the steps and their starts by layer."""
+        """A half goes from layer to layer, with a register of its own at each: one register for all
+        needs wires across the part. Returns the halves and their starts by layer."""
         sequencer, arrays = parts.sequencer, parts.arrays
         steps, starts = {0: sequencer.step}, {0: sequencer.step_start}
         for n in arrays:
-            steps[n], starts[n] = Signal(Step, name=f"step_{n}"), Signal(name=f"start_{n}")
+            steps[n], starts[n] = Signal(Halves, name=f"step_{n}"), Signal(name=f"start_{n}")
             m.d.sync += [steps[n].eq(steps[n - 1]), starts[n].eq(starts[n - 1])]
         started = [starts[n] for n in arrays]
         working = (part.busy for part in (*arrays.values(), *parts.synapses))
         m.d.comb += sequencer.step_busy.eq(Cat(started, working).any())
         m.d.comb += parts.engines[1].replay.eq(starts[1])
+        m.d.comb += parts.engines[1].read_bank.eq(sequencer.static_read)
         return steps, starts
 
     def _hold_rates(self, m, update_start):
@@ -146,6 +154,7 @@ class Core(wiring.Component):
             update.start.eq(update_start),
             update.weight_rate.eq(rates.word_select(n - 1, rate_bits)),
             update.bias_rate.eq(rates.word_select(last + n - 1, rate_bits)),
+            parts.arrays[n].updated.eq(parts.sequencer.update_slot),
             parts.arrays[n].post_address.eq(update.post_address),
             update.post.eq(parts.arrays[n].post_sums),
         ]
@@ -156,12 +165,11 @@ class Core(wiring.Component):
         engine, update = parts.engines[n], parts.updates[n]
         connect(m, engine.forward, arrays[n].below)
         if bundle.kind == "image":
-            address = Mux(engine.busy, engine.pixel_address, update.pre_address)
-            m.d.comb += self.pixel_address.eq(address)
-            m.d.comb += [engine.pixel.eq(self.pixel), update.pre.pixel.eq(self.pixel)]
             return
         connect(m, engine.backward, arrays[n - 1].above)
-        m.d.comb += [engine.step.eq(steps[n - 1]), engine.start.eq(starts[n - 1])]
+        halves = steps[n - 1]
+        m.d.comb += [engine.pre_step.eq(halves.of(n - 1)), engine.post_step.eq(halves.of(n))]
+        m.d.comb += engine.start.eq(starts[n - 1])
         m.d.comb += engine.prepare.eq(parts.sequencer.prepare_start)
         neighbours = ((engine.pre_spikes, arrays[n - 1]), (engine.post_spikes, arrays[n]))
         for spikes, array in neighbours:
@@ -172,10 +180,27 @@ class Core(wiring.Component):
 
     def _wire_layers(self, m, parts, steps, starts):
         for n, array in parts.arrays.items():
-            m.d.comb += [array.step.eq(steps[n]), array.start.eq(starts[n])]
+            m.d.comb += [array.step.eq(steps[n].of(n)), array.start.eq(starts[n])]
             m.d.comb += array.clear.eq(self.clear)
             m.d.comb += self.spikes[n - 1].eq(array.spike_count)
             connect(m, flipped(getattr(self, f"trace_{n}")), array.trace)
+
+    def _serve_images(self, m, parts):
+        """Images from the link to their bank, and from there to both users."""
+        sequencer, images, engine, update = parts.sequencer, parts.images, parts.engines[1], parts.updates[1]
+        m.d.comb += [
+            images.start.eq(sequencer.take_start),
+            images.bank.eq(sequencer.take_bank),
+            sequencer.take_busy.eq(images.busy),
+            self.pixel_address.eq(images.pixel_address),
+            images.pixel.eq(self.pixel),
+            images.drive_bank.eq(sequencer.image_bank),
+            images.drive_address.eq(engine.pixel_address),
+            engine.pixel.eq(images.drive_pixel),
+            images.update_bank.eq(sequencer.update_bank),
+            images.update_address.eq(update.pre_address),
+            update.pre.pixel.eq(images.update_pixel),
+        ]
 
     def _predict(self, m, parts):
         """The output layer: its nudge, and the prediction."""
@@ -185,15 +210,14 @@ class Core(wiring.Component):
             words=config.words(layer), lanes=config.lanes[last], bits=config.spec.sum_bits
         )
         m.d.comb += [
-            output.label.eq(self.label),
+            output.label.eq(sequencer.output_label),
             output.beta.eq(self.settings.beta),
+            output.free_address.eq(Cat(arg_max.address, sequencer.predict_slot)),
             arg_max.start.eq(sequencer.predict_start),
-            arg_max.values.eq(output.post_sums.plus),
+            arg_max.values.eq(output.free_sums),
             sequencer.predict_busy.eq(arg_max.busy),
-            self.prediction.eq(arg_max.index),
+            sequencer.answer.eq(arg_max.index),
         ]
-        with m.If(arg_max.busy):
-            m.d.comb += output.post_address.eq(arg_max.address)
 
     def _serve_host(self, m, parts):
         """The host's access to the masters."""
@@ -216,6 +240,7 @@ class Parts(NamedTuple):
     """What a core consists of; layers and bundles by index, 1..N."""
 
     sequencer: Sequencer
+    images: ImageBuffer
     arrays: dict[int, Any]
     engines: dict[int, Any]
     updates: dict[int, Any]

@@ -54,10 +54,11 @@ def bias_word(config: Config, layer: Layer):
 
 
 def trace_word(config: Config, layer: Layer):
-    """What a bench sees of each word in each step: all quantities of the neuron, after the step."""
+    """What a bench sees of each word in each sweep: all quantities of the neuron, after its step."""
     spec, lanes = config.spec, config.lanes[layer.index]
     return data.StructLayout(
         {
+            "slot": unsigned(1),
             "address": unsigned(bits_for(config.words(layer) - 1)),
             "d": data.ArrayLayout(signed(spec.formats.decoder_bits), lanes),
             "xi": data.ArrayLayout(unsigned(spec.state_bits), lanes),

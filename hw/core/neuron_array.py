@@ -11,14 +11,16 @@ from golden.contract.shapes import Layer
 from hw.lib.block_memory import BlockMemory
 from hw.lib.flow import Flow
 from hw.lib.saturate import saturated
-from hw.synapse.interface import Step, drive, spike_word
+from hw.synapse.interface import SLOTS, Step, drive, spike_word
 from hw.update.interface import sums_word
 
 from .interface import bias_word, trace_word
 
 
 class NeuronArray(wiring.Component):
-    """One step of a layer: ``lanes`` neurons a cycle, words in order.
+    """One step of a layer, of one of the samples in flight: ``lanes`` neurons a cycle, words in order.
+
+    Each sample has banks of the state and of all sums. Without a sample (`Step.idle`) drives are taken and silence is sent.
 
     d saturates to 16 bits; xi is clipped to 0..256; U stays within `Spec.membrane_low` ..
     `membrane_high` and a sum over the averaging window within `Spec.sum_bits` by construction.
@@ -34,7 +36,7 @@ class NeuronArray(wiring.Component):
     Members
     -------
     step : In(Step)
-        The step that ``start`` starts.
+        The half of a sweep that ``start`` starts.
     start : In(1)
         One cycle: begins a pass over all words.
     busy : Out(1)
@@ -47,14 +49,20 @@ class NeuronArray(wiring.Component):
         Write of the working biases, while not busy.
     spikes : Out(Flow(spike_word))
         New spikes, `latency` cycles after the drives.
+    updated : In(1)
+        Slot of the sample whose sums are read.
     post_address : In
-        Address of sums, not during steps that sum; of the bundle whose post layer this is.
+        Address of sums of the nudged phases; of the bundle whose post layer this is.
     post_sums : Out(sums_word)
         The sums at the address of the cycle before.
     pre_address : In
         Address of sums, of the bundle whose pre layer this is.
     pre_sums : Out(sums_word)
         The sums at the address of the cycle before.
+    free_address : In
+        Output layer only: word, then above it the slot, of sums of the free phase.
+    free_sums : Out(ArrayLayout(unsigned(sum_bits), lanes))
+        Those at the address of the cycle before.
     label : In
         Output layer only: the class that is 1 in y.
     beta : In
@@ -86,6 +94,8 @@ class NeuronArray(wiring.Component):
         #: xi below 1 has as many bits.
         self.one_bits = bits_for(formats.one) - 1
         address = bits_for(words - 1)
+        #: Sums over the averaging window of a word's neurons.
+        self.sums = data.ArrayLayout(unsigned(config.spec.sum_bits), lanes)
         members = {
             "step": In(Step),
             "start": In(1),
@@ -93,6 +103,7 @@ class NeuronArray(wiring.Component):
             "below": In(stream.Signature(drive(config, layer))),
             "bias": In(Flow(bias_word(config, layer))),
             "spikes": Out(Flow(spike_word(words, lanes))),
+            "updated": In(1),
             "post_address": In(address),
             "post_sums": Out(sums_word(config, layer)),
             "pre_address": In(address),
@@ -103,13 +114,14 @@ class NeuronArray(wiring.Component):
         }
         if self.output:
             members |= {"label": In(bits_for(protocol.LABELS - 1)), "beta": In(formats.beta_bits)}
+            members |= {"free_address": In(address + bits_for(SLOTS - 1)), "free_sums": Out(self.sums)}
         else:
             members |= {"above": In(stream.Signature(drive(config, layer)))}
         super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
-        depth = 2 << bits_for(self.words - 1)
+        depth = 2 * SLOTS << bits_for(self.words - 1)
         m.submodules.state = states = BlockMemory(shape=self.state, depth=depth)
         state_read, state_write = states.read_port(), states.write_port()
         groups = self.config.groups(self.layer)
@@ -122,7 +134,7 @@ class NeuronArray(wiring.Component):
         ]
 
         running, take, word, group = self._take(m)
-        m.d.comb += state_read.addr.eq(Cat(self._padded(word), self.step.state_read))
+        m.d.comb += state_read.addr.eq(Cat(self._padded(word), self.step.state_read, self.step.slot))
         m.d.comb += bias_read.addr.eq(group)
 
         # A number behind a name is the pipeline stage that the register belongs to.
@@ -137,17 +149,18 @@ class NeuronArray(wiring.Component):
 
         spikes, membranes, written = self._fire(m, xi4, u4, d4)
         m.d.comb += [
-            state_write.addr.eq(Cat(self._padded(word4), self.step.state_write)),
+            state_write.addr.eq(Cat(self._padded(word4), self.step.state_write, self.step.slot)),
             state_write.data.eq(written),
-            state_write.en.eq(valid4),
+            state_write.en.eq(valid4 & ~self.step.idle),
             self.spikes.valid.eq(valid4),
             self.spikes.payload.address.eq(word4),
-            self.spikes.payload.spikes.eq(spikes),
+            self.spikes.payload.spikes.eq(Mux(self.step.idle, 0, spikes)),
             self.busy.eq(running | valid1 | valid2 | valid3 | valid4),
         ]
-        self._count_spikes(m, valid4, spikes)
-        self._sum(m, word2, word4, valid4, xi4)
-        self._trace(m, valid4, word4, d4, xi4, membranes, spikes)
+        fired = valid4 & ~self.step.idle
+        self._count_spikes(m, fired, spikes)
+        self._sum(m, word2, word4, fired & self.step.sum, xi4)
+        self._trace(m, fired, word4, d4, xi4, membranes, spikes)
         return m
 
     def _padded(self, word):
@@ -209,7 +222,7 @@ class NeuronArray(wiring.Component):
                 one = spec.formats.one
                 m.d.comb += target.eq(Mux(self.label == group1 * lanes + lane, one, 0))
                 m.d.sync += away2[lane].eq(Mux(self.step.negative, xi - target, target - xi))
-        # A sample starts from zeros, by the registers' reset
+        # a sample starts from zeros, by the registers' reset
         with m.If(self.step.first):
             m.d.sync += old2.eq(0)
         return old2, bias2, phi2, away2
@@ -284,34 +297,42 @@ class NeuronArray(wiring.Component):
         m.d.sync += self.spike_count.eq(Mux(self.clear, 0, self.spike_count) + new_spikes)
 
     def _sum(self, m, read_word, word, valid, xi):
-        """Sums of xi over the averaging window: two memories, read two cycles before the write and
-        by both neighbours' update engines."""
-        sums = data.ArrayLayout(unsigned(self.config.spec.sum_bits), self.lanes)
-        old, new = Signal(sums, name="old_sums", reset_less=True), Signal(sums, name="new_sums")
+        """Sums of xi over the averaging window: as they grow, read two cycles before the write; and complete, one memory for
+        each nudged phase, read by both neighbours' update engines, in the output layer one for the free phase."""
+        step, depth = self.step, SLOTS << bits_for(self.words - 1)
+        old, new = Signal(self.sums, name="old_sums", reset_less=True), Signal(self.sums, name="new_sums")
         for lane, state in enumerate(xi):
             m.d.comb += new[lane].eq(old[lane] + state)
-        for name, negative in (("plus", 0), ("minus", 1)):
-            memory = BlockMemory(shape=sums, depth=self.words)
-            m.submodules[f"sums_{name}"] = memory
-            post, pre, write = memory.read_port(), memory.read_port(), memory.write_port()
-            m.d.comb += [
-                post.addr.eq(Mux(self.busy & self.step.sum, read_word, self.post_address)),
-                pre.addr.eq(self.pre_address),
-                self.post_sums[name].eq(post.data),
-                self.pre_sums[name].eq(pre.data),
-                write.addr.eq(word),
-                write.en.eq(valid & self.step.sum & (self.step.negative == negative)),
-            ]
-            m.d.comb += write.data.eq(new)
-            with m.If(self.step.negative == negative):
-                m.d.sync += old.eq(post.data)
-        with m.If(self.step.sum_first):
+        m.submodules.sums = growing = BlockMemory(shape=self.sums, depth=depth)
+        read, write = growing.read_port(), growing.write_port()
+        here = Cat(self._padded(word), step.slot)
+        m.d.comb += read.addr.eq(Cat(self._padded(read_word), step.slot))
+        m.d.comb += [write.addr.eq(here), write.data.eq(new), write.en.eq(valid)]
+        m.d.sync += old.eq(read.data)
+        with m.If(step.sum_first):
             m.d.sync += old.eq(0)
+
+        def complete(name, phase, addresses):
+            """A memory of the sums of a phase, and its read ports' data."""
+            m.submodules[f"sums_{name}"] = memory = BlockMemory(shape=self.sums, depth=depth)
+            write = memory.write_port()
+            m.d.comb += [write.addr.eq(here), write.data.eq(new), write.en.eq(valid & step.sum_last & phase)]
+            ports = [memory.read_port() for _ in addresses]
+            m.d.comb += [port.addr.eq(address) for port, address in zip(ports, addresses, strict=True)]
+            return [port.data for port in ports]
+
+        readers = [Cat(self._padded(address), self.updated) for address in (self.post_address, self.pre_address)]
+        for name, phase in (("plus", step.nudge & ~step.negative), ("minus", step.negative)):
+            post, pre = complete(name, phase, readers)
+            m.d.comb += [self.post_sums[name].eq(post), self.pre_sums[name].eq(pre)]
+        if self.output:
+            m.d.comb += self.free_sums.eq(complete("free", ~step.nudge, [self.free_address])[0])
 
     def _trace(self, m, valid, word, d, xi, membranes, spikes):
         """What a bench sees."""
         trace = self.trace.payload
-        m.d.comb += [self.trace.valid.eq(valid), trace.address.eq(word), trace.s.eq(spikes)]
+        m.d.comb += [self.trace.valid.eq(valid), trace.slot.eq(self.step.slot)]
+        m.d.comb += [trace.address.eq(word), trace.s.eq(spikes)]
         for lane in range(self.lanes):
             m.d.comb += [
                 trace.d[lane].eq(d[lane]),

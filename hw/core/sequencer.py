@@ -1,6 +1,6 @@
-"""Sequencer: the phases of a sample, step by step; its update goes on during the next one."""
+"""Sequencer: two samples in antiphase, half a sweep apart; updates, images and static drives go on beside them."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -8,9 +8,11 @@ from amaranth.utils import bits_for
 from golden.contract import protocol
 from golden.contract.config import Config
 from golden.contract.spec import MAX_STEPS
-from hw.synapse.interface import Step
+from hw.synapse.image_engine import STATIC_BANKS
+from hw.synapse.interface import SLOTS, Halves
 
-from .interface import Operation
+from .interface import Operation, samples_in_flight
+from .samples import LABEL_BITS, Samples, Slot, following
 
 
 def one_hot(phase):
@@ -19,196 +21,313 @@ def one_hot(phase):
 
 
 class Sequencer(wiring.Component):
-    """Image, free phase, prediction; for training also +beta, -beta, update. Or a commit.
+    """Takes samples as they come, steps two of them, has their updates made; or has a commit made.
+
+    A sample's odd layers step in one half of a sweep, its even layers in the next. Two samples, one
+    in each *slot*, are half a sweep apart: while one's odd layers step, the other's even ones do. So
+    each half uses every array once and every bundle once in each direction. Samples go to the slots
+    in turn, and each begins when it is there and its slot is free; an empty slot's layers are idle.
 
     Each part is started by one pulse and watched by a busy line, so that nothing here knows how
     long a part takes. Snapshot and restore cost no cycle: they are the bank numbers of `Step`.
 
-    Two parts go on beside the others. The update engines take their time while the next sample
-    runs, until it comes to the first step of its averaging window: then the sums that they read
-    would be overwritten. So nothing but a commit sees weights that lack an update. And a bundle's
-    update engine takes what it needs of a training image (`pixels`) while the free phase runs.
+    Beside the halves, each in the order of the samples: an image is taken from the link (``take``);
+    then the static drive is made, of one sample more than the two that step (``image``); after the
+    free phase the prediction (``predict``); after the last phase the update, one at a time. A sample
+    that comes to the end of its first nudged phase waits for the update of the one that was in its
+    slot before, whose sums it would overwrite. A commit waits for all updates.
 
-    Latency: a step takes three cycles beside those for which it is busy, another part two.
+    Latency: a half takes three cycles beside those for which it is busy, another part two.
 
     Members
     -------
-    start : In(1)
-        One cycle; ignored while ``busy``.
-    operation : In(Operation)
-        Sampled with ``start``.
-    busy : Out(1)
-        High from the cycle after ``start`` until all but the update is done.
+    start, operation, label, ready, holding, done, busy
+        As in `CoreSignature`.
     free_steps, nudged_steps : In
         At least one averaging window each (the registers guarantee it).
-    step : Out(Step)
+    step : Out(Halves)
         A register; engines and arrays may see it and its start some cycles later.
     step_start : Out(1), step_busy : In(1)
-        One time step of all engines and arrays.
-    image_start, pixels_start, predict_start, update_start, commit_start, prepare_start : Out(1)
+        One half of a sweep, of all engines and arrays.
+    static_read : Out
+        Bank of the static drive of the sample whose odd layers step; stable as ``step`` is.
+    output_label : Out
+        Label of the sample whose output layer steps; stable as ``step`` is.
+    take_start, image_start, predict_start, update_start, commit_start, prepare_start : Out(1)
         One cycle. A commit is followed by the engines' preparation.
-    image_busy, pixels_busy, predict_busy, update_busy, commit_busy, prepare_busy : In(1)
+    take_busy, image_busy, predict_busy, update_busy, commit_busy, prepare_busy : In(1)
         High from the cycle after its start, ``update_busy`` at most one later.
+    take_bank, image_bank, update_bank : Out
+        The part's bank of the image buffer.
+    static_write : Out
+        Bank of the static drive that is made.
+    predict_slot, update_slot : Out(1)
+        Slot of the sample that the part is for; from its start until the end.
+    answer : In, prediction : Out
+        What was predicted, stable while not ``predict_busy``; that of the sample that is ``done``.
     phase : Out(len(protocol.PHASES))
-        One hot in the order of `protocol.PHASES`, for the cycle counters; the prediction counts as
-        free phase. Only cycles in which nothing but an update goes on count as update, whether
-        something waits for its end or not.
+        One hot in the order of `protocol.PHASES`, for the cycle counters: the phase of the older of
+        two samples that step; static while one is taken or prepared and none steps; update while
+        nothing else goes on, or the halves wait for one.
     """
 
     def __init__(self, config: Config):
-        self.config = config
-        steps = bits_for(MAX_STEPS)
+        self.config, self.places = config, samples_in_flight(config)
+        steps, label = bits_for(MAX_STEPS), LABEL_BITS
         members = {
             "start": In(1),
             "operation": In(Operation),
+            "label": In(label),
+            "ready": Out(1),
+            "holding": Out(1),
+            "done": Out(1),
             "busy": Out(1),
             "free_steps": In(steps),
             "nudged_steps": In(steps),
-            "step": Out(Step),
+            "step": Out(Halves),
+            "static_read": Out(range(STATIC_BANKS)),
+            "output_label": Out(label),
+            "static_write": Out(range(STATIC_BANKS)),
+            "predict_slot": Out(1),
+            "update_slot": Out(1),
+            "answer": In(label),
+            "prediction": Out(label),
             "phase": Out(unsigned(len(protocol.PHASES))),
         }
-        for part in ("image", "pixels", "step", "predict", "update", "commit", "prepare"):
+        for part in ("take", "image", "step", "predict", "update", "commit", "prepare"):
             members |= {f"{part}_start": Out(1), f"{part}_busy": In(1)}
+        members |= {f"{part}_bank": Out(range(self.places)) for part in ("take", "image", "update")}
         super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
-        at = SamplePlace()
-        self._describe_step(m, at)
-
-        def go_to(state):
-            m.next = state
-
-        with m.FSM() as fsm:
-            m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
-            self._idle(m, at)
-            self._part(m, "IMAGE", "image", "static", lambda: self._seen(m, at))
-            self._steps(m, at)
-            self._part(m, "PREDICT", "predict", "free", lambda: self._predicted(m, at))
-            self._update(m)
-            self._part(m, "COMMIT", "commit", "commit", lambda: go_to("PREPARE"))
-            self._part(m, "PREPARE", "prepare", "commit", lambda: go_to("IDLE"))
+        samples, slots = Samples(self.places), [Slot(n) for n in range(SLOTS)]
+        committing = self._commit(m, samples)
+        self._take(m, samples, committing)
+        self._draw(m, samples)
+        turn, beginning, stalled = self._halves(m, samples, slots)
+        self._describe(m, slots, turn, beginning)
+        self._predict(m, slots)
+        self._leave(m, samples, slots)
+        learning = self._learn(m, samples, slots)
+        unlearned = samples.between(samples.freed, samples.done)
+        m.d.comb += self.busy.eq(
+            committing | (samples.started != samples.done) | (unlearned > learning)
+        )
+        self._count(m, samples, slots, stalled, committing)
         return m
 
-    def _describe_step(self, m, at):
-        """The fields of `Step`, a cycle after the place that they follow from.
-
-        Free phase: spike banks 0 and 1 in turns. Its last spikes stay in bank ``kept``; the nudged
-        phases start from there and take turns between the other two.
-        """
-        averaging = self.config.spec.schedule.window
-        m.d.comb += at.steps.eq(Mux(at.nudged, self.nudged_steps, self.free_steps))
-        window_start = Signal.like(at.steps)
-        m.d.comb += window_start.eq(at.steps - averaging)
-        step, count, kept = self.step, at.count, at.kept
-        m.d.sync += [
-            step.first.eq(~at.nudged & (count == 0)),
-            step.state_read.eq(at.nudged & (count != 0)),
-            step.state_write.eq(at.nudged),
-            step.nudge.eq(at.nudged),
-            step.negative.eq(at.negative),
-            step.sum.eq(count >= window_start),
-            step.sum_first.eq(count == window_start),
+    def _take(self, m, samples, committing):
+        """The image of the sample that is started."""
+        place, room = samples.place(samples.started), Signal()
+        m.d.comb += [
+            room.eq(samples.between(samples.freed, samples.started) < self.places),
+            self.ready.eq(~self.take_busy & room & ~committing),
+            self.take_start.eq(self.start & self.ready & (self.operation != Operation.COMMIT)),
+            self.holding.eq(self.take_busy),
         ]
-        with m.If(at.nudged):
-            m.d.sync += step.spike_write.eq(Mux(count[0], 2, ~kept))
-            m.d.sync += step.spike_read.eq(Mux(count == 0, kept, Mux(count[0], ~kept, 2)))
-        with m.Else():
-            m.d.sync += [step.spike_write.eq(count[0]), step.spike_read.eq(~count[0])]
+        with m.If(self.take_start):
+            m.d.sync += [samples.advance(samples.started), self.take_bank.eq(place)]
+            m.d.sync += samples.labels[place].eq(self.label)
+            m.d.sync += samples.trained[place].eq(self.operation == Operation.TRAIN)
 
-    def _count_for(self, phase):
-        """The cycle counts for a phase."""
-        return self.phase.eq(one_hot(phase))
+    def _draw(self, m, samples):
+        """The static drive of the next sample whose image is there."""
+        waiting, free = Signal(), Signal()
+        m.d.comb += [
+            self.image_bank.eq(samples.place(samples.drawn)),
+            # the last one that was started is there once its image is
+            waiting.eq(samples.between(samples.drawn, samples.started) > self.take_busy),
+            free.eq(samples.between(samples.done, samples.drawn) < STATIC_BANKS),
+        ]
+        with m.FSM(name="draw"):
+            with m.State("IDLE"):
+                with m.If(waiting & free):
+                    m.d.comb += self.image_start.eq(1)
+                    m.next = "DRAW"
+            with m.State("DRAW"):
+                with m.If(~self.image_busy):
+                    m.d.sync += samples.advance(samples.drawn)
+                    m.d.sync += self.static_write.eq(following(self.static_write, STATIC_BANKS))
+                    m.next = "IDLE"
 
-    def _part(self, m, state, name, phase, then):
-        """Two states: one pulse of the part's start, then a wait until it is no longer busy."""
-        with m.State(state):
-            m.d.comb += [getattr(self, f"{name}_start").eq(1), self._count_for(phase)]
-            m.next = f"{state}-WAIT"
-        with m.State(f"{state}-WAIT"):
-            m.d.comb += self._count_for(phase)
-            with m.If(~getattr(self, f"{name}_busy")):
-                then()
+    def _halves(self, m, samples, slots):
+        """Half after half, as long as there is a sample; returns whose odd layers step, which slots
+        a sample begins in, and whether a half waits for an update."""
+        turn, stalled, static = Signal(), Signal(), Signal(range(STATIC_BANKS))
+        beginning = Signal(SLOTS)
+        active = Cat(slot.active for slot in slots)
+        place, next_slot = samples.place(samples.begun), samples.slot(samples.begun)
+        with m.FSM(name="halves"):
+            with m.State("STEP"):
+                for n, slot in enumerate(slots):
+                    # a sample may leave its slot in this very cycle
+                    free = ~slot.active & (~slot.ended | slot.leaving)
+                    mine = (turn == n) & (next_slot == n)
+                    m.d.comb += beginning[n].eq(mine & free & (samples.begun != samples.drawn))
+                    with m.If(beginning[n]):
+                        m.d.sync += [slot.active.eq(1), slot.training.eq(samples.trained[place])]
+                        m.d.sync += [slot.label.eq(samples.labels[place]), slot.static.eq(static)]
+                with m.If(beginning.any()):
+                    m.d.sync += samples.advance(samples.begun)
+                    m.d.sync += static.eq(following(static, STATIC_BANKS))
+                with m.If((active | beginning).any()):
+                    m.next = "START"
+                with m.Else():
+                    m.d.sync += turn.eq(next_slot)
+            with m.State("START"):
+                # sums that the last sample's update reads would be overwritten
+                m.d.comb += stalled.eq(
+                    Cat(s.active & s.nudged & s.last & s.unlearned for s in slots).any()
+                )
+                with m.If(~stalled):
+                    m.d.comb += self.step_start.eq(1)
+                    m.next = "WAIT"
+            with m.State("WAIT"):
+                with m.If(~self.step_busy):
+                    m.d.sync += turn.eq(~turn)
+                    m.next = "STEP"
+                    for n, slot in enumerate(slots):
+                        with m.If(slot.active & (turn != n)):
+                            self._swept(m, slot)
+        for slot in slots:
+            m.d.comb += slot.steps.eq(Mux(slot.nudged, self.nudged_steps, self.free_steps))
+            m.d.comb += slot.last.eq(slot.count == slot.steps - 1)
+        return turn, beginning, stalled
 
-    def _idle(self, m, at):
-        with m.State("IDLE"):
-            m.d.sync += [at.count.eq(0), at.nudged.eq(0), at.negative.eq(0)]
-            with m.If(self.update_busy):
-                m.d.comb += self._count_for("update")
-            with m.If(self.start):
-                m.d.sync += at.training.eq(self.operation == Operation.TRAIN)
-                m.next = "IMAGE"
-                with m.If(self.operation == Operation.COMMIT):
-                    m.next = "FINISH"
-
-    def _seen(self, m, at):
-        """After the static drive."""
-        m.d.comb += self.pixels_start.eq(at.training)
-        m.next = "STEP"
-
-    def _steps(self, m, at):
-        """One time step in three states."""
-        nudged = Mux(at.negative, one_hot("minus"), one_hot("plus"))
-        step_phase = self.phase.eq(Mux(~at.nudged, one_hot("free"), nudged))
-        with m.State("STEP"):
-            m.d.comb += step_phase
-            m.next = "STEP-START"
-        with m.State("STEP-START"):
-            # The steps of the averaging window overwrite what the last sample's update reads.
-            with m.If(self.step.sum & self.update_busy):
-                m.d.comb += self._count_for("update")
+    def _swept(self, m, slot):
+        """After a sample's sweep: the next one of the phase, else the next phase, else its end."""
+        m.d.sync += slot.count.eq(slot.count + 1)
+        with m.If(slot.last):
+            m.d.sync += slot.count.eq(0)
+            with m.If(slot.nudged):
+                m.d.sync += [slot.negative.eq(~slot.negative), slot.nudged.eq(~slot.negative)]
             with m.Else():
-                m.d.comb += [self.step_start.eq(1), step_phase]
-                m.next = "STEP-WAIT"
-        with m.State("STEP-WAIT"):
-            m.d.comb += step_phase
-            with m.If(~self.step_busy):
-                self._stepped(m, at)
+                m.d.sync += [slot.unpredicted.eq(1), slot.nudged.eq(slot.training)]
+            with m.If(slot.negative | ~slot.training):
+                m.d.sync += [slot.active.eq(0), slot.ended.eq(1)]
 
-    def _stepped(self, m, at):
-        """After a step: the next one of the phase, else the next phase."""
-        m.d.sync += at.count.eq(at.count + 1)
-        m.next = "STEP"
-        with m.If(at.count == at.steps - 1):
-            m.d.sync += at.count.eq(0)
-            with m.If(~at.nudged):
-                m.d.sync += at.kept.eq(at.count[0])
+    def _describe(self, m, slots, turn, beginning):
+        """``step`` and what goes with it, a cycle after the places that they follow from."""
+        averaging, last = self.config.spec.schedule.window, len(self.config.spec.bundles)
+        m.d.sync += self.static_read.eq(Mux(turn, slots[1].static, slots[0].static))
+        output = turn if last % 2 else ~turn
+        m.d.sync += self.output_label.eq(Mux(output[0], slots[1].label, slots[0].label))
+        for n, slot in enumerate(slots):
+            start, window_start = Signal(name=f"start_{n}"), Signal.like(slot.count, name=f"window_start_{n}")
+            m.d.comb += [start.eq(slot.count == 0), window_start.eq(slot.steps - averaging)]
+            for odd, step, mine in ((True, self.step.odd, turn == n), (False, self.step.even, turn != n)):
+                with m.If(mine):
+                    m.d.sync += [
+                        step.slot.eq(n),
+                        step.idle.eq(~slot.active & ~beginning[n]),
+                        step.first.eq(~slot.nudged & start),
+                        step.silent.eq(~slot.nudged & start if odd else 0),
+                        step.kept.eq(slot.nudged & start if odd else 0),
+                        step.keep.eq(0 if odd else ~slot.nudged & slot.last),
+                        step.state_read.eq(slot.nudged & ~start),
+                        step.state_write.eq(slot.nudged),
+                        step.nudge.eq(slot.nudged),
+                        step.negative.eq(slot.negative),
+                        step.sum.eq(slot.count >= window_start),
+                        step.sum_first.eq(slot.count == window_start),
+                        step.sum_last.eq(slot.last),
+                    ]
+
+    def _predict(self, m, slots):
+        """The prediction of a sample whose free phase is over."""
+        with m.FSM(name="predict"):
+            with m.State("IDLE"):
+                for n, slot in enumerate(slots):
+                    with m.If(slot.unpredicted):
+                        m.d.sync += self.predict_slot.eq(n)
+                        m.next = "START"
+            with m.State("START"):
+                m.d.comb += self.predict_start.eq(1)
                 m.next = "PREDICT"
-            with m.Elif(~at.negative):
-                m.d.sync += at.negative.eq(1)
-            with m.Else():
-                m.next = "UPDATE"
+            with m.State("PREDICT"):
+                with m.If(~self.predict_busy):
+                    m.next = "IDLE"
+                    for n, slot in enumerate(slots):
+                        with m.If(self.predict_slot == n):
+                            m.d.sync += [slot.unpredicted.eq(0), slot.predicted.eq(1)]
+                            m.d.sync += slot.prediction.eq(self.answer)
 
-    def _predicted(self, m, at):
-        """After the prediction."""
-        m.d.sync += at.nudged.eq(1)
-        m.next = "IDLE"
-        with m.If(at.training):
-            m.next = "STEP"
+    def _leave(self, m, samples, slots):
+        """The oldest sample, once its sweeps are over and its prediction is known."""
+        oldest = samples.slot(samples.done)
+        m.d.comb += self.prediction.eq(Mux(oldest, slots[1].prediction, slots[0].prediction))
+        for n, slot in enumerate(slots):
+            m.d.comb += slot.leaving.eq((oldest == n) & slot.ended & slot.predicted)
+            with m.If(slot.leaving):
+                m.d.comb += self.done.eq(1)
+                m.d.sync += [samples.advance(samples.done), slot.ended.eq(0), slot.predicted.eq(0)]
+                m.d.sync += slot.unlearned.eq(slot.unlearned | slot.training)
 
-    def _update(self, m):
-        """The start of a sample's update; what a commit waits for."""
-        with m.State("UPDATE"):
-            m.d.comb += self._count_for("update")
-            with m.If(~self.pixels_busy):
-                m.d.comb += self.update_start.eq(1)
-                m.next = "IDLE"
-        with m.State("FINISH"):
-            m.d.comb += self._count_for("update")
-            with m.If(~self.update_busy):
-                m.next = "SETTLE"
-        with m.State("SETTLE"):
-            # The last update is being written.
-            m.d.comb += self._count_for("update")
-            m.next = "COMMIT"
+    def _learn(self, m, samples, slots):
+        """One update after the other; returns whether one has begun, and has the rates."""
+        number = samples.freed
+        m.d.comb += [self.update_slot.eq(samples.slot(number)), self.update_bank.eq(samples.place(number))]
+        with m.FSM(name="learn") as fsm:
+            with m.State("IDLE"):
+                with m.If(samples.done != number):
+                    with m.If(samples.trained[samples.place(number)]):
+                        m.d.comb += self.update_start.eq(1)
+                        m.next = "BEGIN"
+                    with m.Else():
+                        m.d.sync += samples.advance(number)
+            with m.State("BEGIN"):
+                # engines see their start, and are busy, only now
+                m.next = "LEARN"
+            with m.State("LEARN"):
+                with m.If(~self.update_busy):
+                    m.d.sync += samples.advance(number)
+                    for n, slot in enumerate(slots):
+                        with m.If(self.update_slot == n):
+                            m.d.sync += slot.unlearned.eq(0)
+                    m.next = "IDLE"
+        return fsm.ongoing("LEARN")
 
+    def _commit(self, m, samples):
+        """After the last update; returns whether one goes on."""
+        with m.FSM(name="commit") as fsm:
+            with m.State("IDLE"):
+                with m.If(self.start & ~self.busy & (self.operation == Operation.COMMIT)):
+                    m.next = "FINISH"
+            with m.State("FINISH"):
+                m.d.comb += self.phase.eq(one_hot("update"))
+                with m.If(samples.done == samples.freed):
+                    m.next = "SETTLE"
+            with m.State("SETTLE"):
+                # the last update is being written
+                m.d.comb += self.phase.eq(one_hot("update"))
+                m.next = "COMMIT"
+            for part, then in (("commit", "PREPARE"), ("prepare", "IDLE")):
+                with m.State(part.upper()):
+                    m.d.comb += [getattr(self, f"{part}_start").eq(1), self.phase.eq(one_hot("commit"))]
+                    m.next = f"{part.upper()}-WAIT"
+                with m.State(f"{part.upper()}-WAIT"):
+                    m.d.comb += self.phase.eq(one_hot("commit"))
+                    with m.If(~getattr(self, f"{part}_busy")):
+                        m.next = then
+        return ~fsm.ongoing("IDLE")
 
-class SamplePlace:
-    """Where a sample stands."""
-
-    def __init__(self):
-        self.training, self.nudged, self.negative = Signal(), Signal(), Signal()
-        #: Steps of the phase done, and steps that it has.
-        self.count, self.steps = Signal(bits_for(MAX_STEPS)), Signal(bits_for(MAX_STEPS))
-        #: Spike bank of the free phase's last spikes.
-        self.kept = Signal()
+    def _count(self, m, samples, slots, stalled, committing):
+        """``phase``, but of a commit."""
+        with m.If(committing):
+            pass
+        with m.Elif(stalled):
+            m.d.comb += self.phase.eq(one_hot("update"))
+        for oldest in range(SLOTS):
+            for n in (oldest, 1 - oldest):
+                slot = slots[n]
+                nudged = Mux(slot.negative, one_hot("minus"), one_hot("plus"))
+                with m.Elif((samples.slot(samples.done) == oldest) & slot.active):
+                    m.d.comb += self.phase.eq(Mux(slot.nudged, nudged, one_hot("free")))
+        with m.Elif(samples.started != samples.drawn):
+            m.d.comb += self.phase.eq(one_hot("static"))
+        with m.Elif(samples.started != samples.done):
+            # nothing is left but the prediction
+            m.d.comb += self.phase.eq(one_hot("free"))
+        with m.Elif(samples.done != samples.freed):
+            m.d.comb += self.phase.eq(one_hot("update"))

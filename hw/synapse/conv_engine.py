@@ -13,7 +13,7 @@ from .average_pool import AveragePool
 from .convolution import Convolution
 from .interface import SynapseSignature
 from .kernel_loader import KernelLoader
-from .spike_buffer import SpikeBuffer
+from .spike_buffers import spike_buffers
 from .upsample import Upsample
 
 
@@ -40,20 +40,14 @@ class ConvEngine(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config, bundle = self.config, self.bundle
-        pre_buffer = SpikeBuffer(words=config.words(bundle.pre), lanes=self.pre_lanes)
-        post_buffer = SpikeBuffer(words=config.words(bundle.post), lanes=self.post_lanes)
-        m.submodules.pre, m.submodules.post = pre_buffer, post_buffer
-        for buffer, flow in ((pre_buffer, self.pre_spikes), (post_buffer, self.post_spikes)):
-            m.d.comb += buffer.step.eq(self.step)
-            m.d.comb += [buffer.i.valid.eq(flow.valid), buffer.i.payload.eq(flow.payload)]
+        m.submodules.pre, m.submodules.post = pre_buffer, post_buffer = spike_buffers(m, self)
 
-        m.submodules.kernel = kernel = KernelLoader(config, bundle)
+        m.submodules.kernel = kernel = KernelLoader(self.config, self.bundle)
         m.d.comb += [self.tile_address.eq(kernel.tile_address), kernel.tile.eq(self.tile)]
         lines, forward = self._forward(m, kernel)
         upsample, backward = self._backward(m, kernel, post_buffer)
 
-        at = TileAt(config, bundle)
+        at = TileAt(self.config, self.bundle)
         m.d.comb += upsample.base.eq(at.post_base)
         self._add(m, at, forward, backward)
         reading = self._read_plane(m, at, pre_buffer, lines)

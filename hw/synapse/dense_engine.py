@@ -14,7 +14,7 @@ from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import adder_tree, delay, tree_latency
 
 from .interface import SynapseSignature
-from .spike_buffer import SpikeBuffer
+from .spike_buffers import spike_buffers
 
 #: Binary places between a weight (2^-7) and phi (2^-9).
 DENSE_SHIFT = 2
@@ -44,12 +44,7 @@ class DenseEngine(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        pre_buffer = SpikeBuffer(words=self.words, lanes=self.pre_lanes)
-        post_buffer = SpikeBuffer(words=self.groups, lanes=self.post_lanes)
-        m.submodules.pre, m.submodules.post = pre_buffer, post_buffer
-        for buffer, flow in ((pre_buffer, self.pre_spikes), (post_buffer, self.post_spikes)):
-            m.d.comb += buffer.step.eq(self.step)
-            m.d.comb += [buffer.i.valid.eq(flow.valid), buffer.i.payload.eq(flow.payload)]
+        m.submodules.pre, m.submodules.post = pre_buffer, post_buffer = spike_buffers(m, self)
 
         busy, word, group = Signal(), Signal(range(self.words)), Signal(range(self.groups))
         self._walk(m, busy, word, group)

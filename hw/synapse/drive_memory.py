@@ -1,6 +1,6 @@
-"""Drive memory: the drives of the next step are written while those of this step are streamed out."""
+"""Drive memory: the drives of the next half are written while those of this one are streamed out."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -9,14 +9,12 @@ from golden.contract.shapes import Layer
 from hw.lib.block_memory import BlockMemory
 from hw.lib.flow import Flow
 
-from .interface import SPIKE_BANKS, Step
-
 
 class DriveMemory(wiring.Component):
-    """`SPIKE_BANKS` copies of a layer's words, numbered like the spike banks.
+    """Banks of a layer's drives, all words of one written while another is sent.
 
-    The drives of the spikes that the free phase left stay in their copy: both nudged phases start by reading them. Words
-    that are never written read as 0.
+    Drives of spikes have the banks of those spikes: what the free phase left stays in its own, and both nudged phases start by
+    reading that. Words that are never written read as 0.
 
     Parameters
     ----------
@@ -25,6 +23,7 @@ class DriveMemory(wiring.Component):
         Drives of a word; ``bits`` is the width of one in the memory.
     wide : int
         Neighbouring words of a line, of as many columns, that are written at once: a row of memory.
+    banks : int
 
     Attributes
     ----------
@@ -33,17 +32,19 @@ class DriveMemory(wiring.Component):
 
     Members
     -------
-    step : In(Step), start : In(1)
-        ``start`` sends all words of copy `Step.spike_read` once; zeros in a sample's first step.
+    start : In(1), read_bank : In, silent : In(1)
+        ``start`` sends all words of the bank once; zeros if ``silent``.
+    write_bank : In
+        Where ``i`` is written.
     i : In(Flow({address, drives}))
-        Written to copy `Step.spike_write`. Address: (channel group * height + y) * rows_of_line + x // wide. Columns beyond the
+        Address: (channel group * height + y) * rows_of_line + x // wide. Columns beyond the
         layer's are of no effect.
     o : Out(stream.Signature(ArrayLayout(signed(bits), lanes)))
         First word two cycles after ``start``, then one in each cycle.
     """
 
-    def __init__(self, layer: Layer, *, lanes, bits, wide=1):
-        self.layer, self.lanes, self.bits, self.wide = layer, lanes, bits, wide
+    def __init__(self, layer: Layer, *, lanes, bits, banks, wide=1):
+        self.layer, self.lanes, self.bits, self.wide, self.banks = layer, lanes, bits, wide, banks
         lines = layer.channels // lanes * layer.height
         self.rows_of_line, self.words = -(-layer.width // wide), lines * layer.width
         self.rows = lines * self.rows_of_line
@@ -52,8 +53,10 @@ class DriveMemory(wiring.Component):
         item = data.StructLayout({"address": bits_for(self.rows - 1), "drives": self.row})
         super().__init__(
             {
-                "step": In(Step),
                 "start": In(1),
+                "read_bank": In(range(banks)),
+                "silent": In(1),
+                "write_bank": In(range(banks)),
                 "i": In(Flow(item)),
                 "o": Out(stream.Signature(self.drives)),
             }
@@ -62,17 +65,17 @@ class DriveMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         words, rows, wide, columns = self.words, self.rows, self.wide, self.layer.width
-        depth = SPIKE_BANKS * rows
+        depth = self.banks * rows
         m.submodules.memory = memory = BlockMemory(shape=self.row, depth=depth)
         read, write = memory.read_port(), memory.write_port()
 
         def base(bank):
-            return Mux(bank == 2, 2 * rows, Mux(bank == 1, rows, 0))
+            return Array(Const(n * rows, range(depth)) for n in range(self.banks))[bank]
 
         written = Signal(self.i.payload.shape(), reset_less=True)
         writing, address = Signal(), Signal(range(depth))
         m.d.sync += [writing.eq(self.i.valid), written.eq(self.i.payload)]
-        m.d.sync += address.eq(self.i.payload.address + base(self.step.spike_write))
+        m.d.sync += address.eq(self.i.payload.address + base(self.write_bank))
         m.d.comb += [write.addr.eq(address), write.data.eq(written.drives), write.en.eq(writing)]
 
         at, left = Signal(range(depth)), Signal(range(words + 1))
@@ -86,10 +89,9 @@ class DriveMemory(wiring.Component):
                     m.d.sync += [at.eq(at + 1), spot.eq(0)]
                 with m.If(column == columns - 1):
                     m.d.sync += column.eq(0)
-        # a sample's first step has no spikes before it
         silent = Signal()
         with m.If(self.start):
-            m.d.sync += [at.eq(base(self.step.spike_read)), left.eq(words), silent.eq(self.step.first)]
+            m.d.sync += [at.eq(base(self.read_bank)), left.eq(words), silent.eq(self.silent)]
             m.d.sync += [column.eq(0), spot.eq(0)]
         word = Array(read.data[n].as_value() for n in range(wide))[shown]
         m.d.comb += self.o.payload.eq(Mux(silent, 0, word))

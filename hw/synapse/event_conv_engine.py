@@ -16,13 +16,13 @@ from .drive_memory import DriveMemory
 from .event_adder import EventAdder
 from .event_layout import PAIR, backward_place, forward_place, weight_bits
 from .folded_kernels import FoldedKernels
-from .interface import SynapseSignature
+from .interface import SynapseSignature, bank_for, bank_of, banks_of
 from .spike_window import SpikeWindow
 
 
 class EventConvEngine(wiring.Component):
     """Adds the folded kernels of the spikes in each spike window (`hw.synapse.event_layout`), and so
-    computes the next step's drives during this one.
+    computes the next half's drives during this one.
 
     - forward: a pooled position sees 4x4 pre positions, as 2x2 blocks.
     - backward: a block of 2x2 pre positions sees 2x2 pooled positions.
@@ -30,7 +30,7 @@ class EventConvEngine(wiring.Component):
     Both directions go on side by side. The drives of the spikes that the free phase left stay in
     their copy of the `DriveMemory`, so the nudged phases start without computing them again.
 
-    Latency: a window is worked on as soon as its spikes have come; a step ends a few cycles after
+    Latency: a window is worked on as soon as its spikes have come; a half ends a few cycles after
     the last window.
     Model: `golden.model.ops.conv_forward` and `golden.model.ops.conv_backward`.
 
@@ -106,18 +106,18 @@ class EventConvEngine(wiring.Component):
             self._side(
                 m, "forward", pre_window, self.forward_adder, forward, rows, columns,
                 first=needed(pre, 4), each=2 * pre.width, last=needed(pre, 2 * rows + 2),
-                target=post, out=self.forward, wide=1, lines=1,
+                source=pre, target=post, out=self.forward, wide=1, lines=1,
             ),
             self._side(
                 m, "backward", post_window, self.backward_adder, backward, rows + 1, columns + 1,
                 first=needed(post, 1), each=post.width, last=needed(post, rows),
-                target=pre, out=self.backward, wide=PAIR, lines=SPOTS // PAIR,
+                source=post, target=pre, out=self.backward, wide=PAIR, lines=SPOTS // PAIR,
             ),
         ]
         m.d.comb += self.busy.eq(Cat(working).any())
         return m
 
-    def _side(self, m, name, window, adder, seen, rows, columns, *, first, each, last, target, out, wide, lines):
+    def _side(self, m, name, window, adder, seen, rows, columns, *, first, each, last, source, target, out, wide, lines):
         """Windows in raster order to the adder, and its sums row by row to the drive memory; returns whether it is busy.
 
         seen: spike of the window by unit and index of the adder.
@@ -146,8 +146,15 @@ class EventConvEngine(wiring.Component):
         m.d.comb += [skid.i.payload[unit][index].eq(spike) for (unit, index), spike in seen.items()]
 
         # -- a pass' sums are kept while their rows are written: line after line of each group
-        m.submodules[f"{name}_drives"] = drives = DriveMemory(target, lanes=lanes, bits=adder.bits, wide=wide)
-        m.d.comb += [drives.step.eq(self.step), drives.start.eq(self.start)]
+        banks = banks_of(source.index)
+        m.submodules[f"{name}_drives"] = drives = DriveMemory(target, lanes=lanes, bits=adder.bits, banks=banks, wide=wide)
+        steps = {self.bundle.pre.index: self.pre_step, self.bundle.index: self.post_step}
+        m.d.comb += [
+            drives.start.eq(self.start),
+            drives.read_bank.eq(bank_of(steps[target.index])),
+            drives.silent.eq(steps[target.index].silent),
+            drives.write_bank.eq(bank_for(steps[source.index])),
+        ]
         rows_of_window = groups * lines
         of_pass = rows_of_window // adder.passes
         item = drives.i.payload

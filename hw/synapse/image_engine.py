@@ -1,4 +1,4 @@
-"""Image engine: the static drive of layer 1, computed once per sample and replayed in each step."""
+"""Image engine: the static drive of layer 1, computed once per sample and replayed in each sweep."""
 
 from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
@@ -9,12 +9,16 @@ from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle
-from hw.lib.accumulator import Accumulator
 from hw.lib.adder_tree import adder_tree, delay, tree_latency
 from hw.lib.line_buffer import LineBuffer
 
-from .interface import drive, tile
+from .drive_memory import DriveMemory
+from .interface import SLOTS, drive, tile
 from .kernel_loader import KernelLoader
+
+
+#: Static drives that are kept: of both samples that step, and of the one that comes next.
+STATIC_BANKS = SLOTS + 1
 
 
 class ImageEngine(wiring.Component):
@@ -31,8 +35,8 @@ class ImageEngine(wiring.Component):
 
     Members
     -------
-    start : In(1)
-        One cycle; ignored while busy.
+    start : In(1), write_bank : In(range(STATIC_BANKS))
+        One cycle; ignored while busy. The bank gets the drives, and must stay until these are there.
     busy : Out(1)
         High from the cycle after ``start`` until all drives are in the static memory.
     pixel_address : Out
@@ -43,8 +47,8 @@ class ImageEngine(wiring.Component):
         Address in the working memory.
     tile : In(tile)
         The word at the address of the cycle before.
-    replay : In(1)
-        One cycle, while not busy: sends the drives of all words once, in order.
+    replay : In(1), read_bank : In(range(STATIC_BANKS))
+        One cycle: sends the drives of all words once, in order, of a bank that is complete.
     forward : Out(stream.Signature(drive(post)))
         The first drive leaves two cycles after ``replay``.
     """
@@ -66,7 +70,9 @@ class ImageEngine(wiring.Component):
                 "pixel": In(config.spec.formats.pixel_bits),
                 "tile_address": Out(bits_for(layout.tiles(config, bundle) - 1)),
                 "tile": In(tile(config, bundle)),
+                "write_bank": In(range(STATIC_BANKS)),
                 "replay": In(1),
+                "read_bank": In(range(STATIC_BANKS)),
                 "forward": Out(stream.Signature(drive(config, bundle.post))),
             }
         )
@@ -80,9 +86,12 @@ class ImageEngine(wiring.Component):
         m.submodules.lines = lines = LineBuffer(
             bits=pixel_bits, height=pre.height, width=pre.width, kernel=bundle.kernel + 1
         )
-        m.submodules.static = static = Accumulator(
-            words=config.words(post), lanes=self.lanes, bits=post.phi_bits, value_bits=post.phi_bits
-        )
+        m.submodules.static = static = DriveMemory(post, lanes=self.lanes, bits=post.phi_bits, banks=STATIC_BANKS)
+        m.d.comb += [
+            static.start.eq(self.replay),
+            static.read_bank.eq(self.read_bank),
+            static.write_bank.eq(self.write_bank),
+        ]
         m.d.comb += [self.tile_address.eq(kernel.tile_address), kernel.tile.eq(self.tile)]
         connect(m, flipped(self.forward), static.o)
 
@@ -174,22 +183,24 @@ class ImageEngine(wiring.Component):
             term = adder_tree(m, [delay(m, product, 1, reset_less=True) for product in products])
             with m.If(adding):
                 m.d.sync += total[lane].eq(Mux(first, 0, total[lane]) + term)
-            m.d.comb += static.i.payload[lane].eq((total[lane] + half) >> spec.static_shift)
-        m.d.comb += [static.i.valid.eq(delay(m, last, 1)), static.first.eq(1)]
-        m.d.comb += static.drain.eq(self.replay)
+            drive = (total[lane] + half) >> spec.static_shift
+            m.d.comb += static.i.payload.drives[0][lane].eq(drive)
+        m.d.comb += static.i.valid.eq(delay(m, last, 1))
 
     def _control(self, m, kernel, reading, static):
         """Group after group of post channels: its kernels, then the image."""
         post, groups = self.bundle.post, self.config.groups(self.bundle.post)
         group, done = Signal(range(groups)), Signal(range(post.positions + 1))
+        word = Signal.like(static.i.payload.address)
         with m.If(static.i.valid):
-            m.d.sync += [static.address.eq(static.address + 1), done.eq(done + 1)]
+            m.d.sync += [word.eq(word + 1), done.eq(done + 1)]
+        m.d.comb += static.i.payload.address.eq(word)
 
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
             with m.State("IDLE"):
                 with m.If(self.start):
-                    m.d.sync += [group.eq(0), static.address.eq(0), kernel.base.eq(0)]
+                    m.d.sync += [group.eq(0), word.eq(0), kernel.base.eq(0)]
                     m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.comb += kernel.start.eq(1)

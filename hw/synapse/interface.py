@@ -1,6 +1,6 @@
-"""What layers, synapse engines and the sequencer exchange: steps, spikes, weights, drives."""
+"""What layers, synapse engines and the sequencer exchange: halves of sweeps, spikes, weights, drives."""
 
-from amaranth.hdl import signed, unsigned
+from amaranth.hdl import Cat, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -10,28 +10,33 @@ from golden.contract.config import Config
 from golden.contract.shapes import Bundle
 from hw.lib.flow import Flow
 
-#: Banks of a spike buffer. The spikes at the end of the free phase stay in one while both nudged
-#: phases use the others.
-SPIKE_BANKS = 3
+#: Samples that share the machine, half a sweep apart.
+SLOTS = 2
 
 
 class Step(data.Struct):
-    """What the sequencer tells every engine and neuron array about the time step that it starts.
+    """What the sequencer tells of one half of a sweep: of all odd layers, or of all even ones.
 
-    Stable from a step's `start`, with which it goes from layer to layer, until all neuron arrays
+    Stable from a half's `start`, with which it goes from layer to layer, until all neuron arrays
     are idle again.
 
     Snapshot and restore are bank numbers, not copies: the free phase leaves its last state in state
-    bank 0 and its last spikes in one spike bank; the first step of each nudged phase reads those
-    and writes elsewhere.
+    bank 0, and the even layers' last spikes in a bank of their own (``keep``); the first half of
+    each nudged phase reads those (``kept``), and all of its first sweep reads state bank 0.
     """
 
-    #: All states and spikes read as zero: the first step of a sample.
+    #: Which of the `SLOTS` the sample is in: it has banks of its own everywhere.
+    slot: unsigned(1)
+    #: There is no sample: drives are taken, spikes are 0, nothing is stored.
+    idle: unsigned(1)
+    #: The first sweep of a sample: the state reads as zero.
     first: unsigned(1)
-    #: Spike bank that the step before wrote.
-    spike_read: unsigned(2)
-    #: Spike bank that gets the new spikes.
-    spike_write: unsigned(2)
+    #: There were no spikes yet, drives are zero: odd layers in the first sweep.
+    silent: unsigned(1)
+    #: Drives are by the spikes that were kept: odd layers in the first sweep of a nudged phase.
+    kept: unsigned(1)
+    #: The new spikes are kept: even layers in the free phase's last sweep.
+    keep: unsigned(1)
     #: State bank that is read.
     state_read: unsigned(1)
     #: State bank that is written.
@@ -40,10 +45,39 @@ class Step(data.Struct):
     nudge: unsigned(1)
     #: It is nudged with -beta.
     negative: unsigned(1)
-    #: The step is within its phase's averaging window: xi is added to the sums of the window.
+    #: The sweep is within its phase's averaging window: xi is added to the sum of the window.
     sum: unsigned(1)
     #: It is the first one there: xi replaces the old sum.
     sum_first: unsigned(1)
+    #: It is the last one there, and of the phase: the sum is complete.
+    sum_last: unsigned(1)
+
+
+class Halves(data.Struct):
+    """The two halves of sweeps that go on at once: one sample's odd layers, the other's even ones."""
+
+    odd: Step
+    even: Step
+
+    def of(self, layer: int):
+        """The half of a layer, by its index."""
+        return self.odd if layer % 2 else self.even
+
+
+def bank_of(target: Step):
+    """Bank of the spikes, and of drives by them, that a layer reads; of `banks_of` its neighbour."""
+    return Cat(target.slot, target.kept)
+
+
+def bank_for(source: Step):
+    """Bank where the new spikes of a layer, and drives by them, are written; of `banks_of` it."""
+    return Cat(source.slot, source.keep)
+
+
+def banks_of(source: int) -> int:
+    """Banks of the spikes of a layer, by its index, and of drives by them: one a slot, and one a
+    slot for those that are kept, which are even layers' alone."""
+    return SLOTS if source % 2 else 2 * SLOTS
 
 
 def spike_word(words, lanes):
@@ -65,27 +99,27 @@ def tile(config: Config, bundle: Bundle):
 class SynapseSignature(wiring.Signature):
     """Written from the engine's side. Every engine but the image's obeys it, with equal drives.
 
-    In each step, one word of `forward` for each word of the post layer and one word of `backward`
+    In each half, one word of `forward` for each word of the post layer and one word of `backward`
     for each word of the pre layer leave in order. An engine buffers its drives whole: it never
     waits for a consumer while it computes, so layers and bundles can't deadlock whatever order they
     finish in.
 
     Members
     -------
-    step : In(Step)
-        The step that `start` starts.
+    pre_step, post_step : In(Step)
+        What the layers below and above do in the half that `start` starts.
     start : In(1)
-        One cycle; all drives of the step before have been taken by then.
+        One cycle; all drives of the half before have been taken by then.
     busy : Out(1)
-        Spikes of this step are still being worked on: the next step must not start.
+        Spikes of this half are still being worked on: the next one must not start.
     prepare : In(1)
         One cycle after a commit: the engine makes what it derives from the weights.
     preparing : Out(1)
         High from the cycle after ``prepare`` until that is done.
     pre_spikes : In(Flow(spike_word))
-        New spikes of the pre layer, for the next step.
+        New spikes of the pre layer, for the next half.
     post_spikes : In(Flow(spike_word))
-        New spikes of the post layer, for the next step.
+        New spikes of the post layer, for the next half.
     tile_address : Out
         Address in the working memory.
     tile : In(tile)
@@ -101,7 +135,8 @@ class SynapseSignature(wiring.Signature):
         pre, post = bundle.pre, bundle.post
         super().__init__(
             {
-                "step": In(Step),
+                "pre_step": In(Step),
+                "post_step": In(Step),
                 "start": In(1),
                 "busy": Out(1),
                 "prepare": In(1),

@@ -1,4 +1,4 @@
-"""Spike buffer: a layer's spikes of the step before are read while those of this step are written."""
+"""Spike buffer: a layer's last spikes are read while the new ones, of the other sample, are written."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -8,21 +8,27 @@ from amaranth.utils import bits_for
 from hw.lib.block_memory import BlockMemory
 from hw.lib.flow import Flow
 
-from .interface import SPIKE_BANKS, Step, spike_word
+from .interface import Step, bank_for, bank_of, spike_word
 
 
 class SpikeBuffer(wiring.Component):
-    """`SPIKE_BANKS` planes of spikes with one write and one read port. Each reader of a layer owns one.
+    """Planes of spikes with one write and one read port. Each reader of a layer owns one.
+
+    What is read in a half was written in the half before, or kept, so never in the bank that is written.
 
     Parameters
     ----------
     words, lanes : int
         Of the layer.
+    banks : int
+        `banks_of` the layer.
 
     Members
     -------
-    step : In(Step)
-        Names the bank that is read and the one that is written; ``first`` makes all spikes read as 0.
+    source : In(Step)
+        Of the layer whose spikes these are: names the bank that is written.
+    target : In(Step)
+        Of the layer that the spikes drive: names the bank that is read; ``silent`` makes all spikes read as 0.
     i : In(Flow(spike_word))
         New spikes.
     address : In, data : Out(lanes)
@@ -31,11 +37,12 @@ class SpikeBuffer(wiring.Component):
 
     latency = 1
 
-    def __init__(self, *, words, lanes):
-        self.words, self.lanes = words, lanes
+    def __init__(self, *, words, lanes, banks):
+        self.words, self.lanes, self.banks = words, lanes, banks
         super().__init__(
             {
-                "step": In(Step),
+                "source": In(Step),
+                "target": In(Step),
                 "i": In(Flow(spike_word(words, lanes))),
                 "address": In(bits_for(words - 1)),
                 "data": Out(lanes),
@@ -44,16 +51,16 @@ class SpikeBuffer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        depth = SPIKE_BANKS << bits_for(self.words - 1)
+        depth = self.banks << bits_for(self.words - 1)
         m.submodules.memory = memory = BlockMemory(shape=self.lanes, depth=depth)
         read, write = memory.read_port(), memory.write_port()
-        first = Signal()
-        m.d.sync += first.eq(self.step.first)
+        silent = Signal()
+        m.d.sync += silent.eq(self.target.silent)
         m.d.comb += [
-            write.addr.eq(Cat(self.i.payload.address, self.step.spike_write)),
+            write.addr.eq(Cat(self.i.payload.address, bank_for(self.source))),
             write.data.eq(self.i.payload.spikes),
             write.en.eq(self.i.valid),
-            read.addr.eq(Cat(self.address, self.step.spike_read)),
-            self.data.eq(Mux(first, 0, read.data)),
+            read.addr.eq(Cat(self.address, bank_of(self.target))),
+            self.data.eq(Mux(silent, 0, read.data)),
         ]
         return m

@@ -21,10 +21,9 @@ class ConvUpdate(wiring.Component):
     Upsampling gives the four positions under a pooled one the same post value, so their pre values
     can be added first: for each pre group, the sums over 2x2 boxes of the pre plane go into a
     memory (a `LineBuffer` and an adder); then, for each post group, tap and pre lane, the pooled
-    positions are correlated at stride two. The biases come last. Of the image, the boxes are made
-    by ``load``.
+    positions are correlated at stride two. The biases come last.
 
-    Latency: busy (of bundle 1: loading, then busy) for (pre positions + c * groups(post) * k*k *
+    Latency: busy for (pre positions + c * groups(post) * k*k *
     pre lanes * pooled positions) cycles and about five more for each pre group, then
     c * words(post), the correlator's latency and a few more for the biases; c is
     `Config.item_cycles`.
@@ -148,36 +147,20 @@ class ConvUpdate(wiring.Component):
         m.next = "WEIGHTS"
 
     def _control(self, m, at, boxes, latency):
-        """For each pre group boxes and weights, then biases; of the image, boxes by ``load``."""
-        image = self.bundle.kind == "image"
+        """For each pre group boxes and weights, then biases."""
         drained = Signal(range(2 + latency))
-        if image:
-            with m.If(self.load):
-                m.d.sync += self.loading.eq(1)
         with m.FSM() as fsm:
-            working = ~fsm.ongoing("IDLE")
-            boxing = fsm.ongoing("BOX") | fsm.ongoing("BOXING")
-            m.d.comb += self.busy.eq(working & ~boxing if image else working)
+            m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
             with m.State("IDLE"):
                 m.d.sync += [self.pre_address.eq(0), at.pre_group.eq(0), at.bias.eq(0)]
-                if image:
-                    with m.If(self.loading):
-                        m.next = "BOX"
-                    with m.If(self.start):
-                        self._begin_weights(m, at)
-                else:
-                    with m.If(self.start):
-                        m.next = "BOX"
+                with m.If(self.start):
+                    m.next = "BOX"
             with m.State("BOX"):
                 m.d.sync += [boxes.reading.eq(1), boxes.boxed.eq(0)]
                 m.next = "BOXING"
             with m.State("BOXING"):
                 with m.If((boxes.boxed == boxes.depth) & ~boxes.reading):
-                    if image:
-                        m.d.sync += self.loading.eq(self.load)
-                        m.next = "IDLE"
-                    else:
-                        self._begin_weights(m, at)
+                    self._begin_weights(m, at)
             with m.State("WEIGHTS"):
                 with m.If(~at.active):
                     m.d.sync += at.pre_group.eq(at.pre_group + 1)

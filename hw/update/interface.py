@@ -14,7 +14,7 @@ from hw.lib.flow import Flow
 def sums_word(config: Config, layer: Layer):
     """Sums of xi over the averaging window, of one word of neurons; LSB 2^-8.
 
-    ``plus`` is of the free or the +beta phase, ``minus`` of the -beta phase.
+    ``plus`` is of the +beta phase, ``minus`` of the -beta phase.
     """
     lanes = data.ArrayLayout(unsigned(config.spec.sum_bits), config.lanes[layer.index])
     return data.StructLayout({"plus": lanes, "minus": lanes})
@@ -43,13 +43,8 @@ class UpdateSignature(wiring.Signature):
 
     Members
     -------
-    load : In(1)
-        Bundle 1 only, one cycle: the engine keeps what it needs of the image. It waits until a pass
-        that goes on is over.
-    loading : Out(1)
-        High from the cycle after ``load`` until the image may change.
     start : In(1)
-        One cycle, while neither ``busy`` nor ``loading``: one pass over all weights and biases.
+        One cycle, while not ``busy``: one pass over all weights and biases.
     busy : Out(1)
         High from the cycle after ``start`` until the last update has left.
     pre_address : Out
@@ -72,8 +67,6 @@ class UpdateSignature(wiring.Signature):
         rate = config.spec.formats.rate_bits
         super().__init__(
             {
-                "load": In(1),
-                "loading": Out(1),
                 "start": In(1),
                 "busy": Out(1),
                 "pre_address": Out(bits_for(config.words(bundle.pre) - 1)),

@@ -1,7 +1,9 @@
-"""The whole core against `golden.model.fixed`, for any configuration: every neuron in every step, then weights and counters.
+"""The whole core against `golden.model.fixed`, for any configuration: every neuron in every sweep, then weights and counters.
 
 What waits here wakes when a signal changes, not with each cycle: Python would take longer than the core.
 """
+
+from typing import NamedTuple
 
 import cocotb
 import numpy as np
@@ -19,12 +21,21 @@ from golden.model.phases import Step
 from golden.model.settings import Settings
 from golden.training import data
 from hw.core.interface import LANE_LATENCY, MASTER_BITS, READ_LATENCY, Operation, settings_layout, trace_word
+from hw.synapse.interface import SLOTS
 from sim.harness.streams import PERIOD, pack, start
 from sim.harness.testbench import CLOCK
 from sim.harness.words import layer_words
 
 #: Cycles after which a sample counts as hung; `medium` needs less than 200,000.
 PATIENCE = 3_000_000
+
+
+class Sample(NamedTuple):
+    """What a core is told."""
+
+    operation: Operation
+    image: np.ndarray
+    label: int
 
 
 class CoreDriver:
@@ -34,11 +45,14 @@ class CoreDriver:
         self.dut, self.config, self.spec = dut, config, config.spec
         self.edge = RisingEdge(getattr(dut, CLOCK))
         self.image = np.zeros(protocol.PIXELS, np.uint8)
+        #: Samples started until now, and the predictions of those of the run at hand.
+        self.submitted, self.predictions = 0, []
 
     async def start(self):
         """Reset, and an image memory behind the pixel port."""
         await start(self.dut)
         cocotb.start_soon(self._serve_pixels())
+        cocotb.start_soon(self._collect())
 
     async def _serve_pixels(self):
         while True:
@@ -74,7 +88,7 @@ class CoreDriver:
                     await self.edge
             self.dut.write.value = 0
             await self.edge
-        await self.run(Operation.COMMIT)
+        await self.commit()
 
     async def read(self) -> Parameters:
         """All masters, in torch's shapes."""
@@ -96,41 +110,71 @@ class CoreDriver:
             biases.append(torch.from_numpy(bias.copy()))
         return Parameters(tuple(weights), tuple(biases))
 
-    async def run(self, operation: Operation, label: int = 0):
-        """Starts an operation and waits for its end."""
+    async def _start(self, operation: Operation, label: int = 0):
         self.dut.operation.value = operation.value
         self.dut.label.value = label
         self.dut.start.value = 1
         await self.edge
         self.dut.start.value = 0
         await self.edge
+
+    async def commit(self):
+        """A commit, to its end."""
+        await self.rest()
+        await self._start(Operation.COMMIT)
+        await self.rest()
+
+    async def rest(self):
+        """Until nothing is in flight."""
         if self.dut.busy.value:
             await with_timeout(FallingEdge(self.dut.busy), PATIENCE * PERIOD, "ns")
         await self.edge
+
+    async def submit(self, operation: Operation, image: np.ndarray, label: int = 0):
+        """Starts a sample as soon as the core takes one, and returns once it has the image."""
+        if not self.dut.ready.value:
+            await with_timeout(RisingEdge(self.dut.ready), PATIENCE * PERIOD, "ns")
+            await self.edge
+        self.show(image)
+        self.submitted += 1
+        # what isn't a sample's any more may be anything
+        await self._start(operation, label)
+        self.dut.label.value = label ^ 0xF
+        if self.dut.holding.value:
+            await with_timeout(FallingEdge(self.dut.holding), PATIENCE * PERIOD, "ns")
+        await self.edge
+
+    async def _collect(self):
+        while True:
+            if not self.dut.done.value:
+                await RisingEdge(self.dut.done)
+            await self.edge
+            if self.dut.done.value:
+                self.predictions.append(self.dut.prediction.value.to_unsigned())
+
+    async def run(self, samples: list[Sample]) -> list[int]:
+        """Samples as fast as the core takes them; their predictions, in order."""
+        self.predictions.clear()
+        for sample in samples:
+            await self.submit(sample.operation, sample.image, sample.label)
+        await self.rest()
+        return list(self.predictions)
 
     def show(self, image: np.ndarray):
         """An image to the image memory."""
         self.image = image.reshape(-1)
         self._serve_pixel()
 
-    async def train(self, image: np.ndarray, label: int) -> int:
-        """One sample; its prediction."""
-        self.show(image)
-        await self.run(Operation.TRAIN, label)
-        return self.dut.prediction.value.to_unsigned()
-
-    async def infer(self, image: np.ndarray) -> int:
-        """The free phase alone; the prediction."""
-        self.show(image)
-        await self.run(Operation.INFER)
-        return self.dut.prediction.value.to_unsigned()
-
     def spikes(self) -> list[int]:
         """Spike counters of layers 1..N."""
         return [getattr(self.dut, f"spikes__{i}").value.to_unsigned() for i in range(len(self.spec.bundles))]
 
-    def watch(self, layer: Layer, steps: list[Step], progress: dict[int, int]):
-        """Compares each word of a layer's trace with golden's; the assertion names the first difference."""
+    def slot(self, number: int) -> int:
+        """Of the sample of this number among those started."""
+        return 0 if self.config.compact else number % SLOTS
+
+    def watch(self, layer: Layer, slot: int, steps: list[Step], progress: dict[tuple[int, int], int]):
+        """Compares each word of a layer's trace in a slot with golden's; the assertion names the first difference."""
         config, shape = self.config, trace_word(self.config, layer)
         fields = ("d", "xi", "U", "s")
         expected = []
@@ -139,7 +183,7 @@ class CoreDriver:
             columns = [layer_words(config, layer, getattr(state, field)) for field in fields]
             for address, (d, xi, membrane, s) in enumerate(zip(*columns, strict=True)):
                 spikes = pack(s, 1)
-                value = {"address": address, "d": d.tolist(), "xi": xi.tolist(), "u": membrane.tolist(), "s": spikes}
+                value = {"slot": slot, "address": address, "d": d.tolist(), "xi": xi.tolist(), "u": membrane.tolist(), "s": spikes}
                 expected.append(shape.const(value).as_bits())
         words = config.words(layer)
         name = f"trace_{layer.index}"
@@ -148,7 +192,7 @@ class CoreDriver:
         def explain(count, got):
             step, (address, lanes) = steps[count // words], (count % words, config.lanes[layer.index])
             got, want = shape.from_bits(got), shape.from_bits(expected[count])
-            where = f"phase {step.phase}, step {step.t}, layer {layer.index}"
+            where = f"slot {slot}, phase {step.phase}, sweep {step.t}, layer {layer.index}"
             if got.address != address:
                 return f"{where}: word {got.address} came instead of {address}"
             for lane in range(lanes):
@@ -169,9 +213,11 @@ class CoreDriver:
                 await self.edge
                 if valid.value:
                     got = payload.value.to_unsigned()
+                    if shape.from_bits(got).slot != slot:
+                        continue
                     assert got == expected[count], explain(count, got)
                     count += 1
-                    progress[layer.index] = count
+                    progress[layer.index, slot] = count
 
         return compare(), len(expected)
 
@@ -182,11 +228,11 @@ def digits(count: int) -> tuple[np.ndarray, np.ndarray]:
     return embedded.train_images[:count].numpy(), embedded.train_labels[:count].numpy()
 
 
-async def check_training(dut, config: Config, samples: int, *, seed: int, traced: int = 1, steps=None):
+async def check_training(dut, config: Config, samples: int, *, seed: int, traced: int = 2, steps=None):
     """Trains and infers real digits on core and model: every trace word, prediction, spike, weight and bias is equal.
 
-    traced: samples whose every step is compared, from the first. steps: of the free and of each nudged phase, if other
-    than the preset's.
+    Between the first two samples that are trained one is inferred. traced: samples whose every sweep is compared, from the
+    first. steps: sweeps of the free and of each nudged phase, if other than the preset's.
     """
     spec = config.spec
     free, nudged = steps or (spec.schedule.free, spec.schedule.nudged)
@@ -205,34 +251,43 @@ async def check_training(dut, config: Config, samples: int, *, seed: int, traced
     assert (difference := first_master(await core.read(), parameters)) is None, f"after loading: {difference}"
 
     result = train_batch(spec, settings, parameters, images, labels)
-    for i in range(samples):
-        if i < traced:
-            golden = list(trace(spec, settings, parameters, images[i], int(labels[i])))
-            progress: dict[int, int] = {}
-            watches = [(layer.index, *core.watch(layer, golden, progress)) for layer in spec.layers[1:]]
-            tasks = [cocotb.start_soon(compare) for _, compare, _ in watches]
-            prediction = await core.train(images[i], int(labels[i]))
-            for index, _, count in watches:
-                assert progress.get(index, 0) == count, f"layer {index}: {progress.get(index, 0)} of {count} words came"
-            for task in tasks:
-                await task
-        else:
-            prediction = await core.train(images[i], int(labels[i]))
-        assert prediction == int(result.predictions[i]), f"sample {i}: {prediction}, golden has {int(result.predictions[i])}"
-    assert core.spikes() == result.spikes, f"spikes: {core.spikes()}, golden has {result.spikes}"
-    await core.run(Operation.COMMIT)
+    between, more = infer(spec, settings, parameters, images[-1:])
+    batch = [Sample(Operation.TRAIN, image, int(label)) for image, label in zip(images, labels, strict=True)]
+    batch.insert(1, Sample(Operation.INFER, images[-1], 0))
+    progress: dict[tuple[int, int], int] = {}
+    watches = []
+    for slot in {core.slot(number) for number in range(traced)}:
+        golden = [
+            step
+            for sample in (batch[number] for number in range(traced) if core.slot(number) == slot)
+            for step in trace(spec, settings, parameters, sample.image, sample.label)
+            if sample.operation == Operation.TRAIN or step.phase == "free"
+        ]
+        watches += [((layer.index, slot), *core.watch(layer, slot, golden, progress)) for layer in spec.layers[1:]]
+    tasks = [cocotb.start_soon(compare) for _, compare, _ in watches]
+    predictions = await core.run(batch)
+    for (index, slot), _, count in watches:
+        came = progress.get((index, slot), 0)
+        assert came == count, f"layer {index}, slot {slot}: {came} of {count} words came"
+    for task in tasks:
+        await task
+    expected = result.predictions.tolist()
+    expected.insert(1, int(between[0]))
+    assert predictions == expected, f"predictions: {predictions}, golden has {expected}"
+    total = [a + b for a, b in zip(result.spikes, more, strict=True)]
+    assert core.spikes() == total, f"spikes: {core.spikes()}, golden has {total}"
+    await core.commit()
     trained = commit(spec, accumulate(parameters, result.updates))
     assert (difference := first_master(await core.read(), trained)) is None, f"after training: {difference}"
     assert first_master(trained, parameters) is not None, "nothing was learned, so nothing was checked"
 
     # the working copies are new: inference with them, after training, on the same state memories
-    predictions, spikes = infer(spec, settings, trained, images[:2])
+    after, spikes = infer(spec, settings, trained, images[:2])
     dut.clear.value = 1
     await core.edge
     dut.clear.value = 0
     await core.edge
     assert core.spikes() == [0] * len(spec.bundles)
-    for i, want in enumerate(predictions.tolist()):
-        prediction = await core.infer(images[i])
-        assert prediction == want, f"inference {i}: {prediction}, golden has {want}"
+    predictions = await core.run([Sample(Operation.INFER, image, 0) for image in images[:2]])
+    assert predictions == after.tolist(), f"inference: {predictions}, golden has {after.tolist()}"
     assert core.spikes() == spikes, f"spikes of inference: {core.spikes()}, golden has {spikes}"
