@@ -89,7 +89,7 @@ LANES: dict[str, dict[str, tuple[int, ...]]] = {
 
 #: Bundles of the presets whose update engines, with event-driven engines, share multipliers: those that still end before the
 #: next sample needs its window sums. Then the multipliers fit an LFE5U-85F, which has 156.
-SHARED = {"small": frozenset({1, 2, 3, 4}), "medium": frozenset({1, 3, 4})}
+SHARED: dict[str, frozenset[int]] = {}
 
 #: `Config.passes` of the presets: as many as leave an LFE5U-85F wires enough.
 PASSES = {"medium": (2, 2)}

@@ -98,8 +98,8 @@ class CoreSignature(wiring.Signature):
         Of the sample that is done, in the cycle of ``done``.
     busy : Out(1)
         High from the cycle after a ``start`` until no sample is in flight and each trained one's
-        update has begun; of COMMIT until all memories hold the result. Updates may go on
-        afterwards; only a COMMIT waits for their end.
+        update has begun; of COMMIT until all memories hold the result, but engines may still
+        prepare for it. Updates may go on afterwards; only a COMMIT waits for their end.
     phase : Out(len(PHASES))
         Which counter of ``phase_cycles`` counts this cycle; one hot, or 0. Of two samples in
         flight the older one's counts.

@@ -54,7 +54,8 @@ class Sequencer(wiring.Component):
     output_label : Out
         Label of the sample whose output layer steps; stable as ``step`` is.
     take_start, image_start, predict_start, update_start, commit_start, prepare_start : Out(1)
-        One cycle. A commit is followed by the engines' preparation.
+        One cycle. A commit is followed by the engines' preparation, beside which images and static
+        drives are made.
     take_busy, image_busy, predict_busy, update_busy, commit_busy, prepare_busy : In(1)
         High from the cycle after its start, ``update_busy`` at most one later.
     take_bank, image_bank, update_bank : Out
@@ -102,10 +103,10 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         samples, slots = Samples(self.places), [Slot(n) for n in range(SLOTS)]
-        committing = self._commit(m, samples)
+        committing, preparing = self._commit(m, samples)
         self._take(m, samples, committing)
         self._draw(m, samples)
-        turn, beginning, stalled = self._halves(m, samples, slots)
+        turn, beginning, stalled = self._halves(m, samples, slots, preparing)
         self._describe(m, slots, turn, beginning)
         self._predict(m, slots)
         self._leave(m, samples, slots)
@@ -114,7 +115,7 @@ class Sequencer(wiring.Component):
         m.d.comb += self.busy.eq(
             committing | (samples.started != samples.done) | (unlearned > learning)
         )
-        self._count(m, samples, slots, stalled, committing)
+        self._count(m, samples, slots, stalled, committing, preparing)
         return m
 
     def _take(self, m, samples, committing):
@@ -151,7 +152,7 @@ class Sequencer(wiring.Component):
                     m.d.sync += self.static_write.eq(following(self.static_write, STATIC_BANKS))
                     m.next = "IDLE"
 
-    def _halves(self, m, samples, slots):
+    def _halves(self, m, samples, slots, preparing):
         """Half after half, as long as there is a sample; returns whose odd layers step, which slots
         a sample begins in, and whether a half waits for an update."""
         turn, stalled, static = Signal(), Signal(), Signal(range(STATIC_BANKS))
@@ -164,7 +165,7 @@ class Sequencer(wiring.Component):
                     # a sample may leave its slot in this very cycle
                     free = ~slot.active & (~slot.ended | slot.leaving)
                     mine = (turn == n) & (next_slot == n)
-                    m.d.comb += beginning[n].eq(mine & free & (samples.begun != samples.drawn))
+                    m.d.comb += beginning[n].eq(mine & free & (samples.begun != samples.drawn) & ~preparing)
                     with m.If(beginning[n]):
                         m.d.sync += [slot.active.eq(1), slot.training.eq(samples.trained[place])]
                         m.d.sync += [slot.label.eq(samples.labels[place]), slot.static.eq(static)]
@@ -289,35 +290,39 @@ class Sequencer(wiring.Component):
         return fsm.ongoing("LEARN")
 
     def _commit(self, m, samples):
-        """After the last update; returns whether one goes on."""
+        """After the last update; then what engines derive from the weights. Returns whether a commit
+        goes on, and whether engines aren't ready: meanwhile samples come, but none begins."""
+        asked = Signal()
+        with m.If(self.start & ~self.busy & (self.operation == Operation.COMMIT)):
+            m.d.sync += asked.eq(1)
         with m.FSM(name="commit") as fsm:
             with m.State("IDLE"):
-                with m.If(self.start & ~self.busy & (self.operation == Operation.COMMIT)):
+                with m.If(asked):
                     m.next = "FINISH"
             with m.State("FINISH"):
-                m.d.comb += self.phase.eq(one_hot("update"))
                 with m.If(samples.done == samples.freed):
                     m.next = "SETTLE"
             with m.State("SETTLE"):
                 # the last update is being written
-                m.d.comb += self.phase.eq(one_hot("update"))
                 m.next = "COMMIT"
             for part, then in (("commit", "PREPARE"), ("prepare", "IDLE")):
                 with m.State(part.upper()):
-                    m.d.comb += [getattr(self, f"{part}_start").eq(1), self.phase.eq(one_hot("commit"))]
+                    m.d.comb += getattr(self, f"{part}_start").eq(1)
                     m.next = f"{part.upper()}-WAIT"
                 with m.State(f"{part.upper()}-WAIT"):
-                    m.d.comb += self.phase.eq(one_hot("commit"))
                     with m.If(~getattr(self, f"{part}_busy")):
                         m.next = then
-        return ~fsm.ongoing("IDLE")
+                        if part == "commit":
+                            m.d.sync += asked.eq(0)
+        return asked, fsm.ongoing("PREPARE") | fsm.ongoing("PREPARE-WAIT")
 
-    def _count(self, m, samples, slots, stalled, committing):
-        """``phase``, but of a commit."""
-        with m.If(committing):
-            pass
-        with m.Elif(stalled):
+    def _count(self, m, samples, slots, stalled, committing, preparing):
+        """``phase``: of what keeps the core from being done."""
+        finishing = committing & (samples.done != samples.freed)
+        with m.If(stalled | finishing):
             m.d.comb += self.phase.eq(one_hot("update"))
+        with m.Elif(committing | preparing):
+            m.d.comb += self.phase.eq(one_hot("commit"))
         for oldest in range(SLOTS):
             for n in (oldest, 1 - oldest):
                 slot = slots[n]

@@ -89,11 +89,6 @@ class EventConvEngine(wiring.Component):
         for window, spikes in ((pre_window, self.pre_spikes), (post_window, self.post_spikes)):
             m.d.comb += [window.i.valid.eq(spikes.valid), window.i.payload.eq(spikes.payload), window.start.eq(self.start)]
 
-        # The first pooled row sees four rows of the last pre group, each further one two more; the first row of blocks sees
-        # one pooled row, each further one one more, until there are none.
-        def needed(layer, row):
-            return (config.groups(layer) - 1) * layer.positions + row * layer.width
-
         # what each unit sees
         forward, backward = {}, {}
         for block, (y, x) in enumerate(product(range(2), repeat=2)):
@@ -105,23 +100,24 @@ class EventConvEngine(wiring.Component):
         working = [
             self._side(
                 m, "forward", pre_window, self.forward_adder, forward, rows, columns,
-                first=needed(pre, 4), each=2 * pre.width, last=needed(pre, 2 * rows + 2),
+                corner=3, stride=2,
                 source=pre, target=post, out=self.forward, wide=1, lines=1,
             ),
             self._side(
                 m, "backward", post_window, self.backward_adder, backward, rows + 1, columns + 1,
-                first=needed(post, 1), each=post.width, last=needed(post, rows),
+                corner=0, stride=1,
                 source=post, target=pre, out=self.backward, wide=PAIR, lines=SPOTS // PAIR,
             ),
         ]
         m.d.comb += self.busy.eq(Cat(working).any())
         return m
 
-    def _side(self, m, name, window, adder, seen, rows, columns, *, first, each, last, source, target, out, wide, lines):
+    def _side(self, m, name, window, adder, seen, rows, columns, *, corner, stride, source, target, out, wide, lines):
         """Windows in raster order to the adder, and its sums row by row to the drive memory; returns whether it is busy.
 
         seen: spike of the window by unit and index of the adder.
-        first, each, last: words of spikes that the first row of windows needs, more of them for each next row, all.
+        corner, stride: row and column of the last spike that the first window sees, and the way to the next window's; beyond
+        the layer's there is silence.
         wide, lines: columns and lines of the target layer that the sums of a window are for; each line is a row of memory.
         """
         config = self.config
@@ -131,16 +127,21 @@ class EventConvEngine(wiring.Component):
         m.submodules[f"{name}_skid"] = skid = SkidBuffer(adder.i.payload.shape())
         connect(m, skid.o, adder.i)
         active, row, column = Signal(name=f"{name}_active"), Signal.like(window.row), Signal.like(window.column)
-        need = Signal(range(last + each + 1), name=f"{name}_need", init=first)
+        before = (config.groups(source) - 1) * source.positions  # words of the groups before the last
+        first, line_step = before + corner * source.width + corner + 1, stride * source.width
+        # words that the window needs, and that the first one of its row does
+        need, of_row = (Signal(range(config.words(source) + 1), name=f"{name}_{what}", init=first) for what in ("need", "of_row"))
         m.d.comb += [window.row.eq(row), window.column.eq(column), skid.i.valid.eq(active & (window.count >= need))]
         with m.If(skid.i.valid & skid.i.ready):
             m.d.sync += column.eq(column + 1)
+            with m.If(column < (source.width - 1 - corner) // stride):
+                m.d.sync += need.eq(need + stride)
             with m.If(column == columns - 1):
-                m.d.sync += [column.eq(0), row.eq(row + 1)]
-                with m.If(need < last):
-                    m.d.sync += need.eq(need + each)
+                m.d.sync += [column.eq(0), row.eq(row + 1), need.eq(of_row)]
+                with m.If(row < (source.height - 1 - corner) // stride):
+                    m.d.sync += [need.eq(of_row + line_step), of_row.eq(of_row + line_step)]
                 with m.If(row == rows - 1):
-                    m.d.sync += [row.eq(0), need.eq(first), active.eq(0)]
+                    m.d.sync += [row.eq(0), need.eq(first), of_row.eq(first), active.eq(0)]
         with m.If(self.start):
             m.d.sync += active.eq(1)
         m.d.comb += [skid.i.payload[unit][index].eq(spike) for (unit, index), spike in seen.items()]
