@@ -120,8 +120,10 @@ class Core(wiring.Component):
         """A half goes from layer to layer, with a register of its own at each: one register for all
         needs wires across the part. Returns the halves and their starts by layer."""
         sequencer, arrays = parts.sequencer, parts.arrays
-        steps, starts = {0: sequencer.step}, {0: sequencer.step_start}
-        for n in arrays:
+        # the first register of the half itself is the sequencer's
+        steps, starts = {1: sequencer.step}, {1: Signal(name="start_1")}
+        m.d.sync += starts[1].eq(sequencer.step_start)
+        for n in list(arrays)[1:]:
             steps[n], starts[n] = Signal(Halves, name=f"step_{n}"), Signal(name=f"start_{n}")
             m.d.sync += [steps[n].eq(steps[n - 1]), starts[n].eq(starts[n - 1])]
         started = [starts[n] for n in arrays]

@@ -37,7 +37,7 @@ class Sequencer(wiring.Component):
     that comes to the end of its first nudged phase waits for the update of the one that was in its
     slot before, whose sums it would overwrite. A commit waits for all updates.
 
-    Latency: a half takes three cycles beside those for which it is busy, another part two.
+    Latency: a half takes two cycles beside those for which it is busy, another part two.
 
     Members
     -------
@@ -46,7 +46,7 @@ class Sequencer(wiring.Component):
     free_steps, nudged_steps : In
         At least one averaging window each (the registers guarantee it).
     step : Out(Halves)
-        A register; engines and arrays may see it and its start some cycles later.
+        A register, right from the cycle after ``step_start`` on; engines and arrays may see both later.
     step_start : Out(1), step_busy : In(1)
         One half of a sweep, of all engines and arrays.
     static_read : Out
@@ -172,16 +172,12 @@ class Sequencer(wiring.Component):
                 with m.If(beginning.any()):
                     m.d.sync += samples.advance(samples.begun)
                     m.d.sync += static.eq(following(static, STATIC_BANKS))
-                with m.If((active | beginning).any()):
-                    m.next = "START"
-                with m.Else():
-                    m.d.sync += turn.eq(next_slot)
-            with m.State("START"):
                 # sums that the last sample's update reads would be overwritten
-                m.d.comb += stalled.eq(
-                    Cat(s.active & s.nudged & s.last & s.unlearned for s in slots).any()
-                )
-                with m.If(~stalled):
+                hazards = (s.active & s.nudged & s.last & s.unlearned for s in slots)
+                m.d.comb += stalled.eq(Cat(hazards).any())
+                with m.If(~(active | beginning).any()):
+                    m.d.sync += turn.eq(next_slot)
+                with m.Elif(~stalled):
                     m.d.comb += self.step_start.eq(1)
                     m.next = "WAIT"
             with m.State("WAIT"):
@@ -211,9 +207,11 @@ class Sequencer(wiring.Component):
     def _describe(self, m, slots, turn, beginning):
         """``step`` and what goes with it, a cycle after the places that they follow from."""
         averaging, last = self.config.spec.schedule.window, len(self.config.spec.bundles)
-        m.d.sync += self.static_read.eq(Mux(turn, slots[1].static, slots[0].static))
         output = turn if last % 2 else ~turn
-        m.d.sync += self.output_label.eq(Mux(output[0], slots[1].label, slots[0].label))
+        for told, name, chosen in ((self.static_read, "static", turn), (self.output_label, "label", output)):
+            # what goes on in the cycle of STEP, in which a sample may begin, is seen a cycle later
+            values = [getattr(slot, name) for slot in slots]
+            m.d.comb += told.eq(Mux(chosen[0], values[1], values[0]))
         for n, slot in enumerate(slots):
             start, window_start = Signal(name=f"start_{n}"), Signal.like(slot.count, name=f"window_start_{n}")
             m.d.comb += [start.eq(slot.count == 0), window_start.eq(slot.steps - averaging)]

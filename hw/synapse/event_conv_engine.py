@@ -2,12 +2,12 @@
 
 from itertools import product
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import connect
 
 from golden.contract.config import Config
-from golden.contract.event_units import SPOTS, adder_sizes
+from golden.contract.event_units import CANDIDATES, SPOTS, adder_sizes
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle
 from hw.lib.skid_buffer import SkidBuffer
@@ -30,8 +30,8 @@ class EventConvEngine(wiring.Component):
     Both directions go on side by side. The drives of the spikes that the free phase left stay in
     their copy of the `DriveMemory`, so the nudged phases start without computing them again.
 
-    Latency: a window is worked on as soon as its spikes have come; a half ends a few cycles after
-    the last window.
+    Latency: a window is worked on as soon as its spikes have come; a half ends when the last window
+    has been, or already when its last pass begins, if no drive of it can be asked for too early.
     Model: `golden.model.ops.conv_forward` and `golden.model.ops.conv_backward`.
 
     Members
@@ -147,14 +147,16 @@ class EventConvEngine(wiring.Component):
         m.d.comb += [skid.i.payload[unit][index].eq(spike) for (unit, index), spike in seen.items()]
 
         # -- a pass' sums are kept while their rows are written: line after line of each group
-        banks = banks_of(source.index)
-        m.submodules[f"{name}_drives"] = drives = DriveMemory(target, lanes=lanes, bits=adder.bits, banks=banks, wide=wide)
+        m.submodules[f"{name}_drives"] = drives = DriveMemory(
+            target, lanes=lanes, bits=adder.bits, banks=banks_of(source.index), wide=wide
+        )
         steps = {self.bundle.pre.index: self.pre_step, self.bundle.index: self.post_step}
+        bank = Signal.like(drives.write_bank, name=f"{name}_bank")
         m.d.comb += [
             drives.start.eq(self.start),
             drives.read_bank.eq(bank_of(steps[target.index])),
             drives.silent.eq(steps[target.index].silent),
-            drives.write_bank.eq(bank_for(steps[source.index])),
+            drives.write_bank.eq(bank),
         ]
         rows_of_window = groups * lines
         of_pass = rows_of_window // adder.passes
@@ -162,13 +164,15 @@ class EventConvEngine(wiring.Component):
         held = Signal(data.ArrayLayout(drives.row, of_pass), name=f"{name}_held", reset_less=True)
         left = Signal(range(of_pass + 1), name=f"{name}_left")
         base, line = Signal.like(item.address, name=f"{name}_base"), Signal.like(item.address, name=f"{name}_line")
-        at_column = Signal(range(columns), name=f"{name}_column")
+        at_row, at_column = Signal(range(rows), name=f"{name}_at_row"), Signal(range(columns), name=f"{name}_at_column")
         at, offset = Signal(range(rows_of_window), name=f"{name}_at"), Signal.like(item.address, name=f"{name}_offset")
+        offsets = [(n // lines * target.height + n % lines) * drives.rows_of_line for n in range(rows_of_window)]
         with m.Switch(at):
-            for n in range(rows_of_window):
+            for n, value in enumerate(offsets):
                 with m.Case(n):
-                    m.d.comb += offset.eq((n // lines * target.height + n % lines) * drives.rows_of_line)
+                    m.d.comb += offset.eq(value)
         m.d.comb += [drives.i.valid.eq(left != 0), item.address.eq(base + offset), item.drives.eq(held[0])]
+        complete = Signal(name=f"{name}_complete")
         with m.If(left != 0):
             m.d.sync += [left.eq(left - 1), at.eq(at + 1)]
             m.d.sync += [held[n].eq(held[n + 1]) for n in range(of_pass - 1)]
@@ -176,19 +180,45 @@ class EventConvEngine(wiring.Component):
                 m.d.sync += [at_column.eq(at_column + 1), base.eq(base + 1), at.eq(0)]
                 with m.If(at_column == columns - 1):
                     following = line + lines * drives.rows_of_line
-                    m.d.sync += [at_column.eq(0), line.eq(following), base.eq(following)]
+                    m.d.sync += [at_column.eq(0), at_row.eq(at_row + 1), line.eq(following), base.eq(following)]
+                    with m.If(at_row == rows - 1):
+                        m.d.sync += [at_row.eq(0), line.eq(0), base.eq(0)]
+                        m.d.comb += complete.eq(1)
         with m.If(adder.o.valid):
             m.d.sync += left.eq(of_pass)
             for n in range(of_pass):
                 for lane in range(lanes):
                     for column in range(wide):
                         m.d.sync += held[n][column][lane].eq(adder.o.payload[(n * lanes + lane) * wide + column])
+        # the bank of a half: from its start on or, if the last one isn't all written yet, from then on
+        unfinished, next_waits = Signal(name=f"{name}_unfinished"), Signal(name=f"{name}_next_waits")
         with m.If(self.start):
-            m.d.sync += [base.eq(0), line.eq(0), at_column.eq(0), at.eq(0)]
+            m.d.sync += unfinished.eq(1)
+            with m.If(unfinished & ~complete):
+                m.d.sync += next_waits.eq(1)
+        with m.Elif(complete):
+            m.d.sync += [unfinished.eq(next_waits), next_waits.eq(0)]
+        with m.If(Mux(self.start, ~unfinished | complete, complete & next_waits)):
+            m.d.sync += bank.eq(bank_for(steps[source.index]))
 
         m.d.comb += [out.valid.eq(drives.o.valid), drives.o.ready.eq(out.ready)]
         m.d.comb += [out.payload[lane].eq(drives.o.payload[lane]) for lane in range(lanes)]
+        last_window = ((rows - 1) * lines * drives.rows_of_line) + columns - 1
+        taking = active | skid.o.valid
+        if self._ends_early(adder, [last_window + n for n in offsets]):
+            return taking
         # the memory's write comes a cycle after its item
         after = Signal(name=f"{name}_after")
         m.d.sync += after.eq(left != 0)
-        return active | skid.o.valid | adder.busy | (left != 0) | after
+        return taking | adder.busy | (left != 0) | after
+
+    def _ends_early(self, adder, last_rows):
+        """Whether a half may end when its last window's last pass begins, since that window's rows are
+        written before the next half, which reads the memory from its first row on, comes to them."""
+        # the next half's start comes two cycles later, and row r is read r + 1 cycles after that
+        until = [row + 3 for row in last_rows]
+        # a pass' sums; a row of each cycle; the memory's register
+        written = [adder.latency + 1 + n % (len(until) // adder.passes) + 2 for n in range(len(until))]
+        of_last_pass = len(until) - len(until) // adder.passes
+        longest = max(CANDIDATES, adder.interval)
+        return all(w + (longest if n >= of_last_pass else 0) < u for n, (w, u) in enumerate(zip(written, until, strict=True)))
