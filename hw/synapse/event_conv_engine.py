@@ -1,6 +1,7 @@
 """Event-driven synapse engine of a conv bundle: spikes cost time, silence does not."""
 
 from itertools import product
+from typing import NamedTuple
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
@@ -9,7 +10,7 @@ from amaranth.lib.wiring import connect
 from golden.contract.config import Config
 from golden.contract.event_units import CANDIDATES, SPOTS, adder_sizes
 from golden.contract.formats import signed_bits
-from golden.contract.shapes import Bundle
+from golden.contract.shapes import Bundle, Layer
 from hw.lib.skid_buffer import SkidBuffer
 
 from .drive_memory import DriveMemory
@@ -39,6 +40,8 @@ class EventConvEngine(wiring.Component):
     those of `SynapseSignature`, and
     forward_adder, backward_adder
         As attributes: what a bench watches.
+    sides : dict[str, Side]
+        "forward" and "backward".
     """
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -65,13 +68,17 @@ class EventConvEngine(wiring.Component):
             interval=SPOTS // PAIR * config.groups(pre) // config.passes[1],
             passes=config.passes[1],
         )
+        rows, columns = post.height, post.width
+        self.sides = {
+            "forward": Side("forward", self.forward_adder, pre, post, rows, columns, 3, 2, 1, 1),
+            "backward": Side("backward", self.backward_adder, post, pre, rows + 1, columns + 1, 0, 1, PAIR, SPOTS // PAIR),
+        }
         super().__init__(SynapseSignature(config, bundle))
 
     def elaborate(self, platform):
         m = Module()
         config, bundle = self.config, self.bundle
         pre, post = bundle.pre, bundle.post
-        rows, columns = post.height, post.width
 
         m.submodules.kernels = kernels = FoldedKernels(config, bundle)
         m.submodules.forward_adder, m.submodules.backward_adder = self.forward_adder, self.backward_adder
@@ -97,56 +104,52 @@ class EventConvEngine(wiring.Component):
             for channel in range(post.channels):
                 backward[backward_place(post.channels, block, channel)] = post_window.window[y][x][0][channel]
 
-        working = [
-            self._side(
-                m, "forward", pre_window, self.forward_adder, forward, rows, columns,
-                corner=3, stride=2,
-                source=pre, target=post, out=self.forward, wide=1, lines=1,
-            ),
-            self._side(
-                m, "backward", post_window, self.backward_adder, backward, rows + 1, columns + 1,
-                corner=0, stride=1,
-                source=post, target=pre, out=self.backward, wide=PAIR, lines=SPOTS // PAIR,
-            ),
-        ]
+        working = []
+        ways = {"forward": (pre_window, forward, self.forward), "backward": (post_window, backward, self.backward)}
+        for name, (window, seen, out) in ways.items():
+            taking = self._windows(m, self.sides[name], window, seen)
+            writing = self._drives(m, self.sides[name], out)
+            working.append(taking if self.ends_early(name) else taking | writing)
         m.d.comb += self.busy.eq(Cat(working).any())
         return m
 
-    def _side(self, m, name, window, adder, seen, rows, columns, *, corner, stride, source, target, out, wide, lines):
-        """Windows in raster order to the adder, and its sums row by row to the drive memory; returns whether it is busy.
+    def _windows(self, m, side, window, seen):
+        """Windows in raster order to the adder, as soon as their spikes have come; returns whether some are left.
 
         seen: spike of the window by unit and index of the adder.
-        corner, stride: row and column of the last spike that the first window sees, and the way to the next window's; beyond
-        the layer's there is silence.
-        wide, lines: columns and lines of the target layer that the sums of a window are for; each line is a row of memory.
         """
-        config = self.config
-        lanes, groups = config.lanes[target.index], config.groups(target)
-
-        # -- windows, as soon as their spikes have come
+        name, adder, source, corner, stride = side.name, side.adder, side.source, side.corner, side.stride
         m.submodules[f"{name}_skid"] = skid = SkidBuffer(adder.i.payload.shape())
         connect(m, skid.o, adder.i)
         active, row, column = Signal(name=f"{name}_active"), Signal.like(window.row), Signal.like(window.column)
-        before = (config.groups(source) - 1) * source.positions  # words of the groups before the last
+        before = (self.config.groups(source) - 1) * source.positions  # words of the groups before the last
         first, line_step = before + corner * source.width + corner + 1, stride * source.width
         # words that the window needs, and that the first one of its row does
-        need, of_row = (Signal(range(config.words(source) + 1), name=f"{name}_{what}", init=first) for what in ("need", "of_row"))
+        need, of_row = (Signal(range(self.config.words(source) + 1), name=f"{name}_{what}", init=first) for what in ("need", "of_row"))
         m.d.comb += [window.row.eq(row), window.column.eq(column), skid.i.valid.eq(active & (window.count >= need))]
         with m.If(skid.i.valid & skid.i.ready):
             m.d.sync += column.eq(column + 1)
             with m.If(column < (source.width - 1 - corner) // stride):
                 m.d.sync += need.eq(need + stride)
-            with m.If(column == columns - 1):
+            with m.If(column == side.columns - 1):
                 m.d.sync += [column.eq(0), row.eq(row + 1), need.eq(of_row)]
                 with m.If(row < (source.height - 1 - corner) // stride):
                     m.d.sync += [need.eq(of_row + line_step), of_row.eq(of_row + line_step)]
-                with m.If(row == rows - 1):
+                with m.If(row == side.rows - 1):
                     m.d.sync += [row.eq(0), need.eq(first), of_row.eq(first), active.eq(0)]
         with m.If(self.start):
             m.d.sync += active.eq(1)
         m.d.comb += [skid.i.payload[unit][index].eq(spike) for (unit, index), spike in seen.items()]
 
-        # -- a pass' sums are kept while their rows are written: line after line of each group
+        return active | skid.o.valid
+
+    def _drives(self, m, side, out):
+        """The adder's sums to the drive memory, row by row, and from there to the layer; returns whether some are to come.
+
+        A pass' sums are kept while their rows are written: line after line of each group.
+        """
+        name, adder, source, target, wide = side.name, side.adder, side.source, side.target, side.wide
+        rows, columns, lanes = side.rows, side.columns, self.config.lanes[target.index]
         m.submodules[f"{name}_drives"] = drives = DriveMemory(
             target, lanes=lanes, bits=adder.bits, banks=banks_of(source.index), wide=wide
         )
@@ -158,15 +161,14 @@ class EventConvEngine(wiring.Component):
             drives.silent.eq(steps[target.index].silent),
             drives.write_bank.eq(bank),
         ]
-        rows_of_window = groups * lines
-        of_pass = rows_of_window // adder.passes
+        offsets, of_pass = side.offsets(self.config), side.rows_of_pass(self.config)
+        rows_of_window = len(offsets)
         item = drives.i.payload
         held = Signal(data.ArrayLayout(drives.row, of_pass), name=f"{name}_held", reset_less=True)
         left = Signal(range(of_pass + 1), name=f"{name}_left")
         base, line = Signal.like(item.address, name=f"{name}_base"), Signal.like(item.address, name=f"{name}_line")
         at_row, at_column = Signal(range(rows), name=f"{name}_at_row"), Signal(range(columns), name=f"{name}_at_column")
         at, offset = Signal(range(rows_of_window), name=f"{name}_at"), Signal.like(item.address, name=f"{name}_offset")
-        offsets = [(n // lines * target.height + n % lines) * drives.rows_of_line for n in range(rows_of_window)]
         with m.Switch(at):
             for n, value in enumerate(offsets):
                 with m.Case(n):
@@ -179,7 +181,7 @@ class EventConvEngine(wiring.Component):
             with m.If(at == rows_of_window - 1):
                 m.d.sync += [at_column.eq(at_column + 1), base.eq(base + 1), at.eq(0)]
                 with m.If(at_column == columns - 1):
-                    following = line + lines * drives.rows_of_line
+                    following = line + side.lines * side.rows_of_line
                     m.d.sync += [at_column.eq(0), at_row.eq(at_row + 1), line.eq(following), base.eq(following)]
                     with m.If(at_row == rows - 1):
                         m.d.sync += [at_row.eq(0), line.eq(0), base.eq(0)]
@@ -203,22 +205,53 @@ class EventConvEngine(wiring.Component):
 
         m.d.comb += [out.valid.eq(drives.o.valid), drives.o.ready.eq(out.ready)]
         m.d.comb += [out.payload[lane].eq(drives.o.payload[lane]) for lane in range(lanes)]
-        last_window = ((rows - 1) * lines * drives.rows_of_line) + columns - 1
-        taking = active | skid.o.valid
-        if self._ends_early(adder, [last_window + n for n in offsets]):
-            return taking
         # the memory's write comes a cycle after its item
         after = Signal(name=f"{name}_after")
         m.d.sync += after.eq(left != 0)
-        return taking | adder.busy | (left != 0) | after
+        return adder.busy | (left != 0) | after
 
-    def _ends_early(self, adder, last_rows):
-        """Whether a half may end when its last window's last pass begins, since that window's rows are
-        written before the next half, which reads the memory from its first row on, comes to them."""
-        # the next half's start comes two cycles later, and row r is read r + 1 cycles after that
-        until = [row + 3 for row in last_rows]
-        # a pass' sums; a row of each cycle; the memory's register
-        written = [adder.latency + 1 + n % (len(until) // adder.passes) + 2 for n in range(len(until))]
-        of_last_pass = len(until) - len(until) // adder.passes
+    def ends_early(self, name: str) -> bool:
+        """Whether a half may end when the last window's last pass begins: since that window's rows are written before the
+        next half, which reads the memory from its first row on, comes to them."""
+        side = self.sides[name]
+        adder, of_pass = side.adder, side.rows_of_pass(self.config)
+        last_window = (side.rows - 1) * side.lines * side.rows_of_line + side.columns - 1
+        rows = [last_window + offset for offset in side.offsets(self.config)]
+        # Of the last pass spikes are still to be taken away, of those before it only sums are to come.
         longest = max(CANDIDATES, adder.interval)
-        return all(w + (longest if n >= of_last_pass else 0) < u for n, (w, u) in enumerate(zip(written, until, strict=True)))
+        spikes = [longest if n >= len(rows) - of_pass else 0 for n in range(len(rows))]
+        return all(spikes[n] + adder.latency + n % of_pass < row for n, row in enumerate(rows))
+
+
+class Side(NamedTuple):
+    """One direction of the engine."""
+
+    name: str
+    adder: EventAdder
+    #: Whose spikes become whose drives.
+    source: Layer
+    target: Layer
+    #: Windows.
+    rows: int
+    columns: int
+    #: Row and column of the last spike that the first window sees, and the way to the next window's; beyond the source there
+    #: is silence.
+    corner: int
+    stride: int
+    #: Columns and lines of the target that the sums of a window are for; each line is a row of the drive memory.
+    wide: int
+    lines: int
+
+    @property
+    def rows_of_line(self) -> int:
+        """Rows of the drive memory for a line of the target."""
+        return -(-self.target.width // self.wide)
+
+    def offsets(self, config: Config) -> list[int]:
+        """Where the rows of a window are, from its place on, in the order in which they are written."""
+        rows = range(config.groups(self.target) * self.lines)
+        return [(n // self.lines * self.target.height + n % self.lines) * self.rows_of_line for n in rows]
+
+    def rows_of_pass(self, config: Config) -> int:
+        """Rows that each of the adder's passes is for."""
+        return len(self.offsets(config)) // self.adder.passes

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Neuron arrays against golden, step by step: all phases, state banks, window sums, spikes, extremes of d, xi and U."""
+"""Neuron arrays against golden, two samples in turn: all phases, state banks, window sums, spikes, extremes of d, xi and U."""
 
 import random
 from dataclasses import replace
@@ -7,6 +7,7 @@ from dataclasses import replace
 import cocotb
 import numpy as np
 import torch
+from amaranth.utils import bits_for
 from cocotb.triggers import gather
 
 from golden.contract.config import Config
@@ -15,12 +16,12 @@ from golden.contract.spec import CLASSES
 from golden.model import ops
 from hw.core.interface import bias_word, trace_word
 from hw.core.neuron_array import NeuronArray
-from hw.synapse.interface import Step, spike_word
+from hw.synapse.interface import SLOTS, spike_word
 from hw.update.interface import sums_word
 from sim.harness.networks import config_of
 from sim.harness.random_values import generator, integers
 from sim.harness.streams import FlowSource, Monitor, Port, StreamSource, start
-from sim.harness.units import Recorder, each, expect, plan, pulse
+from sim.harness.units import Recorder, each, expect, halves, pulse
 from sim.harness.words import layer_words, packed
 
 
@@ -47,7 +48,6 @@ UNITS = {
     "array_output_10": output(10, phi_bound=15000, decay_shift=2),
 }
 AIMS = ("U low", "U high", "rounding", "d low", "d high", "chance")
-SAMPLES = len(AIMS)
 
 
 @cocotb.test()
@@ -59,17 +59,35 @@ async def steps_equal_golden(dut):
 async def check(dut, name, unit):
     array = Driver(dut, name, unit)
     spec, window = unit.config.spec, unit.config.spec.schedule.window
-    for sample in range(SAMPLES):
-        if sample in (0, 2):
-            await array.load_biases()
-        if sample == 3:
-            await array.clear()
-        await array.sample(sample, free=window + (8 << spec.schedule.decay_shift), nudged=window + random.randint(0, 9))
+
+    def steps(count):
+        """Sweeps that let d settle, so that every aim is reached."""
+        return [(window + (8 << spec.schedule.decay_shift), window + random.randint(0, 9)) for _ in range(count)]
+
+    # pairs, and samples alone, of either slot
+    await array.load_biases()
+    await array.run(0, steps(2))
+    await array.run(2, steps(1))
+    await array.load_biases()
+    await array.clear()
+    await array.run(3, steps(3))
     # from rest U gets no nearer to its bounds than this
     f, step = spec.formats, 1 << spec.schedule.decay_shift
     membrane = spec.membrane_low + step, spec.membrane_high + 1 - step
     bounds = {"d": (f.decoder_low, f.decoder_high), "U": membrane, "s": (0, 1), "xi": (0, f.one)}
     assert array.seen == bounds, f"{name}: only reached {array.seen}, expected {bounds}"
+
+
+class Going:
+    """A sample that steps."""
+
+    def __init__(self, unit, sample):
+        self.label, zero = random.randrange(CLASSES), torch.zeros((1, *unit.layer.shape), dtype=torch.int64)
+        self.target = (torch.arange(CLASSES) == self.label).long()[:, None, None] * unit.config.spec.formats.one
+        # what each neuron's drive is for: its bounds, another one in each sample, or chance
+        self.aims = np.resize(np.roll(AIMS, sample), unit.layer.neurons).reshape(zero.shape)
+        self.banks: dict[int, ops.State] = {}
+        self.sum = zero
 
 
 class Driver:
@@ -87,7 +105,8 @@ class Driver:
         self.shape = (1, *self.layer.shape)
         self.zero = torch.zeros(self.shape, dtype=torch.int64)
         self.count = 0
-        self.sums = {"plus": self.zero, "minus": self.zero}
+        #: The last complete sums, by slot and phase.
+        self.sums: dict[tuple[int, str], torch.Tensor] = {}
         self.seen = dict.fromkeys(ops.State._fields, (1 << 20, -(1 << 20)))
 
     async def load_biases(self):
@@ -104,33 +123,53 @@ class Driver:
         await pulse(self.port.clear, self.port.edge)
         self.count = 0
 
-    async def sample(self, sample, free, nudged):
-        """All steps of one sample; sums are compared after each phase."""
-        spec, f = self.spec, self.spec.formats
-        label = random.randrange(CLASSES)
+    async def run(self, first, steps):
+        """Samples in turn in both slots, from this number on; sums are compared after each phase."""
+        f = self.spec.formats
         beta = random.choice((1, (1 << f.beta_bits) - 1, random.randint(2, 1 << (f.beta_bits - 1))))
         if self.unit.output:
-            self.port.label.value, self.port.beta.value = label, beta
-        target = (torch.arange(CLASSES) == label).long()[:, None, None] * f.one
-        rng = generator()
-        # what each neuron's drive is for: its bounds, another one in each sample, or chance
-        self.aims = np.resize(np.roll(AIMS, sample), self.layer.neurons).reshape(self.shape)
-        banks: dict[int, ops.State] = {}
-        for planned in plan(spec.schedule.window, free, nudged):
-            fields, where = planned.fields, f"{self.name}, sample {sample}, {planned.phase} step {planned.t}"
-            old = ops.State(*[self.zero] * 4) if fields["first"] else banks[fields["state_read"]]
-            sign = -1 if fields["negative"] else 1
-            pull = ops.nudge(old.xi, target, beta, sign, f) if self.unit.output and fields["nudge"] else None
-            phi = self.drive(rng, old, self.bias if pull is None else self.bias + pull)
-            new = ops.neuron(old, phi, self.bias, pull, spec)
-            await self.step(where, fields, phi)
-            self.compare(where, new)
-            banks[fields["state_write"]] = new
-            if fields["sum"]:
-                side = "minus" if fields["negative"] else "plus"
-                self.sums[side] = new.xi + (0 if fields["sum_first"] else self.sums[side])
-                if planned.t + 1 in (free, nudged) and random.random() < 0.9:
-                    await self.compare_sums(where, ["plus"] if planned.phase != "minus" else ["plus", "minus"])
+            self.port.beta.value = beta
+        going: dict[int, Going] = {}
+        for number, half in enumerate(halves(self.spec.schedule.window, steps, first)):
+            planned = half[self.layer.index % 2]
+            if planned.idle:
+                await self.rest(f"{self.name}, half {number} without a sample", planned)
+                continue
+            if planned.fields["first"]:
+                going[planned.slot] = Going(self.unit, planned.sample)
+            where = f"{self.name}, sample {planned.sample}, {planned.phase} sweep {planned.t}"
+            await self.sweep(where, planned, going[planned.slot], beta)
+
+    async def rest(self, where, planned):
+        """A half without a sample: drives are taken, silence is sent, nothing else happens."""
+        bound = self.layer.phi_bound
+        traced = len(self.trace.words)
+        await self.step(where, planned, torch.from_numpy(generator().integers(-bound, bound, self.shape, endpoint=True)))
+        assert len(self.trace.words) == traced, f"{where}: a trace of nothing"
+        sent = [spike_word(self.words, self.lanes).from_bits(bits) for bits in self.spikes.words[self.sent :]]
+        expect(f"{where}, spikes", [(w.address, w.spikes) for w in sent], [(n, 0) for n in range(self.words)])
+        assert int(self.port.spike_count.value) == self.count, f"{where}: spikes were counted"
+
+    async def sweep(self, where, planned, going, beta):
+        """The layer's half of a sweep of a sample."""
+        fields, spec, f = planned.fields, self.spec, self.spec.formats
+        if self.unit.output:
+            self.port.label.value = going.label
+        self.aims = going.aims
+        old = ops.State(*[self.zero] * 4) if fields["first"] else going.banks[fields["state_read"]]
+        sign = -1 if fields["negative"] else 1
+        pull = ops.nudge(old.xi, going.target, beta, sign, f) if self.unit.output and fields["nudge"] else None
+        phi = self.drive(generator(), old, self.bias if pull is None else self.bias + pull)
+        new = ops.neuron(old, phi, self.bias, pull, spec)
+        await self.step(where, planned, phi)
+        self.compare(where, planned, new)
+        going.banks[fields["state_write"]] = new
+        if fields["sum"]:
+            going.sum = new.xi + (0 if fields["sum_first"] else going.sum)
+        if fields["sum_last"]:
+            self.sums[planned.slot, planned.phase] = going.sum
+            for slot in range(SLOTS):
+                await self.compare_sums(where, slot)
 
     def drive(self, rng, old, offset):
         """phi that takes each neuron towards its aim, given the state before; offset: what is added to d."""
@@ -148,7 +187,7 @@ class Driver:
         conditions = [self.aims == "d low", self.aims == "d high", self.aims == "chance"]
         return torch.from_numpy(np.select(conditions, chosen, phi))
 
-    async def step(self, where, fields, phi):
+    async def step(self, where, planned, phi):
         """Both drives with stalls, to the end of the step."""
         bound, bits = self.layer.phi_bound, self.layer.phi_bits
         parts = [phi]
@@ -158,9 +197,9 @@ class Driver:
             share = torch.from_numpy(generator().random(self.shape))
             parts = [low + ((high - low) * share).long()]
             parts.append(phi - parts[0])
-        self.port.step.value = Step.const(fields).as_bits()
+        self.port.step.value = planned.bits
         words = [packed(layer_words(self.config, self.layer, part[0]), bits) for part in parts]
-        self.done = len(self.trace.words)
+        self.done, self.sent = len(self.trace.words), len(self.spikes.words)
         puts = [
             cocotb.start_soon(source.put(column, stall=random.choice((0.0, 0.0, 0.4))))
             for source, column in zip(self.sources, words, strict=True)
@@ -181,10 +220,11 @@ class Driver:
         for _ in range(2):  # the spike count follows
             await self.port.edge
 
-    def compare(self, where, new):
+    def compare(self, where, planned, new):
         """Trace, spikes, their latency and their count."""
         words, rows = self.words, [layer_words(self.config, self.layer, x[0]).tolist() for x in new]
         got = [trace_word(self.config, self.layer).from_bits(bits) for bits in self.trace.words[self.done :]]
+        assert {word.slot for word in got} == {planned.slot}, f"{where}: trace of another slot"
         expect(f"{where}, trace address", [w.address for w in got], range(words), ("word",))
         spike_bits = packed(rows[2], 1)
         columns = {"d": [list(w.d) for w in got], "U": [list(w.u) for w in got], "xi": [list(w.xi) for w in got]}
@@ -196,27 +236,35 @@ class Driver:
             self.seen[field] = min(low, int(x.min())), max(high, int(x.max()))
 
         shape = spike_word(words, self.lanes)
-        sent = [shape.from_bits(bits) for bits in self.spikes.words[self.done :]]
+        sent = [shape.from_bits(bits) for bits in self.spikes.words[self.sent :]]
         expect(f"{where}, spike address", [w.address for w in sent], range(words), ("word",))
         expect(f"{where}, spikes", [w.spikes for w in sent], spike_bits, ("word",))
-        cycles = [cycle + self.unit.latency for cycle in self.taken.cycles[self.done :]]
-        expect(f"{where}, cycle of the spikes", self.spikes.cycles[self.done :], cycles, ("word",))
+        cycles = [cycle + self.unit.latency for cycle in self.taken.cycles[self.sent :]]
+        expect(f"{where}, cycle of the spikes", self.spikes.cycles[self.sent :], cycles, ("word",))
         self.count += int(new.s.sum())
         count = int(self.port.spike_count.value)
         assert count == self.count, f"{where}: spike count {count}, expected {self.count}"
 
-    async def compare_sums(self, where, sides):
-        """Both read ports, at different addresses in each cycle; data belong to the address of the cycle before."""
-        shape = sums_word(self.config, self.layer)
-        rows = {side: layer_words(self.config, self.layer, self.sums[side][0]) for side in sides}
+    async def compare_sums(self, where, slot):
+        """The read ports, at different addresses in each cycle; data belong to the address of the cycle before."""
+        rows = {
+            phase: layer_words(self.config, self.layer, sums[0]).tolist() for (at, phase), sums in self.sums.items() if at == slot
+        }
+        shape, names = sums_word(self.config, self.layer), {"plus", "minus"} & set(rows)
         asked: list[tuple[int, int]] = []
+        self.port.updated.value = slot
         for _ in range(2 * self.words + 2):
             asked.append((random.randrange(self.words), len(asked) % self.words))
             self.port.post_address.value, self.port.pre_address.value = asked[-1]
+            if self.unit.output:
+                self.port.free_address.value = asked[-1][0] | slot << bits_for(self.words - 1)
             await self.port.edge
             if len(asked) > 1:
                 values = self.port.post_sums.value, self.port.pre_sums.value
                 for kind, at, value in zip(("post", "pre"), asked[-2], values, strict=True):
                     word = shape.from_bits(int(value))
-                    for side in sides:
-                        expect(f"{where}, {kind} port, word {at}, {side} sum", list(word[side]), rows[side][at], ("lane",))
+                    for phase in names:
+                        expect(f"{where}, {kind} port, word {at}, {phase} sum", list(word[phase]), rows[phase][at], ("lane",))
+                if self.unit.output and "free" in rows:
+                    free = self.unit.sums.from_bits(int(self.port.free_sums.value))
+                    expect(f"{where}, word {asked[-2][0]}, free sum", list(free), rows["free"][asked[-2][0]], ("lane",))

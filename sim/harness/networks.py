@@ -11,12 +11,16 @@ from golden.contract.spec import CLASSES, Learning, Schedule, Spec
 from golden.model import ops
 
 
-def config_of(channels: tuple[int, int], lanes: tuple[int, int], *, dense: bool, window_log2: int, decay_shift: int) -> Config:
-    """A configuration whose layers 1 and 2 have these channels and lanes; layer 3 is the output."""
+def config_of(
+    channels: tuple[int, int], lanes: tuple[int, int], *, dense: bool, window_log2: int, decay_shift: int, index: int = 2
+) -> Config:
+    """A configuration whose layers index - 1 and index have these channels and lanes; the next one is the output."""
     schedule = Schedule(1 << window_log2, 1 << window_log2, window_log2, decay_shift, "odd-even")
     second = Dense(channels[1]) if dense else Conv(channels[1])
-    spec = Spec("bench", (Conv(channels[0]), second, Dense(CLASSES)), schedule, Learning(rates=(0.0,) * 3))
-    return Config(spec, (1, *lanes, 1))
+    before = index - 2
+    stages = (*[Conv(1)] * before, Conv(channels[0]), second, Dense(CLASSES))
+    spec = Spec("bench", stages, schedule, Learning(rates=(0.0,) * len(stages)))
+    return Config(spec, (1, *[1] * before, *lanes, 1))
 
 
 def bundle_of(
@@ -30,16 +34,19 @@ def bundle_of(
     events: bool = False,
     shared: bool = False,
     passes: tuple[int, int] = (1, 1),
+    index: int = 2,
 ) -> tuple[Config, Bundle]:
     """A bundle from a layer of shape `pre` (any map, unlike in a Spec) to one of `channels`, and a configuration for it.
 
-    events: with an event-driven engine, of as many passes. shared: the update engine shares multipliers between the phases.
+    events: with an event-driven engine, of as many passes. index: of the bundle, but of an image's, which is 1. shared: the update engine shares multipliers between the phases.
     """
     height, width = (1, 1) if kind == "dense" else ((n - kernel + 1) // 2 for n in pre[1:])
-    index = 1 if kind == "image" else 2
+    index = 1 if kind == "image" else index
     near = (channels, 1) if index == 1 else (pre[0], channels)
     near_lanes = (lanes[1], 1) if index == 1 else lanes
-    config = config_of(near, near_lanes, dense=kind == "dense", window_log2=window_log2, decay_shift=1)
+    config = config_of(
+        near, near_lanes, dense=kind == "dense", window_log2=window_log2, decay_shift=1, index=max(index, 2)
+    )
     if events:
         config = replace(config, events=frozenset({index}), passes=passes)
     if shared:

@@ -1,4 +1,4 @@
-"""What benches do with units: plan the steps of a sample, start, wait, run side by side, compare."""
+"""What benches do with units: plan the halves of sweeps, start, wait, run side by side, compare."""
 
 import itertools
 import random
@@ -10,47 +10,89 @@ import numpy as np
 from cocotb.triggers import RisingEdge, gather
 
 from golden.model.difference import first_difference
-from hw.synapse.interface import SPIKE_BANKS
+from hw.synapse.interface import SLOTS, Step
 
 from .streams import PATIENCE
 from .testbench import CLOCK
 
 
 class Planned(NamedTuple):
-    """One step of a sample: its phase, its number in the phase, and the fields of `hw.synapse.interface.Step`."""
+    """What the odd or the even layers do in one half of a sweep: for which sample, its phase, the number of the sweep in it,
+    and the fields of `hw.synapse.interface.Step`; without a sample ``idle`` is set."""
 
+    sample: int
     phase: str
     t: int
     fields: dict[str, int]
 
+    @property
+    def idle(self) -> bool:
+        return bool(self.fields["idle"])
 
-def plan(window: int, free: int, nudged: int = 0) -> Iterator[Planned]:
-    """The steps of a sample with any legal banks: each reads what the step before wrote, a nudged phase starts from the free
-    phase's last, and spikes are written to a bank that neither is read nor still needed."""
-    last = random.randrange(SPIKE_BANKS)
-    for phase, steps in (("free", free), ("plus", nudged), ("minus", nudged)):
-        read, nudge = last, int(phase != "free")
-        for t in range(steps):
-            needed = {read, last} if phase == "plus" else {read}
-            write = random.choice([bank for bank in range(SPIKE_BANKS) if bank not in needed])
-            yield Planned(
-                phase,
-                t,
-                {
-                    "first": int(phase == "free" and t == 0),
-                    "spike_read": read,
-                    "spike_write": write,
-                    "state_read": int(nudge and t > 0),
-                    "state_write": nudge,
-                    "nudge": nudge,
-                    "negative": int(phase == "minus"),
-                    "sum": int(t >= steps - window),
-                    "sum_first": int(t == steps - window),
-                },
-            )
-            read = write
-        if phase == "free":
-            last = read
+    @property
+    def slot(self) -> int:
+        return self.fields["slot"]
+
+    @property
+    def bits(self) -> int:
+        """Of the `Step`."""
+        return Step.const(self.fields).as_bits()
+
+
+def sweeps(window: int, free: int, nudged: int) -> list[tuple[str, int, dict[str, int]]]:
+    """Phase, number and the fields that odd and even layers share, of all sweeps of a sample."""
+    return [
+        (
+            phase,
+            t,
+            {
+                "first": int(phase == "free" and t == 0),
+                "state_read": int(phase != "free" and t > 0),
+                "state_write": int(phase != "free"),
+                "nudge": int(phase != "free"),
+                "negative": int(phase == "minus"),
+                "sum": int(t >= steps - window),
+                "sum_first": int(t == steps - window),
+                "sum_last": int(t == steps - 1),
+            },
+        )
+        for phase, steps in (("free", free), ("plus", nudged), ("minus", nudged))
+        for t in range(steps)
+    ]
+
+
+def halves(window: int, samples: list[tuple[int, int]], first: int = 0) -> Iterator[dict[int, Planned]]:
+    """What odd layers (1) and even layers (0) do in each half, with samples of (free, nudged) sweeps, in turn in both slots.
+
+    first: number of the first sample, which says its slot.
+    """
+    ways = {first + n: sweeps(window, *sample) for n, sample in enumerate(samples)}
+    waiting, at, turn = list(ways), dict.fromkeys(range(SLOTS), (-1, 0)), first % SLOTS
+
+    def planned(slot: int, odd: bool) -> Planned:
+        sample, number = at[slot]
+        if sample < 0:
+            noise = {name: random.getrandbits(1) for name in ("first", "nudge", "negative", "sum", "sum_last")}
+            return Planned(-1, "idle", 0, {"slot": slot, "idle": 1, **noise})
+        phase, t, fields = ways[sample][number]
+        sides = {
+            "slot": slot,
+            "idle": 0,
+            "silent": int(odd and fields["first"]),
+            "kept": int(odd and phase != "free" and t == 0),
+            "keep": int(not odd and phase == "free" and fields["sum_last"]),
+        }
+        return Planned(sample, phase, t, fields | sides)
+
+    while waiting or any(sample >= 0 for sample, _ in at.values()):
+        other = 1 - turn
+        if at[turn][0] < 0 and waiting and waiting[0] % SLOTS == turn:
+            at[turn] = (waiting.pop(0), 0)
+        yield {1: planned(turn, True), 0: planned(other, False)}
+        sample, number = at[other]
+        if sample >= 0:
+            at[other] = (sample, number + 1) if number + 1 < len(ways[sample]) else (-1, 0)
+        turn = other
 
 
 class Recorder:

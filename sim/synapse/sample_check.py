@@ -1,4 +1,4 @@
-"""Engines of conv and dense bundles against golden: whole samples of steps with the banks of `hw.synapse.interface`."""
+"""Engines of conv and dense bundles against golden: two samples in antiphase, with the banks of `hw.synapse.interface`."""
 
 import random
 
@@ -6,16 +6,16 @@ import cocotb
 import torch
 from cocotb.triggers import gather
 
-from hw.synapse.interface import Step, spike_word
+from hw.synapse.interface import SLOTS, spike_word
 from sim.harness.networks import drives
 from sim.harness.random_values import integers, spikes
 from sim.harness.streams import FlowSource, Port, StreamSink, serve_memory, wait_for
-from sim.harness.units import expect, plan, pulse
+from sim.harness.units import expect, halves, pulse
 from sim.harness.words import layer_words, packed, tile_words, unpacked
 
 
 async def check(dut, name, unit, least: int, most: int):
-    """Runs samples of steps; from `start` to the first forward word each takes `least` to `most` cycles."""
+    """Runs pairs of samples, and one alone; from `start` to the first forward word each takes `least` to `most` cycles."""
     config, bundle, port = unit.config, unit.bundle, Port(dut, name)
     layers = {"pre": bundle.pre, "post": bundle.post}
     sources = {side: FlowSource(dut, f"{name}__{side}_spikes") for side in layers}
@@ -23,22 +23,26 @@ async def check(dut, name, unit, least: int, most: int):
     f = config.spec.formats
     tiles: list[int] = []
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", tiles)
-    banks: dict[int, dict[str, torch.Tensor]] = {}
+    silence = {side: torch.zeros((1, *layer.shape), dtype=torch.int64) for side, layer in layers.items()}
+    # the last spikes by side and slot, and those that are kept
+    last = {(side, slot): silence[side] for side in layers for slot in range(SLOTS)}
+    kept = dict(last)
 
-    for sample in range(5):
-        # the first sample reaches the bounds of phi: all weights at their lowest, all neurons spiking
-        w = integers(f.weight_low, f.weight_low if sample == 0 else f.weight_high, bundle.weight_shape)
+    for run in range(4):
+        # the first run reaches the bounds of phi: all weights at their lowest, all neurons spiking
+        w = integers(f.weight_low, f.weight_low if run == 0 else f.weight_high, bundle.weight_shape)
         tiles[:] = tile_words(config, bundle, w)
         await pulse(port.prepare, port.edge)
         await port.edge
         if port.preparing.value:
             await wait_for(dut, f"{name}__preparing", 0)
-        for planned in plan(window=1, free=3, nudged=2):
-            fields = planned.fields
-            silence = {side: torch.zeros((1, *layer.shape), dtype=torch.int64) for side, layer in layers.items()}
-            old = silence if fields["first"] else banks[fields["spike_read"]]
-            new = {side: spikes(layer.shape, all_on=sample == 0)[None] for side, layer in layers.items()}
-            port.step.value = Step.const(fields).as_bits()
+        samples = [(random.randint(1, 3), random.randint(1, 2)) for _ in range((2, 1, 3, 2)[run])]
+        for number, half in enumerate(halves(window=1, samples=samples, first=run)):
+            does = {side: half[layer.index % 2] for side, layer in layers.items()}
+            port.pre_step.value, port.post_step.value = does["pre"].bits, does["post"].bits
+            new = {}
+            for side, layer in layers.items():
+                new[side] = silence[side] if does[side].idle else spikes(layer.shape, all_on=run == 0)[None]
             stall = random.choice((0.0, 0.3))
             reads = [
                 cocotb.start_soon(sinks[direction].get(config.words(layer), stall=stall))
@@ -49,7 +53,7 @@ async def check(dut, name, unit, least: int, most: int):
                 cocotb.start_soon(sources[side].send(spike_words(config, layer, new[side]), gap=random.choice((0.0, 0.5))))
                 for side, layer in layers.items()
             ]
-            where = f"{name}, sample {sample}, {planned.phase} step {planned.t}"
+            where = f"{name}, run {run}, half {number}"
             cycles = await wait_for(dut, f"{name}__forward__valid")
             assert least <= cycles <= most, f"{where}: first word after {cycles} cycles, expected {least}..{most}"
             await gather(*reads, *writes)
@@ -57,15 +61,25 @@ async def check(dut, name, unit, least: int, most: int):
             if port.busy.value:
                 await wait_for(dut, f"{name}__busy", 0)
 
+            read_by = {"pre": does["post"], "post": does["pre"]}
+            old = {}
+            for side, target in read_by.items():
+                fields = target.fields
+                banks = kept if fields.get("kept") else last
+                old[side] = silence[side] if fields.get("silent") else banks[side, target.slot]
             expected = drives(bundle, old["pre"], old["post"], w)
-            for direction, layer, phi, read in zip(sinks, (bundle.post, bundle.pre), expected, reads, strict=True):
+            targets = (("forward", bundle.post, does["post"]), ("backward", bundle.pre, does["pre"]))
+            for (direction, layer, target), phi, read in zip(targets, expected, reads, strict=True):
+                if target.idle:
+                    continue
                 got = unpacked(read.result(), layer.phi_bits, config.lanes[layer.index])
-                expect(f"{where}, {direction} drive", got, layer_words(config, layer, phi[0]))
-            for _ in range(random.choice((1, 1, 4))):
-                await port.edge
+                at = f"{where}, sample {target.sample}, {target.phase} sweep {target.t}, {direction} drive"
+                expect(at, got, layer_words(config, layer, phi[0]))
             for sink in sinks.values():
                 assert not sink.valid.value, f"{where}: {sink.name} has more words than the layer"
-            banks[fields["spike_write"]] = new
+            for side, source in does.items():
+                banks = kept if source.fields.get("keep") else last
+                banks[side, source.slot] = new[side]
 
 
 def spike_words(config, layer, s):

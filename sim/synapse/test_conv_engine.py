@@ -10,6 +10,7 @@ from sim.harness.units import each
 from sim.synapse import sample_check
 
 UNITS = {
+    "conv_engine_third": ConvEngine(*bundle_of("conv", (2, 5, 6), 2, kernel=3, lanes=(1, 2), index=3)),
     "conv_engine_5x6": ConvEngine(*bundle_of("conv", (1, 5, 6), 1, kernel=3)),
     "conv_engine_6x7": ConvEngine(*bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1))),
     "conv_engine_8x5": ConvEngine(*bundle_of("conv", (2, 8, 5), 4, kernel=2, lanes=(1, 2))),

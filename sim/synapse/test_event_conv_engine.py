@@ -7,15 +7,15 @@ from cocotb.triggers import gather
 
 from hw.synapse.event_conv_engine import EventConvEngine
 from hw.synapse.event_layout import SPOTS, backward_place, forward_place
-from hw.synapse.interface import Step
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import spikes
 from sim.harness.streams import FlowSource, Port, StreamSink, serve_memory, start
-from sim.harness.units import each, plan, pulse
+from sim.harness.units import each, halves, pulse
 from sim.synapse import sample_check
 from sim.synapse.sample_check import spike_words
 
 UNITS = {
+    "event_conv_third": EventConvEngine(*bundle_of("conv", (4, 10, 16), 8, kernel=3, lanes=(4, 8), events=True, index=3)),
     "event_conv_4x4": EventConvEngine(*bundle_of("conv", (1, 4, 4), 1, kernel=3, events=True)),
     "event_conv_6x7": EventConvEngine(*bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1), events=True)),
     "event_conv_9x6": EventConvEngine(*bundle_of("conv", (6, 9, 6), 4, kernel=3, lanes=(3, 2), events=True)),
@@ -24,11 +24,15 @@ UNITS = {
     "event_conv_fourths": EventConvEngine(*bundle_of("conv", (8, 6, 6), 8, kernel=3, lanes=(4, 2), events=True, passes=(4, 2))),
 }
 
-#: Cycles from `start` to the first word of drives: they were summed up during the step before.
+#: Cycles from `start` to the first word of drives: they were summed up during the half before.
 FIRST_WORD = 2
 
 #: Cycles at most from the earliest end of the last window's work to the end of `busy`: the adder's stages and the writes.
 OVERHEAD = 14
+
+
+def test_units_end_early_and_late():
+    assert {(u.ends_early("forward"), u.ends_early("backward")) for u in UNITS.values()} >= {(True, True), (False, False)}
 
 
 @cocotb.test()
@@ -38,7 +42,7 @@ async def drives_equal_golden(dut):
 
 
 @cocotb.test()
-async def a_step_takes_as_long_as_its_spikes(dut):
+async def a_half_takes_as_long_as_its_spikes(dut):
     await start(dut)
     await each(dut, UNITS, check_time)
 
@@ -50,9 +54,9 @@ async def check_time(dut, name, unit):
     sinks = {"forward": (StreamSink(dut, f"{name}__forward"), bundle.post)}
     sinks["backward"] = (StreamSink(dut, f"{name}__backward"), bundle.pre)
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", [])
-    for planned in plan(window=1, free=8):
+    for half in halves(window=1, samples=[(4, 1)]):
         fired = {side: spikes(layer.shape) for side, layer in layers.items()}
-        port.step.value = Step.const(planned.fields).as_bits()
+        port.pre_step.value, port.post_step.value = (half[layer.index % 2].bits for layer in layers.values())
         for sink, layer in sinks.values():
             cocotb.start_soon(sink.get(config.words(layer)))
         await pulse(port.start, port.edge)
@@ -70,18 +74,20 @@ async def check_time(dut, name, unit):
 
 
 def forward_end(unit, pre: torch.Tensor) -> int:
-    """When the last pooled position has been worked on, if word n of the spikes comes in cycle n + 1."""
+    """When the last pooled position has been worked on, if word n of the spikes comes in cycle n + 1; or when its last pass
+    begins, if that ends the half."""
     config, bundle = unit.config, unit.bundle
     time, before = 0, (config.groups(bundle.pre) - 1) * bundle.pre.positions
     for py in range(bundle.post.height):
-        time = max(time, before + (2 * py + 4) * bundle.pre.width)
         for px in range(bundle.post.width):
+            time = max(time, before + (2 * py + 3) * bundle.pre.width + 2 * px + 4)
             window = pre[:, 2 * py : 2 * py + 4, 2 * px : 2 * px + 4].reshape(-1, 2, 2, 2, 2).permute(1, 3, 2, 4, 0)
             counts = [0] * unit.forward_adder.units
             for block, spot, channel in window.reshape(4, SPOTS, -1).nonzero().tolist():
                 counts[forward_place(bundle.pre.channels, block, spot, channel)[0]] += 1
-            time += window_time(unit.forward_adder, counts)
-    return time
+            took = window_time(unit.forward_adder, counts)
+            time += took
+    return time - took if unit.ends_early("forward") else time
 
 
 def backward_end(unit, post: torch.Tensor) -> int:
@@ -90,14 +96,16 @@ def backward_end(unit, post: torch.Tensor) -> int:
     time, before = 0, (config.groups(bundle.post) - 1) * bundle.post.positions
     framed = torch.nn.functional.pad(post, (1, 1, 1, 1))
     for y in range(bundle.post.height + 1):
-        time = max(time, before + min(y + 1, bundle.post.height) * bundle.post.width)
         for x in range(bundle.post.width + 1):
+            last = min(y, bundle.post.height - 1) * bundle.post.width + min(x, bundle.post.width - 1)
+            time = max(time, before + last + 1)
             window = framed[:, y : y + 2, x : x + 2].permute(1, 2, 0)
             counts = [0] * unit.backward_adder.units
             for block, channel in window.reshape(4, -1).nonzero().tolist():
                 counts[backward_place(bundle.post.channels, block, channel)[0]] += 1
-            time += window_time(unit.backward_adder, counts)
-    return time
+            took = window_time(unit.backward_adder, counts)
+            time += took
+    return time - took if unit.ends_early("backward") else time
 
 
 def window_time(adder, counts) -> int:
