@@ -89,10 +89,15 @@ class SampleControl(wiring.Component):
         m.submodules.labels = labels = SyncFIFO(width=len(self.label), depth=self.in_flight)
         m.submodules.results = results = SyncFIFO(width=Result.as_shape().size, depth=self.in_flight)
         found, oldest = Result(results.w_data), Result(results.r_data)
-        under_way, room = Signal(range(2 * self.in_flight + 1)), Signal()
-        committing, byte = Signal(), Signal(range(ANSWER_BYTES))
+        inside = Signal(range(self.in_flight + 1))
+        waiting = Signal(range(self.in_flight + 1))
+        under_way = inside + waiting
+        room = Signal()
+        committing = Signal()
+        byte = Signal(range(ANSWER_BYTES))
         m.d.comb += [
-            under_way.eq(labels.level + results.level),
+            inside.eq(labels.level),
+            waiting.eq(results.level),
             room.eq(self.ready & (under_way < self.in_flight)),
             self.execute.idle.eq((under_way == 0) & ~self.busy),
             self.execute.finished.eq(results.r_rdy),
@@ -152,7 +157,7 @@ class SampleControl(wiring.Component):
 
     def _judge(self, m, train):
         """Whether the request offered is a sample, and what it would be refused with."""
-        request, sample, status = self.execute.request, Signal(), Signal(Status)
+        request, sample, status = self.execute.request, Signal(), Signal(Status, name="judged")
         stale = Signal()  # the working weights aren't those last written
         with m.If(self.committed):
             m.d.sync += stale.eq(0)
