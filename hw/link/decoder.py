@@ -15,6 +15,7 @@ from golden.contract.protocol import (
     VERSION,
     WINDOW,
     Command,
+    Sampled,
     Status,
     check_window,
 )
@@ -145,7 +146,7 @@ class Decoder(wiring.Component):
             self._check(m, why, state, outcome)
             self._sequence(m, state, recall.data)
             self._execute(m, state, outcome, store)
-            self._say(m, state, outcome, store, recall.data)
+            self._say(m, state, outcome, recall.data)
             with m.State("ANSWER"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
@@ -278,8 +279,8 @@ class Decoder(wiring.Component):
             with m.If(self.samples.taken):
                 self._count(m, state)
                 m.d.sync += state.taken.eq(state.taken + 1)
-                # of the answer so far only the command is known
-                self._store(m, store, request.command, Status.OK, 0)
+                # all of the answer but its payload, which nobody asks for before it is said
+                self._store(m, store, request.command, Status.OK, Sampled.size())
                 m.next = "CHECK"
             with m.Elif(outcome.done | (state.hello & ~outcome.saying)):
                 written = Mux(status == Status.OK, outcome.length, 0)
@@ -288,14 +289,13 @@ class Decoder(wiring.Component):
                 self._store(m, store, request.command, status, written)
                 self._reply(m, state, request.command, status, written)
 
-    def _say(self, m, state, outcome, store, recalled):
+    def _say(self, m, state, outcome, recalled):
         """Waits for the payload of the oldest taken sample's answer, and answers."""
         with m.State("SAY"):
             m.d.comb += state.answered.eq(state.upcoming - state.taken)
             with m.If(outcome.done):
                 m.d.sync += state.taken.eq(state.taken - 1)
-                self._store(m, store, recalled.command, Status.OK, outcome.length)
-                self._reply(m, state, recalled.command, Status.OK, outcome.length)
+                self._reply(m, state, recalled.command, recalled.status, recalled.length)
 
 
 class SequenceState:

@@ -86,8 +86,8 @@ class SampleExecutor(Executor):
     Members
     -------
     start, request, o, done, status
-        As in `Executor`, but `request` may change after `taken`, and another one may be started then. `o` and `done` also
-        follow `say`, always with status OK.
+        As in `Executor`, but `request` may change after `taken`, and another one may be started then. `o`, of the bytes of
+        `protocol.Sampled`, and `done` with status OK also follow `say`.
     fits : In(1)
         The request offered in the cycle before is a sample that can be started beside those under way, and would be taken,
         not refused. Stays, as long as that request is offered and nothing else is started.

@@ -2,8 +2,9 @@
 
 The board is the whole gateware compiled by Verilator, at a raw socket; the model is `host.harness.golden_device` behind
 `host.harness.protocol_model`. Frames come in bursts of as many as the board may have in flight, so what is compared covers the
-deframer, the decoder, the framer, every command, samples under way together, every refusal, stored answers, counters and weights. What isn't: numbers of
-clock cycles, which the model doesn't have, and, in bursts, the counter of frames: it runs ahead of the request that reads it.
+deframer, the decoder, the framer, every command, samples under way together, every refusal, stored answers, counters and
+weights. What isn't: numbers of clock cycles, which the model doesn't have, and, in bursts, the counter of frames: it runs ahead
+of the request that reads it.
 
     python -m sim.harness.fuzz --frames 100000 --seed 1
 """

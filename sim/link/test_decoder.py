@@ -15,6 +15,7 @@ from golden.contract.protocol import (
     REQUEST_HEADER,
     VERSION,
     Command,
+    Sampled,
     Status,
 )
 from hw.link.decoder import EXECUTORS, Decoder
@@ -221,7 +222,9 @@ def outcome(request: int) -> tuple[Status, bytes]:
     """How a request ends, drawn from its arguments, so that it is known beforehand; a sample that ends well is taken."""
     draw = random.Random(Request.from_bits(request).arguments)
     status = draw.choice((*[Status.OK] * 6, Status.BAD_ORDER, Status.BAD_RANGE))
-    return status, draw.randbytes(draw.choice((0, 1, 5, 40))) if status is Status.OK else b""
+    sample = Request.from_bits(request).command in (Command.INFER, Command.TRAIN)
+    size = Sampled.size() if sample else draw.choice((0, 1, 5, 40))
+    return status, draw.randbytes(size) if status is Status.OK else b""
 
 
 class PlayedBoard:
@@ -325,9 +328,9 @@ async def samples_overlap_and_answers_keep_the_order(dut, unit):
             fields |= {"command": Command.HELLO, "length": size, "version": VERSION, "status": Status.OK}
         elif random.random() < 0.7:
             # most are good samples, so that they are under way together
-            command = random.choice((Command.INFER, Command.TRAIN))
-            length = REQUEST_HEADER + CRC_BYTES + PAYLOAD_BYTES[command]
-            fields |= {"command": command, "length": length, "version": VERSION, "status": Status.OK}
+            good = random.choice((Command.INFER, Command.TRAIN))
+            length = REQUEST_HEADER + CRC_BYTES + PAYLOAD_BYTES[good]
+            fields |= {"command": good, "length": length, "version": VERSION, "status": Status.OK}
             fields["sequence"] = model.upcoming
         sequence, command = fields["sequence"], fields["command"]
         verdict = model.judge(*(fields[name] for name in ("status", "version", "sequence", "command", "length")))
