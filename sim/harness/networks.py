@@ -13,7 +13,7 @@ from golden.model import ops
 
 def config_of(channels: tuple[int, int], lanes: tuple[int, int], *, dense: bool, window_log2: int, decay_shift: int) -> Config:
     """A configuration whose layers 1 and 2 have these channels and lanes; layer 3 is the output."""
-    schedule = Schedule(1 << window_log2, 1 << window_log2, window_log2, decay_shift)
+    schedule = Schedule(1 << window_log2, 1 << window_log2, window_log2, decay_shift, order="odd-even")
     second = Dense(channels[1]) if dense else Conv(channels[1])
     spec = Spec("bench", (Conv(channels[0]), second, Dense(CLASSES)), schedule, Learning(rates=(0.0,) * 3))
     return Config(spec, (1, *lanes, 1))
