@@ -8,6 +8,7 @@ from golden.contract.config import Config
 from golden.contract.protocol import COUNTED, PHASES, BuildFacts, Identity
 from hw.compact.compact_core import CompactCore
 from hw.core.core import Core
+from hw.core.interface import samples_in_flight
 from hw.link.decoder import Decoder
 from hw.link.deframer import Deframer
 from hw.link.framer import Framer
@@ -56,7 +57,9 @@ class System(wiring.Component):
         m = Module()
         m.submodules.core = core = self.core
         m.submodules.deframer = deframer = Deframer(self.identity.window)
-        m.submodules.decoder = decoder = Decoder(self.identity.encode(), self.identity.window)
+        m.submodules.decoder = decoder = Decoder(
+            self.identity.encode(), self.identity.window, samples_in_flight(self.config)
+        )
         m.submodules.registers = registers = RegisterFile(self.config, self.build)
         m.submodules.register_access = register_access = RegisterAccess()
         m.submodules.weight_access = weight_access = WeightAccess(self.config)
@@ -74,9 +77,9 @@ class System(wiring.Component):
         def wire(source, sink, *names):
             m.d.comb += [getattr(sink, name).eq(getattr(source, name)) for name in names]
 
-        # the frame buffer is the core's while it is busy
+        # the frame buffer is the core's while it needs the image in it; weights are accessed while it rests
         m.d.comb += [
-            deframer.buffer.address.eq(Mux(core.busy, sample_control.buffer.address, weight_access.buffer.address)),
+            deframer.buffer.address.eq(Mux(core.holding, sample_control.buffer.address, weight_access.buffer.address)),
             weight_access.buffer.data.eq(deframer.buffer.data),
             sample_control.buffer.data.eq(deframer.buffer.data),
         ]
@@ -90,7 +93,7 @@ class System(wiring.Component):
         m.d.comb += weight_access.pending.eq(registers.pending != 0)
 
         wire(sample_control, core, "start", "operation", "label", "pixel")
-        wire(core, sample_control, "busy", "prediction", "pixel_address")
+        wire(core, sample_control, "ready", "holding", "done", "busy", "prediction", "pixel_address")
         wire(weight_access, core, "bundle", "address", "lane", "write", "write_data")
         wire(core, weight_access, "read_data")
         wire(registers, core, "settings")

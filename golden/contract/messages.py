@@ -218,7 +218,10 @@ class Sampled(Fields):
     """What TRAIN and INFER answer."""
 
     prediction: U8  #: 0..LABELS-1
-    cycles: U32  #: clock cycles that the core took, mod 2^32
+    #: Clock cycles until the core was done with the sample, mod 2^32: since it was done with the sample before, or since it
+    #: started this one if that was later. Samples overlap, so this is no sample's own time, but the sum over samples is the
+    #: time in which the core had any. Of a sample alone, the time from its start.
+    cycles: U32
 
 
 @dataclass(frozen=True)

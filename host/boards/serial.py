@@ -63,7 +63,7 @@ class SerialBoard(OpenBoard):
     Raises `IdentityError` at once if it was built for another network.
 
     config: the lanes that the board was built with. cycles: clock cycles that the core took for each request of the last
-    `train`, `infer` or `commit`.
+    `train`, `infer` or `commit`, as `Sampled` and `Committed` define them: of samples that overlap only the sum is a time.
     """
 
     def __init__(self, url: str, spec: Spec, *, baud: int | None = None, timeout: float = 10.0):

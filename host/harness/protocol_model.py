@@ -1,6 +1,8 @@
 """The board's half of the link in Python: `hw.link.deframer` and `hw.link.decoder` as one function of a frame.
 
-Used to attack the host without a simulator, and as the model that the gateware's answers are compared with.
+Used to attack the host without a simulator, and as the model that the gateware's answers are compared with. Here requests are
+executed one by one. In the gateware samples overlap, which changes when answers come, and the cycles that they tell, but no
+other bit of them, nor their order.
 """
 
 from collections.abc import Callable

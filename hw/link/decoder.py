@@ -15,11 +15,12 @@ from golden.contract.protocol import (
     VERSION,
     WINDOW,
     Command,
+    Sampled,
     Status,
     check_window,
 )
 
-from .interface import Answer, Executor, Request
+from .interface import Answer, Executor, Request, SampleExecutor
 
 #: Executors, and the commands that each serves.
 EXECUTORS: dict[str, tuple[Command, ...]] = {
@@ -60,9 +61,17 @@ class Decoder(wiring.Component):
     `sequence mod window`; it isn't begun while the framer may still send an older answer from that
     slot.
 
+    Overlap. A sample may be taken (`SampleExecutor`) and counts as executed then; its frame is given
+    back, its answer comes later. Beside taken samples only a sample with the next number that fits
+    is started. All else, refusals and repetitions too, waits until every taken sample is answered
+    and the core rests: so answers keep the order of requests, and whatever isn't a good sample finds
+    the state that it would find if requests were executed one by one.
+
     Latency, from `i.valid` to `o.valid`: the executor's, from `start` to `done`, and 3 cycles; a
-    repeated answer or BAD_SEQUENCE 2 cycles, another refusal 1. Throughput: one request at a time;
-    the next one overlaps with sending.
+    repeated answer or BAD_SEQUENCE 2 cycles, another refusal 1. A taken sample's, from `finished` to
+    `o.valid`: the executor's, from `say` to `done`, and 2 cycles. A frame waits first as long as
+    said above; an answer is said when the framer is ready, before the next frame is looked at.
+    Throughput: one request or answer at a time; the next one overlaps with sending.
 
     Parameters
     ----------
@@ -70,6 +79,9 @@ class Decoder(wiring.Component):
         Payload of HELLO's answer.
     window : int
         Link window, answers that are kept: a power of two, 1..MAX_WINDOW.
+    in_flight : int
+        Samples that are taken and not answered, at most; never more than `window`, as each has an
+        answer slot of its own.
 
     Members
     -------
@@ -79,7 +91,7 @@ class Decoder(wiring.Component):
         To the framer. Ready means that it sends nothing.
     write, slot, address, data : Out
         The framer's payload memory.
-    registers, weights, samples : Out(Executor())
+    registers, weights : Out(Executor()), samples : Out(SampleExecutor())
         Who executes which command: `EXECUTORS`.
     refused : Out(1)
         One cycle for each request that is refused or fails, but not for repetitions of its answer.
@@ -89,11 +101,13 @@ class Decoder(wiring.Component):
         One cycle for each repeated answer.
     """
 
-    def __init__(self, identity: bytes, window: int = WINDOW):
+    def __init__(self, identity: bytes, window: int = WINDOW, in_flight: int = 1):
         if len(identity) > ANSWER_PAYLOAD:
             most = ANSWER_PAYLOAD
             raise ValueError(f"identity must have at most {most} bytes, not {len(identity)}")
         self.identity, self.window = identity, check_window(window)
+        #: Samples taken and not answered, at most.
+        self.most_taken = min(in_flight, window)
         super().__init__(
             {
                 "i": In(stream.Signature(Request)),
@@ -107,18 +121,20 @@ class Decoder(wiring.Component):
                 "repeated": Out(1),
             }
             | {name: Out(Executor()) for name in EXECUTORS}
+            | {"samples": Out(SampleExecutor())}
         )
 
     def elaborate(self, platform):
         m = Module()
         request = self.i.payload
-        legal = self._legal(m)
+        why = self._legal(m)
 
-        state = SequenceState(self.window)
+        state = SequenceState(self.window, self.most_taken)
         m.d.comb += [
             state.hello.eq(request.command == Command.HELLO),
-            state.slot.eq(request.sequence[: len(state.slot)]),
             state.age.eq(state.upcoming - 1 - request.sequence),
+            state.answered.eq(request.sequence),
+            state.slot.eq(state.answered[: len(state.slot)]),
         ]
         m.submodules.stored = stored = Memory(shape=Stored, depth=self.window, init=[])
         store, recall = stored.write_port(), stored.read_port(domain="comb")
@@ -127,9 +143,10 @@ class Decoder(wiring.Component):
         outcome = self._gather(m, state.slot)
         m.d.comb += self.status.eq(outcome.status)
         with m.FSM():
-            self._check(m, legal, state, outcome)
+            self._check(m, why, state, outcome)
             self._sequence(m, state, recall.data)
             self._execute(m, state, outcome, store)
+            self._say(m, state, outcome, recall.data)
             with m.State("ANSWER"):
                 m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
@@ -137,8 +154,8 @@ class Decoder(wiring.Component):
         return m
 
     def _legal(self, m):
-        """Whether the command exists, and whether the frame is as long as it says."""
-        request = self.i.payload
+        """What can be said of a frame by itself: OK, or why it is refused."""
+        request, why = self.i.payload, Signal(Status)
         known, right_length = Signal(), Signal()
         payload = Signal(range(-REQUEST_HEADER - CRC_BYTES, 1 << len(request.length)))
         m.d.comb += payload.eq(request.length - (REQUEST_HEADER + CRC_BYTES))
@@ -148,7 +165,15 @@ class Decoder(wiring.Component):
                     at_least = command is Command.WRITE_WEIGHTS
                     legal = payload >= size if at_least else payload == size
                     m.d.comb += [known.eq(1), right_length.eq(legal)]
-        return known, right_length
+        with m.If(request.status != Status.OK):
+            m.d.comb += why.eq(request.status)
+        with m.Elif(request.version != VERSION):
+            m.d.comb += why.eq(Status.BAD_VERSION)
+        with m.Elif(~known):
+            m.d.comb += why.eq(Status.BAD_COMMAND)
+        with m.Elif(~right_length):
+            m.d.comb += why.eq(Status.BAD_LENGTH)
+        return why
 
     def _gather(self, m, slot):
         """Writes the payload of the answer, byte by byte, and keeps how its executor ended.
@@ -179,40 +204,60 @@ class Decoder(wiring.Component):
             m.d.sync += length.eq(length + 1)
         return outcome
 
-    def _reply(self, m, slot, command, status, length):
-        """Hands the answer over and gives the frame back."""
+    def _reply(self, m, state, command, status, length):
+        """Hands the answer over."""
         answer = self.o.payload
-        m.d.comb += self.i.ready.eq(1)
-        m.d.sync += [answer.sequence.eq(self.i.payload.sequence), answer.slot.eq(slot)]
+        m.d.sync += [answer.sequence.eq(state.answered), answer.slot.eq(state.slot)]
         m.d.sync += [answer.command.eq(command), answer.status.eq(status), answer.length.eq(length)]
         m.next = "ANSWER"
 
-    def _refuse(self, m, slot, why):
-        m.d.comb += [self.refused.eq(1), self.status.eq(why)]
-        self._reply(m, slot, self.i.payload.command, why, 0)
+    def _refuse(self, m, state, why):
+        m.d.comb += [self.refused.eq(1), self.status.eq(why), self.i.ready.eq(1)]
+        self._reply(m, state, self.i.payload.command, why, 0)
 
-    def _check(self, m, legal, state, outcome):
-        """What can be said of a frame by itself."""
-        request, (known, right_length) = self.i.payload, legal
+    def _store(self, m, store, command, status, length):
+        """Keeps the answer, for repetitions."""
+        m.d.comb += [
+            store.en.eq(1),
+            store.data.command.eq(command),
+            store.data.status.eq(status),
+            store.data.length.eq(length),
+        ]
+
+    def _count(self, m, state):
+        """The request at hand counts as executed, and its frame is given back."""
+        m.d.comb += self.i.ready.eq(1)
+        m.d.sync += state.upcoming.eq(self.i.payload.sequence + 1)
+        more = Mux(state.executed == self.window, self.window, state.executed + 1)
+        m.d.sync += state.executed.eq(Mux(state.hello, 1, more))
+
+    def _check(self, m, why, state, outcome):
+        """An answer that can be said goes first; then what can be said of a frame by itself."""
         with m.State("CHECK"):
             m.d.sync += outcome.length.eq(0)
-            with m.If(self.i.valid):
-                with m.If(request.status != Status.OK):
-                    self._refuse(m, state.slot, request.status)
-                with m.Elif(request.version != VERSION):
-                    self._refuse(m, state.slot, Status.BAD_VERSION)
-                with m.Elif(~known):
-                    self._refuse(m, state.slot, Status.BAD_COMMAND)
-                with m.Elif(~right_length):
-                    self._refuse(m, state.slot, Status.BAD_LENGTH)
-                with m.Else():
+            # what the framer sends might be in the same slot; and so it is never waited for in ANSWER, where no sample could
+            # be started meanwhile
+            with m.If(self.samples.finished & self.o.ready):
+                m.d.comb += self.samples.say.eq(1)
+                m.next = "SAY"
+            with m.Elif(self.i.valid):
+                with m.If(why == Status.OK):
                     m.next = "SEQUENCE"
+                with m.Elif(self.samples.idle):
+                    self._refuse(m, state, why)
 
     def _sequence(self, m, state, recalled):
-        """Executes, repeats or refuses, as the sequence number says."""
+        """Executes, repeats or refuses, as the sequence number says; beside taken samples, only one more."""
         request, slot, executed = self.i.payload, state.slot, state.executed
+        following, beside = Signal(), Signal()
+        m.d.comb += [
+            following.eq((executed != 0) & (request.sequence == state.upcoming)),
+            beside.eq(following & self.samples.fits & (state.taken != self.most_taken)),
+        ]
         with m.State("SEQUENCE"):
-            with m.If(state.hello | ((executed != 0) & (request.sequence == state.upcoming))):
+            with m.If(~(self.samples.idle | beside)):
+                m.next = "CHECK"  # where answers are said meanwhile
+            with m.Elif(state.hello | following):
                 # `answer` is still the one that the framer took last
                 with m.If(self.o.ready | (self.o.payload.slot != slot)):
                     for name, commands in EXECUTORS.items():
@@ -220,43 +265,57 @@ class Decoder(wiring.Component):
                         m.d.comb += getattr(self, name).start.eq(mine)
                     m.next = "EXECUTE"
             with m.Elif(state.age < executed):
-                m.d.comb += self.repeated.eq(1)
-                self._reply(m, slot, recalled.command, recalled.status, recalled.length)
+                m.d.comb += [self.repeated.eq(1), self.i.ready.eq(1)]
+                self._reply(m, state, recalled.command, recalled.status, recalled.length)
             with m.Else():
-                self._refuse(m, slot, Status.BAD_SEQUENCE)
+                self._refuse(m, state, Status.BAD_SEQUENCE)
 
     def _execute(self, m, state, outcome, store):
-        """Waits for the executor, counts the request and stores its answer."""
-        request, executed, status = self.i.payload, state.executed, outcome.status
+        """Waits for the executor, counts the request, and answers it unless it was taken."""
+        request, status = self.i.payload, outcome.status
         with m.State("EXECUTE"):
             with m.If(state.hello):
                 m.d.comb += outcome.saying.eq(outcome.length != len(self.identity))
-            with m.If(outcome.done | (state.hello & ~outcome.saying)):
+            with m.If(self.samples.taken):
+                self._count(m, state)
+                m.d.sync += state.taken.eq(state.taken + 1)
+                # all of the answer but its payload, which nobody asks for before it is said
+                self._store(m, store, request.command, Status.OK, Sampled.size())
+                m.next = "CHECK"
+            with m.Elif(outcome.done | (state.hello & ~outcome.saying)):
                 written = Mux(status == Status.OK, outcome.length, 0)
                 m.d.comb += self.refused.eq(status != Status.OK)
-                m.d.sync += state.upcoming.eq(request.sequence + 1)
-                more = Mux(executed == self.window, self.window, executed + 1)
-                m.d.sync += executed.eq(Mux(state.hello, 1, more))
-                m.d.comb += [
-                    store.en.eq(1),
-                    store.data.command.eq(request.command),
-                    store.data.status.eq(status),
-                    store.data.length.eq(written),
-                ]
-                self._reply(m, state.slot, request.command, status, written)
+                self._count(m, state)
+                self._store(m, store, request.command, status, written)
+                self._reply(m, state, request.command, status, written)
+
+    def _say(self, m, state, outcome, recalled):
+        """Waits for the payload of the oldest taken sample's answer, and answers."""
+        with m.State("SAY"):
+            m.d.comb += state.answered.eq(state.upcoming - state.taken)
+            with m.If(outcome.done):
+                m.d.sync += state.taken.eq(state.taken - 1)
+                self._reply(m, state, recalled.command, recalled.status, recalled.length)
 
 
 class SequenceState:
     """Where a frame's sequence number stands among those executed."""
 
-    def __init__(self, window: int):
-        self.hello, self.slot = Signal(), Signal(range(window))
+    def __init__(self, window: int, most_taken: int):
+        self.hello = Signal()
+        #: Sequence number that is answered: the frame's, or that of a taken sample.
+        self.answered = Signal(8)
+        #: Its answer slot.
+        self.slot = Signal(range(window))
         #: Sequence number of the next request.
         self.upcoming = Signal(8)
         #: Requests executed since HELLO, at most `window`.
         self.executed = Signal(range(window + 1))
         #: 0 for the number executed last.
         self.age = Signal(8)
+        #: Samples taken and not answered. They have the last numbers before `upcoming`: nothing else
+        #: is executed beside them.
+        self.taken = Signal(range(most_taken + 1))
 
 
 class Outcome:

@@ -64,7 +64,7 @@ class Executor(wiring.Signature):
         Together with `done`. If it isn't OK nothing was changed.
     """
 
-    def __init__(self):
+    def __init__(self, **more):
         super().__init__(
             {
                 "start": Out(1),
@@ -73,7 +73,37 @@ class Executor(wiring.Signature):
                 "done": In(1),
                 "status": In(Status),
             }
+            | more
         )
+
+
+class SampleExecutor(Executor):
+    """An executor that may have taken several samples before it answers the first: seen from the decoder.
+
+    A request ends with `done`, as any other, or with `taken`: then it was a sample, its frame isn't needed any longer, and
+    its answer is said later, on `say`, when it is `finished`. Answers are said in the order in which samples were taken.
+
+    Members
+    -------
+    start, request, o, done, status
+        As in `Executor`, but `request` may change after `taken`, and another one may be started then. `o`, of the bytes of
+        `protocol.Sampled`, and `done` with status OK also follow `say`.
+    fits : In(1)
+        The request offered in the cycle before is a sample that can be started beside those under way, and would be taken,
+        not refused. Stays, as long as that request is offered and nothing else is started.
+    taken : In(1)
+        One cycle, at least one after `start`, instead of `done`.
+    finished : In(1)
+        The answer of the oldest taken sample is known. Stays until `say`.
+    say : Out(1)
+        One cycle, while `finished` and nothing is started: the payload follows, then `done`.
+    idle : In(1)
+        No taken sample's answer is still to be said, and the core rests.
+    """
+
+    def __init__(self):
+        levels = dict.fromkeys(("fits", "taken", "finished", "idle"), In(1))
+        super().__init__(say=Out(1), **levels)
 
 
 class ReadPort(wiring.Signature):

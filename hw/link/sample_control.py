@@ -1,49 +1,73 @@
-"""Executes INFER, TRAIN and COMMIT on the core."""
+"""Executes INFER, TRAIN and COMMIT on the core; samples overlap."""
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from golden.contract.config import Config
 from golden.contract.protocol import LABELS, REQUEST_HEADER, Command, Committed, Sample, Sampled, Status
-from hw.core.interface import CoreSignature, Operation
+from hw.core.interface import CoreSignature, Operation, samples_in_flight
 
-from .interface import Executor, ReadPort
+from .interface import ReadPort, SampleExecutor
 
 #: First pixel in a frame.
 PIXELS_AT = REQUEST_HEADER + Sample.at("pixels")
+
+#: Bytes of the longer answer. The other one's follow zeros, so that both end together and `cycles` is in the same place.
+ANSWER_BYTES = max(Sampled.size(), Committed.size())
+
+
+class Result(data.Struct):
+    """What the core found; of a COMMIT only `cycles`."""
+
+    prediction: range(LABELS)
+    #: The prediction isn't the label.
+    mistaken: 1
+    #: As the answer tells it.
+    cycles: 32
 
 
 class SampleControl(wiring.Component):
     """INFER, TRAIN and COMMIT. The core reads its pixels straight from the frame buffer.
 
-    Order: `protocol.ORDER_RULES`; BAD_ORDER goes before BAD_RANGE (label above 9). `cycles` in an answer is the number of
-    clock cycles for which the core was busy.
+    Order: `protocol.ORDER_RULES`; BAD_ORDER goes before BAD_RANGE (label above 9). A sample is taken when the core no longer
+    needs its image, and at most `samples_in_flight` are taken and unsaid; results wait here, in order, until they are said. A
+    COMMIT is executed alone. `cycles` in an answer is what `Sampled` and `Committed` say.
 
-    Latency: the core's, 2 cycles before it and 1 + 5 (COMMIT: 6) after it. `cycles` wraps at 2^32.
+    Latency: of a sample 2 cycles to the core's `start`, if the core is ready; `taken` in the first cycle without `holding`;
+    `finished` in the cycle after the core's `done`; 6 cycles from `say` to `done`. Of a COMMIT, the core's, 2 cycles before it
+    and 1 + 7 after it.
 
     Members
     -------
-    execute : In(Executor())
+    execute : In(SampleExecutor())
     buffer : Out(ReadPort())
         The frame buffer.
     batch, pending : In(7)
-        Samples of a batch, samples since the last COMMIT.
+        Samples of a batch, samples since the last COMMIT, which `trained` counts at once.
     written : In(1)
         Weights are being written: until the next COMMIT, no samples.
-    sampled : Out(1), trained : Out(1), mistaken : Out(1), committed : Out(1)
-        One cycle each, when the core is done: after INFER or TRAIN; TRAIN; a prediction that isn't the label; COMMIT.
-    start, operation, label, pixel : Out; busy, prediction, pixel_address : In
+    trained : Out(1)
+        One cycle, when the core starts a TRAIN: so a batch never gets too many, however many are under way.
+    sampled : Out(1), mistaken : Out(1)
+        One cycle, when an answer to INFER or TRAIN is said; when it has a prediction that isn't the label. Not when the core
+        is done: `Counters` would miss one of two that are done at once.
+    committed : Out(1)
+        One cycle, in that of a COMMIT's `done`.
+    start, operation, label, pixel : Out; ready, holding, done, busy, prediction, pixel_address : In
         As in `CoreSignature`.
     """
 
     def __init__(self, config: Config):
         core = CoreSignature(config).members
-        ports = ("start", "operation", "label", "pixel", "busy", "prediction", "pixel_address")
+        ports = ("start", "operation", "label", "pixel", "ready", "holding", "done", "busy", "prediction", "pixel_address")
         batch = config.spec.formats.max_batch.bit_length()
+        #: Samples taken and unsaid, at most.
+        self.in_flight = samples_in_flight(config)
         super().__init__(
             {
-                "execute": In(Executor()),
+                "execute": In(SampleExecutor()),
                 "buffer": Out(ReadPort()),
                 "batch": In(batch),
                 "pending": In(batch),
@@ -58,71 +82,112 @@ class SampleControl(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        request, o = self.execute.request, self.execute.o
-        label = request.arguments[:8]
-        infer, train = Signal(), Signal()
-        stale = Signal()  # the working weights aren't those last written
-        cycles = Signal(32)
-        longest = max(Sampled.size(), Committed.size())
-        result, left = Signal(8 * longest), Signal(range(longest + 1))
-
+        request = self.execute.request
+        train = request.command == Command.TRAIN
+        sample, status = self._judge(m, train)
+        # labels of samples that the core has, results of those that it had
+        m.submodules.labels = labels = SyncFIFO(width=len(self.label), depth=self.in_flight)
+        m.submodules.results = results = SyncFIFO(width=Result.as_shape().size, depth=self.in_flight)
+        found, oldest = Result(results.w_data), Result(results.r_data)
+        inside = Signal(range(self.in_flight + 1))
+        waiting = Signal(range(self.in_flight + 1))
+        under_way = inside + waiting
+        room = Signal()
+        committing = Signal()
+        byte = Signal(range(ANSWER_BYTES))
         m.d.comb += [
-            infer.eq(request.command == Command.INFER),
-            train.eq(request.command == Command.TRAIN),
-            self.operation.eq(Mux(infer, Operation.INFER, Mux(train, Operation.TRAIN, Operation.COMMIT))),
-            self.label.eq(label[: len(self.label)]),
+            inside.eq(labels.level),
+            waiting.eq(results.level),
+            room.eq(self.ready & (under_way < self.in_flight)),
+            self.execute.idle.eq((under_way == 0) & ~self.busy),
+            self.execute.finished.eq(results.r_rdy),
+            self.operation.eq(Mux(train, Operation.TRAIN, Mux(sample, Operation.INFER, Operation.COMMIT))),
+            self.label.eq(request.arguments[: len(self.label)]),
             self.pixel.eq(self.buffer.data),
             self.buffer.address.eq(self.pixel_address + PIXELS_AT),
-            o.payload.eq(result[:8]),
+            labels.w_data.eq(self.label),
+            labels.w_en.eq(self.start & sample),
+            labels.r_en.eq(self.done),
+            found.prediction.eq(self.prediction),
+            found.mistaken.eq(self.prediction != labels.r_data),
+            found.cycles.eq(self._cycles(m, labels.r_rdy, sample)),
+            results.w_en.eq(self.done),
+            self.execute.o.payload.eq(self._answer(oldest, committing).word_select(byte, 8)),
         ]
+        m.d.sync += self.execute.fits.eq(sample & (status == Status.OK) & room)
+
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += [committing.eq(0), byte.eq(ANSWER_BYTES - Sampled.size())]
+                with m.If(self.execute.start):
+                    m.next = "CHECK"
+                with m.Elif(self.execute.say):
+                    m.d.comb += [self.sampled.eq(1), self.mistaken.eq(oldest.mistaken)]
+                    m.next = "EMIT"
+            with m.State("CHECK"):
+                with m.If(status != Status.OK):
+                    m.d.comb += [self.execute.done.eq(1), self.execute.status.eq(status)]
+                    m.next = "IDLE"
+                with m.Elif(~sample):
+                    m.d.comb += self.start.eq(1)
+                    m.next = "RUN"
+                with m.Elif(room):
+                    m.d.comb += [self.start.eq(1), self.trained.eq(train)]
+                    m.next = "HOLD"
+            with m.State("HOLD"):
+                with m.If(~self.holding):
+                    m.d.comb += self.execute.taken.eq(1)
+                    m.next = "IDLE"
+            with m.State("RUN"):
+                m.d.sync += [committing.eq(1), byte.eq(ANSWER_BYTES - Committed.size())]
+                with m.If(~self.busy):
+                    m.d.comb += results.w_en.eq(1)
+                    m.next = "EMIT"
+            with m.State("EMIT"):
+                m.d.comb += self.execute.o.valid.eq(1)
+                m.d.sync += byte.eq(byte + 1)
+                with m.If(byte == ANSWER_BYTES - 1):
+                    m.d.comb += results.r_en.eq(1)
+                    m.next = "DONE"
+            with m.State("DONE"):
+                # `pending`, which it zeroes, was still needed
+                m.d.comb += [self.execute.done.eq(1), self.committed.eq(committing)]
+                m.next = "IDLE"
+        return m
+
+    def _judge(self, m, train):
+        """Whether the request offered is a sample, and what it would be refused with."""
+        request, sample, status = self.execute.request, Signal(), Signal(Status, name="judged")
+        stale = Signal()  # the working weights aren't those last written
         with m.If(self.committed):
             m.d.sync += stale.eq(0)
         with m.If(self.written):
             m.d.sync += stale.eq(1)
+        m.d.comb += sample.eq(train | (request.command == Command.INFER))
+        with m.If(sample & (stale | (train & (self.pending >= self.batch)))):
+            m.d.comb += status.eq(Status.BAD_ORDER)
+        with m.Elif(sample & (request.arguments[:8] >= LABELS)):
+            m.d.comb += status.eq(Status.BAD_RANGE)
+        return sample, status
 
-        def refuse(status):
-            m.d.comb += [self.execute.done.eq(1), self.execute.status.eq(status)]
-            m.next = "IDLE"
+    def _cycles(self, m, under_way, sample):
+        """Cycles since the sample before was done, or since the start of the first one under way; counts this one."""
+        cycles = Signal(32)
+        m.d.sync += cycles.eq(cycles + 1)
+        with m.If(self.start & ~under_way):
+            # of a COMMIT the end is seen one cycle late
+            m.d.sync += cycles.eq(sample)
+        with m.If(self.done):
+            m.d.sync += cycles.eq(1)
+        return cycles
 
-        with m.FSM():
-            with m.State("IDLE"):
-                with m.If(self.execute.start):
-                    m.next = "CHECK"
-            with m.State("CHECK"):
-                m.d.sync += cycles.eq(0)
-                with m.If((infer | train) & stale):
-                    refuse(Status.BAD_ORDER)
-                with m.Elif(train & (self.pending >= self.batch)):
-                    refuse(Status.BAD_ORDER)
-                with m.Elif((infer | train) & (label >= LABELS)):
-                    refuse(Status.BAD_RANGE)
-                with m.Else():
-                    m.d.comb += self.start.eq(1)
-                    m.next = "RUN"
-            with m.State("RUN"):
-                m.d.sync += cycles.eq(cycles + 1)
-                with m.If(~self.busy):
-                    m.d.sync += cycles.eq(cycles)
-                    m.next = "EMIT"
-                    with m.If(infer | train):
-                        m.d.comb += [self.sampled.eq(1), self.trained.eq(train)]
-                        m.d.comb += self.mistaken.eq(self.prediction != self.label)
-                        m.d.sync += [
-                            result.eq((cycles << 8 * Sampled.at("cycles")) | self.prediction),
-                            left.eq(Sampled.size()),
-                        ]
-                    with m.Else():
-                        m.d.comb += self.committed.eq(1)
-                        m.d.sync += [
-                            result.eq((cycles << 8 * Committed.at("cycles")) | self.pending),
-                            left.eq(Committed.size()),
-                        ]
-            with m.State("EMIT"):
-                m.d.comb += o.valid.eq(1)
-                m.d.sync += [result.eq(result >> 8), left.eq(left - 1)]
-                with m.If(left == 1):
-                    m.next = "DONE"
-            with m.State("DONE"):
-                m.d.comb += self.execute.done.eq(1)
-                m.next = "IDLE"
-        return m
+    def _answer(self, oldest, committing):
+        """The payload, after zeros if it is the shorter one."""
+
+        def padded(value, payload, name):
+            before = 8 * (ANSWER_BYTES - payload.size() + payload.at(name))
+            return value << before
+
+        first = Mux(committing, padded(self.pending, Committed, "samples"), padded(oldest.prediction, Sampled, "prediction"))
+        assert ANSWER_BYTES - Sampled.size() + Sampled.at("cycles") == Committed.at("cycles")
+        return Cat(first[: 8 * Committed.at("cycles")], oldest.cycles)

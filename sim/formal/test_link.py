@@ -1,12 +1,14 @@
 # amaranth: UnusedElaboratable=no
 """What is proved of the link's parts, for all inputs and all time."""
 
+from dataclasses import replace
+
 import pytest
-from amaranth.hdl import Assert, Assume, Const, Module, Mux, Signal
+from amaranth.hdl import Assert, Assume, Const, Module, Mux, Signal, Value
 
 from golden.contract.config import Config
 from golden.contract.presets import preset
-from golden.contract.protocol import LONGEST_RUN, Command, Status
+from golden.contract.protocol import LONGEST_RUN, Command, Committed, Sampled, Status
 from hw.core.interface import READ_LATENCY
 from hw.link.decoder import EXECUTORS, Decoder
 from hw.link.deframer import Deframer
@@ -96,88 +98,191 @@ def test_transmitter(divisor):
     prove(m, opened.inputs, depth=4)
 
 
-def decoder() -> tuple[Module, Opened, Decoder, Signal]:
-    """With what is proved of it; the executors that run."""
+class PlayedSamples:
+    """The contract of `SampleExecutor`, assumed, and what it knows: `flight` samples are taken and unsaid."""
+
+    def __init__(self, m: Module, dut: Decoder, running: Value):
+        samples, request = dut.samples, dut.i.payload
+        self.flight, self.speaking, alone = Signal(4), Signal(), Signal()
+        # taken or done comes once, after start; what was started beside others is taken; only samples are
+        sample = (request.command == Command.INFER) | (request.command == Command.TRAIN)
+        m.d.comb += [
+            Assume(~samples.taken | (running & sample & ~self.speaking)),
+            Assume(~(samples.taken & (samples.done | samples.o.valid))),
+            Assume(~(samples.done | samples.o.valid) | (running & alone) | self.speaking),
+            # `fits` tells of a sample that stays
+            Assume(~samples.fits | past(m, dut.i.valid) & sample),
+            Assume(~past(m, samples.fits & dut.i.valid & ~dut.i.ready & ~samples.start) | samples.fits),
+            # an answer is finished until it is said
+            Assume(~samples.finished | (self.flight != 0) & ~self.speaking),
+            Assume(~past(m, samples.finished & ~samples.say) | samples.finished),
+            Assume(~samples.idle | (self.flight == 0)),
+            # the core rests until something is started
+            Assume(~past(m, samples.idle & ~samples.start) | samples.idle),
+        ]
+        with m.If(samples.start):
+            m.d.sync += alone.eq(samples.idle)
+        with m.If(samples.say):
+            m.d.sync += self.speaking.eq(1)
+        with m.Elif(self.speaking & samples.done):
+            m.d.sync += self.speaking.eq(0)
+        ends = self.speaking & samples.done
+        m.d.sync += self.flight.eq(self.flight + samples.taken - ends)
+        # what the decoder owes it
+        m.d.comb += [
+            Assert(~samples.say | samples.finished & ~running),
+            Assert(~(samples.start & ~samples.idle) | samples.fits),
+            Assert(~(self.speaking & running)),
+            Assert(~self.speaking | (self.flight != 0)),
+        ]
+        self.alone = alone
+
+
+def decoder(window: int = 2, in_flight: int = 4) -> tuple[Module, Opened, Decoder, Signal, PlayedSamples]:
+    """With what is proved of it; the executors that run; what is under way."""
     m = Module()
     identity = b"id"
-    opened = Opened(m, dut := Decoder(identity, window=2))
+    opened = Opened(m, dut := Decoder(identity, window, in_flight))
     executors = {name: getattr(dut, name) for name in EXECUTORS}
     starts = {name: e.start for name, e in executors.items()}
     begun, running = Signal(), Signal(len(starts))
     m.d.comb += begun.eq(sum(starts.values()) != 0)
-    for n, executor in enumerate(executors.values()):
-        # the contract of executors: done comes once, after start; nothing is said when not running
-        m.d.comb += Assume(~(executor.done | executor.o.valid) | running[n])
+    for n, (name, executor) in enumerate(executors.items()):
+        ends = executor.done | executor.taken if name == "samples" else executor.done
+        if name != "samples":
+            # the contract of executors: done comes once, after start; nothing is said when not running
+            m.d.comb += Assume(~(executor.done | executor.o.valid) | running[n])
         with m.If(executor.start):
             m.d.sync += running[n].eq(1)
-        with m.Elif(executor.done):
+        with m.Elif(ends):
             m.d.sync += running[n].eq(0)
+    played = PlayedSamples(m, dut, running[list(EXECUTORS).index("samples")])
     # the contract of the deframer: what is offered stays
     held = past(m, dut.i.valid & ~dut.i.ready)
     m.d.comb += Assume(~held | (dut.i.valid & (dut.i.payload.as_value() == past(m, dut.i.payload.as_value()))))
 
     request, known, last = dut.i.payload, Signal(), Signal(8)
-    hello = dut.write & ~begun & (running == 0)  # the identity is being written
+    execute, say, saying = opened.state("EXECUTE"), opened.state("SAY"), request.command == Command.HELLO
+    hello = dut.write & ~begun & execute & saying  # the identity is being written
     with m.If(hello | begun):
         m.d.sync += [known.eq(1), last.eq(request.sequence)]
     m.d.comb += Assert(~begun | (known & (request.sequence == (last + 1)[:8]) & (sum(starts.values()) == 1)))
     m.d.comb += keeps_its_offer(m, dut.o)
+    answers_in_order(m, opened, played)
     # what makes the induction go through
-    executed, upcoming = opened["executed"], opened["upcoming"]
-    m.d.comb += [Assert(executed <= 2), Assert(sum(running) <= 1), Assert(known | (executed == 0))]
-    execute = opened.state("EXECUTE")
-    m.d.comb += Assert((running == 0) | execute)
+    executed, upcoming, taken = opened["executed"], opened["upcoming"], opened["taken"]
+    flight, done = played.flight, opened["done"]
+    m.d.comb += [Assert(executed <= window), Assert(sum(running) <= 1), Assert(known | (executed == 0))]
+    m.d.comb += [Assert((running == 0) | execute), Assert(~played.speaking | say), Assert(taken == flight + (say & done))]
+    m.d.comb += Assert(~say | Mux(played.speaking, ~done, done))
     m.d.comb += Assert(execute | (executed == 0) | (upcoming == (last + 1)[:8]))
-    saying, length = request.command == Command.HELLO, opened["length"]
+    m.d.comb += Assert((flight == 0) | (executed >= taken))
+    length = opened["length"]
     current = known & (last == request.sequence)
     said = (running == 0) & (length <= len(identity)) & ((length == 0) | current)
-    done = opened["done"]
-    m.d.comb += [Assert(~execute | Mux(saying, said & ~done, ((running != 0) ^ done) & current)), Assert(~done | execute)]
+    m.d.comb += [Assert(~execute | Mux(saying, said & ~done, ((running != 0) ^ done) & current)), Assert(~done | execute | say)]
+    # it was started alone, or it is a sample that will be taken
+    m.d.comb += Assert(~execute | (flight == 0) | (running[-1] & ~played.alone))
     checked = opened.state("SEQUENCE")
+    states = ("CHECK", "SEQUENCE", "EXECUTE", "SAY", "ANSWER")
+    m.d.comb += Assert(sum(opened.state(name) for name in states) == 1)
     legal = sum(request.command == command for command in Command) != 0
     m.d.comb += Assert(~(execute | checked) | (dut.i.valid & legal))
     m.d.comb += Assert(~checked | (length == 0))
-    return m, opened, dut, running
+    return m, opened, dut, running, played
 
 
-def test_decoder():
-    """Each request is started at most once, and in order: its number follows the one before. Answers stay until taken."""
-    m, opened, _, _ = decoder()
+def answers_in_order(m: Module, opened: Opened, played: PlayedSamples) -> None:
+    """Every answer is that of the oldest request without one; refusals and repetitions come when all have theirs.
+
+    Requests without an answer are counted from the starts and from what is handed to the framer.
+    """
+    dut, answer, request = opened.dut, opened.dut.o.payload, opened.dut.i.payload
+    execute, offered = opened.state("EXECUTE"), opened.state("ANSWER")
+    begun = execute & ~past(m, execute)
+    aside = past(m, (dut.refused & ~execute) | dut.repeated)
+    replied = offered & ~past(m, offered)
+    answered = replied & ~aside
+    owed, oldest = Signal(4), Signal(8)
+    m.d.sync += owed.eq(owed + begun - answered)
+    with m.If(begun & (owed == 0)):
+        m.d.sync += oldest.eq(request.sequence)
+    with m.Elif(answered):
+        m.d.sync += oldest.eq(oldest + 1)
+    m.d.comb += Assert(~(replied & aside) | (owed == 0))
+    m.d.comb += Assert(~answered | ((owed != 0) & (answer.sequence == oldest)))
+    # what makes the induction go through
+    taken, upcoming = opened["taken"], opened["upcoming"]
+    alone = execute & ~begun
+    m.d.comb += [
+        Assert(owed == taken + alone + answered),
+        Assert(((taken == 0) & ~answered) | ((oldest + taken + answered)[:8] == upcoming)),
+        Assert(~alone | (taken != 0) | (oldest == request.sequence)),
+        Assert(~execute | (request.command == Command.HELLO) | (request.sequence == upcoming)),
+        Assert(~execute | (request.command != Command.HELLO) | (taken == 0)),
+        Assert(~(replied & aside) | (taken == 0)),
+    ]
+
+
+@pytest.mark.parametrize(("window", "in_flight"), [(1, 4), (2, 4), (8, 1), (8, 4)])
+def test_decoder(window, in_flight):
+    """Each request is started at most once, and in order: its number follows the one before. Answers stay until taken, and
+    keep the order of requests; each taken sample has one, and there are never more of them than there may be."""
+    m, opened, dut, _, played = decoder(window, in_flight)
+    m.d.comb += [Assert(played.flight <= dut.most_taken), Assert(opened["taken"] <= dut.most_taken)]
     prove(m, opened.inputs, depth=5)
 
 
+def test_samples_do_overlap_in_what_is_assumed_of_them():
+    """As many are under way as there may be."""
+    m, opened, dut, _, played = decoder()
+    m.d.comb += Assert(played.flight < dut.most_taken)
+    with pytest.raises(ProofError, match="model found for base case"):
+        prove(m, opened.inputs, depth=40)
+
+
 def test_decoder_never_waits_for_ever():
-    """With a framer that takes what it is given, and executors that need a cycle, each frame is taken within a few."""
-    m, opened, dut, running = decoder()
+    """With a framer that takes what it is given, and executors and a core that need a few cycles, each frame is taken within a
+    few more."""
+    m, opened, dut, running, played = decoder()
     m.d.comb += Assume(dut.o.ready)
-    m.d.comb += [Assume(getattr(dut, name).done == running[n]) for n, name in enumerate(EXECUTORS)]
+    for n, name in enumerate(EXECUTORS):
+        executor = getattr(dut, name)
+        ends = executor.done | executor.taken if name == "samples" else executor.done
+        m.d.comb += Assume(ends == (running[n] | (played.speaking if name == "samples" else 0)))
+    under_way = (played.flight != 0) & ~played.speaking
+    m.d.comb += Assume(~(under_way & past(m, under_way)) | dut.samples.finished)
+    m.d.comb += Assume(dut.samples.idle == (played.flight == 0))
     waited = Signal(8)
     m.d.sync += waited.eq(Mux(dut.i.valid & ~dut.i.ready, waited + 1, 0))
-    m.d.comb += Assert(waited <= 7)
-    prove(m, opened.inputs, depth=12)
+    m.d.comb += Assert(waited <= 24)
+    prove(m, opened.inputs, depth=32)
 
 
-def executor(m: Module, opened: Opened, rank: dict[str, object], waits: str | None = None) -> Signal:
+def executor(m: Module, opened: Opened, rank: dict[str, object], waits: tuple[str, ...] = (), begin=None, end=None) -> Signal:
     """What the decoder relies on: `done` and payload come only between `start` and `done`, and `done` comes.
 
-    rank: an upper bound of the cycles left, by state; it must fall in every cycle, so each request ends. waits: the state
-    that waits for the core, in which it needn't. Gives `running`.
+    rank: an upper bound of the cycles left, by state; it must fall in every cycle, so each request ends. waits: the states
+    that wait for the core, in which it needn't. begin, end: what comes instead of `start` and `done`. Gives `running`.
     """
     execute, running = opened.dut.execute, Signal()
-    with m.If(execute.start):
+    begin, end = execute.start if begin is None else begin, execute.done if end is None else end
+    with m.If(begin):
         m.d.sync += running.eq(1)
-    with m.Elif(execute.done):
+    with m.Elif(end):
         m.d.sync += running.eq(0)
     # the decoder's contract: one request at a time, which holds until it is done
-    m.d.comb += Assume(~(execute.start & running))
+    m.d.comb += Assume(~(begin & running))
     held = past(m, running | execute.start)
     m.d.comb += Assume(~(held & running) | (execute.request.as_value() == past(m, execute.request.as_value())))
-    m.d.comb += [Assert(~(execute.done | execute.o.valid) | running), Assert(opened.state("IDLE") == ~running)]
+    m.d.comb += [Assert(~(end | execute.done | execute.o.valid) | running), Assert(opened.state("IDLE") == ~running)]
     left = Signal(32)
     for name, value in rank.items():
         with m.If(opened.state(name)):
             m.d.comb += left.eq(value)
-    stays = Const(0, 1) if waits is None else opened.state(waits) & past(m, opened.state(waits))
+    stays = Const(0, 1)
+    for name in waits:
+        stays = stays | (opened.state(name) & past(m, opened.state(name)))
     m.d.comb += Assert(~(past(m, running) & running) | stays | (left < past(m, left)))
     return running
 
@@ -231,25 +336,122 @@ def test_weight_access():
     prove(m, opened.inputs, depth=3)
 
 
-def test_sample_control():
-    """The core is started at most once for a request, never for a refused one; each request ends when the core has."""
+def sample_control(compact: bool) -> tuple[Module, Opened, SampleControl, Signal]:
+    """With what is proved of it; the samples that are taken, or being taken, and unsaid."""
     m = Module()
-    opened = Opened(m, dut := SampleControl(LANE))
-    left = opened["left"]
-    rank = {"CHECK": 100, "RUN": 50, "EMIT": left + 1, "DONE": 1}
-    executor(m, opened, rank, waits="RUN")
-    m.d.comb += Assert(~opened.state("EMIT") | ((left != 0) & (left <= 6)))
-    started, status = Signal(), dut.execute.status
-    with m.If(dut.execute.start):
+    opened = Opened(m, dut := SampleControl(replace(LANE, compact=compact)))
+    execute, most, byte = dut.execute, dut.in_flight, opened["byte"]
+    states = ("IDLE", "CHECK", "HOLD", "RUN", "EMIT", "DONE")
+    idle, check, hold, run, emit, done = (opened.state(name) for name in states)
+    rank = {"CHECK": 100, "HOLD": 50, "RUN": 50, "EMIT": 10 - byte, "DONE": 1}
+    begin, end = execute.start | execute.say, execute.done | execute.taken
+    running = executor(m, opened, rank, waits=("CHECK", "HOLD", "RUN"), begin=begin, end=end)
+    m.d.comb += [Assert(sum(opened.state(name) for name in states) == 1), Assert(~(execute.done & execute.taken))]
+    saying, beside = Signal(), Signal()
+    with m.If(execute.say):
+        m.d.sync += saying.eq(1)
+    with m.Elif(end):
+        m.d.sync += saying.eq(0)
+    with m.If(execute.start):
+        m.d.sync += beside.eq(~execute.idle)
+    request = execute.request
+    sample = (request.command == Command.INFER) | (request.command == Command.TRAIN)
+    train = request.command == Command.TRAIN
+    # the decoder's contract: what isn't alone fits, was offered before, and is finished when it is to be said
+    offered = past(m, request.as_value())
+    m.d.comb += [
+        Assume(~execute.start | execute.idle | execute.fits),
+        Assume(~execute.start | (request.as_value() == offered)),
+        Assume(~execute.start | sample | (request.command == Command.COMMIT)),
+        Assume(~execute.say | execute.finished),
+        Assume(~(execute.start & execute.say)),
+    ]
+    # the register file's: `pending` is counted at once; the others change while nothing is under way, nor is begun
+    pending, quiet = Signal(len(dut.pending)), execute.idle & ~running & ~execute.start
+    m.d.sync += pending.eq(Mux(dut.committed, 0, pending) + dut.trained)
+    m.d.comb += [Assume(dut.pending == pending), Assume(~dut.written | quiet)]
+    m.d.comb += Assume(past(m, quiet) | (dut.batch == past(m, dut.batch)))
+    # what wrote them ended before a request was offered
+    m.d.comb += Assume(~execute.start | (~past(m, dut.written) & (dut.batch == past(m, dut.batch))))
+    # the core's: ready until a start, busy while it has samples, done once for each
+    inside, flight = Signal(4), Signal(4)
+    m.d.comb += [
+        Assume(~past(m, dut.ready & ~dut.start) | dut.ready),
+        Assume(~dut.done | (inside != 0)),
+        Assume(~(inside != 0) | dut.busy),
+    ]
+    m.d.sync += inside.eq(inside + (dut.start & sample) - dut.done)
+    m.d.sync += flight.eq(flight + (dut.start & sample) - (saying & execute.done))
+    # claims
+    m.d.comb += [
+        Assert(~(dut.start & ~idle & sample) | (dut.ready & (flight < most))),
+        Assert(flight <= most),
+        Assert(~(execute.idle & ~running) | ((flight == 0) & (inside == 0))),
+        Assert(saying | running | (execute.finished == (flight != inside))),
+        Assert(~(execute.done & beside & ~saying)),
+        Assert(~(saying & execute.done) | (execute.status == Status.OK)),
+    ]
+    started, status = Signal(), execute.status
+    with m.If(begin):
         m.d.sync += started.eq(0)
     with m.Elif(dut.start):
         m.d.sync += started.eq(1)
-    after = opened.state("RUN") | opened.state("EMIT") | opened.state("DONE")
-    m.d.comb += [Assert(~(dut.start & started)), Assert(opened.state("IDLE") | (started == after))]
-    m.d.comb += Assert(~dut.execute.done | (started == (status == Status.OK)))
-    # it leaves RUN in the first cycle in which the core isn't busy
-    m.d.comb += Assert(~past(m, opened.state("RUN") & ~dut.busy) | opened.state("EMIT"))
-    # a batch never grows beyond its register, if `pending` only grows by `trained`
-    train = dut.execute.request.command == Command.TRAIN
+    m.d.comb += [Assert(~(dut.start & started)), Assert(~dut.start | check)]
+    m.d.comb += Assert(~(execute.done & ~saying) | (started == (status == Status.OK)))
+    m.d.comb += Assert(~execute.taken | started)
+    # it leaves these states as soon as the core lets it
+    m.d.comb += Assert(~past(m, run & ~dut.busy) | emit)
+    m.d.comb += Assert(~past(m, hold & ~dut.holding) | idle)
+    m.d.comb += Assert(~past(m, check & dut.ready & (flight < most)) | ~check)
+    # a batch never grows beyond its register
     m.d.comb += Assert(~(dut.start & train) | (dut.pending < dut.batch))
-    prove(m, opened.inputs, depth=3)
+    # a sample's answer has as many bytes as it must, a COMMIT's too
+    said = Signal(4)
+    m.d.sync += said.eq(Mux(begin, 0, said + execute.o.valid))
+    size = Mux(saying, Sampled.size(), Committed.size())
+    m.d.comb += Assert(~(execute.done & (status == Status.OK)) | (said == size))
+    # what makes the induction go through
+    committing, waiting = opened["committing"], opened["waiting"]
+    ends = emit | done
+    m.d.comb += [
+        Assert(inside == opened["inside"]),
+        Assert(waiting == flight - inside + (emit & committing) - (done & ~committing)),
+        Assert(flight >= inside),
+        Assert(~ends | (committing == ~saying)),
+        Assert(~saying | ends),
+        Assert(~ends | (saying ^ (started & (request.command == Command.COMMIT)))),
+        Assert(~(hold | run) | (started & (sample == hold))),
+        Assert(~check | (~started & (said == 0) & (sample | (request.command == Command.COMMIT)))),
+        Assert(~(run | (ends & ~saying)) | ((flight == 0) & ~beside)),
+        Assert(~run | (said == 0)),
+        Assert(~emit | (said + Committed.size() == byte + size)),
+        Assert(~emit | (byte < Committed.size())),
+        Assert(~done | (said == size)),
+        Assert(~(emit & saying) | (flight != inside)),
+        Assert(~(done & saying) | (flight != inside)),
+        Assert(~(idle & committing) | past(m, done)),
+        Assert(~(check | hold) | (~committing & (byte == Committed.size() - Sampled.size()))),
+        Assert(~(check & ~beside) | (flight == 0)),
+        Assert(~(check & beside) | (past(m, check) | past(m, execute.start))),
+        Assert(~(check & beside) | (sample & (opened["judged"] == Status.OK))),
+    ]
+    return m, opened, dut, flight
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_sample_control(compact):
+    """The core is started at most once for a request, never for a refused one; each request ends when the core has.
+
+    What fits is taken, not refused. Of taken samples there are never more than may be in flight; each can be said once, when
+    the core is done with it, and no result is lost.
+    """
+    m, opened, _, _ = sample_control(compact)
+    prove(m, opened.inputs, depth=4)
+
+
+def test_samples_do_overlap_in_what_is_assumed_of_the_core():
+    """As many are in flight as there may be."""
+    m, opened, dut, flight = sample_control(compact=False)
+    m.d.comb += Assert(flight < dut.in_flight)
+    with pytest.raises(ProofError, match="model found for base case"):
+        prove(m, opened.inputs, depth=40)

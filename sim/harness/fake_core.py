@@ -1,15 +1,18 @@
 # amaranth: UnusedElaboratable=no
-"""Boards with a core that answers at once, to bench the whole link without a network."""
+"""Boards with a core that only adds, to bench the whole link without a network."""
 
-from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import wiring
+from dataclasses import replace
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 
 from golden.contract import layout, protocol
-from golden.contract.config import configuration
+from golden.contract.config import Config, configuration
 from golden.contract.presets import preset
-from golden.contract.protocol import Identity
-from hw.core.interface import LANE_LATENCY, READ_LATENCY, CoreSignature, Operation
+from golden.contract.protocol import Identity, Sampled
+from hw.core.interface import LANE_LATENCY, READ_LATENCY, CoreSignature, Operation, samples_in_flight
 from hw.lib.adder_tree import delay
 from hw.system import System
 from hw.top import Top
@@ -18,6 +21,9 @@ from .testbench import Testbench
 from .wire import ByteWire, SerialWire
 
 TINY = configuration(preset("tiny"))
+
+#: The same network for a core that has one sample at a time.
+COMPACT = replace(TINY, lanes=(1, 1, 1), compact=True)
 
 #: As a register has it after reset.
 BETA = TINY.spec.beta(TINY.spec.learning.beta)
@@ -33,20 +39,42 @@ WINDOW = 2
 DIVISORS = (1, 3, 8)
 
 
+class Summed(data.Struct):
+    """A sample whose image was taken."""
+
+    sum: 32
+    train: 1
+    #: When it may be done, in the core's time.
+    due: 16
+
+
 class FakeCore(wiring.Component):
     """Predicts (sum of pixels + beta) mod 8, where the real core runs the network.
 
-    TRAIN adds that sum to the `total` that `spikes[0]` shows, COMMIT adds 1; INFER changes nothing
-    but `phase_cycles[0]`, which counts busy cycles. Master memories are plain memories.
+    A sample's image is added up while the core holds it. Then the sample lingers, `LINGER` cycles
+    for each unit of its first pixel, beside up to `samples_in_flight` - 1 others, and is done as
+    soon as its time is over and the one before is done: so a bench decides how far samples overlap,
+    and several may be done in consecutive cycles. With one in flight the image is held until then.
 
-    Latency: INFER and TRAIN `FakeCore.sample_cycles`, COMMIT 1 cycle.
+    When it is done, a TRAIN adds its sum to the `total` that `spikes[0]` shows; COMMIT adds 1. INFER
+    changes nothing but `phase_cycles[0]`, which counts busy cycles. Master memories are plain
+    memories. What isn't a legal start is ignored.
+
+    Latency: INFER and TRAIN `lone_cycles` if alone; after TRAIN it is busy for `UPDATE_CYCLES` more;
+    COMMIT 1 cycle, and no sample is started for some after it.
     """
 
-    #: Of INFER and TRAIN: one for each pixel, and two until the last one is added.
-    sample_cycles = protocol.PIXELS + 2
+    #: Cycles that a sample lingers for each unit of its first pixel.
+    LINGER = 16
 
-    def __init__(self, config):
-        self.config = config
+    #: Cycles that it is busy after a TRAIN is done.
+    UPDATE_CYCLES = 3
+
+    #: Cycles after a start in which it isn't ready, at least.
+    PAUSE = 7
+
+    def __init__(self, config: Config):
+        self.config, self.in_flight = config, samples_in_flight(config)
         super().__init__(CoreSignature(config))
 
     def elaborate(self, platform):
@@ -71,46 +99,97 @@ class FakeCore(wiring.Component):
                 with m.Case(n):
                     m.d.sync += self.read_data.eq(value)
 
-        total, sum_ = Signal(32), Signal(32)
-        operation = Signal(Operation)
-        count = Signal(range(protocol.PIXELS + 2))
-        with m.If(self.start & ~self.busy):
-            m.d.sync += [self.busy.eq(1), operation.eq(self.operation)]
-            m.d.sync += [count.eq(0), sum_.eq(self.settings.beta)]
-        with m.Elif(self.busy):
-            m.d.comb += self.pixel_address.eq(count)
-            m.d.sync += count.eq(count + 1)
-            m.d.sync += self.phase_cycles[0].eq(self.phase_cycles[0] + 1)
-            with m.If(operation == Operation.COMMIT):
-                m.d.sync += [self.busy.eq(0), total.eq(total + 1)]
-            with m.Else():
-                with m.If(count != 0):
-                    m.d.sync += sum_.eq(sum_ + self.pixel)
-                with m.If(count == protocol.PIXELS + 1):
-                    m.d.sync += [self.busy.eq(0), self.prediction.eq(sum_[:3]), sum_.eq(sum_)]
-                    with m.If(operation == Operation.TRAIN):
-                        m.d.sync += total.eq(total + sum_)
+        total, time = Signal(32), Signal(16)
+        committing, update, pause = Signal(), Signal(range(self.UPDATE_CYCLES + 1)), Signal(range(self.PAUSE + 1))
+        m.submodules.lingering = lingering = SyncFIFO(width=Summed.as_shape().size, depth=self.in_flight)
+        taking = self._take(m, lingering, time)
+        oldest = Summed(lingering.r_data)
+        late = Signal(16)
+        m.d.sync += time.eq(time + 1)
+        m.d.comb += [
+            late.eq(time - oldest.due),
+            self.done.eq(lingering.r_rdy & ~late[-1]),
+            lingering.r_en.eq(self.done),
+            self.prediction.eq(Mux(self.done, oldest.sum[:3], ~oldest.sum[:3])),
+            self.holding.eq(taking | (lingering.r_rdy & ~self.done if self.in_flight == 1 else 0)),
+            self.busy.eq(taking | lingering.r_rdy | committing | (update != 0)),
+            self.ready.eq(~taking & ~committing & (pause == 0) & (lingering.level != self.in_flight)),
+        ]
+        m.d.sync += [committing.eq(0), update.eq(Mux(update == 0, 0, update - 1)), pause.eq(Mux(pause == 0, 0, pause - 1))]
+        with m.If(self.start):
+            m.d.sync += pause.eq(self.PAUSE)
+        with m.If(self.start & (self.operation == Operation.COMMIT) & ~self.busy):
+            m.d.sync += committing.eq(1)
+        with m.If(committing):
+            m.d.sync += total.eq(total + 1)
+        with m.If(self.done & oldest.train):
+            m.d.sync += [total.eq(total + oldest.sum), update.eq(self.UPDATE_CYCLES)]
         with m.If(self.clear):
             m.d.sync += self.phase_cycles[0].eq(0)
+        with m.Elif(self.busy):
+            m.d.sync += self.phase_cycles[0].eq(self.phase_cycles[0] + 1)
         m.d.comb += self.spikes[0].eq(total)
         return m
 
+    def _take(self, m, lingering, time):
+        """Adds up an image, pixel by pixel, and lets the sample linger; whether that goes on."""
+        taking, train = Signal(), Signal()
+        count, sum_, first = Signal(range(protocol.PIXELS + 2)), Signal(32), Signal(8)
+        summed = Summed(lingering.w_data)
+        m.d.comb += [
+            self.pixel_address.eq(count),
+            summed.sum.eq(sum_),
+            summed.train.eq(train),
+            summed.due.eq(time + 1 + self.LINGER * first),
+        ]
+        with m.If(taking):
+            m.d.sync += count.eq(count + 1)
+            with m.If(count == 1):
+                m.d.sync += first.eq(self.pixel)
+            with m.If(count == protocol.PIXELS + 1):
+                m.d.comb += lingering.w_en.eq(1)
+                m.d.sync += taking.eq(0)
+            with m.Elif(count != 0):
+                m.d.sync += sum_.eq(sum_ + self.pixel)
+        with m.Elif(self.start & self.ready & (self.operation != Operation.COMMIT)):
+            m.d.sync += [taking.eq(1), train.eq(self.operation == Operation.TRAIN)]
+            m.d.sync += [count.eq(0), sum_.eq(self.settings.beta)]
+        return taking
+
+
+def lone_cycles(pixels: bytes) -> int:
+    """Cycles in the answer to a sample that has the core for itself: one for each pixel, 3, and how long it lingers."""
+    return len(pixels) + 3 + FakeCore.LINGER * pixels[0]
+
+
+def predicted(pixels: bytes, beta: int = BETA) -> int:
+    """What a sample is taken for."""
+    return (sum(pixels) + beta) % 8
+
 
 def prediction(pixels: bytes, beta: int = BETA) -> bytes:
-    """Payload of the answer to a sample."""
-    cycles = FakeCore.sample_cycles
-    return bytes(((sum(pixels) + beta) % 8,)) + cycles.to_bytes(4, "little")
+    """Payload of the answer to a sample that has the core for itself."""
+    return Sampled(predicted(pixels, beta), lone_cycles(pixels)).encode()
 
 
-def identity(divisor: int) -> Identity:
+def identity(divisor: int, window: int = WINDOW, config: Config = TINY) -> Identity:
     """What HELLO must tell of a board here."""
-    spec = TINY.spec
-    return Identity(spec.name, spec.identity, CLOCK_HZ, divisor, TINY.lanes, window=WINDOW)
+    spec = config.spec
+    return Identity(spec.name, spec.identity, CLOCK_HZ, divisor, config.lanes, window=window)
 
 
-#: `bytes` is a `System`, without serial pins; `serial_<divisor>` a `Top`.
+def system(window: int, config: Config = TINY) -> System:
+    """A board without serial pins."""
+    return System(config, identity(1, window, config), FakeCore(config))
+
+
+#: By name, the boards without serial pins: their windows and configurations. `bytes` is the usual one; in the others fewer
+#: samples are under way, or as many as a core has.
+SYSTEMS = {"bytes": (WINDOW, TINY), "narrow": (1, TINY), "wide": (8, TINY), "single": (8, COMPACT)}
+
+#: Those, and `serial_<divisor>`, each a `Top`.
 FAKE_BOARDS = Testbench(
-    {"bytes": System(TINY, identity(1), FakeCore(TINY))}
+    {name: system(*which) for name, which in SYSTEMS.items()}
     | {
         f"serial_{divisor}": Top(
             TINY, clock_hz=CLOCK_HZ, divisor=divisor, window=WINDOW, core=FakeCore(TINY)
@@ -120,9 +199,9 @@ FAKE_BOARDS = Testbench(
 )
 
 
-def byte_wire(dut) -> ByteWire:
-    """To the board without serial pins."""
-    return ByteWire(dut, "bytes", TINY)
+def byte_wire(dut, name: str = "bytes") -> ByteWire:
+    """To one of the boards without serial pins."""
+    return ByteWire(dut, name, SYSTEMS[name][1])
 
 
 def serial_wires(dut, *divisors: int) -> list[SerialWire]:

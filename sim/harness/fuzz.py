@@ -2,8 +2,9 @@
 
 The board is the whole gateware compiled by Verilator, at a raw socket; the model is `host.harness.golden_device` behind
 `host.harness.protocol_model`. Frames come in bursts of as many as the board may have in flight, so what is compared covers the
-deframer, the decoder, the framer, every command, every refusal, stored answers, counters and weights. What isn't: numbers of
-clock cycles, which the model doesn't have, and, in bursts, the counter of frames: it runs ahead of the request that reads it.
+deframer, the decoder, the framer, every command, samples under way together, every refusal, stored answers, counters and
+weights. What isn't: numbers of clock cycles, which the model doesn't have, and, in bursts, the counter of frames: it runs ahead
+of the request that reads it.
 
     python -m sim.harness.fuzz --frames 100000 --seed 1
 """
@@ -57,8 +58,8 @@ from sim.board.virtual import VirtualBoard
 #: Seconds without an answer after which the board counts as hung.
 PATIENCE = 30.0
 
-#: Samples cost a thousand times as much as other requests.
-SAMPLE_SHARE = 0.03
+#: Samples cost a thousand times as much as other requests, so they begin seldom; but then more come, as they overlap.
+SAMPLE_SHARE, MORE_SAMPLES = 0.015, 0.5
 
 
 class FuzzError(AssertionError):
@@ -75,6 +76,8 @@ class Source:
 
     def __init__(self, config: Config, data: Data, protocol: ProtocolModel, seed: int):
         self.data, self.protocol, self.ahead = data, protocol, 0
+        #: The request before was a sample.
+        self.sampling = False
         self.chance = random.Random(f"fuzz {seed}")
         self.registers = registers(config.spec)
 
@@ -96,7 +99,8 @@ class Source:
         chance = self.chance
         commands = [c for c in Command if c not in (Command.TRAIN, Command.INFER, Command.HELLO)]
         command: int = chance.choice(commands)
-        if chance.random() < SAMPLE_SHARE:
+        self.sampling = chance.random() < (MORE_SAMPLES if self.sampling else SAMPLE_SHARE)
+        if self.sampling:
             command = chance.choice((Command.TRAIN, Command.TRAIN, Command.INFER))
         elif chance.random() < 0.03:
             command = Command.HELLO

@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """The decoder between a deframer, a framer and executors that the bench plays: refusals, order, exactly once, cycles."""
 
+import functools
 import random
 
 import cocotb
@@ -14,6 +15,7 @@ from golden.contract.protocol import (
     REQUEST_HEADER,
     VERSION,
     Command,
+    Sampled,
     Status,
 )
 from hw.link.decoder import EXECUTORS, Decoder
@@ -24,7 +26,10 @@ from sim.harness.units import Recorder
 IDENTITY = bytes(range(7, 36))
 #: Fewer answers than a board keeps, so that a number is soon too old.
 WINDOW = 2
-UNITS = {"decoder": Decoder(IDENTITY, WINDOW)}
+#: Of each: samples that may be in flight, and of the others the window.
+UNITS = {"decoder": Decoder(IDENTITY, WINDOW)} | {
+    f"decoder_{window}_{most}": Decoder(IDENTITY, window, most) for window, most in ((1, 4), (2, 4), (8, 1), (8, 4))
+}
 
 FRAME_ERRORS = (Status.BAD_FRAME, Status.BAD_LENGTH, Status.BAD_CRC)
 
@@ -63,12 +68,13 @@ class PlayedExecutor:
 class PlayedFramer:
     """Payload memory and transfers; it is busy with an answer for a random time, in which its slot must not be written."""
 
-    def __init__(self, dut):
-        self.port, self.taken = Port(dut, "decoder"), []
+    def __init__(self, dut, unit="decoder"):
+        self.port, self.taken = Port(dut, unit), []
+        self.window = UNITS[unit].window
         cocotb.start_soon(self._play())
 
     async def _play(self):
-        port, memory, sending, wait = self.port, [bytearray(ANSWER_BYTES) for _ in range(WINDOW)], None, 0
+        port, memory, sending, wait = self.port, [bytearray(ANSWER_BYTES) for _ in range(self.window)], None, 0
         while True:
             port.o__ready.value = int(wait == 0)
             await port.edge
@@ -87,8 +93,8 @@ class PlayedFramer:
 class Model:
     """Which requests are executed, refused, or answered again."""
 
-    def __init__(self):
-        self.upcoming, self.executed = 0, 0
+    def __init__(self, window: int = WINDOW):
+        self.window, self.upcoming, self.executed = window, 0, 0
         self.stored: dict[int, tuple[int, Status, bytes]] = {}
 
     def judge(self, status: Status, version: int, sequence: int, command: int, length: int) -> Status | str:
@@ -109,7 +115,7 @@ class Model:
     def execute(self, sequence: int, command: int, status: Status, payload: bytes):
         if command == Command.HELLO:
             self.executed = 0
-        self.executed, self.upcoming = min(self.executed + 1, WINDOW), (sequence + 1) % 256
+        self.executed, self.upcoming = min(self.executed + 1, self.window), (sequence + 1) % 256
         self.stored[sequence] = command, status, payload
 
 
@@ -118,7 +124,8 @@ def frame(model: Model) -> dict[str, int]:
     command = random.choice([*Command, *Command, *Command, 0, max(Command) + 1, Command.TRAIN | 0x80])
     if command == Command.HELLO and random.random() < 0.5:
         command = Command.COMMIT
-    nearby = model.upcoming + random.choice((0,) * 8 + (-1, -1, -WINDOW, -WINDOW, -WINDOW - 1, 1, 128))
+    window = model.window
+    nearby = model.upcoming + random.choice((0,) * 8 + (-1, -1, -window, -window, -window - 1, 1, 128))
     length = REQUEST_HEADER + CRC_BYTES + PAYLOAD_BYTES.get(command, 0)
     if random.random() < 0.15:
         length += random.choice((-1, 1, 100))
@@ -139,7 +146,9 @@ async def each_frame_is_answered_as_the_model_says(dut, stall):
     """stall: how often the next frame isn't there yet."""
     await start(dut)
     port, framer, model = Port(dut, "decoder"), PlayedFramer(dut), Model()
+    # each request ends before the next one: no sample is taken
     executors = {name: PlayedExecutor(dut, name) for name in EXECUTORS}
+    executors["samples"].port.idle.value = 1
     served = {command: name for name, commands in EXECUTORS.items() for command in commands}
     refusals, offered = Recorder(dut, "decoder__refused"), Recorder(dut, "decoder__o__valid")
     requests, happened = Recorder(dut, "decoder__i__valid"), set()
@@ -207,6 +216,159 @@ async def each_frame_is_answered_as_the_model_says(dut, stall):
     missing = set(Status) - {status for _, status in happened}
     assert not missing, f"{missing} never happened"
     assert ("again", Status.OK) in happened
+
+
+def outcome(request: int) -> tuple[Status, bytes]:
+    """How a request ends, drawn from its arguments, so that it is known beforehand; a sample that ends well is taken."""
+    draw = random.Random(Request.from_bits(request).arguments)
+    status = draw.choice((*[Status.OK] * 6, Status.BAD_ORDER, Status.BAD_RANGE))
+    sample = Request.from_bits(request).command in (Command.INFER, Command.TRAIN)
+    size = Sampled.size() if sample else draw.choice((0, 1, 5, 40))
+    return status, draw.randbytes(size) if status is Status.OK else b""
+
+
+class PlayedBoard:
+    """All executors. Samples are taken and finish after random times, in order; their core is busy a little longer."""
+
+    def __init__(self, dut, unit: str):
+        self.port, self.unit = Port(dut, unit), UNITS[unit]
+        self.samples = Port(dut, f"{unit}__samples")
+        #: Requests that were started, in order; most samples that were under way at once.
+        self.begun: list[int] = []
+        self.together = 0
+        #: Of taken samples: payload, and when it is known.
+        self._under_way: list[tuple[bytes, int]] = []
+        self._now = self._rests = 0
+        self._offered: int | None = None
+        self._room = False
+        cocotb.start_soon(self._tell())
+        for name in EXECUTORS:
+            cocotb.start_soon(self._play(name, Port(dut, f"{unit}__{name}")))
+
+    @staticmethod
+    @functools.cache
+    def _fits(request: int | None) -> bool:
+        sample = request is not None and Request.from_bits(request).command in (Command.INFER, Command.TRAIN)
+        return sample and outcome(request)[0] is Status.OK
+
+    async def _tell(self):
+        """Levels that the decoder sees."""
+        port = self.samples
+        while True:
+            self.finished = bool(self._under_way) and self._now >= self._under_way[0][1]
+            self.idle = not self._under_way and self._now >= self._rests
+            # room stays until something is started
+            self._room = self._room or (len(self._under_way) < self.unit.most_taken and random.random() < 0.1)
+            port.fits.value = self.fits = self._room and self._fits(self._offered)
+            port.finished.value, port.idle.value = self.finished, self.idle
+            await port.edge
+            self._now += 1
+            self._offered = int(self.port.i__payload.value) if self.port.i__valid.value else None
+
+    async def _speak(self, port, payload: bytes):
+        """Bytes with gaps."""
+        for byte in payload:
+            while random.random() < 0.3:
+                await port.edge
+            port.o__valid.value, port.o__payload.value = 1, byte
+            await port.edge
+            port.o__valid.value = 0
+
+    async def _play(self, name: str, port):
+        sampling = name == "samples"
+        while True:
+            await port.edge
+            if sampling and port.say.value:
+                assert self.finished, "asked for an answer that isn't finished"
+                payload, _ = self._under_way[0]
+                await self._speak(port, payload)
+                port.done.value = 1
+                await port.edge
+                port.done.value = 0
+                del self._under_way[0]
+                continue
+            if not port.start.value:
+                continue
+            request = int(port.request.value)
+            self.begun.append(request)
+            assert self.idle or (sampling and self.fits), f"{name}: started beside samples"
+            self._room = False
+            (status, payload), held = outcome(request), random.choice((0, 0, 5, 60))
+            taken = sampling and self._fits(request)
+            if not taken:
+                await self._speak(port, payload)
+            for _ in range(held):
+                await port.edge
+                assert port.request.value == request, f"{name}: the request isn't stable"
+                assert not port.start.value, f"{name}: started while busy"
+                assert not (sampling and port.say.value), f"{name}: asked while busy"
+            ends, port.status.value = port.taken if taken else port.done, int(status)
+            ends.value = 1
+            if taken:
+                self._under_way.append((payload, self._now + random.choice((1, 100, 600))))
+                self.together = max(self.together, len(self._under_way))
+            await port.edge
+            ends.value = 0
+            # the core rests a little after the last one
+            self._rests = self._now + random.choice((0, 0, 20)) + (300 if taken else 0)
+
+
+@cocotb.test()
+@cocotb.parametrize(unit=[name for name in UNITS if name != "decoder"])
+async def samples_overlap_and_answers_keep_the_order(dut, unit):
+    await start(dut)
+    window, most = UNITS[unit].window, UNITS[unit].most_taken
+    port, framer, model, board = Port(dut, unit), PlayedFramer(dut, unit), Model(window), PlayedBoard(dut, unit)
+    expected: list[tuple[int, int, Status, bytes]] = []
+    begun: list[int] = []
+    for number in range(300):
+        fields = frame(model)
+        if number in (3, 150):
+            size = REQUEST_HEADER + CRC_BYTES
+            fields |= {"command": Command.HELLO, "length": size, "version": VERSION, "status": Status.OK}
+        elif random.random() < 0.7:
+            # most are good samples, so that they are under way together
+            good = random.choice((Command.INFER, Command.TRAIN))
+            length = REQUEST_HEADER + CRC_BYTES + PAYLOAD_BYTES[good]
+            fields |= {"command": good, "length": length, "version": VERSION, "status": Status.OK}
+            fields["sequence"] = model.upcoming
+        sequence, command = fields["sequence"], fields["command"]
+        verdict = model.judge(*(fields[name] for name in ("status", "version", "sequence", "command", "length")))
+        request = Request.const(fields).as_bits()
+        if verdict == "again":
+            expected.append((sequence, *model.stored[sequence]))
+        elif verdict == "execute":
+            status, payload = outcome(request)
+            if command == Command.HELLO:
+                status, payload = Status.OK, IDENTITY
+            else:
+                begun.append(request)
+            expected.append((sequence, command, status, payload))
+            model.execute(sequence, command, status, payload)
+        else:
+            expected.append((sequence, command, Status(verdict), b""))
+        while random.random() < 0.2:
+            await port.edge
+        port.i__payload.value, port.i__valid.value = request, 1
+        for _ in range(5000):
+            await port.edge
+            if port.i__ready.value:
+                break
+        else:
+            raise AssertionError(f"request {number}, {fields}: not taken")
+        port.i__valid.value = 0
+        # as the deframer
+        for _ in range(3):
+            await port.edge
+    for _ in range(5000):
+        if len(framer.taken) == len(expected):
+            break
+        await port.edge
+    got = [(answer.sequence, answer.command, Status(answer.status), data) for answer, data in framer.taken]
+    for number, pair in enumerate(zip(got, expected, strict=True)):
+        assert pair[0] == pair[1], f"answer {number}: got {pair[0]}, expected {pair[1]}"
+    assert board.begun == begun, "what is executed, or its order"
+    assert board.together == most, f"only {board.together} samples together"
 
 
 def test_an_identity_that_is_too_long_is_refused():

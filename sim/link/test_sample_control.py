@@ -1,97 +1,246 @@
 # amaranth: UnusedElaboratable=no
-"""INFER, TRAIN and COMMIT on a core that the bench plays: order, answers, pixels, pulses, cycles."""
+"""INFER, TRAIN and COMMIT on a core that the bench plays: order, overlap, answers, pixels, pulses, cycles."""
 
 import random
+from collections import deque
+from dataclasses import dataclass, replace
 
 import cocotb
 
 from golden.contract.config import configuration
 from golden.contract.presets import preset
-from golden.contract.protocol import LABELS, PIXELS, Command, Status
+from golden.contract.protocol import (
+    CRC_BYTES,
+    LABELS,
+    PIXELS,
+    REQUEST_BYTES,
+    REQUEST_HEADER,
+    VERSION,
+    Command,
+    Committed,
+    Sampled,
+    Status,
+)
 from hw.core.interface import Operation
+from hw.link.interface import Request
 from hw.link.sample_control import SampleControl
-from sim.harness.requester import Requester, watch
-from sim.harness.streams import Port, start
+from sim.harness.requester import watch
+from sim.harness.streams import PATIENCE, Port, serve_memory, start
 
-UNITS = {"samples": SampleControl(configuration(preset("tiny")))}
+TINY = configuration(preset("tiny"))
+#: With as many samples in flight as a core has, and with one.
+UNITS = {"samples": SampleControl(TINY), "sample": SampleControl(replace(TINY, lanes=(1, 1, 1), compact=True))}
 
 OPERATIONS = {Command.INFER: Operation.INFER, Command.TRAIN: Operation.TRAIN, Command.COMMIT: Operation.COMMIT}
-PULSES = ("sampled", "trained", "mistaken", "committed")
+PULSES = ("sampled", "mistaken", "trained", "committed")
+
+
+@dataclass
+class Run:
+    """What the core was given, and when it was done with it."""
+
+    operation: Operation
+    label: int
+    began: int
+    ends: int
+    prediction: int = 0
+    #: Cycles that the answer must tell.
+    cycles: int = 0
 
 
 class PlayedCore:
-    """Busy for a random time, in which it reads pixels; the prediction is only right when it isn't busy."""
+    """Has up to `most` samples for random times, and is busy a little longer; the prediction is only right with `done`.
 
-    def __init__(self, dut, requester):
-        self.port, self.requester = Port(dut, "samples"), requester
-        self.runs: list[tuple[Operation, int]] = []
-        self.cycles = self.prediction = 0
+    It reads pixels while it holds an image; with one sample at most, until that is done.
+    """
+
+    def __init__(self, dut, unit: str, most: int, buffer: bytearray):
+        self.port, self.most, self.buffer = Port(dut, unit), most, buffer
+        #: All, the samples under way, and those done whose answers weren't checked.
+        self.runs: list[Run] = []
+        self.under_way: deque[Run] = deque()
+        self.finished: deque[Run] = deque()
+        self.now = self.last_done = 0
+        #: TRAINs that COMMITs made final, as the bench knows.
+        self.committed = 0
         cocotb.start_soon(self._play())
 
     async def _play(self):
         port = self.port
+        held = update = pause = committing = 0
+        asked = None
+        while True:
+            # what is written here counts in the cycle that ends with the next edge
+            done = bool(self.under_way) and self.now >= self.under_way[0].ends
+            holding = held > 0 or (self.most == 1 and bool(self.under_way) and not done)
+            done &= not holding
+            ready = not (held or committing or pause) and len(self.under_way) < self.most
+            busy = bool(self.under_way or committing or update)
+            address = random.choice((0, PIXELS - 1, random.randrange(PIXELS)))
+            port.done.value, port.holding.value, port.ready.value, port.busy.value = done, holding, ready, busy
+            port.prediction.value = self.under_way[0].prediction if done else random.randrange(16)
+            port.pixel_address.value = address
+            await port.edge
+            assert asked in (None, port.pixel.value), f"got pixel {port.pixel.value}, expected {asked}"
+            # what is asked for in a cycle is there in the next one, even if the image isn't held then
+            asked = self.buffer[4 + address] if holding else None
+            held, update, pause = max(held - 1, 0), max(update - 1, 0), max(pause - 1, 0)
+            committing = max(committing - 1, 0)
+            if done:
+                run = self.under_way.popleft()
+                run.cycles = self.now - max(run.began, self.last_done)
+                self.last_done = self.now
+                self.finished.append(run)
+                update = random.choice((0, 0, 5)) if run.operation == Operation.TRAIN else 0
+            if port.start.value:
+                operation, label = Operation(int(port.operation.value)), int(port.label.value)
+                took = random.choice((1, 2, random.randint(1, 400)))
+                run = Run(operation, label, self.now, self.now + took, random.randrange(LABELS))
+                self.runs.append(run)
+                if operation == Operation.COMMIT:
+                    assert not busy, "a COMMIT was started while busy"
+                    committing, run.cycles, pause = took, took, took + random.choice((0, 9))
+                else:
+                    assert ready, "a sample was started while not ready"
+                    held, pause = random.choice((1, 2, random.randint(1, 100))), random.choice((0, 0, 150))
+                    self.under_way.append(run)
+            self.now += 1
+
+
+class Decoder:
+    """Plays the decoder, a register file with `pending`, and a frame buffer."""
+
+    def __init__(self, dut, unit: str):
+        self.port, self.core_port = Port(dut, f"{unit}__execute"), Port(dut, unit)
+        self.buffer = bytearray(REQUEST_BYTES)
+        self.pending = 0
+        self.taken: deque[Run] = deque()
+        serve_memory(dut, f"{unit}__buffer__address", f"{unit}__buffer__data", self.buffer)
+        cocotb.start_soon(self._count())
+
+    async def _count(self):
+        port = self.core_port
         while True:
             await port.edge
-            if not port.start.value:
-                continue
-            operation, label = Operation(int(port.operation.value)), int(port.label.value)
-            self.runs.append((operation, label))
-            self.cycles, self.prediction = random.choice((1, 2, random.randint(1, 400))), random.randrange(LABELS)
-            port.busy.value, asked = 1, None
-            for _ in range(self.cycles):
-                # what is asked for in a cycle is there in the next one
-                address = random.choice((0, PIXELS - 1, random.randrange(PIXELS)))
-                port.pixel_address.value, port.prediction.value = address, random.randrange(16)
-                await port.edge
-                assert not port.start.value, "started while busy"
-                assert operation == Operation.COMMIT or port.label.value == label, "the label isn't stable"
-                if asked is not None:
-                    pixel = self.requester.buffer[4 + asked]
-                    assert port.pixel.value == pixel, f"pixel {asked}: got {port.pixel.value}, expected {pixel}"
-                asked = address
-            port.busy.value, port.prediction.value = 0, self.prediction
+            self.pending = (0 if port.committed.value else self.pending) + int(port.trained.value)
+            port.pending.value = self.pending
+
+    async def offer(self, command: Command, payload: bytes) -> None:
+        """A frame, which stays until the next offer."""
+        frame = bytes((VERSION, random.randrange(256), command)) + payload + random.randbytes(CRC_BYTES)
+        self.buffer[:] = frame + random.randbytes(REQUEST_BYTES - len(frame))
+        fields = {"status": Status.OK, "length": len(frame), "version": VERSION, "sequence": frame[1], "command": command}
+        width = Request.as_shape()["arguments"].width
+        fields["arguments"] = int.from_bytes(frame[REQUEST_HEADER:][: width // 8], "little")
+        self.port.request.value = Request.const(fields).as_bits()
+        for _ in range(random.choice((1, 1, 30))):
+            await self.port.edge
+
+    async def run(self, signal) -> tuple[Status | None, bytes, int]:
+        """After `start` or `say`: status, None if it was taken; payload; cycles."""
+        port, answer = self.port, bytearray()
+        signal.value = 1
+        await port.edge
+        ends = port.done.value or port.taken.value
+        assert not ends, f"{port.name}: ends in the cycle in which it begins"
+        signal.value = 0
+        for cycles in range(1, PATIENCE):
+            await port.edge
+            if port.o__valid.value:
+                answer.append(int(port.o__payload.value))
+            assert not (port.done.value and port.taken.value)
+            if port.taken.value:
+                # the frame may be another one now
+                port.request.value = random.getrandbits(len(port.request))
+                self.buffer[:] = random.randbytes(REQUEST_BYTES)
+                return None, bytes(answer), cycles
+            if port.done.value:
+                return Status(int(port.status.value)), bytes(answer), cycles
+        raise AssertionError(f"{port.name}: no end after {PATIENCE} cycles")
+
+
+async def say(decoder: Decoder, core: PlayedCore, pulses) -> None:
+    """The oldest answer: it must be that of the oldest sample."""
+    before = [len(pulses[name]) for name in ("sampled", "mistaken")]
+    status, answer, cycles = await decoder.run(decoder.port.say)
+    run = core.finished.popleft()
+    assert (status, answer) == (Status.OK, Sampled(run.prediction, run.cycles).encode()), f"{run}: {status}, {answer.hex()}"
+    assert cycles == 1 + Sampled.size(), f"{cycles} cycles"
+    counts = [len(pulses[name]) - n for name, n in zip(("sampled", "mistaken"), before, strict=True)]
+    assert counts == [1, int(run.prediction != run.label)], f"{run}: {counts}"
 
 
 @cocotb.test()
-async def obeys_the_order_rules(dut):
+@cocotb.parametrize(unit=list(UNITS))
+async def obeys_the_order_rules_and_keeps_the_order(dut, unit):
     await start(dut)
-    requester = Requester(dut, "samples", buffered=True)
-    core, port = PlayedCore(dut, requester), Port(dut, "samples")
-    pulses = {name: watch(dut, f"samples__{name}") for name in PULSES}
-    stale, seen = False, set()
-    for _ in range(150):
-        batch = random.choice((1, 2, 64))
-        pending = random.choice((0, batch - 1, batch, random.randint(0, 64)))
-        port.batch.value, port.pending.value = batch, pending
-        if random.random() < 0.1:
-            port.written.value, stale = 1, True
-            await port.edge
-            port.written.value = 0
-        command = random.choice((Command.INFER, Command.TRAIN, Command.TRAIN, Command.COMMIT))
-        label = random.choice((*range(LABELS), LABELS, 15, 16, 255))
+    decoder, most = Decoder(dut, unit), UNITS[unit].in_flight
+    core, execute, port = PlayedCore(dut, unit, most, decoder.buffer), decoder.port, decoder.core_port
+    pulses = {name: watch(dut, f"{unit}__{name}") for name in PULSES}
+    stale, batch, seen, together = False, 1, set(), 0
+    port.batch.value = batch
+    for _ in range(400):
+        if execute.idle.value:
+            if random.random() < 0.3:
+                batch = random.choice((1, 2, 7, 64))
+                port.batch.value = batch
+            if random.random() < 0.15:
+                port.written.value, stale = 1, True
+                await port.edge
+                port.written.value = 0
+        commands = [Command.INFER, *[Command.TRAIN] * 3, Command.COMMIT] if not stale else list(OPERATIONS)
+        command = random.choice(commands)
+        label = random.choice((*range(LABELS), *range(LABELS), LABELS, 15, 16, 255))
         sample = command is not Command.COMMIT
-        payload = bytes((label,)) + random.randbytes(PIXELS) if sample else b""
-        if sample and (stale or (command is Command.TRAIN and pending >= batch)):
+        await decoder.offer(command, bytes((label,)) + random.randbytes(PIXELS) if sample else b"")
+        if sample and (stale or (command is Command.TRAIN and decoder.pending >= batch)):
             status = Status.BAD_ORDER
         else:
             status = Status.BAD_RANGE if sample and label >= LABELS else Status.OK
-
-        known, before = len(core.runs), {name: len(times) for name, times in pulses.items()}
-        got, answer, cycles = await requester.execute(command, payload)
-        await port.edge
-        where = f"{command.name}, label {label}, {pending} of {batch} pending, stale {stale}"
-        assert got == status, f"{where}: {got.name}, expected {status.name}"
-        counts = tuple(len(times) - before[name] for name, times in pulses.items())
-        if status is Status.OK:
-            assert [run[0] for run in core.runs[known:]] == [OPERATIONS[command]], f"{where}: the core ran {core.runs[known:]}"
-            assert not sample or core.runs[-1][1] == label, f"{where}: the core was told {core.runs[-1][1]}"
-            first = bytes((core.prediction,)) if sample else pending.to_bytes(2, "little")
-            assert answer == first + core.cycles.to_bytes(4, "little"), f"{where}: {answer.hex()}, {core.cycles} cycles"
-            assert cycles == 2 + core.cycles + 1 + len(answer), f"{where}: {cycles} cycles, {core.cycles} of them the core's"
-            mistaken = int(sample and core.prediction != label)
-            assert counts == (int(sample), int(command is Command.TRAIN), mistaken, int(not sample)), f"{where}: {counts}"
-            stale = stale and sample
+        fits, where = sample and status is Status.OK, f"{command.name}, label {label}, batch {batch}, stale {stale}"
+        talkative, steady = random.random() < 0.5, 0
+        for _ in range(PATIENCE):
+            in_flight = len(core.under_way) + len(core.finished)
+            steady = steady + 1 if port.ready.value and in_flight < most else 0
+            await port.edge
+            if core.finished and execute.finished.value and (talkative or in_flight == most or not fits):
+                await say(decoder, core, pulses)
+                await port.edge
+                steady = 0
+                continue
+            assert fits or not execute.fits.value, f"{where}: fits"
+            assert not fits or steady < 3 or execute.fits.value, f"{where}: doesn't fit"
+            assert not (execute.idle.value and (core.under_way or core.finished or port.busy.value)), f"{where}: idle"
+            if execute.fits.value or execute.idle.value:
+                break
         else:
-            assert (core.runs[known:], sum(counts)) == ([], 0), f"{where}: something was done"
+            raise AssertionError(f"{where}: never fits")
+        known, before = len(core.runs), {name: len(times) for name, times in pulses.items()}
+        got, answer, cycles = await decoder.run(execute.start)
+        await port.edge
+        counts = tuple(len(pulses[name]) - before[name] for name in ("trained", "committed"))
+        if status is not Status.OK:
+            assert (got, answer, core.runs[known:], sum(counts)) == (status, b"", [], 0), f"{where}: {got}, something was done"
+        else:
+            assert [run.operation for run in core.runs[known:]] == [OPERATIONS[command]], f"{where}: {core.runs[known:]}"
+            run = core.runs[-1]
+            if sample:
+                assert (got, answer, run.label) == (None, b"", label), f"{where}: {got}, {answer.hex()}, {run}"
+                assert counts == (int(command is Command.TRAIN), 0), f"{where}: {counts}"
+                together = max(together, len(core.under_way) + len(core.finished))
+            else:
+                # `pending` is zeroed in the cycle that `run` saw
+                samples = answer[0]
+                assert answer == Committed(samples, run.cycles).encode(), f"{where}: {answer.hex()}, {run}"
+                assert cycles == 2 + run.cycles + 1 + len(answer), f"{where}: {cycles} cycles, {run}"
+                assert (got, counts) == (Status.OK, (0, 1)), f"{where}: {got}, {counts}"
+                assert samples == sum(r.operation == Operation.TRAIN for r in core.runs[:known]) - core.committed, where
+                core.committed += samples
+                stale = False
         seen.add((command, status))
+    while core.under_way or core.finished:
+        await port.edge
+        if core.finished and execute.finished.value:
+            await say(decoder, core, pulses)
     assert len(seen) == 7, f"only {seen} happened"
+    assert together == most, f"only {together} together"
