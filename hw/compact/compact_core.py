@@ -4,19 +4,19 @@ How to read it: `memory_map`, where everything is; `counters`, what the program 
 what can be done in a cycle; `program`, what is done. This file joins them to the core's ports.
 """
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from golden.contract.config import Config
 from golden.contract.errors import ConfigError
 from hw.core.interface import CoreSignature, trace_word
-from hw.core.sequencer import Sequencer
 from hw.lib.flow import Flow
 
 from .datapath import Datapath, UpdateShifts
 from .memory_map import MemoryMap
 from .program import add_program
+from .sequencer import Sequencer
 
 
 class CompactCore(wiring.Component):
@@ -49,17 +49,18 @@ class CompactCore(wiring.Component):
         datapath = Datapath(m, self, sequencer.step)
         running = add_program(m, datapath, sequencer)
         m.d.comb += [
-            sequencer.start.eq(self.start & ~running),
+            sequencer.start.eq(self.start),
             sequencer.operation.eq(self.operation),
             sequencer.free_steps.eq(self.settings.free_steps),
             sequencer.nudged_steps.eq(self.settings.nudged_steps),
-            # the sequencer would begin the next sample beside the update: not here
-            self.busy.eq(sequencer.busy | running),
+            sequencer.running.eq(running),
+            self.busy.eq(sequencer.busy),
+            self.ready.eq(~sequencer.busy),
+            self.holding.eq(sequencer.holding),
+            self.done.eq(sequencer.done),
             self.phase.eq(sequencer.phase),
             self.read_data.eq(datapath.parameters.low.read_data),
         ]
-        for part in ("image", "step", "update", "commit"):
-            m.d.comb += getattr(sequencer, f"{part}_busy").eq(running)
 
         neuron, outputs = datapath.neuron, datapath.counters.outputs
         for cycles, phase in zip(self.phase_cycles, self.phase, strict=True):
@@ -78,12 +79,14 @@ class CompactCore(wiring.Component):
             m.d.sync += counter.eq(counter + 1)
 
     def _trace(self, m, datapath, trace, valid):
-        """The neuron at hand, for benches."""
+        """The neuron at hand, for benches. When it fires, its d is that of the cycle before."""
         counters, neuron = datapath.counters, datapath.neuron
+        d = Signal.like(neuron.d)
+        m.d.sync += d.eq(neuron.d)
         m.d.comb += [
             trace.valid.eq(valid),
             trace.payload.address.eq(Mux(counters.outputs, counters.o, counters.n)),
-            trace.payload.d[0].eq(neuron.d),
+            trace.payload.d[0].eq(d),
             trace.payload.xi[0].eq(neuron.xi),
             trace.payload.u[0].eq(neuron.membrane),
             trace.payload.s.eq(neuron.spike),

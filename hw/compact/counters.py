@@ -25,6 +25,9 @@ class Counters:
 
         #: Neuron, over both layers: those of layer 1 in the order channel, y, x; then the outputs.
         self.n = Signal(neuron_bits)
+        #: The one after it.
+        self.next_n = Signal(neuron_bits)
+        m.d.comb += self.next_n.eq(self.n + 1)
         #: First neuron of channel c, in the update.
         self.channel_n = Signal(neuron_bits)
         #: Output.

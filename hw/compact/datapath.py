@@ -172,15 +172,15 @@ class Datapath:
         self.plus_sum = self.left.data[: spec.sum_bits]
         self.minus_sum = self.right.data[: spec.sum_bits]
         self.difference = Signal(signed(spec.sum_bits + 1))
-        #: Result: the sum of this phase, with xi of this step.
-        self.window_sum = Signal(spec.sum_bits)
-        old_sum = Mux(step.negative, self.minus_sum, self.plus_sum)
         m.d.comb += [
             core.pixel_address.eq(counters.pixel_address),
             self.neuron.nudge.eq(self.multiply_add.product),
             self.difference.eq(self.plus_sum - self.minus_sum),
-            self.window_sum.eq(Mux(step.sum_first, 0, old_sum) + self.neuron.xi),
         ]
+
+    def sum_onto(self, old):
+        """A window sum with xi of this step."""
+        return (Mux(self.step.sum_first, 0, old) + self.neuron.xi)[: self.spec.sum_bits]
 
     def read_sums(self, n):
         """Statements for `m.d.comb`: both window sums of neuron n are there in the next cycle."""

@@ -9,7 +9,7 @@ Memories `low` and `high` share an address; as `PARAMETERS` they are one memory 
     high  9, 8    bits 17, 16 of the master
     high  7..0    its working copy, if it is a weight's
 
-A word of the membranes has U in bits 14..0, in two's complement, and the last spike in bit 15.
+Behind the image bundle's masters only `low` is used, as a memory of its own, `LOW`.
 """
 
 from dataclasses import dataclass
@@ -26,8 +26,11 @@ from hw.lib.single_port_memory import DEPTH, WIDTH
 #: The memories by name: `low` and `high` together, and the two of the neurons.
 PARAMETERS, LEFT, RIGHT = "low, high", "left", "right"
 
+#: `low` alone; where it is used, `high` at the same address isn't.
+LOW = "low"
+
 #: Bits of a word of each.
-WORD_BITS = {PARAMETERS: 2 * WIDTH, LEFT: WIDTH, RIGHT: WIDTH}
+WORD_BITS = {PARAMETERS: 2 * WIDTH, LOW: WIDTH, LEFT: WIDTH, RIGHT: WIDTH}
 
 #: Where `high` has the upper bits of a master, and its working copy.
 TOP_BITS, WORKING_BITS = slice(8, 10), slice(0, 8)
@@ -35,11 +38,11 @@ TOP_BITS, WORKING_BITS = slice(8, 10), slice(0, 8)
 #: The nibbles of `high` to write for each of these.
 TOP_NIBBLES, WORKING_NIBBLES = 0b100, 0b011
 
+#: Words of the image bundle's bank that masters may take.
+IMAGE_MASTERS = 4096
+
 #: Width of a stored master: all of `low`, then `TOP_BITS`.
 MASTER_BITS = WIDTH + TOP_BITS.stop - TOP_BITS.start
-
-#: The bit of the spike in a word of the membranes.
-SPIKE_BIT = 15
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Region:
 
     #: What its words hold, for messages.
     name: str
-    #: `PARAMETERS`, `LEFT` or `RIGHT`.
+    #: `PARAMETERS`, `LOW`, `LEFT` or `RIGHT`.
     memory: str
     #: First word of bank 0; a multiple of all banks' words, so that an address needs no adder.
     base: int
@@ -125,7 +128,8 @@ class MemoryMap:
                 raise ConfigError(f"the compact core has {available} bits for {what}, not {width}")
         static = (spec.static_bound + (1 << (spec.static_shift - 1))) >> spec.static_shift
         static_bits = signed_bits(-static, static)
-        membrane_bits = WIDTH - SPIKE_BIT + spec.membrane_bits
+        if masters[1] > IMAGE_MASTERS:
+            raise ConfigError(f"the compact core has {IMAGE_MASTERS} words for masters of the image, not {masters[1]}")
 
         #: Masters and working copies, in the order of `golden.contract.layout`: weights, then
         #: biases. Bank 0: those of the dense bundle, 1: of the image bundle.
@@ -134,14 +138,12 @@ class MemoryMap:
         self.decoders = Region("d", LEFT, 0, 1024, (neurons, neurons), f.decoder_bits)
         #: Window sums of each neuron, of the free and +beta phase.
         self.plus_sums = Region("sums (free, +beta)", LEFT, 2048, 1024, (neurons,), spec.sum_bits)
-        #: xi of each output. Bank: of the step.
-        self.output_xi = Region("xi", LEFT, 3072, 16, (outputs, outputs), spec.state_bits)
-        #: U and the last spike of each neuron. Bank: of the step.
-        self.membranes = Region("U", RIGHT, 0, 1024, (neurons, neurons), membrane_bits)
-        #: What the image adds to phi of each neuron of layer 1.
-        self.static_drives = Region("static drives", RIGHT, 2048, 1024, (hidden,), static_bits)
+        #: U of each neuron. Bank: of the step.
+        self.membranes = Region("U", RIGHT, 0, 1024, (neurons, neurons), spec.membrane_bits)
         #: Window sums of each neuron, of the -beta phase.
-        self.minus_sums = Region("sums (-beta)", RIGHT, 3072, 1024, (neurons,), spec.sum_bits)
+        self.minus_sums = Region("sums (-beta)", RIGHT, 2048, 1024, (neurons,), spec.sum_bits)
+        #: What the image adds to phi of each neuron of layer 1.
+        self.static_drives = Region("static drives", LOW, 12288, 1024, (hidden,), static_bits)
 
     @property
     def regions(self) -> tuple[Region, ...]:

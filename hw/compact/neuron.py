@@ -3,13 +3,12 @@
 What *control*, *register* and *result* mean: `datapath`. The quantities: docs/arithmetic.md.
 """
 
-from amaranth.hdl import Cat, Const, Mux, Signal, signed
+from amaranth.hdl import Cat, Mux, Signal, signed
 from amaranth.lib.memory import Memory
 
 from hw.lib.saturate import saturated
 
 from .counters import Counters
-from .memory_map import SPIKE_BIT
 
 
 class Neuron:
@@ -21,34 +20,37 @@ class Neuron:
         pre, post = spec.layers[1], spec.layers[2]
         #: Register: the decoder; as it was, then as it becomes.
         self.d = Signal(signed(f.decoder_bits))
-        #: Registers: membrane potential and spike as they were.
+        #: Register: membrane potential as it was.
         self.u = Signal(signed(spec.membrane_bits))
-        self.fired = Signal()
-        #: Register: the drive.
+        #: Register: the drive, but for the last backward weight; result: all of it.
         self.phi = Signal(signed(max(pre.phi_bits, post.phi_bits)))
+        self.drive = Signal.like(self.phi)
         #: Register: the neuron's input as it becomes.
         self.xi = Signal(spec.state_bits)
-        #: Register: xi as it was, of an output.
-        self.old_xi = Signal(spec.state_bits)
-        #: Registers: spikes of the outputs in their last step, of each bank.
+        #: Register: the sample's label.
+        self.label = Signal.like(core.label)
+        with m.If(core.start):
+            m.d.sync += self.label.eq(core.label)
+        #: Registers: spikes of the outputs in their last step, of each bank; each output's go in at
+        #: the top, so they are in their place when all are in.
         self.kept_spikes = [Signal(post.neurons, name=f"output_spikes_{bank}") for bank in range(2)]
-        #: Register: the last neurons' spikes, the latest at the top; at a step's end the outputs'.
-        self.new_spikes = Signal(post.neurons)
         #: Register: the largest window sum of the outputs until now.
         self.best = Signal(spec.sum_bits)
-        #: Control: the step is done, and d, xi, `spike` and `membrane` are as they become.
+        #: Control: xi, `spike` and `membrane` are as they become, and kept, if an output's.
         self.firing = Signal()
+        #: Result: xi as it was, of an output that has been at hand for a cycle.
+        self.old_xi = Signal(spec.state_bits)
 
         #: Result: spikes of the outputs as they were.
         self.output_spikes = Signal(post.neurons)
         kept = Mux(step.state_read, self.kept_spikes[1], self.kept_spikes[0])
         m.d.comb += self.output_spikes.eq(Mux(step.first, 0, kept))
-        #: Result: d as it becomes, from phi.
+        #: Result: d as it becomes, from `drive`.
         self.decoded = self._decoded(spec.schedule.decay_shift)
         #: Result: what is multiplied by beta for the nudge, from `old_xi`: the way to the target.
         self.away = Signal(signed(spec.state_bits + 1))
         target = Signal(spec.state_bits)
-        m.d.comb += target.eq(Mux(core.label == counters.o, f.one, 0))
+        m.d.comb += target.eq(Mux(self.label == counters.o, f.one, 0))
         way = Mux(step.negative, self.old_xi - target, target - self.old_xi)
         m.d.comb += self.away.eq(way)
         #: Result of the multiplier: beta times `away`; used for outputs in the nudged phases.
@@ -62,14 +64,30 @@ class Neuron:
             self.spike.eq(self.u + (self.xi << spec.schedule.decay_shift) > f.threshold),
             self.membrane.eq(self.u + self.xi - Mux(self.spike, f.one, 0)),
         ]
-        #: Result: a word of the membranes with both of them.
-        gap = Const(0, SPIKE_BIT - len(self.membrane))
-        self.stored_membrane = Cat(self.membrane, gap, self.spike)
+        self._keep_outputs(post)
+
+    def _keep_outputs(self, post):
+        """xi and spikes of the outputs, of each bank."""
+        m, step, o = self.m, self.step, self.counters.o
+        xi = Memory(shape=len(self.xi), depth=2 << len(o), init=[])
+        m.submodules.output_xi = xi
+        read, write = xi.read_port(), xi.write_port()
+        fires = self.firing & self.counters.outputs
+        m.d.comb += [
+            read.addr.eq(Cat(o, step.state_read)),
+            write.addr.eq(Cat(o, step.state_write)),
+            write.data.eq(self.xi),
+            write.en.eq(fires),
+            self.old_xi.eq(Mux(step.first, 0, read.data)),
+        ]
+        for bank, kept in enumerate(self.kept_spikes):
+            with m.If(fires & (step.state_write == bank)):
+                m.d.sync += kept.eq(Cat(kept[1:], self.spike))
 
     def _decoded(self, decay):
         f = self.core.config.spec.formats
         decoded = Signal(signed(len(self.phi) + f.drive_shift + 1))
-        drive = self.phi << f.drive_shift
+        drive = self.drive << f.drive_shift
         self.m.d.comb += decoded.eq(self.d + ((drive - self.d) >> decay))
         return saturated(decoded, f.decoder_bits)
 
@@ -89,32 +107,48 @@ class Neuron:
 
 
 class Synapses:
-    """Dense weights between one neuron of layer 1 and all outputs, one weight a cycle.
+    """Dense weights between one neuron of layer 1 and the outputs, one weight a cycle.
 
-    Forward they go into the outputs' drives, kept in a memory for their turn in the next step,
-    backward into the neuron's own phi.
+    Backward they go into the neuron's own phi, before it fires: those to outputs that spiked.
+    Forward all go into the outputs' drives, after it fired. Those wait in a memory for the outputs'
+    turn in the same sweep.
     """
 
     def __init__(self, m, post, counters: Counters, neuron: Neuron, weight):
-        self.counters = counters
-        drives = Memory(shape=signed(post.phi_bits - 2), depth=post.neurons, init=[])
+        self.m, self.counters = m, counters
+        drives = Memory(shape=signed(post.phi_bits - 2), depth=1 << len(counters.o), init=[])
         m.submodules.drives = drives
         read, self.port = drives.read_port(), drives.write_port()
-        #: Control, a register: the cycle before read the weight to its output o; else it didn't.
-        self.asked = Signal()
+        #: Register: outputs that spiked, without those whose weights have been read.
+        self.pending = Signal(post.neurons)
+        #: Results: the lowest one of these; whether it is the only one.
+        self.next = Signal.like(counters.o)
+        self.last = Signal()
+        self.rest = Signal.like(self.pending)
+        #: Registers: the cycle before read a weight for phi; one for the drive of output o.
+        self.backward = Signal()
+        #: The same, set by a state for the cycle after it; else not.
+        self.forward = Signal()
         #: Result: the forward drive of output o, for phi in units of 4 LSB.
         self.drive = read.data
         weight_o = Signal.like(counters.o)
+        for o in reversed(range(post.neurons)):
+            with m.If(self.pending[o]):
+                m.d.comb += self.next.eq(o)
         m.d.comb += [
+            self.rest.eq(self.pending & (self.pending - 1)),
+            self.last.eq(~self.rest.any()),
+            neuron.drive.eq(neuron.phi + Mux(self.backward, weight << 2, 0)),
             read.addr.eq(counters.o),
             self.port.addr.eq(weight_o),
             self.port.data.eq(read.data + weight),
+            self.port.en.eq(self.forward),
         ]
-        m.d.sync += [self.asked.eq(0), weight_o.eq(counters.o)]
-        with m.If(self.asked):
-            m.d.comb += self.port.en.eq(neuron.fired)
-            with m.If(neuron.output_spikes.bit_select(weight_o, 1)):
-                m.d.sync += neuron.phi.eq(neuron.phi + (weight << 2))
+        m.d.sync += [self.backward.eq(0), self.forward.eq(0), weight_o.eq(counters.o)]
+
+    def take(self):
+        """This cycle reads the weight to the next output, for phi."""
+        self.m.d.sync += [self.backward.eq(1), self.pending.eq(self.rest)]
 
     def clear(self):
         """Statements for `m.d.comb`: the drive of output o becomes 0."""

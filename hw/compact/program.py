@@ -23,7 +23,7 @@ Beside these `hw.core.sequencer`, which starts each, takes 2 to 4 cycles a phase
 from amaranth.hdl import Mux
 
 from .datapath import Datapath
-from .step_program import add_synapses, add_to_window_sum, fire, go_to_next_neuron, read_neuron
+from .step_program import add_backward, add_forward, add_to_window_sum, fetch_neuron, fire
 from .update_program import correlate_dense, learn, multiply_pixels, store_static_drive, sum_biases
 
 
@@ -32,12 +32,12 @@ def add_program(m, datapath: Datapath, sequencer):
     with m.FSM() as fsm:
         running = ~fsm.ongoing("IDLE")
         wait_for_start(m, datapath, sequencer)
-        # one step of one neuron
-        read_neuron(m, datapath)
-        add_synapses(m, datapath)
+        # one sweep
+        fetch_neuron(m, datapath)
+        add_backward(m, datapath)
         fire(m, datapath)
         add_to_window_sum(m, datapath)
-        go_to_next_neuron(m, datapath)
+        add_forward(m, datapath)
         # static drives of an image; the update
         multiply_pixels(m, datapath)
         store_static_drive(m, datapath)
@@ -60,7 +60,7 @@ def wait_for_start(m, datapath: Datapath, sequencer):
         m.d.comb += parameters.read(core.address, core.bundle == 0)
         m.d.comb += parameters.write(core.write_data, when=core.write & ~core.busy)
         with m.If(sequencer.step_start):
-            m.next = "READ-STATE"
+            m.next = "FETCH-NEURON"
         with m.Elif(sequencer.commit_start):
             m.next = "COMMIT-READ"
         with m.Elif(sequencer.image_start | sequencer.update_start):

@@ -1,130 +1,165 @@
-"""The part of the compact core's program that takes one neuron through one time step.
+"""The part of the compact core's program that takes one neuron through one sweep.
 
-7 cycles a neuron; 11 more for one of layer 1 with synapses to add; 2 more in the window.
+3 cycles a neuron of layer 1, 5 an output; one more in the window. Layer 1 comes first: a neuron
+there takes one cycle more for each output that spiked in the sweep before, and, if it spikes
+itself, one for each output. So the outputs find their drives from this sweep's spikes.
+
+The memories have one port each, which is why d and the static drive of the *next* neuron are
+fetched while this one fires::
+
+    state      left            right                   low, high
+    DECODE     read next d     read U
+    INPUT      write d         read sum (-beta)        read next static drive
+    FIRE       read sum        write U, or that sum    (a forward weight follows in FORWARD)
+    SUM        write sum       write U, if not yet
+
 One function for each run of states; `program` says how to read them.
 """
 
-from amaranth.hdl import Cat, Mux
+from amaranth.hdl import Mux
 
 from .datapath import Datapath
-from .memory_map import SPIKE_BIT
 
 
-def read_neuron(m, datapath: Datapath):
-    """d, U, spike, drive and, of an output, the last xi; an output's forward drive restarts at 0.
+def fetch_neuron(m, datapath: Datapath):
+    """d and drive of a neuron that none before it fetched: the first one, and each output. 2 cycles.
 
-    3 cycles.
+    A drive of an output restarts at 0 for the next sweep.
     """
     counters, neuron, synapses = datapath.counters, datapath.neuron, datapath.synapses
-    step, left, right = datapath.step, datapath.left, datapath.right
-    with m.State("READ-STATE"):
-        m.d.comb += left.read(datapath.map.decoders, counters.n, step.state_read)
-        m.d.comb += right.read(datapath.map.membranes, counters.n, step.state_read)
-        m.next = "READ-DRIVE"
-    with m.State("READ-DRIVE"):
-        m.d.comb += left.read(datapath.map.output_xi, counters.o, step.state_read)
-        m.d.comb += right.read(datapath.map.static_drives, counters.n)
-        membrane = right.data[: datapath.spec.membrane_bits].as_signed()
-        m.d.sync += [
-            neuron.d.eq(Mux(step.first, 0, left.data.as_signed())),
-            neuron.u.eq(Mux(step.first, 0, membrane)),
-            neuron.fired.eq(~step.first & right.data[SPIKE_BIT]),
-        ]
-        m.next = "DRIVE"
-    with m.State("DRIVE"):
-        m.d.sync += neuron.old_xi.eq(Mux(step.first, 0, left.data))
-        m.d.sync += neuron.phi.eq(right.data.as_signed())
+    with m.State("FETCH-NEURON"):
+        _read_decoder(m, datapath, counters.n)
+        m.d.comb += datapath.parameters.read_static(counters.n)
+        m.d.sync += synapses.pending.eq(neuron.output_spikes)
+        m.next = "LOAD"
+    with m.State("LOAD"):
+        m.d.sync += neuron.d.eq(_loaded_decoder(datapath))
+        m.d.sync += neuron.phi.eq(datapath.parameters.static)
         m.next = "DECODE"
         with m.If(counters.outputs):
-            m.d.sync += neuron.phi.eq(Mux(step.first, 0, synapses.drive << 2))
+            m.d.sync += neuron.phi.eq(synapses.drive << 2)
             m.d.comb += synapses.clear()
-        with m.Elif(neuron.fired | neuron.output_spikes.any()):
-            m.next = "SYNAPSE"
-        with m.Else():
-            # past the weights of this neuron
-            m.d.sync += counters.weight.eq(counters.weight + datapath.spec.layers[2].neurons)
+        with m.Elif(synapses.pending.any()):
+            m.next = "BACKWARD"
 
 
-def add_synapses(m, datapath: Datapath):
-    """A weight to each output, where the neuron or an output spiked: see `Synapses`.
+def add_backward(m, datapath: Datapath):
+    """The weights to outputs that spiked, onto phi; the last one is added while DECODE uses it.
 
-    11 cycles: one an output, and one until the last weight is there.
+    A cycle for each.
     """
-    counters = datapath.counters
-    with m.State("SYNAPSE"):
-        m.d.sync += [datapath.synapses.asked.eq(1), counters.weight.eq(counters.weight + 1)]
-        m.d.sync += counters.o.eq(counters.o + 1)
-        with m.If(counters.last_output):
-            m.d.sync += counters.o.eq(0)
-            m.next = "LAST-SYNAPSE"
-    with m.State("LAST-SYNAPSE"):
-        m.next = "DECODE"
+    synapses = datapath.synapses
+    with m.State("BACKWARD"):
+        m.d.comb += datapath.parameters.read(datapath.counters.weight + synapses.next, 0)
+        m.d.sync += datapath.neuron.phi.eq(datapath.neuron.drive)
+        synapses.take()
+        m.next = "BACKWARD"
+        with m.If(synapses.last):
+            m.next = "DECODE"
 
 
 def fire(m, datapath: Datapath):
     """d, then xi, then U and the spike; beside d the product that nudges an output. 3 cycles."""
     counters, neuron, step = datapath.counters, datapath.neuron, datapath.step
+    synapses, left, right, where = datapath.synapses, datapath.left, datapath.right, datapath.map
     with m.State("DECODE"):
         m.d.sync += neuron.d.eq(neuron.decoded)
+        m.d.sync += synapses.pending.eq(neuron.output_spikes)
         m.d.comb += datapath.multiply_add.a.eq(neuron.away)
         m.d.comb += datapath.multiply_add.b.eq(datapath.core.settings.beta)
+        _read_decoder(m, datapath, counters.next_n)
+        m.d.comb += right.read(where.membranes, counters.n, step.state_read)
         m.next = "INPUT"
     with m.State("INPUT"):
         m.d.sync += neuron.xi.eq(neuron.clipped_xi)
+        m.d.sync += neuron.u.eq(Mux(step.first, 0, right.data[: len(neuron.u)].as_signed()))
+        m.d.comb += left.write(where.decoders, counters.n, neuron.d, bank=step.state_write)
+        m.d.comb += right.read(where.minus_sums, counters.n)
+        m.d.comb += datapath.parameters.read_static(counters.next_n)
+        m.d.sync += neuron.d.eq(_loaded_decoder(datapath))
         m.next = "FIRE"
     with m.State("FIRE"):
         m.d.comb += neuron.firing.eq(1)
-        where, bank = counters.n, step.state_write
-        m.d.comb += datapath.left.write(datapath.map.decoders, where, neuron.d, bank=bank)
-        m.d.comb += datapath.right.write(
-            datapath.map.membranes, where, neuron.stored_membrane, bank=bank
-        )
-        m.d.sync += neuron.new_spikes.eq(Cat(neuron.new_spikes[1:], neuron.spike))
-        m.next = "NEXT"
+        m.d.sync += neuron.phi.eq(datapath.parameters.static)
+        m.d.comb += left.read(where.plus_sums, counters.n)
+        with m.If(step.sum & step.negative):
+            new = datapath.sum_onto(datapath.minus_sum)
+            m.d.comb += right.write(where.minus_sums, counters.n, new)
+        with m.Else():
+            _write_membrane(m, datapath)
         with m.If(step.sum):
-            m.next = "READ-SUM"
+            m.next = "SUM"
+        with m.Else():
+            _leave_neuron(m, datapath)
 
 
 def add_to_window_sum(m, datapath: Datapath):
-    """xi onto the window sum of the phase; the output with the largest is predicted. 2 cycles."""
+    """xi onto the window sum of the phase; the output with the largest is predicted. 1 cycle."""
     counters, neuron, step = datapath.counters, datapath.neuron, datapath.step
-    with m.State("READ-SUM"):
-        m.d.comb += datapath.read_sums(counters.n)
-        m.next = "SUM"
     with m.State("SUM"):
-        new, n = datapath.window_sum, counters.n
+        new, n = datapath.sum_onto(datapath.plus_sum), counters.n
         m.d.comb += datapath.left.write(datapath.map.plus_sums, n, new, when=~step.negative)
-        m.d.comb += datapath.right.write(datapath.map.minus_sums, n, new, when=step.negative)
-        m.next = "NEXT"
-        # every step of the free phase's window predicts: what the last one says stays
+        with m.If(step.negative):
+            _write_membrane(m, datapath)
+        # every sweep of the free phase's window predicts: what the last one says stays
         best = (counters.o == 0) | (new > neuron.best)
         with m.If(counters.outputs & ~step.nudge & best):
             m.d.sync += [neuron.best.eq(new), datapath.core.prediction.eq(counters.o)]
+        _leave_neuron(m, datapath)
 
 
-def go_to_next_neuron(m, datapath: Datapath):
-    """An output's xi is stored; after the last output the step ends. 1 cycle."""
-    counters, neuron, step = datapath.counters, datapath.neuron, datapath.step
-    with m.State("NEXT"):
-        m.d.comb += datapath.left.write(
-            datapath.map.output_xi,
-            counters.o,
-            neuron.xi,
-            bank=step.state_write,
-            when=counters.outputs,
-        )
-        m.d.sync += counters.n.eq(counters.n + 1)
-        m.next = "READ-STATE"
-        with m.If(~counters.outputs):
-            counters.next_position()
-            with m.If(counters.last_position):
-                m.d.sync += counters.c.eq(counters.c + 1)
-                with m.If(counters.last_channel):
-                    m.d.sync += counters.outputs.eq(1)
-        with m.Else():
-            m.d.sync += counters.o.eq(counters.o + 1)
-            with m.If(counters.last_output):
-                for bank, kept in enumerate(neuron.kept_spikes):
-                    with m.If(step.state_write == bank):
-                        m.d.sync += kept.eq(neuron.new_spikes)
-                m.next = "IDLE"
+def add_forward(m, datapath: Datapath):
+    """The weights of a neuron that spiked, onto the outputs' drives: see `Synapses`. A cycle each."""
+    counters = datapath.counters
+    with m.State("FORWARD"):
+        m.d.sync += datapath.synapses.forward.eq(1)
+        m.d.sync += [counters.weight.eq(counters.weight + 1), counters.o.eq(counters.o + 1)]
+        with m.If(counters.last_output):
+            m.d.sync += counters.o.eq(0)
+            _next_neuron(m, datapath)
+
+
+def _read_decoder(m, datapath, n):
+    decoders = datapath.map.decoders
+    m.d.comb += datapath.left.read(decoders, n, datapath.step.state_read)
+
+
+def _loaded_decoder(datapath):
+    return Mux(datapath.step.first, 0, datapath.left.data.as_signed())
+
+
+def _write_membrane(m, datapath):
+    counters, bank = datapath.counters, datapath.step.state_write
+    word = datapath.neuron.membrane
+    m.d.comb += datapath.right.write(datapath.map.membranes, counters.n, word, bank=bank)
+
+
+def _leave_neuron(m, datapath):
+    """A neuron of layer 1 that spiked goes through its weights; another one leaves them behind."""
+    counters = datapath.counters
+    with m.If(~counters.outputs & datapath.neuron.spike):
+        m.next = "FORWARD"
+    with m.Else():
+        m.d.sync += counters.weight.eq(counters.weight + datapath.spec.layers[2].neurons)
+        _next_neuron(m, datapath)
+
+
+def _next_neuron(m, datapath):
+    """After the last one of layer 1 the outputs; after the last output the sweep ends."""
+    counters = datapath.counters
+    m.d.sync += counters.n.eq(counters.next_n)
+    with m.If(counters.outputs):
+        m.d.sync += counters.o.eq(counters.o + 1)
+        m.next = "FETCH-NEURON"
+        with m.If(counters.last_output):
+            m.next = "IDLE"
+    with m.Else():
+        counters.next_position()
+        m.next = "DECODE"
+        with m.If(datapath.synapses.pending.any()):
+            m.next = "BACKWARD"
+        with m.If(counters.last_position):
+            m.d.sync += counters.c.eq(counters.c + 1)
+            with m.If(counters.last_channel):
+                m.d.sync += counters.outputs.eq(1)
+                m.next = "FETCH-NEURON"

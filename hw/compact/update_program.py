@@ -56,7 +56,7 @@ def store_static_drive(m, datapath: Datapath):
     counters, total, spec = datapath.counters, datapath.multiply_add.sum, datapath.spec
     with m.State("STATIC"):
         drive = total >> spec.static_shift
-        m.d.comb += datapath.right.write(datapath.map.static_drives, counters.n, drive)
+        m.d.comb += datapath.parameters.write_static(counters.n, drive)
         m.d.sync += [total.eq(datapath.static_half), counters.n.eq(counters.n + 1)]
         m.d.sync += counters.weight.eq(counters.channel_weight)
         counters.next_position()

@@ -13,7 +13,7 @@ from hw.compact.compact_core import CompactCore
 from hw.core.interface import Operation
 from sim.core.driver import CoreDriver, check_training
 
-SCHEDULE = Schedule(5, 3, window_log2=1, decay_shift=2)
+SCHEDULE = Schedule(5, 3, window_log2=1, decay_shift=2, order="odd-even")
 SPEC = Spec("odd", (Conv(2, 5), Dense(10)), SCHEDULE, Learning((0.5, 0.5), beta=0.9))
 CONFIG = Config(SPEC, (1, 1, 1), compact=True)
 TOP = CompactCore(CONFIG)
@@ -26,7 +26,7 @@ async def trains_bit_for_bit(dut):
 
 @cocotb.test()
 async def takes_the_cycles_that_the_program_states(dut):
-    """`hw.compact.program` has the table. Layer 1 is made to spike in every step, the output in none."""
+    """`hw.compact.program` has the table. Layer 1 is made to spike in every sweep, the output in none."""
     image, dense = SPEC.bundles
     parameters = fixed.Parameters(
         tuple(torch.zeros(bundle.weight_shape, dtype=torch.int64) for bundle in SPEC.bundles),
@@ -45,21 +45,20 @@ async def takes_the_cycles_that_the_program_states(dut):
     found = {name: counter.value.to_unsigned() for name, counter in zip(protocol.PHASES, counters, strict=True)}
 
     hidden, positions, window = image.post.neurons, image.post.positions, SCHEDULE.window
-    neurons = hidden + dense.post.neurons
-    step, synapses, sums = 7 * neurons + 3, 11 * hidden, 2 * neurons * window
+    outputs = dense.post.neurons
+    sweep, sums = (3 + outputs) * hidden + 5 * outputs + 2, (hidden + outputs) * window
     updates = {
         "image weights": (5 * positions + 6) * image.weights,
         "biases of layer 1": (2 * positions + 4) * image.post.channels,
         "dense weights": 8 * dense.weights + 2 * hidden,
         "output biases": 6 * dense.post.neurons,
     }
-    # a phase's first step sees the spikes of the step before; that of a sample has none
-    nudged = SCHEDULE.nudged * (step + synapses) + sums
+    nudged = SCHEDULE.nudged * sweep + sums + 1
     assert found == {
         "static": hidden * (5 * image.kernel**2 + 3) + 2,
-        "free": SCHEDULE.free * (step + synapses) - synapses + sums + 2,
+        "free": SCHEDULE.free * sweep + sums + 1,
         "plus": nudged,
         "minus": nudged,
-        "update": sum(updates.values()) + 3,
-        "commit": 2 * SPEC.parameters + 4,
+        "update": sum(updates.values()) + 2,
+        "commit": 2 * SPEC.parameters + 2,
     }

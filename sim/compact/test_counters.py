@@ -13,7 +13,7 @@ from hw.compact.memory_map import MemoryMap
 
 @pytest.mark.parametrize("kernel", range(1, 9))
 def test_visits_every_position_and_tap_with_its_pixels(kernel):
-    spec = Spec("a network", (Conv(1, kernel), Dense(10)), Schedule(8, 8), Learning((0.5, 0.5)))
+    spec = Spec("a network", (Conv(1, kernel), Dense(10)), Schedule(8, 8, order="odd-even"), Learning((0.5, 0.5)))
     config = Config(spec, (1, 1, 1), compact=True)
     m, position, tap = Module(), Signal(), Signal()
     counters, address = Counters(m, config, MemoryMap(config)), Signal(10)

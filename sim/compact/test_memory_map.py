@@ -14,12 +14,12 @@ from golden.contract.presets import preset
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import Learning, Schedule, Spec
 from hw.compact.compact_core import CompactCore
-from hw.compact.memory_map import LEFT, PARAMETERS, RIGHT, WORD_BITS, MemoryMap, Region
+from hw.compact.memory_map import LEFT, LOW, PARAMETERS, RIGHT, WORD_BITS, MemoryMap, Region
 from hw.lib.single_port_memory import DEPTH
 
 
 def network(channels, kernel, window_log2=3, **formats):
-    schedule = Schedule(40, 40, window_log2=window_log2)
+    schedule = Schedule(40, 40, window_log2=window_log2, order="odd-even")
     stages = (Conv(channels, kernel), Dense(10))
     spec = Spec("a network", stages, schedule, Learning((0.5, 0.5)), Formats(**formats))
     return Config(spec, (1, 1, 1), compact=True)
@@ -52,14 +52,14 @@ def test_the_largest_networks_are_those_expected():
 @pytest.mark.parametrize("size", LARGEST, ids=str)
 def test_regions_are_apart_and_within_their_memory(size):
     regions = LARGEST[size].regions
-    assert {region.memory for region in regions} == {PARAMETERS, LEFT, RIGHT}
+    assert {region.memory for region in regions} == {PARAMETERS, LOW, LEFT, RIGHT}
     for region in regions:
         assert region.bits <= WORD_BITS[region.memory]
         for used in region.used():
             assert 0 <= used.start < used.stop <= DEPTH, region.name
     banks = [(r.name, r.memory, used) for r in regions for used in r.used()]
     for (name, memory, used), (other, other_memory, others) in combinations(banks, 2):
-        if memory == other_memory:
+        if memory == other_memory or {memory, other_memory} == {PARAMETERS, LOW}:
             assert used.stop <= others.start or others.stop <= used.start, f"{name} and {other}"
 
 
@@ -95,7 +95,7 @@ def addresses(region, bank, words, width):
     [
         (network(5, 3), "the compact core has 8192 words for masters, not 8460"),
         # its image bundle, which few neurons need
-        (network(15, 25), "the compact core has 8192 words for masters, not 9390"),
+        (network(15, 25), "the compact core has 4096 words for masters of the image, not 9390"),
         (network(1, 9), "the compact core has 16 bits for static drives, not 17"),
         (network(1, 3, window_log2=4), "the compact core shifts updates by 25 bits, not 27"),
         (network(1, 3, rate_fraction=15), "the compact core has 31 bits for g, not 34"),

@@ -1,0 +1,160 @@
+"""The compact core's sequencer: the phases of a sample, sweep by sweep, one after the other."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from golden.contract import protocol
+from golden.contract.config import Config
+from golden.contract.spec import MAX_STEPS
+from hw.core.interface import Operation
+
+
+class Step(data.Struct):
+    """What the program needs to know of the sweep that it runs; stable while it runs.
+
+    Snapshot and restore are bank numbers, not copies: the free phase leaves its last state in bank
+    0; the first sweep of each nudged phase reads it there and writes bank 1, where the others stay.
+    """
+
+    #: All states and spikes read as zero: the first sweep of a sample.
+    first: unsigned(1)
+    #: State bank that is read, that is written.
+    state_read: unsigned(1)
+    state_write: unsigned(1)
+    #: The outputs are nudged; they are nudged with -beta.
+    nudge: unsigned(1)
+    negative: unsigned(1)
+    #: The sweep is within its phase's averaging window; it is the first one there.
+    sum: unsigned(1)
+    sum_first: unsigned(1)
+
+
+class Sequencer(wiring.Component):
+    """Image, free phase; for training also +beta, -beta, update. Or a commit.
+
+    Each part is started by one pulse and watched by one busy line. The prediction is made in the
+    last sweep of the free phase.
+
+    Latency: a sweep takes two cycles beside those for which the program runs, a phase one more,
+    each other part two; a sample's end one.
+
+    Members
+    -------
+    start : In(1)
+        One cycle, while not ``busy``.
+    operation : In(Operation)
+        Sampled with ``start``.
+    busy : Out(1)
+        High from the cycle after ``start`` until all is done.
+    holding : Out(1)
+        High from the cycle after a sample's ``start`` until its image is no longer read.
+    done : Out(1)
+        One cycle at a sample's end, the last one of ``busy``.
+    free_steps, nudged_steps : In
+        Sweeps of the phases; at least one averaging window each (the registers guarantee it).
+    step : Out(Step)
+        From ``step_start`` until the program runs no longer.
+    image_start, step_start, update_start, commit_start : Out(1)
+        One cycle: the program runs a part.
+    running : In(1)
+        High from the cycle after a part's start until it is done.
+    phase : Out(len(protocol.PHASES))
+        One hot in the order of `protocol.PHASES`, for the cycle counters; or 0.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        steps = bits_for(MAX_STEPS)
+        super().__init__(
+            {
+                "start": In(1),
+                "operation": In(Operation),
+                "busy": Out(1),
+                "holding": Out(1),
+                "done": Out(1),
+                "free_steps": In(steps),
+                "nudged_steps": In(steps),
+                "step": Out(Step),
+                "image_start": Out(1),
+                "step_start": Out(1),
+                "update_start": Out(1),
+                "commit_start": Out(1),
+                "running": In(1),
+                "phase": Out(len(protocol.PHASES)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        training, nudged, negative = Signal(), Signal(), Signal()
+        #: The phase's first sweep is still to come or under way.
+        fresh = Signal()
+        #: Sweeps of the phase that follow this one. Down to 0, so that the window needs no adder.
+        left = Signal(bits_for(MAX_STEPS))
+        window = self.config.spec.schedule.window
+        m.d.comb += [
+            self.step.first.eq(~nudged & fresh),
+            self.step.state_read.eq(nudged & ~fresh),
+            self.step.state_write.eq(nudged),
+            self.step.nudge.eq(nudged),
+            self.step.negative.eq(negative),
+            self.step.sum.eq(left < window),
+            self.step.sum_first.eq(left == window - 1),
+        ]
+
+        def counts_as(phase):
+            return self.phase.eq(1 << protocol.PHASES.index(phase))
+
+        swept = Mux(negative, 1 << protocol.PHASES.index("minus"), 1 << protocol.PHASES.index("plus"))
+        in_phase = self.phase.eq(Mux(nudged, swept, 1 << protocol.PHASES.index("free")))
+
+        def part(name, phase, then):
+            """Two states: one pulse of the part's start, then a wait for its end."""
+            with m.State(name.upper()):
+                m.d.comb += [getattr(self, f"{name}_start").eq(1), counts_as(phase)]
+                m.next = f"{name.upper()}-WAIT"
+            with m.State(f"{name.upper()}-WAIT"):
+                m.d.comb += counts_as(phase)
+                with m.If(~self.running):
+                    m.next = then
+
+        with m.FSM() as fsm:
+            m.d.comb += [
+                self.busy.eq(~fsm.ongoing("IDLE")),
+                self.holding.eq(fsm.ongoing("IMAGE") | fsm.ongoing("IMAGE-WAIT")),
+                self.done.eq(fsm.ongoing("DONE")),
+            ]
+            with m.State("IDLE"):
+                m.d.sync += [nudged.eq(0), negative.eq(0)]
+                m.d.sync += training.eq(self.operation == Operation.TRAIN)
+                with m.If(self.start):
+                    m.next = "IMAGE"
+                    with m.If(self.operation == Operation.COMMIT):
+                        m.next = "COMMIT"
+            part("image", "static", "PHASE")
+            with m.State("PHASE"):
+                m.d.comb += in_phase
+                m.d.sync += [fresh.eq(1), left.eq(Mux(nudged, self.nudged_steps, self.free_steps) - 1)]
+                m.next = "STEP"
+            with m.State("STEP"):
+                m.d.comb += [self.step_start.eq(1), in_phase]
+                m.next = "STEP-WAIT"
+            with m.State("STEP-WAIT"):
+                m.d.comb += in_phase
+                with m.If(~self.running):
+                    m.d.sync += [fresh.eq(0), left.eq(left - 1)]
+                    m.next = "STEP"
+                    with m.If(left == 0):
+                        m.d.sync += [nudged.eq(1), negative.eq(nudged)]
+                        m.next = "PHASE"
+                        with m.If(~training):
+                            m.next = "DONE"
+                        with m.Elif(negative):
+                            m.next = "UPDATE"
+            part("update", "update", "DONE")
+            with m.State("DONE"):
+                m.next = "IDLE"
+            part("commit", "commit", "IDLE")
+        return m
