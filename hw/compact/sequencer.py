@@ -1,6 +1,6 @@
 """The compact core's sequencer: the phases of a sample, sweep by sweep, one after the other."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -49,7 +49,8 @@ class Sequencer(wiring.Component):
     busy : Out(1)
         High from the cycle after ``start`` until all is done.
     holding : Out(1)
-        High from the cycle after a sample's ``start`` until its image is no longer read.
+        High from the cycle after a sample's ``start`` until its image is no longer read: the update
+        does, too.
     done : Out(1)
         One cycle at a sample's end, the last one of ``busy``.
     free_steps, nudged_steps : In
@@ -123,7 +124,7 @@ class Sequencer(wiring.Component):
         with m.FSM() as fsm:
             m.d.comb += [
                 self.busy.eq(~fsm.ongoing("IDLE")),
-                self.holding.eq(fsm.ongoing("IMAGE") | fsm.ongoing("IMAGE-WAIT")),
+                self.holding.eq(~Cat(fsm.ongoing(state) for state in ("IDLE", "DONE", "COMMIT", "COMMIT-WAIT")).any()),
                 self.done.eq(fsm.ongoing("DONE")),
             ]
             with m.State("IDLE"):

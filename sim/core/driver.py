@@ -142,6 +142,8 @@ class CoreDriver:
         self.dut.label.value = label ^ 0xF
         if self.dut.holding.value:
             await with_timeout(FallingEdge(self.dut.holding), PATIENCE * PERIOD, "ns")
+        # from now on another image may be there
+        self.show(255 - image)
         await self.edge
 
     async def _collect(self):
