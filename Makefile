@@ -40,14 +40,14 @@ checks: setup
 
 bitstream: setup
 	$(BIN)/nudge build icebreaker --preset tiny --seeds 3
-	$(BIN)/nudge report icebreaker --preset tiny --samples 4 --check
+	$(BIN)/nudge report icebreaker --preset tiny --samples 10 --check
 
 # The long builds, hours on two cores: bitstreams, and their area, fmax over three seeds and cycles against the committed reports.
 boards: setup
 	for design in "icebreaker tiny" "orangecrab tiny" "ulx3s tiny" "ulx3s small" "ulx3s medium"; do \
 		set -- $$design; \
 		$(BIN)/nudge build $$1 --preset $$2 --seeds 3 && \
-		$(BIN)/nudge report $$1 --preset $$2 --samples 4 --check || exit; \
+		$(BIN)/nudge report $$1 --preset $$2 --samples 10 --check || exit; \
 	done
 	$(BIN)/pytest -q sim/harness/test_netlist.py sim/test_cycles.py --slow
 

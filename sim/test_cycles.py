@@ -1,6 +1,6 @@
 """Cycles a sample of every preset, with both kinds of engines, against boards/baselines/cycles.json.
 
-Its figures are those of ``nudge bench --preset P --engines E --weights golden/weights/P-mnist.safetensors --samples 2``.
+Its figures are those of ``nudge bench --preset P --engines E --weights golden/weights/P-mnist.safetensors``.
 """
 
 import json
@@ -20,7 +20,6 @@ from sim.board.virtual import VirtualBoard
 
 COMMITTED: dict[str, dict[str, dict[str, float]]] = json.loads((BASELINES / "cycles.json").read_text())
 WEIGHTS = Path(checkpoint.__file__).parents[1] / "weights"
-SAMPLES = 2
 #: Boards that take too long to compile for every run.
 SLOW = {("medium", "line"), ("small", "line")}
 CASES = [(name, engines) for name, kinds in COMMITTED.items() for engines in kinds]
@@ -36,7 +35,7 @@ def test_no_more_cycles_than_committed(name, engines):
     # `tiny` is compiled for other tests anyway
     program = board_program(config, brief=name != "tiny")
     with VirtualBoard(config, program=program) as virtual, SerialBoard(virtual.url, config.spec) as board:
-        result = bench(board, config, load("embedded"), SAMPLES, seed=0, parameters=parameters)
+        result = bench(board, config, load("embedded"), config.spec.learning.batch, seed=0, parameters=parameters)
     found = {"training": result.cycles_per_training_sample, "inference": result.cycles_per_inference}
     for kind, cycles in found.items():
         where = f"{name}, {engines}, {kind}: {cycles:.1f} cycles, committed {committed[kind]:.1f}"

@@ -33,7 +33,7 @@ def bench(
         ),
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(help="Train and infer N samples, 2 or more [default: 32].")
+        int | None, typer.Option(help="Train and infer N samples, 2 or more [default: a batch].")
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Start from this weight file [default: fresh weights].")
@@ -75,7 +75,8 @@ def bench(
     for option, value in (("--batch", batch), ("--threads", threads)):
         if value is not None:
             raise UsageError(f"{option} {value}: only with --golden")
-    spec, samples = preset(preset_name or "tiny"), 32 if samples is None else samples
+    spec = preset(preset_name or "tiny")
+    samples = spec.learning.batch if samples is None else samples
     if samples < 2:
         why = "one alone doesn't show what the next one hides"
         raise UsageError(f"--samples must be at least 2, not {samples}: {why}")

@@ -18,6 +18,9 @@ from golden.progress import Meter
 from golden.training.data import Data
 from host.boards.serial import SerialBoard
 
+#: Samples that step at once.
+SLOTS = 2
+
 #: Kernels of an event-driven engine's directions that the spikes of a training sample need, by bundle: forward, backward.
 Events = dict[int, tuple[float, float]]
 
@@ -138,38 +141,24 @@ def parts(config: Config, settings: Settings, counted: Events) -> list[Part]:
     return out
 
 
-def update_left(config: Config, update: float, static: float, free: float, free_steps: int) -> float:
-    """Cycles of a sample's update that the next sample doesn't hide, of phases with these cycles.
-
-    The update goes on during the next sample, until the averaging window of its free phase begins. The
-    compact core does one thing after the other, so it hides nothing.
-    """
-    if config.compact:
-        return update
-    before_window = 1 - config.spec.schedule.window / free_steps
-    return max(0.0, update - static - before_window * free)
-
-
 def bound(config: Config, settings: Settings, counted: Events, batch: int) -> dict[str, float]:
     """Fewest cycles of each phase of a training sample with every lane of the slowest engine busy in every cycle.
 
-    All bundles and layers work side by side, so a phase costs its slowest one. `update` is what
-    `update_left` says, but all of the batch's last one, and `commit` a whole batch's, both divided
-    by ``batch``. No pipeline fill, no start-up: real counts are higher.
+    All bundles and layers work side by side for two samples, each half a sweep, so a sweep costs its slowest part. The first
+    static drive of a batch and the last two updates have nothing that hides them; the compact core hides none. They and the
+    commit are divided by ``batch``. No pipeline fill, no start-up: real counts are higher.
     """
     spec, steps = config.spec, settings.free_steps + 2 * settings.nudged_steps
     every = parts(config, settings, counted)
     step = max(part.cycles for part in every if part.name.startswith(("neurons", "synapses"))) / steps
     static = max(part.cycles for part in every if part.name == "static")
     update = max(part.cycles for part in every if part.name.startswith("update"))
-    free = settings.free_steps * step
-    rest = update_left(config, update, static, free, settings.free_steps)
     return {
-        "static": static,
-        "free": free,
+        "static": static if config.compact else static / batch,
+        "free": settings.free_steps * step,
         "plus": settings.nudged_steps * step,
         "minus": settings.nudged_steps * step,
-        "update": ((batch - 1) * rest + update) / batch,
+        "update": update if config.compact else min(batch, SLOTS) * update / batch,
         "commit": max(layout.master_words(config, b) for b in spec.bundles) / batch,
     }
 
@@ -178,8 +167,9 @@ def bound(config: Config, settings: Settings, counted: Events, batch: int) -> di
 class Bench:
     """Cycles of a simulated board, by its own counters.
 
-    phases, bound: cycles of each phase of a training sample in batches of `batch`; the update that a commit waits for and the
-    commit itself are shared by them. inference: the same for an inference. parts: see `Part`. silent: see `silent_tiles`.
+    phases, bound: cycles of each phase, divided by the training samples; of two that step at once the older one's phase counts,
+    so a sum is what a sample takes. They come in batches of `batch`, which share the commit and what goes on alone at both
+    ends. inference: the same for inferences. parts: see `Part`. silent: see `silent_tiles`.
     seconds: of wall clock for `samples` training samples, link included.
     All of it is simulated: nothing here was measured on a board.
     """
@@ -219,8 +209,8 @@ def bench(
 ) -> Bench:
     """Train and infer the first `samples` training images on a board and read its cycle counters before and after.
 
-    config: the board's, of which itself only says the lanes. parameters: initial weights, else fresh ones of this seed. A
-    batch of one more sample goes first: it tells what a batch's end costs, so that few samples say what full batches take.
+    config: the board's, of which itself only says the lanes. parameters: initial weights, else fresh ones of this seed. Whole
+    batches of the network's size tell what training takes; a shorter one has the ends of a batch for few samples.
     """
     spec = board.spec
     full = spec.learning.batch
@@ -233,13 +223,7 @@ def bench(
     def cycles(old: dict[str, int], new: dict[str, int]) -> dict[str, int]:
         return {phase: (new[f"cycles_{phase}"] - old[f"cycles_{phase}"]) % 2**32 for phase in PHASES}
 
-    with Meter("benchmark", 2 * samples + 1) as meter:
-        before = board.registers()
-        board.train(images[:1], labels[:1])
-        board.commit()
-        alone = cycles(before, board.registers())
-        board.load(parameters)
-        meter.advance(1)
+    with Meter("benchmark", 2 * samples) as meter:
         before, start = board.registers(), time.monotonic()
         for at in range(0, samples, full):
             board.train(images[at : at + full], labels[at : at + full])
@@ -252,18 +236,13 @@ def bench(
         inferred = board.registers()
 
     phases = {phase: count / samples for phase, count in cycles(before, trained).items()}
-    # Not read from the counter: it also counts the time in which nothing but an update goes on because
-    # the host sends the next image late.
-    rest = update_left(config, alone["update"], phases["static"], phases["free"], settings.free_steps)
-    phases["update"] = ((full - 1) * rest + alone["update"]) / full
-    phases["commit"] = alone["commit"] / full
     counted = events(config, settings, parameters, images, labels)
     return Bench(
         samples=samples,
-        batch=full,
+        batch=min(full, samples),
         phases=phases,
         inference={phase: count / samples for phase, count in cycles(trained, inferred).items()},
-        bound=bound(config, settings, counted, full),
+        bound=bound(config, settings, counted, min(full, samples)),
         parts=parts(config, settings, counted),
         silent=silent_tiles(config, settings, parameters, images, labels),
         seconds=seconds,

@@ -1,27 +1,54 @@
 # amaranth: UnusedElaboratable=no
-"""The sequencer: every start in order, every field of each step, what the spike banks hold; parts of random durations."""
+"""The sequencer: samples and commits at random, parts of random durations; every start, every field of each half."""
 
 import random
+from dataclasses import dataclass, field
 
 import cocotb
 from cocotb.triggers import RisingEdge
 
+from golden.contract import protocol
 from hw.core.interface import Operation
 from hw.core.sequencer import Sequencer, one_hot
-from hw.synapse.interface import SPIKE_BANKS, Step
+from hw.synapse.image_engine import STATIC_BANKS
+from hw.synapse.interface import SLOTS, Step
 from sim.harness.networks import config_of
 from sim.harness.streams import PATIENCE, Port, start
 from sim.harness.testbench import CLOCK
-from sim.harness.units import each, plan, pulse
+from sim.harness.units import each, pulse, sweeps
 
-#: What the sequencer waits for at once, and what goes on beside it.
-PARTS, BESIDE = ("image", "step", "predict", "commit", "prepare"), ("pixels", "update")
+#: Parts with a start and a busy line, and the most cycles that each is made to take.
+PARTS = {"take": 12, "image": 40, "step": 9, "predict": 5, "update": 150, "commit": 5, "prepare": 60}
 UNITS = {
-    f"sequencer_{1 << log2}": Sequencer(config_of((1, 1), (1, 1), dense=True, window_log2=log2, decay_shift=1))
-    for log2 in (0, 1, 3)
+    f"sequencer_{1 << log2}_{index}": Sequencer(
+        config_of((1, 1), (1, 1), dense=True, window_log2=log2, decay_shift=1, index=index)
+    )
+    for log2, index in ((0, 2), (1, 3), (2, 2))
 }
-#: Fields of `Step` whose values the arithmetic fixes; spike banks are judged by what they hold.
-FIXED = ("first", "state_read", "state_write", "nudge", "negative", "sum", "sum_first")
+#: Fields of `Step` that say nothing of an idle half.
+FIELDS = ("first", "silent", "kept", "keep", "state_read", "state_write", "nudge", "negative", "sum", "sum_first", "sum_last")
+
+
+@dataclass
+class Told:
+    """A sample that was started, and how far it must be."""
+
+    number: int
+    training: bool
+    label: int
+    answer: int
+    sweeps: list[tuple[str, int, dict[str, int]]]
+    #: Halves that were made; cycles of what happened to it.
+    halves: int = 0
+    at: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def slot(self) -> int:
+        return self.number % SLOTS
+
+    @property
+    def over(self) -> bool:
+        return self.halves == 2 * len(self.sweeps)
 
 
 @cocotb.test()
@@ -32,110 +59,237 @@ async def samples_and_commits(dut):
 
 async def check(dut, name, unit):
     port, window = Port(dut, name), unit.config.spec.schedule.window
-    busy = [getattr(port, f"{part}_busy") for part in PARTS]
-    log: list[tuple[str, int, int]] = []
-    cocotb.start_soon(play_parts(dut, name, log))
-    samples = [(window, window), (window + 1, window), (window, window + 1), (window + 4, window + 3), (window + 3, window + 2)]
-    runs = [(operation, steps) for steps in samples for operation in (Operation.TRAIN, Operation.INFER, Operation.TRAIN)]
-    runs += [(Operation.COMMIT, samples[0])] * 2
-    random.shuffle(runs)
-    for number, (operation, (free, nudged)) in enumerate(runs):
-        where = f"{name}, run {number} ({operation.name}, {free} and {nudged} steps)"
-        log.clear()
+    watch = Watch(dut, name, unit)
+    cocotb.start_soon(watch.run())
+    for batch in range(7):
+        free, nudged = window + random.randint(0, 3), window + random.randint(0, 2)
         port.free_steps.value, port.nudged_steps.value = free, nudged
-        port.operation.value = operation.value
-        assert not port.busy.value, f"{where}: busy before start"
-        await pulse(port.start, port.edge)
-        for _ in range(PATIENCE):
+        for _ in range((0, 1, 2, 5, 8, 3, 12)[batch]):
+            training = random.random() < 0.7
+            for _ in range(random.choice((0, 0, 0, 100))):
+                await port.edge
+            await until(port, port.ready, f"{name}: not ready")
+            watch.expect(training, sweeps(window, free, nudged if training else 0))
+            port.operation.value = (Operation.TRAIN if training else Operation.INFER).value
+            port.label.value = watch.samples[-1].label
+            await pulse(port.start, port.edge)
+            port.operation.value, port.label.value = random.randrange(3), random.randrange(10)
             await port.edge
-            if not port.busy.value:
-                break
-            # while a part is busy so is the sequencer: another start is ignored, and the operation needn't hold
-            port.start.value = int(any(signal.value for signal in busy) and random.random() < 0.3)
-            port.operation.value = random.choice([o.value for o in Operation])
-        else:
-            raise AssertionError(f"{where}: busy for {PATIENCE} cycles")
-        compare(where, log, list(expected(operation, window, free, nudged)))
+            assert port.busy.value, f"{name}: a sample was started, not busy"
+        await until(port, port.busy, f"{name}: stays busy", 0)
+        watch.check_rest()
+        if random.random() < 0.7:
+            watch.committing = True
+            port.operation.value = Operation.COMMIT.value
+            await pulse(port.start, port.edge)
+            await port.edge
+            await until(port, port.busy, f"{name}: a commit doesn't end", 0)
+            assert watch.commits[-1] > max((s.at["update over"] for s in watch.samples if s.training), default=0)
+            watch.committing = False
+    assert watch.full > 30, f"{name}: only {watch.full} halves had two samples"
+    assert len(watch.commits) > 2, f"{name}: only {len(watch.commits)} commits, draw again"
 
 
-def expected(operation, window, free, nudged):
-    """(part, phase, planned step or None) in order."""
-    if operation == Operation.COMMIT:
-        yield "commit", "commit", None
-        yield "prepare", "commit", None
-        return
-    train = operation == Operation.TRAIN
-    yield "image", "static", None
-    if train:
-        yield "pixels", "static", None
-    for planned in plan(window, free, nudged if train else 0):
-        if planned.phase == "plus" and planned.t == 0:
-            yield "predict", "free", None
-        yield "step", planned.phase, planned
-    yield ("update", "update", None) if train else ("predict", "free", None)
+async def until(port, signal, why, value=1):
+    """Waits for a line."""
+    for _ in range(50 * PATIENCE):
+        if signal.value == value:
+            return
+        await port.edge
+    raise AssertionError(f"{why} after {50 * PATIENCE} cycles")
 
 
-def compare(where, log, events):
-    """Order, phases and fields; then that each step reads the spikes that it must."""
-    got, want = ([(part, phase) for part, phase, _ in entries] for entries in (log, events))
-    want = [(part, one_hot(phase)) for part, phase in want]
-    for number, (a, b) in enumerate(zip(got, want, strict=False)):
-        assert a == b, f"{where}, start {number}: {a[0]} in phase {a[1]:b}, expected {b[0]} in phase {b[1]:b}"
-    assert len(got) == len(want), f"{where}: {len(got)} starts, expected {len(want)}"
+class Watch:
+    """Plays all parts, and compares what is started with what must be."""
 
-    holds: dict[int, tuple[str, int]] = {}
-    last_free = max((p.t for _, _, p in events if p and p.phase == "free"), default=0)
-    for (_, _, bits), (_, _, planned) in zip(log, events, strict=True):
-        if planned is None:
-            continue
-        step, at = Step.from_bits(bits), f"{where}, {planned.phase} step {planned.t}"
-        for field in FIXED:
-            assert step[field] == planned.fields[field], f"{at}: {field} is {step[field]}, expected {planned.fields[field]}"
-        assert step.spike_write < SPIKE_BANKS, f"{at}: spike bank {step.spike_write} is written"
-        assert step.spike_write != step.spike_read, f"{at}: spike bank {step.spike_read} is read and written"
-        if not step.first:
-            source = ("free", last_free) if planned.t == 0 else (planned.phase, planned.t - 1)
-            found = holds.get(step.spike_read)
-            assert found == source, f"{at}: bank {step.spike_read} holds the spikes of {found}, expected {source}"
-        holds[step.spike_write] = (planned.phase, planned.t)
+    def __init__(self, dut, name, unit):
+        self.port, self.name, self.edge = Port(dut, name), name, RisingEdge(getattr(dut, CLOCK))
+        self.unit, self.samples, self.commits = unit, [], []
+        self.output_parity = len(unit.config.spec.bundles) % 2
+        self.left, self.cycle, self.committing = dict.fromkeys(PARTS, 0), 0, False
+        #: Next sample of each part, by number.
+        self.next = dict.fromkeys(("take", "image", "predict", "done", "update"), 0)
+        self.statics: dict[int, int] = {}
+        self.predicting: Told | None = None
+        self.prepared = self.full = 0
 
+    def expect(self, training, planned):
+        """A sample is being started."""
+        told = Told(len(self.samples), training, random.randrange(10), random.randrange(10), planned)
+        self.samples.append(told)
 
-async def play_parts(dut, name, log):
-    """Answers each start with a busy line of random duration; logs part, phase and step; checks that both hold.
+    def check_rest(self):
+        """Every sample was predicted and is done, its update has begun."""
+        for sample in self.samples:
+            assert sample.over and "done" in sample.at, f"{self.name}: sample {sample.number} isn't done"
+            assert not sample.training or "update" in sample.at, f"{self.name}: sample {sample.number} isn't learned"
 
-    Nothing else starts while one of PARTS is busy; those BESIDE keep busy meanwhile, and these may not start before they end:
-    an update before the pixels are taken, a step of a window and a commit before the update is over.
-    """
-    port, edge = Port(dut, name), RisingEdge(getattr(dut, CLOCK))
-    parts = (*PARTS, *BESIDE)
-    starts, busy = ({part: getattr(port, f"{part}_{kind}") for part in parts} for kind in ("start", "busy"))
-    running, left = None, dict.fromkeys(parts, 0)
-    while True:
-        await edge
-        began = [part for part in parts if starts[part].value]
-        phase, step = int(port.phase.value), int(port.step.value)
-        if not port.busy.value:
-            assert phase == (one_hot("update") if port.update_busy.value else 0), f"{name}: phase {phase:b} between two samples"
-        if running:
-            assert not began, f"{name}: {began} started while {running[0]} is busy"
-            held = step if running[0] == "step" else running[2]
-            assert (phase, held) == running[1:], f"{name}: phase or step changed while {running[0]} is busy"
-        for part in parts:
-            if left[part]:
-                left[part] -= 1
-                if not left[part]:
-                    busy[part].value = 0
-                    running = None if running and running[0] == part else running
-        if not began:
-            continue
-        assert len(began) == 1, f"{name}: {began} started at once"
-        (part,) = began
-        updating = left["update"] or (part == "update" and left["pixels"])
-        if part in ("commit", "update") or (part == "step" and Step.from_bits(step).sum):
-            assert not updating, f"{name}: {part} started too early"
-        log.append((part, phase, step))
-        if part in PARTS:
-            running, left[part] = (part, phase, step), random.choice((1, 1, 2, random.randint(3, 9)))
-        else:
-            left[part] = random.choice((1, random.randint(2, 9), random.randint(10, 300)))
-        busy[part].value = 1
+    async def run(self):
+        """Cycle after cycle."""
+        port = self.port
+        while True:
+            await self.edge
+            self.cycle += 1
+            for part in PARTS:
+                if self.left[part]:
+                    self.left[part] -= 1
+                    if not self.left[part]:
+                        getattr(port, f"{part}_busy").value = 0
+                        getattr(self, f"end_{part}", lambda: None)()
+            if port.done.value:
+                self.leave()
+            self.check_phase(int(port.phase.value))
+            for part, most in PARTS.items():
+                if getattr(port, f"{part}_start").value:
+                    assert not self.left[part], f"{self.name}: {part} started while it is busy"
+                    getattr(self, f"begin_{part}")()
+                    # an update may be short, but the sequencer knows its busy line a cycle later than others'
+                    self.left[part] = random.choice((2, 3, random.randint(2, most)))
+                    getattr(port, f"{part}_busy").value = 1
+    def check_phase(self, phase):
+        """One counter at most; while a half goes on that of the older of its samples, whose phase is known."""
+        assert phase & (phase - 1) == 0 and phase < 1 << len(protocol.PHASES), f"{self.name}: phase {phase:b}"
+        if self.left["step"] > 1:
+            oldest = min(self.going(), key=lambda sample: sample.number)
+            name = oldest.sweeps[oldest.halves // 2][0]
+            assert phase == one_hot(name), f"{self.name}: a half of {name} counts as {phase:b}"
+
+    def going(self):
+        """The samples whose half goes on."""
+        port, width = self.port, Step.as_shape().size
+        steps = [Step.from_bits(int(port.step.value) >> n * width & (1 << width) - 1) for n in range(2)]
+        found = [self.in_slot(step.slot, first) for step, first in zip(steps, (True, False), strict=True) if not step.idle]
+        return [sample for sample in found if sample]
+
+    def begin_take(self):
+        self.taken = self.samples[self.next["take"]]
+        self.next["take"] += 1
+        live = [s for s in self.samples[: self.taken.number] if ("update over" if s.training else "done") not in s.at]
+        assert len(live) < self.unit.places, f"{self.name}: sample {self.taken.number} is the {len(live) + 1}th"
+
+    def end_take(self):
+        assert self.port.take_bank.value == self.taken.number % self.unit.places, f"{self.name}: image to the wrong bank"
+        self.taken.at["taken"] = self.cycle
+
+    def begin_image(self):
+        sample = self.samples[self.next["image"]]
+        self.next["image"] += 1
+        where = f"{self.name}, static drive of sample {sample.number}"
+        assert "taken" in sample.at, f"{where}: before its image is there"
+        assert self.port.image_bank.value == sample.number % self.unit.places, f"{where}: of another image"
+        bank = int(self.port.static_write.value)
+        users = [s for s in self.samples[: sample.number] if "done" not in s.at]
+        assert bank < STATIC_BANKS and bank not in [self.statics[s.number] for s in users], f"{where}: bank {bank} is in use"
+        self.statics[sample.number] = bank
+        self.drawing = sample
+
+    def end_image(self):
+        assert self.port.static_write.value == self.statics[self.drawing.number], f"{self.name}: bank changed"
+        self.drawing.at["drawn"] = self.cycle
+
+    def in_slot(self, slot, odd):
+        """The sample in a slot whose odd, or even, layers step now."""
+        for sample in self.samples:
+            if sample.slot == slot and not ("done" in sample.at or sample.over):
+                before = self.samples[sample.number - SLOTS] if sample.number >= SLOTS else None
+                here = "drawn" in sample.at and (before is None or "done" in before.at)
+                return sample if here and (sample.halves % 2 == 0) == odd else None
+        return None
+
+    def begin_step(self):
+        assert not self.left["prepare"] and not self.committing, f"{self.name}: a half while weights change"
+        self.began = self.cycle
+
+    def compare_halves(self):
+        """``step`` is right from the cycle after its start on."""
+        port = self.port
+        bits = int(port.step.value)
+        width = Step.as_shape().size
+        odd, even = (Step.from_bits(bits >> n * width & (1 << width) - 1) for n in range(2))
+        assert odd.slot != even.slot, f"{self.name}: both halves are of slot {odd.slot}"
+        going = []
+        for step, first in ((odd, True), (even, False)):
+            sample = self.in_slot(step.slot, first)
+            if step.idle:
+                if sample:
+                    before = self.samples[sample.number - SLOTS].at["done"] if sample.number >= SLOTS else 0
+                    late = self.began - max(before, sample.at["drawn"], self.prepared) > 3
+                    assert first and not late, f"{self.name}: sample {sample.number} waits without need"
+                continue
+            assert sample, f"{self.name}: a half of a sample that isn't there, slot {step.slot}"
+            phase, t, shared = sample.sweeps[sample.halves // 2]
+            wanted = shared | {
+                "silent": int(first and shared["first"]),
+                "kept": int(first and phase != "free" and t == 0),
+                "keep": int(not first and phase == "free" and shared["sum_last"]),
+            }
+            where = f"{self.name}, sample {sample.number}, {phase} sweep {t}, {'odd' if first else 'even'} half"
+            for name in FIELDS:
+                assert step[name] == wanted[name], f"{where}: {name} is {step[name]}, expected {wanted[name]}"
+            if first:
+                assert port.static_read.value == self.statics[sample.number], f"{where}: another one's static drive"
+            if first == bool(self.output_parity):
+                assert port.output_label.value == sample.label, f"{where}: another one's label"
+            if phase == "plus" and shared["sum_last"] and sample.number >= SLOTS:
+                before = self.samples[sample.number - SLOTS]
+                assert not before.training or "update over" in before.at, f"{where}: over the sums of an update"
+            going.append(sample)
+        assert going, f"{self.name}: a half of nothing"
+        return bits, going
+
+    def end_step(self):
+        bits, going = self.compare_halves()
+        self.full += len(going) == SLOTS
+        for sample in going:
+            sample.halves += 1
+
+    def begin_predict(self):
+        assert self.predicting is None
+        waiting = [s for s in self.samples if "predicted" not in s.at and "predict" not in s.at]
+        free = {s.number: sum(phase == "free" for phase, _, _ in s.sweeps) for s in waiting}
+        ready = [s for s in waiting if s.halves >= 2 * free[s.number]]
+        assert ready, f"{self.name}: a prediction without a free phase"
+        self.predicting = ready[0]
+        self.predicting.at["predict"] = self.cycle
+
+    def end_predict(self):
+        sample, self.predicting = self.predicting, None
+        assert self.port.predict_slot.value == sample.slot, f"{self.name}: prediction of another slot"
+        sample.at["predicted"] = self.cycle
+        self.port.answer.value = sample.answer
+
+    def leave(self):
+        """A sample is done."""
+        sample = self.samples[self.next["done"]]
+        self.next["done"] += 1
+        where = f"{self.name}, sample {sample.number}"
+        assert sample.over and "predicted" in sample.at, f"{where}: done too early"
+        assert self.port.prediction.value == sample.answer, f"{where}: another one's prediction"
+        sample.at["done"] = self.cycle
+
+    def begin_update(self):
+        while not self.samples[self.next["update"]].training:
+            self.next["update"] += 1
+        sample = self.samples[self.next["update"]]
+        self.next["update"] += 1
+        where = f"{self.name}, update of sample {sample.number}"
+        assert "done" in sample.at, f"{where}: before it is done"
+        sample.at["update"] = self.cycle
+        self.learned = sample
+
+    def end_update(self):
+        port, sample = self.port, self.learned
+        assert port.update_slot.value == sample.slot, f"{self.name}: update of another slot"
+        assert port.update_bank.value == sample.number % self.unit.places, f"{self.name}: update by another image"
+        sample.at["update over"] = self.cycle
+
+    def begin_commit(self):
+        assert self.committing, f"{self.name}: a commit that nobody asked for"
+        assert not self.left["update"] and not self.left["step"], f"{self.name}: a commit beside an update or a half"
+        self.commits.append(self.cycle)
+
+    def begin_prepare(self):
+        assert self.commits and not self.left["commit"], f"{self.name}: weights aren't there yet"
+
+    def end_prepare(self):
+        self.prepared = self.cycle

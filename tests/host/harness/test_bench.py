@@ -11,7 +11,7 @@ from golden.model.batch import trace, train_batch
 from golden.model.parameters import initial
 from golden.model.settings import Settings
 from golden.training.data import load
-from host.harness.bench import bound, events, parts, silent_tiles, update_left, windows
+from host.harness.bench import bound, events, parts, silent_tiles, windows
 
 SPEC = preset("tiny")
 CONFIG = configuration(SPEC)
@@ -103,11 +103,15 @@ def test_bound_of_a_conv_bundle_by_hand():
     assert bound(config, Settings.of(spec, free=10, nudged=8), {}, batch=1)["free"] == 10 * 2 * 4 * 15 * 15
 
 
-def test_the_update_goes_on_until_the_next_samples_window():
-    config, before_window = configuration(SPEC), 1 - SPEC.schedule.window / 12
-    assert update_left(config, 1000.0, 100.0, 1200.0, 12) == 1000 - 100 - before_window * 1200
-    assert update_left(config, 300.0, 100.0, 1200.0, 12) == 0
+def test_only_the_ends_of_a_batch_are_alone():
+    settings = Settings.of(SPEC)
+    alone, full = (bound(configuration(SPEC), settings, {}, batch=batch) for batch in (1, 8))
+    assert full["static"] == alone["static"] / 8
+    assert full["update"] == 2 * alone["update"] / 8
+    assert (full["free"], full["plus"]) == (alone["free"], alone["plus"])
 
 
 def test_the_compact_core_hides_nothing():
-    assert update_left(Config(SPEC, (1, 1, 1), compact=True), 300.0, 100.0, 1200.0, 12) == 300
+    settings, compact = Settings.of(SPEC), Config(SPEC, (1, 1, 1), compact=True)
+    alone, full = (bound(compact, settings, {}, batch=batch) for batch in (1, 8))
+    assert (full["static"], full["update"]) == (alone["static"], alone["update"])
