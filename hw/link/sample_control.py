@@ -37,7 +37,7 @@ class SampleControl(wiring.Component):
 
     Latency: of a sample 2 cycles to the core's `start`, if the core is ready; `taken` in the first cycle without `holding`;
     `finished` in the cycle after the core's `done`; 6 cycles from `say` to `done`. Of a COMMIT, the core's, 2 cycles before it
-    and 1 + 7 after it.
+    and 1 + 6 after it.
 
     Members
     -------

@@ -67,8 +67,8 @@ class FakeCore(wiring.Component):
     #: Cycles that a sample lingers for each unit of its first pixel.
     LINGER = 16
 
-    #: Cycles that it is busy after a TRAIN is done.
-    UPDATE_CYCLES = 3
+    #: Cycles that it is busy after a TRAIN is done: longer than the link takes to say its answer.
+    UPDATE_CYCLES = 200
 
     #: Cycles after a start in which it isn't ready, at least.
     PAUSE = 7
