@@ -125,7 +125,8 @@ class EventConvEngine(wiring.Component):
         before = (self.config.groups(source) - 1) * source.positions  # words of the groups before the last
         first, line_step = before + corner * source.width + corner + 1, stride * source.width
         # words that the window needs, and that the first one of its row does
-        need, of_row = (Signal(range(self.config.words(source) + 1), name=f"{name}_{what}", init=first) for what in ("need", "of_row"))
+        count = range(self.config.words(source) + 1)
+        need, of_row = (Signal(count, name=f"{name}_{what}", init=first) for what in ("need", "of_row"))
         m.d.comb += [window.row.eq(row), window.column.eq(column), skid.i.valid.eq(active & (window.count >= need))]
         with m.If(skid.i.valid & skid.i.ready):
             m.d.sync += column.eq(column + 1)

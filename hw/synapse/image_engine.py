@@ -16,7 +16,6 @@ from .drive_memory import DriveMemory
 from .interface import SLOTS, drive, tile
 from .kernel_loader import KernelLoader
 
-
 #: Static drives that are kept: of both samples that step, and of the one that comes next.
 STATIC_BANKS = SLOTS + 1
 

@@ -46,7 +46,8 @@ class CoreDriver:
         self.edge = RisingEdge(getattr(dut, CLOCK))
         self.image = np.zeros(protocol.PIXELS, np.uint8)
         #: Samples started until now, and the predictions of those of the run at hand.
-        self.submitted, self.predictions = 0, []
+        self.submitted = 0
+        self.predictions: list[int] = []
 
     async def start(self):
         """Reset, and an image memory behind the pixel port."""
@@ -185,7 +186,8 @@ class CoreDriver:
             columns = [layer_words(config, layer, getattr(state, field)) for field in fields]
             for address, (d, xi, membrane, s) in enumerate(zip(*columns, strict=True)):
                 spikes = pack(s, 1)
-                value = {"slot": slot, "address": address, "d": d.tolist(), "xi": xi.tolist(), "u": membrane.tolist(), "s": spikes}
+                lanes = {"d": d.tolist(), "xi": xi.tolist(), "u": membrane.tolist()}
+                value = {"slot": slot, "address": address, "s": spikes, **lanes}
                 expected.append(shape.const(value).as_bits())
         words = config.words(layer)
         name = f"trace_{layer.index}"

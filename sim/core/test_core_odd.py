@@ -10,7 +10,8 @@ from hw.core.core import Core
 from sim.core.driver import check_training
 
 STAGES = (Conv(2, 4), Conv(3, 5), Dense(6), Dense(10))
-SPEC = Spec("odd", STAGES, Schedule(5, 3, window_log2=1, decay_shift=2, order="odd-even"), Learning(rates=(0.5, 0.5, 0.5, 0.5), beta=0.9))
+SCHEDULE = Schedule(5, 3, window_log2=1, decay_shift=2, order="odd-even")
+SPEC = Spec("odd", STAGES, SCHEDULE, Learning(rates=(0.5, 0.5, 0.5, 0.5), beta=0.9))
 CONFIG = Config(SPEC, (1, 1, 3, 2, 5))
 TOP = Core(CONFIG)
 

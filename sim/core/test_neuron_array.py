@@ -247,9 +247,8 @@ class Driver:
 
     async def compare_sums(self, where, slot):
         """The read ports, at different addresses in each cycle; data belong to the address of the cycle before."""
-        rows = {
-            phase: layer_words(self.config, self.layer, sums[0]).tolist() for (at, phase), sums in self.sums.items() if at == slot
-        }
+        sums = {phase: x[0] for (at, phase), x in self.sums.items() if at == slot}
+        rows = {phase: layer_words(self.config, self.layer, x).tolist() for phase, x in sums.items()}
         shape, names = sums_word(self.config, self.layer), {"plus", "minus"} & set(rows)
         asked: list[tuple[int, int]] = []
         self.port.updated.value = slot

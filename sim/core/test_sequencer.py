@@ -121,7 +121,8 @@ class Watch:
     def check_rest(self):
         """Every sample was predicted and is done, its update has begun."""
         for sample in self.samples:
-            assert sample.over and "done" in sample.at, f"{self.name}: sample {sample.number} isn't done"
+            assert sample.over, f"{self.name}: sample {sample.number} isn't done"
+            assert "done" in sample.at, f"{self.name}: sample {sample.number} isn't done"
             assert not sample.training or "update" in sample.at, f"{self.name}: sample {sample.number} isn't learned"
 
     async def run(self):
@@ -148,7 +149,8 @@ class Watch:
                     getattr(port, f"{part}_busy").value = 1
     def check_phase(self, phase):
         """One counter at most; while a half goes on that of the older of its samples, whose phase is known."""
-        assert phase & (phase - 1) == 0 and phase < 1 << len(protocol.PHASES), f"{self.name}: phase {phase:b}"
+        assert phase & (phase - 1) == 0, f"{self.name}: phase {phase:b}"
+        assert phase < 1 << len(protocol.PHASES), f"{self.name}: phase {phase:b}"
         if self.left["step"] > 1:
             oldest = min(self.going(), key=lambda sample: sample.number)
             name = oldest.sweeps[oldest.halves // 2][0]
@@ -179,7 +181,8 @@ class Watch:
         assert self.port.image_bank.value == sample.number % self.unit.places, f"{where}: of another image"
         bank = int(self.port.static_write.value)
         users = [s for s in self.samples[: sample.number] if "done" not in s.at]
-        assert bank < STATIC_BANKS and bank not in [self.statics[s.number] for s in users], f"{where}: bank {bank} is in use"
+        assert bank < STATIC_BANKS, f"{where}: bank {bank} is in use"
+        assert bank not in [self.statics[s.number] for s in users], f"{where}: bank {bank} is in use"
         self.statics[sample.number] = bank
         self.drawing = sample
 
@@ -197,7 +200,8 @@ class Watch:
         return None
 
     def begin_step(self):
-        assert not self.left["prepare"] and not self.committing, f"{self.name}: a half while weights change"
+        assert not self.left["prepare"], f"{self.name}: a half while weights change"
+        assert not self.committing, f"{self.name}: a half while weights change"
         self.began = self.cycle
 
     def compare_halves(self):
@@ -214,7 +218,8 @@ class Watch:
                 if sample:
                     before = self.samples[sample.number - SLOTS].at["done"] if sample.number >= SLOTS else 0
                     late = self.began - max(before, sample.at["drawn"], self.prepared) > 3
-                    assert first and not late, f"{self.name}: sample {sample.number} waits without need"
+                    assert first, f"{self.name}: sample {sample.number} waits without need"
+                    assert not late, f"{self.name}: sample {sample.number} waits without need"
                 continue
             assert sample, f"{self.name}: a half of a sample that isn't there, slot {step.slot}"
             phase, t, shared = sample.sweeps[sample.halves // 2]
@@ -235,10 +240,10 @@ class Watch:
                 assert not before.training or "update over" in before.at, f"{where}: over the sums of an update"
             going.append(sample)
         assert going, f"{self.name}: a half of nothing"
-        return bits, going
+        return going
 
     def end_step(self):
-        bits, going = self.compare_halves()
+        going = self.compare_halves()
         self.full += len(going) == SLOTS
         for sample in going:
             sample.halves += 1
@@ -263,7 +268,8 @@ class Watch:
         sample = self.samples[self.next["done"]]
         self.next["done"] += 1
         where = f"{self.name}, sample {sample.number}"
-        assert sample.over and "predicted" in sample.at, f"{where}: done too early"
+        assert sample.over, f"{where}: done too early"
+        assert "predicted" in sample.at, f"{where}: done too early"
         assert self.port.prediction.value == sample.answer, f"{where}: another one's prediction"
         sample.at["done"] = self.cycle
 
@@ -285,11 +291,13 @@ class Watch:
 
     def begin_commit(self):
         assert self.committing, f"{self.name}: a commit that nobody asked for"
-        assert not self.left["update"] and not self.left["step"], f"{self.name}: a commit beside an update or a half"
+        assert not self.left["update"], f"{self.name}: a commit beside an update or a half"
+        assert not self.left["step"], f"{self.name}: a commit beside an update or a half"
         self.commits.append(self.cycle)
 
     def begin_prepare(self):
-        assert self.commits and not self.left["commit"], f"{self.name}: weights aren't there yet"
+        assert self.commits, f"{self.name}: weights aren't there yet"
+        assert not self.left["commit"], f"{self.name}: weights aren't there yet"
 
     def end_prepare(self):
         self.prepared = self.cycle

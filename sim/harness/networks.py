@@ -38,7 +38,8 @@ def bundle_of(
 ) -> tuple[Config, Bundle]:
     """A bundle from a layer of shape `pre` (any map, unlike in a Spec) to one of `channels`, and a configuration for it.
 
-    events: with an event-driven engine, of as many passes. index: of the bundle, but of an image's, which is 1. shared: the update engine shares multipliers between the phases.
+    events: with an event-driven engine, of as many passes. index: of the bundle, but of an image's, which is 1. shared: the
+    update engine shares multipliers between the phases.
     """
     height, width = (1, 1) if kind == "dense" else ((n - kernel + 1) // 2 for n in pre[1:])
     index = 1 if kind == "image" else index

@@ -5,6 +5,7 @@ import random
 from dataclasses import replace
 
 import cocotb
+import numpy as np
 import torch
 
 from golden.model import ops
@@ -45,7 +46,7 @@ async def check(dut, name, unit):
     top = (1 << f.pixel_bits) - 1
     cases = [(torch.full(bundle.weight_shape, w), torch.full((1, *pre.shape), top)) for w in (f.weight_low, f.weight_high)]
     cases += [(integers(f.weight_low, f.weight_high, bundle.weight_shape), integers(0, top, (1, *pre.shape))) for _ in range(6)]
-    kept: dict[int, list] = {}
+    kept: dict[int, np.ndarray] = {}
     for number, (w, image) in enumerate(cases):
         bank = number % STATIC_BANKS
         port.write_bank.value = bank

@@ -38,7 +38,7 @@ async def check(dut, name, unit):
             random.shuffle(words)
             writer = cocotb.start_soon(source.send(words, gap=random.choice((0.0, 0.4))))
             silent, bank = target.fields.get("silent"), (target.slot, target.fields.get("kept", 0))
-            old = [0] * unit.words if silent else banks.get(bank)
+            old = [0] * unit.words if silent else banks.get(bank, [])
             await port.edge
             asked: list[int] = []
             for _ in range(3 * unit.words):
