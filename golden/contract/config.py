@@ -32,8 +32,6 @@ class Config:
     passes: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
-        if self.spec.schedule.order != "odd-even":
-            raise ConfigError(f"the gateware steps odd and even layers in turn, not in the order {self.spec.schedule.order!r}")
         if len(self.lanes) != len(self.spec.layers):
             raise ConfigError(f"lanes must have {len(self.spec.layers)} entries (layers 0..N), not {len(self.lanes)}")
         for layer, lanes in zip(self.spec.layers, self.lanes, strict=True):
@@ -108,12 +106,21 @@ def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:
     return Config(spec, lanes, frozenset(events), image_taps=IMAGE_TAPS[engines], shared=shared, passes=passes)
 
 
+def check_order(spec: Spec) -> None:
+    """Raises `ConfigError` where layers step in an order that no gateware has."""
+    if spec.schedule.order != "odd-even":
+        raise ConfigError(
+            f"{spec.name}: the gateware steps odd and even layers in turn, not in the order {spec.schedule.order!r}: this network "
+            "is for the model, --board golden"
+        )
+
+
 #: Block RAM of the largest part that a board here has, an LFE5U-85F: 208 blocks of 18 kbit.
 LARGEST_MEMORY = 208 * 18 * 1024
 
 
 def buildable(spec: Spec, engines: str = ENGINES[0]) -> Config:
-    """`configuration`, for gateware: `ConfigError` where no part here holds the weights.
+    """`configuration`, for gateware: `ConfigError` where its order is another or no part here holds the weights.
 
     Each has a master and a working copy on the chip. Nobody could use such a design, and to compile
     its simulation would take hours and more memory than most machines have.
@@ -125,4 +132,5 @@ def buildable(spec: Spec, engines: str = ENGINES[0]) -> Config:
             f"{spec.name}: its {spec.parameters} weights and biases take {needed / 1e6:.1f} Mbit, and the largest part here "
             f"has {LARGEST_MEMORY / 1e6:.1f} Mbit: this network is for the model, --board golden"
         )
+    check_order(spec)
     return configuration(spec, engines)

@@ -10,13 +10,10 @@ RATES = (0.5, 0.3, 0.2, 0.16)
 #: Half of the steps that layers need which all step at once (docs/log/2026-11-26-order.md).
 SWEEPS = Schedule(16, 8, window_log2=2, order="odd-even")
 
-#: As few as leave no seed of `tiny` behind: one was at 8/4.
-FEW_SWEEPS = Schedule(12, 6, window_log2=2, order="odd-even")
-
 PRESETS: dict[str, Spec] = {
     spec.name: spec
     for spec in (
-        Spec("tiny", (Conv(4), Dense(10)), FEW_SWEEPS, Learning((0.35, 0.1), batch=10, gain=0.5, decay=0.8)),
+        Spec("tiny", (Conv(4), Dense(10)), SWEEPS, Learning((0.35, 0.1), batch=10, gain=0.5, decay=0.8)),
         Spec("small", (Conv(8), Conv(16), Dense(32), Dense(10)), SWEEPS, Learning(RATES)),
         Spec("medium", (Conv(8), Conv(20), Dense(48), Dense(10)), SWEEPS, Learning(RATES)),
         Spec("large", (Conv(32), Conv(64), Dense(256), Dense(10)), Schedule(32, 16), Learning(RATES)),

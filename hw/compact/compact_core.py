@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from golden.contract.config import Config
+from golden.contract.config import Config, check_order
 from golden.contract.errors import ConfigError
 from hw.core.interface import CoreSignature, trace_word
 from hw.lib.flow import Flow
@@ -28,6 +28,7 @@ class CompactCore(wiring.Component):
 
     def __init__(self, config: Config):
         spec = config.spec
+        check_order(spec)
         if [bundle.kind for bundle in spec.bundles] != ["image", "dense"]:
             raise ConfigError(
                 f"the compact core takes one convolution and the output, not {spec.name}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from boards.catalog import BOARDS
-from golden.contract.config import ENGINES, configuration
+from golden.contract.config import ENGINES, buildable, configuration
 from golden.contract.errors import ConfigError
 from golden.contract.presets import PRESETS, preset
 
@@ -32,9 +32,10 @@ def test_without_a_choice_a_preset_has_the_engines_of_the_boards():
 
 def test_an_order_that_no_gateware_has():
     spec = preset("small")
-    swept = replace(spec, schedule=replace(spec.schedule, order="odd-even"))
-    with pytest.raises(ConfigError, match="the gateware steps all layers at once, not in the order odd-even"):
-        replace(SMALL, spec=swept)
+    at_once = replace(spec, schedule=replace(spec.schedule, order="all"))
+    assert configuration(at_once).lanes == SMALL.lanes  # the model takes it
+    with pytest.raises(ConfigError, match="the gateware steps odd and even layers in turn, not in the order 'all'"):
+        buildable(at_once)
 
 
 @pytest.mark.parametrize(
