@@ -21,7 +21,7 @@ from golden.training.plan import Plan
 
 from . import page
 from .backprop import Backprop
-from .held_out import STUDIED, STUDIED_MEDIUM, by_equilibrium_propagation, plan_facts, spec_facts
+from .held_out import STUDIED, STUDIED_MEDIUM, STUDIED_TINY, by_equilibrium_propagation, plan_facts, spec_facts
 from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
 
 BASE = STUDIED
@@ -97,7 +97,7 @@ VARIANTS = (
     Variant("noise and settling", "T 64/32, M 16", replace(BASE, schedule=Schedule(64, 32, 4))),
     Variant("noise and settling", "T 16/8", replace(BASE, schedule=Schedule(16, 8))),
     Variant("range of weights", "[-2, 2)", wide_range()),
-    *(Variant("network", spec.name, spec) for spec in (PRESETS["tiny"], STUDIED_MEDIUM, LARGE, WIDE)),
+    *(Variant("network", spec.name, spec) for spec in (STUDIED_TINY, STUDIED_MEDIUM, LARGE, WIDE)),
     Variant("network", "large, 5x5 first", kernels(LARGE, 5)),
     Variant("network", "wide, 3x3", kernels(WIDE, 3)),
     Variant("backpropagation", "squared error, all clipped, rate 0.1", backprop=Backprop()),

@@ -5,18 +5,24 @@ from typing import Any
 
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import Spec
+from golden.contract.spec import Schedule, Spec
 from golden.model.fixed import FixedModel
 from golden.model.parameters import initial, mean
 from golden.training.data import Data
 from golden.training.plan import Plan
 from golden.training.run import commits
 
+#: The presets' schedule before the order "odd-even", with which most studies were made.
+AT_ONCE = Schedule(32, 16)
+
 #: What settings are studied on: `small` with the 64 hidden units that it had when they were chosen.
-STUDIED = replace(PRESETS["small"], stages=(Conv(8), Conv(16), Dense(64), Dense(10)))
+STUDIED = replace(PRESETS["small"], stages=(Conv(8), Conv(16), Dense(64), Dense(10)), schedule=AT_ONCE)
 
 #: `medium` as it was then.
-STUDIED_MEDIUM = replace(PRESETS["medium"], stages=(Conv(16), Conv(32), Dense(64), Dense(10)))
+STUDIED_MEDIUM = replace(PRESETS["medium"], stages=(Conv(16), Conv(32), Dense(64), Dense(10)), schedule=AT_ONCE)
+
+#: `tiny` as it was then.
+STUDIED_TINY = replace(PRESETS["tiny"], schedule=Schedule(12, 8))
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:

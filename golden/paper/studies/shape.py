@@ -16,10 +16,10 @@ from golden.training import data as datasets
 from golden.training.plan import Plan
 
 from . import page
-from .held_out import by_equilibrium_propagation, plan_facts, spec_facts
+from .held_out import AT_ONCE, by_equilibrium_propagation, plan_facts, spec_facts
 from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
 
-CHOSEN = PRESETS["medium"]
+CHOSEN = replace(PRESETS["medium"], schedule=AT_ONCE)
 
 #: held_out: how many of the training images, the last ones. In `cpu` the last epoch's rates are a tenth of the first's.
 BUDGETS = (

@@ -241,8 +241,8 @@ def test_settings_follow_learning():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"free_steps": 7}, r"free_steps must be 8\.\.4095, not 7"),
-        ({"nudged_steps": 4096}, r"nudged_steps must be 8\.\.4095, not 4096"),
+        ({"free_steps": 3}, r"free_steps must be 4\.\.4095, not 3"),
+        ({"nudged_steps": 4096}, r"nudged_steps must be 4\.\.4095, not 4096"),
         ({"beta": 0}, r"beta must be 1\.\.511, not 0"),
         ({"weight_rates": (1,)}, "weight_rates must have 2 entries, not 1"),
         ({"bias_rates": (1, 65536)}, r"bias_rates\[1\] must be 0\.\.65535, not 65536"),
@@ -251,7 +251,7 @@ def test_settings_follow_learning():
 def test_bad_settings_are_refused(change, message):
     spec = PRESETS["tiny"]
     images, _ = random_images(1, np.random.default_rng(0))
-    settings = replace(Settings.of(replace(spec, schedule=Schedule(16, 8))), **change)
+    settings = replace(Settings.of(replace(spec, schedule=Schedule(16, 8, 2))), **change)
     with pytest.raises(ModelError, match=message):
         infer(spec, settings, zeros(spec), images)
 

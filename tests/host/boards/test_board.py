@@ -100,5 +100,5 @@ def test_wrong_values_are_refused(board):
         for work in (board.infer, board.train):
             with pytest.raises(ModelError, match=message):
                 work(*wrong)
-    with pytest.raises(ModelError, match="free_steps must be 8"):
-        board.write_settings(Settings(7, 9, 77, (1, 2), (3, 4)))
+    with pytest.raises(ModelError, match="free_steps must be 4"):
+        board.write_settings(Settings(3, 9, 77, (1, 2), (3, 4)))

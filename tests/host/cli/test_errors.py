@@ -22,7 +22,7 @@ ERRORS = {
     "too many samples": (["compare", "--board", "golden", "--samples", "5000"], ExitCode.USAGE, "1..1000"),
     "batch": (["compare", "--board", "golden", "--batch", "65"], ExitCode.USAGE, "1..64"),
     "negative seed": (["compare", "--board", "golden", "--seed", "-1"], ExitCode.USAGE, "--seed"),
-    "steps": (["train", "--board", "golden", "--free-steps", "2", "--out", "{tmp}/new"], ExitCode.USAGE, "8..4095"),
+    "steps": (["train", "--board", "golden", "--free-steps", "2", "--out", "{tmp}/new"], ExitCode.USAGE, "4..4095"),
     "beta": (["train", "--board", "golden", "--beta", "0", "--out", "{tmp}/new"], ExitCode.USAGE, "beta must be"),
     "learning rate": (["train", "--board", "golden", "--lr-scale", "1000", "--out", "{tmp}/new"],
         ExitCode.USAGE, "learning rate"),
