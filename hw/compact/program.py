@@ -8,8 +8,9 @@ the commit here, the others in `step_program` and `update_program`.
 phase                     cycles
 ========================= ======================================================================
 static drives             a neuron of layer 1: 5 a tap, and 3 (48 with a kernel of 3)
-step                      a neuron: 7; 11 more in layer 1 if it or an output spiked in the last
-                          step; 2 more in the window
+sweep                     a neuron of layer 1: 3, one for each output that spiked in the sweep
+                          before, and one for each output if it spikes; an output: 5; a neuron in
+                          the window: 1 more; and 2
 update, image weights     a weight: 5 a position of the map, and 6 (851 with 13 by 13)
 update, biases of layer 1 a bias: 2 a position, and 4
 update, dense weights     8 a weight, and 2 a neuron of layer 1
@@ -17,7 +18,7 @@ update, output biases     6 a bias
 commit                    2 a parameter
 ========================= ======================================================================
 
-Beside these `hw.core.sequencer`, which starts each, takes 2 to 4 cycles a phase and 3 a step.
+Beside these `sequencer`, which starts each, takes 1 or 2 cycles a phase and 2 a sweep.
 """
 
 from amaranth.hdl import Mux

@@ -1,6 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """The compact core of a network that no preset has: another kernel, lambda = 1/4, a window of two steps."""
 
+from dataclasses import replace
+
 import cocotb
 import torch
 
@@ -25,38 +27,44 @@ async def trains_bit_for_bit(dut):
 
 
 @cocotb.test()
-async def takes_the_cycles_that_the_program_states(dut):
-    """`hw.compact.program` has the table. Layer 1 is made to spike in every sweep, the output in none."""
+@cocotb.parametrize(spiking=[0, 10])
+async def takes_the_cycles_that_the_program_states(dut, spiking):
+    """`hw.compact.program` has the table. Layer 1 is made to spike in every sweep; of the outputs all do, or none."""
     image, dense = SPEC.bundles
+    hidden, positions, window, outputs = image.post.neurons, image.post.positions, SCHEDULE.window, dense.post.neurons
+    high = SPEC.formats.master_high
     parameters = fixed.Parameters(
         tuple(torch.zeros(bundle.weight_shape, dtype=torch.int64) for bundle in SPEC.bundles),
-        (torch.full((2,), SPEC.formats.master_high), torch.zeros(10, dtype=torch.int64)),
+        (torch.full((2,), high), torch.full((10,), high if spiking else -high)),
     )
     core = CoreDriver(dut, CONFIG)
     await core.start()
-    core.configure(fixed.Settings.of(SPEC))
+    # too little of a nudge to keep an output from spiking
+    core.configure(replace(fixed.Settings.of(SPEC), beta=1))
     await core.load(parameters)
     dut.clear.value = 1
     await core.edge
     dut.clear.value = 0
     await core.train(core.image, 3)
+    sweeps = SCHEDULE.free + 2 * SCHEDULE.nudged
+    assert core.spikes() == [sweeps * hidden, sweeps * spiking]
     await core.run(Operation.COMMIT)
     counters = (getattr(dut, f"phase_cycles__{i}") for i in range(len(protocol.PHASES)))
     found = {name: counter.value.to_unsigned() for name, counter in zip(protocol.PHASES, counters, strict=True)}
 
-    hidden, positions, window = image.post.neurons, image.post.positions, SCHEDULE.window
-    outputs = dense.post.neurons
-    sweep, sums = (3 + outputs) * hidden + 5 * outputs + 2, (hidden + outputs) * window
+    sweep, sums = (3 + outputs) * hidden + 5 * outputs + 4, (hidden + outputs) * window
+    backward = spiking * hidden
     updates = {
         "image weights": (5 * positions + 6) * image.weights,
         "biases of layer 1": (2 * positions + 4) * image.post.channels,
         "dense weights": 8 * dense.weights + 2 * hidden,
-        "output biases": 6 * dense.post.neurons,
+        "output biases": 6 * outputs,
     }
-    nudged = SCHEDULE.nudged * sweep + sums + 1
+    # a sample's first sweep has no spikes to read
+    nudged = SCHEDULE.nudged * (sweep + backward) + sums + 1
     assert found == {
         "static": hidden * (5 * image.kernel**2 + 3) + 2,
-        "free": SCHEDULE.free * sweep + sums + 1,
+        "free": SCHEDULE.free * (sweep + backward) - backward + sums + 1,
         "plus": nudged,
         "minus": nudged,
         "update": sum(updates.values()) + 2,
