@@ -60,6 +60,8 @@ class Sequencer(wiring.Component):
         One cycle: the program runs a part.
     running : In(1)
         High from the cycle after a part's start until it is done.
+    seeing : In(1)
+        The image is being read, from the cycle after ``image_start`` on.
     phase : Out(len(protocol.PHASES))
         One hot in the order of `protocol.PHASES`, for the cycle counters; or 0.
     """
@@ -82,6 +84,7 @@ class Sequencer(wiring.Component):
                 "update_start": Out(1),
                 "commit_start": Out(1),
                 "running": In(1),
+                "seeing": In(1),
                 "phase": Out(len(protocol.PHASES)),
             }
         )
@@ -123,7 +126,7 @@ class Sequencer(wiring.Component):
         with m.FSM() as fsm:
             m.d.comb += [
                 self.busy.eq(~fsm.ongoing("IDLE")),
-                self.holding.eq(fsm.ongoing("IMAGE") | fsm.ongoing("IMAGE-WAIT")),
+                self.holding.eq(fsm.ongoing("IMAGE") | self.seeing),
                 self.done.eq(fsm.ongoing("DONE")),
             ]
             with m.State("IDLE"):

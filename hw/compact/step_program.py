@@ -29,7 +29,7 @@ def fetch_neuron(m, datapath: Datapath):
     counters, neuron, synapses = datapath.counters, datapath.neuron, datapath.synapses
     with m.State("FETCH-NEURON"):
         _read_decoder(m, datapath, counters.n)
-        m.d.comb += datapath.parameters.read_static(counters.n)
+        m.d.comb += datapath.parameters.read_low(datapath.map.static_drives, counters.n)
         m.d.sync += synapses.pending.eq(neuron.output_spikes)
         m.next = "LOAD"
     with m.State("LOAD"):
@@ -65,8 +65,6 @@ def fire(m, datapath: Datapath):
     with m.State("DECODE"):
         m.d.sync += neuron.d.eq(neuron.decoded)
         m.d.sync += synapses.pending.eq(neuron.output_spikes)
-        m.d.comb += datapath.multiply_add.a.eq(neuron.away)
-        m.d.comb += datapath.multiply_add.b.eq(datapath.core.settings.beta)
         _read_decoder(m, datapath, counters.next_n)
         m.d.comb += right.read(where.membranes, counters.n, step.state_read)
         m.next = "INPUT"
@@ -75,7 +73,7 @@ def fire(m, datapath: Datapath):
         m.d.sync += neuron.u.eq(Mux(step.first, 0, right.data[: len(neuron.u)].as_signed()))
         m.d.comb += left.write(where.decoders, counters.n, neuron.d, bank=step.state_write)
         m.d.comb += right.read(where.minus_sums, counters.n)
-        m.d.comb += datapath.parameters.read_static(counters.next_n)
+        m.d.comb += datapath.parameters.read_low(datapath.map.static_drives, counters.next_n)
         m.d.sync += neuron.d.eq(_loaded_decoder(datapath))
         m.next = "FIRE"
     with m.State("FIRE"):

@@ -55,15 +55,14 @@ async def takes_the_cycles_that_the_program_states(dut, spiking):
     sweep, sums = (3 + outputs) * hidden + 5 * outputs + 4, (hidden + outputs) * window
     backward = spiking * hidden
     updates = {
-        "image weights": (5 * positions + 6) * image.weights,
-        "biases of layer 1": (2 * positions + 4) * image.post.channels,
-        "dense weights": 8 * dense.weights + 2 * hidden,
+        "image bundle": (positions + 5) * (image.weights + image.post.channels),
+        "dense weights": 2 * dense.weights + 5,
         "output biases": 6 * outputs,
     }
     # a sample's first sweep has no spikes to read
     nudged = SCHEDULE.nudged * (sweep + backward) + sums + 1
     assert found == {
-        "static": hidden * (5 * image.kernel**2 + 3) + 2,
+        "static": 27 * 32 * 2 + 1 + hidden * (image.kernel**2 + 3) + 2,
         "free": SCHEDULE.free * (sweep + backward) - backward + sums + 1,
         "plus": nudged,
         "minus": nudged,
