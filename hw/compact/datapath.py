@@ -16,11 +16,13 @@ from hw.lib.multiplier import Multiplier
 from hw.lib.saturate import saturated
 
 from .boxes import Boxes
+from .clip import clipped
 from .counters import Counters
 from .memories import ParameterMemory, StateMemory
 from .memory_map import LEFT, RIGHT, MemoryMap
 from .neuron import Neuron, Synapses
 from .products import BoxProducts, DenseProducts, RateProducts, UpdateShifts
+
 
 class Learning:
     """Masters from g times rate; working copies from masters; working biases."""
@@ -40,12 +42,8 @@ class Learning:
         #: Result: the master that the cycle before read with its update, two cycles after g.
         self.learned = Signal(signed(f.master_bits))
         # in halves of the master's LSB, so that one more rounds half up
-        bound = 2 * f.update_bound
-        update = Signal(signed(signed_bits(-bound, bound)))
-        m.d.comb += [
-            update.eq(Mux(scaled > bound, bound, Mux(scaled < -bound, -bound, scaled))),
-            self.learned.eq((Cat(Const(1, 1), master).as_signed() + update) >> 1),
-        ]
+        update = clipped(scaled, 2 * f.update_bound)
+        m.d.comb += self.learned.eq((Cat(Const(1, 1), master).as_signed() + update) >> 1)
         #: Result: the master after a commit.
         self.clipped = Signal(signed(f.committed_bits))
         m.d.comb += self.clipped.eq(saturated(master, f.committed_bits))
@@ -98,14 +96,16 @@ class Datapath:
         self.box_products = BoxProducts(
             m,
             counters,
+            bits=max(self.shifts.bits, signed_bits(-spec.static_bound, spec.static_bound) + 1),
             weight=self.parameters.weight,
             left_box=self.left.data[: self.map.left_boxes.bits],
             difference=self.difference,
             low_box=self.parameters.box,
             shifts=self.shifts,
         )
-        dense_g = DenseProducts(m, self.plus_sum, self.minus_sum, self.shifts.dense).g
-        g = Mux(counters.outputs & ~counters.biases, dense_g, self.box_products.sum)
+        dense_g = DenseProducts(m, self.plus_sum, self.minus_sum, self.shifts).g
+        # of an outputs' bias or of the image bundle, or of a dense weight
+        g = Mux(counters.outputs & ~counters.biases, dense_g, self.box_products.sum)[: self.shifts.bits].as_signed()
         self.learning = Learning(m, core, counters, self.parameters.master, g)
 
         self.neuron = Neuron(m, core, step, counters, self.learning.bias)

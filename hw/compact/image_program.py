@@ -15,6 +15,8 @@ def make_boxes(m, datapath: Datapath):
         m.d.comb += datapath.left.write(datapath.map.left_boxes, counters.n, boxes.box)
         m.d.comb += datapath.parameters.write_low(datapath.map.low_boxes, counters.n, boxes.box)
         m.d.comb += boxes.lower_came.eq(1)
+        # what a reset within a sweep left of the outputs' drives goes, too: o comes to each
+        m.d.comb += datapath.synapses.clear()
         m.next = "LOWER-PIXEL"
         with m.If(boxes.done):
             m.d.sync += [counters.n.eq(0), counters.weight.eq(0)]
@@ -22,6 +24,7 @@ def make_boxes(m, datapath: Datapath):
     with m.State("LOWER-PIXEL"):
         m.d.comb += [boxes.lower.eq(1), boxes.upper_came.eq(1)]
         m.d.sync += counters.n.eq(counters.next_n)
+        m.d.sync += counters.o.eq(counters.o + 1)
         with m.If(boxes.inside):
             m.d.sync += counters.weight.eq(counters.weight + 1)
         m.next = "UPPER-PIXEL"
@@ -49,12 +52,13 @@ def store_static_drive(m, datapath: Datapath):
         drive = total >> spec.static_shift
         m.d.comb += datapath.parameters.write_low(datapath.map.static_drives, counters.n, drive)
         m.d.sync += [total.eq(datapath.static_half), counters.n.eq(counters.next_n)]
-        m.d.sync += counters.weight.eq(counters.channel_weight)
         counters.next_position()
         m.next = "TAP"
-        with m.If(counters.last_position):
-            kernel = counters.channel_weight + spec.bundles[0].kernel ** 2
-            m.d.sync += [counters.channel_weight.eq(kernel), counters.weight.eq(kernel)]
+        with m.If(~counters.last_position):
+            m.d.sync += counters.weight.eq(counters.channel_weight)
+        with m.Else():
+            # `weight` has come to the next channel's first tap
+            m.d.sync += counters.channel_weight.eq(counters.weight)
             m.d.sync += counters.c.eq(counters.c + 1)
             with m.If(counters.last_channel):
                 m.next = "IDLE"

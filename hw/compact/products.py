@@ -15,15 +15,14 @@ from hw.lib.multiplier import Multiplier
 SHIFT = 25
 #: g is multiplied by its rate in two parts: these low bits, and the rest.
 LOW_BITS = 15
-#: Width of the sum and of g.
-SUM_BITS = 32
+#: Bits of g that the multipliers take in two parts.
+G_BITS = 31
 
 
 class UpdateShifts:
     """Left shifts of g that make `SHIFT` the right shift of updates of every kind.
 
-    Raises `ConfigError` where there are none, or where g, so shifted, has more than the
-    SUM_BITS - 1 bits that the multipliers take in two parts.
+    Raises `ConfigError` where there are none, or where g, so shifted, has more than G_BITS.
     """
 
     def __init__(self, spec):
@@ -36,13 +35,17 @@ class UpdateShifts:
         self.image = SHIFT - rights["image"]
         self.dense = SHIFT - rights["dense"]
         self.bias = SHIFT - spec.bias_shift
+        bound = spec.correlation_bound(dense) << self.dense
+        #: Bits of g, so shifted, of a dense weight, and of every parameter.
+        self.dense_bits = signed_bits(-bound, bound)
         bound = max(
+            bound,
             spec.correlation_bound(image) << self.image,
-            spec.correlation_bound(dense) << self.dense,
             max(spec.bias_bound(bundle) for bundle in spec.bundles) << self.bias,
         )
-        if (bits := signed_bits(-bound, bound)) > SUM_BITS - 1:
-            raise ConfigError(f"the compact core has {SUM_BITS - 1} bits for g, not {bits}")
+        self.bits = signed_bits(-bound, bound)
+        if self.bits > G_BITS:
+            raise ConfigError(f"the compact core has {G_BITS} bits for g, not {self.bits}")
 
 
 class BoxProducts:
@@ -53,7 +56,7 @@ class BoxProducts:
     adds the product.
     """
 
-    def __init__(self, m, counters, *, weight, left_box, difference, low_box, shifts: UpdateShifts):
+    def __init__(self, m, counters, *, bits, weight, left_box, difference, low_box, shifts: UpdateShifts):
         m.submodules.box_products = multiplier = Multiplier()
         #: Control: factors are read, and their product is to be added; else not.
         self.issue = Signal()
@@ -61,7 +64,7 @@ class BoxProducts:
         self.multiplying = Signal()
         self.adding = Signal()
         #: Register: the sum.
-        self.sum = Signal(signed(SUM_BITS))
+        self.sum = Signal(signed(bits))
         #: Result: nothing more will be added after this cycle.
         self.last = self.adding & ~self.multiplying
         one = 1 << (shifts.bias - shifts.image)
@@ -81,15 +84,15 @@ class DenseProducts:
     that reads the output's multiplies. So the first may be read a cycle before the second.
     """
 
-    def __init__(self, m, plus_sum, minus_sum, shift):
+    def __init__(self, m, plus_sum, minus_sum, shifts: UpdateShifts):
         #: Result: g, two cycles after the output's sums are read.
-        self.g = Signal(signed(SUM_BITS))
+        self.g = Signal(signed(shifts.dense_bits))
         products = []
         for name, total in (("plus", plus_sum), ("minus", minus_sum)):
             m.submodules[f"{name}_products"] = multiplier = Multiplier()
             pre = Signal.like(total, name=f"pre_{name}")
             m.d.sync += pre.eq(total)
-            m.d.comb += [multiplier.a.eq(pre << shift), multiplier.b.eq(total)]
+            m.d.comb += [multiplier.a.eq(pre << shifts.dense), multiplier.b.eq(total)]
             products.append(multiplier.product)
         m.d.comb += self.g.eq(products[0] - products[1])
 
@@ -103,7 +106,7 @@ class RateProducts:
         m.submodules.low_products = low = Multiplier()
         m.submodules.high_products = high = Multiplier()
         #: Register: that product, two cycles after g.
-        self.scaled = Signal(signed(SUM_BITS - (self.HALVES - LOW_BITS)))
+        self.scaled = Signal(signed(len(g) + len(rate) - self.HALVES))
         m.d.comb += [
             low.a.eq(g[:LOW_BITS]),
             low.b.eq(rate),

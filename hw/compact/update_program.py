@@ -50,11 +50,11 @@ def _next_image_weight(m, datapath):
     """By channel and tap; then the biases."""
     counters = datapath.counters
     counters.next_tap()
-    m.d.sync += counters.n.eq(counters.channel_n)
-    with m.If(counters.last_tap):
-        channel = counters.channel_n + datapath.spec.layers[1].positions
-        m.d.sync += [counters.channel_n.eq(channel), counters.n.eq(channel)]
-        m.d.sync += counters.c.eq(counters.c + 1)
+    with m.If(~counters.last_tap):
+        m.d.sync += counters.n.eq(counters.channel_n)
+    with m.Else():
+        # n has come to the next channel's first neuron
+        m.d.sync += [counters.channel_n.eq(counters.n), counters.c.eq(counters.c + 1)]
         with m.If(counters.last_channel):
             m.d.sync += [counters.n.eq(0), counters.c.eq(0), counters.biases.eq(1)]
 

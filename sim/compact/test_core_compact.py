@@ -43,9 +43,10 @@ class Ends:
                 # sampled with the start
                 dut.label.value, dut.operation.value = 15 - dut.label.value.to_unsigned(), 3
             if dut.holding.value:
-                assert going and dut.busy.value, "holds an image of no sample"
+                assert going, "holds an image of no sample"
             if dut.done.value:
-                assert going and not dut.holding.value
+                assert going
+                assert not dut.holding.value
                 going = False
                 self.done += 1
             elif not dut.busy.value:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import cocotb
 import torch
+from cocotb.triggers import RisingEdge
 
 from golden.contract import protocol
 from golden.contract.config import Config
@@ -24,6 +25,24 @@ TOP = CompactCore(CONFIG)
 @cocotb.test()
 async def trains_bit_for_bit(dut):
     await check_training(dut, CONFIG, 2, seed=4, traced=2)
+
+
+@cocotb.test()
+async def trains_after_a_reset_within_a_sweep(dut):
+    """Drives of outputs that were on their way must not add to those of the next sample."""
+    core = CoreDriver(dut, CONFIG)
+    await core.start()
+    core.configure(fixed.Settings.of(SPEC))
+    high = SPEC.formats.master_high
+    weights = tuple(torch.full(bundle.weight_shape, high) for bundle in SPEC.bundles)
+    await core.load(fixed.Parameters(weights, (torch.full((2,), high), torch.full((10,), high))))
+    dut.operation.value, dut.start.value = Operation.INFER.value, 1
+    await core.edge
+    dut.start.value = 0
+    await RisingEdge(dut.trace_1__valid)
+    for _ in range(1000):
+        await core.edge
+    await check_training(dut, CONFIG, 1, seed=5)
 
 
 @cocotb.test()
