@@ -12,7 +12,7 @@ from .counters import Counters
 
 
 class Neuron:
-    """The neuron at hand. In an update, `phi` and `d` hold both window sums of a pre neuron."""
+    """The neuron at hand. From INPUT on `d`, from FIRE on `phi` are those of the next one."""
 
     def __init__(self, m, core, step, counters: Counters, bias):
         self.m, self.core, self.step, self.counters = m, core, step, counters

@@ -9,9 +9,9 @@ phase                     cycles
 ========================= ======================================================================
 boxes                     1,729: 27 rows of 32 columns, 2 each; and 1
 static drives             a neuron of layer 1: 1 a tap, and 3 (12 with a kernel of 3)
-sweep                     a neuron of layer 1: 3, one for each output that spiked in the sweep
+sweep                     2; a neuron of layer 1: 3, one for each output that spiked in the sweep
                           before, and one for each output if it spikes; an output: 5; a neuron in
-                          the window: 1 more; and 2
+                          the window: 1 more
 update, image weights     a weight: 1 a position of the map, and 5 (174 with 13 by 13)
 update, biases of layer 1 a bias: the same
 update, dense weights     2 a weight, and 5
@@ -19,7 +19,8 @@ update, output biases     6 a bias
 commit                    2 a parameter
 ========================= ======================================================================
 
-Beside these `sequencer`, which starts each, takes 1 or 2 cycles a phase and 2 a sweep.
+Beside these `sequencer`, which starts each, takes 2 cycles, 1 for each phase of sweeps, 1
+at a sample's end.
 """
 
 from amaranth.hdl import Mux
@@ -35,14 +36,17 @@ def add_program(m, datapath: Datapath, sequencer):
     with m.FSM() as fsm:
         running = ~fsm.ongoing("IDLE")
         wait_for_start(m, datapath, sequencer)
+        # an image
         make_boxes(m, datapath)
         multiply_taps(m, datapath)
         store_static_drive(m, datapath)
+        # a sweep
         fetch_neuron(m, datapath)
         add_backward(m, datapath)
         fire(m, datapath)
         add_to_window_sum(m, datapath)
         add_forward(m, datapath)
+        # the update
         correlate_with_boxes(m, datapath)
         learn(m, datapath)
         learn_dense(m, datapath)
