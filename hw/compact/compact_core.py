@@ -13,8 +13,9 @@ from golden.contract.errors import ConfigError
 from hw.core.interface import CoreSignature, trace_word
 from hw.lib.flow import Flow
 
-from .datapath import Datapath, UpdateShifts
+from .datapath import Datapath
 from .memory_map import MemoryMap
+from .products import UpdateShifts
 from .program import add_program
 from .sequencer import Sequencer
 
@@ -55,6 +56,7 @@ class CompactCore(wiring.Component):
             sequencer.free_steps.eq(self.settings.free_steps),
             sequencer.nudged_steps.eq(self.settings.nudged_steps),
             sequencer.running.eq(running),
+            sequencer.seeing.eq(datapath.boxes.seeing),
             self.busy.eq(sequencer.busy),
             self.ready.eq(~sequencer.busy),
             self.holding.eq(sequencer.holding),

@@ -1,11 +1,11 @@
-"""What the compact core's program is at: loop counters, flags, and the pixel at hand."""
+"""What the compact core's program is at: loop counters, flags, and the box at hand."""
 
-from amaranth.hdl import Mux, Signal
+from amaranth.hdl import Cat, Mux, Signal
 
 from golden.contract import layout
 from golden.contract.config import Config
 
-from .memory_map import MemoryMap
+from .memory_map import BOX_ROWS, BOX_STRIDE, FIRST_BOX, MemoryMap
 
 
 class Counters:
@@ -19,7 +19,7 @@ class Counters:
         self.m, spec = m, config.spec
         image, dense = spec.bundles
         pre, post = spec.layers[1], spec.layers[2]
-        self.width, self.kernel, self.side = pre.width, image.kernel, image.pre.width
+        self.width = pre.width
         neuron_bits = memory_map.decoders.index_bits
         image_words = layout.master_words(config, image)
 
@@ -37,13 +37,9 @@ class Counters:
         self.y = Signal(range(pre.height))
         #: Channel of layer 1.
         self.c = Signal(range(pre.channels))
-        #: Tap of the image's kernel.
-        self.kx = Signal(range(image.kernel))
+        #: Tap of the image's kernel; kx from FIRST_BOX on.
+        self.kx = Signal(range(FIRST_BOX + image.kernel), init=FIRST_BOX)
         self.ky = Signal(range(image.kernel))
-        #: Convolution position under the pooled one. Bit 0: the right one, bit 1: the lower one.
-        self.corner = Signal(2)
-        #: Address in the image of the first pixel under position (y, x).
-        self.base = Signal(range(self.side * self.side))
         #: Parameter within its bundle, in the order of the masters: weights, then biases.
         self.weight = Signal(memory_map.parameters.index_bits)
         #: First weight of channel c, for the static drives.
@@ -56,14 +52,17 @@ class Counters:
         self.outputs = Signal()
         #: The update is at biases, else at weights.
         self.biases = Signal()
-        #: Products with pixels are for the update, else for the static drives.
+        #: All dense weights are being learned, or have been.
+        self.all_dense = Signal()
+        #: Products with boxes are for the update, else for the static drives.
         self.updating = Signal()
 
         # -- what follows from them
         #: x is the last of its row; (y, x) of the map; (ky, kx) of the kernel.
         self.last_x = self.x == pre.width - 1
         self.last_position = Signal()
-        self.last_tap = (self.kx == self.kernel - 1) & (self.ky == self.kernel - 1)
+        self.last_kx, last_ky = self.kx == FIRST_BOX + image.kernel - 1, self.ky == image.kernel - 1
+        self.last_tap = self.last_kx & last_ky
         #: c, o is the last one.
         self.last_channel = Signal()
         self.last_output = Signal()
@@ -79,38 +78,30 @@ class Counters:
         words = [layout.master_words(config, bundle) for bundle in (image, dense)]
         self.at_bias = self.weight >= Mux(self.of_image, *weights)
         self.last_parameter = self.weight == Mux(self.of_image, *words) - 1
-        #: Address in the image of the pixel under position, corner and tap.
-        self.pixel_address = self._pixel_address()
-
-    def _pixel_address(self):
-        down, across = Signal(range(self.kernel + 1)), Signal(range(self.kernel + 1))
-        self.m.d.comb += [down.eq(self.ky + self.corner[1]), across.eq(self.kx + self.corner[0])]
-        address = self.base
-        # rows times the image's width
-        for i, bit in enumerate(down):
-            address += Mux(bit, self.side << i, 0)
-        return address + across
+        #: Number of the box under position and tap: its row and column in memory.
+        column, row = Signal(range(BOX_STRIDE)), Signal(range(BOX_ROWS))
+        m.d.comb += [column.eq((self.x << 1) + self.kx), row.eq((self.y << 1) + self.ky)]
+        self.box = Cat(column, row)
 
     def restart(self):
         """Statements for `m.d.sync`: the first neuron and parameter. Not `of_image`, `updating`."""
         neuron = (self.n, self.channel_n, self.o, self.x, self.y, self.c, self.outputs)
-        pixel = (self.kx, self.ky, self.corner, self.base)
-        parameter = (self.weight, self.channel_weight, self.biases, self.bias_at)
-        return [counter.eq(0) for counter in (*neuron, *pixel, *parameter)]
+        tap = (self.kx, self.ky)
+        parameter = (self.weight, self.channel_weight, self.biases, self.all_dense, self.bias_at)
+        return [counter.eq(counter.init) for counter in (*neuron, *tap, *parameter)]
 
     def next_position(self):
         """At the end of this cycle: the next position of the map; after the last one the first."""
         m = self.m
-        m.d.sync += [self.x.eq(self.x + 1), self.base.eq(self.base + 2)]
+        m.d.sync += self.x.eq(self.x + 1)
         with m.If(self.last_x):
-            next_row = self.base + 2 * self.side - 2 * (self.width - 1)
-            m.d.sync += [self.x.eq(0), self.y.eq(self.y + 1), self.base.eq(next_row)]
+            m.d.sync += [self.x.eq(0), self.y.eq(self.y + 1)]
         with m.If(self.last_position):
-            m.d.sync += [self.y.eq(0), self.base.eq(0)]
+            m.d.sync += self.y.eq(0)
 
     def next_tap(self):
         """At the end of this cycle: the next tap of the kernel; after the last one the first."""
-        m, last = self.m, self.kernel - 1
+        m = self.m
         m.d.sync += self.kx.eq(self.kx + 1)
-        with m.If(self.kx == last):
-            m.d.sync += [self.kx.eq(0), self.ky.eq(Mux(self.ky == last, 0, self.ky + 1))]
+        with m.If(self.last_kx):
+            m.d.sync += [self.kx.eq(FIRST_BOX), self.ky.eq(Mux(self.last_tap, 0, self.ky + 1))]

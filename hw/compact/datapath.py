@@ -1,6 +1,6 @@
 """The compact core's registers, memories and arithmetic, and the control signals that use them.
 
-Each class here, in `memories`, `counters` and `neuron` builds a part into the core's one module.
+Each class here, in `memories`, `counters`, `boxes`, `products` and `neuron` builds a part into the core's one module.
 Its attributes are what the program reads and sets:
 
 - *control*: set by a state of the program for its cycle; "else" says what it is in other states.
@@ -8,100 +8,26 @@ Its attributes are what the program reads and sets:
 - *result*: follows from registers, control signals and memories within the cycle.
 """
 
-from amaranth.hdl import Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Mux, Signal, signed
 from amaranth.lib.memory import Memory
 
-from golden.contract.errors import ConfigError
 from golden.contract.formats import signed_bits
 from hw.lib.multiplier import Multiplier
 from hw.lib.saturate import saturated
 
+from .boxes import Boxes
+from .clip import clipped
 from .counters import Counters
 from .memories import ParameterMemory, StateMemory
 from .memory_map import LEFT, RIGHT, MemoryMap
 from .neuron import Neuron, Synapses
-
-#: Right shift of all updates, from g times rate to a master: see `UpdateShifts`.
-SHIFT = 25
-#: g is multiplied by its rate in two parts: these low bits, then the rest.
-LOW_BITS = 15
-#: Width of the sum.
-SUM_BITS = 32
-
-
-class UpdateShifts:
-    """Left shifts of g that make `SHIFT` the right shift of updates of every kind.
-
-    Raises `ConfigError` where there are none, or where g, so shifted, has more than the
-    SUM_BITS - 1 bits that the multiplier takes in two parts.
-    """
-
-    def __init__(self, spec):
-        image, dense = spec.bundles
-        rights = {bundle.kind: spec.weight_shift(bundle) for bundle in spec.bundles}
-        largest = max(*rights.values(), spec.bias_shift)
-        if largest > SHIFT:
-            raise ConfigError(f"the compact core shifts updates by {SHIFT} bits, not {largest}")
-        #: Of a weight of the image bundle, of a dense one, of a bias.
-        self.image = SHIFT - rights["image"]
-        self.dense = SHIFT - rights["dense"]
-        self.bias = SHIFT - spec.bias_shift
-        bound = max(
-            spec.correlation_bound(image) << self.image,
-            spec.correlation_bound(dense) << self.dense,
-            max(spec.bias_bound(bundle) for bundle in spec.bundles) << self.bias,
-        )
-        if (bits := signed_bits(-bound, bound)) > SUM_BITS - 1:
-            raise ConfigError(f"the compact core has {SUM_BITS - 1} bits for g, not {bits}")
-
-
-class MultiplyAdd:
-    """The multiplier, the adder and the sum.
-
-    A product is there a cycle after its factors. Products with pixels are added without the
-    program's help: in the cycle after `issue` factor and pixel are multiplied, and in the next one
-    the product is added.
-    """
-
-    def __init__(self, m, pixel, factor_bits):
-        m.submodules.multiplier = multiplier = Multiplier()
-        #: Control: the factors, signed and unsigned; else `factor` and the pixel.
-        self.a, self.b = multiplier.a, multiplier.b
-        #: Result: product of the factors of the cycle before.
-        self.product = multiplier.product
-        #: Register: what four pixels in a row are multiplied by.
-        self.factor = Signal(signed(factor_bits))
-        #: Control: a pixel is asked for, and its product is to be added; else not.
-        self.issue = Signal()
-        #: Registers: `issue` of one cycle ago (the pixel is there), of two (the product is there).
-        self.multiplying = Signal()
-        self.adding = Signal()
-        #: Register: the sum.
-        self.sum = Signal(signed(SUM_BITS))
-        #: Control: what is added to, else `sum`; what is added, else `product`.
-        self.augend = Signal(signed(SUM_BITS))
-        self.addend = Signal(signed(SUM_BITS))
-        #: Control: `sum` becomes augend + addend; else it does so if `adding`.
-        self.accumulate = Signal()
-        #: Control: it becomes augend - addend instead; else not.
-        self.subtract = Signal()
-        m.d.sync += [self.multiplying.eq(self.issue), self.adding.eq(self.multiplying)]
-        m.d.comb += [
-            self.a.eq(self.factor),
-            self.b.eq(pixel),
-            self.augend.eq(self.sum),
-            self.addend.eq(self.product),
-            self.accumulate.eq(self.adding),
-        ]
-        with m.If(self.accumulate):
-            term = self.addend ^ self.subtract.replicate(SUM_BITS)
-            m.d.sync += self.sum.eq(self.augend + term + self.subtract)
+from .products import BoxProducts, DenseProducts, RateProducts, UpdateShifts
 
 
 class Learning:
-    """Masters from g times rate, in the sum; working copies from masters; working biases."""
+    """Masters from g times rate; working copies from masters; working biases."""
 
-    def __init__(self, m, core, counters: Counters, master, total):
+    def __init__(self, m, core, counters: Counters, master, g):
         spec, f = core.config.spec, core.config.spec.formats
         pre, post = spec.layers[1], spec.layers[2]
         #: Result: the rate of the parameter at hand.
@@ -110,16 +36,14 @@ class Learning:
         of_biases = Mux(counters.of_image, bias_rate[0], bias_rate[1])
         of_weights = Mux(counters.of_image, weight_rate[0], weight_rate[1])
         m.d.comb += self.rate.eq(Mux(counters.biases, of_biases, of_weights))
-        #: Result: the master with its update, from a sum that lacks `LOW_BITS` of g times rate.
+        #: Register: of the dense weights whose g was begun last and before it, which there are.
+        self.under_way = Signal(2)
+        scaled = RateProducts(m, g, self.rate).scaled
+        #: Result: the master that the cycle before read with its update, two cycles after g.
         self.learned = Signal(signed(f.master_bits))
-        bound = f.update_bound
-        scaled = Signal(signed(SUM_BITS - (SHIFT - LOW_BITS)))
-        update = Signal(signed(signed_bits(-bound, bound)))
-        m.d.comb += [
-            scaled.eq(total >> (SHIFT - LOW_BITS)),
-            update.eq(Mux(scaled > bound, bound, Mux(scaled < -bound, -bound, scaled))),
-            self.learned.eq(master + update),
-        ]
+        # in halves of the master's LSB, so that one more rounds half up
+        update = clipped(scaled, 2 * f.update_bound)
+        m.d.comb += self.learned.eq((Cat(Const(1, 1), master).as_signed() + update) >> 1)
         #: Result: the master after a commit.
         self.clipped = Signal(signed(f.committed_bits))
         m.d.comb += self.clipped.eq(saturated(master, f.committed_bits))
@@ -162,20 +86,35 @@ class Datapath:
         self.counters = counters = Counters(m, config, self.map)
         self.left, self.right = StateMemory(m, LEFT, self.map), StateMemory(m, RIGHT, self.map)
         self.parameters = ParameterMemory(m, spec.formats, self.map, counters)
-        self.multiply_add = MultiplyAdd(m, core.pixel, spec.sum_bits + 1 + self.shifts.image)
-        master, total = self.parameters.master, self.multiply_add.sum
-        self.learning = Learning(m, core, counters, master, total)
-        self.neuron = Neuron(m, core, step, counters, self.learning.bias)
-        self.synapses = Synapses(m, spec.layers[2], counters, self.neuron, self.parameters.weight)
+        self.boxes = Boxes(m, core, counters)
 
         #: Results: the window sums that the cycle before read, and +beta less -beta.
         self.plus_sum = self.left.data[: spec.sum_bits]
         self.minus_sum = self.right.data[: spec.sum_bits]
         self.difference = Signal(signed(spec.sum_bits + 1))
+        m.d.comb += self.difference.eq(self.plus_sum - self.minus_sum)
+        self.box_products = BoxProducts(
+            m,
+            counters,
+            bits=max(self.shifts.bits, signed_bits(-spec.static_bound, spec.static_bound) + 1),
+            weight=self.parameters.weight,
+            left_box=self.left.data[: self.map.left_boxes.bits],
+            difference=self.difference,
+            low_box=self.parameters.box,
+            shifts=self.shifts,
+        )
+        dense_g = DenseProducts(m, self.plus_sum, self.minus_sum, self.shifts).g
+        # of an outputs' bias or of the image bundle, or of a dense weight
+        g = Mux(counters.outputs & ~counters.biases, dense_g, self.box_products.sum)[: self.shifts.bits].as_signed()
+        self.learning = Learning(m, core, counters, self.parameters.master, g)
+
+        self.neuron = Neuron(m, core, step, counters, self.learning.bias)
+        self.synapses = Synapses(m, spec.layers[2], counters, self.neuron, self.parameters.weight)
+        m.submodules.nudge = nudge = Multiplier()
         m.d.comb += [
-            core.pixel_address.eq(counters.pixel_address),
-            self.neuron.nudge.eq(self.multiply_add.product),
-            self.difference.eq(self.plus_sum - self.minus_sum),
+            nudge.a.eq(self.neuron.away),
+            nudge.b.eq(core.settings.beta),
+            self.neuron.nudge.eq(nudge.product),
         ]
 
     def sum_onto(self, old):

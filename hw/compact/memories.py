@@ -56,9 +56,9 @@ class ParameterMemory:
         m.submodules.high = self.high = SinglePortMemory()
         #: Control: the word to read or to write; else that of the parameter at hand.
         self.address = Signal(memory_map.address_bits(PARAMETERS), name="parameter_address")
-        #: Result: the static drive that the cycle before read.
+        #: Results: the static drive, the box that the cycle before read.
         self.static = self.low.read_data[: memory_map.static_drives.bits].as_signed()
-        self.statics = memory_map.static_drives
+        self.box = self.low.read_data[: memory_map.low_boxes.bits]
         #: Result: the master that the cycle before read.
         self.master = Signal(signed(formats.master_bits))
         #: Result: its working copy, if it is a weight's.
@@ -77,13 +77,13 @@ class ParameterMemory:
         """Statements for `m.d.comb`: another parameter than the one at hand."""
         return [self.address.eq(self.region.address(index, of_image))]
 
-    def read_static(self, n):
-        """Statements for `m.d.comb`: `static` is that of neuron n in the next cycle."""
-        return [self.address.eq(self.statics.address(n))]
+    def read_low(self, region: Region, index):
+        """Statements for `m.d.comb`: a word of `low` alone."""
+        return [self.address.eq(region.address(index))]
 
-    def write_static(self, n, drive):
-        """Statements for `m.d.comb`: store a static drive."""
-        return [*self.read_static(n), self.low.write.eq(1), self.low.write_data.eq(drive)]
+    def write_low(self, region: Region, index, word):
+        """Statements for `m.d.comb`: store a word of `low` alone."""
+        return [*self.read_low(region, index), self.low.write.eq(1), self.low.write_data.eq(word)]
 
     def write(self, master, working=None, *, when=1):
         """Statements for `m.d.comb`: store a master, sign-extended, and a working copy if given."""

@@ -21,6 +21,7 @@ from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.errors import ConfigError
 from golden.contract.formats import signed_bits
+from golden.contract.spec import IMAGE_SIDE
 from hw.lib.single_port_memory import DEPTH, WIDTH
 
 #: The memories by name: `low` and `high` together, and the two of the neurons.
@@ -37,6 +38,10 @@ TOP_BITS, WORKING_BITS = slice(8, 10), slice(0, 8)
 
 #: The nibbles of `high` to write for each of these.
 TOP_NIBBLES, WORKING_NIBBLES = 0b100, 0b011
+
+#: Boxes, sums of 2x2 pixels: columns in memory for each of their rows, so that an address needs no
+#: product; the rows that there are; the column of a row's first, which is there two columns late.
+BOX_STRIDE, BOX_ROWS, FIRST_BOX = 32, IMAGE_SIDE - 1, 2
 
 #: Words of the image bundle's bank that masters may take.
 IMAGE_MASTERS = 4096
@@ -128,6 +133,7 @@ class MemoryMap:
                 raise ConfigError(f"the compact core has {available} bits for {what}, not {width}")
         static = (spec.static_bound + (1 << (spec.static_shift - 1))) >> spec.static_shift
         static_bits = signed_bits(-static, static)
+        boxes = BOX_STRIDE * BOX_ROWS
         if masters[1] > IMAGE_MASTERS:
             raise ConfigError(f"the compact core has {IMAGE_MASTERS} words for masters of the image, not {masters[1]}")
 
@@ -138,12 +144,16 @@ class MemoryMap:
         self.decoders = Region("d", LEFT, 0, 1024, (neurons, neurons), f.decoder_bits)
         #: Window sums of each neuron, of the free and +beta phase.
         self.plus_sums = Region("sums (free, +beta)", LEFT, 2048, 1024, (neurons,), spec.sum_bits)
+        #: Boxes, for static drives.
+        self.left_boxes = Region("boxes", LEFT, 3072, 1024, (boxes,), f.pixel_bits + 2)
         #: U of each neuron. Bank: of the step.
         self.membranes = Region("U", RIGHT, 0, 1024, (neurons, neurons), spec.membrane_bits)
         #: Window sums of each neuron, of the -beta phase.
         self.minus_sums = Region("sums (-beta)", RIGHT, 2048, 1024, (neurons,), spec.sum_bits)
         #: What the image adds to phi of each neuron of layer 1.
         self.static_drives = Region("static drives", LOW, 12288, 1024, (hidden,), static_bits)
+        #: Boxes, for updates.
+        self.low_boxes = Region("boxes", LOW, 13312, 1024, (boxes,), f.pixel_bits + 2)
 
     @property
     def regions(self) -> tuple[Region, ...]:

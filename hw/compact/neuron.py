@@ -12,7 +12,7 @@ from .counters import Counters
 
 
 class Neuron:
-    """The neuron at hand. In an update, `phi` and `d` hold both window sums of a pre neuron."""
+    """The neuron at hand. From INPUT on `d`, from FIRE on `phi` are those of the next one."""
 
     def __init__(self, m, core, step, counters: Counters, bias):
         self.m, self.core, self.step, self.counters = m, core, step, counters
@@ -31,20 +31,13 @@ class Neuron:
         self.label = Signal.like(core.label)
         with m.If(core.start):
             m.d.sync += self.label.eq(core.label)
-        #: Registers: spikes of the outputs in their last step, of each bank; each output's go in at
-        #: the top, so they are in their place when all are in.
-        self.kept_spikes = [Signal(post.neurons, name=f"output_spikes_{bank}") for bank in range(2)]
         #: Register: the largest window sum of the outputs until now.
         self.best = Signal(spec.sum_bits)
-        #: Control: xi, `spike` and `membrane` are as they become, and kept, if an output's.
+        #: Control: xi, `spike` and `membrane` are as they become, and of an output kept.
         self.firing = Signal()
         #: Result: xi as it was, of an output that has been at hand for a cycle.
         self.old_xi = Signal(spec.state_bits)
 
-        #: Result: spikes of the outputs as they were.
-        self.output_spikes = Signal(post.neurons)
-        kept = Mux(step.state_read, self.kept_spikes[1], self.kept_spikes[0])
-        m.d.comb += self.output_spikes.eq(Mux(step.first, 0, kept))
         #: Result: d as it becomes, from `drive`.
         self.decoded = self._decoded(spec.schedule.decay_shift)
         #: Result: what is multiplied by beta for the nudge, from `old_xi`: the way to the target.
@@ -64,25 +57,21 @@ class Neuron:
             self.spike.eq(self.u + (self.xi << spec.schedule.decay_shift) > f.threshold),
             self.membrane.eq(self.u + self.xi - Mux(self.spike, f.one, 0)),
         ]
-        self._keep_outputs(post)
+        self._keep_xi()
 
-    def _keep_outputs(self, post):
-        """xi and spikes of the outputs, of each bank."""
+    def _keep_xi(self):
+        """Those of the outputs, of each bank."""
         m, step, o = self.m, self.step, self.counters.o
         xi = Memory(shape=len(self.xi), depth=2 << len(o), init=[])
         m.submodules.output_xi = xi
         read, write = xi.read_port(), xi.write_port()
-        fires = self.firing & self.counters.outputs
         m.d.comb += [
             read.addr.eq(Cat(o, step.state_read)),
             write.addr.eq(Cat(o, step.state_write)),
             write.data.eq(self.xi),
-            write.en.eq(fires),
+            write.en.eq(self.firing & self.counters.outputs),
             self.old_xi.eq(Mux(step.first, 0, read.data)),
         ]
-        for bank, kept in enumerate(self.kept_spikes):
-            with m.If(fires & (step.state_write == bank)):
-                m.d.sync += kept.eq(Cat(kept[1:], self.spike))
 
     def _decoded(self, decay):
         f = self.core.config.spec.formats
@@ -116,40 +105,68 @@ class Synapses:
 
     def __init__(self, m, post, counters: Counters, neuron: Neuron, weight):
         self.m, self.counters = m, counters
+        #: Outputs that spiked in their last sweep.
+        self.spiking = Spiking(m, post, counters, neuron)
+        #: Register: the cycle before read a weight for phi.
+        self.backward = Signal()
+        #: Register: it read one for the drive of output o; set by a state, else not.
+        self.forward = Signal()
+        m.d.sync += [self.backward.eq(self.spiking.take), self.forward.eq(0)]
+
         drives = Memory(shape=signed(post.phi_bits - 2), depth=1 << len(counters.o), init=[])
         m.submodules.drives = drives
         read, self.port = drives.read_port(), drives.write_port()
-        #: Register: outputs that spiked, without those whose weights have been read.
-        self.pending = Signal(post.neurons)
-        #: Results: the lowest one of these; whether it is the only one.
-        self.next = Signal.like(counters.o)
-        self.last = Signal()
-        self.rest = Signal.like(self.pending)
-        #: Registers: the cycle before read a weight for phi; one for the drive of output o.
-        self.backward = Signal()
-        #: The same, set by a state for the cycle after it; else not.
-        self.forward = Signal()
         #: Result: the forward drive of output o, for phi in units of 4 LSB.
         self.drive = read.data
         weight_o = Signal.like(counters.o)
-        for o in reversed(range(post.neurons)):
-            with m.If(self.pending[o]):
-                m.d.comb += self.next.eq(o)
+        m.d.sync += weight_o.eq(counters.o)
         m.d.comb += [
-            self.rest.eq(self.pending & (self.pending - 1)),
-            self.last.eq(~self.rest.any()),
             neuron.drive.eq(neuron.phi + Mux(self.backward, weight << 2, 0)),
             read.addr.eq(counters.o),
             self.port.addr.eq(weight_o),
             self.port.data.eq(read.data + weight),
             self.port.en.eq(self.forward),
         ]
-        m.d.sync += [self.backward.eq(0), self.forward.eq(0), weight_o.eq(counters.o)]
-
-    def take(self):
-        """This cycle reads the weight to the next output, for phi."""
-        self.m.d.sync += [self.backward.eq(1), self.pending.eq(self.rest)]
 
     def clear(self):
         """Statements for `m.d.comb`: the drive of output o becomes 0."""
         return [self.port.addr.eq(self.counters.o), self.port.data.eq(0), self.port.en.eq(1)]
+
+
+class Spiking:
+    """Lists of the outputs that spiked in a sweep, one of each bank; less logic than their spikes would need."""
+
+    def __init__(self, m, post, counters: Counters, neuron: Neuron):
+        step = neuron.step
+        lists = Memory(shape=len(counters.o), depth=2 << len(counters.o), init=[])
+        m.submodules.spiking = lists
+        read, write = lists.read_port(), lists.write_port()
+        lengths = [Signal(range(post.neurons + 1), name=f"spiking_{bank}") for bank in range(2)]
+        at, following = Signal.like(lengths[0]), Signal.like(lengths[0])
+
+        #: Control: this cycle reads the weight to `output`; else it doesn't, and the list begins anew.
+        self.take = Signal()
+        #: Result: the next one of the list.
+        self.output = read.data
+        #: Results: there is one; it is the last one.
+        self.any, self.last = Signal(), Signal()
+        #: Control: the outputs are next, and what is written begins anew; else not.
+        self.restart = Signal()
+        length = Mux(step.state_read, lengths[1], lengths[0])
+        written = Mux(step.state_write, lengths[1], lengths[0])
+        m.d.comb += [
+            following.eq(Mux(self.take, at + 1, 0)),
+            read.addr.eq(Cat(following[: len(counters.o)], step.state_read)),
+            self.any.eq(~step.first & (length != 0)),
+            self.last.eq(following == length),
+            write.addr.eq(Cat(written[: len(counters.o)], step.state_write)),
+            write.data.eq(counters.o),
+            write.en.eq(neuron.firing & counters.outputs & neuron.spike),
+        ]
+        m.d.sync += at.eq(following)
+        for bank, mine in enumerate(lengths):
+            with m.If(step.state_write == bank):
+                with m.If(self.restart):
+                    m.d.sync += mine.eq(0)
+                with m.Elif(write.en):
+                    m.d.sync += mine.eq(written + 1)

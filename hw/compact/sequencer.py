@@ -1,6 +1,6 @@
 """The compact core's sequencer: the phases of a sample, sweep by sweep, one after the other."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -49,8 +49,7 @@ class Sequencer(wiring.Component):
     busy : Out(1)
         High from the cycle after ``start`` until all is done.
     holding : Out(1)
-        High from the cycle after a sample's ``start`` until its image is no longer read: the update
-        does, too.
+        High from the cycle after a sample's ``start`` until its image is no longer read.
     done : Out(1)
         One cycle at a sample's end, the last one of ``busy``.
     free_steps, nudged_steps : In
@@ -61,6 +60,8 @@ class Sequencer(wiring.Component):
         One cycle: the program runs a part.
     running : In(1)
         High from the cycle after a part's start until it is done.
+    seeing : In(1)
+        The image is being read, from the cycle after ``image_start`` on.
     phase : Out(len(protocol.PHASES))
         One hot in the order of `protocol.PHASES`, for the cycle counters; or 0.
     """
@@ -83,6 +84,7 @@ class Sequencer(wiring.Component):
                 "update_start": Out(1),
                 "commit_start": Out(1),
                 "running": In(1),
+                "seeing": In(1),
                 "phase": Out(len(protocol.PHASES)),
             }
         )
@@ -124,7 +126,7 @@ class Sequencer(wiring.Component):
         with m.FSM() as fsm:
             m.d.comb += [
                 self.busy.eq(~fsm.ongoing("IDLE")),
-                self.holding.eq(~Cat(fsm.ongoing(state) for state in ("IDLE", "DONE", "COMMIT", "COMMIT-WAIT")).any()),
+                self.holding.eq(fsm.ongoing("IMAGE") | self.seeing),
                 self.done.eq(fsm.ongoing("DONE")),
             ]
             with m.State("IDLE"):

@@ -29,8 +29,7 @@ def fetch_neuron(m, datapath: Datapath):
     counters, neuron, synapses = datapath.counters, datapath.neuron, datapath.synapses
     with m.State("FETCH-NEURON"):
         _read_decoder(m, datapath, counters.n)
-        m.d.comb += datapath.parameters.read_static(counters.n)
-        m.d.sync += synapses.pending.eq(neuron.output_spikes)
+        m.d.comb += datapath.parameters.read_low(datapath.map.static_drives, counters.n)
         m.next = "LOAD"
     with m.State("LOAD"):
         m.d.sync += neuron.d.eq(_loaded_decoder(datapath))
@@ -39,7 +38,7 @@ def fetch_neuron(m, datapath: Datapath):
         with m.If(counters.outputs):
             m.d.sync += neuron.phi.eq(synapses.drive << 2)
             m.d.comb += synapses.clear()
-        with m.Elif(synapses.pending.any()):
+        with m.Elif(synapses.spiking.any):
             m.next = "BACKWARD"
 
 
@@ -48,25 +47,21 @@ def add_backward(m, datapath: Datapath):
 
     A cycle for each.
     """
-    synapses = datapath.synapses
+    spiking = datapath.synapses.spiking
     with m.State("BACKWARD"):
-        m.d.comb += datapath.parameters.read(datapath.counters.weight + synapses.next, 0)
+        m.d.comb += datapath.parameters.read(datapath.counters.weight + spiking.output, 0)
+        m.d.comb += spiking.take.eq(1)
         m.d.sync += datapath.neuron.phi.eq(datapath.neuron.drive)
-        synapses.take()
-        m.next = "BACKWARD"
-        with m.If(synapses.last):
+        with m.If(spiking.last):
             m.next = "DECODE"
 
 
 def fire(m, datapath: Datapath):
     """d, then xi, then U and the spike; beside d the product that nudges an output. 3 cycles."""
     counters, neuron, step = datapath.counters, datapath.neuron, datapath.step
-    synapses, left, right, where = datapath.synapses, datapath.left, datapath.right, datapath.map
+    left, right, where = datapath.left, datapath.right, datapath.map
     with m.State("DECODE"):
         m.d.sync += neuron.d.eq(neuron.decoded)
-        m.d.sync += synapses.pending.eq(neuron.output_spikes)
-        m.d.comb += datapath.multiply_add.a.eq(neuron.away)
-        m.d.comb += datapath.multiply_add.b.eq(datapath.core.settings.beta)
         _read_decoder(m, datapath, counters.next_n)
         m.d.comb += right.read(where.membranes, counters.n, step.state_read)
         m.next = "INPUT"
@@ -75,7 +70,7 @@ def fire(m, datapath: Datapath):
         m.d.sync += neuron.u.eq(Mux(step.first, 0, right.data[: len(neuron.u)].as_signed()))
         m.d.comb += left.write(where.decoders, counters.n, neuron.d, bank=step.state_write)
         m.d.comb += right.read(where.minus_sums, counters.n)
-        m.d.comb += datapath.parameters.read_static(counters.next_n)
+        m.d.comb += datapath.parameters.read_low(datapath.map.static_drives, counters.next_n)
         m.d.sync += neuron.d.eq(_loaded_decoder(datapath))
         m.next = "FIRE"
     with m.State("FIRE"):
@@ -156,10 +151,11 @@ def _next_neuron(m, datapath):
     with m.Else():
         counters.next_position()
         m.next = "DECODE"
-        with m.If(datapath.synapses.pending.any()):
+        with m.If(datapath.synapses.spiking.any):
             m.next = "BACKWARD"
         with m.If(counters.last_position):
             m.d.sync += counters.c.eq(counters.c + 1)
             with m.If(counters.last_channel):
                 m.d.sync += counters.outputs.eq(1)
+                m.d.comb += datapath.synapses.spiking.restart.eq(1)
                 m.next = "FETCH-NEURON"

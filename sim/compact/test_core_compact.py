@@ -1,18 +1,57 @@
 # amaranth: UnusedElaboratable=no
-"""The compact core of preset `tiny`, the shortest samples of real digits."""
+"""The compact core of preset `tiny`, with real digits."""
 
 import cocotb
+from cocotb.triggers import RisingEdge
 
 from golden.contract.config import Config
 from golden.contract.presets import preset
 from hw.compact.compact_core import CompactCore
+from hw.core.interface import Operation
 from sim.core.driver import check_training
+from sim.harness.testbench import CLOCK
 
 CONFIG = Config(preset("tiny"), (1, 1, 1), compact=True)
 TOP = CompactCore(CONFIG)
+WINDOW = CONFIG.spec.schedule.window
 
 
 @cocotb.test()
-async def trains_bit_for_bit(dut):
-    window = CONFIG.spec.schedule.window
-    await check_training(dut, CONFIG, 2, seed=1, steps=(window + 1, window))
+# the preset's own; a phase of one sweep beyond the window; none beyond it
+@cocotb.parametrize(steps=[None, (WINDOW + 1, WINDOW), (WINDOW, WINDOW)])
+async def trains_bit_for_bit(dut, steps):
+    ends = Ends(dut)
+    cocotb.start_soon(ends.watch())
+    await check_training(dut, CONFIG, 3, seed=1, steps=steps, traced=2)
+    assert ends.started == ends.done == 3 + 2
+
+
+class Ends:
+    """What `CoreSignature` says of a sample's begin and end, beside its results."""
+
+    def __init__(self, dut):
+        self.dut, self.started, self.done = dut, 0, 0
+
+    async def watch(self):
+        dut, going, started = self.dut, False, False
+        while True:
+            await RisingEdge(getattr(dut, CLOCK))
+            assert dut.ready.value == (not dut.busy.value)
+            if started:
+                assert dut.busy.value
+                assert dut.holding.value == going
+                # sampled with the start
+                dut.label.value, dut.operation.value = 15 - dut.label.value.to_unsigned(), 3
+            if dut.holding.value:
+                assert going, "holds an image of no sample"
+            if dut.done.value:
+                assert going
+                assert not dut.holding.value
+                going = False
+                self.done += 1
+            elif not dut.busy.value:
+                assert not going, "a sample ended without a word"
+            started = bool(dut.start.value)
+            if started and dut.operation.value != Operation.COMMIT.value:
+                going = True
+                self.started += 1

@@ -1,4 +1,4 @@
-"""The compact core's loops over a map and a kernel, and the pixels that belong to them."""
+"""The compact core's loops over a map and a kernel, and the boxes that belong to them."""
 
 import pytest
 from amaranth.hdl import Module, Signal
@@ -6,46 +6,43 @@ from amaranth.sim import Simulator
 
 from golden.contract.config import Config
 from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import IMAGE_SIDE, Learning, Schedule, Spec
+from golden.contract.spec import Learning, Schedule, Spec
 from hw.compact.counters import Counters
-from hw.compact.memory_map import MemoryMap
+from hw.compact.memory_map import BOX_STRIDE, FIRST_BOX, MemoryMap
 
 
 @pytest.mark.parametrize("kernel", range(1, 9))
-def test_visits_every_position_and_tap_with_its_pixels(kernel):
+def test_visits_every_position_and_tap_with_its_box(kernel):
     spec = Spec("a network", (Conv(1, kernel), Dense(10)), Schedule(8, 8, order="odd-even"), Learning((0.5, 0.5)))
     config = Config(spec, (1, 1, 1), compact=True)
     m, position, tap = Module(), Signal(), Signal()
-    counters, address = Counters(m, config, MemoryMap(config)), Signal(10)
-    m.d.comb += address.eq(counters.pixel_address)
+    counters, number = Counters(m, config, MemoryMap(config)), Signal(10)
+    m.d.comb += number.eq(counters.box)
     with m.If(position):
         counters.next_position()
     with m.If(tap):
         counters.next_tap()
     layer, end = spec.layers[1], kernel - 1
 
-    def pixel(y, x, corner, ky, kx):
-        return (2 * y + (corner >> 1) + ky) * IMAGE_SIDE + 2 * x + (corner & 1) + kx
+    def box(y, x, ky, kx):
+        return (2 * y + ky) * BOX_STRIDE + 2 * x + kx + FIRST_BOX
 
     async def walk(ctx):
         ctx.set(tap, 1)
         for ky in range(kernel):
             for kx in range(kernel):
-                for corner in range(4):
-                    ctx.set(counters.corner, corner)
-                    assert ctx.get(address) == pixel(0, 0, corner, ky, kx)
+                assert ctx.get(number) == box(0, 0, ky, kx)
                 assert ctx.get(counters.last_tap) == (ky == kx == end)
                 await ctx.tick()
         ctx.set(tap, 0)
         ctx.set(position, 1)
         for y in range(layer.height):
             for x in range(layer.width):
-                assert ctx.get(address) == pixel(y, x, 3, 0, 0)
+                assert ctx.get(number) == box(y, x, 0, 0)
                 assert ctx.get(counters.last_position) == (y + 1 == layer.height and x + 1 == layer.width)
                 await ctx.tick()
         # both loops are back at their first
-        ctx.set(counters.corner, 0)
-        assert ctx.get(address) == 0
+        assert ctx.get(number) == box(0, 0, 0, 0)
 
     simulator = Simulator(m)
     simulator.add_clock(1e-6)
