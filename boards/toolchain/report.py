@@ -110,5 +110,5 @@ def find_report(fpga: Fpga, preset: str, kind: str) -> tuple[str, dict[str, Any]
         return "built here", summary(build, baseline["cycles"] if same and baseline else None)
     if baseline is None:
         raise DesignError(f"{fpga.name} has no report for {preset}: nudge build {fpga.name} --preset {preset}")
-    earlier = baseline["spec"] != fpga.design(preset).config.spec.identity
+    earlier = baseline.get("spec") != fpga.design(preset).config.spec.identity
     return f"committed, {committed.name}" + ", of an earlier network" * earlier, baseline

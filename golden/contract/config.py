@@ -110,8 +110,8 @@ def check_order(spec: Spec) -> None:
     """Raises `ConfigError` where layers step in an order that no gateware has."""
     if spec.schedule.order != "odd-even":
         raise ConfigError(
-            f"{spec.name}: the gateware steps odd and even layers in turn, not in the order {spec.schedule.order!r}: this network "
-            "is for the model, --board golden"
+            f"{spec.name}: the gateware steps odd and even layers in turn, not in the order {spec.schedule.order!r}: "
+            "this network is for the model, --board golden"
         )
 
 

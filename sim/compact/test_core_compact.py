@@ -23,7 +23,7 @@ async def trains_bit_for_bit(dut, steps):
     ends = Ends(dut)
     cocotb.start_soon(ends.watch())
     await check_training(dut, CONFIG, 3, seed=1, steps=steps, traced=2)
-    assert ends.started == ends.done == 3 + 2
+    assert ends.started == ends.done == 3 + 1 + 2
 
 
 class Ends:
