@@ -332,5 +332,5 @@ class Sequencer(wiring.Component):
         with m.Elif(samples.started != samples.done):
             # nothing is left but the prediction
             m.d.comb += self.phase.eq(one_hot("free"))
-        with m.Elif(samples.done != samples.freed):
+        with m.Elif(Cat(slot.unlearned for slot in slots).any()):
             m.d.comb += self.phase.eq(one_hot("update"))

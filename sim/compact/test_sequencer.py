@@ -31,9 +31,10 @@ async def check(dut, name, unit):
         free, nudged = window + random.randint(0, 4), window + random.randint(0, 3)
         port.free_steps.value, port.nudged_steps.value, port.operation.value = free, nudged, operation.value
         planned = sweeps(window, free, nudged if operation == Operation.TRAIN else 0)
-        expected = [("commit", None)]
+        expected: list[tuple[str, dict[str, int] | None]] = [("commit", None)]
         if operation != Operation.COMMIT:
-            expected = [("image", None), *(("step", fields) for _, _, fields in planned)]
+            expected = [("image", None)]
+            expected += [("step", fields) for _, _, fields in planned]
             expected += [("update", None)] * (operation == Operation.TRAIN)
         where = f"{name}, run {run}, {operation.name}, {free} and {nudged} sweeps"
         done = await play(port, expected, where)
