@@ -91,6 +91,6 @@ def test_the_command_evaluates_packaged_weights(installed, capsys, monkeypatch):
     monkeypatch.delenv(data.VARIABLE, raising=False)
     assert main(["eval", "--weights", "small-mnist"]) == 0
     expected = capsys.readouterr().out
-    assert "(7 of 500)" in expected
+    assert "(5 of 500)" in expected
     assert run(nudge, "eval", "--weights", "small-mnist", "--board", "golden") == expected
     assert run(nudge, "eval", "--weights", "small-mnist") == expected

@@ -15,7 +15,7 @@ from golden.contract.presets import PRESETS, preset
 from golden.contract.spec import ORDERS, Schedule
 from golden.model.fixed import FixedModel
 from golden.paper.studies import STUDIES, precision, schedule, shape, study
-from golden.paper.studies.held_out import STUDIED, by_equilibrium_propagation, plan_facts, spec_facts
+from golden.paper.studies.held_out import AT_ONCE, STUDIED, by_equilibrium_propagation, plan_facts, spec_facts
 from golden.paper.studies.study import Budget, Cell, Study, carry_out
 from golden.paper.systems import train
 from golden.paper.systems.configurations import table_two
@@ -255,7 +255,8 @@ def test_shape_puts_parameters_beside_errors_and_marks_the_presets(tmp_path, mon
 def test_a_row_of_schedule_changes_what_its_labels_say():
     base = PRESETS["small"]
     assert {trial.order for trial in schedule.TRIALS} == set(ORDERS)
-    assert schedule.TODAY.spec == base
+    assert schedule.TODAY.spec == replace(base, schedule=AT_ONCE)
+    assert schedule.VARIED.spec == base
     for trial in schedule.TRIALS:
         spec, plan = trial.spec, trial.plan({"data": "embedded", "samples": 20, "lr_scale": 0.5}, seed=1)
         window = trial.window.bit_length() - 1
@@ -284,7 +285,7 @@ def test_schedule_shows_the_mean_and_the_worst_seed(tmp_path, monkeypatch):
 
 
 def test_networks_without_an_order_keep_their_rows():
-    facts = spec_facts(PRESETS["small"])
+    facts = spec_facts(STUDIED)
     assert set(facts["schedule"]) == {"free", "nudged", "window_log2", "decay_shift"}
     assert spec_facts(schedule.VARIED.spec)["schedule"]["order"] == "odd-even"
 
