@@ -7,6 +7,9 @@ from golden.contract.errors import ConfigError
 from .shapes import Bundle, Layer
 from .spec import Spec
 
+#: Samples that share the machine, half a sweep apart; the compact core has one alone.
+SLOTS = 2
+
 
 @dataclass(frozen=True)
 class Config:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from golden.contract import layout
-from golden.contract.config import Config
+from golden.contract.config import SLOTS, Config
 from golden.contract.event_units import adder_sizes
 from golden.contract.protocol import PHASES
 from golden.contract.shapes import Bundle, Layer
@@ -17,9 +17,6 @@ from golden.model.settings import Settings
 from golden.progress import Meter
 from golden.training.data import Data
 from host.boards.serial import SerialBoard
-
-#: Samples that step at once.
-SLOTS = 2
 
 #: Kernels of an event-driven engine's directions that the spikes of a training sample need, by bundle: forward, backward.
 Events = dict[int, tuple[float, float]]

@@ -6,12 +6,9 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from golden.contract import layout
-from golden.contract.config import Config
+from golden.contract.config import SLOTS, Config
 from golden.contract.shapes import Bundle
 from hw.lib.flow import Flow
-
-#: Samples that share the machine, half a sweep apart.
-SLOTS = 2
 
 
 class Step(data.Struct):
