@@ -74,13 +74,10 @@ def run_batch(
     device = parameters.weights[0].device
     images = checked_images(images).to(device)
     targets = None if labels is None else checked_labels(labels, len(images)).to(device)
-    copies = working(spec, parameters)
     name = engine_here(engine, device)
     if name == "native":
-        all_rates = list(zip(settings.weight_rates, settings.bias_rates, strict=True))
-        lengths = settings.free_steps, settings.nudged_steps
-        predicted, fired, *summed = native.run(spec, lengths, settings.beta, all_rates, copies, images, targets, threads)
-        return Result(predicted, fired, Parameters(*map(tuple, summed)))
+        return Result(*native.run(spec, settings, parameters, images, targets, threads))
+    copies = working(spec, parameters)
     runner = MODEL_ENGINES[name](spec, copies)
     spikes = [0] * len(spec.bundles)
     updates = zeros(spec, device)

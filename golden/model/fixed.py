@@ -81,15 +81,15 @@ class FixedModel:
                 f"{self.pending} pending samples and {len(images)} more: at most {self.spec.formats.max_batch} between commits"
             )
         result = self._compute(images, labels)
-        self._updates = accumulate(self._updates, result.updates)
+        self._updates = accumulate(self._updates, result.updates) if self.pending else result.updates
         self.pending += len(images)
         self._count(result.predictions, labels, result.spikes)
         return result.predictions
 
     def commit(self) -> int:
         """Make the pending samples' updates final; how many samples that were."""
-        self._committed = commit(self.spec, accumulate(self._committed, self._updates))
-        self._updates = zeros(self.spec, self.device)
+        if self.pending:
+            self._committed = commit(self.spec, accumulate(self._committed, self._updates))
         done, self.pending = self.pending, 0
         return done
 

@@ -21,7 +21,8 @@ from golden.contract.errors import ModelError, NativeError
 from golden.contract.spec import CLASSES, Spec
 from golden.progress import note
 
-from .parameters import Working
+from .parameters import Parameters, zeros
+from .settings import Settings
 
 #: Folder of the sources: native.cpp, and the headers that it includes.
 SOURCES = Path(__file__).with_name("cpp")
@@ -61,6 +62,7 @@ class _Network(ctypes.Structure):
         *_structure("_", "bundles classes averaging_window decay_shift turns free_steps nudged_steps beta")._fields_,
         *_structure("_", "drive_shift round_shift nudge_shift static_shift bias_shift one_bits threshold")._fields_,
         *_structure("_", "decoder_low decoder_high update_bound")._fields_,
+        *_structure("_", "weight_round weight_high bias_round bias_high")._fields_,
         ("layers", _Layer * MAX_LAYERS),
         ("bundle", _Bundle * MAX_LAYERS),
     )
@@ -130,7 +132,12 @@ def check(spec: Spec) -> None:
     largest = max(spec.static_bound, *(layer.phi_bound << f.drive_shift for layer in spec.layers))
     if largest >= HALF:
         raise NativeError(f"a drive may reach {largest}, the limit is {HALF}")
+    top = f.one << spec.schedule.window_log2
     for bundle in spec.bundles:
+        # four of them are added where a convolution is pooled; pairs of such sums share 32 bits
+        most = 4 * top if bundle.kind == "conv" else top
+        if most >= 1 << 15:
+            raise NativeError(f"bundle {bundle.index}: a sum over the averaging window may reach {most}: too much for 16 bits")
         for bound, shift in (
             (spec.correlation_bound(bundle), spec.weight_shift(bundle)),
             (spec.bias_bound(bundle), spec.bias_shift),
@@ -139,24 +146,10 @@ def check(spec: Spec) -> None:
                 raise NativeError(f"bundle {bundle.index}: g may reach {bound}, shifted by {shift} later: too much for 32 bits")
 
 
-def run(
-    spec: Spec,
-    steps: tuple[int, int],
-    beta: int,
-    rates: list[tuple[int, int]],
-    copies: Working,
-    images: Tensor,
-    labels: Tensor | None,
-    threads: int | None = None,
-) -> tuple[Tensor, list[int], list[Tensor], list[Tensor]]:
-    """Predictions, spikes of layers 1..N, summed updates of weights and of biases (zeros without labels).
-
-    steps: free and nudged. rates: weight and bias rate of each bundle. images: uint8 (n, 28, 28). threads: at most, default
-    torch's (`OMP_NUM_THREADS`); the number never changes a bit, so where fewer can be started, those do the work.
-    """
+@functools.cache
+def _network(spec: Spec) -> bytes:
+    """What is the same in each batch of a network, as `_Network`; `NativeError` as `check` has it."""
     check(spec)
-    if threads is not None and threads < 1:
-        raise ModelError(f"threads must be at least 1, not {threads}")
     f = spec.formats
     net = _Network(
         bundles=len(spec.bundles),
@@ -164,9 +157,6 @@ def run(
         averaging_window=spec.schedule.window,
         decay_shift=spec.schedule.decay_shift,
         turns=len(spec.turns),
-        free_steps=steps[0],
-        nudged_steps=steps[1],
-        beta=beta,
         drive_shift=f.drive_shift,
         round_shift=f.round_shift,
         nudge_shift=f.nudge_shift,
@@ -177,32 +167,60 @@ def run(
         decoder_low=f.decoder_low,
         decoder_high=f.decoder_high,
         update_bound=f.update_bound,
+        weight_round=f.master_fraction - f.weight_fraction,
+        weight_high=f.weight_high,
+        bias_round=f.master_fraction - f.bias_fraction,
+        bias_high=f.bias_high,
     )
     for layer in spec.layers:
         net.layers[layer.index] = _Layer(*layer.shape)
-    for n, (bundle, (weight_rate, bias_rate)) in enumerate(zip(spec.bundles, rates, strict=True)):
-        net.bundle[n] = _Bundle(KINDS.index(bundle.kind), bundle.kernel, spec.weight_shift(bundle), weight_rate, bias_rate)
+    for n, bundle in enumerate(spec.bundles):
+        net.bundle[n] = _Bundle(KINDS.index(bundle.kind), bundle.kernel, spec.weight_shift(bundle))
+    return bytes(net)
 
-    weights = torch.cat([w.flatten() for w in copies.weights]).to(torch.int32).contiguous()
-    biases = torch.cat(list(copies.biases)).to(torch.int32).contiguous()
+
+def run(
+    spec: Spec,
+    settings: Settings,
+    parameters: Parameters,
+    images: Tensor,
+    labels: Tensor | None,
+    threads: int | None = None,
+) -> tuple[Tensor, list[int], Parameters]:
+    """Predictions, spikes of layers 1..N, summed updates (zeros without labels).
+
+    parameters: masters, int64. images: uint8 (n, 28, 28). threads: at most, default torch's (`OMP_NUM_THREADS`); the number
+    never changes a bit, so where fewer can be started, those do the work.
+    """
+    if threads is not None and threads < 1:
+        raise ModelError(f"threads must be at least 1, not {threads}")
+    net = _Network.from_buffer_copy(_network(spec))
+    net.free_steps, net.nudged_steps, net.beta = settings.free_steps, settings.nudged_steps, settings.beta
+    for bundle, weight_rate, bias_rate in zip(net.bundle, settings.weight_rates, settings.bias_rates, strict=False):
+        bundle.weight_rate, bundle.bias_rate = weight_rate, bias_rate
+
+    masters = Parameters(*(tuple(x.contiguous() for x in group) for group in parameters))
     images = images.contiguous()
     targets = None if labels is None else labels.to(torch.int64).contiguous()
     predictions = torch.zeros(len(images), dtype=torch.int64)
     spikes = torch.zeros(len(spec.bundles), dtype=torch.int64)
-    weight_updates, bias_updates = (torch.zeros(len(x), dtype=torch.int64) for x in (weights, biases))
+    updates = zeros(spec)
 
     def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
         return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
 
+    def pointers(tensors: tuple[Tensor, ...]) -> ctypes.Array[ctypes.c_void_p]:
+        return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
+
     worked = library().nudge_run(
         ctypes.byref(net),
-        *map(pointer, (weights, biases, images, targets)),
+        *map(pointers, masters),
+        *map(pointer, (images, targets)),
         ctypes.c_int64(len(images)),
         ctypes.c_int64(threads or torch.get_num_threads()),
-        *map(pointer, (predictions, spikes, weight_updates, bias_updates)),
+        *map(pointer, (predictions, spikes)),
+        *map(pointers, updates),
     )
     if worked < 0:
         raise NativeError(f"out of memory for {len(images)} images of {spec.name}: take fewer threads or a smaller batch")
-    flat = weight_updates.split([b.weights for b in spec.bundles])
-    shaped = [update.view(b.weight_shape) for update, b in zip(flat, spec.bundles, strict=True)]
-    return predictions, spikes.tolist(), shaped, list(bias_updates.split([b.post.channels for b in spec.bundles]))
+    return predictions, spikes.tolist(), updates

@@ -46,7 +46,7 @@ struct Drives {
                 }
     }
 
-    // phi[o][p] += sum of w * box sums, one stride-2 window a position.
+    // phi[o][p] = sum of w * box sums, one stride-2 window a position.
     void conv_forward(int n, const Ints &s, Ints &phi) {
         const Layer &pre = net.layers[n], &post = net.layers[n + 1];
         const int k = net.bundle[n].kernel, row = pre.width - 1, plane = (pre.height - 1) * row, quads = pre.words(1);
@@ -58,27 +58,36 @@ struct Drives {
             for (int px = 0; px < post.width; px++) {
                 const Int *at = boxes.data() + 2 * py * row + 2 * px;
                 for (int o = 0; o < post.channels; o += BLOCK) {
-                    Int acc[BLOCK];
-                    kernels[n].forward.drive(acc, o, [&](int i) { return at[offset[i]]; });
                     Int *to = phi.data() + o * post.positions() + py * post.width + px;
-                    for (int j = 0; j < std::min(BLOCK, post.channels - o); j++) to[j * post.positions()] += acc[j];
+                    const int count = post.channels - o;
+                    kernels[n].forward.drive(
+                        o, [&](int i) { return at[offset[i]]; },
+                        [&](int j, Int drive) {
+                            if (j < count) to[j * post.positions()] = drive;
+                        });
                 }
             }
     }
 
     // The transpose: k*k tap sums for each pooled position, folded to the (k+1)*(k+1) positions that it sees.
     void conv_backward(int n, const Ints &s, Ints &phi) {
+        // the loops of a known size are unrolled: a third of the time
+        if (net.bundle[n].kernel == 3) conv_backward_of<3>(n, s, phi);
+        else if (net.bundle[n].kernel == 5) conv_backward_of<5>(n, s, phi);
+        else conv_backward_of<0>(n, s, phi);
+    }
+
+    // KERNEL: the bundle's, or 0 for any.
+    template <int KERNEL> void conv_backward_of(int n, const Ints &s, Ints &phi) {
         const Layer &pre = net.layers[n], &post = net.layers[n + 1];
-        const int k = net.bundle[n].kernel, count = pre.channels * k * k, plane = post.positions();
+        const int k = KERNEL ? KERNEL : net.bundle[n].kernel, count = pre.channels * k * k, plane = post.positions();
         taps.resize(blocks(count, BLOCK) * BLOCK);
         for (int py = 0; py < post.height; py++)
             for (int px = 0; px < post.width; px++) {
                 const Int *at = s.data() + py * post.width + px;
-                for (int i = 0; i < count; i += BLOCK) {
-                    Int acc[BLOCK];
-                    kernels[n].backward.drive(acc, i, [&](int q) { return at[q * plane]; });
-                    std::copy(acc, acc + BLOCK, taps.data() + i);
-                }
+                for (int i = 0; i < count; i += BLOCK)
+                    kernels[n].backward.drive(
+                        i, [&](int q) { return at[q * plane]; }, [&](int j, Int drive) { taps[i + j] = drive; });
                 for (int c = 0; c < pre.channels; c++) {
                     const Int *tap = taps.data() + c * k * k;
                     Int *to = phi.data() + (c * pre.height + 2 * py) * pre.width + 2 * px;
@@ -102,13 +111,20 @@ struct Drives {
     }
 
     // The 4 brings dense drives from the weights' LSB to phi's; pooling brings it by itself.
-    static void dense(const Kernel &kernel, const Ints &s, Ints &phi) {
+    static void dense_forward(const Kernel &kernel, const Ints &s, Ints &phi) {
+        dense(kernel, s, phi, [](Int &to, Int drive) { to = drive; });
+    }
+    static void dense_backward(const Kernel &kernel, const Ints &s, Ints &phi) {
+        dense(kernel, s, phi, [](Int &to, Int drive) { to += drive; });
+    }
+    template <typename Put> static void dense(const Kernel &kernel, const Ints &s, Ints &phi, Put put) {
         const int outputs = static_cast<int>(phi.size());
-        for (int o = 0; o < outputs; o += BLOCK) {
-            Int acc[BLOCK];
-            kernel.drive(acc, o, [&](int i) { return s[i]; });
-            for (int j = 0; j < std::min(BLOCK, outputs - o); j++) phi[o + j] += acc[j] << 2;
-        }
+        for (int o = 0; o < outputs; o += BLOCK)
+            kernel.drive(
+                o, [&](int i) { return s[i]; },
+                [&](int j, Int drive) {
+                    if (o + j < outputs) put(phi[o + j], drive << 2);
+                });
     }
 };
 

@@ -17,7 +17,8 @@ constexpr int PHASES = 3; // free, plus, minus
 // LANES samples: their state, and all that the phases do to it.
 struct Group {
     struct State {
-        Ints d, u, xi, phi; // of each neuron
+        Ints d, u, phi; // of each neuron
+        Ints xi;        // of the output layer's, whose nudge reads it a step later
         Ints s;             // of four neurons: word (quad, position)
     };
 
@@ -33,13 +34,14 @@ struct Group {
     Int present;              // all ones in the lanes that hold a sample
 
     Group(const Network &n, const std::vector<Kernels> &k, const int32_t *w, const int32_t *b)
-        : net(n), weights(w), bias{nullptr}, drives{n, k, {}, {}}, updates{n, {}} {
+        : net(n), weights(w), bias{nullptr}, drives{n, k, {}, {}}, updates{n, {}, {}, {}} {
         layers.resize(net.bundles + 1);
         for (int n = 1; n <= net.bundles; b += net.layers[n].channels, n++) bias.push_back(b);
         for (int n = 0; n <= net.bundles; n++) {
             const size_t size = net.layers[n].neurons();
             State &state = layers[n];
-            for (Ints *x : {&state.d, &state.u, &state.xi, &state.phi}) x->resize(size);
+            for (Ints *x : {&state.d, &state.u, &state.phi}) x->resize(size);
+            if (n == net.bundles) state.xi.resize(size);
             state.s.resize(net.layers[n].words(net.layers[n].positions()));
             for (auto &sum : sums) sum.emplace_back(size);
         }
@@ -73,52 +75,51 @@ struct Group {
         }
     }
 
-    // phi of a layer, from its neighbours' latest spikes.
+    // phi of a layer, from its neighbours' latest spikes: what comes from below is written, what comes from above is added.
     void drive(int n) {
         Ints &phi = layers[n].phi;
+        // bundle n - 1 joins the layer to the one below
         if (n == 1) phi = static_drive;
-        else std::fill(phi.begin(), phi.end(), Int{});
-        if (n > 1) { // bundle n - 1 joins the layer to the one below
-            if (net.bundle[n - 1].kind == CONV) drives.conv_forward(n - 1, layers[n - 1].s, phi);
-            else Drives::dense(drives.kernels[n - 1].forward, layers[n - 1].s, phi);
-        }
-        if (n < net.bundles) {
-            if (net.bundle[n].kind == CONV) drives.conv_backward(n, layers[n + 1].s, phi);
-            else Drives::dense(drives.kernels[n].backward, layers[n + 1].s, phi);
-        }
+        else if (net.bundle[n - 1].kind == CONV) drives.conv_forward(n - 1, layers[n - 1].s, phi);
+        else Drives::dense_forward(drives.kernels[n - 1].forward, layers[n - 1].s, phi);
+        if (n == net.bundles) return;
+        if (net.bundle[n].kind == CONV) drives.conv_backward(n, layers[n + 1].s, phi);
+        else Drives::dense_backward(drives.kernels[n].backward, layers[n + 1].s, phi);
     }
 
     // A layer's neurons.
     void fire(int n, int which, int sign, bool averaged) {
         State &state = layers[n];
-        Ints *const total = averaged ? &sums[which][n] : nullptr;
+        Int *const total = averaged ? sums[which][n].data() : nullptr;
         const int positions = net.layers[n].positions(), channels = net.layers[n].channels;
-        const bool nudged = sign && n == net.bundles;
+        const bool output = n == net.bundles;
         Int fired = {};
-        std::fill(state.s.begin(), state.s.end(), Int{});
-        for (int c = 0; c < channels; c++)
+        for (int c = 0; c < channels; c++) {
+            const Int base = Int{} + (bias[n][c] + (1 << (net.round_shift - 1)));
+            Int *const s = state.s.data() + c / 4 * positions;
             for (int p = 0; p < positions; p++) {
                 const int i = c * positions + p;
-                Int offset = Int{} + (bias[n][c] + (1 << (net.round_shift - 1)));
-                if (nudged) offset += (sign * net.beta * (target[i] - state.xi[i])) >> net.nudge_shift;
-                const Int spike = neuron(state, i, offset);
-                state.s[c / 4 * positions + p] |= spike << c % 4 * 8;
+                Int offset = base, xi;
+                if (output && sign) offset += (sign * net.beta * (target[i] - state.xi[i])) >> net.nudge_shift;
+                const Int spike = neuron(state, i, offset, xi);
+                s[p] = c % 4 ? s[p] | spike << c % 4 * 8 : spike;
                 fired += spike;
-                if (total) (*total)[i] += state.xi[i];
+                if (output) state.xi[i] = xi;
+                if (total) total[i] += xi;
             }
+        }
         spikes[n] += __builtin_convertvector(fired, Long);
     }
 
     // offset: bias, nudge and the half of the rounding. The result is 1 where a neuron fired.
-    inline Int neuron(State &state, int i, Int offset) {
-        const Int old = state.d[i];
+    inline Int neuron(State &state, int i, Int offset, Int &xi) const {
+        const Int old = state.d[i], u = state.u[i];
         const Int moved = old + (((state.phi[i] << net.drive_shift) - old) >> net.decay_shift);
         const Int d = clip(moved, net.decoder_low, net.decoder_high);
-        const Int xi = clip((d + offset) >> net.round_shift, 0, 1 << net.one_bits);
-        const Int spike = (state.u[i] + (xi << net.decay_shift) > net.threshold) & 1;
+        xi = clip((d + offset) >> net.round_shift, 0, 1 << net.one_bits);
+        const Int spike = (u + (xi << net.decay_shift) > net.threshold) & 1;
         state.d[i] = d;
-        state.u[i] += xi - (spike << net.one_bits);
-        state.xi[i] = xi;
+        state.u[i] = u + xi - (spike << net.one_bits);
         return spike;
     }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <utility>
 #include <vector>
 #include "lanes.h"
 
@@ -47,6 +48,11 @@ template <typename T> struct Kept {
         } catch (const std::bad_alloc &) {
             std::free(block);
         }
+    }
+    // Elements without a value stay as they are: who resizes one writes it before it is read.
+    template <typename U> void construct(U *at) noexcept { ::new (static_cast<void *>(at)) U; }
+    template <typename U, typename... Values> void construct(U *at, Values &&...values) {
+        ::new (static_cast<void *>(at)) U(std::forward<Values>(values)...);
     }
     friend bool operator==(const Kept &, const Kept &) { return true; }
     friend bool operator!=(const Kept &, const Kept &) { return false; }

@@ -35,15 +35,16 @@ struct Kernel {
         }
     }
 
-    // acc[j] = drive of output first + j; input(n) is the word of four neurons. `first` is a multiple of BLOCK.
-    template <typename Input> void drive(Int (&acc)[BLOCK], int first, Input input) const {
+    // output(j, drive of output first + j), absent ones too; input(n) is the word of four neurons. `first` is a multiple of
+    // BLOCK.
+    template <typename Input, typename Output> void drive(int first, Input input, Output output) const {
         Int a[BLOCK] = {};
         const int32_t *w = block.data() + static_cast<size_t>(first) * words;
         for (int n = 0; n < words; n++, w += BLOCK) {
             const Int in = input(n);
             for (int j = 0; j < BLOCK; j++) a[j] = dot(a[j], in, w[j]);
         }
-        std::copy(a, a + BLOCK, acc);
+        for (int j = 0; j < BLOCK; j++) output(j, a[j]);
     }
 };
 

@@ -20,12 +20,53 @@ inline Int clip(Int x, int32_t low, int32_t high) {
     return x > high ? Int{} + high : x;
 }
 
-// Sum over the lanes, by halves: compilers make scalars of a loop.
-inline int32_t lane_sum(Int x) {
+// sums[j] = sum over the lanes of x[j]. In each round two vectors become one, of sums of their halves, quarters, eighths.
+inline void lane_sums(const Int (&x)[8], int32_t (&sums)[8]) {
     static_assert(LANES == 16);
-    x += __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
-    x += __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
-    return x[0] + x[1] + x[2] + x[3];
+    Int half[4], quarter[2];
+    for (int j = 0; j < 4; j++)
+        half[j] = __builtin_shufflevector(x[2 * j], x[2 * j + 1], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+                  __builtin_shufflevector(x[2 * j], x[2 * j + 1], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+    for (int j = 0; j < 2; j++)
+        quarter[j] = __builtin_shufflevector(half[2 * j], half[2 * j + 1], 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
+                     __builtin_shufflevector(half[2 * j], half[2 * j + 1], 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+    const Int pairs = __builtin_shufflevector(quarter[0], quarter[1], 0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29) +
+                      __builtin_shufflevector(quarter[0], quarter[1], 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31);
+    for (int j = 0; j < 8; j++) sums[j] = pairs[2 * j] + pairs[2 * j + 1];
+}
+
+// (x * factor + half of the last bit) >> shift, exact: 64 bits until the shift. factor: not negative.
+inline Int scaled(Int x, int32_t factor, int shift) {
+    const int64_t half = int64_t{1} << (shift - 1);
+#if defined(__AVX512F__)
+    // even lanes in the low halves of 64 bits, odd ones in the high halves
+    const auto round = [&](__m512i y) {
+        const __m512i exact = _mm512_mul_epi32(y, _mm512_set1_epi64(factor));
+        return _mm512_srai_epi64(_mm512_add_epi64(exact, _mm512_set1_epi64(half)), shift);
+    };
+    const __m512i even = round((__m512i)x), odd = round(_mm512_srli_epi64((__m512i)x, 32));
+    return (Int)_mm512_mask_mov_epi32(even, 0xaaaa, _mm512_slli_epi64(odd, 32));
+#else
+    return __builtin_convertvector((__builtin_convertvector(x, Long) * factor + half) >> shift, Int);
+#endif
+}
+
+// acc + sum over the two signed 16-bit halves of a lane of a times those of b. Both are above -2^15, so all three forms are
+// exact.
+inline Int pair_dot(Int acc, Int a, Int b) {
+#if defined(__AVX512VNNI__)
+    return (Int)_mm512_dpwssd_epi32((__m512i)acc, (__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+    __m256i x[2], y[2], out[2];
+    std::memcpy(x, &a, sizeof a);
+    std::memcpy(y, &b, sizeof b);
+    for (int h = 0; h < 2; h++) out[h] = _mm256_madd_epi16(x[h], y[h]);
+    Int sums;
+    std::memcpy(&sums, out, sizeof sums);
+    return acc + sums;
+#else
+    return acc + (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
+#endif
 }
 
 // acc + sum over the four bytes of a lane of s (0..4) times those of w (-128..127). All three forms are exact.

@@ -25,32 +25,45 @@ namespace {
 // A batch of samples in groups of LANES, and what its threads add up: each takes the next group until none is left.
 struct Batch {
     const Network &net;
-    const int32_t *weights, *biases;
+    Vector<int32_t> weights, biases; // working copies, bundle after bundle
     const uint8_t *images;
     const int64_t *labels;
     int64_t count, groups;
     std::vector<Kernels> kernels;
-    int64_t weight_count = 0, bias_count = 0;
+    std::vector<int64_t> weight_counts;
     int64_t *predictions;
     std::atomic<int64_t> next{0}, done{0};
 
-    Batch(const Network &n, const int32_t *w, const int32_t *b, const uint8_t *i, const int64_t *l, int64_t c, int64_t *p)
-        : net(n), weights(w), biases(b), images(i), labels(l), count(c), groups((c + LANES - 1) / LANES), predictions(p) {
+    Batch(const Network &n, const int64_t *const *w, const int64_t *const *b, const uint8_t *i, const int64_t *l, int64_t c,
+          int64_t *p)
+        : net(n), images(i), labels(l), count(c), groups((c + LANES - 1) / LANES), predictions(p) {
         for (int n = 0; n < net.bundles; n++) {
             const Layer &pre = net.layers[n], &post = net.layers[n + 1];
             const Bundle &bundle = net.bundle[n];
-            kernels.emplace_back(bundle, pre, post, weights + weight_count);
-            weight_count += static_cast<int64_t>(post.channels) *
-                            (bundle.kind == DENSE ? pre.neurons() : pre.channels * bundle.kernel * bundle.kernel);
-            bias_count += post.channels;
+            const int inputs = bundle.kind == DENSE ? pre.neurons() : pre.channels * bundle.kernel * bundle.kernel;
+            weight_counts.push_back(static_cast<int64_t>(post.channels) * inputs);
+            const size_t first = weights.size();
+            append(weights, w[n], weight_counts[n], net.weight_round, net.weight_high);
+            append(biases, b[n], post.channels, net.bias_round, net.bias_high);
+            kernels.emplace_back(bundle, pre, post, weights.data() + first);
+        }
+    }
+
+    // Masters rounded half up, saturating at the top.
+    static void append(Vector<int32_t> &to, const int64_t *masters, int64_t count, int shift, int32_t high) {
+        const size_t first = to.size();
+        to.resize(first + count);
+        for (int64_t i = 0; i < count; i++) {
+            const auto rounded = static_cast<int32_t>((masters[i] + (int64_t{1} << (shift - 1))) >> shift);
+            to[first + i] = std::min(rounded, high);
         }
     }
 
     // One thread's share. totals: its spikes, weight updates and bias updates. Without memory it ends early, and where that
     // was in the midst of a group, `done` stays below `groups`.
     void work(Vector<int64_t> &totals) noexcept try {
-        Vector<int64_t> sums(net.bundles + weight_count + bias_count, 0);
-        Group group(net, kernels, weights, biases);
+        Vector<int64_t> sums(net.bundles + weights.size() + biases.size(), 0);
+        Group group(net, kernels, weights.data(), biases.data());
         totals.swap(sums);
         const int64_t pixels = net.layers[0].positions();
         for (int64_t g = next++; g < groups; g = next++) {
@@ -61,7 +74,7 @@ struct Batch {
             for (int l = 0; l < lanes; l++) predictions[first + l] = group.prediction(l);
             for (int n = 1; n <= net.bundles; n++)
                 for (int l = 0; l < lanes; l++) totals[n - 1] += group.spikes[n][l];
-            if (labels) group.add_updates(&totals[net.bundles], &totals[net.bundles + weight_count]);
+            if (labels) group.add_updates(&totals[net.bundles], &totals[net.bundles + weights.size()]);
             done++;
         }
     } catch (const std::bad_alloc &) {
@@ -70,12 +83,12 @@ struct Batch {
 
 } // namespace
 
-// weights, biases: working copies in torch's order, bundle after bundle. labels: null for inference. threads: at most; those
+// weights, biases: masters of each bundle, in torch's order; so are the updates. labels: null for inference. threads: at most; those
 // that can't be started are done without. Updates are added to.
 // The result: how many threads took part, or -1 if memory ran out; then only `predictions` has been written to.
-extern "C" int32_t nudge_run(const Network *net, const int32_t *weights, const int32_t *biases, const uint8_t *images,
-                             const int64_t *labels, int64_t count, int64_t threads, int64_t *predictions, int64_t *spikes,
-                             int64_t *weight_updates, int64_t *bias_updates) try {
+extern "C" int32_t nudge_run(const Network *net, const int64_t *const *weights, const int64_t *const *biases,
+                             const uint8_t *images, const int64_t *labels, int64_t count, int64_t threads, int64_t *predictions,
+                             int64_t *spikes, int64_t *const *weight_updates, int64_t *const *bias_updates) try {
     Batch batch(*net, weights, biases, images, labels, count, predictions);
     std::vector<Vector<int64_t>> own(std::max<int64_t>(1, std::min(threads, batch.groups)));
     std::vector<std::thread> pool;
@@ -93,8 +106,11 @@ extern "C" int32_t nudge_run(const Network *net, const int32_t *weights, const i
         if (totals.empty()) continue;
         worked++;
         for (int n = 0; n < net->bundles; n++) spikes[n] += totals[n];
-        for (int64_t i = 0; i < batch.weight_count; i++) weight_updates[i] += totals[net->bundles + i];
-        for (int64_t i = 0; i < batch.bias_count; i++) bias_updates[i] += totals[net->bundles + batch.weight_count + i];
+        const int64_t *from = totals.data() + net->bundles;
+        for (int n = 0; n < net->bundles; n++)
+            for (int64_t i = 0; i < batch.weight_counts[n]; i++) weight_updates[n][i] += *from++;
+        for (int n = 0; n < net->bundles; n++)
+            for (int i = 0; i < net->layers[n + 1].channels; i++) bias_updates[n][i] += *from++;
     }
     return worked;
 } catch (const std::bad_alloc &) {

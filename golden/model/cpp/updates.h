@@ -1,9 +1,11 @@
 // Updates of weights and biases from the window sums of the two nudged phases.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 #include "drives.h"
+#include "kernel.h"
 #include "kept.h"
 #include "lanes.h"
 #include "network.h"
@@ -12,13 +14,7 @@ namespace {
 
 struct Updates {
     const Network &net;
-    Ints pre_boxes[2];
-
-    // One rounding and one clip for each sample, then the sum over samples. Empty lanes give 0 from g = 0.
-    int64_t update(Int g, Int present, int rate, int shift) const {
-        const Long exact = (__builtin_convertvector(g & present, Long) * rate + (int64_t{1} << (shift - 1))) >> shift;
-        return lane_sum(clip(__builtin_convertvector(exact, Int), -net.update_bound, net.update_bound));
-    }
+    Ints pre, boxes, post;
 
     // Add those of LANES samples to `weights` and `biases`, bundle after bundle. plus, minus: sums of each layer; layer 0's are
     // unused, its images are the same in both phases. present: all ones in the lanes that hold a sample.
@@ -26,48 +22,84 @@ struct Updates {
              int64_t *biases) {
         for (int n = 0; n < net.bundles; n++) {
             const Bundle &b = net.bundle[n];
-            const Layer &pre = net.layers[n], &post = net.layers[n + 1];
-            const Int *post_plus = plus[n + 1].data(), *post_minus = minus[n + 1].data();
-            const int positions = post.positions();
-            for (int o = 0; o < post.channels; o++) {
-                Int g = {};
-                for (int i = o * positions; i < (o + 1) * positions; i++) g += post_plus[i] - post_minus[i];
-                *biases++ += update(g, present, b.bias_rate, net.bias_shift);
-            }
-            if (b.kind == DENSE) {
-                const Int *pre_plus = plus[n].data(), *pre_minus = minus[n].data();
-                for (int o = 0; o < post.channels; o++)
-                    for (int i = 0; i < pre.neurons(); i++)
-                        *weights++ += update(pre_plus[i] * post_plus[o] - pre_minus[i] * post_minus[o], present, b.weight_rate,
-                                             b.weight_shift);
-                continue;
-            }
-            box_sums(pre, pre.channels, n ? plus[n] : images, pre_boxes[0]);
-            if (n) box_sums(pre, pre.channels, minus[n], pre_boxes[1]);
-            weights = conv(n, pre_boxes[0].data(), pre_boxes[n ? 1 : 0].data(), post_plus, post_minus, present, weights);
+            const Layer &below = net.layers[n], &above = net.layers[n + 1];
+            biases = add_biases(b, above, plus[n + 1], minus[n + 1], present, biases);
+            pack_post(above, plus[n + 1], minus[n + 1], present);
+            pack_pre(n ? plus[n] : images, n ? minus[n] : images);
+            if (b.kind != DENSE) box_sums(below, below.channels, pre, boxes);
+            weights = b.kind == DENSE ? dense(b, below, above, weights) : conv(b, below, above, weights);
         }
     }
 
-    // Of a convolution's weights, from box sums below and window sums above; the end of the weights that were added to.
-    int64_t *conv(int n, const Int *pre_plus, const Int *pre_minus, const Int *post_plus, const Int *post_minus, Int present,
-                  int64_t *weights) const {
-        const Bundle &b = net.bundle[n];
-        const Layer &pre = net.layers[n], &post = net.layers[n + 1];
-        const int row = pre.width - 1, plane = (pre.height - 1) * row, positions = post.positions();
-        for (int o = 0; o < post.channels; o++)
-            for (int c = 0; c < pre.channels; c++)
-                for (int ky = 0; ky < b.kernel; ky++)
-                    for (int kx = 0; kx < b.kernel; kx++) {
-                        Int g = {};
-                        for (int py = 0; py < post.height; py++)
-                            for (int px = 0; px < post.width; px++) {
-                                const int from = c * plane + (2 * py + ky) * row + 2 * px + kx;
-                                const int to = o * positions + py * post.width + px;
-                                g += pre_plus[from] * post_plus[to] - pre_minus[from] * post_minus[to];
-                            }
-                        *weights++ += update(g, present, b.weight_rate, b.weight_shift);
+  private:
+    // g = sum of pre+ post+ - pre- post- is a sum of dot products of pairs: (pre+, pre-) and (post+, -post-).
+    void pack_pre(const Ints &plus, const Ints &minus) {
+        pre.resize(plus.size());
+        for (size_t i = 0; i < plus.size(); i++) pre[i] = plus[i] | minus[i] << 16;
+    }
+
+    // In the order in which BLOCK outputs are worked on: (block, position, output); absent outputs and samples are 0.
+    void pack_post(const Layer &above, const Ints &plus, const Ints &minus, Int present) {
+        const int positions = above.positions();
+        post.assign(static_cast<size_t>(blocks(above.channels, BLOCK)) * positions * BLOCK, Int{});
+        for (int o = 0; o < above.channels; o++)
+            for (int p = 0; p < positions; p++) {
+                const int i = o * positions + p;
+                post[(o / BLOCK * positions + p) * BLOCK + o % BLOCK] = ((plus[i] & 0xffff) | -minus[i] << 16) & present;
+            }
+    }
+
+    int64_t *add_biases(const Bundle &b, const Layer &above, const Ints &plus, const Ints &minus, Int present, int64_t *to) const {
+        const int positions = above.positions();
+        for (int first = 0; first < above.channels; first += BLOCK) {
+            const int count = std::min(BLOCK, above.channels - first);
+            Int g[BLOCK] = {};
+            for (int j = 0; j < count; j++)
+                for (int i = (first + j) * positions; i < (first + j + 1) * positions; i++) g[j] += (plus[i] - minus[i]) & present;
+            add_block(g, count, b.bias_rate, net.bias_shift, to, 1);
+            to += count;
+        }
+        return to;
+    }
+
+    // Of weights (output, input); the end of them.
+    int64_t *dense(const Bundle &b, const Layer &below, const Layer &above, int64_t *weights) const {
+        const int inputs = below.neurons();
+        for (int first = 0; first < above.channels; first += BLOCK)
+            for (int i = 0; i < inputs; i++) {
+                Int g[BLOCK];
+                for (int j = 0; j < BLOCK; j++) g[j] = pair_dot(Int{}, pre[i], post[first + j]);
+                const int64_t at = static_cast<int64_t>(first) * inputs + i;
+                add_block(g, std::min(BLOCK, above.channels - first), b.weight_rate, b.weight_shift, weights + at, inputs);
+            }
+        return weights + static_cast<int64_t>(above.channels) * inputs;
+    }
+
+    // Of weights (output, channel, tap), from box sums below and window sums above; the end of them.
+    int64_t *conv(const Bundle &b, const Layer &below, const Layer &above, int64_t *weights) const {
+        const int row = below.width - 1, plane = (below.height - 1) * row, k = b.kernel, inputs = below.channels * k * k;
+        for (int first = 0; first < above.channels; first += BLOCK)
+            for (int i = 0; i < inputs; i++) {
+                const int tap = i % (k * k);
+                const Int *from = boxes.data() + i / (k * k) * plane + tap / k * row + tap % k;
+                const Int *to = post.data() + static_cast<size_t>(first) * above.positions();
+                Int g[BLOCK] = {};
+                for (int py = 0; py < above.height; py++)
+                    for (int px = 0; px < above.width; px++, to += BLOCK) {
+                        const Int in = from[2 * py * row + 2 * px];
+                        for (int j = 0; j < BLOCK; j++) g[j] = pair_dot(g[j], in, to[j]);
                     }
-        return weights;
+                add_block(g, std::min(BLOCK, above.channels - first), b.weight_rate, b.weight_shift, weights + first * inputs + i, inputs);
+            }
+        return weights + above.channels * inputs;
+    }
+
+    // One rounding and one clip for each sample, then the sum over samples, of `count` updates that are `stride` apart.
+    void add_block(Int (&g)[BLOCK], int count, int rate, int shift, int64_t *to, int64_t stride) const {
+        for (Int &each : g) each = clip(scaled(each, rate, shift), -net.update_bound, net.update_bound);
+        int32_t sums[BLOCK];
+        lane_sums(g, sums);
+        for (int j = 0; j < count; j++) to[j * stride] += sums[j];
     }
 };
 
