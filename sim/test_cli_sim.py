@@ -38,8 +38,9 @@ def test_train_with_its_twin_then_eval(capsys, tmp_path):
     assert on_board == run_json(capsys, *few, "--board", "golden")[1]
 
 
-def test_compare_is_equal(capsys):
-    code, result, _ = run_json(capsys, "compare", "--samples", 16, "--batch", 8, "--seed", 7)
+@pytest.mark.parametrize("batch", [1, 3, 32])
+def test_compare_is_equal(capsys, batch):
+    code, result, _ = run_json(capsys, "compare", "--samples", 16, "--batch", batch, "--seed", 7)
     assert code == ExitCode.OK
     assert (result["equal"], result["compared"]) == (True, SPEC.parameters + 16 + len(SPEC.bundles))
 

@@ -49,14 +49,16 @@ def compare(
 
     Compared: every prediction, every weight and bias (by digest at each commit, by value at the
     end), every layer's spike counter. --inject-fault is the proof that this can fail: INDEX counts
-    the bundle's weights in torch's flat order, then its biases; BIT is 0..15 of the master.
+    the bundle's weights in torch's flat order, then its biases; BIT is 0..15 of the master. A batch
+    below the preset's takes rates that are smaller in proportion: the board's registers stay the same,
+    and in their range.
     """
     spec = preset(preset_name)
     fault = None if inject_fault is None else Fault.parse(inject_fault, spec)
     images = datasets.load(data, data_dir)
-    plan = Plan.of(
-        spec, data, first_samples(samples, len(images.train_images), data), seed=seed, batch=batch
-    )
+    lr_scale = 1.0 if batch is None else min(1.0, batch / spec.learning.batch)
+    count = first_samples(samples, len(images.train_images), data)
+    plan = Plan.of(spec, data, count, seed=seed, batch=batch, lr_scale=lr_scale)
     with open_board(board, spec, engines) as device:
         with reported(as_json, {"samples": samples}):
             result = run_compare(device, plan, images, fault)
