@@ -15,7 +15,7 @@ SLOTS = 2
 class Config:
     """A network and the lanes of each layer.
 
-    `lanes[n]` neurons of layer n are stored in one memory word and processed in one cycle. A layer's neurons are
+    `lanes[n]` neurons of layer n are stored in one memory word, and engines process them in one cycle. A layer's neurons are
     grouped by channel: word = (channel // lanes) * positions + position, lane = channel % lanes. A weight word of
     bundle n holds the `lanes[n] * lanes[n-1]` weights between one group of each side.
     """
@@ -23,6 +23,8 @@ class Config:
     spec: Spec
     #: Of layers 0..N.
     lanes: tuple[int, ...]
+    #: Of layers 0..N, neurons that the layer's array processes in a cycle: divisors of `lanes`. None given: whole words.
+    arrays: tuple[int, ...] = ()
     #: Conv bundles whose synapse engine is event-driven instead of line-buffered.
     events: frozenset[int] = frozenset()
     #: Whether to take `hw.compact.compact_core`, which has one lane a layer, for the smallest parts.
@@ -37,9 +39,14 @@ class Config:
     def __post_init__(self) -> None:
         if len(self.lanes) != len(self.spec.layers):
             raise ConfigError(f"lanes must have {len(self.spec.layers)} entries (layers 0..N), not {len(self.lanes)}")
+        if self.arrays and len(self.arrays) != len(self.lanes):
+            raise ConfigError(f"arrays must have {len(self.lanes)} entries (layers 0..N), not {len(self.arrays)}")
         for layer, lanes in zip(self.spec.layers, self.lanes, strict=True):
             if lanes < 1 or layer.channels % lanes:
                 raise ConfigError(f"layer {layer.index}: lanes must divide {layer.channels} channels, not {lanes}")
+        for layer, lanes, array in zip(self.spec.layers, self.lanes, self.arrays or self.lanes, strict=True):
+            if array < 1 or lanes % array:
+                raise ConfigError(f"layer {layer.index}: arrays must divide {lanes} lanes, not {array}")
         if self.image_taps < 1:
             raise ConfigError(f"image_taps must be at least 1, not {self.image_taps}")
         kinds = {bundle.index: bundle.kind for bundle in self.spec.bundles}
@@ -61,6 +68,10 @@ class Config:
         """Memory words of a layer."""
         return self.groups(layer) * layer.positions
 
+    def turns(self, layer: Layer) -> int:
+        """Cycles in which a layer's array processes a word."""
+        return self.lanes[layer.index] // self.arrays[layer.index] if self.arrays else 1
+
     def item_cycles(self, bundle: Bundle) -> int:
         """Cycles in which a bundle's update engine takes the products of one word and position, of both phases."""
         return 2 if bundle.index in self.shared else 1
@@ -72,7 +83,7 @@ class Config:
 ENGINES = ("event", "line")
 
 #: `Config.image_taps` with each kind: multipliers are few where event engines are meant to go.
-IMAGE_TAPS = {"line": 9, "event": 3}
+IMAGE_TAPS = {"line": 9, "event": 1}
 
 #: Lanes of the presets with each kind of engine.
 LANES: dict[str, dict[str, tuple[int, ...]]] = {
@@ -86,6 +97,12 @@ LANES: dict[str, dict[str, tuple[int, ...]]] = {
         "small": (1, 8, 16, 8, 1),
         "medium": (1, 8, 10, 8, 1),
     },
+}
+
+#: `Config.arrays` of the presets, with event-driven engines: as few as still end before the half does.
+ARRAYS: dict[str, tuple[int, ...]] = {
+    "small": (1, 8, 4, 1, 1),
+    "medium": (1, 8, 5, 1, 1),
 }
 
 #: Bundles of the presets whose update engines, with event-driven engines, share multipliers: those that still end before the
@@ -105,8 +122,8 @@ def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:
         return Config(spec, lanes, image_taps=IMAGE_TAPS[engines])
     events = {bundle.index for bundle in spec.bundles if bundle.kind == "conv"}
     shared = SHARED.get(spec.name, frozenset())
-    passes = PASSES.get(spec.name, (1, 1))
-    return Config(spec, lanes, frozenset(events), image_taps=IMAGE_TAPS[engines], shared=shared, passes=passes)
+    passes, arrays = PASSES.get(spec.name, (1, 1)), ARRAYS.get(spec.name, ())
+    return Config(spec, lanes, arrays, frozenset(events), image_taps=IMAGE_TAPS[engines], shared=shared, passes=passes)
 
 
 def check_order(spec: Spec) -> None:

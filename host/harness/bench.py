@@ -116,7 +116,9 @@ def parts(config: Config, settings: Settings, counted: Events) -> list[Part]:
     out = []
 
     def array(layer: Layer) -> None:
-        out.append(Part(f"neurons {layer.index}", config.lanes[layer.index], steps * config.words(layer)))
+        turns = config.turns(layer)
+        lanes, cycles = config.lanes[layer.index] // turns, steps * config.words(layer) * turns
+        out.append(Part(f"neurons {layer.index}", lanes, cycles))
 
     for bundle in spec.bundles[1:]:
         array(bundle.pre)

@@ -1,5 +1,7 @@
 """Sigma-delta neuron array: a layer's drives become membrane potentials, spikes and sums of xi."""
 
+from typing import Any, NamedTuple
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -18,13 +20,14 @@ from .interface import bias_word, trace_word
 
 
 class NeuronArray(wiring.Component):
-    """One step of a layer, of one of the samples in flight: ``lanes`` neurons a cycle, words in order.
+    """One step of a layer, of one of the samples in flight: words in order, each in `Config.turns` cycles.
 
+    A layer that has time takes the lanes of a word in turns, and so needs less logic; what it reads and sends stays a word.
     Each sample has banks of the state and of all sums. Without a sample (`Step.idle`) drives are taken and silence is sent.
 
     d saturates to 16 bits; xi is clipped to 0..256; U stays within `Spec.membrane_low` ..
     `membrane_high` and a sum over the averaging window within `Spec.sum_bits` by construction.
-    Latency: `latency`, one word a cycle.
+    Latency: `latency`.
     Model: `golden.model.ops.neuron` (paper eq. 10, U form).
 
     Parameters
@@ -42,7 +45,7 @@ class NeuronArray(wiring.Component):
     busy : Out(1)
         High from the cycle after ``start`` until all is written.
     below : In(stream.Signature(drive))
-        Forward drive of the bundle below; a word is taken when both drives are there.
+        Forward drive of the bundle below; a word is taken in its last turn, the first being when both drives are there.
     above : In(stream.Signature(drive))
         Backward drive of the bundle above; not of the output layer.
     bias : In(Flow(bias_word))
@@ -75,22 +78,28 @@ class NeuronArray(wiring.Component):
         For benches; costs nothing if nothing reads it.
     """
 
-    #: Cycles from a drive to its spike.
+    #: Cycles from the one in which a word of drives is taken to its spikes.
     latency = 4
 
     def __init__(self, config: Config, layer: Layer):
         self.config, self.layer = config, layer
         self.output = layer.index == len(config.spec.layers) - 1
         words, lanes, formats = config.words(layer), config.lanes[layer.index], config.spec.formats
-        self.words, self.lanes = words, lanes
+        #: Cycles of a word, and neurons that are processed in each.
+        self.turns = config.turns(layer)
+        self.words, self.lanes = words, lanes // self.turns
+        #: Words that the state has.
+        self.parts = words * self.turns
         # Only the output layer needs the last xi: the nudge pulls it towards y.
         fields = {"d": signed(formats.decoder_bits), "u": signed(config.spec.membrane_bits)}
         if self.output:
             fields["xi"] = unsigned(config.spec.state_bits)
-        #: State of a word's neurons.
-        self.state = data.ArrayLayout(data.StructLayout(fields), lanes)
-        #: Working biases of a channel group.
-        self.biases = data.ArrayLayout(signed(formats.bias_bits), lanes)
+        #: State of the neurons of a turn.
+        self.state = data.ArrayLayout(data.StructLayout(fields), self.lanes)
+        #: Their drives, working biases, and sums over the averaging window.
+        self.drives = data.ArrayLayout(signed(layer.phi_bits), self.lanes)
+        self.biases = data.ArrayLayout(signed(formats.bias_bits), self.lanes)
+        self.part_sums = data.ArrayLayout(unsigned(config.spec.sum_bits), self.lanes)
         #: xi below 1 has as many bits.
         self.one_bits = bits_for(formats.one) - 1
         address = bits_for(words - 1)
@@ -121,11 +130,13 @@ class NeuronArray(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        depth = 2 * SLOTS << bits_for(self.words - 1)
+        depth = 2 * SLOTS << bits_for(self.parts - 1)
         m.submodules.state = states = BlockMemory(shape=self.state, depth=depth)
         state_read, state_write = states.read_port(), states.write_port()
         groups = self.config.groups(self.layer)
-        m.submodules.bias = bias_memory = BlockMemory(shape=self.biases, depth=groups)
+        m.submodules.bias = bias_memory = BlockMemory(
+            shape=bias_word(self.config, self.layer)["bias"].shape, depth=groups
+        )
         bias_read, bias_write = bias_memory.read_port(), bias_memory.write_port()
         m.d.comb += [
             bias_write.addr.eq(self.bias.payload.address),
@@ -133,77 +144,111 @@ class NeuronArray(wiring.Component):
             bias_write.en.eq(self.bias.valid),
         ]
 
-        running, take, word, group = self._take(m)
-        m.d.comb += state_read.addr.eq(Cat(self._padded(word), self.step.state_read, self.step.slot))
+        running, at, group = self._take(m)
+        m.d.comb += state_read.addr.eq(Cat(self._padded(at.part, self.parts), self.step.state_read, self.step.slot))
         m.d.comb += bias_read.addr.eq(group)
 
         # A number behind a name is the pipeline stage that the register belongs to.
-        valid1, word1 = self._stage(m, 1, take, word)
-        phi1 = self._add_drives(m)
-        valid2, word2 = self._stage(m, 2, valid1, word1)
-        old2, bias2, phi2, away2 = self._load(m, group, phi1, state_read.data, bias_read.data)
-        valid3, word3 = self._stage(m, 3, valid2, word2)
+        at1 = self._stage(m, 1, at)
+        phi1 = self._add_drives(m, at)
+        at2 = self._stage(m, 2, at1)
+        old2, bias2, phi2, away2 = self._load(m, at1, group, phi1, state_read.data, bias_read.data)
+        at3 = self._stage(m, 3, at2)
         d3, u3, pull3, bias3 = self._decode(m, old2, bias2, phi2, away2)
-        valid4, word4 = self._stage(m, 4, valid3, word3)
+        at4 = self._stage(m, 4, at3)
         xi4, u4, d4 = self._integrate(m, d3, u3, pull3, bias3)
 
         spikes, membranes, written = self._fire(m, xi4, u4, d4)
         m.d.comb += [
-            state_write.addr.eq(Cat(self._padded(word4), self.step.state_write, self.step.slot)),
+            state_write.addr.eq(Cat(self._padded(at4.part, self.parts), self.step.state_write, self.step.slot)),
             state_write.data.eq(written),
-            state_write.en.eq(valid4 & ~self.step.idle),
-            self.spikes.valid.eq(valid4),
-            self.spikes.payload.address.eq(word4),
-            self.spikes.payload.spikes.eq(Mux(self.step.idle, 0, spikes)),
-            self.busy.eq(running | valid1 | valid2 | valid3 | valid4),
+            state_write.en.eq(at4.valid & ~self.step.idle),
+            self.spikes.valid.eq(at4.valid & at4.last),
+            self.spikes.payload.address.eq(at4.word),
+            self.spikes.payload.spikes.eq(Mux(self.step.idle, 0, self._word_of(m, at4, "spikes", spikes))),
+            self.busy.eq(running | at1.valid | at2.valid | at3.valid | at4.valid),
         ]
-        fired = valid4 & ~self.step.idle
+        fired = at4.valid & ~self.step.idle
         self._count_spikes(m, fired, spikes)
-        self._sum(m, word2, word4, fired & self.step.sum, xi4)
-        self._trace(m, fired, word4, d4, xi4, membranes, spikes)
+        self._sum(m, at2, at4, fired & self.step.sum, xi4)
+        self._trace(m, at4, fired, d4, xi4, membranes, spikes)
         return m
 
-    def _padded(self, word):
-        """The word's number, wide enough to put a bank number above it."""
-        return Cat(word, Const(0, bits_for(self.words - 1) - len(word)))
+    @staticmethod
+    def _padded(number, count):
+        """The number of one of `count` words, wide enough to put a bank number above it."""
+        return Cat(number, Const(0, bits_for(count - 1) - len(number)))
 
-    def _stage(self, m, number, valid, word):
-        """A stage's valid bit and word number, a cycle after those of the stage before."""
-        valid_here, word_here = Signal(), Signal.like(word, name=f"word{number}")
-        m.d.sync += [valid_here.eq(valid), word_here.eq(word)]
-        return valid_here, word_here
+    def _stage(self, m, number, before):
+        """Where the pass stands at a stage, a cycle after the stage before."""
+
+        def held(name, value):
+            if isinstance(value, Const):
+                return value
+            here = Signal.like(value, name=f"{name}{number}")
+            m.d.sync += here.eq(value)
+            return here
+
+        at = before._replace(**{name: held(name, getattr(before, name)) for name in ("valid", "word", "turn", "last")})
+        return at._replace(part=at.word if self.turns == 1 else held("part", before.part))
+
+    def _part_of(self, word, turn, shape):
+        """What a turn takes of a word."""
+        return word if self.turns == 1 else data.View(shape, word.as_value().word_select(turn, shape.size))
+
+    def _word_of(self, m, at, name, part):
+        """The word that the parts of all turns make, in the last of these."""
+        if self.turns == 1:
+            return part
+        bits = len(part)
+        earlier = Signal(bits * (self.turns - 1), name=f"earlier_{name}", reset_less=True)
+        with m.If(at.valid):
+            m.d.sync += earlier.eq(Cat(earlier, part)[bits:])
+        return Cat(earlier, part)
 
     def _take(self, m):
-        """Takes a word of drives when both are there; the running pass, and the word it is at."""
+        """Takes a word of drives when both are there; the running pass, where it stands, and the channel group."""
         layer, words, groups = self.layer, self.words, self.config.groups(self.layer)
         running, word = Signal(), Signal(range(words))
         position, group = Signal(range(layer.positions)), Signal(range(groups))
-        take = Signal()
+        valid, part, turn, last = Signal(), word, Const(0), Const(1)
+        if self.turns > 1:
+            part, turn = Signal(range(self.parts), name="part"), Signal(range(self.turns), name="turn")
+            last = Signal(name="last")
+            m.d.comb += last.eq(turn == self.turns - 1)
         if self.output:
-            m.d.comb += [take.eq(running & self.below.valid), self.below.ready.eq(running)]
+            m.d.comb += [valid.eq(running & self.below.valid), self.below.ready.eq(running & last)]
         else:
-            m.d.comb += take.eq(running & self.below.valid & self.above.valid)
-            m.d.comb += self.below.ready.eq(running & self.above.valid)
-            m.d.comb += self.above.ready.eq(running & self.below.valid)
-        with m.If(take):
-            m.d.sync += [word.eq(word + 1), position.eq(position + 1)]
-            with m.If(position == layer.positions - 1):
-                m.d.sync += [position.eq(0), group.eq(group + 1)]
-            with m.If(word == words - 1):
-                m.d.sync += [word.eq(0), group.eq(0), running.eq(0)]
+            m.d.comb += valid.eq(running & self.below.valid & self.above.valid)
+            m.d.comb += self.below.ready.eq(running & self.above.valid & last)
+            m.d.comb += self.above.ready.eq(running & self.below.valid & last)
+        with m.If(valid):
+            if self.turns > 1:
+                m.d.sync += [part.eq(part + 1), turn.eq(turn + 1)]
+            with m.If(last):
+                m.d.sync += [word.eq(word + 1), position.eq(position + 1)]
+                if self.turns > 1:
+                    m.d.sync += turn.eq(0)
+                with m.If(position == layer.positions - 1):
+                    m.d.sync += [position.eq(0), group.eq(group + 1)]
+                with m.If(word == words - 1):
+                    m.d.sync += [word.eq(0), group.eq(0), running.eq(0)]
+                    if self.turns > 1:
+                        m.d.sync += part.eq(0)
         with m.Elif(self.start):
             m.d.sync += running.eq(1)
-        return running, take, word, group
+        return running, At(valid, part, word, turn, last), group
 
-    def _add_drives(self, m):
+    def _add_drives(self, m, at):
         """Stage 1: phi; meanwhile the state is read."""
-        phi = Signal(self.below.payload.shape(), reset_less=True)
+        phi = Signal(self.drives, reset_less=True)
+        below = self._part_of(self.below.payload, at.turn, self.drives)
+        above = None if self.output else self._part_of(self.above.payload, at.turn, self.drives)
         for lane in range(self.lanes):
-            above = 0 if self.output else self.above.payload[lane]
-            m.d.sync += phi[lane].eq(self.below.payload[lane] + above)
+            m.d.sync += phi[lane].eq(below[lane] + (0 if above is None else above[lane]))
         return phi
 
-    def _load(self, m, group, phi, state, bias):
+    def _load(self, m, at, group, phi, state, bias):
         """Stage 2: the state is in registers, since block RAM is slow; in the output layer, how far
         xi is from the target, with the sign of the phase's nudge."""
         spec, lanes = self.config.spec, self.lanes
@@ -213,14 +258,15 @@ class NeuronArray(wiring.Component):
         away = signed(spec.state_bits + 1)
         away2 = [Signal(away, name=f"away2_{i}", reset_less=True) for i in range(lanes)]
         group1 = Signal.like(group)
-        m.d.sync += [group1.eq(group), phi2.eq(phi), bias2.eq(bias)]
+        m.d.sync += [group1.eq(group), phi2.eq(phi), bias2.eq(self._part_of(bias, at.turn, self.biases))]
         for lane in range(lanes):
             m.d.sync += old2[lane].eq(state[lane])
             if self.output:
                 target = Signal(spec.state_bits, name=f"target_{lane}")
                 xi = Mux(self.step.first, 0, state[lane].xi)
                 one = spec.formats.one
-                m.d.comb += target.eq(Mux(self.label == group1 * lanes + lane, one, 0))
+                neuron = (group1 * self.turns + at.turn) * lanes + lane
+                m.d.comb += target.eq(Mux(self.label == neuron, one, 0))
                 m.d.sync += away2[lane].eq(Mux(self.step.negative, xi - target, target - xi))
         # a sample starts from zeros, by the registers' reset
         with m.If(self.step.first):
@@ -296,46 +342,60 @@ class NeuronArray(wiring.Component):
         m.d.sync += [new.eq(Mux(valid, spikes, 0)), new_spikes.eq(sum(new[1:], new[0]))]
         m.d.sync += self.spike_count.eq(Mux(self.clear, 0, self.spike_count) + new_spikes)
 
-    def _sum(self, m, read_word, word, valid, xi):
+    def _sum(self, m, at_read, at, valid, xi):
         """Sums of xi over the averaging window: as they grow, read two cycles before the write; and complete, one memory for
         each nudged phase, read by both neighbours' update engines, in the output layer one for the free phase."""
         step, depth = self.step, SLOTS << bits_for(self.words - 1)
-        old, new = Signal(self.sums, name="old_sums", reset_less=True), Signal(self.sums, name="new_sums")
+        old, new = Signal(self.part_sums, name="old_sums", reset_less=True), Signal(self.part_sums, name="new_sums")
         for lane, state in enumerate(xi):
             m.d.comb += new[lane].eq(old[lane] + state)
-        m.submodules.sums = growing = BlockMemory(shape=self.sums, depth=depth)
+        m.submodules.sums = growing = BlockMemory(shape=self.part_sums, depth=SLOTS << bits_for(self.parts - 1))
         read, write = growing.read_port(), growing.write_port()
-        here = Cat(self._padded(word), step.slot)
-        m.d.comb += read.addr.eq(Cat(self._padded(read_word), step.slot))
-        m.d.comb += [write.addr.eq(here), write.data.eq(new), write.en.eq(valid)]
+        m.d.comb += read.addr.eq(Cat(self._padded(at_read.part, self.parts), step.slot))
+        m.d.comb += write.addr.eq(Cat(self._padded(at.part, self.parts), step.slot))
+        m.d.comb += [write.data.eq(new), write.en.eq(valid)]
         m.d.sync += old.eq(read.data)
         with m.If(step.sum_first):
             m.d.sync += old.eq(0)
+        here, word = Cat(self._padded(at.word, self.words), step.slot), self._word_of(m, at, "sums", new.as_value())
 
         def complete(name, phase, addresses):
             """A memory of the sums of a phase, and its read ports' data."""
             m.submodules[f"sums_{name}"] = memory = BlockMemory(shape=self.sums, depth=depth)
             write = memory.write_port()
-            m.d.comb += [write.addr.eq(here), write.data.eq(new), write.en.eq(valid & step.sum_last & phase)]
+            m.d.comb += [write.addr.eq(here), write.data.eq(word), write.en.eq(valid & at.last & step.sum_last & phase)]
             ports = [memory.read_port() for _ in addresses]
             m.d.comb += [port.addr.eq(address) for port, address in zip(ports, addresses, strict=True)]
             return [port.data for port in ports]
 
-        readers = [Cat(self._padded(address), self.updated) for address in (self.post_address, self.pre_address)]
+        readers = [Cat(self._padded(address, self.words), self.updated) for address in (self.post_address, self.pre_address)]
         for name, phase in (("plus", step.nudge & ~step.negative), ("minus", step.negative)):
             post, pre = complete(name, phase, readers)
             m.d.comb += [self.post_sums[name].eq(post), self.pre_sums[name].eq(pre)]
         if self.output:
             m.d.comb += self.free_sums.eq(complete("free", ~step.nudge, [self.free_address])[0])
 
-    def _trace(self, m, valid, word, d, xi, membranes, spikes):
+    def _trace(self, m, at, valid, d, xi, membranes, spikes):
         """What a bench sees."""
         trace = self.trace.payload
-        m.d.comb += [self.trace.valid.eq(valid), trace.slot.eq(self.step.slot)]
-        m.d.comb += [trace.address.eq(word), trace.s.eq(spikes)]
-        for lane in range(self.lanes):
-            m.d.comb += [
-                trace.d[lane].eq(d[lane]),
-                trace.xi[lane].eq(xi[lane]),
-                trace.u[lane].eq(membranes[lane]),
-            ]
+        m.d.comb += [
+            self.trace.valid.eq(valid & at.last),
+            trace.slot.eq(self.step.slot),
+            trace.address.eq(at.word),
+            trace.s.eq(self._word_of(m, at, "trace_s", spikes)),
+        ]
+        for name, values in (("d", d), ("xi", xi), ("u", membranes)):
+            m.d.comb += trace[name].eq(self._word_of(m, at, f"trace_{name}", Cat(values)))
+
+
+class At(NamedTuple):
+    """Where a pass stands, at a stage of the pipeline."""
+
+    #: Whether there is anything.
+    valid: Any
+    #: Address in the state, word of the layer, and turn within the word.
+    part: Any
+    word: Any
+    turn: Any
+    #: Whether the turn is the word's last.
+    last: Any

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""A core with an event-driven conv engine, lanes narrower than its layers: the same bits as golden."""
+"""A core with an event-driven conv engine, lanes narrower than its layers, arrays than their words: the same bits as golden."""
 
 import cocotb
 
@@ -11,7 +11,7 @@ from sim.core.driver import check_training
 
 STAGES = (Conv(4), Conv(6), Dense(10))
 SPEC = Spec("events", STAGES, Schedule(9, 6, window_log2=2, order="odd-even"), Learning(rates=(0.5, 0.5, 0.5), gain=2.0))
-CONFIG = Config(SPEC, (1, 2, 3, 5), events=frozenset({2}))
+CONFIG = Config(SPEC, (1, 2, 3, 5), arrays=(1, 2, 1, 1), events=frozenset({2}))
 TOP = Core(CONFIG)
 
 

@@ -25,16 +25,18 @@ from sim.harness.units import Recorder, each, expect, halves, pulse
 from sim.harness.words import layer_words, packed
 
 
-def hidden(shape, lanes, *, phi_bound, window_log2=2, decay_shift=1):
+def hidden(shape, lanes, at_once=None, *, phi_bound, window_log2=2, decay_shift=1):
     """The array of layer 1 of any shape."""
     config = config_of((shape[0], 1), (lanes, 1), dense=False, window_log2=window_log2, decay_shift=decay_shift)
+    config = replace(config, arrays=(*config.lanes[:1], at_once or lanes, *config.lanes[2:]))
     return NeuronArray(config, Layer(1, *shape, phi_bound=phi_bound))
 
 
-def output(lanes, *, phi_bound, window_log2=2, decay_shift=1):
+def output(lanes, at_once=None, *, phi_bound, window_log2=2, decay_shift=1):
     """The array of an output layer."""
     spec = config_of((1, 1), (1, 1), dense=True, window_log2=window_log2, decay_shift=decay_shift).spec
-    config = Config(spec, (*(1,) * (len(spec.layers) - 1), lanes))
+    ones = (1,) * (len(spec.layers) - 1)
+    config = Config(spec, (*ones, lanes), (*ones, at_once or lanes))
     return NeuronArray(config, replace(spec.layers[-1], phi_bound=phi_bound))
 
 
@@ -43,6 +45,10 @@ UNITS = {
     "array_4x3x1": hidden((4, 3, 1), 2, phi_bound=9000, window_log2=3),
     "array_slow": hidden((2, 2, 2), 2, phi_bound=40000, decay_shift=3),
     "array_one": hidden((1, 1, 1), 1, phi_bound=5000, window_log2=0),
+    "array_turns_3x3": hidden((9, 2, 1), 9, 3, phi_bound=20000),
+    "array_turns_2x1": hidden((4, 2, 2), 2, 1, phi_bound=9000, window_log2=1),
+    "array_one_word": hidden((4, 1, 1), 4, 1, phi_bound=20000),
+    "array_output_turns": output(10, 2, phi_bound=15000),
     "array_output_1": output(1, phi_bound=20000),
     "array_output_5": output(5, phi_bound=6000, window_log2=3),
     "array_output_10": output(10, phi_bound=15000, decay_shift=2),
@@ -96,7 +102,7 @@ class Driver:
     def __init__(self, dut, name, unit):
         self.dut, self.name, self.unit = dut, name, unit
         self.config, self.layer, self.spec = unit.config, unit.layer, unit.config.spec
-        self.words, self.lanes = unit.config.words(unit.layer), unit.config.lanes[unit.layer.index]
+        self.words, self.lanes = unit.words, unit.config.lanes[unit.layer.index]
         self.port = Port(dut, name)
         sides = ("below",) if unit.output else ("below", "above")
         self.sources = [StreamSource(dut, f"{name}__{side}") for side in sides]
@@ -210,7 +216,7 @@ class Driver:
         await pulse(self.port.start, self.port.edge)
         await self.port.edge
         assert self.port.busy.value, f"{where}: not busy after start"
-        for _ in range(50 * self.words + 100):
+        for _ in range(50 * self.unit.parts + 100):
             await self.port.edge
             if not self.port.busy.value:
                 break
@@ -265,5 +271,5 @@ class Driver:
                     for phase in names:
                         expect(f"{where}, {kind} port, word {at}, {phase} sum", list(word[phase]), rows[phase][at], ("lane",))
                 if self.unit.output and "free" in rows:
-                    free = self.unit.sums.from_bits(int(self.port.free_sums.value))
+                    free = sums_word(self.config, self.layer)["plus"].shape.from_bits(int(self.port.free_sums.value))
                     expect(f"{where}, word {asked[-2][0]}, free sum", list(free), rows["free"][asked[-2][0]], ("lane",))
