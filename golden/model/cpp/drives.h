@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 #include "kernel.h"
 #include "kept.h"
@@ -54,19 +55,29 @@ struct Drives {
         std::vector<int> offset;
         for (int q = 0; q < quads; q++)
             for (int tap = 0; tap < k * k; tap++) offset.push_back(q * plane + tap / k * row + tap % k);
-        for (int py = 0; py < post.height; py++)
-            for (int px = 0; px < post.width; px++) {
-                const Int *at = boxes.data() + 2 * py * row + 2 * px;
-                for (int o = 0; o < post.channels; o += BLOCK) {
-                    Int *to = phi.data() + o * post.positions() + py * post.width + px;
-                    const int count = post.channels - o;
-                    kernels[n].forward.drive(
-                        o, [&](int i) { return at[offset[i]]; },
-                        [&](int j, Int drive) {
-                            if (j < count) to[j * post.positions()] = drive;
-                        });
-                }
+        by_places(post.positions(), [&](auto count, int first) {
+            const Int *at[count()];
+            for (int i = 0; i < count(); i++) {
+                const int p = first + i;
+                at[i] = boxes.data() + 2 * (p / post.width) * row + 2 * (p % post.width);
             }
+            for (int o = 0; o < post.channels; o += BLOCK) {
+                Int *to = phi.data() + o * post.positions() + first;
+                const int present = post.channels - o;
+                kernels[n].forward.drive<count()>(
+                    o, [&](int place, int i) { return at[place][offset[i]]; },
+                    [&](int place, int j, Int drive) {
+                        if (j < present) to[j * post.positions() + place] = drive;
+                    });
+            }
+        });
+    }
+
+    // work(how many, the first) for all positions, PLACES at a time, the rest one by one; how many is known to the compiler.
+    template <typename Work> static void by_places(int positions, Work work) {
+        int first = 0;
+        for (; first + PLACES <= positions; first += PLACES) work(std::integral_constant<int, PLACES>{}, first);
+        for (; first < positions; first++) work(std::integral_constant<int, 1>{}, first);
     }
 
     // The transpose: k*k tap sums for each pooled position, folded to the (k+1)*(k+1) positions that it sees.
@@ -81,19 +92,21 @@ struct Drives {
     template <int KERNEL> void conv_backward_of(int n, const Ints &s, Ints &phi) {
         const Layer &pre = net.layers[n], &post = net.layers[n + 1];
         const int k = KERNEL ? KERNEL : net.bundle[n].kernel, count = pre.channels * k * k, plane = post.positions();
-        taps.resize(blocks(count, BLOCK) * BLOCK);
-        for (int py = 0; py < post.height; py++)
-            for (int px = 0; px < post.width; px++) {
-                const Int *at = s.data() + py * post.width + px;
-                for (int i = 0; i < count; i += BLOCK)
-                    kernels[n].backward.drive(
-                        i, [&](int q) { return at[q * plane]; }, [&](int j, Int drive) { taps[i + j] = drive; });
+        const int size = blocks(count, BLOCK) * BLOCK;
+        taps.resize(PLACES * size);
+        by_places(plane, [&](auto places, int first) {
+            const Int *at = s.data() + first;
+            for (int i = 0; i < count; i += BLOCK)
+                kernels[n].backward.drive<places()>(
+                    i, [&](int place, int q) { return at[q * plane + place]; },
+                    [&](int place, int j, Int drive) { taps[place * size + i + j] = drive; });
+            for (int place = 0; place < places(); place++)
                 for (int c = 0; c < pre.channels; c++) {
-                    const Int *tap = taps.data() + c * k * k;
-                    Int *to = phi.data() + (c * pre.height + 2 * py) * pre.width + 2 * px;
-                    fold(tap, k, to, pre.width);
+                    const Int *tap = taps.data() + place * size + c * k * k;
+                    const int p = first + place;
+                    fold(tap, k, phi.data() + (c * pre.height + 2 * (p / post.width)) * pre.width + 2 * (p % post.width), pre.width);
                 }
-            }
+        });
     }
 
     // to[y][x] += sum of the taps at (y, x), (y - 1, x), (y, x - 1), (y - 1, x - 1): columns first, then rows.
@@ -120,9 +133,9 @@ struct Drives {
     template <typename Put> static void dense(const Kernel &kernel, const Ints &s, Ints &phi, Put put) {
         const int outputs = static_cast<int>(phi.size());
         for (int o = 0; o < outputs; o += BLOCK)
-            kernel.drive(
-                o, [&](int i) { return s[i]; },
-                [&](int j, Int drive) {
+            kernel.drive<1>(
+                o, [&](int, int i) { return s[i]; },
+                [&](int, int j, Int drive) {
                     if (o + j < outputs) put(phi[o + j], drive << 2);
                 });
     }

@@ -11,6 +11,13 @@ namespace {
 
 constexpr int BLOCK = 8; // outputs that share one load of an input: they stay in registers
 
+// Positions of a convolution that share one load of a weight.
+#if defined(__AVX512VNNI__)
+constexpr int PLACES = 2; // 16 sums and what meets in them take 19 of 32 registers
+#else
+constexpr int PLACES = 1;
+#endif
+
 inline int blocks(int n, int of) { return (n + of - 1) / of; }
 
 // Working weights in the order in which a loop reads them: for each BLOCK of outputs, for each input word, BLOCK words.
@@ -35,16 +42,17 @@ struct Kernel {
         }
     }
 
-    // output(j, drive of output first + j), absent ones too; input(n) is the word of four neurons. `first` is a multiple of
-    // BLOCK.
-    template <typename Input, typename Output> void drive(int first, Input input, Output output) const {
-        Int a[BLOCK] = {};
+    // output(place, j, drive of output first + j), absent outputs too, for COUNT places; input(place, n) is the word of four
+    // neurons. `first` is a multiple of BLOCK.
+    template <int COUNT, typename Input, typename Output> void drive(int first, Input input, Output output) const {
+        Int a[COUNT * BLOCK] = {};
         const int32_t *w = block.data() + static_cast<size_t>(first) * words;
         for (int n = 0; n < words; n++, w += BLOCK) {
-            const Int in = input(n);
-            for (int j = 0; j < BLOCK; j++) a[j] = dot(a[j], in, w[j]);
+            Int in[COUNT];
+            for (int place = 0; place < COUNT; place++) in[place] = input(place, n);
+            for (int i = 0; i < COUNT * BLOCK; i++) a[i] = dot(a[i], in[i % COUNT], w[i / COUNT]);
         }
-        for (int j = 0; j < BLOCK; j++) output(j, a[j]);
+        for (int i = 0; i < COUNT * BLOCK; i++) output(i % COUNT, i / COUNT, a[i]);
     }
 };
 
