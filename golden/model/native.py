@@ -1,42 +1,24 @@
-"""The compiled engine: golden/model/cpp, compiled on first use, called through ctypes. Equal bits, many times the speed.
+"""The compiled engine: golden/model/cpp, called through ctypes. Equal bits, many times the speed.
 
-It needs a C++ compiler (`CXX`, else g++ or clang++); `available()` says whether there is one, and everything works without,
-slower. The library is kept in the build cache (`golden.cache`) by its sources, the compiler and the processor, since it is
-compiled for the machine it runs on.
+It needs a C++ compiler (`golden.compiler`); without one everything works, slower.
 """
 
 import ctypes
 import functools
-import os
-import platform
-import shutil
-import subprocess
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from golden.cache import cached
+from golden import compiler
 from golden.contract.errors import ModelError, NativeError
 from golden.contract.spec import CLASSES, Spec
-from golden.progress import note
 
 from .parameters import Parameters, zeros
 from .settings import Settings
 
-#: Folder of the sources: native.cpp, and the headers that it includes.
-SOURCES = Path(__file__).with_name("cpp")
-
-FLAGS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-pthread")
-
-#: Name of the library in its folder of the build cache.
-LIBRARY = "native.so"
-
-#: A compilation that takes longer than this has gone wrong.
-BUILD_SECONDS = 300
-
-#: What it takes: 3 s on one core of a Xeon, more where that has other work to do.
-TYPICAL_SECONDS = 5
+#: The file that is compiled; its folder has all headers that it includes.
+MAIN = Path(__file__).with_name("cpp") / "native.cpp"
 
 #: The sum of two integers below this fits 32 bits.
 HALF = 1 << 30
@@ -68,57 +50,15 @@ class _Network(ctypes.Structure):
     )
 
 
-def sources() -> list[Path]:
-    """All files that the library is made of."""
-    return sorted(SOURCES.glob("*.[ch]*"))
-
-
-def compiler() -> str | None:
-    """Path of the C++ compiler, or None."""
-    names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
-    return next((path for path in map(shutil.which, names) if path), None)
-
-
-def available() -> bool:
-    """Whether `run` can work here."""
-    return compiler() is not None
-
-
-def _processor() -> str:
-    """What -march=native depends on."""
-    info = Path("/proc/cpuinfo")
-    flags = [line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))] if info.exists() else []
-    return platform.machine() + "".join(flags[:1])
-
-
 @functools.cache
 def library() -> ctypes.CDLL:
     """The compiled engine, compiled now if it never was; `NativeError` if there is no compiler or it fails.
 
     Call it before anything is timed: compiling takes as long as a whole epoch of a small network.
     """
-    path = compiler()
-    if path is None:
-        raise NativeError("no C++ compiler found: apt-get install g++, or set CXX")
-    version = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=BUILD_SECONDS).stdout
-    parts = [part for file in sources() for part in (file.name, file.read_text())]
-    inputs = [*parts, path, version, _processor(), *FLAGS]
-    folder = cached("native", inputs, lambda folder, log: compile_library(path, folder / LIBRARY, log))
-    handle = ctypes.CDLL(str(folder / LIBRARY))
+    handle = compiler.load("native", MAIN, "the native engine")
     handle.nudge_run.restype = ctypes.c_int32
     return handle
-
-
-def compile_library(path: str, target: Path, log: Path) -> None:
-    """Compile the sources to `target` with the compiler `path`, and say so: it takes its time."""
-    note(f"compiling the native engine, once: about {TYPICAL_SECONDS} s")
-    source = SOURCES / "native.cpp"
-    command = [path, *FLAGS, "-o", str(target), str(source)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS)
-    if result.returncode:
-        log.write_text(result.stderr)
-        first = next(iter(result.stderr.strip().splitlines()), f"exit status {result.returncode}")
-        raise NativeError(f"{path} failed on {source}: {first} (all of it: {log})")
 
 
 def check(spec: Spec) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from golden import compiler
 from golden.contract.errors import ComparisonError, UsageError
 from golden.contract.spec import Spec
 from golden.model import native
@@ -92,7 +93,7 @@ def golden_bench(spec: Spec, data: Data, batch: int, threads: int | None = None,
     settings, parameters = Settings.of(spec), initial(spec, 0)
     part = max(1, batch // PART)
     counts = {engine: part if engine == REFERENCE else batch for engine in MODEL_ENGINES}
-    if native.available():
+    if compiler.available():
         native.library()  # before the meter starts
         counts["native"] = batch
 

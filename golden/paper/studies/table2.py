@@ -109,6 +109,8 @@ def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
                 run = SystemRun(c, values["samples"], c.epochs, seed, values["tested"], values["device"], PARTS)
                 facts = asdict(run)
                 del facts["device"]
+                if run.engine == "torch":  # as before there was another
+                    del facts["engine"]
                 labels = {"data": name, "system": c.name, "variant": c.variant}
                 made.append(Cell(labels, seed, facts, partial(measure, run, images), long=True))
     return made

@@ -13,7 +13,7 @@ from golden.contract.spec import CLASSES
 
 from .network import Network, Parameters, products
 from .neuron import Dynamics
-from .phases import averages, output
+from .phases import Averages, averages, output
 
 
 class Update(NamedTuple):
@@ -27,9 +27,18 @@ class Update(NamedTuple):
 
 @torch.no_grad()
 def update(
-    network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor, sign: int = 1
+    network: Network,
+    dynamics: Dynamics,
+    parameters: Parameters,
+    pixels: Tensor,
+    labels: Tensor,
+    sign: int = 1,
+    averages: Averages = averages,
 ) -> Update:
-    """Three phases: (+beta) - (-beta), over 2 beta. Two phases: (sign beta) - free, over sign beta."""
+    """Three phases: (+beta) - (-beta), over 2 beta. Two phases: (sign beta) - free, over sign beta.
+
+    averages: who runs the phases.
+    """
     signs = (1, -1) if dynamics.three_phases else (sign,)
     xi = averages(network, dynamics, parameters, pixels, labels, signs)
     predictions = output(network, parameters, xi["free"][-1]).argmax(1)

@@ -3,7 +3,7 @@
 Everything is zero when a sample comes. Both nudged phases start from all of the free phase's last state (d, V, s and xi).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -120,12 +120,20 @@ def averages(
     return {phase: [total / dynamics.window for total in each] for phase, each in sums.items()}
 
 
+#: `averages`, or another function that says the same.
+Averages = Callable[
+    [Network, Dynamics, Parameters, Tensor, Tensor | None, tuple[int, ...] | None], dict[str, list[Tensor]]
+]
+
+
 def output(network: Network, parameters: Parameters, last: Tensor) -> Tensor:
     """What is compared with the label, (batch, 10), from the last layer's averaged xi."""
     return readout(network, parameters, last) if network.softmax else last.flatten(1)
 
 
 @torch.no_grad()
-def infer(network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor) -> Tensor:
+def infer(
+    network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, averages: Averages = averages
+) -> Tensor:
     """Predictions (n,): the class with the largest output at the end of the free phase."""
-    return output(network, parameters, averages(network, dynamics, parameters, pixels, None)["free"][-1]).argmax(1)
+    return output(network, parameters, averages(network, dynamics, parameters, pixels, None, None)["free"][-1]).argmax(1)

@@ -14,7 +14,7 @@ from golden.progress import note
 from golden.training.checkpoint import atomic
 from golden.training.data import Data, order
 
-from . import backprop, eqspike, equilibrium, phases
+from . import backprop, compiled, eqspike, equilibrium, phases
 from .configurations import Configuration
 from .equilibrium import Update
 from .network import Parameters
@@ -39,6 +39,8 @@ class SystemRun:
     device: str = "cpu"
     #: Equal parts of the run, each with a training error of its own.
     parts: int = 8
+    #: Who runs the phases of equilibrium propagation: "torch" or "compiled". Their sums are rounded in another order.
+    engine: str = "torch"
 
 
 def pixels(images: Tensor, device: str) -> Tensor:
@@ -46,22 +48,33 @@ def pixels(images: Tensor, device: str) -> Tensor:
     return images[:, None].to(device).float() / 255
 
 
-def update(configuration: Configuration, parameters: Parameters, x: Tensor, labels: Tensor, sign: int = 1) -> Update:
+#: By the name of the engine.
+ENGINES: dict[str, phases.Averages] = {"torch": phases.averages, "compiled": compiled.averages}
+
+
+def update(
+    configuration: Configuration,
+    parameters: Parameters,
+    x: Tensor,
+    labels: Tensor,
+    sign: int = 1,
+    engine: str = "torch",
+) -> Update:
     """One batch's update by the configuration's rule."""
     network, dynamics = configuration.network, configuration.dynamics
     if isinstance(dynamics, eqspike.Leaky):
         return eqspike.update(network, dynamics, parameters, x, labels, sign)
     if configuration.rule == "bptt":
         return backprop.update(network, dynamics, parameters, x, labels)
-    return equilibrium.update(network, dynamics, parameters, x, labels, sign)
+    return equilibrium.update(network, dynamics, parameters, x, labels, sign, ENGINES[engine])
 
 
-def infer(configuration: Configuration, parameters: Parameters, x: Tensor) -> Tensor:
+def infer(configuration: Configuration, parameters: Parameters, x: Tensor, engine: str = "torch") -> Tensor:
     """Predictions (n,)."""
     network, dynamics = configuration.network, configuration.dynamics
     if isinstance(dynamics, eqspike.Leaky):
         return eqspike.infer(network, dynamics, parameters, x)
-    return phases.infer(network, dynamics, parameters, x)
+    return phases.infer(network, dynamics, parameters, x, ENGINES[engine])
 
 
 def learn(parameters: Parameters, delta: Parameters, rates: tuple[float, ...], factor: float = 1.0) -> Parameters:
@@ -101,7 +114,7 @@ def train(run: SystemRun, data: Data, checkpoint: Path | None = None) -> tuple[P
         for b, numbers in enumerate(torch.from_numpy(order(run.samples, run.seed, epoch)).split(c.batch)):
             sign = 1 if not c.random_sign else 1 - 2 * int(torch.randint(2, (), generator=random))
             labels = data.train_labels[numbers].to(run.device)
-            result = update(c, parameters, pixels(data.train_images[numbers], run.device), labels, sign)
+            result = update(c, parameters, pixels(data.train_images[numbers], run.device), labels, sign, run.engine)
             part = (epoch * batches + b) * run.parts // (run.epochs * batches)
             wrong[part] += int((result.predictions != labels).sum())
             seen[part] += len(numbers)
@@ -116,5 +129,5 @@ def train(run: SystemRun, data: Data, checkpoint: Path | None = None) -> tuple[P
 
 def error(run: SystemRun, parameters: Parameters, images: Tensor, labels: Tensor) -> float:
     """Percent of images that are misclassified."""
-    parts = [infer(run.configuration, parameters, pixels(part, run.device)).cpu() for part in images.split(CHUNK)]
+    parts = [infer(run.configuration, parameters, pixels(part, run.device), run.engine).cpu() for part in images.split(CHUNK)]
     return 100 * float((torch.cat(parts) != labels).double().mean())

@@ -9,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from golden import compiler
 from golden.contract.errors import NativeError
 from golden.contract.formats import Formats
 from golden.contract.presets import PRESETS
@@ -21,7 +22,7 @@ from golden.model.settings import Settings
 
 from .random_nets import random_images, random_parameters, same_parameters
 
-pytestmark = pytest.mark.skipif(not native.available(), reason="no C++ compiler")
+pytestmark = pytest.mark.skipif(not compiler.available(), reason="no C++ compiler")
 
 
 @st.composite
@@ -116,7 +117,7 @@ def test_native_equals_plain_at_full_size_and_extreme_weights(name):
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="these are flags of x86 compilers")
 @pytest.mark.parametrize("without", ["-mno-avx512f", "-mno-avx2"])
 def test_each_form_of_the_dot_product_is_equal(without, monkeypatch):
-    monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, without))
+    monkeypatch.setattr(compiler, "FLAGS", (*compiler.FLAGS, without))
     native.library.cache_clear()
     try:
         test_native_equals_plain_at_full_size_and_extreme_weights("tiny")

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from golden import compiler as compilers
 from golden import progress
 from golden.contract.errors import NativeError
 from golden.contract.presets import preset
@@ -18,16 +19,16 @@ from golden.training.data import load
 from golden.training.plan import Plan
 from golden.training.run import Run, Stop
 
-pytestmark = pytest.mark.skipif(not native.available(), reason="no C++ compiler")
+pytestmark = pytest.mark.skipif(not compilers.available(), reason="no C++ compiler")
 
-NOTE = f"compiling the native engine, once: about {native.TYPICAL_SECONDS} s\n"
+NOTE = f"compiling the native engine, once: about {compilers.TYPICAL_SECONDS} s\n"
 
 #: Seconds that compiling takes on the clock of these tests; nothing else takes any.
 COMPILING = 1000.0
 
 
 class Compiler:
-    """Stands for `subprocess` in `golden.model.native`: compiling is copying what was compiled before, and is counted."""
+    """Stands for `subprocess` in `golden.compiler`: compiling is copying what was compiled before, and is counted."""
 
     def __init__(self):
         self.made = Path(native.library()._name)
@@ -45,7 +46,7 @@ class Compiler:
 def compiler(monkeypatch, tmp_path):
     """In an empty build cache, in a process that hasn't loaded the library yet."""
     fake = Compiler()
-    monkeypatch.setattr(native, "subprocess", fake)
+    monkeypatch.setattr(compilers, "subprocess", fake)
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path / "build"))
     native.library.cache_clear()
     yield fake
@@ -66,18 +67,21 @@ def test_another_engine_needs_no_library(compiler):
     assert compiler.runs == 0
 
 
-@pytest.mark.parametrize("what", [*(file.name for file in native.sources()), "compiler", "version", "processor", "flags"])
+FILES = [file.name for file in compilers.sources(native.MAIN.parent)]
+
+
+@pytest.mark.parametrize("what", [*FILES, "compiler", "version", "processor", "flags"])
 def test_the_library_is_of_these_inputs(what, compiler, monkeypatch, tmp_path):
     before = native.library()._name
     native.library.cache_clear()
     if what.endswith((".cpp", ".h")):
         sources = tmp_path / "cpp"
-        shutil.copytree(native.SOURCES, sources)
+        shutil.copytree(native.MAIN.parent, sources)
         (sources / what).write_text((sources / what).read_text() + "// changed\n")
-        monkeypatch.setattr(native, "SOURCES", sources)
+        monkeypatch.setattr(native, "MAIN", sources / native.MAIN.name)
     elif what == "compiler":
         other = tmp_path / "c++"
-        other.symlink_to(native.compiler())
+        other.symlink_to(compilers.compiler())
         monkeypatch.setenv("CXX", str(other))
     elif what == "version":
         true = compiler.run
@@ -85,9 +89,9 @@ def test_the_library_is_of_these_inputs(what, compiler, monkeypatch, tmp_path):
             compiler, "run", lambda c, **o: SimpleNamespace(stdout="another") if "--version" in c else true(c, **o)
         )
     elif what == "processor":
-        monkeypatch.setattr(native, "_processor", lambda: "another")
+        monkeypatch.setattr(compilers, "_processor", lambda: "another")
     else:
-        monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, "-g"))
+        monkeypatch.setattr(compilers, "FLAGS", (*compilers.FLAGS, "-g"))
     assert native.library()._name != before
     assert compiler.runs == 2
 
@@ -95,16 +99,17 @@ def test_the_library_is_of_these_inputs(what, compiler, monkeypatch, tmp_path):
 def test_all_sources_are_in_one_folder():
     """No header of ours comes from elsewhere, where a change of it would not be seen; none lies there unused."""
     included = set()
-    for file in native.sources():
+    sources = compilers.sources(native.MAIN.parent)
+    for file in sources:
         included |= set(re.findall(r'#include "(.*)"', file.read_text()))
-    assert included == {file.name for file in native.sources()} - {"native.cpp"}
+    assert included == {file.name for file in sources} - {"native.cpp"}
 
 
 def test_what_does_not_compile_is_said_in_one_line(monkeypatch, tmp_path):
     sources = tmp_path / "cpp"
     sources.mkdir()
     (sources / "native.cpp").write_text("int wrong = ;\nint again = ;\n")
-    monkeypatch.setattr(native, "SOURCES", sources)
+    monkeypatch.setattr(native, "MAIN", sources / "native.cpp")
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path / "build"))
     native.library.cache_clear()
     try:

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from golden import compiler
 from golden.contract.errors import ModelError, NativeError
 from golden.contract.presets import preset
 from golden.model import batch, native
@@ -16,7 +17,7 @@ from golden.model.settings import Settings
 
 from .random_nets import random_images
 
-pytestmark = pytest.mark.skipif(not native.available(), reason="no C++ compiler")
+pytestmark = pytest.mark.skipif(not compiler.available(), reason="no C++ compiler")
 
 #: In a process of its own: train with 1 thread, then forbid address space for more than `stacks` further thread stacks, and
 #: train with 16. Prints how many threads took part, and whether all is equal. A stack is so large here that nothing else

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from golden import compiler
 from golden.contract.errors import ExitCode
 from golden.contract.presets import preset
-from golden.model import native
 from golden.training.data import load
 from host.cli import main as cli
 from host.harness import golden_bench
@@ -19,7 +19,7 @@ def test_json_has_the_ratio_of_the_fastest_to_plain(capsys):
     result = json.loads(capsys.readouterr().out)
     engines = result["engines"]
     assert (result["preset"], result["batch"], result["threads"]) == ("tiny", 8, 1)
-    assert list(engines) == ["plain", "folded", "native"] if native.available() else ["plain", "folded"]
+    assert list(engines) == ["plain", "folded", "native"] if compiler.available() else ["plain", "folded"]
     assert [engine["images"] for engine in engines.values()] == [2, 8, 8][: len(engines)]
     assert result["samples_per_second"] == engines[result["fastest"]]["samples_per_second"]
     assert result["ratio"] == result["samples_per_second"] / engines["plain"]["samples_per_second"]
@@ -52,7 +52,7 @@ def test_engines_that_differ_fail(capsys, monkeypatch, images):
             result.updates.weights[1][3, 5] += 1
         return result
 
-    if images == 8 and not native.available():
+    if images == 8 and not compiler.available():
         pytest.skip("only two engines, and one of them gets fewer images")
     monkeypatch.setattr(golden_bench, "train_batch", wrong)
     assert cli.main(ARGUMENTS) == ExitCode.DIFFERENT

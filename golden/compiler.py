@@ -1,0 +1,78 @@
+"""C++ of ours: compiled when it is first used, loaded through ctypes, many times as fast as torch on small networks.
+
+It needs a C++ compiler (`CXX`, else g++ or clang++); `available()` says whether there is one, and everything works without,
+slower. A library is kept in the build cache (`golden.cache`) by its sources, the compiler and the processor, since it is
+compiled for the machine it runs on.
+"""
+
+import ctypes
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+from golden.cache import cached
+from golden.contract.errors import NativeError
+from golden.progress import note
+
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", "-pthread")
+
+#: Name of the library in its folder of the build cache.
+LIBRARY = "native.so"
+
+#: A compilation that takes longer than this has gone wrong.
+BUILD_SECONDS = 300
+
+#: What it takes: 3 s on one core of a Xeon, more where that has other work to do.
+TYPICAL_SECONDS = 5
+
+
+def sources(folder: Path) -> list[Path]:
+    """All files that the library of a folder is made of."""
+    return sorted(folder.glob("*.[ch]*"))
+
+
+def compiler() -> str | None:
+    """Path of the C++ compiler, or None."""
+    names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
+def available() -> bool:
+    """Whether `load` can work here."""
+    return compiler() is not None
+
+
+def _processor() -> str:
+    """What -march=native depends on."""
+    info = Path("/proc/cpuinfo")
+    flags = [line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))] if info.exists() else []
+    return platform.machine() + "".join(flags[:1])
+
+
+def load(name: str, main: Path, what: str) -> ctypes.CDLL:
+    """The library of the file `main` and its folder, compiled now if it never was; `NativeError` without a compiler or if that
+    fails.
+
+    name: of its folder in the build cache. what: is compiled, in the words of the note that is given then.
+    """
+    path = compiler()
+    if path is None:
+        raise NativeError("no C++ compiler found: apt-get install g++, or set CXX")
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=BUILD_SECONDS).stdout
+    parts = [part for file in sources(main.parent) for part in (file.name, file.read_text())]
+    inputs = [*parts, path, version, _processor(), *FLAGS]
+    folder = cached(name, inputs, lambda folder, log: _compile(path, main, folder / LIBRARY, log, what))
+    return ctypes.CDLL(str(folder / LIBRARY))
+
+
+def _compile(path: str, main: Path, target: Path, log: Path, what: str) -> None:
+    """Compile `main` to `target` with the compiler `path`, and say so: it takes its time."""
+    note(f"compiling {what}, once: about {TYPICAL_SECONDS} s")
+    command = [path, *FLAGS, "-o", str(target), str(main)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS)
+    if result.returncode:
+        log.write_text(result.stderr)
+        first = next(iter(result.stderr.strip().splitlines()), f"exit status {result.returncode}")
+        raise NativeError(f"{path} failed on {main}: {first} (all of it: {log})")

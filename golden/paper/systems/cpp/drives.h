@@ -1,0 +1,142 @@
+// Both terms of eq. 9 for one link, for TEAM times LANES samples.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+#include "lanes.h"
+#include "network.h"
+
+namespace {
+
+constexpr int BLOCK = 8; // outputs that share one load of an input; times TEAM sums, they stay in registers
+
+inline int blocks(int n) { return (n + BLOCK - 1) / BLOCK; }
+
+// Weights in the order in which the loop reads them: for each BLOCK of outputs, for each input, BLOCK weights.
+struct Kernel {
+    int inputs = 0;
+    std::vector<float> block;
+
+    // The weight of output o from input i: scale * w[o * per_output + i * per_input].
+    Kernel(const float *w, int outputs, size_t per_output, int count, size_t per_input, float scale) : inputs(count) {
+        block.assign(static_cast<size_t>(blocks(outputs)) * inputs * BLOCK, 0.0f);
+        for (int o = 0; o < outputs; o++)
+            for (int i = 0; i < inputs; i++)
+                block[(static_cast<size_t>(o / BLOCK) * inputs + i) * BLOCK + o % BLOCK] = scale * w[o * per_output + i * per_input];
+    }
+
+    // put(g, j, drive of output first + j), absent ones too; input(i) are TEAM vectors. `first` is a multiple of BLOCK.
+    template <int TEAM, typename Input, typename Put> void drive(int first, Input input, Put put) const {
+        Vec sums[TEAM * BLOCK] = {};
+        const float *w = block.data() + static_cast<size_t>(first) * inputs;
+        for (int i = 0; i < inputs; i++, w += BLOCK) {
+            const Vec *const in = input(i);
+            Vec here[TEAM];
+            for (int g = 0; g < TEAM; g++) here[g] = in[g];
+            for (int n = 0; n < TEAM * BLOCK; n++) sums[n] += here[n % TEAM] * w[n / TEAM];
+        }
+        for (int n = 0; n < TEAM * BLOCK; n++) put(n % TEAM, n / TEAM, sums[n]);
+    }
+};
+
+// The weights of a link in both directions, and what it makes of the neighbours' spikes.
+struct Joint {
+    const Link link;
+    const Layer pre, post;
+    Kernel forward_kernel, backward_kernel;
+
+    // Weights of an output, or inputs of one position.
+    static int inner(const Link &l, const Layer &pre) { return l.kind == DENSE ? pre.neurons() : pre.channels * l.kernel * l.kernel; }
+
+    Joint(const Link &l, const Layer &below, const Layer &above, const float *w)
+        : link(l), pre(below), post(above),
+          forward_kernel(w, above.channels, inner(l, below), inner(l, below), 1, l.forward_scale),
+          backward_kernel(w, inner(l, below), 1, above.channels, inner(l, below), l.backward_scale) {}
+
+    // phi of the post layer is written. s: of the pre layer, TEAM vectors a neuron.
+    template <int TEAM> void forward(const Vecs &s, Vecs &phi, Vecs &boxes) const {
+        if (link.kind == DENSE) {
+            for (int o = 0; o < post.channels; o += BLOCK)
+                forward_kernel.drive<TEAM>(
+                    o, [&](int i) { return s.data() + i * TEAM; },
+                    [&](int g, int j, Vec sum) {
+                        if (o + j < post.channels) phi[(o + j) * TEAM + g] = sum;
+                    });
+            return;
+        }
+        const int row = pre.width - 1, plane = (pre.height - 1) * row, k = link.kernel;
+        box_sums<TEAM>(s, boxes);
+        std::vector<int> offset;
+        for (int i = 0; i < forward_kernel.inputs; i++)
+            offset.push_back((i / (k * k) * plane + i % (k * k) / k * row + i % k) * TEAM);
+        for (int p = 0; p < post.positions(); p++) {
+            const Vec *const at = boxes.data() + (2 * (p / post.width) * row + 2 * (p % post.width)) * TEAM;
+            for (int o = 0; o < post.channels; o += BLOCK)
+                forward_kernel.drive<TEAM>(
+                    o, [&](int i) { return at + offset[i]; },
+                    [&](int g, int j, Vec sum) {
+                        if (o + j < post.channels) phi[((o + j) * post.positions() + p) * TEAM + g] = sum;
+                    });
+        }
+    }
+
+    // phi of the pre layer is added to. s: of the post layer. taps: room for one position's.
+    template <int TEAM> void backward(const Vecs &s, Vecs &phi, Vecs &taps) const {
+        const int outputs = inner(link, pre), positions = post.positions(), k = link.kernel;
+        if (link.kind == DENSE) {
+            for (int o = 0; o < outputs; o += BLOCK)
+                backward_kernel.drive<TEAM>(
+                    o, [&](int i) { return s.data() + i * TEAM; },
+                    [&](int g, int j, Vec sum) {
+                        if (o + j < outputs) phi[(o + j) * TEAM + g] += sum;
+                    });
+            return;
+        }
+        taps.resize(static_cast<size_t>(blocks(outputs)) * BLOCK * TEAM);
+        for (int p = 0; p < positions; p++) {
+            for (int o = 0; o < outputs; o += BLOCK)
+                backward_kernel.drive<TEAM>(
+                    o, [&](int i) { return s.data() + (i * positions + p) * TEAM; },
+                    [&](int g, int j, Vec sum) { taps[(o + j) * TEAM + g] = sum; });
+            for (int c = 0; c < pre.channels; c++) {
+                Vec *const to = phi.data() + ((c * pre.height + 2 * (p / post.width)) * pre.width + 2 * (p % post.width)) * TEAM;
+                if (k == 3) fold<TEAM, 3>(taps.data() + c * k * k * TEAM, k, to);
+                else fold<TEAM, 0>(taps.data() + c * k * k * TEAM, k, to);
+            }
+        }
+    }
+
+  private:
+    // 2x2 sums at stride 1: what one pooled position sees through one tap.
+    template <int TEAM> void box_sums(const Vecs &s, Vecs &boxes) const {
+        const int h = pre.height, w = pre.width;
+        boxes.resize(static_cast<size_t>(pre.channels) * (h - 1) * (w - 1) * TEAM);
+        Vec *to = boxes.data();
+        for (int c = 0; c < pre.channels; c++)
+            for (int y = 0; y + 1 < h; y++)
+                for (int x = 0; x + 1 < w; x++)
+                    for (int g = 0; g < TEAM; g++) {
+                        const Vec *a = s.data() + ((c * h + y) * w + x) * TEAM + g;
+                        *to++ = (a[0] + a[TEAM]) + (a[w * TEAM] + a[(w + 1) * TEAM]);
+                    }
+    }
+
+    // to[y][x] += sum of the taps at (y, x), (y - 1, x), (y, x - 1), (y - 1, x - 1). KNOWN: the kernel, or 0 for any.
+    template <int TEAM, int KNOWN> void fold(const Vec *tap, int kernel, Vec *to) const {
+        const int k = KNOWN ? KNOWN : kernel;
+        for (int g = 0; g < TEAM; g++)
+            for (int x = 0; x <= k; x++) {
+                Vec above = {};
+                for (int y = 0; y <= k; y++) {
+                    Vec here = {};
+                    if (y < k && x < k) here += tap[(y * k + x) * TEAM + g];
+                    if (y < k && x > 0) here += tap[(y * k + x - 1) * TEAM + g];
+                    to[(y * pre.width + x) * TEAM + g] += here + above;
+                    above = here;
+                }
+            }
+    }
+};
+
+} // namespace

@@ -1,0 +1,23 @@
+// LANES samples as one vector, which GCC and Clang split into what the processor has.
+#pragma once
+
+#include <vector>
+
+namespace {
+
+constexpr int LANES = 16;
+
+using Vec = float __attribute__((vector_size(4 * LANES)));
+using Vecs = std::vector<Vec>; // C++17's allocator respects the alignment
+
+inline Vec all(float x) { return Vec{} + x; }
+
+inline Vec clipped(Vec x) {
+    x = x < 0.0f ? Vec{} : x;
+    return x > 1.0f ? all(1.0f) : x;
+}
+
+// a + w (b - a), from the nearer end, as torch's lerp has it.
+inline Vec lerp(Vec a, Vec b, float w) { return w < 0.5f ? a + w * (b - a) : b - (1 - w) * (b - a); }
+
+} // namespace

@@ -1,0 +1,30 @@
+// The C++ side of golden/paper/systems/compiled.py's structures; the order and types must agree.
+#pragma once
+
+#include <cstdint>
+
+namespace {
+
+enum Kind { DENSE, CONV };
+
+struct Layer {
+    int32_t channels, height, width;
+    int neurons() const { return channels * height * width; }
+    int positions() const { return height * width; }
+};
+
+struct Link {
+    int32_t kind, kernel;
+    float forward_scale, backward_scale; // of the sums of w * spikes: what pooling divides by
+};
+
+struct Task {
+    int32_t links; // dynamic ones
+    int32_t spiking, image_spikes, clip_nudge, softmax, classes;
+    int32_t free, nudged, window, phases; // phases: nudged ones
+    float threshold, beta;
+    Layer layers[16];
+    Link link[16];
+};
+
+} // namespace

@@ -1,0 +1,128 @@
+"""The compiled form of the paper's phases against torch's: equal bits where nothing is rounded, else close."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from golden import compiler
+from golden.contract.errors import NativeError
+from golden.contract.shapes import Dense
+from golden.paper.systems import compiled, phases
+from golden.paper.systems.configurations import table_two
+from golden.paper.systems.network import Network, PaddedConv, Parameters
+from golden.paper.systems.neuron import Dynamics
+from golden.paper.systems.train import infer, update
+
+pytestmark = pytest.mark.skipif(not compiler.available(), reason="no C++ compiler")
+
+NETWORKS = {
+    "convolutions": Network((PaddedConv(5), PaddedConv(9), Dense(12), Dense(10))),
+    "kernel 5": Network((PaddedConv(3, 5), PaddedConv(4, 2), Dense(10))),
+    "softmax": Network((PaddedConv(4), Dense(9), Dense(10)), softmax=True),
+    "dense": Network((Dense(20), Dense(10))),
+    "alpha 2": Network((PaddedConv(3), PaddedConv(4), Dense(10)), alpha=2.0),
+}
+#: Sizes that are powers of two: with weights, pixels and states of few bits, float32 rounds nothing.
+EXACT = Dynamics(6, 4, 2, 0.5, 1.0, 0.5)
+DYNAMICS = {
+    "board": EXACT,
+    "image spikes": replace(EXACT, image_spikes=True, window=1),
+    "two phases": replace(EXACT, three_phases=False, clip_nudge=False),
+    "real": replace(EXACT, spiking=False, rate=0.5),
+}
+#: Table I's, and with annealing.
+ROUNDED = {
+    "table 1": Dynamics(9, 5, 1, 0.6, 0.9, 0.1, image_spikes=True),
+    "annealed": Dynamics(9, 5, 3, 0.6, 0.354, 0.2, prediction_decay=0.5, rate_decay=0.3, image_spikes=True),
+    "real": Dynamics(9, 5, 1, 0.6, 0.9, 0.1, spiking=False),
+}
+BATCH = 37
+
+
+def sample(network: Network, seed: int, bits: int | None) -> tuple[Parameters, torch.Tensor, torch.Tensor]:
+    """Weights, biases, pixels and labels; of few bits, or any."""
+    random = torch.Generator().manual_seed(seed)
+
+    def draw(shape, low, high):
+        x = low + (high - low) * torch.rand(shape, generator=random)
+        return x if bits is None else (x * 2**bits).round() / 2**bits
+
+    weights = tuple(draw(link.weight_shape, -1, 1) for link in network.links)
+    biases = tuple(draw((link.post[0],), -0.5, 0.5) for link in network.links)
+    return Parameters(weights, biases), draw((BATCH, 1, 28, 28), 0, 1), torch.randint(10, (BATCH,), generator=random)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 6])
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "softmax"])  # exp is rounded
+@pytest.mark.parametrize("kind", DYNAMICS)
+def test_equal_bits_where_nothing_is_rounded(name, kind, steps):
+    network, dynamics = NETWORKS[name], replace(DYNAMICS[kind], free=steps, window=min(steps, DYNAMICS[kind].window))
+    parameters, pixels, labels = sample(network, 1, bits=2)
+    if kind == "real":
+        dynamics = replace(dynamics, nudged=1, window=1, free=min(steps, 2))  # a product more, so more bits, in each step
+    expected = phases.averages(network, dynamics, parameters, pixels, labels)
+    got = compiled.averages(network, dynamics, parameters, pixels, labels)
+    assert got.keys() == expected.keys()
+    for phase, layers in expected.items():
+        for n, (one, other) in enumerate(zip(layers, got[phase], strict=True), start=1):
+            assert torch.equal(one, other), f"{phase}, layer {n}: {int((one != other).sum())} of {one.numel()} differ"
+    if steps > 2 or kind == "real":
+        assert 0.02 < float(expected["free"][0].mean()) < 0.98, "all neurons rest, or none"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("kind", ROUNDED)
+def test_close_where_float32_rounds(name, kind):
+    """A spike may fall the other way where a potential is at the threshold, so one neuron in 1,000 may differ."""
+    network, dynamics = NETWORKS[name], ROUNDED[kind]
+    parameters, pixels, labels = sample(network, 2, bits=None)
+    expected = phases.averages(network, dynamics, parameters, pixels, labels)
+    got = compiled.averages(network, dynamics, parameters, pixels, labels)
+    for phase, layers in expected.items():
+        for one, other in zip(layers, got[phase], strict=True):
+            assert float(((one - other).abs() > 1e-4).double().mean()) <= 1e-3, phase
+
+
+def test_nothing_but_the_sample_counts():
+    network, dynamics = NETWORKS["convolutions"], ROUNDED["table 1"]
+    parameters, pixels, labels = sample(network, 3, bits=None)
+    whole = compiled.averages(network, dynamics, parameters, pixels, labels, threads=1)
+    for threads, part in ((3, slice(None)), (1, slice(5, 17)), (2, slice(20, 21))):
+        some = compiled.averages(network, dynamics, parameters, pixels[part], labels[part], threads=threads)
+        assert all(torch.equal(a[part], b) for phase in whole for a, b in zip(whole[phase], some[phase], strict=True))
+
+
+def test_inference_is_the_free_phase_alone():
+    network, dynamics = NETWORKS["softmax"], ROUNDED["real"]
+    parameters, pixels, _ = sample(network, 4, bits=None)
+    assert list(compiled.averages(network, dynamics, parameters, pixels, None)) == ["free"]
+
+
+@pytest.mark.parametrize(
+    ("network", "kind"),
+    [
+        (Network((PaddedConv(4, 5, 2), Dense(10))), torch.float32),
+        (Network((PaddedConv(4), Dense(10)), pooling="maximum"), torch.float32),
+        (NETWORKS["dense"], torch.float64),
+    ],
+)
+def test_what_has_no_compiled_form(network, kind):
+    parameters, pixels, labels = sample(network, 5, bits=None)
+    assert not compiled.possible(network, pixels.to(kind))
+    with pytest.raises(NativeError, match="no compiled form of this network, type or device"):
+        compiled.averages(network, EXACT, parameters, pixels.to(kind), labels)
+
+
+def test_a_system_learns_the_same():
+    """Updates of the convergent net by both engines, close; predictions, which large margins decide, equal."""
+    c = next(c for c in table_two("mnist", 16) if (c.name, c.variant) == ("crnn-ep", "tuned"))
+    c = replace(c, dynamics=replace(c.dynamics, free=16, nudged=8))
+    parameters = c.network.initial(1, c.gain)
+    _, x, labels = sample(c.network, 6, bits=None)
+    one, other = (update(c, parameters, x, labels, engine=engine) for engine in ("torch", "compiled"))
+    assert torch.equal(one.predictions, other.predictions)
+    for group, same in zip(one.delta, other.delta, strict=True):
+        for a, b in zip(group, same, strict=True):
+            assert float((a - b).abs().max()) <= 1e-3 * float(a.abs().max())
+    assert torch.equal(infer(c, parameters, x), infer(c, parameters, x, "compiled"))
