@@ -1,6 +1,7 @@
 """Hardware configuration: how wide each layer is processed. It changes cycles and area, never a bit of a result."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from golden.contract.errors import ConfigError
 
@@ -83,47 +84,32 @@ class Config:
 ENGINES = ("event", "line")
 
 #: `Config.image_taps` with each kind: multipliers are few where event engines are meant to go.
-IMAGE_TAPS = {"line": 9, "event": 1}
+IMAGE_TAPS = {"line": 9, "event": 3}
 
-#: Lanes of the presets with each kind of engine.
-LANES: dict[str, dict[str, tuple[int, ...]]] = {
+#: What the presets have with each kind of engine. `arrays` and `image_taps`: as few as still end in time, and `passes` as many
+#: as leave an LFE5U-85F wires enough.
+DESIGNS: dict[str, dict[str, dict[str, Any]]] = {
     "line": {
-        "tiny": (1, 4, 10),
-        "small": (1, 4, 4, 8, 10),
-        "medium": (1, 4, 4, 8, 10),
+        "tiny": {"lanes": (1, 4, 10)},
+        "small": {"lanes": (1, 4, 4, 8, 10)},
+        "medium": {"lanes": (1, 4, 4, 8, 10)},
     },
     "event": {
-        "tiny": (1, 4, 10),
-        "small": (1, 8, 16, 8, 1),
-        "medium": (1, 8, 10, 8, 1),
+        "tiny": {"lanes": (1, 4, 10)},
+        "small": {"lanes": (1, 8, 16, 8, 1), "arrays": (1, 8, 4, 1, 1), "image_taps": 1},
+        "medium": {"lanes": (1, 8, 10, 8, 1), "arrays": (1, 8, 5, 1, 1), "image_taps": 1, "passes": (2, 2)},
     },
 }
-
-#: `Config.arrays` of the presets, with event-driven engines: as few as still end before the half does.
-ARRAYS: dict[str, tuple[int, ...]] = {
-    "small": (1, 8, 4, 1, 1),
-    "medium": (1, 8, 5, 1, 1),
-}
-
-#: Bundles of the presets whose update engines, with event-driven engines, share multipliers: those that still end before the
-#: next sample needs its window sums. Then the multipliers fit an LFE5U-85F, which has 156.
-SHARED: dict[str, frozenset[int]] = {}
-
-#: `Config.passes` of the presets: as many as leave an LFE5U-85F wires enough.
-PASSES = {"medium": (2, 2)}
 
 
 def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:
-    """The preset's lanes for these engines; a network without an entry gets one lane a layer."""
+    """The preset's design with these engines; a network without an entry gets one lane a layer."""
     if engines not in ENGINES:
         raise ConfigError(f"engines must be {' or '.join(sorted(ENGINES))}, not {engines!r}")
-    lanes = LANES[engines].get(spec.name, (1,) * len(spec.layers))
-    if engines == "line":
-        return Config(spec, lanes, image_taps=IMAGE_TAPS[engines])
-    events = {bundle.index for bundle in spec.bundles if bundle.kind == "conv"}
-    shared = SHARED.get(spec.name, frozenset())
-    passes, arrays = PASSES.get(spec.name, (1, 1)), ARRAYS.get(spec.name, ())
-    return Config(spec, lanes, arrays, frozenset(events), image_taps=IMAGE_TAPS[engines], shared=shared, passes=passes)
+    events = {bundle.index for bundle in spec.bundles if bundle.kind == "conv"} if engines == "event" else ()
+    design: dict[str, Any] = {"lanes": (1,) * len(spec.layers), "image_taps": IMAGE_TAPS[engines]}
+    design |= DESIGNS[engines].get(spec.name, {})
+    return Config(spec, events=frozenset(events), **design)
 
 
 def check_order(spec: Spec) -> None:
