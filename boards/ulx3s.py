@@ -20,8 +20,8 @@ ULX3S = Fpga(
     designs={
         # 50 MHz would be 2 % from 3 Mbaud
         "tiny": Design(configuration(preset("tiny"), "event"), 48_000_000),
-        "small": Design(configuration(preset("small"), "event"), 48_000_000, spacers=4, seed=2),
-        "medium": Design(configuration(preset("medium"), "event"), 39_000_000, spacers=2),
+        "small": Design(configuration(preset("small"), "event"), 48_000_000, spacers=2, seed=2),
+        "medium": Design(configuration(preset("medium"), "event"), 48_000_000, spacers=2),
     },
     flash=("openFPGALoader", "--board", "ulx3s"),
     usb="0403:6015",
