@@ -67,7 +67,7 @@ def test_a_broken_file_breaks_no_other_board(monkeypatch, tmp_path):
     add_board(tmp_path, monkeypatch, FILE.replace("Family.ECP5", "Family.GOWIN"))
     assert "bare" in BOARDS
     assert board("icebreaker").name == "icebreaker"
-    with pytest.raises(DesignError, match=re.escape("boards.bare: AttributeError: GOWIN")):
+    with pytest.raises(DesignError, match=r"boards\.bare: AttributeError: .*GOWIN"):
         board("bare")
 
 
