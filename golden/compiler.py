@@ -10,7 +10,10 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
+
+from torch import Tensor
 
 from golden.cache import cached
 from golden.contract.errors import NativeError
@@ -65,6 +68,22 @@ def load(name: str, main: Path, what: str) -> ctypes.CDLL:
     inputs = [*parts, path, version, _processor(), *FLAGS]
     folder = cached(name, inputs, lambda folder, log: _compile(path, main, folder / LIBRARY, log, what))
     return ctypes.CDLL(str(folder / LIBRARY))
+
+
+def structure(name: str, *fields: tuple[str, type]) -> type[ctypes.Structure]:
+    """A structure of these fields: names, separated by spaces, and their type."""
+    return type(name, (ctypes.Structure,), {"_fields_": [(field, kind) for names, kind in fields for field in names.split()]})
+
+
+def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
+    """Of a contiguous tensor, or null."""
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
+
+
+def pointers(tensors: Iterable[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
+    """Of contiguous tensors, one after the other."""
+    found = [tensor.data_ptr() for tensor in tensors]
+    return (ctypes.c_void_p * len(found))(*found)
 
 
 def _compile(path: str, main: Path, target: Path, log: Path, what: str) -> None:

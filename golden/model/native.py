@@ -29,25 +29,19 @@ MAX_LAYERS = 16
 KINDS = ("image", "conv", "dense")
 
 
-def _structure(name: str, fields: str) -> type[ctypes.Structure]:
-    return type(name, (ctypes.Structure,), {"_fields_": [(field, ctypes.c_int32) for field in fields.split()]})
+_Layer = compiler.structure("_Layer", ("channels height width", ctypes.c_int32))
+_Bundle = compiler.structure("_Bundle", ("kind kernel weight_shift weight_rate bias_rate", ctypes.c_int32))
 
-
-_Layer = _structure("_Layer", "channels height width")
-_Bundle = _structure("_Bundle", "kind kernel weight_shift weight_rate bias_rate")
-
-
-class _Network(ctypes.Structure):
-    """`Network` of cpp/network.h: same order, same types."""
-
-    _fields_ = (
-        *_structure("_", "bundles classes averaging_window decay_shift turns free_steps nudged_steps beta")._fields_,
-        *_structure("_", "drive_shift round_shift nudge_shift static_shift bias_shift one_bits threshold")._fields_,
-        *_structure("_", "decoder_low decoder_high update_bound")._fields_,
-        *_structure("_", "weight_round weight_high bias_round bias_high")._fields_,
-        ("layers", _Layer * MAX_LAYERS),
-        ("bundle", _Bundle * MAX_LAYERS),
-    )
+#: `Network` of cpp/network.h: same order, same types.
+_Network = compiler.structure(
+    "_Network",
+    ("bundles classes averaging_window decay_shift turns free_steps nudged_steps beta", ctypes.c_int32),
+    ("drive_shift round_shift nudge_shift static_shift bias_shift one_bits threshold", ctypes.c_int32),
+    ("decoder_low decoder_high update_bound", ctypes.c_int32),
+    ("weight_round weight_high bias_round bias_high", ctypes.c_int32),
+    ("layers", _Layer * MAX_LAYERS),
+    ("bundle", _Bundle * MAX_LAYERS),
+)
 
 
 @functools.cache
@@ -146,20 +140,14 @@ def run(
     spikes = torch.zeros(len(spec.bundles), dtype=torch.int64)
     updates = zeros(spec)
 
-    def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
-        return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
-
-    def pointers(tensors: tuple[Tensor, ...]) -> ctypes.Array[ctypes.c_void_p]:
-        return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
-
     worked = library().nudge_run(
         ctypes.byref(net),
-        *map(pointers, masters),
-        *map(pointer, (images, targets)),
+        *map(compiler.pointers, masters),
+        *map(compiler.pointer, (images, targets)),
         ctypes.c_int64(len(images)),
         ctypes.c_int64(threads or torch.get_num_threads()),
-        *map(pointer, (predictions, spikes)),
-        *map(pointers, updates),
+        *map(compiler.pointer, (predictions, spikes)),
+        *map(compiler.pointers, updates),
     )
     if worked < 0:
         raise NativeError(f"out of memory for {len(images)} images of {spec.name}: take fewer threads or a smaller batch")

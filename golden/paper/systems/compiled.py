@@ -29,13 +29,9 @@ MAX_LAYERS = 16
 KINDS = ("dense", "average")
 
 
-def _structure(name: str, *fields: tuple[str, type]) -> type[ctypes.Structure]:
-    return type(name, (ctypes.Structure,), {"_fields_": [(field, kind) for names, kind in fields for field in names.split()]})
-
-
-_Layer = _structure("_Layer", ("channels height width", ctypes.c_int32))
-_Link = _structure("_Link", ("kind kernel", ctypes.c_int32), ("forward_scale backward_scale", ctypes.c_float))
-_Task = _structure(
+_Layer = compiler.structure("_Layer", ("channels height width", ctypes.c_int32))
+_Link = compiler.structure("_Link", ("kind kernel", ctypes.c_int32), ("forward_scale backward_scale", ctypes.c_float))
+_Task = compiler.structure(
     "_Task",
     ("links spiking image_spikes clip_nudge softmax classes free nudged window phases", ctypes.c_int32),
     ("threshold beta", ctypes.c_float),
@@ -103,20 +99,17 @@ def averages(
     pixels, targets = pixels.contiguous(), None if labels is None else labels.to(torch.int64).contiguous()
     out = {name: [torch.zeros(len(pixels), *link.post) for link in network.dynamic] for name in names}
 
-    def pointers(tensors: list[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
-        return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
-
     failed = library().paper_averages(
         ctypes.byref(task),
-        pointers(weights),
-        pointers(biases),
-        ctypes.c_void_p(pixels.data_ptr()),
-        ctypes.c_void_p(None if targets is None else targets.data_ptr()),
+        compiler.pointers(weights),
+        compiler.pointers(biases),
+        compiler.pointer(pixels),
+        compiler.pointer(targets),
         (ctypes.c_int32 * len(signs))(*signs),
         *sizes,
         ctypes.c_int64(len(pixels)),
         ctypes.c_int64(threads or torch.get_num_threads()),
-        pointers([x for name in names for x in out[name]]),
+        compiler.pointers(x for name in names for x in out[name]),
     )
     if failed:
         raise NativeError(f"out of memory for {len(pixels)} images: take fewer threads or a smaller batch")
