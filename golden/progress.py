@@ -66,6 +66,14 @@ class Meter:
             left = (self.total - self.done) / max(self.rate, 1e-9)
             note(f"{self.title}: {self.done}/{self.total}  {line}  {left:.0f} s left")
 
+    def tell(self, status: str) -> None:
+        """Nothing is done, but this is how far the next one is."""
+        if self._bar is not None:
+            self._bar.update(self._task, status=status)
+        elif time.monotonic() - self._printed >= PLAIN_INTERVAL:
+            self._printed = time.monotonic()
+            note(f"{self.title}: {self.done}/{self.total}, the next one: {status}")
+
     def __enter__(self) -> Self:
         if self._bar is not None:
             self._bar.start()

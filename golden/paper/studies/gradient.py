@@ -128,7 +128,7 @@ def start(
     dynamics = Dynamics(64, 16, 1, beta=0.5, spiking=False)
     c = Configuration("base", "", "", "", network(pooling), dynamics, rates, batch=25)
     images = _images(data, data_dir)
-    parameters, _ = train(SystemRun(c, samples, epochs, seed, device=device), images)
+    parameters = train(SystemRun(c, samples, epochs, seed, device=device), images).parameters
     numbers = torch.from_numpy(datasets.order(len(images.train_images), seed, 1 << 20)[:batch].copy())
     x, labels = pixels(images.train_images[numbers], device), images.train_labels[numbers].to(device)
     gradient = backpropagated(c.network, replace(CONVERGENT, free=SETTLED), parameters, x, labels)

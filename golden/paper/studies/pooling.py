@@ -151,7 +151,7 @@ def learned(c: Configuration, budget: Budget, seed: int, images: Data) -> dict[s
     """Test error after training."""
     values = budget.values
     run = SystemRun(c, values["samples"], values["epochs"], seed, device=values["device"])
-    parameters, _ = train(run, images)
+    parameters = train(run, images).parameters
     wrong = error(run, parameters, images.test_images[: values["tested"]], images.test_labels[: values["tested"]])
     return nothing() | {"error_percent": wrong}
 

@@ -47,7 +47,8 @@ class Cell:
     configuration: Any
     #: Gives the figures, by name.
     measure: Callable[..., dict[str, float]]
-    #: Whether `measure` takes a file for its checkpoints, so that an interruption loses little.
+    #: Whether `measure` takes a file for its checkpoints, so that an interruption loses little, and a function that it tells
+    #: how far it is.
     long: bool = False
 
     @property
@@ -176,7 +177,7 @@ def carry_out(
     with threads(budget.threads), Meter(study.name, len(wanted), len(wanted) - len(missing)) as meter:
         for cell in missing:
             checkpoint = out / f".{study.name}-{budget.name}-{cell.fingerprint}.checkpoint"
-            measured = cell.measure(checkpoint) if cell.long else cell.measure()
+            measured = cell.measure(checkpoint, meter.tell) if cell.long else cell.measure()
             figures = {name: f"{value:.6g}" for name, value in measured.items()}
             rows[cell.fingerprint] = cell.labels | {"seed": str(cell.seed)} | figures | {"fingerprint": cell.fingerprint}
             _write(path, rows.values())
@@ -202,7 +203,7 @@ def _read(path: Path) -> dict[str, Row]:
     for row in rows:
         if None in row or None in row.values() or not {"seed", "fingerprint"} <= row.keys() or not row["seed"].isdigit():
             raise StudyError(f"{path} is damaged: --force begins anew, --out elsewhere")
-    return {row["fingerprint"]: row for row in rows}
+    return {row["fingerprint"]: {name: value for name, value in row.items() if value} for row in rows}
 
 
 def _write(path: Path, rows: Iterable[Row]) -> None:
@@ -212,7 +213,9 @@ def _write(path: Path, rows: Iterable[Row]) -> None:
 
 def _csv(rows: list[Row]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    # rows may have figures that others lack, such as those of more epochs: empty there
+    figures = dict.fromkeys(name for row in rows for name in row if name != "fingerprint")
+    writer = csv.DictWriter(text, [*figures, "fingerprint"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

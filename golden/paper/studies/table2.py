@@ -1,29 +1,45 @@
 """Table II: test and training error of every system on MNIST and FashionMNIST, the paper's figure beside ours.
 
-Variants are those of `golden.paper.systems.configurations`: `paper` as published, `tuned` where that doesn't learn well.
-Budgets other than `paper` train narrower networks on fewer samples, so that they end in time: their errors say which
-systems learn and in which order, not what the published widths reach.
+Variants are those of `golden.paper.systems.configurations`. A budget that shortens one says so in its name: `table-1 short`
+has Table I's constants but for the steps and the batch.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 from golden.paper.systems.configurations import PUBLISHED, Configuration, table_two
-from golden.paper.systems.train import SystemRun, error, train
+from golden.paper.systems.train import SystemRun, Tell, silent, test_error, train
 from golden.training import data as datasets
 from golden.training.data import Data
 
 from . import page
 from .study import GIBIBYTE, Budget, Cell, Row, Study
 
-#: Parts of a run whose training errors make its curve.
+#: Parts of a run whose training errors make its curve, where the test images aren't tried after each epoch.
 PARTS = 8
 
-#: narrow: widths are the published ones divided by it. epochs, batch: None is what the configuration has, else batches are at
-#: most this large. steps: longest free phase, to end in time; None for none.
+#: Epochs of the budget `scale`: by name, else by variant and rule, else by variant.
+SCALE_EPOCHS = {
+    "tuned ep": 20,
+    "tuned bptt": 10,
+    "oconnor-1fc": 25,
+    "oconnor-3fc": 30,
+    "eqspike-1fc": 25,
+    "ernoult-2c1fc": 10,
+    # as far as it takes to see whether they learn
+    "table-1-annealed": 5,
+    "table-1": 1,
+}
+
+#: narrow: published widths are divided by it. widths: of the 2C2FC instead. epochs, batch: None is what the configuration has,
+#: else batches are at most this large. steps: longest free phase, to end in time; None for none. fall: what the last epoch's
+#: rates of `tuned` are of the first's, about. engine: of equilibrium propagation, where it is possible.
 BUDGETS = (
     Budget(
         "quick",
@@ -47,19 +63,21 @@ BUDGETS = (
         },
         threads=1,
     ),
-    # the published widths and constants, but only as far as two cores come
     Budget(
-        "first",
-        1,
+        "scale",
+        3,
         3 * GIBIBYTE,
         {
-            "data": {"mnist": "mnist"},
+            "data": {"mnist": "mnist", "fashion-mnist": "fashion-mnist"},
             "narrow": 1,
-            "samples": 6000,
-            "epochs": 1,
-            "tested": 1000,
+            "widths": (32, 64, 256),
+            "samples": 60000,
+            "epochs": SCALE_EPOCHS,
+            "tested": 10000,
             "batch": None,
             "steps": None,
+            "fall": 0.1,
+            "engine": "compiled",
         },
         threads=1,
     ),
@@ -80,39 +98,74 @@ BUDGETS = (
 )
 
 
-def shortened(c: Configuration, budget: Budget) -> Configuration:
-    """The configuration within the budget: steps of the free phase, images of a batch, epochs."""
+def configurations(budget: Budget, data: str) -> list[Configuration]:
+    """Table II within the budget: widths, steps of the free phase, images of a batch, epochs."""
     values = budget.values
-    steps, dynamics = values["steps"], c.dynamics
+    return [shortened(c, budget) for c in table_two(data, values["narrow"], values.get("widths"))]
+
+
+def shortened(c: Configuration, budget: Budget) -> Configuration:
+    """The configuration within the budget. What is no longer as published has another name."""
+    values = budget.values
+    steps, batch, dynamics = values["steps"], c.batch, c.dynamics
     if steps is not None and dynamics.free > steps:
         dynamics = replace(dynamics, free=steps, nudged=min(dynamics.nudged, max(steps // 2, 16)))
-    batch = c.batch if values["batch"] is None else min(c.batch, values["batch"])
+    if values["batch"] is not None:
+        batch = min(batch, values["batch"])
+    changed = c.variant != "tuned" and (dynamics, batch) != (c.dynamics, c.batch)
+    variant = f"{c.variant} short" if changed else c.variant
     epochs = c.epochs if values["epochs"] is None else values["epochs"]
-    return replace(c, dynamics=dynamics, batch=batch, epochs=epochs)
+    if isinstance(epochs, dict):
+        known = (c.name, f"{c.variant} {c.rule}", c.variant)
+        epochs = next(epochs[name] for name in known if name in epochs)
+    decay = values["fall"] ** (1 / epochs) if "fall" in values and c.variant == "tuned" else c.decay
+    return replace(c, variant=variant, dynamics=dynamics, batch=batch, epochs=epochs, decay=decay)
 
 
-def measure(run: SystemRun, images: Data, checkpoint: Path | None = None) -> dict[str, float]:
-    """Test error, training error in the last part of the run, and the curve of all parts."""
-    parameters, curve = train(run, images, checkpoint)
-    wrong = error(run, parameters, images.test_images[: run.tested], images.test_labels[: run.tested])
-    return {"test_percent": wrong, "train_percent": curve[-1]} | {f"part_{n}": x for n, x in enumerate(curve, start=1)}
+def the_run(c: Configuration, budget: Budget, seed: int) -> SystemRun:
+    """How the budget trains a configuration that is within it."""
+    values = budget.values
+    whole = isinstance(values["epochs"], dict)
+    compiled = c.rule == "ep" and c.network.pooling == "average"
+    return SystemRun(
+        c,
+        values["samples"],
+        c.epochs,
+        seed,
+        values["tested"],
+        values["device"],
+        c.epochs if whole else PARTS,
+        values.get("engine", "torch") if compiled else "torch",
+        every_epoch=whole,
+    )
+
+
+def measure(run: SystemRun, images: Data, checkpoint: Path | None = None, tell: Tell = silent) -> dict[str, float]:
+    """Test error, training error in the last part of the run, processor time, and the curves."""
+    trained = train(run, images, checkpoint, tell)
+    wrong = trained.tests[-1] if trained.tests else test_error(run, trained.parameters, images)
+    figures = {"test_percent": wrong, "train_percent": trained.training[-1], "hours": trained.seconds / 3600}
+    parts = {f"part_{n}": x for n, x in enumerate(trained.training, start=1)}
+    return figures | parts | {f"test_{n}": x for n, x in enumerate(trained.tests, start=1)}
+
+
+def facts(run: SystemRun) -> dict[str, Any]:
+    """A run as plain data, but for what doesn't change its result."""
+    known = {name: value for name, value in asdict(run).items() if name not in ("device", "every_epoch")}
+    del known["configuration"]["why"]
+    return known
 
 
 def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
     """One for each data set, configuration and seed; the first seed of all comes first."""
-    values, made = budget.values, []
-    sets = {name: datasets.load(source, data_dir) for name, source in values["data"].items()}
+    made = []
+    sets = {name: datasets.load(source, data_dir) for name, source in budget.values["data"].items()}
     for seed in range(1, seeds + 1):
         for name, images in sets.items():
-            for c in table_two(name, values["narrow"]):
-                c = shortened(c, budget)
-                run = SystemRun(c, values["samples"], c.epochs, seed, values["tested"], values["device"], PARTS)
-                facts = asdict(run)
-                del facts["device"]
-                if run.engine == "torch":  # as before there was another
-                    del facts["engine"]
+            for c in configurations(budget, name):
+                run = the_run(c, budget, seed)
                 labels = {"data": name, "system": c.name, "variant": c.variant}
-                made.append(Cell(labels, seed, facts, partial(measure, run, images), long=True))
+                made.append(Cell(labels, seed, facts(run), partial(measure, run, images), long=True))
     return made
 
 
@@ -125,31 +178,69 @@ def published(data: str, name: str) -> tuple[str, str]:
     return test, f"{of.train:.2f}" + (f" ± {of.train_deviation:.2f}" if of.train_deviation is not None else "")
 
 
+def curves(rows: list[Row], kind: str) -> Iterator[tuple[list[float], list[float]]]:
+    """(epochs, errors) of each seed. kind: "part" or "test"."""
+    for row in rows:
+        errors = [float(row[f"{kind}_{n}"]) for n in range(1, len(row)) if f"{kind}_{n}" in row]
+        yield [n + 1 for n in range(len(errors))], errors
+
+
+def draw(axes: Axes, budget: Budget, rows: list[Row], data: str, kind: str) -> None:
+    """Errors of one data set: a colour for each system, a line style for each variant, a line for each seed."""
+    systems = list(PUBLISHED["mnist"])
+    styles: dict[str, str] = {}
+    for c in configurations(budget, data):
+        style = styles.setdefault(c.variant, ("-", "--", ":", "-.")[len(styles) % 4])
+        mine = page.select(rows, data=data, system=c.name, variant=c.variant)
+        label = f"{c.name}, {c.variant}"
+        for x, errors in curves(mine, kind):
+            axes.plot(x, errors, f"o{style}", markersize=3, color=f"C{systems.index(c.name)}", label=label)
+            label = "_"
+    title = {"part": "training, before each sample is learned", "test": "test"}[kind]
+    axes.set(yscale="log", ylabel="error (%)", title=f"{data}: {title}")
+    axes.set_xlabel("epoch" if isinstance(budget.values["epochs"], dict) else f"part of the run, of {PARTS}")
+    axes.grid(alpha=0.3, which="both")
+    if axes.lines:
+        axes.legend(fontsize=7)
+
+
 def report(budget: Budget, rows: list[Row], path: Path) -> str:
-    """Ours beside the paper's; a curve for each system."""
+    """Ours beside the paper's; learning curves with a logarithmic axis, for the errors fall by powers of ten."""
     values = budget.values
-    lines = []
+    kinds = ("part", "test") if isinstance(values["epochs"], dict) else ("part",)
+    sets = list(values["data"])
     figure, panels = plt.subplots(
-        1, len(values["data"]), figsize=(8 * len(values["data"]), 6), layout="constrained", squeeze=False
+        len(kinds), len(sets), figsize=(8 * len(sets), 5 * len(kinds)), layout="constrained", squeeze=False, sharey=True
     )
-    for axes, data in zip(panels[0], values["data"], strict=True):
-        for c in table_two(data, values["narrow"]):
+    for row, kind in zip(panels, kinds, strict=True):
+        for axes, data in zip(row, sets, strict=True):
+            draw(axes, budget, rows, data, kind)
+    lines = []
+    for data in sets:
+        for c in configurations(budget, data):
             mine = page.select(rows, data=data, system=c.name, variant=c.variant)
             test, training = published(data, c.name)
             ours = page.both(mine, "test_percent"), page.both(mine, "train_percent")
-            lines.append([f"{data}: {c.row} {c.name}, {c.variant}", *ours, str(len(mine)), test, training])
-            if mine:
-                curve = [page.mean(mine, f"part_{n}") for n in range(1, PARTS + 1)]
-                axes.plot(range(1, PARTS + 1), curve, "o-" if c.variant == "paper" else "s--", label=f"{c.name}, {c.variant}")
-        axes.set(xlabel=f"part of the run, of {PARTS}", ylabel="training error (%)", title=f"{data}, budget {budget.name}")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    header = ["data, row, system, variant", "test (%)", "training (%)", "seeds", "paper: test", "paper: training"]
-    epochs = "each configuration's" if values["epochs"] is None else values["epochs"]
+            hours = page.both(mine, "hours")
+            name = f"{data}: {c.row} {c.name}, {c.variant}"
+            lines.append([name, *ours, str(len(mine)), str(c.epochs), hours, test, training])
+    header = [
+        "data, row, system, variant",
+        "test (%)",
+        "training (%)",
+        "seeds",
+        "epochs",
+        "hours",
+        "paper: test",
+        "paper: training",
+    ]
+    widths = values.get("widths")
     intro = (
-        f"Budget {budget.name}: widths over {values['narrow']}, {values['samples']} samples x {epochs} epochs, "
-        f"{values['tested']} test images. Where a line has no figure: "
-        f"`nudge repro table2 --budget {budget.name} --only SYSTEM`, added to this table."
+        f"Budget {budget.name}: "
+        + (f"2C2FC of {'-'.join(map(str, widths))}, others'" if widths else "")
+        + f" widths over {values['narrow']}, {values['samples']} samples an epoch, {values['tested']} test images. "
+        "Hours are processor time of one thread. Where a line has no figure: "
+        f"`nudge repro table2 --budget {budget.name} --only SYSTEM,VARIANT`, added to this table."
     )
     text = f"{intro}\n\n{page.table(header, lines)}"
     page.write(path, text, figure)

@@ -30,7 +30,11 @@ BUDGETS = (
         threads=1,
     ),
     Budget(
-        "cpu", 3, 2 * GIBIBYTE, {"data": "mnist", "widths": (8, 16, 32), "samples": 10000, "held_out": 5000, "epochs": 1}, threads=1
+        "cpu",
+        3,
+        2 * GIBIBYTE,
+        {"data": "mnist", "widths": (8, 16, 32), "samples": 10000, "held_out": 5000, "epochs": 1},
+        threads=1,
     ),
     Budget(
         "scale",
@@ -64,9 +68,9 @@ def changes(c: Configuration) -> Iterator[tuple[str, Configuration]]:
 
 def measure(run: SystemRun, images: Data, held_out: int) -> dict[str, float]:
     """Error in percent on the last images, which aren't trained on, and in the last part of the run."""
-    parameters, curve = train(run, images)
-    wrong = error(run, parameters, images.train_images[-held_out:], images.train_labels[-held_out:])
-    return {"error_percent": wrong, "training_percent": curve[-1]}
+    trained = train(run, images)
+    wrong = error(run, trained.parameters, images.train_images[-held_out:], images.train_labels[-held_out:])
+    return {"error_percent": wrong, "training_percent": trained.training[-1]}
 
 
 def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
@@ -90,9 +94,8 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
     systems = starts(values["widths"])
     names = [change for change, _ in changes(systems[0])]
     figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
-    lines = []
-    for change in names:
-        lines.append([change, *(page.both(page.select(rows, system=c.name, change=change), "error_percent") for c in systems)])
+    chosen = {(c.name, change): page.select(rows, system=c.name, change=change) for c in systems for change in names}
+    lines = [[change, *(page.both(chosen[c.name, change], "error_percent") for c in systems)] for change in names]
     for n, c in enumerate(systems):
         mine = page.select(rows, system=c.name)
         at = [names.index(row["change"]) + (n - 1.5) / 8 for row in mine]

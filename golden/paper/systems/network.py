@@ -116,10 +116,25 @@ class Network:
         """Without a readout."""
         return self.links[: len(self.links) - self.softmax]
 
-    def initial(self, seed: int, gain: float = 1.0, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Parameters:
-        """Weights uniform in +-gain/sqrt(fan_in), biases 0. gain: 1 is what torch's layers have, sqrt(6) He et al. 2015."""
+    def initial(
+        self,
+        seed: int,
+        gain: float = 1.0,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        *,
+        glorot: bool = False,
+    ) -> Parameters:
+        """Weights uniform in +-gain/sqrt(fan_in), biases 0. gain: 1 is what torch's layers have, sqrt(6) He et al. 2015.
+
+        glorot: in +-gain sqrt(6/(fan_in + units)) instead, for dense links.
+        """
         random = torch.Generator().manual_seed(seed)
-        weights = [(2 * torch.rand(k.weight_shape, generator=random) - 1) * gain * k.fan_in**-0.5 for k in self.links]
+        bounds = [(6 / (k.fan_in + k.post[0])) ** 0.5 if glorot else k.fan_in**-0.5 for k in self.links]
+        weights = [
+            (2 * torch.rand(k.weight_shape, generator=random) - 1) * gain * bound
+            for k, bound in zip(self.links, bounds, strict=True)
+        ]
         return Parameters(
             tuple(w.to(device, dtype) for w in weights),
             tuple(torch.zeros(k.post[0], device=device, dtype=dtype) for k in self.links),

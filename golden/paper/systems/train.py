@@ -1,9 +1,11 @@
-"""Train any configuration, and count its errors. A run is fixed by its seed; it can stop and go on between batches."""
+"""Train any configuration, and count its errors. A run is fixed by its seed; it can stop and go on between epochs."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -41,6 +43,28 @@ class SystemRun:
     parts: int = 8
     #: Who runs the phases of equilibrium propagation: "torch" or "compiled". Their sums are rounded in another order.
     engine: str = "torch"
+    #: Whether the test images are tried after each epoch, for a curve; nothing is chosen by it.
+    every_epoch: bool = False
+
+
+#: Takes a line about how far a run is.
+Tell = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """Tells nobody."""
+
+
+class Trained(NamedTuple):
+    """What a run gives."""
+
+    parameters: Parameters
+    #: Error in percent of each of the run's `parts`, of samples before they were learned.
+    training: list[float]
+    #: Test error in percent after each epoch, where `every_epoch`; else none.
+    tests: list[float]
+    #: Of processor time, that of all sittings.
+    seconds: float
 
 
 def pixels(images: Tensor, device: str) -> Tensor:
@@ -92,14 +116,16 @@ def _groups(parameters: Parameters) -> Iterator[tuple[str, tuple[Tensor, ...]]]:
     return zip(Parameters._fields, parameters, strict=True)
 
 
-def train(run: SystemRun, data: Data, checkpoint: Path | None = None) -> tuple[Parameters, list[float]]:
-    """Trained parameters, and the error in percent of each of `parts` equal parts of the run, of samples before they were
-    learned. checkpoint: a file that is written after each epoch and read at the start."""
+def train(run: SystemRun, data: Data, checkpoint: Path | None = None, tell: Tell = silent) -> Trained:
+    """The whole run. checkpoint: a file that is written after each epoch and read at the start; what follows is the same.
+
+    tell: is told after each batch how far the run is.
+    """
     c = run.configuration
-    parameters = c.network.initial(run.seed, c.gain, run.device)
+    parameters = c.network.initial(run.seed, c.gain, run.device, glorot=c.glorot)
     random = torch.Generator().manual_seed(run.seed)
     batches = -(-run.samples // c.batch)
-    wrong, seen, first = [0] * run.parts, [0] * run.parts, 0
+    wrong, seen, tests, first, seconds = [0] * run.parts, [0] * run.parts, [], 0, 0.0
     if checkpoint is not None and checkpoint.exists():
         try:
             with safe_open(checkpoint, "pt", device=run.device) as file:
@@ -108,9 +134,12 @@ def train(run: SystemRun, data: Data, checkpoint: Path | None = None) -> tuple[P
         except SafetensorError as error:
             note(f"{checkpoint} can't be continued, the run begins anew: {error}")
         else:
-            parameters, (wrong, seen, first) = last, json.loads(progress)
+            parameters, (wrong, seen, tests, first, seconds) = last, json.loads(progress)
             random.set_state(state.cpu())
+    began = time.process_time() - seconds
+    start = time.monotonic()
     for epoch in range(first, run.epochs):
+        done = 0
         for b, numbers in enumerate(torch.from_numpy(order(run.samples, run.seed, epoch)).split(c.batch)):
             sign = 1 if not c.random_sign else 1 - 2 * int(torch.randint(2, (), generator=random))
             labels = data.train_labels[numbers].to(run.device)
@@ -119,15 +148,29 @@ def train(run: SystemRun, data: Data, checkpoint: Path | None = None) -> tuple[P
             wrong[part] += int((result.predictions != labels).sum())
             seen[part] += len(numbers)
             parameters = learn(parameters, result.delta, c.rates, c.decay**epoch)
+            done += len(numbers)
+            rate = ((epoch - first) * run.samples + done) / (time.monotonic() - start)
+            left = ((run.epochs - epoch) * run.samples - done) / rate
+            running = 100 * wrong[part] / seen[part]
+            tell(f"epoch {epoch + 1}/{run.epochs}, {done} images, {rate:.0f}/s, error {running:.2f} %, {left:.0f} s left")
+        if run.every_epoch:
+            tests.append(test_error(run, parameters, data))
         if checkpoint is not None:
-            kept = {f"{name}{i}": tensor.contiguous() for name, group in _groups(parameters) for i, tensor in enumerate(group)}
-            progress = {"progress": json.dumps([wrong, seen, epoch + 1])}
+            named = {f"{name}{i}": tensor for name, group in _groups(parameters) for i, tensor in enumerate(group)}
+            kept = {key: tensor.contiguous() for key, tensor in named.items()}
+            progress = json.dumps([wrong, seen, tests, epoch + 1, time.process_time() - began])
             with atomic(checkpoint) as temporary:
-                temporary.write_bytes(to_bytes(kept | {"random": random.get_state()}, progress))
-    return parameters, [100 * w / max(n, 1) for w, n in zip(wrong, seen, strict=True)]
+                temporary.write_bytes(to_bytes(kept | {"random": random.get_state()}, {"progress": progress}))
+    training = [100 * w / max(n, 1) for w, n in zip(wrong, seen, strict=True)]
+    return Trained(parameters, training, tests, time.process_time() - began)
 
 
 def error(run: SystemRun, parameters: Parameters, images: Tensor, labels: Tensor) -> float:
     """Percent of images that are misclassified."""
     parts = [infer(run.configuration, parameters, pixels(part, run.device), run.engine).cpu() for part in images.split(CHUNK)]
     return 100 * float((torch.cat(parts) != labels).double().mean())
+
+
+def test_error(run: SystemRun, parameters: Parameters, data: Data) -> float:
+    """Of the first `tested` test images."""
+    return error(run, parameters, data.test_images[: run.tested], data.test_labels[: run.tested])

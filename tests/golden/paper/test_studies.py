@@ -228,14 +228,19 @@ def test_a_configuration_goes_on_from_its_checkpoint(tmp_path, damaged):
     configuration = next(c for c in table_two("mnist", 16) if c.name == "oconnor-1fc")
     configuration = replace(configuration, dynamics=replace(configuration.dynamics, free=8, nudged=4), batch=16)
     file = tmp_path / "run.checkpoint"
-    whole = train.SystemRun(configuration, samples=48, epochs=2, seed=1, parts=1)
+    whole = train.SystemRun(configuration, samples=48, epochs=2, seed=1, tested=20, parts=1, every_epoch=True)
     train.train(replace(whole, epochs=1), images, file)
     if damaged:
         file.write_bytes(file.read_bytes()[:-1])
-    expected, errors = train.train(whole, images)
-    found, again = train.train(whole, images, file)
-    assert errors == again
-    assert all(a.equal(b) for a, b in zip(expected.weights + expected.biases, found.weights + found.biases, strict=True))
+    lines: list[str] = []
+    expected, found = train.train(whole, images), train.train(whole, images, file, lines.append)
+    assert (expected.training, expected.tests) == (found.training, found.tests)
+    assert len(found.tests) == 2
+    assert found.tests[-1] == train.test_error(whole, found.parameters, images)
+    pairs = zip(expected.parameters, found.parameters, strict=True)
+    assert all(a.equal(b) for one, other in pairs for a, b in zip(one, other, strict=True))
+    assert lines[-1].startswith("epoch 2/2, 48 images, ")
+    assert len(lines) == (6 if damaged else 3)
 
 
 def test_shape_puts_parameters_beside_errors_and_marks_the_presets(tmp_path, monkeypatch):
@@ -292,7 +297,7 @@ def test_networks_without_an_order_keep_their_rows():
 
 def test_each_study_is_found_by_its_name_when_it_is_asked_for():
     assert {name: STUDIES[name].name for name in STUDIES} == {name: name for name in STUDIES}
-    assert len(STUDIES) == 8
+    assert len(STUDIES) == 9
     assert "memory" in STUDIES
     assert "memories" not in STUDIES
     with pytest.raises(KeyError):
