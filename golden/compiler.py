@@ -54,19 +54,21 @@ def _processor() -> str:
     return platform.machine() + "".join(flags[:1])
 
 
-def load(name: str, main: Path, what: str) -> ctypes.CDLL:
+def load(name: str, main: Path, what: str, flags: Iterable[str] = ()) -> ctypes.CDLL:
     """The library of the file `main` and its folder, compiled now if it never was; `NativeError` without a compiler or if that
     fails.
 
-    name: of its folder in the build cache. what: is compiled, in the words of the note that is given then.
+    name: of its folder in the build cache. what: is compiled, in the words of the note that is given then. flags: besides
+    `FLAGS`.
     """
     path = compiler()
     if path is None:
         raise NativeError("no C++ compiler found: apt-get install g++, or set CXX")
     version = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=BUILD_SECONDS).stdout
     parts = [part for file in sources(main.parent) for part in (file.name, file.read_text())]
-    inputs = [*parts, path, version, _processor(), *FLAGS]
-    folder = cached(name, inputs, lambda folder, log: _compile(path, main, folder / LIBRARY, log, what))
+    flags = (*FLAGS, *flags)
+    inputs = [*parts, path, version, _processor(), *flags]
+    folder = cached(name, inputs, lambda folder, log: _compile(path, flags, main, folder / LIBRARY, log, what))
     return ctypes.CDLL(str(folder / LIBRARY))
 
 
@@ -86,10 +88,10 @@ def pointers(tensors: Iterable[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
     return (ctypes.c_void_p * len(found))(*found)
 
 
-def _compile(path: str, main: Path, target: Path, log: Path, what: str) -> None:
+def _compile(path: str, flags: tuple[str, ...], main: Path, target: Path, log: Path, what: str) -> None:
     """Compile `main` to `target` with the compiler `path`, and say so: it takes its time."""
     note(f"compiling {what}, once: about {TYPICAL_SECONDS} s")
-    command = [path, *FLAGS, "-o", str(target), str(main)]
+    command = [path, *flags, "-o", str(target), str(main)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS)
     if result.returncode:
         log.write_text(result.stderr)

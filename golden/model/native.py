@@ -5,6 +5,7 @@ It needs a C++ compiler (`golden.compiler`); without one everything works, slowe
 
 import ctypes
 import functools
+import platform
 from pathlib import Path
 
 import torch
@@ -28,6 +29,10 @@ MAX_LAYERS = 16
 
 KINDS = ("image", "conv", "dense")
 
+#: Linux's arch_prctl on x86-64: number of the system call, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+#: (https://docs.kernel.org/arch/x86/xstate.html).
+TILE_PERMISSION = (158, 0x1023, 18)
+
 
 _Layer = compiler.structure("_Layer", ("channels height width", ctypes.c_int32))
 _Bundle = compiler.structure("_Bundle", ("kind kernel weight_shift weight_rate bias_rate", ctypes.c_int32))
@@ -44,13 +49,22 @@ _Network = compiler.structure(
 )
 
 
+def matrix_unit() -> bool:
+    """Whether this process may use the processor's matrix unit, which Linux has to be asked for; so too if it has none."""
+    info = Path("/proc/cpuinfo")
+    if platform.machine() != "x86_64" or not info.exists() or "amx_int8" not in info.read_text():
+        return True
+    return not ctypes.CDLL(None).syscall(*TILE_PERMISSION)
+
+
 @functools.cache
 def library() -> ctypes.CDLL:
     """The compiled engine, compiled now if it never was; `NativeError` if there is no compiler or it fails.
 
     Call it before anything is timed: compiling takes as long as a whole epoch of a small network.
     """
-    handle = compiler.load("native", MAIN, "the native engine")
+    without = () if matrix_unit() else ("-mno-amx-int8",)
+    handle = compiler.load("native", MAIN, "the native engine", without)
     handle.nudge_run.restype = ctypes.c_int32
     return handle
 

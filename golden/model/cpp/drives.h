@@ -12,17 +12,25 @@
 
 namespace {
 
-// 2x2 sums at stride 1 of planes (h, w): what one pooled position sees through one tap.
-inline void box_sums(const Layer &layer, int planes, const Ints &in, Ints &out) {
+// 2x2 sums at stride 1 of planes (h, w): what one pooled position sees through one tap. to(plane, position): where a sum goes.
+template <typename To> inline void box_sums(const Layer &layer, int planes, const Ints &in, To to) {
     const int h = layer.height, w = layer.width;
-    out.resize(static_cast<size_t>(planes) * (h - 1) * (w - 1));
-    Int *to = out.data();
     for (int c = 0; c < planes; c++)
-        for (int y = 0; y + 1 < h; y++)
-            for (int x = 0; x + 1 < w; x++) {
+        for (int y = 0, i = 0; y + 1 < h; y++)
+            for (int x = 0; x + 1 < w; x++, i++) {
                 const Int *a = in.data() + (c * h + y) * w + x;
-                *to++ = a[0] + a[1] + a[w] + a[w + 1];
+                to(c, i) = a[0] + a[1] + a[w] + a[w + 1];
             }
+}
+
+// Positions of the box sums of a layer.
+inline int box_positions(const Layer &layer) { return (layer.height - 1) * (layer.width - 1); }
+
+// A plane after the other.
+inline void box_planes(const Layer &layer, int planes, const Ints &in, Ints &out) {
+    const int size = box_positions(layer);
+    out.resize(static_cast<size_t>(planes) * size);
+    box_sums(layer, planes, in, [&](int c, int i) -> Int & { return out[static_cast<size_t>(c) * size + i]; });
 }
 
 struct Drives {
@@ -31,10 +39,10 @@ struct Drives {
     Ints boxes, taps;
 
     // Once for each sample: the first bundle's drive, rounded to phi's LSB. weights: of that bundle.
-    void image(const int32_t *weights, const Ints &images, Ints &phi) {
+    void image(const int8_t *weights, const Ints &images, Ints &phi) {
         const Layer &pre = net.layers[0], &post = net.layers[1];
         const int k = net.bundle[0].kernel, row = pre.width - 1;
-        box_sums(pre, 1, images, boxes);
+        box_planes(pre, 1, images, boxes);
         phi.resize(post.neurons());
         Int *to = phi.data();
         for (int o = 0; o < post.channels; o++)
@@ -50,33 +58,24 @@ struct Drives {
     // phi[o][p] = sum of w * box sums, one stride-2 window a position.
     void conv_forward(int n, const Ints &s, Ints &phi) {
         const Layer &pre = net.layers[n], &post = net.layers[n + 1];
-        const int k = net.bundle[n].kernel, row = pre.width - 1, plane = (pre.height - 1) * row, quads = pre.words(1);
-        box_sums(pre, quads, s, boxes);
-        std::vector<int> offset;
-        for (int q = 0; q < quads; q++)
-            for (int tap = 0; tap < k * k; tap++) offset.push_back(q * plane + tap / k * row + tap % k);
-        by_places(post.positions(), [&](auto count, int first) {
+        const int row = pre.width - 1, quads = pre.words(1), plane = post.positions();
+        boxes.resize(static_cast<size_t>(quads) * box_positions(pre) + Kernel::PAD); // a last run may be read beyond its end
+        box_sums(pre, quads, s, [&](int q, int i) -> Int & { return boxes[static_cast<size_t>(i) * quads + q]; });
+        by_places(plane, [&](auto count, int first) {
             const Int *at[count()];
             for (int i = 0; i < count(); i++) {
                 const int p = first + i;
-                at[i] = boxes.data() + 2 * (p / post.width) * row + 2 * (p % post.width);
+                at[i] = boxes.data() + (2 * (p / post.width) * row + 2 * (p % post.width)) * quads;
             }
-            for (int o = 0; o < post.channels; o += BLOCK) {
-                Int *to = phi.data() + o * post.positions() + first;
-                const int present = post.channels - o;
-                kernels[n].forward.drive<count()>(
-                    o, [&](int place, int i) { return at[place][offset[i]]; },
-                    [&](int place, int j, Int drive) {
-                        if (j < present) to[j * post.positions() + place] = drive;
-                    });
-            }
+            Int *to = phi.data() + first;
+            kernels[n].forward.drive(at, [&](int place, int o, Int drive) { to[o * plane + place] = drive; });
         });
     }
 
-    // work(how many, the first) for all positions, PLACES at a time, the rest one by one; how many is known to the compiler.
+    // work(how many, the first) for all positions, Kernel::PLACES at a time, the rest one by one; how many is known to the compiler.
     template <typename Work> static void by_places(int positions, Work work) {
         int first = 0;
-        for (; first + PLACES <= positions; first += PLACES) work(std::integral_constant<int, PLACES>{}, first);
+        for (; first + Kernel::PLACES <= positions; first += Kernel::PLACES) work(std::integral_constant<int, Kernel::PLACES>{}, first);
         for (; first < positions; first++) work(std::integral_constant<int, 1>{}, first);
     }
 
@@ -91,15 +90,12 @@ struct Drives {
     // KERNEL: the bundle's, or 0 for any.
     template <int KERNEL> void conv_backward_of(int n, const Ints &s, Ints &phi) {
         const Layer &pre = net.layers[n], &post = net.layers[n + 1];
-        const int k = KERNEL ? KERNEL : net.bundle[n].kernel, count = pre.channels * k * k, plane = post.positions();
-        const int size = blocks(count, BLOCK) * BLOCK;
-        taps.resize(PLACES * size);
+        const int k = KERNEL ? KERNEL : net.bundle[n].kernel, size = pre.channels * k * k, plane = post.positions();
+        taps.resize(Kernel::PLACES * size);
         by_places(plane, [&](auto places, int first) {
-            const Int *at = s.data() + first;
-            for (int i = 0; i < count; i += BLOCK)
-                kernels[n].backward.drive<places()>(
-                    i, [&](int place, int q) { return at[q * plane + place]; },
-                    [&](int place, int j, Int drive) { taps[place * size + i + j] = drive; });
+            const Int *at[places()];
+            for (int place = 0; place < places(); place++) at[place] = s.data() + first + place;
+            kernels[n].backward.drive(at, [&](int place, int i, Int drive) { taps[place * size + i] = drive; });
             for (int place = 0; place < places(); place++)
                 for (int c = 0; c < pre.channels; c++) {
                     const Int *tap = taps.data() + place * size + c * k * k;
@@ -125,19 +121,10 @@ struct Drives {
 
     // The 4 brings dense drives from the weights' LSB to phi's; pooling brings it by itself.
     static void dense_forward(const Kernel &kernel, const Ints &s, Ints &phi) {
-        dense(kernel, s, phi, [](Int &to, Int drive) { to = drive; });
+        kernel.drive<1>({s.data()}, [&](int, int o, Int drive) { phi[o] = drive << 2; });
     }
     static void dense_backward(const Kernel &kernel, const Ints &s, Ints &phi) {
-        dense(kernel, s, phi, [](Int &to, Int drive) { to += drive; });
-    }
-    template <typename Put> static void dense(const Kernel &kernel, const Ints &s, Ints &phi, Put put) {
-        const int outputs = static_cast<int>(phi.size());
-        for (int o = 0; o < outputs; o += BLOCK)
-            kernel.drive<1>(
-                o, [&](int, int i) { return s[i]; },
-                [&](int, int j, Int drive) {
-                    if (o + j < outputs) put(phi[o + j], drive << 2);
-                });
+        kernel.drive<1>({s.data()}, [&](int, int o, Int drive) { phi[o] += drive << 2; });
     }
 };
 

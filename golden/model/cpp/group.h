@@ -19,11 +19,11 @@ struct Group {
     struct State {
         Ints d, u, phi; // of each neuron
         Ints xi;        // of the output layer's, whose nudge reads it a step later
-        Ints s;             // of four neurons: word (quad, position)
+        Ints s;             // of four neurons: word (quad, position), as many quads as a tile may read
     };
 
     const Network &net;
-    const int32_t *weights;
+    const int8_t *weights;
     std::vector<const int32_t *> bias; // of each layer
     Drives drives;
     Updates updates;
@@ -33,7 +33,7 @@ struct Group {
     std::vector<Long> spikes; // of each layer
     Int present;              // all ones in the lanes that hold a sample
 
-    Group(const Network &n, const std::vector<Kernels> &k, const int32_t *w, const int32_t *b)
+    Group(const Network &n, const std::vector<Kernels> &k, const int8_t *w, const int32_t *b)
         : net(n), weights(w), bias{nullptr}, drives{n, k, {}, {}}, updates{n, {}, {}, {}} {
         layers.resize(net.bundles + 1);
         for (int n = 1; n <= net.bundles; b += net.layers[n].channels, n++) bias.push_back(b);
@@ -42,7 +42,7 @@ struct Group {
             State &state = layers[n];
             for (Ints *x : {&state.d, &state.u, &state.phi}) x->resize(size);
             if (n == net.bundles) state.xi.resize(size);
-            state.s.resize(net.layers[n].words(net.layers[n].positions()));
+            state.s.resize(blocks(net.layers[n].words(1), Kernel::PAD) * Kernel::PAD * net.layers[n].positions());
             for (auto &sum : sums) sum.emplace_back(size);
         }
         spikes.resize(net.bundles + 1);
@@ -145,7 +145,7 @@ struct Group {
         return best;
     }
 
-    void add_updates(int64_t *weight_updates, int64_t *bias_updates) {
+    void add_updates(int64_t *const *weight_updates, int64_t *const *bias_updates) {
         updates.add(sums[1], sums[2], images, present, weight_updates, bias_updates);
     }
 };

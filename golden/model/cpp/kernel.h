@@ -3,56 +3,102 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 #include "kept.h"
 #include "lanes.h"
 #include "network.h"
+#include "tiles.h"
 
 namespace {
 
-constexpr int BLOCK = 8; // outputs that share one load of an input: they stay in registers
+// Where the words of four neurons are that an output sees, in Ints from the one of its position: `runs` times `length` of them.
+struct Words {
+    int runs, length, run_stride, stride;
+};
 
-// Positions of a convolution that share one load of a weight.
-#if defined(__AVX512VNNI__)
-constexpr int PLACES = 2; // 16 sums and what meets in them take 19 of 32 registers
+// What is behind word (run, i) of a bundle's side that drives: channels 4 quad .. 4 quad + 3 at an inner position.
+struct Quad {
+    int quad, inner;
+};
+
+// Working weights in the order in which a loop reads them: for each block of outputs, for each word, each output's four bytes.
+struct Kernel {
+#if NUDGE_TILES
+    static constexpr int BLOCK = TILE, PAD = TILE; // outputs that are worked on together; words of a run are rounded up to PAD
+    static constexpr int PLACES = 2;
 #else
-constexpr int PLACES = 1;
+    static constexpr int BLOCK = 8, PAD = 1; // their sums stay in registers
+#if defined(__AVX512VNNI__)
+    static constexpr int PLACES = 2; // positions that share one load of a weight: 16 sums and what meets in them take 19 of 32 registers
+#else
+    static constexpr int PLACES = 1;
+#endif
 #endif
 
-inline int blocks(int n, int of) { return (n + of - 1) / of; }
-
-// Working weights in the order in which a loop reads them: for each BLOCK of outputs, for each input word, BLOCK words.
-struct Kernel {
-    int words;
+    Words words{};
+    int padded = 0, count = 0; // words of a run with padding; of an output
+    int outputs = 0;
     Vector<int32_t> block;
 
+    Kernel() = default;
+
     // The weight of output o from channel c at inner position x: w[o * per_output + c * per_channel + x].
-    Kernel(const int32_t *w, int outputs, size_t per_output, int channels, size_t per_channel, int inner) {
-        words = blocks(channels, 4) * inner;
-        block.assign(static_cast<size_t>(blocks(outputs, BLOCK)) * words * BLOCK, 0);
-        for (int o = 0; o < outputs; o++) {
-            int32_t *to = block.data() + static_cast<size_t>(o / BLOCK) * words * BLOCK + o % BLOCK;
-            for (int q = 0; q < channels; q += 4) {
-                const int32_t *from = w + o * per_output + q * per_channel;
-                for (int x = 0; x < inner; x++, from++, to += BLOCK) {
+    // quad(run, i): what is behind a word.
+    template <typename Behind>
+    Kernel(const int8_t *w, int outputs, size_t per_output, int channels, size_t per_channel, Words words, Behind behind)
+        : words(words), padded(blocks(words.length, PAD) * PAD), count(words.runs * padded), outputs(outputs) {
+        block.assign(static_cast<size_t>(blocks(outputs, BLOCK)) * count * BLOCK, 0);
+        for (int r = 0; r < words.runs; r++)
+            for (int i = 0; i < words.length; i++) {
+                const Quad at = behind(r, i);
+                const int8_t *from = w + 4 * at.quad * per_channel + at.inner;
+                const int present = std::min(4, channels - 4 * at.quad);
+                for (int o = 0; o < outputs; o++, from += per_output) {
                     uint32_t word = 0;
-                    for (int j = 0; j < std::min(4, channels - q); j++) word |= (from[j * per_channel] & 255u) << 8 * j;
-                    *to = static_cast<int32_t>(word);
+                    for (int j = 0; j < present; j++) word |= (from[j * per_channel] & 255u) << 8 * j;
+                    block[place(o, r * padded + i)] = static_cast<int32_t>(word);
                 }
             }
-        }
     }
 
-    // output(place, j, drive of output first + j), absent outputs too, for COUNT places; input(place, n) is the word of four
-    // neurons. `first` is a multiple of BLOCK.
-    template <int COUNT, typename Input, typename Output> void drive(int first, Input input, Output output) const {
-        Int a[COUNT * BLOCK] = {};
-        const int32_t *w = block.data() + static_cast<size_t>(first) * words;
-        for (int n = 0; n < words; n++, w += BLOCK) {
-            Int in[COUNT];
-            for (int place = 0; place < COUNT; place++) in[place] = input(place, n);
-            for (int i = 0; i < COUNT * BLOCK; i++) a[i] = dot(a[i], in[i % COUNT], w[i / COUNT]);
+    // Where the word n of output o is: in a tile, 16 words of an output are side by side; else BLOCK outputs of a word.
+    size_t place(int o, int n) const {
+        const size_t first = static_cast<size_t>(o / BLOCK) * count * BLOCK;
+#if NUDGE_TILES
+        return first + (n / TILE * BLOCK + o % BLOCK) * TILE + n % TILE;
+#else
+        return first + n * BLOCK + o % BLOCK;
+#endif
+    }
+
+    // output(place, o, drive of output o) for all of them, for COUNT places; at: the first word of each place.
+    template <int COUNT, typename Output> void drive(const Int *const (&at)[COUNT], Output output) const {
+#if NUDGE_TILES
+        const int all = blocks(outputs, BLOCK);
+        for (int b = 0; b < all; b += 2) {
+            Int rows[2 * COUNT][TILE];
+            const int32_t *w = block.data() + static_cast<size_t>(b) * count * BLOCK;
+            if (b + 1 < all) tile_products<2>(w, static_cast<size_t>(count) * BLOCK, words.runs, padded, words.run_stride, words.stride, at, rows);
+            else tile_products<1>(w, 0, words.runs, padded, words.run_stride, words.stride, at, rows);
+            const int present = std::min(outputs - b * BLOCK, 2 * BLOCK);
+            for (int o = 0; o < present; o++)
+                for (int p = 0; p < COUNT; p++) output(p, b * BLOCK + o, rows[o / BLOCK * COUNT + p][o % BLOCK]);
         }
-        for (int i = 0; i < COUNT * BLOCK; i++) output(i % COUNT, i / COUNT, a[i]);
+#else
+        for (int first = 0; first < outputs; first += BLOCK) {
+            Int a[COUNT * BLOCK] = {};
+            const int32_t *w = block.data() + static_cast<size_t>(first) * count;
+            for (int r = 0; r < words.runs; r++)
+                for (int n = 0; n < words.length; n++, w += BLOCK) {
+                    Int in[COUNT];
+                    for (int p = 0; p < COUNT; p++) in[p] = at[p][r * words.run_stride + n * words.stride];
+                    for (int i = 0; i < COUNT * BLOCK; i++) a[i] = dot(a[i], in[i % COUNT], w[i / COUNT]);
+                }
+            const int present = std::min(outputs - first, BLOCK);
+            for (int i = 0; i < COUNT * BLOCK; i++)
+                if (i / COUNT < present) output(i % COUNT, first + i / COUNT, a[i]);
+        }
+#endif
     }
 };
 
@@ -60,15 +106,23 @@ struct Kernel {
 struct Kernels {
     Kernel forward, backward;
 
-    // Positions of a pre channel that a weight tells apart.
-    static int inner(const Bundle &b, const Layer &pre) { return b.kind == DENSE ? pre.positions() : b.kernel * b.kernel; }
-
-    Kernels(const Bundle &b, const Layer &pre, const Layer &post, const int32_t *w) : Kernels(b, pre, post, w, inner(b, pre)) {}
-
-  private:
-    Kernels(const Bundle &b, const Layer &pre, const Layer &post, const int32_t *w, int inner)
-        : forward(w, b.kind == IMAGE ? 0 : post.channels, pre.channels * inner, pre.channels, inner, inner),
-          backward(w, b.kind == IMAGE ? 0 : pre.channels * inner, 1, post.channels, pre.channels * inner, 1) {}
+    Kernels(const Bundle &b, const Layer &pre, const Layer &post, const int8_t *w) {
+        const int quads = pre.words(1), k = b.kernel;
+        if (b.kind == CONV) {
+            // a row of the window is one run: boxes have a position's channels side by side
+            const Words rows{k, k * quads, (pre.width - 1) * quads, 1}, above{1, post.words(1), 0, post.positions()};
+            const int inner = pre.channels * k * k;
+            forward = Kernel(w, post.channels, inner, pre.channels, k * k, rows,
+                             [&](int run, int i) { return Quad{i % quads, run * k + i / quads}; });
+            backward = Kernel(w, inner, 1, post.channels, inner, above, [](int, int i) { return Quad{i, 0}; });
+        } else if (b.kind == DENSE) {
+            const int positions = pre.positions(), inner = pre.neurons();
+            const Words below{1, quads * positions, 0, 1}, above{1, post.words(1), 0, 1};
+            forward = Kernel(w, post.channels, inner, pre.channels, positions, below,
+                             [&](int, int i) { return Quad{i / positions, i % positions}; });
+            backward = Kernel(w, inner, 1, post.channels, inner, above, [](int, int i) { return Quad{i, 0}; });
+        }
+    }
 };
 
 } // namespace

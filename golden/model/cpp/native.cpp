@@ -19,18 +19,27 @@
 #include "kept.h"
 #include "lanes.h"
 #include "network.h"
+#include "tiles.h"
 
 namespace {
+
+// What a thread adds up: spikes of each layer, updates of each bundle.
+struct Totals {
+    std::vector<int64_t> spikes;
+    std::vector<int64_t *> weights, biases;
+    Vector<int64_t> own; // where they point to, unless it is at what the caller gave
+};
 
 // A batch of samples in groups of LANES, and what its threads add up: each takes the next group until none is left.
 struct Batch {
     const Network &net;
-    Vector<int32_t> weights, biases; // working copies, bundle after bundle
+    Vector<int8_t> weights; // working copies, bundle after bundle
+    Vector<int32_t> biases;
     const uint8_t *images;
     const int64_t *labels;
     int64_t count, groups;
     std::vector<Kernels> kernels;
-    std::vector<int64_t> weight_counts;
+    std::vector<int64_t> weight_counts, bias_counts;
     int64_t *predictions;
     std::atomic<int64_t> next{0}, done{0};
 
@@ -44,27 +53,29 @@ struct Batch {
             weight_counts.push_back(static_cast<int64_t>(post.channels) * inputs);
             const size_t first = weights.size();
             append(weights, w[n], weight_counts[n], net.weight_round, net.weight_high);
+            bias_counts.push_back(post.channels);
             append(biases, b[n], post.channels, net.bias_round, net.bias_high);
             kernels.emplace_back(bundle, pre, post, weights.data() + first);
         }
     }
 
     // Masters rounded half up, saturating at the top.
-    static void append(Vector<int32_t> &to, const int64_t *masters, int64_t count, int shift, int32_t high) {
+    template <typename T> static void append(Vector<T> &to, const int64_t *masters, int64_t count, int shift, int32_t high) {
         const size_t first = to.size();
         to.resize(first + count);
         for (int64_t i = 0; i < count; i++) {
             const auto rounded = static_cast<int32_t>((masters[i] + (int64_t{1} << (shift - 1))) >> shift);
-            to[first + i] = std::min(rounded, high);
+            to[first + i] = static_cast<T>(std::min(rounded, high));
         }
     }
 
-    // One thread's share. totals: its spikes, weight updates and bias updates. Without memory it ends early, and where that
-    // was in the midst of a group, `done` stays below `groups`.
-    void work(Vector<int64_t> &totals) noexcept try {
-        Vector<int64_t> sums(net.bundles + weights.size() + biases.size(), 0);
+    // One thread's share. Without memory it ends early, and where that was in the midst of a group, `done` stays below `groups`.
+    void work(Totals &totals) noexcept try {
+        std::vector<int64_t> spikes(net.bundles, 0);
+        [[maybe_unused]] const Tiles tiles;
         Group group(net, kernels, weights.data(), biases.data());
-        totals.swap(sums);
+        if (totals.weights.empty()) point_to_own(totals);
+        totals.spikes.swap(spikes);
         const int64_t pixels = net.layers[0].positions();
         for (int64_t g = next++; g < groups; g = next++) {
             int64_t first = g * LANES;
@@ -73,44 +84,57 @@ struct Batch {
             group.run(labels != nullptr);
             for (int l = 0; l < lanes; l++) predictions[first + l] = group.prediction(l);
             for (int n = 1; n <= net.bundles; n++)
-                for (int l = 0; l < lanes; l++) totals[n - 1] += group.spikes[n][l];
-            if (labels) group.add_updates(&totals[net.bundles], &totals[net.bundles + weights.size()]);
+                for (int l = 0; l < lanes; l++) totals.spikes[n - 1] += group.spikes[n][l];
+            if (labels) group.add_updates(totals.weights.data(), totals.biases.data());
             done++;
         }
     } catch (const std::bad_alloc &) {
     }
+
+  private:
+    void point_to_own(Totals &totals) const {
+        totals.own.assign(weights.size() + biases.size(), 0);
+        int64_t *at = totals.own.data();
+        for (const int64_t n : weight_counts) totals.weights.push_back(at), at += n;
+        for (const int64_t n : bias_counts) totals.biases.push_back(at), at += n;
+    }
 };
+
+void add(int64_t *const *to, const std::vector<int64_t *> &from, const std::vector<int64_t> &counts) {
+    for (size_t n = 0; n < counts.size(); n++)
+        for (int64_t i = 0; i < counts[n]; i++) to[n][i] += from[n][i];
+}
 
 } // namespace
 
 // weights, biases: masters of each bundle, in torch's order; so are the updates. labels: null for inference. threads: at most; those
 // that can't be started are done without. Updates are added to.
-// The result: how many threads took part, or -1 if memory ran out; then only `predictions` has been written to.
+// The result: how many threads took part, or -1 if memory ran out; then what has been written is of no use.
 extern "C" int32_t nudge_run(const Network *net, const int64_t *const *weights, const int64_t *const *biases,
                              const uint8_t *images, const int64_t *labels, int64_t count, int64_t threads, int64_t *predictions,
                              int64_t *spikes, int64_t *const *weight_updates, int64_t *const *bias_updates) try {
     Batch batch(*net, weights, biases, images, labels, count, predictions);
-    std::vector<Vector<int64_t>> own(std::max<int64_t>(1, std::min(threads, batch.groups)));
+    std::vector<Totals> totals(std::max<int64_t>(1, std::min(threads, batch.groups)));
+    totals[0].weights.assign(weight_updates, weight_updates + net->bundles);
+    totals[0].biases.assign(bias_updates, bias_updates + net->bundles);
     std::vector<std::thread> pool;
-    pool.reserve(own.size());
+    pool.reserve(totals.size());
     try {
-        for (size_t t = 1; t < own.size(); t++) pool.emplace_back(&Batch::work, &batch, std::ref(own[t]));
+        for (size_t t = 1; t < totals.size(); t++) pool.emplace_back(&Batch::work, &batch, std::ref(totals[t]));
     } catch (const std::system_error &) { // no more threads to be had: those that started do it
     } catch (const std::bad_alloc &) {
     }
-    batch.work(own[0]);
+    batch.work(totals[0]);
     for (auto &thread : pool) thread.join();
     if (batch.done < batch.groups) return -1;
     int32_t worked = 0;
-    for (auto &totals : own) {
-        if (totals.empty()) continue;
+    for (const Totals &one : totals) {
+        if (one.spikes.empty()) continue;
         worked++;
-        for (int n = 0; n < net->bundles; n++) spikes[n] += totals[n];
-        const int64_t *from = totals.data() + net->bundles;
-        for (int n = 0; n < net->bundles; n++)
-            for (int64_t i = 0; i < batch.weight_counts[n]; i++) weight_updates[n][i] += *from++;
-        for (int n = 0; n < net->bundles; n++)
-            for (int i = 0; i < net->layers[n + 1].channels; i++) bias_updates[n][i] += *from++;
+        for (int n = 0; n < net->bundles; n++) spikes[n] += one.spikes[n];
+        if (one.own.empty()) continue;
+        add(weight_updates, one.weights, batch.weight_counts);
+        add(bias_updates, one.biases, batch.bias_counts);
     }
     return worked;
 } catch (const std::bad_alloc &) {

@@ -12,22 +12,25 @@
 
 namespace {
 
+constexpr int BLOCK = 8; // outputs that share one load of an input: their sums stay in registers
+
 struct Updates {
     const Network &net;
     Ints pre, boxes, post;
 
-    // Add those of LANES samples to `weights` and `biases`, bundle after bundle. plus, minus: sums of each layer; layer 0's are
+    // Add those of LANES samples to `weights` and `biases` of each bundle. plus, minus: sums of each layer; layer 0's are
     // unused, its images are the same in both phases. present: all ones in the lanes that hold a sample.
-    void add(const std::vector<Ints> &plus, const std::vector<Ints> &minus, const Ints &images, Int present, int64_t *weights,
-             int64_t *biases) {
+    void add(const std::vector<Ints> &plus, const std::vector<Ints> &minus, const Ints &images, Int present,
+             int64_t *const *weights, int64_t *const *biases) {
         for (int n = 0; n < net.bundles; n++) {
             const Bundle &b = net.bundle[n];
             const Layer &below = net.layers[n], &above = net.layers[n + 1];
-            biases = add_biases(b, above, plus[n + 1], minus[n + 1], present, biases);
+            add_biases(b, above, plus[n + 1], minus[n + 1], present, biases[n]);
             pack_post(above, plus[n + 1], minus[n + 1], present);
             pack_pre(n ? plus[n] : images, n ? minus[n] : images);
-            if (b.kind != DENSE) box_sums(below, below.channels, pre, boxes);
-            weights = b.kind == DENSE ? dense(b, below, above, weights) : conv(b, below, above, weights);
+            if (b.kind != DENSE) box_planes(below, below.channels, pre, boxes);
+            if (b.kind == DENSE) dense(b, below, above, weights[n]);
+            else conv(b, below, above, weights[n]);
         }
     }
 
@@ -49,7 +52,7 @@ struct Updates {
             }
     }
 
-    int64_t *add_biases(const Bundle &b, const Layer &above, const Ints &plus, const Ints &minus, Int present, int64_t *to) const {
+    void add_biases(const Bundle &b, const Layer &above, const Ints &plus, const Ints &minus, Int present, int64_t *to) const {
         const int positions = above.positions();
         for (int first = 0; first < above.channels; first += BLOCK) {
             const int count = std::min(BLOCK, above.channels - first);
@@ -59,11 +62,10 @@ struct Updates {
             add_block(g, count, b.bias_rate, net.bias_shift, to, 1);
             to += count;
         }
-        return to;
     }
 
-    // Of weights (output, input); the end of them.
-    int64_t *dense(const Bundle &b, const Layer &below, const Layer &above, int64_t *weights) const {
+    // Of weights (output, input).
+    void dense(const Bundle &b, const Layer &below, const Layer &above, int64_t *weights) const {
         const int inputs = below.neurons();
         for (int first = 0; first < above.channels; first += BLOCK)
             for (int i = 0; i < inputs; i++) {
@@ -72,11 +74,10 @@ struct Updates {
                 const int64_t at = static_cast<int64_t>(first) * inputs + i;
                 add_block(g, std::min(BLOCK, above.channels - first), b.weight_rate, b.weight_shift, weights + at, inputs);
             }
-        return weights + static_cast<int64_t>(above.channels) * inputs;
     }
 
-    // Of weights (output, channel, tap), from box sums below and window sums above; the end of them.
-    int64_t *conv(const Bundle &b, const Layer &below, const Layer &above, int64_t *weights) const {
+    // Of weights (output, channel, tap), from box sums below and window sums above.
+    void conv(const Bundle &b, const Layer &below, const Layer &above, int64_t *weights) const {
         const int row = below.width - 1, plane = (below.height - 1) * row, k = b.kernel, inputs = below.channels * k * k;
         for (int first = 0; first < above.channels; first += BLOCK)
             for (int i = 0; i < inputs; i++) {
@@ -91,7 +92,6 @@ struct Updates {
                     }
                 add_block(g, std::min(BLOCK, above.channels - first), b.weight_rate, b.weight_shift, weights + first * inputs + i, inputs);
             }
-        return weights + above.channels * inputs;
     }
 
     // One rounding and one clip for each sample, then the sum over samples, of `count` updates that are `stride` apart.
