@@ -18,7 +18,7 @@ PRESETS: dict[str, Spec] = {
         Spec("medium", (Conv(8), Conv(20), Dense(48), Dense(10)), SWEEPS, Learning(RATES)),
         Spec("large", (Conv(32), Conv(64), Dense(256), Dense(10)), Schedule(32, 16), Learning(RATES)),
         Spec("wide", (Conv(32, 5), Dense(256), Dense(10)), Schedule(32, 16), Learning(rates=(0.5, 0.2, 0.16))),
-        Spec("paper", (Conv(128), Conv(256), Dense(512), Dense(10)), Schedule(250, 50), Learning((0.25, 0.15, 0.1, 0.08))),
+        Spec("paper", (Conv(128), Conv(256), Dense(512), Dense(10)), SWEEPS, Learning((0.25, 0.15, 0.1, 0.08))),
     )
 }
 

@@ -14,11 +14,11 @@ from golden.contract.errors import ExitCode, StudyError
 from golden.contract.presets import PRESETS, preset
 from golden.contract.spec import ORDERS, Schedule
 from golden.model.fixed import FixedModel
-from golden.paper.studies import STUDIES, precision, schedule, shape, study
+from golden.paper.studies import STUDIES, precision, schedule, shape, speed, study
 from golden.paper.studies.held_out import AT_ONCE, STUDIED, by_equilibrium_propagation, plan_facts, spec_facts
 from golden.paper.studies.study import Budget, Cell, Study, carry_out
 from golden.paper.systems import train
-from golden.paper.systems.configurations import table_two
+from golden.paper.systems.configurations import table_two, two_conv_two_dense
 from golden.training.data import load
 from golden.training.plan import Plan
 from golden.training.run import Run, Stop
@@ -289,6 +289,16 @@ def test_schedule_shows_the_mean_and_the_worst_seed(tmp_path, monkeypatch):
         assert ("varied below" in line) == (trial == schedule.VARIED)
 
 
+def test_speed_counts_products():
+    small = PRESETS["small"]  # 8 and 16 channels on 13x13 and 5x5 pooled positions, 32 and 10 units
+    both_ways = 25 * 16 * 8 * 9 + 16 * 25 * 32 + 32 * 10
+    assert speed.byte_products(small) == 2 * both_ways * (16 + 2 * 8)
+    network = two_conv_two_dense(8, 16, 32)
+    assert speed.float_products(network, 64) == 64 * (2 * both_ways + 169 * 8 * 9)
+    found = speed.figures(2e6, 1e-3, speed.SIDE**3 / 4e9)
+    assert found == pytest.approx({"ms": 1, "gmac_s": 2, "plain_gmac_s": 4, "share": 0.5})
+
+
 def test_networks_without_an_order_keep_their_rows():
     facts = spec_facts(STUDIED)
     assert set(facts["schedule"]) == {"free", "nudged", "window_log2", "decay_shift"}
@@ -297,7 +307,7 @@ def test_networks_without_an_order_keep_their_rows():
 
 def test_each_study_is_found_by_its_name_when_it_is_asked_for():
     assert {name: STUDIES[name].name for name in STUDIES} == {name: name for name in STUDIES}
-    assert len(STUDIES) == 9
+    assert len(STUDIES) == 10
     assert "memory" in STUDIES
     assert "memories" not in STUDIES
     with pytest.raises(KeyError):
