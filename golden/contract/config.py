@@ -1,7 +1,6 @@
 """Hardware configuration: how wide each layer is processed. It changes cycles and area, never a bit of a result."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, replace
 
 from golden.contract.errors import ConfigError
 
@@ -86,30 +85,24 @@ ENGINES = ("event", "line")
 #: `Config.image_taps` with each kind: multipliers are few where event engines are meant to go.
 IMAGE_TAPS = {"line": 9, "event": 3}
 
-#: What the presets have with each kind of engine. `arrays` and `image_taps`: as few as still end in time, and `passes` as many
-#: as leave an LFE5U-85F wires enough.
-DESIGNS: dict[str, dict[str, dict[str, Any]]] = {
-    "line": {
-        "tiny": {"lanes": (1, 4, 10)},
-        "small": {"lanes": (1, 4, 4, 8, 10)},
-        "medium": {"lanes": (1, 4, 4, 8, 10)},
-    },
-    "event": {
-        "tiny": {"lanes": (1, 4, 10)},
-        "small": {"lanes": (1, 8, 16, 8, 1), "arrays": (1, 8, 4, 1, 1), "image_taps": 1},
-        "medium": {"lanes": (1, 8, 10, 8, 1), "arrays": (1, 8, 5, 1, 1), "image_taps": 1, "passes": (2, 2)},
-    },
-}
-
-
 def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:
-    """The preset's design with these engines; a network without an entry gets one lane a layer."""
+    """The network's own lanes with these engines, `[lanes.ENGINES]` of its file; without them one a layer."""
     if engines not in ENGINES:
         raise ConfigError(f"engines must be {' or '.join(sorted(ENGINES))}, not {engines!r}")
     events = {bundle.index for bundle in spec.bundles if bundle.kind == "conv"} if engines == "event" else ()
-    design: dict[str, Any] = {"lanes": (1,) * len(spec.layers), "image_taps": IMAGE_TAPS[engines]}
-    design |= DESIGNS[engines].get(spec.name, {})
-    return Config(spec, events=frozenset(events), **design)
+    return with_lanes(Config(spec, (1,) * len(spec.layers), events=frozenset(events), image_taps=IMAGE_TAPS[engines]), engines)
+
+
+def with_lanes(config: Config, name: str) -> Config:
+    """The configuration with what `[lanes.NAME]` of its network's file says."""
+    found = dict(config.spec.lanes).get(name)
+    if found is None:
+        return config
+    said = {entry.name: getattr(found, entry.name) for entry in fields(found) if entry.name != "clock"}
+    given = {key: value for key, value in said.items() if value is not None}
+    if "shared" in given:
+        given["shared"] = frozenset(given["shared"])
+    return replace(config, **given)
 
 
 def check_order(spec: Spec) -> None:

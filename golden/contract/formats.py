@@ -62,6 +62,22 @@ class Formats:
             if not low <= getattr(self, name) <= high:
                 raise SpecError(f"formats.{name} must be {low}..{high} ({why}), not {getattr(self, name)}")
 
+    @classmethod
+    def of(cls, weight_bits: int = 8, decoder_bits: int = 16, state_fraction: int = 8) -> "Formats":
+        """The formats with working weights of these bits in [-1, 1), d of these in [-8, 8), and xi of these fractional ones;
+        phi and biases follow."""
+        fraction = decoder_bits - 4
+        return cls(
+            weight_bits=weight_bits,
+            weight_fraction=weight_bits - 1,
+            phi_fraction=weight_bits + 1,
+            decoder_bits=decoder_bits,
+            decoder_fraction=fraction,
+            bias_fraction=fraction,
+            bias_bits=fraction + 1,
+            state_fraction=state_fraction,
+        )
+
     @property
     def drive_shift(self) -> int:
         """Left shift from phi's LSB to d's."""

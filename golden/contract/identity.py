@@ -23,9 +23,7 @@ class Identity:
 
     def encode(self) -> bytes:
         """magic 4s, version u8, window u8, name 8s, spec u32, clock u32, divisor u16, layers u8, then lanes u8 each."""
-        name = self.preset.encode()
-        if len(name) > NAME_BYTES:
-            raise ValueError(f"preset name must have at most {NAME_BYTES} bytes, not {self.preset!r}")
+        name = self.preset.encode()[:NAME_BYTES]  # to read; the hash says which network it is
         fixed = (MAGIC, self.version, self.window, name, self.spec, self.clock_hz, self.uart_divisor, len(self.lanes))
         return _IDENTITY.pack(*fixed) + bytes(self.lanes)
 

@@ -1,26 +1,26 @@
-"""Networks with a name, which `--preset` takes."""
+"""Networks with a name, which `--preset` takes: files of the folder `golden/networks`."""
 
+from pathlib import Path
+
+from . import network_file
 from .errors import SpecError
-from .shapes import Conv, Dense
-from .spec import Learning, Schedule, Spec
+from .spec import Spec
 
-#: Learning rates of two convolutions and two dense layers.
-RATES = (0.5, 0.3, 0.2, 0.16)
+FOLDER = Path(__file__).parents[1] / "networks"
 
-#: Half of the steps that layers need which all step at once (docs/log/2026-11-26-order.md).
-SWEEPS = Schedule(16, 8, window_log2=2, order="odd-even")
+#: From the smallest to the largest.
+NAMES = ("tiny", "small", "medium", "large", "wide", "paper")
 
-PRESETS: dict[str, Spec] = {
-    spec.name: spec
-    for spec in (
-        Spec("tiny", (Conv(4), Dense(10)), SWEEPS, Learning((0.35, 0.1), batch=10, gain=0.5, decay=0.8)),
-        Spec("small", (Conv(8), Conv(16), Dense(32), Dense(10)), SWEEPS, Learning(RATES)),
-        Spec("medium", (Conv(8), Conv(20), Dense(48), Dense(10)), SWEEPS, Learning(RATES)),
-        Spec("large", (Conv(32), Conv(64), Dense(256), Dense(10)), Schedule(32, 16), Learning(RATES)),
-        Spec("wide", (Conv(32, 5), Dense(256), Dense(10)), Schedule(32, 16), Learning(rates=(0.5, 0.2, 0.16))),
-        Spec("paper", (Conv(128), Conv(256), Dense(512), Dense(10)), SWEEPS, Learning((0.25, 0.15, 0.1, 0.08))),
-    )
-}
+PRESETS: dict[str, Spec] = {name: network_file.read(FOLDER / f"{name}.toml") for name in NAMES}
+
+
+def chosen(name: str | None, file: Path | None, default: str = "tiny") -> Spec:
+    """The preset of a name or the network of a file, which a command was given, or the default preset; `SpecError` for both."""
+    if file is None:
+        return preset(default if name is None else name)
+    if name is not None:
+        raise SpecError(f"--network {file}: not with --preset {name}, choose one")
+    return network_file.read(file)
 
 
 def preset(name: str) -> Spec:

@@ -13,6 +13,7 @@ from functools import cached_property
 from golden.contract.errors import SpecError
 
 from .formats import Formats, signed_bits
+from .lanes import Lanes
 from .shapes import Bundle, Conv, Dense, Layer, check_whole
 
 #: Longest phase; 12 bits of the step counter. The paper's longest is 350.
@@ -92,6 +93,8 @@ class Spec:
     schedule: Schedule
     learning: Learning
     formats: Formats = field(default_factory=Formats)
+    #: Lanes by kind of engine or by board. They change no result, so networks that differ in them alone are equal.
+    lanes: tuple[tuple[str, Lanes], ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for n, stage in enumerate(self.stages, start=1):

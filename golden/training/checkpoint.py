@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from golden.contract.errors import ModelError, WeightsError
+from golden.contract import network_file
+from golden.contract.errors import ModelError, SpecError, WeightsError
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Bundle
 from golden.contract.spec import Spec
@@ -98,6 +99,8 @@ class Checkpoint:
     command: str = field(default_factory=command)
     #: Versions of what touches a number.
     packages: dict[str, str] = field(default_factory=versions)
+    #: The whole network, as `network_file.document` has it; empty in files from before there was any but the presets.
+    network: dict[str, Any] = field(default_factory=dict)
 
     def registers(self) -> Settings:
         """`settings` as the board takes them."""
@@ -159,14 +162,10 @@ def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkp
     if metadata.get("format") != FORMAT:
         raise WeightsError(f"{path} is of format {metadata.get('format')!r}, not {FORMAT!r}: not written by `nudge train`")
     found = _checkpoint(path, metadata)
+    own = _network(path, found)
     if spec is None:
-        if found.preset not in PRESETS:
-            raise WeightsError(f"{path} is of preset {found.preset!r}: this version has {', '.join(PRESETS)}")
-        spec = PRESETS[found.preset]
-    if (found.preset, found.spec) != (spec.name, spec.identity):
-        raise WeightsError(
-            f"{path} is of preset {found.preset} (spec {found.spec:08x}), not {spec.name} (spec {spec.identity:08x})"
-        )
+        spec = own
+    check(path, own, spec)
     parameters = _parameters(path, spec, tensors)
     try:
         found.registers().check(spec)
@@ -175,10 +174,36 @@ def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkp
     return spec, parameters, found
 
 
+def check(path: Path, own: Spec, spec: Spec) -> None:
+    """`WeightsError` unless `own`, the network of the file at `path`, is `spec`. Its name and lanes don't matter."""
+    if own.identity != spec.identity:
+        ours, theirs = (f"{one.name} (spec {one.identity:08x})" for one in (spec, own))
+        raise WeightsError(f"{path} is of {theirs}, not {ours}")
+
+
+def _network(path: Path, found: Checkpoint) -> Spec:
+    """The network that a file's metadata describes, or that of its preset."""
+    if found.network:
+        try:
+            spec = network_file.network(found.network, f"{path}: damaged metadata (network)")
+        except SpecError as error:
+            raise WeightsError(str(error)) from None
+    elif found.preset in PRESETS:
+        spec = PRESETS[found.preset]
+    else:
+        raise WeightsError(f"{path} is of preset {found.preset!r}: this version has {', '.join(PRESETS)}")
+    if (found.preset, found.spec) != (spec.name, spec.identity):
+        theirs, ours = f"{found.preset} (spec {found.spec:08x})", f"{spec.name} (spec {spec.identity:08x})"
+        raise WeightsError(f"{path} is of {theirs}, not {ours}: this version computes otherwise")
+    return spec
+
+
 def _checkpoint(path: Path, metadata: dict[str, str]) -> Checkpoint:
     """The metadata as a checkpoint; what `plan` and `settings` say is not checked."""
     values: dict[str, Any] = {}
     for name in Checkpoint.__dataclass_fields__:
+        if name == "network" and name not in metadata:
+            continue
         try:
             values[name] = json.loads(metadata[name])
         except (KeyError, ValueError, RecursionError) as error:
@@ -192,6 +217,8 @@ def _checkpoint(path: Path, metadata: dict[str, str]) -> Checkpoint:
 def typed(kind: type[D], values: dict[str, Any]) -> D:
     """A dataclass made of decoded JSON; TypeError names the field whose value isn't of its type."""
     for entry in fields(kind):  # type: ignore[arg-type]
+        if entry.name not in values and entry.default_factory is not MISSING:
+            continue
         value = values.get(entry.name, entry.default)
         if entry.type in (int, str, bool):
             fits = type(value) is entry.type

@@ -24,6 +24,9 @@ class TrainingOptions:
     """
 
     preset: str | None = option(f"Train this network: {', '.join(PRESETS)} [default: tiny].")
+    network: Path | None = option(  # noqa: RUF009 (it is a field)
+        "Train the network of this TOML file."
+    )
     data: str | None = option(f"Train on this data set: {', '.join(NAMES)} [default: embedded].")
     data_dir: Path | None = option(  # noqa: RUF009 (it is a field)
         f"Look in this folder, the one that holds MNIST/raw and so on [default: ${VARIABLE}]."

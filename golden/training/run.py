@@ -11,8 +11,9 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from golden.contract import network_file
 from golden.contract.errors import PlanError, WeightsError
-from golden.contract.presets import preset
+from golden.contract.presets import chosen
 from golden.contract.spec import Spec
 from golden.model.parameters import Parameters, initial, mean
 from golden.model.settings import Settings
@@ -117,9 +118,14 @@ class Run:
         return cls(plan, spec, out, initial(spec, plan.seed))
 
     @classmethod
-    def resume(cls, out: Path, options: dict[str, Any]) -> "Run":
-        """The run in `out`, continued. options: of the plan, as given (None: not); only `epochs` may differ."""
+    def resume(cls, out: Path, options: dict[str, Any], network: Path | None = None) -> "Run":
+        """The run in `out`, continued. options: of the plan, as given (None: not); only `epochs` may differ.
+
+        network: a file, if its network has to be that of the run.
+        """
         spec, parameters, found = checkpoint.load(out / WEIGHTS)
+        if network is not None:
+            checkpoint.check(out / WEIGHTS, spec, network_file.read(network))
         plan = _plan(out / WEIGHTS, spec, found)
         for name, value in options.items():
             had = getattr(plan, name)
@@ -148,11 +154,11 @@ class Run:
     def prepare(cls, out: Path, options: TrainingOptions) -> tuple["Run", Data]:
         """What is asked for: a new run or the one in `out`, and its data."""
         if options.resume:
-            run = cls.resume(out, options.of_plan())
+            run = cls.resume(out, options.of_plan(), options.network)
             images = datasets.load(run.plan.data, options.data_dir)
             first_samples(run.plan.samples, len(images.train_images), run.plan.data)
             return run, images
-        spec = preset(options.preset or "tiny")
+        spec = chosen(options.preset, options.network)
         images = datasets.load(options.data or "embedded", options.data_dir)
         return cls.begin(options.plan(spec, len(images.train_images)), spec, out, force=options.force), images
 
@@ -189,6 +195,7 @@ class Run:
         state = Checkpoint(
             preset=self.plan.preset,
             spec=self.spec.identity,
+            network=network_file.document(self.spec),
             plan=asdict(self.plan),
             settings=asdict(settings),
             epoch=self.epoch,

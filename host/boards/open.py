@@ -1,6 +1,6 @@
 """From the word after --board to a board: `sim`, `golden`, or whatever pyserial opens."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -62,11 +62,11 @@ def open_board(name: str, spec: Spec, engines: str | None = None) -> Iterator[Op
 
 
 @contextmanager
-def open_unknown(name: str) -> Iterator[SerialBoard]:
-    """The board behind a port, for whichever preset it says that it is built.
+def open_unknown(name: str, others: Iterable[Spec] = ()) -> Iterator[SerialBoard]:
+    """The board behind a port, for whichever network it says that it is built: a preset or one of `others`.
 
     name: a device path or a pyserial URL, or `sim`, which starts a virtual board of `UNKNOWN_PRESET`.
-    `IdentityError` if it is of no preset of this host.
+    `IdentityError` if it is of none of them.
     """
     if name == "golden":
         raise UsageError("--board golden: the model has no port to ask: give a device path, a pyserial URL, or sim")
@@ -75,6 +75,9 @@ def open_unknown(name: str) -> Iterator[SerialBoard]:
             name = stack.enter_context(virtual_board(preset(UNKNOWN_PRESET))).url
         link = stack.enter_context(Link.open(name, note=note))
         identity = link.hello()
-        if identity.preset not in PRESETS:
-            raise IdentityError(f"{name}: the board is built for {identity.preset!r}: this host has {', '.join(PRESETS)}")
-        yield SerialBoard.over(link, PRESETS[identity.preset])
+        known = {spec.identity: spec for spec in (*PRESETS.values(), *others)}
+        if identity.spec not in known:
+            theirs = f"{identity.preset} (spec {identity.spec:08x})"
+            ours = ", ".join(f"{spec.name} ({spec.identity:08x})" for spec in known.values())
+            raise IdentityError(f"{name}: the board is built for {theirs}: known are {ours}: give its file, --network")
+        yield SerialBoard.over(link, known[identity.spec])

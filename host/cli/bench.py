@@ -9,7 +9,7 @@ from rich.table import Table
 
 from golden.contract.config import ENGINES
 from golden.contract.errors import ExitCode, UsageError
-from golden.contract.presets import PRESETS, preset
+from golden.contract.presets import PRESETS, chosen
 from golden.contract.protocol import PHASES
 from golden.training import checkpoint
 from golden.training import data as datasets
@@ -20,7 +20,7 @@ from host.harness.bench import Bench
 from host.harness.bench import bench as run_bench
 from host.harness.golden_bench import GoldenBench, golden_bench
 
-from .options import DirOption, EnginesOption, JsonOption, OwnDataOption
+from .options import DirOption, EnginesOption, JsonOption, NetworkOption, OwnDataOption
 from .terminal import emit, rendered
 
 
@@ -32,6 +32,7 @@ def bench(
             help=f"Take this network: {', '.join(PRESETS)} [default: tiny, with --golden small].",
         ),
     ] = None,
+    network: NetworkOption = None,
     samples: Annotated[
         int | None, typer.Option(help="Train and infer N samples, 2 or more [default: a batch].")
     ] = None,
@@ -68,14 +69,14 @@ def bench(
         for option, given in cycles_only.items():
             if given is not None:
                 raise UsageError(f"{option} {given}: not with --golden")
-        images, spec = datasets.load("embedded"), preset(preset_name or "small")
+        images, spec = datasets.load("embedded"), chosen(preset_name, network, "small")
         speeds = golden_bench(spec, images, 256 if batch is None else batch, threads)
         emit(as_json, engine_values(speeds), engine_table(speeds))
         return ExitCode.OK
     for option, value in (("--batch", batch), ("--threads", threads)):
         if value is not None:
             raise UsageError(f"{option} {value}: only with --golden")
-    spec = preset(preset_name or "tiny")
+    spec = chosen(preset_name, network)
     samples = spec.learning.batch if samples is None else samples
     if samples < 2:
         why = "one alone doesn't show what the next one hides"

@@ -11,9 +11,10 @@ import numpy as np
 import typer
 from rich.table import Table
 
+from golden.contract import network_file
 from golden.contract.config import ENGINES
 from golden.contract.errors import ExitCode, UsageError
-from golden.contract.presets import preset
+from golden.contract.presets import chosen, preset
 from golden.contract.protocol import ADDRESS_COUNTERS, ADDRESS_SPIKES, registers
 from golden.progress import note
 from golden.training import checkpoint
@@ -28,7 +29,14 @@ from host.harness.sweep import cases as every_case
 from host.harness.sweep import run as run_sweep
 from host.harness.throughput import ADAPTER_DELAY, BAUD, line_share, measured, occupied
 
-from .options import EnginesOption, JsonOption, PortOption, PresetOption, TrainSamplesOption
+from .options import (
+    EnginesOption,
+    JsonOption,
+    NetworkOption,
+    PortOption,
+    PresetOption,
+    TrainSamplesOption,
+)
 from .terminal import emit, rendered, reported
 
 app = typer.Typer(rich_markup_mode=None)
@@ -43,7 +51,8 @@ def callback(context: typer.Context) -> None:
 
 @app.command("serve")
 def serve(
-    preset_name: PresetOption = "tiny",
+    preset_name: PresetOption = None,
+    network: NetworkOption = None,
     port: Annotated[
         int, typer.Option(help="Serve this TCP port of the loopback interface; 0: any free one.")
     ] = 0,
@@ -54,7 +63,7 @@ def serve(
 ) -> int:
     """Serve a virtual board until Ctrl-C; its address is the first line on standard output."""
     with virtual_board(
-        preset(preset_name), engines or ENGINES[0], **({"pty": True} if pty else {"port": port})
+        chosen(preset_name, network), engines or ENGINES[0], **({"pty": True} if pty else {"port": port})
     ) as virtual:
         print(virtual.url, flush=True)
         note("use it as --board URL; Ctrl-C ends it")
@@ -66,10 +75,15 @@ def serve(
 @app.command("info")
 def info(
     board: PortOption,
+    network: NetworkOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Show what the board at a port is, with its registers and counters."""
-    with open_unknown(board) as device:
+    """Show what the board at a port is, with its registers and counters.
+
+    A board of another network than the presets needs its file, --network.
+    """
+    others = [] if network is None else [network_file.read(network)]
+    with open_unknown(board, others) as device:
         identity, values = asdict(device.identity), device.registers()
         what = {register.name: register.what for register in registers(device.spec)}
     table = Table(title=f"{board}: preset {identity['preset']}, spec {identity['spec']:08x}")
@@ -88,6 +102,7 @@ def info(
 @app.command("status")
 def status(
     board: PortOption,
+    network: NetworkOption = None,
     weights: Annotated[
         Path | None, typer.Option(help="Compare the board's weights with this file's.")
     ] = None,
@@ -97,7 +112,10 @@ def status(
 
     With --weights: compare them with a file's, and name the first weight that differs.
     """
-    with open_unknown(board) as device:
+    others = [] if network is None else [network_file.read(network)]
+    file = None if weights is None else checkpoint.find(weights)
+    loaded = None if file is None else checkpoint.load(file)
+    with open_unknown(board, [*others, *([] if loaded is None else loaded[:1])]) as device:
         found = {
             r.name: r
             for r in registers(device.spec)
@@ -108,9 +126,10 @@ def status(
         digests = [] if values["pending"] else [f"{digest:08x}" for digest in device.digest()]
         link = asdict(device.link.counters) | {"damaged": device.link.damaged}
         result: dict[str, Any] = {"board": values, "host": link, "digests": digests}
-        if weights is not None:
+        if file is not None and loaded is not None:
+            checkpoint.check(file, loaded[0], device.spec)
             with reported(as_json, result):
-                verify(device, checkpoint.load(checkpoint.find(weights), device.spec)[1])
+                verify(device, loaded[1])
             result["equal"] = True
     table = Table("counter", title=f"{board}: preset {device.spec.name}")
     table.add_column("value", justify="right")
@@ -134,7 +153,8 @@ def status(
 
 @app.command("soak")
 def soak_command(
-    preset_name: PresetOption = "tiny",
+    preset_name: PresetOption = None,
+    network: NetworkOption = None,
     board: Annotated[
         str, typer.Option("--board", help="Attack sim (a virtual board) or golden (a model of it).")
     ] = "sim",
@@ -163,7 +183,7 @@ def soak_command(
     ):
         if count < 0:
             raise UsageError(f"{option} must be 0 or more, not {count}")
-    spec, images = preset(preset_name), datasets.load("embedded")
+    spec, images = chosen(preset_name, network), datasets.load("embedded")
     plan = Plan.of(
         spec,
         "embedded",
@@ -179,7 +199,8 @@ def soak_command(
 
 @app.command("sweep")
 def sweep_command(
-    preset_name: PresetOption = "tiny",
+    preset_name: PresetOption = None,
+    network: NetworkOption = None,
     samples: Annotated[
         int | None, typer.Option(help="Draw N faults from the seed [default: try each one].")
     ] = None,
@@ -195,28 +216,28 @@ def sweep_command(
     as_json: JsonOption = False,
 ) -> int:
     """Repeat one session, each time with one byte damaged; fail if one hangs or ends wrong."""
-    sweep = Sweep.record(preset(preset_name))
-    chosen = every_case(sweep)
+    sweep = Sweep.record(chosen(preset_name, network))
+    cases = every_case(sweep)
     if fault is not None:
-        chosen = [case for case in chosen if case_name(case) == fault]
-        if not chosen:
+        cases = [case for case in cases if case_name(case) == fault]
+        if not cases:
             raise UsageError(
                 f"--fault must be WAY:BYTE:KIND:VALUE, such as up:{sweep.up - 1}:flip:7, not {fault!r}"
             )
     elif samples is not None:
-        chosen = random.Random(seed).sample(
-            chosen, first_samples(samples, len(chosen), "a session")
+        cases = random.Random(seed).sample(
+            cases, first_samples(samples, len(cases), "a session")
         )
-    endings, others = run_sweep(sweep, chosen, processes)
+    endings, others = run_sweep(sweep, cases, processes)
     bad = endings["wrong"] + endings["hang"]
     lines = [f"--fault {case_name(case)}: {ending}" for case, ending in others[:20]]
     size = f"{sweep.up} bytes to the board, {sweep.down} back"
     lines.append(
-        f"{len(chosen)} single faults in a session of {size}: {', '.join(f'{n} {end}' for end, n in endings.items())}"
+        f"{len(cases)} single faults in a session of {size}: {', '.join(f'{n} {end}' for end, n in endings.items())}"
     )
     emit(
         as_json,
-        {"faults": len(chosen), "endings": dict(endings), "up": sweep.up, "down": sweep.down},
+        {"faults": len(cases), "endings": dict(endings), "up": sweep.up, "down": sweep.down},
         "\n".join(lines),
     )
     return ExitCode.DIFFERENT if bad else ExitCode.OK

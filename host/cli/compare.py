@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from golden.contract.errors import ExitCode
-from golden.contract.presets import preset
+from golden.contract.presets import chosen
 from golden.training import data as datasets
 from golden.training.plan import Plan, first_samples
 from host.boards.open import open_board
@@ -20,6 +20,7 @@ from .options import (
     DirOption,
     EnginesOption,
     JsonOption,
+    NetworkOption,
     PresetOption,
     SeedOption,
     TrainSamplesOption,
@@ -28,7 +29,8 @@ from .terminal import emit, reported
 
 
 def compare(
-    preset_name: PresetOption = "tiny",
+    preset_name: PresetOption = None,
+    network: NetworkOption = None,
     board: BoardOption = "sim",
     engines: EnginesOption = None,
     samples: TrainSamplesOption = 64,
@@ -53,7 +55,7 @@ def compare(
     below the preset's takes rates that are smaller in proportion: the board's registers stay the same,
     and in their range.
     """
-    spec = preset(preset_name)
+    spec = chosen(preset_name, network)
     fault = None if inject_fault is None else Fault.parse(inject_fault, spec)
     images = datasets.load(data, data_dir)
     lr_scale = 1.0 if batch is None else min(1.0, batch / spec.learning.batch)

@@ -62,7 +62,12 @@ JsonOption = Annotated[
 # -- which network, board and data
 
 PresetOption = Annotated[
-    str, typer.Option("--preset", help=f"Take this network: {', '.join(PRESETS)}.")
+    str | None,
+    typer.Option("--preset", help=f"Take this network: {', '.join(PRESETS)} [default: tiny]."),
+]
+NetworkOption = Annotated[
+    Path | None,
+    typer.Option("--network", metavar="FILE", help="Take the network of this TOML file."),
 ]
 BoardOption = Annotated[
     str,

@@ -33,6 +33,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 def spec_facts(spec: Spec) -> dict[str, Any]:
     """A network as plain data. With all layers at once it is as it was before there was another order."""
     facts = asdict(spec)
+    del facts["lanes"]  # they change no result
     if spec.schedule.order == "all":
         del facts["schedule"]["order"]
     return facts

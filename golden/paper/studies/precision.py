@@ -11,6 +11,7 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
+from golden.contract.formats import Formats
 from golden.contract.spec import Schedule, Spec
 from golden.training import data as datasets
 from golden.training.plan import Plan
@@ -52,25 +53,25 @@ class Quantity:
     specs: dict[int, Spec]
 
 
-def with_formats(**changes: int) -> Spec:
-    """`small` with other formats."""
-    return replace(BASE, formats=replace(BASE.formats, **changes))
-
-
 def working_weight(bits: int) -> Spec:
     """Working weights of `bits` bits in [-1, 1); phi's LSB follows."""
-    return with_formats(weight_bits=bits, weight_fraction=bits - 1, phi_fraction=bits + 1)
+    return replace(BASE, formats=Formats.of(weight_bits=bits))
 
 
 def master(bits: int) -> Spec:
     """Masters of `bits` bits, three of them for the sign and a batch's sum."""
-    return with_formats(master_bits=bits, master_fraction=bits - (BASE.formats.master_bits - BASE.formats.master_fraction))
+    f = BASE.formats
+    return replace(BASE, formats=replace(f, master_bits=bits, master_fraction=bits - (f.master_bits - f.master_fraction)))
 
 
 def decoder(bits: int) -> Spec:
     """d of `bits` bits in [-8, 8), and biases of the same LSB."""
-    fraction = bits - (BASE.formats.decoder_bits - BASE.formats.decoder_fraction)
-    return with_formats(decoder_bits=bits, decoder_fraction=fraction, bias_fraction=fraction, bias_bits=fraction + 1)
+    return replace(BASE, formats=Formats.of(decoder_bits=bits))
+
+
+def state(bits: int) -> Spec:
+    """xi of `bits` fractional bits."""
+    return replace(BASE, formats=Formats.of(state_fraction=bits))
 
 
 def schedule(free: int, nudged: int, window: int = BASE.schedule.window) -> Spec:
@@ -84,7 +85,7 @@ def _quantities() -> tuple[Quantity, ...]:
     return (
         Quantity("working weight", "bits", f.weight_bits, {b: working_weight(b) for b in (2, 3, 4, 5, 6, 7, 8)}),
         Quantity("master", "bits", f.master_bits, {b: master(b) for b in (16, 17, 18, 19, 20)}),
-        Quantity("state", "fractional bits", f.state_fraction, {b: with_formats(state_fraction=b) for b in (4, 5, 6, 7, 8)}),
+        Quantity("state", "fractional bits", f.state_fraction, {b: state(b) for b in (4, 5, 6, 7, 8)}),
         Quantity("decoder", "bits", f.decoder_bits, {b: decoder(b) for b in (13, 14, 15, 16)}),
         Quantity("T free", "steps, half nudged", s.free, {t: schedule(t, max(t // 2, 8)) for t in (8, 12, 16, 24, 32, 48, 64)}),
         Quantity("T nudged", "steps", s.nudged, {t: schedule(s.free, t) for t in (8, 12, 16, 24, 32)}),

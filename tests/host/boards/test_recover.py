@@ -158,7 +158,7 @@ def test_status_of_a_board_in_the_middle_of_a_batch_has_no_digests(capsys, monke
     made = Bench({})
 
     @contextmanager
-    def unsettled(url):
+    def unsettled(url, others=()):
         with SerialBoard.over(Link(made.port, "model", clock=made.clock), TINY) as board:
             made.device.model.pending = 3
             yield board

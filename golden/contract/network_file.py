@@ -1,0 +1,227 @@
+"""Network files: a network as TOML, and the same as plain data, which weight files carry.
+
+The presets are such files, in `golden/networks`; docs/networks.md says what each key means. What is left out has the value
+that `DEFAULTS` says. Everything is checked before it is used, since a weight file may come from anywhere.
+"""
+
+import re
+import reprlib
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .errors import SpecError
+from .formats import Formats
+from .lanes import Lanes
+from .shapes import Conv, Dense, check_whole
+from .spec import ORDERS, Learning, Schedule, Spec
+
+T = TypeVar("T")
+
+#: Bytes of a network file at most.
+MAX_BYTES = 1 << 16
+
+#: What a name may be: a board answers with the first eight characters, a folder is called after it.
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
+
+#: Stages, channels and units at most: far beyond what any part holds, and little enough to check at once.
+MAX_STAGES, MAX_SIZE, MAX_KERNEL = 16, 1 << 14, 64
+
+#: What is left out, but for the rates, which `default_rates` says.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "schedule": {"order": "odd-even", "free": 16, "nudged": 8, "window": 4, "decay_shift": 1},
+    "learning": {"beta": 0.5, "batch": 32, "gain": 1.0, "decay": 1.0},
+    "formats": {"weight_bits": 8, "decoder_bits": 16, "state_fraction": 8},
+}
+
+#: Allowed values of the formats: what was measured (`nudge repro precision`), and what the widths' proofs hold for.
+FORMATS = {"weight_bits": (2, 8), "decoder_bits": (13, 16), "state_fraction": (4, 8)}
+
+
+def default_rates(stages: int) -> tuple[float, ...]:
+    """Learning rates of a network of so many stages: the first, those between, the last two."""
+    return ((0.5,) + (0.3,) * max(stages - 3, 0) + (0.2, 0.16)[-(stages - 1) :])[:stages] if stages > 1 else (0.16,)
+
+
+def read(path: Path) -> Spec:
+    """The network of a file; `SpecError` names the file, then the line or the key, the value, and what is allowed."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SpecError(f"{path} has {path.stat().st_size} bytes; a network file has {MAX_BYTES} at most")
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise SpecError(f"--network {path}: {why}") from None
+    try:
+        values = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SpecError(f"{path} is no TOML: {error or 'nested too deeply'}") from None
+    return network(values, str(path))
+
+
+def network(values: Any, where: str) -> Spec:
+    """The network that plain data describes, as `document` and `tomllib` give it. where: what errors begin with."""
+    try:
+        return _network(values)
+    except SpecError as error:
+        raise SpecError(f"{where}: {error}") from None
+
+
+def document(spec: Spec) -> dict[str, Any]:
+    """A network as plain data, nothing left out; `network` gives it back.
+
+    Raises `SpecError` for formats that no network file can name.
+    """
+    f, s, learning = spec.formats, spec.schedule, spec.learning
+    formats = {name: getattr(f, name) for name in FORMATS}
+    if Formats.of(**formats) != f:
+        raise SpecError(f"{spec.name}: its formats are none that a network file can name")
+    rates = {"rates": list(learning.rates)}
+    if learning.bias_rates is not None:
+        rates["bias_rates"] = list(learning.bias_rates)
+    lanes = {
+        name: {key: list(x) if isinstance(x, tuple) else x for key, x in asdict(of).items() if x is not None}
+        for name, of in spec.lanes
+    }
+    return {
+        "name": spec.name,
+        "stage": [
+            {"conv": x.channels, "kernel": x.kernel} if isinstance(x, Conv) else {"dense": x.units} for x in spec.stages
+        ],
+        "schedule": {
+            "order": s.order,
+            "free": s.free,
+            "nudged": s.nudged,
+            "window": s.window,
+            "decay_shift": s.decay_shift,
+        },
+        "learning": rates | {name: getattr(learning, name) for name in DEFAULTS["learning"]},
+        "formats": formats,
+    } | ({"lanes": lanes} if lanes else {})
+
+
+def _network(values: Any) -> Spec:
+    top = _table("the file", values, ("name", "stage", "schedule", "learning", "formats", "lanes"), required=("name", "stage"))
+    name = top["name"]
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise SpecError(f"name must be 1..31 of a-z, 0-9, _ and -, a letter or digit first, not {reprlib.repr(name)}")
+    if not isinstance(top["stage"], list) or not 1 <= len(top["stage"]) <= MAX_STAGES:
+        raise SpecError(f"there must be 1..{MAX_STAGES} tables [[stage]], not {reprlib.repr(top['stage'])}")
+    stages = tuple(_stage(n, stage) for n, stage in enumerate(top["stage"], start=1))
+    lanes = _table("lanes", top.get("lanes", {}), None)
+    spec = Spec(
+        name,
+        stages,
+        _schedule(_with_defaults("schedule", top)),
+        _learning(_with_defaults("learning", top, ("rates", "bias_rates")), len(stages)),
+        _formats(_with_defaults("formats", top)),
+        tuple((key, _lanes(f"lanes.{key}", value)) for key, value in lanes.items()),
+    )
+    learning = spec.learning
+    spec.beta(learning.beta)
+    for bundle, *rates in zip(spec.bundles, learning.rates, learning.bias_rates or learning.rates, strict=True):
+        for rate in rates:
+            spec.rate(bundle, lr=rate, beta=learning.beta, batch=learning.batch)
+    return spec
+
+
+def _table(what: str, value: Any, keys: Iterable[str] | None, required: Iterable[str] = ()) -> dict[str, Any]:
+    """A table with no other keys than these (None: any), and all that are required."""
+    if not isinstance(value, dict):
+        raise SpecError(f"{what} must be a table, not {reprlib.repr(value)}")
+    for key in value if keys is not None else ():
+        if key not in keys:  # type: ignore[operator]
+            raise SpecError(f"{what} has no key {reprlib.repr(key)}: it may have {', '.join(keys)}")  # type: ignore[arg-type]
+    for key in required:
+        if key not in value:
+            raise SpecError(f"{what} must have the key {key!r}")
+    return value
+
+
+def _with_defaults(name: str, top: dict[str, Any], others: tuple[str, ...] = ()) -> dict[str, Any]:
+    return DEFAULTS[name] | _table(name, top.get(name, {}), (*DEFAULTS[name], *others))
+
+
+def _stage(number: int, value: Any) -> Conv | Dense:
+    stage = _table(f"stage {number}", value, ("conv", "kernel", "dense"))
+    if ("conv" in stage) == ("dense" in stage):
+        raise SpecError(f"stage {number} must have either 'conv', a number of channels, or 'dense', a number of units")
+    if "dense" in stage:
+        if "kernel" in stage:
+            raise SpecError(f"stage {number}: only a conv has a kernel")
+        check_whole(f"stage {number}: dense", stage["dense"], 1, MAX_SIZE)
+        return Dense(stage["dense"])
+    kernel = stage.get("kernel", 3)
+    check_whole(f"stage {number}: conv", stage["conv"], 1, MAX_SIZE)
+    check_whole(f"stage {number}: kernel", kernel, 1, MAX_KERNEL)
+    return Conv(stage["conv"], kernel)
+
+
+def _schedule(values: dict[str, Any]) -> Schedule:
+    window = values["window"]
+    allowed = [1 << n for n in range(8)]
+    if type(window) is not int or window not in allowed:
+        raise SpecError(f"schedule.window must be one of {', '.join(map(str, allowed))}, not {reprlib.repr(window)}")
+    if values["order"] not in ORDERS:
+        raise SpecError(f"schedule.order must be {' or '.join(ORDERS)}, not {reprlib.repr(values['order'])}")
+    return _inside(
+        "schedule",
+        lambda: Schedule(values["free"], values["nudged"], window.bit_length() - 1, values["decay_shift"], values["order"]),
+    )
+
+
+def _learning(values: dict[str, Any], stages: int) -> Learning:
+    rates = _rates("rates", values["rates"], stages) if "rates" in values else default_rates(stages)
+    biases = _rates("bias_rates", values["bias_rates"], stages) if "bias_rates" in values else None
+    check_whole("learning.batch", values["batch"], 1, Formats().max_batch)
+    for name, low, high in (("beta", 0.0, 2.0), ("gain", 0.0, 100.0), ("decay", 0.0, 1.0)):
+        value = values[name]
+        if not _is_number(value) or not low < value <= high:
+            raise SpecError(f"learning.{name} must be above {low:g} and at most {high:g}, not {reprlib.repr(value)}")
+    return Learning(rates, biases, float(values["beta"]), values["batch"], float(values["gain"]), float(values["decay"]))
+
+
+def _rates(name: str, values: Any, stages: int) -> tuple[float, ...]:
+    if not isinstance(values, list) or len(values) != stages or not all(_is_number(x) and 0 <= x <= 1000 for x in values):
+        raise SpecError(f"learning.{name} must be {stages} numbers from 0 to 1000, one a stage, not {reprlib.repr(values)}")
+    return tuple(map(float, values))
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and value == value
+
+
+def _formats(values: dict[str, Any]) -> Formats:
+    for name, (low, high) in FORMATS.items():
+        check_whole(f"formats.{name}", values[name], low, high)
+    return _inside("formats", lambda: Formats.of(**values))
+
+
+def _lanes(what: str, value: Any) -> Lanes:
+    keys = tuple(Lanes.__dataclass_fields__)
+    table = _table(what, value, keys, required=("lanes",))
+    made: dict[str, Any] = {}
+    for key, x in table.items():
+        if key in ("lanes", "arrays", "shared", "passes"):
+            if not isinstance(x, list) or len(x) > MAX_STAGES + 1:
+                raise SpecError(f"{what}.{key} must be a list of at most {MAX_STAGES + 1} numbers, not {reprlib.repr(x)}")
+            for each in x:
+                check_whole(f"{what}.{key}", each, 1, MAX_SIZE)
+            if key == "passes" and len(x) != 2:
+                raise SpecError(f"{what}.passes must be two numbers, forward and backward, not {reprlib.repr(x)}")
+            made[key] = tuple(x)
+        else:
+            check_whole(f"{what}.{key}", x, 1, 1_000_000_000)
+            made[key] = x
+    return Lanes(**made)
+
+
+def _inside(what: str, make: Callable[[], T]) -> T:
+    """What `make` makes; its errors begin with the table's name."""
+    try:
+        return make()
+    except SpecError as error:
+        message = str(error)
+        raise SpecError(message if message.startswith(what) else f"{what}.{message}") from None

@@ -1,0 +1,205 @@
+"""Network files: each preset is one, a document gives its network back, and what is broken is said in one line."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from golden.contract import network_file
+from golden.contract.config import Config, configuration
+from golden.contract.errors import SpecError
+from golden.contract.formats import Formats
+from golden.contract.lanes import Lanes
+from golden.contract.presets import FOLDER, PRESETS, chosen
+from golden.contract.shapes import Conv, Dense
+from golden.contract.spec import Learning, Schedule, Spec
+
+MINE = """\
+name = "mine"
+[[stage]]
+conv = 6        # channels
+kernel = 5
+[[stage]]
+dense = 24
+[[stage]]
+dense = 10
+[schedule]
+order = "odd-even"
+free = 12
+nudged = 6
+window = 4
+decay_shift = 1
+[learning]
+rates = [0.4, 0.2, 0.15]
+beta = 0.5
+batch = 16
+gain = 0.7
+"""
+
+
+def written(tmp_path, text):
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    return file
+
+
+def test_a_file_says_what_it_says(tmp_path):
+    spec = network_file.read(written(tmp_path, MINE))
+    expected = Spec(
+        "mine",
+        (Conv(6, 5), Dense(24), Dense(10)),
+        Schedule(12, 6, window_log2=2, decay_shift=1, order="odd-even"),
+        Learning((0.4, 0.2, 0.15), beta=0.5, batch=16, gain=0.7),
+    )
+    assert spec == expected
+    assert spec.identity == expected.identity
+
+
+def test_what_is_left_out_has_a_default(tmp_path):
+    spec = network_file.read(written(tmp_path, 'name = "least"\nstage = [{conv = 2}, {dense = 10}]\n'))
+    assert spec == Spec(
+        "least", (Conv(2, 3), Dense(10)), Schedule(16, 8, 2, 1, "odd-even"), Learning((0.5, 0.16), beta=0.5, batch=32)
+    )
+    assert spec.formats == Formats()
+    assert configuration(spec).lanes == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("stages", "rates"),
+    [(1, (0.16,)), (2, (0.5, 0.16)), (3, (0.5, 0.2, 0.16)), (4, (0.5, 0.3, 0.2, 0.16)), (6, (0.5, 0.3, 0.3, 0.3, 0.2, 0.16))],
+)
+def test_default_rates_fall_from_the_image_to_the_output(stages, rates):
+    assert network_file.default_rates(stages) == rates
+
+
+def test_the_presets_are_all_files_of_their_folder():
+    assert set(PRESETS) == {file.stem for file in FOLDER.glob("*.toml")}
+    assert {name: spec.name for name, spec in PRESETS.items()} == {name: name for name in PRESETS}
+    # as they were when they were typed in Python: boards and weights of then know them by these
+    known = {"tiny": 0xDD2686F8, "small": 0xF1F2EB10, "medium": 0x9A899CED, "large": 0xAB9AE845, "wide": 0xB651A4E7}
+    assert {name: PRESETS[name].identity for name in known} == known
+
+
+@pytest.mark.parametrize("spec", PRESETS.values(), ids=list(PRESETS))
+def test_a_document_gives_its_network_back(spec):
+    again = network_file.network(json.loads(json.dumps(network_file.document(spec))), "test")
+    assert again == spec
+    assert again.lanes == spec.lanes
+    assert again.identity == spec.identity
+
+
+@settings(max_examples=50)
+@given(
+    convs=st.lists(st.builds(Conv, st.integers(1, 64), st.integers(1, 5)), min_size=1, max_size=2),
+    dense=st.lists(st.builds(Dense, st.integers(1, 300)), max_size=2),
+    free=st.integers(4, 300),
+    order=st.sampled_from(["all", "odd-even"]),
+    formats=st.builds(Formats.of, st.integers(2, 8), st.integers(13, 16), st.integers(4, 8)),
+    batch=st.integers(1, 64),
+)
+def test_any_network_survives_its_document(convs, dense, free, order, formats, batch):
+    stages = (*convs, *dense, Dense(10))
+    rates = tuple(batch / 100 for _ in stages)
+    schedule = Schedule(free, max(free // 2, 4), 2, 1, order)
+    lanes = (("event", Lanes((1,) * (len(stages) + 1), passes=(1, 1))), ("ulx3s", Lanes((1,) * (len(stages) + 1), clock=48)))
+    spec = Spec("any", stages, schedule, Learning(rates, batch=batch), formats, lanes)
+    again = network_file.network(json.loads(json.dumps(network_file.document(spec))), "test")
+    assert again == spec
+    assert again.lanes == spec.lanes
+
+
+def test_formats_that_no_file_can_name_have_no_document():
+    wide = replace(PRESETS["tiny"], formats=replace(Formats(), master_bits=20, master_fraction=17))
+    with pytest.raises(SpecError, match="tiny: its formats are none that a network file can name"):
+        network_file.document(wide)
+
+
+def test_lanes_of_a_kind_of_engine_or_of_a_board(tmp_path):
+    text = MINE + "[lanes.event]\nlanes = [1, 3, 8, 2]\narrays = [1, 3, 2, 1]\n[lanes.ulx3s]\nlanes = [1, 6, 8, 2]\nclock = 40_000_000\n"
+    spec = network_file.read(written(tmp_path, text))
+    config = configuration(spec, "event")
+    assert (config.lanes, config.arrays) == ((1, 3, 8, 2), (1, 3, 2, 1))
+    assert configuration(spec, "line").lanes == (1, 1, 1, 1)
+    assert dict(spec.lanes)["ulx3s"] == Lanes((1, 6, 8, 2), clock=40_000_000)
+    assert spec == network_file.read(written(tmp_path, MINE))
+    assert isinstance(config, Config)
+
+
+def test_either_a_preset_or_a_file(tmp_path):
+    file = written(tmp_path, MINE)
+    assert chosen(None, None) == PRESETS["tiny"]
+    assert chosen("small", None) == PRESETS["small"]
+    assert chosen(None, file).name == "mine"
+    with pytest.raises(SpecError, match=r"--network .*mine.toml: not with --preset small, choose one"):
+        chosen("small", file)
+
+
+HEAD = 'name = "mine"\n'
+STAGES = "stage = [{conv = 2}, {dense = 10}]\n"
+
+#: What is written, and what the line says.
+BROKEN = [
+    ("", "the file must have the key 'name'"),
+    (HEAD, "the file must have the key 'stage'"),
+    ("name = 3\n" + STAGES, "name must be 1..31 of a-z, 0-9, _ and -, a letter or digit first, not 3"),
+    ('name = "../x"\n' + STAGES, "name must be 1..31 of .* not '../x'"),
+    ('name = "Mine"\n' + STAGES, "name must be .* not 'Mine'"),
+    (HEAD + "stage = 3\n", r"there must be 1..16 tables \[\[stage\]\], not 3"),
+    (HEAD + "stage = []\n", r"there must be 1..16 tables \[\[stage\]\], not \[\]"),
+    (HEAD + "stage = [{conv = 2}, 4]\n", "stage 2 must be a table, not 4"),
+    (HEAD + "stage = [{conv = 2, dense = 3}, {dense = 10}]\n", "stage 1 must have either 'conv', .* or 'dense'"),
+    (HEAD + "stage = [{}, {dense = 10}]\n", "stage 1 must have either 'conv', .* or 'dense'"),
+    (HEAD + "stage = [{pool = 2}, {dense = 10}]\n", "stage 1 has no key 'pool': it may have conv, kernel, dense"),
+    (HEAD + "stage = [{conv = 2}, {dense = 10, kernel = 3}]\n", "stage 2: only a conv has a kernel"),
+    (HEAD + "stage = [{conv = 0}, {dense = 10}]\n", "stage 1: conv must be a whole number 1..16384, not 0"),
+    (HEAD + "stage = [{conv = 2.0}, {dense = 10}]\n", "stage 1: conv must be a whole number 1..16384, not 2.0"),
+    (HEAD + "stage = [{conv = true}, {dense = 10}]\n", "stage 1: conv must be a whole number 1..16384, not True"),
+    (HEAD + "stage = [{conv = 2, kernel = 28}, {dense = 10}]\n", "stage 1: kernel must be 1..27 .layer 0 is 28x28"),
+    (HEAD + "stage = [{conv = 2}, {dense = 9}]\n", "the last stage must have 10 units, not 9"),
+    (HEAD + "stage = [{conv = 2}, {dense = 10}, {conv = 2}, {dense = 10}]\n", "Conv stages must come before Dense stages"),
+    (HEAD + STAGES + "seed = 3\n", "the file has no key 'seed': it may have name, stage, schedule, learning, formats, lanes"),
+    (HEAD + STAGES + "schedule = 3\n", "schedule must be a table, not 3"),
+    (HEAD + STAGES + "[schedule]\nsteps = 3\n", "schedule has no key 'steps': it may have order, free, nudged, window, decay_shift"),
+    (HEAD + STAGES + "[schedule]\nwindow = 3\n", "schedule.window must be one of 1, 2, 4, 8, .* not 3"),
+    (HEAD + STAGES + '[schedule]\norder = "random"\n', "schedule.order must be all or odd-even, not 'random'"),
+    (HEAD + STAGES + "[schedule]\nfree = 3\n", r"schedule.free steps .the averaging window has 4. must be a whole number 4..4095"),
+    (HEAD + STAGES + "[schedule]\ndecay_shift = 16\n", "schedule.decay_shift must be a whole number 0..15, not 16"),
+    (HEAD + STAGES + "[learning]\nrates = [0.1]\n", r"learning.rates must be 2 numbers from 0 to 1000, one a stage, not \[0.1\]"),
+    (HEAD + STAGES + "[learning]\nrates = [nan, 0.1]\n", "learning.rates must be 2 numbers"),
+    (HEAD + STAGES + "[learning]\nrates = [9.0, 0.1]\n", "bundle 1: learning rate must be 0 or .* not 9"),
+    (HEAD + STAGES + "[learning]\nbatch = 65\n", "learning.batch must be a whole number 1..64, not 65"),
+    (HEAD + STAGES + "[learning]\nbeta = 0\n", "learning.beta must be above 0 and at most 2, not 0"),
+    (HEAD + STAGES + "[learning]\nbeta = inf\n", "learning.beta must be above 0 and at most 2, not inf"),
+    (HEAD + STAGES + '[learning]\ngain = "1"\n', "learning.gain must be above 0 and at most 100, not '1'"),
+    (HEAD + STAGES + "[formats]\nweight_bits = 9\n", "formats.weight_bits must be a whole number 2..8, not 9"),
+    (HEAD + STAGES + "[lanes]\nulx3s = 3\n", "lanes.ulx3s must be a table, not 3"),
+    (HEAD + STAGES + "[lanes.ulx3s]\nclock = 3\n", "lanes.ulx3s must have the key 'lanes'"),
+    (HEAD + STAGES + "[lanes.event]\nlanes = [1, 0, 1]\n", "lanes.event.lanes must be a whole number 1..16384, not 0"),
+    (HEAD + STAGES + "[lanes.event]\nlanes = [1, 2, 1]\npasses = [1]\n", "lanes.event.passes must be two numbers"),
+    ("name = mine\n", r"mine.toml is no TOML: Invalid value .at line 1, column 8."),
+    (HEAD + "[[stage]\n", r"mine.toml is no TOML: .*line 2"),
+    (HEAD + "x = " + "[" * 5000 + "\n", "mine.toml is no TOML: "),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BROKEN, ids=range(len(BROKEN)))
+def test_what_is_broken_is_said_in_one_line(text, message, tmp_path):
+    file = written(tmp_path, text)
+    with pytest.raises(SpecError, match=message) as caught:
+        network_file.read(file)
+    assert str(caught.value).startswith(str(file))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(SpecError, match="--network .*none.toml: No such file or directory"):
+        network_file.read(tmp_path / "none.toml")
+    with pytest.raises(SpecError, match="--network .*: Is a directory"):
+        network_file.read(tmp_path)
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(SpecError, match="bytes.toml: not UTF-8"):
+        network_file.read(tmp_path / "bytes.toml")
+    with pytest.raises(SpecError, match="has 65537 bytes; a network file has 65536 at most"):
+        network_file.read(written(tmp_path, "#" * 65537))
