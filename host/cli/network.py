@@ -1,0 +1,126 @@
+"""`nudge network`: what a network is, before anything is built or trained."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from golden.contract import network_file
+from golden.contract.errors import ExitCode
+from golden.contract.presets import PRESETS
+from golden.contract.spec import Spec
+from golden.model.fixed import FixedModel
+from golden.model.parameters import Parameters, initial
+from golden.training import checkpoint
+from golden.training import data as datasets
+from golden.training.plan import first_samples
+
+from .options import JsonOption
+from .terminal import emit, rendered
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def callback(context: typer.Context) -> None:
+    """Show a network."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command("show")
+def show(
+    network: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help=f"A network's TOML file, or one of {', '.join(PRESETS)}."
+        ),
+    ],
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Count the spikes with these weights [default: initial ones, seed 0]."),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(help="Count the spikes of the first N embedded digits.", min=1)
+    ] = 32,
+    as_json: JsonOption = False,
+) -> int:
+    """Show a network's layers, parameters, widths, memory, and how much it spikes.
+
+    Spikes are those of an inference in the model, which are the board's, bit for bit.
+    """
+    spec = PRESETS[network] if network in PRESETS else network_file.read(Path(network))
+    parameters = initial(spec, 0)
+    if weights is not None:
+        parameters = checkpoint.load(checkpoint.find(weights), spec)[1]
+    found = facts(spec, parameters, samples)
+    emit(as_json, found, text(spec, found))
+    return ExitCode.OK
+
+
+def facts(spec: Spec, parameters: Parameters, samples: int) -> dict[str, Any]:
+    """All that is shown, as plain data."""
+    formats = spec.formats
+    images = datasets.load("embedded").train_images
+    model = FixedModel(spec, parameters=parameters)
+    model.infer(images[: first_samples(samples, len(images), "embedded")])
+    layers = [
+        {
+            "layer": bundle.index,
+            "kind": bundle.kind,
+            "kernel": bundle.kernel,
+            "shape": list(bundle.post.shape),
+            "weights": bundle.weights,
+            "phi_bits": bundle.post.phi_bits,
+            "correlation_bits": spec.correlation_bits(bundle),
+            "spikes_per_neuron_and_step": spikes
+            / (samples * bundle.post.neurons * spec.schedule.free),
+        }
+        for bundle, spikes in zip(spec.bundles, model.spikes, strict=True)
+    ]
+    return {
+        "network": network_file.document(spec),
+        "identity": f"{spec.identity:08x}",
+        "layers": layers,
+        "parameters": spec.parameters,
+        "memory_bits": {
+            "masters": spec.parameters * formats.master_bits,
+            "working": sum(b.weights for b in spec.bundles) * formats.weight_bits
+            + sum(b.post.channels for b in spec.bundles) * formats.bias_bits,
+        },
+        "membrane_bits": spec.membrane_bits,
+        "window_sum_bits": spec.sum_bits,
+    }
+
+
+def text(spec: Spec, found: dict[str, Any]) -> str:
+    """The same to read."""
+    schedule, learning = spec.schedule, spec.learning
+    table = Table("layer", title=f"{spec.name}, identity {found['identity']}")
+    for column in ("what", "shape", "weights", "phi, bits", "update, bits", "rate", "spikes"):
+        table.add_column(column, justify="right" if column != "what" else "left")
+    for layer, rate in zip(found["layers"], learning.rates, strict=True):
+        kind, kernel = layer["kind"], layer["kernel"]
+        what = "dense" if kind == "dense" else f"conv {kernel}x{kernel}"
+        table.add_row(
+            str(layer["layer"]),
+            what,
+            "x".join(map(str, layer["shape"])),
+            f"{layer['weights']:,}",
+            str(layer["phi_bits"]),
+            str(layer["correlation_bits"]),
+            f"{rate:g}",
+            f"{layer['spikes_per_neuron_and_step']:.1%}",
+        )
+    memory = found["memory_bits"]
+    steps = "sweeps of odd, then even layers" if schedule.order == "odd-even" else "steps of all layers"
+    lines = [
+        f"{spec.parameters:,} weights and biases: {memory['masters'] / 1e3:,.1f} kbit of masters, "
+        f"{memory['working'] / 1e3:,.1f} kbit of working copies",
+        f"{schedule.free} + 2 x {schedule.nudged} {steps}, means over the last {schedule.window}; "
+        f"lambda 1/{1 << schedule.decay_shift}, beta {learning.beta:g}, batch {learning.batch}, "
+        f"initial weights x {learning.gain:g}, rates x {learning.decay:g} after each epoch",
+        "spikes: of a neuron in a step of the free phase",
+    ]
+    return "\n".join([rendered(table), *lines])
