@@ -1,6 +1,7 @@
 """All boards with a real part, found in the files of this package: a new board is one file."""
 
 import ast
+import importlib.util
 import pkgutil
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -79,6 +80,29 @@ class Catalog(Mapping[str, "Fpga"]):
 
 
 BOARDS = Catalog()
+
+
+def board_of_file(path: Path, name: str) -> "Fpga":
+    """The board of that name in a Python file, wherever that is; running it is what its owner asks for.
+
+    Raises `DesignError` for a file that can't be read or run, or has no such board.
+    """
+    from .fpga import Fpga
+
+    spec = importlib.util.spec_from_file_location("board_file", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise DesignError(f"--board-file {path}: no Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except NudgeError:
+        raise
+    except Exception as error:
+        raise DesignError(f"--board-file {path}: {type(error).__name__}: {error}") from error
+    found = {fpga.name: fpga for fpga in vars(module).values() if isinstance(fpga, Fpga)}
+    if name not in found:
+        raise DesignError(f"--board-file {path} has no board {name!r}: it has {', '.join(found) or 'none'}")
+    return found[name]
 
 
 def board(name: str) -> "Fpga":

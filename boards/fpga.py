@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from amaranth.build import Resource
 
-from golden.contract.config import Config
+from golden.contract.config import Config, check_order, configuration
 from golden.contract.errors import DesignError
 from golden.contract.presets import PRESETS
 from golden.contract.protocol import WINDOW
+from golden.contract.spec import Spec
 
 from . import BoardFacts
 from .family import Family
@@ -92,6 +93,21 @@ class Fpga:
             wrong = f"{self.name} is too small for preset" if preset in PRESETS else "unknown preset"
             raise DesignError(f"{wrong} {preset!r}: {self.name} takes {', '.join(self.designs)}")
         return self.designs[preset]
+
+    def with_network(self, spec: Spec) -> "Fpga":
+        """The board with one design, that of a network from a file: its `[lanes.BOARD]`, else `[lanes.event]`, else one lane.
+
+        The core's clock is `clock` of `[lanes.BOARD]`, else that of the board's largest preset. Raises `ConfigError` for a
+        network that no gateware has.
+        """
+        check_order(spec)
+        model, own = self.designs[self.largest], dict(spec.lanes).get(self.name)
+        if model.config.compact:
+            config = Config(spec, (1,) * len(spec.layers), compact=True)
+        else:
+            config = configuration(spec, "event", self.name)
+        clock_hz = model.clock_hz if own is None or own.clock is None else own.clock
+        return replace(self, designs={spec.name: replace(model, config=config, clock_hz=clock_hz, seed=1)})
 
     @property
     def largest(self) -> str:

@@ -85,17 +85,14 @@ ENGINES = ("event", "line")
 #: `Config.image_taps` with each kind: multipliers are few where event engines are meant to go.
 IMAGE_TAPS = {"line": 9, "event": 3}
 
-def configuration(spec: Spec, engines: str = ENGINES[0]) -> Config:
-    """The network's own lanes with these engines, `[lanes.ENGINES]` of its file; without them one a layer."""
+def configuration(spec: Spec, engines: str = ENGINES[0], board: str = "") -> Config:
+    """The network with these engines and the lanes of its file: `[lanes.BOARD]`, else `[lanes.ENGINES]`, else one a layer."""
     if engines not in ENGINES:
         raise ConfigError(f"engines must be {' or '.join(sorted(ENGINES))}, not {engines!r}")
     events = {bundle.index for bundle in spec.bundles if bundle.kind == "conv"} if engines == "event" else ()
-    return with_lanes(Config(spec, (1,) * len(spec.layers), events=frozenset(events), image_taps=IMAGE_TAPS[engines]), engines)
-
-
-def with_lanes(config: Config, name: str) -> Config:
-    """The configuration with what `[lanes.NAME]` of its network's file says."""
-    found = dict(config.spec.lanes).get(name)
+    config = Config(spec, (1,) * len(spec.layers), events=frozenset(events), image_taps=IMAGE_TAPS[engines])
+    known = dict(spec.lanes)
+    found = known.get(board) or known.get(engines)
     if found is None:
         return config
     said = {entry.name: getattr(found, entry.name) for entry in fields(found) if entry.name != "clock"}

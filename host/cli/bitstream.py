@@ -7,14 +7,24 @@ from rich.table import Table
 
 from golden.contract.errors import ExitCode, TimingError
 
-from .builds import run_build, run_flash, run_report
-from .options import FpgaArgument, JsonOption, LargestOption, PlaceOption, ToolsOption
+from .builds import Target, run_build, run_flash, run_report
+from .options import (
+    BoardFileOption,
+    FpgaArgument,
+    JsonOption,
+    LargestOption,
+    NetworkOption,
+    PlaceOption,
+    ToolsOption,
+)
 from .terminal import emit, rendered
 
 
 def build(
     board: FpgaArgument,
     preset_name: LargestOption = None,
+    network: NetworkOption = None,
+    board_file: BoardFileOption = None,
     seed: PlaceOption = None,
     seeds: Annotated[
         int, typer.Option(help="Place and route with N seeds, for the spread of fmax.")
@@ -23,7 +33,7 @@ def build(
     as_json: JsonOption = False,
 ) -> int:
     """Make a bitstream: elaborate, synthesise, place and route, pack; fail if it misses timing."""
-    result = run_build(board, preset_name, seed, seeds, kind)
+    result = run_build(Target(board, preset_name, network, board_file), seed, seeds, kind)
     routes = ", ".join(
         f"{route.fmax_hz / 1e6:.2f} MHz (seed {route.seed})" for route in result.routes
     )
@@ -37,6 +47,8 @@ def build(
 def flash(
     board: FpgaArgument,
     preset_name: LargestOption = None,
+    network: NetworkOption = None,
+    board_file: BoardFileOption = None,
     seed: PlaceOption = None,
     port: Annotated[
         str | None,
@@ -46,7 +58,7 @@ def flash(
     as_json: JsonOption = False,
 ) -> int:
     """Load a bitstream, built if need be, and ask the board whether it runs that one."""
-    made, found = run_flash(board, preset_name, seed, kind, port)
+    made, found = run_flash(Target(board, preset_name, network, board_file), seed, kind, port)
     text = f"{made.what} at {found} runs build {made.build:08x}, seed {made.seed}"
     emit(as_json, {"port": found} | made.values(), text)
     return ExitCode.OK
@@ -55,6 +67,8 @@ def flash(
 def report(
     board: FpgaArgument,
     preset_name: LargestOption = None,
+    network: NetworkOption = None,
+    board_file: BoardFileOption = None,
     kind: ToolsOption = "yowasp",
     samples: Annotated[
         int | None,
@@ -67,7 +81,8 @@ def report(
     as_json: JsonOption = False,
 ) -> int:
     """Show area, fmax and samples a second of the newest build here, or of the committed report."""
-    source, values, worse = run_report(board, preset_name, kind, samples, save)
+    target = Target(board, preset_name, network, board_file)
+    source, values, worse = run_report(target, kind, samples, save)
     table = Table("", title=f"{values['what']}, {values['preset']}: {source}")
     table.add_column("used", justify="right")
     table.add_column("of the part", justify="right")

@@ -1,11 +1,13 @@
 """Bitstreams and their reports for the command line; `boards` is imported only where needed."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from golden.contract.errors import DesignError, LinkError, ToolError, UsageError
+from golden.contract.presets import chosen
 from golden.contract.protocol import PHASES, VERSION, Command
 from golden.progress import note
 from golden.training import data
@@ -49,16 +51,38 @@ def check_options(seed: int | None, seeds: int, kind: str) -> None:
         raise UsageError(f"--seed must be 0..{(1 << 31) - 1}, not {seed}")
 
 
-def run_build(name: str, preset: str | None, seed: int | None, seeds: int, kind: str) -> Any:
-    """`boards.toolchain.build.build_bitstream` of a board by its name, its largest preset if None."""
+@dataclass(frozen=True)
+class Target:
+    """What is built, and for which board: what a command was given."""
+
+    board: str
+    preset: str | None = None
+    #: A network's file.
+    network: Path | None = None
+    #: A board's file.
+    board_file: Path | None = None
+
+    def find(self, boards: Any) -> tuple[Any, str]:
+        """The board, with a design for the network, and its name: the board's largest preset if none is given."""
+        if self.board_file is None:
+            fpga = boards.catalog.board(self.board)
+        else:
+            fpga = boards.catalog.board_of_file(self.board_file, self.board)
+        if self.network is None:
+            return fpga, self.preset or fpga.largest
+        spec = chosen(self.preset, self.network)
+        return fpga.with_network(spec), spec.name
+
+
+def run_build(target: Target, seed: int | None, seeds: int, kind: str) -> Any:
+    """`boards.toolchain.build.build_bitstream` of a target."""
     check_options(seed, seeds, kind)
     boards = _boards()
-    fpga = boards.catalog.board(name)
-    chosen = preset or fpga.largest
-    return boards.build.build_bitstream(fpga, chosen, seed=seed, seeds=seeds, kind=kind, progress=note)
+    fpga, name = target.find(boards)
+    return boards.build.build_bitstream(fpga, name, seed=seed, seeds=seeds, kind=kind, progress=note)
 
 
-def run_flash(name: str, preset: str | None, seed: int | None, kind: str, port: str | None) -> Any:
+def run_flash(target: Target, seed: int | None, kind: str, port: str | None) -> Any:
     """Builds if need be, loads, and checks; the build and the port.
 
     Raises `LinkError` if no board is there, `ToolError` without its loader, and what building,
@@ -66,10 +90,10 @@ def run_flash(name: str, preset: str | None, seed: int | None, kind: str, port: 
     """
     check_options(seed, 1, kind)
     boards = _boards()
-    fpga = boards.catalog.board(name)
-    design = fpga.design(preset or fpga.largest)
+    fpga, name = target.find(boards)
+    design = fpga.design(name)
     if not fpga.flash:
-        raise UsageError(f"{name} has no command that loads a bitstream: give its Fpga a `flash`")
+        raise UsageError(f"{fpga.name} has no command that loads a bitstream: give its Fpga a `flash`")
     loader.require_loader(fpga.flash)
     if fpga.usb is not None:
         if loader.plugged_in(fpga.usb) is False:
@@ -104,7 +128,7 @@ def link_rate(baud: float) -> float:
 
 
 def run_report(
-    name: str, preset: str | None, kind: str, samples: int | None, save: bool
+    target: Target, kind: str, samples: int | None, save: bool
 ) -> tuple[str, dict[str, Any], list[str]]:
     """Where a report is from, the report, and what is worse than the committed one.
 
@@ -113,8 +137,7 @@ def run_report(
     """
     check_options(0, 1, kind)
     boards = _boards()
-    fpga = boards.catalog.board(name)
-    preset = preset or fpga.largest
+    fpga, preset = target.find(boards)
     config = fpga.design(preset).config
     source, report = boards.report.find_report(fpga, preset, kind)
     if samples is not None:
@@ -122,7 +145,7 @@ def run_report(
             raise UsageError(f"--samples must be 2..1000, not {samples}")
         report = boards.report.with_cycles(report, simulated_cycles(config, samples))
     report["link_samples_per_second"] = link_rate(report["baud"])
-    file: Path = boards.report.baseline_file(name, preset, kind)
+    file: Path = boards.report.baseline_file(fpga.name, preset, kind)
     worse = boards.report.regressions(report, json.loads(file.read_text())) if file.exists() else []
     if save:
         file.parent.mkdir(exist_ok=True)

@@ -113,6 +113,10 @@ LargestOption = Annotated[
     str | None,
     typer.Option("--preset", help="Put this network on the board [default: the board's largest]."),
 ]
+BoardFileOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Find BOARD in this Python file (docs/boards.md)."),
+]
 ToolsOption = Annotated[
     str,
     typer.Option("--tools", help="Use yowasp (pinned Python packages) or native (on the PATH)."),

@@ -124,6 +124,9 @@ def test_lanes_of_a_kind_of_engine_or_of_a_board(tmp_path):
     assert (config.lanes, config.arrays) == ((1, 3, 8, 2), (1, 3, 2, 1))
     assert configuration(spec, "line").lanes == (1, 1, 1, 1)
     assert dict(spec.lanes)["ulx3s"] == Lanes((1, 6, 8, 2), clock=40_000_000)
+    own = configuration(spec, "event", "ulx3s")
+    assert (own.lanes, own.arrays, own.image_taps) == ((1, 6, 8, 2), (), 3)
+    assert configuration(spec, "event", "icebreaker") == config
     assert spec == network_file.read(written(tmp_path, MINE))
     assert isinstance(config, Config)
 
