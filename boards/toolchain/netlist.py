@@ -11,7 +11,7 @@ from amaranth.build import ResourceError
 from boards.fpga import Fpga
 from golden.contract.errors import DesignError
 from golden.contract.protocol import BuildFacts
-from hw.compact.memory_map import MemoryMap
+from hw.compact.compact_core import check_compact
 from hw.lib.block_memory import UNDEFINED
 from hw.lib.elaboration import fast_elaboration
 
@@ -53,7 +53,8 @@ def check(fpga: Fpga, preset: str, platform: Any) -> None:
     """Adds the board's pins to its platform.
 
     Raises `DesignError` if pins are missing, the platform is of another family, or the clock or the
-    serial rate can't be made, `ConfigError` for a network that the compact core can't hold. Before anything is elaborated, since Amaranth warns of what it made in vain.
+    serial rate can't be made, `ConfigError` for a network that the compact core can't hold. Before anything is
+    elaborated, since Amaranth warns of what it made in vain.
     """
     if fpga.family.nextpnr not in platform.required_tools:
         tools = ", ".join(platform.required_tools)
@@ -61,7 +62,7 @@ def check(fpga: Fpga, preset: str, platform: Any) -> None:
         raise DesignError(f"{wrong}, which takes {tools}")
     config = fpga.design(preset).config
     if config.compact:
-        MemoryMap(config)  # which says what it can't hold
+        check_compact(config)
     pll(fpga.family, round(platform.default_clk_frequency), fpga.facts(preset).clock_hz)
     try:
         platform.add_resources(fpga.resources)

@@ -20,6 +20,19 @@ from .program import add_program
 from .sequencer import Sequencer
 
 
+def check_compact(config: Config) -> None:
+    """`ConfigError` for what the compact core can't be made for."""
+    spec = config.spec
+    check_order(spec)
+    if [bundle.kind for bundle in spec.bundles] != ["image", "dense"]:
+        raise ConfigError(f"the compact core takes one convolution and the output, not {spec.name}")
+    if set(config.lanes) != {1}:
+        raise ConfigError(f"the compact core has one lane a layer, not {config.lanes}")
+    # they raise what else there is to say
+    MemoryMap(config)
+    UpdateShifts(spec)
+
+
 class CompactCore(wiring.Component):
     """Does what `hw.core.core.Core` does, with the same result; nothing overlaps, not even updates.
 
@@ -28,18 +41,8 @@ class CompactCore(wiring.Component):
     """
 
     def __init__(self, config: Config):
-        spec = config.spec
-        check_order(spec)
-        if [bundle.kind for bundle in spec.bundles] != ["image", "dense"]:
-            raise ConfigError(
-                f"the compact core takes one convolution and the output, not {spec.name}"
-            )
-        if set(config.lanes) != {1}:
-            raise ConfigError(f"the compact core has one lane a layer, not {config.lanes}")
-        # they raise what else there is to say, now and not in `elaborate`
-        MemoryMap(config)
-        UpdateShifts(spec)
-        self.config = config
+        check_compact(config)  # now, not in `elaborate`
+        spec, self.config = config.spec, config
         members = dict(CoreSignature(config).members)
         for layer in spec.layers[1:]:
             members[f"trace_{layer.index}"] = Out(Flow(trace_word(config, layer)))
