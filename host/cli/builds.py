@@ -17,15 +17,16 @@ from host.harness.bench import bench
 from host.link import frame
 
 
-def _boards() -> Any:
+def boards_modules() -> Any:
     """What a build needs of the package `boards`: its modules, by name."""
     try:
         # only here: with a board at hand, Amaranth isn't needed
         from boards import catalog
-        from boards.toolchain import build, report, tools
+        from boards.toolchain import build, report, testbench, tools, verilog
     except ImportError as error:
         raise ToolError(f"a build needs the package {error.name}: make setup") from None
-    return SimpleNamespace(build=build, catalog=catalog, report=report, tools=tools)
+    modules = {"testbench": testbench, "verilog": verilog}
+    return SimpleNamespace(build=build, catalog=catalog, report=report, tools=tools, **modules)
 
 
 def board_names() -> list[str]:
@@ -77,7 +78,7 @@ class Target:
 def run_build(target: Target, seed: int | None, seeds: int, kind: str) -> Any:
     """`boards.toolchain.build.build_bitstream` of a target."""
     check_options(seed, seeds, kind)
-    boards = _boards()
+    boards = boards_modules()
     fpga, name = target.find(boards)
     return boards.build.build_bitstream(fpga, name, seed=seed, seeds=seeds, kind=kind, progress=note)
 
@@ -89,7 +90,7 @@ def run_flash(target: Target, seed: int | None, kind: str, port: str | None) -> 
     loading and `host.boards.flash.verify` raise.
     """
     check_options(seed, 1, kind)
-    boards = _boards()
+    boards = boards_modules()
     fpga, name = target.find(boards)
     design = fpga.design(name)
     if not fpga.flash:
@@ -136,7 +137,7 @@ def run_report(
     committed report.
     """
     check_options(0, 1, kind)
-    boards = _boards()
+    boards = boards_modules()
     fpga, preset = target.find(boards)
     config = fpga.design(preset).config
     source, report = boards.report.find_report(fpga, preset, kind)

@@ -9,7 +9,7 @@ import typer
 from golden.contract.errors import ExitCode, UsageError
 from golden.training.processes import World
 
-from . import bench, bitstream, board, compare, evaluate, network, repro, training
+from . import bench, bitstream, board, compare, evaluate, network, repro, training, verilog
 from .run import run_together
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:3}  {code.what}" for code in ExitCode)
@@ -55,6 +55,7 @@ app.command("repro")(repro.repro)
 app.command("build")(bitstream.build)
 app.command("flash")(bitstream.flash)
 app.command("report")(bitstream.report)
+app.command("verilog")(verilog.verilog)
 app.add_typer(board.app, name="board")
 app.add_typer(network.app, name="network")
 

@@ -2,16 +2,20 @@
 """Verilog for other flows is what a part has; Verilog for simulation is not."""
 
 import re
+import shutil
+import subprocess
 
 import pytest
 
 from boards.icebreaker import ICEBREAKER
 from boards.orangecrab import ORANGECRAB
-from boards.toolchain.verilog import synthesisable_verilog
-from golden.contract.errors import DesignError
+from boards.toolchain.tools import run as run_tool
+from boards.toolchain.verilog import PORTS, synthesisable_verilog
+from golden.contract.errors import DesignError, ExitCode
 from hw.lib.block_memory import UNDEFINED
 from hw.top import Top
-from sim.board.verilator import to_verilog
+from sim.board.verilator import environment, to_verilog
+from tests.host.cli.command import run, run_json
 
 #: Registers of `hw.lib.block_memory` that choose the inverted word, and its attribute for synthesis.
 COLLISION_MODEL, ATTRIBUTE = re.compile(r"\bundefined_\d+"), f"(* {UNDEFINED} "
@@ -30,6 +34,123 @@ def test_collisions_are_modelled_for_simulation_alone():
 
 def test_primitives_of_the_part_are_taken():
     assert "SB_SPRAM256KA" in synthesisable_verilog(ICEBREAKER, "tiny")
+
+
+#: As small as a network may be that has one bundle of each kind.
+LEAST = """
+name = "least"
+stage = [{conv = 2}, {conv = 2}, {dense = 10}]
+schedule = {free = 4, nudged = 4}
+[lanes.event]
+lanes = [1, 2, 2, 2]
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """With the network's file."""
+    path = tmp_path_factory.mktemp("export")
+    (path / "least.toml").write_text(LEAST)
+    return path
+
+
+@pytest.fixture(params=["bytes", "uart"])
+def exported(request, folder, capsys):
+    """Path of an export, without suffix."""
+    out = folder / f"{request.param}.v"
+    code, values = run_json(
+        capsys, "verilog", "--network", folder / "least.toml", "--board", "ulx3s", "--link", request.param, "--out", out
+    )
+    assert code == ExitCode.OK
+    assert values["link"] == request.param
+    assert {path.rpartition("/")[2] for path in values["files"]} == {path.name for path in folder.glob(f"{request.param}*")}
+    return out.with_suffix("")
+
+
+def test_ports_are_what_is_said(exported):
+    """Name, direction and width of each port in the text."""
+    text = exported.with_suffix(".v").read_text()
+    found = {
+        (name, way, int(high or 0) + 1)
+        for way, high, name in re.findall(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", text.partition("module top(")[2], re.M)
+    }
+    assert {(port.name, port.direction, port.width) for port in PORTS[exported.name]} <= found
+    header = re.search(r"module top\((.*?)\);", text)
+    assert header is not None
+    assert {port.name for port in PORTS[exported.name]} == set(header[1].split(", "))
+    pins = exported.with_suffix(".lpf").read_text()
+    assert re.findall(r'LOCATE COMP "(\w+)"', pins) == ["rx", "tx"]
+    assert "clk must have 48000000 Hz; the oscillator clk25 has 25000000 Hz" in pins
+
+
+def bench(exported, folder):
+    """What the exported bench prints, by Verilator."""
+    # what Verilator's own `configure` would have set, as in sim.board.verilator; coroutines are C++20
+    variables = {"PCH_I": "-include", "STD": "-std=gnu++20", "COROUTINES": "-fcoroutines"}
+    flags = " ".join(f"CFG_CXXFLAGS_{name}={value}" for name, value in variables.items()) + " CFG_LDLIBS_THREADS=-pthread"
+    files = [f"{exported.name}_tb.v", f"{exported.name}.v"]
+    made = folder / f"made-{exported.name}"
+    if not made.exists():
+        options = ["--binary", "--timing", "-Wall", "--top-module", "top_tb", "--Mdir", str(made), "-MAKEFLAGS", flags]
+        done = subprocess.run(["verilator", *options, *files], cwd=folder, env=environment(), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "%Warning" not in done.stderr
+    return subprocess.run([made / "Vtop_tb"], cwd=folder, capture_output=True, text=True, timeout=600).stdout
+
+
+def test_its_bench_passes_and_can_fail(exported, folder):
+    """A wrong byte of a weight, in what is sent or in what has to come back, is found."""
+    script = exported.with_suffix(".hex")
+    right = script.read_text().split()
+    assert "PASSED: " in bench(exported, folder)
+    answers = [n for n, step in enumerate(right) if step[0] == "1"]
+    wrong = right.copy()
+    wrong[answers[-9]] = f"1{int(right[answers[-9]][1:], 16) ^ 1:02x}"
+    script.write_text("\n".join(wrong))
+    assert f"FAILED: line {answers[-9] + 1} of {script.name}: {right[answers[-9]][1:]}, not " in bench(exported, folder)
+    script.write_text("\n".join(right))
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="no Icarus Verilog here: apt-get install iverilog")
+def test_icarus_takes_it_without_a_word(exported, folder):
+    command = ["iverilog", "-g2005", "-Wall", "-Wno-timescale", "-o", exported.name]
+    done = subprocess.run([*command, f"{exported.name}_tb.v", f"{exported.name}.v"], cwd=folder, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    if exported.name == "bytes":  # the serial line takes minutes
+        assert "PASSED: " in subprocess.run(["vvp", exported.name], cwd=folder, capture_output=True, text=True).stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["ecp5", "ice40", "xilinx", "gowin"])
+def test_other_flows_take_it(family, folder, tmp_path, capsys):
+    """Yosys makes a netlist for each, with block RAM, and warns of nothing but what its own text brings."""
+    out = tmp_path / "least.v"
+    code, *_ = run(capsys, "verilog", "--network", folder / "least.toml", "--board", "ulx3s", "--out", out)
+    assert code == ExitCode.OK
+    script = f"read_verilog least.v; synth_{family} -top top; stat"
+    failure = run_tool(["yosys", "-q", "-l", "yosys.log", "-p", script], "yowasp", tmp_path, tmp_path / "out.log")
+    assert failure is None
+    log = (tmp_path / "yosys.log").read_text()
+    memory = {"ecp5": "DP16KD", "ice40": "SB_RAM40_4K", "xilinx": "RAMB", "gowin": "DP"}[family]
+    assert memory in log
+    assert "Warning" not in log
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--out", "x.vhdl"], "--out must end with .v, not 'x.vhdl'"),
+        (["--out", "none/x.v"], "--out none/x.v: no folder none"),
+        (["--out", "x.v", "--board", "moon"], "unknown board 'moon'"),
+        (["--out", "x.v", "--link", "spi", "--preset", "tiny"], "--link must be uart or bytes, not 'spi'"),
+    ],
+)
+def test_what_cannot_be_exported(capsys, tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, "verilog", *options)
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_preset_that_the_board_does_not_take():

@@ -1,0 +1,95 @@
+"""`nudge verilog`: a network for a board as one Verilog file, with facts, pins and a test bench."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from golden.contract import network_file
+from golden.contract.errors import ExitCode, UsageError
+from golden.progress import note
+from golden.training.checkpoint import atomic
+from host.harness.script import script
+
+from .builds import Target, boards_modules
+from .options import BoardFileOption, JsonOption, LargestOption, NetworkOption
+from .terminal import emit
+
+
+def verilog(
+    out: Annotated[Path, typer.Option(metavar="FILE.v", help="Write this file, and others beside it.")],
+    board: Annotated[
+        str, typer.Option("--board", help="Take this board's part, clock and serial rate.")
+    ] = "ulx3s",
+    preset_name: LargestOption = None,
+    network: NetworkOption = None,
+    board_file: BoardFileOption = None,
+    link: Annotated[
+        str, typer.Option(help="Speak uart (a serial line), or bytes (the streams inside it).")
+    ] = "uart",
+    as_json: JsonOption = False,
+) -> int:
+    """Write a network's accelerator as one Verilog module, `top`, for a flow that isn't ours.
+
+    Beside FILE.v: FILE.json (ports, clock, identity), FILE.lpf or .pcf (pins of the board),
+    FILE_tb.v and FILE.hex, a test bench that loads weights, trains a sample, and compares all
+    weights with the model's.
+    """
+    if out.suffix != ".v":
+        raise UsageError(f"--out must end with .v, not {out.name!r}")
+    if not out.parent.is_dir():
+        raise UsageError(f"--out {out}: no folder {out.parent}")
+    boards = boards_modules()
+    fpga, name = Target(board, preset_name, network, board_file).find(boards)
+    config, facts = fpga.design(name).config, fpga.facts(name)
+    note(f"{fpga.name} {name}: elaborating ({config.spec.parameters} parameters)")
+    text = boards.verilog.synthesisable_verilog(fpga, name, link)
+    suffix, pins = boards.verilog.constraints(fpga, name)
+    identity = boards.verilog.identity(fpga, name)
+    steps = script(config, identity)
+    known = described(boards.verilog.PORTS[link])
+    values = {
+        "board": fpga.name,
+        "part": fpga.what,
+        "network": network_file.document(config.spec),
+        "identity": f"{identity.spec:08x}",
+        "lanes": list(config.lanes),
+        "link": link,
+        "clock_hz": facts.clock_hz,
+        "uart_divisor": facts.uart_divisor,
+        "baud": facts.baud,
+        "window": facts.window,
+        "ports": known,
+    }
+    stem = out.with_suffix("")
+    files = {
+        out: header(values) + text,
+        stem.with_suffix(".json"): json.dumps(values, indent=1) + "\n",
+        stem.with_suffix(f".{suffix}"): pins,
+        stem.with_name(f"{stem.name}_tb.v"): boards.testbench.testbench(
+            f"{stem.name}.hex", len(steps), link, facts.uart_divisor
+        ),
+        stem.with_suffix(".hex"): "".join(f"{step:03x}\n" for step in steps),
+    }
+    for path, content in files.items():
+        with atomic(path) as temporary:
+            temporary.write_text(content)
+    emit(as_json, values | {"files": [str(path) for path in files]}, "\n".join(map(str, files)))
+    return ExitCode.OK
+
+
+def described(ports: Any) -> list[dict[str, Any]]:
+    """Ports for FILE.json."""
+    return [{"name": p.name, "direction": p.direction, "width": p.width, "what": p.what} for p in ports]
+
+
+def header(values: dict[str, Any]) -> str:
+    """The comment at the file's top."""
+    lines = [
+        f"nudge: {values['network']['name']} ({values['identity']}) for {values['part']}",
+        f"clk: {values['clock_hz']} Hz; serial line: {values['baud']:.0f} baud, {values['uart_divisor']} cycles a bit",
+        "",
+        *(f"{p['name']}: {p['direction']}, {p['width']} bit: {p['what']}" for p in values["ports"]),
+    ]
+    return "".join(f"// {line}".rstrip() + "\n" for line in lines) + "\n"
