@@ -1,7 +1,8 @@
-"""Digits and garments: the embedded MNIST subset, or MNIST and FashionMNIST from torchvision's files. Nothing is downloaded."""
+"""Digits and garments: the embedded MNIST subset, or MNIST and FashionMNIST from their files. Nothing is downloaded."""
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +15,12 @@ from golden.contract.errors import DataError, PlanError
 #: 1,000 training and 500 test digits of MNIST; embedded/README.md says how they were chosen.
 EMBEDDED = Path(__file__).parents[1] / "embedded" / "mnist-1500.npz"
 
-#: Names of `load`, and the class of torchvision.datasets that reads each.
+#: Names of `load`, and the folder of each, which is called after torchvision's class.
 TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 NAMES = ("embedded", *TORCHVISION)
+
+#: Of each data set: training images and labels, test images and labels.
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 #: SHA-256 of each data set's files, uncompressed, under <folder>/<class>/raw: a result is of exactly these digits.
 CHECKSUMS = {
@@ -85,31 +89,38 @@ def load(name: str, root: str | Path | None = None) -> Data:
             f"{TORCHVISION[name]}/raw{hint}"
         )
     raw = folder / TORCHVISION[name] / "raw"
-    _verify(name, raw)
-    from torchvision import datasets  # late: it takes a second, and the embedded digits don't need it
-
-    reader = getattr(datasets, TORCHVISION[name])
     try:
-        train, test = reader(folder, train=True), reader(folder, train=False)
-    except (RuntimeError, OSError, ValueError, AssertionError) as error:
+        images, labels, test_images, test_labels = (_array(content) for content in _verified(name, raw))
+    except (IndexError, ValueError) as error:
         raise DataError(f"{name} not readable in {raw}: {error}") from error
-    return Data(train.data, train.targets, test.data, test.targets)
+    return Data(images, labels.long(), test_images, test_labels.long())
 
 
-def _verify(name: str, raw: Path) -> None:
-    """Raise `DataError` where a file of the data set is missing or isn't the published one."""
-    for file, expected in CHECKSUMS[name].items():
+def _array(content: bytes) -> Tensor:
+    """What an IDX file holds (http://yann.lecun.com/exdb/mnist): its rank in byte 3, its shape, then bytes."""
+    rank = content[3]
+    shape = np.frombuffer(content, ">u4", rank, 4)
+    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape).copy())
+
+
+def _verified(name: str, raw: Path) -> Iterator[bytes]:
+    """Contents of the data set's `FILES`; `DataError` where one is missing or isn't the published one.
+
+    Nothing else in the folder is looked at, and a file is read once: what is checked is what is used.
+    """
+    for file in FILES:
         try:
             if (size := (raw / file).stat().st_size) > MAX_BYTES or not (raw / file).is_file():
                 raise DataError(f"{raw / file} is no file of {MAX_BYTES} bytes at most: it has {size}")
-            found = hashlib.sha256((raw / file).read_bytes()).hexdigest()
+            content = (raw / file).read_bytes()
         except OSError as error:
             raise DataError(
                 f"{name} not readable: looked for {', '.join(CHECKSUMS[name])} in {raw} ({file}: {error.strerror}); "
                 f"set {VARIABLE} or --data-dir to the folder that holds {TORCHVISION[name]}/raw"
             ) from None
-        if found != expected:
+        if (found := hashlib.sha256(content).hexdigest()) != (expected := CHECKSUMS[name][file]):
             raise DataError(f"{raw / file}: SHA-256 is {found}, not {expected}: fetch {TORCHVISION[name]} again, uncompressed")
+        yield content
 
 
 def order(count: int, seed: int, epoch: int) -> np.ndarray:

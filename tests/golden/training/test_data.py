@@ -65,6 +65,19 @@ def test_torchvision_files(name, tmp_path, monkeypatch):
         assert loaded.train_images.dtype == torch.uint8
 
 
+def test_what_lies_beside_the_files_is_not_looked_at(tmp_path, monkeypatch):
+    """Older versions of torchvision left their own form of the data, pickled, and newer ones prefer it."""
+    raw = tmp_path / "MNIST" / "raw"
+    arrays = write_set(raw, np.random.default_rng(0))
+    publish(monkeypatch, "mnist", raw)
+    (tmp_path / "MNIST" / "processed").mkdir()
+    forged = torch.zeros(6, 28, 28, dtype=torch.uint8), torch.zeros(6, dtype=torch.int64)
+    for name in ("training.pt", "test.pt"):
+        torch.save(forged, tmp_path / "MNIST" / "processed" / name)
+    for tensor, array in zip(data.load("mnist", tmp_path), arrays.values(), strict=True):
+        assert np.array_equal(tensor.numpy(), array)
+
+
 def test_embedded_is_a_subset_by_its_rule():
     if not os.environ.get(data.VARIABLE):
         pytest.skip(f"{data.VARIABLE} isn't set")
