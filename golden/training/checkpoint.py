@@ -1,5 +1,6 @@
 """Weight files: safetensors with the masters in torch's shapes and, as metadata, all that made them."""
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -26,7 +27,11 @@ from golden.contract.spec import Spec
 from golden.model.parameters import Parameters
 from golden.model.settings import Settings
 
-FORMAT = "nudge-weights-1"
+#: With a digest over tensors and metadata, and the whole network.
+FORMAT = "nudge-weights-2"
+
+#: From before there was either; of the presets as they are today it is still read.
+OLD_FORMAT = "nudge-weights-1"
 
 #: Bytes of a weight file at most, nine times the largest preset's: one that says more is not read into memory.
 MAX_BYTES = 1 << 26
@@ -123,7 +128,24 @@ def save(path: Path, spec: Spec, parameters: Parameters, checkpoint: Checkpoint)
             tensors[name] = narrow
     metadata = {"format": FORMAT} | {name: json.dumps(value) for name, value in asdict(checkpoint).items()}
     with atomic(path) as temporary:
-        temporary.write_bytes(to_bytes(tensors, metadata))
+        temporary.write_bytes(to_bytes(tensors, metadata | {"digest": digest(tensors, metadata)}))
+
+
+def digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    """SHA-256 of all that a file holds but the digest itself: a changed bit anywhere is noticed."""
+    found = hashlib.sha256()
+
+    def add(part: bytes) -> None:
+        found.update(len(part).to_bytes(8, "little") + part)
+
+    for name, value in sorted(metadata.items()):
+        if name != "digest":
+            add(name.encode())
+            add(value.encode())
+    for name, tensor in sorted(tensors.items()):
+        add(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        add(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def find(named: Path) -> Path:
@@ -159,8 +181,10 @@ def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkp
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is no safetensors file: {error}") from None
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") not in (FORMAT, OLD_FORMAT):
         raise WeightsError(f"{path} is of format {metadata.get('format')!r}, not {FORMAT!r}: not written by `nudge train`")
+    if (metadata["format"] == FORMAT or "digest" in metadata) and metadata.get("digest") != digest(tensors, metadata):
+        raise WeightsError(f"{path} is damaged: its content isn't that of its digest; take an earlier copy")
     found = _checkpoint(path, metadata)
     own = _network(path, found)
     if spec is None:
