@@ -3,6 +3,7 @@
 import ast
 import functools
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from golden.contract.errors import ToolError
+from golden.progress import note
 
 #: Folder of this project's packages: the checkout, or an environment that they are installed in.
 ROOT = Path(__file__).parent.parent
@@ -48,7 +50,7 @@ def cached(name: str, inputs: Iterable[str | bytes], make: Callable[[Path, Path]
     """The folder that `make(folder, log)` fills, made once for these inputs.
 
     Processes that want the same folder wait for the first. `make` works in a temporary folder that gets its final name
-    when it is complete, so a build that was cut off is never used.
+    when it is complete, so a build that was cut off is never used. Files that are not as they were made are made again.
     """
     digest = hashlib.sha256()
     for part in inputs:
@@ -56,16 +58,46 @@ def cached(name: str, inputs: Iterable[str | bytes], make: Callable[[Path, Path]
         digest.update(len(data).to_bytes(8, "little") + data)
     root = build_root()
     folder = root / f"{name}-{digest.hexdigest()[:16]}"
-    if folder.exists():
+    if folder.exists() and (folder in _whole or whole(folder)):
+        _whole.add(folder)
         return folder
     root.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(f"{folder}.lock", timeout=BUILD_SECONDS):
+            if folder.exists() and not whole(folder):
+                note(f"{folder} is damaged: it is made again")
+                shutil.rmtree(folder)
             if not folder.exists():
                 _fill(folder, make)
     except Timeout:
         raise ToolError(f"another process has been building {folder} for {BUILD_SECONDS} s: stop it and try again") from None
     return folder
+
+
+#: In each folder: the digest of every other file, as it was made.
+MANIFEST = "manifest.json"
+
+#: Folders that this process has found whole.
+_whole: set[Path] = set()
+
+
+def whole(folder: Path) -> bool:
+    """Whether all files of a folder that `cached` made are as they were made."""
+    try:
+        known = json.loads((folder / MANIFEST).read_text())
+        found = _digests(folder)
+        return bool(known) and all(found.get(name) == digest for name, digest in known.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file below a folder, by its path from there."""
+    out = {}
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST):
+        with file.open("rb") as stream:
+            out[str(file.relative_to(folder))] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return out
 
 
 def _fill(folder: Path, make: Callable[[Path, Path], None]) -> None:
@@ -74,6 +106,7 @@ def _fill(folder: Path, make: Callable[[Path, Path], None]) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
         make(temporary, log)
+        (temporary / MANIFEST).write_text(json.dumps(_digests(temporary)))
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden import compiler
 from golden.contract.errors import ModelError
 from golden.contract.spec import CLASSES, IMAGE_SIDE, Spec
 
@@ -133,7 +132,7 @@ def _add_updates(
 def engine_here(name: str, device: torch.device) -> str:
     """What "auto" means here: the compiled engine where it can run, else the fastest that torch alone has."""
     if name == "auto":
-        return "native" if device.type == "cpu" and compiler.available() else "folded"
+        return "native" if device.type == "cpu" and native.usable() else "folded"
     if name != "native" and name not in MODEL_ENGINES:
         raise ModelError(f"engine must be auto, native, {' or '.join(MODEL_ENGINES)}, not {name!r}")
     if name == "native" and device.type != "cpu":

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from golden import compiler
 from golden.contract.errors import ModelError, NativeError
-from golden.contract.spec import CLASSES, Spec
+from golden.contract.shapes import Conv, Dense
+from golden.contract.spec import CLASSES, IMAGE_SIDE, Learning, Schedule, Spec
+from golden.progress import note
 
-from .parameters import Parameters, zeros
+from .parameters import Parameters, initial, zeros
 from .settings import Settings
 
 #: The file that is compiled; its folder has all headers that it includes.
@@ -67,6 +69,40 @@ def library() -> ctypes.CDLL:
     handle = compiler.load("native", MAIN, "the native engine", without)
     handle.nudge_run.restype = ctypes.c_int32
     return handle
+
+
+@functools.cache
+def usable() -> bool:
+    """Whether the compiled engine can be had here and computes what torch alone does; if not, it is said once, and why.
+
+    A library that a compiler got wrong would otherwise give weights that no board has.
+    """
+    if not compiler.available():
+        return False
+    try:
+        library()
+        right = _computes_right()
+    except NativeError as error:
+        note(f"{error}: taking the slower engine")
+        return False
+    if not right:
+        note("the compiled engine computes wrongly here, please report it: taking the slower engine")
+    return right
+
+
+def _computes_right() -> bool:
+    """A batch of a small network, with every kind of bundle and a group of samples that isn't full, against torch."""
+    from .batch import train_batch  # which imports this module
+
+    stages = (Conv(3), Conv(5, 2), Dense(9), Dense(CLASSES))
+    spec = Spec("known", stages, Schedule(3, 2, 1, order="odd-even"), Learning((0.5, 0.3, 0.2, 0.16), gain=3.0))
+    random = torch.Generator().manual_seed(1)
+    images = torch.randint(256, (3, IMAGE_SIDE, IMAGE_SIDE), generator=random, dtype=torch.uint8)
+    labels, parameters = torch.tensor([0, 9, 4]), initial(spec, 1)
+    ours, theirs = (train_batch(spec, Settings.of(spec), parameters, images, labels, engine=e) for e in ("native", "plain"))
+    same = torch.equal(ours.predictions, theirs.predictions) and ours.spikes == theirs.spikes
+    pairs = zip(ours.updates.weights + ours.updates.biases, theirs.updates.weights + theirs.updates.biases, strict=True)
+    return same and all(torch.equal(a, b) for a, b in pairs)
 
 
 def check(spec: Spec) -> None:

@@ -11,6 +11,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from golden import cache
 from golden.cache import cached
 from golden.contract.errors import ToolError
 from golden.model import ops
@@ -170,6 +171,34 @@ def test_a_build_is_made_once(tmp_path, monkeypatch):
     assert cached("x", ["a", "bc"], make) == first
     assert cached("x", ["ab", "c"], make) != first
     assert len(made) == 2
+
+
+@pytest.mark.parametrize("damage", ["bit", "cut", "missing", "manifest", "no manifest"])
+def test_a_damaged_build_is_made_again(tmp_path, monkeypatch, capsys, damage):
+    monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
+    made = []
+
+    def make(folder, log):
+        made.append(folder)
+        (folder / "inner").mkdir()
+        (folder / "inner" / "result").write_bytes(b"done")
+
+    result = cached("x", ["a"], make) / "inner" / "result"
+    cache._whole.clear()
+    assert cached("x", ["a"], make) == result.parents[1]
+    assert len(made) == 1
+    manifest = result.parents[1] / cache.MANIFEST
+    if damage in ("missing", "no manifest"):
+        (result if damage == "missing" else manifest).unlink()
+    else:
+        file, content = {"bit": (result, b"donf"), "cut": (result, b""), "manifest": (manifest, b"[1]")}[damage]
+        file.write_bytes(content)
+    cache._whole.clear()
+    capsys.readouterr()
+    assert cached("x", ["a"], make) == result.parents[1]
+    assert len(made) == 2
+    assert result.read_bytes() == b"done"
+    assert capsys.readouterr().err == f"{result.parents[1]} is damaged: it is made again\n"
 
 
 def test_a_build_that_fails_leaves_nothing(tmp_path, monkeypatch):

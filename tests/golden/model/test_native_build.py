@@ -1,5 +1,6 @@
 """The engine's library: compiled once, with a word about it, before anything is timed."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -7,12 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from golden import compiler as compilers
 from golden import progress
 from golden.contract.errors import NativeError
 from golden.contract.presets import preset
 from golden.model import native
+from golden.model.batch import engine_here
 from golden.model.fixed import FixedModel
 from golden.training import run as training
 from golden.training.data import load
@@ -60,6 +63,38 @@ def test_compiling_is_said_and_done_once(compiler, capsys):
     FixedModel(preset("tiny"))
     assert capsys.readouterr().err == ""
     assert compiler.runs == 1
+
+
+def test_an_engine_that_computes_wrongly_is_not_taken(compiler, monkeypatch, capsys):
+    """A compiler that gets a comparison wrong: the model goes on with torch alone, and says so."""
+    source = (native.MAIN.parent / "group.h").read_text()
+    wrong = source.replace("> net.threshold", ">= net.threshold")
+    assert wrong != source
+    made = Path(os.environ["NUDGE_BUILD"]).parent / "cpp"
+    shutil.copytree(native.MAIN.parent, made)
+    (made / "group.h").write_text(wrong)
+    monkeypatch.setattr(native, "MAIN", made / native.MAIN.name)
+    monkeypatch.setattr(compilers, "subprocess", subprocess)
+    native.usable.cache_clear()
+    try:
+        assert engine_here("auto", torch.device("cpu")) == "folded"
+        assert "computes wrongly here, please report it: taking the slower engine" in capsys.readouterr().err
+        assert engine_here("auto", torch.device("cpu")) == "folded"
+        assert capsys.readouterr().err == ""
+    finally:
+        native.usable.cache_clear()
+
+
+def test_a_compiler_that_fails_is_no_end(compiler, monkeypatch, capsys):
+    monkeypatch.setattr(compilers, "subprocess", subprocess)
+    monkeypatch.setattr(compilers, "FLAGS", ("--no-such-flag",))
+    native.usable.cache_clear()
+    try:
+        model = FixedModel(preset("tiny"))
+        assert model.infer(load("embedded").train_images[:2]).shape == (2,)
+        assert ": taking the slower engine\n" in capsys.readouterr().err
+    finally:
+        native.usable.cache_clear()
 
 
 def test_another_engine_needs_no_library(compiler):
