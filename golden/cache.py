@@ -27,7 +27,7 @@ BUILD_SECONDS = 1800
 
 def build_root() -> Path:
     """Folder of all builds: `NUDGE_BUILD`, or build/ of the checkout, or the user's cache for an installed package."""
-    if "NUDGE_BUILD" in os.environ:
+    if os.environ.get("NUDGE_BUILD"):  # an empty one isn't meant
         return Path(os.environ["NUDGE_BUILD"]).absolute()
     return ROOT / "build" if (ROOT / "pyproject.toml").exists() else Path.home() / ".cache" / "nudge"
 

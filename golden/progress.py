@@ -1,5 +1,6 @@
 """Progress of a long command on standard error: a bar on a terminal, a plain line now and then elsewhere."""
 
+import contextlib
 import sys
 import time
 from types import TracebackType
@@ -25,7 +26,8 @@ def silence() -> None:
 def note(message: str) -> None:
     """One line on standard error."""
     if not _silent:
-        print(message, file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # standard error is full or closed: no reason to stop work
+            print(message, file=sys.stderr, flush=True)
 
 
 class Meter:

@@ -48,6 +48,8 @@ def default_rates(stages: int) -> tuple[float, ...]:
 def read(path: Path) -> Spec:
     """The network of a file; `SpecError` names the file, then the line or the key, the value, and what is allowed."""
     try:
+        if not path.is_file() and path.exists():
+            raise SpecError(f"--network {path}: no file")
         if path.stat().st_size > MAX_BYTES:
             raise SpecError(f"{path} has {path.stat().st_size} bytes; a network file has {MAX_BYTES} at most")
         text = path.read_text()

@@ -275,7 +275,8 @@ class Spec:
     def rate(self, bundle: Bundle, *, lr: float, beta: float, batch: int) -> int:
         """Register value of a learning rate: lr / (2 beta batch) in LSBs of 2^-18, to nearest."""
         top = self.formats.rate_range[-1]
-        value = round(lr / (2 * beta * batch) * (1 << self.formats.rate_fraction))
+        exact = lr / (2 * beta * batch) * (1 << self.formats.rate_fraction)
+        value = round(exact) if 0 <= exact <= 2 * top else -1  # which nan isn't either
         if not 0 <= value <= top or (lr > 0 and value == 0):
             low, high = (x * 2 * beta * batch / (1 << self.formats.rate_fraction) for x in (0.5, top))
             raise SpecError(
@@ -287,7 +288,7 @@ class Spec:
     def beta(self, beta: float) -> int:
         """Register value of beta in LSBs of 2^-8, to nearest."""
         one, known = 1 << self.formats.beta_fraction, self.formats.beta_range
-        value = round(beta * one)
+        value = round(beta * one) if 0 <= beta <= known[-1] else 0  # nan and inf neither
         if value not in known:
             raise SpecError(f"beta must be {known[0] / one:g}..{known[-1] / one:g}, not {beta:g}")
         return value

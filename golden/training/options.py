@@ -60,7 +60,7 @@ class TrainingOptions:
 
     def plan(self, spec: Spec, available: int) -> Plan:
         """The plan of a new run with `available` training images; `PlanError` if there is none."""
-        data = self.data or "embedded"
+        data = "embedded" if self.data is None else self.data
         values = self.of_plan() | {
             "data": data,
             "samples": first_samples(self.samples, available, data),

@@ -58,7 +58,7 @@ class Plan:
             ("--samples", self.samples, 1, None),
             ("--epochs", self.epochs, 1, MAX_EPOCHS),
             ("--batch", self.batch, 1, spec.formats.max_batch),
-            ("--seed", self.seed, 0, None),
+            ("--seed", self.seed, 0, MAX_SEED),
             ("--shift", self.shift, 0, MAX_SHIFT),
             ("--average", self.average, 1, self.epochs),
         ):
@@ -102,6 +102,9 @@ class Plan:
             return images
         return augmented(images, numbers, self.shift, self.flip, self.seed, epoch)
 
+
+#: What a weight file can say.
+MAX_SEED = (1 << 63) - 1
 
 #: Pixels; beyond that digits leave the image.
 MAX_SHIFT = 4

@@ -1,5 +1,6 @@
 """Training control: the loop that carries out a plan, on a board or in the model, and what it leaves in its directory."""
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -131,7 +132,8 @@ class Run:
             had = getattr(plan, name)
             if name != "epochs" and value is not None and value != had:
                 raise PlanError(f"--{name.replace('_', '-')} {value}: the run in {out} has {had}; leave it out to resume")
-        epochs = options.get("epochs") or plan.epochs
+        asked = options.get("epochs")
+        epochs = plan.epochs if asked is None else asked
         if epochs < found.epoch + (found.position > 0):
             raise PlanError(f"--epochs {epochs}: the run in {out} has already trained {found.epoch} epochs")
         if plan.average > 1 and epochs != plan.epochs:
@@ -153,13 +155,17 @@ class Run:
     @classmethod
     def prepare(cls, out: Path, options: TrainingOptions) -> tuple["Run", Data]:
         """What is asked for: a new run or the one in `out`, and its data."""
+        try:
+            os.fsencode(out).decode()
+        except UnicodeDecodeError:
+            raise PlanError(f"--out {out!r}: its name isn't UTF-8, as a weight file's must be") from None
         if options.resume:
             run = cls.resume(out, options.of_plan(), options.network)
             images = datasets.load(run.plan.data, options.data_dir)
             first_samples(run.plan.samples, len(images.train_images), run.plan.data)
             return run, images
         spec = chosen(options.preset, options.network)
-        images = datasets.load(options.data or "embedded", options.data_dir)
+        images = datasets.load("embedded" if options.data is None else options.data, options.data_dir)
         return cls.begin(options.plan(spec, len(images.train_images)), spec, out, force=options.force), images
 
     def count(self, samples: int, errors: int, seconds: float) -> None:

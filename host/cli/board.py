@@ -246,10 +246,10 @@ def sweep_command(
 @app.command("throughput")
 def throughput_command(
     baud: Annotated[
-        float, typer.Option(help="Model a line of this many bits a second.", min=1)
+        float, typer.Option(help="Model a line of this many bits a second.", min=1, max=1e9)
     ] = BAUD,
     delay: Annotated[
-        float, typer.Option(help="Add this many seconds to a round trip, as adapters do.", min=0)
+        float, typer.Option(help="Add this many seconds to a round trip, as adapters do.", min=0, max=60)
     ] = ADAPTER_DELAY,
     samples: TrainSamplesOption = 512,
     rounds: Annotated[

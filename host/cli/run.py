@@ -1,7 +1,10 @@
 """Run a command line: the one place that turns an error into a line and an exit code."""
 
 import signal
+import sys
+import tempfile
 import time
+import traceback
 from types import FrameType
 
 import typer
@@ -33,14 +36,15 @@ def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
     running = True
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        """SIGTERM ends a command as Ctrl-C does, so that it stops what it started.
+        """SIGTERM or SIGHUP ends a command as Ctrl-C does, so that it stops what it started.
 
         One that is ending already says why.
         """
         if running:
             raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    # a terminal that is closed ends a command as Ctrl-C does, too
+    before = {number: signal.signal(number, terminate) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         try:
             return app(args=arguments, prog_name=name, standalone_mode=False) or ExitCode.OK
@@ -52,9 +56,27 @@ def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
         code, message = ExitCode.INTERRUPTED, "interrupted"
     except NudgeError as error:
         code, message = error.exit_code, str(error)
+    except SystemExit:
+        # typer's way out where whoever read standard output has gone: nobody is left to tell
+        return ExitCode.USAGE
     except OSError as error:  # such as a full disk
         code, message = ExitCode.USAGE, str(error)
+    except Exception as error:
+        code, message = ExitCode.FAULT, fault(error)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     note(f"{name}: {' '.join(message.split())}")
     return code
+
+
+def fault(error: Exception) -> str:
+    """A line about an error that nothing foresaw; where it came from is written to a file, as far as one can be."""
+    what = "out of memory" if isinstance(error, MemoryError) else f"unexpected {type(error).__name__}: {error}"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="nudge-", suffix=".log", delete=False) as log:
+            log.write(f"{' '.join(sys.argv)}\n")
+            traceback.print_exception(error, file=log)
+    except OSError:
+        return what
+    return f"{what}; please report it with {log.name}"

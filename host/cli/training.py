@@ -74,6 +74,8 @@ def train(
     processes, with the same bits.
     """
     out = directory if out is None else out
+    if recover < 0:
+        raise UsageError(f"--recover must be 0 or more, not {recover}")
     if out is None or directory not in (None, out):
         raise UsageError(
             "one --out is needed: the directory for weights, metrics and learning curve"

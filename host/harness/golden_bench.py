@@ -73,6 +73,10 @@ def _check_equal(results: dict[str, Result], images: int) -> None:
             raise ComparisonError(f"engines {first!r} and {name!r} differ on {images} images: {where}")
 
 
+#: Images and threads at most: more threads than a machine gives crash torch.
+MAX_BATCH, MAX_THREADS = 1 << 16, 256
+
+
 def golden_bench(spec: Spec, data: Data, batch: int, threads: int | None = None, runs: int = RUNS) -> GoldenBench:
     """Train `batch` training images (repeated if there are fewer) from the initial weights with each engine.
 
@@ -82,10 +86,10 @@ def golden_bench(spec: Spec, data: Data, batch: int, threads: int | None = None,
     threads: of each engine, default one for each processor. `ComparisonError` if predictions, spikes or updates differ: on
     the quarter, all engines; on the batch, the others.
     """
-    if batch < 1:
-        raise UsageError(f"--batch must be at least 1, not {batch}")
-    if threads is not None and threads < 1:
-        raise UsageError(f"--threads must be at least 1, not {threads}")
+    if not 1 <= batch <= MAX_BATCH:
+        raise UsageError(f"--batch must be 1..{MAX_BATCH}, not {batch}")
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise UsageError(f"--threads must be 1..{MAX_THREADS}, not {threads}")
     load, before = os.getloadavg()[0], torch.get_num_threads()
     threads = threads or len(os.sched_getaffinity(0))
     numbers = torch.arange(batch) % len(data.train_images)

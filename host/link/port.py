@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import socket
 
 import serial
@@ -13,11 +14,18 @@ from golden.contract.errors import LinkError
 BAUDS = (1_000_000, 3_000_000)
 
 
+#: Of pyserial's URLs, those that reach a board; others write files or are for its own tests.
+SCHEMES = ("socket", "rfc2217", "hwgrep")
+
+
 def open_port(url: str, baud: int = BAUDS[0]) -> serial.SerialBase:
     """Open a device path or pyserial URL for this process alone; `LinkError` says why it can't be."""
+    scheme, colon, _ = url.partition("://")
+    if colon and scheme not in SCHEMES:
+        raise LinkError(f"{url}: a port must be a device path, or a URL of {', '.join(SCHEMES)}, not of {scheme}")
     try:
         port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=5, exclusive=True)
-    except (serial.SerialException, OSError, ValueError) as error:
+    except (serial.SerialException, OSError, ValueError, LookupError, NotImplementedError, re.error) as error:
         reasons = {
             errno.ENOENT: "no such port",
             errno.EAGAIN: "port busy: another program has it open",

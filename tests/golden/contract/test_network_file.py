@@ -200,7 +200,7 @@ def test_what_is_broken_is_said_in_one_line(text, message, tmp_path):
 def test_a_file_that_cannot_be_read(tmp_path):
     with pytest.raises(SpecError, match=r"--network .*none.toml: No such file or directory"):
         network_file.read(tmp_path / "none.toml")
-    with pytest.raises(SpecError, match=r"--network .*: Is a directory"):
+    with pytest.raises(SpecError, match=r"--network .*: no file"):
         network_file.read(tmp_path)
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(SpecError, match=r"bytes.toml: not UTF-8"):

@@ -78,9 +78,9 @@ def test_a_batch_beyond_the_data_repeats_it(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--golden", "--batch", "0"], "--batch must be at least 1, not 0"),
+        (["--golden", "--batch", "0"], "--batch must be 1..65536, not 0"),
         (["--golden", "--samples", "3"], "--samples 3"),
-        (["--golden", "--threads", "0"], "--threads must be at least 1, not 0"),
+        (["--golden", "--threads", "0"], "--threads must be 1..256, not 0"),
         (["--batch", "3"], "only with --golden"),
         (["--threads", "3"], "only with --golden"),
         (["--golden", "--preset", "huge"], "choose one of tiny"),

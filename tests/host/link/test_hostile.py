@@ -197,14 +197,20 @@ def parts(path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         return load_file(path), file.metadata()
 
 
+def forge(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """A file of somebody who knows how its digest is made."""
+    save_file(tensors, path, metadata | {"digest": checkpoint.digest(tensors, metadata)})
+
+
 @examples(300)
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=6), st.floats(0.02, 1.3))
 def test_a_damaged_weight_file_is_an_error_or_as_good(good, folder, changes, kept):
-    """Bytes of the header changed - the tensors' own can't be told from others - and the file cut or made longer."""
+    """Bytes changed anywhere, half of them in the header, and the file cut or made longer."""
     content = bytearray(good.read_bytes())
     header = 8 + int.from_bytes(content[:8], "little")
-    for at, value in changes:
-        content[min(int(at * header), header - 1)] = value
+    for n, (at, value) in enumerate(changes):
+        size = (header, len(content))[n % 2]
+        content[min(int(at * size), size - 1)] = value
     if kept < 1:
         del content[int(kept * len(content)) :]
     elif kept > 1.2:
@@ -233,7 +239,7 @@ def test_metadata_of_any_type_is_an_error_or_as_good(good, folder, draw):
         value = draw.draw(values)
     text = draw.draw(st.just(json.dumps(value)) | st.text(max_size=30))
     path = folder / "weights.safetensors"
-    save_file(tensors, path, metadata | {name: text})
+    forge(tensors, path, metadata | {name: text})
     ends(lambda: opened(path), WeightsError, PlanError)
 
 
@@ -253,7 +259,7 @@ def test_metadata_of_any_type_is_an_error_or_as_good(good, folder, draw):
 )
 def test_impossible_metadata_is_named(good, tmp_path, name, value):
     tensors, metadata = parts(good)
-    save_file(tensors, tmp_path / "weights.safetensors", metadata | {name: json.dumps(value)})
+    forge(tensors, tmp_path / "weights.safetensors", metadata | {name: json.dumps(value)})
     with pytest.raises(WeightsError, match=r"damaged metadata|this version has"):
         opened(tmp_path / "weights.safetensors")
 
@@ -264,14 +270,14 @@ def test_impossible_metadata_is_named(good, tmp_path, name, value):
 def test_an_impossible_plan_is_refused_before_it_costs_memory(good, tmp_path, change):
     tensors, metadata = parts(good)
     plan = json.dumps(json.loads(metadata["plan"]) | change)
-    save_file(tensors, tmp_path / "weights.safetensors", metadata | {"plan": plan})
+    forge(tensors, tmp_path / "weights.safetensors", metadata | {"plan": plan})
     with pytest.raises(WeightsError, match="damaged metadata"):
         Run.resume(tmp_path, {})
 
 
 def test_a_nest_of_brackets_is_no_metadata(good, tmp_path):
     tensors, metadata = parts(good)
-    save_file(tensors, tmp_path / "w", metadata | {"plan": "[" * 100_000})
+    forge(tensors, tmp_path / "w", metadata | {"plan": "[" * 100_000})
     with pytest.raises(WeightsError, match="damaged metadata"):
         checkpoint.load(tmp_path / "w")
 
