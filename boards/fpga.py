@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from amaranth.build import Resource
@@ -31,8 +32,8 @@ class Design:
     #: Lanes and engines of the accelerator.
     config: Config
     clock_hz: int
-    #: Where wires are scarce: one spacer (`boards.toolchain.spacers`) for this many flip-flops; 0: none.
-    spacers: int = 0
+    #: Where wires are scarce: spacers (`boards.toolchain.spacers`) for each flip-flop.
+    spacers: Fraction = Fraction(0)
     #: Of placement, unless another is asked for: one that is known to be routed.
     seed: int = 1
 

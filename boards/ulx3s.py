@@ -1,6 +1,7 @@
 """ULX3S (Radiona): LFE5U-85F, -45F or -25F, speed grade 6, 25 MHz; an FT231X as serial adapter."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_45F_Platform, ULX3S_85F_Platform
 
@@ -20,8 +21,8 @@ ULX3S = Fpga(
     designs={
         # 50 MHz would be 2 % from 3 Mbaud
         "tiny": Design(configuration(preset("tiny"), "event"), 48_000_000),
-        "small": Design(configuration(preset("small"), "event"), 48_000_000, spacers=2, seed=2),
-        "medium": Design(configuration(preset("medium"), "event"), 48_000_000, spacers=2),
+        "small": Design(configuration(preset("small"), "event"), 48_000_000, spacers=Fraction(3, 4), seed=2),
+        "medium": Design(configuration(preset("medium"), "event"), 48_000_000, spacers=Fraction(1, 2)),
     },
     flash=("openFPGALoader", "--board", "ulx3s"),
     usb="0403:6015",

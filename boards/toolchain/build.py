@@ -154,10 +154,10 @@ def synthesise(
     if failure:
         netlist.unlink(missing_ok=True)
         raise ToolError(f"yosys failed: {failure.reason}; see {folder / 'yosys.log'}")
-    added, every = 0, fpga.design(preset).spacers
-    if every:
+    added, share = 0, fpga.design(preset).spacers
+    if share:
         cells = json.loads(netlist.read_text())
-        added = spacers.add(cells, every)
+        added = spacers.add(cells, share)
         netlist.write_text(json.dumps(cells))
     kept.write_text(json.dumps({"commands": words, "spacers": added}))
     progress(f"synthesised, {time.monotonic() - start:.0f} s" + (f", {added} spacers" if added else ""))

@@ -24,8 +24,8 @@ def build_id(fpga: Fpga, preset: str, facts: BuildFacts, versions: dict[str, str
 
     Not of the sources' text: the number is in the netlist, and another one moves the logic, by a tenth of fmax either way.
     """
-    digest, every = plan(fpga, preset, facts).digest(), fpga.design(preset).spacers
-    return zlib.crc32(digest + json.dumps(versions).encode() + (f"spacers {every}".encode() if every else b""))
+    digest, share = plan(fpga, preset, facts).digest(), fpga.design(preset).spacers
+    return zlib.crc32(digest + json.dumps(versions).encode() + (f"spacers {share}".encode() if share else b""))
 
 
 def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:

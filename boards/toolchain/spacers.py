@@ -5,22 +5,24 @@ option changes), while half of the part stays empty; there more connections may 
 has one input, at the output of a flip-flop, and no output: it is placed near that, and takes a place that needs no more wires.
 """
 
+from fractions import Fraction
 from typing import Any
 
 #: In a netlist for an ECP5, what a spacer is placed beside, and what it is; nextpnr counts it among these.
 FLIP_FLOP, LUT, COUNTED_AS = "TRELLIS_FF", "LUT4", "TRELLIS_COMB"
 
 
-def add(netlist: dict[str, Any], every: int) -> int:
-    """Adds a spacer to each ``every``-th flip-flop of a netlist as Yosys writes it in JSON; how many there are now.
+def add(netlist: dict[str, Any], share: Fraction) -> int:
+    """Adds a spacer to this share of the flip-flops of a netlist as Yosys writes it in JSON, evenly; how many there are now.
 
     Nothing else of the netlist changes, and a spacer drives nothing: so the logic stays as it was.
     """
-    if every < 1:
-        raise ValueError(f"every must be at least 1, not {every}")
+    if not 0 < share <= 1:
+        raise ValueError(f"the share must be above 0 and at most 1, not {share}")
     cells = next(m["cells"] for m in netlist["modules"].values() if int(m["attributes"].get("top", "0"), 2))
     outputs = [cell["connections"]["Q"] for cell in cells.values() if cell["type"] == FLIP_FLOP]
-    for number, output in enumerate(outputs[::every]):
+    chosen = [output for n, output in enumerate(outputs) if n * share.numerator % share.denominator < share.numerator]
+    for number, output in enumerate(chosen):
         cells[f"spacer.{number}"] = {
             "hide_name": 0,
             "type": LUT,
@@ -29,4 +31,4 @@ def add(netlist: dict[str, Any], every: int) -> int:
             "port_directions": {"A": "input", "B": "input", "C": "input", "D": "input", "Z": "output"},
             "connections": {"A": output, "B": [], "C": [], "D": [], "Z": []},
         }
-    return len(outputs[::every])
+    return len(chosen)

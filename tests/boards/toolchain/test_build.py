@@ -3,6 +3,7 @@
 import copy
 import json
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
@@ -43,24 +44,33 @@ def netlist() -> dict:
     return {"modules": {"other": {"attributes": {}, "cells": {"ff": cells["ff2"]}}, "top": top}}
 
 
-@pytest.mark.parametrize(("every", "beside"), [(1, [3, 4, 5, 6, 7]), (2, [3, 5, 7]), (9, [3])])
-def test_spacers_drive_nothing_and_change_nothing(every, beside):
+@pytest.mark.parametrize(
+    ("share", "beside"),
+    [
+        (Fraction(1), [3, 4, 5, 6, 7]),
+        (Fraction(1, 2), [3, 5, 7]),
+        (Fraction(3, 4), [3, 5, 6, 7]),
+        (Fraction(1, 9), [3]),
+    ],
+)
+def test_spacers_drive_nothing_and_change_nothing(share, beside):
     before = netlist()
     after = copy.deepcopy(before)
-    assert spacers.add(after, every) == len(beside)
+    assert spacers.add(after, share) == len(beside)
     cells = after["modules"]["top"]["cells"]
     added = [cells.pop(name) for name in list(cells) if name.startswith("spacer")]
     assert after == before
     assert [cell["connections"]["A"] for cell in added] == [[wire] for wire in beside]
     assert all(cell["connections"][port] == [] for cell in added for port in "BCDZ")
-    with pytest.raises(ValueError, match="every must be at least 1, not 0"):
-        spacers.add(after, 0)
+    for wrong in (Fraction(0), Fraction(9, 8)):
+        with pytest.raises(ValueError, match=f"the share must be above 0 and at most 1, not {wrong}"):
+            spacers.add(after, wrong)
 
 
 def test_a_build_has_the_spacers_that_its_design_asks_for(monkeypatch, tmp_path):
     ulx3s = board("ulx3s")
     design = ulx3s.design("tiny")
-    spaced, without = (replace(ulx3s, designs={"tiny": replace(design, spacers=n)}) for n in (2, 0))
+    spaced, without = (replace(ulx3s, designs={"tiny": replace(design, spacers=n)}) for n in (Fraction(1, 2), Fraction(0)))
     facts = BuildFacts(0, 1, 0, 0)
     assert build_id(spaced, "tiny", facts, {}) != build_id(without, "tiny", facts, {})
 
