@@ -63,6 +63,23 @@ BUDGETS = (
         },
         threads=1,
     ),
+    # the published widths and constants, but only as far as two cores come
+    Budget(
+        "first",
+        1,
+        3 * GIBIBYTE,
+        {
+            "data": {"mnist": "mnist"},
+            "narrow": 1,
+            "samples": 6000,
+            "epochs": 1,
+            "tested": 1000,
+            "batch": None,
+            "steps": None,
+            "engine": "compiled",
+        },
+        threads=1,
+    ),
     Budget(
         "scale",
         3,
