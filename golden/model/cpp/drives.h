@@ -59,7 +59,7 @@ struct Drives {
     void conv_forward(int n, const Ints &s, Ints &phi) {
         const Layer &pre = net.layers[n], &post = net.layers[n + 1];
         const int row = pre.width - 1, quads = pre.words(1), plane = post.positions();
-        boxes.resize(static_cast<size_t>(quads) * box_positions(pre) + Kernel::PAD); // a last run may be read beyond its end
+        boxes.resize(static_cast<size_t>(quads) * box_positions(pre) + TILE); // a last run may be read beyond its end
         box_sums(pre, quads, s, [&](int q, int i) -> Int & { return boxes[static_cast<size_t>(i) * quads + q]; });
         by_places(plane, [&](auto count, int first) {
             const Int *at[count()];

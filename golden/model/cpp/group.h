@@ -19,7 +19,7 @@ struct Group {
     struct State {
         Ints d, u, phi; // of each neuron
         Ints xi;        // of the output layer's, whose nudge reads it a step later
-        Ints s;             // of four neurons: word (quad, position), as many quads as a tile may read
+        Ints s;             // of four neurons: word (quad, position), and as many more as tiles read
     };
 
     const Network &net;
@@ -42,7 +42,10 @@ struct Group {
             State &state = layers[n];
             for (Ints *x : {&state.d, &state.u, &state.phi}) x->resize(size);
             if (n == net.bundles) state.xi.resize(size);
-            state.s.resize(blocks(net.layers[n].words(1), Kernel::PAD) * Kernel::PAD * net.layers[n].positions());
+            // tiles may read beyond the last word
+            const size_t above = n < net.bundles && net.bundle[n].kind == DENSE ? k[n].forward.reach() : 0;
+            const size_t below = n > 0 ? k[n - 1].backward.reach() : 0;
+            state.s.resize(std::max({static_cast<size_t>(net.layers[n].words(net.layers[n].positions())), above, below}));
             for (auto &sum : sums) sum.emplace_back(size);
         }
         spikes.resize(net.bundles + 1);

@@ -23,31 +23,29 @@ struct Quad {
 
 // Working weights in the order in which a loop reads them: for each block of outputs, for each word, each output's four bytes.
 struct Kernel {
-#if NUDGE_TILES
-    static constexpr int BLOCK = TILE, PAD = TILE; // outputs that are worked on together; words of a run are rounded up to PAD
-    static constexpr int PLACES = 2;
-#else
-    static constexpr int BLOCK = 8, PAD = 1; // their sums stay in registers
+    static constexpr int BLOCK = 8; // outputs whose sums stay in registers
 #if defined(__AVX512VNNI__)
     static constexpr int PLACES = 2; // positions that share one load of a weight: 16 sums and what meets in them take 19 of 32 registers
 #else
     static constexpr int PLACES = 1;
 #endif
-#endif
 
     Words words{};
-    int padded = 0, count = 0; // words of a run with padding; of an output
     int outputs = 0;
+    bool tiled = false;        // whether `drive` is by the matrix unit
+    int wide = 0, padded = 0;  // outputs of a block; words of a run with padding
+    int count = 0;             // words of an output
     Vector<int32_t> block;
 
     Kernel() = default;
 
     // The weight of output o from channel c at inner position x: w[o * per_output + c * per_channel + x].
-    // quad(run, i): what is behind a word.
+    // behind(run, i): what is behind a word.
     template <typename Behind>
     Kernel(const int8_t *w, int outputs, size_t per_output, int channels, size_t per_channel, Words words, Behind behind)
-        : words(words), padded(blocks(words.length, PAD) * PAD), count(words.runs * padded), outputs(outputs) {
-        block.assign(static_cast<size_t>(blocks(outputs, BLOCK)) * count * BLOCK, 0);
+        : words(words), outputs(outputs), tiled(NUDGE_TILES && words.runs * words.length >= FEWEST_TILED),
+          wide(tiled ? TILE : BLOCK), padded(tiled ? blocks(words.length, TILE) * TILE : words.length), count(words.runs * padded) {
+        block.assign(static_cast<size_t>(blocks(outputs, wide)) * count * wide, 0);
         for (int r = 0; r < words.runs; r++)
             for (int i = 0; i < words.length; i++) {
                 const Quad at = behind(r, i);
@@ -63,28 +61,18 @@ struct Kernel {
 
     // Where the word n of output o is: in a tile, 16 words of an output are side by side; else BLOCK outputs of a word.
     size_t place(int o, int n) const {
-        const size_t first = static_cast<size_t>(o / BLOCK) * count * BLOCK;
-#if NUDGE_TILES
-        return first + (n / TILE * BLOCK + o % BLOCK) * TILE + n % TILE;
-#else
-        return first + n * BLOCK + o % BLOCK;
-#endif
+        if (tiled) return static_cast<size_t>(o / TILE) * count * TILE + (n / TILE * TILE + o % TILE) * TILE + n % TILE;
+        return static_cast<size_t>(o / BLOCK) * count * BLOCK + n * BLOCK + o % BLOCK;
     }
+
+    // Words that it reads from the first one of its first place, of all places together.
+    size_t reach() const { return tiled ? static_cast<size_t>(padded) * words.stride : 0; }
 
     // output(place, o, drive of output o) for all of them, for COUNT places; at: the first word of each place.
     template <int COUNT, typename Output> void drive(const Int *const (&at)[COUNT], Output output) const {
 #if NUDGE_TILES
-        const int all = blocks(outputs, BLOCK);
-        for (int b = 0; b < all; b += 2) {
-            Int rows[2 * COUNT][TILE];
-            const int32_t *w = block.data() + static_cast<size_t>(b) * count * BLOCK;
-            if (b + 1 < all) tile_products<2>(w, static_cast<size_t>(count) * BLOCK, words.runs, padded, words.run_stride, words.stride, at, rows);
-            else tile_products<1>(w, 0, words.runs, padded, words.run_stride, words.stride, at, rows);
-            const int present = std::min(outputs - b * BLOCK, 2 * BLOCK);
-            for (int o = 0; o < present; o++)
-                for (int p = 0; p < COUNT; p++) output(p, b * BLOCK + o, rows[o / BLOCK * COUNT + p][o % BLOCK]);
-        }
-#else
+        if (tiled) return drive_by_tiles(at, output);
+#endif
         for (int first = 0; first < outputs; first += BLOCK) {
             Int a[COUNT * BLOCK] = {};
             const int32_t *w = block.data() + static_cast<size_t>(first) * count;
@@ -98,8 +86,24 @@ struct Kernel {
             for (int i = 0; i < COUNT * BLOCK; i++)
                 if (i / COUNT < present) output(i % COUNT, first + i / COUNT, a[i]);
         }
-#endif
     }
+
+#if NUDGE_TILES
+  private:
+    template <int COUNT, typename Output> void drive_by_tiles(const Int *const (&at)[COUNT], Output output) const {
+        const int all = blocks(outputs, TILE);
+        const size_t stride = static_cast<size_t>(count) * TILE;
+        for (int b = 0; b < all; b += 2) {
+            Int rows[2 * COUNT][TILE];
+            const int32_t *w = block.data() + b * stride;
+            if (b + 1 < all) tile_products<2>(w, stride, words.runs, padded, words.run_stride, words.stride, at, rows);
+            else tile_products<1>(w, 0, words.runs, padded, words.run_stride, words.stride, at, rows);
+            const int present = std::min(outputs - b * TILE, 2 * TILE);
+            for (int o = 0; o < present; o++)
+                for (int p = 0; p < COUNT; p++) output(p, b * TILE + o, rows[o / TILE * COUNT + p][o % TILE]);
+        }
+    }
+#endif
 };
 
 // Both directions of a bundle. Bundle 1 reads pixels, which are no bytes once they are box-summed: it has no kernels.

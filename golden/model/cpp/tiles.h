@@ -11,6 +11,9 @@ inline int blocks(int n, int of) { return (n + of - 1) / of; }
 
 constexpr int TILE = 16; // rows of a tile, and words of a row
 
+// Words of an output below which the vector loops are faster: with fewer, tiles are mostly padding, and waiting for their sums.
+constexpr int FEWEST_TILED = 24;
+
 #if defined(__AMX_INT8__) && defined(__AMX_TILE__)
 #define NUDGE_TILES 1
 static_assert(LANES == TILE);
