@@ -24,6 +24,10 @@ from .study import GIBIBYTE, Budget, Cell, Row, Study
 #: Parts of a run whose training errors make its curve, where the test images aren't tried after each epoch.
 PARTS = 8
 
+#: Line of each variant's curves, and what the name of one ends with that a budget shortens.
+STYLES = {"published": "-", "table-1": "--", "table-1-annealed": ":", "tuned": "-."}
+SHORT = " short"
+
 #: Epochs of the budget `scale`: by name, else by variant and rule, else by variant.
 SCALE_EPOCHS = {
     "tuned ep": 20,
@@ -130,7 +134,7 @@ def shortened(c: Configuration, budget: Budget) -> Configuration:
     if values["batch"] is not None:
         batch = min(batch, values["batch"])
     changed = c.variant != "tuned" and (dynamics, batch) != (c.dynamics, c.batch)
-    variant = f"{c.variant} short" if changed else c.variant
+    variant = c.variant + SHORT if changed else c.variant
     epochs = c.epochs if values["epochs"] is None else values["epochs"]
     if isinstance(epochs, dict):
         known = (c.name, f"{c.variant} {c.rule}", c.variant)
@@ -205,9 +209,8 @@ def curves(rows: list[Row], kind: str) -> Iterator[tuple[list[float], list[float
 def draw(axes: Axes, budget: Budget, rows: list[Row], data: str, kind: str) -> None:
     """Errors of one data set: a colour for each system, a line style for each variant, a line for each seed."""
     systems = list(PUBLISHED["mnist"])
-    styles: dict[str, str] = {}
     for c in configurations(budget, data):
-        style = styles.setdefault(c.variant, ("-", "--", ":", "-.")[len(styles) % 4])
+        style = STYLES[c.variant.removesuffix(SHORT)]
         mine = page.select(rows, data=data, system=c.name, variant=c.variant)
         label = f"{c.name}, {c.variant}"
         for x, errors in curves(mine, kind):
