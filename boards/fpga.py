@@ -34,7 +34,7 @@ class Design:
     clock_hz: int
     #: Where wires are scarce: spacers (`boards.toolchain.spacers`) for each flip-flop.
     spacers: Fraction = Fraction(0)
-    #: Of placement, unless another is asked for: one that is known to be routed.
+    #: Of placement, unless another is asked for: one that is known to be routed, where there is one.
     seed: int = 1
 
 

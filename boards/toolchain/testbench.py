@@ -1,7 +1,26 @@
 """A test bench in Verilog for what `verilog` exports: it plays a script of bytes, and says PASSED or FAILED.
 
-For Icarus Verilog and Verilator (--binary --timing). The script is a memory file, a `host.harness.script.Step` a line.
+For Icarus Verilog and Verilator (--binary --timing). The script is a memory file with a step a line: a kind in bits 9..8, a
+byte below.
 """
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """Codes of the kinds of steps, bits 9..8."""
+
+    #: Send the byte.
+    send: int
+    #: The next byte that comes back must be this one.
+    expect: int
+    #: Take whatever comes back up to the end of an answer.
+    skip: int
+    #: All is well.
+    end: int
+
+
 
 #: Clock cycles without a byte after which it has failed: more than a sample and a commit take.
 PATIENCE = 20_000_000
@@ -68,13 +87,13 @@ module top_tb;
     reg clk = 0, rst = 1;
     always #5 clk = !clk;
 
-    // bits 9..8: 0 send, 1 expect, 2 skip an answer, 3 the end; bits 7..0: the byte
+    // bits 9..8: {kinds.send} send, {kinds.expect} expect, {kinds.skip} skip an answer, {kinds.end} the end
     reg [9:0] script [0:{last}];
     initial $readmemh("{script}", script);
     integer at = 0, idle = 0, compared = 0, resting = 0;
     wire [9:0] step = script[at];
-    wire sending = !rst && step[9:8] == 2'd0;
-    wire listening = step[9:8] == 2'd1 || step[9:8] == 2'd2;
+    wire sending = !rst && step[9:8] == 2'd{kinds.send};
+    wire listening = step[9:8] == 2'd{kinds.expect} || step[9:8] == 2'd{kinds.skip};
     wire taken, answered;
     wire [7:0] answer;
 {link}
@@ -88,7 +107,7 @@ module top_tb;
         end
         if (listening && answered) begin
             idle <= 0;
-            if (step[9:8] == 2'd1) begin
+            if (step[9:8] == 2'd{kinds.expect}) begin
                 compared <= compared + 1;
                 at <= at + 1;
                 if (answer !== step[7:0]) begin
@@ -97,7 +116,7 @@ module top_tb;
                 end
             end else if (answer == 0) at <= at + 1;
         end
-        if (step[9:8] == 2'd3) begin
+        if (step[9:8] == 2'd{kinds.end}) begin
             $display("PASSED: %0d bytes of answers are the model's", compared);
             $finish;
         end
@@ -110,7 +129,7 @@ endmodule
 """
 
 
-def testbench(script: str, steps: int, link: str, divisor: int) -> str:
+def testbench(script: str, steps: int, kinds: Kinds, link: str, divisor: int) -> str:
     """The bench. script: name of the file of that many steps. link: of `verilog.LINKS`. divisor: cycles a bit."""
     part = BYTES if link == "bytes" else UART.format(divisor=divisor)
-    return BENCH.format(script=script, last=steps - 1, link=part, patience=PATIENCE)
+    return BENCH.format(script=script, last=steps - 1, kinds=kinds, link=part, patience=PATIENCE)

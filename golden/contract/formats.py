@@ -63,7 +63,9 @@ class Formats:
                 raise SpecError(f"formats.{name} must be {low}..{high} ({why}), not {getattr(self, name)}")
 
     @classmethod
-    def of(cls, weight_bits: int = 8, decoder_bits: int = 16, state_fraction: int = 8) -> "Formats":
+    def of(
+        cls, weight_bits: int = weight_bits, decoder_bits: int = decoder_bits, state_fraction: int = state_fraction
+    ) -> "Formats":
         """The formats with working weights of these bits in [-1, 1), d of these in [-8, 8), and xi of these fractional ones;
         phi and biases follow."""
         fraction = decoder_bits - 4

@@ -29,15 +29,15 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 #: Stages, channels and units at most: far beyond what any part holds, and little enough to check at once.
 MAX_STAGES, MAX_SIZE, MAX_KERNEL = 16, 1 << 14, 64
 
+#: Allowed values of the formats: what was measured (`nudge repro precision`), and what the widths' proofs hold for.
+FORMATS = {"weight_bits": (2, 8), "decoder_bits": (13, 16), "state_fraction": (4, 8)}
+
 #: What is left out, but for the rates, which `default_rates` says.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "schedule": {"order": "odd-even", "free": 16, "nudged": 8, "window": 4, "decay_shift": 1},
-    "learning": {"beta": 0.5, "batch": 32, "gain": 1.0, "decay": 1.0},
-    "formats": {"weight_bits": 8, "decoder_bits": 16, "state_fraction": 8},
+    "learning": {name: getattr(Learning, name) for name in ("beta", "batch", "gain", "decay")},
+    "formats": {name: getattr(Formats, name) for name in FORMATS},
 }
-
-#: Allowed values of the formats: what was measured (`nudge repro precision`), and what the widths' proofs hold for.
-FORMATS = {"weight_bits": (2, 8), "decoder_bits": (13, 16), "state_fraction": (4, 8)}
 
 
 def default_rates(stages: int) -> tuple[float, ...]:
@@ -155,7 +155,7 @@ def _stage(number: int, value: Any) -> Conv | Dense:
             raise SpecError(f"stage {number}: only a conv has a kernel")
         check_whole(f"stage {number}: dense", stage["dense"], 1, MAX_SIZE)
         return Dense(stage["dense"])
-    kernel = stage.get("kernel", 3)
+    kernel = stage.get("kernel", Conv.kernel)
     check_whole(f"stage {number}: conv", stage["conv"], 1, MAX_SIZE)
     check_whole(f"stage {number}: kernel", kernel, 1, MAX_KERNEL)
     return Conv(stage["conv"], kernel)

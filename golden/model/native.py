@@ -91,10 +91,10 @@ def usable() -> bool:
 
 
 def _computes_right() -> bool:
-    """A batch of a small network, with every kind of bundle and a group of samples that isn't full, against torch."""
+    """A batch of a network with every kind of bundle, each wide enough for the matrix unit once, against torch."""
     from .batch import train_batch  # which imports this module
 
-    stages = (Conv(3), Conv(5, 2), Dense(9), Dense(CLASSES))
+    stages = (Conv(24, 15), Conv(98, 2), Dense(97), Dense(CLASSES))
     spec = Spec("known", stages, Schedule(3, 2, 1, order="odd-even"), Learning((0.5, 0.3, 0.2, 0.16), gain=3.0))
     random = torch.Generator().manual_seed(1)
     images = torch.randint(256, (3, IMAGE_SIDE, IMAGE_SIDE), generator=random, dtype=torch.uint8)

@@ -10,7 +10,7 @@ from golden.contract import network_file
 from golden.contract.errors import ExitCode, UsageError
 from golden.progress import note
 from golden.training.checkpoint import atomic
-from host.harness.script import script
+from host.harness.script import Step, script
 
 from .builds import Target, boards_modules
 from .options import BoardFileOption, JsonOption, LargestOption, NetworkOption
@@ -48,6 +48,7 @@ def verilog(
     suffix, pins = boards.verilog.constraints(fpga, name)
     identity = boards.verilog.identity(fpga, name)
     steps = script(config, identity)
+    kinds = boards.testbench.Kinds(*(step >> 8 for step in (Step.SEND, Step.EXPECT, Step.SKIP, Step.END)))
     known = described(boards.verilog.PORTS[link])
     values = {
         "board": fpga.name,
@@ -68,7 +69,7 @@ def verilog(
         stem.with_suffix(".json"): json.dumps(values, indent=1) + "\n",
         stem.with_suffix(f".{suffix}"): pins,
         stem.with_name(f"{stem.name}_tb.v"): boards.testbench.testbench(
-            f"{stem.name}.hex", len(steps), link, facts.uart_divisor
+            f"{stem.name}.hex", len(steps), kinds, link, facts.uart_divisor
         ),
         stem.with_suffix(".hex"): "".join(f"{step:03x}\n" for step in steps),
     }

@@ -44,78 +44,39 @@ SCALE_EPOCHS = {
 #: narrow: published widths are divided by it. widths: of the 2C2FC instead. epochs, batch: None is what the configuration has,
 #: else batches are at most this large. steps: longest free phase, to end in time; None for none. fall: what the last epoch's
 #: rates of `tuned` are of the first's, about. engine: of equilibrium propagation, where it is possible.
+BOTH = {"mnist": "mnist", "fashion-mnist": "fashion-mnist"}
+
+#: At the published widths, with the published batches and steps.
+WHOLE = {"narrow": 1, "samples": 60000, "epochs": None, "tested": 10000, "batch": None, "steps": None}
+
+#: The same, cut to what ends in minutes.
+SHORT_RUNS = {"narrow": 16, "samples": 1000, "epochs": 3, "tested": 1000, "batch": 20, "steps": 60}
+
 BUDGETS = (
     Budget(
         "quick",
         1,
         GIBIBYTE,
-        {"data": {"mnist": "embedded"}, "narrow": 16, "samples": 400, "epochs": 3, "tested": 200, "batch": 20, "steps": 48},
+        SHORT_RUNS | {"data": {"mnist": "embedded"}, "samples": 400, "tested": 200, "steps": 48},
         threads=1,
     ),
-    Budget(
-        "cpu",
-        3,
-        2 * GIBIBYTE,
-        {
-            "data": {"mnist": "mnist", "fashion-mnist": "fashion-mnist"},
-            "narrow": 16,
-            "samples": 1000,
-            "epochs": 3,
-            "tested": 1000,
-            "batch": 20,
-            "steps": 60,
-        },
-        threads=1,
-    ),
-    # the published widths and constants, but only as far as two cores come
+    Budget("cpu", 3, 2 * GIBIBYTE, SHORT_RUNS | {"data": BOTH}, threads=1),
+    # only as far as two cores come
     Budget(
         "first",
         1,
         3 * GIBIBYTE,
-        {
-            "data": {"mnist": "mnist"},
-            "narrow": 1,
-            "samples": 6000,
-            "epochs": 1,
-            "tested": 1000,
-            "batch": None,
-            "steps": None,
-            "engine": "compiled",
-        },
+        WHOLE | {"data": {"mnist": "mnist"}, "samples": 6000, "epochs": 1, "tested": 1000, "engine": "compiled"},
         threads=1,
     ),
     Budget(
         "scale",
         3,
         3 * GIBIBYTE,
-        {
-            "data": {"mnist": "mnist", "fashion-mnist": "fashion-mnist"},
-            "narrow": 1,
-            "widths": (32, 64, 256),
-            "samples": 60000,
-            "epochs": SCALE_EPOCHS,
-            "tested": 10000,
-            "batch": None,
-            "steps": None,
-            "fall": 0.1,
-            "engine": "compiled",
-        },
+        WHOLE | {"data": BOTH, "widths": (32, 64, 256), "epochs": SCALE_EPOCHS, "fall": 0.1, "engine": "compiled"},
         threads=1,
     ),
-    Budget(
-        "paper",
-        5,
-        10 * GIBIBYTE,
-        {
-            "data": {"mnist": "mnist", "fashion-mnist": "fashion-mnist"},
-            "narrow": 1,
-            "samples": 60000,
-            "epochs": None,
-            "tested": 10000,
-            "batch": None,
-            "steps": None,
-        },
-    ),
+    Budget("paper", 5, 10 * GIBIBYTE, WHOLE | {"data": BOTH}),
 )
 
 
@@ -241,7 +202,7 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
             mine = page.select(rows, data=data, system=c.name, variant=c.variant)
             test, training = published(data, c.name)
             ours = page.both(mine, "test_percent"), page.both(mine, "train_percent")
-            hours = page.both(mine, "hours")
+            hours = page.both(mine, "hours", 3)
             name = f"{data}: {c.row} {c.name}, {c.variant}"
             lines.append([name, *ours, str(len(mine)), str(c.epochs), hours, test, training])
     header = [

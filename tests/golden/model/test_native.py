@@ -114,6 +114,29 @@ def test_native_equals_plain_at_full_size_and_extreme_weights(name):
     assert same_parameters(one.updates, two.updates)
 
 
+#: Bundles in which an output sees as many words as the matrix unit is worth (`FEWEST_TILED` of cpp/tiles.h), or fewer,
+#: in each direction; 9 and 16 pooled positions, of which the odd one is worked on alone.
+TILED = [
+    (Conv(24, 15), Conv(98, 2), Dense(97), Dense(10)),
+    (Conv(20, 15), Conv(92, 2), Dense(92), Dense(10)),
+    (Conv(5, 10), Conv(100, 3), Dense(33), Dense(10)),
+    (Conv(100, 12), Conv(130, 1), Dense(10)),
+]
+
+
+@pytest.mark.parametrize("stages", TILED, ids=str)
+@pytest.mark.parametrize("order", ORDERS)
+def test_native_equals_plain_where_outputs_see_many_words(stages, order):
+    spec = Spec("wide", stages, Schedule(3, 2, 1, order=order), Learning((0.1,) * len(stages)))
+    random = np.random.default_rng(8)
+    parameters, batch = random_parameters(spec, random, 0.6), random_images(18, random)
+    one, two = (train_batch(spec, Settings.of(spec), parameters, *batch, engine=e, threads=2) for e in ("plain", "native"))
+    assert one.spikes == two.spikes
+    assert all(spikes > 0 for spikes in one.spikes)
+    assert torch.equal(one.predictions, two.predictions)
+    assert same_parameters(one.updates, two.updates)
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="these are flags of x86 compilers")
 @pytest.mark.parametrize("without", [[], ["-mno-avx512f"], ["-mno-avx2"]], ids=str)
 def test_each_form_of_the_dot_product_is_equal(without, monkeypatch):
