@@ -24,6 +24,9 @@ STUDIED_MEDIUM = replace(PRESETS["medium"], stages=(Conv(16), Conv(32), Dense(64
 #: `tiny` as it was then.
 STUDIED_TINY = replace(PRESETS["tiny"], schedule=Schedule(12, 8))
 
+#: `large` and `wide` as they were then.
+STUDIED_LARGE, STUDIED_WIDE = (replace(PRESETS[name], schedule=AT_ONCE) for name in ("large", "wide"))
+
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
     """A plan as plain data. Without a mean of weights it is as it was before there were any: tables keep their rows."""

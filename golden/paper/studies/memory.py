@@ -8,6 +8,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from matplotlib import pyplot as plt
 
@@ -31,6 +32,13 @@ BUDGETS = (
 
 #: Names as in `configurations`, rule and whether it spikes.
 SYSTEMS = {"snn-ep": ("ep", True), "snn-bptt": ("bptt", True), "crnn-ep": ("ep", False), "crnn-bptt": ("bptt", False)}
+
+
+#: The spiking system's line is wide, the other's narrow and broken: where they coincide both are seen.
+MARKS: dict[bool, dict[str, Any]] = {
+    True: {"marker": "o", "markersize": 11, "linewidth": 5, "alpha": 0.5},
+    False: {"marker": "o", "markersize": 5, "linestyle": "--"},
+}
 
 
 def measure(job: Job) -> dict[str, float]:
@@ -62,18 +70,20 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
     """Peaks for each number of steps, growth for each step, and the paper's figure at 150 steps."""
     steps = budget.values["steps"]
     lines = []
-    figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
-    for name in SYSTEMS:
+    figure, axes = plt.subplots(figsize=(9, 5), layout="constrained")
+    for name, (_, spiking) in SYSTEMS.items():
         each = {t: page.select(rows, system=name, steps=str(t)) for t in steps}
         means = {t: page.mean(mine, "peak_mb") for t, mine in each.items()}
         growth = (means[steps[-1]] - means[steps[0]]) / (steps[-1] - steps[0])
         paper = PUBLISHED["mnist"][name].memory or 0.0
         lines.append([name, *(page.both(each[t], "peak_mb", 0) for t in steps), f"{growth + 0.0:.1f}", f"{paper:.0f}"])
-        axes.plot(steps, list(means.values()), "o-", label=name)
-        axes.plot(STEPS, paper, "x", color=axes.lines[-1].get_color(), label=f"{name}, paper (GPU, 128-256)")
-    axes.set(xlabel="steps", ylabel="peak memory (MB)", title=f"batch 10, {'-'.join(map(str, budget.values['widths']))}")
+        mark = MARKS[spiking]
+        axes.plot(steps, list(means.values()), **mark, color=page.COLOURS[name], label=name)
+        axes.plot(STEPS, paper, "x", color=page.COLOURS[name], label=f"{name}, paper (GPU, 128-256)")
+    title = f"batch 10, {'-'.join(map(str, budget.values['widths']))}"
+    axes.set(xlabel="steps", ylabel="peak memory (MB)", yscale="log", title=title)
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     header = ["system", *(f"{t} steps" for t in steps), "MB a step", f"paper, {STEPS} steps"]
     ratios = []
     for kind in ("snn", "crnn"):

@@ -22,6 +22,10 @@ from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
 
 BASE = STUDIED
 
+#: The picture's largest error in percent, so that small differences show. What is above has an arrow and its value.
+TOP = 20.0
+UP = {"arrowstyle": "->"}
+
 #: held_out: how many of the training images, the last ones. The rest is the plan.
 #: The last epoch's rates are a fifth of the first's.
 BUDGETS = (
@@ -136,11 +140,15 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
             lines.append(f"| {name} | {value} | {mean:.2f} | {deviation:.2f} | {len(found)} | {mark} |")
         means, deviations = zip(*points, strict=True)
         names = [str(value) for value in quantity.specs]
+        page.logarithmic(axes)
         axes.errorbar(names, means, deviations, marker="o", capsize=3)
         chosen = list(quantity.specs).index(quantity.chosen)
-        axes.plot(names[chosen], means[chosen], "o", color="C1", label=f"{BASE.name}: {quantity.chosen}")
-        axes.set(xlabel=f"{quantity.name} ({quantity.unit})", yscale="log")
-        axes.grid(alpha=0.3, which="both")
+        ring = {"markersize": 13, "markerfacecolor": "none", "markeredgewidth": 2, "zorder": 3}
+        axes.plot(names[chosen], means[chosen], "o", color="C1", label=f"{BASE.name}: {quantity.chosen}", **ring)
+        for name, mean in zip(names, means, strict=True):
+            if mean > TOP:
+                axes.annotate(f"{mean:.0f} %", (name, TOP), (0, -28), textcoords="offset points", ha="center", arrowprops=UP)
+        axes.set(xlabel=f"{quantity.name} ({quantity.unit})", ylim=(2, TOP), ylabel="")
         axes.legend()
     for axes in panels[:, 0]:
         axes.set_ylabel("held-out error (%)")

@@ -12,6 +12,7 @@ from typing import Any
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from golden.paper.systems.configurations import PUBLISHED, Configuration, table_two
 from golden.paper.systems.train import SystemRun, Tell, silent, test_error, train
@@ -24,8 +25,7 @@ from .study import GIBIBYTE, Budget, Cell, Row, Study
 #: Parts of a run whose training errors make its curve, where the test images aren't tried after each epoch.
 PARTS = 8
 
-#: Line of each variant's curves, and what the name of one ends with that a budget shortens.
-STYLES = {"published": "-", "table-1": "--", "table-1-annealed": ":", "tuned": "-."}
+#: What the name of a variant ends with that a budget shortens.
 SHORT = " short"
 
 #: Epochs of the budget `scale`: by name, else by variant and rule, else by variant.
@@ -167,35 +167,45 @@ def curves(rows: list[Row], kind: str) -> Iterator[tuple[list[float], list[float
         yield [n + 1 for n in range(len(errors))], errors
 
 
-def draw(axes: Axes, budget: Budget, rows: list[Row], data: str, kind: str) -> None:
-    """Errors of one data set: a colour for each system, a line style for each variant, a line for each seed."""
-    systems = list(PUBLISHED["mnist"])
-    for c in configurations(budget, data):
-        style = STYLES[c.variant.removesuffix(SHORT)]
-        mine = page.select(rows, data=data, system=c.name, variant=c.variant)
-        label = f"{c.name}, {c.variant}"
-        for x, errors in curves(mine, kind):
-            axes.plot(x, errors, f"o{style}", markersize=3, color=f"C{systems.index(c.name)}", label=label)
+def draw(axes: Axes, rows: list[Row], data: str, kind: str, variant: str) -> None:
+    """Errors of one data set and variant: a colour for each system, a line for each seed; tests beside the paper's figure."""
+    systems = sorted({row["system"] for row in rows}, key=list(page.COLOURS).index)
+    for name in systems:
+        label, colour = name, page.COLOURS[name]
+        for x, errors in curves(page.select(rows, system=name), kind):
+            axes.plot(x, errors, "o-", markersize=3, color=colour, label=label)
             label = "_"
-    title = {"part": "training, before each sample is learned", "test": "test"}[kind]
-    axes.set(yscale="log", ylabel="error (%)", title=f"{data}: {title}")
-    axes.set_xlabel("epoch" if isinstance(budget.values["epochs"], dict) else f"part of the run, of {PARTS}")
-    axes.grid(alpha=0.3, which="both")
+        if kind == "test":
+            axes.axhline(PUBLISHED[data][name].test, linestyle=":", color=colour, label=f"{name}, paper")
+    page.logarithmic(axes)
+    axes.set(title=f"{data}, {variant}", ylabel={"part": "training error before learning (%)", "test": "test error (%)"}[kind])
+    axes.set_visible(bool(rows))
     if axes.lines:
         axes.legend(fontsize=7)
 
 
-def report(budget: Budget, rows: list[Row], path: Path) -> str:
-    """Ours beside the paper's; learning curves with a logarithmic axis, for the errors fall by powers of ten."""
-    values = budget.values
-    kinds = ("part", "test") if isinstance(values["epochs"], dict) else ("part",)
-    sets = list(values["data"])
+def picture(budget: Budget, rows: list[Row]) -> Figure:
+    """Learning curves: a row for each variant that was measured, a column for each data set, of training and of test."""
+    whole = isinstance(budget.values["epochs"], dict)
+    columns = [(data, kind) for data in budget.values["data"] for kind in (("part", "test") if whole else ("part",))]
+    named = dict.fromkeys(c.variant for data in budget.values["data"] for c in configurations(budget, data))
+    variants = [name for name in named if page.select(rows, variant=name)] or list(named)
+    size = (6 * len(columns), 3.6 * len(variants))
     figure, panels = plt.subplots(
-        len(kinds), len(sets), figsize=(8 * len(sets), 5 * len(kinds)), layout="constrained", squeeze=False, sharey=True
+        len(variants), len(columns), figsize=size, layout="constrained", sharey=True, squeeze=False
     )
-    for row, kind in zip(panels, kinds, strict=True):
-        for axes, data in zip(row, sets, strict=True):
-            draw(axes, budget, rows, data, kind)
+    for line, variant in zip(panels, variants, strict=True):
+        for axes, (data, kind) in zip(line, columns, strict=True):
+            draw(axes, page.select(rows, data=data, variant=variant), data, kind, variant)
+    for axes in panels[-1]:
+        axes.set_xlabel("epoch" if whole else f"part of the run, of {PARTS}")
+    return figure
+
+
+def report(budget: Budget, rows: list[Row], path: Path) -> str:
+    """Ours beside the paper's, and the learning curves."""
+    values = budget.values
+    sets = list(values["data"])
     lines = []
     for data in sets:
         for c in configurations(budget, data):
@@ -224,7 +234,7 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
         f"`nudge repro table2 --budget {budget.name} --only SYSTEM,VARIANT`, added to this table."
     )
     text = f"{intro}\n\n{page.table(header, lines)}"
-    page.write(path, text, figure)
+    page.write(path, text, picture(budget, rows))
     return text
 
 

@@ -99,10 +99,10 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
     for n, c in enumerate(systems):
         mine = page.select(rows, system=c.name)
         at = [names.index(row["change"]) + (n - 1.5) / 8 for row in mine]
-        axes.plot(at, [float(row["error_percent"]) for row in mine], "o", color=f"C{n}", alpha=0.7, label=c.name)
-    axes.set(ylabel="held-out error (%)", title=f"budget {budget.name}", yscale="log")
+        axes.plot(at, [float(row["error_percent"]) for row in mine], "o", color=page.COLOURS[c.name], alpha=0.7, label=c.name)
+    page.logarithmic(axes)
+    axes.set(ylabel="held-out error (%)", title=f"budget {budget.name}")
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
-    axes.grid(alpha=0.3, which="both")
     axes.legend()
     start = systems[0]
     assert isinstance(start.dynamics, Dynamics)
