@@ -1,16 +1,13 @@
 """Frames on the wire, as `golden.contract.protocol` describes them: stuffed(body, CRC-32), then a zero byte."""
 
 import functools
-import re
 import zlib
 from collections.abc import Iterator
 
 from cobs import cobs  # type: ignore[import-untyped]
 
-from golden.contract.protocol import ANSWER_BYTES, CRC_BYTES, FULL_BLOCK, LONGEST_RUN, VERSION
-
-#: Bytes of a full block; it stands for no zero.
-FULL = FULL_BLOCK - 1
+from golden.contract import stuffing
+from golden.contract.protocol import ANSWER_BYTES, CRC_BYTES, VERSION
 
 #: Longest encoded answer: COBS adds one byte for each 254.
 MAX_ENCODED = ANSWER_BYTES + ANSWER_BYTES // 254 + 1
@@ -24,26 +21,8 @@ class FrameError(ValueError):
     """Bytes between two zeros that are no frame: a broken block, wrong checksum, too short or too long."""
 
 
-@functools.lru_cache(REMEMBERED)
-def stuff(data: bytes) -> bytes:
-    """COBS with zero runs: no zeros, and fewer bytes where there were many."""
-    out, owed = bytearray(), False  # owed: the last block stands for a zero that counts only if another block follows
-    for part in re.finditer(rb"([^\0]*)(\0*)", data):
-        block, zeros = part[1], len(part[2])
-        while len(block) >= FULL:
-            out += bytes((FULL_BLOCK,)) + block[:FULL]
-            block, owed = block[FULL:], False
-        if block:
-            out += bytes((len(block) + 1,)) + block
-            owed, zeros = zeros > 0, max(zeros - 1, 0)
-        while zeros > 1:
-            run = min(zeros, LONGEST_RUN)
-            out.append(FULL_BLOCK - 1 + run)
-            zeros, owed = zeros - run, False
-        if zeros:
-            out.append(1)
-            owed = True
-    return bytes(out) + b"\1" * owed
+#: COBS with zero runs: no zeros, and fewer bytes where there were many.
+stuff = functools.lru_cache(REMEMBERED)(stuffing.stuff)
 
 
 def unstuff(stuffed: bytes) -> bytes:
@@ -59,17 +38,7 @@ def unstuff_partly(stuffed: bytes) -> tuple[bytes, bool]:
     """The inverse, as far as it goes; True if the last block is cut short. `FrameError` if there is a zero byte."""
     if 0 in stuffed:
         raise FrameError(f"byte {stuffed.index(0)} of {len(stuffed)} is zero, which ends a frame")
-    out, at, zero = bytearray(), 0, False
-    while at < len(stuffed):
-        code = stuffed[at]
-        out += bytes(zero)
-        if code > FULL_BLOCK:
-            out += bytes(code - FULL)
-            at, zero = at + 1, False
-        else:
-            out += stuffed[at + 1 : at + code]
-            at, zero = at + code, code != FULL_BLOCK
-    return bytes(out), at > len(stuffed)
+    return stuffing.unstuff_partly(stuffed)
 
 
 def encode(body: bytes) -> bytes:

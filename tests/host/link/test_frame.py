@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from golden.contract import stuffing
 from golden.contract.protocol import ANSWER_BYTES, CRC_BYTES
 from golden.training import data
 from host.link import frame
@@ -43,7 +44,7 @@ def test_encoding_of_requests_is_reversible_and_has_one_zero(body):
     assert data.index(0) == len(data) - 1
     assert frame.decode(data[:-1]) == body
     length = len(body) + CRC_BYTES
-    assert len(data) <= length + length // frame.FULL + 2
+    assert len(data) <= length + length // stuffing.FULL + 2
 
 
 @pytest.mark.parametrize(
