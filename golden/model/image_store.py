@@ -1,0 +1,116 @@
+"""The store of samples in a board's memory, to the last byte: what `hw.memory` does, in plain Python."""
+
+import zlib
+
+from golden.contract.messages import PIXELS
+from golden.contract.spec import IMAGE_SIDE
+from golden.contract.stored import (
+    ENTRY_WORDS,
+    HEADER_WORDS,
+    LOG_AT,
+    MAX_CODED,
+    MAX_SAMPLES,
+    WORD_BYTES,
+    Asked,
+    Header,
+    ImageStatus,
+    image_crc,
+    record_words,
+)
+from golden.contract.stuffing import unstuff_partly
+
+
+def moved(pixels: bytes, dy: int, dx: int, mirrored: bool) -> bytes:
+    """An image as `Asked` says that it is moved: raster order, zeros come in."""
+    out = bytearray(PIXELS)
+    for y in range(IMAGE_SIDE):
+        for x in range(IMAGE_SIDE):
+            to_y, to_x = y + dy, x + dx
+            if 0 <= to_y < IMAGE_SIDE and 0 <= to_x < IMAGE_SIDE:
+                out[to_y * IMAGE_SIDE + (IMAGE_SIDE - 1 - to_x if mirrored else to_x)] = pixels[y * IMAGE_SIDE + x]
+    return bytes(out)
+
+
+class ImageStore:
+    """A memory of `capacity` bytes with its table and log, as after power-up. Addresses wrap where the memory's do.
+
+    count : samples stored. end : word at which the next record begins. damaged : images asked for that were damaged.
+    """
+
+    def __init__(self, capacity: int):
+        self.words = bytearray(capacity)
+        self.reset()
+
+    def reset(self) -> None:
+        """As after power-up; what the memory holds is no matter."""
+        self.count, self.end, self.damaged = 0, LOG_AT, 0
+
+    def flip(self, word: int, bit: int) -> None:
+        """Inverts a bit of the memory."""
+        self.words[word * WORD_BYTES + bit // 8] ^= 1 << bit % 8
+
+    def store(self, index: int, label: int, crc: int, coded: bytes) -> ImageStatus:
+        """STORE: appends a record, or refuses it and changes nothing."""
+        if index > self.count:
+            return ImageStatus.NEVER_STORED
+        if not coded:
+            return ImageStatus.TRUNCATED
+        if len(coded) > MAX_CODED:
+            return ImageStatus.TOO_LONG
+        end = self.end + record_words(len(coded))
+        if index >= MAX_SAMPLES or end * WORD_BYTES > len(self.words):
+            return ImageStatus.FULL
+        self._write(self.end, Header(len(coded), label, 0, crc).encode() + coded + bytes(len(coded) % WORD_BYTES))
+        self._write(index * ENTRY_WORDS, self.end.to_bytes(ENTRY_WORDS * WORD_BYTES, "little"))
+        self.count, self.end = max(self.count, index + 1), end
+        return ImageStatus.OK
+
+    def fetch(self, asked: Asked) -> tuple[ImageStatus, int, bytes]:
+        """Status, label and moved image of a sample; without OK, label and image mean nothing."""
+        if asked.index >= self.count:
+            return ImageStatus.NEVER_STORED, 0, b""
+        lying, coded = self._record(asked.index)
+        header = Header.decode(lying)
+        status, pixels = judged(asked.index, header, coded[: header.coded])
+        self.damaged += status is not ImageStatus.OK
+        if status is not ImageStatus.OK:
+            return status, 0, b""
+        return status, header.label, moved(pixels, asked.dy, asked.dx, asked.mirrored)
+
+    def digest(self, first: int, count: int) -> int | None:
+        """STORE_DIGEST: CRC-32 over the records of a range of indices, as they lie in memory; None if one was never stored.
+
+        Of a record whose header says more bytes than there can be, only the header counts.
+        """
+        if first + count > self.count:
+            return None
+        crc = 0
+        for index in range(first, first + count):
+            crc = zlib.crc32(b"".join(self._record(index)), crc)
+        return crc
+
+    def _record(self, index: int) -> tuple[bytes, bytes]:
+        """Header and coded bytes of a record, as they lie in whole words; no coded bytes if they would be too many."""
+        at = int.from_bytes(self._read(index * ENTRY_WORDS, ENTRY_WORDS), "little")
+        header = self._read(at, HEADER_WORDS)
+        coded = Header.decode(header).coded
+        return header, self._read(at + HEADER_WORDS, record_words(coded) - HEADER_WORDS if coded <= MAX_CODED else 0)
+
+    def _read(self, word: int, count: int) -> bytes:
+        return bytes(self.words[n % len(self.words)] for n in range(word * WORD_BYTES, (word + count) * WORD_BYTES))
+
+    def _write(self, word: int, data: bytes) -> None:
+        self.words[word * WORD_BYTES : word * WORD_BYTES + len(data)] = data
+
+
+def judged(index: int, header: Header, coded: bytes) -> tuple[ImageStatus, bytes]:
+    """What a record is worth, and its pixels."""
+    if header.coded > MAX_CODED:
+        return ImageStatus.TOO_LONG, b""
+    pixels, cut = unstuff_partly(coded)
+    if len(pixels) > PIXELS:
+        return ImageStatus.TOO_LONG, b""
+    if cut or len(pixels) < PIXELS:
+        return ImageStatus.TRUNCATED, b""
+    good = image_crc(index, header.label, pixels) == header.crc
+    return (ImageStatus.OK if good else ImageStatus.BAD_CRC), pixels
