@@ -9,7 +9,10 @@ from .study import Study
 class _Studies(Mapping[str, Study]):
     """Studies by name, each the `STUDY` of its module, which is imported when it is asked for: all of them draw."""
 
-    names = ("precision", "schedule", "fashion", "shape", "tuning", "table2", "gradient", "pooling", "memory", "speed")
+    names = (
+        *("precision", "schedule", "settling", "fashion", "shape", "tuning"),
+        *("table2", "gradient", "pooling", "memory", "speed"),
+    )
 
     def __getitem__(self, name: str) -> Study:
         if name not in self.names:

@@ -1,0 +1,203 @@
+"""Why half of the steps do: how fast both orders of the layers settle, and where one ends in a cycle of period two.
+
+Trained weights and digits. The equilibrium is where each state is what its drive asks for, xi = clip(phi(xi) + bias) in
+[0, 1], found in floating point. "floating": states are passed on as they are; "spiking": the gateware's arithmetic, whose
+states are averaged over the last M steps. Distances are root mean squares over all neurons and digits.
+
+What to expect: no connection is within a layer or past its neighbours. So with all layers at once and without a decoder,
+step t of the odd layers depends on step t - 1 of the even ones alone, and the reverse: two runs go on beside each other
+that never meet, and each steps one half of the layers. One sweep of odd-even is two steps of one of the two runs: the same
+values, bit for bit, in half of the work. (Young, 1950, says so of all such linear systems.) And because the connections are
+symmetric, each half of a sweep minimises the energy over its layers, so sweeps end in an equilibrium; the two runs of all at
+once may end in two different ones, which is a cycle of period two (Marcus and Westervelt, 1989).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+import torch
+from matplotlib import pyplot as plt
+from torch import Tensor
+
+from golden.contract.spec import Spec
+from golden.model.engines import Plain
+from golden.model.parameters import Parameters, Working, working
+from golden.model.phases import steps
+from golden.model.settings import Settings
+from golden.training import checkpoint, data
+
+from . import page
+from .study import GIBIBYTE, Budget, Cell, Row, Study
+
+ORDERS = ("all", "odd-even")
+#: How long a distance is recorded, in steps or sweeps.
+STEPS = 32
+#: Averaging window of the spiking states, M.
+WINDOW = 4
+#: Sweeps after which the floating-point states are at their equilibrium, or in a cycle.
+SETTLED = 400
+#: A state that still moves by more than this between two steps, and by less than `STILL` between every other, is in a cycle.
+MOVES, STILL = 1e-3, 1e-6
+#: Factors on trained weights. The larger they are, the harder neurons drive each other.
+FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0)
+
+#: digits: of the embedded test digits, the first ones.
+BUDGETS = (
+    Budget("quick", 1, GIBIBYTE, {"weights": ("tiny-mnist",), "digits": 4}, threads=1),
+    Budget("cpu", 1, 2 * GIBIBYTE, {"weights": ("small-mnist", "large-mnist"), "digits": 32}, threads=1),
+)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Committed weights and the digits that they are tried on."""
+
+    weights: str
+    digits: int
+
+    @property
+    def loaded(self) -> tuple[Spec, Parameters]:
+        return _loaded(self.weights)
+
+    @property
+    def images(self) -> Tensor:
+        return data.load("embedded").test_images[: self.digits, None].long()
+
+
+@lru_cache
+def _loaded(name: str) -> tuple[Spec, Parameters]:
+    spec, parameters, _ = checkpoint.load(checkpoint.find(Path(name)))
+    return spec, parameters
+
+
+def turns(spec: Spec, order: str) -> tuple[tuple[int, ...], ...]:
+    """The layers of each turn in that order."""
+    return replace(spec, schedule=replace(spec.schedule, order=order)).turns
+
+
+def flat(layers: list[Tensor]) -> Tensor:
+    """All neurons of each digit: (digits, neurons)."""
+    return torch.cat([layer.flatten(1) for layer in layers], 1)
+
+
+def floating(trained: Trained, order: str, shift: int, factor: float = 1.0) -> Iterator[Tensor]:
+    """States in [0, 1] after each step, (digits, neurons), double. shift: of the decoder, lambda = 2^-shift."""
+    spec, parameters = trained.loaded
+    f = spec.formats
+    copies = working(spec, parameters)
+    static = Plain(spec, copies).static(trained.images).double()
+    engine = Plain(spec, Working(tuple(w.double() for w in copies.weights), copies.biases))
+    biases = [b[:, None, None].double() / 2**f.bias_fraction for b in copies.biases]
+    x = [torch.zeros((trained.digits, *layer.shape), dtype=torch.float64) for layer in spec.layers[1:]]
+    d, damping = list(x), 1 - 2.0**-shift
+    while True:
+        for turn in turns(spec, order):
+            for n, phi in zip(turn, engine.drives(static, x, turn), strict=True):
+                d[n - 1] = damping * d[n - 1] + (1 - damping) * factor * phi / 2**f.phi_fraction
+                x[n - 1] = (d[n - 1] + biases[n - 1]).clamp(0, 1)
+        yield flat(x)
+
+
+def spiking(trained: Trained, order: str, shift: int) -> Iterator[Tensor]:
+    """xi after each step of the free phase, bit for bit the gateware's, as a share of 1: (digits, neurons), double."""
+    spec, parameters = trained.loaded
+    spec = replace(spec, schedule=replace(spec.schedule, order=order, decay_shift=shift))
+    copies = working(spec, parameters)
+    settings = replace(Settings.of(spec), free_steps=STEPS)
+    for step in steps(spec, settings, Plain(spec, copies), copies, trained.images, None):
+        yield flat([layer.xi for layer in step.layers]).double() / spec.formats.one
+
+
+def first(states: Iterator[Tensor], count: int) -> list[Tensor]:
+    """The states after steps 1..count."""
+    return [next(states) for _ in range(count)]
+
+
+@lru_cache
+def equilibrium(trained: Trained) -> Tensor:
+    """Where the undamped sweeps of halves settle."""
+    return first(floating(trained, "odd-even", 0), SETTLED)[-1]
+
+
+def distances(trained: Trained, arithmetic: str, order: str, shift: int) -> dict[str, float]:
+    """Root mean square distance from the equilibrium after steps 1..`STEPS`."""
+    rest = equilibrium(trained)
+    if arithmetic == "floating":
+        states = first(floating(trained, order, shift), STEPS)
+    else:
+        each = first(spiking(trained, order, shift), STEPS)
+        states = [torch.stack(each[max(t - WINDOW, 0) : t]).mean(0) for t in range(1, STEPS + 1)]
+    return {f"distance_{t}": float((x - rest).square().mean().sqrt()) for t, x in enumerate(states, start=1)}
+
+
+def cycling(trained: Trained, order: str, factor: float) -> dict[str, float]:
+    """Share of the digits, in percent, whose states end in a cycle of period two, without a decoder's damping."""
+    before, between, last = first(floating(trained, order, 0, factor), SETTLED)[-3:]
+    moves, every_other = (last - between).abs().amax(1), (last - before).abs().amax(1)
+    return {"cycling_percent": 100 * float(((moves > MOVES) & (every_other < STILL)).double().mean())}
+
+
+def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
+    """One for each network, arithmetic, order and shift; then one for each factor. Nothing is drawn: one seed."""
+    made = []
+    for name in budget.values["weights"]:
+        trained = Trained(name, budget.values["digits"])
+        spec, parameters = trained.loaded
+        tensors = {f"{n} {kind}": x for kind, each in parameters._asdict().items() for n, x in enumerate(each)}
+        facts = [spec.identity, checkpoint.digest(tensors, {}), trained.digits]
+        for order in ORDERS:
+            for arithmetic in ("floating", "spiking"):
+                for shift in (0, 1):
+                    labels = {"weights": name, "kind": f"{arithmetic}, lambda {2.0**-shift:g}", "order": order}
+                    run = partial(distances, trained, arithmetic, order, shift)
+                    made.append(Cell(labels, 1, [*facts, STEPS, WINDOW, SETTLED], run))
+            for factor in FACTORS:
+                labels = {"weights": name, "kind": f"weights x {factor:g}", "order": order}
+                made.append(Cell(labels, 1, [*facts, SETTLED, MOVES, STILL], partial(cycling, trained, order, factor)))
+    return made
+
+
+def report(budget: Budget, rows: list[Row], path: Path) -> str:
+    """Distances after some steps, and where cycles are; a panel for each network and arithmetic."""
+    names = budget.values["weights"]
+    shown = (2, 4, 8, 12, 16, 24, STEPS)
+    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    settling = [kind for kind in kinds if "lambda" in kind]
+    lines, cycles = [], []
+    figure, panels = plt.subplots(
+        len(names), 2, figsize=(11, 4 * len(names)), layout="constrained", sharey="row", squeeze=False
+    )
+    for name, line in zip(names, panels, strict=True):
+        for kind in kinds:
+            for order, colour in zip(ORDERS, ("C0", "C1"), strict=True):
+                (row,) = page.select(rows, weights=name, kind=kind, order=order)
+                if kind not in settling:
+                    cycles.append([name, kind, order, f"{float(row['cycling_percent']):.0f}"])
+                    continue
+                lines.append([name, kind, order, *(f"{float(row[f'distance_{t}']):.4f}" for t in shown)])
+                each = [float(row[f"distance_{t}"]) for t in range(1, STEPS + 1)]
+                arithmetic, damping = kind.split(", ")
+                style = "-" if damping.endswith("0.5") else ":"
+                axes = line[int(arithmetic == "spiking")]
+                axes.plot(range(1, STEPS + 1), each, style, color=colour, label=f"{order}, {damping}")
+                axes.set(title=f"{name}, {arithmetic}", xlabel="steps or sweeps", yscale="log")
+        line[0].set_ylabel("distance from the equilibrium")
+    for axes in panels.flat:
+        axes.grid(alpha=0.3, which="both")
+        axes.legend()
+    header = ["weights", "arithmetic", "order", *(f"after {t}" for t in shown)]
+    text = (
+        f"Trained weights, {budget.values['digits']} embedded test digits: root mean square distance of the states in "
+        f"[0, 1] from their equilibrium, after steps (all) or sweeps (odd-even). Spiking states are means of the last "
+        f"{WINDOW}.\n\n"
+        f"{page.table(header, lines)}\n\nDigits in percent whose states, in floating point without damping (lambda 1), end in "
+        f"a cycle of period two, with trained weights times a factor.\n\n"
+        f"{page.table(['weights', 'factor', 'order', 'in a cycle (%)'], cycles)}"
+    )
+    page.write(path, text, figure)
+    return text
+
+
+STUDY = Study("settling", BUDGETS, cells, report)
