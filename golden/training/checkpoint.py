@@ -3,22 +3,21 @@
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import reprlib
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as of_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from golden import files
 from golden.contract import network_file
 from golden.contract.errors import ModelError, SpecError, WeightsError
 from golden.contract.presets import PRESETS
@@ -44,29 +43,10 @@ PACKAGED = Path(__file__).parents[1] / "weights"
 
 D = TypeVar("D")
 
+#: Fields that files of earlier versions don't have.
+LATER = ("network", "metrics")
+
 PACKAGES = ("torch", "numpy", "safetensors")
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, moved there at the end: readers see the old file or the whole new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield temporary
-        with temporary.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove what `atomic` left half-written where its process was killed."""
-    for kind in ("safetensors", "csv", "png"):
-        for path in folder.glob(f".*.{kind}.*"):
-            process = path.name.rpartition(".")[2]
-            if process.isdigit() and not Path("/proc", process).exists():
-                path.unlink(missing_ok=True)
 
 
 def versions() -> dict[str, str]:
@@ -106,6 +86,8 @@ class Checkpoint:
     packages: dict[str, str] = field(default_factory=versions)
     #: The whole network, as `network_file.document` has it; empty in files from before there was any but the presets.
     network: dict[str, Any] = field(default_factory=dict)
+    #: `metrics.digest` of the rows so far; "" in files from before there was one.
+    metrics: str = ""
 
     def registers(self) -> Settings:
         """`settings` as the board takes them."""
@@ -127,8 +109,7 @@ def save(path: Path, spec: Spec, parameters: Parameters, checkpoint: Checkpoint)
                 raise WeightsError(f"{path}: {name} has values outside [-1, 1): commit before saving")
             tensors[name] = narrow
     metadata = {"format": FORMAT} | {name: json.dumps(value) for name, value in asdict(checkpoint).items()}
-    with atomic(path) as temporary:
-        temporary.write_bytes(to_bytes(tensors, metadata | {"digest": digest(tensors, metadata)}))
+    files.write(path, to_bytes(tensors, metadata | {"digest": digest(tensors, metadata)}))
 
 
 def digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
@@ -173,14 +154,7 @@ def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkp
     """
     if not path.is_file():
         raise WeightsError(f"no weights at {path}: `nudge train --out {path.parent}` writes them")
-    if (size := path.stat().st_size) > MAX_BYTES:
-        raise WeightsError(f"{path} has {size} bytes; a weight file has {MAX_BYTES} at most")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is no safetensors file: {error}") from None
+    tensors, metadata = content(path, MAX_BYTES)
     if metadata.get("format") not in (FORMAT, OLD_FORMAT):
         raise WeightsError(f"{path} is of format {metadata.get('format')!r}, not {FORMAT!r}: not written by `nudge train`")
     if (metadata["format"] == FORMAT or "digest" in metadata) and metadata.get("digest") != digest(tensors, metadata):
@@ -196,6 +170,17 @@ def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkp
     except (TypeError, ModelError) as error:
         raise WeightsError(f"{path}: damaged metadata (settings: {error})") from None
     return spec, parameters, found
+
+
+def content(path: Path, most: int) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file of `most` bytes at most, which is read once; `WeightsError` if it is none."""
+    data = files.read(path, most, WeightsError)
+    try:
+        tensors = of_bytes(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (SafetensorError, ValueError, LookupError, RuntimeError) as error:
+        raise WeightsError(f"{path} is no safetensors file: {error}") from None
+    return tensors, header.get("__metadata__", {})
 
 
 def check(path: Path, own: Spec, spec: Spec) -> None:
@@ -226,7 +211,7 @@ def _checkpoint(path: Path, metadata: dict[str, str]) -> Checkpoint:
     """The metadata as a checkpoint; what `plan` and `settings` say is not checked."""
     values: dict[str, Any] = {}
     for name in Checkpoint.__dataclass_fields__:
-        if name == "network" and name not in metadata:
+        if name in LATER and name not in metadata:
             continue
         try:
             values[name] = json.loads(metadata[name])

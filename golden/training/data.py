@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from golden import files
 from golden.contract.errors import DataError, PlanError
 
 #: 1,000 training and 500 test digits of MNIST; embedded/README.md says how they were chosen.
@@ -108,16 +109,13 @@ def _verified(name: str, raw: Path) -> Iterator[bytes]:
 
     Nothing else in the folder is looked at, and a file is read once: what is checked is what is used.
     """
+
+    def unreadable(why: str) -> DataError:
+        hint = f"set {VARIABLE} or --data-dir to the folder that holds {TORCHVISION[name]}/raw"
+        return DataError(f"{name} not readable: looked for {', '.join(CHECKSUMS[name])} in {raw} ({why}); {hint}")
+
     for file in FILES:
-        try:
-            if (size := (raw / file).stat().st_size) > MAX_BYTES or not (raw / file).is_file():
-                raise DataError(f"{raw / file} is no file of {MAX_BYTES} bytes at most: it has {size}")
-            content = (raw / file).read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"{name} not readable: looked for {', '.join(CHECKSUMS[name])} in {raw} ({file}: {error.strerror}); "
-                f"set {VARIABLE} or --data-dir to the folder that holds {TORCHVISION[name]}/raw"
-            ) from None
+        content = files.read(raw / file, MAX_BYTES, unreadable)
         if (found := hashlib.sha256(content).hexdigest()) != (expected := CHECKSUMS[name][file]):
             raise DataError(f"{raw / file}: SHA-256 is {found}, not {expected}: fetch {TORCHVISION[name]} again, uncompressed")
         yield content

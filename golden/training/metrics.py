@@ -1,12 +1,13 @@
 """What a training run leaves to read: metrics as CSV and the learning curve as PNG."""
 
 import csv
+import hashlib
+import io
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from golden import files
 from golden.contract.errors import MetricsError
-
-from .checkpoint import atomic
 
 #: The curve's error is over the last samples: 1/CURVE_PARTS of the run, at least CURVE_SAMPLES.
 CURVE_PARTS, CURVE_SAMPLES = 30, 100
@@ -33,27 +34,47 @@ class Row:
     seconds: float
 
 
+def as_text(rows: list[Row]) -> str:
+    """The rows as CSV with a header."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, [f.name for f in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(asdict(row) | {"error_percent": f"{row.error_percent:.4f}", "seconds": f"{row.seconds:.3f}"})
+    return stream.getvalue()
+
+
+def digest(rows: list[Row]) -> str:
+    """Of the rows as they are written."""
+    return hashlib.sha256(as_text(rows).encode()).hexdigest()
+
+
 def write_metrics(path: Path, rows: list[Row]) -> None:
-    """The rows as CSV with a header, atomically."""
-    with atomic(path) as temporary, temporary.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, [f.name for f in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow(asdict(row) | {"error_percent": f"{row.error_percent:.4f}", "seconds": f"{row.seconds:.3f}"})
+    """The rows in place of what was there, atomically."""
+    files.write(path, as_text(rows))
 
 
-def read_metrics(path: Path, epoch: int, position: int) -> list[Row]:
-    """The rows up to a checkpoint at `position` of `epoch`; [] if there is no file."""
+def read_metrics(path: Path, epoch: int, position: int, expected: str = "") -> list[Row]:
+    """The rows up to a checkpoint at `position` of `epoch`; [] if there is no file.
+
+    expected: the checkpoint's digest of them; older ones have none.
+    """
     if not path.exists():
         return []
+
+    def unreadable(why: str) -> MetricsError:
+        return MetricsError(f"{why}: move it away to resume without it")
+
+    text = files.read_text(path, MAX_BYTES, unreadable)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"more than {MAX_BYTES} bytes")
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = [Row(*map(int, line[:4]), *map(float, line[4:])) for line in list(csv.reader(stream))[1:]]
+        lines = list(csv.reader(io.StringIO(text, newline="")))
+        rows = [Row(*map(int, line[:4]), *map(float, line[4:])) for line in lines[1:]]
     except (ValueError, TypeError, csv.Error) as error:
-        raise MetricsError(f"{path} is damaged ({error}): move it away to resume without it") from None
-    return [row for row in rows if (row.epoch, row.position) <= (epoch, position)]
+        raise unreadable(f"{path} is damaged ({error})") from None
+    rows = [row for row in rows if (row.epoch, row.position) <= (epoch, position)]
+    if expected and digest(rows) != expected:
+        raise unreadable(f"{path} is damaged (its rows aren't those of the checkpoint)")
+    return rows
 
 
 def sliding_error(rows: list[Row]) -> tuple[int, list[int], list[float]]:
@@ -84,5 +105,5 @@ def plot_curve(path: Path, rows: list[Row], title: str, test_error: float | None
     axes.set(xlabel="training samples", ylabel="error (%)", title=title, ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend()
-    with atomic(path) as temporary:
+    with files.atomic(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)

@@ -1,9 +1,11 @@
 """Training control: the loop that carries out a plan, on a board or in the model, and what it leaves in its directory."""
 
+import hashlib
 import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -12,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from golden import files
 from golden.contract import network_file
 from golden.contract.errors import PlanError, WeightsError
 from golden.contract.presets import chosen
@@ -39,8 +42,18 @@ EPOCH = "epoch-{}.safetensors"
 CHECKPOINT_SECONDS = 60.0
 
 
+#: What `files.atomic` may have left in a run's folder.
+OWN_FILES = r"weights[.]safetensors|epoch-\d+[.]safetensors|metrics[.]csv|learning-curve[.]png"
+
+#: What asks for a stop.
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Stop:
-    """True once a stop is asked for. While entered, the first SIGINT or SIGTERM only asks; a second one interrupts at once."""
+    """True once a stop is asked for. While entered, the first of `STOPS` only asks; a second one interrupts at once.
+
+    One that this process was started to ignore, as by nohup, stays ignored.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -56,7 +69,8 @@ class Stop:
         return self.requested
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        heard = [number for number in STOPS if signal.getsignal(number) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -96,6 +110,8 @@ class Run:
     picture: bool = True
     #: Masters after each of the epochs that `Plan.average` asks for, by number of epochs.
     kept: dict[int, Parameters] = field(default_factory=dict)
+    #: `state` of the weight file that it began with or wrote last; None: no file.
+    found: str | None = None
 
     @property
     def weights(self) -> Path:
@@ -116,7 +132,7 @@ class Run:
         """A new run; it doesn't overwrite another one's weights unless `force`."""
         if (out / WEIGHTS).exists() and not force:
             raise PlanError(f"{out / WEIGHTS} exists: --resume continues it, --force overwrites it, or choose another --out")
-        return cls(plan, spec, out, initial(spec, plan.seed))
+        return cls(plan, spec, out, initial(spec, plan.seed), found=state(out / WEIGHTS))
 
     @classmethod
     def resume(cls, out: Path, options: dict[str, Any], network: Path | None = None) -> "Run":
@@ -124,6 +140,7 @@ class Run:
 
         network: a file, if its network has to be that of the run.
         """
+        before = state(out / WEIGHTS)
         spec, parameters, found = checkpoint.load(out / WEIGHTS)
         if network is not None:
             checkpoint.check(out / WEIGHTS, spec, network_file.read(network))
@@ -138,8 +155,8 @@ class Run:
             raise PlanError(f"--epochs {epochs}: the run in {out} has already trained {found.epoch} epochs")
         if plan.average > 1 and epochs != plan.epochs:
             raise PlanError(f"--epochs {epochs}: the run in {out} averages the last of {plan.epochs}; leave it out to resume")
-        rows = report.read_metrics(out / METRICS, found.epoch, found.position)
-        run = cls(replace(plan, epochs=epochs), spec, out, parameters)
+        rows = report.read_metrics(out / METRICS, found.epoch, found.position, found.metrics)
+        run = cls(replace(plan, epochs=epochs), spec, out, parameters, found=before)
         finished = (epoch for epoch in run.averaged if epoch <= found.epoch)
         run.kept = {epoch: _after(out / EPOCH.format(epoch), epoch, spec, found) for epoch in finished}
         run.epoch, run.position, run.epoch_errors = found.epoch, found.position, found.epoch_errors
@@ -147,9 +164,11 @@ class Run:
         return run
 
     def reload(self) -> None:
-        """Back to what was saved last."""
+        """Back to what was saved last; `WeightsError` if another run's weights have taken its place."""
         saved = Run.resume(self.out, {})
-        for name in ("parameters", "epoch", "position", "epoch_errors", "seconds", "rows", "kept"):
+        if replace(saved.plan, epochs=self.plan.epochs) != self.plan or saved.spec.identity != self.spec.identity:
+            raise WeightsError(f"{self.weights} is of another run now: it has another plan than the one to go back to")
+        for name in ("parameters", "epoch", "position", "epoch_errors", "seconds", "rows", "kept", "found"):
             setattr(self, name, getattr(saved, name))
 
     @classmethod
@@ -167,6 +186,31 @@ class Run:
         spec = chosen(options.preset, options.network)
         images = datasets.load("embedded" if options.data is None else options.data, options.data_dir)
         return cls.begin(options.plan(spec, len(images.train_images)), spec, out, force=options.force), images
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """While entered, this process alone trains in `out`, which is made if need be and removed if it stays empty.
+
+        Raises `PlanError` for a folder that can't be made or is in use, or where another run has written since this one began.
+        """
+        if not self.writes:
+            yield
+            return
+        new = [folder for folder in (self.out, *self.out.parents) if not folder.exists()]
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PlanError(f"--out {self.out}: {error.strerror}") from None
+        try:
+            with files.owned(self.out / files.LOCK, PlanError):
+                files.remove_unfinished(self.out, OWN_FILES)
+                if state(self.weights) != self.found:
+                    raise PlanError(f"{self.weights} was written by another run since this one began: --resume continues that")
+                yield
+        finally:
+            with suppress(OSError):
+                for folder in new:
+                    folder.rmdir()
 
     def count(self, samples: int, errors: int, seconds: float) -> None:
         """A batch is committed: `samples` of it, `errors` wrong, at `seconds` of training."""
@@ -186,7 +230,11 @@ class Run:
         if self.position == 0 and self.epoch in self.averaged:
             self.kept[self.epoch] = self.parameters
         if self.writes:
-            self._write(settings)
+            try:
+                self._write(settings)
+            except OSError as error:
+                kept = f"; {self.weights} holds the state after {self.saved} samples: --resume continues it"
+                raise PlanError(f"{error}{kept if self.found else ''}") from None
         self.saved = self.done
 
     def end(self, board: Board) -> None:
@@ -198,7 +246,7 @@ class Run:
                 self._write(self.plan.settings(self.spec)[-1], ended=True)
 
     def _write(self, settings: Settings, ended: bool = False) -> None:
-        state = Checkpoint(
+        reached = Checkpoint(
             preset=self.plan.preset,
             spec=self.spec.identity,
             network=network_file.document(self.spec),
@@ -209,20 +257,33 @@ class Run:
             epoch_errors=self.epoch_errors,
             seconds=self.seconds,
             command=self.command,
+            metrics=report.digest(self.rows),
         )
         # metrics first: rows beyond a checkpoint are dropped when it is resumed, missing ones could not be made up
         report.write_metrics(self.out / METRICS, self.rows)
         if self.position == 0 and self.epoch in self.averaged and not ended:
-            checkpoint.save(self.out / EPOCH.format(self.epoch), self.spec, self.parameters, state)
-        checkpoint.save(self.weights, self.spec, self.parameters, state)
+            checkpoint.save(self.out / EPOCH.format(self.epoch), self.spec, self.parameters, reached)
+        checkpoint.save(self.weights, self.spec, self.parameters, reached)
+        self.found = state(self.weights)
         self.plot()
 
     def plot(self, test_error: float | None = None) -> None:
-        """Draw the learning curve."""
+        """Draw the learning curve. A picture that can't be drawn is no reason to end a training."""
         if not (self.writes and self.picture):
             return
         title = f"{self.plan.preset}, {self.plan.data}, seed {self.plan.seed}"
-        report.plot_curve(self.out / CURVE, self.rows, title, test_error)
+        try:
+            report.plot_curve(self.out / CURVE, self.rows, title, test_error)
+        except Exception as error:
+            note(f"{self.out / CURVE} isn't drawn: {type(error).__name__}: {error}")
+
+
+def state(path: Path) -> str | None:
+    """SHA-256 of a weight file, to tell whether it has changed; None if there is none that can be read."""
+    try:
+        return hashlib.sha256(files.read(path, checkpoint.MAX_BYTES, WeightsError)).hexdigest()
+    except WeightsError:
+        return None
 
 
 def _after(path: Path, epoch: int, spec: Spec, found: Checkpoint) -> Parameters:
@@ -278,12 +339,12 @@ def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
     The batch that is running when a stop is asked for is finished and committed, so a resumed run ends with the weights
     of one that wasn't interrupted. The board's errors pass through; what was saved last stays usable.
     """
+    with run.owned():
+        return _train(run, board, data, stop)
+
+
+def _train(run: Run, board: Board, data: Data, stop: Stop) -> float:
     plan = run.plan
-    try:
-        run.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PlanError(f"--out {run.out}: {error.strerror}") from None
-    checkpoint.remove_unfinished(run.out)
     board.load(run.parameters)
     run.saved = run.done
     if run.finished:

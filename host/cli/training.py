@@ -1,5 +1,6 @@
 """`nudge train`: on a board, or in the model on one or several processes."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,9 +88,10 @@ def train(
         check_shared(
             world, device, board, {"--engines": engines, "--twin": twin, "--recover": recover}
         )
-    with world.connected(place):
+    with world.connected(place), ExitStack() as stack:
         run, images = world.together(lambda: Run.prepare(out, options))
         run.writes = world.first
+        world.together(lambda: stack.enter_context(run.owned()))
         result: dict[str, Any] = {"weights": str(run.weights), "epochs": run.plan.epochs}
         with reported(as_json, result):
             if shared:

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+from golden import files
 from golden.contract import network_file
 from golden.contract.errors import ExitCode, UsageError
 from golden.progress import note
-from golden.training.checkpoint import atomic
 from host.harness.script import Step, script
 
 from .builds import Target, boards_modules
@@ -64,7 +64,7 @@ def verilog(
         "ports": known,
     }
     stem = out.with_suffix("")
-    files = {
+    made = {
         out: header(values) + text,
         stem.with_suffix(".json"): json.dumps(values, indent=1) + "\n",
         stem.with_suffix(f".{suffix}"): pins,
@@ -73,10 +73,9 @@ def verilog(
         ),
         stem.with_suffix(".hex"): "".join(f"{step:03x}\n" for step in steps),
     }
-    for path, content in files.items():
-        with atomic(path) as temporary:
-            temporary.write_text(content)
-    emit(as_json, values | {"files": [str(path) for path in files]}, "\n".join(map(str, files)))
+    for path, content in made.items():
+        files.write(path, content)
+    emit(as_json, values | {"files": [str(path) for path in made]}, "\n".join(map(str, made)))
     return ExitCode.OK
 
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
+from golden import files
 from golden.paper.systems.configurations import PUBLISHED
-from golden.training.checkpoint import atomic
 
 from .study import Row, mean_deviation
 
@@ -30,11 +30,10 @@ def logarithmic(axes: Axes) -> None:
 
 def write(path: Path, table: str, figure: Figure) -> None:
     """Both, in place of what was there. The figure is closed."""
-    with atomic(path.with_suffix(".png")) as temporary:
+    with files.atomic(path.with_suffix(".png")) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
     plt.close(figure)
-    with atomic(path.with_suffix(".md")) as temporary:
-        temporary.write_text(table + "\n")
+    files.write(path.with_suffix(".md"), table + "\n")
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

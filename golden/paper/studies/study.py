@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import re
+import reprlib
 import statistics
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -13,11 +15,17 @@ from typing import Any
 
 import torch
 
+from golden import files
 from golden.contract.errors import StudyError
 from golden.progress import Meter
-from golden.training.checkpoint import atomic
 
 GIBIBYTE = 1 << 30
+
+#: Bytes of a study's CSV at most.
+MAX_BYTES = 1 << 24
+
+#: A seed in a CSV.
+NUMBER = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -164,29 +172,41 @@ def carry_out(
     cells = study.cells(budget, budget.seeds if seeds is None else seeds, data_dir)
     wanted = cells if only is None else chosen(study, cells, only)
     path = out / f"{study.name}-{budget.name}.csv"
-    rows = {} if force else _read(path)
-    known = {cell.fingerprint for cell in cells}
-    foreign = [row for row in rows.values() if row["fingerprint"] not in known]
-    if foreign and not _more_seeds(foreign, len({cell.seed for cell in cells})):
-        raise StudyError(f"{path} has {len(foreign)} rows of another version of the study: --force begins anew")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StudyError(f"--out {out}: {error.strerror}") from None
+    with files.owned(path.with_name(f".{path.stem}.lock"), StudyError):
+        stem = re.escape(path.stem)
+        files.remove_unfinished(out, rf"{stem}[.](csv|md|png)|[.]{stem}-[0-9a-f]{{8}}[.]checkpoint")
+        rows = {} if force else _read(path, cells)
+        table = _measured(study, budget, cells, wanted, rows, path)
+    return table, [path, path.with_suffix(".md"), path.with_suffix(".png")]
+
+
+def _measured(study: Study, budget: Budget, cells: list[Cell], wanted: list[Cell], rows: dict[str, Row], path: Path) -> str:
+    """Measure what `rows` lacks of the wanted cells, write it, and report; the table."""
     missing = [cell for cell in wanted if cell.fingerprint not in rows]
     with threads(budget.threads), Meter(study.name, len(wanted), len(wanted) - len(missing)) as meter:
         for cell in missing:
-            checkpoint = out / f".{study.name}-{budget.name}-{cell.fingerprint}.checkpoint"
+            checkpoint = path.with_name(f".{path.stem}-{cell.fingerprint}.checkpoint")
             measured = cell.measure(checkpoint, meter.tell) if cell.long else cell.measure()
             figures = {name: f"{value:.6g}" for name, value in measured.items()}
             rows[cell.fingerprint] = cell.labels | {"seed": str(cell.seed)} | figures | {"fingerprint": cell.fingerprint}
             _write(path, rows.values())
             checkpoint.unlink(missing_ok=True)
             if study.partial:
-                study.report(budget, [rows[c.fingerprint] for c in cells if c.fingerprint in rows], path)
+                _report(study, budget, cells, rows, path)
             meter.advance(1, ", ".join((*cell.labels.values(), f"seed {cell.seed}", *list(figures.values())[:4])))
-    table = study.report(budget, [rows[cell.fingerprint] for cell in cells if cell.fingerprint in rows], path)
-    return table, [path, path.with_suffix(".md"), path.with_suffix(".png")]
+    return _report(study, budget, cells, rows, path)
+
+
+def _report(study: Study, budget: Budget, cells: list[Cell], rows: dict[str, Row], path: Path) -> str:
+    """Table and picture of the rows that there are; `StudyError` where a row lacks a figure."""
+    try:
+        return study.report(budget, [rows[cell.fingerprint] for cell in cells if cell.fingerprint in rows], path)
+    except (LookupError, ValueError) as error:
+        raise _damaged(path, f"no figure {error}") from error
 
 
 def _more_seeds(rows: list[Row], seeds: int) -> bool:
@@ -194,21 +214,43 @@ def _more_seeds(rows: list[Row], seeds: int) -> bool:
     return all(int(row["seed"]) > seeds for row in rows)
 
 
-def _read(path: Path) -> dict[str, Row]:
-    """Rows by fingerprint; none if there is no file."""
+def _damaged(path: Path, why: str) -> StudyError:
+    return StudyError(f"{path} is damaged ({why}): --force begins anew, --out elsewhere")
+
+
+def _read(path: Path, cells: list[Cell]) -> dict[str, Row]:
+    """Rows by fingerprint; none if there is no file.
+
+    `StudyError` for rows of another version of the study, and for what no study wrote.
+    """
     if not path.exists():
         return {}
-    with path.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    for row in rows:
-        if None in row or None in row.values() or not {"seed", "fingerprint"} <= row.keys() or not row["seed"].isdigit():
-            raise StudyError(f"{path} is damaged: --force begins anew, --out elsewhere")
-    return {row["fingerprint"]: {name: value for name, value in row.items() if value} for row in rows}
+    known = {cell.fingerprint: cell for cell in cells}
+    text = files.read_text(path, MAX_BYTES, lambda why: StudyError(f"{why}: --force begins anew, --out elsewhere"))
+    found: dict[str, Row] = {}
+    try:
+        for row in csv.DictReader(io.StringIO(text, newline="")):
+            if None in row or None in row.values() or not {"seed", "fingerprint"} <= row.keys():
+                raise ValueError("a row of another length, or no seed or fingerprint")
+            if not NUMBER.fullmatch(row["seed"]):
+                raise ValueError(f"seed {reprlib.repr(row['seed'])}")
+            found[row["fingerprint"]] = {name: value for name, value in row.items() if value}
+        for cell in filter(None, map(known.get, found)):
+            row = found[cell.fingerprint]
+            if {name: row.get(name, "") for name in cell.labels} != cell.labels or int(row["seed"]) != cell.seed:
+                raise ValueError(f"labels that aren't those of {cell.fingerprint}")
+            for name in row.keys() - cell.labels.keys() - {"fingerprint"}:
+                float(row[name])
+    except (ValueError, csv.Error) as error:
+        raise _damaged(path, str(error)) from None
+    foreign = [row for row in found.values() if row["fingerprint"] not in known]
+    if foreign and not _more_seeds(foreign, len({cell.seed for cell in cells})):
+        raise StudyError(f"{path} has {len(foreign)} rows of another version of the study: --force begins anew")
+    return found
 
 
 def _write(path: Path, rows: Iterable[Row]) -> None:
-    with atomic(path) as temporary:
-        temporary.write_text(_csv(list(rows)))
+    files.write(path, _csv(list(rows)))
 
 
 def _csv(rows: list[Row]) -> str:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from golden import files
+from golden.contract.errors import WeightsError
 from golden.progress import note
-from golden.training.checkpoint import atomic
+from golden.training import checkpoint as weight_files
 from golden.training.data import Data, order
 
 from . import backprop, compiled, eqspike, equilibrium, phases
@@ -23,6 +24,9 @@ from .network import Parameters
 
 #: Images whose predictions are computed at once.
 CHUNK = 500
+
+#: Bytes of a checkpoint at most.
+MAX_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -128,14 +132,16 @@ def train(run: SystemRun, data: Data, checkpoint: Path | None = None, tell: Tell
     wrong, seen, tests, first, seconds = [0] * run.parts, [0] * run.parts, [], 0, 0.0
     if checkpoint is not None and checkpoint.exists():
         try:
-            with safe_open(checkpoint, "pt", device=run.device) as file:
-                groups = ([file.get_tensor(f"{name}{i}") for i in range(len(group))] for name, group in _groups(parameters))
-                last, state, progress = Parameters(*map(tuple, groups)), file.get_tensor("random"), file.metadata()["progress"]
-        except SafetensorError as error:
-            note(f"{checkpoint} can't be continued, the run begins anew: {error}")
+            tensors, metadata = weight_files.content(checkpoint, MAX_BYTES)
+            if metadata.get("digest") != weight_files.digest(tensors, metadata):
+                raise WeightsError(f"{checkpoint} is damaged")
+        except WeightsError as error:
+            note(f"{error}: the run begins anew")
         else:
-            parameters, (wrong, seen, tests, first, seconds) = last, json.loads(progress)
-            random.set_state(state.cpu())
+            groups = ([tensors[f"{name}{i}"].to(run.device) for i in range(len(group))] for name, group in _groups(parameters))
+            parameters = Parameters(*map(tuple, groups))
+            wrong, seen, tests, first, seconds = json.loads(metadata["progress"])
+            random.set_state(tensors["random"])
     began = time.process_time() - seconds
     start = time.monotonic()
     for epoch in range(first, run.epochs):
@@ -159,8 +165,10 @@ def train(run: SystemRun, data: Data, checkpoint: Path | None = None, tell: Tell
             named = {f"{name}{i}": tensor for name, group in _groups(parameters) for i, tensor in enumerate(group)}
             kept = {key: tensor.contiguous() for key, tensor in named.items()}
             progress = json.dumps([wrong, seen, tests, epoch + 1, time.process_time() - began])
-            with atomic(checkpoint) as temporary:
-                temporary.write_bytes(to_bytes(kept | {"random": random.get_state()}, {"progress": progress}))
+            kept |= {"random": random.get_state()}
+            metadata = {"progress": progress}
+            metadata |= {"digest": weight_files.digest({key: value.cpu() for key, value in kept.items()}, metadata)}
+            files.write(checkpoint, to_bytes(kept, metadata))
     training = [100 * w / max(n, 1) for w, n in zip(wrong, seen, strict=True)]
     return Trained(parameters, training, tests, time.process_time() - began)
 

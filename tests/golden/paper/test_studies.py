@@ -1,9 +1,11 @@
 """`nudge repro`: what is measured, that an interruption loses nothing, and what is said when it can't be carried out."""
 
 import csv
+import os
 import re
 import subprocess
 import sys
+import threading
 from dataclasses import asdict, replace
 from functools import partial
 
@@ -13,6 +15,7 @@ import torch
 from golden.contract.errors import ExitCode, StudyError
 from golden.contract.presets import PRESETS, preset
 from golden.contract.spec import ORDERS, Schedule
+from golden.files import owned
 from golden.model.fixed import FixedModel
 from golden.paper.studies import STUDIES, precision, schedule, shape, speed, study
 from golden.paper.studies.held_out import AT_ONCE, STUDIED, by_equilibrium_propagation, plan_facts, spec_facts
@@ -62,12 +65,12 @@ def test_an_interrupted_study_goes_on_where_it_stopped(tmp_path, most):
     first, second = Counted(most), Counted()
     with pytest.raises(KeyboardInterrupt):
         carry_out(first.study, "quick", tmp_path / "new")
-    table, files = carry_out(second.study, "quick", tmp_path / "new")
+    table, made = carry_out(second.study, "quick", tmp_path / "new")
     assert table == WHOLE
     assert len(second.measured) == 4 - most
     assert not set(first.measured) & set(second.measured)
     third = Counted()
-    assert carry_out(third.study, "quick", tmp_path / "new") == (table, files)
+    assert carry_out(third.study, "quick", tmp_path / "new") == (table, made)
     assert third.measured == []
 
 
@@ -92,13 +95,59 @@ def test_another_version_is_not_overwritten(tmp_path):
     assert len(anew.measured) == 4
 
 
-@pytest.mark.parametrize("damage", [b"value,seed\n3,1\n", b"value,seed,fingerprint\n3\n", b"value,seed,fingerprint\n3,x,00\n"])
+DAMAGE = {
+    "no fingerprint": lambda text: "value,seed\n3,1\n",
+    "a short row": lambda text: "value,seed,fingerprint\n3\n",
+    "no number": lambda text: "value,seed,fingerprint\n3,x,00\n",
+    "a digit of another script": lambda text: text.replace(",2,", ",\u00b2,"),
+    "a long number": lambda text: text.replace(",2,", f",{'9' * 5000},"),
+    "another label": lambda text: text.replace("\n3,", "\n5,"),
+    "another seed": lambda text: text.replace("4,1,4.1", "4,2,4.1"),
+    "text": lambda text: text.replace("4.1", "four"),
+    "a missing figure": lambda text: text.replace("4.1", ""),
+    "a null byte": lambda text: text.replace("4.1", "4\0"),
+    "a long field": lambda text: text.replace("4.1", "4" * 200_000),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_table_is_not_overwritten(tmp_path, damage):
+    carry_out(Counted().study, "quick", tmp_path)
     file = tmp_path / "count-quick.csv"
-    file.write_bytes(damage)
-    with pytest.raises(StudyError, match="is damaged: --force begins anew"):
+    damaged = DAMAGE[damage](file.read_text())
+    assert damaged != file.read_text()
+    file.write_text(damaged)
+    with pytest.raises(StudyError, match=r"is damaged \(.+\): --force begins anew, --out elsewhere$"):
         carry_out(Counted().study, "quick", tmp_path)
-    assert file.read_bytes() == damage
+    assert file.read_text() == damaged
+
+
+@pytest.mark.timeout(20)
+def test_a_table_that_can_not_be_read_is_refused(tmp_path):
+    file = tmp_path / "count-quick.csv"
+    file.write_bytes(b"value,seed,fingerprint\n\xff,1,0\n")
+    with pytest.raises(StudyError, match=r"byte 23 isn't UTF-8: --force begins anew, --out elsewhere$"):
+        carry_out(Counted().study, "quick", tmp_path)
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(StudyError, match=r"is no file: --force begins anew"):
+        carry_out(Counted().study, "quick", tmp_path)
+
+
+def test_a_study_has_one_process_at_a_time(tmp_path):
+    with owned(tmp_path / ".count-quick.lock", StudyError):
+        found = []
+
+        def other():
+            try:
+                carry_out(Counted().study, "quick", tmp_path)
+            except StudyError as error:
+                found.append(str(error))
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert found[0].startswith(f"{tmp_path} is in use by process {os.getpid()} (")
 
 
 @pytest.mark.parametrize(
@@ -222,7 +271,7 @@ def test_precision_writes_a_row_for_each_cell_and_its_report(tmp_path, monkeypat
         assert abs(wrong - round(wrong)) < 1e-3, "not a share of the 980 held-out digits"
 
 
-@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize("damaged", ["", "cut", "flipped"])
 def test_a_configuration_goes_on_from_its_checkpoint(tmp_path, damaged):
     images = load("embedded")
     configuration = next(c for c in table_two("mnist", 16) if c.name == "oconnor-1fc")
@@ -230,8 +279,10 @@ def test_a_configuration_goes_on_from_its_checkpoint(tmp_path, damaged):
     file = tmp_path / "run.checkpoint"
     whole = train.SystemRun(configuration, samples=48, epochs=2, seed=1, tested=20, parts=1, every_epoch=True)
     train.train(replace(whole, epochs=1), images, file)
-    if damaged:
+    if damaged == "cut":
         file.write_bytes(file.read_bytes()[:-1])
+    if damaged == "flipped":
+        file.write_bytes(file.read_bytes()[:-4] + bytes([file.read_bytes()[-4] ^ 1]) + file.read_bytes()[-3:])
     lines: list[str] = []
     expected, found = train.train(whole, images), train.train(whole, images, file, lines.append)
     assert (expected.training, expected.tests) == (found.training, found.tests)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from golden.contract.config import configuration
 from golden.contract.errors import DataError, ExitCode, IdentityError, MetricsError, NudgeError, PlanError, WeightsError
@@ -193,8 +193,7 @@ def folder(tmp_path_factory):
 
 
 def parts(path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    with checkpoint.safe_open(path, "pt") as file:
-        return load_file(path), file.metadata()
+    return checkpoint.content(path, checkpoint.MAX_BYTES)
 
 
 def forge(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
@@ -287,20 +286,20 @@ def test_files_that_are_too_long_are_not_read(good, tmp_path):
     path = tmp_path / "weights.safetensors"
     path.write_bytes(good.read_bytes())
     os.truncate(path, 1 << 40)
-    with pytest.raises(WeightsError, match="a weight file has 67108864 at most"):
+    with pytest.raises(WeightsError, match="has 1099511627776 bytes; at most 67108864 are read"):
         checkpoint.load(path)
     path.rename(tmp_path / "metrics.csv")
-    with pytest.raises(MetricsError, match="more than 67108864 bytes"):
+    with pytest.raises(MetricsError, match="at most 67108864 are read: move it away"):
         report.read_metrics(tmp_path / "metrics.csv", 0, 0)
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     file = raw / "train-images-idx3-ubyte"
     (tmp_path / "metrics.csv").rename(file)
-    with pytest.raises(DataError, match="is no file of 67108864 bytes at most"):
+    with pytest.raises(DataError, match="at most 67108864 are read"):
         data.load("mnist", tmp_path)
     file.unlink()
     file.symlink_to("/dev/zero")
-    with pytest.raises(DataError, match="is no file of 67108864 bytes at most"):
+    with pytest.raises(DataError, match="is no file"):
         data.load("mnist", tmp_path)
 
 
