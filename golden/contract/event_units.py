@@ -1,4 +1,8 @@
-"""How many adders an event-driven synapse engine has: gateware builds them, the benchmark counts them."""
+"""How many adders an event-driven synapse engine has, and which takes what: gateware builds them, benchmark and model count.
+
+A *spike window* is what the engine works on at a time: 2x2 blocks of spikes. Each of its neurons is a candidate, which has
+a place: a unit, and an index in it.
+"""
 
 from .shapes import Bundle
 
@@ -24,3 +28,22 @@ def adder_sizes(bundle: Bundle) -> dict[str, tuple[int, int]]:
         "forward": (SPOTS * banks(pre, FORWARD_CHANNELS), post),
         "backward": (SPOTS * banks(post, BACKWARD_CHANNELS), SPOTS * pre),
     }
+
+
+def forward_place(channels: int, block: int, spot: int, channel: int) -> tuple[int, int]:
+    """Unit and index of a candidate of a forward window: block 2 jy + jx, spot 2 sy + sx in it.
+
+    The busiest unit is waited for, and spikes lie in clusters: at neighbouring spots, and in
+    channels that nearly always fire. So of each block a unit takes a few channels, each at another
+    spot, and of each block others.
+    """
+    units = banks(channels, FORWARD_CHANNELS)
+    turn, rest = divmod(channel, units)
+    unit = (spot + turn) % SPOTS * units + (rest + block) % units
+    return unit, block * FORWARD_CHANNELS + turn
+
+
+def backward_place(channels: int, block: int, channel: int) -> tuple[int, int]:
+    """Unit and index of a candidate of a backward window: block 2 jy + jx, a single position."""
+    index, bank = divmod(channel, banks(channels, BACKWARD_CHANNELS))
+    return block * banks(channels, BACKWARD_CHANNELS) + bank, index

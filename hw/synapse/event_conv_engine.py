@@ -8,21 +8,21 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import connect
 
 from golden.contract.config import Config
-from golden.contract.event_units import CANDIDATES, SPOTS, adder_sizes
+from golden.contract.event_units import CANDIDATES, SPOTS, adder_sizes, backward_place, forward_place
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle, Layer
 from hw.lib.skid_buffer import SkidBuffer
 
 from .drive_memory import DriveMemory
 from .event_adder import EventAdder
-from .event_layout import PAIR, backward_place, forward_place, weight_bits
+from .event_layout import PAIR, weight_bits
 from .folded_kernels import FoldedKernels
 from .interface import SynapseSignature, bank_for, bank_of, banks_of
 from .spike_window import SpikeWindow
 
 
 class EventConvEngine(wiring.Component):
-    """Adds the folded kernels of the spikes in each spike window (`hw.synapse.event_layout`), and so
+    """Adds the folded kernels of the spikes in each spike window (`golden.contract.event_units`), and so
     computes the next half's drives during this one.
 
     - forward: a pooled position sees 4x4 pre positions, as 2x2 blocks.

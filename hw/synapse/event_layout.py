@@ -39,25 +39,6 @@ def kernel_word(*, units, chunks, lanes, bits):
     )
 
 
-def forward_place(channels: int, block: int, spot: int, channel: int) -> tuple[int, int]:
-    """Unit and index of a candidate of a forward window: block 2 jy + jx, spot 2 sy + sx in it.
-
-    The busiest unit is waited for, and spikes lie in clusters: at neighbouring spots, and in
-    channels that nearly always fire. So of each block a unit takes a few channels, each at another
-    spot, and of each block others.
-    """
-    units = banks(channels, FORWARD_CHANNELS)
-    turn, rest = divmod(channel, units)
-    unit = (spot + turn) % SPOTS * units + (rest + block) % units
-    return unit, block * FORWARD_CHANNELS + turn
-
-
-def backward_place(channels: int, block: int, channel: int) -> tuple[int, int]:
-    """Unit and index of a candidate of a backward window: block 2 jy + jx, a single position."""
-    index, bank = divmod(channel, banks(channels, BACKWARD_CHANNELS))
-    return block * banks(channels, BACKWARD_CHANNELS) + bank, index
-
-
 def weight_bits(config: Config) -> int:
     """A folded weight is the sum of up to four."""
     return config.spec.formats.weight_bits + 2

@@ -5,8 +5,8 @@ import cocotb
 import torch
 from cocotb.triggers import gather
 
+from golden.contract.event_units import SPOTS, backward_place, forward_place
 from hw.synapse.event_conv_engine import EventConvEngine
-from hw.synapse.event_layout import SPOTS, backward_place, forward_place
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import spikes
 from sim.harness.streams import FlowSource, Port, StreamSink, serve_memory, start

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from golden.contract import layout
+from golden.contract.event_units import backward_place, forward_place
 from hw.synapse.event_layout import (
     KERNEL,
     SIDE,
     SPOTS,
-    backward_place,
     backward_word,
-    forward_place,
     forward_word,
 )
 from hw.synapse.folded_kernels import FoldedKernels
