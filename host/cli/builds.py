@@ -22,10 +22,11 @@ def boards_modules() -> Any:
     try:
         # only here: with a board at hand, Amaranth isn't needed
         from boards import catalog
+        from boards.estimate import estimate
         from boards.toolchain import build, report, testbench, tools, verilog
     except ImportError as error:
         raise ToolError(f"a build needs the package {error.name}: make setup") from None
-    modules = {"testbench": testbench, "verilog": verilog}
+    modules = {"estimate": estimate, "testbench": testbench, "verilog": verilog}
     return SimpleNamespace(build=build, catalog=catalog, report=report, tools=tools, **modules)
 
 
@@ -121,16 +122,19 @@ def simulated_cycles(config: Any, samples: int) -> dict[str, Any]:
     return {"samples": samples, "weights": "untrained, seed 0", "data": "embedded", **sums, "phases": phases}
 
 
-def link_rate(baud: float) -> float:
-    """Digits a second that the serial line carries, of 10 bits a byte: the host can't train faster than that."""
+def link_bits() -> float:
+    """Bits of a training request with an embedded digit on the serial line, 10 a byte, in the mean."""
     images = data.load("embedded").train_images.numpy()
     requests = (frame.encode(bytes((VERSION, 0, Command.TRAIN, 0)) + image.tobytes()) for image in images)
-    return float(round(baud / 10 / (sum(map(len, requests)) / len(images)), 1))
+    return 10 * sum(map(len, requests)) / len(images)
 
 
-def run_report(
-    target: Target, kind: str, samples: int | None, save: bool
-) -> tuple[str, dict[str, Any], list[str]]:
+def link_rate(baud: float) -> float:
+    """Digits a second that the serial line carries: the host can't train faster than that."""
+    return float(round(baud / link_bits(), 1))
+
+
+def run_report(target: Target, kind: str, samples: int | None, save: bool) -> tuple[str, dict[str, Any], list[str]]:
     """Where a report is from, the report, and what is worse than the committed one.
 
     samples: how many to simulate for the cycles; None: the committed ones. save: make it the

@@ -9,7 +9,7 @@ import typer
 from golden.contract.errors import ExitCode, UsageError
 from golden.training.processes import World
 
-from . import bench, bitstream, board, compare, evaluate, network, repro, training, verilog
+from . import bench, bitstream, board, compare, estimate, evaluate, network, repro, training, verilog
 from .run import run_together
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:3}  {code.what}" for code in ExitCode)
@@ -52,6 +52,7 @@ app.command("eval")(evaluate.evaluate_weights)
 app.command("compare")(compare.compare)
 app.command("bench")(bench.bench)
 app.command("repro")(repro.repro)
+app.command("estimate")(estimate.estimate)
 app.command("build")(bitstream.build)
 app.command("flash")(bitstream.flash)
 app.command("report")(bitstream.report)

@@ -1,0 +1,77 @@
+"""Area, cycles and rate of a network on a board, in a moment."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from boards.fpga import Fpga
+from golden.contract.errors import DesignError
+
+from .activity import Activity, Cycles
+from .cycles import estimate as cycles_of
+from .part import BLOCKS, MULTIPLIERS, Part, part_of
+from .units import Unit, units
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a design takes of a part, and how fast its core is."""
+
+    part: Part
+    units: list[Unit]
+    cycles: Cycles
+    clock_hz: int
+
+    @property
+    def used(self) -> dict[str, int]:
+        """Of what the part has, by name."""
+        return {
+            BLOCKS: sum(unit.memory.blocks for unit in self.units),
+            MULTIPLIERS: sum(unit.multipliers for unit in self.units),
+        }
+
+    @property
+    def lacking(self) -> list[str]:
+        """What the part has too little of, in words; nothing where it fits."""
+        has = self.part.available
+        return [f"{name}: {used:,} of {has[name]:,}" for name, used in self.used.items() if used > has[name]]
+
+    @property
+    def training_samples_per_second(self) -> float:
+        return self.clock_hz / self.cycles.training
+
+    @property
+    def inference_samples_per_second(self) -> float:
+        return self.clock_hz / self.cycles.inference
+
+
+def estimate(fpga: Fpga, preset: str, activity: Activity, arrival: float) -> Estimate:
+    """The estimate of a board's design, by its name. arrival: cycles from one image to the next, as the link brings them.
+
+    Raises `DesignError` for a part or a network that there is no model of.
+    """
+    design = fpga.design(preset)
+    spec = design.config.spec
+    if design.config.compact:
+        raise DesignError(f"{fpga.name}: there is no estimate for the compact core")
+    return Estimate(
+        part_of(fpga.platform().device),
+        units(design.config, fpga.window),
+        cycles_of(design.config, activity, spec.learning.batch, arrival),
+        design.clock_hz,
+    )
+
+
+def values(made: Estimate) -> dict[str, Any]:
+    """The same as plain data."""
+    has, used = made.part.available, made.used
+    return {
+        "part": made.part.name,
+        "clock_hz": made.clock_hz,
+        "used": {name: {"used": used[name], "available": has[name]} for name in used},
+        "fits": not made.lacking,
+        "lacking": made.lacking,
+        "cycles": {"training": made.cycles.training, "inference": made.cycles.inference},
+        "limit": made.cycles.limit,
+        "training_samples_per_second": made.training_samples_per_second,
+        "inference_samples_per_second": made.inference_samples_per_second,
+    }

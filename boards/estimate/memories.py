@@ -1,0 +1,155 @@
+"""The memories of each unit of the gateware, by the widths and depths that `hw` makes them from.
+
+tests/boards/estimate walks the elaborated units, and finds just these.
+"""
+
+from amaranth.utils import bits_for
+
+from golden.contract import layout, protocol
+from golden.contract.config import SLOTS, Config
+from golden.contract.event_units import CANDIDATES, SPOTS, adder_sizes
+from golden.contract.formats import signed_bits
+from golden.contract.shapes import Bundle, Layer
+from hw.core.interface import bias_word, samples_in_flight
+from hw.synapse.event_layout import PAIR, weight_bits
+from hw.synapse.image_engine import STATIC_BANKS
+from hw.synapse.interface import banks_of
+from hw.update.correlator import pre_bits
+
+from .mapping import Shape
+
+
+def neuron_array(config: Config, layer: Layer) -> list[Shape]:
+    """`hw.core.neuron_array`."""
+    spec, lanes, words, turns = config.spec, config.lanes[layer.index], config.words(layer), config.turns(layer)
+    output = layer.index == len(spec.layers) - 1
+    state = spec.formats.decoder_bits + spec.membrane_bits + (spec.state_bits if output else 0)
+    parts, all_words = 1 << bits_for(words * turns - 1), 1 << bits_for(words - 1)
+    sums = Shape(lanes * spec.sum_bits, SLOTS * all_words, reads=1 if output else 2, count=2)
+    out = [
+        Shape(lanes // turns * state, 2 * SLOTS * parts),
+        Shape(bias_word(config, layer)["bias"].shape.size, config.groups(layer)),
+        Shape(lanes // turns * spec.sum_bits, SLOTS * parts),
+        sums,
+    ]
+    return [*out, Shape(sums.width, sums.depth)] if output else out
+
+
+def drive_memory(layer: Layer, lanes: int, bits: int, banks: int, wide: int = 1) -> Shape:
+    """`hw.synapse.drive_memory`."""
+    rows = layer.channels // lanes * layer.height * -(-layer.width // wide)
+    return Shape(bits * lanes * wide, banks * rows)
+
+
+def line_buffer(bits: int, width: int, kernel: int) -> Shape:
+    """`hw.lib.line_buffer`."""
+    return Shape(bits * (kernel - 1), width, undefined=False)
+
+
+def image_engine(config: Config, bundle: Bundle) -> list[Shape]:
+    """`hw.synapse.image_engine`."""
+    post = bundle.post
+    return [
+        line_buffer(config.spec.formats.pixel_bits, bundle.pre.width, bundle.kernel + 1),
+        drive_memory(post, config.lanes[post.index], post.phi_bits, STATIC_BANKS),
+    ]
+
+
+def spike_buffer(config: Config, layer: Layer) -> Shape:
+    """`hw.synapse.spike_buffer`."""
+    return Shape(config.lanes[layer.index], banks_of(layer.index) << bits_for(config.words(layer) - 1))
+
+
+def dense_engine(config: Config, bundle: Bundle) -> list[Shape]:
+    """`hw.synapse.dense_engine`: spike buffers, forward sums, and the queue of backward ones."""
+    pre, post, top = bundle.pre, bundle.post, config.spec.formats.weight_bits - 1
+    words, lanes = config.words(pre), config.lanes
+    forward = signed_bits(-(pre.neurons << top), pre.neurons << top)
+    backward = signed_bits(-(post.neurons << top), post.neurons << top)
+    return [
+        spike_buffer(config, pre),
+        spike_buffer(config, post),
+        Shape(lanes[post.index] * forward, config.groups(post), combinational=True),
+        # the last word is in the output's register
+        Shape(lanes[pre.index] * backward, words - 1, undefined=False),
+    ]
+
+
+def spike_window(config: Config, layer: Layer, block: int, border: int) -> Shape:
+    """`hw.synapse.spike_window`: four memories."""
+    bits = 0
+    for size in (layer.height, layer.width):
+        bits += max(bits_for(border + -(-size // block)) - 1, 1)
+    width = block * block * layer.channels
+    return Shape(width, 1 << bits, parts=width // config.lanes[layer.index], combinational=True, count=4)
+
+
+def event_engine(config: Config, bundle: Bundle) -> list[Shape]:
+    """`hw.synapse.event_conv_engine`: windows of spikes, kernels of each unit, drives."""
+    pre, post = bundle.pre, bundle.post
+    bound = -config.spec.formats.weight_low * bundle.kernel**2
+    directions = (
+        (post, pre.index, 4 * pre.channels * bound, config.groups(post), 1),
+        (pre, post.index, post.channels * bound, SPOTS * pre.channels // PAIR, PAIR),
+    )
+    out = [spike_window(config, pre, 2, 0), spike_window(config, post, 1, 1)]
+    for (units, lanes), passes, (target, source, largest, chunks, wide) in zip(
+        adder_sizes(bundle).values(), config.passes, directions, strict=True
+    ):
+        of_pass = weight_bits(config) * lanes // passes
+        out.append(Shape(of_pass, CANDIDATES * passes, parts=chunks // passes, combinational=True, count=units))
+        bits = signed_bits(-largest, largest)
+        out.append(drive_memory(target, config.lanes[target.index], bits, banks_of(source), wide))
+    return out
+
+
+def line_engine(config: Config, bundle: Bundle) -> list[Shape]:
+    """`hw.synapse.conv_engine`: spikes, lines, a pooled row, and the sums of both directions."""
+    pre, post, k, lanes = bundle.pre, bundle.post, bundle.kernel, config.lanes
+    bound = lanes[pre.index] * k * k << (config.spec.formats.weight_bits - 1)
+    pooled = signed_bits(-bound, bound) + 1
+    return [
+        spike_buffer(config, pre),
+        spike_buffer(config, post),
+        line_buffer(lanes[pre.index], pre.width, k),
+        line_buffer(lanes[post.index], pre.width + k - 1, k),
+        Shape(lanes[post.index] * pooled, bundle.map_width // 2, undefined=False),
+        Shape(lanes[post.index] * post.phi_bits, config.words(post)),
+        Shape(lanes[pre.index] * pre.phi_bits, config.words(pre)),
+    ]
+
+
+def conv_update(config: Config, bundle: Bundle) -> list[Shape]:
+    """`hw.update.conv_update`: lines and 2x2 sums of the pre layer's plane, of both phases but of the image."""
+    pre, image = bundle.pre, bundle.kind == "image"
+    values = 1 if image else 2 * config.lanes[pre.index]
+    bits = pre_bits(config, bundle)
+    return [
+        line_buffer(values * (bits - 2), pre.width, 2),
+        Shape(values * bits, (pre.height - 1) * (pre.width - 1)),
+    ]
+
+
+def weight_memory(config: Config, bundle: Bundle) -> list[Shape]:
+    """`hw.core.weight_memory`: masters, and working copies that are written a master word at a time."""
+    f, lanes, rows = config.spec.formats, config.lanes[bundle.index], layout.tile_rows(config, bundle)
+    return [
+        Shape(f.master_bits * lanes, layout.master_words(config, bundle)),
+        Shape(f.weight_bits * lanes * rows, layout.tiles(config, bundle), parts=rows),
+    ]
+
+
+def no_memory(config: Config, bundle: Bundle) -> list[Shape]:
+    """`hw.update.dense_update` keeps nothing."""
+    return []
+
+
+def shell(config: Config, window: int) -> list[Shape]:
+    """What is beside the bundles: `hw.core.image_buffer`, read for static drives and for updates; frames and answers of the
+    link's window, in `hw.link`. Its small memories have the same size in each design, and are in the shell's cells."""
+    address = bits_for(protocol.PIXELS - 1)
+    return [
+        Shape(config.spec.formats.pixel_bits, samples_in_flight(config) << address, reads=2),
+        Shape(8, window * protocol.REQUEST_BYTES, undefined=False),
+        Shape(8, window * protocol.ANSWER_BYTES, undefined=False),
+    ]

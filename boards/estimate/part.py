@@ -1,0 +1,48 @@
+"""What a part has, as nextpnr counts it, and how much of it a design may take."""
+
+from dataclasses import dataclass
+
+from golden.contract.errors import DesignError
+
+#: Names of what is counted.
+CELLS, REGISTERS, BLOCKS, MULTIPLIERS = "cells", "flip-flops", "block RAM", "multipliers"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Logic cells (LUT4), flip-flops, blocks of RAM and multipliers."""
+
+    name: str
+    cells: int
+    registers: int
+    blocks: int
+    multipliers: int
+    #: Share of the cells that a design may take, so that a router finds wires enough.
+    routable: float
+
+    @property
+    def available(self) -> dict[str, int]:
+        """By name."""
+        return {CELLS: self.cells, REGISTERS: self.registers, BLOCKS: self.blocks, MULTIPLIERS: self.multipliers}
+
+
+#: The fullest designs that were routed: `small` on the LFE5U-85F with 48,652 of 83,640 cells, `tiny` on the iCE40 with 4,977 of
+#: 5,280 (boards/baselines, docs/log/2026-11-26-routing.md).
+ECP5_ROUTABLE, ICE40_ROUTABLE = 0.582, 0.95
+
+PARTS = {
+    part.name: part
+    for part in (
+        Part("LFE5U-25F", 24_288, 24_288, 56, 28, ECP5_ROUTABLE),
+        Part("LFE5U-45F", 43_848, 43_848, 108, 72, ECP5_ROUTABLE),
+        Part("LFE5U-85F", 83_640, 83_640, 208, 156, ECP5_ROUTABLE),
+        Part("iCE40UP5K", 5_280, 5_280, 30, 8, ICE40_ROUTABLE),
+    )
+}
+
+
+def part_of(device: str) -> Part:
+    """The part that an Amaranth platform calls its device; `DesignError` lists those that are known."""
+    if device not in PARTS:
+        raise DesignError(f"there is no estimate for a {device}: only for {', '.join(PARTS)}")
+    return PARTS[device]

@@ -1,0 +1,127 @@
+"""When what happens in one half of a sweep: neuron arrays and synapse engines, word by word and window by window.
+
+Cycles count from the one in which the sequencer starts the half. Each function follows the part of `hw` that it names, and
+takes that part's own latencies; what is added to them are registers between the parts. `sim/test_estimate.py` compares.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from golden.contract import layout
+from golden.contract.config import Config
+from golden.contract.shapes import Bundle, Layer
+from hw.core.neuron_array import NeuronArray
+from hw.lib.adder_tree import tree_latency
+from hw.synapse.event_conv_engine import EventConvEngine, Side
+
+#: From a drive memory's start to its first word, and from a word's way into a dense engine's queue to its way out.
+DRIVES_START, QUEUE = 2, 2
+
+
+def array_words(config: Config, layer: Layer, ready: np.ndarray) -> np.ndarray:
+    """The cycle in which `hw.core.neuron_array` takes each word's last turn. ready: when its drives are there."""
+    turns = config.turns(layer)
+    own = turns * np.arange(config.words(layer))
+    # a half comes to layer n after n cycles
+    first = own + np.maximum.accumulate(np.maximum(ready, layer.index + 1) - own)
+    return first + turns - 1
+
+
+def array_end(last_turns: np.ndarray) -> int:
+    """The first cycle in which the array is idle again."""
+    return int(last_turns[-1]) + NeuronArray.latency + 1
+
+
+def spike_times(last_turns: np.ndarray) -> np.ndarray:
+    """When each word's spikes are sent."""
+    return last_turns + NeuronArray.latency
+
+
+def drives(config: Config, bundle: Bundle) -> tuple[np.ndarray | None, np.ndarray]:
+    """When the words of a bundle's drives are there: backward to its pre layer (None of the image), forward to its post."""
+    start = bundle.index - 1
+    post = np.arange(config.words(bundle.post))
+    if bundle.kind == "image":
+        # its replay starts with the first layer's half
+        return None, 1 + DRIVES_START + post
+    pre = np.arange(config.words(bundle.pre))
+    if bundle.index in config.events:
+        return start + DRIVES_START + pre, start + DRIVES_START + post
+    if bundle.kind == "conv":
+        end = start + line_engine(config, bundle)
+        return end + pre, end + post
+    groups = config.groups(bundle.post)
+    tree = max(tree_latency(config.lanes[bundle.pre.index]), tree_latency(config.lanes[bundle.index]))
+    # the address, the weights' register and the tree
+    complete = start + 1 + 2 + tree + groups * (pre + 1) - 1
+    return complete + QUEUE, complete[-1] + 1 + post
+
+
+def line_engine(config: Config, bundle: Bundle) -> int:
+    """Cycles of `hw.synapse.conv_engine` from its start to the first drives: all tiles, each with its kernels and its map."""
+    k, pre = bundle.kernel, bundle.pre
+    raster = (pre.height + k - 1) * (pre.width + k - 1)
+    # a convolution's tree is the longer one's of both directions
+    tree = tree_latency(max(config.lanes[pre.index], config.lanes[bundle.index]) * k * k)
+    tile = (1 + k * k + 2) + (2 + raster + 1 + tree + 1 + 1)
+    return 1 + config.groups(pre) * config.groups(bundle.post) * tile + 2 + DRIVES_START
+
+
+@lru_cache(maxsize=4096)
+def _engine(config: Config, bundle: Bundle) -> EventConvEngine:
+    return EventConvEngine(config, bundle)
+
+
+def windows_end(config: Config, bundle: Bundle, name: str, spikes: np.ndarray, busiest: np.ndarray) -> np.ndarray:
+    """The first cycle in which one direction of `hw.synapse.event_conv_engine` keeps a half no longer, for each half.
+
+    name: "forward" or "backward". spikes: when the words of its source are sent. busiest: spikes of the busiest unit,
+    (halves, windows).
+    """
+    engine = _engine(config, bundle)
+    side = engine.sides[name]
+    adder = side.adder
+    # a count of words, then a skid buffer
+    ready = spikes[words_needed(config, side) - 1] + 2
+    each = np.maximum(np.maximum(busiest, 1), adder.interval)
+    before = np.cumsum(each, 1) * adder.passes
+    before = np.concatenate([np.zeros_like(before[:, :1]), before[:, :-1]], 1)
+    begin = before[:, -1] + np.max(ready - before, 1)
+    last = begin + (adder.passes - 1) * each[:, -1]
+    if engine.ends_early(name):
+        return last + 1
+    return last + each[:, -1] + adder.latency + side.rows_of_pass(config) + 2
+
+
+def words_needed(config: Config, side: Side) -> np.ndarray:
+    """Words of the source that each window waits for, in raster order."""
+    source = side.source
+    before = (config.groups(source) - 1) * source.positions
+    # beyond the source there is silence, which nothing waits for
+    rows = np.minimum(side.corner + side.stride * np.arange(side.rows), _last(side.corner, side.stride, source.height))
+    columns = np.minimum(side.corner + side.stride * np.arange(side.columns), _last(side.corner, side.stride, source.width))
+    needed = before + rows[:, None] * source.width + columns[None] + 1
+    return np.minimum(needed.reshape(-1), config.words(source))
+
+
+def _last(corner: int, stride: int, size: int) -> int:
+    """The last row or column that a window's corner comes to within the source, as the engine counts them."""
+    return corner + stride * max((size - 1 - corner) // stride, 0)
+
+
+def image_cycles(config: Config, bundle: Bundle) -> int:
+    """Cycles of `hw.synapse.image_engine` for a static drive."""
+    taps = bundle.kernel**2
+    rounds = -(-taps // min(config.image_taps, taps))
+    waits = max(rounds - 2, 0) * bundle.post.positions
+    return config.groups(bundle.post) * (taps + bundle.pre.positions + waits + rounds + 10)
+
+
+def update_cycles(config: Config, bundle: Bundle) -> int:
+    """Cycles of a bundle's update engine, `hw.update`."""
+    cycles, pre, post = config.item_cycles(bundle), bundle.pre, bundle.post
+    if bundle.kind == "dense":
+        return cycles * layout.master_words(config, bundle) + 12
+    products = config.groups(post) * bundle.kernel**2 * config.lanes[pre.index] * post.positions
+    return config.groups(pre) * (pre.positions + cycles * products + 5) + cycles * config.words(post) + 14

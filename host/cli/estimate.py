@@ -1,0 +1,75 @@
+"""`nudge estimate`: area, cycles and rate of a network on a board, before anything is built."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from golden.contract.errors import ExitCode
+from golden.model import activity
+from golden.model.parameters import initial
+from golden.model.settings import Settings
+from golden.training import checkpoint
+from golden.training import data as datasets
+from golden.training.plan import first_samples
+
+from .builds import Target, boards_modules, link_bits
+from .options import BoardFileOption, JsonOption, LargestOption, NetworkOption
+from .terminal import emit, rendered
+
+
+def estimate(
+    board: Annotated[str, typer.Option("--board", help="Put the network on this board.")],
+    preset_name: LargestOption = None,
+    network: NetworkOption = None,
+    board_file: BoardFileOption = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Count the spikes with these weights [default: initial ones, seed 0]."),
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Count the spikes of the first N embedded digits.", min=1)] = 16,
+    as_json: JsonOption = False,
+) -> int:
+    """Show in seconds what a network takes of a board's part, and its samples a second.
+
+    Nothing is synthesised or simulated: area is by a model of the gateware's units, cycles by
+    counting spikes in the golden model (docs/networks.md has the errors of both).
+    """
+    boards = boards_modules()
+    fpga, name = Target(board, preset_name, network, board_file).find(boards)
+    spec = fpga.design(name).config.spec
+    parameters = initial(spec, 0)
+    if weights is not None:
+        parameters = checkpoint.load(checkpoint.find(weights), spec)[1]
+    images = datasets.load("embedded")
+    first_samples(samples, len(images.train_images), "embedded")
+    counted = activity.count(
+        spec,
+        Settings.of(spec),
+        parameters,
+        images.train_images[:samples],
+        images.train_labels[:samples],
+    )
+    # as simulated: a bit of the line in a cycle
+    made = boards.estimate.estimate(fpga, name, counted, link_bits())
+    found = boards.estimate.values(made)
+    emit(as_json, found, text(fpga.what, name, found))
+    return ExitCode.OK
+
+
+def text(what: str, name: str, found: dict[str, Any]) -> str:
+    """The same to read."""
+    table = Table("", title=f"{name} on {what}: estimated")
+    table.add_column("used", justify="right")
+    table.add_column("of the part", justify="right")
+    for resource, count in found["used"].items():
+        share = count["used"] / count["available"]
+        table.add_row(resource, f"{count['used']:,}", f"{share:.1%} of {count['available']:,}")
+    table.add_section()
+    for kind in ("training", "inference"):
+        cycles, rate = found["cycles"][kind], found[f"{kind}_samples_per_second"]
+        at = f"{cycles:,.0f} cycles each, at {found['clock_hz'] / 1e6:g} MHz"
+        table.add_row(f"{kind} samples/s of the core", f"{rate:,.0f}", at)
+    verdict = "fits" if found["fits"] else f"doesn't fit: {'; '.join(found['lacking'])}"
+    return "\n".join([rendered(table), f"{verdict}; what a sample waits for: {found['limit']}"])

@@ -1,0 +1,87 @@
+"""The estimate's memories are those of the elaborated units: widths, depths, read ports, parts written alone."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from amaranth.hdl import Fragment
+from amaranth.hdl._mem import MemoryInstance
+
+from boards.estimate import memories
+from boards.estimate.mapping import Shape
+from boards.estimate.units import ENGINES
+from golden.contract.config import configuration
+from golden.contract.network_file import network
+from hw.core.core import SYNAPSE_ENGINES, UPDATE_ENGINES
+from hw.core.image_buffer import ImageBuffer
+from hw.core.neuron_array import NeuronArray
+from hw.core.weight_memory import WeightMemory
+from hw.lib.block_memory import UNDEFINED
+
+CONV, WIDE = {"conv": 4}, {"conv": 6, "kernel": 5}
+NETWORKS = {
+    "one convolution": ([CONV, {"dense": 10}], {"lanes": [1, 2, 5]}),
+    "turns": ([WIDE, {"dense": 24}, {"dense": 10}], {"lanes": [1, 6, 8, 2], "arrays": [1, 3, 2, 1], "image_taps": 4}),
+    "events": ([CONV, {"conv": 6}, {"dense": 10}], {"lanes": [1, 2, 3, 1], "passes": [2, 4], "shared": [2]}),
+    "three": ([{"conv": 2}, CONV, CONV, {"dense": 10}], {"lanes": [1, 2, 4, 1, 10]}),
+}
+COMPUTED = {
+    "image engine": memories.image_engine,
+    "dense engine": memories.dense_engine,
+    "event engine": memories.event_engine,
+    "line engine": memories.line_engine,
+}
+
+
+def walked(unit):
+    """The memories below a unit, as `Shape` has them, but for read ports that nobody reads."""
+    found: Counter[Shape] = Counter()
+    left = [Fragment.get(unit, object())]
+    while left:
+        fragment = left.pop()
+        left += [sub for sub, *_ in fragment.subfragments]
+        if isinstance(fragment, MemoryInstance):
+            (write,), reads = fragment._write_ports, fragment._read_ports
+            combinational = all(read._domain == "comb" for read in reads)
+            found[
+                Shape(
+                    len(write._data),
+                    fragment._data._depth,
+                    len(reads),
+                    len(write._en),
+                    combinational,
+                    combinational or UNDEFINED in fragment._attrs,
+                )
+            ] += 1
+    return found
+
+
+def computed(shapes):
+    found: Counter[Shape] = Counter()
+    for shape in shapes:
+        fields = vars(shape) | {"count": 1}
+        found[Shape(**fields)] += shape.count
+    return found
+
+
+@pytest.mark.parametrize("engines", ["event", "line"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_of_every_unit(name, engines):
+    stages, lanes = NETWORKS[name]
+    spec = network({"name": "n", "stage": stages, "lanes": {engines: lanes}}, "n")
+    config = configuration(spec, engines)
+    for bundle in spec.bundles:
+        event = bundle.index in config.events
+        engine = SYNAPSE_ENGINES["event" if event else bundle.kind](config, bundle)
+        assert walked(engine) == computed(COMPUTED["event engine" if event else ENGINES[bundle.kind]](config, bundle))
+        update = memories.no_memory if bundle.kind == "dense" else memories.conv_update
+        assert walked(UPDATE_ENGINES[bundle.kind](config, bundle)) == computed(update(config, bundle))
+        assert walked(WeightMemory(config, bundle)) == computed(memories.weight_memory(config, bundle))
+        expected = computed(memories.neuron_array(config, bundle.post))
+        if bundle is spec.bundles[-1]:
+            # no update engine reads the output's sums as those of its pre layer, so that port goes
+            sums = replace(memories.neuron_array(config, bundle.post)[3], count=1)
+            expected[sums] -= 2
+            expected[Shape(sums.width, sums.depth, reads=2)] += 2
+        assert walked(NeuronArray(config, bundle.post)) == expected
+    assert walked(ImageBuffer(config)) == computed(memories.shell(config, 1)[:1])
