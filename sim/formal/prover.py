@@ -25,17 +25,17 @@ class ProofError(AssertionError):
 
 
 class Opened:
-    """A component as a submodule of `m`, named `dut`, with its inner signals by name: `opened["full"]`.
+    """A component as a submodule of `m`, named `dut` or else, with its inner signals by name: `opened["full"]`.
 
     What is asserted about the inner state makes the induction go through; the claims are about the ports.
     """
 
-    def __init__(self, m: Module, dut: wiring.Component):
+    def __init__(self, m: Module, dut: wiring.Component, name: str = "dut"):
         self.dut = dut
         inner = dut.elaborate(None)
         self._signals = {signal.name: signal for signal in inner._driving}
         self._fsm = inner._generated.get("fsm")
-        m.submodules.dut = inner
+        m.submodules[name] = inner
         m.d.comb += Assume(~ResetSignal("sync"))
 
     def __getitem__(self, name: str) -> Signal:

@@ -1,0 +1,56 @@
+// The words of an SDRAM, for simulation: unknown at power-up, and lost where a REFRESH is.
+//
+// One word is read or written in a cycle; `q` is the word of the cycle before. Each `refresh` is of the next row, in all banks.
+// Faults on purpose change the memories here: any bit of `words`; a bit of `lose[0]` loses the next refresh, so that what is in
+// its row is unknown afterwards.
+module sdram_words #(
+    parameter ADDRESS_BITS = 24,  // bank above row above column
+    parameter COLUMN_BITS = 9,
+    parameter BANK_BITS = 2,
+    parameter SEED = 1            // of what is unknown
+) (
+    input clk,
+    input [ADDRESS_BITS-1:0] address,
+    input read,
+    input [1:0] write,            // a bit for each byte
+    input [15:0] data,
+    input refresh,
+    output reg [15:0] q
+);
+    localparam ROW_BITS = ADDRESS_BITS - COLUMN_BITS - BANK_BITS;
+
+    reg [15:0] words [0:(1 << ADDRESS_BITS)-1];
+    reg [7:0] lose [0:1];
+    reg [ROW_BITS-1:0] row;
+    reg [31:0] noise;
+    integer n;
+
+    // Numerical Recipes' generator; its upper bits are good enough to look unknown
+    initial begin
+        noise = SEED;
+        for (n = 0; n < (1 << ADDRESS_BITS); n = n + 1) begin
+            noise = noise * 32'd1664525 + 32'd1013904223;
+            words[n] = noise[31:16];
+        end
+        lose[0] = 0;
+        lose[1] = 0;
+        row = 0;
+        q = 0;
+    end
+
+    always @(posedge clk) begin
+        if (write[0]) words[address][7:0] <= data[7:0];
+        if (write[1]) words[address][15:8] <= data[15:8];
+        if (read) q <= words[address];
+        if (refresh) begin
+            row <= row + 1;
+            if (lose[0] != 0) begin
+                lose[0] <= 0;
+                for (n = 0; n < (1 << (BANK_BITS + COLUMN_BITS)); n = n + 1) begin
+                    noise = noise * 32'd1664525 + 32'd1013904223;
+                    words[{n[BANK_BITS+COLUMN_BITS-1:COLUMN_BITS], row, n[COLUMN_BITS-1:0]}] <= noise[31:16];
+                end
+            end
+        end
+    end
+endmodule

@@ -1,0 +1,82 @@
+"""A controller and a chip under random traffic, all in gateware, so that a simulation needs no Python in each cycle."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from hw.memory.controller import Controller
+from hw.memory.interface import BURST
+from hw.memory.timing import Cycles
+from sim.board.sdram import Sdram
+
+#: Of a word in the simulated chip: 8 rows in each bank.
+SMALL = 14
+
+
+class Exerciser(wiring.Component):
+    """Accesses at random, with random gaps, most of them of full length; what is read is thrown away.
+
+    Parameters
+    ----------
+    made : Cycles
+        What the controller keeps.
+    asked : Cycles
+        What the chip asks for.
+    way : int
+        As of `Sdram`.
+
+    Members
+    -------
+    reads, writes : In(1)
+        Whether there are any.
+    hurry : In(1)
+        No gaps.
+    broken, cycle, bank : Out
+        As of `Sdram`.
+    accesses : Out(32)
+        Accesses so far.
+    """
+
+    def __init__(self, made: Cycles, asked: Cycles, *, way: int = 0):
+        self.controller, self.way = Controller(made), way
+        self.chip = Sdram(asked, address_bits=SMALL, way=way)
+        inputs = dict.fromkeys(("reads", "writes", "hurry"), In(1))
+        super().__init__(inputs | {"broken": Out(4), "cycle": Out(32), "bank": Out(2), "accesses": Out(32)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.controller = controller = self.controller
+        m.submodules.chip = chip = self.chip
+        connect(m, controller.pins, chip.pins)
+        port, noise = controller.port, Signal(64, init=0x9E3779B97F4A7C15)
+        access, asked, gap = port.access, Signal(), Signal(range(64))
+        m.d.sync += noise.eq(Cat(noise[63] ^ noise[62] ^ noise[60] ^ noise[59], noise))
+        m.d.comb += [
+            controller.delay.eq(self.way),
+            port.read.ready.eq(1),
+            port.write.valid.eq(1),
+            port.write.payload.eq(noise[20:36]),
+            access.valid.eq(asked),
+            self.broken.eq(chip.broken),
+            self.cycle.eq(chip.cycle),
+            self.bank.eq(chip.bank),
+        ]
+        full = noise[3:5] != 0
+        length, start = Signal(5), Signal(4)
+        m.d.comb += [start.eq(noise[7:11]), length.eq(BURST - start)]
+        with m.If(gap != 0):
+            m.d.sync += gap.eq(gap - 1)
+        with m.If(asked & access.ready):
+            m.d.sync += [asked.eq(0), self.accesses.eq(self.accesses + 1)]
+            with m.If(~self.hurry & noise[0]):
+                m.d.sync += gap.eq(noise[40:46])
+        with m.Elif(~asked & (gap == 0) & (self.reads | self.writes)):
+            m.d.sync += [
+                asked.eq(1),
+                access.payload.write.eq(self.writes & (noise[11] | ~self.reads)),
+                access.payload.address.eq(noise[12:36]),
+                access.payload.length.eq(length),
+            ]
+            with m.If(full):
+                m.d.sync += [access.payload.address[:4].eq(0), access.payload.length.eq(BURST)]
+        return m

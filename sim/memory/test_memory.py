@@ -1,0 +1,67 @@
+# amaranth: UnusedElaboratable=no
+"""Memory from self test to words: what is written is read, whoever waits; what doesn't answer rightly doesn't work."""
+
+import random
+
+import cocotb
+from cocotb.triggers import ClockCycles
+
+from hw.memory.interface import ADDRESS_BITS, BURST, Access
+from sim.harness.chip import watch
+from sim.harness.streams import StreamSink, StreamSource, start, wait_for
+from sim.harness.testbench import CLOCK
+
+from .unit import MemoryAndChip
+
+UNITS = {
+    "memory_near": MemoryAndChip(),
+    "memory_far": MemoryAndChip(way=7),
+    "memory_missing": MemoryAndChip(missing=True),
+    # its upper row bits lead nowhere
+    "memory_small": MemoryAndChip(address_bits=14),
+}
+
+
+@cocotb.test()
+async def self_test(dut):
+    """It finds the read delay of a memory that is there, and gives up on one that isn't, or is another."""
+    await start(dut)
+    await ClockCycles(getattr(dut, CLOCK), 3000)
+    for name, works, delay in (("near", 1, 0), ("far", 1, 7), ("missing", 0, 7), ("small", 0, 7)):
+        await wait_for(dut, f"memory_{name}__ready")
+        assert getattr(dut, f"memory_{name}__works").value == works, name
+        assert not works or getattr(dut, f"memory_{name}__delay").value == delay, name
+        assert getattr(dut, f"memory_{name}__broken").value == 0, name
+
+
+@cocotb.test()
+@cocotb.parametrize(name=["near", "far"], stall=[0.0, 0.5])
+async def words_come_back(dut, name, stall):
+    """Random accesses, in all banks and rows, against a dictionary; words and accesses wait at random."""
+    unit = f"memory_{name}"
+    await start(dut)
+    watch(dut, unit)
+    await wait_for(dut, f"{unit}__works")
+    source = {what: StreamSource(dut, f"{unit}__port__{what}") for what in ("access", "write")}
+    sink = StreamSink(dut, f"{unit}__port__read")
+    words: dict[int, int] = {}
+    places = [random.getrandbits(ADDRESS_BITS - 4) << 4 for _ in range(6)]
+    accesses, written, expected = [], [], []
+    for number in range(150):
+        first = random.randrange(BURST)
+        address, length = random.choice(places) + first, random.randint(1, BURST - first)
+        known = all(n in words for n in range(address, address + length))
+        write = number < 20 or not known or random.random() < 0.4
+        accesses.append(Access.const({"write": write, "address": address, "length": length}).as_bits())
+        for n in range(address, address + length):
+            if write:
+                words[n] = random.getrandbits(16)
+                written.append(words[n])
+            else:
+                expected.append(words[n])
+    tasks = [cocotb.start_soon(source["access"].put(accesses, stall=stall))]
+    tasks.append(cocotb.start_soon(source["write"].put(written, stall=stall)))
+    got = await sink.get(len(expected), stall=stall)
+    assert got == expected
+    for task in tasks:
+        await task

@@ -1,0 +1,35 @@
+"""A tested memory with its chip, and the port outside."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.memory.controller import DELAYS
+from hw.memory.interface import Port
+from hw.memory.memory import Memory
+from hw.memory.timing import Cycles
+from sim.board.sdram import Sdram
+
+#: As on a board, but for the wait after power-up.
+CYCLES = Cycles(rcd=2, rp=2, ras=3, rc=4, rfc=4, wr=2, mrd=2, refresh=374, power_up=50)
+
+
+class MemoryAndChip(wiring.Component):
+    """`Memory` at a `Sdram` that is made with these options; ``broken``, ``cycle`` and ``bank`` as of the chip."""
+
+    def __init__(self, **options):
+        self.chip = Sdram(CYCLES, **options)
+        outputs = {"ready": 1, "works": 1, "delay": range(DELAYS), "broken": 4, "cycle": 32, "bank": 2}
+        super().__init__({"port": In(Port())} | {name: Out(shape) for name, shape in outputs.items()})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = Memory(CYCLES)
+        m.submodules.chip = chip = self.chip
+        connect(m, memory.pins, chip.pins)
+        connect(m, flipped(self.port), memory.port)
+        for name in ("ready", "works", "delay"):
+            m.d.comb += getattr(self, name).eq(getattr(memory, name))
+        for name in ("broken", "cycle", "bank"):
+            m.d.comb += getattr(self, name).eq(getattr(chip, name))
+        return m
