@@ -1,9 +1,13 @@
 """The memory's pins, its commands, and how the gateware asks for words."""
 
-from amaranth.hdl import unsigned
+from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
+
+from golden.contract import stored
+from golden.contract.messages import LABELS, PIXELS
+from golden.contract.stored import ImageStatus
 
 #: Banks, rows of each, words of a row that are used: the AS4C32M16 has twice as many. 32 MB.
 BANK_BITS, ROW_BITS, COLUMN_BITS = 2, 13, 9
@@ -88,3 +92,48 @@ class Port(wiring.Signature):
     def __init__(self):
         word = stream.Signature(WORD_BITS)
         super().__init__({"access": Out(stream.Signature(Access)), "write": Out(word), "read": In(word)})
+
+
+#: Bits of an index as it is asked for; those of the table are fewer.
+INDEX_BITS = stored.INDEX_BITS
+
+#: Bits of a move in one direction.
+MOVE_BITS = 4
+
+
+class Move(data.Struct):
+    """A stored sample that is wanted, and how its image is moved: `stored.Asked`."""
+
+    index: unsigned(INDEX_BITS)
+    mirrored: 1
+    dy: signed(MOVE_BITS)
+    dx: signed(MOVE_BITS)
+
+
+class Found(data.Struct):
+    """What became of it."""
+
+    status: ImageStatus
+    #: Of the sample, if the status is OK.
+    label: range(LABELS)
+
+
+class Record(data.Struct):
+    """A record that is to be stored; its words follow."""
+
+    #: At most the number of stored samples, and below `stored.MAX_SAMPLES`.
+    index: unsigned(INDEX_BITS)
+    #: Words of it, 1..`stored.MAX_RECORD_WORDS`; there is room for them.
+    words: range(stored.MAX_RECORD_WORDS + 1)
+
+
+class Range(data.Struct):
+    """Stored samples in a row."""
+
+    first: unsigned(INDEX_BITS)
+    #: At least 1; all of them are stored.
+    count: unsigned(INDEX_BITS + 1)
+
+
+#: Address of a pixel in its image.
+PIXEL_ADDRESS = range(PIXELS)

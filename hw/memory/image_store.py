@@ -1,0 +1,120 @@
+"""The store of samples: everything between the link and the memory."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from golden.contract.stored import LOG_AT
+
+from .image_fetcher import ImageFetcher
+from .interface import ADDRESS_BITS, INDEX_BITS, PIXEL_ADDRESS, WORD_BITS, Found, Move, Port, Range, Record
+from .record_reader import RecordReader
+from .record_writer import RecordWriter
+
+
+class ImageStore(wiring.Component):
+    """Stores records, fetches images, computes digests: what `golden.model.image_store` does, to the last bit.
+
+    A record may be stored while images are fetched: memory does what it is asked for in order. A digest needs that no image is
+    fetched. What isn't stored may not be asked for; a full memory, an unknown index or a record that is none are refused by
+    who asks, before.
+
+    Members
+    -------
+    record : In(stream.Signature(Record)), data : In(stream.Signature(16)), forget, count, end
+        As of `RecordWriter`.
+    move : In(stream.Signature(Move)), found : Out(stream.Signature(Found)), address, pixel
+        As of `ImageFetcher`.
+    range : In(stream.Signature(Range))
+        Records whose digest is wanted; transferred when it is there.
+    digest : Out(32)
+        CRC-32 (zlib's) over their words, with the transfer of ``range``. Takes a cycle for each word and 60 for each record.
+    port : Out(Port())
+        The memory.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "record": In(stream.Signature(Record)),
+                "data": In(stream.Signature(WORD_BITS)),
+                "forget": In(1),
+                "count": Out(INDEX_BITS + 1),
+                "end": Out(ADDRESS_BITS, init=LOG_AT),
+                "move": In(stream.Signature(Move)),
+                "found": Out(stream.Signature(Found)),
+                "address": In(PIXEL_ADDRESS),
+                "pixel": Out(8),
+                "range": In(stream.Signature(Range)),
+                "digest": Out(32),
+                "port": Out(Port()),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.writer = writer = RecordWriter()
+        m.submodules.reader = reader = RecordReader()
+        m.submodules.fetcher = fetcher = ImageFetcher()
+        port = self.port
+        for name in ("record", "data"):
+            connect(m, flipped(getattr(self, name)), getattr(writer, name))
+        connect(m, writer.write, flipped(port.write))
+        connect(m, flipped(port.read), reader.read)
+        connect(m, flipped(self.move), fetcher.move)
+        connect(m, fetcher.found, flipped(self.found))
+        m.d.comb += [
+            writer.forget.eq(self.forget),
+            self.count.eq(writer.count),
+            self.end.eq(writer.end),
+            fetcher.address.eq(self.address),
+            self.pixel.eq(fetcher.pixel),
+            fetcher.header.eq(reader.header),
+            fetcher.known.eq(reader.known),
+            fetcher.follow.eq(reader.follow),
+        ]
+        self._access(m, writer, reader)
+        self._digest(m, reader, fetcher)
+        return m
+
+    def _access(self, m, writer, reader):
+        """One at a time; what is offered stays."""
+        access, writing, held = self.port.access, Signal(), Signal()
+        was_writing = Signal()
+        m.d.comb += writing.eq(writer.access.valid)
+        m.d.sync += [held.eq(access.valid & ~access.ready), was_writing.eq(writing)]
+        with m.If(held):
+            m.d.comb += writing.eq(was_writing)
+        with m.If(writing):
+            connect(m, writer.access, flipped(access))
+        with m.Else():
+            connect(m, reader.access, flipped(access))
+
+    def _digest(self, m, reader, fetcher):
+        """The reader is the fetcher's, unless a digest is wanted."""
+        m.submodules.crc = crc = CRC32_ISO_HDLC(WORD_BITS).create()
+        read, wanted = Signal(INDEX_BITS + 1), self.range.payload
+        digesting, last = Signal(), Signal()
+        m.d.comb += [
+            digesting.eq(self.range.valid),
+            last.eq(read == wanted.count),
+            crc.data.eq(reader.seen.payload),
+            crc.valid.eq(reader.seen.valid),
+            self.digest.eq(crc.crc),
+        ]
+        with m.If(digesting):
+            m.d.comb += [
+                reader.index.payload.eq(wanted.first + read),
+                reader.index.valid.eq(~last),
+                reader.coded.ready.eq(1),
+                # the reader takes the next index when the record before is over
+                self.range.ready.eq(last & reader.index.ready),
+            ]
+            with m.If(reader.index.valid & reader.index.ready):
+                m.d.sync += read.eq(read + 1)
+        with m.Else():
+            m.d.comb += crc.start.eq(1)
+            m.d.sync += read.eq(0)
+            connect(m, fetcher.index, reader.index)
+            connect(m, reader.coded, fetcher.coded)
