@@ -11,6 +11,7 @@ from golden.contract.protocol import (
     PAYLOAD_BYTES,
     PIXELS,
     REQUEST_BYTES,
+    STORED_PAYLOAD_BYTES,
     VERSION,
     Command,
     Status,
@@ -48,6 +49,8 @@ def refused_frames(wire: Wire, n: int) -> list[tuple[bytes, bytes, Status]]:
         refused(data, n, Command.WRITE_REGISTER, Status.BAD_VERSION)
     for command in (0, max(Command) + 1, 0x55, Command.COMMIT | ANSWER):
         refused(request(n, command), n, command, Status.BAD_COMMAND)
+    for command, size in STORED_PAYLOAD_BYTES.items():  # a board without memory
+        refused(request(n, command, bytes(size)), n, command, Status.BAD_COMMAND)
     refused(request(n, 0x83, payload), n, 0x83, Status.BAD_COMMAND)
     for command, size in PAYLOAD_BYTES.items():
         sizes = [size - 1] if size else []

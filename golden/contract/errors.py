@@ -115,6 +115,10 @@ class BoardError(NudgeError):
     exit_code = ExitCode.BOARD
 
 
+class ImageError(BoardError):
+    """A sample in the board's memory is damaged; stored again it is good."""
+
+
 class ComparisonError(NudgeError):
     """Board and golden model differ; the message names the first place and both values, and how many differ."""
 

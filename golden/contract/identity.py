@@ -11,7 +11,7 @@ NAME_BYTES = 8
 
 @dataclass(frozen=True)
 class Identity:
-    """What HELLO answers: fixed when the gateware is built."""
+    """What HELLO answers: fixed when the gateware is built, but for `capacity`."""
 
     preset: str
     spec: int  #: `Spec.identity`
@@ -20,22 +20,34 @@ class Identity:
     lanes: tuple[int, ...]
     version: int = VERSION
     window: int = WINDOW
+    #: Bytes of the memory for samples; 0: none, or it failed its test at start.
+    capacity: int = 0
 
     def encode(self) -> bytes:
-        """magic 4s, version u8, window u8, name 8s, spec u32, clock u32, divisor u16, layers u8, then lanes u8 each."""
+        """magic 4s, version u8, window u8, name 8s, spec u32, clock u32, divisor u16, layers u8, then lanes u8 each.
+
+        Behind these capacity u32, unless it is 0.
+        """
         name = self.preset.encode()[:NAME_BYTES]  # to read; the hash says which network it is
         fixed = (MAGIC, self.version, self.window, name, self.spec, self.clock_hz, self.uart_divisor, len(self.lanes))
-        return _IDENTITY.pack(*fixed) + bytes(self.lanes)
+        return _IDENTITY.pack(*fixed) + bytes(self.lanes) + (_CAPACITY.pack(self.capacity) if self.capacity else b"")
 
     @classmethod
     def decode(cls, data: bytes) -> "Identity":
         """The inverse; ValueError if this is no nudge board."""
         size = _IDENTITY.size
-        if len(data) < size or not data.startswith(MAGIC) or len(data) != size + data[size - 1]:
+        end = size + data[size - 1] if len(data) >= size else 0
+        if not end or not data.startswith(MAGIC) or len(data) not in (end, end + _CAPACITY.size):
             raise ValueError(f"no nudge identity: {data[:8].hex()}...")
         _, version, window, name, spec, clock_hz, uart_divisor, _ = _IDENTITY.unpack(data[:size])
-        lanes = tuple(data[size:])
-        return cls(name.rstrip(b"\0").decode(), spec, clock_hz, uart_divisor, lanes, version, window)
+        capacity = 0
+        if len(data) > end:
+            (capacity,) = _CAPACITY.unpack(data[end:])
+            if not capacity:
+                raise ValueError("no nudge identity: a memory of 0 bytes isn't said")
+        lanes = tuple(data[size:end])
+        return cls(name.rstrip(b"\0").decode(), spec, clock_hz, uart_divisor, lanes, version, window, capacity)
 
 
 _IDENTITY = struct.Struct(f"<4sBB{NAME_BYTES}sIIHB")
+_CAPACITY = struct.Struct("<I")

@@ -79,10 +79,15 @@ class Command(enum.IntEnum):
     TRAIN = 0x07  #: Sample -> Sampled
     COMMIT = 0x08  #: empty -> Committed
     DIGEST = 0x09  #: BundleNumber -> CRC-32 u32 over the bundle's master memory, words in order, lanes in order
+    # `stored_messages`; a board without memory for samples answers BAD_COMMAND
+    STORE = 0x0A  #: SampleNumber, then n records -> empty
+    STORE_DIGEST = 0x0B  #: SampleRange -> CRC-32 u32 over their records
+    TRAIN_STORED = 0x0C  #: n x Asked -> SampledStored
+    INFER_STORED = 0x0D  #: n x Asked -> SampledStored
 
 
 class Status(enum.IntEnum):
-    """First byte of an answer after its header. Anything but OK means: state unchanged, error counted."""
+    """First byte of an answer after its header. Anything but OK means: state unchanged, error counted; but see BAD_IMAGE."""
 
     OK = 0
     BAD_FRAME = 1  #: the last block is cut short
@@ -93,6 +98,8 @@ class Status(enum.IntEnum):
     BAD_SEQUENCE = 6  #: neither the next number nor one of the last `window`
     BAD_ORDER = 7  #: not allowed now: see ORDER_RULES
     BAD_RANGE = 8  #: address, bundle, count, label or register value out of range, or register not writable
+    BAD_IMAGE = 9  #: a stored sample is damaged; those before it in the same request are done, and answered with it
+    NOT_STORED = 10  #: an index that is not below the number of stored samples; of STORE: above it
 
 
 ORDER_RULES = """
@@ -101,6 +108,9 @@ ORDER_RULES = """
   working weights, which only COMMIT refreshes.)
 - READ_WEIGHTS, WRITE_WEIGHTS, DIGEST: refused while samples are pending: a master is only defined after COMMIT.
 - COMMIT and registers: always allowed.
+- TRAIN_STORED, INFER_STORED: as TRAIN and INFER, but the whole request is refused when its samples would be more than `batch`
+  with those that are pending.
+- STORE, STORE_DIGEST: always allowed.
 """
 
 # -- payloads

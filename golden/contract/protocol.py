@@ -1,7 +1,7 @@
 """The link's protocol: the one place that gateware, host and documentation read messages and registers from.
 
-`golden.contract.messages`: frames, commands, statuses, payloads. `golden.contract.identity`: HELLO's answer.
-`golden.contract.registers`: the register map.
+`golden.contract.messages`: frames, commands, statuses, payloads. `golden.contract.stored_messages`: payloads for samples in a
+board's memory. `golden.contract.identity`: HELLO's answer. `golden.contract.registers`: the register map.
 """
 # ruff: noqa: F401 - imported to be imported from here
 
@@ -50,11 +50,13 @@ from .registers import (
     ADDRESS_SPIKES,
     BUILD,
     COUNTED,
+    COUNTED_STORED,
     COUNTERS,
     CYCLES,
     MAX_BUNDLES,
     PHASES,
     SPIKES,
+    STORED,
     Access,
     BuildFacts,
     Register,
@@ -62,4 +64,18 @@ from .registers import (
     registers,
     registers_by_address,
     registers_by_name,
+)
+from .stored import ASKED_BYTES, Asked
+from .stored_messages import (
+    LONGER,
+    MAX_ASKED,
+    MAX_DIGESTED,
+    RECORDS_PAYLOAD,
+    STORED_ANSWERED_BYTES,
+    STORED_PAYLOAD_BYTES,
+    SampledStored,
+    SampleNumber,
+    SampleRange,
+    split_asked,
+    split_records,
 )

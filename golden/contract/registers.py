@@ -29,8 +29,9 @@ class Register:
     reset: int = 0
 
 
-#: Error statuses that have a counter, in register order.
-COUNTED = tuple(s for s in Status if s is not Status.OK)
+#: Error statuses that have a counter, in register order; those of a board with memory for samples alone.
+COUNTED = tuple(s for s in Status if s is not Status.OK and s < Status.BAD_IMAGE)
+COUNTED_STORED = (Status.BAD_IMAGE, Status.NOT_STORED)
 
 #: Phases with a cycle counter, in register order. `static`: the image's drive. `update`: nothing but an update goes on,
 #: between two samples too. Same order as `Core.phase_cycles`.
@@ -42,6 +43,7 @@ ADDRESS_BIAS_RATE = 0x18
 ADDRESS_COUNTERS = 0x20
 ADDRESS_SPIKES = 0x30
 ADDRESS_PHASES = 0x38
+ADDRESS_STORED = 0x40
 #: Bundles and layers that the address blocks leave room for.
 MAX_BUNDLES = 8
 
@@ -50,9 +52,15 @@ COUNTERS = range(ADDRESS_COUNTERS, ADDRESS_SPIKES)
 SPIKES = range(ADDRESS_SPIKES, ADDRESS_SPIKES + MAX_BUNDLES)
 CYCLES = range(ADDRESS_PHASES, ADDRESS_PHASES + len(PHASES))
 
+#: What a board with memory for samples has beside: its state, the counters of `COUNTED_STORED`, and an action.
+STORED = range(ADDRESS_STORED, ADDRESS_STORED + 3 + len(COUNTED_STORED))
 
-def registers(spec: Spec) -> tuple[Register, ...]:
-    """The register map of a board built for `spec`, in order of address. Addresses don't depend on the preset."""
+
+def registers(spec: Spec, stores: bool = False) -> tuple[Register, ...]:
+    """The register map of a board built for `spec`, in order of address. Addresses don't depend on the preset.
+
+    stores: of a board with memory for samples.
+    """
     f, schedule, n = spec.formats, spec.schedule, len(spec.bundles)
     if n > MAX_BUNDLES:
         raise ValueError(f"the register map has room for {MAX_BUNDLES} bundles, not {n}")
@@ -90,22 +98,30 @@ def registers(spec: Spec) -> tuple[Register, ...]:
         for layer in spec.layers[1:]
     ]
     out += [Register(f"cycles_{p}", ADDRESS_PHASES + i, ro, f"cycles of {p}, mod 2^32") for i, p in enumerate(PHASES)]
-    return tuple(out)
+    return tuple(out) + (_of_the_store() if stores else ())
 
 
-def register_names(spec: Spec, block: range) -> tuple[str, ...]:
+def _of_the_store() -> tuple[Register, ...]:
+    """Those of `STORED`."""
+    state = [("stored", "samples stored"), ("store_end", "word of the memory at which the next record begins")]
+    state += [(status.name.lower(), f"requests answered {status.name}") for status in COUNTED_STORED]
+    found = [Register(name, ADDRESS_STORED + i, Access.READ, what) for i, (name, what) in enumerate(state)]
+    return (*found, Register("forget", STORED[-1], Access.ACTION, "1 forgets all stored samples", 1, 1))
+
+
+def register_names(spec: Spec, block: range, stores: bool = False) -> tuple[str, ...]:
     """Names of the registers at the addresses of `block`, such as `COUNTERS`, in their order."""
-    return tuple(register.name for register in registers(spec) if register.address in block)
+    return tuple(register.name for register in registers(spec, stores) if register.address in block)
 
 
-def registers_by_name(spec: Spec) -> dict[str, Register]:
+def registers_by_name(spec: Spec, stores: bool = False) -> dict[str, Register]:
     """The register map, in order of address."""
-    return {register.name: register for register in registers(spec)}
+    return {register.name: register for register in registers(spec, stores)}
 
 
-def registers_by_address(spec: Spec) -> dict[int, Register]:
+def registers_by_address(spec: Spec, stores: bool = False) -> dict[int, Register]:
     """The register map, in order of address."""
-    return {register.address: register for register in registers(spec)}
+    return {register.address: register for register in registers(spec, stores)}
 
 
 #: What a bitstream says about its making, in register order; all 0 in simulation.

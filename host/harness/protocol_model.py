@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from golden.contract.protocol import (
     ANSWER,
     COUNTED,
+    COUNTED_STORED,
     CRC_BYTES,
+    LONGER,
     PAYLOAD_BYTES,
     REQUEST_BYTES,
     REQUEST_HEADER,
+    STORED_PAYLOAD_BYTES,
     VERSION,
     Command,
     Identity,
@@ -69,7 +72,7 @@ class ProtocolModel:
 
     def counters(self) -> dict[str, int]:
         """By the names of `golden.contract.protocol.registers`."""
-        refused = {status.name.lower(): self.refused.get(status, 0) for status in COUNTED}
+        refused = {status.name.lower(): self.refused.get(status, 0) for status in (*COUNTED, *COUNTED_STORED)}
         return {"frames": self.frames, "duplicates": self.duplicates} | refused
 
     def clear(self) -> None:
@@ -86,10 +89,11 @@ class ProtocolModel:
         self.frames += 1
         if version != VERSION:
             return Status.BAD_VERSION
-        if command not in PAYLOAD_BYTES:
+        sizes = PAYLOAD_BYTES | (STORED_PAYLOAD_BYTES if self.identity.capacity else {})
+        if command not in sizes:
             return Status.BAD_COMMAND
-        payload, size = len(data) - REQUEST_HEADER - CRC_BYTES, PAYLOAD_BYTES[Command(command)]
-        if payload < size or (payload > size and command != Command.WRITE_WEIGHTS):
+        payload, size = len(data) - REQUEST_HEADER - CRC_BYTES, sizes[Command(command)]
+        if payload < size or (payload > size and command not in LONGER):
             return Status.BAD_LENGTH
         return Status.OK
 

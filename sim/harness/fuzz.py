@@ -26,6 +26,7 @@ from golden.contract.protocol import (
     FULL_BLOCK,
     LABELS,
     MAX_REGISTERS,
+    PAYLOAD_BYTES,
     PIXELS,
     REQUEST_BYTES,
     VALUE_BYTES,
@@ -97,7 +98,7 @@ class Source:
     def request(self) -> bytes:
         """A frame with a right checksum: mostly what a host would send, now and then wrong in one field."""
         chance = self.chance
-        commands = [c for c in Command if c not in (Command.TRAIN, Command.INFER, Command.HELLO)]
+        commands = [c for c in PAYLOAD_BYTES if c not in (Command.TRAIN, Command.INFER, Command.HELLO)]
         command: int = chance.choice(commands)
         self.sampling = chance.random() < (MORE_SAMPLES if self.sampling else SAMPLE_SHARE)
         if self.sampling:
@@ -112,7 +113,7 @@ class Source:
         if chance.random() < 0.02:
             payload = payload[:-1] if chance.random() < 0.5 else payload + b"\7"
         sequence %= 256
-        if version == VERSION and (command == Command.HELLO or (sequence == self.ahead and command in list(Command))):
+        if version == VERSION and (command == Command.HELLO or (sequence == self.ahead and command in PAYLOAD_BYTES)):
             self.ahead = (sequence + 1) % 256  # if it is executed; if not, what follows is out of sequence
         return encoded(sequence, command, payload, version)
 

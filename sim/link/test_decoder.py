@@ -103,7 +103,7 @@ class Model:
             return status
         if version != VERSION:
             return Status.BAD_VERSION
-        if command not in list(Command):
+        if command not in PAYLOAD_BYTES:
             return Status.BAD_COMMAND
         payload, size = length - REQUEST_HEADER - CRC_BYTES, PAYLOAD_BYTES[Command(command)]
         if payload < size or (payload > size and command != Command.WRITE_WEIGHTS):

@@ -18,6 +18,8 @@ from golden.contract.protocol import (
     PAYLOAD_BYTES,
     PHASES,
     SPIKES,
+    STORED,
+    STORED_PAYLOAD_BYTES,
     Access,
     BundleNumber,
     Command,
@@ -65,9 +67,10 @@ def test_fields_have_places():
 
 
 def test_sizes_of_requests_and_answers():
-    assert [PAYLOAD_BYTES[command] for command in Command] == [0, 2, 5, 6, 7, 785, 785, 0, 1]
-    fixed = set(Command) - {Command.HELLO, Command.READ_REGISTER, Command.READ_WEIGHTS}
-    assert set(ANSWERED_BYTES) == fixed
+    assert [PAYLOAD_BYTES[command] for command in Command if command <= Command.DIGEST] == [0, 2, 5, 6, 7, 785, 785, 0, 1]
+    assert set(ANSWERED_BYTES) == set(PAYLOAD_BYTES) - {Command.HELLO, Command.READ_REGISTER, Command.READ_WEIGHTS}
+    assert set(PAYLOAD_BYTES) | set(STORED_PAYLOAD_BYTES) == set(Command)
+    assert set(PAYLOAD_BYTES).isdisjoint(STORED_PAYLOAD_BYTES)
     assert (protocol.REQUEST_PAYLOAD, protocol.ANSWER_PAYLOAD, protocol.WEIGHTS_PAYLOAD) == (1017, 248, 1012)
     assert protocol.MAX_REGISTERS == 62
     for lanes in (1, 4, 10):
@@ -84,6 +87,11 @@ def test_registers_are_found_by_name_address_and_block(name):
     assert register_names(spec, COUNTERS)[-3:] == ("pending", "samples", "errors")
     assert register_names(spec, SPIKES) == tuple(f"spikes_{n}" for n in range(1, len(spec.layers)))
     assert register_names(spec, CYCLES) == tuple(f"cycles_{phase}" for phase in PHASES)
+    stores = registers(spec, stores=True)
+    assert stores[: len(every)] == every, "a board without memory for samples keeps its map"
+    assert [r.name for r in stores[len(every) :]] == ["stored", "store_end", "bad_image", "not_stored", "forget"]
+    assert [r.address for r in stores[len(every) :]] == list(STORED)
+    assert len({r.address for r in stores}) == len(stores)
 
 
 @pytest.mark.parametrize("name", ["free_steps", "nudged_steps", "beta", "weight_rate_1", "bias_rate_2"])
@@ -125,3 +133,16 @@ def test_every_preset_has_an_identity_that_decodes():
     for spec in PRESETS.values():
         identity = protocol.Identity(spec.name, spec.identity, 48_000_000, 16, configuration(spec).lanes)
         assert protocol.Identity.decode(identity.encode()) == identity
+
+
+def test_a_board_without_memory_says_nothing_of_it():
+    """Its identity has the bytes that it had before there was a memory."""
+    identity = protocol.Identity("tiny", 0x01020304, 48_000_000, 16, (1, 4, 10), window=32)
+    said = "4e444745" + "0220" + "74696e7900000000" + "04030201" + "006cdc02" + "1000" + "03" + "01040a"
+    assert identity.encode().hex() == said
+    with_memory = replace(identity, capacity=1 << 25)
+    assert with_memory.encode().hex() == said + "00000002"
+    assert protocol.Identity.decode(with_memory.encode()) == with_memory
+    for wrong in (said + "00000000", said + "000002", said + "0000000200"):
+        with pytest.raises(ValueError, match="no nudge identity"):
+            protocol.Identity.decode(bytes.fromhex(wrong))
