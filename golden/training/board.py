@@ -1,7 +1,8 @@
 """What trains and infers: the one protocol that real boards, simulated ones and the model fulfil."""
 
 from abc import abstractmethod
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -9,6 +10,8 @@ from torch import Tensor
 from golden.contract.spec import Spec
 from golden.model.parameters import Parameters
 from golden.model.settings import Settings
+
+from .batch import Batch
 
 
 class Board(Protocol):
@@ -46,3 +49,48 @@ class Board(Protocol):
     @abstractmethod
     def commit(self) -> int:
         """Make the pending samples' updates final; how many samples that were."""
+
+
+@runtime_checkable
+class Ahead(Protocol):
+    """A board that is told ahead what it will train, so that it doesn't wait for the host between two batches."""
+
+    @abstractmethod
+    def train_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+        """Train and commit each batch, in order; its predictions (n,) int64 when both are done.
+
+        `batches` is drawn ahead. After the last one's predictions the board rests; before that it may be used for nothing
+        else. An error leaves it open which of the batches drawn were committed.
+        """
+
+    @abstractmethod
+    def infer_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+        """The predictions (n,) int64 of each batch, in the same way."""
+
+
+def train_batches(board: Board, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+    """`Ahead.train_batches` of any board."""
+    return board.train_batches(batches) if isinstance(board, Ahead) else trained(board, batches)
+
+
+def infer_batches(board: Board, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+    """`Ahead.infer_batches` of any board."""
+    return board.infer_batches(batches) if isinstance(board, Ahead) else inferred(board, batches)
+
+
+def trained(board: Board, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+    """`Ahead.train_batches` with nothing ahead."""
+    for batch in batches:
+        predictions = board.train(batch.images, batch.labels)
+        board.commit()
+        yield _array(predictions)
+
+
+def inferred(board: Board, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+    """`Ahead.infer_batches` with nothing ahead."""
+    for batch in batches:
+        yield _array(board.infer(batch.images, batch.labels))
+
+
+def _array(predictions: np.ndarray | Tensor) -> np.ndarray:
+    return predictions.cpu().numpy() if isinstance(predictions, Tensor) else predictions

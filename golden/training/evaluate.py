@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from golden.contract.spec import CLASSES
 from golden.progress import Meter
 
-from .board import Board
+from .batch import Batch
+from .board import Board, infer_batches
+from .data import Data
 
 #: Images between two steps of the progress bar; it changes no result.
 CHUNK = 128
@@ -56,10 +57,11 @@ def evaluate(board: Board, images: Tensor, labels: Tensor) -> Evaluation:
     """Infer images (n, 28, 28) on the board with the weights and settings it has."""
     known = labels.numpy()
     found = np.zeros(0, np.int64)
+    data = Data(images[:0], labels[:0], images, labels)
+    numbers = np.arange(len(images))
+    parts = (Batch(data, numbers[at : at + CHUNK], test=True) for at in range(0, len(images), CHUNK))
     with Meter("evaluating", len(images)) as meter:
-        for at in range(0, len(images), CHUNK):
-            part = known[at : at + CHUNK]
-            predictions = torch.as_tensor(board.infer(images[at : at + CHUNK].numpy(), part)).cpu().numpy()
+        for predictions in infer_batches(board, parts):
             found = np.concatenate([found, predictions])
-            meter.advance(len(part), f"error {100 * (found != known[: len(found)]).mean():.2f} %")
+            meter.advance(len(predictions), f"error {100 * (found != known[: len(found)]).mean():.2f} %")
     return Evaluation(known, found)

@@ -10,7 +10,8 @@ from golden.contract.errors import PlanError, SpecError
 from golden.contract.spec import Spec
 from golden.model.settings import Settings
 
-from .data import Data, augmented, check_name, order
+from .batch import Batch
+from .data import Data, check_name, drawn_moves, order
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,14 @@ class Plan:
         for start in range(position, self.samples, self.batch):
             yield numbers[start : start + self.batch]
 
+    def batch_of(self, data: Data, epoch: int, numbers: np.ndarray) -> Batch:
+        """The training samples of these numbers, as this epoch shows them."""
+        moves = drawn_moves(numbers, self.shift, self.flip, self.seed, epoch) if self.shift or self.flip else None
+        return Batch(data, numbers, moves)
+
     def images(self, data: Data, epoch: int, numbers: np.ndarray) -> np.ndarray:
         """Training images of these numbers, uint8 (n, 28, 28), as this epoch shows them."""
-        images = data.train_images[numbers].numpy()
-        if not (self.shift or self.flip):
-            return images
-        return augmented(images, numbers, self.shift, self.flip, self.seed, epoch)
+        return self.batch_of(data, epoch, numbers).images
 
 
 #: What a weight file can say.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from golden.contract.errors import BoardError, ComparisonError, LinkError
+from golden.contract.errors import BoardError, ComparisonError, ImageError, LinkError
 from golden.progress import note
 
 from . import run as plain
@@ -15,6 +15,10 @@ from .run import Run, Stop
 
 #: Seconds to wait before a lost board is looked for again, doubled each time up to the second.
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+
+#: Times that a run goes back because a sample in the board's memory was damaged, whatever else it may do: that costs the work
+#: since the checkpoint, and a board whose memory loses more than this is to be looked at.
+DAMAGED = 8
 
 T = TypeVar("T")
 
@@ -40,17 +44,22 @@ def recovering(
     Faults: the link is lost or the board was reset (`LinkError`, and `BoardError`: a board that forgot its settings or is in
     the middle of another host's batch refuses), or a twin found a difference (`ComparisonError`). Each one that is got over
     is yielded; the one after `times` of them is raised. Loading the checkpoint writes every weight anew.
+
+    A damaged sample in the board's memory (`ImageError`) isn't one of them: `work` stores it again, up to `DAMAGED` times.
     """
-    wait = FIRST_WAIT
-    for left in range(times, -1, -1):
+    wait, damaged = FIRST_WAIT, DAMAGED
+    while True:
         try:
             with connect() as board:
                 work(run, board)
             return
         except (LinkError, BoardError, ComparisonError) as error:
+            mends = isinstance(error, ImageError) and damaged > 0
+            left = damaged if mends else times
             if not left or not run.weights.exists():
                 raise
             note(f"{error}; going back to the checkpoint, {left} more times at most")
+            damaged, times = (damaged - 1, times) if mends else (damaged, times - 1)
             fault: Exception = error
         yield fault
         pause(wait)

@@ -4,7 +4,8 @@ import hashlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,6 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 import numpy as np
-import torch
 
 from golden import files
 from golden.contract import network_file
@@ -26,7 +26,8 @@ from golden.progress import Meter, note
 from . import checkpoint
 from . import data as datasets
 from . import metrics as report
-from .board import Board
+from .batch import Batch
+from .board import Board, train_batches
 from .checkpoint import WEIGHTS, Checkpoint
 from .data import Data
 from .metrics import Row
@@ -320,17 +321,46 @@ class Commit:
     settings: Settings
 
 
-def commits(plan: Plan, spec: Spec, board: Board, data: Data, epoch: int = 0, position: int = 0) -> Iterator[Commit]:
-    """Carry out `plan` on a board that holds its weights, from sample `position` of `epoch` on, batch by batch."""
+def always() -> bool:
+    """No reason to stop."""
+    return True
+
+
+def commits(
+    plan: Plan,
+    spec: Spec,
+    board: Board,
+    data: Data,
+    epoch: int = 0,
+    position: int = 0,
+    going: Callable[[], bool] = always,
+) -> Iterator[Commit]:
+    """Carry out `plan` on a board that holds its weights, from sample `position` of `epoch` on, batch by batch.
+
+    going: asked before each batch but the first; once it isn't, what the board was told ahead is the last. At an epoch's
+    last commit and after the end the board rests.
+    """
+    first = True
     for number, settings in enumerate(plan.settings(spec)):
         if number < epoch:
             continue
+        if not first and not going():
+            return
         board.write_settings(settings)
-        for numbers in plan.batches(number, position if number == epoch else 0):
-            labels = data.train_labels[numbers]
-            predictions = torch.as_tensor(board.train(plan.images(data, number, numbers), labels.numpy())).cpu()
-            board.commit()
-            yield Commit(number, numbers, int((predictions != labels).sum()), settings)
+        told: deque[Batch] = deque()
+
+        def drawn(number: int = number, told: deque[Batch] = told) -> Iterator[Batch]:
+            nonlocal first
+            for numbers in plan.batches(number, position if number == epoch else 0):
+                if not first and not going():
+                    return
+                first = False
+                told.append(plan.batch_of(data, number, numbers))
+                yield told[-1]
+
+        for predictions in train_batches(board, drawn()):
+            batch = told.popleft()
+            yield Commit(number, batch.numbers, int((predictions != batch.labels).sum()), settings)
 
 
 def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
@@ -353,20 +383,28 @@ def _train(run: Run, board: Board, data: Data, stop: Stop) -> float:
     if not run.done:
         run.save(board, plan.settings(run.spec)[0])  # now, not after hours: can it be written?
     first, before, start = run.done, run.seconds, time.monotonic()
-    saved_at = start
+    saved_at, stopped = start, False
+
+    def going() -> bool:
+        return not stopped and time.monotonic() - saved_at <= run.every
+
+    def save(settings: Settings) -> None:
+        nonlocal saved_at
+        run.save(board, settings)
+        saved_at = time.monotonic()
+
     with Meter("training", plan.epochs * plan.samples, run.done) as meter:
-        for commit in commits(plan, run.spec, board, data, run.epoch, run.position):
-            samples = len(commit.numbers)
-            run.count(samples, commit.errors, before + time.monotonic() - start)
-            meter.advance(samples, f"epoch {run.epoch + 1}/{plan.epochs} error {run.rows[-1].error_percent:.2f} %")
-            whole, stopped = run.position >= plan.samples, bool(stop)
-            if whole:
-                run.epoch, run.position, run.epoch_errors = run.epoch + 1, 0, 0
-            if whole or stopped or time.monotonic() - saved_at > run.every:
-                run.save(board, commit.settings)
-                saved_at = time.monotonic()
-            if stopped:
-                break
+        while not run.finished and not stopped:
+            for commit in commits(plan, run.spec, board, data, run.epoch, run.position, going):
+                samples = len(commit.numbers)
+                run.count(samples, commit.errors, before + time.monotonic() - start)
+                meter.advance(samples, f"epoch {run.epoch + 1}/{plan.epochs} error {run.rows[-1].error_percent:.2f} %")
+                stopped = bool(stop) or stopped
+                if run.position >= plan.samples:
+                    run.epoch, run.position, run.epoch_errors = run.epoch + 1, 0, 0
+                    save(commit.settings)
+            if run.done != run.saved:
+                save(commit.settings)
     if run.finished:
         run.end(board)
     return (run.done - first) / max(run.seconds - before, 1e-9)
