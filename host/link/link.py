@@ -4,7 +4,7 @@ import contextlib
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -19,7 +19,15 @@ from .counters import Counters, Heard
 from .port import BAUDS, close_port, open_port
 
 #: Statuses of a request that was executed: its answer is final.
-EXECUTED = (Status.OK, Status.BAD_ORDER, Status.BAD_RANGE)
+EXECUTED = (Status.OK, Status.BAD_ORDER, Status.BAD_RANGE, Status.BAD_IMAGE, Status.NOT_STORED)
+
+
+class RefusedError(BoardError):
+    """The board refused a request. status, payload: of its answer."""
+
+    def __init__(self, message: str, status: Status, payload: bytes):
+        super().__init__(message)
+        self.status, self.payload = status, payload
 
 
 @dataclass
@@ -95,6 +103,11 @@ class Link:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    @property
+    def now(self) -> float:
+        """Seconds on the link's clock."""
+        return self._clock()
 
     @property
     def damaged(self) -> int:
@@ -178,23 +191,33 @@ class Link:
         return self.exchange([(command, payload)])[0]
 
     def exchange(self, requests: Iterable[tuple[Command, bytes]]) -> list[bytes]:
-        """Requests in order, `window` in flight; the payloads of their answers.
+        """Requests in order, `window` in flight; the payloads of their answers. Raises what `stream` raises."""
+        return list(self.stream(requests))
 
-        `BoardError` if one was answered BAD_ORDER or BAD_RANGE: requests after it that were in flight were executed as well,
+    def stream(self, requests: Iterable[tuple[Command, bytes] | None]) -> Generator[bytes, None, None]:
+        """The same, each payload as soon as it is there, while further requests are sent. Take all of them.
+
+        requests: drawn as far ahead as the window allows. None among them: nothing more before another answer is in, of a
+        request that is in flight.
+
+        `RefusedError` if one was executed but not answered OK: requests after it that were in flight were executed as well,
         later ones not sent. `LinkError` if the board stops answering.
         """
+        flight: deque[_Request] = deque()
         try:
-            return self._exchange(iter(requests))
+            yield from self._stream(iter(requests), flight)
         except BoardError:
+            raise
+        except GeneratorExit:
+            if flight:
+                self.close()
             raise
         except BaseException:
             self.close()
             raise
 
-    def _exchange(self, source: Iterator[tuple[Command, bytes]]) -> list[bytes]:
-        flight: deque[_Request] = deque()
-        payloads: list[bytes] = []
-        failure: str | None = None
+    def _stream(self, source: Iterator[tuple[Command, bytes] | None], flight: deque[_Request]) -> Iterator[bytes]:
+        failure: RefusedError | None = None
         trouble: str | None = None
         attempts = missed = lost = 0  # in a row: resends, missed deadlines, answers that say the board doesn't know us
         awaited = 0  # answers to what has been sent
@@ -232,10 +255,12 @@ class Link:
             while flight and (status := flight[0].status) is not None:
                 done = flight.popleft()
                 self.counters.requests += 1
-                payloads.append(done.payload)
                 if status is not Status.OK and failure is None:
-                    failure = f"{self.name}: the board refused {done.command.name}: {status.name}"
+                    said = f"{self.name}: the board refused {done.command.name}: {status.name}"
+                    failure = RefusedError(said, status, done.payload)
                 attempts = missed = lost = 0
+                if failure is None:
+                    yield done.payload
                 since = self._clock()
                 if flight and not trouble:
                     deadline = since + self._patience(flight[0])
@@ -251,8 +276,7 @@ class Link:
                 since = self._clock()
                 deadline = since + min(self._patience(flight[0]) * 2**missed, self.timeout)
         if failure:
-            raise BoardError(failure)
-        return payloads
+            raise failure
 
     def _patience(self, request: _Request) -> float:
         """Seconds in which the answer must come, if all before it have."""
@@ -280,12 +304,13 @@ class Link:
             self._write(request.frame)
         return len(unanswered)
 
-    def _make(self, source: Iterator[tuple[Command, bytes]]) -> _Request | None:
-        """The next request with its number, if there is one."""
-        for command, payload in source:
-            sequence, self._next = self._next, (self._next + 1) % 256
-            return _Request(sequence, command, frame.request(sequence, command, payload))
-        return None
+    def _make(self, source: Iterator[tuple[Command, bytes] | None]) -> _Request | None:
+        """The next request with its number, if there is one now."""
+        if (drawn := next(source, None)) is None:
+            return None
+        command, payload = drawn
+        sequence, self._next = self._next, (self._next + 1) % 256
+        return _Request(sequence, command, frame.request(sequence, command, payload))
 
     def _write(self, data: bytes) -> None:
         try:
@@ -294,12 +319,15 @@ class Link:
             raise LinkError(f"{self.name}: writing failed: {error}") from None
 
     def _read(self, deadline: float) -> bytes | None:
-        """The body of the next frame, nothing (b"") if it is damaged; None at the deadline."""
+        """The body of the next frame, nothing (b"") if it is damaged; None at the deadline.
+
+        What has come is read even then: whoever takes answers may have been long about it.
+        """
         while not self._inbox:
             left = deadline - self._clock()
-            if left <= 0:
+            self._inbox.extend(self._splitter.feed(self._receive(max(left, 0.0))))
+            if left <= 0 and not self._inbox:
                 return None
-            self._inbox.extend(self._splitter.feed(self._receive(left)))
         return self._inbox.popleft()
 
     def _receive(self, timeout: float) -> bytes:
