@@ -1,6 +1,7 @@
 """What `open_board` opens: a board with an end, whose weights and counters can be checked."""
 
 from abc import abstractmethod
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -8,7 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from golden.contract.config import Config
-from golden.training.board import Board
+from golden.training.batch import Batch
+from golden.training.board import Board, inferred, trained
+from golden.training.data import Data
+
+from .held import Held
 
 
 class OpenBoard(Board, Protocol):
@@ -24,6 +29,28 @@ class OpenBoard(Board, Protocol):
     @abstractmethod
     def infer(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
         """As `Board.infer`."""
+
+    def train_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+        """As `golden.training.board.Ahead.train_batches`; here with nothing ahead."""
+        return trained(self, batches)
+
+    def infer_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+        """As `golden.training.board.Ahead.infer_batches`; here with nothing ahead."""
+        return inferred(self, batches)
+
+    def hold(self, data: Data, train: int) -> Held | None:
+        """Bring the first `train` training samples into the board's memory, and the test samples if they fit too.
+
+        `train_batches` and `infer_batches` then take them from there. None: no memory, or too little; they are streamed.
+        """
+        return None
+
+    def core_rate(self) -> float | None:
+        """Training samples a second of the core alone, commits included, over all that `train_batches` trained.
+
+        None: nothing yet, or a model, which has no clock.
+        """
+        return None
 
     @abstractmethod
     def digest(self) -> tuple[int, ...]:

@@ -1,7 +1,8 @@
 """The board behind a serial link."""
 
+import math
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -9,27 +10,24 @@ from numpy.typing import ArrayLike
 
 from golden.contract import layout
 from golden.contract.config import Config
-from golden.contract.errors import ConfigError, IdentityError, ModelError, UsageError
+from golden.contract.errors import BoardError, ConfigError, IdentityError, ImageError, ModelError, UsageError
 from golden.contract.protocol import (
-    ANSWERED_BYTES,
     LABELS,
     MASTER_BYTES,
     MAX_WINDOW,
-    VALUE_BYTES,
     VERSION,
     Access,
     BundleNumber,
     Command,
     Committed,
     Identity,
-    RegisterRange,
-    RegisterValue,
-    Sample,
-    Sampled,
+    SampledStored,
+    Status,
     WordAddress,
     Words,
     readable_words,
     registers_by_name,
+    split_asked,
     writable_words,
 )
 from golden.contract.spec import Spec
@@ -38,23 +36,17 @@ from golden.model.batch import checked_images, checked_labels
 from golden.model.parameters import Parameters, check_shapes
 from golden.model.settings import Settings
 from golden.progress import note
-from host.link.link import Link
+from golden.training.batch import Batch
+from golden.training.data import Data
+from host.link.link import Link, RefusedError
 
+from . import requests, upload
+from .held import Held
 from .interface import OpenBoard
+from .requests import COMMIT, STORED, Request
 
-
-@dataclass(frozen=True)
-class Request:
-    """What is sent, and what must come back."""
-
-    command: Command
-    payload: bytes = b""
-    size: int | None = None  #: payload bytes of the answer, where they depend on the request
-
-    @property
-    def answered(self) -> int:
-        """Payload bytes of the answer."""
-        return ANSWERED_BYTES[self.command] if self.size is None else self.size
+#: Seconds of work that a board is told ahead: several times an adapter's delay. The host's end of it, Ctrl-C, waits for that.
+AHEAD_SECONDS = 0.1
 
 
 class SerialBoard(OpenBoard):
@@ -64,7 +56,11 @@ class SerialBoard(OpenBoard):
 
     config: the lanes that the board was built with. cycles: clock cycles that the core took for each request of the last
     `train`, `infer` or `commit`, as `Sampled` and `Committed` define them: of samples that overlap only the sum is a time.
+    trained, worked: samples of all `train_batches` so far, and clock cycles of them and their commits. held: what `hold` has
+    brought into its memory, which `train_batches` and `infer_batches` then take from there.
     """
+
+    held: Held | None = None
 
     def __init__(self, url: str, spec: Spec, *, baud: int | None = None, timeout: float = 10.0):
         self._begin(Link.open(url, baud=baud, timeout=timeout, note=note), spec)
@@ -79,13 +75,14 @@ class SerialBoard(OpenBoard):
     def _begin(self, link: Link, spec: Spec) -> None:
         self.link, self.spec, self.name = link, spec, link.name
         self.cycles: list[int] = []
+        self.trained = self.worked = 0
         try:
             self.identity = link.hello()
             self.config = self._checked(self.identity)
         except BaseException:
             link.close()
             raise
-        self._map = registers_by_name(spec)
+        self._map = registers_by_name(spec, self.identity.capacity > 0)
 
     def _checked(self, identity: Identity) -> Config:
         spec = self.spec
@@ -114,32 +111,55 @@ class SerialBoard(OpenBoard):
 
     def read_register(self, name: str) -> int:
         """Value of one register by name."""
-        return _number(self._call(_read(self._register(name))))
+        return _number(self._call(requests.read(self._register(name))))
 
     def write_register(self, name: str, value: int) -> None:
         """Set one register by name; `BoardError` if it is read-only or `value` is out of its range."""
         if not 0 <= value < 1 << 32:
             raise UsageError(f"register {name} must be 0..{(1 << 32) - 1}, not {value}")
-        self._call(_write(self._register(name), value))
+        self._call(requests.write(self._register(name), value))
 
     def _call(self, request: Request) -> bytes:
-        return self._exchange([request])[0]
+        return self.exchange([request])[0]
 
-    def _exchange(self, requests: Iterable[Request]) -> list[bytes]:
-        """The payloads of their answers; `IdentityError` if one has another size than is expected."""
-        sent: list[Request] = []
+    def exchange(self, asked: Iterable[Request]) -> list[bytes]:
+        """The payloads of their answers; raises what `stream` raises."""
+        return [answer for _, answer in self.stream(asked)]
 
-        def noted() -> Iterator[tuple[Command, bytes]]:
-            for request in requests:
-                sent.append(request)
-                yield request.command, request.payload
+    def stream(self, asked: Iterable[Request | None]) -> Iterator[tuple[Request, bytes]]:
+        """Requests as `Link.stream` takes them, each with the payload of its answer, as soon as it is there.
 
-        answers = self.link.exchange(noted())
-        for request, answer in zip(sent, answers, strict=True):
-            if len(answer) != request.answered:
-                said = f"{len(answer)} bytes, not {request.answered}, answer {request.command.name}"
-                raise IdentityError(f"{self.name}: not a nudge board: {said}")
-        return answers
+        `IdentityError` if one has another size than is expected, `ImageError` if a stored sample is damaged, `BoardError` if a
+        request is refused.
+        """
+        sent: deque[Request] = deque()
+
+        def noted() -> Iterator[tuple[Command, bytes] | None]:
+            for request in asked:
+                if request is not None:
+                    sent.append(request)
+                yield None if request is None else (request.command, request.payload)
+
+        try:
+            for answer in self.link.stream(noted()):
+                request = sent.popleft()
+                self._check_size(request, answer, request.answered)
+                yield request, answer
+        except RefusedError as error:
+            request = sent.popleft()
+            if error.status is not Status.BAD_IMAGE or request.command not in STORED.values():
+                raise BoardError(str(error)) from None
+            asked_for = split_asked(request.payload)
+            good = len(error.payload) - SampledStored.size(0)
+            if not 0 <= good < len(asked_for):
+                self._check_size(request, error.payload, SampledStored.size(len(asked_for) - 1))
+            index = asked_for[good].index
+            raise ImageError(f"{self.name}: sample {index} in its memory is damaged and has to be stored again") from None
+
+    def _check_size(self, request: Request, answer: bytes, size: int) -> None:
+        if len(answer) != size:
+            said = f"{len(answer)} bytes, not {size}, answer {request.command.name}"
+            raise IdentityError(f"{self.name}: not a nudge board: {said}")
 
     def _register(self, name: str) -> int:
         if name not in self._map:
@@ -151,11 +171,11 @@ class SerialBoard(OpenBoard):
         values = {name: getattr(settings, name) for name in ("free_steps", "nudged_steps", "beta")}
         for b, weight, bias in zip(self.spec.bundles, settings.weight_rates, settings.bias_rates, strict=True):
             values |= {f"weight_rate_{b.index}": weight, f"bias_rate_{b.index}": bias}
-        self._exchange(_write(self._register(name), value) for name, value in values.items())
+        self.exchange(requests.write(self._register(name), value) for name, value in values.items())
 
     def registers(self) -> dict[str, int]:
         readable = [r for r in self._map.values() if r.access is not Access.ACTION]
-        answers = self._exchange(_read(r.address) for r in readable)
+        answers = self.exchange(requests.read(r.address) for r in readable)
         return {r.name: _number(answer) for r, answer in zip(readable, answers, strict=True)}
 
     def clear(self) -> None:
@@ -164,13 +184,13 @@ class SerialBoard(OpenBoard):
     def load(self, parameters: Parameters) -> None:
         check_shapes(self.spec, parameters)
         _check_range(self.spec, parameters)
-        requests: list[Request] = []
+        writes: list[Request] = []
         for b, image in zip(self.spec.bundles, weight_image.pack_all(self.config, parameters.to("cpu")), strict=True):
             most = writable_words(self.config.lanes[b.index])
             for at in range(0, len(image), most):
                 payload = WordAddress(b.index, at).encode() + image[at : at + most].tobytes()
-                requests.append(Request(Command.WRITE_WEIGHTS, payload))
-        self._exchange([*requests, Request(Command.COMMIT)])
+                writes.append(Request(Command.WRITE_WEIGHTS, payload))
+        self.exchange([*writes, COMMIT])
 
     def read(self) -> Parameters:
         images = []
@@ -178,7 +198,7 @@ class SerialBoard(OpenBoard):
             lanes, words = self.config.lanes[b.index], layout.master_words(self.config, b)
             most = readable_words(lanes)
             parts = ((at, min(most, words - at)) for at in range(0, words, most))
-            answers = self._exchange(
+            answers = self.exchange(
                 Request(Command.READ_WEIGHTS, Words(b.index, at, count).encode(), MASTER_BYTES * lanes * count)
                 for at, count in parts
             )
@@ -192,37 +212,90 @@ class SerialBoard(OpenBoard):
         return self._samples(Command.INFER, images, labels)
 
     def _samples(self, command: Command, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
-        pixels = checked_images(np.asarray(images)).numpy()
-        classes = checked_labels(np.asarray(labels), len(pixels)).tolist()
-        samples = zip(pixels, classes, strict=True)
-        answers = self._exchange(Request(command, Sample(label, image.tobytes()).encode()) for image, label in samples)
-        sampled = [Sampled.decode(answer) for answer in answers]
-        self.cycles = [sample.cycles for sample in sampled]
-        predictions = [sample.prediction for sample in sampled]
+        asked = _streamed(command, np.asarray(images), np.asarray(labels))
+        answers = [requests.told(request, answer) for request, answer in self.stream(asked)]
+        self.cycles = [cycles for _, cycles in answers]
+        return self._classes([prediction for predictions, _ in answers for prediction in predictions])
+
+    def _classes(self, predictions: list[int]) -> np.ndarray:
         if max(predictions, default=0) >= LABELS:
             raise IdentityError(f"{self.name}: not a nudge board: it predicts {max(predictions)}, not 0..{LABELS - 1}")
         return np.array(predictions, np.int64)
 
+    def hold(self, data: Data, train: int) -> Held | None:
+        """Bring the first `train` training samples, and the test samples, into its memory, as far as `upload.hold` says."""
+        self.held = upload.hold(self, data, train)
+        return self.held
+
+    def core_rate(self) -> float | None:
+        return self.identity.clock_hz * self.trained / self.worked if self.worked and self.identity.clock_hz else None
+
+    def train_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+        return self._batches(Command.TRAIN, batches)
+
+    def infer_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+        return self._batches(Command.INFER, batches)
+
+    def _batches(self, command: Command, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+        """Batches one behind the other, so many of them under way that the board has work for `AHEAD_SECONDS`."""
+        source, told = iter(batches), deque[tuple[int, int]]()  # samples and requests of each batch under way
+        ahead, since = 2, self.link.now
+
+        def asked() -> Iterator[Request | None]:
+            while True:
+                while len(told) >= ahead:
+                    yield None
+                if (batch := next(source, None)) is None:
+                    return
+                made = self._asked(command, batch)
+                told.append((len(batch), len(made)))
+                yield from made
+
+        predictions: list[int] = []
+        answers = 0
+        for request, answer in self.stream(asked()):
+            found, cycles = requests.told(request, answer)
+            predictions, answers = predictions + found, answers + 1
+            samples, count = told[0]
+            if command is Command.TRAIN:
+                self.trained, self.worked = self.trained + len(found), self.worked + cycles
+            if request is COMMIT and (done := Committed.decode(answer).samples) != samples:
+                raise BoardError(f"{self.name}: {done} samples were committed, not {samples}: does another host use the board?")
+            if answers == count:
+                told.popleft()
+                seconds, since = self.link.now - since, self.link.now
+                ahead = max(2, math.ceil(AHEAD_SECONDS / max(seconds, AHEAD_SECONDS / self.link.window)))
+                yield self._classes(predictions)
+                predictions, answers = [], 0
+
+    def _asked(self, command: Command, batch: Batch) -> list[Request]:
+        """The requests of a batch: from the board's memory where it has the samples."""
+        asked = None if self.held is None else self.held.asked(batch)
+        if asked is None:
+            made = _streamed(command, batch.images, batch.labels)
+        else:
+            made = requests.stored(command, asked)
+        return [*made, COMMIT] if command is Command.TRAIN else made
+
     def commit(self) -> int:
-        committed = Committed.decode(self._call(Request(Command.COMMIT)))
+        committed = Committed.decode(self._call(COMMIT))
         self.cycles = [committed.cycles]
         return committed.samples
 
     def digest(self) -> tuple[int, ...]:
-        requests = (Request(Command.DIGEST, BundleNumber(b.index).encode()) for b in self.spec.bundles)
-        return tuple(map(_number, self._exchange(requests)))
+        asked = (Request(Command.DIGEST, BundleNumber(b.index).encode()) for b in self.spec.bundles)
+        return tuple(map(_number, self.exchange(asked)))
 
 
 def _number(data: bytes) -> int:
     return int.from_bytes(data, "little")
 
 
-def _read(address: int) -> Request:
-    return Request(Command.READ_REGISTER, RegisterRange(address, 1).encode(), VALUE_BYTES)
-
-
-def _write(address: int, value: int) -> Request:
-    return Request(Command.WRITE_REGISTER, RegisterValue(address, value).encode())
+def _streamed(command: Command, images: np.ndarray, labels: np.ndarray) -> list[Request]:
+    """Requests that carry the images; `ModelError` for what isn't an image, or a label."""
+    pixels = checked_images(images).numpy()
+    classes = checked_labels(labels, len(pixels)).tolist()
+    return requests.streamed(command, (image.tobytes() for image in pixels), classes)
 
 
 def _check_range(spec: Spec, parameters: Parameters) -> None:

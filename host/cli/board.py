@@ -170,6 +170,15 @@ def soak_command(
     ] = 0,
     disconnects: Annotated[int, typer.Option(help="Cut the connection N times.")] = 0,
     stalls: Annotated[int, typer.Option(help="Let nothing through for a while, N times.")] = 0,
+    stored: Annotated[
+        bool,
+        typer.Option(
+            "--stored", help="Train from the board's memory, moved by one pixel and mirrored too."
+        ),
+    ] = False,
+    damages: Annotated[
+        int, typer.Option(help="With --stored: flip N bits of the stored samples.")
+    ] = 0,
     as_json: JsonOption = False,
 ) -> int:
     """Train through faults; succeed only if every weight is that of a run without any."""
@@ -180,9 +189,12 @@ def soak_command(
         ("--flips", flips),
         ("--disconnects", disconnects),
         ("--stalls", stalls),
+        ("--damages", damages),
     ):
         if count < 0:
             raise UsageError(f"{option} must be 0 or more, not {count}")
+    if damages and not stored:
+        raise UsageError(f"--damages {damages}: only with --stored")
     spec, images = chosen(preset_name, network), datasets.load("embedded")
     plan = Plan.of(
         spec,
@@ -190,8 +202,9 @@ def soak_command(
         first_samples(samples, len(images.train_images), "embedded"),
         seed=seed,
         batch=batch,
+        **({"shift": 1, "flip": True} if stored else {}),
     )
-    attack = Attack(faults, seed, resets, flips, disconnects, stalls)
+    attack = Attack(faults, seed, resets, flips, disconnects, stalls, damages, stored)
     report = run_soak(spec, board, plan, images, attack)
     emit(as_json, asdict(report) | {"equal": not report.differing}, report.text())
     return ExitCode.DIFFERENT if report.differing else ExitCode.OK

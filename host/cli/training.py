@@ -33,6 +33,8 @@ class Outcome:
     test: Evaluation | None = None  #: None: interrupted
     twin: Comparison | None = None  #: None: without --twin
     recovered: int = 0  #: how often the run went back to its checkpoint
+    upload: float | None = None  #: seconds until the samples were in the board's memory; None: they were streamed
+    core: float | None = None  #: training samples a second of the board's core alone; None: a model, which has no clock
 
 
 @with_fields
@@ -65,9 +67,17 @@ def train(
             help="Go back to the checkpoint, up to N times, if the board is lost or the twin differs."
         ),
     ] = 0,
+    stream: Annotated[
+        bool,
+        typer.Option(
+            "--stream", help="Send every image anew, even if the board's memory could hold them."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Train, then evaluate once on the test set.
+
+    Where the board has memory for the samples they are stored there first, and then only asked for.
 
     Ctrl-C finishes the batch and saves; --resume goes on from there.
 
@@ -86,7 +96,10 @@ def train(
     shared = world.size > 1 or device != "cpu"
     if shared:
         check_shared(
-            world, device, board, {"--engines": engines, "--twin": twin, "--recover": recover}
+            world,
+            device,
+            board,
+            {"--engines": engines, "--twin": twin, "--recover": recover, "--stream": stream},
         )
     with world.connected(place), ExitStack() as stack:
         run, images = world.together(lambda: Run.prepare(out, options))
@@ -97,7 +110,7 @@ def train(
             if shared:
                 outcome = in_processes(run, images, world, place)
             else:
-                outcome = on_board(run, images, board, engines, twin, recover)
+                outcome = on_board(run, images, board, engines, twin, recover, stream)
         # together: none ends, which would end all, before the first has written
         world.together(
             lambda: run.plot(None if outcome.test is None else outcome.test.error_percent)
@@ -121,18 +134,28 @@ def check_shared(world: World, device: str, board: str, others: dict[str, Any]) 
 
 
 def on_board(
-    run: Run, images: Data, board: str, engines: str | None, twin: bool, recover: int
+    run: Run,
+    images: Data,
+    board: str,
+    engines: str | None,
+    twin: bool,
+    recover: int,
+    stream: bool,
 ) -> Outcome:
     """Carry the run on with a board, from its checkpoint again where the board is lost."""
     outcome, finished = Outcome(), run.finished
 
     def work(run: Run, device: OpenBoard) -> None:
+        held = None if stream else device.hold(images, run.plan.samples)
+        if held is not None:
+            outcome.upload = (outcome.upload or 0.0) + held.seconds
         with Stop() as stop:
             target = Twin(device) if twin else device
             rate = train_on_board(run, target, images, stop)
             outcome.rate = None if finished else rate
             if isinstance(target, Twin):
                 outcome.twin = target.finish()
+        outcome.core = device.core_rate()
         if run.finished:
             outcome.test = evaluate(device, images.test_images, images.test_labels)
 
@@ -159,6 +182,9 @@ def values(run: Run, outcome: Outcome) -> dict[str, Any]:
     found = {
         "samples": run.done,
         "samples_per_second": outcome.rate,
+        "end_to_end_samples_per_second": outcome.rate,
+        "core_samples_per_second": outcome.core,
+        "upload_seconds": outcome.upload,
         "recovered": outcome.recovered,
     }
     if outcome.twin is not None:
@@ -182,6 +208,8 @@ def text(run: Run, outcome: Outcome, where: str) -> str:
         if outcome.rate is None
         else f"{outcome.rate:.1f} training samples/s {where}"
     )
+    if outcome.core is not None and outcome.rate is not None:
+        speed += f" (its core: {outcome.core:.0f}/s)"
     lines = [
         f"test error {test.error_percent:.2f} % ({test.errors} of {test.samples})",
         f"{speed}; {files}",

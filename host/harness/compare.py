@@ -1,5 +1,6 @@
 """A board beside the golden model, in lockstep: every prediction, weight, bias and spike counter, bit for bit."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +12,11 @@ from golden.model.difference import Part, first_difference, master_parts
 from golden.model.parameters import Parameters, initial
 from golden.model.settings import Settings
 from golden.progress import Meter
+from golden.training.batch import Batch
 from golden.training.data import Data
 from golden.training.plan import Plan
 from host.boards.golden import GoldenBoard
+from host.boards.held import Held
 from host.boards.interface import OpenBoard
 
 
@@ -113,6 +116,22 @@ class Twin(OpenBoard):
     def infer(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
         return self._predictions(self.board.infer(images, labels), self.golden.infer(images, labels))
 
+    def hold(self, data: Data, train: int) -> Held | None:
+        return self.board.hold(data, train)
+
+    def train_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+        for batch in batches:
+            (predictions,) = self.board.train_batches([batch])
+            self._predictions(predictions, self.golden.train(batch.images, batch.labels))
+            self.golden.commit()
+            self._compare_digests()
+            yield predictions
+
+    def infer_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+        for batch in batches:
+            (predictions,) = self.board.infer_batches([batch])
+            yield self._predictions(predictions, self.golden.infer(batch.images, batch.labels))
+
     def _predictions(self, board: np.ndarray, golden: np.ndarray) -> np.ndarray:
         self.predictions += check([(f"after {self.predictions} equal ones, prediction", board, golden)])
         return board
@@ -120,12 +139,15 @@ class Twin(OpenBoard):
     def commit(self) -> int:
         committed = self.board.commit()
         check([("number of samples committed", committed, self.golden.commit())])
+        self._compare_digests()
+        return committed
+
+    def _compare_digests(self) -> None:
         self.commits += 1
         board, golden = self.board.digest(), self.golden.digest()
         if board != golden:
             self.read()  # names the weight
             raise ComparisonError(f"commit {self.commits}: digests {board}, golden {golden}, though all weights read equal")
-        return committed
 
     def read(self) -> Parameters:
         board, golden = self.board.read(), self.golden.read()

@@ -6,9 +6,13 @@ import numpy as np
 
 from golden.contract.config import Config
 from golden.contract.protocol import (
+    ASKED_BYTES,
     COUNTERS,
     LABELS,
+    MAX_ASKED,
+    MAX_DIGESTED,
     MAX_REGISTERS,
+    STORED,
     VALUE_BYTES,
     Access,
     BundleNumber,
@@ -19,16 +23,23 @@ from golden.contract.protocol import (
     RegisterValue,
     Sample,
     Sampled,
+    SampledStored,
+    SampleNumber,
+    SampleRange,
     Status,
     WordAddress,
     Words,
     readable_words,
     register_names,
     registers_by_address,
+    split_asked,
+    split_records,
 )
 from golden.contract.spec import IMAGE_SIDE
+from golden.contract.stored import ENTRY_WORDS, LOG_AT, MAX_MOVE, MAX_SAMPLES, WORD_BYTES, ImageStatus, record_words
 from golden.model import weight_image
 from golden.model.fixed import FixedModel
+from golden.model.image_store import ImageStore
 from golden.model.settings import Settings
 
 from .protocol_model import ProtocolModel
@@ -37,23 +48,24 @@ from .protocol_model import ProtocolModel
 class GoldenDevice:
     """Executes commands as the gateware does, bit for bit; only the cycle counts in its answers and counters are 0.
 
-    config: network and lanes. protocol: takes frames and gives answers.
+    config: network and lanes. capacity: bytes of its memory for samples. protocol: takes frames and gives answers.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, capacity: int = 0):
         self.config, self.spec = config, config.spec
         self.model = FixedModel(self.spec)
-        self.protocol = ProtocolModel(self.identity_of(config), self.execute)
-        self.registers = registers_by_address(self.spec)
+        self.store = ImageStore(capacity)
+        self.protocol = ProtocolModel(self.identity_of(config, capacity), self.execute)
+        self.registers = registers_by_address(self.spec, capacity > 0)
         self.values = {r.name: r.reset for r in self.registers.values() if r.access is Access.READ_WRITE}
         self.model.settings = self._settings()
         self._written = False
         self.images = self._masters()
 
     @staticmethod
-    def identity_of(config: Config) -> Identity:
+    def identity_of(config: Config, capacity: int = 0) -> Identity:
         """What HELLO answers: no clock, as there is none."""
-        return Identity(config.spec.name, config.spec.identity, 0, 1, config.lanes)
+        return Identity(config.spec.name, config.spec.identity, 0, 1, config.lanes, capacity=capacity)
 
     def _masters(self) -> list[np.ndarray]:
         return weight_image.pack_all(self.config, self.model.parameters)
@@ -67,9 +79,21 @@ class GoldenDevice:
         image.flat[chooser.randrange(image.size)] ^= np.uint16(1 << chooser.randrange(16))
         self._load()
 
+    def flip_stored(self, chooser: random.Random) -> None:
+        """Invert a bit of a stored record or of its entry in the table, if there is one."""
+        used = [*range(ENTRY_WORDS * self.store.count), *range(LOG_AT, self.store.end)]
+        if used:
+            self.store.flip(chooser.choice(used), chooser.randrange(16))
+
     def execute(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
         """Status and payload of the answer."""
         match command:
+            case Command.STORE:
+                return self._store(payload), b""
+            case Command.STORE_DIGEST:
+                return self._digest(SampleRange.decode(payload))
+            case Command.TRAIN_STORED | Command.INFER_STORED:
+                return self._stored_samples(command, payload)
             case Command.READ_REGISTER:
                 return self._read_registers(RegisterRange.decode(payload))
             case Command.WRITE_REGISTER:
@@ -112,6 +136,54 @@ class GoldenDevice:
         run = self.model.train if command is Command.TRAIN else self.model.infer
         return Status.OK, Sampled(int(run(image, np.array([sample.label]))[0]), 0).encode()
 
+    def _store(self, payload: bytes) -> Status:
+        index = SampleNumber.decode(payload[: SampleNumber.size()]).index
+        records, store = split_records(payload[SampleNumber.size() :]), self.store
+        if records is None:
+            return Status.BAD_RANGE
+        if index > store.count:
+            return Status.NOT_STORED
+        words = sum(record_words(header.coded) for header, _ in records)
+        if index + len(records) > MAX_SAMPLES or (store.end + words) * WORD_BYTES > len(store.words):
+            return Status.BAD_RANGE
+        for number, (header, coded) in enumerate(records, index):
+            store.store(number, header.label, header.crc, coded)
+        return Status.OK
+
+    def _digest(self, asked: SampleRange) -> tuple[Status, bytes]:
+        if not 1 <= asked.count <= MAX_DIGESTED:
+            return Status.BAD_RANGE, b""
+        digest = self.store.digest(asked.index, asked.count)
+        return (Status.NOT_STORED, b"") if digest is None else (Status.OK, _value(digest))
+
+    def _stored_samples(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
+        """All or none is begun; it ends before the first damaged sample."""
+        count, odd = divmod(len(payload), ASKED_BYTES)
+        if self._written or (command is Command.TRAIN_STORED and self.model.pending + count > self.values["batch"]):
+            return Status.BAD_ORDER, b""
+        if odd or count > MAX_ASKED:
+            return Status.BAD_RANGE, b""
+        asked = split_asked(payload)
+        for sample in asked:
+            if max(abs(sample.dy), abs(sample.dx)) > MAX_MOVE:
+                return Status.BAD_RANGE, b""
+            if sample.index >= self.store.count:
+                return Status.NOT_STORED, b""
+        images, labels = bytearray(), []
+        for sample in asked:
+            found, label, pixels = self.store.fetch(sample)
+            if found is not ImageStatus.OK:
+                break
+            images += pixels
+            labels.append(label)
+        predictions = b""
+        if labels:
+            whole = np.frombuffer(images, np.uint8).reshape(-1, IMAGE_SIDE, IMAGE_SIDE)
+            run = self.model.train if command is Command.TRAIN_STORED else self.model.infer
+            predictions = bytes(run(whole, np.array(labels)).tolist())
+        status = Status.OK if len(labels) == count else Status.BAD_IMAGE
+        return status, SampledStored(predictions, 0).encode()
+
     def _commit(self) -> tuple[Status, bytes]:
         count = self.model.commit()
         if self._written:
@@ -126,6 +198,9 @@ class GoldenDevice:
         if register is None or register.access is Access.READ or not register.low <= written.value <= register.high:
             return Status.BAD_RANGE, b""
         if register.access is Access.ACTION:
+            if register.name == "forget":
+                self.store.reset()
+                return Status.OK, b""
             self.model.clear()
             self.protocol.clear()
             return Status.OK, b""
@@ -147,8 +222,9 @@ class GoldenDevice:
 
     def counters(self) -> dict[str, int]:
         """By the names of `golden.contract.protocol.registers`; those of frames, samples and spikes."""
-        names = register_names(self.spec, COUNTERS)
+        names = register_names(self.spec, COUNTERS) + register_names(self.spec, STORED, stores=True)
         values = {name: value for name, value in self.protocol.counters().items() if name in names}
+        values |= {"stored": self.store.count, "store_end": self.store.end}
         values |= {name: getattr(self.model, name) for name in ("pending", "samples", "errors")}
         return values | {f"spikes_{layer.index}": self.model.spikes[n] for n, layer in enumerate(self.spec.layers[1:])}
 

@@ -1,23 +1,24 @@
 """A training run through faults of every kind: it ends with the bits of a run without any, or says why not."""
 
+import math
 import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 
 from golden.contract.config import configuration
 from golden.contract.errors import UsageError
 from golden.contract.spec import Spec
 from golden.model.difference import first_master
 from golden.model.parameters import Parameters
+from golden.training.batch import Batch
 from golden.training.data import Data
 from golden.training.plan import Plan
 from golden.training.recover import recovering, train
@@ -36,6 +37,9 @@ from .golden_device import GoldenDevice
 #: Times that a run may go back to its checkpoint.
 RECOVERIES = 20
 
+#: Memory of the modelled board: room for the embedded digits.
+MODELLED_BYTES = 1 << 20
+
 #: Seconds of a stall, less than a host's patience, and of the patience.
 STALL, TIMEOUT = 1.5, 10.0
 
@@ -43,7 +47,10 @@ STALL, TIMEOUT = 1.5, 10.0
 @dataclass(frozen=True)
 class Attack:
     """What happens to a run. rate: faults for each byte, both ways. Then how often in the run, before which batch is drawn:
-    resets of the board, flipped bits of its memories, disconnections, stalls."""
+    resets of the board, flipped bits of its memories, disconnections, stalls, flipped bits of stored samples.
+
+    stored: the board trains from its memory, and is told batches ahead; a checkpoint is made after each epoch, not each commit.
+    """
 
     rate: float = 0.0
     seed: int = 0
@@ -51,13 +58,15 @@ class Attack:
     flips: int = 0
     disconnects: int = 0
     stalls: int = 0
+    damages: int = 0
+    stored: bool = False
     kinds: tuple[Kind, ...] = tuple(Kind)
 
     def schedule(self, batches: int) -> dict[int, list[str]]:
         """Events by number of the batch that they come before."""
         chooser = random.Random(f"{self.seed} events")
         events: dict[int, list[str]] = {}
-        for name in ("resets", "flips", "disconnects", "stalls"):
+        for name in ("resets", "flips", "disconnects", "stalls", "damages"):
             for _ in range(getattr(self, name)):
                 events.setdefault(chooser.randrange(1, max(batches, 2)), []).append(name.removesuffix("s"))
         return events
@@ -111,7 +120,8 @@ def modelled(spec: Spec, attack: Attack) -> Iterator[Target]:
     """The golden model behind a line in this process, in time that is counted: no simulator, and always the same run."""
     config, clock = configuration(spec), Clock()
     up, down = (RandomFaults(attack.rate, attack.seed, way, attack.kinds) for way in ("up", "down"))
-    device = GoldenDevice(config)
+    capacity = MODELLED_BYTES if attack.stored else 0
+    device = GoldenDevice(config, capacity)
     port = FaultPort(device.protocol, clock, up, down)
     chooser = random.Random(f"{attack.seed} bits")
     draws = random.Random(f"{attack.seed} draws")
@@ -120,10 +130,12 @@ def modelled(spec: Spec, attack: Attack) -> Iterator[Target]:
         nonlocal device
         match event:
             case "reset":
-                device = GoldenDevice(config)
+                device = GoldenDevice(config, capacity)
                 port.protocol = device.protocol
             case "flip":
                 device.flip(chooser)
+            case "damage":
+                device.flip_stored(chooser)
             case "disconnect":
                 port.cut()
             case "stall":
@@ -162,6 +174,9 @@ def simulated(spec: Spec, attack: Attack) -> Iterator[Target]:
         yield Target(lambda: Link.open(proxy.url, timeout=TIMEOUT), hit, lambda: up.hits + down.hits)
 
 
+#: Of the board, in the report.
+COUNTED = ("frames", "overruns", "duplicates", "bad_crc", "stored", "bad_image")
+
 #: By the word after --board.
 TARGETS = {"sim": simulated, "golden": modelled}
 
@@ -174,12 +189,16 @@ class Attacked(SerialBoard):
     happened: Counter[str]
     batch = 0
 
-    def train(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
-        for event in self.schedule.pop(self.batch, []):
-            self.happened[event] += 1
-            self.target.hit(event)
-        self.batch += 1
-        return super().train(images, labels)
+    def train_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+        def attacked() -> Iterator[Batch]:
+            for batch in batches:
+                for event in self.schedule.pop(self.batch, []):
+                    self.happened[event] += 1
+                    self.target.hit(event)
+                self.batch += 1
+                yield batch
+
+        return super().train_batches(attacked())
 
 
 def soak(spec: Spec, board: str, plan: Plan, data: Data, attack: Attack) -> Report:
@@ -189,6 +208,8 @@ def soak(spec: Spec, board: str, plan: Plan, data: Data, attack: Attack) -> Repo
     """
     if board not in TARGETS:
         raise UsageError(f"--board {board}: a soak needs one of {', '.join(TARGETS)}")
+    # none is tested, so none is stored
+    data = data._replace(test_images=data.test_images[:0], test_labels=data.test_labels[:0])
     expected = undisturbed(spec, plan, data)
     batches = sum(len(list(plan.batches(epoch))) for epoch in range(plan.epochs))
     schedule, happened = attack.schedule(batches), Counter[str]()
@@ -197,7 +218,7 @@ def soak(spec: Spec, board: str, plan: Plan, data: Data, attack: Attack) -> Repo
         out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nudge-soak-")))
         target = stack.enter_context(TARGETS[board](spec, attack))
         run = Run.begin(plan, spec, out)
-        run.every, run.picture = 0.0, False
+        run.every, run.picture = math.inf if attack.stored else 0.0, False
         report = Report(plan.epochs * plan.samples, spec.parameters, 0, {}, [])
 
         @contextmanager
@@ -214,8 +235,11 @@ def soak(spec: Spec, board: str, plan: Plan, data: Data, attack: Attack) -> Repo
                 link.close()
 
         def work(run: Run, device: Attacked) -> None:
+            if attack.stored and device.hold(data, plan.samples) is None:
+                raise UsageError(f"--stored: {device.name} has no memory for samples, or too little")
             train(run, Twin(device) if attack.twin else device, data, Stop())
-            report.board = {name: device.registers().get(name, 0) for name in ("frames", "overruns", "duplicates", "bad_crc")}
+            values = device.registers()
+            report.board = {name: values[name] for name in COUNTED if name in values}
 
         for fault in recovering(run, connect, work, RECOVERIES, pause=target.pause):
             report.recovered.append(str(fault))

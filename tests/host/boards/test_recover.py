@@ -53,9 +53,13 @@ class Bench:
         bench = self
 
         class Hit(SerialBoard):
-            def train(self, images, labels):
-                bench.happen()
-                return super().train(images, labels)
+            def train_batches(self, batches):
+                def hit():
+                    for batch in batches:
+                        bench.happen()
+                        yield batch
+
+                return super().train_batches(hit())
 
         with Hit.over(Link(self.port, "model", clock=self.clock), TINY) as board:
             board.settle()

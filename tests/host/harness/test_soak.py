@@ -1,14 +1,19 @@
 """Runs under attack, against the model behind the protocol: complete with the right bits, or a clear error."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
+from golden.contract import stored
 from golden.contract.config import configuration
 from golden.contract.errors import ExitCode, LinkError
 from golden.contract.presets import preset
+from golden.contract.stored import HEADER_WORDS
+from golden.model import image_store
 from golden.training.data import load
 from golden.training.plan import Plan
+from host.boards import upload
 from host.cli import main as cli
 from host.harness.golden_device import GoldenDevice
 from host.harness.soak import Attack, soak
@@ -43,6 +48,45 @@ def test_resets_flips_disconnections_and_stalls_are_got_over():
     assert any("the board was reset" in why for why in report.recovered)
     assert any("connection lost" in why for why in report.recovered)
     assert any(" board " in why and " golden " in why for why in report.recovered), "a flipped bit is named"
+
+
+def pixel_of(device: GoldenDevice, index: int) -> tuple[int, int]:
+    """Word and bit in the coded image of a stored sample, in a byte that is a bright pixel."""
+    at = int.from_bytes(device.store.words[4 * index : 4 * index + 4], "little") + HEADER_WORDS
+    coded = device.store.words[2 * at : 2 * at + 100]
+    bright = coded.index(253)
+    return at + bright // 2, 8 * (bright % 2) + 6
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_run_from_a_damaged_memory_through_random_faults_ends_with_the_same_bits(seed):
+    """Moved by one pixel and mirrored too; what it must equal is streamed into the golden model."""
+    moved = replace(plan(200, seed), epochs=2, shift=1, flip=True)
+    report = soak(TINY, "golden", moved, DATA, Attack(1e-3, seed, damages=3, stored=True))
+    assert report.differing == 0
+    assert report.faults > 200
+    assert report.events == {"damage": 3}
+    assert (report.board["stored"], report.board["duplicates"] > 0) == (200, True)
+    assert report.recovered
+    assert all("in its memory is damaged and has to be stored again" in why for why in report.recovered)
+
+
+def test_a_reset_forgets_the_stored_samples_and_they_are_stored_anew():
+    attack = Attack(2e-4, 7, resets=2, flips=1, disconnects=2, stalls=2, damages=2, stored=True)
+    report = soak(TINY, "golden", replace(plan(96, 7), shift=1, flip=True), DATA, attack)
+    assert report.differing == 0
+    assert report.events == {"reset": 2, "flip": 1, "disconnect": 2, "stall": 2, "damage": 2}
+    assert any("the board was reset" in why for why in report.recovered)
+
+
+def test_a_damaged_image_that_is_not_noticed_is_not_called_equal(monkeypatch):
+    """The soak can fail: a store that gives out whatever lies there."""
+    monkeypatch.setattr(image_store, "image_crc", lambda index, label, pixels: 0)
+    last = int(list(plan(48, 1).batches(0))[-1][-1])
+    monkeypatch.setattr(GoldenDevice, "flip_stored", lambda device, chooser: device.store.flip(*pixel_of(device, last)))
+    monkeypatch.setattr(upload, "_missing", lambda board, records: [range(len(records))] * (board.read_register("stored") == 0))
+    monkeypatch.setattr(stored, "image_crc", lambda index, label, pixels: 0)
+    assert soak(TINY, "golden", plan(48, 1), DATA, Attack(0, 1, damages=1, stored=True)).differing > 0
 
 
 def test_a_line_that_is_too_bad_ends_with_a_clear_error():

@@ -1,0 +1,34 @@
+"""Which samples of a data set lie in a board's memory, and as which index."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.contract.protocol import Asked
+from golden.training.batch import Batch
+from golden.training.data import Data
+
+
+@dataclass(frozen=True)
+class Held:
+    """The first `train` training samples, from index 0, and behind them the first `test` test samples. seconds: of upload."""
+
+    data: Data
+    train: int
+    test: int
+    seconds: float = 0.0
+
+    def asked(self, batch: Batch) -> list[Asked] | None:
+        """How to ask for the samples of a batch; None unless all of them are there."""
+        mine, theirs, first, count = (
+            (self.data.test_images, batch.data.test_images, self.train, self.test)
+            if batch.test
+            else (self.data.train_images, batch.data.train_images, 0, self.train)
+        )
+        if mine is not theirs or int(np.max(batch.numbers, initial=-1)) >= count:
+            return None
+        indices = (first + batch.numbers).tolist()
+        if batch.moves is None:
+            return [Asked(index) for index in indices]
+        moves = zip(*(part.tolist() for part in batch.moves), strict=True)
+        return [Asked(index, *move) for index, move in zip(indices, moves, strict=True)]

@@ -1,0 +1,71 @@
+"""Requests for samples, streamed or stored, and what their answers tell."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from golden.contract.protocol import (
+    ANSWERED_BYTES,
+    MAX_ASKED,
+    STORED_ANSWERED_BYTES,
+    VALUE_BYTES,
+    Asked,
+    Command,
+    Committed,
+    RegisterRange,
+    RegisterValue,
+    Sample,
+    Sampled,
+    SampledStored,
+)
+
+#: Commands for samples that lie in the board's memory, by what they do to them.
+STORED = {Command.TRAIN: Command.TRAIN_STORED, Command.INFER: Command.INFER_STORED}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is sent, and what must come back."""
+
+    command: Command
+    payload: bytes = b""
+    size: int | None = None  #: payload bytes of the answer, where they depend on the request
+
+    @property
+    def answered(self) -> int:
+        """Payload bytes of the answer."""
+        return (ANSWERED_BYTES | STORED_ANSWERED_BYTES)[self.command] if self.size is None else self.size
+
+
+COMMIT = Request(Command.COMMIT)
+
+
+def read(address: int) -> Request:
+    """One register."""
+    return Request(Command.READ_REGISTER, RegisterRange(address, 1).encode(), VALUE_BYTES)
+
+
+def write(address: int, value: int) -> Request:
+    """One register."""
+    return Request(Command.WRITE_REGISTER, RegisterValue(address, value).encode())
+
+
+def streamed(command: Command, images: Iterable[bytes], labels: Iterable[int]) -> list[Request]:
+    """TRAIN or INFER of each image, 784 pixels."""
+    return [Request(command, Sample(label, image).encode()) for image, label in zip(images, labels, strict=True)]
+
+
+def stored(command: Command, asked: list[Asked]) -> list[Request]:
+    """TRAIN or INFER of samples in the board's memory, in as few requests as can hold them."""
+    parts = [asked[at : at + MAX_ASKED] for at in range(0, len(asked), MAX_ASKED)]
+    return [Request(STORED[command], b"".join(s.encode() for s in part), SampledStored.size(len(part))) for part in parts]
+
+
+def told(request: Request, answer: bytes) -> tuple[list[int], int]:
+    """Predictions and clock cycles in the answer to a request for samples, or to a COMMIT, which has no predictions."""
+    if request.command is Command.COMMIT:
+        return [], Committed.decode(answer).cycles
+    if request.command in STORED:
+        sampled = Sampled.decode(answer)
+        return [sampled.prediction], sampled.cycles
+    several = SampledStored.decode(answer)
+    return list(several.predictions), several.cycles

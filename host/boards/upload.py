@@ -1,0 +1,126 @@
+"""Brings a data set into a board's memory: what is there stays, what is missing or damaged is stored."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from golden.contract import stored
+from golden.contract.errors import BoardError
+from golden.contract.protocol import MAX_DIGESTED, RECORDS_PAYLOAD, Command, SampleNumber, SampleRange
+from golden.contract.stuffing import stuff
+from golden.progress import Meter, note
+from golden.training.data import Data
+
+from .held import Held
+from .requests import Request
+
+if TYPE_CHECKING:
+    from .serial import SerialBoard
+
+#: Times that samples are stored before a memory counts as one that doesn't keep them.
+ROUNDS = 3
+
+
+def records_of(data: Data, train: int) -> tuple[list[bytes], int]:
+    """Records of the first `train` training samples, then of all test samples, by index; and how many test samples."""
+    images = [*data.train_images[:train].numpy(), *data.test_images.numpy()]
+    labels = [*data.train_labels[:train].tolist(), *data.test_labels.tolist()]
+    pixels = (image.tobytes() for image in images)
+    made = [stored.record(n, label, image, stuff(image)) for n, (label, image) in enumerate(zip(labels, pixels, strict=True))]
+    return made, len(data.test_images)
+
+
+def fitting(records: Sequence[bytes], capacity: int) -> int:
+    """How many of the records, from the first one on, a memory of so many bytes holds."""
+    return stored.fitting((stored.Header.decode(record[: stored.Header.size()]).coded for record in records), capacity)
+
+
+def hold(board: "SerialBoard", data: Data, train: int) -> Held | None:
+    """Bring the first `train` training samples into the memory, and the test samples if there is room for all of them too.
+
+    None: no room for the training samples, or no memory. Says what it does.
+    """
+    capacity = board.identity.capacity
+    if not capacity:
+        return None
+    records, test = records_of(data, train)
+    fit = fitting(records, capacity)
+    if fit < train:
+        size = stored.LOG_AT * stored.WORD_BYTES + sum(map(len, records[:train]))
+        sizes = f"take {size / 1e6:.1f} MB, the board's memory has {capacity / 1e6:.1f} MB"
+        note(f"{train} training samples {sizes}: all samples are streamed")
+        return None
+    what = f"{train} training and {test} test samples" if test else f"{train} training samples"
+    if fit < len(records):
+        what, test = f"{train} training samples (no room for the {test} test samples)", 0
+    records = records[: train + test]
+    start = board.link.now
+    new = bring(board, records)
+    seconds = board.link.now - start
+    how = f"{new} of them stored in {seconds:.1f} s" if new else "all of them from before"
+    note(f"the board's memory holds {what}, {how}")
+    return Held(data, train, test, seconds)
+
+
+def bring(board: "SerialBoard", records: Sequence[bytes]) -> int:
+    """Store what isn't there, and compare; how many were stored. `BoardError` if the memory doesn't keep them."""
+    new = 0
+    for _ in range(ROUNDS):
+        if not (missing := _missing(board, records)):
+            return new
+        new += sum(map(len, missing))
+        _store(board, records, missing)
+    if missing := _missing(board, records):
+        wrong = f"{sum(map(len, missing))} of {len(records)} differ after {ROUNDS} uploads"
+        raise BoardError(f"{board.name}: its memory doesn't keep samples: {wrong}")
+    return new
+
+
+def _missing(board: "SerialBoard", records: Sequence[bytes]) -> list[range]:
+    """Indices to store: those whose digest differs, and those beyond what is stored.
+
+    If nothing is right, or there is no room behind what is stored, all that the board has is forgotten.
+    """
+    count = min(board.read_register("stored"), len(records))
+    ranges = [range(at, min(at + MAX_DIGESTED, count)) for at in range(0, count, MAX_DIGESTED)]
+    wrong = _differing(board, records, ranges)
+    foreign = bool(ranges) and wrong == ranges
+    if wrong and not (foreign and len(ranges) > 1):
+        wrong = _differing(board, records, [range(n, n + 1) for part in wrong for n in part])
+        foreign = sum(map(len, wrong)) == count
+    missing = wrong + ([range(count, len(records))] if count < len(records) else [])
+    room = board.identity.capacity - board.read_register("store_end") * stored.WORD_BYTES
+    if foreign or sum(len(records[n]) for part in missing for n in part) > room:
+        board.write_register("forget", 1)
+        missing = [range(len(records))]
+    return missing
+
+
+def _differing(board: "SerialBoard", records: Sequence[bytes], ranges: Sequence[range]) -> list[range]:
+    """Those ranges of indices whose digest isn't that of the records."""
+    asked = (Request(Command.STORE_DIGEST, SampleRange(part.start, len(part)).encode()) for part in ranges)
+    digests = (int.from_bytes(answer, "little") for answer in board.exchange(asked))
+    expected = (stored.record_digest(records[part.start : part.stop]) for part in ranges)
+    return [part for part, found, right in zip(ranges, digests, expected, strict=True) if found != right]
+
+
+def _store(board: "SerialBoard", records: Sequence[bytes], missing: Sequence[range]) -> None:
+    frames = [frame for part in missing for frame in _frames(records, part)]
+    size = sum(len(records[n]) for part in missing for n in part)
+    with Meter("upload", sum(map(len, missing))) as meter:
+        requests = (request for request, _ in frames)
+        sent, start = 0, board.link.now
+        for (request, samples), _ in zip(frames, board.stream(requests), strict=True):
+            sent += len(request.payload)
+            rate = sent / max(board.link.now - start, 1e-9)
+            meter.advance(samples, f"{sent / 1e6:.1f} of {size / 1e6:.1f} MB, {rate / 1e3:.0f} kB/s")
+
+
+def _frames(records: Sequence[bytes], indices: range) -> Iterator[tuple[Request, int]]:
+    """STORE requests for the records of indices in a row, and how many are in each: as many as it holds."""
+    first, payload = indices.start, b""
+    for n in indices:
+        if len(payload) + len(records[n]) > RECORDS_PAYLOAD:
+            yield Request(Command.STORE, SampleNumber(first).encode() + payload), n - first
+            first, payload = n, b""
+        payload += records[n]
+    yield Request(Command.STORE, SampleNumber(first).encode() + payload), indices.stop - first

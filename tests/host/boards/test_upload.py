@@ -1,0 +1,240 @@
+"""A data set in a modelled board's memory: what is stored when, what is left alone, and training from there."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from golden.contract.config import configuration
+from golden.contract.errors import BoardError, ImageError, LinkError
+from golden.contract.presets import preset
+from golden.contract.protocol import RECORDS_PAYLOAD, Asked, Command
+from golden.contract.stored import LOG_AT, record, record_digest
+from golden.contract.stuffing import stuff
+from golden.model.parameters import initial
+from golden.training.batch import Batch
+from golden.training.data import Data, load
+from golden.training.plan import Plan
+from host.boards.held import Held
+from host.boards.serial import SerialBoard
+from host.boards.upload import records_of
+from host.harness.fault_port import Clock, FaultPort
+from host.harness.golden_device import GoldenDevice
+from host.link.link import Link
+
+TINY = preset("tiny")
+CONFIG = configuration(TINY)
+DATA = load("embedded")
+#: 600 training samples take 130 kB, 500 test samples 110 kB.
+TRAIN = 600
+CAPACITY = 2 * LOG_AT + (1 << 18)
+
+
+class Bench:
+    """A modelled board at a port. executed: commands since it was looked at last."""
+
+    def __init__(self, capacity: int = CAPACITY):
+        self.device = GoldenDevice(CONFIG, capacity)
+        self.port = FaultPort(self.device.protocol, Clock())
+        self.executed: list[Command] = []
+        execute = self.device.execute
+
+        def noting(command, payload):
+            self.executed.append(command)
+            return execute(command, payload)
+
+        self.device.protocol.execute = noting
+
+    def board(self) -> SerialBoard:
+        self.port.join()
+        return SerialBoard.over(Link(self.port, "model", clock=self.port.clock, draw=random.Random(1).randrange), TINY)
+
+    def stores(self) -> int:
+        count, self.executed[:] = self.executed.count(Command.STORE), []
+        return count
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+def right(bench: Bench) -> bool:
+    """The memory holds these samples."""
+    records, _ = records_of(DATA, TRAIN)
+    return all(bench.device.store.digest(n, 1) == record_digest([data]) for n, data in enumerate(records))
+
+
+def test_a_second_upload_stores_nothing(bench, capsys):
+    with bench.board() as board:
+        held = board.hold(DATA, TRAIN)
+    assert held == Held(DATA, TRAIN, 500, held.seconds)
+    assert right(bench)
+    size = sum(map(len, records_of(DATA, TRAIN)[0]))
+    assert size / RECORDS_PAYLOAD < bench.stores() < 1.25 * size / RECORDS_PAYLOAD, "frames are full"
+    says = capsys.readouterr().err.splitlines()
+    assert says[-1] == "the board's memory holds 600 training and 500 test samples, 1100 of them stored in 0.0 s"
+    assert any(line.startswith("upload: 1100/1100") and "0.2 of 0.2 MB" in line for line in says)
+    with bench.board() as board:
+        board.hold(DATA, TRAIN)
+    assert bench.stores() == 0
+    assert capsys.readouterr().err.splitlines()[-1].endswith("600 training and 500 test samples, all of them from before")
+
+
+def test_an_upload_that_was_cut_goes_on_where_it_stood(bench):
+    write, frames = bench.port.write, 0
+
+    def cut(data: bytes) -> None:
+        nonlocal frames
+        frames += 1
+        if frames == 150:
+            bench.port.cut()
+        write(data)
+
+    bench.port.write = cut
+    with pytest.raises(LinkError, match="connection lost"), bench.board() as board:
+        board.hold(DATA, TRAIN)
+    before, there = bench.stores(), bench.device.store.count
+    assert 100 < before < 150
+    with bench.board() as board:
+        board.hold(DATA, TRAIN)
+    assert right(bench)
+    assert bench.device.store.count == TRAIN + 500
+    assert bench.stores() < 1.1 * before * (TRAIN + 500 - there) / there, "only the rest"
+
+
+def test_damage_is_stored_again_and_nothing_else(bench):
+    with bench.board() as board:
+        board.hold(DATA, TRAIN)
+        bench.stores()
+        end = bench.device.store.end
+        bench.device.flip_stored(random.Random(4))
+        assert not right(bench)
+        board.hold(DATA, TRAIN)
+    assert right(bench)
+    assert bench.stores() == 1
+    assert end < bench.device.store.end < end + 200, "one record"
+
+
+def test_where_the_log_is_full_everything_is_stored_anew():
+    size = sum(map(len, records_of(DATA, TRAIN)[0]))
+    bench, stores = Bench(2 * LOG_AT + size + 600), []
+    with bench.board() as board:
+        for seed in range(6):
+            board.hold(DATA, TRAIN)
+            assert right(bench)
+            stores.append(bench.stores())
+            bench.device.flip_stored(random.Random(seed))
+    assert stores[0] == max(stores)
+    assert stores[1] == 1
+    assert stores.count(max(stores)) == 2, "once, when there was no room for one more"
+
+
+def test_another_data_set_takes_the_place_of_the_old_one(bench):
+    mirrored = DATA._replace(train_images=DATA.train_images.flip(2), test_images=DATA.test_images.flip(2))
+    with bench.board() as board:
+        board.hold(mirrored, TRAIN)
+        assert not right(bench)
+        board.hold(DATA, TRAIN)
+    assert right(bench)
+    assert bench.device.store.count == TRAIN + 500
+
+
+@pytest.mark.parametrize(
+    ("room", "train", "test", "says"),
+    [
+        (1 << 18, 600, 500, "holds 600 training and 500 test samples"),
+        (1 << 17, 500, 0, "holds 500 training samples (no room for the 500 test samples)"),
+        (1 << 16, None, 0, "500 training samples take 0.6 MB, the board's memory has 0.6 MB: all samples are streamed"),
+    ],
+)
+def test_what_fits(capsys, room, train, test, says):
+    bench = Bench(2 * LOG_AT + room)
+    with bench.board() as board:
+        held = board.hold(DATA, train or 500)
+        assert says in capsys.readouterr().err.splitlines()[-1]
+        if train is None:
+            assert held is None
+            assert bench.stores() == 0
+        else:
+            assert held is not None
+            assert (held.train, held.test) == (train, test)
+
+
+def test_a_board_without_memory_is_asked_nothing():
+    bench = Bench(0)
+    with bench.board() as board:
+        before = bench.port.sent
+        assert board.hold(DATA, TRAIN) is None
+        assert bench.port.sent == before
+        assert "stored" not in board.registers()
+
+
+def test_a_memory_that_keeps_nothing_is_named(bench):
+    store = bench.device.store.store
+
+    def forgetful(index, label, crc, coded):
+        return store(index, label, crc ^ (index == 7), coded)
+
+    bench.device.store.store = forgetful
+    with bench.board() as board:
+        with pytest.raises(BoardError, match=r"^model: its memory doesn't keep samples: 1 of 1100 differ after 3 uploads$"):
+            board.hold(DATA, TRAIN)
+
+
+def test_which_batches_are_asked_for(bench):
+    held = Held(DATA, 600, 500)
+    plan = Plan.of(TINY, "embedded", 600, shift=4, flip=True)
+    batch = plan.batch_of(DATA, 0, np.array([3, 599]))
+    assert batch.moves is not None
+    moves = zip(*(part.tolist() for part in batch.moves), strict=True)
+    assert held.asked(batch) == [Asked(number, *move) for number, move in zip((3, 599), moves, strict=True)]
+    assert held.asked(Batch(DATA, np.array([499]), test=True)) == [Asked(1099)]
+    assert held.asked(Batch(DATA, np.array([600]))) is None
+    assert replace(held, test=0).asked(Batch(DATA, np.array([0]), test=True)) is None
+    other = Data(*(tensor.clone() for tensor in DATA))
+    assert held.asked(Batch(other, np.array([0]))) is None, "images that only look alike"
+
+
+def test_the_label_and_the_moves_of_the_memory_are_those_of_the_data(bench):
+    """Predictions of every stored test sample, and of moved training samples, equal those of the streamed ones."""
+    with bench.board() as board:
+        board.load(initial(TINY, 3))
+        plan = Plan.of(TINY, "embedded", TRAIN, shift=3, flip=True, free_steps=8, nudged_steps=8)
+        board.write_settings(plan.settings(TINY)[0])
+        batches = [Batch(DATA, np.arange(at, at + 250), test=True) for at in (0, 250)]
+        batches.append(plan.batch_of(DATA, 0, np.arange(100)))
+        streamed = np.concatenate(list(board.infer_batches(batches)))
+        board.hold(DATA, TRAIN)
+        board.clear()
+        bench.executed.clear()
+        assert np.array_equal(np.concatenate(list(board.infer_batches(batches))), streamed)
+        assert set(bench.executed) == {Command.INFER_STORED}
+        assert board.read_register("errors") == sum(
+            int((part != batch.labels).sum()) for part, batch in zip(np.split(streamed, [250, 500]), batches, strict=True)
+        )
+
+
+def test_a_damaged_sample_is_named(bench):
+    with bench.board() as board:
+        board.hold(DATA, TRAIN)
+        board.load(initial(TINY, 3))
+        flipped = bench.device.store.words
+        at = int.from_bytes(flipped[4 * 77 : 4 * 77 + 4], "little")
+        bench.device.store.flip(at + 10, 1)
+        with pytest.raises(ImageError, match=r"^model: sample 77 in its memory is damaged and has to be stored again$"):
+            list(board.train_batches([Batch(DATA, np.array([5, 77, 6]))]))
+        assert board.read_register("bad_image") == 1
+        board.held = Held(DATA, TRAIN + 1, 500)
+        with pytest.raises(BoardError, match=r"^model: the board refused INFER_STORED: NOT_STORED$"):
+            list(board.infer_batches([Batch(DATA, np.array([499]), test=True)]))
+
+
+def test_records_are_in_the_order_of_their_indices():
+    records, test = records_of(DATA, 2)
+    assert test == 500
+    train, last = (DATA.train_images, DATA.train_labels), (DATA.test_images, DATA.test_labels)
+    for n, ((images, labels), number) in enumerate([(train, 0), (train, 1), (last, 0)]):
+        pixels = images[number].numpy().tobytes()
+        assert records[n] == record(n, int(labels[number]), pixels, stuff(pixels))
