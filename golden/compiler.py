@@ -12,11 +12,13 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
+from golden import children
 from golden.cache import cached
-from golden.contract.errors import NativeError
+from golden.contract.errors import NativeError, ToolError
 from golden.progress import note
 
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", "-pthread")
@@ -64,12 +66,26 @@ def load(name: str, main: Path, what: str, flags: Iterable[str] = ()) -> ctypes.
     path = compiler()
     if path is None:
         raise NativeError("no C++ compiler found: apt-get install g++, or set CXX")
-    version = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=BUILD_SECONDS).stdout
+    version = _run([path, "--version"]).stdout
     parts = [part for file in sources(main.parent) for part in (file.name, file.read_text())]
     flags = (*FLAGS, *flags)
     inputs = [*parts, path, version, _processor(), *flags]
-    folder = cached(name, inputs, lambda folder, log: _compile(path, flags, main, folder / LIBRARY, log, what))
-    return ctypes.CDLL(str(folder / LIBRARY))
+    try:
+        folder = cached(name, inputs, lambda folder, log: _compile(path, flags, main, folder / LIBRARY, log, what))
+        return ctypes.CDLL(str(folder / LIBRARY))
+    except (OSError, ToolError) as error:
+        raise NativeError(f"{what} can't be kept or loaded: {error}") from None
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """A compiler to its end."""
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    try:
+        return children.run(command, BUILD_SECONDS, text=True, errors="replace", **pipes)
+    except OSError as error:
+        raise NativeError(f"{command[0]} can't be started: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise NativeError(f"{command[0]} was not done after {BUILD_SECONDS} s") from None
 
 
 def structure(name: str, *fields: tuple[str, type]) -> type[ctypes.Structure]:
@@ -92,8 +108,8 @@ def _compile(path: str, flags: tuple[str, ...], main: Path, target: Path, log: P
     """Compile `main` to `target` with the compiler `path`, and say so: it takes its time."""
     note(f"compiling {what}, once: about {TYPICAL_SECONDS} s")
     command = [path, *flags, "-o", str(target), str(main)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS)
-    if result.returncode:
+    result = _run(command)
+    if result.returncode or not target.is_file():
         log.write_text(result.stderr)
         first = next(iter(result.stderr.strip().splitlines()), f"exit status {result.returncode}")
         raise NativeError(f"{path} failed on {main}: {first} (all of it: {log})")

@@ -2,19 +2,26 @@
 
 import dataclasses
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 from boards.fpga import Fpga
+from golden import files
 from golden.cache import build_root
 from golden.contract.config import Config
 from golden.contract.errors import TimingError, ToolError
 from golden.contract.protocol import BuildFacts
 
-from . import spacers, tools
+from . import spacers, stamp, tools
 from .netlist import build_id, commands, plan
 from .route import Progress, Route, place_and_route
+
+#: All about a finished build, in its folder.
+BUILD = "build.json"
+
+PACK_LOG = "pack.log"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +96,22 @@ def build_bitstream(
     facts = dataclasses.replace(facts, build=identity)
     folder = build_root() / f"{fpga.name}-{preset}-{identity:08x}"
     folder.mkdir(parents=True, exist_ok=True)
+    with files.owned(folder / files.LOCK, ToolError):
+        return _build(fpga, preset, facts, versions, folder, seeds, kind, progress)
 
+
+def _build(
+    fpga: Fpga,
+    preset: str,
+    facts: BuildFacts,
+    versions: dict[str, str],
+    folder: Path,
+    seeds: int,
+    kind: str,
+    progress: Progress,
+) -> Build:
+    """The same in its folder."""
+    design, seed, identity = fpga.design(preset), facts.seed, facts.build
     (_, nextpnr, packer), added = synthesise(fpga, preset, facts, folder, kind, progress)
     routes, unrouted = [], []
     for number in range(seed, seed + seeds):
@@ -123,7 +145,7 @@ def build_bitstream(
         spacers=added,
         bitstream=bitstream,
     )
-    (folder / "build.json").write_text(json.dumps(result.values(), indent=1) + "\n")
+    files.write(folder / BUILD, json.dumps(result.values(), indent=1) + "\n")
     if bitstream is None:
         first = routes[0]
         raise TimingError(
@@ -141,36 +163,63 @@ def synthesise(
     Returns the commands that synthesise, route and pack, and how many spacers the netlist has.
     """
     kept, netlist = folder / "netlist.json", folder / "top.json"
-    if netlist.exists() and kept.exists():
+    inputs = {"build": facts.build, "seed": facts.seed}
+    known = stamp.load(kept, inputs)
+    if known is not None:
         progress(f"{fpga.name} {preset}: kept netlist in {folder}")
-        known = json.loads(kept.read_text())
         return known["commands"], known["spacers"]
+    if kept.exists():
+        progress(f"{folder} isn't as it was made: it is made again")
+    _clear(folder)
     made = plan(fpga, preset, facts)
     made.extract(folder)
     words = commands(made)
     progress("synthesising")
     start = time.monotonic()
     failure = tools.run(words[0], kind, folder, Path("yosys.log"))
-    if failure:
-        netlist.unlink(missing_ok=True)
-        raise ToolError(f"yosys failed: {failure.reason}; see {folder / 'yosys.log'}")
+    if failure or not netlist.is_file():
+        reason = failure.reason if failure else "no netlist"
+        raise ToolError(f"yosys failed: {reason}; see {folder / 'yosys.log'}")
     added, share = 0, fpga.design(preset).spacers
     if share:
-        cells = json.loads(netlist.read_text())
-        added = spacers.add(cells, share)
-        netlist.write_text(json.dumps(cells))
-    kept.write_text(json.dumps({"commands": words, "spacers": added}))
+        try:
+            cells = json.loads(netlist.read_text())
+            added = spacers.add(cells, share)
+        except (ValueError, LookupError, TypeError, StopIteration) as error:
+            raise ToolError(f"yosys left a damaged {netlist}: {error}") from None
+        files.write(netlist, json.dumps(cells))
+    constraints = [folder / name for name in ("top.lpf", "top.pcf") if (folder / name).exists()]
+    stamp.save(kept, inputs, [netlist, *constraints], {"commands": words, "spacers": added})
     progress(f"synthesised, {time.monotonic() - start:.0f} s" + (f", {added} spacers" if added else ""))
     return words, added
 
 
 def pack(command: list[str], place: Path, bitstream: Path, kind: str, progress: Progress) -> None:
-    """The bitstream under its own name."""
-    if bitstream.exists():
+    """The bitstream under its own name, with its digest beside it; one that isn't as it was made is made again."""
+    kept = bitstream.with_name(f"{bitstream.name}.json")
+    inputs = {"route": stamp.digest(place / "route.json"), "command": command, "kind": kind}
+    if stamp.load(kept, inputs) is not None:
         return
-    progress("packing")
-    failure = tools.run(command, kind, place, Path("pack.log"))
-    if failure:
-        raise ToolError(f"{command[0]} failed: {failure.reason}; see {place / 'pack.log'}")
+    if bitstream.exists():
+        progress(f"{bitstream} isn't as it was made: it is made again")
+    kept.unlink(missing_ok=True)
+    bitstream.unlink(missing_ok=True)
     made = place / f"top{bitstream.suffix}"
+    made.unlink(missing_ok=True)
+    progress("packing")
+    failure = tools.run(command, kind, place, Path(PACK_LOG))
+    if failure or not made.is_file() or not made.stat().st_size:
+        reason = failure.reason if failure else "no bitstream"
+        raise ToolError(f"{command[0]} failed: {reason}; see {place / PACK_LOG}")
+    files.sync(made)
     made.rename(bitstream)
+    stamp.save(kept, inputs, [bitstream], {})
+
+
+def _clear(folder: Path) -> None:
+    """Nothing of an earlier build is taken for this one's."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != files.LOCK:
+            path.unlink()

@@ -1,14 +1,18 @@
 """What a build takes and how fast it is: area, fmax over seeds, and samples a second from simulated cycles."""
 
 import json
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from boards.fpga import Fpga
+from golden import files
 from golden.cache import build_root
 from golden.contract.errors import DesignError
+
+from .build import BUILD
 
 #: Committed reports, one file for each board, preset and kind of tools.
 BASELINES = Path(__file__).parents[1] / "baselines"
@@ -16,6 +20,61 @@ BASELINES = Path(__file__).parents[1] / "baselines"
 #: How much worse than its baseline a figure may be: tools of the same version differ by machine only through floating point,
 #: but a change elsewhere in the gateware moves placement by some percent.
 TOLERANCES = {"area": 0.03, "fmax": 0.08, "cycles": 0.01}
+
+#: Bytes of a report or of what is known of a build at most.
+MAX_BYTES = 1 << 20
+
+#: What JSON must be: an object of these names (`ANY`: of all others), a list of one form, or what a function says.
+Form = dict[str, Any] | list[Any] | Callable[[Any], bool]
+ANY = "*"
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 53
+
+
+def _rate(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value < 1e15
+
+
+def _truth(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _cycles(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and all(_rate(value.get(kind)) for kind in ("training", "inference")))
+
+
+def _used(value: Any) -> bool:
+    """Cells of a part: at least one of the kind is there."""
+    return isinstance(value, dict) and _count(value.get("used")) and _count(value.get("available")) and value["available"] > 0
+
+
+_FACTS: dict[str, Form] = {"what": _text, "preset": _text, "clock_hz": _rate, "baud": _rate, "tools": {ANY: _text}}
+
+#: What a report must have; of its utilization also the percentage.
+REPORT: Form = _FACTS | {
+    "timing_met": _truth,
+    "unrouted": [_count],
+    "fmax_hz": {ANY: _rate},
+    "fmax_hz_median": _rate,
+    "utilization": {ANY: lambda value: _used(value) and type(value.get("percent")) in (int, float)},
+    "cycles": _cycles,
+}
+
+#: The same of `Build.values`.
+BUILT: Form = _FACTS | {
+    "board": _text,
+    "design": _text,
+    "spec": _count,
+    "lanes": [_count],
+    "unrouted": [_count],
+    "routes": [{"seed": _count, "fmax_hz": _rate, "met": _truth, "critical": _text, "utilization": {ANY: _used}}],
+}
 
 #: nextpnr's names of what a report shows.
 RESOURCES = {
@@ -35,10 +94,58 @@ def baseline_file(board: str, preset: str, kind: str) -> Path:
     return BASELINES / f"{board}-{preset}-{kind}.json"
 
 
+def committed(file: Path) -> dict[str, Any] | None:
+    """A committed report, None if there is none; `DesignError` for a file that is no report."""
+    return _checked(file, REPORT, "git checkout brings it back") if file.exists() else None
+
+
+def save(file: Path, report: Mapping[str, Any]) -> None:
+    """Make it the committed report: the old file stays until the new one is whole."""
+    file.parent.mkdir(exist_ok=True)
+    files.write(file, json.dumps(report, indent=1) + "\n")
+
+
 def latest(fpga: Fpga, preset: str) -> dict[str, Any] | None:
-    """The newest build of a board on this machine, as `Build.values` has it."""
-    files = sorted(build_root().glob(f"{fpga.name}-{preset}-*/build.json"), key=lambda path: path.stat().st_mtime)
-    return dict(json.loads(files[-1].read_text())) if files else None
+    """The newest build of a board on this machine, as `Build.values` has it; `DesignError` if its file is damaged."""
+    found = sorted(build_root().glob(f"{fpga.name}-{preset}-*/{BUILD}"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        return None
+    build = _checked(found[-1], BUILT, "nudge build makes it again")
+    if not build["routes"]:
+        raise DesignError(f"{found[-1]} is damaged (no routes): nudge build makes it again")
+    return build
+
+
+def _checked(file: Path, form: Form, remedy: str) -> dict[str, Any]:
+    """What a file says, if it has this form."""
+    found = files.read_json(file, MAX_BYTES, lambda why: DesignError(f"{why}: {remedy}"))
+    try:
+        _check(found, form, "")
+    except ValueError as error:
+        raise DesignError(f"{file} is damaged ({error}): {remedy}") from None
+    return found
+
+
+def _check(value: Any, form: Form, where: str) -> None:
+    """ValueError names the first entry that isn't of the form, such as "cycles training: -1"."""
+    if isinstance(form, dict):
+        if not isinstance(value, dict):
+            raise ValueError(f"{where}: {reprlib.repr(value)}".lstrip(": "))
+        for name, inner in form.items():
+            if name == ANY:
+                for key, item in value.items():
+                    _check(item, inner, f"{where} {key}".strip())
+            else:
+                _check(value.get(name), inner, f"{where} {name}".strip())
+    elif isinstance(form, list):
+        if not isinstance(value, list):
+            raise ValueError(f"{where}: {reprlib.repr(value)}")
+        for number, item in enumerate(value):
+            _check(item, form[0], f"{where} {number}")
+    elif not form(value):
+        raise ValueError(f"{where}: {reprlib.repr(value)}")
+
+
 
 
 def summary(build: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -102,13 +209,13 @@ def regressions(found: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[s
 
 def find_report(fpga: Fpga, preset: str, kind: str) -> tuple[str, dict[str, Any]]:
     """The report of the newest build here or, without one, the committed one; and which it is."""
-    committed = baseline_file(fpga.name, preset, kind)
-    baseline = json.loads(committed.read_text()) if committed.exists() else None
+    file = baseline_file(fpga.name, preset, kind)
+    baseline = committed(file)
     build = latest(fpga, preset)
     if build is not None:
-        same = baseline is not None and all(baseline[name] == build[name] for name in ("spec", "design"))
+        same = baseline is not None and all(baseline.get(name) == build[name] for name in ("spec", "design"))
         return "built here", summary(build, baseline["cycles"] if same and baseline else None)
     if baseline is None:
         raise DesignError(f"{fpga.name} has no report for {preset}: nudge build {fpga.name} --preset {preset}")
     earlier = baseline.get("spec") != fpga.design(preset).config.spec.identity
-    return f"committed, {committed.name}" + ", of an earlier network" * earlier, baseline
+    return f"committed, {file.name}" + ", of an earlier network" * earlier, baseline

@@ -1,16 +1,16 @@
 """Placing and routing of a netlist, once for each seed, and what nextpnr's report says of it."""
 
 import dataclasses
-import json
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from golden import files
 from golden.contract.errors import TimingError, ToolError
 
-from . import router, spacers, tools
+from . import router, spacers, stamp, tools
 
 Progress = Callable[[str], None]
 
@@ -19,6 +19,12 @@ ROUTE_SECONDS = 3600
 
 #: The file that Amaranth's command has nextpnr write its log to.
 ROUTE_LOG = "top.tim"
+
+#: What it says beside that.
+NEXTPNR_LOG = "nextpnr.log"
+
+#: Bytes of its report at most.
+MAX_REPORT_BYTES = 1 << 28
 
 #: Iterations of the router between two lines of progress.
 SHOWN_ITERATIONS = 10
@@ -51,32 +57,51 @@ def place_and_route(
     """
     place = folder / f"seed{number}"
     kept = place / "route.json"
-    if kept.exists():
-        return Route(**json.loads(kept.read_text()))
-    place.mkdir(exist_ok=True)
-    for name in ("top.json", "top.lpf", "top.pcf"):
-        if (folder / name).exists():
-            shutil.copyfile(folder / name, place / name)
     words = list(command)
     words[words.index("--seed") + 1] = str(number)
+    constraints = [folder / name for name in ("top.lpf", "top.pcf") if (folder / name).exists()]
+    inputs = {path.name: stamp.digest(path) for path in (folder / "top.json", *constraints)} | {"command": words, "kind": kind}
+    known = stamp.load(kept, inputs)
+    if known is not None:
+        return _route_of(kept, known)
+    if kept.exists():
+        progress(f"seed {number}: {place} isn't as it was made: it is made again")
+    # nothing of an earlier run is taken for this one's
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    for path in (folder / "top.json", *constraints):
+        shutil.copyfile(path, place / path.name)
     progress(f"placing and routing, seed {number}")
     start = time.monotonic()
-    # an earlier run's log says nothing of this one
-    (place / ROUTE_LOG).unlink(missing_ok=True)
     watch = watched(place / ROUTE_LOG, number, progress)
     try:
-        failure = tools.run(words, kind, place, Path("nextpnr.log"), ROUTE_SECONDS, watch)
+        failure = tools.run(words, kind, place, Path(NEXTPNR_LOG), ROUTE_SECONDS, watch)
     finally:
         (place / "top.json").unlink(missing_ok=True)
     seconds = round(time.monotonic() - start, 1)
     report = place / "report.json"
     if not report.exists():
         reason = failure.reason if failure else "no report"
-        raise (TimingError if "ERROR" in reason else ToolError)(f"nextpnr failed: {reason}; see {place / 'nextpnr.log'}")
-    route = read_route(json.loads(report.read_text()), number, clock_hz, seconds, added)
-    kept.write_text(json.dumps(dataclasses.asdict(route)))
+        raise (TimingError if "ERROR" in reason else ToolError)(f"nextpnr failed: {reason}; see {place / NEXTPNR_LOG}")
+    route = read_route(files.read_json(report, MAX_REPORT_BYTES, ToolError), number, clock_hz, seconds, added)
+    if failure and (failure.status < 0 or route.met):
+        # that timing is missed is the one failure of which it makes a whole report and a whole design
+        raise ToolError(f"nextpnr failed: {failure.reason}; see {place / NEXTPNR_LOG}")
+    made = [path for path in place.iterdir() if path.name not in (ROUTE_LOG, NEXTPNR_LOG)]
+    for path in made:
+        if not path.stat().st_size:
+            raise ToolError(f"nextpnr left {path} empty; see {place / NEXTPNR_LOG}")
+    stamp.save(kept, inputs, made, dataclasses.asdict(route))
     progress(f"seed {number}: {route.fmax_hz / 1e6:.2f} MHz of {clock_hz / 1e6:g}, {seconds:.0f} s")
     return route
+
+
+def _route_of(kept: Path, values: dict[str, Any]) -> Route:
+    """A route as its stamp has it."""
+    try:
+        return Route(**values)
+    except TypeError as error:
+        raise ToolError(f"{kept} is damaged ({error}): remove {kept.parent}") from None
 
 
 def watched(log: Path, number: int, progress: Progress) -> Callable[[], str | None]:
@@ -85,7 +110,7 @@ def watched(log: Path, number: int, progress: Progress) -> Callable[[], str | No
 
     def look() -> str | None:
         nonlocal shown
-        counts = router.overused(log.read_text(errors="replace")) if log.exists() else []
+        counts = router.overused(log.read_text(errors="replace")) if log.is_file() else []
         if len(counts) >= shown + SHOWN_ITERATIONS:
             shown = len(counts)
             progress(f"seed {number}: {counts[-1]} wires too many after {shown} iterations")
@@ -95,7 +120,17 @@ def watched(log: Path, number: int, progress: Progress) -> Callable[[], str | No
 
 
 def read_route(report: dict[str, Any], seed: int, clock_hz: int, seconds: float, added: int = 0) -> Route:
-    """nextpnr's report: fmax of the fastest-constrained clock, the ends of its critical path, and the area, less spacers."""
+    """nextpnr's report: fmax of the fastest-constrained clock, the ends of its critical path, and the area, less spacers.
+
+    Raises `ToolError` for what is no such report.
+    """
+    try:
+        return _read_route(report, seed, clock_hz, seconds, added)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ToolError(f"nextpnr's report is damaged: {type(error).__name__}: {error}") from None
+
+
+def _read_route(report: dict[str, Any], seed: int, clock_hz: int, seconds: float, added: int) -> Route:
     asked = [name for name, clock in report["fmax"].items() if clock["constraint"] * 1e6 > 0.99 * clock_hz]
     clocks = {name: report["fmax"][name]["achieved"] * 1e6 for name in asked}
     if not clocks:

@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from golden import children
 from golden.contract.errors import ToolError
 
 #: Kinds of tools that `--tools` takes.
@@ -31,6 +33,9 @@ DEBIAN |= {"nextpnr-ice40": "nextpnr-ice40", "icepack": "fpga-icestorm"}
 
 #: Seconds after which a tool has gone wrong.
 TOOL_SECONDS = 3 * 3600
+
+#: Seconds that a tool may take to say its version.
+VERSION_SECONDS = 60
 
 #: Seconds between two looks at a tool that runs; a route takes minutes.
 WATCH_SECONDS = 5.0
@@ -55,8 +60,15 @@ def version(tool: str, kind: str) -> str:
         command(tool, kind)
         release = importlib.metadata.version(PACKAGES[tool][0])
         return f"{tool} {'.'.join(release.split('.')[:2])} (yowasp {release})"
-    output = subprocess.run([*command(tool, kind), "--version"], capture_output=True, text=True, timeout=60)
-    found = re.search(r"\d+\.\d+\S*", output.stdout + output.stderr)
+    words = [*command(tool, kind), "--version"]
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    try:
+        output = children.run(words, VERSION_SECONDS, text=True, errors="replace", **pipes).stdout
+    except OSError as error:
+        raise ToolError(f"{words[0]} can't be started: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"{words[0]} told no version in {VERSION_SECONDS} s") from None
+    found = re.search(r"\d+\.[\w.+-]*", output)
     return f"{tool} {found[0].rstrip(')') if found else 'unknown'} (native)"
 
 
@@ -92,16 +104,16 @@ def run(
     program = command(words[0], kind)
     end = time.monotonic() + seconds
     with (folder / log).open("w") as out:
-        process = subprocess.Popen([*program, *words[1:]], cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         try:
-            while (status := _ended(process, min(WATCH_SECONDS, end - time.monotonic()))) is None:
-                if time.monotonic() >= end:
-                    raise ToolError(f"{words[0]} was not done after {seconds:.0f} s; see {folder / log}")
-                if reason := watch():
-                    raise ToolError(f"{words[0]} was ended: {reason}; see {folder}")
-        finally:
-            process.kill()
-            process.wait()
+            options = {"cwd": folder, "stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
+            with children.started([*program, *words[1:]], **options) as process:
+                while (status := _ended(process, min(WATCH_SECONDS, end - time.monotonic()))) is None:
+                    if time.monotonic() >= end:
+                        raise ToolError(f"{words[0]} was not done after {seconds:.0f} s; see {folder / log}")
+                    if reason := watch():
+                        raise ToolError(f"{words[0]} was ended: {reason}; see {folder}")
+        except OSError as error:
+            raise ToolError(f"{program[0]} can't be started: {error.strerror}") from None
     if not status:
         return None
     lines = (folder / log).read_text(errors="replace").splitlines() or ["no output"]

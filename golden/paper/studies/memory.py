@@ -12,6 +12,7 @@ from typing import Any
 
 from matplotlib import pyplot as plt
 
+from golden import children
 from golden.contract.errors import StudyError
 from golden.paper.systems.configurations import PUBLISHED
 
@@ -45,7 +46,8 @@ def measure(job: Job) -> dict[str, float]:
     """Peak in MB, from a process of its own."""
     command = [sys.executable, "-m", "golden.paper.studies.peak", job.write()]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+        pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        done = children.run(command, DEADLINE_S, text=True, **pipes)
     except subprocess.TimeoutExpired:
         raise StudyError(f"memory: {job.rule} with {job.steps} steps took more than {DEADLINE_S:.0f} s") from None
     if done.returncode:

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from golden import children, progress
 from golden import compiler as compilers
-from golden import progress
 from golden.contract.errors import NativeError
 from golden.contract.presets import preset
 from golden.model import native
@@ -31,15 +31,15 @@ COMPILING = 1000.0
 
 
 class Compiler:
-    """Stands for `subprocess` in `golden.compiler`: compiling is copying what was compiled before, and is counted."""
+    """Stands for `golden.children` in `golden.compiler`: compiling is copying what was compiled before, and is counted."""
 
     def __init__(self):
         self.made = Path(native.library()._name)
         self.runs = 0
 
-    def run(self, command, **options):
+    def run(self, command, seconds, **options):
         if "-o" not in command:
-            return subprocess.run(command, **options)
+            return children.run(command, seconds, **options)
         self.runs += 1
         shutil.copy(self.made, command[command.index("-o") + 1])
         return subprocess.CompletedProcess(command, 0, "", "")
@@ -49,7 +49,7 @@ class Compiler:
 def compiler(monkeypatch, tmp_path):
     """In an empty build cache, in a process that hasn't loaded the library yet."""
     fake = Compiler()
-    monkeypatch.setattr(compilers, "subprocess", fake)
+    monkeypatch.setattr(compilers, "children", fake)
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path / "build"))
     native.library.cache_clear()
     yield fake
@@ -74,7 +74,7 @@ def test_an_engine_that_computes_wrongly_is_not_taken(compiler, monkeypatch, cap
     shutil.copytree(native.MAIN.parent, made)
     (made / "group.h").write_text(wrong)
     monkeypatch.setattr(native, "MAIN", made / native.MAIN.name)
-    monkeypatch.setattr(compilers, "subprocess", subprocess)
+    monkeypatch.setattr(compilers, "children", children)
     native.usable.cache_clear()
     try:
         assert engine_here("auto", torch.device("cpu")) == "folded"
@@ -86,7 +86,7 @@ def test_an_engine_that_computes_wrongly_is_not_taken(compiler, monkeypatch, cap
 
 
 def test_a_compiler_that_fails_is_no_end(compiler, monkeypatch, capsys):
-    monkeypatch.setattr(compilers, "subprocess", subprocess)
+    monkeypatch.setattr(compilers, "children", children)
     monkeypatch.setattr(compilers, "FLAGS", ("--no-such-flag",))
     native.usable.cache_clear()
     try:
@@ -94,6 +94,48 @@ def test_a_compiler_that_fails_is_no_end(compiler, monkeypatch, capsys):
         assert model.infer(load("embedded").train_images[:2]).shape == (2,)
         assert ": taking the slower engine\n" in capsys.readouterr().err
     finally:
+        native.usable.cache_clear()
+
+
+#: A compiler that succeeds, and whose library is none.
+DAMAGING = r"""test "$1" = --version || echo damaged > "$(echo "$*" | sed "s/.*-o \([^ ]*\).*/\1/")" """
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("exit 0", "failed on .*: exit status 0"),
+        ("kill -SEGV $$", "failed on .*: exit status -11"),
+        ("", "can't be started: Exec format error"),
+        (DAMAGING, "can't be kept or loaded: .*file too short"),
+    ],
+)
+def test_a_broken_compiler_is_no_end(script, words, monkeypatch, capsys, tmp_path):
+    file = tmp_path / "c++"
+    file.write_text(f"#!/bin/sh\n{script}\n" if script else "\0")
+    file.chmod(0o755)
+    monkeypatch.setenv("CXX", str(file))
+    monkeypatch.setenv("NUDGE_BUILD", str(tmp_path / "build"))
+    native.library.cache_clear()
+    native.usable.cache_clear()
+    try:
+        assert engine_here("auto", torch.device("cpu")) == "folded"
+        assert re.search(f"{words}.*: taking the slower engine\n$", capsys.readouterr().err)
+    finally:
+        native.library.cache_clear()
+        native.usable.cache_clear()
+
+
+def test_a_place_that_can_not_be_written_is_no_end(monkeypatch, capsys, tmp_path):
+    (tmp_path / "build").write_text("")
+    monkeypatch.setenv("NUDGE_BUILD", str(tmp_path / "build"))
+    native.library.cache_clear()
+    native.usable.cache_clear()
+    try:
+        assert engine_here("auto", torch.device("cpu")) == "folded"
+        assert "can't be kept or loaded: [Errno 17] File exists" in capsys.readouterr().err
+    finally:
+        native.library.cache_clear()
         native.usable.cache_clear()
 
 
@@ -121,7 +163,7 @@ def test_the_library_is_of_these_inputs(what, compiler, monkeypatch, tmp_path):
     elif what == "version":
         true = compiler.run
         monkeypatch.setattr(
-            compiler, "run", lambda c, **o: SimpleNamespace(stdout="another") if "--version" in c else true(c, **o)
+            compiler, "run", lambda c, s, **o: SimpleNamespace(stdout="another") if "--version" in c else true(c, s, **o)
         )
     elif what == "processor":
         monkeypatch.setattr(compilers, "_processor", lambda: "another")

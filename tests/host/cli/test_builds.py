@@ -26,7 +26,7 @@ seed = int(sys.argv[sys.argv.index("--seed") + 1])
 report = {"fmax": {"core_clock": {"achieved": FMAX - seed, "constraint": 12.0}}, "critical_paths": [],
           "utilization": {"ICESTORM_LC": {"used": 5000, "available": 5280}}}
 pathlib.Path("report.json").write_text(json.dumps(report))
-pathlib.Path("top.asc").write_text("")
+pathlib.Path("top.asc").write_text("routed")
 sys.exit(FMAX - seed < 12)
 """
 ICEPACK = """
@@ -159,6 +159,12 @@ def test_flash_builds_loads_and_checks(programs, capsys, monkeypatch, tmp_path):
     result = json.loads(out)
     assert seen.read_text() == result["bitstream"]
     assert checked == [("/dev/ttyUSB7", preset("tiny"), result["build"], 1)]
+    (tmp_path / "build").joinpath(result["bitstream"]).write_bytes(b"")
+    loader = f"import pathlib, sys; pathlib.Path({str(seen)!r}).write_bytes(pathlib.Path(sys.argv[1]).read_bytes())"
+    programs(iceprog=loader)
+    code, _, err = run(capsys, "flash", "icebreaker", "--tools", "native", "--port", "/dev/ttyUSB7")
+    assert (code, seen.read_bytes()) == (ExitCode.OK, b"bits"), "an empty file was loaded"
+    assert "isn't as it was made: it is made again" in err
     programs(iceprog="print('no device', file=sys.stderr); sys.exit(3)")
     code, _, err = run(capsys, "flash", "icebreaker", "--tools", "native", "--port", "/dev/ttyUSB7")
     assert code == ExitCode.LINK
