@@ -24,10 +24,15 @@ def silence() -> None:
 
 
 def note(message: str) -> None:
-    """One line on standard error."""
-    if not _silent:
-        with contextlib.suppress(OSError):  # standard error is full or closed: no reason to stop work
-            print(message, file=sys.stderr, flush=True)
+    """One line on standard error. What would tell a terminal to do something, such as in a file's name, is escaped."""
+    if not _silent and sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):  # standard error is full or closed: no reason to stop work
+            print(plain(message), file=sys.stderr, flush=True)
+
+
+def plain(text: str) -> str:
+    """The text with escapes for all that isn't printed."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Meter:

@@ -40,13 +40,15 @@ class Identity:
         if not end or not data.startswith(MAGIC) or len(data) not in (end, end + _CAPACITY.size):
             raise ValueError(f"no nudge identity: {data[:8].hex()}...")
         _, version, window, name, spec, clock_hz, uart_divisor, _ = _IDENTITY.unpack(data[:size])
+        text = name.rstrip(b"\0").decode()
+        if not text.isprintable():
+            raise ValueError(f"no nudge identity: its name is {text!r}")
         capacity = 0
         if len(data) > end:
             (capacity,) = _CAPACITY.unpack(data[end:])
             if not capacity:
                 raise ValueError("no nudge identity: a memory of 0 bytes isn't said")
-        lanes = tuple(data[size:end])
-        return cls(name.rstrip(b"\0").decode(), spec, clock_hz, uart_divisor, lanes, version, window, capacity)
+        return cls(text, spec, clock_hz, uart_divisor, tuple(data[size:end]), version, window, capacity)
 
 
 _IDENTITY = struct.Struct(f"<4sBB{NAME_BYTES}sIIHB")

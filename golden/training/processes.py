@@ -9,6 +9,7 @@ each (--device cuda).
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -47,11 +48,15 @@ class World:
     @classmethod
     def of_environment(cls) -> Self:
         names = "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"
-        return (
-            cls(*(int(os.environ[name]) for name in names))
-            if all(name in os.environ for name in names)
-            else cls()
-        )
+        given = [os.environ[name] for name in names if name in os.environ]
+        if len(given) < len(names):
+            return cls()
+        if not all(re.fullmatch("[0-9]{1,6}", value) for value in given):
+            raise PlanError(f"{', '.join(names)} must be numbers, as torchrun sets them, not {', '.join(map(repr, given))}")
+        world = cls(*map(int, given))
+        if not (world.rank < world.size and world.local_rank < world.local_size <= world.size):
+            raise PlanError(f"{', '.join(names)} must be below each other in turn, not {', '.join(given)}")
+        return world
 
     @property
     def threads(self) -> int:

@@ -1,7 +1,6 @@
 """`nudge board ...`: serve a virtual board, ask a board what it is, or attack one."""
 
 import random
-import signal
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -68,7 +67,7 @@ def serve(
         print(virtual.url, flush=True)
         note("use it as --board URL; Ctrl-C ends it")
         with suppress(KeyboardInterrupt):
-            signal.pause()
+            virtual.wait()
     return ExitCode.OK
 
 

@@ -15,6 +15,8 @@ from golden.contract.errors import ExitCode, NudgeError
 from golden.progress import note
 from golden.training.processes import World
 
+from .start import INTERRUPTS
+
 #: Seconds that the other processes leave the first to say what is wrong: torchrun ends all when
 #: one has ended.
 REPORT_SECONDS = 10.0
@@ -22,7 +24,10 @@ REPORT_SECONDS = 10.0
 
 def run_together(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
     """`run` where torchrun may have started several processes: the first one speaks."""
-    first = World.of_environment().first
+    try:
+        first = World.of_environment().first
+    except NudgeError:
+        first = True  # the command asks again, and says what is wrong
     if not first:
         progress.silence()
     code = run(app, name, arguments)
@@ -35,16 +40,18 @@ def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
     """Run a command line; the exit code. name: what error messages begin with."""
     running = True
 
-    def terminate(number: int, frame: FrameType | None) -> None:
-        """SIGTERM or SIGHUP ends a command as Ctrl-C does, so that it stops what it started.
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        """SIGTERM or SIGHUP, of a terminal that is closed, ends a command as Ctrl-C does, so that it stops what it started.
 
         One that is ending already says why.
         """
         if running:
             raise KeyboardInterrupt
 
-    # a terminal that is closed ends a command as Ctrl-C does, too
-    before = {number: signal.signal(number, terminate) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.getsignal(number) for number in INTERRUPTS}
+    before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, interrupt)
     try:
         try:
             return app(args=arguments, prog_name=name, standalone_mode=False) or ExitCode.OK
@@ -72,11 +79,13 @@ def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
 
 def fault(error: Exception) -> str:
     """A line about an error that nothing foresaw; where it came from is written to a file, as far as one can be."""
-    what = "out of memory" if isinstance(error, MemoryError) else f"unexpected {type(error).__name__}: {error}"
+    # torch has its own words for it
+    memory = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+    what = "out of memory" if memory else f"unexpected {type(error).__name__}: {error}"
     try:
         with tempfile.NamedTemporaryFile("w", prefix="nudge-", suffix=".log", delete=False) as log:
             log.write(f"{' '.join(sys.argv)}\n")
             traceback.print_exception(error, file=log)
-    except OSError:
+    except Exception:
         return what
     return f"{what}; please report it with {log.name}"

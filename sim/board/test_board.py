@@ -12,7 +12,7 @@ import pytest
 
 from boards import BoardFacts
 from golden.contract.config import configuration
-from golden.contract.errors import ToolError
+from golden.contract.errors import ExitCode, ToolError
 from golden.contract.presets import preset
 from golden.contract.protocol import VERSION, Command
 from host.link import frame
@@ -184,3 +184,15 @@ def test_other_divisors(divisor):
         for value in (0, 0xFFFFFFFF, 0x00FF55AA):
             write_scratch(link, value)
             assert read_scratch(link) == value
+
+
+def test_a_board_that_is_killed_ends_the_command_that_serves_it():
+    command = [sys.executable, "-m", "host.cli", "board", "serve"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        assert serving.stdout.readline().startswith("socket://")
+        children = Path(f"/proc/{serving.pid}/task/{serving.pid}/children").read_text().split()
+        os.kill(int(children[-1]), signal.SIGKILL)
+        _, err = serving.communicate(timeout=30)
+    assert serving.returncode == ExitCode.TOOLS
+    assert err.endswith("nudge: the virtual board ended by itself: signal 9\n")

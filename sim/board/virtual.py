@@ -92,6 +92,11 @@ class VirtualBoard:
         if len(words) >= 2:
             self.statistics = Statistics(int(words[-2]), float(words[-1]))
 
+    def wait(self) -> None:
+        """Until it is interrupted; `ToolError` if the program ends by itself, which it never should."""
+        status = self._process.wait()
+        raise ToolError(f"the virtual board ended by itself: {f'signal {-status}' if status < 0 else f'status {status}'}")
+
     @property
     def program(self) -> Path:
         """The program that it runs, which is compiled if need be."""
