@@ -36,8 +36,9 @@ class Placer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         last = IMAGE_SIDE - 1
-        inside = {}
-        place, ended = {}, {}
+        inside: dict[str, Signal] = {}
+        place: dict[str, Signal] = {}
+        ended: dict[str, Signal] = {}
         for name in ("x", "y"):
             delta = getattr(self.move, f"d{name}")
             # of the pixel before it is moved; and where it is moved to

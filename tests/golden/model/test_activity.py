@@ -37,7 +37,7 @@ def test_forward_windows(bundle):
     for sample, sweep in product(range(2), range(3)):
         expected = []
         for py, px in product(range(post.height), range(post.width)):
-            taken = Counter()
+            taken: Counter[int] = Counter()
             for jy, jx, sy, sx in product(range(2), repeat=4):
                 for channel, fired in enumerate(at(spikes[sample, sweep], 2 * (py + jy) + sy, 2 * (px + jx) + sx)):
                     unit, _ = forward_place(bundle.pre.channels, 2 * jy + jx, 2 * sy + sx, channel)
@@ -52,7 +52,7 @@ def test_backward_windows(bundle):
     for sample, sweep in product(range(2), range(3)):
         expected = []
         for y, x in product(range(post.height + 1), range(post.width + 1)):
-            taken = Counter()
+            taken: Counter[int] = Counter()
             for jy, jx in product(range(2), repeat=2):
                 for channel, fired in enumerate(at(spikes[sample, sweep], y - 1 + jy, x - 1 + jx)):
                     taken[backward_place(post.channels, 2 * jy + jx, channel)[0]] += int(fired)
