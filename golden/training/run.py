@@ -42,6 +42,10 @@ EPOCH = "epoch-{}.safetensors"
 #: Seconds of work that a power cut may cost, unless a run says otherwise.
 CHECKPOINT_SECONDS = 60.0
 
+#: A checkpoint at an epoch's end waits where one would take more than this share of the time: reading the weights of a board
+#: takes a tenth of a second, in which it doesn't train.
+CHECKPOINT_SHARE = 0.01
+
 
 #: What `files.atomic` may have left in a run's folder.
 OWN_FILES = r"weights[.]safetensors|epoch-\d+[.]safetensors|metrics[.]csv|learning-curve[.]png"
@@ -107,6 +111,8 @@ class Run:
     writes: bool = True
     #: Seconds of work that a power cut may cost.
     every: float = CHECKPOINT_SECONDS
+    #: Seconds that pass; None: real ones.
+    clock: Callable[[], float] | None = None
     #: Whether to draw the learning curve.
     picture: bool = True
     #: Masters after each of the epochs that `Plan.average` asks for, by number of epochs.
@@ -117,6 +123,10 @@ class Run:
     @property
     def weights(self) -> Path:
         return self.out / WEIGHTS
+
+    def now(self) -> float:
+        """Seconds, from no particular moment."""
+        return time.monotonic() if self.clock is None else self.clock()
 
     @property
     def done(self) -> int:
@@ -380,29 +390,33 @@ def _train(run: Run, board: Board, data: Data, stop: Stop) -> float:
     if run.finished:
         # no commit is left to do it, and a test has the run's number of steps
         board.write_settings(plan.settings(run.spec)[-1])
+    begun = run.now()
     if not run.done:
         run.save(board, plan.settings(run.spec)[0])  # now, not after hours: can it be written?
-    first, before, start = run.done, run.seconds, time.monotonic()
-    saved_at, stopped = start, False
+    first, before, start = run.done, run.seconds, run.now()
+    saved_at, stopped, cost = start, False, start - begun
 
     def going() -> bool:
-        return not stopped and time.monotonic() - saved_at <= run.every
+        return not stopped and run.now() - saved_at <= run.every
 
     def save(settings: Settings) -> None:
-        nonlocal saved_at
+        nonlocal saved_at, cost
+        began = run.now()
         run.save(board, settings)
-        saved_at = time.monotonic()
+        saved_at = run.now()
+        cost = saved_at - began
 
     with Meter("training", plan.epochs * plan.samples, run.done) as meter:
         while not run.finished and not stopped:
             for commit in commits(plan, run.spec, board, data, run.epoch, run.position, going):
                 samples = len(commit.numbers)
-                run.count(samples, commit.errors, before + time.monotonic() - start)
+                run.count(samples, commit.errors, before + run.now() - start)
                 meter.advance(samples, f"epoch {run.epoch + 1}/{plan.epochs} error {run.rows[-1].error_percent:.2f} %")
                 stopped = bool(stop) or stopped
                 if run.position >= plan.samples:
                     run.epoch, run.position, run.epoch_errors = run.epoch + 1, 0, 0
-                    save(commit.settings)
+                    if run.finished or run.epoch in run.averaged or cost <= CHECKPOINT_SHARE * (run.now() - saved_at):
+                        save(commit.settings)
             if run.done != run.saved:
                 save(commit.settings)
     if run.finished:
