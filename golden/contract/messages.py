@@ -82,7 +82,7 @@ class Command(enum.IntEnum):
     # `stored_messages`; a board without memory for samples answers BAD_COMMAND
     STORE = 0x0A  #: SampleNumber, then n records -> empty
     STORE_DIGEST = 0x0B  #: SampleRange -> CRC-32 u32 over their records
-    TRAIN_STORED = 0x0C  #: n x Asked -> SampledStored
+    TRAIN_STORED = 0x0C  #: n x Asked -> SampledStored. Trains all, then commits
     INFER_STORED = 0x0D  #: n x Asked -> SampledStored
 
 
@@ -98,7 +98,7 @@ class Status(enum.IntEnum):
     BAD_SEQUENCE = 6  #: neither the next number nor one of the last `window`
     BAD_ORDER = 7  #: not allowed now: see ORDER_RULES
     BAD_RANGE = 8  #: address, bundle, count, label or register value out of range, or register not writable
-    BAD_IMAGE = 9  #: a stored sample is damaged; those before it in the same request are done, and answered with it
+    BAD_IMAGE = 9  #: a stored sample is damaged; those before it in the same request are done, and answered, but not committed
     NOT_STORED = 10  #: an index that is not below the number of stored samples; of STORE: above it
 
 
@@ -108,8 +108,8 @@ ORDER_RULES = """
   working weights, which only COMMIT refreshes.)
 - READ_WEIGHTS, WRITE_WEIGHTS, DIGEST: refused while samples are pending: a master is only defined after COMMIT.
 - COMMIT and registers: always allowed.
-- TRAIN_STORED, INFER_STORED: as TRAIN and INFER, but the whole request is refused when its samples would be more than `batch`
-  with those that are pending.
+- TRAIN_STORED, INFER_STORED: as TRAIN and INFER; the whole request is refused when its samples and those that are pending would
+  be more than `batch`.
 - STORE, STORE_DIGEST: always allowed.
 """
 

@@ -38,8 +38,8 @@ class OpenBoard(Board, Protocol):
         """As `golden.training.board.Ahead.infer_batches`; here with nothing ahead."""
         return inferred(self, batches)
 
-    def hold(self, data: Data, train: int) -> Held | None:
-        """Bring the first `train` training samples into the board's memory, and the test samples if they fit too.
+    def hold(self, data: Data, train: int, test: bool = False) -> Held | None:
+        """Bring the first `train` training samples into the board's memory; with `test` the test samples too, if they fit.
 
         `train_batches` and `infer_batches` then take them from there. None: no memory, or too little; they are streamed.
         """

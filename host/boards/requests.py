@@ -55,7 +55,7 @@ def streamed(command: Command, images: Iterable[bytes], labels: Iterable[int]) -
 
 
 def stored(command: Command, asked: list[Asked]) -> list[Request]:
-    """TRAIN or INFER of samples in the board's memory, in as few requests as can hold them."""
+    """TRAIN, commit included, or INFER of samples in the board's memory, in as few requests as can hold them."""
     parts = [asked[at : at + MAX_ASKED] for at in range(0, len(asked), MAX_ASKED)]
     return [Request(STORED[command], b"".join(s.encode() for s in part), SampledStored.size(len(part))) for part in parts]
 

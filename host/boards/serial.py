@@ -21,6 +21,7 @@ from golden.contract.protocol import (
     Command,
     Committed,
     Identity,
+    Register,
     SampledStored,
     Status,
     WordAddress,
@@ -76,6 +77,7 @@ class SerialBoard(OpenBoard):
         self.link, self.spec, self.name = link, spec, link.name
         self.cycles: list[int] = []
         self.trained = self.worked = 0
+        self._ahead = 2  # batches under way, at most
         try:
             self.identity = link.hello()
             self.config = self._checked(self.identity)
@@ -108,6 +110,11 @@ class SerialBoard(OpenBoard):
         if self.read_register("pending"):
             self.commit()
         self.write_register("batch", self.spec.formats.max_batch)
+
+    @property
+    def map(self) -> tuple[Register, ...]:
+        """Its registers, in order of address."""
+        return tuple(self._map.values())
 
     def read_register(self, name: str) -> int:
         """Value of one register by name."""
@@ -222,9 +229,8 @@ class SerialBoard(OpenBoard):
             raise IdentityError(f"{self.name}: not a nudge board: it predicts {max(predictions)}, not 0..{LABELS - 1}")
         return np.array(predictions, np.int64)
 
-    def hold(self, data: Data, train: int) -> Held | None:
-        """Bring the first `train` training samples, and the test samples, into its memory, as far as `upload.hold` says."""
-        self.held = upload.hold(self, data, train)
+    def hold(self, data: Data, train: int, test: bool = False) -> Held | None:
+        self.held = upload.hold(self, data, train, test)
         return self.held
 
     def core_rate(self) -> float | None:
@@ -239,11 +245,11 @@ class SerialBoard(OpenBoard):
     def _batches(self, command: Command, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
         """Batches one behind the other, so many of them under way that the board has work for `AHEAD_SECONDS`."""
         source, told = iter(batches), deque[tuple[int, int]]()  # samples and requests of each batch under way
-        ahead, since = 2, self.link.now
+        since = self.link.now
 
         def asked() -> Iterator[Request | None]:
             while True:
-                while len(told) >= ahead:
+                while len(told) >= self._ahead:
                     yield None
                 if (batch := next(source, None)) is None:
                     return
@@ -264,17 +270,16 @@ class SerialBoard(OpenBoard):
             if answers == count:
                 told.popleft()
                 seconds, since = self.link.now - since, self.link.now
-                ahead = max(2, math.ceil(AHEAD_SECONDS / max(seconds, AHEAD_SECONDS / self.link.window)))
+                self._ahead = max(2, math.ceil(AHEAD_SECONDS / max(seconds, AHEAD_SECONDS / self.link.window)))
                 yield self._classes(predictions)
                 predictions, answers = [], 0
 
     def _asked(self, command: Command, batch: Batch) -> list[Request]:
-        """The requests of a batch: from the board's memory where it has the samples."""
+        """The requests of a batch, and of its commit: from the board's memory where it has the samples."""
         asked = None if self.held is None else self.held.asked(batch)
-        if asked is None:
-            made = _streamed(command, batch.images, batch.labels)
-        else:
-            made = requests.stored(command, asked)
+        if asked is not None:
+            return requests.stored(command, asked)
+        made = _streamed(command, batch.images, batch.labels)
         return [*made, COMMIT] if command is Command.TRAIN else made
 
     def commit(self) -> int:

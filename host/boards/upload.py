@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 ROUNDS = 3
 
 
-def records_of(data: Data, train: int) -> tuple[list[bytes], int]:
-    """Records of the first `train` training samples, then of all test samples, by index; and how many test samples."""
-    images = [*data.train_images[:train].numpy(), *data.test_images.numpy()]
-    labels = [*data.train_labels[:train].tolist(), *data.test_labels.tolist()]
+def records_of(data: Data, train: int, test: int) -> list[bytes]:
+    """Records of the first `train` training samples, then of the first `test` test samples, by index."""
+    images = [*data.train_images[:train].numpy(), *data.test_images[:test].numpy()]
+    labels = [*data.train_labels[:train].tolist(), *data.test_labels[:test].tolist()]
     pixels = (image.tobytes() for image in images)
-    made = [stored.record(n, label, image, stuff(image)) for n, (label, image) in enumerate(zip(labels, pixels, strict=True))]
-    return made, len(data.test_images)
+    return [stored.record(n, label, image, stuff(image)) for n, (label, image) in enumerate(zip(labels, pixels, strict=True))]
 
 
 def fitting(records: Sequence[bytes], capacity: int) -> int:
@@ -34,31 +33,32 @@ def fitting(records: Sequence[bytes], capacity: int) -> int:
     return stored.fitting((stored.Header.decode(record[: stored.Header.size()]).coded for record in records), capacity)
 
 
-def hold(board: "SerialBoard", data: Data, train: int) -> Held | None:
-    """Bring the first `train` training samples into the memory, and the test samples if there is room for all of them too.
+def hold(board: "SerialBoard", data: Data, train: int, test: bool = False) -> Held | None:
+    """Bring the first `train` training samples into the memory; with `test` all test samples too, if there is room for them.
 
     None: no room for the training samples, or no memory. Says what it does.
     """
     capacity = board.identity.capacity
     if not capacity:
         return None
-    records, test = records_of(data, train)
+    records = records_of(data, train, len(data.test_images) if test else 0)
     fit = fitting(records, capacity)
     if fit < train:
         size = stored.LOG_AT * stored.WORD_BYTES + sum(map(len, records[:train]))
         sizes = f"take {size / 1e6:.1f} MB, the board's memory has {capacity / 1e6:.1f} MB"
         note(f"{train} training samples {sizes}: all samples are streamed")
         return None
-    what = f"{train} training and {test} test samples" if test else f"{train} training samples"
+    others = len(records) - train
+    what = f"{train} training and {others} test samples" if others else f"{train} training samples"
     if fit < len(records):
-        what, test = f"{train} training samples (no room for the {test} test samples)", 0
-    records = records[: train + test]
+        what, others = f"{train} training samples (no room for the {others} test samples)", 0
+        records = records[:train]
     start = board.link.now
     new = bring(board, records)
     seconds = board.link.now - start
     how = f"{new} of them stored in {seconds:.1f} s" if new else "all of them from before"
     note(f"the board's memory holds {what}, {how}")
-    return Held(data, train, test, seconds)
+    return Held(data, train, others, seconds)
 
 
 def bring(board: "SerialBoard", records: Sequence[bytes]) -> int:

@@ -6,15 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.table import Table
 
 from golden.contract import network_file
 from golden.contract.config import ENGINES
 from golden.contract.errors import ExitCode, UsageError
-from golden.contract.presets import chosen, preset
-from golden.contract.protocol import ADDRESS_COUNTERS, ADDRESS_SPIKES, registers
+from golden.contract.presets import chosen
+from golden.contract.protocol import COUNTERS, STORED
 from golden.progress import note
 from golden.training import checkpoint
 from golden.training import data as datasets
@@ -26,7 +25,6 @@ from host.harness.soak import soak as run_soak
 from host.harness.sweep import Sweep, case_name
 from host.harness.sweep import cases as every_case
 from host.harness.sweep import run as run_sweep
-from host.harness.throughput import ADAPTER_DELAY, BAUD, line_share, measured, occupied
 
 from .options import (
     EnginesOption,
@@ -37,6 +35,7 @@ from .options import (
     TrainSamplesOption,
 )
 from .terminal import emit, rendered, reported
+from .throughput import throughput
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -84,12 +83,12 @@ def info(
     others = [] if network is None else [network_file.read(network)]
     with open_unknown(board, others) as device:
         identity, values = asdict(device.identity), device.registers()
-        what = {register.name: register.what for register in registers(device.spec)}
+        what = {register.name: register.what for register in device.map}
     table = Table(title=f"{board}: preset {identity['preset']}, spec {identity['spec']:08x}")
     table.add_column("name")
     table.add_column("value", justify="right")
     table.add_column("what")
-    for name in ("clock_hz", "uart_divisor", "lanes", "version", "window"):
+    for name in ("clock_hz", "uart_divisor", "lanes", "version", "window", "capacity"):
         table.add_row(name, str(identity[name]), "fixed when the board was built")
     table.add_section()
     for name, value in values.items():
@@ -117,8 +116,8 @@ def status(
     with open_unknown(board, [*others, *([] if loaded is None else loaded[:1])]) as device:
         found = {
             r.name: r
-            for r in registers(device.spec)
-            if ADDRESS_COUNTERS <= r.address < ADDRESS_SPIKES
+            for r in device.map
+            if r.address in (*COUNTERS, *STORED)
         }
         values = {name: value for name, value in device.registers().items() if name in found}
         # while samples are pending, the board's weights are not defined
@@ -255,55 +254,4 @@ def sweep_command(
     return ExitCode.DIFFERENT if bad else ExitCode.OK
 
 
-@app.command("throughput")
-def throughput_command(
-    baud: Annotated[
-        float, typer.Option(help="Model a line of this many bits a second.", min=1, max=1e9)
-    ] = BAUD,
-    delay: Annotated[
-        float, typer.Option(help="Add this many seconds to a round trip, as adapters do.", min=0, max=60)
-    ] = ADAPTER_DELAY,
-    samples: TrainSamplesOption = 512,
-    rounds: Annotated[
-        int, typer.Option(help="Measure `tiny` on the virtual board as well, N times.", min=0)
-    ] = 0,
-    as_json: JsonOption = False,
-) -> int:
-    """Show what the protocol costs on a good line, and how busy requests in flight keep a board."""
-    spec, digits = preset("tiny"), datasets.load("embedded")
-    images = digits.train_images[
-        : first_samples(samples, len(digits.train_images), "embedded")
-    ].numpy()
-    noise = np.random.default_rng(1).integers(1, 256, images.shape, np.uint8)
-    shares = {
-        name: line_share(spec, pixels, baud=baud)
-        for name, pixels in (("digits", images), ("noise", noise))
-    }
-    windows = (1, 8, 16, 32)
-    busy = {
-        milliseconds: {
-            w: occupied(spec, images, milliseconds / 1e3, window=w, baud=baud, delay=delay)
-            for w in windows
-        }
-        for milliseconds in (0.5, 1, 2, 3, 6)
-    }
-    line = f"{baud:g} baud, {delay * 1e3:g} ms of delay"
-    title = f"% of the time that a board is busy: {line}, digits (modelled)"
-    table = Table("ms a sample", title=title)
-    for window in windows:
-        table.add_column(f"{window} in flight", justify="right")
-    for milliseconds, row in busy.items():
-        table.add_row(f"{milliseconds:g}", *(f"{100 * share:.1f}" for share in row.values()))
-    lines = [
-        f"line time on {name}: {share:.1%} of that of bare labels and pixels (modelled)"
-        for name, share in shares.items()
-    ]
-    runs = measured(spec, digits, delay, baud, rounds=rounds) if rounds else []
-    for run in runs:
-        where = f"virtual board, {run.delay * 1e3:.0f} ms of delay, {run.window} in flight"
-        lines.append(
-            f"{where}: {run.samples_per_second:.1f} training samples/s, {100 * run.share:.1f} % of the undelayed"
-        )
-    result = {"line": shares, "busy": busy, "measured": [asdict(run) for run in runs]}
-    emit(as_json, result, "\n".join([rendered(table), *lines]))
-    return ExitCode.OK
+app.command("throughput")(throughput)

@@ -1,18 +1,21 @@
 """Bitstreams and their reports for the command line; `boards` is imported only where needed."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from golden.contract.config import configuration
 from golden.contract.errors import DesignError, LinkError, ToolError, UsageError
-from golden.contract.presets import chosen
+from golden.contract.presets import PRESETS, chosen
 from golden.contract.protocol import PHASES, VERSION, Command
 from golden.progress import note
 from golden.training import data
 from host.boards import flash as loader
 from host.boards.serial import SerialBoard
 from host.harness.bench import bench
+from host.harness.end_to_end import Core
 from host.link import frame
 
 
@@ -119,6 +122,27 @@ def simulated_cycles(config: Any, samples: int) -> dict[str, Any]:
     phases = {phase: round(result.phases[phase], 1) for phase in PHASES}
     sums = {"training": result.cycles_per_training_sample, "inference": result.cycles_per_inference}
     return {"samples": samples, "weights": "untrained, seed 0", "data": "embedded", **sums, "phases": phases}
+
+
+def paced_core(target: Target) -> Core:
+    """What is known of a board for `host.harness.end_to_end`: its clock, and the committed cycles of its network.
+
+    `DesignError` where there are none of this design.
+    """
+    boards = boards_modules()
+    fpga, name = target.find(boards)
+    design, facts = fpga.design(name), fpga.facts(name)
+    config, cycles = design.config, None
+    file = boards.report.baseline_file(fpga.name, name, "yowasp")
+    report = json.loads(file.read_text()) if file.exists() else {}
+    if (report.get("spec"), report.get("lanes")) == (config.spec.identity, list(config.lanes)):
+        cycles = report["cycles"]
+    elif name in PRESETS and config == configuration(PRESETS[name], "event"):
+        cycles = json.loads((boards.report.BASELINES / "cycles.json").read_text()).get(name, {}).get("event")
+    if not cycles:
+        asked = f"nudge report {fpga.name} --preset {name} --samples 32 --save"
+        raise DesignError(f"no committed cycles of {fpga.name} with {name}: {asked}")
+    return Core(config, design.clock_hz, facts.baud, facts.window, cycles["training"], facts.uart_divisor)
 
 
 def link_bits() -> float:

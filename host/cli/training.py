@@ -157,6 +157,8 @@ def on_board(
                 outcome.twin = target.finish()
         outcome.core = device.core_rate()
         if run.finished:
+            if held is not None:
+                device.hold(images, run.plan.samples, test=True)
             outcome.test = evaluate(device, images.test_images, images.test_labels)
 
     outcome.recovered = len(

@@ -116,8 +116,8 @@ class Twin(OpenBoard):
     def infer(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
         return self._predictions(self.board.infer(images, labels), self.golden.infer(images, labels))
 
-    def hold(self, data: Data, train: int) -> Held | None:
-        return self.board.hold(data, train)
+    def hold(self, data: Data, train: int, test: bool = False) -> Held | None:
+        return self.board.hold(data, train, test)
 
     def train_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
         for batch in batches:

@@ -182,6 +182,8 @@ class GoldenDevice:
             run = self.model.train if command is Command.TRAIN_STORED else self.model.infer
             predictions = bytes(run(whole, np.array(labels)).tolist())
         status = Status.OK if len(labels) == count else Status.BAD_IMAGE
+        if status is Status.OK and command is Command.TRAIN_STORED:
+            self._commit()
         return status, SampledStored(predictions, 0).encode()
 
     def _commit(self) -> tuple[Status, bytes]:

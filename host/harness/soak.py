@@ -208,8 +208,6 @@ def soak(spec: Spec, board: str, plan: Plan, data: Data, attack: Attack) -> Repo
     """
     if board not in TARGETS:
         raise UsageError(f"--board {board}: a soak needs one of {', '.join(TARGETS)}")
-    # none is tested, so none is stored
-    data = data._replace(test_images=data.test_images[:0], test_labels=data.test_labels[:0])
     expected = undisturbed(spec, plan, data)
     batches = sum(len(list(plan.batches(epoch))) for epoch in range(plan.epochs))
     schedule, happened = attack.schedule(batches), Counter[str]()

@@ -1,6 +1,7 @@
 """A serial line and a board that take their time, in time that is counted: what pipelining makes of baud rate and delay."""
 
 from collections import deque
+from collections.abc import Callable
 
 from host.link import frame
 
@@ -14,11 +15,15 @@ BYTE_BITS = 10
 class TimedPort:
     """What `Link` needs of `serial.Serial`: a full-duplex line at `baud` to a board that takes `seconds` for each request.
 
-    delay: added to each round trip, half of it each way, as a USB adapter adds it. Afterwards, `up` and `down` are bytes
-    carried, `working` the seconds in which the board had something to do.
+    delay: added to each round trip, half of it each way, as a USB adapter adds it. seconds: a function is asked after each
+    request was executed, and then the board's next request waits until the transmitter has taken its answer, as it does where
+    samples don't overlap. Afterwards, `up` and `down` are bytes carried, `working` the seconds in which the board had something
+    to do.
     """
 
-    def __init__(self, protocol: ProtocolModel, clock: Clock, *, baud: float, delay: float, seconds: float):
+    def __init__(
+        self, protocol: ProtocolModel, clock: Clock, *, baud: float, delay: float, seconds: float | Callable[[], float]
+    ):
         self.protocol, self.clock = protocol, clock
         self.byte, self.way, self.seconds = BYTE_BITS / baud, delay / 2, seconds
         self.timeout = 0.0
@@ -34,20 +39,27 @@ class TimedPort:
         start = max(self.clock.now, self._up_free)
         self.up += len(data)
         self._up_free = start + len(data) * self.byte
-        for n, value in enumerate(data, 1):
-            if value:
-                self._received.append(value)
-            elif self._received:
-                self._answer(start + n * self.byte + self.way)
+        *ended, rest = data.split(b"\0")
+        at = 0
+        for piece in ended:
+            self._received += piece
+            at += len(piece) + 1
+            if self._received:
+                self._answer(start + at * self.byte + self.way)
+        self._received += rest
 
     def _answer(self, arrival: float) -> None:
         answer = frame.encode_answer(self.protocol.answer(bytes(self._received)))
         self._received.clear()
         begin = max(arrival, self._board_free)
-        self._board_free = begin + self.seconds
-        self.working += self.seconds
+        taken = self.seconds if isinstance(self.seconds, float) else self.seconds()
+        self._board_free = begin + taken
+        self.working += taken
         self.down += len(answer)
-        self._down_free = max(self._board_free, self._down_free) + len(answer) * self.byte
+        sending = max(self._board_free, self._down_free)
+        if not isinstance(self.seconds, float):
+            self._board_free = sending
+        self._down_free = sending + len(answer) * self.byte
         self._coming.append((self._down_free + self.way, answer))
 
     def read(self, size: int) -> bytes:

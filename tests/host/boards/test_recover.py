@@ -11,6 +11,8 @@ import pytest
 from golden.contract.config import configuration
 from golden.contract.errors import ExitCode
 from golden.contract.presets import preset
+from golden.contract.protocol import Command
+from golden.contract.stored import LOG_AT
 from golden.training import checkpoint, recover
 from host.boards.serial import SerialBoard
 from host.cli import board as board_cli
@@ -29,21 +31,24 @@ TRAIN = ["train", "--board", "model", "--samples", "64", "--batch", "8", "--seed
 class Bench:
     """A board at a port that commands open by any name. events: what happens before which batch, once each."""
 
-    def __init__(self, events: dict[int, str]):
-        self.events, self.batches, self.opened = dict(events), 0, 0
+    def __init__(self, events: dict[int, str], capacity: int = 0):
+        self.events, self.batches, self.opened, self.capacity = dict(events), 0, 0, capacity
         self.clock = Clock()
-        self.device = GoldenDevice(CONFIG)
+        self.device = GoldenDevice(CONFIG, capacity)
         self.port = FaultPort(self.device.protocol, self.clock)
 
     def happen(self) -> None:
         match self.events.pop(self.batches, None):
             case "power cycle":
-                self.device = GoldenDevice(CONFIG)
+                self.device = GoldenDevice(CONFIG, self.capacity)
                 self.port.protocol = self.device.protocol
             case "unplug":
                 self.port.cut()
             case "flip":
                 self.device.flip(random.Random(5))
+            case "damage":  # in the records of the first samples
+                for at in range(LOG_AT + 20, LOG_AT + 1000, 100):
+                    self.device.store.flip(at, 3)
         self.batches += 1
 
     @contextmanager
@@ -68,8 +73,8 @@ class Bench:
 
 @pytest.fixture
 def bench(monkeypatch):
-    def make(events):
-        made = Bench(events)
+    def make(events, capacity=0):
+        made = Bench(events, capacity)
         monkeypatch.setattr(training, "open_board", made.open)
         monkeypatch.setattr(board_cli, "open_unknown", made.open)
         monkeypatch.setattr(recover, "FIRST_WAIT", 0.0)
@@ -177,3 +182,73 @@ def test_one_directory_is_needed(capsys, tmp_path):
     for arguments in ([], [str(tmp_path / "a"), "--out", str(tmp_path / "b")]):
         assert cli.main(["train", "--board", "golden", *arguments]) == ExitCode.USAGE
         assert "one --out is needed" in capsys.readouterr().err
+
+
+MOVED = [*TRAIN, "--shift", "1", "--flip", "--epochs", "2"]
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory):
+    out = tmp_path_factory.mktemp("moved")
+    assert cli.main(["train", "--board", "golden", *MOVED[3:], "--out", str(out)]) == ExitCode.OK
+    return masters(out)
+
+
+@pytest.mark.parametrize("options", [[], ["--stream"], ["--twin"]])
+def test_a_run_from_the_boards_memory_is_the_streamed_one(bench, tmp_path, capsys, moved, options):
+    made = bench({}, 1 << 20)
+    assert cli.main([*MOVED, *options, "--json", "--out", str(tmp_path)]) == ExitCode.OK
+    result = json.loads(capsys.readouterr().out)
+    assert masters(tmp_path) == moved
+    assert (result["upload_seconds"] is None) == ("--stream" in options)
+    assert result["end_to_end_samples_per_second"] == result["samples_per_second"] > 0
+    assert result["core_samples_per_second"] is None, "a model has no clock"
+    assert made.device.store.count == (0 if "--stream" in options else 64 + 500)
+
+
+def test_damaged_samples_are_stored_again_without_being_asked_to_recover(bench, tmp_path, capsys, moved):
+    made = bench({3: "damage"}, 1 << 20)
+    assert cli.main([*MOVED, "--json", "--out", str(tmp_path)]) == ExitCode.OK
+    said = capsys.readouterr()
+    assert masters(tmp_path) == moved
+    assert json.loads(said.out)["recovered"] == 1
+    assert "in its memory is damaged and has to be stored again; " in said.err
+    assert "of them stored in" in said.err
+    assert made.opened == 2
+
+
+def test_a_memory_that_is_damaged_again_and_again_ends_the_run(bench, tmp_path, capsys):
+    made = bench(dict.fromkeys(range(400), "damage"), 1 << 20)
+    assert cli.main([*MOVED, "--out", str(tmp_path)]) == ExitCode.BOARD
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "in its memory is damaged" in error
+    assert error.endswith("--resume continues it")
+    assert made.opened == recover.DAMAGED + 1
+
+
+def test_sets_that_do_not_fit_are_streamed_and_it_is_said(bench, tmp_path, capsys, moved):
+    made = bench({}, 2 * LOG_AT + 1000)
+    execute, seen = made.device.protocol.execute, set()
+
+    def noting(command, payload):
+        seen.add(command)
+        return execute(command, payload)
+
+    made.device.protocol.execute = noting
+    assert cli.main([*MOVED, "--out", str(tmp_path)]) == ExitCode.OK
+    assert masters(tmp_path) == moved
+    line = "64 training samples take 0.5 MB, the board's memory has 0.5 MB: all samples are streamed"
+    assert line in capsys.readouterr().err.splitlines()
+    assert Command.STORE not in seen
+
+
+def test_info_and_status_tell_of_the_memory(bench, capsys):
+    bench({}, 1 << 20)
+    assert cli.main(["board", "info", "--board", "model", "--json"]) == ExitCode.OK
+    result = json.loads(capsys.readouterr().out)
+    assert (result["identity"]["capacity"], result["registers"]["stored"]) == (1 << 20, 0)
+    assert cli.main(["board", "info", "--board", "model"]) == ExitCode.OK
+    assert "capacity" in capsys.readouterr().out
+    assert cli.main(["board", "status", "--board", "model", "--json"]) == ExitCode.OK
+    board = json.loads(capsys.readouterr().out)["board"]
+    assert (board["bad_image"], board["not_stored"], board["store_end"]) == (0, 0, LOG_AT)

@@ -62,22 +62,22 @@ def bench():
 
 def right(bench: Bench) -> bool:
     """The memory holds these samples."""
-    records, _ = records_of(DATA, TRAIN)
+    records = records_of(DATA, TRAIN, 500)
     return all(bench.device.store.digest(n, 1) == record_digest([data]) for n, data in enumerate(records))
 
 
 def test_a_second_upload_stores_nothing(bench, capsys):
     with bench.board() as board:
-        held = board.hold(DATA, TRAIN)
+        held = board.hold(DATA, TRAIN, test=True)
     assert held == Held(DATA, TRAIN, 500, held.seconds)
     assert right(bench)
-    size = sum(map(len, records_of(DATA, TRAIN)[0]))
+    size = sum(map(len, records_of(DATA, TRAIN, 500)))
     assert size / RECORDS_PAYLOAD < bench.stores() < 1.25 * size / RECORDS_PAYLOAD, "frames are full"
     says = capsys.readouterr().err.splitlines()
     assert says[-1] == "the board's memory holds 600 training and 500 test samples, 1100 of them stored in 0.0 s"
     assert any(line.startswith("upload: 1100/1100") and "0.2 of 0.2 MB" in line for line in says)
     with bench.board() as board:
-        board.hold(DATA, TRAIN)
+        board.hold(DATA, TRAIN, test=True)
     assert bench.stores() == 0
     assert capsys.readouterr().err.splitlines()[-1].endswith("600 training and 500 test samples, all of them from before")
 
@@ -94,35 +94,46 @@ def test_an_upload_that_was_cut_goes_on_where_it_stood(bench):
 
     bench.port.write = cut
     with pytest.raises(LinkError, match="connection lost"), bench.board() as board:
-        board.hold(DATA, TRAIN)
+        board.hold(DATA, TRAIN, test=True)
     before, there = bench.stores(), bench.device.store.count
     assert 100 < before < 150
     with bench.board() as board:
-        board.hold(DATA, TRAIN)
+        board.hold(DATA, TRAIN, test=True)
     assert right(bench)
     assert bench.device.store.count == TRAIN + 500
     assert bench.stores() < 1.1 * before * (TRAIN + 500 - there) / there, "only the rest"
 
 
+def test_test_samples_come_when_they_are_asked_for(bench):
+    with bench.board() as board:
+        assert board.hold(DATA, TRAIN) == Held(DATA, TRAIN, 0)
+        first = bench.stores()
+        assert board.hold(DATA, TRAIN, test=True) == Held(DATA, TRAIN, 500)
+        assert right(bench)
+        assert 0 < bench.stores() < first, "the training samples stay"
+        assert board.hold(DATA, TRAIN) == Held(DATA, TRAIN, 0)
+    assert bench.device.store.count == TRAIN + 500
+
+
 def test_damage_is_stored_again_and_nothing_else(bench):
     with bench.board() as board:
-        board.hold(DATA, TRAIN)
+        board.hold(DATA, TRAIN, test=True)
         bench.stores()
         end = bench.device.store.end
         bench.device.flip_stored(random.Random(4))
         assert not right(bench)
-        board.hold(DATA, TRAIN)
+        board.hold(DATA, TRAIN, test=True)
     assert right(bench)
     assert bench.stores() == 1
     assert end < bench.device.store.end < end + 200, "one record"
 
 
 def test_where_the_log_is_full_everything_is_stored_anew():
-    size = sum(map(len, records_of(DATA, TRAIN)[0]))
+    size = sum(map(len, records_of(DATA, TRAIN, 500)))
     bench, stores = Bench(2 * LOG_AT + size + 600), []
     with bench.board() as board:
         for seed in range(6):
-            board.hold(DATA, TRAIN)
+            board.hold(DATA, TRAIN, test=True)
             assert right(bench)
             stores.append(bench.stores())
             bench.device.flip_stored(random.Random(seed))
@@ -134,9 +145,9 @@ def test_where_the_log_is_full_everything_is_stored_anew():
 def test_another_data_set_takes_the_place_of_the_old_one(bench):
     mirrored = DATA._replace(train_images=DATA.train_images.flip(2), test_images=DATA.test_images.flip(2))
     with bench.board() as board:
-        board.hold(mirrored, TRAIN)
+        board.hold(mirrored, TRAIN, test=True)
         assert not right(bench)
-        board.hold(DATA, TRAIN)
+        board.hold(DATA, TRAIN, test=True)
     assert right(bench)
     assert bench.device.store.count == TRAIN + 500
 
@@ -152,7 +163,7 @@ def test_another_data_set_takes_the_place_of_the_old_one(bench):
 def test_what_fits(capsys, room, train, test, says):
     bench = Bench(2 * LOG_AT + room)
     with bench.board() as board:
-        held = board.hold(DATA, train or 500)
+        held = board.hold(DATA, train or 500, test=True)
         assert says in capsys.readouterr().err.splitlines()[-1]
         if train is None:
             assert held is None
@@ -166,7 +177,7 @@ def test_a_board_without_memory_is_asked_nothing():
     bench = Bench(0)
     with bench.board() as board:
         before = bench.port.sent
-        assert board.hold(DATA, TRAIN) is None
+        assert board.hold(DATA, TRAIN, test=True) is None
         assert bench.port.sent == before
         assert "stored" not in board.registers()
 
@@ -180,7 +191,7 @@ def test_a_memory_that_keeps_nothing_is_named(bench):
     bench.device.store.store = forgetful
     with bench.board() as board:
         with pytest.raises(BoardError, match=r"^model: its memory doesn't keep samples: 1 of 1100 differ after 3 uploads$"):
-            board.hold(DATA, TRAIN)
+            board.hold(DATA, TRAIN, test=True)
 
 
 def test_which_batches_are_asked_for(bench):
@@ -206,7 +217,7 @@ def test_the_label_and_the_moves_of_the_memory_are_those_of_the_data(bench):
         batches = [Batch(DATA, np.arange(at, at + 250), test=True) for at in (0, 250)]
         batches.append(plan.batch_of(DATA, 0, np.arange(100)))
         streamed = np.concatenate(list(board.infer_batches(batches)))
-        board.hold(DATA, TRAIN)
+        board.hold(DATA, TRAIN, test=True)
         board.clear()
         bench.executed.clear()
         assert np.array_equal(np.concatenate(list(board.infer_batches(batches))), streamed)
@@ -218,7 +229,7 @@ def test_the_label_and_the_moves_of_the_memory_are_those_of_the_data(bench):
 
 def test_a_damaged_sample_is_named(bench):
     with bench.board() as board:
-        board.hold(DATA, TRAIN)
+        board.hold(DATA, TRAIN, test=True)
         board.load(initial(TINY, 3))
         flipped = bench.device.store.words
         at = int.from_bytes(flipped[4 * 77 : 4 * 77 + 4], "little")
@@ -232,8 +243,8 @@ def test_a_damaged_sample_is_named(bench):
 
 
 def test_records_are_in_the_order_of_their_indices():
-    records, test = records_of(DATA, 2)
-    assert test == 500
+    records = records_of(DATA, 2, 3)
+    assert len(records) == 5
     train, last = (DATA.train_images, DATA.train_labels), (DATA.test_images, DATA.test_labels)
     for n, ((images, labels), number) in enumerate([(train, 0), (train, 1), (last, 0)]):
         pixels = images[number].numpy().tobytes()

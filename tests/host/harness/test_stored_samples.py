@@ -89,9 +89,8 @@ def test_stored_samples_are_trained_as_streamed_ones_are(device):
     asked = [Asked(number, *move) for number, move in zip(numbers, moves, strict=True)]
     status, answer = device.execute(*asking(Command.TRAIN_STORED, *asked))
     assert (status, list(SampledStored.decode(answer).predictions)) == (Status.OK, said)
-    assert register(device, "pending") == 4
-    for board in (device, other):
-        board.execute(Command.COMMIT, b"")
+    assert register(device, "pending") == 0, "it is a batch"
+    other.execute(Command.COMMIT, b"")
     assert all(np.array_equal(a, b) for a, b in zip(device.images, other.images, strict=True))
     before = state(device)
     status, answer = device.execute(*asking(Command.INFER_STORED, Asked(5)))
@@ -152,12 +151,14 @@ def test_refusals_change_nothing(device, case):
 
 def test_what_would_overfill_a_batch_is_refused_as_a_whole(device):
     device.execute(Command.WRITE_REGISTER, RegisterValue(REGISTERS["batch"].address, 5).encode())
-    assert device.execute(*asking(Command.TRAIN_STORED, *[Asked(1)] * 3))[0] is Status.OK
+    for _ in range(3):
+        assert device.execute(Command.TRAIN, Sample(LABELS[1], IMAGES[1]).encode())[0] is Status.OK
     before = state(device)
     assert device.execute(*asking(Command.TRAIN_STORED, *[Asked(1)] * 3)) == (Status.BAD_ORDER, b"")
     assert state(device) == before
     assert device.execute(*asking(Command.INFER_STORED, *[Asked(1)] * 3))[0] is Status.OK
     assert device.execute(*asking(Command.TRAIN_STORED, *[Asked(1)] * 2))[0] is Status.OK
+    assert register(device, "pending") == 0, "committed with those before it"
 
 
 def test_written_weights_have_to_be_committed_first(device):
@@ -253,6 +254,7 @@ def test_whatever_is_asked_is_answered_and_refusals_change_nothing(requests):
             done = len(said) - SampledStored.size(0)
             assert 0 <= done < len(payload) // ASKED_BYTES
             assert device.model.pending == pending + (done if command is Command.TRAIN_STORED else 0)
+            assert state(device)[5] == before[5], "nothing is committed"
         elif status is not Status.OK:
             assert said == b""
             assert state(device) == before
