@@ -1,11 +1,12 @@
 """Cycles of a training sample and of an inference, from the spikes of a few samples."""
 
+import math
+
 import numpy as np
 
 from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.protocol import PIXELS
-from hw.synapse.folded_kernels import FoldedKernels
 
 from . import compact, timing
 from .activity import Activity, Cycles
@@ -20,27 +21,35 @@ def estimate(config: Config, activity: Activity, batch: int, arrival: float = 0.
     """
     if config.compact:
         return compact.estimate(config, activity, batch)
+    return of_halves(config, activity, batch, arrival, *mean_halves(config, activity))
+
+
+def mean_halves(config: Config, activity: Activity) -> tuple[float, float]:
+    """Cycles of a half of a sweep in training, and in the free phase alone."""
     halves = half_cycles(config, activity)
-    sweeps = halves.shape[1] // 2
-    bundles = config.spec.bundles
+    return float(halves.mean()), float(halves[:, : 2 * activity.free].mean())
+
+
+def of_halves(config: Config, activity: Activity, batch: int, arrival: float, length: float, free: float) -> Cycles:
+    """The same as `estimate`, of these `mean_halves`."""
+    sweeps, bundles = activity.free + 2 * activity.nudged, config.spec.bundles
     static = timing.image_cycles(config, bundles[0])
     update = max(timing.update_cycles(config, bundle) for bundle in bundles)
     commit = max(layout.master_words(config, bundle) for bundle in bundles) + 6
-    prepare = max((FoldedKernels(config, b).cycles + 2 for b in bundles if b.index in config.events), default=0)
+    prepare = max((timing.event_engine(config, b)[1].cycles + 2 for b in bundles if b.index in config.events), default=0)
 
-    def of_batch(length: float, steps: int, learns: bool) -> tuple[float, str]:
-        """Cycles of all samples, and what limits them. length: of a half."""
-        waits = {"sweeps": steps * length, "static drive": static + 4, "images": arrival}
+    def of_batch(half: float, steps: int, learns: bool) -> tuple[float, str]:
+        """Cycles of all samples, and what limits them."""
+        waits = {"sweeps": steps * half, "static drive": static + 4, "images": arrival}
         if learns:
             waits["update"] = update + 4
         limit = max(waits, key=lambda name: waits[name])
         # the second sample begins once its drive is there; with an odd number the last one steps alone
-        apart = (2 * np.ceil((max(static, arrival) / length - 1) / 2) + 1) * length if batch > 1 else 0.0
-        alone = steps * length if batch % 2 else apart
+        apart = (2 * math.ceil((max(static, arrival) / half - 1) / 2) + 1) * half if batch > 1 else 0.0
+        alone = steps * half if batch % 2 else apart
         tail = update + max(update - alone, 0.0) if learns else 0.0
         return PIXELS + 2 + static + batch * waits[limit] + alone + tail, limit
 
-    length, free = float(halves.mean()), float(halves[:, : 2 * activity.free].mean())
     training, limit = of_batch(length, sweeps, True)
     # its prediction comes too late for the next one to begin at once
     inference, _ = of_batch(free, activity.free + 1, False)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from boards.fpga import Fpga
-from golden.contract.errors import DesignError
 
 from .activity import Activity, Cycles
 from .cycles import estimate as cycles_of
-from .part import BLOCKS, MULTIPLIERS, Part, part_of
+from .lanes import as_table, lanes_of
+from .part import BLOCKS, CELLS, MULTIPLIERS, REGISTERS, Part, part_of
 from .units import Unit, units
 
 
@@ -20,14 +20,19 @@ class Estimate:
     units: list[Unit]
     cycles: Cycles
     clock_hz: int
+    #: How wide it is processed, as a network's file has it.
+    lanes: dict[str, Any]
 
     @property
     def used(self) -> dict[str, int]:
         """Of what the part has, by name."""
-        return {
+        every = {
+            CELLS: round(sum(unit.cells for unit in self.units)),
+            REGISTERS: round(sum(unit.registers for unit in self.units)),
             BLOCKS: sum(unit.memory.blocks for unit in self.units),
             MULTIPLIERS: sum(unit.multipliers for unit in self.units),
         }
+        return {name: every[name] for name in self.part.available}
 
     @property
     def lacking(self) -> list[str]:
@@ -51,13 +56,12 @@ def estimate(fpga: Fpga, preset: str, activity: Activity, arrival: float) -> Est
     """
     design = fpga.design(preset)
     spec = design.config.spec
-    if design.config.compact:
-        raise DesignError(f"{fpga.name}: there is no estimate for the compact core")
     return Estimate(
         part_of(fpga.platform().device),
         units(design.config, fpga.window),
         cycles_of(design.config, activity, spec.learning.batch, arrival),
         design.clock_hz,
+        as_table(lanes_of(design.config)),
     )
 
 
@@ -66,9 +70,11 @@ def values(made: Estimate) -> dict[str, Any]:
     has, used = made.part.available, made.used
     return {
         "part": made.part.name,
+        "lanes": made.lanes,
         "clock_hz": made.clock_hz,
         "used": {name: {"used": used[name], "available": has[name]} for name in used},
         "fits": not made.lacking,
+        "routable": not made.lacking and used[CELLS] <= made.part.routable * made.part.cells,
         "lacking": made.lacking,
         "cycles": {"training": made.cycles.training, "inference": made.cycles.inference},
         "limit": made.cycles.limit,

@@ -1,12 +1,12 @@
-"""Where Yosys puts a memory on an ECP5: block RAM, distributed RAM or registers, and how many blocks.
+"""Where Yosys puts a memory: block RAM, distributed RAM or registers, and how many blocks.
 
-The rule of its pass `memory_libmap` with the costs of the family's libraries (share/lattice/brams_16kd.txt, lutrams_trellis.txt
-of Yosys 0.70), for memories of one write port and one clock: the cheapest of all geometries is taken. tests/boards/estimate
-compares it with what Yosys reported of whole designs.
+The rule of its pass `memory_libmap` with the costs of the families' libraries (brams_16kd.txt, lutrams_trellis.txt, and
+brams.txt of the iCE40, of Yosys 0.70), for memories of one write port and one clock: the cheapest of all geometries is taken.
+tests/boards/estimate compares it with what Yosys made of designs.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Mapped:
     blocks: int = 0
     #: Distributed RAM, 16 words of 4 bits each.
     distributed: int = 0
-    #: Inputs of the multiplexers behind several of them, less one, times bits.
+    #: Inputs of the multiplexers behind rows of either, less one, times bits.
     multiplexed: int = 0
     #: Registers in place of a memory.
     registers: int = 0
@@ -44,36 +44,51 @@ class Mapped:
     outputs: int = 0
 
 
-#: Cost of a block RAM and of a distributed one, of a multiplexer's input, and of what is added to a port.
-BLOCK, DISTRIBUTED, MULTIPLEXER, EMULATED = 128, 4, 0.5, 2
+@dataclass(frozen=True)
+class Library:
+    """The memories of a family: what Yosys says that they cost."""
 
-#: Address bits of a block as wide as one bit, and widths that it can have, each with an address bit less; wider than 18 only
-#: with ports that read or write alone, which are written 36 bits wide or 9 of these.
-BLOCK_ADDRESS, WIDTHS, SINGLE_WIDTHS, BYTE = 14, (1, 2, 4, 9, 18), (9, 18, 36), 9
+    #: Widths, each with its words, of each kind of block.
+    blocks: tuple[tuple[tuple[int, int], ...], ...]
+    #: Of a block.
+    cost: int
+    #: Bits that are written together at least, where a block is wider.
+    byte: int
+    #: Whether there is distributed RAM.
+    distributed: bool
+
+
+#: Blocks of 18 kbit, of which those of 36 bits read and write at different ports alone; of 4 kbit.
+ECP5 = Library(
+    (((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024)), ((9, 2048), (18, 1024), (36, 512))),
+    cost=128,
+    byte=9,
+    distributed=True,
+)
+ICE40 = Library((((2, 2048), (4, 1024), (8, 512), (16, 256)),), cost=64, byte=16, distributed=False)
+
+#: Cost of a distributed RAM, of a multiplexer's input, and of what is added to a port.
+DISTRIBUTED, MULTIPLEXER, EMULATED = 4, 0.5, 2
 
 #: Words and bits of a distributed RAM.
 WORDS, BITS = 16, 4
 
 
-@cache
-def mapped(shape: Shape) -> Mapped:
+@lru_cache(maxsize=1 << 16)
+def mapped(shape: Shape, library: Library = ECP5) -> Mapped:
     """What becomes of a memory."""
     width, depth, reads = shape.width, shape.depth, shape.reads
-    if reads == 0:
-        return Mapped()
     rows = -(-depth // WORDS)
     distributed = rows * _padded(shape, BITS) // BITS
-    costs = {
-        "registers": float(width * depth),
-        "distributed": DISTRIBUTED * distributed * reads + _decoding(shape, rows) + EMULATED * reads,
-    }
-    blocks = 0
+    blocks, rows_of_blocks, costs = 0, 1, {"registers": float(width * depth)}
+    if library.distributed:
+        costs["distributed"] = DISTRIBUTED * distributed * reads + _decoding(shape, rows) + EMULATED * reads
     if not shape.combinational:
-        blocks, costs["blocks"] = _blocks(shape)
+        blocks, rows_of_blocks, costs["blocks"] = _blocks(shape, library)
     kind = min(costs, key=lambda name: costs[name])
     n = shape.count
     if kind == "blocks":
-        return Mapped(blocks=n * blocks * reads)
+        return Mapped(blocks=n * blocks * reads, multiplexed=n * (rows_of_blocks - 1) * width * reads)
     if kind == "registers":
         return Mapped(registers=n * width * depth, multiplexed=n * (depth - 1) * width * reads)
     return Mapped(
@@ -94,23 +109,22 @@ def _decoding(shape: Shape, rows: int) -> float:
     return MULTIPLEXER * ((rows - 1) * shape.width * shape.reads + written)
 
 
-def _blocks(shape: Shape) -> tuple[int, float]:
-    """Blocks, for one read port, and their cost, of the cheapest geometry."""
-    best: tuple[int, float] | None = None
+def _blocks(shape: Shape, library: Library) -> tuple[int, int, float]:
+    """Blocks, for one read port, rows of them, and their cost, of the cheapest geometry."""
+    best: tuple[int, int, float] | None = None
     # to read the old word while a new one is written takes registers and multiplexers
     emulated = EMULATED * (shape.reads if shape.undefined else 4 * shape.reads + 3)
-    for widths in (WIDTHS, SINGLE_WIDTHS):
-        found: tuple[int, float] | None = None
-        for unit in widths:
-            words = 1 << (BLOCK_ADDRESS - (unit.bit_length() - 1))
+    for widths in library.blocks:
+        found: tuple[int, int, float] | None = None
+        for unit, words in widths:
             rows = -(-shape.depth // words)
-            count = -(-rows * _padded(shape, min(unit, BYTE)) // unit)
-            cost = BLOCK * count * shape.reads + _decoding(shape, rows) + emulated
+            count = -(-rows * _padded(shape, min(unit, library.byte)) // unit)
+            cost = library.cost * count * shape.reads + _decoding(shape, rows) + emulated
             # Yosys compares with the whole part of the cost of the last one
-            if found is None or cost < int(found[1]):
-                found = count, cost
+            if found is None or cost < int(found[2]):
+                found = count, rows, cost
         assert found is not None
-        if best is None or found[1] < best[1]:
+        if best is None or found[2] < best[2]:
             best = found
     assert best is not None
     return best

@@ -11,6 +11,7 @@ from golden.contract.event_units import CANDIDATES, SPOTS, adder_sizes
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle, Layer
 from hw.core.interface import bias_word, samples_in_flight
+from hw.link.registers import counter_names
 from hw.synapse.event_layout import PAIR, weight_bits
 from hw.synapse.image_engine import STATIC_BANKS
 from hw.synapse.interface import banks_of
@@ -152,4 +153,21 @@ def shell(config: Config, window: int) -> list[Shape]:
         Shape(config.spec.formats.pixel_bits, samples_in_flight(config) << address, reads=2),
         Shape(8, window * protocol.REQUEST_BYTES, undefined=False),
         Shape(8, window * protocol.ANSWER_BYTES, undefined=False),
+    ]
+
+
+def compact(config: Config, window: int) -> list[Shape]:
+    """`hw.compact` and the link beside it: what isn't in the single-port memories."""
+    spec = config.spec
+    output, outputs = spec.layers[-1], spec.layers[-1].neurons
+    number = bits_for(outputs - 1)
+    return [
+        Shape(spec.formats.bias_bits, spec.layers[1].channels + outputs, undefined=False),
+        Shape(spec.state_bits, 2 << number, undefined=False),
+        Shape(number, 2 << number, undefined=False),
+        # its drives have no binary places of phi's
+        Shape(output.phi_bits - 2, 1 << number, undefined=False),
+        # counters but that of pending samples, read by two
+        Shape(32, len(counter_names(config)) - 1, reads=2, undefined=False),
+        *shell(config, window)[1:],
     ]

@@ -22,7 +22,8 @@ def correlator(config: Config, bundle: Bundle) -> int:
     """`hw.update.correlator`: products of both phases, and sums times the rate, in two where a sum is wide."""
     lanes = config.lanes[bundle.index]
     scalers = lanes // scaling_turns(config, bundle)
-    halves = 1 if config.spec.correlation_bits(bundle) <= FACTOR_BITS else 2
+    # a last bit alone, its sign, takes no multiplier
+    halves = 1 if config.spec.correlation_bits(bundle) <= FACTOR_BITS + 1 else 2
     return lanes * (3 - config.item_cycles(bundle)) + scalers * halves
 
 
@@ -41,6 +42,11 @@ def event_engine(config: Config, bundle: Bundle) -> int:
 def constant(bits: int, factor: int) -> int:
     """Multipliers of an unsigned number of so many bits times a constant: Yosys leaves alone what has but one bit."""
     return 1 if bits > 1 and factor & (factor - 1) else 0
+
+
+def compact(config: Config) -> int:
+    """`hw.compact`: one for each product, whatever the network."""
+    return 6
 
 
 def none(config: Config, bundle: Bundle) -> int:

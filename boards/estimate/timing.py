@@ -4,7 +4,7 @@ Cycles count from the one in which the sequencer starts the half. Each function 
 takes that part's own latencies; what is added to them are registers between the parts. `sim/test_estimate.py` compares.
 """
 
-from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from golden.contract.shapes import Bundle, Layer
 from hw.core.neuron_array import NeuronArray
 from hw.lib.adder_tree import tree_latency
 from hw.synapse.event_conv_engine import EventConvEngine, Side
+from hw.synapse.folded_kernels import FoldedKernels
 
 #: From a drive memory's start to its first word, and from a word's way into a dense engine's queue to its way out.
 DRIVES_START, QUEUE = 2, 2
@@ -68,9 +69,18 @@ def line_engine(config: Config, bundle: Bundle) -> int:
     return 1 + config.groups(pre) * config.groups(bundle.post) * tile + 2 + DRIVES_START
 
 
-@lru_cache(maxsize=4096)
-def _engine(config: Config, bundle: Bundle) -> EventConvEngine:
-    return EventConvEngine(config, bundle)
+#: Event-driven engines and their kernels' makers that were asked for, by all of a config that they depend on. They are kept to
+#: the end: Amaranth warns of a component that is dropped without having been built in.
+_engines: dict[tuple[Any, ...], tuple[EventConvEngine, FoldedKernels]] = {}
+
+
+def event_engine(config: Config, bundle: Bundle) -> tuple[EventConvEngine, FoldedKernels]:
+    """An event-driven engine, and what prepares it for new weights."""
+    n = bundle.index
+    key = (config.spec.identity, n, config.lanes[n - 1], config.lanes[n], config.passes)
+    if key not in _engines:
+        _engines[key] = EventConvEngine(config, bundle), FoldedKernels(config, bundle)
+    return _engines[key]
 
 
 def windows_end(config: Config, bundle: Bundle, name: str, spikes: np.ndarray, busiest: np.ndarray) -> np.ndarray:
@@ -79,7 +89,7 @@ def windows_end(config: Config, bundle: Bundle, name: str, spikes: np.ndarray, b
     name: "forward" or "backward". spikes: when the words of its source are sent. busiest: spikes of the busiest unit,
     (halves, windows).
     """
-    engine = _engine(config, bundle)
+    engine, _ = event_engine(config, bundle)
     side = engine.sides[name]
     adder = side.adder
     # a count of words, then a skid buffer

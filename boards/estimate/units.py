@@ -1,4 +1,4 @@
-"""The units of a design, each with its memories and multipliers."""
+"""The units of a design, each with its memories, multipliers and features."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -8,8 +8,9 @@ from typing import Any
 from golden.contract.config import Config
 from golden.contract.errors import DesignError
 
-from . import memories, multipliers
-from .mapping import Mapped, mapped
+from . import cells, features, memories, multipliers
+from .features import Features
+from .mapping import ECP5, ICE40, Library, Mapped, mapped
 
 
 @dataclass(frozen=True)
@@ -17,22 +18,31 @@ class Unit:
     """One unit of the gateware, such as ``array_2``."""
 
     name: str
-    #: Of `KINDS`, or the shell.
+    #: Of `KINDS`: units of a kind share coefficients.
     kind: str
+    features: Features
     memory: Mapped
     multipliers: int
 
+    @property
+    def cells(self) -> float:
+        return cells.estimate(self.kind, self.features, self.memory)[0]
 
-#: Kind of unit -> its memories and multipliers, of a config and a bundle or layer.
-KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "array": (memories.neuron_array, multipliers.neuron_array),
-    "image engine": (memories.image_engine, multipliers.image_engine),
-    "dense engine": (memories.dense_engine, multipliers.none),
-    "event engine": (memories.event_engine, multipliers.event_engine),
-    "line engine": (memories.line_engine, multipliers.none),
-    "conv update": (memories.conv_update, multipliers.correlator),
-    "dense update": (memories.no_memory, multipliers.correlator),
-    "weights": (memories.weight_memory, multipliers.none),
+    @property
+    def registers(self) -> float:
+        return cells.estimate(self.kind, self.features, self.memory)[1]
+
+
+#: Kind of unit -> its memories, multipliers and features, of a config and a bundle or layer.
+KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]] = {
+    "array": (memories.neuron_array, multipliers.neuron_array, features.neuron_array),
+    "image engine": (memories.image_engine, multipliers.image_engine, features.image_engine),
+    "dense engine": (memories.dense_engine, multipliers.none, features.dense_engine),
+    "event engine": (memories.event_engine, multipliers.event_engine, features.event_engine),
+    "line engine": (memories.line_engine, multipliers.none, features.line_engine),
+    "conv update": (memories.conv_update, multipliers.correlator, features.conv_update),
+    "dense update": (memories.no_memory, multipliers.correlator, features.dense_update),
+    "weights": (memories.weight_memory, multipliers.none, features.weight_memory),
 }
 
 ENGINES = {"image": "image engine", "conv": "line engine", "dense": "dense engine"}
@@ -40,10 +50,20 @@ UPDATES = {"image": "conv update", "conv": "conv update", "dense": "dense update
 
 
 def units(config: Config, window: int) -> list[Unit]:
-    """All units of a design with `hw.core.core`. window: the link's.
+    """All units of a design; the compact core and what is around it are one. window: the link's.
 
     Raises `DesignError` for a kind of bundle that no unit here is for.
     """
+    if config.compact:
+        return [
+            Unit(
+                "compact",
+                "compact",
+                features.whole(),
+                _sum(memories.compact(config, window), ICE40),
+                multipliers.compact(config),
+            )
+        ]
     out = []
     for bundle in config.spec.bundles:
         if bundle.kind not in ENGINES:
@@ -56,17 +76,17 @@ def units(config: Config, window: int) -> list[Unit]:
             ("weights", "weights", bundle),
         ):
             out.append(unit(f"{name}_{bundle.index}", kind, config, of))
-    out.append(Unit("shell", "shell", _sum(memories.shell(config, window)), 0))
+    out.append(Unit("shell", "shell", features.whole(), _sum(memories.shell(config, window)), 0))
     return out
 
 
 @lru_cache(maxsize=1 << 16)
 def unit(name: str, kind: str, config: Config, of: Any) -> Unit:
     """One unit, of a bundle or a layer."""
-    shapes, products = KINDS[kind]
-    return Unit(name, kind, _sum(shapes(config, of)), products(config, of))
+    shapes, products, proportional = KINDS[kind]
+    return Unit(name, kind, proportional(config, of), _sum(shapes(config, of)), products(config, of))
 
 
-def _sum(shapes: list[memories.Shape]) -> Mapped:
-    each = [vars(mapped(shape)) for shape in shapes]
+def _sum(shapes: list[memories.Shape], library: Library = ECP5) -> Mapped:
+    each = [vars(mapped(shape, library)) for shape in shapes]
     return Mapped(**{entry.name: sum(one[entry.name] for one in each) for entry in fields(Mapped)})

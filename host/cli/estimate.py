@@ -7,14 +7,11 @@ import typer
 from rich.table import Table
 
 from golden.contract.errors import ExitCode
-from golden.model import activity
-from golden.model.parameters import initial
-from golden.model.settings import Settings
 from golden.training import checkpoint
 from golden.training import data as datasets
 from golden.training.plan import first_samples
 
-from .builds import Target, boards_modules, link_bits
+from .builds import Target, boards_modules, digits_activity, link_bits
 from .options import BoardFileOption, JsonOption, LargestOption, NetworkOption
 from .terminal import emit, rendered
 
@@ -39,18 +36,11 @@ def estimate(
     boards = boards_modules()
     fpga, name = Target(board, preset_name, network, board_file).find(boards)
     spec = fpga.design(name).config.spec
-    parameters = initial(spec, 0)
+    parameters = None
     if weights is not None:
         parameters = checkpoint.load(checkpoint.find(weights), spec)[1]
-    images = datasets.load("embedded")
-    first_samples(samples, len(images.train_images), "embedded")
-    counted = activity.count(
-        spec,
-        Settings.of(spec),
-        parameters,
-        images.train_images[:samples],
-        images.train_labels[:samples],
-    )
+    first_samples(samples, len(datasets.load("embedded").train_images), "embedded")
+    counted = digits_activity(spec, samples, parameters)
     # as simulated: a bit of the line in a cycle
     made = boards.estimate.estimate(fpga, name, counted, link_bits())
     found = boards.estimate.values(made)
@@ -71,5 +61,8 @@ def text(what: str, name: str, found: dict[str, Any]) -> str:
         cycles, rate = found["cycles"][kind], found[f"{kind}_samples_per_second"]
         at = f"{cycles:,.0f} cycles each, at {found['clock_hz'] / 1e6:g} MHz"
         table.add_row(f"{kind} samples/s of the core", f"{rate:,.0f}", at)
+    lanes = ", ".join(f"{name} {value}" for name, value in found["lanes"].items())
     verdict = "fits" if found["fits"] else f"doesn't fit: {'; '.join(found['lacking'])}"
-    return "\n".join([rendered(table), f"{verdict}; what a sample waits for: {found['limit']}"])
+    if found["fits"] and not found["routable"]:
+        verdict += ", but so full that it may not be routed"
+    return "\n".join([rendered(table), f"{verdict}; what a sample waits for: {found['limit']}", lanes])

@@ -16,6 +16,7 @@ from golden.training import checkpoint
 from golden.training import data as datasets
 from golden.training.plan import first_samples
 
+from .builds import boards_modules, with_lanes
 from .options import JsonOption
 from .terminal import emit, rendered
 
@@ -44,6 +45,10 @@ def show(
     samples: Annotated[
         int, typer.Option(help="Count the spikes of the first N embedded digits.", min=1)
     ] = 32,
+    board: Annotated[
+        str | None,
+        typer.Option("--board", help="Show the lanes that it has on this board, such as ulx3s."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Show a network's layers, parameters, widths, memory, and how much it spikes.
@@ -55,7 +60,14 @@ def show(
     if weights is not None:
         parameters = checkpoint.load(checkpoint.find(weights), spec)[1]
     found = facts(spec, parameters, samples)
-    emit(as_json, found, text(spec, found))
+    shown = text(spec, found)
+    if board is not None:
+        modules = boards_modules()
+        fpga = modules.catalog.board(board)
+        design = fpga.with_network(with_lanes(modules, fpga, spec)).design(spec.name)
+        found["lanes"] = modules.lanes.as_table(modules.lanes.lanes_of(design.config))
+        shown += f"\n\n[lanes.{board}]\n" + "\n".join(f"{key} = {x}" for key, x in found["lanes"].items())
+    emit(as_json, found, shown)
     return ExitCode.OK
 
 

@@ -32,3 +32,35 @@ def test_refusals(capsys):
     code, _, error = run(capsys, "estimate", "--board", "nosuch", "--preset", "tiny")
     assert code != ExitCode.OK
     assert "unknown board 'nosuch'" in error
+
+
+MINE = 'name = "mine"\nstage = [{conv = 6, kernel = 5}, {dense = 24}, {dense = 10}]\n'
+
+
+def test_lanes_are_chosen_where_a_file_has_none(capsys, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(MINE)
+    chosen = run_json(capsys, "estimate", "--board", "ulx3s", "--network", file)[1]
+    assert chosen["routable"]
+    file.write_text(MINE + "[lanes.ulx3s]\nlanes = [1, 3, 8, 2]\nclock = 42_000_000\n")
+    own = run_json(capsys, "estimate", "--board", "ulx3s", "--network", file)[1]
+    assert (own["lanes"]["lanes"], own["clock_hz"]) == ([1, 3, 8, 2], 42_000_000)
+    assert chosen["cycles"]["training"] < own["cycles"]["training"]
+    # as a table to be pasted, which then says the same
+    code, shown = run_json(capsys, "network", "show", file, "--board", "ulx3s-45f")
+    assert code == ExitCode.OK
+    table = "".join(f"{key} = {value}\n" for key, value in shown["lanes"].items())
+    file.write_text(MINE + "[lanes.ulx3s-45f]\n" + table)
+    pasted = run_json(capsys, "estimate", "--board", "ulx3s-45f", "--network", file)[1]
+    assert pasted["lanes"] == shown["lanes"]
+
+
+def test_of_the_compact_core(capsys):
+    code, found = run_json(capsys, "estimate", "--board", "icebreaker", "--preset", "tiny")
+    assert code == ExitCode.OK
+    routed = json.loads(baseline_file("icebreaker", "tiny", "yowasp").read_text())["utilization"]
+    assert {name: each["used"] for name, each in found["used"].items()} == {
+        "cells": routed["logic cell (LUT4 + FF)"]["used"],
+        "block RAM": routed["block RAM (4 kbit)"]["used"],
+        "multipliers": routed["multiplier"]["used"],
+    }

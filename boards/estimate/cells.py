@@ -1,0 +1,81 @@
+"""Logic cells and flip-flops of a unit: what is counted, and what is proportional to its features.
+
+Carry chains and distributed RAM are counted. The rest has coefficients, fitted by `boards.estimate.fit` to synthesised units,
+which are in coefficients.json.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from golden.contract.errors import DesignError
+
+from .features import Features
+from .mapping import Mapped
+
+COEFFICIENTS = Path(__file__).parent / "coefficients.json"
+
+#: Cells of a distributed RAM: four that read, two that write.
+CELLS_OF_RAM = 6
+
+#: Kind of unit -> the features that its cells have coefficients for, and those of its flip-flops.
+MODEL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "array": (("unit", "state", "phi", "outputs", "chosen", "earlier", "address", "multiplexed"),
+              ("unit", "state", "phi", "outputs", "chosen", "earlier", "address")),
+    "image engine": (("unit", "lanes", "chosen", "boxes", "multiplexed"),
+                     ("unit", "lanes", "registers", "kernel", "window", "boxes")),
+    "dense engine": (("unit", "forward", "backward", "address", "multiplexed"),
+                     ("unit", "registers", "forward", "backward", "address")),
+    "event engine": (("unit", "units", "held", "window", "multiplexed"),
+                     ("unit", "registers", "units", "held")),
+    "line engine": (("unit", "kernel", "sums", "multiplexed"), ("unit", "registers", "window", "sums")),
+    "conv update": (("unit", "lanes", "shared", "scalers", "turns", "boxes", "loops", "multiplexed"),
+                    ("unit", "lanes", "products", "scalers", "turns", "boxes", "loops")),
+    "dense update": (("unit", "lanes", "shared", "scalers", "chosen", "loops"),
+                     ("unit", "lanes", "products", "scalers", "loops")),
+    "weights": (("unit", "lanes", "rows", "address", "multiplexed"), ("unit", "lanes", "rows", "address", "multiplexed")),
+    "shell": (("unit",), ("unit",)),
+    "compact": (("unit",), ("unit",)),
+}  # fmt: skip
+
+#: Kinds that are never synthesised alone.
+WHOLE = ("shell", "compact")
+
+
+def counted(features: Features, memory: Mapped) -> tuple[float, float]:
+    """Cells and flip-flops that need no coefficient."""
+    return features.get("carry", 0) + CELLS_OF_RAM * memory.distributed, memory.outputs + memory.registers
+
+
+def all_features(features: Features, memory: Mapped) -> Features:
+    """Those of the unit, and of its memories."""
+    return features | {"multiplexed": memory.multiplexed}
+
+
+@cache
+def coefficients() -> tuple[Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]], tuple[float, float]]:
+    """Kind of unit -> coefficients of cells and of flip-flops, by feature; and what a unit has within a whole design of what it
+    has alone."""
+    found = json.loads(COEFFICIENTS.read_text())
+    kinds = {kind: (each["cells"], each["flip-flops"]) for kind, each in found["kinds"].items()}
+    return kinds, (found["within"]["cells"], found["within"]["flip-flops"])
+
+
+def alone(kind: str, features: Features, memory: Mapped) -> tuple[float, float]:
+    """Cells and flip-flops of a unit that is synthesised alone."""
+    if kind not in coefficients()[0]:
+        raise DesignError(f"there is no estimate for the cells of a {kind}")
+    known, (cells, registers) = all_features(features, memory), counted(features, memory)
+    of_cells, of_registers = coefficients()[0][kind]
+    cells += sum(value * known[name] for name, value in of_cells.items())
+    registers += sum(value * known[name] for name, value in of_registers.items())
+    return cells, registers
+
+
+def estimate(kind: str, features: Features, memory: Mapped) -> tuple[float, float]:
+    """Cells and flip-flops of a unit within a design."""
+    cells, registers = alone(kind, features, memory)
+    # what is around the units is only known within
+    within = (1.0, 1.0) if kind in WHOLE else coefficients()[1]
+    return cells * within[0], registers * within[1]

@@ -1,0 +1,190 @@
+"""What the cells of a unit are proportional to: its adders, its multiplexers and its registers, counted as `hw` makes them.
+
+Each function gives the features of one kind of unit by name; `boards.estimate.cells` multiplies them by coefficients that are
+fitted to synthesised designs. A feature called ``carry`` counts cells of carry chains.
+"""
+
+from golden.contract import layout
+from golden.contract.config import Config
+from golden.contract.event_units import CANDIDATES, SPOTS, adder_sizes
+from golden.contract.formats import signed_bits
+from golden.contract.shapes import Bundle, Layer
+from hw.lib.adder_tree import tree_latency
+from hw.synapse.event_layout import weight_bits
+from hw.update.correlator import pre_bits, scaling_turns
+
+Features = dict[str, float]
+
+
+def adder(bits: int) -> int:
+    """Cells of an adder: two bits in a pair of cells, and a pair at each end of the chain."""
+    return 2 * -(-bits // 2) + 4
+
+
+def tree(terms: int, bits: int, latency: int = 0) -> tuple[int, int]:
+    """Cells and registers of `hw.lib.adder_tree`."""
+    cells = registers = 0
+    own = tree_latency(terms)
+    widths = [bits] * terms
+    for _ in range(own):
+        sums = []
+        for i in range(0, len(widths), 2):
+            pair = widths[i : i + 2]
+            width = max(pair) + 1 if len(pair) == 2 else pair[0]
+            cells += adder(width) if len(pair) == 2 else 0
+            registers += width
+            sums.append(width)
+        widths = sums
+    return cells, registers + max(latency - own, 0) * widths[0]
+
+
+def neuron_array(config: Config, layer: Layer) -> Features:
+    """`hw.core.neuron_array`: lanes of a turn, and the words that turns take apart and put together."""
+    spec, lanes, turns = config.spec, config.lanes[layer.index], config.turns(layer)
+    f, output, own = spec.formats, layer.index == len(spec.layers) - 1, lanes // turns
+    drives = 1 if output else 2
+    state = f.decoder_bits + spec.membrane_bits
+    # drives, d, xi, U twice, the window's sum; the output's nudge
+    chains = (0 if output else adder(layer.phi_bits + 1)) + adder(layer.phi_bits + f.drive_shift + 2)
+    chains += (2 if output else 1) * adder(f.decoder_bits + 2) + 2 * adder(spec.membrane_bits + 1) + adder(spec.sum_bits)
+    chosen = lanes * (drives * layer.phi_bits + f.bias_bits) if turns > 1 else 0
+    return {
+        "unit": 1,
+        "carry": own * chains,
+        "state": own * state,
+        "phi": own * layer.phi_bits,
+        "outputs": own if output else 0,
+        "chosen": chosen,
+        "earlier": (lanes - own) * (spec.sum_bits + 1),
+        "address": (config.words(layer) * turns).bit_length(),
+    }
+
+
+def image_engine(config: Config, bundle: Bundle) -> Features:
+    """`hw.synapse.image_engine`: the window, its boxes, weights that are chosen, products and their sum."""
+    f, lanes, taps = config.spec.formats, config.lanes[bundle.index], bundle.kernel**2
+    at_once = min(config.image_taps, taps)
+    rounds = -(-taps // at_once)
+    top = taps * 4 * ((1 << f.pixel_bits) - 1) << (f.weight_bits - 1)
+    cells, registers = tree(at_once, f.pixel_bits + 2 + f.weight_bits)
+    sum_bits = signed_bits(-top, top)
+    return {
+        "unit": 1,
+        "carry": lanes * (cells + 2 * adder(sum_bits)) + taps * (2 * adder(f.pixel_bits + 1) + adder(f.pixel_bits + 2)),
+        "lanes": lanes,
+        "registers": lanes * registers + lanes * at_once * (2 * f.weight_bits + 2 * f.pixel_bits + 2),
+        "kernel": taps * lanes * f.weight_bits,
+        "chosen": taps * lanes * f.weight_bits if rounds > 1 else 0,
+        "window": (bundle.kernel + 1) ** 2 * f.pixel_bits,
+        "boxes": taps * (f.pixel_bits + 2),
+    }
+
+
+def dense_engine(config: Config, bundle: Bundle) -> Features:
+    """`hw.synapse.dense_engine`: trees of both directions, sums of both."""
+    top, a, b = config.spec.formats.weight_bits, config.lanes[bundle.pre.index], config.lanes[bundle.index]
+    latency = max(tree_latency(a), tree_latency(b))
+    (there, there_registers), (back, back_registers) = tree(a, top, latency), tree(b, top, latency)
+    most_there, most_back = bundle.pre.neurons << (top - 1), bundle.post.neurons << (top - 1)
+    bits_there, bits_back = signed_bits(-most_there, most_there), signed_bits(-most_back, most_back)
+    return {
+        "unit": 1,
+        "carry": b * there + a * back + b * adder(bits_there) + a * adder(bits_back),
+        "registers": b * there_registers + a * back_registers + 2 * a * b * top,
+        "forward": b * bits_there,
+        "backward": a * bits_back,
+        "address": layout.tiles(config, bundle).bit_length(),
+    }
+
+
+def event_engine(config: Config, bundle: Bundle) -> Features:
+    """`hw.synapse.event_conv_engine`: windows, units, trees, sums, and rows on their way to the drive memories."""
+    pre, post = bundle.pre, bundle.post
+    bits, bound = weight_bits(config), -config.spec.formats.weight_low * bundle.kernel**2
+    out: Features = {"unit": 1, "carry": 0, "registers": 0, "units": 0, "sums": 0, "rows": 0, "held": 0}
+    widest = (4 * pre.channels * bound, post.channels * bound)
+    targets = ((post, 1), (pre, 2))
+    for (units, lanes), passes, largest, (target, wide) in zip(
+        adder_sizes(bundle).values(), config.passes, widest, targets, strict=True
+    ):
+        own, width = lanes // passes, signed_bits(-largest, largest)
+        cells, registers = tree(units, bits)
+        out["carry"] += own * (cells + adder(width))
+        out["registers"] += own * (registers + units * bits + width)
+        out["units"] += units * CANDIDATES
+        out["sums"] += own * width
+        out["rows"] += config.lanes[target.index] * width * wide
+        out["held"] += own * width
+    out["window"] = SPOTS * SPOTS * pre.channels + SPOTS * post.channels
+    out["lanes"] = config.lanes[bundle.index]
+    return out
+
+
+def line_engine(config: Config, bundle: Bundle) -> Features:
+    """`hw.synapse.conv_engine`: kernels in registers, windows, trees and sums of both directions."""
+    weight, k = config.spec.formats.weight_bits, bundle.kernel
+    a, b, taps = config.lanes[bundle.pre.index], config.lanes[bundle.index], k * k
+    (there, there_registers), (back, back_registers) = tree(a * taps, weight), tree(b * taps, weight)
+    sums = 2 * b * adder(bundle.post.phi_bits) + a * adder(bundle.pre.phi_bits)
+    return {
+        "unit": 1,
+        "carry": b * there + a * back + sums,
+        "registers": b * there_registers + a * back_registers + 2 * a * b * taps * weight,
+        "kernel": a * b * taps * weight,
+        "window": (a + b) * taps,
+        "sums": b * bundle.post.phi_bits + a * bundle.pre.phi_bits,
+    }
+
+
+def correlator(config: Config, bundle: Bundle) -> Features:
+    """`hw.update.correlator`: differences and sums of each lane, and scalers that several lanes take in turns."""
+    spec, lanes = config.spec, config.lanes[bundle.index]
+    g, turns, shared = spec.correlation_bits(bundle), scaling_turns(config, bundle), config.item_cycles(bundle) == 2
+    scalers, product = lanes // turns, pre_bits(config, bundle) + spec.sum_bits + 1
+    scaled = g + spec.formats.rate_bits + 1
+    rounded = scaled - spec.weight_shift(bundle)
+    # two roundings, of weights and of biases, and two comparisons with the bound
+    of_scaler = adder(scaled) + 2 * adder(rounded + 8) + 2 * adder(rounded)
+    return {
+        "unit": 1,
+        "carry": lanes * (adder(g) + (0 if shared else adder(product))) + scalers * of_scaler,
+        "lanes": lanes * g,
+        "shared": lanes * spec.sum_bits if shared else 0,
+        "products": lanes * product * (1 if shared else 3),
+        "scalers": scalers * scaled,
+        "turns": lanes * g if turns > 1 else 0,
+    }
+
+
+def conv_update(config: Config, bundle: Bundle) -> Features:
+    """`hw.update.conv_update`: 2x2 sums before the correlator."""
+    image = bundle.kind == "image"
+    values = 1 if image else 2 * config.lanes[bundle.pre.index]
+    bits = pre_bits(config, bundle)
+    loops = layout.master_words(config, bundle).bit_length() + (bundle.pre.positions + bundle.post.positions).bit_length()
+    return correlator(config, bundle) | {"boxes": values * bits, "loops": loops}
+
+
+def dense_update(config: Config, bundle: Bundle) -> Features:
+    """`hw.update.dense_update`: the pre lane that is chosen, before the correlator."""
+    lanes = config.lanes[bundle.pre.index]
+    chosen = 2 * lanes * config.spec.sum_bits if lanes > 1 else 0
+    return correlator(config, bundle) | {"chosen": chosen, "loops": layout.master_words(config, bundle).bit_length()}
+
+
+def weight_memory(config: Config, bundle: Bundle) -> Features:
+    """`hw.core.weight_memory` with the host's access to it."""
+    f, lanes = config.spec.formats, config.lanes[bundle.index]
+    return {
+        "unit": 1,
+        "carry": lanes * (adder(f.master_bits) + adder(f.committed_bits + 1)),
+        "lanes": lanes,
+        "rows": layout.tile_rows(config, bundle),
+        "address": layout.master_words(config, bundle).bit_length(),
+    }
+
+
+def whole() -> Features:
+    """All that a network hardly changes: around the units the link, registers and counters, sequencer and image buffer; and the
+    compact core with its link."""
+    return {"unit": 1}

@@ -1,0 +1,193 @@
+"""`python -m boards.estimate.fit`: the coefficients of `boards.estimate.cells` anew, from what was synthesised.
+
+samples.csv has what each unit took that was synthesised alone, designs.json the networks that the units are of, and what some
+of these took as a whole. `boards.toolchain.samples` makes both. No coefficient is fitted to a design that is held out.
+"""
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from boards.catalog import board
+from golden.contract.config import Config, configuration
+from golden.contract.network_file import network
+from golden.contract.presets import PRESETS
+
+from . import cells
+from .units import Unit, units
+
+FOLDER = Path(__file__).parent
+SAMPLES, DESIGNS = FOLDER / "samples.csv", FOLDER / "designs.json"
+
+#: What is counted of a netlist.
+COUNTS = ("cells", "flip-flops", "blocks", "multipliers")
+
+
+class Sample(NamedTuple):
+    """A synthesised unit."""
+
+    design: str
+    unit: Unit
+    cells: int
+    registers: int
+    blocks: int
+    multipliers: int
+
+
+def config_of(name: str) -> Config:
+    """The network of a design, a preset's or its own, and its lanes."""
+    known = json.loads(DESIGNS.read_text())[name]
+    spec = network({"name": name} | known["network"], name) if "network" in known else PRESETS[known.get("preset", name)]
+    if known.get("compact"):
+        return Config(spec, (1,) * len(spec.layers), compact=True)
+    return configuration(spec, known.get("engines", "event"))
+
+
+def samples() -> Iterator[Sample]:
+    """All units of samples.csv."""
+    known: dict[str, dict[str, Unit]] = {}
+    with SAMPLES.open() as file:
+        for row in csv.DictReader(file):
+            design = row["design"]
+            if design not in known:
+                known[design] = {unit.name: unit for unit in units(config_of(design), 32)}
+            numbers = (int(row[name]) for name in COUNTS)
+            yield Sample(design, known[design][row["unit"]], *numbers)
+
+
+def nonnegative(matrix: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The least squares solution without negative entries, by Lawson and Hanson's active set."""
+    free = np.zeros(matrix.shape[1], bool)
+    x = np.zeros(matrix.shape[1])
+    while True:
+        slope = np.where(free, -np.inf, matrix.T @ (values - matrix @ x))
+        if free.all() or slope.max() <= 1e-9 * np.abs(values).max():
+            return x
+        free[np.argmax(slope)] = True
+        while True:
+            best = np.zeros_like(x)
+            best[free] = np.linalg.lstsq(matrix[:, free], values, rcond=None)[0]
+            below = free & (best <= 0)
+            if not below.any():
+                break
+            # as far as the first that gets to zero, which leaves
+            x += np.min(x[below] / (x[below] - best[below])) * (best - x)
+            free &= x > 1e-12
+            x[~free] = 0.0
+        x = best
+
+
+def fit(names: tuple[str, ...], rows: list[tuple[dict[str, float], float, float]]) -> dict[str, float]:
+    """Coefficients by feature. rows: features, what is left to explain, and the whole, whose root an error is measured by."""
+    matrix = np.array([[features[name] for name in names] for features, _, _ in rows], float)
+    values = np.array([value for _, value, _ in rows])
+    weight = 1 / np.sqrt(np.array([max(whole, 50.0) for _, _, whole in rows]))
+    scale = np.maximum(matrix.max(0), 1e-9)
+    # as little as keeps features apart that always came together
+    matrix = np.concatenate([matrix / scale * weight[:, None], 1e-3 * np.eye(len(names))])
+    found = nonnegative(matrix, np.concatenate([values * weight, np.zeros(len(names))])) / scale
+    return {name: float(f"{x:.5g}") for name, x in zip(names, found, strict=True)}
+
+
+def of_kinds() -> dict[str, dict[str, dict[str, float]]]:
+    """Coefficients of the kinds of units that are synthesised alone."""
+    kinds: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples():
+        kinds[sample.unit.kind].append(sample)
+    out = {}
+    for kind in kinds:
+        rows: tuple[list, list] = [], []
+        for sample in kinds[kind]:
+            features = cells.all_features(sample.unit.features, sample.unit.memory)
+            known = cells.counted(sample.unit.features, sample.unit.memory)
+            for into, whole, part in zip(rows, (sample.cells, sample.registers), known, strict=True):
+                into.append((features, whole - part, whole))
+        of_cells, of_registers = cells.MODEL[kind]
+        out[kind] = {"cells": fit(of_cells, rows[0]), "flip-flops": fit(of_registers, rows[1])}
+    return out
+
+
+class Whole(NamedTuple):
+    """A design that was synthesised as a whole."""
+
+    name: str
+    units: list[Unit]
+    #: By name, as in `COUNTS`.
+    counts: dict[str, int]
+    #: No coefficient is fitted to it.
+    held: bool
+
+
+def wholes() -> list[Whole]:
+    """All designs that were."""
+    out = []
+    for name, known in json.loads(DESIGNS.read_text()).items():
+        if "whole" in known:
+            made = units(config_of(name), board(known["board"]).window)
+            out.append(Whole(name, made, known["whole"], known.get("held", False)))
+    return out
+
+
+def of_wholes() -> tuple[dict[str, float], dict[str, dict[str, dict[str, float]]]]:
+    """What units have within a design of what they have alone; coefficients of what is around them, and of the compact core."""
+    within, around, compact = {}, {}, {}
+    known = [whole for whole in wholes() if not whole.held]
+    for n, count in enumerate(COUNTS[:2]):
+        rows = []
+        for whole in known:
+            if whole.units[0].kind == "compact":
+                compact[count] = {"unit": float(whole.counts[count])}
+                continue
+            *inner, _ = whole.units
+            # the shell's distributed RAM, of small queues, is in its coefficient
+            alone = sum(cells.alone(unit.kind, unit.features, unit.memory)[n] for unit in inner)
+            rows.append(({"units": alone, "unit": 1.0}, float(whole.counts[count]), float(whole.counts[count])))
+        found = fit(("units", "unit"), rows)
+        within[count], around[count] = found["units"], {"unit": found["unit"]}
+    return within, {"shell": around, "compact": compact}
+
+
+def write(found: dict) -> None:
+    """Make these the coefficients."""
+    cells.COEFFICIENTS.write_text(json.dumps({"command": "python -m boards.estimate.fit"} | found, indent=1) + "\n")
+    cells.coefficients.cache_clear()
+
+
+def held_out() -> list[tuple[str, list[int], list[int]]]:
+    """Estimated and synthesised counts of each design that no coefficient was fitted to."""
+    out = []
+    for whole in wholes():
+        if whole.held:
+            both = [round(sum(getattr(unit, name) for unit in whole.units)) for name in ("cells", "registers")]
+            both += [sum(unit.memory.blocks for unit in whole.units), sum(unit.multipliers for unit in whole.units)]
+            out.append((whole.name, both, [whole.counts[name] for name in COUNTS]))
+    return out
+
+
+def main() -> None:
+    """Write the coefficients, and say how well they fit, and how well they foretell."""
+    kinds = of_kinds()
+    write({"within": {"cells": 1.0, "flip-flops": 1.0}, "kinds": kinds})
+    within, rest = of_wholes()
+    write({"within": within, "kinds": kinds | rest})
+    errors: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for sample in samples():
+        made = cells.alone(sample.unit.kind, sample.unit.features, sample.unit.memory)
+        errors[sample.unit.kind].append((made[0] / sample.cells - 1, made[1] / sample.registers - 1))
+    for kind, each in errors.items():
+        of_cells, of_registers = (100 * float(np.sqrt(np.mean(np.square(column)))) for column in zip(*each, strict=True))
+        print(
+            f"{kind}: {len(each)} units, root mean square of the errors {of_cells:.1f} % of cells, {of_registers:.1f} % of FF"
+        )
+    for name, foretold, real in held_out():
+        words = (f"{a:,} for {b:,} ({100 * (a / b - 1):+.1f} %)" for a, b in zip(foretold, real, strict=True))
+        print(f"{name}: {', '.join(words)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""Lanes for a network, a part and its clock: the smallest design among the fastest that the part has room for.
+
+Every choice of lanes and passes is looked at. Those that can't fit are left out by a bound: each unit as small as its arrays,
+taps and shared multipliers can make it. Of the others the one with the fewest cycles, with whole words in each cycle, comes
+first; there arrays, taps and multipliers are made fewer as long as that costs hardly a cycle, or until the design fits.
+Nothing is drawn at random: the same network has the same lanes everywhere. Lanes never change a result.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from typing import Any
+
+from golden.contract import layout
+from golden.contract.config import Config, configuration
+from golden.contract.errors import DesignError
+from golden.contract.lanes import Lanes
+from golden.contract.spec import Spec
+
+from .activity import Activity
+from .cycles import mean_halves, of_halves
+from .part import Part
+from .units import Unit, units
+
+#: Choices of lanes and passes at most; beyond that layers keep the divisors that are farthest apart.
+CHOICES = 6000
+
+#: Share of the fewest cycles that a smaller design may take more.
+SLOWER = 0.02
+
+#: Times that event-driven engines may go through a window.
+PASSES = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a design takes."""
+
+    cells: float
+    blocks: int
+    multipliers: int
+
+    def __add__(self, other: "Size") -> "Size":
+        return Size(self.cells + other.cells, self.blocks + other.blocks, self.multipliers + other.multipliers)
+
+    def fits(self, part: Part) -> bool:
+        """Whether a part has room for it, and wires."""
+        return self.cells <= part.routable * part.cells and self.blocks <= part.blocks and self.multipliers <= part.multipliers
+
+
+def divisors(number: int) -> list[int]:
+    """From the smallest."""
+    return [n for n in range(1, number + 1) if number % n == 0]
+
+
+class Search:
+    """A search for one network."""
+
+    def __init__(self, spec: Spec, part: Part, activity: Activity, window: int):
+        self.spec, self.part, self.activity, self.window = spec, part, activity, window
+        #: With the engines that boards have, and one lane a layer.
+        self.plain = configuration(replace(spec, lanes=()), "event")
+        self._sizes: dict[tuple[Any, ...], Size] = {}
+        self._halves: dict[tuple[Any, ...], tuple[float, float]] = {}
+
+    def size(self, config: Config) -> Size:
+        """Of a design, unit by unit; what is known of a bundle's units is kept."""
+        total = Size(0.0, 0, 0)
+        fresh: dict[str, Unit] | None = None
+        for bundle in self.spec.bundles:
+            n = bundle.index
+            key = self._key(config, n)
+            if key not in self._sizes:
+                fresh = fresh or {unit.name: unit for unit in units(config, self.window)}
+                parts = [fresh[f"{kind}_{n}"] for kind in ("array", "engine", "update", "weights")]
+                self._sizes[key] = sum(map(size_of, parts), Size(0.0, 0, 0))
+            total += self._sizes[key]
+        if () not in self._sizes:
+            self._sizes[()] = size_of((fresh or {unit.name: unit for unit in units(config, self.window)})["shell"])
+        return total + self._sizes[()]
+
+    @staticmethod
+    def _key(config: Config, n: int) -> tuple[Any, ...]:
+        """All of a design that the units of a bundle depend on."""
+        turns = config.turns(config.spec.layers[n])
+        engine = config.passes if n in config.events else config.image_taps if n == 1 else ()
+        return n, config.lanes[n - 1], config.lanes[n], turns, engine, n in config.shared
+
+    def cycles(self, config: Config) -> float:
+        """Of a training sample."""
+        key = (config.lanes, config.arrays, config.passes)
+        if key not in self._halves:
+            self._halves[key] = mean_halves(config, self.activity)
+        return of_halves(config, self.activity, self.spec.learning.batch, 0.0, *self._halves[key]).training
+
+    def bound(self, config: Config) -> float:
+        """Cycles of a training sample that no arrays, spikes or multipliers can make fewer: words and tiles, one in each."""
+        words = [config.words(layer) for layer in self.spec.layers[1:]]
+        tiles = [layout.tiles(config, bundle) for bundle in self.spec.bundles if bundle.kind == "dense"]
+        return (self.activity.free + 2 * self.activity.nudged) * float(max(*words, *tiles))
+
+    def choices(self) -> Iterator[Config]:
+        """Every choice of lanes and passes, with the smallest arrays, taps and multipliers."""
+        each = [divisors(layer.channels) for layer in self.spec.layers[1:]]
+        passes = [(1, 1)] if not self.plain.events else list(product(PASSES, repeat=2))
+        while _product(map(len, each)) * len(passes) > CHOICES:
+            longest = max(each, key=len)
+            if len(longest) <= 2:
+                break
+            # the one that is nearest to a neighbour
+            gaps = [min(longest[n] / longest[n - 1], longest[n + 1] / longest[n]) for n in range(1, len(longest) - 1)]
+            del longest[1 + gaps.index(min(gaps))]
+        for lanes in product(*each):
+            for forward, backward in passes:
+                config = replace(self.plain, lanes=(1, *lanes), arrays=(1,) * (1 + len(lanes)), image_taps=1)
+                shared = frozenset(bundle.index for bundle in self.spec.bundles)
+                if all(
+                    config.groups(bundle.post) % forward == 0 and 2 * config.groups(bundle.pre) % backward == 0
+                    for bundle in self.spec.bundles
+                    if bundle.index in config.events
+                ):
+                    yield replace(config, passes=(forward, backward), shared=shared)
+
+    def widest(self, config: Config) -> Config:
+        """Whole words in each cycle, all taps at once, two multipliers a lane."""
+        taps = self.spec.bundles[0].kernel ** 2
+        return replace(config, arrays=config.lanes, image_taps=taps, shared=frozenset())
+
+    def narrower(self, config: Config) -> Iterator[Config]:
+        """Designs with one thing less."""
+        for layer in self.spec.layers[1:]:
+            n = layer.index
+            less = [lanes for lanes in divisors(config.lanes[n]) if lanes < config.arrays[n]]
+            for lanes in less[-1:]:
+                yield replace(config, arrays=(*config.arrays[:n], lanes, *config.arrays[n + 1 :]))
+        taps = self.spec.bundles[0].kernel ** 2
+        rounds = -(-taps // min(config.image_taps, taps))
+        fewer = [n for n in range(1, config.image_taps) if -(-taps // n) > rounds]
+        if fewer:
+            # the fewest that need no more rounds than this
+            most = -(-taps // fewer[-1])
+            yield replace(config, image_taps=-(-taps // most))
+        for bundle in self.spec.bundles:
+            if bundle.index not in config.shared:
+                yield replace(config, shared=config.shared | {bundle.index})
+
+    def reduced(self, config: Config) -> tuple[Config, float] | None:
+        """A design with these lanes and passes that fits, and its cycles; None where there is none.
+
+        What saves most cells for each cycle that it costs goes first: all that costs hardly a cycle, then what has to.
+        """
+        best = self.cycles(config)
+        now, allowed = best, best * (1 + SLOWER / 2)
+        while True:
+            size = self.size(config)
+            tried = []
+            for smaller in self.narrower(config):
+                saved = size.cells - self.size(smaller).cells
+                multipliers = size.multipliers - self.size(smaller).multipliers
+                cycles = self.cycles(smaller)
+                if saved > 0 or multipliers > 0:
+                    tried.append((max(cycles - now, 0.0) / max(saved + 20 * multipliers, 1.0), cycles, smaller))
+            free = [one for one in tried if one[1] <= allowed]
+            if not size.fits(self.part) and not free:
+                free = tried
+            if not free:
+                return (config, now) if size.fits(self.part) else None
+            _, now, config = min(
+                free, key=lambda one: (one[0], one[1], one[2].arrays, one[2].image_taps, sorted(one[2].shared))
+            )
+
+    def best(self) -> Config:
+        """The choice; `DesignError` where not even one lane a layer fits."""
+        possible = [config for config in self.choices() if self.size(config).fits(self.part)]
+        if not possible:
+            smallest = self.size(replace(self.plain, image_taps=1, shared=frozenset(b.index for b in self.spec.bundles)))
+            raise DesignError(
+                f"{self.spec.name}: with one lane a layer it takes about {smallest.cells:,.0f} cells of {self.part.cells:,} "
+                f"({self.part.routable:.0%} can be routed), {smallest.blocks} of {self.part.blocks} block RAMs and "
+                f"{smallest.multipliers} of {self.part.multipliers} multipliers of the {self.part.name}"
+            )
+        ranked = sorted((self.bound(config), self.size(config).cells, n) for n, config in enumerate(possible))
+        found: list[tuple[float, float, int, Config]] = []
+        fewest, smallest_yet = float("inf"), float("inf")
+        for bound, least, n in ranked:
+            if bound > fewest * (1 + SLOWER):
+                break
+            wide = self.widest(possible[n])
+            cycles = self.cycles(wide)
+            # it may be faster than what was found, or as fast and smaller
+            if cycles >= fewest * (1 + SLOWER) or (cycles >= fewest and least >= smallest_yet):
+                continue
+            made = self.reduced(wide)
+            if made is None:
+                continue
+            found.append((made[1], self.size(made[0]).cells, n, made[0]))
+            fewest = min(fewest, made[1])
+            smallest_yet = min(size for cycles, size, *_ in found if cycles <= fewest * (1 + SLOWER))
+        return min((one for one in found if one[0] <= fewest * (1 + SLOWER)), key=lambda one: (one[1], one[0], one[2]))[3]
+
+
+def size_of(unit: Unit) -> Size:
+    """Of a unit."""
+    return Size(unit.cells, unit.memory.blocks, unit.multipliers)
+
+
+def _product(numbers: Iterator[int]) -> int:
+    out = 1
+    for number in numbers:
+        out *= number
+    return out
+
+
+def chosen(spec: Spec, part: Part, activity: Activity, window: int) -> Lanes:
+    """The lanes of a network on a part, as a network's file has them.
+
+    activity: of a few samples. window: of the board's link. Raises `DesignError` where nothing fits.
+    """
+    return lanes_of(Search(spec, part, activity, window).best())
+
+
+def lanes_of(config: Config) -> Lanes:
+    """The lanes of a design."""
+    if config.compact:
+        return Lanes(config.lanes)
+    shared = tuple(sorted(config.shared)) or None
+    return Lanes(
+        config.lanes, config.arrays or config.lanes, config.image_taps, shared, config.passes if config.events else None
+    )
+
+
+def as_table(lanes: Lanes) -> dict[str, Any]:
+    """Keys and values of a network file's table."""
+    found = {key: list(x) if isinstance(x, tuple) else x for key, x in asdict(lanes).items()}
+    return {key: x for key, x in found.items() if x is not None}

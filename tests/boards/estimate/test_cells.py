@@ -1,0 +1,51 @@
+"""Estimated counts beside what was synthesised: boards/estimate/samples.csv and designs.json."""
+
+import json
+
+import pytest
+
+from boards.estimate import cells, fit
+from boards.estimate.units import KINDS
+
+#: Of the cells and flip-flops of a design that no coefficient was fitted to, and of a unit that they were fitted to.
+LARGEST_ERROR, LARGEST_OF_UNIT = 0.10, 0.20
+
+HELD = fit.held_out()
+
+
+def test_there_are_enough_designs_that_nothing_was_fitted_to():
+    fitted = {sample.design for sample in fit.samples()}
+    assert len(HELD) >= 4
+    assert not fitted & {name for name, *_ in HELD}
+
+
+@pytest.mark.parametrize(("name", "made", "real"), HELD, ids=[name for name, *_ in HELD])
+def test_designs_that_nothing_was_fitted_to(name, made, real):
+    for n in range(2):
+        assert made[n] == pytest.approx(real[n], rel=LARGEST_ERROR), fit.COUNTS[n]
+    assert made[2:] == real[2:]
+
+
+def test_block_ram_and_multipliers_of_every_unit():
+    found = {(s.design, s.unit.name): (s.unit.memory.blocks, s.unit.multipliers) for s in fit.samples()}
+    assert found == {(s.design, s.unit.name): (s.blocks, s.multipliers) for s in fit.samples()}
+
+
+def test_every_unit_by_the_committed_coefficients():
+    kinds = set()
+    for sample in fit.samples():
+        kinds.add(sample.unit.kind)
+        made = cells.alone(sample.unit.kind, sample.unit.features, sample.unit.memory)
+        where = f"{sample.design}, {sample.unit.name}"
+        assert made[0] == pytest.approx(sample.cells, rel=LARGEST_OF_UNIT), where
+        assert made[1] == pytest.approx(sample.registers, rel=LARGEST_OF_UNIT), where
+    assert kinds >= set(KINDS) - {"line engine"}
+
+
+def test_the_coefficients_are_those_of_the_samples():
+    committed = json.loads(cells.COEFFICIENTS.read_text())["kinds"]
+    found = fit.of_kinds()
+    for kind, both in found.items():
+        for count, coefficients in both.items():
+            for name, value in coefficients.items():
+                assert value == pytest.approx(committed[kind][count][name], rel=1e-2, abs=1e-2), (kind, count, name)

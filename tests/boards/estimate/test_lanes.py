@@ -1,0 +1,78 @@
+"""Lanes that are chosen: they fit, they are always the same, and nobody's are faster by more than 5 %."""
+
+from dataclasses import replace
+
+import pytest
+
+from boards.estimate.lanes import Search, as_table, chosen, lanes_of
+from boards.estimate.part import PARTS
+from golden.contract.config import Config, configuration
+from golden.contract.errors import DesignError
+from golden.contract.network_file import network
+from golden.contract.presets import preset
+from golden.model import activity
+from golden.model.parameters import initial
+from golden.model.settings import Settings
+from golden.training.data import load
+
+#: Of the link of a ULX3S.
+WINDOW = 32
+LARGEST = PARTS["LFE5U-85F"]
+
+
+def counted(spec, samples=4):
+    digits = load("embedded")
+    images, labels = digits.train_images[:samples], digits.train_labels[:samples]
+    return activity.count(spec, Settings.of(spec), initial(spec, 0), images, labels)
+
+
+@pytest.fixture(scope="module")
+def mine():
+    return network({"name": "mine", "stage": [{"conv": 6, "kernel": 5}, {"dense": 24}, {"dense": 10}]}, "mine")
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "medium"])
+def test_no_preset_by_hand_is_faster_by_more_than_five_percent(name):
+    spec = preset(name)
+    search = Search(spec, LARGEST, counted(spec), WINDOW)
+    by_hand, best = configuration(spec, "event"), search.best()
+    by_hand = by_hand if by_hand.arrays else replace(by_hand, arrays=by_hand.lanes)
+    assert search.size(by_hand).fits(LARGEST)
+    assert search.size(best).fits(LARGEST)
+    assert search.cycles(best) <= 1.05 * search.cycles(by_hand)
+
+
+def test_the_same_again(mine):
+    found = [chosen(mine, LARGEST, counted(mine), WINDOW) for _ in range(2)]
+    assert found[0] == found[1]
+
+
+def test_a_smaller_part_gets_fewer(mine):
+    large, small = (Search(mine, PARTS[name], counted(mine), WINDOW) for name in ("LFE5U-85F", "LFE5U-45F"))
+    assert small.size(small.best()).fits(PARTS["LFE5U-45F"])
+    assert small.cycles(small.best()) >= large.cycles(large.best())
+
+
+def test_no_choice_is_better(mine):
+    """Against every choice of lanes with whole words, all taps and no shared multipliers."""
+    search = Search(mine, LARGEST, counted(mine), WINDOW)
+    fewest = min(search.cycles(wide) for wide in map(search.widest, search.choices()) if search.size(wide).fits(LARGEST))
+    assert search.cycles(search.best()) <= 1.02 * fewest
+
+
+def test_a_network_file_takes_them(mine):
+    lanes = chosen(mine, LARGEST, counted(mine), WINDOW)
+    table = as_table(lanes)
+    again = network({"name": "mine", "stage": [{"conv": 6, "kernel": 5}, {"dense": 24}, {"dense": 10}]} | {
+        "lanes": {"ulx3s": table}
+    }, "mine")  # fmt: skip
+    assert dict(again.lanes)["ulx3s"] == lanes
+    config = configuration(again, "event", "ulx3s")
+    assert isinstance(config, Config)
+    assert lanes_of(config) == lanes
+
+
+def test_what_fits_nowhere():
+    spec = network({"name": "big", "stage": [{"conv": 32, "kernel": 5}, {"dense": 256}, {"dense": 10}]}, "big")
+    with pytest.raises(DesignError, match=r"with one lane a layer it takes about .* block RAMs"):
+        chosen(spec, LARGEST, counted(spec, 2), WINDOW)
