@@ -90,6 +90,7 @@ def synthesised_unit(config: Config, name: str, folder: Path) -> dict[str, int]:
 
 def synthesised(config: Config, name: str, on: str, folder: Path) -> dict[str, int]:
     """Counts of a whole design for a board."""
+    folder.mkdir(exist_ok=True)
     fpga = board(on).with_network(config.spec)
     design = dataclasses.replace(fpga.design(name), config=config, spacers=Fraction(0))
     synthesise(dataclasses.replace(fpga, designs={name: design}), name, BuildFacts(), folder, "yowasp", print)
@@ -108,7 +109,7 @@ def main(names: list[str]) -> None:
             print(f"{name}: {unit}")
             rows[name, unit] = {"design": name, "unit": unit} | synthesised_unit(config, unit, folder)
         if "board" in known:
-            known["whole"] = synthesised(config, name, known["board"], folder)
+            known["whole"] = synthesised(config, name, known["board"], folder / "whole")
     with SAMPLES.open("w") as file:
         writer = csv.DictWriter(file, ("design", "unit", *COUNTS), lineterminator="\n")
         writer.writeheader()
