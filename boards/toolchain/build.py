@@ -14,7 +14,7 @@ from golden.contract.config import Config
 from golden.contract.errors import TimingError, ToolError
 from golden.contract.protocol import BuildFacts
 
-from . import spacers, stamp, tools
+from . import dfu, spacers, stamp, tools
 from .netlist import build_id, commands, plan
 from .route import Progress, Route, place_and_route
 
@@ -112,7 +112,7 @@ def _build(
 ) -> Build:
     """The same in its folder."""
     design, seed, identity = fpga.design(preset), facts.seed, facts.build
-    (_, nextpnr, packer), added = synthesise(fpga, preset, facts, folder, kind, progress)
+    (_, nextpnr, packer, *after), added = synthesise(fpga, preset, facts, folder, kind, progress)
     routes, unrouted = [], []
     for number in range(seed, seed + seeds):
         try:
@@ -127,7 +127,7 @@ def _build(
         spec = design.config.spec.identity
         name = f"nudge-{fpga.name}-{preset}-{spec:08x}-{identity:08x}-seed{seed}"
         bitstream = folder / f"{name}.{fpga.family.suffix}"
-        pack(packer, folder / f"seed{seed}", bitstream, kind, progress)
+        pack([packer, *after], folder / f"seed{seed}", bitstream, kind, progress)
     result = Build(
         board=fpga.name,
         what=fpga.what,
@@ -160,7 +160,7 @@ def synthesise(
 ) -> tuple[list[list[str]], int]:
     """Makes netlist and constraints in `folder`, unless they are there.
 
-    Returns the commands that synthesise, route and pack, and how many spacers the netlist has.
+    Returns the commands that synthesise, route, pack and may come after that, and how many spacers the netlist has.
     """
     kept, netlist = folder / "netlist.json", folder / "top.json"
     inputs = {"build": facts.build, "seed": facts.seed}
@@ -194,10 +194,14 @@ def synthesise(
     return words, added
 
 
-def pack(command: list[str], place: Path, bitstream: Path, kind: str, progress: Progress) -> None:
-    """The bitstream under its own name, with its digest beside it; one that isn't as it was made is made again."""
+def pack(commands: list[list[str]], place: Path, bitstream: Path, kind: str, progress: Progress) -> None:
+    """The bitstream under its own name, with its digest beside it; one that isn't as it was made is made again.
+
+    commands: the packer's, and those that a boot loader's files need after it.
+    """
+    command, *after = commands
     kept = bitstream.with_name(f"{bitstream.name}.json")
-    inputs = {"route": stamp.digest(place / "route.json"), "command": command, "kind": kind}
+    inputs = {"route": stamp.digest(place / "route.json"), "commands": commands, "kind": kind}
     if stamp.load(kept, inputs) is not None:
         return
     if bitstream.exists():
@@ -211,6 +215,8 @@ def pack(command: list[str], place: Path, bitstream: Path, kind: str, progress: 
     if failure or not made.is_file() or not made.stat().st_size:
         reason = failure.reason if failure else "no bitstream"
         raise ToolError(f"{command[0]} failed: {reason}; see {place / PACK_LOG}")
+    for more in after:
+        files.write(made, dfu.finished(made.read_bytes(), more))
     files.sync(made)
     made.rename(bitstream)
     stamp.save(kept, inputs, [bitstream], {})

@@ -74,7 +74,7 @@ def check(fpga: Fpga, preset: str, platform: Any) -> None:
 
 
 def commands(made: Any) -> list[list[str]]:
-    """The commands of a plan: synthesise, place and route, pack; each a tool and its arguments."""
+    """The commands of a plan: synthesise, place and route, pack, and perhaps more; each a tool and its arguments."""
     out: list[list[str]] = json.loads(made.files["build_top.json"])["commands"]
     return out
 

@@ -117,7 +117,7 @@ def test_an_empty_design_is_no_design(folder, calls):
 
 def packed(folder):
     route.place_and_route(["nextpnr-ice40", json.dumps(FMAX), "--seed", "0"], folder, 3, "yowasp", 12_000_000, 0, print)
-    build.pack(["icepack"], folder / "seed3", folder / "nudge.bin", "yowasp", print)
+    build.pack([["icepack"]], folder / "seed3", folder / "nudge.bin", "yowasp", print)
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
