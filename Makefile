@@ -57,6 +57,8 @@ evidence: setup
 	for seed in 1 2 3 4 5; do $(BIN)/nudge board soak --preset tiny --faults 1e-3 --samples 200 --seed $$seed || exit; done
 	for seed in 1 2 3 4 5; do $(BIN)/nudge board soak --preset tiny --faults 1e-2 --samples 200 --seed $$seed || test $$? = 4 || exit; done
 	$(BIN)/nudge board soak --preset tiny --faults 1e-3 --samples 200 --seed 6 --resets 3 --flips 3 --disconnects 3 --stalls 3
+	for seed in 1 2 3 4 5; do $(BIN)/nudge board soak --board golden --stored --faults 1e-3 --damages 3 --samples 1000 --batch 32 --seed $$seed || exit; done
+	$(BIN)/nudge board soak --board golden --stored --faults 1e-3 --samples 400 --seed 6 --resets 3 --flips 3 --disconnects 3 --stalls 3 --damages 3
 	$(BIN)/python -m sim.harness.fuzz --frames 100000 --seed 1
 	NUDGE_FUZZ=10 $(BIN)/pytest -q tests/host/link/test_hostile.py tests/host/link/test_frame.py
 	$(BIN)/pytest -q tests/host/harness/test_kill.py sim/test_attack.py
@@ -64,6 +66,7 @@ evidence: setup
 	$(BIN)/pytest -q tests/golden/paper --slow
 	$(BIN)/python -m sim.harness.mutants --count 120 --seed 1
 	$(BIN)/nudge board throughput --rounds 5
+	for preset in small medium; do $(BIN)/nudge board throughput --stored --preset $$preset --epochs 3 || exit; done
 
 clean:
 	rm -rf build runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

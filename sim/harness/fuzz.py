@@ -4,7 +4,7 @@ The board is the whole gateware compiled by Verilator, at a raw socket; the mode
 `host.harness.protocol_model`. Frames come in bursts of as many as the board may have in flight, so what is compared covers the
 deframer, the decoder, the framer, every command, samples under way together, every refusal, stored answers, counters and
 weights. What isn't: numbers of clock cycles, which the model doesn't have, and, in bursts, the counter of frames: it runs ahead
-of the request that reads it.
+of the request that reads it. A board with memory for samples is asked to store them, and to train on them, too.
 
     python -m sim.harness.fuzz --frames 100000 --seed 1
 """
@@ -25,15 +25,18 @@ from golden.contract.protocol import (
     CYCLES,
     FULL_BLOCK,
     LABELS,
+    MAX_DIGESTED,
     MAX_REGISTERS,
     PAYLOAD_BYTES,
     PIXELS,
     REQUEST_BYTES,
+    STORED_PAYLOAD_BYTES,
     VALUE_BYTES,
     VERSION,
     WEIGHTS_PAYLOAD,
     WINDOW,
     Access,
+    Asked,
     BundleNumber,
     Command,
     Committed,
@@ -42,6 +45,9 @@ from golden.contract.protocol import (
     RegisterValue,
     Sample,
     Sampled,
+    SampledStored,
+    SampleNumber,
+    SampleRange,
     Status,
     WordAddress,
     Words,
@@ -49,6 +55,9 @@ from golden.contract.protocol import (
     registers,
     registers_by_name,
 )
+from golden.contract.stored import record
+from golden.contract.stuffing import stuff
+from golden.model.image_store import ImageStore
 from golden.progress import Meter
 from golden.training.data import Data, load
 from host.harness.golden_device import GoldenDevice
@@ -58,6 +67,9 @@ from sim.board.virtual import VirtualBoard
 
 #: Seconds without an answer after which the board counts as hung.
 PATIENCE = 30.0
+
+#: Requests for samples.
+SAMPLES = (Command.TRAIN, Command.INFER, Command.TRAIN_STORED, Command.INFER_STORED)
 
 #: Samples cost a thousand times as much as other requests, so they begin seldom; but then more come, as they overlap.
 SAMPLE_SHARE, MORE_SAMPLES = 0.015, 0.5
@@ -73,14 +85,17 @@ def encoded(sequence: int, command: int, payload: bytes = b"", version: int = VE
 
 
 class Source:
-    """Draws frames from a seed. protocol: of the model, to know which number comes next."""
+    """Draws frames from a seed. protocol: of the model, to know which number comes next; store: to know what is stored."""
 
-    def __init__(self, config: Config, data: Data, protocol: ProtocolModel, seed: int):
-        self.data, self.protocol, self.ahead = data, protocol, 0
+    def __init__(self, config: Config, data: Data, protocol: ProtocolModel, store: ImageStore, seed: int):
+        self.data, self.protocol, self.store, self.ahead = data, protocol, store, 0
         #: The request before was a sample.
         self.sampling = False
         self.chance = random.Random(f"fuzz {seed}")
-        self.registers = registers(config.spec)
+        stores = protocol.identity.capacity > 0
+        self.registers = registers(config.spec, stores)
+        self.known = [*PAYLOAD_BYTES, *(STORED_PAYLOAD_BYTES if stores else ())]
+        self.samples = [c for c in SAMPLES if c in self.known]
 
     def piece(self) -> bytes:
         """What is sent between two zero bytes; mutations may put zeros into it."""
@@ -98,11 +113,11 @@ class Source:
     def request(self) -> bytes:
         """A frame with a right checksum: mostly what a host would send, now and then wrong in one field."""
         chance = self.chance
-        commands = [c for c in PAYLOAD_BYTES if c not in (Command.TRAIN, Command.INFER, Command.HELLO)]
+        commands = [c for c in self.known if c not in (*SAMPLES, Command.HELLO)]
         command: int = chance.choice(commands)
-        self.sampling = chance.random() < (MORE_SAMPLES if self.sampling else SAMPLE_SHARE)
+        self.sampling = chance.random() < (MORE_SAMPLES if self.sampling else SAMPLE_SHARE * len(self.samples) / 2)
         if self.sampling:
-            command = chance.choice((Command.TRAIN, Command.TRAIN, Command.INFER))
+            command = chance.choice((Command.TRAIN, *self.samples))
         elif chance.random() < 0.03:
             command = Command.HELLO
         payload = self.payload(Command(command))
@@ -113,7 +128,7 @@ class Source:
         if chance.random() < 0.02:
             payload = payload[:-1] if chance.random() < 0.5 else payload + b"\7"
         sequence %= 256
-        if version == VERSION and (command == Command.HELLO or (sequence == self.ahead and command in PAYLOAD_BYTES)):
+        if version == VERSION and (command == Command.HELLO or (sequence == self.ahead and command in self.known)):
             self.ahead = (sequence + 1) % 256  # if it is executed; if not, what follows is out of sequence
         return encoded(sequence, command, payload, version)
 
@@ -140,7 +155,32 @@ class Source:
                 digit = self.data.train_images[chance.randrange(1000)].numpy().tobytes()
                 image = chance.choice((digit, chance.randbytes(PIXELS)))
                 return Sample(chance.choice((*range(LABELS), *range(LABELS), LABELS, 255)), image).encode()
+            case Command.STORE:
+                return self.records()
+            case Command.STORE_DIGEST:
+                return SampleRange(self.index(), chance.choice((1, 2, 5, self.store.count, 0, MAX_DIGESTED + 1))).encode()
+            case Command.TRAIN_STORED | Command.INFER_STORED:
+                asked = [Asked(self.index(), *chance.choices(range(-4, 5), k=2), chance.random() < 0.5) for _ in range(4)]
+                payload = b"".join(sample.encode() for sample in asked[: chance.choice((1, 1, 2, 4))])
+                return payload if chance.random() < 0.9 else payload + chance.choice((b"\1", chance.randbytes(4), bytes(260)))
         return b""
+
+    def index(self) -> int:
+        """Of a stored sample, mostly."""
+        count = self.store.count
+        return self.chance.choice((*[self.chance.randrange(max(count, 1))] * 8, count, count + 1, (1 << 17) - 1))
+
+    def records(self) -> bytes:
+        """Of digits or noise, with their index or another, which makes a damaged sample; seldom of a label that is none."""
+        chance = self.chance
+        index = chance.choice((self.store.count, self.index()))
+        payload = b""
+        for number in range(index, index + chance.choice((1, 1, 2, 3))):
+            image = self.data.train_images[chance.randrange(1000)].numpy().tobytes()
+            image = image if chance.random() < 0.9 else chance.randbytes(PIXELS)
+            label = chance.choice((*range(LABELS), *range(LABELS), *range(LABELS), LABELS))
+            payload += record(number if chance.random() < 0.9 else number ^ 1, label, image, stuff(image))
+        return SampleNumber(index).encode() + payload
 
     def written(self) -> bytes:
         """A register's address and a value; steps stay few, as each costs time."""
@@ -194,9 +234,7 @@ class Pair:
         host, _, port = url.removeprefix("socket://").rpartition(":")
         self.socket = socket.create_connection((host, int(port)), timeout=PATIENCE)
         self.splitter = frame.Splitter()
-        self.device = GoldenDevice(config)
-        self.protocol = self.device.protocol
-        self.protocol.execute = self._execute
+        self._model(config, 0)
         self.endings: Counter[str] = Counter()
         # by number, -1 for the one at hand: bytes of an answer's payload that the model doesn't know
         self._unknown: dict[int, set[int]] = {}
@@ -205,13 +243,22 @@ class Pair:
         # what the board says of itself is not the model's business
         greeting = encoded(9, Command.HELLO)
         (answer,) = self._ask([greeting])
-        self.protocol.identity = Identity.decode(answer[ANSWER_HEADER:])
+        identity = Identity.decode(answer[ANSWER_HEADER:])
+        self._model(config, identity.capacity)
+        self.protocol.identity = identity
         self._compare(greeting, answer)
+
+    def _model(self, config: Config, capacity: int) -> None:
+        self.device = GoldenDevice(config, capacity)
+        self.protocol = self.device.protocol
+        self.protocol.execute = self._execute
 
     def _execute(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
         status, answer = self.device.execute(command, payload)
         cycles = {Command.TRAIN: Sampled, Command.INFER: Sampled, Command.COMMIT: Committed}
         unknown = set(range(cycles[command].at("cycles"), len(answer))) if command in cycles else set()
+        if command in (Command.TRAIN_STORED, Command.INFER_STORED):
+            unknown = set(range(len(answer) - SampledStored.size(0), len(answer)))
         if command is Command.READ_REGISTER:
             for n in range(len(answer) // VALUE_BYTES):
                 address = RegisterRange.decode(payload).address + n
@@ -248,7 +295,7 @@ class Pair:
         if -1 in self._unknown:
             self._unknown[sequence] = self._unknown.pop(-1)
         repeated = self.protocol.duplicates > before
-        unknown = self._unknown.get(sequence, set()) if expected[3] == Status.OK else set()
+        unknown = self._unknown.get(sequence, set()) if expected[3] in (Status.OK, Status.BAD_IMAGE) else set()
         places = {at + ANSWER_HEADER for at in unknown}
 
         def known(body: bytes) -> bytes:
@@ -275,7 +322,7 @@ class Pair:
 def fuzz(url: str, config: Config, frames: int, seed: int) -> Counter[str]:
     """Send frames to a board just after reset; how many answers of each status, all equal to the model's."""
     pair, sent = Pair(url, config), 0
-    source = Source(config, load("embedded"), pair.protocol, seed)
+    source = Source(config, load("embedded"), pair.protocol, pair.device.store, seed)
     with pair.socket, Meter("frames", frames) as meter:
         try:
             for pieces in source.bursts():
