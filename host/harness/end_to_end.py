@@ -33,6 +33,9 @@ MEMORY_BYTES = 1 << 25
 #: byte and each pixel. Only the first one of a request is waited for.
 FETCH_CYCLES = 60 + 208 + 784
 
+#: Clock cycles in which one sample that is asked for is checked, before the first one is fetched.
+CHECK_CYCLES = 16
+
 #: Clock cycles of other requests: an upper bound of any, for each byte of payload, for each stored record that is read.
 REQUEST_CYCLES, BYTE_CYCLES, RECORD_CYCLES = 100, 3, 60 + 256
 
@@ -81,7 +84,7 @@ class PacedDevice(GoldenDevice):
             case Command.TRAIN_STORED:
                 count = len(payload) // ASKED_BYTES
                 worked = count * sample + self.core.commit
-                self._cycles = FETCH_CYCLES + worked
+                self._cycles = CHECK_CYCLES * count + FETCH_CYCLES + worked
                 return Status.OK, SampledStored(bytes(count), round(worked)).encode()
             case Command.TRAIN:
                 self.model.pending += 1

@@ -18,11 +18,21 @@ from safetensors.torch import save_file
 from golden.contract.config import configuration
 from golden.contract.errors import DataError, ExitCode, IdentityError, MetricsError, NudgeError, PlanError, WeightsError
 from golden.contract.presets import preset
-from golden.contract.protocol import ANSWER, ANSWER_PAYLOAD, VERSION, Command, Identity, Status
+from golden.contract.protocol import (
+    ANSWER,
+    ANSWER_PAYLOAD,
+    ASKED_BYTES,
+    VALUE_BYTES,
+    VERSION,
+    Command,
+    Identity,
+    Status,
+)
 from golden.model.parameters import initial
 from golden.model.settings import Settings
 from golden.training import checkpoint, data
 from golden.training import metrics as report
+from golden.training.batch import Batch
 from golden.training.run import Run
 from host.boards.serial import SerialBoard
 from host.cli import main as cli
@@ -127,6 +137,42 @@ def test_a_board_that_answers_nonsense_is_told_apart(replies, lengths):
 
     port = FaultPort(ProtocolModel(IDENTITY, execute), Clock())
     ends(lambda: session(port), NudgeError)
+    assert port.clock.now < DEADLINE
+
+
+def stored_session(port: FaultPort) -> None:
+    """What a host asks of a board with memory for samples."""
+    digits = data.load("embedded")
+    few = data.Data(*(tensor[:6] for tensor in digits))
+    with SerialBoard.over(Link(port, "port", clock=port.clock, draw=lambda most: 0), TINY) as board:
+        board.hold(few, 6)
+        list(board.train_batches(Batch(few, np.arange(6)) for _ in range(3)))
+        board.hold(few, 6, test=True)
+        list(board.infer_batches([Batch(few, np.arange(6), test=True)]))
+
+
+@examples(60)
+@given(st.lists(st.tuples(st.sampled_from(Status), st.binary(max_size=ROOM)), min_size=1, max_size=60), st.booleans())
+def test_a_board_with_memory_that_answers_nonsense_is_told_apart(replies, lengths):
+    """lengths: answers at least have the length that they should, and nothing is refused but a damaged sample."""
+    count = 0
+
+    def execute(command: Command, payload: bytes) -> tuple[Status, bytes]:
+        nonlocal count
+        status, answer = replies[count % len(replies)]
+        count += 1
+        if lengths:
+            samples = len(payload) // ASKED_BYTES
+            if status is Status.BAD_IMAGE and command in (Command.TRAIN_STORED, Command.INFER_STORED):
+                return status, answer[: samples + VALUE_BYTES]
+            sizes = {Command.TRAIN_STORED: samples + 4, Command.INFER_STORED: samples + 4, Command.STORE: 0}
+            sizes |= {Command.WRITE_REGISTER: 0, Command.COMMIT: 6, Command.TRAIN: 5, Command.INFER: 5}
+            size = sizes.get(command, VALUE_BYTES)
+            return Status.OK, answer.ljust(size, b"\7")[:size]
+        return status, answer if status in (Status.OK, Status.BAD_IMAGE) else b""
+
+    port = FaultPort(ProtocolModel(replace(IDENTITY, capacity=1 << 20), execute), Clock())
+    ends(lambda: stored_session(port), NudgeError)
     assert port.clock.now < DEADLINE
 
 
