@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from golden.contract.errors import DesignError
 
@@ -53,29 +54,38 @@ def all_features(features: Features, memory: Mapped) -> Features:
     return features | {"multiplexed": memory.multiplexed}
 
 
+class Coefficients(NamedTuple):
+    """What a fit gives; the first of two numbers is of cells, the second of flip-flops."""
+
+    #: Kind of unit -> coefficients by feature.
+    kinds: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]
+    #: What a unit has within a whole design of what it has alone.
+    within: tuple[float, float] = (1.0, 1.0)
+
+
 @cache
-def coefficients() -> tuple[Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]], tuple[float, float]]:
-    """Kind of unit -> coefficients of cells and of flip-flops, by feature; and what a unit has within a whole design of what it
-    has alone."""
+def committed() -> Coefficients:
+    """Those of coefficients.json."""
     found = json.loads(COEFFICIENTS.read_text())
     kinds = {kind: (each["cells"], each["flip-flops"]) for kind, each in found["kinds"].items()}
-    return kinds, (found["within"]["cells"], found["within"]["flip-flops"])
+    return Coefficients(kinds, (found["within"]["cells"], found["within"]["flip-flops"]))
 
 
-def alone(kind: str, features: Features, memory: Mapped) -> tuple[float, float]:
-    """Cells and flip-flops of a unit that is synthesised alone."""
-    if kind not in coefficients()[0]:
+def alone(kind: str, features: Features, memory: Mapped, by: Coefficients | None = None) -> tuple[float, float]:
+    """Cells and flip-flops of a unit that is synthesised alone, by the committed coefficients or others."""
+    kinds = (by or committed()).kinds
+    if kind not in kinds:
         raise DesignError(f"there is no estimate for the cells of a {kind}")
     known, (cells, registers) = all_features(features, memory), counted(features, memory)
-    of_cells, of_registers = coefficients()[0][kind]
+    of_cells, of_registers = kinds[kind]
     cells += sum(value * known[name] for name, value in of_cells.items())
     registers += sum(value * known[name] for name, value in of_registers.items())
     return cells, registers
 
 
-def estimate(kind: str, features: Features, memory: Mapped) -> tuple[float, float]:
+def estimate(kind: str, features: Features, memory: Mapped, by: Coefficients | None = None) -> tuple[float, float]:
     """Cells and flip-flops of a unit within a design."""
-    cells, registers = alone(kind, features, memory)
+    cells, registers = alone(kind, features, memory, by)
     # what is around the units is only known within
-    within = (1.0, 1.0) if kind in WHOLE else coefficients()[1]
+    within = (1.0, 1.0) if kind in WHOLE else (by or committed()).within
     return cells * within[0], registers * within[1]

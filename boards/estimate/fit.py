@@ -7,7 +7,7 @@ of these took as a whole. `boards.toolchain.samples` makes both. No coefficient 
 import csv
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,22 +94,22 @@ def fit(names: tuple[str, ...], rows: list[tuple[dict[str, float], float, float]
     return {name: float(f"{x:.5g}") for name, x in zip(names, found, strict=True)}
 
 
-def of_kinds() -> dict[str, dict[str, dict[str, float]]]:
-    """Coefficients of the kinds of units that are synthesised alone."""
+def of_kinds(known: Iterable[Sample]) -> cells.Coefficients:
+    """Coefficients of the kinds of units that were synthesised alone."""
     kinds: dict[str, list[Sample]] = defaultdict(list)
-    for sample in samples():
+    for sample in known:
         kinds[sample.unit.kind].append(sample)
     out = {}
     for kind in kinds:
         rows: tuple[list, list] = [], []
         for sample in kinds[kind]:
             features = cells.all_features(sample.unit.features, sample.unit.memory)
-            known = cells.counted(sample.unit.features, sample.unit.memory)
-            for into, whole, part in zip(rows, (sample.cells, sample.registers), known, strict=True):
+            parts = cells.counted(sample.unit.features, sample.unit.memory)
+            for into, whole, part in zip(rows, (sample.cells, sample.registers), parts, strict=True):
                 into.append((features, whole - part, whole))
         of_cells, of_registers = cells.MODEL[kind]
-        out[kind] = {"cells": fit(of_cells, rows[0]), "flip-flops": fit(of_registers, rows[1])}
-    return out
+        out[kind] = fit(of_cells, rows[0]), fit(of_registers, rows[1])
+    return cells.Coefficients(out)
 
 
 class Whole(NamedTuple):
@@ -133,59 +133,67 @@ def wholes() -> list[Whole]:
     return out
 
 
-def of_wholes() -> tuple[dict[str, float], dict[str, dict[str, dict[str, float]]]]:
-    """What units have within a design of what they have alone; coefficients of what is around them, and of the compact core."""
-    within, around, compact = {}, {}, {}
-    known = [whole for whole in wholes() if not whole.held]
+def fitted(without: str = "") -> cells.Coefficients:
+    """The coefficients of all units, and of what is around them. without: a design that is left out."""
+    by = of_kinds(sample for sample in samples() if sample.design != without)
+    known = [whole for whole in wholes() if not whole.held and whole.name != without]
+    compact = next((whole.counts for whole in known if whole.units[0].kind == "compact"), dict.fromkeys(COUNTS, 0))
+    within, around = [], []
     for n, count in enumerate(COUNTS[:2]):
         rows = []
         for whole in known:
-            if whole.units[0].kind == "compact":
-                compact[count] = {"unit": float(whole.counts[count])}
-                continue
-            *inner, _ = whole.units
-            # the shell's distributed RAM, of small queues, is in its coefficient
-            alone = sum(cells.alone(unit.kind, unit.features, unit.memory)[n] for unit in inner)
-            rows.append(({"units": alone, "unit": 1.0}, float(whole.counts[count]), float(whole.counts[count])))
+            if whole.units[0].kind != "compact":
+                *inner, _ = whole.units
+                # the shell's distributed RAM, of small queues, is in its coefficient
+                alone = sum(cells.alone(unit.kind, unit.features, unit.memory, by)[n] for unit in inner)
+                rows.append(({"units": alone, "unit": 1.0}, float(whole.counts[count]), float(whole.counts[count])))
         found = fit(("units", "unit"), rows)
-        within[count], around[count] = found["units"], {"unit": found["unit"]}
-    return within, {"shell": around, "compact": compact}
+        within.append(found["units"])
+        around.append({"unit": found["unit"]})
+    of_compact = tuple({"unit": float(compact[count])} for count in COUNTS[:2])
+    kinds = dict(by.kinds) | {"shell": (around[0], around[1]), "compact": (of_compact[0], of_compact[1])}
+    return cells.Coefficients(kinds, (within[0], within[1]))
 
 
-def write(found: dict) -> None:
-    """Make these the coefficients."""
-    cells.COEFFICIENTS.write_text(json.dumps({"command": "python -m boards.estimate.fit"} | found, indent=1) + "\n")
-    cells.coefficients.cache_clear()
+def foretold() -> list[tuple[str, list[int], list[int]]]:
+    """Estimated and synthesised counts of each design, by coefficients that weren't fitted to it.
 
-
-def held_out() -> list[tuple[str, list[int], list[int]]]:
-    """Estimated and synthesised counts of each design that no coefficient was fitted to."""
+    These are the committed ones where it is held out, else those that come out without it.
+    """
     out = []
     for whole in wholes():
-        if whole.held:
-            both = [round(sum(getattr(unit, name) for unit in whole.units)) for name in ("cells", "registers")]
-            both += [sum(unit.memory.blocks for unit in whole.units), sum(unit.multipliers for unit in whole.units)]
-            out.append((whole.name, both, [whole.counts[name] for name in COUNTS]))
+        if whole.units[0].kind == "compact":
+            continue
+        by = None if whole.held else fitted(without=whole.name)
+        both = [cells.estimate(unit.kind, unit.features, unit.memory, by) for unit in whole.units]
+        made = [round(sum(column)) for column in zip(*both, strict=True)]
+        made += [sum(unit.memory.blocks for unit in whole.units), sum(unit.multipliers for unit in whole.units)]
+        out.append((whole.name + ("" if whole.held else ", left out"), made, [whole.counts[name] for name in COUNTS]))
     return out
 
 
 def main() -> None:
     """Write the coefficients, and say how well they fit, and how well they foretell."""
-    kinds = of_kinds()
-    write({"within": {"cells": 1.0, "flip-flops": 1.0}, "kinds": kinds})
-    within, rest = of_wholes()
-    write({"within": within, "kinds": kinds | rest})
+    by = fitted()
+    both = {"cells": 0, "flip-flops": 1}
+    found = {
+        "command": "python -m boards.estimate.fit",
+        "within": {name: by.within[n] for name, n in both.items()},
+        "kinds": {kind: {name: each[n] for name, n in both.items()} for kind, each in by.kinds.items()},
+    }
+    cells.COEFFICIENTS.write_text(json.dumps(found, indent=1) + "\n")
+    cells.committed.cache_clear()
     errors: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for sample in samples():
-        made = cells.alone(sample.unit.kind, sample.unit.features, sample.unit.memory)
-        errors[sample.unit.kind].append((made[0] / sample.cells - 1, made[1] / sample.registers - 1))
+        alone = cells.alone(sample.unit.kind, sample.unit.features, sample.unit.memory)
+        errors[sample.unit.kind].append((alone[0] / sample.cells - 1, alone[1] / sample.registers - 1))
     for kind, each in errors.items():
         of_cells, of_registers = (100 * float(np.sqrt(np.mean(np.square(column)))) for column in zip(*each, strict=True))
         print(
             f"{kind}: {len(each)} units, root mean square of the errors {of_cells:.1f} % of cells, {of_registers:.1f} % of FF"
         )
-    for name, foretold, real in held_out():
-        words = (f"{a:,} for {b:,} ({100 * (a / b - 1):+.1f} %)" for a, b in zip(foretold, real, strict=True))
+    for name, made, real in foretold():
+        words = (f"{a:,} for {b:,} ({100 * (a / b - 1):+.1f} %)" for a, b in zip(made, real, strict=True))
         print(f"{name}: {', '.join(words)}")
 
 

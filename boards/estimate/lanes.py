@@ -43,9 +43,9 @@ class Size:
     def __add__(self, other: "Size") -> "Size":
         return Size(self.cells + other.cells, self.blocks + other.blocks, self.multipliers + other.multipliers)
 
-    def fits(self, part: Part) -> bool:
-        """Whether a part has room for it, and wires."""
-        return self.cells <= part.routable * part.cells and self.blocks <= part.blocks and self.multipliers <= part.multipliers
+    def fits(self, part: Part, share: float) -> bool:
+        """Whether a part has room for it, in this share of its cells."""
+        return self.cells <= share * part.cells and self.blocks <= part.blocks and self.multipliers <= part.multipliers
 
 
 def divisors(number: int) -> list[int]:
@@ -161,23 +161,31 @@ class Search:
                 if saved > 0 or multipliers > 0:
                     tried.append((max(cycles - now, 0.0) / max(saved + 20 * multipliers, 1.0), cycles, smaller))
             free = [one for one in tried if one[1] <= allowed]
-            if not size.fits(self.part) and not free:
+            if not self.fits(size) and not free:
                 free = tried
             if not free:
-                return (config, now) if size.fits(self.part) else None
+                return (config, now) if self.fits(size) else None
             _, now, config = min(
                 free, key=lambda one: (one[0], one[1], one[2].arrays, one[2].image_taps, sorted(one[2].shared))
             )
 
+    def fits(self, size: Size) -> bool:
+        """Whether the part has room for it, and wires."""
+        return size.fits(self.part, self.part.routable)
+
     def best(self) -> Config:
-        """The choice; `DesignError` where not even one lane a layer fits."""
-        possible = [config for config in self.choices() if self.size(config).fits(self.part)]
+        """The choice; the smallest one where none is likely to be routed, `DesignError` where none fits at all."""
+        every = list(self.choices())
+        possible = [config for config in every if self.fits(self.size(config))]
         if not possible:
-            smallest = self.size(replace(self.plain, image_taps=1, shared=frozenset(b.index for b in self.spec.bundles)))
+            config = min(every, key=lambda one: self.size(one).cells)
+            smallest, part = self.size(config), self.part
+            if smallest.fits(part, 1.0):
+                return config
             raise DesignError(
-                f"{self.spec.name}: with one lane a layer it takes about {smallest.cells:,.0f} cells of {self.part.cells:,} "
-                f"({self.part.routable:.0%} can be routed), {smallest.blocks} of {self.part.blocks} block RAMs and "
-                f"{smallest.multipliers} of {self.part.multipliers} multipliers of the {self.part.name}"
+                f"{self.spec.name}: even the smallest design takes about {smallest.cells:,.0f} of {part.cells:,} cells, "
+                f"{smallest.blocks} of {part.blocks} block RAMs and {smallest.multipliers} of {part.multipliers} multipliers "
+                f"of the {part.name}"
             )
         ranked = sorted((self.bound(config), self.size(config).cells, n) for n, config in enumerate(possible))
         found: list[tuple[float, float, int, Config]] = []

@@ -37,8 +37,8 @@ def test_no_preset_by_hand_is_faster_by_more_than_five_percent(name):
     search = Search(spec, LARGEST, counted(spec), WINDOW)
     by_hand, best = configuration(spec, "event"), search.best()
     by_hand = by_hand if by_hand.arrays else replace(by_hand, arrays=by_hand.lanes)
-    assert search.size(by_hand).fits(LARGEST)
-    assert search.size(best).fits(LARGEST)
+    assert search.fits(search.size(by_hand))
+    assert search.fits(search.size(best))
     assert search.cycles(best) <= 1.05 * search.cycles(by_hand)
 
 
@@ -49,14 +49,14 @@ def test_the_same_again(mine):
 
 def test_a_smaller_part_gets_fewer(mine):
     large, small = (Search(mine, PARTS[name], counted(mine), WINDOW) for name in ("LFE5U-85F", "LFE5U-45F"))
-    assert small.size(small.best()).fits(PARTS["LFE5U-45F"])
+    assert small.fits(small.size(small.best()))
     assert small.cycles(small.best()) >= large.cycles(large.best())
 
 
 def test_no_choice_is_better(mine):
     """Against every choice of lanes with whole words, all taps and no shared multipliers."""
     search = Search(mine, LARGEST, counted(mine), WINDOW)
-    fewest = min(search.cycles(wide) for wide in map(search.widest, search.choices()) if search.size(wide).fits(LARGEST))
+    fewest = min(search.cycles(wide) for wide in map(search.widest, search.choices()) if search.fits(search.size(wide)))
     assert search.cycles(search.best()) <= 1.02 * fewest
 
 
@@ -74,5 +74,14 @@ def test_a_network_file_takes_them(mine):
 
 def test_what_fits_nowhere():
     spec = network({"name": "big", "stage": [{"conv": 32, "kernel": 5}, {"dense": 256}, {"dense": 10}]}, "big")
-    with pytest.raises(DesignError, match=r"with one lane a layer it takes about .* block RAMs"):
+    with pytest.raises(DesignError, match=r"even the smallest design takes about .* block RAMs"):
         chosen(spec, LARGEST, counted(spec, 2), WINDOW)
+
+
+def test_the_smallest_where_none_is_likely_to_be_routed():
+    spec = network({"name": "d", "stage": [{"conv": 6}, {"conv": 12}, {"conv": 12}, {"dense": 10}]}, "d")
+    search = Search(spec, PARTS["LFE5U-45F"], counted(spec, 2), WINDOW)
+    best = search.best()
+    assert not search.fits(search.size(best))
+    assert search.size(best).fits(search.part, 1.0)
+    assert all(search.size(best).cells <= search.size(other).cells for other in search.choices())

@@ -1,6 +1,9 @@
 """`nudge estimate`."""
 
 import json
+import resource
+import subprocess
+import sys
 
 from boards.toolchain.report import baseline_file
 from golden.contract.errors import ExitCode
@@ -64,3 +67,17 @@ def test_of_the_compact_core(capsys):
         "block RAM": routed["block RAM (4 kbit)"]["used"],
         "multipliers": routed["multiplier"]["used"],
     }
+
+
+#: Of processor time, all of Python's start included.
+SECONDS = 5
+
+
+def test_in_seconds():
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "host.cli", "estimate", "--board", "ulx3s", "--preset", "medium", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["fits"]
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < SECONDS
