@@ -17,6 +17,8 @@ class BoardFacts:
     uart_divisor: int
     #: Requests that a host may have in flight; see `golden.contract.protocol.WINDOW`.
     window: int = WINDOW
+    #: It has an SDRAM of 32 MB, for samples.
+    sdram: bool = False
 
     @property
     def baud(self) -> float:

@@ -70,6 +70,8 @@ class Fpga:
     leds: tuple[ResourceName, ...] = ()
     #: Pins that the platform has no name for.
     resources: tuple[Resource, ...] = ()
+    #: SDRAM of 32 MB, 16 bits wide.
+    sdram: ResourceName | None = None
     #: Requests in flight, which cost block RAM.
     window: int = WINDOW
     #: Options of Yosys' synthesis command.
@@ -122,4 +124,4 @@ class Fpga:
         if divisor < 8 or abs(clock_hz / divisor / self.baud - 1) > BAUD_TOLERANCE:
             made = f"{self.name}: {clock_hz / 1e6:g} MHz can't make {self.baud} baud"
             raise DesignError(f"{made} within {BAUD_TOLERANCE:.1%}")
-        return BoardFacts(self.name, clock_hz, divisor, self.window)
+        return BoardFacts(self.name, clock_hz, divisor, self.window, self.sdram is not None)

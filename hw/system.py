@@ -5,17 +5,21 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.contract.config import Config
-from golden.contract.protocol import COUNTED, PHASES, BuildFacts, Identity
+from golden.contract.protocol import COUNTED, COUNTED_STORED, PHASES, BuildFacts, Command, Identity
 from hw.compact.compact_core import CompactCore
 from hw.core.core import Core
 from hw.core.interface import samples_in_flight
 from hw.link.decoder import Decoder
 from hw.link.deframer import Deframer
 from hw.link.framer import Framer
+from hw.link.record_access import RecordAccess
 from hw.link.register_access import RegisterAccess
 from hw.link.registers import RegisterFile
 from hw.link.sample_control import SampleControl
+from hw.link.stored_samples import StoredSamples
 from hw.link.weight_access import WeightAccess
+from hw.memory.image_store import ImageStore
+from hw.memory.interface import Port
 
 
 class System(wiring.Component):
@@ -44,23 +48,27 @@ class System(wiring.Component):
         Which phase its cycles count for; one hot, or 0.
     error : Out(1)
         A frame or byte was refused or dropped since reset or since the counters were cleared.
+    memory : Out(Port()), tested : In(1), works : In(1)
+        If ``identity`` has a capacity: memory for samples, as `hw.memory.memory.Memory` offers it.
     """
 
     def __init__(self, config: Config, identity: Identity, core=None, build: BuildFacts | None = None):
         self.config, self.identity, self.build = config, identity, build or BuildFacts()
+        self.stores = identity.capacity > 0
         self.core = core or (CompactCore if config.compact else Core)(config)
         byte = stream.Signature(8)
         lights = {"busy": Out(1), "phase": Out(len(PHASES)), "error": Out(1)}
-        super().__init__({"i": In(byte), "o": Out(byte), "framing": In(1)} | lights)
+        memory = {"memory": Out(Port()), "tested": In(1), "works": In(1)} if self.stores else {}
+        super().__init__({"i": In(byte), "o": Out(byte), "framing": In(1)} | lights | memory)
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.core = core = self.core
         m.submodules.deframer = deframer = Deframer(self.identity.window)
         m.submodules.decoder = decoder = Decoder(
-            self.identity.encode(), self.identity.window, samples_in_flight(self.config)
+            self.identity.encode(), self.identity.window, samples_in_flight(self.config), self.stores
         )
-        m.submodules.registers = registers = RegisterFile(self.config, self.build)
+        m.submodules.registers = registers = RegisterFile(self.config, self.build, self.stores)
         m.submodules.register_access = register_access = RegisterAccess()
         m.submodules.weight_access = weight_access = WeightAccess(self.config)
         m.submodules.sample_control = sample_control = SampleControl(self.config)
@@ -119,11 +127,58 @@ class System(wiring.Component):
             self.busy.eq(core.busy),
             self.phase.eq(core.phase),
         ]
-        for status in COUNTED:
+        for status in COUNTED + (COUNTED_STORED if self.stores else ()):
             refused = decoder.refused & (decoder.status == status)
             m.d.sync += getattr(increment, status.name.lower()).eq(refused)
         with m.If(core.clear):
             m.d.sync += self.error.eq(0)
         with m.If(decoder.refused | deframer.overrun | self.framing):
             m.d.sync += self.error.eq(1)
+        if self.stores:
+            parts = (core, deframer, decoder, registers, weight_access, sample_control)
+            self._store(m, wire, *parts)
         return m
+
+    def _store(self, m, wire, core, deframer, decoder, registers, weight_access, sample_control):
+        """The store of samples, and who executes its commands; while they use the core, nobody else does."""
+        m.submodules.store = store = ImageStore()
+        m.submodules.record_access = record_access = RecordAccess()
+        m.submodules.stored_samples = stored = StoredSamples(self.config)
+        connect(m, store.port, flipped(self.memory))
+        connect(m, decoder.records, record_access.execute)
+        connect(m, decoder.stored, stored.execute)
+        for name in ("record", "data", "range"):
+            connect(m, getattr(record_access, name), getattr(store, name))
+        connect(m, stored.move, store.move)
+        connect(m, store.found, stored.found)
+        wire(store, record_access, "digest", "count", "end")
+        wire(store, stored, "count")
+        wire(stored, store, "address")
+        wire(core, stored, "ready", "holding", "done", "busy", "prediction", "pixel_address")
+        wire(registers, stored, "batch", "pending")
+        wire(weight_access, stored, "written")
+        wire(registers, store, "forget")
+        m.d.comb += [
+            stored.image_pixel.eq(store.pixel),
+            stored.committed.eq(sample_control.committed),
+            decoder.tested.eq(self.tested),
+            decoder.works.eq(self.works),
+            registers.works.eq(self.works),
+            registers.stored.eq(store.count),
+            registers.store_end.eq(store.end),
+            record_access.buffer.data.eq(deframer.buffer.data),
+            stored.buffer.data.eq(deframer.buffer.data),
+        ]
+        frame = deframer.buffer.address
+        with m.If(decoder.i.payload.command == Command.STORE):
+            m.d.comb += frame.eq(record_access.buffer.address)
+        with m.Elif((decoder.i.payload.command == Command.TRAIN_STORED) | (decoder.i.payload.command == Command.INFER_STORED)):
+            m.d.comb += frame.eq(stored.buffer.address)
+        with m.If(stored.active):
+            wire(stored, core, "start", "operation", "label", "pixel")
+            m.d.comb += sample_control.done.eq(0)
+        increment = registers.increment
+        m.d.comb += registers.commit.eq(sample_control.committed | stored.commits)
+        m.d.comb += increment.pending.eq(sample_control.trained | stored.trained)
+        m.d.sync += increment.samples.eq(sample_control.sampled | stored.sampled)
+        m.d.sync += increment.errors.eq(sample_control.mistaken | stored.mistaken)

@@ -2,11 +2,14 @@
 
 from amaranth.hdl import Module
 from amaranth.lib import fifo, wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.contract.config import Config
 from golden.contract.protocol import LONGEST_RUN, PHASES, REQUEST_BYTES, WINDOW, BuildFacts, Identity
 from hw.link.uart import FRAME_BITS, Receiver, Transmitter
+from hw.memory.interface import CAPACITY, Pins
+from hw.memory.memory import Memory
+from hw.memory.timing import Cycles
 
 from .system import System
 
@@ -25,7 +28,7 @@ class Top(wiring.Component):
     ----------
     config : Config
     clock_hz : int
-        Frequency of `sync`, as HELLO tells it; nothing else depends on it.
+        Frequency of `sync`, as HELLO tells it; beside that only the SDRAM's times depend on it.
     divisor : int
         Clock cycles per bit of the serial line.
     window : int
@@ -35,6 +38,8 @@ class Top(wiring.Component):
         Another core than the one that `config` asks for.
     build : BuildFacts, optional
         What the registers tell of the bitstream's making.
+    sdram : bool
+        The board has an SDRAM, for samples.
 
     Members
     -------
@@ -42,6 +47,8 @@ class Top(wiring.Component):
         Serial line, 8N1, both idle high.
     busy : Out(1), phase : Out(len(PHASES)), error : Out(1)
         As in `System`.
+    sdram_pins : Out(Pins())
+        With ``sdram``: the chip.
     """
 
     def __init__(
@@ -53,12 +60,17 @@ class Top(wiring.Component):
         window: int = WINDOW,
         core=None,
         build: BuildFacts | None = None,
+        sdram: bool = False,
     ):
         spec = config.spec
-        self.identity = Identity(spec.name, spec.identity, clock_hz, divisor, config.lanes, window=window)
+        self.sdram, capacity = sdram, (CAPACITY if sdram else 0)
+        self.identity = Identity(
+            spec.name, spec.identity, clock_hz, divisor, config.lanes, window=window, capacity=capacity
+        )
         self.system = System(config, self.identity, core, build)
         lights = {"busy": Out(1), "phase": Out(len(PHASES)), "error": Out(1)}
-        super().__init__({"rx": In(1, init=1), "tx": Out(1)} | lights)
+        chip = {"sdram_pins": Out(Pins())} if sdram else {}
+        super().__init__({"rx": In(1, init=1), "tx": Out(1)} | lights | chip)
 
     def elaborate(self, platform):
         m = Module()
@@ -81,4 +93,9 @@ class Top(wiring.Component):
             self.phase.eq(system.phase),
             self.error.eq(system.error),
         ]
+        if self.sdram:
+            m.submodules.memory = memory = Memory(Cycles.of(self.identity.clock_hz))
+            connect(m, system.memory, memory.port)
+            connect(m, memory.pins, flipped(self.sdram_pins))
+            m.d.comb += [system.tested.eq(memory.ready), system.works.eq(memory.works)]
         return m

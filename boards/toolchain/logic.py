@@ -4,9 +4,11 @@ from typing import Any
 
 from amaranth.hdl import Cat, ClockDomain, Elaboratable, Module, Signal
 from amaranth.lib import io
+from amaranth.lib.wiring import connect
 
 from boards.fpga import Fpga
 from golden.contract.protocol import PHASES, BuildFacts
+from hw.memory.pads import Pads
 from hw.top import Top
 
 from .clock import CoreClock
@@ -18,7 +20,7 @@ class BoardLogic(Elaboratable):
     def __init__(self, fpga: Fpga, preset: str, build: BuildFacts):
         self.fpga, facts = fpga, fpga.facts(preset)
         clocks = {"clock_hz": facts.clock_hz, "divisor": facts.uart_divisor}
-        self.top = Top(fpga.design(preset).config, **clocks, window=facts.window, build=build)
+        self.top = Top(fpga.design(preset).config, **clocks, window=facts.window, build=build, sdram=facts.sdram)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -33,6 +35,10 @@ class BoardLogic(Elaboratable):
             pin = platform.request(*self.fpga.button, dir="-")
             m.submodules.button = button = io.Buffer("i", pin)
             m.d.comb += clock.reset.eq(button.i)
+
+        if self.fpga.sdram is not None:
+            m.submodules.sdram = pads = Pads(platform.request(*self.fpga.sdram, dir="-"))
+            connect(m, top.sdram_pins, pads.pins)
 
         shown = Signal(2 + len(PHASES))
         m.d.sync += shown.eq(Cat(top.error, top.busy, top.phase))

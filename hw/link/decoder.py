@@ -9,9 +9,12 @@ from golden.contract.protocol import (
     ANSWER_BYTES,
     ANSWER_PAYLOAD,
     CRC_BYTES,
+    LONGER,
     MAX_WINDOW,
     PAYLOAD_BYTES,
     REQUEST_HEADER,
+    STORED_PAYLOAD_BYTES,
+    VALUE_BYTES,
     VERSION,
     WINDOW,
     Command,
@@ -27,6 +30,12 @@ EXECUTORS: dict[str, tuple[Command, ...]] = {
     "registers": (Command.READ_REGISTER, Command.WRITE_REGISTER),
     "weights": (Command.READ_WEIGHTS, Command.WRITE_WEIGHTS, Command.DIGEST),
     "samples": (Command.INFER, Command.TRAIN, Command.COMMIT),
+}
+
+#: Those of a board with memory for samples, beside them.
+STORED_EXECUTORS: dict[str, tuple[Command, ...]] = {
+    "records": (Command.STORE, Command.STORE_DIGEST),
+    "stored": (Command.TRAIN_STORED, Command.INFER_STORED),
 }
 
 
@@ -57,6 +66,9 @@ class Decoder(wiring.Component):
       the stored command.
     - Else BAD_SEQUENCE.
 
+    With memory for samples nothing is looked at before the memory is tested. If it failed, the board is one without: HELLO
+    doesn't tell its capacity, and the commands for it are BAD_COMMAND.
+
     A request whose executor finds BAD_ORDER or BAD_RANGE counts as executed. Its answer is in slot
     `sequence mod window`; it isn't begun while the framer may still send an older answer from that
     slot.
@@ -82,6 +94,8 @@ class Decoder(wiring.Component):
     in_flight : int
         Samples that are taken and not answered, at most; never more than `window`, as each has an
         answer slot of its own.
+    stores : bool
+        There is memory for samples; ``identity`` ends with its capacity.
 
     Members
     -------
@@ -93,6 +107,8 @@ class Decoder(wiring.Component):
         The framer's payload memory.
     registers, weights : Out(Executor()), samples : Out(SampleExecutor())
         Who executes which command: `EXECUTORS`.
+    records, stored : Out(Executor()); tested, works : In(1)
+        With memory for samples: the same of `STORED_EXECUTORS`; the memory was tested, and works.
     refused : Out(1)
         One cycle for each request that is refused or fails, but not for repetitions of its answer.
     status : Out(Status)
@@ -101,13 +117,16 @@ class Decoder(wiring.Component):
         One cycle for each repeated answer.
     """
 
-    def __init__(self, identity: bytes, window: int = WINDOW, in_flight: int = 1):
+    def __init__(self, identity: bytes, window: int = WINDOW, in_flight: int = 1, stores: bool = False):
         if len(identity) > ANSWER_PAYLOAD:
             most = ANSWER_PAYLOAD
             raise ValueError(f"identity must have at most {most} bytes, not {len(identity)}")
         self.identity, self.window = identity, check_window(window)
         #: Samples taken and not answered, at most.
         self.most_taken = min(in_flight, window)
+        self.stores = stores
+        #: Executors, and the commands that each serves.
+        self.executors = EXECUTORS | (STORED_EXECUTORS if stores else {})
         super().__init__(
             {
                 "i": In(stream.Signature(Request)),
@@ -120,8 +139,9 @@ class Decoder(wiring.Component):
                 "status": Out(Status),
                 "repeated": Out(1),
             }
-            | {name: Out(Executor()) for name in EXECUTORS}
+            | {name: Out(Executor()) for name in self.executors}
             | {"samples": Out(SampleExecutor())}
+            | (dict.fromkeys(("tested", "works"), In(1)) if stores else {})
         )
 
     def elaborate(self, platform):
@@ -159,12 +179,13 @@ class Decoder(wiring.Component):
         known, right_length = Signal(), Signal()
         payload = Signal(range(-REQUEST_HEADER - CRC_BYTES, 1 << len(request.length)))
         m.d.comb += payload.eq(request.length - (REQUEST_HEADER + CRC_BYTES))
+        sizes = PAYLOAD_BYTES | (STORED_PAYLOAD_BYTES if self.stores else {})
         with m.Switch(request.command):
-            for command, size in PAYLOAD_BYTES.items():
+            for command, size in sizes.items():
                 with m.Case(command):
-                    at_least = command is Command.WRITE_WEIGHTS
-                    legal = payload >= size if at_least else payload == size
-                    m.d.comb += [known.eq(1), right_length.eq(legal)]
+                    legal = payload >= size if command in LONGER else payload == size
+                    there = self.works if command in STORED_PAYLOAD_BYTES else 1
+                    m.d.comb += [known.eq(there), right_length.eq(legal)]
         with m.If(request.status != Status.OK):
             m.d.comb += why.eq(request.status)
         with m.Elif(request.version != VERSION):
@@ -181,7 +202,7 @@ class Decoder(wiring.Component):
         Of the executors only the started one speaks; HELLO is answered here.
         """
         outcome = Outcome()
-        length, executors = outcome.length, [getattr(self, name) for name in EXECUTORS]
+        length, executors = outcome.length, [getattr(self, name) for name in self.executors]
         identity = Signal(8)
         with m.Switch(length):
             for n, byte in enumerate(self.identity):
@@ -240,7 +261,7 @@ class Decoder(wiring.Component):
             with m.If(self.samples.finished & self.o.ready):
                 m.d.comb += self.samples.say.eq(1)
                 m.next = "SAY"
-            with m.Elif(self.i.valid):
+            with m.Elif(self.i.valid & self.tested if self.stores else self.i.valid):
                 with m.If(why == Status.OK):
                     m.next = "SEQUENCE"
                 with m.Elif(self.samples.idle):
@@ -260,7 +281,7 @@ class Decoder(wiring.Component):
             with m.Elif(state.hello | following):
                 # `answer` is still the one that the framer took last
                 with m.If(self.o.ready | (self.o.payload.slot != slot)):
-                    for name, commands in EXECUTORS.items():
+                    for name, commands in self.executors.items():
                         mine = Cat(request.command == c for c in commands).any()
                         m.d.comb += getattr(self, name).start.eq(mine)
                     m.next = "EXECUTE"
@@ -275,7 +296,10 @@ class Decoder(wiring.Component):
         request, status = self.i.payload, outcome.status
         with m.State("EXECUTE"):
             with m.If(state.hello):
-                m.d.comb += outcome.saying.eq(outcome.length != len(self.identity))
+                said = len(self.identity)
+                if self.stores:
+                    said = Mux(self.works, said, said - VALUE_BYTES)
+                m.d.comb += outcome.saying.eq(outcome.length != said)
             with m.If(self.samples.taken):
                 self._count(m, state)
                 m.d.sync += state.taken.eq(state.taken + 1)
@@ -283,7 +307,10 @@ class Decoder(wiring.Component):
                 self._store(m, store, request.command, Status.OK, Sampled.size())
                 m.next = "CHECK"
             with m.Elif(outcome.done | (state.hello & ~outcome.saying)):
-                written = Mux(status == Status.OK, outcome.length, 0)
+                answered = status == Status.OK
+                if self.stores:
+                    answered |= status == Status.BAD_IMAGE
+                written = Mux(answered, outcome.length, 0)
                 m.d.comb += self.refused.eq(status != Status.OK)
                 self._count(m, state)
                 self._store(m, store, request.command, status, written)

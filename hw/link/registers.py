@@ -10,13 +10,15 @@ from golden.contract import protocol
 from golden.contract.config import Config
 from golden.contract.protocol import Access, BuildFacts
 from hw.core.interface import settings_layout
+from hw.memory.interface import ADDRESS_BITS, INDEX_BITS
 
 from .counters import Counters
 
 
-def counter_names(config: Config) -> tuple[str, ...]:
+def counter_names(config: Config, stores: bool = False) -> tuple[str, ...]:
     """Counters that live in the register file."""
-    return protocol.register_names(config.spec, protocol.COUNTERS)
+    more = tuple(status.name.lower() for status in protocol.COUNTED_STORED) if stores else ()
+    return protocol.register_names(config.spec, protocol.COUNTERS) + more
 
 
 class RegisterFile(wiring.Component):
@@ -45,10 +47,13 @@ class RegisterFile(wiring.Component):
         High in the cycle of a write to `clear`.
     spikes : In(32) x layers 1..N, phase_cycles : In(32) x PHASES
         The core's counters.
+    works : In(1), stored : In(18), store_end : In(24), forget : Out(1)
+        With memory for samples: its registers are there; what they show; high in the cycle of a write to `forget`.
     """
 
-    def __init__(self, config: Config, build: BuildFacts | None = None):
-        self.config, self.build = config, build or BuildFacts()
+    def __init__(self, config: Config, build: BuildFacts | None = None, stores: bool = False):
+        self.config, self.build, self.stores = config, build or BuildFacts(), stores
+        store = {"works": In(1), "stored": In(INDEX_BITS + 1), "store_end": In(ADDRESS_BITS), "forget": Out(1)}
         batch = unsigned(config.spec.formats.max_batch.bit_length())
         super().__init__(
             {
@@ -60,19 +65,20 @@ class RegisterFile(wiring.Component):
                 "writable": Out(1),
                 "settings": Out(settings_layout(config)),
                 "batch": Out(batch),
-                "increment": In(data.StructLayout(dict.fromkeys(counter_names(config), 1))),
+                "increment": In(data.StructLayout(dict.fromkeys(counter_names(config, stores), 1))),
                 "commit": In(1),
                 "pending": Out(batch),
                 "clear": Out(1),
                 "spikes": In(32).array(len(config.spec.bundles)),
                 "phase_cycles": In(32).array(len(protocol.PHASES)),
             }
+            | (store if stores else {})
         )
 
     def elaborate(self, platform):
         m = Module()
         spec = self.config.spec
-        registers = protocol.registers(spec)
+        registers = protocol.registers(spec, self.stores)
         stored = {
             r.name: Signal(range(r.high + 1), init=r.reset, name=r.name) for r in registers if r.access is Access.READ_WRITE
         }
@@ -80,6 +86,9 @@ class RegisterFile(wiring.Component):
         values |= {name: Const(value, 32) for name, value in zip(protocol.BUILD, astuple(self.build), strict=True)}
         values |= {f"spikes_{layer.index}": self.spikes[layer.index - 1] for layer in spec.layers[1:]}
         values |= {f"cycles_{phase}": self.phase_cycles[n] for n, phase in enumerate(protocol.PHASES)}
+
+        if self.stores:
+            values |= {"stored": self.stored, "store_end": self.store_end}
 
         # one pair of comparators for all registers
         low, high = Signal(32), Signal(32)
@@ -90,11 +99,13 @@ class RegisterFile(wiring.Component):
         with m.Switch(self.address):
             for r in registers:
                 with m.Case(r.address):
-                    m.d.comb += self.exists.eq(1)
+                    of_the_store = r.address in protocol.STORED
+                    m.d.comb += self.exists.eq(self.works if of_the_store else 1)
                     if r.access is not Access.READ:
-                        m.d.comb += [low.eq(r.low), high.eq(r.high)]
+                        highest = Mux(self.works, r.high, 0) if of_the_store else r.high
+                        m.d.comb += [low.eq(r.low), high.eq(highest)]
                     if r.access is Access.ACTION:
-                        m.d.comb += self.clear.eq(self.write & self.writable)
+                        m.d.comb += getattr(self, r.name).eq(self.write & self.writable)
                     elif r.name in values:
                         m.d.sync += shown.eq(values[r.name])
                     if r.access is Access.READ_WRITE:
@@ -103,7 +114,7 @@ class RegisterFile(wiring.Component):
 
         # `pending` decides what is refused, so it is there at once; all others are counted in a memory
         m.d.sync += self.pending.eq(Mux(self.commit, 0, self.pending) + self.increment.pending)
-        names = [name for name in counter_names(self.config) if name != "pending"]
+        names = [name for name in counter_names(self.config, self.stores) if name != "pending"]
         m.submodules.counters = counters = Counters(len(names))
         place, counting = Signal(range(len(names))), Signal()
         m.d.comb += [

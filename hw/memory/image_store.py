@@ -1,14 +1,12 @@
 """The store of samples: everything between the link and the memory."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
-from amaranth.lib.wiring import In, Out, connect, flipped
-
-from golden.contract.stored import LOG_AT
+from amaranth.lib.wiring import Out, connect, flipped
 
 from .image_fetcher import ImageFetcher
-from .interface import ADDRESS_BITS, INDEX_BITS, PIXEL_ADDRESS, WORD_BITS, Found, Move, Port, Range, Record
+from .interface import INDEX_BITS, WORD_BITS, Port, Store
 from .record_reader import RecordReader
 from .record_writer import RecordWriter
 
@@ -20,37 +18,18 @@ class ImageStore(wiring.Component):
     fetched. What isn't stored may not be asked for; a full memory, an unknown index or a record that is none are refused by
     who asks, before.
 
+    A digest takes a cycle for each word, and about 60 for each record.
+
     Members
     -------
-    record : In(stream.Signature(Record)), data : In(stream.Signature(16)), forget, count, end
-        As of `RecordWriter`.
-    move : In(stream.Signature(Move)), found : Out(stream.Signature(Found)), address, pixel
-        As of `ImageFetcher`.
-    range : In(stream.Signature(Range))
-        Records whose digest is wanted; transferred when it is there.
-    digest : Out(32)
-        CRC-32 (zlib's) over their words, with the transfer of ``range``. Takes a cycle for each word and 60 for each record.
+    record, data, forget, count, end, move, found, address, pixel, range, digest
+        As in `Store`.
     port : Out(Port())
         The memory.
     """
 
     def __init__(self):
-        super().__init__(
-            {
-                "record": In(stream.Signature(Record)),
-                "data": In(stream.Signature(WORD_BITS)),
-                "forget": In(1),
-                "count": Out(INDEX_BITS + 1),
-                "end": Out(ADDRESS_BITS, init=LOG_AT),
-                "move": In(stream.Signature(Move)),
-                "found": Out(stream.Signature(Found)),
-                "address": In(PIXEL_ADDRESS),
-                "pixel": Out(8),
-                "range": In(stream.Signature(Range)),
-                "digest": Out(32),
-                "port": Out(Port()),
-            }
-        )
+        super().__init__(dict(Store().members.items()) | {"port": Out(Port())})
 
     def elaborate(self, platform):
         m = Module()

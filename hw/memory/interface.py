@@ -16,6 +16,9 @@ ADDRESS_BITS = BANK_BITS + ROW_BITS + COLUMN_BITS
 #: Bits of a word.
 WORD_BITS = 16
 
+#: Bytes.
+CAPACITY = (1 << ADDRESS_BITS) * WORD_BITS // 8
+
 #: Words of an access, at most: their words never cross a multiple of this, so they lie in one row.
 BURST = 16
 
@@ -137,3 +140,42 @@ class Range(data.Struct):
 
 #: Address of a pixel in its image.
 PIXEL_ADDRESS = range(PIXELS)
+
+
+class Store(wiring.Signature):
+    """The store of samples, seen from itself.
+
+    Members
+    -------
+    record : In(stream.Signature(Record)), data : In(stream.Signature(16))
+        A record to be stored, transferred when it is: then ``count`` and ``end`` have changed; and its words.
+    forget : In(1)
+        No sample is stored any longer; not while there is a record.
+    count : Out(18), end : Out(24)
+        Samples that are stored; word at which the next record will begin.
+    move : In(stream.Signature(Move))
+        Stored samples that are wanted, in order.
+    found : Out(stream.Signature(Found))
+        The oldest that was wanted; its transfer gives the image back.
+    address : In(range(784)), pixel : Out(8)
+        Synchronous read of that image.
+    range : In(stream.Signature(Range)), digest : Out(32)
+        Records whose digest is wanted; transferred when it is there: CRC-32 (zlib's) over their words.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {
+                "record": In(stream.Signature(Record)),
+                "data": In(stream.Signature(WORD_BITS)),
+                "forget": In(1),
+                "count": Out(INDEX_BITS + 1),
+                "end": Out(ADDRESS_BITS, init=stored.LOG_AT),
+                "move": In(stream.Signature(Move)),
+                "found": Out(stream.Signature(Found)),
+                "address": In(PIXEL_ADDRESS),
+                "pixel": Out(8),
+                "range": In(stream.Signature(Range)),
+                "digest": Out(32),
+            }
+        )

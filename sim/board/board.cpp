@@ -4,7 +4,8 @@
 //
 // DIVISOR: clock cycles per bit. IDLE_CYCLES: cycles without any activity after which nothing can be going on in the design
 // any more, so that the clock may stand still until a byte comes. PARENT: process to die with, 0 for none. Port 0: any.
-// Writes "listening on ADDRESS" to standard output, and "CYCLES SECONDS" (while not asleep) to standard error at the end.
+// Writes "listening on ADDRESS" to standard output, and "CYCLES SECONDS" (while not asleep) to standard error at the end. If
+// the logic breaks a rule of the SDRAM it ends at once with "sdram: RULE CYCLE BANK" on standard error.
 //
 // Standard input takes faults, a line each, which standard output acknowledges with "done" or "no such thing":
 //   reset                   the state after power-up; what the host had sent but the line hadn't carried stays on its way
@@ -66,6 +67,10 @@ int main(int argc, char** argv) {
     auto woke = Clock::now();
     for (;;) {
         design.run(line, kBatch);
+        if (const auto broken = design.broken(); broken.rule) {
+            fprintf(stderr, "sdram: %u %u %u\n", broken.rule, broken.cycle, broken.bank);
+            return 3;
+        }
         if (design.silent() < idle_cycles) {
             if (!bridge.serve(0)) break;
         } else {

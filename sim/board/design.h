@@ -29,7 +29,7 @@ public:
         reset();
     }
 
-    // Clocks the design, with the line at its serial pins.
+    // Clocks the design, with the line at its serial pins; less often if a rule of the SDRAM is broken.
     void run(Line& line, unsigned cycles) {
         Vtop& top = *top_;
         for (unsigned i = 0; i < cycles; ++i) {
@@ -41,8 +41,23 @@ public:
             line.sample(top.tx);
             // in each cycle: a short request comes and goes within one call
             silent_ = line.moving() || top.busy ? 0 : silent_ + 1;
+            ++cycles_;
+#ifdef SDRAM
+            if (top.broken) break;
+#endif
         }
-        cycles_ += cycles;
+    }
+
+    // Rule of the SDRAM that was broken, 0 if none was; cycle since power-up, and bank.
+    struct Broken {
+        unsigned rule, cycle, bank;
+    };
+    Broken broken() const {
+#ifdef SDRAM
+        return {top_->broken, top_->cycle, top_->bank};
+#else
+        return {};
+#endif
     }
 
     // Clock cycles since the program began, over all resets.

@@ -21,6 +21,9 @@ SOURCE = Path(__file__).with_name("board.cpp")
 FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--no-assert")
 MAKE_FLAGS = ("OPT_FAST=-O2", "OPT_GLOBAL=-O2")
 
+#: For a board with an SDRAM, whose rules `board.cpp` then watches.
+SDRAM_FLAGS = ("-CFLAGS", "-DSDRAM")
+
 #: For a board that is to run for seconds only: `medium` compiles in 16 s of processor time instead of 39, at a fraction of the
 #: speed.
 BRIEF_FLAGS = ("OPT_FAST=-O0", "OPT_GLOBAL=-O0")
@@ -28,8 +31,8 @@ BRIEF_FLAGS = ("OPT_FAST=-O0", "OPT_GLOBAL=-O0")
 
 def list_memories(folder: Path) -> None:
     """Writes memories.inc: name, member, words and bits of each memory that Verilator kept, for faults on purpose."""
-    # in the header of the model: highest bit, words, and name below `System`
-    memory = r"VlUnpacked<\w+(?:<\d+>)?/\*(\d+):0\*/, (\d+)> (\w+__DOT__system__DOT__(\w+));"
+    # in the header of the model: highest bit, words, and name below `System`, or of the SDRAM
+    memory = r"VlUnpacked<\w+(?:<\d+>)?/\*(\d+):0\*/, (\d+)> (\w+__DOT__(?:system__DOT__|(?=sdram__DOT__chip))(\w+));"
     found = re.findall(memory, (folder / "Vtop___024root.h").read_text())
     lines = [
         f'MEMORY("{name.replace("__DOT__", ".")}", {member}, {words}, {int(top) + 1})\n' for top, words, member, name in found
@@ -43,7 +46,8 @@ def compile_board(verilog: str, *, flags: Sequence[str] = (), brief: bool = Fals
     flags: further ones for `verilator`. brief: whether it is to run for seconds only, and be compiled the sooner.
     note: a line for standard error if the program has to be made.
     """
-    every, optimised = (*FLAGS, *flags), BRIEF_FLAGS if brief else MAKE_FLAGS
+    chip = SDRAM_FLAGS if "sdram_words" in verilog else ()
+    every, optimised = (*FLAGS, *flags, *chip), BRIEF_FLAGS if brief else MAKE_FLAGS
     return verilator.executable(
         verilog, "top", [SOURCE], flags=every, make_flags=optimised, note=note, generate=list_memories
     )

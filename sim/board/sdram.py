@@ -68,7 +68,7 @@ class Sdram(wiring.Component):
         with m.If(pins.command == Command.ACTIVATE):
             m.d.sync += rows[pins.bank].eq(pins.address)
         m.d.sync += reading.eq(pins.command == Command.READ)
-        m.submodules.words = Instance(
+        m.submodules.chip = Instance(
             "sdram_words",
             p_ADDRESS_BITS=self.address_bits,
             p_COLUMN_BITS=COLUMN_BITS,

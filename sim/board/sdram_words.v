@@ -1,8 +1,8 @@
 // The words of an SDRAM, for simulation: unknown at power-up, and lost where a REFRESH is.
 //
 // One word is read or written in a cycle; `q` is the word of the cycle before. Each `refresh` is of the next row, in all banks.
-// Faults on purpose change the memories here: any bit of `words`; a bit of `lose[0]` loses the next refresh, so that what is in
-// its row is unknown afterwards.
+// Faults on purpose change the memories here: any bit of `words`; as many refreshes as `lose[0]` says are lost, and what is in
+// their rows is unknown afterwards.
 module sdram_words #(
     parameter ADDRESS_BITS = 24,  // bank above row above column
     parameter COLUMN_BITS = 9,
@@ -20,7 +20,7 @@ module sdram_words #(
     localparam ROW_BITS = ADDRESS_BITS - COLUMN_BITS - BANK_BITS;
 
     reg [15:0] words [0:(1 << ADDRESS_BITS)-1];
-    reg [7:0] lose [0:1];
+    reg [15:0] lose [0:1];
     reg [ROW_BITS-1:0] row;
     reg [31:0] noise;
     integer n;
@@ -45,7 +45,7 @@ module sdram_words #(
         if (refresh) begin
             row <= row + 1;
             if (lose[0] != 0) begin
-                lose[0] <= 0;
+                lose[0] <= lose[0] - 1;
                 for (n = 0; n < (1 << (BANK_BITS + COLUMN_BITS)); n = n + 1) begin
                     noise = noise * 32'd1664525 + 32'd1013904223;
                     words[{n[BANK_BITS+COLUMN_BITS-1:COLUMN_BITS], row, n[COLUMN_BITS-1:0]}] <= noise[31:16];

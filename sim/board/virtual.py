@@ -14,20 +14,25 @@ from boards.virtual import VIRTUAL
 from golden.contract.config import Config
 from golden.contract.errors import ToolError
 from golden.contract.layout import master_words
+from golden.contract.protocol import MAX_DIGESTED
+from golden.contract.stored import MAX_RECORD_WORDS
 
 from .program import board_program
+from .sdram_rules import Rule
 
 #: Seconds from starting the program to its address, and from the request to end to its end.
 START_SECONDS = END_SECONDS = 10.0
 
 
-def idle_cycles(config: Config) -> int:
+def idle_cycles(config: Config, sdram: bool = False) -> int:
     """Cycles without a pin or `busy` moving after which the logic is surely at rest.
 
-    The longest silence is the digest of a bundle, a few cycles for each 16-bit weight; the rest is margin.
+    The longest silence is the digest of a bundle, a few cycles for each 16-bit weight, or of stored samples, a cycle for each
+    word and some for each sample; the rest is margin.
     """
     longest = max(master_words(config, bundle) * config.lanes[bundle.index] for bundle in config.spec.bundles)
-    return 32 * longest + 10_000
+    stored = 2 * MAX_DIGESTED * MAX_RECORD_WORDS if sdram else 0
+    return max(32 * longest, stored) + 10_000
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,8 @@ class Statistics:
 class VirtualBoard:
     """A virtual board that runs while the context lasts, and no longer than this process.
 
-    On entry it is compiled, if need be, and started; `ToolError` if that fails. `url` is what pyserial opens;
-    `statistics` is there after the end.
+    On entry it is compiled, if need be, and started; `ToolError` if that fails, or at the end if it broke a rule of its SDRAM.
+    `url` is what pyserial opens; `statistics` is there after the end.
 
     Parameters
     ----------
@@ -70,7 +75,7 @@ class VirtualBoard:
         self._address = ["--pty"] if pty else ["--port", str(port)]
 
     def __enter__(self) -> Self:
-        numbers = (self.board.uart_divisor, idle_cycles(self.config), os.getpid())
+        numbers = (self.board.uart_divisor, idle_cycles(self.config, self.board.sdram), os.getpid())
         # A session of its own: Ctrl-C is for the host, which may still want to read the weights.
         self._process = subprocess.Popen(
             [str(self.program), *map(str, numbers), *self._address],
@@ -88,7 +93,12 @@ class VirtualBoard:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        words = self._stop().split()
+        said = self._stop()
+        broken = re.search(r"^sdram: (\d+) (\d+) (\d+)$", said, re.MULTILINE)
+        if broken:
+            rule, cycle, bank = map(int, broken.groups())
+            raise ToolError(f"the virtual board broke a rule of its SDRAM: {Rule(rule).what}, in cycle {cycle}, bank {bank}")
+        words = said.split()
         if len(words) >= 2:
             self.statistics = Statistics(int(words[-2]), float(words[-1]))
 

@@ -1,0 +1,174 @@
+"""Executes STORE and STORE_DIGEST on the store of samples."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from golden.contract.protocol import (
+    CRC_BYTES,
+    LABELS,
+    MAX_DIGESTED,
+    REQUEST_BYTES,
+    REQUEST_HEADER,
+    VALUE_BYTES,
+    Command,
+    SampleNumber,
+    SampleRange,
+    Status,
+)
+from golden.contract.stored import HEADER_WORDS, MAX_CODED, MAX_SAMPLES, WORD_BYTES
+from hw.memory.interface import ADDRESS_BITS, Store
+
+from .frame_bytes import FrameBytes
+from .interface import Executor, ReadPort
+
+#: First record in a frame.
+RECORDS_AT = REQUEST_HEADER + SampleNumber.size()
+
+
+class RecordAccess(wiring.Component):
+    """STORE and STORE_DIGEST.
+
+    BAD_RANGE: what isn't made of whole records, a label above 9, no room in the memory or the table; a digest of no sample or
+    of more than `MAX_DIGESTED`. NOT_STORED: an index above the number of stored samples, or a digest beyond it. All of a
+    request is checked before the first record is stored.
+
+    Latency of a STORE: about 15 cycles for each record, then 4 for each byte; of a digest see `ImageStore`.
+
+    Members
+    -------
+    execute : In(Executor())
+    buffer : Out(ReadPort())
+    record, data, range, digest, count, end
+        As in `Store`, from the other side.
+    """
+
+    def __init__(self):
+        store = Store().members
+        names = ("record", "data", "range", "digest", "count", "end")
+        super().__init__({"execute": In(Executor()), "buffer": Out(ReadPort())} | {name: store[name].flip() for name in names})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.bytes = frame = FrameBytes()
+        connect(m, frame.buffer, flipped(self.buffer))
+        request, execute = self.execute.request, self.execute
+        at = Records()
+        number = SampleNumber.size() * 8
+        first, wanted = request.arguments[:number], request.arguments[number : 8 * SampleRange.size()]
+        coded, label = at.header[:16], at.header[16:]
+        words, record = Signal(range(REQUEST_BYTES)), self.record.payload
+        beyond, outside = Signal(), Signal()
+        tail = Signal(8 * VALUE_BYTES)
+        m.d.comb += [
+            words.eq(HEADER_WORDS + ((coded + WORD_BYTES - 1) >> 1)),
+            record.index.eq(at.index),
+            record.words.eq(words),
+            self.data.payload.eq(Cat(at.low, frame.o.payload)),
+            self.range.payload.first.eq(first),
+            self.range.payload.count.eq(wanted),
+            execute.o.payload.eq(tail[:8]),
+        ]
+        m.d.sync += [
+            at.following.eq(at.place + words * WORD_BYTES),
+            at.end.eq(request.length - CRC_BYTES),
+            beyond.eq(Mux(request.command == Command.STORE, first, first + wanted) > self.count),
+            outside.eq((first + at.records > MAX_SAMPLES) | (self.end + at.words > 1 << ADDRESS_BITS)),
+        ]
+
+        def finish(status):
+            m.d.comb += [execute.done.eq(1), execute.status.eq(status)]
+            m.next = "IDLE"
+
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.sync += [at.place.eq(RECORDS_AT), at.records.eq(0), at.words.eq(0), at.storing.eq(0)]
+                m.d.sync += at.left.eq(VALUE_BYTES)
+                with m.If(execute.start):
+                    m.next = "RANGE"
+                    with m.If(request.command == Command.STORE):
+                        m.next = "SEEK"
+            with m.State("SEEK"):
+                m.d.comb += [frame.seek.eq(1), frame.place.eq(at.place)]
+                m.d.sync += at.read.eq(0)
+                m.next = "HEADER"
+            with m.State("HEADER"):
+                m.d.comb += frame.o.ready.eq(1)
+                with m.If(frame.o.valid):
+                    m.d.sync += [at.header.eq(Cat(at.header[8:], frame.o.payload)), at.read.eq(at.read + 1)]
+                    with m.If(at.read == 2):
+                        m.next = "MEASURE"
+            with m.State("MEASURE"):
+                m.next = "JUDGE"
+            with m.State("JUDGE"):
+                m.d.comb += [frame.seek.eq(1), frame.place.eq(at.place)]
+                m.d.sync += [at.left.eq(words), at.high.eq(0)]
+                whole = (coded != 0) & (coded <= MAX_CODED) & (label < LABELS) & (at.following <= at.end)
+                with m.If(at.storing):
+                    m.next = "COPY"
+                with m.Elif(~whole):
+                    finish(Status.BAD_RANGE)
+                with m.Else():
+                    m.d.sync += [at.place.eq(at.following), at.records.eq(at.records + 1), at.words.eq(at.words + words)]
+                    m.next = "SEEK"
+                    with m.If(at.following == at.end):
+                        m.next = "ADD"
+            with m.State("ADD"):
+                m.d.sync += [at.index.eq(first), at.place.eq(RECORDS_AT), at.storing.eq(1)]
+                m.next = "ALL"
+            with m.State("ALL"):
+                m.next = "SEEK"
+                with m.If(beyond):
+                    finish(Status.NOT_STORED)
+                with m.Elif(outside):
+                    finish(Status.BAD_RANGE)
+            with m.State("COPY"):
+                m.d.comb += [
+                    self.record.valid.eq(1),
+                    self.data.valid.eq(frame.o.valid & at.high & (at.left != 0)),
+                    frame.o.ready.eq(~at.high | (self.data.ready & (at.left != 0))),
+                ]
+                with m.If(frame.o.valid & frame.o.ready):
+                    m.d.sync += [at.low.eq(frame.o.payload), at.high.eq(~at.high)]
+                with m.If(self.data.valid & self.data.ready):
+                    m.d.sync += at.left.eq(at.left - 1)
+                with m.If(self.record.ready):
+                    m.d.sync += [at.place.eq(at.following), at.index.eq(at.index + 1)]
+                    m.next = "SEEK"
+                    with m.If(at.following == at.end):
+                        m.next = "DONE"
+            with m.State("RANGE"):
+                m.next = "DIGEST"
+                with m.If((wanted == 0) | (wanted > MAX_DIGESTED)):
+                    finish(Status.BAD_RANGE)
+            with m.State("DIGEST"):
+                m.d.comb += self.range.valid.eq(~beyond)
+                m.d.sync += tail.eq(self.digest)
+                with m.If(beyond):
+                    finish(Status.NOT_STORED)
+                with m.Elif(self.range.ready):
+                    m.next = "TAIL"
+            with m.State("TAIL"):
+                m.d.comb += execute.o.valid.eq(1)
+                m.d.sync += [tail.eq(tail >> 8), at.left.eq(at.left - 1)]
+                with m.If(at.left == 1):
+                    m.next = "DONE"
+            with m.State("DONE"):
+                finish(Status.OK)
+        return m
+
+
+class Records:
+    """Where in a STORE it is."""
+
+    def __init__(self):
+        place = range(2 * REQUEST_BYTES)
+        #: Of the record at hand, of the one behind it, and of the frame's end.
+        self.place, self.following, self.end = Signal(place), Signal(place, name="following"), Signal(place, name="end_at")
+        #: Records and words that were found whole; whether they are stored now, and which index the one at hand gets.
+        self.records, self.words = Signal(range(REQUEST_BYTES)), Signal(range(REQUEST_BYTES), name="words")
+        self.storing, self.index = Signal(), Signal(range(MAX_SAMPLES + REQUEST_BYTES), name="index")
+        #: The first bytes of its header: length, label; how many were read.
+        self.header, self.read = Signal(24), Signal(2, name="read")
+        #: Words still to copy, or bytes to say; the byte before, and whether there is one.
+        self.left, self.low, self.high = Signal(range(REQUEST_BYTES)), Signal(8, name="low"), Signal(name="high")

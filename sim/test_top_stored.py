@@ -1,0 +1,244 @@
+"""Samples in the board's memory, from the serial pin to the chip's: the same answers as the model's, byte for byte."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from boards.virtual import VIRTUAL_SDRAM
+from golden.contract import stored
+from golden.contract.config import configuration
+from golden.contract.errors import LinkError, ToolError
+from golden.contract.presets import preset
+from golden.contract.protocol import (
+    MAX_DIGESTED,
+    VALUE_BYTES,
+    Asked,
+    Command,
+    RegisterRange,
+    RegisterValue,
+    Sample,
+    SampleNumber,
+    SampleRange,
+    Status,
+    registers_by_name,
+)
+from golden.contract.stored import LOG_AT, MAX_CODED, MAX_MOVE, MAX_SAMPLES, Header
+from golden.contract.stuffing import stuff
+from golden.training import data
+from host.harness.golden_device import GoldenDevice
+from host.link.link import Link, RefusedError
+from hw.memory.interface import CAPACITY
+from hw.memory.timing import Cycles
+from hw.top import Top
+from sim.board import verilator
+from sim.board.gateware import PowerOn
+from sim.board.program import compile_board
+from sim.board.virtual import VirtualBoard
+
+CONFIG = configuration(preset("tiny"))
+TRAIN = data.load("embedded")
+DIGITS = [image.tobytes() for image in TRAIN.train_images[:60].numpy()]
+LABELS = TRAIN.train_labels[:60].tolist()
+REGISTERS = registers_by_name(CONFIG.spec, True)
+#: Answers that end with cycles, which the model doesn't count.
+COUNTING = (Command.TRAIN, Command.INFER, Command.COMMIT, Command.TRAIN_STORED, Command.INFER_STORED)
+
+
+class Pair:
+    """A virtual board and a model that are told the same."""
+
+    def __init__(self, board: VirtualBoard, link: Link):
+        self.board, self.link, self.device = board, link, GoldenDevice(CONFIG, CAPACITY)
+        self.identity = link.hello()
+
+    def call(self, command: Command, payload: bytes = b"") -> tuple[Status, bytes]:
+        """The answer, which is the same of both but for the cycles."""
+        expected, model = self.device.execute(command, payload)
+        try:
+            status, found = Status.OK, self.link.call(command, payload)
+        except RefusedError as error:
+            status, found = error.status, error.payload
+        left = -VALUE_BYTES if command in COUNTING else None
+        assert (status, found[:left]) == (expected, model[:left]), f"{command.name} {payload.hex()[:80]}"
+        return status, found
+
+    def status(self, command: Command, payload: bytes = b"") -> Status:
+        return self.call(command, payload)[0]
+
+    def store(self, first: int, digits: list[int]) -> Status:
+        return self.status(Command.STORE, SampleNumber(first).encode() + b"".join(records(first, digits)))
+
+    def run(self, command: Command, asked: list[Asked]) -> Status:
+        return self.status(command, b"".join(one.encode() for one in asked))
+
+    def flip(self, word: int, bit: int) -> None:
+        """Of the memory, in both."""
+        self.board.flip("sdram.chip.words", word, bit)
+        self.device.store.flip(word, bit)
+
+    def registers(self) -> None:
+        """What both say of the store, samples and refusals is the same."""
+        for name in ("stored", "store_end", "bad_image", "not_stored", "samples", "errors", "pending"):
+            address = REGISTERS[name].address
+            (value,) = self.device.execute(Command.READ_REGISTER, RegisterRange(address, 1).encode())[1:]
+            if name in ("bad_image", "not_stored"):
+                value = self.refused.get(name, 0).to_bytes(VALUE_BYTES, "little")
+            assert self.link.call(Command.READ_REGISTER, RegisterRange(address, 1).encode()) == value, name
+
+    refused: dict[str, int] = {}
+
+
+def records(first: int, digits: list[int]) -> list[bytes]:
+    return [stored.record(n, LABELS[digit], DIGITS[digit], stuff(DIGITS[digit])) for n, digit in enumerate(digits, first)]
+
+
+def moves(chance: random.Random, count: int, samples: int) -> list[Asked]:
+    def move() -> int:
+        return chance.randint(-MAX_MOVE, MAX_MOVE)
+
+    return [Asked(chance.randrange(samples), move(), move(), chance.random() < 0.5) for _ in range(count)]
+
+
+@pytest.fixture
+def pair():
+    with VirtualBoard(CONFIG, board=VIRTUAL_SDRAM) as board, Link.open(board.url) as link:
+        yield Pair(board, link)
+
+
+def filled(pair: Pair, count: int = 24) -> None:
+    for first in range(0, count, 4):
+        assert pair.store(first, list(range(first, first + 4))) is Status.OK
+
+
+def test_the_capacity_is_said(pair):
+    assert pair.identity.capacity == CAPACITY == 32 << 20
+
+
+def test_training_from_memory_is_training(pair):
+    """Predictions, weights and counters; beside streamed samples, in batches, moved and mirrored."""
+    chance = random.Random(1)
+    filled(pair)
+    for first, count in ((0, 24), (5, 1), (23, 1)):
+        assert pair.status(Command.STORE_DIGEST, SampleRange(first, count).encode()) is Status.OK
+    for batch in range(3):
+        assert pair.run(Command.TRAIN_STORED, moves(chance, 20 + batch, 24)) is Status.OK
+        pair.registers()
+        assert pair.status(Command.TRAIN, Sample(LABELS[30], DIGITS[30]).encode()) is Status.OK
+        if batch:
+            assert pair.run(Command.TRAIN_STORED, moves(chance, batch, 24)) is Status.OK
+        else:
+            assert pair.status(Command.COMMIT) is Status.OK
+        assert pair.run(Command.INFER_STORED, moves(chance, 9, 24)) is Status.OK
+    for bundle in CONFIG.spec.bundles:
+        assert pair.status(Command.DIGEST, bytes([bundle.index])) is Status.OK
+    pair.registers()
+
+
+def test_the_answer_tells_the_time_in_which_the_core_had_samples(pair):
+    filled(pair, 8)
+    alone = [int.from_bytes(pair.call(Command.INFER_STORED, Asked(n).encode())[1][1:], "little") for n in range(4)]
+    together = pair.call(Command.INFER_STORED, b"".join(Asked(n).encode() for n in range(4)))[1]
+    assert max(alone) < int.from_bytes(together[4:], "little") < sum(alone)
+
+
+REFUSED = {
+    "a STORE beyond the end": (Command.STORE, SampleNumber(25).encode() + records(25, [1])[0], Status.NOT_STORED),
+    "half a record": (Command.STORE, SampleNumber(24).encode() + records(24, [1])[0][:-2], Status.BAD_RANGE),
+    "a record and a half": (Command.STORE, SampleNumber(24).encode() + b"".join(records(24, [1, 2]))[:-1], Status.BAD_RANGE),
+    "no coded bytes": (Command.STORE, SampleNumber(24).encode() + Header(0, 1, 0, 0).encode() + bytes(4), Status.BAD_RANGE),
+    "a record that is too long": (
+        Command.STORE,
+        SampleNumber(24).encode() + Header(MAX_CODED + 1, 1, 0, 0).encode() + bytes(MAX_CODED + 2),
+        Status.BAD_RANGE,
+    ),
+    "a label above 9": (Command.STORE, SampleNumber(0).encode() + Header(2, 10, 0, 0).encode() + b"\1\1", Status.BAD_RANGE),
+    "a digest of none": (Command.STORE_DIGEST, SampleRange(0, 0).encode(), Status.BAD_RANGE),
+    "a digest of too many": (Command.STORE_DIGEST, SampleRange(0, MAX_DIGESTED + 1).encode(), Status.BAD_RANGE),
+    "a digest beyond the end": (Command.STORE_DIGEST, SampleRange(20, 5).encode(), Status.NOT_STORED),
+    "a digest far away": (Command.STORE_DIGEST, SampleRange(0xFFFFFFFF, 2).encode(), Status.NOT_STORED),
+    "an index never stored": (Command.INFER_STORED, Asked(3).encode() + Asked(24).encode(), Status.NOT_STORED),
+    "an index that no table has": (Command.INFER_STORED, Asked(MAX_SAMPLES).encode(), Status.NOT_STORED),
+    "half a sample": (Command.TRAIN_STORED, Asked(3).encode() + b"\0\0", Status.BAD_RANGE),
+    "a move too far": (Command.TRAIN_STORED, Asked(3).encode() + bytes((0, 0, 0, 0x50)), Status.BAD_RANGE),
+    "a move too far up": (Command.INFER_STORED, bytes((0, 0, 0, 0x0B)), Status.BAD_RANGE),
+    "the first of two that are wrong": (Command.INFER_STORED, Asked(24).encode() + bytes((0, 0, 0, 0x50)), Status.NOT_STORED),
+    "a batch that is too large": (Command.TRAIN_STORED, Asked(3).encode() * 65, Status.BAD_ORDER),
+}
+
+
+def test_refusals_change_nothing(pair):
+    filled(pair)
+    for what, (command, payload, status) in REFUSED.items():
+        assert pair.status(command, payload) is status, what
+    pair.refused = {"not_stored": sum(status is Status.NOT_STORED for _, _, status in REFUSED.values())}
+    pair.registers()
+    assert pair.status(Command.STORE_DIGEST, SampleRange(0, 24).encode()) is Status.OK
+    # weights that aren't committed yet
+    assert pair.status(Command.WRITE_WEIGHTS, bytes([1, 0, 0, 0, 0]) + bytes(2 * CONFIG.lanes[1])) is Status.OK
+    assert pair.run(Command.INFER_STORED, [Asked(0)]) is Status.BAD_ORDER
+    assert pair.status(Command.COMMIT) is Status.OK
+    assert pair.run(Command.INFER_STORED, [Asked(0)]) is Status.OK
+
+
+def test_damage_is_found_and_mended(pair):
+    """Samples before a damaged one are done, the others not; stored again it is as it was; then all is forgotten."""
+    chance = random.Random(2)
+    filled(pair)
+    for number in range(12):
+        used = [*range(2 * 24), *range(LOG_AT, pair.device.store.end)]
+        word, bit = chance.choice(used), chance.randrange(16)
+        pair.flip(word, bit)
+        pair.run(Command.TRAIN_STORED if number % 2 else Command.INFER_STORED, moves(chance, 12, 24))
+        pair.status(Command.STORE_DIGEST, SampleRange(0, 24).encode())
+        damaged = [n for n in range(24) if pair.run(Command.INFER_STORED, [Asked(n)]) is not Status.OK]
+        for n in damaged:
+            assert pair.store(n, [n]) is Status.OK
+        assert pair.run(Command.INFER_STORED, [Asked(n) for n in range(24)]) is Status.OK
+        if number % 4 == 3:
+            assert pair.status(Command.COMMIT) is Status.OK
+    assert pair.status(Command.WRITE_REGISTER, RegisterValue(REGISTERS["forget"].address, 1).encode()) is Status.OK
+    assert pair.run(Command.INFER_STORED, [Asked(0)]) is Status.NOT_STORED
+    assert pair.store(0, [7]) is Status.OK
+    assert pair.run(Command.INFER_STORED, [Asked(0)]) is Status.OK
+
+
+def test_lost_refreshes_are_found(pair):
+    filled(pair, 8)
+    pair.board.flip("sdram.chip.lose", 0, 13)  # each row loses one, in 64 ms of the board's time
+    asked = b"".join(Asked(n % 8).encode() for n in range(64))
+    with pytest.raises(RefusedError, match="BAD_IMAGE"):
+        pair.link.exchange([(Command.INFER_STORED, asked)] * 100)
+
+
+def spoiled(**chip) -> VirtualBoard:
+    """A board with another chip than the one that it was made for."""
+    facts = VIRTUAL_SDRAM
+    top = Top(CONFIG, clock_hz=facts.clock_hz, divisor=facts.uart_divisor, window=facts.window, sdram=True)
+    program = compile_board(verilator.to_verilog(PowerOn(top, **chip), "top"), brief=True)
+    return VirtualBoard(CONFIG, board=facts, program=program)
+
+
+def test_without_its_memory_it_is_a_board_without():
+    with spoiled(missing=True) as board, Link.open(board.url) as link:
+        assert link.hello().capacity == 0
+        assert link.call(Command.INFER, Sample(LABELS[0], DIGITS[0]).encode())
+        for command, payload in (
+            (Command.READ_REGISTER, RegisterRange(REGISTERS["stored"].address, 1).encode()),
+            (Command.WRITE_REGISTER, RegisterValue(REGISTERS["forget"].address, 1).encode()),
+        ):
+            with pytest.raises(RefusedError, match="BAD_RANGE"):
+                link.call(command, payload)
+        link.resends = 2
+        with pytest.raises(LinkError, match="the last answer was BAD_COMMAND"):
+            link.call(Command.STORE_DIGEST, SampleRange(0, 1).encode())
+
+
+def test_a_broken_rule_ends_the_board():
+    slow = replace(Cycles.of(VIRTUAL_SDRAM.clock_hz), rfc=5)
+    with (
+        pytest.raises(ToolError, match=r"^the virtual board broke a rule of its SDRAM: tRFC: .*, in cycle \d+, bank 0$"),
+        spoiled(cycles=slow) as board,
+        Link.open(board.url) as link,
+    ):
+        link.hello()
