@@ -54,7 +54,11 @@ def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
         signal.signal(number, interrupt)
     try:
         try:
-            return app(args=arguments, prog_name=name, standalone_mode=False) or ExitCode.OK
+            found = app(args=arguments, prog_name=name, standalone_mode=False) or ExitCode.OK
+            if type(found) is int and found == ExitCode.INTERRUPTED:
+                # typer's own, which says nothing; a command that was stopped in good order returns ours
+                raise KeyboardInterrupt
+            return found
         finally:
             running = False
     except TyperException as error:

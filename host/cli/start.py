@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
     heard = [number for number in INTERRUPTS if signal.getsignal(number) != signal.SIG_IGN]
     for number in heard:
-        signal.signal(number, _at_once)
+        signal.signal(number, at_once)
     _open_standard_streams()
     try:
         from .main import main as run  # late: it takes seconds
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 TOOLS, FAULT, INTERRUPTED = 7, 70, 130
 
 
-def _at_once(number: int, frame: FrameType | None) -> None:
+def at_once(number: int, frame: FrameType | None) -> None:
     """Nothing is open yet that would have to be closed."""
     _say("interrupted")
     os._exit(INTERRUPTED)

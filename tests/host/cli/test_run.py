@@ -34,5 +34,6 @@ def test_a_command_that_is_ending_says_why_in_spite_of_sigterm(capsys):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_an_interrupt_has_its_own_code():
+def test_an_interrupt_has_its_own_code_and_line(capsys):
     assert ends(KeyboardInterrupt()) == ExitCode.INTERRUPTED
+    assert capsys.readouterr().err == "nudge: interrupted\n"

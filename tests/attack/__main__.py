@@ -1,0 +1,95 @@
+"""`python -m tests.attack`: every fault, every power cut, and the list of attacks, with their counts."""
+
+import os
+import sys
+import tempfile
+import time
+from typing import Annotated
+
+import typer
+
+from . import cell, scenarios
+from .attacks import attack, attacks
+from .cuts import cut
+from .faults import MODES, disturb
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def faults(
+    only: Annotated[str, typer.Option(help="Scenarios, separated by commas.")] = "train,resume,build,report,repro",
+    modes: Annotated[str, typer.Option(help="Ways to fail, separated by commas.")] = ",".join(MODES),
+    every: Annotated[int, typer.Option(help="Fail each N-th call only.")] = 1,
+    first: Annotated[int, typer.Option(help="Begin with this call.")] = 1,
+    pictures: Annotated[bool, typer.Option("--pictures", help="Draw pictures, with 10,000 calls.")] = False,
+) -> None:
+    """Fail each call of each command once."""
+    total = 0
+    wrong: list[str] = []
+    for name in only.split(","):
+        for mode in modes.split(","):
+            start = time.monotonic()
+            tally = disturb(name, mode, every, first)
+            count = sum(tally.calls.values())
+            total, wrong = total + count, wrong + tally.wrong
+            kinds = ", ".join(f"{number} {kind}" for kind, number in tally.calls.most_common())
+            codes = ", ".join(f"{number} x {code}" for code, number in sorted(tally.codes.items()))
+            seconds = time.monotonic() - start
+            line = f"{name}, {mode}: {count} faults ({kinds}); exit codes {codes}; {len(tally.wrong)} wrong; {seconds:.0f} s"
+            print(line, flush=True)
+    finish(f"{total} faults", wrong)
+
+
+@app.command()
+def cuts(every: Annotated[int, typer.Option(help="Try each N-th state only.")] = 1) -> None:
+    """Cut the power after each prefix of what a training writes."""
+    start = time.monotonic()
+    endings, wrong = cut(every)
+    states, recorded = endings.pop("states"), endings.pop("calls")
+    print(f"{recorded} calls of a training of 3 commits, {states} states of a disk; {time.monotonic() - start:.0f} s")
+    for ending, count in endings.most_common():
+        print(f"  {count} x {ending}")
+    finish(f"{sum(endings.values())} power cuts", wrong)
+
+
+@app.command("list")
+def every_attack(
+    every: Annotated[int, typer.Option(help="Try each N-th attack only.")] = 1,
+    family: Annotated[str | None, typer.Option(help="Of this family alone.")] = None,
+    seed: Annotated[int, typer.Option(help="Draw damages and moments from this seed.")] = 1,
+    only: Annotated[str, typer.Option(help="Attacks whose name has this.")] = "",
+) -> None:
+    """Try the list of attacks."""
+    start = time.monotonic()
+    chosen = [one for one in attacks(seed) if family in (None, one.family) and only in one.name][::every]
+    counts, wrong, slowest = attack(chosen)
+    for name, count in counts.items():
+        print(f"  {count} x {name}")
+    print(f"{time.monotonic() - start:.0f} s, the slowest took {slowest:.1f} s")
+    finish(f"{sum(counts.values())} attacks", wrong)
+
+
+def finish(what: str, wrong: list[str]) -> None:
+    """Say what came of it; end with 1 if anything was wrong."""
+    for line in wrong[:40]:
+        print(f"WRONG {line}")
+    print(f"{what}: {len(wrong)} wrong")
+    raise typer.Exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    cell.restart_with_shim()
+    with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
+        from golden.model import native
+
+        native.usable()  # in the usual build cache
+        os.environ["NUDGE_BUILD"] = place
+        os.environ["TMPDIR"] = place
+        cell.warm(pictures="--pictures" in sys.argv)
+        scenarios.warm_scenarios()
+        try:
+            app(standalone_mode=True)
+        except SystemExit as end:
+            code = end.code
+    sys.exit(code)

@@ -1,0 +1,195 @@
+"""Power cuts: what may be on a disk after each prefix of what a training wrote, and that `--resume` goes on from there.
+
+The model is a filesystem's promise: a file's content is on the disk after its fsync, names after their folder's. What isn't may
+be there, or not, or in part. For each prefix: names that aren't synced are all lost, or all there, or there up to one of them;
+contents that aren't synced are lost, cut in the middle, zeros, or whole. The order of names is kept, as by ext4, xfs and btrfs.
+"""
+
+import hashlib
+import shutil
+import struct
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from golden.contract.errors import ExitCode
+from golden.training import checkpoint
+
+from .cell import Fault, cell
+from .scenarios import RESUME, bits, reference, scenarios
+
+#: What may be on the disk of content that isn't synced: from what was synced, and what was written.
+CONTENTS: dict[str, Callable[[bytes, bytes], bytes]] = {
+    "lost": lambda synced, written: synced,
+    "cut": lambda synced, written: written[: len(written) // 2],
+    "zeros": lambda synced, written: bytes(len(written)),
+    "whole": lambda synced, written: written,
+}
+
+
+@dataclass
+class File:
+    """A file, whatever its name."""
+
+    written: bytes = b""
+    synced: bytes = b""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A recorded call."""
+
+    what: str
+    descriptor: int
+    number: int
+    data: bytes
+
+
+def calls(trace: Path) -> Iterator[Call]:
+    """What the shim recorded."""
+    content, at = trace.read_bytes(), 0
+    while at < len(content):
+        what, descriptor, number, size = struct.unpack_from("=cqqQ", content, at)
+        at += struct.calcsize("=cqqQ")
+        yield Call(what.decode(), descriptor, number, content[at : at + size])
+        at += size
+
+
+@dataclass
+class Disk:
+    """Files and names as a process sees them, and as they are on the disk."""
+
+    names: dict[str, File] = field(default_factory=dict)
+    synced: dict[str, File] = field(default_factory=dict)
+    #: Changes of names since: the name, and its file or None.
+    changes: list[list[tuple[str, File | None]]] = field(default_factory=list)
+    opened: dict[int, File | str] = field(default_factory=dict)
+
+    def follow(self, call: Call) -> bool:
+        """Whether it changed what may be on the disk."""
+        path = call.data.decode(errors="replace")
+        match call.what:
+            case "O":
+                if call.number & 0o200000:  # a folder
+                    self.opened[call.descriptor] = path
+                    return False
+                new = path not in self.names
+                if new and not call.number & 0o100:
+                    self.opened[call.descriptor] = path  # a folder opened to be synced
+                    return False
+                file = self.names.setdefault(path, File())
+                self.opened[call.descriptor] = file
+                if call.number & 0o1000:
+                    file.written = b""
+                if new:
+                    self.changes.append([(path, file)])
+                return new
+            case "W" | "T":
+                opened = self.opened.get(call.descriptor)
+                if not isinstance(opened, File):
+                    return False
+                text = opened.written
+                opened.written = (
+                    text[: call.number]
+                    if call.what == "T"
+                    else text[: call.number].ljust(call.number, b"\0") + call.data + text[call.number + len(call.data) :]
+                )
+            case "S":
+                opened = self.opened.get(call.descriptor)
+                if isinstance(opened, File):
+                    opened.synced = opened.written
+                else:
+                    self.synced, self.changes = dict(self.names), []
+            case "R":
+                old, new_name = path.split("\0")
+                file = self.names.pop(old)
+                self.names[new_name] = file
+                self.changes.append([(old, None), (new_name, file)])
+            case "U":
+                self.names.pop(path, None)
+                self.changes.append([(path, None)])
+        return True
+
+    def after_a_cut(self) -> Iterator[dict[str, bytes]]:
+        """Every state that may be found."""
+        for count in range(len(self.changes) + 1):
+            names = dict(self.synced)
+            for change in self.changes[:count]:
+                for name, file in change:
+                    names.pop(name, None)
+                    if file is not None:
+                        names[name] = file
+            for content in CONTENTS.values():
+                yield {name: content(f.synced, f.written) if f.synced != f.written else f.written for name, f in names.items()}
+
+
+def cut(every: int) -> tuple[Counter[str], list[str]]:
+    """Cut the power after each prefix of a training's calls; how resuming ended, and what was wrong."""
+    endings: Counter[str] = Counter()
+    wrong: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
+        folder, trace = Path(place, "recorded"), Path(place, "trace")
+        folder.mkdir()
+        ended = scenarios()["train"](folder).run(folder, Fault(0, 0, trace=trace, root=Path("run")))
+        assert ended.code == ExitCode.OK, ended.err
+        disk, tried, durable = Disk(), set(), -1
+        for number, call in enumerate(calls(trace), start=1):
+            endings["calls"] += 1
+            if not disk.follow(call):
+                continue
+            if call.what == "S":
+                durable = max(durable, position(disk.synced, Path(place, "durable")))
+            for state in disk.after_a_cut():
+                digest = hashlib.sha256(repr(sorted(state.items())).encode()).digest() + bytes([durable + 1])
+                if digest in tried:
+                    continue
+                tried.add(digest)
+                endings["states"] += 1
+                if len(tried) % every:
+                    continue
+                ending, why = resumed(state, Path(place, "cell"), durable)
+                endings[ending] += 1
+                if why:
+                    wrong.append(f"power cut after call {number}: {why}")
+    return endings, wrong
+
+
+def position(names: dict[str, File], folder: Path) -> int:
+    """Samples trained of the weights that are surely on the disk; -1: none are."""
+    file = names.get(f"run/{checkpoint.WEIGHTS}")
+    if file is None or not file.synced:
+        return -1
+    folder.mkdir(exist_ok=True)
+    (folder / checkpoint.WEIGHTS).write_bytes(file.synced)
+    found = checkpoint.load(folder / checkpoint.WEIGHTS)[2]
+    return found.epoch * 8 + found.position
+
+
+def resumed(state: dict[str, bytes], folder: Path, durable: int) -> tuple[str, str]:
+    """How `--resume` ends from what was found, and what is wrong with that. durable: see `position`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "run").mkdir(parents=True)
+    for name, content in state.items():
+        (folder / name).write_bytes(content)
+    before = position({name: File(content, content) for name, content in state.items()}, folder / "before") if readable(
+        folder / "run"
+    ) else -1  # fmt: skip
+    if before < durable:
+        return "lost", f"{durable} samples were saved, {before} are found"
+    ended = cell(RESUME, folder)
+    why = "; ".join(ended.judge())
+    if ended.code == ExitCode.OK:
+        same = bits(folder / "run") == reference()[0]
+        return "same bits", why or ("" if same else "it ended with other weights")
+    if durable >= 0:
+        why = why or f"weights were saved, but --resume ended with {ended.code}: {ended.err.strip()}"
+    elif ended.code != ExitCode.WEIGHTS:
+        why = why or f"it ended with {ended.code}: {ended.err.strip()}"
+    return f"error {ended.code}, nothing had been saved", why
+
+
+def readable(out: Path) -> bool:
+    """Whether there are weights."""
+    return bits(out) is not None

@@ -1,0 +1,65 @@
+"""Every call that a command makes fails once: opens, reads, writes, syncs, renames, starts of programs, large allocations.
+
+As SQLite tests itself (https://www.sqlite.org/testing.html, sections 3.1 and 3.2): the n-th call fails, for every n, until the
+command ends without having made so many. Each time it must end with a documented exit code and one line, and going on must end
+with the same bits.
+"""
+
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from golden.contract.errors import ExitCode
+
+from .cell import KINDS, Fault
+from .scenarios import Scenario, scenarios
+
+MEMORY = KINDS["memory"]
+
+#: How calls fail: which kinds, whether a write is half done, and whether the disk stays full.
+MODES = {
+    "once": (sum(KINDS.values()) - MEMORY, False, False),
+    "half": (KINDS["write"], True, True),
+    "full": (KINDS["write"], False, True),
+    "memory": (MEMORY, False, False),
+}
+
+
+@dataclass
+class Tally:
+    """What came of a scenario's faults."""
+
+    calls: Counter[str] = field(default_factory=Counter)
+    codes: Counter[int] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+
+def disturb(name: str, mode: str, every: int, first: int = 1) -> Tally:
+    """Fail each `every`-th call of a scenario, from `first` on."""
+    kinds, half, stays = MODES[mode]
+    names = {bit: kind for kind, bit in KINDS.items()}
+    tally, number = Tally(), first
+    with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
+        kept = Path(place, "begin")
+        kept.mkdir()
+        scenarios()[name](kept).prepare(kept)
+        while True:
+            folder = Path(place, "cell")
+            shutil.copytree(kept, folder, symlinks=True)
+            scenario: Scenario = scenarios()[name](folder)
+            ended = scenario.run(folder, Fault(number, kinds, half, stays))
+            wrong = ended.judge(memory=mode == "memory")
+            if ended.code is not None and ended.code >= 0 and not ended.failed and ended.calls < number:
+                if ended.code != ExitCode.OK:
+                    tally.wrong.append(f"{name} {mode}: without a fault it ended with {ended.code}: {ended.err.strip()}")
+                break
+            wrong += scenario.left(folder, ended)
+            wrong += scenario.mend(folder)
+            tally.calls[names.get(ended.failed, "?")] += 1
+            tally.codes[ended.code if ended.code is not None else 999] += 1
+            tally.wrong += [f"{name} {mode} {number} ({names.get(ended.failed)}): {why}: {ended.err[-300:]!r}" for why in wrong]
+            shutil.rmtree(folder)
+            number += every
+    return tally

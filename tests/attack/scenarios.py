@@ -1,0 +1,303 @@
+"""Commands that are disturbed, and what has to hold afterwards."""
+
+import functools
+import io
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from golden.contract.config import configuration
+from golden.contract.errors import WeightsError
+from golden.contract.presets import preset
+from golden.files import UNFINISHED
+from golden.training import checkpoint
+from golden.training.run import Run, Stop
+from golden.training.run import train as run_train
+from host.boards.golden import GoldenBoard
+from host.cli.training import TrainingOptions
+
+from .cell import Ended, Fault, cell
+
+#: A run of three commits, each saved, and the mean of the last two epochs.
+OPTIONS = TrainingOptions(samples=8, batch=8, epochs=3, average=2, free_steps=4, nudged_steps=4, seed=5)
+TRAIN = [
+    *["train", "--board", "golden", "--out", "run"],
+    *[
+        word
+        for name in ("samples", "batch", "epochs", "average", "seed")
+        for word in (f"--{name}", str(getattr(OPTIONS, name)))
+    ],
+    *["--free-steps", "4", "--nudged-steps", "4"],
+]
+RESUME = ["train", "--board", "golden", "--resume", "--out", "run"]
+
+YOSYS = "echo '{}' > top.json"
+NEXTPNR = """
+echo '{"fmax": {"clk": {"achieved": 20.0, "constraint": 12.0}}, "critical_paths": [],
+"utilization": {"ICESTORM_LC": {"used": 5000, "available": 5280}}}' > report.json
+echo routed > top.asc
+"""
+ICEPACK = "echo bits > top.bin"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A command in a folder, which it begins in as `prepare` leaves it."""
+
+    name: str
+    arguments: list[str]
+    prepare: Callable[[Path], None]
+    #: What is wrong with what a command that ended so has left, before anything is done about it.
+    left: Callable[[Path, Ended], list[str]]
+    #: Does the same without a fault, as a user would go on; what is wrong then.
+    mend: Callable[[Path], list[str]]
+    environment: dict[str, str]
+    before: Callable[[], None] = lambda: None
+
+    def run(self, folder: Path, fault: Fault | None = None) -> Ended:
+        """The command, disturbed or not."""
+        return cell(self.arguments, folder, fault, self.environment, self.before)
+
+
+def nothing(folder: Path) -> None:
+    """Nothing is there."""
+
+
+# -- training
+
+
+class _After(Stop):
+    """Asks for a stop after the first batch."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+@functools.cache
+def reference() -> tuple[bytes, bytes]:
+    """The weights that an undisturbed run ends with, and those after its first commit."""
+    whole, cut = (_run(Path(os.environ["NUDGE_BUILD"]) / name, stop) for name, stop in (("whole", Stop()), ("cut", _After())))
+    return whole, cut
+
+
+def _run(out: Path, stop: Stop) -> bytes:
+    shutil.rmtree(out, ignore_errors=True)
+    run, data = Run.prepare(out, OPTIONS)
+    run.picture = False
+    run_train(run, GoldenBoard(configuration(preset("tiny"))), data, stop)
+    found = bits(out)
+    assert found is not None
+    return found
+
+
+def bits(out: Path) -> bytes | None:
+    """The weights of a run; None where there are none, or they can't be read."""
+    try:
+        parameters = checkpoint.load(out / checkpoint.WEIGHTS)[1]
+    except WeightsError:
+        return None
+    stream = io.BytesIO()
+    torch.save([*parameters.weights, *parameters.biases], stream)
+    return stream.getvalue()
+
+
+def half_done(folder: Path) -> None:
+    """A run that was stopped after its first commit."""
+    shutil.copytree(Path(os.environ["NUDGE_BUILD"]) / "cut", folder / "run")
+
+
+def train_left(folder: Path, ended: Ended) -> list[str]:
+    """Success is the whole run; a weight file is always one that can be read."""
+    out = folder / "run"
+    wrong = []
+    if ended.code == 0 and bits(out) != reference()[0]:
+        wrong.append("it succeeded with other weights")
+    if (out / checkpoint.WEIGHTS).exists() and bits(out) is None:
+        wrong.append("it left a damaged weight file")
+    return wrong
+
+
+def train_mend(folder: Path) -> list[str]:
+    """`--resume`, or begin where nothing was saved, ends with the same bits."""
+    out = folder / "run"
+    ended = cell(RESUME if (out / checkpoint.WEIGHTS).exists() else TRAIN, folder)
+    if ended.code != 0:
+        return [f"going on ended with {ended.code}: {ended.err.strip()}"]
+    wrong = [] if bits(out) == reference()[0] else ["going on ended with other weights"]
+    return wrong + [f"{path.name} is left" for path in out.iterdir() if path.name.endswith(UNFINISHED)]
+
+
+# -- builds
+
+
+def tools(folder: Path) -> None:
+    """Programs that stand for synthesis, routing and packing."""
+    (folder / "bin").mkdir()
+    for name, script in (("yosys", YOSYS), ("nextpnr-ice40", NEXTPNR), ("icepack", ICEPACK)):
+        file = folder / "bin" / name
+        file.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then echo "tool 1.2"; exit; fi\n{script}\n')
+        file.chmod(0o755)
+
+
+def no_elaboration() -> None:
+    """Amaranth makes the same each time, in seconds; once is enough. Children are forked: `vfork` can't be intercepted."""
+    from boards.toolchain import build
+
+    vars(subprocess).update(_USE_VFORK=False, _USE_POSIX_SPAWN=False)
+    build.plan = lambda *arguments: elaborated()[0]
+    build.build_id = lambda *arguments: elaborated()[1]
+
+
+@functools.cache
+def elaborated() -> tuple[Any, int]:
+    """The build plan of the smallest board, and its number."""
+    from boards.catalog import board
+    from boards.toolchain import netlist
+    from golden.contract.protocol import BuildFacts
+
+    arguments = (board("icebreaker"), "tiny", BuildFacts(0, 1, 0, 0))
+    return netlist.plan(*arguments), netlist.build_id(*arguments, {})
+
+
+BUILD = ["build", "icebreaker", "--preset", "tiny", "--tools", "native"]
+
+
+def built(folder: Path) -> bytes | None:
+    """The bitstream of the newest build."""
+    found = list(folder.glob("build/icebreaker-tiny-*/*.bin"))
+    return found[0].read_bytes() if found else None
+
+
+def build_left(folder: Path, ended: Ended) -> list[str]:
+    """Success is the whole bitstream."""
+    return ["it succeeded without its bitstream"] if ended.code == 0 and built(folder) != b"bits\n" else []
+
+
+def build_mend(folder: Path) -> list[str]:
+    """The same again makes it."""
+    ended = cell(BUILD, folder, None, environment(folder), no_elaboration)
+    if ended.code != 0:
+        return [f"building again ended with {ended.code}: {ended.err.strip()}"]
+    return [] if built(folder) == b"bits\n" else ["building again made another bitstream"]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Where builds go, and where tools are."""
+    return {"NUDGE_BUILD": "build", "PATH": f"{folder / 'bin'}:/usr/bin:/bin"}
+
+
+# -- reports
+
+REPORT = ["report", "icebreaker", "--preset", "tiny", "--tools", "native", "--save"]
+
+
+def report_begin(folder: Path) -> None:
+    """A build, and a committed report that isn't of it."""
+    tools(folder)
+    assert build_mend(folder) == []
+    (folder / "baselines").mkdir()
+    from boards.toolchain import report
+
+    text = report.baseline_file("icebreaker", "tiny", "yowasp").read_text()
+    (folder / "baselines" / "icebreaker-tiny-native.json").write_text(text)
+    (folder / "old").write_text(text)
+
+
+def baselines_here() -> None:
+    """Committed reports are those of the folder; the serial line's rate takes long to work out."""
+    from boards.toolchain import report
+    from host.cli import builds
+
+    no_elaboration()
+    report.BASELINES = Path("baselines")
+    builds.link_rate = lambda baud: 460.5
+
+
+def report_left(folder: Path, ended: Ended) -> list[str]:
+    """The committed report is the old one or the new one."""
+    text = (folder / "baselines" / "icebreaker-tiny-native.json").read_text()
+    old = text == (folder / "old").read_text()
+    new = text.endswith("}\n") and '"fmax_hz_median": 20000000.0' in text
+    if ended.code == 0 and not new:
+        return ["it succeeded and saved nothing"]
+    return [] if old or new else ["the committed report is neither the old nor the new one"]
+
+
+def report_mend(folder: Path) -> list[str]:
+    """The same again saves it."""
+    ended = cell(REPORT, folder, None, environment(folder), baselines_here)
+    return report_left(folder, ended) if ended.code == 0 else [f"saving again ended with {ended.code}: {ended.err.strip()}"]
+
+
+# -- studies
+
+REPRO = ["repro", "count", "--budget", "quick", "--out", "results"]
+
+
+def small_study() -> None:
+    """A study of three cells that takes no time, with the table and the picture of one."""
+    from matplotlib.figure import Figure
+
+    from golden.paper.studies import page
+    from golden.paper.studies.study import Budget, Cell, Study
+    from host.cli import repro
+
+    def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
+        return [Cell({"value": str(n)}, 1, n, functools.partial(dict, error=n + 0.5)) for n in range(3)]
+
+    def report(budget: Budget, rows: list[dict[str, str]], path: Path) -> str:
+        figure = Figure()
+        figure.subplots().plot([float(row["error"]) for row in rows])
+        text = " ".join(f"{row['value']}:{row['error']}" for row in rows)
+        page.write(path, text, figure)
+        return text
+
+    repro.STUDIES = {"count": Study("count", (Budget("quick", 1, 0, {}),), cells, report, partial=True)}
+
+
+TABLE = "0:0.5 1:1.5 2:2.5\n"
+
+
+def repro_left(folder: Path, ended: Ended) -> list[str]:
+    """Success is the whole table."""
+    file = folder / "results" / "count-quick.md"
+    return ["it succeeded without its table"] if ended.code == 0 and (not file.exists() or file.read_text() != TABLE) else []
+
+
+def repro_mend(folder: Path) -> list[str]:
+    """The same again completes it."""
+    ended = cell(REPRO, folder, None, {}, small_study)
+    if ended.code != 0:
+        return [f"going on ended with {ended.code}: {ended.err.strip()}"]
+    wrong = repro_left(folder, ended)
+    return wrong + [f"{path.name} is left" for path in (folder / "results").iterdir() if path.name.endswith(UNFINISHED)]
+
+
+def scenarios() -> dict[str, Callable[[Path], Scenario]]:
+    """By name, each for a folder."""
+
+    def of(name: str, arguments: list[str], prepare: Callable[[Path], None], *rest: Callable[..., list[str]],
+        before: Callable[[], None] = lambda: None, places: bool = False) -> Callable[[Path], Scenario]:  # fmt: skip
+        left, mend = rest
+        return lambda folder: Scenario(name, arguments, prepare, left, mend, environment(folder) if places else {}, before)
+
+    return {
+        "train": of("train", TRAIN, nothing, train_left, train_mend),
+        "resume": of("resume", RESUME, half_done, train_left, train_mend),
+        "build": of("build", BUILD, tools, build_left, build_mend, before=no_elaboration, places=True),
+        "report": of("report", REPORT, report_begin, report_left, report_mend, before=baselines_here, places=True),
+        "repro": of("repro", REPRO, nothing, repro_left, repro_mend, before=small_study),
+    }
+
+
+def warm_scenarios() -> None:
+    """What each does once."""
+    reference()
+    elaborated()
+    small_study()
