@@ -62,6 +62,9 @@ evidence: setup
 	$(BIN)/python -m sim.harness.fuzz --frames 100000 --seed 1
 	NUDGE_FUZZ=10 $(BIN)/pytest -q tests/host/link/test_hostile.py tests/host/link/test_frame.py
 	$(BIN)/pytest -q tests/host/harness/test_kill.py sim/test_attack.py
+	$(BIN)/python -m tests.attack list
+	$(BIN)/python -m tests.attack cuts
+	$(BIN)/python -m tests.attack faults
 	$(BIN)/pytest -q sim/formal --durations=0
 	$(BIN)/pytest -q tests/golden/paper --slow
 	$(BIN)/python -m sim.harness.mutants --count 120 --seed 1

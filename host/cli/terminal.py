@@ -1,6 +1,8 @@
 """How the commands print a result."""
 
 import json
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,11 +11,23 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.contract.errors import ComparisonError
+from golden.progress import plain
 
 
 def emit(as_json: bool, result: dict[str, Any], text: str) -> None:
     """The result, on standard output."""
-    print(json.dumps(result) if as_json else text, flush=True)
+    print(json.dumps(result) if as_json else shown(text), flush=True)
+
+
+#: How `rendered` colours a table on a terminal.
+COLOURS = re.compile(r"(\x1b\[[0-9;]*m)")
+
+
+def shown(text: str) -> str:
+    """The text; but for line ends, and colours on a terminal, what isn't printed is escaped: names may hold anything."""
+    parts = COLOURS.split(text) if sys.stdout.isatty() else [text]
+    lines = ("\n".join(map(plain, part.split("\n"))) if n % 2 == 0 else part for n, part in enumerate(parts))
+    return "".join(lines)
 
 
 def rendered(table: Table) -> str:

@@ -196,3 +196,15 @@ def test_a_board_that_is_killed_ends_the_command_that_serves_it():
         _, err = serving.communicate(timeout=30)
     assert serving.returncode == ExitCode.TOOLS
     assert err.endswith("nudge: the virtual board ended by itself: signal 9\n")
+
+
+def test_a_request_that_lacks_only_its_end_is_executed_by_the_next_hosts_zero(board):
+    """As docs/link.md has it: the earlier host's own request, and nothing else of its session."""
+    with socket.create_connection(address(board.url), timeout=5) as client:
+        client.sendall(frame.request(1, Command.HELLO))
+        while not client.recv(100).endswith(b"\0"):
+            pass
+        client.sendall(frame.request(2, Command.WRITE_REGISTER, bytes([SCRATCH]) + (77).to_bytes(4, "little"))[:-1])
+    with Link.open(board.url) as link:
+        link.hello()
+        assert read_scratch(link) == 77
