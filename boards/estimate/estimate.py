@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from boards.fpga import Fpga
+from hw.compact.compact_core import check_compact
 
 from .activity import Activity, Cycles
 from .cycles import estimate as cycles_of
@@ -52,10 +53,13 @@ class Estimate:
 def estimate(fpga: Fpga, preset: str, activity: Activity, arrival: float) -> Estimate:
     """The estimate of a board's design, by its name. arrival: cycles from one image to the next, as the link brings them.
 
-    Raises `DesignError` for a part or a network that there is no model of.
+    Raises `DesignError` for a part or a network that there is no model of, `ConfigError` for a network that the compact core
+    can't hold.
     """
     design = fpga.design(preset)
     spec = design.config.spec
+    if design.config.compact:
+        check_compact(design.config)
     return Estimate(
         part_of(fpga.platform().device),
         units(design.config, fpga.window),

@@ -1,7 +1,8 @@
 """When what happens in one half of a sweep: neuron arrays and synapse engines, word by word and window by window.
 
 Cycles count from the one in which the sequencer starts the half. Each function follows the part of `hw` that it names, and
-takes that part's own latencies; what is added to them are registers between the parts. `sim/test_estimate.py` compares.
+takes that part's own latencies; what is added to them are registers between the parts. tests/boards/estimate/test_cycles.py
+compares with what sim/test_cycles.py simulates.
 """
 
 from typing import Any

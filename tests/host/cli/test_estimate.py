@@ -10,6 +10,8 @@ from golden.contract.errors import ExitCode
 
 from .command import run, run_json
 
+MINE = 'name = "mine"\nstage = [{conv = 6, kernel = 5}, {dense = 24}, {dense = 10}]\n'
+
 
 def test_block_ram_and_multipliers_are_those_that_were_routed(capsys):
     code, found = run_json(capsys, "estimate", "--board", "ulx3s", "--preset", "medium")
@@ -37,7 +39,12 @@ def test_refusals(capsys):
     assert "unknown board 'nosuch'" in error
 
 
-MINE = 'name = "mine"\nstage = [{conv = 6, kernel = 5}, {dense = 24}, {dense = 10}]\n'
+def test_what_the_compact_core_cannot_hold(capsys, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(MINE)
+    code, _, error = run(capsys, "estimate", "--board", "icebreaker", "--network", file)
+    assert code != ExitCode.OK
+    assert "compact core" in error
 
 
 def test_lanes_are_chosen_where_a_file_has_none(capsys, tmp_path):
