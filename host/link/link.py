@@ -250,7 +250,8 @@ class Link:
                 else:
                     self._assign(body, flight, since)
                 if trouble:
-                    deadline = min(deadline, self._clock() + patience.quiet(attempts, awaited))
+                    longest = self._longest.get(flight[0].command, 0.0)
+                    deadline = min(deadline, self._clock() + patience.quiet(attempts, awaited, longest))
                     reason = trouble
             while flight and (status := flight[0].status) is not None:
                 done = flight.popleft()

@@ -1,7 +1,9 @@
 """How long the link waits, and for what."""
 
-#: Seconds without an answer, after a refusal or a damaged answer, until the requests in flight are sent again at the latest.
-QUIET = 0.1
+#: Seconds without an answer, after a refusal or a damaged answer, until the requests in flight are sent again at the latest;
+#: more where a board has been slower before: so many times its longest answer. Else what it still works off is sent again and
+#: again, and it answers all of it.
+QUIET, SLOW = 0.1, 2.0
 
 #: Resends in a row that follow at once when all answers are in; later ones wait, twice as long each time, up to a second.
 PROMPT = 8
@@ -22,8 +24,12 @@ BACKLOG_SECONDS = 300.0
 NOTE_SECONDS = 3.0
 
 
-def quiet(attempts: int, awaited: int) -> float:
-    """Seconds to wait, after trouble, for what may still come; the more tries have failed, the longer."""
+def quiet(attempts: int, awaited: int, longest: float = 0.0) -> float:
+    """Seconds to wait, after trouble, for what may still come; the more tries have failed, the longer.
+
+    longest: seconds that an answer to such a request took, at most.
+    """
+    least = max(QUIET, SLOW * longest)
     if attempts < PROMPT:
-        return QUIET if awaited else 0.0
-    return min(QUIET * 2 ** (attempts - PROMPT), 1.0)
+        return least if awaited else 0.0
+    return max(least, min(QUIET * 2 ** (attempts - PROMPT), 1.0))
