@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from golden.contract.config import ENGINES, buildable, configuration
@@ -20,22 +21,26 @@ UNKNOWN_PRESET = "tiny"
 
 
 @contextmanager
-def virtual_board(spec: Spec, engines: str = ENGINES[0], *, port: int = 0, **options: Any) -> Iterator[Any]:
+def virtual_board(
+    spec: Spec, engines: str = ENGINES[0], *, port: int = 0, memory: bool = False, **options: Any
+) -> Iterator[Any]:
     """The RTL compiled by Verilator (minutes, the first time), reachable at `.url`.
 
-    engines: of `golden.contract.config.ENGINES`. port: TCP port, 0 for any free one. options: those
-    of `sim.board.virtual.VirtualBoard`. Raises `ToolError`, and `ConfigError` for a network that is
-    too large for gateware.
+    engines: of `golden.contract.config.ENGINES`. port: TCP port, 0 for any free one. memory: with
+    an SDRAM for samples. options: those of `sim.board.virtual.VirtualBoard`. Raises `ToolError`,
+    and `ConfigError` for a network that is too large for gateware.
     """
     if not 0 <= port <= 65535:
         raise UsageError(f"--port must be 0..65535, not {port}")
     config = buildable(spec, engines)
     try:
         # only here: with a board at hand, neither Amaranth nor Verilator is needed
-        from sim.board.virtual import VirtualBoard
+        from sim.board import virtual as simulation
     except ImportError as error:
         raise ToolError(f"simulation needs the package {error.name}: make setup") from None
-    with VirtualBoard(config, port=port, **options) as virtual:
+    if memory:
+        options["board"] = replace(simulation.VIRTUAL, sdram=True)
+    with simulation.VirtualBoard(config, port=port, **options) as virtual:
         yield virtual
 
 

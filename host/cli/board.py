@@ -57,11 +57,17 @@ def serve(
     pty: Annotated[
         bool, typer.Option("--pty", help="Serve a pseudo-terminal instead of a TCP port.")
     ] = False,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Give it a memory for samples, an SDRAM of 32 MB.")
+    ] = False,
     engines: EnginesOption = None,
 ) -> int:
     """Serve a virtual board until Ctrl-C; its address is the first line on standard output."""
     with virtual_board(
-        chosen(preset_name, network), engines or ENGINES[0], **({"pty": True} if pty else {"port": port})
+        chosen(preset_name, network),
+        engines or ENGINES[0],
+        memory=memory,
+        **({"pty": True} if pty else {"port": port}),
     ) as virtual:
         print(virtual.url, flush=True)
         note("use it as --board URL; Ctrl-C ends it")

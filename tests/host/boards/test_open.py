@@ -69,6 +69,22 @@ def test_networks_for_the_model_alone_are_not_built(built, name, engines):
         assert board.spec is preset(name)
 
 
+def test_a_virtual_board_has_memory_where_it_is_asked_for(monkeypatch):
+    boards = []
+
+    @contextmanager
+    def start(config, *, port, board=None):
+        boards.append(board)
+        yield SimpleNamespace(url="model", config=config)
+
+    monkeypatch.setattr(sim.board.virtual, "VirtualBoard", start)
+    for memory in (False, True):
+        with virtual_board(preset("tiny"), memory=memory):
+            pass
+    assert boards[0] is None
+    assert (boards[1].sdram, boards[1].window) == (True, sim.board.virtual.VIRTUAL.window)
+
+
 def test_asking_sim_starts_a_virtual_board(modelled):
     with open_unknown("sim") as board:
         assert (board.identity.preset, board.name) == (opening.UNKNOWN_PRESET, "model")
