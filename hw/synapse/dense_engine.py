@@ -124,7 +124,8 @@ class DenseEngine(wiring.Component):
         """A running sum over the groups of one word, then the queue."""
         most = self.bundle.post.neurons << (self.config.spec.formats.weight_bits - 1)
         word_sums = data.ArrayLayout(signed(signed_bits(-most, most)), self.pre_lanes)
-        queue = SyncFIFOBuffered(width=word_sums.size, depth=self.words)
+        # one of two words isn't ready for the second in the cycle after the first
+        queue = SyncFIFOBuffered(width=word_sums.size, depth=max(self.words, 3))
         m.submodules.queue = queue
         running, complete = Signal(word_sums), Signal(word_sums)
         for lane in range(self.pre_lanes):

@@ -13,6 +13,8 @@ from sim.synapse import sample_check
 
 UNITS = {
     "dense_engine_third": DenseEngine(*bundle_of("dense", (4, 1, 2), 6, lanes=(2, 3), index=3)),
+    # two words of backward drives, in two cycles one after the other
+    "dense_engine_two_words": DenseEngine(*bundle_of("dense", (1, 2, 1), 3, lanes=(1, 3))),
     "dense_engine_one": DenseEngine(*bundle_of("dense", (1, 3, 2), 3)),
     "dense_engine_wide": DenseEngine(*bundle_of("dense", (6, 2, 2), 10, lanes=(3, 10))),
     "dense_engine_groups": DenseEngine(*bundle_of("dense", (4, 3, 1), 6, lanes=(2, 2))),
