@@ -5,7 +5,16 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.contract.config import Config
-from golden.contract.protocol import COUNTED, COUNTED_STORED, PHASES, BuildFacts, Command, Identity
+from golden.contract.protocol import (
+    COUNTED,
+    COUNTED_STORED,
+    PHASES,
+    BuildFacts,
+    Command,
+    Identity,
+    payload_bytes,
+    request_bytes,
+)
 from hw.compact.compact_core import CompactCore
 from hw.core.core import Core
 from hw.core.interface import samples_in_flight
@@ -64,15 +73,17 @@ class System(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.core = core = self.core
-        m.submodules.deframer = deframer = Deframer(self.identity.window)
+        window, frame_bytes = self.identity.window, request_bytes(self.config.spec)
+        payloads, in_flight = payload_bytes(self.config.spec), samples_in_flight(self.config)
+        m.submodules.deframer = deframer = Deframer(window, frame_bytes)
         m.submodules.decoder = decoder = Decoder(
-            self.identity.encode(), self.identity.window, samples_in_flight(self.config), self.stores
+            self.identity.encode(), window, in_flight, payloads, frame_bytes, self.stores
         )
         m.submodules.registers = registers = RegisterFile(self.config, self.build, self.stores)
-        m.submodules.register_access = register_access = RegisterAccess()
+        m.submodules.register_access = register_access = RegisterAccess(frame_bytes)
         m.submodules.weight_access = weight_access = WeightAccess(self.config)
         m.submodules.sample_control = sample_control = SampleControl(self.config)
-        m.submodules.framer = framer = Framer(self.identity.window)
+        m.submodules.framer = framer = Framer(window)
 
         connect(m, flipped(self.i), deframer.i)
         connect(m, deframer.o, decoder.i)

@@ -5,7 +5,17 @@ from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.contract.config import Config
-from golden.contract.protocol import LONGEST_RUN, PHASES, REQUEST_BYTES, WINDOW, BuildFacts, Identity
+from golden.contract.protocol import (
+    LONGEST_RUN,
+    PHASES,
+    REQUEST_BYTES,
+    WINDOW,
+    BuildFacts,
+    Identity,
+    request_bytes,
+    window_for,
+)
+from golden.contract.shapes import Input
 from hw.link.uart import FRAME_BITS, Receiver, Transmitter
 from hw.memory.interface import CAPACITY, Pins
 from hw.memory.memory import Memory
@@ -14,11 +24,11 @@ from hw.memory.timing import Cycles
 from .system import System
 
 
-def waiting_bytes(window: int, divisor: int) -> int:
+def waiting_bytes(window: int, divisor: int, frame_bytes: int = REQUEST_BYTES) -> int:
     """Bytes that may have to wait where the line is faster than the deframer: `window` frames of nothing but the longest runs,
     each of which it takes `LONGEST_RUN` + 1 cycles to store. 0 where it never is."""
     spare = max(LONGEST_RUN + 1 - FRAME_BITS * divisor, 0)
-    return window * -(-(REQUEST_BYTES // LONGEST_RUN + 1) * spare // (FRAME_BITS * divisor))
+    return window * -(-(frame_bytes // LONGEST_RUN + 1) * spare // (FRAME_BITS * divisor))
 
 
 class Top(wiring.Component):
@@ -33,13 +43,14 @@ class Top(wiring.Component):
         Clock cycles per bit of the serial line.
     window : int
         Link window, requests that a host may have in flight: a power of two. Each takes
-        REQUEST_BYTES + ANSWER_BYTES of block RAM.
+        REQUEST_BYTES + ANSWER_BYTES of block RAM; networks with larger images have fewer of them
+        (`protocol.window_for`).
     core : Component with `CoreSignature(config)`, optional
         Another core than the one that `config` asks for.
     build : BuildFacts, optional
         What the registers tell of the bitstream's making.
     sdram : bool
-        The board has an SDRAM, for samples.
+        The board has an SDRAM, for samples; it is left alone where these aren't as MNIST's.
 
     Members
     -------
@@ -63,13 +74,16 @@ class Top(wiring.Component):
         sdram: bool = False,
     ):
         spec = config.spec
-        self.sdram, capacity = sdram, (CAPACITY if sdram else 0)
+        window = window_for(spec, window)
+        # records in memory are of MNIST's images
+        self.sdram = sdram and spec.input == Input()
+        capacity = CAPACITY if self.sdram else 0
         self.identity = Identity(
             spec.name, spec.identity, clock_hz, divisor, config.lanes, window=window, capacity=capacity
         )
         self.system = System(config, self.identity, core, build)
         lights = {"busy": Out(1), "phase": Out(len(PHASES)), "error": Out(1)}
-        chip = {"sdram_pins": Out(Pins())} if sdram else {}
+        chip = {"sdram_pins": Out(Pins())} if self.sdram else {}
         super().__init__({"rx": In(1, init=1), "tx": Out(1)} | lights | chip)
 
     def elaborate(self, platform):
@@ -77,7 +91,8 @@ class Top(wiring.Component):
         m.submodules.system = system = self.system
         m.submodules.receiver = receiver = Receiver(self.identity.uart_divisor)
         m.submodules.transmitter = transmitter = Transmitter(self.identity.uart_divisor)
-        depth = waiting_bytes(self.identity.window, self.identity.uart_divisor)
+        frame_bytes = request_bytes(self.system.config.spec)
+        depth = waiting_bytes(self.identity.window, self.identity.uart_divisor, frame_bytes)
         if depth == 0:
             connect(m, receiver.o, system.i)
         else:  # only a simulated line is as fast

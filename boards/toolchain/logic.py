@@ -36,7 +36,7 @@ class BoardLogic(Elaboratable):
             m.submodules.button = button = io.Buffer("i", pin)
             m.d.comb += clock.reset.eq(button.i)
 
-        if self.fpga.sdram is not None:
+        if top.sdram:
             m.submodules.sdram = pads = Pads(platform.request(*self.fpga.sdram, dir="-"))
             connect(m, top.sdram_pins, pads.pins)
 

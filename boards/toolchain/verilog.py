@@ -8,7 +8,7 @@ from amaranth.back import verilog
 
 from boards.fpga import Fpga
 from golden.contract.errors import DesignError
-from golden.contract.protocol import PHASES, BuildFacts, Identity
+from golden.contract.protocol import PHASES, BuildFacts, Identity, window_for
 from hw.lib.elaboration import fast_elaboration
 from hw.system import System
 from hw.top import Top
@@ -66,7 +66,7 @@ def identity(fpga: Fpga, preset: str) -> Identity:
     """What HELLO answers in the exported module."""
     facts, config = fpga.facts(preset), fpga.design(preset).config
     top = (config.spec.name, config.spec.identity, facts.clock_hz, facts.uart_divisor, config.lanes)
-    return Identity(*top, window=facts.window)
+    return Identity(*top, window=window_for(config.spec, facts.window))
 
 
 def synthesisable_verilog(fpga: Fpga, preset: str, link: str = "uart") -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields, replace
 
 from golden.contract.errors import ConfigError
 
+from .event_units import KERNEL
 from .shapes import Bundle, Layer
 from .spec import Spec
 
@@ -21,7 +22,7 @@ class Config:
     """
 
     spec: Spec
-    #: Of layers 0..N.
+    #: Of layers 0..N; of the image 1, as it is read a byte at a time.
     lanes: tuple[int, ...]
     #: Of layers 0..N, neurons that the layer's array processes in a cycle: divisors of `lanes`. None given: whole words.
     arrays: tuple[int, ...] = ()
@@ -47,6 +48,8 @@ class Config:
         for layer, lanes, array in zip(self.spec.layers, self.lanes, self.arrays or self.lanes, strict=True):
             if array < 1 or lanes % array:
                 raise ConfigError(f"layer {layer.index}: arrays must divide {lanes} lanes, not {array}")
+        if self.lanes[0] != 1:
+            raise ConfigError(f"layer 0, the image, is read a byte at a time: lanes must be 1, not {self.lanes[0]}")
         if self.image_taps < 1:
             raise ConfigError(f"image_taps must be at least 1, not {self.image_taps}")
         kinds = {bundle.index: bundle.kind for bundle in self.spec.bundles}
@@ -54,6 +57,8 @@ class Config:
             if kinds.get(index) != "conv":
                 raise ConfigError(f"events must name conv bundles, not bundle {index} ({kinds.get(index, 'there is none')})")
             bundle = self.spec.bundles[index - 1]
+            if bundle.kernel != KERNEL:
+                raise ConfigError(f"events must name conv bundles of kernel {KERNEL}, not bundle {index} ({bundle.kernel})")
             rows = (self.groups(bundle.post), 2 * self.groups(bundle.pre))
             if any(passes < 1 or many % passes for passes, many in zip(self.passes, rows, strict=True)):
                 raise ConfigError(f"passes must divide {rows} rows of drives of bundle {index}, not {self.passes}")
@@ -78,8 +83,8 @@ class Config:
 
 
 #: Kinds of synapse engines, the default first, which is what the boards have. "event": spikes cost
-#: time, silence does not. "line": conv planes stream past kernels in registers, every dense weight
-#: is read in each step, whatever spikes.
+#: time, silence does not, in convolutions of kernel 3; others have line engines. "line": conv planes
+#: stream past kernels in registers, every dense weight is read in each step, whatever spikes.
 ENGINES = ("event", "line")
 
 #: `Config.image_taps` with each kind: multipliers are few where event engines are meant to go.
@@ -89,7 +94,8 @@ def configuration(spec: Spec, engines: str = ENGINES[0], board: str = "") -> Con
     """The network with these engines and the lanes of its file: `[lanes.BOARD]`, else `[lanes.ENGINES]`, else one a layer."""
     if engines not in ENGINES:
         raise ConfigError(f"engines must be {' or '.join(sorted(ENGINES))}, not {engines!r}")
-    events = {bundle.index for bundle in spec.bundles if bundle.kind == "conv"} if engines == "event" else ()
+    convs = {bundle.index for bundle in spec.bundles if bundle.kind == "conv" and bundle.kernel == KERNEL}
+    events = convs if engines == "event" else ()
     config = Config(spec, (1,) * len(spec.layers), events=frozenset(events), image_taps=IMAGE_TAPS[engines])
     known = dict(spec.lanes)
     found = known.get(board) or known.get(engines)

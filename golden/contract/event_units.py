@@ -6,6 +6,8 @@ a place: a unit, and an index in it.
 
 from .shapes import Bundle
 
+#: Kernel side of the convolutions that event-driven engines are for: a spike then meets exactly two pooled rows and columns.
+KERNEL = 3
 #: Candidates whose kernels one unit holds: the words of the parts' smallest distributed memory.
 CANDIDATES = 16
 #: Positions of a block of the pre layer.

@@ -22,7 +22,8 @@ import struct
 from dataclasses import astuple, dataclass
 from typing import Annotated, Self, get_type_hints
 
-from .spec import CLASSES, IMAGE_SIDE
+from .shapes import Input
+from .spec import Spec
 
 VERSION = 2
 
@@ -44,7 +45,8 @@ def check_window(window: int) -> int:
 
 # -- frames
 
-#: Largest decoded frame, CRC included, that a frame buffer holds: an image with header fits, with room for weights.
+#: Largest decoded frame, CRC included, that a frame buffer holds: an image of MNIST with header fits, with room for weights.
+#: Boards of networks with larger images have larger ones: `request_bytes`.
 REQUEST_BYTES = 1024
 
 #: Largest decoded answer, CRC included: the answer buffers stay within one small block RAM.
@@ -115,10 +117,8 @@ ORDER_RULES = """
 
 # -- payloads
 
-PIXELS = IMAGE_SIDE * IMAGE_SIDE
-
-#: Valid labels are 0..LABELS-1.
-LABELS = CLASSES
+#: Of MNIST: bytes of an image; valid labels are 0..LABELS-1. A `Spec` has its own.
+PIXELS, LABELS = Input().pixels, Input().classes
 
 #: A register's value, or a digest.
 VALUE_BYTES = 4
@@ -132,7 +132,6 @@ MAX_COUNT = 0xFF
 U8 = Annotated[int, "B"]
 U16 = Annotated[int, "H"]
 U32 = Annotated[int, "I"]
-Image = Annotated[bytes, f"{PIXELS}s"]
 
 
 class Fields:
@@ -216,18 +215,39 @@ class BundleNumber(Fields):
 
 
 @dataclass(frozen=True)
-class Sample(Fields):
+class Label(Fields):
+    """How the payload of TRAIN and INFER begins; the image follows."""
+
+    label: U8  #: of a class of the network: below `Spec.classes`
+
+
+@dataclass(frozen=True)
+class Sample:
     """What TRAIN and INFER are given."""
 
-    label: U8  #: 0..LABELS-1
-    pixels: Image  #: in raster order
+    label: int
+    pixels: bytes  #: `Input.pixels` of them, in raster order, channel after channel
+
+    @staticmethod
+    def size(pixels: int = PIXELS) -> int:
+        """Bytes of a payload."""
+        return Label.size() + pixels
+
+    def encode(self) -> bytes:
+        """As it is sent; `ValueError` if the label doesn't fit its field."""
+        return Label(self.label).encode() + self.pixels
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """The inverse, of any number of pixels."""
+        return cls(Label.decode(data[: Label.size()]).label, data[Label.size() :])
 
 
 @dataclass(frozen=True)
 class Sampled(Fields):
     """What TRAIN and INFER answer."""
 
-    prediction: U8  #: 0..LABELS-1
+    prediction: U8  #: below `Spec.classes`
     #: Clock cycles until the core was done with the sample, mod 2^32: since it was done with the sample before, or since it
     #: started this one if that was later. Samples overlap, so this is no sample's own time, but the sum over samples is the
     #: time in which the core had any. Of a sample alone, the time from its start.
@@ -259,7 +279,7 @@ def writable_words(lanes: int) -> int:
     return WEIGHTS_PAYLOAD // (MASTER_BYTES * lanes)
 
 
-#: Payload bytes of each command's request; WRITE_WEIGHTS: at least these (one master).
+#: Payload bytes of each command's request; WRITE_WEIGHTS: at least these (one master). INFER, TRAIN: with images of MNIST.
 PAYLOAD_BYTES: dict[Command, int] = {
     Command.HELLO: 0,
     Command.READ_REGISTER: RegisterRange.size(),
@@ -271,6 +291,24 @@ PAYLOAD_BYTES: dict[Command, int] = {
     Command.COMMIT: 0,
     Command.DIGEST: BundleNumber.size(),
 }
+
+
+
+def payload_bytes(spec: Spec) -> dict[Command, int]:
+    """`PAYLOAD_BYTES` of a board for a network."""
+    return PAYLOAD_BYTES | dict.fromkeys((Command.INFER, Command.TRAIN), Sample.size(spec.input.pixels))
+
+
+def request_bytes(spec: Spec) -> int:
+    """Largest decoded frame of a board for a network: a power of two, at least `REQUEST_BYTES`, that holds an image."""
+    sample = REQUEST_HEADER + Sample.size(spec.input.pixels) + CRC_BYTES
+    return max(REQUEST_BYTES, 1 << (sample - 1).bit_length())
+
+
+def window_for(spec: Spec, window: int) -> int:
+    """Link window of a board for a network: as many of its frames as `window` of `REQUEST_BYTES` take memory, at least one."""
+    return max(1, window * REQUEST_BYTES // request_bytes(spec))
+
 
 #: Payload bytes of the answers that always have the same size.
 ANSWERED_BYTES: dict[Command, int] = {

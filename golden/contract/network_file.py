@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from .errors import SpecError
 from .formats import Formats
 from .lanes import Lanes
-from .shapes import Conv, Dense, check_whole
+from .shapes import Conv, Dense, Input, check_whole
 from .spec import ORDERS, Learning, Schedule, Spec
 
 T = TypeVar("T")
@@ -37,7 +37,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "schedule": {"order": "odd-even", "free": 16, "nudged": 8, "window": 4, "decay_shift": 1},
     "learning": {name: getattr(Learning, name) for name in ("beta", "batch", "gain", "decay")},
     "formats": {name: getattr(Formats, name) for name in FORMATS},
+    "input": asdict(Input()),
 }
+
+
+#: Tables that a document always has.
+SECTIONS = ("schedule", "learning", "formats")
 
 
 def default_rates(stages: int) -> tuple[float, ...]:
@@ -72,7 +77,7 @@ def network(values: Any, where: str) -> Spec:
 
 
 def document(spec: Spec) -> dict[str, Any]:
-    """A network as plain data, nothing left out; `network` gives it back.
+    """A network as plain data, nothing left out but MNIST's `input` and the lanes that there aren't; `network` gives it back.
 
     Raises `SpecError` for formats that no network file can name.
     """
@@ -101,11 +106,11 @@ def document(spec: Spec) -> dict[str, Any]:
         },
         "learning": rates | {name: getattr(learning, name) for name in DEFAULTS["learning"]},
         "formats": formats,
-    } | ({"lanes": lanes} if lanes else {})
+    } | ({"lanes": lanes} if lanes else {}) | ({"input": asdict(spec.input)} if spec.input != Input() else {})
 
 
 def _network(values: Any) -> Spec:
-    top = _table("the file", values, ("name", "stage", "schedule", "learning", "formats", "lanes"), required=("name", "stage"))
+    top = _table("the file", values, ("name", "input", "stage", *SECTIONS, "lanes"), required=("name", "stage"))
     name = top["name"]
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise SpecError(f"name must be 1..31 of a-z, 0-9, _ and -, a letter or digit first, not {reprlib.repr(name)}")
@@ -120,6 +125,7 @@ def _network(values: Any) -> Spec:
         _learning(_with_defaults("learning", top, ("rates", "bias_rates")), len(stages)),
         _formats(_with_defaults("formats", top)),
         tuple((key, _lanes(f"lanes.{key}", value)) for key, value in lanes.items()),
+        Input(**_with_defaults("input", top)),
     )
     learning = spec.learning
     spec.beta(learning.beta)

@@ -33,6 +33,7 @@ from .messages import (
     BundleNumber,
     Command,
     Committed,
+    Label,
     RegisterRange,
     RegisterValue,
     Sample,
@@ -41,7 +42,10 @@ from .messages import (
     WordAddress,
     Words,
     check_window,
+    payload_bytes,
     readable_words,
+    request_bytes,
+    window_for,
     writable_words,
 )
 from .registers import (

@@ -14,6 +14,40 @@ def check_whole(what: str, value: object, low: int, high: int | None = None) -> 
         raise SpecError(f"{what} must be a whole number {allowed}, not {reprlib.repr(value)}")
 
 
+#: Sides of an image, and classes, that there may be; channels: grey or colour.
+SIDES, CLASS_COUNTS, CHANNEL_COUNTS = range(8, 65), range(2, 65), (1, 3)
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a network is shown: images, as bytes in torch's order (channel, row, column), of one of some classes.
+
+    The defaults are MNIST's.
+    """
+
+    channels: int = 1
+    height: int = 28
+    width: int = 28
+    #: Classes, which are the units of the last stage.
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        if type(self.channels) is not int or self.channels not in CHANNEL_COUNTS:
+            allowed = " or ".join(map(str, CHANNEL_COUNTS))
+            raise SpecError(f"input.channels must be {allowed}, not {reprlib.repr(self.channels)}")
+        for name, known in (("height", SIDES), ("width", SIDES), ("classes", CLASS_COUNTS)):
+            check_whole(f"input.{name}", getattr(self, name), known[0], known[-1])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (self.channels, self.height, self.width)
+
+    @property
+    def pixels(self) -> int:
+        """Bytes of an image: of all channels."""
+        return self.channels * self.height * self.width
+
+
 @dataclass(frozen=True)
 class Conv:
     """Convolution without padding, stride 1, then 2x2 average pooling, which drops an odd last row and column.
@@ -75,9 +109,10 @@ class Bundle:
 
     #: From 1; bundle n joins layers n-1 and n.
     index: int
-    #: "image" (convolution on pixels, forward only, once per sample), "conv" or "dense".
+    #: "conv" or "dense" between layers of neurons; on the image, forward only, once per sample: "image" (a convolution) or
+    #: "pixels" (fully connected).
     kind: str
-    #: Side of the convolution's kernel; 1 of a dense bundle.
+    #: Side of the convolution's kernel; 1 of a fully connected bundle.
     kernel: int
     #: The layer on the image's side.
     pre: Layer
@@ -85,9 +120,19 @@ class Bundle:
     post: Layer
 
     @property
+    def full(self) -> bool:
+        """Whether it is fully connected; else it is a convolution with pooling."""
+        return self.kind in ("dense", "pixels")
+
+    @property
+    def on_image(self) -> bool:
+        """Whether its pre layer is the image."""
+        return self.kind in ("image", "pixels")
+
+    @property
     def weight_shape(self) -> tuple[int, ...]:
         """Torch's: (post, pre, k, k) or (post neurons, pre neurons)."""
-        if self.kind == "dense":
+        if self.full:
             return (self.post.neurons, self.pre.neurons)
         return (self.post.channels, self.pre.channels, self.kernel, self.kernel)
 

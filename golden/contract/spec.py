@@ -14,7 +14,7 @@ from golden.contract.errors import SpecError
 
 from .formats import Formats, signed_bits
 from .lanes import Lanes
-from .shapes import Bundle, Conv, Dense, Layer, check_whole
+from .shapes import Bundle, Conv, Dense, Input, Layer, check_whole
 
 #: Longest phase; 12 bits of the step counter. The paper's longest is 350.
 MAX_STEPS = 4095
@@ -79,9 +79,8 @@ class Learning:
     decay: float = 1.0
 
 
-#: Side of the square input images and number of classes (MNIST, FashionMNIST).
-IMAGE_SIDE = 28
-CLASSES = 10
+#: Side of the square images and number of classes of MNIST and FashionMNIST, which an `Input` has unless it says otherwise.
+IMAGE_SIDE, CLASSES = Input.height, Input.classes
 
 
 @dataclass(frozen=True)
@@ -95,17 +94,17 @@ class Spec:
     formats: Formats = field(default_factory=Formats)
     #: Lanes by kind of engine or by board. They change no result, so networks that differ in them alone are equal.
     lanes: tuple[tuple[str, Lanes], ...] = field(default=(), compare=False, repr=False)
+    #: The images and classes.
+    input: Input = field(default_factory=Input)
 
     def __post_init__(self) -> None:
         for n, stage in enumerate(self.stages, start=1):
             if not isinstance(stage, Conv | Dense):
                 raise SpecError(f"stage {n} must be Conv or Dense, not {reprlib.repr(stage)}")
-        if not self.stages or not isinstance(self.stages[0], Conv):
-            raise SpecError("the first stage must be Conv")
-        if not isinstance(self.stages[-1], Dense):
+        if not self.stages or not isinstance(self.stages[-1], Dense):
             raise SpecError("the last stage must be Dense")
-        if self.stages[-1].units != CLASSES:
-            raise SpecError(f"the last stage must have {CLASSES} units, not {self.stages[-1].units}")
+        if self.stages[-1].units != self.classes:
+            raise SpecError(f"the last stage must have {self.classes} units, one for each class, not {self.stages[-1].units}")
         kinds = [isinstance(stage, Dense) for stage in self.stages]
         if kinds != sorted(kinds):
             raise SpecError("Conv stages must come before Dense stages")
@@ -118,7 +117,7 @@ class Spec:
     @cached_property
     def _shapes(self) -> list[tuple[int, int, int]]:
         """(channels, height, width) of layers 0 to N."""
-        shapes = [(1, IMAGE_SIDE, IMAGE_SIDE)]
+        shapes = [self.input.shape]
         for n, stage in enumerate(self.stages, start=1):
             _, height, width = shapes[-1]
             if isinstance(stage, Dense):
@@ -141,12 +140,12 @@ class Spec:
         bounds = [0] * len(shapes)
         for n, stage in enumerate(self.stages, start=1):
             pre, post = shapes[n - 1], shapes[n]
-            if isinstance(stage, Dense):
+            if n == 1:
+                bounds[n] += (self.static_bound + (1 << (self.static_shift - 1))) >> self.static_shift
+            elif isinstance(stage, Dense):
                 # LSB 2^-7 spikes times weights, brought to 2^-9: times 4 in both directions.
                 bounds[n] += 4 * largest * pre[0] * pre[1] * pre[2]
                 bounds[n - 1] += 4 * largest * post[0]
-            elif n == 1:
-                bounds[n] += (self.static_bound + (1 << (self.static_shift - 1))) >> self.static_shift
             else:
                 # forward: 4 pooled convolutions; backward: each of k*k convolution positions sees one spike
                 bounds[n] += 4 * largest * pre[0] * stage.kernel**2
@@ -162,7 +161,7 @@ class Spec:
             if isinstance(stage, Conv):
                 out.append(Bundle(n, "image" if n == 1 else "conv", stage.kernel, pre, post))
             else:
-                out.append(Bundle(n, "dense", 1, pre, post))
+                out.append(Bundle(n, "pixels" if n == 1 else "dense", 1, pre, post))
         return tuple(out)
 
     @cached_property
@@ -176,6 +175,10 @@ class Spec:
         return (tuple(every),) if self.schedule.order == "all" else (tuple(every[::2]), tuple(every[1::2]))
 
     @property
+    def classes(self) -> int:
+        return self.input.classes
+
+    @property
     def parameters(self) -> int:
         return sum(b.weights + b.post.channels for b in self.bundles)
 
@@ -183,21 +186,18 @@ class Spec:
 
     @property
     def static_shift(self) -> int:
-        """Right shift, round half up, from the pooled image products (LSB 2^-17) to phi (LSB 2^-9)."""
+        """Right shift, round half up, from the sum of image products to phi (LSB 2^-9): of pooled ones (LSB 2^-17) or, where
+        the first stage is dense, of plain ones (LSB 2^-15)."""
         f = self.formats
-        return f.pixel_bits + f.weight_fraction + 2 - f.phi_fraction
+        pool = 2 if isinstance(self.stages[0], Conv) else 0
+        return f.pixel_bits + f.weight_fraction + pool - f.phi_fraction
 
     @property
     def static_bound(self) -> int:
-        """Largest |sum of pixel products| under one pooled position, before that shift."""
+        """Largest |sum of pixel products|, under one pooled position or of all pixels, before that shift."""
         f, first = self.formats, self.stages[0]
-        assert isinstance(first, Conv)
-        return 4 * -f.weight_low * ((1 << f.pixel_bits) - 1) * first.kernel**2
-
-    @property
-    def largest_float(self) -> int:
-        """Largest |partial sum| of any drive: float32 engines are exact where this is below 2^24."""
-        return max(self.static_bound, *(layer.phi_bound for layer in self.layers[1:]))
+        products = 4 * self.input.channels * first.kernel**2 if isinstance(first, Conv) else self.input.pixels
+        return -f.weight_low * ((1 << f.pixel_bits) - 1) * products
 
     @property
     def membrane_low(self) -> int:
@@ -228,12 +228,8 @@ class Spec:
     def correlation_bound(self, bundle: Bundle) -> int:
         """Largest |g| = |sum over positions of pre+ post+ - pre- post-|, window sums (pixels in bundle 1)."""
         top = self.formats.one << self.schedule.window_log2
-        if bundle.kind == "dense":
-            return top * top
-        positions = 4 * bundle.post.positions
-        if bundle.kind == "image":
-            return positions * top * ((1 << self.formats.pixel_bits) - 1)
-        return positions * top * top
+        pre = (1 << self.formats.pixel_bits) - 1 if bundle.on_image else top
+        return (1 if bundle.full else 4 * bundle.post.positions) * top * pre
 
     def bias_bound(self, bundle: Bundle) -> int:
         """Largest |sum of post+ - post- over the pooled map|, window sums."""
@@ -250,8 +246,8 @@ class Spec:
         LSB(g) is 2^-(8+m) per window sum and 2^-8 per pixel, over 4 when pooled (paper eq. 11 with alpha = 4).
         """
         f, m = self.formats, self.schedule.window_log2
-        pre = f.pixel_bits if bundle.kind == "image" else f.state_fraction + m
-        pool = 0 if bundle.kind == "dense" else 2
+        pre = f.pixel_bits if bundle.on_image else f.state_fraction + m
+        pool = 0 if bundle.full else 2
         return f.rate_fraction + pre + f.state_fraction + m + pool - f.master_fraction
 
     @property
@@ -270,6 +266,8 @@ class Spec:
             schedule["order"] = self.schedule.order
         stages = [[type(s).__name__, asdict(s)] for s in self.stages]
         facts = {"stages": stages, "formats": asdict(self.formats), "schedule": schedule}
+        if self.input != Input():  # the same
+            facts["input"] = asdict(self.input)
         return zlib.crc32(json.dumps(facts, sort_keys=True).encode())
 
     def rate(self, bundle: Bundle, *, lr: float, beta: float, batch: int) -> int:

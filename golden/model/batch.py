@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from golden.contract.errors import ModelError
-from golden.contract.spec import CLASSES, IMAGE_SIDE, Spec
+from golden.contract.spec import Spec
 
 from . import native
 from .engines import MODEL_ENGINES, Engine, Sums
@@ -39,24 +39,29 @@ class Result(NamedTuple):
     updates: Parameters
 
 
-def checked_images(images: Tensor | np.ndarray) -> Tensor:
-    """The images; `ModelError` unless they are (n, 28, 28) uint8."""
-    images = torch.as_tensor(images)
-    if images.dtype != torch.uint8 or images.shape[1:] != (IMAGE_SIDE, IMAGE_SIDE):
-        raise ModelError(f"images must be uint8 (n, {IMAGE_SIDE}, {IMAGE_SIDE}), not {images.dtype} {tuple(images.shape)}")
-    return images
+def checked_images(images: Tensor | np.ndarray, spec: Spec) -> Tensor:
+    """The images as (n, channels, height, width).
+
+    `ModelError` unless they are uint8 of the network's size; those of one channel may leave that dimension out.
+    """
+    images, shape = torch.as_tensor(images), spec.input.shape
+    grey = shape[0] == 1 and images.shape[1:] == shape[1:]
+    if images.dtype != torch.uint8 or not (grey or images.shape[1:] == shape):
+        wanted = ", ".join(map(str, shape[1:] if shape[0] == 1 else shape))
+        raise ModelError(f"images must be uint8 (n, {wanted}), not {images.dtype} {tuple(images.shape)}")
+    return images.reshape(-1, *shape)
 
 
-def checked_labels(labels: Tensor | np.ndarray, count: int) -> Tensor:
-    """The labels, int64; `ModelError` unless they are `count` integers 0..9."""
+def checked_labels(labels: Tensor | np.ndarray, count: int, spec: Spec) -> Tensor:
+    """The labels, int64; `ModelError` unless they are `count` numbers of classes."""
     labels = torch.as_tensor(labels)
     if labels.is_floating_point():
         raise ModelError(f"labels must be integers, not {labels.dtype}")
     labels = labels.long()
     if labels.shape != (count,):
         raise ModelError(f"labels must be ({count},), one for each image, not {tuple(labels.shape)}")
-    if count and not 0 <= int(labels.min()) <= int(labels.max()) < CLASSES:
-        raise ModelError(f"labels must be 0..{CLASSES - 1}, not {int(labels.min())}..{int(labels.max())}")
+    if count and not 0 <= int(labels.min()) <= int(labels.max()) < spec.classes:
+        raise ModelError(f"labels must be 0..{spec.classes - 1}, not {int(labels.min())}..{int(labels.max())}")
     return labels
 
 
@@ -72,9 +77,9 @@ def run_batch(
     """Predictions, spikes and, with labels, updates; chunk by chunk."""
     settings.check(spec)
     device = parameters.weights[0].device
-    images = checked_images(images).to(device)
-    targets = None if labels is None else checked_labels(labels, len(images)).to(device)
-    name = engine_here(engine, device)
+    images = checked_images(images, spec).to(device)
+    targets = None if labels is None else checked_labels(labels, len(images), spec).to(device)
+    name = engine_here(engine, device, spec)
     if name == "native":
         return Result(*native.run(spec, settings, parameters, images, targets, threads))
     copies = working(spec, parameters)
@@ -83,7 +88,7 @@ def run_batch(
     updates = zeros(spec, device)
     predictions = [torch.zeros(0, dtype=torch.int64, device=device)]
     for at in range(0, len(images), CHUNK):
-        pixels = images[at : at + CHUNK, None].to(runner.dtype)
+        pixels = images[at : at + CHUNK].to(runner.dtype)
         target = None if targets is None else targets[at : at + CHUNK]
         sums, fired = _averaged(spec, settings, steps(spec, settings, runner, copies, pixels, target))
         spikes = [total + new for total, new in zip(spikes, fired, strict=True)]
@@ -129,10 +134,10 @@ def _add_updates(
             updates.biases[n].add_(bias)
 
 
-def engine_here(name: str, device: torch.device) -> str:
-    """What "auto" means here: the compiled engine where it can run, else the fastest that torch alone has."""
+def engine_here(name: str, device: torch.device, spec: Spec) -> str:
+    """What "auto" means here: the compiled engine where it can run the network, else the fastest that torch alone has."""
     if name == "auto":
-        return "native" if device.type == "cpu" and native.usable() else "folded"
+        return "native" if device.type == "cpu" and native.usable() and native.can_run(spec) else "folded"
     if name != "native" and name not in MODEL_ENGINES:
         raise ModelError(f"engine must be auto, native, {' or '.join(MODEL_ENGINES)}, not {name!r}")
     if name == "native" and device.type != "cpu":
@@ -142,7 +147,8 @@ def engine_here(name: str, device: torch.device) -> str:
 
 def _first_largest(sums: Tensor) -> Tensor:
     """Index of the largest in each row, the lowest on a tie (torch's argmax leaves ties open)."""
-    scores = sums.long() * CLASSES + torch.arange(CLASSES - 1, -1, -1, device=sums.device)
+    classes = sums.shape[1]
+    scores = sums.long() * classes + torch.arange(classes - 1, -1, -1, device=sums.device)
     return scores.argmax(1)
 
 
@@ -155,7 +161,7 @@ def infer(
     engine: str = "auto",
     threads: int | None = None,
 ) -> tuple[Tensor, list[int]]:
-    """Predictions (n,) of images (n, 28, 28) uint8, and spikes of each layer 1..N: the free phase alone.
+    """Predictions (n,) of images (n, channels, height, width) uint8, and spikes of each layer 1..N: the free phase alone.
 
     threads: of the compiled engine at most, default torch's own setting.
     """
@@ -189,19 +195,19 @@ def trace(
     *,
     engine: str = "auto",
 ) -> Iterator[Step]:
-    """Each step of one sample (28, 28), by the code that trains: layers hold tensors (channels, height, width), int64.
+    """Each step of one sample by the code that trains: layers hold tensors (channels, height, width), int64.
 
     For a testbench, to name the first step, layer, neuron and quantity that differ. label None: the free phase alone.
     The compiled engine doesn't stop after each step, so "auto" is `Folded` here.
     """
     settings.check(spec)
     device = parameters.weights[0].device
-    images = checked_images(torch.as_tensor(image)[None])
-    labels = None if label is None else checked_labels(torch.tensor([label]), 1).to(device)
+    images = checked_images(torch.as_tensor(image)[None], spec)
+    labels = None if label is None else checked_labels(torch.tensor([label]), 1, spec).to(device)
     copies = working(spec, parameters)
     name = "folded" if engine == "auto" else engine
     if name not in MODEL_ENGINES:
         raise ModelError(f"a trace needs the engine {' or '.join(MODEL_ENGINES)}, not {name!r}")
     runner = MODEL_ENGINES[name](spec, copies)
-    for step in steps(spec, settings, runner, copies, images[:, None].to(device, runner.dtype), labels):
+    for step in steps(spec, settings, runner, copies, images.to(device, runner.dtype), labels):
         yield step._replace(layers=[State(*(x[0].long() for x in layer)) for layer in step.layers])

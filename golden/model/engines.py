@@ -6,8 +6,8 @@
   way back is its transpose. On an 11x11 map that is 400 products for each pair of channels instead of 1089.
 - the four positions under a pooled one share their post neuron, so a correlation is a product with the 2x2 box sum of pre.
 - in memory the batch is the last dimension (elementwise operations keep strides), so windows are copied in long runs.
-- drives are float32 GEMMs: spikes times weights, all partial sums are integers of magnitude at most `phi_bound` (before
-  the shift, in the static drive), which is below 2^24, where float32 is exact.
+- drives are float GEMMs: spikes times weights, all partial sums are integers of magnitude at most `phi_bound` (before
+  the shift, in the static drive). Below 2^24 float32 is exact, and float64 far beyond.
 - updates are float64: g * rate + half is an integer below 2^53, dividing by a power of two is exact, and floor is floor.
 """
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from golden.contract.errors import ModelError
 from golden.contract.shapes import Bundle
 from golden.contract.spec import Spec
 
@@ -25,6 +26,9 @@ from . import ops
 from .parameters import Working
 
 FLOAT32_EXACT = 1 << 24
+
+#: The sum of two integers below this fits 32 bits, which `Folded` keeps drives and states in.
+HALF = 1 << 30
 
 
 class Sums(NamedTuple):
@@ -43,7 +47,7 @@ class Engine(Protocol):
     def __init__(self, spec: Spec, working: Working): ...
 
     def static(self, images: Tensor) -> Tensor:
-        """Drive of layer 1 by the images (batch, 1, 28, 28), LSB 2^-9."""
+        """Drive of layer 1 by the images (batch, channels, height, width), LSB 2^-9."""
 
     def drives(self, static: Tensor, spikes: list[Tensor], turn: Sequence[int]) -> list[Tensor]:
         """phi of the layers of a turn (`Spec.turns`) from the latest spikes of layers 1..N."""
@@ -114,37 +118,45 @@ class Folded:
 
     def __init__(self, spec: Spec, working: Working):
         f = spec.formats
-        assert spec.largest_float < FLOAT32_EXACT, f"a drive may reach {spec.largest_float}, float32 is exact below 2^24"
+        for layer in spec.layers:
+            if layer.phi_bound << f.drive_shift >= HALF:
+                raise ModelError(f"layer {layer.index}: phi may reach {layer.phi_bound}: too much for 32 bits, take plain")
         for bundle in spec.bundles:
             largest = spec.correlation_bound(bundle) << f.rate_bits
-            assert 2 * largest < ops.FLOAT64_EXACT, f"bundle {bundle.index}: |g rate| may reach {largest}"
+            if 2 * largest >= ops.FLOAT64_EXACT:
+                raise ModelError(f"bundle {bundle.index}: g times rate may reach {largest}: too much for 53 bits, take plain")
         if torch.get_float32_matmul_precision() != "highest":
             raise RuntimeError("golden needs torch.set_float32_matmul_precision('highest'): anything else rounds integers")
         self.spec = spec
+        #: Types that hold all partial sums of the static drive, and of the others.
+        self.static_type, self.drive_type = (
+            torch.float32 if bound < FLOAT32_EXACT else torch.float64
+            for bound in (spec.static_bound, max(layer.phi_bound for layer in spec.layers))
+        )
         # GEMM operands: (post, pre taps), with the dense bundles' factor 4 inside
+        kinds = {"dense": lambda w: 4 * w, "pixels": lambda w: w}
         self.kernels = [
-            (4 * w if b.kind == "dense" else _fold_kernel(w).flatten(1)).float()
+            kinds.get(b.kind, lambda w: _fold_kernel(w).flatten(1))(w).to(self.static_type if b.on_image else self.drive_type)
             for b, w in zip(spec.bundles, working.weights, strict=True)
         ]
 
     def static(self, images: Tensor) -> Tensor:
-        bundle = self.spec.bundles[0]
-        total = self._conv_forward(bundle, _batch_last(images.float()))
+        total = self._forward(self.spec.bundles[0], _batch_last(images.to(self.static_type)))
         return _batch_first(ops.rhu(total.to(self.dtype), self.spec.static_shift))
 
     def drives(self, static: Tensor, spikes: list[Tensor], turn: Sequence[int]) -> list[Tensor]:
-        s = [_batch_last(x.float()) for x in spikes]
+        s = [_batch_last(x.to(self.drive_type)) for x in spikes]
         phi = []
         for n in turn:
             terms = [] if n == 1 else [self._forward(self.spec.bundles[n - 1], s[n - 2])]
             if n < len(s):
                 terms.append(self._backward(self.spec.bundles[n], s[n]))
-            drive = _batch_first((terms[0] if len(terms) == 1 else terms[0] + terms[1]).to(self.dtype))
-            phi.append(drive + static if n == 1 else drive)
+            drives = [_batch_first(sum(terms[1:], terms[0]).to(self.dtype))] if terms else []
+            phi.append(sum(drives, static) if n == 1 else drives[0])
         return phi
 
     def _forward(self, bundle: Bundle, s: Tensor) -> Tensor:
-        if bundle.kind == "conv":
+        if not bundle.full:
             return self._conv_forward(bundle, s)
         return (self.kernels[bundle.index - 1] @ s.flatten(0, 2)).reshape(*bundle.post.shape, -1)
 
@@ -176,7 +188,7 @@ class Folded:
         post_plus, post_minus = sums.plus[n].double(), sums.minus[n].double()
         bias = self._rounded((post_plus - post_minus).sum(dim=(2, 3)), rates[1], spec.bias_shift)
         if bundle.index == 1:  # the image is the same in both phases
-            post, pre = (post_plus - post_minus).flatten(2), self._taps(bundle, images)
+            post, pre = self._rows(bundle, post_plus - post_minus), self._taps(bundle, images)
         else:  # both phases in one product: [post+, -post-] @ [pre+, pre-]
             post = torch.cat([self._rows(bundle, post_plus), -self._rows(bundle, post_minus)], 2)
             pre = torch.cat([self._taps(bundle, x[bundle.index - 2]) for x in sums], 1)
@@ -185,11 +197,11 @@ class Folded:
 
     def _rows(self, bundle: Bundle, post: Tensor) -> Tensor:
         """Post sums as a GEMM operand: (batch, post, pooled positions)."""
-        return post.flatten(1)[:, :, None] if bundle.kind == "dense" else post.flatten(2)
+        return post.flatten(1)[:, :, None] if bundle.full else post.flatten(2)
 
     def _taps(self, bundle: Bundle, pre: Tensor) -> Tensor:
         """Pre sums as a GEMM operand: (batch, pooled positions, taps), box-summed over the positions of a pooled one."""
-        if bundle.kind == "dense":
+        if bundle.full:
             return pre.double().flatten(1)[:, None, :]
         x = pre.double()
         x = x[:, :, 1:] + x[:, :, :-1]

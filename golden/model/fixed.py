@@ -45,7 +45,7 @@ class FixedModel:
         self.threads = threads
         self.device = device
         self.pending = 0
-        if engine_here(engine, torch.device(device)) == "native":
+        if engine_here(engine, torch.device(device), spec) == "native":
             native.library()  # now, not in the first batch, whose time is taken
         self.clear()
         self.load(parameters if parameters is not None else zeros(spec))
@@ -75,7 +75,7 @@ class FixedModel:
         return self._committed.to("cpu")
 
     def train(self, images: Tensor | np.ndarray, labels: Tensor | np.ndarray) -> Tensor:
-        """Train on images (n, 28, 28); predictions (n,). The masters change at `commit`."""
+        """Train on images (n, channels, height, width); predictions (n,). The masters change at `commit`."""
         if self.pending + len(images) > self.spec.formats.max_batch:
             raise BoardError(
                 f"{self.pending} pending samples and {len(images)} more: at most {self.spec.formats.max_batch} between commits"
@@ -96,7 +96,7 @@ class FixedModel:
     def infer(self, images: Tensor | np.ndarray, labels: Tensor | np.ndarray | None = None) -> Tensor:
         """Predictions (n,). Without labels no errors are counted."""
         if labels is not None:
-            checked_labels(labels, len(images))
+            checked_labels(labels, len(images), self.spec)
         result = self._compute(images, None)
         self._count(result.predictions, labels, result.spikes)
         return result.predictions

@@ -14,7 +14,7 @@ from torch import Tensor
 from golden import compiler
 from golden.contract.errors import ModelError, NativeError
 from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import CLASSES, IMAGE_SIDE, Learning, Schedule, Spec
+from golden.contract.spec import CLASSES, Learning, Schedule, Spec
 from golden.progress import note
 
 from .parameters import Parameters, initial, zeros
@@ -29,7 +29,7 @@ HALF = 1 << 30
 #: What the C++ side's `Network` holds.
 MAX_LAYERS = 16
 
-KINDS = ("image", "conv", "dense")
+KINDS = ("image", "conv", "dense", "pixels")
 
 #: Linux's arch_prctl on x86-64: number of the system call, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
 #: (https://docs.kernel.org/arch/x86/xstate.html).
@@ -97,7 +97,7 @@ def _computes_right() -> bool:
     stages = (Conv(24, 15), Conv(98, 2), Dense(97), Dense(CLASSES))
     spec = Spec("known", stages, Schedule(3, 2, 1, order="odd-even"), Learning((0.5, 0.3, 0.2, 0.16), gain=3.0))
     random = torch.Generator().manual_seed(1)
-    images = torch.randint(256, (3, IMAGE_SIDE, IMAGE_SIDE), generator=random, dtype=torch.uint8)
+    images = torch.randint(256, (3, *spec.input.shape), generator=random, dtype=torch.uint8)
     labels, parameters = torch.tensor([0, 9, 4]), initial(spec, 1)
     ours, theirs = (train_batch(spec, Settings.of(spec), parameters, images, labels, engine=e) for e in ("native", "plain"))
     same = torch.equal(ours.predictions, theirs.predictions) and ours.spikes == theirs.spikes
@@ -131,13 +131,24 @@ def check(spec: Spec) -> None:
 
 
 @functools.cache
+def can_run(spec: Spec) -> bool:
+    """Whether a network keeps the bounds of `check`; if not, it is said once, and why."""
+    try:
+        check(spec)
+    except NativeError as error:
+        note(f"{spec.name}, {error}: taking the slower engine")
+        return False
+    return True
+
+
+@functools.cache
 def _network(spec: Spec) -> bytes:
     """What is the same in each batch of a network, as `_Network`; `NativeError` as `check` has it."""
     check(spec)
     f = spec.formats
     net = _Network(
         bundles=len(spec.bundles),
-        classes=CLASSES,
+        classes=spec.classes,
         averaging_window=spec.schedule.window,
         decay_shift=spec.schedule.decay_shift,
         turns=len(spec.turns),
@@ -173,8 +184,8 @@ def run(
 ) -> tuple[Tensor, list[int], Parameters]:
     """Predictions, spikes of layers 1..N, summed updates (zeros without labels).
 
-    parameters: masters, int64. images: uint8 (n, 28, 28). threads: at most, default torch's (`OMP_NUM_THREADS`); the number
-    never changes a bit, so where fewer can be started, those do the work.
+    parameters: masters, int64. images: uint8 (n, channels, height, width). threads: at most, default torch's
+    (`OMP_NUM_THREADS`); the number never changes a bit, so where fewer can be started, those do the work.
     """
     if threads is not None and threads < 1:
         raise ModelError(f"threads must be at least 1, not {threads}")

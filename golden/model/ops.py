@@ -107,7 +107,12 @@ def dense_backward(s: Tensor, w: Tensor) -> Tensor:
 
 
 def static_drive(pixels: Tensor, w: Tensor, spec: Spec) -> Tensor:
-    """Drive of layer 1 by the image, LSB 2^-9, rounded half up from LSB 2^-17. pixels: (batch, 1, 28, 28), 0..255."""
+    """Drive of layer 1 by the image, LSB 2^-9, rounded half up: from LSB 2^-17, or 2^-15 where layer 1 is fully connected.
+
+    pixels: (batch, channels, height, width), 0..255. w: (o, c, k, k) or (o, pixels). Result (batch, *shape of layer 1).
+    """
+    if spec.bundles[0].full:
+        return rhu(matmul(pixels.flatten(1), w.T), spec.static_shift)[:, :, None, None]
     return rhu(average_pool(convolution(pixels, w)), spec.static_shift)
 
 
@@ -155,7 +160,7 @@ def correlation(
     *weight_shape) within +-`spec.correlation_bound(bundle)`, and (batch, post channels).
     """
     bias = (post_plus - post_minus).sum(dim=(2, 3))
-    if bundle.kind == "dense":
+    if bundle.full:
         plus, minus = (
             matmul(post.flatten(1)[:, :, None], pre.flatten(1)[:, None, :])
             for pre, post in ((pre_plus, post_plus), (pre_minus, post_minus))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from golden.contract.spec import CLASSES, Spec
+from golden.contract.spec import Spec
 
 from . import ops
 from .engines import Engine
@@ -31,7 +31,7 @@ def steps(
 ) -> Iterator[Step]:
     """Every step of every phase. Training, inference and traces all read this one.
 
-    images: (batch, 1, 28, 28) integers. labels: (batch,), or None for the free phase alone.
+    images: (batch, channels, height, width) integers. labels: (batch,), or None for the free phase alone.
     """
     biases = [b.to(engine.dtype)[:, None, None] for b in copies.biases]
     static = engine.static(images)
@@ -55,7 +55,7 @@ def steps(
         kept = step.layers
     if labels is None:
         return
-    target = torch.zeros((len(images), CLASSES, 1, 1), dtype=engine.dtype, device=images.device)
+    target = torch.zeros((len(images), spec.classes, 1, 1), dtype=engine.dtype, device=images.device)
     target.scatter_(1, labels[:, None, None, None], spec.formats.one)
     yield from phase("plus", kept, settings.nudged_steps, 1, target)
     yield from phase("minus", kept, settings.nudged_steps, -1, target)

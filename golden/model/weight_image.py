@@ -20,7 +20,7 @@ MASTER = np.dtype(f"<i{MASTER_BYTES}")
 def pack(config: Config, bundle: Bundle, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """Torch-ordered weight and bias tensors to the memory image, shape (master words, lanes)."""
     post, pre = config.lanes[bundle.index], config.lanes[bundle.index - 1]
-    if bundle.kind == "dense":
+    if bundle.full:
         shape = (config.groups(bundle.post), post, config.groups(bundle.pre), pre, bundle.pre.positions)
         image = weight.reshape(shape).transpose(2, 4, 0, 3, 1)
     else:
@@ -34,7 +34,7 @@ def unpack(config: Config, bundle: Bundle, image: np.ndarray) -> tuple[np.ndarra
     post, pre = config.lanes[bundle.index], config.lanes[bundle.index - 1]
     split = weight_words(config, bundle)
     weight, bias = image[:split], image[split:].reshape(-1)
-    if bundle.kind == "dense":
+    if bundle.full:
         shape = (config.groups(bundle.pre), bundle.pre.positions, config.groups(bundle.post), pre, post)
         weight = weight.reshape(shape).transpose(2, 4, 0, 3, 1)
     else:

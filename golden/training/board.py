@@ -37,14 +37,14 @@ class Board(Protocol):
 
     @abstractmethod
     def train(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray | Tensor:
-        """Train on uint8 images (n, 28, 28) with labels (n,); predictions (n,) int64.
+        """Train on uint8 images (n, *Input.shape), of one channel also without it, with labels (n,); predictions (n,) int64.
 
         The masters change at `commit`. Refused beyond the batch register.
         """
 
     @abstractmethod
     def infer(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray | Tensor:
-        """Predictions (n,) int64 of uint8 images (n, 28, 28); the labels only serve its error counter."""
+        """Predictions (n,) int64 of images as in `train`; the labels only serve its error counter."""
 
     @abstractmethod
     def commit(self) -> int:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from golden.contract.spec import CLASSES
 from golden.progress import Meter
 
 from .batch import Batch
@@ -24,11 +23,13 @@ class Evaluation:
     labels: np.ndarray
     #: (n,).
     predictions: np.ndarray
+    #: Of the network.
+    classes: int
 
     @property
     def confusion(self) -> np.ndarray:
         """confusion[label][prediction]: how many images."""
-        counts = np.zeros((CLASSES, CLASSES), np.int64)
+        counts = np.zeros((self.classes, self.classes), np.int64)
         np.add.at(counts, (self.labels, self.predictions), 1)
         return counts
 
@@ -48,13 +49,13 @@ class Evaluation:
         """The confusion matrix as text: a row for each label, a column for each prediction."""
         confusion = self.confusion
         width = max(len(str(confusion.max())), 2) + 1
-        head = "label\\prediction" + "".join(f"{c:{width}}" for c in range(CLASSES))
+        head = "label\\prediction" + "".join(f"{c:{width}}" for c in range(self.classes))
         rows = (f"{label:16}" + "".join(f"{n:{width}}" for n in row) for label, row in enumerate(confusion))
         return "\n".join([head, *rows])
 
 
 def evaluate(board: Board, images: Tensor, labels: Tensor) -> Evaluation:
-    """Infer images (n, 28, 28) on the board with the weights and settings it has."""
+    """Infer images on the board with the weights and settings it has."""
     known = labels.numpy()
     found = np.zeros(0, np.int64)
     data = Data(images[:0], labels[:0], images, labels)
@@ -64,4 +65,4 @@ def evaluate(board: Board, images: Tensor, labels: Tensor) -> Evaluation:
         for predictions in infer_batches(board, parts):
             found = np.concatenate([found, predictions])
             meter.advance(len(predictions), f"error {100 * (found != known[: len(found)]).mean():.2f} %")
-    return Evaluation(known, found)
+    return Evaluation(known, found, board.spec.classes)

@@ -12,7 +12,6 @@ from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.errors import BoardError, ConfigError, IdentityError, ImageError, ModelError, UsageError
 from golden.contract.protocol import (
-    LABELS,
     MASTER_BYTES,
     MAX_WINDOW,
     VERSION,
@@ -219,14 +218,15 @@ class SerialBoard(OpenBoard):
         return self._samples(Command.INFER, images, labels)
 
     def _samples(self, command: Command, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
-        asked = _streamed(command, np.asarray(images), np.asarray(labels))
+        asked = _streamed(self.spec, command, np.asarray(images), np.asarray(labels))
         answers = [requests.told(request, answer) for request, answer in self.stream(asked)]
         self.cycles = [cycles for _, cycles in answers]
         return self._classes([prediction for predictions, _ in answers for prediction in predictions])
 
     def _classes(self, predictions: list[int]) -> np.ndarray:
-        if max(predictions, default=0) >= LABELS:
-            raise IdentityError(f"{self.name}: not a nudge board: it predicts {max(predictions)}, not 0..{LABELS - 1}")
+        if max(predictions, default=0) >= self.spec.classes:
+            known = f"0..{self.spec.classes - 1}"
+            raise IdentityError(f"{self.name}: not a nudge board: it predicts {max(predictions)}, not {known}")
         return np.array(predictions, np.int64)
 
     def hold(self, data: Data, train: int, test: bool = False) -> Held | None:
@@ -279,7 +279,7 @@ class SerialBoard(OpenBoard):
         asked = None if self.held is None else self.held.asked(batch)
         if asked is not None:
             return requests.stored(command, asked)
-        made = _streamed(command, batch.images, batch.labels)
+        made = _streamed(self.spec, command, batch.images, batch.labels)
         return [*made, COMMIT] if command is Command.TRAIN else made
 
     def commit(self) -> int:
@@ -296,10 +296,10 @@ def _number(data: bytes) -> int:
     return int.from_bytes(data, "little")
 
 
-def _streamed(command: Command, images: np.ndarray, labels: np.ndarray) -> list[Request]:
+def _streamed(spec: Spec, command: Command, images: np.ndarray, labels: np.ndarray) -> list[Request]:
     """Requests that carry the images; `ModelError` for what isn't an image, or a label."""
-    pixels = checked_images(images).numpy()
-    classes = checked_labels(labels, len(pixels)).tolist()
+    pixels = checked_images(images, spec).numpy()
+    classes = checked_labels(labels, len(pixels), spec).tolist()
     return requests.streamed(command, (image.tobytes() for image in pixels), classes)
 
 

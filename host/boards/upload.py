@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from golden.contract import stored
 from golden.contract.errors import BoardError
 from golden.contract.protocol import MAX_DIGESTED, RECORDS_PAYLOAD, Command, SampleNumber, SampleRange
+from golden.contract.shapes import Input
 from golden.contract.stuffing import stuff
 from golden.progress import Meter, note
 from golden.training.data import Data
@@ -36,10 +37,13 @@ def fitting(records: Sequence[bytes], capacity: int) -> int:
 def hold(board: "SerialBoard", data: Data, train: int, test: bool = False) -> Held | None:
     """Bring the first `train` training samples into the memory; with `test` all test samples too, if there is room for them.
 
-    None: no room for the training samples, or no memory. Says what it does.
+    None: no room for the training samples, no memory, or other images than MNIST's, which it is for. Says what it does.
     """
     capacity = board.identity.capacity
     if not capacity:
+        return None
+    if board.spec.input.shape != Input().shape:
+        note("the board's memory is for images of 1x28x28: all samples are streamed")
         return None
     records = records_of(data, train, len(data.test_images) if test else 0)
     fit = fitting(records, capacity)

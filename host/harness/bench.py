@@ -38,7 +38,7 @@ def step_bound(config: Config, bundle: Bundle) -> int:
     zero-padded map of the backward convolution, (H + k - 1) x (W + k - 1) positions of the pre layer; the forward one,
     H x W, runs beside it.
     """
-    if bundle.kind == "image":
+    if bundle.on_image:
         return 0
     if bundle.kind == "dense":
         return layout.tiles(config, bundle)
@@ -49,18 +49,21 @@ def step_bound(config: Config, bundle: Bundle) -> int:
 def static_bound(config: Config, bundle: Bundle) -> int:
     """Cycles of the image's drive: one pixel a cycle, once for each group of output channels.
 
-    A pooled position takes ceil(k*k / image_taps) cycles; the pixels wait for those beyond two.
+    In a convolution a pooled position takes ceil(k*k / image_taps) cycles; the pixels wait for those beyond two.
     """
-    if bundle.kind != "image":
+    if not bundle.on_image:
         return 0
+    groups = config.groups(bundle.post)
+    if bundle.full:
+        return groups * bundle.pre.neurons
     rounds = -(-(bundle.kernel**2) // config.image_taps)
     pooled = bundle.post.positions
-    return config.groups(bundle.post) * (bundle.pre.positions + max(rounds - 2, 0) * pooled)
+    return groups * bundle.pre.channels * (bundle.pre.positions + max(rounds - 2, 0) * pooled)
 
 
 def update_bound(config: Config, bundle: Bundle) -> int:
     """Cycles of a bundle's update: a master word (all post lanes) and a pooled position in each, or in each second one."""
-    positions = 1 if bundle.kind == "dense" else bundle.post.positions
+    positions = 1 if bundle.full else bundle.post.positions
     return config.item_cycles(bundle) * layout.weight_words(config, bundle) * positions
 
 
@@ -133,6 +136,8 @@ def parts(config: Config, settings: Settings, counted: Events) -> list[Part]:
             out.append(Part(f"synapses {bundle.index}", lanes, steps * step_bound(config, bundle)))
     array(spec.layers[-1])
     for bundle in spec.bundles:
+        if bundle.kind == "pixels":
+            out.append(Part("static", config.lanes[1], static_bound(config, bundle)))
         if bundle.kind == "image":
             lanes = config.lanes[1] * min(config.image_taps, bundle.kernel**2)
             out.append(Part("static", lanes, static_bound(config, bundle)))

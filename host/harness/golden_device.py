@@ -8,12 +8,12 @@ from golden.contract.config import Config
 from golden.contract.protocol import (
     ASKED_BYTES,
     COUNTERS,
-    LABELS,
     MAX_ASKED,
     MAX_DIGESTED,
     MAX_REGISTERS,
     STORED,
     VALUE_BYTES,
+    WINDOW,
     Access,
     BundleNumber,
     Command,
@@ -29,13 +29,15 @@ from golden.contract.protocol import (
     Status,
     WordAddress,
     Words,
+    payload_bytes,
     readable_words,
     register_names,
     registers_by_address,
+    request_bytes,
     split_asked,
     split_records,
+    window_for,
 )
-from golden.contract.spec import IMAGE_SIDE
 from golden.contract.stored import ENTRY_WORDS, LOG_AT, MAX_MOVE, MAX_SAMPLES, WORD_BYTES, ImageStatus, record_words
 from golden.model import weight_image
 from golden.model.fixed import FixedModel
@@ -55,7 +57,8 @@ class GoldenDevice:
         self.config, self.spec = config, config.spec
         self.model = FixedModel(self.spec)
         self.store = ImageStore(capacity)
-        self.protocol = ProtocolModel(self.identity_of(config, capacity), self.execute)
+        sizes = payload_bytes(self.spec), request_bytes(self.spec)
+        self.protocol = ProtocolModel(self.identity_of(config, capacity), self.execute, *sizes)
         self.registers = registers_by_address(self.spec, capacity > 0)
         self.values = {r.name: r.reset for r in self.registers.values() if r.access is Access.READ_WRITE}
         self.model.settings = self._settings()
@@ -65,7 +68,8 @@ class GoldenDevice:
     @staticmethod
     def identity_of(config: Config, capacity: int = 0) -> Identity:
         """What HELLO answers: no clock, as there is none."""
-        return Identity(config.spec.name, config.spec.identity, 0, 1, config.lanes, capacity=capacity)
+        window = window_for(config.spec, WINDOW)
+        return Identity(config.spec.name, config.spec.identity, 0, 1, config.lanes, window=window, capacity=capacity)
 
     def _masters(self) -> list[np.ndarray]:
         return weight_image.pack_all(self.config, self.model.parameters)
@@ -130,9 +134,9 @@ class GoldenDevice:
     def _sample(self, command: Command, sample: Sample) -> tuple[Status, bytes]:
         if self._written or (command is Command.TRAIN and self.model.pending >= self.values["batch"]):
             return Status.BAD_ORDER, b""
-        if sample.label >= LABELS:
+        if sample.label >= self.spec.classes:
             return Status.BAD_RANGE, b""
-        image = np.frombuffer(sample.pixels, np.uint8).reshape(1, IMAGE_SIDE, IMAGE_SIDE).copy()
+        image = np.frombuffer(sample.pixels, np.uint8).reshape(1, *self.spec.input.shape).copy()
         run = self.model.train if command is Command.TRAIN else self.model.infer
         return Status.OK, Sampled(int(run(image, np.array([sample.label]))[0]), 0).encode()
 
@@ -178,7 +182,7 @@ class GoldenDevice:
             labels.append(label)
         predictions = b""
         if labels:
-            whole = np.frombuffer(images, np.uint8).reshape(-1, IMAGE_SIDE, IMAGE_SIDE)
+            whole = np.frombuffer(images, np.uint8).reshape(-1, *self.spec.input.shape)
             run = self.model.train if command is Command.TRAIN_STORED else self.model.infer
             predictions = bytes(run(whole, np.array(labels)).tolist())
         status = Status.OK if len(labels) == count else Status.BAD_IMAGE

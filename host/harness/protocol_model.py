@@ -5,7 +5,7 @@ executed one by one. In the gateware samples overlap, which changes when answers
 other bit of them, nor their order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from golden.contract.protocol import (
@@ -33,12 +33,14 @@ Executor = Callable[[Command, bytes], tuple[Status, bytes]]
 class ProtocolModel:
     """Answers frames as the gateware does, and keeps the same counters.
 
-    identity: what HELLO answers. execute: carries out each request that is to be executed, once. upcoming: the number that
-    the next request must have.
+    identity: what HELLO answers. execute: carries out each request that is to be executed, once. payloads, frame_bytes: bytes
+    of each command's payload, and of a frame at most. upcoming: the number that the next request must have.
     """
 
     identity: Identity
     execute: Executor
+    payloads: Mapping[Command, int] = field(default_factory=lambda: PAYLOAD_BYTES)
+    frame_bytes: int = REQUEST_BYTES
     frames: int = 0
     duplicates: int = 0
     refused: dict[Status, int] = field(default_factory=dict)
@@ -82,14 +84,14 @@ class ProtocolModel:
     def _judge(self, data: bytes, cut: bool, version: int, command: int) -> Status:
         if cut:
             return Status.BAD_FRAME
-        if not REQUEST_HEADER + CRC_BYTES <= len(data) <= REQUEST_BYTES:
+        if not REQUEST_HEADER + CRC_BYTES <= len(data) <= self.frame_bytes:
             return Status.BAD_LENGTH
         if not frame.intact(data):
             return Status.BAD_CRC
         self.frames += 1
         if version != VERSION:
             return Status.BAD_VERSION
-        sizes = PAYLOAD_BYTES | (STORED_PAYLOAD_BYTES if self.identity.capacity else {})
+        sizes = {**self.payloads, **(STORED_PAYLOAD_BYTES if self.identity.capacity else {})}
         if command not in sizes:
             return Status.BAD_COMMAND
         payload, size = len(data) - REQUEST_HEADER - CRC_BYTES, sizes[Command(command)]

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.contract.config import configuration
-from golden.contract.protocol import ANSWERED_BYTES, WINDOW, Command, Identity, Sample, Status
+from golden.contract.protocol import (
+    ANSWERED_BYTES,
+    WINDOW,
+    Command,
+    Identity,
+    Sample,
+    Status,
+    payload_bytes,
+    request_bytes,
+)
 from golden.contract.spec import Spec
 from golden.model.parameters import initial
 from golden.model.settings import Settings
@@ -41,7 +50,8 @@ def _line(spec: Spec, window: int, baud: float, delay: float, seconds: float) ->
     """A link after its HELLO, with all that was counted set back."""
     clock = Clock()
     identity = Identity(spec.name, spec.identity, 0, 1, configuration(spec).lanes, window=window)
-    port = TimedPort(ProtocolModel(identity, _trained), clock, baud=baud, delay=delay, seconds=seconds)
+    model = ProtocolModel(identity, _trained, payload_bytes(spec), request_bytes(spec))
+    port = TimedPort(model, clock, baud=baud, delay=delay, seconds=seconds)
     link = Link(port, "model", clock=clock, draw=lambda most: 0)
     link.hello()
     port.up = port.down = 0
@@ -50,7 +60,7 @@ def _line(spec: Spec, window: int, baud: float, delay: float, seconds: float) ->
 
 
 def batches(images: np.ndarray, size: int) -> Iterator[tuple[Command, bytes]]:
-    """Requests of a training run on uint8 images (n, 28, 28), a COMMIT after each `size`."""
+    """Requests of a training run on uint8 images, a COMMIT after each `size`."""
     for n, image in enumerate(images, 1):
         yield Command.TRAIN, Sample(0, image.tobytes()).encode()
         if n % size == 0:
@@ -66,7 +76,7 @@ def line_share(spec: Spec, images: np.ndarray, *, baud: float = BAUD, size: int 
     link, port = _line(spec, WINDOW, baud, 0.0, 0.0)
     start = port.clock.now
     link.exchange(batches(images, size))
-    payload = len(images) * Sample.size() * BYTE_BITS / baud
+    payload = len(images) * Sample.size(images[0].size) * BYTE_BITS / baud
     return (port.clock.now - start) / payload
 
 

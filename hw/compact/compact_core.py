@@ -10,6 +10,7 @@ from amaranth.lib.wiring import Out
 
 from golden.contract.config import Config, check_order
 from golden.contract.errors import ConfigError
+from golden.contract.shapes import Input
 from hw.core.interface import CoreSignature, trace_word
 from hw.lib.flow import Flow
 
@@ -24,6 +25,9 @@ def check_compact(config: Config) -> None:
     """`ConfigError` for what the compact core can't be made for."""
     spec = config.spec
     check_order(spec)
+    if spec.input.shape != Input().shape:
+        ours, theirs = ("x".join(map(str, shown.shape)) for shown in (Input(), spec.input))
+        raise ConfigError(f"the compact core takes images of {ours}, not {theirs} as {spec.name} has")
     if [bundle.kind for bundle in spec.bundles] != ["image", "dense"]:
         raise ConfigError(f"the compact core takes one convolution and the output, not {spec.name}")
     if set(config.lanes) != {1}:

@@ -14,6 +14,7 @@ from hw.synapse.dense_engine import DenseEngine
 from hw.synapse.event_conv_engine import EventConvEngine
 from hw.synapse.image_engine import ImageEngine
 from hw.synapse.interface import Halves
+from hw.synapse.pixel_engine import PixelEngine
 from hw.update.conv_update import ConvUpdate
 from hw.update.dense_update import DenseUpdate
 
@@ -28,8 +29,9 @@ SYNAPSE_ENGINES = {
     "image": ImageEngine,
     "conv": ConvEngine,
     "dense": DenseEngine,
+    "pixels": PixelEngine,
 }
-UPDATE_ENGINES = {"image": ConvUpdate, "conv": ConvUpdate, "dense": DenseUpdate}
+UPDATE_ENGINES = {"image": ConvUpdate, "conv": ConvUpdate, "dense": DenseUpdate, "pixels": DenseUpdate}
 
 
 class Core(wiring.Component):
@@ -167,7 +169,7 @@ class Core(wiring.Component):
         n, arrays = bundle.index, parts.arrays
         engine, update = parts.engines[n], parts.updates[n]
         connect(m, engine.forward, arrays[n].below)
-        if bundle.kind == "image":
+        if bundle.on_image:
             return
         connect(m, engine.backward, arrays[n - 1].above)
         halves = steps[n - 1]
@@ -257,4 +259,4 @@ class Parts(NamedTuple):
     @property
     def synapses(self) -> list[Any]:
         """Engines with `SynapseSignature`: of all bundles but the image's."""
-        return [engine for engine in self.engines.values() if not isinstance(engine, ImageEngine)]
+        return [engine for engine in self.engines.values() if not engine.bundle.on_image]

@@ -5,7 +5,6 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract import protocol
 from golden.contract.config import Config
 from hw.lib.block_memory import BlockMemory
 
@@ -15,7 +14,7 @@ from .interface import samples_in_flight
 class ImageBuffer(wiring.Component):
     """A bank for each sample, one of them written while others are read.
 
-    Latency: an image is taken in `protocol.PIXELS` + 2 cycles.
+    Latency: an image is taken in `Input.pixels` + 2 cycles.
 
     Members
     -------
@@ -32,8 +31,8 @@ class ImageBuffer(wiring.Component):
     """
 
     def __init__(self, config: Config):
-        self.banks = samples_in_flight(config)
-        pixel, address, bank = config.spec.formats.pixel_bits, bits_for(protocol.PIXELS - 1), range(self.banks)
+        self.banks, self.pixels = samples_in_flight(config), config.spec.input.pixels
+        pixel, address, bank = config.spec.formats.pixel_bits, bits_for(self.pixels - 1), range(self.banks)
         members = {"start": In(1), "bank": In(bank), "busy": Out(1), "pixel_address": Out(address), "pixel": In(pixel)}
         for reader in ("drive", "update"):
             members |= {f"{reader}_bank": In(bank), f"{reader}_address": In(address), f"{reader}_pixel": Out(pixel)}
@@ -54,7 +53,7 @@ class ImageBuffer(wiring.Component):
         m.d.comb += [write.addr.eq(Cat(at, self.bank)), write.data.eq(self.pixel), write.en.eq(coming)]
         with m.If(reading):
             m.d.sync += self.pixel_address.eq(self.pixel_address + 1)
-            with m.If(self.pixel_address == protocol.PIXELS - 1):
+            with m.If(self.pixel_address == self.pixels - 1):
                 m.d.sync += [reading.eq(0), self.pixel_address.eq(0)]
         with m.Elif(self.start):
             m.d.sync += reading.eq(1)

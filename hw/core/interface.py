@@ -74,6 +74,11 @@ def samples_in_flight(config: Config) -> int:
     return 1 if config.compact else 4
 
 
+def label_bits(config: Config) -> int:
+    """Width of a class."""
+    return bits_for(config.spec.classes - 1)
+
+
 class CoreSignature(wiring.Signature):
     """Written from the core's side.
 
@@ -85,8 +90,8 @@ class CoreSignature(wiring.Signature):
         One cycle. Of a sample only while ``ready``, of a COMMIT only while not ``busy``.
     operation : In(Operation)
         Sampled with ``start``.
-    label : In(4)
-        Class of the sample, 0..9; sampled with ``start``.
+    label : In(label_bits(config))
+        Class of the sample; sampled with ``start``.
     ready : Out(1)
         A sample may be started beside those in flight, of which there are at most
         `samples_in_flight`. May fall in the cycle after ``start`` only.
@@ -94,7 +99,7 @@ class CoreSignature(wiring.Signature):
         High from the cycle after a sample's ``start`` until the core needs its image no longer.
     done : Out(1)
         One cycle for each sample, in the order of their starts, never while ``holding`` for it.
-    prediction : Out(4)
+    prediction : Out(label_bits(config))
         Of the sample that is done, in the cycle of ``done``.
     busy : Out(1)
         High from the cycle after a ``start`` until no sample is in flight and each trained one's
@@ -103,8 +108,8 @@ class CoreSignature(wiring.Signature):
     phase : Out(len(PHASES))
         Which counter of ``phase_cycles`` counts this cycle; one hot, or 0. Of two samples in
         flight the older one's counts.
-    pixel_address : Out(10)
-        Address in the image of the sample started last, in raster order.
+    pixel_address : Out
+        Address in the image of the sample started last, in raster order, channel after channel.
     pixel : In(8)
         The pixel at the address of the cycle before.
     bundle : In
@@ -139,14 +144,14 @@ class CoreSignature(wiring.Signature):
                 "settings": In(settings_layout(config)),
                 "start": In(1),
                 "operation": In(Operation),
-                "label": In(bits_for(protocol.LABELS - 1)),
+                "label": In(label_bits(config)),
                 "ready": Out(1),
                 "holding": Out(1),
                 "done": Out(1),
                 "busy": Out(1),
                 "phase": Out(len(protocol.PHASES)),
-                "prediction": Out(bits_for(protocol.LABELS - 1)),
-                "pixel_address": Out(bits_for(protocol.PIXELS - 1)),
+                "prediction": Out(label_bits(config)),
+                "pixel_address": Out(bits_for(config.spec.input.pixels - 1)),
                 "pixel": In(config.spec.formats.pixel_bits),
                 "bundle": In(bits_for(len(bundles) - 1)),
                 "address": In(bits_for(depth - 1)),

@@ -7,7 +7,6 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from golden.contract import protocol
 from golden.contract.config import Config
 from golden.contract.shapes import Layer
 from hw.lib.block_memory import BlockMemory
@@ -16,7 +15,7 @@ from hw.lib.saturate import saturated
 from hw.synapse.interface import SLOTS, Step, drive, spike_word
 from hw.update.interface import sums_word
 
-from .interface import bias_word, trace_word
+from .interface import bias_word, label_bits, trace_word
 
 
 class NeuronArray(wiring.Component):
@@ -122,7 +121,7 @@ class NeuronArray(wiring.Component):
             "trace": Out(Flow(trace_word(config, layer))),
         }
         if self.output:
-            members |= {"label": In(bits_for(protocol.LABELS - 1)), "beta": In(formats.beta_bits)}
+            members |= {"label": In(label_bits(config)), "beta": In(formats.beta_bits)}
             members |= {"free_address": In(address + bits_for(SLOTS - 1)), "free_sums": Out(self.sums)}
         else:
             members |= {"above": In(stream.Signature(drive(config, layer)))}

@@ -3,12 +3,8 @@
 from amaranth.hdl import Array, Mux, Signal
 from amaranth.utils import bits_for
 
-from golden.contract import protocol
 from golden.contract.spec import MAX_STEPS
-from hw.synapse.image_engine import STATIC_BANKS
-
-#: Bits of a class.
-LABEL_BITS = bits_for(protocol.LABELS - 1)
+from hw.synapse.interface import STATIC_BANKS
 
 
 def following(bank, banks):
@@ -23,7 +19,7 @@ class Samples:
     In order: ``started`` >= ``drawn`` >= ``begun`` >= ``done`` >= ``freed`` >= ``started`` - places.
     """
 
-    def __init__(self, places: int):
+    def __init__(self, places: int, label_bits: int):
         self.places = places
         count = range(2 * places)
         #: Started by the host.
@@ -38,7 +34,7 @@ class Samples:
         self.freed = Signal(count, name="freed")
         #: By place: whether it is trained, and its label.
         self.trained = Array(Signal(name=f"trained_{n}") for n in range(places))
-        self.labels = Array(Signal(LABEL_BITS, name=f"label_{n}") for n in range(places))
+        self.labels = Array(Signal(label_bits, name=f"label_{n}") for n in range(places))
 
     def place(self, number):
         """Of the sample of this number, in the image buffer."""
@@ -60,7 +56,7 @@ class Samples:
 class Slot:
     """A sample that steps, and where it stands. Without one, as at the begin of the next."""
 
-    def __init__(self, number: int):
+    def __init__(self, number: int, label_bits: int):
         def flag(name):
             return Signal(name=f"{name}_{number}")
 
@@ -73,10 +69,10 @@ class Slot:
         self.steps, self.last = Signal.like(self.count, name=f"steps_{number}"), flag("last")
         #: Bank of its static drive; its label.
         self.static = Signal(range(STATIC_BANKS), name=f"static_{number}")
-        self.label = Signal(LABEL_BITS, name=f"label_of_{number}")
+        self.label = Signal(label_bits, name=f"label_of_{number}")
         #: Its free phase is over, but what is predicted isn't known; it is, and what.
         self.unpredicted, self.predicted = flag("unpredicted"), flag("predicted")
-        self.prediction = Signal(LABEL_BITS, name=f"prediction_{number}")
+        self.prediction = Signal(label_bits, name=f"prediction_{number}")
         #: Its last sweep is over, but it isn't done; it is done in this cycle.
         self.ended, self.leaving = flag("ended"), flag("leaving")
         #: The update of the one before, which reads the sums of this slot, isn't over.

@@ -8,11 +8,10 @@ from amaranth.utils import bits_for
 from golden.contract import protocol
 from golden.contract.config import Config
 from golden.contract.spec import MAX_STEPS
-from hw.synapse.image_engine import STATIC_BANKS
-from hw.synapse.interface import SLOTS, Halves
+from hw.synapse.interface import SLOTS, STATIC_BANKS, Halves
 
-from .interface import Operation, samples_in_flight
-from .samples import LABEL_BITS, Samples, Slot, following
+from .interface import Operation, label_bits, samples_in_flight
+from .samples import Samples, Slot, following
 
 
 def one_hot(phase):
@@ -74,7 +73,7 @@ class Sequencer(wiring.Component):
 
     def __init__(self, config: Config):
         self.config, self.places = config, samples_in_flight(config)
-        steps, label = bits_for(MAX_STEPS), LABEL_BITS
+        steps, label = bits_for(MAX_STEPS), label_bits(config)
         members = {
             "start": In(1),
             "operation": In(Operation),
@@ -102,7 +101,8 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        samples, slots = Samples(self.places), [Slot(n) for n in range(SLOTS)]
+        bits = label_bits(self.config)
+        samples, slots = Samples(self.places, bits), [Slot(n, bits) for n in range(SLOTS)]
         committing, preparing = self._commit(m, samples)
         self._take(m, samples, committing)
         self._draw(m, samples)

@@ -21,7 +21,7 @@ class LineBuffer(wiring.Component):
     height, width : int
         Size of a plane, ``width >= 2``.
     kernel : int
-        Side of the window, at least 2 and at most the plane's sides.
+        Side of the window, at most the plane's sides. With 1 each word is a window.
 
     Members
     -------
@@ -37,14 +37,19 @@ class LineBuffer(wiring.Component):
     latency = 1
 
     def __init__(self, *, bits, height, width, kernel):
-        if not 2 <= kernel <= min(height, width):
-            raise ValueError(f"kernel must be 2..{min(height, width)} for a {height}x{width} plane, not {kernel}")
+        if not 1 <= kernel <= min(height, width):
+            raise ValueError(f"kernel must be 1..{min(height, width)} for a {height}x{width} plane, not {kernel}")
         self.bits, self.height, self.width, self.kernel = bits, height, width, kernel
         super().__init__({"i": In(Flow(bits)), "o": Out(Flow(data.ArrayLayout(bits, kernel * kernel)))})
 
     def elaborate(self, platform):
         m = Module()
         bits, k = self.bits, self.kernel
+        if k == 1:
+            window = Signal(bits, reset_less=True)
+            m.d.sync += [self.o.valid.eq(self.i.valid), window.eq(self.i.payload)]
+            m.d.comb += self.o.payload.as_value().eq(window)
+            return m
         m.submodules.lines = lines = Memory(shape=bits * (k - 1), depth=self.width, init=[])
         read, write = lines.read_port(), lines.write_port()
 

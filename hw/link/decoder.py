@@ -1,5 +1,7 @@
 """Refuses each frame, repeats an answer or has the command executed once; stores the answer."""
 
+from collections.abc import Mapping
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -12,6 +14,7 @@ from golden.contract.protocol import (
     LONGER,
     MAX_WINDOW,
     PAYLOAD_BYTES,
+    REQUEST_BYTES,
     REQUEST_HEADER,
     STORED_PAYLOAD_BYTES,
     VALUE_BYTES,
@@ -23,7 +26,7 @@ from golden.contract.protocol import (
     check_window,
 )
 
-from .interface import Answer, Executor, Request, SampleExecutor
+from .interface import Answer, Executor, SampleExecutor, request_shape
 
 #: Executors, and the commands that each serves.
 EXECUTORS: dict[str, tuple[Command, ...]] = {
@@ -94,18 +97,22 @@ class Decoder(wiring.Component):
     in_flight : int
         Samples that are taken and not answered, at most; never more than `window`, as each has an
         answer slot of its own.
+    payloads : Mapping[Command, int]
+        Payload bytes of each command, as `protocol.PAYLOAD_BYTES` has them.
+    frame_bytes : int
+        Of a frame, at most.
     stores : bool
         There is memory for samples; ``identity`` ends with its capacity.
 
     Members
     -------
-    i : In(stream.Signature(Request))
+    i : In(stream.Signature(request_shape(frame_bytes)))
         Frames, from the deframer.
     o : Out(stream.Signature(Answer))
         To the framer. Ready means that it sends nothing.
     write, slot, address, data : Out
         The framer's payload memory.
-    registers, weights : Out(Executor()), samples : Out(SampleExecutor())
+    registers, weights : Out(Executor(frame_bytes)), samples : Out(SampleExecutor(frame_bytes))
         Who executes which command: `EXECUTORS`.
     records, stored : Out(Executor()); tested, works : In(1)
         With memory for samples: the same of `STORED_EXECUTORS`; the memory was tested, and works.
@@ -117,11 +124,20 @@ class Decoder(wiring.Component):
         One cycle for each repeated answer.
     """
 
-    def __init__(self, identity: bytes, window: int = WINDOW, in_flight: int = 1, stores: bool = False):
+    def __init__(
+        self,
+        identity: bytes,
+        window: int = WINDOW,
+        in_flight: int = 1,
+        payloads: Mapping[Command, int] = PAYLOAD_BYTES,
+        frame_bytes: int = REQUEST_BYTES,
+        stores: bool = False,
+    ):
         if len(identity) > ANSWER_PAYLOAD:
             most = ANSWER_PAYLOAD
             raise ValueError(f"identity must have at most {most} bytes, not {len(identity)}")
         self.identity, self.window = identity, check_window(window)
+        self.payloads = payloads
         #: Samples taken and not answered, at most.
         self.most_taken = min(in_flight, window)
         self.stores = stores
@@ -129,7 +145,7 @@ class Decoder(wiring.Component):
         self.executors = EXECUTORS | (STORED_EXECUTORS if stores else {})
         super().__init__(
             {
-                "i": In(stream.Signature(Request)),
+                "i": In(stream.Signature(request_shape(frame_bytes))),
                 "o": Out(stream.Signature(Answer)),
                 "write": Out(1),
                 "slot": Out(range(MAX_WINDOW)),
@@ -139,8 +155,8 @@ class Decoder(wiring.Component):
                 "status": Out(Status),
                 "repeated": Out(1),
             }
-            | {name: Out(Executor()) for name in self.executors}
-            | {"samples": Out(SampleExecutor())}
+            | {name: Out(Executor(frame_bytes)) for name in self.executors}
+            | {"samples": Out(SampleExecutor(frame_bytes))}
             | (dict.fromkeys(("tested", "works"), In(1)) if stores else {})
         )
 
@@ -179,7 +195,7 @@ class Decoder(wiring.Component):
         known, right_length = Signal(), Signal()
         payload = Signal(range(-REQUEST_HEADER - CRC_BYTES, 1 << len(request.length)))
         m.d.comb += payload.eq(request.length - (REQUEST_HEADER + CRC_BYTES))
-        sizes = PAYLOAD_BYTES | (STORED_PAYLOAD_BYTES if self.stores else {})
+        sizes = dict(self.payloads) | (STORED_PAYLOAD_BYTES if self.stores else {})
         with m.Switch(request.command):
             for command, size in sizes.items():
                 with m.Case(command):

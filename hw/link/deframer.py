@@ -18,7 +18,7 @@ from golden.contract.protocol import (
     check_window,
 )
 
-from .interface import ARGUMENT_BYTES, ReadPort, Request
+from .interface import ARGUMENT_BYTES, ReadPort, request_shape
 
 #: Bytes of a frame that stay in registers.
 HEAD_BYTES = REQUEST_HEADER + ARGUMENT_BYTES
@@ -30,7 +30,7 @@ class Deframer(wiring.Component):
     A zero byte ends a frame, whatever came before it, and no other state outlives it: no sequence
     of bytes can wedge this. Zero bytes that follow a zero byte are ignored. A frame's status is the
     first that holds: BAD_FRAME (its last block is cut short), BAD_LENGTH (it decodes to fewer bytes
-    than header and CRC, or to more than `REQUEST_BYTES`), BAD_CRC, OK. Each of them is handed on,
+    than header and CRC, or to more than `frame_bytes`), BAD_CRC, OK. Each of them is handed on,
     as each gets an answer. A frame that begins while all buffers are taken is dropped whole, and
     counted.
 
@@ -42,12 +42,14 @@ class Deframer(wiring.Component):
     ----------
     window : int
         Link window, frames that are kept: a power of two, 1..MAX_WINDOW.
+    frame_bytes : int
+        Of a decoded frame, at most: a power of two.
 
     Members
     -------
     i : In(stream.Signature(8))
         Ready again at most `LONGEST_RUN` + 1 cycles after a byte, whatever waits at `o`.
-    o : Out(stream.Signature(Request))
+    o : Out(stream.Signature(request_shape(frame_bytes)))
         The oldest frame; its buffer can be read while it is offered, and is free again two cycles
         after the transfer.
     buffer : In(ReadPort())
@@ -58,29 +60,32 @@ class Deframer(wiring.Component):
         One cycle for each dropped frame.
     """
 
-    i: In(stream.Signature(8))
-    o: Out(stream.Signature(Request))
-    buffer: In(ReadPort())
-    good: Out(1)
-    overrun: Out(1)
-
-    def __init__(self, window: int = WINDOW):
-        self.window = check_window(window)
-        super().__init__()
+    def __init__(self, window: int = WINDOW, frame_bytes: int = REQUEST_BYTES):
+        self.window, self.frame_bytes = check_window(window), frame_bytes
+        self.request = request_shape(frame_bytes)
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "o": Out(stream.Signature(self.request)),
+                "buffer": In(ReadPort(frame_bytes)),
+                "good": Out(1),
+                "overrun": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.crc = crc = CRC32_ISO_HDLC(8).create()
-        depth = self.window * REQUEST_BYTES
+        depth = self.window * self.frame_bytes
         m.submodules.memory = memory = Memory(shape=8, depth=depth, init=[])
         write_port, read_port = memory.write_port(), memory.read_port()
 
         slots = Slots(self.window)
         # read without a clock: distributed RAM where the device has it
-        m.submodules.frames = frames = Memory(shape=Request, depth=self.window, init=[])
+        m.submodules.frames = frames = Memory(shape=self.request, depth=self.window, init=[])
         self._offer(m, slots, frames.read_port(domain="comb"), read_port)
 
-        frame = Frame()
+        frame = Frame(self.frame_bytes)
         taken = self._store(m, frame, slots.write, crc, write_port)
         status = self._status(m, frame, crc)
         finished = self._unstuff(m, frame, taken, slots.full, crc)
@@ -108,13 +113,13 @@ class Deframer(wiring.Component):
         m.d.comb += [
             self.i.ready.eq(run == 0),
             taken.eq(self.i.valid & self.i.ready),
-            too_long.eq(length > REQUEST_BYTES),
+            too_long.eq(length > self.frame_bytes),
             byte.eq(Mux(left == 0, 0, self.i.payload)),
             emit.eq((run != 0) | (stored & ((left != 0) | frame.zero))),
-            put.eq(emit & (length < REQUEST_BYTES)),
+            put.eq(emit & (length < self.frame_bytes)),
             crc.data.eq(byte),
             crc.valid.eq(emit),
-            port.addr.eq(Cat(length[: bits_for(REQUEST_BYTES - 1)], slot)),
+            port.addr.eq(Cat(length[: bits_for(self.frame_bytes - 1)], slot)),
             port.data.eq(byte),
             port.en.eq(put),
         ]
@@ -201,7 +206,7 @@ class Slots:
 class Frame:
     """How far the frame that arrives is decoded."""
 
-    def __init__(self):
+    def __init__(self, frame_bytes: int):
         #: A byte other than zero came after the last zero.
         self.inside = Signal()
         #: There was no buffer for it.
@@ -212,9 +217,9 @@ class Frame:
         self.zero = Signal(name="pending_zero")
         #: Zeros still to store.
         self.run = Signal(range(LONGEST_RUN + 1))
-        #: Bytes stored, or `REQUEST_BYTES` + 1.
-        self.length = Signal(bits_for(REQUEST_BYTES + 1))
-        #: More than `REQUEST_BYTES`.
+        #: Bytes stored, or `frame_bytes` + 1.
+        self.length = Signal(bits_for(frame_bytes + 1))
+        #: More than `frame_bytes`.
         self.too_long = Signal()
         #: Header and arguments.
         self.head = Signal(data.ArrayLayout(8, HEAD_BYTES))

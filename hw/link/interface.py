@@ -20,7 +20,7 @@ class Request(data.Struct):
 
     #: OK, BAD_FRAME, BAD_LENGTH or BAD_CRC.
     status: Status
-    #: Decoded bytes, CRC included; REQUEST_BYTES + 1 if longer.
+    #: Decoded bytes, CRC included; one more than a frame may have if longer.
     length: bits_for(protocol.REQUEST_BYTES + 1)
     #: Version byte as received.
     version: 8
@@ -30,6 +30,14 @@ class Request(data.Struct):
     command: 8
     #: The first payload bytes, first one lowest.
     arguments: 8 * ARGUMENT_BYTES
+
+
+def request_shape(frame_bytes: int = protocol.REQUEST_BYTES):
+    """`Request` where frames have at most so many bytes."""
+    if frame_bytes == protocol.REQUEST_BYTES:
+        return Request
+    fields = {name: field.shape for name, field in Request.as_shape()}
+    return data.StructLayout(fields | {"length": bits_for(frame_bytes + 1)})
 
 
 class Answer(data.Struct):
@@ -50,11 +58,16 @@ class Answer(data.Struct):
 class Executor(wiring.Signature):
     """The part that executes some commands, seen from the decoder.
 
+    Parameters
+    ----------
+    frame_bytes : int
+        Of a frame, at most.
+
     Members
     -------
     start : Out(1)
         One cycle, with a legal frame in `request`.
-    request : Out(Request)
+    request : Out(request_shape(frame_bytes))
         Stable, as its buffer is, from `start` to `done`.
     o : In(Flow(8))
         The answer's payload, from `start` to `done`. Void if `status` isn't OK.
@@ -64,11 +77,11 @@ class Executor(wiring.Signature):
         Together with `done`. If it isn't OK nothing was changed.
     """
 
-    def __init__(self, **more):
+    def __init__(self, frame_bytes: int = protocol.REQUEST_BYTES, **more):
         super().__init__(
             {
                 "start": Out(1),
-                "request": Out(Request),
+                "request": Out(request_shape(frame_bytes)),
                 "o": In(Flow(8)),
                 "done": In(1),
                 "status": In(Status),
@@ -101,9 +114,9 @@ class SampleExecutor(Executor):
         No taken sample's answer is still to be said, and the core rests.
     """
 
-    def __init__(self):
+    def __init__(self, frame_bytes: int = protocol.REQUEST_BYTES):
         levels = dict.fromkeys(("fits", "taken", "finished", "idle"), In(1))
-        super().__init__(say=Out(1), **levels)
+        super().__init__(frame_bytes, say=Out(1), **levels)
 
 
 class ReadPort(wiring.Signature):
@@ -112,5 +125,5 @@ class ReadPort(wiring.Signature):
     Frame buffer: address 0 is the version byte, `REQUEST_HEADER` the first payload byte of the current request.
     """
 
-    def __init__(self):
-        super().__init__({"address": Out(range(protocol.REQUEST_BYTES)), "data": In(8)})
+    def __init__(self, frame_bytes: int = protocol.REQUEST_BYTES):
+        super().__init__({"address": Out(range(frame_bytes)), "data": In(8)})

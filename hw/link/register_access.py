@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.contract.protocol import MAX_REGISTERS, VALUE_BYTES, Command, Status
+from golden.contract.protocol import MAX_REGISTERS, REQUEST_BYTES, VALUE_BYTES, Command, Status
 
 from .interface import Executor
 
@@ -16,20 +16,30 @@ class RegisterAccess(wiring.Component):
 
     Latency, from `start` to `done`: a write 2 cycles; a read 6 for each register and 2 more.
 
+    Parameters
+    ----------
+    frame_bytes : int
+        Of a frame, at most.
+
     Members
     -------
-    execute : In(Executor())
+    execute : In(Executor(frame_bytes))
     address : Out(8), write : Out(1), write_data : Out(32), read_data : In(32), exists : In(1), writable : In(1)
         As in `RegisterFile`.
     """
 
-    execute: In(Executor())
-    address: Out(8)
-    write: Out(1)
-    write_data: Out(32)
-    read_data: In(32)
-    exists: In(1)
-    writable: In(1)
+    def __init__(self, frame_bytes: int = REQUEST_BYTES):
+        super().__init__(
+            {
+                "execute": In(Executor(frame_bytes)),
+                "address": Out(8),
+                "write": Out(1),
+                "write_data": Out(32),
+                "read_data": In(32),
+                "exists": In(1),
+                "writable": In(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

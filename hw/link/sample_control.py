@@ -6,32 +6,28 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from golden.contract.config import Config
-from golden.contract.protocol import LABELS, REQUEST_HEADER, Command, Committed, Sample, Sampled, Status
-from hw.core.interface import CoreSignature, Operation, samples_in_flight
+from golden.contract.protocol import REQUEST_HEADER, Command, Committed, Label, Sampled, Status, request_bytes
+from hw.core.interface import CoreSignature, Operation, label_bits, samples_in_flight
 
 from .interface import ReadPort, SampleExecutor
 
 #: First pixel in a frame.
-PIXELS_AT = REQUEST_HEADER + Sample.at("pixels")
+PIXELS_AT = REQUEST_HEADER + Label.size()
 
 #: Bytes of the longer answer. The other one's follow zeros, so that both end together and `cycles` is in the same place.
 ANSWER_BYTES = max(Sampled.size(), Committed.size())
 
 
-class Result(data.Struct):
-    """What the core found; of a COMMIT only `cycles`."""
-
-    prediction: range(LABELS)
-    #: The prediction isn't the label.
-    mistaken: 1
-    #: As the answer tells it.
-    cycles: 32
+def result(config: Config):
+    """What the core found: a prediction, whether it isn't the label, and cycles as the answer tells them; of a COMMIT these
+    only."""
+    return data.StructLayout({"prediction": label_bits(config), "mistaken": 1, "cycles": 32})
 
 
 class SampleControl(wiring.Component):
     """INFER, TRAIN and COMMIT. The core reads its pixels straight from the frame buffer.
 
-    Order: `protocol.ORDER_RULES`; BAD_ORDER goes before BAD_RANGE (label above 9). A sample is taken when the core no longer
+    Order: `protocol.ORDER_RULES`; BAD_ORDER goes before BAD_RANGE (no such class). A sample is taken when the core no longer
     needs its image, and at most `samples_in_flight` are taken and unsaid; results wait here, in order, until they are said. A
     COMMIT is executed alone. `cycles` in an answer is what `Sampled` and `Committed` say.
 
@@ -41,8 +37,8 @@ class SampleControl(wiring.Component):
 
     Members
     -------
-    execute : In(SampleExecutor())
-    buffer : Out(ReadPort())
+    execute : In(SampleExecutor(request_bytes(config.spec)))
+    buffer : Out(ReadPort(request_bytes(config.spec)))
         The frame buffer.
     batch, pending : In(7)
         Samples of a batch, samples since the last COMMIT, which `trained` counts at once.
@@ -60,15 +56,16 @@ class SampleControl(wiring.Component):
     """
 
     def __init__(self, config: Config):
-        core = CoreSignature(config).members
+        core, frame_bytes = CoreSignature(config).members, request_bytes(config.spec)
+        self.config = config
         ports = ("start", "operation", "label", "pixel", "ready", "holding", "done", "busy", "prediction", "pixel_address")
         batch = config.spec.formats.max_batch.bit_length()
         #: Samples taken and unsaid, at most.
         self.in_flight = samples_in_flight(config)
         super().__init__(
             {
-                "execute": In(SampleExecutor()),
-                "buffer": Out(ReadPort()),
+                "execute": In(SampleExecutor(frame_bytes)),
+                "buffer": Out(ReadPort(frame_bytes)),
                 "batch": In(batch),
                 "pending": In(batch),
                 "written": In(1),
@@ -87,8 +84,9 @@ class SampleControl(wiring.Component):
         sample, status = self._judge(m, train)
         # labels of samples that the core has, results of those that it had
         m.submodules.labels = labels = SyncFIFO(width=len(self.label), depth=self.in_flight)
-        m.submodules.results = results = SyncFIFO(width=Result.as_shape().size, depth=self.in_flight)
-        found, oldest = Result(results.w_data), Result(results.r_data)
+        shape = result(self.config)
+        m.submodules.results = results = SyncFIFO(width=shape.size, depth=self.in_flight)
+        found, oldest = shape(results.w_data), shape(results.r_data)
         inside = Signal(range(self.in_flight + 1))
         waiting = Signal(range(self.in_flight + 1))
         under_way = inside + waiting
@@ -166,7 +164,7 @@ class SampleControl(wiring.Component):
         m.d.comb += sample.eq(train | (request.command == Command.INFER))
         with m.If(sample & (stale | (train & (self.pending >= self.batch)))):
             m.d.comb += status.eq(Status.BAD_ORDER)
-        with m.Elif(sample & (request.arguments[:8] >= LABELS)):
+        with m.Elif(sample & (request.arguments[:8] >= self.config.spec.classes)):
             m.d.comb += status.eq(Status.BAD_RANGE)
         return sample, status
 

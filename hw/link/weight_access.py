@@ -11,12 +11,12 @@ from golden.contract.config import Config
 from golden.contract.protocol import (
     CRC_BYTES,
     MASTER_BYTES,
-    REQUEST_BYTES,
     REQUEST_HEADER,
     Command,
     Status,
     WordAddress,
     readable_words,
+    request_bytes,
 )
 from hw.core.interface import LANE_LATENCY, READ_LATENCY, CoreSignature
 
@@ -54,9 +54,9 @@ class WeightAccess(wiring.Component):
 
     Members
     -------
-    execute : In(Executor())
+    execute : In(Executor(request_bytes(config.spec)))
         The command, from the decoder.
-    buffer : Out(ReadPort())
+    buffer : Out(ReadPort(request_bytes(config.spec)))
         The frame buffer, for WRITE_WEIGHTS.
     pending : In(1)
         Samples are pending.
@@ -72,12 +72,13 @@ class WeightAccess(wiring.Component):
         #: Bytes of the widest word, words of the deepest memory.
         self.widest = max(word_bytes(config, b) for b in bundles)
         self.deepest = max(layout.master_words(config, b) for b in bundles)
+        self.frame_bytes = request_bytes(config.spec)
         core = CoreSignature(config).members
         ports = ("bundle", "address", "lane", "write", "write_data", "read_data")
         super().__init__(
             {
-                "execute": In(Executor()),
-                "buffer": Out(ReadPort()),
+                "execute": In(Executor(self.frame_bytes)),
+                "buffer": Out(ReadPort(self.frame_bytes)),
                 "pending": In(1),
                 "written": Out(1),
             }
@@ -94,7 +95,7 @@ class WeightAccess(wiring.Component):
             reading.eq(request.command == Command.READ_WEIGHTS),
             digesting.eq(request.command == Command.DIGEST),
         ]
-        at = Progress(self.widest, self.deepest)
+        at = Progress(self.widest, self.deepest, self.frame_bytes)
         self._data_path(m, at, digest)
         with m.If(at.age != READ_LATENCY):
             m.d.sync += at.age.eq(at.age + 1)
@@ -259,15 +260,15 @@ class NamedBundle(NamedTuple):
 class Progress:
     """How far a command is."""
 
-    def __init__(self, widest: int, deepest: int):
+    def __init__(self, widest: int, deepest: int, frame_bytes: int):
         #: Address of the word at hand.
         self.word = Signal(32)
         #: Words still to do.
-        self.words = Signal(range(deepest + REQUEST_BYTES))
+        self.words = Signal(range(deepest + frame_bytes))
         #: Weight bytes of the frame that make no word yet.
-        self.unread = Signal(range(REQUEST_BYTES + 1))
+        self.unread = Signal(range(frame_bytes + 1))
         #: Address in the frame buffer.
-        self.byte = Signal(range(REQUEST_BYTES + 1), name="at")
+        self.byte = Signal(range(frame_bytes + 1), name="at")
         #: Bytes of the word at hand, or of the digest, still to do.
         self.left = Signal(range(max(widest, CRC_BYTES) + 1))
         #: The lane's second byte is next.

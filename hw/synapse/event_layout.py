@@ -13,13 +13,12 @@ from golden.contract.event_units import (
     BACKWARD_CHANNELS,
     CANDIDATES,
     FORWARD_CHANNELS,
+    KERNEL,
     SPOTS,
     banks,
 )
 from golden.contract.shapes import Bundle
 
-#: Kernel side that the engine is built for: a spike then meets exactly two pooled rows and columns.
-KERNEL = 3
 #: Side of the folded kernel: two blocks of two taps in each direction.
 SIDE = KERNEL + 1
 #: Backward weights of neighbouring columns that are written at once: two of these widths fill the

@@ -1,23 +1,21 @@
 """Image engine: the static drive of layer 1, computed once per sample and replayed in each sweep."""
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
-from amaranth.utils import bits_for
+from contextlib import nullcontext
 
-from golden.contract import layout
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import connect, flipped
+
 from golden.contract.config import Config
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import adder_tree, delay, tree_latency
+from hw.lib.block_memory import BlockMemory
 from hw.lib.line_buffer import LineBuffer
 
 from .drive_memory import DriveMemory
-from .interface import SLOTS, drive, tile
+from .interface import STATIC_BANKS, StaticSignature
 from .kernel_loader import KernelLoader
-
-#: Static drives that are kept: of both samples that step, and of the one that comes next.
-STATIC_BANKS = SLOTS + 1
 
 
 class ImageEngine(wiring.Component):
@@ -26,55 +24,28 @@ class ImageEngine(wiring.Component):
     The average pool comes first: the four convolution values under a pooled position have the same
     weights, so their pixels can be added before they are multiplied, which leaves a quarter of the
     products. `Config.image_taps` products of each lane are made in a cycle, so a pooled position
-    takes ``n = ceil(k*k / image_taps)`` cycles; pixels wait for it if n > 2.
+    takes ``n = ceil(k*k / image_taps)`` cycles; pixels wait for it if n > 2. Of an image with several
+    channels, one is taken after the other, and a memory keeps the sums meanwhile.
 
-    Latency: the image is read once for each post group, which makes groups(post) * (k*k + pixels +
-    max(n - 2, 0) * pooled positions + n + about ten) cycles a sample.
+    Latency: the image is read once for each post group, which makes groups(post) * channels * (k*k +
+    positions + max(n - 2, 0) * pooled positions + n + about ten) cycles a sample.
     Model: `golden.model.ops.static_drive`.
 
-    Members
-    -------
-    start : In(1), write_bank : In(range(STATIC_BANKS))
-        One cycle; ignored while busy. The bank gets the drives, and must stay until these are there.
-    busy : Out(1)
-        High from the cycle after ``start`` until all drives are in the static memory.
-    pixel_address : Out
-        Address in the image, in raster order.
-    pixel : In
-        The pixel at the address of the cycle before.
-    tile_address : Out
-        Address in the working memory.
-    tile : In(tile)
-        The word at the address of the cycle before.
-    replay : In(1), read_bank : In(range(STATIC_BANKS))
-        One cycle: sends the drives of all words once, in order, of a bank that is complete.
-    forward : Out(stream.Signature(drive(post)))
-        The first drive leaves two cycles after ``replay``.
+    Members: those of `StaticSignature`.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
         if bundle.kind != "image":
             raise ValueError(f"ImageEngine takes an image bundle, not {bundle.kind}")
         self.config, self.bundle = config, bundle
+        #: Planes of pixels.
+        self.channels = bundle.pre.channels
         self.taps, self.lanes = bundle.kernel**2, config.lanes[bundle.index]
         #: Taps that are multiplied in a cycle.
         self.at_once = min(config.image_taps, self.taps)
         #: Cycles of a pooled position.
         self.rounds = -(-self.taps // self.at_once)
-        super().__init__(
-            {
-                "start": In(1),
-                "busy": Out(1),
-                "pixel_address": Out(bits_for(bundle.pre.positions - 1)),
-                "pixel": In(config.spec.formats.pixel_bits),
-                "tile_address": Out(bits_for(layout.tiles(config, bundle) - 1)),
-                "tile": In(tile(config, bundle)),
-                "write_bank": In(range(STATIC_BANKS)),
-                "replay": In(1),
-                "read_bank": In(range(STATIC_BANKS)),
-                "forward": Out(stream.Signature(drive(config, bundle.post))),
-            }
-        )
+        super().__init__(StaticSignature(config, bundle))
 
     def elaborate(self, platform):
         m = Module()
@@ -94,15 +65,16 @@ class ImageEngine(wiring.Component):
         m.d.comb += [self.tile_address.eq(kernel.tile_address), kernel.tile.eq(self.tile)]
         connect(m, flipped(self.forward), static.o)
 
-        reading, completes = self._read_pixels(m, lines)
+        channel = Signal(range(self.channels))
+        reading, completes = self._read_pixels(m, lines, channel == self.channels - 1)
         boxes, left = self._boxes(m, lines, completes)
         chosen = self._choose_weights(m, kernel, left)
-        self._multiply(m, boxes, chosen, left, static)
-        self._control(m, kernel, reading, static)
+        summed = self._multiply(m, boxes, chosen, left, static, channel)
+        self._control(m, kernel, reading, static, channel, summed)
         return m
 
-    def _read_pixels(self, m, lines):
-        """Pixels in raster order; after one that completes a pooled position's window, a pause.
+    def _read_pixels(self, m, lines, last_channel):
+        """Pixels of a channel in raster order; after one that completes a pooled position's window, a pause.
 
         Returns ``reading``, whose rise starts it, and the strobe of such pixels.
         """
@@ -119,7 +91,9 @@ class ImageEngine(wiring.Component):
             with m.If(x == pre.width - 1):
                 m.d.sync += [x.eq(0), y.eq(y + 1)]
                 with m.If(y == pre.height - 1):
-                    m.d.sync += [y.eq(0), reading.eq(0), self.pixel_address.eq(0)]
+                    m.d.sync += [y.eq(0), reading.eq(0)]
+                    with m.If(last_channel) if self.channels > 1 else nullcontext():
+                        m.d.sync += self.pixel_address.eq(0)
         with m.If(completes):
             m.d.sync += pause.eq(max(self.rounds - 2, 0))
         with m.Elif(pause != 0):
@@ -163,16 +137,20 @@ class ImageEngine(wiring.Component):
                         m.d.comb += chosen[place].eq(weights[lane * self.taps + n])
         return chosen
 
-    def _multiply(self, m, boxes, chosen, left, static):
-        """Products of some taps, their sum, and the sum over the rounds, rounded half up."""
+    def _multiply(self, m, boxes, chosen, left, static, channel):
+        """Products of some taps, their sum, and the sum over the rounds and channels, rounded half up.
+
+        Returns the strobe of a position whose rounds of a channel are over.
+        """
         spec, at_once = self.config.spec, self.at_once
         box_top = 4 * ((1 << spec.formats.pixel_bits) - 1)
-        bound = self.taps * box_top << (spec.formats.weight_bits - 1)
+        bound = self.channels * self.taps * box_top << (spec.formats.weight_bits - 1)
         sums = data.ArrayLayout(signed(signed_bits(-bound, bound)), self.lanes)
         # operands have registers of their own: multipliers lie in a few rows, far from most logic
         latency = 2 + tree_latency(at_once)
         total, adding = Signal(sums, reset_less=True), delay(m, left != 0, latency)
         first, last = delay(m, left == self.rounds, latency), delay(m, left == 1, latency)
+        kept = self._keep(m, total, adding & first, delay(m, last, 1), channel) if self.channels > 1 else [0] * self.lanes
         half = 1 << (spec.static_shift - 1)
         factors = [delay(m, boxes[n], 1, reset_less=True) for n in range(at_once)]
         for lane in range(self.lanes):
@@ -181,18 +159,43 @@ class ImageEngine(wiring.Component):
             products = [box * weight for box, weight in zip(factors, weights, strict=True)]
             term = adder_tree(m, [delay(m, product, 1, reset_less=True) for product in products])
             with m.If(adding):
-                m.d.sync += total[lane].eq(Mux(first, 0, total[lane]) + term)
+                m.d.sync += total[lane].eq(Mux(first, kept[lane], total[lane]) + term)
             drive = (total[lane] + half) >> spec.static_shift
             m.d.comb += static.i.payload.drives[0][lane].eq(drive)
-        m.d.comb += static.i.valid.eq(delay(m, last, 1))
+        summed = delay(m, last, 1)
+        m.d.comb += static.i.valid.eq(summed if self.channels == 1 else summed & (channel == self.channels - 1))
+        return summed
 
-    def _control(self, m, kernel, reading, static):
-        """Group after group of post channels: its kernels, then the image."""
+    def _keep(self, m, total, begins, complete, channel):
+        """The sums that the channels before left, of the position that begins next; none before the first channel.
+
+        begins: the strobe of a position's first round; two positions' are at least two cycles apart, so there is time to read.
+        complete: the strobe of its sum in `total`.
+        """
+        positions = self.bundle.post.positions
+        m.submodules.sums = memory = BlockMemory(shape=total.shape(), depth=positions)
+        read, write = memory.read_port(), memory.write_port()
+        for address, strobe in ((read.addr, begins), (write.addr, complete)):
+            at = Signal.like(address)
+            m.d.comb += address.eq(at)
+            with m.If(strobe):
+                m.d.sync += at.eq(Mux(at == positions - 1, 0, at + 1))
+        m.d.comb += [write.data.eq(total), write.en.eq(complete)]
+        return [Mux(channel == 0, 0, read.data[lane]) for lane in range(self.lanes)]
+
+    def _control(self, m, kernel, reading, static, channel, summed):
+        """Group after group of post channels, and for each the image's channels: its kernels, then the pixels."""
         post, groups = self.bundle.post, self.config.groups(self.bundle.post)
         group, done = Signal(range(groups)), Signal(range(post.positions + 1))
         word = Signal.like(static.i.payload.address)
-        with m.If(static.i.valid):
-            m.d.sync += [word.eq(word + 1), done.eq(done + 1)]
+        if self.channels == 1:
+            with m.If(static.i.valid):
+                m.d.sync += [word.eq(word + 1), done.eq(done + 1)]
+        else:
+            with m.If(summed):
+                m.d.sync += done.eq(done + 1)
+            with m.If(static.i.valid):
+                m.d.sync += word.eq(word + 1)
         m.d.comb += static.i.payload.address.eq(word)
 
         with m.FSM() as fsm:
@@ -211,9 +214,13 @@ class ImageEngine(wiring.Component):
                     m.next = "RUN"
             with m.State("RUN"):
                 with m.If((done == post.positions) & ~reading):
-                    m.d.sync += [kernel.base.eq(kernel.base + self.taps), group.eq(group + 1)]
+                    m.d.sync += kernel.base.eq(kernel.base + self.taps)
                     m.next = "LOAD"
-                    with m.If(group == groups - 1):
-                        m.next = "SETTLE"
+                    if self.channels > 1:
+                        m.d.sync += channel.eq(Mux(channel == self.channels - 1, 0, channel + 1))
+                    with m.If(channel == self.channels - 1) if self.channels > 1 else nullcontext():
+                        m.d.sync += group.eq(group + 1)
+                        with m.If(group == groups - 1):
+                            m.next = "SETTLE"
             with m.State("SETTLE"):
                 m.next = "IDLE"

@@ -93,6 +93,51 @@ def tile(config: Config, bundle: Bundle):
     return data.ArrayLayout(signed(config.spec.formats.weight_bits), lanes)
 
 
+#: Static drives that are kept: of both samples that step, and of the one that comes next.
+STATIC_BANKS = SLOTS + 1
+
+
+class StaticSignature(wiring.Signature):
+    """Of the engines on the image, whose drives are made once for a sample and replayed in each sweep. Written from the
+    engine's side.
+
+    Members
+    -------
+    start : In(1), write_bank : In(range(STATIC_BANKS))
+        One cycle; ignored while busy. The bank gets the drives, and must stay until these are there.
+    busy : Out(1)
+        High from the cycle after ``start`` until all drives are in the static memory.
+    pixel_address : Out
+        Address in the image, in raster order, channel after channel.
+    pixel : In
+        The pixel at the address of the cycle before.
+    tile_address : Out
+        Address in the working memory.
+    tile : In(tile)
+        The word at the address of the cycle before.
+    replay : In(1), read_bank : In(range(STATIC_BANKS))
+        One cycle: sends the drives of all words once, in order, of a bank that is complete.
+    forward : Out(stream.Signature(drive(post)))
+        The first drive leaves two cycles after ``replay``.
+    """
+
+    def __init__(self, config: Config, bundle: Bundle):
+        super().__init__(
+            {
+                "start": In(1),
+                "busy": Out(1),
+                "pixel_address": Out(bits_for(bundle.pre.neurons - 1)),
+                "pixel": In(config.spec.formats.pixel_bits),
+                "tile_address": Out(bits_for(layout.tiles(config, bundle) - 1)),
+                "tile": In(tile(config, bundle)),
+                "write_bank": In(range(STATIC_BANKS)),
+                "replay": In(1),
+                "read_bank": In(range(STATIC_BANKS)),
+                "forward": Out(stream.Signature(drive(config, bundle.post))),
+            }
+        )
+
+
 class SynapseSignature(wiring.Signature):
     """Written from the engine's side. Every engine but the image's obeys it, with equal drives.
 

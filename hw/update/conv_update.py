@@ -31,8 +31,8 @@ class ConvUpdate(wiring.Component):
     """
 
     def __init__(self, config: Config, bundle: Bundle):
-        if bundle.kind == "dense":
-            raise ValueError("ConvUpdate takes a conv or an image bundle, not dense")
+        if bundle.full:
+            raise ValueError(f"ConvUpdate takes a conv or an image bundle, not {bundle.kind}")
         self.config, self.bundle = config, bundle
         super().__init__(UpdateSignature(config, bundle))
 

@@ -17,8 +17,8 @@ from .interface import update_word
 def pre_bits(config: Config, bundle: Bundle) -> int:
     """Width of the pre factor: xi's sum or a pixel, or the sum of four under a pooled position."""
     spec = config.spec
-    bits = spec.formats.pixel_bits if bundle.kind == "image" else spec.sum_bits
-    return bits if bundle.kind == "dense" else bits + 2
+    bits = spec.formats.pixel_bits if bundle.on_image else spec.sum_bits
+    return bits if bundle.full else bits + 2
 
 
 def item(config: Config, bundle: Bundle):
@@ -51,7 +51,7 @@ def last_cycle(m, config: Config, bundle: Bundle, active):
 def scaling_turns(config: Config, bundle: Bundle) -> int:
     """Lanes that one scaler takes in turn: a divisor of the lanes, at most the cycles between sums."""
     lanes, cycles = config.lanes[bundle.index], config.item_cycles(bundle)
-    cycles *= 1 if bundle.kind == "dense" else bundle.post.positions
+    cycles *= 1 if bundle.full else bundle.post.positions
     return max(n for n in range(1, lanes + 1) if lanes % n == 0 and n <= cycles)
 
 

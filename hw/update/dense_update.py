@@ -1,4 +1,4 @@
-"""EP update engine of a dense bundle: a master word, so ``lanes`` weights, in each cycle or two."""
+"""EP update engine of a fully connected bundle: a master word, so ``lanes`` weights, in each cycle or two."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
@@ -21,8 +21,8 @@ class DenseUpdate(wiring.Component):
     """
 
     def __init__(self, config: Config, bundle: Bundle):
-        if bundle.kind != "dense":
-            raise ValueError(f"DenseUpdate takes a dense bundle, not {bundle.kind}")
+        if not bundle.full:
+            raise ValueError(f"DenseUpdate takes a dense or a pixels bundle, not {bundle.kind}")
         self.config, self.bundle = config, bundle
         super().__init__(UpdateSignature(config, bundle))
 
@@ -53,16 +53,18 @@ class DenseUpdate(wiring.Component):
             m.d.sync += [active.eq(1), bias.eq(0), word.eq(0), group.eq(0), lane.eq(0), address.eq(0)]
         m.d.comb += [self.pre_address.eq(word), self.post_address.eq(group)]
 
-        # -- a cycle later the sums are there
+        # -- a cycle later the sums are there, or the pixel, which is the same in both phases
         i, lane1 = correlator.i.payload, delay(m, lane, 1)
+        pixels = bundle.on_image
+        pre_plus, pre_minus = [self.pre.pixel] * 2 if pixels else (self.pre.plus[lane1], self.pre.minus[lane1])
         m.d.comb += [
             correlator.i.valid.eq(delay(m, active, 1)),
             i.address.eq(delay(m, address, 1)),
             i.bias.eq(delay(m, bias, 1)),
             i.first.eq(1),
             i.last.eq(1),
-            i.pre_plus.eq(self.pre.plus[lane1]),
-            i.pre_minus.eq(self.pre.minus[lane1]),
+            i.pre_plus.eq(pre_plus),
+            i.pre_minus.eq(pre_minus),
             i.post_plus.eq(self.post.plus),
             i.post_minus.eq(self.post.minus),
         ]

@@ -22,7 +22,7 @@ def sums_word(config: Config, layer: Layer):
 
 def pre_word(config: Config, bundle: Bundle):
     """What an update engine reads of its pre layer: sums, or a pixel of the image."""
-    if bundle.kind == "image":
+    if bundle.on_image:
         return data.StructLayout({"pixel": config.spec.formats.pixel_bits})
     return sums_word(config, bundle.pre)
 

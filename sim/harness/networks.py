@@ -38,16 +38,19 @@ def bundle_of(
 ) -> tuple[Config, Bundle]:
     """A bundle from a layer of shape `pre` (any map, unlike in a Spec) to one of `channels`, and a configuration for it.
 
-    events: with an event-driven engine, of as many passes. index: of the bundle, but of an image's, which is 1. shared: the
-    update engine shares multipliers between the phases.
+    events: with an event-driven engine, of as many passes. index: of the bundle, but of one on the image, which is 1.
+    shared: the update engine shares multipliers between the phases.
     """
-    height, width = (1, 1) if kind == "dense" else ((n - kernel + 1) // 2 for n in pre[1:])
-    index = 1 if kind == "image" else index
+    full = kind in ("dense", "pixels")
+    height, width = (1, 1) if full else ((n - kernel + 1) // 2 for n in pre[1:])
+    index = 1 if kind in ("image", "pixels") else index
     near = (channels, 1) if index == 1 else (pre[0], channels)
     near_lanes = (lanes[1], 1) if index == 1 else lanes
     config = config_of(
-        near, near_lanes, dense=kind == "dense", window_log2=window_log2, decay_shift=1, index=max(index, 2)
+        near, near_lanes, dense=full, window_log2=window_log2, decay_shift=1, index=max(index, 2)
     )
+    if kind == "pixels":
+        config = replace(config, spec=replace(config.spec, stages=(Dense(channels), *config.spec.stages[1:])))
     if events:
         config = replace(config, events=frozenset({index}), passes=passes)
     if shared:
@@ -55,12 +58,12 @@ def bundle_of(
     bundle = Bundle(index, kind, kernel, Layer(index - 1, *pre), Layer(index, channels, height, width))
     # phi exactly as wide as the worst case, which golden computes: all weights at their lowest, everything on
     lowest = torch.full(bundle.weight_shape, config.spec.formats.weight_low)
-    full = [torch.ones((1, *layer.shape), dtype=torch.int64) for layer in (bundle.pre, bundle.post)]
-    if kind == "image":
-        full[0] *= (1 << config.spec.formats.pixel_bits) - 1
-        bounds = [0, extent(ops.static_drive(full[0], lowest, config.spec))]
+    on = [torch.ones((1, *layer.shape), dtype=torch.int64) for layer in (bundle.pre, bundle.post)]
+    if bundle.on_image:
+        on[0] *= (1 << config.spec.formats.pixel_bits) - 1
+        bounds = [0, extent(ops.static_drive(on[0], lowest, config.spec))]
     else:
-        bounds = [extent(phi) for phi in reversed(drives(bundle, *full, lowest))]
+        bounds = [extent(phi) for phi in reversed(drives(bundle, *on, lowest))]
     return config, replace(bundle, pre=replace(bundle.pre, phi_bound=bounds[0]), post=replace(bundle.post, phi_bound=bounds[1]))
 
 

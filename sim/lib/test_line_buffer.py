@@ -17,6 +17,8 @@ UNITS = {
     "lines_4x5": LineBuffer(bits=2, height=4, width=5, kernel=4),
     "lines_2x2": LineBuffer(bits=5, height=2, width=2, kernel=2),
     "lines_7x6": LineBuffer(bits=4, height=7, width=6, kernel=5),
+    "lines_8x7": LineBuffer(bits=4, height=8, width=7, kernel=7),
+    "lines_2x3": LineBuffer(bits=3, height=2, width=3, kernel=1),
 }
 PLANES = 4
 

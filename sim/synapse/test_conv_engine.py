@@ -3,6 +3,7 @@
 
 import cocotb
 
+from hw.lib.adder_tree import tree_latency
 from hw.synapse.conv_engine import ConvEngine
 from sim.harness.networks import bundle_of
 from sim.harness.streams import start
@@ -14,13 +15,16 @@ UNITS = {
     "conv_engine_5x6": ConvEngine(*bundle_of("conv", (1, 5, 6), 1, kernel=3)),
     "conv_engine_6x7": ConvEngine(*bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1))),
     "conv_engine_8x5": ConvEngine(*bundle_of("conv", (2, 8, 5), 4, kernel=2, lanes=(1, 2))),
+    "conv_engine_kernel_1": ConvEngine(*bundle_of("conv", (2, 5, 4), 4, kernel=1, lanes=(2, 2))),
+    "conv_engine_kernel_5": ConvEngine(*bundle_of("conv", (2, 7, 8), 2, kernel=5, lanes=(1, 1))),
+    "conv_engine_kernel_7": ConvEngine(*bundle_of("conv", (1, 8, 9), 2, kernel=7, lanes=(1, 2))),
     # one tile: all channels side by side, a map that pools to one position
     "conv_engine_6x5": ConvEngine(*bundle_of("conv", (2, 6, 5), 2, kernel=4, lanes=(2, 2))),
 }
 
 
-#: Cycles of a tile, at most, that are neither a tap nor a word of the padded plane.
-OVERHEAD = 15
+#: Cycles of a tile, at most, that are neither a tap nor a word of the padded plane nor in an adder tree.
+OVERHEAD = 11
 
 
 @cocotb.test()
@@ -33,4 +37,5 @@ async def check(dut, name, unit):
     config, pre, k = unit.config, unit.bundle.pre, unit.bundle.kernel
     tiles = config.groups(pre) * config.groups(unit.bundle.post)
     least = tiles * (k * k + (pre.height + k - 1) * (pre.width + k - 1))
-    await sample_check.check(dut, name, unit, least, least + tiles * OVERHEAD)
+    trees = tree_latency(k * k * max(unit.pre_lanes, unit.post_lanes))
+    await sample_check.check(dut, name, unit, least, least + tiles * (OVERHEAD + trees))

@@ -1,30 +1,30 @@
 # amaranth: UnusedElaboratable=no
-"""The image engine against golden: several images, each replayed several times, also while the next one comes."""
+"""The image engine against golden: kernels odd and even, grey and colour, all taps at once or some."""
 
-import random
 from dataclasses import replace
 
 import cocotb
-import numpy as np
-import torch
 
-from golden.model import ops
-from hw.synapse.image_engine import STATIC_BANKS, ImageEngine
+from hw.synapse.image_engine import ImageEngine
 from sim.harness.networks import bundle_of
-from sim.harness.random_values import integers
-from sim.harness.streams import Port, StreamSink, serve_memory, start
-from sim.harness.units import each, expect, pulse, run_part
-from sim.harness.words import layer_words, tile_words, unpacked
+from sim.harness.streams import start
+from sim.harness.units import each
+from sim.synapse import static_check
 
 UNITS = {
     "image_engine_6x7": ImageEngine(*bundle_of("image", (1, 6, 7), 4, kernel=3, lanes=(1, 2))),
     "image_engine_7x6": ImageEngine(*bundle_of("image", (1, 7, 6), 3, kernel=2)),
     "image_engine_8x8": ImageEngine(*bundle_of("image", (1, 8, 8), 2, kernel=4, lanes=(1, 2))),
+    "image_engine_kernel_1": ImageEngine(*bundle_of("image", (1, 5, 4), 2, kernel=1)),
+    "image_engine_kernel_7": ImageEngine(*bundle_of("image", (1, 9, 8), 2, kernel=7, lanes=(1, 2))),
+    "image_engine_colour": ImageEngine(*bundle_of("image", (3, 7, 6), 4, kernel=3, lanes=(1, 2))),
+    "image_engine_colour_once": ImageEngine(*bundle_of("image", (3, 4, 5), 3, kernel=3)),
+    "image_engine_colour_1": ImageEngine(*bundle_of("image", (3, 6, 6), 2, kernel=1)),
 }
 # the same with few multipliers: 5, 2 and 9 cycles a pooled position
-for taps in (2, 5, 1):
-    unit = UNITS["image_engine_6x7"]
-    UNITS[f"image_engine_taps_{taps}"] = ImageEngine(replace(unit.config, image_taps=taps), unit.bundle)
+for taps, name in ((2, "6x7"), (5, "6x7"), (1, "6x7"), (4, "colour")):
+    unit = UNITS[f"image_engine_{name}"]
+    UNITS[f"image_engine_{name}_taps_{taps}"] = ImageEngine(replace(unit.config, image_taps=taps), unit.bundle)
 #: Cycles of a group, at most, that are neither a tap nor a pixel.
 OVERHEAD = 13
 
@@ -36,42 +36,9 @@ async def static_drives_equal_golden(dut):
 
 
 async def check(dut, name, unit):
-    config, bundle, port = unit.config, unit.bundle, Port(dut, name)
-    f, pre, post = config.spec.formats, bundle.pre, bundle.post
-    sink = StreamSink(dut, f"{name}__forward")
-    pixels: list[int] = []
-    tiles: list[int] = []
-    serve_memory(dut, f"{name}__pixel_address", f"{name}__pixel", pixels)
-    serve_memory(dut, f"{name}__tile_address", f"{name}__tile", tiles)
-    top = (1 << f.pixel_bits) - 1
-    cases = [(torch.full(bundle.weight_shape, w), torch.full((1, *pre.shape), top)) for w in (f.weight_low, f.weight_high)]
-    cases += [(integers(f.weight_low, f.weight_high, bundle.weight_shape), integers(0, top, (1, *pre.shape))) for _ in range(6)]
-    kept: dict[int, np.ndarray] = {}
-    for number, (w, image) in enumerate(cases):
-        bank = number % STATIC_BANKS
-        port.write_bank.value = bank
-        replay = cocotb.start_soon(replays(dut, name, unit, sink, kept, bank))
-        tiles[:], pixels[:] = tile_words(config, bundle, w), image.flatten().tolist()
-        busy = await run_part(port)
-        rounds = -(-(bundle.kernel**2) // config.image_taps)
-        least = config.groups(post) * (bundle.kernel**2 + pre.positions + max(rounds - 2, 0) * (post.positions - 1))
-        most = least + config.groups(post) * (rounds + OVERHEAD)
-        assert least < busy <= most, f"{name}, image {number}: busy for {busy} cycles, expected {least}..{most}"
-        await replay
-        kept[bank] = layer_words(config, post, ops.static_drive(image, w, config.spec)[0])
-
-
-async def replays(dut, name, unit, sink, kept, written):
-    """What is kept, several times, in any order, but not the bank that is written."""
-    config, post, port = unit.config, unit.bundle.post, Port(dut, name)
-    for bank in random.choices([bank for bank in kept if bank != written] or [None], k=3):
-        if bank is None:
-            return
-        expected = kept[bank]
-        read = cocotb.start_soon(sink.get(len(expected), stall=random.choice((0.0, 0.4))))
-        port.read_bank.value = bank
-        await pulse(port.replay, port.edge)
-        got = unpacked(await read, post.phi_bits, config.lanes[post.index])
-        expect(f"{name}, bank {bank}", got, expected)
-        await port.edge
-        assert not sink.valid.value, f"{name}, bank {bank}: more words than the layer has"
+    config, bundle = unit.config, unit.bundle
+    pre, post, taps = bundle.pre, bundle.post, bundle.kernel**2
+    rounds = -(-taps // config.image_taps)
+    passes = config.groups(post) * pre.channels
+    least = passes * (taps + pre.positions + max(rounds - 2, 0) * (post.positions - 1)) + 1
+    await static_check.check(dut, name, unit, least, least + passes * (rounds + OVERHEAD))

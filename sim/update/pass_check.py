@@ -30,13 +30,13 @@ async def check(dut, name, unit, least: int, most: int):
             # the bounds of g: all on in one phase, all off in the other
             for sums in (pre, post):
                 sums[number], sums[1 - number] = torch.full_like(sums[0], top), torch.zeros_like(sums[0])
-        if bundle.kind == "image":
+        if bundle.on_image:
             pixel_top = (1 << f.pixel_bits) - 1
             pre = [integers(pixel_top if number < 2 else 0, pixel_top, bundle.pre.shape)] * 2
         rates = [top_rate if number < 2 else random.choice((0, 1, top_rate, random.randint(2, top_rate))) for _ in range(2)]
         port.weight_rate.value, port.bias_rate.value = rates
         post_memory[:] = sums_words(config, bundle.post, post)
-        pre_memory[:] = pixel_words(config, bundle, pre[0]) if bundle.kind == "image" else sums_words(config, bundle.pre, pre)
+        pre_memory[:] = pixel_words(config, bundle, pre[0]) if bundle.on_image else sums_words(config, bundle.pre, pre)
 
         done = len(monitor.words)
         busy = await run_part(port)

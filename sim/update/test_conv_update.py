@@ -18,6 +18,10 @@ UNITS = {
     "conv_update_shared": ConvUpdate(*bundle_of("conv", (4, 6, 7), 8, kernel=3, lanes=(2, 4), shared=True)),
     "image_update_shared": ConvUpdate(*bundle_of("image", (1, 7, 6), 4, kernel=3, lanes=(1, 2), shared=True)),
     "image_update_7x6": ConvUpdate(*bundle_of("image", (1, 7, 6), 4, kernel=3, lanes=(1, 2))),
+    "image_update_colour": ConvUpdate(*bundle_of("image", (3, 6, 5), 4, kernel=3, lanes=(1, 2))),
+    "image_update_kernel_1": ConvUpdate(*bundle_of("image", (1, 4, 6), 2, kernel=1)),
+    "conv_update_kernel_7": ConvUpdate(*bundle_of("conv", (2, 8, 9), 2, kernel=7, lanes=(2, 1))),
+    "conv_update_kernel_1": ConvUpdate(*bundle_of("conv", (2, 4, 5), 2, kernel=1, lanes=(1, 2))),
     "image_update_6x8": ConvUpdate(*bundle_of("image", (1, 6, 8), 2, kernel=2)),
 }
 #: Cycles of each pre group, at most, that are neither a pre position nor a product, and cycles of the

@@ -41,18 +41,30 @@ struct Drives {
     // Once for each sample: the first bundle's drive, rounded to phi's LSB. weights: of that bundle.
     void image(const int8_t *weights, const Ints &images, Ints &phi) {
         const Layer &pre = net.layers[0], &post = net.layers[1];
-        const int k = net.bundle[0].kernel, row = pre.width - 1;
-        box_planes(pre, 1, images, boxes);
+        const int k = net.bundle[0].kernel, row = pre.width - 1, plane = box_positions(pre);
         phi.resize(post.neurons());
+        if (net.bundle[0].kind == PIXELS) return pixels(weights, images, phi);
+        box_planes(pre, pre.channels, images, boxes);
         Int *to = phi.data();
         for (int o = 0; o < post.channels; o++)
             for (int py = 0; py < post.height; py++)
                 for (int px = 0; px < post.width; px++) {
                     Int sum = Int{} + (1 << (net.static_shift - 1));
-                    for (int tap = 0; tap < k * k; tap++)
-                        sum += weights[o * k * k + tap] * boxes[(2 * py + tap / k) * row + 2 * px + tap % k];
+                    const int8_t *w = weights + o * pre.channels * k * k;
+                    const Int *from = boxes.data() + 2 * py * row + 2 * px;
+                    for (int c = 0; c < pre.channels; c++, from += plane)
+                        for (int tap = 0; tap < k * k; tap++) sum += *w++ * from[tap / k * row + tap % k];
                     *to++ = sum >> net.static_shift;
                 }
+    }
+
+    // The same where each pixel meets each neuron.
+    void pixels(const int8_t *weights, const Ints &images, Ints &phi) const {
+        for (Int &drive : phi) {
+            Int sum = Int{} + (1 << (net.static_shift - 1));
+            for (const Int &pixel : images) sum += *weights++ * pixel;
+            drive = sum >> net.static_shift;
+        }
     }
 
     // phi[o][p] = sum of w * box sums, one stride-2 window a position.

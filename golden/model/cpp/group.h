@@ -50,7 +50,7 @@ struct Group {
         }
         spikes.resize(net.bundles + 1);
         target.resize(net.classes);
-        images.resize(net.layers[0].positions());
+        images.resize(net.layers[0].neurons());
     }
 
     void begin(const uint8_t *image, const int64_t *labels, int count) {

@@ -49,7 +49,7 @@ struct Batch {
         for (int n = 0; n < net.bundles; n++) {
             const Layer &pre = net.layers[n], &post = net.layers[n + 1];
             const Bundle &bundle = net.bundle[n];
-            const int inputs = bundle.kind == DENSE ? pre.neurons() : pre.channels * bundle.kernel * bundle.kernel;
+            const int inputs = bundle.full() ? pre.neurons() : pre.channels * bundle.kernel * bundle.kernel;
             weight_counts.push_back(static_cast<int64_t>(post.channels) * inputs);
             const size_t first = weights.size();
             append(weights, w[n], weight_counts[n], net.weight_round, net.weight_high);
@@ -76,7 +76,7 @@ struct Batch {
         Group group(net, kernels, weights.data(), biases.data());
         if (totals.weights.empty()) point_to_own(totals);
         totals.spikes.swap(spikes);
-        const int64_t pixels = net.layers[0].positions();
+        const int64_t pixels = net.layers[0].neurons();
         for (int64_t g = next++; g < groups; g = next++) {
             int64_t first = g * LANES;
             int lanes = static_cast<int>(std::min<int64_t>(LANES, count - first));

@@ -5,7 +5,7 @@
 
 namespace {
 
-enum Kind { IMAGE, CONV, DENSE };
+enum Kind { IMAGE, CONV, DENSE, PIXELS };
 
 struct Layer {
     int32_t channels, height, width;
@@ -17,6 +17,7 @@ struct Layer {
 
 struct Bundle {
     int32_t kind, kernel, weight_shift, weight_rate, bias_rate;
+    bool full() const { return kind == DENSE || kind == PIXELS; }
 };
 
 struct Network {

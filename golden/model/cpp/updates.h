@@ -28,8 +28,8 @@ struct Updates {
             add_biases(b, above, plus[n + 1], minus[n + 1], present, biases[n]);
             pack_post(above, plus[n + 1], minus[n + 1], present);
             pack_pre(n ? plus[n] : images, n ? minus[n] : images);
-            if (b.kind != DENSE) box_planes(below, below.channels, pre, boxes);
-            if (b.kind == DENSE) dense(b, below, above, weights[n]);
+            if (!b.full()) box_planes(below, below.channels, pre, boxes);
+            if (b.full()) dense(b, below, above, weights[n]);
             else conv(b, below, above, weights[n]);
         }
     }

@@ -13,7 +13,7 @@ from golden.contract.errors import SpecError
 from golden.contract.formats import Formats
 from golden.contract.lanes import Lanes
 from golden.contract.presets import FOLDER, PRESETS, chosen
-from golden.contract.shapes import Conv, Dense
+from golden.contract.shapes import Conv, Dense, Input
 from golden.contract.spec import Learning, Schedule, Spec
 
 MINE = """\
@@ -92,22 +92,31 @@ def test_a_document_gives_its_network_back(spec):
 
 @settings(max_examples=50)
 @given(
-    convs=st.lists(st.builds(Conv, st.integers(1, 64), st.integers(1, 5)), min_size=1, max_size=2),
+    convs=st.lists(st.builds(Conv, st.integers(1, 64), st.integers(1, 5)), max_size=2),
     dense=st.lists(st.builds(Dense, st.integers(1, 300)), max_size=2),
     free=st.integers(4, 300),
     order=st.sampled_from(["all", "odd-even"]),
     formats=st.builds(Formats.of, st.integers(2, 8), st.integers(13, 16), st.integers(4, 8)),
     batch=st.integers(1, 64),
+    shown=st.builds(Input, st.sampled_from([1, 3]), st.integers(20, 64), st.integers(20, 64), st.integers(2, 64)),
 )
-def test_any_network_survives_its_document(convs, dense, free, order, formats, batch):
-    stages = (*convs, *dense, Dense(10))
+def test_any_network_survives_its_document(convs, dense, free, order, formats, batch, shown):
+    stages = (*convs, *dense, Dense(shown.classes))
     rates = tuple(batch / 100 for _ in stages)
     schedule = Schedule(free, max(free // 2, 4), 2, 1, order)
     lanes = (("event", Lanes((1,) * (len(stages) + 1), passes=(1, 1))), ("ulx3s", Lanes((1,) * (len(stages) + 1), clock=48)))
-    spec = Spec("any", stages, schedule, Learning(rates, batch=batch), formats, lanes)
+    spec = Spec("any", stages, schedule, Learning(rates, batch=batch), formats, lanes, shown)
     again = network_file.network(json.loads(json.dumps(network_file.document(spec))), "test")
     assert again == spec
     assert again.lanes == spec.lanes
+
+
+def test_an_image_of_mnists_is_left_out_of_a_document():
+    """So the weight files of networks from before there was another say what they said."""
+    assert "input" not in network_file.document(PRESETS["tiny"])
+    other = replace(PRESETS["tiny"], input=Input(3, 32, 32))
+    assert network_file.document(other)["input"] == {"channels": 3, "height": 32, "width": 32, "classes": 10}
+    assert other.identity != PRESETS["tiny"].identity
 
 
 def test_formats_that_no_file_can_name_have_no_document():
@@ -161,9 +170,9 @@ BROKEN = [
     (HEAD + "stage = [{conv = 2.0}, {dense = 10}]\n", "stage 1: conv must be a whole number 1..16384, not 2.0"),
     (HEAD + "stage = [{conv = true}, {dense = 10}]\n", "stage 1: conv must be a whole number 1..16384, not True"),
     (HEAD + "stage = [{conv = 2, kernel = 28}, {dense = 10}]\n", "stage 1: kernel must be 1..27 .layer 0 is 28x28"),
-    (HEAD + "stage = [{conv = 2}, {dense = 9}]\n", "the last stage must have 10 units, not 9"),
+    (HEAD + "stage = [{conv = 2}, {dense = 9}]\n", "the last stage must have 10 units, one for each class, not 9"),
     (HEAD + "stage = [{conv = 2}, {dense = 10}, {conv = 2}, {dense = 10}]\n", "Conv stages must come before Dense stages"),
-    (HEAD + STAGES + "seed = 3\n", "the file has no key 'seed': it may have name, stage, schedule, learning, formats, lanes"),
+    (HEAD + STAGES + "seed = 3\n", "the file has no key 'seed': it may have name, input, stage, "),
     (HEAD + STAGES + "schedule = 3\n", "schedule must be a table, not 3"),
     (HEAD + STAGES + "[schedule]\nsteps = 3\n", "schedule has no key 'steps': it may have order, free, "),
     (HEAD + STAGES + "[schedule]\nwindow = 3\n", "schedule.window must be one of 1, 2, 4, 8, .* not 3"),
@@ -183,6 +192,17 @@ BROKEN = [
     (HEAD + STAGES + "[lanes.event]\nlanes = [1, 0, 1]\n", "lanes.event.lanes must be a whole number 1..16384, not 0"),
     (HEAD + STAGES + "[lanes.event]\nlanes = [1, 2, 1]\npasses = [1]\n", "lanes.event.passes must be two numbers"),
     ("name = mine\n", r"mine.toml is no TOML: Invalid value .at line 1, column 8."),
+    (HEAD + STAGES + "input = 3\n", "input must be a table, not 3"),
+    (HEAD + STAGES + "[input]\nsize = 3\n", "input has no key 'size': it may have channels, height, width, classes"),
+    (HEAD + STAGES + "[input]\nchannels = 2\n", "input.channels must be 1 or 3, not 2"),
+    (HEAD + STAGES + "[input]\nchannels = true\n", "input.channels must be 1 or 3, not True"),
+    (HEAD + STAGES + "[input]\nheight = 7\n", "input.height must be a whole number 8..64, not 7"),
+    (HEAD + STAGES + "[input]\nwidth = 65\n", "input.width must be a whole number 8..64, not 65"),
+    (HEAD + STAGES + "[input]\nwidth = 28.0\n", "input.width must be a whole number 8..64, not 28.0"),
+    (HEAD + STAGES + "[input]\nclasses = 1\n", "input.classes must be a whole number 2..64, not 1"),
+    (HEAD + STAGES + "[input]\nclasses = 65\n", "input.classes must be a whole number 2..64, not 65"),
+    (HEAD + STAGES + "[input]\nclasses = 26\n", "the last stage must have 26 units, one for each class, not 10"),
+    (HEAD + "stage = [{conv = 2, kernel = 8}, {dense = 10}]\n[input]\nheight = 8\n", "stage 1: kernel must be 1..7 "),
     (HEAD + "[[stage]\n", r"mine.toml is no TOML: .*line 2"),
     (HEAD + "x = " + "[" * 5000 + "\n", "mine.toml is no TOML: "),
 ]

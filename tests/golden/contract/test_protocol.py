@@ -14,9 +14,11 @@ from golden.contract.presets import PRESETS, preset
 from golden.contract.protocol import (
     ANSWERED_BYTES,
     COUNTERS,
+    CRC_BYTES,
     CYCLES,
     PAYLOAD_BYTES,
     PHASES,
+    REQUEST_HEADER,
     SPIKES,
     STORED,
     STORED_PAYLOAD_BYTES,
@@ -24,17 +26,22 @@ from golden.contract.protocol import (
     BundleNumber,
     Command,
     Committed,
+    Label,
     RegisterRange,
     RegisterValue,
     Sample,
     Sampled,
     WordAddress,
     Words,
+    payload_bytes,
     register_names,
     registers,
     registers_by_address,
     registers_by_name,
+    request_bytes,
+    window_for,
 )
+from golden.contract.shapes import Input
 from golden.model.settings import Settings
 
 
@@ -46,7 +53,7 @@ from golden.model.settings import Settings
         (WordAddress(2, 0x01020304), "0204030201"),
         (Words(2, 0x01020304, 9), "020403020109"),
         (BundleNumber(3), "03"),
-        (Sample(7, b"\5" * 784), "07" + 784 * "05"),
+        (Label(7), "07"),
         (Sampled(9, 0x12345), "0945230100"),
         (Committed(64, 0x12345), "400045230100"),
     ],
@@ -59,9 +66,32 @@ def test_payloads_are_sent_field_by_field(payload, sent):
         type(payload).decode(bytes.fromhex(sent) + b"\0")
 
 
+@pytest.mark.parametrize(("shown", "frame", "window"), [
+    (Input(), 1024, 32),
+    (Input(1, 8, 8), 1024, 32),
+    (Input(3, 16, 21), 1024, 32),
+    (Input(3, 32, 32), 4096, 8),
+    (Input(1, 64, 64), 8192, 4),
+    (Input(3, 64, 64), 16384, 2),
+])  # fmt: skip
+def test_a_sample_has_the_pixels_of_the_networks_image(shown, frame, window):
+    spec = replace(PRESETS["tiny"], input=shown)
+    image = bytes(range(256)) * (shown.pixels // 256) + bytes(shown.pixels % 256)
+    payload = Sample(7, image).encode()
+    assert payload == b"\7" + image
+    assert Sample.decode(payload) == Sample(7, image)
+    assert len(payload) == Sample.size(shown.pixels) == payload_bytes(spec)[Command.TRAIN]
+    assert payload_bytes(spec)[Command.WRITE_WEIGHTS] == PAYLOAD_BYTES[Command.WRITE_WEIGHTS]
+    assert request_bytes(spec) == frame >= len(payload) + REQUEST_HEADER + CRC_BYTES
+    assert window_for(spec, 32) == window
+    assert window_for(spec, 1) == 1
+    with pytest.raises(ValueError, match=r"^Label\(label=256\): "):
+        Sample(256, image).encode()
+
+
 def test_fields_have_places():
     assert [Words.at(name) for name in ("bundle", "word", "count")] == [0, 1, 5]
-    assert (Sampled.at("cycles"), Committed.at("cycles"), Sample.at("pixels")) == (1, 2, 1)
+    assert (Sampled.at("cycles"), Committed.at("cycles"), Label.size()) == (1, 2, 1)
     with pytest.raises(ValueError, match=r"^Sampled\(prediction=256, cycles=0\): "):
         Sampled(256, 0).encode()
 

@@ -81,10 +81,10 @@ def test_kernels_odd_and_even_fit_while_something_is_left_to_pool(kernels):
 @pytest.mark.parametrize(
     ("stages", "message"),
     [
-        ((), "the first stage must be Conv"),
-        ((Dense(10),), "the first stage must be Conv"),
+        ((), "the last stage must be Dense"),
         ((Conv(4),), "the last stage must be Dense"),
-        ((Conv(4), Dense(9)), "the last stage must have 10 units, not 9"),
+        ((Conv(4), Dense(9)), "the last stage must have 10 units, one for each class, not 9"),
+        ((Dense(9),), "the last stage must have 10 units, one for each class, not 9"),
         ((Conv(4), Dense(8), Conv(4), Dense(10)), "Conv stages must come before Dense stages"),
         ((Conv(4), 10), "stage 2 must be Conv or Dense, not 10"),
     ],

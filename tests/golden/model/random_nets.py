@@ -1,9 +1,11 @@
 """Random networks, parameters and images for the tests of the golden model."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
-from golden.contract.shapes import Conv, Dense
+from golden.contract.shapes import Conv, Dense, Input
 from golden.contract.spec import ORDERS, Learning, Schedule, Spec
 from golden.model.parameters import Parameters
 from golden.model.settings import Settings
@@ -30,6 +32,33 @@ def random_spec(random: np.random.Generator) -> Spec:
     return Spec("random", stages, schedule, Learning(rates=(0.1,) * len(stages)))
 
 
+#: Largest kernel that random networks have.
+MAX_KERNEL = 7
+
+
+def any_spec(choose: Callable[[int, int], int], side: int, orders: tuple[str, ...] = ORDERS) -> Spec:
+    """Any network of images of at most `side`, with no to three convolutions, small enough for scalar loops.
+
+    choose(low, high): an integer from low to high, of a random generator or of hypothesis.
+    """
+    channels, height, width = (1, 3)[choose(0, 1)], choose(8, side), choose(8, side)
+    classes = choose(2, 12) if choose(0, 9) else 64
+    convs: list[Conv] = []
+    smaller = min(height, width)
+    for _ in range(choose(0, 3)):
+        if smaller < 2:
+            break
+        convs.append(Conv(choose(1, 3), choose(1, min(MAX_KERNEL, smaller - 1))))
+        smaller = (smaller - convs[-1].kernel + 1) // 2
+    hidden = [Dense(choose(1, 9)) for _ in range(choose(0, 2))]
+    stages: tuple[Conv | Dense, ...] = (*convs, *hidden, Dense(classes))
+    window = choose(0, 2)
+    free, nudged = ((1 << window) + choose(0, 3) for _ in range(2))
+    schedule = Schedule(free, nudged, window, choose(0, 3), orders[choose(0, len(orders) - 1)])
+    learning = Learning((0.1,) * len(stages), batch=choose(1, 8))
+    return Spec("random", stages, schedule, learning, input=Input(channels, height, width, classes))
+
+
 def random_settings(spec: Spec, random: np.random.Generator) -> Settings:
     """Any register values, rates small to extreme."""
     f, n = spec.formats, len(spec.bundles)
@@ -51,11 +80,14 @@ def random_parameters(spec: Spec, random: np.random.Generator, reach: float = 1.
     )
 
 
-def random_images(count: int, random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Noise of a random density, so that blank and saturated images occur, and labels."""
-    images = random.integers(0, 256, (count, 28, 28), np.uint8)
-    images[random.random(images.shape) > random.random((count, 1, 1))] = 0
-    return torch.from_numpy(images), torch.from_numpy(random.integers(0, 10, count))
+def random_images(
+    count: int, random: np.random.Generator, shown: Input = Input()  # noqa: B008 (frozen)
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noise of a random density, so that blank and saturated images occur, and labels. Grey images have three dimensions."""
+    shape = shown.shape[1:] if shown.channels == 1 else shown.shape
+    images = random.integers(0, 256, (count, *shape), np.uint8)
+    images[random.random(images.shape) > random.random((count, *[1] * len(shape)))] = 0
+    return torch.from_numpy(images), torch.from_numpy(random.integers(0, shown.classes, count))
 
 
 def same_parameters(a: Parameters, b: Parameters) -> bool:

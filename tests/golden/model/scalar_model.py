@@ -41,10 +41,15 @@ class ScalarModel:
     def static(self, image: np.ndarray) -> np.ndarray:
         bundle, w = self.spec.bundles[0], self.w[0]
         phi = np.zeros(bundle.post.shape, object)
+        if bundle.kind == "pixels":
+            for o in range(len(w)):
+                phi[o] = rhu(sum(w[o, i] * int(pixel) for i, pixel in enumerate(image.flat)), self.spec.static_shift)
+            return phi
         for o, py, px in np.ndindex(phi.shape):
             total = 0
             for dy, dx, ky, kx in product(range(2), range(2), range(bundle.kernel), range(bundle.kernel)):
-                total += w[o, 0, ky, kx] * int(image[2 * py + dy + ky, 2 * px + dx + kx])
+                for c in range(len(image)):
+                    total += w[o, c, ky, kx] * int(image[c, 2 * py + dy + ky, 2 * px + dx + kx])
             phi[o, py, px] = rhu(total, self.spec.static_shift)
         return phi
 
@@ -101,18 +106,19 @@ class ScalarModel:
         return state
 
     def train(self, image, label, *, free_steps, nudged_steps, beta, weight_rates, bias_rates) -> int:
+        image = image.reshape(self.spec.input.shape)
         static = self.static(image)
         zero = [tuple(np.zeros(layer.shape, object) for _ in range(4)) for layer in self.spec.layers[1:]]
         kept, free = self.phase(static, zero, free_steps, 0, beta, label)
         _, plus = self.phase(static, kept, nudged_steps, 1, beta, label)
         _, minus = self.phase(static, kept, nudged_steps, -1, beta, label)
-        pixels = image[None].astype(object)
+        pixels = image.astype(object)
         for n, bundle in enumerate(self.spec.bundles):
             pre_p, pre_m = (pixels, pixels) if n == 0 else (plus[n - 1], minus[n - 1])
             post_p, post_m = plus[n], minus[n]
             for at in np.ndindex(self.w[n].shape):
                 g = 0
-                if bundle.kind == "dense":
+                if bundle.kind in ("dense", "pixels"):
                     o, i = at
                     g = post_p.flat[o] * pre_p.flat[i] - post_m.flat[o] * pre_m.flat[i]
                 else:

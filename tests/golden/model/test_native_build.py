@@ -77,9 +77,9 @@ def test_an_engine_that_computes_wrongly_is_not_taken(compiler, monkeypatch, cap
     monkeypatch.setattr(compilers, "children", children)
     native.usable.cache_clear()
     try:
-        assert engine_here("auto", torch.device("cpu")) == "folded"
+        assert engine_here("auto", torch.device("cpu"), preset("tiny")) == "folded"
         assert "computes wrongly here, please report it: taking the slower engine" in capsys.readouterr().err
-        assert engine_here("auto", torch.device("cpu")) == "folded"
+        assert engine_here("auto", torch.device("cpu"), preset("tiny")) == "folded"
         assert capsys.readouterr().err == ""
     finally:
         native.usable.cache_clear()

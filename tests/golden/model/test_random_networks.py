@@ -1,0 +1,51 @@
+"""Any network, of any image and number of classes: all engines of the model equal scalar loops.
+
+50 networks; as many as NUDGE_NETWORKS says where that is set.
+"""
+
+import os
+
+import numpy as np
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from golden import compiler
+from golden.contract.spec import Spec
+from golden.model.batch import train_batch
+from golden.model.parameters import accumulate, commit
+
+from .random_nets import any_spec, random_images, random_parameters, random_settings, same_parameters
+from .scalar_model import ScalarModel
+
+#: Engines beside the scalar loops.
+ENGINES = ("plain", "folded", *(["native"] if compiler.available() else []))
+
+
+@st.composite
+def networks(draw, side: int = 12) -> Spec:
+    return any_spec(lambda low, high: draw(st.integers(low, high)), side)
+
+
+@settings(
+    max_examples=int(os.environ.get("NUDGE_NETWORKS", "50")),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(spec=networks(), seed=st.integers(0, 1 << 32), reach=st.sampled_from([0.1, 0.4, 1.0]))
+def test_engines_equal_scalar_loops(spec, seed, reach):
+    random = np.random.default_rng(seed)
+    parameters, registers = random_parameters(spec, random, reach), random_settings(spec, random)
+    images, labels = random_images(2, random, spec.input)
+    reference = ScalarModel(spec, [w.numpy() for w in parameters.weights], [b.numpy() for b in parameters.biases])
+    predictions = [reference.train(x.numpy(), int(y), **vars(registers)) for x, y in zip(images, labels, strict=True)]
+    reference.commit()
+    results = [train_batch(spec, registers, parameters, images, labels, engine=engine) for engine in ENGINES]
+    for engine, result in zip(ENGINES, results, strict=True):
+        assert result.predictions.tolist() == predictions, engine
+        assert result.spikes == reference.spikes, engine
+        assert same_parameters(result.updates, results[0].updates), engine
+    trained = commit(spec, accumulate(parameters, results[0].updates))
+    for found, wanted in zip((*trained.weights, *trained.biases), (*reference.master_w, *reference.master_b), strict=True):
+        assert torch.equal(found, torch.tensor(wanted.astype(np.int64)))
