@@ -31,7 +31,7 @@ class Batch:
 
     @cached_property
     def images(self) -> np.ndarray:
-        """uint8 (n, 28, 28), as they are shown."""
+        """uint8, as they are shown."""
         every = self.data.test_images if self.test else self.data.train_images
         images = every[self.numbers].numpy()
         return images if self.moves is None else moved(images, self.moves)

@@ -27,7 +27,9 @@ class TrainingOptions:
     network: Path | None = option(  # noqa: RUF009 (it is a field)
         "Train the network of this TOML file."
     )
-    data: str | None = option(f"Train on this data set: {', '.join(NAMES)} [default: embedded].")
+    data: str | None = option(
+        f"Train on {', '.join(NAMES)}, a .npz file, or a folder of PNG files [default: embedded]."
+    )
     data_dir: Path | None = option(  # noqa: RUF009 (it is a field)
         f"Look in this folder, the one that holds MNIST/raw and so on [default: ${VARIABLE}]."
     )
@@ -58,9 +60,13 @@ class TrainingOptions:
         """Those that are fields of a `Plan`, by name."""
         return {entry.name: getattr(self, entry.name) for entry in fields(Plan)}
 
-    def plan(self, spec: Spec, available: int) -> Plan:
-        """The plan of a new run with `available` training images; `PlanError` if there is none."""
-        data = "embedded" if self.data is None else self.data
+    @property
+    def data_name(self) -> str:
+        """The data set that is meant."""
+        return "embedded" if self.data is None else self.data
+
+    def plan(self, spec: Spec, data: str, available: int) -> Plan:
+        """The plan of a new run on the data set of that name, of `available` training images; `PlanError` if there is none."""
         values = self.of_plan() | {
             "data": data,
             "samples": first_samples(self.samples, available, data),

@@ -102,7 +102,7 @@ class Plan:
         return Batch(data, numbers, moves)
 
     def images(self, data: Data, epoch: int, numbers: np.ndarray) -> np.ndarray:
-        """Training images of these numbers, uint8 (n, 28, 28), as this epoch shows them."""
+        """Training images of these numbers, uint8, as this epoch shows them."""
         return self.batch_of(data, epoch, numbers).images
 
 

@@ -191,12 +191,13 @@ class Run:
             raise PlanError(f"--out {out!r}: its name isn't UTF-8, as a weight file's must be") from None
         if options.resume:
             run = cls.resume(out, options.of_plan(), options.network)
-            images = datasets.load(run.plan.data, options.data_dir)
+            images = datasets.load(run.plan.data, options.data_dir, run.spec.input)
             first_samples(run.plan.samples, len(images.train_images), run.plan.data)
             return run, images
         spec = chosen(options.preset, options.network)
-        images = datasets.load("embedded" if options.data is None else options.data, options.data_dir)
-        return cls.begin(options.plan(spec, len(images.train_images)), spec, out, force=options.force), images
+        images = datasets.load(options.data_name, options.data_dir, spec.input)
+        plan = options.plan(spec, datasets.named(options.data_name, images), len(images.train_images))
+        return cls.begin(plan, spec, out, force=options.force), images
 
     @contextmanager
     def owned(self) -> Iterator[None]:

@@ -69,7 +69,8 @@ def bench(
         for option, given in cycles_only.items():
             if given is not None:
                 raise UsageError(f"{option} {given}: not with --golden")
-        images, spec = datasets.load("embedded"), chosen(preset_name, network, "small")
+        spec = chosen(preset_name, network, "small")
+        images = datasets.load("embedded", shown=spec.input)
         speeds = golden_bench(spec, images, 256 if batch is None else batch, threads)
         emit(as_json, engine_values(speeds), engine_table(speeds))
         return ExitCode.OK
@@ -84,7 +85,7 @@ def bench(
     parameters = None
     if weights is not None:
         parameters = checkpoint.load(checkpoint.find(weights), spec)[1]
-    images = datasets.load(data or "embedded", data_dir)
+    images = datasets.load(data or "embedded", data_dir, spec.input)
     first_samples(samples, len(images.train_images), data or "embedded")
     with virtual_board(spec, engines or ENGINES[0]) as virtual:
         with SerialBoard(virtual.url, spec) as device:

@@ -199,7 +199,8 @@ def soak_command(
             raise UsageError(f"{option} must be 0 or more, not {count}")
     if damages and not stored:
         raise UsageError(f"--damages {damages}: only with --stored")
-    spec, images = chosen(preset_name, network), datasets.load("embedded")
+    spec = chosen(preset_name, network)
+    images = datasets.load("embedded", shown=spec.input)
     plan = Plan.of(
         spec,
         "embedded",

@@ -10,6 +10,7 @@ from golden.contract.config import check_order, configuration
 from golden.contract.errors import DesignError, LinkError, ToolError, UsageError
 from golden.contract.presets import PRESETS, chosen
 from golden.contract.protocol import PHASES, VERSION, Command
+from golden.contract.shapes import Input
 from golden.contract.spec import Spec
 from golden.model import activity
 from golden.model.parameters import Parameters, initial
@@ -84,7 +85,8 @@ class Target:
 
 def digits_activity(spec: Spec, samples: int, parameters: Parameters | None = None) -> activity.Activity:
     """Spikes of training the first embedded digits, counted in the model. parameters: initial ones of seed 0 if None."""
-    digits, parameters = data.load("embedded"), initial(spec, 0) if parameters is None else parameters
+    digits = data.load("embedded", shown=spec.input)
+    parameters = initial(spec, 0) if parameters is None else parameters
     images, labels = digits.train_images[:samples], digits.train_labels[:samples]
     return activity.count(spec, Settings.of(spec), parameters, images, labels)
 
@@ -154,7 +156,7 @@ def simulated_cycles(config: Any, samples: int) -> dict[str, Any]:
     from sim.board.virtual import VirtualBoard
 
     with VirtualBoard(config) as virtual, SerialBoard(virtual.url, config.spec) as board:
-        result = bench(board, config, data.load("embedded"), samples, seed=0)
+        result = bench(board, config, data.load("embedded", shown=config.spec.input), samples, seed=0)
     phases = {phase: round(result.phases[phase], 1) for phase in PHASES}
     sums = {"training": result.cycles_per_training_sample, "inference": result.cycles_per_inference}
     return {"samples": samples, "weights": "untrained, seed 0", "data": "embedded", **sums, "phases": phases}
@@ -181,16 +183,16 @@ def paced_core(target: Target) -> Core:
     return Core(config, design.clock_hz, facts.baud, facts.window, cycles["training"], facts.uart_divisor)
 
 
-def link_bits() -> float:
+def link_bits(shown: Input) -> float:
     """Bits of a training request with an embedded digit on the serial line, 10 a byte, in the mean."""
-    images = data.load("embedded").train_images.numpy()
+    images = data.load("embedded", shown=shown).train_images.numpy()
     requests = (frame.encode(bytes((VERSION, 0, Command.TRAIN, 0)) + image.tobytes()) for image in images)
     return 10 * sum(map(len, requests)) / len(images)
 
 
-def link_rate(baud: float) -> float:
+def link_rate(baud: float, shown: Input) -> float:
     """Digits a second that the serial line carries: the host can't train faster than that."""
-    return float(round(baud / link_bits(), 1))
+    return float(round(baud / link_bits(shown), 1))
 
 
 def run_report(target: Target, kind: str, samples: int | None, save: bool) -> tuple[str, dict[str, Any], list[str]]:
@@ -208,7 +210,7 @@ def run_report(target: Target, kind: str, samples: int | None, save: bool) -> tu
         if not 2 <= samples <= 1000:
             raise UsageError(f"--samples must be 2..1000, not {samples}")
         report = boards.report.with_cycles(report, simulated_cycles(config, samples))
-    report["link_samples_per_second"] = link_rate(report["baud"])
+    report["link_samples_per_second"] = link_rate(report["baud"], config.spec.input)
     file: Path = boards.report.baseline_file(fpga.name, preset, kind)
     baseline = boards.report.committed(file)
     worse = boards.report.regressions(report, baseline) if baseline else []

@@ -57,7 +57,7 @@ def compare(
     """
     spec = chosen(preset_name, network)
     fault = None if inject_fault is None else Fault.parse(inject_fault, spec)
-    images = datasets.load(data, data_dir)
+    images = datasets.load(data, data_dir, spec.input)
     lr_scale = 1.0 if batch is None else min(1.0, batch / spec.learning.batch)
     count = first_samples(samples, len(images.train_images), data)
     plan = Plan.of(spec, data, count, seed=seed, batch=batch, lr_scale=lr_scale)

@@ -39,10 +39,11 @@ def estimate(
     parameters = None
     if weights is not None:
         parameters = checkpoint.load(checkpoint.find(weights), spec)[1]
-    first_samples(samples, len(datasets.load("embedded").train_images), "embedded")
+    images = datasets.load("embedded", shown=spec.input)
+    first_samples(samples, len(images.train_images), "embedded")
     counted = digits_activity(spec, samples, parameters)
     # as simulated: a bit of the line in a cycle
-    made = boards.estimate.estimate(fpga, name, counted, link_bits())
+    made = boards.estimate.estimate(fpga, name, counted, link_bits(spec.input))
     found = boards.estimate.values(made)
     emit(as_json, found, text(fpga.what, name, found))
     return ExitCode.OK

@@ -30,7 +30,8 @@ def evaluate_weights(
     data: Annotated[
         str | None,
         typer.Option(
-            help=f"Test on {', '.join(datasets.NAMES)} [default: what the weights learnt]."
+            help=f"Test on {', '.join(datasets.NAMES)}, a .npz file or a folder of PNG files "
+            "[default: what the weights learnt]."
         ),
     ] = None,
     data_dir: DirOption = None,
@@ -50,7 +51,7 @@ def evaluate_weights(
     spec = None if preset_name is None else preset(preset_name)
     spec, parameters, found = checkpoint.load(path, spec)
     name = chosen_data(path, found, data, data_dir)
-    images = datasets.load(name, data_dir)
+    images = datasets.load(name, data_dir, spec.input)
     count = first_samples(samples, len(images.test_images), name)
     with open_board(board, spec, engines) as device:
         device.load(parameters)
@@ -68,6 +69,13 @@ def evaluate_weights(
     return ExitCode.OK
 
 
+def same_place(learnt: object, asked: str) -> bool:
+    """Whether weights learnt the data set that is asked for, whatever it has now."""
+    if not isinstance(learnt, str) or not datasets.is_path(learnt):
+        return learnt == asked
+    return Path(learnt.partition(datasets.DIGEST)[0]) == Path(asked).resolve()
+
+
 def chosen_data(path: Path, found: Checkpoint, asked: str | None, data_dir: Path | None) -> str:
     """The data set to test the weights at `path` on: what is asked for, else what they learnt.
 
@@ -77,10 +85,10 @@ def chosen_data(path: Path, found: Checkpoint, asked: str | None, data_dir: Path
     if asked is not None:
         datasets.check_name(asked)
         # the embedded digits are MNIST's, its test digits among the test digits
-        if learnt != asked and {learnt, asked} != {"mnist", "embedded"}:
+        if not same_place(learnt, asked) and {learnt, asked} != {"mnist", "embedded"}:
             note(f"{path.stem} learnt {reprlib.repr(learnt)}; this is its error on {asked}")
         return asked
-    if learnt not in datasets.NAMES:
+    if not isinstance(learnt, str) or not (learnt in datasets.NAMES or datasets.is_path(learnt)):
         raise WeightsError(f"{path}: learnt {reprlib.repr(learnt)}, unknown here: give --data")
     if learnt == "mnist" and datasets.folder_of(data_dir) is None:
         why = f"neither --data-dir nor ${datasets.VARIABLE} says where MNIST is"

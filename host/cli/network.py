@@ -74,7 +74,7 @@ def show(
 def facts(spec: Spec, parameters: Parameters, samples: int) -> dict[str, Any]:
     """All that is shown, as plain data."""
     formats = spec.formats
-    images = datasets.load("embedded").train_images
+    images = datasets.load("embedded", shown=spec.input).train_images
     model = FixedModel(spec, parameters=parameters)
     model.infer(images[: first_samples(samples, len(images), "embedded")])
     layers = [
@@ -114,7 +114,7 @@ def text(spec: Spec, found: dict[str, Any]) -> str:
         table.add_column(column, justify="right" if column != "what" else "left")
     for layer, rate in zip(found["layers"], learning.rates, strict=True):
         kind, kernel = layer["kind"], layer["kernel"]
-        what = "dense" if kind == "dense" else f"conv {kernel}x{kernel}"
+        what = "dense" if kind in ("dense", "pixels") else f"conv {kernel}x{kernel}"
         table.add_row(
             str(layer["layer"]),
             what,

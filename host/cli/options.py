@@ -87,12 +87,16 @@ EnginesOption = Annotated[
     ),
 ]
 DataOption = Annotated[
-    str, typer.Option("--data", help=f"Take this data set: {', '.join(datasets.NAMES)}.")
+    str,
+    typer.Option(
+        "--data", help=f"Take {', '.join(datasets.NAMES)}, a .npz file, or a folder of PNG files."
+    ),
 ]
 OwnDataOption = Annotated[
     str | None,
     typer.Option(
-        "--data", help=f"Take this data set: {', '.join(datasets.NAMES)} [default: embedded]."
+        "--data",
+        help=f"Take {', '.join(datasets.NAMES)}, a .npz file, or a folder of PNG files [default: embedded].",
     ),
 ]
 DirOption = Annotated[Path | None, declared(TrainingOptions, "data_dir")]

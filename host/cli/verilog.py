@@ -60,7 +60,7 @@ def verilog(
         "clock_hz": facts.clock_hz,
         "uart_divisor": facts.uart_divisor,
         "baud": facts.baud,
-        "window": facts.window,
+        "window": identity.window,
         "ports": known,
     }
     stem = out.with_suffix("")

@@ -1,6 +1,7 @@
 """A session byte by byte, for a test bench that knows nothing of the protocol: what to send, and what has to come back."""
 
 import enum
+from dataclasses import replace
 
 from golden.contract.config import Config
 from golden.contract.protocol import REQUEST_HEADER, Command, Identity
@@ -50,6 +51,7 @@ def script(config: Config, identity: Identity, samples: int = 1) -> list[int]:
 
     identity: what HELLO answers. The answers are those of the golden model, so what a bench compares are its weights.
     """
-    recorder = Recorder(ProtocolModel(identity, GoldenDevice(config).execute))
-    session(recorder, config, load("embedded"), samples)
+    model = GoldenDevice(config).protocol
+    recorder = Recorder(replace(model, identity=identity))
+    session(recorder, config, load("embedded", shown=config.spec.input), samples)
     return [*recorder.script, Step.END]

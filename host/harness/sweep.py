@@ -10,14 +10,14 @@ import multiprocessing
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from golden.contract.config import Config, configuration
 from golden.contract.errors import NudgeError
-from golden.contract.protocol import Command, Status
+from golden.contract.protocol import Command, Status, payload_bytes, request_bytes
 from golden.contract.spec import Spec
 from golden.model.parameters import Parameters, initial
 from golden.model.settings import Settings
@@ -70,23 +70,24 @@ class Sweep:
     @classmethod
     def record(cls, spec: Spec, samples: int = 4) -> "Sweep":
         """The session with the golden model behind the protocol."""
-        config, data = configuration(spec), load("embedded")
+        config, data = configuration(spec), load("embedded", shown=spec.input)
         device, calls = GoldenDevice(config), []
 
         def execute(command: Command, payload: bytes) -> tuple[Status, bytes]:
             calls.append((command, payload, *device.execute(command, payload)))
             return calls[-1][2:]
 
-        port = FaultPort(ProtocolModel(device.protocol.identity, execute), Clock())
+        port = FaultPort(replace(device.protocol, execute=execute), Clock())
         outcome = session(port, config, data, samples)
         return cls(config, data, samples, calls, outcome, port.sent, port.answered)
 
     def try_fault(self, direction: str, fault: OneFault) -> str:
         """How the session ends with it: "complete", or the class of the error; "hang" and "wrong" must not happen."""
         executed, clock = Executed(list(self.calls)), Clock()
-        identity = GoldenDevice.identity_of(self.config)
+        identity, spec = GoldenDevice.identity_of(self.config), self.config.spec
         up, down = (fault if direction == way else None for way in ("up", "down"))
-        port = FaultPort(ProtocolModel(identity, executed), clock, up, down)
+        model = ProtocolModel(identity, executed, payload_bytes(spec), request_bytes(spec))
+        port = FaultPort(model, clock, up, down)
         try:
             outcome = session(port, self.config, self.data, self.samples)
         except NudgeError as error:

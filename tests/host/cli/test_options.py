@@ -30,7 +30,7 @@ def test_each_field_of_a_plan_can_be_asked_for():
     asked: dict[str, Any] = {"samples": 9, "epochs": 2, "batch": 3, "seed": 4, "lr_scale": 0.5, "beta": 0.25, "free_steps": 40}
     asked |= {"nudged_steps": 12, "decay": 0.75, "shift": 1, "flip": True, "average": 2, "preset": "tiny", "data": "mnist"}
     assert asked.keys() == {entry.name for entry in fields(Plan)}
-    plan = TrainingOptions(**asked).plan(SPEC, available=10)
+    plan = TrainingOptions(**asked).plan(SPEC, "mnist", available=10)
     assert {name: getattr(plan, name) for name in asked} == asked
 
 
@@ -40,4 +40,4 @@ def test_a_plan_is_of_a_known_data_set():
 
 
 def test_an_option_that_is_not_given_is_the_presets():
-    assert TrainingOptions().plan(SPEC, available=10) == Plan.of(SPEC, "embedded", 10)
+    assert TrainingOptions().plan(SPEC, "embedded", available=10) == Plan.of(SPEC, "embedded", 10)

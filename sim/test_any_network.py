@@ -1,0 +1,89 @@
+"""Networks that no preset has, each from a TOML file: they learn in the model, and the simulated board equals it.
+
+The data are made here. Each network costs a compilation of its virtual board. NUDGE_SAMPLES says how many samples are compared,
+two if it isn't set.
+"""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from golden.contract import network_file
+from golden.contract.errors import ExitCode
+from golden.contract.shapes import Input
+from host.cli import main as cli
+
+SAMPLES = os.environ.get("NUDGE_SAMPLES", "2")
+
+SHORT = """
+[schedule]
+free = 8
+nudged = 4
+[learning]
+batch = 16
+"""
+
+NETWORKS = {
+    "dense-only": "[[stage]]\ndense = 12\n[[stage]]\ndense = 10\n",
+    "five": "[[stage]]\nconv = 4\nkernel = 5\n[[stage]]\ndense = 10\n",
+    "three-convs": "[[stage]]\nconv = 4\n[[stage]]\nconv = 6\nkernel = 4\n[[stage]]\nconv = 8\n[[stage]]\ndense = 10\n",
+    "colour": "[input]\nchannels = 3\nheight = 32\nwidth = 32\n[[stage]]\nconv = 4\nkernel = 7\n[[stage]]\ndense = 10\n",
+    "letters": "[input]\nheight = 16\nwidth = 16\nclasses = 26\n[[stage]]\nconv = 6\n[[stage]]\ndense = 26\n",
+}
+
+
+def made(shown: Input, train: int = 40, test: int = 4) -> dict[str, np.ndarray]:
+    """A pattern for each class, in noise: so many images of each."""
+    random = np.random.default_rng(5)
+    patterns = random.choice((0, 160), (shown.classes, *shown.shape), p=(0.75, 0.25))
+
+    def part(count: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.tile(np.arange(shown.classes), count)
+        return (patterns[labels] + random.integers(0, 64, (len(labels), *shown.shape))).astype(np.uint8), labels
+
+    (images, labels), (test_images, test_labels) = part(train), part(test)
+    return {"train_images": images, "train_labels": labels, "test_images": test_images, "test_labels": test_labels}
+
+
+def run_json(capsys, *arguments) -> tuple[int, dict]:
+    """Exit code, and the JSON object on standard output."""
+    capsys.readouterr()
+    code = cli.main([*map(str, arguments), "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture(params=NETWORKS)
+def files(request, tmp_path):
+    """A network's file, and an archive of data for it."""
+    file, archive = tmp_path / "mine.toml", tmp_path / "mine.npz"
+    file.write_text(f'name = "{request.param}"\n' + NETWORKS[request.param] + SHORT)
+    np.savez(archive, **made(network_file.read(file).input))
+    return file, archive
+
+
+def test_it_learns_in_the_model(files, capsys, tmp_path, monkeypatch):
+    file, archive = files
+    spec, out = network_file.read(file), tmp_path / "run"
+    training = ("train", "--board", "golden", "--network", file, "--data", archive, "--seed", 1, "--out", out)
+    code, result = run_json(capsys, *training, "--epochs", 3)
+    assert code == ExitCode.OK
+    chance = 100 - 100 / spec.classes
+    assert result["error_percent"] < 0.6 * chance
+    # the weight file is enough, anywhere
+    file.unlink()
+    monkeypatch.chdir("/")
+    code, again = run_json(capsys, "eval", "--weights", out)
+    assert (code, again["error_percent"]) == (ExitCode.OK, result["error_percent"])
+    assert np.array(again["confusion"]).shape == (spec.classes, spec.classes)
+
+
+def test_the_simulated_board_equals_the_model(files, capsys):
+    file, archive = files
+    spec = network_file.read(file)
+    code, result = run_json(
+        capsys, "compare", "--board", "sim", "--network", file, "--data", archive, "--samples", SAMPLES, "--batch", 2
+    )
+    assert code == ExitCode.OK
+    assert (result["equal"], result["compared"]) == (True, spec.parameters + int(SAMPLES) + len(spec.bundles))

@@ -1,0 +1,238 @@
+"""Images of one's own, CIFAR-10's files, and the embedded digits for any network; what doesn't fit is said in one line."""
+
+import hashlib
+import io
+import pickle
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from golden.contract.errors import DataError, PlanError
+from golden.contract.presets import PRESETS
+from golden.contract.shapes import Input
+from golden.training import cifar, data, own_data
+
+COLOUR, GREY = Input(3, 9, 8, 3), Input(1, 9, 8, 3)
+
+
+def arrays(shown, train=6, test=3):
+    """A data set of noise, as an archive holds it."""
+    random = np.random.default_rng(1)
+    made = {}
+    for part, count in (("train", train), ("test", test)):
+        made[f"{part}_images"] = random.integers(0, 256, (count, *shown.shape), np.uint8)
+        made[f"{part}_labels"] = np.arange(count) % shown.classes
+    return made
+
+
+@pytest.mark.parametrize("shown", [COLOUR, GREY], ids=["colour", "grey"])
+def test_an_archive_is_read(tmp_path, shown):
+    file, made = tmp_path / "mine.npz", arrays(shown)
+    np.savez(file, **made)
+    found = data.load(str(file), shown=shown)
+    for name, tensor in found._asdict().items():
+        assert np.array_equal(tensor.numpy(), made[name].reshape(tensor.shape)), name
+    assert found.train_images.ndim == (3 if shown.channels == 1 else 4)
+    assert found.train_labels.dtype == torch.int64
+
+
+def test_a_run_remembers_exactly_its_data(tmp_path, monkeypatch):
+    file, made = tmp_path / "mine.npz", arrays(GREY)
+    np.savez(file, **made)
+    monkeypatch.chdir(tmp_path)
+    name = data.named("mine.npz", data.load("mine.npz", shown=GREY))
+    assert name.startswith(f"{file}#")
+    assert data.named("embedded", data.load("embedded")) == "embedded"
+    monkeypatch.chdir("/")
+    data.load(name, shown=GREY)
+    data.check_name(name)
+    made["test_images"][2, 0, 8, 7] ^= 1
+    np.savez(file, **made)
+    with pytest.raises(DataError, match=r"mine.npz: its images and labels aren't those that were learnt: [0-9a-f]{12}, not "):
+        data.load(name, shown=GREY)
+    data.load(str(file), shown=GREY)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"test_labels": None}, "has no test_labels: it must have train_images, train_labels, test_images, test_labels"),
+        ({"train_images": np.zeros((6, 9, 8), np.float32)}, r"train_images must be uint8 .*, not float32 \(6, 9, 8\)"),
+        ({"train_images": np.zeros((6, 72), np.uint8)}, r"train_images must be uint8 .*, not uint8 \(6, 72\)"),
+        ({"train_labels": np.zeros((6, 1), np.int64)}, r"train_labels must be integers \(n,\), not int64 \(6, 1\)"),
+        ({"train_labels": np.zeros(6)}, r"train_labels must be integers \(n,\), not float64 \(6,\)"),
+        ({"train_labels": np.zeros(5, np.int64)}, "6 images have 5 labels"),
+        ({"train_labels": np.full(6, 3)}, r"has labels 3..3; the network has 3 classes, 0..2"),
+        ({"test_labels": np.full(3, -1)}, r"has labels -1..-1; the network has 3 classes, 0..2"),
+        ({"test_images": np.zeros((3, 8, 9), np.uint8)}, r"has images of 1x8x9 .*; the network takes 1x9x8"),
+        ({"test_images": np.zeros((3, 3, 9, 8), np.uint8)}, r"has images of 3x9x8 .*; the network takes 1x9x8"),
+        ({"test_images": np.zeros((0, 9, 8), np.uint8), "test_labels": np.zeros(0, np.int64)}, "has no images to test"),
+        ({"train_labels": np.array([None] * 6)}, "is no .npz file"),
+    ],
+    ids=range(12),
+)
+def test_what_is_wrong_in_an_archive_is_said_in_one_line(tmp_path, change, message):
+    file = tmp_path / "mine.npz"
+    made = {name: array for name, array in (arrays(GREY) | change).items() if array is not None}
+    np.savez(file, **made)
+    with pytest.raises(DataError, match=message) as caught:
+        data.load(str(file), shown=GREY)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_archive_or_not_there(tmp_path):
+    file = tmp_path / "mine.npz"
+    with pytest.raises(DataError, match=r"mine.npz: no such file or folder"):
+        data.load(str(file))
+    for content in (b"", b"PK\3\4" + bytes(40), b"\x80\x04N."):
+        file.write_bytes(content)
+        with pytest.raises(DataError, match=r"mine.npz is no .npz file"):
+            data.load(str(file))
+    with pytest.raises(PlanError, match=r"unknown data set 'mine': choose one of embedded, .*cifar10, a .npz file, or "):
+        data.load("mine")
+
+
+def write_folder(folder, parts, shown=GREY):
+    """PNG files; the first pixel of each tells its class and number, for `told`."""
+    for place, count in parts.items():
+        (folder / place).mkdir(parents=True)
+        for n in range(count):
+            image = np.full((shown.height, shown.width, shown.channels), 10 * n, np.uint8)
+            Image.fromarray(image if shown.channels == 3 else image[:, :, 0]).save(folder / place / f"{n:03}.png")
+
+
+@pytest.mark.parametrize("shown", [COLOUR, GREY], ids=["colour", "grey"])
+def test_a_folder_of_png_files_that_is_split(tmp_path, shown):
+    write_folder(tmp_path, {"train/cat": 3, "train/ant": 2, "test/ant": 1, "test/cat": 1, "test/bee": 1}, shown)
+    found = data.load(str(tmp_path), shown=shown)
+    # in turn from each class; ant, bee, cat are 0, 1, 2
+    assert found.train_labels.tolist() == [0, 2, 0, 2, 2]
+    assert found.train_images.flatten(1)[:, 0].tolist() == [0, 0, 10, 10, 20]
+    assert found.test_labels.tolist() == [0, 1, 2]
+    assert found.train_images.shape[1:] == ((9, 8) if shown.channels == 1 else (3, 9, 8))
+
+
+def test_a_folder_of_classes_is_split_here(tmp_path):
+    write_folder(tmp_path, {"a": 10, "b": 6})
+    (tmp_path / "a" / "notes.txt").write_text("no image")
+    found = data.load(str(tmp_path), shown=GREY)
+    assert (len(found.train_labels), found.test_labels.tolist()) == (13, [0, 1, 0])
+    assert found.test_images[:, 0, 0].tolist() == [40, 40, 90]
+    assert set(found.train_images[:, 0, 0].tolist()) == {0, 10, 20, 30, 50, 60, 70, 80}
+
+
+def test_coloured_files_become_grey_and_grey_ones_coloured(tmp_path):
+    write_folder(tmp_path / "colour", {"a": 5}, COLOUR)
+    write_folder(tmp_path / "grey", {"a": 5}, GREY)
+    grey, colour = (data.load(str(tmp_path / x), shown=y) for x, y in (("colour", GREY), ("grey", COLOUR)))
+    assert grey.train_images[:, 0, 0].tolist() == [0, 10, 20, 30]
+    assert colour.train_images[3].unique().tolist() == [30]
+
+
+def test_what_is_wrong_in_a_folder_is_said_in_one_line(tmp_path):
+    with pytest.raises(DataError, match="has 0 PNG files, too few to train and to test"):
+        data.load(str(tmp_path), shown=GREY)
+    write_folder(tmp_path, {"a": 5}, GREY)
+    with pytest.raises(DataError, match=r"000.png has 9x8 pixels; the network takes 28x28"):
+        data.load(str(tmp_path))
+    (tmp_path / "a" / "002.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(30))
+    with pytest.raises(DataError, match=r"002.png is no PNG file") as caught:
+        data.load(str(tmp_path), shown=GREY)
+    assert "\n" not in str(caught.value)
+    write_folder(tmp_path, {"b": 5, "c": 5, "d": 5}, GREY)
+    (tmp_path / "a" / "002.png").unlink()
+    with pytest.raises(DataError, match=r"has labels 0..3; the network has 3 classes"):
+        data.load(str(tmp_path), shown=GREY)
+
+
+PLAIN: Any = pickle._Pickler
+
+
+class Python2(PLAIN):
+    """Writes strings as Python 2 did, which the published files are from."""
+
+    def string(self, text: Any) -> None:
+        content = text if isinstance(text, bytes) else text.encode()
+        self.write(pickle.BINSTRING + struct.pack("<i", len(content)) + content)
+        self.memoize(text)
+
+    dispatch = PLAIN.dispatch | {bytes: string, str: string}
+
+
+def pickled(content) -> bytes:
+    out = io.BytesIO()
+    Python2(out, protocol=2).dump(content)
+    return out.getvalue()
+
+
+def published(tmp_path, monkeypatch, content=None):
+    """Small batches in CIFAR-10's format, with checksums that count as published."""
+    random = np.random.default_rng(2)
+    folder = tmp_path / cifar.FOLDER
+    folder.mkdir()
+    batches = {}
+    for name in cifar.CHECKSUMS:
+        images = random.integers(0, 256, (4, 3072), np.uint8)
+        batches[name] = {b"data": images, b"labels": random.integers(0, 10, 4).tolist(), b"batch_label": name.encode()}
+        (folder / name).write_bytes(pickled(batches[name] if content is None else content))
+    sums = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in batches}
+    monkeypatch.setattr(cifar, "CHECKSUMS", sums)
+    return batches
+
+
+def test_cifar10_is_read_from_torchvisions_files(tmp_path, monkeypatch):
+    batches = published(tmp_path, monkeypatch)
+    found = data.load("cifar10", tmp_path, Input(3, 32, 32))
+    train = np.concatenate([batches[f"data_batch_{n}"][b"data"] for n in range(1, 6)])
+    assert np.array_equal(found.train_images.numpy(), train.reshape(-1, 3, 32, 32))
+    assert found.test_labels.tolist() == batches["test_batch"][b"labels"]
+    with pytest.raises(DataError, match=r"cifar10 has images of 3x32x32 .*; the network takes 1x28x28"):
+        data.load("cifar10", tmp_path)
+
+
+def test_other_files_than_cifar10s_are_not_unpickled(tmp_path, monkeypatch):
+    monkeypatch.delenv(data.VARIABLE, raising=False)
+    with pytest.raises(DataError, match=r"cifar10 needs a folder: .* the one that holds cifar-10-batches-py"):
+        data.load("cifar10")
+    with pytest.raises(DataError, match=r"cifar10 not readable: no file .*data_batch_1"):
+        data.load("cifar10", tmp_path)
+    published(tmp_path, monkeypatch, content=pytest.raises)  # a pickle that names a function
+    with pytest.raises(DataError, match=r"data_batch_1 isn't a batch of CIFAR-10: it has a .*raises"):
+        data.load("cifar10", tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(DataError, match=r"data_batch_1: MD5 of its \d+ bytes is [0-9a-f]{32}, not c99cafc1.*: fetch "):
+        data.load("cifar10", tmp_path)
+
+
+@pytest.mark.parametrize("shown", [Input(1, 16, 16, 26), Input(3, 32, 40), Input(1, 64, 8, 2), Input(3, 28, 28, 10)], ids=str)
+def test_the_embedded_digits_are_made_to_fit_any_network(shown):
+    whole, found = data.load("embedded"), data.load("embedded", shown=shown)
+    known = whole.train_labels < shown.classes
+    assert torch.equal(found.train_labels, whole.train_labels[known])
+    assert int(found.test_labels.max()) == min(shown.classes, 10) - 1
+    shape = shown.shape if shown.channels == 3 else shown.shape[1:]
+    assert found.train_images.shape == (int(known.sum()), *shape)
+    image, digit = found.train_images[0].reshape(shown.shape), whole.train_images[known][0]
+    for channel, y, x in ((0, 0, 0), (shown.channels - 1, shown.height // 2, shown.width // 2)):
+        assert image[channel, y, x] == digit[y * 28 // shown.height, x * 28 // shown.width]
+
+
+def test_coloured_images_are_moved_and_mirrored_as_one():
+    images = np.random.default_rng(3).integers(1, 256, (4, 3, 9, 8), np.uint8)
+    numbers = np.arange(4)
+    moved = data.augmented(images, numbers, 2, True, seed=1, epoch=0)
+    for channel in range(3):
+        assert np.array_equal(moved[:, channel], data.augmented(images[:, channel], numbers, 2, True, seed=1, epoch=0))
+    assert not np.array_equal(moved, images)
+
+
+def test_mnist_does_not_fit_another_image():
+    with pytest.raises(DataError, match=r"^mine has images of 1x28x28 .*; the network takes 1x16x16"):
+        data._checked(data.load("embedded"), "mine", Input(1, 16, 16))
+    assert data.load("embedded", shown=PRESETS["tiny"].input).train_images.shape == (1000, 28, 28)
+    assert own_data.TEST_EVERY == 5
