@@ -6,7 +6,6 @@ import numpy as np
 
 from golden.contract import layout
 from golden.contract.config import Config
-from golden.contract.protocol import PIXELS
 
 from . import compact, timing
 from .activity import Activity, Cycles
@@ -48,7 +47,7 @@ def of_halves(config: Config, activity: Activity, batch: int, arrival: float, le
         apart = (2 * math.ceil((max(static, arrival) / half - 1) / 2) + 1) * half if batch > 1 else 0.0
         alone = steps * half if batch % 2 else apart
         tail = update + max(update - alone, 0.0) if learns else 0.0
-        return PIXELS + 2 + static + batch * waits[limit] + alone + tail, limit
+        return config.spec.input.pixels + 2 + static + batch * waits[limit] + alone + tail, limit
 
     training, limit = of_batch(length, sweeps, True)
     # its prediction comes too late for the next one to begin at once

@@ -49,10 +49,14 @@ def line_buffer(bits: int, width: int, kernel: int) -> Shape:
 
 def image_engine(config: Config, bundle: Bundle) -> list[Shape]:
     """`hw.synapse.image_engine`."""
-    post = bundle.post
+    post, bound = bundle.post, config.spec.static_bound
+    lanes = config.lanes[post.index]
+    # between the channels of an image
+    sums = [Shape(lanes * signed_bits(-bound, bound), post.positions)] if bundle.pre.channels > 1 else []
     return [
         line_buffer(config.spec.formats.pixel_bits, bundle.pre.width, bundle.kernel + 1),
-        drive_memory(post, config.lanes[post.index], post.phi_bits, STATIC_BANKS),
+        drive_memory(post, lanes, post.phi_bits, STATIC_BANKS),
+        *sums,
     ]
 
 
@@ -148,10 +152,10 @@ def no_memory(config: Config, bundle: Bundle) -> list[Shape]:
 def shell(config: Config, window: int) -> list[Shape]:
     """What is beside the bundles: `hw.core.image_buffer`, read for static drives and for updates; frames and answers of the
     link's window, in `hw.link`. Its small memories have the same size in each design, and are in the shell's cells."""
-    address = bits_for(protocol.PIXELS - 1)
+    address, window = bits_for(config.spec.input.pixels - 1), protocol.window_for(config.spec, window)
     return [
         Shape(config.spec.formats.pixel_bits, samples_in_flight(config) << address, reads=2),
-        Shape(8, window * protocol.REQUEST_BYTES, undefined=False),
+        Shape(8, window * protocol.request_bytes(config.spec), undefined=False),
         Shape(8, window * protocol.ANSWER_BYTES, undefined=False),
     ]
 

@@ -126,7 +126,7 @@ def image_cycles(config: Config, bundle: Bundle) -> int:
     taps = bundle.kernel**2
     rounds = -(-taps // min(config.image_taps, taps))
     waits = max(rounds - 2, 0) * bundle.post.positions
-    return config.groups(bundle.post) * (taps + bundle.pre.positions + waits + rounds + 10)
+    return config.groups(bundle.post) * bundle.pre.channels * (taps + bundle.pre.positions + waits + rounds + 10)
 
 
 def update_cycles(config: Config, bundle: Bundle) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor
 from golden.contract.event_units import (
     BACKWARD_CHANNELS,
     FORWARD_CHANNELS,
+    KERNEL,
     SPOTS,
     backward_place,
     banks,
@@ -36,8 +37,8 @@ class Activity:
     nudged: int
     #: Spikes of each layer 1..N, by its index.
     spikes: dict[int, np.ndarray] = field(default_factory=dict)
-    #: Of each conv bundle, by its index: spikes of the busiest unit in each window of the forward direction (from the pre
-    #: layer's spikes) and of the backward one, in raster order.
+    #: Of each conv bundle that an event-driven engine may have, by its index: spikes of the busiest unit in each window of the
+    #: forward direction (from the pre layer's spikes) and of the backward one, in raster order.
     forward: dict[int, np.ndarray] = field(default_factory=dict)
     backward: dict[int, np.ndarray] = field(default_factory=dict)
 
@@ -45,11 +46,11 @@ class Activity:
 def count(
     spec: Spec, settings: Settings, parameters: Parameters, images: Tensor | np.ndarray, labels: Tensor | np.ndarray
 ) -> Activity:
-    """The activity of training these samples (n, 28, 28) uint8, all at once."""
+    """The activity of training these samples, all at once."""
     settings.check(spec)
     copies = working(spec, parameters)
     engine = MODEL_ENGINES["folded"](spec, copies)
-    pixels, targets = checked_images(images)[:, None].to(engine.dtype), checked_labels(labels, len(images))
+    pixels, targets = checked_images(images, spec).to(engine.dtype), checked_labels(labels, len(images), spec)
     seen: dict[int, list[Tensor]] = {layer.index: [] for layer in spec.layers[1:]}
     for step in steps(spec, settings, engine, copies, pixels, targets):
         for n, layer in enumerate(step.layers, start=1):
@@ -59,7 +60,7 @@ def count(
     for n, of_layer in spikes.items():
         out.spikes[n] = of_layer.sum((2, 3, 4))
     for bundle in spec.bundles:
-        if bundle.kind == "conv":
+        if bundle.kind == "conv" and bundle.kernel == KERNEL:
             out.forward[bundle.index] = busiest_forward(bundle, spikes[bundle.pre.index])
             out.backward[bundle.index] = busiest_backward(bundle, spikes[bundle.index])
     return out

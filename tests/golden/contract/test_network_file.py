@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from golden.contract import network_file
@@ -90,7 +90,7 @@ def test_a_document_gives_its_network_back(spec):
     assert again.identity == spec.identity
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     convs=st.lists(st.builds(Conv, st.integers(1, 64), st.integers(1, 5)), max_size=2),
     dense=st.lists(st.builds(Dense, st.integers(1, 300)), max_size=2),
