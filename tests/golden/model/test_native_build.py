@@ -119,7 +119,7 @@ def test_a_broken_compiler_is_no_end(script, words, monkeypatch, capsys, tmp_pat
     native.library.cache_clear()
     native.usable.cache_clear()
     try:
-        assert engine_here("auto", torch.device("cpu")) == "folded"
+        assert engine_here("auto", torch.device("cpu"), preset("tiny")) == "folded"
         assert re.search(f"{words}.*: taking the slower engine\n$", capsys.readouterr().err)
     finally:
         native.library.cache_clear()
@@ -132,7 +132,7 @@ def test_a_place_that_can_not_be_written_is_no_end(monkeypatch, capsys, tmp_path
     native.library.cache_clear()
     native.usable.cache_clear()
     try:
-        assert engine_here("auto", torch.device("cpu")) == "folded"
+        assert engine_here("auto", torch.device("cpu"), preset("tiny")) == "folded"
         assert "can't be kept or loaded: [Errno 17] File exists" in capsys.readouterr().err
     finally:
         native.library.cache_clear()
