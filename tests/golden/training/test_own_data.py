@@ -178,6 +178,8 @@ def published(tmp_path, monkeypatch, content=None):
     batches = {}
     for name in cifar.CHECKSUMS:
         images = random.integers(0, 256, (4, 3072), np.uint8)
+        if name == "test_batch":
+            images = np.asfortranarray(images)
         batches[name] = {b"data": images, b"labels": random.integers(0, 10, 4).tolist(), b"batch_label": name.encode()}
         (folder / name).write_bytes(pickled(batches[name] if content is None else content))
     sums = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in batches}
@@ -190,6 +192,7 @@ def test_cifar10_is_read_from_torchvisions_files(tmp_path, monkeypatch):
     found = data.load("cifar10", tmp_path, Input(3, 32, 32))
     train = np.concatenate([batches[f"data_batch_{n}"][b"data"] for n in range(1, 6)])
     assert np.array_equal(found.train_images.numpy(), train.reshape(-1, 3, 32, 32))
+    assert np.array_equal(found.test_images.flatten(1).numpy(), batches["test_batch"][b"data"])
     assert found.test_labels.tolist() == batches["test_batch"][b"labels"]
     with pytest.raises(DataError, match=r"cifar10 has images of 3x32x32 .*; the network takes 1x28x28"):
         data.load("cifar10", tmp_path)
@@ -202,7 +205,7 @@ def test_other_files_than_cifar10s_are_not_unpickled(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"cifar10 not readable: no file .*data_batch_1"):
         data.load("cifar10", tmp_path)
     published(tmp_path, monkeypatch, content=pytest.raises)  # a pickle that names a function
-    with pytest.raises(DataError, match=r"data_batch_1 isn't a batch of CIFAR-10: it has a .*raises"):
+    with pytest.raises(DataError, match=r"data_batch_1 isn't a batch of CIFAR-10: 0 labels and \d+ bytes of pixels"):
         data.load("cifar10", tmp_path)
     monkeypatch.undo()
     with pytest.raises(DataError, match=r"data_batch_1: MD5 of its \d+ bytes is [0-9a-f]{32}, not c99cafc1.*: fetch "):
