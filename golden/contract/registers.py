@@ -3,6 +3,7 @@
 import enum
 from dataclasses import dataclass
 
+from .config import MAX_BUNDLES
 from .messages import Status
 from .spec import Spec
 
@@ -44,9 +45,6 @@ ADDRESS_COUNTERS = 0x20
 ADDRESS_SPIKES = 0x30
 ADDRESS_PHASES = 0x38
 ADDRESS_STORED = 0x40
-#: Bundles and layers that the address blocks leave room for.
-MAX_BUNDLES = 8
-
 #: Addresses of the counters of frames and samples, of each layer's spikes, and of each phase's cycles.
 COUNTERS = range(ADDRESS_COUNTERS, ADDRESS_SPIKES)
 SPIKES = range(ADDRESS_SPIKES, ADDRESS_SPIKES + MAX_BUNDLES)

@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 
 from boards.catalog import BOARDS
-from golden.contract.config import ENGINES, buildable, configuration
+from golden.contract.config import ENGINES, Config, buildable, configuration
 from golden.contract.errors import ConfigError
 from golden.contract.presets import PRESETS, preset
+from golden.contract.shapes import Conv, Dense, Input
+from golden.contract.spec import Learning, Spec
 
 SMALL = configuration(preset("small"), "event")
 
@@ -63,3 +65,23 @@ def test_what_is_refused(changed, message):
 def test_unknown_engines():
     with pytest.raises(ConfigError, match="engines must be event or line, not 'fast'"):
         configuration(preset("small"), "fast")
+
+
+def test_a_board_has_registers_for_eight_stages():
+    deep = replace(preset("tiny"), stages=(Dense(4),) * 8 + (Dense(10),), learning=Learning((0.1,) * 9), lanes=())
+    with pytest.raises(ConfigError, match="tiny: a board has registers for 8 stages, not 9: this network is for the model"):
+        buildable(deep)
+
+
+def test_event_engines_are_for_kernels_of_three():
+    stages = (Conv(2, 5), Conv(2, 3), Conv(2, 2), Dense(10))
+    spec = Spec("kernels", stages, preset("tiny").schedule, Learning((0.1,) * 4))
+    assert configuration(spec, "event").events == {2}
+    with pytest.raises(ConfigError, match=re.escape("events must name conv bundles of kernel 3, not bundle 3 (2)")):
+        replace(configuration(spec, "event"), events=frozenset({3}))
+
+
+def test_an_image_is_read_a_byte_at_a_time():
+    spec = replace(preset("tiny"), input=Input(3, 32, 32))
+    with pytest.raises(ConfigError, match="layer 0, the image, is read a byte at a time: lanes must be 1, not 3"):
+        Config(spec, (3, 1, 1))
