@@ -36,7 +36,7 @@ class BoardLogic(Elaboratable):
             m.submodules.button = button = io.Buffer("i", pin)
             m.d.comb += clock.reset.eq(button.i)
 
-        if top.sdram:
+        if top.sdram and self.fpga.sdram is not None:
             m.submodules.sdram = pads = Pads(platform.request(*self.fpga.sdram, dir="-"))
             connect(m, top.sdram_pins, pads.pins)
 

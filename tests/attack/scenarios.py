@@ -216,7 +216,7 @@ def baselines_here() -> None:
 
     no_elaboration()
     report.BASELINES = Path("baselines")
-    builds.link_rate = lambda baud: 460.5
+    builds.link_rate = lambda baud, shown: 460.5
 
 
 def report_left(folder: Path, ended: Ended) -> list[str]:
