@@ -8,9 +8,9 @@ from amaranth.hdl import Assert, Assume, Const, Module, Mux, Signal, Value
 
 from golden.contract.config import Config
 from golden.contract.presets import preset
-from golden.contract.protocol import LONGEST_RUN, PAYLOAD_BYTES, Command, Committed, Sampled, Status
+from golden.contract.protocol import LONGEST_RUN, PAYLOAD_BYTES, STORED_PAYLOAD_BYTES, Command, Committed, Sampled, Status
 from hw.core.interface import READ_LATENCY
-from hw.link.decoder import EXECUTORS, Decoder
+from hw.link.decoder import Decoder
 from hw.link.deframer import Deframer
 from hw.link.framer import Framer
 from hw.link.interface import ANSWER_PAYLOAD
@@ -138,12 +138,17 @@ class PlayedSamples:
         self.alone = alone
 
 
-def decoder(window: int = 2, in_flight: int = 4) -> tuple[Module, Opened, Decoder, Signal, PlayedSamples]:
+def decoder(window: int = 2, in_flight: int = 4, stores: bool = False) -> tuple[Module, Opened, Decoder, Signal, PlayedSamples]:
     """With what is proved of it; the executors that run; what is under way."""
     m = Module()
-    identity = b"id"
-    opened = Opened(m, dut := Decoder(identity, window, in_flight))
-    executors = {name: getattr(dut, name) for name in EXECUTORS}
+    identity = b"id" + bytes(4 * stores)
+    opened = Opened(m, dut := Decoder(identity, window, in_flight, stores))
+    if stores:
+        # the contract of the memory's test: it ends once, and what it found stays
+        tested = past(m, dut.tested)
+        m.d.comb += Assume(~tested | dut.tested & (dut.works == past(m, dut.works)))
+    executors = {name: getattr(dut, name) for name in dut.executors}
+    mine = list(executors).index("samples")
     starts = {name: e.start for name, e in executors.items()}
     begun, running = Signal(), Signal(len(starts))
     m.d.comb += begun.eq(sum(starts.values()) != 0)
@@ -156,7 +161,7 @@ def decoder(window: int = 2, in_flight: int = 4) -> tuple[Module, Opened, Decode
             m.d.sync += running[n].eq(1)
         with m.Elif(ends):
             m.d.sync += running[n].eq(0)
-    played = PlayedSamples(m, dut, running[list(EXECUTORS).index("samples")])
+    played = PlayedSamples(m, dut, running[mine])
     # the contract of the deframer: what is offered stays
     held = past(m, dut.i.valid & ~dut.i.ready)
     m.d.comb += Assume(~held | (dut.i.valid & (dut.i.payload.as_value() == past(m, dut.i.payload.as_value()))))
@@ -182,11 +187,14 @@ def decoder(window: int = 2, in_flight: int = 4) -> tuple[Module, Opened, Decode
     said = (running == 0) & (length <= len(identity)) & ((length == 0) | current)
     m.d.comb += [Assert(~execute | Mux(saying, said & ~done, ((running != 0) ^ done) & current)), Assert(~done | execute | say)]
     # it was started alone, or it is a sample that will be taken
-    m.d.comb += Assert(~execute | (flight == 0) | (running[-1] & ~played.alone))
+    m.d.comb += Assert(~execute | (flight == 0) | (running[mine] & ~played.alone))
     checked = opened.state("SEQUENCE")
+    if stores:
+        m.d.comb += Assert(~(checked | execute) | tested)
     states = ("CHECK", "SEQUENCE", "EXECUTE", "SAY", "ANSWER")
     m.d.comb += Assert(sum(opened.state(name) for name in states) == 1)
-    legal = sum(request.command == command for command in PAYLOAD_BYTES) != 0
+    sizes = PAYLOAD_BYTES | (STORED_PAYLOAD_BYTES if stores else {})
+    legal = sum(request.command == command for command in sizes) != 0
     m.d.comb += Assert(~(execute | checked) | (dut.i.valid & legal))
     m.d.comb += Assert(~checked | (length == 0))
     return m, opened, dut, running, played
@@ -224,11 +232,13 @@ def answers_in_order(m: Module, opened: Opened, played: PlayedSamples) -> None:
     ]
 
 
-@pytest.mark.parametrize(("window", "in_flight"), [(1, 4), (2, 4), (8, 1), (8, 4)])
-def test_decoder(window, in_flight):
+@pytest.mark.parametrize(
+    ("window", "in_flight", "stores"), [(1, 4, False), (2, 4, False), (8, 1, False), (8, 4, False), (2, 4, True)]
+)
+def test_decoder(window, in_flight, stores):
     """Each request is started at most once, and in order: its number follows the one before. Answers stay until taken, and
     keep the order of requests; each taken sample has one, and there are never more of them than there may be."""
-    m, opened, dut, _, played = decoder(window, in_flight)
+    m, opened, dut, _, played = decoder(window, in_flight, stores)
     m.d.comb += [Assert(played.flight <= dut.most_taken), Assert(opened["taken"] <= dut.most_taken)]
     prove(m, opened.inputs, depth=5)
 
@@ -241,12 +251,15 @@ def test_samples_do_overlap_in_what_is_assumed_of_them():
         prove(m, opened.inputs, depth=40)
 
 
-def test_decoder_never_waits_for_ever():
+@pytest.mark.parametrize("stores", [False, True])
+def test_decoder_never_waits_for_ever(stores):
     """With a framer that takes what it is given, and executors and a core that need a few cycles, each frame is taken within a
     few more."""
-    m, opened, dut, running, played = decoder()
+    m, opened, dut, running, played = decoder(stores=stores)
     m.d.comb += Assume(dut.o.ready)
-    for n, name in enumerate(EXECUTORS):
+    if dut.stores:
+        m.d.comb += Assume(dut.tested)
+    for n, name in enumerate(dut.executors):
         executor = getattr(dut, name)
         ends = executor.done | executor.taken if name == "samples" else executor.done
         m.d.comb += Assume(ends == (running[n] | (played.speaking if name == "samples" else 0)))
