@@ -16,6 +16,7 @@ import torch
 from golden.contract.config import configuration
 from golden.contract.errors import UsageError
 from golden.contract.spec import Spec
+from golden.contract.stored import LOG_AT
 from golden.model.difference import first_master
 from golden.model.parameters import Parameters
 from golden.training.batch import Batch
@@ -39,6 +40,9 @@ RECOVERIES = 20
 
 #: Memory of the modelled board: room for the embedded digits.
 MODELLED_BYTES = 1 << 20
+
+#: Words of the virtual board's log that are damaged: those of the first twenty digits.
+DAMAGED_WORDS = 2000
 
 #: Seconds of a stall, less than a host's patience, and of the patience.
 STALL, TIMEOUT = 1.5, 10.0
@@ -156,7 +160,7 @@ def simulated(spec: Spec, attack: Attack) -> Iterator[Target]:
     """The virtual board behind a proxy."""
     up, down = (RandomFaults(attack.rate, attack.seed, way, attack.kinds) for way in ("up", "down"))
     chooser = random.Random(f"{attack.seed} bits")
-    with virtual_board(spec) as virtual, FaultProxy(virtual.url, up, down) as proxy:
+    with virtual_board(spec, memory=attack.stored) as virtual, FaultProxy(virtual.url, up, down) as proxy:
 
         def hit(event: str) -> None:
             match event:
@@ -166,6 +170,8 @@ def simulated(spec: Spec, attack: Attack) -> Iterator[Target]:
                     memories = {name: size for name, size in virtual.memories.items() if name.startswith("core.")}
                     name, (words, bits) = chooser.choice(sorted(memories.items()))
                     virtual.flip(name, chooser.randrange(words), chooser.randrange(bits))
+                case "damage":
+                    virtual.flip("sdram.chip.words", LOG_AT + chooser.randrange(DAMAGED_WORDS), chooser.randrange(16))
                 case "disconnect":
                     proxy.disconnect()
                 case "stall":
