@@ -1,7 +1,9 @@
 """Data sets: the embedded MNIST subset, torchvision's from their files, or images of one's own. Nothing is downloaded."""
 
 import hashlib
+import io
 import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -94,8 +96,11 @@ def load(name: str, root: str | Path | None = None, shown: Input = Input()) -> D
     published ones, and for data that don't fit.
     """
     if name == "embedded":
-        with np.load(EMBEDDED) as file:
-            arrays = [torch.from_numpy(file[field]) for field in Data._fields]
+        try:
+            with np.load(io.BytesIO(files.read(EMBEDDED, MAX_BYTES, DataError))) as file:
+                arrays = [torch.from_numpy(file[field]) for field in Data._fields]
+        except (DataError, zipfile.BadZipFile, LookupError, ValueError) as error:
+            raise DataError(f"the embedded digits can't be read: {error}; install nudge again") from None
         return _fitted(Data(arrays[0], arrays[1].long(), arrays[2], arrays[3].long()), shown)
     check_name(name)
     if is_path(name):

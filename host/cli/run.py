@@ -1,8 +1,10 @@
 """Run a command line: the one place that turns an error into a line and an exit code."""
 
+import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from types import FrameType
@@ -20,6 +22,9 @@ from .start import INTERRUPTS
 #: Seconds that the other processes leave the first to say what is wrong: torchrun ends all when
 #: one has ended.
 REPORT_SECONDS = 10.0
+
+#: Seconds after which an interrupt that was lost comes again.
+AGAIN_SECONDS = 0.05
 
 
 def run_together(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
@@ -52,6 +57,18 @@ def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
     before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
     for number in before:
         signal.signal(number, interrupt)
+    hook = sys.unraisablehook
+
+    def unraisable(found: "sys.UnraisableHookArgs") -> None:
+        """An interrupt in a callback from C is lost there: it comes again, soon. Anything else is told as before."""
+        if not issubclass(found.exc_type, KeyboardInterrupt):
+            hook(found)
+        elif before:
+            again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), next(iter(before))))
+            again.daemon = True
+            again.start()
+
+    sys.unraisablehook = unraisable
     try:
         try:
             found = app(args=arguments, prog_name=name, standalone_mode=False) or ExitCode.OK
@@ -75,6 +92,7 @@ def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
     except Exception as error:
         code, message = ExitCode.FAULT, fault(error)
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
     note(f"{name}: {' '.join(message.split())}")

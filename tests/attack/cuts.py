@@ -157,12 +157,12 @@ def cut(every: int) -> tuple[Counter[str], list[str]]:
 
 
 def position(names: dict[str, File], folder: Path) -> int:
-    """Samples trained of the weights that are surely on the disk; -1: none are."""
+    """Samples trained of the weights whose name is on the disk, which a run counts on to be there; -1: none are."""
     file = names.get(f"run/{checkpoint.WEIGHTS}")
-    if file is None or not file.synced:
+    if file is None:
         return -1
     folder.mkdir(exist_ok=True)
-    (folder / checkpoint.WEIGHTS).write_bytes(file.synced)
+    (folder / checkpoint.WEIGHTS).write_bytes(file.written)
     found = checkpoint.load(folder / checkpoint.WEIGHTS)[2]
     return found.epoch * 8 + found.position
 

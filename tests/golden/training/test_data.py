@@ -138,3 +138,15 @@ def test_order_depends_on_seed_and_epoch():
     assert len(set(orders)) == 4
     assert all(sorted(order) == list(range(50)) for order in orders)
     assert orders[0] == tuple(data.order(50, 1, 0))
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "gone"])
+def test_embedded_digits_that_are_damaged(tmp_path, monkeypatch, damage):
+    content = bytearray(data.EMBEDDED.read_bytes())
+    content[len(content) // 2] ^= 1
+    file = tmp_path / "digits.npz"
+    if damage != "gone":
+        file.write_bytes(content[:-1000] if damage == "cut" else content)
+    monkeypatch.setattr(data, "EMBEDDED", file)
+    with pytest.raises(DataError, match=r"^the embedded digits can't be read: .*; install nudge again$"):
+        data.load("embedded")

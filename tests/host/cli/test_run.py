@@ -1,7 +1,9 @@
 """The one place that turns errors into a line and an exit code."""
 
+import ctypes
 import os
 import signal
+import time
 
 import typer
 
@@ -36,4 +38,19 @@ def test_a_command_that_is_ending_says_why_in_spite_of_sigterm(capsys):
 
 def test_an_interrupt_has_its_own_code_and_line(capsys):
     assert ends(KeyboardInterrupt()) == ExitCode.INTERRUPTED
+    assert capsys.readouterr().err == "nudge: interrupted\n"
+
+
+def test_an_interrupt_that_a_library_swallows_comes_again(capsys):
+    app = typer.Typer()
+
+    @app.command()
+    def work() -> None:
+        callback = ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGINT))
+        callback()
+        time.sleep(60)
+
+    start = time.monotonic()
+    assert run(app, "nudge", []) == ExitCode.INTERRUPTED
+    assert time.monotonic() - start < 30
     assert capsys.readouterr().err == "nudge: interrupted\n"
