@@ -125,6 +125,17 @@ class ComparisonError(NudgeError):
     exit_code = ExitCode.DIFFERENT
 
 
+class ViewError(NudgeError):
+    """A run that can't be shown, or a page that can't be served."""
+
+
+# -- nudge
+
+
+class ExchangeError(NudgeError):
+    """What another library's format can't say, or nudge can't have."""
+
+
 # -- sim, boards
 
 

@@ -90,15 +90,15 @@ def run_batch(
     for at in range(0, len(images), CHUNK):
         pixels = images[at : at + CHUNK].to(runner.dtype)
         target = None if targets is None else targets[at : at + CHUNK]
-        sums, fired = _averaged(spec, settings, steps(spec, settings, runner, copies, pixels, target))
+        sums, fired = averaged(spec, settings, steps(spec, settings, runner, copies, pixels, target))
         spikes = [total + new for total, new in zip(spikes, fired, strict=True)]
-        predictions.append(_first_largest(sums["free"][-1].flatten(1)))
+        predictions.append(first_largest(sums["free"][-1].flatten(1)))
         if targets is not None:
             _add_updates(spec, settings, runner, pixels, sums, updates)
     return Result(torch.cat(predictions), spikes, updates)
 
 
-def _averaged(
+def averaged(
     spec: Spec, settings: Settings, run: Iterator[Step]
 ) -> tuple[dict[str, list[Tensor]], list[int]]:
     """xi of layers 1..N summed over the averaging window of each phase, and the spikes of each layer in all steps."""
@@ -110,7 +110,7 @@ def _averaged(
     }
     sums: dict[str, list[Tensor]] = {}
     spikes = [0] * len(spec.bundles)
-    for phase, t, layers in run:
+    for phase, t, layers, _ in run:
         spikes = [total + int(layer.s.count_nonzero()) for total, layer in zip(spikes, layers, strict=True)]
         if t == first[phase]:
             sums[phase] = [layer.xi.clone() for layer in layers]
@@ -145,7 +145,7 @@ def engine_here(name: str, device: torch.device, spec: Spec) -> str:
     return name
 
 
-def _first_largest(sums: Tensor) -> Tensor:
+def first_largest(sums: Tensor) -> Tensor:
     """Index of the largest in each row, the lowest on a tie (torch's argmax leaves ties open)."""
     classes = sums.shape[1]
     scores = sums.long() * classes + torch.arange(classes - 1, -1, -1, device=sums.device)
@@ -210,4 +210,5 @@ def trace(
         raise ModelError(f"a trace needs the engine {' or '.join(MODEL_ENGINES)}, not {name!r}")
     runner = MODEL_ENGINES[name](spec, copies)
     for step in steps(spec, settings, runner, copies, images.to(device, runner.dtype), labels):
-        yield step._replace(layers=[State(*(x[0].long() for x in layer)) for layer in step.layers])
+        layers = [State(*(x[0].long() for x in layer)) for layer in step.layers]
+        yield step._replace(layers=layers, drives=[phi[0].long() for phi in step.drives])

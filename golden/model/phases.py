@@ -24,6 +24,8 @@ class Step(NamedTuple):
     t: int
     #: Layers 1..N in order.
     layers: list[State]
+    #: phi of layers 1..N, the drives that this step read, LSB 2^-9.
+    drives: list[Tensor]
 
 
 def steps(
@@ -39,7 +41,7 @@ def steps(
 
     def phase(name: str, layers: list[State], count: int, sign: int, target: Tensor | None) -> Iterator[Step]:
         for t in range(count):
-            layers = list(layers)
+            layers, read = list(layers), list(rest)
             for turn in spec.turns:
                 drives = engine.drives(static, [layer.s for layer in layers], turn)
                 for n, phi in zip(turn, drives, strict=True):
@@ -47,7 +49,8 @@ def steps(
                     if target is not None and n == len(layers):
                         nudged = ops.nudge(state.xi, target, settings.beta, sign, spec.formats)
                     layers[n - 1] = ops.neuron(state, phi, biases[n - 1], nudged, spec)
-            yield Step(name, t, layers)
+                    read[n - 1] = phi
+            yield Step(name, t, layers, read)
 
     kept = [State(z, z, z, z) for z in rest]
     for step in phase("free", kept, settings.free_steps, 0, None):

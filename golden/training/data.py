@@ -28,6 +28,9 @@ NAMES = ("embedded", *TORCHVISION)
 #: Between a path and the digest of what it had, in the name of a data set of one's own.
 DIGEST = "#"
 
+#: What a plan calls images that are none of these but were given by `nudge.Network.fit`.
+OWN = "own"
+
 #: Of each data set: training images and labels, test images and labels.
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 

@@ -1,5 +1,6 @@
 """Test error and confusion matrix of the weights that a board holds."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from .data import Data
 CHUNK = 128
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Labels and predictions of all images."""
 
@@ -45,6 +46,9 @@ class Evaluation:
     def error_percent(self) -> float:
         return 100 * self.errors / self.samples
 
+    def __repr__(self) -> str:
+        return f"<Evaluation: error {self.error_percent:.2f} % ({self.errors} of {self.samples})>"
+
     def table(self) -> str:
         """The confusion matrix as text: a row for each label, a column for each prediction."""
         confusion = self.confusion
@@ -54,15 +58,19 @@ class Evaluation:
         return "\n".join([head, *rows])
 
 
+def chunks(board: Board, images: Tensor, labels: Tensor) -> Iterator[np.ndarray]:
+    """Predictions of images (n, 28, 28) with the weights and settings that the board has, some at a time."""
+    data = Data(images[:0], labels[:0], images, labels)
+    numbers = np.arange(len(images))
+    return infer_batches(board, (Batch(data, numbers[at : at + CHUNK], test=True) for at in range(0, len(images), CHUNK)))
+
+
 def evaluate(board: Board, images: Tensor, labels: Tensor) -> Evaluation:
     """Infer images on the board with the weights and settings it has."""
     known = labels.numpy()
     found = np.zeros(0, np.int64)
-    data = Data(images[:0], labels[:0], images, labels)
-    numbers = np.arange(len(images))
-    parts = (Batch(data, numbers[at : at + CHUNK], test=True) for at in range(0, len(images), CHUNK))
     with Meter("evaluating", len(images)) as meter:
-        for predictions in infer_batches(board, parts):
+        for predictions in chunks(board, images, labels):
             found = np.concatenate([found, predictions])
             meter.advance(len(predictions), f"error {100 * (found != known[: len(found)]).mean():.2f} %")
     return Evaluation(known, found, board.spec.classes)

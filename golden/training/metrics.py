@@ -1,10 +1,17 @@
-"""What a training run leaves to read: metrics as CSV and the learning curve as PNG."""
+"""What a training run leaves to read: metrics as CSV and the learning curve as PNG.
+
+`metrics.csv` grows while a run goes on, so that others can watch it: its last line may be half written, and a reader
+leaves that one out.
+"""
 
 import csv
 import hashlib
 import io
-from dataclasses import asdict, dataclass, fields
+import os
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from golden import files
 from golden.contract.errors import MetricsError
@@ -14,6 +21,9 @@ CURVE_PARTS, CURVE_SAMPLES = 30, 100
 
 #: Bytes of a metrics file at most: a million commits.
 MAX_BYTES = 1 << 26
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,14 +44,40 @@ class Row:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """The end of an epoch."""
+
+    #: From 1: how many are trained.
+    epoch: int
+    #: Samples trained so far, over all epochs.
+    samples: int
+    #: Of the epoch's samples before each was learned.
+    training_error_percent: float
+    #: Of the images that are kept out (`Plan.held_out`), after the epoch; None: there are none.
+    held_out_error_percent: float | None
+    #: Of training, all sessions of a resumed run together.
+    seconds: float
+
+
+def _table(kind: type, rows: list[list[Any]], *, header: bool = True) -> str:
+    """CSV with the names of a dataclass's fields above."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    if header:
+        writer.writerow(f.name for f in fields(kind))
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _cells(row: Row) -> list[Any]:
+    *counts, percent, seconds = astuple(row)
+    return [*counts, f"{percent:.4f}", f"{seconds:.3f}"]
+
+
 def as_text(rows: list[Row]) -> str:
     """The rows as CSV with a header."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, [f.name for f in fields(Row)], lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(asdict(row) | {"error_percent": f"{row.error_percent:.4f}", "seconds": f"{row.seconds:.3f}"})
-    return stream.getvalue()
+    return _table(Row, list(map(_cells, rows)))
 
 
 def digest(rows: list[Row]) -> str:
@@ -54,27 +90,62 @@ def write_metrics(path: Path, rows: list[Row]) -> None:
     files.write(path, as_text(rows))
 
 
+def append_metrics(path: Path, rows: list[Row], *, durable: bool) -> None:
+    """More rows for the file of `write_metrics`. durable: not lost by a power cut."""
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(_table(Row, list(map(_cells, rows)), header=False))
+        stream.flush()
+        if durable:
+            os.fsync(stream.fileno())
+
+
+def write_epochs(path: Path, epochs: list[Epoch]) -> None:
+    """The ends of epochs as CSV with a header, atomically; an error that there is none of is left empty."""
+
+    def cells(end: Epoch) -> list[Any]:
+        held_out = end.held_out_error_percent
+        kept = "" if held_out is None else f"{held_out:.4f}"
+        return [end.epoch, end.samples, f"{end.training_error_percent:.4f}", kept, f"{end.seconds:.3f}"]
+
+    files.write(path, _table(Epoch, list(map(cells, epochs))))
+
+
+def read_epochs(path: Path, epoch: int) -> list[Epoch]:
+    """The ends of the first `epoch` epochs; [] if there is no file."""
+
+    def entry(line: list[str]) -> Epoch:
+        number, samples, training, held_out, seconds = line
+        return Epoch(int(number), int(samples), float(training), float(held_out) if held_out else None, float(seconds))
+
+    return [end for end in _read(path, entry) if end.epoch <= epoch]
+
+
 def read_metrics(path: Path, epoch: int, position: int, expected: str = "") -> list[Row]:
     """The rows up to a checkpoint at `position` of `epoch`; [] if there is no file.
 
     expected: the checkpoint's digest of them; older ones have none.
     """
+    rows = _read(path, lambda line: Row(*map(int, line[:4]), *map(float, line[4:])))
+    rows = [row for row in rows if (row.epoch, row.position) <= (epoch, position)]
+    if expected and path.exists() and digest(rows) != expected:
+        raise _unreadable(f"{path} is damaged (its rows aren't those of the checkpoint)")
+    return rows
+
+
+def _unreadable(why: str) -> MetricsError:
+    return MetricsError(f"{why}: move it away to resume without it")
+
+
+def _read(path: Path, entry: Callable[[list[str]], T]) -> list[T]:
+    """What `entry` makes of each whole line but the first; [] if there is no file."""
     if not path.exists():
         return []
-
-    def unreadable(why: str) -> MetricsError:
-        return MetricsError(f"{why}: move it away to resume without it")
-
-    text = files.read_text(path, MAX_BYTES, unreadable)
+    text = files.read_text(path, MAX_BYTES, _unreadable)
     try:
-        lines = list(csv.reader(io.StringIO(text, newline="")))
-        rows = [Row(*map(int, line[:4]), *map(float, line[4:])) for line in lines[1:]]
+        whole = io.StringIO(text[: text.rfind("\n") + 1], newline="")
+        return [entry(line) for line in list(csv.reader(whole))[1:]]
     except (ValueError, TypeError, csv.Error) as error:
-        raise unreadable(f"{path} is damaged ({error})") from None
-    rows = [row for row in rows if (row.epoch, row.position) <= (epoch, position)]
-    if expected and digest(rows) != expected:
-        raise unreadable(f"{path} is damaged (its rows aren't those of the checkpoint)")
-    return rows
+        raise _unreadable(f"{path} is damaged ({error})") from None
 
 
 def sliding_error(rows: list[Row]) -> tuple[int, list[int], list[float]]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from golden.contract.errors import PlanError
 from golden.contract.presets import PRESETS
 from golden.contract.spec import Spec
 
@@ -34,6 +35,9 @@ class TrainingOptions:
         f"Look in this folder, the one that holds MNIST/raw and so on [default: ${VARIABLE}]."
     )
     samples: int | None = option("Train on the first N images [default: all].")
+    held_out: int | None = option(
+        "Keep the last N training images out, and try them after each epoch [default: 0]."
+    )
     epochs: int | None = option("Pass over the samples N times [default: 1].")
     batch: int | None = option("Commit after each N samples [default: the preset's].")
     seed: int | None = option(
@@ -67,9 +71,12 @@ class TrainingOptions:
 
     def plan(self, spec: Spec, data: str, available: int) -> Plan:
         """The plan of a new run on the data set of that name, of `available` training images; `PlanError` if there is none."""
+        kept = self.held_out or 0
+        if not 0 <= kept < available:
+            raise PlanError(f"--held-out must be 0..{available - 1}, not {kept}")
         values = self.of_plan() | {
             "data": data,
-            "samples": first_samples(self.samples, available, data),
+            "samples": first_samples(self.samples, available - kept, data),
         }
         del values["preset"]
         return Plan.of(spec, **values)

@@ -11,7 +11,7 @@ from golden.contract.spec import Spec
 from golden.model.settings import Settings
 
 from .batch import Batch
-from .data import Data, check_name, drawn_moves, order
+from .data import OWN, Data, check_name, drawn_moves, order
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,14 @@ class Plan:
     flip: bool = False
     #: the run ends with the mean of the weights that this many of its last epochs ended with
     average: int = 1
+    #: the last N of the training set are tried after each epoch; none of them is trained
+    held_out: int = 0
 
     @classmethod
     def of(cls, spec: Spec, data: str, samples: int, **options: Any) -> "Plan":
         """A plan with the preset's value for each option that is None; `PlanError` if it can't be carried out."""
-        check_name(data)
+        if data != OWN:
+            check_name(data)
         learning, schedule = spec.learning, spec.schedule
         values: dict[str, Any] = {"epochs": 1, "batch": learning.batch, "seed": 0, "lr_scale": 1.0, "beta": learning.beta}
         values |= {"free_steps": schedule.free, "nudged_steps": schedule.nudged, "decay": learning.decay}
@@ -62,6 +65,7 @@ class Plan:
             ("--seed", self.seed, 0, MAX_SEED),
             ("--shift", self.shift, 0, MAX_SHIFT),
             ("--average", self.average, 1, self.epochs),
+            ("--held-out", self.held_out, 0, None),
         ):
             if value < low or (high is not None and value > high):
                 raise PlanError(f"{name} must be {low}..{'' if high is None else high}, not {value}")

@@ -1,11 +1,13 @@
 """Training control: the loop that carries out a plan, on a board or in the model, and what it leaves in its directory."""
 
 import hashlib
+import json
 import os
 import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -30,11 +32,15 @@ from .batch import Batch
 from .board import Board, train_batches
 from .checkpoint import WEIGHTS, Checkpoint
 from .data import Data
-from .metrics import Row
+from .evaluate import Evaluation, chunks
+from .metrics import Epoch, Row
 from .options import TrainingOptions
 from .plan import Plan, first_samples
 
 METRICS = "metrics.csv"
+EPOCHS = "epochs.csv"
+#: The board's registers and counters at the last checkpoint.
+COUNTERS = "board.json"
 CURVE = "learning-curve.png"
 #: Weights at the end of an epoch, where the run ends with their mean.
 EPOCH = "epoch-{}.safetensors"
@@ -46,9 +52,11 @@ CHECKPOINT_SECONDS = 60.0
 #: takes a tenth of a second, in which it doesn't train.
 CHECKPOINT_SHARE = 0.01
 
+#: Seconds after which rows are added to the metrics file, for whoever watches the run.
+WATCH_SECONDS = 0.5
 
 #: What `files.atomic` may have left in a run's folder.
-OWN_FILES = r"weights[.]safetensors|epoch-\d+[.]safetensors|metrics[.]csv|learning-curve[.]png"
+OWN_FILES = r"weights[.]safetensors|epoch-\d+[.]safetensors|metrics[.]csv|epochs[.]csv|board[.]json|learning-curve[.]png"
 
 #: What asks for a stop.
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -74,7 +82,9 @@ class Stop:
         return self.requested
 
     def __enter__(self) -> Self:
-        heard = [number for number in STOPS if signal.getsignal(number) != signal.SIG_IGN]
+        # Python lets the main thread alone handle signals
+        main = threading.current_thread() is threading.main_thread()
+        heard = [number for number in STOPS if main and signal.getsignal(number) != signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
@@ -103,6 +113,8 @@ class Run:
     seconds: float = 0.0
     #: A row for each commit.
     rows: list[Row] = field(default_factory=list)
+    #: The end of each epoch.
+    epochs: list[Epoch] = field(default_factory=list)
     #: Command line that began the run.
     command: str = field(default_factory=checkpoint.command)
     #: Samples that were trained when the weight file was written.
@@ -119,6 +131,12 @@ class Run:
     kept: dict[int, Parameters] = field(default_factory=dict)
     #: `state` of the weight file that it began with or wrote last; None: no file.
     found: str | None = None
+    #: Called after each commit; one that answers True ends the training there, saved.
+    callbacks: Sequence[Callable[["Run"], object]] = ()
+    #: What the board counts, read when the run is saved; None: nothing is asked.
+    counters: Callable[[], dict[str, Any]] | None = None
+    #: Rows of the metrics file; None: it has to be written anew.
+    _rows_written: int | None = None
 
     @property
     def weights(self) -> Path:
@@ -172,6 +190,7 @@ class Run:
         run.kept = {epoch: _after(out / EPOCH.format(epoch), epoch, spec, found) for epoch in finished}
         run.epoch, run.position, run.epoch_errors = found.epoch, found.position, found.epoch_errors
         run.seconds, run.rows, run.command = found.seconds, rows, found.command
+        run.epochs = report.read_epochs(out / EPOCHS, found.epoch)
         return run
 
     def reload(self) -> None:
@@ -179,8 +198,9 @@ class Run:
         saved = Run.resume(self.out, {})
         if replace(saved.plan, epochs=self.plan.epochs) != self.plan or saved.spec.identity != self.spec.identity:
             raise WeightsError(f"{self.weights} is of another run now: it has another plan than the one to go back to")
-        for name in ("parameters", "epoch", "position", "epoch_errors", "seconds", "rows", "kept", "found"):
+        for name in ("parameters", "epoch", "position", "epoch_errors", "seconds", "rows", "epochs", "kept", "found"):
             setattr(self, name, getattr(saved, name))
+        self._rows_written = None
 
     @classmethod
     def prepare(cls, out: Path, options: TrainingOptions) -> tuple["Run", Data]:
@@ -192,7 +212,7 @@ class Run:
         if options.resume:
             run = cls.resume(out, options.of_plan(), options.network)
             images = datasets.load(run.plan.data, options.data_dir, run.spec.input)
-            first_samples(run.plan.samples, len(images.train_images), run.plan.data)
+            first_samples(run.plan.samples, len(images.train_images) - run.plan.held_out, run.plan.data)
             return run, images
         spec = chosen(options.preset, options.network)
         images = datasets.load(options.data_name, options.data_dir, spec.input)
@@ -230,6 +250,32 @@ class Run:
         self.epoch_errors += errors
         self.seconds = seconds
         self.rows.append(Row(self.epoch, self.position, samples, errors, 100 * self.epoch_errors / self.position, seconds))
+
+    def end_epoch(self, board: Board, data: Data) -> None:
+        """All samples of an epoch are trained; the board tries those that are kept out."""
+        tried, kept = None, self.plan.held_out
+        if kept:
+            images, labels = data.train_images[-kept:], data.train_labels[-kept:]
+            tried = Evaluation(labels.numpy(), np.concatenate(list(chunks(board, images, labels)))).error_percent
+        trained = 100 * self.epoch_errors / self.position
+        self.epoch, self.position, self.epoch_errors = self.epoch + 1, 0, 0
+        self.epochs.append(Epoch(self.epoch, self.done, trained, tried, self.seconds))
+
+    def show(self) -> None:
+        """Add new rows to the metrics file, for whoever watches; where they can't be, the next checkpoint says so."""
+        if self.writes and self._rows_written is not None:
+            try:
+                self._write_rows(durable=False)
+            except OSError:
+                self._rows_written = None
+
+    def _write_rows(self, *, durable: bool) -> None:
+        """Bring the metrics file up to date. durable: not lost by a power cut."""
+        if self._rows_written is None:
+            report.write_metrics(self.out / METRICS, self.rows)
+        else:
+            report.append_metrics(self.out / METRICS, self.rows[self._rows_written :], durable=durable)
+        self._rows_written = len(self.rows)
 
     @property
     def averaged(self) -> range:
@@ -272,7 +318,10 @@ class Run:
             metrics=report.digest(self.rows),
         )
         # metrics first: rows beyond a checkpoint are dropped when it is resumed, missing ones could not be made up
-        report.write_metrics(self.out / METRICS, self.rows)
+        self._write_rows(durable=True)
+        report.write_epochs(self.out / EPOCHS, self.epochs)
+        if self.counters is not None:
+            files.write(self.out / COUNTERS, json.dumps(self.counters() | {"samples": self.done}))
         if self.position == 0 and self.epoch in self.averaged and not ended:
             checkpoint.save(self.out / EPOCH.format(self.epoch), self.spec, self.parameters, reached)
         checkpoint.save(self.weights, self.spec, self.parameters, reached)
@@ -386,6 +435,8 @@ def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
 
 def _train(run: Run, board: Board, data: Data, stop: Stop) -> float:
     plan = run.plan
+    if run.writes and not run.done:
+        (run.out / COUNTERS).unlink(missing_ok=True)  # of a run before, in the same directory
     board.load(run.parameters)
     run.saved = run.done
     if run.finished:
@@ -396,6 +447,7 @@ def _train(run: Run, board: Board, data: Data, stop: Stop) -> float:
         run.save(board, plan.settings(run.spec)[0])  # now, not after hours: can it be written?
     first, before, start = run.done, run.seconds, run.now()
     saved_at, stopped, cost = start, False, start - begun
+    shown_at = start
 
     def going() -> bool:
         return not stopped and run.now() - saved_at <= run.every
@@ -414,8 +466,17 @@ def _train(run: Run, board: Board, data: Data, stop: Stop) -> float:
                 run.count(samples, commit.errors, before + run.now() - start)
                 meter.advance(samples, f"epoch {run.epoch + 1}/{plan.epochs} error {run.rows[-1].error_percent:.2f} %")
                 stopped = bool(stop) or stopped
-                if run.position >= plan.samples:
-                    run.epoch, run.position, run.epoch_errors = run.epoch + 1, 0, 0
+                ended = run.position >= plan.samples
+                if ended:
+                    paused = run.now()
+                    run.end_epoch(board, data)
+                    start += run.now() - paused  # not of training
+                for callback in run.callbacks:
+                    stopped |= callback(run) is True
+                if run.now() - shown_at > WATCH_SECONDS:
+                    run.show()
+                    shown_at = run.now()
+                if ended:
                     if run.finished or run.epoch in run.averaged or cost <= CHECKPOINT_SHARE * (run.now() - saved_at):
                         save(commit.settings)
             if run.done != run.saved:

@@ -1,7 +1,6 @@
 """`nudge train`: on a board, or in the model on one or several processes."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,31 +9,15 @@ import typer
 
 from golden.contract.errors import ExitCode, UsageError
 from golden.training.data import Data
-from golden.training.evaluate import Evaluation, evaluate
+from golden.training.evaluate import evaluate
 from golden.training.options import TrainingOptions
 from golden.training.processes import SharedModel, SharedStop, World
-from golden.training.recover import recovering
-from golden.training.recover import train as train_on_board
-from golden.training.run import Run, Stop
+from golden.training.run import Run
 from golden.training.run import train as run_train
-from host.boards.interface import OpenBoard
-from host.boards.open import open_board
-from host.harness.compare import Comparison, Twin
+from host.harness.fit import Outcome, fit
 
 from .options import BoardOption, EnginesOption, JsonOption, with_fields
 from .terminal import emit, reported
-
-
-@dataclass
-class Outcome:
-    """What a training command ended with."""
-
-    rate: float | None = None  #: training samples a second; None: nothing was left to train
-    test: Evaluation | None = None  #: None: interrupted
-    twin: Comparison | None = None  #: None: without --twin
-    recovered: int = 0  #: how often the run went back to its checkpoint
-    upload: float | None = None  #: seconds until the samples were in the board's memory; None: they were streamed
-    core: float | None = None  #: training samples a second of the board's core alone; None: a model, which has no clock
 
 
 @with_fields
@@ -85,8 +68,6 @@ def train(
     processes, with the same bits.
     """
     out = directory if out is None else out
-    if recover < 0:
-        raise UsageError(f"--recover must be 0 or more, not {recover}")
     if out is None or directory not in (None, out):
         raise UsageError(
             "one --out is needed: the directory for weights, metrics and learning curve"
@@ -110,7 +91,7 @@ def train(
             if shared:
                 outcome = in_processes(run, images, world, place)
             else:
-                outcome = on_board(run, images, board, engines, twin, recover, stream)
+                outcome = fit(run, images, board, engines, twin, recover, stream)
         # together: none ends, which would end all, before the first has written
         world.together(
             lambda: run.plot(None if outcome.test is None else outcome.test.error_percent)
@@ -131,40 +112,6 @@ def check_shared(world: World, device: str, board: str, others: dict[str, Any]) 
     for name, value in others.items():
         if value:
             raise UsageError(f"{name}: not with {why}")
-
-
-def on_board(
-    run: Run,
-    images: Data,
-    board: str,
-    engines: str | None,
-    twin: bool,
-    recover: int,
-    stream: bool,
-) -> Outcome:
-    """Carry the run on with a board, from its checkpoint again where the board is lost."""
-    outcome, finished = Outcome(), run.finished
-
-    def work(run: Run, device: OpenBoard) -> None:
-        held = None if stream else device.hold(images, run.plan.samples)
-        if held is not None:
-            outcome.upload = (outcome.upload or 0.0) + held.seconds
-        with Stop() as stop:
-            target = Twin(device) if twin else device
-            rate = train_on_board(run, target, images, stop)
-            outcome.rate = None if finished else rate
-            if isinstance(target, Twin):
-                outcome.twin = target.finish()
-        outcome.core = device.core_rate()
-        if run.finished:
-            if held is not None:
-                device.hold(images, run.plan.samples, test=True)
-            outcome.test = evaluate(device, images.test_images, images.test_labels)
-
-    outcome.recovered = len(
-        list(recovering(run, lambda: open_board(board, run.spec, engines), work, recover))
-    )
-    return outcome
 
 
 def in_processes(run: Run, images: Data, world: World, place: torch.device) -> Outcome:

@@ -69,7 +69,7 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path):
     train(run, During(meanwhile), DATA, Stop())
     assert said[0].startswith(f"{tmp_path} is in use by process {os.getpid()} (")
     assert checkpoint.load(run.weights)[2].plan["seed"] == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.csv", "weights.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epochs.csv", "metrics.csv", "weights.safetensors"]
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -99,7 +99,8 @@ def test_hidden_files_of_the_user_stay(tmp_path):
         (tmp_path / name).write_text("mine")
     (tmp_path / ".metrics.csv.01234567.unfinished").write_text("half")
     carried_out(Run.begin(PLAN, SPEC, tmp_path))
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "metrics.csv", "weights.safetensors"])
+    written = ["epochs.csv", "metrics.csv", "weights.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, *written])
 
 
 def test_a_folder_without_a_run_is_not_left_behind(tmp_path):

@@ -17,7 +17,7 @@ from golden.training import checkpoint, recover
 from host.boards.serial import SerialBoard
 from host.cli import board as board_cli
 from host.cli import main as cli
-from host.cli import training
+from host.harness import fit
 from host.harness.fault_port import Clock, FaultPort
 from host.harness.golden_device import GoldenDevice
 from host.link.link import Link
@@ -75,7 +75,7 @@ class Bench:
 def bench(monkeypatch):
     def make(events, capacity=0):
         made = Bench(events, capacity)
-        monkeypatch.setattr(training, "open_board", made.open)
+        monkeypatch.setattr(fit, "open_board", made.open)
         monkeypatch.setattr(board_cli, "open_unknown", made.open)
         monkeypatch.setattr(recover, "FIRST_WAIT", 0.0)
         return made

@@ -31,7 +31,12 @@ def test_train_writes_weights_metrics_and_curve(trained):
         (epoch, *at) for epoch in (0, 1) for at in ((16, 16), (32, 16), (40, 8))
     ]
     assert (trained / "learning-curve.png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(p.name for p in trained.iterdir()) == ["learning-curve.png", "metrics.csv", "weights.safetensors"]
+    files = ["board.json", "epochs.csv", "learning-curve.png", "metrics.csv", "weights.safetensors"]
+    assert sorted(p.name for p in trained.iterdir()) == files
+    with (trained / "epochs.csv").open() as stream:
+        assert [(end["epoch"], end["samples"]) for end in csv.DictReader(stream)] == [("1", "40"), ("2", "80")]
+    counted = json.loads((trained / "board.json").read_text())
+    assert (counted["board"], counted["samples"], counted["registers"]["samples"]) == ("golden", 80, 80)
 
 
 def test_train_json_and_twin(capsys, tmp_path):

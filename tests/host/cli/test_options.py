@@ -28,7 +28,8 @@ def test_each_field_is_an_option_with_its_help(capsys):
 
 def test_each_field_of_a_plan_can_be_asked_for():
     asked: dict[str, Any] = {"samples": 9, "epochs": 2, "batch": 3, "seed": 4, "lr_scale": 0.5, "beta": 0.25, "free_steps": 40}
-    asked |= {"nudged_steps": 12, "decay": 0.75, "shift": 1, "flip": True, "average": 2, "preset": "tiny", "data": "mnist"}
+    asked |= {"nudged_steps": 12, "decay": 0.75, "shift": 1, "flip": True, "average": 2, "held_out": 1}
+    asked |= {"preset": "tiny", "data": "mnist"}
     assert asked.keys() == {entry.name for entry in fields(Plan)}
     plan = TrainingOptions(**asked).plan(SPEC, "mnist", available=10)
     assert {name: getattr(plan, name) for name in asked} == asked

@@ -17,4 +17,4 @@ def test_a_run_killed_20_times_ends_with_the_same_bits(tmp_path):
     _, found, state = checkpoint.load(out / "weights.safetensors")
     assert state.epoch == plan.epochs
     assert all(a.equal(b) for a, b in zip([*found.weights, *found.biases], [*expected.weights, *expected.biases], strict=True))
-    assert sorted(path.name for path in out.iterdir()) == ["metrics.csv", "weights.safetensors"]
+    assert sorted(path.name for path in out.iterdir()) == ["epochs.csv", "metrics.csv", "weights.safetensors"]

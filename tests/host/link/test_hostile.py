@@ -375,7 +375,7 @@ def test_metrics_written_are_metrics_read(tmp_path):
 FORBIDDEN = {"pickle", "marshal", "shelve", "dill", "joblib", "tarfile", "zipfile", "pty"}
 
 
-@pytest.mark.parametrize("package", ["golden", "host", "hw", "sim", "boards"])
+@pytest.mark.parametrize("package", ["golden", "host", "hw", "nudge", "sim", "boards"])
 def test_nothing_is_unpickled_unpacked_or_given_to_a_shell(package):
     paths = list((Path(__file__).parents[3] / package).rglob("*.py"))
     assert paths

@@ -1,0 +1,164 @@
+"""Every quantity of every layer and sweep of one sample, as arrays: what `golden.model.phases` steps through, kept.
+
+The values are those of the steps that train, bit for bit, and so are the sums, the prediction and the updates made of them.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from golden.contract.errors import ModelError
+from golden.contract.spec import Spec
+
+from .batch import averaged, checked_images, checked_labels, first_largest
+from .engines import MODEL_ENGINES, Sums
+from .parameters import Parameters, working
+from .phases import Step, steps
+from .settings import Settings
+
+#: Of the machine's free memory, what a recording may take.
+SHARE = 0.5
+
+PHASES = ("free", "plus", "minus")
+
+
+class Quantity(NamedTuple):
+    """How a quantity is kept."""
+
+    kind: type[np.generic]
+    #: Of `golden.contract.formats.Formats`: the LSB is 2 to the minus this field; None: it is a count.
+    fraction: str | None
+
+
+#: By the field of `Layer`. Each type holds the widths that `golden.contract` allows.
+QUANTITIES = {
+    "spikes": Quantity(np.uint8, None),
+    "membrane": Quantity(np.int32, "state_fraction"),
+    "drive": Quantity(np.int32, "phi_fraction"),
+    "xi": Quantity(np.uint16, "state_fraction"),
+    "decoder": Quantity(np.int16, "decoder_fraction"),
+}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer in one phase: arrays (sweeps, channels, height, width), as they are after each sweep."""
+
+    #: 0 or 1.
+    spikes: np.ndarray
+    #: U, LSB 2^-8.
+    membrane: np.ndarray
+    #: phi, which the sweep read, LSB 2^-9.
+    drive: np.ndarray
+    #: 0..256, LSB 2^-8.
+    xi: np.ndarray
+    #: d, LSB 2^-12.
+    decoder: np.ndarray
+    #: xi summed over the averaging window, the last sweeps of the phase: (channels, height, width), int64.
+    window_sum: np.ndarray
+
+
+@dataclass(frozen=True)
+class Update:
+    """What the sample adds to a bundle's masters at the next commit, int64, LSB 2^-15."""
+
+    #: `Bundle.weight_shape`.
+    weight: np.ndarray
+    #: (channels,).
+    bias: np.ndarray
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One sample through all its phases."""
+
+    spec: Spec
+    #: (28, 28) uint8.
+    image: np.ndarray
+    #: None: a free phase alone.
+    label: int | None
+    prediction: int
+    #: By phase, "free", "plus" and "minus": layers 1..N in order.
+    phases: dict[str, tuple[Layer, ...]]
+    #: Of bundles 1..N; none without a label.
+    updates: tuple[Update, ...]
+
+
+def size(spec: Spec, settings: Settings, labelled: bool) -> int:
+    """Bytes of a recording's arrays."""
+    sweeps = settings.free_steps + 2 * settings.nudged_steps * labelled
+    neurons = sum(layer.neurons for layer in spec.layers[1:])
+    each = sum(np.dtype(quantity.kind).itemsize for quantity in QUANTITIES.values())
+    sums = 8 * neurons * (1 + 2 * labelled)
+    return sweeps * neurons * each + sums + 8 * spec.parameters * labelled
+
+
+def free_memory() -> int:
+    """Bytes that can be had without swapping."""
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def record(
+    spec: Spec,
+    settings: Settings,
+    parameters: Parameters,
+    image: Tensor | np.ndarray,
+    label: int | None,
+    *,
+    limit: int | None = None,
+) -> Recording:
+    """Record one image (28, 28) uint8; label None: the free phase alone.
+
+    parameters: masters as of the last commit. limit: bytes that the recording may have, default half of the free memory;
+    `ModelError` before anything is allocated.
+    """
+    settings.check(spec)
+    images = checked_images(torch.as_tensor(image)[None])
+    labels = None if label is None else checked_labels(torch.tensor([label]), 1)
+    limit = int(SHARE * free_memory()) if limit is None else limit
+    if (needed := size(spec, settings, labels is not None)) > limit:
+        sweeps = f"{settings.free_steps} + 2 x {settings.nudged_steps} sweeps"
+        raise ModelError(f"a trace of {spec.name} over {sweeps} has {needed:,} bytes, {limit:,} are allowed: take fewer sweeps")
+    lengths = {"free": settings.free_steps}
+    if labels is not None:
+        lengths |= {"plus": settings.nudged_steps, "minus": settings.nudged_steps}
+    arrays = {
+        phase: [
+            {name: np.empty((count, *layer.shape), quantity.kind) for name, quantity in QUANTITIES.items()}
+            for layer in spec.layers[1:]
+        ]
+        for phase, count in lengths.items()
+    }
+
+    def kept(run: Iterator[Step]) -> Iterator[Step]:
+        """The same steps, written down in passing."""
+        for step in run:
+            for store, state, phi in zip(arrays[step.phase], step.layers, step.drives, strict=True):
+                values = {"spikes": state.s, "membrane": state.U, "drive": phi, "xi": state.xi, "decoder": state.d}
+                for name, value in values.items():
+                    store[name][step.t] = value[0].numpy()
+            yield step
+
+    copies = working(spec, parameters)
+    engine = MODEL_ENGINES["folded"](spec, copies)
+    pixels = images[:, None].to(engine.dtype)
+    sums, _ = averaged(spec, settings, kept(steps(spec, settings, engine, copies, pixels, labels)))
+    updates = []
+    if labels is not None:
+        both = Sums(tuple(sums["plus"]), tuple(sums["minus"]))
+        for bundle, *rates in zip(spec.bundles, settings.weight_rates, settings.bias_rates, strict=True):
+            weight, bias = engine.updates(bundle, pixels, both, (rates[0], rates[1]))
+            updates.append(Update(weight.numpy(), bias.numpy()))
+    phases = {
+        phase: tuple(
+            Layer(**store, window_sum=total[0].long().numpy()) for store, total in zip(stores, sums[phase], strict=True)
+        )
+        for phase, stores in arrays.items()
+    }
+    prediction = int(first_largest(sums["free"][-1].flatten(1)))
+    return Recording(spec, images[0].numpy(), label, prediction, phases, tuple(updates))

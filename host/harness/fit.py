@@ -1,0 +1,74 @@
+"""A whole training run on a board: opened, trained, tested once at the end. `nudge train` and `nudge.Network.fit` are this."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from golden.contract.errors import UsageError
+from golden.training.data import Data
+from golden.training.evaluate import Evaluation, evaluate
+from golden.training.recover import recovering
+from golden.training.recover import train as train_on_board
+from golden.training.run import Run, Stop
+from host.boards.interface import OpenBoard
+from host.boards.open import open_board
+from host.boards.serial import SerialBoard
+
+from .compare import Comparison, Twin
+
+
+@dataclass
+class Outcome:
+    """What a training run ended with."""
+
+    rate: float | None = None  #: training samples a second, end to end; None: nothing was left to train
+    core: float | None = None  #: those that the core alone would train; None: the board doesn't say
+    upload: float | None = None  #: seconds until the samples were in the board's memory; None: they were streamed
+    test: Evaluation | None = None  #: None: interrupted
+    twin: Comparison | None = None  #: None: without a twin
+    recovered: int = 0  #: how often the run went back to its checkpoint
+
+
+def fit(
+    run: Run,
+    images: Data,
+    board: str,
+    engines: str | None = None,
+    twin: bool = False,
+    recover: int = 0,
+    stream: bool = False,
+) -> Outcome:
+    """Carry the run on with a board, from its checkpoint again where the board is lost; then test it, once.
+
+    board, engines: as for `host.boards.open.open_board`. twin: step the golden model in lockstep, and end where the board
+    differs from it. recover: how often to go back to the checkpoint at most. stream: send every image anew, even if the
+    board's memory could hold them.
+    """
+    if recover < 0:
+        raise UsageError(f"--recover must be 0 or more, not {recover}")
+    outcome, finished = Outcome(), run.finished
+
+    def work(run: Run, device: OpenBoard) -> None:
+        run.counters = lambda: counters(device)
+        held = None if stream else device.hold(images, run.plan.samples)
+        if held is not None:
+            outcome.upload = (outcome.upload or 0.0) + held.seconds
+        with Stop() as stop:
+            target = Twin(device) if twin else device
+            rate = train_on_board(run, target, images, stop)
+            outcome.rate = None if finished else rate
+            if isinstance(target, Twin):
+                outcome.twin = target.finish()
+        outcome.core = device.core_rate()
+        if run.finished:
+            if held is not None:
+                device.hold(images, run.plan.samples, test=True)
+            outcome.test = evaluate(device, images.test_images, images.test_labels)
+
+    outcome.recovered = len(list(recovering(run, lambda: open_board(board, run.spec, engines), work, recover)))
+    return outcome
+
+
+def counters(device: OpenBoard) -> dict[str, Any]:
+    """A board's registers, and what its link had to do."""
+    link = asdict(device.link.counters) if isinstance(device, SerialBoard) else {}
+    return {"board": device.name, "registers": device.registers(), "link": link}
