@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import typer.main
 
+import nudge
 from host.cli.main import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-ROOMS = ("golden", "hw", "sim", "host", "boards", "tests")
+ROOMS = ("golden", "hw", "sim", "host", "boards", "nudge", "tests")
 
 #: `golden.contract.spec`, `Config.passes` is not: it begins with no room.
 DOTTED = re.compile(rf"`((?:{'|'.join(ROOMS)})(?:\.\w+)+)`")
@@ -48,7 +49,19 @@ def defined(dotted: str) -> bool:
         for module in (place.with_suffix(".py"), place / "__init__.py"):
             if module.exists() and (not rest or rest in names(module)):
                 return True
-    return False
+    return words[0] == "nudge" and public(words[1:])
+
+
+def public(words: list[str]) -> bool:
+    """Whether the page of public names has a name, a method or field of one, and so on."""
+    found: object = nudge
+    for word in words:
+        if word in getattr(found, "__annotations__", {}):
+            return True
+        if not hasattr(found, word):
+            return False
+        found = getattr(found, word)
+    return True
 
 
 def commands(text: str) -> list[list[str]]:
@@ -97,6 +110,8 @@ def test_a_wrong_name_is_noticed():
     assert defined("golden.contract.errors.NudgeError.exit_code")
     assert not defined("golden.contract.errors.NoSuchError")
     assert not defined("golden.nothing")
+    assert defined("nudge.Network.fit")
+    assert not defined("nudge.Network.unfit")
     assert problem(["nudge", "train", "--nonsense"]) == "no option --nonsense"
     assert problem(["nudge", "board", "dance"]) == "no command 'dance'"
     assert problem(["nudge", "board", "info", "--board", "URL"]) is None

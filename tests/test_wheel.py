@@ -16,7 +16,7 @@ from golden.training import data
 from host.cli.main import main
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("boards", "golden", "host", "hw", "sim")
+PACKAGES = ("boards", "golden", "host", "hw", "nudge", "sim")
 SECONDS = 300
 
 

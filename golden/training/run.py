@@ -137,6 +137,8 @@ class Run:
     counters: Callable[[], dict[str, Any]] | None = None
     #: Rows of the metrics file; None: it has to be written anew.
     _rows_written: int | None = None
+    #: Ends of epochs in their file; None: the same.
+    _epochs_written: int | None = None
 
     @property
     def weights(self) -> Path:
@@ -200,7 +202,7 @@ class Run:
             raise WeightsError(f"{self.weights} is of another run now: it has another plan than the one to go back to")
         for name in ("parameters", "epoch", "position", "epoch_errors", "seconds", "rows", "epochs", "kept", "found"):
             setattr(self, name, getattr(saved, name))
-        self._rows_written = None
+        self._rows_written = self._epochs_written = None
 
     @classmethod
     def prepare(cls, out: Path, options: TrainingOptions) -> tuple["Run", Data]:
@@ -262,12 +264,13 @@ class Run:
         self.epochs.append(Epoch(self.epoch, self.done, trained, tried, self.seconds))
 
     def show(self) -> None:
-        """Add new rows to the metrics file, for whoever watches; where they can't be, the next checkpoint says so."""
+        """Write down what has been measured, for whoever watches; where that can't be, the next checkpoint says so."""
         if self.writes and self._rows_written is not None:
             try:
                 self._write_rows(durable=False)
+                self._write_epochs()
             except OSError:
-                self._rows_written = None
+                self._rows_written = self._epochs_written = None
 
     def _write_rows(self, *, durable: bool) -> None:
         """Bring the metrics file up to date. durable: not lost by a power cut."""
@@ -276,6 +279,11 @@ class Run:
         else:
             report.append_metrics(self.out / METRICS, self.rows[self._rows_written :], durable=durable)
         self._rows_written = len(self.rows)
+
+    def _write_epochs(self) -> None:
+        if self._epochs_written != len(self.epochs):
+            report.write_epochs(self.out / EPOCHS, self.epochs)
+            self._epochs_written = len(self.epochs)
 
     @property
     def averaged(self) -> range:
@@ -319,7 +327,7 @@ class Run:
         )
         # metrics first: rows beyond a checkpoint are dropped when it is resumed, missing ones could not be made up
         self._write_rows(durable=True)
-        report.write_epochs(self.out / EPOCHS, self.epochs)
+        self._write_epochs()
         if self.counters is not None:
             files.write(self.out / COUNTERS, json.dumps(self.counters() | {"samples": self.done}))
         if self.position == 0 and self.epoch in self.averaged and not ended:
@@ -476,9 +484,9 @@ def _train(run: Run, board: Board, data: Data, stop: Stop) -> float:
                 if run.now() - shown_at > WATCH_SECONDS:
                     run.show()
                     shown_at = run.now()
-                if ended:
-                    if run.finished or run.epoch in run.averaged or cost <= CHECKPOINT_SHARE * (run.now() - saved_at):
-                        save(commit.settings)
+                due = run.finished or run.epoch in run.averaged or cost <= CHECKPOINT_SHARE * (run.now() - saved_at)
+                if ended and due:
+                    save(commit.settings)
             if run.done != run.saved:
                 save(commit.settings)
     if run.finished:

@@ -9,7 +9,7 @@ import typer
 from golden.contract.errors import ExitCode, UsageError
 from golden.training.processes import World
 
-from . import bench, bitstream, board, compare, estimate, evaluate, network, repro, training, verilog
+from . import bench, bitstream, board, compare, estimate, evaluate, network, repro, training, verilog, view
 from .run import run_together
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:3}  {code.what}" for code in ExitCode)
@@ -48,6 +48,7 @@ def callback(
 
 
 app.command("train")(training.train)
+app.command("view")(view.view)
 app.command("eval")(evaluate.evaluate_weights)
 app.command("compare")(compare.compare)
 app.command("bench")(bench.bench)

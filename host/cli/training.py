@@ -8,6 +8,7 @@ import torch
 import typer
 
 from golden.contract.errors import ExitCode, UsageError
+from golden.progress import note
 from golden.training.data import Data
 from golden.training.evaluate import evaluate
 from golden.training.options import TrainingOptions
@@ -15,6 +16,7 @@ from golden.training.processes import SharedModel, SharedStop, World
 from golden.training.run import Run
 from golden.training.run import train as run_train
 from host.harness.fit import Outcome, fit
+from host.view.live import live as served
 
 from .options import BoardOption, EnginesOption, JsonOption, with_fields
 from .terminal import emit, reported
@@ -56,6 +58,10 @@ def train(
             "--stream", help="Send every image anew, even if the board's memory could hold them."
         ),
     ] = False,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Serve a page that follows the run; its address is printed."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Train, then evaluate once on the test set.
@@ -86,6 +92,8 @@ def train(
         run, images = world.together(lambda: Run.prepare(out, options))
         run.writes = world.first
         world.together(lambda: stack.enter_context(run.owned()))
+        if live and world.first:
+            note(f"live: {stack.enter_context(served(run.out))}")
         result: dict[str, Any] = {"weights": str(run.weights), "epochs": run.plan.epochs}
         with reported(as_json, result):
             if shared:

@@ -1,0 +1,90 @@
+"""A run's directory as it is now: finished, interrupted, or still growing under the hands of `nudge train`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from golden import files
+from golden.contract.errors import ViewError, WeightsError
+from golden.contract.spec import Spec
+from golden.model.parameters import Parameters
+from golden.training import checkpoint, metrics
+from golden.training.checkpoint import Checkpoint
+from golden.training.metrics import Epoch, Row
+from golden.training.run import COUNTERS, EPOCHS, METRICS
+
+#: Every row that there is: the metrics of a growing run are ahead of its checkpoint.
+ALL = sys.maxsize
+
+#: Bytes of the counters' file at most.
+MAX_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a run's directory holds."""
+
+    path: Path
+    spec: Spec
+    #: Masters as of the last checkpoint.
+    parameters: Parameters
+    #: Plan, registers, and how far the run was at the last checkpoint.
+    found: Checkpoint
+    #: A row for each commit, of those after the checkpoint too.
+    rows: list[Row]
+    epochs: list[Epoch]
+    #: The board's name, registers and link counters at the last checkpoint; {} where there are none.
+    counters: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Of the directory."""
+        return self.path.resolve().name
+
+    @property
+    def total(self) -> int:
+        """Samples that the plan trains, over all epochs."""
+        return int(self.found.plan["epochs"]) * int(self.found.plan["samples"])
+
+    @property
+    def done(self) -> int:
+        """Samples trained so far, as far as the directory tells."""
+        row = self.rows[-1] if self.rows else None
+        samples = int(self.found.plan["samples"])
+        saved = self.found.epoch * samples + self.found.position
+        return saved if row is None else max(saved, row.epoch * samples + row.position)
+
+
+def read(path: Path) -> Folder:
+    """The run in a directory. `ViewError` for none, `WeightsError` and `MetricsError` for one that is damaged or of another
+    version.
+
+    Weights, counters and epochs are replaced as wholes, and a last line that is half written is left out, so that a run can
+    be read while it is trained.
+    """
+    if not path.is_dir():
+        raise ViewError(f"no run at {path}: give the --out of a `nudge train`")
+    if not (path / checkpoint.WEIGHTS).exists():
+        raise ViewError(f"no run at {path}: it has no {checkpoint.WEIGHTS} (yet)")
+    spec, parameters, found = checkpoint.load(path / checkpoint.WEIGHTS)
+    missing = [name for name in ("data", "samples", "epochs", "seed") if name not in found.plan]
+    if missing:
+        raise WeightsError(f"{path}: damaged metadata (plan: no {missing[0]})")
+    rows = metrics.read_metrics(path / METRICS, ALL, ALL)
+    return Folder(path, spec, parameters, found, rows, metrics.read_epochs(path / EPOCHS, ALL), _counters(path / COUNTERS))
+
+
+def _counters(path: Path) -> dict[str, Any]:
+    """The counters' file; {} for none."""
+
+    def unreadable(why: str) -> ViewError:
+        return ViewError(f"{why}: move it away to look at the run without it")
+
+    if not path.exists():
+        return {}
+    found = files.read_json(path, MAX_BYTES, unreadable)
+    tables = [found.get(name) for name in ("registers", "link")]
+    if not all(isinstance(table, dict) and all(type(x) is int for x in table.values()) for table in tables):
+        raise unreadable(f"{path} is damaged (registers and link must be numbers by name)")
+    return found

@@ -1,0 +1,112 @@
+"""What weights do: errors, firing, and digits step by step, computed by the model, which every board equals bit for bit."""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.contract.errors import DataError, ModelError
+from golden.contract.spec import Spec
+from golden.model.batch import infer
+from golden.model.parameters import Parameters, initial
+from golden.model.recording import Recording, record
+from golden.model.settings import Settings
+from golden.training import data as datasets
+from golden.training.data import Data
+from golden.training.evaluate import Evaluation
+
+from .folder import Folder
+
+#: Test images that are tried.
+TRIED = 500
+
+#: Misread digits that are shown.
+SHOWN = 12
+
+#: Digits that can be stepped through, and bytes of their recordings at most.
+STEPPED, STEPPED_BYTES = 3, 1 << 26
+
+#: Bins of a histogram of weights.
+BINS = 64
+
+
+@dataclass(frozen=True)
+class Look:
+    """What there is to see of a network's weights."""
+
+    #: What the images are, in words.
+    images: str
+    #: On the first images of the test set; None: the data set isn't on this machine.
+    evaluation: Evaluation | None
+    #: Of layers 1..N: spikes per neuron and sweep in the free phase, over the tried images.
+    firing: list[float]
+    #: The first misread ones: image, label, prediction.
+    misread: list[tuple[np.ndarray, int, int]]
+    #: A few digits, all phases; the first is read rightly, if any is.
+    steps: list[Recording]
+    #: Why there are none; "" if there are.
+    no_steps: str
+    #: Of each bundle, weights that the run began with and weights now, in units of 1.
+    before: list[np.ndarray]
+    now: list[np.ndarray]
+
+
+@functools.cache
+def _images(name: str) -> tuple[str, Data | None]:
+    """The test images of a data set, and what they are. Without a folder, MNIST is stood for by its embedded digits."""
+    try:
+        if name == datasets.OWN:
+            return "the images that it learnt aren't kept with the run", None
+        return f"the test set of {name}", datasets.load(name)
+    except DataError:
+        if name != "mnist":
+            return f"no {name} on this machine: set {datasets.VARIABLE}", None
+        return "the embedded digits of mnist's test set", datasets.load("embedded")
+
+
+def look(folder: Folder) -> Look:
+    """All of that for the weights of a run's last checkpoint."""
+    spec, settings = folder.spec, folder.found.registers()
+    named, images = _images(str(folder.found.plan["data"]))
+    first = initial(spec, int(folder.found.plan["seed"]))
+    before, now = (_values(spec, each) for each in (first, folder.parameters))
+    if images is None:
+        return Look(named, None, [], [], [], named, before, now)
+    pixels, labels = images.test_images[:TRIED], images.test_labels[:TRIED].numpy()
+    predictions, spikes = infer(spec, settings, folder.parameters, pixels)
+    evaluation = Evaluation(labels, predictions.numpy())
+    sweeps = len(pixels) * settings.free_steps
+    firing = [count / (layer.neurons * sweeps) for count, layer in zip(spikes, spec.layers[1:], strict=True)]
+    wrong = np.flatnonzero(evaluation.labels != evaluation.predictions)
+    misread = [(pixels[i].numpy(), int(labels[i]), int(evaluation.predictions[i])) for i in wrong[:SHOWN]]
+    right = np.flatnonzero(evaluation.labels == evaluation.predictions)
+    chosen = [*right[:1], *wrong[: STEPPED - len(right[:1])]]
+    steps, why = _steps(spec, settings, folder.parameters, [(pixels[i].numpy(), int(labels[i])) for i in chosen])
+    kept = f"the first {len(pixels)} of {named}" if len(pixels) < len(images.test_images) else f"all {len(pixels)} of {named}"
+    return Look(kept, evaluation, firing, misread, steps, why, before, now)
+
+
+def _steps(
+    spec: Spec, settings: Settings, parameters: Parameters, digits: list[tuple[np.ndarray, int]]
+) -> tuple[list[Recording], str]:
+    """As many recordings as fit; where not even one does, why."""
+    found: list[Recording] = []
+    left = STEPPED_BYTES
+    for image, label in digits:
+        try:
+            found.append(record(spec, settings, parameters, image, label, limit=left))
+        except ModelError as error:
+            return found, "" if found else str(error)
+        left -= sum(part.nbytes for phase in found[-1].phases.values() for layer in phase for part in vars(layer).values())
+    return found, ""
+
+
+def _values(spec: Spec, parameters: Parameters) -> list[np.ndarray]:
+    """Masters in units of 1."""
+    return [w.numpy() * 2.0**-spec.formats.master_fraction for w in parameters.weights]
+
+
+def histogram(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(edges, share of the weights in each bin in percent), from -1 to 1."""
+    counts, edges = np.histogram(weights, BINS, (-1.0, 1.0))
+    return edges, 100 * counts / max(weights.size, 1)

@@ -1,0 +1,142 @@
+"""A page of runs, served on this machine alone, to whoever has its token.
+
+`python -m host.view.serve RUN` is what `nudge train --live` starts: a process of its own, so that training never waits for
+a page. It ends when its standard input does.
+"""
+
+import asyncio
+import hmac
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tornado import httpserver, web
+
+from golden.contract.errors import NudgeError, UsageError, ViewError
+
+from .save import checked
+from .watch import Watch
+
+ADDRESS = "127.0.0.1"
+
+#: How much this process yields to the one that trains (see nice(1)).
+NICENESS = 10
+
+#: What a page may load: itself.
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+WAITING = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="1">
+<title>nudge</title><p role="status">The run hasn't begun yet. This page looks again every second.</p></html>"""
+
+
+class Handler(web.RequestHandler):
+    """A request with the token, from a page of this address."""
+
+    def initialize(self, watch: Watch, token: str, port: int) -> None:
+        self.watch, self.token, self.port = watch, token, port
+
+    def prepare(self) -> None:
+        # a name that someone else points at this machine is no name of ours
+        if self.request.host not in (f"{ADDRESS}:{self.port}", f"localhost:{self.port}"):
+            raise web.HTTPError(403)
+        if not hmac.compare_digest(self.get_query_argument("token", "").encode(), self.token.encode()):
+            raise web.HTTPError(403)
+
+    def set_default_headers(self) -> None:
+        for name, value in (
+            ("Content-Security-Policy", POLICY),
+            ("Cache-Control", "no-store"),
+            ("Referrer-Policy", "no-referrer"),
+            ("X-Content-Type-Options", "nosniff"),
+        ):
+            self.set_header(name, value)
+
+    def write_error(self, status_code: int, **options: Any) -> None:
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(
+            "this page needs the address that nudge printed, token included\n" if status_code == 403 else "no such page\n"
+        )
+
+
+class Page(Handler):
+    """The page itself."""
+
+    def get(self) -> None:
+        if not self.watch.begun:
+            self.finish(WAITING)
+            return
+        try:
+            self.finish(self.watch.page(f"/news?token={self.token}"))
+        except NudgeError as error:
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+            self.set_header("Refresh", "1")
+            self.finish(f"{error}\n")
+
+
+class News(Handler):
+    """What a page doesn't have yet."""
+
+    def get(self) -> None:
+        self.finish(self.watch.news(self.get_query_argument("since", "")))
+
+
+async def serve(runs: list[Path], port: int, tell: Callable[[str], None], *, until_input_ends: bool = False) -> None:
+    """Serve a page of some runs until SIGINT or SIGTERM. port: 0 takes any free one. tell: is told the address.
+
+    until_input_ends: until standard input ends instead. Raises `ViewError` for a port that is in use.
+    """
+    if not 0 <= port <= 65535:
+        raise UsageError(f"--port must be 0..65535, not {port}")
+    try:
+        listening = socket.create_server((ADDRESS, port))
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise ViewError(f"port {port} of {ADDRESS}: {why}: choose another --port, or 0 for any") from None
+    listening.setblocking(False)
+    port, token = listening.getsockname()[1], secrets.token_urlsafe(16)
+    common = {"watch": Watch(checked(runs)), "token": token, "port": port}
+    application = web.Application([("/", Page, common), ("/news", News, common)], log_function=lambda handler: None)
+    server = httpserver.HTTPServer(application)
+    server.add_sockets([listening])
+    tell(f"http://{ADDRESS}:{port}/?token={token}")
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+    if until_input_ends:
+
+        def heard() -> None:
+            if not os.read(0, 1024):
+                ended.set()
+
+        loop.add_reader(0, heard)
+    else:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        server.stop()
+        await server.close_all_connections()
+
+
+def main() -> int:
+    """Serve the runs that are named, and print the address; the exit code."""
+    # Ctrl-C in the terminal is meant for the training; this process ends with it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
+    try:
+        asyncio.run(serve(list(map(Path, sys.argv[1:])), 0, lambda url: print(url, flush=True), until_input_ends=True))
+    except NudgeError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Runs that change while they are shown: read again where their files have changed, looked at again where weights have."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from golden.contract.errors import NudgeError
+from golden.training.checkpoint import WEIGHTS
+from golden.training.run import COUNTERS, EPOCHS, METRICS
+
+from .content import content
+from .folder import Folder, read
+from .look import Look, look
+from .page import Live, page, renewed, structure
+
+#: Seconds between two questions of a page.
+SECONDS = 1.0
+
+
+class Watch:
+    """What some runs have to show now. Nothing is written, and nothing asked of who trains."""
+
+    def __init__(self, runs: list[Path]):
+        self.runs = runs
+        #: Of each run: the state of its weight file, and what was seen then.
+        self._seen: dict[Path, tuple[str, Look]] = {}
+
+    def version(self) -> tuple[str, str]:
+        """Of the weight files, and of all files: text that changes with them."""
+        weights = [_state(run / WEIGHTS) for run in self.runs]
+        others = [_state(run / name) for run in self.runs for name in (METRICS, EPOCHS, COUNTERS)]
+        return _short(weights), _short(weights + others)
+
+    @property
+    def begun(self) -> bool:
+        """Whether each run has something to show."""
+        return all((run / WEIGHTS).exists() for run in self.runs)
+
+    def now(self) -> list[tuple[Folder, Look]]:
+        """The runs; what `host.view.folder.read` raises."""
+        found = []
+        for run in self.runs:
+            before = _state(run / WEIGHTS)
+            folder = read(run)
+            if run not in self._seen or self._seen[run][0] != before:
+                self._seen[run] = before, look(folder)
+            found.append((folder, self._seen[run][1]))
+        return found
+
+    def page(self, url: str) -> str:
+        """A page that asks `url` for what is new."""
+        version = ".".join(self.version())
+        return page(self.now(), Live(url, SECONDS), version)
+
+    def news(self, since: str) -> dict[str, Any]:
+        """What has changed since a version that a page has; where the runs can't be read just now, why."""
+        weights, all_files = self.version()
+        version = f"{weights}.{all_files}"
+        if version == since:
+            return {"version": version}
+        try:
+            runs = self.now()
+        except NudgeError as error:
+            return {"version": since, "error": str(error)}
+        steps = since.split(".")[0] != weights
+        return renewed(content(runs), steps=steps) | {"version": version, "structure": structure(runs)}
+
+
+def _state(path: Path) -> str:
+    """Text that changes when a file does."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
+
+
+def _short(states: list[str]) -> str:
+    return hashlib.sha256(json.dumps(states).encode()).hexdigest()[:16]

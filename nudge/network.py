@@ -1,0 +1,235 @@
+"""A network with its weights: made, trained, asked, looked into, and carried to other libraries."""
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from golden.contract import network_file
+from golden.contract.errors import UsageError
+from golden.contract.presets import preset
+from golden.contract.shapes import Conv, Dense
+from golden.contract.spec import Spec
+from golden.model.batch import checked_images, checked_labels
+from golden.model.parameters import Parameters, check_shapes, initial, working
+from golden.model.recording import record
+from golden.model.settings import Settings
+from golden.paper import floating
+from golden.training import checkpoint
+from golden.training import data as datasets
+from golden.training.data import Data
+from golden.training.evaluate import Evaluation, evaluate
+from golden.training.options import TrainingOptions
+from golden.training.plan import first_samples
+from golden.training.run import Run
+from host.boards.open import open_board
+from host.harness.fit import fit
+
+from . import exchange
+from .result import Result
+from .trace import Trace
+
+if TYPE_CHECKING:
+    import nir
+
+#: Is called after each commit with the run, which has `epoch`, `position`, `rows` and so on; True ends the training.
+Callback = Callable[[Run], object]
+
+
+class Network:
+    """A network and its weights.
+
+    stages: from the image (28, 28) to the output with 10 units: convolutions, then dense ones. schedule, learning, formats:
+    the keys of a network file's tables (docs/networks.md); what is left out has the value that is left out there. seed: of the
+    initial weights. Raises `SpecError` for a network that can't be built.
+    """
+
+    #: Stages, schedule, formats and default hyper-parameters: plain data.
+    spec: Spec
+    #: Masters, int64, LSB 2^-15: what learning moves.
+    parameters: Parameters
+    #: Steps, beta and rates as the board's registers have them.
+    settings: Settings
+
+    def __init__(
+        self,
+        stages: Sequence[Conv | Dense],
+        *,
+        name: str = "mine",
+        schedule: Mapping[str, Any] | None = None,
+        learning: Mapping[str, Any] | None = None,
+        formats: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ):
+        tables = {"schedule": schedule, "learning": learning, "formats": formats}
+        document: dict[str, Any] = {"name": name, "stage": [_table(stage) for stage in stages]}
+        document |= {key: dict(values) for key, values in tables.items() if values is not None}
+        spec = network_file.network(document, f"network {name}")
+        self._set(spec, initial(spec, seed), Settings.of(spec))
+
+    @classmethod
+    def _of(cls, spec: Spec, parameters: Parameters, settings: Settings) -> Self:
+        network = cls.__new__(cls)
+        network._set(spec, parameters, settings)
+        return network
+
+    def _set(self, spec: Spec, parameters: Parameters, settings: Settings) -> None:
+        check_shapes(spec, parameters)
+        self.spec, self.parameters, self.settings = spec, parameters, settings
+
+    @classmethod
+    def preset(cls, name: str, *, seed: int = 0) -> Self:
+        """The preset of that name, one of `nudge.PRESETS`, with initial weights. `SpecError` for no such name."""
+        spec = preset(name)
+        return cls._of(spec, initial(spec, seed), Settings.of(spec))
+
+    @classmethod
+    def load(cls, source: str | Path, *, seed: int = 0) -> Self:
+        """The network of a TOML file, with initial weights; or one with what it learnt, of a weight file, a run's
+        directory or a packaged name such as "small-mnist".
+
+        `SpecError` or `WeightsError` says what is wrong with the file.
+        """
+        path = Path(source)
+        if path.suffix == ".toml":
+            spec = network_file.read(path)
+            return cls._of(spec, initial(spec, seed), Settings.of(spec))
+        spec, parameters, found = checkpoint.load(checkpoint.find(path))
+        return cls._of(spec, parameters, found.registers())
+
+    def __repr__(self) -> str:
+        stages = ", ".join(map(repr, self.spec.stages))
+        return f"<Network {self.spec.name}: {stages}; {self.spec.parameters:,} weights and biases>"
+
+    def fit(
+        self,
+        data: str | Data = "embedded",
+        *,
+        epochs: int = 1,
+        board: str = "golden",
+        seed: int = 0,
+        out: str | Path | None = None,
+        callbacks: Sequence[Callback] = (),
+        twin: bool = False,
+        recover: int = 0,
+        engines: str | None = None,
+        stream: bool = False,
+        **options: Any,
+    ) -> Result:
+        """Train from initial weights, test once at the end, and keep what was learnt: `nudge train`, with the same weights.
+
+        data: a name ("embedded", "mnist", "fashion-mnist") or images and labels of your own, as `nudge.Data` has them.
+        board: "golden" (the model), "sim" (the RTL, simulated), or a device path or pyserial URL. seed: of the initial weights
+        and the order of samples; with `options` it fixes every bit of the result, on any board. out: directory of weights,
+        metrics and learning curve; None: a temporary one, which goes with the result. twin, recover, engines, stream:
+        as of `nudge train`. options: its other options by name, such as samples, batch, lr_scale, held_out, shift or force.
+
+        A callback is called after each commit with the run; where one returns True, training ends there, saved. So it does at
+        the first Ctrl-C. Raises what the command ends with: `PlanError`, `DataError`, `LinkError`, `BoardError`, `ToolError`.
+        """
+        known = [entry.name for entry in fields(TrainingOptions) if entry.name not in ("preset", "network", "resume", "data")]
+        if unknown := sorted(options.keys() - known):
+            raise UsageError(f"fit has no option {unknown[0]!r}: choose from {', '.join(known)}")
+        named = data if isinstance(data, str) else datasets.OWN
+        asked = TrainingOptions(data=named, epochs=epochs, seed=seed, **options)
+        images = datasets.load(data, asked.data_dir) if isinstance(data, str) else _checked(data)
+        plan = asked.plan(self.spec, len(images.train_images))
+        where = Path(tempfile.mkdtemp(prefix="nudge-") if out is None else out)
+        run = Run.begin(plan, self.spec, where, force=asked.force)
+        run.callbacks, run.picture = tuple(callbacks), out is not None
+        forget = weakref.finalize(run, shutil.rmtree, where, ignore_errors=True) if out is None else None
+        try:
+            outcome = fit(run, images, board, engines, twin, recover, stream)
+        except BaseException:
+            if forget is not None:
+                forget()
+            raise
+        run.plot(None if outcome.test is None else outcome.test.error_percent)
+        self._set(self.spec, run.parameters, plan.settings(self.spec)[min(run.epoch, plan.epochs - 1)])
+        return Result(run, outcome)
+
+    def evaluate(self, data: str | Data = "embedded", *, board: str = "golden", samples: int | None = None) -> Evaluation:
+        """The error on the first `samples` test images (default: all), with labels, predictions and confusion matrix.
+
+        The model predicts what every board does, bit for bit, so `board` is only there to check that.
+        """
+        images = datasets.load(data) if isinstance(data, str) else _checked(data)
+        count = first_samples(samples, len(images.test_images), data if isinstance(data, str) else datasets.OWN)
+        with open_board(board, self.spec) as device:
+            device.load(self.parameters)
+            device.write_settings(self.settings)
+            return evaluate(device, images.test_images[:count], images.test_labels[:count])
+
+    def predict(self, images: np.ndarray | Tensor, *, board: str = "golden", arithmetic: str = "fixed") -> np.ndarray:
+        """Classes 0..9, (n,) int64, of uint8 images (n, 28, 28).
+
+        arithmetic: "fixed" is the board's, bit for bit; "float" is the same dynamics in floating point, all layers at once
+        (`golden.paper.floating`), for comparisons with other libraries.
+        """
+        if arithmetic not in ("fixed", "float"):
+            raise UsageError(f"arithmetic must be fixed or float, not {arithmetic!r}")
+        pixels = checked_images(images)
+        if arithmetic == "float":
+            weights = floating.Weights.of(self.spec, working(self.spec, self.parameters))
+            return floating.infer(self.spec, floating.Dynamics.of(self.spec), weights, pixels).numpy()
+        with open_board(board, self.spec) as device:
+            device.load(self.parameters)
+            device.write_settings(self.settings)
+            return device.infer(pixels.numpy(), np.zeros(len(pixels), np.int64))
+
+    def trace(self, image: np.ndarray | Tensor, label: int | None = None, *, limit: int | None = None) -> Trace:
+        """Every quantity of every layer and sweep for one uint8 image (28, 28), as arrays; with a label the nudged phases and
+        the update too.
+
+        The values are the board's, bit for bit. limit: bytes that the trace may have, default half of the free memory;
+        `ModelError` before they are allocated.
+        """
+        return Trace(record(self.spec, self.settings, self.parameters, image, label, limit=limit), self.settings)
+
+    @property
+    def weights(self) -> dict[str, np.ndarray]:
+        """Masters by name, int16, LSB 2^-15, as a weight file has them: `bundle1.weight` (post, pre, k, k) or (post, pre) in
+        torch's order, `bundle1.bias` (channels,), and so on. A bundle's number is that of the layer that it drives.
+        """
+        return {name: x.numpy().astype(np.int16) for name, x in exchange.named(self.spec, self.parameters)}
+
+    def to_torch(self, *, masters: bool = False) -> exchange.TorchWeights:
+        """The weights that the dynamics read, as a state_dict in float32, with the scale of each: integer = value / scale.
+
+        So `avg_pool2d(conv2d(pixels / 256, bundle1.weight), 2)`, rounded half up to 1/512, is the static drive, exactly.
+        masters: those that learning moves instead, LSB 2^-15.
+        """
+        return exchange.to_torch(self.spec, self.parameters, masters)
+
+    def to_nir(self, *, strict: bool = False) -> "nir.NIRGraph":
+        """The network as a graph of the Neuromorphic Intermediate Representation: see `nudge.exchange.to_nir`."""
+        return exchange.to_nir(self.spec, self.parameters, strict)
+
+    @classmethod
+    def from_nir(cls, graph: "nir.NIRGraph", *, name: str = "nir") -> Self:
+        """The network of such a graph. `ModelError` names the node that nudge can't have, and why."""
+        spec, parameters = exchange.from_nir(graph, name)
+        return cls._of(spec, parameters, Settings.of(spec))
+
+
+def _table(stage: Conv | Dense) -> dict[str, Any]:
+    """A stage as a network file has it."""
+    if isinstance(stage, Conv):
+        return {"conv": stage.channels, "kernel": stage.kernel}
+    if isinstance(stage, Dense):
+        return {"dense": stage.units}
+    raise UsageError(f"a stage must be nudge.Conv or nudge.Dense, not {stage!r}")
+
+
+def _checked(data: Data) -> Data:
+    """Images and labels of one's own, as tensors; `ModelError` where they aren't what a board takes."""
+    train_images, train_labels, test_images, test_labels = map(torch.as_tensor, data)
+    train, test = checked_images(train_images), checked_images(test_images)
+    return Data(train, checked_labels(train_labels, len(train)), test, checked_labels(test_labels, len(test)))

@@ -1,0 +1,38 @@
+"""The paper's systems, in floating point: spiking and convergent networks, learning by EP or by BPTT.
+
+    run = nudge.paper.run("snn-ep", samples=200, epochs=1, narrow=16)
+    trained = nudge.paper.train(run, nudge.data("embedded"))
+    nudge.paper.test_error(run, trained.parameters, nudge.data("embedded"))
+
+`nudge repro table2` trains them all; docs/paper.md sets the results beside the paper's.
+"""
+
+from typing import Any
+
+from golden.contract.errors import UsageError
+from golden.paper.systems.configurations import PUBLISHED, Configuration
+from golden.paper.systems.configurations import table_two as systems
+from golden.paper.systems.train import SystemRun, Trained, error, test_error, train
+
+__all__ = ["PUBLISHED", "Configuration", "SystemRun", "Trained", "error", "run", "system", "systems", "test_error", "train"]
+
+
+def system(name: str, variant: str = "tuned", *, data: str = "mnist", narrow: int = 1) -> Configuration:
+    """A row of Table II by its name, such as "snn-ep" or "crnn-bptt", and variant ("table-1", "tuned", "published").
+
+    data: "mnist" or "fashion-mnist", whose Table I constants it has. narrow: divide all widths by it, for small machines.
+    `UsageError` lists what there is.
+    """
+    if data not in PUBLISHED:
+        raise UsageError(f"data must be {' or '.join(PUBLISHED)}, not {data!r}")
+    known = {(c.name, c.variant): c for c in systems(data, narrow)}
+    if (name, variant) not in known:
+        raise UsageError(f"no system {name!r}, {variant!r}: choose one of {', '.join(map(' '.join, known))}")
+    return known[name, variant]
+
+
+def run(
+    name: str, variant: str = "tuned", *, samples: int, epochs: int, seed: int = 0, narrow: int = 1, **options: Any
+) -> SystemRun:
+    """A training run of `system`, on the first `samples` images. options: other fields of `SystemRun`."""
+    return SystemRun(system(name, variant, narrow=narrow), samples, epochs, seed, **options)

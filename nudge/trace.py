@@ -1,0 +1,128 @@
+"""One image through all phases, to look at."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from golden.contract.errors import UsageError
+from golden.contract.spec import Spec
+from golden.model.recording import QUANTITIES, Layer, Recording, Update
+from golden.model.settings import Settings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: What the phases are called in a picture.
+TITLES = {"free": "free", "plus": "+beta", "minus": "-beta"}
+
+
+class Phase:
+    """One phase: `phase[n]` is layer n, 1 to N, with arrays (sweeps, channels, height, width).
+
+    spikes 0 or 1; xi, membrane (LSB 2^-8), drive (LSB 2^-9), decoder (LSB 2^-12): integers, as they are after each sweep;
+    `Trace.lsb` has what one of each stands for. window_sum (channels, height, width): xi summed over the averaging window.
+    """
+
+    def __init__(self, name: str, layers: tuple[Layer, ...]):
+        self.name, self.layers = name, layers
+
+    def __getitem__(self, layer: int) -> Layer:
+        if not 1 <= layer <= len(self.layers):
+            raise UsageError(
+                f"layer must be 1..{len(self.layers)} (layer 0 is the image, {len(self.layers)} the output), not {layer}"
+            )
+        return self.layers[layer - 1]
+
+    def __len__(self) -> int:
+        """Sweeps."""
+        return len(self.layers[0].spikes)
+
+
+class Trace:
+    """All of one sample: `trace.free`, `trace.plus` and `trace.minus` are its phases, `trace.updates` what it teaches."""
+
+    def __init__(self, recording: Recording, settings: Settings):
+        self._recording, self._settings = recording, settings
+        self._phases = {name: Phase(name, layers) for name, layers in recording.phases.items()}
+
+    @property
+    def spec(self) -> Spec:
+        """The network."""
+        return self._recording.spec
+
+    @property
+    def image(self) -> np.ndarray:
+        """(28, 28) uint8."""
+        return self._recording.image
+
+    @property
+    def label(self) -> int | None:
+        """The class that the nudge pulls to; None: there was a free phase alone."""
+        return self._recording.label
+
+    @property
+    def prediction(self) -> int:
+        """The output with the largest window sum at the end of the free phase, the lowest on a tie."""
+        return self._recording.prediction
+
+    @property
+    def free(self) -> Phase:
+        """The phase without a label."""
+        return self._phases["free"]
+
+    @property
+    def plus(self) -> Phase:
+        """The phase with the output pulled towards the label. `UsageError` without a label."""
+        return self._nudged("plus")
+
+    @property
+    def minus(self) -> Phase:
+        """The phase with the output pushed away from the label. `UsageError` without a label."""
+        return self._nudged("minus")
+
+    def _nudged(self, name: str) -> Phase:
+        if name not in self._phases:
+            raise UsageError(f"a trace without a label has no {name} phase: trace(image, label)")
+        return self._phases[name]
+
+    @property
+    def updates(self) -> tuple[Update, ...]:
+        """Of bundles 1..N: `weight` in torch's shape and `bias`, int64, LSB 2^-15: what the sample adds to the masters."""
+        return self._recording.updates
+
+    @property
+    def lsb(self) -> Mapping[str, float]:
+        """What 1 stands for, by quantity: `trace.free[1].xi * trace.lsb["xi"]` is in [0, 1]."""
+        formats = self.spec.formats
+        found = {name: 2.0 ** -getattr(formats, q.fraction) if q.fraction else 1.0 for name, q in QUANTITIES.items()}
+        return MappingProxyType(found)
+
+    def plot(self, neurons: int = 60) -> "Figure":
+        """A raster: a mark for each spike of the first `neurons` neurons of each layer, sweep by sweep, phase after phase."""
+        from matplotlib.figure import Figure  # late: it takes half a second
+
+        layers = len(self.free.layers)
+        figure = Figure(figsize=(8, 1.5 + 1.6 * layers), layout="constrained")
+        panels = figure.subplots(layers, 1, sharex=True, squeeze=False)[:, 0]
+        edges = np.cumsum([0, *(len(phase) for phase in self._phases.values())])
+        for n, axes in enumerate(panels, start=1):
+            spikes = np.concatenate([phase[n].spikes for phase in self._phases.values()])
+            flat = spikes.reshape(len(spikes), -1)[:, :neurons]
+            sweeps, which = flat.nonzero()
+            axes.scatter(sweeps, which, s=60 / max(flat.shape[1], 12), marker="|", color="black")
+            for edge in edges[1:-1]:
+                axes.axvline(edge - 0.5, color="C1")
+            kept = "" if flat.shape[1] == spikes[0].size else f", the first {flat.shape[1]} of {spikes[0].size} neurons"
+            axes.set(ylabel="neuron", ylim=(-0.7, flat.shape[1] - 0.3), title=f"layer {n}{kept}")
+        for start, name in zip(edges, self._phases, strict=False):
+            panels[-1].text(start, -0.35, TITLES[name], transform=panels[-1].get_xaxis_transform())
+        panels[-1].set(xlabel="sweep", xlim=(-0.5, edges[-1] - 0.5))
+        right = "" if self.label is None else f", label {self.label}"
+        figure.suptitle(f"{self.spec.name}: spikes of one digit, read as {self.prediction}{right}")
+        return figure
+
+    def __repr__(self) -> str:
+        sweeps = ", ".join(f"{TITLES[name]} {len(phase)}" for name, phase in self._phases.items())
+        return f"<Trace {self.spec.name}: {sweeps} sweeps; read as {self.prediction}>"

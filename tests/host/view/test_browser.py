@@ -1,0 +1,150 @@
+"""Pages in a real browser: nothing on the console, and what one clicks happens."""
+
+import time
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import nudge
+from host.view.save import save
+
+#: Seconds that a page may take to draw itself, on a machine that does other things too.
+SECONDS = 120
+
+
+def opened(chromium, url: str) -> None:
+    """The page, drawn."""
+    chromium.get_log("browser")
+    chromium.get(url)
+    until(lambda: chromium.execute_script("return document.body.dataset.ready") == "yes")
+
+
+def until(holds) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def complaints(chromium) -> list[str]:
+    return [entry["message"] for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def image(chromium, name: str) -> np.ndarray:
+    """The values of a picture, its first row first."""
+    script = """
+        for (const doc of Bokeh.documents) {
+            const source = doc.get_model_by_name(arguments[0]);
+            if (source) return [source.data.image[0].shape, Array.from(source.data.image[0], (x) => isNaN(x) ? null : x)];
+        }"""
+    shape, values = chromium.execute_script(script, name)
+    return np.array(values, float).reshape(shape)[::-1]
+
+
+#: Whether nothing is drawn in an element: no canvas below it, shadows included, has two colours.
+BLANK = """
+    const canvases = (root) => [...root.querySelectorAll('*')].flatMap((element) =>
+        [...(element.tagName === 'CANVAS' ? [element] : []), ...(element.shadowRoot ? canvases(element.shadowRoot) : [])]);
+    const blank = (plot) => !canvases(plot).some((canvas) => {
+        if (!canvas.width || !canvas.height) return false;
+        const pixels = new Uint32Array(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.buffer);
+        return pixels.some((pixel) => pixel !== pixels[0]);
+    });"""
+
+
+@pytest.fixture(scope="module")
+def report(runs, tmp_path_factory):
+    return save(runs, tmp_path_factory.mktemp("report") / "report.html")
+
+
+@pytest.fixture
+def page(chromium, report):
+    opened(chromium, report.as_uri())
+    return chromium
+
+
+def test_the_saved_file_draws_all_panels_and_fetches_nothing(page):
+    assert complaints(page) == []
+    assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
+    assert page.execute_script(f"{BLANK} return [...document.querySelectorAll('.plot')].filter(blank).map((x) => x.id)") == []
+    assert len(page.find_elements("css selector", ".plot")) > 20
+
+
+def test_the_stepper_shows_the_trace(page, runs):
+    """Both by its buttons and by its keys; the pictures are the golden model's spikes and xi."""
+    stepper = page.find_element("css selector", ".stepper")
+    where = stepper.find_element("css selector", ".where")
+    assert where.text.startswith("free phase, sweep 1 of 6. Spikes in layer 1:")
+    first = int(nudge.Network.load(runs[0]).evaluate().predictions[0])
+    stepper.find_element("css selector", ".next").click()
+    assert where.text.startswith("free phase, sweep 2 of 6.")
+    page.execute_script("arguments[0].focus()", stepper)
+    for _ in range(7):
+        stepper.send_keys("\ue014")  # right
+    assert where.text.startswith("nudged phase, +beta, sweep 3 of 4.")
+    net = nudge.Network.load(runs[0])
+    digits = nudge.data("embedded")
+    chosen = stepper.find_element("css selector", ".digit").text.splitlines()[0]
+    evaluation = net.evaluate()
+    which = int(np.flatnonzero(evaluation.labels == evaluation.predictions)[0])
+    assert chosen == f"1: a {evaluation.labels[which]}, read rightly"
+    trace = net.trace(digits.test_images[which], int(digits.test_labels[which]))
+    layer = trace.plus[1]
+    spikes, xi = image(page, "step-spikes-1-0"), image(page, "step-xi-1-0")
+    assert np.array_equal(spikes[:13, :13], layer.spikes[2, 0])
+    assert np.array_equal(spikes[14:, 14:], layer.spikes[2, 3])
+    assert np.isnan(spikes[13]).all()
+    assert np.array_equal(xi[:13, 14:], (layer.xi[2, 1] / 256).astype(np.float32))
+    stepper.send_keys("\ue010")  # End
+    assert where.text.startswith("nudged phase, -beta, sweep 4 of 4.")
+    stepper.send_keys("\ue011")  # Home
+    assert where.text.startswith("free phase, sweep 1 of 6.")
+    assert first in range(10)
+    assert complaints(page) == []
+
+
+def test_it_plays_and_pauses(page):
+    stepper = page.find_element("css selector", ".stepper")
+    play, where = (stepper.find_element("css selector", f".{name}") for name in ("play", "where"))
+    play.click()
+    assert (play.text, play.get_attribute("aria-pressed"), where.get_attribute("aria-live")) == ("Pause", "true", "off")
+    until(lambda: "sweep 3 of 6" in where.text)
+    play.click()
+    assert (play.text, play.get_attribute("aria-pressed"), where.get_attribute("aria-live")) == ("Play", "false", "polite")
+    still = where.text
+    time.sleep(0.7)
+    assert where.text == still
+
+
+def test_another_digit_can_be_chosen(page):
+    stepper = page.find_element("css selector", ".stepper")
+    before = image(page, "step-image-0")
+    digit = stepper.find_element("css selector", ".digit")
+    digit.send_keys("\ue015")  # down
+    until(lambda: not np.array_equal(image(page, "step-image-0"), before))
+    assert digit.get_attribute("value") == "1"
+
+
+def test_a_keyboard_reaches_everything_and_everything_has_a_name(page):
+    """Every control has a label, every figure a caption that it points to, headings go down one at a time."""
+    unnamed = """return [...document.querySelectorAll('button, select, input, .stepper, figure')].filter((element) => {
+        const by = element.getAttribute('aria-labelledby');
+        const text = by ? document.getElementById(by)?.textContent : (element.labels?.[0]?.textContent ?? element.textContent);
+        return !text?.trim();
+    }).map((element) => element.outerHTML.slice(0, 80))"""
+    assert page.execute_script(unnamed) == []
+    levels = [int(each.tag_name[1]) for each in page.find_elements("css selector", "h1, h2, h3")]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert page.execute_script("return document.documentElement.lang") == "en"
+    assert page.execute_script(
+        "const ids = [...document.querySelectorAll('[id]')].map((e) => e.id); return ids.length === new Set(ids).size"
+    )
+    page.execute_script("document.activeElement.blur(); window.scrollTo(0, 0)")
+    body = page.find_element("css selector", "body")
+    reached: list[str] = []
+    for _ in range(40):
+        page.switch_to.active_element.send_keys("\ue004") if reached else body.send_keys("\ue004")  # Tab
+        reached.append(page.execute_script("return document.activeElement.className || document.activeElement.tagName"))
+    assert {"stepper", "digit", "back", "play", "next", "sweep"} <= set(reached), reached

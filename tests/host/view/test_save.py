@@ -1,0 +1,174 @@
+"""What a report says is what the run has; what isn't a run is one line."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+import nudge
+from golden.contract.errors import ExitCode, MetricsError, ViewError, WeightsError
+from host.cli import main as cli
+from host.view import look as looks
+from host.view.content import GAP, content, packed
+from host.view.folder import read
+from host.view.look import look
+from host.view.save import save
+from host.view.tiles import MOST, matrix, tiled
+
+
+def data(text: str) -> dict:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+    assert found is not None
+    return json.loads(found[1])
+
+
+def test_a_report_is_one_file_that_needs_nothing_else(runs, tmp_path, capsys):
+    file = tmp_path / "report.html"
+    assert cli.main(["view", *map(str, runs), "--save", str(file)]) == ExitCode.OK
+    text = file.read_text()
+    assert "report.html: open it in a browser" in capsys.readouterr().err
+    head = text[: text.index('<script type="application/json"')]
+    assert not re.findall(r'(?:src|href)="(?!#|data:)', text[: len(head)]), "something is fetched"
+    assert "<script src" not in text
+    assert len(text) < 4_000_000
+    assert data(text)["live"] is None
+    # what is renewed while a page is open is found by its name: no two of a page have the same
+    names = re.findall(r'"name": "([a-z]+-[\w-]+)"', text)
+    assert len(names) > 40
+    assert len(names) == len(set(names))
+    # every figure has a place, and every place a caption
+    for key in data(text)["items"]:
+        assert f'id="plot-{key}"' in text
+        assert f'id="caption-{key}"' in text
+
+
+def test_what_it_says_is_what_the_run_has(runs, monkeypatch):
+    folder = read(runs[0])
+    seen = look(folder)
+    net = nudge.Network.load(runs[0])
+    test = net.evaluate()
+    assert seen.evaluation is not None
+    assert seen.evaluation.error_percent == test.error_percent
+    assert np.array_equal(seen.evaluation.predictions, test.predictions)
+    digits = nudge.data("embedded")
+    monkeypatch.setattr(looks, "TRIED", 5)
+    traces = [net.trace(image) for image in digits.test_images[:5]]
+    for n, share in enumerate(look(folder).firing, start=1):
+        assert share == pytest.approx(np.mean([trace.free[n].spikes.mean() for trace in traces]))
+    for image, label, said in seen.misread:
+        assert said != label
+        assert net.predict(image[None])[0] == said
+    made = content([(folder, seen)])
+    assert made.tables["held-0"]["samples"] == [60, 120]
+    assert sum(made.tables["confusion-0"]["count"]) == 500
+    assert made.tables["error-0"]["samples"][-1] == folder.total == folder.done == 120
+    assert "120 of 120 training samples" in made.texts["facts-0"]
+    assert "spikes of the layer" in made.texts["counters-0"]
+
+
+def test_a_stepper_has_every_sweep(runs):
+    folder = read(runs[1])
+    digit = content([(folder, look(folder))]).steps["steps-0"][0]
+    net = nudge.Network.load(runs[1])
+    trace = net.trace(np.array(digit["image"], np.uint8).reshape(28, 28), digit["label"])
+    assert digit["phases"] == {"free": 6, "plus": 4, "minus": 4}
+    for phase in ("free", "plus", "minus"):
+        for n, frames in enumerate(digit["frames"][phase], start=1):
+            layer = getattr(trace, phase)[n]
+            assert frames == {"spikes": packed(tiled(layer.spikes.astype(np.uint16), GAP)), "xi": packed(tiled(layer.xi, GAP))}
+    assert digit["moved"] == [[int((u.weight != 0).sum()), u.weight.size] for u in trace.updates]
+    assert np.array_equal(
+        digit["outputs"], np.concatenate([p[3].xi[:, :, 0, 0] for p in (trace.free, trace.plus, trace.minus)]).T
+    )
+
+
+def test_tiles_lose_nothing():
+    maps = np.arange(5 * 2 * 3).reshape(5, 2, 3)
+    picture = tiled(maps, -1)
+    assert picture.shape == (2 * 3 - 1, 3 * 4 - 1)
+    assert sorted(picture[picture >= 0]) == list(range(30))
+    assert np.array_equal(picture[3:5, 4:7], maps[4])
+    assert np.array_equal(tiled(np.arange(40).reshape(40, 1, 1), -1)[1, :10], [32, 33, 34, 35, 36, 37, 38, 39, -1, -1])
+    large = np.zeros((10, 1000))
+    large[3, 777] = -5
+    large[4, 2] = 4
+    shrunk = matrix(large)
+    assert shrunk.shape[1] <= MOST
+    assert [shrunk[3].min(), shrunk[4].max(), np.count_nonzero(shrunk)] == [-5, 4, 2]
+
+
+def test_a_run_that_grows_can_be_read_at_any_moment(runs, tmp_path):
+    run = tmp_path / "growing"
+    shutil.copytree(runs[0], run)
+    whole = (run / "metrics.csv").read_text()
+    for cut in range(0, len(whole), 7):
+        (run / "metrics.csv").write_text(whole[:cut])
+        assert len(read(run).rows) == max(whole[:cut].count("\n") - 1, 0)
+    (run / "metrics.csv").unlink()
+    for gone in ("epochs.csv", "board.json"):
+        (run / gone).unlink()
+    text = save([run], tmp_path / "r.html").read_text()
+    assert "no epoch has ended yet" in text
+    assert "no counters" in text
+
+
+def test_a_stopped_run_is_shown_as_far_as_it_went(tmp_path):
+    nudge.Network.preset("tiny").fit(
+        epochs=2, samples=40, batch=20, free_steps=4, nudged_steps=4, out=tmp_path / "cut", callbacks=[lambda _: True]
+    )
+    folder = read(tmp_path / "cut")
+    assert (folder.done, folder.total) == (20, 80)
+    assert "20 of 80 training samples; " in save([folder.path], tmp_path / "r.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "says"),
+    [
+        (lambda run: shutil.rmtree(run), ViewError, "no run at .*: give the --out of a `nudge train`"),
+        (lambda run: (run / "weights.safetensors").unlink(), ViewError, r"it has no weights.safetensors \(yet\)"),
+        (lambda run: (run / "weights.safetensors").write_bytes(b"half"), WeightsError, "no safetensors"),
+        (lambda run: (run / "metrics.csv").write_text("epoch\nx,y\n"), MetricsError, "metrics.csv is damaged"),
+        (lambda run: (run / "epochs.csv").write_text("epoch\n1,2\n"), MetricsError, "epochs.csv is damaged"),
+        (lambda run: (run / "board.json").write_text("[1"), ViewError, "board.json is damaged"),
+        (lambda run: (run / "board.json").write_text('{"registers": {"a": "<b>"}}'), ViewError, "board.json is damaged"),
+        (lambda run: (run / "board.json").write_text(" " * 70000), ViewError, "board.json has 70000 bytes; at most 65536"),
+    ],
+)
+def test_what_is_no_run_is_one_line(runs, tmp_path, spoil, error, says):
+    run = tmp_path / "run"
+    shutil.copytree(runs[0], run)
+    spoil(run)
+    with pytest.raises(error, match=says) as caught:
+        save([run], tmp_path / "r.html")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_one_run_at_least_and_a_place_to_write(runs, tmp_path, capsys):
+    with pytest.raises(ViewError, match=r"a page shows 1\.\.8 runs, not 9"):
+        save([runs[0]] * 9, tmp_path / "r.html")
+    with pytest.raises(ViewError, match=r"--save .*/none/r.html: no folder .*/none$"):
+        save(runs, tmp_path / "none" / "r.html")
+
+
+def test_names_are_no_markup(tmp_path):
+    """A directory or command line with markup in its name stays text."""
+    run = tmp_path / "<img src=x onerror=alert(1)>"
+    nudge.Network.preset("tiny").fit(samples=20, free_steps=4, nudged_steps=4, out=run)
+    text = save([run], tmp_path / "r.html").read_text()
+    assert "<img" not in text
+    assert "&lt;img src=x" in text
+
+
+def test_a_network_too_large_to_step_says_so(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(looks, "STEPPED_BYTES", 1000)
+    text = save([runs[0]], tmp_path / "r.html").read_text()
+    assert re.search(r'id="nosteps-0">a trace of tiny over 6 \+ 2 x 4 sweeps has [\d,]+ bytes, 1,000 are allowed', text)
+
+
+def test_images_of_ones_own_are_not_tried(tmp_path):
+    own = nudge.Data(*(part[:30] for part in nudge.data("embedded")))
+    nudge.Network.preset("tiny").fit(own, free_steps=4, nudged_steps=4, out=tmp_path / "own")
+    assert "the images that it learnt aren&#39;t kept" in save([tmp_path / "own"], tmp_path / "r.html").read_text()

@@ -1,0 +1,216 @@
+"""The served page: for whoever has the token, in step with the files, and never in the way of a training."""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+from contextlib import contextmanager
+
+import pytest
+
+import nudge
+from golden.contract.errors import ExitCode, ViewError
+from host.cli import main as cli
+from host.view import live as lives
+from host.view.live import live
+from host.view.watch import Watch
+
+from .conftest import FEW
+from .test_browser import complaints, image, until
+
+SECONDS = 120
+
+
+@contextmanager
+def served(*runs, command=("-m", "host.cli", "view")):
+    """`nudge view`, and its address."""
+    process = subprocess.Popen([sys.executable, *command, *map(str, runs)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+        assert process.poll() is None
+    finally:
+        process.send_signal(signal.SIGINT)
+        code = process.wait(SECONDS)
+        process.stdout.close()
+    assert code == ExitCode.OK
+
+
+def ask(url: str, path: str | None = None, **headers) -> tuple[int, dict[str, str], str]:
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=SECONDS)
+    connection.request("GET", f"{parts.path}?{parts.query}" if path is None else path, headers=headers)
+    answer = connection.getresponse()
+    found = answer.status, dict(answer.getheaders()), answer.read().decode()
+    connection.close()
+    return found
+
+
+@pytest.fixture(scope="module")
+def growing(runs, tmp_path_factory):
+    """A run that others can change."""
+    run = tmp_path_factory.mktemp("served") / "growing"
+    shutil.copytree(runs[0], run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def url(growing):
+    with served(growing) as address:
+        yield address
+
+
+def test_it_listens_on_this_machine_alone_and_needs_the_token(url):
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{22}", url)
+    status, headers, text = ask(url)
+    assert status == 200
+    assert "script-src 'unsafe-inline'" in headers["Content-Security-Policy"]
+    assert "unsafe-eval" not in headers["Content-Security-Policy"]
+    assert text.startswith("<!DOCTYPE html>")
+    for path in ("/", "/?token=", "/?token=wrong", "/news", "/news?token=%00", url.split("127")[0] and "/?TOKEN=" + url[-22:]):
+        status, _, text = ask(url, path)
+        assert (status, text) == (403, "this page needs the address that nudge printed, token included\n"), path
+    # a name of someone else's that leads to this machine, as in DNS rebinding
+    assert ask(url, Host="example.com")[0] == 403
+    assert ask(url, f"/etc/passwd?{url.split('?')[1]}")[0] == 404
+    with socket.socket() as probe:
+        port = urllib.parse.urlsplit(url).port
+        outside = socket.gethostbyname(socket.gethostname())
+        if not outside.startswith("127."):
+            assert probe.connect_ex((outside, port)) != 0
+
+
+def test_news_are_what_changed(url, growing):
+    news = urllib.parse.urlsplit(url)._replace(path="/news")
+    first = json.loads(ask(news.geturl())[2])
+    assert first["steps"]["steps-0"]
+    nothing = json.loads(ask(f"{news.geturl()}&since={first['version']}")[2])
+    assert nothing == {"version": first["version"]}
+    with (growing / "metrics.csv").open("a") as stream:
+        stream.write("2,20,20,10,50.0000,9.000\n2,40,20")
+    more = json.loads(ask(f"{news.geturl()}&since={first['version']}")[2])
+    assert more["tables"]["error-0"]["samples"][-1] == first["tables"]["error-0"]["samples"][-1] + 20
+    assert "steps" not in more, "the weights are the same"
+    assert more["structure"] == first["structure"]
+
+
+def test_a_run_that_breaks_while_it_is_shown_is_one_line_and_mends(runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs[0], run)
+    watch = Watch([run])
+    version = watch.news("")["version"]
+    good = (run / "weights.safetensors").read_bytes()
+    (run / "weights.safetensors").write_bytes(good[:100])
+    news = watch.news(version)
+    assert news["version"] == version
+    assert "no safetensors" in news["error"]
+    (run / "weights.safetensors").write_bytes(good)
+    assert "tables" in watch.news(version)
+
+
+def test_values_change_in_a_browser_while_a_run_learns(chromium, tmp_path):
+    """What `nudge train --live` serves: it waits for the run to begin, then follows it."""
+    run = tmp_path / "run"
+    chromium.get_log("browser")
+    with live(run) as address:
+        chromium.get(address)
+        assert "hasn't begun yet" in chromium.page_source
+        learning = threading.Event()
+
+        def slowly(_):
+            learning.wait(SECONDS)
+
+        def work():
+            nudge.Network.preset("tiny").fit(epochs=3, seed=1, out=run, callbacks=[slowly], **FEW)
+
+        trainer = threading.Thread(target=work)
+        trainer.start()
+        try:
+            until(lambda: chromium.execute_script("return document.body.dataset.ready") == "yes")
+            before = image(chromium, "kernels-now-0")
+            facts = chromium.find_element("css selector", "#facts-0").text
+            assert "0 of 180 training samples" in facts
+        finally:
+            learning.set()
+            trainer.join(SECONDS)
+        until(lambda: "180 of 180 training samples" in chromium.find_element("css selector", "#facts-0").text)
+        until(lambda: not (image(chromium, "kernels-now-0") == before).all())
+        assert chromium.find_element("css selector", "#status").text.startswith("Live, ")
+        assert complaints(chromium) == []
+    until(lambda: "The server of this page is gone" in chromium.find_element("css selector", "#status").text)
+
+
+def test_train_live_prints_the_address_and_learns_the_same(tmp_path, capsys):
+    command = ["train", "--board", "golden", "--samples", "40", "--free-steps", "4", "--nudged-steps", "4", "--seed", "3"]
+    assert cli.main([*command, "--live", "--out", str(tmp_path / "live")]) == ExitCode.OK
+    assert re.search(r"^live: http://127\.0\.0\.1:\d+/\?token=[\w-]{22}$", capsys.readouterr().err, re.M)
+    assert cli.main([*command, "--out", str(tmp_path / "plain")]) == ExitCode.OK
+    live_, plain = (nudge.Network.load(tmp_path / name).weights for name in ("live", "plain"))
+    assert all((live_[name] == plain[name]).all() for name in plain)
+
+
+def test_a_training_outlives_its_page(tmp_path):
+    """The server is killed in mid-run, with a reader that has asked and never reads."""
+    run = tmp_path / "run"
+    with live(run) as address:
+        parts = urllib.parse.urlsplit(address)
+        with socket.create_connection((parts.hostname or "", parts.port or 0)) as reader:
+            reader.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+            (server,) = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _is_server(pid, run)]  # noqa: PTH208
+
+            def kill(_):
+                os.kill(server, signal.SIGKILL)
+                return False
+
+            result = nudge.Network.preset("tiny").fit(epochs=1, seed=1, out=run, callbacks=[kill], **FEW)
+    assert result.finished
+
+
+def _is_server(pid: str, run) -> bool:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as stream:  # noqa: PTH123
+            return stream.read().split(b"\0")[1:5] == [b"-m", b"host.view.serve", str(run).encode(), b""]
+    except OSError:
+        return False
+
+
+def test_the_server_ends_with_the_training(tmp_path):
+    with live(tmp_path / "run") as address:
+        parts = urllib.parse.urlsplit(address)
+        assert ask(address)[0] == 200
+    deadline = time.monotonic() + SECONDS
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex((parts.hostname or "", parts.port or 0)):
+                break
+        assert time.monotonic() < deadline
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path, monkeypatch):
+    monkeypatch.setattr(lives.sys, "executable", "/bin/false")
+    with pytest.raises(ViewError, match="the live page's server didn't start: "):
+        with live(tmp_path):
+            pytest.fail("it started")
+
+
+def test_a_port_in_use_and_other_bad_input_is_one_line(runs, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert cli.main(["view", str(runs[0]), "--port", str(port)]) == ExitCode.USAGE
+        expected = f"nudge: port {port} of 127.0.0.1: Address already in use: choose another --port, or 0 for any"
+        assert capsys.readouterr().err.strip() == expected
+    for arguments, says in (
+        ((runs[0], "--port", 70000), "--port must be 0..65535, not 70000"),
+        ((runs[0], "--port", 1, "--save", "x.html"), "--port 1: not with --save, which serves nothing"),
+        (("nowhere",), "no run at nowhere: give the --out of a `nudge train`"),
+    ):
+        assert cli.main(["view", *map(str, arguments)]) == ExitCode.USAGE
+        assert capsys.readouterr().err.strip() == f"nudge: {says}"

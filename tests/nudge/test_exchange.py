@@ -1,0 +1,157 @@
+"""Networks as NIR graphs, and back."""
+
+import numpy as np
+import pytest
+import torch
+
+import nudge
+from golden.contract.errors import ExchangeError, ToolError
+
+nir = pytest.importorskip("nir")
+
+DATA = nudge.data("embedded")
+
+
+@pytest.fixture
+def net():
+    return nudge.Network.load("small-mnist")
+
+
+def test_there_and_back_predicts_the_same(net, tmp_path):
+    """In the floating-point model, on 100 digits, through a file; and the weights are the same integers."""
+    nir.write(tmp_path / "net.nir", net.to_nir())
+    back = nudge.Network.from_nir(nir.read(tmp_path / "net.nir"))
+    images = DATA.test_images[:100]
+    ours, theirs = (each.predict(images, arithmetic="float") for each in (net, back))
+    assert np.array_equal(ours, theirs)
+    assert (ours == DATA.test_labels[:100].numpy()).mean() > 0.9
+    assert back.spec == net.spec
+    assert all(np.array_equal(net.weights[name], back.weights[name]) for name in net.weights)
+
+
+def test_the_graph_is_the_forward_path(net):
+    """Conv, pool and dense nodes, run by torch, give the forward drive of spikes."""
+    graph = net.to_nir()
+    assert [type(node).__name__ for node in graph.nodes.values()] == [
+        "Input",
+        *(["Conv2d", "AvgPool2d", "LI", "IF"] * 2),
+        "Flatten",
+        *(["Affine", "LI", "IF"] * (len(net.spec.stages) - 2)),
+        "Output",
+    ]
+    assert graph.nodes["encoder_1"].r.shape == net.spec.layers[1].shape
+    assert np.array_equal(graph.nodes["weight_2"].weight * 2**15, net.weights["bundle2.weight"])
+
+
+def test_strict_names_what_nir_cannot_say(net):
+    with pytest.raises(ExchangeError, match=r"^NIR has no node for the drives backward .*; the clip of xi .*metadata$"):
+        net.to_nir(strict=True)
+
+
+def foreign(**changes):
+    """A graph of another library: no metadata of ours."""
+    random = np.random.default_rng(1)
+    ones = np.ones((4, 13, 13))
+    nodes = {
+        "input": nir.Input({"input": np.array([1, 28, 28])}),
+        "conv": nir.Conv2d((28, 28), random.uniform(-0.3, 0.3, (4, 1, 3, 3)), 1, 0, 1, 1, np.zeros(4)),
+        "pool": nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])),
+        "if": nir.IF(ones, ones / 2),
+        "flat": nir.Flatten({"input": np.array([4, 13, 13])}, start_dim=0),
+        "fc": nir.Linear(random.uniform(-0.1, 0.1, (10, 676))),
+        "output": nir.Output({"output": np.array([10])}),
+    } | changes
+    return nir.NIRGraph(nodes, list(zip(nodes, list(nodes)[1:], strict=False)), type_check=False)
+
+
+def test_a_graph_of_another_library():
+    graph = foreign()
+    net = nudge.Network.from_nir(graph, name="theirs")
+    assert net.spec.stages == (nudge.Conv(4, 3), nudge.Dense(10))
+    assert net.spec.name == "theirs"
+    weight = torch.from_numpy(graph.nodes["fc"].weight)
+    assert torch.equal(net.parameters.weights[1], torch.floor(weight * 2**15 + 0.5).long())
+    assert net.predict(DATA.test_images[:5]).shape == (5,)
+
+
+def with_edge(graph, *edge):
+    return nir.NIRGraph(graph.nodes, [*graph.edges, edge], type_check=False)
+
+
+WEIGHT = np.zeros((4, 1, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("graph", "says"),
+    [
+        (
+            lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 1, 1, 1, 1, np.zeros(4))),
+            r"node 'conv': padding must be \(0, 0\), not \(1, 1\)",
+        ),
+        (
+            lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 1, "same", 1, 1, np.zeros(4))),
+            "node 'conv': padding must be .* not same",
+        ),
+        (
+            lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 2, 0, 1, 1, np.zeros(4))),
+            r"node 'conv': stride must be \(1, 1\), not \(2, 2\)",
+        ),
+        (lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 1, 0, 2, 1, np.zeros(4))), "node 'conv': dilation"),
+        (lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 1, 0, 1, 2, np.zeros(4))), "node 'conv': groups must be 1, not 2"),
+        (
+            lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT[..., :2], 1, 0, 1, 1, np.zeros(4))),
+            "node 'conv': width of the kernel must be 3, not 2",
+        ),
+        (
+            lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT + 2, 1, 0, 1, 1, np.zeros(4))),
+            r"layer 1: weight has values 2 to 2: masters are in \[-1, 1\)",
+        ),
+        (
+            lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT + np.nan, 1, 0, 1, 1, np.zeros(4))),
+            "layer 1: weight has values nan to nan",
+        ),
+        (
+            lambda: foreign(pool=nir.AvgPool2d(np.array([3, 3]), np.array([2, 2]), np.array([0, 0]))),
+            "node 'pool': kernel_size and stride",
+        ),
+        (
+            lambda: foreign(pool=nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))),
+            "node 'pool' is SumPool2d: nudge has Conv2d, Avg",
+        ),
+        (
+            lambda: foreign(**{"if": nir.IF(np.ones(10), np.ones(10) * 3)}),
+            r"node 'if': v_reset, v_threshold and r must be \(0.0, 0.5, 1.0\)",
+        ),
+        (
+            lambda: foreign(**{"if": nir.LI(np.ones(10) * 3, np.ones(10), np.zeros(10))}),
+            r"node 'if': tau, in sweeps must be \(2.0,\), not \(3.0,\)",
+        ),
+        (
+            lambda: foreign(fc=nir.Linear(np.zeros((10, 600)))),
+            r"layer 2: weight is \(10, 600\), this network needs \(10, 676\)",
+        ),
+        (lambda: foreign(fc=nir.Linear(np.zeros((9, 676)))), "NIR graph nir: the last stage must have 10 units, not 9"),
+        (lambda: with_edge(foreign(), "fc", "conv"), "node 'fc' leads to conv, output: nudge's layers are a chain"),
+        (lambda: with_edge(foreign(), "output", "conv"), "node 'conv' is reached twice"),
+        (lambda: nir.NIRGraph(foreign().nodes, foreign().edges[:-1], type_check=False), "node 'output' isn't on the way"),
+    ],
+)
+def test_what_nudge_cannot_have_is_named(graph, says):
+    with pytest.raises(ExchangeError, match=says):
+        nudge.Network.from_nir(graph())
+
+
+def test_metadata_of_another_network_is_refused(net):
+    graph = net.to_nir()
+    graph.metadata["nudge"] = "{}"
+    with pytest.raises(ExchangeError, match=r"metadata 'nudge' is damaged"):
+        nudge.Network.from_nir(graph)
+    graph.metadata["nudge"] = nudge.Network.preset("tiny").to_nir().metadata["nudge"]
+    with pytest.raises(ExchangeError, match=r"nodes aren't those of its metadata"):
+        nudge.Network.from_nir(graph)
+
+
+def test_without_the_package_the_error_says_how_to_get_it(net, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "nir", None)
+    with pytest.raises(ToolError, match=r"NIR needs the package nir: pip install 'nudge\[nir\]'"):
+        net.to_nir()

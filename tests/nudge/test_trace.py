@@ -1,0 +1,121 @@
+"""A trace is what the engines compute, bit for bit, and costs no memory that isn't there."""
+
+import numpy as np
+import pytest
+import torch
+
+import nudge
+from golden.contract.errors import ModelError, UsageError
+from golden.model import recording
+from golden.model.batch import trace, train_batch
+
+DATA = nudge.data("embedded")
+PHASES = ("free", "plus", "minus")
+
+
+@pytest.fixture(scope="module", params=["tiny", "small", "all at once"])
+def net(request):
+    if request.param == "all at once":
+        stages = (nudge.Conv(2, kernel=4), nudge.Conv(3), nudge.Dense(10))
+        return nudge.Network(stages, schedule={"order": "all", "decay_shift": 3}, learning={"gain": 3.0}, seed=4)
+    return nudge.Network.load(f"{request.param}-mnist")
+
+
+@pytest.fixture(scope="module")
+def traced(net):
+    return net.trace(DATA.test_images[3], int(DATA.test_labels[3]))
+
+
+@pytest.mark.parametrize("engine", ["auto", "plain", "folded"])
+def test_it_ends_where_the_engines_do(net, traced, engine):
+    labels = DATA.test_labels[3:4]
+    result = train_batch(net.spec, net.settings, net.parameters, DATA.test_images[3:4], labels, engine=engine)
+    assert traced.prediction == int(result.predictions[0])
+    fired = [sum(int(getattr(traced, phase)[n].spikes.sum()) for phase in PHASES) for n in range(1, len(net.spec.layers))]
+    assert fired == result.spikes
+    for update, weight, bias in zip(traced.updates, *result.updates, strict=True):
+        assert np.array_equal(update.weight, weight.numpy())
+        assert np.array_equal(update.bias, bias.numpy())
+
+
+def test_every_sweep_is_the_plain_model_s(net, traced):
+    steps = trace(net.spec, net.settings, net.parameters, DATA.test_images[3], int(DATA.test_labels[3]), engine="plain")
+    count = 0
+    for phase, t, states, drives in steps:
+        for n, (state, drive) in enumerate(zip(states, drives, strict=True), start=1):
+            layer = getattr(traced, phase)[n]
+            found = (layer.decoder, layer.membrane, layer.spikes, layer.xi, layer.drive)
+            for ours, theirs in zip(found, (*state, drive), strict=True):
+                assert np.array_equal(ours[t], theirs.numpy()), (phase, t, n)
+        count += 1
+    assert count == sum(len(getattr(traced, phase)) for phase in PHASES)
+
+
+def test_types_hold_every_width(net, traced):
+    """Nothing was cut off where a quantity was kept: the neuron's equations hold among the arrays."""
+    f, k = net.spec.formats, net.spec.schedule.decay_shift
+    for phase in PHASES:
+        for n in range(1, len(net.spec.layers)):
+            layer = getattr(traced, phase)[n]
+            U, xi, s = layer.membrane.astype(int), layer.xi.astype(int), layer.spikes.astype(int)
+            assert np.array_equal(U[1:], U[:-1] + xi[1:] - f.one * s[1:])
+            assert np.array_equal(s[1:], (U[:-1] + (xi[1:] << k) > f.threshold).astype(int))
+            assert np.array_equal(layer.window_sum, xi[-net.spec.schedule.window :].sum(0))
+
+
+def test_integers_become_numbers(net, traced):
+    assert dict(traced.lsb) == {
+        "spikes": 1.0,
+        "membrane": 2**-8,
+        "drive": 2**-9,
+        "xi": 2**-8,
+        "decoder": 2**-12,
+    }
+    assert (traced.free[1].xi * traced.lsb["xi"]).max() <= 1
+
+
+def test_without_a_label_there_is_a_free_phase_alone(net, traced):
+    free = net.trace(DATA.test_images[3].numpy())
+    assert free.label is None
+    assert free.updates == ()
+    assert np.array_equal(free.free[1].membrane, traced.free[1].membrane)
+    with pytest.raises(UsageError, match=r"a trace without a label has no plus phase"):
+        free.plus
+    with pytest.raises(UsageError, match=r"layer must be 1\.\.\d \(layer 0 is the image"):
+        free.free[0]
+
+
+def test_one_too_large_is_refused_before_it_is_allocated(net, monkeypatch):
+    needed = recording.size(net.spec, net.settings, True)
+    trace = net.trace(DATA.test_images[0], 1, limit=needed)
+    arrays = [getattr(trace, phase)[n] for phase in PHASES for n in range(1, len(net.spec.layers))]
+    kept = sum(getattr(layer, name).nbytes for layer in arrays for name in (*recording.QUANTITIES, "window_sum"))
+    assert kept + sum(u.weight.nbytes + u.bias.nbytes for u in trace.updates) == needed
+    monkeypatch.setattr(recording.np, "empty", None)
+    with pytest.raises(ModelError, match=rf"has {needed:,} bytes, {needed - 1:,} are allowed: take fewer sweeps$"):
+        net.trace(DATA.test_images[0], 1, limit=needed - 1)
+
+
+def test_a_raster_marks_each_spike(traced):
+    figure = traced.plot(neurons=10**6)
+    for n, axes in enumerate(figure.axes, start=1):
+        spikes = sum(int(getattr(traced, phase)[n].spikes.sum()) for phase in PHASES)
+        assert len(axes.collections[0].get_offsets()) == spikes
+
+
+def test_torch_weights_reproduce_the_static_drive(net):
+    """In floating point, by torch's own convolution and pooling; every sum is exact in float32."""
+    state, scale = net.to_torch()
+    assert state["bundle1.weight"].dtype == torch.float32
+    images = DATA.test_images[:20, None].float() / 256
+    drive = torch.nn.functional.avg_pool2d(torch.nn.functional.conv2d(images, state["bundle1.weight"]), 2)
+    lsb = 2.0**-net.spec.formats.phi_fraction
+    ours = torch.floor(drive.double() / lsb + 0.5)
+    # the drive that a first sweep reads is the static one alone: nothing has spiked before
+    for image, expected in zip(DATA.test_images[:20], ours, strict=True):
+        first = next(iter(trace(net.spec, net.settings, net.parameters, image, None)))
+        assert torch.equal(first.drives[0], expected.long())
+    masters, scales = net.to_torch(masters=True)
+    for name, values in net.weights.items():
+        assert np.array_equal(masters[name].numpy() / scales[name], values)
+    assert all((state[name] / scale[name]).frac().abs().max() == 0 for name in state)
