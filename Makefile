@@ -19,6 +19,7 @@ setup: .venv/.complete
 	"$(PYTHON)" -m venv .venv
 	$(BIN)/python -m pip install --no-input --quiet $(PIP_ARGS) --editable '.[dev]'
 	sim/tools.sh library $(BIN)/python
+	sim/tools.sh browser
 	touch $@
 
 # Trains on 1,000 real digits over the virtual board's serial line, in lockstep with the golden model; then the 500 others.

@@ -4,6 +4,7 @@
 #   tools.sh build           a C++ compiler, make and perl, for Verilator
 #   tools.sh venv PYTHON     what `PYTHON -m venv` needs
 #   tools.sh library PYTHON  the shared libpython that cocotb loads into the simulator
+#   tools.sh browser         Chromium, for the tests of pages: installed with CI=true only, otherwise it is said how
 set -eu
 
 install() {
@@ -35,5 +36,14 @@ venv)
     ;;
 library)
     [ -n "$("$2" -m find_libpython)" ] || install "$("$2" -c 'import sys; print("libpython3.%d" % sys.version_info[1])')"
+    ;;
+browser)
+    if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then
+        if [ "${CI:-}" = true ]; then
+            install chromium chromium-driver
+        else
+            echo "without Chromium the tests in a browser are skipped: sudo apt-get install chromium chromium-driver"
+        fi
+    fi
     ;;
 esac

@@ -1,0 +1,83 @@
+"""The picture in README: how a run learned, and one digit in spikes.
+
+    python -m nudge.pictures runs/demo docs/pictures/demo.png
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from golden import files
+from golden.contract.errors import NudgeError, UsageError
+from golden.training.data import load
+from golden.training.metrics import sliding_error
+from host.view.folder import read
+from host.view.tiles import tiled
+
+from .network import Network
+from .trace import TITLES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Sweeps that are shown of each phase.
+SHOWN = 5
+
+
+def drawn(run: Path) -> "Figure":
+    """The learning curve of a run, and the spikes of the first test digit's first layer, and the outputs' xi."""
+    from matplotlib.figure import Figure  # late: it takes half a second
+
+    folder = read(run)
+    net = Network.load(run)
+    digits = load(str(folder.found.plan["data"]))
+    image, label = digits.test_images[0].numpy(), int(digits.test_labels[0])
+    trace, test = net.trace(image, label), net.evaluate(digits)
+
+    figure = Figure(figsize=(12, 5.4), layout="constrained")
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.5))[0]
+    window, samples, percent = sliding_error(folder.rows)
+    axes = left.subplots()
+    axes.plot(samples, percent, label=f"training, last {window} digits")
+    axes.plot(samples[-1:], [test.error_percent], "s", label=f"{test.samples} other digits: {test.error_percent:.1f} %")
+    axes.set(xlabel="digits learned from", ylabel="misread (%)", title=f"{net.spec.name} learns", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+    phases = {"free": trace.free, "plus": trace.plus, "minus": trace.minus}
+    grid = right.subplots(len(phases), SHOWN + 2, width_ratios=[1] * (SHOWN + 1) + [1.6])
+    for (name, phase), row in zip(phases.items(), grid, strict=True):
+        for panel in row[:-1]:
+            panel.set(xticks=[], yticks=[])
+        row[0].imshow(image, cmap="Greys")
+        row[0].set(ylabel=TITLES[name])
+        for t, panel in zip(np.linspace(0, len(phase) - 1, SHOWN).astype(int), row[1:-1], strict=True):
+            panel.imshow(tiled(phase[1].spikes[t].astype(float), 0.2), cmap="Greys", vmin=0, vmax=1)
+            panel.set(title=f"sweep {t + 1}")
+        outputs = phase[len(phase.layers)].xi[:, :, 0, 0] * trace.lsb["xi"]
+        for each, line in enumerate(outputs.T):
+            row[-1].plot(line, color="C0" if each == label else "0.8", lw=2 if each == label else 1)
+        row[-1].set(ylim=(-0.05, 1.05), title="outputs" if name == "free" else "", yticks=[0, 1])
+    right.suptitle(f"A {label}: the spikes of layer 1's {net.spec.layers[1].channels} channels, and xi of the 10 outputs")
+    return figure
+
+
+def main(arguments: list[str]) -> int:
+    """Draw the picture of a run to a file; the exit code."""
+    try:
+        if len(arguments) != 2:
+            raise UsageError("a run's directory and a PNG file are needed")
+        run, picture = map(Path, arguments)
+        figure = drawn(run)
+        with files.atomic(picture) as temporary:
+            figure.savefig(temporary, format="png", dpi=100)
+    except NudgeError as error:
+        print(f"pictures: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

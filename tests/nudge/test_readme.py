@@ -1,0 +1,42 @@
+"""README's script is at most 12 lines, and does what it says; so does the command for the picture."""
+
+import re
+from pathlib import Path
+
+import nudge
+from nudge import pictures
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def block(language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", README, re.S)
+    assert found is not None
+    return found[1]
+
+
+def test_the_script_trains_on_the_virtual_board_and_leaves_its_pictures(tmp_path, monkeypatch, capsys):
+    script = block("python")
+    assert len([line for line in script.splitlines() if line.strip()]) <= 12
+    assert 'board="sim"' in script
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text(block("toml"))
+    exec(compile(script, "README.md", "exec"), {})
+    assert re.fullmatch(r"\d+\.\d % of the test digits are misread\n", capsys.readouterr().out)
+    for name in ("curve.png", "raster.png"):
+        assert Path(name).read_bytes().startswith(b"\x89PNG")
+    assert "One digit, sweep by sweep" in Path("report.html").read_text()
+    # the virtual board learned what the model learns
+    model = nudge.Network.load("mine.toml")
+    model.fit("embedded", samples=300, epochs=2, seed=1)
+    board = nudge.Network.load("runs/mine").weights
+    assert all((board[name] == values).all() for name, values in model.weights.items())
+
+
+def test_the_picture_of_a_run(tmp_path, capsys):
+    nudge.Network.preset("tiny").fit(samples=40, free_steps=6, nudged_steps=5, out=tmp_path / "run")
+    assert pictures.main([str(tmp_path / "run"), str(tmp_path / "demo.png")]) == 0
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert pictures.main([str(tmp_path)]) == 2
+    assert pictures.main([str(tmp_path), "x.png"]) == 2
+    assert capsys.readouterr().err.endswith("pictures: no run at " + f"{tmp_path}: it has no weights.safetensors (yet)\n")
