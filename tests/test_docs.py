@@ -12,7 +12,7 @@ import nudge
 from host.cli.main import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 ROOMS = ("golden", "hw", "sim", "host", "boards", "nudge", "tests")
 
 #: `golden.contract.spec`, `Config.passes` is not: it begins with no room.

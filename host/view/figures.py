@@ -170,9 +170,8 @@ def alone(artist: Artist, number: int, seen: Look) -> dict[str, Panel]:
         kernels[key] = Panel(f"Kernels {what}", caption, shown)
     misread = f"misread-{number}"
     gallery = artist.picture(misread, images[misread], Greys256[::-1], 0, 255, width=WIDE, height=250)
-    gallery.text(
-        "x", "y", "text", source=artist.table(f"names-{number}"), text_font_size="11px", text_color="#b00000", text_baseline="top"
-    )
+    names = artist.table(f"names-{number}")
+    gallery.text("x", "y", "text", source=names, text_font_size="11px", text_color="#b00000", text_baseline="top")
     return kernels | {
         f"confusion-{number}": Panel(
             "Confusion", "Test images by their label (rows) and by what they are read as (columns).", _confusion(artist, number)
