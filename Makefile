@@ -8,7 +8,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test checks bitstream lint boards evidence clean
+.PHONY: setup demo test checks bitstream lint docs boards evidence clean
 .DELETE_ON_ERROR:
 
 setup: .venv/.complete
@@ -30,6 +30,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The site, from docs/*.md and the code's own words, in build/docs/index.html.
+docs: setup
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 
 # Lint and the bitstream, which are one process at a time, are made beside the tests.
 test: setup

@@ -1,4 +1,4 @@
-"""Spiking convolutional networks, trained on an FPGA by equilibrium propagation: one page of names.
+"""Spiking convolutional networks, trained on an FPGA by equilibrium propagation: one page of names::
 
     import nudge
 
@@ -8,7 +8,7 @@
     net.trace(nudge.data("embedded").test_images[0]).plot()
 
 `Network.fit` is what `nudge train` runs, with the same weights, bit for bit; nothing here computes anything itself.
-`nudge.paper` has the paper's systems, in floating point. Errors are `NudgeError`s, each one line.
+`nudge.paper` has the paper's systems, in floating point. Each error is a `NudgeError` of one line.
 """
 
 from golden.contract.errors import NudgeError

@@ -1,4 +1,4 @@
-"""The paper's systems, in floating point: spiking and convergent networks, learning by EP or by BPTT.
+"""The paper's systems, in floating point: spiking and convergent networks, learning by EP or by BPTT::
 
     run = nudge.paper.run("snn-ep", samples=200, epochs=1, narrow=16)
     trained = nudge.paper.train(run, nudge.data("embedded"))
