@@ -139,8 +139,8 @@ class Network:
             raise UsageError(f"fit has no option {unknown[0]!r}: choose from {', '.join(known)}")
         named = data if isinstance(data, str) else datasets.OWN
         asked = TrainingOptions(data=named, epochs=epochs, seed=seed, **options)
-        images = datasets.load(data, asked.data_dir) if isinstance(data, str) else _checked(data)
-        plan = asked.plan(self.spec, len(images.train_images))
+        images = datasets.load(data, asked.data_dir, self.spec.input) if isinstance(data, str) else _checked(data, self.spec)
+        plan = asked.plan(self.spec, datasets.named(named, images), len(images.train_images))
         where = Path(tempfile.mkdtemp(prefix="nudge-") if out is None else out)
         run = Run.begin(plan, self.spec, where, force=asked.force)
         run.callbacks, run.picture = tuple(callbacks), out is not None
@@ -160,7 +160,7 @@ class Network:
 
         The model predicts what every board does, bit for bit, so `board` is only there to check that.
         """
-        images = datasets.load(data) if isinstance(data, str) else _checked(data)
+        images = datasets.load(data, None, self.spec.input) if isinstance(data, str) else _checked(data, self.spec)
         count = first_samples(samples, len(images.test_images), data if isinstance(data, str) else datasets.OWN)
         with open_board(board, self.spec) as device:
             device.load(self.parameters)
@@ -175,10 +175,10 @@ class Network:
         """
         if arithmetic not in ("fixed", "float"):
             raise UsageError(f"arithmetic must be fixed or float, not {arithmetic!r}")
-        pixels = checked_images(images)
+        pixels = checked_images(images, self.spec)
         if arithmetic == "float":
             weights = floating.Weights.of(self.spec, working(self.spec, self.parameters))
-            return floating.infer(self.spec, floating.Dynamics.of(self.spec), weights, pixels).numpy()
+            return floating.infer(self.spec, floating.Dynamics.of(self.spec), weights, pixels[:, 0]).numpy()
         with open_board(board, self.spec) as device:
             device.load(self.parameters)
             device.write_settings(self.settings)
@@ -228,8 +228,10 @@ def _table(stage: Conv | Dense) -> dict[str, Any]:
     raise UsageError(f"a stage must be nudge.Conv or nudge.Dense, not {stage!r}")
 
 
-def _checked(data: Data) -> Data:
+def _checked(data: Data, spec: Spec) -> Data:
     """Images and labels of one's own, as tensors; `ModelError` where they aren't what a board takes."""
     train_images, train_labels, test_images, test_labels = map(torch.as_tensor, data)
-    train, test = checked_images(train_images), checked_images(test_images)
-    return Data(train, checked_labels(train_labels, len(train)), test, checked_labels(test_labels, len(test)))
+    checked_images(train_images, spec)
+    checked_images(test_images, spec)
+    labels = (checked_labels(each, len(of), spec) for each, of in ((train_labels, train_images), (test_labels, test_images)))
+    return Data(train_images, next(labels), test_images, next(labels))

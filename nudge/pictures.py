@@ -1,6 +1,6 @@
 """The picture in README: how a run learned, and one digit in spikes.
 
-    python -m nudge.pictures runs/demo docs/pictures/demo.png
+python -m nudge.pictures runs/demo docs/pictures/demo.png
 """
 
 import sys

@@ -78,7 +78,7 @@ class Recording:
     """One sample through all its phases."""
 
     spec: Spec
-    #: (28, 28) uint8.
+    #: uint8 (height, width), or (channels, height, width) of more than one.
     image: np.ndarray
     #: None: a free phase alone.
     label: int | None
@@ -112,14 +112,14 @@ def record(
     *,
     limit: int | None = None,
 ) -> Recording:
-    """Record one image (28, 28) uint8; label None: the free phase alone.
+    """Record one uint8 image of the network's size; label None: the free phase alone.
 
     parameters: masters as of the last commit. limit: bytes that the recording may have, default half of the free memory;
     `ModelError` before anything is allocated.
     """
     settings.check(spec)
-    images = checked_images(torch.as_tensor(image)[None])
-    labels = None if label is None else checked_labels(torch.tensor([label]), 1)
+    images = checked_images(torch.as_tensor(image)[None], spec)
+    labels = None if label is None else checked_labels(torch.tensor([label]), 1, spec)
     limit = int(SHARE * free_memory()) if limit is None else limit
     if (needed := size(spec, settings, labels is not None)) > limit:
         sweeps = f"{settings.free_steps} + 2 x {settings.nudged_steps} sweeps"
@@ -146,7 +146,7 @@ def record(
 
     copies = working(spec, parameters)
     engine = MODEL_ENGINES["folded"](spec, copies)
-    pixels = images[:, None].to(engine.dtype)
+    pixels = images.to(engine.dtype)
     sums, _ = averaged(spec, settings, kept(steps(spec, settings, engine, copies, pixels, labels)))
     updates = []
     if labels is not None:
@@ -161,4 +161,5 @@ def record(
         for phase, stores in arrays.items()
     }
     prediction = int(first_largest(sums["free"][-1].flatten(1)))
-    return Recording(spec, images[0].numpy(), label, prediction, phases, tuple(updates))
+    shown = images[0, 0] if spec.input.channels == 1 else images[0]
+    return Recording(spec, shown.numpy(), label, prediction, phases, tuple(updates))

@@ -258,7 +258,8 @@ class Run:
         tried, kept = None, self.plan.held_out
         if kept:
             images, labels = data.train_images[-kept:], data.train_labels[-kept:]
-            tried = Evaluation(labels.numpy(), np.concatenate(list(chunks(board, images, labels)))).error_percent
+            found = np.concatenate(list(chunks(board, images, labels)))
+            tried = Evaluation(labels.numpy(), found, self.spec.classes).error_percent
         trained = 100 * self.epoch_errors / self.position
         self.epoch, self.position, self.epoch_errors = self.epoch + 1, 0, 0
         self.epochs.append(Epoch(self.epoch, self.done, trained, tried, self.seconds))

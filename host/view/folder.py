@@ -7,6 +7,7 @@ from typing import Any
 
 from golden import files
 from golden.contract.errors import ViewError, WeightsError
+from golden.contract.shapes import Input
 from golden.contract.spec import Spec
 from golden.model.parameters import Parameters
 from golden.training import checkpoint, metrics
@@ -68,6 +69,10 @@ def read(path: Path) -> Folder:
     if not (path / checkpoint.WEIGHTS).exists():
         raise ViewError(f"no run at {path}: it has no {checkpoint.WEIGHTS} (yet)")
     spec, parameters, found = checkpoint.load(path / checkpoint.WEIGHTS)
+    if spec.input != Input() or spec.bundles[0].kind != "image":
+        raise ViewError(
+            f"{path}: pages show networks that begin with a convolution of 28x28 grey images in 10 classes, not {spec.name}"
+        )
     missing = [name for name in ("data", "samples", "epochs", "seed") if name not in found.plan]
     if missing:
         raise WeightsError(f"{path}: damaged metadata (plan: no {missing[0]})")

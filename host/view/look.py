@@ -57,7 +57,7 @@ def _images(name: str) -> tuple[str, Data | None]:
     try:
         if name == datasets.OWN:
             return "the images that it learnt aren't kept with the run", None
-        return f"the test set of {name}", datasets.load(name)
+        return f"the test set of {name.partition(datasets.DIGEST)[0]}", datasets.load(name)
     except DataError:
         if name != "mnist":
             return f"no {name} on this machine: set {datasets.VARIABLE}", None
@@ -74,7 +74,7 @@ def look(folder: Folder) -> Look:
         return Look(named, None, [], [], [], named, before, now)
     pixels, labels = images.test_images[:TRIED], images.test_labels[:TRIED].numpy()
     predictions, spikes = infer(spec, settings, folder.parameters, pixels)
-    evaluation = Evaluation(labels, predictions.numpy())
+    evaluation = Evaluation(labels, predictions.numpy(), spec.classes)
     sweeps = len(pixels) * settings.free_steps
     firing = [count / (layer.neurons * sweeps) for count, layer in zip(spikes, spec.layers[1:], strict=True)]
     wrong = np.flatnonzero(evaluation.labels != evaluation.predictions)
