@@ -14,8 +14,8 @@ from . import router, spacers, stamp, tools
 
 Progress = Callable[[str], None]
 
-#: Seconds after which a seed counts as not to be routed: three times what the largest designs need on a busy core.
-ROUTE_SECONDS = 3600
+#: Seconds after which a seed counts as not to be routed: four times what the largest designs need on a core of their own.
+ROUTE_SECONDS = 4 * 3600
 
 #: The file that Amaranth's command has nextpnr write its log to.
 ROUTE_LOG = "top.tim"
