@@ -142,7 +142,7 @@ def decoder(window: int = 2, in_flight: int = 4, stores: bool = False) -> tuple[
     """With what is proved of it; the executors that run; what is under way."""
     m = Module()
     identity = b"id" + bytes(4 * stores)
-    opened = Opened(m, dut := Decoder(identity, window, in_flight, stores))
+    opened = Opened(m, dut := Decoder(identity, window, in_flight, stores=stores))
     if stores:
         # the contract of the memory's test: it ends once, and what it found stays
         tested = past(m, dut.tested)
