@@ -3,10 +3,10 @@
 import hashlib
 import io
 import os
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ class Data(NamedTuple):
 def is_path(name: str) -> bool:
     """Whether a data set is one's own: a .npz file, or a folder, which has a / in its name or is there."""
     place = name.partition(DIGEST)[0]
-    return place.endswith(".npz") or "/" in place or (place not in NAMES and Path(place).is_dir())
+    return bool(place) and (place.endswith(".npz") or "/" in place or (place not in NAMES and Path(place).is_dir()))
 
 
 def check_name(name: str) -> None:
@@ -102,7 +102,7 @@ def load(name: str, root: str | Path | None = None, shown: Input = Input()) -> D
         try:
             with np.load(io.BytesIO(files.read(EMBEDDED, MAX_BYTES, DataError))) as file:
                 arrays = [torch.from_numpy(file[field]) for field in Data._fields]
-        except (DataError, zipfile.BadZipFile, LookupError, ValueError) as error:
+        except (DataError, BadZipFile, LookupError, ValueError) as error:
             raise DataError(f"the embedded digits can't be read: {error}; install nudge again") from None
         return _fitted(Data(arrays[0], arrays[1].long(), arrays[2], arrays[3].long()), shown)
     check_name(name)

@@ -7,7 +7,6 @@ leaves that one out.
 import csv
 import hashlib
 import io
-import os
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -90,13 +89,10 @@ def write_metrics(path: Path, rows: list[Row]) -> None:
     files.write(path, as_text(rows))
 
 
-def append_metrics(path: Path, rows: list[Row], *, durable: bool) -> None:
-    """More rows for the file of `write_metrics`. durable: not lost by a power cut."""
+def append_metrics(path: Path, rows: list[Row]) -> None:
+    """More rows for the file of `write_metrics`, for whoever watches: a power cut may lose them."""
     with path.open("a", encoding="utf-8") as stream:
         stream.write(_table(Row, list(map(_cells, rows)), header=False))
-        stream.flush()
-        if durable:
-            os.fsync(stream.fileno())
 
 
 def write_epochs(path: Path, epochs: list[Epoch]) -> None:

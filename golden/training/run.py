@@ -274,11 +274,11 @@ class Run:
                 self._rows_written = self._epochs_written = None
 
     def _write_rows(self, *, durable: bool) -> None:
-        """Bring the metrics file up to date. durable: not lost by a power cut."""
-        if self._rows_written is None:
+        """Bring the metrics file up to date. durable: whole after a power cut; else rows are only added, which is cheap."""
+        if durable or self._rows_written is None:
             report.write_metrics(self.out / METRICS, self.rows)
         else:
-            report.append_metrics(self.out / METRICS, self.rows[self._rows_written :], durable=durable)
+            report.append_metrics(self.out / METRICS, self.rows[self._rows_written :])
         self._rows_written = len(self.rows)
 
     def _write_epochs(self) -> None:

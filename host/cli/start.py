@@ -37,8 +37,9 @@ TOOLS, FAULT, INTERRUPTED = 7, 70, 130
 
 
 def at_once(number: int, frame: FrameType | None) -> None:
-    """Nothing is open yet that would have to be closed."""
-    _say("interrupted")
+    """Nothing is open yet that would have to be closed. Of the processes that torchrun starts, the first one says so."""
+    if os.environ.get("RANK", "0") == "0":
+        _say("interrupted")
     os._exit(INTERRUPTED)
 
 

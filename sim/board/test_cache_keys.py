@@ -27,7 +27,7 @@ from amaranth.back import rtlil
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 from golden.contract.config import Config
 from golden.contract.formats import Formats
-from golden.contract.shapes import Conv, Dense
+from golden.contract.shapes import Conv, Dense, Input
 from golden.contract.spec import Learning, Schedule, Spec
 from hw.lib.elaboration import fast_elaboration
 from hw.top import Top

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Cycles of the slowest chip."""
 
 import pytest

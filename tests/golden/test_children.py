@@ -60,6 +60,6 @@ def test_a_deadline_ends_all():
 
 def test_a_program_that_is_none_leaves_nothing():
     with pytest.raises(FileNotFoundError):
-        children.run(["/nowhere"], 1)
+        children.run(["/proc/nowhere"], 1)
     done = children.run(["sh", "-c", "echo out; echo err >&2; exit 3"], 60, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert (done.returncode, done.stdout) == (3, b"out\nerr\n")

@@ -206,7 +206,7 @@ def test_memory_of_a_control_group_counts(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tabel2"], "unknown study 'tabel2': choose one of precision, schedule, fashion"),
+        (["tabel2"], "unknown study 'tabel2': choose one of precision, schedule, settling, fashion"),
         (["precision", "--budget", "gpu"], "--budget must be one of quick, cpu for precision, not 'gpu'"),
     ],
 )
@@ -358,7 +358,7 @@ def test_networks_without_an_order_keep_their_rows():
 
 def test_each_study_is_found_by_its_name_when_it_is_asked_for():
     assert {name: STUDIES[name].name for name in STUDIES} == {name: name for name in STUDIES}
-    assert len(STUDIES) == 10
+    assert len(STUDIES) == 11
     assert "memory" in STUDIES
     assert "memories" not in STUDIES
     with pytest.raises(KeyError):

@@ -150,7 +150,8 @@ def test_several_processes_say_it_once(tmp_path, whole):
     code, out, err = launch(2, *arguments)
     assert code != ExitCode.OK
     assert out == ""
-    assert [words in line for line in err.splitlines() if line.startswith("nudge: ")] == [True]
+    said = [line for line in err.splitlines() if line.startswith("nudge: ")]
+    assert [words in line for line in said] == [True], said
 
 
 def test_a_process_that_dies_ends_the_others(tmp_path):

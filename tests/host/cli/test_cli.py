@@ -148,7 +148,7 @@ def test_eval_tests_on_what_the_weights_learnt(capsys, no_data, monkeypatch, tra
 
     loaded = []
 
-    def load(name, root=None):
+    def load(name, root=None, shown=None):
         loaded.append(name)
         return digits
 

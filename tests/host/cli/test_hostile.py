@@ -89,7 +89,7 @@ def test_what_nothing_foresaw_has_a_code_and_a_log_of_its_own(error, capsys, tmp
 
 
 def test_without_a_place_for_the_log_there_is_still_a_line(capsys, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
     monkeypatch.setattr(evaluate, "open_board", lambda *_: 1 / 0)
     code, _, err = run(capsys, "eval", "--weights", "tiny-mnist", "--samples", "2", "--data", "embedded")
     assert code == ExitCode.FAULT

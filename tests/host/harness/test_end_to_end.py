@@ -44,7 +44,7 @@ def test_each_batch_is_one_request_and_the_board_hardly_waits():
     device = PacedDevice(paced_core(Target("ulx3s", "small")), 1 << 25)
     assert device.execute(Command.TRAIN_STORED, bytes(4 * 32))[0] == 0
     core = device.core
-    assert 32 * core.training < device.seconds() * core.clock_hz < 32.2 * core.training
+    assert 32 * core.training < device.seconds() * core.clock_hz < 32.3 * core.training
 
 
 def test_the_command_prints_the_rates(capsys):
