@@ -26,7 +26,7 @@ from golden.model.batch import Result
 from golden.model.fixed import FixedModel
 from golden.model.parameters import Parameters
 
-from .run import Stop
+from .stop import Stop
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Training on a board that may be lost: `golden.training.run.train`, begun again from its checkpoint."""
+"""Training on a board that may be lost: `golden.training.loop.train`, begun again from its checkpoint."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,10 +8,11 @@ from typing import TypeVar
 from golden.contract.errors import BoardError, ComparisonError, ImageError, LinkError
 from golden.progress import note
 
-from . import run as plain
+from . import loop as plain
 from .board import Board
 from .data import Data
-from .run import Run, Stop
+from .run import Run
+from .stop import Stop
 
 #: Seconds to wait before a lost board is looked for again, doubled each time up to the second.
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 
 def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
-    """`golden.training.run.train`; the error of a board that fails says what was saved."""
+    """`golden.training.loop.train`; the error of a board that fails says what was saved."""
     try:
         return plain.train(run, board, data, stop)
     except (LinkError, BoardError) as error:

@@ -1,18 +1,14 @@
-"""Training control: the loop that carries out a plan, on a board or in the model, and what it leaves in its directory."""
+"""A training run: where it stands, and what it leaves in its directory."""
 
 import hashlib
 import json
 import os
-import signal
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -23,13 +19,12 @@ from golden.contract.presets import chosen
 from golden.contract.spec import Spec
 from golden.model.parameters import Parameters, initial, mean
 from golden.model.settings import Settings
-from golden.progress import Meter, note
+from golden.progress import note
 
 from . import checkpoint
 from . import data as datasets
 from . import metrics as report
-from .batch import Batch
-from .board import Board, train_batches
+from .board import Board
 from .checkpoint import WEIGHTS, Checkpoint
 from .data import Data
 from .evaluate import Evaluation, chunks
@@ -48,50 +43,8 @@ EPOCH = "epoch-{}.safetensors"
 #: Seconds of work that a power cut may cost, unless a run says otherwise.
 CHECKPOINT_SECONDS = 60.0
 
-#: A checkpoint at an epoch's end waits where one would take more than this share of the time: reading the weights of a board
-#: takes a tenth of a second, in which it doesn't train.
-CHECKPOINT_SHARE = 0.01
-
-#: Seconds after which rows are added to the metrics file, for whoever watches the run.
-WATCH_SECONDS = 0.5
-
 #: What `files.atomic` may have left in a run's folder.
 OWN_FILES = r"weights[.]safetensors|epoch-\d+[.]safetensors|metrics[.]csv|epochs[.]csv|board[.]json|learning-curve[.]png"
-
-#: What asks for a stop.
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Stop:
-    """True once a stop is asked for. While entered, the first of `STOPS` only asks; a second one interrupts at once.
-
-    One that this process was started to ignore, as by nohup, stays ignored.
-    """
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._before: dict[int, Any] = {}
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-        note("finishing the batch and saving; a second Ctrl-C ends at once")
-
-    def __bool__(self) -> bool:
-        return self.requested
-
-    def __enter__(self) -> Self:
-        # Python lets the main thread alone handle signals
-        main = threading.current_thread() is threading.main_thread()
-        heard = [number for number in STOPS if main and signal.getsignal(number) != signal.SIG_IGN]
-        self._before = {number: signal.signal(number, self._handle) for number in heard}
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
 
 @dataclass
 class Run:
@@ -375,121 +328,3 @@ def _plan(path: Path, spec: Spec, found: Checkpoint) -> Plan:
     if plan.preset != spec.name or not within:
         raise WeightsError(f"{path}: damaged metadata (sample {found.position} of {plan.samples}, preset {plan.preset!r})")
     return plan
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A committed batch."""
-
-    epoch: int
-    #: Of its samples.
-    numbers: np.ndarray
-    #: Wrong predictions among them.
-    errors: int
-    #: The registers that it was trained with.
-    settings: Settings
-
-
-def always() -> bool:
-    """No reason to stop."""
-    return True
-
-
-def commits(
-    plan: Plan,
-    spec: Spec,
-    board: Board,
-    data: Data,
-    epoch: int = 0,
-    position: int = 0,
-    going: Callable[[], bool] = always,
-) -> Iterator[Commit]:
-    """Carry out `plan` on a board that holds its weights, from sample `position` of `epoch` on, batch by batch.
-
-    going: asked before each batch but the first; once it isn't, what the board was told ahead is the last. At an epoch's
-    last commit and after the end the board rests.
-    """
-    first = True
-    for number, settings in enumerate(plan.settings(spec)):
-        if number < epoch:
-            continue
-        if not first and not going():
-            return
-        board.write_settings(settings)
-        told: deque[Batch] = deque()
-
-        def drawn(number: int = number, told: deque[Batch] = told) -> Iterator[Batch]:
-            nonlocal first
-            for numbers in plan.batches(number, position if number == epoch else 0):
-                if not first and not going():
-                    return
-                first = False
-                told.append(plan.batch_of(data, number, numbers))
-                yield told[-1]
-
-        for predictions in train_batches(board, drawn()):
-            batch = told.popleft()
-            yield Commit(number, batch.numbers, int((predictions != batch.labels).sum()), settings)
-
-
-def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
-    """Carry `run` to its end or to `stop`, whichever comes first, and save it; training samples a second of this call.
-
-    The batch that is running when a stop is asked for is finished and committed, so a resumed run ends with the weights
-    of one that wasn't interrupted. The board's errors pass through; what was saved last stays usable.
-    """
-    with run.owned():
-        return _train(run, board, data, stop)
-
-
-def _train(run: Run, board: Board, data: Data, stop: Stop) -> float:
-    plan = run.plan
-    if run.writes and not run.done:
-        (run.out / COUNTERS).unlink(missing_ok=True)  # of a run before, in the same directory
-    board.load(run.parameters)
-    run.saved = run.done
-    if run.finished:
-        # no commit is left to do it, and a test has the run's number of steps
-        board.write_settings(plan.settings(run.spec)[-1])
-    begun = run.now()
-    if not run.done:
-        run.save(board, plan.settings(run.spec)[0])  # now, not after hours: can it be written?
-    first, before, start = run.done, run.seconds, run.now()
-    saved_at, stopped, cost = start, False, start - begun
-    shown_at = start
-
-    def going() -> bool:
-        return not stopped and run.now() - saved_at <= run.every
-
-    def save(settings: Settings) -> None:
-        nonlocal saved_at, cost
-        began = run.now()
-        run.save(board, settings)
-        saved_at = run.now()
-        cost = saved_at - began
-
-    with Meter("training", plan.epochs * plan.samples, run.done) as meter:
-        while not run.finished and not stopped:
-            for commit in commits(plan, run.spec, board, data, run.epoch, run.position, going):
-                samples = len(commit.numbers)
-                run.count(samples, commit.errors, before + run.now() - start)
-                meter.advance(samples, f"epoch {run.epoch + 1}/{plan.epochs} error {run.rows[-1].error_percent:.2f} %")
-                stopped = bool(stop) or stopped
-                ended = run.position >= plan.samples
-                if ended:
-                    paused = run.now()
-                    run.end_epoch(board, data)
-                    start += run.now() - paused  # not of training
-                for callback in run.callbacks:
-                    stopped |= callback(run) is True
-                if run.now() - shown_at > WATCH_SECONDS:
-                    run.show()
-                    shown_at = run.now()
-                due = run.finished or run.epoch in run.averaged or cost <= CHECKPOINT_SHARE * (run.now() - saved_at)
-                if ended and due:
-                    save(commit.settings)
-            if run.done != run.saved:
-                save(commit.settings)
-    if run.finished:
-        run.end(board)
-    return (run.done - first) / max(run.seconds - before, 1e-9)

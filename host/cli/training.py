@@ -11,10 +11,10 @@ from golden.contract.errors import ExitCode, UsageError
 from golden.progress import note
 from golden.training.data import Data
 from golden.training.evaluate import evaluate
+from golden.training.loop import train as run_train
 from golden.training.options import TrainingOptions
 from golden.training.processes import SharedModel, SharedStop, World
 from golden.training.run import Run
-from golden.training.run import train as run_train
 from host.harness.fit import Outcome, fit
 from host.view.live import live as served
 

@@ -17,8 +17,10 @@ from golden.contract.config import Config
 from golden.contract.protocol import ASKED_BYTES, Command, Committed, Identity, Sampled, SampledStored, SampleRange, Status
 from golden.contract.spec import Spec
 from golden.training.data import Data
+from golden.training.loop import train
 from golden.training.plan import Plan
-from golden.training.run import Run, Stop, train
+from golden.training.run import Run
+from golden.training.stop import Stop
 from host.boards.serial import SerialBoard
 from host.link.link import Link
 

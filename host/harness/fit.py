@@ -8,7 +8,8 @@ from golden.training.data import Data
 from golden.training.evaluate import Evaluation, evaluate
 from golden.training.recover import recovering
 from golden.training.recover import train as train_on_board
-from golden.training.run import Run, Stop
+from golden.training.run import Run
+from golden.training.stop import Stop
 from host.boards.interface import OpenBoard
 from host.boards.open import open_board
 from host.boards.serial import SerialBoard

@@ -23,7 +23,8 @@ from golden.training.batch import Batch
 from golden.training.data import Data
 from golden.training.plan import Plan
 from golden.training.recover import recovering, train
-from golden.training.run import Run, Stop
+from golden.training.run import Run
+from golden.training.stop import Stop
 from host.boards.golden import GoldenBoard
 from host.boards.open import virtual_board
 from host.boards.serial import SerialBoard

@@ -173,13 +173,13 @@ def warm(pictures: bool) -> None:
     from matplotlib.figure import Figure
 
     from golden.model import native
-    from golden.training import data, run
+    from golden.training import data, loop
     from golden.training.metrics import Row, plot_curve
     from host.cli import main
 
     assert main.app is not None
     torch.set_num_threads(1)
-    run.CHECKPOINT_SHARE = float("inf")  # each epoch's end is saved, however short it is
+    loop.CHECKPOINT_SHARE = float("inf")  # each epoch's end is saved, however short it is
     native.usable()
     data.load("embedded")
     scratch = Path(os.environ["NUDGE_BUILD"])

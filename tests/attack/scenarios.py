@@ -17,8 +17,9 @@ from golden.contract.errors import WeightsError
 from golden.contract.presets import preset
 from golden.files import UNFINISHED
 from golden.training import checkpoint
-from golden.training.run import Run, Stop
-from golden.training.run import train as run_train
+from golden.training.loop import train as run_train
+from golden.training.run import Run
+from golden.training.stop import Stop
 from host.boards.golden import GoldenBoard
 from host.cli.training import TrainingOptions
 

@@ -8,9 +8,9 @@ from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import Schedule, Spec
 from golden.model.fixed import FixedModel
 from golden.model.parameters import initial, mean
+from golden.training.commits import commits
 from golden.training.data import Data
 from golden.training.plan import Plan
-from golden.training.run import commits
 
 #: The presets' schedule before the order "odd-even", with which most studies were made.
 AT_ONCE = Schedule(32, 16)

@@ -19,8 +19,10 @@ from golden.model.batch import engine_here
 from golden.model.fixed import FixedModel
 from golden.training import run as training
 from golden.training.data import load
+from golden.training.loop import train
 from golden.training.plan import Plan
-from golden.training.run import Run, Stop
+from golden.training.run import Run
+from golden.training.stop import Stop
 
 pytestmark = pytest.mark.skipif(not compilers.available(), reason="no C++ compiler")
 
@@ -208,7 +210,7 @@ def test_compiling_does_not_count_into_the_rate(compiler, monkeypatch, tmp_path)
     monkeypatch.setattr(progress, "time", clock)
     spec, images = preset("tiny"), load("embedded")
     run = Run.begin(Plan.of(spec, "embedded", 20), spec, tmp_path / "run")
-    rate = training.train(run, FixedModel(spec), images, Stop())
+    rate = train(run, FixedModel(spec), images, Stop())
     assert compiler.runs == 1
     assert run.seconds == 0
     assert rate > COMPILING

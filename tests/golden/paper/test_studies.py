@@ -23,9 +23,10 @@ from golden.paper.studies.study import Budget, Cell, Study, carry_out
 from golden.paper.systems import train
 from golden.paper.systems.configurations import table_two, two_conv_two_dense
 from golden.training.data import load
+from golden.training.loop import train as run_train
 from golden.training.plan import Plan
-from golden.training.run import Run, Stop
-from golden.training.run import train as run_train
+from golden.training.run import Run
+from golden.training.stop import Stop
 from host.cli import main as cli
 
 

@@ -10,9 +10,12 @@ from golden.contract.config import configuration
 from golden.contract.presets import preset
 from golden.training.batch import Batch
 from golden.training.board import Ahead, trained
+from golden.training.commits import commits
 from golden.training.data import drawn_moves, load, moved
+from golden.training.loop import train
 from golden.training.plan import Plan
-from golden.training.run import Run, Stop, commits, train
+from golden.training.run import Run
+from golden.training.stop import Stop
 from host.boards.golden import GoldenBoard
 
 SPEC = preset("tiny")

@@ -16,8 +16,10 @@ from golden.contract.presets import preset
 from golden.training import checkpoint, metrics
 from golden.training import run as training
 from golden.training.data import load
+from golden.training.loop import train
 from golden.training.plan import Plan
-from golden.training.run import Run, Stop, train
+from golden.training.run import Run
+from golden.training.stop import Stop
 from host.boards.golden import GoldenBoard
 
 SPEC = preset("tiny")

@@ -16,7 +16,8 @@ from golden.training import metrics as report
 from golden.training.data import load
 from golden.training.plan import Plan
 from golden.training.recover import train
-from golden.training.run import Run, Stop
+from golden.training.run import Run
+from golden.training.stop import Stop
 from host.boards.golden import GoldenBoard
 from host.harness.compare import Fault, Twin, check, compare
 

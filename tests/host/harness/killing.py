@@ -10,7 +10,8 @@ from golden.contract.presets import preset
 from golden.training.data import load
 from golden.training.plan import Plan
 from golden.training.recover import train
-from golden.training.run import Run, Stop
+from golden.training.run import Run
+from golden.training.stop import Stop
 from host.boards.open import open_board
 
 SPEC = preset("tiny")

@@ -1,0 +1,80 @@
+"""The training loop: a run is carried on to its end or to a stop, and saved as it goes."""
+
+from golden.model.settings import Settings
+from golden.progress import Meter
+
+from .board import Board
+from .commits import commits
+from .data import Data
+from .run import COUNTERS, Run
+from .stop import Stop
+
+#: A checkpoint at an epoch's end waits where one would take more than this share of the time: reading the weights of a board
+#: takes a tenth of a second, in which it doesn't train.
+CHECKPOINT_SHARE = 0.01
+
+#: Seconds after which rows are added to the metrics file, for whoever watches the run.
+WATCH_SECONDS = 0.5
+
+
+def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
+    """Carry `run` to its end or to `stop`, whichever comes first, and save it; training samples a second of this call.
+
+    The batch that is running when a stop is asked for is finished and committed, so a resumed run ends with the weights
+    of one that wasn't interrupted. The board's errors pass through; what was saved last stays usable.
+    """
+    with run.owned():
+        return _train(run, board, data, stop)
+
+
+def _train(run: Run, board: Board, data: Data, stop: Stop) -> float:
+    plan = run.plan
+    if run.writes and not run.done:
+        (run.out / COUNTERS).unlink(missing_ok=True)  # of a run before, in the same directory
+    board.load(run.parameters)
+    run.saved = run.done
+    if run.finished:
+        # no commit is left to do it, and a test has the run's number of steps
+        board.write_settings(plan.settings(run.spec)[-1])
+    begun = run.now()
+    if not run.done:
+        run.save(board, plan.settings(run.spec)[0])  # now, not after hours: can it be written?
+    first, before, start = run.done, run.seconds, run.now()
+    saved_at, stopped, cost = start, False, start - begun
+    shown_at = start
+
+    def going() -> bool:
+        return not stopped and run.now() - saved_at <= run.every
+
+    def save(settings: Settings) -> None:
+        nonlocal saved_at, cost
+        began = run.now()
+        run.save(board, settings)
+        saved_at = run.now()
+        cost = saved_at - began
+
+    with Meter("training", plan.epochs * plan.samples, run.done) as meter:
+        while not run.finished and not stopped:
+            for commit in commits(plan, run.spec, board, data, run.epoch, run.position, going):
+                samples = len(commit.numbers)
+                run.count(samples, commit.errors, before + run.now() - start)
+                meter.advance(samples, f"epoch {run.epoch + 1}/{plan.epochs} error {run.rows[-1].error_percent:.2f} %")
+                stopped = bool(stop) or stopped
+                ended = run.position >= plan.samples
+                if ended:
+                    paused = run.now()
+                    run.end_epoch(board, data)
+                    start += run.now() - paused  # not of training
+                for callback in run.callbacks:
+                    stopped |= callback(run) is True
+                if run.now() - shown_at > WATCH_SECONDS:
+                    run.show()
+                    shown_at = run.now()
+                due = run.finished or run.epoch in run.averaged or cost <= CHECKPOINT_SHARE * (run.now() - saved_at)
+                if ended and due:
+                    save(commit.settings)
+            if run.done != run.saved:
+                save(commit.settings)
+    if run.finished:
+        run.end(board)
+    return (run.done - first) / max(run.seconds - before, 1e-9)

@@ -1,0 +1,42 @@
+"""How a training run is asked to stop: by the signals that ask a process to end."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from golden.progress import note
+
+#: What asks for a stop.
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stop:
+    """True once a stop is asked for. While entered, the first of `STOPS` only asks; a second one interrupts at once.
+
+    One that this process was started to ignore, as by nohup, stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: dict[int, Any] = {}
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        note("finishing the batch and saving; a second Ctrl-C ends at once")
+
+    def __bool__(self) -> bool:
+        return self.requested
+
+    def __enter__(self) -> Self:
+        # Python lets the main thread alone handle signals
+        main = threading.current_thread() is threading.main_thread()
+        heard = [number for number in STOPS if main and signal.getsignal(number) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._handle) for number in heard}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,184 @@
+# amaranth: UnusedElaboratable=no
+"""What is proved of the decoder, for all inputs and all time."""
+
+import pytest
+from amaranth.hdl import Assert, Assume, Module, Mux, Signal, Value
+
+from golden.contract.protocol import PAYLOAD_BYTES, STORED_PAYLOAD_BYTES, Command
+from hw.link.decoder import Decoder
+
+from .prover import Opened, ProofError, keeps_its_offer, past, prove
+
+
+class PlayedSamples:
+    """The contract of `SampleExecutor`, assumed, and what it knows: `flight` samples are taken and unsaid."""
+
+    def __init__(self, m: Module, dut: Decoder, running: Value):
+        samples, request = dut.samples, dut.i.payload
+        self.flight, self.speaking, alone = Signal(4), Signal(), Signal()
+        # taken or done comes once, after start; what was started beside others is taken; only samples are
+        sample = (request.command == Command.INFER) | (request.command == Command.TRAIN)
+        m.d.comb += [
+            Assume(~samples.taken | (running & sample & ~self.speaking)),
+            Assume(~(samples.taken & (samples.done | samples.o.valid))),
+            Assume(~(samples.done | samples.o.valid) | (running & alone) | self.speaking),
+            # `fits` tells of a sample that stays
+            Assume(~samples.fits | past(m, dut.i.valid) & sample),
+            Assume(~past(m, samples.fits & dut.i.valid & ~dut.i.ready & ~samples.start) | samples.fits),
+            # an answer is finished until it is said
+            Assume(~samples.finished | (self.flight != 0) & ~self.speaking),
+            Assume(~past(m, samples.finished & ~samples.say) | samples.finished),
+            Assume(~samples.idle | (self.flight == 0)),
+            # the core rests until something is started
+            Assume(~past(m, samples.idle & ~samples.start) | samples.idle),
+        ]
+        with m.If(samples.start):
+            m.d.sync += alone.eq(samples.idle)
+        with m.If(samples.say):
+            m.d.sync += self.speaking.eq(1)
+        with m.Elif(self.speaking & samples.done):
+            m.d.sync += self.speaking.eq(0)
+        ends = self.speaking & samples.done
+        m.d.sync += self.flight.eq(self.flight + samples.taken - ends)
+        # what the decoder owes it
+        m.d.comb += [
+            Assert(~samples.say | samples.finished & ~running),
+            Assert(~(samples.start & ~samples.idle) | samples.fits),
+            Assert(~(self.speaking & running)),
+            Assert(~self.speaking | (self.flight != 0)),
+        ]
+        self.alone = alone
+
+
+def decoder(window: int = 2, in_flight: int = 4, stores: bool = False) -> tuple[Module, Opened, Decoder, Signal, PlayedSamples]:
+    """With what is proved of it; the executors that run; what is under way."""
+    m = Module()
+    identity = b"id" + bytes(4 * stores)
+    opened = Opened(m, dut := Decoder(identity, window, in_flight, stores=stores))
+    if stores:
+        # the contract of the memory's test: it ends once, and what it found stays
+        tested = past(m, dut.tested)
+        m.d.comb += Assume(~tested | dut.tested & (dut.works == past(m, dut.works)))
+    executors = {name: getattr(dut, name) for name in dut.executors}
+    mine = list(executors).index("samples")
+    starts = {name: e.start for name, e in executors.items()}
+    begun, running = Signal(), Signal(len(starts))
+    m.d.comb += begun.eq(sum(starts.values()) != 0)
+    for n, (name, executor) in enumerate(executors.items()):
+        ends = executor.done | executor.taken if name == "samples" else executor.done
+        if name != "samples":
+            # the contract of executors: done comes once, after start; nothing is said when not running
+            m.d.comb += Assume(~(executor.done | executor.o.valid) | running[n])
+        with m.If(executor.start):
+            m.d.sync += running[n].eq(1)
+        with m.Elif(ends):
+            m.d.sync += running[n].eq(0)
+    played = PlayedSamples(m, dut, running[mine])
+    # the contract of the deframer: what is offered stays
+    held = past(m, dut.i.valid & ~dut.i.ready)
+    m.d.comb += Assume(~held | (dut.i.valid & (dut.i.payload.as_value() == past(m, dut.i.payload.as_value()))))
+
+    request, known, last = dut.i.payload, Signal(), Signal(8)
+    execute, say, saying = opened.state("EXECUTE"), opened.state("SAY"), request.command == Command.HELLO
+    hello = dut.write & ~begun & execute & saying  # the identity is being written
+    with m.If(hello | begun):
+        m.d.sync += [known.eq(1), last.eq(request.sequence)]
+    m.d.comb += Assert(~begun | (known & (request.sequence == (last + 1)[:8]) & (sum(starts.values()) == 1)))
+    m.d.comb += keeps_its_offer(m, dut.o)
+    answers_in_order(m, opened, played)
+    # what makes the induction go through
+    executed, upcoming, taken = opened["executed"], opened["upcoming"], opened["taken"]
+    flight, done = played.flight, opened["done"]
+    m.d.comb += [Assert(executed <= window), Assert(sum(running) <= 1), Assert(known | (executed == 0))]
+    m.d.comb += [Assert((running == 0) | execute), Assert(~played.speaking | say), Assert(taken == flight + (say & done))]
+    m.d.comb += Assert(~say | Mux(played.speaking, ~done, done))
+    m.d.comb += Assert(execute | (executed == 0) | (upcoming == (last + 1)[:8]))
+    m.d.comb += Assert((flight == 0) | (executed >= taken))
+    length = opened["length"]
+    current = known & (last == request.sequence)
+    said = (running == 0) & (length <= len(identity)) & ((length == 0) | current)
+    m.d.comb += [Assert(~execute | Mux(saying, said & ~done, ((running != 0) ^ done) & current)), Assert(~done | execute | say)]
+    # it was started alone, or it is a sample that will be taken
+    m.d.comb += Assert(~execute | (flight == 0) | (running[mine] & ~played.alone))
+    checked = opened.state("SEQUENCE")
+    if stores:
+        m.d.comb += Assert(~(checked | execute) | tested)
+    states = ("CHECK", "SEQUENCE", "EXECUTE", "SAY", "ANSWER")
+    m.d.comb += Assert(sum(opened.state(name) for name in states) == 1)
+    sizes = PAYLOAD_BYTES | (STORED_PAYLOAD_BYTES if stores else {})
+    legal = sum(request.command == command for command in sizes) != 0
+    m.d.comb += Assert(~(execute | checked) | (dut.i.valid & legal))
+    m.d.comb += Assert(~checked | (length == 0))
+    return m, opened, dut, running, played
+
+
+def answers_in_order(m: Module, opened: Opened, played: PlayedSamples) -> None:
+    """Every answer is that of the oldest request without one; refusals and repetitions come when all have theirs.
+
+    Requests without an answer are counted from the starts and from what is handed to the framer.
+    """
+    dut, answer, request = opened.dut, opened.dut.o.payload, opened.dut.i.payload
+    execute, offered = opened.state("EXECUTE"), opened.state("ANSWER")
+    begun = execute & ~past(m, execute)
+    aside = past(m, (dut.refused & ~execute) | dut.repeated)
+    replied = offered & ~past(m, offered)
+    answered = replied & ~aside
+    owed, oldest = Signal(4), Signal(8)
+    m.d.sync += owed.eq(owed + begun - answered)
+    with m.If(begun & (owed == 0)):
+        m.d.sync += oldest.eq(request.sequence)
+    with m.Elif(answered):
+        m.d.sync += oldest.eq(oldest + 1)
+    m.d.comb += Assert(~(replied & aside) | (owed == 0))
+    m.d.comb += Assert(~answered | ((owed != 0) & (answer.sequence == oldest)))
+    # what makes the induction go through
+    taken, upcoming = opened["taken"], opened["upcoming"]
+    alone = execute & ~begun
+    m.d.comb += [
+        Assert(owed == taken + alone + answered),
+        Assert(((taken == 0) & ~answered) | ((oldest + taken + answered)[:8] == upcoming)),
+        Assert(~alone | (taken != 0) | (oldest == request.sequence)),
+        Assert(~execute | (request.command == Command.HELLO) | (request.sequence == upcoming)),
+        Assert(~execute | (request.command != Command.HELLO) | (taken == 0)),
+        Assert(~(replied & aside) | (taken == 0)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("window", "in_flight", "stores"), [(1, 4, False), (2, 4, False), (8, 1, False), (8, 4, False), (2, 4, True)]
+)
+def test_decoder(window, in_flight, stores):
+    """Each request is started at most once, and in order: its number follows the one before. Answers stay until taken, and
+    keep the order of requests; each taken sample has one, and there are never more of them than there may be."""
+    m, opened, dut, _, played = decoder(window, in_flight, stores)
+    m.d.comb += [Assert(played.flight <= dut.most_taken), Assert(opened["taken"] <= dut.most_taken)]
+    prove(m, opened.inputs, depth=5)
+
+
+def test_samples_do_overlap_in_what_is_assumed_of_them():
+    """As many are under way as there may be."""
+    m, opened, dut, _, played = decoder()
+    m.d.comb += Assert(played.flight < dut.most_taken)
+    with pytest.raises(ProofError, match="model found for base case"):
+        prove(m, opened.inputs, depth=40)
+
+
+@pytest.mark.parametrize("stores", [False, True])
+def test_decoder_never_waits_for_ever(stores):
+    """With a framer that takes what it is given, and executors and a core that need a few cycles, each frame is taken within a
+    few more."""
+    m, opened, dut, running, played = decoder(stores=stores)
+    m.d.comb += Assume(dut.o.ready)
+    if dut.stores:
+        m.d.comb += Assume(dut.tested)
+    for n, name in enumerate(dut.executors):
+        executor = getattr(dut, name)
+        ends = executor.done | executor.taken if name == "samples" else executor.done
+        m.d.comb += Assume(ends == (running[n] | (played.speaking if name == "samples" else 0)))
+    under_way = (played.flight != 0) & ~played.speaking
+    m.d.comb += Assume(~(under_way & past(m, under_way)) | dut.samples.finished)
+    m.d.comb += Assume(dut.samples.idle == (played.flight == 0))
+    waited = Signal(8)
+    m.d.sync += waited.eq(Mux(dut.i.valid & ~dut.i.ready, waited + 1, 0))
+    m.d.comb += Assert(waited <= 24)
+    prove(m, opened.inputs, depth=32)

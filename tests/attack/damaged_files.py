@@ -1,0 +1,158 @@
+"""Files that are damaged."""
+
+import functools
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from golden.contract.errors import ExitCode
+from golden.training import checkpoint
+
+from .attack import Attack, anything, same_bits, same_output
+from .cell import Ended, cell
+from .scenarios import RESUME, half_done, small_study
+
+
+def damages(random_: random.Random) -> Iterator[tuple[str, Callable[[Path], None]]]:
+    """Ways to damage a file."""
+
+    def content(name: str, change: Callable[[bytes], bytes]) -> tuple[str, Callable[[Path], None]]:
+        def damage(path: Path) -> None:
+            path.write_bytes(change(path.read_bytes()))
+
+        return name, damage
+
+    def flip(at: float, bit: int) -> Callable[[bytes], bytes]:
+        def change(data: bytes) -> bytes:
+            out = bytearray(data)
+            out[int(at * len(out))] ^= 1 << bit
+            return bytes(out)
+
+        return change
+
+    def instead(make: Callable[[Path], object]) -> Callable[[Path], None]:
+        def damage(path: Path) -> None:
+            path.unlink()
+            make(path)
+
+        return damage
+
+    for _ in range(24):
+        at, bit = random_.random(), random_.randrange(8)
+        yield content(f"bit {bit} at {at:.4f} flipped", flip(at, bit))
+    for _ in range(8):
+        share = random_.random()
+        yield content(f"cut at {share:.4f}", functools.partial(_cut, share))
+    for _ in range(4):
+        at = random_.random()
+        noise = random_.randbytes(40)
+        yield content(f"noise at {at:.4f}", functools.partial(_overwritten, at, noise))
+    yield content("empty", lambda data: b"")
+    yield content("zeros", lambda data: bytes(len(data)))
+    yield content("ones", lambda data: b"\xff" * len(data))
+    yield content("twice", lambda data: data * 2)
+    yield content("a byte more", lambda data: data + b"\0")
+    yield content("a line more", lambda data: data + b"\n")
+    yield content("noise", lambda data: random_.randbytes(len(data)))
+    yield content("escape sequences", lambda data: b"\x1b]0;x\x07\x1b[2J" + data)
+    yield content("nan", lambda data: data.replace(b"0.", b"nan"))
+    yield content("minus", lambda data: data.replace(b" ", b" -"))
+    yield "a pipe", instead(os.mkfifo)
+    yield "a folder", instead(lambda path: path.mkdir())
+    yield "a loop", instead(lambda path: path.symlink_to(path.name))
+    yield "zeros without end", instead(lambda path: path.symlink_to("/dev/zero"))
+    yield "nothing", instead(lambda path: path.symlink_to("/dev/null"))
+    yield "a sparse terabyte", lambda path: os.truncate(path, 1 << 40)
+    yield "gone", lambda path: path.unlink()
+
+
+def _cut(share: float, data: bytes) -> bytes:
+    return data[: int(share * len(data))]
+
+
+def _overwritten(share: float, noise: bytes, data: bytes) -> bytes:
+    at = int(share * len(data))
+    return data[:at] + noise + data[at + len(noise) :]
+
+
+NETWORK = 'name = "mine"\nstage = [{conv = 4, kernel = 3}, {dense = 10}]\n[schedule]\nfree = 8\nnudged = 4\nwindow = 4\n'
+BOARD = "from dataclasses import replace\nfrom boards.icebreaker import ICEBREAKER\nMINE = replace(ICEBREAKER, name='mine')\n"
+EVAL = ["eval", "--weights", "run", "--samples", "4", "--json"]
+SHOW = ["network", "show", "mine.toml", "--samples", "1", "--json"]
+REPORTED = ["report", "icebreaker", "--preset", "tiny", "--json"]
+
+
+def whole_run(folder: Path) -> None:
+    """A finished run."""
+    shutil.copytree(Path(os.environ["NUDGE_BUILD"]) / "whole", folder / "run")
+
+
+def committed(folder: Path) -> None:
+    """Committed reports, copied here."""
+    from boards.toolchain import report
+
+    (folder / "baselines").mkdir()
+    shutil.copy(report.baseline_file("icebreaker", "tiny", "yowasp"), folder / "baselines")
+
+
+def baselines_here() -> None:
+    """They are read from the folder."""
+    from boards.toolchain import report
+
+    report.BASELINES = Path("baselines")
+
+
+def measured(folder: Path) -> None:
+    """A study's table."""
+    cell(["repro", "count", "--out", "results"], folder, None, {}, small_study)
+
+
+def network(folder: Path) -> None:
+    """A network's file."""
+    (folder / "mine.toml").write_text(NETWORK)
+
+
+def text_of(arguments: list[str], prepare: Callable[[Path], None], before: Callable[[], None]) -> str:
+    """The undisturbed output of a command."""
+    with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
+        folder = Path(place, "cell")
+        folder.mkdir()
+        prepare(folder)
+        ended = cell(arguments, folder, None, {}, before)
+        assert ended.code == ExitCode.OK, ended.err
+        return ended.out
+
+
+def damaged_files(seed: int) -> Iterator[Attack]:
+    """Each file that a command reads, damaged in each way."""
+    weights = f"run/{checkpoint.WEIGHTS}"
+    repro, quiet = ["repro", "count", "--out", "results"], lambda: None
+    kinds: list[tuple[str, list[str], Callable[[Path], None], Callable[..., Any], bool]] = [
+        (weights, EVAL, whole_run, quiet, True),
+        (weights, RESUME, half_done, quiet, False),
+        ("run/metrics.csv", RESUME, half_done, quiet, False),
+        ("run/epoch-2.safetensors", RESUME, whole_run, quiet, False),
+        ("mine.toml", SHOW, network, quiet, False),
+        ("baselines/icebreaker-tiny-yowasp.json", REPORTED, committed, baselines_here, False),
+        ("results/count-quick.csv", repro, measured, small_study, True),
+    ]
+    for name, arguments, prepare, before, output in kinds:
+        check: Callable[[Path, Ended], list[str]] = anything
+        if output:
+            check = functools.partial(same_output, text_of(arguments, prepare, before))
+        elif arguments is RESUME:
+            check = same_bits
+        if name.endswith(".csv") and output:
+            # its figures have no digest: they may be edited, labels and fingerprints may not
+            check = anything
+        for what, damage in damages(random.Random(f"{seed} {name}")):
+
+            def make(folder: Path, name: str = name, prepare: Any = prepare, damage: Any = damage) -> None:
+                prepare(folder)
+                damage(folder / name)
+
+            yield Attack("files", f"{' '.join(arguments[:2])}: {name}: {what}", arguments, make, check, before=before)

@@ -1,0 +1,129 @@
+"""Options with values that nobody means."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import typer
+
+from .attack import Attack
+from .scenarios import TRAIN, small_study
+
+#: For each command: arguments with which it does little, or ends before it does much.
+BASE = {
+    "train": TRAIN[:5] + TRAIN[5:],
+    "eval": ["--weights", "tiny-mnist", "--samples", "2", "--data", "embedded"],
+    "compare": ["--board", "golden", "--samples", "4", "--batch", "4"],
+    "bench": ["--golden", "--preset", "tiny", "--batch", "0"],
+    "repro": ["count", "--out", "results"],
+    "build": ["icebreaker", "--tools", "native"],
+    "flash": ["icebreaker", "--tools", "native"],
+    "report": ["icebreaker", "--preset", "tiny"],
+    "verilog": ["--out", "none/x.v"],
+    "estimate": ["--board", "none"],
+    "network show": ["tiny", "--samples", "1"],
+    "board info": ["--board", "/none"],
+    "board status": ["--board", "/none"],
+    "board serve": ["--port", "-1"],
+    "board soak": ["--board", "golden", "--samples", "4", "--faults", "0", "--preset", "none"],
+    "board sweep": ["--fault", "none", "--preset", "none"],
+    "board throughput": ["--samples", "0"],
+}
+
+INTEGERS = [
+    "-1",
+    "0",
+    "1.5",
+    "x",
+    "",
+    " 1",
+    "0x10",
+    "1_0",
+    "nan",
+    str(1 << 31),
+    str(1 << 63),
+    "9" * 40,
+    "-" + "9" * 5000,
+    "\u0663",
+]
+FLOATS = ["nan", "inf", "-inf", "1e308", "-1", "0", "-0.0", "1e-320", "1e999", "x", "", "\u0663"]
+PATHS = [
+    *["", ".", "/", "..", "/dev/null", "/dev/zero", "/dev/full", "/proc/self/mem", "/proc/self/fd/0", "/proc/nowhere/x"],
+    *["a" * 300, "\udcff", "x\x1b[31m", "a\nb", "pipe", "loop", "folder", "text"],
+]
+TEXTS = [
+    "",
+    "x" * 10_000,
+    "\x1b[2J",
+    "\udcff",
+    "../..",
+    "-",
+    "--",
+    "; echo",
+    "%s%n",
+    "\u20ac",
+    "a\nb",
+    "none",
+    "0:0:0",
+    "\u202e",
+]
+PORTS = [
+    "spy:///x?file=y",
+    "hwgrep://(",
+    "loop://?foo",
+    "alt://x",
+    "socket://",
+    "socket://x:99999",
+    "rfc2217://",
+    "/dev/null",
+    "/",
+    ".",
+]
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command by its words."""
+    from host.cli.main import app
+
+    group: Any = typer.main.get_command(app)
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from ((f"{name} {inner}", of) for inner, of in command.commands.items())
+        else:
+            yield name, command
+
+
+def values(parameter: Any) -> list[str]:
+    """What nobody means for an option."""
+    kind = str(parameter.type_descriptor.annotation)
+    if "int" in kind:
+        return INTEGERS
+    if "float" in kind:
+        return FLOATS
+    if "path" in kind or parameter.name in ("network", "weights", "out"):
+        return PATHS
+    return TEXTS + PORTS * (parameter.name == "board")
+
+
+def options() -> Iterator[Attack]:
+    """Each option of each command with each value that nobody means for its kind."""
+    for name, command in commands():
+        if name not in BASE:
+            continue
+        for parameter in command.params:
+            flag = next((word for word in getattr(parameter, "opts", []) if word.startswith("--")), None)
+            if flag is None or getattr(parameter, "is_flag", False) or flag == "--help":
+                continue
+            for value in values(parameter):
+                yield Attack("options", f"{name} {flag} {value[:20]!r}", [*name.split(), *BASE[name], flag, value], odd_files,
+                    before=small_study, environment=(("PATH", "/proc/nowhere"),))  # fmt: skip
+
+
+def odd_files(folder: Path) -> None:
+    """What paths may lead to."""
+    os.mkfifo(folder / "pipe")
+    (folder / "loop").symlink_to("loop")
+    (folder / "folder").mkdir()
+    (folder / "text").write_text("text\x1b[2J\n")
