@@ -56,7 +56,7 @@ boards: setup
 	done
 	$(BIN)/pytest -q sim/harness/test_netlist.py sim/test_cycles.py --slow
 
-# The long forms of what docs/link.md claims, hours on two cores; the short ones are in `make test`.
+# The long forms of what docs/link.md, docs/trust.md and docs/paper.md claim, hours on two cores; the short ones are in `make test`.
 evidence: setup
 	$(BIN)/nudge board sweep
 	for seed in 1 2 3 4 5; do $(BIN)/nudge board soak --preset tiny --faults 1e-3 --samples 200 --seed $$seed || exit; done
@@ -77,4 +77,4 @@ evidence: setup
 	for preset in small medium; do $(BIN)/nudge board throughput --stored --preset $$preset --epochs 3 || exit; done
 
 clean:
-	rm -rf build runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build runs .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/generated

@@ -43,7 +43,8 @@ def register_map(preset: str = "tiny") -> str:
     ]
     for each in registers(PRESETS[preset]):
         allowed = f"{each.low}..{each.high}" if each.access.value != "ro" else ""
-        lines.append(f"| {each.address:#04x} | `{each.name}` | {each.access.value} | {each.what} | {allowed} | {each.reset} |")
+        what = each.what.replace("|", "\\|")
+        lines.append(f"| {each.address:#04x} | `{each.name}` | {each.access.value} | {what} | {allowed} | {each.reset} |")
     return "\n".join(lines) + "\n"
 
 

@@ -15,9 +15,9 @@ from golden.contract.protocol import (
     request_bytes,
     window_for,
 )
-from golden.contract.shapes import Input
+from golden.contract.stored import CAPACITY, storable
 from hw.link.uart import FRAME_BITS, Receiver, Transmitter
-from hw.memory.interface import CAPACITY, Pins
+from hw.memory.interface import Pins
 from hw.memory.memory import Memory
 from hw.memory.timing import Cycles
 
@@ -75,8 +75,7 @@ class Top(wiring.Component):
     ):
         spec = config.spec
         window = window_for(spec, window)
-        # records in memory are of MNIST's images
-        self.sdram = sdram and spec.input == Input()
+        self.sdram = sdram and storable(spec.input)
         capacity = CAPACITY if self.sdram else 0
         self.identity = Identity(
             spec.name, spec.identity, clock_hz, divisor, config.lanes, window=window, capacity=capacity

@@ -17,7 +17,6 @@ from torch import Tensor
 from golden.contract import network_file
 from golden.contract.errors import ExchangeError, SpecError, ToolError
 from golden.contract.formats import Formats
-from golden.contract.shapes import Input
 from golden.contract.spec import CLASSES, IMAGE_SIDE, Spec
 from golden.model.parameters import Parameters, working
 from golden.training.checkpoint import names
@@ -82,7 +81,7 @@ def to_nir(spec: Spec, parameters: Parameters, strict: bool = False) -> "nir.NIR
     `ExchangeError` for what NIR can't say instead of leaving it to the metadata.
     """
     nir = library()
-    if spec.input != Input() or spec.bundles[0].kind != "image":
+    if not spec.begins_as_mnist:
         raise ExchangeError(
             f"{spec.name}: to_nir takes networks that begin with a convolution of 28x28 grey images in 10 classes"
         )

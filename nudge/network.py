@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from golden.contract import network_file
-from golden.contract.errors import UsageError
+from golden.contract.errors import ModelError, UsageError
 from golden.contract.presets import preset
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import Spec
@@ -46,9 +46,9 @@ Callback = Callable[[Run], object]
 class Network:
     """A network and its weights.
 
-    stages: from the image (28, 28) to the output with 10 units: convolutions, then dense ones. schedule, learning, formats:
-    the keys of a network file's tables (docs/networks.md); what is left out has the value that is left out there. seed: of the
-    initial weights. Raises `SpecError` for a network that can't be built.
+    stages: from the image to the output, which has a unit for each class: convolutions, then dense ones. schedule, learning,
+    formats, input: the keys of a network file's tables (docs/networks.md); what is left out has the value that it has there.
+    seed: of the initial weights. Raises `SpecError` for a network that can't be built.
     """
 
     #: Stages, schedule, formats and default hyper-parameters: plain data.
@@ -66,9 +66,10 @@ class Network:
         schedule: Mapping[str, Any] | None = None,
         learning: Mapping[str, Any] | None = None,
         formats: Mapping[str, Any] | None = None,
+        input: Mapping[str, Any] | None = None,
         seed: int = 0,
     ):
-        tables = {"schedule": schedule, "learning": learning, "formats": formats}
+        tables = {"input": input, "schedule": schedule, "learning": learning, "formats": formats}
         document: dict[str, Any] = {"name": name, "stage": [_table(stage) for stage in stages]}
         document |= {key: dict(values) for key, values in tables.items() if values is not None}
         spec = network_file.network(document, f"network {name}")
@@ -125,7 +126,7 @@ class Network:
     ) -> Result:
         """Train from initial weights, test once at the end, and keep what was learnt: `nudge train`, with the same weights.
 
-        data: a name ("embedded", "mnist", "fashion-mnist") or images and labels of your own, as `nudge.Data` has them.
+        data: what --data takes, or images and labels of your own, as `nudge.Data` has them.
         board: "golden" (the model), "sim" (the RTL, simulated), or a device path or pyserial URL. seed: of the initial weights
         and the order of samples; with `options` it fixes every bit of the result, on any board. out: directory of weights,
         metrics and learning curve; None: a temporary one, which goes with the result. twin, recover, engines, stream:
@@ -168,7 +169,7 @@ class Network:
             return evaluate(device, images.test_images[:count], images.test_labels[:count])
 
     def predict(self, images: np.ndarray | Tensor, *, board: str = "golden", arithmetic: str = "fixed") -> np.ndarray:
-        """Classes 0..9, (n,) int64, of uint8 images (n, 28, 28).
+        """Classes, (n,) int64, of uint8 images of the network's size: (n, height, width) or (n, 3, height, width).
 
         arithmetic: "fixed" is the board's, bit for bit; "float" is the same dynamics in floating point, all layers at once
         (`golden.paper.floating`), for comparisons with other libraries.
@@ -177,6 +178,9 @@ class Network:
             raise UsageError(f"arithmetic must be fixed or float, not {arithmetic!r}")
         pixels = checked_images(images, self.spec)
         if arithmetic == "float":
+            if not self.spec.begins_as_mnist:
+                first = "networks that begin with a convolution of 28x28 grey images in 10 classes"
+                raise UsageError(f"arithmetic float takes {first}, not {self.spec.name}")
             weights = floating.Weights.of(self.spec, working(self.spec, self.parameters))
             return floating.infer(self.spec, floating.Dynamics.of(self.spec), weights, pixels[:, 0]).numpy()
         with open_board(board, self.spec) as device:
@@ -185,8 +189,8 @@ class Network:
             return device.infer(pixels.numpy(), np.zeros(len(pixels), np.int64))
 
     def trace(self, image: np.ndarray | Tensor, label: int | None = None, *, limit: int | None = None) -> Trace:
-        """Every quantity of every layer and sweep for one uint8 image (28, 28), as arrays; with a label the nudged phases and
-        the update too.
+        """Every quantity of every layer and sweep for one uint8 image of the network's size, as arrays; with a label the
+        nudged phases and the update too.
 
         The values are the board's, bit for bit. limit: bytes that the trace may have, default half of the free memory;
         `ModelError` before they are allocated.
@@ -214,7 +218,7 @@ class Network:
 
     @classmethod
     def from_nir(cls, graph: "nir.NIRGraph", *, name: str = "nir") -> Self:
-        """The network of such a graph. `ModelError` names the node that nudge can't have, and why."""
+        """The network of such a graph. `ExchangeError` names the node that nudge can't have, and why."""
         spec, parameters = exchange.from_nir(graph, name)
         return cls._of(spec, parameters, Settings.of(spec))
 
@@ -231,6 +235,8 @@ def _table(stage: Conv | Dense) -> dict[str, Any]:
 def _checked(data: Data, spec: Spec) -> Data:
     """Images and labels of one's own, as tensors; `ModelError` where they aren't what a board takes."""
     train_images, train_labels, test_images, test_labels = map(torch.as_tensor, data)
+    if not len(train_images) or not len(test_images):
+        raise ModelError(f"there must be images to train and to test, not {len(train_images)} and {len(test_images)}")
     checked_images(train_images, spec)
     checked_images(test_images, spec)
     labels = (checked_labels(each, len(of), spec) for each, of in ((train_labels, train_images), (test_labels, test_images)))

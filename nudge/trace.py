@@ -54,7 +54,7 @@ class Trace:
 
     @property
     def image(self) -> np.ndarray:
-        """(28, 28) uint8."""
+        """uint8 (height, width), in colour (3, height, width)."""
         return self._recording.image
 
     @property

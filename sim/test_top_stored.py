@@ -1,6 +1,7 @@
 """Samples in the board's memory, from the serial pin to the chip's: the same answers as the model's, byte for byte."""
 
 import random
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -23,12 +24,11 @@ from golden.contract.protocol import (
     Status,
     registers_by_name,
 )
-from golden.contract.stored import LOG_AT, MAX_CODED, MAX_MOVE, MAX_SAMPLES, Header
+from golden.contract.stored import CAPACITY, LOG_AT, MAX_CODED, MAX_MOVE, MAX_SAMPLES, Header
 from golden.contract.stuffing import stuff
 from golden.training import data
 from host.harness.golden_device import GoldenDevice
 from host.link.link import Link, RefusedError
-from hw.memory.interface import CAPACITY
 from hw.memory.timing import Cycles
 from hw.top import Top
 from sim.board import verilator
@@ -51,6 +51,7 @@ class Pair:
     def __init__(self, board: VirtualBoard, link: Link):
         self.board, self.link, self.device = board, link, GoldenDevice(CONFIG, CAPACITY)
         self.identity = link.hello()
+        self.refused: Counter[str] = Counter()
 
     def call(self, command: Command, payload: bytes = b"") -> tuple[Status, bytes]:
         """The answer, which is the same of both but for the cycles."""
@@ -61,6 +62,7 @@ class Pair:
             status, found = error.status, error.payload
         left = -VALUE_BYTES if command in COUNTING else None
         assert (status, found[:left]) == (expected, model[:left]), f"{command.name} {payload.hex()[:80]}"
+        self.refused[status.name.lower()] += 1
         return status, found
 
     def status(self, command: Command, payload: bytes = b"") -> Status:
@@ -83,10 +85,8 @@ class Pair:
             address = REGISTERS[name].address
             (value,) = self.device.execute(Command.READ_REGISTER, RegisterRange(address, 1).encode())[1:]
             if name in ("bad_image", "not_stored"):
-                value = self.refused.get(name, 0).to_bytes(VALUE_BYTES, "little")
+                value = self.refused[name].to_bytes(VALUE_BYTES, "little")
             assert self.link.call(Command.READ_REGISTER, RegisterRange(address, 1).encode()) == value, name
-
-    refused: dict[str, int] = {}
 
 
 def records(first: int, digits: list[int]) -> list[bytes]:
@@ -171,7 +171,6 @@ def test_refusals_change_nothing(pair):
     filled(pair)
     for what, (command, payload, status) in REFUSED.items():
         assert pair.status(command, payload) is status, what
-    pair.refused = {"not_stored": sum(status is Status.NOT_STORED for _, _, status in REFUSED.values())}
     pair.registers()
     assert pair.status(Command.STORE_DIGEST, SampleRange(0, 24).encode()) is Status.OK
     # weights that aren't committed yet
@@ -197,6 +196,8 @@ def test_damage_is_found_and_mended(pair):
         assert pair.run(Command.INFER_STORED, [Asked(n) for n in range(24)]) is Status.OK
         if number % 4 == 3:
             assert pair.status(Command.COMMIT) is Status.OK
+    assert pair.refused["bad_image"] > 0
+    pair.registers()
     assert pair.status(Command.WRITE_REGISTER, RegisterValue(REGISTERS["forget"].address, 1).encode()) is Status.OK
     assert pair.run(Command.INFER_STORED, [Asked(0)]) is Status.NOT_STORED
     assert pair.store(0, [7]) is Status.OK

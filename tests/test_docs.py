@@ -119,3 +119,8 @@ def test_a_wrong_name_is_noticed():
         ["nudge", "eval", "--weights", "F"],
         ["nudge", "bench"],
     ]
+
+
+def test_every_page_is_on_the_site():
+    listed = set(re.findall(r"^(\w+)$", (ROOT / "docs/index.md").read_text(), re.M))
+    assert {page.stem for page in (ROOT / "docs").glob("*.md")} - {"README", "index"} <= listed

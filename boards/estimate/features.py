@@ -65,7 +65,7 @@ def image_engine(config: Config, bundle: Bundle) -> Features:
     f, lanes, taps = config.spec.formats, config.lanes[bundle.index], bundle.kernel**2
     at_once = min(config.image_taps, taps)
     rounds = -(-taps // at_once)
-    top = taps * 4 * ((1 << f.pixel_bits) - 1) << (f.weight_bits - 1)
+    top = bundle.pre.channels * taps * 4 * ((1 << f.pixel_bits) - 1) << (f.weight_bits - 1)
     cells, registers = tree(at_once, f.pixel_bits + 2 + f.weight_bits)
     sum_bits = signed_bits(-top, top)
     return {

@@ -32,7 +32,7 @@ class Shape:
 class Mapped:
     """What all memories of a shape become."""
 
-    #: Blocks of 18 kbit.
+    #: Blocks of RAM: 18 kbit, 4 of an iCE40.
     blocks: int = 0
     #: Distributed RAM, 16 words of 4 bits each.
     distributed: int = 0

@@ -76,7 +76,7 @@ def dense_engine(config: Config, bundle: Bundle) -> list[Shape]:
         spike_buffer(config, post),
         Shape(lanes[post.index] * forward, config.groups(post), combinational=True),
         # the last word is in the output's register
-        Shape(lanes[pre.index] * backward, words - 1, undefined=False),
+        Shape(lanes[pre.index] * backward, max(words, 3) - 1, undefined=False),
     ]
 
 

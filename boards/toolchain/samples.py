@@ -108,7 +108,7 @@ def main(names: list[str]) -> None:
         for unit in known.get("units", ()):
             print(f"{name}: {unit}")
             rows[name, unit] = {"design": name, "unit": unit} | synthesised_unit(config, unit, folder)
-        if "board" in known:
+        if "board" in known and not known.get("compact"):
             known["whole"] = synthesised(config, name, known["board"], folder / "whole")
     with SAMPLES.open("w") as file:
         writer = csv.DictWriter(file, ("design", "unit", *COUNTS), lineterminator="\n")

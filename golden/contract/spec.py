@@ -175,6 +175,11 @@ class Spec:
         return (tuple(every),) if self.schedule.order == "all" else (tuple(every[::2]), tuple(every[1::2]))
 
     @property
+    def begins_as_mnist(self) -> bool:
+        """Whether it begins with a convolution of MNIST's images: what pages, NIR and the floating-point model are for."""
+        return self.input == Input() and isinstance(self.stages[0], Conv)
+
+    @property
     def classes(self) -> int:
         return self.input.classes
 

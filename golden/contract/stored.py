@@ -22,9 +22,13 @@ from dataclasses import dataclass
 from typing import Self
 
 from .messages import CRC_BYTES, PIXELS, U8, U16, U32, Fields
+from .shapes import Input
 from .stuffing import FULL
 
 WORD_BYTES = 2
+
+#: Bytes of a board's memory, if it has one: those of the ULX3S's chips that all of them have.
+CAPACITY = 1 << 25
 
 #: Bits of an index: MNIST and FashionMNIST have 60,000 samples for training and 10,000 for the test.
 INDEX_BITS = 17
@@ -76,10 +80,19 @@ def image_crc(index: int, label: int, pixels: bytes) -> int:
     return zlib.crc32(pixels, zlib.crc32(struct.pack("<IB", index, label)))
 
 
+def storable(shown: Input) -> bool:
+    """Whether a network's samples can be stored: those of MNIST's shape and classes, which records are made for."""
+    return shown == Input()
+
+
+def sealed(label: int, crc: int, coded: bytes) -> bytes:
+    """A record, with the CRC as it is said."""
+    return Header(len(coded), label, 0, crc).encode() + coded + bytes(len(coded) % WORD_BYTES)
+
+
 def record(index: int, label: int, pixels: bytes, coded: bytes) -> bytes:
     """The record of a sample."""
-    header = Header(len(coded), label, 0, image_crc(index, label, pixels))
-    return header.encode() + coded + bytes(len(coded) % WORD_BYTES)
+    return sealed(label, image_crc(index, label, pixels), coded)
 
 
 def record_digest(records: Iterable[bytes]) -> int:

@@ -16,6 +16,7 @@ from golden.contract.stored import (
     ImageStatus,
     image_crc,
     record_words,
+    sealed,
 )
 from golden.contract.stuffing import unstuff_partly
 
@@ -60,7 +61,7 @@ class ImageStore:
         end = self.end + record_words(len(coded))
         if index >= MAX_SAMPLES or end * WORD_BYTES > len(self.words):
             return ImageStatus.FULL
-        self._write(self.end, Header(len(coded), label, 0, crc).encode() + coded + bytes(len(coded) % WORD_BYTES))
+        self._write(self.end, sealed(label, crc, coded))
         self._write(index * ENTRY_WORDS, self.end.to_bytes(ENTRY_WORDS * WORD_BYTES, "little"))
         self.count, self.end = max(self.count, index + 1), end
         return ImageStatus.OK

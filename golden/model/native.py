@@ -91,11 +91,17 @@ def usable() -> bool:
 
 
 def _computes_right() -> bool:
-    """A batch of a network with every kind of bundle, each wide enough for the matrix unit once, against torch."""
+    """A batch of networks with every kind of bundle, each wide enough for the matrix unit once, against torch."""
+    deep = (Conv(24, 15), Conv(98, 2), Dense(97), Dense(CLASSES)), (0.5, 0.3, 0.2, 0.16)
+    dense = (Dense(97), Dense(CLASSES)), (0.5, 0.2)
+    return all(_learns_right(*network) for network in (deep, dense))
+
+
+def _learns_right(stages: tuple[Conv | Dense, ...], rates: tuple[float, ...]) -> bool:
+    """The same of one network."""
     from .batch import train_batch  # which imports this module
 
-    stages = (Conv(24, 15), Conv(98, 2), Dense(97), Dense(CLASSES))
-    spec = Spec("known", stages, Schedule(3, 2, 1, order="odd-even"), Learning((0.5, 0.3, 0.2, 0.16), gain=3.0))
+    spec = Spec("known", stages, Schedule(3, 2, 1, order="odd-even"), Learning(rates, gain=3.0))
     random = torch.Generator().manual_seed(1)
     images = torch.randint(256, (3, *spec.input.shape), generator=random, dtype=torch.uint8)
     labels, parameters = torch.tensor([0, 9, 4]), initial(spec, 1)

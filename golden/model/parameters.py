@@ -40,6 +40,8 @@ def zeros(spec: Spec, device: torch.device | str = "cpu") -> Parameters:
 
 def initial(spec: Spec, seed: int) -> Parameters:
     """Weights uniform in +-gain/sqrt(fan_in), drawn as integers by numpy's PCG64 bundle by bundle; biases zero."""
+    if seed < 0:
+        raise ModelError(f"seed must be 0 or more, not {seed}")
     random, f = np.random.Generator(np.random.PCG64(seed)), spec.formats
     weights = []
     for bundle in spec.bundles:

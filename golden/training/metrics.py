@@ -123,6 +123,8 @@ def read_metrics(path: Path, epoch: int, position: int, expected: str = "") -> l
     """
     rows = _read(path, lambda line: Row(*map(int, line[:4]), *map(float, line[4:])))
     rows = [row for row in rows if (row.epoch, row.position) <= (epoch, position)]
+    if any(row.samples < 1 for row in rows):
+        raise _unreadable(f"{path} is damaged (a commit of no samples)")
     if expected and path.exists() and digest(rows) != expected:
         raise _unreadable(f"{path} is damaged (its rows aren't those of the checkpoint)")
     return rows

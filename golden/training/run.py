@@ -128,7 +128,7 @@ class Run:
         spec, parameters, found = checkpoint.load(out / WEIGHTS)
         if network is not None:
             checkpoint.check(out / WEIGHTS, spec, network_file.read(network))
-        plan = _plan(out / WEIGHTS, spec, found)
+        plan = plan_of(out / WEIGHTS, spec, found)
         for name, value in options.items():
             had = getattr(plan, name)
             if name != "epochs" and value is not None and value != had:
@@ -317,7 +317,7 @@ def _after(path: Path, epoch: int, spec: Spec, found: Checkpoint) -> Parameters:
     return parameters
 
 
-def _plan(path: Path, spec: Spec, found: Checkpoint) -> Plan:
+def plan_of(path: Path, spec: Spec, found: Checkpoint) -> Plan:
     """The plan that a checkpoint belongs to; `WeightsError` where no run could have left it."""
     try:
         plan = checkpoint.typed(Plan, found.plan)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from golden.contract import stored
 from golden.contract.errors import BoardError
 from golden.contract.protocol import MAX_DIGESTED, RECORDS_PAYLOAD, Command, SampleNumber, SampleRange
-from golden.contract.shapes import Input
 from golden.contract.stuffing import stuff
 from golden.progress import Meter, note
 from golden.training.data import Data
@@ -42,8 +41,8 @@ def hold(board: "SerialBoard", data: Data, train: int, test: bool = False) -> He
     capacity = board.identity.capacity
     if not capacity:
         return None
-    if board.spec.input.shape != Input().shape:
-        note("the board's memory is for images of 1x28x28: all samples are streamed")
+    if not stored.storable(board.spec.input):
+        note("the board's memory is for images of 1x28x28 in 10 classes: all samples are streamed")
         return None
     records = records_of(data, train, len(data.test_images) if test else 0)
     fit = fitting(records, capacity)

@@ -16,6 +16,7 @@ from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.protocol import ASKED_BYTES, Command, Committed, Identity, Sampled, SampledStored, SampleRange, Status
 from golden.contract.spec import Spec
+from golden.contract.stored import CAPACITY
 from golden.training.data import Data
 from golden.training.loop import train
 from golden.training.plan import Plan
@@ -28,17 +29,14 @@ from .fault_port import Clock
 from .golden_device import GoldenDevice
 from .timed_port import TimedPort
 
-#: Bytes of the memory of a ULX3S.
-MEMORY_BYTES = 1 << 25
-
 #: Clock cycles from asking for a stored digit until the core can have it: 60 for the way to its record, then one for each coded
 #: byte and each pixel. Only the first one of a request is waited for.
 FETCH_CYCLES = 60 + 208 + 784
 
-#: Clock cycles in which one sample that is asked for is checked, before the first one is fetched.
+#: Clock cycles in which one sample that is asked for is checked, at most, before the first one is fetched.
 CHECK_CYCLES = 16
 
-#: Clock cycles of other requests: an upper bound of any, for each byte of payload, for each stored record that is read.
+#: Clock cycles of other requests, for each byte of payload, for each stored record that is read; the line takes longer.
 REQUEST_CYCLES, BYTE_CYCLES, RECORD_CYCLES = 100, 3, 60 + 256
 
 
@@ -133,7 +131,7 @@ def repeated(data: Data, samples: int) -> Data:
 def run_rates(core: Core, spec: Spec, data: Data, epochs: int, delay: float, *, stored: bool = True) -> Rates:
     """Train `epochs` epochs of all training samples, from the board's memory or streamed; moved and mirrored too."""
     clock, plan = Clock(), Plan.of(spec, "embedded", len(data.train_labels), epochs=epochs, shift=1, flip=True)
-    device = PacedDevice(core, MEMORY_BYTES if stored else 0)
+    device = PacedDevice(core, CAPACITY if stored else 0)
     port = TimedPort(device.protocol, clock, baud=core.baud, delay=delay, seconds=device.seconds)
     link = Link(port, "model", clock=clock, draw=random.Random(1).randrange)
     with SerialBoard.over(link, spec) as board, tempfile.TemporaryDirectory(prefix="nudge-rates-") as folder:

@@ -46,7 +46,7 @@ def fit(
     """
     if recover < 0:
         raise UsageError(f"--recover must be 0 or more, not {recover}")
-    outcome, finished = Outcome(), run.finished
+    outcome = Outcome()
 
     def work(run: Run, device: OpenBoard) -> None:
         run.counters = lambda: counters(device)
@@ -56,7 +56,7 @@ def fit(
         with Stop() as stop:
             target = Twin(device) if twin else device
             rate = train_on_board(run, target, images, stop)
-            outcome.rate = None if finished else rate
+            outcome.rate = rate or outcome.rate  # 0: nothing was left to train
             if isinstance(target, Twin):
                 outcome.twin = target.finish()
         outcome.core = device.core_rate()

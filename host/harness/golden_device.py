@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 
+from golden.contract import stored
 from golden.contract.config import Config
 from golden.contract.protocol import (
     ASKED_BYTES,
@@ -54,6 +55,7 @@ class GoldenDevice:
     """
 
     def __init__(self, config: Config, capacity: int = 0):
+        capacity = capacity if stored.storable(config.spec.input) else 0
         self.config, self.spec = config, config.spec
         self.model = FixedModel(self.spec)
         self.store = ImageStore(capacity)

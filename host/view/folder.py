@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from golden import files
-from golden.contract.errors import ViewError, WeightsError
-from golden.contract.shapes import Input
+from golden.contract.errors import ViewError
 from golden.contract.spec import Spec
 from golden.model.parameters import Parameters
 from golden.training import checkpoint, metrics
 from golden.training.checkpoint import Checkpoint
 from golden.training.metrics import Epoch, Row
-from golden.training.run import COUNTERS, EPOCHS, METRICS
+from golden.training.run import COUNTERS, EPOCHS, METRICS, plan_of
 
 #: Every row that there is: the metrics of a growing run are ahead of its checkpoint.
 ALL = sys.maxsize
@@ -69,13 +68,11 @@ def read(path: Path) -> Folder:
     if not (path / checkpoint.WEIGHTS).exists():
         raise ViewError(f"no run at {path}: it has no {checkpoint.WEIGHTS} (yet)")
     spec, parameters, found = checkpoint.load(path / checkpoint.WEIGHTS)
-    if spec.input != Input() or spec.bundles[0].kind != "image":
+    if not spec.begins_as_mnist:
         raise ViewError(
             f"{path}: pages show networks that begin with a convolution of 28x28 grey images in 10 classes, not {spec.name}"
         )
-    missing = [name for name in ("data", "samples", "epochs", "seed") if name not in found.plan]
-    if missing:
-        raise WeightsError(f"{path}: damaged metadata (plan: no {missing[0]})")
+    plan_of(path / checkpoint.WEIGHTS, spec, found)  # refuses what no run leaves
     rows = metrics.read_metrics(path / METRICS, ALL, ALL)
     return Folder(path, spec, parameters, found, rows, metrics.read_epochs(path / EPOCHS, ALL), _counters(path / COUNTERS))
 

@@ -58,7 +58,9 @@ def _images(name: str) -> tuple[str, Data | None]:
         if name == datasets.OWN:
             return "the images that it learnt aren't kept with the run", None
         return f"the test set of {name.partition(datasets.DIGEST)[0]}", datasets.load(name)
-    except DataError:
+    except DataError as error:
+        if datasets.is_path(name):
+            return str(error), None
         if name != "mnist":
             return f"no {name} on this machine: set {datasets.VARIABLE}", None
         return "the embedded digits of mnist's test set", datasets.load("embedded")

@@ -33,7 +33,7 @@ class RecordAccess(wiring.Component):
     of more than `MAX_DIGESTED`. NOT_STORED: an index above the number of stored samples, or a digest beyond it. All of a
     request is checked before the first record is stored.
 
-    Latency of a STORE: about 15 cycles for each record, then 4 for each byte; of a digest see `ImageStore`.
+    Latency of a STORE: about 25 cycles for each record, and 3 for each byte; of a digest see `ImageStore`.
 
     Members
     -------

@@ -36,7 +36,7 @@ class StoredSamples(wiring.Component):
     that has either. BAD_IMAGE: a sample was damaged; those before it are done and answered, those behind it aren't started,
     and nothing is committed.
 
-    Latency: 16 cycles for each sample that is checked, then the core's; fetched are two samples ahead.
+    Latency: 12 cycles for each sample that is checked, then the core's; fetched are two samples ahead.
 
     Members
     -------

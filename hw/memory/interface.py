@@ -16,8 +16,7 @@ ADDRESS_BITS = BANK_BITS + ROW_BITS + COLUMN_BITS
 #: Bits of a word.
 WORD_BITS = 16
 
-#: Bytes.
-CAPACITY = (1 << ADDRESS_BITS) * WORD_BITS // 8
+assert stored.CAPACITY == (1 << ADDRESS_BITS) * WORD_BITS // 8
 
 #: Words of an access, at most: their words never cross a multiple of this, so they lie in one row.
 BURST = 16
@@ -97,7 +96,7 @@ class Port(wiring.Signature):
         super().__init__({"access": Out(stream.Signature(Access)), "write": Out(word), "read": In(word)})
 
 
-#: Bits of an index as it is asked for; those of the table are fewer.
+#: Bits of an index of the table; as it is asked for it has more.
 INDEX_BITS = stored.INDEX_BITS
 
 #: Bits of a move in one direction.

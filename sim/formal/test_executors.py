@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
 """What is proved of the parts that execute commands, for all inputs and all time."""
+
 from dataclasses import replace
 
 import pytest

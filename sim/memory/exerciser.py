@@ -74,7 +74,7 @@ class Exerciser(wiring.Component):
             m.d.sync += [
                 asked.eq(1),
                 access.payload.write.eq(self.writes & (noise[11] | ~self.reads)),
-                access.payload.address.eq(noise[12:36]),
+                access.payload.address.eq(Cat(start, noise[16:36])),
                 access.payload.length.eq(length),
             ]
             with m.If(full):

@@ -10,11 +10,11 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.contract import stored
 from golden.contract.messages import PIXELS
-from golden.contract.stored import MAX_CODED, MAX_MOVE, Asked, Header, ImageStatus, image_crc
+from golden.contract.stored import CAPACITY, MAX_CODED, MAX_MOVE, Asked, Header, ImageStatus, image_crc
 from golden.contract.stuffing import stuff
 from golden.model.image_store import ImageStore as Model
 from hw.memory.image_store import ImageStore
-from hw.memory.interface import ADDRESS_BITS, Access, Move, Port, Range, Record
+from hw.memory.interface import Access, Move, Port, Range, Record
 from hw.memory.memory import Memory
 from sim.board.sdram import Sdram
 from sim.harness import streams
@@ -25,7 +25,6 @@ from .images import DIGITS
 from .unit import CYCLES
 
 NAME = "image_store"
-CAPACITY = 2 << ADDRESS_BITS
 
 
 class StoreAndChip(wiring.Component):

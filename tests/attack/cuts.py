@@ -6,6 +6,7 @@ contents that aren't synced are lost, cut in the middle, zeros, or whole. The or
 """
 
 import hashlib
+import os
 import shutil
 import struct
 import tempfile
@@ -18,7 +19,7 @@ from golden.contract.errors import ExitCode
 from golden.training import checkpoint
 
 from .cell import Fault, cell
-from .scenarios import RESUME, bits, reference, scenarios
+from .scenarios import OPTIONS, RESUME, bits, reference, scenarios
 
 #: What may be on the disk of content that isn't synced: from what was synced, and what was written.
 CONTENTS: dict[str, Callable[[bytes, bytes], bytes]] = {
@@ -72,16 +73,16 @@ class Disk:
         path = call.data.decode(errors="replace")
         match call.what:
             case "O":
-                if call.number & 0o200000:  # a folder
+                if call.number & os.O_DIRECTORY:  # a folder
                     self.opened[call.descriptor] = path
                     return False
                 new = path not in self.names
-                if new and not call.number & 0o100:
+                if new and not call.number & os.O_CREAT:
                     self.opened[call.descriptor] = path  # a folder opened to be synced
                     return False
                 file = self.names.setdefault(path, File())
                 self.opened[call.descriptor] = file
-                if call.number & 0o1000:
+                if call.number & os.O_TRUNC:
                     file.written = b""
                 if new:
                     self.changes.append([(path, file)])
@@ -100,7 +101,7 @@ class Disk:
                 opened = self.opened.get(call.descriptor)
                 if isinstance(opened, File):
                     opened.synced = opened.written
-                else:
+                elif isinstance(opened, str):
                     self.synced, self.changes = dict(self.names), []
             case "R":
                 old, new_name = path.split("\0")
@@ -108,8 +109,9 @@ class Disk:
                 self.names[new_name] = file
                 self.changes.append([(old, None), (new_name, file)])
             case "U":
-                self.names.pop(path, None)
-                self.changes.append([(path, None)])
+                gone = path.removesuffix("\0")
+                self.names.pop(gone, None)
+                self.changes.append([(gone, None)])
         return True
 
     def after_a_cut(self) -> Iterator[dict[str, bytes]]:
@@ -164,7 +166,7 @@ def position(names: dict[str, File], folder: Path) -> int:
     folder.mkdir(exist_ok=True)
     (folder / checkpoint.WEIGHTS).write_bytes(file.written)
     found = checkpoint.load(folder / checkpoint.WEIGHTS)[2]
-    return found.epoch * 8 + found.position
+    return found.epoch * (OPTIONS.samples or 0) + found.position
 
 
 def resumed(state: dict[str, bytes], folder: Path, durable: int) -> tuple[str, str]:

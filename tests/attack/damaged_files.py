@@ -138,7 +138,8 @@ def damaged_files(seed: int) -> Iterator[Attack]:
         ("run/epoch-2.safetensors", RESUME, whole_run, quiet, False),
         ("mine.toml", SHOW, network, quiet, False),
         ("baselines/icebreaker-tiny-yowasp.json", REPORTED, committed, baselines_here, False),
-        ("results/count-quick.csv", repro, measured, small_study, True),
+        # its figures have no digest: they may be edited, labels and fingerprints may not
+        ("results/count-quick.csv", repro, measured, small_study, False),
     ]
     for name, arguments, prepare, before, output in kinds:
         check: Callable[[Path, Ended], list[str]] = anything
@@ -146,9 +147,6 @@ def damaged_files(seed: int) -> Iterator[Attack]:
             check = functools.partial(same_output, text_of(arguments, prepare, before))
         elif arguments is RESUME:
             check = same_bits
-        if name.endswith(".csv") and output:
-            # its figures have no digest: they may be edited, labels and fingerprints may not
-            check = anything
         for what, damage in damages(random.Random(f"{seed} {name}")):
 
             def make(folder: Path, name: str = name, prepare: Any = prepare, damage: Any = damage) -> None:

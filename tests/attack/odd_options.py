@@ -13,7 +13,8 @@ from .scenarios import TRAIN, small_study
 
 #: For each command: arguments with which it does little, or ends before it does much.
 BASE = {
-    "train": TRAIN[:5] + TRAIN[5:],
+    "train": TRAIN,
+    "view": ["none"],
     "eval": ["--weights", "tiny-mnist", "--samples", "2", "--data", "embedded"],
     "compare": ["--board", "golden", "--samples", "4", "--batch", "4"],
     "bench": ["--golden", "--preset", "tiny", "--batch", "0"],
@@ -110,8 +111,6 @@ def values(parameter: Any) -> list[str]:
 def options() -> Iterator[Attack]:
     """Each option of each command with each value that nobody means for its kind."""
     for name, command in commands():
-        if name not in BASE:
-            continue
         for parameter in command.params:
             flag = next((word for word in getattr(parameter, "opts", []) if word.startswith("--")), None)
             if flag is None or getattr(parameter, "is_flag", False) or flag == "--help":

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,7 @@ def test_locks_are_handed_over_without_two_owners(tmp_path):
                 with files.owned(lock, UsageError):
                     inside += 1
                     most = max(most, inside)
+                    time.sleep(0.001)  # for others to come in, if they can
                     entered += 1
                     inside -= 1
             except UsageError:

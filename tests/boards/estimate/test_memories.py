@@ -23,6 +23,7 @@ NETWORKS = {
     "one convolution": ([CONV, {"dense": 10}], {"lanes": [1, 2, 5]}),
     "turns": ([WIDE, {"dense": 24}, {"dense": 10}], {"lanes": [1, 6, 8, 2], "arrays": [1, 3, 2, 1], "image_taps": 4}),
     "events": ([CONV, {"conv": 6}, {"dense": 10}], {"lanes": [1, 2, 3, 1], "passes": [2, 4], "shared": [2]}),
+    "few words": ([CONV, {"dense": 4}, {"dense": 10}], {"lanes": [1, 2, 4, 5]}),
     "three": ([{"conv": 2}, CONV, CONV, {"dense": 10}], {"lanes": [1, 2, 4, 1, 10]}),
 }
 COMPUTED = {

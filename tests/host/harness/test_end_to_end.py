@@ -6,6 +6,7 @@ import pytest
 
 from golden.contract.errors import ExitCode
 from golden.contract.protocol import Command
+from golden.contract.stored import CAPACITY
 from golden.training.data import load
 from host.cli import main as cli
 from host.cli.builds import Target, paced_core
@@ -41,7 +42,7 @@ def test_streamed_the_line_limits():
 
 
 def test_each_batch_is_one_request_and_the_board_hardly_waits():
-    device = PacedDevice(paced_core(Target("ulx3s", "small")), 1 << 25)
+    device = PacedDevice(paced_core(Target("ulx3s", "small")), CAPACITY)
     assert device.execute(Command.TRAIN_STORED, bytes(4 * 32))[0] == 0
     core = device.core
     assert 32 * core.training < device.seconds() * core.clock_hz < 32.3 * core.training
