@@ -32,7 +32,7 @@ def environments() -> Iterator[Attack]:
 def owners() -> Iterator[Attack]:
     """Another process is at work in the folder."""
     for name, lock, arguments, before in (
-        ("train", "run/.lock", TRAIN, lambda: None),
+        ("train", "run/.lock", [*TRAIN, "--force"], lambda: None),
         ("resume", "run/.lock", RESUME, lambda: None),
         ("repro", "results/.count-quick.lock", ["repro", "count", "--out", "results"], small_study),
     ):
