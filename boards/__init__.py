@@ -17,7 +17,7 @@ class BoardFacts:
     uart_divisor: int
     #: Requests that a host may have in flight; see `golden.contract.protocol.WINDOW`.
     window: int = WINDOW
-    #: It has an SDRAM of 32 MB, for samples.
+    #: It has an SDRAM of 32 MB, and samples of its network can be stored there.
     sdram: bool = False
 
     @property

@@ -13,6 +13,7 @@ from golden.contract.errors import DesignError
 from golden.contract.presets import PRESETS
 from golden.contract.protocol import WINDOW
 from golden.contract.spec import Spec
+from golden.contract.stored import storable
 
 from . import BoardFacts
 from .family import Family
@@ -119,10 +120,11 @@ class Fpga:
         return list(self.designs)[-1]
 
     def facts(self, preset: str) -> BoardFacts:
-        """Clock and divisor of the board when it is built for a preset."""
+        """Clock, divisor and memory of the board when it is built for a preset."""
         clock_hz = self.design(preset).clock_hz
         divisor = round(clock_hz / self.baud)
         if divisor < 8 or abs(clock_hz / divisor / self.baud - 1) > BAUD_TOLERANCE:
             made = f"{self.name}: {clock_hz / 1e6:g} MHz can't make {self.baud} baud"
             raise DesignError(f"{made} within {BAUD_TOLERANCE:.1%}")
-        return BoardFacts(self.name, clock_hz, divisor, self.window, self.sdram is not None)
+        stores = self.sdram is not None and storable(self.design(preset).config.spec.input)
+        return BoardFacts(self.name, clock_hz, divisor, self.window, stores)

@@ -1,4 +1,4 @@
-"""ULX3S (Radiona): LFE5U-85F, -45F or -25F, speed grade 6, 25 MHz; an FT231X as serial adapter."""
+"""ULX3S (Radiona): LFE5U-85F, -45F or -25F, speed grade 6, 25 MHz; an FT231X as serial adapter, 32 MB of SDRAM."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -30,6 +30,7 @@ ULX3S = Fpga(
     window=32,  # digits at 3 Mbaud: 25 go out while the adapter holds an answer back
     button=("button", 0),
     leds=tuple(("led", n) for n in (7, 6, 0, 1, 2, 3, 4, 5)),
+    sdram=("sdram", 0),
     # LUT4 alone: wider ones tie cells to each other
     synth_opts="-abc9 -nowidelut",
     # router1, nextpnr's own choice, doesn't end where wires are scarce

@@ -43,6 +43,8 @@ class Build:
     #: `Spec.identity` of the preset.
     spec: int
     lanes: tuple[int, ...]
+    #: The board's SDRAM is used, for samples.
+    sdram: bool
     #: Lanes and engines, in words.
     design: str
     #: Tool -> its version, in words.
@@ -138,6 +140,7 @@ def _build(
         build=identity,
         spec=design.config.spec.identity,
         lanes=design.config.lanes,
+        sdram=fpga.facts(preset).sdram,
         design=in_words(design.config),
         tools=versions,
         routes=tuple(routes),

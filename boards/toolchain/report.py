@@ -56,6 +56,8 @@ def _used(value: Any) -> bool:
 
 _FACTS: dict[str, Form] = {"what": _text, "preset": _text, "clock_hz": _rate, "baud": _rate, "tools": {ANY: _text}}
 
+_FACTS |= {"sdram": lambda value: value is None or _truth(value)}  # there was none once
+
 #: What a report must have; of its utilization also the percentage.
 REPORT: Form = _FACTS | {
     "timing_met": _truth,
@@ -167,7 +169,9 @@ def summary(build: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> dict[
         "timing_met": all(route["met"] for route in routes),
         "seeds": [route["seed"] for route in routes],
         "unrouted": list(build["unrouted"]),
-        "spacers": build.get("spacers", 0),  # kept builds of earlier versions had none
+        # kept builds of earlier versions had none of these
+        "spacers": build.get("spacers", 0),
+        "sdram": build.get("sdram", False),
         "fmax_hz": {str(route["seed"]): route["fmax_hz"] for route in routes},
         "fmax_hz_median": fmax,
         "corner": "nextpnr's only one for the part: worst case of its speed grade",
@@ -217,5 +221,11 @@ def find_report(fpga: Fpga, preset: str, kind: str) -> tuple[str, dict[str, Any]
         return "built here", summary(build, baseline["cycles"] if same and baseline else None)
     if baseline is None:
         raise DesignError(f"{fpga.name} has no report for {preset}: nudge build {fpga.name} --preset {preset}")
-    earlier = baseline.get("spec") != fpga.design(preset).config.spec.identity
-    return f"committed, {file.name}" + ", of an earlier network" * earlier, baseline
+    return ", ".join([f"committed, {file.name}", *outdated(fpga, preset, baseline)]), baseline
+
+
+def outdated(fpga: Fpga, preset: str, report: Mapping[str, Any]) -> list[str]:
+    """In what a committed report isn't of the design as it is, in words."""
+    earlier = report.get("spec") != fpga.design(preset).config.spec.identity
+    without = fpga.facts(preset).sdram and not report.get("sdram", False)
+    return ["of an earlier network"] * earlier + ["without the board's SDRAM"] * without

@@ -28,6 +28,7 @@ def test_elaborates(name, preset):
     constraints = made.files.get("top.lpf", made.files.get("top.pcf"))
     for pin in ("uart_0__rx", "uart_0__tx", "button_0"):
         assert pin in constraints
+    assert ('"sdram_0__dq__io[15]"' in constraints) == fpga.facts(preset).sdram
 
 
 @pytest.mark.parametrize(("name", "preset"), DESIGNS)
