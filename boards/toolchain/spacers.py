@@ -11,6 +11,9 @@ from typing import Any
 #: In a netlist for an ECP5, what a spacer is placed beside, and what it is; nextpnr counts it among these.
 FLIP_FLOP, LUT, COUNTED_AS = "TRELLIS_FF", "LUT4", "TRELLIS_COMB"
 
+#: Attribute of a flip-flop that has its place in a pin's cell, and may drive nothing but the pin.
+IN_PIN = "syn_useioff"
+
 
 def add(netlist: dict[str, Any], share: Fraction) -> int:
     """Adds a spacer to this share of the flip-flops of a netlist as Yosys writes it in JSON, evenly; how many there are now.
@@ -20,7 +23,9 @@ def add(netlist: dict[str, Any], share: Fraction) -> int:
     if not 0 < share <= 1:
         raise ValueError(f"the share must be above 0 and at most 1, not {share}")
     cells = next(m["cells"] for m in netlist["modules"].values() if int(m["attributes"].get("top", "0"), 2))
-    outputs = [cell["connections"]["Q"] for cell in cells.values() if cell["type"] == FLIP_FLOP]
+    outputs = [
+        cell["connections"]["Q"] for cell in cells.values() if cell["type"] == FLIP_FLOP and IN_PIN not in cell["attributes"]
+    ]
     chosen = [output for n, output in enumerate(outputs) if n * share.numerator % share.denominator < share.numerator]
     for number, output in enumerate(chosen):
         cells[f"spacer.{number}"] = {

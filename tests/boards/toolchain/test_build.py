@@ -37,8 +37,10 @@ def test_a_further_seed_that_is_not_routed_is_reported(monkeypatch, tmp_path):
 
 
 def netlist() -> dict:
-    """A top module of five flip-flops in a row, and another module, as Yosys writes them."""
-    cells = {f"ff{n}": {"type": "TRELLIS_FF", "connections": {"DI": [n], "Q": [n + 1]}} for n in range(2, 7)}
+    """A top module of five flip-flops in a row and one in a pin, and another module, as Yosys writes them."""
+    flip_flop = {"type": "TRELLIS_FF", "attributes": {}}
+    cells = {f"ff{n}": flip_flop | {"connections": {"DI": [n], "Q": [n + 1]}} for n in range(2, 7)}
+    cells["pin"] = flip_flop | {"attributes": {"syn_useioff": "1"}, "connections": {"DI": [7], "Q": [10]}}
     cells["lut"] = {"type": "LUT4", "connections": {"A": [2], "Z": [9]}}
     top = {"attributes": {"top": "00000000000000000000000000000001"}, "cells": cells}
     return {"modules": {"other": {"attributes": {}, "cells": {"ff": cells["ff2"]}}, "top": top}}
