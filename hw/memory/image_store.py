@@ -43,8 +43,9 @@ class ImageStore(wiring.Component):
         connect(m, flipped(port.read), reader.read)
         connect(m, flipped(self.move), fetcher.move)
         connect(m, fetcher.found, flipped(self.found))
+        # in two steps, for a register is written at the end of a long path
+        m.d.sync += writer.forget.eq(self.forget)
         m.d.comb += [
-            writer.forget.eq(self.forget),
             self.count.eq(writer.count),
             self.end.eq(writer.end),
             fetcher.address.eq(self.address),

@@ -149,7 +149,7 @@ class Store(wiring.Signature):
     record : In(stream.Signature(Record)), data : In(stream.Signature(16))
         A record to be stored, transferred when it is: then ``count`` and ``end`` have changed; and its words.
     forget : In(1)
-        No sample is stored any longer; not while there is a record.
+        Two edges later no sample is stored any longer; until then there may be no record.
     count : Out(18), end : Out(24)
         Samples that are stored; word at which the next record will begin.
     move : In(stream.Signature(Move))

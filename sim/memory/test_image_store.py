@@ -177,6 +177,7 @@ async def records_are_stored_beside_fetched_images(dut):
     store.port.forget.value = 1
     await store.port.edge
     store.port.forget.value = 0
+    await store.port.edge
     store.model.reset()
     await store.store_digit(0, 9)
     await store.fetch([Asked(0)])
