@@ -29,6 +29,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -98,20 +99,24 @@ class CompiledBench:
 
 def compile_bench(component: wiring.Component, top: str) -> CompiledBench:
     """Compiles for the simulator that `SIM` names; `ToolError` if that fails."""
-    ports = component.signature.flatten(component)
-    inputs = tuple("__".join(map(str, path)) for path, member, _ in ports if member.flow == In)
     simulator = os.environ.get("SIM", "verilator")
     text = verilator.to_verilog(component, top)
     if simulator == "verilator":
-        folder = _build_verilator(text, top)
+        folder = build_verilator(text, top)
     elif simulator == "icarus":
         folder = _build_icarus(text, top)
     else:
         raise ToolError(f"SIM must be verilator or icarus, not {simulator!r}")
-    return CompiledBench(folder, top, simulator, inputs)
+    return CompiledBench(folder, top, simulator, inputs(component))
 
 
-def _build_verilator(text: str, top: str) -> Path:
+def inputs(component: wiring.Component) -> tuple[str, ...]:
+    """Names of its input ports."""
+    ports = component.signature.flatten(component)
+    return tuple("__".join(map(str, path)) for path, member, _ in ports if member.flow == In)
+
+
+def build_verilator(text: str, top: str) -> Path:
     """As cocotb's runner would, but only the top's ports are visible to VPI: `--public-flat-rw` halves the speed."""
     libraries = cocotb_tools.config.libs_dir
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
@@ -136,8 +141,8 @@ def _build_icarus(text: str, top: str) -> Path:
     return cached(f"{top}-icarus", [text, top, str(waves())], make)
 
 
-def run_test(bench: CompiledBench, module: str, test: str) -> None:
-    """Runs one cocotb test; `CocotbError` with its log if it doesn't pass."""
+def run_test(bench: CompiledBench, module: str, test: str, variables: Mapping[str, str] | None = None) -> None:
+    """Runs one cocotb test; `CocotbError` with its log if it doesn't pass. variables: of the environment, beside ours."""
     scratch = build_root() / "runs"
     scratch.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{module}.", dir=scratch))
@@ -166,14 +171,15 @@ def run_test(bench: CompiledBench, module: str, test: str) -> None:
                 # cocotb's default rewrites every module that a bench imports, torch too: three seconds a test
                 "COCOTB_REWRITE_ASSERTION_FILES": f"{Path(__file__).parents[1]}/*.py",
                 "COCOTB_ANSI_OUTPUT": "0",
+                **(variables or {}),
             },
         )
-        problem = _problem(results)
+        found = problem(results)
     except (RuntimeError, SystemExit) as error:
-        problem = _problem(results) or f"the simulator stopped: {error}"
-    if problem:
+        found = problem(results) or f"the simulator stopped: {error}"
+    if found:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-80:]) if log.exists() else "(no log)"
-        raise CocotbError(f"{tail}\n\n{module}.{test}, seed {seed()}: {problem}\nlog: {log}")
+        raise CocotbError(f"{tail}\n\n{module}.{test}, seed {seed()}: {found}\nlog: {log}")
     shutil.rmtree(folder)
 
 
@@ -183,7 +189,7 @@ def _wave_file(module: str, test: str) -> Path:
     return folder / (re.sub(r"[^\w.=-]", "_", f"{module}.{test}") + ".vcd")
 
 
-def _problem(results: Path) -> str | None:
+def problem(results: Path) -> str | None:
     """What cocotb's report complains about; exactly one test must have run."""
     if not results.exists():
         return None

@@ -1,0 +1,117 @@
+"""Benches whose components have mutants, compiled."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.contract.errors import ToolError
+from sim.board import verilator
+from sim.harness import testbench
+from sim.harness.testbench import CompiledBench
+
+from .netlist import SELECT, SELECT_BITS, Netlist, mutated, source
+from .subjects import Bench
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one unit."""
+
+    bench: str
+    unit: str
+    #: Value of the unit's input that chooses it.
+    number: int
+    #: As Yosys names it.
+    change: str
+
+    @property
+    def input(self) -> str:
+        """Of the build, which chooses it."""
+        return f"{self.unit}__{SELECT}" if self.unit else SELECT
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """The same for the same sources, wherever it was drawn."""
+        return self.bench, self.unit, self.change
+
+
+class MutatedUnits(wiring.Component):
+    """Netlists side by side, as `Testbench` has units, each with its input that chooses a mutant."""
+
+    def __init__(self, units: dict[str, wiring.Component], netlists: dict[str, Netlist]):
+        self.units, self.netlists = units, netlists
+        choosers = {f"{name}__{SELECT}": In(SELECT_BITS) for name in netlists}
+        super().__init__({name: Out(unit.signature) for name, unit in units.items()} | choosers)
+
+    def elaborate(self, platform):
+        m = Module()
+        for name, unit in self.units.items():
+            if name not in self.netlists:
+                m.submodules[name] = unit
+                wiring.connect(m, wiring.flipped(getattr(self, name)), unit)
+                continue
+            netlist, ports = self.netlists[name], {f"i_{SELECT}": getattr(self, f"{name}__{SELECT}")}
+            for path, member, value in unit.signature.flatten(getattr(self, name)):
+                if len(Value.cast(value)):
+                    ports[f"{'i' if member.flow == In else 'o'}_{'__'.join(map(str, path))}"] = value
+            if netlist.clocked:
+                ports |= {f"i_{testbench.CLOCK}": ClockSignal(), f"i_{testbench.RESET}": ResetSignal()}
+            m.submodules[name] = Instance(module_of(name), **ports)
+        return m
+
+
+def module_of(unit: str) -> str:
+    """Of its netlist."""
+    return f"mutated_{unit}"
+
+
+def shares(sizes: list[float], count: int) -> list[int]:
+    """`count` divided by size; the remainders go to the largest of them. One to each, where there are enough."""
+    least = min(1, count // len(sizes))
+    rest, total = count - least * len(sizes), sum(sizes)
+    parts = [rest * size / total for size in sizes]
+    out = [least + int(part) for part in parts]
+    order = sorted(range(len(sizes)), key=lambda n: int(parts[n]) - parts[n])
+    for n in order[: count - sum(out)]:
+        out[n] += 1
+    return out
+
+
+def draw(benches: list[Bench], count: int) -> dict[tuple[str, str], tuple[str, int]]:
+    """RTLIL and number of mutants of each unit, by bench and unit: in proportion to the square root of the text's length.
+
+    So an engine of a thousand cells has more than a counter, and a counter has some.
+    """
+    texts = {
+        (bench.name, name): source(unit, module_of(name) if name else top_of(bench))
+        for bench in benches
+        for name, unit in bench.units.items()
+    }
+    numbers = shares([len(text) ** 0.5 for text in texts.values()], count)
+    return {key: (text, number) for (key, text), number in zip(texts.items(), numbers, strict=True)}
+
+
+def top_of(bench: Bench) -> str:
+    """Name of the build's top module."""
+    return "top" if bench.single else f"mutants_{bench.name.replace('.', '_')}"
+
+
+def build(bench: Bench, drawn: dict[tuple[str, str], tuple[str, int]], seed: int) -> tuple[CompiledBench, list[Mutant]]:
+    """A bench with the mutants that `draw` gave it. `ToolError` if Yosys, Verilator or the compiler fails."""
+    netlists, mutants, top = {}, [], top_of(bench)
+    for unit in bench.units:
+        text, number = drawn[bench.name, unit]
+        if number:
+            netlists[unit] = mutated(text, module_of(unit) if unit else top, number, seed)
+            mutants += [Mutant(bench.name, unit, n, change) for n, change in enumerate(netlists[unit].changes, 1)]
+    if not mutants:
+        raise ToolError(f"{bench.name} has no cells to change")
+    if bench.single:
+        inputs, text = testbench.inputs(bench.units[""]), netlists[""].verilog
+    else:
+        units, choosers = MutatedUnits(bench.units, netlists), {mutant.input for mutant in mutants}
+        inputs = tuple(name for name in testbench.inputs(units) if name not in choosers)
+        text = "".join([verilator.to_verilog(units, top), *(netlist.verilog for netlist in netlists.values())])
+    return CompiledBench(testbench.build_verilator(text, top), top, "verilator", inputs), mutants

