@@ -79,7 +79,8 @@ def test_every_pin_has_a_register_of_its_own(top):
     """Outputs and inputs are those of double data rate cells, and what drives the data's pins takes as long as the data."""
     by_output = {cell["connections"]["Q"][0]: cell for cell in top["cells"].values() if "Q" in cell["connections"]}
     pad = {bit: name for name, port in top["ports"].items() for bit in port["bits"]}
-    kinds, captured = Counter(), {cell["connections"]["D"][0] for cell in top["cells"].values() if cell["type"] == "IDDRX1F"}
+    captured = {cell["connections"]["D"][0] for cell in top["cells"].values() if cell["type"] == "IDDRX1F"}
+    kinds: Counter[str] = Counter()
     for cell in top["cells"].values():
         if cell["type"] != "TRELLIS_IO" or "sdram" not in (name := pad[cell["connections"]["B"][0]]):
             continue
@@ -111,10 +112,10 @@ def test_the_registers_are_placed_in_the_pins(built):
 def test_pins_of_the_board(name):
     """As constraints for nextpnr: each pin once, at a place of its own."""
     fpga = board(name)
-    platform = fpga.platform()
-    (names,) = [platform.lookup(*fpga.sdram).ios]
-    assert {entry.name: len(entry.ios[0].names) for entry in names if hasattr(entry, "ios")} == PINS
-    sites = [site for entry in names if hasattr(entry, "ios") for site in entry.ios[0].names]
+    assert fpga.sdram is not None
+    pins = [entry for entry in fpga.platform().lookup(*fpga.sdram).ios if hasattr(entry, "ios")]
+    assert {entry.name: len(entry.ios[0].names) for entry in pins} == PINS
+    sites = [site for entry in pins for site in entry.ios[0].names]
     assert len(set(sites)) == sum(PINS.values())
 
 
