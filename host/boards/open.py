@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import Any
 
 from golden.contract.config import ENGINES, buildable, configuration
@@ -35,21 +34,25 @@ def virtual_board(
     config = buildable(spec, engines)
     try:
         # only here: with a board at hand, neither Amaranth nor Verilator is needed
+        from boards.virtual import VIRTUAL_SDRAM
         from sim.board import virtual as simulation
     except ImportError as error:
         raise ToolError(f"simulation needs the package {error.name}: make setup") from None
     if memory:
-        options["board"] = replace(simulation.VIRTUAL, sdram=True)
+        options["board"] = VIRTUAL_SDRAM
     with simulation.VirtualBoard(config, port=port, **options) as virtual:
         yield virtual
 
 
 @contextmanager
-def open_board(name: str, spec: Spec, engines: str | None = None) -> Iterator[OpenBoard]:
+def open_board(
+    name: str, spec: Spec, engines: str | None = None, *, memory: bool = False
+) -> Iterator[OpenBoard]:
     """A board built for `spec`, at rest, closed at the end.
 
     name: `sim` starts a virtual board, `golden` is the bit-exact model in this process, anything else is a device path
-    or a pyserial URL. engines: those of the virtual board; other boards have theirs. Raises `ToolError`, and what
+    or a pyserial URL. engines: those of the virtual board; other boards have theirs. memory: the virtual board has an SDRAM
+    for samples. Raises `ToolError`, and what
     `SerialBoard` raises.
     """
     if engines is not None and name != "sim":
@@ -58,7 +61,10 @@ def open_board(name: str, spec: Spec, engines: str | None = None) -> Iterator[Op
         with GoldenBoard(configuration(spec)) as golden:
             yield golden
     elif name == "sim":
-        with virtual_board(spec, engines or ENGINES[0]) as virtual, SerialBoard(virtual.url, spec) as board:
+        with (
+            virtual_board(spec, engines or ENGINES[0], memory=memory) as virtual,
+            SerialBoard(virtual.url, spec) as board,
+        ):
             yield board
     else:
         with SerialBoard(name, spec) as board:

@@ -24,6 +24,16 @@ def result(config: Config):
     return data.StructLayout({"prediction": label_bits(config), "mistaken": 1, "cycles": 32})
 
 
+def stale_weights(m, written, committed):
+    """Whether the working weights aren't those last written. written, committed: as of `SampleControl`."""
+    stale = Signal(name="stale")
+    with m.If(committed):
+        m.d.sync += stale.eq(0)
+    with m.If(written):
+        m.d.sync += stale.eq(1)
+    return stale
+
+
 class SampleControl(wiring.Component):
     """INFER, TRAIN and COMMIT. The core reads its pixels straight from the frame buffer.
 
@@ -156,11 +166,7 @@ class SampleControl(wiring.Component):
     def _judge(self, m, train):
         """Whether the request offered is a sample, and what it would be refused with."""
         request, sample, status = self.execute.request, Signal(), Signal(Status, name="judged")
-        stale = Signal()  # the working weights aren't those last written
-        with m.If(self.committed):
-            m.d.sync += stale.eq(0)
-        with m.If(self.written):
-            m.d.sync += stale.eq(1)
+        stale = stale_weights(m, self.written, self.committed)
         m.d.comb += sample.eq(train | (request.command == Command.INFER))
         with m.If(sample & (stale | (train & (self.pending >= self.batch)))):
             m.d.comb += status.eq(Status.BAD_ORDER)

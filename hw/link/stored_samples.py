@@ -22,6 +22,7 @@ from hw.memory.interface import Store
 
 from .frame_bytes import FrameBytes
 from .interface import Executor, ReadPort
+from .sample_control import stale_weights
 
 #: Cycles between two samples that are counted, at least: `Counters` misses one of two that come at once.
 PAUSE = 128
@@ -79,11 +80,7 @@ class StoredSamples(wiring.Component):
         run = Run()
         train = request.command == Command.TRAIN_STORED
         size = request.length - (REQUEST_HEADER + CRC_BYTES)
-        stale = Signal()  # the working weights aren't those last written
-        with m.If(self.committed):
-            m.d.sync += stale.eq(0)
-        with m.If(self.written):
-            m.d.sync += stale.eq(1)
+        stale = stale_weights(m, self.written, self.committed)
         self._parse(m, frame, run)
         inside, answered = self._core(m, run, train)
         tail, left = Signal(8 * VALUE_BYTES), Signal(range(VALUE_BYTES + 1))

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 import sim.board.virtual
+from boards.virtual import VIRTUAL_SDRAM
 from golden.contract.config import ENGINES, configuration
 from golden.contract.errors import ConfigError, ExitCode, UsageError
 from golden.contract.presets import PRESETS, preset
@@ -82,7 +83,7 @@ def test_a_virtual_board_has_memory_where_it_is_asked_for(monkeypatch):
         with virtual_board(preset("tiny"), memory=memory):
             pass
     assert boards[0] is None
-    assert (boards[1].sdram, boards[1].window) == (True, sim.board.virtual.VIRTUAL.window)
+    assert boards[1] is VIRTUAL_SDRAM
 
 
 def test_asking_sim_starts_a_virtual_board(modelled):
