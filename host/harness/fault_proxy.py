@@ -17,8 +17,8 @@ from .faults import Faults
 #: Seconds between two looks at whether it is time to end.
 TICK = 0.05
 
-#: Seconds after which an end that takes nothing is hung up on.
-PATIENCE = 5.0
+#: Seconds after which an end that takes nothing is hung up on; a virtual board on a busy machine takes its time.
+PATIENCE = 30.0
 
 CHUNK = 1 << 14
 

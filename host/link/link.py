@@ -251,7 +251,8 @@ class Link:
                     self._assign(body, flight, since)
                 if trouble:
                     longest = self._longest.get(flight[0].command, 0.0)
-                    deadline = min(deadline, self._clock() + patience.quiet(attempts, awaited, longest))
+                    # each answer puts it off, so that what a slow board still works off isn't sent once more
+                    deadline = min(since + self.timeout, self._clock() + patience.quiet(attempts, awaited, longest))
                     reason = trouble
             while flight and (status := flight[0].status) is not None:
                 done = flight.popleft()
