@@ -2,6 +2,7 @@
 
 import pytest
 
+from boards.virtual import VIRTUAL_SDRAM
 from golden.contract.config import configuration
 from golden.contract.presets import preset
 from golden.contract.protocol import Command
@@ -72,6 +73,15 @@ def test_answers_to_random_and_mutated_frames_are_the_models(virtual):
     endings = fuzz(virtual.url, CONFIG, 1500, seed=7)
     for name in ("OK", "repeated", "BAD_FRAME", "BAD_CRC", "BAD_LENGTH", "BAD_SEQUENCE", "BAD_RANGE"):
         assert endings[name] > 20, endings
+
+
+def test_so_are_those_of_a_board_with_memory():
+    """Samples are stored, damaged ones too, digested, and trained from there."""
+    with VirtualBoard(CONFIG, board=VIRTUAL_SDRAM) as board:
+        endings = fuzz(board.url, CONFIG, 1500, seed=5)
+    for name in ("OK", "repeated", "BAD_FRAME", "BAD_CRC", "BAD_LENGTH", "BAD_SEQUENCE", "BAD_RANGE", "NOT_STORED"):
+        assert endings[name] > 10, endings
+    assert endings["BAD_IMAGE"] > 0, endings
 
 
 def test_the_fuzzer_can_fail(virtual):

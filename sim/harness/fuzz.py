@@ -6,7 +6,7 @@ deframer, the decoder, the framer, every command, samples under way together, ev
 weights. What isn't: numbers of clock cycles, which the model doesn't have, and, in bursts, the counter of frames: it runs ahead
 of the request that reads it. A board with memory for samples is asked to store them, and to train on them, too.
 
-    python -m sim.harness.fuzz --frames 100000 --seed 1
+    python -m sim.harness.fuzz --frames 100000 --seed 1 --memory
 """
 
 import random
@@ -18,6 +18,7 @@ from typing import Annotated
 
 import typer
 
+from boards.virtual import VIRTUAL, VIRTUAL_SDRAM
 from golden.contract.config import Config, configuration
 from golden.contract.presets import preset
 from golden.contract.protocol import (
@@ -341,10 +342,11 @@ def main(
     frames: Annotated[int, typer.Option(help="Frames, good and bad ones.")] = 100_000,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 1,
     preset_name: Annotated[str, typer.Option("--preset", help="Network.")] = "tiny",
+    memory: Annotated[bool, typer.Option("--memory", help="The board has a memory for samples.")] = False,
 ) -> None:
     """Compare the board's answers with the model's."""
     config = configuration(preset(preset_name))
-    with VirtualBoard(config) as virtual:
+    with VirtualBoard(config, board=VIRTUAL_SDRAM if memory else VIRTUAL) as virtual:
         try:
             endings = fuzz(virtual.url, config, frames, seed)
         except FuzzError as error:
