@@ -64,7 +64,11 @@ evidence: setup
 	$(BIN)/nudge board soak --preset tiny --faults 1e-3 --samples 200 --seed 6 --resets 3 --flips 3 --disconnects 3 --stalls 3
 	for seed in 1 2 3 4 5; do $(BIN)/nudge board soak --board golden --stored --faults 1e-3 --damages 3 --samples 1000 --batch 32 --seed $$seed || exit; done
 	$(BIN)/nudge board soak --board golden --stored --faults 1e-3 --samples 400 --seed 6 --resets 3 --flips 3 --disconnects 3 --stalls 3 --damages 3
+	$(BIN)/nudge compare --preset tiny --stored --samples 1000 --seed 1
+	$(BIN)/nudge compare --preset small --stored --samples 24 --batch 8 --seed 1
+	for preset in "tiny --samples 1000" "small --samples 24"; do $(BIN)/nudge board soak --preset $$preset --stored --faults 1e-3 --damages 3 --seed 1 || exit; done
 	$(BIN)/python -m sim.harness.fuzz --frames 100000 --seed 1
+	$(BIN)/python -m sim.harness.fuzz --frames 100000 --seed 1 --memory
 	NUDGE_FUZZ=10 $(BIN)/pytest -q tests/host/link/test_hostile.py tests/host/link/test_frame.py
 	$(BIN)/pytest -q tests/host/harness/test_kill.py sim/test_attack.py
 	$(BIN)/python -m tests.attack list

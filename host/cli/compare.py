@@ -45,6 +45,13 @@ def compare(
             help="Flip this bit of a weight on the board half-way; then it must fail.",
         ),
     ] = None,
+    stored: Annotated[
+        bool,
+        typer.Option(
+            "--stored",
+            help="Train twice, from the board's memory and streamed; moved by one pixel and mirrored too.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Train the same samples on a board and on the golden model; succeed only if all is equal.
@@ -53,21 +60,23 @@ def compare(
     end), every layer's spike counter. --inject-fault is the proof that this can fail: INDEX counts
     the bundle's weights in torch's flat order, then its biases; BIT is 0..15 of the master. A batch
     below the preset's takes rates that are smaller in proportion: the board's registers stay the same,
-    and in their range.
+    and in their range. With --stored the network's samples must be as MNIST's.
     """
     spec = chosen(preset_name, network)
     fault = None if inject_fault is None else Fault.parse(inject_fault, spec)
     images = datasets.load(data, data_dir, spec.input)
     lr_scale = 1.0 if batch is None else min(1.0, batch / spec.learning.batch)
     count = first_samples(samples, len(images.train_images), data)
-    plan = Plan.of(spec, data, count, seed=seed, batch=batch, lr_scale=lr_scale)
-    with open_board(board, spec, engines) as device:
+    moves = {"shift": 1, "flip": True} if stored else {}
+    plan = Plan.of(spec, data, count, seed=seed, batch=batch, lr_scale=lr_scale, **moves)
+    with open_board(board, spec, engines, memory=stored) as device:
         with reported(as_json, {"samples": samples}):
-            result = run_compare(device, plan, images, fault)
+            result = run_compare(device, plan, images, fault, stored)
+    how = ", from the board's memory and streamed" if stored else ""
     emit(
         as_json,
         {"equal": True, "compared": result.compared, "samples": samples} | asdict(result),
-        f"equal: {result.weights} weights and biases, {result.predictions} predictions, {result.counters} spike counters "
+        f"equal: {result.weights} weights and biases, {result.predictions} predictions, {result.counters} spike counters{how} "
         f"(board {board!r} == golden)",
     )
     return ExitCode.OK

@@ -184,22 +184,42 @@ class Twin(OpenBoard):
         return Comparison(self.spec.parameters, self.predictions, counters)
 
 
-def compare(board: OpenBoard, plan: Plan, data: Data, fault: Fault | None = None) -> Comparison:
+def compare(board: OpenBoard, plan: Plan, data: Data, fault: Fault | None = None, stored: bool = False) -> Comparison:
     """Train `plan` from its initial weights on the board and on the golden model; `ComparisonError` at the first difference.
 
-    A fault goes in half-way, before the middle batch: the proof that this comparison can fail.
+    A fault goes in half-way, before the middle batch: the proof that this comparison can fail. stored: train it twice, from the
+    board's memory and streamed, each beside the model; `UsageError` if the samples aren't there.
     """
-    settings, twin = plan.settings(board.spec), Twin(board)
-    twin.load(initial(board.spec, plan.seed))
-    with Meter("comparing", plan.epochs * plan.samples) as meter:
-        for epoch in range(plan.epochs):
-            twin.write_settings(settings[epoch])
-            batches = list(plan.batches(epoch))
-            for i, numbers in enumerate(batches):
-                if fault is not None and (epoch, i) == (plan.epochs // 2, len(batches) // 2):
-                    fault.inject(board)
-                    twin.commit()
-                twin.train(plan.images(data, 0, numbers), data.train_labels[numbers].numpy())
-                twin.commit()
-                meter.advance(len(numbers))
+    twin = Twin(board)
+    held = twin.hold(data, plan.samples) if stored else None
+    if stored and held is None:
+        raise UsageError(f"--stored: {board.name} has no memory for samples, or too little")
+    with Meter("comparing", plan.epochs * plan.samples * (2 if stored else 1)) as meter:
+        if held is not None:
+            masters = _train(twin, plan, data, fault, meter, held)
+        streamed = _train(twin, plan, data, fault, meter, None)
+        if held is not None:
+            check(master_parts(masters, streamed))
     return twin.finish()
+
+
+def _train(twin: Twin, plan: Plan, data: Data, fault: Fault | None, meter: Meter, held: Held | None) -> Parameters:
+    """From the initial weights on; the masters at the end. held: where the samples are, if they aren't to be streamed."""
+    settings = plan.settings(twin.spec)
+    twin.load(initial(twin.spec, plan.seed))
+    for epoch in range(plan.epochs):
+        twin.write_settings(settings[epoch])
+        batches = [plan.batch_of(data, epoch, numbers) for numbers in plan.batches(epoch)]
+        for i, batch in enumerate(batches):
+            if fault is not None and (epoch, i) == (plan.epochs // 2, len(batches) // 2):
+                fault.inject(twin.board)
+                twin.commit()
+            if held is None:
+                twin.train(batch.images, batch.labels)
+                twin.commit()
+            elif held.asked(batch) is None:
+                raise ComparisonError(f"epoch {epoch}, batch {i}: its samples aren't those in the board's memory")
+            else:
+                list(twin.train_batches([batch]))
+            meter.advance(len(batch))
+    return twin.read()
