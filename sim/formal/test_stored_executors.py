@@ -1,0 +1,168 @@
+# amaranth: UnusedElaboratable=no
+"""What is proved of the parts that execute the commands of a board with memory, for all inputs and all time."""
+
+from typing import Any
+
+import pytest
+from amaranth.hdl import Assert, Assume, Module, Mux, Signal
+
+from golden.contract.messages import LABELS
+from golden.contract.protocol import (
+    CRC_BYTES,
+    MAX_DIGESTED,
+    REQUEST_BYTES,
+    REQUEST_HEADER,
+    VALUE_BYTES,
+    Command,
+    SampleNumber,
+    SampleRange,
+    Status,
+)
+from golden.contract.stored import HEADER_WORDS, MAX_CODED, MAX_RECORD_WORDS, MAX_SAMPLES, WORD_BYTES
+from hw.link import record_access as access
+from hw.link.record_access import RecordAccess
+
+from .prover import Opened, ProofError, past, prove
+from .test_executors import executor
+
+#: Cycles that `FrameBytes` takes for a byte, at most.
+BYTE = 3
+
+
+def opened_with(m: Module, dut: Any, module: Any, name: str) -> tuple[Opened, Any]:
+    """A component, and the object of this class of its module that it keeps signals in."""
+    kept: list[Any] = []
+
+    def make() -> Any:
+        kept.append(made())
+        return kept[0]
+
+    made = getattr(module, name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, name, make)
+        opened = Opened(m, dut)
+    (found,) = kept
+    return opened, found
+
+
+def counted(m: Module, now, start) -> Signal:
+    """How often `now` was so since `start`."""
+    count = Signal(range(1 << 12))
+    m.d.sync += count.eq(Mux(start, 0, count + now))
+    return count
+
+
+def waits_at_most(m: Module, cycles: int, waiting) -> Signal:
+    """`waiting` is so for that many cycles in a row, at most; for how many before this one."""
+    waited = Signal(range(cycles + 2))
+    m.d.sync += waited.eq(Mux(waiting, waited + (waited <= cycles), 0))
+    m.d.comb += Assert(~waiting | (waited < cycles))
+    return waited
+
+
+def record_access() -> tuple[Module, Opened, RecordAccess]:
+    """With what is proved of it."""
+    m = Module()
+    opened, at = opened_with(m, dut := RecordAccess(), access, "Records")
+    names = ("SEEK", "HEADER", "MEASURE", "JUDGE", "ADD", "ALL", "COPY", "RANGE", "DIGEST", "TAIL", "DONE")
+    state = {name: opened.state(name) for name in ("IDLE", *names)}
+    place, following, end, records, left = at.place, at.following, at.end, at.records, at.left
+    header, storing, index = at.header, at.storing, at.index
+    execute, request, record = dut.execute, dut.execute.request, dut.record
+    first = request.arguments[: 8 * SampleNumber.size()]
+    wanted = request.arguments[8 * SampleNumber.size() : 8 * SampleRange.size()]
+    behind = (2 * REQUEST_BYTES - place) << 4
+    passed = 1 << 20  # what is left of the first reading, whose place begins anew in the second
+    offsets = {"SEEK": 4, "HEADER": 3, "MEASURE": 2, "JUDGE": 1}
+    rank = {name: behind + offset + Mux(storing, 0, passed) for name, offset in offsets.items()}
+    rank |= {"COPY": behind, "ADD": passed + 2, "ALL": passed + 1, "RANGE": 20, "DIGEST": 10, "TAIL": left + 1, "DONE": 0}
+    running = executor(m, opened, rank, waits=("HEADER", "COPY", "DIGEST"))
+    stores = request.command == Command.STORE
+    # the decoder's contract: a whole frame of one of its commands
+    m.d.comb += Assume(~execute.start | stores | (request.command == Command.STORE_DIGEST))
+    shortest = REQUEST_HEADER + CRC_BYTES + Mux(stores, SampleNumber.size(), SampleRange.size())
+    m.d.comb += Assume(~(execute.start | running) | (request.length >= shortest) & (request.length <= REQUEST_BYTES))
+    # the frame doesn't change: what was found in the first reading is found in the second
+    coded, label = header[:16], header[16:]
+    words = (HEADER_WORDS + ((coded + WORD_BYTES - 1) >> 1))[: (REQUEST_BYTES - 1).bit_length()]
+    whole = (coded != 0) & (coded <= MAX_CODED) & (label < LABELS) & (following <= end)
+    taken = record.valid & record.ready
+    stored = counted(m, taken, execute.start)
+    m.d.comb += Assume(~(state["JUDGE"] & storing) | (whole & ((following == end) == (stored + 1 == records))))
+    # the store's: a record is transferred behind its words, and then counted; nothing else changes while a request runs
+    given = counted(m, dut.data.valid & dut.data.ready, execute.start | taken)
+    m.d.comb += Assume(~record.ready | (record.valid & (left == 0)))
+    after, quiet = past(m, taken), past(m, running | execute.start)
+    kept = (dut.count == past(m, dut.count)) & (dut.end == past(m, dut.end))
+    m.d.comb += [
+        Assume(~quiet | after | kept),
+        Assume(~after | (dut.count >= past(m, dut.count)) & (dut.count > past(m, record.payload.index))),
+    ]
+    # claims: each record that is offered may be stored, and has all of its words
+    m.d.comb += [
+        Assert(~record.valid | (running & stores & storing)),
+        Assert(~record.valid | (record.payload.words > HEADER_WORDS) & (record.payload.words <= MAX_RECORD_WORDS)),
+        Assert(~record.valid | (index < MAX_SAMPLES) & (index <= dut.count) & (record.payload.index == index)),
+        Assert(~dut.data.valid | record.valid & (given < record.payload.words)),
+        Assert(~taken | (given == record.payload.words)),
+    ]
+    # a digest is asked for of what is stored, and its answer has its bytes
+    ranged = counted(m, dut.range.valid & dut.range.ready, execute.start)
+    said = counted(m, execute.o.valid, execute.start)
+    within = (wanted != 0) & (wanted <= MAX_DIGESTED) & (first + wanted <= dut.count)
+    m.d.comb += Assert(~dut.range.valid | (running & ~stores & within))
+    finished = execute.done & (execute.status == Status.OK)
+    m.d.comb += [
+        Assert(~finished | (said == Mux(stores, 0, VALUE_BYTES))),
+        Assert(~finished | Mux(stores, (stored == records) & (records != 0), ranged == 1)),
+        # refused: nothing was done
+        Assert(~(execute.done & ~finished) | ((stored == 0) & (ranged == 0) & (said == 0) & (given == 0))),
+    ]
+    # it goes on as soon as the store does; a byte and a word come soon
+    m.d.comb += [Assert(~past(m, taken) | ~state["COPY"]), Assert(~past(m, dut.range.valid & dut.range.ready) | state["TAIL"])]
+    waited = waits_at_most(m, BYTE * 3, state["HEADER"])
+    waits_at_most(m, BYTE * WORD_BYTES + 1, state["COPY"] & (left != 0) & ~dut.data.valid)
+    # what makes the induction go through
+    reading = state["SEEK"] | state["HEADER"] | state["MEASURE"] | state["JUDGE"]
+    early = state["RANGE"] | state["DIGEST"]
+    m.d.comb += [
+        Assert(sum(state.values()) == 1),
+        Assert(~(reading | state["ADD"] | state["ALL"] | state["COPY"]) | stores),
+        Assert(~(early | state["TAIL"]) | ~stores),
+        Assert(~running | past(m, execute.start) | (end == request.length - CRC_BYTES)),
+        Assert(~(state["JUDGE"] | state["COPY"]) | (following == (place + (words * WORD_BYTES))[: len(following)])),
+        Assert(~running | (stored == 0) | storing),
+        Assert(~(state["ALL"] | state["ADD"]) | (stored == 0) & (records != 0) & (records <= REQUEST_BYTES // 2)),
+        Assert(~(state["COPY"] | reading & storing) | (stored < records) & (index == first + stored)),
+        Assert(~(state["COPY"] | reading & storing) | (first <= dut.count) & (index <= dut.count)),
+        Assert(~(state["COPY"] | reading & storing) | (first + records <= MAX_SAMPLES)),
+        Assert(~state["COPY"] | storing & whole & ((following == end) == (stored + 1 == records))),
+        Assert(~state["COPY"] | (given + left == record.payload.words)),
+        Assert(~(running & stores & ~state["COPY"]) | (given == 0)),
+        Assert(~(reading & ~storing) | (stored == 0)),
+        Assert(~(state["DONE"] & stores) | (stored == records) & (records != 0)),
+        Assert(~(running & stores) | (said == 0) & (ranged == 0)),
+        Assert(~(running & ~stores) | (stored == 0) & (given == 0)),
+        Assert(~early | (said == 0) & (ranged == 0) & (left == VALUE_BYTES)),
+        Assert(~state["TAIL"] | (said + left == VALUE_BYTES) & (left != 0) & (ranged == 1)),
+        Assert(~(state["DONE"] & ~stores) | (said == VALUE_BYTES) & (ranged == 1)),
+        Assert(~state["DIGEST"] | (wanted != 0) & (wanted <= MAX_DIGESTED)),
+        Assert(~(state["ADD"]) | ~storing),
+        Assert(~(running & stores & ~state["DONE"]) | (place <= REQUEST_BYTES)),
+        Assert(~(reading & ~storing) | (place >= access.RECORDS_AT + 2 * records)),
+        Assert(~state["HEADER"] | (at.read < 3) & (waited >= BYTE * at.read) & (waited < BYTE * (at.read + 1))),
+    ]
+    return m, opened, dut
+
+
+def test_record_access():
+    """Each request ends; a record is offered only when all of its frame was found storable, and with all of its words."""
+    m, opened, _ = record_access()
+    prove(m, opened.inputs, depth=8)
+
+
+def test_digests_are_asked_for_in_what_is_assumed():
+    m, opened, dut = record_access()
+    m.d.comb += Assert(~dut.range.valid)
+    with pytest.raises(ProofError, match="model found for base case"):
+        prove(m, opened.inputs, depth=4)
