@@ -4,19 +4,13 @@ A message is one line: what is wrong, the value, and what is allowed or what to 
 command line (`host.cli`), which prints the message and ends with the class's `exit_code`.
 """
 
-import enum
 from typing import ClassVar
 
+from .described import Described
 
-class ExitCode(enum.IntEnum):
-    """How a command ends; `what` says it in words for --help and README.md."""
 
-    what: str
-
-    def __new__(cls, value: int, what: str) -> "ExitCode":
-        member = int.__new__(cls, value)
-        member._value_, member.what = value, what
-        return member
+class ExitCode(Described):
+    """How a command ends; `what` says it for --help and README.md."""
 
     OK = 0, "done"
     DIFFERENT = 1, "a comparison failed: board and golden model differ"

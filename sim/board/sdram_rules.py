@@ -1,24 +1,16 @@
 """What an SDR SDRAM forbids: the one place for it, for benches, the virtual board and proofs."""
 
-import enum
-
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.contract.described import Described
 from hw.memory.interface import BANK_BITS, PRECHARGE_BIT, Command, Pins
 from hw.memory.timing import CAS_LATENCY, MODE, REFRESHES, Cycles
 
 
-class Rule(enum.IntEnum):
+class Rule(Described):
     """A rule that can be broken, by the number that the model shows."""
-
-    what: str
-
-    def __new__(cls, value: int, what: str) -> "Rule":
-        member = int.__new__(cls, value)
-        member._value_, member.what = value, what
-        return member
 
     TRCD = 1, "tRCD: READ or WRITE too soon after ACTIVATE"
     TRP = 2, "tRP: too soon after PRECHARGE, or after a READ with auto precharge"
