@@ -26,6 +26,7 @@ MODEL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
               ("unit", "state", "phi", "outputs", "chosen", "earlier", "address")),
     "image engine": (("unit", "lanes", "chosen", "boxes", "multiplexed"),
                      ("unit", "lanes", "registers", "kernel", "window", "boxes")),
+    "pixel engine": (("unit", "lanes", "address"), ("unit", "registers", "address")),
     "dense engine": (("unit", "forward", "backward", "address", "multiplexed"),
                      ("unit", "registers", "forward", "backward", "address")),
     "event engine": (("unit", "units", "held", "window", "multiplexed"),

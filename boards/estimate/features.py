@@ -80,6 +80,20 @@ def image_engine(config: Config, bundle: Bundle) -> Features:
     }
 
 
+def pixel_engine(config: Config, bundle: Bundle) -> Features:
+    """`hw.synapse.pixel_engine`: a product, a sum and its rounding in each lane, and the loop over tiles."""
+    f, lanes = config.spec.formats, config.lanes[bundle.index]
+    top = bundle.pre.neurons * ((1 << f.pixel_bits) - 1) << (f.weight_bits - 1)
+    sum_bits, operands = signed_bits(-top, top), f.weight_bits + f.pixel_bits + f.weight_bits
+    return {
+        "unit": 1,
+        "carry": lanes * 2 * adder(sum_bits),
+        "registers": lanes * (sum_bits + operands),
+        "lanes": lanes,
+        "address": layout.tiles(config, bundle).bit_length(),
+    }
+
+
 def dense_engine(config: Config, bundle: Bundle) -> Features:
     """`hw.synapse.dense_engine`: trees of both directions, sums of both."""
     top, a, b = config.spec.formats.weight_bits, config.lanes[bundle.pre.index], config.lanes[bundle.index]
@@ -98,25 +112,19 @@ def dense_engine(config: Config, bundle: Bundle) -> Features:
 
 
 def event_engine(config: Config, bundle: Bundle) -> Features:
-    """`hw.synapse.event_conv_engine`: windows, units, trees, sums, and rows on their way to the drive memories."""
+    """`hw.synapse.event_conv_engine`: windows, units, trees and sums."""
     pre, post = bundle.pre, bundle.post
     bits, bound = weight_bits(config), -config.spec.formats.weight_low * bundle.kernel**2
-    out: Features = {"unit": 1, "carry": 0, "registers": 0, "units": 0, "sums": 0, "rows": 0, "held": 0}
+    out: Features = {"unit": 1, "carry": 0, "registers": 0, "units": 0, "held": 0}
     widest = (4 * pre.channels * bound, post.channels * bound)
-    targets = ((post, 1), (pre, 2))
-    for (units, lanes), passes, largest, (target, wide) in zip(
-        adder_sizes(bundle).values(), config.passes, widest, targets, strict=True
-    ):
+    for (units, lanes), passes, largest in zip(adder_sizes(bundle).values(), config.passes, widest, strict=True):
         own, width = lanes // passes, signed_bits(-largest, largest)
         cells, registers = tree(units, bits)
         out["carry"] += own * (cells + adder(width))
         out["registers"] += own * (registers + units * bits + width)
         out["units"] += units * CANDIDATES
-        out["sums"] += own * width
-        out["rows"] += config.lanes[target.index] * width * wide
         out["held"] += own * width
     out["window"] = SPOTS * SPOTS * pre.channels + SPOTS * post.channels
-    out["lanes"] = config.lanes[bundle.index]
     return out
 
 

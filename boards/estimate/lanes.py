@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 from golden.contract import layout
-from golden.contract.config import Config, configuration
+from golden.contract.config import ENGINES, Config, configuration
 from golden.contract.errors import DesignError
 from golden.contract.lanes import Lanes
 from golden.contract.spec import Spec
@@ -56,10 +56,10 @@ def divisors(number: int) -> list[int]:
 class Search:
     """A search for one network."""
 
-    def __init__(self, spec: Spec, part: Part, activity: Activity, window: int):
+    def __init__(self, spec: Spec, part: Part, activity: Activity, window: int, engines: str = ENGINES[0]):
         self.spec, self.part, self.activity, self.window = spec, part, activity, window
-        #: With the engines that boards have, and one lane a layer.
-        self.plain = configuration(replace(spec, lanes=()), "event")
+        #: One lane a layer.
+        self.plain = configuration(replace(spec, lanes=()), engines)
         self._sizes: dict[tuple[Any, ...], Size] = {}
         self._halves: dict[tuple[Any, ...], tuple[float, float]] = {}
 
@@ -97,7 +97,7 @@ class Search:
         """Cycles of a training sample that no arrays, spikes or multipliers can make fewer: words and tiles, one in each."""
         words = [config.words(layer) for layer in self.spec.layers[1:]]
         tiles = [layout.tiles(config, bundle) for bundle in self.spec.bundles if bundle.kind == "dense"]
-        return (self.activity.free + 2 * self.activity.nudged) * float(max(*words, *tiles))
+        return float((self.activity.free + 2 * self.activity.nudged) * max(words + tiles))
 
     def choices(self) -> Iterator[Config]:
         """Every choice of lanes and passes, with the smallest arrays, taps and multipliers."""
@@ -219,12 +219,12 @@ def _product(numbers: Iterator[int]) -> int:
     return out
 
 
-def chosen(spec: Spec, part: Part, activity: Activity, window: int) -> Lanes:
+def chosen(spec: Spec, part: Part, activity: Activity, window: int, engines: str = ENGINES[0]) -> Lanes:
     """The lanes of a network on a part, as a network's file has them.
 
     activity: of a few samples. window: of the board's link. Raises `DesignError` where nothing fits.
     """
-    return lanes_of(Search(spec, part, activity, window).best())
+    return lanes_of(Search(spec, part, activity, window, engines).best())
 
 
 def lanes_of(config: Config) -> Lanes:

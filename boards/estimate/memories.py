@@ -60,6 +60,12 @@ def image_engine(config: Config, bundle: Bundle) -> list[Shape]:
     ]
 
 
+def pixel_engine(config: Config, bundle: Bundle) -> list[Shape]:
+    """`hw.synapse.pixel_engine`."""
+    post = bundle.post
+    return [drive_memory(post, config.lanes[post.index], post.phi_bits, STATIC_BANKS)]
+
+
 def spike_buffer(config: Config, layer: Layer) -> Shape:
     """`hw.synapse.spike_buffer`."""
     return Shape(config.lanes[layer.index], banks_of(layer.index) << bits_for(config.words(layer) - 1))

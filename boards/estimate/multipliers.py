@@ -18,6 +18,11 @@ def image_engine(config: Config, bundle: Bundle) -> int:
     return config.lanes[bundle.index] * min(config.image_taps, bundle.kernel**2)
 
 
+def pixel_engine(config: Config, bundle: Bundle) -> int:
+    """`hw.synapse.pixel_engine`: a pixel times the weights of all lanes."""
+    return config.lanes[bundle.index]
+
+
 def correlator(config: Config, bundle: Bundle) -> int:
     """`hw.update.correlator`: products of both phases, and sums times the rate, in two where a sum is wide."""
     lanes = config.lanes[bundle.index]
@@ -25,6 +30,12 @@ def correlator(config: Config, bundle: Bundle) -> int:
     # a last bit alone, its sign, takes no multiplier
     halves = 1 if config.spec.correlation_bits(bundle) <= FACTOR_BITS + 1 else 2
     return lanes * (3 - config.item_cycles(bundle)) + scalers * halves
+
+
+def conv_update(config: Config, bundle: Bundle) -> int:
+    """`hw.update.conv_update`: its correlator's, and the number of the pre group times the words of a tile."""
+    groups = config.groups(bundle.pre)
+    return correlator(config, bundle) + constant((groups - 1).bit_length(), config.lanes[bundle.pre.index] * bundle.kernel**2)
 
 
 def event_engine(config: Config, bundle: Bundle) -> int:

@@ -42,6 +42,12 @@ PARTS = {
     )
 }
 
+#: Cells of a design that is simulated: a larger one takes longer to compile, and each of its cycles longer to simulate.
+SIMULATED_CELLS = 24_000
+
+#: What lanes are chosen for in simulation: nothing else is scarce, and where no design is so small the smallest one is taken.
+SIMULATED = Part("simulation", 1 << 20, 0, 1 << 20, 1 << 20, SIMULATED_CELLS / (1 << 20))
+
 
 def part_of(device: str) -> Part:
     """The part that an Amaranth platform calls its device; `DesignError` lists those that are known."""

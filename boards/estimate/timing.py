@@ -16,6 +16,7 @@ from hw.core.neuron_array import NeuronArray
 from hw.lib.adder_tree import tree_latency
 from hw.synapse.event_conv_engine import EventConvEngine, Side
 from hw.synapse.folded_kernels import FoldedKernels
+from hw.synapse.pixel_engine import PixelEngine
 
 #: From a drive memory's start to its first word, and from a word's way into a dense engine's queue to its way out.
 DRIVES_START, QUEUE = 2, 2
@@ -44,7 +45,7 @@ def drives(config: Config, bundle: Bundle) -> tuple[np.ndarray | None, np.ndarra
     """When the words of a bundle's drives are there: backward to its pre layer (None of the image), forward to its post."""
     start = bundle.index - 1
     post = np.arange(config.words(bundle.post))
-    if bundle.kind == "image":
+    if bundle.on_image:
         # its replay starts with the first layer's half
         return None, 1 + DRIVES_START + post
     pre = np.arange(config.words(bundle.pre))
@@ -122,7 +123,9 @@ def _last(corner: int, stride: int, size: int) -> int:
 
 
 def image_cycles(config: Config, bundle: Bundle) -> int:
-    """Cycles of `hw.synapse.image_engine` for a static drive."""
+    """Cycles of `hw.synapse.image_engine` or `hw.synapse.pixel_engine` for a static drive."""
+    if bundle.full:
+        return config.groups(bundle.post) * bundle.pre.neurons + PixelEngine.latency
     taps = bundle.kernel**2
     rounds = -(-taps // min(config.image_taps, taps))
     waits = max(rounds - 2, 0) * bundle.post.positions
@@ -132,7 +135,7 @@ def image_cycles(config: Config, bundle: Bundle) -> int:
 def update_cycles(config: Config, bundle: Bundle) -> int:
     """Cycles of a bundle's update engine, `hw.update`."""
     cycles, pre, post = config.item_cycles(bundle), bundle.pre, bundle.post
-    if bundle.kind == "dense":
+    if bundle.full:
         return cycles * layout.master_words(config, bundle) + 12
     products = config.groups(post) * bundle.kernel**2 * config.lanes[pre.index] * post.positions
     return config.groups(pre) * (pre.positions + cycles * products + 5) + cycles * config.words(post) + 14

@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any
 
 from golden.contract.config import Config
-from golden.contract.errors import DesignError
 
 from . import cells, features, memories, multipliers
 from .features import Features
@@ -37,23 +36,21 @@ class Unit:
 KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]] = {
     "array": (memories.neuron_array, multipliers.neuron_array, features.neuron_array),
     "image engine": (memories.image_engine, multipliers.image_engine, features.image_engine),
+    "pixel engine": (memories.pixel_engine, multipliers.pixel_engine, features.pixel_engine),
     "dense engine": (memories.dense_engine, multipliers.none, features.dense_engine),
     "event engine": (memories.event_engine, multipliers.event_engine, features.event_engine),
     "line engine": (memories.line_engine, multipliers.none, features.line_engine),
-    "conv update": (memories.conv_update, multipliers.correlator, features.conv_update),
+    "conv update": (memories.conv_update, multipliers.conv_update, features.conv_update),
     "dense update": (memories.no_memory, multipliers.correlator, features.dense_update),
     "weights": (memories.weight_memory, multipliers.none, features.weight_memory),
 }
 
-ENGINES = {"image": "image engine", "conv": "line engine", "dense": "dense engine"}
-UPDATES = {"image": "conv update", "conv": "conv update", "dense": "dense update"}
+ENGINES = {"image": "image engine", "pixels": "pixel engine", "conv": "line engine", "dense": "dense engine"}
+UPDATES = {"image": "conv update", "pixels": "dense update", "conv": "conv update", "dense": "dense update"}
 
 
 def units(config: Config, window: int) -> list[Unit]:
-    """All units of a design; the compact core and what is around it are one. window: the link's.
-
-    Raises `DesignError` for a kind of bundle that no unit here is for.
-    """
+    """All units of a design; the compact core and what is around it are one. window: the link's."""
     if config.compact:
         return [
             Unit(
@@ -66,8 +63,6 @@ def units(config: Config, window: int) -> list[Unit]:
         ]
     out = []
     for bundle in config.spec.bundles:
-        if bundle.kind not in ENGINES:
-            raise DesignError(f"{config.spec.name}: there is no estimate for bundle {bundle.index}, of kind {bundle.kind!r}")
         engine = "event engine" if bundle.index in config.events else ENGINES[bundle.kind]
         for name, kind, of in (
             ("array", "array", bundle.post),

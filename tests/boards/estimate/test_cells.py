@@ -48,3 +48,10 @@ def test_the_coefficients_are_those_of_the_samples():
     for kind, both in found.kinds.items():
         for mine, theirs in zip(both, committed.kinds[kind], strict=True):
             assert mine == pytest.approx(theirs, rel=1e-2, abs=1e-2), kind
+
+
+def test_every_feature_has_a_coefficient():
+    """But for what is counted, and what a kind that shares its function with another leaves out."""
+    used = {name for of_cells, of_registers in cells.MODEL.values() for name in (*of_cells, *of_registers)}
+    for sample in fit.samples():
+        assert set(sample.unit.features) - used <= {"carry"}, sample.unit.kind

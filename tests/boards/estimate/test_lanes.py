@@ -60,6 +60,17 @@ def test_no_choice_is_better(mine):
     assert search.cycles(search.best()) <= 1.02 * fewest
 
 
+@pytest.mark.parametrize("stages", [[{"dense": 10}], [{"dense": 12}, {"dense": 10}]], ids=["one stage", "two"])
+def test_no_convolution(stages):
+    """The static drive takes a cycle for each pixel and group of lanes, which the first stage's lanes make fewer."""
+    spec = network({"name": "flat", "stage": stages}, "flat")
+    search = Search(spec, LARGEST, counted(spec), WINDOW)
+    best = search.best()
+    assert search.fits(search.size(best))
+    assert search.cycles(best) < search.cycles(search.plain)
+    assert best.lanes[1] > 1
+
+
 def test_a_network_file_takes_them(mine):
     lanes = chosen(mine, LARGEST, counted(mine), WINDOW)
     table = as_table(lanes)

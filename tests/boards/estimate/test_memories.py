@@ -24,10 +24,12 @@ NETWORKS = {
     "turns": ([WIDE, {"dense": 24}, {"dense": 10}], {"lanes": [1, 6, 8, 2], "arrays": [1, 3, 2, 1], "image_taps": 4}),
     "events": ([CONV, {"conv": 6}, {"dense": 10}], {"lanes": [1, 2, 3, 1], "passes": [2, 4], "shared": [2]}),
     "few words": ([CONV, {"dense": 4}, {"dense": 10}], {"lanes": [1, 2, 4, 5]}),
+    "no convolution": ([{"dense": 12}, {"dense": 10}], {"lanes": [1, 4, 5], "shared": [1]}),
     "three": ([{"conv": 2}, CONV, CONV, {"dense": 10}], {"lanes": [1, 2, 4, 1, 10]}),
 }
 COMPUTED = {
     "image engine": memories.image_engine,
+    "pixel engine": memories.pixel_engine,
     "dense engine": memories.dense_engine,
     "event engine": memories.event_engine,
     "line engine": memories.line_engine,
@@ -75,7 +77,7 @@ def test_of_every_unit(name, engines):
         event = bundle.index in config.events
         engine = SYNAPSE_ENGINES["event" if event else bundle.kind](config, bundle)
         assert walked(engine) == computed(COMPUTED["event engine" if event else ENGINES[bundle.kind]](config, bundle))
-        update = memories.no_memory if bundle.kind == "dense" else memories.conv_update
+        update = memories.no_memory if bundle.full else memories.conv_update
         assert walked(UPDATE_ENGINES[bundle.kind](config, bundle)) == computed(update(config, bundle))
         assert walked(WeightMemory(config, bundle)) == computed(memories.weight_memory(config, bundle))
         expected = computed(memories.neuron_array(config, bundle.post))
