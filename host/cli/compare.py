@@ -1,12 +1,14 @@
 """`nudge compare`: the same samples on a board and in the model."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from golden.contract.errors import ExitCode
 from golden.contract.presets import chosen
+from golden.training import checkpoint
 from golden.training import data as datasets
 from golden.training.plan import Plan, first_samples
 from host.boards.open import open_board
@@ -38,6 +40,10 @@ def compare(
     data_dir: DirOption = None,
     seed: SeedOption = 0,
     batch: BatchOption = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Start from this weight file, which says the network [default: fresh weights]."),
+    ] = None,
     inject_fault: Annotated[
         str | None,
         typer.Option(
@@ -62,7 +68,11 @@ def compare(
     below the preset's takes rates that are smaller in proportion: the board's registers stay the same,
     and in their range. With --stored the network's samples must be as MNIST's.
     """
-    spec = chosen(preset_name, network)
+    if weights is None:
+        spec, parameters = chosen(preset_name, network), None
+    else:
+        asked = None if preset_name is None and network is None else chosen(preset_name, network)
+        spec, parameters, _ = checkpoint.load(checkpoint.find(weights), asked)
     fault = None if inject_fault is None else Fault.parse(inject_fault, spec)
     images = datasets.load(data, data_dir, spec.input)
     lr_scale = 1.0 if batch is None else min(1.0, batch / spec.learning.batch)
@@ -71,7 +81,7 @@ def compare(
     plan = Plan.of(spec, data, count, seed=seed, batch=batch, lr_scale=lr_scale, **moves)
     with open_board(board, spec, engines, memory=stored) as device:
         with reported(as_json, {"samples": samples}):
-            result = run_compare(device, plan, images, fault, stored)
+            result = run_compare(device, plan, images, fault, stored=stored, parameters=parameters)
     how = ", from the board's memory and streamed" if stored else ""
     emit(
         as_json,

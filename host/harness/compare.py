@@ -184,29 +184,40 @@ class Twin(OpenBoard):
         return Comparison(self.spec.parameters, self.predictions, counters)
 
 
-def compare(board: OpenBoard, plan: Plan, data: Data, fault: Fault | None = None, stored: bool = False) -> Comparison:
-    """Train `plan` from its initial weights on the board and on the golden model; `ComparisonError` at the first difference.
+def compare(
+    board: OpenBoard,
+    plan: Plan,
+    data: Data,
+    fault: Fault | None = None,
+    *,
+    stored: bool = False,
+    parameters: Parameters | None = None,
+) -> Comparison:
+    """Train `plan` from these weights (None: its initial ones) on the board and on the golden model.
 
-    A fault goes in half-way, before the middle batch: the proof that this comparison can fail. stored: train it twice, from the
-    board's memory and streamed, each beside the model; `UsageError` if the samples aren't there.
+    `ComparisonError` at the first difference. A fault goes in half-way, before the middle batch: the proof that this
+    comparison can fail. stored: train it twice, from the board's memory and streamed, each beside the model; `UsageError` if
+    the samples aren't there.
     """
-    twin = Twin(board)
+    twin, begun = Twin(board), initial(board.spec, plan.seed) if parameters is None else parameters
     held = twin.hold(data, plan.samples) if stored else None
     if stored and held is None:
         raise UsageError(f"--stored: {board.name} has no memory for samples, or too little")
     with Meter("comparing", plan.epochs * plan.samples * (2 if stored else 1)) as meter:
         if held is not None:
-            masters = _train(twin, plan, data, fault, meter, held)
-        streamed = _train(twin, plan, data, fault, meter, None)
+            masters = _train(twin, begun, plan, data, fault, meter, held)
+        streamed = _train(twin, begun, plan, data, fault, meter, None)
         if held is not None:
             check(master_parts(masters, streamed))
     return twin.finish()
 
 
-def _train(twin: Twin, plan: Plan, data: Data, fault: Fault | None, meter: Meter, held: Held | None) -> Parameters:
-    """From the initial weights on; the masters at the end. held: where the samples are, if they aren't to be streamed."""
+def _train(
+    twin: Twin, begun: Parameters, plan: Plan, data: Data, fault: Fault | None, meter: Meter, held: Held | None
+) -> Parameters:
+    """From these weights on; the masters at the end. held: where the samples are, if they aren't to be streamed."""
     settings = plan.settings(twin.spec)
-    twin.load(initial(twin.spec, plan.seed))
+    twin.load(begun)
     for epoch in range(plan.epochs):
         twin.write_settings(settings[epoch])
         batches = [plan.batch_of(data, epoch, numbers) for numbers in plan.batches(epoch)]

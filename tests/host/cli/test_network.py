@@ -7,6 +7,7 @@ import pytest
 from golden.contract.errors import ExitCode
 from golden.contract.presets import FOLDER, PRESETS
 from golden.training import checkpoint
+from host.boards.golden import GoldenBoard
 
 from .command import run, run_json
 
@@ -46,6 +47,28 @@ def test_weights_of_a_file_need_it_no_more(capsys, file, tmp_path):
     assert all(a.equal(b) for a, b in pairs)
     code, result = run_json(capsys, "eval", "--weights", moved, "--samples", 20)
     assert (code, result["samples"]) == (ExitCode.OK, 20)
+
+
+def test_weights_are_compared_where_the_file_is_not(capsys, file, tmp_path, monkeypatch):
+    """The comparison begins with them: with fresh weights other digests come out, and a fault in either is found."""
+    loaded = []
+    load = GoldenBoard.load
+    monkeypatch.setattr(GoldenBoard, "load", lambda board, parameters: (loaded.append(parameters), load(board, parameters))[1])
+    assert begin(capsys, file, tmp_path / "run")[0] == ExitCode.OK
+    file.unlink()
+    monkeypatch.chdir("/")
+    expected = checkpoint.load(tmp_path / "run" / "weights.safetensors")[1]
+    loaded.clear()
+    options = ["compare", "--board", "golden", "--weights", tmp_path / "run", "--samples", 4]
+    code, result = run_json(capsys, *options)
+    assert (code, result["equal"], result["predictions"]) == (ExitCode.OK, True, 4)
+    assert len(loaded) == 2
+    for parameters in loaded:
+        assert all(a.equal(b) for a, b in zip(parameters.weights, expected.weights, strict=True))
+    assert run(capsys, *options, "--inject-fault", "1:0:15")[0] == ExitCode.DIFFERENT
+    code, _, err = run(capsys, *options, "--preset", "tiny")
+    assert code == ExitCode.WEIGHTS
+    assert "weights.safetensors is of mine (spec " in err
 
 
 def test_a_run_is_of_one_network(capsys, file, tmp_path):
