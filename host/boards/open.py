@@ -13,6 +13,7 @@ from host.link.link import Link
 
 from .golden import GoldenBoard
 from .interface import OpenBoard
+from .lanes import with_chosen
 from .serial import SerialBoard
 
 #: Network of the virtual board that is started where a board is only asked what it is.
@@ -25,19 +26,23 @@ def virtual_board(
 ) -> Iterator[Any]:
     """The RTL compiled by Verilator (minutes, the first time), reachable at `.url`.
 
-    engines: of `golden.contract.config.ENGINES`. port: TCP port, 0 for any free one. memory: with
-    an SDRAM for samples. options: those of `sim.board.virtual.VirtualBoard`. Raises `ToolError`,
-    and `ConfigError` for a network that is too large for gateware.
+    engines: of `golden.contract.config.ENGINES`; a network without lanes for them gets chosen ones.
+    port: TCP port, 0 for any free one. memory: with an SDRAM for samples. options: those of
+    `sim.board.virtual.VirtualBoard`. Raises `ToolError`, and `ConfigError` for a network that is too
+    large for gateware.
     """
     if not 0 <= port <= 65535:
         raise UsageError(f"--port must be 0..65535, not {port}")
-    config = buildable(spec, engines)
+    buildable(spec, engines)
     try:
         # only here: with a board at hand, neither Amaranth nor Verilator is needed
         from boards.virtual import VIRTUAL_SDRAM
         from sim.board import virtual as simulation
     except ImportError as error:
         raise ToolError(f"simulation needs the package {error.name}: make setup") from None
+    if engines not in dict(spec.lanes):
+        spec = with_chosen(spec, engines, "sim", None, simulation.VIRTUAL.window, engines)
+    config = buildable(spec, engines)
     if memory:
         options["board"] = VIRTUAL_SDRAM
     with simulation.VirtualBoard(config, port=port, **options) as virtual:

@@ -1,7 +1,7 @@
 """Bitstreams and their reports for the command line; `boards` is imported only where needed."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +12,10 @@ from golden.contract.presets import PRESETS, chosen
 from golden.contract.protocol import PHASES, VERSION, Command
 from golden.contract.shapes import Input
 from golden.contract.spec import Spec
-from golden.model import activity
-from golden.model.parameters import Parameters, initial
-from golden.model.settings import Settings
 from golden.progress import note
 from golden.training import data
 from host.boards import flash as loader
+from host.boards.lanes import with_chosen
 from host.boards.serial import SerialBoard
 from host.harness.bench import bench
 from host.harness.end_to_end import Core
@@ -79,23 +77,11 @@ class Target:
             fpga = boards.catalog.board_of_file(self.board_file, self.board)
         if self.network is None:
             return fpga, self.preset or fpga.largest
-        spec = with_lanes(boards, fpga, chosen(self.preset, self.network))
+        spec = with_lanes(fpga, chosen(self.preset, self.network))
         return fpga.with_network(spec), spec.name
 
 
-def digits_activity(spec: Spec, samples: int, parameters: Parameters | None = None) -> activity.Activity:
-    """Spikes of training the first embedded digits, counted in the model. parameters: initial ones of seed 0 if None."""
-    digits = data.load("embedded", shown=spec.input)
-    parameters = initial(spec, 0) if parameters is None else parameters
-    images, labels = digits.train_images[:samples], digits.train_labels[:samples]
-    return activity.count(spec, Settings.of(spec), parameters, images, labels)
-
-
-#: Embedded digits whose spikes are counted for the choice of lanes.
-CHOICE_SAMPLES = 4
-
-
-def with_lanes(boards: Any, fpga: Any, spec: Spec) -> Spec:
+def with_lanes(fpga: Any, spec: Spec) -> Spec:
     """The network with lanes for this board: those of its file or, where that has none, chosen by the model of area and cycles.
 
     Unchanged where nothing fits, so with one lane a layer, and for a board whose core has but one.
@@ -104,16 +90,7 @@ def with_lanes(boards: Any, fpga: Any, spec: Spec) -> Spec:
     known = dict(spec.lanes)
     if known.get(fpga.name) or known.get("event") or fpga.design(fpga.largest).config.compact:
         return spec
-    counted = digits_activity(spec, CHOICE_SAMPLES)
-    try:
-        part = boards.estimate.part_of(fpga.platform().device)
-        found = boards.lanes.chosen(spec, part, counted, fpga.window)
-    except DesignError as error:
-        note(f"one lane a layer: {error}")
-        return spec
-    words = ", ".join(f"{key} {value}" for key, value in boards.lanes.as_table(found).items())
-    note(f"{spec.name} on {fpga.name}: chosen {words}")
-    return replace(spec, lanes=(*spec.lanes, (fpga.name, found)))
+    return with_chosen(spec, fpga.name, fpga.name, fpga.platform().device, fpga.window)
 
 
 def run_build(target: Target, seed: int | None, seeds: int, kind: str) -> Any:

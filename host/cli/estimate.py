@@ -10,8 +10,9 @@ from golden.contract.errors import ExitCode
 from golden.training import checkpoint
 from golden.training import data as datasets
 from golden.training.plan import first_samples
+from host.boards.lanes import digits_activity
 
-from .builds import Target, boards_modules, digits_activity, link_bits
+from .builds import Target, boards_modules, link_bits
 from .options import BoardFileOption, JsonOption, LargestOption, NetworkOption
 from .terminal import emit, rendered
 

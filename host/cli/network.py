@@ -64,7 +64,7 @@ def show(
     if board is not None:
         modules = boards_modules()
         fpga = modules.catalog.board(board)
-        design = fpga.with_network(with_lanes(modules, fpga, spec)).design(spec.name)
+        design = fpga.with_network(with_lanes(fpga, spec)).design(spec.name)
         found["lanes"] = modules.lanes.as_table(modules.lanes.lanes_of(design.config))
         shown += f"\n\n[lanes.{board}]\n" + "\n".join(f"{key} = {x}" for key, x in found["lanes"].items())
     emit(as_json, found, shown)

@@ -9,6 +9,7 @@ import sim.board.virtual
 from boards.virtual import VIRTUAL_SDRAM
 from golden.contract.config import ENGINES, configuration
 from golden.contract.errors import ConfigError, ExitCode, UsageError
+from golden.contract.network_file import network
 from golden.contract.presets import PRESETS, preset
 from host.boards import open as opening
 from host.boards.open import open_board, open_unknown, virtual_board
@@ -68,6 +69,30 @@ def test_networks_for_the_model_alone_are_not_built(built, name, engines):
     assert ConfigError.exit_code is ExitCode.USAGE
     with open_board("golden", preset(name)) as board:
         assert board.spec is preset(name)
+
+
+@pytest.mark.parametrize("engines", ENGINES)
+def test_lanes_are_chosen_where_a_network_has_none(monkeypatch, capsys, engines):
+    configs = []
+
+    @contextmanager
+    def start(config, *, port):
+        configs.append(config)
+        yield SimpleNamespace(url="model", config=config)
+
+    monkeypatch.setattr(sim.board.virtual, "VirtualBoard", start)
+    stages = [{"conv": 4}, {"conv": 4}, {"dense": 10}]
+    own = {"lanes": {engines: {"lanes": [1, 2, 1, 5]}}, "schedule": {"free": 4, "nudged": 4}}
+    plain, wide = (network({"name": "any", "stage": stages} | more, "test") for more in ({}, own))
+    for spec in (plain, plain, wide):
+        with virtual_board(spec, engines):
+            pass
+    chosen, again, given = configs
+    assert chosen == again
+    assert chosen.lanes != (1, 1, 1, 1)
+    assert given == configuration(wide, engines)
+    assert [bool(config.events) for config in configs] == [engines == "event"] * 3
+    assert capsys.readouterr().err.count("any on sim: chosen lanes") == 2
 
 
 def test_a_virtual_board_has_memory_where_it_is_asked_for(monkeypatch):
