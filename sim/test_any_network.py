@@ -14,35 +14,9 @@ from golden.contract import network_file
 from golden.contract.errors import ExitCode
 from golden.contract.shapes import Input
 from host.cli import main as cli
+from tests.networks import NETWORKS
 
 SAMPLES = os.environ.get("NUDGE_SAMPLES", "2")
-
-#: Short phases, and rates for two stages.
-SHORT = """
-[schedule]
-free = 8
-nudged = 4
-[learning]
-rates = [0.06, 0.048]
-batch = 16
-"""
-
-#: Three convolutions need longer phases: what the output is nudged by has to come down to the first.
-DEEP = """
-[learning]
-rates = [0.1, 0.1, 0.05, 0.02]
-gain = 1.5
-batch = 16
-"""
-
-NETWORKS = {
-    "dense-only": "[[stage]]\ndense = 12\n[[stage]]\ndense = 10\n" + SHORT,
-    "five": "[[stage]]\nconv = 4\nkernel = 5\n[[stage]]\ndense = 10\n" + SHORT,
-    "three-convs": "[[stage]]\nconv = 4\n[[stage]]\nconv = 8\n[[stage]]\nconv = 16\nkernel = 2\n[[stage]]\ndense = 10\n" + DEEP,
-    "colour": "[input]\nchannels = 3\nheight = 32\nwidth = 32\n"
-    "[[stage]]\nconv = 4\nkernel = 7\n[[stage]]\ndense = 10\n" + SHORT,
-    "letters": "[input]\nheight = 16\nwidth = 16\nclasses = 26\n[[stage]]\nconv = 6\n[[stage]]\ndense = 26\n" + SHORT,
-}
 
 
 def made(shown: Input, train: int = 40, test: int = 4) -> dict[str, np.ndarray]:
@@ -71,7 +45,7 @@ def run_json(capsys, *arguments) -> tuple[int, dict]:
 def files(request, tmp_path):
     """A network's file, and an archive of data for it."""
     file, archive = tmp_path / "mine.toml", tmp_path / "mine.npz"
-    file.write_text(f'name = "{request.param}"\n' + NETWORKS[request.param])
+    file.write_text(NETWORKS[request.param])
     np.savez(archive, **made(network_file.read(file).input))
     return file, archive
 

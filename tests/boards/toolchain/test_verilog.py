@@ -16,6 +16,7 @@ from hw.lib.block_memory import UNDEFINED
 from hw.top import Top
 from sim.board.verilator import environment, to_verilog
 from tests.host.cli.command import run, run_json
+from tests.networks import NETWORKS
 
 #: Registers of `hw.lib.block_memory` that choose the inverted word, and its attribute for synthesis.
 COLLISION_MODEL, ATTRIBUTE = re.compile(r"\bundefined_\d+"), f"(* {UNDEFINED} "
@@ -120,22 +121,48 @@ def test_icarus_takes_it_without_a_word(exported, folder):
         assert "PASSED: " in subprocess.run(["vvp", exported.name], cwd=folder, capture_output=True, text=True).stdout
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("family", ["ecp5", "ice40", "xilinx", "gowin"])
-def test_other_flows_take_it(family, folder, tmp_path, capsys):
-    """Yosys makes a netlist for each, with block RAM, and warns of nothing else."""
-    out = tmp_path / "least.v"
-    code, *_ = run(capsys, "verilog", "--network", folder / "least.toml", "--board", "ulx3s", "--out", out)
-    assert code == ExitCode.OK
-    script = f"read_verilog least.v; synth_{family} -top top; stat"
-    failure = run_tool(["yosys", "-q", "-l", "yosys.log", "-p", script], "yowasp", tmp_path, tmp_path / "out.log")
+#: Block RAM of families that Yosys knows.
+BLOCK_RAM = {"ecp5": "DP16KD", "ice40": "SB_RAM40_4K", "xilinx": "RAMB", "gowin": "DP"}
+
+
+def synthesise(file, family):
+    """Yosys makes a netlist of an export for a family, with block RAM, and warns of nothing else."""
+    script = f"read_verilog {file.name}; synth_{family} -top top; stat"
+    failure = run_tool(["yosys", "-q", "-l", "yosys.log", "-p", script], "yowasp", file.parent, file.parent / "out.log")
     assert failure is None
-    log = (tmp_path / "yosys.log").read_text()
-    memory = {"ecp5": "DP16KD", "ice40": "SB_RAM40_4K", "xilinx": "RAMB", "gowin": "DP"}[family]
-    assert memory in log
+    log = (file.parent / "yosys.log").read_text()
+    assert BLOCK_RAM[family] in log
     # of its own text for the part, and of memories of one word
     known = re.compile(r"^/share/|Replacing memory \\bias with list of registers")
     assert [line for line in log.splitlines() if "Warning: " in line and not known.search(line)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", BLOCK_RAM)
+def test_other_flows_take_it(family, folder, tmp_path, capsys):
+    out = tmp_path / "least.v"
+    code, *_ = run(capsys, "verilog", "--network", folder / "least.toml", "--board", "ulx3s", "--out", out)
+    assert code == ExitCode.OK
+    synthesise(out, family)
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        # half a minute each; the others take minutes
+        pytest.param(name, family, marks=[] if name == "dense-only" else pytest.mark.slow)
+        for name in NETWORKS
+        for family in ("ecp5", "xilinx")
+    ],
+)
+def test_networks_that_no_preset_has(name, family, tmp_path, capsys):
+    """One lane a layer: what is wider has the same units."""
+    file, out = tmp_path / "mine.toml", tmp_path / "mine.v"
+    layers = NETWORKS[name].count("[[stage]]") + 1
+    file.write_text(f"{NETWORKS[name]}[lanes.event]\nlanes = {[1] * layers}\n")
+    code, *_ = run(capsys, "verilog", "--network", file, "--board", "ulx3s", "--out", out)
+    assert code == ExitCode.OK
+    synthesise(out, family)
 
 
 @pytest.mark.parametrize(
