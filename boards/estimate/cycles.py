@@ -43,6 +43,10 @@ def of_halves(config: Config, activity: Activity, batch: int, arrival: float, le
         if learns:
             waits["update"] = update + 4
         limit = max(waits, key=lambda name: waits[name])
+        if limit == "images":
+            # samples are done as they come, so the last one steps alone, in two halves a sweep, and so is its update
+            alone = 2 * steps * half + (update if learns else 0.0)
+            return config.spec.input.pixels + 2 + static + (batch - 1) * arrival + alone, limit
         # the second sample begins once its drive is there; with an odd number the last one steps alone
         apart = (2 * math.ceil((max(static, arrival) / half - 1) / 2) + 1) * half if batch > 1 else 0.0
         alone = steps * half if batch % 2 else apart

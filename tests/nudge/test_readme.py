@@ -33,7 +33,7 @@ def test_the_script_trains_and_leaves_its_pictures(tmp_path, monkeypatch, capsys
 
 @pytest.mark.slow
 def test_the_virtual_board_learns_what_the_model_learns(tmp_path, monkeypatch):
-    """The script's network, 32 digits: about a sample a second."""
+    """The script's network, 32 digits."""
     monkeypatch.chdir(tmp_path)
     Path("mine.toml").write_text(block("toml"))
     board, model = (nudge.Network.load("mine.toml") for _ in range(2))
