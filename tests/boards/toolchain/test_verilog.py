@@ -146,15 +146,9 @@ def test_other_flows_take_it(family, folder, tmp_path, capsys):
     synthesise(out, family)
 
 
-@pytest.mark.parametrize(
-    ("name", "family"),
-    [
-        # a minute of a processor each: one of them stands for all in quick runs
-        pytest.param(name, family, marks=[] if (name, family) == ("dense-only", "ecp5") else pytest.mark.slow)
-        for name in NETWORKS
-        for family in ("ecp5", "xilinx")
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["ecp5", "xilinx"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_networks_that_no_preset_has(name, family, tmp_path, capsys):
     """One lane a layer: what is wider has the same units."""
     file, out = tmp_path / "mine.toml", tmp_path / "mine.v"
