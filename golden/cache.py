@@ -12,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from golden import files
 from golden.contract.errors import ToolError
 from golden.progress import note
 
@@ -66,7 +67,7 @@ def cached(name: str, inputs: Iterable[str | bytes], make: Callable[[Path, Path]
         with FileLock(f"{folder}.lock", timeout=BUILD_SECONDS):
             if folder.exists() and not whole(folder):
                 note(f"{folder} is damaged: it is made again")
-                shutil.rmtree(folder)
+                files.remove(folder)
             if not folder.exists():
                 _fill(folder, make)
     except Timeout:
@@ -77,6 +78,9 @@ def cached(name: str, inputs: Iterable[str | bytes], make: Callable[[Path, Path]
 #: In each folder: the digest of every other file, as it was made.
 MANIFEST = "manifest.json"
 
+#: Bytes of it at most.
+MAX_MANIFEST = 1 << 24
+
 #: Folders that this process has found whole.
 _whole: set[Path] = set()
 
@@ -84,25 +88,22 @@ _whole: set[Path] = set()
 def whole(folder: Path) -> bool:
     """Whether all files of a folder that `cached` made are as they were made."""
     try:
-        known = json.loads((folder / MANIFEST).read_text())
+        known = files.read_json(folder / MANIFEST, MAX_MANIFEST, ToolError)
         found = _digests(folder)
         return bool(known) and all(found.get(name) == digest for name, digest in known.items())
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ToolError):
         return False
 
 
 def _digests(folder: Path) -> dict[str, str]:
     """SHA-256 of each file below a folder, by its path from there."""
-    out = {}
-    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST):
-        with file.open("rb") as stream:
-            out[str(file.relative_to(folder))] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return out
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return {str(file.relative_to(folder)): files.digest(file) for file in found}
 
 
 def _fill(folder: Path, make: Callable[[Path, Path], None]) -> None:
     log = folder.with_suffix(".log")
-    log.unlink(missing_ok=True)
+    files.remove(log)
     temporary = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     try:
         make(temporary, log)

@@ -6,10 +6,13 @@ Each function takes the class of error that its caller raises; a message is one 
 import contextlib
 import errno
 import fcntl
+import hashlib
+import io
 import json
 import os
 import re
 import secrets
+import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -25,6 +28,9 @@ UNFINISHED = "unfinished"
 #: Name of a lock in the folder that it is for.
 LOCK = ".lock"
 
+#: Bytes of a file whose digest is taken, at most: more than any that this project makes, and done in seconds.
+MAX_DIGESTED = 1 << 30
+
 #: Characters of a command line in a message.
 COMMAND_SHOWN = 100
 
@@ -32,15 +38,20 @@ COMMAND_SHOWN = 100
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
+def opened(path: Path) -> io.BufferedReader:
+    """A file to be read; OSError for anything else, such as a device or a pipe, which isn't even opened."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "is no file", str(path))
+    # not held up by what takes its place now
+    return open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: PTH123
+
+
 def read(path: Path, most: int, error: Error) -> bytes:
-    """The content of a file of `most` bytes at most. Anything else, such as a device or a pipe, isn't even opened."""
+    """The content of a file of `most` bytes at most."""
     try:
-        if not stat.S_ISREG((status := Path(path).stat()).st_mode):
-            raise error(f"{path} is no file")
-        if status.st_size > most:
-            raise error(f"{path} has {status.st_size} bytes; at most {most} are read")
-        # not held up by what takes its place now
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:  # noqa: PTH123
+        with opened(Path(path)) as stream:
+            if (size := os.fstat(stream.fileno()).st_size) > most:
+                raise error(f"{path} has {size} bytes; at most {most} are read")
             content = stream.read(most + 1)
     except OSError as why:
         raise error(f"{path}: {why.strerror}") from None
@@ -49,6 +60,14 @@ def read(path: Path, most: int, error: Error) -> bytes:
     if len(content) > most:
         raise error(f"{path} grew to more than {most} bytes while it was read")
     return content
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file of `MAX_DIGESTED` bytes at most; OSError for a larger one, and for what is no file."""
+    with opened(path) as stream:
+        if os.fstat(stream.fileno()).st_size > MAX_DIGESTED:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_text(path: Path, most: int, error: Error) -> str:
@@ -114,6 +133,14 @@ def write(path: Path, content: str | bytes) -> None:
     """A whole file, as `atomic` has it; text as UTF-8."""
     with atomic(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link, or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

@@ -22,7 +22,7 @@ class ExitCode(Described):
     TOOLS = 7, "a tool that simulation or a build needs is missing or failed"
     TIMING = 8, "a build doesn't fit, misses timing, or is worse than its committed report"
     FAULT = 70, "a fault of nudge itself, or no memory left; the log file that is named says where"
-    INTERRUPTED = 130, "interrupted (Ctrl-C or SIGTERM); `train` has saved a checkpoint"
+    INTERRUPTED = 130, "interrupted (Ctrl-C, SIGTERM or SIGHUP); `train` has saved a checkpoint"
 
 
 class NudgeError(Exception):

@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+from golden import files
+
 from .errors import SpecError
 from .formats import Formats
 from .lanes import Lanes
@@ -52,18 +54,10 @@ def default_rates(stages: int) -> tuple[float, ...]:
 
 def read(path: Path) -> Spec:
     """The network of a file; `SpecError` names the file, then the line or the key, the value, and what is allowed."""
-    try:
-        if not path.is_file() and path.exists():
-            raise SpecError(f"--network {path}: no file")
-        if path.stat().st_size > MAX_BYTES:
-            raise SpecError(f"{path} has {path.stat().st_size} bytes; a network file has {MAX_BYTES} at most")
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise SpecError(f"--network {path}: {why}") from None
+    text = files.read_text(path, MAX_BYTES, lambda why: SpecError(f"--network {why}"))
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits is no TOMLDecodeError
         raise SpecError(f"{path} is no TOML: {error or 'nested too deeply'}") from None
     return network(values, str(path))
 

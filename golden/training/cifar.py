@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from golden import files
 from golden.contract.errors import DataError
 
 FOLDER = "cifar-10-batches-py"
@@ -30,6 +31,7 @@ SHAPE = (3, 32, 32)
 #: Bytes of a file at most; they have 31 million.
 MAX_BYTES = 1 << 26
 
+
 def load(root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Training images (50,000, 3, 32, 32) and labels, test images and labels.
 
@@ -42,14 +44,9 @@ def load(root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 def batch(path: Path, checksum: str) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels of one file."""
-    try:
-        if not path.is_file() or (size := path.stat().st_size) > MAX_BYTES:
-            raise DataError(f"cifar10 not readable: no file {path} of at most {MAX_BYTES} bytes")
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cifar10 not readable: {path}: {error.strerror}") from None
+    content = files.read(path, MAX_BYTES, lambda why: DataError(f"cifar10 not readable: {why}"))
     if (found := hashlib.md5(content, usedforsecurity=False).hexdigest()) != checksum:
-        raise DataError(f"{path}: MD5 of its {size} bytes is {found}, not {checksum}: fetch CIFAR10 again")
+        raise DataError(f"{path}: MD5 of its {len(content)} bytes is {found}, not {checksum}: fetch CIFAR10 again")
     try:
         images, labels = found_in(content)
     except ValueError as error:

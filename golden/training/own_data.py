@@ -9,6 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from golden.contract.errors import DataError
 from golden.contract.shapes import Input
+from golden.files import opened
 
 #: Arrays of a data set: training images and labels, test images and labels.
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -33,7 +34,7 @@ def of_file(path: Path) -> Arrays:
     """
     try:
         # opened here: numpy leaves what is no archive open
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+        with opened(path) as stream, np.load(stream, allow_pickle=False) as file:
             missing = [name for name in NAMES if name not in file]
             if missing:
                 raise DataError(f"{path} has no {missing[0]}: it must have {', '.join(NAMES)}")
@@ -102,7 +103,9 @@ def read(classes: list[list[Path]], shown: Input) -> tuple[np.ndarray, np.ndarra
 def pixels(path: Path, shown: Input) -> np.ndarray:
     """One file, (channels, height, width); `DataError` if it is no PNG file or of another size."""
     try:
-        with Image.open(path, formats=("PNG",)) as file:
+        with opened(path) as stream, Image.open(stream, formats=("PNG",)) as file:
+            file.verify()  # its checksums, which are not looked at when it is decoded
+        with opened(path) as stream, Image.open(stream, formats=("PNG",)) as file:
             if (file.height, file.width) != (shown.height, shown.width):
                 theirs, wanted = f"{file.height}x{file.width}", f"{shown.height}x{shown.width}"
                 raise DataError(f"{path} has {theirs} pixels; the network takes {wanted}")

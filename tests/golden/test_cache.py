@@ -1,8 +1,12 @@
 """The build cache: what the sources of a module are."""
 
+import os
+import re
+
 import pytest
 
-from golden.cache import source_files, source_texts
+from golden import cache, files
+from golden.cache import cached, source_files, source_texts
 
 FILES = {
     "hw/__init__.py": "",
@@ -48,3 +52,54 @@ def test_what_is_not_a_source_changes_nothing(tree):
     before = source_texts("hw.top", tree)
     (tree / "hw/unused.py").write_text("# changed\n")
     assert source_texts("hw.top", tree) == before
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def instead(folder):
+    files.remove(folder)
+    folder.write_text("")
+
+
+DAMAGE = {
+    "a bit": lambda folder: (folder / "made").write_text("nade"),
+    "gone": lambda folder: (folder / "made").unlink(),
+    "a pipe": lambda folder: pipe(folder / "made"),
+    "a sparse terabyte": lambda folder: os.truncate(folder / "made", 1 << 40),
+    "no manifest": lambda folder: (folder / cache.MANIFEST).unlink(),
+    "a pipe of a manifest": lambda folder: pipe(folder / cache.MANIFEST),
+    "a manifest of nothing": lambda folder: (folder / cache.MANIFEST).write_text("{}"),
+    "no object": lambda folder: (folder / cache.MANIFEST).write_text('["made"]'),
+    "nested": lambda folder: (folder / cache.MANIFEST).write_text("[" * 100_000),
+    "a file in its place": lambda folder: instead(folder),
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_is_damaged_is_made_again(damage, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
+    made = []
+
+    def make(folder, log):
+        made.append(folder)
+        (folder / "made").write_text("made")
+
+    folder = cached("x", ["a"], make)
+    assert (cached("x", ["a"], make), len(made)) == (folder, 1)
+    DAMAGE[damage](folder)
+    monkeypatch.setattr(cache, "_whole", set())  # as a process that begins
+    assert (cached("x", ["a"], make), len(made)) == (folder, 2)
+    assert (folder / "made").read_text() == "made"
+    assert re.fullmatch(r"\S+ is damaged: it is made again\n", capsys.readouterr().err)
+
+
+def test_an_empty_place_for_builds_is_not_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NUDGE_BUILD", "")
+    assert cache.build_root() == cache.ROOT / "build"
+    monkeypatch.setenv("NUDGE_BUILD", "here")
+    assert cache.build_root() == tmp_path / "here"

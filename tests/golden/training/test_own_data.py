@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import pickle
 import struct
 from typing import Any
@@ -83,6 +84,35 @@ def test_what_is_wrong_in_an_archive_is_said_in_one_line(tmp_path, change, messa
         data.load(str(file), shown=GREY)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_in_place_of_a_file_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "mine.npz")
+    with pytest.raises(DataError, match=r"mine.npz is no .npz file: .*is no file"):
+        data.load(str(tmp_path / "mine.npz"), shown=GREY)
+    (tmp_path / "a").mkdir()
+    for number in range(5):
+        os.mkfifo(tmp_path / "a" / f"{number}.png")
+    with pytest.raises(DataError, match=r"0.png is no PNG file: is no file"):
+        data.load(str(tmp_path), shown=GREY)
+
+
+def test_each_flipped_bit_of_a_png_file_is_noticed_or_changes_nothing(tmp_path):
+    """Its chunks have checksums, which Pillow alone doesn't look at."""
+    pixels = np.random.default_rng(1).integers(0, 256, (9, 8), np.uint8)
+    file = tmp_path / "a.png"
+    Image.fromarray(pixels).save(file)
+    whole, noticed = file.read_bytes(), 0
+    for bit in range(8 * len(whole)):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(damaged)
+        try:
+            assert np.array_equal(own_data.pixels(file, GREY)[0], pixels), f"bit {bit}"
+        except DataError:
+            noticed += 1
+    assert noticed > 6 * len(whole)
 
 
 def test_what_is_no_archive_or_not_there(tmp_path):
@@ -202,7 +232,7 @@ def test_other_files_than_cifar10s_are_not_unpickled(tmp_path, monkeypatch):
     monkeypatch.delenv(data.VARIABLE, raising=False)
     with pytest.raises(DataError, match=r"cifar10 needs a folder: .* the one that holds cifar-10-batches-py"):
         data.load("cifar10")
-    with pytest.raises(DataError, match=r"cifar10 not readable: no file .*data_batch_1"):
+    with pytest.raises(DataError, match=r"cifar10 not readable: .*data_batch_1: No such file"):
         data.load("cifar10", tmp_path)
     published(tmp_path, monkeypatch, content=pytest.raises)  # a pickle that names a function
     with pytest.raises(DataError, match=r"data_batch_1 isn't a batch of CIFAR-10: 0 labels and \d+ bytes of pixels"):
