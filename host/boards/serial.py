@@ -50,7 +50,7 @@ AHEAD_SECONDS = 0.1
 
 
 class SerialBoard(OpenBoard):
-    """A board behind a serial port: a device path or any pyserial URL.
+    """A board behind a serial port: a device path or a pyserial URL (`host.link.port.SCHEMES`).
 
     Raises `IdentityError` at once if it was built for another network.
 

@@ -73,11 +73,11 @@ BoardOption = Annotated[
     str,
     typer.Option(
         "--board",
-        help="Use sim (a virtual board), golden (the model), a device path or a pyserial URL.",
+        help="Use sim (a virtual board), golden (the model), a device path, or a URL of socket, rfc2217 or hwgrep.",
     ),
 ]
 PortOption = Annotated[
-    str, typer.Option("--board", help="Ask the board at this device path or pyserial URL.")
+    str, typer.Option("--board", help="Ask the board at this device path, or URL of socket, rfc2217 or hwgrep.")
 ]
 EnginesOption = Annotated[
     str | None,

@@ -7,6 +7,7 @@ import re
 import socket
 
 import serial
+from serial import rfc2217
 
 from golden.contract.errors import LinkError
 
@@ -18,13 +19,31 @@ BAUDS = (1_000_000, 3_000_000)
 SCHEMES = ("socket", "rfc2217", "hwgrep")
 
 
+class RemotePort(rfc2217.Serial):
+    """A serial port of another machine. Its line is agreed upon once for each rate.
+
+    pyserial does so whenever a timeout changes, which is twice for each answer, and waits 50 ms or more for it.
+    """
+
+    _agreed: int | None = None
+
+    def _reconfigure_port(self) -> None:
+        if self._agreed != self.baudrate:
+            super()._reconfigure_port()
+            self._agreed = self.baudrate
+
+
 def open_port(url: str, baud: int = BAUDS[0]) -> serial.SerialBase:
     """Open a device path or pyserial URL for this process alone; `LinkError` says why it can't be."""
     scheme, colon, _ = url.partition("://")
     if colon and scheme not in SCHEMES:
         raise LinkError(f"{url}: a port must be a device path, or a URL of {', '.join(SCHEMES)}, not of {scheme}")
     try:
-        port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=5, exclusive=True)
+        if scheme == "rfc2217":
+            # it knows no write timeout: its connection's own one holds, also of 5 s
+            port: serial.SerialBase = RemotePort(url, baudrate=baud, timeout=0)
+        else:
+            port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=5, exclusive=True)
     except (serial.SerialException, OSError, ValueError, LookupError, NotImplementedError, re.error) as error:
         reasons = {
             errno.ENOENT: "no such port",
