@@ -44,14 +44,14 @@ checks: setup
 	$(BIN)/nudge compare --preset tiny --board sim --data embedded --samples 16 --seed 7
 
 bitstream: setup
-	$(BIN)/nudge build icebreaker --preset tiny --seeds 3
+	$(BIN)/nudge build icebreaker --preset tiny --seeds 3 --verify
 	$(BIN)/nudge report icebreaker --preset tiny --samples 10 --check
 
 # The long builds, hours on two cores: bitstreams, and their area, fmax over three seeds and cycles against the committed reports.
 boards: setup
 	for design in "icebreaker tiny" "orangecrab tiny" "ulx3s tiny" "ulx3s small" "ulx3s medium"; do \
 		set -- $$design; \
-		$(BIN)/nudge build $$1 --preset $$2 --seeds 3 && \
+		$(BIN)/nudge build $$1 --preset $$2 --seeds 3 --verify && \
 		$(BIN)/nudge report $$1 --preset $$2 --samples 10 --check || exit; \
 	done
 	$(BIN)/pytest -q sim/harness/test_netlist.py sim/test_cycles.py --slow

@@ -2,11 +2,11 @@
 
 import dataclasses
 import json
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
+from boards.family import Family
 from boards.fpga import Fpga
 from golden import files
 from golden.cache import build_root
@@ -14,7 +14,7 @@ from golden.contract.config import Config
 from golden.contract.errors import TimingError, ToolError
 from golden.contract.protocol import BuildFacts
 
-from . import dfu, spacers, stamp, tools
+from . import clock, dfu, readback, spacers, stamp, tools
 from .netlist import build_id, commands, plan
 from .route import Progress, Route, place_and_route
 
@@ -77,14 +77,15 @@ def build_bitstream(
     seed: int | None = None,
     seeds: int = 1,
     kind: str = "yowasp",
+    verify: bool = False,
     progress: Progress = lambda line: None,
 ) -> Build:
     """Builds a board for a preset. What was built before with the same inputs is kept.
 
     seed: of placement, the design's own if None; the bitstream is this seed's. seeds: how many,
     from `seed` on, are placed and routed for the spread of fmax, on the netlist of the first; a
-    further one that can't be routed is only reported. kind: one of `tools.KINDS`. progress: gets a
-    line for each stage.
+    further one that can't be routed is only reported. kind: one of `tools.KINDS`. verify: unpack
+    the bitstream and compare it, see `readback`. progress: gets a line for each stage.
 
     Raises `ToolError`, and `TimingError` if the bitstream's seed misses timing.
     """
@@ -99,7 +100,14 @@ def build_bitstream(
     folder = build_root() / f"{fpga.name}-{preset}-{identity:08x}"
     folder.mkdir(parents=True, exist_ok=True)
     with files.owned(folder / files.LOCK, ToolError):
-        return _build(fpga, preset, facts, versions, folder, seeds, kind, progress)
+        result = _build(fpga, preset, facts, versions, folder, seeds, kind, progress)
+        if verify and result.bitstream is not None:
+            progress("reading the bitstream back")
+            pll = clock.pll(fpga.family, round(fpga.platform().default_clk_frequency), result.clock_hz)
+            place = folder / f"seed{seed}"
+            found = readback.read_back(result.bitstream, folder, place, fpga.family, identity, pll, kind)
+            progress(f"as asked for: build {identity:08x}, {pll or 'no PLL'}, {found}")
+        return result
 
 
 def _build(
@@ -129,7 +137,7 @@ def _build(
         spec = design.config.spec.identity
         name = f"nudge-{fpga.name}-{preset}-{spec:08x}-{identity:08x}-seed{seed}"
         bitstream = folder / f"{name}.{fpga.family.suffix}"
-        pack([packer, *after], folder / f"seed{seed}", bitstream, kind, progress)
+        pack([packer, *after], folder / f"seed{seed}", bitstream, kind, fpga.family, identity, progress)
     result = Build(
         board=fpga.name,
         what=fpga.what,
@@ -148,7 +156,7 @@ def _build(
         spacers=added,
         bitstream=bitstream,
     )
-    files.write(folder / BUILD, json.dumps(result.values(), indent=1) + "\n")
+    files.write(folder / BUILD, stamp.sealed(result.values()))
     if bitstream is None:
         first = routes[0]
         raise TimingError(
@@ -197,24 +205,25 @@ def synthesise(
     return words, added
 
 
-def pack(commands: list[list[str]], place: Path, bitstream: Path, kind: str, progress: Progress) -> None:
+def pack(
+    commands: list[list[str]], place: Path, bitstream: Path, kind: str, family: Family, build: int, progress: Progress
+) -> None:
     """The bitstream under its own name, with its digest beside it; one that isn't as it was made is made again.
 
-    commands: the packer's, and those that a boot loader's files need after it.
+    commands: the packer's, and those that a boot loader's files need after it. build: its number, which is put into it.
     """
     command, *after = commands
     kept = bitstream.with_name(f"{bitstream.name}.json")
-    inputs = {"route": stamp.digest(place / "route.json"), "commands": commands, "kind": kind}
+    inputs = {"route": files.digest(place / "route.json"), "commands": commands, "kind": kind, "build": build}
     if stamp.load(kept, inputs) is not None:
         return
     if bitstream.exists():
         progress(f"{bitstream} isn't as it was made: it is made again")
-    kept.unlink(missing_ok=True)
-    bitstream.unlink(missing_ok=True)
     made = place / f"top{bitstream.suffix}"
-    made.unlink(missing_ok=True)
+    for path in (kept, bitstream, made):
+        files.remove(path)
     progress("packing")
-    failure = tools.run(command, kind, place, Path(PACK_LOG))
+    failure = tools.run(readback.numbered(family, command, place, build), kind, place, Path(PACK_LOG))
     if failure or not made.is_file() or not made.stat().st_size:
         reason = failure.reason if failure else "no bitstream"
         raise ToolError(f"{command[0]} failed: {reason}; see {place / PACK_LOG}")
@@ -228,7 +237,5 @@ def pack(commands: list[list[str]], place: Path, bitstream: Path, kind: str, pro
 def _clear(folder: Path) -> None:
     """Nothing of an earlier build is taken for this one's."""
     for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        elif path.name != files.LOCK:
-            path.unlink()
+        if path.name != files.LOCK:
+            files.remove(path)

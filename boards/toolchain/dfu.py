@@ -20,6 +20,12 @@ def suffixed(content: bytes, vendor: int, product: int) -> bytes:
     return whole + CRC.pack(zlib.crc32(whole) ^ 0xFFFFFFFF)
 
 
+def bare(content: bytes) -> bytes:
+    """A file without its suffix, if it has one."""
+    size = FIELDS.size + CRC.size
+    return content[:-size] if content[-size:].endswith(SIGNATURE + bytes((size,)), 0, -CRC.size) else content
+
+
 def finished(content: bytes, command: list[str]) -> bytes:
     """What a plan's command behind the packer's would make of a bitstream; `ToolError` for one that isn't known."""
     match command:

@@ -12,6 +12,7 @@ from golden import files
 from golden.cache import build_root
 from golden.contract.errors import DesignError
 
+from . import stamp
 from .build import BUILD
 
 #: Committed reports, one file for each board, preset and kind of tools.
@@ -101,6 +102,13 @@ def committed(file: Path) -> dict[str, Any] | None:
     return _checked(file, REPORT, "git checkout brings it back") if file.exists() else None
 
 
+def event_cycles(preset: str) -> dict[str, Any] | None:
+    """Cycles of a preset with event engines and the lanes of its own, as committed; None where there are none."""
+    found = _checked(BASELINES / "cycles.json", {ANY: {"event": _cycles}}, "git checkout brings it back")
+    cycles: dict[str, Any] | None = found.get(preset, {}).get("event")
+    return cycles
+
+
 def save(file: Path, report: Mapping[str, Any]) -> None:
     """Make it the committed report: the old file stays until the new one is whole."""
     file.parent.mkdir(exist_ok=True)
@@ -113,6 +121,8 @@ def latest(fpga: Fpga, preset: str) -> dict[str, Any] | None:
     if not found:
         return None
     build = _checked(found[-1], BUILT, "nudge build makes it again")
+    if stamp.broken(build):
+        raise DesignError(f"{found[-1]} is damaged (not that of its digest): nudge build makes it again")
     if not build["routes"]:
         raise DesignError(f"{found[-1]} is damaged (no routes): nudge build makes it again")
     return build
@@ -146,8 +156,6 @@ def _check(value: Any, form: Form, where: str) -> None:
             _check(item, form[0], f"{where} {number}")
     elif not form(value):
         raise ValueError(f"{where}: {reprlib.repr(value)}")
-
-
 
 
 def summary(build: Mapping[str, Any], cycles: Mapping[str, Any] | None) -> dict[str, Any]:

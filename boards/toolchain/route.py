@@ -60,14 +60,14 @@ def place_and_route(
     words = list(command)
     words[words.index("--seed") + 1] = str(number)
     constraints = [folder / name for name in ("top.lpf", "top.pcf") if (folder / name).exists()]
-    inputs = {path.name: stamp.digest(path) for path in (folder / "top.json", *constraints)} | {"command": words, "kind": kind}
+    inputs = {path.name: files.digest(path) for path in (folder / "top.json", *constraints)} | {"command": words, "kind": kind}
     known = stamp.load(kept, inputs)
     if known is not None:
         return _route_of(kept, known)
     if kept.exists():
         progress(f"seed {number}: {place} isn't as it was made: it is made again")
     # nothing of an earlier run is taken for this one's
-    shutil.rmtree(place, ignore_errors=True)
+    files.remove(place)
     place.mkdir()
     for path in (folder / "top.json", *constraints):
         shutil.copyfile(path, place / path.name)

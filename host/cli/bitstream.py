@@ -30,10 +30,13 @@ def build(
         int, typer.Option(help="Place and route with N seeds, for the spread of fmax.")
     ] = 1,
     kind: ToolsOption = "yowasp",
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Unpack the bitstream again, and compare it with what was asked for.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Make a bitstream: elaborate, synthesise, place and route, pack; fail if it misses timing."""
-    result = run_build(Target(board, preset_name, network, board_file), seed, seeds, kind)
+    result = run_build(Target(board, preset_name, network, board_file), seed, seeds, kind, verify)
     routes = ", ".join(
         f"{route.fmax_hz / 1e6:.2f} MHz (seed {route.seed})" for route in result.routes
     )

@@ -1,6 +1,5 @@
 """Bitstreams and their reports for the command line; `boards` is imported only where needed."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -93,12 +92,12 @@ def with_lanes(fpga: Any, spec: Spec) -> Spec:
     return with_chosen(spec, fpga.name, fpga.name, fpga.platform().device, fpga.window)
 
 
-def run_build(target: Target, seed: int | None, seeds: int, kind: str) -> Any:
+def run_build(target: Target, seed: int | None, seeds: int, kind: str, verify: bool = False) -> Any:
     """`boards.toolchain.build.build_bitstream` of a target."""
     check_options(seed, seeds, kind)
     boards = boards_modules()
     fpga, name = target.find(boards)
-    return boards.build.build_bitstream(fpga, name, seed=seed, seeds=seeds, kind=kind, progress=note)
+    return boards.build.build_bitstream(fpga, name, seed=seed, seeds=seeds, kind=kind, verify=verify, progress=note)
 
 
 def run_flash(target: Target, seed: int | None, kind: str, port: str | None) -> Any:
@@ -148,12 +147,11 @@ def paced_core(target: Target) -> Core:
     fpga, name = target.find(boards)
     design, facts = fpga.design(name), fpga.facts(name)
     config, cycles = design.config, None
-    file = boards.report.baseline_file(fpga.name, name, "yowasp")
-    report = json.loads(file.read_text()) if file.exists() else {}
+    report = boards.report.committed(boards.report.baseline_file(fpga.name, name, "yowasp")) or {}
     if (report.get("spec"), report.get("lanes")) == (config.spec.identity, list(config.lanes)):
         cycles = report["cycles"]
     elif name in PRESETS and config == configuration(PRESETS[name], "event"):
-        cycles = json.loads((boards.report.BASELINES / "cycles.json").read_text()).get(name, {}).get("event")
+        cycles = boards.report.event_cycles(name)
     if not cycles:
         asked = f"nudge report {fpga.name} --preset {name} --samples 32 --save"
         raise DesignError(f"no committed cycles of {fpga.name} with {name}: {asked}")

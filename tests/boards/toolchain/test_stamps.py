@@ -1,11 +1,15 @@
 """What lies in a build's folder is believed only if it is as a finished stage left it."""
 
 import json
+import os
 import sys
 
 import pytest
 
+from boards import catalog
+from boards.family import Family
 from boards.toolchain import build, report, route, stamp, tools
+from golden import files
 from golden.contract.errors import DesignError, TimingError, ToolError
 
 FMAX = {"fmax": {"clk": {"achieved": 20.0, "constraint": 12.0}}, "critical_paths": [], "utilization": {}}
@@ -117,7 +121,7 @@ def test_an_empty_design_is_no_design(folder, calls):
 
 def packed(folder):
     route.place_and_route(["nextpnr-ice40", json.dumps(FMAX), "--seed", "0"], folder, 3, "yowasp", 12_000_000, 0, print)
-    build.pack([["icepack"]], folder / "seed3", folder / "nudge.bin", "yowasp", print)
+    build.pack([["icepack"]], folder / "seed3", folder / "nudge.bin", "yowasp", Family.ICE40, 7, print)
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
@@ -159,6 +163,63 @@ def test_stamps_of_files_that_are_gone(tmp_path):
     (tmp_path / "a").unlink()
     assert stamp.load(tmp_path / "s", {"x": [1, 2]}) is None
     assert stamp.load(tmp_path / "t", {}) is None
+
+
+def terabyte(path):
+    """A sparse file that takes hours to read."""
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+@pytest.mark.timeout(300)
+def test_what_is_no_file_any_more_is_made_again(folder, calls):
+    """A pipe would keep whoever reads it waiting, and a folder isn't replaced by a file."""
+    calls.become(nextpnr_ice40=NEXTPNR.format(status=0), icepack="import pathlib; pathlib.Path('top.bin').write_bytes(b'bits')")
+    packed(folder)
+    for name, instead in (
+        ("seed3/top.asc", os.mkfifo),
+        ("seed3/route.json", os.mkfifo),
+        ("seed3", os.mkfifo),
+        ("nudge.bin", os.mkfifo),
+        ("nudge.bin", os.mkdir),
+        ("nudge.bin", terabyte),
+        ("nudge.bin.json", os.mkdir),
+    ):
+        files.remove(folder / name)
+        instead(folder / name)
+        calls.taken()
+        packed(folder)
+        assert calls.taken(), name
+        assert (folder / "nudge.bin").read_bytes() == b"bits"
+
+
+def test_a_flipped_bit_in_what_a_stamp_says_is_noticed(tmp_path):
+    (tmp_path / "a").write_text("a")
+    known = {"seed": 3, "fmax_hz": 20000000.0, "met": True}
+    stamp.save(tmp_path / "s", {"x": 1}, [tmp_path / "a"], known)
+    whole = (tmp_path / "s").read_bytes()
+    for bit in range(8 * len(whole)):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        (tmp_path / "s").write_bytes(damaged)
+        assert stamp.load(tmp_path / "s", {"x": 1}) in (None, known), f"bit {bit}"
+
+
+def test_a_build_that_says_something_else_now_is_not_reported(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
+    board = catalog.board("icebreaker")
+    place = {"seed": 0, "fmax_hz": 2e7, "met": True, "seconds": 1.0, "critical": "", "utilization": {}}
+    names = ("board", "what", "preset", "clock_hz", "baud", "design", "lanes", "spec", "tools")
+    known = {name: COMMITTED[name] for name in names}
+    (tmp_path / "icebreaker-tiny-0").mkdir()
+    file = tmp_path / "icebreaker-tiny-0" / build.BUILD
+    file.write_text(stamp.sealed(known | {"unrouted": [], "routes": [place]}))
+    found = report.latest(board, "tiny")
+    assert found is not None
+    assert found["routes"] == [place]
+    file.write_text(file.read_text().replace("20000000.0", "30000000.0"))
+    with pytest.raises(DesignError, match=r"build.json is damaged \(not that of its digest\): nudge build makes it again"):
+        report.latest(board, "tiny")
 
 
 COMMITTED = json.loads(report.baseline_file("icebreaker", "tiny", "yowasp").read_text())

@@ -4,7 +4,9 @@ import json
 import os
 import re
 import stat
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -13,6 +15,7 @@ from boards.toolchain import router, tools
 from golden.contract.errors import ExitCode, IdentityError, ToolError
 from golden.contract.presets import preset
 from host.boards import flash
+from tests.golden.test_children import gone
 
 from .command import run
 
@@ -71,6 +74,37 @@ def test_build_makes_a_named_bitstream(programs, capsys):
     code, out, err = run(capsys, "report", "icebreaker", "--tools", "native", "--json")
     found = json.loads(out)
     assert (code, found["source"], found["fmax_hz_median"], found["seeds"]) == (ExitCode.OK, "built here", 17e6, [2, 3, 4])
+
+
+#: It tells its number, and routes for ever.
+ENDLESS = """
+import os, pathlib, time
+pathlib.Path(os.environ["NUDGE_BUILD"], "router").write_text(str(os.getpid()))
+time.sleep(600)
+"""
+
+
+def test_a_build_that_is_killed_leaves_neither_programs_nor_files(programs, capsys, tmp_path):
+    """Nor does another one begin in its folder while it lasts."""
+    programs(yosys=YOSYS, nextpnr_ice40=ENDLESS, icepack=ICEPACK)
+    command = ("build", "icebreaker", "--preset", "tiny", "--seed", "2", "--tools", "native")
+    told = tmp_path / "build" / "router"
+    with subprocess.Popen([sys.executable, "-m", "host.cli", *command], stderr=subprocess.DEVNULL) as first:
+        while not (told.exists() and told.read_text()):
+            assert first.poll() is None
+            time.sleep(0.05)
+        code, _, err = run(capsys, *command)
+        assert code == ExitCode.TOOLS
+        assert f"is in use by process {first.pid} (" in err
+        first.kill()
+    assert gone(int(told.read_text()))
+    (place,) = tmp_path.glob("build/icebreaker-tiny-*/seed2")
+    (place / "top.asc").write_text("of the killed one")
+    (place / "more").mkdir()
+    programs(nextpnr_ice40=NEXTPNR.replace("FMAX", "20"))
+    assert run(capsys, *command)[0] == ExitCode.OK
+    assert (place / "top.asc").read_text() == "routed"
+    assert not (place / "more").exists()
 
 
 def test_a_seed_whose_router_comes_no_nearer_is_ended(programs, capsys, monkeypatch):
