@@ -1,5 +1,6 @@
 """`python -m tests.attack`: every fault, every power cut, and the list of attacks, with their counts."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -62,7 +63,9 @@ def every_attack(
 ) -> None:
     """Try the list of attacks."""
     start = time.monotonic()
-    chosen = [one for one in attacks(seed) if family in (None, one.family) and only in one.name][::every]
+    known = attacks(seed)
+    chosen = [one for one in known if family in (None, one.family) and only in one.name][::every]
+    print(f"{len(chosen)} of {len(known)} attacks", flush=True)
     counts, wrong, slowest = attack(chosen)
     for name, count in counts.items():
         print(f"  {count} x {name}")
@@ -88,6 +91,7 @@ if __name__ == "__main__":
         os.environ["TMPDIR"] = place
         cell.warm(pictures="--pictures" in sys.argv)
         scenarios.warm_scenarios()
+        gc.freeze()  # a collection in a fork would touch, and so copy, all of it
         try:
             app(standalone_mode=True)
         except SystemExit as end:

@@ -10,16 +10,29 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from golden.progress import Meter
+
 from .attack import Attack
 from .cell import cell
+from .damaged_builds import damaged_builds, damaged_engines
 from .damaged_files import damaged_files
+from .odd_networks import odd_networks
 from .odd_options import options
 from .surroundings import environments, owners, signals
 
 
 def attacks(seed: int = 1) -> list[Attack]:
     """All, in the order of their families."""
-    return [*options(), *damaged_files(seed), *environments(), *owners(), *signals(seed, 400)]
+    return [
+        *options(),
+        *odd_networks(),
+        *damaged_files(seed),
+        *damaged_builds(seed),
+        *damaged_engines(seed),
+        *environments(),
+        *owners(),
+        *signals(seed, 400),
+    ]
 
 
 def attack(chosen: list[Attack]) -> tuple[Counter[str], list[str], float]:
@@ -28,7 +41,7 @@ def attack(chosen: list[Attack]) -> tuple[Counter[str], list[str], float]:
     counts: Counter[str] = Counter()
     wrong, slowest = [], 0.0
     with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
-        folder = Path(place, "cell")
+        folder, meter = Path(place, "cell"), Meter("attacks", len(chosen))
         for each in chosen:
             folder.mkdir()
             each.prepare(folder)
@@ -41,4 +54,5 @@ def attack(chosen: list[Attack]) -> tuple[Counter[str], list[str], float]:
             found += ended.judge("--json" in each.arguments)
             wrong += [f"{each.family}: {each.name}: {why}: {ended.err[-300:]!r}" for why in found]
             shutil.rmtree(folder)
+            meter.advance(1, f"{len(wrong)} wrong")
     return counts, wrong, slowest

@@ -180,6 +180,7 @@ def warm(pictures: bool) -> None:
     assert main.app is not None
     torch.set_num_threads(1)
     loop.CHECKPOINT_SHARE = float("inf")  # each epoch's end is saved, however short it is
+    loop.WATCH_SECONDS = -1.0  # each commit is shown, however soon it is
     native.usable()
     data.load("embedded")
     scratch = Path(os.environ["NUDGE_BUILD"])

@@ -21,11 +21,17 @@ from golden.training import checkpoint
 from .cell import Fault, cell
 from .scenarios import OPTIONS, RESUME, bits, reference, scenarios
 
+
+def kept(synced: bytes, written: bytes) -> int:
+    """Bytes that surely stay: what was only added to is there as it was synced."""
+    return len(synced) if written.startswith(synced) else 0
+
+
 #: What may be on the disk of content that isn't synced: from what was synced, and what was written.
 CONTENTS: dict[str, Callable[[bytes, bytes], bytes]] = {
     "lost": lambda synced, written: synced,
-    "cut": lambda synced, written: written[: len(written) // 2],
-    "zeros": lambda synced, written: bytes(len(written)),
+    "cut": lambda synced, written: written[: (kept(synced, written) + len(written)) // 2],
+    "zeros": lambda synced, written: written[: kept(synced, written)].ljust(len(written), b"\0"),
     "whole": lambda synced, written: written,
 }
 

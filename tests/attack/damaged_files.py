@@ -1,20 +1,24 @@
 """Files that are damaged."""
 
 import functools
+import hashlib
 import os
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from golden.contract.errors import ExitCode
-from golden.training import checkpoint
+from golden.training import checkpoint, data
 
 from .attack import Attack, anything, same_bits, same_output
 from .cell import Ended, cell
-from .scenarios import RESUME, half_done, small_study
+from .scenarios import RESUME, TRAIN, half_done, small_study
 
 
 def damages(random_: random.Random) -> Iterator[tuple[str, Callable[[Path], None]]]:
@@ -28,7 +32,7 @@ def damages(random_: random.Random) -> Iterator[tuple[str, Callable[[Path], None
 
     def flip(at: float, bit: int) -> Callable[[bytes], bytes]:
         def change(data: bytes) -> bytes:
-            out = bytearray(data)
+            out = bytearray(data or b"\0")
             out[int(at * len(out))] ^= 1 << bit
             return bytes(out)
 
@@ -82,13 +86,63 @@ def _overwritten(share: float, noise: bytes, data: bytes) -> bytes:
 NETWORK = 'name = "mine"\nstage = [{conv = 4, kernel = 3}, {dense = 10}]\n[schedule]\nfree = 8\nnudged = 4\nwindow = 4\n'
 BOARD = "from dataclasses import replace\nfrom boards.icebreaker import ICEBREAKER\nMINE = replace(ICEBREAKER, name='mine')\n"
 EVAL = ["eval", "--weights", "run", "--samples", "4", "--json"]
+EVALUATE = ["eval", "--weights", "tiny-mnist", "--json"]
 SHOW = ["network", "show", "mine.toml", "--samples", "1", "--json"]
 REPORTED = ["report", "icebreaker", "--preset", "tiny", "--json"]
+
+
+def own_arrays() -> dict[str, Any]:
+    """A data set of twenty and ten noisy images."""
+    noise = np.random.default_rng(1)
+    images = {
+        f"{part}_images": noise.integers(0, 256, (count, 28, 28), np.uint8) for part, count in (("train", 20), ("test", 10))
+    }
+    return images | {f"{part}_labels": np.arange(count) % 10 for part, count in (("train", 20), ("test", 10))}
+
+
+def own_archive(folder: Path) -> None:
+    """As an archive."""
+    np.savez(folder / "mine.npz", **own_arrays())
+
+
+def own_pictures(folder: Path) -> None:
+    """As PNG files: two of each class to train, one to test."""
+    images = own_arrays()["train_images"]
+    for number in range(50):
+        file = folder / "mine" / str(number % 10) / f"{number // 10}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images[number % 20] ^ number).save(file)
+
+
+def small_mnist(folder: Path) -> None:
+    """As MNIST's files."""
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    arrays = own_arrays()
+    for name, key in zip(data.FILES, ("train_images", "train_labels", "test_images", "test_labels"), strict=True):
+        array = arrays[key].astype(np.uint8)
+        head = bytes((0, 0, 8, array.ndim)) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+        (raw / name).write_bytes(head + array.tobytes())
+
+
+@functools.cache
+def small_checksums() -> dict[str, str]:
+    """Of these files."""
+    with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
+        small_mnist(Path(place))
+        found = Path(place, "MNIST", "raw")
+        return {name: hashlib.sha256((found / name).read_bytes()).hexdigest() for name in data.FILES}
+
+
+def known_mnist() -> None:
+    """They are the published ones."""
+    data.CHECKSUMS["mnist"] = small_checksums()
 
 
 def whole_run(folder: Path) -> None:
     """A finished run."""
     shutil.copytree(Path(os.environ["NUDGE_BUILD"]) / "whole", folder / "run")
+    (folder / "run" / "board.json").write_text('{"board": "x", "registers": {"a": 1}, "link": {"b": 2}, "samples": 24}')
 
 
 def committed(folder: Path) -> None:
@@ -116,13 +170,18 @@ def network(folder: Path) -> None:
     (folder / "mine.toml").write_text(NETWORK)
 
 
-def text_of(arguments: list[str], prepare: Callable[[Path], None], before: Callable[[], None]) -> str:
+def text_of(
+    arguments: list[str],
+    prepare: Callable[[Path], Any],
+    before: Callable[[], None],
+    environment: Mapping[str, str | None] = {},
+) -> str:
     """The undisturbed output of a command."""
     with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
         folder = Path(place, "cell")
         folder.mkdir()
         prepare(folder)
-        ended = cell(arguments, folder, None, {}, before)
+        ended = cell(arguments, folder, None, environment, before)
         assert ended.code == ExitCode.OK, ended.err
         return ended.out
 
@@ -131,10 +190,20 @@ def damaged_files(seed: int) -> Iterator[Attack]:
     """Each file that a command reads, damaged in each way."""
     weights = f"run/{checkpoint.WEIGHTS}"
     repro, quiet = ["repro", "count", "--out", "results"], lambda: None
+    again, view = [*TRAIN, "--force"], ["view", "run", "--save", "page.html"]
     kinds: list[tuple[str, list[str], Callable[[Path], None], Callable[..., Any], bool]] = [
         (weights, EVAL, whole_run, quiet, True),
         (weights, RESUME, half_done, quiet, False),
         ("run/metrics.csv", RESUME, half_done, quiet, False),
+        ("run/epochs.csv", RESUME, half_done, quiet, False),
+        *((f"run/{name}", again, whole_run, quiet, False) for name in ("weights.safetensors", "metrics.csv", "epochs.csv")),
+        *((f"run/{name}", view, whole_run, quiet, False) for name in ("metrics.csv", "epochs.csv", "board.json")),
+        ("mine.npz", [*EVALUATE, "--data", "mine.npz"], own_archive, quiet, True),
+        ("mine/3/1.png", [*EVALUATE, "--data", "./mine"], own_pictures, quiet, True),
+        *(
+            (f"MNIST/raw/{name}", [*EVALUATE, "--data", "mnist", "--data-dir", "."], small_mnist, known_mnist, True)
+            for name in ("train-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+        ),
         ("run/epoch-2.safetensors", RESUME, whole_run, quiet, False),
         ("mine.toml", SHOW, network, quiet, False),
         ("baselines/icebreaker-tiny-yowasp.json", REPORTED, committed, baselines_here, False),
@@ -145,7 +214,7 @@ def damaged_files(seed: int) -> Iterator[Attack]:
         check: Callable[[Path, Ended], list[str]] = anything
         if output:
             check = functools.partial(same_output, text_of(arguments, prepare, before))
-        elif arguments is RESUME:
+        elif arguments in (RESUME, again):
             check = same_bits
         for what, damage in damages(random.Random(f"{seed} {name}")):
 

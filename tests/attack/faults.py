@@ -7,14 +7,19 @@ with the same bits.
 
 import shutil
 import tempfile
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from golden.contract.errors import ExitCode
+from golden.progress import note
 
 from .cell import KINDS, Fault
 from .scenarios import Scenario, scenarios
+
+#: Seconds between two lines of progress.
+TOLD_SECONDS = 10.0
 
 MEMORY = KINDS["memory"]
 
@@ -40,7 +45,7 @@ def disturb(name: str, mode: str, every: int, first: int = 1) -> Tally:
     """Fail each `every`-th call of a scenario, from `first` on."""
     kinds, half, stays = MODES[mode]
     names = {bit: kind for kind, bit in KINDS.items()}
-    tally, number = Tally(), first
+    tally, number, told = Tally(), first, time.monotonic()
     with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
         kept = Path(place, "begin")
         kept.mkdir()
@@ -62,4 +67,7 @@ def disturb(name: str, mode: str, every: int, first: int = 1) -> Tally:
             tally.wrong += [f"{name} {mode} {number} ({names.get(ended.failed)}): {why}: {ended.err[-300:]!r}" for why in wrong]
             shutil.rmtree(folder)
             number += every
+            if time.monotonic() - told > TOLD_SECONDS:
+                told = time.monotonic()
+                note(f"{name}, {mode}: call {number}, {len(tally.wrong)} wrong")
     return tally

@@ -1,0 +1,133 @@
+"""Builds, and what was compiled, whose files are damaged: what comes of them is right, or made again, or refused."""
+
+import functools
+import os
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from golden.contract.errors import ExitCode
+
+from .attack import Attack, same_output
+from .cell import Ended
+from .damaged_files import EVAL, damages, text_of, whole_run
+from .scenarios import BUILD, REPORT, baselines_here, build_mend, built, environment, no_elaboration, tools
+
+FLASH = ["flash", "icebreaker", "--preset", "tiny", "--tools", "native", "--port", "none", "--json"]
+SHOWN = [*(word for word in REPORT if word != "--save"), "--json"]
+
+#: A loader that keeps what it is given.
+LOADER = '#!/bin/sh\nfor file; do :; done\ncat "$file" > flashed\n'
+
+
+def whole_build(folder: Path) -> None:
+    """A build, and a loader."""
+    tools(folder)
+    assert build_mend(folder) == []
+    (folder / "bin" / "iceprog").write_text(LOADER)
+    (folder / "bin" / "iceprog").chmod(0o755)
+    (folder / "baselines").mkdir()
+
+
+def plugged_in() -> None:
+    """A board that is there, and answers as it should."""
+    from host.boards import flash
+
+    no_elaboration()
+    flash.plugged_in = lambda *arguments: True
+    flash.verify = lambda *arguments: None
+
+
+def files_of(folder: Path) -> list[str]:
+    """Every file of the build, by its path from there."""
+    return sorted(str(path.relative_to(folder)) for path in folder.glob("build/icebreaker-tiny-*/**/*") if path.is_file())
+
+
+def right_bitstream(folder: Path, ended: Ended) -> list[str]:
+    """Success is the bitstream; nothing else is ever loaded onto a board."""
+    wrong = ["another bitstream"] if ended.code == ExitCode.OK and built(folder) != b"bits\n" else []
+    loaded = folder / "flashed"
+    return wrong + (["another bitstream was loaded"] if loaded.exists() and loaded.read_bytes() != b"bits\n" else [])
+
+
+def damaged_builds(seed: int) -> Iterator[Attack]:
+    """Each file of a build damaged in each way, before it is built again, loaded, or reported."""
+    example = Path(os.environ["NUDGE_BUILD"]) / "example"
+    if not example.exists():
+        example.mkdir()
+        whole_build(example)
+    prepare = functools.partial(shutil.copytree, example, symlinks=True, dirs_exist_ok=True)
+    report = next(name for name in files_of(example) if name.endswith("build.json"))
+    shown = functools.partial(same_output, text_of(SHOWN, prepare, baselines_here, environment(Path())))
+    kinds: list[tuple[list[str], list[str], Callable[[], None], Callable[..., list[str]]]] = [
+        (BUILD, files_of(example), no_elaboration, right_bitstream),
+        (FLASH, [name for name in files_of(example) if ".bin" in name], plugged_in, right_bitstream),
+        (SHOWN, [report], baselines_here, shown),
+    ]
+    for arguments, names, before, check in kinds:
+        for name in names:
+            for what, damage in damages(random.Random(f"{seed} {arguments} {Path(name).name}")):
+                title = f"{arguments[0]}: {'/'.join(Path(name).parts[2:])}: {what}"
+                spoil = functools.partial(_damaged, prepare, name, damage)
+                yield Attack("builds", title, arguments, spoil, check, tuple(environment(Path()).items()), before)
+
+
+def _damaged(prepare: Callable[[Path], Any], name: str, damage: Callable[[Path], None], folder: Path) -> None:
+    prepare(folder)
+    damage(folder / name)
+
+
+# -- the compiled engine
+
+#: A compiler that copies what was compiled before.
+COPIES = '#!/bin/sh\ntest "$1" = --version || cp {library} "$(echo "$*" | sed "s/.*-o \\([^ ]*\\).*/\\1/")"\n'
+
+
+def engine_here() -> None:
+    """The engine is found in the folder, as by a process that has just begun."""
+    from golden import cache
+    from golden.model import native
+
+    native.library.cache_clear()
+    native.usable.cache_clear()
+    cache._whole.clear()
+
+
+def damaged_engines(seed: int) -> Iterator[Attack]:
+    """The compiled engine and its manifest, damaged in each way: it is made again, and computes the same."""
+    from golden.model import native
+
+    library = Path(native.library()._name)
+    example = Path(os.environ["NUDGE_BUILD"]) / "engine"
+    given = (("NUDGE_BUILD", "build"), ("CXX", "bin/c++"))
+
+    def prepare(folder: Path) -> None:
+        shutil.copytree(example, folder, dirs_exist_ok=True)
+        whole_run(folder)
+
+    if not example.exists():
+        (example / "bin").mkdir(parents=True)
+        (example / "bin" / "c++").write_text(COPIES.format(library=library))
+        (example / "bin" / "c++").chmod(0o755)
+        made = _compiled_in(example, given)
+        shutil.copytree(made / "build", example / "build")
+        shutil.rmtree(made)
+    expected = text_of(EVAL, prepare, engine_here, dict(given))
+    for name in sorted(str(path.relative_to(example)) for path in example.glob("build/native-*/*")):
+        for what, damage in damages(random.Random(f"{seed} {Path(name).name}")):
+            spoil, check = functools.partial(_damaged, prepare, name, damage), functools.partial(same_output, expected)
+            yield Attack("engines", f"eval: {Path(name).name}: {what}", EVAL, spoil, check, given, engine_here)
+
+
+def _compiled_in(example: Path, given: tuple[tuple[str, str], ...]) -> Path:
+    """A folder where a command has compiled the engine."""
+    from .cell import cell
+
+    folder = example.with_name("engine-made")
+    shutil.copytree(example, folder)
+    whole_run(folder)
+    ended = cell(EVAL, folder, None, dict(given), engine_here)
+    assert ended.code == ExitCode.OK, ended.err
+    return folder
