@@ -16,6 +16,7 @@ from golden.training.options import TrainingOptions
 from golden.training.processes import SharedModel, SharedStop, World
 from golden.training.run import Run
 from host.harness.fit import Outcome, fit
+from host.view.events import Events
 from host.view.live import live as served
 
 from .options import BoardOption, EnginesOption, JsonOption, with_fields
@@ -62,6 +63,10 @@ def train(
         bool,
         typer.Option("--live", help="Serve a page that follows the run; its address is printed."),
     ] = False,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write event files for TensorBoard to this directory."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Train, then evaluate once on the test set.
@@ -94,12 +99,17 @@ def train(
         world.together(lambda: stack.enter_context(run.owned()))
         if live and world.first:
             note(f"live: {stack.enter_context(served(run.out))}")
+        events = Events(tensorboard, run) if tensorboard is not None and world.first else None
+        if events is not None:
+            run.callbacks = (*run.callbacks, events)
         result: dict[str, Any] = {"weights": str(run.weights), "epochs": run.plan.epochs}
         with reported(as_json, result):
             if shared:
                 outcome = in_processes(run, images, world, place)
             else:
                 outcome = fit(run, images, board, engines, twin, recover, stream)
+        if events is not None:
+            events.close(run, None if outcome.test is None else outcome.test.error_percent)
         # together: none ends, which would end all, before the first has written
         world.together(
             lambda: run.plot(None if outcome.test is None else outcome.test.error_percent)

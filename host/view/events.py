@@ -1,0 +1,95 @@
+"""Event files for TensorBoard, of a run while it learns: `nudge train --tensorboard DIR`.
+
+Steps are training samples, over all epochs. A run that is resumed adds a file to the directory, from where it goes on.
+"""
+
+from pathlib import Path
+
+from golden.contract.errors import ToolError, ViewError
+from golden.progress import note
+from golden.training.checkpoint import names
+from golden.training.run import Run
+
+#: What a run's scalars are called.
+BATCH = "error/batch"
+SO_FAR = "error/epoch so far"
+TRAINING = "error/training, whole epoch"
+HELD_OUT = "error/held out"
+TEST = "error/test"
+RATE = "rate/samples per second"
+
+#: Seconds after which what was added is on disk at the latest.
+FLUSH_SECONDS = 10
+
+
+class Events:
+    """A callback for `Run.callbacks` that writes what is new after each commit.
+
+    `ToolError` where the package tensorboard is missing, `ViewError` for a directory that can't be written. A disk that is
+    full later is told once, and the training goes on.
+    """
+
+    def __init__(self, folder: Path, run: Run):
+        try:
+            from torch.utils.tensorboard import SummaryWriter  # late: it takes a second
+        except ImportError:
+            raise ToolError("--tensorboard needs the package tensorboard: pip install 'nudge[tensorboard]'") from None
+        self._folder, self._rows, self._epochs, self._parameters = folder, len(run.rows), len(run.epochs), run.parameters
+        self._failed = False
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._writer = SummaryWriter(str(folder), flush_secs=FLUSH_SECONDS)
+        except OSError as error:
+            raise ViewError(f"--tensorboard {folder}: {error.strerror or error}") from None
+        if not run.done:
+            self._histograms(run, 0)
+
+    def __call__(self, run: Run) -> None:
+        """Write the commits and epochs that are new."""
+        if not self._failed:
+            try:
+                self._new(run)
+            except OSError as error:
+                self._fail(error)
+
+    def close(self, run: Run, test_error: float | None) -> None:
+        """Write the last of it. test_error: in percent, at the end; None: it didn't come to that."""
+        if self._failed:
+            return
+        try:
+            self._new(run)
+            if test_error is not None:
+                self._writer.add_scalar(TEST, test_error, run.done)
+            self._writer.close()
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        self._failed = True
+        note(f"--tensorboard {self._folder}: {error.strerror or error}; the training goes on without")
+
+    def _new(self, run: Run) -> None:
+        # a run that went back to its checkpoint writes again what it does again
+        self._rows, self._epochs = min(self._rows, len(run.rows)), min(self._epochs, len(run.epochs))
+        for i, row in enumerate(run.rows[self._rows :], start=self._rows):
+            step = row.epoch * run.plan.samples + row.position
+            self._writer.add_scalar(BATCH, 100 * row.errors / row.samples, step)
+            self._writer.add_scalar(SO_FAR, row.error_percent, step)
+            took = row.seconds - (run.rows[i - 1].seconds if i else 0.0)
+            if took > 0:
+                self._writer.add_scalar(RATE, row.samples / took, step)
+        for end in run.epochs[self._epochs :]:
+            self._writer.add_scalar(TRAINING, end.training_error_percent, end.samples)
+            if end.held_out_error_percent is not None:
+                self._writer.add_scalar(HELD_OUT, end.held_out_error_percent, end.samples)
+        self._rows, self._epochs = len(run.rows), len(run.epochs)
+        if run.parameters is not self._parameters:
+            self._histograms(run, run.saved)
+
+    def _histograms(self, run: Run, step: int) -> None:
+        """Of all weights and biases as of the last checkpoint, in units of 1."""
+        self._parameters = run.parameters
+        lsb = 2.0**-run.spec.formats.master_fraction
+        for bundle, weight, bias in zip(run.spec.bundles, run.parameters.weights, run.parameters.biases, strict=True):
+            for name, values in zip(names(bundle), (weight, bias), strict=True):
+                self._writer.add_histogram(f"weights/{name}", values.double() * lsb, step)
