@@ -2,6 +2,7 @@
 """The harness itself, tried on the average pool, a queue and a counter that reads a memory; the worked example of a bench."""
 
 import random
+import re
 
 import cocotb
 import pytest
@@ -20,6 +21,7 @@ from sim.board import verilator
 
 from . import testbench
 from .streams import FlowSource, Monitor, Port, StreamSink, StreamSource, pack, serve_memory, start, unpack, wait_for
+from .waves import ports
 
 LANES, BITS = 3, 5
 
@@ -154,8 +156,17 @@ def test_wave_file_is_named_after_the_test(tmp_path, monkeypatch):
     units = {"pool": AveragePool(lanes=LANES, bits=BITS, height=5, width=7)}
     compiled = testbench.compile_bench(testbench.Testbench(units), "units")
     testbench.run_test(compiled, __name__, "monitor_counts_latency")
-    waves = (tmp_path / "waves" / f"{__name__}.monitor_counts_latency.vcd").read_text()
-    assert "pool__o__valid" in waves
+    waves = tmp_path / "waves" / f"{__name__}.monitor_counts_latency.vcd"
+    assert "pool__o__valid" in waves.read_text()
+    # the viewer's setup shows each port of the bench, by the name that it has in the file
+    setup = waves.with_suffix(".gtkw").read_text()
+    names = ports(waves)
+    assert set(names) == {"clk", "rst", "pool__i__valid", "pool__i__payload", "pool__o__valid", "pool__o__payload"}
+    traces = [line.split("} ")[-1] for line in setup.splitlines() if line.startswith(("units.", "+{"))]
+    assert sorted(traces) == sorted(names.values())
+    assert traces[:3] == ["units.clk", "units.rst", "units.pool__i__valid"]
+    assert re.findall(r"^-(\S+)$", setup, re.M) == ["pool.i", "pool.i", "pool.o", "pool.o"]
+    assert f'[dumpfile] "{waves}"' in setup
 
 
 def test_a_build_is_made_once(tmp_path, monkeypatch):

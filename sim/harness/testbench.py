@@ -22,7 +22,8 @@ ports keep their names; modules that import the same component as their TOP shar
 simulator: all is as at power-up, and what has no initial value is random. Marks go below the decorator: `@cocotb.test()`,
 then `@pytest.mark.slow`; or, for a whole module, `pytestmark`.
 
-Environment: COCOTB_RANDOM_SEED (default 1), WAVES=1 (one VCD file for each test in build/waves/), SIM=icarus (if installed).
+Environment: COCOTB_RANDOM_SEED (default 1), WAVES=1 (a VCD file for each test in build/waves/, and a GTKWave setup beside it),
+SIM=icarus (if installed).
 """
 
 import os
@@ -43,6 +44,8 @@ from cocotb_tools.runner import get_runner
 from golden.cache import build_root, cached
 from golden.contract.errors import ToolError
 from sim.board import verilator
+
+from .waves import write_setup
 
 #: Inputs of the design, for `streams.start`; the simulator's interface doesn't tell directions.
 INPUTS_VARIABLE = "NUDGE_BENCH_INPUTS"
@@ -150,8 +153,10 @@ def run_test(bench: CompiledBench, module: str, test: str, variables: Mapping[st
     icarus, arguments, plusargs = bench.simulator == "icarus", [], []
     if not icarus:
         plusargs += ["+verilator+rand+reset+2", f"+verilator+seed+{seed()}"]
-    if waves() and not icarus:
-        arguments += ["--trace-file", str(_wave_file(module, test))]
+    wave_file = _wave_file(module, test) if waves() and not icarus else None
+    if wave_file is not None:
+        wave_file.unlink(missing_ok=True)
+        arguments += ["--trace-file", str(wave_file)]
     try:
         get_runner(bench.simulator).test(
             hdl_toplevel=bench.top,
@@ -177,6 +182,8 @@ def run_test(bench: CompiledBench, module: str, test: str, variables: Mapping[st
         found = problem(results)
     except (RuntimeError, SystemExit) as error:
         found = problem(results) or f"the simulator stopped: {error}"
+    if wave_file is not None and wave_file.exists():  # of a failed test above all
+        write_setup(wave_file)
     if found:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-80:]) if log.exists() else "(no log)"
         raise CocotbError(f"{tail}\n\n{module}.{test}, seed {seed()}: {found}\nlog: {log}")
