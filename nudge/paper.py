@@ -12,9 +12,24 @@ from typing import Any
 from golden.contract.errors import UsageError
 from golden.paper.systems.configurations import PUBLISHED, Configuration
 from golden.paper.systems.configurations import table_two as systems
-from golden.paper.systems.train import SystemRun, Trained, error, test_error, train
+from golden.paper.systems.neuron import Dynamics
+from golden.paper.systems.train import SystemRun, Trained, error, pixels, test_error, train, update
 
-__all__ = ["PUBLISHED", "Configuration", "SystemRun", "Trained", "error", "run", "system", "systems", "test_error", "train"]
+__all__ = [
+    "PUBLISHED",
+    "Configuration",
+    "Dynamics",
+    "SystemRun",
+    "Trained",
+    "error",
+    "pixels",
+    "run",
+    "system",
+    "systems",
+    "test_error",
+    "train",
+    "update",
+]
 
 
 def system(name: str, variant: str = "tuned", *, data: str = "mnist", narrow: int = 1) -> Configuration:

@@ -1,6 +1,7 @@
 """What the manual names is there: files, modules, links, commands and their options. The diary is dated, and left alone."""
 
 import ast
+import json
 import re
 import shlex
 from pathlib import Path
@@ -12,7 +13,8 @@ import nudge
 from host.cli.main import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *NOTEBOOKS]
 ROOMS = ("golden", "hw", "sim", "host", "boards", "nudge", "tests")
 
 #: `golden.contract.spec`, `Config.passes` is not: it begins with no room.
@@ -20,6 +22,14 @@ DOTTED = re.compile(rf"`((?:{'|'.join(ROOMS)})(?:\.\w+)+)`")
 #: `boards/toolchain/` or `golden/contract/spec.py`, wherever it stands.
 PATH = re.compile(rf"(?<![\w/.-])((?:{'|'.join(ROOMS)}|docs|results)/[\w./-]*\w/?)")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
+
+
+def words_of(page: Path) -> str:
+    """A page's text; of a notebook that of its cells, commands without the mark that sends them to a shell."""
+    if page.suffix != ".ipynb":
+        return page.read_text()
+    sources = ["".join(cell["source"]) for cell in json.loads(page.read_text())["cells"]]
+    return "\n\n".join(f"```\n{source[1:]}\n```" if source.startswith("!") else source for source in sources)
 
 
 def names(path: Path) -> set[str]:
@@ -91,7 +101,7 @@ def problem(words: list[str]) -> str | None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_a_page_names_is_there(page):
-    text = page.read_text()
+    text = words_of(page)
     missing = [name for name in DOTTED.findall(text) if not defined(name)]
     prose = LINK.sub("", text)
     missing += [name for name in PATH.findall(prose) if not (ROOT / name).exists()]
@@ -101,7 +111,7 @@ def test_what_a_page_names_is_there(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_commands_of_a_page_exist(page):
-    problems = {" ".join(words): problem(words) for words in commands(page.read_text())}
+    problems = {" ".join(words): problem(words) for words in commands(words_of(page))}
     assert not {command: what for command, what in problems.items() if what}
 
 
@@ -122,5 +132,6 @@ def test_a_wrong_name_is_noticed():
 
 
 def test_every_page_is_on_the_site():
-    listed = set(re.findall(r"^(\w+)$", (ROOT / "docs/index.md").read_text(), re.M))
+    listed = set(re.findall(r"^([\w/-]+)$", (ROOT / "docs/index.md").read_text(), re.M))
     assert {page.stem for page in (ROOT / "docs").glob("*.md")} - {"README", "index"} <= listed
+    assert {f"notebooks/{page.stem}" for page in NOTEBOOKS} <= listed

@@ -71,7 +71,7 @@ class Trained(NamedTuple):
     seconds: float
 
 
-def pixels(images: Tensor, device: str) -> Tensor:
+def pixels(images: Tensor, device: str = "cpu") -> Tensor:
     """(n, 28, 28) uint8 to (n, 1, 28, 28) in [0, 1]."""
     return images[:, None].to(device).float() / 255
 
