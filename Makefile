@@ -8,7 +8,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test checks bitstream lint docs boards evidence clean
+.PHONY: setup demo test checks bitstream lint docs pictures boards evidence clean
 .DELETE_ON_ERROR:
 
 setup: .venv/.complete
@@ -34,6 +34,11 @@ lint: setup
 # The site, from docs/*.md and the code's own words, in build/docs/index.html.
 docs: setup
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+
+# What README and the manual show of the demo's run; Chromium is needed.
+pictures: demo
+	$(BIN)/python -m nudge.pictures runs/demo docs/pictures/demo.png
+	$(BIN)/python -m tests.host.view.screenshots runs/demo docs/pictures
 
 # Lint and the bitstream, which are one process at a time, are made beside the tests.
 test: setup

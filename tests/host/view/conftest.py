@@ -1,13 +1,15 @@
 """Finished runs to look at, and a browser."""
 
-import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import nudge
+
+from . import browser
 
 #: Short phases and few samples: these tests are about pages, not about learning.
 FEW: dict[str, Any] = {"samples": 60, "batch": 20, "free_steps": 6, "nudged_steps": 4}
@@ -26,17 +28,10 @@ def runs(tmp_path_factory) -> list[Path]:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """Debian's Chromium, without a window. Skipped where there is none, which says how to get it."""
-    driver, browser = shutil.which("chromedriver"), shutil.which("chromium")
-    if driver is None or browser is None:
-        pytest.skip("no Chromium: apt-get install chromium chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    # a container's root has no sandbox and little shared memory
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1300,1000"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as opened:
-        opened.set_page_load_timeout(120)
-        opened.set_script_timeout(60)
+    pytest.importorskip("selenium.webdriver")
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(browser.chromium())
+        except browser.NoBrowserError as error:
+            pytest.skip(str(error))
         yield opened

@@ -1,30 +1,18 @@
 """Pages in a real browser: nothing on the console, and what one clicks happens."""
 
+import io
 import time
 from itertools import pairwise
 
 import numpy as np
+import PIL.Image
 import pytest
 
 import nudge
 from host.view.save import save
 
-#: Seconds that a page may take to draw itself, on a machine that does other things too.
-SECONDS = 120
-
-
-def opened(chromium, url: str) -> None:
-    """The page, drawn."""
-    chromium.get_log("browser")
-    chromium.get(url)
-    until(lambda: chromium.execute_script("return document.body.dataset.ready") == "yes")
-
-
-def until(holds) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
+from .browser import opened, until
+from .screenshots import SHOWN, pictures
 
 
 def complaints(chromium) -> list[str]:
@@ -115,6 +103,16 @@ def test_it_plays_and_pauses(page):
     still = where.text
     time.sleep(0.7)
     assert where.text == still
+
+
+def test_the_pictures_of_the_manual_show_something(page, report):
+    found = pictures(page, report)
+    assert set(found) == set(SHOWN)
+    for png in found.values():
+        image = PIL.Image.open(io.BytesIO(png))
+        assert image.width > 600
+        assert image.height > 300
+        assert len(image.convert("RGB").getcolors(1 << 20) or []) > 50
 
 
 def test_another_digit_can_be_chosen(page):

@@ -23,8 +23,9 @@ from host.view import live as lives
 from host.view.live import live
 from host.view.watch import Watch
 
+from .browser import until
 from .conftest import FEW
-from .test_browser import complaints, image, until
+from .test_browser import complaints, image
 
 SECONDS = 120
 
