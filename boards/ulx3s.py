@@ -21,8 +21,7 @@ ULX3S = Fpga(
     designs={
         # 50 MHz would be 2 % from 3 Mbaud
         "tiny": Design(configuration(preset("tiny"), "event"), 48_000_000),
-        # no seed is known to be routed with today's netlist (docs/log/2026-11-27-scale.md)
-        "small": Design(configuration(preset("small"), "event"), 48_000_000, spacers=Fraction(3, 4)),
+        "small": Design(configuration(preset("small"), "event"), 54_000_000, spacers=Fraction(1, 2)),
         "medium": Design(configuration(preset("medium"), "event"), 48_000_000, spacers=Fraction(1, 2)),
     },
     flash=("openFPGALoader", "--board", "ulx3s"),

@@ -51,9 +51,13 @@ def test_weights_of_a_file_need_it_no_more(capsys, file, tmp_path):
 
 def test_weights_are_compared_where_the_file_is_not(capsys, file, tmp_path, monkeypatch):
     """The comparison begins with them: with fresh weights other digests come out, and a fault in either is found."""
-    loaded = []
-    load = GoldenBoard.load
-    monkeypatch.setattr(GoldenBoard, "load", lambda board, parameters: (loaded.append(parameters), load(board, parameters))[1])
+    loaded, load = [], GoldenBoard.load
+
+    def noted(board, parameters):
+        loaded.append(parameters)
+        load(board, parameters)
+
+    monkeypatch.setattr(GoldenBoard, "load", noted)
     assert begin(capsys, file, tmp_path / "run")[0] == ExitCode.OK
     file.unlink()
     monkeypatch.chdir("/")
