@@ -25,6 +25,9 @@ from golden.contract.errors import DesignError
 #: Slowest phase detector of the ECP5's PLL.
 PFD_MIN_HZ = 3_125_000
 
+#: The analogue settings of every `ecppll`, as attributes of an EHXPLLL; nextpnr leaves what isn't given 0.
+ANALOGUE = {"ICP_CURRENT": 12, "LPF_RESISTOR": 8, "MFG_ENABLE_FILTEROPAMP": 1, "MFG_GMCREF_SEL": 2}
+
 
 @dataclass(frozen=True)
 class Ecp5Pll:
@@ -80,11 +83,7 @@ class Ecp5Pll:
             p_FEEDBK_PATH="CLKOP",
             # LOCK falls when lock is lost, instead of staying high once it was there
             p_INT_LOCK_STICKY="DISABLED",
-            # the analogue settings of every `ecppll`; nextpnr leaves what isn't given 0
-            a_ICP_CURRENT="12",
-            a_LPF_RESISTOR="8",
-            a_MFG_ENABLE_FILTEROPAMP="1",
-            a_MFG_GMCREF_SEL="2",
+            **{f"a_{name}": str(value) for name, value in ANALOGUE.items()},
             i_CLKI=source,
             i_CLKFB=looped,
             i_RST=Const(0),

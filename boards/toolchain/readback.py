@@ -17,7 +17,7 @@ from boards.family import Family
 from golden.contract.errors import ToolError
 
 from . import dfu, tools
-from .clock import Ecp5Pll, Ice40Pll
+from .clock import ANALOGUE, Ecp5Pll, Ice40Pll
 
 #: Seconds for unpacking, which takes some of them.
 UNPACK_SECONDS = 1800
@@ -128,8 +128,7 @@ def pll_words(pll: Ecp5Pll) -> dict[str, int]:
     """What a PLL's words have to be: dividers count from 0."""
     dividers = {"CLKI_DIV": pll.reference, "CLKFB_DIV": pll.feedback, "CLKOP_DIV": pll.inner, "CLKOS_DIV": pll.output}
     phases = {"CLKOP_CPHASE": pll.inner, "CLKOS_CPHASE": pll.output}
-    analogue = {"ICP_CURRENT": 12, "LPF_RESISTOR": 8, "MFG_ENABLE_FILTEROPAMP": 1, "MFG_GMCREF_SEL": 2}
-    return {name: value - 1 for name, value in (dividers | phases).items()} | analogue
+    return {name: value - 1 for name, value in (dividers | phases).items()} | ANALOGUE
 
 
 def dp16kd(parameters: dict[str, str]) -> tuple[int, ...]:

@@ -10,7 +10,8 @@ from boards.virtual import VIRTUAL
 from golden.cache import source_files
 from golden.contract.config import ENGINES, Config, configuration
 from golden.contract.presets import preset
-from sim.harness import mutant_netlist, netlist
+from sim.harness import netlist
+from sim.mutants import board as mutants
 
 from . import gateware, program, verilator
 
@@ -65,7 +66,7 @@ def asked(monkeypatch):
     [
         (gateware, lambda: gateware.top_verilog(TINY, VIRTUAL)),
         (netlist, lambda: netlist.cell_netlist(TINY, VIRTUAL, "ecp5")),
-        (mutant_netlist, lambda: mutant_netlist.mutant_netlist(TINY, 1, 1)),
+        (mutants, lambda: mutants.mutant_netlist(TINY, 1, 1)),
     ],
     ids=["board", "cells", "mutants"],
 )
@@ -99,7 +100,7 @@ def test_a_changed_source_is_compiled_anew(asked, monkeypatch, changed):
     ("module", "platform"),
     [
         ("sim.board.gateware", "None"),
-        ("sim.harness.mutant_netlist", "None"),
+        ("sim.mutants.board", "None"),
         ("sim.harness.netlist", "ICEBreakerPlatform()"),
     ],
 )

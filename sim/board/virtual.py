@@ -133,7 +133,7 @@ class VirtualBoard:
         self._order(f"flip {memory} {word} {bit}")
 
     def mutate(self, number: int) -> None:
-        """Reset to another mutant; only with a program of `sim.harness.mutants`."""
+        """Reset to another mutant; only with a program of `sim.mutants.board`."""
         self._order(f"mutate {number}")
 
     def _order(self, order: str) -> None:

