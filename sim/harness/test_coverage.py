@@ -5,7 +5,6 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from amaranth.lib import wiring
 
@@ -48,33 +47,9 @@ def kinds(units: Iterable[wiring.Component]) -> set[type]:
     return out
 
 
-#: Modules whose components have no bench of their own yet, and what simulates them as parts of a whole.
-TOGETHER = {
-    "hw.link.frame_bytes": "sim/test_top_stored.py",
-    "hw.link.record_access": "sim/test_top_stored.py",
-    "hw.link.stored_samples": "sim/test_top_stored.py",
-    "hw.memory.burst": "sim/memory/test_image_store.py",
-    "hw.memory.image_fetcher": "sim/memory/test_image_store.py",
-    "hw.memory.image_store": "sim/memory/test_image_store.py",
-    "hw.memory.memory": "sim/memory/test_memory.py",
-    "hw.memory.placer": "sim/memory/test_image_store.py",
-    "hw.memory.record_reader": "sim/memory/test_image_store.py",
-    "hw.memory.record_writer": "sim/memory/test_image_store.py",
-    "hw.memory.self_test": "sim/memory/test_memory.py",
-    "hw.memory.unstuffer": "sim/memory/test_unstuffer.py",
-}
-
-
 def without_bench(found: set[type], units: Iterable[wiring.Component]) -> list[str]:
     """Names of the components that no unit is of."""
-    alone = {kind for kind in found if kind.__module__ not in TOGETHER}
-    return sorted(f"{kind.__module__}.{kind.__name__}" for kind in alone - kinds(units))
-
-
-def test_what_is_simulated_together_is_there():
-    for bench in TOGETHER.values():
-        assert (Path(__file__).parents[2] / bench).is_file()
-    assert {kind.__module__ for kind in components()} >= TOGETHER.keys()
+    return sorted(f"{kind.__module__}.{kind.__name__}" for kind in found - kinds(units))
 
 
 class Unknown(wiring.Component):

@@ -31,13 +31,14 @@ class StoreAndChip(wiring.Component):
     """`ImageStore` with its memory, whose words are reached through ``raw`` instead while ``past`` is high."""
 
     def __init__(self):
-        members = {name: member for name, member in ImageStore().signature.members.items() if name != "port"}
+        self.store = ImageStore()
+        members = {name: member for name, member in self.store.signature.members.items() if name != "port"}
         outputs = {"works": Out(1), "broken": Out(4), "cycle": Out(32), "bank": Out(2)}
         super().__init__(members | outputs | {"raw": In(Port()), "past": In(1)})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.store = store = ImageStore()
+        m.submodules.store = store = self.store
         m.submodules.memory = memory = Memory(CYCLES)
         m.submodules.chip = chip = Sdram(CYCLES, way=3)
         connect(m, memory.pins, chip.pins)

@@ -1,53 +1,20 @@
 # amaranth: UnusedElaboratable=no
-"""Unstuffer and placer, one behind the other, against the codec and the model: good images, bad code, each move."""
+"""The unstuffer against the codec: good images, bad code, words that come late."""
 
 import random
 
 import cocotb
-from amaranth.hdl import Module
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.contract.messages import PIXELS
-from golden.contract.stored import MAX_CODED, MAX_MOVE, ImageStatus
+from golden.contract.stored import MAX_CODED, ImageStatus
 from golden.contract.stuffing import stuff, unstuff_partly
-from golden.model.image_store import moved
-from hw.memory.interface import PIXEL_ADDRESS, WORD_BITS, Move
-from hw.memory.placer import Placer
 from hw.memory.unstuffer import Unstuffer
-from sim.harness.streams import Port, StreamSource, start
+from sim.harness.streams import Monitor, Port, StreamSource, start
+from sim.harness.units import pulse
 
 from .images import DIGITS
 
-
-class Pixels(wiring.Component):
-    """Coded words in, placed pixels out."""
-
-    def __init__(self):
-        outputs = {"done": Out(1), "status": Out(ImageStatus), "valid": Out(1), "address": Out(PIXEL_ADDRESS), "value": Out(8)}
-        inputs = {"start": In(1), "length": In(range(MAX_CODED + 1)), "move": In(Move)}
-        super().__init__(inputs | outputs | {"coded": In(stream.Signature(WORD_BITS))})
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.unstuffer = unstuffer = Unstuffer()
-        m.submodules.placer = placer = Placer()
-        connect(m, flipped(self.coded), unstuffer.coded)
-        m.d.comb += [
-            unstuffer.start.eq(self.start),
-            unstuffer.length.eq(self.length),
-            self.done.eq(unstuffer.done),
-            self.status.eq(unstuffer.status),
-            placer.start.eq(self.start),
-            placer.move.eq(self.move),
-            placer.pixel.valid.eq(unstuffer.pixel.valid),
-            placer.pixel.payload.eq(unstuffer.pixel.payload),
-            *(getattr(self, name).eq(getattr(placer, name)) for name in ("valid", "address", "value")),
-        ]
-        return m
-
-
-UNITS = {"pixels": Pixels()}
+UNITS = {"unstuffer": Unstuffer()}
 
 
 def code() -> bytes:
@@ -67,46 +34,44 @@ def code() -> bytes:
 
 
 def expected(coded: bytes) -> tuple[ImageStatus, bytes]:
+    """Status and pixels, those that come before too many."""
     pixels, cut = unstuff_partly(coded)
     if len(pixels) > PIXELS:
         return ImageStatus.TOO_LONG, pixels[:PIXELS]
     return (ImageStatus.TRUNCATED if cut or len(pixels) < PIXELS else ImageStatus.OK), pixels
 
 
+def as_words(coded: bytes) -> list[int]:
+    """A last odd byte has anything behind it."""
+    padded = coded + random.randbytes(len(coded) % 2)
+    return [int.from_bytes(padded[n : n + 2], "little") for n in range(0, len(padded), 2)]
+
+
 @cocotb.test()
 @cocotb.parametrize(stall=[0.0, 0.6])
 async def images_and_damage(dut, stall):
     await start(dut)
-    port, source = Port(dut, "pixels"), StreamSource(dut, "pixels__coded")
+    port, source, pixels = Port(dut, "unstuffer"), StreamSource(dut, "unstuffer__coded"), Monitor(dut, "unstuffer__pixel")
     for _ in range(60):
-        coded, move = code(), [random.randint(-MAX_MOVE, MAX_MOVE) for _ in range(2)]
-        mirrored = random.random() < 0.5
-        port.move.value = Move.const({"index": 0, "mirrored": mirrored, "dy": move[0], "dx": move[1]}).as_bits()
+        coded = code()
+        pixels.words.clear()
         port.length.value = len(coded)
-        port.start.value = 1
-        await port.edge
-        port.start.value = 0
-        padded = coded + bytes(len(coded) % 2)
-        words = [int.from_bytes(padded[n : n + 2], "little") for n in range(0, len(padded), 2)]
-        feeding = cocotb.start_soon(source.put(words, stall=stall))
-        image: dict[int, int] = {}
-        status, cycles, after = None, 0, 0
-        while after < 2:
+        await pulse(port.start, port.edge)
+        port.length.value = random.randint(1, MAX_CODED)
+        feeding = cocotb.start_soon(source.put(as_words(coded), stall=stall))
+        cycles = 0
+        while True:
             await port.edge
             cycles += 1
-            after += status is not None
             if port.done.value:
-                assert status is None
-                status = ImageStatus(int(port.status.value))
-            if port.valid.value:
-                address = int(port.address.value)
-                assert address not in image, f"{address} is written twice"
-                image[address] = int(port.value.value)
+                break
             assert cycles < 10_000
-        await feeding
-        wanted, pixels = expected(coded)
+        status = ImageStatus(int(port.status.value))
+        wanted, shown = expected(coded)
         assert status == wanted, f"{coded.hex()}: {status!r}, expected {wanted!r}"
-        assert len(image) == len(pixels)
-        if status is ImageStatus.OK:
-            assert bytes(image[n] for n in range(PIXELS)) == moved(pixels, *move, mirrored)
-            assert stall or cycles <= PIXELS + len(coded) + 4
+        await port.edge
+        assert bytes(pixels.words) == shown, coded.hex()
+        # all words are taken, none waits for the next image
+        await feeding
+        assert not port.done.value, "done again"
+        assert stall or status is not ImageStatus.OK or cycles <= PIXELS + len(coded) + 2

@@ -18,14 +18,13 @@ class MemoryAndChip(wiring.Component):
     """`Memory` at a `Sdram` that is made with these options; ``broken``, ``cycle`` and ``bank`` as of the chip."""
 
     def __init__(self, **options):
-        self.chip = Sdram(CYCLES, **options)
+        self.memory, self.chip = Memory(CYCLES), Sdram(CYCLES, **options)
         outputs = {"ready": 1, "works": 1, "delay": range(DELAYS), "broken": 4, "cycle": 32, "bank": 2}
         super().__init__({"port": In(Port())} | {name: Out(shape) for name, shape in outputs.items()})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(CYCLES)
-        m.submodules.chip = chip = self.chip
+        m.submodules.memory, m.submodules.chip = memory, chip = self.memory, self.chip
         connect(m, memory.pins, chip.pins)
         connect(m, flipped(self.port), memory.port)
         for name in ("ready", "works", "delay"):

@@ -1,0 +1,225 @@
+# amaranth: UnusedElaboratable=no
+"""TRAIN_STORED and INFER_STORED on a core that only adds, with the store of samples in Python."""
+
+import random
+from collections import deque
+from typing import NamedTuple
+
+import cocotb
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out, connect, flipped
+
+from golden.contract.protocol import ASKED_BYTES, MAX_ASKED, PIXELS, VALUE_BYTES, Command, Status
+from golden.contract.stored import DAMAGED, MAX_MOVE, Asked, ImageStatus
+from hw.link.stored_samples import StoredSamples
+from hw.memory.interface import Found, Move
+from sim.harness.fake_core import TINY, FakeCore, predicted
+from sim.harness.requester import Requester, watch
+from sim.harness.streams import Port, start
+from sim.harness.units import pulse
+
+NAME = "stored_samples"
+
+#: Of the store here, and of a batch.
+STORED, BATCH = 12, 7
+
+#: What lies between the unit and the core.
+CORE = ("start", "operation", "label", "pixel", "ready", "holding", "done", "busy", "prediction", "pixel_address")
+
+#: Images that a store fetches ahead.
+AHEAD = 2
+
+
+class StoredAndCore(wiring.Component):
+    """Both, joined as in `hw.system`; ``total`` and ``core_busy`` as the core shows them."""
+
+    def __init__(self):
+        self.samples, self.core = StoredSamples(TINY), FakeCore(TINY)
+        outside = {name: m for name, m in self.samples.signature.members.items() if name not in CORE}
+        super().__init__(outside | {"total": Out(32), "core_busy": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.samples, m.submodules.core = samples, core = self.samples, self.core
+        for name, member in samples.signature.members.items():
+            if name in CORE:
+                ends = (core, samples) if member.flow is Out else (samples, core)
+                m.d.comb += getattr(ends[0], name).eq(getattr(ends[1], name))
+            elif member.is_signature:
+                connect(m, flipped(getattr(self, name)), getattr(samples, name))
+            else:
+                ends = (self, samples) if member.flow is Out else (samples, self)
+                m.d.comb += getattr(ends[0], name).eq(getattr(ends[1], name))
+        m.d.comb += [self.total.eq(core.spikes[0]), self.core_busy.eq(core.busy)]
+        return m
+
+
+UNITS = {NAME: StoredAndCore()}
+
+
+class Image(NamedTuple):
+    """What lies at an index."""
+
+    status: ImageStatus
+    label: int
+    pixels: bytes
+
+
+class PlayedStore:
+    """Takes moves, `AHEAD` of them, and shows one image after the other, a while after it was asked for."""
+
+    def __init__(self, dut, images: list[Image]):
+        self.port, self.images = Port(dut, NAME), images
+        #: All that were asked for.
+        self.asked: list[Asked] = []
+        cocotb.start_soon(self._serve())
+
+    async def _serve(self) -> None:
+        port, kept, wait, offered = self.port, deque[Image](), 0, None
+        port.count.value = len(self.images)
+        while True:
+            await port.edge
+            at = int(port.address.value)
+            if kept and kept[0].status is ImageStatus.OK:
+                port.image_pixel.value = kept[0].pixels[at] if at < PIXELS else 0
+            if port.found__valid.value and port.found__ready.value:
+                kept.popleft()
+                port.found__valid.value, wait = 0, random.choice((0, 1, 5, 300))
+            elif kept and not wait:
+                fields = {"status": kept[0].status, "label": kept[0].label}
+                port.found__valid.value, port.found__payload.value = 1, Found.const(fields).as_bits()
+            wait = max(wait - 1, 0)
+            move = int(port.move__payload.value) if port.move__valid.value else None
+            assert offered in (None, move), "a move that isn't offered any longer"
+            offered = move
+            if move is not None and port.move__ready.value:
+                fields = Move.from_bits(move)
+                index, dy, dx = (int(getattr(fields, name)) for name in ("index", "dy", "dx"))
+                self.asked.append(Asked(index, dy, dx, bool(fields.mirrored)))
+                kept.append(self.images[index])
+                offered = None
+            port.move__ready.value = len(kept) < AHEAD and random.random() < 0.5
+
+
+def images() -> list[Image]:
+    """Some damaged."""
+    made = []
+    for number in range(STORED):
+        status = random.choice(DAMAGED) if number % 4 == 3 else ImageStatus.OK
+        # the first pixel says how long the core has it
+        pixels = bytes((random.choice((0, 1, 30, 70)),)) + random.randbytes(PIXELS - 1)
+        made.append(Image(status, random.randrange(10), pixels))
+    return made
+
+
+def asked(count: int, good: bool) -> list[Asked]:
+    def move() -> int:
+        return random.randint(-MAX_MOVE, MAX_MOVE)
+
+    indices = [n for n in range(STORED) if n % 4 != 3 or not good]
+    return [Asked(random.choice(indices), move(), move(), random.random() < 0.5) for _ in range(count)]
+
+
+class Model:
+    """What the board counts."""
+
+    def __init__(self, lying: list[Image]):
+        self.lying, self.total, self.pending, self.stale = lying, 0, 0, False
+        self.trained = self.sampled = self.mistaken = self.commits = 0
+
+    def execute(self, command: Command, payload: bytes) -> tuple[Status, bytes, int]:
+        """Status, answer without the cycles, and how many samples the store is asked for at least."""
+        train, (count, odd) = command is Command.TRAIN_STORED, divmod(len(payload), ASKED_BYTES)
+        if self.stale or (train and self.pending + count > BATCH):
+            return Status.BAD_ORDER, b"", 0
+        if odd or count > MAX_ASKED:
+            return Status.BAD_RANGE, b"", 0
+        wanted = [Asked.decode(payload[n : n + ASKED_BYTES]) for n in range(0, len(payload), ASKED_BYTES)]
+        for one in wanted:
+            if max(abs(one.dy), abs(one.dx)) > MAX_MOVE:
+                return Status.BAD_RANGE, b"", 0
+            if one.index >= STORED:
+                return Status.NOT_STORED, b"", 0
+        answer = bytearray()
+        for one in wanted:
+            found = self.lying[one.index]
+            if found.status is not ImageStatus.OK:
+                break
+            answer.append(predicted(found.pixels, 0))
+            self.mistaken += answer[-1] != found.label
+            self.total += train * sum(found.pixels)
+        self.sampled += len(answer)
+        self.trained += train * len(answer)
+        self.pending += train * len(answer)
+        whole = len(answer) == count
+        if whole and train:
+            self.total, self.pending, self.commits = self.total + 1, 0, self.commits + 1
+        return Status.OK if whole else Status.BAD_IMAGE, bytes(answer), min(len(answer) + 1, count)
+
+
+def request() -> tuple[Command, bytes]:
+    """Most of them good."""
+    command = random.choice((Command.TRAIN_STORED, Command.INFER_STORED))
+    wanted = asked(random.randint(1, 5), random.random() < 0.6)
+    payload = b"".join(one.encode() for one in wanted)
+    match random.randrange(12):
+        case 0:
+            payload += random.randbytes(random.randint(1, 3))
+        case 1:
+            payload += Asked(STORED).encode()
+        case 2:
+            far = bytearray(payload)
+            far[-1] = random.choice((0x05, 0x50, 0xB0, 0x0B))
+            payload = bytes(far)
+        case 3:
+            payload = Asked(1).encode() * (MAX_ASKED + 1)
+            command = Command.INFER_STORED
+        case 4:
+            command, payload = Command.TRAIN_STORED, Asked(1).encode() * (BATCH + 1)
+    return command, payload
+
+
+@cocotb.test()
+async def equals_the_model(dut):
+    await start(dut)
+    lying = images()
+    port, store, model = Port(dut, NAME), PlayedStore(dut, lying), Model(lying)
+    requester, seen = Requester(dut, NAME, buffered=True), set()
+    pulses = {name: watch(dut, f"{NAME}__{name}") for name in ("trained", "sampled", "commits")}
+    mistakes = watch(dut, f"{NAME}__sampled", f"{NAME}__mistaken")
+    port.batch.value = BATCH
+    for number in range(45):
+        if number in (10, 30):
+            await pulse(port.written, port.edge)
+            model.stale = True
+        if number in (12, 32):
+            await pulse(port.committed, port.edge)
+            model.stale = False
+        if model.pending and random.random() < 0.5:
+            # as by a COMMIT that is a request
+            model.pending = 0
+        port.pending.value = model.pending
+        command, payload = request()
+        store.asked.clear()
+        wanted, answer, fetched = model.execute(command, payload)
+        status, found, cycles = await requester.execute(command, payload)
+        where = f"{number}, {command.name} {payload.hex()[:80]}"
+        assert status == wanted, f"{where}: {status.name}, expected {wanted.name}"
+        if status in (Status.OK, Status.BAD_IMAGE):
+            assert found[:-VALUE_BYTES] == answer, f"{where}: {found.hex()}"
+            assert len(answer) <= int.from_bytes(found[-VALUE_BYTES:], "little") <= cycles, where
+        # in order; of those behind a damaged one, some were on their way
+        whole = [Asked.decode(payload[n : n + ASKED_BYTES]) for n in range(0, len(payload) & -ASKED_BYTES, ASKED_BYTES)]
+        assert store.asked == whole[: len(store.asked)], where
+        assert fetched <= len(store.asked) <= fetched + (AHEAD if fetched else 0), where
+        assert not port.active.value, where
+        while port.core_busy.value:
+            await port.edge
+        assert port.total.value == model.total, where
+        counted = {name: len(cycles) for name, cycles in pulses.items()}
+        assert counted == {name: getattr(model, name) for name in pulses}, where
+        assert sum(mistaken for _, mistaken in mistakes) == model.mistaken, where
+        seen.add(status)
+    refused = {Status.BAD_ORDER, Status.BAD_RANGE, Status.NOT_STORED, Status.BAD_IMAGE}
+    assert seen == {Status.OK} | refused

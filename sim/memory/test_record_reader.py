@@ -1,0 +1,69 @@
+# amaranth: UnusedElaboratable=no
+"""Records as they are read: entry, header, coded image, whatever their bits say."""
+
+import random
+
+import cocotb
+
+from golden.contract.stored import CAPACITY, ENTRY_WORDS, HEADER_WORDS, MAX_CODED, WORD_BYTES, Header, ImageStatus, record_words
+from golden.contract.stuffing import stuff
+from golden.model.image_store import ImageStore
+from hw.memory.record_reader import RecordReader
+from sim.harness.streams import Monitor, Port, StreamSink, StreamSource, start
+
+from .images import DIGITS
+from .served import Served
+
+NAME = "record_reader"
+UNITS = {NAME: RecordReader()}
+
+#: Words of a record's header that say its length, and bits of them.
+LENGTH_BITS = 16
+
+
+def memory_of_records(count: int) -> ImageStore:
+    """Some long, some short; of some, the length in memory isn't theirs."""
+    model = ImageStore(CAPACITY)
+    for index in range(count):
+        coded = stuff(DIGITS[index]) if index % 3 else random.randbytes(random.choice((1, 2, 3, 31, 32, 33)))
+        begin = model.end
+        assert model.store(index, index % 10, random.getrandbits(32), coded) is ImageStatus.OK
+        wanted = {5: 0, 6: MAX_CODED, 7: MAX_CODED + 1, 8: 0xFFFF, 9: 1}.get(index, len(coded))
+        for bit in range(LENGTH_BITS):
+            if (len(coded) ^ wanted) >> bit & 1:
+                model.flip(begin, bit)
+    # an address beyond the memory's end wraps, one within leads anywhere
+    for index in (11, 12):
+        model.flip(ENTRY_WORDS * index + random.randrange(2), random.randrange(16))
+    return model
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.5])
+async def records_are_read_as_they_lie(dut, stall):
+    await start(dut)
+    model = memory_of_records(14)
+    memory = Served(dut, f"{NAME}__access", read=f"{NAME}__read", words=model.words, stall=stall)
+    port, seen = Port(dut, NAME), Monitor(dut, f"{NAME}__seen")
+    index, coded = StreamSource(dut, f"{NAME}__index"), StreamSink(dut, f"{NAME}__coded")
+    for number in [*range(14), *(random.randrange(14) for _ in range(6))]:
+        at = memory.read(ENTRY_WORDS * number) | memory.read(ENTRY_WORDS * number + 1) << 16
+        lying = [memory.read(at + n) for n in range(HEADER_WORDS)]
+        header = Header.decode(b"".join(word.to_bytes(WORD_BYTES, "little") for word in lying))
+        follow = 0 < header.coded <= MAX_CODED
+        image = [memory.read(at + n) for n in range(HEADER_WORDS, record_words(header.coded))] if follow else []
+        seen.words.clear()
+        asking = cocotb.start_soon(index.put([number]))
+        while not port.known.value:
+            assert not port.coded__valid.value, "a word of the image before the header"
+            await port.edge
+        assert int(port.header.value).to_bytes(Header.size(), "little") == header.encode()
+        assert bool(port.follow.value) == follow
+        assert await coded.get(len(image), stall=stall) == image
+        await asking
+        for _ in range(6):
+            await port.edge
+            assert not port.known.value, "known twice"
+            assert not port.coded__valid.value, "more words than there are"
+        assert seen.words == [*lying, *image]
+        assert port.index__ready.value

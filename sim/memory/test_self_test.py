@@ -1,0 +1,97 @@
+# amaranth: UnusedElaboratable=no
+"""The self test on memories in Python: each read delay is found, and each kind of broken line is noticed."""
+
+import random
+from collections.abc import Callable
+
+import cocotb
+
+from golden.contract.stored import WORD_BYTES
+from hw.memory.controller import DELAYS
+from hw.memory.interface import ADDRESS_BITS, WORD_BITS
+from hw.memory.self_test import FIRST_LINE, SelfTest
+from sim.harness.streams import Port, start
+
+from .served import Served
+
+NAME = "self_test"
+UNITS = {NAME: SelfTest()}
+
+
+class Broken(Served):
+    """A memory whose words are right with one read delay alone, and whose lines may be broken.
+
+    data, address : what a word, and an address, become on their way.
+    """
+
+    def __init__(self, dut, right: int, data: Callable[[int], int], address: Callable[[int], int]):
+        self.delay, self.right, self.data, self.address = Port(dut, NAME).delay, right, data, address
+        self.last = 0
+        names = {"write": f"{NAME}__port__write", "read": f"{NAME}__port__read"}
+        super().__init__(dut, f"{NAME}__port__access", words=bytearray(WORD_BYTES << ADDRESS_BITS), seen=self.shown, **names)
+
+    def shown(self, words: list[int]) -> list[int]:
+        """Taken too early, a word is the one before; too late, the one behind."""
+        late = int(self.delay.value) - self.right
+        before, self.last = self.last, words[-1]
+        if late < 0:
+            words = [before, *words[:-1]]
+        elif late > 0:
+            words = [*words[1:], 0]
+        return [self.data(word) for word in words]
+
+    def _do(self, bits: int) -> bool:
+        mask = (1 << ADDRESS_BITS) - 1
+        return super()._do(bits & ~(mask << 1) | self.address(bits >> 1 & mask) << 1)
+
+
+def untouched(value: int) -> int:
+    return value
+
+
+def stuck(line: int, level: int) -> Callable[[int], int]:
+    """That line is always high, or always low."""
+    return lambda value: value | 1 << line if level else value & ~(1 << line)
+
+
+def tied(line: int, other: int) -> Callable[[int], int]:
+    """The first line follows the second one."""
+    return lambda value: value & ~(1 << line) | (value >> other & 1) << line
+
+
+async def outcome(dut, memory: Broken) -> tuple[bool, int]:
+    """Whether it works, and with which delay."""
+    port = Port(dut, NAME)
+    for _ in range(20):
+        await port.edge
+        assert not memory.accesses, "begins before it may"
+    port.start.value = 1
+    for _ in range(100_000):
+        await port.edge
+        if port.done.value:
+            return bool(port.works.value), int(port.delay.value)
+        assert not port.works.value
+    raise AssertionError("no end")
+
+
+@cocotb.test()
+@cocotb.parametrize(right=[0, 3, DELAYS - 1])
+async def the_delay_is_found(dut, right):
+    await start(dut)
+    memory = Broken(dut, right, untouched, untouched)
+    assert await outcome(dut, memory) == (True, right)
+    # each address line is seen high alone, and none
+    assert {address for _, address, _ in memory.accesses} == {0, *(1 << n for n in range(FIRST_LINE, ADDRESS_BITS))}
+
+
+@cocotb.test()
+@cocotb.parametrize(kind=["data stuck", "data tied", "address stuck", "address tied"])
+async def a_broken_line_is_noticed(dut, kind):
+    await start(dut)
+    what, how = kind.split()
+    lines = range(WORD_BITS) if what == "data" else range(FIRST_LINE, ADDRESS_BITS)
+    line, other = random.sample(lines, 2)
+    broken = stuck(line, random.getrandbits(1)) if how == "stuck" else tied(line, other)
+    sides = (broken, untouched) if what == "data" else (untouched, broken)
+    works, _ = await outcome(dut, Broken(dut, 0, *sides))
+    assert not works, f"{kind}: {line}, {other}"
