@@ -47,7 +47,6 @@ class RegisterAccess(wiring.Component):
         first, argument = request.arguments[:8], request.arguments[8:40]
         count = argument[:8]
         left = Signal(8)
-        allowed = Signal()
         word = Signal(32)
         bytes_left = Signal(range(VALUE_BYTES + 1))
         m.d.comb += [self.write_data.eq(argument), o.payload.eq(word[:8])]
@@ -60,11 +59,11 @@ class RegisterAccess(wiring.Component):
                     with m.If(request.command == Command.READ_REGISTER):
                         m.next = "CHECK"
             with m.State("JUDGE"):
-                m.d.sync += allowed.eq(self.writable)
+                # the register file needs a cycle for its verdict
                 m.next = "WRITE"
             with m.State("WRITE"):
                 m.d.comb += [self.write.eq(self.writable), self.execute.done.eq(1)]
-                with m.If(~allowed):
+                with m.If(~self.writable):
                     m.d.comb += self.execute.status.eq(Status.BAD_RANGE)
                 m.next = "IDLE"
             with m.State("CHECK"):

@@ -24,10 +24,11 @@ def counter_names(config: Config, stores: bool = False) -> tuple[str, ...]:
 class RegisterFile(wiring.Component):
     """Settings, counters and the counters that the core keeps, at the addresses of `protocol.registers`.
 
-    Latency: `exists` and `writable` are combinational; `read_data` belongs to the `address` of the cycle before; a write
-    shows in the next cycle, and so does `pending`. The other counters follow within `Counters.settling` cycles; they are 32
-    bits wide and wrap. Where a clear and an increment meet, the increment counts. There is no error state: a read of no
-    register gives 0, a write that isn't `writable` does nothing.
+    Latency: `exists` is combinational; `read_data` belongs to the `address` of the cycle before, `writable` to that and to
+    its `write_data`, and both must stay in the cycle of a write; it shows in the next cycle, and so does `pending`. The
+    other counters follow within `Counters.settling` cycles; they are 32 bits wide and wrap. Where a clear and an increment
+    meet, the increment counts. There is no error state: a read of no register gives 0, a write that isn't `writable` does
+    nothing.
 
     Members
     -------
@@ -35,7 +36,8 @@ class RegisterFile(wiring.Component):
     exists : Out(1)
         There is a register at `address`.
     writable : Out(1)
-        `write_data` may be written there: not read-only, and within the register's low..high.
+        What was at `write_data` in the cycle before may be written where `address` was: not read-only, and within the
+        register's low..high.
     settings : Out(settings_layout(config)), batch : Out(7)
         Values of the registers of these names.
     increment : In(one bit for each counter)
@@ -92,7 +94,7 @@ class RegisterFile(wiring.Component):
 
         # one pair of comparators for all registers
         low, high = Signal(32), Signal(32)
-        m.d.comb += self.writable.eq((self.write_data >= low) & (self.write_data <= high))
+        m.d.sync += self.writable.eq((self.write_data >= low) & (self.write_data <= high))
         m.d.comb += low.eq(1)  # higher than `high`: not to be written
         shown = Signal(32)
         m.d.sync += shown.eq(0)

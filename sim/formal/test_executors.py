@@ -58,6 +58,9 @@ def test_register_access():
     rank |= {"SEEK": 6 * left + 2, "LOAD": 6 * left + 1, "EMIT": 6 * left + 2 + byte}
     running = executor(m, opened, rank)
     m.d.comb += [Assert(~dut.write | (running & dut.writable)), Assert(~opened.state("LOAD") | (left != 0))]
+    # the register file's verdict is of the cycle before
+    kept = (dut.address == past(m, dut.address)) & (dut.write_data == past(m, dut.write_data))
+    m.d.comb += Assert(~dut.write | kept)
     m.d.comb += Assert(~opened.state("EMIT") | ((byte != 0) & (byte <= 4)))
     # no more bytes than an answer holds
     said = Signal(10)
