@@ -49,6 +49,11 @@ def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
     return made
 
 
+def synthesis(fpga: Fpga, top: str) -> str:
+    """The command by which Yosys synthesises a module for a board in a build, as Amaranth's plan has it."""
+    return f"synth_{fpga.family.name.lower()} {fpga.synth_opts} -top {top}"
+
+
 def check(fpga: Fpga, preset: str, platform: Any) -> None:
     """Adds the board's pins to its platform.
 

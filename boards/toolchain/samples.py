@@ -31,7 +31,7 @@ from hw.lib.elaboration import fast_elaboration
 
 from . import tools
 from .build import synthesise
-from .netlist import plain_names, undefined_collisions
+from .netlist import plain_names, synthesis, undefined_collisions
 
 #: The board whose options of synthesis units are made with.
 BOARD = "ulx3s"
@@ -79,7 +79,7 @@ def synthesised_unit(config: Config, name: str, folder: Path) -> dict[str, int]:
         with fast_elaboration():
             text = rtlil.convert(unit, ports=ports, platform=object(), name="top", emit_src=False)
         (folder / "top.il").write_text(undefined_collisions(plain_names(text)))
-        script = ("read_rtlil top.il", f"synth_ecp5 {board(BOARD).synth_opts} -top top", "write_json top.json")
+        script = ("read_rtlil top.il", synthesis(board(BOARD), "top"), "write_json top.json")
         (folder / "top.ys").write_text("\n".join(script) + "\n")
         failure = tools.run(["yosys", "-q", "top.ys"], "yowasp", folder, Path("yosys.log"))
         if failure:

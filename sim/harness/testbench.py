@@ -18,7 +18,8 @@ A bench is a module `sim/<folder of hw>/test_<unit>.py`::
 The `UNITS` of a folder sit side by side in one Verilator build, so their names must differ: with a build for each module
 there would be more to compile, with one build for all each test would simulate all. Port `i.valid` of unit `pool` is
 `dut.pool__i__valid`. A module with `TOP = SomeComponent(...)` instead of UNITS gets a build of its own, whose
-ports keep their names; modules that import the same component as their TOP share its build. Each test runs in a fresh
+ports keep their names; modules that import the same component as their TOP share its build. A unit that consists of
+Verilog has it in `verilog`, texts by name; of units with the same name in it one text is taken. Each test runs in a fresh
 simulator: all is as at power-up, and what has no initial value is random. Marks go below the decorator: `@cocotb.test()`,
 then `@pytest.mark.slow`; or, for a whole module, `pytestmark`.
 
@@ -103,7 +104,7 @@ class CompiledBench:
 def compile_bench(component: wiring.Component, top: str) -> CompiledBench:
     """Compiles for the simulator that `SIM` names; `ToolError` if that fails."""
     simulator = os.environ.get("SIM", "verilator")
-    text = verilator.to_verilog(component, top)
+    text = verilator.to_verilog(component, top) + verilog_of(component)
     if simulator == "verilator":
         folder = build_verilator(text, top)
     elif simulator == "icarus":
@@ -111,6 +112,14 @@ def compile_bench(component: wiring.Component, top: str) -> CompiledBench:
     else:
         raise ToolError(f"SIM must be verilator or icarus, not {simulator!r}")
     return CompiledBench(folder, top, simulator, inputs(component))
+
+
+def verilog_of(component: wiring.Component) -> str:
+    """What its units, or it, have in Verilog."""
+    texts: dict[str, str] = {}
+    for unit in (component.units.values() if isinstance(component, Testbench) else (component,)):
+        texts |= getattr(unit, "verilog", {})
+    return "".join(texts.values())
 
 
 def inputs(component: wiring.Component) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from amaranth.lib import wiring
 
 import sim
 
-#: Benches of the benches themselves, and of what they are made of.
-NOT_OF_HW = ("sim.harness",)
+#: Benches of the benches themselves, of what they are made of, and of netlists.
+NOT_OF_HW = ("sim.harness", "sim.netlists")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from boards.catalog import BOARDS, board
-from boards.toolchain.netlist import build_id, plan
+from boards.toolchain.netlist import build_id, plan, synthesis
 from golden.contract.errors import DesignError
 from golden.contract.protocol import BuildFacts
 from host.boards.flash import PACKAGES
@@ -24,6 +24,7 @@ def test_elaborates(name, preset):
     made = plan(fpga, preset, BuildFacts(build=0x1234), seed=5)
     tools = [words[0] for words in json.loads(made.files["build_top.json"])["commands"]]
     assert tools[0] == "yosys"
+    assert synthesis(fpga, "top") in map(str.strip, made.files["top.ys"].splitlines())
     assert tools[1].startswith("nextpnr-")
     constraints = made.files.get("top.lpf", made.files.get("top.pcf"))
     for pin in ("uart_0__rx", "uart_0__tx", "button_0"):

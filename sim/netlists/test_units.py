@@ -1,0 +1,45 @@
+# amaranth: UnusedElaboratable=no
+"""Units as the cells of a ULX3S' part, by the very checks of their benches: an event engine, an array, an update engine."""
+
+import cocotb
+
+from boards.ulx3s import ULX3S
+from sim.core import test_neuron_array as array
+from sim.harness.streams import start
+from sim.harness.units import each
+from sim.synapse import sample_check
+from sim.synapse import test_event_conv_engine as event_engine
+from sim.update import test_conv_update as update
+
+from .unit import Cells
+
+#: By bench: the units whose netlists are tried.
+ENGINES = {name: event_engine.UNITS[name] for name in ("event_conv_6x7",)}
+ARRAYS = {name: array.UNITS[name] for name in ("array_4x3x1",)}
+UPDATES = {name: update.UNITS[name] for name in ("conv_update_6x7",)}
+
+UNITS = {name: Cells(unit, name, ULX3S) for name, unit in (ENGINES | ARRAYS | UPDATES).items()}
+
+
+@cocotb.test()
+async def event_engines_equal_golden(dut):
+    await start(dut)
+    await each(dut, ENGINES, sample_check.check, event_engine.FIRST_WORD, event_engine.FIRST_WORD)
+
+
+@cocotb.test()
+async def event_engines_take_as_long_as_their_spikes(dut):
+    await start(dut)
+    await each(dut, ENGINES, event_engine.check_time)
+
+
+@cocotb.test()
+async def arrays_equal_golden(dut):
+    await start(dut)
+    await each(dut, ARRAYS, array.check)
+
+
+@cocotb.test()
+async def updates_equal_golden(dut):
+    await start(dut)
+    await each(dut, UPDATES, update.check)
