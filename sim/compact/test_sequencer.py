@@ -1,10 +1,11 @@
 # amaranth: UnusedElaboratable=no
-"""The compact core's sequencer: every part in order, every field of each sweep; parts of random durations."""
+"""The compact core's sequencer: every part in order, every field of each sweep, every phase; parts of random durations."""
 
 import random
 
 import cocotb
 
+from golden.contract import protocol
 from golden.contract.config import Config
 from golden.contract.presets import preset
 from hw.compact.sequencer import Sequencer, Step
@@ -15,6 +16,8 @@ from sim.harness.units import each, pulse, sweeps
 SPEC = preset("tiny")
 UNITS = {"compact_sequencer": Sequencer(Config(SPEC, (1, 1, 1), compact=True))}
 PARTS = ("image", "step", "update", "commit")
+#: Sweeps of the phases, so that every bit of them and of their counter counts.
+MANY = 0xAAA, 0x555
 FIELDS = ("first", "state_read", "state_write", "nudge", "negative", "sum", "sum_first")
 
 
@@ -29,6 +32,8 @@ async def check(dut, name, unit):
     for run in range(24):
         operation = random.choice((Operation.TRAIN, Operation.TRAIN, Operation.INFER, Operation.COMMIT))
         free, nudged = window + random.randint(0, 4), window + random.randint(0, 3)
+        if run == 23:
+            operation, free, nudged = Operation.TRAIN, *MANY
         port.free_steps.value, port.nudged_steps.value, port.operation.value = free, nudged, operation.value
         planned = sweeps(window, free, nudged if operation == Operation.TRAIN else 0)
         expected: list[tuple[str, dict[str, int] | None]] = [("commit", None)]
@@ -41,9 +46,17 @@ async def check(dut, name, unit):
         assert done == (operation != Operation.COMMIT), f"{where}: {done} times done"
 
 
+def counts_as(part, fields):
+    """The phase that a part's cycles are counted as."""
+    if part == "step":
+        return ("minus" if fields["negative"] else "plus") if fields["nudge"] else "free"
+    return {"image": "static"}.get(part, part)
+
+
 async def play(port, expected, where):
     """Answers each start with a program that runs for some cycles; returns how often a sample was done."""
     left, at, done = 0, 0, 0
+    phases = [1 << protocol.PHASES.index(counts_as(part, fields)) for part, fields in expected]
     port.running.value = 0
     await pulse(port.start, port.edge)
     for _ in range(PATIENCE):
@@ -54,6 +67,13 @@ async def play(port, expected, where):
         assert not (port.done.value and port.holding.value), f"{where}: done while the image is held"
         began = [part for part in PARTS if getattr(port, f"{part}_start").value]
         assert not (began and left), f"{where}: {began} beside another part"
+        if began:
+            counted = phases[at : at + 1]
+        elif left:
+            counted = phases[at - 1 : at]
+        else:  # at the end of a part, or between two
+            counted = [0, *phases[max(at - 1, 0) : at + 1]]
+        assert int(port.phase.value) in counted, f"{where}, start {at}: phase {int(port.phase.value):b}"
         if left:
             left -= 1
             port.running.value = int(left > 0)

@@ -13,10 +13,10 @@ def generator() -> np.random.Generator:
     return np.random.default_rng(random.getrandbits(32))
 
 
-def integers(low: int, high: int, shape: Iterable[int]) -> Tensor:
-    """int64 within low..high: all low, all high, uniform, or a mix in which the extremes are frequent."""
+def integers(low: int, high: int, shape: Iterable[int], kind: str | None = None) -> Tensor:
+    """int64 within low..high: all "low", all "high", "uniform", or "mixed", in which the extremes are frequent; None: any."""
     rng, shape = generator(), tuple(shape)
-    kind = random.choice(("low", "high", "uniform", "mixed", "mixed"))
+    kind = kind or random.choice(("low", "high", "uniform", "mixed", "mixed"))
     if kind in ("low", "high"):
         return torch.full(shape, low if kind == "low" else high)
     values = rng.integers(low, high, shape, np.int64, endpoint=True)

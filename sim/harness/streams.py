@@ -12,7 +12,6 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
-from .branch import branch
 from .testbench import CLOCK, INPUTS_VARIABLE, RESET
 
 #: Cycles without a transfer after which a stream counts as stuck.
@@ -42,7 +41,6 @@ async def start(dut, cycles: int = 2) -> None:
     """Sets all inputs to 0, starts the clock and resets; returns right after the edge that ends the reset."""
     for name in filter(None, os.environ[INPUTS_VARIABLE].split(",")):
         getattr(dut, name).value = 0
-    branch(dut)
     clock, reset = getattr(dut, CLOCK), getattr(dut, RESET)
     reset.value = 1
     Clock(clock, PERIOD, unit="ns").start()

@@ -126,9 +126,13 @@ async def run_part(port, signal=None) -> int:
     raise AssertionError(f"{port.name}: busy for {PATIENCE} cycles")
 
 
+#: Names of the units that `each` takes, if not all: `sim.mutants` asks about one.
+chosen: set[str] | None = None
+
+
 async def each(dut, units: dict, check, *arguments) -> None:
     """Runs `check(dut, name, unit, *arguments)` for all units of a bench at once: they share the clock, not more."""
-    await gather(*(check(dut, name, unit, *arguments) for name, unit in units.items()))
+    await gather(*(check(dut, name, unit, *arguments) for name, unit in units.items() if chosen is None or name in chosen))
 
 
 def expect(where: str, got, expected, names: tuple[str, ...] = ("word", "lane")) -> None:

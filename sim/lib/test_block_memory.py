@@ -20,7 +20,7 @@ class Ports(wiring.Component):
     """A block memory with its ports outside."""
 
     def __init__(self, depth):
-        self.memory = BlockMemory(shape=WIDTH, depth=depth)
+        self.depth = depth
         address = (depth - 1).bit_length()
         read = ReadPort.Signature(addr_width=address, shape=WIDTH).flip()
         write = WritePort.Signature(addr_width=address, shape=WIDTH, granularity=GRANULARITY).flip()
@@ -28,10 +28,10 @@ class Ports(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = self.memory
+        m.submodules.memory = memory = BlockMemory(shape=WIDTH, depth=self.depth)
         for port in (self.read_0, self.read_1):
-            connect(m, flipped(port), self.memory.read_port())
-        connect(m, flipped(self.write), self.memory.write_port(granularity=GRANULARITY))
+            connect(m, flipped(port), memory.read_port())
+        connect(m, flipped(self.write), memory.write_port(granularity=GRANULARITY))
         return m
 
 
@@ -45,7 +45,7 @@ async def reads_and_collisions(dut):
 
 
 async def check(dut, name, unit):
-    port, depth = Port(dut, name), unit.memory.depth
+    port, depth = Port(dut, name), unit.depth
     words = [0] * depth
     shown: list[int | None] = [None, None]
     ones = (1 << WIDTH) - 1

@@ -1,5 +1,6 @@
 """`python -m sim.mutants`: how many mutants the benches notice, and which they don't."""
 
+import csv
 import os
 import sys
 import warnings
@@ -12,37 +13,46 @@ from amaranth.hdl import UnusedElaboratable
 
 from golden.cache import build_root
 from golden.contract.errors import ToolError
-from sim.harness.branch import SURVIVED
 from sim.harness.testbench import CocotbError
 
 from .check import MutantsError, check
-from .subjects import benches
+from .equivalent import identity, reason
+from .subjects import benches, quick
+from .trial import SURVIVED
 
 
 def main(
     count: Annotated[int, typer.Option(help="Mutants.")] = 60,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 1,
-    only: Annotated[str, typer.Option(help="Benches whose name begins so, such as link or synapse.")] = "",
-    jobs: Annotated[int, typer.Option(help="Tests at a time.")] = os.cpu_count() or 1,
-    out: Annotated[Path | None, typer.Option(help="CSV [default: build/mutants-COUNT-SEED.csv]; continued.")] = None,
+    only: Annotated[
+        str,
+        typer.Option(help="Benches whose name begins so, such as link or synapse; quick: the units that `make test` tries."),
+    ] = "",
+    jobs: Annotated[int, typer.Option(help="Simulators at a time.")] = os.cpu_count() or 1,
+    out: Annotated[Path | None, typer.Option(help="CSV [default: build/mutants-ONLY-COUNT-SEED.csv]; continued.")] = None,
 ) -> None:
-    """Try mutants of every component; how many were caught, by which benches, and which were not."""
+    """Try mutants of every component: how many were caught, and which were not, those that are equivalent with the reason."""
     # the benches' units are taken as they are, and only some are made
     warnings.simplefilter("ignore", UnusedElaboratable)
-    chosen = [bench for bench in benches() if bench.name.startswith(only)]
+    chosen = [quick()] if only == "quick" else [bench for bench in benches() if bench.name.startswith(only)]
     try:
         found = check(chosen, count, seed, out or build_root() / f"mutants{only and '-'}{only}-{count}-{seed}.csv", jobs)
+        reasons = {mutant: reason(mutant) for mutant, ending in found.items() if ending == SURVIVED}
     except (MutantsError, ToolError, CocotbError) as error:
         print(f"mutants: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
-    tried = Counter(mutant.bench for mutant in found)
-    lost = Counter(mutant.bench for mutant, ending in found.items() if ending == SURVIVED)
-    for bench, number in tried.items():
-        print(f"  {bench}: {number - lost[bench]} of {number}")
-    for mutant, ending in found.items():
-        if ending == SURVIVED:
-            print(f"survived: {mutant.bench} {mutant.unit}: {mutant.change}")
-    print(f"{len(found) - lost.total()} of {len(found)} caught")
+    tried = Counter(mutant.subject.partition(".")[0] for mutant in found)
+    lost = Counter(mutant.subject.partition(".")[0] for mutant in reasons)
+    same = Counter(mutant.subject.partition(".")[0] for mutant, why in reasons.items() if why)
+    for folder, number in tried.items():
+        print(f"  {folder}: {number - lost[folder]} of {number}, {same[folder]} equivalent")
+    lines = csv.writer(sys.stdout, lineterminator="\n")
+    for mutant, why in reasons.items():
+        print("equivalent: " if why else "survived: ", end="")
+        lines.writerow([*identity(mutant), why or ""])
+    caught, wrong = len(found) - len(reasons), len(found) - same.total()
+    print(f"{100 * caught / max(wrong, 1):.1f} % of the {wrong} that aren't equivalent")
+    print(f"{caught} of {len(found)} caught")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Benches whose components have mutants, compiled."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib import wiring
@@ -19,12 +19,16 @@ from .subjects import Bench
 class Mutant:
     """One change of one unit."""
 
-    bench: str
+    #: Folder and unit, or module of a build of one component.
+    subject: str
     unit: str
     #: Value of the unit's input that chooses it.
     number: int
-    #: As Yosys names it.
+    #: The command of Yosys that makes it.
     change: str
+    #: The healthy unit in RTLIL, and its top module.
+    text: str = field(compare=False, repr=False)
+    top: str = field(compare=False, repr=False)
 
     @property
     def input(self) -> str:
@@ -32,9 +36,9 @@ class Mutant:
         return f"{self.unit}__{SELECT}" if self.unit else SELECT
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> tuple[str, str]:
         """The same for the same sources, wherever it was drawn."""
-        return self.bench, self.unit, self.change
+        return self.subject, self.change
 
 
 class MutatedUnits(wiring.Component):
@@ -104,8 +108,10 @@ def build(bench: Bench, drawn: dict[tuple[str, str], tuple[str, int]], seed: int
     for unit in bench.units:
         text, number = drawn[bench.name, unit]
         if number:
-            netlists[unit] = mutated(text, module_of(unit) if unit else top, number, seed)
-            mutants += [Mutant(bench.name, unit, n, change) for n, change in enumerate(netlists[unit].changes, 1)]
+            module = module_of(unit) if unit else top
+            netlists[unit] = mutated(text, module, number, seed)
+            changes = enumerate(netlists[unit].changes, 1)
+            mutants += [Mutant(bench.subject(unit), unit, n, change, text, module) for n, change in changes]
     if not mutants:
         raise ToolError(f"{bench.name} has no cells to change")
     if bench.single:

@@ -5,13 +5,12 @@ import json
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
 
 from golden.cache import build_root
 from golden.progress import Meter
-from sim.harness.branch import SURVIVED, VARIABLE
 from sim.harness.testbench import CompiledBench, run_test
 
+from . import trial
 from .build import Mutant, build, draw
 from .subjects import Bench, names_of_tests
 
@@ -20,76 +19,61 @@ class MutantsError(Exception):
     """A check that can't be carried out; the message says why."""
 
 
-def read(path: Path) -> dict[tuple[str, str, str], str]:
+def read(path: Path) -> dict[tuple[str, str], str]:
     """Endings by `Mutant.key`, as a run that was interrupted left them; none without a file."""
     if not path.exists():
         return {}
     with path.open(newline="") as stream:
-        return {(bench, unit, change): ending for bench, unit, change, ending in csv.reader(stream)}
+        return {(unit, change): ending for unit, change, ending in csv.reader(stream)}
 
 
-def endings(bench: CompiledBench, module: ModuleType, test: str, mutants: list[Mutant], choosers: set[str]) -> list[str]:
-    """How a test ends for each of these mutants. `MutantsError` if the healthy design doesn't pass."""
+def try_mutants(bench: Bench, compiled: CompiledBench, mutants: list[Mutant], choosers: set[str], out: Path) -> None:
+    """Adds a line to the CSV file `out` for each mutant, as it ends. `MutantsError` if the healthy design doesn't pass."""
+    tests = {
+        unit: [(module.__name__, test) for module in bench.modules[unit] for test in names_of_tests(module)]
+        for unit in {mutant.unit for mutant in mutants}
+    }
+    told = {"choosers": sorted(choosers), "out": str(out)}
+    told["mutants"] = [
+        {
+            "key": mutant.key,
+            "unit": mutant.unit,
+            "input": mutant.input,
+            "number": mutant.number,
+            "tests": tests[mutant.unit],
+        }
+        for mutant in mutants
+    ]
     with tempfile.TemporaryDirectory(dir=build_root()) as folder:
-        job = Path(folder) / "job.json"
-        told = {"choosers": sorted(choosers), "mutants": [(mutant.input, mutant.number) for mutant in mutants]}
-        job.write_text(json.dumps(told))
-        run_test(bench, module.__name__, test, {VARIABLE: str(job)})
-        try:
-            healthy, *found = json.loads(job.with_suffix(".endings").read_text())
-        except FileNotFoundError:
-            raise MutantsError(f"{module.__name__}.{test} doesn't call sim.harness.streams.start") from None
-    if healthy != SURVIVED:
-        raise MutantsError(f"{module.__name__}.{test} of the healthy design: {healthy}")
-    return found
-
-
-def try_units(
-    bench: CompiledBench, modules: tuple[ModuleType, ...], mutants: list[Mutant], choosers: set[str]
-) -> dict[Mutant, str]:
-    """Each mutant of the units of these modules, with the test that noticed it, or "survived"."""
-    ended: dict[Mutant, str] = {}
-    for module in modules:
-        for test in names_of_tests(module):
-            left = [mutant for mutant in mutants if mutant not in ended]
-            if not left:
-                return ended
-            for mutant, ending in zip(left, endings(bench, module, test, left, choosers), strict=True):
-                if ending != SURVIVED:
-                    ended[mutant] = f"{module.__name__}.{test}: {ending}"
-    return {mutant: ended.get(mutant, SURVIVED) for mutant in mutants}
+        job, healthy = Path(folder) / "job.json", Path(folder) / "healthy"
+        job.write_text(json.dumps(told | {"healthy": str(healthy)}))
+        run_test(compiled, trial.__name__, trial.any_test.name, {trial.VARIABLE: str(job)})
+        if healthy.exists():
+            raise MutantsError(healthy.read_text())
 
 
 def check(benches: list[Bench], count: int, seed: int, out: Path, jobs: int) -> dict[Mutant, str]:
-    """Tries `count` mutants, drawn from a seed; what became of each.
+    """Tries `count` mutants, drawn from a seed; the test that noticed each one, or `trial.SURVIVED`.
 
-    out: a CSV file of bench, unit, change and ending, which a later run goes on with. jobs: tests at a time; they never change
+    out: a CSV file of unit, change and ending, which a later run goes on with. jobs: simulators at a time; they never change
     a result.
     """
-    known, result = read(out), {}
+    result: dict[Mutant, str] = {}
     drawn = draw(benches, count)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with Meter("mutants", count) as meter, out.open("a", newline="") as stream:
+    with Meter("mutants", count) as meter:
         for bench in benches:
             if not any(drawn[bench.name, unit][1] for unit in bench.units):
                 continue
+            known = read(out)
             compiled, mutants = build(bench, drawn, seed)
             choosers = {mutant.input for mutant in mutants}
-            for mutant in mutants:
-                if mutant.key in known:
-                    result[mutant] = known[mutant.key]
-            meter.advance(sum(mutant.key in known for mutant in mutants), "")
-            # units of one module share its tests
-            groups: dict[tuple[ModuleType, ...], list[Mutant]] = {}
-            for mutant in mutants:
-                if mutant not in result:
-                    groups.setdefault(tuple(bench.modules[mutant.unit]), []).append(mutant)
+            left = [mutant for mutant in mutants if mutant.key not in known]
             with ThreadPoolExecutor(jobs) as pool:
-                tried = [pool.submit(try_units, compiled, modules, left, choosers) for modules, left in groups.items()]
-                for future in tried:
-                    found = future.result()
-                    result |= found
-                    csv.writer(stream).writerows([*mutant.key, ending] for mutant, ending in found.items())
-                    stream.flush()
-                    meter.advance(len(found), "")
+                parts = [left[first::jobs] for first in range(jobs) if left[first::jobs]]
+                for future in [pool.submit(try_mutants, bench, compiled, part, choosers, out) for part in parts]:
+                    future.result()
+            known = read(out)
+            result |= {mutant: known[mutant.key] for mutant in mutants}
+            meter.advance(len(mutants), "")
     return result

@@ -16,8 +16,15 @@ from hw.lib.elaboration import fast_elaboration
 #: The input that chooses a mutant, and its width; 0 is the healthy component.
 SELECT, SELECT_BITS = "mutant", 12
 
-#: Cells that are changed, without those that are no hardware.
-CELLS = "{} t:$scopeinfo %d t:$check %d t:$print %d"
+#: Cells that are changed, without those that are no hardware; what drives or reads `undefined_0` is the model of what
+#: block memory leaves undefined (`hw.lib.block_memory`).
+CELLS = "{} t:$scopeinfo %d t:$check %d t:$print %d w:*undefined_* %ci1 %d w:*undefined_* %co1 %d"
+
+#: Commands that read the RTLIL of a top module and make the flat design of it that is changed.
+FLAT = "read_rtlil top.il; hierarchy -top {0}; proc; flatten; memory_collect; opt -full; opt_clean"
+
+#: In a change, as Yosys writes it: the input that chooses the mutant, and its value.
+CHOICE = re.compile(rf" -ctrl {SELECT} {SELECT_BITS} \d+")
 
 
 @dataclass(frozen=True)
@@ -25,13 +32,13 @@ class Netlist:
     """A component in Verilog."""
 
     verilog: str
-    #: The changes, as Yosys names them; input `mutant` chooses the first by 1.
+    #: The changes, as commands of Yosys that make them; input `mutant` chooses the first by 1.
     changes: tuple[str, ...]
 
     @classmethod
     def read(cls, folder: Path) -> "Netlist":
         """As `mutate` left it."""
-        return cls((folder / "top.v").read_text(), tuple((folder / "mutants.txt").read_text().splitlines()))
+        return cls((folder / "top.v").read_text(), tuple(CHOICE.sub("", (folder / "mutants.txt").read_text()).splitlines()))
 
     @property
     def clocked(self) -> bool:
@@ -52,7 +59,7 @@ def mutate(folder: Path, log: Path, text: str, name: str, count: int, seed: int,
     """
     (folder / "top.il").write_text(text)
     script = [
-        f"read_rtlil top.il; hierarchy -top {name}; proc; flatten; memory_collect; opt -full; opt_clean; design -save flat",
+        f"{FLAT.format(name)}; design -save flat",
         f"mutate -list {count} -seed {seed} -ctrl {SELECT} {SELECT_BITS} 1 -o mutants.txt {CELLS.format(cells)}",
         "design -load flat; script mutants.txt; opt_clean; write_verilog -noattr top.v",
     ]

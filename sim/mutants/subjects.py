@@ -11,7 +11,7 @@ from amaranth.lib import wiring
 import sim
 
 #: Benches of the benches themselves, of what they are made of, and of netlists.
-NOT_OF_HW = ("sim.harness", "sim.netlists")
+NOT_OF_HW = ("sim.harness", "sim.mutants", "sim.netlists")
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,10 @@ class Bench:
     @property
     def single(self) -> bool:
         return "" in self.units
+
+    def subject(self, unit: str) -> str:
+        """What a unit is called in lists: folder and name, such as lib.skid_1; a single component as its bench."""
+        return f"{self.modules[unit][0].__package__.removeprefix('sim.')}.{unit}" if unit else self.name
 
 
 def names_of_tests(module: ModuleType) -> list[str]:
@@ -62,3 +66,34 @@ def benches() -> Iterator[Bench]:
             bench.modules.update({name: [module] for name in module.UNITS})
     yield from folders.values()
     yield from single.values()
+
+
+#: Small units whose benches are quick, of every folder, for each run of the tests.
+QUICK = {
+    "sim.lib.test_skid_buffer": ("skid_9",),
+    "sim.lib.test_arg_max": ("arg_max_3x5",),
+    "sim.lib.test_accumulator": ("sums_wrapping",),
+    "sim.lib.test_block_memory": ("block_memory_5",),
+    "sim.lib.test_line_buffer": ("lines_6x4",),
+    "sim.core.test_image_buffer": ("images",),
+    "sim.core.test_sequencer": ("sequencer_1_2",),
+    "sim.synapse.test_average_pool": ("pool_odd_even",),
+    "sim.synapse.test_upsample": ("upsample_7x5",),
+    "sim.synapse.test_kernel_loader": ("loader_lanes",),
+    "sim.synapse.test_spike_buffer": ("spikes_9x3",),
+    "sim.synapse.test_dense_engine": ("dense_engine_one",),
+    "sim.update.test_correlator": ("correlator_short", "correlator_image"),
+    "sim.update.test_dense_update": ("dense_update_one",),
+    "sim.link.test_counters": ("counters_5",),
+    "sim.link.test_sample_control": ("samples", "sample"),
+    "sim.link.test_uart": ("receiver_3", "transmitter_3"),
+    "sim.memory.test_unstuffer": ("pixels",),
+    "sim.compact.test_sequencer": ("compact_sequencer",),
+}
+
+
+def quick() -> Bench:
+    """The units of `QUICK` side by side in one build."""
+    modules = {name: importlib.import_module(module) for module, names in QUICK.items() for name in names}
+    units = {name: module.UNITS[name] for name, module in modules.items()}
+    return Bench("quick", units, {name: [module] for name, module in modules.items()})

@@ -5,12 +5,16 @@ import random
 import torch
 
 from golden.contract import layout
+from golden.contract.formats import Formats
 from golden.model import ops
 from hw.update.interface import pre_word, sums_word, update_word
-from sim.harness.random_values import integers
+from sim.harness.random_values import generator, integers
 from sim.harness.streams import Monitor, Port, serve_memory
 from sim.harness.units import expect, run_part
 from sim.harness.words import layer_words, master_image
+
+#: Rates that `finest_rate` chooses from, and sums that it looks at.
+RATES, SUMS = 4096, 256
 
 
 async def check(dut, name, unit, least: int, most: int):
@@ -33,7 +37,14 @@ async def check(dut, name, unit, least: int, most: int):
         if bundle.on_image:
             pixel_top = (1 << f.pixel_bits) - 1
             pre = [integers(pixel_top if number < 2 else 0, pixel_top, bundle.pre.shape)] * 2
-        rates = [top_rate if number < 2 else random.choice((0, 1, top_rate, random.randint(2, top_rate))) for _ in range(2)]
+        g = ops.correlation(bundle, pre[0][None], post[0][None], pre[1][None], post[1][None])
+        shifts = spec.weight_shift(bundle), spec.bias_shift
+        if number < 2:
+            rates = [top_rate, top_rate]
+        elif number % 2:
+            rates = [random.choice((0, 1, top_rate, random.randint(2, top_rate))) for _ in range(2)]
+        else:
+            rates = [finest_rate(f, *each) for each in zip(g, shifts, strict=True)]
         port.weight_rate.value, port.bias_rate.value = rates
         post_memory[:] = sums_words(config, bundle.post, post)
         pre_memory[:] = pixel_words(config, bundle, pre[0]) if bundle.on_image else sums_words(config, bundle.pre, pre)
@@ -46,13 +57,23 @@ async def check(dut, name, unit, least: int, most: int):
             await port.edge
         assert len(monitor.words) == done + len(got), f"{name}, pass {number}: updates came while not busy"
 
-        g = ops.correlation(bundle, pre[0][None], post[0][None], pre[1][None], post[1][None])
-        shifts = spec.weight_shift(bundle), spec.bias_shift
         weight, bias = (ops.update(*each, f.update_bound)[0] for each in zip(g, rates, shifts, strict=True))
         expected = master_image(config, bundle, weight, bias)
         words = sorted((word.from_bits(bits) for bits in got), key=lambda w: w.address)
         expect(f"{name}, pass {number}, address", [w.address for w in words], range(total), ("update",))
         expect(f"{name}, pass {number}, update", [list(w.update) for w in words], expected)
+
+
+def finest_rate(f: Formats, g, shift: int) -> int:
+    """The rate, of many, at which most of the sums ``g`` would lead to another update if they were larger or smaller by one.
+
+    At most rates a sum's lowest bits are lost when it is rounded, or when its update is clipped.
+    """
+    rates = torch.from_numpy(generator().integers(1, 1 << f.rate_bits, RATES))
+    g = g.flatten()[:SUMS, None]
+    rest = (g * rates + (1 << shift - 1)) % (1 << shift)
+    finest = ((rest < rates) | (rest >= (1 << shift) - rates)) & ((g * rates >> shift).abs() < f.update_bound)
+    return int(rates[finest.sum(0).argmax()])
 
 
 def sums_words(config, layer, sums) -> list[int]:

@@ -14,6 +14,7 @@ from sim.harness.networks import bundle_of
 from sim.harness.random_values import generator
 from sim.harness.streams import FlowSource, Monitor, start
 from sim.harness.units import each, expect
+from sim.update.pass_check import finest_rate
 
 UNITS = {
     "correlator_dense": Correlator(*bundle_of("dense", (2, 3, 1), 4, lanes=(1, 2))),
@@ -48,18 +49,28 @@ async def check(dut, name, unit):
     shortest = -(-unit.turns // cycles)
     ends, extremes = [], {"g": 0, "update": 0}
 
-    for rate in (0, 1, (1 << f.rate_bits) - 1, *rng.integers(1, 1 << f.rate_bits, 5).tolist()):
-        chosen = random.sample((rate, random.getrandbits(f.rate_bits)), 2)
-        for port, value in zip(rates, chosen, strict=True):
-            port.value = value
-        words: list[int] = []
-        expected = []
+    top_rate = (1 << f.rate_bits) - 1
+    for rate in (0, 1, top_rate, *[None] * 5):
+        items = []
         # items in the middle of a g and bound to reach its bounds, then random ones
         for kind in ("high", "low", *["random"] * 12):
             bias = int(kind == "random" and random.random() < 0.3)
             count = longest if kind != "random" else random.randint(shortest, longest)
             pre, post = _factors(rng, kind, count, lanes, pre_top, top)
             g = (post[0] - post[1]).sum(0) if bias else (pre[0][:, None] * post[0] - pre[1][:, None] * post[1]).sum(0)
+            items.append((bias, count, pre, post, g))
+        if rate is None:
+            sums = [
+                torch.cat([torch.zeros(0, dtype=torch.int64), *(g for of, *_, g in items if of == bias)]) for bias in (0, 1)
+            ]
+            chosen = [finest_rate(f, *each) for each in zip(sums, shifts, strict=True)]
+        else:
+            chosen = [rate, rate] if rate == top_rate else random.sample((rate, random.getrandbits(f.rate_bits)), 2)
+        for port, value in zip(rates, chosen, strict=True):
+            port.value = value
+        words: list[int] = []
+        expected = []
+        for bias, count, pre, post, g in items:
             extremes["g"] = max(extremes["g"], 0 if bias else int(g.abs().max()))
             update = ops.update(g, chosen[bias], shifts[bias], f.update_bound)
             extremes["update"] = max(extremes["update"], int(update.abs().max()))

