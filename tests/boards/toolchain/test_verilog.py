@@ -4,13 +4,15 @@
 import re
 import shutil
 import subprocess
+from functools import cache
 
 import pytest
 
 from boards.icebreaker import ICEBREAKER
 from boards.orangecrab import ORANGECRAB
+from boards.toolchain.power_up import BLOCK_WORDS
 from boards.toolchain.tools import run as run_tool
-from boards.toolchain.verilog import PORTS, synthesisable_verilog
+from boards.toolchain.verilog import FRAME_BUFFERS, PORTS, synthesisable_verilog
 from golden.contract.errors import DesignError, ExitCode
 from hw.lib.block_memory import UNDEFINED
 from hw.top import Top
@@ -22,15 +24,33 @@ from tests.networks import NETWORKS
 COLLISION_MODEL, ATTRIBUTE = re.compile(r"\bundefined_\d+"), f"(* {UNDEFINED} "
 
 
+@cache
+def tiny_for_a_part():
+    """An export."""
+    return synthesisable_verilog(ORANGECRAB, "tiny")
+
+
 def test_collisions_are_modelled_for_simulation_alone():
     """A synthesised model of them would be wrong bits on a board."""
     facts, config = ORANGECRAB.facts("tiny"), ORANGECRAB.design("tiny").config
     simulated = to_verilog(Top(config, clock_hz=facts.clock_hz, divisor=facts.uart_divisor, window=facts.window), "top")
     assert COLLISION_MODEL.search(simulated)
     assert ATTRIBUTE not in simulated
-    text = synthesisable_verilog(ORANGECRAB, "tiny")
+    text = tiny_for_a_part()
     assert not COLLISION_MODEL.search(text)
     assert ATTRIBUTE in text
+
+
+def test_what_memories_hold_is_said_in_short_blocks():
+    """Yosys takes a time that grows with the square of a block. Frame buffers are left open."""
+    text = tiny_for_a_part()
+    blocks = re.findall(r"^  initial begin\n(.*?)^  end\n", text, re.M | re.S)
+    assert max(block.count("\n") for block in blocks) <= BLOCK_WORDS
+    assert re.search(r"for \(master_at = 0; .*? master\[i\] = \d+'h0+;", text, re.S)
+    for name in FRAME_BUFFERS:
+        (module,) = re.findall(rf"^module \S*\.{name} ?\(.*?^endmodule", text, re.M | re.S)
+        assert "reg [7:0] memory [" in module
+        assert "memory[i]" not in module
 
 
 def test_primitives_of_the_part_are_taken():
