@@ -84,9 +84,12 @@ def commands(made: Any) -> list[list[str]]:
     return out
 
 
-def plain_names(rtlil: str) -> str:
-    """The same netlist for Yosys' abc9, which takes `name[3]`, as Amaranth calls elements, for a bit of `name`, and stops."""
-    return re.sub(r"\\\S*\[\S*", lambda name: name[0].replace("[", "<").replace("]", ">"), rtlil)
+def plain_names(text: str) -> str:
+    """The same netlist for Yosys' abc9, which takes `name[3]`, as Amaranth calls elements, for a bit of `name`, and stops.
+
+    text: RTLIL or, where such names are as well escaped by a backslash and ended by a space, Verilog.
+    """
+    return re.sub(r"\\\S*\[\S*", lambda name: name[0].replace("[", "<").replace("]", ">"), text)
 
 
 def undefined_collisions(rtlil: str) -> str:

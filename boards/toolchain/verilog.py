@@ -13,7 +13,7 @@ from hw.lib.elaboration import fast_elaboration
 from hw.system import System
 from hw.top import Top
 
-from .netlist import plan
+from .netlist import plain_names, plan
 from .power_up import compacted
 
 #: What the module speaks: the serial line, or the bytes inside it as two streams.
@@ -95,7 +95,8 @@ def synthesisable_verilog(fpga: Fpga, preset: str, link: str = "uart") -> str:
         top = System(config, identity(fpga, preset))
     with fast_elaboration():
         text = verilog.convert(top, name="top", platform=fpga.platform(), emit_src=False, strip_internal_attrs=True)
-    return "".join(f"/* verilator lint_off {name} */\n" for name in LINT_OFF) + compacted(str(text), FRAME_BUFFERS)
+    lint = "".join(f"/* verilator lint_off {name} */\n" for name in LINT_OFF)
+    return lint + compacted(plain_names(str(text)), FRAME_BUFFERS)
 
 
 def constraints(fpga: Fpga, preset: str) -> tuple[str, str]:

@@ -41,6 +41,12 @@ def test_collisions_are_modelled_for_simulation_alone():
     assert ATTRIBUTE in text
 
 
+def test_no_name_looks_like_a_bit_of_another():
+    """Yosys' abc9 stops at one."""
+    assert re.search(r"\\\S+<0> ", tiny_for_a_part())
+    assert not re.search(r"\\\S*\[", tiny_for_a_part())
+
+
 def test_what_memories_hold_is_said_in_short_blocks():
     """Yosys takes a time that grows with the square of a block. Frame buffers are left open."""
     text = tiny_for_a_part()
