@@ -126,5 +126,8 @@ class Fpga:
         if divisor < 8 or abs(clock_hz / divisor / self.baud - 1) > BAUD_TOLERANCE:
             made = f"{self.name}: {clock_hz / 1e6:g} MHz can't make {self.baud} baud"
             raise DesignError(f"{made} within {BAUD_TOLERANCE:.1%}")
-        stores = self.sdram is not None and storable(self.design(preset).config.spec.input)
-        return BoardFacts(self.name, clock_hz, divisor, self.window, stores)
+        return BoardFacts(self.name, clock_hz, divisor, self.window, self.stores(self.design(preset).config.spec))
+
+    def stores(self, spec: Spec) -> bool:
+        """Whether it keeps samples of this network in a memory of its own."""
+        return self.sdram is not None and storable(spec.input)

@@ -38,11 +38,12 @@ MODEL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
                      ("unit", "lanes", "products", "scalers", "loops")),
     "weights": (("unit", "lanes", "rows", "address", "multiplexed"), ("unit", "lanes", "rows", "address", "multiplexed")),
     "shell": (("unit",), ("unit",)),
+    "store": (("unit",), ("unit",)),
     "compact": (("unit",), ("unit",)),
 }  # fmt: skip
 
 #: Kinds that are never synthesised alone.
-WHOLE = ("shell", "compact")
+WHOLE = ("shell", "store", "compact")
 
 
 def counted(features: Features, memory: Mapped) -> tuple[float, float]:

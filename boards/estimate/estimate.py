@@ -62,7 +62,7 @@ def estimate(fpga: Fpga, preset: str, activity: Activity, arrival: float) -> Est
         check_compact(design.config)
     return Estimate(
         part_of(fpga.platform().device),
-        units(design.config, fpga.window),
+        units(design.config, fpga.window, fpga.stores(spec)),
         cycles_of(design.config, activity, spec.learning.batch, arrival),
         design.clock_hz,
         as_table(lanes_of(design.config)),
@@ -78,7 +78,7 @@ def values(made: Estimate) -> dict[str, Any]:
         "clock_hz": made.clock_hz,
         "used": {name: {"used": used[name], "available": has[name]} for name in used},
         "fits": not made.lacking,
-        "routable": not made.lacking and used[CELLS] <= made.part.routable * made.part.cells,
+        "routable": not made.lacking and made.part.likely(used[CELLS], used.get(REGISTERS, 0)),
         "lacking": made.lacking,
         "cycles": {"training": made.cycles.training, "inference": made.cycles.inference},
         "limit": made.cycles.limit,

@@ -24,6 +24,9 @@ from .units import Unit, units
 FOLDER = Path(__file__).parent
 SAMPLES, DESIGNS = FOLDER / "samples.csv", FOLDER / "designs.json"
 
+#: A design with a memory for samples, and the same without.
+STORE = ("medium-stores", "medium")
+
 #: What is counted of a netlist.
 COUNTS = ("cells", "flip-flops", "blocks", "multipliers")
 
@@ -121,6 +124,8 @@ class Whole(NamedTuple):
     counts: dict[str, int]
     #: No coefficient is fitted to it.
     held: bool
+    #: With a memory for samples.
+    stores: bool
 
 
 def wholes() -> list[Whole]:
@@ -128,15 +133,17 @@ def wholes() -> list[Whole]:
     out = []
     for name, known in json.loads(DESIGNS.read_text()).items():
         if "whole" in known:
-            made = units(config_of(name), board(known["board"]).window)
-            out.append(Whole(name, made, known["whole"], known.get("held", False)))
+            stores = known.get("stores", False)
+            made = units(config_of(name), board(known["board"]).window, stores)
+            out.append(Whole(name, made, known["whole"], known.get("held", False), stores))
     return out
 
 
 def fitted(without: str = "") -> cells.Coefficients:
     """The coefficients of all units, and of what is around them. without: a design that is left out."""
     by = of_kinds(sample for sample in samples() if sample.design != without)
-    known = [whole for whole in wholes() if not whole.held and whole.name != without]
+    counts = {whole.name: whole.counts for whole in wholes()}
+    known = [whole for whole in wholes() if not (whole.held or whole.stores or whole.name == without)]
     compact = next((whole.counts for whole in known if whole.units[0].kind == "compact"), dict.fromkeys(COUNTS, 0))
     within, around = [], []
     for n, count in enumerate(COUNTS[:2]):
@@ -150,8 +157,16 @@ def fitted(without: str = "") -> cells.Coefficients:
         found = fit(("units", "unit"), rows)
         within.append(found["units"])
         around.append({"unit": found["unit"]})
+    # all that is there for stored samples is known by difference; its distributed RAM is in it, its block isn't in cells
+    images = next(unit for whole in wholes() if whole.name == STORE[0] for unit in whole.units if unit.kind == "store")
+    parts = cells.counted(images.features, images.memory)
+    of_store = tuple(
+        {"unit": float(counts[STORE[0]][count] - counts[STORE[1]][count] - part)}
+        for count, part in zip(COUNTS[:2], parts, strict=True)
+    )
     of_compact = tuple({"unit": float(compact[count])} for count in COUNTS[:2])
     kinds = dict(by.kinds) | {"shell": (around[0], around[1]), "compact": (of_compact[0], of_compact[1])}
+    kinds["store"] = of_store[0], of_store[1]
     return cells.Coefficients(kinds, (within[0], within[1]))
 
 
@@ -162,7 +177,7 @@ def foretold() -> list[tuple[str, list[int], list[int]]]:
     """
     out = []
     for whole in wholes():
-        if whole.units[0].kind == "compact":
+        if whole.units[0].kind == "compact" or whole.name == STORE[0]:
             continue
         by = None if whole.held else fitted(without=whole.name)
         both = [cells.estimate(unit.kind, unit.features, unit.memory, by) for unit in whole.units]

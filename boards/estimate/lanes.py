@@ -18,6 +18,7 @@ from golden.contract.lanes import Lanes
 from golden.contract.spec import Spec
 
 from .activity import Activity
+from .cells import WHOLE
 from .cycles import mean_halves, of_halves
 from .part import Part
 from .units import Unit, units
@@ -37,15 +38,18 @@ class Size:
     """What a design takes."""
 
     cells: float
+    registers: float
     blocks: int
     multipliers: int
 
     def __add__(self, other: "Size") -> "Size":
-        return Size(self.cells + other.cells, self.blocks + other.blocks, self.multipliers + other.multipliers)
+        logic = self.cells + other.cells, self.registers + other.registers
+        return Size(*logic, self.blocks + other.blocks, self.multipliers + other.multipliers)
 
-    def fits(self, part: Part, share: float) -> bool:
-        """Whether a part has room for it, in this share of its cells."""
-        return self.cells <= share * part.cells and self.blocks <= part.blocks and self.multipliers <= part.multipliers
+    def fits(self, part: Part) -> bool:
+        """Whether a part has room for it."""
+        logic = self.cells <= part.cells and (not part.registers or self.registers <= part.registers)
+        return logic and self.blocks <= part.blocks and self.multipliers <= part.multipliers
 
 
 def divisors(number: int) -> list[int]:
@@ -56,8 +60,10 @@ def divisors(number: int) -> list[int]:
 class Search:
     """A search for one network."""
 
-    def __init__(self, spec: Spec, part: Part, activity: Activity, window: int, engines: str = ENGINES[0]):
-        self.spec, self.part, self.activity, self.window = spec, part, activity, window
+    def __init__(
+        self, spec: Spec, part: Part, activity: Activity, window: int, engines: str = ENGINES[0], stores: bool = False
+    ):
+        self.spec, self.part, self.activity, self.window, self.stores = spec, part, activity, window, stores
         #: One lane a layer.
         self.plain = configuration(replace(spec, lanes=()), engines)
         self._sizes: dict[tuple[Any, ...], Size] = {}
@@ -65,7 +71,7 @@ class Search:
 
     def size(self, config: Config) -> Size:
         """Of a design, unit by unit; what is known of a bundle's units is kept."""
-        total = Size(0.0, 0, 0)
+        total = Size(0.0, 0.0, 0, 0)
         fresh: dict[str, Unit] | None = None
         for bundle in self.spec.bundles:
             n = bundle.index
@@ -73,10 +79,11 @@ class Search:
             if key not in self._sizes:
                 fresh = fresh or {unit.name: unit for unit in units(config, self.window)}
                 parts = [fresh[f"{kind}_{n}"] for kind in ("array", "engine", "update", "weights")]
-                self._sizes[key] = sum(map(size_of, parts), Size(0.0, 0, 0))
+                self._sizes[key] = sum(map(size_of, parts), Size(0.0, 0.0, 0, 0))
             total += self._sizes[key]
         if () not in self._sizes:
-            self._sizes[()] = size_of((fresh or {unit.name: unit for unit in units(config, self.window)})["shell"])
+            around = (unit for unit in units(config, self.window, self.stores) if unit.kind in WHOLE)
+            self._sizes[()] = sum(map(size_of, around), Size(0.0, 0.0, 0, 0))
         return total + self._sizes[()]
 
     @staticmethod
@@ -156,9 +163,10 @@ class Search:
             tried = []
             for smaller in self.narrower(config):
                 saved = size.cells - self.size(smaller).cells
+                registers = size.registers - self.size(smaller).registers
                 multipliers = size.multipliers - self.size(smaller).multipliers
                 cycles = self.cycles(smaller)
-                if saved > 0 or multipliers > 0:
+                if saved > 0 or registers > 0 or multipliers > 0:
                     tried.append((max(cycles - now, 0.0) / max(saved + 20 * multipliers, 1.0), cycles, smaller))
             free = [one for one in tried if one[1] <= allowed]
             if not self.fits(size) and not free:
@@ -171,7 +179,7 @@ class Search:
 
     def fits(self, size: Size) -> bool:
         """Whether the part has room for it, and wires."""
-        return size.fits(self.part, self.part.routable)
+        return size.fits(self.part) and self.part.likely(size.cells, size.registers)
 
     def best(self) -> Config:
         """The choice; the smallest one where none is likely to be routed, `DesignError` where none fits at all."""
@@ -180,7 +188,7 @@ class Search:
         if not possible:
             config = min(every, key=lambda one: self.size(one).cells)
             smallest, part = self.size(config), self.part
-            if smallest.fits(part, 1.0):
+            if smallest.fits(part):
                 return config
             raise DesignError(
                 f"{self.spec.name}: even the smallest design takes about {smallest.cells:,.0f} of {part.cells:,} cells, "
@@ -209,7 +217,7 @@ class Search:
 
 def size_of(unit: Unit) -> Size:
     """Of a unit."""
-    return Size(unit.cells, unit.memory.blocks, unit.multipliers)
+    return Size(unit.cells, unit.registers, unit.memory.blocks, unit.multipliers)
 
 
 def _product(numbers: Iterator[int]) -> int:
@@ -219,12 +227,13 @@ def _product(numbers: Iterator[int]) -> int:
     return out
 
 
-def chosen(spec: Spec, part: Part, activity: Activity, window: int, engines: str = ENGINES[0]) -> Lanes:
+def chosen(spec: Spec, part: Part, activity: Activity, window: int, engines: str = ENGINES[0], stores: bool = False) -> Lanes:
     """The lanes of a network on a part, as a network's file has them.
 
-    activity: of a few samples. window: of the board's link. Raises `DesignError` where nothing fits.
+    activity: of a few samples. window: of the board's link. stores: whether the board has a memory for samples. Raises
+    `DesignError` where nothing fits.
     """
-    return lanes_of(Search(spec, part, activity, window, engines).best())
+    return lanes_of(Search(spec, part, activity, window, engines, stores).best())
 
 
 def lanes_of(config: Config) -> Lanes:

@@ -12,6 +12,7 @@ from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle, Layer
 from hw.core.interface import bias_word, samples_in_flight
 from hw.link.registers import counter_names
+from hw.memory.image_fetcher import BANKS
 from hw.synapse.event_layout import PAIR, weight_bits
 from hw.synapse.image_engine import STATIC_BANKS
 from hw.synapse.interface import banks_of
@@ -164,6 +165,11 @@ def shell(config: Config, window: int) -> list[Shape]:
         Shape(8, window * protocol.request_bytes(config.spec), undefined=False),
         Shape(8, window * protocol.ANSWER_BYTES, undefined=False),
     ]
+
+
+def store(config: Config) -> list[Shape]:
+    """`hw.memory.image_fetcher`: images that were fetched. Small queues are in the store's cells."""
+    return [Shape(config.spec.formats.pixel_bits, BANKS << bits_for(config.spec.input.pixels - 1))]
 
 
 def compact(config: Config, window: int) -> list[Shape]:

@@ -49,8 +49,9 @@ ENGINES = {"image": "image engine", "pixels": "pixel engine", "conv": "line engi
 UPDATES = {"image": "conv update", "pixels": "dense update", "conv": "conv update", "dense": "dense update"}
 
 
-def units(config: Config, window: int) -> list[Unit]:
-    """All units of a design; the compact core and what is around it are one. window: the link's."""
+def units(config: Config, window: int, stores: bool = False) -> list[Unit]:
+    """All units of a design; the compact core and what is around it are one, and so is all that `hw.system` has for stored
+    samples, with the SDRAM's controller. window: the link's. stores: whether the board has a memory for samples."""
     if config.compact:
         return [
             Unit(
@@ -71,6 +72,8 @@ def units(config: Config, window: int) -> list[Unit]:
             ("weights", "weights", bundle),
         ):
             out.append(unit(f"{name}_{bundle.index}", kind, config, of))
+    if stores:
+        out.append(Unit("store", "store", features.whole(), _sum(memories.store(config)), 0))
     out.append(Unit("shell", "shell", features.whole(), _sum(memories.shell(config, window)), 0))
     return out
 

@@ -88,10 +88,11 @@ def synthesised_unit(config: Config, name: str, folder: Path) -> dict[str, int]:
     return dict(json.loads(kept.read_text()))
 
 
-def synthesised(config: Config, name: str, on: str, folder: Path) -> dict[str, int]:
-    """Counts of a whole design for a board."""
+def synthesised(config: Config, name: str, on: str, stores: bool, folder: Path) -> dict[str, int]:
+    """Counts of a whole design for a board. stores: with its memory for samples."""
     folder.mkdir(exist_ok=True)
     fpga = board(on).with_network(config.spec)
+    fpga = fpga if stores else dataclasses.replace(fpga, sdram=None)
     design = dataclasses.replace(fpga.design(name), config=config, spacers=Fraction(0))
     synthesise(dataclasses.replace(fpga, designs={name: design}), name, BuildFacts(), folder, "yowasp", print)
     return count(json.loads((folder / "top.json").read_text()))
@@ -109,7 +110,7 @@ def main(names: list[str]) -> None:
             print(f"{name}: {unit}")
             rows[name, unit] = {"design": name, "unit": unit} | synthesised_unit(config, unit, folder)
         if "board" in known and not known.get("compact"):
-            known["whole"] = synthesised(config, name, known["board"], folder / "whole")
+            known["whole"] = synthesised(config, name, known["board"], known.get("stores", False), folder / "whole")
     with SAMPLES.open("w") as file:
         writer = csv.DictWriter(file, ("design", "unit", *COUNTS), lineterminator="\n")
         writer.writeheader()

@@ -23,11 +23,20 @@ def digits_activity(spec: Spec, samples: int, parameters: Parameters | None = No
     return activity.count(spec, Settings.of(spec), parameters, images, labels)
 
 
-def with_chosen(spec: Spec, key: str, where: str, device: str | None, window: int, engines: str = ENGINES[0]) -> Spec:
+def with_chosen(
+    spec: Spec,
+    key: str,
+    where: str,
+    device: str | None,
+    window: int,
+    engines: str = ENGINES[0],
+    stores: bool = False,
+) -> Spec:
     """The network with lanes that are chosen for a part, under `[lanes.KEY]`; unchanged, so with one a layer, if nothing fits.
 
     where: what a note calls the board. device: the part, as an Amaranth platform says; None: for simulation. window: requests
-    in flight. engines: of `golden.contract.config.ENGINES`. `ToolError` without Amaranth, which the model of a part needs.
+    in flight. engines: of `golden.contract.config.ENGINES`. stores: whether the board has a memory for samples. `ToolError`
+    without Amaranth, which the model of a part needs.
     """
     try:
         # only here: with a board at hand, Amaranth isn't needed
@@ -37,7 +46,7 @@ def with_chosen(spec: Spec, key: str, where: str, device: str | None, window: in
         raise ToolError(f"to choose lanes needs the package {error.name}: make setup") from None
     try:
         part = SIMULATED if device is None else part_of(device)
-        found = chosen(spec, part, digits_activity(spec, CHOICE_SAMPLES), window, engines)
+        found = chosen(spec, part, digits_activity(spec, CHOICE_SAMPLES), window, engines, stores)
     except DesignError as error:
         note(f"one lane a layer: {error}")
         return spec

@@ -89,7 +89,7 @@ def with_lanes(fpga: Any, spec: Spec) -> Spec:
     known = dict(spec.lanes)
     if known.get(fpga.name) or known.get("event") or fpga.design(fpga.largest).config.compact:
         return spec
-    return with_chosen(spec, fpga.name, fpga.name, fpga.platform().device, fpga.window)
+    return with_chosen(spec, fpga.name, fpga.name, fpga.platform().device, fpga.window, stores=fpga.stores(spec))
 
 
 def run_build(target: Target, seed: int | None, seeds: int, kind: str, verify: bool = False) -> Any:

@@ -61,6 +61,7 @@ def verilog(
         "uart_divisor": facts.uart_divisor,
         "baud": facts.baud,
         "window": identity.window,
+        "stores_samples": identity.capacity > 0,
         "ports": known,
     }
     stem = out.with_suffix("")
@@ -89,6 +90,7 @@ def header(values: dict[str, Any]) -> str:
     lines = [
         f"nudge: {values['network']['name']} ({values['identity']}) for {values['part']}",
         f"clk: {values['clock_hz']} Hz; serial line: {values['baud']:.0f} baud, {values['uart_divisor']} cycles a bit",
+        "no memory for samples: each one comes over the line",
         "",
         *(f"{p['name']}: {p['direction']}, {p['width']} bit: {p['what']}" for p in values["ports"]),
     ]
