@@ -44,25 +44,30 @@ def recovering(
 
     Faults: the link is lost or the board was reset (`LinkError`, and `BoardError`: a board that forgot its settings or is in
     the middle of another host's batch refuses), or a twin found a difference (`ComparisonError`). Each one that is got over
-    is yielded; the one after `times` of them is raised. Loading the checkpoint writes every weight anew.
+    is yielded; the one after `times` of them is raised. Loading the checkpoint writes every weight anew. A run that has none
+    yet, as its samples were still on their way to the board's memory, begins again; not if no board was ever there.
 
     A damaged sample in the board's memory (`ImageError`) isn't one of them: `work` stores it again, up to `DAMAGED` times.
     """
-    wait, damaged = FIRST_WAIT, DAMAGED
+    wait, damaged, opened = FIRST_WAIT, DAMAGED, False
     while True:
         try:
             with connect() as board:
+                opened = True
                 work(run, board)
             return
         except (LinkError, BoardError, ComparisonError) as error:
             mends = isinstance(error, ImageError) and damaged > 0
             left = damaged if mends else times
-            if not left or not run.weights.exists():
+            begins = opened and run.fresh
+            if not left or not (begins or run.weights.exists()):
                 raise
-            note(f"{error}; going back to the checkpoint, {left} more times at most")
+            where = "beginning again" if begins else "going back to the checkpoint"
+            note(f"{error}; {where}, {left} more times at most")
             damaged, times = (damaged - 1, times) if mends else (damaged, times - 1)
             fault: Exception = error
         yield fault
         pause(wait)
         wait = min(2 * wait, LONGEST_WAIT)
-        run.reload()
+        if not begins:
+            run.reload()

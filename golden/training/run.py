@@ -86,6 +86,8 @@ class Run:
     found: str | None = None
     #: Called after each commit; one that answers True ends the training there, saved.
     callbacks: Sequence[Callable[["Run"], object]] = ()
+    #: Whether the weight file is this run's.
+    checkpointed: bool = False
     #: What the board counts, read when the run is saved; None: nothing is asked.
     counters: Callable[[], dict[str, Any]] | None = None
     #: Rows of the metrics file; None: it has to be written anew.
@@ -105,6 +107,11 @@ class Run:
     def done(self) -> int:
         """Samples trained so far, over all epochs."""
         return self.epoch * self.plan.samples + self.position
+
+    @property
+    def fresh(self) -> bool:
+        """Whether nothing of it was trained or written."""
+        return not self.done and not self.checkpointed
 
     @property
     def finished(self) -> bool:
@@ -140,7 +147,7 @@ class Run:
         if plan.average > 1 and epochs != plan.epochs:
             raise PlanError(f"--epochs {epochs}: the run in {out} averages the last of {plan.epochs}; leave it out to resume")
         rows = report.read_metrics(out / METRICS, found.epoch, found.position, found.metrics)
-        run = cls(replace(plan, epochs=epochs), spec, out, parameters, found=before)
+        run = cls(replace(plan, epochs=epochs), spec, out, parameters, found=before, checkpointed=True)
         finished = (epoch for epoch in run.averaged if epoch <= found.epoch)
         run.kept = {epoch: _after(out / EPOCH.format(epoch), epoch, spec, found) for epoch in finished}
         run.epoch, run.position, run.epoch_errors = found.epoch, found.position, found.epoch_errors
@@ -287,7 +294,7 @@ class Run:
         if self.position == 0 and self.epoch in self.averaged and not ended:
             checkpoint.save(self.out / EPOCH.format(self.epoch), self.spec, self.parameters, reached)
         checkpoint.save(self.weights, self.spec, self.parameters, reached)
-        self.found = state(self.weights)
+        self.found, self.checkpointed = state(self.weights), True
         self.plot()
 
     def plot(self, test_error: float | None = None) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from golden.contract.config import configuration
-from golden.contract.errors import ExitCode
+from golden.contract.errors import ExitCode, LinkError
 from golden.contract.presets import preset
 from golden.contract.protocol import Command
 from golden.contract.stored import LOG_AT
@@ -50,6 +50,10 @@ class Bench:
                 for at in range(LOG_AT + 20, LOG_AT + 1000, 100):
                     self.device.store.flip(at, 3)
         self.batches += 1
+
+    def gone(self):
+        self.opened += 1
+        raise LinkError("model: no such port")
 
     @contextmanager
     def open(self, *arguments):
@@ -215,6 +219,53 @@ def test_damaged_samples_are_stored_again_without_being_asked_to_recover(bench, 
     assert "in its memory is damaged and has to be stored again; " in said.err
     assert "of them stored in" in said.err
     assert made.opened == 2
+
+
+def lost_while_storing(bench, *numbers):
+    """The link is lost as soon as that many STOREs were executed; their count."""
+    execute, stored = bench.device.protocol.execute, []
+
+    def cutting(command, payload):
+        if command is Command.STORE:
+            stored.append(len(payload))
+            if len(stored) in numbers:
+                bench.port.cut()
+        return execute(command, payload)
+
+    bench.device.protocol.execute = cutting
+    return stored
+
+
+def test_an_upload_that_is_lost_goes_on_where_it_stood(bench, tmp_path, capsys, moved):
+    """That of the training samples, before there is a checkpoint, and that of the test samples."""
+    made = bench({}, 1 << 20)
+    whole = lost_while_storing(made)
+    assert cli.main([*MOVED, "--out", str(tmp_path / "a")]) == ExitCode.OK
+    made = bench({}, 1 << 20)
+    stored = lost_while_storing(made, 6, 60)
+    capsys.readouterr()
+    assert cli.main([*MOVED, "--recover", "2", "--json", "--out", str(tmp_path / "b")]) == ExitCode.OK
+    said = capsys.readouterr()
+    assert json.loads(said.out)["recovered"] == 2
+    assert "connection lost; beginning again, 2 more times at most" in said.err
+    assert "connection lost; going back to the checkpoint, 1 more times at most" in said.err
+    assert masters(tmp_path / "b") == masters(tmp_path / "a") == moved
+    assert made.device.store.count == 64 + 500
+    assert len(whole) <= len(stored) < len(whole) + 4, "only the rest"
+
+
+def test_without_recover_a_lost_upload_ends_the_run(bench, tmp_path, capsys):
+    lost_while_storing(bench({}, 1 << 20), 6)
+    assert cli.main([*MOVED, "--out", str(tmp_path / "a")]) == ExitCode.LINK
+    assert "connection lost" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_board_that_was_never_there_is_not_waited_for(bench, tmp_path, capsys, monkeypatch):
+    made = bench({})
+    monkeypatch.setattr(fit, "open_board", lambda *arguments: made.gone())
+    assert cli.main([*TRAIN, "--recover", "5", "--out", str(tmp_path)]) == ExitCode.LINK
+    assert made.opened == 1
 
 
 def test_a_memory_that_is_damaged_again_and_again_ends_the_run(bench, tmp_path, capsys):
