@@ -1,13 +1,14 @@
 """`nudge build`, `flash` and `report`: bitstreams of real boards."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from golden.contract.errors import ExitCode, TimingError
 
-from .builds import Target, run_build, run_flash, run_report
+from .builds import Target, estimated_power, run_build, run_flash, run_report
 from .options import (
     BoardFileOption,
     FpgaArgument,
@@ -81,11 +82,16 @@ def report(
     check: Annotated[
         bool, typer.Option("--check", help="Fail if this is worse than the committed report.")
     ] = False,
+    power: Annotated[
+        bool, typer.Option("--power", help="Estimate the FPGA's power and the energy of an image, as ranges.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Show area, fmax and samples a second of the newest build here, or of the committed report."""
     target = Target(board, preset_name, network, board_file)
     source, values, worse = run_report(target, kind, samples, save)
+    if power:
+        values = values | {"power": estimated_power(target)}
     table = Table("", title=f"{values['what']}, {values['preset']}: {source}")
     table.add_column("used", justify="right")
     table.add_column("of the part", justify="right")
@@ -109,12 +115,20 @@ def report(
         f"{values['link_samples_per_second']:.0f}",
         f"{values['baud']:.0f} baud",
     )
-    tools = "; ".join(values["tools"].values())
-    emit(
-        as_json,
-        {"source": source, "worse": worse} | values,
-        "\n".join([rendered(table), tools, *worse]),
-    )
+    notes = ["; ".join(values["tools"].values()), *worse]
+    if power:
+        add_power(table, values["power"])
+        notes.append(f"power: {values['power']['kind']}, of {values['power']['build']}; docs/boards.md has the method")
+    emit(as_json, {"source": source, "worse": worse} | values, "\n".join([rendered(table), *notes]))
     if check and worse:
         raise TimingError(f"worse than the committed report: {'; '.join(worse)}")
     return ExitCode.OK
+
+
+def add_power(table: Table, power: Mapping[str, Any]) -> None:
+    """Rows of an estimate, each from the lowest to the highest."""
+    table.add_section()
+    for name, (low, high) in power["mw"].items():
+        table.add_row(f"estimate: {name}", f"{low:.0f} to {high:.0f} mW", f"{power['clock_hz'] / 1e6:g} MHz, the FPGA alone")
+    for what, (low, high) in power["mj"].items():
+        table.add_row(f"estimate: {what}", f"{low:.3f} to {high:.3f} mJ", f"an image of {power['cycles'][what]:.0f} cycles")

@@ -26,11 +26,11 @@ def boards_modules() -> Any:
     try:
         # only here: with a board at hand, Amaranth isn't needed
         from boards import catalog
-        from boards.estimate import estimate, lanes
+        from boards.estimate import estimate, lanes, power
         from boards.toolchain import build, report, testbench, tools, verilog
     except ImportError as error:
         raise ToolError(f"a build needs the package {error.name}: make setup") from None
-    modules = {"estimate": estimate, "lanes": lanes, "testbench": testbench, "verilog": verilog}
+    modules = {"estimate": estimate, "lanes": lanes, "power": power, "testbench": testbench, "verilog": verilog}
     return SimpleNamespace(build=build, catalog=catalog, report=report, tools=tools, **modules)
 
 
@@ -138,15 +138,9 @@ def simulated_cycles(config: Any, samples: int) -> dict[str, Any]:
     return {"samples": samples, "weights": "untrained, seed 0", "data": "embedded", **sums, "phases": phases}
 
 
-def paced_core(target: Target) -> Core:
-    """What is known of a board for `host.harness.end_to_end`: its clock, and the committed cycles of its network.
-
-    `DesignError` where there are none of this design.
-    """
-    boards = boards_modules()
-    fpga, name = target.find(boards)
-    design, facts = fpga.design(name), fpga.facts(name)
-    config, cycles = design.config, None
+def committed_cycles(boards: Any, fpga: Any, name: str) -> dict[str, Any]:
+    """Cycles of a training sample and of an inference of a board's design; `DesignError` where there are none of this one."""
+    config, cycles = fpga.design(name).config, None
     report = boards.report.committed(boards.report.baseline_file(fpga.name, name, "yowasp")) or {}
     if (report.get("spec"), report.get("lanes")) == (config.spec.identity, list(config.lanes)):
         cycles = report["cycles"]
@@ -155,7 +149,33 @@ def paced_core(target: Target) -> Core:
     if not cycles:
         asked = f"nudge report {fpga.name} --preset {name} --samples 32 --save"
         raise DesignError(f"no committed cycles of {fpga.name} with {name}: {asked}")
-    return Core(config, design.clock_hz, facts.baud, facts.window, cycles["training"], facts.uart_divisor)
+    return dict(cycles)
+
+
+def paced_core(target: Target) -> Core:
+    """What is known of a board for `host.harness.end_to_end`: its clock, and the committed cycles of its network.
+
+    Raises what `committed_cycles` does.
+    """
+    boards = boards_modules()
+    fpga, name = target.find(boards)
+    design, facts = fpga.design(name), fpga.facts(name)
+    training = committed_cycles(boards, fpga, name)["training"]
+    return Core(design.config, design.clock_hz, facts.baud, facts.window, training, facts.uart_divisor)
+
+
+def estimated_power(target: Target) -> dict[str, Any]:
+    """What `boards.estimate.power` says of a board with a network at its clock, while it trains without a pause.
+
+    `DesignError` where the wires of such a build, or its cycles, were never counted.
+    """
+    boards = boards_modules()
+    fpga, name = target.find(boards)
+    wired, clock_hz = boards.power.wired(fpga.name, name), fpga.design(name).clock_hz
+    committed = committed_cycles(boards, fpga, name)
+    cycles = {kind: committed[kind] for kind in ("training", "inference")}
+    estimate = boards.power.Estimate.of(wired, boards.power.rates(), clock_hz, cycles)
+    return {"build": wired.build, "clock_hz": clock_hz, "cycles": cycles} | dict(estimate.values())
 
 
 def link_bits(shown: Input) -> float:

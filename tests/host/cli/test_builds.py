@@ -241,6 +241,30 @@ def test_usb_devices(tmp_path):
     assert flash.plugged_in("0403:6010", tmp_path) is False
 
 
+@pytest.mark.parametrize("name", ["small", "medium"])
+def test_power_is_a_range_and_called_an_estimate(capsys, monkeypatch, tmp_path, name):
+    monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
+    code, out, _ = run(capsys, "report", "ulx3s", "--preset", name, "--power", "--json")
+    assert code == ExitCode.OK
+    power = json.loads(out)["power"]
+    assert power["kind"].startswith("estimate")
+    assert all(low < high for low, high in (*power["mw"].values(), *power["mj"].values()))
+    parts, total = [part for what, part in power["mw"].items() if what != "total"], power["mw"]["total"]
+    assert total == pytest.approx([sum(bounds) for bounds in zip(*parts, strict=True)])
+    images = power["clock_hz"] / power["cycles"]["training"]
+    assert power["mj"]["training"] == pytest.approx([bound / images for bound in total])
+    code, out, _ = run(capsys, "report", "ulx3s", "--preset", name, "--power")
+    assert code == ExitCode.OK
+    assert all(line.lstrip(" │").startswith("estimate: ") for line in out.splitlines() if " mW" in line or " mJ" in line)
+    assert {"estimate: total", "estimate: training", "estimate: inference"} <= set(re.findall(r"estimate: \w+", out))
+
+
+def test_power_needs_a_counted_build(capsys):
+    code, _, err = run(capsys, "report", "icebreaker", "--preset", "tiny", "--power")
+    assert (code, err.count("\n")) == (ExitCode.USAGE, 1)
+    assert "wires of icebreaker tiny were never counted" in err
+
+
 def test_report_without_build(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
     monkeypatch.setattr(reports, "BASELINES", tmp_path)

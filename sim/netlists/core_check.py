@@ -1,0 +1,50 @@
+"""A pair of real digits on the netlist of a core: the same weights as in golden, and how often its wires change meanwhile."""
+
+import json
+from pathlib import Path
+
+from boards.toolchain.wires import KINDS
+from golden.cache import build_root
+from golden.contract.config import Config
+from golden.model.batch import train_batch
+from golden.model.difference import first_master
+from golden.model.parameters import accumulate, commit, initial
+from golden.model.settings import Settings
+from hw.core.interface import Operation
+from sim.core.driver import CoreDriver, Sample, digits
+
+#: Samples that are trained, one in each slot.
+PAIR = 2
+
+
+def counts_file(name: str) -> Path:
+    """Where what was counted is left."""
+    return build_root() / f"transitions-{name}.json"
+
+
+async def check(dut, config: Config, seed: int):
+    """Trains a pair on core and model: predictions, spikes, weights and biases are equal."""
+    spec, (images, labels) = config.spec, digits(PAIR)
+    parameters, settings = initial(spec, seed), Settings.of(spec)
+    core = CoreDriver(dut, config)
+    await core.start()
+    core.configure(settings)
+    await core.load(parameters)
+    dut.counting.value = 1
+    samples = [Sample(Operation.TRAIN, image, int(label)) for image, label in zip(images, labels, strict=True)]
+    predictions = await core.run(samples)
+    await core.commit()
+    dut.counting.value = 0
+    await core.edge
+    await core.edge
+    counts = {kind: int(getattr(dut, f"count_{kind}").value) for kind in KINDS}
+    found = {"samples": PAIR, "cycles": int(dut.counted.value), "counts": counts}
+    counts_file(spec.name).write_text(json.dumps(found))
+
+    result = train_batch(spec, settings, parameters, images, labels)
+    assert predictions == result.predictions.tolist()
+    assert core.spikes() == list(result.spikes)
+    trained = commit(spec, accumulate(parameters, result.updates))
+    assert (difference := first_master(await core.read(), trained)) is None, f"after training: {difference}"
+    assert first_master(trained, parameters) is not None, "nothing was learned, so nothing was checked"
+    assert all(count > 0 for count in counts.values()), counts

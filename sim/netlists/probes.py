@@ -1,0 +1,101 @@
+"""Transitions in a netlist: how often its cells' outputs change, kind by kind, from a sample of them."""
+
+import json
+import random
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from amaranth.hdl import ClockSignal, Instance, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from boards.fpga import Fpga
+from boards.toolchain.wires import KINDS, nets
+
+from .cells import DESIGN, blocks, cells, modelled
+from .unit import connections
+
+#: What counts, in Verilog.
+COUNTER = Path(__file__).with_name("transitions.v")
+
+#: Of a counter.
+BITS = 40
+
+#: Wires of a kind that are counted at most.
+SAMPLE = 2048
+
+
+class Drawn(NamedTuple):
+    """The wires of a kind: how many there are, and those that are counted, by their numbers in the netlist."""
+
+    total: int
+    wires: list[int]
+
+
+def draw(module: dict[str, Any], seed: int) -> dict[str, Drawn]:
+    """A sample of the wires of each kind that something reads, in a module as Yosys writes it in JSON."""
+    chosen, found = random.Random(seed), nets(module)
+    return {kind: Drawn(len(used), sorted(chosen.sample(sorted(used), min(SAMPLE, len(used))))) for kind, used in found.items()}
+
+
+class Probed(wiring.Component):
+    """A unit's netlist, with the unit's ports, which counts transitions while it is told to.
+
+    seed: of the draw of wires.
+
+    Members
+    -------
+    counting : In(1)
+    counted : Out(BITS)
+        Cycles in which ``counting`` was high.
+    count_KIND : Out(BITS)
+        Transitions of the wires of that kind that were drawn.
+    """
+
+    def __init__(self, unit: wiring.Component, name: str, fpga: Fpga, seed: int = 1):
+        self.unit, self.module, self.fpga, self.seed = unit, f"probed_{name}", fpga, seed
+        counters = {"counting": In(1), "counted": Out(BITS)} | {f"count_{kind}": Out(BITS) for kind in KINDS}
+        super().__init__(dict(unit.signature.members) | counters)
+
+    @cached_property
+    def design(self) -> dict[str, Any]:
+        """Its cells, as Yosys writes them in JSON."""
+        return cells(self.unit, self.module, self.fpga)
+
+    @cached_property
+    def drawn(self) -> dict[str, Drawn]:
+        """What is counted."""
+        return draw(self.design["modules"][self.module], self.seed)
+
+    @cached_property
+    def netlist(self) -> str:
+        """Its Verilog, with an output for the wires of each kind."""
+        module = self.design["modules"][self.module]
+        probes = {f"probe_{kind}": {"direction": "output", "bits": drawn.wires} for kind, drawn in self.drawn.items()}
+        text = json.dumps({"modules": {self.module: module | {"ports": module["ports"] | probes}}})
+        return modelled(self.module, self.fpga, text, [f"read_json {DESIGN}"])
+
+    @property
+    def verilog(self) -> dict[str, str]:
+        """As of `Cells`."""
+        return {self.module: self.netlist, COUNTER.stem: COUNTER.read_text()} | blocks(self.fpga)
+
+    def elaborate(self, platform):
+        m = Module()
+        ports = connections(self, self.unit, True)
+        for kind, drawn in self.drawn.items():
+            wires = Signal(len(drawn.wires), name=f"wires_{kind}")
+            ports[f"o_probe_{kind}"] = wires
+            m.submodules[kind] = Instance(
+                COUNTER.stem,
+                p_WIRES=len(wires),
+                p_BITS=BITS,
+                i_clk=ClockSignal(),
+                i_counting=self.counting,
+                i_wires=wires,
+                o_count=getattr(self, f"count_{kind}"),
+            )
+        m.submodules.netlist = Instance(self.module, **ports)
+        m.d.sync += self.counted.eq(self.counted + self.counting)
+        return m
