@@ -103,7 +103,7 @@ private:
             }
             std::istringstream words(order_);
             std::string verb, memory;
-            size_t word = 0, bit = 0;
+            size_t word = 0, bit = 0, after = 0;
             unsigned number = 0;
             words >> verb;
             bool good = true;
@@ -114,7 +114,7 @@ private:
                 design_.mutate(number);
                 line_.cut();
             } else {
-                good = verb == "flip" && words >> memory >> word >> bit && design_.flip(memory, word, bit);
+                good = verb == "flip" && words >> memory >> word >> bit >> after && design_.flip(memory, word, bit, after);
             }
             puts(good ? "done" : "no such thing");
             fflush(stdout);

@@ -22,7 +22,7 @@ public:
 #ifdef MUTANTS
         top_->mutant = mutant_;
 #endif
-        silent_ = 0;
+        silent_ = due_ = 0;
     }
     void mutate(unsigned number) {
         mutant_ = number;
@@ -42,6 +42,7 @@ public:
             // in each cycle: a short request comes and goes within one call
             silent_ = line.moving() || top.busy ? 0 : silent_ + 1;
             ++cycles_;
+            if (due_ && top.busy && --due_ == 0) *byte_ ^= mask_;
 #ifdef SDRAM
             if (top.broken) break;
 #endif
@@ -66,8 +67,8 @@ public:
     // Cycles since a byte was on its way, the core was busy, or an order changed the design's state.
     uint64_t silent() const { return silent_; }
 
-    // False if there is no such bit.
-    bool flip(const std::string& name, size_t word, size_t bit) {
+    // After so many cycles in which the core is busy, 0: now. False if there is no such bit.
+    bool flip(const std::string& name, size_t word, size_t bit, uint64_t after) {
         const struct {
             const char* name;
             void* data;
@@ -79,7 +80,10 @@ public:
         };
         for (const auto& memory : memories) {
             if (name != memory.name || word >= memory.words || bit >= memory.bits) continue;
-            static_cast<uint8_t*>(memory.data)[word * memory.bytes + bit / 8] ^= uint8_t(1 << bit % 8);
+            byte_ = static_cast<uint8_t*>(memory.data) + word * memory.bytes + bit / 8;
+            mask_ = uint8_t(1 << bit % 8);
+            due_ = after;
+            if (!after) *byte_ ^= mask_;
             silent_ = 0;
             return true;
         }
@@ -91,4 +95,8 @@ private:
     std::unique_ptr<Vtop> top_;
     unsigned mutant_ = 0;
     uint64_t cycles_ = 0, silent_ = 0;
+    // The bit that is flipped in so many cycles, 0 for none.
+    uint8_t* byte_ = nullptr;
+    uint8_t mask_ = 0;
+    uint64_t due_ = 0;
 };

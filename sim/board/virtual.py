@@ -128,9 +128,12 @@ class VirtualBoard:
         """As after power-up; clients stay connected."""
         self._order("reset")
 
-    def flip(self, memory: str, word: int, bit: int) -> None:
-        """Invert a bit of a memory; `ValueError` if there is no such bit."""
-        self._order(f"flip {memory} {word} {bit}")
+    def flip(self, memory: str, word: int, bit: int, after: int = 0) -> None:
+        """Invert a bit of a memory; `ValueError` if there is no such bit.
+
+        after: as many cycles in which the core is busy; 0: now.
+        """
+        self._order(f"flip {memory} {word} {bit} {after}")
 
     def mutate(self, number: int) -> None:
         """Reset to another mutant; only with a program of `sim.mutants.board`."""
