@@ -63,13 +63,13 @@ INSIDE, CLOCK_PIN = Range(5e-15, 30e-15), Range(2e-15, 8e-15)
 TREE = Range(53e-12, 53e-12 * 83_640 / 5_280)
 
 #: Joule for each cycle of an enabled port of a block RAM. Low: 36 of 64 bits of an access to 8 kB at 45 nm, 10 pJ (M. Horowitz,
-#: ISSCC 2014). High: a model of VTR's, 9 pJ for each edge of the clock at 0.9 V, for 20 kbit.
+#: ISSCC 2014). High: a model of VTR's, 9 pJ for each edge of the clock at 0.9 V, for 32 kbit.
 ACCESS = Range(5.6e-12, 2 * 9e-12 * (CORE_VOLTS / 0.9) ** 2)
 
 #: Ports of a block RAM that are enabled: the one that reads; and the one that writes, even where it writes nothing.
 PORTS = Range(1, 2)
 
-#: Joule for each change of an input of a multiplier. Low: VTR's model of 18 bits x 19. High: 1 DSP between two counters on the
+#: Joule for each change of an input of a multiplier. Low: VTR's model of 18 bits x 18. High: 1 DSP between two counters on the
 #: iCE40UP5K, 23 pJ a cycle as measured, in which 4 of its inputs change.
 FACTOR = Range(1.09e-12, 5.9e-12)
 

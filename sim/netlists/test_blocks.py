@@ -12,6 +12,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import ReadPort, WritePort
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from boards.icebreaker import ICEBREAKER
 from boards.ulx3s import ULX3S
 from golden.contract.errors import ToolError
 from hw.lib.block_memory import BlockMemory
@@ -76,7 +77,10 @@ MEMORIES = {f"words_{name}": unit for name, unit in WORDS.items()}
 FACTORS = {"products": Products(), "multiplier": Multiplier()}
 
 CELLS = {name: Cells(unit, name, ULX3S) for name, unit in (MEMORIES | FACTORS).items()}
+#: The same component on a part that has another multiplier, of which Yosys has a model.
+OTHER = "ice40_multiplier"
 UNITS = CELLS | {f"rtl_{name}": unit for name, unit in (MEMORIES | FACTORS).items()}
+UNITS |= {OTHER: Cells(FACTORS["multiplier"], OTHER, ICEBREAKER)}
 
 
 @cocotb.test()
@@ -136,6 +140,22 @@ async def the_multiplier_by_its_own_bench(dut):
     await test_multiplier.products_are_exact.func(dut)
 
 
+@cocotb.test()
+async def an_ice40_multiplies_alike(dut):
+    await start(dut)
+    ports, product = [Port(dut, name) for name in ("multiplier", "rtl_multiplier", OTHER)], None
+    for a, b in [
+        *test_multiplier.EXTREMES,
+        *((random.randrange(-(1 << 15), 1 << 15), random.getrandbits(16)) for _ in range(300)),
+    ]:
+        for port in ports:
+            port.a.value, port.b.value = a, b
+        await ports[0].edge
+        for port in ports:
+            assert product is None or port.product.value.to_signed() == product, f"{port.name}: {a} and {b} follow"
+        product = a * b
+
+
 def test_each_width_is_a_block_of_its_own():
     for width, unit in WORDS.items():
         found = re.findall(r"DATA_WIDTH_([AB])\(32'd(\d+)\)", CELLS[f"words_{width}"].netlist)
@@ -145,6 +165,7 @@ def test_each_width_is_a_block_of_its_own():
 def test_products_are_multipliers():
     assert CELLS["products"].netlist.count("MULT18X18D") == 4
     assert CELLS["multiplier"].netlist.count("MULT18X18D") == 1
+    assert "*" in UNITS[OTHER].netlist, "Yosys' model of SB_MAC16, and not a product of lookup tables"
 
 
 @pytest.mark.parametrize(
