@@ -78,7 +78,7 @@ FACTOR = Range(1.09e-12, 5.9e-12)
 GLITCHES = Range(1, 2)
 
 #: Changes of a wire in a cycle at most, where a simulated design has fewer: its rates are taken for others as well, which may
-#: be busier. What the power calculators of Altera and Xilinx assume when nothing is known.
+#: be busier. What Altera's PowerPlay assumes when nothing is known (Quartus Prime 16.0's help, power_default_toggle_rate).
 ASSUMED = 0.125
 
 #: Kinds of wires that are the output of logic, and so have glitches.
