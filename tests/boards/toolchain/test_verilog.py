@@ -90,6 +90,7 @@ def exported(request, folder, capsys):
     )
     assert code == ExitCode.OK
     assert values["link"] == request.param
+    assert values["stores_samples"] is False
     assert {path.rpartition("/")[2] for path in values["files"]} == {path.name for path in folder.glob(f"{request.param}*")}
     return out.with_suffix("")
 
