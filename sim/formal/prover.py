@@ -33,8 +33,12 @@ class Opened:
     def __init__(self, m: Module, dut: wiring.Component, name: str = "dut"):
         self.dut = dut
         inner = dut.elaborate(None)
-        self._signals = {signal.name: signal for signal in inner._driving}
+        #: All that it drives itself, in the order in which that is written.
+        self.signals = list(inner._driving)
+        self._signals = {signal.name: signal for signal in self.signals}
         self._fsm = inner._generated.get("fsm")
+        #: Its own parts, by name.
+        self.parts = {name: part for name, (part, *_) in inner._named_submodules.items()}
         m.submodules[name] = inner
         m.d.comb += Assume(~ResetSignal("sync"))
 

@@ -8,6 +8,7 @@ from amaranth.hdl import Assert, Assume, Module, Mux, Signal
 
 from golden.contract.messages import LABELS
 from golden.contract.protocol import (
+    ASKED_BYTES,
     CRC_BYTES,
     MAX_DIGESTED,
     REQUEST_BYTES,
@@ -19,11 +20,14 @@ from golden.contract.protocol import (
     Status,
 )
 from golden.contract.stored import HEADER_WORDS, MAX_CODED, MAX_RECORD_WORDS, MAX_SAMPLES, WORD_BYTES
+from hw.core.interface import Operation
 from hw.link import record_access as access
+from hw.link import stored_samples as samples
 from hw.link.record_access import RecordAccess
+from hw.link.stored_samples import PAUSE, StoredSamples
 
-from .prover import Opened, ProofError, past, prove
-from .test_executors import executor
+from .prover import Opened, ProofError, keeps_its_offer, past, prove
+from .test_executors import LANE, executor
 
 #: Cycles that `FrameBytes` takes for a byte, at most.
 BYTE = 3
@@ -166,3 +170,109 @@ def test_digests_are_asked_for_in_what_is_assumed():
     m.d.comb += Assert(~dut.range.valid)
     with pytest.raises(ProofError, match="model found for base case"):
         prove(m, opened.inputs, depth=4)
+
+
+def stored_samples() -> tuple[Module, Opened, StoredSamples]:
+    """With what is proved of it."""
+    m = Module()
+    opened, run = opened_with(m, dut := StoredSamples(LANE), samples, "Run")
+    names = ("IDLE", "MEASURE", "ORDER", "CHECK", "RUN", "REST", "COMMIT", "TAIL", "DONE")
+    state = {name: opened.state(name) for name in names}
+    left = opened["left"]
+    # of signals that are made in one line only the last has a name
+    holding = opened.signals[[signal.name for signal in opened.signals].index("begin") + 1]
+    (pause,) = (one for one in opened.signals if one.name == "$signal" and len(one) == PAUSE.bit_length())
+    inside, waiting = (opened.parts[name].level for name in ("labels", "results"))
+    execute, request, move, found = dut.execute, dut.execute.request, dut.move, dut.found
+    rank = {"MEASURE": 100, "ORDER": 99, "CHECK": 90, "RUN": 80, "REST": 70, "COMMIT": 60, "TAIL": left + 1, "DONE": 0}
+    running = executor(m, opened, rank, waits=("CHECK", "RUN", "REST", "COMMIT"))
+    train = request.command == Command.TRAIN_STORED
+    # the decoder's contract: a whole frame of one of its commands
+    m.d.comb += Assume(~execute.start | train | (request.command == Command.INFER_STORED))
+    shortest = REQUEST_HEADER + CRC_BYTES + ASKED_BYTES
+    m.d.comb += Assume(~(execute.start | running) | (request.length >= shortest) & (request.length <= REQUEST_BYTES))
+    # what the request did so far
+    commit = dut.operation == Operation.COMMIT
+    begun = counted(m, dut.start & ~commit, execute.start)
+    commits = counted(m, dut.start & commit, execute.start)
+    moved = counted(m, move.valid & move.ready, execute.start)
+    took = counted(m, found.valid & found.ready, execute.start)
+    said = counted(m, execute.o.valid, execute.start)
+    # the store's: what was asked for comes once, and stays until it is taken
+    kept = past(m, found.valid & ~found.ready)
+    m.d.comb += [
+        Assume(~found.valid | (moved != took)),
+        Assume(~kept | found.valid & (found.payload.as_value() == past(m, found.payload.as_value()))),
+    ]
+    # the core's: it holds the image of the sample that it began last, and that one isn't done before
+    m.d.comb += [
+        Assume(~past(m, dut.start & ~commit) | dut.holding),
+        Assume(~dut.done | (inside != 0)),
+        Assume(~(dut.done & dut.holding & holding) | (inside > 1)),
+        Assume(~past(m, dut.start) | dut.busy),
+        Assume(~(inside != 0) | dut.busy),
+    ]
+    ready = past(m, dut.ready & ~dut.start)
+    m.d.comb += Assume(~ready | dut.ready)
+    # claims: the core's rules are kept, and no more samples are in it and unsaid than it has room for
+    m.d.comb += [
+        Assert(~dut.start | dut.active & running),
+        Assert(~(dut.start & ~commit) | dut.ready & state["RUN"]),
+        Assert(~(dut.start & commit) | ~dut.busy & state["REST"] & (inside == 0)),
+        Assert(inside + waiting <= dut.in_flight),
+        Assert(~dut.active | running),
+        *keeps_its_offer(m, move),
+    ]
+    # a request ends with all that it asked for, or with what came before a damaged sample, or with nothing
+    finished = execute.done & (execute.status == Status.OK)
+    damaged = execute.done & (execute.status == Status.BAD_IMAGE)
+    refused = execute.done & ~finished & ~damaged
+    m.d.comb += [
+        Assert(~finished | (begun == run.samples) & (took == run.samples) & (commits == train)),
+        Assert(~damaged | (begun < run.samples) & (commits == 0)),
+        Assert(~(finished | damaged) | (said == begun + VALUE_BYTES) & (moved == took)),
+        Assert(~refused | (begun == 0) & (moved == 0) & (commits == 0) & (said == 0)),
+        Assert(~dut.commits | (commits == 1) & train),
+    ]
+    # what makes the induction go through
+    before = state["MEASURE"] | state["ORDER"] | state["CHECK"]
+    behind = state["REST"] | state["COMMIT"] | state["TAIL"] | state["DONE"]
+    m.d.comb += [
+        Assert(sum(state.values()) == 1),
+        Assert(state["RUN"] | (inside == 0) & (waiting == 0) & (pause == 0) & ~holding),
+        Assert(pause <= PAUSE),
+        Assert(run.bytes <= ASKED_BYTES),
+        Assert(~running | past(m, execute.start) | (run.samples == (request.length - (REQUEST_HEADER + CRC_BYTES)) >> 2)),
+        Assert(~running | (run.samples != 0)),
+        Assert(~before | (begun == 0) & (moved == 0) & (took == 0) & (commits == 0) & (said == 0) & ~run.ended),
+        Assert(~before | (run.fed == 0) & (run.taken == 0)),
+        Assert(~state["CHECK"] | (run.read < run.samples)),
+        Assert(~running | (run.fed == moved) & (run.taken == took) & (took <= moved) & (moved <= run.samples)),
+        Assert(~(running & ~run.ended) | (begun == took + holding)),
+        Assert(~(running & run.ended) | (begun + 1 <= took + holding)),
+        Assert(~holding | (inside != 0) & found.valid),
+        Assert(~(holding & run.ended) | (moved != took)),
+        Assert(~state["RUN"] | (begun == said + inside + waiting) & (commits == 0)),
+        Assert(~(state["REST"] | state["COMMIT"]) | (said == begun) & train & ~run.ended & (left == VALUE_BYTES)),
+        Assert(~state["REST"] | (commits == 0)),
+        Assert(~state["COMMIT"] | (commits == 1)),
+        Assert(~behind | (moved == took) & (run.ended | (took == run.samples))),
+        Assert(~(state["TAIL"] | state["DONE"]) | (commits == (train & ~run.ended))),
+        Assert(~state["TAIL"] | (left != 0) & (left <= VALUE_BYTES) & (said + left == begun + VALUE_BYTES)),
+        Assert(~state["DONE"] | (said == begun + VALUE_BYTES)),
+    ]
+    return m, opened, dut
+
+
+def test_stored_samples():
+    """Each sample that was asked for is begun once and answered once, in the core's rules; a refused request begins none."""
+    m, opened, _ = stored_samples()
+    prove(m, opened.inputs, depth=4)
+
+
+def test_requests_are_taken_and_refused_in_what_is_assumed():
+    """Samples are begun in sim/link/test_stored_samples.py: too far from power-up for a solver."""
+    m, opened, dut = stored_samples()
+    m.d.comb += Assert(~dut.execute.done)
+    with pytest.raises(ProofError, match="model found for base case"):
+        prove(m, opened.inputs, depth=6)
