@@ -86,7 +86,6 @@ EARLIER, WITHOUT = "of an earlier network", "without the board's SDRAM"
 OUTDATED = {
     "orangecrab-tiny-yowasp": [EARLIER],
     "ulx3s-tiny-yowasp": [EARLIER, WITHOUT],
-    "ulx3s-small-yowasp": [EARLIER, WITHOUT],
     "ulx3s-medium-yowasp": [WITHOUT],
 }
 
