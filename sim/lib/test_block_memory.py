@@ -20,7 +20,7 @@ class Ports(wiring.Component):
     """A block memory with its ports outside."""
 
     def __init__(self, depth):
-        self.depth = depth
+        self.depth, self.memory = depth, BlockMemory(shape=WIDTH, depth=depth)
         address = (depth - 1).bit_length()
         read = ReadPort.Signature(addr_width=address, shape=WIDTH).flip()
         write = WritePort.Signature(addr_width=address, shape=WIDTH, granularity=GRANULARITY).flip()
@@ -28,7 +28,8 @@ class Ports(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = BlockMemory(shape=WIDTH, depth=self.depth)
+        # another one each time: it keeps the ports that are asked of it
+        m.submodules.memory = self.memory = memory = BlockMemory(shape=WIDTH, depth=self.depth)
         for port in (self.read_0, self.read_1):
             connect(m, flipped(port), memory.read_port())
         connect(m, flipped(self.write), memory.write_port(granularity=GRANULARITY))
