@@ -60,7 +60,7 @@ boards: setup
 		$(BIN)/nudge build $$1 --preset $$2 --seeds 3 --verify && \
 		$(BIN)/nudge report $$1 --preset $$2 --samples $$3 --check || exit; \
 	done
-	$(BIN)/pytest -q sim/harness/test_netlist.py sim/netlists sim/test_cycles.py --slow
+	$(BIN)/pytest -q sim/netlists sim/test_cycles.py --slow
 
 # The long forms of what docs/link.md, docs/trust.md and docs/paper.md claim, hours on two cores; the short ones are in `make test`.
 evidence: setup

@@ -10,8 +10,8 @@ from boards.virtual import VIRTUAL
 from golden.cache import source_files
 from golden.contract.config import ENGINES, Config, configuration
 from golden.contract.presets import preset
-from sim.harness import netlist
 from sim.mutants import board as mutants
+from sim.netlists import board as netlist
 
 from . import gateware, program, verilator
 
@@ -101,7 +101,7 @@ def test_a_changed_source_is_compiled_anew(asked, monkeypatch, changed):
     [
         ("sim.board.gateware", "None"),
         ("sim.mutants.board", "None"),
-        ("sim.harness.netlist", "ICEBreakerPlatform()"),
+        ("sim.netlists.board", "ICEBreakerPlatform()"),
     ],
 )
 def test_every_source_of_a_design_is_in_its_key(module, platform):

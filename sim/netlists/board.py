@@ -22,7 +22,8 @@ from hw.lib.elaboration import fast_elaboration
 from hw.top import Top
 from sim.board.gateware import PowerOn
 from sim.board.program import compile_board
-from sim.netlists.cells import ice40_models
+
+from .cells import ice40_models
 
 #: Platforms whose primitives the gateware takes, how each part is synthesised, its cells' models, and what isn't a cell of it
 #: afterwards.

@@ -12,7 +12,7 @@ from host.boards.serial import SerialBoard
 from host.harness.compare import compare
 from sim.board.virtual import VirtualBoard
 
-from .netlist import netlist_program
+from .board import netlist_program
 
 SPEC = preset("tiny")
 CONFIGS = {"ice40": ICEBREAKER.design("tiny").config, "ecp5": ORANGECRAB.design("tiny").config}
