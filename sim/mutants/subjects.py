@@ -5,6 +5,7 @@ import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from amaranth.lib import wiring
 
@@ -33,16 +34,20 @@ class Bench:
         return f"{self.modules[unit][0].__package__.removeprefix('sim.')}.{unit}" if unit else self.name
 
 
+def tests_of(module: ModuleType) -> list[Any]:
+    """A module's cocotb tests, one for each set of parameters."""
+    return [test for value in vars(module).values() if hasattr(value, "generate_tests") for test in value.generate_tests()]
+
+
 def names_of_tests(module: ModuleType) -> list[str]:
-    """Names of a module's cocotb tests, without those that are marked slow: `make test` leaves these out."""
+    """Their names, without those that are marked slow: `make test` leaves these out."""
     whole = getattr(module, "pytestmark", [])
-    found = []
-    for value in vars(module).values():
-        if hasattr(value, "generate_tests"):
-            marks = [*getattr(value.func, "pytestmark", []), *(whole if isinstance(whole, list) else [whole])]
-            if not any(mark.name == "slow" for mark in marks):
-                found += [test.name for test in value.generate_tests()]
-    return found
+    of_module = whole if isinstance(whole, list) else [whole]
+    return [
+        test.name
+        for test in tests_of(module)
+        if not any(mark.name == "slow" for mark in (*getattr(test.func, "pytestmark", []), *of_module))
+    ]
 
 
 def benches() -> Iterator[Bench]:

@@ -27,6 +27,8 @@ from cocotb.triggers import Timer
 from sim.harness import units
 from sim.harness.testbench import problem, seed
 
+from .subjects import tests_of
+
 #: Path of a JSON file: "choosers", all inputs that choose mutants; "mutants", each with its "key", such an "input" and its
 #: "number", its "unit", which alone is simulated where a test asks several side by side, and its "tests", pairs of module and
 #: name; "out", the CSV file that a line is added to for each mutant as it ends; "healthy", a file for what a test says of the
@@ -117,13 +119,7 @@ def _branch(dut, told: dict, job: Path):
 @functools.cache
 def _find(module: str, name: str):
     """A cocotb test of a bench."""
-    (found,) = [
-        test
-        for value in vars(importlib.import_module(module)).values()
-        if hasattr(value, "generate_tests")
-        for test in value.generate_tests()
-        if test.name == name
-    ]
+    (found,) = (test for test in tests_of(importlib.import_module(module)) if test.name == name)
     return found
 
 
