@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
+from amaranth.hdl import Instance, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.contract.errors import ToolError
 from sim.board import verilator
 from sim.harness import testbench
+from sim.harness.instance import connections
 from sim.harness.testbench import CompiledBench
 
 from .netlist import SELECT, SELECT_BITS, Netlist, mutated, source
@@ -56,12 +57,8 @@ class MutatedUnits(wiring.Component):
                 m.submodules[name] = unit
                 wiring.connect(m, wiring.flipped(getattr(self, name)), unit)
                 continue
-            netlist, ports = self.netlists[name], {f"i_{SELECT}": getattr(self, f"{name}__{SELECT}")}
-            for path, member, value in unit.signature.flatten(getattr(self, name)):
-                if len(Value.cast(value)):
-                    ports[f"{'i' if member.flow == In else 'o'}_{'__'.join(map(str, path))}"] = value
-            if netlist.clocked:
-                ports |= {f"i_{testbench.CLOCK}": ClockSignal(), f"i_{testbench.RESET}": ResetSignal()}
+            ports = connections(getattr(self, name), unit, self.netlists[name].verilog)
+            ports[f"i_{SELECT}"] = getattr(self, f"{name}__{SELECT}")
             m.submodules[name] = Instance(module_of(name), **ports)
         return m
 

@@ -40,11 +40,6 @@ class Netlist:
         """As `mutate` left it."""
         return cls((folder / "top.v").read_text(), tuple(CHOICE.sub("", (folder / "mutants.txt").read_text()).splitlines()))
 
-    @property
-    def clocked(self) -> bool:
-        """Whether it has the ports of a clock domain."""
-        return re.search(r"^\s*input clk;", self.verilog, re.MULTILINE) is not None
-
 
 def source(component: wiring.Component, name: str) -> str:
     """A component in RTLIL."""

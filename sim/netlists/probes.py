@@ -12,9 +12,9 @@ from amaranth.lib.wiring import In, Out
 
 from boards.fpga import Fpga
 from boards.toolchain.wires import KINDS, nets
+from sim.harness.instance import connections
 
 from .cells import DESIGN, blocks, cells, modelled
-from .unit import connections
 
 #: What counts, in Verilog.
 COUNTER = Path(__file__).with_name("transitions.v")
@@ -83,7 +83,7 @@ class Probed(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        ports = connections(self, self.unit, True)
+        ports = connections(self, self.unit, self.netlist)
         for kind, drawn in self.drawn.items():
             wires = Signal(len(drawn.wires), name=f"wires_{kind}")
             ports[f"o_probe_{kind}"] = wires

@@ -1,14 +1,12 @@
 """A unit of a bench as cells of a part, in its place."""
 
 from functools import cached_property
-from typing import Any
 
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
+from amaranth.hdl import Instance, Module
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In
 
 from boards.fpga import Fpga
-from sim.harness.testbench import CLOCK, RESET
+from sim.harness.instance import connections
 
 from .cells import blocks, netlist
 
@@ -35,19 +33,5 @@ class Cells(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.netlist = Instance(self.module, **connections(self, self.unit, f"input {CLOCK};" in self.netlist))
+        m.submodules.netlist = Instance(self.module, **connections(self, self.unit, self.netlist))
         return m
-
-
-def connections(component: wiring.Component, unit: wiring.Component, clocked: bool) -> dict[str, Any]:
-    """Arguments of the `Instance` of a unit inside a component that has its ports."""
-    ports = {}
-    for path, member, _ in unit.signature.flatten(unit):
-        value: Any = component
-        for name in path:
-            value = value[name] if isinstance(name, int) else getattr(value, name)
-        if len(Value.cast(value)):
-            ports[f"{'i' if member.flow == In else 'o'}_{'__'.join(map(str, path))}"] = value
-    if clocked:
-        ports |= {f"i_{CLOCK}": ClockSignal(), f"i_{RESET}": ResetSignal()}
-    return ports
