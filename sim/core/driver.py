@@ -8,6 +8,7 @@ from typing import NamedTuple
 import cocotb
 import numpy as np
 import torch
+from cocotb.simtime import get_sim_time
 from cocotb.triggers import FallingEdge, RisingEdge, ValueChange, with_timeout
 
 from golden.contract import layout, protocol
@@ -48,12 +49,15 @@ class CoreDriver:
         #: Samples started until now, and the predictions of those of the run at hand.
         self.submitted = 0
         self.predictions: list[int] = []
+        #: Cycles of each phase since the counters were cleared, by the port `phase`.
+        self.counted = [0] * len(protocol.PHASES)
 
     async def start(self):
         """Reset, and an image memory behind the pixel port."""
         await start(self.dut)
         cocotb.start_soon(self._serve_pixels())
         cocotb.start_soon(self._collect())
+        cocotb.start_soon(self._count_cycles())
 
     async def _serve_pixels(self):
         while True:
@@ -163,6 +167,24 @@ class CoreDriver:
         await self.rest()
         return list(self.predictions)
 
+    async def _count_cycles(self):
+        since = get_sim_time("ns")
+        while True:
+            phase = self.dut.phase.value.to_unsigned()
+            await ValueChange(self.dut.phase)
+            now = get_sim_time("ns")
+            for i in range(len(self.counted)):
+                self.counted[i] += (phase >> i & 1) * round((now - since) / PERIOD)
+            since = now
+
+    async def clear(self):
+        """Zeroes the counters, of a core at rest."""
+        self.dut.clear.value = 1
+        await self.edge
+        self.dut.clear.value = 0
+        await self.edge
+        self.counted = [0] * len(self.counted)
+
     def show(self, image: np.ndarray):
         """An image to the image memory."""
         self.image = image.reshape(-1)
@@ -171,6 +193,16 @@ class CoreDriver:
     def spikes(self) -> list[int]:
         """Spike counters of layers 1..N."""
         return [getattr(self.dut, f"spikes__{i}").value.to_unsigned() for i in range(len(self.spec.bundles))]
+
+    async def idle(self):
+        """Until no cycle is counted: engines may prepare beyond a commit."""
+        while self.dut.phase.value:
+            await with_timeout(ValueChange(self.dut.phase), PATIENCE * PERIOD, "ns")
+        await self.edge
+
+    def cycles(self) -> list[int]:
+        """Cycle counters of the phases, in the order of `protocol.PHASES`."""
+        return [getattr(self.dut, f"phase_cycles__{i}").value.to_unsigned() for i in range(len(protocol.PHASES))]
 
     def slot(self, number: int) -> int:
         """Of the sample of this number among those started."""
@@ -281,17 +313,18 @@ async def check_training(dut, config: Config, samples: int, *, seed: int, traced
     total = [a + b for a, b in zip(result.spikes, more, strict=True)]
     assert core.spikes() == total, f"spikes: {core.spikes()}, golden has {total}"
     await core.commit()
+    await core.idle()
+    assert core.cycles() == core.counted, f"cycles of phases: {core.cycles()}, port `phase` had {core.counted}"
+    assert all(core.counted), f"a phase without a cycle: {core.counted}"
     trained = commit(spec, accumulate(parameters, result.updates))
     assert (difference := first_master(await core.read(), trained)) is None, f"after training: {difference}"
     assert first_master(trained, parameters) is not None, "nothing was learned, so nothing was checked"
 
     # the working copies are new: inference with them, after training, on the same state memories
     after, spikes = infer(spec, settings, trained, images[:2])
-    dut.clear.value = 1
-    await core.edge
-    dut.clear.value = 0
-    await core.edge
+    await core.clear()
     assert core.spikes() == [0] * len(spec.bundles)
+    assert core.cycles() == core.counted, f"cycles of phases after they were cleared: {core.cycles()}"
     predictions = await core.run([Sample(Operation.INFER, image, 0) for image in images[:2]])
     assert predictions == after.tolist(), f"inference: {predictions}, golden has {after.tolist()}"
     assert core.spikes() == spikes, f"spikes of inference: {core.spikes()}, golden has {spikes}"
