@@ -3,6 +3,7 @@
 What waits here wakes when a signal changes, not with each cycle: Python would take longer than the core.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import cocotb
@@ -272,8 +273,15 @@ async def check_training(dut, config: Config, samples: int, *, seed: int, traced
     """
     spec = config.spec
     free, nudged = steps or (spec.schedule.free, spec.schedule.nudged)
-    settings = Settings.of(spec, free=free, nudged=nudged)
     random = np.random.default_rng(seed)
+    settings = Settings.of(spec, free=free, nudged=nudged)
+    # rates with bits that a preset's don't have
+    most = (1 << spec.formats.rate_bits) - 1
+    weight_rates, bias_rates = (
+        tuple(int(random.integers(rate, min(2 * rate, most), endpoint=True)) for rate in rates)
+        for rates in (settings.weight_rates, settings.bias_rates)
+    )
+    settings = replace(settings, weight_rates=weight_rates, bias_rates=bias_rates)
     parameters = initial(spec, seed)
     # biases of both signs, which a fresh network has not
     biases = tuple(torch.from_numpy(random.integers(-2000, 2000, b.shape)) for b in parameters.biases)
