@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent
 SAMPLES, DESIGNS = FOLDER / "samples.csv", FOLDER / "designs.json"
 
 #: A design with a memory for samples, and the same without.
-STORE = ("medium-stores", "medium")
+STORE = ("medium-unshared-stores", "medium-unshared")
 
 #: What is counted of a netlist.
 COUNTS = ("cells", "flip-flops", "blocks", "multipliers")
