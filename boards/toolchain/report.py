@@ -13,7 +13,7 @@ from golden.cache import build_root
 from golden.contract.errors import DesignError
 
 from . import stamp
-from .build import BUILD
+from .build import BUILD, in_words
 
 #: Committed reports, one file for each board, preset and kind of tools.
 BASELINES = Path(__file__).parents[1] / "baselines"
@@ -234,6 +234,11 @@ def find_report(fpga: Fpga, preset: str, kind: str) -> tuple[str, dict[str, Any]
 
 def outdated(fpga: Fpga, preset: str, report: Mapping[str, Any]) -> list[str]:
     """In what a committed report isn't of the design as it is, in words."""
-    earlier = report.get("spec") != fpga.design(preset).config.spec.identity
-    without = fpga.facts(preset).sdram and not report.get("sdram", False)
-    return ["of an earlier network"] * earlier + ["without the board's SDRAM"] * without
+    design = fpga.design(preset)
+    found = {
+        "of an earlier network": report.get("spec") != design.config.spec.identity,
+        "with other lanes": report.get("design") != in_words(design.config),
+        "at another clock": report.get("clock_hz") != design.clock_hz,
+        "without the board's SDRAM": fpga.facts(preset).sdram and not report.get("sdram", False),
+    }
+    return [words for words, is_so in found.items() if is_so]
