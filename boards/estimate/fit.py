@@ -43,8 +43,9 @@ class Sample(NamedTuple):
 
 
 def config_of(name: str) -> Config:
-    """The network of a design, a preset's or its own, and its lanes."""
-    known = json.loads(DESIGNS.read_text())[name]
+    """The network of a design, a preset's, its own or that of the design that it is like, and its lanes."""
+    every = json.loads(DESIGNS.read_text())
+    known = every[every[name].get("like", name)]
     spec = network({"name": name} | known["network"], name) if "network" in known else PRESETS[known.get("preset", name)]
     if known.get("compact"):
         return Config(spec, (1,) * len(spec.layers), compact=True)
