@@ -1,4 +1,4 @@
-"""What a training run leaves to read: metrics as CSV and the learning curve as PNG.
+"""What a training run leaves to read, as CSV: each commit, the end of each epoch.
 
 `metrics.csv` grows while a run goes on, so that others can watch it: its last line may be half written, and a reader
 leaves that one out.
@@ -159,20 +159,3 @@ def sliding_error(rows: list[Row]) -> tuple[int, list[int], list[float]]:
             start += 1
         percent.append(100 * (errors[i] - errors[start]) / (seen[i] - seen[start]))
     return last, seen[1:], percent
-
-
-def plot_curve(path: Path, rows: list[Row], title: str, test_error: float | None = None) -> None:
-    """The learning curve, and the test error at the end if there is one, as PNG, atomically."""
-    from matplotlib.figure import Figure  # late: it takes half a second, and most commands draw nothing
-
-    last, seen, percent = sliding_error(rows)
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(seen, percent, label=f"training, last {last} samples")
-    if test_error is not None:
-        axes.plot(seen[-1] if seen else 0, test_error, "o", color="C1", label=f"test: {test_error:.2f} %")
-    axes.set(xlabel="training samples", ylabel="error (%)", title=title, ylim=(0, None))
-    axes.grid(alpha=0.3)
-    axes.legend()
-    with files.atomic(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)

@@ -21,7 +21,7 @@ from golden.model.parameters import Parameters, initial, mean
 from golden.model.settings import Settings
 from golden.progress import note
 
-from . import checkpoint
+from . import checkpoint, curve
 from . import data as datasets
 from . import metrics as report
 from .board import Board
@@ -303,7 +303,7 @@ class Run:
             return
         title = f"{self.plan.preset}, {self.plan.data}, seed {self.plan.seed}"
         try:
-            report.plot_curve(self.out / CURVE, self.rows, title, test_error)
+            curve.plot_curve(self.out / CURVE, self.rows, self.epochs, title, test_error)
         except Exception as error:
             note(f"{self.out / CURVE} isn't drawn: {type(error).__name__}: {error}")
 

@@ -174,7 +174,8 @@ def warm(pictures: bool) -> None:
 
     from golden.model import native
     from golden.training import data, loop
-    from golden.training.metrics import Row, plot_curve
+    from golden.training.curve import plot_curve
+    from golden.training.metrics import Row
     from host.cli import main
 
     assert main.app is not None
@@ -185,7 +186,7 @@ def warm(pictures: bool) -> None:
     data.load("embedded")
     scratch = Path(os.environ["NUDGE_BUILD"])
     scratch.mkdir(parents=True, exist_ok=True)
-    plot_curve(scratch / "warm.png", [Row(0, 1, 1, 1, 100.0, 1.0)], "warm", 1.0)
+    plot_curve(scratch / "warm.png", [Row(0, 1, 1, 1, 100.0, 1.0)], [], "warm", 1.0)
     if not pictures:
         drawn = (scratch / "warm.png").read_bytes()
 

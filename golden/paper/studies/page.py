@@ -6,9 +6,7 @@ import matplotlib
 
 matplotlib.use("Agg")  # no display on a server
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from golden import files
 from golden.paper.systems.configurations import PUBLISHED
@@ -17,15 +15,6 @@ from .study import Row, mean_deviation
 
 #: One colour for each system of Table II, the same in every picture.
 COLOURS = {name: f"C{n}" for n, name in enumerate(PUBLISHED["mnist"])}
-
-
-def logarithmic(axes: Axes) -> None:
-    """Errors in percent on a logarithmic axis, its ticks as plain numbers."""
-    axes.set(yscale="log", ylabel="error (%)")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(ScalarFormatter())
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.grid(alpha=0.3, which="both")
 
 
 def write(path: Path, table: str, figure: Figure) -> None:

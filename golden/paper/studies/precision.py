@@ -11,6 +11,7 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
+from golden.axes import logarithmic
 from golden.contract.formats import Formats
 from golden.contract.spec import Schedule, Spec
 from golden.training import data as datasets
@@ -140,7 +141,7 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
             lines.append(f"| {name} | {value} | {mean:.2f} | {deviation:.2f} | {len(found)} | {mark} |")
         means, deviations = zip(*points, strict=True)
         names = [str(value) for value in quantity.specs]
-        page.logarithmic(axes)
+        logarithmic(axes)
         axes.errorbar(names, means, deviations, marker="o", capsize=3)
         chosen = list(quantity.specs).index(quantity.chosen)
         ring = {"markersize": 13, "markerfacecolor": "none", "markeredgewidth": 2, "zorder": 3}

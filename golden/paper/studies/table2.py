@@ -14,6 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from golden.axes import logarithmic
 from golden.paper.systems.configurations import PUBLISHED, Configuration, table_two
 from golden.paper.systems.train import SystemRun, Tell, silent, test_error, train
 from golden.training import data as datasets
@@ -177,7 +178,7 @@ def draw(axes: Axes, rows: list[Row], data: str, kind: str, variant: str) -> Non
             label = "_"
         if kind == "test":
             axes.axhline(PUBLISHED[data][name].test, linestyle=":", color=colour, label=f"{name}, paper")
-    page.logarithmic(axes)
+    logarithmic(axes)
     axes.set(title=f"{data}, {variant}", ylabel={"part": "training error before learning (%)", "test": "test error (%)"}[kind])
     axes.set_visible(bool(rows))
     if axes.lines:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
+from golden.axes import logarithmic
 from golden.paper.systems.configurations import Configuration, starts
 from golden.paper.systems.neuron import Dynamics
 from golden.paper.systems.train import SystemRun, error, train
@@ -100,7 +101,7 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
         mine = page.select(rows, system=c.name)
         at = [names.index(row["change"]) + (n - 1.5) / 8 for row in mine]
         axes.plot(at, [float(row["error_percent"]) for row in mine], "o", color=page.COLOURS[c.name], alpha=0.7, label=c.name)
-    page.logarithmic(axes)
+    logarithmic(axes)
     axes.set(ylabel="held-out error (%)", title=f"budget {budget.name}")
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
     axes.legend()

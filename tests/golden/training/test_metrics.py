@@ -1,6 +1,6 @@
-"""The learning curve: its error is over the last samples, and it is drawn where there is nothing to draw too."""
+"""The error of a learning curve is over the last samples."""
 
-from golden.training.metrics import CURVE_PARTS, CURVE_SAMPLES, Row, plot_curve, sliding_error
+from golden.training.metrics import CURVE_PARTS, CURVE_SAMPLES, Row, sliding_error
 
 
 def rows(*errors, samples=10):
@@ -21,8 +21,3 @@ def test_then_the_last_ones_count():
 def test_a_long_run_has_a_longer_part():
     last, seen, _ = sliding_error(rows(*[1] * CURVE_PARTS * 20))
     assert last == seen[-1] // CURVE_PARTS == 200
-
-
-def test_a_picture_of_no_rows(tmp_path):
-    plot_curve(tmp_path / "curve.png", [], "nothing yet", 12.5)
-    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")

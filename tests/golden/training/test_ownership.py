@@ -13,7 +13,7 @@ import torch
 from golden.contract.config import configuration
 from golden.contract.errors import MetricsError, PlanError, WeightsError
 from golden.contract.presets import preset
-from golden.training import checkpoint, metrics
+from golden.training import checkpoint, curve
 from golden.training import run as training
 from golden.training.data import load
 from golden.training.loop import train
@@ -116,7 +116,7 @@ def test_a_picture_that_can_not_be_drawn_ends_nothing(tmp_path, monkeypatch, cap
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(metrics, "plot_curve", full)
+    monkeypatch.setattr(curve, "plot_curve", full)
     run = Run.begin(PLAN, SPEC, tmp_path)
     train(run, GoldenBoard(configuration(SPEC)), DATA, Stop())
     assert run.finished

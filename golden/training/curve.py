@@ -1,0 +1,44 @@
+"""The picture of a training run: its errors over the samples, on a logarithmic axis."""
+
+from pathlib import Path
+
+from golden import files
+
+from .metrics import Epoch, Row, sliding_error
+
+
+def plot_curve(path: Path, rows: list[Row], epochs: list[Epoch], title: str, test_error: float | None = None) -> None:
+    """As PNG, atomically: the training error as it came; of each epoch's end the held-out one, and the test error at the end,
+    where there are such.
+
+    A logarithmic axis has no zero: none wrong is drawn as half a sample, which the legend says.
+    """
+    from matplotlib.figure import Figure  # late: it takes half a second, and most commands draw nothing
+    from matplotlib.ticker import EngFormatter
+
+    from golden.axes import logarithmic
+
+    last, seen, percent = sliding_error(rows)
+    held_out = {end.samples: end.held_out_error_percent for end in epochs if end.held_out_error_percent is not None}
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    panel = figure.subplots()
+    least = 50 / last
+
+    def shown(errors: list[float], label: str) -> tuple[list[float], str]:
+        some = any(error < least for error in errors)
+        return [max(error, least) for error in errors], f"{label}; none wrong is drawn as {least:.2g} %" if some else label
+
+    values, label = shown(percent, f"training, last {last:,} samples")
+    panel.plot(seen, values, label=label)
+    if held_out:
+        values, label = shown(list(held_out.values()), "held out, after each epoch")
+        panel.plot(list(held_out), values, ".", color="C2", label=label)
+    if test_error is not None:
+        values, label = shown([test_error], f"test: {test_error:.2f} %")
+        panel.plot(seen[-1:] or [0], values, "o", color="C1", label=label)
+    logarithmic(panel)
+    panel.xaxis.set_major_formatter(EngFormatter(sep=""))
+    panel.set(xlabel="training samples", title=title)
+    panel.legend()
+    with files.atomic(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
