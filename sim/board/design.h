@@ -77,6 +77,11 @@ public:
 #define MEMORY(NAME, MEMBER, WORDS, BITS) {NAME, &top_->rootp->MEMBER[0], WORDS, sizeof top_->rootp->MEMBER[0], BITS},
 #include "memories.inc"
 #undef MEMORY
+#if __has_include("registers.inc")
+#define REGISTER(NAME, MEMBER, BITS) {NAME, &top_->rootp->MEMBER, 1, sizeof top_->rootp->MEMBER, BITS},
+#include "registers.inc"
+#undef REGISTER
+#endif
         };
         for (const auto& memory : memories) {
             if (name != memory.name || word >= memory.words || bit >= memory.bits) continue;

@@ -1,7 +1,7 @@
 """The program of a virtual board: the Verilog of its logic and `board.cpp` around it, compiled."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from boards import BoardFacts
@@ -40,16 +40,23 @@ def list_memories(folder: Path) -> None:
     (folder / "memories.inc").write_text("".join(lines))
 
 
-def compile_board(verilog: str, *, flags: Sequence[str] = (), brief: bool = False, note: str | None = None) -> Path:
+def compile_board(
+    verilog: str,
+    *,
+    flags: Sequence[str] = (),
+    brief: bool = False,
+    note: str | None = None,
+    generate: Callable[[Path], None] = list_memories,
+) -> Path:
     """The program of a board whose logic has this Verilog, with a top module like `gateware.PowerOn`.
 
     flags: further ones for `verilator`. brief: whether it is to run for seconds only, and be compiled the sooner.
-    note: a line for standard error if the program has to be made.
+    note: a line for standard error if the program has to be made. generate: lists what a fault can reach.
     """
     chip = SDRAM_FLAGS if "sdram_words" in verilog else ()
     every, optimised = (*FLAGS, *flags, *chip), BRIEF_FLAGS if brief else MAKE_FLAGS
     return verilator.executable(
-        verilog, "top", [SOURCE], flags=every, make_flags=optimised, note=note, generate=list_memories
+        verilog, "top", [SOURCE], flags=every, make_flags=optimised, note=note, generate=generate
     )
 
 

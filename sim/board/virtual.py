@@ -124,12 +124,19 @@ class VirtualBoard:
         fields = [re.findall(r"[\w.]+", line) for line in lines]
         return {name: (int(words), int(bits)) for _, name, _, words, bits in fields}
 
+    @property
+    def registers(self) -> dict[str, int]:
+        """Bits of the registers that `flip` reaches, as words 0: none but in a program of `sim.upsets.registers`."""
+        listed = self.program.parent / "registers.inc"
+        found = re.findall(r'"(.+)", .*, (\d+)\)', listed.read_text()) if listed.exists() else []
+        return {name: int(bits) for name, bits in found}
+
     def reset(self) -> None:
         """As after power-up; clients stay connected."""
         self._order("reset")
 
     def flip(self, memory: str, word: int, bit: int, after: int = 0) -> None:
-        """Invert a bit of a memory; `ValueError` if there is no such bit.
+        """Invert a bit of a memory, or of a register; `ValueError` if there is no such bit.
 
         after: as many cycles in which the core is busy; 0: now.
         """

@@ -2,7 +2,7 @@
 
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +33,18 @@ KINDS = {
     "counters": r"registers\.",
 }
 
+#: Kinds of flip-flops, by what the names of their registers match; the first that does counts.
+FLIP_FLOPS = {
+    "registers, rates": r"registers\.(?!counters)|core\.rates",
+    "counters": r"registers\.counters|core\.(phase|array_\d+\.(new|spike_count))",
+    "neuron arrays": r"core\.array_",
+    "synapse engines": r"core\.engine_",
+    "update engines": r"core\.update_\d",
+    "weight memories": r"core\.weights_",
+    "sequencer, images, prediction": r"core\.",
+    "link": r"",
+}
+
 #: Those that hold weights: here nothing may be wrong without being noticed.
 WEIGHTS = ("masters", "working weights", "working biases")
 
@@ -52,7 +64,10 @@ NOTHING, SILENT, COUNTED = "nothing", "wrong, unnoticed", "counters"
 
 @dataclass(frozen=True)
 class Upset:
-    """One flipped bit. after: busy cycles since the second batch began; None: before its commit."""
+    """One flipped bit of a memory, or of a register, which is its word 0.
+
+    after: busy cycles since the second batch began; None: before its commit.
+    """
 
     kind: str
     memory: str
@@ -65,20 +80,29 @@ class Upset:
 class Outcome:
     """What noticed first, and in which batch, from 1; or `NOTHING`, `SILENT`, `COUNTED`.
 
+    samples: of that batch, whose predictions were known by then.
     resent: whether the link asked again for what had gone wrong.
+    cured: whether the board then trains as an undisturbed one, all weights and settings written again, but without a reset.
     """
 
     ending: str
     batch: int = 0
+    samples: int = 0
     resent: bool = False
+    cured: bool = False
+
+    def waited(self, upset: Upset) -> float:
+        """Samples from the upset, in the second batch, until something noticed."""
+        drawn = BATCH if upset.after is None else upset.after / BUSY * BATCH
+        return (self.batch - 2) * BATCH + self.samples - drawn
 
 
-def kind_of(memory: str) -> str:
-    """Of an array, by its name. `KeyError` if it is of none."""
-    for kind, pattern in KINDS.items():
-        if re.match(pattern, memory):
+def kind_of(name: str, kinds: dict[str, str] = KINDS) -> str:
+    """Of a memory, or with `FLIP_FLOPS` of a register. `KeyError` if it is of none."""
+    for kind, pattern in kinds.items():
+        if re.match(pattern, name):
             return kind
-    raise KeyError(memory)
+    raise KeyError(name)
 
 
 def draw(memories: dict[str, tuple[int, int]], count: int, seed: int) -> list[Upset]:
@@ -96,6 +120,15 @@ def draw(memories: dict[str, tuple[int, int]], count: int, seed: int) -> list[Up
     return upsets
 
 
+def draw_flip_flops(registers: dict[str, int], count: int, seed: int) -> list[Upset]:
+    """Any flip-flop, as often as any other, while the core is busy."""
+    rng, names = random.Random(seed), sorted(registers)
+    chosen = rng.choices(names, [registers[name] for name in names], k=count)
+    return [
+        Upset(kind_of(name, FLIP_FLOPS), name, 0, rng.randrange(registers[name]), rng.randrange(1, BUSY)) for name in chosen
+    ]
+
+
 @dataclass(frozen=True)
 class Undisturbed:
     """What a board says that nothing happens to."""
@@ -111,6 +144,8 @@ class Cases:
 
     def __init__(self, virtual: VirtualBoard, data: Data):
         self.virtual, self.spec = virtual, virtual.config.spec
+        #: Words and bits of what can be flipped.
+        self.places = virtual.memories | {name: (1, bits) for name, bits in virtual.registers.items()}
         total = BATCHES * BATCH + INFERRED
         self._images, self._labels = data.train_images[:total].numpy(), data.train_labels[:total].numpy()
         golden = GoldenBoard(virtual.config)
@@ -121,24 +156,33 @@ class Cases:
     def run(self, upset: Upset | None) -> Outcome:
         """One case; without an upset, the board as it is. `ValueError` if there is no such bit."""
         if upset:
-            words, bits = self.virtual.memories[upset.memory]
+            words, bits = self.places[upset.memory]
             if not (upset.word < words and upset.bit < bits):
                 raise ValueError(f"{upset.memory} has {words} words of {bits} bits")
         self.virtual.reset()
+        outcome = self._outcome(upset)
+        if upset is None or outcome.ending not in (PREDICTION, DIGEST, LINK):
+            return outcome
+        return replace(outcome, cured=self._outcome(None).ending == NOTHING)
+
+    def _outcome(self, upset: Upset | None) -> Outcome:
+        """What becomes of a run, on the board as the last one left it."""
         batch, resent = 0, False
         try:
             with SerialBoard.over(Link.open(self.virtual.url, timeout=PATIENCE, retries=RETRIES), self.spec) as board:
+                board.clear()
                 for batch, (said, digest) in enumerate(self._train(board, upset), 1):
-                    if said.tolist() != self.undisturbed.predictions[batch - 1]:
-                        return Outcome(PREDICTION, batch)
+                    wrong = said != np.array(self.undisturbed.predictions[batch - 1])
+                    if wrong.any():
+                        return Outcome(PREDICTION, batch, int(wrong.argmax()) + 1)
                     if digest != self.undisturbed.digests[batch - 1]:
-                        return Outcome(DIGEST, batch)
+                        return Outcome(DIGEST, batch, BATCH)
                 registers = board.registers()
                 if not same(board.read(), self.undisturbed.parameters):
                     return Outcome(SILENT)
                 resent = any(registers[name] for name in ("bad_crc", "duplicates") if name in registers)
-                wrong = spikes_of(registers, self.spec) != self.undisturbed.spikes
-                return Outcome(COUNTED if wrong else NOTHING, resent=resent)
+                wrong_count = spikes_of(registers, self.spec) != self.undisturbed.spikes
+                return Outcome(COUNTED if wrong_count else NOTHING, resent=resent)
         except (NudgeError, ValueError):
             return Outcome(LINK, batch + 1)
 

@@ -1,0 +1,60 @@
+"""A virtual board whose flip-flops can be flipped too: Verilator keeps each of them, under its own name."""
+
+import re
+from pathlib import Path
+
+from boards.virtual import VIRTUAL
+from golden.contract.config import Config
+from sim.board.gateware import top_verilog
+from sim.board.program import compile_board, list_memories
+
+#: What makes Verilator keep a register, take a value that is written into it from outside, and work out again what follows.
+MARK = "/* verilator public_flat_rw */"
+
+#: A module's registers, not its memories; and what is assigned at a clock edge.
+DECLARED = re.compile(r"^  reg (?:\[\d+:0\] )?(\S+)(?= ?(?: = .*)?;$)", re.MULTILINE)
+CLOCKED = re.compile(r"^ +(\S+) +(?:\[[^]]*\] )?<= ", re.MULTILINE)
+
+KEPT = re.compile(rf"^  reg (?:\[\d+:0\] )?(\S+) {re.escape(MARK)}", re.MULTILINE)
+
+#: Amaranth's top module and `PowerOn`'s, and Verilator's names for them.
+OUTER = re.compile(r"^top\.(top\.)?(system\.)?")
+
+
+def marked(verilog: str) -> str:
+    """Amaranth's Verilog, all flip-flops marked.
+
+    Those that only the simulation has, which tell what a part leaves undefined (`hw.lib.block_memory`), are not.
+    """
+
+    def mark(module: str) -> str:
+        clocked = {name for name in CLOCKED.findall(module) if not name.startswith("undefined_")}
+        return DECLARED.sub(lambda found: f"{found[0]} {MARK}" if found[1] in clocked else found[0], module)
+
+    return "".join(mark(module) for module in re.split(r"(?<=endmodule\n)", verilog))
+
+
+def list_faults(folder: Path) -> None:
+    """Writes memories.inc, and registers.inc: name, member and bits of each register that is marked."""
+    list_memories(folder)
+    names: set[str] = set()
+    for module in re.split(r"(?<=endmodule\n)", (folder / "top.v").read_text()):
+        for header in re.findall(r"^module (\S+?)[ (]", module, re.MULTILINE):
+            names |= {f"{header}.{name}".replace("\\", "") for name in KEPT.findall(module)}
+    # in the header of the model: highest bit, and name; $ and the like by their codes
+    found = re.findall(r"(?:[CSIQ]Data|VlWide<\d+>)/\*(\d+):0\*/ (\w+);", (folder / "Vtop___024root.h").read_text())
+    lines = []
+    for top, member in found:
+        name = re.sub(r"__0([0-9A-F]{2})", lambda code: chr(int(code[1], 16)), member.replace("__DOT__", "."))
+        if name in names:
+            lines.append(f'REGISTER("{OUTER.sub("", name)}", {member}, {int(top) + 1})\n')
+    (folder / "registers.inc").write_text("".join(lines))
+
+
+def faulty_board(config: Config, *, brief: bool = False) -> Path:
+    """The program of a virtual board whose `VirtualBoard.registers` aren't empty; slower than others.
+
+    brief: see `compile_board`.
+    """
+    note = f"building the virtual board {config.spec.name!r} with all flip-flops, once: about a minute"
+    return compile_board(marked(top_verilog(config, VIRTUAL)), generate=list_faults, brief=brief, note=note)
