@@ -52,6 +52,8 @@ class CoreDriver:
         self.predictions: list[int] = []
         #: Cycles of each phase since the counters were cleared, by the port `phase`.
         self.counted = [0] * len(protocol.PHASES)
+        #: What `phase` is, and since when.
+        self.held, self.since = 0, 0.0
 
     async def start(self):
         """Reset, and an image memory behind the pixel port."""
@@ -130,6 +132,15 @@ class CoreDriver:
         await self._start(Operation.COMMIT)
         await self.rest()
 
+    async def commit_watched(self):
+        """The same, and the counters are right amid it: after an even number of its cycles, and after an odd one."""
+        await self.rest()
+        await self._start(Operation.COMMIT)
+        for _ in range(2):
+            await self.edge
+            assert self.cycles() == self.counted_now(), f"amid a commit: {self.cycles()}, port `phase` had {self.counted_now()}"
+        await self.rest()
+
     async def rest(self):
         """Until nothing is in flight."""
         if self.dut.busy.value:
@@ -169,14 +180,19 @@ class CoreDriver:
         return list(self.predictions)
 
     async def _count_cycles(self):
-        since = get_sim_time("ns")
+        self.since = get_sim_time("ns")
         while True:
-            phase = self.dut.phase.value.to_unsigned()
+            self.held = self.dut.phase.value.to_unsigned()
             await ValueChange(self.dut.phase)
-            now = get_sim_time("ns")
-            for i in range(len(self.counted)):
-                self.counted[i] += (phase >> i & 1) * round((now - since) / PERIOD)
-            since = now
+            self.counted = self._counted_until(get_sim_time("ns"))
+            self.since = get_sim_time("ns")
+
+    def _counted_until(self, now: float) -> list[int]:
+        return [n + (self.held >> i & 1) * round((now - self.since) / PERIOD) for i, n in enumerate(self.counted)]
+
+    def counted_now(self) -> list[int]:
+        """Those counted until before this edge."""
+        return self._counted_until(get_sim_time("ns") - PERIOD)
 
     async def clear(self):
         """Zeroes the counters, of a core at rest."""
@@ -322,7 +338,7 @@ async def check_training(dut, config: Config, samples: int, *, seed: int, traced
     assert predictions == expected, f"predictions: {predictions}, golden has {expected}"
     total = [a + b for a, b in zip(result.spikes, more, strict=True)]
     assert core.spikes() == total, f"spikes: {core.spikes()}, golden has {total}"
-    await core.commit()
+    await core.commit_watched()
     await core.idle()
     assert core.cycles() == core.counted, f"cycles of phases: {core.cycles()}, port `phase` had {core.counted}"
     assert all(core.counted), f"a phase without a cycle: {core.counted}"
