@@ -31,6 +31,9 @@ from sim.harness.words import layer_words
 #: Cycles after which a sample counts as hung; `medium` needs less than 200,000.
 PATIENCE = 3_000_000
 
+#: Rates that `telling_rates` chooses from.
+DRAWS = 12
+
 
 class Sample(NamedTuple):
     """What a core is told."""
@@ -281,6 +284,31 @@ def digits(count: int) -> tuple[np.ndarray, np.ndarray]:
     return embedded.train_images[:count].numpy(), embedded.train_labels[:count].numpy()
 
 
+def telling_rates(spec, settings: Settings, parameters: Parameters, images, labels, random) -> Settings:
+    """The settings with other rates, for each weights and biases the one, of some, of which most bits show in the updates.
+
+    A preset's rates lack bits; at most rates low bits are lost when updates are rounded, or high ones when they are clipped.
+    """
+    bits, last = spec.formats.rate_bits, len(spec.bundles)
+
+    def updates(rates):
+        tried = replace(settings, weight_rates=tuple(rates[:last]), bias_rates=tuple(rates[last:]))
+        made = train_batch(spec, tried, parameters, images, labels).updates
+        return [*made.weights, *made.biases]
+
+    most, best = [-1] * 2 * last, [0] * 2 * last
+    for _ in range(DRAWS):
+        # as often of any length
+        rates = [int(2 ** length) for length in random.uniform(0, bits, 2 * last)]
+        right = updates(rates)
+        others = [updates([rate ^ 1 << bit for rate in rates]) for bit in range(bits)]
+        for n, rate in enumerate(rates):
+            shown = sum(not torch.equal(right[n], other[n]) for other in others)
+            if shown > most[n]:
+                most[n], best[n] = shown, rate
+    return replace(settings, weight_rates=tuple(best[:last]), bias_rates=tuple(best[last:]))
+
+
 async def check_training(dut, config: Config, samples: int, *, seed: int, traced: int = 2, steps=None):
     """Trains and infers real digits on core and model: every trace word, prediction, spike, weight and bias is equal.
 
@@ -291,13 +319,6 @@ async def check_training(dut, config: Config, samples: int, *, seed: int, traced
     free, nudged = steps or (spec.schedule.free, spec.schedule.nudged)
     random = np.random.default_rng(seed)
     settings = Settings.of(spec, free=free, nudged=nudged)
-    # rates with bits that a preset's don't have
-    most = (1 << spec.formats.rate_bits) - 1
-    weight_rates, bias_rates = (
-        tuple(int(random.integers(rate, min(2 * rate, most), endpoint=True)) for rate in rates)
-        for rates in (settings.weight_rates, settings.bias_rates)
-    )
-    settings = replace(settings, weight_rates=weight_rates, bias_rates=bias_rates)
     parameters = initial(spec, seed)
     # biases of both signs, which a fresh network has not
     biases = tuple(torch.from_numpy(random.integers(-2000, 2000, b.shape)) for b in parameters.biases)
@@ -305,6 +326,7 @@ async def check_training(dut, config: Config, samples: int, *, seed: int, traced
     biases[0][-1] = spec.formats.master_high
     parameters = parameters._replace(biases=biases)
     images, labels = digits(samples)
+    settings = telling_rates(spec, settings, parameters, images, labels, random)
 
     core = CoreDriver(dut, config)
     await core.start()
