@@ -124,4 +124,16 @@ def test_splitter_keeps_no_more_than_a_frame():
     assert splitter.damaged == 1
     longest = bytes(range(1, 253))
     assert len(longest) == ANSWER_BYTES - CRC_BYTES
-    assert list(splitter.feed(frame.encode_answer(longest))) == [longest]
+    # whole, or all but its zero first
+    encoded = frame.encode_answer(longest)
+    assert list(splitter.feed(encoded)) == [longest]
+    assert list(splitter.feed(encoded[:-1])) == []
+    assert list(splitter.feed(encoded[-1:])) == [longest]
+    assert splitter.damaged == 1
+
+
+def test_what_is_wrong_with_an_answer_is_told():
+    with pytest.raises(frame.FrameError, match=r"^no COBS: not enough input bytes"):
+        frame.decode_answer(b"\5\1")
+    with pytest.raises(frame.FrameError, match=r"^checksum mismatch in 5 bytes$"):
+        frame.decode_answer(b"\6abcde")
