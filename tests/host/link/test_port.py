@@ -105,7 +105,12 @@ def test_small_requests_do_not_wait():
 
 def test_a_remote_port_is_asked_for_its_rate(monkeypatch):
     made = []
-    monkeypatch.setattr(port, "RemotePort", lambda *arguments, **options: made.append((arguments, options)) or Port())
+
+    def remote(*arguments, **options):
+        made.append((arguments, options))
+        return Port()
+
+    monkeypatch.setattr(port, "RemotePort", remote)
     open_port("rfc2217://a:1", 3_000_000)
     assert made == [(("rfc2217://a:1",), {"baudrate": 3_000_000, "timeout": 0})]
 
@@ -121,10 +126,17 @@ def test_a_remote_line_is_agreed_upon_once_for_each_rate(monkeypatch):
 
 
 def test_a_link_is_opened_as_it_was_asked_for(monkeypatch):
-    opened = []
-    monkeypatch.setattr(link, "open_port", lambda *arguments: opened.append(arguments) or Port())
-    lines = []
-    asked = link.Link.open("here", timeout=3.0, retries=7, note=lines.append)
+    opened, lines = [], []
+
+    def note(line):
+        lines.append(line)
+
+    def open_one(*arguments):
+        opened.append(arguments)
+        return Port()
+
+    monkeypatch.setattr(link, "open_port", open_one)
+    asked = link.Link.open("here", timeout=3.0, retries=7, note=note)
     assert (asked.name, asked.timeout, asked.retries, asked._bauds) == ("here", 3.0, 7, BAUDS)
     asked._note("a line")
     assert lines == ["a line"]
