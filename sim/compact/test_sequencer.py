@@ -32,8 +32,8 @@ async def check(dut, name, unit):
     for run in range(24):
         operation = random.choice((Operation.TRAIN, Operation.TRAIN, Operation.INFER, Operation.COMMIT))
         free, nudged = window + random.randint(0, 4), window + random.randint(0, 3)
-        if run == 23:
-            operation, free, nudged = Operation.TRAIN, *MANY
+        if run >= 22:
+            operation, free, nudged = Operation.TRAIN, *(MANY if run == 22 else MANY[::-1])
         port.free_steps.value, port.nudged_steps.value, port.operation.value = free, nudged, operation.value
         planned = sweeps(window, free, nudged if operation == Operation.TRAIN else 0)
         expected: list[tuple[str, dict[str, int] | None]] = [("commit", None)]

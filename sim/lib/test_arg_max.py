@@ -34,7 +34,7 @@ async def check(dut, name, unit):
     # the largest at each place, alone and tied with all after it; then what chance brings, few values and many
     cases = [(torch.arange(count) == n).long() * top for n in range(count)]
     cases += [(torch.arange(count) >= n).long() * random.randint(1, top) for n in range(count)]
-    cases += [integers(0, high, (count,)) for high in (0, 1, 2, top) for _ in range(6)]
+    cases += [integers(0, high, (count,)) for high in (0, 1, 2, top) for _ in range(24)]
     for number, values in enumerate(cases):
         words[:] = packed(values.reshape(unit.words, unit.lanes), unit.bits)
         busy = await run_part(port)

@@ -20,8 +20,8 @@ async def equals_a_list(dut):
 
 async def check(dut, name, unit):
     port, counts = Port(dut, name), [0] * unit.count
-    for burst in range(60):
-        clear, together = random.random() < 0.2, random.random() < 0.5
+    for burst in range(150):
+        clear, together = random.random() < 0.04, random.random() < 0.5
         events = random.getrandbits(unit.count)
         if clear:
             counts = [0] * unit.count

@@ -182,13 +182,13 @@ async def obeys_the_order_rules_and_keeps_the_order(dut, unit):
     for _ in range(400):
         if execute.idle.value:
             if random.random() < 0.3:
-                batch = random.choice((1, 2, 7, 64))
+                batch = random.choice((1, 2, 7, 64, 1 << random.randrange(7), random.randint(1, 127)))
                 port.batch.value = batch
             if random.random() < 0.15:
                 port.written.value, stale = 1, True
                 await port.edge
                 port.written.value = 0
-        commands = [Command.INFER, *[Command.TRAIN] * 3, Command.COMMIT] if not stale else list(OPERATIONS)
+        commands = [Command.INFER, *[Command.TRAIN] * 7, Command.COMMIT] if not stale else list(OPERATIONS)
         command = random.choice(commands)
         label = random.choice((*range(LABELS), *range(LABELS), LABELS, 15, 16, 255))
         sample = command is not Command.COMMIT

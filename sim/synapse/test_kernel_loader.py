@@ -19,6 +19,9 @@ UNITS = {
     "loader_image": KernelLoader(*bundle_of("image", (1, 6, 6), 4, kernel=3, lanes=(1, 2))),
 }
 
+#: Weights are drawn so often: each bit of a register shows both values, beside both of any other.
+DRAWS = 8
+
 
 @cocotb.test()
 async def kernels_equal_layout(dut):
@@ -29,13 +32,16 @@ async def kernels_equal_layout(dut):
 async def check(dut, name, unit):
     config, bundle, port = unit.config, unit.bundle, Port(dut, name)
     f, lanes = config.spec.formats, config.lanes[bundle.index] * config.lanes[bundle.index - 1]
-    w = integers(f.weight_low, f.weight_high, bundle.weight_shape)
-    serve_memory(dut, f"{name}__tile_address", f"{name}__tile", tile_words(config, bundle, w))
-    tiles = master_image(config, bundle, w)[: layout.weight_words(config, bundle)].reshape(-1, unit.count, lanes)
-    for tile in random.sample(range(len(tiles)), len(tiles)) * 2:
-        port.base.value = tile * unit.count
-        busy = await run_part(port)
-        assert busy == unit.count + 1, f"{name}: busy for {busy} cycles, expected {unit.count + 1}"
-        taps = unpack(int(port.taps.value), f.weight_bits * lanes, unit.count, signed=False)
-        got = unpacked(taps, f.weight_bits, lanes)
-        expect(f"{name}, tile {tile}", got, tiles[tile], ("tap", "lane"))
+    memory: list[int] = []
+    serve_memory(dut, f"{name}__tile_address", f"{name}__tile", memory)
+    for _ in range(DRAWS):
+        w = integers(f.weight_low, f.weight_high, bundle.weight_shape)
+        memory[:] = tile_words(config, bundle, w)
+        tiles = master_image(config, bundle, w)[: layout.weight_words(config, bundle)].reshape(-1, unit.count, lanes)
+        for tile in random.sample(range(len(tiles)), len(tiles)):
+            port.base.value = tile * unit.count
+            busy = await run_part(port)
+            assert busy == unit.count + 1, f"{name}: busy for {busy} cycles, expected {unit.count + 1}"
+            taps = unpack(int(port.taps.value), f.weight_bits * lanes, unit.count, signed=False)
+            got = unpacked(taps, f.weight_bits, lanes)
+            expect(f"{name}, tile {tile}", got, tiles[tile], ("tap", "lane"))
