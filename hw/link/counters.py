@@ -8,11 +8,13 @@ from amaranth.utils import bits_for
 
 
 class Counters(wiring.Component):
-    """``count`` counters of 32 bits that wrap.
+    """``count`` counters that wrap.
 
     Parameters
     ----------
     count : int
+    bits : int
+        Of each; a bench takes fewer than registers have, so that they do wrap.
 
     Members
     -------
@@ -21,14 +23,14 @@ class Counters(wiring.Component):
         that time, one is counted.
     clear : In(1)
         Zeroes all within `settling` cycles; events of that very cycle and later ones count.
-    address : In, value : Out(32)
+    address : In, value : Out(bits)
         Synchronous read: ``value`` belongs to the address of the cycle before.
     """
 
-    def __init__(self, count: int):
-        self.count = count
+    def __init__(self, count: int, *, bits: int = 32):
+        self.count, self.bits = count, bits
         super().__init__(
-            {"increment": In(count), "clear": In(1), "address": In(bits_for(count - 1)), "value": Out(32)}
+            {"increment": In(count), "clear": In(1), "address": In(bits_for(count - 1)), "value": Out(bits)}
         )
 
     @property
@@ -38,7 +40,7 @@ class Counters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(shape=32, depth=self.count, init=[])
+        m.submodules.memory = memory = Memory(shape=self.bits, depth=self.count, init=[])
         shown, read, write = memory.read_port(), memory.read_port(), memory.write_port()
         m.d.comb += [shown.addr.eq(self.address), self.value.eq(shown.data)]
 

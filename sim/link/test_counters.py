@@ -9,7 +9,10 @@ from hw.link.counters import Counters
 from sim.harness.streams import Port, start
 from sim.harness.units import each
 
-UNITS = {f"counters_{n}": Counters(n) for n in (1, 5, 16)}
+UNITS = {"counters_1": Counters(1), "counters_5": Counters(5, bits=5), "counters_16": Counters(16)}
+
+#: Bursts, and the first ones, of which some clear: after the others the counters of 5 bits have wrapped.
+BURSTS, CLEARING = 160, 60
 
 
 @cocotb.test()
@@ -20,12 +23,12 @@ async def equals_a_list(dut):
 
 async def check(dut, name, unit):
     port, counts = Port(dut, name), [0] * unit.count
-    for burst in range(150):
-        clear, together = random.random() < 0.04, random.random() < 0.5
+    for burst in range(BURSTS):
+        clear, together = burst < CLEARING and random.random() < 0.1, random.random() < 0.5
         events = random.getrandbits(unit.count)
         if clear:
             counts = [0] * unit.count
-        counts = [(count + (events >> n & 1)) % (1 << 32) for n, count in enumerate(counts)]
+        counts = [(count + (events >> n & 1)) % (1 << unit.bits) for n, count in enumerate(counts)]
         port.clear.value, port.increment.value = int(clear), events if together else 0
         await port.edge
         port.clear.value, port.increment.value = 0, 0 if together else events
