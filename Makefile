@@ -8,7 +8,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test checks bitstream lint docs pictures boards evidence clean
+.PHONY: setup demo test checks bitstream lint docs pictures boards evidence mutants clean
 .DELETE_ON_ERROR:
 
 setup: .venv/.complete
@@ -86,5 +86,11 @@ evidence: setup
 	$(BIN)/nudge board throughput --rounds 5
 	for preset in small medium; do $(BIN)/nudge board throughput --stored --preset $$preset --epochs 3 || exit; done
 
+# Changes to the host's Python, one at a time: do its tests fail? An hour or two; goes on where it was ended.
+mutants: setup
+	$(BIN)/python -m pip install --no-input --quiet --editable '.[mutation]'
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run
+	$(BIN)/mutmut results
+
 clean:
-	rm -rf build runs .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/generated
+	rm -rf build runs mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/generated

@@ -11,7 +11,7 @@ import pytest
 from golden.contract.config import configuration
 from golden.contract.errors import BoardError, IdentityError, LinkError, ModelError, UsageError
 from golden.contract.presets import preset
-from golden.contract.protocol import VERSION, Command, Identity, Status
+from golden.contract.protocol import ANSWER, VERSION, Command, Identity, Status
 from golden.model.parameters import initial
 from golden.model.settings import Settings
 from host.boards.serial import SerialBoard
@@ -90,6 +90,23 @@ def test_silence_ends_at_the_deadline(clock):
         link.call(Command.COMMIT)
     assert clock.now == pytest.approx(50)
     assert not link._port.open
+    assert link.counters == Counters(hellos=1, timeouts=5, resent=4)
+
+
+@pytest.mark.parametrize(("status", "name"), [(Status.BAD_CRC.value, "BAD_CRC"), (200, "status 200")])
+def test_a_board_that_always_refuses_is_given_up_with_what_it_says(clock, status, name):
+    link = link_to(FakeBoard(IDENTITY), clock)
+    link.hello()
+
+    class Refusing:
+        def answer(self, piece):
+            return bytes((VERSION, 0, Command.COMMIT | ANSWER, status))
+
+    link._port.protocol = Refusing()
+    with pytest.raises(LinkError, match=rf"after 41 tries: the last answer was {name}$"):
+        link.call(Command.COMMIT)
+    assert link.counters.resent == link.resends
+    assert link.counters.refused == link.resends + 1
 
 
 def test_board_that_was_reset_is_reported(clock):
