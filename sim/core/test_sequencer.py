@@ -25,8 +25,9 @@ UNITS = {
     )
     for log2, index in ((0, 2), (1, 3), (2, 2))
 }
-#: Sweeps of the phases in two batches, of a sample each: but for the highest, all bits of them and of their counters count.
-MANY = {1: (0x2AA, 0x155), 2: (0x55, 0xAA)}
+#: Sweeps of the phases in two batches, one sample in each slot: but for the highest, all bits of them and of their counters
+#: count.
+MANY = {1: (0x2AA, 0x155), 2: (0x155, 0x2AA)}
 #: Fields of `Step` that say nothing of an idle half.
 FIELDS = ("first", "silent", "kept", "keep", "state_read", "state_write", "nudge", "negative", "sum", "sum_first", "sum_last")
 
