@@ -26,8 +26,9 @@ FLAT = (
     "proc; flatten; memory_collect; opt -full; opt_clean"
 )
 
-#: Commands that make the changes. A bit of a register whose output is changed loses what it holds at power-up: 0 then.
-CHANGED = "design -load flat; script mutants.txt; setundef -init -zero; opt_clean; write_verilog -noattr top.v"
+#: Commands that make the changes. A bit of a register whose output is changed loses what it holds at power-up: 0 then. Of
+#: parallel multiplexers Verilator asserts that one input at most is chosen: it would catch mutants instead of the benches.
+CHANGED = "design -load flat; script mutants.txt; setundef -init -zero; pmuxtree; opt_clean; write_verilog -noattr top.v"
 
 #: In a change, as Yosys writes it: the input that chooses the mutant, and its value.
 CHOICE = re.compile(rf" -ctrl {SELECT} {SELECT_BITS} \d+")
