@@ -1,0 +1,119 @@
+"""What a resumed run takes, and refuses: options, other weights, another run's epochs; which weight file is meant."""
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import golden
+from golden.contract.config import configuration
+from golden.contract.errors import PlanError, WeightsError
+from golden.contract.presets import preset
+from golden.training import checkpoint, metrics
+from golden.training.data import load
+from golden.training.loop import train
+from golden.training.plan import Plan
+from golden.training.run import Run
+from golden.training.stop import Stop
+from host.boards.golden import GoldenBoard
+
+SPEC, DATA = preset("tiny"), load("embedded")
+PLAN = Plan("tiny", "embedded", samples=8, epochs=2, batch=8, seed=5, lr_scale=1.0, beta=0.5, free_steps=4, nudged_steps=4)
+
+
+def carried_out(run):
+    run.picture = False
+    train(run, GoldenBoard(configuration(SPEC)), DATA, Stop())
+    return run
+
+
+def equal(one, other):
+    pairs = zip([*one.weights, *one.biases], [*other.weights, *other.biases], strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_weight_file_is_found_by_path_folder_or_name(tmp_path):
+    packaged = Path(golden.__file__).parent / "weights" / "tiny-mnist.safetensors"
+    assert checkpoint.find(Path("tiny-mnist")) == packaged
+    assert checkpoint.find(packaged) == packaged
+    assert checkpoint.find(tmp_path) == tmp_path / "weights.safetensors"
+    said = r"^no weights at nothing: give a file, the --out of a run, or one of .*, tiny-mnist, "
+    with pytest.raises(WeightsError, match=said):
+        checkpoint.find(Path("nothing"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "had"),
+    [("lr_scale", 2.0, "1.0"), ("seed", 6, "5"), ("free_steps", 5, "4"), ("batch", 4, "8")],
+)
+def test_another_option_is_refused_by_its_name(tmp_path, name, value, had):
+    carried_out(Run.begin(PLAN, SPEC, tmp_path))
+    said = f"--{name.replace('_', '-')} {value}: the run in {tmp_path} has {had}; leave it out to resume"
+    with pytest.raises(PlanError, match=f"^{re.escape(said)}$"):
+        Run.resume(tmp_path, {name: value})
+    # the same one, or none, is taken
+    assert Run.resume(tmp_path, {name: getattr(PLAN, name)}).plan == Run.resume(tmp_path, {name: None}).plan == PLAN
+
+
+def test_epochs_may_be_more_but_not_fewer_than_were_trained(tmp_path):
+    run = carried_out(Run.begin(PLAN, SPEC, tmp_path))
+    assert Run.resume(tmp_path, {"epochs": 2}).finished
+    more = Run.resume(tmp_path, {"epochs": 3})
+    assert (more.plan, more.epoch, more.position, more.finished) == (replace(PLAN, epochs=3), 2, 0, False)
+    assert equal(more.parameters, run.parameters)
+    # as they were written
+    assert metrics.digest(more.rows) == metrics.digest(run.rows)
+    assert [end.samples for end in more.epochs] == [end.samples for end in run.epochs] == [8, 16]
+    assert more.seconds == pytest.approx(run.seconds)
+    assert more.checkpointed
+    said = f"--epochs 1: the run in {tmp_path} has already trained 2 epochs"
+    with pytest.raises(PlanError, match=f"^{re.escape(said)}$"):
+        Run.resume(tmp_path, {"epochs": 1})
+
+
+def test_a_run_that_averages_keeps_its_epochs(tmp_path):
+    carried_out(Run.begin(replace(PLAN, average=2), SPEC, tmp_path))
+    assert Run.resume(tmp_path, {"epochs": 2}).finished
+    said = f"--epochs 3: the run in {tmp_path} averages the last of 2; leave it out to resume"
+    with pytest.raises(PlanError, match=f"^{re.escape(said)}$"):
+        Run.resume(tmp_path, {"epochs": 3})
+
+
+def test_weights_of_another_epoch_or_run_are_not_taken_into_the_mean(tmp_path):
+    carried_out(Run.begin(replace(PLAN, average=2), SPEC, tmp_path / "a"))
+    carried_out(Run.begin(replace(PLAN, average=2, seed=6), SPEC, tmp_path / "b"))
+    first, second = (tmp_path / "a" / f"epoch-{n}.safetensors" for n in (1, 2))
+    kept = Run.resume(tmp_path / "a", {}).kept
+    assert set(kept) == {1, 2}
+    assert equal(kept[1], checkpoint.load(first)[1])
+    assert equal(kept[2], checkpoint.load(second)[1])
+    assert not equal(kept[1], kept[2])
+    good = first.read_bytes()
+    for other in (second, tmp_path / "b" / "epoch-1.safetensors"):
+        shutil.copyfile(other, first)
+        with pytest.raises(WeightsError, match=f"^{re.escape(str(first))}: not of this run after 1 epochs$"):
+            Run.resume(tmp_path / "a", {})
+    first.write_bytes(good)
+    assert set(Run.resume(tmp_path / "a", {}).kept) == {1, 2}
+
+
+def test_another_network_is_refused(tmp_path):
+    carried_out(Run.begin(PLAN, SPEC, tmp_path))
+    file = tmp_path / "other.toml"
+    file.write_text('name = "tiny"\n[[stage]]\nconv = 5\n[[stage]]\ndense = 10\n')
+    with pytest.raises(WeightsError):
+        Run.resume(tmp_path, {}, file)
+
+
+def test_held_out_images_are_tried_after_each_epoch(tmp_path):
+    run = carried_out(Run.begin(replace(PLAN, held_out=20), SPEC, tmp_path))
+    board = GoldenBoard(configuration(SPEC))
+    board.load(run.parameters)
+    board.write_settings(run.plan.settings(SPEC)[-1])
+    images, labels = (part[-20:] for part in (DATA.train_images, DATA.train_labels))
+    wrong = (board.infer(images, labels) != labels.numpy()).mean()
+    assert run.epochs[-1].held_out_error_percent == pytest.approx(100 * wrong)
+    assert len(run.epochs) == 2
