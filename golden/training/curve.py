@@ -4,7 +4,7 @@ from pathlib import Path
 
 from golden import files
 
-from .metrics import Epoch, Row, sliding_error
+from .metrics import Epoch, Row, drawable, sliding_error
 
 
 def plot_curve(path: Path, rows: list[Row], epochs: list[Epoch], title: str, test_error: float | None = None) -> None:
@@ -22,11 +22,10 @@ def plot_curve(path: Path, rows: list[Row], epochs: list[Epoch], title: str, tes
     held_out = {end.samples: end.held_out_error_percent for end in epochs if end.held_out_error_percent is not None}
     figure = Figure(figsize=(7, 4), layout="constrained")
     panel = figure.subplots()
-    least = 50 / last
 
     def shown(errors: list[float], label: str) -> tuple[list[float], str]:
-        some = any(error < least for error in errors)
-        return [max(error, least) for error in errors], f"{label}; none wrong is drawn as {least:.2g} %" if some else label
+        least = f"; none wrong is drawn as {50 / last:.2g} %" if 0 in errors else ""
+        return drawable(errors, last), label + least
 
     values, label = shown(percent, f"training, last {last:,} samples")
     panel.plot(seen, values, label=label)

@@ -7,7 +7,7 @@ leaves that one out.
 import csv
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -159,3 +159,8 @@ def sliding_error(rows: list[Row]) -> tuple[int, list[int], list[float]]:
             start += 1
         percent.append(100 * (errors[i] - errors[start]) / (seen[i] - seen[start]))
     return last, seen[1:], percent
+
+
+def drawable(percent: Iterable[float], samples: int) -> list[float]:
+    """Errors of so many samples for a logarithmic axis, which has no zero: none wrong is half of one."""
+    return [error or 50 / samples for error in percent]

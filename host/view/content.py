@@ -12,7 +12,7 @@ import numpy as np
 from golden.contract.registers import MAX_BUNDLES, registers
 from golden.contract.spec import CLASSES, IMAGE_SIDE
 from golden.model.recording import Recording
-from golden.training.metrics import sliding_error
+from golden.training.metrics import drawable, sliding_error
 
 from .folder import Folder
 from .look import SHOWN, Look, histogram
@@ -65,22 +65,21 @@ def content(runs: list[tuple[Folder, Look]]) -> Content:
 def _learning(made: Content, number: int, folder: Folder, seen: Look) -> None:
     """Errors and rate over the samples."""
     window, samples, percent = sliding_error(folder.rows)
-    # a logarithmic axis has no zero: none wrong is drawn as half of one
-    least = 50 / window
     at = _evenly(len(samples), POINTS)
     made.tables[f"error-{number}"] = {
         "samples": [samples[i] for i in at],
-        "percent": [max(percent[i], least) for i in at],
+        "percent": drawable((percent[i] for i in at), window),
     }
     ends = folder.epochs
     made.tables[f"trained-{number}"] = {
         "samples": [end.samples for end in ends],
-        "percent": [max(end.training_error_percent, least) for end in ends],
+        "percent": drawable((end.training_error_percent for end in ends), window),
     }
     tried = {end.samples: end.held_out_error_percent for end in ends}
-    held_out = {at: max(error, least) for at, error in tried.items() if error is not None}
-    made.tables[f"held-{number}"] = {"samples": list(held_out), "percent": list(held_out.values())}
-    errors = [] if seen.evaluation is None else [max(seen.evaluation.error_percent, 50 / seen.evaluation.samples)]
+    held_out = {at: error for at, error in tried.items() if error is not None}
+    made.tables[f"held-{number}"] = {"samples": list(held_out), "percent": drawable(held_out.values(), window)}
+    tested = seen.evaluation
+    errors = [] if tested is None else drawable([tested.error_percent], tested.samples)
     saved = folder.found.epoch * int(folder.found.plan["samples"]) + folder.found.position
     made.tables[f"tested-{number}"] = {"samples": [saved][: len(errors)], "percent": errors}
     made.tables[f"rate-{number}"] = _rate(folder, samples)

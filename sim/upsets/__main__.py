@@ -50,6 +50,8 @@ def main(
             print(f"upsets: without one, the board ends with {healthy}", file=sys.stderr)
             raise typer.Exit(1)
         drawn = draw_flip_flops(virtual.registers, count, seed) if flip_flops else draw(virtual.memories, count, seed)
+        if flip_flops:
+            print(f"{sum(virtual.registers.values())} flip-flops", flush=True)
         for upset in drawn:
             outcome = cases.run(upset)
             when = f"before the commit, {upset.kind}" if upset.after is None else upset.kind

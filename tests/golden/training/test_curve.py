@@ -31,11 +31,12 @@ def test_a_picture_of_no_rows(tmp_path, monkeypatch):
 def test_every_error_of_a_run_is_drawn_none_wrong_too(tmp_path, monkeypatch):
     rows = [Row(0, 100, 100, 20, 20.0, 1.0), Row(0, 200, 100, 0, 10.0, 2.0)]
     epochs = [Epoch(1, 200, 10.0, 4.0, 2.0)]
-    lines = drawn(monkeypatch, tmp_path / "curve.png", rows, epochs, "two commits", 3.0)
+    lines = drawn(monkeypatch, tmp_path / "curve.png", rows, epochs, "two commits", 0.3)
     assert lines == {
         "training, last 100 samples; none wrong is drawn as 0.5 %": ([100, 200], [20.0, 0.5]),
         "held out, after each epoch": ([200], [4.0]),
-        "test: 3.00 %": ([200], [3.0]),
+        # few, but not none
+        "test: 0.30 %": ([200], [0.3]),
     }
 
 

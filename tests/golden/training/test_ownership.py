@@ -12,25 +12,14 @@ import torch
 
 from golden.contract.config import configuration
 from golden.contract.errors import MetricsError, PlanError, WeightsError
-from golden.contract.presets import preset
 from golden.training import checkpoint, curve
 from golden.training import run as training
-from golden.training.data import load
 from golden.training.loop import train
-from golden.training.plan import Plan
 from golden.training.run import Run
 from golden.training.stop import Stop
 from host.boards.golden import GoldenBoard
 
-SPEC = preset("tiny")
-DATA = load("embedded")
-PLAN = Plan("tiny", "embedded", samples=8, epochs=2, batch=8, seed=5, lr_scale=1.0, beta=0.5, free_steps=4, nudged_steps=4)
-
-
-def carried_out(run):
-    run.picture = False
-    train(run, GoldenBoard(configuration(SPEC)), DATA, Stop())
-    return run
+from .small_run import DATA, PLAN, SPEC, carried_out
 
 
 class During(GoldenBoard):
@@ -50,7 +39,7 @@ class During(GoldenBoard):
 
 OTHER = """
 import sys; from pathlib import Path
-from tests.golden.training.test_ownership import PLAN, SPEC, carried_out
+from tests.golden.training.small_run import PLAN, SPEC, carried_out
 from golden.contract.errors import PlanError; from golden.training.run import Run
 try:
     carried_out(Run.begin(PLAN, SPEC, Path(sys.argv[1]), force=True))

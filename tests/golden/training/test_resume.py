@@ -11,23 +11,11 @@ import torch
 import golden
 from golden.contract.config import configuration
 from golden.contract.errors import PlanError, WeightsError
-from golden.contract.presets import preset
 from golden.training import checkpoint, metrics
-from golden.training.data import load
-from golden.training.loop import train
-from golden.training.plan import Plan
 from golden.training.run import Run
-from golden.training.stop import Stop
 from host.boards.golden import GoldenBoard
 
-SPEC, DATA = preset("tiny"), load("embedded")
-PLAN = Plan("tiny", "embedded", samples=8, epochs=2, batch=8, seed=5, lr_scale=1.0, beta=0.5, free_steps=4, nudged_steps=4)
-
-
-def carried_out(run):
-    run.picture = False
-    train(run, GoldenBoard(configuration(SPEC)), DATA, Stop())
-    return run
+from .small_run import DATA, PLAN, SPEC, carried_out
 
 
 def equal(one, other):
@@ -104,7 +92,7 @@ def test_another_network_is_refused(tmp_path):
     carried_out(Run.begin(PLAN, SPEC, tmp_path))
     file = tmp_path / "other.toml"
     file.write_text('name = "tiny"\n[[stage]]\nconv = 5\n[[stage]]\ndense = 10\n')
-    with pytest.raises(WeightsError):
+    with pytest.raises(WeightsError, match="network"):
         Run.resume(tmp_path, {}, file)
 
 

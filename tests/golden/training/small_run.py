@@ -1,0 +1,20 @@
+"""A run of two batches on the model, for tests of what a run's folder holds."""
+
+from golden.contract.config import configuration
+from golden.contract.presets import preset
+from golden.training.data import load
+from golden.training.loop import train
+from golden.training.plan import Plan
+from golden.training.stop import Stop
+from host.boards.golden import GoldenBoard
+
+SPEC = preset("tiny")
+DATA = load("embedded")
+PLAN = Plan("tiny", "embedded", samples=8, epochs=2, batch=8, seed=5, lr_scale=1.0, beta=0.5, free_steps=4, nudged_steps=4)
+
+
+def carried_out(run):
+    """The run, trained to its end, without a picture."""
+    run.picture = False
+    train(run, GoldenBoard(configuration(SPEC)), DATA, Stop())
+    return run
