@@ -86,7 +86,7 @@ evidence: setup
 	$(BIN)/nudge board throughput --rounds 5
 	for preset in small medium; do $(BIN)/nudge board throughput --stored --preset $$preset --epochs 3 || exit; done
 
-# Changes to the host's Python, one at a time: do its tests fail? An hour or two; goes on where it was ended.
+# Changes to the host's Python, one at a time: do its tests fail? Some hours; goes on where it was ended.
 mutants: setup
 	$(BIN)/python -m pip install --no-input --quiet --editable '.[mutation]'
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run
