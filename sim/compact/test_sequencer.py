@@ -55,7 +55,7 @@ def counts_as(part, fields):
 
 async def play(port, expected, where):
     """Answers each start with a program that runs for some cycles; returns how often a sample was done."""
-    left, at, done = 0, 0, 0
+    left, at, done, seeing = 0, 0, 0, False
     phases = [1 << protocol.PHASES.index(counts_as(part, fields)) for part, fields in expected]
     port.running.value = 0
     await pulse(port.start, port.edge)
@@ -67,6 +67,8 @@ async def play(port, expected, where):
         assert not (port.done.value and port.holding.value), f"{where}: done while the image is held"
         began = [part for part in PARTS if getattr(port, f"{part}_start").value]
         assert not (began and left), f"{where}: {began} beside another part"
+        held = seeing or began == ["image"]
+        assert port.holding.value == held, f"{where}, start {at}: holding is {port.holding.value}, expected {held}"
         if began:
             counted = phases[at : at + 1]
         elif left:
@@ -77,6 +79,8 @@ async def play(port, expected, where):
         if left:
             left -= 1
             port.running.value = int(left > 0)
+            # the image is needed no longer than its part runs
+            seeing = seeing and left > 1 and random.random() < 0.8
         if began:
             assert at < len(expected), f"{where}: {began} at the end"
             part, fields = expected[at]
@@ -87,7 +91,8 @@ async def play(port, expected, where):
                     assert step[field] == fields[field], f"{where}, start {at}: {field} is {step[field]}"
             at += 1
             left = random.choice((1, 2, 7))
-            port.running.value = 1
+            port.running.value, seeing = 1, part == "image"
+        port.seeing.value = int(seeing)
     else:
         raise AssertionError(f"{where}: busy for {PATIENCE} cycles")
     assert at == len(expected), f"{where}: ended after {at} of {len(expected)} parts"

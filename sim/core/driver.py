@@ -60,7 +60,7 @@ class CoreDriver:
 
     async def start(self):
         """Reset, and an image memory behind the pixel port."""
-        await start(self.dut)
+        await start(self.dut, before=0)
         cocotb.start_soon(self._serve_pixels())
         cocotb.start_soon(self._collect())
         cocotb.start_soon(self._count_cycles())

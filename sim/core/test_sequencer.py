@@ -69,7 +69,7 @@ async def check(dut, name, unit):
         if batch in MANY:
             free, nudged = MANY[batch]
         port.free_steps.value, port.nudged_steps.value = free, nudged
-        for _ in range((0, 1, 1, 5, 8, 3, 12)[batch]):
+        for _ in range((0, 1, 1, 5, 8, 3, 40)[batch]):
             training = random.random() < 0.7
             for _ in range(random.choice((0, 0, 0, 100))):
                 await port.edge
@@ -116,6 +116,8 @@ class Watch:
         self.next = dict.fromkeys(("take", "image", "predict", "done", "update"), 0)
         self.statics: dict[int, int] = {}
         self.predicting: Told | None = None
+        #: Cycle in which the last part was over.
+        self.over = 0
         self.prepared = self.full = 0
 
     def expect(self, training, planned):
@@ -140,6 +142,7 @@ class Watch:
                 if self.left[part]:
                     self.left[part] -= 1
                     if not self.left[part]:
+                        self.over = self.cycle
                         getattr(port, f"{part}_busy").value = 0
                         getattr(self, f"end_{part}", lambda: None)()
             if port.done.value:
@@ -152,14 +155,17 @@ class Watch:
                     # an update may be short, but the sequencer knows its busy line a cycle later than others'
                     self.left[part] = random.choice((2, 3, random.randint(2, most)))
                     getattr(port, f"{part}_busy").value = 1
+
     def check_phase(self, phase):
-        """One counter at most; while a half goes on that of the older of its samples, whose phase is known."""
+        """One counter at most, none at rest; while a half goes on that of the older of its samples, whose phase is known."""
         assert phase & (phase - 1) == 0, f"{self.name}: phase {phase:b}"
         assert phase < 1 << len(protocol.PHASES), f"{self.name}: phase {phase:b}"
         if self.left["step"] > 1:
             oldest = min(self.going(), key=lambda sample: sample.number)
             name = oldest.sweeps[oldest.halves // 2][0]
             assert phase == one_hot(name), f"{self.name}: a half of {name} counts as {phase:b}"
+        elif not any(self.left.values()) and not self.port.busy.value and self.cycle > self.over + 2:
+            assert not phase, f"{self.name}: at rest phase {phase:b} is counted"
 
     def going(self):
         """The samples whose half goes on."""

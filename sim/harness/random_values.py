@@ -25,6 +25,12 @@ def integers(low: int, high: int, shape: Iterable[int], kind: str | None = None)
     return torch.from_numpy(values)
 
 
+def various(low: int, high: int, shape: Iterable[int]) -> Tensor:
+    """int64 within low..high, as `integers`: each along the first axis of a kind of its own, so that not all are constant."""
+    count, *rest = shape
+    return torch.stack([integers(low, high, rest) for _ in range(count)])
+
+
 def spikes(shape: Iterable[int], *, all_on: bool = False) -> Tensor:
     """Spikes of random density: none, few, half or all."""
     density = 1.0 if all_on else random.choice((0.0, 0.1, 0.5, 0.5, 1.0))

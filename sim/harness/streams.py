@@ -37,13 +37,24 @@ def unpack(word: int, bits: int, lanes: int, *, signed: bool) -> list[int]:
     return [value - (1 << bits) if signed and value >> (bits - 1) else value for value in values]
 
 
-async def start(dut, cycles: int = 2) -> None:
-    """Sets all inputs to 0, starts the clock and resets; returns right after the edge that ends the reset."""
-    for name in filter(None, os.environ[INPUTS_VARIABLE].split(",")):
-        getattr(dut, name).value = 0
+async def start(dut, cycles: int = 2, *, before: int = 50) -> None:
+    """Starts the clock and resets, with all inputs at 0; returns right after the edge that ends the reset.
+
+    before: cycles with random inputs first, so that the reset has something to do. Memories keep what was written then: a bench
+    that counts on their initial contents takes 0.
+    """
+    inputs = [getattr(dut, name) for name in filter(None, os.environ[INPUTS_VARIABLE].split(","))]
     clock, reset = getattr(dut, CLOCK), getattr(dut, RESET)
-    reset.value = 1
     Clock(clock, PERIOD, unit="ns").start()
+    for signal in [*inputs, reset]:
+        signal.value = 0
+    for _ in range(before):
+        for signal in inputs:
+            signal.value = random.getrandbits(len(signal))
+        await RisingEdge(clock)
+    for signal in inputs:
+        signal.value = 0
+    reset.value = 1
     for _ in range(cycles):
         await RisingEdge(clock)
     reset.value = 0

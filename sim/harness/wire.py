@@ -232,7 +232,7 @@ async def power_up(dut, *wires: Wire) -> None:
 
     cocotb.start_soon(idle())
     # long enough for the receiver's synchroniser, which has no reset
-    await start(dut, cycles=5)
+    await start(dut, cycles=5, before=0)
     for wire in wires:
         cocotb.start_soon(wire.listen())
 

@@ -41,7 +41,7 @@ UNITS = {f"block_memory_{depth}": Ports(depth) for depth in (2, 5, 16)}
 
 @cocotb.test()
 async def reads_and_collisions(dut):
-    await start(dut)
+    await start(dut, before=0)
     await each(dut, UNITS, check)
 
 

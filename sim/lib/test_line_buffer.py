@@ -5,7 +5,7 @@ import cocotb
 
 from golden.model import ops
 from hw.lib.line_buffer import LineBuffer
-from sim.harness.random_values import integers
+from sim.harness.random_values import various
 from sim.harness.streams import FlowSource, Monitor, start
 from sim.harness.units import each, expect
 from sim.harness.words import unpacked
@@ -33,7 +33,7 @@ async def windows_equal_unfolding(dut, gap):
 async def check(dut, name, unit, gap):
     source = FlowSource(dut, f"{name}__i")
     entries, monitor = Monitor(dut, f"{name}__i"), Monitor(dut, f"{name}__o")
-    planes = integers(0, (1 << unit.bits) - 1, (PLANES, 1, unit.height, unit.width))
+    planes = various(0, (1 << unit.bits) - 1, (PLANES, 1, unit.height, unit.width))
     await source.send(planes.flatten().tolist(), gap=gap)
     windows = ops.patches(planes, unit.kernel).transpose(1, 2).flatten(0, 1)
     words = await monitor.wait(len(windows))

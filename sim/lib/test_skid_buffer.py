@@ -32,3 +32,11 @@ async def check(dut, name, unit):
         assert reader.result() == words, f"{name}: other words with stalls of {stalls}"
         if stalls == (0.0, 0.0):
             assert cycles <= WORDS + 3, f"{name}: {cycles} cycles for {WORDS} words"
+    # a word is offered before anybody is ready for it
+    words = [random.getrandbits(width) for _ in range(2)]
+    cocotb.start_soon(source.put(words))
+    for _ in range(4):
+        await clock.edge
+    assert sink.valid.value, f"{name}: two words wait inside, none is offered"
+    assert not source.ready.value, f"{name}: a third word would be taken"
+    assert await sink.get(2) == words, f"{name}: other words than those that waited"

@@ -34,7 +34,16 @@ async def check(dut, name, unit):
         port.clear.value, port.increment.value = 0, 0 if together else events
         await port.edge
         port.increment.value = 0
+        # meanwhile the others are there; a value comes two edges after its address was set
+        quiet = [] if clear else [n for n in range(unit.count) if not events >> n & 1]
+        asked: list[int] = []
         for _ in range(unit.settling):
+            if len(asked) > 1:
+                got = port.value.value.to_unsigned()
+                assert got == counts[asked[-2]], f"{name}, burst {burst}, counter {asked[-2]} beside others: {got}"
+            if quiet:
+                asked.append(random.choice(quiet))
+                port.address.value = asked[-1]
             await port.edge
         for address in range(unit.count):
             port.address.value = address

@@ -55,7 +55,7 @@ class Model:
 
 @cocotb.test()
 async def every_cycle_equals_the_map(dut):
-    await start(dut)
+    await start(dut, before=0)
     await each(dut, UNITS, check)
 
 

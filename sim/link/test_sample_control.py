@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 import cocotb
+from cocotb.triggers import Timer
 
 from golden.contract.config import configuration
 from golden.contract.presets import preset
@@ -25,7 +26,8 @@ from hw.core.interface import Operation
 from hw.link.interface import Request
 from hw.link.sample_control import SampleControl
 from sim.harness.requester import watch
-from sim.harness.streams import PATIENCE, Port, serve_memory, start
+from sim.harness.streams import PATIENCE, PERIOD, Port, serve_memory, start
+from sim.harness.units import each, pulse
 
 TINY = configuration(preset("tiny"))
 #: With as many samples in flight as a core has, and with one.
@@ -34,6 +36,8 @@ UNITS = {"samples": SampleControl(TINY), "sample": SampleControl(replace(TINY, l
 OPERATIONS = {Command.INFER: Operation.INFER, Command.TRAIN: Operation.TRAIN, Command.COMMIT: Operation.COMMIT}
 #: Cycles that some runs take, by number, so that more bits of them count.
 LONG = {10: 0x1555, 20: 0x2AAA}
+#: Cycles of the longest runs, one after the other: up to their length, every bit counts.
+LONGEST = 0x0AAAAA, 0x155555
 PULSES = ("sampled", "mistaken", "trained", "committed")
 
 
@@ -246,3 +250,33 @@ async def obeys_the_order_rules_and_keeps_the_order(dut, unit):
             await say(decoder, core, pulses)
     assert len(seen) == 7, f"only {seen} happened"
     assert together == most, f"only {together} together"
+
+
+@cocotb.test()
+async def long_runs_are_counted(dut):
+    await start(dut)
+    await each(dut, UNITS, check_long)
+
+
+async def check_long(dut, name, unit):
+    """A sample alone, and nothing of the bench runs meanwhile: a million cycles in a second."""
+    port, execute, answer = Port(dut, name), Port(dut, f"{name}__execute"), bytearray()
+    execute.request.value = Request.const({"command": Command.INFER, "arguments": 3}).as_bits()
+    port.ready.value = 1
+    for number, cycles in enumerate(LONGEST):
+        await pulse(execute.start, port.edge)
+        await port.edge
+        assert port.start.value, f"{name}: not started"
+        port.busy.value = 1
+        await Timer(cycles * PERIOD - PERIOD // 2, unit="ns")
+        port.done.value, port.prediction.value = 1, number
+        await port.edge
+        port.done.value = port.busy.value = 0
+        await pulse(execute.say, port.edge)
+        answer.clear()
+        while not execute.done.value:
+            await port.edge
+            if execute.o__valid.value:
+                answer.append(int(execute.o__payload.value))
+        assert answer == Sampled(number, cycles).encode(), f"{name}, {cycles} cycles: {answer.hex()}"
+        await port.edge

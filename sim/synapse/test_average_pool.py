@@ -5,7 +5,7 @@ import cocotb
 
 from golden.model import ops
 from hw.synapse.average_pool import AveragePool
-from sim.harness.random_values import integers
+from sim.harness.random_values import various
 from sim.harness.streams import FlowSource, Monitor, start
 from sim.harness.units import each, expect
 from sim.harness.words import lane_words, packed, unpacked
@@ -31,7 +31,7 @@ async def check(dut, name, unit, gap):
     source = FlowSource(dut, f"{name}__i")
     entries, monitor = Monitor(dut, f"{name}__i"), Monitor(dut, f"{name}__o")
     low, high = -(1 << (unit.bits - 1)), (1 << (unit.bits - 1)) - 1
-    maps = integers(low, high, (MAPS, unit.lanes, unit.height, unit.width))
+    maps = various(low, high, (MAPS, unit.lanes, unit.height, unit.width))
     maps[0], maps[1] = low, high
     await source.send(packed(lane_words(maps), unit.bits), gap=gap)
     expected = lane_words(ops.average_pool(maps))

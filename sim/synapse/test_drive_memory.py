@@ -26,7 +26,7 @@ FIRST_WORD = 2
 
 @cocotb.test()
 async def banks_are_kept(dut):
-    await start(dut)
+    await start(dut, before=0)
     await each(dut, UNITS, check)
 
 

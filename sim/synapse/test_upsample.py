@@ -10,7 +10,7 @@ from torch.nn import functional
 from golden.model import ops
 from hw.synapse.upsample import Upsample
 from sim.harness.networks import bundle_of
-from sim.harness.random_values import integers
+from sim.harness.random_values import various
 from sim.harness.streams import Monitor, Port, serve_memory, start
 from sim.harness.units import Recorder, each, expect, pulse
 
@@ -41,7 +41,7 @@ async def check(dut, name, unit):
     port, monitor, starts = Port(dut, name), Monitor(dut, f"{name}__o"), Recorder(dut, f"{name}__start")
     bundle, size = unit.bundle, unit.rows * unit.columns
     post = bundle.post
-    planes = integers(0, (1 << BITS) - 1, (PLANES, 1, post.height, post.width))
+    planes = various(0, (1 << BITS) - 1, (PLANES, 1, post.height, post.width))
     planes[0] = torch.arange(1, post.positions + 1).reshape(post.height, post.width) % (1 << BITS)
     serve_memory(dut, f"{name}__address", f"{name}__data", planes.flatten().tolist())
     edge = bundle.kernel - 1

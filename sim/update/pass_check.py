@@ -13,6 +13,9 @@ from sim.harness.streams import Monitor, Port, serve_memory
 from sim.harness.units import expect, run_part
 from sim.harness.words import layer_words, master_image
 
+#: Passes; of a bundle with few sums more, since each shows less.
+PASSES, PASSES_OF_FEW, FEW = 8, 32, 64
+
 #: Rates that `finest_rate` chooses from, and sums that it looks at.
 RATES, SUMS = 4096, 256
 
@@ -28,7 +31,7 @@ async def check(dut, name, unit, least: int, most: int):
     word, total = update_word(config, bundle), layout.master_words(config, bundle)
     top, top_rate = f.one << spec.schedule.window_log2, (1 << f.rate_bits) - 1
 
-    for number in range(8):
+    for number in range(PASSES if total > FEW else PASSES_OF_FEW):
         pre, post = ([integers(0, top, layer.shape) for _ in range(2)] for layer in (bundle.pre, bundle.post))
         if number < 2:
             # the bounds of g: all on in one phase, all off in the other
@@ -65,15 +68,16 @@ async def check(dut, name, unit, least: int, most: int):
 
 
 def finest_rate(f: Formats, g, shift: int) -> int:
-    """The rate, of many, at which most of the sums ``g`` would lead to another update if they were larger or smaller by one.
+    """The rate, of many, at which most of the sums ``g`` would lead to another update if they, or it, were larger or smaller by
+    one: these count once or twice.
 
-    At most rates a sum's lowest bits are lost when it is rounded, or when its update is clipped.
+    At most rates the lowest bits are lost when the product is rounded, or when it is clipped.
     """
     rates = torch.from_numpy(generator().integers(1, 1 << f.rate_bits, RATES))
     g = g.flatten()[:SUMS, None]
     rest = (g * rates + (1 << shift - 1)) % (1 << shift)
-    finest = ((rest < rates) | (rest >= (1 << shift) - rates)) & ((g * rates >> shift).abs() < f.update_bound)
-    return int(rates[finest.sum(0).argmax()])
+    telling = sum(((rest < step) | (rest >= (1 << shift) - step)).long() for step in (rates, g.abs()))
+    return int(rates[(telling * ((g * rates >> shift).abs() < f.update_bound)).sum(0).argmax()])
 
 
 def sums_words(config, layer, sums) -> list[int]:
