@@ -62,34 +62,41 @@ def of_halves(config: Config, activity: Activity, batch: int, arrival: float, le
 def half_cycles(config: Config, activity: Activity) -> np.ndarray:
     """Cycles of the halves in which two samples step in antiphase: (pairs of samples, 2 * sweeps).
 
-    In half h the sample of slot h % 2 steps its odd layers, the other one its even layers.
+    In half h the sample of slot h % 2 steps its odd layers, the other one its even layers. An event-driven engine that still
+    works on the spikes of a half puts off its own begin of the next one, and thereby the layers that wait for it.
     """
-    spec = config.spec
-    below, above = {}, {}
-    for bundle in spec.bundles:
-        back, there = timing.drives(config, bundle)
-        below[bundle.index] = there
-        if back is not None:
-            above[bundle.pre.index] = back
-    last_turns = {
-        layer.index: timing.array_words(config, layer, np.maximum(below[layer.index], above.get(layer.index, 0)))
-        for layer in spec.layers[1:]
+    layers, bundles = config.spec.layers[1:], config.spec.bundles
+    drives = {bundle.index: timing.drives(config, bundle) for bundle in bundles}
+    counted = {
+        bundle.index: (
+            ("forward", bundle.pre.index, in_halves(activity.forward[bundle.index], bundle.pre.index)),
+            ("backward", bundle.index, in_halves(activity.backward[bundle.index], bundle.index)),
+        )
+        for bundle in bundles
+        if bundle.index in config.events
     }
     pairs, sweeps = (max(n // d, 1) for n, d in zip(activity.spikes[1].shape[:2], (2, 1), strict=True))
-    end = np.full((pairs, 2 * sweeps), max(timing.array_end(turns) for turns in last_turns.values()))
-    for bundle in spec.bundles:
-        if bundle.index not in config.events:
-            continue
-        for name, source, counted in (
-            ("forward", bundle.pre.index, activity.forward[bundle.index]),
-            ("backward", bundle.index, activity.backward[bundle.index]),
-        ):
-            busiest = in_halves(counted, source)
-            spikes = timing.spike_times(last_turns[source])
-            flat = busiest.reshape(-1, busiest.shape[-1])
-            done = timing.windows_end(config, bundle, name, spikes, flat)
-            end = np.maximum(end, done.reshape(end.shape))
-    return end + 1
+    late = {bundle.index: np.zeros((pairs, 1), np.int64) for bundle in bundles}
+    lengths = np.empty((pairs, 2 * sweeps), np.int64)
+    for half in range(2 * sweeps):
+        ready = {layer.index: np.zeros((pairs, config.words(layer)), np.int64) for layer in layers}
+        for bundle in bundles:
+            back, there = drives[bundle.index]
+            np.maximum(ready[bundle.index], there + late[bundle.index], out=ready[bundle.index])
+            if back is not None:
+                np.maximum(ready[bundle.pre.index], back + late[bundle.index], out=ready[bundle.pre.index])
+        turns = {layer.index: timing.array_words(config, layer, ready[layer.index]) for layer in layers}
+        lengths[:, half] = 1 + np.max([timing.array_end(of_layer) for of_layer in turns.values()], 0)
+        for bundle in bundles:
+            if bundle.index not in counted:
+                continue
+            ends = [
+                timing.windows_end(config, bundle, name, timing.spike_times(turns[source]), busiest[:, half])
+                for name, source, busiest in counted[bundle.index]
+            ]
+            begins = lengths[:, half] + timing.engine_start(bundle)
+            late[bundle.index] = np.maximum(np.max(ends, 0) - begins, 0)[:, None]
+    return lengths
 
 
 def in_halves(counted: np.ndarray, source: int) -> np.ndarray:

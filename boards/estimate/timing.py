@@ -23,17 +23,17 @@ DRIVES_START, QUEUE = 2, 2
 
 
 def array_words(config: Config, layer: Layer, ready: np.ndarray) -> np.ndarray:
-    """The cycle in which `hw.core.neuron_array` takes each word's last turn. ready: when its drives are there."""
+    """The cycle in which `hw.core.neuron_array` takes each word's last turn. ready: when its drives are there, (..., words)."""
     turns = config.turns(layer)
     own = turns * np.arange(config.words(layer))
     # a half comes to layer n after n cycles
-    first = own + np.maximum.accumulate(np.maximum(ready, layer.index + 1) - own)
+    first = own + np.maximum.accumulate(np.maximum(ready, layer.index + 1) - own, -1)
     return first + turns - 1
 
 
-def array_end(last_turns: np.ndarray) -> int:
+def array_end(last_turns: np.ndarray) -> np.ndarray:
     """The first cycle in which the array is idle again."""
-    return int(last_turns[-1]) + NeuronArray.latency + 1
+    return last_turns[..., -1] + NeuronArray.latency + 1
 
 
 def spike_times(last_turns: np.ndarray) -> np.ndarray:
@@ -42,8 +42,9 @@ def spike_times(last_turns: np.ndarray) -> np.ndarray:
 
 
 def drives(config: Config, bundle: Bundle) -> tuple[np.ndarray | None, np.ndarray]:
-    """When the words of a bundle's drives are there: backward to its pre layer (None of the image), forward to its post."""
-    start = bundle.index - 1
+    """When the words of a bundle's drives are there: backward to its pre layer (None of the image), forward to its post; those
+    of an event-driven engine if it begins with its start."""
+    start = engine_start(bundle)
     post = np.arange(config.words(bundle.post))
     if bundle.on_image:
         # its replay starts with the first layer's half
@@ -59,6 +60,11 @@ def drives(config: Config, bundle: Bundle) -> tuple[np.ndarray | None, np.ndarra
     # the address, the weights' register and the tree
     complete = start + 1 + 2 + tree + groups * (pre + 1) - 1
     return complete + QUEUE, complete[-1] + 1 + post
+
+
+def engine_start(bundle: Bundle) -> int:
+    """When an engine's start comes: with that of the layer below."""
+    return bundle.index - 1
 
 
 def line_engine(config: Config, bundle: Bundle) -> int:
@@ -86,16 +92,16 @@ def event_engine(config: Config, bundle: Bundle) -> tuple[EventConvEngine, Folde
 
 
 def windows_end(config: Config, bundle: Bundle, name: str, spikes: np.ndarray, busiest: np.ndarray) -> np.ndarray:
-    """The first cycle in which one direction of `hw.synapse.event_conv_engine` keeps a half no longer, for each half.
+    """The first cycle in which one direction of `hw.synapse.event_conv_engine` may begin the next half, of several at once.
 
-    name: "forward" or "backward". spikes: when the words of its source are sent. busiest: spikes of the busiest unit,
-    (halves, windows).
+    name: "forward" or "backward". spikes: when the words of its source are sent, (halves, words). busiest: spikes of the busiest
+    unit, (halves, windows).
     """
     engine, _ = event_engine(config, bundle)
     side = engine.sides[name]
     adder = side.adder
     # a count of words, then a skid buffer
-    ready = spikes[words_needed(config, side) - 1] + 2
+    ready = spikes[:, words_needed(config, side) - 1] + 2
     each = np.maximum(np.maximum(busiest, 1), adder.interval)
     before = np.cumsum(each, 1) * adder.passes
     before = np.concatenate([np.zeros_like(before[:, :1]), before[:, :-1]], 1)

@@ -31,8 +31,9 @@ class EventConvEngine(wiring.Component):
     Both directions go on side by side. The drives of the spikes that the free phase left stay in
     their copy of the `DriveMemory`, so the nudged phases start without computing them again.
 
-    Latency: a window is worked on as soon as its spikes have come; a half ends when the last window
-    has been, or already when its last pass begins, if no drive of it can be asked for too early.
+    Latency: a window is worked on as soon as its spikes have come. A half may be started before all
+    have been: it begins once the last one has, or already when its last pass begins, if no drive of
+    it can be asked for too early. So other engines needn't wait for this one.
     Model: `golden.model.ops.conv_forward` and `golden.model.ops.conv_backward`.
 
     Members
@@ -80,13 +81,19 @@ class EventConvEngine(wiring.Component):
         config, bundle = self.config, self.bundle
         pre, post = bundle.pre, bundle.post
 
+        # windows of the half before are worked on; this half, and what a commit needs, begin afterwards
+        working = Signal()
+        begin, begin_waits = put_off(m, self.start, working, "begin")
+        prepare, prepare_waits = put_off(m, self.prepare, working, "prepare")
+        m.d.comb += self.busy.eq(begin_waits)
+
         m.submodules.kernels = kernels = FoldedKernels(config, bundle)
         m.submodules.forward_adder, m.submodules.backward_adder = self.forward_adder, self.backward_adder
         m.d.comb += [
             self.tile_address.eq(kernels.tile_address),
             kernels.tile.eq(self.tile),
-            kernels.prepare.eq(self.prepare),
-            self.preparing.eq(kernels.busy),
+            kernels.prepare.eq(prepare),
+            self.preparing.eq(prepare_waits | kernels.busy),
         ]
         connect(m, kernels.forward, self.forward_adder.kernels)
         connect(m, kernels.backward, self.backward_adder.kernels)
@@ -94,7 +101,7 @@ class EventConvEngine(wiring.Component):
         m.submodules.pre_window = pre_window = SpikeWindow(config, pre, block=2, border=0)
         m.submodules.post_window = post_window = SpikeWindow(config, post, block=1, border=1)
         for window, spikes in ((pre_window, self.pre_spikes), (post_window, self.post_spikes)):
-            m.d.comb += [window.i.valid.eq(spikes.valid), window.i.payload.eq(spikes.payload), window.start.eq(self.start)]
+            m.d.comb += [window.i.valid.eq(spikes.valid), window.i.payload.eq(spikes.payload), window.start.eq(begin)]
 
         # what each unit sees
         forward, backward = {}, {}
@@ -104,16 +111,16 @@ class EventConvEngine(wiring.Component):
             for channel in range(post.channels):
                 backward[backward_place(post.channels, block, channel)] = post_window.window[y][x][0][channel]
 
-        working = []
+        parts = []
         ways = {"forward": (pre_window, forward, self.forward), "backward": (post_window, backward, self.backward)}
         for name, (window, seen, out) in ways.items():
-            taking = self._windows(m, self.sides[name], window, seen)
-            writing = self._drives(m, self.sides[name], out)
-            working.append(taking if self.ends_early(name) else taking | writing)
-        m.d.comb += self.busy.eq(Cat(working).any())
+            taking = self._windows(m, self.sides[name], begin, window, seen)
+            writing = self._drives(m, self.sides[name], begin, out)
+            parts.append(taking if self.ends_early(name) else taking | writing)
+        m.d.comb += working.eq(Cat(parts).any())
         return m
 
-    def _windows(self, m, side, window, seen):
+    def _windows(self, m, side, begin, window, seen):
         """Windows in raster order to the adder, as soon as their spikes have come; returns whether some are left.
 
         seen: spike of the window by unit and index of the adder.
@@ -138,13 +145,13 @@ class EventConvEngine(wiring.Component):
                     m.d.sync += [need.eq(of_row + line_step), of_row.eq(of_row + line_step)]
                 with m.If(row == side.rows - 1):
                     m.d.sync += [row.eq(0), need.eq(first), of_row.eq(first), active.eq(0)]
-        with m.If(self.start):
+        with m.If(begin):
             m.d.sync += active.eq(1)
         m.d.comb += [skid.i.payload[unit][index].eq(spike) for (unit, index), spike in seen.items()]
 
         return active | skid.o.valid
 
-    def _drives(self, m, side, out):
+    def _drives(self, m, side, begin, out):
         """The adder's sums to the drive memory, row by row, and from there to the layer; returns whether some are to come.
 
         A pass' sums are kept while their rows are written: line after line of each group.
@@ -157,7 +164,7 @@ class EventConvEngine(wiring.Component):
         steps = {self.bundle.pre.index: self.pre_step, self.bundle.index: self.post_step}
         bank = Signal.like(drives.write_bank, name=f"{name}_bank")
         m.d.comb += [
-            drives.start.eq(self.start),
+            drives.start.eq(begin),
             drives.read_bank.eq(bank_of(steps[target.index])),
             drives.silent.eq(steps[target.index].silent),
             drives.write_bank.eq(bank),
@@ -193,15 +200,15 @@ class EventConvEngine(wiring.Component):
                 for lane in range(lanes):
                     for column in range(wide):
                         m.d.sync += held[n][column][lane].eq(adder.o.payload[(n * lanes + lane) * wide + column])
-        # the bank of a half: from its start on or, if the last one isn't all written yet, from then on
+        # the bank of a half: from its begin on or, if the last one isn't all written yet, from then on
         unfinished, next_waits = Signal(name=f"{name}_unfinished"), Signal(name=f"{name}_next_waits")
-        with m.If(self.start):
+        with m.If(begin):
             m.d.sync += unfinished.eq(1)
             with m.If(unfinished & ~complete):
                 m.d.sync += next_waits.eq(1)
         with m.Elif(complete):
             m.d.sync += [unfinished.eq(next_waits), next_waits.eq(0)]
-        with m.If(Mux(self.start, ~unfinished | complete, complete & next_waits)):
+        with m.If(Mux(begin, ~unfinished | complete, complete & next_waits)):
             m.d.sync += bank.eq(bank_for(steps[source.index]))
 
         m.d.comb += [out.valid.eq(drives.o.valid), drives.o.ready.eq(out.ready)]
@@ -222,6 +229,14 @@ class EventConvEngine(wiring.Component):
         longest = max(CANDIDATES, adder.interval)
         spikes = [longest if n >= len(rows) - of_pass else 0 for n in range(len(rows))]
         return all(spikes[n] + adder.latency + n % of_pass < row for n, row in enumerate(rows))
+
+
+def put_off(m, pulse, working, name: str):
+    """A pulse, put off to the first cycle without ``working``; returns it, and whether it waits."""
+    later, waits = Signal(name=name), Signal(name=f"{name}_waits")
+    m.d.comb += later.eq((pulse | waits) & ~working)
+    m.d.sync += waits.eq((pulse | waits) & working)
+    return later, waits
 
 
 class Side(NamedTuple):

@@ -151,9 +151,11 @@ class SynapseSignature(wiring.Signature):
     pre_step, post_step : In(Step)
         What the layers below and above do in the half that `start` starts.
     start : In(1)
-        One cycle; all drives of the half before have been taken by then.
+        One cycle; all drives of the half before have been taken by then, and all of its spikes have come. No spike of the new
+        half comes before drives of it have been taken.
     busy : Out(1)
-        Spikes of this half are still being worked on: the next one must not start.
+        The next half must not start. An engine may still work on spikes of this one when it doesn't say so: then it puts the
+        next one off by itself.
     prepare : In(1)
         One cycle after a commit: the engine makes what it derives from the weights.
     preparing : Out(1)

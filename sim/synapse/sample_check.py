@@ -52,8 +52,8 @@ async def check(dut, name, unit, least: int, most: int):
             ]
             await pulse(port.start, port.edge)
             writes = [
-                cocotb.start_soon(sources[side].send(spike_words(config, layer, new[side]), gap=random.choice((0.0, 0.5))))
-                for side, layer in layers.items()
+                cocotb.start_soon(_answer(sources[side], sinks[direction], spike_words(config, layers[side], new[side])))
+                for side, direction in (("post", "forward"), ("pre", "backward"))
             ]
             where = f"{name}, run {run}, half {number}"
             cycles = await wait_for(dut, f"{name}__forward__valid")
@@ -82,6 +82,13 @@ async def check(dut, name, unit, least: int, most: int):
             for side, source in does.items():
                 banks = kept if source.fields.get("keep") else last
                 banks[side, source.slot] = new[side]
+
+
+async def _answer(source, drives, words) -> None:
+    """A layer's spikes: none comes before the first of its drives."""
+    while not drives.valid.value:
+        await drives.edge
+    await source.send(words, gap=random.choice((0.0, 0.5)))
 
 
 def spike_words(config, layer, s):
