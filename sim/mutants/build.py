@@ -116,6 +116,7 @@ def build(bench: Bench, drawn: dict[tuple[str, str], tuple[str, int]], seed: int
     else:
         units, choosers = MutatedUnits(bench.units, netlists), {mutant.input for mutant in mutants}
         inputs = tuple(name for name in testbench.inputs(units) if name not in choosers)
-        parts = [verilator.to_verilog(units, top)]
-    text = "".join([*parts, *(netlist.verilog for netlist in netlists.values()), testbench.verilog_of(bench.units.values())])
+        parts = [verilator.converted(units, top)]
+    parts += [netlist.verilog for netlist in netlists.values()]
+    text = verilator.with_modules("".join([*parts, testbench.verilog_of(bench.units.values())]))
     return CompiledBench(testbench.build_verilator(text, top), top, "verilator", inputs), mutants
