@@ -82,12 +82,21 @@ def to_verilog(component: wiring.Component, top: str) -> str:
     """Verilog for simulation only, which depends on the component only: no paths, always Amaranth's own Yosys.
 
     There is no platform, so it has models of what a part leaves undefined: `hw.lib.block_memory` inverts what is read while it
-    is written. Never give it to synthesis; `boards.toolchain.verilog.synthesisable_verilog` is for that. Modules that have a
-    file of their own beside this one are put behind it.
+    is written. Never give it to synthesis; `boards.toolchain.verilog.synthesisable_verilog` is for that. Complete, as of
+    `with_modules`.
     """
+    return with_modules(converted(component, top))
+
+
+def converted(component: wiring.Component, top: str) -> str:
+    """The same, without modules that have a file of their own beside this one."""
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     with fast_elaboration():
-        text = str(verilog.convert(component, name=top, emit_src=False, strip_internal_attrs=True))
+        return str(verilog.convert(component, name=top, emit_src=False, strip_internal_attrs=True))
+
+
+def with_modules(text: str) -> str:
+    """Verilog, and behind it those modules that it names which have a file of their own beside this one."""
     return "\n".join([text, *(file.read_text() for file in MODULES if f"{file.stem} " in text)])
 
 

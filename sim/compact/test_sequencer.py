@@ -16,8 +16,8 @@ from sim.harness.units import each, pulse, sweeps
 SPEC = preset("tiny")
 UNITS = {"compact_sequencer": Sequencer(Config(SPEC, (1, 1, 1), compact=True))}
 PARTS = ("image", "step", "update", "commit")
-#: Sweeps of the phases, so that every bit of them and of their counter counts.
-MANY = 0xAAA, 0x555
+#: Sweeps of the phases, so that every bit of them and of their counter counts, odd and even.
+MANY = 0xAAB, 0x554
 FIELDS = ("first", "state_read", "state_write", "nudge", "negative", "sum", "sum_first")
 
 

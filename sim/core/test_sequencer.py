@@ -164,6 +164,10 @@ class Watch:
             oldest = min(self.going(), key=lambda sample: sample.number)
             name = oldest.sweeps[oldest.halves // 2][0]
             assert phase == one_hot(name), f"{self.name}: a half of {name} counts as {phase:b}"
+        elif self.left["commit"] > 1:
+            assert phase == one_hot("commit"), f"{self.name}: a commit counts as {phase:b}"
+        elif self.left["update"] > 1 and self.samples[-1].at.get("done", self.cycle) < self.cycle and not self.left["prepare"]:
+            assert phase == one_hot("update"), f"{self.name}: an update alone counts as {phase:b}"
         elif not any(self.left.values()) and not self.port.busy.value and self.cycle > self.over + 2:
             assert not phase, f"{self.name}: at rest phase {phase:b} is counted"
 

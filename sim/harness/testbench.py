@@ -31,7 +31,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -104,7 +104,8 @@ class CompiledBench:
 def compile_bench(component: wiring.Component, top: str) -> CompiledBench:
     """Compiles for the simulator that `SIM` names; `ToolError` if that fails."""
     simulator = os.environ.get("SIM", "verilator")
-    text = verilator.to_verilog(component, top) + verilog_of(component)
+    units = component.units.values() if isinstance(component, Testbench) else (component,)
+    text = verilator.to_verilog(component, top) + verilog_of(units)
     if simulator == "verilator":
         folder = build_verilator(text, top)
     elif simulator == "icarus":
@@ -114,10 +115,10 @@ def compile_bench(component: wiring.Component, top: str) -> CompiledBench:
     return CompiledBench(folder, top, simulator, inputs(component))
 
 
-def verilog_of(component: wiring.Component) -> str:
-    """What its units, or it, have in Verilog."""
+def verilog_of(units: Iterable[wiring.Component]) -> str:
+    """What they have in Verilog."""
     texts: dict[str, str] = {}
-    for unit in (component.units.values() if isinstance(component, Testbench) else (component,)):
+    for unit in units:
         texts |= getattr(unit, "verilog", {})
     return "".join(texts.values())
 

@@ -37,7 +37,9 @@ OPERATIONS = {Command.INFER: Operation.INFER, Command.TRAIN: Operation.TRAIN, Co
 #: Cycles that some runs take, by number, so that more bits of them count.
 LONG = {10: 0x1555, 20: 0x2AAA}
 #: Cycles of the longest runs, one after the other: up to their length, every bit counts.
-LONGEST = 0x0AAAAA, 0x155555
+LONGEST = 0x0AAAAB, 0x155554
+#: Cycles at most in which a result is said.
+SAYING = 12
 PULSES = ("sampled", "mistaken", "trained", "committed")
 
 
@@ -57,11 +59,13 @@ class Run:
 class PlayedCore:
     """Has up to `most` samples for random times, and is busy a little longer; the prediction is only right with `done`.
 
-    It reads pixels while it holds an image; with one sample at most, until that is done.
+    It reads pixels while it holds an image; with one sample at most, until that is done. Often a sample is done in the cycle in
+    which another one may be started.
     """
 
     def __init__(self, dut, unit: str, most: int, buffer: bytearray):
         self.port, self.most, self.buffer = Port(dut, unit), most, buffer
+        self.offered = Port(dut, f"{unit}__execute").start
         #: All, the samples under way, and those done whose answers weren't checked.
         self.runs: list[Run] = []
         self.under_way: deque[Run] = deque()
@@ -74,8 +78,10 @@ class PlayedCore:
     async def _play(self):
         port = self.port
         held = update = pause = committing = 0
-        asked = None
+        asked, starting = None, False
         while True:
+            if starting and self.under_way and random.random() < 0.5:
+                self.under_way[0].ends = min(self.under_way[0].ends, self.now)
             # what is written here counts in the cycle that ends with the next edge
             done = bool(self.under_way) and self.now >= self.under_way[0].ends
             holding = held > 0 or (self.most == 1 and bool(self.under_way) and not done)
@@ -87,6 +93,7 @@ class PlayedCore:
             port.prediction.value = self.under_way[0].prediction if done else random.randrange(16)
             port.pixel_address.value = address
             await port.edge
+            starting = bool(self.offered.value)
             assert asked in (None, port.pixel.value), f"got pixel {port.pixel.value}, expected {asked}"
             # what is asked for in a cycle is there in the next one, even if the image isn't held then
             asked = self.buffer[4 + address] if holding else None
@@ -176,6 +183,16 @@ async def say(decoder: Decoder, core: PlayedCore, pulses) -> None:
     assert counts == [1, int(run.prediction != run.label)], f"{run}: {counts}"
 
 
+async def watch_idle(execute, core: PlayedCore) -> None:
+    """Idle while nothing is under way."""
+    calm = 0
+    while True:
+        await execute.edge
+        calm = 0 if core.under_way or core.finished or core.port.busy.value else calm + 1
+        # answers take a few cycles to be said
+        assert calm <= SAYING or execute.idle.value, f"{execute.name}: nothing is under way, not idle"
+
+
 @cocotb.test()
 @cocotb.parametrize(unit=list(UNITS))
 async def obeys_the_order_rules_and_keeps_the_order(dut, unit):
@@ -185,18 +202,25 @@ async def obeys_the_order_rules_and_keeps_the_order(dut, unit):
     pulses = {name: watch(dut, f"{unit}__{name}") for name in PULSES}
     stale, batch, seen, together = False, 1, set(), 0
     port.batch.value = batch
+    cocotb.start_soon(watch_idle(execute, core))
     for _ in range(400):
         if execute.idle.value:
             if random.random() < 0.6:
                 batch = random.choice((1, 2, 7, 1 << random.randrange(7), random.randint(1, 127)))
                 port.batch.value = batch
+            if random.random() < 0.2:
+                # as if so many samples had been trained since the last COMMIT
+                more = max(batch - random.randrange(3) - decoder.pending, 0)
+                decoder.pending, core.committed = decoder.pending + more, core.committed - more
+                port.pending.value = decoder.pending
             if random.random() < 0.15:
                 port.written.value, stale = 1, True
                 await port.edge
                 port.written.value = 0
         commands = [Command.INFER, *[Command.TRAIN] * 7, Command.COMMIT] if not stale else list(OPERATIONS)
         command = random.choice(commands)
-        label = random.choice((*range(LABELS), *range(LABELS), LABELS, 15, 16, 255))
+        wrong = (LABELS, 15, 255, random.randrange(256), 1 << random.randrange(4, 8))
+        label = random.choice((*range(LABELS), *range(LABELS), *wrong))
         sample = command is not Command.COMMIT
         await decoder.offer(command, bytes((label,)) + random.randbytes(PIXELS) if sample else b"")
         if sample and (stale or (command is Command.TRAIN and decoder.pending >= batch)):

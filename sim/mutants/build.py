@@ -112,9 +112,11 @@ def build(bench: Bench, drawn: dict[tuple[str, str], tuple[str, int]], seed: int
     if not mutants:
         raise ToolError(f"{bench.name} has no cells to change")
     if bench.single:
-        inputs, text = testbench.inputs(bench.units[""]), netlists[""].verilog
+        inputs, parts = testbench.inputs(bench.units[""]), []
     else:
         units, choosers = MutatedUnits(bench.units, netlists), {mutant.input for mutant in mutants}
         inputs = tuple(name for name in testbench.inputs(units) if name not in choosers)
-        text = "".join([verilator.to_verilog(units, top), *(netlist.verilog for netlist in netlists.values())])
+        parts = [verilator.converted(units, top)]
+    parts += [netlist.verilog for netlist in netlists.values()]
+    text = verilator.with_modules("".join([*parts, testbench.verilog_of(bench.units.values())]))
     return CompiledBench(testbench.build_verilator(text, top), top, "verilator", inputs), mutants

@@ -85,7 +85,7 @@ UNITS |= {OTHER: Cells(FACTORS["multiplier"], OTHER, ICEBREAKER)}
 
 @cocotb.test()
 async def memories_keep_words(dut):
-    await start(dut)
+    await start(dut, before=0)
     await each(dut, MEMORIES | {f"rtl_{name}": unit for name, unit in MEMORIES.items()}, check_words)
 
 

@@ -28,7 +28,7 @@ UNITS = {"counter": Probed(Counter(), "counter", ULX3S)}
 
 @cocotb.test()
 async def transitions_are_counted_while_asked(dut):
-    await start(dut)
+    await start(dut, before=0)
     port = Port(dut, "counter")
     for _ in range(2):
         port.counting.value = 1

@@ -124,6 +124,7 @@ def test_splitter_keeps_no_more_than_a_frame():
     assert splitter.damaged == 1
     longest = bytes(range(1, 253))
     assert len(longest) == ANSWER_BYTES - CRC_BYTES
+    assert len(frame.encode_answer(longest)) == frame.MAX_ENCODED + 1
     # whole, or all but its zero first
     encoded = frame.encode_answer(longest)
     assert list(splitter.feed(encoded)) == [longest]

@@ -1,0 +1,229 @@
+"""What a run writes and when, and which weight files are taken for damaged."""
+
+import errno
+import json
+import os
+import re
+from dataclasses import asdict, replace
+
+import pytest
+from safetensors.torch import save as to_bytes
+
+from golden.contract.config import configuration
+from golden.contract.errors import PlanError, WeightsError
+from golden.training import checkpoint, curve, metrics
+from golden.training.checkpoint import FORMAT, OLD_FORMAT
+from golden.training.options import TrainingOptions
+from golden.training.plan import Plan
+from golden.training.run import Run
+from host.boards.golden import GoldenBoard
+
+from .small_run import DATA, PLAN, SPEC, carried_out
+
+HEADER = "epoch,position,samples,errors,error_percent,seconds\n"
+ROWS = "0,4,4,3,75.0000,0.500\n", "0,8,4,1,50.0000,1.250\n"
+
+
+def saved(out):
+    """A run at its begin, and its board."""
+    run, board = Run.begin(PLAN, SPEC, out), GoldenBoard(configuration(SPEC))
+    run.picture = False
+    settings = PLAN.settings(SPEC)[0]
+    board.load(run.parameters)
+    board.write_settings(settings)
+    run.save(board, settings)
+    return run, board, settings
+
+
+def full(*arguments, **options):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arguments[0]))
+
+
+def test_rows_are_added_while_others_watch(tmp_path, monkeypatch):
+    run, board, settings = saved(tmp_path)
+    file = tmp_path / "metrics.csv"
+    assert file.read_text() == HEADER
+    monkeypatch.setattr(metrics.files, "write", full)  # what is only added isn't written anew
+    run.count(4, 3, 0.5)
+    run.show()
+    assert file.read_text() == HEADER + ROWS[0]
+    run.count(4, 1, 1.25)
+    run.show()
+    run.show()
+    assert file.read_text() == HEADER + ROWS[0] + ROWS[1]
+    monkeypatch.undo()
+    # back to the checkpoint: the file is left alone until the next one
+    run.reload()
+    assert (run.rows, run.position, run.epoch_errors) == ([], 0, 0)
+    run.count(8, 5, 2.0)
+    run.show()
+    assert file.read_text() == HEADER + ROWS[0] + ROWS[1]
+    run.save(board, settings)
+    assert file.read_text() == HEADER + "0,8,8,5,62.5000,2.000\n"
+    assert not (tmp_path / "learning-curve.png").exists()
+
+
+def test_a_disk_that_is_full_for_watchers_waits_for_the_checkpoint(tmp_path, monkeypatch):
+    run, board, settings = saved(tmp_path)
+    file = tmp_path / "metrics.csv"
+    with monkeypatch.context() as changed:
+        changed.setattr(metrics, "append_metrics", full)
+        run.count(4, 3, 0.5)
+        run.show()
+    run.show()
+    assert file.read_text() == HEADER
+    run.save(board, settings)
+    assert file.read_text() == HEADER + ROWS[0]
+
+
+def test_a_process_that_does_not_write_leaves_nothing(tmp_path):
+    run = Run.begin(PLAN, SPEC, tmp_path)
+    run.writes = False
+    carried_out(run)
+    run.show()
+    assert run.finished
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ends_of_epochs_are_written_with_their_rows(tmp_path):
+    run = carried_out(Run.begin(PLAN, SPEC, tmp_path))
+    lines = (tmp_path / "epochs.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines[1:]] == [["1", "8"], ["2", "16"]]
+    assert run._epochs_written == 2
+
+
+def test_a_run_goes_back_though_it_has_more_epochs_now(tmp_path):
+    carried_out(Run.begin(PLAN, SPEC, tmp_path))
+    more = Run.resume(tmp_path, {"epochs": 3})
+    more.position = 5
+    more.reload()
+    assert (more.plan.epochs, more.epoch, more.position) == (3, 2, 0)
+    more.plan = replace(more.plan, seed=6)
+    with pytest.raises(WeightsError, match=r"is of another run now: it has another plan than the one to go back to$"):
+        more.reload()
+
+
+def test_what_the_board_counts_is_written_with_the_samples(tmp_path):
+    run = Run.begin(PLAN, SPEC, tmp_path)
+    run.counters = lambda: {"frames": 3}
+    carried_out(run)
+    assert json.loads((tmp_path / "board.json").read_text()) == {"frames": 3, "samples": 16}
+
+
+def test_a_first_checkpoint_that_can_not_be_written_promises_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint.files, "write", full)
+    with pytest.raises(PlanError, match=r"No space left on device: '[^;]*'$"):
+        saved(tmp_path)
+
+
+def test_a_run_does_not_overwrite_another(tmp_path):
+    saved(tmp_path)
+    said = f"{tmp_path / 'weights.safetensors'} exists: --resume continues it, --force overwrites it, or choose another --out"
+    with pytest.raises(PlanError, match=f"^{re.escape(said)}$"):
+        Run.begin(PLAN, SPEC, tmp_path)
+    assert Run.begin(PLAN, SPEC, tmp_path, force=True).fresh
+
+
+def test_a_resumed_run_is_of_the_network_that_is_named(tmp_path):
+    carried_out(Run.begin(PLAN, SPEC, tmp_path / "run"))
+    file = tmp_path / "other.toml"
+    file.write_text('name = "tiny"\n[[stage]]\nconv = 5\n[[stage]]\ndense = 10\n')
+    one = r"tiny \(spec [0-9a-f]{8}\)"
+    with pytest.raises(WeightsError, match=rf"weights.safetensors is of {one}, not {one}$"):
+        Run.prepare(tmp_path / "run", TrainingOptions(resume=True, network=file))
+    run, images = Run.prepare(tmp_path / "run", TrainingOptions(resume=True))
+    assert (run.done, len(images.train_images)) == (16, len(DATA.train_images))
+
+
+def test_the_curve_is_of_the_run(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(curve, "plot_curve", lambda *arguments: drawn.append(arguments))
+    run, *_ = saved(tmp_path)
+    run.plot(2.5)
+    assert drawn == []
+    run.picture = True
+    run.plot(2.5)
+    assert drawn == [(tmp_path / "learning-curve.png", run.rows, run.epochs, "tiny, embedded, seed 5", 2.5)]
+
+
+def rewritten(out, change, sealed=True):
+    """A run's weight file with other tensors or metadata, as `change` leaves them; sealed: with the digest that they need."""
+    carried_out(Run.begin(PLAN, SPEC, out))
+    file = out / "weights.safetensors"
+    tensors, metadata = checkpoint.content(file, checkpoint.MAX_BYTES)
+    change(tensors, metadata)
+    if sealed:
+        metadata["digest"] = checkpoint.digest(tensors, metadata)
+    file.write_bytes(to_bytes(tensors, metadata))
+    return file
+
+
+def old(tensors, metadata):
+    metadata["format"] = OLD_FORMAT
+    for name in ("network", "metrics"):
+        metadata.pop(name)
+
+
+def test_a_file_from_before_there_was_a_digest_is_read(tmp_path):
+    def without(tensors, metadata):
+        old(tensors, metadata)
+        metadata.pop("digest")
+
+    file = rewritten(tmp_path / "a", without, sealed=False)
+    assert checkpoint.load(file)[0] == SPEC
+    # one that has a digest keeps what it says
+    damaged = rewritten(tmp_path / "b", old, sealed=False)
+    for path in (damaged, rewritten(tmp_path / "c", lambda tensors, metadata: metadata.pop("digest"), sealed=False)):
+        said = f"{path} is damaged: its content isn't that of its digest; take an earlier copy"
+        with pytest.raises(WeightsError, match=f"^{re.escape(said)}$"):
+            checkpoint.load(path)
+
+
+def test_a_preset_that_is_not_there(tmp_path):
+    def unknown(tensors, metadata):
+        old(tensors, metadata)
+        metadata["preset"] = '"huge"'
+
+    with pytest.raises(WeightsError, match=r"is of preset 'huge': this version has tiny, small, "):
+        checkpoint.load(rewritten(tmp_path, unknown))
+
+
+def test_another_format(tmp_path):
+    file = rewritten(tmp_path, lambda tensors, metadata: metadata.update(format="nudge-weights-3"))
+    said = f"{file} is of format 'nudge-weights-3', not '{FORMAT}': not written by `nudge train`"
+    with pytest.raises(WeightsError, match=f"^{re.escape(said)}$"):
+        checkpoint.load(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.update({"bundle9.bias": t["bundle1.bias"].clone()}), "bundle9.bias is (4,), tiny needs no such tensor"),
+        (lambda t: t.pop("bundle2.bias"), "bundle2.bias is missing, tiny needs (10,)"),
+        (lambda t: t.update({"bundle1.bias": t["bundle1.bias"].int()}), "bundle1.bias is torch.int32, not int16 masters"),
+    ],
+)
+def test_other_tensors(tmp_path, change, said):
+    file = rewritten(tmp_path, lambda tensors, metadata: change(tensors))
+    with pytest.raises(WeightsError, match=f"^{re.escape(f'{file}: {said}')}$"):
+        checkpoint.load(file)
+
+
+def test_a_network_that_is_none(tmp_path):
+    file = rewritten(tmp_path, lambda tensors, metadata: metadata.update(network='{"name": "tiny"}'))
+    with pytest.raises(WeightsError, match=rf"^{file}: damaged metadata \(network\)"):
+        checkpoint.load(file)
+
+
+def test_values_of_metadata_have_types():
+    values = asdict(PLAN)
+    assert checkpoint.typed(Plan, values) == PLAN
+    assert checkpoint.typed(Plan, values | {"seed": (1 << 63) - 1, "lr_scale": 2}).seed == (1 << 63) - 1
+    wrong = (("seed", 1 << 63), ("seed", -1), ("seed", True), ("seed", 1.0), ("lr_scale", float("inf")), ("data", 3))
+    for name, value in wrong:
+        with pytest.raises(TypeError, match=rf"^{name} can't be {value!r}$"):
+            checkpoint.typed(Plan, values | {name: value})
+    # a field that may be missing doesn't hide those after it
+    fields = {"preset": "tiny", "spec": 1, "plan": {}, "settings": {}, "epoch": 0, "position": 0, "epoch_errors": 0}
+    with pytest.raises(TypeError, match=r"^metrics can't be 5$"):
+        checkpoint.typed(checkpoint.Checkpoint, fields | {"seconds": 0.0, "metrics": 5})

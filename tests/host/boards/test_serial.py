@@ -1,0 +1,174 @@
+"""The board behind a link, on a modelled board: what it asks, tells and refuses."""
+
+import inspect
+import random
+import statistics
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from golden.contract.config import configuration
+from golden.contract.errors import BoardError, IdentityError, ModelError, UsageError
+from golden.contract.presets import preset
+from golden.contract.protocol import Command, Committed, Sampled, Status
+from golden.model.fixed import FixedModel
+from golden.model.parameters import initial
+from golden.model.settings import Settings
+from golden.progress import note
+from golden.training.batch import Batch
+from golden.training.data import load
+from host.boards import serial
+from host.boards.serial import SerialBoard
+from host.harness.fault_port import Clock, FaultPort
+from host.harness.golden_device import GoldenDevice
+from host.link.link import Link
+
+TINY = preset("tiny")
+SETTINGS = Settings(4, 4, 77, (100, 200), (3, 4))
+DATA = load("embedded")
+IMAGES, LABELS = DATA.train_images[:24].numpy(), DATA.train_labels[:24].numpy()
+
+
+class Bench:
+    """A modelled board at a port; every sample takes one cycle more than the one before, and each request a second."""
+
+    def __init__(self):
+        self.device, self.clock = GoldenDevice(configuration(TINY)), Clock()
+        self.executed: list[Command] = []
+        self.seconds = 0.0
+        execute = self.device.execute
+
+        def noting(command, payload):
+            self.executed.append(command)
+            self.clock.now += self.seconds
+            status, answer = execute(command, payload)
+            if status is Status.OK and command in (Command.TRAIN, Command.INFER):
+                answer = Sampled(Sampled.decode(answer).prediction, 100 + self.executed.count(command)).encode()
+            if status is Status.OK and command is Command.COMMIT:
+                answer = Committed(Committed.decode(answer).samples, 7000).encode()
+            return status, answer
+
+        self.device.protocol.execute = noting
+        port = FaultPort(self.device.protocol, self.clock)
+        self.link = Link(port, "model", clock=self.clock, draw=random.Random(1).randrange)
+        self.board = SerialBoard.over(self.link, TINY)
+        self.board.write_settings(SETTINGS)
+        self.board.load(initial(TINY, 5))
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+def test_it_trains_as_the_model_and_tells_the_cycles_of_each_request(bench):
+    model, board = FixedModel(TINY), bench.board
+    model.write_settings(SETTINGS)
+    model.load(initial(TINY, 5))
+    found = board.train(IMAGES[:8], LABELS[:8])
+    assert found.dtype == np.int64
+    assert found.tolist() == torch.as_tensor(model.train(IMAGES[:8], LABELS[:8])).tolist()
+    assert board.cycles == [101 + n for n in range(8)]
+    assert (board.commit(), board.cycles) == (8, [7000])
+    model.commit()
+    assert board.infer(IMAGES[8:], LABELS[8:]).tolist() == torch.as_tensor(model.infer(IMAGES[8:], LABELS[8:])).tolist()
+    assert board.cycles == [101 + n for n in range(16)]
+    for got, expected in zip(board.read(), model.read(), strict=True):
+        assert all(torch.equal(one, other) for one, other in zip(got, expected, strict=True))
+
+
+def batches(count):
+    return [Batch(DATA, np.arange(at, at + 8)) for at in range(0, 8 * count, 8)]
+
+
+def test_batches_are_counted_with_their_commits(bench):
+    board = bench.board
+    board.identity = replace(board.identity, clock_hz=48_000_000)
+    assert board.core_rate() is None
+    found = list(board.train_batches(batches(3)))
+    assert [len(predictions) for predictions in found] == [8, 8, 8]
+    assert board.trained == 24
+    assert board.worked == sum(range(101, 125)) + 3 * 7000
+    assert board.core_rate() == pytest.approx(48e6 * 24 / board.worked)
+    # what is only tried isn't counted
+    list(board.infer_batches(batches(2)))
+    assert board.trained == 24
+
+
+@pytest.mark.parametrize(("seconds", "ahead"), [(0.001, 8), (0.003, 4), (1.0, 2)])
+def test_a_fast_board_is_told_more_ahead(bench, seconds, ahead):
+    """A batch is nine requests: of 27 ms four are 0.1 s of work. Never more than the link's window, nor fewer than two."""
+    bench.seconds = seconds
+    assert bench.link.window == 8
+    seen = [bench.board._ahead for _ in bench.board.train_batches(batches(40))]
+    assert statistics.mode(seen[10:30]) == ahead, seen
+
+
+def test_samples_that_another_host_trained_are_noticed(bench):
+    board = bench.board
+    board.train(IMAGES[:2], LABELS[:2])
+    with pytest.raises(BoardError, match=r"^model: 10 samples were committed, not 8: does another host use the board\?$"):
+        list(board.train_batches(batches(1)))
+
+
+def test_a_board_in_the_middle_of_a_batch_is_brought_to_rest(bench):
+    board = bench.board
+    board.write_register("batch", 5)
+    board.train(IMAGES[:3], LABELS[:3])
+    assert board.read_register("pending") == 3
+    board.settle()
+    assert (board.read_register("pending"), board.read_register("batch")) == (0, TINY.formats.max_batch)
+    bench.executed.clear()
+    board.settle()
+    assert Command.COMMIT not in bench.executed
+
+
+@pytest.mark.parametrize("value", [-1, 1 << 32])
+def test_registers_have_a_range(bench, value):
+    with pytest.raises(UsageError, match=f"^register beta must be 0..4294967295, not {value}$"):
+        bench.board.write_register("beta", value)
+
+
+def test_registers_have_names(bench):
+    values = bench.board.registers()
+    assert (values["free_steps"], values["nudged_steps"], values["beta"]) == (4, 4, 77)
+    assert [values[f"weight_rate_{n}"] for n in (1, 2)] == [100, 200]
+    assert [values[f"bias_rate_{n}"] for n in (1, 2)] == [3, 4]
+    assert set(values) < {register.name for register in bench.board.map}
+    with pytest.raises(UsageError, match=r"^unknown register 'gamma': choose one of .*beta"):
+        bench.board.read_register("gamma")
+
+
+def test_a_prediction_that_no_network_makes(bench):
+    with pytest.raises(IdentityError, match=r"^model: not a nudge board: it predicts 10, not 0\.\.9$"):
+        bench.board._classes([3, 10])
+    assert bench.board._classes([]).dtype == np.int64
+
+
+def test_masters_that_the_link_can_not_carry(bench):
+    for value, limit in ((32767, 32768), (-32768, -32769)):
+        parameters = initial(TINY, 5)
+        parameters.weights[1].view(-1)[3] = value
+        bench.board.load(parameters)
+        assert bench.board.read().weights[1].view(-1)[3] == value
+        parameters.weights[1].view(-1)[3] = limit
+        with pytest.raises(ModelError, match=r"^bundle 2: masters must be -32768\.\.32767 \(LSB 2\^-15\)$"):
+            bench.board.load(parameters)
+
+
+def test_it_opens_its_port_as_it_is_told(bench, monkeypatch):
+    calls, patient = [], inspect.signature(Link.open).parameters["timeout"].default
+
+    def opened(url, **options):
+        calls.append((url, options))
+        return bench.link
+
+    monkeypatch.setattr(serial.Link, "open", opened)
+    SerialBoard("port", TINY)
+    SerialBoard("other", TINY, baud=9600, timeout=3.5)
+    assert calls == [
+        ("port", {"baud": None, "timeout": patient, "note": note}),
+        ("other", {"baud": 9600, "timeout": 3.5, "note": note}),
+    ]
