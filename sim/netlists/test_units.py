@@ -7,7 +7,6 @@ from boards.ulx3s import ULX3S
 from sim.core import test_neuron_array as array
 from sim.harness.streams import start
 from sim.harness.units import each
-from sim.synapse import sample_check
 from sim.synapse import test_event_conv_engine as event_engine
 from sim.update import test_conv_update as update
 
@@ -24,7 +23,7 @@ UNITS = {name: Cells(unit, name, ULX3S) for name, unit in (ENGINES | ARRAYS | UP
 @cocotb.test()
 async def event_engines_equal_golden(dut):
     await start(dut)
-    await each(dut, ENGINES, sample_check.check, event_engine.FIRST_WORD, event_engine.FIRST_WORD)
+    await each(dut, ENGINES, event_engine.check)
 
 
 @cocotb.test()
