@@ -1,7 +1,17 @@
-"""One thread: these tensors are small, and several test processes share the machine."""
+"""One thread: tensors are small, and test processes share the machine. The engine is there before the first test."""
 
 import pytest
 import torch
+
+from golden import compiler
+from golden.model import native
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compiled_engine():
+    """Compiling is said on standard error, which the first test of a process may be looking at."""
+    if compiler.available():
+        native.library()
 
 
 @pytest.fixture(autouse=True)

@@ -43,6 +43,7 @@ def test_rows_are_added_while_others_watch(tmp_path, monkeypatch):
     run, board, settings = saved(tmp_path)
     file = tmp_path / "metrics.csv"
     assert file.read_text() == HEADER
+    assert not run.fresh
     monkeypatch.setattr(metrics.files, "write", full)  # what is only added isn't written anew
     run.count(4, 3, 0.5)
     run.show()
@@ -135,6 +136,20 @@ def test_a_resumed_run_is_of_the_network_that_is_named(tmp_path):
     assert (run.done, len(images.train_images)) == (16, len(DATA.train_images))
 
 
+def test_a_new_run_is_of_the_network_that_is_named(tmp_path):
+    file = tmp_path / "five.toml"
+    file.write_text('name = "five"\n[[stage]]\nconv = 5\n[[stage]]\ndense = 10\n')
+    run, _ = Run.prepare(tmp_path, TrainingOptions(network=file))
+    assert (run.spec.name, run.plan.preset, run.spec.layers[1].channels) == ("five", "five", 5)
+
+
+def test_the_mean_takes_no_epochs_place(tmp_path):
+    run = carried_out(Run.begin(replace(PLAN, average=2), SPEC, tmp_path))
+    last = checkpoint.load(tmp_path / "epoch-2.safetensors")[1]
+    assert [weight.tolist() for weight in last.weights] == [weight.tolist() for weight in run.kept[2].weights]
+    assert [weight.tolist() for weight in last.weights] != [weight.tolist() for weight in run.parameters.weights]
+
+
 def test_the_curve_is_of_the_run(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(curve, "plot_curve", lambda *arguments: drawn.append(arguments))
@@ -162,6 +177,13 @@ def old(tensors, metadata):
     metadata["format"] = OLD_FORMAT
     for name in ("network", "metrics"):
         metadata.pop(name)
+
+
+def test_a_position_that_no_run_stands_at(tmp_path):
+    for name, value in (("position", 8), ("epoch_errors", 1)):
+        file = rewritten(tmp_path / name, lambda tensors, metadata, name=name, value=value: metadata.update({name: str(value)}))
+        with pytest.raises(WeightsError, match=rf"^{file}: damaged metadata \(sample \d of 8, preset 'tiny'\)$"):
+            Run.resume(file.parent, {})
 
 
 def test_a_file_from_before_there_was_a_digest_is_read(tmp_path):
@@ -223,7 +245,8 @@ def test_values_of_metadata_have_types():
     for name, value in wrong:
         with pytest.raises(TypeError, match=rf"^{name} can't be {value!r}$"):
             checkpoint.typed(Plan, values | {name: value})
-    # a field that may be missing doesn't hide those after it
+    # a field that may be missing is checked if it is there, and doesn't hide those after it
     fields = {"preset": "tiny", "spec": 1, "plan": {}, "settings": {}, "epoch": 0, "position": 0, "epoch_errors": 0}
-    with pytest.raises(TypeError, match=r"^metrics can't be 5$"):
-        checkpoint.typed(checkpoint.Checkpoint, fields | {"seconds": 0.0, "metrics": 5})
+    for name in ("metrics", "packages"):
+        with pytest.raises(TypeError, match=rf"^{name} can't be 5$"):
+            checkpoint.typed(checkpoint.Checkpoint, fields | {"seconds": 0.0, name: 5})

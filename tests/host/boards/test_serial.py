@@ -2,6 +2,7 @@
 
 import inspect
 import random
+import re
 import statistics
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ import torch
 from golden.contract.config import configuration
 from golden.contract.errors import BoardError, IdentityError, ModelError, UsageError
 from golden.contract.presets import preset
-from golden.contract.protocol import Command, Committed, Sampled, Status
+from golden.contract.protocol import MAX_WINDOW, VERSION, Command, Committed, Sampled, Status
 from golden.model.fixed import FixedModel
 from golden.model.parameters import initial
 from golden.model.settings import Settings
@@ -156,6 +157,23 @@ def test_masters_that_the_link_can_not_carry(bench):
         parameters.weights[1].view(-1)[3] = limit
         with pytest.raises(ModelError, match=r"^bundle 2: masters must be -32768\.\.32767 \(LSB 2\^-15\)$"):
             bench.board.load(parameters)
+
+
+def test_windows_that_a_link_may_have(bench):
+    board, identity = bench.board, bench.board.identity
+    for window in (1, MAX_WINDOW):
+        assert board._checked(replace(identity, window=window)) == board.config
+    for window in (0, MAX_WINDOW + 1):
+        said = f"model: the board's link has version {VERSION}, window {window}; this host needs version {VERSION}, window 1"
+        with pytest.raises(IdentityError, match=f"^{re.escape(said)}"):
+            board._checked(replace(identity, window=window))
+
+
+def test_an_answer_of_another_size(bench):
+    execute = bench.device.protocol.execute
+    bench.device.protocol.execute = lambda command, payload: (Status.OK, execute(command, payload)[1] + b"\1")
+    with pytest.raises(IdentityError, match=r"^model: not a nudge board: 5 bytes, not 4, answer READ_REGISTER$"):
+        bench.board.read_register("beta")
 
 
 def test_it_opens_its_port_as_it_is_told(bench, monkeypatch):
