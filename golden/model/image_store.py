@@ -61,8 +61,8 @@ class ImageStore:
         end = self.end + record_words(len(coded))
         if index >= MAX_SAMPLES or end * WORD_BYTES > len(self.words):
             return ImageStatus.FULL
-        self._write(self.end, sealed(label, crc, coded))
-        self._write(index * ENTRY_WORDS, self.end.to_bytes(ENTRY_WORDS * WORD_BYTES, "little"))
+        self.write(self.end, sealed(label, crc, coded))
+        self.write(index * ENTRY_WORDS, self.end.to_bytes(ENTRY_WORDS * WORD_BYTES, "little"))
         self.count, self.end = max(self.count, index + 1), end
         return ImageStatus.OK
 
@@ -70,7 +70,7 @@ class ImageStore:
         """Status, label and moved image of a sample; without OK, label and image mean nothing."""
         if asked.index >= self.count:
             return ImageStatus.NEVER_STORED, 0, b""
-        lying, coded = self._record(asked.index)
+        lying, coded = self.record(asked.index)
         header = Header.decode(lying)
         status, pixels = judged(asked.index, header, coded[: header.coded])
         self.damaged += status is not ImageStatus.OK
@@ -87,10 +87,10 @@ class ImageStore:
             return None
         crc = 0
         for index in range(first, first + count):
-            crc = zlib.crc32(b"".join(self._record(index)), crc)
+            crc = zlib.crc32(b"".join(self.record(index)), crc)
         return crc
 
-    def _record(self, index: int) -> tuple[bytes, bytes]:
+    def record(self, index: int) -> tuple[bytes, bytes]:
         """Header and coded bytes of a record, as they lie in whole words; no coded bytes if they would be too many."""
         at = int.from_bytes(self._read(index * ENTRY_WORDS, ENTRY_WORDS), "little")
         header = self._read(at, HEADER_WORDS)
@@ -100,7 +100,8 @@ class ImageStore:
     def _read(self, word: int, count: int) -> bytes:
         return bytes(self.words[n % len(self.words)] for n in range(word * WORD_BYTES, (word + count) * WORD_BYTES))
 
-    def _write(self, word: int, data: bytes) -> None:
+    def write(self, word: int, data: bytes) -> None:
+        """Bytes to words from that one on."""
         self.words[word * WORD_BYTES : word * WORD_BYTES + len(data)] = data
 
 

@@ -33,6 +33,9 @@ class Sdram(wiring.Component):
         The first rule that was broken, 0 as long as none was; when, counted from power-up; the bank of that command.
     """
 
+    #: Mutants leave it alone.
+    hardware = False
+
     def __init__(self, cycles: Cycles, *, address_bits: int = ADDRESS_BITS, way: int = 0, missing: bool = False, seed: int = 1):
         self.rules, self.address_bits, self.way, self.missing, self.seed = SdramRules(cycles), address_bits, way, missing, seed
         super().__init__({"pins": In(Pins()), "broken": Out(range(16)), "cycle": Out(32), "bank": Out(BANK_BITS)})

@@ -64,6 +64,9 @@ class FakeCore(wiring.Component):
     COMMIT 1 cycle, and no sample is started for some after it.
     """
 
+    #: Mutants leave it alone.
+    hardware = False
+
     #: Cycles that a sample lingers for each unit of its first pixel.
     LINGER = 16
 

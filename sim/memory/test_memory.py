@@ -11,6 +11,7 @@ from sim.harness.chip import watch
 from sim.harness.streams import StreamSink, StreamSource, start, wait_for
 from sim.harness.testbench import CLOCK
 
+from .pattern import PLACES, check_left
 from .unit import MemoryAndChip
 
 UNITS = {
@@ -20,6 +21,8 @@ UNITS = {
     # its upper row bits lead nowhere
     "memory_small": MemoryAndChip(address_bits=14),
 }
+#: Their chip is no such chip: the test is that this is noticed.
+NOT_MUTATED = ("memory_missing", "memory_small")
 
 
 @cocotb.test()
@@ -32,6 +35,20 @@ async def self_test(dut):
         assert getattr(dut, f"memory_{name}__works").value == works, name
         assert not works or getattr(dut, f"memory_{name}__delay").value == delay, name
         assert getattr(dut, f"memory_{name}__broken").value == 0, name
+
+
+@cocotb.test()
+@cocotb.parametrize(name=["near", "far"])
+async def what_the_self_test_leaves(dut, name):
+    unit = f"memory_{name}"
+    await start(dut)
+    watch(dut, unit)
+    await wait_for(dut, f"{unit}__works")
+    accesses = [Access.const({"write": 0, "address": place, "length": BURST}).as_bits() for place in PLACES]
+    asking = cocotb.start_soon(StreamSource(dut, f"{unit}__port__access").put(accesses))
+    found = await StreamSink(dut, f"{unit}__port__read").get(BURST * len(PLACES))
+    await asking
+    check_left({place: found[BURST * n :][:BURST] for n, place in enumerate(PLACES)})
 
 
 @cocotb.test()

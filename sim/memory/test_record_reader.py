@@ -5,7 +5,18 @@ import random
 
 import cocotb
 
-from golden.contract.stored import CAPACITY, ENTRY_WORDS, HEADER_WORDS, MAX_CODED, WORD_BYTES, Header, ImageStatus, record_words
+from golden.contract.stored import (
+    CAPACITY,
+    ENTRY_WORDS,
+    HEADER_WORDS,
+    LOG_AT,
+    MAX_CODED,
+    MAX_RECORD_WORDS,
+    WORD_BYTES,
+    Header,
+    ImageStatus,
+    record_words,
+)
 from golden.contract.stuffing import stuff
 from golden.model.image_store import ImageStore
 from hw.memory.record_reader import RecordReader
@@ -22,9 +33,10 @@ LENGTH_BITS = 16
 
 
 def memory_of_records(count: int) -> ImageStore:
-    """Some long, some short; of some, the length in memory isn't theirs."""
+    """Some long, some short, anywhere in the memory; of some, the length in memory isn't theirs."""
     model = ImageStore(CAPACITY)
     for index in range(count):
+        model.end = random.randrange(LOG_AT, CAPACITY // WORD_BYTES - MAX_RECORD_WORDS)
         coded = stuff(DIGITS[index]) if index % 3 else random.randbytes(random.choice((1, 2, 3, 31, 32, 33)))
         begin = model.end
         assert model.store(index, index % 10, random.getrandbits(32), coded) is ImageStatus.OK

@@ -83,15 +83,16 @@ def shares(sizes: list[float], count: int) -> list[int]:
 def draw(benches: list[Bench], count: int) -> dict[tuple[str, str], tuple[str, int]]:
     """RTLIL and number of mutants of each unit, by bench and unit: in proportion to the square root of the text's length.
 
-    So an engine of a thousand cells has more than a counter, and a counter has some.
+    So an engine of a thousand cells has more than a counter, and a counter has some. Those in `not_mutated` have none.
     """
     texts = {
         (bench.name, name): source(unit, module_of(name) if name else top_of(bench))
         for bench in benches
         for name, unit in bench.units.items()
     }
-    numbers = shares([len(text) ** 0.5 for text in texts.values()], count)
-    return {key: (text, number) for (key, text), number in zip(texts.items(), numbers, strict=True)}
+    right = [(bench.name, name) for bench in benches for name in bench.units if name not in bench.not_mutated]
+    numbers = dict(zip(right, shares([len(texts[key]) ** 0.5 for key in right], count), strict=True))
+    return {key: (text, numbers.get(key, 0)) for key, text in texts.items()}
 
 
 def top_of(bench: Bench) -> str:

@@ -1,11 +1,13 @@
 """A component's netlist with mutants in it, which an input chooses from."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from amaranth.back import rtlil
+from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
 from boards.toolchain import tools
@@ -23,7 +25,7 @@ CELLS = "{} t:$scopeinfo %d t:$check %d t:$print %d a:model t:$mem* %d %d w:*und
 #: Commands that read the RTLIL of a top module and make the flat design of it that is changed.
 FLAT = (
     "read_rtlil top.il; hierarchy -top {0}; setattr -set model 1 w:undefined_* %m; "
-    "proc; flatten; memory_collect; opt -full; opt_clean"
+    "proc; opt -full A:model; setattr -set model 1 A:model/c:*; flatten; memory_collect; opt -full; opt_clean"
 )
 
 #: Commands that make the changes. A bit of a register whose output is changed loses what it holds at power-up: 0 then. Of
@@ -49,9 +51,30 @@ class Netlist:
 
 
 def source(component: wiring.Component, name: str) -> str:
-    """A component in RTLIL."""
+    """A component in RTLIL. Modules of a bench's own models, whose classes say `hardware = False`, are marked as models."""
     with fast_elaboration():
-        return rtlil.convert(component, name=name, emit_src=False)
+        text = rtlil.convert(component, name=name, emit_src=False)
+        models = set(_models(Fragment.get(component, None), (name,), model=False))
+    text, marked = re.subn(
+        rf"^module \\(?:{'|'.join(map(re.escape, models))})$", r"attribute \\model 1\n\g<0>", text, flags=re.M
+    )
+    assert marked == len(models), f"modules of {name} that aren't in its text: {marked} of {sorted(models)}"
+    return text
+
+
+def _models(fragment: Fragment, path: tuple[str, ...], model: bool) -> Iterator[str]:
+    """Names of the modules that are no hardware. A part that is neither of `hw` nor marked is as the part around it."""
+    for origin in fragment.origins or ():
+        if type(origin).__module__.startswith("hw."):
+            model = False
+        elif hasattr(origin, "hardware"):
+            model = not origin.hardware
+    if model:
+        yield ".".join(path)
+    for n, (part, name, _) in enumerate(fragment.subfragments):
+        if type(part) is not Fragment:  # a memory, or a module in Verilog
+            continue
+        yield from _models(part, (*path, name or f"U${n}"), model)
 
 
 def mutate(folder: Path, log: Path, text: str, name: str, count: int, seed: int, cells: str = "t:*") -> None:

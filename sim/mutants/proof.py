@@ -109,6 +109,7 @@ def _cut(module: dict[str, Any], side: str, powered_up: dict[str, str] | None, f
     powered_up: of all registers, which stay then, and are outputs too. free: bits that each side has an input of its own for.
     """
     cells, ports, nets = module["cells"], module["ports"], module["netnames"]
+    driven = _driven(module)
     unused = 1 + max(bit for net in nets.values() for bit in net["bits"] if isinstance(bit, int))
     for net in nets.values():  # a change may have taken a register's name away
         net["attributes"].pop("init", None)
@@ -123,7 +124,7 @@ def _cut(module: dict[str, Any], side: str, powered_up: dict[str, str] | None, f
         elif register or kind.startswith(MEMORIES) or not kind.startswith("$"):
             for port, bits in wires.items():
                 if not register or port not in ("D", "Q"):
-                    inward = cell["port_directions"][port] == "input"
+                    inward = _is_inward(cell, port, driven)
                     ports[f"{name}.{port}"] = {"direction": "output" if inward else "input", "bits": bits}
             for n, (new, old) in enumerate(zip(wires["D"], wires["Q"], strict=True) if register else ()):
                 place = f"{name}.D.{n}"
@@ -135,6 +136,22 @@ def _cut(module: dict[str, Any], side: str, powered_up: dict[str, str] | None, f
                     ports[label] = {"direction": "input", "bits": [old if mine else unused]}
             del cells[name]
     return module
+
+
+def _driven(module: dict[str, Any]) -> set[int | str]:
+    """Bits that inputs and cells drive, and constants."""
+    bits = {bit for port in module["ports"].values() if port["direction"] == "input" for bit in port["bits"]}
+    for cell in module["cells"].values():
+        for port, direction in cell.get("port_directions", {}).items():
+            bits.update(cell["connections"][port] if direction == "output" else ())
+    return bits | set("01xz")
+
+
+def _is_inward(cell: dict[str, Any], port: str, driven: set[int | str]) -> bool:
+    """Whether it is an input. Of a module in Verilog Yosys doesn't know: there it is what others drive."""
+    if "port_directions" in cell:
+        return cell["port_directions"][port] == "input"
+    return driven.issuperset(cell["connections"][port])
 
 
 def _yosys(script: str, folder: Path, log: Path) -> None:

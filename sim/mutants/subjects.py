@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
@@ -24,6 +24,8 @@ class Bench:
     units: dict[str, wiring.Component]
     #: Modules of tests, by the unit that they are about.
     modules: dict[str, list[ModuleType]]
+    #: Units whose tests don't say that all of the unit is right, as `NOT_MUTATED` of their module says.
+    not_mutated: set[str] = field(default_factory=set)
 
     @property
     def single(self) -> bool:
@@ -69,6 +71,7 @@ def benches() -> Iterator[Bench]:
             bench = folders.setdefault(folder, Bench(folder.removeprefix("sim."), {}, {}))
             bench.units.update(module.UNITS)
             bench.modules.update({name: [module] for name in module.UNITS})
+            bench.not_mutated.update(getattr(module, "NOT_MUTATED", ()))
     yield from folders.values()
     yield from single.values()
 

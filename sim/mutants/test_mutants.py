@@ -1,14 +1,18 @@
 # amaranth: UnusedElaboratable=no
 """Do the benches notice a wrong machine? Sixty mutants of small units, of all folders; and the check of this check."""
 
+import re
 from dataclasses import replace
 from types import ModuleType
 
 import pytest
 
+from sim.memory.unit import MemoryAndChip
+
 from .build import draw, shares
 from .check import check, read
 from .equivalent import identity, reason
+from .netlist import mutated, source
 from .subjects import QUICK, benches, names_of_tests, quick
 from .trial import SURVIVED
 
@@ -53,6 +57,22 @@ def test_large_units_have_more_mutants():
     drawn = draw([bench("lib")], 60)
     assert sum(number for _, number in drawn.values()) == 60
     assert drawn["lib", "block_memory_16"][1] >= drawn["lib", "skid_1"][1] >= 1
+
+
+def test_models_in_benches_are_left_alone():
+    text = source(MemoryAndChip(), "top")
+    assert re.findall(r"attribute .model 1\nmodule (\S+)", text) == [r"\top.chip", r"\top.chip.rules"]
+    marked, whole = (mutated(of, "top", 100, 1).changes for of in (text, text.replace("attribute \\model 1", "")))
+    # all registers of the rules are named so
+    assert not [change for change in marked if "chip_" in change]
+    assert [change for change in whole if "chip_" in change]
+
+
+def test_units_that_say_so_have_none():
+    drawn = draw([bench("memory")], 60)
+    assert sum(number for _, number in drawn.values()) == 60
+    assert {unit for (_, unit), (_, number) in drawn.items() if not number} >= {"memory_missing", "without_rcd", "at_48000000"}
+    assert drawn["memory", "memory_near"][1] >= 1
 
 
 def test_the_benches_notice_mutants_and_those_without_tests_do_not(tmp_path):

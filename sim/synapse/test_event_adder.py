@@ -28,7 +28,15 @@ async def sums_equal_python(dut):
     await each(dut, UNITS, check)
 
 
+async def stays_busy(port):
+    """Until the last sum is there."""
+    while True:
+        await port.edge
+        assert port.busy.value or not port.o__valid.value, f"{port.name}: idle with a sum to come"
+
+
 async def check(dut, name, unit):
+    cocotb.start_soon(stays_busy(Port(dut, name)))
     port, source = Port(dut, name), StreamSource(dut, f"{name}__i")
     kernels, monitor = FlowSource(dut, f"{name}__kernels"), Monitor(dut, f"{name}__o")
     lanes = unit.lanes // unit.chunks
