@@ -49,11 +49,19 @@ async def play_reader(dut, lying: list[tuple[Asked, Header, bytes]], stall: floa
     """Header and words of each record, in the order in which they must be asked for."""
     port, source = Port(dut, NAME), StreamSource(dut, f"{NAME}__coded")
     for asked, header, coded in lying:
-        port.index__ready.value = 1
+        # ready before it is asked, or only afterwards
+        late = random.random() < 0.5
+        port.index__ready.value = int(not late)
         await port.edge
         while not port.index__valid.value:
             await port.edge
+        for _ in range(random.randrange(4) if late else 0):
+            await port.edge
+            assert port.index__valid.value, "no longer asked"
         assert port.index__payload.value == asked.index
+        if late:
+            port.index__ready.value = 1
+            await port.edge
         port.index__ready.value = 0
         for _ in range(random.randint(0, 5)):
             port.header.value = random.getrandbits(8 * Header.size())

@@ -8,7 +8,7 @@ from cocotb.triggers import ClockCycles
 
 from hw.memory.interface import ADDRESS_BITS, BURST, Access
 from sim.harness.chip import watch
-from sim.harness.streams import StreamSink, StreamSource, start, wait_for
+from sim.harness.streams import Port, StreamSink, StreamSource, start, wait_for
 from sim.harness.testbench import CLOCK
 
 from .pattern import PLACES, check_left
@@ -49,6 +49,28 @@ async def what_the_self_test_leaves(dut, name):
     found = await StreamSink(dut, f"{unit}__port__read").get(BURST * len(PLACES))
     await asking
     check_left({place: found[BURST * n :][:BURST] for n, place in enumerate(PLACES)})
+
+
+@cocotb.test()
+@cocotb.parametrize(name=["near", "far"])
+async def a_memory_at_rest_begins_at_once(dut, name):
+    """But for the few accesses that meet a REFRESH."""
+    port = Port(dut, f"memory_{name}__port")
+    await start(dut)
+    await wait_for(dut, f"memory_{name}__works")
+    port.read__ready.value = 1
+    waits = []
+    for _ in range(40):
+        await ClockCycles(getattr(dut, CLOCK), random.randint(40, 60))
+        port.access__payload.value = Access.const({"write": 0, "address": 0, "length": 1}).as_bits()
+        port.access__valid.value = 1
+        waited = -1
+        while waited < 0 or not port.access__ready.value:
+            await port.edge
+            waited += 1
+        port.access__valid.value = 0
+        waits.append(waited)
+    assert waits.count(0) >= 36, waits
 
 
 @cocotb.test()

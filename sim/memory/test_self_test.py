@@ -70,7 +70,14 @@ async def outcome(dut, memory: Broken) -> tuple[bool, int]:
     for _ in range(100_000):
         await port.edge
         if port.done.value:
-            return bool(port.works.value), int(port.delay.value)
+            result, asked = (bool(port.works.value), int(port.delay.value)), len(memory.accesses)
+            for _ in range(100):
+                await port.edge
+                assert not port.port__access__valid.value, "asks for more when it is done"
+                assert not port.port__write__valid.value, "writes more when it is done"
+                assert port.done.value
+            assert (bool(port.works.value), int(port.delay.value), len(memory.accesses)) == (*result, asked)
+            return result
         assert not port.works.value
     raise AssertionError("no end")
 

@@ -55,7 +55,7 @@ async def a_half_takes_as_long_as_its_spikes(dut):
 
 
 async def check_time(dut, name, unit):
-    """Each half is started as soon as the spikes of the one before have come, and sends drives once these have been worked on."""
+    """Each half is started as soon as the spikes of the one before have come; its drives come when these are worked on."""
     config, bundle, port = unit.config, unit.bundle, Port(dut, name)
     layers = {"pre": bundle.pre, "post": bundle.post}
     sources = {side: FlowSource(dut, f"{name}__{side}_spikes") for side in layers}
