@@ -210,6 +210,19 @@ async def records_lie_anywhere(dut):
 
 
 @cocotb.test()
+async def a_digest_of_many(dut):
+    """All in one place, a byte long."""
+    store = await filled(dut, 0)
+    await store.store(0, 1, 2, b"\1")
+    entry = store.model.words[: 2 * stored.ENTRY_WORDS]
+    for index in range(1, 300):
+        store.model.write(stored.ENTRY_WORDS * index, bytes(entry))
+    store.model.count = 300
+    await store.copy(0, stored.ENTRY_WORDS * 300)
+    await store.digest(0, 300)
+
+
+@cocotb.test()
 async def a_move_waits_for_a_digest(dut):
     store = await filled(dut, 4)
     asking = cocotb.start_soon(store.fetch([Asked(2), Asked(1)]))

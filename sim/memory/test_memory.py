@@ -2,17 +2,19 @@
 """Memory from self test to words: what is written is read, whoever waits; what doesn't answer rightly doesn't work."""
 
 import random
+from itertools import pairwise
 
 import cocotb
 from cocotb.triggers import ClockCycles
 
 from hw.memory.interface import ADDRESS_BITS, BURST, Access
+from hw.memory.timing import REFRESHES
 from sim.harness.chip import watch
 from sim.harness.streams import Port, StreamSink, StreamSource, start, wait_for
 from sim.harness.testbench import CLOCK
 
 from .pattern import PLACES, check_left
-from .unit import MemoryAndChip
+from .unit import CYCLES, MemoryAndChip
 
 UNITS = {
     "memory_near": MemoryAndChip(),
@@ -53,7 +55,25 @@ async def what_the_self_test_leaves(dut, name):
 
 @cocotb.test()
 @cocotb.parametrize(name=["near", "far"])
-async def a_memory_at_rest_begins_at_once(dut, name):
+async def it_is_refreshed_no_more_than_it_must(dut, name):
+    """From the power-up sequence on: an access of full length fits between the last moment for one and the next."""
+    port, times, rest = Port(dut, f"memory_{name}"), [], 0
+    await start(dut)
+    for cycle in range(50_000):
+        await port.edge
+        rest += int(port.works.value)
+        if port.refreshes.value:
+            times.append(cycle)
+        if rest == 10 * CYCLES.refresh:
+            break
+    gaps = [after - before for before, after in pairwise(times)][REFRESHES - 1 :]
+    assert min(gaps) == CYCLES.refresh - CYCLES.longest(BURST) + 1
+    assert max(gaps) <= CYCLES.refresh
+
+
+@cocotb.test()
+@cocotb.parametrize(name=["near", "far"])
+async def a_memory_at_rest_begins_begins_at_once(dut, name):
     """But for the few accesses that meet a REFRESH."""
     port = Port(dut, f"memory_{name}__port")
     await start(dut)

@@ -12,6 +12,7 @@ from golden.contract.stored import (
     LOG_AT,
     MAX_CODED,
     MAX_RECORD_WORDS,
+    MAX_SAMPLES,
     WORD_BYTES,
     Header,
     ImageStatus,
@@ -32,20 +33,21 @@ UNITS = {NAME: RecordReader()}
 LENGTH_BITS = 16
 
 
-def memory_of_records(count: int) -> ImageStore:
+def memory_of_records(indices: list[int]) -> ImageStore:
     """Some long, some short, anywhere in the memory; of some, the length in memory isn't theirs."""
     model = ImageStore(CAPACITY)
-    for index in range(count):
+    model.count = MAX_SAMPLES
+    for number, index in enumerate(indices):
         model.end = random.randrange(LOG_AT, CAPACITY // WORD_BYTES - MAX_RECORD_WORDS)
-        coded = stuff(DIGITS[index]) if index % 3 else random.randbytes(random.choice((1, 2, 3, 31, 32, 33)))
+        coded = stuff(DIGITS[number]) if number % 3 else random.randbytes(random.choice((1, 2, 3, 31, 32, 33)))
         begin = model.end
-        assert model.store(index, index % 10, random.getrandbits(32), coded) is ImageStatus.OK
-        wanted = {5: 0, 6: MAX_CODED, 7: MAX_CODED + 1, 8: 0xFFFF, 9: 1}.get(index, len(coded))
+        assert model.store(index, number % 10, random.getrandbits(32), coded) is ImageStatus.OK
+        wanted = {5: 0, 6: MAX_CODED, 7: MAX_CODED + 1, 8: 0xFFFF, 9: 1}.get(number, len(coded))
         for bit in range(LENGTH_BITS):
             if (len(coded) ^ wanted) >> bit & 1:
                 model.flip(begin, bit)
     # an address beyond the memory's end wraps, one within leads anywhere
-    for index in (11, 12):
+    for index in indices[11:13]:
         model.flip(ENTRY_WORDS * index + random.randrange(2), random.randrange(16))
     return model
 
@@ -54,11 +56,13 @@ def memory_of_records(count: int) -> ImageStore:
 @cocotb.parametrize(stall=[0.0, 0.5])
 async def records_are_read_as_they_lie(dut, stall):
     await start(dut)
-    model = memory_of_records(14)
+    # each line of an index is high in one, and low in another
+    indices = [0x5555, 0xAAAA, *random.sample(range(0x10000, MAX_SAMPLES), 2), *random.sample(range(0x5555), 10)]
+    model = memory_of_records(indices)
     memory = Served(dut, f"{NAME}__access", read=f"{NAME}__read", words=model.words, stall=stall)
     port, seen = Port(dut, NAME), Monitor(dut, f"{NAME}__seen")
     index, coded = StreamSource(dut, f"{NAME}__index"), StreamSink(dut, f"{NAME}__coded")
-    for number in [*range(14), *(random.randrange(14) for _ in range(6))]:
+    for number in [*indices, *random.choices(indices, k=6)]:
         at = memory.read(ENTRY_WORDS * number) | memory.read(ENTRY_WORDS * number + 1) << 16
         lying = [memory.read(at + n) for n in range(HEADER_WORDS)]
         header = Header.decode(b"".join(word.to_bytes(WORD_BYTES, "little") for word in lying))

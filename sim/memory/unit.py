@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.memory.controller import DELAYS
-from hw.memory.interface import Port
+from hw.memory.interface import Command, Port
 from hw.memory.memory import Memory
 from hw.memory.timing import Cycles
 from sim.board.sdram import Sdram
@@ -15,11 +15,14 @@ CYCLES = Cycles(rcd=2, rp=2, ras=3, rc=4, rfc=4, wr=2, mrd=2, refresh=374, power
 
 
 class MemoryAndChip(wiring.Component):
-    """`Memory` at a `Sdram` that is made with these options; ``broken``, ``cycle`` and ``bank`` as of the chip."""
+    """`Memory` at a `Sdram` that is made with these options; ``broken``, ``cycle`` and ``bank`` as of the chip.
+
+    ``refreshes`` is high in the cycle of each REFRESH.
+    """
 
     def __init__(self, **options):
         self.memory, self.chip = Memory(CYCLES), Sdram(CYCLES, **options)
-        outputs = {"ready": 1, "works": 1, "delay": range(DELAYS), "broken": 4, "cycle": 32, "bank": 2}
+        outputs = {"ready": 1, "works": 1, "refreshes": 1, "delay": range(DELAYS), "broken": 4, "cycle": 32, "bank": 2}
         super().__init__({"port": In(Port())} | {name: Out(shape) for name, shape in outputs.items()})
 
     def elaborate(self, platform):
@@ -31,4 +34,5 @@ class MemoryAndChip(wiring.Component):
             m.d.comb += getattr(self, name).eq(getattr(memory, name))
         for name in ("broken", "cycle", "bank"):
             m.d.comb += getattr(self, name).eq(getattr(chip, name))
+        m.d.comb += self.refreshes.eq(memory.pins.command == Command.REFRESH)
         return m
