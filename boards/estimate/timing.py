@@ -94,8 +94,8 @@ def event_engine(config: Config, bundle: Bundle) -> tuple[EventConvEngine, Folde
 def windows_end(config: Config, bundle: Bundle, name: str, spikes: np.ndarray, busiest: np.ndarray) -> np.ndarray:
     """The first cycle in which one direction of `hw.synapse.event_conv_engine` may begin the next half, of several at once.
 
-    name: "forward" or "backward". spikes: when the words of its source are sent, (halves, words). busiest: spikes of the busiest
-    unit, (halves, windows).
+    name: "forward" or "backward". spikes: when the words of its source are sent, (halves, words). busiest: spikes of its
+    busiest unit, (halves, windows).
     """
     engine, _ = event_engine(config, bundle)
     side = engine.sides[name]
