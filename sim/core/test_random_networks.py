@@ -6,6 +6,8 @@ many as NUDGE_CORES says where that is set.
 """
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from amaranth.sim import Simulator
 
 from golden.contract import layout
 from golden.contract.config import ENGINES, Config, configuration
+from golden.contract.event_units import KERNEL
+from golden.contract.spec import Conv, Dense, Spec
 from golden.model import weight_image
 from golden.model.batch import train_batch
 from golden.model.parameters import Parameters, accumulate, commit
@@ -28,20 +32,46 @@ COUNT = int(os.environ.get("NUDGE_CORES", "10"))
 SIDE = 9
 
 #: Cycles after which a core counts as hung.
-PATIENCE = 20_000
+PATIENCE = 60_000
 
 
 def random_config(random: np.random.Generator) -> Config:
-    """A network, and lanes that divide its channels."""
+    """A network, and all that its hardware is free in: lanes, arrays, passes, multipliers."""
 
     def choose(low: int, high: int) -> int:
         return int(random.integers(low, high, endpoint=True))
 
     spec = any_spec(choose, SIDE, ("odd-even",))
-    known = configuration(spec, ENGINES[choose(0, len(ENGINES) - 1)])
-    divisors = [[n for n in range(1, layer.channels + 1) if layer.channels % n == 0] for layer in spec.layers[1:]]
-    lanes = (1, *(int(random.choice(of_layer)) for of_layer in divisors))
-    return Config(spec, lanes, events=known.events, image_taps=choose(1, 9))
+    engines = ENGINES[choose(0, len(ENGINES) - 1)]
+    if engines == "event":
+        spec = with_events(spec, choose)
+    known = configuration(spec, engines)
+
+    def divisor(*numbers: int) -> int:
+        """Of all of them."""
+        return int(random.choice([n for n in range(1, max(numbers) + 1) if not any(number % n for number in numbers)]))
+
+    lanes = (1, *(divisor(layer.channels) for layer in spec.layers[1:]))
+    config = Config(spec, lanes, events=known.events, image_taps=choose(1, 9))
+    arrays = tuple(divisor(of_layer) for of_layer in lanes)
+    shared = frozenset(bundle.index for bundle in spec.bundles if choose(0, 1))
+    # the rows of drives that an event-driven engine makes in a pass
+    bundles = [spec.bundles[index - 1] for index in config.events]
+    rows = [(config.groups(bundle.post), 2 * config.groups(bundle.pre)) for bundle in bundles]
+    forward, backward = (divisor(*side) for side in zip(*rows, strict=True)) if rows else (1, 1)
+    return replace(config, arrays=arrays, shared=shared, passes=(forward, backward))
+
+
+def with_events(spec: Spec, choose: Callable[[int, int], int]) -> Spec:
+    """The same with one or two convolutions for event-driven engines: such a network is hardly ever drawn."""
+    many = 1 if choose(0, 7) else 2
+    convs = [Conv(choose(1, 4 // many), choose(1, 3)), *(Conv(choose(1, 4), KERNEL) for _ in range(many))]
+    stages = (*convs, *(stage for stage in spec.stages if isinstance(stage, Dense)))
+    least = 4
+    for _ in convs[1:]:
+        least = 2 * least + 2  # a kernel of 3, and 2x2 are pooled
+    shown = replace(spec.input, height=least + choose(0, 3), width=least + choose(0, 3))
+    return replace(spec, stages=stages, input=shown, learning=replace(spec.learning, rates=(0.1,) * len(stages)))
 
 
 @pytest.mark.parametrize("seed", range(COUNT))
