@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.contract import stored
 from golden.contract.messages import PIXELS
-from golden.contract.stored import CAPACITY, MAX_CODED, MAX_MOVE, MAX_SAMPLES, Asked, Header, ImageStatus, image_crc
+from golden.contract.stored import CAPACITY, MAX_CODED, MAX_MOVE, MAX_SAMPLES, WORD_BYTES, Asked, Header, ImageStatus, image_crc
 from golden.contract.stuffing import stuff
 from golden.model.image_store import ImageStore as Model
 from hw.memory.image_store import ImageStore
@@ -25,6 +25,12 @@ from .images import DIGITS
 from .unit import CYCLES
 
 NAME = "image_store"
+
+#: Of an entry of the table.
+ENTRY_BYTES = stored.ENTRY_WORDS * WORD_BYTES
+
+#: Records of a long digest.
+MANY = 300
 
 
 class StoreAndChip(wiring.Component):
@@ -71,7 +77,8 @@ class Store:
         names = ("record", "data", "move", "range", "raw__access", "raw__write")
         self.sources = {name: StreamSource(dut, f"{NAME}__{name}") for name in names}
         self.found = StreamSink(dut, f"{NAME}__found")
-        self.cleared: set[int] = set()
+        #: Ranges of words.
+        self.cleared: set[tuple[int, int]] = set()
 
     async def store(self, index: int, label: int, crc: int, coded: bytes, stall: float = 0.0) -> None:
         """What the model takes."""
@@ -98,7 +105,7 @@ class Store:
         """Words from the model's memory to the chip."""
         self.port.past.value = 1
         for at in range(word, word + count):
-            value = int.from_bytes(self.model.words[2 * at : 2 * at + 2], "little")
+            value = int.from_bytes(self.model.words[WORD_BYTES * at : WORD_BYTES * (at + 1)], "little")
             await self.sources["raw__write"].put([value])
             await self.sources["raw__access"].put([Access.const({"write": 1, "address": at, "length": 1}).as_bits()])
         self.port.past.value = 0
@@ -106,14 +113,14 @@ class Store:
 
     async def clear_unknown(self, count: int) -> None:
         """Words that so many records may be read from, but were never stored: noise in the chip, zeros in the model."""
-        size = 2 * stored.ENTRY_WORDS
         for index in range(count):
-            at = int.from_bytes(self.model.words[size * index : size * (index + 1)], "little") % (1 << ADDRESS_BITS)
+            entry = self.model.words[ENTRY_BYTES * index : ENTRY_BYTES * (index + 1)]
+            at = int.from_bytes(entry, "little") % (1 << ADDRESS_BITS)
             begin = max(at, self.model.end) if at >= stored.LOG_AT else at
             end = min(at + stored.MAX_RECORD_WORDS, 1 << ADDRESS_BITS)
-            if begin not in self.cleared:
+            if (begin, end) not in self.cleared:
                 await self.copy(begin, end - begin)
-                self.cleared.add(begin)
+                self.cleared.add((begin, end))
 
     async def put(self, index: int, digit: int, word: int) -> None:
         """A digit with its entry in the table, as if many had been stored before."""
@@ -121,8 +128,8 @@ class Store:
         data = stored.sealed(label, image_crc(index, label, pixels), stuff(pixels))
         self.model.count = max(self.model.count, index + 1)
         self.model.write(word, data)
-        await self.copy(word, len(data) // 2)
-        self.model.write(stored.ENTRY_WORDS * index, word.to_bytes(2 * stored.ENTRY_WORDS, "little"))
+        await self.copy(word, len(data) // WORD_BYTES)
+        self.model.write(stored.ENTRY_WORDS * index, word.to_bytes(ENTRY_BYTES, "little"))
         await self.copy(stored.ENTRY_WORDS * index, stored.ENTRY_WORDS)
 
     async def ask(self, asked: list[Asked]) -> None:
@@ -214,12 +221,11 @@ async def a_digest_of_many(dut):
     """All in one place, a byte long."""
     store = await filled(dut, 0)
     await store.store(0, 1, 2, b"\1")
-    entry = store.model.words[: 2 * stored.ENTRY_WORDS]
-    for index in range(1, 300):
-        store.model.write(stored.ENTRY_WORDS * index, bytes(entry))
-    store.model.count = 300
-    await store.copy(0, stored.ENTRY_WORDS * 300)
-    await store.digest(0, 300)
+    entry = bytes(store.model.words[:ENTRY_BYTES])
+    store.model.write(0, entry * MANY)
+    store.model.count = MANY
+    await store.copy(0, stored.ENTRY_WORDS * MANY)
+    await store.digest(0, MANY)
 
 
 @cocotb.test()

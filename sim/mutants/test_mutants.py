@@ -63,6 +63,7 @@ def test_models_in_benches_are_left_alone():
     text = source(MemoryAndChip(), "top")
     assert re.findall(r"attribute .model 1\nmodule (\S+)", text) == [r"\top.chip", r"\top.chip.rules"]
     marked, whole = (mutated(of, "top", 100, 1).changes for of in (text, text.replace("attribute \\model 1", "")))
+    assert len(marked) == len(whole) == 100
     # all registers of the rules are named so
     assert not [change for change in marked if "chip_" in change]
     assert [change for change in whole if "chip_" in change]
