@@ -48,7 +48,7 @@ def random_config(random: np.random.Generator) -> Config:
     known = configuration(spec, engines)
 
     def divisor(*numbers: int) -> int:
-        """Of all of them."""
+        """Any that divides all of them."""
         return int(random.choice([n for n in range(1, max(numbers) + 1) if not any(number % n for number in numbers)]))
 
     lanes = (1, *(divisor(layer.channels) for layer in spec.layers[1:]))

@@ -73,7 +73,7 @@ async def it_is_refreshed_no_more_than_it_must(dut, name):
 
 @cocotb.test()
 @cocotb.parametrize(name=["near", "far"])
-async def a_memory_at_rest_begins_begins_at_once(dut, name):
+async def a_memory_at_rest_begins_at_once(dut, name):
     """But for the few accesses that meet a REFRESH."""
     port = Port(dut, f"memory_{name}__port")
     await start(dut)
