@@ -26,6 +26,12 @@ ORDERS = ("all", "odd-even")
 MAX_DECAY_SHIFT = 15
 
 
+def turns(order: str, layers: int) -> tuple[tuple[int, ...], ...]:
+    """Layers of 1 to `layers` that step together, in the order in which they do within a step."""
+    every = range(1, layers + 1)
+    return (tuple(every),) if order == "all" else (tuple(every[::2]), tuple(every[1::2]))
+
+
 @dataclass(frozen=True)
 class Schedule:
     """Steps of the three phases, averaging window, decay of the decoder, and the order of the layers within a step."""
@@ -171,8 +177,7 @@ class Spec:
         A layer has drives of its neighbours alone, so an odd one of even ones and the reverse: in either order each bundle is
         used once forwards and once backwards in a step.
         """
-        every = range(1, len(self.layers))
-        return (tuple(every),) if self.schedule.order == "all" else (tuple(every[::2]), tuple(every[1::2]))
+        return turns(self.schedule.order, len(self.layers) - 1)
 
     @property
     def begins_as_mnist(self) -> bool:

@@ -6,7 +6,7 @@ a surrogate derivative. Networks are 8-16-64-10 with average pooling, or with ma
 are after a short training of the convergent network. Cosine 1 and norm ratio 1 would be the gradient itself.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from golden.training import data as datasets
 from golden.training.data import Data
 
 from . import page
-from .study import GIBIBYTE, Budget, Cell, Row, Study
+from .study import GIBIBYTE, Budget, Cell, Row, Study, plain
 
 BUDGETS = (
     Budget("quick", 1, GIBIBYTE, {"data": "embedded", "samples": 500, "epochs": 2, "batch": 20}, threads=1),
@@ -159,7 +159,7 @@ def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
         Cell(
             {"group": variant.group, "variant": variant.name},
             seed,
-            [facts, asdict(variant), asdict(network(variant.pooling)), SETTLED],
+            [facts, plain(variant), plain(network(variant.pooling)), SETTLED],
             partial(measure, variant, budget, seed, data_dir),
         )
         for seed in range(1, seeds + 1)

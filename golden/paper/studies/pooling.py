@@ -12,7 +12,7 @@ Table I don't learn at such widths.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from golden.training import data as datasets
 from golden.training.data import Data
 
 from . import page
-from .study import GIBIBYTE, Budget, Cell, Row, Study
+from .study import GIBIBYTE, Budget, Cell, Row, Study, plain
 
 #: Layers of the middle, counted from 1.
 MIDDLE = (2, 3, 4)
@@ -187,7 +187,7 @@ def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
                 for weights, what, c in [*chosen, (LEARNED, learned, learning(net, pooling))]:
                     run: Callable[[], dict[str, float]] = partial(what, c, budget, seed, images)
                     labels = {"network": net, "pooling": pooling, "weights": weights}
-                    made.append(Cell(labels, seed, [facts, asdict(c)], run))
+                    made.append(Cell(labels, seed, [facts, plain(c)], run))
     return made
 
 

@@ -9,7 +9,7 @@ import statistics
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,12 @@ class Cell:
 
 
 Row = dict[str, str]
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """A dataclass as plain data. With all layers at once it is as it was before there was another order: tables keep their
+    rows."""
+    return asdict(settings, dict_factory=lambda pairs: {k: v for k, v in pairs if (k, v) != ("order", "all")})
 
 
 @dataclass(frozen=True)

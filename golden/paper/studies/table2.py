@@ -5,7 +5,7 @@ has Table I's constants but for the steps and the batch.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from golden.training import data as datasets
 from golden.training.data import Data
 
 from . import page
-from .study import GIBIBYTE, Budget, Cell, Row, Study
+from .study import GIBIBYTE, Budget, Cell, Row, Study, plain
 
 #: Parts of a run whose training errors make its curve, where the test images aren't tried after each epoch.
 PARTS = 8
@@ -134,7 +134,7 @@ def measure(run: SystemRun, images: Data, checkpoint: Path | None = None, tell: 
 
 def facts(run: SystemRun) -> dict[str, Any]:
     """A run as plain data, but for what doesn't change its result."""
-    known = {name: value for name, value in asdict(run).items() if name not in ("device", "every_epoch")}
+    known = {name: value for name, value in plain(run).items() if name not in ("device", "every_epoch")}
     del known["configuration"]["why"]
     return known
 

@@ -5,7 +5,7 @@ written into `golden.paper.systems.configurations`, as the variant "tuned".
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from golden.training import data as datasets
 from golden.training.data import Data
 
 from . import page
-from .study import GIBIBYTE, Budget, Cell, Row, Study
+from .study import GIBIBYTE, Budget, Cell, Row, Study, plain
 
 #: held_out: how many of the training images, the last ones.
 BUDGETS = (
@@ -61,10 +61,12 @@ def changes(c: Configuration) -> Iterator[tuple[str, Configuration]]:
         yield f"rates but the first x {factor:g}", scaled(c, 1, factor)
     for gain in (1.5, 2.0):
         yield f"gain {gain:g}", replace(c, gain=gain)
-    yield "batch 50", replace(c, batch=50)
+    yield "batch 32", replace(c, batch=32)
     assert isinstance(c.dynamics, Dynamics)
     window = c.dynamics.window if c.dynamics.window == 1 else 2 * c.dynamics.window
-    yield "T 64/32", replace(c, dynamics=replace(c.dynamics, free=64, nudged=32, window=window))
+    longer = replace(c.dynamics, free=2 * c.dynamics.free, nudged=2 * c.dynamics.nudged, window=window)
+    yield "T 32/16", replace(c, dynamics=longer)
+    yield "T 32/16, all layers at once", replace(c, dynamics=replace(longer, order="all"))
 
 
 def measure(run: SystemRun, images: Data, held_out: int) -> dict[str, float]:
@@ -83,7 +85,7 @@ def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
         for start in starts(values["widths"]):
             for change, c in changes(start):
                 run = SystemRun(c, values["samples"], values["epochs"], seed, engine="compiled" if c.rule == "ep" else "torch")
-                facts = [asdict(run), values["data"], values["held_out"]]
+                facts = [plain(run), values["data"], values["held_out"]]
                 labels = {"system": c.name, "change": change}
                 made.append(Cell(labels, seed, facts, partial(measure, run, images, values["held_out"])))
     return made

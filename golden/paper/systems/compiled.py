@@ -33,7 +33,7 @@ _Layer = compiler.structure("_Layer", ("channels height width", ctypes.c_int32))
 _Link = compiler.structure("_Link", ("kind kernel", ctypes.c_int32), ("forward_scale backward_scale", ctypes.c_float))
 _Task = compiler.structure(
     "_Task",
-    ("links spiking image_spikes clip_nudge softmax classes free nudged window phases", ctypes.c_int32),
+    ("links spiking image_spikes clip_nudge softmax classes halves free nudged window phases", ctypes.c_int32),
     ("threshold beta", ctypes.c_float),
     ("layers", _Layer * MAX_LAYERS),
     ("link", _Link * MAX_LAYERS),
@@ -79,6 +79,7 @@ def averages(
         clip_nudge=dynamics.clip_nudge,
         softmax=network.softmax,
         classes=CLASSES,
+        halves=dynamics.order == "odd-even",
         free=dynamics.free,
         nudged=dynamics.nudged,
         window=dynamics.window,

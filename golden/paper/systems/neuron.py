@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from golden.contract.spec import Spec
+from golden.contract.spec import Spec, turns
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,20 @@ class Dynamics:
     clip_nudge: bool = True
     #: Eq. 5, else eq. 4.
     three_phases: bool = True
+    #: One of `golden.contract.spec.ORDERS`: in which order layers step.
+    order: str = "all"
 
     @classmethod
     def of(cls, spec: Spec) -> "Dynamics":
         """What the board does for this network."""
         schedule = spec.schedule
-        return cls(schedule.free, schedule.nudged, schedule.window, 2.0**-schedule.decay_shift, beta=spec.learning.beta)
+        prediction = 2.0**-schedule.decay_shift
+        beta, order = spec.learning.beta, schedule.order
+        return cls(schedule.free, schedule.nudged, schedule.window, prediction, beta=beta, order=order)
+
+    def turns(self, layers: int) -> tuple[tuple[int, ...], ...]:
+        """Layers that step together, of 1 to `layers`, in the order in which they do within a step."""
+        return turns(self.order, layers)
 
     def at(self, t: int) -> "Dynamics":
         """With the step sizes of step t of a sample, from 0."""

@@ -1,9 +1,11 @@
-"""Free and nudged phases of a batch. All layers step at once, by what was sent in the step before.
+"""Free and nudged phases of a batch. All layers step at once, by what was sent in the step before; or in each step, which is
+then called a sweep, the odd ones first, then the even ones and the image, which read the new spikes.
 
 Everything is zero when a sample comes. Both nudged phases start from all of the free phase's last state (d, V, s and xi).
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -27,25 +29,24 @@ class Step(NamedTuple):
     layers: list[State]
 
 
-class Routes(NamedTuple):
-    """Parts of eq. 9 for layers 1..N."""
+def drives(
+    network: Network, w: list[Tensor], layers: list[State], turn: tuple[int, ...], static: Tensor | None = None
+) -> Iterator[tuple[int, Tensor]]:
+    """Layers of the turn, each with eq. 9 of what layers 0..N sent. static: layer 1's first term, if the image is still."""
 
-    #: What comes from the layer below.
-    below: list[Tensor]
-    #: What comes from the layer above; None: nothing does.
-    above: list[Tensor | None]
+    @cache  # the unpooling of one layer has indices of the next one's pooling
+    def below(n: int) -> tuple[Tensor, Tensor | None]:
+        if n == 1 and static is not None:
+            return static, None
+        return forward(network.dynamic[n - 1], layers[n - 1].s, w[n - 1])
 
-
-def routes(network: Network, w: list[Tensor], layers: list[State], static: Tensor | None = None) -> Routes:
-    """Both terms of eq. 9, from what layers 0..N sent. static: layer 1's from below, where the image doesn't change."""
-    below: list[Tensor] = []
-    above: list[Tensor | None] = [None] * len(network.dynamic)
-    for n, link in enumerate(network.dynamic):
-        drive, indices = (static, None) if n == 0 and static is not None else forward(link, layers[n].s, w[n])
-        below.append(drive)
-        if n:
-            above[n - 1] = backward(link, layers[n + 1].s, w[n], indices)
-    return Routes(below, above)
+    for n in turn:
+        phi = below(n)[0]
+        if n < len(network.dynamic):
+            link = network.dynamic[n]
+            indices = below(n + 1)[1] if link.kind == "maximum" else None
+            phi = phi + backward(link, layers[n + 1].s, w[n], indices)
+        yield n, phi
 
 
 def nudge(network: Network, parameters: Parameters, last: State, target: Tensor) -> Tensor:
@@ -69,23 +70,27 @@ def steps(
     """
     w = kernels(network.dynamic, parameters.weights)
     static = None if dynamics.image_spikes else forward(network.dynamic[0], pixels, w[0])[0]
+    turns = dynamics.turns(len(network.dynamic))
     target = None if labels is None else functional.one_hot(labels, CLASSES).to(pixels.dtype)
 
     def phase(layers: list[State], start: int, count: int, strength: float) -> Iterator[tuple[int, list[State]]]:
         """layers: 0..N, the image in front. start: steps since the sample came."""
         for t in range(count):
             now = dynamics.at(start + t)
-            drives = routes(network, w, layers, static)
-            moved = [image(layers[0], pixels, now)]
-            for n, state in enumerate(layers[1:]):
-                below, above = drives.below[n], drives.above[n]
-                phi = below if above is None else below + above
-                push: Tensor | float = 0.0
-                if strength and target is not None and n == len(layers) - 2:
-                    push = strength * nudge(network, parameters, state, target)
-                moved.append(neuron(state, phi, parameters.biases[n][:, None, None], push, now))
-            layers = moved
+            for turn in turns:
+                layers = moved(layers, turn, now, strength)
             yield t, layers
+
+    def moved(layers: list[State], turn: tuple[int, ...], now: Dynamics, strength: float) -> list[State]:
+        after = list(layers)
+        for n, phi in drives(network, w, layers, turn, static):
+            push: Tensor | float = 0.0
+            if strength and target is not None and n == len(layers) - 1:
+                push = strength * nudge(network, parameters, layers[n], target)
+            after[n] = neuron(layers[n], phi, parameters.biases[n - 1][:, None, None], push, now)
+        if turn is turns[-1]:
+            after[0] = image(layers[0], pixels, now)
+        return after
 
     zero = [pixels.new_zeros((len(pixels), *shape)) for shape in (pixels.shape[1:], *(k.post for k in network.dynamic))]
     kept = [State(z, z, z, z) for z in zero]

@@ -30,12 +30,15 @@ DYNAMICS = {
     "image spikes": replace(EXACT, image_spikes=True, window=1),
     "two phases": replace(EXACT, three_phases=False, clip_nudge=False),
     "real": replace(EXACT, spiking=False, rate=0.5),
+    "odd-even": replace(EXACT, order="odd-even"),
+    "odd-even, image spikes": replace(EXACT, order="odd-even", image_spikes=True, window=1),
 }
 #: Table I's, and with annealing.
 ROUNDED = {
     "table 1": Dynamics(9, 5, 1, 0.6, 0.9, 0.1, image_spikes=True),
     "annealed": Dynamics(9, 5, 3, 0.6, 0.354, 0.2, prediction_decay=0.5, rate_decay=0.3, image_spikes=True),
     "real": Dynamics(9, 5, 1, 0.6, 0.9, 0.1, spiking=False),
+    "odd-even": Dynamics(9, 5, 1, 0.6, 0.9, 0.1, spiking=False, order="odd-even"),
 }
 BATCH = 37
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Bundle, Conv, Dense
-from golden.contract.spec import Learning, Schedule, Spec
+from golden.contract.spec import ORDERS, Learning, Schedule, Spec
 from golden.model import ops
 from golden.model.batch import trace
 from golden.model.parameters import initial, working
@@ -145,9 +145,10 @@ def test_fixed_point_rounds_each_step_by_little(decay_shift):
     assert differing < 0.05 * 24 * sum(layer.neurons for layer in spec.layers[1:])
 
 
-def test_fixed_point_averages_are_close():
+@pytest.mark.parametrize("order", ORDERS)
+def test_fixed_point_averages_are_close(order):
     """Trained-size weights, long phases: free averages of xi over 128 steps differ by about a sigma-delta step / 128."""
-    spec = Spec("x", (Conv(4), Dense(10)), Schedule(256, 128, 7), Learning((0.1, 0.1)))
+    spec = Spec("x", (Conv(4), Dense(10)), Schedule(256, 128, 7, order=order), Learning((0.1, 0.1)))
     parameters = initial(spec, 3)
     images = data.load("embedded").train_images[:8]
     weights = Weights.of(spec, working(spec, parameters))

@@ -109,19 +109,26 @@ template <int TEAM> struct Group {
         }
     }
 
-    // All layers at once, by what was sent in the step before.
+    // All layers at once, by what was sent in the step before; or the odd ones, then the even ones and the image.
     void step(int t, float strength) {
-        for (int n = 1; n <= task.links; n++) {
+        if (!task.halves) return turn(t, strength, 1, 1, true);
+        turn(t, strength, 1, 2, false);
+        turn(t, strength, 2, 2, true);
+    }
+
+    // Every `stride`-th layer from `from` on.
+    void turn(int t, float strength, int from, int stride, bool image) {
+        for (int n = from; n <= task.links; n += stride) {
             if (n == 1 && !task.image_spikes) phi[n] = static_drive;
             else all_of_it.joints[n - 1].template forward<TEAM>(layers[n - 1].s, phi[n], boxes);
             if (n < task.links) all_of_it.joints[n].template backward<TEAM>(layers[n + 1].s, phi[n], taps);
         }
         const float prediction = all_of_it.prediction[t], rate = all_of_it.rate[t];
-        if (task.image_spikes) {
+        if (image && task.image_spikes) {
             State &state = layers[0];
             for (size_t i = 0; i < state.xi.size(); i++) encode(state, i, phi[0][i], prediction);
         }
-        for (int n = 1; n <= task.links; n++) fire(n, prediction, rate, n == task.links ? strength : 0.0f);
+        for (int n = from; n <= task.links; n += stride) fire(n, prediction, rate, n == task.links ? strength : 0.0f);
     }
 
     // Eq. 10, or eq. 3 without spikes; strength: of the nudge of the last layer.

@@ -21,6 +21,7 @@ struct Link {
 struct Task {
     int32_t links; // dynamic ones
     int32_t spiking, image_spikes, clip_nudge, softmax, classes;
+    int32_t halves; // odd layers first, then even ones
     int32_t free, nudged, window, phases; // phases: nudged ones
     float threshold, beta;
     Layer layers[16];
