@@ -1,17 +1,20 @@
 """The paper's Figures 2 and 3: what reaches a layer from below and from above, by pooling, spiking and not.
 
 The network has five layers, 32-64-128 channels in its middle; the paper gives neither the first nor the last layer, nor the
-padding, nor whether the weights were trained. Here: 16-32-64-128 channels with 3x3 kernels, padded by 1 so that four poolings
-fit 28x28, then 10 outputs; initial weights at two scales. The constants are Table I's for MNIST, with a shorter free phase.
+padding, nor whether the weights were trained, nor whether sums are of signed values. So all of these are varied: 16-32-64-128
+channels with 3x3 kernels, padded by 1 so that the poolings fit 28x28, and one of `TOPS` above; initial weights at two scales,
+and weights that Adam trained through the same layers, feed-forward. The constants are Table I's for MNIST, with a shorter free
+phase, or with its own.
 
 X is what was sent: forward by layer n-1, backward by layer n+1. Y is what it becomes, P(w_n * X) and w_(n+1) ~* P^-1(X).
-Sums are of magnitudes over a map, mean over channels, samples and every fifth step of the phase with +beta.
+Sums are over a map, of magnitudes or of signed values, whose magnitude counts then; mean over channels, samples and every fifth
+step of the phase with +beta.
 
 What pooling does to learning is measured on 2C2FC of 8-16-64 with the constants of `table2`'s tuned variant, since those of
 Table I don't learn at such widths.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +22,7 @@ from pathlib import Path
 import torch
 from matplotlib import pyplot as plt
 from torch import Tensor
+from torch.nn import functional
 
 from golden.contract.shapes import Dense
 from golden.paper.systems.configurations import TABLE_I, Configuration, table_two
@@ -38,6 +42,15 @@ NETS = ("convergent", "spiking")
 POOLINGS = ("maximum", "average")
 #: Factors on the initial weights: with average pooling, those of torch (1) leave the deep layers nearly silent.
 GAINS = (1.0, 2.0)
+TRAINED = "trained"
+#: What is above the middle, and the zeros around the image that it takes: five poolings need 32 rows.
+TOPS: dict[str, tuple[tuple[PaddedConv | Dense, ...], int]] = {
+    "10": ((Dense(10),), 1),
+    "512, 10": ((Dense(512), Dense(10)), 1),
+    "convolution of 256, 10": ((PaddedConv(256, 3, 1), Dense(10)), 3),
+}
+#: Of Adam, and how many images it takes at once.
+ADAM, TRAINING_BATCH = 1e-3, 32
 LEARNED = "2C2FC, learned"
 #: What Figure 3 shows, in its order.
 SIGNALS = ("X_forward", "Y_forward", "X_backward", "Y_backward")
@@ -45,27 +58,28 @@ BATCH = 50
 #: Steps of the nudged phase between two that are measured.
 STRIDE = 5
 
-#: measured: digits for each seed. samples, epochs, tested: of the training.
+#: measured: digits for each seed. samples, epochs, tested: of the training of 2C2FC. free: steps of the free phase; more than
+#: the first are for initial weights x 2 alone. taught: digits that the five layers are trained with, once.
 BUDGETS = (
     Budget(
         "quick",
         1,
         GIBIBYTE,
-        {"data": "embedded", "measured": 50, "samples": 500, "epochs": 2, "tested": 200, "free": 40},
+        {"data": "embedded", "measured": 10, "samples": 500, "epochs": 2, "tested": 200, "free": (40,), "taught": 200},
         threads=1,
     ),
     Budget(
         "cpu",
         3,
         2 * GIBIBYTE,
-        {"data": "mnist", "measured": 667, "samples": 1000, "epochs": 3, "tested": 1000, "free": 40},
+        {"data": "mnist", "measured": 100, "samples": 1000, "epochs": 3, "tested": 1000, "free": (40, 250), "taught": 20000},
         threads=1,
     ),
     Budget(
         "paper",
         5,
         4 * GIBIBYTE,
-        {"data": "mnist", "measured": 2000, "samples": 60000, "epochs": 5, "tested": 10000, "free": 250},
+        {"data": "mnist", "measured": 2000, "samples": 60000, "epochs": 5, "tested": 10000, "free": (250,), "taught": 60000},
     ),
 )
 
@@ -79,6 +93,8 @@ class Moments:
     #: Of all channels, samples and steps.
     maps: int = 0
     magnitude: float = 0.0
+    #: Of maps' sums, each without its sign.
+    net: float = 0.0
     total: float = 0.0
     squares: float = 0.0
 
@@ -86,6 +102,7 @@ class Moments:
         self.count += x.numel()
         self.maps += x.shape[0] * x.shape[1]
         self.magnitude += float(x.abs().sum())
+        self.net += float(x.sum((2, 3)).abs().sum())
         self.total += float(x.sum())
         self.squares += float(x.square().sum())
 
@@ -98,9 +115,27 @@ class Moments:
         return max(self.squares / self.count - self.mean**2, 0.0) ** 0.5
 
 
-def five_layers(pooling: str) -> Network:
+def five_layers(pooling: str, top: str) -> Network:
     """See the module's docstring."""
-    return Network((*(PaddedConv(channels, 3, 1) for channels in (16, 32, 64, 128)), Dense(10)), pooling)
+    above, zeros = TOPS[top]
+    return Network((PaddedConv(16, 3, zeros), *(PaddedConv(channels, 3, 1) for channels in (32, 64, 128)), *above), pooling)
+
+
+def taught(network: Network, seed: int, gain: float, samples: int, images: Data) -> Parameters:
+    """Weights after one pass of Adam through the layers as a feed-forward network: units clipped to [0, 1], cross-entropy."""
+    leaves = Parameters(*(tuple(x.requires_grad_() for x in group) for group in network.initial(seed, gain)))
+    w, b = leaves
+    adam = torch.optim.Adam([*w, *b], lr=ADAM)
+    for numbers in torch.from_numpy(datasets.order(samples, seed, 0)).split(TRAINING_BATCH):
+        x = pixels(images.train_images[numbers])
+        for n, link in enumerate(network.links):
+            x = forward(link, x, kernels([link], [w[n]])[0])[0] + b[n][:, None, None]
+            x = x if n == len(network.links) - 1 else x.clamp(0, 1)
+        loss = functional.cross_entropy(x.flatten(1), images.train_labels[numbers])
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    return Parameters(*(tuple(x.detach() for x in group) for group in leaves))
 
 
 @torch.no_grad()
@@ -124,16 +159,19 @@ def signals(network: Network, dynamics: Dynamics, parameters: Parameters, x: Ten
 
 def nothing() -> dict[str, float]:
     """All columns of the table, empty."""
-    columns = [f"sum_{way}_{n}" for n in MIDDLE for way in ("forward", "backward")]
+    columns = [f"{kind}_{way}_{n}" for n in MIDDLE for way in ("forward", "backward") for kind in ("sum", "net")]
     columns += [f"{kind}_{name}_{n}" for name in SIGNALS for n in MIDDLE for kind in ("mean", "deviation")]
     return dict.fromkeys(["error_percent", *columns], float("nan"))
 
 
 def measure(c: Configuration, budget: Budget, seed: int, images: Data) -> dict[str, float]:
-    """Both ways' signals with initial weights."""
+    """Both ways' signals with initial weights, or trained ones where the configuration has epochs."""
     values, device = budget.values, budget.values["device"]
     assert isinstance(c.dynamics, Dynamics)
     parameters = c.network.initial(seed, c.gain, device)
+    if c.epochs:
+        known = taught(c.network, seed, c.gain, values["taught"], images)
+        parameters = Parameters(*(tuple(x.to(device) for x in group) for group in known))
     numbers = torch.from_numpy(datasets.order(len(images.train_images), seed, 1 << 20)[: values["measured"]].copy())
     x, labels = pixels(images.train_images[numbers], device), images.train_labels[numbers].to(device)
     found = signals(c.network, c.dynamics, parameters, x, labels)
@@ -142,6 +180,7 @@ def measure(c: Configuration, budget: Budget, seed: int, images: Data) -> dict[s
         for way in ("forward", "backward"):
             moments = found[f"Y_{way}_{n}"]
             figures[f"sum_{way}_{n}"] = moments.magnitude / moments.maps
+            figures[f"net_{way}_{n}"] = moments.net / moments.maps
     for name, moments in found.items():
         figures |= {f"mean_{name}": moments.mean, f"deviation_{name}": moments.deviation}
     return figures
@@ -156,11 +195,21 @@ def learned(c: Configuration, budget: Budget, seed: int, images: Data) -> dict[s
     return nothing() | {"error_percent": wrong}
 
 
-def configuration(net: str, pooling: str, free: int, gain: float) -> Configuration:
+def configuration(net: str, pooling: str, top: str, free: int, gain: float, *, trained: bool = False) -> Configuration:
     """Table I's dynamics for MNIST on the five-layer network."""
     best, spiking = TABLE_I["mnist"], net == "spiking"
     dynamics = Dynamics(free, best.nudged, 1, best.prediction, best.rate, best.beta, spiking=spiking, image_spikes=spiking)
-    return Configuration(net, "paper", "", "", five_layers(pooling), dynamics, (), gain=gain)
+    return Configuration(net, "paper", "", "", five_layers(pooling, top), dynamics, (), gain=gain, epochs=int(trained))
+
+
+def settings(net: str, pooling: str, free: tuple[int, ...]) -> Iterator[tuple[str, str, Configuration]]:
+    """(weights, top, configuration) of each row of the first table."""
+    for top in TOPS:
+        for gain in GAINS:
+            yield f"x {gain:g}", top, configuration(net, pooling, top, free[0], gain)
+        for long in free[1:]:
+            yield f"x {GAINS[-1]:g}, T {long}", top, configuration(net, pooling, top, long, GAINS[-1])
+        yield TRAINED, top, configuration(net, pooling, top, free[0], GAINS[-1], trained=True)
 
 
 def learning(net: str, pooling: str) -> Configuration:
@@ -183,10 +232,10 @@ def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
     for seed in range(1, seeds + 1):
         for net in NETS:
             for pooling in POOLINGS:
-                chosen = [(f"x {gain:g}", measure, configuration(net, pooling, facts["free"], gain)) for gain in GAINS]
-                for weights, what, c in [*chosen, (LEARNED, learned, learning(net, pooling))]:
+                measured = [(*row, measure) for row in settings(net, pooling, facts["free"])]
+                for weights, top, c, what in [*measured, (LEARNED, "", learning(net, pooling), learned)]:
                     run: Callable[[], dict[str, float]] = partial(what, c, budget, seed, images)
-                    labels = {"network": net, "pooling": pooling, "weights": weights}
+                    labels = {"network": net, "pooling": pooling, "top": top, "weights": weights}
                     made.append(Cell(labels, seed, [facts, plain(c)], run))
     return made
 
@@ -205,19 +254,19 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
     lines, errors = [], []
     for net in NETS:
         for pooling in POOLINGS:
-            for gain in GAINS:
-                mine = page.select(rows, network=net, pooling=pooling, weights=f"x {gain:g}")
-                for row in mine:
-                    for n in MIDDLE:
-                        row[f"ratio_{n}"] = str(float(row[f"sum_forward_{n}"]) / max(float(row[f"sum_backward_{n}"]), 1e-12))
-                ratios = [page.both(mine, f"ratio_{n}", 1) for n in MIDDLE]
-                lines.append([f"{net}, {pooling}, x {gain:g}", *ratios, PAPER[net, pooling], str(len(mine))])
+            for weights, top, _ in settings(net, pooling, budget.values["free"]):
+                mine = page.select(rows, network=net, pooling=pooling, weights=weights, top=top)
+                ratios = [ratio(mine, kind, n) for kind in ("sum", "net") for n in MIDDLE]
+                lines.append([f"{net}, {pooling}", top, weights, *ratios, PAPER[net, pooling], str(len(mine))])
             mine = page.select(rows, network=net, pooling=pooling, weights=LEARNED)
             errors.append([f"{net}, {pooling}", page.both(mine, "error_percent", 1), str(len(mine))])
-    header = ["network, pooling, initial weights", *(f"layer {n}" for n in MIDDLE), "paper", "seeds"]
+    columns = [f"layer {n}{what}" for what in ("", ", signed") for n in MIDDLE]
+    header = ["network, pooling", "above layer 4", "weights", *columns, "paper", "seeds"]
+    values = budget.values
     text = (
-        f"Budget {budget.name}: sum of magnitudes from below over that from above, {budget.values['measured']} digits "
-        f"a seed.\n\n"
+        f"Budget {budget.name}: sum of magnitudes from below over that from above, and the same of signed sums, "
+        f"{values['measured']} digits a seed. Weights: initial ones, times a factor, T {values['free'][0]} unless said, "
+        f"or trained by Adam with {values['taught']} digits.\n\n"
         f"{page.table(header, lines)}\n\n"
         f"Test error of 2C2FC, 8-16-64, after {budget.values['samples']} samples x {budget.values['epochs']} epochs.\n\n"
         f"{page.table(['network, pooling', 'test error (%)', 'seeds'], errors)}"
@@ -226,12 +275,18 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
     return text
 
 
+def ratio(rows: list[Row], kind: str, n: int) -> str:
+    """Mean and deviation, over the seeds, of what comes forward to layer n over what comes backward."""
+    each = [float(row[f"{kind}_forward_{n}"]) / max(float(row[f"{kind}_backward_{n}"]), 1e-12) for row in rows]
+    return page.both([{"ratio": str(x)} for x in each], "ratio", 1)
+
+
 def picture(rows: list[Row]) -> plt.Figure:
-    """Above: sums as in Figure 2. Below: means and deviations as in Figure 3. Initial weights x 2."""
+    """Above: sums as in Figure 2. Below: means and deviations as in Figure 3. Initial weights x 2, 10 outputs above."""
     figure, panels = plt.subplots(3, 4, figsize=(15, 9), layout="constrained", sharey="row")
     columns = [(net, pooling) for net in NETS for pooling in POOLINGS]
     for column, (net, pooling) in enumerate(columns):
-        mine = page.select(rows, network=net, pooling=pooling, weights=f"x {GAINS[-1]:g}")
+        mine = page.select(rows, network=net, pooling=pooling, weights=f"x {GAINS[-1]:g}", top=next(iter(TOPS)))
         for way, shift in (("forward", -0.2), ("backward", 0.2)):
             sums = [page.mean(mine, f"sum_{way}_{n}") for n in MIDDLE]
             panels[0, column].bar([n + shift for n in MIDDLE], sums, 0.4, label=way)
