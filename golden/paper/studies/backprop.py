@@ -4,6 +4,7 @@ What this reaches on the same samples in the same order is a yardstick for the n
 either isn't the fault of spikes, fixed point or the learning rule.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -19,12 +20,29 @@ from golden.training.plan import Plan
 CHUNK = 500
 
 
+class Sign(torch.optim.Optimizer):
+    """Every weight moves by the learning rate, in the direction of its gradient's sign."""
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
+        super().__init__(parameters, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for x in group["params"]:
+                x -= group["lr"] * x.grad.sign()
+
+
+#: By name: plain gradient descent, Adam, which scales each weight's step by its own gradients, and the simplest that does so.
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "sign": Sign}
+
+
 @dataclass(frozen=True)
 class Backprop:
     """How the feed-forward network computes and learns."""
 
-    #: Adam instead of plain gradient descent.
-    adam: bool = False
+    #: Of `OPTIMIZERS`.
+    optimizer: str = "sgd"
     #: Learning rate.
     rate: float = 0.1
     #: Cross-entropy instead of squared error to one-hot.
@@ -53,8 +71,7 @@ class Backprop:
         """As `held_out.by_equilibrium_propagation`, from the same initial weights."""
         start, one = initial(spec, plan.seed), 1 << spec.formats.master_fraction
         weights, biases = ([(x.float() / one).requires_grad_() for x in group] for group in start)
-        kind = torch.optim.Adam if self.adam else torch.optim.SGD
-        optimizer = kind(weights + biases, lr=self.rate)
+        optimizer = OPTIMIZERS[self.optimizer](weights + biases, lr=self.rate)  # type: ignore[call-arg]
         wrong = 0
         for epoch in range(plan.epochs):
             for group in optimizer.param_groups:

@@ -192,9 +192,7 @@ def picture(budget: Budget, rows: list[Row]) -> Figure:
     named = dict.fromkeys(c.variant for data in budget.values["data"] for c in configurations(budget, data))
     variants = [name for name in named if page.select(rows, variant=name)] or list(named)
     size = (6 * len(columns), 3.6 * len(variants))
-    figure, panels = plt.subplots(
-        len(variants), len(columns), figsize=size, layout="constrained", sharey=True, squeeze=False
-    )
+    figure, panels = plt.subplots(len(variants), len(columns), figsize=size, layout="constrained", sharey=True, squeeze=False)
     for line, variant in zip(panels, variants, strict=True):
         for axes, (data, kind) in zip(line, columns, strict=True):
             draw(axes, page.select(rows, data=data, variant=variant), data, kind, variant)
