@@ -13,6 +13,7 @@ from typing import Any
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from golden.axes import logarithmic
 from golden.paper.systems.configurations import PUBLISHED, Configuration, table_two
@@ -186,9 +187,10 @@ def draw(axes: Axes, rows: list[Row], data: str, kind: str, variant: str) -> Non
 
 
 def picture(budget: Budget, rows: list[Row]) -> Figure:
-    """Learning curves: a row for each variant that was measured, a column for each data set, of training and of test."""
+    """Learning curves: a row for each variant, a column for each data set, of training and of test, if any was measured."""
     whole = isinstance(budget.values["epochs"], dict)
-    columns = [(data, kind) for data in budget.values["data"] for kind in (("part", "test") if whole else ("part",))]
+    sets = [data for data in budget.values["data"] if page.select(rows, data=data)] or list(budget.values["data"])
+    columns = [(data, kind) for data in sets for kind in (("part", "test") if whole else ("part",))]
     named = dict.fromkeys(c.variant for data in budget.values["data"] for c in configurations(budget, data))
     variants = [name for name in named if page.select(rows, variant=name)] or list(named)
     size = (6 * len(columns), 3.6 * len(variants))
@@ -198,6 +200,7 @@ def picture(budget: Budget, rows: list[Row]) -> Figure:
             draw(axes, page.select(rows, data=data, variant=variant), data, kind, variant)
     for axes in panels[-1]:
         axes.set_xlabel("epoch" if whole else f"part of the run, of {PARTS}")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
