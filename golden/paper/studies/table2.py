@@ -230,8 +230,8 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
     widths = values.get("widths")
     intro = (
         f"Budget {budget.name}: "
-        + (f"2C2FC of {'-'.join(map(str, widths))}, others'" if widths else "")
-        + f" widths over {values['narrow']}, {values['samples']} samples an epoch, {values['tested']} test images. "
+        + (f"2C2FC of {'-'.join(map(str, widths))}, others' " if widths else "")
+        + f"widths over {values['narrow']}, {values['samples']} samples an epoch, {values['tested']} test images. "
         "Hours are processor time of one thread. Where a line has no figure: "
         f"`nudge repro table2 --budget {budget.name} --only SYSTEM,VARIANT`, added to this table."
     )
