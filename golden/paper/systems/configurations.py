@@ -102,7 +102,7 @@ TABLE_I = {"mnist": TableI(0.1, 0.9, 0.6, 250, 50), "fashion-mnist": TableI(0.2,
 
 
 #: Factor on the rates of `starts`, and the initial weights' gain, of `tuned`: the best of what `nudge repro tuning --budget
-#: scale` and pairs of its changes gave on held-out digits (docs/log/2026-11-27-scale.md). None yet for BPTT.
+#: scale` and pairs of its changes gave on held-out digits (docs/log/2026-11-28-scale.md). None yet for BPTT.
 CHOSEN = {"snn-ep": (2, 1.25), "snn-bptt": (1, 1.0), "crnn-ep": (2, 1.25), "crnn-bptt": (1, 1.0)}
 
 #: What `tuned` has in common.
