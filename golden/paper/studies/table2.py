@@ -16,7 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from golden.axes import logarithmic
+from golden.paper.systems.compiled import differentiable
 from golden.paper.systems.configurations import PUBLISHED, Configuration, table_two
+from golden.paper.systems.neuron import Dynamics
 from golden.paper.systems.train import SystemRun, Tell, silent, test_error, train
 from golden.training import data as datasets
 from golden.training.data import Data
@@ -45,7 +47,7 @@ SCALE_EPOCHS = {
 
 #: narrow: published widths are divided by it. widths: of the 2C2FC instead. epochs, batch: None is what the configuration has,
 #: else batches are at most this large. steps: longest free phase, to end in time; None for none. fall: what the last epoch's
-#: rates of `tuned` are of the first's, about. engine: of equilibrium propagation, where it is possible.
+#: rates of `tuned` are of the first's, about. engine: where it is possible.
 BOTH = {"mnist": "mnist", "fashion-mnist": "fashion-mnist"}
 
 #: At the published widths, with the published batches and steps.
@@ -110,7 +112,8 @@ def the_run(c: Configuration, budget: Budget, seed: int) -> SystemRun:
     """How the budget trains a configuration that is within it."""
     values = budget.values
     whole = isinstance(values["epochs"], dict)
-    compiled = c.rule == "ep" and c.network.pooling == "average"
+    possible = c.rule == "ep" or (isinstance(c.dynamics, Dynamics) and differentiable(c.network, c.dynamics))
+    engine = values.get("engine", "torch") if possible and c.network.pooling == "average" else "torch"
     return SystemRun(
         c,
         values["samples"],
@@ -119,7 +122,7 @@ def the_run(c: Configuration, budget: Budget, seed: int) -> SystemRun:
         values["tested"],
         values["device"],
         c.epochs if whole else PARTS,
-        values.get("engine", "torch") if compiled else "torch",
+        engine,
         every_epoch=whole,
     )
 

@@ -1,17 +1,21 @@
 """Backpropagation through time: the loss's gradient through every step of the free phase.
 
 The dynamics are those of equilibrium propagation. Spikes have a surrogate derivative (`neuron.Spike`), all else its own.
+`update` leaves the derivatives to torch's autograd, `compiled_update` has them from a compiled loop.
 """
 
+import torch
 from torch import Tensor
-from torch.nn import functional
+from torch.nn import functional, grad
 
 from golden.contract.spec import CLASSES
 
+from . import compiled
 from .equilibrium import Update
-from .network import Network, Parameters
+from .network import Link, Network, Parameters, readout
 from .neuron import Dynamics
 from .phases import averages, output
+from .pooling import ADJOINT, F
 
 
 def loss(network: Network, parameters: Parameters, last: Tensor, labels: Tensor) -> Tensor:
@@ -29,3 +33,43 @@ def update(network: Network, dynamics: Dynamics, parameters: Parameters, pixels:
     loss(network, leaves, last, labels).backward()
     gradient = (tuple(-x.grad for x in group if x.grad is not None) for group in leaves)
     return Update(Parameters(*gradient), output(network, leaves, last.detach()).argmax(1))
+
+
+@torch.no_grad()
+def compiled_update(network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor) -> Update:
+    """What `update` says, but for float32's rounding, several times as fast; `NativeError` where `compiled` can't."""
+    found = compiled.gradient(network, dynamics, parameters, pixels, labels)
+    turn = {layer: n for n, turn in enumerate(dynamics.turns(len(network.dynamic))) for layer in turn}
+    share = -1 / len(pixels)
+    weights = [share * products(network.dynamic[0], pixels, found.drives[0].sum(0))]
+    for above in range(2, len(network.dynamic) + 1):
+        link, below = network.dynamic[above - 1], above - 1
+        up = read(found.sent[below - 1], found.drives[above - 1], now=turn[below] < turn[above])
+        down = read(found.sent[above - 1], found.drives[below - 1], now=turn[above] < turn[below])
+        weights.append(share * (products(link, *up) + products(link, *reversed(down))))
+    biases = [share * x.sum((0, 2, 3)) for x in found.biases]
+    if network.softmax:
+        states = found.last.flatten(1)
+        wrong = readout(network, parameters, found.last) - functional.one_hot(labels, CLASSES)
+        weights.append(share * (wrong.T @ states))
+        biases.append(share * wrong.sum(0))
+    return Update(Parameters(tuple(weights), tuple(biases)), output(network, parameters, found.last).argmax(1))
+
+
+def read(sent: Tensor, drives: Tensor, *, now: bool) -> tuple[Tensor, Tensor]:
+    """What a layer read, and the derivative by the drive that it made of it, step by step, (steps and batch, c, h, w).
+
+    sent, drives: (steps, batch, c, h, w). now: it read what was sent in the same step, else in the one before.
+    """
+    pair = (sent, drives) if now else (sent[:-1], drives[1:])
+    return pair[0].flatten(0, 1), pair[1].flatten(0, 1)
+
+
+def products(link: Link, pre: Tensor, post: Tensor) -> Tensor:
+    """The derivative of <P(w * pre), post> by w, summed over the batch, of average pooling: that of `network.products` where
+    the inverse is the adjoint. Pooling comes first, then every other position alone is multiplied.
+    """
+    if link.kind == "dense":
+        return post.flatten(1).T @ pre.flatten(1)
+    rows = pre[..., 1:, :] + pre[..., :-1, :]
+    return grad.conv2d_weight((rows[..., 1:] + rows[..., :-1]) / ADJOINT, link.weight_shape, post, stride=F)

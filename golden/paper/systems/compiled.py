@@ -1,6 +1,6 @@
-"""`phases.averages` as a compiled loop (cpp/averages.cpp): the same arithmetic, many times as fast, without autograd.
+"""`phases.averages` and its derivative as compiled loops (cpp/paper.cpp): the same arithmetic, many times as fast.
 
-It takes networks of dense links and average-pooled convolutions without zeros around their input, in float32 on the CPU;
+They take networks of dense links and average-pooled convolutions without zeros around their input, in float32 on the CPU;
 `possible` says whether. A sample's result depends on nothing but the sample: not on its batch, nor on the number of threads.
 Sums are in another order than torch's, so results agree to float32's rounding, and bit for bit where nothing is rounded.
 """
@@ -8,6 +8,7 @@ Sums are in another order than torch's, so results agree to float32's rounding, 
 import ctypes
 import functools
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from .neuron import Dynamics
 from .pooling import ADJOINT
 
 #: The file that is compiled; its folder has all headers that it includes.
-MAIN = Path(__file__).with_name("cpp") / "averages.cpp"
+MAIN = Path(__file__).with_name("cpp") / "paper.cpp"
 
 #: What the C++ side's `Task` holds.
 MAX_LAYERS = 16
@@ -44,34 +45,52 @@ _Task = compiler.structure(
 def library() -> ctypes.CDLL:
     """Compiled now if it never was; `NativeError` if there is no compiler or it fails."""
     handle = compiler.load("paper", MAIN, "the paper's systems")
-    handle.paper_averages.restype = ctypes.c_int32
+    for function in (handle.paper_averages, handle.paper_gradient):
+        function.restype = ctypes.c_int32
     return handle
 
 
 def possible(network: Network, pixels: Tensor) -> bool:
-    """Whether `averages` takes this network and these pixels here."""
+    """Whether `averages` and `gradient` take this network and these pixels here."""
     links = all(link.kind in KINDS and not link.padding for link in network.links)
     fits = links and len(network.links) < MAX_LAYERS
     return fits and pixels.device.type == "cpu" and pixels.dtype == torch.float32 and compiler.available()
 
 
-def averages(
-    network: Network,
-    dynamics: Dynamics,
-    parameters: Parameters,
-    pixels: Tensor,
-    labels: Tensor | None,
-    signs: tuple[int, ...] | None = None,
-    threads: int | None = None,
-) -> dict[str, list[Tensor]]:
-    """What `phases.averages` says of the same arguments. threads: at most, default torch's (`OMP_NUM_THREADS`).
+class _Call:
+    """Arguments that both functions of the library have, kept alive while it runs."""
 
-    Raises `NativeError` where it isn't `possible`, or if memory runs out.
-    """
-    if not possible(network, pixels):
-        raise NativeError("no compiled form of this network, type or device: take golden.paper.systems.phases")
-    signs = () if labels is None else signs or ((1, -1) if dynamics.three_phases else (1,))
-    names = ["free", *("plus" if sign > 0 else "minus" for sign in signs)]
+    def __init__(
+        self, network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor | None, phases: int
+    ) -> None:
+        if not possible(network, pixels):
+            raise NativeError("no compiled form of this network, type or device: take golden.paper.systems.phases")
+        self._task = _task(network, dynamics, pixels, phases)
+        self._groups = [[x.detach().float().contiguous() for x in group] for group in parameters]
+        self._pixels = pixels.contiguous()
+        self._labels = None if labels is None else labels.to(torch.int64).contiguous()
+        moments = [dynamics.at(t) for t in range(dynamics.free + (dynamics.nudged if phases else 0))]
+        sizes = zip(*((now.prediction, now.rate) for now in moments), strict=True)
+        self.sizes = [(ctypes.c_float * len(moments))(*x) for x in sizes]
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """The task, weights, biases, images and labels."""
+        images, labels = compiler.pointer(self._pixels), compiler.pointer(self._labels)
+        return ctypes.byref(self._task), *map(compiler.pointers, self._groups), images, labels
+
+    def counts(self, threads: int | None) -> tuple[ctypes.c_int64, ctypes.c_int64]:
+        """Images, and threads at most."""
+        return ctypes.c_int64(len(self._pixels)), ctypes.c_int64(threads or torch.get_num_threads())
+
+    def check(self, failed: int) -> None:
+        """Raises `NativeError` if it did."""
+        if failed:
+            raise NativeError(f"out of memory for {len(self._pixels)} images: take fewer threads or a smaller batch")
+
+
+def _task(network: Network, dynamics: Dynamics, pixels: Tensor, phases: int) -> ctypes.Structure:
+    """What the C++ side is told of the network and its steps. phases: nudged ones."""
     task = _Task(
         links=len(network.dynamic),
         spiking=dynamics.spiking,
@@ -83,7 +102,7 @@ def averages(
         free=dynamics.free,
         nudged=dynamics.nudged,
         window=dynamics.window,
-        phases=len(signs),
+        phases=phases,
         threshold=dynamics.threshold,
         beta=dynamics.beta,
     )
@@ -93,25 +112,66 @@ def averages(
         scales = (1 / ADJOINT, 1 / link.alpha) if pooled else (1.0, 1.0)
         task.layers[n + 1] = _Layer(*link.post)
         task.link[n] = _Link(KINDS.index(link.kind), link.kernel, *scales)
-    moments = [dynamics.at(t) for t in range(dynamics.free + (dynamics.nudged if signs else 0))]
-    sizes = [(ctypes.c_float * len(moments))(*x) for x in zip(*((now.prediction, now.rate) for now in moments), strict=True)]
+    return task
 
-    weights, biases = ([x.detach().float().contiguous() for x in group] for group in parameters)
-    pixels, targets = pixels.contiguous(), None if labels is None else labels.to(torch.int64).contiguous()
+
+def averages(
+    network: Network,
+    dynamics: Dynamics,
+    parameters: Parameters,
+    pixels: Tensor,
+    labels: Tensor | None,
+    signs: tuple[int, ...] | None = None,
+    threads: int | None = None,
+) -> dict[str, list[Tensor]]:
+    """What `phases.averages` says of the same arguments, without autograd. threads: at most, default torch's
+    (`OMP_NUM_THREADS`).
+
+    Raises `NativeError` where it isn't `possible`, or if memory runs out.
+    """
+    signs = () if labels is None else signs or ((1, -1) if dynamics.three_phases else (1,))
+    names = ["free", *("plus" if sign > 0 else "minus" for sign in signs)]
+    call = _Call(network, dynamics, parameters, pixels, labels, len(signs))
     out = {name: [torch.zeros(len(pixels), *link.post) for link in network.dynamic] for name in names}
-
-    failed = library().paper_averages(
-        ctypes.byref(task),
-        compiler.pointers(weights),
-        compiler.pointers(biases),
-        compiler.pointer(pixels),
-        compiler.pointer(targets),
-        (ctypes.c_int32 * len(signs))(*signs),
-        *sizes,
-        ctypes.c_int64(len(pixels)),
-        ctypes.c_int64(threads or torch.get_num_threads()),
-        compiler.pointers(x for name in names for x in out[name]),
-    )
-    if failed:
-        raise NativeError(f"out of memory for {len(pixels)} images: take fewer threads or a smaller batch")
+    everything = compiler.pointers(x for name in names for x in out[name])
+    given = (ctypes.c_int32 * len(signs))(*signs)
+    call.check(library().paper_averages(*call.inputs, given, *call.sizes, *call.counts(threads), everything))
     return out
+
+
+class Gradient(NamedTuple):
+    """Of a loss summed over the batch, by all that the free phase computed. Layers 1 to N in order."""
+
+    #: (batch, c, h, w): xi of the last layer, averaged.
+    last: Tensor
+    #: (steps, batch, c, h, w) each: what the layer sent after each step.
+    sent: list[Tensor]
+    #: The same: the derivative by the drive phi, eq. 9, that the step took.
+    drives: list[Tensor]
+    #: (batch, c, h, w) each: by the bias, at each neuron.
+    biases: list[Tensor]
+
+
+def differentiable(network: Network, dynamics: Dynamics) -> bool:
+    """Whether `gradient` has this: pooling whose inverse is its adjoint, and a still image."""
+    return not dynamics.image_spikes and all(link.kind == "dense" or link.alpha == ADJOINT for link in network.links)
+
+
+def gradient(
+    network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor, threads: int | None = None
+) -> Gradient:
+    """Backpropagation through the free phase, of `backprop.loss` times the size of the batch.
+
+    Raises `NativeError` where it isn't `possible` and `differentiable`, or if memory runs out.
+    """
+    if not differentiable(network, dynamics):
+        raise NativeError("no compiled derivative of pooling that isn't its inverse's adjoint, or of an image as spikes")
+    call = _Call(network, dynamics, parameters, pixels, labels, 0)
+    shapes = [(len(pixels), *link.post) for link in network.dynamic]
+    steps = [(dynamics.free, *shape) for shape in shapes]
+    last, biases = torch.zeros(shapes[-1]), [torch.zeros(shape) for shape in shapes]
+    sent, drives = ([torch.empty(shape) for shape in steps] for _ in range(2))
+    lists = [compiler.pointers(x) for x in (sent, drives, biases)]
+    outputs = (*call.counts(threads), compiler.pointer(last), *lists)
+    call.check(library().paper_gradient(*call.inputs, *call.sizes, *outputs))
+    return Gradient(last, sent, drives, biases)

@@ -45,7 +45,7 @@ class SystemRun:
     device: str = "cpu"
     #: Equal parts of the run, each with a training error of its own.
     parts: int = 8
-    #: Who runs the phases of equilibrium propagation: "torch" or "compiled". Their sums are rounded in another order.
+    #: Who runs phases, and goes back through them: "torch" or "compiled". Their sums are rounded in another order.
     engine: str = "torch"
     #: Whether the test images are tried after each epoch, for a curve; nothing is chosen by it.
     every_epoch: bool = False
@@ -93,7 +93,8 @@ def update(
     if isinstance(dynamics, eqspike.Leaky):
         return eqspike.update(network, dynamics, parameters, x, labels, sign)
     if configuration.rule == "bptt":
-        return backprop.update(network, dynamics, parameters, x, labels)
+        backwards = backprop.compiled_update if engine == "compiled" else backprop.update
+        return backwards(network, dynamics, parameters, x, labels)
     return equilibrium.update(network, dynamics, parameters, x, labels, sign, ENGINES[engine])
 
 

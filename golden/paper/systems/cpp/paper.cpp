@@ -1,0 +1,67 @@
+// What golden/paper/systems/compiled.py calls; it says what the arguments are.
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <new>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "averages.h"
+#include "gradient.h"
+#include "group.h"
+
+namespace {
+
+template <typename Work> void work(Shared &shared, typename Work::Out out, int64_t size) noexcept try {
+    Work one(shared, out);
+    for (int64_t from = shared.next.fetch_add(size); from < shared.count; from = shared.next.fetch_add(size)) {
+        one.run(from);
+        shared.done++;
+    }
+} catch (const std::bad_alloc &) {
+}
+
+template <template <int> typename Work, int TEAM> bool run(Shared &shared, typename Work<TEAM>::Out out, int64_t threads) {
+    const int64_t size = TEAM * LANES, groups = (shared.count + size - 1) / size;
+    std::vector<std::thread> pool;
+    try {
+        for (int64_t t = 1; t < std::min(threads, groups); t++) pool.emplace_back(work<Work<TEAM>>, std::ref(shared), out, size);
+    } catch (const std::system_error &) { // no more threads to be had: those that started do it
+    } catch (const std::bad_alloc &) {
+    }
+    work<Work<TEAM>>(shared, out, size);
+    for (auto &thread : pool) thread.join();
+    return shared.done == groups;
+}
+
+std::vector<Joint> joined(const Task &task, const float *const *weights) {
+    std::vector<Joint> joints;
+    for (int n = 0; n < task.links; n++) joints.emplace_back(task.link[n], task.layers[n], task.layers[n + 1], weights[n]);
+    return joints;
+}
+
+} // namespace
+
+// The result of both: 0, or -1 if memory ran out.
+extern "C" int32_t paper_averages(const Task *task, const float *const *weights, const float *const *biases, const float *images,
+                                  const int64_t *labels, const int32_t *signs, const float *prediction, const float *rate,
+                                  int64_t count, int64_t threads, float *const *out) try {
+    Shared shared{*task, joined(*task, weights), weights, biases, images, labels, signs, prediction, rate, count};
+    // two vectors a weight where there are enough samples for all threads
+    const bool pairs = count > LANES * std::max<int64_t>(1, threads);
+    return (pairs ? run<Averages, 2>(shared, out, threads) : run<Averages, 1>(shared, out, threads)) ? 0 : -1;
+} catch (const std::bad_alloc &) {
+    return -1;
+}
+
+extern "C" int32_t paper_gradient(const Task *task, const float *const *weights, const float *const *biases, const float *images,
+                                  const int64_t *labels, const float *prediction, const float *rate, int64_t count,
+                                  int64_t threads, float *last, float *const *sent, float *const *drives,
+                                  float *const *of_biases) try {
+    Shared shared{*task, joined(*task, weights), weights, biases, images, labels, nullptr, prediction, rate, count};
+    return run<Gradient, 1>(shared, {last, sent, drives, of_biases}, threads) ? 0 : -1;
+} catch (const std::bad_alloc &) {
+    return -1;
+}
