@@ -96,6 +96,22 @@ def test_nothing_but_the_sample_counts():
         assert all(torch.equal(a[part], b) for phase in whole for a, b in zip(whole[phase], some[phase], strict=True))
 
 
+@pytest.mark.parametrize("threshold", [0.5, -0.25])  # below 0, neurons of black pixels spike too
+@pytest.mark.parametrize("count", [1, 10, 20, 25])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_outputs_along_a_vector_have_the_bits_of_samples_along_it(threads, count, threshold):
+    """Batches of 20 in dense networks are computed with outputs along a vector; those of 32 with samples along it."""
+    network, dynamics = NETWORKS["dense"], replace(ROUNDED["annealed"], threshold=threshold)
+    parameters, pixels, labels = sample(network, 2, bits=None)
+    pixels[:, :, :, :9] = 0  # black in all images
+    pixels[::3, :, 9:] = 0
+    everything = compiled.averages(network, dynamics, parameters, pixels[:32], labels[:32], threads=1)
+    got = compiled.averages(network, dynamics, parameters, pixels[:count], labels[:count], threads=threads)
+    for phase, layers in got.items():
+        for layer, one in zip(layers, everything[phase], strict=True):
+            assert torch.equal(layer, one[:count]), phase
+
+
 def test_inference_is_the_free_phase_alone():
     network, dynamics = NETWORKS["softmax"], ROUNDED["real"]
     parameters, pixels, _ = sample(network, 4, bits=None)

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <vector>
+#include "across.h"
 #include "lanes.h"
 #include "network.h"
 
@@ -17,6 +18,8 @@ inline int blocks(int n) { return (n + BLOCK - 1) / BLOCK; }
 struct Kernel {
     int inputs = 0;
     std::vector<float> block;
+
+    Kernel() = default;
 
     // The weight of output o from input i: scale * w[o * per_output + i * per_input].
     Kernel(const float *w, int outputs, size_t per_output, int count, size_t per_input, float scale) : inputs(count) {
@@ -45,17 +48,29 @@ struct Joint {
     const Link link;
     const Layer pre, post;
     Kernel forward_kernel, backward_kernel;
+    Across forward_across, backward_across; // of a dense link, instead of the kernels, if it was asked for
+    const bool across;
 
     // Weights of an output, or inputs of one position.
     static int inner(const Link &l, const Layer &pre) { return l.kind == DENSE ? pre.neurons() : pre.channels * l.kernel * l.kernel; }
 
-    Joint(const Link &l, const Layer &below, const Layer &above, const float *w)
-        : link(l), pre(below), post(above),
-          forward_kernel(w, above.channels, inner(l, below), inner(l, below), 1, l.forward_scale),
-          backward_kernel(w, inner(l, below), 1, above.channels, inner(l, below), l.backward_scale) {}
+    // outputs_across: by Across; all links are dense then.
+    Joint(const Link &l, const Layer &below, const Layer &above, const float *w, bool outputs_across)
+        : link(l), pre(below), post(above), across(outputs_across) {
+        const int in = inner(l, below);
+        if (across) {
+            forward_across = Across(w, above.channels, in, in, 1, l.forward_scale);
+            backward_across = Across(w, in, 1, above.channels, in, l.backward_scale);
+        } else {
+            forward_kernel = Kernel(w, above.channels, in, in, 1, l.forward_scale);
+            backward_kernel = Kernel(w, in, 1, above.channels, in, l.backward_scale);
+        }
+    }
 
-    // phi of the post layer is written. s: of the pre layer, TEAM vectors a neuron.
-    template <int TEAM> void forward(const Vecs &s, Vecs &phi, Vecs &boxes) const {
+    // phi of the post layer is written, of `present` samples at least. s: of the pre layer, TEAM vectors a neuron. live: its
+    // neurons that aren't 0 in all samples, or null; others may be left out.
+    template <int TEAM> void forward(const Vecs &s, Vecs &phi, Vecs &boxes, int present, const std::vector<int> *live) const {
+        if (across) return forward_across.drive<TEAM>(s, present, live, [](float &to, float sum) { to = sum; }, phi);
         if (link.kind == DENSE) {
             for (int o = 0; o < post.channels; o += BLOCK)
                 forward_kernel.drive<TEAM>(
@@ -82,7 +97,8 @@ struct Joint {
     }
 
     // phi of the pre layer is added to. s: of the post layer. taps: room for one position's.
-    template <int TEAM> void backward(const Vecs &s, Vecs &phi, Vecs &taps) const {
+    template <int TEAM> void backward(const Vecs &s, Vecs &phi, Vecs &taps, int present) const {
+        if (across) return backward_across.drive<TEAM>(s, present, nullptr, [](float &to, float sum) { to += sum; }, phi);
         const int outputs = inner(link, pre), positions = post.positions(), k = link.kernel;
         if (link.kind == DENSE) {
             for (int o = 0; o < outputs; o += BLOCK)

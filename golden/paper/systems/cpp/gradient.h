@@ -85,10 +85,10 @@ template <int TEAM> struct Gradient {
         }
         for (int n = from; n <= task.links; n += stride) {
             const auto &joints = group.all_of_it.joints;
-            if (n > 1) joints[n - 1].template backward<TEAM>(drives[n], adjoints[n - 1].s, group.taps);
+            if (n > 1) joints[n - 1].template backward<TEAM>(drives[n], adjoints[n - 1].s, group.taps, group.present);
             if (n == task.links) continue;
             Vecs &above = group.phi[n + 1], &sent = adjoints[n + 1].s;
-            joints[n].template forward<TEAM>(drives[n], above, group.boxes);
+            joints[n].template forward<TEAM>(drives[n], above, group.boxes, group.present, nullptr);
             for (size_t i = 0; i < sent.size(); i++) sent[i] += above[i];
         }
     }

@@ -24,7 +24,7 @@ struct Shared {
     const int64_t *labels;                       // or null
     const int32_t *signs;                        // of beta in each nudged phase
     const float *prediction, *rate;              // lambda and epsilon of each step since the sample came
-    int64_t count;
+    int64_t count, size; // images; those that a thread takes at a time, at most TEAM * LANES
     std::atomic<int64_t> next{0}, done{0};
 };
 
@@ -43,6 +43,7 @@ template <int TEAM> struct Group {
     std::vector<State> layers;
     std::vector<Vecs> phi;
     Vecs static_drive, boxes, taps, target;
+    std::vector<int> live; // pixels that aren't 0 in all samples: no other ones spike, if the threshold isn't negative
     Vecs nudge;                // what `push` computed
     Record *records = nullptr; // of layers 0..N in this step, where they are kept
     int64_t first = 0;
@@ -62,7 +63,7 @@ template <int TEAM> struct Group {
     // Samples from `from` on come; all else is zero.
     void load(int64_t from) {
         first = from;
-        present = static_cast<int>(std::min<int64_t>(TEAM * LANES, all_of_it.count - from));
+        present = static_cast<int>(std::min(all_of_it.size, all_of_it.count - from));
         for (State &state : layers)
             for (Vecs *x : {&state.d, &state.V, &state.s, &state.xi}) std::fill(x->begin(), x->end(), Vec{});
         Vecs &pixels = phi[0]; // no drive comes to the image
@@ -71,6 +72,12 @@ template <int TEAM> struct Group {
         for (int sample = 0; sample < present; sample++)
             for (int i = 0; i < count; i++)
                 pixels[i * TEAM + sample / LANES][sample % LANES] = all_of_it.images[(first + sample) * count + i];
+        live.clear();
+        for (int i = 0; i < count; i++) {
+            bool any = false;
+            for (int k = 0; k < TEAM * LANES; k++) any |= task.threshold < 0.0f || pixels[i * TEAM + k / LANES][k % LANES] != 0.0f;
+            if (any) live.push_back(i);
+        }
         std::fill(target.begin(), target.end(), Vec{});
         if (all_of_it.labels)
             for (int sample = 0; sample < present; sample++)
@@ -78,7 +85,7 @@ template <int TEAM> struct Group {
         if (!task.image_spikes) {
             layers[0].s = layers[0].xi = pixels;
             static_drive.resize(phi[1].size());
-            all_of_it.joints[0].template forward<TEAM>(pixels, static_drive, boxes);
+            all_of_it.joints[0].template forward<TEAM>(pixels, static_drive, boxes, present, nullptr);
         }
     }
 
@@ -93,8 +100,8 @@ template <int TEAM> struct Group {
     void turn(int t, float strength, int from, int stride, bool image) {
         for (int n = from; n <= task.links; n += stride) {
             if (n == 1 && !task.image_spikes) phi[n] = static_drive;
-            else all_of_it.joints[n - 1].template forward<TEAM>(layers[n - 1].s, phi[n], boxes);
-            if (n < task.links) all_of_it.joints[n].template backward<TEAM>(layers[n + 1].s, phi[n], taps);
+            else all_of_it.joints[n - 1].template forward<TEAM>(layers[n - 1].s, phi[n], boxes, present, n == 1 ? &live : nullptr);
+            if (n < task.links) all_of_it.joints[n].template backward<TEAM>(layers[n + 1].s, phi[n], taps, present);
         }
         const float prediction = all_of_it.prediction[t], rate = all_of_it.rate[t];
         if (image && task.image_spikes) {
