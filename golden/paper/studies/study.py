@@ -69,9 +69,10 @@ Row = dict[str, str]
 
 
 def plain(settings: Any) -> dict[str, Any]:
-    """A dataclass as plain data. With all layers at once it is as it was before there was another order: tables keep their
-    rows."""
-    return asdict(settings, dict_factory=lambda pairs: {k: v for k, v in pairs if (k, v) != ("order", "all")})
+    """A dataclass as plain data. With all layers at once, and fixed numbers of steps, it is as it was before there was anything
+    else: tables keep their rows."""
+    before = (("order", "all"), ("still", None))
+    return asdict(settings, dict_factory=lambda pairs: {k: v for k, v in pairs if (k, v) not in before})
 
 
 @dataclass(frozen=True)

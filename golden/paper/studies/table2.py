@@ -45,13 +45,13 @@ SCALE_EPOCHS = {
     "table-1": 1,
 }
 
-#: Steps of the free phase there, of a configuration that stands still to float32's last bit long before its own 200: after 60
-#: with new weights, after 50 later (docs/log/2026-11-28-scale.md).
-SCALE_STEPS = {"ernoult-2c1fc": 60}
+#: The largest move of any xi in a step after which a sample's free phase ends there, of a configuration that stands still long
+#: before its own 200 steps in most samples, but not in all (docs/log/2026-11-28-scale.md): a few of float32's last bits.
+SCALE_STILL = {"ernoult-2c1fc": 1e-6}
 
 #: narrow: published widths are divided by it. widths: of the 2C2FC instead. epochs, batch: None is what the configuration has,
-#: else batches are at most this large. steps: longest free phase, to end in time, of all or by name; None for none. fall: what
-#: the last epoch's rates of `tuned` are of the first's, about. engine: where it is possible.
+#: else batches are at most this large. steps: longest free phase, to end in time; None for none. still: of `Dynamics`, by name.
+#: fall: what the last epoch's rates of `tuned` are of the first's, about. engine: where it is possible.
 BOTH = {"mnist": "mnist", "fashion-mnist": "fashion-mnist"}
 
 #: At the published widths, with the published batches and steps.
@@ -82,7 +82,7 @@ BUDGETS = (
         3,
         3 * GIBIBYTE,
         WHOLE
-        | {"data": BOTH, "widths": (32, 64, 256), "epochs": SCALE_EPOCHS, "steps": SCALE_STEPS}
+        | {"data": BOTH, "widths": (32, 64, 256), "epochs": SCALE_EPOCHS, "still": SCALE_STILL}
         | {"fall": 0.1, "engine": "compiled"},
         threads=1,
     ),
@@ -100,12 +100,11 @@ def shortened(c: Configuration, budget: Budget) -> Configuration:
     """The configuration within the budget. What is no longer as published has another name."""
     values = budget.values
     steps, batch, dynamics = values["steps"], c.batch, c.dynamics
-    if isinstance(steps, dict):
-        steps = steps.get(c.name)
     if steps is not None and dynamics.free > steps:
         dynamics = replace(dynamics, free=steps, nudged=min(dynamics.nudged, max(steps // 2, 16)))
     if values["batch"] is not None:
         batch = min(batch, values["batch"])
+    still = values.get("still", {}).get(c.name)
     changed = c.variant != "tuned" and (dynamics, batch) != (c.dynamics, c.batch)
     variant = c.variant + SHORT if changed else c.variant
     epochs = c.epochs if values["epochs"] is None else values["epochs"]
@@ -113,6 +112,8 @@ def shortened(c: Configuration, budget: Budget) -> Configuration:
         known = (c.name, f"{c.variant} {c.rule}", c.variant)
         epochs = next(epochs[name] for name in known if name in epochs)
     decay = values["fall"] ** (1 / epochs) if "fall" in values and c.variant == "tuned" else c.decay
+    if still is not None:
+        dynamics = replace(dynamics, still=still)
     return replace(c, variant=variant, dynamics=dynamics, batch=batch, epochs=epochs, decay=decay)
 
 
@@ -121,7 +122,7 @@ def the_run(c: Configuration, budget: Budget, seed: int) -> SystemRun:
     values = budget.values
     whole = isinstance(values["epochs"], dict)
     possible = c.rule == "ep" or (isinstance(c.dynamics, Dynamics) and differentiable(c.network, c.dynamics))
-    engine = values.get("engine", "torch") if possible and c.network.pooling == "average" else "torch"
+    engine = values.get("engine", "torch") if possible else "torch"
     return SystemRun(
         c,
         values["samples"],

@@ -1,8 +1,9 @@
 """`phases.averages` and its derivative as compiled loops (cpp/paper.cpp): the same arithmetic, many times as fast.
 
-They take networks of dense links and average-pooled convolutions without zeros around their input, in float32 on the CPU;
-`possible` says whether. A sample's result depends on nothing but the sample: not on its batch, nor on the number of threads.
-Sums are in another order than torch's, so results agree to float32's rounding, and bit for bit where nothing is rounded.
+They take networks of dense links and average-pooled convolutions without zeros around their input, in float32 on the CPU, and
+maximum-pooled ones if nothing spikes (not their derivative); `possible` says whether. A sample's result depends on nothing
+but the sample: not on its batch, nor on the number of threads. Sums are in another order than torch's, so results agree to
+float32's rounding, and bit for bit where nothing is rounded.
 """
 
 import ctypes
@@ -27,7 +28,7 @@ MAIN = Path(__file__).with_name("cpp") / "paper.cpp"
 #: What the C++ side's `Task` holds.
 MAX_LAYERS = 16
 
-KINDS = ("dense", "average")
+KINDS = ("dense", "average", "maximum")
 
 
 _Layer = compiler.structure("_Layer", ("channels height width", ctypes.c_int32))
@@ -35,7 +36,7 @@ _Link = compiler.structure("_Link", ("kind kernel", ctypes.c_int32), ("forward_s
 _Task = compiler.structure(
     "_Task",
     ("links spiking image_spikes clip_nudge softmax classes halves free nudged window phases", ctypes.c_int32),
-    ("threshold beta", ctypes.c_float),
+    ("threshold beta still", ctypes.c_float),
     ("layers", _Layer * MAX_LAYERS),
     ("link", _Link * MAX_LAYERS),
 )
@@ -45,16 +46,25 @@ _Task = compiler.structure(
 def library() -> ctypes.CDLL:
     """Compiled now if it never was; `NativeError` if there is no compiler or it fails."""
     handle = compiler.load("paper", MAIN, "the paper's systems")
-    for function in (handle.paper_averages, handle.paper_gradient):
+    for function in (handle.paper_averages, handle.paper_settling, handle.paper_gradient):
         function.restype = ctypes.c_int32
     return handle
 
 
-def possible(network: Network, pixels: Tensor) -> bool:
-    """Whether `averages` and `gradient` take this network and these pixels here."""
-    links = all(link.kind in KINDS and not link.padding for link in network.links)
-    fits = links and len(network.links) < MAX_LAYERS
+def possible(network: Network, dynamics: Dynamics, pixels: Tensor) -> bool:
+    """Whether `averages` takes this network, these dynamics and pixels here."""
+    fits = not any(link.padding for link in network.links) and len(network.links) < MAX_LAYERS
+    if _maximum(network):
+        plain = not (dynamics.spiking or dynamics.rate_decay or network.softmax)
+        fits = fits and plain and dynamics.window == 1 and dynamics.order == "all"
+    else:
+        fits = fits and dynamics.still is None
     return fits and pixels.device.type == "cpu" and pixels.dtype == torch.float32 and compiler.available()
+
+
+def _maximum(network: Network) -> bool:
+    """Whether it goes through samples one by one."""
+    return network.pooling == "maximum"
 
 
 class _Call:
@@ -63,7 +73,7 @@ class _Call:
     def __init__(
         self, network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor | None, phases: int
     ) -> None:
-        if not possible(network, pixels):
+        if not possible(network, dynamics, pixels):
             raise NativeError("no compiled form of this network, type or device: take golden.paper.systems.phases")
         self._task = _task(network, dynamics, pixels, phases)
         self._groups = [[x.detach().float().contiguous() for x in group] for group in parameters]
@@ -105,6 +115,7 @@ def _task(network: Network, dynamics: Dynamics, pixels: Tensor, phases: int) -> 
         phases=phases,
         threshold=dynamics.threshold,
         beta=dynamics.beta,
+        still=-1 if dynamics.still is None else dynamics.still,
     )
     task.layers[0] = _Layer(*pixels.shape[1:])
     for n, link in enumerate(network.dynamic):
@@ -135,7 +146,8 @@ def averages(
     out = {name: [torch.zeros(len(pixels), *link.post) for link in network.dynamic] for name in names}
     everything = compiler.pointers(x for name in names for x in out[name])
     given = (ctypes.c_int32 * len(signs))(*signs)
-    call.check(library().paper_averages(*call.inputs, given, *call.sizes, *call.counts(threads), everything))
+    function = library().paper_settling if _maximum(network) else library().paper_averages
+    call.check(function(*call.inputs, given, *call.sizes, *call.counts(threads), everything))
     return out
 
 
@@ -153,8 +165,9 @@ class Gradient(NamedTuple):
 
 
 def differentiable(network: Network, dynamics: Dynamics) -> bool:
-    """Whether `gradient` has this: pooling whose inverse is its adjoint, and a still image."""
-    return not dynamics.image_spikes and all(link.kind == "dense" or link.alpha == ADJOINT for link in network.links)
+    """Whether `gradient` has this: average pooling whose inverse is its adjoint, and a still image."""
+    pooling = not _maximum(network) and all(link.kind == "dense" or link.alpha == ADJOINT for link in network.links)
+    return pooling and not dynamics.image_spikes and dynamics.still is None
 
 
 def gradient(
@@ -165,7 +178,9 @@ def gradient(
     Raises `NativeError` where it isn't `possible` and `differentiable`, or if memory runs out.
     """
     if not differentiable(network, dynamics):
-        raise NativeError("no compiled derivative of pooling that isn't its inverse's adjoint, or of an image as spikes")
+        raise NativeError(
+            "no compiled derivative of maxima, of pooling that isn't its inverse's adjoint, or of an image as spikes"
+        )
     call = _Call(network, dynamics, parameters, pixels, labels, 0)
     shapes = [(len(pixels), *link.post) for link in network.dynamic]
     steps = [(dynamics.free, *shape) for shape in shapes]

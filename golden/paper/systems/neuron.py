@@ -45,6 +45,12 @@ class Dynamics:
     three_phases: bool = True
     #: One of `golden.contract.spec.ORDERS`: in which order layers step.
     order: str = "all"
+    #: A sample's free phase ends with the first step in which none of its xi moves by more than this; None for never. Without
+    #: spikes, whose xi never stand still, and with a window of 1.
+    still: float | None = None
+
+    def __post_init__(self) -> None:
+        assert self.still is None or (not self.spiking and self.window == 1), "spikes, or a window, never stand still"
 
     @classmethod
     def of(cls, spec: Spec) -> "Dynamics":

@@ -49,6 +49,11 @@ def drives(
         yield n, phi
 
 
+def kept_where(kept: Tensor, before: State, after: State) -> State:
+    """A layer after a step that only some samples take. kept: (batch,), of those that don't."""
+    return State(*(torch.where(kept[:, None, None, None], old, new) for old, new in zip(before, after, strict=True)))
+
+
 def nudge(network: Network, parameters: Parameters, last: State, target: Tensor) -> Tensor:
     """-dL/dxi of the last layer. target: one-hot (batch, 10)."""
     if not network.softmax:
@@ -75,11 +80,20 @@ def steps(
 
     def phase(layers: list[State], start: int, count: int, strength: float) -> Iterator[tuple[int, list[State]]]:
         """layers: 0..N, the image in front. start: steps since the sample came."""
+        awake = torch.ones(len(pixels), dtype=torch.bool, device=pixels.device)
         for t in range(count):
             now = dynamics.at(start + t)
+            before = layers
             for turn in turns:
                 layers = moved(layers, turn, now, strength)
+            if dynamics.still is not None and not strength:
+                pairs = list(zip(before, layers, strict=True))
+                layers = [kept_where(~awake, *pair) for pair in pairs]
+                moves = [(new.xi - old.xi).abs().amax((1, 2, 3)) for old, new in pairs]
+                awake &= torch.stack(moves).amax(0) > dynamics.still
             yield t, layers
+            if not awake.any():
+                return
 
     def moved(layers: list[State], turn: tuple[int, ...], now: Dynamics, strength: float) -> list[State]:
         after = list(layers)
@@ -114,11 +128,11 @@ def averages(
     labels: Tensor | None,
     signs: tuple[int, ...] | None = None,
 ) -> dict[str, list[Tensor]]:
-    """xi of layers 1..N averaged over the last `window` steps of each phase."""
+    """xi of layers 1..N averaged over the last `window` steps of each phase; or at its end, wherever that is."""
     lengths = {"free": dynamics.free, "plus": dynamics.nudged, "minus": dynamics.nudged}
     sums: dict[str, list[Tensor]] = {}
     for phase, t, layers in steps(network, dynamics, parameters, pixels, labels, signs):
-        if t == lengths[phase] - dynamics.window:
+        if t == lengths[phase] - dynamics.window or dynamics.still is not None:
             sums[phase] = [layer.xi for layer in layers]
         elif t > lengths[phase] - dynamics.window:
             sums[phase] = [total + layer.xi for total, layer in zip(sums[phase], layers, strict=True)]
@@ -126,9 +140,7 @@ def averages(
 
 
 #: `averages`, or another function that says the same.
-Averages = Callable[
-    [Network, Dynamics, Parameters, Tensor, Tensor | None, tuple[int, ...] | None], dict[str, list[Tensor]]
-]
+Averages = Callable[[Network, Dynamics, Parameters, Tensor, Tensor | None, tuple[int, ...] | None], dict[str, list[Tensor]]]
 
 
 def output(network: Network, parameters: Parameters, last: Tensor) -> Tensor:

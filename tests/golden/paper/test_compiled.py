@@ -1,6 +1,7 @@
 """The compiled form of the paper's phases against torch's: equal bits where nothing is rounded, else close."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -112,6 +113,69 @@ def test_outputs_along_a_vector_have_the_bits_of_samples_along_it(threads, count
             assert torch.equal(layer, one[:count]), phase
 
 
+STILL = 1e-3
+MAXIMUM = {
+    "two convolutions": Network((PaddedConv(5, 5), PaddedConv(37, 2), Dense(10)), pooling="maximum"),
+    "odd maps": Network((PaddedConv(17, 4), PaddedConv(3), Dense(20), Dense(10)), pooling="maximum"),
+    "dense": Network((Dense(20), Dense(10)), pooling="maximum"),
+}
+
+
+@pytest.mark.parametrize("name", MAXIMUM)
+@pytest.mark.parametrize(("clip_nudge", "rate"), [(True, 0.5), (False, 1.0)])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_maximum_pooling_has_equal_bits_where_nothing_is_rounded(name, clip_nudge, rate, threads):
+    network = MAXIMUM[name]
+    dynamics = Dynamics(3, 2, 1, rate=rate, beta=0.5, spiking=False, clip_nudge=clip_nudge)
+    parameters, pixels, labels = sample(network, 7, bits=2)
+    random = torch.Generator().manual_seed(8)
+    few = [w * (torch.rand(w.shape, generator=random) < 60 / w[0].numel()) for w in parameters.weights]
+    parameters = Parameters(tuple(few), parameters.biases)  # so that sums have few bits too
+    expected = phases.averages(network, dynamics, parameters, pixels, labels)
+    got = compiled.averages(network, dynamics, parameters, pixels, labels, threads=threads)
+    assert got.keys() == expected.keys() == {"free", "plus", "minus"}
+    for phase, layers in expected.items():
+        for one, other in zip(layers, got[phase], strict=True):
+            assert torch.equal(one, other), phase
+    assert 0.02 < float(expected["free"][0].mean()) < 0.98, "all neurons rest, or none"
+
+
+@pytest.mark.parametrize("name", MAXIMUM)
+def test_a_sample_stands_still_by_itself(name):
+    """The same step ends each free phase in both engines, and it is the first one whose moves are small enough."""
+    network = MAXIMUM[name]
+    parameters, pixels, labels = sample(network, 9, bits=None)
+    parameters = Parameters(tuple(w / w[0].numel() ** 0.5 for w in parameters.weights), parameters.biases)
+    dynamics = Dynamics(60, 3, 1, beta=0.4, spiking=False, clip_nudge=False, three_phases=False, still=STILL)
+    endless = replace(dynamics, still=None)
+    trace = [step.layers for step in phases.steps(network, endless, parameters, pixels, None)]
+    moves = [
+        torch.stack([(a.xi - b.xi).abs().amax((1, 2, 3)) for a, b in zip(new, old, strict=True)]).amax(0)
+        for old, new in pairwise(trace)
+    ]
+    small = torch.stack(moves) <= STILL
+    clear = (torch.stack(moves) - STILL).abs().amin(0) > 1e-5  # whatever the order of sums
+    assert clear.sum() > BATCH // 2
+    ends = torch.where(small.any(0), 1 + small.int().argmax(0), dynamics.free - 1)  # from 0 within the phase
+    assert len(ends.unique()) > 1, f"all samples stand still at once: {ends}"
+    wanted = [torch.stack([trace[end][n].xi[i] for i, end in enumerate(ends.tolist())]) for n in range(len(network.dynamic))]
+    for averages in (phases.averages, compiled.averages):
+        got = averages(network, dynamics, parameters, pixels, labels)
+        assert all(float((a - b)[clear].abs().max()) < 1e-5 for a, b in zip(got["free"], wanted, strict=True))
+        for part in (slice(0, 5), slice(5, 20)):
+            some = averages(network, dynamics, parameters, pixels[part], labels[part])
+            pairs = [pair for phase in got for pair in zip(got[phase], some[phase], strict=True)]
+            assert all(float((a[part] - b)[clear[part]].abs().max()) < 1e-5 for a, b in pairs)
+
+
+def test_nothing_but_the_sample_counts_with_maximum_pooling():
+    network, dynamics = MAXIMUM["odd maps"], Dynamics(9, 5, 1, rate=0.9, beta=0.1, spiking=False)
+    parameters, pixels, labels = sample(network, 3, bits=None)
+    whole = compiled.averages(network, dynamics, parameters, pixels, labels, threads=1)
+    some = compiled.averages(network, dynamics, parameters, pixels[5:17], labels[5:17], threads=2)
+    assert all(torch.equal(a[5:17], b) for phase in whole for a, b in zip(whole[phase], some[phase], strict=True))
+
+
 def test_inference_is_the_free_phase_alone():
     network, dynamics = NETWORKS["softmax"], ROUNDED["real"]
     parameters, pixels, _ = sample(network, 4, bits=None)
@@ -122,13 +186,13 @@ def test_inference_is_the_free_phase_alone():
     ("network", "kind"),
     [
         (Network((PaddedConv(4, 5, 2), Dense(10))), torch.float32),
-        (Network((PaddedConv(4), Dense(10)), pooling="maximum"), torch.float32),
+        (Network((PaddedConv(4), Dense(10)), pooling="maximum"), torch.float32),  # spikes
         (NETWORKS["dense"], torch.float64),
     ],
 )
 def test_what_has_no_compiled_form(network, kind):
     parameters, pixels, labels = sample(network, 5, bits=None)
-    assert not compiled.possible(network, pixels.to(kind))
+    assert not compiled.possible(network, EXACT, pixels.to(kind))
     with pytest.raises(NativeError, match="no compiled form of this network, type or device"):
         compiled.averages(network, EXACT, parameters, pixels.to(kind), labels)
 

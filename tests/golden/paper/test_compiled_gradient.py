@@ -77,7 +77,7 @@ def test_what_was_sent_is_what_the_phases_send():
 def test_what_has_no_compiled_derivative(net, dynamics):
     parameters, pixels, labels = sample(net, 5, bits=None)
     assert not compiled.differentiable(net, dynamics)
-    with pytest.raises(NativeError, match="no compiled derivative of pooling that isn't its inverse's adjoint"):
+    with pytest.raises(NativeError, match="no compiled derivative of maxima, of pooling that isn't"):
         backprop.compiled_update(net, dynamics, parameters, pixels, labels)
 
 

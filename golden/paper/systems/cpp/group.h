@@ -11,6 +11,7 @@
 
 #include "drives.h"
 #include "lanes.h"
+#include "maximum.h"
 #include "network.h"
 
 namespace {
@@ -19,6 +20,7 @@ namespace {
 struct Shared {
     const Task &task;
     std::vector<Joint> joints;
+    std::vector<MaximumLink> maxima; // instead of the joints, of networks with maximum pooling
     const float *const *weights, *const *biases; // of each link, the readout too
     const float *images;                         // (count, pixels)
     const int64_t *labels;                       // or null

@@ -5,7 +5,7 @@
 
 namespace {
 
-enum Kind { DENSE, CONV };
+enum Kind { DENSE, AVERAGE, MAXIMUM };
 
 struct Layer {
     int32_t channels, height, width;
@@ -24,6 +24,7 @@ struct Task {
     int32_t halves; // odd layers first, then even ones
     int32_t free, nudged, window, phases; // phases: nudged ones
     float threshold, beta;
+    float still; // the free phase ends when no xi changes more; below 0 for never
     Layer layers[16];
     Link link[16];
 };

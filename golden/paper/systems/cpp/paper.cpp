@@ -11,6 +11,7 @@
 #include "averages.h"
 #include "gradient.h"
 #include "group.h"
+#include "settling.h"
 
 namespace {
 
@@ -23,15 +24,15 @@ template <typename Work> void work(Shared &shared, typename Work::Out out) noexc
 } catch (const std::bad_alloc &) {
 }
 
-template <template <int> typename Work, int TEAM> bool run(Shared &shared, typename Work<TEAM>::Out out, int64_t threads) {
+template <typename Work> bool run(Shared &shared, typename Work::Out out, int64_t threads) {
     const int64_t groups = (shared.count + shared.size - 1) / shared.size;
     std::vector<std::thread> pool;
     try {
-        for (int64_t t = 1; t < std::min(threads, groups); t++) pool.emplace_back(work<Work<TEAM>>, std::ref(shared), out);
+        for (int64_t t = 1; t < std::min(threads, groups); t++) pool.emplace_back(work<Work>, std::ref(shared), out);
     } catch (const std::system_error &) { // no more threads to be had: those that started do it
     } catch (const std::bad_alloc &) {
     }
-    work<Work<TEAM>>(shared, out);
+    work<Work>(shared, out);
     for (auto &thread : pool) thread.join();
     return shared.done == groups;
 }
@@ -49,7 +50,7 @@ bool all_dense(const Task &task) {
 
 } // namespace
 
-// The result of both: 0, or -1 if memory ran out.
+// The result of all: 0, or -1 if memory ran out.
 extern "C" int32_t paper_averages(const Task *task, const float *const *weights, const float *const *biases, const float *images,
                                   const int64_t *labels, const int32_t *signs, const float *prediction, const float *rate,
                                   int64_t count, int64_t threads, float *const *out) try {
@@ -59,8 +60,19 @@ extern "C" int32_t paper_averages(const Task *task, const float *const *weights,
     const int64_t full = (pairs ? 2 : 1) * LANES;
     const bool across = all_dense(*task) && share < full && Across::better(share);
     const int64_t size = across ? Across::rounded(share, Across::SAMPLES) : full;
-    Shared shared{*task, joined(*task, weights, across), weights, biases, images, labels, signs, prediction, rate, count, size};
-    return (pairs ? run<Averages, 2>(shared, out, threads) : run<Averages, 1>(shared, out, threads)) ? 0 : -1;
+    Shared shared{*task, joined(*task, weights, across), {}, weights, biases, images, labels, signs, prediction, rate, count, size};
+    return (pairs ? run<Averages<2>>(shared, out, threads) : run<Averages<1>>(shared, out, threads)) ? 0 : -1;
+} catch (const std::bad_alloc &) {
+    return -1;
+}
+
+extern "C" int32_t paper_settling(const Task *task, const float *const *weights, const float *const *biases, const float *images,
+                                  const int64_t *labels, const int32_t *signs, const float *prediction, const float *rate,
+                                  int64_t count, int64_t threads, float *const *out) try {
+    Shared shared{*task, {}, {}, weights, biases, images, labels, signs, prediction, rate, count, 1};
+    for (int n = 0; n < task->links; n++)
+        shared.maxima.emplace_back(task->link[n], task->layers[n], task->layers[n + 1], weights[n]);
+    return run<Settling>(shared, out, threads) ? 0 : -1;
 } catch (const std::bad_alloc &) {
     return -1;
 }
@@ -69,8 +81,8 @@ extern "C" int32_t paper_gradient(const Task *task, const float *const *weights,
                                   const int64_t *labels, const float *prediction, const float *rate, int64_t count,
                                   int64_t threads, float *last, float *const *sent, float *const *drives,
                                   float *const *of_biases) try {
-    Shared shared{*task, joined(*task, weights, false), weights, biases, images, labels, nullptr, prediction, rate, count, LANES};
-    return run<Gradient, 1>(shared, {last, sent, drives, of_biases}, threads) ? 0 : -1;
+    Shared shared{*task, joined(*task, weights, false), {}, weights, biases, images, labels, nullptr, prediction, rate, count, LANES};
+    return run<Gradient<1>>(shared, {last, sent, drives, of_biases}, threads) ? 0 : -1;
 } catch (const std::bad_alloc &) {
     return -1;
 }
