@@ -15,6 +15,8 @@ struct Across {
     static constexpr int VECS = 2;                    // vectors of outputs that share one load of an input: with
     static constexpr int OUTPUTS = VECS * LANES;      // 20 sums they stay in registers
 
+    static constexpr int AHEAD = 16; // inputs whose weights are asked for, where all of them are more than a cache
+
     int inputs = 0, outputs = 0;
     Vecs block; // for each OUTPUTS, for each input, VECS vectors
 
@@ -53,6 +55,7 @@ struct Across {
                 const Vec *const rows = block.data() + static_cast<size_t>(o) / LANES * inputs;
                 for (int i = 0; i < count; i++) {
                     const Vec *const w = rows + input(i) * VECS;
+                    for (int v = 0; v < VECS; v++) __builtin_prefetch(w + AHEAD * VECS + v); // past the end: does nothing
                     const float *const at = in + first + input(i) * TEAM * LANES;
                     for (int k = 0; k < SAMPLES; k++) // GCC unrolls no loop of more than 16 turns
                         for (int v = 0; v < VECS; v++) sum[k][v] += at[k] * w[v];
