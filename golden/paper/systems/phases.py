@@ -80,18 +80,19 @@ def steps(
 
     def phase(layers: list[State], start: int, count: int, strength: float) -> Iterator[tuple[int, list[State]]]:
         """layers: 0..N, the image in front. start: steps since the sample came."""
-        awake = torch.ones(len(pixels), dtype=torch.bool, device=pixels.device)
+        awake = torch.ones(len(pixels), dtype=torch.bool, device=pixels.device)  # samples that don't stand still yet
         for t in range(count):
             now = dynamics.at(start + t)
             before = layers
             for turn in turns:
                 layers = moved(layers, turn, now, strength)
-            if dynamics.still is not None and not strength:
-                pairs = list(zip(before, layers, strict=True))
-                layers = [kept_where(~awake, *pair) for pair in pairs]
-                moves = [(new.xi - old.xi).abs().amax((1, 2, 3)) for old, new in pairs]
-                awake &= torch.stack(moves).amax(0) > dynamics.still
+            if dynamics.still is None or strength:
+                yield t, layers
+                continue
+            pairs = list(zip(before, layers, strict=True))
+            layers = [kept_where(~awake, *pair) for pair in pairs]
             yield t, layers
+            awake &= torch.stack([(new.xi - old.xi).abs().amax((1, 2, 3)) for old, new in pairs]).amax(0) > dynamics.still
             if not awake.any():
                 return
 
