@@ -37,7 +37,7 @@ TILE_PERMISSION = (158, 0x1023, 18)
 
 
 _Layer = compiler.structure("_Layer", ("channels height width", ctypes.c_int32))
-_Bundle = compiler.structure("_Bundle", ("kind kernel weight_shift weight_rate bias_rate", ctypes.c_int32))
+_Bundle = compiler.structure("_Bundle", ("kind kernel weight_shift weight_rate bias_rate narrow", ctypes.c_int32))
 
 #: `Network` of cpp/network.h: same order, same types.
 _Network = compiler.structure(
@@ -197,8 +197,10 @@ def run(
         raise ModelError(f"threads must be at least 1, not {threads}")
     net = _Network.from_buffer_copy(_network(spec))
     net.free_steps, net.nudged_steps, net.beta = settings.free_steps, settings.nudged_steps, settings.beta
-    for bundle, weight_rate, bias_rate in zip(net.bundle, settings.weight_rates, settings.bias_rates, strict=False):
-        bundle.weight_rate, bundle.bias_rate = weight_rate, bias_rate
+    for n, bundle in enumerate(spec.bundles):
+        rate, to = settings.weight_rates[n], net.bundle[n]
+        to.weight_rate, to.bias_rate = rate, settings.bias_rates[n]
+        to.narrow = (spec.correlation_bound(bundle) * rate + (1 << to.weight_shift - 1)) < 1 << 31
 
     masters = Parameters(*(tuple(x.contiguous() for x in group) for group in parameters))
     images = images.contiguous()

@@ -32,7 +32,9 @@ inline void lane_sums(const Int (&x)[8], int32_t (&sums)[8]) {
                      __builtin_shufflevector(half[2 * j], half[2 * j + 1], 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
     const Int pairs = __builtin_shufflevector(quarter[0], quarter[1], 0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29) +
                       __builtin_shufflevector(quarter[0], quarter[1], 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31);
-    for (int j = 0; j < 8; j++) sums[j] = pairs[2 * j] + pairs[2 * j + 1];
+    const auto all = __builtin_shufflevector(pairs, pairs, 0, 2, 4, 6, 8, 10, 12, 14) +
+                     __builtin_shufflevector(pairs, pairs, 1, 3, 5, 7, 9, 11, 13, 15);
+    std::memcpy(&sums, &all, sizeof sums);
 }
 
 // (x * factor + half of the last bit) >> shift, exact: 64 bits until the shift. factor: not negative.
@@ -50,6 +52,9 @@ inline Int scaled(Int x, int32_t factor, int shift) {
     return __builtin_convertvector((__builtin_convertvector(x, Long) * factor + half) >> shift, Int);
 #endif
 }
+
+// The same where it fits 32 bits.
+inline Int scaled_narrow(Int x, int32_t factor, int shift) { return (x * factor + (1 << (shift - 1))) >> shift; }
 
 // acc + sum over the two signed 16-bit halves of a lane of a times those of b. Both are above -2^15, so all three forms are
 // exact.

@@ -17,6 +17,7 @@ struct Layer {
 
 struct Bundle {
     int32_t kind, kernel, weight_shift, weight_rate, bias_rate;
+    int32_t narrow; // whether a weight's g times its rate fits 32 bits, with half of the last bit that stays
     bool full() const { return kind == DENSE || kind == PIXELS; }
 };
 

@@ -29,7 +29,7 @@ struct Updates {
             pack_post(above, plus[n + 1], minus[n + 1], present);
             pack_pre(n ? plus[n] : images, n ? minus[n] : images);
             if (!b.full()) box_planes(below, below.channels, pre, boxes);
-            if (b.full()) dense(b, below, above, weights[n]);
+            if (b.full()) b.narrow ? dense<true>(b, below, above, weights[n]) : dense<false>(b, below, above, weights[n]);
             else conv(b, below, above, weights[n]);
         }
     }
@@ -64,16 +64,22 @@ struct Updates {
         }
     }
 
-    // Of weights (output, input).
-    void dense(const Bundle &b, const Layer &below, const Layer &above, int64_t *weights) const {
+    // Of weights (output, input): BLOCK inputs of an output at a time, whose weights are side by side.
+    template <bool NARROW> void dense(const Bundle &b, const Layer &below, const Layer &above, int64_t *weights) const {
         const int inputs = below.neurons();
-        for (int first = 0; first < above.channels; first += BLOCK)
-            for (int i = 0; i < inputs; i++) {
+        for (int o = 0; o < above.channels; o++, weights += inputs) {
+            const Int to = post[o]; // one position: the blocks of outputs are one after the other
+            int i = 0;
+            for (; i + BLOCK <= inputs; i += BLOCK) {
                 Int g[BLOCK];
-                for (int j = 0; j < BLOCK; j++) g[j] = pair_dot(Int{}, pre[i], post[first + j]);
-                const int64_t at = static_cast<int64_t>(first) * inputs + i;
-                add_block(g, std::min(BLOCK, above.channels - first), b.weight_rate, b.weight_shift, weights + at, inputs);
+                for (int j = 0; j < BLOCK; j++) g[j] = pair_dot(Int{}, pre[i + j], to);
+                add_block<NARROW>(g, BLOCK, b.weight_rate, b.weight_shift, weights + i, 1);
             }
+            if (i == inputs) continue;
+            Int g[BLOCK] = {};
+            for (int j = 0; i + j < inputs; j++) g[j] = pair_dot(Int{}, pre[i + j], to);
+            add_block<NARROW>(g, inputs - i, b.weight_rate, b.weight_shift, weights + i, 1);
+        }
     }
 
     // Of weights (output, channel, tap), from box sums below and window sums above.
@@ -95,8 +101,10 @@ struct Updates {
     }
 
     // One rounding and one clip for each sample, then the sum over samples, of `count` updates that are `stride` apart.
+    template <bool NARROW = false>
     void add_block(Int (&g)[BLOCK], int count, int rate, int shift, int64_t *to, int64_t stride) const {
-        for (Int &each : g) each = clip(scaled(each, rate, shift), -net.update_bound, net.update_bound);
+        for (Int &each : g)
+            each = clip(NARROW ? scaled_narrow(each, rate, shift) : scaled(each, rate, shift), -net.update_bound, net.update_bound);
         int32_t sums[BLOCK];
         lane_sums(g, sums);
         for (int j = 0; j < count; j++) to[j * stride] += sums[j];
