@@ -68,7 +68,7 @@ def _maximum(network: Network) -> bool:
 
 
 class _Call:
-    """Arguments that both functions of the library have, kept alive while it runs."""
+    """Arguments that all functions of the library have, kept alive while it runs."""
 
     def __init__(
         self, network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor | None, phases: int
