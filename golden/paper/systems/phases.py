@@ -129,7 +129,7 @@ def averages(
     labels: Tensor | None,
     signs: tuple[int, ...] | None = None,
 ) -> dict[str, list[Tensor]]:
-    """xi of layers 1..N averaged over the last `window` steps of each phase; or at its end, wherever that is."""
+    """xi of layers 1..N averaged over the last `window` steps of each phase; with `still`, xi at its end."""
     lengths = {"free": dynamics.free, "plus": dynamics.nudged, "minus": dynamics.nudged}
     sums: dict[str, list[Tensor]] = {}
     for phase, t, layers in steps(network, dynamics, parameters, pixels, labels, signs):
