@@ -103,7 +103,7 @@ def to_nir(spec: Spec, parameters: Parameters, strict: bool = False) -> "nir.NIR
             nodes[f"weight_{n}"] = nir.Conv2d(bundle.pre.shape[1:], weight, (1, 1), (0, 0), (1, 1), 1, bias)
             nodes[f"pool_{n}"] = nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
         ones = np.ones(shape, np.float32)
-        nodes[f"decoder_{n}"] = nir.LI(ones * 2**spec.schedule.decay_shift, ones, 0 * ones)
+        nodes[f"decoder_{n}"] = nir.LI(ones * 2**spec.schedule.last_shift, ones, 0 * ones)
         nodes[f"encoder_{n}"] = nir.IF(ones, ones * _threshold(spec.formats), 0 * ones)
     nodes["output"] = nir.Output({"output": np.array([CLASSES])})
     edges = list(zip(nodes, list(nodes)[1:], strict=False))
@@ -214,7 +214,9 @@ def _document(graph: "nir.NIRGraph", name: str, stages: list[dict[str, Any]], de
         return {"name": name, "stage": stages} | ({"schedule": {"decay_shift": min(decay)}} if decay else {})
     try:
         document = json.loads(text)
-        said, shift = document["stage"], document["schedule"]["decay_shift"]
+        said, schedule = document["stage"], document["schedule"]
+        # a decoder node is as the last step has it
+        shift = schedule["decay_shift"] + len(schedule.get("halvings", ()))
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ExchangeError(f"the graph's metadata {KEY!r} is damaged: remove it to go by the nodes alone") from None
     if said != stages or {shift} != decay:

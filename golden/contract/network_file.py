@@ -18,7 +18,7 @@ from .errors import SpecError
 from .formats import Formats
 from .lanes import Lanes
 from .shapes import Conv, Dense, Input, check_whole
-from .spec import ORDERS, Learning, Schedule, Spec
+from .spec import MAX_DECAY_SHIFT, ORDERS, Learning, Schedule, Spec
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ FORMATS = {"weight_bits": (2, 8), "decoder_bits": (13, 16), "state_fraction": (4
 
 #: What is left out, but for the rates, which `default_rates` says.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "schedule": {"order": "odd-even", "free": 16, "nudged": 8, "window": 4, "decay_shift": 1},
+    "schedule": {"order": "odd-even", "free": 16, "nudged": 8, "window": 4, "decay_shift": 1, "halvings": ()},
     "learning": {name: getattr(Learning, name) for name in ("beta", "batch", "gain", "decay")},
     "formats": {name: getattr(Formats, name) for name in FORMATS},
     "input": asdict(Input()),
@@ -71,9 +71,9 @@ def network(values: Any, where: str) -> Spec:
 
 
 def document(spec: Spec) -> dict[str, Any]:
-    """A network as plain data, nothing left out but MNIST's `input` and the lanes that there aren't; `network` gives it back.
+    """A network as plain data, nothing left out but MNIST's `input`, lanes and halvings where there are none.
 
-    Raises `SpecError` for formats that no network file can name.
+    `network` gives it back. Raises `SpecError` for formats that no network file can name.
     """
     f, s, learning = spec.formats, spec.schedule, spec.learning
     formats = {name: getattr(f, name) for name in FORMATS}
@@ -97,7 +97,8 @@ def document(spec: Spec) -> dict[str, Any]:
             "nudged": s.nudged,
             "window": s.window,
             "decay_shift": s.decay_shift,
-        },
+        }
+        | ({"halvings": list(s.halvings)} if s.halvings else {}),
         "learning": rates | {name: getattr(learning, name) for name in DEFAULTS["learning"]},
         "formats": formats,
     } | ({"lanes": lanes} if lanes else {}) | ({"input": asdict(spec.input)} if spec.input != Input() else {})
@@ -168,9 +169,14 @@ def _schedule(values: dict[str, Any]) -> Schedule:
         raise SpecError(f"schedule.window must be one of {', '.join(map(str, allowed))}, not {reprlib.repr(window)}")
     if values["order"] not in ORDERS:
         raise SpecError(f"schedule.order must be {' or '.join(ORDERS)}, not {reprlib.repr(values['order'])}")
+    halvings = values["halvings"]
+    if not isinstance(halvings, list | tuple) or len(halvings) > MAX_DECAY_SHIFT:
+        raise SpecError(
+            f"schedule.halvings must be a list of at most {MAX_DECAY_SHIFT} steps, not {reprlib.repr(halvings)}"
+        )
+    steps, log2 = (values["free"], values["nudged"]), window.bit_length() - 1
     return _inside(
-        "schedule",
-        lambda: Schedule(values["free"], values["nudged"], window.bit_length() - 1, values["decay_shift"], values["order"]),
+        "schedule", lambda: Schedule(*steps, log2, values["decay_shift"], values["order"], tuple(halvings))
     )
 
 

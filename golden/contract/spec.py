@@ -42,15 +42,32 @@ class Schedule:
     nudged: int
     #: m; xi is summed over the last M = 2^m steps of each phase, the averaging window.
     window_log2: int = 3
-    #: k; lambda = 2^-k (paper eq. 7), with epsilon = 1.
+    #: k at first; lambda = 2^-k (paper eq. 7), with epsilon = 1.
     decay_shift: int = 1
     #: One of `ORDERS`. A step of "odd-even" is called a sweep; it has the arithmetic of a step of "all".
     order: str = "all"
+    #: Steps of the free phase, from 0, with each of which k grows by 1: a spike says much at first, so that states arrive, and
+    #: less later, so that they are exact (annealing: O'Connor et al. 2019). The nudged phases have the free phase's last k.
+    halvings: tuple[int, ...] = ()
 
     @property
     def window(self) -> int:
         """Steps of the averaging window, M."""
         return 1 << self.window_log2
+
+    @property
+    def last_shift(self) -> int:
+        """The largest k."""
+        return self.decay_shift + len(self.halvings)
+
+    @property
+    def shifts(self) -> range:
+        """Every k, in order."""
+        return range(self.decay_shift, self.last_shift + 1)
+
+    def shift(self, t: int) -> int:
+        """k in step t of the free phase, from 0."""
+        return self.decay_shift + sum(at <= t for at in self.halvings)
 
     @property
     def steps_range(self) -> range:
@@ -60,6 +77,12 @@ class Schedule:
     def __post_init__(self) -> None:
         check_whole("window_log2", self.window_log2, 0, MAX_STEPS.bit_length() - 1)
         check_whole("decay_shift", self.decay_shift, 0, MAX_DECAY_SHIFT)
+        for at in self.halvings:
+            check_whole("halvings' steps", at, 1, MAX_STEPS)
+        if list(self.halvings) != sorted(set(self.halvings)):
+            raise SpecError(f"halvings must be steps in rising order, each once, not {reprlib.repr(list(self.halvings))}")
+        if self.last_shift > MAX_DECAY_SHIFT:
+            raise SpecError(f"decay_shift and halvings: k must end at most at {MAX_DECAY_SHIFT}, not at {self.last_shift}")
         if self.order not in ORDERS:
             raise SpecError(f"order must be {' or '.join(ORDERS)}, not {reprlib.repr(self.order)}")
         why = f"steps (the averaging window has {self.window})"
@@ -211,12 +234,13 @@ class Spec:
 
     @property
     def membrane_low(self) -> int:
-        """U >= theta + 1 LSB - (xi << k) + xi - 1 >= theta - 2^k: subtracting happens only above the threshold."""
-        return self.formats.threshold - (self.formats.one << self.schedule.decay_shift)
+        """U >= theta + 1 LSB - (xi << k) + xi - 1 >= theta - 2^k, k that of the next step: subtracting happens only above the
+        threshold. Without a spike U falls by (2^k - 2^before - 1) xi at most, and is at least theta - 2^before before it."""
+        return self.formats.threshold - (self.formats.one << self.schedule.last_shift)
 
     @property
     def membrane_high(self) -> int:
-        """U <= theta: without a spike U + xi <= U + (xi << k) <= theta; with one U + xi - 1 <= theta."""
+        """U <= theta: without a spike U + xi <= U + (xi << k) <= theta; with one U + xi - 1 <= theta. Less if k grows."""
         return self.formats.threshold
 
     @property
@@ -268,12 +292,14 @@ class Spec:
     @cached_property
     def identity(self) -> int:
         """CRC-32 of everything that fixes a result (not the hyper-parameters, which are registers)."""
-        schedule: dict[str, int | str] = {
+        schedule: dict[str, int | str | list[int]] = {
             "window_log2": self.schedule.window_log2,
             "decay_shift": self.schedule.decay_shift,
         }
         if self.schedule.order != "all":  # which there was before there was another
             schedule["order"] = self.schedule.order
+        if self.schedule.halvings:  # likewise
+            schedule["halvings"] = list(self.schedule.halvings)
         stages = [[type(s).__name__, asdict(s)] for s in self.stages]
         facts = {"stages": stages, "formats": asdict(self.formats), "schedule": schedule}
         if self.input != Input():  # the same

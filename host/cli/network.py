@@ -9,7 +9,7 @@ from rich.table import Table
 from golden.contract import network_file
 from golden.contract.errors import ExitCode
 from golden.contract.presets import PRESETS
-from golden.contract.spec import Spec
+from golden.contract.spec import Schedule, Spec
 from golden.model.fixed import FixedModel
 from golden.model.parameters import Parameters, initial
 from golden.training import checkpoint
@@ -131,8 +131,18 @@ def text(spec: Spec, found: dict[str, Any]) -> str:
         f"{spec.parameters:,} weights and biases: {memory['masters'] / 1e3:,.1f} kbit of masters, "
         f"{memory['working'] / 1e3:,.1f} kbit of working copies",
         f"{schedule.free} + 2 x {schedule.nudged} {steps}, means over the last {schedule.window}; "
-        f"lambda 1/{1 << schedule.decay_shift}, beta {learning.beta:g}, batch {learning.batch}, "
+        f"lambda {_lambda(schedule)}, beta {learning.beta:g}, batch {learning.batch}, "
         f"initial weights x {learning.gain:g}, rates x {learning.decay:g} after each epoch",
         "spikes: of a neuron in a step of the free phase",
     ]
     return "\n".join([rendered(table), *lines])
+
+
+def _lambda(schedule: Schedule) -> str:
+    """As the schedule has it: `1/2`, or `1, from sweep 2 1/2, from 5 1/4`, sweeps counted from 1."""
+
+    def power(k: int) -> str:
+        return f"1/{1 << k}" if k else "1"
+
+    later = (f"from sweep {at + 1} {power(k)}" for at, k in zip(schedule.halvings, schedule.shifts[1:], strict=True))
+    return ", ".join([power(schedule.decay_shift), *later])

@@ -29,6 +29,15 @@ def test_there_and_back_predicts_the_same(net, tmp_path):
     assert all(np.array_equal(net.weights[name], back.weights[name]) for name in net.weights)
 
 
+def test_a_lambda_that_falls_is_said_as_it_ends(net):
+    """A decoder's node has the last one; the metadata have them all."""
+    schedule = {"free": 16, "nudged": 8, "decay_shift": 0, "halvings": [1, 4]}
+    annealed = nudge.Network([nudge.Conv(3), nudge.Dense(10)], schedule=schedule, seed=1)
+    graph = annealed.to_nir()
+    assert (graph.nodes["decoder_1"].tau == 4).all()
+    assert nudge.Network.from_nir(graph).spec == annealed.spec
+
+
 def test_the_graph_is_the_forward_path(net):
     """Conv, pool and dense nodes, run by torch, give the forward drive of spikes."""
     graph = net.to_nir()

@@ -95,15 +95,16 @@ def test_a_document_gives_its_network_back(spec):
     convs=st.lists(st.builds(Conv, st.integers(1, 64), st.integers(1, 5)), max_size=2),
     dense=st.lists(st.builds(Dense, st.integers(1, 300)), max_size=2),
     free=st.integers(4, 300),
+    halvings=st.sets(st.integers(1, 400), max_size=4),
     order=st.sampled_from(["all", "odd-even"]),
     formats=st.builds(Formats.of, st.integers(2, 8), st.integers(13, 16), st.integers(4, 8)),
     batch=st.integers(1, 64),
     shown=st.builds(Input, st.sampled_from([1, 3]), st.integers(20, 64), st.integers(20, 64), st.integers(2, 64)),
 )
-def test_any_network_survives_its_document(convs, dense, free, order, formats, batch, shown):
+def test_any_network_survives_its_document(convs, dense, free, halvings, order, formats, batch, shown):
     stages = (*convs, *dense, Dense(shown.classes))
     rates = tuple(batch / 100 for _ in stages)
-    schedule = Schedule(free, max(free // 2, 4), 2, 1, order)
+    schedule = Schedule(free, max(free // 2, 4), 2, 1, order, tuple(sorted(halvings)))
     lanes = (("event", Lanes((1,) * (len(stages) + 1), passes=(1, 1))), ("ulx3s", Lanes((1,) * (len(stages) + 1), clock=48)))
     spec = Spec("any", stages, schedule, Learning(rates, batch=batch), formats, lanes, shown)
     again = network_file.network(json.loads(json.dumps(network_file.document(spec))), "test")
@@ -179,6 +180,9 @@ BROKEN = [
     (HEAD + STAGES + '[schedule]\norder = "random"\n', "schedule.order must be all or odd-even, not 'random'"),
     (HEAD + STAGES + "[schedule]\nfree = 3\n", r"schedule.free steps .the averaging window has 4. must be "),
     (HEAD + STAGES + "[schedule]\ndecay_shift = 16\n", "schedule.decay_shift must be a whole number 0..15, not 16"),
+    (HEAD + STAGES + "[schedule]\nhalvings = 3\n", "schedule.halvings must be a list of at most 15 steps, not 3"),
+    (HEAD + STAGES + "[schedule]\nhalvings = [1, 0]\n", "schedule.halvings' steps must be a whole number 1..4095, not 0"),
+    (HEAD + STAGES + "[schedule]\nhalvings = [2, 1]\n", r"schedule.halvings must be steps in rising order, .* not .2, 1."),
     (HEAD + STAGES + "[learning]\nrates = [0.1]\n", r"learning.rates must be 2 numbers .* one a stage, not \[0.1\]"),
     (HEAD + STAGES + "[learning]\nrates = [nan, 0.1]\n", "learning.rates must be 2 numbers"),
     (HEAD + STAGES + "[learning]\nrates = [9.0, 0.1]\n", "bundle 1: learning rate must be 0 or .* not 9"),
