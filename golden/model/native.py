@@ -14,7 +14,7 @@ from torch import Tensor
 from golden import compiler
 from golden.contract.errors import ModelError, NativeError
 from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import CLASSES, Learning, Schedule, Spec
+from golden.contract.spec import CLASSES, MAX_DECAY_SHIFT, Learning, Schedule, Spec
 from golden.progress import note
 
 from .parameters import Parameters, initial, zeros
@@ -42,10 +42,11 @@ _Bundle = compiler.structure("_Bundle", ("kind kernel weight_shift weight_rate b
 #: `Network` of cpp/network.h: same order, same types.
 _Network = compiler.structure(
     "_Network",
-    ("bundles classes averaging_window decay_shift turns free_steps nudged_steps beta", ctypes.c_int32),
+    ("bundles classes averaging_window decay_shift halvings turns free_steps nudged_steps beta", ctypes.c_int32),
     ("drive_shift round_shift nudge_shift static_shift bias_shift one_bits threshold", ctypes.c_int32),
     ("decoder_low decoder_high update_bound", ctypes.c_int32),
     ("weight_round weight_high bias_round bias_high", ctypes.c_int32),
+    ("halving", ctypes.c_int32 * (MAX_DECAY_SHIFT + 1)),
     ("layers", _Layer * MAX_LAYERS),
     ("bundle", _Bundle * MAX_LAYERS),
 )
@@ -157,6 +158,7 @@ def _network(spec: Spec) -> bytes:
         classes=spec.classes,
         averaging_window=spec.schedule.window,
         decay_shift=spec.schedule.decay_shift,
+        halvings=len(spec.schedule.halvings),
         turns=len(spec.turns),
         drive_shift=f.drive_shift,
         round_shift=f.round_shift,
@@ -173,6 +175,8 @@ def _network(spec: Spec) -> bytes:
         bias_round=f.master_fraction - f.bias_fraction,
         bias_high=f.bias_high,
     )
+    for n, at in enumerate(spec.schedule.halvings):
+        net.halving[n] = at
     for layer in spec.layers:
         net.layers[layer.index] = _Layer(*layer.shape)
     for n, bundle in enumerate(spec.bundles):

@@ -124,13 +124,24 @@ def nudge(xi: Tensor, target: Tensor, beta: int, sign: int, formats: Formats) ->
     return (sign * beta * (target - xi)) >> formats.nudge_shift
 
 
-def neuron(state: State, phi: Tensor, bias: Tensor, nudged: Tensor | None, spec: Spec) -> State:
+def neuron(
+    state: State,
+    phi: Tensor,
+    bias: Tensor,
+    nudged: Tensor | None,
+    spec: Spec,
+    k: int | None = None,
+    following: int | None = None,
+) -> State:
     """One step of the sigma-delta neurons of a layer: decoder, clipped state, spike, membrane (paper eq. 10 in U form).
 
     phi: drive, LSB 2^-9. bias: working biases, LSB 2^-12, (channels, 1, 1) or what broadcasts. nudged: `nudge`, or None
-    for 0. d saturates to 16 bits; U stays within `spec.membrane_low..membrane_high` by itself.
+    for 0. k, following: of this step's lambda = 2^-k, and of the next one's, None for the only ones that the schedule has.
+    d saturates to 16 bits; U stays within `spec.membrane_low..membrane_high` by itself.
     """
-    f, k = spec.formats, spec.schedule.decay_shift
+    f = spec.formats
+    k = spec.schedule.decay_shift if k is None else k
+    following = k if following is None else following
     d = phi << f.drive_shift
     d -= state.d
     d >>= k
@@ -145,8 +156,8 @@ def neuron(state: State, phi: Tensor, bias: Tensor, nudged: Tensor | None, spec:
     U = xi << k
     U += state.U
     s = U.gt(f.threshold).to(xi.dtype)
-    # U is now U' + (xi << k) with U' the old one; the new one is U' + xi - 256 s
-    U -= xi * ((1 << k) - 1)
+    # U is now U' + (xi << k) with U' the old one; the new one, k the next step's, is U - (xi << k) + xi - 256 s
+    U -= xi * ((1 << following) - 1)
     U -= s << f.state_fraction
     return State(d, U, s, xi)
 

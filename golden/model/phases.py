@@ -37,10 +37,13 @@ def steps(
     """
     biases = [b.to(engine.dtype)[:, None, None] for b in copies.biases]
     static = engine.static(images)
+    last = settings.free_steps - 1
     rest = [torch.zeros((len(images), *layer.shape), dtype=engine.dtype, device=images.device) for layer in spec.layers[1:]]
 
     def phase(name: str, layers: list[State], count: int, sign: int, target: Tensor | None) -> Iterator[Step]:
         for t in range(count):
+            # the nudged phases go on with the free phase's last lambda
+            k, following = (spec.schedule.shift(min(x, count - 1) if target is None else last) for x in (t, t + 1))
             layers, read = list(layers), list(rest)
             for turn in spec.turns:
                 drives = engine.drives(static, [layer.s for layer in layers], turn)
@@ -48,7 +51,7 @@ def steps(
                     state, nudged = layers[n - 1], None
                     if target is not None and n == len(layers):
                         nudged = ops.nudge(state.xi, target, settings.beta, sign, spec.formats)
-                    layers[n - 1] = ops.neuron(state, phi, biases[n - 1], nudged, spec)
+                    layers[n - 1] = ops.neuron(state, phi, biases[n - 1], nudged, spec, k, following)
                     read[n - 1] = phi
             yield Step(name, t, layers, read)
 

@@ -32,6 +32,7 @@ struct Group {
     Ints static_drive, images, target;
     std::vector<Long> spikes; // of each layer
     Int present;              // all ones in the lanes that hold a sample
+    int shift = 0, next_shift = 0; // k of lambda = 2^-k in this step, and in the next one
 
     Group(const Network &n, const std::vector<Kernels> &k, const int8_t *w, const int32_t *b)
         : net(n), weights(w), bias{nullptr}, drives{n, k, {}, {}}, updates{n, {}, {}, {}} {
@@ -117,18 +118,29 @@ struct Group {
     // offset: bias, nudge and the half of the rounding. The result is 1 where a neuron fired.
     inline Int neuron(State &state, int i, Int offset, Int &xi) const {
         const Int old = state.d[i], u = state.u[i];
-        const Int moved = old + (((state.phi[i] << net.drive_shift) - old) >> net.decay_shift);
+        const Int moved = old + (((state.phi[i] << net.drive_shift) - old) >> shift);
         const Int d = clip(moved, net.decoder_low, net.decoder_high);
         xi = clip((d + offset) >> net.round_shift, 0, 1 << net.one_bits);
-        const Int spike = (u + (xi << net.decay_shift) > net.threshold) & 1;
+        const Int weighed = u + (xi << shift);
+        const Int spike = (weighed > net.threshold) & 1;
         state.d[i] = d;
-        state.u[i] = u + xi - (spike << net.one_bits);
+        state.u[i] = weighed - (xi << next_shift) + xi - (spike << net.one_bits);
         return spike;
+    }
+
+    // k in step t of the free phase.
+    int shift_at(int t) const {
+        return net.decay_shift + static_cast<int>(std::count_if(net.halving, net.halving + net.halvings, [t](int at) { return at <= t; }));
     }
 
     void phase(int which, int steps, int sign) {
         for (auto &sum : sums[which]) std::fill(sum.begin(), sum.end(), Int{});
-        for (int t = 0; t < steps; t++) step(which, sign, t >= steps - net.averaging_window);
+        for (int t = 0; t < steps; t++) {
+            // the nudged phases go on with the free phase's last lambda
+            shift = shift_at(sign ? net.free_steps - 1 : t);
+            next_shift = shift_at(sign ? net.free_steps - 1 : std::min(t + 1, steps - 1));
+            step(which, sign, t >= steps - net.averaging_window);
+        }
     }
 
     void run(bool training) {

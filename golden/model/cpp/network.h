@@ -22,10 +22,11 @@ struct Bundle {
 };
 
 struct Network {
-    int32_t bundles, classes, averaging_window, decay_shift, turns, free_steps, nudged_steps, beta;
+    int32_t bundles, classes, averaging_window, decay_shift, halvings, turns, free_steps, nudged_steps, beta;
     int32_t drive_shift, round_shift, nudge_shift, static_shift, bias_shift, one_bits, threshold;
     int32_t decoder_low, decoder_high, update_bound;
     int32_t weight_round, weight_high, bias_round, bias_high; // from masters to working copies
+    int32_t halving[16]; // steps of the free phase, the first `halvings` of which are used
     Layer layers[16];
     Bundle bundle[16];
 };

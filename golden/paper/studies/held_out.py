@@ -34,11 +34,13 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 
 
 def spec_facts(spec: Spec) -> dict[str, Any]:
-    """A network as plain data. With all layers at once it is as it was before there was another order."""
+    """A network as plain data. With all layers at once, and one lambda, it is as it was before there were others."""
     facts = asdict(spec)
     del facts["lanes"]  # they change no result
     if spec.schedule.order == "all":
         del facts["schedule"]["order"]
+    if not spec.schedule.halvings:
+        del facts["schedule"]["halvings"]
     return facts
 
 

@@ -71,7 +71,7 @@ Row = dict[str, str]
 def plain(settings: Any) -> dict[str, Any]:
     """A dataclass as plain data. With all layers at once, and fixed numbers of steps, it is as it was before there was anything
     else: tables keep their rows."""
-    before = (("order", "all"), ("still", None))
+    before = (("order", "all"), ("still", None), ("halvings", ()))
     return asdict(settings, dict_factory=lambda pairs: {k: v for k, v in pairs if (k, v) not in before})
 
 

@@ -45,6 +45,8 @@ class Dynamics:
     three_phases: bool = True
     #: One of `golden.contract.spec.ORDERS`: in which order layers step.
     order: str = "all"
+    #: Steps of the free phase, from 0, with each of which lambda halves, as the board can (`Schedule.halvings`).
+    halvings: tuple[int, ...] = ()
     #: A sample's free phase ends with the first step in which none of its xi moves by more than this; None for never. Without
     #: spikes, whose xi never stand still, and with a window of 1.
     still: float | None = None
@@ -58,7 +60,9 @@ class Dynamics:
         schedule = spec.schedule
         prediction = 2.0**-schedule.decay_shift
         beta, order = spec.learning.beta, schedule.order
-        return cls(schedule.free, schedule.nudged, schedule.window, prediction, beta=beta, order=order)
+        return cls(
+            schedule.free, schedule.nudged, schedule.window, prediction, beta=beta, order=order, halvings=schedule.halvings
+        )
 
     def turns(self, layers: int) -> tuple[tuple[int, ...], ...]:
         """Layers that step together, of 1 to `layers`, in the order in which they do within a step."""
@@ -66,9 +70,10 @@ class Dynamics:
 
     def at(self, t: int) -> "Dynamics":
         """With the step sizes of step t of a sample, from 0."""
-        if not self.prediction_decay and not self.rate_decay:
+        if not self.prediction_decay and not self.rate_decay and not self.halvings:
             return self
-        prediction = min(1.0, self.prediction / (t + 1) ** self.prediction_decay)
+        halved = self.prediction / 2 ** sum(at <= min(t, self.free - 1) for at in self.halvings)
+        prediction = min(1.0, halved / (t + 1) ** self.prediction_decay)
         return replace(self, prediction=prediction, rate=min(1.0, self.rate / (t + 1) ** self.rate_decay))
 
 

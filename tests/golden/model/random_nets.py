@@ -27,7 +27,8 @@ def random_spec(random: np.random.Generator) -> Spec:
     window = int(random.integers(0, 4))
     steps = random.integers(1 << window, 12, 2)
     order = ORDERS[random.integers(len(ORDERS))]
-    schedule = Schedule(int(steps[0]), int(steps[1]), window, int(random.integers(0, 4)), order)
+    halvings = tuple(sorted({int(t) for t in random.integers(1, 13, random.integers(0, 4))}))
+    schedule = Schedule(int(steps[0]), int(steps[1]), window, int(random.integers(0, 4)), order, halvings)
     stages: tuple[Conv | Dense, ...] = (*convs, *hidden, Dense(10))
     return Spec("random", stages, schedule, Learning(rates=(0.1,) * len(stages)))
 
@@ -54,7 +55,8 @@ def any_spec(choose: Callable[[int, int], int], side: int, orders: tuple[str, ..
     stages: tuple[Conv | Dense, ...] = (*convs, *hidden, Dense(classes))
     window = choose(0, 2)
     free, nudged = ((1 << window) + choose(0, 3) for _ in range(2))
-    schedule = Schedule(free, nudged, window, choose(0, 3), orders[choose(0, len(orders) - 1)])
+    halvings = tuple(sorted({choose(1, free + 1) for _ in range(choose(0, 3))}))
+    schedule = Schedule(free, nudged, window, choose(0, 3), orders[choose(0, len(orders) - 1)], halvings)
     learning = Learning((0.1,) * len(stages), batch=choose(1, 8))
     return Spec("random", stages, schedule, learning, input=Input(channels, height, width, classes))
 

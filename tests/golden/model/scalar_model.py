@@ -79,15 +79,15 @@ class ScalarModel:
         for t in range(steps):
             # state[0] is layer 1
             for together in (odd, even) if self.spec.schedule.order == "odd-even" else (odd + even,):
-                state = self.step(static, state, together, sign, beta, label)
+                state = self.step(static, state, together, sign, beta, label, *self.shifts[sign != 0, t])
             if t >= steps - M:
                 for total, (_, _, _, xi) in zip(sums, state, strict=True):
                     total += xi
         return state, sums
 
-    def step(self, static, state, together, sign, beta, label):
-        """The state after these layers stepped together."""
-        k, state = self.spec.schedule.decay_shift, list(state)
+    def step(self, static, state, together, sign, beta, label, k, next_k):
+        """The state after these layers stepped together, with k of this step's lambda and of the next one's."""
+        state = list(state)
         drives = self.drives(static, [s for _, _, s, _ in state])
         for n in together:
             d, U, s, xi = (x.copy() for x in state[n])
@@ -100,7 +100,7 @@ class ScalarModel:
                 v = d[at] + self.b[n][at[0]] + nudge
                 xi[at] = clip(rhu(v, 4), 0, 256)
                 s[at] = int(U[at] + (xi[at] << k) > 128)
-                U[at] = U[at] + xi[at] - 256 * s[at]
+                U[at] = U[at] + (xi[at] << k) - (xi[at] << next_k) + xi[at] - 256 * s[at]
                 self.spikes[n] += s[at]
             state[n] = d, U, s, xi
         return state
@@ -108,6 +108,12 @@ class ScalarModel:
     def train(self, image, label, *, free_steps, nudged_steps, beta, weight_rates, bias_rates) -> int:
         image = image.reshape(self.spec.input.shape)
         static = self.static(image)
+        self.shifts, k = {}, self.spec.schedule.decay_shift
+        for t in range(free_steps):
+            next_k = k + (t + 1 in self.spec.schedule.halvings and t + 1 < free_steps)
+            self.shifts[False, t] = k, next_k
+            k = next_k
+        self.shifts |= {(True, t): (k, k) for t in range(nudged_steps)}
         zero = [tuple(np.zeros(layer.shape, object) for _ in range(4)) for layer in self.spec.layers[1:]]
         kept, free = self.phase(static, zero, free_steps, 0, beta, label)
         _, plus = self.phase(static, kept, nudged_steps, 1, beta, label)

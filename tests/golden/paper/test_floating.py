@@ -94,14 +94,14 @@ def test_learning_rule_is_the_gradient(rate):
             assert 0.99 < ratio < 1.01, f"{kind} {n}: norm ratio {ratio:.4f}"
 
 
-@pytest.mark.parametrize("decay_shift", [0, 1, 2])
-def test_fixed_point_rounds_each_step_by_little(decay_shift):
+@pytest.mark.parametrize(("decay_shift", "halvings"), [(0, ()), (1, ()), (2, ()), (0, (1, 4, 11))])
+def test_fixed_point_rounds_each_step_by_little(decay_shift, halvings):
     """From the fixed model's state, each float step ends within the roundings of one step.
 
     phi is exact but for the static drive (half an LSB of 2^-9); d is floored (an LSB of 2^-12), xi rounded (half an LSB of
     2^-8), and beta times xi floored (an LSB of 2^-12).
     """
-    spec = replace(MINUSCULE, schedule=Schedule(12, 6, 1, decay_shift))
+    spec = replace(MINUSCULE, schedule=Schedule(12, 6, 1, decay_shift, halvings=halvings))
     random = np.random.default_rng(decay_shift)
     parameters = random_parameters(spec, random, 0.4)
     settings = Settings.of(spec)
@@ -110,11 +110,11 @@ def test_fixed_point_rounds_each_step_by_little(decay_shift):
     dynamics = Dynamics.of(spec)
     images, _ = random_images(1, random)
     static = floating.forward(spec.bundles[0], images[:, None].double() / 256, weights.weights[0])
-    kappa = 2**decay_shift - 1
 
-    def real(layer: ops.State) -> State:
+    def real(layer: ops.State, following: float) -> State:
+        """following: lambda of the next step."""
         d, U, s, xi = (x[None].double() for x in layer)
-        return State(d / 4096, (U + kappa * xi) / 256, s, xi / 256)
+        return State(d / 4096, (U + (1 / following - 1) * xi) / 256, s, xi / 256)
 
     previous = kept = [State(*(torch.zeros((1, *x.shape), dtype=torch.float64) for _ in range(4))) for x in spec.layers[1:]]
     bound_d = 2.0**-10 + 2.0**-12
@@ -130,13 +130,17 @@ def test_fixed_point_rounds_each_step_by_little(decay_shift):
             phi[b.index - 2] = phi[b.index - 2] + floating.backward(b, previous[b.index - 1].s, weights.weights[b.index - 1])
         sign = {"free": 0, "plus": 1, "minus": -1}[step.phase]
         nudges = [0.0] * 3 + [sign * dynamics.beta * (target - previous[-1].xi)]
-        current = [real(layer) for layer in step.layers]
+        # lambda halves in the free phase alone, and its last step isn't followed by another one
+        t = step.t if step.phase == "free" else 11
+        now, following = dynamics.at(t), dynamics.at(min(t + 1, 11)).prediction
+        assert now.prediction == 2.0 ** -(decay_shift + sum(at <= t for at in halvings))
+        current = [real(layer, following) for layer in step.layers]
         for n, state in enumerate(previous):
-            expected = floating.neuron(state, phi[n], weights.biases[n][:, None, None], nudges[n], dynamics)
+            expected = floating.neuron(state, phi[n], weights.biases[n][:, None, None], nudges[n], now)
             assert (expected.d.clamp(-8, 8) - current[n].d).abs().max() <= bound_d
             assert (expected.xi - current[n].xi).abs().max() <= bound_xi
             # a spike may differ only where the membrane is within the rounding of the threshold
-            near = (expected.V + expected.s - 0.5).abs() <= bound_xi * 2**decay_shift
+            near = (expected.V + expected.s - 0.5).abs() <= bound_xi / now.prediction
             assert ((expected.s == current[n].s) | near).all()
             differing += int((expected.s != current[n].s).sum())
         previous = current
