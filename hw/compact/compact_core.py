@@ -55,7 +55,8 @@ class CompactCore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.sequencer = sequencer = Sequencer(self.config)
-        datapath = Datapath(m, self, sequencer.step)
+        annealing = sequencer.annealing if self.config.spec.schedule.halvings else None
+        datapath = Datapath(m, self, sequencer.step, annealing)
         running = add_program(m, datapath, sequencer)
         m.d.comb += [
             sequencer.start.eq(self.start),

@@ -75,9 +75,9 @@ class Learning:
 
 
 class Datapath:
-    """All parts. core: whose ports they are joined to. step: of the sequencer, a `Step`."""
+    """All parts. core: whose ports they are joined to. step: of the sequencer, a `Step`. annealing: likewise, or None."""
 
-    def __init__(self, m, core, step):
+    def __init__(self, m, core, step, annealing):
         config, spec = core.config, core.config.spec
         self.core, self.spec, self.step = core, spec, step
         self.map, self.shifts = MemoryMap(config), UpdateShifts(spec)
@@ -108,7 +108,7 @@ class Datapath:
         g = Mux(counters.outputs & ~counters.biases, dense_g, self.box_products.sum)[: self.shifts.bits].as_signed()
         self.learning = Learning(m, core, counters, self.parameters.master, g)
 
-        self.neuron = Neuron(m, core, step, counters, self.learning.bias)
+        self.neuron = Neuron(m, core, step, annealing, counters, self.learning.bias)
         self.synapses = Synapses(m, spec.layers[2], counters, self.neuron, self.parameters.weight)
         m.submodules.nudge = nudge = Multiplier()
         m.d.comb += [

@@ -6,6 +6,7 @@ What *control*, *register* and *result* mean: `datapath`. The quantities: docs/a
 from amaranth.hdl import Cat, Mux, Signal, signed
 from amaranth.lib.memory import Memory
 
+from hw.lib.chosen import chosen
 from hw.lib.saturate import saturated
 
 from .counters import Counters
@@ -14,7 +15,7 @@ from .counters import Counters
 class Neuron:
     """The neuron at hand. From INPUT on `d`, from FIRE on `phi` are those of the next one."""
 
-    def __init__(self, m, core, step, counters: Counters, bias):
+    def __init__(self, m, core, step, annealing, counters: Counters, bias):
         self.m, self.core, self.step, self.counters = m, core, step, counters
         spec, f = core.config.spec, core.config.spec.formats
         pre, post = spec.layers[1], spec.layers[2]
@@ -39,7 +40,7 @@ class Neuron:
         self.old_xi = Signal(spec.state_bits)
 
         #: Result: d as it becomes, from `drive`.
-        self.decoded = self._decoded(spec.schedule.decay_shift)
+        self.decoded = self._decoded(annealing)
         #: Result: what is multiplied by beta for the nudge, from `old_xi`: the way to the target.
         self.away = Signal(signed(spec.state_bits + 1))
         target = Signal(spec.state_bits)
@@ -51,11 +52,16 @@ class Neuron:
         #: Result: xi as it becomes, from d and `nudge`.
         self.clipped_xi = self._clipped_xi(bias)
         #: Results: spike and membrane potential as they become, from xi.
+        scaled, kept = self.xi << spec.schedule.decay_shift, self.xi
+        if annealing is not None:
+            scaled = chosen(annealing.halved, [self.xi << k for k in spec.schedule.shifts])
+            # the next step's k is larger by 1, and xi counts by so much more there
+            kept = self.xi - Mux(annealing.falls, scaled, 0)
         self.spike = Signal()
         self.membrane = Signal(signed(spec.membrane_bits))
         m.d.comb += [
-            self.spike.eq(self.u + (self.xi << spec.schedule.decay_shift) > f.threshold),
-            self.membrane.eq(self.u + self.xi - Mux(self.spike, f.one, 0)),
+            self.spike.eq(self.u + scaled > f.threshold),
+            self.membrane.eq(self.u + kept - Mux(self.spike, f.one, 0)),
         ]
         self._keep_xi()
 
@@ -73,11 +79,12 @@ class Neuron:
             self.old_xi.eq(Mux(step.first, 0, read.data)),
         ]
 
-    def _decoded(self, decay):
-        f = self.core.config.spec.formats
+    def _decoded(self, annealing):
+        f, shifts = self.core.config.spec.formats, self.core.config.spec.schedule.shifts
         decoded = Signal(signed(len(self.phi) + f.drive_shift + 1))
         drive = self.drive << f.drive_shift
-        self.m.d.comb += decoded.eq(self.d + ((drive - self.d) >> decay))
+        ways = [(drive - self.d) >> k for k in shifts]
+        self.m.d.comb += decoded.eq(self.d + (ways[0] if annealing is None else chosen(annealing.halved, ways)))
         return saturated(decoded, f.decoder_bits)
 
     def _clipped_xi(self, bias):

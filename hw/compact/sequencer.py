@@ -1,6 +1,6 @@
 """The compact core's sequencer: the phases of a sample, sweep by sweep, one after the other."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -8,7 +8,7 @@ from amaranth.utils import bits_for
 from golden.contract import protocol
 from golden.contract.config import Config
 from golden.contract.spec import MAX_STEPS
-from hw.core.interface import Operation
+from hw.core.interface import Operation, annealing
 
 
 class Step(data.Struct):
@@ -56,6 +56,8 @@ class Sequencer(wiring.Component):
         Sweeps of the phases; at least one averaging window each (the registers guarantee it).
     step : Out(Step)
         From ``step_start`` until the program runs no longer.
+    annealing : Out(annealing)
+        If the schedule has halvings only: where the sample is in them; stable as ``step`` is.
     image_start, step_start, update_start, commit_start : Out(1)
         One cycle: the program runs a part.
     running : In(1)
@@ -69,6 +71,7 @@ class Sequencer(wiring.Component):
     def __init__(self, config: Config):
         self.config = config
         steps = bits_for(MAX_STEPS)
+        annealed = {"annealing": Out(annealing(config))} if config.spec.schedule.halvings else {}
         super().__init__(
             {
                 "start": In(1),
@@ -87,6 +90,7 @@ class Sequencer(wiring.Component):
                 "seeing": In(1),
                 "phase": Out(len(protocol.PHASES)),
             }
+            | annealed
         )
 
     def elaborate(self, platform):
@@ -107,11 +111,13 @@ class Sequencer(wiring.Component):
             self.step.sum_first.eq(left == window - 1),
         ]
 
+        restarted, swept = self._anneal(m, nudged, left)
+
         def counts_as(phase):
             return self.phase.eq(1 << protocol.PHASES.index(phase))
 
-        swept = Mux(negative, 1 << protocol.PHASES.index("minus"), 1 << protocol.PHASES.index("plus"))
-        in_phase = self.phase.eq(Mux(nudged, swept, 1 << protocol.PHASES.index("free")))
+        nudged_phase = Mux(negative, 1 << protocol.PHASES.index("minus"), 1 << protocol.PHASES.index("plus"))
+        in_phase = self.phase.eq(Mux(nudged, nudged_phase, 1 << protocol.PHASES.index("free")))
 
         def part(name, phase, then):
             """Two states: one pulse of the part's start, then a wait for its end."""
@@ -130,7 +136,7 @@ class Sequencer(wiring.Component):
                 self.done.eq(fsm.ongoing("DONE")),
             ]
             with m.State("IDLE"):
-                m.d.sync += [nudged.eq(0), negative.eq(0)]
+                m.d.sync += [nudged.eq(0), negative.eq(0), *restarted]
                 m.d.sync += training.eq(self.operation == Operation.TRAIN)
                 with m.If(self.start):
                     m.next = "IMAGE"
@@ -147,7 +153,7 @@ class Sequencer(wiring.Component):
             with m.State("STEP-WAIT"):
                 m.d.comb += in_phase
                 with m.If(~self.running):
-                    m.d.sync += [fresh.eq(0), left.eq(left - 1)]
+                    m.d.sync += [fresh.eq(0), left.eq(left - 1), *swept]
                     m.next = "STEP"
                     with m.If(left == 0):
                         m.d.sync += [nudged.eq(1), negative.eq(nudged)]
@@ -161,3 +167,15 @@ class Sequencer(wiring.Component):
                 m.next = "IDLE"
             part("commit", "commit", "IDLE")
         return m
+
+    def _anneal(self, m, nudged, left):
+        """Lambda's halvings, where there are any: statements for when a sample begins, and for the end of a sweep."""
+        halvings = self.config.spec.schedule.halvings
+        if not halvings:
+            return [], []
+        #: Sweeps of the free phase before this one, as far as there are halvings.
+        count, halved = Signal(range(halvings[-1] + 1)), Signal(range(len(halvings) + 1))
+        falls = ~nudged & (left != 0) & Cat(count == at - 1 for at in halvings).any()
+        m.d.comb += [self.annealing.halved.eq(halved), self.annealing.falls.eq(falls)]
+        swept = [halved.eq(halved + falls), count.eq(count + (count != halvings[-1]))]
+        return [count.eq(0), halved.eq(0)], swept

@@ -186,6 +186,12 @@ class Core(wiring.Component):
     def _wire_layers(self, m, parts, steps, starts):
         for n, array in parts.arrays.items():
             m.d.comb += [array.step.eq(steps[n].of(n)), array.start.eq(starts[n])]
+            if self.config.spec.schedule.halvings:
+                told = parts.sequencer.odd_annealing if n % 2 else parts.sequencer.even_annealing
+                annealing = Signal.like(told, name=f"annealing_{n}")
+                # a register beside each, since arrays are all over the part; the first word comes later
+                m.d.sync += annealing.eq(told)
+                m.d.comb += array.annealing.eq(annealing)
             m.d.comb += array.clear.eq(self.clear)
             m.d.comb += self.spikes[n - 1].eq(array.spike_count)
             connect(m, flipped(getattr(self, f"trace_{n}")), array.trace)

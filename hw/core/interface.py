@@ -36,6 +36,18 @@ def settings_layout(config: Config) -> data.StructLayout:
     )
 
 
+def annealing(config: Config) -> data.StructLayout:
+    """Where a step of a sample is in a schedule whose lambda falls (`Schedule.halvings`)."""
+    return data.StructLayout(
+        {
+            #: Halvings until now: k of lambda = 2^-k is as much larger than at first.
+            "halved": range(len(config.spec.schedule.halvings) + 1),
+            #: The next step has the next one.
+            "falls": unsigned(1),
+        }
+    )
+
+
 #: Bits of a master for the host, which has it sign-extended whatever the formats.
 MASTER_BITS = 8 * protocol.MASTER_BYTES
 

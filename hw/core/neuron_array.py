@@ -10,12 +10,13 @@ from amaranth.utils import bits_for
 from golden.contract.config import Config
 from golden.contract.shapes import Layer
 from hw.lib.block_memory import BlockMemory
+from hw.lib.chosen import chosen
 from hw.lib.flow import Flow
 from hw.lib.saturate import saturated
 from hw.synapse.interface import SLOTS, Step, drive, spike_word
 from hw.update.interface import sums_word
 
-from .interface import bias_word, label_bits, trace_word
+from .interface import annealing, bias_word, label_bits, trace_word
 
 
 class NeuronArray(wiring.Component):
@@ -65,6 +66,8 @@ class NeuronArray(wiring.Component):
         Output layer only: word, then above it the slot, of sums of the free phase.
     free_sums : Out(ArrayLayout(unsigned(sum_bits), lanes))
         Those at the address of the cycle before.
+    annealing : In(annealing)
+        If the schedule has halvings only: where the half's sample is in them, stable as ``step`` is.
     label : In
         Output layer only: the class that is 1 in y.
     beta : In
@@ -120,6 +123,8 @@ class NeuronArray(wiring.Component):
             "spike_count": Out(32),
             "trace": Out(Flow(trace_word(config, layer))),
         }
+        if config.spec.schedule.halvings:
+            members |= {"annealing": In(annealing(config))}
         if self.output:
             members |= {"label": In(label_bits(config)), "beta": In(formats.beta_bits)}
             members |= {"free_address": In(address + bits_for(SLOTS - 1)), "free_sums": Out(self.sums)}
@@ -276,6 +281,7 @@ class NeuronArray(wiring.Component):
         """Stage 3: d; the nudge of the output layer."""
         spec, lanes = self.config.spec, self.lanes
         f, k = spec.formats, spec.schedule.decay_shift
+        annealed = spec.schedule.halvings
         d, u = signed(f.decoder_bits), signed(spec.membrane_bits)
         d3 = [Signal(d, name=f"d3_{i}", reset_less=True) for i in range(lanes)]
         u3 = [Signal(u, name=f"u3_{i}", reset_less=True) for i in range(lanes)]
@@ -287,7 +293,12 @@ class NeuronArray(wiring.Component):
             exact = Signal(signed(exact_bits), name=f"exact_{lane}")
             # d + ((phi - d) >> k) with one adder less, if k = 1
             rest = old[lane].d if k == 1 else (old[lane].d << k) - old[lane].d
-            m.d.comb += exact.eq(((phi[lane] << f.drive_shift) + rest) >> k)
+            moved = ((phi[lane] << f.drive_shift) + rest) >> k
+            if annealed:
+                way = Signal(signed(exact_bits), name=f"way_{lane}")
+                m.d.comb += way.eq((phi[lane] << f.drive_shift) - old[lane].d)
+                moved = old[lane].d + chosen(self.annealing.halved, [way >> k for k in spec.schedule.shifts])
+            m.d.comb += exact.eq(moved)
             m.d.sync += [d3[lane].eq(saturated(exact, f.decoder_bits)), u3[lane].eq(old[lane].u)]
             if self.output:
                 pull = (away[lane] * self.beta) >> f.nudge_shift
@@ -316,13 +327,17 @@ class NeuronArray(wiring.Component):
     def _fire(self, m, xi, u, d):
         """Spikes, the membrane potentials after them, and the state to write back."""
         spec, lanes, one_bits = self.config.spec, self.lanes, self.one_bits
-        k, bits = spec.schedule.decay_shift, spec.membrane_bits
+        bits = spec.membrane_bits + spec.schedule.last_shift + 1
         spikes, written = Signal(lanes), Signal(self.state, name="written")
-        membranes = [Signal(signed(bits), name=f"membrane_{i}") for i in range(lanes)]
+        membranes = [Signal(signed(spec.membrane_bits), name=f"membrane_{i}") for i in range(lanes)]
         for lane in range(lanes):
-            weighed = Signal(signed(bits + k + 1), name=f"weighed_{lane}")
-            sum_ = Signal(signed(bits + k + 1), name=f"sum_{lane}")
-            m.d.comb += [weighed.eq(u[lane] + (xi[lane] << k)), sum_.eq(u[lane] + xi[lane])]
+            weighed, sum_ = Signal(signed(bits), name=f"weighed_{lane}"), Signal(signed(bits), name=f"sum_{lane}")
+            scaled, kept = xi[lane] << spec.schedule.decay_shift, xi[lane]
+            if spec.schedule.halvings:
+                scaled = chosen(self.annealing.halved, [xi[lane] << k for k in spec.schedule.shifts])
+                # the next step's k is larger by 1, and xi counts by so much more there
+                kept = xi[lane] - Mux(self.annealing.falls, scaled, 0)
+            m.d.comb += [weighed.eq(u[lane] + scaled), sum_.eq(u[lane] + kept)]
             # above the threshold, a power of two: without a comparator
             half = weighed[one_bits - 1] & weighed[: one_bits - 1].any()
             over = (weighed >> one_bits).any() | half

@@ -56,7 +56,7 @@ class Samples:
 class Slot:
     """A sample that steps, and where it stands. Without one, as at the begin of the next."""
 
-    def __init__(self, number: int, label_bits: int):
+    def __init__(self, number: int, label_bits: int, halvings: tuple[int, ...]):
         def flag(name):
             return Signal(name=f"{name}_{number}")
 
@@ -67,6 +67,8 @@ class Slot:
         #: Sweeps of the phase done, those that it has, and whether this is the last one.
         self.count = Signal(bits_for(MAX_STEPS), name=f"count_{number}")
         self.steps, self.last = Signal.like(self.count, name=f"steps_{number}"), flag("last")
+        #: Halvings of lambda until now; whether the next sweep has the next one.
+        self.halved, self.falls = Signal(range(len(halvings) + 1), name=f"halved_{number}"), flag("falls")
         #: Bank of its static drive; its label.
         self.static = Signal(range(STATIC_BANKS), name=f"static_{number}")
         self.label = Signal(label_bits, name=f"label_of_{number}")

@@ -10,7 +10,7 @@ from golden.contract.config import Config
 from golden.contract.spec import MAX_STEPS
 from hw.synapse.interface import SLOTS, STATIC_BANKS, Halves
 
-from .interface import Operation, label_bits, samples_in_flight
+from .interface import Operation, annealing, label_bits, samples_in_flight
 from .samples import Samples, Slot, following
 
 
@@ -50,6 +50,9 @@ class Sequencer(wiring.Component):
         One half of a sweep, of all engines and arrays.
     static_read : Out
         Bank of the static drive of the sample whose odd layers step; stable as ``step`` is.
+    odd_annealing, even_annealing : Out(annealing)
+        If the schedule has halvings only: where the sample is in them whose odd layers step, whose even ones; stable as
+        ``step`` is.
     output_label : Out
         Label of the sample whose output layer steps; stable as ``step`` is.
     take_start, image_start, predict_start, update_start, commit_start, prepare_start : Out(1)
@@ -94,6 +97,8 @@ class Sequencer(wiring.Component):
             "prediction": Out(label),
             "phase": Out(unsigned(len(protocol.PHASES))),
         }
+        if config.spec.schedule.halvings:
+            members |= {f"{half}_annealing": Out(annealing(config)) for half in ("odd", "even")}
         for part in ("take", "image", "step", "predict", "update", "commit", "prepare"):
             members |= {f"{part}_start": Out(1), f"{part}_busy": In(1)}
         members |= {f"{part}_bank": Out(range(self.places)) for part in ("take", "image", "update")}
@@ -102,7 +107,8 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bits = label_bits(self.config)
-        samples, slots = Samples(self.places, bits), [Slot(n, bits) for n in range(SLOTS)]
+        halvings = self.config.spec.schedule.halvings
+        samples, slots = Samples(self.places, bits), [Slot(n, bits, halvings) for n in range(SLOTS)]
         committing, preparing = self._commit(m, samples)
         self._take(m, samples, committing)
         self._draw(m, samples)
@@ -190,11 +196,17 @@ class Sequencer(wiring.Component):
         for slot in slots:
             m.d.comb += slot.steps.eq(Mux(slot.nudged, self.nudged_steps, self.free_steps))
             m.d.comb += slot.last.eq(slot.count == slot.steps - 1)
+            if halvings := self.config.spec.schedule.halvings:
+                halves_next = Cat(slot.count == at - 1 for at in halvings).any()
+                m.d.comb += slot.falls.eq(~slot.nudged & ~slot.last & halves_next)
         return turn, beginning, stalled
 
     def _swept(self, m, slot):
         """After a sample's sweep: the next one of the phase, else the next phase, else its end."""
         m.d.sync += slot.count.eq(slot.count + 1)
+        if self.config.spec.schedule.halvings:
+            with m.If(slot.falls):
+                m.d.sync += slot.halved.eq(slot.halved + 1)
         with m.If(slot.last):
             m.d.sync += slot.count.eq(0)
             with m.If(slot.nudged):
@@ -203,6 +215,8 @@ class Sequencer(wiring.Component):
                 m.d.sync += [slot.unpredicted.eq(1), slot.nudged.eq(slot.training)]
             with m.If(slot.negative | ~slot.training):
                 m.d.sync += [slot.active.eq(0), slot.ended.eq(1)]
+                if self.config.spec.schedule.halvings:
+                    m.d.sync += slot.halved.eq(0)
 
     def _describe(self, m, slots, turn, beginning):
         """``step`` and what goes with it, a cycle after the places that they follow from."""
@@ -215,6 +229,10 @@ class Sequencer(wiring.Component):
         for n, slot in enumerate(slots):
             start, window_start = Signal(name=f"start_{n}"), Signal.like(slot.count, name=f"window_start_{n}")
             m.d.comb += [start.eq(slot.count == 0), window_start.eq(slot.steps - averaging)]
+            if self.config.spec.schedule.halvings:
+                for told, mine in ((self.odd_annealing, turn == n), (self.even_annealing, turn != n)):
+                    with m.If(mine):
+                        m.d.sync += [told.halved.eq(slot.halved), told.falls.eq(slot.falls)]
             for odd, step, mine in ((True, self.step.odd, turn == n), (False, self.step.even, turn != n)):
                 with m.If(mine):
                     m.d.sync += [

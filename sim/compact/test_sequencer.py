@@ -2,6 +2,7 @@
 """The compact core's sequencer: every part in order, every field of each sweep, every phase; parts of random durations."""
 
 import random
+from dataclasses import replace
 
 import cocotb
 
@@ -9,12 +10,17 @@ from golden.contract import protocol
 from golden.contract.config import Config
 from golden.contract.presets import preset
 from hw.compact.sequencer import Sequencer, Step
-from hw.core.interface import Operation
+from hw.core.interface import Operation, annealing
 from sim.harness.streams import PATIENCE, Port, start
+from sim.harness.units import annealing as annealing_at
 from sim.harness.units import each, pulse, sweeps
 
 SPEC = preset("tiny")
-UNITS = {"compact_sequencer": Sequencer(Config(SPEC, (1, 1, 1), compact=True))}
+ANNEALED = replace(SPEC, schedule=replace(SPEC.schedule, decay_shift=0, halvings=(1, 3, 4, 300)))
+UNITS = {
+    name: Sequencer(Config(spec, (1, 1, 1), compact=True))
+    for name, spec in (("compact_sequencer", SPEC), ("compact_sequencer_annealed", ANNEALED))
+}
 PARTS = ("image", "step", "update", "commit")
 #: Sweeps of the phases, so that every bit of them and of their counter counts, odd and even.
 MANY = 0xAAB, 0x554
@@ -36,13 +42,14 @@ async def check(dut, name, unit):
             operation, free, nudged = Operation.TRAIN, *(MANY if run == 22 else MANY[::-1])
         port.free_steps.value, port.nudged_steps.value, port.operation.value = free, nudged, operation.value
         planned = sweeps(window, free, nudged if operation == Operation.TRAIN else 0)
+        halvings = unit.config.spec.schedule.halvings
         expected: list[tuple[str, dict[str, int] | None]] = [("commit", None)]
         if operation != Operation.COMMIT:
             expected = [("image", None)]
-            expected += [("step", fields) for _, _, fields in planned]
+            expected += [("step", fields | annealing_at(halvings, phase, t, free)) for phase, t, fields in planned]
             expected += [("update", None)] * (operation == Operation.TRAIN)
         where = f"{name}, run {run}, {operation.name}, {free} and {nudged} sweeps"
-        done = await play(port, expected, where)
+        done = await play(port, unit, expected, where)
         assert done == (operation != Operation.COMMIT), f"{where}: {done} times done"
 
 
@@ -53,7 +60,7 @@ def counts_as(part, fields):
     return {"image": "static"}.get(part, part)
 
 
-async def play(port, expected, where):
+async def play(port, unit, expected, where):
     """Answers each start with a program that runs for some cycles; returns how often a sample was done."""
     left, at, done, seeing = 0, 0, 0, False
     phases = [1 << protocol.PHASES.index(counts_as(part, fields)) for part, fields in expected]
@@ -89,6 +96,10 @@ async def play(port, expected, where):
                 step = Step.from_bits(int(port.step.value))
                 for field in FIELDS:
                     assert step[field] == fields[field], f"{where}, start {at}: {field} is {step[field]}"
+                if unit.config.spec.schedule.halvings:
+                    told = annealing(unit.config).from_bits(int(port.annealing.value))
+                    for field in ("halved", "falls"):
+                        assert told[field] == fields[field], f"{where}, start {at}: {field} is {told[field]}"
             at += 1
             left = random.choice((1, 2, 7))
             port.running.value, seeing = 1, part == "image"

@@ -14,7 +14,7 @@ from golden.contract.config import Config
 from golden.contract.shapes import Layer
 from golden.contract.spec import CLASSES
 from golden.model import ops
-from hw.core.interface import bias_word, trace_word
+from hw.core.interface import annealing, bias_word, trace_word
 from hw.core.neuron_array import NeuronArray
 from hw.synapse.interface import SLOTS, spike_word
 from hw.update.interface import sums_word
@@ -22,19 +22,22 @@ from sim.harness.networks import config_of
 from sim.harness.random_values import generator, integers
 from sim.harness.streams import FlowSource, Monitor, Port, StreamSource, start
 from sim.harness.units import Recorder, each, expect, halves, pulse
+from sim.harness.units import annealing as annealing_at
 from sim.harness.words import layer_words, packed
 
 
-def hidden(shape, lanes, at_once=None, *, phi_bound, window_log2=2, decay_shift=1):
+def hidden(shape, lanes, at_once=None, *, phi_bound, window_log2=2, decay_shift=1, halvings=()):
     """The array of layer 1 of any shape."""
-    config = config_of((shape[0], 1), (lanes, 1), dense=False, window_log2=window_log2, decay_shift=decay_shift)
+    schedule = {"window_log2": window_log2, "decay_shift": decay_shift, "halvings": halvings}
+    config = config_of((shape[0], 1), (lanes, 1), dense=False, **schedule)
     config = replace(config, arrays=(*config.lanes[:1], at_once or lanes, *config.lanes[2:]))
     return NeuronArray(config, Layer(1, *shape, phi_bound=phi_bound))
 
 
-def output(lanes, at_once=None, *, phi_bound, window_log2=2, decay_shift=1):
+def output(lanes, at_once=None, *, phi_bound, window_log2=2, decay_shift=1, halvings=()):
     """The array of an output layer."""
-    spec = config_of((1, 1), (1, 1), dense=True, window_log2=window_log2, decay_shift=decay_shift).spec
+    schedule = {"window_log2": window_log2, "decay_shift": decay_shift, "halvings": halvings}
+    spec = config_of((1, 1), (1, 1), dense=True, **schedule).spec
     ones = (1,) * (len(spec.layers) - 1)
     config = Config(spec, (*ones, lanes), (*ones, at_once or lanes))
     return NeuronArray(config, replace(spec.layers[-1], phi_bound=phi_bound))
@@ -52,6 +55,8 @@ UNITS = {
     "array_output_1": output(1, phi_bound=20000),
     "array_output_5": output(5, phi_bound=6000, window_log2=3),
     "array_output_10": output(10, phi_bound=15000, decay_shift=2),
+    "array_annealed": hidden((2, 2, 2), 2, phi_bound=40000, decay_shift=0, halvings=(1, 3, 9)),
+    "array_annealed_output": output(5, phi_bound=20000, decay_shift=1, halvings=(2, 5)),
 }
 AIMS = ("U low", "U high", "rounding", "d low", "d high", "chance")
 
@@ -68,7 +73,7 @@ async def check(dut, name, unit):
 
     def steps(count):
         """Sweeps that let d settle, so that every aim is reached."""
-        return [(window + (8 << spec.schedule.decay_shift), window + random.randint(0, 9)) for _ in range(count)]
+        return [(window + (8 << spec.schedule.last_shift), window + random.randint(0, 9)) for _ in range(count)]
 
     # pairs, and samples alone, of either slot
     await array.load_biases()
@@ -78,7 +83,7 @@ async def check(dut, name, unit):
     await array.clear()
     await array.run(3, steps(3))
     # from rest U gets no nearer to its bounds than this
-    f, step = spec.formats, 1 << spec.schedule.decay_shift
+    f, step = spec.formats, 1 << spec.schedule.last_shift
     membrane = spec.membrane_low + step, spec.membrane_high + 1 - step
     bounds = {"d": (f.decoder_low, f.decoder_high), "U": membrane, "s": (0, 1), "xi": (0, f.one)}
     assert array.seen == bounds, f"{name}: only reached {array.seen}, expected {bounds}"
@@ -136,13 +141,20 @@ class Driver:
         if self.unit.output:
             self.port.beta.value = beta
         going: dict[int, Going] = {}
-        for number, half in enumerate(halves(self.spec.schedule.window, steps, first)):
+        schedule = self.spec.schedule
+        for number, half in enumerate(halves(schedule.window, steps, first)):
             planned = half[self.layer.index % 2]
             if planned.idle:
                 await self.rest(f"{self.name}, half {number} without a sample", planned)
                 continue
             if planned.fields["first"]:
                 going[planned.slot] = Going(self.unit, planned.sample)
+            free = steps[planned.sample - first][0]
+            annealed = annealing_at(schedule.halvings, planned.phase, planned.t, free)
+            if schedule.halvings:
+                self.port.annealing.value = annealing(self.config).const(annealed).as_bits()
+            self.k = schedule.decay_shift + annealed["halved"]
+            self.following = self.k + annealed["falls"]
             where = f"{self.name}, sample {planned.sample}, {planned.phase} sweep {planned.t}"
             await self.sweep(where, planned, going[planned.slot], beta)
 
@@ -166,7 +178,7 @@ class Driver:
         sign = -1 if fields["negative"] else 1
         pull = ops.nudge(old.xi, going.target, beta, sign, f) if self.unit.output and fields["nudge"] else None
         phi = self.drive(generator(), old, self.bias if pull is None else self.bias + pull)
-        new = ops.neuron(old, phi, self.bias, pull, spec)
+        new = ops.neuron(old, phi, self.bias, pull, spec, self.k, self.following)
         await self.step(where, planned, phi)
         self.compare(where, planned, new)
         going.banks[fields["state_write"]] = new
@@ -179,7 +191,7 @@ class Driver:
 
     def drive(self, rng, old, offset):
         """phi that takes each neuron towards its aim, given the state before; offset: what is added to d."""
-        f, k, bound = self.spec.formats, self.spec.schedule.decay_shift, self.layer.phi_bound
+        f, k, bound = self.spec.formats, self.k, self.layer.phi_bound
         # U falls most if xi just suffices for a spike, and rises most if it just doesn't
         spiking, silent = ((f.threshold - old.U + (1 << k)) >> k).clamp(0, f.one), ((f.threshold - old.U) >> k).clamp(0, f.one)
         wanted = np.select([self.aims == "U low", self.aims == "U high"], [spiking, silent], rng.integers(0, f.one, self.shape))

@@ -8,13 +8,14 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from golden.contract import protocol
-from hw.core.interface import Operation
+from hw.core.interface import Operation, annealing
 from hw.core.sequencer import Sequencer, one_hot
 from hw.synapse.image_engine import STATIC_BANKS
 from hw.synapse.interface import SLOTS, Step
 from sim.harness.networks import config_of
 from sim.harness.streams import PATIENCE, Port, start
 from sim.harness.testbench import CLOCK
+from sim.harness.units import annealing as annealing_at
 from sim.harness.units import each, pulse, sweeps
 
 #: Parts with a start and a busy line, and the most cycles that each is made to take.
@@ -24,6 +25,10 @@ UNITS = {
         config_of((1, 1), (1, 1), dense=True, window_log2=log2, decay_shift=1, index=index)
     )
     for log2, index in ((0, 2), (1, 3), (2, 2))
+} | {
+    "sequencer_annealed": Sequencer(
+        config_of((1, 1), (1, 1), dense=True, window_log2=1, decay_shift=0, halvings=(1, 3, 4, 300))
+    )
 }
 #: Sweeps of the phases in two batches, one sample in each slot: but for the highest, all bits of them and of their counters
 #: count.
@@ -246,6 +251,12 @@ class Watch:
             where = f"{self.name}, sample {sample.number}, {phase} sweep {t}, {'odd' if first else 'even'} half"
             for name in FIELDS:
                 assert step[name] == wanted[name], f"{where}: {name} is {step[name]}, expected {wanted[name]}"
+            if halvings := self.unit.config.spec.schedule.halvings:
+                free = sum(phase == "free" for phase, _, _ in sample.sweeps)
+                told = port.odd_annealing if first else port.even_annealing
+                found = annealing(self.unit.config).from_bits(int(told.value))
+                expected = annealing_at(halvings, phase, t, free)
+                assert {name: found[name] for name in expected} == expected, f"{where}: annealing {found}, expected {expected}"
             if first:
                 assert port.static_read.value == self.statics[sample.number], f"{where}: another one's static drive"
             if first == bool(self.output_parity):

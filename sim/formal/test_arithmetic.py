@@ -1,6 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """What is proved of the arithmetic, for all inputs and all time: nothing wraps, and rounding is exact."""
 
+from dataclasses import replace
+
 import pytest
 from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, ResetSignal, Signal, signed
 from amaranth.lib import data
@@ -18,22 +20,38 @@ from .prover import Opened, past, prove, started
 TINY = preset("tiny")
 #: One lane of each layer: what holds for a lane holds for all, which are alike.
 LANE = Config(TINY, (1, 1, 1))
+#: The same where lambda falls from 1 to 1/8.
+ANNEALED = Config(replace(TINY, schedule=replace(TINY.schedule, decay_shift=0, halvings=(1, 4, 12))), (1, 1, 1))
 
 
+@pytest.mark.parametrize("config", [LANE, ANNEALED], ids=["constant", "annealed"])
 @pytest.mark.parametrize("number", [1, 2])
-def test_neuron_array(number):
+def test_neuron_array(number, config):
     """d, xi, U and the spike come from sums that never wrap, and stay in their ranges, whatever the memories hold."""
-    spec, f, k = TINY, TINY.formats, TINY.schedule.decay_shift
+    spec, f = config.spec, config.spec.formats
     m = Module()
     layer = spec.layers[number]
-    opened = Opened(m, dut := NeuronArray(LANE, layer))
+    opened = Opened(m, dut := NeuronArray(config, layer))
+    k, falls = Const(spec.schedule.decay_shift), Const(0)
+    if spec.schedule.halvings:
+        # the same in all of a half, and never beyond the last halving
+        told = dut.annealing
+        m.d.comb += Assume(~started(m) | (told.as_value() == past(m, told.as_value())))
+        m.d.comb += Assume(told.halved + told.falls <= len(spec.schedule.halvings))
+        k, falls = told.halved + spec.schedule.decay_shift, told.falls
+
+    def lowest(k):
+        """The least U before a step with this k."""
+        return f.threshold - (Const(f.one) << k)
+
     fields = {"d": signed(f.decoder_bits), "u": signed(spec.membrane_bits)} | ({"xi": spec.state_bits} if dut.output else {})
     old = data.View(data.StructLayout(fields), opened["old2"])
-    m.d.comb += Assume((old.u >= spec.membrane_low) & (old.u <= spec.membrane_high))
+    m.d.comb += Assume((old.u >= lowest(k)) & (old.u <= spec.membrane_high))
     if dut.output:
         m.d.comb += Assume(old.xi <= f.one)
     now = dut.trace.payload
-    m.d.comb += Assert(~dut.trace.valid | ((now.u[0] >= spec.membrane_low) & (now.u[0] <= spec.membrane_high)))
+    m.d.comb += Assert(~dut.trace.valid | ((now.u[0] >= lowest(k + falls)) & (now.u[0] <= spec.membrane_high)))
+    m.d.comb += Assert(lowest(k + falls) >= spec.membrane_low)
     m.d.comb += Assert(~dut.trace.valid | (now.xi[0] <= f.one))
     phi = data.View(data.ArrayLayout(signed(layer.phi_bits), 1), opened["phi2"])[0]
     exact, total, rounded = (opened[f"{name}_0"] for name in ("exact", "total", "rounded"))
@@ -45,7 +63,9 @@ def test_neuron_array(number):
     before = past(m, exact)
     high, low = before > f.decoder_high, before < f.decoder_low
     m.d.comb += Assert(~started(m) | (d3 == Mux(high, f.decoder_high, Mux(low, f.decoder_low, before))))
-    m.d.comb += Assert(~dut.trace.valid | (now.u[0] == u4 + xi4 - Mux(now.s[0], f.one, 0)))
+    scaled = xi4 << k
+    m.d.comb += Assert(~dut.trace.valid | (now.s[0] == (u4 + scaled > f.threshold)))
+    m.d.comb += Assert(~dut.trace.valid | (now.u[0] == u4 + scaled - (xi4 << (k + falls)) + xi4 - Mux(now.s[0], f.one, 0)))
     prove(m, opened.inputs, depth=8, free=("dut.state", "dut.bias", "dut.sums"))
 
 

@@ -12,10 +12,17 @@ from golden.model import ops
 
 
 def config_of(
-    channels: tuple[int, int], lanes: tuple[int, int], *, dense: bool, window_log2: int, decay_shift: int, index: int = 2
+    channels: tuple[int, int],
+    lanes: tuple[int, int],
+    *,
+    dense: bool,
+    window_log2: int,
+    decay_shift: int,
+    index: int = 2,
+    halvings: tuple[int, ...] = (),
 ) -> Config:
     """A configuration whose layers index - 1 and index have these channels and lanes; the next one is the output."""
-    schedule = Schedule(1 << window_log2, 1 << window_log2, window_log2, decay_shift, "odd-even")
+    schedule = Schedule(1 << window_log2, 1 << window_log2, window_log2, decay_shift, "odd-even", halvings)
     second = Dense(channels[1]) if dense else Conv(channels[1])
     before = index - 2
     stages = (*[Conv(1)] * before, Conv(channels[0]), second, Dense(CLASSES))

@@ -61,6 +61,12 @@ def sweeps(window: int, free: int, nudged: int) -> list[tuple[str, int, dict[str
     ]
 
 
+def annealing(halvings: tuple[int, ...], phase: str, t: int, free: int) -> dict[str, int]:
+    """Where a sweep is in lambda's halvings: `hw.core.interface.annealing`. The nudged phases stay where the free one ended."""
+    last = t if phase == "free" else free - 1
+    return {"halved": sum(at <= last for at in halvings), "falls": int(phase == "free" and t + 1 < free and t + 1 in halvings)}
+
+
 def halves(window: int, samples: list[tuple[int, int]], first: int = 0) -> Iterator[dict[int, Planned]]:
     """What odd layers (1) and even layers (0) do in each half, with samples of (free, nudged) sweeps, in turn in both slots.
 

@@ -1,0 +1,30 @@
+# amaranth: UnusedElaboratable=no
+"""The compact core where lambda falls within the free phase: in phases longer and shorter than its last halving."""
+
+import cocotb
+
+from golden.contract.config import Config
+from golden.contract.shapes import Conv, Dense
+from golden.contract.spec import Learning, Schedule, Spec
+from hw.compact.compact_core import CompactCore
+from sim.core.driver import check_training
+
+SCHEDULE = Schedule(8, 4, window_log2=1, decay_shift=0, order="odd-even", halvings=(1, 3, 8))
+SPEC = Spec("annealed", (Conv(2, 5), Dense(10)), SCHEDULE, Learning((0.5, 0.5), beta=0.9))
+CONFIG = Config(SPEC, (1, 1, 1), compact=True)
+TOP = CompactCore(CONFIG)
+
+
+@cocotb.test()
+async def trains_bit_for_bit(dut):
+    await check_training(dut, CONFIG, 2, seed=4, traced=2)
+
+
+@cocotb.test()
+async def trains_with_every_halving(dut):
+    await check_training(dut, CONFIG, 2, seed=5, traced=2, steps=(10, 3))
+
+
+@cocotb.test()
+async def trains_with_the_shortest_phases(dut):
+    await check_training(dut, CONFIG, 2, seed=6, traced=2, steps=(2, 2))
