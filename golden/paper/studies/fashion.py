@@ -139,6 +139,7 @@ LONG = (
     Variant("Adam, squared error, all clipped", "wide", WIDE, FLIP, ALIKE),
 )
 
+LONGER = {"free": 32, "nudged": 16, "window_log2": 3}
 DEEP = replace(PRESETS["large"], schedule=PRESETS["paper"].schedule)
 
 
@@ -154,6 +155,12 @@ RULE = (
     Variant(EP, "biases' rates x 0.1", biases(DEEP, 0.1), FLIP),
     Variant(EP, "batch 16, rates x 0.7", DEEP, (*FLIP, ("batch", 16), ("lr_scale", 0.7))),
     Variant(EP, "M 8", scheduled(DEEP, window_log2=3), FLIP),
+    Variant(EP, "lambda 1, 1/2, 1/4", scheduled(DEEP, decay_shift=0, halvings=(1, 4)), FLIP),
+    Variant(EP, "lambda 1, 1/2, 1/4, 1/8", scheduled(DEEP, decay_shift=0, halvings=(1, 4, 12)), FLIP),
+    Variant(EP, "T 32/16, M 8", scheduled(DEEP, **LONGER), FLIP),
+    Variant(
+        EP, "T 32/16, M 8, lambda 1, 1/2, 1/4, 1/8", scheduled(DEEP, **LONGER, decay_shift=0, halvings=(1, 4, 16)), FLIP
+    ),
     Variant(EP, "5x5 kernels", kernels(DEEP, 5, 5), FLIP),
     Variant(EP, "one convolution: wide", PRESETS["wide"], FLIP),
     Variant(FORWARD, "plain, squared error, all clipped", DEEP, FLIP, Backprop("sgd", 0.3)),

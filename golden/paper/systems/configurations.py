@@ -109,8 +109,9 @@ CHOSEN = {"snn-ep": (2, 1.25), "snn-bptt": (2, 1.25), "crnn-ep": (2, 1.25), "crn
 #: What `tuned` has in common.
 TUNED = "lambda 1/4, epsilon 1, beta 1/2, static image, odd layers first, T 16/8, mean of 4 sweeps with spikes, batch 16"
 
-#: Dynamics that differ in `tuned`, by data set and name. Garments' weights grow until 16 sweeps with spikes of 1/4 don't settle:
-#: the first ones carry more, so that states arrive, and the later ones less, so that they are exact (docs/log/2026-11-29-settled.md).
+#: Dynamics that differ in `tuned`, by data set and name. Garments' weights grow until 16 sweeps with a lambda of 1/4 no longer
+#: settle: it is larger at first, so that states arrive, and smaller later, so that they are exact
+#: (docs/log/2026-11-29-annealed.md).
 SETTLED: dict[tuple[str, str], dict[str, Any]] = {
     ("fashion-mnist", "snn-ep"): {"free": 32, "nudged": 16, "window": 8, "prediction": 1.0, "prediction_decay": 0.5}
 }
