@@ -22,7 +22,7 @@ CELLS_OF_RAM = 6
 
 #: Kind of unit -> the features that its cells have coefficients for, and those of its flip-flops.
 MODEL: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "array": (("unit", "state", "phi", "outputs", "chosen", "earlier", "address", "multiplexed"),
+    "array": (("unit", "state", "phi", "outputs", "chosen", "earlier", "address", "annealed", "multiplexed"),
               ("unit", "state", "phi", "outputs", "chosen", "earlier", "address")),
     "image engine": (("unit", "lanes", "chosen", "boxes", "multiplexed"),
                      ("unit", "lanes", "registers", "kernel", "window", "boxes")),

@@ -48,9 +48,13 @@ def neuron_array(config: Config, layer: Layer) -> Features:
     chains = (0 if output else adder(layer.phi_bits + 1)) + adder(layer.phi_bits + f.drive_shift + 2)
     chains += (2 if output else 1) * adder(f.decoder_bits + 2) + 2 * adder(spec.membrane_bits + 1) + adder(spec.sum_bits)
     chosen = lanes * (drives * layer.phi_bits + f.bias_bits) if turns > 1 else 0
+    # how far d is from its drive, and xi as the next step has it; shifts that are chosen from
+    schedule, way, weighed = spec.schedule, layer.phi_bits + f.drive_shift + 2, spec.state_bits + spec.schedule.last_shift
+    chains += adder(way) + adder(weighed) if schedule.halvings else 0
     return {
         "unit": 1,
         "carry": own * chains,
+        "annealed": own * len(schedule.halvings) * (way + weighed),
         "state": own * state,
         "phi": own * layer.phi_bits,
         "outputs": own if output else 0,
