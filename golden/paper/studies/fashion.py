@@ -19,6 +19,7 @@ from matplotlib import pyplot as plt
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Conv
 from golden.contract.spec import Schedule, Spec
+from golden.paper.systems.configurations import starts, tuned
 from golden.training import data as datasets
 from golden.training.data import Data
 from golden.training.plan import Plan
@@ -139,6 +140,15 @@ LONG = (
     Variant("Adam, squared error, all clipped", "wide", WIDE, FLIP, ALIKE),
 )
 
+TABLE_TWO = next(tuned(start, "mnist") for start in starts((32, 64, 256)) if start.name == "snn-ep")
+
+
+def as_in_table_two(spec: Spec) -> Spec:
+    """The rates, batch and initial weights that Table II's spiking network has, chosen on digits at the same widths."""
+    learning = replace(spec.learning, rates=TABLE_TWO.rates, batch=TABLE_TWO.batch, gain=TABLE_TWO.gain)
+    return replace(spec, learning=learning)
+
+
 LONGER = {"free": 32, "nudged": 16, "window_log2": 3}
 DEEP = replace(PRESETS["large"], schedule=PRESETS["paper"].schedule)
 
@@ -160,6 +170,14 @@ RULE = (
     Variant(EP, "T 32/16, M 8", scheduled(DEEP, **LONGER), FLIP),
     Variant(
         EP, "T 32/16, M 8, lambda 1, 1/2, 1/4, 1/8", scheduled(DEEP, **LONGER, decay_shift=0, halvings=(1, 4, 16)), FLIP
+    ),
+    Variant(EP, "Table II's rates", as_in_table_two(DEEP), FLIP),
+    Variant(EP, "the same, lambda 1, 1/2, 1/4", as_in_table_two(scheduled(DEEP, decay_shift=0, halvings=(1, 4))), FLIP),
+    Variant(
+        EP,
+        "the same, T 32/16, M 8, lambda 1, 1/2, 1/4, 1/8",
+        as_in_table_two(scheduled(DEEP, **LONGER, decay_shift=0, halvings=(1, 4, 16))),
+        FLIP,
     ),
     Variant(EP, "5x5 kernels", kernels(DEEP, 5, 5), FLIP),
     Variant(EP, "one convolution: wide", PRESETS["wide"], FLIP),
