@@ -193,7 +193,7 @@ def test_inference_is_the_free_phase_alone():
 def test_what_has_no_compiled_form(network, kind):
     parameters, pixels, labels = sample(network, 5, bits=None)
     assert not compiled.possible(network, EXACT, pixels.to(kind))
-    with pytest.raises(NativeError, match="no compiled form of this network, type or device"):
+    with pytest.raises(NativeError, match="no compiled form of this network, these dynamics, this type or device"):
         compiled.averages(network, EXACT, parameters, pixels.to(kind), labels)
 
 

@@ -20,6 +20,7 @@ struct Settling {
     Out out;
     std::vector<Vecs> xi, phi;              // of layers 0..N, of which the image has no phi
     std::vector<std::vector<Places>> where; // of links 0..N-1
+    std::vector<Vecs> biases;               // of layers 1..N, channels along vectors
     Vecs static_drive, rows, target;
 
     Settling(Shared &shared, Out to) : all_of_it(shared), task(shared.task), out(to), where(task.links) {
@@ -27,7 +28,10 @@ struct Settling {
             const size_t size = static_cast<size_t>(task.layers[n].positions()) * vectors(task.layers[n].channels);
             xi.emplace_back(size);
             phi.emplace_back(size);
-            if (n) where[n - 1].resize(size);
+            if (!n) continue;
+            where[n - 1].resize(size);
+            biases.emplace_back(vectors(task.layers[n].channels));
+            for (int c = 0; c < task.layers[n].channels; c++) biases.back()[c / LANES][c % LANES] = shared.biases[n - 1][c];
         }
         static_drive.resize(phi[1].size());
         target.resize(phi.back().size());
@@ -65,13 +69,10 @@ struct Settling {
         Vec largest = {};
         for (int n = 1; n <= task.links; n++) {
             const bool push = n == task.links && strength != 0.0f;
-            const int channels = task.layers[n].channels, each = vectors(channels);
-            const float *const bias = all_of_it.biases[n - 1];
-            Vecs biases(each);
-            for (int c = 0; c < channels; c++) biases[c / LANES][c % LANES] = bias[c];
+            const int each = vectors(task.layers[n].channels);
             for (size_t i = 0; i < xi[n].size(); i++) {
                 const Vec nudge = push ? strength * (target[i] - xi[n][i]) : Vec{};
-                Vec drive = phi[n][i] + biases[i % each];
+                Vec drive = phi[n][i] + biases[n - 1][i % each];
                 if (task.clip_nudge) drive += nudge;
                 Vec next = clipped(all_of_it.rate[0] == 1.0f ? drive : lerp(xi[n][i], drive, all_of_it.rate[0]));
                 if (!task.clip_nudge) next += nudge;
