@@ -74,7 +74,8 @@ class _Call:
         self, network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor | None, phases: int
     ) -> None:
         if not possible(network, dynamics, pixels):
-            raise NativeError("no compiled form of this network, these dynamics, this type or device: take golden.paper.systems.phases")
+            what = "this network, these dynamics, this type or device"
+            raise NativeError(f"no compiled form of {what}: take golden.paper.systems.phases")
         self._task = _task(network, dynamics, pixels, phases)
         self._groups = [[x.detach().float().contiguous() for x in group] for group in parameters]
         self._pixels = pixels.contiguous()
