@@ -130,14 +130,20 @@ def on_device(study: Study, budget: Budget, device: str) -> Budget:
 
 
 def chosen(study: Study, cells: list[Cell], only: str) -> list[Cell]:
-    """Cells that have all labels of `only`, which commas separate; `StudyError` lists the labels."""
+    """Cells that have all labels of `only`, which commas separate, as some labels do inside; `StudyError` lists the labels."""
     if not study.partial:
         raise StudyError(f"--only: {study.name} is measured as a whole")
-    some = [cell for cell in cells if set(only.split(",")) <= set(cell.labels.values())]
+    some = [cell for cell in cells if _lists(only, set(cell.labels.values()))]
     if not some:
         labels = dict.fromkeys(label for cell in cells for label in cell.labels.values())
         raise StudyError(f"--only must be one of {', '.join(labels)} for {study.name}, not {only!r}")
     return some
+
+
+def _lists(only: str, labels: set[str]) -> bool:
+    return only in labels or any(
+        only.startswith(f"{label},") and _lists(only.removeprefix(f"{label},"), labels) for label in labels
+    )
 
 
 @contextmanager

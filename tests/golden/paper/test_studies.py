@@ -182,6 +182,14 @@ def test_a_budget_sets_the_threads_of_torch_and_sets_them_back(tmp_path):
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.parametrize("only", ["T 16/8, M 4", "ep,T 16/8, M 4", "T 16/8, M 4,ep"])
+def test_only_may_name_labels_that_have_commas(only):
+    some = Study("some", (), Counted().cells, Counted().report, partial=True)
+    names = ("T 16/8", "T 16/8, M 4", "M 4")
+    cells = [Cell({"group": "ep", "variant": name}, 1, 0, dict) for name in names]
+    assert study.chosen(some, cells, only) == cells[1:2]
+
+
 def test_only_chooses_cells_that_have_all_its_labels():
     some = Study("some", (), Counted().cells, Counted().report, partial=True)
     cells = [Cell({"system": system, "variant": variant}, 1, 0, dict) for system in "ab" for variant in ("paper", "tuned")]
