@@ -19,7 +19,7 @@ from matplotlib import pyplot as plt
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Conv
 from golden.contract.spec import Schedule, Spec
-from golden.paper.systems.configurations import starts, tuned
+from golden.paper.systems.configurations import SCALE_WIDTHS, starts, tuned
 from golden.training import data as datasets
 from golden.training.data import Data
 from golden.training.plan import Plan
@@ -140,7 +140,7 @@ LONG = (
     Variant("Adam, squared error, all clipped", "wide", WIDE, FLIP, ALIKE),
 )
 
-TABLE_TWO = next(tuned(start, "mnist") for start in starts((32, 64, 256)) if start.name == "snn-ep")
+TABLE_TWO = next(tuned(start, "mnist") for start in starts(SCALE_WIDTHS) if start.name == "snn-ep")
 
 
 def as_in_table_two(spec: Spec) -> Spec:
@@ -168,9 +168,7 @@ RULE = (
     Variant(EP, "lambda 1, 1/2, 1/4", scheduled(DEEP, decay_shift=0, halvings=(1, 4)), FLIP),
     Variant(EP, "lambda 1, 1/2, 1/4, 1/8", scheduled(DEEP, decay_shift=0, halvings=(1, 4, 12)), FLIP),
     Variant(EP, "T 32/16, M 8", scheduled(DEEP, **LONGER), FLIP),
-    Variant(
-        EP, "T 32/16, M 8, lambda 1, 1/2, 1/4, 1/8", scheduled(DEEP, **LONGER, decay_shift=0, halvings=(1, 4, 16)), FLIP
-    ),
+    Variant(EP, "T 32/16, M 8, lambda 1, 1/2, 1/4, 1/8", scheduled(DEEP, **LONGER, decay_shift=0, halvings=(1, 4, 16)), FLIP),
     Variant(EP, "Table II's rates", as_in_table_two(DEEP), FLIP),
     Variant(EP, "the same, lambda 1, 1/2, 1/4", as_in_table_two(scheduled(DEEP, decay_shift=0, halvings=(1, 4))), FLIP),
     Variant(

@@ -18,7 +18,7 @@ from golden.model import native
 from golden.model.parameters import initial
 from golden.model.settings import Settings
 from golden.paper.systems import compiled
-from golden.paper.systems.configurations import two_conv_two_dense
+from golden.paper.systems.configurations import SCALE_WIDTHS, two_conv_two_dense
 from golden.paper.systems.network import Network
 from golden.paper.systems.neuron import Dynamics
 from golden.training import data as datasets
@@ -31,12 +31,12 @@ SIDE = 768
 
 #: floats: widths of a 2C2FC in float32, with the images of a batch. bytes: presets in the gateware's arithmetic, likewise.
 BUDGETS = (
-    Budget("quick", 1, GIBIBYTE, {"floats": {(32, 64, 256): 16}, "bytes": {"large": 32}, "repeat": 2}, threads=1),
+    Budget("quick", 1, GIBIBYTE, {"floats": {SCALE_WIDTHS: 16}, "bytes": {"large": 32}, "repeat": 2}, threads=1),
     Budget(
         "cpu",
         3,
         2 * GIBIBYTE,
-        {"floats": {(32, 64, 256): 32, (128, 256, 512): 32}, "bytes": {"small": 128, "large": 128, "paper": 128}, "repeat": 5},
+        {"floats": {SCALE_WIDTHS: 32, (128, 256, 512): 32}, "bytes": {"small": 128, "large": 128, "paper": 128}, "repeat": 5},
         threads=1,
     ),
 )

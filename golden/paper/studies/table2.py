@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from golden.axes import logarithmic
 from golden.paper.systems.compiled import differentiable
-from golden.paper.systems.configurations import PUBLISHED, Configuration, table_two
+from golden.paper.systems.configurations import PUBLISHED, SCALE_WIDTHS, Configuration, table_two
 from golden.paper.systems.neuron import Dynamics
 from golden.paper.systems.train import SystemRun, Tell, silent, test_error, train
 from golden.training import data as datasets
@@ -82,7 +82,7 @@ BUDGETS = (
         3,
         3 * GIBIBYTE,
         WHOLE
-        | {"data": BOTH, "widths": (32, 64, 256), "epochs": SCALE_EPOCHS, "still": SCALE_STILL}
+        | {"data": BOTH, "widths": SCALE_WIDTHS, "epochs": SCALE_EPOCHS, "still": SCALE_STILL}
         | {"fall": 0.1, "engine": "compiled"},
         threads=1,
     ),

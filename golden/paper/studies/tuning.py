@@ -12,7 +12,7 @@ from pathlib import Path
 from matplotlib import pyplot as plt
 
 from golden.axes import logarithmic
-from golden.paper.systems.configurations import Configuration, starts
+from golden.paper.systems.configurations import SCALE_WIDTHS, Configuration, starts
 from golden.paper.systems.neuron import Dynamics
 from golden.paper.systems.train import SystemRun, error, train
 from golden.training import data as datasets
@@ -41,7 +41,7 @@ BUDGETS = (
         "scale",
         2,
         2 * GIBIBYTE,
-        {"data": "mnist", "widths": (32, 64, 256), "samples": 12000, "held_out": 5000, "epochs": 1},
+        {"data": "mnist", "widths": SCALE_WIDTHS, "samples": 12000, "held_out": 5000, "epochs": 1},
         threads=1,
     ),
 )

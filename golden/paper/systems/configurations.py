@@ -117,6 +117,10 @@ SETTLED: dict[tuple[str, str], dict[str, Any]] = {
 }
 
 
+#: Of the paper's network where it is trained on all images ("scale"): channels of its convolutions, units of its hidden layer.
+SCALE_WIDTHS = (32, 64, 256)
+
+
 def two_conv_two_dense(first: int = 128, second: int = 256, hidden: int = 512, *, softmax: bool = False) -> Network:
     """2C2FC. The hidden width isn't published; 512 is what the codes of this lineage have."""
     return Network((PaddedConv(first), PaddedConv(second), Dense(hidden), Dense(10)), softmax=softmax)
