@@ -4,8 +4,10 @@ What this reaches on the same samples in the same order is a yardstick for the n
 either isn't the fault of spikes, fixed point or the learning rule.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,8 +35,43 @@ class Sign(torch.optim.Optimizer):
                 x -= group["lr"] * x.grad.sign()
 
 
-#: By name: plain gradient descent, Adam, which scales each weight's step by its own gradients, and the simplest that does so.
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "sign": Sign}
+#: By name: plain gradient descent, Adam, which scales each weight's step by its own gradients, that without momentum, and the
+#: simplest that does so.
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "scaled": partial(torch.optim.Adam, betas=(0.0, 0.999)),
+    "sign": Sign,
+}
+
+#: Of the distance to a batch's mean, how far the running mean of `Centre` moves.
+FOLLOW = 0.02
+
+
+class Centre:
+    """Gradients of the same network with other parameters: a layer reads x less its mean m, its bias is b + w m.
+
+    Equal steps in these move w by -r g(b) (x - m), so that what all inputs have in common no longer moves all weights of a
+    neuron at once. m: running, of each channel of a convolution, each unit of a dense layer. (Cho, Raiko and Ilin 2011, for
+    Boltzmann machines.)
+    """
+
+    def __init__(self, layers: int) -> None:
+        self.means: list[Tensor | None] = [None] * layers
+
+    @torch.no_grad()
+    def __call__(self, weights: list[Tensor], biases: list[Tensor], read: list[Tensor]) -> None:
+        """Change the gradients, of a batch whose layers read `read`."""
+        for n, (w, b, x) in enumerate(zip(weights, biases, read, strict=True)):
+            assert w.grad is not None
+            assert b.grad is not None
+            now = x.mean((0, 2, 3)) if w.dim() == 4 else x.flatten(1).mean(0)
+            before = self.means[n]
+            mean = now if before is None else before.lerp(now, FOLLOW)
+            self.means[n] = mean
+            ones = [1] * (w.dim() - 2)
+            w.grad -= b.grad.view(-1, 1, *ones) * mean.view(1, -1, *ones)
+            b.grad -= (w.grad * mean.view(1, -1, *ones)).flatten(1).sum(1)
 
 
 @dataclass(frozen=True)
@@ -43,7 +80,7 @@ class Backprop:
 
     #: Of `OPTIMIZERS`.
     optimizer: str = "sgd"
-    #: Learning rate.
+    #: Learning rate, or if `by_layer` the factor on those of the network.
     rate: float = 0.1
     #: Cross-entropy instead of squared error to one-hot.
     cross_entropy: bool = False
@@ -53,12 +90,22 @@ class Backprop:
     clipped_output: bool = True
     #: Maximum pooling instead of the average.
     max_pool: bool = False
+    #: Each layer has its own learning rate.
+    by_layer: bool = False
+    #: Gradients are those of `Centre`.
+    centred: bool = False
 
-    def forward(self, weights: list[Tensor], biases: list[Tensor], images: Tensor) -> Tensor:
-        """Outputs (n, 10) of uint8 images (n, 28, 28)."""
+    def facts(self) -> dict[str, Any]:
+        """As plain data. Without what came later it is as it was before: tables keep their rows."""
+        return {name: value for name, value in asdict(self).items() if value or name not in ("by_layer", "centred")}
+
+    def forward(self, weights: list[Tensor], biases: list[Tensor], images: Tensor, read: list[Tensor] | None = None) -> Tensor:
+        """Outputs (n, 10) of uint8 images (n, 28, 28). read: gets what each layer reads."""
         x = images[:, None].float() / 256
         pool = functional.max_pool2d if self.max_pool else functional.avg_pool2d
         for n, (w, b) in enumerate(zip(weights, biases, strict=True), start=1):
+            if read is not None:
+                read.append(x.detach())
             x = pool(functional.conv2d(x, w, b), 2) if w.dim() == 4 else functional.linear(x.flatten(1), w, b)
             last = n == len(weights)
             if self.clipped_output if last else self.clipped:
@@ -71,15 +118,19 @@ class Backprop:
         """As `held_out.by_equilibrium_propagation`, from the same initial weights."""
         start, one = initial(spec, plan.seed), 1 << spec.formats.master_fraction
         weights, biases = ([(x.float() / one).requires_grad_() for x in group] for group in start)
-        optimizer = OPTIMIZERS[self.optimizer](weights + biases, lr=self.rate)  # type: ignore[call-arg]
+        rates = [self.rate * r for r in spec.learning.rates] if self.by_layer else [self.rate] * len(weights)
+        groups = [{"params": pair, "lr": rate} for *pair, rate in zip(weights, biases, rates, strict=True)]
+        optimizer = OPTIMIZERS[self.optimizer](groups, lr=self.rate)
+        centre = Centre(len(weights)) if self.centred else None
         wrong = 0
         for epoch in range(plan.epochs):
-            for group in optimizer.param_groups:
-                group["lr"] = self.rate * plan.decay**epoch
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * plan.decay**epoch
             wrong = 0
             for numbers in plan.batches(epoch):
                 labels = images.train_labels[numbers]
-                output = self.forward(weights, biases, torch.from_numpy(plan.images(images, epoch, numbers)))
+                read: list[Tensor] = []
+                output = self.forward(weights, biases, torch.from_numpy(plan.images(images, epoch, numbers)), read)
                 wrong += int((output.argmax(1) != labels).sum())
                 if self.cross_entropy:
                     loss = functional.cross_entropy(output, labels)
@@ -87,6 +138,8 @@ class Backprop:
                     loss = (output - functional.one_hot(labels, CLASSES)).square().sum(1).mean() / 2
                 optimizer.zero_grad()
                 loss.backward()
+                if centre:
+                    centre(weights, biases, read)
                 optimizer.step()
         with torch.no_grad():
             parts = [self.forward(weights, biases, part).argmax(1) for part in images.train_images[-held_out:].split(CHUNK)]

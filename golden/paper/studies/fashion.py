@@ -9,7 +9,7 @@ published widths, 128-256-512, at a tenth of the time.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,7 @@ LONG = (
     Variant("Adam, squared error, all clipped", "wide", WIDE, FLIP, ALIKE),
 )
 
-TABLE_TWO = next(tuned(start, "mnist") for start in starts(SCALE_WIDTHS) if start.name == "snn-ep")
+TABLE_TWO = next(tuned(start) for start in starts(SCALE_WIDTHS) if start.name == "snn-ep")
 
 
 def as_in_table_two(spec: Spec) -> Spec:
@@ -156,6 +156,11 @@ DEEP = replace(PRESETS["large"], schedule=PRESETS["paper"].schedule)
 def biases(spec: Spec, factor: float) -> Spec:
     """Biases that learn by a part of the weights' rates."""
     return replace(spec, learning=replace(spec.learning, bias_rates=tuple(factor * rate for rate in spec.learning.rates)))
+
+
+def plain(factor: float, *, centred: bool = False) -> Backprop:
+    """Plain descent on the squared error, each layer with a factor on its own learning rate."""
+    return Backprop("sgd", factor, clipped_output=False, by_layer=True, centred=centred)
 
 
 EP, FORWARD = "equilibrium propagation", "feed-forward backpropagation"
@@ -187,6 +192,9 @@ RULE = (
     Variant(FORWARD, "Adam, cross-entropy", DEEP, FLIP, Backprop("adam", 1e-3, True, clipped_output=False)),
     Variant(FORWARD, "Adam, cross-entropy, ReLU", DEEP, FLIP, Backprop("adam", 1e-3, True, False, False)),
     Variant(FORWARD, "sign, squared error", DEEP, FLIP, Backprop("sign", 3e-4, clipped_output=False)),
+    *(Variant(FORWARD, f"plain, Table II's rates x {x:g}", as_in_table_two(DEEP), FLIP, plain(x)) for x in (1, 4)),
+    *(Variant(FORWARD, f"the same x {x:g}, centred", as_in_table_two(DEEP), FLIP, plain(x, centred=True)) for x in (1, 4)),
+    Variant(FORWARD, "Adam without momentum", as_in_table_two(DEEP), FLIP, Backprop("scaled", 1e-3, clipped_output=False)),
 )
 
 
@@ -206,7 +214,7 @@ def cell(variant: Variant, seed: int, budget: Budget, images: Data) -> Cell:
     values = budget.values | dict(variant.plan)
     held_out, samples = values.pop("held_out"), values.pop("samples")
     plan = Plan.of(variant.spec, DATA, samples, seed=seed, **values)
-    how = None if variant.backprop is None else asdict(variant.backprop)
+    how = None if variant.backprop is None else variant.backprop.facts()
     facts = [plan_facts(plan), spec_facts(variant.spec), held_out, how]
     train: Callable[..., dict[str, float]] = variant.backprop.error if variant.backprop else by_equilibrium_propagation
     labels = {"group": variant.group, "variant": variant.name}
