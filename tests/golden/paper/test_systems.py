@@ -300,6 +300,16 @@ def cases() -> list:
     ]
 
 
+@pytest.mark.parametrize("data", ["mnist", "fashion-mnist"])
+@pytest.mark.parametrize(("widths", "steps", "falls"), [((32, 64, 256), (32, 16), 0.5), ((31, 64, 256), (16, 8), 0.0)])
+def test_lambda_falls_where_tuned_spikes_are_wide(data, widths, steps, falls):
+    for c in table_two(data, 1, widths):
+        if c.variant == "tuned":
+            changed = c.name == "snn-ep"
+            assert (c.dynamics.free, c.dynamics.nudged) == (steps if changed else (16, 8))
+            assert c.dynamics.prediction_decay == (falls if changed else 0.0)
+
+
 @pytest.mark.parametrize("c", cases())
 def test_every_system_of_table_2_learns(c):
     """500 digits a few times, in seconds: at most 80 % of 500 others are wrong; by chance it would be 90 ± 1.3 %."""
