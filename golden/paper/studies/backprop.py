@@ -5,9 +5,8 @@ either isn't the fault of spikes, fixed point or the learning rule.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch.nn import functional
 
 from golden.contract.spec import CLASSES, Spec
 from golden.model.parameters import initial
+from golden.paper.systems.centre import centred, channel_mean, followed
 from golden.training.data import Data
 from golden.training.plan import Plan
 
@@ -44,35 +44,6 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sign": Sign,
 }
 
-#: Of the distance to a batch's mean, how far the running mean of `Centre` moves.
-FOLLOW = 0.02
-
-
-class Centre:
-    """Gradients of the same network with other parameters: a layer reads x less its mean m, its bias is b + w m.
-
-    Equal steps in these move w by -r g(b) (x - m), so that what all inputs have in common no longer moves all weights of a
-    neuron at once. m: running, of each channel of a convolution, each unit of a dense layer. (Cho, Raiko and Ilin 2011, for
-    Boltzmann machines.)
-    """
-
-    def __init__(self, layers: int) -> None:
-        self.means: list[Tensor | None] = [None] * layers
-
-    @torch.no_grad()
-    def __call__(self, weights: list[Tensor], biases: list[Tensor], read: list[Tensor]) -> None:
-        """Change the gradients, of a batch whose layers read `read`."""
-        for n, (w, b, x) in enumerate(zip(weights, biases, read, strict=True)):
-            assert w.grad is not None
-            assert b.grad is not None
-            now = x.mean((0, 2, 3)) if w.dim() == 4 else x.flatten(1).mean(0)
-            before = self.means[n]
-            mean = now if before is None else before.lerp(now, FOLLOW)
-            self.means[n] = mean
-            ones = [1] * (w.dim() - 2)
-            w.grad -= b.grad.view(-1, 1, *ones) * mean.view(1, -1, *ones)
-            b.grad -= (w.grad * mean.view(1, -1, *ones)).flatten(1).sum(1)
-
 
 @dataclass(frozen=True)
 class Backprop:
@@ -92,12 +63,8 @@ class Backprop:
     max_pool: bool = False
     #: Each layer has its own learning rate.
     by_layer: bool = False
-    #: Gradients are those of `Centre`.
+    #: Gradients are those of `golden.paper.systems.centre`.
     centred: bool = False
-
-    def facts(self) -> dict[str, Any]:
-        """As plain data. Without what came later it is as it was before: tables keep their rows."""
-        return {name: value for name, value in asdict(self).items() if value or name not in ("by_layer", "centred")}
 
     def forward(self, weights: list[Tensor], biases: list[Tensor], images: Tensor, read: list[Tensor] | None = None) -> Tensor:
         """Outputs (n, 10) of uint8 images (n, 28, 28). read: gets what each layer reads."""
@@ -121,7 +88,7 @@ class Backprop:
         rates = [self.rate * r for r in spec.learning.rates] if self.by_layer else [self.rate] * len(weights)
         groups = [{"params": pair, "lr": rate} for *pair, rate in zip(weights, biases, rates, strict=True)]
         optimizer = OPTIMIZERS[self.optimizer](groups, lr=self.rate)
-        centre = Centre(len(weights)) if self.centred else None
+        means: list[Tensor] = []
         wrong = 0
         for epoch in range(plan.epochs):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -138,8 +105,12 @@ class Backprop:
                     loss = (output - functional.one_hot(labels, CLASSES)).square().sum(1).mean() / 2
                 optimizer.zero_grad()
                 loss.backward()
-                if centre:
-                    centre(weights, biases, read)
+                if self.centred:
+                    means = followed(means, [channel_mean(x) for x in read])
+                    for w, b, m in zip(weights, biases, means, strict=True):
+                        assert w.grad is not None
+                        assert b.grad is not None
+                        w.grad, b.grad = centred(w.grad, b.grad, m)
                 optimizer.step()
         with torch.no_grad():
             parts = [self.forward(weights, biases, part).argmax(1) for part in images.train_images[-held_out:].split(CHUNK)]

@@ -36,7 +36,7 @@ from .held_out import (
     plan_facts,
     spec_facts,
 )
-from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
+from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation, plain
 
 BASE = STUDIED
 DATA = "fashion-mnist"
@@ -158,7 +158,7 @@ def biases(spec: Spec, factor: float) -> Spec:
     return replace(spec, learning=replace(spec.learning, bias_rates=tuple(factor * rate for rate in spec.learning.rates)))
 
 
-def plain(factor: float, *, centred: bool = False) -> Backprop:
+def descent(factor: float, *, centred: bool = False) -> Backprop:
     """Plain descent on the squared error, each layer with a factor on its own learning rate."""
     return Backprop("sgd", factor, clipped_output=False, by_layer=True, centred=centred)
 
@@ -192,8 +192,8 @@ RULE = (
     Variant(FORWARD, "Adam, cross-entropy", DEEP, FLIP, Backprop("adam", 1e-3, True, clipped_output=False)),
     Variant(FORWARD, "Adam, cross-entropy, ReLU", DEEP, FLIP, Backprop("adam", 1e-3, True, False, False)),
     Variant(FORWARD, "sign, squared error", DEEP, FLIP, Backprop("sign", 3e-4, clipped_output=False)),
-    *(Variant(FORWARD, f"plain, Table II's rates x {x:g}", as_in_table_two(DEEP), FLIP, plain(x)) for x in (1, 4)),
-    *(Variant(FORWARD, f"the same x {x:g}, centred", as_in_table_two(DEEP), FLIP, plain(x, centred=True)) for x in (1, 4)),
+    *(Variant(FORWARD, f"plain, Table II's rates x {x:g}", as_in_table_two(DEEP), FLIP, descent(x)) for x in (1, 4)),
+    *(Variant(FORWARD, f"the same x {x:g}, centred", as_in_table_two(DEEP), FLIP, descent(x, centred=True)) for x in (1, 4)),
     Variant(FORWARD, "Adam without momentum", as_in_table_two(DEEP), FLIP, Backprop("scaled", 1e-3, clipped_output=False)),
 )
 
@@ -214,7 +214,7 @@ def cell(variant: Variant, seed: int, budget: Budget, images: Data) -> Cell:
     values = budget.values | dict(variant.plan)
     held_out, samples = values.pop("held_out"), values.pop("samples")
     plan = Plan.of(variant.spec, DATA, samples, seed=seed, **values)
-    how = None if variant.backprop is None else variant.backprop.facts()
+    how = None if variant.backprop is None else plain(variant.backprop)
     facts = [plan_facts(plan), spec_facts(variant.spec), held_out, how]
     train: Callable[..., dict[str, float]] = variant.backprop.error if variant.backprop else by_equilibrium_propagation
     labels = {"group": variant.group, "variant": variant.name}

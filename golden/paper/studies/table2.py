@@ -36,6 +36,8 @@ SHORT = " short"
 SCALE_EPOCHS = {
     "tuned ep": 20,
     "tuned bptt": 10,
+    "tuned centred ep": 20,
+    "tuned centred bptt": 10,
     "oconnor-1fc": 25,
     "oconnor-3fc": 30,
     "eqspike-1fc": 25,
@@ -105,13 +107,13 @@ def shortened(c: Configuration, budget: Budget) -> Configuration:
     if values["batch"] is not None:
         batch = min(batch, values["batch"])
     still = values.get("still", {}).get(c.name)
-    changed = c.variant != "tuned" and (dynamics, batch) != (c.dynamics, c.batch)
+    changed = not c.variant.startswith("tuned") and (dynamics, batch) != (c.dynamics, c.batch)
     variant = c.variant + SHORT if changed else c.variant
     epochs = c.epochs if values["epochs"] is None else values["epochs"]
     if isinstance(epochs, dict):
         known = (c.name, f"{c.variant} {c.rule}", c.variant)
         epochs = next(epochs[name] for name in known if name in epochs)
-    decay = values["fall"] ** (1 / epochs) if "fall" in values and c.variant == "tuned" else c.decay
+    decay = values["fall"] ** (1 / epochs) if "fall" in values and c.variant.startswith("tuned") else c.decay
     if still is not None:
         dynamics = replace(dynamics, still=still)
     return replace(c, variant=variant, dynamics=dynamics, batch=batch, epochs=epochs, decay=decay)

@@ -45,6 +45,8 @@ class Configuration:
     decay: float = 1.0
     #: Whether beta has a random sign in each batch, with two phases.
     random_sign: bool = False
+    #: Updates are those of `centre`.
+    centred: bool = False
     #: What a tuned variant changes.
     why: str = ""
 
@@ -158,7 +160,13 @@ def _table_one(data: str, widths: tuple[int, int, int]) -> list[Configuration]:
     ]
     falling = replace(spiking, prediction_decay=0.5)
     annealed = replace(exactly[0], variant="table-1-annealed", dynamics=falling, why="lambda 0.6 / t^0.5")
-    return [*exactly, annealed, *(tuned(start) for start in starts(widths))]
+    chosen = [tuned(start) for start in starts(widths)]
+    return [*exactly, annealed, *chosen, *(centred(c) for c in chosen if widths[0] >= WIDE)]
+
+
+def centred(c: Configuration) -> Configuration:
+    """With centred updates, and nothing else changed."""
+    return replace(c, variant=f"{c.variant} centred", centred=True, why=f"{c.why}, centred updates")
 
 
 def tuned(start: Configuration) -> Configuration:

@@ -18,12 +18,17 @@ from golden.training import checkpoint as weight_files
 from golden.training.data import Data, order
 
 from . import backprop, compiled, eqspike, equilibrium, phases
+from .centre import centred, channel_mean, followed
 from .configurations import Configuration
 from .equilibrium import Update
 from .network import Parameters
+from .neuron import Dynamics
 
 #: Images whose predictions are computed at once.
 CHUNK = 500
+
+#: Batches from one measurement to the next of what links read on average.
+MEASURED = 10
 
 #: Bytes of a checkpoint at most.
 MAX_BYTES = 1 << 28
@@ -98,6 +103,14 @@ def update(
     return equilibrium.update(network, dynamics, parameters, x, labels, sign, ENGINES[engine])
 
 
+def read(configuration: Configuration, parameters: Parameters, x: Tensor, engine: str = "torch") -> list[Tensor]:
+    """Mean of what each link reads in the free phase, (channels,) each. Not of `eqspike`."""
+    network, dynamics = configuration.network, configuration.dynamics
+    assert isinstance(dynamics, Dynamics)
+    free = ENGINES[engine](network, dynamics, parameters, x, None, None)["free"]
+    return [channel_mean(layer) for layer in (x, *free)[: len(parameters.weights)]]
+
+
 def infer(configuration: Configuration, parameters: Parameters, x: Tensor, engine: str = "torch") -> Tensor:
     """Predictions (n,)."""
     network, dynamics = configuration.network, configuration.dynamics
@@ -131,6 +144,7 @@ def train(run: SystemRun, data: Data, checkpoint: Path | None = None, tell: Tell
     random = torch.Generator().manual_seed(run.seed)
     batches = -(-run.samples // c.batch)
     wrong, seen, tests, first, seconds = [0] * run.parts, [0] * run.parts, [], 0, 0.0
+    means: list[Tensor] = []  # of what each link reads, if updates are centred
     if checkpoint is not None and checkpoint.exists():
         try:
             tensors, metadata = weight_files.content(checkpoint, MAX_BYTES)
@@ -141,6 +155,7 @@ def train(run: SystemRun, data: Data, checkpoint: Path | None = None, tell: Tell
         else:
             groups = ([tensors[f"{name}{i}"].to(run.device) for i in range(len(group))] for name, group in _groups(parameters))
             parameters = Parameters(*map(tuple, groups))
+            means = [tensors[f"mean{i}"].to(run.device) for i in range(len(parameters.weights))] if c.centred else []
             wrong, seen, tests, first, seconds = json.loads(metadata["progress"])
             random.set_state(tensors["random"])
     began = time.process_time() - seconds
@@ -150,11 +165,17 @@ def train(run: SystemRun, data: Data, checkpoint: Path | None = None, tell: Tell
         for b, numbers in enumerate(torch.from_numpy(order(run.samples, run.seed, epoch)).split(c.batch)):
             sign = 1 if not c.random_sign else 1 - 2 * int(torch.randint(2, (), generator=random))
             labels = data.train_labels[numbers].to(run.device)
-            result = update(c, parameters, pixels(data.train_images[numbers], run.device), labels, sign, run.engine)
+            x = pixels(data.train_images[numbers], run.device)
+            result = update(c, parameters, x, labels, sign, run.engine)
+            delta = result.delta
+            if c.centred:
+                if b % MEASURED == 0:
+                    means = followed(means, read(c, parameters, x, run.engine))
+                delta = Parameters(*zip(*map(centred, *delta, means), strict=True))
             part = (epoch * batches + b) * run.parts // (run.epochs * batches)
             wrong[part] += int((result.predictions != labels).sum())
             seen[part] += len(numbers)
-            parameters = learn(parameters, result.delta, c.rates, c.decay**epoch)
+            parameters = learn(parameters, delta, c.rates, c.decay**epoch)
             done += len(numbers)
             rate = ((epoch - first) * run.samples + done) / (time.monotonic() - start)
             left = ((run.epochs - epoch) * run.samples - done) / rate
@@ -166,7 +187,7 @@ def train(run: SystemRun, data: Data, checkpoint: Path | None = None, tell: Tell
             named = {f"{name}{i}": tensor for name, group in _groups(parameters) for i, tensor in enumerate(group)}
             kept = {key: tensor.contiguous() for key, tensor in named.items()}
             progress = json.dumps([wrong, seen, tests, epoch + 1, time.process_time() - began])
-            kept |= {"random": random.get_state()}
+            kept |= {f"mean{i}": mean for i, mean in enumerate(means)} | {"random": random.get_state()}
             metadata = {"progress": progress}
             metadata |= {"digest": weight_files.digest({key: value.cpu() for key, value in kept.items()}, metadata)}
             files.write(checkpoint, to_bytes(kept, metadata))

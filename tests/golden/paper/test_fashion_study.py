@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from torch.nn import functional
 
-from golden.paper.studies.backprop import FOLLOW, OPTIMIZERS, Backprop, Centre, Sign
+from golden.paper.studies.backprop import OPTIMIZERS, Backprop, Sign
 from golden.paper.studies.fashion import STUDY, cell, variants
 from golden.paper.studies.held_out import STUDIED_TINY
 from golden.training.data import load
@@ -17,40 +16,6 @@ def test_sign_moves_each_weight_by_the_rate():
     (x * torch.tensor([5.0, -1e-6, 0.0])).sum().backward()
     optimizer.step()
     assert x.tolist() == [0.75, 2.25, 3.0]
-
-
-@pytest.mark.parametrize(
-    ("shape", "function", "mean"),
-    [
-        ((3, 2, 3, 3), functional.conv2d, lambda x: x.mean((0, 2, 3), keepdim=True)),
-        ((3, 98), lambda x, w, b: functional.linear(x.flatten(1), w, b), lambda x: x.mean(0, keepdim=True)),
-    ],
-    ids=["conv", "dense"],
-)
-def test_centred_steps_are_those_of_what_reads_less_the_mean(shape, function, mean):
-    """A step of f(x - m), whose bias is b + w m, taken there, against one of f(x) with changed gradients."""
-    torch.manual_seed(1)
-    w, b = (torch.randn(s, dtype=torch.float64, requires_grad=True) for s in (shape, shape[:1]))
-    x, before = (torch.rand(5, 2, 7, 7, dtype=torch.float64) for _ in range(2))
-    m = mean(before).lerp(mean(x), FOLLOW)
-    shift = function(m.expand(1, 2, 7, 7), w, torch.zeros_like(b)).detach()
-    at = shift.reshape(3, -1)[:, 0]
-    there = [w.detach().clone().requires_grad_(), (b + at).detach().requires_grad_()]
-    function(x - m, *there).square().sum().backward()
-    stepped = [p.detach() - 0.01 * p.grad for p in there]
-    expected = function(x - m, *stepped)
-
-    centre = Centre(1)
-    function(x, w, b).square().sum().backward()
-    centre.means = [mean(before).flatten()]
-    centre([w], [b], [x])
-    assert torch.allclose(function(x, w - 0.01 * w.grad, b - 0.01 * b.grad), expected)
-
-
-def test_facts_are_as_they_were_where_nothing_new_is_asked_for():
-    assert set(Backprop(by_layer=True).facts()) - set(Backprop().facts()) == {"by_layer"}
-    assert set(Backprop(centred=True).facts()) - set(Backprop().facts()) == {"centred"}
-    assert "max_pool" in Backprop().facts()
 
 
 @pytest.mark.parametrize("budget", STUDY.budgets, ids=lambda budget: budget.name)
