@@ -17,8 +17,8 @@ FOLLOW = 0.1
 
 
 def channel_mean(x: Tensor) -> Tensor:
-    """(batch, channels, height, width) to (channels,)."""
-    return x.mean((0, 2, 3))
+    """(batch, channels), or (batch, channels, height, width), to (channels,)."""
+    return x.transpose(0, 1).flatten(1).mean(1)
 
 
 def followed(before: list[Tensor], now: list[Tensor]) -> list[Tensor]:

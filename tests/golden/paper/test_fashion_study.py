@@ -35,6 +35,18 @@ def test_a_table_of_some_rows(tmp_path):
     assert len(text.splitlines()) == 5
 
 
+def test_centred_steps_learn_more():
+    """At the network's own rates, in one epoch."""
+    images = load("embedded")
+    plan = Plan.of(STUDIED_TINY, "embedded", 800, seed=1, epochs=1)
+    plain, centred = (
+        Backprop(rate=1.0, clipped_output=False, by_layer=True, centred=centred).error(STUDIED_TINY, plan, 200, images)
+        for centred in (False, True)
+    )
+    assert centred["training_percent"] < plain["training_percent"]
+    assert centred["error_percent"] < plain["error_percent"]
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_each_optimizer_learns(optimizer):
     images = load("embedded")
