@@ -305,6 +305,7 @@ def cases() -> list:
 def test_lambda_falls_where_tuned_spikes_are_wide(data, widths, steps, falls):
     for c in table_two(data, 1, widths):
         if c.variant == "tuned":
+            assert isinstance(c.dynamics, Dynamics)
             changed = c.name == "snn-ep"
             assert (c.dynamics.free, c.dynamics.nudged) == (steps if changed else (16, 8))
             assert c.dynamics.prediction_decay == (falls if changed else 0.0)
