@@ -35,8 +35,8 @@ def test_a_centred_step_is_a_step_of_what_reads_less_the_mean(shape, function):
 
     function(x - m, *mine).square().sum().backward()
     expected = function(x - m, *(p.detach() - 0.01 * p.grad for p in mine))
-    gradients = torch.autograd.grad(function(x, w, b).square().sum(), [w, b])
-    steps = centred(*gradients, m.flatten())
+    dw, db = torch.autograd.grad(function(x, w, b).square().sum(), [w, b])
+    steps = centred(dw, db, m.flatten())
     assert torch.allclose(function(x, *(p - 0.01 * step for p, step in zip((w, b), steps, strict=True))), expected)
 
 
