@@ -2,7 +2,8 @@
 
 `table-1` is Table I, `published` what a cited work has. Where these are silent (threshold, hidden width, initial weights,
 learning-rate decay) they are as the codes have them from which the paper descends. `table-1-annealed` has a lambda that falls
-and nothing else changed; `tuned` is chosen on held-out images (`nudge repro tuning`). `why` says what changed.
+and nothing else changed; `tuned` is chosen on held-out images (`nudge repro tuning`), `SETTLED` by training error; `tuned
+centred` is that with centred updates (`centre`), in wide networks. `why` says what changed.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ class Configuration:
     """A system that can be trained."""
 
     name: str
-    #: "table-1", "table-1-annealed", "published", "tuned", or "start", which that is chosen from.
+    #: "table-1", "table-1-annealed", "published", "tuned", "tuned centred", or "start", which those are chosen from.
     variant: str
     #: Of Table II.
     row: str
@@ -117,6 +118,7 @@ TUNED = "lambda 1/4, epsilon 1, beta 1/2, static image, odd layers first, T 16/8
 SETTLED: dict[str, dict[str, Any]] = {
     "snn-ep": {"free": 32, "nudged": 16, "window": 8, "prediction": 1.0, "prediction_decay": 0.5}
 }
+#: Channels of the first convolution.
 WIDE = 32
 
 #: Of the paper's network where it is trained on all images ("scale"): channels of its convolutions, units of its hidden layer.
@@ -161,11 +163,11 @@ def _table_one(data: str, widths: tuple[int, int, int]) -> list[Configuration]:
     falling = replace(spiking, prediction_decay=0.5)
     annealed = replace(exactly[0], variant="table-1-annealed", dynamics=falling, why="lambda 0.6 / t^0.5")
     chosen = [tuned(start) for start in starts(widths)]
-    return [*exactly, annealed, *chosen, *(centred(c) for c in chosen if widths[0] >= WIDE)]
+    return [*exactly, annealed, *chosen, *(with_centred_updates(c) for c in chosen if widths[0] >= WIDE)]
 
 
-def centred(c: Configuration) -> Configuration:
-    """With centred updates, and nothing else changed."""
+def with_centred_updates(c: Configuration) -> Configuration:
+    """Nothing else changed."""
     return replace(c, variant=f"{c.variant} centred", centred=True, why=f"{c.why}, centred updates")
 
 
