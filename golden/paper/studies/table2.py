@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from golden.axes import logarithmic
 from golden.paper.systems.compiled import differentiable
-from golden.paper.systems.configurations import PUBLISHED, SCALE_WIDTHS, Configuration, table_two
+from golden.paper.systems.configurations import FALLING, PUBLISHED, PUBLISHED_FALLING, SCALE_WIDTHS, Configuration, table_two
 from golden.paper.systems.neuron import Dynamics
 from golden.paper.systems.train import SystemRun, Tell, silent, test_error, train
 from golden.training import data as datasets
@@ -53,7 +53,7 @@ SCALE_STILL = {"ernoult-2c1fc": 1e-6}
 
 #: narrow: published widths are divided by it. widths: of the 2C2FC instead. epochs, batch: None is what the configuration has,
 #: else batches are at most this large. steps: longest free phase, to end in time; None for none. still: of `Dynamics`, by name.
-#: fall: what the last epoch's rates of `tuned` are of the first's, about. engine: where it is possible.
+#: fall: what the last epoch's rates are of the first's, about, of the variants whose rates fall. engine: where it is possible.
 BOTH = {"mnist": "mnist", "fashion-mnist": "fashion-mnist"}
 
 #: At the published widths, with the published batches and steps.
@@ -93,9 +93,11 @@ BUDGETS = (
 
 
 def configurations(budget: Budget, data: str) -> list[Configuration]:
-    """Table II within the budget: widths, steps of the free phase, images of a batch, epochs."""
+    """Table II within the budget: widths, steps of the free phase, images of a batch, epochs; published rates fall where the
+    budget has fewer epochs than the work."""
     values = budget.values
-    return [shortened(c, budget) for c in table_two(data, values["narrow"], values.get("widths"))]
+    known = table_two(data, values["narrow"], values.get("widths"))
+    return [shortened(c, budget) for c in known if "fall" in values or c.variant != PUBLISHED_FALLING]
 
 
 def shortened(c: Configuration, budget: Budget) -> Configuration:
@@ -113,7 +115,7 @@ def shortened(c: Configuration, budget: Budget) -> Configuration:
     if isinstance(epochs, dict):
         known = (c.name, f"{c.variant} {c.rule}", c.variant)
         epochs = next(epochs[name] for name in known if name in epochs)
-    decay = values["fall"] ** (1 / epochs) if "fall" in values and c.variant.startswith("tuned") else c.decay
+    decay = values["fall"] ** (1 / epochs) if "fall" in values and c.variant in FALLING else c.decay
     if still is not None:
         dynamics = replace(dynamics, still=still)
     return replace(c, variant=variant, dynamics=dynamics, batch=batch, epochs=epochs, decay=decay)
