@@ -1,4 +1,4 @@
-"""Sigma-delta neuron array: a layer's drives become membrane potentials, spikes and sums of xi."""
+"""Sigma-delta neuron array: a layer's drives become membrane potentials, spikes and xi."""
 
 from typing import Any, NamedTuple
 
@@ -13,10 +13,12 @@ from hw.lib.block_memory import BlockMemory
 from hw.lib.chosen import chosen
 from hw.lib.flow import Flow
 from hw.lib.saturate import saturated
+from hw.lib.turns import padded, word_of
 from hw.synapse.interface import SLOTS, Step, drive, spike_word
 from hw.update.interface import sums_word
 
 from .interface import annealing, bias_word, label_bits, trace_word
+from .window_sums import WindowSums
 
 
 class NeuronArray(wiring.Component):
@@ -98,15 +100,12 @@ class NeuronArray(wiring.Component):
             fields["xi"] = unsigned(config.spec.state_bits)
         #: State of the neurons of a turn.
         self.state = data.ArrayLayout(data.StructLayout(fields), self.lanes)
-        #: Their drives, working biases, and sums over the averaging window.
+        #: Their drives and working biases.
         self.drives = data.ArrayLayout(signed(layer.phi_bits), self.lanes)
         self.biases = data.ArrayLayout(signed(formats.bias_bits), self.lanes)
-        self.part_sums = data.ArrayLayout(unsigned(config.spec.sum_bits), self.lanes)
         #: xi below 1 has as many bits.
         self.one_bits = bits_for(formats.one) - 1
         address = bits_for(words - 1)
-        #: Sums over the averaging window of a word's neurons.
-        self.sums = data.ArrayLayout(unsigned(config.spec.sum_bits), lanes)
         members = {
             "step": In(Step),
             "start": In(1),
@@ -127,7 +126,8 @@ class NeuronArray(wiring.Component):
             members |= {"annealing": In(annealing(config))}
         if self.output:
             members |= {"label": In(label_bits(config)), "beta": In(formats.beta_bits)}
-            members |= {"free_address": In(address + bits_for(SLOTS - 1)), "free_sums": Out(self.sums)}
+            sums = data.ArrayLayout(unsigned(config.spec.sum_bits), lanes)
+            members |= {"free_address": In(address + bits_for(SLOTS - 1)), "free_sums": Out(sums)}
         else:
             members |= {"above": In(stream.Signature(drive(config, layer)))}
         super().__init__(members)
@@ -149,7 +149,7 @@ class NeuronArray(wiring.Component):
         ]
 
         running, at, group = self._take(m)
-        m.d.comb += state_read.addr.eq(Cat(self._padded(at.part, self.parts), self.step.state_read, self.step.slot))
+        m.d.comb += state_read.addr.eq(Cat(padded(at.part, self.parts), self.step.state_read, self.step.slot))
         m.d.comb += bias_read.addr.eq(group)
 
         # A number behind a name is the pipeline stage that the register belongs to.
@@ -164,24 +164,19 @@ class NeuronArray(wiring.Component):
 
         spikes, membranes, written = self._fire(m, xi4, u4, d4)
         m.d.comb += [
-            state_write.addr.eq(Cat(self._padded(at4.part, self.parts), self.step.state_write, self.step.slot)),
+            state_write.addr.eq(Cat(padded(at4.part, self.parts), self.step.state_write, self.step.slot)),
             state_write.data.eq(written),
             state_write.en.eq(at4.valid & ~self.step.idle),
             self.spikes.valid.eq(at4.valid & at4.last),
             self.spikes.payload.address.eq(at4.word),
-            self.spikes.payload.spikes.eq(Mux(self.step.idle, 0, self._word_of(m, at4, "spikes", spikes))),
+            self.spikes.payload.spikes.eq(Mux(self.step.idle, 0, word_of(m, self.turns, at4.valid, spikes, "spikes"))),
             self.busy.eq(running | at1.valid | at2.valid | at3.valid | at4.valid),
         ]
         fired = at4.valid & ~self.step.idle
         self._count_spikes(m, fired, spikes)
-        self._sum(m, at2, at4, fired & self.step.sum, xi4)
+        self._sum(m, at2, at4, fired, xi4)
         self._trace(m, at4, fired, d4, xi4, membranes, spikes)
         return m
-
-    @staticmethod
-    def _padded(number, count):
-        """The number of one of `count` words, wide enough to put a bank number above it."""
-        return Cat(number, Const(0, bits_for(count - 1) - len(number)))
 
     def _stage(self, m, number, before):
         """Where the pass stands at a stage, a cycle after the stage before."""
@@ -199,16 +194,6 @@ class NeuronArray(wiring.Component):
     def _part_of(self, word, turn, shape):
         """What a turn takes of a word."""
         return word if self.turns == 1 else data.View(shape, word.as_value().word_select(turn, shape.size))
-
-    def _word_of(self, m, at, name, part):
-        """The word that the parts of all turns make, in the last of these."""
-        if self.turns == 1:
-            return part
-        bits = len(part)
-        earlier = Signal(bits * (self.turns - 1), name=f"earlier_{name}", reset_less=True)
-        with m.If(at.valid):
-            m.d.sync += earlier.eq(Cat(earlier, part)[bits:])
-        return Cat(earlier, part)
 
     def _take(self, m):
         """Takes a word of drives when both are there; the running pass, where it stands, and the channel group."""
@@ -356,38 +341,17 @@ class NeuronArray(wiring.Component):
         m.d.sync += [new.eq(Mux(valid, spikes, 0)), new_spikes.eq(sum(new[1:], new[0]))]
         m.d.sync += self.spike_count.eq(Mux(self.clear, 0, self.spike_count) + new_spikes)
 
-    def _sum(self, m, at_read, at, valid, xi):
-        """Sums of xi over the averaging window: as they grow, read two cycles before the write; and complete, one memory for
-        each nudged phase, read by both neighbours' update engines, in the output layer one for the free phase."""
-        step, depth = self.step, SLOTS << bits_for(self.words - 1)
-        old, new = Signal(self.part_sums, name="old_sums", reset_less=True), Signal(self.part_sums, name="new_sums")
-        for lane, state in enumerate(xi):
-            m.d.comb += new[lane].eq(old[lane] + state)
-        m.submodules.sums = growing = BlockMemory(shape=self.part_sums, depth=SLOTS << bits_for(self.parts - 1))
-        read, write = growing.read_port(), growing.write_port()
-        m.d.comb += read.addr.eq(Cat(self._padded(at_read.part, self.parts), step.slot))
-        m.d.comb += write.addr.eq(Cat(self._padded(at.part, self.parts), step.slot))
-        m.d.comb += [write.data.eq(new), write.en.eq(valid)]
-        m.d.sync += old.eq(read.data)
-        with m.If(step.sum_first):
-            m.d.sync += old.eq(0)
-        here, word = Cat(self._padded(at.word, self.words), step.slot), self._word_of(m, at, "sums", new.as_value())
-
-        def complete(name, phase, addresses):
-            """A memory of the sums of a phase, and its read ports' data."""
-            m.submodules[f"sums_{name}"] = memory = BlockMemory(shape=self.sums, depth=depth)
-            write = memory.write_port()
-            m.d.comb += [write.addr.eq(here), write.data.eq(word), write.en.eq(valid & at.last & step.sum_last & phase)]
-            ports = [memory.read_port() for _ in addresses]
-            m.d.comb += [port.addr.eq(address) for port, address in zip(ports, addresses, strict=True)]
-            return [port.data for port in ports]
-
-        readers = [Cat(self._padded(address, self.words), self.updated) for address in (self.post_address, self.pre_address)]
-        for name, phase in (("plus", step.nudge & ~step.negative), ("minus", step.negative)):
-            post, pre = complete(name, phase, readers)
-            m.d.comb += [self.post_sums[name].eq(post), self.pre_sums[name].eq(pre)]
+    def _sum(self, m, coming, at, valid, xi):
+        """Sums of xi over the averaging window, read two cycles before they are written."""
+        m.submodules.window = window = WindowSums(self.config, self.layer)
+        m.d.comb += [window.step.eq(self.step), window.coming.eq(coming.part), window.valid.eq(valid)]
+        m.d.comb += [getattr(window, name).eq(getattr(at, name)) for name in ("part", "word", "last")]
+        m.d.comb += [to.eq(state) for to, state in zip(window.xi, xi, strict=True)]
+        m.d.comb += [window.updated.eq(self.updated), window.post_address.eq(self.post_address)]
+        m.d.comb += [window.pre_address.eq(self.pre_address)]
+        m.d.comb += [self.post_sums.eq(window.post_sums), self.pre_sums.eq(window.pre_sums)]
         if self.output:
-            m.d.comb += self.free_sums.eq(complete("free", ~step.nudge, [self.free_address])[0])
+            m.d.comb += [window.free_address.eq(self.free_address), self.free_sums.eq(window.free_sums)]
 
     def _trace(self, m, at, valid, d, xi, membranes, spikes):
         """What a bench sees."""
@@ -396,10 +360,10 @@ class NeuronArray(wiring.Component):
             self.trace.valid.eq(valid & at.last),
             trace.slot.eq(self.step.slot),
             trace.address.eq(at.word),
-            trace.s.eq(self._word_of(m, at, "trace_s", spikes)),
+            trace.s.eq(word_of(m, self.turns, at.valid, spikes, "trace_s")),
         ]
         for name, values in (("d", d), ("xi", xi), ("u", membranes)):
-            m.d.comb += trace[name].eq(self._word_of(m, at, f"trace_{name}", Cat(values)))
+            m.d.comb += trace[name].eq(word_of(m, self.turns, at.valid, Cat(values), f"trace_{name}"))
 
 
 class At(NamedTuple):

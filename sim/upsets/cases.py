@@ -23,7 +23,7 @@ KINDS = {
     "working weights": r"core\.weights_\d+\.working\.",
     "working biases": r"core\.array_\d+\.bias\.",
     "states": r"core\.array_\d+\.state\.",
-    "window sums": r"core\.array_\d+\.sums",
+    "window sums": r"core\.array_\d+\.window\.",
     "images": r"core\.images\.",
     "spikes, drives": r"core\.engine_\d+\.",
     "update buffers": r"core\.update_\d+\.",
