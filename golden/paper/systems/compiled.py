@@ -121,9 +121,9 @@ def _task(network: Network, dynamics: Dynamics, pixels: Tensor, phases: int) -> 
     task.layers[0] = _Layer(*pixels.shape[1:])
     for n, link in enumerate(network.dynamic):
         pooled = link.kind != "dense"
-        scales = (1 / ADJOINT, 1 / link.alpha) if pooled else (1.0, 1.0)
+        forward, backward = (1 / ADJOINT, 1 / link.alpha) if pooled else (1.0, 1.0)
         task.layers[n + 1] = _Layer(*link.post)
-        task.link[n] = _Link(KINDS.index(link.kind), link.kernel, *scales)
+        task.link[n] = _Link(KINDS.index(link.kind), link.kernel, forward, backward * link.feedback)
     return task
 
 
@@ -166,9 +166,9 @@ class Gradient(NamedTuple):
 
 
 def differentiable(network: Network, dynamics: Dynamics) -> bool:
-    """Whether `gradient` has this: average pooling whose inverse is its adjoint, and a still image."""
-    pooling = not _maximum(network) and all(link.kind == "dense" or link.alpha == ADJOINT for link in network.links)
-    return pooling and not dynamics.image_spikes and dynamics.still is None
+    """Whether `gradient` has this: average pooling, the way back the adjoint of the way there, and a still image."""
+    adjoint = network.feedback == 1 and all(link.kind == "dense" or link.alpha == ADJOINT for link in network.links)
+    return adjoint and not _maximum(network) and not dynamics.image_spikes and dynamics.still is None
 
 
 def gradient(
@@ -179,9 +179,7 @@ def gradient(
     Raises `NativeError` where it isn't `possible` and `differentiable`, or if memory runs out.
     """
     if not differentiable(network, dynamics):
-        raise NativeError(
-            "no compiled derivative of maxima, of pooling that isn't its inverse's adjoint, or of an image as spikes"
-        )
+        raise NativeError("no compiled derivative of maxima, of a way back that isn't the adjoint, or of an image as spikes")
     call = _Call(network, dynamics, parameters, pixels, labels, 0)
     shapes = [(len(pixels), *link.post) for link in network.dynamic]
     steps = [(dynamics.free, *shape) for shape in shapes]

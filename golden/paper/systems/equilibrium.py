@@ -35,7 +35,8 @@ def update(
     sign: int = 1,
     averages: Averages = averages,
 ) -> Update:
-    """Three phases: (+beta) - (-beta), over 2 beta. Two phases: (sign beta) - free, over sign beta.
+    """Three phases: (+beta) - (-beta), over 2 beta. Two phases: (sign beta) - free, over sign beta. Where the feedback isn't 1
+    a nudge loses so much in each layer that it passes, and the update of a link below is as many times as large.
 
     averages: who runs the phases.
     """
@@ -47,10 +48,11 @@ def update(
     scale = 1 / ((2 if dynamics.three_phases else sign) * dynamics.beta * len(pixels))
     weights, biases = [], []
     for n, link in enumerate(network.dynamic):
+        size = scale / network.feedback ** (len(network.dynamic) - 1 - n)
         pre = (pixels, pixels) if n == 0 else (first[n - 1], second[n - 1])
         w = parameters.weights[n]
-        weights.append(scale * (products(link, pre[0], first[n], w) - products(link, pre[1], second[n], w)))
-        biases.append(scale * (first[n] - second[n]).sum((0, 2, 3)))
+        weights.append(size * (products(link, pre[0], first[n], w) - products(link, pre[1], second[n], w)))
+        biases.append(size * (first[n] - second[n]).sum((0, 2, 3)))
     if network.softmax:  # the loss's own gradient, at the nudged states
         target = functional.one_hot(labels, CLASSES).to(pixels.dtype)
         states = [xi[name][-1].flatten(1) for name in names]

@@ -50,6 +50,8 @@ class Link:
     alpha: float = ADJOINT
     #: Whether average pooling and convolution are computed as one.
     fold: bool = True
+    #: Of the way back: what it is multiplied by.
+    feedback: float = 1.0
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
@@ -93,6 +95,10 @@ class Network:
     softmax: bool = False
     #: Of each `Link`.
     fold: bool = True
+    #: Of each `Link`: how strongly a layer drives the one below. The states at rest are those of least energy again, where
+    #: each layer counts `feedback` times as much as the one below it (Xie and Seung 2003); near 0 they are those of a
+    #: feed-forward network.
+    feedback: float = 1.0
 
     @cached_property
     def links(self) -> tuple[Link, ...]:
@@ -101,11 +107,11 @@ class Network:
         links = []
         for stage in self.stages:
             if isinstance(stage, Dense):
-                link = Link("dense", pre, (stage.units, 1, 1))
+                link = Link("dense", pre, (stage.units, 1, 1), feedback=self.feedback)
             else:
                 side = [(n + 2 * stage.padding - stage.kernel + 1) // F for n in pre[1:]]
                 post = (stage.channels, side[0], side[1])
-                link = Link(self.pooling, pre, post, stage.kernel, stage.padding, self.alpha, self.fold)
+                link = Link(self.pooling, pre, post, stage.kernel, stage.padding, self.alpha, self.fold, self.feedback)
             links.append(link)
             pre = link.post
         assert pre == (CLASSES, 1, 1), f"the last stage has {pre}, not {CLASSES} units"
@@ -164,14 +170,18 @@ def forward(link: Link, s: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
 
 
 def backward(link: Link, s: Tensor, w: Tensor, indices: Tensor | None) -> Tensor:
-    """Second term of eq. 9: (batch, *post) to (batch, *pre). The last convolution's layer gets the dense one, reshaped."""
+    """Second term of eq. 9: (batch, *post) to (batch, *pre), times `Link.feedback`. The last convolution's layer gets the dense
+    one, reshaped."""
+    factor = link.feedback
     if link.kind == "dense":
-        return (s.flatten(1) @ w).unflatten(1, link.pre)
-    if link.folded:
+        back = (s.flatten(1) @ w).unflatten(1, link.pre)
+    elif link.folded:
         odd = (link.map[0] % F, link.map[1] % F)
         back = functional.conv_transpose2d(s, w, stride=F, padding=link.padding, output_padding=odd)
-        return back if link.alpha == ADJOINT else back * (ADJOINT / link.alpha)
-    return functional.conv_transpose2d(inverse(link, s, indices), w, padding=link.padding)
+        factor *= ADJOINT / link.alpha
+    else:
+        back = functional.conv_transpose2d(inverse(link, s, indices), w, padding=link.padding)
+    return back if factor == 1 else back * factor
 
 
 def inverse(link: Link, s: Tensor, indices: Tensor | None) -> Tensor:

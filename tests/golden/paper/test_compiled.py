@@ -22,6 +22,7 @@ NETWORKS = {
     "kernel 5": Network((PaddedConv(3, 5), PaddedConv(4, 2), Dense(10))),
     "softmax": Network((PaddedConv(4), Dense(9), Dense(10)), softmax=True),
     "dense": Network((Dense(20), Dense(10))),
+    "weak feedback": Network((PaddedConv(5), Dense(12), Dense(10)), feedback=0.25),
     "alpha 2": Network((PaddedConv(3), PaddedConv(4), Dense(10)), alpha=2.0),
 }
 #: Sizes that are powers of two: with weights, pixels and states of few bits, float32 rounds nothing.

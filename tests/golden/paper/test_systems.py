@@ -213,6 +213,8 @@ NETWORKS = {
     "maximum pooling": replace(NARROW, pooling="maximum"),
     "fully connected": Network((Dense(12), Dense(12), Dense(12), Dense(10))),
     "even maps": Network((PaddedConv(3, 5), PaddedConv(4, 5), Dense(10))),
+    "weak feedback": replace(NARROW, feedback=0.25),
+    "weak feedback, cross-entropy": replace(NARROW, feedback=0.5, softmax=True),
     "padded": Network((PaddedConv(3, 3, 1), PaddedConv(4, 3, 1), PaddedConv(4, 3, 1), Dense(10))),
 }
 
