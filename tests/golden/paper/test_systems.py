@@ -219,9 +219,8 @@ NETWORKS = {
 }
 
 
-def compared(name: str, dynamics: Dynamics) -> list[tuple[str, float, float]]:
+def compared(net: Network, dynamics: Dynamics) -> list[tuple[str, float, float]]:
     """For each weight and bias: cosine and norm ratio of the update to BPTT's, after 256 steps."""
-    net = NETWORKS[name]
     parameters = net.initial(5, dtype=torch.float64)
     lifted = Parameters(parameters.weights, tuple(0.1 + b for b in parameters.biases))
     x, labels = pixels(6), DIGITS.train_labels[:6]
@@ -240,16 +239,25 @@ def compared(name: str, dynamics: Dynamics) -> list[tuple[str, float, float]]:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_convergent_update_is_the_gradient(name, rate):
     """Eq. 5 and 11 at a small beta against backpropagation through time, in every layer."""
-    for layer, cosine, ratio in compared(name, Dynamics(256, 128, 1, rate=rate, beta=1e-3, spiking=False)):
+    for layer, cosine, ratio in compared(NETWORKS[name], Dynamics(256, 128, 1, rate=rate, beta=1e-3, spiking=False)):
         assert cosine > 0.99, f"{layer}: cosine {cosine:.4f}"
         assert 0.95 < ratio < 1.05, f"{layer}: norm ratio {ratio:.4f}"
+
+
+def test_another_alpha_changes_sizes_alone():
+    """Eq. 16 where it isn't the adjoint: the first convolution's update passes two inverses, the second one's one."""
+    quarter = replace(NARROW, alpha=16.0)
+    found = {name: (cosine, ratio) for name, cosine, ratio in compared(quarter, Dynamics(256, 128, 1, beta=1e-3, spiking=False))}
+    assert all(cosine > 0.99 for cosine, _ in found.values())
+    sizes = [found[f"weights {n}"][1] for n in range(1, 5)]
+    assert sizes == pytest.approx([1 / 16, 1 / 4, 1, 1], rel=0.05)
 
 
 def test_three_phases_cancel_the_bias_of_two():
     """What eq. 5 is for: eq. 4 is off by the first order of beta, which adds to the norm of the update; eq. 5 isn't."""
     three = Dynamics(256, 128, 1, beta=1e-3, spiking=False)
     both = three, replace(three, three_phases=False)
-    off = [max(abs(ratio - 1) for _, _, ratio in compared("fully connected", d)) for d in both]
+    off = [max(abs(ratio - 1) for _, _, ratio in compared(NETWORKS["fully connected"], d)) for d in both]
     assert off[0] < off[1] / 10
 
 
