@@ -32,12 +32,10 @@ PARTS = 8
 #: What the name of a variant ends with that a budget shortens.
 SHORT = " short"
 
-#: Epochs of the budget `scale`: by name, else by variant and rule, else by variant.
+#: Epochs of the budget `scale`: by name, else by rule of what is tuned, else by variant.
 SCALE_EPOCHS = {
     "tuned ep": 20,
     "tuned bptt": 10,
-    "tuned centred ep": 20,
-    "tuned centred bptt": 10,
     "oconnor-1fc": 25,
     "oconnor-3fc": 30,
     "eqspike-1fc": 25,
@@ -113,9 +111,9 @@ def shortened(c: Configuration, budget: Budget) -> Configuration:
     variant = c.variant + SHORT if changed else c.variant
     epochs = c.epochs if values["epochs"] is None else values["epochs"]
     if isinstance(epochs, dict):
-        known = (c.name, f"{c.variant} {c.rule}", c.variant)
+        known = (c.name, f"{c.variant.split()[0]} {c.rule}", c.variant)
         epochs = next(epochs[name] for name in known if name in epochs)
-    decay = values["fall"] ** (1 / epochs) if "fall" in values and c.variant in FALLING else c.decay
+    decay = values["fall"] ** (1 / epochs) if "fall" in values and c.variant.startswith(FALLING) else c.decay
     if still is not None:
         dynamics = replace(dynamics, still=still)
     return replace(c, variant=variant, dynamics=dynamics, batch=batch, epochs=epochs, decay=decay)

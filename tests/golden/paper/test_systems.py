@@ -16,6 +16,7 @@ from golden.paper.systems.configurations import (
     PUBLISHED,
     PUBLISHED_FALLING,
     TABLE_I,
+    WEAK,
     Configuration,
     table_two,
     two_conv_two_dense,
@@ -246,8 +247,8 @@ def test_the_convergent_update_is_the_gradient(name, rate):
 
 def test_another_alpha_changes_sizes_alone():
     """Eq. 16 where it isn't the adjoint: the first convolution's update passes two inverses, the second one's one."""
-    quarter = replace(NARROW, alpha=16.0)
-    found = {name: (cosine, ratio) for name, cosine, ratio in compared(quarter, Dynamics(256, 128, 1, beta=1e-3, spiking=False))}
+    dynamics = Dynamics(256, 128, 1, beta=1e-3, spiking=False)
+    found = {name: rest for name, *rest in compared(replace(NARROW, alpha=16.0), dynamics)}
     assert all(cosine > 0.99 for cosine, _ in found.values())
     sizes = [found[f"weights {n}"][1] for n in range(1, 5)]
     assert sizes == pytest.approx([1 / 16, 1 / 4, 1, 1], rel=0.05)
@@ -294,6 +295,16 @@ def test_published_rates_fall_where_epochs_are_few():
         assert (published.decay, falling.epochs) == (1.0, epochs)
         assert falling.decay**epochs == pytest.approx(0.1)
         assert replace(falling, variant="published", why="", decay=1.0) == published
+
+
+def test_weak_feedback_is_of_what_does_not_spike():
+    known = {(c.name, c.variant): c for c in table_two("fashion-mnist", 1, (32, 64, 256))}
+    assert [name for name, variant in known if variant == "tuned weak feedback"] == ["crnn-ep"]
+    before, after = known["crnn-ep", "tuned centred"], known["crnn-ep", "tuned weak feedback"]
+    assert [link.feedback for link in after.network.links] == [WEAK[0]] * 4
+    assert after.rates == tuple(WEAK[1] * rate for rate in before.rates)
+    assert replace(after, network=before.network, rates=before.rates, variant="tuned centred", why=before.why) == before
+    assert "tuned weak feedback" not in {c.variant for c in table_two("mnist", 16)}
 
 
 #: What a short run needs, where it isn't the configuration's own: epochs, factor on the initial weights, learning rates.
