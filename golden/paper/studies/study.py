@@ -17,7 +17,7 @@ import torch
 
 from golden import files
 from golden.contract.errors import StudyError
-from golden.progress import Meter
+from golden.progress import Meter, note
 
 GIBIBYTE = 1 << 30
 
@@ -200,6 +200,8 @@ def carry_out(
 def _measured(study: Study, budget: Budget, cells: list[Cell], wanted: list[Cell], rows: dict[str, Row], path: Path) -> str:
     """Measure what `rows` lacks of the wanted cells, write it, and report; the table."""
     missing = [cell for cell in wanted if cell.fingerprint not in rows]
+    if len(missing) < len(wanted):
+        note(f"{path} has {len(wanted) - len(missing)} of {len(wanted)} cells already: --force measures them again")
     with threads(budget.threads), Meter(study.name, len(wanted), len(wanted) - len(missing)) as meter:
         for cell in missing:
             checkpoint = path.with_name(f".{path.stem}-{cell.fingerprint}.checkpoint")

@@ -62,11 +62,12 @@ WHOLE = "3:1:3.1 3:2:3.2 4:1:4.1 4:2:4.2"
 
 
 @pytest.mark.parametrize("most", [0, 1, 3])
-def test_an_interrupted_study_goes_on_where_it_stopped(tmp_path, most):
+def test_an_interrupted_study_goes_on_where_it_stopped(tmp_path, most, capfd):
     first, second = Counted(most), Counted()
     with pytest.raises(KeyboardInterrupt):
         carry_out(first.study, "quick", tmp_path / "new")
     table, made = carry_out(second.study, "quick", tmp_path / "new")
+    assert (f"{made[0]} has {most} of 4 cells already: --force measures them again" in capfd.readouterr().err) == (most > 0)
     assert table == WHOLE
     assert len(second.measured) == 4 - most
     assert not set(first.measured) & set(second.measured)
