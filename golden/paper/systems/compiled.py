@@ -120,8 +120,7 @@ def _task(network: Network, dynamics: Dynamics, pixels: Tensor, phases: int) -> 
     )
     task.layers[0] = _Layer(*pixels.shape[1:])
     for n, link in enumerate(network.dynamic):
-        pooled = link.kind != "dense"
-        forward, backward = (1 / ADJOINT, 1 / link.alpha) if pooled else (1.0, 1.0)
+        forward, backward = (1 / ADJOINT, 1 / link.alpha) if link.kind == "average" else (1.0, 1.0)
         task.layers[n + 1] = _Layer(*link.post)
         task.link[n] = _Link(KINDS.index(link.kind), link.kernel, forward, backward * link.feedback)
     return task

@@ -119,6 +119,7 @@ MAXIMUM = {
     "two convolutions": Network((PaddedConv(5, 5), PaddedConv(37, 2), Dense(10)), pooling="maximum"),
     "odd maps": Network((PaddedConv(17, 4), PaddedConv(3), Dense(20), Dense(10)), pooling="maximum"),
     "dense": Network((Dense(20), Dense(10)), pooling="maximum"),
+    "weak feedback": Network((PaddedConv(5), PaddedConv(9), Dense(20), Dense(10)), pooling="maximum", feedback=0.25),
 }
 
 

@@ -70,7 +70,7 @@ struct MaximumLink {
         for (int o = 0; o < post.channels; o++) // its weights and the map stay in the nearest cache
             for (int p = 0; p < post.positions(); p++) {
                 const size_t at = static_cast<size_t>(p) * post_vectors + o / LANES;
-                const float sent = s[at][o % LANES];
+                const float sent = link.backward_scale * s[at][o % LANES];
                 if (sent == 0.0f) continue;
                 const int q = dense ? 0 : where[at][o % LANES];
                 const int y = 2 * (p / post.width) + q / 2, x = 2 * (p % post.width) + q % 2;

@@ -15,7 +15,7 @@ struct Layer {
 
 struct Link {
     int32_t kind, kernel;
-    float forward_scale, backward_scale; // of the sums of w * spikes: what pooling divides by
+    float forward_scale, backward_scale; // of the sums of w * spikes: by what pooling divides, and how weak the way back is
 };
 
 struct Task {
