@@ -12,12 +12,13 @@ SETS = ("mnist", "fashion-mnist")
 
 
 def measured():
-    """Rows of all seeds, by data set and system: of the variants that the page shows, `tuned` and those of other works."""
+    """Rows of all seeds, by data set and name on the page: that of the system, with its variant unless that is `tuned` or
+    `published`."""
     found = defaultdict(list)
     with (ROOT / "results/table2-scale.csv").open(newline="") as file:
         for row in csv.DictReader(file):
-            if row["variant"] in ("tuned", "published"):
-                found[row["data"], row["system"]].append(row)
+            known = row["variant"] in ("tuned", "published")
+            found[row["data"], row["system"] if known else f"{row['system']}, {row['variant']}"].append(row)
     return found
 
 
@@ -30,7 +31,7 @@ def told(rows):
 
 
 def page():
-    """By system: (test, training, hours) of each data set, as written."""
+    """By name: (test, training, hours) of each data set, as written."""
     text = (ROOT / "docs/paper.md").read_text().split("## Table II at scale")[1].split("\n## ")[0]
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     return {line[2].strip("`"): (tuple(line[4:7]), tuple(line[8:11])) for line in lines[2:]}
