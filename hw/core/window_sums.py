@@ -54,6 +54,7 @@ class WindowSums(wiring.Component):
     """
 
     def __init__(self, config: Config, layer: Layer):
+        self.config, self.layer = config, layer
         self.words, self.turns = config.words(layer), config.turns(layer)
         self.parts = self.words * self.turns
         lanes, bits = config.lanes[layer.index], config.spec.sum_bits

@@ -7,7 +7,6 @@ from dataclasses import replace
 import cocotb
 import numpy as np
 import torch
-from amaranth.utils import bits_for
 from cocotb.triggers import gather
 
 from golden.contract.config import Config
@@ -16,11 +15,11 @@ from golden.contract.spec import CLASSES
 from golden.model import ops
 from hw.core.interface import annealing, bias_word, trace_word
 from hw.core.neuron_array import NeuronArray
-from hw.synapse.interface import SLOTS, spike_word
-from hw.update.interface import sums_word
+from hw.synapse.interface import spike_word
 from sim.harness.networks import config_of
 from sim.harness.random_values import generator, integers
 from sim.harness.streams import FlowSource, Monitor, Port, StreamSource, start
+from sim.harness.sums import compare_sums
 from sim.harness.units import Recorder, each, expect, halves, pulse
 from sim.harness.units import annealing as annealing_at
 from sim.harness.words import layer_words, packed
@@ -186,8 +185,7 @@ class Driver:
             going.sum = new.xi + (0 if fields["sum_first"] else going.sum)
         if fields["sum_last"]:
             self.sums[planned.slot, planned.phase] = going.sum
-            for slot in range(SLOTS):
-                await self.compare_sums(where, slot)
+            await compare_sums(where, self.port, self.unit, self.sums)
 
     def drive(self, rng, old, offset):
         """phi that takes each neuron towards its aim, given the state before; offset: what is added to d."""
@@ -262,26 +260,3 @@ class Driver:
         self.count += int(new.s.sum())
         count = int(self.port.spike_count.value)
         assert count == self.count, f"{where}: spike count {count}, expected {self.count}"
-
-    async def compare_sums(self, where, slot):
-        """The read ports, at different addresses in each cycle; data belong to the address of the cycle before."""
-        sums = {phase: x[0] for (at, phase), x in self.sums.items() if at == slot}
-        rows = {phase: layer_words(self.config, self.layer, x).tolist() for phase, x in sums.items()}
-        shape, names = sums_word(self.config, self.layer), {"plus", "minus"} & set(rows)
-        asked: list[tuple[int, int]] = []
-        self.port.updated.value = slot
-        for _ in range(2 * self.words + 2):
-            asked.append((random.randrange(self.words), len(asked) % self.words))
-            self.port.post_address.value, self.port.pre_address.value = asked[-1]
-            if self.unit.output:
-                self.port.free_address.value = asked[-1][0] | slot << bits_for(self.words - 1)
-            await self.port.edge
-            if len(asked) > 1:
-                values = self.port.post_sums.value, self.port.pre_sums.value
-                for kind, at, value in zip(("post", "pre"), asked[-2], values, strict=True):
-                    word = shape.from_bits(int(value))
-                    for phase in names:
-                        expect(f"{where}, {kind} port, word {at}, {phase} sum", list(word[phase]), rows[phase][at], ("lane",))
-                if self.unit.output and "free" in rows:
-                    free = sums_word(self.config, self.layer)["plus"].shape.from_bits(int(self.port.free_sums.value))
-                    expect(f"{where}, word {asked[-2][0]}, free sum", list(free), rows["free"][asked[-2][0]], ("lane",))

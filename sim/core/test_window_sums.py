@@ -1,0 +1,130 @@
+# amaranth: UnusedElaboratable=no
+"""Window sums against golden's way to add: both slots in turn, all phases, pauses, passes that follow at once, extremes."""
+
+import random
+from dataclasses import replace
+
+import cocotb
+import torch
+
+from golden.contract.config import Config
+from golden.contract.shapes import Layer
+from hw.core.window_sums import WindowSums
+from sim.harness.networks import config_of
+from sim.harness.random_values import integers
+from sim.harness.streams import Port, start
+from sim.harness.sums import compare_sums
+from sim.harness.units import each, halves
+from sim.harness.words import layer_words, packed
+
+
+def hidden(shape, lanes, at_once=None, *, window_log2=2):
+    """Those of layer 1 of any shape."""
+    config = config_of((shape[0], 1), (lanes, 1), dense=False, window_log2=window_log2, decay_shift=1)
+    config = replace(config, arrays=(*config.lanes[:1], at_once or lanes, *config.lanes[2:]))
+    return WindowSums(config, Layer(1, *shape, phi_bound=9000))
+
+
+def output(lanes, at_once=None, *, window_log2=2):
+    """Those of an output layer."""
+    spec = config_of((1, 1), (1, 1), dense=True, window_log2=window_log2, decay_shift=1).spec
+    ones = (1,) * (len(spec.layers) - 1)
+    return WindowSums(Config(spec, (*ones, lanes), (*ones, at_once or lanes)), spec.layers[-1])
+
+
+UNITS = {
+    "sums_3x2x3": hidden((3, 2, 3), 1),
+    "sums_4x3x1": hidden((4, 3, 1), 2, window_log2=3),
+    "sums_one": hidden((1, 1, 1), 1, window_log2=0),
+    "sums_turns_3x3": hidden((9, 2, 1), 9, 3),
+    "sums_turns_2x1": hidden((4, 2, 2), 2, 1, window_log2=1),
+    "sums_one_word": hidden((4, 1, 1), 4, 1),
+    "sums_output_1": output(1, window_log2=3),
+    "sums_output_turns": output(10, 2),
+    "sums_output_10": output(10, window_log2=0),
+}
+
+
+@cocotb.test()
+async def sums_equal_golden(dut):
+    await start(dut)
+    await each(dut, UNITS, check)
+
+
+async def check(dut, name, unit):
+    sums = Driver(dut, name, unit)
+    window, one = unit.config.spec.schedule.window, unit.config.spec.formats.one
+    # pairs, and samples alone, of either slot; phases longer than their window, and as long
+    for first, count in ((0, 2), (2, 1), (3, 3)):
+        await sums.run(first, [(window + random.randint(0, 3), window + random.randint(0, 3)) for _ in range(count)])
+    assert sums.seen == {0, window * one}, f"{name}: only reached {sums.seen}"
+
+
+class Driver:
+    """The stages of the neuron array around the sums, and their model."""
+
+    def __init__(self, dut, name, unit):
+        self.name, self.unit, self.port = name, unit, Port(dut, name)
+        self.spec = unit.config.spec
+        #: The last complete sums, by slot and phase.
+        self.complete: dict[tuple[int, str], torch.Tensor] = {}
+        #: Which of the bounds complete sums reached.
+        self.seen: set[int] = set()
+
+    async def run(self, first, steps):
+        """Samples in turn in both slots, from this number on; sums are compared after each phase."""
+        f, layer, window = self.spec.formats, self.unit.layer, self.spec.schedule.window
+        growing: dict[int, torch.Tensor] = {}
+        kind: dict[int, str] = {}
+        for number, half in enumerate(halves(window, steps, first)):
+            planned = half[layer.index % 2]
+            if planned.idle:
+                await self.rest()
+                continue
+            fields = planned.fields
+            if fields["sum_first"]:
+                kind[planned.slot] = random.choice(("low", "high", "mixed"))
+            xi = integers(0, f.one, (1, *layer.shape), kind.get(planned.slot))
+            await self.step(planned, xi)
+            if fields["sum"]:
+                growing[planned.slot] = xi + (0 if fields["sum_first"] else growing[planned.slot])
+            if fields["sum_last"]:
+                self.complete[planned.slot, planned.phase] = total = growing[planned.slot]
+                self.seen |= {0, window * f.one} & {int(total.min()), int(total.max())}
+                where = f"{self.name}, half {number}, sample {planned.sample}, {planned.phase}"
+                await compare_sums(where, self.port, self.unit, self.complete)
+
+    async def rest(self):
+        """A few cycles without a sample: nothing is there, and nothing is stored."""
+        for _ in range(random.randint(0, 3)):
+            self.noise()
+            await self.port.edge
+
+    def noise(self):
+        """Anything, while no xi are there."""
+        self.port.valid.value = 0
+        for signal in (self.port.part, self.port.word, self.port.last, self.port.xi):
+            signal.value = random.getrandbits(len(signal))
+
+    async def step(self, planned, xi):
+        """All parts of the state, each announced two cycles before, with pauses; the next step may begin in the cycle after."""
+        unit, stall = self.unit, random.choice((0.0, 0.0, 0.4))
+        words = packed(layer_words(unit.config, unit.layer, xi[0]), self.spec.state_bits)
+        bits = len(self.port.xi)
+        self.port.step.value = planned.bits
+        coming: list[int | None] = [None, None]
+        part = 0
+        while part < unit.parts or coming != [None, None]:
+            announced = part if part < unit.parts and random.random() >= stall else None
+            self.port.coming.value = random.randrange(unit.parts) if announced is None else announced
+            part += announced is not None
+            coming.append(announced)
+            at = coming.pop(0)
+            self.noise()
+            if at is not None:
+                word, turn = divmod(at, unit.turns)
+                self.port.valid.value, self.port.part.value, self.port.word.value = 1, at, word
+                self.port.last.value = int(turn == unit.turns - 1)
+                self.port.xi.value = words[word] >> turn * bits & (1 << bits) - 1
+            await self.port.edge
+        self.port.valid.value = 0

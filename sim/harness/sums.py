@@ -1,0 +1,44 @@
+"""Reads the sums of the averaging windows as update engines do."""
+
+import random
+
+from amaranth.utils import bits_for
+from torch import Tensor
+
+from hw.synapse.interface import SLOTS
+from hw.update.interface import sums_word
+
+from .streams import Port
+from .units import expect
+from .words import layer_words
+
+
+async def compare_sums(where: str, port: Port, unit, sums: dict[tuple[int, str], Tensor]) -> None:
+    """Asserts that the read ports of `unit` have these sums, (1, channels, height, width), by slot and phase; what isn't in
+    there isn't compared.
+
+    unit: a `NeuronArray`, or `WindowSums`. The ports have different addresses in each cycle; data belong to the address of the
+    cycle before.
+    """
+    config, layer, words = unit.config, unit.layer, unit.words
+    shape = sums_word(config, layer)
+    for slot in range(SLOTS):
+        rows = {phase: layer_words(config, layer, x[0]).tolist() for (at, phase), x in sums.items() if at == slot}
+        asked: list[tuple[int, int]] = []
+        port.updated.value = slot
+        for _ in range(2 * words + 2):
+            asked.append((random.randrange(words), len(asked) % words))
+            port.post_address.value, port.pre_address.value = asked[-1]
+            if unit.output:
+                port.free_address.value = asked[-1][0] | slot << bits_for(words - 1)
+            await port.edge
+            if len(asked) == 1:
+                continue
+            values = port.post_sums.value, port.pre_sums.value
+            for kind, at, value in zip(("post", "pre"), asked[-2], values, strict=True):
+                word = shape.from_bits(int(value))
+                for phase in {"plus", "minus"} & set(rows):
+                    expect(f"{where}, {kind} port, word {at}, {phase} sum", list(word[phase]), rows[phase][at], ("lane",))
+            if unit.output and "free" in rows:
+                free = shape["plus"].shape.from_bits(int(port.free_sums.value))
+                expect(f"{where}, word {asked[-2][0]}, free sum", list(free), rows["free"][asked[-2][0]], ("lane",))
