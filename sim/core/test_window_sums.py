@@ -55,7 +55,7 @@ async def check(dut, name, unit):
     sums = Driver(dut, name, unit)
     window, one = unit.config.spec.schedule.window, unit.config.spec.formats.one
     # pairs, and samples alone, of either slot; phases longer than their window, and as long
-    for first, count in ((0, 2), (2, 1), (3, 3)):
+    for first, count in ((0, 2), (2, 1), (3, 30)):
         await sums.run(first, [(window + random.randint(0, 3), window + random.randint(0, 3)) for _ in range(count)])
     assert sums.seen == {0, window * one}, f"{name}: only reached {sums.seen}"
 
@@ -83,7 +83,7 @@ class Driver:
                 continue
             fields = planned.fields
             if fields["sum_first"]:
-                kind[planned.slot] = random.choice(("low", "high", "mixed"))
+                kind[planned.slot] = random.choice(("low", "high", "mixed", "uniform", "uniform"))
             xi = integers(0, f.one, (1, *layer.shape), kind.get(planned.slot))
             await self.step(planned, xi)
             if fields["sum"]:
