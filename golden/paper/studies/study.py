@@ -70,9 +70,10 @@ Row = dict[str, str]
 
 def plain(settings: Any) -> dict[str, Any]:
     """A dataclass as plain data. With what there was before there was anything else (all layers at once, fixed numbers of
-    steps, one rate, no centred updates, full feedback) it is as it was then: tables keep their rows."""
-    before = {"order": "all", "still": None, "halvings": (), "by_layer": False, "centred": False, "feedback": 1.0}.items()
-    return asdict(settings, dict_factory=lambda pairs: {k: v for k, v in pairs if (k, v) not in before})
+    steps, one rate, no centred updates, full feedback, spikes of one size) it is as it was then: tables keep their rows."""
+    before = {"order": "all", "still": None, "halvings": (), "by_layer": False, "centred": False, "feedback": 1.0}
+    before |= {"fine": None}
+    return asdict(settings, dict_factory=lambda pairs: {k: v for k, v in pairs if (k, v) not in before.items()})
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from golden import compiler
 from golden.contract.errors import NativeError
 from golden.contract.spec import CLASSES
 
+from . import deviation
 from .network import Network, Parameters
 from .neuron import Dynamics
 from .pooling import ADJOINT
@@ -37,6 +38,8 @@ _Task = compiler.structure(
     "_Task",
     ("links spiking image_spikes clip_nudge softmax classes halves free nudged window phases", ctypes.c_int32),
     ("threshold beta still", ctypes.c_float),
+    ("deviations", ctypes.c_int32),
+    ("unit", ctypes.c_float * MAX_LAYERS),
     ("layers", _Layer * MAX_LAYERS),
     ("link", _Link * MAX_LAYERS),
 )
@@ -117,11 +120,13 @@ def _task(network: Network, dynamics: Dynamics, pixels: Tensor, phases: int) -> 
         threshold=dynamics.threshold,
         beta=dynamics.beta,
         still=-1 if dynamics.still is None else dynamics.still,
+        deviations=dynamics.fine is not None,
     )
     task.layers[0] = _Layer(*pixels.shape[1:])
     for n, link in enumerate(network.dynamic):
         forward, backward = (1 / ADJOINT, 1 / link.alpha) if link.kind == "average" else (1.0, 1.0)
         task.layers[n + 1] = _Layer(*link.post)
+        task.unit[n + 1] = 0 if dynamics.fine is None else deviation.unit(dynamics, n + 1)
         task.link[n] = _Link(KINDS.index(link.kind), link.kernel, forward, backward * link.feedback)
     return task
 

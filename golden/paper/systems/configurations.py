@@ -3,8 +3,8 @@
 `table-1` is Table I, `published` what a cited work has. Where these are silent (threshold, hidden width, initial weights,
 learning-rate decay) they are as the codes have them from which the paper descends. `table-1-annealed` has a lambda that falls
 and nothing else changed; `tuned` is chosen on held-out images (`nudge repro tuning`), `SETTLED` by training error; `tuned
-centred` is that with centred updates (`centre`), and `tuned weak feedback` that with a weak way back and larger rates, of what
-doesn't spike; both in wide networks. `published falling` is a cited work with rates that fall
+centred` is that with centred updates (`centre`), and `tuned weak feedback` that with a weak way back and larger rates, where
+something spikes in fine spikes (`deviation`); both in wide networks. `published falling` is a cited work with rates that fall
 and nothing else changed, `published weak feedback` has both. `why` says what changed.
 """
 
@@ -130,8 +130,11 @@ SETTLED: dict[str, dict[str, Any]] = {
 WIDE = 32
 
 #: Feedback of what has weak feedback, by held-out images (docs/log/2026-11-29-recurrence.md). Layers that drive each other less
-#: settle sooner and bear larger steps; among spikes the nudge is then lost.
+#: settle sooner and bear larger steps; among spikes the nudge is then lost, but for `FINE` ones.
 WEAK = 0.25
+
+#: `Dynamics.fine` of 2C2FC with weak feedback, likewise (docs/log/2026-11-29-fine-spikes.md): the nudge's way down the layers.
+FINE = (8, 6, 4, 1)
 
 #: Of the paper's network where it is trained on all images ("scale"): channels of its convolutions, units of its hidden layer.
 SCALE_WIDTHS = (32, 64, 256)
@@ -176,7 +179,9 @@ def _table_one(data: str, widths: tuple[int, int, int]) -> list[Configuration]:
     annealed = replace(exactly[0], variant="table-1-annealed", dynamics=falling, why="lambda 0.6 / t^0.5")
     chosen = [tuned(start) for start in starts(widths)]
     centred = [with_centred_updates(c) for c in chosen if widths[0] >= WIDE]
-    weak = [with_weak_feedback(c, "tuned weak feedback", 2) for c in centred if c.name == "crnn-ep"]
+    factors = {"crnn-ep": 2, "snn-ep": 4}
+    weak = [with_weak_feedback(c, "tuned weak feedback", factors[c.name]) for c in centred if c.name in factors]
+    weak = [with_fine_spikes(c) if c.name == "snn-ep" else c for c in weak]
     return [*exactly, annealed, *chosen, *centred, *weak]
 
 
@@ -190,6 +195,13 @@ def with_weak_feedback(c: Configuration, variant: str, factor: int) -> Configura
     why = f"{c.why}, feedback {WEAK:g}, these rates x {factor}"
     network = replace(c.network, feedback=WEAK)
     return replace(c, variant=variant, network=network, rates=tuple(factor * rate for rate in c.rates), why=why)
+
+
+def with_fine_spikes(c: Configuration) -> Configuration:
+    """In the nudged phases."""
+    assert isinstance(c.dynamics, Dynamics)
+    worth = ", ".join(f"2^-{point}" for point in FINE)
+    return replace(c, dynamics=replace(c.dynamics, fine=FINE), why=f"{c.why}, spikes of nudged phases worth {worth}")
 
 
 def with_falling_rates(c: Configuration) -> Configuration:

@@ -50,9 +50,13 @@ class Dynamics:
     #: A sample's free phase ends with the first step in which none of its xi moves by more than this; None for never. Without
     #: spikes, whose xi never stand still, and with a window of 1.
     still: float | None = None
+    #: Binary points of what a spike of layers 1 to N is worth in the nudged phases, 2^-fine, where layers send how far they are
+    #: from the free phase's end (`golden.paper.systems.deviation`); None: spikes as in the free phase.
+    fine: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         assert self.still is None or (not self.spiking and self.window == 1), "spikes, or a window, never stand still"
+        assert self.fine is None or self.spiking, "without spikes none is fine"
 
     @classmethod
     def of(cls, spec: Spec) -> "Dynamics":

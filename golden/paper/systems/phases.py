@@ -1,7 +1,8 @@
 """Free and nudged phases of a batch. All layers step at once, by what was sent in the step before; or in each step, which is
 then called a sweep, the odd ones first, then the even ones and the image, which read the new spikes.
 
-Everything is zero when a sample comes. Both nudged phases start from all of the free phase's last state (d, V, s and xi).
+Everything is zero when a sample comes. Both nudged phases start from all of the free phase's last state (d, V, s and xi), or
+from where `deviation` puts it.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from golden.contract.spec import CLASSES
 
+from . import deviation
 from .network import Network, Parameters, backward, forward, kernels, readout
 from .neuron import Dynamics, State, image, neuron
 
@@ -78,14 +80,16 @@ def steps(
     turns = dynamics.turns(len(network.dynamic))
     target = None if labels is None else functional.one_hot(labels, CLASSES).to(pixels.dtype)
 
-    def phase(layers: list[State], start: int, count: int, strength: float) -> Iterator[tuple[int, list[State]]]:
-        """layers: 0..N, the image in front. start: steps since the sample came."""
+    def phase(
+        layers: list[State], start: int, count: int, strength: float, base: list[State] | None = None
+    ) -> Iterator[tuple[int, list[State]]]:
+        """layers: 0..N, the image in front. start: steps since the sample came. base: states of which they send deviations."""
         awake = torch.ones(len(pixels), dtype=torch.bool, device=pixels.device)  # samples that don't stand still yet
         for t in range(count):
             now = dynamics.at(start + t)
             before = layers
             for turn in turns:
-                layers = moved(layers, turn, now, strength)
+                layers = moved(layers, turn, now, strength, base)
             if dynamics.still is None or strength:
                 yield t, layers
                 continue
@@ -96,14 +100,20 @@ def steps(
             if not awake.any():
                 return
 
-    def moved(layers: list[State], turn: tuple[int, ...], now: Dynamics, strength: float) -> list[State]:
+    def moved(
+        layers: list[State], turn: tuple[int, ...], now: Dynamics, strength: float, base: list[State] | None
+    ) -> list[State]:
         after = list(layers)
-        for n, phi in drives(network, w, layers, turn, static):
+        for n, phi in drives(network, w, layers, turn, None if base else static):
             push: Tensor | float = 0.0
             if strength and target is not None and n == len(layers) - 1:
                 push = strength * nudge(network, parameters, layers[n], target)
-            after[n] = neuron(layers[n], phi, parameters.biases[n - 1][:, None, None], push, now)
-        if turn is turns[-1]:
+            bias = parameters.biases[n - 1][:, None, None]
+            if base:
+                after[n] = deviation.neuron(layers[n], base[n], phi, bias, push, now, n)
+            else:
+                after[n] = neuron(layers[n], phi, bias, push, now)
+        if turn is turns[-1] and not base:
             after[0] = image(layers[0], pixels, now)
         return after
 
@@ -116,8 +126,9 @@ def steps(
         kept = layers
     if target is None:
         return
+    base, begin = (None, kept) if dynamics.fine is None else (kept, deviation.begin(kept, dynamics))
     for sign in signs or ((1, -1) if dynamics.three_phases else (1,)):
-        for t, layers in phase(kept, dynamics.free, dynamics.nudged, sign * dynamics.beta):
+        for t, layers in phase(begin, dynamics.free, dynamics.nudged, sign * dynamics.beta, base):
             yield Step("plus" if sign > 0 else "minus", t, layers[1:])
 
 

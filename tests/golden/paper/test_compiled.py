@@ -34,6 +34,8 @@ DYNAMICS = {
     "real": replace(EXACT, spiking=False, rate=0.5),
     "odd-even": replace(EXACT, order="odd-even"),
     "odd-even, image spikes": replace(EXACT, order="odd-even", image_spikes=True, window=1),
+    "fine": replace(EXACT, fine=(3, 2, 1, 0), clip_nudge=False),
+    "odd-even, image spikes, fine": replace(EXACT, order="odd-even", image_spikes=True, fine=(2, 1, 2, 1)),
 }
 #: Table I's, and with annealing.
 ROUNDED = {
@@ -41,6 +43,7 @@ ROUNDED = {
     "annealed": Dynamics(9, 5, 3, 0.6, 0.354, 0.2, prediction_decay=0.5, rate_decay=0.3, image_spikes=True),
     "real": Dynamics(9, 5, 1, 0.6, 0.9, 0.1, spiking=False),
     "odd-even": Dynamics(9, 5, 1, 0.6, 0.9, 0.1, spiking=False, order="odd-even"),
+    "fine": Dynamics(9, 5, 3, 0.6, 0.9, 0.2, prediction_decay=0.5, fine=(5, 4, 2, 1)),
 }
 BATCH = 37
 

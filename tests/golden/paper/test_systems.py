@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from golden.paper.studies import table2
 from golden.paper.systems import backprop, equilibrium, phases, pooling
 from golden.paper.systems import train as training
 from golden.paper.systems.configurations import (
+    FINE,
     PUBLISHED,
     PUBLISHED_FALLING,
     PUBLISHED_WEAK,
@@ -302,13 +304,16 @@ def test_published_rates_fall_where_epochs_are_few():
     assert replace(weak, variant=falling.variant, why=falling.why, network=falling.network, rates=falling.rates) == falling
 
 
-def test_weak_feedback_is_of_what_does_not_spike():
+@pytest.mark.parametrize(("name", "factor", "fine"), [("crnn-ep", 2, None), ("snn-ep", 4, FINE)])
+def test_weak_feedback_changes_rates_and_makes_spikes_fine(name, factor, fine):
     known = {(c.name, c.variant): c for c in table_two("fashion-mnist", 1, (32, 64, 256))}
-    assert [name for name, variant in known if variant == "tuned weak feedback"] == ["crnn-ep"]
-    before, after = known["crnn-ep", "tuned centred"], known["crnn-ep", "tuned weak feedback"]
+    assert {name for name, variant in known if variant == "tuned weak feedback"} == {"crnn-ep", "snn-ep"}
+    before, after = known[name, "tuned centred"], known[name, "tuned weak feedback"]
     assert [link.feedback for link in after.network.links] == [WEAK] * 4
-    assert after.rates == tuple(2 * rate for rate in before.rates)
-    assert replace(after, network=before.network, rates=before.rates, variant="tuned centred", why=before.why) == before
+    assert after.rates == tuple(factor * rate for rate in before.rates)
+    assert after.dynamics == replace(before.dynamics, fine=fine)
+    rest: dict[str, Any] = {"dynamics": before.dynamics, "network": before.network, "rates": before.rates, "why": before.why}
+    assert replace(after, variant="tuned centred", **rest) == before
     assert "tuned weak feedback" not in {c.variant for c in table_two("mnist", 16)}
 
 

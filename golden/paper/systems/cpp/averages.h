@@ -16,6 +16,7 @@ template <int TEAM> struct Averages {
     const Task &task;
     Out out;
     std::vector<Vecs> sums;
+    std::vector<typename Group<TEAM>::State> kept; // the free phase's last states
 
     Averages(Shared &shared, Out to) : group(shared), task(shared.task), out(to) {
         for (const auto &layer : group.layers) sums.emplace_back(layer.xi.size());
@@ -23,11 +24,13 @@ template <int TEAM> struct Averages {
 
     void run(int64_t from) {
         group.load(from);
+        group.base = nullptr;
         phase(0, 0, task.free, 0.0f);
         if (!group.all_of_it.labels) return;
-        const auto kept = group.layers;
+        kept = group.layers;
         for (int n = 0; n < task.phases; n++) {
             if (n) group.layers = kept;
+            if (task.deviations) group.deviate(kept.data());
             phase(1 + n, task.free, task.nudged, static_cast<float>(group.all_of_it.signs[n]) * task.beta);
         }
     }

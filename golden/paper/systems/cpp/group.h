@@ -48,6 +48,7 @@ template <int TEAM> struct Group {
     std::vector<int> live; // pixels that aren't 0 in all samples: no other ones spike, if the threshold isn't negative
     Vecs nudge;                // what `push` computed
     Record *records = nullptr; // of layers 0..N in this step, where they are kept
+    const State *base = nullptr; // of layers 0..N: what is sent is how far xi is from theirs, golden.paper.systems.deviation
     int64_t first = 0;
     int present = 0;
 
@@ -101,12 +102,13 @@ template <int TEAM> struct Group {
     // Every `stride`-th layer from `from` on.
     void turn(int t, float strength, int from, int stride, bool image) {
         for (int n = from; n <= task.links; n += stride) {
-            if (n == 1 && !task.image_spikes) phi[n] = static_drive;
+            if (n == 1 && base) std::fill(phi[n].begin(), phi[n].end(), Vec{});
+            else if (n == 1 && !task.image_spikes) phi[n] = static_drive;
             else all_of_it.joints[n - 1].template forward<TEAM>(layers[n - 1].s, phi[n], boxes, present, n == 1 ? &live : nullptr);
             if (n < task.links) all_of_it.joints[n].template backward<TEAM>(layers[n + 1].s, phi[n], taps, present);
         }
         const float prediction = all_of_it.prediction[t], rate = all_of_it.rate[t];
-        if (image && task.image_spikes) {
+        if (image && task.image_spikes && !base) {
             State &state = layers[0];
             for (size_t i = 0; i < state.xi.size(); i++) encode(state, i, phi[0][i], prediction);
         }
@@ -123,13 +125,15 @@ template <int TEAM> struct Group {
             for (int i = c * positions * TEAM; i < (c + 1) * positions * TEAM; i++) {
                 Vec drive = phi[n][i];
                 if (task.spiking) drive = state.d[i] = lerp(state.d[i], drive, prediction);
+                if (base) drive += base[n].d[i];
                 drive += bias;
                 if (strength != 0.0f && task.clip_nudge) drive += nudge[i];
                 const Vec unclipped = rate == 1.0f ? drive : lerp(state.xi[i], drive, rate);
                 Vec xi = clipped(unclipped);
                 if (strength != 0.0f && !task.clip_nudge) xi += nudge[i];
                 if (records) records[n].unclipped[i] = unclipped;
-                if (task.spiking) {
+                if (base) encode(state, i, xi, base[n].xi[i], task.unit[n], prediction);
+                else if (task.spiking) {
                     const Vec x = encode(state, i, xi, prediction);
                     if (records) records[n].potential[i] = x;
                 } else state.s[i] = state.xi[i] = xi;
@@ -145,6 +149,27 @@ template <int TEAM> struct Group {
         state.s[i] = s;
         state.xi[i] = xi;
         return x;
+    }
+
+    // The same of how far xi is from `from`, in spikes of either sign, each worth `unit`.
+    static void encode(State &state, size_t i, Vec xi, Vec from, float unit, float prediction) {
+        const Vec x = state.V[i] + lerp(state.xi[i] - from, xi - from, 1.0f / prediction), half = all(unit / 2);
+        const Vec s = x > half ? all(unit) : x < -half ? all(-unit) : Vec{};
+        state.V[i] = x - s;
+        state.s[i] = s;
+        state.xi[i] = xi;
+    }
+
+    // Layers are at the end of the free phase, and send deviations from it from now on.
+    void deviate(const State *from) {
+        base = from;
+        for (int n = 0; n <= task.links; n++) {
+            State &state = layers[n];
+            std::fill(state.d.begin(), state.d.end(), Vec{});
+            std::fill(state.s.begin(), state.s.end(), Vec{});
+            const Vec half = all(0.5f);
+            for (Vec &V : state.V) V = task.unit[n] * (V > half ? half : V < -half ? -half : V);
+        }
     }
 
     // nudge = strength * -dL/dxi of the last layer, from its xi.

@@ -25,6 +25,8 @@ struct Task {
     int32_t free, nudged, window, phases; // phases: nudged ones
     float threshold, beta;
     float still; // the free phase ends when no xi changes more; below 0 for never
+    int32_t deviations; // nudged phases send these, as spikes worth `unit`
+    float unit[16]; // of layers 0..N
     Layer layers[16];
     Link link[16];
 };
