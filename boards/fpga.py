@@ -8,7 +8,7 @@ from typing import Any
 
 from amaranth.build import Resource
 
-from golden.contract.config import Config, check_depth, check_order, configuration
+from golden.contract.config import Config, check_depth, check_schedule, configuration
 from golden.contract.errors import DesignError
 from golden.contract.presets import PRESETS
 from golden.contract.protocol import WINDOW
@@ -104,7 +104,7 @@ class Fpga:
         The core's clock is `clock` of `[lanes.BOARD]`, else that of the board's largest preset. Raises `ConfigError` for a
         network that no gateware has.
         """
-        check_order(spec)
+        check_schedule(spec)
         check_depth(spec)
         model, own = self.designs[self.largest], dict(spec.lanes).get(self.name)
         if model.config.compact:

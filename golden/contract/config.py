@@ -111,12 +111,21 @@ def configuration(spec: Spec, engines: str = ENGINES[0], board: str = "") -> Con
     return replace(config, **given)
 
 
-def check_order(spec: Spec) -> None:
-    """Raises `ConfigError` where layers step in an order that no gateware has."""
-    if spec.schedule.order != "odd-even":
+def check_schedule(spec: Spec) -> None:
+    """Raises `ConfigError` where layers step in a way that no gateware has."""
+    schedule, elsewhere = spec.schedule, "this network is for the model, --board golden"
+    if schedule.order != "odd-even":
         raise ConfigError(
-            f"{spec.name}: the gateware steps odd and even layers in turn, not in the order {spec.schedule.order!r}: "
-            "this network is for the model, --board golden"
+            f"{spec.name}: the gateware steps odd and even layers in turn, not in the order {schedule.order!r}: {elsewhere}"
+        )
+    if schedule.feedback_shift:
+        raise ConfigError(
+            f"{spec.name}: the gateware adds drives from both sides as they are, not with a feedback_shift of "
+            f"{schedule.feedback_shift}: {elsewhere}"
+        )
+    if schedule.fine:
+        raise ConfigError(
+            f"{spec.name}: the gateware has spikes without a sign, not fine ones of {list(schedule.fine)}: {elsewhere}"
         )
 
 
@@ -146,6 +155,6 @@ def buildable(spec: Spec, engines: str = ENGINES[0]) -> Config:
             f"{spec.name}: its {spec.parameters} weights and biases take {needed / 1e6:.1f} Mbit, and the largest part here "
             f"has {LARGEST_MEMORY / 1e6:.1f} Mbit: this network is for the model, --board golden"
         )
-    check_order(spec)
+    check_schedule(spec)
     check_depth(spec)
     return configuration(spec, engines)

@@ -36,7 +36,8 @@ FORMATS = {"weight_bits": (2, 8), "decoder_bits": (13, 16), "state_fraction": (4
 
 #: What is left out, but for the rates, which `default_rates` says.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "schedule": {"order": "odd-even", "free": 16, "nudged": 8, "window": 4, "decay_shift": 1, "halvings": ()},
+    "schedule": {"order": "odd-even", "free": 16, "nudged": 8, "window": 4, "decay_shift": 1}
+    | {"halvings": (), "feedback_shift": 0, "fine": ()},
     "learning": {name: getattr(Learning, name) for name in ("beta", "batch", "gain", "decay")},
     "formats": {name: getattr(Formats, name) for name in FORMATS},
     "input": asdict(Input()),
@@ -71,7 +72,8 @@ def network(values: Any, where: str) -> Spec:
 
 
 def document(spec: Spec) -> dict[str, Any]:
-    """A network as plain data, nothing left out but MNIST's `input`, lanes and halvings where there are none.
+    """A network as plain data, nothing left out but MNIST's `input`, and lanes, halvings, feedback_shift and
+    fine where there are none.
 
     `network` gives it back. Raises `SpecError` for formats that no network file can name.
     """
@@ -98,7 +100,9 @@ def document(spec: Spec) -> dict[str, Any]:
             "window": s.window,
             "decay_shift": s.decay_shift,
         }
-        | ({"halvings": list(s.halvings)} if s.halvings else {}),
+        | ({"halvings": list(s.halvings)} if s.halvings else {})
+        | ({"feedback_shift": s.feedback_shift} if s.feedback_shift else {})
+        | ({"fine": list(s.fine)} if s.fine else {}),
         "learning": rates | {name: getattr(learning, name) for name in DEFAULTS["learning"]},
         "formats": formats,
     } | ({"lanes": lanes} if lanes else {}) | ({"input": asdict(spec.input)} if spec.input != Input() else {})
@@ -169,15 +173,13 @@ def _schedule(values: dict[str, Any]) -> Schedule:
         raise SpecError(f"schedule.window must be one of {', '.join(map(str, allowed))}, not {reprlib.repr(window)}")
     if values["order"] not in ORDERS:
         raise SpecError(f"schedule.order must be {' or '.join(ORDERS)}, not {reprlib.repr(values['order'])}")
-    halvings = values["halvings"]
-    if not isinstance(halvings, list | tuple) or len(halvings) > MAX_DECAY_SHIFT:
-        raise SpecError(
-            f"schedule.halvings must be a list of at most {MAX_DECAY_SHIFT} steps, not {reprlib.repr(halvings)}"
-        )
+    for name, most, what in (("halvings", MAX_DECAY_SHIFT, "steps"), ("fine", MAX_STAGES, "binary points")):
+        x = values[name]
+        if not isinstance(x, list | tuple) or len(x) > most:
+            raise SpecError(f"schedule.{name} must be a list of at most {most} {what}, not {reprlib.repr(x)}")
     steps, log2 = (values["free"], values["nudged"]), window.bit_length() - 1
-    return _inside(
-        "schedule", lambda: Schedule(*steps, log2, values["decay_shift"], values["order"], tuple(halvings))
-    )
+    rest = (values["order"], tuple(values["halvings"]), values["feedback_shift"], tuple(values["fine"]))
+    return _inside("schedule", lambda: Schedule(*steps, log2, values["decay_shift"], *rest))
 
 
 def _learning(values: dict[str, Any], stages: int) -> Learning:

@@ -9,6 +9,7 @@ import reprlib
 import zlib
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 from golden.contract.errors import SpecError
 
@@ -24,6 +25,12 @@ ORDERS = ("all", "odd-even")
 
 #: Largest k of lambda = 2^-k: d has 16 bits, one of them the sign.
 MAX_DECAY_SHIFT = 15
+
+#: Largest binary point of a fine spike: with it d and biases fit 30 bits.
+MAX_FINE = 12
+
+#: Largest `Schedule.feedback_shift`; `Spec` allows less where d has fewer bits more than phi.
+MAX_FEEDBACK_SHIFT = 8
 
 
 def turns(order: str, layers: int) -> tuple[tuple[int, ...], ...]:
@@ -49,6 +56,12 @@ class Schedule:
     #: Steps of the free phase, from 0, with each of which k grows by 1: a spike says much at first, so that states arrive, and
     #: less later, so that they are exact (annealing: O'Connor et al. 2019). The nudged phases have the free phase's last k.
     halvings: tuple[int, ...] = ()
+    #: What a layer has from above counts 2^-feedback_shift times as much as what it has from below: layers that drive each
+    #: other less settle sooner and bear larger steps.
+    feedback_shift: int = 0
+    #: Binary point m of each layer 1..N; none: nudged phases are in spikes as the free phase is. With it their spikes say how
+    #: far a layer is from where the free phase ended, have a sign, and are worth 2^-m.
+    fine: tuple[int, ...] = ()
 
     @property
     def window(self) -> int:
@@ -83,6 +96,11 @@ class Schedule:
             raise SpecError(f"halvings must be steps in rising order, each once, not {reprlib.repr(list(self.halvings))}")
         if self.last_shift > MAX_DECAY_SHIFT:
             raise SpecError(f"decay_shift and halvings: k must end at most at {MAX_DECAY_SHIFT}, not at {self.last_shift}")
+        check_whole("feedback_shift", self.feedback_shift, 0, MAX_FEEDBACK_SHIFT)
+        for point in self.fine:
+            check_whole("fine's binary points", point, 0, MAX_FINE)
+        if list(self.fine) != sorted(self.fine, reverse=True):
+            raise SpecError(f"fine must not rise from layer to layer, as {reprlib.repr(list(self.fine))} does")
         if self.order not in ORDERS:
             raise SpecError(f"order must be {' or '.join(ORDERS)}, not {reprlib.repr(self.order)}")
         why = f"steps (the averaging window has {self.window})"
@@ -142,6 +160,25 @@ class Spec:
             if rates is not None and len(rates) != len(self.stages):
                 raise SpecError(f"learning.{name} must have {len(self.stages)} entries, not {len(rates)}")
         self._shapes  # raises where a kernel does not fit
+        self._check_shifts()
+
+    def _check_shifts(self) -> None:
+        """Nothing of a drive is lost: what comes from either side is shifted left, on the way to d's LSB."""
+        schedule, room = self.schedule, self.formats.drive_shift
+        if schedule.feedback_shift > room:
+            raise SpecError(
+                f"feedback_shift must be 0..{room} (phi has so many binary places less than d), not {schedule.feedback_shift}"
+            )
+        if not schedule.fine:
+            return
+        if len(schedule.fine) != len(self.stages):
+            raise SpecError(f"fine must have {len(self.stages)} binary points, one a stage, not {len(schedule.fine)}")
+        for n, (pre, post) in enumerate(pairwise(schedule.fine), start=1):
+            if pre - post > room:
+                raise SpecError(f"fine may fall by {room} at most from layer to layer, not from {pre} to {post}")
+            if pre - post + room < schedule.feedback_shift:
+                least = schedule.feedback_shift - room
+                raise SpecError(f"fine must fall by {least} at least from layer {n} to {n + 1}, not from {pre} to {post}")
 
     @cached_property
     def _shapes(self) -> list[tuple[int, int, int]]:
@@ -217,6 +254,24 @@ class Spec:
 
     # -- the neuron ----------------------------------------------------------------------------------------------
 
+    def drive_shifts(self, n: int, deviating: bool = False) -> tuple[int, int]:
+        """Left shifts, from phi's LSB to d's, of what layer n has from below and from above.
+
+        deviating: in a nudged phase with fine spikes, where all of a layer is in units of its own spike. Then nothing comes
+        from the image, and never from above the output layer; those shifts mean nothing.
+        """
+        shift, back = self.formats.drive_shift, self.schedule.feedback_shift
+        if not deviating:
+            return shift, shift - back
+        points = (self.schedule.fine[0], *self.schedule.fine, self.schedule.fine[-1])
+        return shift + points[n] - points[n - 1], max(shift + points[n] - points[n + 1] - back, 0)
+
+    @cached_property
+    def drive_bound(self) -> int:
+        """Largest |drive| in LSBs of d, of all layers and phases."""
+        modes = (False, True) if self.schedule.fine else (False,)
+        return max(x.phi_bound << max(self.drive_shifts(x.index, mode)) for x in self.layers[1:] for mode in modes)
+
     @property
     def static_shift(self) -> int:
         """Right shift, round half up, from the sum of image products to phi (LSB 2^-9): of pooled ones (LSB 2^-17) or, where
@@ -240,8 +295,9 @@ class Spec:
 
     @property
     def membrane_high(self) -> int:
-        """U <= theta: without a spike U + xi <= U + (xi << k) <= theta; with one U + xi - 1 <= theta. Less if k grows."""
-        return self.formats.threshold
+        """U <= theta: without a spike U + xi <= U + (xi << k) <= theta; with one U + xi - 1 <= theta. Less if k grows.
+        Deviations have both signs, and so have the bounds."""
+        return -self.membrane_low if self.schedule.fine else self.formats.threshold
 
     @property
     def membrane_bits(self) -> int:
@@ -260,14 +316,16 @@ class Spec:
     # -- the update ----------------------------------------------------------------------------------------------
 
     def correlation_bound(self, bundle: Bundle) -> int:
-        """Largest |g| = |sum over positions of pre+ post+ - pre- post-|, window sums (pixels in bundle 1)."""
+        """Largest |g| = |sum over positions of pre+ post+ - pre- post-|, window sums (pixels in bundle 1); with fine spikes of
+        what `golden.model.ops.deviation_sums` makes of them, which is up to twice as much, and of two terms."""
         top = self.formats.one << self.schedule.window_log2
         pre = (1 << self.formats.pixel_bits) - 1 if bundle.on_image else top
-        return (1 if bundle.full else 4 * bundle.post.positions) * top * pre
+        terms = (2 if bundle.on_image else 4) if self.schedule.fine else 1
+        return (1 if bundle.full else 4 * bundle.post.positions) * terms * top * pre
 
     def bias_bound(self, bundle: Bundle) -> int:
         """Largest |sum of post+ - post- over the pooled map|, window sums."""
-        return bundle.post.positions * (self.formats.one << self.schedule.window_log2)
+        return bundle.post.positions * ((2 if self.schedule.fine else 1) * self.formats.one << self.schedule.window_log2)
 
     def correlation_bits(self, bundle: Bundle) -> int:
         """Width of g, of weights and of biases."""
@@ -300,19 +358,31 @@ class Spec:
             schedule["order"] = self.schedule.order
         if self.schedule.halvings:  # likewise
             schedule["halvings"] = list(self.schedule.halvings)
+        if self.schedule.feedback_shift:
+            schedule["feedback_shift"] = self.schedule.feedback_shift
+        if self.schedule.fine:
+            schedule["fine"] = list(self.schedule.fine)
         stages = [[type(s).__name__, asdict(s)] for s in self.stages]
         facts = {"stages": stages, "formats": asdict(self.formats), "schedule": schedule}
         if self.input != Input():  # the same
             facts["input"] = asdict(self.input)
         return zlib.crc32(json.dumps(facts, sort_keys=True).encode())
 
+    def rate_scale(self, bundle: Bundle) -> float:
+        """What g has to be multiplied by besides the learning rate: the nudge has lost 2^-feedback_shift in each layer that it
+        passed, and sums of fine spikes are in units of 2^-m."""
+        above = len(self.stages) - bundle.index
+        point = self.schedule.fine[bundle.index - 1] if self.schedule.fine else 0
+        return 2.0 ** (self.schedule.feedback_shift * above - point)
+
     def rate(self, bundle: Bundle, *, lr: float, beta: float, batch: int) -> int:
-        """Register value of a learning rate: lr / (2 beta batch) in LSBs of 2^-18, to nearest."""
+        """Register value of a learning rate: lr / (2 beta batch), times `rate_scale`, in LSBs of 2^-18, to nearest."""
         top = self.formats.rate_range[-1]
-        exact = lr / (2 * beta * batch) * (1 << self.formats.rate_fraction)
+        unit = self.rate_scale(bundle) * (1 << self.formats.rate_fraction)
+        exact = lr / (2 * beta * batch) * unit
         value = round(exact) if 0 <= exact <= 2 * top else -1  # which nan isn't either
         if not 0 <= value <= top or (lr > 0 and value == 0):
-            low, high = (x * 2 * beta * batch / (1 << self.formats.rate_fraction) for x in (0.5, top))
+            low, high = (x * 2 * beta * batch / unit for x in (0.5, top))
             raise SpecError(
                 f"bundle {bundle.index}: learning rate must be 0 or {low:.6g}..{high:.6g} at beta {beta:g}, batch {batch}, "
                 f"not {lr:g}"

@@ -128,8 +128,8 @@ def _add_updates(
         rates = settings.weight_rates[n], settings.bias_rates[n]
         size = max(1, CORRELATIONS // bundle.weights)
         for part in range(0, len(pixels), size):
-            both = (tuple(x[part : part + size] for x in sums[phase]) for phase in ("plus", "minus"))
-            weight, bias = runner.updates(bundle, pixels[part : part + size], Sums(*both), rates)
+            some = (tuple(x[part : part + size] for x in sums[phase]) for phase in Sums._fields)
+            weight, bias = runner.updates(bundle, pixels[part : part + size], Sums(*some), rates)
             updates.weights[n].add_(weight)
             updates.biases[n].add_(bias)
 

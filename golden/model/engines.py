@@ -32,10 +32,15 @@ HALF = 1 << 30
 
 
 class Sums(NamedTuple):
-    """Window sums of xi in the two nudged phases, for each layer 1..N: (batch, c, h, w)."""
+    """Window sums of xi in the two nudged phases, and in the free one, for each layer 1..N: (batch, c, h, w)."""
 
     plus: tuple[Tensor, ...]
     minus: tuple[Tensor, ...]
+    free: tuple[Tensor, ...]
+
+
+#: What a layer has from below and from above; 0 where there is nothing.
+Terms = tuple[Tensor, Tensor | int]
 
 
 class Engine(Protocol):
@@ -49,15 +54,21 @@ class Engine(Protocol):
     def static(self, images: Tensor) -> Tensor:
         """Drive of layer 1 by the images (batch, channels, height, width), LSB 2^-9."""
 
-    def drives(self, static: Tensor, spikes: list[Tensor], turn: Sequence[int]) -> list[Tensor]:
-        """phi of the layers of a turn (`Spec.turns`) from the latest spikes of layers 1..N."""
+    def drives(self, static: Tensor, spikes: list[Tensor], turn: Sequence[int]) -> list[Terms]:
+        """Drives of the layers of a turn (`Spec.turns`) from the latest spikes of layers 1..N, LSB 2^-9."""
 
     def updates(self, bundle: Bundle, images: Tensor, sums: Sums, rates: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Updates of a bundle's weights and biases, int64, summed over the batch. rates: of weights, of biases."""
 
 
-def _pre(bundle: Bundle, images: Tensor, sums: tuple[Tensor, ...]) -> Tensor:
-    return images if bundle.index == 1 else sums[bundle.index - 2]
+def _operands(bundle: Bundle, spec: Spec, images: Tensor, sums: Sums) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """pre+, post+, pre-, post- of `ops.correlation`."""
+    if bundle.index == 1:
+        return images, sums.plus[0], images, sums.minus[0]
+    if spec.schedule.fine:
+        return ops.deviation_sums(bundle, spec, sums.free, sums.plus, sums.minus)
+    pre, post = bundle.index - 2, bundle.index - 1
+    return sums.plus[pre], sums.plus[post], sums.minus[pre], sums.minus[post]
 
 
 class Plain:
@@ -72,25 +83,24 @@ class Plain:
     def static(self, images: Tensor) -> Tensor:
         return ops.static_drive(images, self.weights[0], self.spec)
 
-    def drives(self, static: Tensor, spikes: list[Tensor], turn: Sequence[int]) -> list[Tensor]:
-        phi = [static] + [torch.zeros_like(s) for s in spikes[1:]]
+    def drives(self, static: Tensor, spikes: list[Tensor], turn: Sequence[int]) -> list[Terms]:
+        below = {1: static}
+        above: dict[int, Tensor] = {}
         for bundle, w in zip(self.spec.bundles[1:], self.weights[1:], strict=True):
             pre, post = bundle.index - 2, bundle.index - 1
+            conv = bundle.kind == "conv"
             if bundle.index in turn:
-                there = ops.conv_forward(spikes[pre], w) if bundle.kind == "conv" else ops.dense_forward(spikes[pre], w)
-                phi[post] = phi[post] + there.reshape(spikes[post].shape)
+                there = ops.conv_forward(spikes[pre], w) if conv else ops.dense_forward(spikes[pre], w)
+                below[bundle.index] = there.reshape(spikes[post].shape)
             if bundle.index - 1 in turn:
-                conv = bundle.kind == "conv"
                 back = ops.conv_backward(spikes[post], w, bundle) if conv else ops.dense_backward(spikes[post], w)
-                phi[pre] = phi[pre] + back.reshape(spikes[pre].shape)
-        return [phi[n - 1] for n in turn]
+                above[bundle.index - 1] = back.reshape(spikes[pre].shape)
+        return [(below[n], above.get(n, 0)) for n in turn]
 
     def updates(self, bundle: Bundle, images: Tensor, sums: Sums, rates: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        spec, post = self.spec, bundle.index - 1
-        g_weight, g_bias = ops.correlation(
-            bundle, _pre(bundle, images, sums.plus), sums.plus[post], _pre(bundle, images, sums.minus), sums.minus[post]
-        )
-        bound = spec.formats.update_bound
+        spec, n, bound = self.spec, bundle.index - 1, self.spec.formats.update_bound
+        g_weight, _ = ops.correlation(bundle, *_operands(bundle, spec, images, sums))
+        g_bias = (sums.plus[n] - sums.minus[n]).sum(dim=(2, 3))
         weight = ops.update(g_weight, rates[0], spec.weight_shift(bundle), bound)
         bias = ops.update(g_bias, rates[1], spec.bias_shift, bound)
         return weight.sum(0), bias.sum(0)
@@ -118,9 +128,8 @@ class Folded:
 
     def __init__(self, spec: Spec, working: Working):
         f = spec.formats
-        for layer in spec.layers:
-            if layer.phi_bound << f.drive_shift >= HALF:
-                raise ModelError(f"layer {layer.index}: phi may reach {layer.phi_bound}: too much for 32 bits, take plain")
+        if spec.drive_bound >= HALF:
+            raise ModelError(f"a drive may reach {spec.drive_bound}: too much for 32 bits, take plain")
         for bundle in spec.bundles:
             largest = spec.correlation_bound(bundle) << f.rate_bits
             if 2 * largest >= ops.FLOAT64_EXACT:
@@ -144,16 +153,17 @@ class Folded:
         total = self._forward(self.spec.bundles[0], _batch_last(images.to(self.static_type)))
         return _batch_first(ops.rhu(total.to(self.dtype), self.spec.static_shift))
 
-    def drives(self, static: Tensor, spikes: list[Tensor], turn: Sequence[int]) -> list[Tensor]:
+    def drives(self, static: Tensor, spikes: list[Tensor], turn: Sequence[int]) -> list[Terms]:
         s = [_batch_last(x.to(self.drive_type)) for x in spikes]
-        phi = []
+
+        def term(drives: Tensor) -> Tensor:
+            return _batch_first(drives.to(self.dtype))
+
+        found: list[Terms] = []
         for n in turn:
-            terms = [] if n == 1 else [self._forward(self.spec.bundles[n - 1], s[n - 2])]
-            if n < len(s):
-                terms.append(self._backward(self.spec.bundles[n], s[n]))
-            drives = [_batch_first(sum(terms[1:], terms[0]).to(self.dtype))] if terms else []
-            phi.append(sum(drives, static) if n == 1 else drives[0])
-        return phi
+            below = static if n == 1 else term(self._forward(self.spec.bundles[n - 1], s[n - 2]))
+            found.append((below, term(self._backward(self.spec.bundles[n], s[n])) if n < len(s) else 0))
+        return found
 
     def _forward(self, bundle: Bundle, s: Tensor) -> Tensor:
         if not bundle.full:
@@ -190,8 +200,9 @@ class Folded:
         if bundle.index == 1:  # the image is the same in both phases
             post, pre = self._rows(bundle, post_plus - post_minus), self._taps(bundle, images)
         else:  # both phases in one product: [post+, -post-] @ [pre+, pre-]
-            post = torch.cat([self._rows(bundle, post_plus), -self._rows(bundle, post_minus)], 2)
-            pre = torch.cat([self._taps(bundle, x[bundle.index - 2]) for x in sums], 1)
+            pre_plus, post_plus, pre_minus, post_minus = _operands(bundle, spec, images, sums)
+            post = torch.cat([self._rows(bundle, post_plus.double()), -self._rows(bundle, post_minus.double())], 2)
+            pre = torch.cat([self._taps(bundle, x) for x in (pre_plus, pre_minus)], 1)
         weight = self._rounded(post @ pre, rates[0], spec.weight_shift(bundle))
         return weight.reshape(bundle.weight_shape), bias
 

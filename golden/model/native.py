@@ -37,16 +37,20 @@ TILE_PERMISSION = (158, 0x1023, 18)
 
 
 _Layer = compiler.structure("_Layer", ("channels height width", ctypes.c_int32))
+_Shifts = compiler.structure("_Shifts", ("below above rest", ctypes.c_int32))
 _Bundle = compiler.structure("_Bundle", ("kind kernel weight_shift weight_rate bias_rate narrow", ctypes.c_int32))
 
 #: `Network` of cpp/network.h: same order, same types.
 _Network = compiler.structure(
     "_Network",
     ("bundles classes averaging_window decay_shift halvings turns free_steps nudged_steps beta", ctypes.c_int32),
-    ("drive_shift round_shift nudge_shift static_shift bias_shift one_bits threshold", ctypes.c_int32),
+    ("fine", ctypes.c_int32),
+    ("round_shift nudge_shift static_shift bias_shift one_bits threshold", ctypes.c_int32),
     ("decoder_low decoder_high update_bound", ctypes.c_int32),
     ("weight_round weight_high bias_round bias_high", ctypes.c_int32),
     ("halving", ctypes.c_int32 * (MAX_DECAY_SHIFT + 1)),
+    ("point", ctypes.c_int32 * MAX_LAYERS),
+    ("shifts", _Shifts * MAX_LAYERS * 2),
     ("layers", _Layer * MAX_LAYERS),
     ("bundle", _Bundle * MAX_LAYERS),
 )
@@ -120,13 +124,13 @@ def check(spec: Spec) -> None:
     if f.weight_bits > 8:
         raise NativeError(f"a working weight must fit a byte, not {f.weight_bits} bits")
     # half of what 32 bits hold: the rest is for what is added to it
-    largest = max(spec.static_bound, *(layer.phi_bound << f.drive_shift for layer in spec.layers))
+    largest = max(spec.static_bound, spec.drive_bound)
     if largest >= HALF:
         raise NativeError(f"a drive may reach {largest}, the limit is {HALF}")
     top = f.one << spec.schedule.window_log2
     for bundle in spec.bundles:
         # four of them are added where a convolution is pooled; pairs of such sums share 32 bits
-        most = 4 * top if bundle.kind == "conv" else top
+        most = (4 if bundle.kind == "conv" else 1) * (2 if spec.schedule.fine else 1) * top
         if most >= 1 << 15:
             raise NativeError(f"bundle {bundle.index}: a sum over the averaging window may reach {most}: too much for 16 bits")
         for bound, shift in (
@@ -160,7 +164,7 @@ def _network(spec: Spec) -> bytes:
         decay_shift=spec.schedule.decay_shift,
         halvings=len(spec.schedule.halvings),
         turns=len(spec.turns),
-        drive_shift=f.drive_shift,
+        fine=bool(spec.schedule.fine),
         round_shift=f.round_shift,
         nudge_shift=f.nudge_shift,
         static_shift=spec.static_shift,
@@ -179,6 +183,12 @@ def _network(spec: Spec) -> bytes:
         net.halving[n] = at
     for layer in spec.layers:
         net.layers[layer.index] = _Layer(*layer.shape)
+    for n in range(1, len(spec.layers)):
+        for mode in range(2 if spec.schedule.fine else 1):
+            below, above = spec.drive_shifts(n, bool(mode))
+            rest = min(below, above)
+            net.shifts[mode][n] = _Shifts(below - rest, above - rest, rest)
+        net.point[n] = spec.schedule.fine[n - 1] if spec.schedule.fine else 0
     for n, bundle in enumerate(spec.bundles):
         net.bundle[n] = _Bundle(KINDS.index(bundle.kind), bundle.kernel, spec.weight_shift(bundle))
     return bytes(net)

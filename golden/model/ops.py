@@ -11,6 +11,7 @@ library convolution is never called: it may choose Winograd, FFT or TF32, which 
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -124,6 +125,13 @@ def nudge(xi: Tensor, target: Tensor, beta: int, sign: int, formats: Formats) ->
     return (sign * beta * (target - xi)) >> formats.nudge_shift
 
 
+def drive(below: Tensor, above: Tensor | int, shifts: tuple[int, int]) -> tuple[Tensor, int]:
+    """phi from its two terms, LSB 2^-9 each, and its left shift to d's LSB: what both of `Spec.drive_shifts` have in common."""
+    rest = min(shifts)
+    there, back = (shift - rest for shift in shifts)
+    return (below << there if there else below) + (above << back if back else above), rest
+
+
 def neuron(
     state: State,
     phi: Tensor,
@@ -132,17 +140,19 @@ def neuron(
     spec: Spec,
     k: int | None = None,
     following: int | None = None,
+    shift: int | None = None,
 ) -> State:
     """One step of the sigma-delta neurons of a layer: decoder, clipped state, spike, membrane (paper eq. 10 in U form).
 
     phi: drive, LSB 2^-9. bias: working biases, LSB 2^-12, (channels, 1, 1) or what broadcasts. nudged: `nudge`, or None
     for 0. k, following: of this step's lambda = 2^-k, and of the next one's, None for the only ones that the schedule has.
+    shift: of phi to d's LSB, None for 3.
     d saturates to 16 bits; U stays within `spec.membrane_low..membrane_high` by itself.
     """
     f = spec.formats
     k = spec.schedule.decay_shift if k is None else k
     following = k if following is None else following
-    d = phi << f.drive_shift
+    d = phi << (f.drive_shift if shift is None else shift)
     d -= state.d
     d >>= k
     d += state.d
@@ -162,13 +172,74 @@ def neuron(
     return State(d, U, s, xi)
 
 
+class Base(NamedTuple):
+    """What a layer's deviations are from: where the free phase ended."""
+
+    #: d + bias, LSB 2^-12.
+    v: Tensor
+    #: 0..256, LSB 2^-8.
+    xi: Tensor
+
+
+def begin_deviation(state: State, bias: Tensor, spec: Spec, k: int) -> tuple[State, Base]:
+    """A layer at the start of a nudged phase with fine spikes: no deviation. What it was about to spike it is about to spike in
+    fine spikes, up to half of one, so that neurons don't fire in step. k: of the free phase's last lambda."""
+    f, zero = spec.formats, torch.zeros_like(state.d)
+    V = (state.U + (state.xi << k) - state.xi).clamp(-f.threshold, f.threshold)
+    return State(zero, V, zero, zero), Base(state.d + bias, state.xi)
+
+
+def deviation(
+    state: State, base: Base, phi: Tensor, nudged: Tensor | None, spec: Spec, n: int, shift: int, k: int
+) -> State:
+    """One step of layer n in a nudged phase with fine spikes. All of the state is of the deviation from `base`, in units of
+    2^-m with m = `Schedule.fine` of the layer: d LSB 2^-(12+m), U and xi LSB 2^-(8+m); xi is within +-256, s is -1, 0 or 1.
+
+    phi: of the neighbours' spikes, with its shift to d's LSB. nudged, k: as `neuron` has them.
+    """
+    f, m = spec.formats, spec.schedule.fine[n - 1]
+    d = (state.d + (((phi << shift) - state.d) >> k)).clamp(f.decoder_low, f.decoder_high)
+    v = base.v << m
+    moved = v + d if nudged is None else v + d + (nudged << m)
+    whole, before = (rhu(x, f.round_shift).clamp(0, f.one << m) for x in (moved, v))
+    xi = (whole - before).clamp(-f.one, f.one)
+    weighed = state.U + (xi << k)
+    s = (weighed > f.threshold).to(xi.dtype) - (weighed < -f.threshold).to(xi.dtype)
+    return State(d, state.U + xi - (s << f.state_fraction), s, xi)
+
+
+def whole(xi: Tensor, base: Base, spec: Spec) -> Tensor:
+    """The output layer's xi, LSB 2^-8, from its deviation: floor."""
+    return base.xi + (xi >> spec.schedule.fine[-1])
+
+
+def deviation_sums(
+    bundle: Bundle, spec: Spec, free: tuple[Tensor, ...], plus: tuple[Tensor, ...], minus: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What `correlation` takes of a bundle above the first, from the window sums of the free phase and of both deviations, by
+    layer: S pre, D post, D pre and -S post. D is the difference of the nudged phases, S their mean, within what xi can be.
+
+    Its result, S pre D post + D pre S post, is the difference of the phases' products, in units of the post layer's spikes.
+    """
+    points, top = spec.schedule.fine, spec.formats.one << spec.schedule.window_log2
+
+    def mean(n: int) -> Tensor:
+        return (free[n] + ((plus[n] + minus[n]) >> (points[n] + 1))).clamp(0, top)
+
+    pre, post = bundle.index - 2, bundle.index - 1
+    lost = points[pre] - points[post]
+    D_pre, D_post = (plus[n] - minus[n] for n in (pre, post))
+    return mean(pre), D_post, rhu(D_pre, lost) if lost else D_pre, -mean(post)
+
+
 def correlation(
     bundle: Bundle, pre_plus: Tensor, post_plus: Tensor, pre_minus: Tensor, post_minus: Tensor
 ) -> tuple[Tensor, Tensor]:
     """g of each weight and bias for each sample: the difference of the two nudged phases' products (paper eq. 11).
 
     Arguments: window sums of the phases, (batch, c, h, w); in bundle 1 pre is the image in both. Results: (batch,
-    *weight_shape) within +-`spec.correlation_bound(bundle)`, and (batch, post channels).
+    *weight_shape) within +-`spec.correlation_bound(bundle)`, and (batch, post channels). Of what `deviation_sums` says the
+    second one isn't a bias's.
     """
     bias = (post_plus - post_minus).sum(dim=(2, 3))
     if bundle.full:

@@ -24,7 +24,7 @@ class Step(NamedTuple):
     t: int
     #: Layers 1..N in order.
     layers: list[State]
-    #: phi of layers 1..N, the drives that this step read, LSB 2^-9.
+    #: phi of layers 1..N, the drives that this step read, LSB 2^-9, or 2^-12 shifted left by `ops.drive`'s second result.
     drives: list[Tensor]
 
 
@@ -40,18 +40,27 @@ def steps(
     last = settings.free_steps - 1
     rest = [torch.zeros((len(images), *layer.shape), dtype=engine.dtype, device=images.device) for layer in spec.layers[1:]]
 
-    def phase(name: str, layers: list[State], count: int, sign: int, target: Tensor | None) -> Iterator[Step]:
+    def phase(
+        name: str, layers: list[State], count: int, sign: int, target: Tensor | None, bases: list[ops.Base] | None = None
+    ) -> Iterator[Step]:
+        """bases: of which the layers send deviations."""
         for t in range(count):
             # the nudged phases go on with the free phase's last lambda
             k, following = (spec.schedule.shift(min(x, count - 1) if target is None else last) for x in (t, t + 1))
             layers, read = list(layers), list(rest)
             for turn in spec.turns:
-                drives = engine.drives(static, [layer.s for layer in layers], turn)
-                for n, phi in zip(turn, drives, strict=True):
+                first = torch.zeros_like(static) if bases else static
+                terms = engine.drives(first, [layer.s for layer in layers], turn)
+                for n, (below, above) in zip(turn, terms, strict=True):
                     state, nudged = layers[n - 1], None
+                    phi, shift = ops.drive(below, above, spec.drive_shifts(n, bases is not None))
                     if target is not None and n == len(layers):
-                        nudged = ops.nudge(state.xi, target, settings.beta, sign, spec.formats)
-                    layers[n - 1] = ops.neuron(state, phi, biases[n - 1], nudged, spec, k, following)
+                        xi = ops.whole(state.xi, bases[-1], spec) if bases else state.xi
+                        nudged = ops.nudge(xi, target, settings.beta, sign, spec.formats)
+                    if bases:
+                        layers[n - 1] = ops.deviation(state, bases[n - 1], phi, nudged, spec, n, shift, k)
+                    else:
+                        layers[n - 1] = ops.neuron(state, phi, biases[n - 1], nudged, spec, k, following, shift)
                     read[n - 1] = phi
             yield Step(name, t, layers, read)
 
@@ -63,5 +72,10 @@ def steps(
         return
     target = torch.zeros((len(images), spec.classes, 1, 1), dtype=engine.dtype, device=images.device)
     target.scatter_(1, labels[:, None, None, None], spec.formats.one)
-    yield from phase("plus", kept, settings.nudged_steps, 1, target)
-    yield from phase("minus", kept, settings.nudged_steps, -1, target)
+    bases = None
+    if spec.schedule.fine:
+        k = spec.schedule.shift(last)
+        begun = [ops.begin_deviation(state, bias, spec, k) for state, bias in zip(kept, biases, strict=True)]
+        kept, bases = [state for state, _ in begun], [base for _, base in begun]
+    yield from phase("plus", kept, settings.nudged_steps, 1, target, bases)
+    yield from phase("minus", kept, settings.nudged_steps, -1, target, bases)

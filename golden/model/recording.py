@@ -150,9 +150,9 @@ def record(
     sums, _ = averaged(spec, settings, kept(steps(spec, settings, engine, copies, pixels, labels)))
     updates = []
     if labels is not None:
-        both = Sums(tuple(sums["plus"]), tuple(sums["minus"]))
+        all_sums = Sums(*(tuple(sums[phase]) for phase in Sums._fields))
         for bundle, *rates in zip(spec.bundles, settings.weight_rates, settings.bias_rates, strict=True):
-            weight, bias = engine.updates(bundle, pixels, both, (rates[0], rates[1]))
+            weight, bias = engine.updates(bundle, pixels, all_sums, (rates[0], rates[1]))
             updates.append(Update(weight.numpy(), bias.numpy()))
     phases = {
         phase: tuple(

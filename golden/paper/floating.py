@@ -37,7 +37,7 @@ class Weights(Parameters):
 def general(spec: Spec) -> Network:
     """The network of `spec`, without its number formats."""
     stages = (Dense(b.post.channels) if b.kind == "dense" else PaddedConv(b.post.channels, b.kernel) for b in spec.bundles)
-    return Network(tuple(stages), fold=False)
+    return Network(tuple(stages), fold=False, feedback=2.0**-spec.schedule.feedback_shift)
 
 
 def link(bundle: Bundle) -> Link:

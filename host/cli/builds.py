@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from golden.contract.config import check_order, configuration
+from golden.contract.config import check_schedule, configuration
 from golden.contract.errors import DesignError, LinkError, ToolError, UsageError
 from golden.contract.presets import PRESETS, chosen
 from golden.contract.protocol import PHASES, VERSION, Command
@@ -85,7 +85,7 @@ def with_lanes(fpga: Any, spec: Spec) -> Spec:
 
     Unchanged where nothing fits, so with one lane a layer, and for a board whose core has but one.
     """
-    check_order(spec)
+    check_schedule(spec)
     known = dict(spec.lanes)
     if known.get(fpga.name) or known.get("event") or fpga.design(fpga.largest).config.compact:
         return spec

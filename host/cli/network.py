@@ -133,6 +133,8 @@ def text(spec: Spec, found: dict[str, Any]) -> str:
         f"{schedule.free} + 2 x {schedule.nudged} {steps}, means over the last {schedule.window}; "
         f"lambda {_lambda(schedule)}, beta {learning.beta:g}, batch {learning.batch}, "
         f"initial weights x {learning.gain:g}, rates x {learning.decay:g} after each epoch",
+        *([f"from above comes 1/{1 << schedule.feedback_shift} of each drive"] if schedule.feedback_shift else []),
+        *([f"nudged phases in spikes worth {', '.join(f'2^-{m}' for m in schedule.fine)}"] if schedule.fine else []),
         "spikes: of a neuron in a step of the free phase",
     ]
     return "\n".join([rendered(table), *lines])

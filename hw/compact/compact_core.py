@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from golden.contract.config import Config, check_order
+from golden.contract.config import Config, check_schedule
 from golden.contract.errors import ConfigError
 from golden.contract.shapes import Input
 from hw.core.interface import CoreSignature, trace_word
@@ -24,7 +24,7 @@ from .sequencer import Sequencer
 def check_compact(config: Config) -> None:
     """`ConfigError` for what the compact core can't be made for."""
     spec = config.spec
-    check_order(spec)
+    check_schedule(spec)
     if spec.input.shape != Input().shape:
         ours, theirs = ("x".join(map(str, shown.shape)) for shown in (Input(), spec.input))
         raise ConfigError(f"the compact core takes images of {ours}, not {theirs} as {spec.name} has")

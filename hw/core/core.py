@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect, flipped
 
-from golden.contract.config import Config, check_order
+from golden.contract.config import Config, check_schedule
 from hw.lib.arg_max import ArgMax
 from hw.lib.flow import Flow
 from hw.synapse.conv_engine import ConvEngine
@@ -48,7 +48,7 @@ class Core(wiring.Component):
     """
 
     def __init__(self, config: Config):
-        check_order(config.spec)
+        check_schedule(config.spec)
         self.config = config
         members = dict(CoreSignature(config).members)
         for layer in config.spec.layers[1:]:

@@ -21,12 +21,20 @@ struct Bundle {
     bool full() const { return kind == DENSE || kind == PIXELS; }
 };
 
+// Left shifts of a layer's two drives before they are added, and of the sum to d's LSB.
+struct Shifts {
+    int32_t below, above, rest;
+};
+
 struct Network {
     int32_t bundles, classes, averaging_window, decay_shift, halvings, turns, free_steps, nudged_steps, beta;
-    int32_t drive_shift, round_shift, nudge_shift, static_shift, bias_shift, one_bits, threshold;
+    int32_t fine; // whether nudged phases are in fine spikes
+    int32_t round_shift, nudge_shift, static_shift, bias_shift, one_bits, threshold;
     int32_t decoder_low, decoder_high, update_bound;
     int32_t weight_round, weight_high, bias_round, bias_high; // from masters to working copies
     int32_t halving[16]; // steps of the free phase, the first `halvings` of which are used
+    int32_t point[16];   // of layers 0..N: binary point of a fine spike
+    Shifts shifts[2][16]; // of layers 0..N: but for such phases, and in them
     Layer layers[16];
     Bundle bundle[16];
 };

@@ -18,16 +18,19 @@ struct Updates {
     const Network &net;
     Ints pre, boxes, post;
 
-    // Add those of LANES samples to `weights` and `biases` of each bundle. plus, minus: sums of each layer; layer 0's are
-    // unused, its images are the same in both phases. present: all ones in the lanes that hold a sample.
-    void add(const std::vector<Ints> &plus, const std::vector<Ints> &minus, const Ints &images, Int present,
-             int64_t *const *weights, int64_t *const *biases) {
+    // Add those of LANES samples to `weights` and `biases` of each bundle. plus, minus, free: sums of each layer; layer 0's are
+    // unused, its images are the same in all phases. present: all ones in the lanes that hold a sample.
+    void add(const std::vector<Ints> &plus, const std::vector<Ints> &minus, const std::vector<Ints> &free, const Ints &images,
+             Int present, int64_t *const *weights, int64_t *const *biases) {
         for (int n = 0; n < net.bundles; n++) {
             const Bundle &b = net.bundle[n];
             const Layer &below = net.layers[n], &above = net.layers[n + 1];
             add_biases(b, above, plus[n + 1], minus[n + 1], present, biases[n]);
-            pack_post(above, plus[n + 1], minus[n + 1], present);
-            pack_pre(n ? plus[n] : images, n ? minus[n] : images);
+            if (n && net.fine) pack_deviations(n, above, plus, minus, free, present);
+            else {
+                pack_post(above, plus[n + 1], minus[n + 1], present);
+                pack_pre(n ? plus[n] : images, n ? minus[n] : images);
+            }
             if (!b.full()) box_planes(below, below.channels, pre, boxes);
             if (b.full()) b.narrow ? dense<true>(b, below, above, weights[n]) : dense<false>(b, below, above, weights[n]);
             else conv(b, below, above, weights[n]);
@@ -39,6 +42,29 @@ struct Updates {
     void pack_pre(const Ints &plus, const Ints &minus) {
         pre.resize(plus.size());
         for (size_t i = 0; i < plus.size(); i++) pre[i] = plus[i] | minus[i] << 16;
+    }
+
+    // golden.model.ops.deviation_sums.
+    void pack_deviations(int n, const Layer &layer, const std::vector<Ints> &plus, const std::vector<Ints> &minus,
+                         const std::vector<Ints> &free, Int present) {
+        const int lost = net.point[n] - net.point[n + 1], half = lost ? 1 << (lost - 1) : 0, top = net.averaging_window << net.one_bits;
+        const auto mean = [&](int n, size_t i) {
+            return clip(free[n][i] + ((plus[n][i] + minus[n][i]) >> (net.point[n] + 1)), 0, top);
+        };
+        const auto moved = [&](int n, size_t i) { return plus[n][i] - minus[n][i]; };
+        Ints first(plus[n].size()), second(plus[n].size());
+        for (size_t i = 0; i < first.size(); i++) {
+            first[i] = mean(n, i);
+            second[i] = (moved(n, i) + half) >> lost;
+        }
+        pack_pre(first, second);
+        first.resize(plus[n + 1].size());
+        second.resize(first.size());
+        for (size_t i = 0; i < first.size(); i++) {
+            first[i] = moved(n + 1, i);
+            second[i] = -mean(n + 1, i);
+        }
+        pack_post(layer, first, second, present);
     }
 
     // In the order in which BLOCK outputs are worked on: (block, position, output); absent outputs and samples are 0.

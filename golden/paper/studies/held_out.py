@@ -34,13 +34,15 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 
 
 def spec_facts(spec: Spec) -> dict[str, Any]:
-    """A network as plain data. With all layers at once, and one lambda, it is as it was before there were others."""
+    """A network as plain data. With all layers at once, one lambda, full feedback and spikes of one size it is as it was
+    before there were others."""
     facts = asdict(spec)
     del facts["lanes"]  # they change no result
     if spec.schedule.order == "all":
         del facts["schedule"]["order"]
-    if not spec.schedule.halvings:
-        del facts["schedule"]["halvings"]
+    for name in ("halvings", "feedback_shift", "fine"):
+        if not facts["schedule"][name]:
+            del facts["schedule"][name]
     return facts
 
 

@@ -94,7 +94,8 @@ def floating(trained: Trained, order: str, shift: int, factor: float = 1.0) -> I
     d, damping = list(x), 1 - 2.0**-shift
     while True:
         for turn in turns(spec, order):
-            for n, phi in zip(turn, engine.drives(static, x, turn), strict=True):
+            for n, (below, above) in zip(turn, engine.drives(static, x, turn), strict=True):
+                phi = below + above / 2**spec.schedule.feedback_shift
                 d[n - 1] = damping * d[n - 1] + (1 - damping) * factor * phi / 2**f.phi_fraction
                 x[n - 1] = (d[n - 1] + biases[n - 1]).clamp(0, 1)
         yield flat(x)

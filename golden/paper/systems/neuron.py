@@ -63,10 +63,9 @@ class Dynamics:
         """What the board does for this network."""
         schedule = spec.schedule
         prediction = 2.0**-schedule.decay_shift
-        beta, order = spec.learning.beta, schedule.order
-        return cls(
-            schedule.free, schedule.nudged, schedule.window, prediction, beta=beta, order=order, halvings=schedule.halvings
-        )
+        beta, order, fine = spec.learning.beta, schedule.order, schedule.fine or None
+        lengths = schedule.free, schedule.nudged, schedule.window
+        return cls(*lengths, prediction, beta=beta, order=order, halvings=schedule.halvings, fine=fine)
 
     def turns(self, layers: int) -> tuple[tuple[int, ...], ...]:
         """Layers that step together, of 1 to `layers`, in the order in which they do within a step."""

@@ -32,12 +32,20 @@ def test_without_a_choice_a_preset_has_the_engines_of_the_boards():
     assert configuration(preset("medium")) == BOARDS["ulx3s"].designs["medium"].config
 
 
-def test_an_order_that_no_gateware_has():
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"order": "all"}, "small: the gateware steps odd and even layers in turn, not in the order 'all'"),
+        ({"feedback_shift": 2}, "small: the gateware adds drives from both sides as they are, not with a feedback_shift of 2"),
+        ({"fine": (4, 3, 2, 1)}, r"small: the gateware has spikes without a sign, not fine ones of \[4, 3, 2, 1\]"),
+    ],
+)
+def test_a_schedule_that_no_gateware_has(changed, message):
     spec = preset("small")
-    at_once = replace(spec, schedule=replace(spec.schedule, order="all"))
-    assert configuration(at_once).lanes == SMALL.lanes  # the model takes it
-    with pytest.raises(ConfigError, match="the gateware steps odd and even layers in turn, not in the order 'all'"):
-        buildable(at_once)
+    other = replace(spec, schedule=replace(spec.schedule, **changed))
+    assert configuration(other).lanes == SMALL.lanes  # the model takes it
+    with pytest.raises(ConfigError, match=message):
+        buildable(other)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golden.contract.errors import SpecError
+from golden.contract.formats import Formats
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import (
@@ -161,3 +162,45 @@ def test_shifts(name, high, value):
     with pytest.raises(SpecError) as caught:
         Schedule(MAX_STEPS, MAX_STEPS, **{name: value})
     assert str(caught.value) == f"{name} must be a whole number 0..{high}, not {reprlib.repr(value)}"
+
+
+def weak(feedback_shift: int, fine: tuple[int, ...] = (), **formats: int) -> Spec:
+    """`SMALL`, of four stages, with these."""
+    schedule = replace(SMALL.schedule, feedback_shift=feedback_shift, fine=fine)
+    return replace(SMALL, schedule=schedule, formats=Formats.of(**formats))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((4,), "feedback_shift must be 0..3 (phi has so many binary places less than d), not 4"),
+        ((9,), "feedback_shift must be a whole number 0..8, not 9"),
+        ((0, (2, 1)), "fine must have 4 binary points, one a stage, not 2"),
+        ((0, (2, 1, 2, 1)), "fine must not rise from layer to layer, as [2, 1, 2, 1] does"),
+        ((0, (13, 10, 8, 8)), "fine's binary points must be a whole number 0..12, not 13"),
+        ((0, (8, 4, 2, 1)), "fine may fall by 3 at most from layer to layer, not from 8 to 4"),
+    ],
+)
+def test_shifts_that_no_drive_can_have(arguments, message):
+    with pytest.raises(SpecError, match=re.escape(message)):
+        weak(*arguments)
+
+
+def test_narrow_decoders_have_less_room():
+    assert weak(1, (3, 2, 2, 2), decoder_bits=14).drive_shifts(1) == (1, 0)
+    with pytest.raises(SpecError, match=re.escape("feedback_shift must be 0..1 ")):
+        weak(2, decoder_bits=14)
+
+
+def test_shifts_and_rates_of_fine_spikes():
+    """A drive says the same in units of either layer; what the nudge has lost, and the unit, are the rate's."""
+    spec = weak(2, (7, 5, 2, 1))
+    assert [spec.drive_shifts(n) for n in (1, 2, 3, 4)] == [(3, 1)] * 4
+    # layer 2 has spikes of 2^-7 from below and of 2^-2 from above, in units of 2^-5
+    assert spec.drive_shifts(2, deviating=True) == (3 + 5 - 7, 3 + 5 - 2 - 2)
+    assert [spec.rate_scale(bundle) for bundle in spec.bundles] == [2.0 ** (6 - 7), 2.0 ** (4 - 5), 2.0 ** (2 - 2), 2.0**-1]
+    ours, plain = (x.rate(x.bundles[0], lr=0.1, beta=0.5, batch=16) for x in (spec, SMALL))
+    assert ours == round(plain / 2)
+    assert (spec.membrane_low, spec.membrane_high) == (SMALL.membrane_low, -SMALL.membrane_low)
+    assert len({SMALL.identity, spec.identity, weak(2).identity, weak(2, (7, 5, 2, 2)).identity}) == 4
+    assert weak(0) == SMALL

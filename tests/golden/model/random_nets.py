@@ -1,12 +1,13 @@
 """Random networks, parameters and images for the tests of the golden model."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from golden.contract.shapes import Conv, Dense, Input
-from golden.contract.spec import ORDERS, Learning, Schedule, Spec
+from golden.contract.spec import MAX_FINE, ORDERS, Learning, Schedule, Spec
 from golden.model.parameters import Parameters
 from golden.model.settings import Settings
 
@@ -59,6 +60,16 @@ def any_spec(choose: Callable[[int, int], int], side: int, orders: tuple[str, ..
     schedule = Schedule(free, nudged, window, choose(0, 3), orders[choose(0, len(orders) - 1)], halvings)
     learning = Learning((0.1,) * len(stages), batch=choose(1, 8))
     return Spec("random", stages, schedule, learning, input=Input(channels, height, width, classes))
+
+
+def with_fine_spikes(choose: Callable[[int, int], int], spec: Spec) -> Spec:
+    """The same with any feedback, and with any fine spikes or none."""
+    room = spec.formats.drive_shift
+    points = [choose(0, 3)]
+    for _ in spec.stages[1:]:
+        points.insert(0, min(points[0] + choose(0, room), MAX_FINE))
+    fine = tuple(points) if choose(0, 2) else ()
+    return replace(spec, schedule=replace(spec.schedule, feedback_shift=choose(0, room), fine=fine))
 
 
 def random_settings(spec: Spec, random: np.random.Generator) -> Settings:

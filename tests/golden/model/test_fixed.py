@@ -27,14 +27,22 @@ def scalar(spec: Spec, parameters: Parameters) -> ScalarModel:
 
 @pytest.mark.parametrize("engine", ["plain", "folded", "auto"])
 @pytest.mark.parametrize(
-    ("decay_shift", "halvings", "kernels", "reach"),
-    [(1, (), (3, 3), 0.3), (0, (), (5, 2), 1.0), (3, (), (4, 3), 0.5), (0, (1, 2, 3, 99), (3, 2), 0.7)],
-    ids=["usual", "extreme", "slow", "annealed"],
+    ("decay_shift", "halvings", "kernels", "reach", "weak"),
+    [
+        (1, (), (3, 3), 0.3, {}),
+        (0, (), (5, 2), 1.0, {}),
+        (3, (), (4, 3), 0.5, {}),
+        (0, (1, 2, 3, 99), (3, 2), 0.7, {}),
+        (2, (), (3, 3), 0.3, {"feedback_shift": 2}),
+        (0, (1, 2, 3, 99), (3, 3), 0.3, {"feedback_shift": 2, "fine": (8, 6, 4, 1)}),
+        (2, (), (4, 2), 0.7, {"feedback_shift": 3, "fine": (4, 4, 2, 0)}),
+    ],
+    ids=["usual", "extreme", "slow", "annealed", "weak feedback", "fine", "fine, slow"],
 )
 @pytest.mark.parametrize("order", ORDERS)
-def test_equals_scalar_loops(decay_shift, halvings, kernels, reach, engine, order):
+def test_equals_scalar_loops(decay_shift, halvings, kernels, reach, weak, engine, order):
     stages = tuple(Conv(2, k) for k in kernels) + MINUSCULE.stages[2:]
-    schedule = replace(MINUSCULE.schedule, decay_shift=decay_shift, halvings=halvings, order=order)
+    schedule = replace(MINUSCULE.schedule, decay_shift=decay_shift, halvings=halvings, order=order, **weak)
     spec = replace(MINUSCULE, stages=stages, schedule=schedule)
     random = np.random.default_rng(decay_shift)
     parameters, settings = random_parameters(spec, random, reach), random_settings(spec, random)

@@ -1,4 +1,4 @@
-"""Any network, of any image and number of classes: all engines of the model equal scalar loops.
+"""Any network, of any image and classes, with any feedback and fine spikes: all engines of the model equal scalar loops.
 
 50 networks; as many as NUDGE_NETWORKS says where that is set.
 """
@@ -15,7 +15,7 @@ from golden.contract.spec import Spec
 from golden.model.batch import train_batch
 from golden.model.parameters import accumulate, commit
 
-from .random_nets import any_spec, random_images, random_parameters, random_settings, same_parameters
+from .random_nets import any_spec, random_images, random_parameters, random_settings, same_parameters, with_fine_spikes
 from .scalar_model import ScalarModel
 
 #: Engines beside the scalar loops.
@@ -23,8 +23,12 @@ ENGINES = ("plain", "folded", *(["native"] if compiler.available() else []))
 
 
 @st.composite
-def networks(draw, side: int = 12) -> Spec:
-    return any_spec(lambda low, high: draw(st.integers(low, high)), side)
+def networks(draw, side: int = 12, *, fine: bool = False) -> Spec:
+    def choose(low: int, high: int) -> int:
+        return draw(st.integers(low, high))
+
+    spec = any_spec(choose, side)
+    return with_fine_spikes(choose, spec) if fine else spec
 
 
 @settings(
@@ -33,7 +37,7 @@ def networks(draw, side: int = 12) -> Spec:
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-@given(spec=networks(), seed=st.integers(0, 1 << 32), reach=st.sampled_from([0.1, 0.4, 1.0]))
+@given(spec=networks() | networks(fine=True), seed=st.integers(0, 1 << 32), reach=st.sampled_from([0.1, 0.4, 1.0]))
 def test_engines_equal_scalar_loops(spec, seed, reach):
     random = np.random.default_rng(seed)
     parameters, registers = random_parameters(spec, random, reach), random_settings(spec, random)

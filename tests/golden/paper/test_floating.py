@@ -11,7 +11,7 @@ from golden.contract.presets import PRESETS
 from golden.contract.shapes import Bundle, Conv, Dense
 from golden.contract.spec import ORDERS, Learning, Schedule, Spec
 from golden.model import ops
-from golden.model.batch import trace
+from golden.model.batch import trace, train_batch
 from golden.model.parameters import initial, working
 from golden.model.settings import Settings
 from golden.paper import floating
@@ -167,6 +167,23 @@ def test_fixed_point_averages_are_close(order):
         assert float(expected[n].std()) > 0.02
         assert float(difference.mean()) < 0.004
         assert float(difference.max()) < 0.05
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_fixed_point_updates_in_fine_spikes_are_close(order):
+    """Of a batch, in the units of a learning rate of 1: a bound on the rate's scale, and on what rounding loses."""
+    schedule = Schedule(32, 16, 3, 0, order, (1, 4, 16), feedback_shift=2, fine=(8, 6, 4, 1))
+    spec = Spec("x", (Conv(6), Conv(8), Dense(16), Dense(10)), schedule, Learning((1.0,) * 4, batch=32, gain=1.5))
+    parameters, digits = initial(spec, 3), data.load("embedded")
+    images, labels = digits.train_images[:32], digits.train_labels[:32]
+    expected = floating.update(spec, Dynamics.of(spec), Weights.of(spec, working(spec, parameters)), images, labels)
+    found = train_batch(spec, Settings.of(spec), parameters, images, labels).updates
+    for kind, ours, theirs in zip(("weights", "biases"), found, expected, strict=True):
+        for n, (a, b) in enumerate(zip(ours, theirs, strict=True), start=1):
+            a = a.double() / (1 << spec.formats.master_fraction)
+            cosine = float(functional.cosine_similarity(a.flatten(), b.flatten(), 0))
+            assert cosine > 0.9, f"{kind} {n}: cosine {cosine:.3f}"
+            assert 0.8 < float(a.norm() / b.norm()) < 1.25, f"{kind} {n}: norm ratio {float(a.norm() / b.norm()):.3f}"
 
 
 @pytest.mark.parametrize("image_spikes", [False, True])
