@@ -173,12 +173,9 @@ class Spec:
             return
         if len(schedule.fine) != len(self.stages):
             raise SpecError(f"fine must have {len(self.stages)} binary points, one a stage, not {len(schedule.fine)}")
-        for n, (pre, post) in enumerate(pairwise(schedule.fine), start=1):
+        for pre, post in pairwise(schedule.fine):
             if pre - post > room:
                 raise SpecError(f"fine may fall by {room} at most from layer to layer, not from {pre} to {post}")
-            if pre - post + room < schedule.feedback_shift:
-                least = schedule.feedback_shift - room
-                raise SpecError(f"fine must fall by {least} at least from layer {n} to {n + 1}, not from {pre} to {post}")
 
     @cached_property
     def _shapes(self) -> list[tuple[int, int, int]]:
@@ -264,7 +261,7 @@ class Spec:
         if not deviating:
             return shift, shift - back
         points = (self.schedule.fine[0], *self.schedule.fine, self.schedule.fine[-1])
-        return shift + points[n] - points[n - 1], max(shift + points[n] - points[n + 1] - back, 0)
+        return shift + points[n] - points[n - 1], shift + points[n] - points[n + 1] - back
 
     @cached_property
     def drive_bound(self) -> int:

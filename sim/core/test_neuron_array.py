@@ -2,21 +2,18 @@
 """Neuron arrays against golden, two samples in turn: all phases, state banks, window sums, spikes, extremes of d, xi and U."""
 
 import random
-from dataclasses import replace
 
 import cocotb
 import numpy as np
 import torch
 from cocotb.triggers import gather
 
-from golden.contract.config import Config
-from golden.contract.shapes import Layer
 from golden.contract.spec import CLASSES
 from golden.model import ops
 from hw.core.interface import annealing, bias_word, trace_word
 from hw.core.neuron_array import NeuronArray
 from hw.synapse.interface import spike_word
-from sim.harness.networks import config_of
+from sim.harness.networks import hidden_layer, output_layer
 from sim.harness.random_values import generator, integers
 from sim.harness.streams import FlowSource, Monitor, Port, StreamSource, start
 from sim.harness.sums import compare_sums
@@ -25,21 +22,14 @@ from sim.harness.units import annealing as annealing_at
 from sim.harness.words import layer_words, packed
 
 
-def hidden(shape, lanes, at_once=None, *, phi_bound, window_log2=2, decay_shift=1, halvings=()):
+def hidden(shape, lanes, at_once=None, *, window_log2=2, decay_shift=1, **rest):
     """The array of layer 1 of any shape."""
-    schedule = {"window_log2": window_log2, "decay_shift": decay_shift, "halvings": halvings}
-    config = config_of((shape[0], 1), (lanes, 1), dense=False, **schedule)
-    config = replace(config, arrays=(*config.lanes[:1], at_once or lanes, *config.lanes[2:]))
-    return NeuronArray(config, Layer(1, *shape, phi_bound=phi_bound))
+    return NeuronArray(*hidden_layer(shape, lanes, at_once, window_log2=window_log2, decay_shift=decay_shift, **rest))
 
 
-def output(lanes, at_once=None, *, phi_bound, window_log2=2, decay_shift=1, halvings=()):
+def output(lanes, at_once=None, *, window_log2=2, decay_shift=1, **rest):
     """The array of an output layer."""
-    schedule = {"window_log2": window_log2, "decay_shift": decay_shift, "halvings": halvings}
-    spec = config_of((1, 1), (1, 1), dense=True, **schedule).spec
-    ones = (1,) * (len(spec.layers) - 1)
-    config = Config(spec, (*ones, lanes), (*ones, at_once or lanes))
-    return NeuronArray(config, replace(spec.layers[-1], phi_bound=phi_bound))
+    return NeuronArray(*output_layer(lanes, at_once, window_log2=window_log2, decay_shift=decay_shift, **rest))
 
 
 UNITS = {

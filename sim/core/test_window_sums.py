@@ -2,15 +2,12 @@
 """Window sums against golden's way to add: both slots in turn, all phases, pauses, passes that follow at once, extremes."""
 
 import random
-from dataclasses import replace
 
 import cocotb
 import torch
 
-from golden.contract.config import Config
-from golden.contract.shapes import Layer
 from hw.core.window_sums import WindowSums
-from sim.harness.networks import config_of
+from sim.harness.networks import hidden_layer, output_layer
 from sim.harness.random_values import integers
 from sim.harness.streams import Port, start
 from sim.harness.sums import compare_sums
@@ -20,16 +17,12 @@ from sim.harness.words import layer_words, packed
 
 def hidden(shape, lanes, at_once=None, *, window_log2=2):
     """Those of layer 1 of any shape."""
-    config = config_of((shape[0], 1), (lanes, 1), dense=False, window_log2=window_log2, decay_shift=1)
-    config = replace(config, arrays=(*config.lanes[:1], at_once or lanes, *config.lanes[2:]))
-    return WindowSums(config, Layer(1, *shape, phi_bound=9000))
+    return WindowSums(*hidden_layer(shape, lanes, at_once, window_log2=window_log2, decay_shift=1))
 
 
 def output(lanes, at_once=None, *, window_log2=2):
     """Those of an output layer."""
-    spec = config_of((1, 1), (1, 1), dense=True, window_log2=window_log2, decay_shift=1).spec
-    ones = (1,) * (len(spec.layers) - 1)
-    return WindowSums(Config(spec, (*ones, lanes), (*ones, at_once or lanes)), spec.layers[-1])
+    return WindowSums(*output_layer(lanes, at_once, window_log2=window_log2, decay_shift=1))
 
 
 UNITS = {

@@ -1,6 +1,7 @@
 """Small networks and bundles for unit benches, and their drives by the model."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +29,22 @@ def config_of(
     stages = (*[Conv(1)] * before, Conv(channels[0]), second, Dense(CLASSES))
     spec = Spec("bench", stages, schedule, Learning(rates=(0.0,) * len(stages)))
     return Config(spec, (1, *[1] * before, *lanes, 1))
+
+
+def hidden_layer(
+    shape: tuple[int, int, int], lanes: int, at_once: int | None = None, *, phi_bound: int = 0, **schedule: Any
+) -> tuple[Config, Layer]:
+    """Layer 1 of any shape, unlike in a Spec, and a configuration for it. at_once: lanes of its array."""
+    config = config_of((shape[0], 1), (lanes, 1), dense=False, **schedule)
+    config = replace(config, arrays=(*config.lanes[:1], at_once or lanes, *config.lanes[2:]))
+    return config, Layer(1, *shape, phi_bound=phi_bound)
+
+
+def output_layer(lanes: int, at_once: int | None = None, *, phi_bound: int = 0, **schedule: Any) -> tuple[Config, Layer]:
+    """The same of an output layer."""
+    spec = config_of((1, 1), (1, 1), dense=True, **schedule).spec
+    ones = (1,) * (len(spec.layers) - 1)
+    return Config(spec, (*ones, lanes), (*ones, at_once or lanes)), replace(spec.layers[-1], phi_bound=phi_bound)
 
 
 def bundle_of(

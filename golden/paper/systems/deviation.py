@@ -8,7 +8,7 @@ small where the nudge has come far. Not of the paper; docs/log/2026-11-29-fine-s
 import torch
 from torch import Tensor
 
-from .neuron import Dynamics, State
+from .neuron import Dynamics, State, moved
 
 
 def unit(dynamics: Dynamics, n: int) -> float:
@@ -39,13 +39,7 @@ def neuron(
     base: its state at the end of the free phase. nudge: a number if there is none, 0.
     """
     d = torch.lerp(state.d, phi, dynamics.prediction)
-    drive = d + base.d + bias
-    pushed = isinstance(nudge, Tensor)
-    if pushed and dynamics.clip_nudge:
-        drive = drive + nudge
-    xi = (drive if dynamics.rate == 1 else torch.lerp(state.xi, drive, dynamics.rate)).clamp(0, 1)
-    if pushed and not dynamics.clip_nudge:
-        xi = xi + nudge
+    xi = moved(state.xi, d + base.d + bias, nudge, dynamics)
     worth = unit(dynamics, n)
     x = state.V + torch.lerp(state.xi - base.xi, xi - base.xi, 1 / dynamics.prediction)
     s = worth * ((x > worth / 2).to(x.dtype) - (x < -worth / 2).to(x.dtype))

@@ -125,19 +125,22 @@ def encode(V: Tensor, xi: Tensor, before: Tensor, dynamics: Dynamics) -> tuple[T
     return s, x - s
 
 
+def moved(before: Tensor, drive: Tensor, nudge: Tensor | float, dynamics: Dynamics) -> Tensor:
+    """xi after a step, from the one before, the drive with its bias, and the nudge: a number if there is none, 0."""
+    pushed = isinstance(nudge, Tensor)
+    if pushed and dynamics.clip_nudge:
+        drive = drive + nudge
+    xi = (drive if dynamics.rate == 1 else torch.lerp(before, drive, dynamics.rate)).clamp(0, 1)
+    return xi + nudge if pushed and not dynamics.clip_nudge else xi
+
+
 def neuron(state: State, phi: Tensor, bias: Tensor, nudge: Tensor | float, dynamics: Dynamics) -> State:
     """One step, eq. 10 with the nudge -beta dL/dxi = beta (y - xi) that its text leaves out; not spiking: eq. 3.
 
     nudge: a number if there is none, 0.
     """
     d = torch.lerp(state.d, phi, dynamics.prediction) if dynamics.spiking else state.d
-    drive = (d if dynamics.spiking else phi) + bias
-    pushed = isinstance(nudge, Tensor)
-    if pushed and dynamics.clip_nudge:
-        drive = drive + nudge
-    xi = (drive if dynamics.rate == 1 else torch.lerp(state.xi, drive, dynamics.rate)).clamp(0, 1)
-    if pushed and not dynamics.clip_nudge:
-        xi = xi + nudge
+    xi = moved(state.xi, (d if dynamics.spiking else phi) + bias, nudge, dynamics)
     if not dynamics.spiking:
         return State(d, state.V, xi, xi)
     s, V = encode(state.V, xi, state.xi, dynamics)
