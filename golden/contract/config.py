@@ -127,6 +127,8 @@ def check_schedule(spec: Spec) -> None:
         raise ConfigError(
             f"{spec.name}: the gateware has spikes without a sign, not fine ones of {list(schedule.fine)}: {elsewhere}"
         )
+    if schedule.centred:
+        raise ConfigError(f"{spec.name}: the gateware commits updates as they are, not centred: {elsewhere}")
 
 
 #: Block RAM of the largest part that a board here has, an LFE5U-85F: 208 blocks of 18 kbit.

@@ -37,7 +37,7 @@ FORMATS = {"weight_bits": (2, 8), "decoder_bits": (13, 16), "state_fraction": (4
 #: What is left out, but for the rates, which `default_rates` says.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "schedule": {"order": "odd-even", "free": 16, "nudged": 8, "window": 4, "decay_shift": 1}
-    | {"halvings": (), "feedback_shift": 0, "fine": ()},
+    | {"halvings": (), "feedback_shift": 0, "fine": (), "centred": False},
     "learning": {name: getattr(Learning, name) for name in ("beta", "batch", "gain", "decay")},
     "formats": {name: getattr(Formats, name) for name in FORMATS},
     "input": asdict(Input()),
@@ -72,8 +72,8 @@ def network(values: Any, where: str) -> Spec:
 
 
 def document(spec: Spec) -> dict[str, Any]:
-    """A network as plain data, nothing left out but MNIST's `input`, and lanes, halvings, feedback_shift and
-    fine where there are none.
+    """A network as plain data, nothing left out but MNIST's `input`, and lanes, halvings, feedback_shift,
+    fine and centred where there are none.
 
     `network` gives it back. Raises `SpecError` for formats that no network file can name.
     """
@@ -102,7 +102,8 @@ def document(spec: Spec) -> dict[str, Any]:
         }
         | ({"halvings": list(s.halvings)} if s.halvings else {})
         | ({"feedback_shift": s.feedback_shift} if s.feedback_shift else {})
-        | ({"fine": list(s.fine)} if s.fine else {}),
+        | ({"fine": list(s.fine)} if s.fine else {})
+        | ({"centred": True} if s.centred else {}),
         "learning": rates | {name: getattr(learning, name) for name in DEFAULTS["learning"]},
         "formats": formats,
     } | ({"lanes": lanes} if lanes else {}) | ({"input": asdict(spec.input)} if spec.input != Input() else {})
@@ -177,9 +178,11 @@ def _schedule(values: dict[str, Any]) -> Schedule:
         x = values[name]
         if not isinstance(x, list | tuple) or len(x) > most:
             raise SpecError(f"schedule.{name} must be a list of at most {most} {what}, not {reprlib.repr(x)}")
-    steps, log2 = (values["free"], values["nudged"]), window.bit_length() - 1
-    rest = (values["order"], tuple(values["halvings"]), values["feedback_shift"], tuple(values["fine"]))
-    return _inside("schedule", lambda: Schedule(*steps, log2, values["decay_shift"], *rest))
+    if type(values["centred"]) is not bool:
+        raise SpecError(f"schedule.centred must be true or false, not {reprlib.repr(values['centred'])}")
+    given = {name: values[name] for name in ("free", "nudged", "decay_shift", "order", "feedback_shift", "centred")}
+    given |= {name: tuple(values[name]) for name in ("halvings", "fine")}
+    return _inside("schedule", lambda: Schedule(window_log2=window.bit_length() - 1, **given))
 
 
 def _learning(values: dict[str, Any], stages: int) -> Learning:

@@ -41,7 +41,8 @@ def turns(order: str, layers: int) -> tuple[tuple[int, ...], ...]:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps of the three phases, averaging window, decay of the decoder, and the order of the layers within a step."""
+    """Steps of the three phases, averaging window, decay of the decoder, order of the layers within a step, and what a commit
+    makes of it all."""
 
     #: Steps T of the free phase.
     free: int
@@ -62,6 +63,8 @@ class Schedule:
     #: Binary point m of each layer 1..N; none: nudged phases are in spikes as the free phase is. With it their spikes say how
     #: far a layer is from where the free phase ended, have a sign, and are worth 2^-m.
     fine: tuple[int, ...] = ()
+    #: Whether a commit centres what the batch's samples add up to (`golden.model.centring`).
+    centred: bool = False
 
     @property
     def window(self) -> int:
@@ -359,6 +362,8 @@ class Spec:
             schedule["feedback_shift"] = self.schedule.feedback_shift
         if self.schedule.fine:
             schedule["fine"] = list(self.schedule.fine)
+        if self.schedule.centred:
+            schedule["centred"] = True
         stages = [[type(s).__name__, asdict(s)] for s in self.stages]
         facts = {"stages": stages, "formats": asdict(self.formats), "schedule": schedule}
         if self.input != Input():  # the same

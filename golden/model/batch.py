@@ -14,7 +14,7 @@ from torch import Tensor
 from golden.contract.errors import ModelError
 from golden.contract.spec import Spec
 
-from . import native
+from . import centring, native
 from .engines import MODEL_ENGINES, Engine, Sums
 from .ops import State
 from .parameters import Parameters, working, zeros
@@ -37,6 +37,8 @@ class Result(NamedTuple):
     spikes: list[int]
     #: Summed over the samples; zeros without labels.
     updates: Parameters
+    #: What `centring` needs, `centring.read` of all samples, where updates are centred; else, and without labels, none.
+    totals: list[Tensor]
 
 
 def checked_images(images: Tensor | np.ndarray, spec: Spec) -> Tensor:
@@ -86,6 +88,8 @@ def run_batch(
     runner = MODEL_ENGINES[name](spec, copies)
     spikes = [0] * len(spec.bundles)
     updates = zeros(spec, device)
+    centred = spec.schedule.centred and targets is not None
+    totals = centring.none_read(spec, device) if centred else []
     predictions = [torch.zeros(0, dtype=torch.int64, device=device)]
     for at in range(0, len(images), CHUNK):
         pixels = images[at : at + CHUNK].to(runner.dtype)
@@ -95,7 +99,9 @@ def run_batch(
         predictions.append(first_largest(sums["free"][-1].flatten(1)))
         if targets is not None:
             _add_updates(spec, settings, runner, pixels, sums, updates)
-    return Result(torch.cat(predictions), spikes, updates)
+        if centred:
+            totals = [old + new for old, new in zip(totals, centring.read(pixels, sums["free"]), strict=True)]
+    return Result(torch.cat(predictions), spikes, updates, totals)
 
 
 def averaged(

@@ -7,7 +7,7 @@ from torch import Tensor
 from golden.contract.errors import BoardError
 from golden.contract.spec import Spec
 
-from . import native
+from . import centring, native
 from .batch import Result, checked_labels, engine_here, run_batch
 from .parameters import Parameters, accumulate, check_shapes, commit, zeros
 from .settings import Settings
@@ -62,6 +62,7 @@ class FixedModel:
             raise BoardError(f"weights can't be written while {self.pending} samples are pending: commit first")
         self._committed = commit(self.spec, parameters.to(self.device))
         self._updates = zeros(self.spec, self.device)
+        self._totals: list[Tensor] = []
 
     def write_settings(self, settings: Settings) -> None:
         """Set steps, beta and rates."""
@@ -82,13 +83,19 @@ class FixedModel:
             )
         result = self._compute(images, labels)
         self._updates = accumulate(self._updates, result.updates) if self.pending else result.updates
+        if self.pending:
+            self._totals = [old + new for old, new in zip(self._totals, result.totals, strict=True)]
+        else:
+            self._totals = result.totals
         self.pending += len(images)
         self._count(result.predictions, labels, result.spikes)
         return result.predictions
 
     def commit(self) -> int:
         """Make the pending samples' updates final; how many samples that were."""
-        if self.pending:
+        if self.pending and self.spec.schedule.centred:
+            self._committed = centring.commit(self.spec, self._committed, self._updates, self._totals, self.pending)
+        elif self.pending:
             self._committed = commit(self.spec, accumulate(self._committed, self._updates))
         done, self.pending = self.pending, 0
         return done

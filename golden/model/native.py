@@ -17,6 +17,7 @@ from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import CLASSES, MAX_DECAY_SHIFT, Learning, Schedule, Spec
 from golden.progress import note
 
+from .centring import none_read
 from .parameters import Parameters, initial, zeros
 from .settings import Settings
 
@@ -106,13 +107,14 @@ def _learns_right(stages: tuple[Conv | Dense, ...], rates: tuple[float, ...]) ->
     """The same of one network."""
     from .batch import train_batch  # which imports this module
 
-    spec = Spec("known", stages, Schedule(3, 2, 1, order="odd-even"), Learning(rates, gain=3.0))
+    spec = Spec("known", stages, Schedule(3, 2, 1, order="odd-even", centred=True), Learning(rates, gain=3.0))
     random = torch.Generator().manual_seed(1)
     images = torch.randint(256, (3, *spec.input.shape), generator=random, dtype=torch.uint8)
     labels, parameters = torch.tensor([0, 9, 4]), initial(spec, 1)
     ours, theirs = (train_batch(spec, Settings.of(spec), parameters, images, labels, engine=e) for e in ("native", "plain"))
     same = torch.equal(ours.predictions, theirs.predictions) and ours.spikes == theirs.spikes
-    pairs = zip(ours.updates.weights + ours.updates.biases, theirs.updates.weights + theirs.updates.biases, strict=True)
+    found, wanted = ((*x.updates.weights, *x.updates.biases, *x.totals) for x in (ours, theirs))
+    pairs = zip(found, wanted, strict=True)
     return same and all(torch.equal(a, b) for a, b in pairs)
 
 
@@ -201,8 +203,8 @@ def run(
     images: Tensor,
     labels: Tensor | None,
     threads: int | None = None,
-) -> tuple[Tensor, list[int], Parameters]:
-    """Predictions, spikes of layers 1..N, summed updates (zeros without labels).
+) -> tuple[Tensor, list[int], Parameters, list[Tensor]]:
+    """The fields of `golden.model.batch.Result`.
 
     parameters: masters, int64. images: uint8 (n, channels, height, width). threads: at most, default torch's
     (`OMP_NUM_THREADS`); the number never changes a bit, so where fewer can be started, those do the work.
@@ -222,6 +224,7 @@ def run(
     predictions = torch.zeros(len(images), dtype=torch.int64)
     spikes = torch.zeros(len(spec.bundles), dtype=torch.int64)
     updates = zeros(spec)
+    totals = none_read(spec) if spec.schedule.centred and labels is not None else []
 
     worked = library().nudge_run(
         ctypes.byref(net),
@@ -231,7 +234,8 @@ def run(
         ctypes.c_int64(threads or torch.get_num_threads()),
         *map(compiler.pointer, (predictions, spikes)),
         *map(compiler.pointers, updates),
+        compiler.pointers(totals) if totals else None,
     )
     if worked < 0:
         raise NativeError(f"out of memory for {len(images)} images of {spec.name}: take fewer threads or a smaller batch")
-    return predictions, spikes.tolist(), updates
+    return predictions, spikes.tolist(), updates, totals

@@ -156,16 +156,15 @@ class SharedModel(FixedModel):
         others = torch.tensor(
             [*part.spikes, self.stop.requested], dtype=torch.int64, device=self.device
         )
-        tensors = [predictions, others, *part.updates.weights, *part.updates.biases]
+        tensors = [predictions, others, *part.updates.weights, *part.updates.biases, *part.totals]
         values = torch.cat([tensor.flatten() for tensor in tensors])
         self.world.sum(values)
         pieces = values.split([tensor.numel() for tensor in tensors])
-        predictions, others, *updates = (
+        predictions, others, *rest = (
             piece.view(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)
         )
         *spikes, stops = others.tolist()
         self.stop.agreed = stops > 0
-        bundles = len(self.spec.bundles)
-        return Result(
-            predictions, spikes, Parameters(tuple(updates[:bundles]), tuple(updates[bundles:]))
-        )
+        n = len(self.spec.bundles)
+        updates = Parameters(tuple(rest[:n]), tuple(rest[n : 2 * n]))
+        return Result(predictions, spikes, updates, rest[2 * n :])

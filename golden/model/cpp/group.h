@@ -238,6 +238,19 @@ struct Group {
     void add_updates(int64_t *const *weight_updates, int64_t *const *bias_updates) {
         updates.add(sums[1], sums[2], sums[0], images, present, weight_updates, bias_updates);
     }
+
+    // golden.model.centring.read.
+    void add_read(int64_t *const *totals) const {
+        for (int n = 0; n < net.bundles; n++) {
+            const Ints &from = n ? sums[0][n] : images;
+            const int positions = net.layers[n].positions();
+            for (int c = 0; c < net.layers[n].channels; c++) {
+                Int total = {};
+                for (int i = c * positions; i < (c + 1) * positions; i++) total += from[i] & present;
+                for (int l = 0; l < LANES; l++) totals[n][c] += total[l];
+            }
+        }
+    }
 };
 
 } // namespace

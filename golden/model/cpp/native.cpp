@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <new>
+#include <numeric>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -23,10 +24,10 @@
 
 namespace {
 
-// What a thread adds up: spikes of each layer, updates of each bundle.
+// What a thread adds up: spikes of each layer, updates of each bundle, and what it read if they are centred.
 struct Totals {
     std::vector<int64_t> spikes;
-    std::vector<int64_t *> weights, biases;
+    std::vector<int64_t *> weights, biases, read;
     Vector<int64_t> own; // where they point to, unless it is at what the caller gave
 };
 
@@ -39,12 +40,12 @@ struct Batch {
     const int64_t *labels;
     int64_t count, groups;
     std::vector<Kernels> kernels;
-    std::vector<int64_t> weight_counts, bias_counts;
+    std::vector<int64_t> weight_counts, bias_counts, read_counts; // the last ones 0 where updates aren't centred
     int64_t *predictions;
     std::atomic<int64_t> next{0}, done{0};
 
     Batch(const Network &n, const int64_t *const *w, const int64_t *const *b, const uint8_t *i, const int64_t *l, int64_t c,
-          int64_t *p)
+          int64_t *p, bool centred)
         : net(n), images(i), labels(l), count(c), groups((c + LANES - 1) / LANES), predictions(p) {
         for (int n = 0; n < net.bundles; n++) {
             const Layer &pre = net.layers[n], &post = net.layers[n + 1];
@@ -54,6 +55,7 @@ struct Batch {
             const size_t first = weights.size();
             append(weights, w[n], weight_counts[n], net.weight_round, net.weight_high);
             bias_counts.push_back(post.channels);
+            read_counts.push_back(centred ? pre.channels : 0);
             append(biases, b[n], post.channels, net.bias_round, net.bias_high);
             kernels.emplace_back(bundle, pre, post, weights.data() + first);
         }
@@ -86,6 +88,7 @@ struct Batch {
             for (int n = 1; n <= net.bundles; n++)
                 for (int l = 0; l < lanes; l++) totals.spikes[n - 1] += group.spikes[n][l];
             if (labels) group.add_updates(totals.weights.data(), totals.biases.data());
+            if (read_counts[0]) group.add_read(totals.read.data());
             done++;
         }
     } catch (const std::bad_alloc &) {
@@ -93,10 +96,11 @@ struct Batch {
 
   private:
     void point_to_own(Totals &totals) const {
-        totals.own.assign(weights.size() + biases.size(), 0);
+        totals.own.assign(weights.size() + biases.size() + std::accumulate(read_counts.begin(), read_counts.end(), size_t{0}), 0);
         int64_t *at = totals.own.data();
         for (const int64_t n : weight_counts) totals.weights.push_back(at), at += n;
         for (const int64_t n : bias_counts) totals.biases.push_back(at), at += n;
+        for (const int64_t n : read_counts) totals.read.push_back(at), at += n;
     }
 };
 
@@ -108,15 +112,17 @@ void add(int64_t *const *to, const std::vector<int64_t *> &from, const std::vect
 } // namespace
 
 // weights, biases: masters of each bundle, in torch's order; so are the updates. labels: null for inference. threads: at most; those
-// that can't be started are done without. Updates are added to.
+// that can't be started are done without. Updates are added to, and so is `read`, of each bundle: null where they aren't centred.
 // The result: how many threads took part, or -1 if memory ran out; then what has been written is of no use.
 extern "C" int32_t nudge_run(const Network *net, const int64_t *const *weights, const int64_t *const *biases,
                              const uint8_t *images, const int64_t *labels, int64_t count, int64_t threads, int64_t *predictions,
-                             int64_t *spikes, int64_t *const *weight_updates, int64_t *const *bias_updates) try {
-    Batch batch(*net, weights, biases, images, labels, count, predictions);
+                             int64_t *spikes, int64_t *const *weight_updates, int64_t *const *bias_updates,
+                             int64_t *const *read) try {
+    Batch batch(*net, weights, biases, images, labels, count, predictions, read != nullptr);
     std::vector<Totals> totals(std::max<int64_t>(1, std::min(threads, batch.groups)));
     totals[0].weights.assign(weight_updates, weight_updates + net->bundles);
     totals[0].biases.assign(bias_updates, bias_updates + net->bundles);
+    if (read) totals[0].read.assign(read, read + net->bundles);
     std::vector<std::thread> pool;
     pool.reserve(totals.size());
     try {
@@ -135,6 +141,7 @@ extern "C" int32_t nudge_run(const Network *net, const int64_t *const *weights, 
         if (one.own.empty()) continue;
         add(weight_updates, one.weights, batch.weight_counts);
         add(bias_updates, one.biases, batch.bias_counts);
+        if (read) add(read, one.read, batch.read_counts);
     }
     return worked;
 } catch (const std::bad_alloc &) {

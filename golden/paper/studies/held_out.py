@@ -40,7 +40,7 @@ def spec_facts(spec: Spec) -> dict[str, Any]:
     del facts["lanes"]  # they change no result
     if spec.schedule.order == "all":
         del facts["schedule"]["order"]
-    for name in ("halvings", "feedback_shift", "fine"):
+    for name in ("halvings", "feedback_shift", "fine", "centred"):
         if not facts["schedule"][name]:
             del facts["schedule"][name]
     return facts

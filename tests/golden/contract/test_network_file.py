@@ -97,16 +97,17 @@ def test_a_document_gives_its_network_back(spec):
     free=st.integers(4, 300),
     halvings=st.sets(st.integers(1, 400), max_size=4),
     weak=st.sampled_from([(0, False), (1, False), (0, True)]),
+    centred=st.booleans(),
     order=st.sampled_from(["all", "odd-even"]),
     formats=st.builds(Formats.of, st.integers(2, 8), st.integers(13, 16), st.integers(4, 8)),
     batch=st.integers(1, 64),
     shown=st.builds(Input, st.sampled_from([1, 3]), st.integers(20, 64), st.integers(20, 64), st.integers(2, 64)),
 )
-def test_any_network_survives_its_document(convs, dense, free, halvings, weak, order, formats, batch, shown):
+def test_any_network_survives_its_document(convs, dense, free, halvings, weak, centred, order, formats, batch, shown):
     stages = (*convs, *dense, Dense(shown.classes))
     rates = tuple(batch / 1000 for _ in stages)
     shifts = min(weak[0], formats.drive_shift), (1,) * len(stages) * weak[1]
-    schedule = Schedule(free, max(free // 2, 4), 2, 1, order, tuple(sorted(halvings)), *shifts)
+    schedule = Schedule(free, max(free // 2, 4), 2, 1, order, tuple(sorted(halvings)), *shifts, centred)
     lanes = (("event", Lanes((1,) * (len(stages) + 1), passes=(1, 1))), ("ulx3s", Lanes((1,) * (len(stages) + 1), clock=48)))
     spec = Spec("any", stages, schedule, Learning(rates, batch=batch), formats, lanes, shown)
     again = network_file.network(json.loads(json.dumps(network_file.document(spec))), "test")
@@ -188,6 +189,7 @@ BROKEN = [
     (HEAD + STAGES + "[schedule]\nfine = 3\n", "schedule.fine must be a list of at most 16 binary points, not 3"),
     (HEAD + STAGES + "[schedule]\nfine = [3.0, 1]\n", "schedule.fine's binary points must be a whole number 0..12, not 3.0"),
     (HEAD + STAGES + "[schedule]\nfine = [3]\n", "fine must have 2 binary points, one a stage, not 1"),
+    (HEAD + STAGES + "[schedule]\ncentred = 1\n", "schedule.centred must be true or false, not 1"),
     (HEAD + STAGES + "[schedule]\nfeedback_shift = 4\n", r"feedback_shift must be 0..3 .* not 4"),
     (HEAD + STAGES + "[learning]\nrates = [0.1]\n", r"learning.rates must be 2 numbers .* one a stage, not \[0.1\]"),
     (HEAD + STAGES + "[learning]\nrates = [nan, 0.1]\n", "learning.rates must be 2 numbers"),

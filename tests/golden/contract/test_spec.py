@@ -204,3 +204,7 @@ def test_shifts_and_rates_of_fine_spikes():
     assert (spec.membrane_low, spec.membrane_high) == (SMALL.membrane_low, -SMALL.membrane_low)
     assert len({SMALL.identity, spec.identity, weak(2).identity, weak(2, (7, 5, 2, 2)).identity}) == 4
     assert weak(0) == SMALL
+
+
+def test_centred_updates_make_another_machine():
+    assert replace(SMALL, schedule=replace(SMALL.schedule, centred=True)).identity != SMALL.identity

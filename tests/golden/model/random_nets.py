@@ -63,13 +63,14 @@ def any_spec(choose: Callable[[int, int], int], side: int, orders: tuple[str, ..
 
 
 def with_fine_spikes(choose: Callable[[int, int], int], spec: Spec) -> Spec:
-    """The same with any feedback, and with any fine spikes or none."""
+    """The same with any feedback, with any fine spikes or none, and with updates that are centred or not."""
     room = spec.formats.drive_shift
     points = [choose(0, 3)]
     for _ in spec.stages[1:]:
         points.insert(0, min(points[0] + choose(0, room), MAX_FINE))
     fine = tuple(points) if choose(0, 2) else ()
-    return replace(spec, schedule=replace(spec.schedule, feedback_shift=choose(0, room), fine=fine))
+    schedule = replace(spec.schedule, feedback_shift=choose(0, room), fine=fine, centred=bool(choose(0, 1)))
+    return replace(spec, schedule=schedule)
 
 
 def random_settings(spec: Spec, random: np.random.Generator) -> Settings:

@@ -26,15 +26,37 @@ class ScalarModel:
         self.master_w = [w.astype(object) for w in weights]
         self.master_b = [b.astype(object) for b in biases]
         self.spikes = [0] * len(weights)
+        self.samples = 0
         self.commit()
 
     def commit(self) -> None:
+        if self.spec.schedule.centred and self.samples:
+            self.centre()
+        self.read = [[0] * bundle.pre.channels for bundle in self.spec.bundles]
+        self.samples = 0
         for masters in (self.master_w, self.master_b):
             for m in masters:
                 for at in np.ndindex(m.shape):
                     m[at] = clip(int(m[at]), -32768, 32767)
+        self.before = [m.copy() for m in self.master_w], [m.copy() for m in self.master_b]
         self.w = [np.array([min(rhu(v, 8), 127) for v in m.flat], object).reshape(m.shape) for m in self.master_w]
         self.b = [np.array([min(rhu(v, 3), 4095) for v in m.flat], object) for m in self.master_b]
+
+    def centre(self) -> None:
+        """Of the batch's updates, which the masters hold the sum of, less what all samples have in common."""
+        for n, bundle in enumerate(self.spec.bundles):
+            c = []
+            for channel in range(bundle.pre.channels):
+                one = self.samples * bundle.pre.positions * (256 if n == 0 else 256 * 2**self.spec.schedule.window_log2)
+                c.append((2 * 4096 * self.read[n][channel] + one) // (2 * one))
+            for o in range(bundle.post.channels):
+                there, shift = self.master_b[n][o] - self.before[1][n][o], 0
+                for at in np.ndindex(self.master_w[n][o].shape):
+                    channel = at[0] // bundle.pre.positions if bundle.kind in ("dense", "pixels") else at[0]
+                    new = self.master_w[n][o][at] - rhu(c[channel] * there, 12)
+                    self.master_w[n][o][at] = new
+                    shift += c[channel] * (clip(new, -32768, 32767) - self.before[0][n][o][at])
+                self.master_b[n][o] -= rhu(shift, 12)
 
     # -- drives
 
@@ -181,5 +203,8 @@ class ScalarModel:
             for o in range(bundle.post.channels):
                 g = sum((plus[n][o] - minus[n][o]).flat)
                 self.master_b[n][o] += clip(rhu(g * bias_rates[n], self.spec.bias_shift), -1536, 1536)
+            for channel in range(bundle.pre.channels):
+                self.read[n][channel] += int(sum((pixels if n == 0 else free[n - 1])[channel].flat))
+        self.samples += 1
         scores = [int(x) for x in free[-1].flat]
         return scores.index(max(scores))

@@ -36,8 +36,10 @@ def scalar(spec: Spec, parameters: Parameters) -> ScalarModel:
         (2, (), (3, 3), 0.3, {"feedback_shift": 2}),
         (0, (1, 2, 3, 99), (3, 3), 0.3, {"feedback_shift": 2, "fine": (8, 6, 4, 1)}),
         (2, (), (4, 2), 0.7, {"feedback_shift": 3, "fine": (4, 4, 2, 0)}),
+        (1, (), (3, 3), 0.3, {"centred": True}),
+        (0, (1, 2, 3, 99), (3, 3), 1.0, {"feedback_shift": 2, "fine": (8, 6, 4, 1), "centred": True}),
     ],
-    ids=["usual", "extreme", "slow", "annealed", "weak feedback", "fine", "fine, slow"],
+    ids=["usual", "extreme", "slow", "annealed", "weak feedback", "fine", "fine, slow", "centred", "fine, centred"],
 )
 @pytest.mark.parametrize("order", ORDERS)
 def test_equals_scalar_loops(decay_shift, halvings, kernels, reach, weak, engine, order):

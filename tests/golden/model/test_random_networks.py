@@ -1,4 +1,4 @@
-"""Any network, of any image and classes, with any feedback and fine spikes: all engines of the model equal scalar loops.
+"""Any network, of any image and classes, with any feedback, spikes and updates: all engines of the model equal scalar loops.
 
 50 networks; as many as NUDGE_NETWORKS says where that is set.
 """
@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from golden import compiler
 from golden.contract.spec import Spec
-from golden.model.batch import train_batch
-from golden.model.parameters import accumulate, commit
+from golden.model.fixed import FixedModel
 
-from .random_nets import any_spec, random_images, random_parameters, random_settings, same_parameters, with_fine_spikes
+from .random_nets import any_spec, random_images, random_parameters, random_settings, with_fine_spikes
 from .scalar_model import ScalarModel
 
 #: Engines beside the scalar loops.
@@ -45,11 +44,11 @@ def test_engines_equal_scalar_loops(spec, seed, reach):
     reference = ScalarModel(spec, [w.numpy() for w in parameters.weights], [b.numpy() for b in parameters.biases])
     predictions = [reference.train(x.numpy(), int(y), **vars(registers)) for x, y in zip(images, labels, strict=True)]
     reference.commit()
-    results = [train_batch(spec, registers, parameters, images, labels, engine=engine) for engine in ENGINES]
-    for engine, result in zip(ENGINES, results, strict=True):
-        assert result.predictions.tolist() == predictions, engine
-        assert result.spikes == reference.spikes, engine
-        assert same_parameters(result.updates, results[0].updates), engine
-    trained = commit(spec, accumulate(parameters, results[0].updates))
-    for found, wanted in zip((*trained.weights, *trained.biases), (*reference.master_w, *reference.master_b), strict=True):
-        assert torch.equal(found, torch.tensor(wanted.astype(np.int64)))
+    for engine in ENGINES:
+        model = FixedModel(spec, registers, parameters, engine=engine)
+        assert model.train(images, labels).tolist() == predictions, engine
+        assert model.spikes == reference.spikes, engine
+        model.commit()
+        masters = model.parameters.weights + model.parameters.biases
+        for found, wanted in zip(masters, (*reference.master_w, *reference.master_b), strict=True):
+            assert torch.equal(found, torch.tensor(wanted.astype(np.int64))), engine

@@ -21,7 +21,7 @@ TRAIN = ["train", "--board", "golden"]
 STEPS = ["--free-steps", "8", "--nudged-steps", "8"]
 #: The last batch of an epoch has one sample: some processes have none.
 OPTIONS = ["--samples", "57", "--batch", "8", "--epochs", "2", "--seed", "3", *STEPS]
-OPTIONS += ["--shift", "1", "--decay", "0.7", "--average", "2"]
+OPTIONS += ["--shift", "1", "--decay", "0.7", "--average", "2", "--network", str(Path(__file__).with_name("centred.toml"))]
 SECONDS = 120
 
 
@@ -111,7 +111,7 @@ ERRORS = {
     "no data": (["--data", "mnist", "--data-dir", "{tmp}", "--out", "{tmp}/new"], ExitCode.DATA, "{tmp}/MNIST/raw"),
     "would overwrite": (["--out", "{whole}"], ExitCode.USAGE, "--resume continues it"),
     "other plan": (["--resume", "--batch", "9", "--out", "{whole}"], ExitCode.USAGE, "--batch 9: the run in {whole} has 8"),
-    "other version": (["--resume", "--out", "{tmp}/old"], ExitCode.WEIGHTS, "(spec 00000001), not tiny (spec"),
+    "other version": (["--resume", "--out", "{tmp}/old"], ExitCode.WEIGHTS, "(spec 00000001), not centred (spec"),
     "nothing to resume": (["--resume", "--out", "{tmp}/new"], ExitCode.WEIGHTS, "no weights at {tmp}/new"),
 }
 
