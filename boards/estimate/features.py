@@ -42,10 +42,10 @@ def neuron_array(config: Config, layer: Layer) -> Features:
     """`hw.core.neuron_array`: lanes of a turn, and the words that turns take apart and put together."""
     spec, lanes, turns = config.spec, config.lanes[layer.index], config.turns(layer)
     f, output, own = spec.formats, layer.index == len(spec.layers) - 1, lanes // turns
-    drives = 1 if output else 2
+    drives, phi_bits = 1 if output else 2, layer.phi_bits + (0 if output else spec.schedule.feedback_shift)
     state = f.decoder_bits + spec.membrane_bits
     # drives, d, xi, U twice, the window's sum; the output's nudge
-    chains = (0 if output else adder(layer.phi_bits + 1)) + adder(layer.phi_bits + f.drive_shift + 2)
+    chains = (0 if output else adder(phi_bits + 1)) + adder(layer.phi_bits + f.drive_shift + 2)
     chains += (2 if output else 1) * adder(f.decoder_bits + 2) + 2 * adder(spec.membrane_bits + 1) + adder(spec.sum_bits)
     chosen = lanes * (drives * layer.phi_bits + f.bias_bits) if turns > 1 else 0
     # how far d is from its drive, and xi as the next step has it; shifts that are chosen from
@@ -56,7 +56,7 @@ def neuron_array(config: Config, layer: Layer) -> Features:
         "carry": own * chains,
         "annealed": own * len(schedule.halvings) * (way + weighed),
         "state": own * state,
-        "phi": own * layer.phi_bits,
+        "phi": own * phi_bits,
         "outputs": own if output else 0,
         "chosen": chosen,
         "earlier": (lanes - own) * (spec.sum_bits + 1),

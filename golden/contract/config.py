@@ -118,11 +118,6 @@ def check_schedule(spec: Spec) -> None:
         raise ConfigError(
             f"{spec.name}: the gateware steps odd and even layers in turn, not in the order {schedule.order!r}: {elsewhere}"
         )
-    if schedule.feedback_shift:
-        raise ConfigError(
-            f"{spec.name}: the gateware adds drives from both sides as they are, not with a feedback_shift of "
-            f"{schedule.feedback_shift}: {elsewhere}"
-        )
     if schedule.fine:
         raise ConfigError(
             f"{spec.name}: the gateware has spikes without a sign, not fine ones of {list(schedule.fine)}: {elsewhere}"

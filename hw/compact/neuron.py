@@ -23,8 +23,11 @@ class Neuron:
         self.d = Signal(signed(f.decoder_bits))
         #: Register: membrane potential as it was.
         self.u = Signal(signed(spec.membrane_bits))
+        #: Left shifts of what comes from below, and of phi to d's LSB: feedback may count less.
+        self.ahead = spec.schedule.feedback_shift
+        self.rest = f.drive_shift - self.ahead
         #: Register: the drive, but for the last backward weight; result: all of it.
-        self.phi = Signal(signed(max(pre.phi_bits, post.phi_bits)))
+        self.phi = Signal(signed(max(pre.phi_bits, post.phi_bits) + self.ahead))
         self.drive = Signal.like(self.phi)
         #: Register: the neuron's input as it becomes.
         self.xi = Signal(spec.state_bits)
@@ -81,8 +84,8 @@ class Neuron:
 
     def _decoded(self, annealing):
         f, shifts = self.core.config.spec.formats, self.core.config.spec.schedule.shifts
-        decoded = Signal(signed(len(self.phi) + f.drive_shift + 1))
-        drive = self.drive << f.drive_shift
+        decoded = Signal(signed(len(self.phi) + self.rest + 1))
+        drive = self.drive << self.rest
         ways = [(drive - self.d) >> k for k in shifts]
         self.m.d.comb += decoded.eq(self.d + (ways[0] if annealing is None else chosen(annealing.halved, ways)))
         return saturated(decoded, f.decoder_bits)

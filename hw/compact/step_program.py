@@ -33,10 +33,10 @@ def fetch_neuron(m, datapath: Datapath):
         m.next = "LOAD"
     with m.State("LOAD"):
         m.d.sync += neuron.d.eq(_loaded_decoder(datapath))
-        m.d.sync += neuron.phi.eq(datapath.parameters.static)
+        m.d.sync += neuron.phi.eq(datapath.parameters.static << neuron.ahead)
         m.next = "DECODE"
         with m.If(counters.outputs):
-            m.d.sync += neuron.phi.eq(synapses.drive << 2)
+            m.d.sync += neuron.phi.eq(synapses.drive << 2 + neuron.ahead)
             m.d.comb += synapses.clear()
         with m.Elif(synapses.spiking.any):
             m.next = "BACKWARD"
@@ -75,7 +75,7 @@ def fire(m, datapath: Datapath):
         m.next = "FIRE"
     with m.State("FIRE"):
         m.d.comb += neuron.firing.eq(1)
-        m.d.sync += neuron.phi.eq(datapath.parameters.static)
+        m.d.sync += neuron.phi.eq(datapath.parameters.static << neuron.ahead)
         m.d.comb += left.read(where.plus_sums, counters.n)
         with m.If(step.sum & step.negative):
             new = datapath.sum_onto(datapath.minus_sum)

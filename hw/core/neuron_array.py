@@ -100,8 +100,12 @@ class NeuronArray(wiring.Component):
             fields["xi"] = unsigned(config.spec.state_bits)
         #: State of the neurons of a turn.
         self.state = data.ArrayLayout(data.StructLayout(fields), self.lanes)
-        #: Their drives and working biases.
+        #: Left shifts of what comes from below, and of the sum of both sides to d's LSB: feedback may count less.
+        self.ahead = 0 if self.output else config.spec.schedule.feedback_shift
+        self.rest = formats.drive_shift - self.ahead
+        #: Their drives, the sums of both sides, and working biases.
         self.drives = data.ArrayLayout(signed(layer.phi_bits), self.lanes)
+        self.sums = data.ArrayLayout(signed(layer.phi_bits + self.ahead), self.lanes)
         self.biases = data.ArrayLayout(signed(formats.bias_bits), self.lanes)
         #: xi below 1 has as many bits.
         self.one_bits = bits_for(formats.one) - 1
@@ -230,11 +234,11 @@ class NeuronArray(wiring.Component):
 
     def _add_drives(self, m, at):
         """Stage 1: phi; meanwhile the state is read."""
-        phi = Signal(self.drives, reset_less=True)
+        phi = Signal(self.sums, reset_less=True)
         below = self._part_of(self.below.payload, at.turn, self.drives)
         above = None if self.output else self._part_of(self.above.payload, at.turn, self.drives)
         for lane in range(self.lanes):
-            m.d.sync += phi[lane].eq(below[lane] + (0 if above is None else above[lane]))
+            m.d.sync += phi[lane].eq((below[lane] << self.ahead) + (0 if above is None else above[lane]))
         return phi
 
     def _load(self, m, at, group, phi, state, bias):
@@ -278,10 +282,10 @@ class NeuronArray(wiring.Component):
             exact = Signal(signed(exact_bits), name=f"exact_{lane}")
             # d + ((phi - d) >> k) with one adder less, if k = 1
             rest = old[lane].d if k == 1 else (old[lane].d << k) - old[lane].d
-            moved = ((phi[lane] << f.drive_shift) + rest) >> k
+            moved = ((phi[lane] << self.rest) + rest) >> k
             if annealed:
                 way = Signal(signed(exact_bits), name=f"way_{lane}")
-                m.d.comb += way.eq((phi[lane] << f.drive_shift) - old[lane].d)
+                m.d.comb += way.eq((phi[lane] << self.rest) - old[lane].d)
                 moved = old[lane].d + chosen(self.annealing.halved, [way >> k for k in spec.schedule.shifts])
             m.d.comb += exact.eq(moved)
             m.d.sync += [d3[lane].eq(saturated(exact, f.decoder_bits)), u3[lane].eq(old[lane].u)]

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The compact core where lambda falls within the free phase: in phases longer and shorter than its last halving."""
+"""The compact core with half of the feedback whose lambda falls, in phases longer and shorter than its last halving."""
 
 import cocotb
 
@@ -9,7 +9,7 @@ from golden.contract.spec import Learning, Schedule, Spec
 from hw.compact.compact_core import CompactCore
 from sim.core.driver import check_training
 
-SCHEDULE = Schedule(8, 4, window_log2=1, decay_shift=0, order="odd-even", halvings=(1, 3, 8))
+SCHEDULE = Schedule(8, 4, window_log2=1, decay_shift=0, order="odd-even", halvings=(1, 3, 8), feedback_shift=1)
 SPEC = Spec("annealed", (Conv(2, 5), Dense(10)), SCHEDULE, Learning((0.5, 0.5), beta=0.9))
 CONFIG = Config(SPEC, (1, 1, 1), compact=True)
 TOP = CompactCore(CONFIG)

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""A core whose lambda falls within the free phase: from 1 to 1/8, in phases longer and shorter than its last halving."""
+"""A core with a quarter of the feedback, whose lambda falls from 1 to 1/8; phases longer and shorter than its last halving."""
 
 import cocotb
 
@@ -10,8 +10,8 @@ from hw.core.core import Core
 from sim.core.driver import check_training
 
 STAGES = (Conv(2, 3), Conv(4, 4), Dense(6), Dense(10))
-SCHEDULE = Schedule(8, 4, window_log2=1, decay_shift=0, order="odd-even", halvings=(1, 3, 8))
-SPEC = Spec("annealed", STAGES, SCHEDULE, Learning(rates=(0.5, 0.5, 0.5, 0.5), beta=0.9))
+SCHEDULE = Schedule(8, 4, window_log2=1, decay_shift=0, order="odd-even", halvings=(1, 3, 8), feedback_shift=2)
+SPEC = Spec("annealed", STAGES, SCHEDULE, Learning(rates=(0.2, 0.5, 0.5, 0.5), beta=0.9))
 CONFIG = Config(SPEC, (1, 2, 2, 3, 5), (1, 2, 1, 1, 5))
 TOP = Core(CONFIG)
 

@@ -45,6 +45,9 @@ UNITS = {
     "array_output_5": output(5, phi_bound=6000, window_log2=3),
     "array_output_10": output(10, phi_bound=15000, decay_shift=2),
     "array_annealed": hidden((2, 2, 2), 2, phi_bound=40000, decay_shift=0, halvings=(1, 3, 9)),
+    "array_weak_feedback": hidden((4, 2, 1), 2, phi_bound=9000, feedback_shift=2),
+    "array_weak_feedback_annealed": hidden((2, 2, 2), 2, phi_bound=20000, decay_shift=0, halvings=(1, 3), feedback_shift=3),
+    "array_weak_feedback_output": output(5, phi_bound=6000, feedback_shift=2),
     "array_annealed_output": output(5, phi_bound=20000, decay_shift=1, halvings=(2, 5)),
 }
 AIMS = ("U low", "U high", "rounding", "d low", "d high", "chance")
@@ -104,6 +107,10 @@ class Driver:
         self.taken = Recorder(dut, *(f"{name}__{side}__{end}" for side in sides for end in ("valid", "ready")))
         self.shape = (1, *self.layer.shape)
         self.zero = torch.zeros(self.shape, dtype=torch.int64)
+        #: Left shift of what comes from below, of phi to d's LSB, and the largest |phi|: nothing is above the output layer.
+        self.ahead = 0 if unit.output else self.spec.schedule.feedback_shift
+        self.shift = self.spec.formats.drive_shift - self.ahead
+        self.bound = self.layer.phi_bound << self.ahead
         self.count = 0
         #: The last complete sums, by slot and phase.
         self.sums: dict[tuple[int, str], torch.Tensor] = {}
@@ -149,8 +156,7 @@ class Driver:
 
     async def rest(self, where, planned):
         """A half without a sample: drives are taken, silence is sent, nothing else happens."""
-        bound = self.layer.phi_bound
-        traced = len(self.trace.words)
+        traced, bound = len(self.trace.words), self.bound
         await self.step(where, planned, torch.from_numpy(generator().integers(-bound, bound, self.shape, endpoint=True)))
         assert len(self.trace.words) == traced, f"{where}: a trace of nothing"
         sent = [spike_word(self.words, self.lanes).from_bits(bits) for bits in self.spikes.words[self.sent :]]
@@ -167,7 +173,7 @@ class Driver:
         sign = -1 if fields["negative"] else 1
         pull = ops.nudge(old.xi, going.target, beta, sign, f) if self.unit.output and fields["nudge"] else None
         phi = self.drive(generator(), old, self.bias if pull is None else self.bias + pull)
-        new = ops.neuron(old, phi, self.bias, pull, spec, self.k, self.following)
+        new = ops.neuron(old, phi, self.bias, pull, spec, self.k, self.following, self.shift)
         await self.step(where, planned, phi)
         self.compare(where, planned, new)
         going.banks[fields["state_write"]] = new
@@ -179,7 +185,7 @@ class Driver:
 
     def drive(self, rng, old, offset):
         """phi that takes each neuron towards its aim, given the state before; offset: what is added to d."""
-        f, k, bound = self.spec.formats, self.k, self.layer.phi_bound
+        f, k, bound = self.spec.formats, self.k, self.bound
         # U falls most if xi just suffices for a spike, and rises most if it just doesn't
         spiking, silent = ((f.threshold - old.U + (1 << k)) >> k).clamp(0, f.one), ((f.threshold - old.U) >> k).clamp(0, f.one)
         wanted = np.select([self.aims == "U low", self.aims == "U high"], [spiking, silent], rng.integers(0, f.one, self.shape))
@@ -187,7 +193,7 @@ class Driver:
         # xi changes where v is half a step further
         v[self.aims == "rounding"] += 1 << (f.round_shift - 1)
         d = torch.from_numpy(v) - offset
-        phi = ((((d - old.d) << k) + old.d) >> f.drive_shift).clamp(-bound, bound).numpy()
+        phi = ((((d - old.d) << k) + old.d) >> self.shift).clamp(-bound, bound).numpy()
         chance = rng.choice([0, 1, -1, bound, -bound, *rng.integers(-bound, bound, 5, endpoint=True)], self.shape)
         chosen = [np.full(self.shape, -bound), np.full(self.shape, bound), chance]
         conditions = [self.aims == "d low", self.aims == "d high", self.aims == "chance"]
@@ -198,11 +204,11 @@ class Driver:
         bound, bits = self.layer.phi_bound, self.layer.phi_bits
         parts = [phi]
         if not self.unit.output:
-            # below + above = phi, both within the bound
-            low, high = (phi - bound).clamp(min=-bound), (phi + bound).clamp(max=bound)
+            # (below << ahead) + above = phi, both within the bound
+            low, high = (-((bound - phi) >> self.ahead)).clamp(min=-bound), ((phi + bound) >> self.ahead).clamp(max=bound)
             share = torch.from_numpy(generator().random(self.shape))
             parts = [low + ((high - low) * share).long()]
-            parts.append(phi - parts[0])
+            parts.append(phi - (parts[0] << self.ahead))
         self.port.step.value = planned.bits
         words = [packed(layer_words(self.config, self.layer, part[0]), bits) for part in parts]
         self.done, self.sent = len(self.trace.words), len(self.spikes.words)

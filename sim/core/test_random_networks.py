@@ -45,6 +45,7 @@ def random_config(random: np.random.Generator) -> Config:
     engines = ENGINES[choose(0, len(ENGINES) - 1)]
     if engines == "event":
         spec = with_events(spec, choose)
+    spec = with_weak_feedback(spec, choose(0, spec.formats.drive_shift))
     known = configuration(spec, engines)
 
     def divisor(*numbers: int) -> int:
@@ -60,6 +61,13 @@ def random_config(random: np.random.Generator) -> Config:
     rows = [(config.groups(bundle.post), 2 * config.groups(bundle.pre)) for bundle in bundles]
     forward, backward = (divisor(*side) for side in zip(*rows, strict=True)) if rows else (1, 1)
     return replace(config, arrays=arrays, shared=shared, passes=(forward, backward))
+
+
+def with_weak_feedback(spec: Spec, shift: int) -> Spec:
+    """The same with this `Schedule.feedback_shift`, and rates that registers can hold for it."""
+    rates = (0.1 * 2.0 ** (-shift * above) for above in reversed(range(len(spec.stages))))
+    schedule, learning = replace(spec.schedule, feedback_shift=shift), replace(spec.learning, rates=tuple(rates))
+    return replace(spec, schedule=schedule, learning=learning)
 
 
 def with_events(spec: Spec, choose: Callable[[int, int], int]) -> Spec:

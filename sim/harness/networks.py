@@ -21,9 +21,10 @@ def config_of(
     decay_shift: int,
     index: int = 2,
     halvings: tuple[int, ...] = (),
+    feedback_shift: int = 0,
 ) -> Config:
     """A configuration whose layers index - 1 and index have these channels and lanes; the next one is the output."""
-    schedule = Schedule(1 << window_log2, 1 << window_log2, window_log2, decay_shift, "odd-even", halvings)
+    schedule = Schedule(1 << window_log2, 1 << window_log2, window_log2, decay_shift, "odd-even", halvings, feedback_shift)
     second = Dense(channels[1]) if dense else Conv(channels[1])
     before = index - 2
     stages = (*[Conv(1)] * before, Conv(channels[0]), second, Dense(CLASSES))
