@@ -18,7 +18,7 @@ from golden.contract import network_file
 from golden.contract.errors import ExchangeError, SpecError, ToolError
 from golden.contract.formats import Formats
 from golden.contract.spec import CLASSES, IMAGE_SIDE, Spec
-from golden.model.parameters import Parameters, working
+from golden.model.parameters import Parameters, working, zeros
 from golden.training.checkpoint import names
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class TorchWeights(NamedTuple):
 def named(spec: Spec, parameters: Parameters) -> Iterator[tuple[str, Tensor]]:
     """Weights and biases with their names in a weight file."""
     for bundle, weight, bias in zip(spec.bundles, parameters.weights, parameters.biases, strict=True):
-        yield from zip(names(bundle), (weight, bias), strict=True)
+        yield from zip(names(bundle), (weight, bias), strict=False)
 
 
 def to_torch(spec: Spec, parameters: Parameters, masters: bool = False) -> TorchWeights:
@@ -239,4 +239,4 @@ def _masters(spec: Spec, tensors: list[tuple[np.ndarray, np.ndarray]]) -> Parame
             if not np.isfinite(exact).all() or exact.min() < f.master_low or exact.max() > f.master_high:
                 raise ExchangeError(f"{what} has values {values.min():g} to {values.max():g}: masters are in [-1, 1)")
             kept.append(torch.from_numpy(exact.astype(np.int64)))
-    return Parameters(tuple(weights), tuple(biases))
+    return zeros(spec)._replace(weights=tuple(weights), biases=tuple(biases))

@@ -27,8 +27,7 @@ TOP = Top(CONFIG, clock_hz=VIRTUAL.clock_hz, divisor=1)
 
 def images_of(parameters: Parameters) -> list[bytes]:
     """Master memories as bytes."""
-    packed = (weight_image.pack(CONFIG, b, w.numpy(), c.numpy()) for b, w, c in zip(SPEC.bundles, *parameters, strict=True))
-    return [image.astype("<i2").tobytes() for image in packed]
+    return [image.astype("<i2").tobytes() for image in weight_image.pack_all(CONFIG, parameters)]
 
 
 async def load(wire: Wire, memories: list[bytes]):

@@ -35,10 +35,8 @@ class Result(NamedTuple):
     predictions: Tensor
     #: Of each layer 1..N, over all samples, steps and phases.
     spikes: list[int]
-    #: Summed over the samples; zeros without labels.
+    #: Summed over the samples, and as its means, if updates are centred, `centring.read`; zeros without labels.
     updates: Parameters
-    #: What `centring` needs, `centring.read` of all samples, where updates are centred; else, and without labels, none.
-    totals: list[Tensor]
 
 
 def checked_images(images: Tensor | np.ndarray, spec: Spec) -> Tensor:
@@ -88,8 +86,6 @@ def run_batch(
     runner = MODEL_ENGINES[name](spec, copies)
     spikes = [0] * len(spec.bundles)
     updates = zeros(spec, device)
-    centred = spec.schedule.centred and targets is not None
-    totals = centring.none_read(spec, device) if centred else []
     predictions = [torch.zeros(0, dtype=torch.int64, device=device)]
     for at in range(0, len(images), CHUNK):
         pixels = images[at : at + CHUNK].to(runner.dtype)
@@ -99,9 +95,9 @@ def run_batch(
         predictions.append(first_largest(sums["free"][-1].flatten(1)))
         if targets is not None:
             _add_updates(spec, settings, runner, pixels, sums, updates)
-        if centred:
-            totals = [old + new for old, new in zip(totals, centring.read(pixels, sums["free"]), strict=True)]
-    return Result(torch.cat(predictions), spikes, updates, totals)
+            for total, new in zip(updates.means, centring.read(pixels, sums["free"]), strict=False):
+                total += new  # of none, where updates aren't centred
+    return Result(torch.cat(predictions), spikes, updates)
 
 
 def averaged(

@@ -1,9 +1,10 @@
-"""Centred updates, at a commit: steps of the same network in which each link reads xi less its channel's mean over the batch.
+"""Centred updates, at a commit: steps of the same network in which each link reads xi less its channel's running mean.
 
 With y = w (x - c) + a instead of w x + b, a step moves w by its own update less c times that of a, and b so that the network
 is the same at x = c: what all samples have in common no longer moves all weights of a neuron at once, and rates may be larger.
-The floating-point models have the same in `golden.paper.systems.centre`, which names the sources, with a running mean. The mean
-of the batch itself needs no state, so that a run goes on from its weights alone. docs/arithmetic.md has it to the last bit.
+The floating-point models have the same in `golden.paper.systems.centre`, which names the sources. A commit is centred by the
+means as the commits before left them, so that gateware could know them while it makes the updates; docs/arithmetic.md has it to
+the last bit.
 """
 
 import torch
@@ -15,18 +16,16 @@ from golden.contract.spec import Spec
 from . import ops
 from .parameters import Parameters
 
-
-def none_read(spec: Spec, device: torch.device | str = "cpu") -> list[Tensor]:
-    """`read` of no samples."""
-    return [torch.zeros(bundle.pre.channels, dtype=torch.int64, device=device) for bundle in spec.bundles]
+#: k of the running means: a commit moves one by 2^-k of the way to its batch's mean.
+FOLLOW = 5
 
 
-def read(images: Tensor, free: list[Tensor]) -> list[Tensor]:
+def read(images: Tensor, free: list[Tensor]) -> tuple[Tensor, ...]:
     """What each bundle's pre channels sum to over samples and positions, (pre channels,) int64: pixels, then window sums.
 
     images: (batch, channels, height, width). free: window sums of the free phase of layers 1..N, likewise.
     """
-    return [x.long().sum((0, 2, 3)) for x in (images, *free[:-1])]
+    return tuple(x.long().sum((0, 2, 3)) for x in (images, *free[:-1]))
 
 
 def mean(spec: Spec, bundle: Bundle, total: Tensor, samples: int) -> Tensor:
@@ -37,19 +36,26 @@ def mean(spec: Spec, bundle: Bundle, total: Tensor, samples: int) -> Tensor:
     return torch.div(2 * (total << f.bias_fraction) + one, 2 * one, rounding_mode="floor")
 
 
-def commit(spec: Spec, masters: Parameters, updates: Parameters, totals: list[Tensor], samples: int) -> Parameters:
-    """The masters after a commit of so many samples with these updates, within [-1, 1). totals: `read`, over all of them.
+def follow(kept: Tensor, now: Tensor) -> Tensor:
+    """A running mean after another commit, times 2^FOLLOW, from 0 at first. now: `mean`."""
+    return kept - (kept >> FOLLOW) + now
 
-    masters: as of the last commit. A bias makes up for what its weights really move, which clipping may have cut.
+
+def commit(spec: Spec, before: Parameters, updates: Parameters, samples: int) -> Parameters:
+    """What a commit of so many samples leaves: masters within [-1, 1), and means for the next one.
+
+    updates: summed over the samples, with `read` of them as its means. A bias makes up for what its weights really move, which
+    clipping may have cut.
     """
     f = spec.formats
-    weights, biases = [], []
-    for bundle, w, b, dw, db, total in zip(spec.bundles, *masters, *updates, totals, strict=True):
+    weights, biases, means = [], [], []
+    for bundle, w, b, kept, dw, db, total in zip(spec.bundles, *before, *updates, strict=True):
         # (post, pre channels, taps or positions): a dense bundle has all positions of a channel side by side
-        shape, c = (bundle.post.channels, bundle.pre.channels, -1), mean(spec, bundle, total, samples)
+        shape, c = (bundle.post.channels, bundle.pre.channels, -1), ops.rhu(kept, FOLLOW)
         common = ops.rhu(db[:, None] * c, f.bias_fraction)[:, :, None]
         new = (dw.view(shape) - common).add_(w.view(shape)).clamp_(f.master_low, f.master_high)
         moved = new.sum(2) - w.view(shape).sum(2)
         weights.append(new.view(w.shape))
         biases.append(ops.commit(b + db - ops.rhu((c * moved).sum(1), f.bias_fraction), f))
-    return Parameters(tuple(weights), tuple(biases))
+        means.append(follow(kept, mean(spec, bundle, total, samples)))
+    return Parameters(tuple(weights), tuple(biases), tuple(means))

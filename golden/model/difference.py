@@ -60,11 +60,12 @@ def first_difference(parts: Iterable[Part]) -> Difference | None:
 
 
 def master_parts(found: "Parameters", wanted: "Parameters") -> list[Part]:
-    """All weights and biases as parts, bundle by bundle."""
+    """All weights, biases and means as parts, bundle by bundle."""
     parts: list[Part] = []
-    for index, (ours, theirs) in enumerate(zip(zip(*found, strict=True), zip(*wanted, strict=True), strict=True), 1):
-        for kind, got, right in zip(("weight", "bias"), ours, theirs, strict=True):
-            parts.append((f"bundle {index} {kind}", got.numpy(), right.numpy()))
+    for index in range(len(wanted.weights)):
+        for kind, ours, theirs in zip(("weight", "bias", "mean"), found, wanted, strict=True):
+            if theirs:
+                parts.append((f"bundle {index + 1} {kind}", ours[index].numpy(), theirs[index].numpy()))
     return parts
 
 

@@ -62,7 +62,6 @@ class FixedModel:
             raise BoardError(f"weights can't be written while {self.pending} samples are pending: commit first")
         self._committed = commit(self.spec, parameters.to(self.device))
         self._updates = zeros(self.spec, self.device)
-        self._totals: list[Tensor] = []
 
     def write_settings(self, settings: Settings) -> None:
         """Set steps, beta and rates."""
@@ -83,10 +82,6 @@ class FixedModel:
             )
         result = self._compute(images, labels)
         self._updates = accumulate(self._updates, result.updates) if self.pending else result.updates
-        if self.pending:
-            self._totals = [old + new for old, new in zip(self._totals, result.totals, strict=True)]
-        else:
-            self._totals = result.totals
         self.pending += len(images)
         self._count(result.predictions, labels, result.spikes)
         return result.predictions
@@ -94,7 +89,7 @@ class FixedModel:
     def commit(self) -> int:
         """Make the pending samples' updates final; how many samples that were."""
         if self.pending and self.spec.schedule.centred:
-            self._committed = centring.commit(self.spec, self._committed, self._updates, self._totals, self.pending)
+            self._committed = centring.commit(self.spec, self._committed, self._updates, self.pending)
         elif self.pending:
             self._committed = commit(self.spec, accumulate(self._committed, self._updates))
         done, self.pending = self.pending, 0

@@ -17,7 +17,6 @@ from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import CLASSES, MAX_DECAY_SHIFT, Learning, Schedule, Spec
 from golden.progress import note
 
-from .centring import none_read
 from .parameters import Parameters, initial, zeros
 from .settings import Settings
 
@@ -113,7 +112,7 @@ def _learns_right(stages: tuple[Conv | Dense, ...], rates: tuple[float, ...]) ->
     labels, parameters = torch.tensor([0, 9, 4]), initial(spec, 1)
     ours, theirs = (train_batch(spec, Settings.of(spec), parameters, images, labels, engine=e) for e in ("native", "plain"))
     same = torch.equal(ours.predictions, theirs.predictions) and ours.spikes == theirs.spikes
-    found, wanted = ((*x.updates.weights, *x.updates.biases, *x.totals) for x in (ours, theirs))
+    found, wanted = ([tensor for group in x.updates for tensor in group] for x in (ours, theirs))
     pairs = zip(found, wanted, strict=True)
     return same and all(torch.equal(a, b) for a, b in pairs)
 
@@ -203,7 +202,7 @@ def run(
     images: Tensor,
     labels: Tensor | None,
     threads: int | None = None,
-) -> tuple[Tensor, list[int], Parameters, list[Tensor]]:
+) -> tuple[Tensor, list[int], Parameters]:
     """The fields of `golden.model.batch.Result`.
 
     parameters: masters, int64. images: uint8 (n, channels, height, width). threads: at most, default torch's
@@ -218,13 +217,12 @@ def run(
         to.weight_rate, to.bias_rate = rate, settings.bias_rates[n]
         to.narrow = (spec.correlation_bound(bundle) * rate + (1 << to.weight_shift - 1)) < 1 << 31
 
-    masters = Parameters(*(tuple(x.contiguous() for x in group) for group in parameters))
+    masters = [tuple(x.contiguous() for x in group) for group in (parameters.weights, parameters.biases)]
     images = images.contiguous()
     targets = None if labels is None else labels.to(torch.int64).contiguous()
     predictions = torch.zeros(len(images), dtype=torch.int64)
     spikes = torch.zeros(len(spec.bundles), dtype=torch.int64)
     updates = zeros(spec)
-    totals = none_read(spec) if spec.schedule.centred and labels is not None else []
 
     worked = library().nudge_run(
         ctypes.byref(net),
@@ -233,9 +231,9 @@ def run(
         ctypes.c_int64(len(images)),
         ctypes.c_int64(threads or torch.get_num_threads()),
         *map(compiler.pointer, (predictions, spikes)),
-        *map(compiler.pointers, updates),
-        compiler.pointers(totals) if totals else None,
+        *map(compiler.pointers, (updates.weights, updates.biases)),
+        compiler.pointers(updates.means) if updates.means and labels is not None else None,
     )
     if worked < 0:
         raise NativeError(f"out of memory for {len(images)} images of {spec.name}: take fewer threads or a smaller batch")
-    return predictions, spikes.tolist(), updates, totals
+    return predictions, spikes.tolist(), updates

@@ -1,6 +1,6 @@
 """Weights and biases: the masters that learning moves, and the working copies that the dynamics read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +14,17 @@ from . import ops
 
 
 class Parameters(NamedTuple):
-    """Masters of all bundles, int64, LSB 2^-15: weights in `Bundle.weight_shape`, biases (channels,)."""
+    """What a commit leaves of all bundles, int64: masters, LSB 2^-15, and what the next commit is centred by."""
 
+    #: In `Bundle.weight_shape`.
     weights: tuple[Tensor, ...]
+    #: (channels,).
     biases: tuple[Tensor, ...]
+    #: (pre channels,), as `golden.model.centring.follow` has them; none where updates aren't centred.
+    means: tuple[Tensor, ...] = ()
 
     def to(self, device: torch.device | str) -> "Parameters":
-        return Parameters(tuple(w.to(device) for w in self.weights), tuple(b.to(device) for b in self.biases))
+        return Parameters(*(tuple(x.to(device) for x in group) for group in self))
 
 
 class Working(NamedTuple):
@@ -31,11 +35,14 @@ class Working(NamedTuple):
 
 
 def zeros(spec: Spec, device: torch.device | str = "cpu") -> Parameters:
-    """All masters zero; the start of a batch's updates as well."""
-    return Parameters(
-        tuple(torch.zeros(b.weight_shape, dtype=torch.int64, device=device) for b in spec.bundles),
-        tuple(torch.zeros(b.post.channels, dtype=torch.int64, device=device) for b in spec.bundles),
-    )
+    """All zero; the start of a batch's updates, and of what it read, as well."""
+
+    def group(shapes: Iterable[tuple[int, ...]]) -> tuple[Tensor, ...]:
+        return tuple(torch.zeros(shape, dtype=torch.int64, device=device) for shape in shapes)
+
+    bundles = spec.bundles
+    means = ((b.pre.channels,) for b in bundles if spec.schedule.centred)
+    return Parameters(group(b.weight_shape for b in bundles), group((b.post.channels,) for b in bundles), group(means))
 
 
 def initial(spec: Spec, seed: int) -> Parameters:
@@ -47,12 +54,15 @@ def initial(spec: Spec, seed: int) -> Parameters:
     for bundle in spec.bundles:
         bound = min(round((1 << f.master_fraction) * spec.learning.gain / bundle.fan_in**0.5), f.master_high)
         weights.append(torch.from_numpy(random.integers(-bound, bound, bundle.weight_shape, np.int64, endpoint=True)))
-    return Parameters(tuple(weights), zeros(spec).biases)
+    return zeros(spec)._replace(weights=tuple(weights))
 
 
 def check_shapes(spec: Spec, parameters: Parameters) -> None:
-    """`ModelError` unless all masters have the shapes of the network's bundles."""
-    for bundle, w, b in zip(spec.bundles, *parameters, strict=True):
+    """`ModelError` unless all has the shapes of the network's bundles."""
+    wanted = [tuple(x.shape) for x in zeros(spec).means]
+    if [tuple(x.shape) for x in parameters.means] != wanted:
+        raise ModelError(f"running means must be {wanted}, not {[tuple(x.shape) for x in parameters.means]}")
+    for bundle, w, b in zip(spec.bundles, parameters.weights, parameters.biases, strict=True):
         if tuple(w.shape) != bundle.weight_shape or tuple(b.shape) != (bundle.post.channels,):
             raise ModelError(
                 f"bundle {bundle.index}: weight and bias must be {bundle.weight_shape} and ({bundle.post.channels},), "
@@ -61,17 +71,16 @@ def check_shapes(spec: Spec, parameters: Parameters) -> None:
 
 
 def accumulate(parameters: Parameters, updates: Parameters) -> Parameters:
-    """Add updates to the masters, not clipped: 18 bits hold the sum of any allowed batch (`Formats.update_bound`)."""
-    return Parameters(
-        tuple(w + u for w, u in zip(parameters.weights, updates.weights, strict=True)),
-        tuple(b + u for b, u in zip(parameters.biases, updates.biases, strict=True)),
-    )
+    """Add updates, and what was read, to the masters or to others. Not clipped: 18 bits hold the sum of any allowed batch
+    (`Formats.update_bound`)."""
+    groups = zip(parameters, updates, strict=True)
+    return Parameters(*(tuple(old + new for old, new in zip(*pair, strict=True)) for pair in groups))
 
 
 def commit(spec: Spec, parameters: Parameters) -> Parameters:
     """End of a batch: masters clipped to [-1, 1)."""
-    weights, biases = ([ops.commit(x, spec.formats) for x in group] for group in parameters)
-    return Parameters(tuple(weights), tuple(biases))
+    weights, biases = (tuple(ops.commit(x, spec.formats) for x in group) for group in (parameters.weights, parameters.biases))
+    return parameters._replace(weights=weights, biases=biases)
 
 
 def working(spec: Spec, parameters: Parameters) -> Working:
@@ -89,5 +98,4 @@ def mean(several: Sequence[Parameters]) -> Parameters:
     def of(tensors: tuple[Tensor, ...]) -> Tensor:
         return torch.div(2 * torch.stack(tensors).sum(0) + count, 2 * count, rounding_mode="floor")
 
-    weights, biases = (tuple(of(each) for each in zip(*group, strict=True)) for group in zip(*several, strict=True))
-    return Parameters(weights, biases)
+    return Parameters(*(tuple(of(each) for each in zip(*group, strict=True)) for group in zip(*several, strict=True)))

@@ -45,7 +45,7 @@ def unpack(config: Config, bundle: Bundle, image: np.ndarray) -> tuple[np.ndarra
 
 def pack_all(config: Config, parameters: Parameters) -> list[np.ndarray]:
     """The memory image of each bundle, `MASTER`, shape (master words, lanes)."""
-    masters = zip(config.spec.bundles, *parameters, strict=True)
+    masters = zip(config.spec.bundles, parameters.weights, parameters.biases, strict=True)
     return [pack(config, b, weight.numpy(), bias.numpy()).astype(MASTER) for b, weight, bias in masters]
 
 

@@ -23,7 +23,7 @@ from golden.contract.errors import ModelError, SpecError, WeightsError
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Bundle
 from golden.contract.spec import Spec
-from golden.model.parameters import Parameters
+from golden.model.parameters import Parameters, zeros
 from golden.model.settings import Settings
 
 #: With a digest over tensors and metadata, and the whole network.
@@ -47,6 +47,9 @@ D = TypeVar("D")
 LATER = ("network", "metrics")
 
 PACKAGES = ("torch", "numpy", "safetensors")
+
+#: Types of the tensors of `names`.
+KINDS = (torch.int16, torch.int16, torch.int32)
 
 
 def versions() -> dict[str, str]:
@@ -94,19 +97,22 @@ class Checkpoint:
         return typed(Settings, {n: tuple(v) if isinstance(v, list) else v for n, v in self.settings.items()})
 
 
-def names(bundle: Bundle) -> tuple[str, str]:
-    """Names of a bundle's tensors in the file."""
-    return f"bundle{bundle.index}.weight", f"bundle{bundle.index}.bias"
+def names(bundle: Bundle) -> tuple[str, str, str]:
+    """Names of a bundle's tensors in the file; the last is there where updates are centred."""
+    return f"bundle{bundle.index}.weight", f"bundle{bundle.index}.bias", f"bundle{bundle.index}.mean"
 
 
 def save(path: Path, spec: Spec, parameters: Parameters, checkpoint: Checkpoint) -> None:
-    """Write masters as int16 (LSB 2^-15, as of a commit) and the checkpoint, atomically."""
+    """Write masters as int16 (LSB 2^-15, as of a commit), running means as int32, and the checkpoint, atomically."""
     tensors: dict[str, Tensor] = {}
-    for bundle, weight, bias in zip(spec.bundles, *parameters, strict=True):
-        for name, values in zip(names(bundle), (weight, bias), strict=True):
-            narrow = values.cpu().to(torch.int16).contiguous()
+    for n, bundle in enumerate(spec.bundles):
+        for name, group, kind in zip(names(bundle), parameters, KINDS, strict=True):
+            if not group:
+                continue
+            values = group[n]
+            narrow = values.cpu().to(kind).contiguous()
             if not torch.equal(narrow.long(), values.cpu().long()):
-                raise WeightsError(f"{path}: {name} has values outside [-1, 1): commit before saving")
+                raise WeightsError(f"{path}: {name} has values outside what a commit leaves: commit before saving")
             tensors[name] = narrow
     metadata = {"format": FORMAT} | {name: json.dumps(value) for name, value in asdict(checkpoint).items()}
     files.write(path, to_bytes(tensors, metadata | {"digest": digest(tensors, metadata)}))
@@ -241,15 +247,15 @@ def typed(kind: type[D], values: dict[str, Any]) -> D:
 
 
 def _parameters(path: Path, spec: Spec, tensors: dict[str, Tensor]) -> Parameters:
-    expected: dict[str, tuple[int, ...]] = {}
-    for bundle in spec.bundles:
-        weight, bias = names(bundle)
-        expected |= {weight: bundle.weight_shape, bias: (bundle.post.channels,)}
+    groups = zip(zip(*map(names, spec.bundles), strict=True), zeros(spec), KINDS, strict=True)
+    expected = {name: (tuple(x.shape), kind) for each, group, kind in groups for name, x in zip(each, group, strict=False)}
     for name in sorted(expected.keys() | tensors.keys()):
         shape = tuple(tensors[name].shape) if name in tensors else "missing"
-        if shape != expected.get(name, "unexpected"):
-            raise WeightsError(f"{path}: {name} is {shape}, {spec.name} needs {expected.get(name, 'no such tensor')}")
-        if tensors[name].dtype != torch.int16:
-            raise WeightsError(f"{path}: {name} is {tensors[name].dtype}, not int16 masters")
-    weights, biases = zip(*(names(b) for b in spec.bundles), strict=True)
-    return Parameters(tuple(tensors[n].long() for n in weights), tuple(tensors[n].long() for n in biases))
+        if name not in expected or shape != expected[name][0]:
+            needed = expected[name][0] if name in expected else "no such tensor"
+            raise WeightsError(f"{path}: {name} is {shape}, {spec.name} needs {needed}")
+        if tensors[name].dtype != expected[name][1]:
+            needed = "int32 means" if expected[name][1] is torch.int32 else "int16 masters"
+            raise WeightsError(f"{path}: {name} is {tensors[name].dtype}, not {needed}")
+    every = iter(expected)
+    return Parameters(*(tuple(tensors[next(every)].long() for _ in group) for group in zeros(spec)))

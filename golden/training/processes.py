@@ -156,15 +156,15 @@ class SharedModel(FixedModel):
         others = torch.tensor(
             [*part.spikes, self.stop.requested], dtype=torch.int64, device=self.device
         )
-        tensors = [predictions, others, *part.updates.weights, *part.updates.biases, *part.totals]
+        updates = [tensor for group in part.updates for tensor in group]
+        tensors = [predictions, others, *updates]
         values = torch.cat([tensor.flatten() for tensor in tensors])
         self.world.sum(values)
         pieces = values.split([tensor.numel() for tensor in tensors])
-        predictions, others, *rest = (
+        predictions, others, *updates = (
             piece.view(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)
         )
         *spikes, stops = others.tolist()
         self.stop.agreed = stops > 0
-        n = len(self.spec.bundles)
-        updates = Parameters(tuple(rest[:n]), tuple(rest[n : 2 * n]))
-        return Result(predictions, spikes, updates, rest[2 * n :])
+        rest = iter(updates)
+        return Result(predictions, spikes, Parameters(*(tuple(next(rest) for _ in group) for group in part.updates)))

@@ -306,7 +306,7 @@ def _streamed(spec: Spec, command: Command, images: np.ndarray, labels: np.ndarr
 def _check_range(spec: Spec, parameters: Parameters) -> None:
     """`ModelError` unless the link can carry all masters."""
     limits = np.iinfo(weight_image.MASTER)
-    for bundle, *tensors in zip(spec.bundles, *parameters, strict=True):
+    for bundle, *tensors in zip(spec.bundles, parameters.weights, parameters.biases, strict=True):
         for tensor in tensors:
             if not limits.min <= int(tensor.min()) <= int(tensor.max()) <= limits.max:
                 raise ModelError(f"bundle {bundle.index}: masters must be {limits.min}..{limits.max} (LSB 2^-15)")

@@ -73,7 +73,7 @@ class Fault:
             flat, target = flat - target.numel(), biases[n].view(-1)
         bits = np.int64(target[flat]).astype(np.uint16) ^ np.uint16(1 << self.bit)
         target[flat] = int(bits.astype(np.int16))
-        board.load(Parameters(tuple(weights), tuple(biases)))
+        board.load(read._replace(weights=tuple(weights), biases=tuple(biases)))
 
 
 @dataclass(frozen=True)

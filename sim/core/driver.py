@@ -89,7 +89,7 @@ class CoreDriver:
 
     async def load(self, parameters: Parameters):
         """Writes all masters and commits."""
-        for bundle, weight, bias in zip(self.spec.bundles, *parameters, strict=True):
+        for bundle, weight, bias in zip(self.spec.bundles, parameters.weights, parameters.biases, strict=True):
             self.dut.bundle.value = bundle.index - 1
             for address, word in enumerate(weight_image.pack(self.config, bundle, weight.numpy(), bias.numpy())):
                 self.dut.address.value = address

@@ -33,7 +33,7 @@ def test_it_ends_where_the_engines_do(net, traced, engine):
     assert traced.prediction == int(result.predictions[0])
     fired = [sum(int(getattr(traced, phase)[n].spikes.sum()) for phase in PHASES) for n in range(1, len(net.spec.layers))]
     assert fired == result.spikes
-    for update, weight, bias in zip(traced.updates, *result.updates, strict=True):
+    for update, weight, bias in zip(traced.updates, result.updates.weights, result.updates.biases, strict=True):
         assert np.array_equal(update.weight, weight.numpy())
         assert np.array_equal(update.bias, bias.numpy())
 

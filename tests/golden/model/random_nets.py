@@ -8,6 +8,7 @@ import torch
 
 from golden.contract.shapes import Conv, Dense, Input
 from golden.contract.spec import MAX_FINE, ORDERS, Learning, Schedule, Spec
+from golden.model.centring import FOLLOW
 from golden.model.parameters import Parameters
 from golden.model.settings import Settings
 
@@ -89,8 +90,13 @@ def random_parameters(spec: Spec, random: np.random.Generator, reach: float = 1.
     def tensor(shape: tuple[int, ...]) -> torch.Tensor:
         return torch.from_numpy(random.integers(low, high, shape, np.int64, endpoint=True))
 
+    # of xi from 0 to 1.0, with the bits that a running mean has more
+    top, read = 1 << f.bias_fraction + FOLLOW, spec.bundles if spec.schedule.centred else ()
+    means = (random.integers(0, top, b.pre.channels, np.int64) for b in read)
     return Parameters(
-        tuple(tensor(b.weight_shape) for b in spec.bundles), tuple(tensor((b.post.channels,)) for b in spec.bundles)
+        tuple(tensor(b.weight_shape) for b in spec.bundles),
+        tuple(tensor((b.post.channels,)) for b in spec.bundles),
+        tuple(torch.from_numpy(x) for x in means),
     )
 
 
@@ -105,5 +111,6 @@ def random_images(
 
 
 def same_parameters(a: Parameters, b: Parameters) -> bool:
-    """All weights and biases equal."""
-    return all(torch.equal(x, y) for x, y in zip(a.weights + a.biases, b.weights + b.biases, strict=True))
+    """All weights, biases and means equal."""
+    pairs = zip([x for group in a for x in group], [y for group in b for y in group], strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)

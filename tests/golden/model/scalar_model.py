@@ -21,8 +21,9 @@ def rhu(v, n: int) -> int:
 class ScalarModel:
     """One board: masters as nested integer arrays, trained sample by sample."""
 
-    def __init__(self, spec: Spec, weights: list[np.ndarray], biases: list[np.ndarray]):
+    def __init__(self, spec: Spec, weights: list[np.ndarray], biases: list[np.ndarray], means: list[np.ndarray] | None = None):
         self.spec = spec
+        self.means = [[0] * b.pre.channels for b in spec.bundles] if not means else [list(map(int, x)) for x in means]
         self.master_w = [w.astype(object) for w in weights]
         self.master_b = [b.astype(object) for b in biases]
         self.spikes = [0] * len(weights)
@@ -45,10 +46,10 @@ class ScalarModel:
     def centre(self) -> None:
         """Of the batch's updates, which the masters hold the sum of, less what all samples have in common."""
         for n, bundle in enumerate(self.spec.bundles):
-            c = []
-            for channel in range(bundle.pre.channels):
+            c = [rhu(mean, 5) for mean in self.means[n]]
+            for channel, total in enumerate(self.read[n]):
                 one = self.samples * bundle.pre.positions * (256 if n == 0 else 256 * 2**self.spec.schedule.window_log2)
-                c.append((2 * 4096 * self.read[n][channel] + one) // (2 * one))
+                self.means[n][channel] += (2 * 4096 * total + one) // (2 * one) - self.means[n][channel] // 32
             for o in range(bundle.post.channels):
                 there, shift = self.master_b[n][o] - self.before[1][n][o], 0
                 for at in np.ndindex(self.master_w[n][o].shape):

@@ -1,13 +1,15 @@
 """Centred updates: what a step of a network with other parameters is, however a batch is split."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from golden.contract.errors import ModelError
 from golden.contract.shapes import Dense
-from golden.model import centring
+from golden.model import centring, ops
 from golden.model.batch import train_batch
 from golden.model.fixed import FixedModel
 from golden.model.parameters import Parameters, zeros
@@ -43,8 +45,7 @@ def test_a_batch_may_be_split(spec):
     assert not same_parameters(whole, before)
 
 
-def test_a_batch_leaves_nothing_for_the_next(spec):
-    """A run goes on from its weights alone."""
+def test_a_run_goes_on_from_its_parameters_alone(spec):
     images, labels = random_images(6, np.random.default_rng(3))
     one, _, settings = trained(spec, images, labels, slice(0, 3))
     model, again = (FixedModel(spec, settings, one) for _ in range(2))
@@ -63,23 +64,30 @@ def test_the_mean_is_of_what_each_channel_reads():
     spec, (images, labels) = CENTRED, random_images(5, np.random.default_rng(5))
     random = np.random.default_rng(4)
     result = train_batch(spec, random_settings(spec, random), random_parameters(spec, random, 0.3), images, labels)
-    (pixels, *_), bundle = result.totals, spec.bundles[0]
+    (pixels, *_), bundle = result.updates.means, spec.bundles[0]
     exact = images.double().mean() / 256
     assert int(centring.mean(spec, bundle, pixels, 5)) == int(torch.floor(exact * 4096 + 0.5))
     full = torch.tensor([5 * bundle.post.positions * 256 * spec.schedule.window] * 2)
     assert centring.mean(spec, spec.bundles[1], full, 5).tolist() == [4096] * 2, "1.0 of xi is 1.0 of a bias"
 
 
+def test_a_running_mean_ends_where_its_batches_are():
+    kept, now = torch.zeros(3, dtype=torch.int64), torch.tensor([0, 1000, 4096])
+    first = centring.follow(kept, now)
+    for _ in range(400):
+        kept = centring.follow(kept, now)
+    assert first.tolist() == now.tolist(), "by 1/32 of the way"
+    assert (ops.rhu(kept, centring.FOLLOW) - now).abs().max() <= 1
+    assert int(kept.max()) < 1 << 18
+
+
 def test_it_is_what_the_floating_point_systems_have(spec):
     """But for the rounding of a mean to 12 bits and of each result: both are the same algebra."""
     random = np.random.default_rng(6)
     masters, updates = random_parameters(spec, random, 0.1), random_parameters(spec, random, 0.1)
-    tops = [3 * b.pre.positions * 256 * (1 if b.on_image else spec.schedule.window) for b in spec.bundles]
-    totals = [torch.from_numpy(random.integers(0, top, b.pre.channels)) for b, top in zip(spec.bundles, tops, strict=True)]
-    found = centring.commit(spec, masters, updates, totals, 3)
-    groups = zip(spec.bundles, *masters, *updates, totals, *found, strict=True)
-    for bundle, w, b, dw, db, total, weight, bias in groups:
-        mean = centring.mean(spec, bundle, total, 3).double() / 4096
+    found = centring.commit(spec, masters, updates, 3)
+    for w, b, kept, dw, db, _, weight, bias, _ in zip(*masters, *updates, *found, strict=True):
+        mean = ops.rhu(kept, centring.FOLLOW).double() / 4096
         there, bias_there = centre.centred(dw.double(), db.double(), mean)
         assert (weight - w - there).abs().max() <= 0.5
         low, high = spec.formats.master_low, spec.formats.master_high
@@ -91,12 +99,17 @@ def test_a_bias_makes_up_for_what_clipping_leaves_of_a_move():
     spec, none = DENSE, zeros(DENSE)
     masters = Parameters(*(tuple(torch.full_like(x, spec.formats.master_high) for x in group) for group in none))
     updates = none._replace(weights=tuple(torch.full_like(w, 100) for w in none.weights))
-    totals = [torch.full_like(x, 10**6) for x in centring.none_read(spec)]
-    assert same_parameters(centring.commit(spec, masters, updates, totals, 5), masters), "no weight can move"
+    found = centring.commit(spec, masters, updates, 5)
+    assert same_parameters(found._replace(means=()), masters._replace(means=())), "no weight can move"
 
 
 def test_updates_as_they_are_need_no_more():
     images, labels = random_images(2, np.random.default_rng(1))
     random = np.random.default_rng(4)
     parameters, settings = random_parameters(MINUSCULE, random, 0.3), random_settings(MINUSCULE, random)
-    assert train_batch(MINUSCULE, settings, parameters, images, labels).totals == []
+    assert train_batch(MINUSCULE, settings, parameters, images, labels).updates.means == ()
+
+
+def test_parameters_without_means_are_refused():
+    with pytest.raises(ModelError, match=re.escape("running means must be [(1,), (2,), (2,), (3,)], not []")):
+        FixedModel(CENTRED, parameters=zeros(MINUSCULE))

@@ -22,7 +22,7 @@ from .scalar_model import ScalarModel
 
 
 def scalar(spec: Spec, parameters: Parameters) -> ScalarModel:
-    return ScalarModel(spec, [w.numpy() for w in parameters.weights], [b.numpy() for b in parameters.biases])
+    return ScalarModel(spec, *([x.numpy() for x in group] for group in parameters))
 
 
 @pytest.mark.parametrize("engine", ["plain", "folded", "auto"])
@@ -58,7 +58,8 @@ def test_equals_scalar_loops(decay_shift, halvings, kernels, reach, weak, engine
         assert model.commit() == len(batch)
         reference.commit()
         assert model.spikes == reference.spikes
-        for bundle, w, b in zip(spec.bundles, *model.parameters, strict=True):
+        assert [x.tolist() for x in model.parameters.means] == (reference.means if spec.schedule.centred else [])
+        for bundle, w, b in zip(spec.bundles, model.parameters.weights, model.parameters.biases, strict=True):
             assert w.tolist() == reference.master_w[bundle.index - 1].tolist(), f"weights of bundle {bundle.index}"
             assert b.tolist() == reference.master_b[bundle.index - 1].tolist(), f"biases of bundle {bundle.index}"
     assert sum(model.spikes) > 0
@@ -232,7 +233,7 @@ def test_initial_weights():
     first = initial(spec, 1)
     assert same_parameters(first, initial(spec, 1))
     assert not same_parameters(first, initial(spec, 2))
-    for bundle, w, b in zip(spec.bundles, *first, strict=True):
+    for bundle, w, b in zip(spec.bundles, first.weights, first.biases, strict=True):
         bound = round(2**15 * spec.learning.gain / bundle.fan_in**0.5)
         assert tuple(w.shape) == bundle.weight_shape
         assert 0.9 * bound < int(w.abs().max()) <= bound

@@ -41,7 +41,7 @@ def test_engines_equal_scalar_loops(spec, seed, reach):
     random = np.random.default_rng(seed)
     parameters, registers = random_parameters(spec, random, reach), random_settings(spec, random)
     images, labels = random_images(2, random, spec.input)
-    reference = ScalarModel(spec, [w.numpy() for w in parameters.weights], [b.numpy() for b in parameters.biases])
+    reference = ScalarModel(spec, *([x.numpy() for x in group] for group in parameters))
     predictions = [reference.train(x.numpy(), int(y), **vars(registers)) for x, y in zip(images, labels, strict=True)]
     reference.commit()
     for engine in ENGINES:
@@ -49,6 +49,7 @@ def test_engines_equal_scalar_loops(spec, seed, reach):
         assert model.train(images, labels).tolist() == predictions, engine
         assert model.spikes == reference.spikes, engine
         model.commit()
-        masters = model.parameters.weights + model.parameters.biases
-        for found, wanted in zip(masters, (*reference.master_w, *reference.master_b), strict=True):
-            assert torch.equal(found, torch.tensor(wanted.astype(np.int64))), engine
+        found, wanted = model.parameters, (*reference.master_w, *reference.master_b)
+        for ours, theirs in zip(found.weights + found.biases, wanted, strict=True):
+            assert torch.equal(ours, torch.tensor(theirs.astype(np.int64))), engine
+        assert [x.tolist() for x in found.means] == (reference.means if spec.schedule.centred else []), engine

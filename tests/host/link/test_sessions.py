@@ -95,7 +95,7 @@ def test_weights_come_in_the_documented_order(name):
     device = GoldenDevice(config)
     parameters = initial(config.spec, 3)
     device.images = weight_image.pack_all(config, parameters)
-    for bundle, weight, bias in zip(config.spec.bundles, *parameters, strict=True):
+    for bundle, weight, bias in zip(config.spec.bundles, parameters.weights, parameters.biases, strict=True):
         lanes, before = config.lanes[bundle.index], config.lanes[bundle.index - 1]
         image = device.images[bundle.index - 1]
         random = np.random.default_rng(bundle.index)
