@@ -50,7 +50,7 @@ class TorchWeights(NamedTuple):
 def named(spec: Spec, parameters: Parameters) -> Iterator[tuple[str, Tensor]]:
     """Weights and biases with their names in a weight file."""
     for bundle, weight, bias in zip(spec.bundles, parameters.weights, parameters.biases, strict=True):
-        yield from zip(names(bundle), (weight, bias), strict=False)
+        yield from zip(names(bundle), (weight, bias), strict=True)
 
 
 def to_torch(spec: Spec, parameters: Parameters, masters: bool = False) -> TorchWeights:

@@ -48,7 +48,7 @@ LATER = ("network", "metrics")
 
 PACKAGES = ("torch", "numpy", "safetensors")
 
-#: Types of the tensors of `names`.
+#: Types of the tensors of `all_names`.
 KINDS = (torch.int16, torch.int16, torch.int32)
 
 
@@ -97,16 +97,21 @@ class Checkpoint:
         return typed(Settings, {n: tuple(v) if isinstance(v, list) else v for n, v in self.settings.items()})
 
 
-def names(bundle: Bundle) -> tuple[str, str, str]:
-    """Names of a bundle's tensors in the file; the last is there where updates are centred."""
-    return f"bundle{bundle.index}.weight", f"bundle{bundle.index}.bias", f"bundle{bundle.index}.mean"
+def names(bundle: Bundle) -> tuple[str, str]:
+    """Names of a bundle's masters in the file."""
+    return f"bundle{bundle.index}.weight", f"bundle{bundle.index}.bias"
+
+
+def all_names(bundle: Bundle) -> tuple[str, str, str]:
+    """The same, and that of its running means, which are there where updates are centred."""
+    return *names(bundle), f"bundle{bundle.index}.mean"
 
 
 def save(path: Path, spec: Spec, parameters: Parameters, checkpoint: Checkpoint) -> None:
     """Write masters as int16 (LSB 2^-15, as of a commit), running means as int32, and the checkpoint, atomically."""
     tensors: dict[str, Tensor] = {}
     for n, bundle in enumerate(spec.bundles):
-        for name, group, kind in zip(names(bundle), parameters, KINDS, strict=True):
+        for name, group, kind in zip(all_names(bundle), parameters, KINDS, strict=True):
             if not group:
                 continue
             values = group[n]
@@ -247,7 +252,7 @@ def typed(kind: type[D], values: dict[str, Any]) -> D:
 
 
 def _parameters(path: Path, spec: Spec, tensors: dict[str, Tensor]) -> Parameters:
-    groups = zip(zip(*map(names, spec.bundles), strict=True), zeros(spec), KINDS, strict=True)
+    groups = zip(zip(*map(all_names, spec.bundles), strict=True), zeros(spec), KINDS, strict=True)
     expected = {name: (tuple(x.shape), kind) for each, group, kind in groups for name, x in zip(each, group, strict=False)}
     for name in sorted(expected.keys() | tensors.keys()):
         shape = tuple(tensors[name].shape) if name in tensors else "missing"

@@ -178,7 +178,8 @@ def test_fixed_point_updates_in_fine_spikes_are_close(order):
     images, labels = digits.train_images[:32], digits.train_labels[:32]
     expected = floating.update(spec, Dynamics.of(spec), Weights.of(spec, working(spec, parameters)), images, labels)
     found = train_batch(spec, Settings.of(spec), parameters, images, labels).updates
-    for kind, ours, theirs in zip(("weights", "biases"), found, expected, strict=True):
+    for kind in ("weights", "biases"):
+        ours, theirs = getattr(found, kind), getattr(expected, kind)
         for n, (a, b) in enumerate(zip(ours, theirs, strict=True), start=1):
             a = a.double() / (1 << spec.formats.master_fraction)
             cosine = float(functional.cosine_similarity(a.flatten(), b.flatten(), 0))
