@@ -309,6 +309,11 @@ class Spec:
         return self.formats.state_fraction + 1
 
     @property
+    def spike_bits(self) -> int:
+        """Width of a spike: 0 or 1, and fine ones -1 as well."""
+        return 2 if self.schedule.fine else 1
+
+    @property
     def sum_bits(self) -> int:
         """Width of a window sum: at most window * 256."""
         return (self.formats.one << self.schedule.window_log2).bit_length()

@@ -59,11 +59,12 @@ class ConvEngine(wiring.Component):
         config, bundle = self.config, self.bundle
         pre_lanes, post_lanes = self.pre_lanes, self.post_lanes
         pre, post, weight_bits = bundle.pre, bundle.post, config.spec.formats.weight_bits
+        spike_bits = config.spec.spike_bits
         m.submodules.lines = lines = LineBuffer(
-            bits=pre_lanes, height=pre.height, width=pre.width, kernel=bundle.kernel
+            bits=pre_lanes * spike_bits, height=pre.height, width=pre.width, kernel=bundle.kernel
         )
         m.submodules.conv = conv = Convolution(
-            inputs=pre_lanes, outputs=post_lanes, taps=self.taps, weight_bits=weight_bits
+            inputs=pre_lanes, outputs=post_lanes, taps=self.taps, weight_bits=weight_bits, sample_bits=spike_bits
         )
         m.submodules.pool = pool = AveragePool(
             lanes=post_lanes,
@@ -91,12 +92,13 @@ class ConvEngine(wiring.Component):
         pre_lanes, post_lanes = self.pre_lanes, self.post_lanes
         pre, post_words = bundle.pre, config.words(bundle.post)
         weight_bits, last_tap = config.spec.formats.weight_bits, self.taps - 1
-        m.submodules.upsample = upsample = Upsample(bundle, bits=post_lanes, words=post_words)
+        spike_bits = config.spec.spike_bits
+        m.submodules.upsample = upsample = Upsample(bundle, bits=post_lanes * spike_bits, words=post_words)
         m.submodules.back_lines = back_lines = LineBuffer(
-            bits=post_lanes, height=upsample.rows, width=upsample.columns, kernel=bundle.kernel
+            bits=post_lanes * spike_bits, height=upsample.rows, width=upsample.columns, kernel=bundle.kernel
         )
         m.submodules.back_conv = back_conv = Convolution(
-            inputs=post_lanes, outputs=pre_lanes, taps=self.taps, weight_bits=weight_bits
+            inputs=post_lanes, outputs=pre_lanes, taps=self.taps, weight_bits=weight_bits, sample_bits=spike_bits
         )
         m.submodules.backward = backward = Accumulator(
             words=config.words(pre),

@@ -1,6 +1,6 @@
 """Convolution: one window of spikes or pixels against kernels held still, all output lanes at once."""
 
-from amaranth.hdl import Module, Mux, signed
+from amaranth.hdl import Module, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,11 +8,13 @@ from golden.contract.formats import signed_bits
 from hw.lib.adder_tree import adder_tree, delay, tree_latency
 from hw.lib.flow import Flow
 
+from .interface import weighed
+
 
 class Convolution(wiring.Component):
     """``o[lane] = sum over inputs and taps of weight * sample``, exact. Model: `golden.model.ops.convolution`.
 
-    Spikes need no multiplier: with one-bit samples each product is a gate.
+    Spikes need no multiplier: each product is a gate, or the weight's negative.
 
     Parameters
     ----------
@@ -22,7 +24,7 @@ class Convolution(wiring.Component):
         Kernel elements, ``k * k``.
     weight_bits : int
     sample_bits : int
-        1 for spikes, 8 for pixels; unsigned.
+        1 for spikes, 2 for those with a sign, 8 for pixels, which are unsigned.
 
     Members
     -------
@@ -36,7 +38,9 @@ class Convolution(wiring.Component):
 
     def __init__(self, *, inputs, outputs, taps, weight_bits, sample_bits=1):
         self.inputs, self.outputs, self.taps, self.sample_bits = inputs, outputs, taps, sample_bits
-        bound = inputs * taps * ((1 << sample_bits) - 1) << (weight_bits - 1)
+        #: Whether samples are spikes, of -1, 0 and 1 at most.
+        self.spikes = sample_bits <= 2
+        bound = inputs * taps * (1 if self.spikes else (1 << sample_bits) - 1) << (weight_bits - 1)
         self.output_bits = signed_bits(-bound, bound)
         super().__init__(
             {
@@ -49,7 +53,7 @@ class Convolution(wiring.Component):
     @property
     def latency(self):
         """Cycles from a window to its sums: the adder tree, and a register after the multipliers of pixels."""
-        return tree_latency(self.inputs * self.taps) + (self.sample_bits > 1)
+        return tree_latency(self.inputs * self.taps) + (not self.spikes)
 
     def elaborate(self, platform):
         m = Module()
@@ -59,8 +63,8 @@ class Convolution(wiring.Component):
                 for tap in range(self.taps):
                     sample = self.i.payload[tap].word_select(channel, self.sample_bits)
                     weight = self.weights[(output * self.inputs + channel) * self.taps + tap]
-                    if self.sample_bits == 1:
-                        products.append(Mux(sample, weight, 0))
+                    if self.spikes:
+                        products.append(weighed(sample, weight))
                     else:
                         products.append(delay(m, weight * sample, 1, reset_less=True))
             m.d.comb += self.o.payload[output].eq(adder_tree(m, products))

@@ -13,7 +13,7 @@ from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import adder_tree, delay, tree_latency
 
-from .interface import SynapseSignature
+from .interface import SynapseSignature, weighed
 from .spike_buffers import spike_buffers
 
 #: Binary places between a weight (2^-7) and phi (2^-9).
@@ -79,21 +79,21 @@ class DenseEngine(wiring.Component):
 
     def _add(self, m, pre_spikes, post_spikes, depth):
         """The tile's sums of both directions, with adder trees of equal depth."""
-        pre, post = range(self.pre_lanes), range(self.post_lanes)
+        pre, post, bits = range(self.pre_lanes), range(self.post_lanes), self.config.spec.spike_bits
 
         def weight(pre_lane, post_lane):
             return self.tile[pre_lane * self.post_lanes + post_lane]
 
         # registers that a silent neuron clears, which takes no logic
         def of_spike(spike, weight):
-            return delay(m, Mux(spike, weight, 0), 1, reset_less=True)
+            return delay(m, weighed(spike, weight), 1, reset_less=True)
 
         forward = [
-            adder_tree(m, [of_spike(pre_spikes[i], weight(i, o)) for i in pre], latency=depth)
+            adder_tree(m, [of_spike(pre_spikes.word_select(i, bits), weight(i, o)) for i in pre], latency=depth)
             for o in post
         ]
         backward = [
-            adder_tree(m, [of_spike(post_spikes[o], weight(i, o)) for o in post], latency=depth)
+            adder_tree(m, [of_spike(post_spikes.word_select(o, bits), weight(i, o)) for o in post], latency=depth)
             for i in pre
         ]
         return forward, backward

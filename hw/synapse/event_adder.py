@@ -9,6 +9,7 @@ from hw.lib.adder_tree import adder_tree, delay, tree_latency
 from hw.lib.flow import Flow
 
 from .event_layout import CANDIDATES, kernel_word
+from .interface import weighed
 
 
 class EventAdder(wiring.Component):
@@ -32,13 +33,15 @@ class EventAdder(wiring.Component):
         Least number of cycles between two passes' sums.
     passes : int
         Divides ``chunks``.
+    spike_bits : int
+        2 where spikes have a sign, else 1.
 
     Members
     -------
     kernels : In(Flow(kernel_word))
         Writes weights, while not busy.
-    i : In(stream.Signature(ArrayLayout(unsigned(CANDIDATES), units)))
-        A spike window; ready when its last pass begins.
+    i : In(stream.Signature(ArrayLayout(unsigned(CANDIDATES * spike_bits), units)))
+        A spike window: which candidates spike, then which of these spikes are negative; ready when its last pass begins.
     o : Out(Flow(ArrayLayout(signed(bits), lanes // passes)))
         Sums of each window, pass after pass, `latency` cycles after the pass has taken the last spike away.
     busy : Out(1)
@@ -47,17 +50,17 @@ class EventAdder(wiring.Component):
         Kernels that are read in this cycle, for benches: what of the adder is in use.
     """
 
-    def __init__(self, *, units, lanes, chunks, weight_bits, bits, interval, passes=1):
+    def __init__(self, *, units, lanes, chunks, weight_bits, bits, interval, passes=1, spike_bits=1):
         if chunks % passes:
             raise ValueError(f"passes must divide {chunks} chunks, not {passes}")
         self.units, self.lanes, self.chunks, self.weight_bits, self.bits = units, lanes, chunks, weight_bits, bits
-        self.interval, self.passes = interval, passes
+        self.interval, self.passes, self.spike_bits = interval, passes, spike_bits
         #: Cycles from the last spike of a window to its sum: encoder, memory, tree, sum.
         self.latency = 3 + tree_latency(units)
         super().__init__(
             {
                 "kernels": In(Flow(kernel_word(units=units, chunks=chunks, lanes=lanes // chunks, bits=weight_bits))),
-                "i": In(stream.Signature(data.ArrayLayout(unsigned(CANDIDATES), units))),
+                "i": In(stream.Signature(data.ArrayLayout(unsigned(CANDIDATES * spike_bits), units))),
                 "o": Out(Flow(data.ArrayLayout(signed(bits), lanes // passes))),
                 "busy": Out(1),
                 "spikes": Out(range(units + 1)),
@@ -74,6 +77,7 @@ class EventAdder(wiring.Component):
         to_load, at_pass, reading_pass = (Signal(range(self.passes), name=n) for n in ("to_load", "at_pass", "reading_pass"))
         masks = [Signal(CANDIDATES, name=f"mask_{u}", reset_less=True) for u in range(self.units)]
         rests = [Signal(CANDIDATES, name=f"rest_{u}", reset_less=True) for u in range(self.units)]  # without the lowest
+        signs = [Signal(CANDIDATES, name=f"sign_{u}", reset_less=True) for u in range(self.units if self.spike_bits > 1 else 0)]
         more, done = Signal(self.units), Signal()
         for u, rest in enumerate(rests):
             m.d.comb += more[u].eq(rest.any())
@@ -86,8 +90,10 @@ class EventAdder(wiring.Component):
             with m.If(self.i.valid):
                 m.d.sync += to_load.eq(Mux(self.i.ready, 0, to_load + 1))
             for u, (mask, rest) in enumerate(zip(masks, rests, strict=True)):
-                new = self.i.payload[u]
+                new = self.i.payload[u][:CANDIDATES]
                 m.d.sync += [mask.eq(new), rest.eq(new & (new - 1))]
+            for u, sign in enumerate(signs):
+                m.d.sync += sign.eq(self.i.payload[u][CANDIDATES:])
         with m.Else():
             for mask, rest in zip(masks, rests, strict=True):
                 m.d.sync += [mask.eq(rest), rest.eq(rest & (rest - 1))]
@@ -106,9 +112,12 @@ class EventAdder(wiring.Component):
         hits = []
         for u, mask in enumerate(masks):
             index, hit = Signal(range(CANDIDATES), name=f"index_{u}", reset_less=True), Signal(name=f"hit_{u}")
+            negative = Signal(name=f"negative_{u}", reset_less=True)
             for n in reversed(range(CANDIDATES)):
                 with m.If(mask[n]):
                     m.d.sync += index.eq(n)
+                    if signs:
+                        m.d.sync += negative.eq(signs[u][n])
             m.d.sync += hit.eq(active & (mask != 0))
             hits.append(hit)
             memory = Memory(shape=unsigned(self.weight_bits * lanes), depth=CANDIDATES * self.passes, init=[])
@@ -121,9 +130,12 @@ class EventAdder(wiring.Component):
                 write.en.eq(Mux(self.kernels.valid & (item.unit == u), part, 0)),
                 read.addr.eq(Cat(index, reading_pass)),
             ]
-            kernel = Signal(data.ArrayLayout(signed(self.weight_bits), lanes), name=f"kernel_{u}", reset_less=True)
-            m.d.sync += kernel.as_value().eq(Mux(hit, read.data, 0))
+            # a bit more where the lowest weight may be subtracted
+            terms_of = data.ArrayLayout(signed(self.weight_bits + self.spike_bits - 1), lanes)
+            kernel = Signal(terms_of, name=f"kernel_{u}", reset_less=True)
+            weights = data.View(data.ArrayLayout(signed(self.weight_bits), lanes), read.data)
             for lane in range(lanes):
+                m.d.sync += kernel[lane].eq(weighed(Cat(hit, negative) if signs else hit, weights[lane]))
                 terms[lane].append(kernel[lane])
         m.d.comb += self.spikes.eq(sum(hits[1:], hits[0]))
 

@@ -59,6 +59,7 @@ class EventConvEngine(wiring.Component):
             bits=signed_bits(-forward, forward),
             interval=config.groups(post) // config.passes[0],
             passes=config.passes[0],
+            spike_bits=config.spec.spike_bits,
         )
         self.backward_adder = EventAdder(
             units=backward_units,
@@ -68,6 +69,7 @@ class EventConvEngine(wiring.Component):
             bits=signed_bits(-backward, backward),
             interval=SPOTS // PAIR * config.groups(pre) // config.passes[1],
             passes=config.passes[1],
+            spike_bits=config.spec.spike_bits,
         )
         rows, columns = post.height, post.width
         self.sides = {
@@ -104,12 +106,14 @@ class EventConvEngine(wiring.Component):
             m.d.comb += [window.i.valid.eq(spikes.valid), window.i.payload.eq(spikes.payload), window.start.eq(begin)]
 
         # what each unit sees
+        bits = config.spec.spike_bits
         forward, backward = {}, {}
         for block, (y, x) in enumerate(product(range(2), repeat=2)):
+            below, above = pre_window.window[y][x], post_window.window[y][x][0]
             for spot, channel in product(range(SPOTS), range(pre.channels)):
-                forward[forward_place(pre.channels, block, spot, channel)] = pre_window.window[y][x][spot][channel]
+                forward[forward_place(pre.channels, block, spot, channel)] = below[spot].word_select(channel, bits)
             for channel in range(post.channels):
-                backward[backward_place(post.channels, block, channel)] = post_window.window[y][x][0][channel]
+                backward[backward_place(post.channels, block, channel)] = above.word_select(channel, bits)
 
         parts = []
         ways = {"forward": (pre_window, forward, self.forward), "backward": (post_window, backward, self.backward)}
@@ -147,7 +151,8 @@ class EventConvEngine(wiring.Component):
                     m.d.sync += [row.eq(0), need.eq(first), of_row.eq(first), active.eq(0)]
         with m.If(begin):
             m.d.sync += active.eq(1)
-        m.d.comb += [skid.i.payload[unit][index].eq(spike) for (unit, index), spike in seen.items()]
+        for (unit, index), spike in seen.items():
+            m.d.comb += [skid.i.payload[unit][CANDIDATES * n + index].eq(bit) for n, bit in enumerate(spike)]
 
         return active | skid.o.valid
 

@@ -1,6 +1,6 @@
 """What layers, synapse engines and the sequencer exchange: halves of sweeps, spikes, weights, drives."""
 
-from amaranth.hdl import Cat, signed, unsigned
+from amaranth.hdl import Cat, Mux, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -77,9 +77,21 @@ def banks_of(source: int) -> int:
     return SLOTS if source % 2 else 2 * SLOTS
 
 
-def spike_word(words, lanes):
-    """A word of new spikes and where it belongs in its layer."""
-    return data.StructLayout({"address": unsigned(bits_for(words - 1)), "spikes": unsigned(lanes)})
+def spike_word(words, lanes, bits=1):
+    """A word of new spikes and where it belongs in its layer. bits: `Spec.spike_bits`, of each lane."""
+    return data.StructLayout({"address": unsigned(bits_for(words - 1)), "spikes": unsigned(lanes * bits)})
+
+
+def spikes_of(config: Config, layer):
+    """The same, of a layer."""
+    return spike_word(config.words(layer), config.lanes[layer.index], config.spec.spike_bits)
+
+
+def weighed(spike, weight):
+    """What a spike brings: nothing, its weight or, if it has two bits and is -1, less its weight."""
+    if len(spike) == 1:
+        return Mux(spike, weight, 0)
+    return Mux(spike[0], Mux(spike[1], -weight, weight), 0)
 
 
 def drive(config: Config, layer):
@@ -185,8 +197,8 @@ class SynapseSignature(wiring.Signature):
                 "busy": Out(1),
                 "prepare": In(1),
                 "preparing": Out(1),
-                "pre_spikes": In(Flow(spike_word(config.words(pre), config.lanes[pre.index]))),
-                "post_spikes": In(Flow(spike_word(config.words(post), config.lanes[post.index]))),
+                "pre_spikes": In(Flow(spikes_of(config, pre))),
+                "post_spikes": In(Flow(spikes_of(config, post))),
                 "tile_address": Out(bits_for(layout.tiles(config, bundle) - 1)),
                 "tile": In(tile(config, bundle)),
                 "forward": Out(stream.Signature(drive(config, post))),

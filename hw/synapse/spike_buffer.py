@@ -18,8 +18,8 @@ class SpikeBuffer(wiring.Component):
 
     Parameters
     ----------
-    words, lanes : int
-        Of the layer.
+    words, lanes, bits : int
+        Of the layer, and of a spike.
     banks : int
         `banks_of` the layer.
 
@@ -31,28 +31,28 @@ class SpikeBuffer(wiring.Component):
         Of the layer that the spikes drive: names the bank that is read; ``silent`` makes all spikes read as 0.
     i : In(Flow(spike_word))
         New spikes.
-    address : In, data : Out(lanes)
+    address : In, data : Out(lanes * bits)
         Synchronous read: ``data`` belongs to the address of the cycle before.
     """
 
     latency = 1
 
-    def __init__(self, *, words, lanes, banks):
-        self.words, self.lanes, self.banks = words, lanes, banks
+    def __init__(self, *, words, lanes, banks, bits=1):
+        self.words, self.lanes, self.banks, self.bits = words, lanes, banks, bits
         super().__init__(
             {
                 "source": In(Step),
                 "target": In(Step),
-                "i": In(Flow(spike_word(words, lanes))),
+                "i": In(Flow(spike_word(words, lanes, bits))),
                 "address": In(bits_for(words - 1)),
-                "data": Out(lanes),
+                "data": Out(lanes * bits),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         depth = self.banks << bits_for(self.words - 1)
-        m.submodules.memory = memory = BlockMemory(shape=self.lanes, depth=depth)
+        m.submodules.memory = memory = BlockMemory(shape=self.lanes * self.bits, depth=depth)
         read, write = memory.read_port(), memory.write_port()
         silent = Signal()
         m.d.sync += silent.eq(self.target.silent)

@@ -8,7 +8,12 @@ def spike_buffers(m, engine) -> tuple[SpikeBuffer, SpikeBuffer]:
     """They are wired to an engine with `SynapseSignature`, and become its submodules by its own hand."""
     config, bundle = engine.config, engine.bundle
     pre, post = (
-        SpikeBuffer(words=config.words(layer), lanes=config.lanes[layer.index], banks=banks_of(layer.index))
+        SpikeBuffer(
+            words=config.words(layer),
+            lanes=config.lanes[layer.index],
+            banks=banks_of(layer.index),
+            bits=config.spec.spike_bits,
+        )
         for layer in (bundle.pre, bundle.post)
     )
     for buffer, flow in ((pre, engine.pre_spikes), (post, engine.post_spikes)):

@@ -10,7 +10,7 @@ from golden.contract.config import Config
 from golden.contract.shapes import Layer
 from hw.lib.flow import Flow
 
-from .interface import spike_word
+from .interface import spikes_of
 
 
 class SpikeWindow(wiring.Component):
@@ -27,7 +27,7 @@ class SpikeWindow(wiring.Component):
 
     Members
     -------
-    i : In(Flow(spike_word))
+    i : In(Flow(spikes_of))
         All words of the layer, in order, step after step.
     count : Out
         Words that have come since ``start``.
@@ -35,7 +35,7 @@ class SpikeWindow(wiring.Component):
         One cycle, when all words of a step have come.
     row, column : In
         Block in the upper left corner, border included.
-    window : Out(ArrayLayout(ArrayLayout(ArrayLayout(unsigned(channels), block * block), 2), 2))
+    window : Out(ArrayLayout(ArrayLayout(ArrayLayout(unsigned(channels * spike_bits), block * block), 2), 2))
         ``window[jy][jx][spot]`` of block (row + jy, column + jx), in the same cycle.
     """
 
@@ -46,10 +46,10 @@ class SpikeWindow(wiring.Component):
         self.config, self.layer, self.block, self.border = config, layer, block, border
         self.rows = border + -(-layer.height // block) + 1
         self.columns = border + -(-layer.width // block) + 1
-        spots = data.ArrayLayout(unsigned(layer.channels), block * block)
+        spots = data.ArrayLayout(unsigned(layer.channels * config.spec.spike_bits), block * block)
         super().__init__(
             {
-                "i": In(Flow(spike_word(config.words(layer), config.lanes[layer.index]))),
+                "i": In(Flow(spikes_of(config, layer))),
                 "start": In(1),
                 "count": Out(range(config.words(layer) + 1)),
                 "row": In(bits_for(self.rows - 2)),
@@ -60,7 +60,8 @@ class SpikeWindow(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        layer, block, border, lanes = self.layer, self.block, self.border, self.config.lanes[self.layer.index]
+        layer, block, border, bits = self.layer, self.block, self.border, self.config.spec.spike_bits
+        word = self.config.lanes[layer.index] * bits
         groups, spots = self.config.groups(layer), block * block
 
         # -- words come in order, so their places are counted instead of divided out of the address
@@ -83,7 +84,7 @@ class SpikeWindow(wiring.Component):
 
         # -- by parity; the address is half the row and half the column, side by side
         row_bits, column_bits = max(bits_for(self.rows - 1) - 1, 1), max(bits_for(self.columns - 1) - 1, 1)
-        width = spots * layer.channels
+        width = spots * layer.channels * bits
 
         def half(value, bits):
             """Half of it, in ``bits`` bits."""
@@ -94,10 +95,10 @@ class SpikeWindow(wiring.Component):
             for bx in range(2):
                 memory = Memory(shape=unsigned(width), depth=1 << (row_bits + column_bits), init=[])
                 m.submodules[f"bank_{by}{bx}"] = memory
-                write, read = memory.write_port(granularity=lanes), memory.read_port(domain="comb")
+                write, read = memory.write_port(granularity=word), memory.read_port(domain="comb")
                 m.d.comb += [
                     write.addr.eq(Cat(half(column, column_bits), half(row, row_bits))),
-                    write.data.eq(self.i.payload.spikes.replicate(width // lanes)),
+                    write.data.eq(self.i.payload.spikes.replicate(width // word)),
                     write.en.eq(
                         Mux(self.i.valid & (row[0] == by) & (column[0] == bx), 1 << (spot * groups + group), 0)
                     ),

@@ -22,9 +22,14 @@ def config_of(
     index: int = 2,
     halvings: tuple[int, ...] = (),
     feedback_shift: int = 0,
+    fine: bool = False,
 ) -> Config:
-    """A configuration whose layers index - 1 and index have these channels and lanes; the next one is the output."""
-    schedule = Schedule(1 << window_log2, 1 << window_log2, window_log2, decay_shift, "odd-even", halvings, feedback_shift)
+    """A configuration whose layers index - 1 and index have these channels and lanes; the next one is the output.
+
+    fine: with fine spikes, of the same size in all layers.
+    """
+    points, window = (1,) * (index + 1) if fine else (), 1 << window_log2
+    schedule = Schedule(window, window, window_log2, decay_shift, "odd-even", halvings, feedback_shift, points)
     second = Dense(channels[1]) if dense else Conv(channels[1])
     before = index - 2
     stages = (*[Conv(1)] * before, Conv(channels[0]), second, Dense(CLASSES))
@@ -60,11 +65,12 @@ def bundle_of(
     shared: bool = False,
     passes: tuple[int, int] = (1, 1),
     index: int = 2,
+    fine: bool = False,
 ) -> tuple[Config, Bundle]:
     """A bundle from a layer of shape `pre` (any map, unlike in a Spec) to one of `channels`, and a configuration for it.
 
     events: with an event-driven engine, of as many passes. index: of the bundle, but of one on the image, which is 1.
-    shared: the update engine shares multipliers between the phases.
+    shared: the update engine shares multipliers between the phases. fine: spikes have a sign.
     """
     full = kind in ("dense", "pixels")
     height, width = (1, 1) if full else ((n - kernel + 1) // 2 for n in pre[1:])
@@ -72,7 +78,7 @@ def bundle_of(
     near = (channels, 1) if index == 1 else (pre[0], channels)
     near_lanes = (lanes[1], 1) if index == 1 else lanes
     config = config_of(
-        near, near_lanes, dense=full, window_log2=window_log2, decay_shift=1, index=max(index, 2)
+        near, near_lanes, dense=full, window_log2=window_log2, decay_shift=1, index=max(index, 2), fine=fine
     )
     if kind == "pixels":
         config = replace(config, spec=replace(config.spec, stages=(Dense(channels), *config.spec.stages[1:])))

@@ -31,7 +31,11 @@ def various(low: int, high: int, shape: Iterable[int]) -> Tensor:
     return torch.stack([integers(low, high, rest) for _ in range(count)])
 
 
-def spikes(shape: Iterable[int], *, all_on: bool = False) -> Tensor:
-    """Spikes of random density: none, few, half or all."""
+def spikes(shape: Iterable[int], *, all_on: bool = False, fine: bool = False) -> Tensor:
+    """Spikes of random density: none, few, half or all. fine: some or all of them are negative."""
     density = 1.0 if all_on else random.choice((0.0, 0.1, 0.5, 0.5, 1.0))
-    return torch.from_numpy((generator().random(tuple(shape)) < density).astype(np.int64))
+    fired = torch.from_numpy((generator().random(tuple(shape)) < density).astype(np.int64))
+    if not fine:
+        return fired
+    share = random.choice((0.0, 1.0) if all_on else (0.0, 0.5, 0.5, 1.0))
+    return fired * (1 - 2 * torch.from_numpy((generator().random(tuple(shape)) < share).astype(np.int64)))

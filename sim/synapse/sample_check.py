@@ -6,7 +6,7 @@ import cocotb
 import torch
 from cocotb.triggers import gather
 
-from hw.synapse.interface import SLOTS, spike_word
+from hw.synapse.interface import SLOTS, spikes_of
 from sim.harness.networks import drives
 from sim.harness.random_values import integers, spikes
 from sim.harness.streams import FlowSource, Port, StreamSink, serve_memory, wait_for
@@ -20,7 +20,7 @@ async def check(dut, name, unit, least: int, most: int):
     layers = {"pre": bundle.pre, "post": bundle.post}
     sources = {side: FlowSource(dut, f"{name}__{side}_spikes") for side in layers}
     sinks = {direction: StreamSink(dut, f"{name}__{direction}") for direction in ("forward", "backward")}
-    f = config.spec.formats
+    f, fine = config.spec.formats, config.spec.spike_bits > 1
     tiles: list[int] = []
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", tiles)
     silence = {side: torch.zeros((1, *layer.shape), dtype=torch.int64) for side, layer in layers.items()}
@@ -44,7 +44,7 @@ async def check(dut, name, unit, least: int, most: int):
             port.pre_step.value, port.post_step.value = does["pre"].bits, does["post"].bits
             new = {}
             for side, layer in layers.items():
-                new[side] = silence[side] if does[side].idle else spikes(layer.shape, all_on=run == 0)[None]
+                new[side] = silence[side] if does[side].idle else spikes(layer.shape, all_on=run == 0, fine=fine)[None]
             stall = random.choice((0.0, 0.3))
             reads = [
                 cocotb.start_soon(sinks[direction].get(config.words(layer), stall=stall))
@@ -92,7 +92,7 @@ async def _answer(source, drives, words) -> None:
 
 
 def spike_words(config, layer, s):
-    """New spikes of a layer as words of `spike_word`, in order of address."""
-    shape = spike_word(config.words(layer), config.lanes[layer.index])
-    rows = packed(layer_words(config, layer, s[0]), 1)
+    """New spikes of a layer as words of `spikes_of`, in order of address."""
+    shape, bits = spikes_of(config, layer), config.spec.spike_bits
+    rows = packed(layer_words(config, layer, s[0]), bits)
     return [shape.const({"address": address, "spikes": row}).as_bits() for address, row in enumerate(rows)]

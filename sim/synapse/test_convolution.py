@@ -18,6 +18,7 @@ UNITS = {
     "conv_one": Convolution(inputs=1, outputs=1, taps=4, weight_bits=WEIGHT),
     "conv_wide": Convolution(inputs=4, outputs=1, taps=16, weight_bits=WEIGHT),
     "conv_narrow": Convolution(inputs=2, outputs=3, taps=1, weight_bits=3),
+    "conv_fine_spikes": Convolution(inputs=3, outputs=2, taps=4, weight_bits=WEIGHT, sample_bits=2),
     "conv_pixels": Convolution(inputs=1, outputs=2, taps=9, weight_bits=WEIGHT, sample_bits=PIXEL),
     "conv_pixel_pairs": Convolution(inputs=2, outputs=1, taps=4, weight_bits=WEIGHT, sample_bits=PIXEL),
 }
@@ -35,11 +36,12 @@ async def check(dut, name, unit):
     source = FlowSource(dut, f"{name}__i")
     entries, monitor = Monitor(dut, f"{name}__i"), Monitor(dut, f"{name}__o")
     weight_bits = len(weights_port) // (unit.outputs * unit.inputs * unit.taps)
-    low, high, top = -(1 << (weight_bits - 1)), (1 << (weight_bits - 1)) - 1, (1 << unit.sample_bits) - 1
+    low, high = -(1 << (weight_bits - 1)), (1 << (weight_bits - 1)) - 1
+    least, top = (-1 if unit.sample_bits == 2 else 0), 1 if unit.spikes else (1 << unit.sample_bits) - 1
     kernel = round(unit.taps**0.5)
     shape, inputs = (unit.outputs, unit.inputs, kernel, kernel), (WINDOWS, unit.inputs, kernel, kernel)
-    pairs = [(torch.full(shape, w), torch.full(inputs, s)) for w in (low, high) for s in (0, top)]
-    pairs += [(integers(low, high, shape), integers(0, top, inputs)) for _ in range(6)]
+    pairs = [(torch.full(shape, w), torch.full(inputs, s)) for w in (low, high) for s in {least, 0, top}]
+    pairs += [(integers(low, high, shape), integers(least, top, inputs)) for _ in range(6)]
     for number, (w, samples) in enumerate(pairs):
         weights_port.value = pack(w.flatten(), weight_bits)
         # a word of the window is one tap, its lanes are the channels

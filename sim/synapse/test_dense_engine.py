@@ -18,6 +18,7 @@ UNITS = {
     "dense_engine_one": DenseEngine(*bundle_of("dense", (1, 3, 2), 3)),
     "dense_engine_wide": DenseEngine(*bundle_of("dense", (6, 2, 2), 10, lanes=(3, 10))),
     "dense_engine_groups": DenseEngine(*bundle_of("dense", (4, 3, 1), 6, lanes=(2, 2))),
+    "dense_engine_fine": DenseEngine(*bundle_of("dense", (4, 2, 1), 6, lanes=(2, 3), fine=True)),
     "dense_engine_narrow": DenseEngine(*bundle_of("dense", (5, 1, 1), 4, lanes=(5, 1))),
 }
 

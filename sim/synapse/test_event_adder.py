@@ -18,6 +18,7 @@ UNITS = {
     "adder_chunks": EventAdder(units=3, lanes=4, chunks=2, weight_bits=5, bits=11, interval=2),
     "adder_wide": EventAdder(units=8, lanes=3, chunks=3, weight_bits=10, bits=17, interval=4),
     "adder_passes": EventAdder(units=3, lanes=8, chunks=4, weight_bits=5, bits=11, interval=2, passes=2),
+    "adder_fine": EventAdder(units=3, lanes=4, chunks=2, weight_bits=5, bits=11, interval=2, spike_bits=2),
     "adder_thirds": EventAdder(units=2, lanes=6, chunks=3, weight_bits=6, bits=12, interval=1, passes=3),
 }
 
@@ -55,12 +56,17 @@ async def check(dut, name, unit):
         if number == 1:
             masks[5:9] = 0
         done = len(monitor.words)
-        words = [sum(mask << CANDIDATES * u for u, mask in enumerate(row)) for row in packed_masks(masks)]
+        negative = masks * integers(0, unit.spike_bits - 1, masks.shape)
+        parts = (masks, negative)[: unit.spike_bits]
+        words = [
+            sum(mask << CANDIDATES * (u * len(parts) + n) for n, row in enumerate(rows) for u, mask in enumerate(row))
+            for rows in zip(*map(packed_masks, parts), strict=True)
+        ]
         await source.put(words, stall=random.choice((0.0, 0.5)) if number > 1 else 0.0)
         await monitor.wait(done + len(words) * unit.passes)
         share = unit.lanes // unit.passes
         got = unpacked(monitor.words[done:], unit.bits, share)
-        expect(f"{name}, round {number}", got, torch.einsum("nui,uil->nl", masks, w).reshape(-1, share))
+        expect(f"{name}, round {number}", got, torch.einsum("nui,uil->nl", masks - 2 * negative, w).reshape(-1, share))
         if number <= 1:
             took = [b - a for a, b in zip(monitor.cycles[done:], monitor.cycles[done + 1 :], strict=False)]
             passes = masks.sum(2).amax(1).clamp(min=unit.interval)

@@ -19,6 +19,7 @@ UNITS = {
     "event_conv_6x7": EventConvEngine(*bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1), events=True)),
     "event_conv_9x6": EventConvEngine(*bundle_of("conv", (6, 9, 6), 4, kernel=3, lanes=(3, 2), events=True)),
     "event_conv_5x9": EventConvEngine(*bundle_of("conv", (3, 5, 9), 20, kernel=3, lanes=(3, 10), events=True)),
+    "event_conv_fine": EventConvEngine(*bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), events=True, fine=True)),
     "event_conv_halves": EventConvEngine(*bundle_of("conv", (3, 7, 6), 8, kernel=3, lanes=(3, 2), events=True, passes=(2, 1))),
     "event_conv_fourths": EventConvEngine(*bundle_of("conv", (8, 6, 6), 8, kernel=3, lanes=(4, 2), events=True, passes=(4, 2))),
 }

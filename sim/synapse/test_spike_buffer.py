@@ -14,6 +14,7 @@ UNITS = {
     "spikes_5x2": SpikeBuffer(words=5, lanes=2, banks=banks_of(1)),
     "spikes_1x4": SpikeBuffer(words=1, lanes=4, banks=banks_of(2)),
     "spikes_8x1": SpikeBuffer(words=8, lanes=1, banks=banks_of(1)),
+    "spikes_fine_5x2": SpikeBuffer(words=5, lanes=2, banks=banks_of(2), bits=2),
     "spikes_9x3": SpikeBuffer(words=9, lanes=3, banks=banks_of(2)),
 }
 
@@ -26,14 +27,15 @@ async def reads_what_was_written(dut):
 
 async def check(dut, name, unit):
     port, source = Port(dut, name), FlowSource(dut, f"{name}__i")
-    shape = spike_word(unit.words, unit.lanes)
+    shape = spike_word(unit.words, unit.lanes, unit.bits)
+    width = unit.lanes * unit.bits
     odd = unit.banks == banks_of(1)  # whose spikes these are; the others read them
     banks: dict[tuple[int, int], list[int]] = {}
     for run in range(3):
         for number, half in enumerate(halves(window=1, samples=[(3, 2)] * random.randint(1, 3), first=run)):
             source_half, target = (half[1], half[0]) if odd else (half[0], half[1])
             port.source.value, port.target.value = source_half.bits, target.bits
-            new = [random.choice((0, (1 << unit.lanes) - 1, random.getrandbits(unit.lanes))) for _ in range(unit.words)]
+            new = [random.choice((0, (1 << width) - 1, random.getrandbits(width))) for _ in range(unit.words)]
             words = [shape.const({"address": n, "spikes": word}).as_bits() for n, word in enumerate(new)]
             random.shuffle(words)
             writer = cocotb.start_soon(source.send(words, gap=random.choice((0.0, 0.4))))
