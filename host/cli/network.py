@@ -135,6 +135,7 @@ def text(spec: Spec, found: dict[str, Any]) -> str:
         f"initial weights x {learning.gain:g}, rates x {learning.decay:g} after each epoch",
         *([f"from above comes 1/{1 << schedule.feedback_shift} of each drive"] if schedule.feedback_shift else []),
         *([f"nudged phases in spikes worth {', '.join(f'2^-{m}' for m in schedule.fine)}"] if schedule.fine else []),
+        *(["commits centred: what all samples have in common moves biases alone"] if schedule.centred else []),
         "spikes: of a neuron in a step of the free phase",
     ]
     return "\n".join([rendered(table), *lines])

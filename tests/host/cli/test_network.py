@@ -118,6 +118,11 @@ def test_show_says_what_a_network_is(capsys, file):
     assert code == ExitCode.OK
     for expected in ("conv 5x5", "3x12x12", "5,184", "5,404 weights and biases", "6 + 2 x 4 sweeps"):
         assert expected in out
+    file.write_text(MINE.replace("nudged = 4", "nudged = 4, feedback_shift = 2, fine = [4, 2, 1], centred = true"))
+    code, out, _ = run(capsys, "network", "show", file)
+    assert code == ExitCode.OK
+    for expected in ("from above comes 1/4 of each drive", "worth 2^-4, 2^-2, 2^-1", "commits centred"):
+        assert expected in out
     code, found = run_json(capsys, "network", "show", "small", "--samples", 4, "--weights", "small-mnist")
     assert code == ExitCode.OK
     assert found["parameters"] == PRESETS["small"].parameters == sum(x["weights"] for x in found["layers"]) + 8 + 16 + 32 + 10
