@@ -76,8 +76,8 @@ def test_masters_change_at_commit_and_are_unreadable_before(board):
 
 
 def test_digest_is_of_the_memory_image(board):
-    weights, biases = board.read()
-    for bundle, weight, bias, digest in zip(TINY.bundles, weights, biases, board.digest(), strict=True):
+    masters = board.read()
+    for bundle, weight, bias, digest in zip(TINY.bundles, masters.weights, masters.biases, board.digest(), strict=True):
         image = weight_image.pack(CONFIG, bundle, weight.numpy(), bias.numpy())
         assert digest == zlib.crc32(b"".join(int(v).to_bytes(2, "little", signed=True) for v in image.reshape(-1)))
 
