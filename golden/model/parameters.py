@@ -1,6 +1,6 @@
-"""Weights and biases: the masters that learning moves, and the working copies that the dynamics read."""
+"""Weights and biases: the masters that learning moves, the working copies that the dynamics read; running means beside them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,15 +34,17 @@ class Working(NamedTuple):
     biases: tuple[Tensor, ...]
 
 
+def shapes(spec: Spec) -> tuple[list[tuple[int, ...]], ...]:
+    """Of each group of `Parameters`, bundle by bundle."""
+    bundles = spec.bundles
+    means: list[tuple[int, ...]] = [(b.pre.channels,) for b in bundles if spec.schedule.centred]
+    return [b.weight_shape for b in bundles], [(b.post.channels,) for b in bundles], means
+
+
 def zeros(spec: Spec, device: torch.device | str = "cpu") -> Parameters:
     """All zero; the start of a batch's updates, and of what it read, as well."""
-
-    def group(shapes: Iterable[tuple[int, ...]]) -> tuple[Tensor, ...]:
-        return tuple(torch.zeros(shape, dtype=torch.int64, device=device) for shape in shapes)
-
-    bundles = spec.bundles
-    means = ((b.pre.channels,) for b in bundles if spec.schedule.centred)
-    return Parameters(group(b.weight_shape for b in bundles), group((b.post.channels,) for b in bundles), group(means))
+    groups = (tuple(torch.zeros(shape, dtype=torch.int64, device=device) for shape in group) for group in shapes(spec))
+    return Parameters(*groups)
 
 
 def initial(spec: Spec, seed: int) -> Parameters:
@@ -59,9 +61,9 @@ def initial(spec: Spec, seed: int) -> Parameters:
 
 def check_shapes(spec: Spec, parameters: Parameters) -> None:
     """`ModelError` unless all has the shapes of the network's bundles."""
-    wanted = [tuple(x.shape) for x in zeros(spec).means]
-    if [tuple(x.shape) for x in parameters.means] != wanted:
-        raise ModelError(f"running means must be {wanted}, not {[tuple(x.shape) for x in parameters.means]}")
+    means, wanted = [tuple(x.shape) for x in parameters.means], shapes(spec)[2]
+    if means != wanted:
+        raise ModelError(f"running means must be {wanted}, not {means}")
     for bundle, w, b in zip(spec.bundles, parameters.weights, parameters.biases, strict=True):
         if tuple(w.shape) != bundle.weight_shape or tuple(b.shape) != (bundle.post.channels,):
             raise ModelError(

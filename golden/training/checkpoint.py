@@ -23,7 +23,7 @@ from golden.contract.errors import ModelError, SpecError, WeightsError
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Bundle
 from golden.contract.spec import Spec
-from golden.model.parameters import Parameters, zeros
+from golden.model.parameters import Parameters, shapes
 from golden.model.settings import Settings
 
 #: With a digest over tensors and metadata, and the whole network.
@@ -252,8 +252,8 @@ def typed(kind: type[D], values: dict[str, Any]) -> D:
 
 
 def _parameters(path: Path, spec: Spec, tensors: dict[str, Tensor]) -> Parameters:
-    groups = zip(zip(*map(all_names, spec.bundles), strict=True), zeros(spec), KINDS, strict=True)
-    expected = {name: (tuple(x.shape), kind) for each, group, kind in groups for name, x in zip(each, group, strict=False)}
+    groups = list(zip(zip(*map(all_names, spec.bundles), strict=True), shapes(spec), KINDS, strict=True))
+    expected = {name: (shape, kind) for each, group, kind in groups for name, shape in zip(each, group, strict=False)}
     for name in sorted(expected.keys() | tensors.keys()):
         shape = tuple(tensors[name].shape) if name in tensors else "missing"
         if name not in expected or shape != expected[name][0]:
@@ -262,5 +262,4 @@ def _parameters(path: Path, spec: Spec, tensors: dict[str, Tensor]) -> Parameter
         if tensors[name].dtype != expected[name][1]:
             needed = "int32 means" if expected[name][1] is torch.int32 else "int16 masters"
             raise WeightsError(f"{path}: {name} is {tensors[name].dtype}, not {needed}")
-    every = iter(expected)
-    return Parameters(*(tuple(tensors[next(every)].long() for _ in group) for group in zeros(spec)))
+    return Parameters(*(tuple(tensors[name].long() for name, _ in zip(each, group, strict=False)) for each, group, _ in groups))
