@@ -221,15 +221,23 @@ def deviation_sums(
 
     Its result, S pre D post + D pre S post, is the difference of the phases' products, in units of the post layer's spikes.
     """
-    points, top = spec.schedule.fine, spec.formats.one << spec.schedule.window_log2
+    pre, post = bundle.index - 1, bundle.index
+    D_pre, D_post = (plus[n - 1] - minus[n - 1] for n in (pre, post))
+    S_pre, S_post = (mean_sum(spec, n, free[n - 1], plus[n - 1], minus[n - 1]) for n in (pre, post))
+    return S_pre, D_post, above(spec, pre, D_pre), -S_post
 
-    def mean(n: int) -> Tensor:
-        return (free[n] + ((plus[n] + minus[n]) >> (points[n] + 1))).clamp(0, top)
 
-    pre, post = bundle.index - 2, bundle.index - 1
-    lost = points[pre] - points[post]
-    D_pre, D_post = (plus[n] - minus[n] for n in (pre, post))
-    return mean(pre), D_post, rhu(D_pre, lost) if lost else D_pre, -mean(post)
+def mean_sum(spec: Spec, n: int, free: Tensor, plus: Tensor, minus: Tensor) -> Tensor:
+    """Window sum of layer n's xi in the mean of the nudged phases, from the free phase's and those of both deviations."""
+    top = spec.formats.one << spec.schedule.window_log2
+    return (free + ((plus + minus) >> (spec.schedule.fine[n - 1] + 1))).clamp(0, top)
+
+
+def above(spec: Spec, n: int, difference: Tensor) -> Tensor:
+    """A difference in units of layer n's spikes in those of the next one's, which are as large or larger: round half up."""
+    points = spec.schedule.fine
+    lost = points[n - 1] - points[n]
+    return rhu(difference, lost) if lost else difference
 
 
 def correlation(
