@@ -39,7 +39,7 @@ def tree(terms: int, bits: int, latency: int = 0) -> tuple[int, int]:
 
 
 def neuron_array(config: Config, layer: Layer) -> Features:
-    """`hw.core.neuron_array`: lanes of a turn, and the words that turns take apart and put together."""
+    """`hw.core.neuron_array`: lanes of a turn, words that turns take apart and put together, deviations."""
     spec, lanes, turns = config.spec, config.lanes[layer.index], config.turns(layer)
     f, output, own = spec.formats, layer.index == len(spec.layers) - 1, lanes // turns
     drives, phi_bits = 1 if output else 2, layer.phi_bits + (0 if output else spec.schedule.feedback_shift)
@@ -51,6 +51,13 @@ def neuron_array(config: Config, layer: Layer) -> Features:
     # how far d is from its drive, and xi as the next step has it; shifts that are chosen from
     schedule, way, weighed = spec.schedule, layer.phi_bits + f.drive_shift + 2, spec.state_bits + spec.schedule.last_shift
     chains += adder(way) + adder(weighed) if schedule.halvings else 0
+    if schedule.fine:
+        # what deviations are from, xi without and with them and their difference, its clip; both thresholds, the potential that
+        # a nudged phase begins with; sums of three phases, their mean and difference
+        point = schedule.fine[layer.index - 1]
+        chains += 4 * adder(f.decoder_bits + 1 + point) + 3 * adder(spec.state_bits + point + 1)
+        chains += 6 * adder(spec.membrane_bits + 2) + 5 * adder(spec.sum_bits + 2)
+        state += f.decoder_bits + spec.state_bits
     return {
         "unit": 1,
         "carry": own * chains,

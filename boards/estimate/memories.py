@@ -22,7 +22,9 @@ from .mapping import Shape
 
 
 def neuron_array(config: Config, layer: Layer) -> list[Shape]:
-    """`hw.core.neuron_array`."""
+    """`hw.core.neuron_array`, or `hw.core.deviation_array` of a network with fine spikes."""
+    if config.spec.schedule.fine:
+        return deviation_array(config, layer)
     spec, lanes, words, turns = config.spec, config.lanes[layer.index], config.words(layer), config.turns(layer)
     output = layer.index == len(spec.layers) - 1
     state = spec.formats.decoder_bits + spec.membrane_bits + (spec.state_bits if output else 0)
@@ -35,6 +37,26 @@ def neuron_array(config: Config, layer: Layer) -> list[Shape]:
         sums,
     ]
     return [*out, Shape(sums.width, sums.depth)] if output else out
+
+
+def deviation_array(config: Config, layer: Layer) -> list[Shape]:
+    """`hw.core.deviation_array`: both states, biases, sums as they grow and of earlier phases, means and differences."""
+    spec, lanes, words, turns = config.spec, config.lanes[layer.index], config.words(layer), config.turns(layer)
+    points, n, output = spec.schedule.fine, layer.index, layer.index == len(spec.layers) - 1
+    state = spec.formats.decoder_bits + spec.membrane_bits + (spec.state_bits + 1 if output else 0)
+    parts, all_words = SLOTS << bits_for(words * turns - 1), SLOTS << bits_for(words - 1)
+    difference = spec.sum_bits + 2
+    out = [
+        Shape(lanes // turns * state, parts, count=2),
+        Shape(bias_word(config, layer)["bias"].shape.size, config.groups(layer)),
+        Shape(lanes // turns * (spec.sum_bits + 1), parts, count=3),
+        # no update engine reads the output's sums as those of its pre layer
+        Shape(lanes * spec.sum_bits, all_words, reads=1 if output else 2),
+        Shape(lanes * difference, all_words),
+    ]
+    if output:
+        return [*out, Shape(lanes * spec.sum_bits, all_words)]
+    return [*out, Shape(lanes * (difference - points[n - 1] + points[n]), all_words)]
 
 
 def drive_memory(layer: Layer, lanes: int, bits: int, banks: int, wide: int = 1) -> Shape:
@@ -69,7 +91,8 @@ def pixel_engine(config: Config, bundle: Bundle) -> list[Shape]:
 
 def spike_buffer(config: Config, layer: Layer) -> Shape:
     """`hw.synapse.spike_buffer`."""
-    return Shape(config.lanes[layer.index], banks_of(layer.index) << bits_for(config.words(layer) - 1))
+    width = config.lanes[layer.index] * config.spec.spike_bits
+    return Shape(width, banks_of(layer.index, config) << bits_for(config.words(layer) - 1))
 
 
 def dense_engine(config: Config, bundle: Bundle) -> list[Shape]:
@@ -92,8 +115,10 @@ def spike_window(config: Config, layer: Layer, block: int, border: int) -> Shape
     bits = 0
     for size in (layer.height, layer.width):
         bits += max(bits_for(border + -(-size // block)) - 1, 1)
-    width = block * block * layer.channels
-    return Shape(width, 1 << bits, parts=width // config.lanes[layer.index], combinational=True, count=4)
+    spots = block * block * layer.channels
+    return Shape(
+        spots * config.spec.spike_bits, 1 << bits, parts=spots // config.lanes[layer.index], combinational=True, count=4
+    )
 
 
 def event_engine(config: Config, bundle: Bundle) -> list[Shape]:
@@ -111,7 +136,7 @@ def event_engine(config: Config, bundle: Bundle) -> list[Shape]:
         of_pass = weight_bits(config) * lanes // passes
         out.append(Shape(of_pass, CANDIDATES * passes, parts=chunks // passes, combinational=True, count=units))
         bits = signed_bits(-largest, largest)
-        out.append(drive_memory(target, config.lanes[target.index], bits, banks_of(source), wide))
+        out.append(drive_memory(target, config.lanes[target.index], bits, banks_of(source, config), wide))
     return out
 
 
@@ -123,8 +148,8 @@ def line_engine(config: Config, bundle: Bundle) -> list[Shape]:
     return [
         spike_buffer(config, pre),
         spike_buffer(config, post),
-        line_buffer(lanes[pre.index], pre.width, k),
-        line_buffer(lanes[post.index], pre.width + k - 1, k),
+        line_buffer(lanes[pre.index] * config.spec.spike_bits, pre.width, k),
+        line_buffer(lanes[post.index] * config.spec.spike_bits, pre.width + k - 1, k),
         Shape(lanes[post.index] * pooled, bundle.map_width // 2, undefined=False),
         Shape(lanes[post.index] * post.phi_bits, config.words(post)),
         Shape(lanes[pre.index] * pre.phi_bits, config.words(pre)),

@@ -25,7 +25,7 @@ from golden.contract.config import Config
 from golden.contract.errors import ToolError
 from golden.contract.protocol import BuildFacts
 from hw.core.core import SYNAPSE_ENGINES, UPDATE_ENGINES
-from hw.core.neuron_array import NeuronArray
+from hw.core.deviation_array import array_of
 from hw.core.weight_memory import WeightMemory
 from hw.lib.elaboration import fast_elaboration
 
@@ -63,7 +63,7 @@ def unit_of(config: Config, name: str) -> Any:
     kind, number = name.split("_")
     bundle = config.spec.bundles[int(number) - 1]
     if kind == "array":
-        return NeuronArray(config, bundle.post)
+        return array_of(config, bundle.post)
     if kind == "engine":
         return SYNAPSE_ENGINES["event" if bundle.index in config.events else bundle.kind](config, bundle)
     return UPDATE_ENGINES[bundle.kind](config, bundle) if kind == "update" else WeightMemory(config, bundle)

@@ -118,10 +118,6 @@ def check_schedule(spec: Spec) -> None:
         raise ConfigError(
             f"{spec.name}: the gateware steps odd and even layers in turn, not in the order {schedule.order!r}: {elsewhere}"
         )
-    if schedule.fine:
-        raise ConfigError(
-            f"{spec.name}: the gateware has spikes without a sign, not fine ones of {list(schedule.fine)}: {elsewhere}"
-        )
     if schedule.centred:
         raise ConfigError(f"{spec.name}: the gateware commits updates as they are, not centred: {elsewhere}")
 

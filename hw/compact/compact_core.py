@@ -25,6 +25,8 @@ def check_compact(config: Config) -> None:
     """`ConfigError` for what the compact core can't be made for."""
     spec = config.spec
     check_schedule(spec)
+    if spec.schedule.fine:
+        raise ConfigError(f"the compact core has spikes without a sign, not fine ones as {spec.name} has")
     if spec.input.shape != Input().shape:
         ours, theirs = ("x".join(map(str, shown.shape)) for shown in (Input(), spec.input))
         raise ConfigError(f"the compact core takes images of {ours}, not {theirs} as {spec.name} has")

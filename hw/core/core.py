@@ -18,9 +18,9 @@ from hw.synapse.pixel_engine import PixelEngine
 from hw.update.conv_update import ConvUpdate
 from hw.update.dense_update import DenseUpdate
 
+from .deviation_array import array_of
 from .image_buffer import ImageBuffer
 from .interface import CoreSignature, trace_word
-from .neuron_array import NeuronArray
 from .sequencer import Sequencer
 from .weight_memory import WeightMemory
 
@@ -79,7 +79,7 @@ class Core(wiring.Component):
         parts = Parts(
             sequencer,
             images,
-            arrays={layer.index: NeuronArray(config, layer) for layer in spec.layers[1:]},
+            arrays={layer.index: array_of(config, layer) for layer in spec.layers[1:]},
             engines={b.index: SYNAPSE_ENGINES[kinds[b.index]](config, b) for b in spec.bundles},
             updates={b.index: UPDATE_ENGINES[b.kind](config, b) for b in spec.bundles},
             memories={b.index: WeightMemory(config, b) for b in spec.bundles},

@@ -65,6 +65,12 @@ def bias_word(config: Config, layer: Layer):
     return data.StructLayout({"address": address, "bias": lanes})
 
 
+def xi_shape(config: Config):
+    """xi of a neuron, LSB 2^-8: 0..256; of deviations, in units of a fine spike, within +-256."""
+    bits = config.spec.state_bits
+    return signed(bits + 1) if config.spec.schedule.fine else unsigned(bits)
+
+
 def trace_word(config: Config, layer: Layer):
     """What a bench sees of each word in each sweep: all quantities of the neuron, after its step."""
     spec, lanes = config.spec, config.lanes[layer.index]
@@ -73,9 +79,9 @@ def trace_word(config: Config, layer: Layer):
             "slot": unsigned(1),
             "address": unsigned(bits_for(config.words(layer) - 1)),
             "d": data.ArrayLayout(signed(spec.formats.decoder_bits), lanes),
-            "xi": data.ArrayLayout(unsigned(spec.state_bits), lanes),
+            "xi": data.ArrayLayout(xi_shape(config), lanes),
             "u": data.ArrayLayout(signed(spec.membrane_bits), lanes),
-            "s": unsigned(lanes),
+            "s": unsigned(lanes * spec.spike_bits),
         }
     )
 

@@ -14,7 +14,7 @@ from hw.lib.chosen import chosen
 from hw.lib.flow import Flow
 from hw.lib.saturate import saturated
 from hw.lib.turns import padded, word_of
-from hw.synapse.interface import SLOTS, Step, drive, spike_word
+from hw.synapse.interface import SLOTS, Step, drive, spikes_of
 from hw.update.interface import sums_word
 
 from .interface import annealing, bias_word, label_bits, trace_word
@@ -52,7 +52,7 @@ class NeuronArray(wiring.Component):
         Backward drive of the bundle above; not of the output layer.
     bias : In(Flow(bias_word))
         Write of the working biases, while not busy.
-    spikes : Out(Flow(spike_word))
+    spikes : Out(Flow(spikes_of))
         New spikes, `latency` cycles after the drives.
     updated : In(1)
         Slot of the sample whose sums are read.
@@ -84,6 +84,8 @@ class NeuronArray(wiring.Component):
 
     #: Cycles from the one in which a word of drives is taken to its spikes.
     latency = 4
+    #: What adds xi over the averaging windows.
+    window_sums = WindowSums
 
     def __init__(self, config: Config, layer: Layer):
         self.config, self.layer = config, layer
@@ -106,6 +108,8 @@ class NeuronArray(wiring.Component):
         #: Their drives, the sums of both sides, and working biases.
         self.drives = data.ArrayLayout(signed(layer.phi_bits), self.lanes)
         self.sums = data.ArrayLayout(signed(layer.phi_bits + self.ahead), self.lanes)
+        #: Width of d before it saturates.
+        self.exact_bits = layer.phi_bits + formats.drive_shift + 2
         self.biases = data.ArrayLayout(signed(formats.bias_bits), self.lanes)
         #: xi below 1 has as many bits.
         self.one_bits = bits_for(formats.one) - 1
@@ -116,7 +120,7 @@ class NeuronArray(wiring.Component):
             "busy": Out(1),
             "below": In(stream.Signature(drive(config, layer))),
             "bias": In(Flow(bias_word(config, layer))),
-            "spikes": Out(Flow(spike_word(words, lanes))),
+            "spikes": Out(Flow(spikes_of(config, layer))),
             "updated": In(1),
             "post_address": In(address),
             "post_sums": Out(sums_word(config, layer)),
@@ -138,9 +142,7 @@ class NeuronArray(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        depth = 2 * SLOTS << bits_for(self.parts - 1)
-        m.submodules.state = states = BlockMemory(shape=self.state, depth=depth)
-        state_read, state_write = states.read_port(), states.write_port()
+        banks = self._banks(m)
         groups = self.config.groups(self.layer)
         m.submodules.bias = bias_memory = BlockMemory(
             shape=bias_word(self.config, self.layer)["bias"].shape, depth=groups
@@ -153,34 +155,44 @@ class NeuronArray(wiring.Component):
         ]
 
         running, at, group = self._take(m)
-        m.d.comb += state_read.addr.eq(Cat(padded(at.part, self.parts), self.step.state_read, self.step.slot))
+        for bank in banks:
+            m.d.comb += bank.read.addr.eq(Cat(padded(at.part, self.parts), *bank.of_read))
         m.d.comb += bias_read.addr.eq(group)
 
         # A number behind a name is the pipeline stage that the register belongs to.
         at1 = self._stage(m, 1, at)
         phi1 = self._add_drives(m, at)
         at2 = self._stage(m, 2, at1)
-        old2, bias2, phi2, away2 = self._load(m, at1, group, phi1, state_read.data, bias_read.data)
+        old2, offset2, phi2, away2 = self._load(m, at1, group, phi1, [bank.read.data for bank in banks], bias_read.data)
         at3 = self._stage(m, 3, at2)
-        d3, u3, pull3, bias3 = self._decode(m, old2, bias2, phi2, away2)
+        d3, u3, pull3, offset3 = self._decode(m, old2, offset2, phi2, away2)
         at4 = self._stage(m, 4, at3)
-        xi4, u4, d4 = self._integrate(m, d3, u3, pull3, bias3)
+        xi4, u4, d4 = self._integrate(m, d3, u3, pull3, offset3)
 
         spikes, membranes, written = self._fire(m, xi4, u4, d4)
+        fired = at4.valid & ~self.step.idle
+        for bank in banks:
+            m.d.comb += [
+                bank.write.addr.eq(Cat(padded(at4.part, self.parts), *bank.of_write)),
+                bank.write.data.eq(written),
+                bank.write.en.eq(fired if bank.when is None else fired & bank.when),
+            ]
         m.d.comb += [
-            state_write.addr.eq(Cat(padded(at4.part, self.parts), self.step.state_write, self.step.slot)),
-            state_write.data.eq(written),
-            state_write.en.eq(at4.valid & ~self.step.idle),
             self.spikes.valid.eq(at4.valid & at4.last),
             self.spikes.payload.address.eq(at4.word),
             self.spikes.payload.spikes.eq(Mux(self.step.idle, 0, word_of(m, self.turns, at4.valid, spikes, "spikes"))),
             self.busy.eq(running | at1.valid | at2.valid | at3.valid | at4.valid),
         ]
-        fired = at4.valid & ~self.step.idle
-        self._count_spikes(m, fired, spikes)
+        self._count_spikes(m, fired, spikes[:: self.config.spec.spike_bits])
         self._sum(m, at2, at4, fired, xi4)
         self._trace(m, at4, fired, d4, xi4, membranes, spikes)
         return m
+
+    def _banks(self, m):
+        """The memory of the state, and which bank of it is read and written."""
+        m.submodules.state = states = BlockMemory(shape=self.state, depth=2 * SLOTS << bits_for(self.parts - 1))
+        of_read, of_write = (self.step.state_read, self.step.slot), (self.step.state_write, self.step.slot)
+        return [Bank(states.read_port(), states.write_port(), of_read, of_write, None)]
 
     def _stage(self, m, number, before):
         """Where the pass stands at a stage, a cycle after the stage before."""
@@ -241,30 +253,35 @@ class NeuronArray(wiring.Component):
             m.d.sync += phi[lane].eq((below[lane] << self.ahead) + (0 if above is None else above[lane]))
         return phi
 
-    def _load(self, m, at, group, phi, state, bias):
+    def _load(self, m, at, group, phi, states, bias):
         """Stage 2: the state is in registers, since block RAM is slow; in the output layer, how far
         xi is from the target, with the sign of the phase's nudge."""
-        spec, lanes = self.config.spec, self.lanes
+        state, lanes = states[0], self.lanes
         old2 = Signal(self.state, name="old2", reset_less=True)
         bias2 = Signal(self.biases, name="bias2", reset_less=True)
         phi2 = Signal.like(phi)
-        away = signed(spec.state_bits + 1)
-        away2 = [Signal(away, name=f"away2_{i}", reset_less=True) for i in range(lanes)]
         group1 = Signal.like(group)
         m.d.sync += [group1.eq(group), phi2.eq(phi), bias2.eq(self._part_of(bias, at.turn, self.biases))]
         for lane in range(lanes):
             m.d.sync += old2[lane].eq(state[lane])
-            if self.output:
-                target = Signal(spec.state_bits, name=f"target_{lane}")
-                xi = Mux(self.step.first, 0, state[lane].xi)
-                one = spec.formats.one
-                neuron = (group1 * self.turns + at.turn) * lanes + lane
-                m.d.comb += target.eq(Mux(self.label == neuron, one, 0))
-                m.d.sync += away2[lane].eq(Mux(self.step.negative, xi - target, target - xi))
+        xi = [Mux(self.step.first, 0, state[lane].xi) for lane in range(lanes)] if self.output else []
+        away2 = self._away(m, at, group1, xi)
         # a sample starts from zeros, by the registers' reset
         with m.If(self.step.first):
             m.d.sync += old2.eq(0)
         return old2, bias2, phi2, away2
+
+    def _away(self, m, at, group, xi):
+        """How far these xi of the output layer are from the target; none of other layers."""
+        spec, lanes = self.config.spec, self.lanes
+        away = signed(spec.state_bits + 1)
+        away2 = [Signal(away, name=f"away2_{i}", reset_less=True) for i in range(lanes)]
+        for lane, value in enumerate(xi):
+            target = Signal(spec.state_bits, name=f"target_{lane}")
+            neuron = (group * self.turns + at.turn) * lanes + lane
+            m.d.comb += target.eq(Mux(self.label == neuron, spec.formats.one, 0))
+            m.d.sync += away2[lane].eq(Mux(self.step.negative, value - target, target - value))
+        return away2
 
     def _decode(self, m, old, bias, phi, away):
         """Stage 3: d; the nudge of the output layer."""
@@ -277,14 +294,13 @@ class NeuronArray(wiring.Component):
         pull3 = [Signal(d, name=f"pull3_{i}", reset_less=True) for i in range(lanes)]
         bias3 = Signal.like(bias)
         m.d.sync += bias3.eq(bias)
-        exact_bits = self.layer.phi_bits + f.drive_shift + 2
         for lane in range(lanes):
-            exact = Signal(signed(exact_bits), name=f"exact_{lane}")
+            exact = Signal(signed(self.exact_bits), name=f"exact_{lane}")
             # d + ((phi - d) >> k) with one adder less, if k = 1
             rest = old[lane].d if k == 1 else (old[lane].d << k) - old[lane].d
             moved = ((phi[lane] << self.rest) + rest) >> k
             if annealed:
-                way = Signal(signed(exact_bits), name=f"way_{lane}")
+                way = Signal(signed(self.exact_bits), name=f"way_{lane}")
                 m.d.comb += way.eq((phi[lane] << self.rest) - old[lane].d)
                 moved = old[lane].d + chosen(self.annealing.halved, [way >> k for k in spec.schedule.shifts])
             m.d.comb += exact.eq(moved)
@@ -347,7 +363,7 @@ class NeuronArray(wiring.Component):
 
     def _sum(self, m, coming, at, valid, xi):
         """Sums of xi over the averaging window, read two cycles before they are written."""
-        m.submodules.window = window = WindowSums(self.config, self.layer)
+        m.submodules.window = window = self.window_sums(self.config, self.layer)
         m.d.comb += [window.step.eq(self.step), window.coming.eq(coming.part), window.valid.eq(valid)]
         m.d.comb += [getattr(window, name).eq(getattr(at, name)) for name in ("part", "word", "last")]
         m.d.comb += [to.eq(state) for to, state in zip(window.xi, xi, strict=True)]
@@ -368,6 +384,18 @@ class NeuronArray(wiring.Component):
         ]
         for name, values in (("d", d), ("xi", xi), ("u", membranes)):
             m.d.comb += trace[name].eq(word_of(m, self.turns, at.valid, Cat(values), f"trace_{name}"))
+
+
+class Bank(NamedTuple):
+    """A memory of the state."""
+
+    read: Any
+    write: Any
+    #: What stands above the part in the addresses of what is read, and of what is written.
+    of_read: tuple[Any, ...]
+    of_write: tuple[Any, ...]
+    #: Whether it is written; None: in each step.
+    when: Any
 
 
 class At(NamedTuple):

@@ -221,6 +221,8 @@ class Sequencer(wiring.Component):
     def _describe(self, m, slots, turn, beginning):
         """``step`` and what goes with it, a cycle after the places that they follow from."""
         averaging, last = self.config.spec.schedule.window, len(self.config.spec.bundles)
+        # deviations begin without spikes, so none is kept for them
+        deviating = bool(self.config.spec.schedule.fine)
         output = turn if last % 2 else ~turn
         for told, name, chosen in ((self.static_read, "static", turn), (self.output_label, "label", output)):
             # what goes on in the cycle of STEP, in which a sample may begin, is seen a cycle later
@@ -239,9 +241,9 @@ class Sequencer(wiring.Component):
                         step.slot.eq(n),
                         step.idle.eq(~slot.active & ~beginning[n]),
                         step.first.eq(~slot.nudged & start),
-                        step.silent.eq(~slot.nudged & start if odd else 0),
-                        step.kept.eq(slot.nudged & start if odd else 0),
-                        step.keep.eq(0 if odd else ~slot.nudged & slot.last),
+                        step.silent.eq((start if deviating else ~slot.nudged & start) if odd else 0),
+                        step.kept.eq(slot.nudged & start if odd and not deviating else 0),
+                        step.keep.eq(0 if odd or deviating else ~slot.nudged & slot.last),
                         step.state_read.eq(slot.nudged & ~start),
                         step.state_write.eq(slot.nudged),
                         step.nudge.eq(slot.nudged),

@@ -12,6 +12,8 @@ from hw.lib.turns import padded, word_of
 from hw.synapse.interface import SLOTS, Step
 from hw.update.interface import sums_word
 
+from .interface import xi_shape
+
 
 class WindowSums(wiring.Component):
     """Adds each step's xi to the sums as they grow, and keeps the complete ones: one memory for each nudged phase, read by both
@@ -39,7 +41,7 @@ class WindowSums(wiring.Component):
         Of the state, and of the layer.
     last : In(1)
         It is the last part of the word.
-    xi : In(ArrayLayout(unsigned(state_bits), lanes of a part))
+    xi : In(ArrayLayout(xi_shape, lanes of a part))
         LSB 2^-8.
     updated : In(1)
         Slot of the sample whose sums are read.
@@ -70,7 +72,7 @@ class WindowSums(wiring.Component):
             "part": In(range(self.parts)),
             "word": In(range(self.words)),
             "last": In(1),
-            "xi": In(data.ArrayLayout(unsigned(config.spec.state_bits), lanes // self.turns)),
+            "xi": In(data.ArrayLayout(xi_shape(config), lanes // self.turns)),
             "updated": In(1),
             "post_address": In(address),
             "post_sums": Out(sums_word(config, layer)),
@@ -110,12 +112,14 @@ class WindowSums(wiring.Component):
 
     def _complete(self, m, name, word, phase, addresses):
         """A memory of the sums of a phase, and its read ports' data."""
-        m.submodules[name] = memory = BlockMemory(shape=self.sums, depth=SLOTS << bits_for(self.words - 1))
+        enable = self.valid & self.last & self.step.sum & self.step.sum_last & phase
+        return self._memory(m, name, self.sums, (enable, self.word, word), addresses)
+
+    def _memory(self, m, name, shape, written, addresses):
+        """A memory of words of the layer, and its read ports' data. written: whether, which word, and what."""
+        m.submodules[name] = memory = BlockMemory(shape=shape, depth=SLOTS << bits_for(self.words - 1))
         write, ports = memory.write_port(), [memory.read_port() for _ in addresses]
-        m.d.comb += [
-            write.addr.eq(Cat(padded(self.word, self.words), self.step.slot)),
-            write.data.eq(word),
-            write.en.eq(self.valid & self.last & self.step.sum & self.step.sum_last & phase),
-        ]
+        enable, at, word = written
+        m.d.comb += [write.addr.eq(Cat(padded(at, self.words), self.step.slot)), write.data.eq(word), write.en.eq(enable)]
         m.d.comb += [port.addr.eq(address) for port, address in zip(ports, addresses, strict=True)]
         return [port.data for port in ports]

@@ -164,7 +164,7 @@ class EventConvEngine(wiring.Component):
         name, adder, source, target, wide = side.name, side.adder, side.source, side.target, side.wide
         rows, columns, lanes = side.rows, side.columns, self.config.lanes[target.index]
         m.submodules[f"{name}_drives"] = drives = DriveMemory(
-            target, lanes=lanes, bits=adder.bits, banks=banks_of(source.index), wide=wide
+            target, lanes=lanes, bits=adder.bits, banks=banks_of(source.index, self.config), wide=wide
         )
         steps = {self.bundle.pre.index: self.pre_step, self.bundle.index: self.post_step}
         bank = Signal.like(drives.write_bank, name=f"{name}_bank")

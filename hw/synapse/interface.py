@@ -20,6 +20,7 @@ class Step(data.Struct):
     Snapshot and restore are bank numbers, not copies: the free phase leaves its last state in state
     bank 0, and the even layers' last spikes in a bank of their own (``keep``); the first half of
     each nudged phase reads those (``kept``), and all of its first sweep reads state bank 0.
+    With fine spikes the first half of each nudged phase is silent instead.
     """
 
     #: Which of the `SLOTS` the sample is in: it has banks of its own everywhere.
@@ -28,7 +29,7 @@ class Step(data.Struct):
     idle: unsigned(1)
     #: The first sweep of a sample: the state reads as zero.
     first: unsigned(1)
-    #: There were no spikes yet, drives are zero: odd layers in the first sweep.
+    #: There were no spikes yet, drives are zero: odd layers in the first sweep, with fine spikes of each phase.
     silent: unsigned(1)
     #: Drives are by the spikes that were kept: odd layers in the first sweep of a nudged phase.
     kept: unsigned(1)
@@ -71,10 +72,10 @@ def bank_for(source: Step):
     return Cat(source.slot, source.keep)
 
 
-def banks_of(source: int) -> int:
+def banks_of(source: int, config: Config) -> int:
     """Banks of the spikes of a layer, by its index, and of drives by them: one a slot, and one a
-    slot for those that are kept, which are even layers' alone."""
-    return SLOTS if source % 2 else 2 * SLOTS
+    slot for those that are kept, which are even layers' alone. Deviations begin without spikes: none is kept."""
+    return SLOTS if source % 2 or config.spec.schedule.fine else 2 * SLOTS
 
 
 def spike_word(words, lanes, bits=1):

@@ -11,7 +11,7 @@ def spike_buffers(m, engine) -> tuple[SpikeBuffer, SpikeBuffer]:
         SpikeBuffer(
             words=config.words(layer),
             lanes=config.lanes[layer.index],
-            banks=banks_of(layer.index),
+            banks=banks_of(layer.index, config),
             bits=config.spec.spike_bits,
         )
         for layer in (bundle.pre, bundle.post)

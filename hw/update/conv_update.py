@@ -11,8 +11,8 @@ from hw.lib.adder_tree import delay
 from hw.lib.block_memory import BlockMemory
 from hw.lib.line_buffer import LineBuffer
 
-from .correlator import Correlator, last_cycle, pre_bits
-from .interface import UpdateSignature
+from .correlator import Correlator, last_cycle, pre_factor
+from .interface import UpdateSignature, factors
 
 
 class ConvUpdate(wiring.Component):
@@ -69,6 +69,8 @@ class ConvUpdate(wiring.Component):
         m.d.comb += [write.addr.eq(boxes.boxed), write.en.eq(delay(m, lines.o.valid, 1))]
         for n in range(boxes.values):
             corners = [lines.o.payload[corner].word_select(n, bits) for corner in range(4)]
+            if boxes.signed:
+                corners = [corner.as_signed() for corner in corners]
             rows = [delay(m, corners[i] + corners[i + 1], 1, reset_less=True) for i in (0, 2)]
             m.d.comb += write.data[n].eq(rows[0] + rows[1])
         with m.If(write.en):
@@ -122,6 +124,7 @@ class ConvUpdate(wiring.Component):
     def _correlate(self, m, at, boxes, correlator):
         """The factors of a position, which are there a cycle after its addresses."""
         i, lane1 = correlator.i.payload, delay(m, at.lane, 1)
+        post_plus, post_minus = (post for _, post in factors(self.config)[0])
         plus_at, minus_at = (0, 0) if self.bundle.kind == "image" else (lane1, lane1 + at.lanes)
         m.d.comb += [
             correlator.i.valid.eq(delay(m, at.active, 1)),
@@ -131,8 +134,8 @@ class ConvUpdate(wiring.Component):
             i.last.eq(delay(m, at.last, 1)),
             i.pre_plus.eq(boxes.read.data[plus_at]),
             i.pre_minus.eq(boxes.read.data[minus_at]),
-            i.post_plus.eq(self.post.plus),
-            i.post_minus.eq(self.post.minus),
+            i.post_plus.eq(self.post[post_plus]),
+            i.post_minus.eq(self.post[post_minus]),
         ]
 
     def _begin(self, m, at):
@@ -183,14 +186,15 @@ class ConvUpdate(wiring.Component):
 class Boxes:
     """The memory of 2x2 sums of one pre group's plane, row by row, and how far it is filled.
 
-    A word has the lanes of both phases; of the image, whose pixels are the same in both, one value.
+    A word has the lanes of both of `pre_fields`; of the image, whose pixels are the same in both, one value.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
         pre = bundle.pre
         self.values = 1 if bundle.kind == "image" else 2 * config.lanes[pre.index]
         self.depth = (pre.height - 1) * (pre.width - 1)
-        shape = data.ArrayLayout(pre_bits(config, bundle), self.values)
+        shape = data.ArrayLayout(pre_factor(config, bundle), self.values)
+        self.signed = pre_factor(config, bundle).signed
         self.memory = BlockMemory(shape=shape, depth=self.depth)
         box_read, box_write = self.memory.read_port(), self.memory.write_port()
         self.read, self.write = box_read, box_write

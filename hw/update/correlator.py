@@ -1,6 +1,6 @@
 """Correlator: the nudged phases' products, their difference summed, times the learning rate."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -11,28 +11,33 @@ from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
 from hw.lib.flow import Flow
 
-from .interface import update_word
+from .interface import factors, pre_fields, pre_word, sums_word, update_word
+
+
+def pre_factor(config: Config, bundle: Bundle):
+    """Shape of a pre factor: xi's sum or a pixel, or the sum of four under a pooled position."""
+    field = pre_word(config, bundle)[pre_fields(config, bundle)[0]].shape
+    lane = Shape.cast(field if bundle.on_image else field.elem_shape)
+    return Shape(lane.width + (0 if bundle.full else 2), lane.signed)
 
 
 def pre_bits(config: Config, bundle: Bundle) -> int:
-    """Width of the pre factor: xi's sum or a pixel, or the sum of four under a pooled position."""
-    spec = config.spec
-    bits = spec.formats.pixel_bits if bundle.on_image else spec.sum_bits
-    return bits if bundle.full else bits + 2
+    """Width of a pre factor."""
+    return pre_factor(config, bundle).width
 
 
 def item(config: Config, bundle: Bundle):
-    """One position's factors: pre values and post sums of xi, of both phases."""
-    lanes = config.lanes[bundle.index]
-    sums = data.ArrayLayout(unsigned(config.spec.sum_bits), lanes)
+    """One position's factors, pre and post values of the two products, as `factors` names them: coarse spikes' are the phases
+    plus and minus. Of the image there is one pre value, and the second one is ignored where that has no use for it."""
+    sums = sums_word(config, bundle.post)[factors(config)[0][0][1]].shape
     return data.StructLayout(
         {
             "address": unsigned(bits_for(layout.master_words(config, bundle) - 1)),
             "bias": unsigned(1),
             "first": unsigned(1),
             "last": unsigned(1),
-            "pre_plus": unsigned(pre_bits(config, bundle)),
-            "pre_minus": unsigned(pre_bits(config, bundle)),
+            "pre_plus": pre_factor(config, bundle),
+            "pre_minus": pre_factor(config, bundle),
             "post_plus": sums,
             "post_minus": sums,
         }
@@ -60,7 +65,8 @@ FACTOR_BITS = 17
 
 
 class Correlator(wiring.Component):
-    """``g = sum of pre+ post+ - pre- post-`` from ``first`` to ``last``; then one rounding and one clip.
+    """``g = sum of pre+ post+ - pre- post-`` from ``first`` to ``last``; then one rounding and one clip. With fine spikes the
+    products are those of means and differences, and added; of the image, and of biases, there is the first one alone.
 
     ``update = clip(round_half_up(g * rate / 2^shift))`` with the rate and shift of weights or, for ``bias`` items, of
     biases. g is as wide as its worst case (`Spec.correlation_bits`): no order of additions matters.
@@ -116,12 +122,15 @@ class Correlator(wiring.Component):
         first2, last3 = delay(m, i.first & ~second, 2), delay(m, i.last, 3)
         bias3, address3 = delay(m, i.bias, 3), delay(m, i.address, 3, reset_less=True)
 
-        # The bias has no pre factor: its phases differ by the post sums alone.
+        # The bias has no pre factor: its phases differ by the post sums alone, of fine spikes by the first one.
+        sign = factors(self.config)[1]
         pre_plus, pre_minus = Mux(i.bias, 1, i.pre_plus), Mux(i.bias, 1, i.pre_minus)
+        if sign > 0:
+            pre_minus = Const(0) if bundle.on_image else Mux(i.bias, 0, i.pre_minus)
         if shared:
             adding = delay(m, arriving, 2)
             pre = Signal(signed(len(i.pre_plus) + 1), reset_less=True)
-            m.d.sync += pre.eq(Mux(second, -pre_minus, pre_plus))
+            m.d.sync += pre.eq(Mux(second, pre_minus if sign > 0 else -pre_minus, pre_plus))
         else:
             adding = valid[2]
 
@@ -132,7 +141,8 @@ class Correlator(wiring.Component):
                 term = delay(m, pre * post, 1, reset_less=True)
             else:
                 plus = delay(m, pre_plus * i.post_plus[lane], 1, reset_less=True)
-                term = delay(m, plus - delay(m, pre_minus * i.post_minus[lane], 1, reset_less=True), 1, reset_less=True)
+                minus = delay(m, pre_minus * i.post_minus[lane], 1, reset_less=True)
+                term = delay(m, plus - minus if sign < 0 else plus + minus, 1, reset_less=True)
             with m.If(adding):
                 m.d.sync += g.eq(Mux(first2, 0, g) + term)
 

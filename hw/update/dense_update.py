@@ -10,7 +10,7 @@ from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
 
 from .correlator import Correlator, last_cycle
-from .interface import UpdateSignature
+from .interface import UpdateSignature, factors, pre_fields
 
 
 class DenseUpdate(wiring.Component):
@@ -55,8 +55,10 @@ class DenseUpdate(wiring.Component):
 
         # -- a cycle later the sums are there, or the pixel, which is the same in both phases
         i, lane1 = correlator.i.payload, delay(m, lane, 1)
-        pixels = bundle.on_image
-        pre_plus, pre_minus = [self.pre.pixel] * 2 if pixels else (self.pre.plus[lane1], self.pre.minus[lane1])
+        pre_plus, pre_minus = (self.pre[name] for name in pre_fields(config, bundle))
+        if not bundle.on_image:
+            pre_plus, pre_minus = pre_plus[lane1], pre_minus[lane1]
+        post_plus, post_minus = (self.post[name] for _, name in factors(config)[0])
         m.d.comb += [
             correlator.i.valid.eq(delay(m, active, 1)),
             i.address.eq(delay(m, address, 1)),
@@ -65,8 +67,8 @@ class DenseUpdate(wiring.Component):
             i.last.eq(1),
             i.pre_plus.eq(pre_plus),
             i.pre_minus.eq(pre_minus),
-            i.post_plus.eq(self.post.plus),
-            i.post_minus.eq(self.post.minus),
+            i.post_plus.eq(post_plus),
+            i.post_minus.eq(post_minus),
         ]
         trailing = [active]
         for _ in range(1 + correlator.latency):

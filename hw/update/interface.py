@@ -14,10 +14,22 @@ from hw.lib.flow import Flow
 def sums_word(config: Config, layer: Layer):
     """Sums of xi over the averaging window, of one word of neurons; LSB 2^-8.
 
-    ``plus`` is of the +beta phase, ``minus`` of the -beta phase.
+    ``plus`` is of the +beta phase, ``minus`` of the -beta phase. With fine spikes these are of deviations, and what is kept is
+    what updates are made of (`golden.model.ops.deviation_sums`): ``mean``, what xi was in both phases, and ``difference``, in
+    units of the spikes of the layer or, for the bundle above, of the next one.
     """
+    if config.spec.schedule.fine:
+        kept = data.ArrayLayout(signed(config.spec.sum_bits + 2), config.lanes[layer.index])
+        return data.StructLayout({"mean": kept, "difference": kept})
     lanes = data.ArrayLayout(unsigned(config.spec.sum_bits), config.lanes[layer.index])
     return data.StructLayout({"plus": lanes, "minus": lanes})
+
+
+def factors(config: Config):
+    """Fields of sums words, (pre, post), of the two products that a weight's update is made of, and the second one's sign."""
+    if config.spec.schedule.fine:
+        return (("mean", "difference"), ("difference", "mean")), 1
+    return (("plus", "plus"), ("minus", "minus")), -1
 
 
 def pre_word(config: Config, bundle: Bundle):
@@ -25,6 +37,11 @@ def pre_word(config: Config, bundle: Bundle):
     if bundle.on_image:
         return data.StructLayout({"pixel": config.spec.formats.pixel_bits})
     return sums_word(config, bundle.pre)
+
+
+def pre_fields(config: Config, bundle: Bundle) -> tuple[str, str]:
+    """The fields of a pre word that the two products of a weight have: of the image the same."""
+    return ("pixel", "pixel") if bundle.on_image else tuple(pre for pre, _ in factors(config)[0])
 
 
 def update_word(config: Config, bundle: Bundle):

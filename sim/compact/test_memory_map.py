@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """The compact core's memory map: regions apart, within their memories, for every network that it takes."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -101,6 +102,10 @@ def addresses(region, bank, words, width):
         (network(1, 3, rate_fraction=15), "the compact core has 31 bits for g, not 34"),
         (network(1, 3, master_bits=19), "the compact core has 18 bits for a master, not 19"),
         (Config(preset("tiny"), (1, 4, 10)), "the compact core has one lane a layer, not (1, 4, 10)"),
+        (
+            Config(replace(preset("tiny"), schedule=replace(preset("tiny").schedule, fine=(3, 1))), (1, 1, 1), compact=True),
+            "the compact core has spikes without a sign, not fine ones as tiny has",
+        ),
         (Config(preset("small"), (1,) * 5), "the compact core takes one convolution and the output, not small"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

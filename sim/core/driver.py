@@ -24,7 +24,7 @@ from golden.model.settings import Settings
 from golden.training import data
 from hw.core.interface import LANE_LATENCY, MASTER_BITS, READ_LATENCY, Operation, settings_layout, trace_word
 from hw.synapse.interface import SLOTS
-from sim.harness.streams import PERIOD, pack, start
+from sim.harness.streams import PERIOD, pack, start, unpack
 from sim.harness.testbench import CLOCK
 from sim.harness.words import layer_words
 
@@ -230,14 +230,14 @@ class CoreDriver:
 
     def watch(self, layer: Layer, slot: int, steps: list[Step], progress: dict[tuple[int, int], int]):
         """Compares each word of a layer's trace in a slot with golden's; the assertion names the first difference."""
-        config, shape = self.config, trace_word(self.config, layer)
+        config, shape, bits = self.config, trace_word(self.config, layer), self.spec.spike_bits
         fields = ("d", "xi", "U", "s")
         expected = []
         for step in steps:
             state = step.layers[layer.index - 1]
             columns = [layer_words(config, layer, getattr(state, field)) for field in fields]
             for address, (d, xi, membrane, s) in enumerate(zip(*columns, strict=True)):
-                spikes = pack(s, 1)
+                spikes = pack(s, bits)
                 lanes = {"d": d.tolist(), "xi": xi.tolist(), "u": membrane.tolist()}
                 value = {"slot": slot, "address": address, "s": spikes, **lanes}
                 expected.append(shape.const(value).as_bits())
@@ -257,8 +257,9 @@ class CoreDriver:
                 for field in ("d", "xi", "u"):
                     if got[field][lane] != want[field][lane]:
                         return f"{where}, {neuron}: {field} is {got[field][lane]}, golden has {want[field][lane]}"
-                if (got.s ^ want.s) >> lane & 1:
-                    return f"{where}, {neuron}: s is {got.s >> lane & 1}, golden has {want.s >> lane & 1}"
+                found, expected_s = (unpack(word.s, bits, lanes, signed=bits > 1)[lane] for word in (got, want))
+                if found != expected_s:
+                    return f"{where}, {neuron}: s is {found}, golden has {expected_s}"
             return f"{where}: unequal, but no field differs"
 
         async def compare():

@@ -12,7 +12,7 @@ from golden.contract.spec import CLASSES
 from golden.model import ops
 from hw.core.interface import annealing, bias_word, trace_word
 from hw.core.neuron_array import NeuronArray
-from hw.synapse.interface import spike_word
+from hw.synapse.interface import spikes_of
 from sim.harness.networks import hidden_layer, output_layer
 from sim.harness.random_values import generator, integers
 from sim.harness.streams import FlowSource, Monitor, Port, StreamSource, start
@@ -107,14 +107,18 @@ class Driver:
         self.taken = Recorder(dut, *(f"{name}__{side}__{end}" for side in sides for end in ("valid", "ready")))
         self.shape = (1, *self.layer.shape)
         self.zero = torch.zeros(self.shape, dtype=torch.int64)
-        #: Left shift of what comes from below, of phi to d's LSB, and the largest |phi|: nothing is above the output layer.
+        #: Left shift of what comes from below, and of phi to d's LSB: nothing is above the output layer.
         self.ahead = 0 if unit.output else self.spec.schedule.feedback_shift
         self.shift = self.spec.formats.drive_shift - self.ahead
-        self.bound = self.layer.phi_bound << self.ahead
         self.count = 0
         #: The last complete sums, by slot and phase.
         self.sums: dict[tuple[int, str], torch.Tensor] = {}
         self.seen = dict.fromkeys(ops.State._fields, (1 << 20, -(1 << 20)))
+
+    @property
+    def bound(self):
+        """The largest |phi|."""
+        return self.layer.phi_bound << self.ahead
 
     async def load_biases(self):
         """New biases, in any order."""
@@ -138,7 +142,7 @@ class Driver:
             self.port.beta.value = beta
         going: dict[int, Going] = {}
         schedule = self.spec.schedule
-        for number, half in enumerate(halves(schedule.window, steps, first)):
+        for number, half in enumerate(halves(schedule.window, steps, first, fine=bool(schedule.fine))):
             planned = half[self.layer.index % 2]
             if planned.idle:
                 await self.rest(f"{self.name}, half {number} without a sample", planned)
@@ -157,31 +161,40 @@ class Driver:
     async def rest(self, where, planned):
         """A half without a sample: drives are taken, silence is sent, nothing else happens."""
         traced, bound = len(self.trace.words), self.bound
-        await self.step(where, planned, torch.from_numpy(generator().integers(-bound, bound, self.shape, endpoint=True)))
+        phi = torch.from_numpy(generator().integers(-bound, bound, self.shape, endpoint=True))
+        await self.step(where, planned, self.parts(phi))
         assert len(self.trace.words) == traced, f"{where}: a trace of nothing"
-        sent = [spike_word(self.words, self.lanes).from_bits(bits) for bits in self.spikes.words[self.sent :]]
+        sent = [spikes_of(self.config, self.layer).from_bits(bits) for bits in self.spikes.words[self.sent :]]
         expect(f"{where}, spikes", [(w.address, w.spikes) for w in sent], [(n, 0) for n in range(self.words)])
         assert int(self.port.spike_count.value) == self.count, f"{where}: spikes were counted"
 
     async def sweep(self, where, planned, going, beta):
         """The layer's half of a sweep of a sample."""
-        fields, spec, f = planned.fields, self.spec, self.spec.formats
+        fields = planned.fields
         if self.unit.output:
             self.port.label.value = going.label
         self.aims = going.aims
-        old = ops.State(*[self.zero] * 4) if fields["first"] else going.banks[fields["state_read"]]
-        sign = -1 if fields["negative"] else 1
-        pull = ops.nudge(old.xi, going.target, beta, sign, f) if self.unit.output and fields["nudge"] else None
-        phi = self.drive(generator(), old, self.bias if pull is None else self.bias + pull)
-        new = ops.neuron(old, phi, self.bias, pull, spec, self.k, self.following, self.shift)
-        await self.step(where, planned, phi)
+        parts, new = self.model(fields, going, beta)
+        await self.step(where, planned, parts)
         self.compare(where, planned, new)
         going.banks[fields["state_write"]] = new
         if fields["sum"]:
             going.sum = new.xi + (0 if fields["sum_first"] else going.sum)
         if fields["sum_last"]:
             self.sums[planned.slot, planned.phase] = going.sum
+            self.finish(planned)
             await compare_sums(where, self.port, self.unit, self.sums)
+
+    def model(self, fields, going, beta):
+        """Drives from both sides, and the state that they lead to."""
+        old = ops.State(*[self.zero] * 4) if fields["first"] else going.banks[fields["state_read"]]
+        sign = -1 if fields["negative"] else 1
+        pull = ops.nudge(old.xi, going.target, beta, sign, self.spec.formats) if self.unit.output and fields["nudge"] else None
+        phi = self.drive(generator(), old, self.bias if pull is None else self.bias + pull)
+        return self.parts(phi), ops.neuron(old, phi, self.bias, pull, self.spec, self.k, self.following, self.shift)
+
+    def finish(self, planned):
+        """A phase's sums are complete."""
 
     def drive(self, rng, old, offset):
         """phi that takes each neuron towards its aim, given the state before; offset: what is added to d."""
@@ -199,18 +212,20 @@ class Driver:
         conditions = [self.aims == "d low", self.aims == "d high", self.aims == "chance"]
         return torch.from_numpy(np.select(conditions, chosen, phi))
 
-    async def step(self, where, planned, phi):
+    def parts(self, phi):
+        """Drives from below and above: (below << ahead) + above = phi, both within the bound. All is from below the output."""
+        if self.unit.output:
+            return [phi]
+        bound = self.layer.phi_bound
+        low, high = (-((bound - phi) >> self.ahead)).clamp(min=-bound), ((phi + bound) >> self.ahead).clamp(max=bound)
+        share = torch.from_numpy(generator().random(self.shape))
+        below = low + ((high - low) * share).long()
+        return [below, phi - (below << self.ahead)]
+
+    async def step(self, where, planned, parts):
         """Both drives with stalls, to the end of the step."""
-        bound, bits = self.layer.phi_bound, self.layer.phi_bits
-        parts = [phi]
-        if not self.unit.output:
-            # (below << ahead) + above = phi, both within the bound
-            low, high = (-((bound - phi) >> self.ahead)).clamp(min=-bound), ((phi + bound) >> self.ahead).clamp(max=bound)
-            share = torch.from_numpy(generator().random(self.shape))
-            parts = [low + ((high - low) * share).long()]
-            parts.append(phi - (parts[0] << self.ahead))
         self.port.step.value = planned.bits
-        words = [packed(layer_words(self.config, self.layer, part[0]), bits) for part in parts]
+        words = [packed(layer_words(self.config, self.layer, part[0]), self.layer.phi_bits) for part in parts]
         self.done, self.sent = len(self.trace.words), len(self.spikes.words)
         puts = [
             cocotb.start_soon(source.put(column, stall=random.choice((0.0, 0.0, 0.4))))
@@ -238,21 +253,24 @@ class Driver:
         got = [trace_word(self.config, self.layer).from_bits(bits) for bits in self.trace.words[self.done :]]
         assert {word.slot for word in got} == {planned.slot}, f"{where}: trace of another slot"
         expect(f"{where}, trace address", [w.address for w in got], range(words), ("word",))
-        spike_bits = packed(rows[2], 1)
+        spike_bits = packed(rows[2], self.spec.spike_bits)
         columns = {"d": [list(w.d) for w in got], "U": [list(w.u) for w in got], "xi": [list(w.xi) for w in got]}
         for field, column in columns.items():
             expect(f"{where}, {field}", column, rows[new._fields.index(field)])
         expect(f"{where}, s", [w.s for w in got], spike_bits, ("word",))
-        for field, x in new._asdict().items():
-            low, high = self.seen[field]
-            self.seen[field] = min(low, int(x.min())), max(high, int(x.max()))
-
-        shape = spike_word(words, self.lanes)
+        self.note(planned, new)
+        shape = spikes_of(self.config, self.layer)
         sent = [shape.from_bits(bits) for bits in self.spikes.words[self.sent :]]
         expect(f"{where}, spike address", [w.address for w in sent], range(words), ("word",))
         expect(f"{where}, spikes", [w.spikes for w in sent], spike_bits, ("word",))
         cycles = [cycle + self.unit.latency for cycle in self.taken.cycles[self.sent :]]
         expect(f"{where}, cycle of the spikes", self.spikes.cycles[self.sent :], cycles, ("word",))
-        self.count += int(new.s.sum())
+        self.count += int(new.s.count_nonzero())
         count = int(self.port.spike_count.value)
         assert count == self.count, f"{where}: spike count {count}, expected {self.count}"
+
+    def note(self, planned, new):
+        """The extremes until now."""
+        for field, x in new._asdict().items():
+            low, high = self.seen[field]
+            self.seen[field] = min(low, int(x.min())), max(high, int(x.max()))

@@ -24,7 +24,7 @@ from golden.model.settings import Settings
 from hw.core.core import Core
 from hw.core.interface import MASTER_BITS, READ_LATENCY, Operation
 from sim.harness.units import expect
-from tests.golden.model.random_nets import any_spec, random_images, random_parameters
+from tests.golden.model.random_nets import any_spec, random_images, random_parameters, with_fine_spikes
 
 COUNT = int(os.environ.get("NUDGE_CORES", "10"))
 
@@ -45,7 +45,8 @@ def random_config(random: np.random.Generator) -> Config:
     engines = ENGINES[choose(0, len(ENGINES) - 1)]
     if engines == "event":
         spec = with_events(spec, choose)
-    spec = with_weak_feedback(spec, choose(0, spec.formats.drive_shift))
+    schedule = with_fine_spikes(choose, spec).schedule
+    spec = with_weak_feedback(replace(spec, schedule=replace(schedule, centred=False)), schedule.feedback_shift)
     known = configuration(spec, engines)
 
     def divisor(*numbers: int) -> int:

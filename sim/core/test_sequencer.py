@@ -16,7 +16,7 @@ from sim.harness.networks import config_of
 from sim.harness.streams import PATIENCE, Port, start
 from sim.harness.testbench import CLOCK
 from sim.harness.units import annealing as annealing_at
-from sim.harness.units import each, pulse, sweeps
+from sim.harness.units import each, pulse, sides, sweeps
 
 #: Parts with a start and a busy line, and the most cycles that each is made to take.
 PARTS = {"take": 12, "image": 40, "step": 9, "predict": 5, "update": 150, "commit": 5, "prepare": 60}
@@ -28,7 +28,8 @@ UNITS = {
 } | {
     "sequencer_annealed": Sequencer(
         config_of((1, 1), (1, 1), dense=True, window_log2=1, decay_shift=0, halvings=(1, 3, 4, 300))
-    )
+    ),
+    "sequencer_fine": Sequencer(config_of((1, 1), (1, 1), dense=True, window_log2=0, decay_shift=1, fine=True)),
 }
 #: Sweeps of the phases in two batches, one sample in each slot: but for the highest, all bits of them and of their counters
 #: count.
@@ -243,11 +244,7 @@ class Watch:
                 continue
             assert sample, f"{self.name}: a half of a sample that isn't there, slot {step.slot}"
             phase, t, shared = sample.sweeps[sample.halves // 2]
-            wanted = shared | {
-                "silent": int(first and shared["first"]),
-                "kept": int(first and phase != "free" and t == 0),
-                "keep": int(not first and phase == "free" and shared["sum_last"]),
-            }
+            wanted = shared | sides(first, phase, t, shared, fine=bool(self.unit.config.spec.schedule.fine))
             where = f"{self.name}, sample {sample.number}, {phase} sweep {t}, {'odd' if first else 'even'} half"
             for name in FIELDS:
                 assert step[name] == wanted[name], f"{where}: {name} is {step[name]}, expected {wanted[name]}"

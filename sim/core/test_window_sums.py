@@ -6,7 +6,10 @@ import random
 import cocotb
 import torch
 
+from hw.core.deviation_sums import DeviationSums
+from hw.core.interface import xi_shape
 from hw.core.window_sums import WindowSums
+from sim.harness.deviations import finished
 from sim.harness.networks import hidden_layer, output_layer
 from sim.harness.random_values import integers
 from sim.harness.streams import Port, start
@@ -15,14 +18,16 @@ from sim.harness.units import each, halves
 from sim.harness.words import layer_words, packed
 
 
-def hidden(shape, lanes, at_once=None, *, window_log2=2):
-    """Those of layer 1 of any shape."""
-    return WindowSums(*hidden_layer(shape, lanes, at_once, window_log2=window_log2, decay_shift=1))
+def hidden(shape, lanes, at_once=None, *, window_log2=2, fine=False):
+    """Those of layer 1 of any shape. fine: binary points of fine spikes."""
+    kind = DeviationSums if fine else WindowSums
+    return kind(*hidden_layer(shape, lanes, at_once, window_log2=window_log2, decay_shift=1, fine=fine))
 
 
-def output(lanes, at_once=None, *, window_log2=2):
+def output(lanes, at_once=None, *, window_log2=2, fine=False):
     """Those of an output layer."""
-    return WindowSums(*output_layer(lanes, at_once, window_log2=window_log2, decay_shift=1))
+    kind = DeviationSums if fine else WindowSums
+    return kind(*output_layer(lanes, at_once, window_log2=window_log2, decay_shift=1, fine=fine))
 
 
 UNITS = {
@@ -35,6 +40,11 @@ UNITS = {
     "sums_output_1": output(1, window_log2=3),
     "sums_output_turns": output(10, 2),
     "sums_output_10": output(10, window_log2=0),
+    "sums_fine_3x2x3": hidden((3, 2, 3), 1, fine=(4, 3, 1)),
+    "sums_fine_equal": hidden((4, 3, 1), 2, window_log2=3, fine=(0, 0, 0)),
+    "sums_fine_one": hidden((1, 1, 1), 1, window_log2=0, fine=(3, 0, 0)),
+    "sums_fine_turns": hidden((4, 2, 2), 2, 1, window_log2=1, fine=(8, 6, 4)),
+    "sums_fine_output": output(10, 2, window_log2=3, fine=(4, 2, 1)),
 }
 
 
@@ -51,6 +61,9 @@ async def check(dut, name, unit):
     for first, count in ((0, 2), (2, 1), (3, 30)):
         await sums.run(first, [(window + random.randint(0, 3), window + random.randint(0, 3)) for _ in range(count)])
     assert sums.seen == {0, window * one}, f"{name}: only reached {sums.seen}"
+    if unit.config.spec.schedule.fine:
+        most = 2 * window * one
+        assert sums.differences == {-most, most}, f"{name}: differences only reached {sums.differences}"
 
 
 class Driver:
@@ -63,13 +76,16 @@ class Driver:
         self.complete: dict[tuple[int, str], torch.Tensor] = {}
         #: Which of the bounds complete sums reached.
         self.seen: set[int] = set()
+        #: Which of their bounds differences of deviations reached.
+        self.differences: set[int] = set()
 
     async def run(self, first, steps):
         """Samples in turn in both slots, from this number on; sums are compared after each phase."""
         f, layer, window = self.spec.formats, self.unit.layer, self.spec.schedule.window
         growing: dict[int, torch.Tensor] = {}
         kind: dict[int, str] = {}
-        for number, half in enumerate(halves(window, steps, first)):
+        fine = bool(self.spec.schedule.fine)
+        for number, half in enumerate(halves(window, steps, first, fine=fine)):
             planned = half[layer.index % 2]
             if planned.idle:
                 await self.rest()
@@ -77,13 +93,21 @@ class Driver:
             fields = planned.fields
             if fields["sum_first"]:
                 kind[planned.slot] = random.choice(("low", "high", "mixed", "uniform", "uniform"))
-            xi = integers(0, f.one, (1, *layer.shape), kind.get(planned.slot))
+            lowest = -f.one if fine and fields["nudge"] else 0
+            xi = integers(lowest, f.one, (1, *layer.shape), kind.get(planned.slot))
             await self.step(planned, xi)
             if fields["sum"]:
                 growing[planned.slot] = xi + (0 if fields["sum_first"] else growing[planned.slot])
             if fields["sum_last"]:
                 self.complete[planned.slot, planned.phase] = total = growing[planned.slot]
                 self.seen |= {0, window * f.one} & {int(total.min()), int(total.max())}
+                if fine and planned.phase == "minus":
+                    await self.port.edge  # means and differences are written a cycle later
+                    phases = (self.complete[planned.slot, phase] for phase in ("free", "plus", "minus"))
+                    found = finished(self.unit.config, layer, *phases)
+                    self.complete |= {(planned.slot, name): values for name, values in found.items()}
+                    most, difference = 2 * window * f.one, found["post difference"]
+                    self.differences |= {-most, most} & {int(difference.min()), int(difference.max())}
                 where = f"{self.name}, half {number}, sample {planned.sample}, {planned.phase}"
                 await compare_sums(where, self.port, self.unit, self.complete)
 
@@ -102,7 +126,7 @@ class Driver:
     async def step(self, planned, xi):
         """All parts of the state, each announced two cycles before, with pauses; the next step may begin in the cycle after."""
         unit, stall = self.unit, random.choice((0.0, 0.0, 0.4))
-        words = packed(layer_words(unit.config, unit.layer, xi[0]), self.spec.state_bits)
+        words = packed(layer_words(unit.config, unit.layer, xi[0]), xi_shape(unit.config).width)
         bits = len(self.port.xi)
         self.port.step.value = planned.bits
         coming: list[int | None] = [None, None]

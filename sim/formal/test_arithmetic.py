@@ -9,6 +9,7 @@ from amaranth.lib import data
 
 from golden.contract.config import Config
 from golden.contract.presets import preset
+from hw.core.deviation_array import DeviationArray
 from hw.core.neuron_array import NeuronArray
 from hw.core.weight_memory import WeightMemory
 from hw.lib.adder_tree import adder_tree, tree_latency
@@ -74,6 +75,59 @@ def test_neuron_array(number, config):
     m.d.comb += Assert(~dut.trace.valid | (now.s[0] == (u4 + scaled > f.threshold)))
     m.d.comb += Assert(~dut.trace.valid | (now.u[0] == u4 + scaled - (xi4 << (k + falls)) + xi4 - Mux(now.s[0], f.one, 0)))
     prove(m, opened.inputs, depth=8, free=("dut.state", "dut.bias", "dut.window.growing"))
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_deviation_array(number):
+    """The same of deviations: no sum wraps, and U stays in its range, whatever the memories hold."""
+    config = Config(replace(TINY, schedule=replace(TINY.schedule, feedback_shift=1, fine=(4, 2))), (1, 1, 1))
+    spec, f, k = config.spec, config.spec.formats, config.spec.schedule.decay_shift
+    m, layer, point = Module(), spec.layers[number], spec.schedule.fine[number - 1]
+    opened = Opened(m, dut := DeviationArray(config, layer))
+    step, nudge, top = dut.step.as_value(), dut.step.nudge, (f.one << k) - f.threshold
+    m.d.comb += Assume(~started(m) | (step == past(m, step)))
+
+    def held(u):
+        """Whether U is in its range of this phase."""
+        return Mux(nudge, (u >= -top) & (u <= top), (u >= f.threshold - (f.one << k)) & (u <= f.threshold))
+
+    old = data.View(dut.state, opened["old2"])[0]
+    m.d.comb += Assume(held(old.u))
+    if dut.output:
+        m.d.comb += Assume((old.xi >= -f.one) & (old.xi <= f.one))
+    now, written = dut.trace.payload, data.View(dut.state, opened["written"])[0]
+    m.d.comb += Assert(~dut.trace.valid | held(now.u[0]))
+    m.d.comb += Assert(~dut.trace.valid | ((now.xi[0] <= f.one) & (now.xi[0] >= Mux(nudge, -f.one, 0))))
+    ends = opened["ends"]
+    m.d.comb += Assert(ends == (dut.step.sum & dut.step.sum_last & ~nudge))
+    m.d.comb += Assert(~ends | ((written.u >= -f.threshold) & (written.u <= f.threshold)))
+    phi = data.View(dut.sums, opened["phi2"])[0]
+    below = data.View(dut.drives, dut.below.payload.as_value())[0]
+    (free_below, free_above), (there, back) = dut.shifts
+    terms = [Mux(nudge, 0 if number == 1 else below << there, below << free_below)]
+    if not dut.output:
+        above = data.View(dut.drives, dut.above.payload.as_value())[0]
+        terms.append(Mux(nudge, above << back, above << free_above))
+    # as many bits as the bound of both drives together needs, which these don't keep
+    m.d.comb += Assert(~started(m) | (opened["phi"] == past(m, sum(terms[1:], terms[0]))[: dut.sums.size]))
+    names = ("exact", "v", "total", "rounded", "moved", "before3", "start3", "weighed", "left")
+    exact, v, total, rounded, moved, before, begin, weighed, left = (opened[f"{name}_0"] for name in names)
+    m.d.comb += Assert(exact == old.d + ((phi - old.d) >> k))
+    m.d.comb += Assert(v == (opened["base2_0"] + data.View(dut.biases, opened["bias2"])[0]) << point)
+    pull = opened["pull3_0"] << point if dut.output else 0
+    m.d.comb += Assert(total == opened["d3_0"] + begin + pull + (1 << (f.round_shift - 1)))
+    m.d.comb += Assert(rounded == total >> f.round_shift)
+    one = Mux(nudge, f.one << point, f.one)
+    m.d.comb += Assert(moved == Mux(rounded < 0, 0, Mux(rounded > one, one, rounded)) - before)
+    scaled = opened["xi4_0"] << k
+    m.d.comb += Assert(weighed == opened["u4_0"] + scaled)
+    over, under = weighed > f.threshold, nudge & (weighed < -f.threshold)
+    m.d.comb += Assert(~dut.trace.valid | (now.s == Cat(over | under, under)))
+    less = Mux(over, f.one, Mux(under, -f.one, 0))
+    m.d.comb += Assert(left == weighed - less)
+    m.d.comb += Assert(~dut.trace.valid | (now.u[0] == opened["u4_0"] + opened["xi4_0"] - less))
+    memories = ("free", "deviations", "bias", *(f"window.{name}" for name in ("growing", "free_parts", "plus_parts")))
+    prove(m, opened.inputs, depth=8, free=tuple(f"dut.{name}" for name in memories))
 
 
 @pytest.mark.parametrize("number", [0, 1])

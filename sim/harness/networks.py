@@ -22,13 +22,14 @@ def config_of(
     index: int = 2,
     halvings: tuple[int, ...] = (),
     feedback_shift: int = 0,
-    fine: bool = False,
+    fine: bool | tuple[int, ...] = False,
 ) -> Config:
     """A configuration whose layers index - 1 and index have these channels and lanes; the next one is the output.
 
-    fine: with fine spikes, of the same size in all layers.
+    fine: with fine spikes, of the same size in all layers or of these binary points.
     """
-    points, window = (1,) * (index + 1) if fine else (), 1 << window_log2
+    same, window = (1,) * (index + 1) if fine else (), 1 << window_log2
+    points = fine if isinstance(fine, tuple) else same
     schedule = Schedule(window, window, window_log2, decay_shift, "odd-even", halvings, feedback_shift, points)
     second = Dense(channels[1]) if dense else Conv(channels[1])
     before = index - 2

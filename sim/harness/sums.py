@@ -14,8 +14,8 @@ from .words import layer_words
 
 
 async def compare_sums(where: str, port: Port, unit, sums: dict[tuple[int, str], Tensor]) -> None:
-    """Asserts that the read ports of `unit` have these sums, (1, channels, height, width), by slot and phase; what isn't in
-    there isn't compared.
+    """Asserts that the read ports of `unit` have these sums, (1, channels, height, width), by slot and field of `sums_word`, or
+    "free" of the output layer's; what isn't in there isn't compared. "post difference" is a field of one port alone.
 
     unit: a `NeuronArray`, or `WindowSums`. The ports have different addresses in each cycle; data belong to the address of the
     cycle before.
@@ -37,8 +37,10 @@ async def compare_sums(where: str, port: Port, unit, sums: dict[tuple[int, str],
             values = port.post_sums.value, port.pre_sums.value
             for kind, at, value in zip(("post", "pre"), asked[-2], values, strict=True):
                 word = shape.from_bits(int(value))
-                for phase in {"plus", "minus"} & set(rows):
-                    expect(f"{where}, {kind} port, word {at}, {phase} sum", list(word[phase]), rows[phase][at], ("lane",))
+                for field in dict(word.shape()):
+                    name = f"{kind} {field}" if f"{kind} {field}" in rows else field
+                    if name in rows:
+                        expect(f"{where}, {kind} port, word {at}, {field}", list(word[field]), rows[name][at], ("lane",))
             if unit.output and "free" in rows:
-                free = shape["plus"].shape.from_bits(int(port.free_sums.value))
+                free = unit.free_sums.shape().from_bits(int(port.free_sums.value))
                 expect(f"{where}, word {asked[-2][0]}, free sum", list(free), rows["free"][asked[-2][0]], ("lane",))

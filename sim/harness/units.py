@@ -61,16 +61,28 @@ def sweeps(window: int, free: int, nudged: int) -> list[tuple[str, int, dict[str
     ]
 
 
+def sides(odd: bool, phase: str, t: int, fields: dict[str, int], *, fine: bool = False) -> dict[str, int]:
+    """The fields of a sweep that odd and even layers don't share. fine: nudged phases are of deviations."""
+    begins = odd and phase != "free" and t == 0
+    ends = not odd and phase == "free" and fields["sum_last"]
+    silent = odd and fields["first"]
+    if fine:
+        return {"silent": int(silent or begins), "kept": 0, "keep": 0}
+    return {"silent": int(silent), "kept": int(begins), "keep": int(ends)}
+
+
 def annealing(halvings: tuple[int, ...], phase: str, t: int, free: int) -> dict[str, int]:
     """Where a sweep is in lambda's halvings: `hw.core.interface.annealing`. The nudged phases stay where the free one ended."""
     last = t if phase == "free" else free - 1
     return {"halved": sum(at <= last for at in halvings), "falls": int(phase == "free" and t + 1 < free and t + 1 in halvings)}
 
 
-def halves(window: int, samples: list[tuple[int, int]], first: int = 0) -> Iterator[dict[int, Planned]]:
+def halves(
+    window: int, samples: list[tuple[int, int]], first: int = 0, *, fine: bool = False
+) -> Iterator[dict[int, Planned]]:
     """What odd layers (1) and even layers (0) do in each half, with samples of (free, nudged) sweeps, in turn in both slots.
 
-    first: number of the first sample, which says its slot.
+    first: number of the first sample, which says its slot. fine: as `sides` has it.
     """
     ways = {first + n: sweeps(window, *sample) for n, sample in enumerate(samples)}
     waiting, at, turn = list(ways), dict.fromkeys(range(SLOTS), (-1, 0)), first % SLOTS
@@ -81,14 +93,8 @@ def halves(window: int, samples: list[tuple[int, int]], first: int = 0) -> Itera
             noise = {name: random.getrandbits(1) for name in ("first", "nudge", "negative", "sum", "sum_last")}
             return Planned(-1, "idle", 0, {"slot": slot, "idle": 1, **noise})
         phase, t, fields = ways[sample][number]
-        sides = {
-            "slot": slot,
-            "idle": 0,
-            "silent": int(odd and fields["first"]),
-            "kept": int(odd and phase != "free" and t == 0),
-            "keep": int(not odd and phase == "free" and fields["sum_last"]),
-        }
-        return Planned(sample, phase, t, fields | sides)
+        own = {"slot": slot, "idle": 0} | sides(odd, phase, t, fields, fine=fine)
+        return Planned(sample, phase, t, fields | own)
 
     while waiting or any(sample >= 0 for sample, _ in at.values()):
         other = 1 - turn

@@ -39,7 +39,7 @@ async def check(dut, name, unit, least: int, most: int):
         if port.preparing.value:
             await wait_for(dut, f"{name}__preparing", 0)
         samples = [(random.randint(1, 3), random.randint(1, 2)) for _ in range((2, 1, 3, 2)[run])]
-        for number, half in enumerate(halves(window=1, samples=samples, first=run)):
+        for number, half in enumerate(halves(window=1, samples=samples, first=run, fine=fine)):
             does = {side: half[layer.index % 2] for side, layer in layers.items()}
             port.pre_step.value, port.post_step.value = does["pre"].bits, does["post"].bits
             new = {}

@@ -5,17 +5,19 @@ import random
 
 import cocotb
 
-from hw.synapse.interface import banks_of, spike_word
+from hw.synapse.interface import SLOTS, banks_of, spike_word
 from hw.synapse.spike_buffer import SpikeBuffer
+from sim.harness.networks import config_of
 from sim.harness.streams import FlowSource, Port, start
 from sim.harness.units import each, halves
 
+COARSE, FINE = (config_of((1, 1), (1, 1), dense=True, window_log2=0, decay_shift=1, fine=fine) for fine in (False, True))
 UNITS = {
-    "spikes_5x2": SpikeBuffer(words=5, lanes=2, banks=banks_of(1)),
-    "spikes_1x4": SpikeBuffer(words=1, lanes=4, banks=banks_of(2)),
-    "spikes_8x1": SpikeBuffer(words=8, lanes=1, banks=banks_of(1)),
-    "spikes_fine_5x2": SpikeBuffer(words=5, lanes=2, banks=banks_of(2), bits=2),
-    "spikes_9x3": SpikeBuffer(words=9, lanes=3, banks=banks_of(2)),
+    "spikes_5x2": SpikeBuffer(words=5, lanes=2, banks=banks_of(1, COARSE)),
+    "spikes_1x4": SpikeBuffer(words=1, lanes=4, banks=banks_of(2, COARSE)),
+    "spikes_8x1": SpikeBuffer(words=8, lanes=1, banks=banks_of(1, COARSE)),
+    "spikes_fine_5x2": SpikeBuffer(words=5, lanes=2, banks=banks_of(2, FINE), bits=2),
+    "spikes_9x3": SpikeBuffer(words=9, lanes=3, banks=banks_of(2, COARSE)),
 }
 
 
@@ -29,10 +31,10 @@ async def check(dut, name, unit):
     port, source = Port(dut, name), FlowSource(dut, f"{name}__i")
     shape = spike_word(unit.words, unit.lanes, unit.bits)
     width = unit.lanes * unit.bits
-    odd = unit.banks == banks_of(1)  # whose spikes these are; the others read them
+    odd = unit.banks == SLOTS  # whose spikes these are; the others read them
     banks: dict[tuple[int, int], list[int]] = {}
     for run in range(3):
-        for number, half in enumerate(halves(window=1, samples=[(3, 2)] * random.randint(1, 3), first=run)):
+        for number, half in enumerate(halves(window=1, samples=[(3, 2)] * random.randint(1, 3), first=run, fine=unit.bits > 1)):
             source_half, target = (half[1], half[0]) if odd else (half[0], half[1])
             port.source.value, port.target.value = source_half.bits, target.bits
             new = [random.choice((0, (1 << width) - 1, random.getrandbits(width))) for _ in range(unit.words)]

@@ -30,6 +30,7 @@ async def check(dut, name, unit, least: int, most: int):
     serve_memory(dut, f"{name}__post_address", f"{name}__post", post_memory)
     word, total = update_word(config, bundle), layout.master_words(config, bundle)
     top, top_rate = f.one << spec.schedule.window_log2, (1 << f.rate_bits) - 1
+    fine = bool(spec.schedule.fine)
 
     for number in range(PASSES if total > FEW else PASSES_OF_FEW):
         pre, post = ([integers(0, top, layer.shape) for _ in range(2)] for layer in (bundle.pre, bundle.post))
@@ -37,10 +38,17 @@ async def check(dut, name, unit, least: int, most: int):
             # the bounds of g: all on in one phase, all off in the other
             for sums in (pre, post):
                 sums[number], sums[1 - number] = torch.full_like(sums[0], top), torch.zeros_like(sums[0])
+        if fine:
+            pre, post = (differing(top, layer.shape, number) for layer in (bundle.pre, bundle.post))
         if bundle.on_image:
             pixel_top = (1 << f.pixel_bits) - 1
             pre = [integers(pixel_top if number < 2 else 0, pixel_top, bundle.pre.shape)] * 2
-        g = ops.correlation(bundle, pre[0][None], post[0][None], pre[1][None], post[1][None])
+            # of the image there is no difference
+            factors = (pre[0], post[1], pre[0], torch.zeros_like(post[1])) if fine else (pre[0], post[0], pre[1], post[1])
+        else:
+            factors = (pre[0], post[1], pre[1], -post[0]) if fine else (pre[0], post[0], pre[1], post[1])
+        weight_g, bias_g = ops.correlation(bundle, *(x[None] for x in factors))
+        g = (weight_g, post[1].sum(dim=(1, 2))[None]) if fine else (weight_g, bias_g)
         shifts = spec.weight_shift(bundle), spec.bias_shift
         if number < 2:
             rates = [top_rate, top_rate]
@@ -67,6 +75,13 @@ async def check(dut, name, unit, least: int, most: int):
         expect(f"{name}, pass {number}, update", [list(w.update) for w in words], expected)
 
 
+def differing(top: int, shape, number: int) -> list[torch.Tensor]:
+    """Mean and difference of a layer's deviations, the first two times at their bounds."""
+    difference = [2 * top, -2 * top][number] if number < 2 else None
+    mean = torch.full(shape, top) if number < 2 else integers(0, top, shape)
+    return [mean, integers(-2 * top, 2 * top, shape) if difference is None else torch.full(shape, difference)]
+
+
 def finest_rate(f: Formats, g, shift: int) -> int:
     """The rate, of many, at which most of the sums ``g`` would lead to another update if they, or it, were larger or smaller by
     one: these count once or twice.
@@ -81,9 +96,10 @@ def finest_rate(f: Formats, g, shift: int) -> int:
 
 
 def sums_words(config, layer, sums) -> list[int]:
-    """The window sums of both phases as the layer's array shows them."""
-    shape, rows = sums_word(config, layer), (layer_words(config, layer, phase) for phase in sums)
-    return [shape.const({"plus": p.tolist(), "minus": q.tolist()}).as_bits() for p, q in zip(*rows, strict=True)]
+    """The window sums of both phases, or means and differences, as the layer's array shows them."""
+    shape, rows = sums_word(config, layer), (layer_words(config, layer, each) for each in sums)
+    one, other = dict(shape)
+    return [shape.const({one: p.tolist(), other: q.tolist()}).as_bits() for p, q in zip(*rows, strict=True)]
 
 
 def pixel_words(config, bundle, image) -> list[int]:

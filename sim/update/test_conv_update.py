@@ -22,6 +22,10 @@ UNITS = {
     "image_update_kernel_1": ConvUpdate(*bundle_of("image", (1, 4, 6), 2, kernel=1)),
     "conv_update_kernel_7": ConvUpdate(*bundle_of("conv", (2, 8, 9), 2, kernel=7, lanes=(2, 1))),
     "conv_update_kernel_1": ConvUpdate(*bundle_of("conv", (2, 4, 5), 2, kernel=1, lanes=(1, 2))),
+    "conv_update_fine": ConvUpdate(*bundle_of("conv", (4, 6, 7), 3, kernel=3, lanes=(2, 1), fine=True)),
+    "conv_update_fine_shared": ConvUpdate(*bundle_of("conv", (2, 6, 7), 8, kernel=3, lanes=(2, 4), shared=True, fine=True)),
+    "image_update_fine": ConvUpdate(*bundle_of("image", (1, 7, 6), 4, kernel=3, lanes=(1, 2), fine=True)),
+    "image_update_fine_shared": ConvUpdate(*bundle_of("image", (1, 7, 6), 4, kernel=3, lanes=(1, 2), shared=True, fine=True)),
     "image_update_6x8": ConvUpdate(*bundle_of("image", (1, 6, 8), 2, kernel=2)),
 }
 #: Cycles of each pre group, at most, that are neither a pre position nor a product, and cycles of the

@@ -2,8 +2,10 @@
 """The correlator against a sum of products and golden's update: bounds of g, rates, rounding and clipping, biases."""
 
 import random
+from typing import NamedTuple
 
 import cocotb
+import numpy as np
 import torch
 
 from golden.contract import layout
@@ -23,6 +25,9 @@ UNITS = {
     "correlator_shared": Correlator(*bundle_of("conv", (2, 6, 7), 16, kernel=3, lanes=(1, 8), shared=True)),
     "correlator_dense_shared": Correlator(*bundle_of("dense", (2, 3, 1), 8, lanes=(1, 4), shared=True)),
     "correlator_image": Correlator(*bundle_of("image", (1, 8, 6), 2, kernel=3, lanes=(1, 1))),
+    "correlator_fine": Correlator(*bundle_of("conv", (2, 6, 7), 3, kernel=3, lanes=(1, 3), fine=True)),
+    "correlator_fine_dense_shared": Correlator(*bundle_of("dense", (2, 3, 1), 8, lanes=(1, 4), shared=True, fine=True)),
+    "correlator_fine_image": Correlator(*bundle_of("image", (1, 8, 6), 2, kernel=3, lanes=(1, 1), fine=True)),
     "correlator_short": Correlator(*bundle_of("dense", (3, 1, 1), 2, lanes=(1, 1), window_log2=1)),
 }
 
@@ -42,6 +47,8 @@ async def check(dut, name, unit):
     shifts = spec.weight_shift(bundle), spec.bias_shift
     top = spec.formats.one << spec.schedule.window_log2
     pre_top = {"dense": top, "conv": 4 * top, "image": 4 * ((1 << f.pixel_bits) - 1)}[bundle.kind]
+    fine = bool(spec.schedule.fine)
+    bounds = Bounds(fine, bundle.on_image, pre_top, top)
     assert pre_top < 1 << pre_bits(config, bundle)
     # the most items of a g: one for each pooled position
     longest, cycles, rng = bundle.post.positions, config.item_cycles(bundle), generator()
@@ -56,8 +63,10 @@ async def check(dut, name, unit):
         for kind in ("high", "low", *["random"] * 12):
             bias = int(kind == "random" and random.random() < 0.3)
             count = longest if kind != "random" else random.randint(shortest, longest)
-            pre, post = _factors(rng, kind, count, lanes, pre_top, top)
-            g = (post[0] - post[1]).sum(0) if bias else (pre[0][:, None] * post[0] - pre[1][:, None] * post[1]).sum(0)
+            pre, post = _factors(rng, kind, count, lanes, bounds)
+            sign = bounds.sign
+            both = pre[0][:, None] * post[0] + sign * pre[1][:, None] * post[1]
+            g = (post[0] if sign >= 0 else post[0] - post[1]).sum(0) if bias else both.sum(0)
             items.append((bias, count, pre, post, g))
         if rate is None:
             sums = [
@@ -103,10 +112,44 @@ async def check(dut, name, unit):
     assert extremes == {"g": spec.correlation_bound(bundle), "update": f.update_bound}, f"{name}: only reached {extremes}"
 
 
-def _factors(rng, kind, count, lanes, pre_top, top):
+class Bounds(NamedTuple):
+    """What factors may be: sums of both phases or, with fine spikes, means and differences."""
+
+    fine: bool
+    on_image: bool
+    pre_top: int
+    top: int
+
+    @property
+    def sign(self) -> int:
+        """Of the second product; with fine spikes the image has none."""
+        return 0 if self.fine and self.on_image else 1 if self.fine else -1
+
+    def ranges(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """(low, high) of both pre factors and of both post factors."""
+        pre, post = (0, self.pre_top), (0, self.top)
+        if not self.fine:
+            return [pre, pre], [post, post]
+        difference = (-2 * self.top, 2 * self.top)
+        return [pre, pre if self.on_image else (-2 * self.pre_top, 2 * self.pre_top)], [difference, post]
+
+
+def _factors(rng, kind, count, lanes, bounds):
     """pre (phase, item) and post (phase, item, lane) for the largest g, the smallest, or any."""
+    ranges = bounds.ranges()
     if kind == "random":
-        pre = rng.integers(0, pre_top, (2, count), endpoint=True)
-        return torch.from_numpy(pre), torch.from_numpy(rng.integers(0, top, (2, count, lanes), endpoint=True))
-    on = torch.tensor([1, 0] if kind == "high" else [0, 1])
-    return pre_top * on[:, None].expand(2, count), top * on[:, None, None].expand(2, count, lanes)
+        pre, post = (
+            np.stack([rng.integers(low, high, shape, endpoint=True) for low, high in side])
+            for side, shape in zip(ranges, ((count,), (count, lanes)), strict=True)
+        )
+        return torch.from_numpy(pre), torch.from_numpy(post)
+    # the largest sum of products, or the smallest: of unsigned factors one product is 0
+    high = kind == "high"
+    factors: tuple[list[int], ...]
+    if bounds.fine:
+        first, second = (1, 1) if high else (0, 1)
+        factors = [ranges[0][0][1], ranges[0][1][high]], [ranges[1][0][first], ranges[1][1][second]]
+    else:
+        factors = tuple([side[0][1] * high, side[1][1] * (not high)] for side in ranges)
+    of_pre, of_post = map(torch.tensor, factors)
+    return of_pre[:, None].expand(2, count), of_post[:, None, None].expand(2, count, lanes)

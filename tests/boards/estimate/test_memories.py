@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Fragment
 from amaranth.hdl._mem import MemoryInstance
+from amaranth.utils import bits_for
 
 from boards.estimate import memories
 from boards.estimate.mapping import Shape
@@ -13,8 +14,8 @@ from boards.estimate.units import ENGINES
 from golden.contract.config import configuration
 from golden.contract.network_file import network
 from hw.core.core import SYNAPSE_ENGINES, UPDATE_ENGINES
+from hw.core.deviation_array import array_of
 from hw.core.image_buffer import ImageBuffer
-from hw.core.neuron_array import NeuronArray
 from hw.core.weight_memory import WeightMemory
 from hw.lib.block_memory import UNDEFINED
 
@@ -25,6 +26,7 @@ NETWORKS = {
     "events": ([CONV, {"conv": 6}, {"dense": 10}], {"lanes": [1, 2, 3, 1], "passes": [2, 4], "shared": [2]}),
     "few words": ([CONV, {"dense": 4}, {"dense": 10}], {"lanes": [1, 2, 4, 5]}),
     "no convolution": ([{"dense": 12}, {"dense": 10}], {"lanes": [1, 4, 5], "shared": [1]}),
+    "fine": ([CONV, {"conv": 6}, {"dense": 8}, {"dense": 10}], {"lanes": [1, 2, 3, 4, 5], "arrays": [1, 2, 3, 2, 1]}),
     "three": ([{"conv": 2}, CONV, CONV, {"dense": 10}], {"lanes": [1, 2, 4, 1, 10]}),
 }
 COMPUTED = {
@@ -71,7 +73,8 @@ def computed(shapes):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_of_every_unit(name, engines):
     stages, lanes = NETWORKS[name]
-    spec = network({"name": "n", "stage": stages, "lanes": {engines: lanes}}, "n")
+    fine = {"schedule": {"fine": [8, 6, 4, 1], "feedback_shift": 2, "free": 16, "nudged": 16}} if name == "fine" else {}
+    spec = network({"name": "n", "stage": stages, "lanes": {engines: lanes}} | fine, "n")
     config = configuration(spec, engines)
     for bundle in spec.bundles:
         event = bundle.index in config.events
@@ -81,10 +84,17 @@ def test_of_every_unit(name, engines):
         assert walked(UPDATE_ENGINES[bundle.kind](config, bundle)) == computed(update(config, bundle))
         assert walked(WeightMemory(config, bundle)) == computed(memories.weight_memory(config, bundle))
         expected = computed(memories.neuron_array(config, bundle.post))
-        if bundle is spec.bundles[-1]:
+        if fine:
+            if bundle is spec.bundles[-1]:
+                # as below: of the mean, and of the difference, which has a memory of its own for it
+                words = 2 << bits_for(config.words(bundle.post) - 1)
+                means, rounded = (Shape(5 * bits, words) for bits in (spec.sum_bits, spec.sum_bits + 2))
+                expected += Counter([replace(means, reads=2), rounded])
+                expected[means] -= 1
+        elif bundle is spec.bundles[-1]:
             # no update engine reads the output's sums as those of its pre layer, so that port goes
             sums = replace(memories.neuron_array(config, bundle.post)[3], count=1)
             expected[sums] -= 2
             expected[Shape(sums.width, sums.depth, reads=2)] += 2
-        assert walked(NeuronArray(config, bundle.post)) == expected
+        assert walked(array_of(config, bundle.post)) == expected
     assert walked(ImageBuffer(config)) == computed(memories.shell(config, 1)[:1])

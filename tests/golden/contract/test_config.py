@@ -36,7 +36,6 @@ def test_without_a_choice_a_preset_has_the_engines_of_the_boards():
     ("changed", "message"),
     [
         ({"order": "all"}, "small: the gateware steps odd and even layers in turn, not in the order 'all'"),
-        ({"fine": (4, 3, 2, 1)}, r"small: the gateware has spikes without a sign, not fine ones of \[4, 3, 2, 1\]"),
         ({"centred": True}, "small: the gateware commits updates as they are, not centred"),
     ],
 )

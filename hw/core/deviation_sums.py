@@ -1,0 +1,99 @@
+"""Sums over the averaging windows of a network with fine spikes: those of deviations, and what updates are made of them."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data
+from amaranth.utils import bits_for
+
+from golden.contract.config import Config
+from golden.contract.shapes import Layer
+from hw.lib.adder_tree import delay
+from hw.lib.block_memory import BlockMemory
+from hw.lib.turns import padded, word_of
+from hw.synapse.interface import SLOTS
+
+from .window_sums import WindowSums
+
+
+class DeviationSums(WindowSums):
+    """Keeps the free phase's sums and the first nudged phase's, part by part; with those of the second one it has the mean of
+    what xi was in both, and their difference, and keeps these, word by word, for both neighbours' update engines.
+
+    A mean is clipped to what xi can be; a difference never overflows. The bundle above has differences in units of the spikes
+    of the next layer, rounded half up.
+    Latency: means and differences are complete two cycles after the last xi, sums of the free phase after one.
+    Model: `golden.model.ops.deviation_sums`.
+    """
+
+    def __init__(self, config: Config, layer: Layer):
+        if not config.spec.schedule.fine:
+            raise ValueError(f"DeviationSums takes a network with fine spikes, which {config.spec.name} hasn't")
+        super().__init__(config, layer)
+        bits = config.spec.sum_bits
+        self.part_sums = data.ArrayLayout(signed(bits + 1), self.sums.length // self.turns)
+        self.means = self.sums
+        points, n = config.spec.schedule.fine, layer.index
+        #: Binary point of the layer's spikes, and by how much the next one's is less.
+        self.point, self.lost = points[n - 1], 0 if self.output else points[n - 1] - points[n]
+        #: Differences as the bundles below and above have them.
+        self.differences = {
+            "post": data.ArrayLayout(signed(bits + 2), self.sums.length),
+            "pre": data.ArrayLayout(signed(bits + 2 - self.lost), self.sums.length),
+        }
+
+    def elaborate(self, platform):
+        m = Module()
+        step, bits = self.step, self.config.spec.sum_bits
+        grown = self._grow(m)
+        free, plus = (
+            self._earlier(m, name, grown, phase)
+            for name, phase in (("free_parts", ~step.nudge), ("plus_parts", step.nudge & ~step.negative))
+        )
+        self._finish(m, grown, free, plus)
+        if self.output:
+            # there is no deviation yet
+            sums = Cat(lane[:bits] for lane in grown)
+            word = word_of(m, self.turns, self.valid, sums, "sums")
+            m.d.comb += self.free_sums.eq(self._complete(m, "free", word, ~step.nudge, [self.free_address])[0])
+        return m
+
+    def _earlier(self, m, name, grown, phase):
+        """The sums of an earlier phase, there when xi are; written at its end."""
+        m.submodules[name] = memory = BlockMemory(shape=self.part_sums, depth=SLOTS << bits_for(self.parts - 1))
+        read, write = memory.read_port(), memory.write_port()
+        m.d.comb += read.addr.eq(Cat(padded(self.coming, self.parts), self.step.slot))
+        m.d.comb += write.addr.eq(Cat(padded(self.part, self.parts), self.step.slot))
+        m.d.comb += [write.data.eq(grown), write.en.eq(self.valid & self.step.sum & self.step.sum_last & phase)]
+        return delay(m, read.data, 1, reset_less=True)
+
+    def _finish(self, m, grown, free, plus):
+        """A cycle later, at the end of the last phase: means and differences."""
+        spec, step, lanes = self.config.spec, self.step, self.part_sums.length
+        bits, top = spec.sum_bits, spec.formats.one << spec.schedule.window_log2
+        there = delay(m, self.valid & step.sum & step.sum_last & step.negative, 1)
+        last, word = delay(m, self.last, 1), delay(m, self.word, 1, reset_less=True)
+        minus, free, plus = (delay(m, sums, 1, reset_less=True) for sums in (grown, free, plus))
+        means, post, pre = [], [], []
+        for lane in range(lanes):
+            mean = Signal(unsigned(bits), name=f"mean_{lane}")
+            whole = Signal(signed(bits + 3), name=f"whole_{lane}")
+            difference = Signal(signed(bits + 2), name=f"difference_{lane}")
+            rounded = Signal(signed(bits + 2 - self.lost), name=f"rounded_{lane}")
+            m.d.comb += whole.eq(free[lane] + ((plus[lane] + minus[lane]) >> (self.point + 1)))
+            m.d.comb += mean.eq(Mux(whole < 0, 0, Mux(whole > top, top, whole)))
+            m.d.comb += difference.eq(plus[lane] - minus[lane])
+            half = 1 << self.lost >> 1
+            m.d.comb += rounded.eq((difference + half) >> self.lost)
+            means.append(mean)
+            post.append(difference)
+            pre.append(rounded)
+        addresses = {"post": self.post_address, "pre": self.pre_address}
+        readers = {name: Cat(padded(address, self.words), self.updated) for name, address in addresses.items()}
+        for name, kept in (("mean", means), ("post", post), ("pre", pre)):
+            shape = self.means if name == "mean" else self.differences[name]
+            found = word_of(m, self.turns, there, Cat(kept), f"{name}s")
+            asked = readers.values() if name == "mean" else [readers[name]]
+            values = self._memory(m, f"{name}s", shape, (there & last, word, found), asked)
+            to = [self.post_sums.mean, self.pre_sums.mean] if name == "mean" else [getattr(self, f"{name}_sums").difference]
+            for target, value in zip(to, values, strict=True):
+                for lane in range(self.sums.length):
+                    m.d.comb += target[lane].eq(value[lane])

@@ -1,0 +1,14 @@
+"""What sums of deviations become, by the model: what `hw.core.deviation_sums` shows to update engines."""
+
+from torch import Tensor
+
+from golden.contract.config import Config
+from golden.contract.shapes import Layer
+from golden.model import ops
+
+
+def finished(config: Config, layer: Layer, free: Tensor, plus: Tensor, minus: Tensor) -> dict[str, Tensor]:
+    """Mean and differences, as `sim.harness.sums.compare_sums` names them, from a layer's sums of the three phases."""
+    spec, n, difference = config.spec, layer.index, plus - minus
+    found = {"mean": ops.mean_sum(spec, n, free, plus, minus), "post difference": difference}
+    return found | ({} if n == len(spec.bundles) else {"pre difference": ops.above(spec, n, difference)})
