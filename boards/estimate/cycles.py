@@ -6,6 +6,7 @@ import numpy as np
 
 from golden.contract import layout
 from golden.contract.config import Config
+from hw.core.centred_memory import commit_cycles
 
 from . import compact, timing
 from .activity import Activity, Cycles
@@ -34,7 +35,8 @@ def of_halves(config: Config, activity: Activity, batch: int, arrival: float, le
     sweeps, bundles = activity.free + 2 * activity.nudged, config.spec.bundles
     static = timing.image_cycles(config, bundles[0])
     update = max(timing.update_cycles(config, bundle) for bundle in bundles)
-    commit = max(layout.master_words(config, bundle) for bundle in bundles) + 6
+    centred = config.spec.schedule.centred
+    commit = max(commit_cycles(config, b) if centred else layout.master_words(config, b) for b in bundles) + 6
     prepare = max((timing.event_engine(config, b)[1].cycles + 2 for b in bundles if b.index in config.events), default=0)
 
     def of_batch(half: float, steps: int, learns: bool) -> tuple[float, str]:

@@ -9,6 +9,8 @@ from golden.contract.config import Config
 from golden.contract.event_units import CANDIDATES, SPOTS, adder_sizes
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle, Layer
+from hw.core.centred_memory import Widths
+from hw.core.totals import total_bits
 from hw.lib.adder_tree import tree_latency
 from hw.synapse.event_layout import weight_bits
 from hw.update.correlator import pre_bits, scaling_turns
@@ -199,9 +201,16 @@ def dense_update(config: Config, bundle: Bundle) -> Features:
 def weight_memory(config: Config, bundle: Bundle) -> Features:
     """`hw.core.weight_memory` with the host's access to it."""
     f, lanes = config.spec.formats, config.lanes[bundle.index]
+    chains = adder(f.master_bits) + adder(f.committed_bits + 1)
+    extra = 0
+    if config.spec.schedule.centred:
+        widths, pre = Widths(config, bundle), config.lanes[bundle.pre.index]
+        # without what is common, both sums, and what a bias loses; what channels add up to
+        chains += 3 * adder(f.master_bits + 2) + 4 * adder(widths.sum_bits)
+        extra = pre * adder(total_bits(config, bundle)) + 3 * adder(total_bits(config, bundle))
     return {
         "unit": 1,
-        "carry": lanes * (adder(f.master_bits) + adder(f.committed_bits + 1)),
+        "carry": lanes * chains + extra,
         "lanes": lanes,
         "rows": layout.tile_rows(config, bundle),
         "address": layout.master_words(config, bundle).bit_length(),

@@ -10,7 +10,9 @@ from golden.contract.config import SLOTS, Config
 from golden.contract.event_units import CANDIDATES, SPOTS, adder_sizes
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle, Layer
+from hw.core.centred_memory import Widths
 from hw.core.interface import bias_word, samples_in_flight
+from hw.core.totals import total_bits
 from hw.link.registers import counter_names
 from hw.memory.image_fetcher import BANKS
 from hw.synapse.event_layout import PAIR, weight_bits
@@ -171,9 +173,30 @@ def weight_memory(config: Config, bundle: Bundle) -> list[Shape]:
     """`hw.core.weight_memory`: masters, and working copies that are written a master word at a time."""
     f, lanes, rows = config.spec.formats, config.lanes[bundle.index], layout.tile_rows(config, bundle)
     return [
-        Shape(f.master_bits * lanes, layout.master_words(config, bundle)),
+        Shape(f.master_bits * lanes, layout.image_words(config, bundle)),
         Shape(f.weight_bits * lanes * rows, layout.tiles(config, bundle), parts=rows),
+        *(centred(config, bundle) if config.spec.schedule.centred else []),
     ]
+
+
+def centred(config: Config, bundle: Bundle) -> list[Shape]:
+    """`hw.core.centred_memory`: c of each pre channel, updates of biases, and three sums of c w."""
+    widths, lanes, groups = Widths(config, bundle), config.lanes[bundle.index], config.groups(bundle.post)
+    return [
+        Shape(2 * widths.c_bits, bundle.pre.channels),
+        Shape(lanes * widths.B_bits, groups, combinational=True),
+        Shape(lanes * widths.sum_bits, groups, combinational=True, count=3),
+    ]
+
+
+def totals(config: Config, bundle: Bundle) -> list[Shape]:
+    """`hw.core.totals`."""
+    return [Shape(config.lanes[bundle.pre.index] * total_bits(config, bundle), config.groups(bundle.pre), combinational=True)]
+
+
+def weights(config: Config, bundle: Bundle) -> list[Shape]:
+    """Both, where there are totals."""
+    return weight_memory(config, bundle) + (totals(config, bundle) if config.spec.schedule.centred else [])
 
 
 def no_memory(config: Config, bundle: Bundle) -> list[Shape]:

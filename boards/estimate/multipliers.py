@@ -60,6 +60,11 @@ def compact(config: Config) -> int:
     return 6
 
 
+def weight_memory(config: Config, bundle: Bundle) -> int:
+    """`hw.core.centred_memory`, if commits are centred: one a lane, for all of its products."""
+    return config.lanes[bundle.index] if config.spec.schedule.centred else 0
+
+
 def none(config: Config, bundle: Bundle) -> int:
     """Of units without products: spikes need no multiplier."""
     return 0

@@ -42,7 +42,7 @@ KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any
     "line engine": (memories.line_engine, multipliers.none, features.line_engine),
     "conv update": (memories.conv_update, multipliers.conv_update, features.conv_update),
     "dense update": (memories.no_memory, multipliers.correlator, features.dense_update),
-    "weights": (memories.weight_memory, multipliers.none, features.weight_memory),
+    "weights": (memories.weights, multipliers.weight_memory, features.weight_memory),
 }
 
 ENGINES = {"image": "image engine", "pixels": "pixel engine", "conv": "line engine", "dense": "dense engine"}

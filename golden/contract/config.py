@@ -118,8 +118,6 @@ def check_schedule(spec: Spec) -> None:
         raise ConfigError(
             f"{spec.name}: the gateware steps odd and even layers in turn, not in the order {schedule.order!r}: {elsewhere}"
         )
-    if schedule.centred:
-        raise ConfigError(f"{spec.name}: the gateware commits updates as they are, not centred: {elsewhere}")
 
 
 #: Block RAM of the largest part that a board here has, an LFE5U-85F: 208 blocks of 18 kbit.

@@ -5,7 +5,9 @@ Master memory of bundle n: words of `lanes[n]` weights, which share one pre neur
 - dense: tile = (pre word) * (post groups) + post group
 - conv, image: tile = ((post group) * (pre groups) + pre group) * k*k + tap,  tap = ky*k + kx
 - word = tile * lanes[n-1] + pre lane;  lane = post lane
-- after all weights: one word per post group with the biases.
+- after all weights: one word per post group with the biases;
+- then, where commits are centred (`Schedule.centred`), two words per `lanes[n]` of the pre channels with their running means:
+  bits 0 to 15, and those above.
 
 The working memory has one word per tile, lane (pre lane) * lanes[n] + post lane; that of an event-driven conv engine, which
 reads it only once per commit, one word per master word of weights.
@@ -31,5 +33,15 @@ def weight_words(config: Config, bundle: Bundle) -> int:
 
 
 def master_words(config: Config, bundle: Bundle) -> int:
-    """Words of the master memory: weights, then biases."""
+    """Words that updates go to: weights, then biases."""
     return weight_words(config, bundle) + config.groups(bundle.post)
+
+
+def mean_words(config: Config, bundle: Bundle) -> int:
+    """Words of running means, if commits are centred."""
+    return 2 * -(-bundle.pre.channels // config.lanes[bundle.index]) if config.spec.schedule.centred else 0
+
+
+def image_words(config: Config, bundle: Bundle) -> int:
+    """All words of the master memory, as the host has them."""
+    return master_words(config, bundle) + mean_words(config, bundle)

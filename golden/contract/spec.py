@@ -33,6 +33,10 @@ MAX_FINE = 12
 MAX_FEEDBACK_SHIFT = 8
 
 
+#: k of the running means of what links read: a commit moves one by 2^-k of the way to its batch's mean.
+FOLLOW = 5
+
+
 def turns(order: str, layers: int) -> tuple[tuple[int, ...], ...]:
     """Layers of 1 to `layers` that step together, in the order in which they do within a step."""
     every = range(1, layers + 1)
@@ -317,6 +321,16 @@ class Spec:
     def sum_bits(self) -> int:
         """Width of a window sum: at most window * 256."""
         return (self.formats.one << self.schedule.window_log2).bit_length()
+
+    @property
+    def mean_bits(self) -> int:
+        """Width of a running mean, of 0..1 in the LSB of biases, times 2^`FOLLOW`."""
+        return self.formats.bias_fraction + FOLLOW + 1
+
+    def read_bound(self, bundle: Bundle) -> int:
+        """Largest sum of what a pre channel was in one sample: of its pixels, or of its window sums in the free phase."""
+        f = self.formats
+        return bundle.pre.positions << (f.pixel_bits if bundle.on_image else f.state_fraction + self.schedule.window_log2)
 
     # -- the update ----------------------------------------------------------------------------------------------
 

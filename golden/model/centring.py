@@ -11,13 +11,10 @@ import torch
 from torch import Tensor
 
 from golden.contract.shapes import Bundle
-from golden.contract.spec import Spec
+from golden.contract.spec import FOLLOW, Spec
 
 from . import ops
 from .parameters import Parameters
-
-#: k of the running means: a commit moves one by 2^-k of the way to its batch's mean.
-FOLLOW = 5
 
 
 def read(images: Tensor, free: list[Tensor]) -> tuple[Tensor, ...]:
@@ -30,10 +27,8 @@ def read(images: Tensor, free: list[Tensor]) -> tuple[Tensor, ...]:
 
 def mean(spec: Spec, bundle: Bundle, total: Tensor, samples: int) -> Tensor:
     """`read` of so many samples as the mean of x, 0..1 of (pre channels,), in the LSB of biases, rounded half up."""
-    f = spec.formats
-    bits = f.pixel_bits if bundle.on_image else f.state_fraction + spec.schedule.window_log2
-    one = samples * bundle.pre.positions << bits
-    return torch.div(2 * (total << f.bias_fraction) + one, 2 * one, rounding_mode="floor")
+    one = samples * spec.read_bound(bundle)
+    return torch.div(2 * (total << spec.formats.bias_fraction) + one, 2 * one, rounding_mode="floor")
 
 
 def follow(kept: Tensor, now: Tensor) -> Tensor:
@@ -47,15 +42,20 @@ def commit(spec: Spec, before: Parameters, updates: Parameters, samples: int) ->
     updates: summed over the samples, with `read` of them as its means. A bias makes up for what its weights really move, which
     clipping may have cut.
     """
+    bundles = zip(spec.bundles, zip(*before, strict=True), zip(*updates, strict=True), strict=True)
+    return Parameters(*map(tuple, zip(*(commit_bundle(spec, *each, samples) for each in bundles), strict=True)))
+
+
+def commit_bundle(
+    spec: Spec, bundle: Bundle, before: tuple[Tensor, ...], updates: tuple[Tensor, ...], samples: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of one bundle: weights, biases and means."""
     f = spec.formats
-    weights, biases, means = [], [], []
-    for bundle, w, b, kept, dw, db, total in zip(spec.bundles, *before, *updates, strict=True):
-        # (post, pre channels, taps or positions): a dense bundle has all positions of a channel side by side
-        shape, c = (bundle.post.channels, bundle.pre.channels, -1), ops.rhu(kept, FOLLOW)
-        common = ops.rhu(db[:, None] * c, f.bias_fraction)[:, :, None]
-        new = (dw.view(shape) - common).add_(w.view(shape)).clamp_(f.master_low, f.master_high)
-        moved = new.sum(2) - w.view(shape).sum(2)
-        weights.append(new.view(w.shape))
-        biases.append(ops.commit(b + db - ops.rhu((c * moved).sum(1), f.bias_fraction), f))
-        means.append(follow(kept, mean(spec, bundle, total, samples)))
-    return Parameters(tuple(weights), tuple(biases), tuple(means))
+    (w, b, kept), (dw, db, total) = before, updates
+    # (post, pre channels, taps or positions): a dense bundle has all positions of a channel side by side
+    shape, c = (bundle.post.channels, bundle.pre.channels, -1), ops.rhu(kept, FOLLOW)
+    common = ops.rhu(db[:, None] * c, f.bias_fraction)[:, :, None]
+    new = (dw.view(shape) - common).add_(w.view(shape)).clamp_(f.master_low, f.master_high)
+    moved = new.sum(2) - w.view(shape).sum(2)
+    bias = ops.commit(b + db - ops.rhu((c * moved).sum(1), f.bias_fraction), f)
+    return new.view(w.shape), bias, follow(kept, mean(spec, bundle, total, samples))

@@ -7,18 +7,20 @@ import numpy as np
 import torch
 
 from golden.contract.config import Config
-from golden.contract.layout import weight_words
+from golden.contract.layout import master_words, weight_words
 from golden.contract.protocol import MASTER_BYTES
 from golden.contract.shapes import Bundle
 
 from .fixed import Parameters
 
+MASTER_BITS = 8 * MASTER_BYTES
+
 #: A master, as the link carries it and the digest sums it.
 MASTER = np.dtype(f"<i{MASTER_BYTES}")
 
 
-def pack(config: Config, bundle: Bundle, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Torch-ordered weight and bias tensors to the memory image, shape (master words, lanes)."""
+def pack(config: Config, bundle: Bundle, weight: np.ndarray, bias: np.ndarray, means: np.ndarray | None = None) -> np.ndarray:
+    """Torch-ordered weight and bias tensors to the memory image, shape (image words, lanes). means: where there are some."""
     post, pre = config.lanes[bundle.index], config.lanes[bundle.index - 1]
     if bundle.full:
         shape = (config.groups(bundle.post), post, config.groups(bundle.pre), pre, bundle.pre.positions)
@@ -26,14 +28,21 @@ def pack(config: Config, bundle: Bundle, weight: np.ndarray, bias: np.ndarray) -
     else:
         shape = (config.groups(bundle.post), post, config.groups(bundle.pre), pre, bundle.kernel**2)
         image = weight.reshape(shape).transpose(0, 2, 4, 3, 1)
-    return np.concatenate([image.reshape(-1, post), bias.reshape(-1, post)])
+    parts = [image.reshape(-1, post), bias.reshape(-1, post)]
+    if means is not None:
+        padded = np.pad(means, (0, -len(means) % post)).reshape(-1, 1, post)
+        low = padded % (1 << MASTER_BITS)
+        # signed, as masters are
+        low -= (low >> (MASTER_BITS - 1)) << MASTER_BITS
+        parts.append(np.concatenate([low, padded >> MASTER_BITS], 1).reshape(-1, post))
+    return np.concatenate(parts)
 
 
 def unpack(config: Config, bundle: Bundle, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of `pack`: (weight, bias) in torch's order and shapes."""
+    """The inverse of `pack`: (weight, bias) in torch's order and shapes; means are left out."""
     post, pre = config.lanes[bundle.index], config.lanes[bundle.index - 1]
-    split = weight_words(config, bundle)
-    weight, bias = image[:split], image[split:].reshape(-1)
+    split, end = weight_words(config, bundle), master_words(config, bundle)
+    weight, bias = image[:split], image[split:end].reshape(-1)
     if bundle.full:
         shape = (config.groups(bundle.pre), bundle.pre.positions, config.groups(bundle.post), pre, post)
         weight = weight.reshape(shape).transpose(2, 4, 0, 3, 1)
@@ -43,20 +52,30 @@ def unpack(config: Config, bundle: Bundle, image: np.ndarray) -> tuple[np.ndarra
     return weight.reshape(bundle.weight_shape), bias
 
 
+def unpack_means(config: Config, bundle: Bundle, image: np.ndarray) -> np.ndarray:
+    """Running means (pre channels,) of a memory image."""
+    low, high = image[master_words(config, bundle) :].reshape(-1, 2, config.lanes[bundle.index]).transpose(1, 0, 2)
+    means = (low % (1 << MASTER_BITS)) + (high << MASTER_BITS)
+    return means.reshape(-1)[: bundle.pre.channels]
+
+
 def pack_all(config: Config, parameters: Parameters) -> list[np.ndarray]:
-    """The memory image of each bundle, `MASTER`, shape (master words, lanes)."""
-    masters = zip(config.spec.bundles, parameters.weights, parameters.biases, strict=True)
-    return [pack(config, b, weight.numpy(), bias.numpy()).astype(MASTER) for b, weight, bias in masters]
+    """The memory image of each bundle, `MASTER`, shape (image words, lanes)."""
+    means: list[np.ndarray | None] = [x.numpy() for x in parameters.means] or [None] * len(config.spec.bundles)
+    masters = zip(config.spec.bundles, parameters.weights, parameters.biases, means, strict=True)
+    return [pack(config, b, weight.numpy(), bias.numpy(), mean).astype(MASTER) for b, weight, bias, mean in masters]
 
 
 def unpack_all(config: Config, images: Iterable[np.ndarray]) -> Parameters:
     """The inverse of `pack_all`, from images of any integers."""
-    weights, biases = [], []
+    weights, biases, means = [], [], []
     for bundle, image in zip(config.spec.bundles, images, strict=True):
         weight, bias = unpack(config, bundle, image.astype(np.int64))
         weights.append(torch.from_numpy(np.ascontiguousarray(weight)))
         biases.append(torch.from_numpy(np.ascontiguousarray(bias)))
-    return Parameters(tuple(weights), tuple(biases))
+        if config.spec.schedule.centred:
+            means.append(torch.from_numpy(unpack_means(config, bundle, image.astype(np.int64))))
+    return Parameters(tuple(weights), tuple(biases), tuple(means))
 
 
 def digest(image: np.ndarray) -> int:

@@ -201,7 +201,7 @@ class SerialBoard(OpenBoard):
     def read(self) -> Parameters:
         images = []
         for b in self.spec.bundles:
-            lanes, words = self.config.lanes[b.index], layout.master_words(self.config, b)
+            lanes, words = self.config.lanes[b.index], layout.image_words(self.config, b)
             most = readable_words(lanes)
             parts = ((at, min(most, words - at)) for at in range(0, words, most))
             answers = self.exchange(
@@ -310,3 +310,7 @@ def _check_range(spec: Spec, parameters: Parameters) -> None:
         for tensor in tensors:
             if not limits.min <= int(tensor.min()) <= int(tensor.max()) <= limits.max:
                 raise ModelError(f"bundle {bundle.index}: masters must be {limits.min}..{limits.max} (LSB 2^-15)")
+    top = (1 << spec.mean_bits) - 1
+    for bundle, mean in zip(spec.bundles, parameters.means, strict=False):
+        if not 0 <= int(mean.min()) <= int(mean.max()) <= top:
+            raise ModelError(f"bundle {bundle.index}: running means must be 0..{top}")

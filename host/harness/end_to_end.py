@@ -59,7 +59,7 @@ class Core:
     @property
     def commit(self) -> int:
         """Fewest clock cycles of a commit: the deepest memory, a word a cycle."""
-        return max(layout.master_words(self.config, bundle) for bundle in self.config.spec.bundles)
+        return max(layout.image_words(self.config, bundle) for bundle in self.config.spec.bundles)
 
 
 class PacedDevice(GoldenDevice):

@@ -27,6 +27,8 @@ def check_compact(config: Config) -> None:
     check_schedule(spec)
     if spec.schedule.fine:
         raise ConfigError(f"the compact core has spikes without a sign, not fine ones as {spec.name} has")
+    if spec.schedule.centred:
+        raise ConfigError(f"the compact core commits updates as they are, not centred as {spec.name} has it")
     if spec.input.shape != Input().shape:
         ours, theirs = ("x".join(map(str, shown.shape)) for shown in (Input(), spec.input))
         raise ConfigError(f"the compact core takes images of {ours}, not {theirs} as {spec.name} has")

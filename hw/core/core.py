@@ -18,10 +18,12 @@ from hw.synapse.pixel_engine import PixelEngine
 from hw.update.conv_update import ConvUpdate
 from hw.update.dense_update import DenseUpdate
 
+from .centred_memory import CentredMemory
 from .deviation_array import array_of
 from .image_buffer import ImageBuffer
-from .interface import CoreSignature, trace_word
+from .interface import CoreSignature, Operation, trace_word
 from .sequencer import Sequencer
+from .totals import Totals
 from .weight_memory import WeightMemory
 
 SYNAPSE_ENGINES = {
@@ -67,12 +69,14 @@ class Core(wiring.Component):
         self._wire_layers(m, parts, steps, starts)
         self._serve_images(m, parts)
         self._predict(m, parts)
+        self._centre(m, parts, update_start)
         self._serve_host(m, parts)
         self._count_cycles(m, parts.sequencer.phase)
         return m
 
     def _parts(self, m):
         config, spec = self.config, self.config.spec
+        memory = CentredMemory if spec.schedule.centred else WeightMemory
         kinds = {b.index: "event" if b.index in config.events else b.kind for b in spec.bundles}
         m.submodules.sequencer = sequencer = Sequencer(config)
         m.submodules.images = images = ImageBuffer(config)
@@ -82,13 +86,16 @@ class Core(wiring.Component):
             arrays={layer.index: array_of(config, layer) for layer in spec.layers[1:]},
             engines={b.index: SYNAPSE_ENGINES[kinds[b.index]](config, b) for b in spec.bundles},
             updates={b.index: UPDATE_ENGINES[b.kind](config, b) for b in spec.bundles},
-            memories={b.index: WeightMemory(config, b) for b in spec.bundles},
+            memories={b.index: memory(config, b) for b in spec.bundles},
+            totals={b.index: Totals(config, b) for b in spec.bundles if spec.schedule.centred},
         )
         for n in parts.engines:
             m.submodules[f"array_{n}"] = parts.arrays[n]
             m.submodules[f"engine_{n}"] = parts.engines[n]
             m.submodules[f"update_{n}"] = parts.updates[n]
             m.submodules[f"weights_{n}"] = parts.memories[n]
+            if n in parts.totals:
+                m.submodules[f"totals_{n}"] = parts.totals[n]
         return parts
 
     def _sequence(self, m, parts):
@@ -230,6 +237,24 @@ class Core(wiring.Component):
             sequencer.answer.eq(arg_max.index),
         ]
 
+    def _centre(self, m, parts, update_start):
+        """What links read of trained samples, for commits that are centred."""
+        sequencer, images = parts.sequencer, parts.images
+        training = Signal()
+        with m.If(sequencer.take_start):
+            m.d.sync += training.eq(self.operation == Operation.TRAIN)
+        for n, totals in parts.totals.items():
+            memory = parts.memories[n]
+            m.d.comb += [memory.counted.eq(update_start), totals.group.eq(memory.group), totals.clear.eq(memory.clear)]
+            m.d.comb += memory.totals.eq(totals.totals)
+            if n == 1:
+                m.d.comb += [totals.i.valid.eq(images.taken.valid & training), totals.i.payload[0].eq(images.taken.payload)]
+                continue
+            trained, read = Signal(name=f"trained_{n}"), parts.arrays[n - 1].read
+            # a register beside each, as of what anneals
+            m.d.sync += trained.eq(sequencer.odd_training if n % 2 == 0 else sequencer.even_training)
+            m.d.comb += [totals.i.valid.eq(read.valid & trained), totals.i.payload.eq(read.payload)]
+
     def _serve_host(self, m, parts):
         """The host's access to the masters."""
         address = Signal.like(self.address)
@@ -256,6 +281,7 @@ class Parts(NamedTuple):
     engines: dict[int, Any]
     updates: dict[int, Any]
     memories: dict[int, WeightMemory]
+    totals: dict[int, Totals]
 
     @property
     def last(self) -> int:

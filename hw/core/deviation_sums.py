@@ -49,10 +49,10 @@ class DeviationSums(WindowSums):
             for name, phase in (("free_parts", ~step.nudge), ("plus_parts", step.nudge & ~step.negative))
         )
         self._finish(m, grown, free, plus)
+        # of the free phase, in which there is no deviation
+        word = word_of(m, self.turns, self.valid, Cat(lane[:bits] for lane in grown), "sums")
+        self._tell(m, word)
         if self.output:
-            # there is no deviation yet
-            sums = Cat(lane[:bits] for lane in grown)
-            word = word_of(m, self.turns, self.valid, sums, "sums")
             m.d.comb += self.free_sums.eq(self._complete(m, "free", word, ~step.nudge, [self.free_address])[0])
         return m
 

@@ -1,12 +1,13 @@
 """Image buffer: the images of the samples in flight, taken from the link one after the other."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from golden.contract.config import Config
 from hw.lib.block_memory import BlockMemory
+from hw.lib.flow import Flow
 
 from .interface import samples_in_flight
 
@@ -24,6 +25,8 @@ class ImageBuffer(wiring.Component):
         High from the cycle after ``start`` until the image is there.
     pixel_address : Out, pixel : In
         The image; ``pixel`` is the one at the address of the cycle before.
+    taken : Out(Flow(pixel))
+        Each pixel once, in raster order, as it comes.
     drive_bank, drive_address : In; drive_pixel : Out
         Synchronous read for the image engine.
     update_bank, update_address : In; update_pixel : Out
@@ -34,6 +37,7 @@ class ImageBuffer(wiring.Component):
         self.banks, self.pixels = samples_in_flight(config), config.spec.input.pixels
         pixel, address, bank = config.spec.formats.pixel_bits, bits_for(self.pixels - 1), range(self.banks)
         members = {"start": In(1), "bank": In(bank), "busy": Out(1), "pixel_address": Out(address), "pixel": In(pixel)}
+        members |= {"taken": Out(Flow(unsigned(pixel)))}
         for reader in ("drive", "update"):
             members |= {f"{reader}_bank": In(bank), f"{reader}_address": In(address), f"{reader}_pixel": Out(pixel)}
         super().__init__(members)
@@ -50,6 +54,7 @@ class ImageBuffer(wiring.Component):
         at = Signal.like(self.pixel_address)
         m.d.sync += [coming.eq(reading), at.eq(self.pixel_address)]
         m.d.comb += self.busy.eq(reading | coming)
+        m.d.comb += [self.taken.valid.eq(coming), self.taken.payload.eq(self.pixel)]
         m.d.comb += [write.addr.eq(Cat(at, self.bank)), write.data.eq(self.pixel), write.en.eq(coming)]
         with m.If(reading):
             m.d.sync += self.pixel_address.eq(self.pixel_address + 1)

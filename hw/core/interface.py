@@ -156,7 +156,7 @@ class CoreSignature(wiring.Signature):
 
     def __init__(self, config: Config):
         bundles = config.spec.bundles
-        depth = max(layout.master_words(config, b) for b in bundles)
+        depth = max(layout.image_words(config, b) for b in bundles)
         super().__init__(
             {
                 "settings": In(settings_layout(config)),

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
 from golden.contract.config import Config
@@ -64,6 +64,8 @@ class NeuronArray(wiring.Component):
         Address of sums, of the bundle whose pre layer this is.
     pre_sums : Out(sums_word)
         The sums at the address of the cycle before.
+    read : Out(Flow(ArrayLayout(unsigned(sum_bits), lanes)))
+        If commits are centred, not of the output layer: each word of the free phase's sums once.
     free_address : In
         Output layer only: word, then above it the slot, of sums of the free phase.
     free_sums : Out(ArrayLayout(unsigned(sum_bits), lanes))
@@ -138,6 +140,8 @@ class NeuronArray(wiring.Component):
             members |= {"free_address": In(address + bits_for(SLOTS - 1)), "free_sums": Out(sums)}
         else:
             members |= {"above": In(stream.Signature(drive(config, layer)))}
+            if config.spec.schedule.centred:
+                members |= {"read": Out(Flow(data.ArrayLayout(unsigned(config.spec.sum_bits), lanes)))}
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -372,6 +376,8 @@ class NeuronArray(wiring.Component):
         m.d.comb += [self.post_sums.eq(window.post_sums), self.pre_sums.eq(window.pre_sums)]
         if self.output:
             m.d.comb += [window.free_address.eq(self.free_address), self.free_sums.eq(window.free_sums)]
+        elif self.config.spec.schedule.centred:
+            connect(m, window.read, flipped(self.read))
 
     def _trace(self, m, at, valid, d, xi, membranes, spikes):
         """What a bench sees."""

@@ -53,6 +53,8 @@ class Sequencer(wiring.Component):
     odd_annealing, even_annealing : Out(annealing)
         If the schedule has halvings only: where the sample is in them whose odd layers step, whose even ones; stable as
         ``step`` is.
+    odd_training, even_training : Out(1)
+        If commits are centred only: whether the sample is trained whose odd layers step, whose even ones; as ``step`` is.
     output_label : Out
         Label of the sample whose output layer steps; stable as ``step`` is.
     take_start, image_start, predict_start, update_start, commit_start, prepare_start : Out(1)
@@ -99,6 +101,8 @@ class Sequencer(wiring.Component):
         }
         if config.spec.schedule.halvings:
             members |= {f"{half}_annealing": Out(annealing(config)) for half in ("odd", "even")}
+        if config.spec.schedule.centred:
+            members |= {f"{half}_training": Out(1) for half in ("odd", "even")}
         for part in ("take", "image", "step", "predict", "update", "commit", "prepare"):
             members |= {f"{part}_start": Out(1), f"{part}_busy": In(1)}
         members |= {f"{part}_bank": Out(range(self.places)) for part in ("take", "image", "update")}
@@ -235,6 +239,10 @@ class Sequencer(wiring.Component):
                 for told, mine in ((self.odd_annealing, turn == n), (self.even_annealing, turn != n)):
                     with m.If(mine):
                         m.d.sync += [told.halved.eq(slot.halved), told.falls.eq(slot.falls)]
+            if self.config.spec.schedule.centred:
+                for trained, mine in ((self.odd_training, turn == n), (self.even_training, turn != n)):
+                    with m.If(mine):
+                        m.d.sync += trained.eq(slot.training)
             for odd, step, mine in ((True, self.step.odd, turn == n), (False, self.step.even, turn != n)):
                 with m.If(mine):
                     m.d.sync += [

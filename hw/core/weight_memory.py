@@ -58,31 +58,33 @@ class WeightMemory(wiring.Component):
 
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
-        self.words = layout.master_words(config, bundle)
-        self.lanes = lanes = config.lanes[bundle.index]
-        committed = data.ArrayLayout(signed(config.spec.formats.committed_bits), lanes)
-        super().__init__(
-            {
-                "tile_address": In(bits_for(layout.tiles(config, bundle) - 1)),
-                "tile": Out(tile(config, bundle)),
-                "updates": In(Flow(update_word(config, bundle))),
-                "commit": In(1),
-                "busy": Out(1),
-                "bias": Out(Flow(bias_word(config, bundle.post))),
-                "address": In(bits_for(self.words - 1)),
-                "write": In(1),
-                "write_data": In(committed),
-                "read_data": Out(committed),
-            }
-        )
+        #: Words that a commit passes, and those of the memory.
+        self.words, self.depth = layout.master_words(config, bundle), layout.image_words(config, bundle)
+        self.lanes = config.lanes[bundle.index]
+        super().__init__(self._members())
 
-    def elaborate(self, platform):
-        m = Module()
+    def _members(self):
+        config, bundle = self.config, self.bundle
+        committed = data.ArrayLayout(signed(config.spec.formats.committed_bits), self.lanes)
+        return {
+            "tile_address": In(bits_for(layout.tiles(config, bundle) - 1)),
+            "tile": Out(tile(config, bundle)),
+            "updates": In(Flow(update_word(config, bundle))),
+            "commit": In(1),
+            "busy": Out(1),
+            "bias": Out(Flow(bias_word(config, bundle.post))),
+            "address": In(bits_for(self.depth - 1)),
+            "write": In(1),
+            "write_data": In(committed),
+            "read_data": Out(committed),
+        }
+
+    def _memories(self, m):
+        """Masters' read and write port, and the write port of the working copies, whose other one is `tile`."""
         config, bundle, f = self.config, self.bundle, self.config.spec.formats
         rows, tiles = layout.tile_rows(config, bundle), layout.tiles(config, bundle)
-
         masters = data.ArrayLayout(signed(f.master_bits), self.lanes)
-        m.submodules.master = master = BlockMemory(shape=masters, depth=self.words)
+        m.submodules.master = master = BlockMemory(shape=masters, depth=self.depth)
         master_read, master_write = master.read_port(), master.write_port()
         # A master word is one pre lane's slice of a tile: the working memory is written by slices.
         width = f.weight_bits * self.lanes
@@ -90,7 +92,13 @@ class WeightMemory(wiring.Component):
         working_read, working_write = working.read_port(), working.write_port(granularity=width)
         m.d.comb += working_read.addr.eq(self.tile_address)
         m.d.comb += self.tile.as_value().eq(working_read.data)
+        return master_read, master_write, working_write
 
+    def elaborate(self, platform):
+        m = Module()
+        config, bundle = self.config, self.bundle
+        rows, tiles = layout.tile_rows(config, bundle), layout.tiles(config, bundle)
+        master_read, master_write, working_write = self._memories(m)
         word, lane, at_tile = Signal(range(self.words)), Signal(range(rows)), Signal(range(tiles))
         walking = Signal()
         values = self._read(m, word, walking, master_read)

@@ -8,6 +8,7 @@ from amaranth.utils import bits_for
 from golden.contract.config import Config
 from golden.contract.shapes import Layer
 from hw.lib.block_memory import BlockMemory
+from hw.lib.flow import Flow
 from hw.lib.turns import padded, word_of
 from hw.synapse.interface import SLOTS, Step
 from hw.update.interface import sums_word
@@ -49,6 +50,8 @@ class WindowSums(wiring.Component):
         Words of the nudged phases' sums, of the bundles below and above.
     post_sums, pre_sums : Out(sums_word)
         The sums at the address of the cycle before.
+    read : Out(Flow(ArrayLayout(unsigned(sum_bits), lanes)))
+        If commits are centred, not of the output layer: each word of the free phase's sums once, as it is complete.
     free_address : In
         Output layer only: word, then above it the slot, of sums of the free phase.
     free_sums : Out(ArrayLayout(unsigned(sum_bits), lanes))
@@ -81,6 +84,8 @@ class WindowSums(wiring.Component):
         }
         if self.output:
             members |= {"free_address": In(address + bits_for(SLOTS - 1)), "free_sums": Out(self.sums)}
+        elif config.spec.schedule.centred:
+            members |= {"read": Out(Flow(self.sums))}
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -93,7 +98,14 @@ class WindowSums(wiring.Component):
             m.d.comb += [self.post_sums[name].eq(post), self.pre_sums[name].eq(pre)]
         if self.output:
             m.d.comb += self.free_sums.eq(self._complete(m, "free", word, ~step.nudge, [self.free_address])[0])
+        self._tell(m, word)
         return m
+
+    def _tell(self, m, word):
+        """The free phase's sums, for what commits are centred by."""
+        if "read" in self.signature.members:
+            ends = self.step.sum & self.step.sum_last & ~self.step.nudge
+            m.d.comb += [self.read.valid.eq(self.valid & self.last & ends), self.read.payload.eq(word)]
 
     def _grow(self, m):
         """The sums with the xi that are there, read two cycles before they are written."""

@@ -46,7 +46,7 @@ class WeightAccess(wiring.Component):
     """READ_WEIGHTS, WRITE_WEIGHTS and DIGEST. Bundles are numbered as `Bundle.index`, 1..N.
 
     BAD_ORDER: samples are pending. BAD_RANGE: an unknown bundle; words outside
-    `layout.master_words`; a read of no word or of more than `max_words`; a write of no word or of a
+    `layout.image_words`; a read of no word or of more than `max_words`; a write of no word or of a
     part of one. Nothing is read or written before all of it is checked.
 
     Latency, from `start` to `done`: of a read 3 cycles, and n + `READ_LATENCY` + 1 for each word of
@@ -71,7 +71,7 @@ class WeightAccess(wiring.Component):
         bundles = config.spec.bundles
         #: Bytes of the widest word, words of the deepest memory.
         self.widest = max(word_bytes(config, b) for b in bundles)
-        self.deepest = max(layout.master_words(config, b) for b in bundles)
+        self.deepest = max(layout.image_words(config, b) for b in bundles)
         self.frame_bytes = request_bytes(config.spec)
         core = CoreSignature(config).members
         ports = ("bundle", "address", "lane", "write", "write_data", "read_data")
@@ -122,7 +122,7 @@ class WeightAccess(wiring.Component):
                     m.d.comb += [
                         known.eq(1),
                         self.bundle.eq(n),
-                        depth.eq(layout.master_words(config, b)),
+                        depth.eq(layout.image_words(config, b)),
                         size.eq(word_bytes(config, b)),
                         readable.eq(max_words(config, b)),
                     ]

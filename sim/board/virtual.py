@@ -13,7 +13,7 @@ from boards import BoardFacts
 from boards.virtual import VIRTUAL
 from golden.contract.config import Config
 from golden.contract.errors import ToolError
-from golden.contract.layout import master_words
+from golden.contract.layout import image_words
 from golden.contract.protocol import MAX_DIGESTED
 from golden.contract.stored import MAX_RECORD_WORDS
 
@@ -30,7 +30,7 @@ def idle_cycles(config: Config, sdram: bool = False) -> int:
     The longest silence is the digest of a bundle, a few cycles for each 16-bit weight, or of stored samples, a cycle for each
     word and some for each sample; the rest is margin.
     """
-    longest = max(master_words(config, bundle) * config.lanes[bundle.index] for bundle in config.spec.bundles)
+    longest = max(image_words(config, bundle) * config.lanes[bundle.index] for bundle in config.spec.bundles)
     stored = 2 * MAX_DIGESTED * MAX_RECORD_WORDS if sdram else 0
     return max(32 * longest, stored) + 10_000
 

@@ -106,6 +106,10 @@ def addresses(region, bank, words, width):
             Config(replace(preset("tiny"), schedule=replace(preset("tiny").schedule, fine=(3, 1))), (1, 1, 1), compact=True),
             "the compact core has spikes without a sign, not fine ones as tiny has",
         ),
+        (
+            Config(replace(preset("tiny"), schedule=replace(preset("tiny").schedule, centred=True)), (1, 1, 1), compact=True),
+            "the compact core commits updates as they are, not centred as tiny has it",
+        ),
         (Config(preset("small"), (1,) * 5), "the compact core takes one convolution and the output, not small"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

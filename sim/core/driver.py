@@ -15,7 +15,8 @@ from cocotb.triggers import FallingEdge, RisingEdge, ValueChange, with_timeout
 from golden.contract import layout, protocol
 from golden.contract.config import Config
 from golden.contract.shapes import Layer
-from golden.model import weight_image
+from golden.contract.spec import Spec
+from golden.model import centring, weight_image
 from golden.model.batch import infer, trace, train_batch
 from golden.model.difference import first_master
 from golden.model.parameters import Parameters, accumulate, commit, initial
@@ -89,9 +90,9 @@ class CoreDriver:
 
     async def load(self, parameters: Parameters):
         """Writes all masters and commits."""
-        for bundle, weight, bias in zip(self.spec.bundles, parameters.weights, parameters.biases, strict=True):
+        for bundle, image in zip(self.spec.bundles, weight_image.pack_all(self.config, parameters), strict=True):
             self.dut.bundle.value = bundle.index - 1
-            for address, word in enumerate(weight_image.pack(self.config, bundle, weight.numpy(), bias.numpy())):
+            for address, word in enumerate(image):
                 self.dut.address.value = address
                 for lane, master in enumerate(word):
                     self.dut.lane.value, self.dut.write_data.value = lane, int(master) % (1 << MASTER_BITS)
@@ -103,9 +104,9 @@ class CoreDriver:
 
     async def read(self) -> Parameters:
         """All masters, in torch's shapes."""
-        weights, biases = [], []
+        images = []
         for bundle in self.spec.bundles:
-            lanes, words = self.config.lanes[bundle.index], layout.master_words(self.config, bundle)
+            lanes, words = self.config.lanes[bundle.index], layout.image_words(self.config, bundle)
             image = np.zeros((words, lanes), np.int64)
             self.dut.bundle.value = bundle.index - 1
             for address in range(words):
@@ -116,10 +117,8 @@ class CoreDriver:
                     for _ in range(cycles):
                         await self.edge
                     image[address, lane] = self.dut.read_data.value.to_signed()
-            weight, bias = weight_image.unpack(self.config, bundle, image)
-            weights.append(torch.from_numpy(weight.copy()))
-            biases.append(torch.from_numpy(bias.copy()))
-        return Parameters(tuple(weights), tuple(biases))
+            images.append(image)
+        return weight_image.unpack_all(self.config, images)
 
     async def _start(self, operation: Operation, label: int = 0):
         self.dut.operation.value = operation.value
@@ -310,6 +309,13 @@ def telling_rates(spec, settings: Settings, parameters: Parameters, images, labe
     return replace(settings, weight_rates=tuple(best[:last]), bias_rates=tuple(best[last:]))
 
 
+def committed(spec: Spec, parameters: Parameters, updates: Parameters, samples: int) -> Parameters:
+    """What a commit of so many samples leaves."""
+    if spec.schedule.centred:
+        return centring.commit(spec, parameters, updates, samples)
+    return commit(spec, accumulate(parameters, updates))
+
+
 async def check_training(dut, config: Config, samples: int, *, seed: int, traced: int = 2, steps=None):
     """Trains and infers real digits on core and model: every trace word, prediction, spike, weight and bias is equal.
 
@@ -325,7 +331,9 @@ async def check_training(dut, config: Config, samples: int, *, seed: int, traced
     biases = tuple(torch.from_numpy(random.integers(-2000, 2000, b.shape)) for b in parameters.biases)
     # a channel whose neurons stay at 1, the only ones whose window sums have their highest bit
     biases[0][-1] = spec.formats.master_high
-    parameters = parameters._replace(biases=biases)
+    top = 1 << spec.mean_bits - 1
+    means = tuple(torch.from_numpy(random.integers(0, top, x.shape)) for x in parameters.means)
+    parameters = parameters._replace(biases=biases, means=means)
     images, labels = digits(samples)
     settings = telling_rates(spec, settings, parameters, images, labels, random)
 
@@ -365,7 +373,7 @@ async def check_training(dut, config: Config, samples: int, *, seed: int, traced
     await core.idle()
     assert core.cycles() == core.counted, f"cycles of phases: {core.cycles()}, port `phase` had {core.counted}"
     assert all(core.counted), f"a phase without a cycle: {core.counted}"
-    trained = commit(spec, accumulate(parameters, result.updates))
+    trained = committed(spec, parameters, result.updates, samples)
     assert (difference := first_master(await core.read(), trained)) is None, f"after training: {difference}"
     assert first_master(trained, parameters) is not None, "nothing was learned, so nothing was checked"
 

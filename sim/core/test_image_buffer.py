@@ -9,7 +9,7 @@ from golden.contract import protocol
 from golden.contract.config import configuration
 from golden.contract.presets import preset
 from hw.core.image_buffer import ImageBuffer
-from sim.harness.streams import Port, serve_memory, start
+from sim.harness.streams import Monitor, Port, serve_memory, start
 from sim.harness.units import each, pulse
 
 UNITS = {"images": ImageBuffer(configuration(preset("tiny")))}
@@ -27,6 +27,7 @@ async def check(dut, name, unit):
     incoming: list[int] = [0] * protocol.PIXELS
     serve_memory(dut, f"{name}__pixel_address", f"{name}__pixel", incoming)
     banks: dict[int, list[int]] = {}
+    taken = Monitor(dut, f"{name}__taken")
     for number in range(3 * unit.banks):
         bank = number % unit.banks
         incoming[:] = [random.randrange(256) for _ in range(protocol.PIXELS)]
@@ -51,6 +52,7 @@ async def check(dut, name, unit):
                 break
         assert protocol.PIXELS < cycles <= protocol.PIXELS + 2, f"{name}: busy for {cycles} cycles"
         banks[bank] = list(incoming)
+        assert taken.words[number * protocol.PIXELS :] == incoming, f"{name}: image {number} was told otherwise"
     for bank, image in banks.items():
         for address in (0, 1, *random.sample(range(protocol.PIXELS), 50), protocol.PIXELS - 1):
             port.update_bank.value, port.update_address.value = bank, address

@@ -30,6 +30,7 @@ UNITS = {
         config_of((1, 1), (1, 1), dense=True, window_log2=1, decay_shift=0, halvings=(1, 3, 4, 300))
     ),
     "sequencer_fine": Sequencer(config_of((1, 1), (1, 1), dense=True, window_log2=0, decay_shift=1, fine=True)),
+    "sequencer_centred": Sequencer(config_of((1, 1), (1, 1), dense=True, window_log2=0, decay_shift=1, centred=True)),
 }
 #: Sweeps of the phases in two batches, one sample in each slot: but for the highest, all bits of them and of their counters
 #: count.
@@ -254,6 +255,9 @@ class Watch:
                 found = annealing(self.unit.config).from_bits(int(told.value))
                 expected = annealing_at(halvings, phase, t, free)
                 assert {name: found[name] for name in expected} == expected, f"{where}: annealing {found}, expected {expected}"
+            if self.unit.config.spec.schedule.centred:
+                trained = int((port.odd_training if first else port.even_training).value)
+                assert trained == sample.training, f"{where}: training is {trained}"
             if first:
                 assert port.static_read.value == self.statics[sample.number], f"{where}: another one's static drive"
             if first == bool(self.output_parity):

@@ -67,9 +67,9 @@ class Driver:
         self.updates = FlowSource(dut, f"{name}__updates")
         self.biases = Monitor(dut, f"{name}__bias")
 
-    async def write(self, weight, bias):
-        """All masters, by the host, in any order."""
-        image = packed(master_image(self.config, self.bundle, weight, bias), self.formats.committed_bits)
+    async def write(self, *parameters):
+        """All masters, and means, by the host, in any order."""
+        image = packed(master_image(self.config, self.bundle, *parameters), self.formats.committed_bits)
         for address in random.sample(range(len(image)), len(image)):
             self.port.address.value, self.port.write_data.value, self.port.write.value = address, image[address], 1
             await self.port.edge
@@ -82,8 +82,8 @@ class Driver:
     async def read(self):
         """All masters, one address a cycle; data belong to the address of two cycles before."""
         rows = []
-        for address in range(self.unit.words + 2):
-            self.port.address.value = min(address, self.unit.words - 1)
+        for address in range(self.unit.depth + 2):
+            self.port.address.value = min(address, self.unit.depth - 1)
             await self.port.edge
             rows.append(int(self.port.read_data.value))
         # the first address is sampled by the memory at the first edge, and seen at the third
@@ -102,12 +102,18 @@ class Driver:
 
     async def commit(self, batch, weight, bias):
         """Commits and compares masters and both kinds of working copies; the masters after it."""
-        f, config, bundle, where = self.formats, self.config, self.bundle, f"{self.name}, batch {batch}"
+        f, where = self.formats, f"{self.name}, batch {batch}"
+        parameters = ops.commit(weight, f), ops.commit(bias, f)
+        await self.compare(where, parameters, self.unit.words + 3)
+        return parameters
+
+    async def compare(self, where, parameters, cycles):
+        """A commit takes so many cycles, and leaves these masters, means if there are some, and their working copies."""
+        f, config, bundle, (weight, bias) = self.formats, self.config, self.bundle, parameters[:2]
         seen = len(self.biases.words)
         busy = await run_part(self.port, self.port.commit)
-        assert busy == self.unit.words + 3, f"{where}: busy for {busy} cycles, expected {self.unit.words + 3}"
-        weight, bias = ops.commit(weight, f), ops.commit(bias, f)
-        expect(f"{where}, master", await self.read(), master_image(config, bundle, weight, bias))
+        assert busy == cycles, f"{where}: busy for {busy} cycles, expected {cycles}"
+        expect(f"{where}, master", await self.read(), master_image(config, bundle, *parameters))
 
         shape = bias_word(config, bundle.post)
         words = [shape.from_bits(bits) for bits in self.biases.words[seen:]]
@@ -125,4 +131,3 @@ class Driver:
         lanes = self.lanes * config.lanes[bundle.pre.index]
         rows = (unpacked(words, f.weight_bits, lanes) for words in ([got[n] for n in range(len(tiles))], tiles))
         expect(f"{where}, working weight", *rows, ("tile", "lane"))
-        return weight, bias

@@ -12,16 +12,17 @@ from hw.core.window_sums import WindowSums
 from sim.harness.deviations import finished
 from sim.harness.networks import hidden_layer, output_layer
 from sim.harness.random_values import integers
-from sim.harness.streams import Port, start
+from sim.harness.streams import Monitor, Port, start
 from sim.harness.sums import compare_sums
 from sim.harness.units import each, halves
 from sim.harness.words import layer_words, packed
 
 
-def hidden(shape, lanes, at_once=None, *, window_log2=2, fine=False):
+def hidden(shape, lanes, at_once=None, *, window_log2=2, fine=False, centred=False):
     """Those of layer 1 of any shape. fine: binary points of fine spikes."""
     kind = DeviationSums if fine else WindowSums
-    return kind(*hidden_layer(shape, lanes, at_once, window_log2=window_log2, decay_shift=1, fine=fine))
+    schedule = {"window_log2": window_log2, "decay_shift": 1, "fine": fine, "centred": centred}
+    return kind(*hidden_layer(shape, lanes, at_once, **schedule))
 
 
 def output(lanes, at_once=None, *, window_log2=2, fine=False):
@@ -41,6 +42,8 @@ UNITS = {
     "sums_output_turns": output(10, 2),
     "sums_output_10": output(10, window_log2=0),
     "sums_fine_3x2x3": hidden((3, 2, 3), 1, fine=(4, 3, 1)),
+    "sums_centred": hidden((4, 3, 1), 2, 1, centred=True),
+    "sums_fine_centred": hidden((4, 2, 2), 2, 1, window_log2=1, fine=(3, 2, 0), centred=True),
     "sums_fine_equal": hidden((4, 3, 1), 2, window_log2=3, fine=(0, 0, 0)),
     "sums_fine_one": hidden((1, 1, 1), 1, window_log2=0, fine=(3, 0, 0)),
     "sums_fine_turns": hidden((4, 2, 2), 2, 1, window_log2=1, fine=(8, 6, 4)),
@@ -76,6 +79,9 @@ class Driver:
         self.complete: dict[tuple[int, str], torch.Tensor] = {}
         #: Which of the bounds complete sums reached.
         self.seen: set[int] = set()
+        #: Words of sums of free phases until now.
+        self.told = 0
+        self.read = Monitor(dut, f"{name}__read") if unit.config.spec.schedule.centred else None
         #: Which of their bounds differences of deviations reached.
         self.differences: set[int] = set()
 
@@ -93,6 +99,9 @@ class Driver:
             fields = planned.fields
             if fields["sum_first"]:
                 kind[planned.slot] = random.choice(("low", "high", "mixed", "uniform", "uniform"))
+                if fine and fields["nudge"] and planned.sample % 5 < 2:
+                    # both phases at other ends
+                    kind[planned.slot] = ("low", "high")[(planned.sample % 5 == 0) == fields["negative"]]
             lowest = -f.one if fine and fields["nudge"] else 0
             xi = integers(lowest, f.one, (1, *layer.shape), kind.get(planned.slot))
             await self.step(planned, xi)
@@ -110,6 +119,10 @@ class Driver:
                     self.differences |= {-most, most} & {int(difference.min()), int(difference.max())}
                 where = f"{self.name}, half {number}, sample {planned.sample}, {planned.phase}"
                 await compare_sums(where, self.port, self.unit, self.complete)
+                if self.read and planned.phase == "free":
+                    rows = packed(layer_words(self.unit.config, layer, total[0]), self.spec.sum_bits)
+                    assert self.read.words[self.told :] == rows, f"{where}: the sums were told otherwise"
+                    self.told += len(rows)
 
     async def rest(self):
         """A few cycles without a sample: nothing is there, and nothing is stored."""

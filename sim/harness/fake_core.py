@@ -86,7 +86,7 @@ class FakeCore(wiring.Component):
         # as late as the contract allows
         address = delay(m, self.address, READ_LATENCY - LANE_LATENCY)
         for n, bundle in enumerate(self.config.spec.bundles):
-            words = layout.master_words(self.config, bundle)
+            words = layout.image_words(self.config, bundle)
             memory = Memory(shape=len(self.write_data), depth=words << len(self.lane), init=[])
             m.submodules[f"master_{n}"] = memory
             write, read = memory.write_port(), memory.read_port()

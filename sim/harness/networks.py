@@ -23,14 +23,15 @@ def config_of(
     halvings: tuple[int, ...] = (),
     feedback_shift: int = 0,
     fine: bool | tuple[int, ...] = False,
+    centred: bool = False,
 ) -> Config:
     """A configuration whose layers index - 1 and index have these channels and lanes; the next one is the output.
 
-    fine: with fine spikes, of the same size in all layers or of these binary points.
+    fine: with fine spikes, of the same size in all layers or of these binary points. centred: with such commits.
     """
     same, window = (1,) * (index + 1) if fine else (), 1 << window_log2
     points = fine if isinstance(fine, tuple) else same
-    schedule = Schedule(window, window, window_log2, decay_shift, "odd-even", halvings, feedback_shift, points)
+    schedule = Schedule(window, window, window_log2, decay_shift, "odd-even", halvings, feedback_shift, points, centred)
     second = Dense(channels[1]) if dense else Conv(channels[1])
     before = index - 2
     stages = (*[Conv(1)] * before, Conv(channels[0]), second, Dense(CLASSES))
@@ -67,20 +68,20 @@ def bundle_of(
     passes: tuple[int, int] = (1, 1),
     index: int = 2,
     fine: bool = False,
+    centred: bool = False,
 ) -> tuple[Config, Bundle]:
     """A bundle from a layer of shape `pre` (any map, unlike in a Spec) to one of `channels`, and a configuration for it.
 
     events: with an event-driven engine, of as many passes. index: of the bundle, but of one on the image, which is 1.
-    shared: the update engine shares multipliers between the phases. fine: spikes have a sign.
+    shared: the update engine shares multipliers between the phases. fine: spikes have a sign. centred: commits are.
     """
     full = kind in ("dense", "pixels")
     height, width = (1, 1) if full else ((n - kernel + 1) // 2 for n in pre[1:])
     index = 1 if kind in ("image", "pixels") else index
     near = (channels, 1) if index == 1 else (pre[0], channels)
     near_lanes = (lanes[1], 1) if index == 1 else lanes
-    config = config_of(
-        near, near_lanes, dense=full, window_log2=window_log2, decay_shift=1, index=max(index, 2), fine=fine
-    )
+    schedule = {"window_log2": window_log2, "decay_shift": 1, "fine": fine, "centred": centred}
+    config = config_of(near, near_lanes, dense=full, index=max(index, 2), **schedule)
     if kind == "pixels":
         config = replace(config, spec=replace(config.spec, stages=(Dense(channels), *config.spec.stages[1:])))
     if events:

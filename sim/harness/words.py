@@ -29,10 +29,12 @@ def unpacked(words: Iterable[int], bits: int, lanes: int, *, signed: bool = True
     return [unpack(word, bits, lanes, signed=signed) for word in words]
 
 
-def master_image(config: Config, bundle: Bundle, weight: Tensor, bias: Tensor | None = None) -> np.ndarray:
-    """Torch-ordered weights and biases (default: zeros) as (master words, lanes)."""
+def master_image(
+    config: Config, bundle: Bundle, weight: Tensor, bias: Tensor | None = None, means: Tensor | None = None
+) -> np.ndarray:
+    """Torch-ordered weights and biases (default: zeros), and means if there are some, as (image words, lanes)."""
     bias = torch.zeros(bundle.post.channels, dtype=torch.int64) if bias is None else bias
-    return weight_image.pack(config, bundle, weight.numpy(), bias.numpy())
+    return weight_image.pack(config, bundle, weight.numpy(), bias.numpy(), None if means is None else means.numpy())
 
 
 def tile_words(config: Config, bundle: Bundle, weight: Tensor) -> list[int]:

@@ -13,9 +13,11 @@ from boards.estimate.mapping import Shape
 from boards.estimate.units import ENGINES
 from golden.contract.config import configuration
 from golden.contract.network_file import network
+from hw.core.centred_memory import CentredMemory
 from hw.core.core import SYNAPSE_ENGINES, UPDATE_ENGINES
 from hw.core.deviation_array import array_of
 from hw.core.image_buffer import ImageBuffer
+from hw.core.totals import Totals
 from hw.core.weight_memory import WeightMemory
 from hw.lib.block_memory import UNDEFINED
 
@@ -73,7 +75,8 @@ def computed(shapes):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_of_every_unit(name, engines):
     stages, lanes = NETWORKS[name]
-    fine = {"schedule": {"fine": [8, 6, 4, 1], "feedback_shift": 2, "free": 16, "nudged": 16}} if name == "fine" else {}
+    schedule = {"fine": [8, 6, 4, 1], "feedback_shift": 2, "free": 16, "nudged": 16, "centred": True}
+    fine = {"schedule": schedule} if name == "fine" else {}
     spec = network({"name": "n", "stage": stages, "lanes": {engines: lanes}} | fine, "n")
     config = configuration(spec, engines)
     for bundle in spec.bundles:
@@ -82,7 +85,10 @@ def test_of_every_unit(name, engines):
         assert walked(engine) == computed(COMPUTED["event engine" if event else ENGINES[bundle.kind]](config, bundle))
         update = memories.no_memory if bundle.full else memories.conv_update
         assert walked(UPDATE_ENGINES[bundle.kind](config, bundle)) == computed(update(config, bundle))
-        assert walked(WeightMemory(config, bundle)) == computed(memories.weight_memory(config, bundle))
+        masters = CentredMemory if fine else WeightMemory
+        assert walked(masters(config, bundle)) == computed(memories.weight_memory(config, bundle))
+        if fine:
+            assert walked(Totals(config, bundle)) == computed(memories.totals(config, bundle))
         expected = computed(memories.neuron_array(config, bundle.post))
         if fine:
             if bundle is spec.bundles[-1]:

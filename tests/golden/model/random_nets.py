@@ -7,8 +7,7 @@ import numpy as np
 import torch
 
 from golden.contract.shapes import Conv, Dense, Input
-from golden.contract.spec import MAX_FINE, ORDERS, Learning, Schedule, Spec
-from golden.model.centring import FOLLOW
+from golden.contract.spec import FOLLOW, MAX_FINE, ORDERS, Learning, Schedule, Spec
 from golden.model.parameters import Parameters
 from golden.model.settings import Settings
 

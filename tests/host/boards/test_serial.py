@@ -14,6 +14,7 @@ from golden.contract.config import configuration
 from golden.contract.errors import BoardError, IdentityError, ModelError, UsageError
 from golden.contract.presets import preset
 from golden.contract.protocol import MAX_WINDOW, VERSION, Command, Committed, Sampled, Status
+from golden.model.difference import first_master
 from golden.model.fixed import FixedModel
 from golden.model.parameters import initial
 from golden.model.settings import Settings
@@ -35,8 +36,8 @@ IMAGES, LABELS = DATA.train_images[:24].numpy(), DATA.train_labels[:24].numpy()
 class Bench:
     """A modelled board at a port; every sample takes one cycle more than the one before, and each request a second."""
 
-    def __init__(self):
-        self.device, self.clock = GoldenDevice(configuration(TINY)), Clock()
+    def __init__(self, spec=TINY):
+        self.device, self.clock = GoldenDevice(configuration(spec)), Clock()
         self.executed: list[Command] = []
         self.seconds = 0.0
         execute = self.device.execute
@@ -54,9 +55,9 @@ class Bench:
         self.device.protocol.execute = noting
         port = FaultPort(self.device.protocol, self.clock)
         self.link = Link(port, "model", clock=self.clock, draw=random.Random(1).randrange)
-        self.board = SerialBoard.over(self.link, TINY)
+        self.board = SerialBoard.over(self.link, spec)
         self.board.write_settings(SETTINGS)
-        self.board.load(initial(TINY, 5))
+        self.board.load(initial(spec, 5))
 
 
 @pytest.fixture
@@ -157,6 +158,31 @@ def test_masters_that_the_link_can_not_carry(bench):
         parameters.weights[1].view(-1)[3] = limit
         with pytest.raises(ModelError, match=r"^bundle 2: masters must be -32768\.\.32767 \(LSB 2\^-15\)$"):
             bench.board.load(parameters)
+
+
+def test_running_means_stand_behind_the_biases():
+    """What a centred commit leaves goes over the link and back, each of its 18 bits; what has more is refused."""
+    spec = replace(TINY, schedule=replace(TINY.schedule, centred=True))
+    board = Bench(spec).board
+    written = initial(spec, 5)
+    for mean in written.means:
+        mean[:] = torch.randint(0, 1 << 18, mean.shape, generator=torch.Generator().manual_seed(3))
+    written.means[1][:3] = torch.tensor([0, (1 << 18) - 1, 1 << 15])
+    board.load(written)
+    assert first_master(board.read(), written) is None
+    settings = Settings(4, 4, 200, (9000, 9000), (9000, 9000))
+    model = FixedModel(spec, settings, written)
+    board.write_settings(settings)
+    for part in (slice(0, 5), slice(5, 8)):
+        board.train(IMAGES[part], LABELS[part])
+        model.train(IMAGES[part], LABELS[part])
+        assert (board.commit(), model.commit()) == (part.stop - part.start,) * 2
+    assert first_master(board.read(), model.parameters) is None
+    assert not torch.equal(model.parameters.weights[0], written.weights[0]), "nothing was learned"
+    for wrong in (1 << 18, -1):
+        written.means[1][2] = wrong
+        with pytest.raises(ModelError, match=r"^bundle 2: running means must be 0\.\.262143$"):
+            board.load(written)
 
 
 def test_windows_that_a_link_may_have(bench):

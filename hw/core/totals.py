@@ -1,0 +1,76 @@
+"""What a layer's channels add up to between two commits: the sums of the free phase, or the pixels, of all trained samples."""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from golden.contract.config import Config
+from golden.contract.shapes import Bundle
+from hw.lib.flow import Flow
+
+
+def total_bits(config: Config, bundle: Bundle) -> int:
+    """Width of a total: everything 1, in all samples that there may be between two commits."""
+    return (config.spec.formats.max_batch * config.spec.read_bound(bundle)).bit_length()
+
+
+def read_word(config: Config, bundle: Bundle):
+    """What comes of one position of a channel group: window sums, or a pixel."""
+    f = config.spec.formats
+    bits = f.pixel_bits if bundle.on_image else config.spec.sum_bits
+    return data.ArrayLayout(unsigned(bits), config.lanes[bundle.pre.index])
+
+
+class Totals(wiring.Component):
+    """One word of totals for each group of the pre channels, to which words of the layer are added as they come, in its order.
+
+    A total never overflows (`total_bits`).
+    Latency: a word counts from the cycle after it came.
+    Model: `golden.model.centring.read`.
+
+    Parameters
+    ----------
+    config : Config
+    bundle : Bundle
+        Whose pre layer it is.
+
+    Members
+    -------
+    i : In(Flow(read_word))
+        All words of a sample, one group's positions after the other's.
+    group : In, totals : Out(ArrayLayout(unsigned(total_bits), lanes))
+        Those of a group, in the same cycle, while nothing comes.
+    clear : In(1)
+        Zeroes them, while nothing comes.
+    """
+
+    def __init__(self, config: Config, bundle: Bundle):
+        self.config, self.bundle = config, bundle
+        self.groups = config.groups(bundle.pre)
+        super().__init__(
+            {
+                "i": In(Flow(read_word(config, bundle))),
+                "group": In(bits_for(self.groups - 1)),
+                "totals": Out(data.ArrayLayout(unsigned(total_bits(config, bundle)), config.lanes[bundle.pre.index])),
+                "clear": In(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        positions = self.bundle.pre.positions
+        # read, added and written in one cycle, since one group's words follow each other
+        m.submodules.memory = memory = Memory(shape=self.totals.shape(), depth=self.groups, init=[])
+        read, write = memory.read_port(domain="comb"), memory.write_port()
+        position, at = Signal(range(positions)), Signal.like(self.group)
+        with m.If(self.i.valid):
+            m.d.sync += position.eq(position + 1)
+            with m.If(position == positions - 1):
+                m.d.sync += [position.eq(0), at.eq(Mux(at == self.groups - 1, 0, at + 1))]
+        m.d.comb += read.addr.eq(Mux(self.i.valid, at, self.group))
+        m.d.comb += [self.totals.eq(read.data), write.addr.eq(read.addr), write.en.eq(self.i.valid | self.clear)]
+        for lane, value in enumerate(self.i.payload):
+            m.d.comb += write.data[lane].eq(Mux(self.i.valid, read.data[lane] + value, 0))
+        return m

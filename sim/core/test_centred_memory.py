@@ -1,0 +1,110 @@
+# amaranth: UnusedElaboratable=no
+"""Weight memories with centred commits against golden: batch after batch, from what the host wrote on; extremes of means."""
+
+import random
+
+import cocotb
+import torch
+from cocotb.triggers import ValueChange
+
+from golden.contract.spec import FOLLOW
+from golden.model import centring
+from hw.core.centred_memory import CentredMemory, commit_cycles
+from hw.core.totals import total_bits
+from sim.harness.networks import bundle_of
+from sim.harness.random_values import integers, various
+from sim.harness.streams import start
+from sim.harness.units import each, pulse
+from sim.harness.words import packed
+
+from .test_weight_memory import Driver
+
+
+def memory(kind, pre, channels, **rest):
+    """Of a bundle whose commits are centred."""
+    return CentredMemory(*bundle_of(kind, pre, channels, centred=True, **rest))
+
+
+UNITS = {
+    "centred_dense": memory("dense", (4, 2, 1), 6, lanes=(2, 3)),
+    "centred_conv": memory("conv", (4, 5, 5), 2, kernel=2, lanes=(2, 1)),
+    "centred_events": memory("conv", (2, 8, 8), 4, kernel=3, lanes=(1, 2), events=True),
+    "centred_image": memory("image", (3, 6, 6), 4, kernel=2, lanes=(1, 2)),
+    "centred_pixels": memory("pixels", (1, 3, 3), 4, lanes=(1, 4)),
+    "centred_one": memory("dense", (1, 1, 1), 2, lanes=(1, 2), window_log2=0),
+    "centred_wide": memory("dense", (4, 1, 1), 2, lanes=(4, 1)),
+}
+
+
+@cocotb.test()
+async def memories_equal_golden(dut):
+    await start(dut)
+    await each(dut, UNITS, check)
+
+
+async def check(dut, name, unit):
+    f, bundle, spec = unit.config.spec.formats, unit.bundle, unit.config.spec
+    driver = Centred(dut, name, unit)
+    low, high, top = f.master_low, f.master_high, 1 << f.bias_fraction + FOLLOW
+    for batch in range(8):
+        kind = ("high", "low", *[None] * 6)[batch]
+        before = [integers(low, high, bundle.weight_shape), integers(low, high, (bundle.post.channels,))]
+        before.append(integers(0, top, (bundle.pre.channels,), kind))
+        # what a reset may have left of a batch is dropped: updates of biases, and totals
+        await driver.update(*(integers(-9, 9, x.shape) for x in before[:2]))
+        await driver.write(*before)
+        left = integers(0, 99, (bundle.pre.channels,))
+        await driver.commit_batch(f"{name}, batch {batch}, written", left, before)
+        for part in range(random.choice((1, 2, 3))):
+            samples = f.max_batch if batch < 2 else random.randint(1, 9)
+            bound = f.update_bound if batch < 2 or random.random() < 0.3 else random.choice((3, 90, f.update_bound))
+            sums = [torch.zeros_like(x) for x in before[:2]]
+            for _ in range(samples):
+                changes = [various(-bound, bound, sums[0].shape), integers(-bound, bound, sums[1].shape)]
+                if batch < 2:
+                    changes = [torch.full_like(x, bound * (1, -1)[batch]) for x in sums]
+                await driver.update(*changes)
+                sums = [old + new for old, new in zip(sums, changes, strict=True)]
+                await pulse(driver.port.counted, driver.port.edge)
+            most = samples * spec.read_bound(bundle)
+            total = integers(0, most, (bundle.pre.channels,), ("high", "low")[batch] if batch < 2 else None)
+            after = centring.commit_bundle(spec, bundle, tuple(before), (*sums, total), samples)
+            await driver.commit_batch(f"{name}, batch {batch}, part {part}", total, after)
+            before = list(after)
+
+
+class Centred(Driver):
+    """All sides of one memory, and what its channels were."""
+
+    def __init__(self, dut, name, unit):
+        super().__init__(dut, name, unit)
+        self.cycles = commit_cycles(self.config, self.bundle)
+        self.rows: list[int] = [0] * self.config.groups(self.bundle.pre)
+        #: Groups whose totals were cleared.
+        self.cleared: list[int] = []
+        cocotb.start_soon(self._answer())
+        cocotb.start_soon(self._watch())
+
+    async def _answer(self):
+        """The totals of the group that is asked for, in the same cycle."""
+        while True:
+            await ValueChange(self.port.group)
+            self._show()
+
+    def _show(self):
+        self.port.totals.value = self.rows[min(int(self.port.group.value), len(self.rows) - 1)]
+
+    async def _watch(self):
+        while True:
+            await self.port.edge
+            if self.port.clear.value:
+                self.cleared.append(int(self.port.group.value))
+
+    async def commit_batch(self, where, total, parameters):
+        """A commit with these totals leaves these weights, biases and means."""
+        lanes = self.config.lanes[self.bundle.pre.index]
+        self.rows = packed(total.reshape(-1, lanes).tolist(), total_bits(self.config, self.bundle))
+        self._show()
+        self.cleared.clear()
+        await self.compare(where, tuple(parameters), self.cycles)
+        assert self.cleared == list(range(len(self.rows))), f"{where}: totals of {self.cleared} were cleared"
