@@ -19,9 +19,8 @@ from golden.axes import logarithmic
 from golden.paper.systems.compiled import differentiable
 from golden.paper.systems.configurations import (
     FALLING,
+    OWN_ROW,
     PUBLISHED,
-    PUBLISHED_FALLING,
-    PUBLISHED_WEAK,
     SCALE_WIDTHS,
     Configuration,
     table_two,
@@ -99,12 +98,12 @@ BUDGETS = (
 
 
 def configurations(budget: Budget, data: str) -> list[Configuration]:
-    """Table II within the budget: widths, steps of the free phase, images of a batch, epochs; published rates fall where the
-    budget has fewer epochs than the work."""
+    """Table II within the budget: widths, steps of the free phase, images of a batch, epochs; cited works' rates fall, or are
+    tuned, where the budget has fewer epochs than the work."""
     values = budget.values
     known = table_two(data, values["narrow"], values.get("widths"))
-    fewer = (PUBLISHED_FALLING, PUBLISHED_WEAK)
-    return [shortened(c, budget) for c in known if "fall" in values or c.variant not in fewer]
+    falling = [c for c in known if c.row != OWN_ROW and c.variant.startswith(FALLING)]
+    return [shortened(c, budget) for c in known if "fall" in values or c not in falling]
 
 
 def shortened(c: Configuration, budget: Budget) -> Configuration:

@@ -5,7 +5,8 @@ learning-rate decay) they are as the codes have them from which the paper descen
 and nothing else changed; `tuned` is chosen on held-out images (`nudge repro tuning`), `SETTLED` by training error; `tuned
 centred` is that with centred updates (`centre`), and `tuned weak feedback` that with a weak way back and larger rates, where
 something spikes in fine spikes (`deviation`); both in wide networks. `published falling` is a cited work with rates that fall
-and nothing else changed, `published weak feedback` has both. `why` says what changed.
+and nothing else changed, `published weak feedback` has both; `tuned weak feedback` of such a work is its network with all else
+as the paper's own has it there. `why` says what changed.
 """
 
 from dataclasses import dataclass, replace
@@ -112,6 +113,9 @@ TABLE_I = {"mnist": TableI(0.1, 0.9, 0.6, 250, 50), "fashion-mnist": TableI(0.2,
 #: scale` and pairs of its changes gave on held-out digits, the same for all four (docs/log/2026-11-28-scale.md).
 CHOSEN = {"snn-ep": (2, 1.25), "snn-bptt": (2, 1.25), "crnn-ep": (2, 1.25), "crnn-bptt": (2, 1.25)}
 
+#: Row of Table II that is the paper's own.
+OWN_ROW = "2C2FC"
+
 #: Of a cited work, whose rates don't fall.
 PUBLISHED_FALLING, PUBLISHED_WEAK = "published falling", "published weak feedback"
 #: What the variants begin with whose rates fall as far as a budget says.
@@ -153,7 +157,7 @@ def starts(widths: tuple[int, int, int]) -> list[Configuration]:
     averaged = Dynamics(16, 8, 4, 0.25, 1.0, 0.5, order="odd-even")
     settled = replace(averaged, spiking=False, window=1)
     squared, entropy = two_conv_two_dense(*widths), two_conv_two_dense(*widths, softmax=True)
-    of = partial(Configuration, variant="start", row="2C2FC", rates=rates, batch=16)
+    of = partial(Configuration, variant="start", row=OWN_ROW, rates=rates, batch=16)
     return [
         of("snn-ep", column="SNN EP", network=squared, dynamics=averaged),
         of("snn-bptt", column="SNN BPTT", network=squared, dynamics=averaged, rule="bptt"),
@@ -168,7 +172,7 @@ def _table_one(data: str, widths: tuple[int, int, int]) -> list[Configuration]:
     spiking = Dynamics(best.free, best.nudged, 1, best.prediction, best.rate, best.beta, image_spikes=True)
     real = replace(spiking, spiking=False, image_spikes=False)
     squared, entropy = two_conv_two_dense(*widths), two_conv_two_dense(*widths, softmax=True)
-    of = partial(Configuration, variant="table-1", row="2C2FC", rates=best.rates)
+    of = partial(Configuration, variant="table-1", row=OWN_ROW, rates=best.rates)
     exactly = [
         of("snn-ep", column="SNN EP", network=squared, dynamics=spiking),
         of("snn-bptt", column="SNN BPTT", network=squared, dynamics=spiking, rule="bptt"),
@@ -202,6 +206,16 @@ def with_fine_spikes(c: Configuration) -> Configuration:
     assert isinstance(c.dynamics, Dynamics)
     worth = ", ".join(f"2^-{point}" for point in FINE)
     return replace(c, dynamics=replace(c.dynamics, fine=FINE), why=f"{c.why}, spikes of nudged phases worth {worth}")
+
+
+def with_own_dynamics(c: Configuration) -> Configuration:
+    """A cited work's dense network with what `tuned weak feedback` has: its schedule, weak feedback, fine spikes, centred
+    updates; rates by held-out digits (docs/log/2026-11-29-deep.md)."""
+    dynamics = Dynamics(beta=0.5, order="odd-even", **SETTLED["snn-ep"])
+    network, why = replace(c.network, feedback=WEAK), f"dynamics of tuned weak feedback, feedback {WEAK:g}, centred updates"
+    own = replace(c, variant="tuned weak feedback", network=network, dynamics=dynamics, centred=True, why=why)
+    own = replace(own, rates=(0.4, 0.2, 0.2, 0.2), batch=16, gain=1.25, glorot=False, random_sign=False)
+    return with_fine_spikes(own)
 
 
 def with_falling_rates(c: Configuration) -> Configuration:
@@ -260,7 +274,9 @@ def _cited(narrow: int) -> list[Configuration]:
         epochs=40,
     )
     falling = [with_falling_rates(c) for c in (oconnor_3, ernoult)]
-    return [oconnor_1, eqspike, oconnor_3, ernoult, *falling, with_weak_feedback(falling[-1], PUBLISHED_WEAK, 4)]
+    weak = [with_weak_feedback(falling[-1], PUBLISHED_WEAK, 4)]
+    own = [with_own_dynamics(oconnor_3)] if narrow == 1 else []
+    return [oconnor_1, eqspike, oconnor_3, ernoult, *falling, *weak, *own]
 
 
 def table_two(data: str, narrow: int = 1, widths: tuple[int, int, int] | None = None) -> list[Configuration]:

@@ -317,6 +317,17 @@ def test_weak_feedback_changes_rates_and_makes_spikes_fine(name, factor, fine):
     assert "tuned weak feedback" not in {c.variant for c in table_two("mnist", 16)}
 
 
+def test_a_cited_network_with_the_dynamics_of_the_papers_own():
+    """Its stages, and nothing else of its work."""
+    known = {(c.name, c.variant): c for c in table_two("mnist", 1, (32, 64, 256))}
+    cited, ours = known["oconnor-3fc", "tuned weak feedback"], known["snn-ep", "tuned weak feedback"]
+    assert cited.network == replace(known["oconnor-3fc", "published"].network, feedback=WEAK)
+    same = ("dynamics", "batch", "gain", "glorot", "random_sign", "centred", "rule")
+    assert {name: getattr(cited, name) for name in same} == {name: getattr(ours, name) for name in same}
+    budgets = {b.name: {(c.name, c.variant) for c in table2.configurations(b, "mnist")} for b in table2.BUDGETS}
+    assert {name for name, found in budgets.items() if ("oconnor-3fc", "tuned weak feedback") in found} == {"scale"}
+
+
 #: What a short run needs, where it isn't the configuration's own: epochs, factor on the initial weights, learning rates.
 #: Table I's own rates drown the convolutions of snn-ep in the noise of a single xi (docs/paper.md); Ernoult's are for
 #: 3,000 updates an epoch; oconnor-3fc starts late, and how late depends on the machine's rounding; crnn-bptt falls back to
