@@ -24,9 +24,9 @@ from golden.cache import build_root
 from golden.contract.config import Config
 from golden.contract.errors import ToolError
 from golden.contract.protocol import BuildFacts
+from hw.core.centred_memory import memory_of
 from hw.core.core import SYNAPSE_ENGINES, UPDATE_ENGINES
 from hw.core.deviation_array import array_of
-from hw.core.weight_memory import WeightMemory
 from hw.lib.elaboration import fast_elaboration
 
 from . import tools
@@ -66,7 +66,7 @@ def unit_of(config: Config, name: str) -> Any:
         return array_of(config, bundle.post)
     if kind == "engine":
         return SYNAPSE_ENGINES["event" if bundle.index in config.events else bundle.kind](config, bundle)
-    return UPDATE_ENGINES[bundle.kind](config, bundle) if kind == "update" else WeightMemory(config, bundle)
+    return UPDATE_ENGINES[bundle.kind](config, bundle) if kind == "update" else memory_of(config, bundle)
 
 
 def synthesised_unit(config: Config, name: str, folder: Path) -> dict[str, int]:

@@ -273,6 +273,11 @@ class CentredMemory(WeightMemory):
         return weighed
 
 
+def memory_of(config: Config, bundle: Bundle) -> WeightMemory:
+    """The memories of a bundle, whatever the network's commits."""
+    return (CentredMemory if config.spec.schedule.centred else WeightMemory)(config, bundle)
+
+
 def rounded(mean):
     """c of a running mean."""
     return (mean + (1 << (FOLLOW - 1))) >> FOLLOW

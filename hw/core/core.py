@@ -18,7 +18,7 @@ from hw.synapse.pixel_engine import PixelEngine
 from hw.update.conv_update import ConvUpdate
 from hw.update.dense_update import DenseUpdate
 
-from .centred_memory import CentredMemory
+from .centred_memory import memory_of
 from .deviation_array import array_of
 from .image_buffer import ImageBuffer
 from .interface import CoreSignature, Operation, trace_word
@@ -76,7 +76,6 @@ class Core(wiring.Component):
 
     def _parts(self, m):
         config, spec = self.config, self.config.spec
-        memory = CentredMemory if spec.schedule.centred else WeightMemory
         kinds = {b.index: "event" if b.index in config.events else b.kind for b in spec.bundles}
         m.submodules.sequencer = sequencer = Sequencer(config)
         m.submodules.images = images = ImageBuffer(config)
@@ -86,7 +85,7 @@ class Core(wiring.Component):
             arrays={layer.index: array_of(config, layer) for layer in spec.layers[1:]},
             engines={b.index: SYNAPSE_ENGINES[kinds[b.index]](config, b) for b in spec.bundles},
             updates={b.index: UPDATE_ENGINES[b.kind](config, b) for b in spec.bundles},
-            memories={b.index: memory(config, b) for b in spec.bundles},
+            memories={b.index: memory_of(config, b) for b in spec.bundles},
             totals={b.index: Totals(config, b) for b in spec.bundles if spec.schedule.centred},
         )
         for n in parts.engines:

@@ -13,12 +13,11 @@ from boards.estimate.mapping import Shape
 from boards.estimate.units import ENGINES
 from golden.contract.config import configuration
 from golden.contract.network_file import network
-from hw.core.centred_memory import CentredMemory
+from hw.core.centred_memory import memory_of
 from hw.core.core import SYNAPSE_ENGINES, UPDATE_ENGINES
 from hw.core.deviation_array import array_of
 from hw.core.image_buffer import ImageBuffer
 from hw.core.totals import Totals
-from hw.core.weight_memory import WeightMemory
 from hw.lib.block_memory import UNDEFINED
 
 CONV, WIDE = {"conv": 4}, {"conv": 6, "kernel": 5}
@@ -85,8 +84,7 @@ def test_of_every_unit(name, engines):
         assert walked(engine) == computed(COMPUTED["event engine" if event else ENGINES[bundle.kind]](config, bundle))
         update = memories.no_memory if bundle.full else memories.conv_update
         assert walked(UPDATE_ENGINES[bundle.kind](config, bundle)) == computed(update(config, bundle))
-        masters = CentredMemory if fine else WeightMemory
-        assert walked(masters(config, bundle)) == computed(memories.weight_memory(config, bundle))
+        assert walked(memory_of(config, bundle)) == computed(memories.weight_memory(config, bundle))
         if fine:
             assert walked(Totals(config, bundle)) == computed(memories.totals(config, bundle))
         expected = computed(memories.neuron_array(config, bundle.post))
