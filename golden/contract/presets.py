@@ -9,7 +9,7 @@ from .spec import Spec
 FOLDER = Path(__file__).parents[1] / "networks"
 
 #: From the smallest to the largest.
-NAMES = ("tiny", "small", "medium", "large", "wide", "paper")
+NAMES = ("tiny", "small", "medium", "large", "wide", "garments", "paper", "paper-garments")
 
 PRESETS: dict[str, Spec] = {name: network_file.read(FOLDER / f"{name}.toml") for name in NAMES}
 

@@ -263,12 +263,10 @@ class CentredMemory(WeightMemory):
                 without = Signal(signed(f.master_bits + 2), name=f"without_{lane}")
                 m.d.comb += without.eq(values[lane] - common)
                 m.d.sync += weighed.new[lane].eq(saturated(without, f.committed_bits))
-        for part, turn, at_group, there in (
-            (kept.now, 2, weighed.last_group, weighed.last),
-            (kept.then, 0, weighed.last_group, weighed.last),
-        ):
-            with m.If(there & (walk.turn == turn)):
-                m.d.comb += [part.at.eq(at_group), part.write.en.eq(1)]
+        # and in those after it c w and next c w, of the word before
+        for part, turn in ((kept.now, 2), (kept.then, 0)):
+            with m.If(weighed.last & (walk.turn == turn)):
+                m.d.comb += [part.at.eq(weighed.last_group), part.write.en.eq(1)]
                 m.d.comb += [part.write.data[lane].eq(part.read.data[lane] + products[lane]) for lane in lanes]
         return weighed
 

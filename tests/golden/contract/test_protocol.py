@@ -161,7 +161,8 @@ print(*sorted(ours - set(sys.stdlib_module_names)))
 
 def test_every_preset_has_an_identity_that_decodes():
     for spec in PRESETS.values():
-        identity = protocol.Identity(spec.name, spec.identity, 48_000_000, 16, configuration(spec).lanes)
+        # a name's first characters are told; the hash says which network it is
+        identity = protocol.Identity(spec.name[:8], spec.identity, 48_000_000, 16, configuration(spec).lanes)
         assert protocol.Identity.decode(identity.encode()) == identity
 
 
