@@ -150,7 +150,8 @@ class Deviating(Driver):
         before = ops.rhu(base.v << point, f.round_shift).clamp(0, f.one << point)
         sign = torch.from_numpy(rng.choice([1, -1], self.shape))
         spiking, silent = (f.threshold - sign * old.U + (1 << k)) >> k, (f.threshold - sign * old.U) >> k
-        any_xi = rng.integers(-f.one, f.one, self.shape)
+        # of either sign below; beyond 1, since half a step is added
+        any_xi = np.where(rng.random(self.shape) < 0.3, f.one + 1, rng.integers(0, f.one, self.shape))
         wanted = np.select([self.aims == "U low", self.aims == "U high"], [spiking, silent], any_xi)
         v = (before + sign * torch.from_numpy(wanted)) << f.round_shift
         v[self.aims == "rounding"] += 1 << (f.round_shift - 1)

@@ -1,9 +1,12 @@
 # amaranth: UnusedElaboratable=no
-"""Units as the cells of a ULX3S' part, by the very checks of their benches: an event engine, an array, an update engine."""
+"""Units as the cells of a ULX3S' part, by the very checks of their benches: an event engine, arrays, an update engine, and
+memories whose commits are centred."""
 
 import cocotb
 
 from boards.ulx3s import ULX3S
+from sim.core import test_centred_memory as centred
+from sim.core import test_deviation_array as deviations
 from sim.core import test_neuron_array as array
 from sim.harness.streams import start
 from sim.harness.units import each
@@ -15,9 +18,11 @@ from .unit import Cells
 #: By bench: the units whose netlists are tried.
 ENGINES = {name: event_engine.UNITS[name] for name in ("event_conv_6x7",)}
 ARRAYS = {name: array.UNITS[name] for name in ("array_4x3x1",)}
+DEVIATIONS = {name: deviations.UNITS[name] for name in ("deviation_weak",)}
+MEMORIES = {name: centred.UNITS[name] for name in ("centred_dense",)}
 UPDATES = {name: update.UNITS[name] for name in ("conv_update_6x7",)}
 
-UNITS = {name: Cells(unit, name, ULX3S) for name, unit in (ENGINES | ARRAYS | UPDATES).items()}
+UNITS = {name: Cells(unit, name, ULX3S) for name, unit in (ENGINES | ARRAYS | DEVIATIONS | MEMORIES | UPDATES).items()}
 
 
 @cocotb.test()
@@ -36,6 +41,18 @@ async def event_engines_take_as_long_as_their_spikes(dut):
 async def arrays_equal_golden(dut):
     await start(dut)
     await each(dut, ARRAYS, array.check)
+
+
+@cocotb.test()
+async def deviations_equal_golden(dut):
+    await start(dut)
+    await each(dut, DEVIATIONS, deviations.check)
+
+
+@cocotb.test()
+async def centred_commits_equal_golden(dut):
+    await start(dut)
+    await each(dut, MEMORIES, centred.check)
 
 
 @cocotb.test()
