@@ -40,7 +40,7 @@ ERRORS = {
     "port busy": (["compare", "--board", "{busy}"], ExitCode.LINK, "busy"),
     "no weights": (["eval", "--board", "golden", "--weights", "{tmp}/none"], ExitCode.WEIGHTS, "no weights at"),
     "nothing to resume": (["train", "--board", "golden", "--resume", "--out", "{tmp}"], ExitCode.WEIGHTS, "no weights at"),
-    "no such weights": (["eval", "--weights", "smal-mnist"], ExitCode.WEIGHTS, "one of garments-fashion-mnist, large-fashion-mnist,"),
+    "no such weights": (["eval", "--weights", "smal-mnist"], ExitCode.WEIGHTS, "one of garments-fashion-mnist,"),
     "no run": (["eval", "--weights", "{tmp}"], ExitCode.WEIGHTS, "no weights at {tmp}/weights.safetensors"),
     "garments": (["eval", "--weights", "wide-fashion-mnist", "--data-dir", "{tmp}"],
         ExitCode.DATA, "{tmp}/FashionMNIST/raw"),
