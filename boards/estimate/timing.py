@@ -5,12 +5,9 @@ takes that part's own latencies; what is added to them are registers between the
 compares with what sim/test_cycles.py simulates.
 """
 
-import atexit
-import warnings
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import UnusedElaboratable
 
 from golden.contract import layout
 from golden.contract.config import Config
@@ -83,14 +80,6 @@ def line_engine(config: Config, bundle: Bundle) -> int:
 #: Event-driven engines and their kernels' makers that were asked for, by all of a config that they depend on. They are kept to
 #: the end: Amaranth warns of a component that is dropped without having been built in.
 _engines: dict[tuple[Any, ...], tuple[EventConvEngine, FoldedKernels]] = {}
-
-
-@atexit.register
-def _drop_engines() -> None:
-    """At the end of the process, without the warning that nobody can heed there."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnusedElaboratable)
-        _engines.clear()
 
 
 def event_engine(config: Config, bundle: Bundle) -> tuple[EventConvEngine, FoldedKernels]:
