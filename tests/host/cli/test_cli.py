@@ -175,7 +175,8 @@ def test_eval_needs_no_board(capsys, monkeypatch, trained):
 
 
 BATCHES = ["train", "--board", "golden", "--samples", "402", "--batch", "4", *STEPS]
-LONG = [*BATCHES, "--epochs", "20"]
+# long enough to be interrupted by a process that is kept waiting
+LONG = [*BATCHES, "--epochs", "60"]
 
 
 def test_interrupted_run_resumes_to_the_same_weights(capsys, tmp_path):
