@@ -175,8 +175,7 @@ def test_eval_needs_no_board(capsys, monkeypatch, trained):
 
 
 BATCHES = ["train", "--board", "golden", "--samples", "402", "--batch", "4", *STEPS]
-# long enough to be interrupted by a process that is kept waiting
-LONG = [*BATCHES, "--epochs", "60"]
+LONG = [*BATCHES, "--epochs", "20"]
 
 
 def test_interrupted_run_resumes_to_the_same_weights(capsys, tmp_path):
