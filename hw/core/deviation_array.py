@@ -9,7 +9,6 @@ from golden.contract.config import Config
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Layer
 from hw.lib.block_memory import BlockMemory
-from hw.lib.chosen import chosen
 from hw.synapse.interface import SLOTS
 
 from .deviation_sums import DeviationSums
@@ -154,10 +153,7 @@ class DeviationArray(NeuronArray):
         m.d.comb += ends.eq(step.sum & step.sum_last & ~step.nudge)
         for lane in range(lanes):
             weighed, sum_ = Signal(signed(bits), name=f"weighed_{lane}"), Signal(signed(bits), name=f"sum_{lane}")
-            scaled, kept = xi[lane] << spec.schedule.decay_shift, xi[lane]
-            if spec.schedule.halvings:
-                scaled = chosen(self.annealing.halved, [xi[lane] << k for k in spec.schedule.shifts])
-                kept = xi[lane] - Mux(self.annealing.falls, scaled, 0)
+            scaled, kept = self._scaled(xi[lane])
             m.d.comb += [weighed.eq(u[lane] + scaled), sum_.eq(u[lane] + kept)]
             over, under = Signal(name=f"over_{lane}"), Signal(name=f"under_{lane}")
             m.d.comb += [over.eq(weighed > f.threshold), under.eq(step.nudge & (weighed < -f.threshold))]

@@ -333,6 +333,15 @@ class NeuronArray(wiring.Component):
             m.d.sync += [u4[lane].eq(u[lane]), d4[lane].eq(d[lane])]
         return xi4, u4, d4
 
+    def _scaled(self, xi):
+        """xi << k of this step, and what of xi is left in U but for the spike."""
+        schedule = self.config.spec.schedule
+        if not schedule.halvings:
+            return xi << schedule.decay_shift, xi
+        scaled = chosen(self.annealing.halved, [xi << k for k in schedule.shifts])
+        # the next step's k is larger by 1, and xi counts by so much more there
+        return scaled, xi - Mux(self.annealing.falls, scaled, 0)
+
     def _fire(self, m, xi, u, d):
         """Spikes, the membrane potentials after them, and the state to write back."""
         spec, lanes, one_bits = self.config.spec, self.lanes, self.one_bits
@@ -341,11 +350,7 @@ class NeuronArray(wiring.Component):
         membranes = [Signal(signed(spec.membrane_bits), name=f"membrane_{i}") for i in range(lanes)]
         for lane in range(lanes):
             weighed, sum_ = Signal(signed(bits), name=f"weighed_{lane}"), Signal(signed(bits), name=f"sum_{lane}")
-            scaled, kept = xi[lane] << spec.schedule.decay_shift, xi[lane]
-            if spec.schedule.halvings:
-                scaled = chosen(self.annealing.halved, [xi[lane] << k for k in spec.schedule.shifts])
-                # the next step's k is larger by 1, and xi counts by so much more there
-                kept = xi[lane] - Mux(self.annealing.falls, scaled, 0)
+            scaled, kept = self._scaled(xi[lane])
             m.d.comb += [weighed.eq(u[lane] + scaled), sum_.eq(u[lane] + kept)]
             # above the threshold, a power of two: without a comparator
             half = weighed[one_bits - 1] & weighed[: one_bits - 1].any()
