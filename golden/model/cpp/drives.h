@@ -133,10 +133,10 @@ struct Drives {
 
     // The 4 brings dense drives from the weights' LSB to phi's; pooling brings it by itself.
     static void dense_forward(const Kernel &kernel, const Ints &s, Ints &phi) {
-        kernel.drive<1>({s.data()}, [&](int, int o, Int drive) { phi[o] = drive << 2; });
+        kernel.drive<1, Kernel::DENSE_BLOCK>({s.data()}, [&](int, int o, Int drive) { phi[o] = drive << 2; });
     }
     static void dense_backward(const Kernel &kernel, const Ints &s, Ints &phi) {
-        kernel.drive<1>({s.data()}, [&](int, int o, Int drive) { phi[o] += drive << 2; });
+        kernel.drive<1, Kernel::DENSE_BLOCK>({s.data()}, [&](int, int o, Int drive) { phi[o] += drive << 2; });
     }
 };
 

@@ -23,12 +23,14 @@ struct Quad {
 
 // Working weights in the order in which a loop reads them: for each block of outputs, for each word, each output's four bytes.
 struct Kernel {
-    static constexpr int BLOCK = 8; // outputs whose sums stay in registers
+    // Sums that stay in registers: of a convolution, outputs of each of PLACES positions, which share one load of a weight; of a
+    // dense layer, whose one position's words don't fit the nearest cache, outputs that share one load of a word.
 #if defined(__AVX512VNNI__)
-    static constexpr int PLACES = 2; // positions that share one load of a weight: 16 sums and what meets in them take 19 of 32 registers
+    static constexpr int BLOCK = 8, PLACES = 2, DENSE_BLOCK = 16; // 16 sums and what meets in them take 19 of 32 registers
 #else
-    static constexpr int PLACES = 1;
+    static constexpr int BLOCK = 8, PLACES = 1, DENSE_BLOCK = 8;
 #endif
+    static constexpr int AHEAD = 64; // words that a load is asked for before its turn: 32 and 128 are slower by a hundredth
 
     Words words{};
     int outputs = 0;
@@ -42,9 +44,11 @@ struct Kernel {
     // The weight of output o from channel c at inner position x: w[o * per_output + c * per_channel + x].
     // behind(run, i): what is behind a word.
     template <typename Behind>
-    Kernel(const int8_t *w, int outputs, size_t per_output, int channels, size_t per_channel, Words words, Behind behind)
+    Kernel(const int8_t *w, int outputs, size_t per_output, int channels, size_t per_channel, Words words, int block_outputs,
+           Behind behind)
         : words(words), outputs(outputs), tiled(NUDGE_TILES && words.runs * words.length >= FEWEST_TILED),
-          wide(tiled ? TILE : BLOCK), padded(tiled ? blocks(words.length, TILE) * TILE : words.length), count(words.runs * padded) {
+          wide(tiled ? TILE : block_outputs), padded(tiled ? blocks(words.length, TILE) * TILE : words.length),
+          count(words.runs * padded) {
         block.assign(static_cast<size_t>(blocks(outputs, wide)) * count * wide, 0);
         for (int r = 0; r < words.runs; r++)
             for (int i = 0; i < words.length; i++) {
@@ -59,31 +63,32 @@ struct Kernel {
             }
     }
 
-    // Where the word n of output o is: in a tile, 16 words of an output are side by side; else BLOCK outputs of a word.
+    // Where the word n of output o is: in a tile, 16 words of an output are side by side; else a block's outputs of a word.
     size_t place(int o, int n) const {
         if (tiled) return static_cast<size_t>(o / TILE) * count * TILE + (n / TILE * TILE + o % TILE) * TILE + n % TILE;
-        return static_cast<size_t>(o / BLOCK) * count * BLOCK + n * BLOCK + o % BLOCK;
+        return static_cast<size_t>(o / wide) * count * wide + n * wide + o % wide;
     }
 
     // Words that it reads from the first one of its first place, of all places together.
     size_t reach() const { return tiled ? static_cast<size_t>(padded) * words.stride : 0; }
 
     // output(place, o, drive of output o) for all of them, for COUNT places; at: the first word of each place.
-    template <int COUNT, typename Output> void drive(const Int *const (&at)[COUNT], Output output) const {
+    template <int COUNT, int WIDE = BLOCK, typename Output> void drive(const Int *const (&at)[COUNT], Output output) const {
 #if NUDGE_TILES
         if (tiled) return drive_by_tiles(at, output);
 #endif
-        for (int first = 0; first < outputs; first += BLOCK) {
-            Int a[COUNT * BLOCK] = {};
+        for (int first = 0; first < outputs; first += WIDE) {
+            Int a[COUNT * WIDE] = {};
             const int32_t *w = block.data() + static_cast<size_t>(first) * count;
             for (int r = 0; r < words.runs; r++)
-                for (int n = 0; n < words.length; n++, w += BLOCK) {
+                for (int n = 0; n < words.length; n++, w += WIDE) {
+                    if constexpr (COUNT == 1) __builtin_prefetch(w + AHEAD * WIDE); // a dense layer's weights are in no near cache
                     Int in[COUNT];
                     for (int p = 0; p < COUNT; p++) in[p] = at[p][r * words.run_stride + n * words.stride];
-                    for (int i = 0; i < COUNT * BLOCK; i++) a[i] = dot(a[i], in[i % COUNT], w[i / COUNT]);
+                    for (int i = 0; i < COUNT * WIDE; i++) a[i] = dot(a[i], in[i % COUNT], w[i / COUNT]);
                 }
-            const int present = std::min(outputs - first, BLOCK);
-            for (int i = 0; i < COUNT * BLOCK; i++)
+            const int present = std::min(outputs - first, WIDE);
+            for (int i = 0; i < COUNT * WIDE; i++)
                 if (i / COUNT < present) output(i % COUNT, first + i / COUNT, a[i]);
         }
     }
@@ -116,15 +121,15 @@ struct Kernels {
             // a row of the window is one run: boxes have a position's channels side by side
             const Words rows{k, k * quads, (pre.width - 1) * quads, 1}, above{1, post.words(1), 0, post.positions()};
             const int inner = pre.channels * k * k;
-            forward = Kernel(w, post.channels, inner, pre.channels, k * k, rows,
+            forward = Kernel(w, post.channels, inner, pre.channels, k * k, rows, Kernel::BLOCK,
                              [&](int run, int i) { return Quad{i % quads, run * k + i / quads}; });
-            backward = Kernel(w, inner, 1, post.channels, inner, above, [](int, int i) { return Quad{i, 0}; });
+            backward = Kernel(w, inner, 1, post.channels, inner, above, Kernel::BLOCK, [](int, int i) { return Quad{i, 0}; });
         } else if (b.kind == DENSE) {
             const int positions = pre.positions(), inner = pre.neurons();
             const Words below{1, quads * positions, 0, 1}, above{1, post.words(1), 0, 1};
-            forward = Kernel(w, post.channels, inner, pre.channels, positions, below,
+            forward = Kernel(w, post.channels, inner, pre.channels, positions, below, Kernel::DENSE_BLOCK,
                              [&](int, int i) { return Quad{i / positions, i % positions}; });
-            backward = Kernel(w, inner, 1, post.channels, inner, above, [](int, int i) { return Quad{i, 0}; });
+            backward = Kernel(w, inner, 1, post.channels, inner, above, Kernel::DENSE_BLOCK, [](int, int i) { return Quad{i, 0}; });
         }
     }
 };

@@ -13,6 +13,7 @@
 namespace {
 
 constexpr int BLOCK = 8; // outputs that share one load of an input: their sums stay in registers
+constexpr int AHEAD = 512; // sums of updates that are asked for before their turn
 
 struct Updates {
     const Network &net;
@@ -98,6 +99,7 @@ struct Updates {
             int i = 0;
             for (; i + BLOCK <= inputs; i += BLOCK) {
                 Int g[BLOCK];
+                __builtin_prefetch(weights + i + AHEAD, 1); // it is in no near cache, and is written
                 for (int j = 0; j < BLOCK; j++) g[j] = pair_dot(Int{}, pre[i + j], to);
                 add_block<NARROW>(g, BLOCK, b.weight_rate, b.weight_shift, weights + i, 1);
             }
