@@ -20,8 +20,8 @@ struct Deviation {
         for (auto *all : {&below, &above, &v, &xi}) all->emplace_back(neurons);
     }
 
-    static void without(Ints &drive, const Ints &ones) {
-        for (size_t i = 0; i < drive.size(); i++) drive[i] -= ones[i];
+    static void without(Ints &drive, const Ints &ones, int left) {
+        for (size_t i = 0; i < drive.size(); i++) drive[i] = (drive[i] - ones[i]) << left;
     }
 };
 

@@ -88,21 +88,30 @@ struct Group {
     void drive(int n) {
         Ints &phi = layers[n].phi;
         const Shifts shifts = net.shifts[deviating][n];
-        if (n == 1 && deviating) std::fill(phi.begin(), phi.end(), Int{});
-        else if (n == 1) phi = static_drive;
-        else drive_from_below(n, phi);
-        if (!deviating && !shifts.below && !shifts.above) {
-            if (n < net.bundles) add_from_above(n, phi);
-            return;
-        }
         const bool last = n == net.bundles;
-        above.assign(phi.size(), Int{});
-        if (!last) add_from_above(n, above);
-        if (deviating) {
-            if (n > 1) Deviation::without(phi, deviation.below[n]);
-            if (!last) Deviation::without(above, deviation.above[n]);
+        if (n == 1 && deviating) { // nothing comes from the image
+            std::fill(phi.begin(), phi.end(), Int{});
+            if (!last) add_from_above(n, phi);
+            return Deviation::without(phi, deviation.above[n], shifts.above);
         }
-        for (size_t i = 0; i < phi.size(); i++) phi[i] = (phi[i] << shifts.below) + (above[i] << shifts.above);
+        if (n == 1) shifted(static_drive, shifts.below, phi);
+        else {
+            drive_from_below(n, phi);
+            if (deviating) Deviation::without(phi, deviation.below[n], shifts.below);
+            else if (shifts.below) shifted(phi, shifts.below, phi);
+        }
+        if (last) return;
+        if (!deviating && !shifts.above) return add_from_above(n, phi);
+        above.assign(phi.size(), Int{});
+        add_from_above(n, above);
+        if (deviating) Deviation::without(above, deviation.above[n], shifts.above);
+        else shifted(above, shifts.above, above);
+        for (size_t i = 0; i < phi.size(); i++) phi[i] += above[i];
+    }
+
+    static void shifted(const Ints &from, int left, Ints &to) {
+        to.resize(from.size());
+        for (size_t i = 0; i < from.size(); i++) to[i] = from[i] << left;
     }
 
     // Bundle n - 1 joins the layer to the one below.
