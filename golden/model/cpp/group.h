@@ -38,7 +38,7 @@ struct Group {
     int shift = 0, next_shift = 0; // k of lambda = 2^-k in this step, and in the next one
 
     Group(const Network &n, const std::vector<Kernels> &k, const int8_t *w, const int32_t *b)
-        : net(n), weights(w), bias{nullptr}, drives{n, k, {}, {}}, updates{n, {}, {}, {}} {
+        : net(n), weights(w), bias{nullptr}, drives{n, k, {}, {}}, updates{n, {}, {}, {}, {}} {
         layers.resize(net.bundles + 1);
         for (int n = 1; n <= net.bundles; b += net.layers[n].channels, n++) bias.push_back(b);
         for (int n = 0; n <= net.bundles; n++) {

@@ -17,7 +17,7 @@ constexpr int AHEAD = 512; // sums of updates that are asked for before their tu
 
 struct Updates {
     const Network &net;
-    Ints pre, boxes, post;
+    Ints pre, boxes, post, by_sample;
 
     // Add those of LANES samples to `weights` and `biases` of each bundle. plus, minus, free: sums of each layer; layer 0's are
     // unused, its images are the same in all phases. present: all ones in the lanes that hold a sample.
@@ -91,22 +91,32 @@ struct Updates {
         }
     }
 
-    // Of weights (output, input): BLOCK inputs of an output at a time, whose weights are side by side.
-    template <bool NARROW> void dense(const Bundle &b, const Layer &below, const Layer &above, int64_t *weights) const {
+    // Of weights (output, input): LANES inputs of an output side by side, one sample after the other; where both of an output's sums
+    // are 0 there is nothing to be done, and many are.
+    template <bool NARROW> void dense(const Bundle &b, const Layer &below, const Layer &above, int64_t *weights) {
         const int inputs = below.neurons();
+        by_sample.assign(static_cast<size_t>(blocks(inputs, LANES)) * LANES, Int{});
+        for (int i = 0; i < inputs; i++)
+            for (int l = 0; l < LANES; l++) by_sample[i / LANES * LANES + l][i % LANES] = pre[i][l];
         for (int o = 0; o < above.channels; o++, weights += inputs) {
-            const Int to = post[o]; // one position: the blocks of outputs are one after the other
-            int i = 0;
-            for (; i + BLOCK <= inputs; i += BLOCK) {
-                Int g[BLOCK];
-                __builtin_prefetch(weights + i + AHEAD, 1); // it is in no near cache, and is written
-                for (int j = 0; j < BLOCK; j++) g[j] = pair_dot(Int{}, pre[i + j], to);
-                add_block<NARROW>(g, BLOCK, b.weight_rate, b.weight_shift, weights + i, 1);
+            const Int sums = post[o]; // one position: the blocks of outputs are one after the other
+            int lane[LANES], active = 0;
+            Int to[LANES];
+            for (int l = 0; l < LANES; l++)
+                if (sums[l]) lane[active] = l, to[active++] = Int{} + sums[l];
+            if (!active) continue;
+            for (int i = 0; i < inputs; i += LANES) {
+                const Int *in = by_sample.data() + i;
+                int64_t *at = weights + i;
+                __builtin_prefetch(at + AHEAD, 1); // it is in no near cache, and is written
+                __builtin_prefetch(at + AHEAD + 8, 1);
+                Int total = {};
+                for (int n = 0; n < active; n++) total += update<NARROW>(pair_dot(Int{}, in[lane[n]], to[n]), b.weight_rate, b.weight_shift);
+                if (i + LANES > inputs)
+                    for (int j = 0; i + j < inputs; j++) at[j] += total[j];
+                else
+                    for (int j = 0; j < LANES; j++) at[j] += total[j];
             }
-            if (i == inputs) continue;
-            Int g[BLOCK] = {};
-            for (int j = 0; i + j < inputs; j++) g[j] = pair_dot(Int{}, pre[i + j], to);
-            add_block<NARROW>(g, inputs - i, b.weight_rate, b.weight_shift, weights + i, 1);
         }
     }
 
@@ -128,11 +138,14 @@ struct Updates {
             }
     }
 
-    // One rounding and one clip for each sample, then the sum over samples, of `count` updates that are `stride` apart.
-    template <bool NARROW = false>
+    // Of each sample: one rounding and one clip.
+    template <bool NARROW = false> Int update(Int g, int rate, int shift) const {
+        return clip(NARROW ? scaled_narrow(g, rate, shift) : scaled(g, rate, shift), -net.update_bound, net.update_bound);
+    }
+
+    // The sum over samples of `count` updates that are `stride` apart.
     void add_block(Int (&g)[BLOCK], int count, int rate, int shift, int64_t *to, int64_t stride) const {
-        for (Int &each : g)
-            each = clip(NARROW ? scaled_narrow(each, rate, shift) : scaled(each, rate, shift), -net.update_bound, net.update_bound);
+        for (Int &each : g) each = update(each, rate, shift);
         int32_t sums[BLOCK];
         lane_sums(g, sums);
         for (int j = 0; j < count; j++) to[j * stride] += sums[j];
