@@ -17,8 +17,9 @@ from golden import files
 from .errors import SpecError
 from .formats import Formats
 from .lanes import Lanes
+from .schedule import MAX_DECAY_SHIFT, ORDERS, Schedule
 from .shapes import Conv, Dense, Input, check_whole
-from .spec import MAX_DECAY_SHIFT, ORDERS, Learning, Schedule, Spec
+from .spec import Learning, Spec
 
 T = TypeVar("T")
 

@@ -10,8 +10,9 @@ the last bit.
 import torch
 from torch import Tensor
 
+from golden.contract.schedule import FOLLOW
 from golden.contract.shapes import Bundle
-from golden.contract.spec import FOLLOW, Spec
+from golden.contract.spec import Spec
 
 from . import ops
 from .parameters import Parameters

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from golden import compiler
 from golden.contract.errors import ModelError, NativeError
+from golden.contract.schedule import MAX_DECAY_SHIFT, Schedule
 from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import CLASSES, MAX_DECAY_SHIFT, Learning, Schedule, Spec
+from golden.contract.spec import CLASSES, Learning, Spec
 from golden.progress import note
 
 from .parameters import Parameters, initial, zeros

@@ -9,7 +9,8 @@ from rich.table import Table
 from golden.contract import network_file
 from golden.contract.errors import ExitCode
 from golden.contract.presets import PRESETS
-from golden.contract.spec import Schedule, Spec
+from golden.contract.schedule import Schedule
+from golden.contract.spec import Spec
 from golden.model.fixed import FixedModel
 from golden.model.parameters import Parameters, initial
 from golden.training import checkpoint

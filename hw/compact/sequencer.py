@@ -7,7 +7,7 @@ from amaranth.utils import bits_for
 
 from golden.contract import protocol
 from golden.contract.config import Config
-from golden.contract.spec import MAX_STEPS
+from golden.contract.schedule import MAX_STEPS
 from hw.core.interface import Operation, annealing
 
 

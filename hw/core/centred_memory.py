@@ -8,8 +8,8 @@ from amaranth.utils import bits_for
 
 from golden.contract import layout
 from golden.contract.config import Config
+from golden.contract.schedule import FOLLOW
 from golden.contract.shapes import Bundle
-from golden.contract.spec import FOLLOW
 from hw.lib.adder_tree import delay
 from hw.lib.saturate import saturated
 

@@ -9,8 +9,8 @@ from amaranth.utils import bits_for
 
 from golden.contract import layout
 from golden.contract.config import Config
+from golden.contract.schedule import FOLLOW
 from golden.contract.shapes import Bundle
-from golden.contract.spec import FOLLOW
 from hw.lib.block_memory import BlockMemory
 
 from .interface import MASTER_BITS

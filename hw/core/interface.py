@@ -7,8 +7,8 @@ from amaranth.utils import bits_for
 
 from golden.contract import layout, protocol
 from golden.contract.config import Config
+from golden.contract.schedule import MAX_STEPS
 from golden.contract.shapes import Layer
-from golden.contract.spec import MAX_STEPS
 
 
 class Operation(enum.Enum, shape=2):

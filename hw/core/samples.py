@@ -3,7 +3,7 @@
 from amaranth.hdl import Array, Mux, Signal
 from amaranth.utils import bits_for
 
-from golden.contract.spec import MAX_STEPS
+from golden.contract.schedule import MAX_STEPS
 from hw.synapse.interface import STATIC_BANKS
 
 

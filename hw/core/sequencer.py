@@ -7,7 +7,7 @@ from amaranth.utils import bits_for
 
 from golden.contract import protocol
 from golden.contract.config import Config
-from golden.contract.spec import MAX_STEPS
+from golden.contract.schedule import MAX_STEPS
 from hw.synapse.interface import SLOTS, STATIC_BANKS, Halves
 
 from .interface import Operation, annealing, label_bits, samples_in_flight

@@ -29,7 +29,8 @@ from amaranth_boards.icebreaker import ICEBreakerPlatform
 from golden.contract.config import Config
 from golden.contract.formats import Formats
 from golden.contract.shapes import Conv, Dense, Input
-from golden.contract.spec import Learning, Schedule, Spec
+from golden.contract.schedule import Schedule
+from golden.contract.spec import Learning, Spec
 from hw.lib.elaboration import fast_elaboration
 from hw.top import Top
 from {module} import PowerOn

@@ -9,8 +9,9 @@ from cocotb.triggers import RisingEdge
 
 from golden.contract import protocol
 from golden.contract.config import Config
+from golden.contract.schedule import Schedule
 from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import Learning, Schedule, Spec
+from golden.contract.spec import Learning, Spec
 from golden.model import fixed
 from hw.compact.compact_core import CompactCore
 from hw.core.interface import Operation

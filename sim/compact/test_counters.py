@@ -5,8 +5,9 @@ from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
 from golden.contract.config import Config
+from golden.contract.schedule import Schedule
 from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import Learning, Schedule, Spec
+from golden.contract.spec import Learning, Spec
 from hw.compact.counters import Counters
 from hw.compact.memory_map import BOX_STRIDE, FIRST_BOX, MemoryMap
 

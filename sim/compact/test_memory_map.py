@@ -12,8 +12,9 @@ from golden.contract.config import Config
 from golden.contract.errors import ConfigError
 from golden.contract.formats import Formats
 from golden.contract.presets import preset
+from golden.contract.schedule import Schedule
 from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import Learning, Schedule, Spec
+from golden.contract.spec import Learning, Spec
 from hw.compact.compact_core import CompactCore
 from hw.compact.memory_map import LEFT, LOW, PARAMETERS, RIGHT, WORD_BITS, MemoryMap, Region
 from hw.lib.single_port_memory import DEPTH

@@ -7,7 +7,7 @@ import cocotb
 import torch
 from cocotb.triggers import ValueChange
 
-from golden.contract.spec import FOLLOW
+from golden.contract.schedule import FOLLOW
 from golden.model import centring
 from hw.core.centred_memory import CentredMemory, commit_cycles
 from hw.core.totals import total_bits

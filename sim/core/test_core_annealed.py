@@ -4,8 +4,9 @@
 import cocotb
 
 from golden.contract.config import Config
+from golden.contract.schedule import Schedule
 from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import Learning, Schedule, Spec
+from golden.contract.spec import Learning, Spec
 from hw.core.core import Core
 from sim.core.driver import check_training
 

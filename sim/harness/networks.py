@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from golden.contract.config import Config
+from golden.contract.schedule import Schedule
 from golden.contract.shapes import Bundle, Conv, Dense, Layer
-from golden.contract.spec import CLASSES, Learning, Schedule, Spec
+from golden.contract.spec import CLASSES, Learning, Spec
 from golden.model import ops
 
 

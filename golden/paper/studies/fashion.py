@@ -17,8 +17,9 @@ from typing import Any
 from matplotlib import pyplot as plt
 
 from golden.contract.presets import PRESETS
+from golden.contract.schedule import Schedule
 from golden.contract.shapes import Conv
-from golden.contract.spec import Schedule, Spec
+from golden.contract.spec import Spec
 from golden.paper.systems.configurations import SCALE_WIDTHS, starts, tuned
 from golden.training import data as datasets
 from golden.training.data import Data

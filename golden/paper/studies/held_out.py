@@ -4,8 +4,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from golden.contract.presets import PRESETS
+from golden.contract.schedule import Schedule
 from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import Schedule, Spec
+from golden.contract.spec import Spec
 from golden.model.fixed import FixedModel
 from golden.model.parameters import initial, mean
 from golden.training.commits import commits

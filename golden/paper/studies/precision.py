@@ -13,7 +13,8 @@ from matplotlib import pyplot as plt
 
 from golden.axes import logarithmic
 from golden.contract.formats import Formats
-from golden.contract.spec import Schedule, Spec
+from golden.contract.schedule import Schedule
+from golden.contract.spec import Spec
 from golden.training import data as datasets
 from golden.training.plan import Plan
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from golden.contract.spec import Spec, turns
+from golden.contract.schedule import turns
+from golden.contract.spec import Spec
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Dynamics:
     clip_nudge: bool = True
     #: Eq. 5, else eq. 4.
     three_phases: bool = True
-    #: One of `golden.contract.spec.ORDERS`: in which order layers step.
+    #: One of `golden.contract.schedule.ORDERS`: in which order layers step.
     order: str = "all"
     #: Steps of the free phase, from 0, with each of which lambda halves, as the board can (`Schedule.halvings`).
     halvings: tuple[int, ...] = ()

@@ -13,8 +13,9 @@ from golden.contract.errors import SpecError
 from golden.contract.formats import Formats
 from golden.contract.lanes import Lanes
 from golden.contract.presets import FOLDER, PRESETS, chosen
+from golden.contract.schedule import Schedule
 from golden.contract.shapes import Conv, Dense, Input
-from golden.contract.spec import Learning, Schedule, Spec
+from golden.contract.spec import Learning, Spec
 
 MINE = """\
 name = "mine"

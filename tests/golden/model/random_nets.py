@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from golden.contract.schedule import FOLLOW, MAX_FINE, ORDERS, Schedule
 from golden.contract.shapes import Conv, Dense, Input
-from golden.contract.spec import FOLLOW, MAX_FINE, ORDERS, Learning, Schedule, Spec
+from golden.contract.spec import Learning, Spec
 from golden.model.parameters import Parameters
 from golden.model.settings import Settings
 

@@ -8,8 +8,9 @@ import torch
 
 from golden.contract.errors import BoardError, ModelError
 from golden.contract.presets import PRESETS
+from golden.contract.schedule import ORDERS, Schedule
 from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import ORDERS, Learning, Schedule, Spec
+from golden.contract.spec import Learning, Spec
 from golden.model import batch as golden_batch
 from golden.model.batch import infer, trace, train_batch
 from golden.model.fixed import FixedModel

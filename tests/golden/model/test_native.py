@@ -13,8 +13,9 @@ from golden import compiler
 from golden.contract.errors import NativeError
 from golden.contract.formats import Formats
 from golden.contract.presets import PRESETS
+from golden.contract.schedule import ORDERS, Schedule
 from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import IMAGE_SIDE, ORDERS, Learning, Schedule, Spec
+from golden.contract.spec import IMAGE_SIDE, Learning, Spec
 from golden.model import native
 from golden.model.batch import infer, train_batch
 from golden.model.parameters import initial, zeros

@@ -8,8 +8,9 @@ import torch
 from torch.nn import functional
 
 from golden.contract.presets import PRESETS
+from golden.contract.schedule import ORDERS, Schedule
 from golden.contract.shapes import Bundle, Conv, Dense
-from golden.contract.spec import ORDERS, Learning, Schedule, Spec
+from golden.contract.spec import Learning, Spec
 from golden.model import ops
 from golden.model.batch import trace, train_batch
 from golden.model.parameters import initial, working

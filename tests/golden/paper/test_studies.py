@@ -14,7 +14,7 @@ import torch
 
 from golden.contract.errors import ExitCode, StudyError
 from golden.contract.presets import PRESETS, preset
-from golden.contract.spec import ORDERS, Schedule
+from golden.contract.schedule import ORDERS, Schedule
 from golden.files import owned
 from golden.model.fixed import FixedModel
 from golden.paper.studies import STUDIES, precision, schedule, shape, speed, study
