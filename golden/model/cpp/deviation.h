@@ -5,6 +5,7 @@
 #include <vector>
 #include "kept.h"
 #include "lanes.h"
+#include "team.h"
 
 namespace {
 
@@ -20,8 +21,8 @@ struct Deviation {
         for (auto *all : {&below, &above, &v, &xi}) all->emplace_back(neurons);
     }
 
-    static void without(Ints &drive, const Ints &ones, int left) {
-        for (size_t i = 0; i < drive.size(); i++) drive[i] = (drive[i] - ones[i]) << left;
+    static void without(Ints &drive, const Ints &ones, int left, Share share) {
+        for (int i = share.first; i < share.end; i++) drive[i] = (drive[i] - ones[i]) << left;
     }
 };
 

@@ -9,13 +9,14 @@
 #include "kept.h"
 #include "lanes.h"
 #include "network.h"
+#include "team.h"
 
 namespace {
 
 // 2x2 sums at stride 1 of planes (h, w): what one pooled position sees through one tap. to(plane, position): where a sum goes.
-template <typename To> inline void box_sums(const Layer &layer, int planes, const Ints &in, To to) {
+template <typename To> inline void box_sums(const Layer &layer, Share planes, const Ints &in, To to) {
     const int h = layer.height, w = layer.width;
-    for (int c = 0; c < planes; c++)
+    for (int c = planes.first; c < planes.end; c++)
         for (int y = 0, i = 0; y + 1 < h; y++)
             for (int x = 0; x + 1 < w; x++, i++) {
                 const Int *a = in.data() + (c * h + y) * w + x;
@@ -30,28 +31,40 @@ inline int box_positions(const Layer &layer) { return (layer.height - 1) * (laye
 inline void box_planes(const Layer &layer, int planes, const Ints &in, Ints &out) {
     const int size = box_positions(layer);
     out.resize(static_cast<size_t>(planes) * size);
-    box_sums(layer, planes, in, [&](int c, int i) -> Int & { return out[static_cast<size_t>(c) * size + i]; });
+    box_sums(layer, {0, planes}, in, [&](int c, int i) -> Int & { return out[static_cast<size_t>(c) * size + i]; });
 }
 
 struct Drives {
     const Network &net;
     const std::vector<Kernels> &kernels; // of each bundle
-    Ints boxes, taps;
+    Ints image_boxes;
+    std::vector<Ints> taps; // of each member of the team
+
+    Drives(const Network &net, const std::vector<Kernels> &kernels, int members) : net(net), kernels(kernels), taps(members) {
+        size_t most = 0;
+        for (int n = 1; n < net.bundles; n++)
+            if (net.bundle[n].kind == CONV) most = std::max(most, static_cast<size_t>(net.layers[n].channels) * net.bundle[n].kernel * net.bundle[n].kernel);
+        for (Ints &each : taps) each.resize(Kernel::PLACES * most);
+        if (!net.bundle[0].full()) image_boxes.resize(static_cast<size_t>(net.layers[0].channels) * box_positions(net.layers[0]));
+    }
+
+    // Once for each sample, before `image`.
+    void begin(const Ints &images) {
+        if (!net.bundle[0].full()) box_planes(net.layers[0], net.layers[0].channels, images, image_boxes);
+    }
 
     // Once for each sample: the first bundle's drive, rounded to phi's LSB. weights: of that bundle.
-    void image(const int8_t *weights, const Ints &images, Ints &phi) {
+    void image(const int8_t *weights, const Ints &images, Share share, Ints &phi) const {
         const Layer &pre = net.layers[0], &post = net.layers[1];
         const int k = net.bundle[0].kernel, row = pre.width - 1, plane = box_positions(pre);
-        phi.resize(post.neurons());
-        if (net.bundle[0].kind == PIXELS) return pixels(weights, images, phi);
-        box_planes(pre, pre.channels, images, boxes);
-        Int *to = phi.data();
-        for (int o = 0; o < post.channels; o++)
+        if (net.bundle[0].kind == PIXELS) return pixels(weights, images, share, phi);
+        Int *to = phi.data() + share.first * post.positions();
+        for (int o = share.first; o < share.end; o++)
             for (int py = 0; py < post.height; py++)
                 for (int px = 0; px < post.width; px++) {
                     Int sum = Int{} + (1 << (net.static_shift - 1));
                     const int8_t *w = weights + o * pre.channels * k * k;
-                    const Int *from = boxes.data() + 2 * py * row + 2 * px;
+                    const Int *from = image_boxes.data() + 2 * py * row + 2 * px;
                     for (int c = 0; c < pre.channels; c++, from += plane)
                         for (int tap = 0; tap < k * k; tap++) sum += *w++ * from[tap / k * row + tap % k];
                     *to++ = sum >> net.static_shift;
@@ -59,20 +72,28 @@ struct Drives {
     }
 
     // The same where each pixel meets each neuron.
-    void pixels(const int8_t *weights, const Ints &images, Ints &phi) const {
-        for (Int &drive : phi) {
+    void pixels(const int8_t *weights, const Ints &images, Share share, Ints &phi) const {
+        weights += static_cast<size_t>(share.first) * images.size();
+        for (int o = share.first; o < share.end; o++) {
             Int sum = Int{} + (1 << (net.static_shift - 1));
             for (const Int &pixel : images) sum += *weights++ * pixel;
-            drive = sum >> net.static_shift;
+            phi[o] = sum >> net.static_shift;
         }
     }
 
+    // Words of a layer's box sums, with as many more as a last run may be read beyond its end.
+    static size_t box_words(const Layer &layer) { return static_cast<size_t>(layer.words(1)) * box_positions(layer) + TILE; }
+
+    // What the convolution above a layer reads, of a share of its channels; a position's words are side by side.
+    static void box(const Layer &layer, const Ints &s, Share share, Ints &boxes) {
+        const int quads = layer.words(1);
+        box_sums(layer, {share.first / 4, (share.end + 3) / 4}, s, [&](int q, int i) -> Int & { return boxes[static_cast<size_t>(i) * quads + q]; });
+    }
+
     // phi[o][p] = sum of w * box sums, one stride-2 window a position.
-    void conv_forward(int n, const Ints &s, Ints &phi) {
+    void conv_forward(int n, const Ints &boxes, Share share, Ints &phi) const {
         const Layer &pre = net.layers[n], &post = net.layers[n + 1];
         const int row = pre.width - 1, quads = pre.words(1), plane = post.positions();
-        boxes.resize(static_cast<size_t>(quads) * box_positions(pre) + TILE); // a last run may be read beyond its end
-        box_sums(pre, quads, s, [&](int q, int i) -> Int & { return boxes[static_cast<size_t>(i) * quads + q]; });
         by_places(plane, [&](auto count, int first) {
             const Int *at[count()];
             for (int i = 0; i < count(); i++) {
@@ -80,7 +101,7 @@ struct Drives {
                 at[i] = boxes.data() + (2 * (p / post.width) * row + 2 * (p % post.width)) * quads;
             }
             Int *to = phi.data() + first;
-            kernels[n].forward.drive(at, [&](int place, int o, Int drive) { to[o * plane + place] = drive; });
+            kernels[n].forward.drive(at, share, [&](int place, int o, Int drive) { to[o * plane + place] = drive; });
         });
     }
 
@@ -92,24 +113,23 @@ struct Drives {
     }
 
     // The transpose: k*k tap sums for each pooled position, folded to the (k+1)*(k+1) positions that it sees.
-    void conv_backward(int n, const Ints &s, Ints &phi) {
+    void conv_backward(int n, const Ints &s, int member, Share share, Ints &phi) {
         // the loops of a known size are unrolled: a third of the time
-        if (net.bundle[n].kernel == 3) conv_backward_of<3>(n, s, phi);
-        else if (net.bundle[n].kernel == 5) conv_backward_of<5>(n, s, phi);
-        else conv_backward_of<0>(n, s, phi);
+        if (net.bundle[n].kernel == 3) conv_backward_of<3>(n, s, taps[member], share, phi);
+        else if (net.bundle[n].kernel == 5) conv_backward_of<5>(n, s, taps[member], share, phi);
+        else conv_backward_of<0>(n, s, taps[member], share, phi);
     }
 
     // KERNEL: the bundle's, or 0 for any.
-    template <int KERNEL> void conv_backward_of(int n, const Ints &s, Ints &phi) {
+    template <int KERNEL> void conv_backward_of(int n, const Ints &s, Ints &taps, Share share, Ints &phi) const {
         const Layer &pre = net.layers[n], &post = net.layers[n + 1];
         const int k = KERNEL ? KERNEL : net.bundle[n].kernel, size = pre.channels * k * k, plane = post.positions();
-        taps.resize(Kernel::PLACES * size);
         by_places(plane, [&](auto places, int first) {
             const Int *at[places()];
             for (int place = 0; place < places(); place++) at[place] = s.data() + first + place;
-            kernels[n].backward.drive(at, [&](int place, int i, Int drive) { taps[place * size + i] = drive; });
+            kernels[n].backward.drive(at, share.times(k * k), [&](int place, int i, Int drive) { taps[place * size + i] = drive; });
             for (int place = 0; place < places(); place++)
-                for (int c = 0; c < pre.channels; c++) {
+                for (int c = share.first; c < share.end; c++) {
                     const Int *tap = taps.data() + place * size + c * k * k;
                     const int p = first + place;
                     fold(tap, k, phi.data() + (c * pre.height + 2 * (p / post.width)) * pre.width + 2 * (p % post.width), pre.width);
@@ -132,11 +152,12 @@ struct Drives {
     }
 
     // The 4 brings dense drives from the weights' LSB to phi's; pooling brings it by itself.
-    static void dense_forward(const Kernel &kernel, const Ints &s, Ints &phi) {
-        kernel.drive<1, Kernel::DENSE_BLOCK>({s.data()}, [&](int, int o, Int drive) { phi[o] = drive << 2; });
+    static void dense_forward(const Kernel &kernel, const Ints &s, Share share, Ints &phi) {
+        kernel.drive<1, Kernel::DENSE_BLOCK>({s.data()}, share, [&](int, int o, Int drive) { phi[o] = drive << 2; });
     }
-    static void dense_backward(const Kernel &kernel, const Ints &s, Ints &phi) {
-        kernel.drive<1, Kernel::DENSE_BLOCK>({s.data()}, [&](int, int o, Int drive) { phi[o] += drive << 2; });
+    // share: of neurons.
+    static void dense_backward(const Kernel &kernel, const Ints &s, Share share, Ints &phi) {
+        kernel.drive<1, Kernel::DENSE_BLOCK>({s.data()}, share, [&](int, int o, Int drive) { phi[o] += drive << 2; });
     }
 };
 

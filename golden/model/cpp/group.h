@@ -1,4 +1,4 @@
-// LANES samples through the three phases.
+// LANES samples through the three phases, by a team of threads.
 #pragma once
 
 #include <algorithm>
@@ -9,36 +9,46 @@
 #include "kept.h"
 #include "lanes.h"
 #include "network.h"
+#include "team.h"
 #include "updates.h"
 
 namespace {
 
 constexpr int PHASES = 3; // free, plus, minus
 
-// LANES samples: their state, and all that the phases do to it.
+// What a step is, the same for all layers.
+struct Step {
+    int which, sign;       // phase, and of its nudge
+    bool averaged;         // its xi count for the phase's sums
+    bool deviating;        // in a nudged phase with fine spikes
+    int shift, next_shift; // k of lambda = 2^-k in this step, and in the next one
+};
+
+// LANES samples: their state, and all that the phases do to it. Each member of the team calls `run` and what comes after it.
 struct Group {
     struct State {
         Ints d, u, phi; // of each neuron
         Ints xi;        // of the output layer's, whose nudge reads it a step later
-        Ints s;             // of four neurons: word (quad, position), and as many more as tiles read
+        Ints s;         // of four neurons: word (quad, position), and as many more as tiles read
+        Ints boxes;     // of s, below a convolution
     };
 
     const Network &net;
+    Team &team;
     const int8_t *weights;
     std::vector<const int32_t *> bias; // of each layer
     Drives drives;
     Updates updates;
     std::vector<State> layers, kept;
     std::vector<Ints> sums[PHASES]; // of each layer
-    Ints static_drive, images, target, above;
+    Ints static_drive, images, target;
+    std::vector<Ints> above; // of each layer: scratch
     Deviation deviation;
-    bool deviating = false; // in a nudged phase with fine spikes
-    std::vector<Long> spikes; // of each layer
-    Int present;              // all ones in the lanes that hold a sample
-    int shift = 0, next_shift = 0; // k of lambda = 2^-k in this step, and in the next one
+    std::vector<std::vector<Long>> spikes; // of each member, of each layer
+    Int present;                           // all ones in the lanes that hold a sample
 
-    Group(const Network &n, const std::vector<Kernels> &k, const int8_t *w, const int32_t *b)
-        : net(n), weights(w), bias{nullptr}, drives{n, k, {}, {}}, updates{n, {}, {}, {}, {}} {
+    Group(const Network &n, Team &team, const std::vector<Kernels> &k, const int8_t *w, const int32_t *b)
+        : net(n), team(team), weights(w), bias{nullptr}, drives(n, k, team.size), updates(n), above(n.bundles + 1) {
         layers.resize(net.bundles + 1);
         for (int n = 1; n <= net.bundles; b += net.layers[n].channels, n++) bias.push_back(b);
         for (int n = 0; n <= net.bundles; n++) {
@@ -46,18 +56,23 @@ struct Group {
             State &state = layers[n];
             for (Ints *x : {&state.d, &state.u, &state.phi}) x->resize(size);
             if (n == net.bundles || net.fine) state.xi.resize(size);
+            if (boxed(n)) state.boxes.resize(Drives::box_words(net.layers[n]));
             // tiles may read beyond the last word
             const size_t above = n < net.bundles && net.bundle[n].kind == DENSE ? k[n].forward.reach() : 0;
             const size_t below = n > 0 ? k[n - 1].backward.reach() : 0;
             state.s.resize(std::max({static_cast<size_t>(net.layers[n].words(net.layers[n].positions())), above, below}));
             for (auto &sum : sums) sum.emplace_back(size);
             if (net.fine) deviation.add(size);
+            this->above[n].resize(size);
         }
-        spikes.resize(net.bundles + 1);
+        kept = layers;
+        spikes.assign(team.size, std::vector<Long>(net.bundles + 1));
         target.resize(net.classes);
         images.resize(net.layers[0].neurons());
+        static_drive.resize(net.layers[1].neurons());
     }
 
+    // By one member, before the others begin.
     void begin(const uint8_t *image, const int64_t *labels, int count) {
         const size_t size = images.size();
         for (int l = 0; l < LANES; l++) present[l] = l < count ? -1 : 0;
@@ -69,74 +84,96 @@ struct Group {
         if (labels)
             for (int l = 0; l < count; l++) target[labels[l]][l] = 1 << net.one_bits;
         for (auto &state : layers)
-            for (Ints *x : {&state.d, &state.u, &state.xi, &state.s}) std::fill(x->begin(), x->end(), Int{});
-        std::fill(spikes.begin(), spikes.end(), Long{});
-        deviating = false;
-        drives.image(weights, images, static_drive);
+            for (Ints *x : {&state.d, &state.u, &state.xi, &state.s, &state.boxes}) std::fill(x->begin(), x->end(), Int{});
+        for (auto &each : spikes) std::fill(each.begin(), each.end(), Long{});
+        drives.begin(images);
     }
 
-    // All layers together in one turn, or odd ones and then even ones. averaged: this step's xi count for the sums of phase
-    // `which`.
-    void step(int which, int sign, bool averaged) {
+    // Whether the layer's box sums are read.
+    bool boxed(int n) const { return n > 0 && n < net.bundles && net.bundle[n].kind == CONV; }
+
+    // A member's channels of a layer, and its neurons.
+    Share channels(int n, int member) const { return team.share(net.layers[n].channels, member); }
+    Share neurons(int n, int member) const { return channels(n, member).times(net.layers[n].positions()); }
+
+    static void fill(Ints &to, Share share, Int with) { std::fill(to.begin() + share.first, to.begin() + share.end, with); }
+
+    // All layers together in one turn, or odd ones and then even ones. Where all take one turn, none fires before all are driven.
+    void step(const Step &step, int member) {
         for (int first = 1; first <= net.turns; first++) {
-            for (int n = first; n <= net.bundles; n += net.turns) drive(n);
-            for (int n = first; n <= net.bundles; n += net.turns) fire(n, which, sign, averaged);
+            for (int n = first; n <= net.bundles; n += net.turns) drive(n, step, member);
+            if (net.turns == 1) team.wait();
+            for (int n = first; n <= net.bundles; n += net.turns) fire(n, step, member);
+            team.wait();
         }
     }
 
     // phi of a layer, from its neighbours' latest spikes: what comes from below is written, what comes from above is added.
-    void drive(int n) {
+    void drive(int n, const Step &step, int member) {
         Ints &phi = layers[n].phi;
-        const Shifts shifts = net.shifts[deviating][n];
+        const Shifts shifts = net.shifts[step.deviating][n];
+        const Share own = neurons(n, member);
         const bool last = n == net.bundles;
-        if (n == 1 && deviating) { // nothing comes from the image
-            std::fill(phi.begin(), phi.end(), Int{});
-            if (!last) add_from_above(n, phi);
-            return Deviation::without(phi, deviation.above[n], shifts.above);
+        if (n == 1 && step.deviating) { // nothing comes from the image
+            fill(phi, own, Int{});
+            if (!last) add_from_above(n, member, phi);
+            return Deviation::without(phi, deviation.above[n], shifts.above, own);
         }
-        if (n == 1) shifted(static_drive, shifts.below, phi);
+        if (n == 1) shifted(static_drive, shifts.below, own, phi);
         else {
-            drive_from_below(n, phi);
-            if (deviating) Deviation::without(phi, deviation.below[n], shifts.below);
-            else if (shifts.below) shifted(phi, shifts.below, phi);
+            drive_from_below(n, member, phi);
+            if (step.deviating) Deviation::without(phi, deviation.below[n], shifts.below, own);
+            else if (shifts.below) shifted(phi, shifts.below, own, phi);
         }
         if (last) return;
-        if (!deviating && !shifts.above) return add_from_above(n, phi);
-        above.assign(phi.size(), Int{});
-        add_from_above(n, above);
-        if (deviating) Deviation::without(above, deviation.above[n], shifts.above);
-        else shifted(above, shifts.above, above);
-        for (size_t i = 0; i < phi.size(); i++) phi[i] += above[i];
+        if (!step.deviating && !shifts.above) return add_from_above(n, member, phi);
+        Ints &more = above[n];
+        fill(more, own, Int{});
+        add_from_above(n, member, more);
+        if (step.deviating) Deviation::without(more, deviation.above[n], shifts.above, own);
+        else shifted(more, shifts.above, own, more);
+        for (int i = own.first; i < own.end; i++) phi[i] += more[i];
     }
 
-    static void shifted(const Ints &from, int left, Ints &to) {
-        to.resize(from.size());
-        for (size_t i = 0; i < from.size(); i++) to[i] = from[i] << left;
+    static void shifted(const Ints &from, int left, Share share, Ints &to) {
+        for (int i = share.first; i < share.end; i++) to[i] = from[i] << left;
     }
 
     // Bundle n - 1 joins the layer to the one below.
-    void drive_from_below(int n, Ints &phi) {
-        if (net.bundle[n - 1].kind == CONV) drives.conv_forward(n - 1, layers[n - 1].s, phi);
-        else Drives::dense_forward(drives.kernels[n - 1].forward, layers[n - 1].s, phi);
+    void drive_from_below(int n, int member, Ints &phi) const {
+        const State &below = layers[n - 1];
+        if (net.bundle[n - 1].kind == CONV) drives.conv_forward(n - 1, below.boxes, channels(n, member), phi);
+        else Drives::dense_forward(drives.kernels[n - 1].forward, below.s, channels(n, member), phi);
     }
 
-    void add_from_above(int n, Ints &phi) {
-        if (net.bundle[n].kind == CONV) drives.conv_backward(n, layers[n + 1].s, phi);
-        else Drives::dense_backward(drives.kernels[n].backward, layers[n + 1].s, phi);
+    void add_from_above(int n, int member, Ints &phi) {
+        if (net.bundle[n].kind == CONV) drives.conv_backward(n, layers[n + 1].s, member, channels(n, member), phi);
+        else Drives::dense_backward(drives.kernels[n].backward, layers[n + 1].s, neurons(n, member), phi);
     }
 
-    // Layers are at the end of the free phase, and send deviations from it from now on.
-    void deviate() {
-        deviating = true;
+    // What the layer above reads of this one's spikes, if it isn't the spikes themselves.
+    void box(int n, int member) {
+        if (boxed(n)) Drives::box(net.layers[n], layers[n].s, channels(n, member), layers[n].boxes);
+    }
+
+    // Layers are at the end of the free phase, and send deviations from it from now on. shift: k of its last step.
+    void deviate(int shift, int member) {
         // as each of them would be if all spiked; words of no deviation are the same
-        for (int n = 1; n <= net.bundles; n++) std::fill(layers[n].s.begin(), layers[n].s.end(), Deviation::SILENT);
         for (int n = 1; n <= net.bundles; n++) {
-            if (n > 1) drive_from_below(n, deviation.below[n]);
-            std::fill(deviation.above[n].begin(), deviation.above[n].end(), Int{});
-            if (n < net.bundles) add_from_above(n, deviation.above[n]);
+            const Share own = channels(n, member);
+            const int positions = net.layers[n].positions();
+            std::fill(layers[n].s.begin() + own.first / 4 * positions, layers[n].s.begin() + (own.end + 3) / 4 * positions, Deviation::SILENT);
+            box(n, member);
+        }
+        team.wait();
+        for (int n = 1; n <= net.bundles; n++) {
+            const Share own = neurons(n, member);
+            if (n > 1) drive_from_below(n, member, deviation.below[n]);
+            fill(deviation.above[n], own, Int{});
+            if (n < net.bundles) add_from_above(n, member, deviation.above[n]);
             State &state = layers[n];
             const int positions = net.layers[n].positions();
-            for (size_t i = 0; i < state.d.size(); i++) {
+            for (int i = own.first; i < own.end; i++) {
                 const Int v = state.d[i] + bias[n][i / positions], xi = rounded(v, 0);
                 deviation.v[n][i] = v;
                 deviation.xi[n][i] = xi;
@@ -144,6 +181,7 @@ struct Group {
                 state.d[i] = state.xi[i] = Int{};
             }
         }
+        team.wait();
     }
 
     // xi of v, both with `point` more binary places.
@@ -151,26 +189,27 @@ struct Group {
         return clip((v + (1 << (net.round_shift - 1))) >> net.round_shift, 0, 1 << net.one_bits << point);
     }
 
-    // A layer's neurons.
-    void fire(int n, int which, int sign, bool averaged) {
+    // A member's neurons of a layer.
+    void fire(int n, const Step &step, int member) {
         State &state = layers[n];
-        Int *const total = averaged ? sums[which][n].data() : nullptr;
-        const int positions = net.layers[n].positions(), channels = net.layers[n].channels, rest = net.shifts[deviating][n].rest;
+        Int *const total = step.averaged ? sums[step.which][n].data() : nullptr;
+        const Share own = channels(n, member);
+        const int positions = net.layers[n].positions(), rest = net.shifts[step.deviating][n].rest;
         const bool output = n == net.bundles;
         Int fired = {};
-        for (int c = 0; c < channels; c++) {
+        for (int c = own.first; c < own.end; c++) {
             const Int base = Int{} + (bias[n][c] + (1 << (net.round_shift - 1)));
             Int *const s = state.s.data() + c / 4 * positions;
             for (int p = 0; p < positions; p++) {
                 const int i = c * positions + p;
                 Int offset = base, xi, spike;
-                if (deviating) {
-                    spike = deviate(state, n, i, output ? sign : 0, rest);
+                if (step.deviating) {
+                    spike = deviation_of(state, n, i, output ? step.sign : 0, step.shift, rest);
                     xi = state.xi[i];
                     fired += (spike - 1) & 1;
                 } else {
-                    if (output && sign) offset += nudge(i, state.xi[i], sign);
-                    spike = neuron(state, i, offset, rest, xi);
+                    if (output && step.sign) offset += nudge(i, state.xi[i], step.sign);
+                    spike = neuron(state, i, offset, step, rest, xi);
                     if (output) state.xi[i] = xi;
                     fired += spike;
                 }
@@ -178,26 +217,27 @@ struct Group {
                 if (total) total[i] += xi;
             }
         }
-        spikes[n] += __builtin_convertvector(fired, Long);
+        spikes[member][n] += __builtin_convertvector(fired, Long);
+        box(n, member);
     }
 
     Int nudge(int i, Int xi, int sign) const { return (sign * net.beta * (target[i] - xi)) >> net.nudge_shift; }
 
     // offset: bias, nudge and the half of the rounding. The result is 1 where a neuron fired.
-    inline Int neuron(State &state, int i, Int offset, int rest, Int &xi) const {
+    inline Int neuron(State &state, int i, Int offset, const Step &step, int rest, Int &xi) const {
         const Int old = state.d[i], u = state.u[i];
-        const Int moved = old + (((state.phi[i] << rest) - old) >> shift);
+        const Int moved = old + (((state.phi[i] << rest) - old) >> step.shift);
         const Int d = clip(moved, net.decoder_low, net.decoder_high);
         xi = clip((d + offset) >> net.round_shift, 0, 1 << net.one_bits);
-        const Int weighed = u + (xi << shift);
+        const Int weighed = u + (xi << step.shift);
         const Int spike = (weighed > net.threshold) & 1;
         state.d[i] = d;
-        state.u[i] = weighed - (xi << next_shift) + xi - (spike << net.one_bits);
+        state.u[i] = weighed - (xi << step.next_shift) + xi - (spike << net.one_bits);
         return spike;
     }
 
     // golden.model.ops.deviation. sign: of the nudge, or 0. The result is 1 more than what it sends, which is a byte without a sign.
-    inline Int deviate(State &state, int n, int i, int sign, int rest) const {
+    inline Int deviation_of(State &state, int n, int i, int sign, int shift, int rest) const {
         const int point = net.point[n], one = 1 << net.one_bits;
         const Int old = state.d[i], v = deviation.v[n][i] << point;
         const Int d = clip(old + (((state.phi[i] << rest) - old) >> shift), net.decoder_low, net.decoder_high);
@@ -216,24 +256,35 @@ struct Group {
         return net.decay_shift + static_cast<int>(std::count_if(net.halving, net.halving + net.halvings, [t](int at) { return at <= t; }));
     }
 
-    void phase(int which, int steps, int sign) {
-        for (auto &sum : sums[which]) std::fill(sum.begin(), sum.end(), Int{});
-        for (int t = 0; t < steps; t++) {
-            // the nudged phases go on with the free phase's last lambda
-            shift = shift_at(sign ? net.free_steps - 1 : t);
-            next_shift = shift_at(sign ? net.free_steps - 1 : std::min(t + 1, steps - 1));
-            step(which, sign, t >= steps - net.averaging_window);
-        }
+    void phase(int which, int steps, int sign, int member) {
+        for (int n = 1; n <= net.bundles; n++) fill(sums[which][n], neurons(n, member), Int{});
+        const int end = net.free_steps - 1; // the nudged phases go on with the free phase's last lambda
+        for (int t = 0; t < steps; t++)
+            step({which, sign, t >= steps - net.averaging_window, sign && net.fine, shift_at(sign ? end : t),
+                  shift_at(sign ? end : std::min(t + 1, steps - 1))},
+                 member);
     }
 
-    void run(bool training) {
-        phase(0, net.free_steps, 0);
+    // The three phases; without labels the first alone.
+    void run(bool training, int member) {
+        drives.image(weights, images, channels(1, member), static_drive);
+        phase(0, net.free_steps, 0, member);
         if (!training) return;
-        if (net.fine) deviate();
-        kept = layers;
-        phase(1, net.nudged_steps, 1);
-        layers.swap(kept);
-        phase(2, net.nudged_steps, -1);
+        if (net.fine) deviate(shift_at(net.free_steps - 1), member);
+        if (!member) kept = layers;
+        team.wait();
+        phase(1, net.nudged_steps, 1, member);
+        if (!member) layers.swap(kept);
+        team.wait();
+        phase(2, net.nudged_steps, -1, member);
+    }
+
+    // Of a layer, in the lanes that hold a sample.
+    int64_t spikes_of(int n) const {
+        int64_t total = 0;
+        for (const auto &each : spikes)
+            for (int l = 0; l < LANES; l++) total += present[l] ? each[n][l] : 0;
+        return total;
     }
 
     int prediction(int lane) const {
@@ -244,8 +295,13 @@ struct Group {
         return best;
     }
 
-    void add_updates(int64_t *const *weight_updates, int64_t *const *bias_updates) {
-        updates.add(sums[1], sums[2], sums[0], images, present, weight_updates, bias_updates);
+    void add_updates(int64_t *const *weight_updates, int64_t *const *bias_updates, int member) {
+        for (int n = 0; n < net.bundles; n++) {
+            if (!member) updates.prepare(n, sums[1], sums[2], sums[0], images, present);
+            team.wait();
+            updates.add(n, sums[1], sums[2], present, channels(n + 1, member), weight_updates[n], bias_updates[n]);
+            team.wait();
+        }
     }
 
     // golden.model.centring.read.

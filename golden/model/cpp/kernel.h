@@ -7,6 +7,7 @@
 #include "kept.h"
 #include "lanes.h"
 #include "network.h"
+#include "team.h"
 #include "tiles.h"
 
 namespace {
@@ -72,12 +73,12 @@ struct Kernel {
     // Words that it reads from the first one of its first place, of all places together.
     size_t reach() const { return tiled ? static_cast<size_t>(padded) * words.stride : 0; }
 
-    // output(place, o, drive of output o) for all of them, for COUNT places; at: the first word of each place.
-    template <int COUNT, int WIDE = BLOCK, typename Output> void drive(const Int *const (&at)[COUNT], Output output) const {
+    // output(place, o, drive of output o) for those of a share, for COUNT places; at: the first word of each place.
+    template <int COUNT, int WIDE = BLOCK, typename Output> void drive(const Int *const (&at)[COUNT], Share share, Output output) const {
 #if NUDGE_TILES
-        if (tiled) return drive_by_tiles(at, output);
+        if (tiled) return drive_by_tiles(at, share, output);
 #endif
-        for (int first = 0; first < outputs; first += WIDE) {
+        for (int first = share.first; first < share.end; first += WIDE) {
             Int a[COUNT * WIDE] = {};
             const int32_t *w = block.data() + static_cast<size_t>(first) * count;
             for (int r = 0; r < words.runs; r++)
@@ -87,7 +88,7 @@ struct Kernel {
                     for (int p = 0; p < COUNT; p++) in[p] = at[p][r * words.run_stride + n * words.stride];
                     for (int i = 0; i < COUNT * WIDE; i++) a[i] = dot(a[i], in[i % COUNT], w[i / COUNT]);
                 }
-            const int present = std::min(outputs - first, WIDE);
+            const int present = std::min(share.end - first, WIDE);
             for (int i = 0; i < COUNT * WIDE; i++)
                 if (i / COUNT < present) output(i % COUNT, first + i / COUNT, a[i]);
         }
@@ -95,15 +96,15 @@ struct Kernel {
 
 #if NUDGE_TILES
   private:
-    template <int COUNT, typename Output> void drive_by_tiles(const Int *const (&at)[COUNT], Output output) const {
-        const int all = blocks(outputs, TILE);
+    template <int COUNT, typename Output> void drive_by_tiles(const Int *const (&at)[COUNT], Share share, Output output) const {
+        const int all = blocks(share.end, TILE);
         const size_t stride = static_cast<size_t>(count) * TILE;
-        for (int b = 0; b < all; b += 2) {
+        for (int b = share.first / TILE; b < all; b += 2) {
             Int rows[2 * COUNT][TILE];
             const int32_t *w = block.data() + b * stride;
             if (b + 1 < all) tile_products<2>(w, stride, words.runs, padded, words.run_stride, words.stride, at, rows);
             else tile_products<1>(w, 0, words.runs, padded, words.run_stride, words.stride, at, rows);
-            const int present = std::min(outputs - b * TILE, 2 * TILE);
+            const int present = std::min(share.end - b * TILE, 2 * TILE);
             for (int o = 0; o < present; o++)
                 for (int p = 0; p < COUNT; p++) output(p, b * TILE + o, rows[o / TILE * COUNT + p][o % TILE]);
         }

@@ -1,4 +1,4 @@
-// golden.model.batch as one compiled loop: equal bits, LANES samples side by side, one thread for each group of them.
+// golden.model.batch as one compiled loop: equal bits, LANES samples side by side, a thread for each group of them, or several.
 //
 // The batch is the innermost dimension: LANES samples are one vector. Spikes and weights are bytes, four neurons to the
 // 32-bit word of a lane, because processors have an instruction for four such products and their sum (VPDPBUSD, "dot product
@@ -8,7 +8,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <functional>
+#include <memory>
+#include <mutex>
 #include <new>
 #include <numeric>
 #include <system_error>
@@ -20,6 +21,7 @@
 #include "kept.h"
 #include "lanes.h"
 #include "network.h"
+#include "team.h"
 #include "tiles.h"
 
 namespace {
@@ -31,7 +33,17 @@ struct Totals {
     Vector<int64_t> own; // where they point to, unless it is at what the caller gave
 };
 
-// A batch of samples in groups of LANES, and what its threads add up: each takes the next group until none is left.
+// Threads that take a group of samples together, and what they add up.
+struct Crew {
+    Team team;
+    Totals totals;
+    std::unique_ptr<Group> group; // none: there was no memory for it
+    int64_t taken = 0;            // which group they are at
+
+    explicit Crew(int size) : team(size) {}
+};
+
+// A batch of samples in groups of LANES: each crew takes the next one until none is left.
 struct Batch {
     const Network &net;
     Vector<int8_t> weights; // working copies, bundle after bundle
@@ -71,30 +83,51 @@ struct Batch {
         }
     }
 
-    // One thread's share. Without memory it ends early, and where that was in the midst of a group, `done` stays below `groups`.
-    void work(Totals &totals) noexcept try {
-        std::vector<int64_t> spikes(net.bundles, 0);
+    // A thread's share. Without memory a crew takes no group, and if none does, `done` stays below `groups`.
+    void work(Crew &crew, int member) {
+        Team &team = crew.team;
         [[maybe_unused]] const Tiles tiles;
-        Group group(net, kernels, weights.data(), biases.data());
-        if (totals.weights.empty()) point_to_own(totals);
-        totals.spikes.swap(spikes);
+        if (!member) set_up(crew);
+        team.wait();
+        if (!crew.group) return;
+        Group &group = *crew.group;
+        Totals &totals = crew.totals;
         const int64_t pixels = net.layers[0].neurons();
-        for (int64_t g = next++; g < groups; g = next++) {
-            int64_t first = g * LANES;
-            int lanes = static_cast<int>(std::min<int64_t>(LANES, count - first));
-            group.begin(images + first * pixels, labels ? labels + first : nullptr, lanes);
-            group.run(labels != nullptr);
-            for (int l = 0; l < lanes; l++) predictions[first + l] = group.prediction(l);
-            for (int n = 1; n <= net.bundles; n++)
-                for (int l = 0; l < lanes; l++) totals.spikes[n - 1] += group.spikes[n][l];
-            if (labels) group.add_updates(totals.weights.data(), totals.biases.data());
-            if (read_counts[0]) group.add_read(totals.read.data());
-            done++;
+        for (;;) {
+            if (!member) {
+                crew.taken = next++;
+                const int64_t first = crew.taken * LANES;
+                if (crew.taken < groups)
+                    group.begin(images + first * pixels, labels ? labels + first : nullptr, static_cast<int>(std::min<int64_t>(LANES, count - first)));
+            }
+            team.wait();
+            if (crew.taken >= groups) return;
+            group.run(labels != nullptr, member);
+            if (labels) group.add_updates(totals.weights.data(), totals.biases.data(), member);
+            if (!member) finish(crew);
         }
-    } catch (const std::bad_alloc &) {
     }
 
   private:
+    void set_up(Crew &crew) noexcept try {
+        auto group = std::make_unique<Group>(net, crew.team, kernels, weights.data(), biases.data());
+        std::vector<int64_t> spikes(net.bundles, 0);
+        if (crew.totals.weights.empty()) point_to_own(crew.totals);
+        crew.totals.spikes.swap(spikes);
+        crew.group = std::move(group);
+    } catch (const std::bad_alloc &) {
+    }
+
+    // By one member, when the others are done with the group.
+    void finish(Crew &crew) {
+        const Group &group = *crew.group;
+        const int64_t first = crew.taken * LANES;
+        for (int64_t l = 0; l < std::min<int64_t>(LANES, count - first); l++) predictions[first + l] = group.prediction(static_cast<int>(l));
+        for (int n = 1; n <= net.bundles; n++) crew.totals.spikes[n - 1] += group.spikes_of(n);
+        if (read_counts[0]) group.add_read(crew.totals.read.data());
+        done++;
+    }
+
     void point_to_own(Totals &totals) const {
         totals.own.assign(weights.size() + biases.size() + std::accumulate(read_counts.begin(), read_counts.end(), size_t{0}), 0);
         int64_t *at = totals.own.data();
@@ -119,24 +152,42 @@ extern "C" int32_t nudge_run(const Network *net, const int64_t *const *weights, 
                              int64_t *spikes, int64_t *const *weight_updates, int64_t *const *bias_updates,
                              int64_t *const *read) try {
     Batch batch(*net, weights, biases, images, labels, count, predictions, read != nullptr);
-    std::vector<Totals> totals(std::max<int64_t>(1, std::min(threads, batch.groups)));
-    totals[0].weights.assign(weight_updates, weight_updates + net->bundles);
-    totals[0].biases.assign(bias_updates, bias_updates + net->bundles);
-    if (read) totals[0].read.assign(read, read + net->bundles);
+    const int64_t most = std::max<int64_t>(1, std::min(threads, batch.groups * Team::most(*net)));
+    std::vector<std::unique_ptr<Crew>> crews;
     std::vector<std::thread> pool;
-    pool.reserve(totals.size());
+    std::mutex begun; // threads wait for it to be known how many there are
+    std::unique_lock<std::mutex> lock(begun);
+    const auto work = [&](size_t thread) {
+        { std::lock_guard<std::mutex> wait(begun); }
+        for (const auto &crew : crews) {
+            if (thread < static_cast<size_t>(crew->team.size)) return batch.work(*crew, static_cast<int>(thread));
+            thread -= crew->team.size;
+        }
+    };
+    pool.reserve(most);
     try {
-        for (size_t t = 1; t < totals.size(); t++) pool.emplace_back(&Batch::work, &batch, std::ref(totals[t]));
+        for (int64_t t = 1; t < most; t++) pool.emplace_back(work, static_cast<size_t>(t));
     } catch (const std::system_error &) { // no more threads to be had: those that started do it
     } catch (const std::bad_alloc &) {
     }
-    batch.work(totals[0]);
+    try {
+        const int64_t started = 1 + static_cast<int64_t>(pool.size()), several = std::max<int64_t>(1, std::min(started, batch.groups));
+        for (int64_t c = 0; c < several; c++) crews.push_back(std::make_unique<Crew>(static_cast<int>(started / several)));
+        crews[0]->totals.weights.assign(weight_updates, weight_updates + net->bundles);
+        crews[0]->totals.biases.assign(bias_updates, bias_updates + net->bundles);
+        if (read) crews[0]->totals.read.assign(read, read + net->bundles);
+    } catch (const std::bad_alloc &) {
+        crews.clear();
+    }
+    lock.unlock();
+    work(0);
     for (auto &thread : pool) thread.join();
     if (batch.done < batch.groups) return -1;
     int32_t worked = 0;
-    for (const Totals &one : totals) {
-        if (one.spikes.empty()) continue;
-        worked++;
+    for (const auto &crew : crews) {
+        const Totals &one = crew->totals;
+        if (!crew->group) continue;
+        worked += crew->team.size;
         for (int n = 0; n < net->bundles; n++) spikes[n] += one.spikes[n];
         if (one.own.empty()) continue;
         add(weight_updates, one.weights, batch.weight_counts);

@@ -9,6 +9,7 @@
 #include "kept.h"
 #include "lanes.h"
 #include "network.h"
+#include "team.h"
 
 namespace {
 
@@ -17,25 +18,44 @@ constexpr int AHEAD = 512; // sums of updates that are asked for before their tu
 
 struct Updates {
     const Network &net;
-    Ints pre, boxes, post, by_sample;
+    Ints pre, boxes, post, by_sample, first, second;
 
-    // Add those of LANES samples to `weights` and `biases` of each bundle. plus, minus, free: sums of each layer; layer 0's are
-    // unused, its images are the same in all phases. present: all ones in the lanes that hold a sample.
-    void add(const std::vector<Ints> &plus, const std::vector<Ints> &minus, const std::vector<Ints> &free, const Ints &images,
-             Int present, int64_t *const *weights, int64_t *const *biases) {
+    // All memory now: where a team works, none may stop for want of it.
+    explicit Updates(const Network &net) : net(net) {
         for (int n = 0; n < net.bundles; n++) {
-            const Bundle &b = net.bundle[n];
             const Layer &below = net.layers[n], &above = net.layers[n + 1];
-            add_biases(b, above, plus[n + 1], minus[n + 1], present, biases[n]);
-            if (n && net.fine) pack_deviations(n, above, plus, minus, free, present);
-            else {
-                pack_post(above, plus[n + 1], minus[n + 1], present);
-                pack_pre(n ? plus[n] : images, n ? minus[n] : images);
-            }
-            if (!b.full()) box_planes(below, below.channels, pre, boxes);
-            if (b.full()) b.narrow ? dense<true>(b, below, above, weights[n]) : dense<false>(b, below, above, weights[n]);
-            else conv(b, below, above, weights[n]);
+            const size_t inputs = below.neurons(), outputs = above.neurons();
+            pre.reserve(inputs);
+            if (net.bundle[n].full()) by_sample.reserve(static_cast<size_t>(blocks(below.neurons(), LANES)) * LANES);
+            else boxes.reserve(static_cast<size_t>(below.channels) * box_positions(below));
+            post.reserve(static_cast<size_t>(blocks(above.channels, BLOCK)) * BLOCK * above.positions());
+            for (Ints *x : {&first, &second}) x->reserve(std::max(inputs, outputs));
         }
+    }
+
+    // What `add` reads of a bundle. plus, minus, free: sums of each layer; layer 0's are unused, its images are the same in all
+    // phases. present: all ones in the lanes that hold a sample.
+    void prepare(int n, const std::vector<Ints> &plus, const std::vector<Ints> &minus, const std::vector<Ints> &free,
+                 const Ints &images, Int present) {
+        const Bundle &b = net.bundle[n];
+        const Layer &below = net.layers[n], &above = net.layers[n + 1];
+        if (n && net.fine) pack_deviations(n, above, plus, minus, free, present);
+        else {
+            pack_post(above, plus[n + 1], minus[n + 1], present);
+            pack_pre(n ? plus[n] : images, n ? minus[n] : images);
+        }
+        if (b.full()) lay_by_sample(below);
+        else box_planes(below, below.channels, pre, boxes);
+    }
+
+    // Add those of LANES samples to `weights` and `biases` of a bundle, for a share of its outputs.
+    void add(int n, const std::vector<Ints> &plus, const std::vector<Ints> &minus, Int present, Share share, int64_t *weights,
+             int64_t *biases) const {
+        const Bundle &b = net.bundle[n];
+        const Layer &below = net.layers[n], &above = net.layers[n + 1];
+        add_biases(b, above, plus[n + 1], minus[n + 1], present, share, biases);
+        if (b.full()) b.narrow ? dense<true>(b, below, share, weights) : dense<false>(b, below, share, weights);
+        else conv(b, below, above, share, weights);
     }
 
   private:
@@ -53,7 +73,8 @@ struct Updates {
             return clip(free[n][i] + ((plus[n][i] + minus[n][i]) >> (net.point[n] + 1)), 0, top);
         };
         const auto moved = [&](int n, size_t i) { return plus[n][i] - minus[n][i]; };
-        Ints first(plus[n].size()), second(plus[n].size());
+        first.resize(plus[n].size());
+        second.resize(plus[n].size());
         for (size_t i = 0; i < first.size(); i++) {
             first[i] = mean(n, i);
             second[i] = (moved(n, i) + half) >> lost;
@@ -79,26 +100,31 @@ struct Updates {
             }
     }
 
-    void add_biases(const Bundle &b, const Layer &above, const Ints &plus, const Ints &minus, Int present, int64_t *to) const {
+    void add_biases(const Bundle &b, const Layer &above, const Ints &plus, const Ints &minus, Int present, Share share,
+                    int64_t *to) const {
         const int positions = above.positions();
-        for (int first = 0; first < above.channels; first += BLOCK) {
-            const int count = std::min(BLOCK, above.channels - first);
+        for (int first = share.first; first < share.end; first += BLOCK) {
+            const int count = std::min(BLOCK, share.end - first);
             Int g[BLOCK] = {};
             for (int j = 0; j < count; j++)
                 for (int i = (first + j) * positions; i < (first + j + 1) * positions; i++) g[j] += (plus[i] - minus[i]) & present;
-            add_block(g, count, b.bias_rate, net.bias_shift, to, 1);
-            to += count;
+            add_block(g, count, b.bias_rate, net.bias_shift, to + first, 1);
         }
     }
 
-    // Of weights (output, input): LANES inputs of an output side by side, one sample after the other; where both of an output's sums
-    // are 0 there is nothing to be done, and many are.
-    template <bool NARROW> void dense(const Bundle &b, const Layer &below, const Layer &above, int64_t *weights) {
+    void lay_by_sample(const Layer &below) {
         const int inputs = below.neurons();
         by_sample.assign(static_cast<size_t>(blocks(inputs, LANES)) * LANES, Int{});
         for (int i = 0; i < inputs; i++)
             for (int l = 0; l < LANES; l++) by_sample[i / LANES * LANES + l][i % LANES] = pre[i][l];
-        for (int o = 0; o < above.channels; o++, weights += inputs) {
+    }
+
+    // Of weights (output, input): LANES inputs of an output side by side, one sample after the other; where both of an output's sums
+    // are 0 there is nothing to be done, and many are.
+    template <bool NARROW> void dense(const Bundle &b, const Layer &below, Share share, int64_t *weights) const {
+        const int inputs = below.neurons();
+        weights += static_cast<size_t>(share.first) * inputs;
+        for (int o = share.first; o < share.end; o++, weights += inputs) {
             const Int sums = post[o]; // one position: the blocks of outputs are one after the other
             int lane[LANES], active = 0;
             Int to[LANES];
@@ -121,9 +147,9 @@ struct Updates {
     }
 
     // Of weights (output, channel, tap), from box sums below and window sums above.
-    void conv(const Bundle &b, const Layer &below, const Layer &above, int64_t *weights) const {
+    void conv(const Bundle &b, const Layer &below, const Layer &above, Share share, int64_t *weights) const {
         const int row = below.width - 1, plane = (below.height - 1) * row, k = b.kernel, inputs = below.channels * k * k;
-        for (int first = 0; first < above.channels; first += BLOCK)
+        for (int first = share.first; first < share.end; first += BLOCK)
             for (int i = 0; i < inputs; i++) {
                 const int tap = i % (k * k);
                 const Int *from = boxes.data() + i / (k * k) * plane + tap / k * row + tap % k;
@@ -134,7 +160,7 @@ struct Updates {
                         const Int in = from[2 * py * row + 2 * px];
                         for (int j = 0; j < BLOCK; j++) g[j] = pair_dot(g[j], in, to[j]);
                     }
-                add_block(g, std::min(BLOCK, above.channels - first), b.weight_rate, b.weight_shift, weights + first * inputs + i, inputs);
+                add_block(g, std::min(BLOCK, share.end - first), b.weight_rate, b.weight_shift, weights + first * inputs + i, inputs);
             }
     }
 
