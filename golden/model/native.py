@@ -207,7 +207,8 @@ def run(
     """The fields of `golden.model.batch.Result`.
 
     parameters: masters, int64. images: uint8 (n, channels, height, width). threads: at most, default torch's
-    (`OMP_NUM_THREADS`); the number never changes a bit, so where fewer can be started, those do the work.
+    (`OMP_NUM_THREADS`); each takes 16 samples, or several share them, where there are more threads and layers have more than 16
+    channels. The number never changes a bit, so where fewer can be started, those do the work.
     """
     if threads is not None and threads < 1:
         raise ModelError(f"threads must be at least 1, not {threads}")
