@@ -42,7 +42,7 @@ class DeviationArray(NeuronArray):
         used = [self.shifts[0][0], *([] if self.output else [self.shifts[0][1], self.shifts[1][1]])]
         used += [] if n == 1 else [self.shifts[1][0]]
         bits = signed_bits(-(layer.phi_bound << max(used)), layer.phi_bound << max(used))
-        self.sums, self.rest = data.ArrayLayout(signed(bits), self.lanes), 0
+        self.both, self.rest = data.ArrayLayout(signed(bits), self.lanes), 0
         self.exact_bits = max(bits, spec.formats.decoder_bits) + 2
         fields = {"d": signed(spec.formats.decoder_bits), "u": signed(spec.membrane_bits)}
         if self.output:
@@ -61,7 +61,7 @@ class DeviationArray(NeuronArray):
 
     def _add_drives(self, m, at):
         """Stage 1: phi in d's LSB; in a nudged phase each side is shifted as its spikes' sizes say."""
-        phi = Signal(self.sums, reset_less=True)
+        phi = Signal(self.both, reset_less=True)
         sides = [self._part_of(self.below.payload, at.turn, self.drives)]
         if not self.output:
             sides.append(self._part_of(self.above.payload, at.turn, self.drives))

@@ -109,7 +109,7 @@ class NeuronArray(wiring.Component):
         self.rest = formats.drive_shift - self.ahead
         #: Their drives, the sums of both sides, and working biases.
         self.drives = data.ArrayLayout(signed(layer.phi_bits), self.lanes)
-        self.sums = data.ArrayLayout(signed(layer.phi_bits + self.ahead), self.lanes)
+        self.both = data.ArrayLayout(signed(layer.phi_bits + self.ahead), self.lanes)
         #: Width of d before it saturates.
         self.exact_bits = layer.phi_bits + formats.drive_shift + 2
         self.biases = data.ArrayLayout(signed(formats.bias_bits), self.lanes)
@@ -250,7 +250,7 @@ class NeuronArray(wiring.Component):
 
     def _add_drives(self, m, at):
         """Stage 1: phi; meanwhile the state is read."""
-        phi = Signal(self.sums, reset_less=True)
+        phi = Signal(self.both, reset_less=True)
         below = self._part_of(self.below.payload, at.turn, self.drives)
         above = None if self.output else self._part_of(self.above.payload, at.turn, self.drives)
         for lane in range(self.lanes):
