@@ -94,8 +94,8 @@ class Fpga:
     def design(self, preset: str) -> Design:
         """What is built for a preset; `DesignError` if this board has no design for it."""
         if preset not in self.designs:
-            wrong = f"{self.name} is too small for preset" if preset in PRESETS else "unknown preset"
-            raise DesignError(f"{wrong} {preset!r}: {self.name} takes {', '.join(self.designs)}")
+            wrong = f"{self.name} has no design for preset" if preset in PRESETS else "unknown preset"
+            raise DesignError(f"{wrong} {preset!r}: {self.name} has those for {', '.join(self.designs)}")
         return self.designs[preset]
 
     def with_network(self, spec: Spec) -> "Fpga":

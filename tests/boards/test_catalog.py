@@ -69,7 +69,7 @@ def test_build_id_is_of_netlist_and_tools():
 def test_unknown_board_and_preset():
     with pytest.raises(DesignError, match=re.escape("unknown board 'ulx4s': choose one of icebreaker, orangecrab, ulx3s")):
         board("ulx4s")
-    with pytest.raises(DesignError, match="icebreaker is too small for preset 'small': icebreaker takes tiny"):
+    with pytest.raises(DesignError, match="icebreaker has no design for preset 'small': icebreaker has those for tiny"):
         board("icebreaker").design("small")
     with pytest.raises(DesignError, match="unknown preset 'huge'"):
         board("icebreaker").design("huge")

@@ -150,7 +150,7 @@ def test_build_says_why_it_failed(programs, capsys):
     ("arguments", "message"),
     [
         (["ulx4s"], "unknown board 'ulx4s'"),
-        (["icebreaker", "--preset", "small"], "icebreaker is too small for preset 'small': icebreaker takes tiny"),
+        (["icebreaker", "--preset", "small"], "icebreaker has no design for preset 'small': icebreaker has those for tiny"),
         (["icebreaker", "--preset", "huge"], "unknown preset 'huge'"),
         (["icebreaker", "--tools", "vendor"], "--tools must be yowasp or native, not 'vendor'"),
         (["icebreaker", "--seeds", "0"], "--seeds must be 1..100, not 0"),
