@@ -42,8 +42,10 @@ struct Drives {
 
     Drives(const Network &net, const std::vector<Kernels> &kernels, int members) : net(net), kernels(kernels), taps(members) {
         size_t most = 0;
-        for (int n = 1; n < net.bundles; n++)
-            if (net.bundle[n].kind == CONV) most = std::max(most, static_cast<size_t>(net.layers[n].channels) * net.bundle[n].kernel * net.bundle[n].kernel);
+        for (int n = 1; n < net.bundles; n++) {
+            const size_t window = static_cast<size_t>(net.bundle[n].kernel) * net.bundle[n].kernel;
+            if (net.bundle[n].kind == CONV) most = std::max(most, net.layers[n].channels * window);
+        }
         for (Ints &each : taps) each.resize(Kernel::PLACES * most);
         if (!net.bundle[0].full()) image_boxes.resize(static_cast<size_t>(net.layers[0].channels) * box_positions(net.layers[0]));
     }
@@ -87,7 +89,8 @@ struct Drives {
     // What the convolution above a layer reads, of a share of its channels; a position's words are side by side.
     static void box(const Layer &layer, const Ints &s, Share share, Ints &boxes) {
         const int quads = layer.words(1);
-        box_sums(layer, {share.first / 4, (share.end + 3) / 4}, s, [&](int q, int i) -> Int & { return boxes[static_cast<size_t>(i) * quads + q]; });
+        const Share own{share.first / 4, (share.end + 3) / 4};
+        box_sums(layer, own, s, [&](int q, int i) -> Int & { return boxes[static_cast<size_t>(i) * quads + q]; });
     }
 
     // phi[o][p] = sum of w * box sums, one stride-2 window a position.

@@ -9,6 +9,7 @@
 #include "kept.h"
 #include "lanes.h"
 #include "network.h"
+#include "neuron.h"
 #include "team.h"
 #include "updates.h"
 
@@ -16,23 +17,8 @@ namespace {
 
 constexpr int PHASES = 3; // free, plus, minus
 
-// What a step is, the same for all layers.
-struct Step {
-    int which, sign;       // phase, and of its nudge
-    bool averaged;         // its xi count for the phase's sums
-    bool deviating;        // in a nudged phase with fine spikes
-    int shift, next_shift; // k of lambda = 2^-k in this step, and in the next one
-};
-
 // LANES samples: their state, and all that the phases do to it. Each member of the team calls `run` and what comes after it.
 struct Group {
-    struct State {
-        Ints d, u, phi; // of each neuron
-        Ints xi;        // of the output layer's, whose nudge reads it a step later
-        Ints s;         // of four neurons: word (quad, position), and as many more as tiles read
-        Ints boxes;     // of s, below a convolution
-    };
-
     const Network &net;
     Team &team;
     const int8_t *weights;
@@ -162,7 +148,7 @@ struct Group {
         for (int n = 1; n <= net.bundles; n++) {
             const Share own = channels(n, member);
             const int positions = net.layers[n].positions();
-            std::fill(layers[n].s.begin() + own.first / 4 * positions, layers[n].s.begin() + (own.end + 3) / 4 * positions, Deviation::SILENT);
+            fill(layers[n].s, Share{own.first / 4, (own.end + 3) / 4}.times(positions), Deviation::SILENT);
             box(n, member);
         }
         team.wait();
@@ -174,7 +160,7 @@ struct Group {
             State &state = layers[n];
             const int positions = net.layers[n].positions();
             for (int i = own.first; i < own.end; i++) {
-                const Int v = state.d[i] + bias[n][i / positions], xi = rounded(v, 0);
+                const Int v = state.d[i] + bias[n][i / positions], xi = rounded(net, v, 0);
                 deviation.v[n][i] = v;
                 deviation.xi[n][i] = xi;
                 state.u[i] = clip(state.u[i] + (xi << shift) - xi, -net.threshold, net.threshold);
@@ -182,11 +168,6 @@ struct Group {
             }
         }
         team.wait();
-    }
-
-    // xi of v, both with `point` more binary places.
-    Int rounded(Int v, int point) const {
-        return clip((v + (1 << (net.round_shift - 1))) >> net.round_shift, 0, 1 << net.one_bits << point);
     }
 
     // A member's neurons of a layer.
@@ -204,12 +185,13 @@ struct Group {
                 const int i = c * positions + p;
                 Int offset = base, xi, spike;
                 if (step.deviating) {
-                    spike = deviation_of(state, n, i, output ? step.sign : 0, step.shift, rest);
+                    const Int pull = output ? nudge(net, target[i], deviation.xi[n][i] + (state.xi[i] >> net.point[n]), step.sign) : Int{};
+                    spike = deviation_step(net, state, i, deviation.v[n][i], pull, net.point[n], step.shift, rest);
                     xi = state.xi[i];
                     fired += (spike - 1) & 1;
                 } else {
-                    if (output && step.sign) offset += nudge(i, state.xi[i], step.sign);
-                    spike = neuron(state, i, offset, step, rest, xi);
+                    if (output && step.sign) offset += nudge(net, target[i], state.xi[i], step.sign);
+                    spike = neuron_step(net, state, i, offset, step, rest, xi);
                     if (output) state.xi[i] = xi;
                     fired += spike;
                 }
@@ -219,36 +201,6 @@ struct Group {
         }
         spikes[member][n] += __builtin_convertvector(fired, Long);
         box(n, member);
-    }
-
-    Int nudge(int i, Int xi, int sign) const { return (sign * net.beta * (target[i] - xi)) >> net.nudge_shift; }
-
-    // offset: bias, nudge and the half of the rounding. The result is 1 where a neuron fired.
-    inline Int neuron(State &state, int i, Int offset, const Step &step, int rest, Int &xi) const {
-        const Int old = state.d[i], u = state.u[i];
-        const Int moved = old + (((state.phi[i] << rest) - old) >> step.shift);
-        const Int d = clip(moved, net.decoder_low, net.decoder_high);
-        xi = clip((d + offset) >> net.round_shift, 0, 1 << net.one_bits);
-        const Int weighed = u + (xi << step.shift);
-        const Int spike = (weighed > net.threshold) & 1;
-        state.d[i] = d;
-        state.u[i] = weighed - (xi << step.next_shift) + xi - (spike << net.one_bits);
-        return spike;
-    }
-
-    // golden.model.ops.deviation. sign: of the nudge, or 0. The result is 1 more than what it sends, which is a byte without a sign.
-    inline Int deviation_of(State &state, int n, int i, int sign, int shift, int rest) const {
-        const int point = net.point[n], one = 1 << net.one_bits;
-        const Int old = state.d[i], v = deviation.v[n][i] << point;
-        const Int d = clip(old + (((state.phi[i] << rest) - old) >> shift), net.decoder_low, net.decoder_high);
-        Int moved = v + d;
-        if (sign) moved += nudge(i, deviation.xi[n][i] + (state.xi[i] >> point), sign) << point;
-        const Int xi = clip(rounded(moved, point) - rounded(v, point), -one, one), weighed = state.u[i] + (xi << shift);
-        const Int spike = ((weighed > net.threshold) & 1) - ((weighed < -net.threshold) & 1);
-        state.d[i] = d;
-        state.xi[i] = xi;
-        state.u[i] += xi - (spike << net.one_bits);
-        return spike + 1;
     }
 
     // k in step t of the free phase.

@@ -137,7 +137,8 @@ struct Updates {
                 __builtin_prefetch(at + AHEAD, 1); // it is in no near cache, and is written
                 __builtin_prefetch(at + AHEAD + 8, 1);
                 Int total = {};
-                for (int n = 0; n < active; n++) total += update<NARROW>(pair_dot(Int{}, in[lane[n]], to[n]), b.weight_rate, b.weight_shift);
+                for (int n = 0; n < active; n++)
+                    total += update<NARROW>(pair_dot(Int{}, in[lane[n]], to[n]), b.weight_rate, b.weight_shift);
                 if (i + LANES > inputs)
                     for (int j = 0; i + j < inputs; j++) at[j] += total[j];
                 else
