@@ -29,8 +29,8 @@ from sim.harness.streams import PERIOD, pack, start, unpack
 from sim.harness.testbench import CLOCK
 from sim.harness.words import layer_words
 
-#: Cycles after which a sample counts as hung; `medium` needs less than 200,000.
-PATIENCE = 3_000_000
+#: Cycles after which a sample counts as hung; `medium` needs less than 200,000, `paper` 4 million.
+PATIENCE = 10_000_000
 
 #: Rates that `telling_rates` chooses from.
 DRAWS = 12
