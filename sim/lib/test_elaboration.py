@@ -8,6 +8,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Module, Signal, unsigned
 from amaranth.lib.memory import Memory
 
+from golden.contract.config import LARGEST_MEMORY
 from hw.lib.block_memory import BlockMemory
 from hw.lib.elaboration import OBJECTS, fast_elaboration
 
@@ -46,3 +47,13 @@ def test_the_text_is_the_same():
     assert "152'1111" in amaranths
     m, ports = memories()
     assert rtlil.convert(m, ports=ports, emit_src=False) == amaranths
+
+
+@pytest.mark.parametrize(("words", "said"), [([], 1), ([0, 1], 4096)])
+def test_only_the_first_word_of_many_zeros_is_said(words, said):
+    m = Module()
+    m.submodules.memory = memory = Memory(shape=unsigned(LARGEST_MEMORY // 4096 + 1), depth=4096, init=words)
+    memory.write_port()
+    with fast_elaboration():
+        text = rtlil.convert(m, ports=[memory.read_port().data], emit_src=False)
+    assert f"parameter \\WORDS {said}\n" in text
