@@ -136,8 +136,8 @@ def check_depth(spec: Spec) -> None:
 def buildable(spec: Spec, engines: str = ENGINES[0]) -> Config:
     """`configuration`, for gateware: `ConfigError` where its order is another or no part here holds the weights.
 
-    Each has a master and a working copy on the chip. Nobody could use such a design, and to compile
-    its simulation would take hours and more memory than most machines have.
+    Each has a master and a working copy on the chip. Nobody could flash such a design, and on a virtual board more than an hour
+    would pass until its weights have come through the port; its core alone can be simulated (`sim/core/test_core_paper.py`).
     """
     formats = spec.formats
     needed = spec.parameters * (formats.master_bits + formats.weight_bits)

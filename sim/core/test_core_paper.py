@@ -1,8 +1,8 @@
 # amaranth: UnusedElaboratable=no
-"""`paper`, of the published widths, on the gateware: test digits with its trained weights, then a digit that it learns.
+"""`paper`, of the published widths, on the gateware: test digits with its trained weights, and a digit that it learns.
 
-Its weights are 25 times what the largest part here holds, so this is simulation alone, and minutes a digit: NUDGE_PAPER=20 says
-how many there are to be (docs/log/2026-11-29-paper-gateware.md).
+Its weights are 25 times what the largest part here holds, so this is simulation alone, and half a minute a digit: NUDGE_PAPER=20
+says how many there are to be (docs/log/2026-11-30-paper-gateware.md).
 """
 
 import os
@@ -32,31 +32,43 @@ CONFIG = replace(configuration(replace(SPEC, lanes=()), "line"), lanes=LANES, ar
 TOP = Core(CONFIG)
 
 
-@cocotb.test()
-@pytest.mark.skipif(not DIGITS, reason="NUDGE_PAPER isn't set to a number of digits, minutes each")
-async def agrees_with_the_model(dut):
+MANY = pytest.mark.skipif(not DIGITS, reason="NUDGE_PAPER isn't set to a number of digits, half a minute each")
+
+
+async def loaded(dut):
+    """A core with the trained weights, these, and the registers' values."""
     _, parameters, _ = checkpoint.load(checkpoint.find(Path("paper-mnist")), SPEC)
-    embedded, settings = data.load("embedded"), Settings.of(SPEC)
+    settings = Settings.of(SPEC)
     core = CoreDriver(dut, CONFIG)
     await core.start()
     core.configure(settings)
     await core.load(parameters)
-    dut._log.info("loaded")
-    images, spikes = embedded.test_images[:DIGITS], [0] * len(SPEC.bundles)
-    for n, image in enumerate(images):
-        expected, more = infer(SPEC, settings, parameters, image[None])
-        spikes = [total + new for total, new in zip(spikes, more, strict=True)]
-        predictions = await core.run([Sample(Operation.INFER, image.numpy(), 0)])
-        assert predictions == expected.tolist(), f"digit {n}: prediction {predictions}, golden has {expected.tolist()}"
-        assert core.spikes() == spikes, f"digit {n}: spikes {core.spikes()}, golden has {spikes}"
-        dut._log.info(f"digit {n} of {DIGITS}: {predictions}, label {int(embedded.test_labels[n])}, spikes {spikes}")
+    return core, parameters, settings
 
-    image, label = embedded.train_images[:1], embedded.train_labels[:1]
+
+@cocotb.test()
+@MANY
+async def answers_as_the_model_does(dut):
+    core, parameters, settings = await loaded(dut)
+    images = data.load("embedded").test_images[:DIGITS]
+    expected, spikes = infer(SPEC, settings, parameters, images)
+    predictions = await core.run([Sample(Operation.INFER, image.numpy(), 0) for image in images])
+    assert predictions == expected.tolist(), f"predictions {predictions}, golden has {expected.tolist()}"
+    assert core.spikes() == spikes, f"spikes {core.spikes()}, golden has {spikes}"
+
+
+@cocotb.test()
+@MANY
+async def learns_as_the_model_does(dut):
+    """A wrong label, for a right one teaches these weights nothing: they know the digit."""
+    core, parameters, settings = await loaded(dut)
+    embedded = data.load("embedded")
+    image, label = embedded.train_images[:1], (embedded.train_labels[:1] + 1) % SPEC.classes
     result = train_batch(SPEC, settings, parameters, image, label)
     predictions = await core.run([Sample(Operation.TRAIN, image[0].numpy(), int(label[0]))])
     assert predictions == result.predictions.tolist()
+    assert core.spikes() == result.spikes
     await core.commit()
-    dut._log.info("trained")
     trained = committed(SPEC, parameters, result.updates, 1)
     assert first_master(trained, parameters) is not None, "nothing was learned, so nothing was checked"
     assert (difference := first_master(await core.read(), trained)) is None, f"after training: {difference}"

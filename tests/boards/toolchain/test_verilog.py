@@ -204,5 +204,5 @@ def test_what_cannot_be_exported(capsys, tmp_path, monkeypatch, options, message
 
 
 def test_a_preset_that_the_board_does_not_take():
-    with pytest.raises(DesignError, match="too small for preset 'medium'"):
+    with pytest.raises(DesignError, match="has no design for preset 'medium'"):
         synthesisable_verilog(ICEBREAKER, "medium")
