@@ -1,8 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """`paper`, of the published widths, on the gateware: test digits with its trained weights, and a digit that it learns.
 
-Its weights are 25 times what the largest part here holds, so this is simulation alone, and half a minute a digit: NUDGE_PAPER=20
-says how many there are to be (docs/log/2026-11-30-paper-gateware.md).
+Its weights are 25 times what the largest part here holds, so this is simulation alone, and half a minute a digit:
+NUDGE_PAPER=20 says how many there are to be (docs/log/2026-11-30-paper-gateware.md).
 """
 
 import os
@@ -16,6 +16,7 @@ from golden.contract.config import configuration
 from golden.contract.presets import preset
 from golden.model.batch import infer, train_batch
 from golden.model.difference import first_master
+from golden.model.parameters import initial
 from golden.model.settings import Settings
 from golden.training import checkpoint, data
 from hw.core.core import Core
@@ -35,21 +36,21 @@ TOP = Core(CONFIG)
 MANY = pytest.mark.skipif(not DIGITS, reason="NUDGE_PAPER isn't set to a number of digits, half a minute each")
 
 
-async def loaded(dut):
-    """A core with the trained weights, these, and the registers' values."""
-    _, parameters, _ = checkpoint.load(checkpoint.find(Path("paper-mnist")), SPEC)
-    settings = Settings.of(SPEC)
+async def loaded(dut, parameters, settings):
+    """A core with these weights and registers."""
     core = CoreDriver(dut, CONFIG)
     await core.start()
     core.configure(settings)
     await core.load(parameters)
-    return core, parameters, settings
+    return core
 
 
 @cocotb.test()
 @MANY
 async def answers_as_the_model_does(dut):
-    core, parameters, settings = await loaded(dut)
+    parameters = checkpoint.load(checkpoint.find(Path("paper-mnist")), SPEC)[1]
+    settings = Settings.of(SPEC)
+    core = await loaded(dut, parameters, settings)
     images = data.load("embedded").test_images[:DIGITS]
     expected, spikes = infer(SPEC, settings, parameters, images)
     predictions = await core.run([Sample(Operation.INFER, image.numpy(), 0) for image in images])
@@ -60,10 +61,10 @@ async def answers_as_the_model_does(dut):
 @cocotb.test()
 @MANY
 async def learns_as_the_model_does(dut):
-    """A wrong label, for a right one teaches these weights nothing: they know the digit."""
-    core, parameters, settings = await loaded(dut)
-    embedded = data.load("embedded")
-    image, label = embedded.train_images[:1], (embedded.train_labels[:1] + 1) % SPEC.classes
+    """From initial weights: trained ones are so sure of a digit that half a nudge moves nothing, and nothing is learned."""
+    parameters, settings, embedded = initial(SPEC, 1), Settings.of(SPEC), data.load("embedded")
+    core = await loaded(dut, parameters, settings)
+    image, label = embedded.train_images[:1], embedded.train_labels[:1]
     result = train_batch(SPEC, settings, parameters, image, label)
     predictions = await core.run([Sample(Operation.TRAIN, image[0].numpy(), int(label[0]))])
     assert predictions == result.predictions.tolist()
