@@ -56,12 +56,12 @@ def test_neuron_array(number, config):
     m.d.comb += Assert(~dut.trace.valid | ((now.u[0] >= lowest(k + falls)) & (now.u[0] <= spec.membrane_high)))
     m.d.comb += Assert(lowest(k + falls) >= spec.membrane_low)
     m.d.comb += Assert(~dut.trace.valid | (now.xi[0] <= f.one))
-    phi = data.View(dut.sums, opened["phi2"])[0]
+    phi = data.View(dut.both, opened["phi2"])[0]
     both = data.View(dut.drives, dut.below.payload.as_value())[0]
     if not dut.output:
         both = (both << spec.schedule.feedback_shift) + data.View(dut.drives, dut.above.payload.as_value())[0]
     # as many bits as the bound of both drives together needs, which these don't keep
-    m.d.comb += Assert(~started(m) | (opened["phi"] == past(m, both)[: dut.sums.size]))
+    m.d.comb += Assert(~started(m) | (opened["phi"] == past(m, both)[: dut.both.size]))
     exact, total, rounded = (opened[f"{name}_0"] for name in ("exact", "total", "rounded"))
     m.d.comb += Assert(exact == old.d + (((phi << dut.rest) - old.d) >> k))
     pull, bias = opened["pull3_0"] if dut.output else 0, opened["bias3"].as_signed()
@@ -101,7 +101,7 @@ def test_deviation_array(number):
     ends = opened["ends"]
     m.d.comb += Assert(ends == (dut.step.sum & dut.step.sum_last & ~nudge))
     m.d.comb += Assert(~ends | ((written.u >= -f.threshold) & (written.u <= f.threshold)))
-    phi = data.View(dut.sums, opened["phi2"])[0]
+    phi = data.View(dut.both, opened["phi2"])[0]
     below = data.View(dut.drives, dut.below.payload.as_value())[0]
     (free_below, free_above), (there, back) = dut.shifts
     terms = [Mux(nudge, 0 if number == 1 else below << there, below << free_below)]
@@ -109,7 +109,7 @@ def test_deviation_array(number):
         above = data.View(dut.drives, dut.above.payload.as_value())[0]
         terms.append(Mux(nudge, above << back, above << free_above))
     # as many bits as the bound of both drives together needs, which these don't keep
-    m.d.comb += Assert(~started(m) | (opened["phi"] == past(m, sum(terms[1:], terms[0]))[: dut.sums.size]))
+    m.d.comb += Assert(~started(m) | (opened["phi"] == past(m, sum(terms[1:], terms[0]))[: dut.both.size]))
     names = ("exact", "v", "total", "rounded", "moved", "before3", "start3", "weighed", "left")
     exact, v, total, rounded, moved, before, begin, weighed, left = (opened[f"{name}_0"] for name in names)
     m.d.comb += Assert(exact == old.d + ((phi - old.d) >> k))
