@@ -17,10 +17,6 @@ from hw.update.correlator import pre_bits, scaling_turns
 
 Features = dict[str, float]
 
-#: Of a lane of `hw.core.centred_memory`, by two that were synthesised (docs/log/2026-11-29-deviations.md): cells that choose
-#: what is multiplied and written, and how many lanes of a plain memory have as many registers.
-CHOICES, LANES_OF_CENTRED = 60, 3.4
-
 
 def adder(bits: int) -> int:
     """Cells of an adder: two bits in a pair of cells, and a pair at each end of the chain."""
@@ -203,23 +199,25 @@ def dense_update(config: Config, bundle: Bundle) -> Features:
 
 
 def weight_memory(config: Config, bundle: Bundle) -> Features:
-    """`hw.core.weight_memory` with the host's access to it."""
+    """`hw.core.weight_memory` with the host's access to it, or `hw.core.centred_memory`."""
     f, lanes = config.spec.formats, config.lanes[bundle.index]
-    chains = adder(f.master_bits) + adder(f.committed_bits + 1)
-    extra, alike = 0, 1.0
-    if config.spec.schedule.centred:
-        widths, pre = Widths(config, bundle), config.lanes[bundle.pre.index]
-        # without what is common, both sums, and what a bias loses; what channels add up to
-        chains += 3 * adder(f.master_bits + 2) + 4 * adder(widths.sum_bits) + CHOICES
-        alike = LANES_OF_CENTRED
-        extra = pre * adder(total_bits(config, bundle)) + 3 * adder(total_bits(config, bundle))
-    return {
+    known: Features = {
         "unit": 1,
-        "carry": lanes * chains + extra,
-        "lanes": lanes * alike,
+        "carry": lanes * (adder(f.master_bits) + adder(f.committed_bits + 1)),
+        "lanes": lanes,
         "rows": layout.tile_rows(config, bundle),
         "address": layout.master_words(config, bundle).bit_length(),
+        "centred": 0,
+        "put together": 0,
+        "slice": 0,
     }
+    if config.spec.schedule.centred:
+        widths, total, pre = Widths(config, bundle), adder(total_bits(config, bundle)), config.lanes[bundle.pre.index]
+        # without what is common, both sums, and what a bias loses; biases' updates; what channels add up to, and their shares
+        chains = widths.width * (3 * adder(f.master_bits + 2) + 4 * adder(widths.sum_bits))
+        known["carry"] += chains + lanes * adder(widths.B_bits) + (pre + 3) * total
+        known |= {"centred": 1, "put together": lanes, "slice": widths.width}
+    return known
 
 
 def whole() -> Features:

@@ -182,10 +182,11 @@ def weight_memory(config: Config, bundle: Bundle) -> list[Shape]:
 def centred(config: Config, bundle: Bundle) -> list[Shape]:
     """`hw.core.centred_memory`: c of each pre channel, updates of biases, and three sums of c w."""
     widths, lanes, groups = Widths(config, bundle), config.lanes[bundle.index], config.groups(bundle.post)
+    sums = Shape(widths.width * widths.sum_bits, groups * widths.slices, combinational=True, count=3)
     return [
         Shape(2 * widths.c_bits, bundle.pre.channels),
         Shape(lanes * widths.B_bits, groups, combinational=True),
-        Shape(lanes * widths.sum_bits, groups, combinational=True, count=3),
+        sums,
     ]
 
 

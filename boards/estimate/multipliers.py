@@ -4,6 +4,7 @@ from amaranth.utils import bits_for
 
 from golden.contract.config import Config
 from golden.contract.shapes import Bundle, Layer
+from hw.core.commit_pass import slice_lanes
 from hw.update.correlator import FACTOR_BITS, scaling_turns
 
 
@@ -61,8 +62,8 @@ def compact(config: Config) -> int:
 
 
 def weight_memory(config: Config, bundle: Bundle) -> int:
-    """`hw.core.centred_memory`, if commits are centred: one a lane, for all of its products."""
-    return config.lanes[bundle.index] if config.spec.schedule.centred else 0
+    """`hw.core.centred_memory`, if commits are centred: one for each lane of a slice, for all of its products."""
+    return slice_lanes(config.lanes[bundle.index]) if config.spec.schedule.centred else 0
 
 
 def none(config: Config, bundle: Bundle) -> int:

@@ -33,6 +33,8 @@ UNITS = {
     "centred_pixels": memory("pixels", (1, 3, 3), 4, lanes=(1, 4)),
     "centred_one": memory("dense", (1, 1, 1), 2, lanes=(1, 2), window_log2=0),
     "centred_wide": memory("dense", (4, 1, 1), 2, lanes=(4, 1)),
+    "centred_slices": memory("dense", (4, 2, 1), 20, lanes=(2, 10)),
+    "centred_conv_slices": memory("conv", (4, 5, 5), 16, kernel=2, lanes=(2, 8)),
 }
 
 

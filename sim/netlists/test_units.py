@@ -19,7 +19,7 @@ from .unit import Cells
 ENGINES = {name: event_engine.UNITS[name] for name in ("event_conv_6x7",)}
 ARRAYS = {name: array.UNITS[name] for name in ("array_4x3x1",)}
 DEVIATIONS = {name: deviations.UNITS[name] for name in ("deviation_weak",)}
-MEMORIES = {name: centred.UNITS[name] for name in ("centred_dense",)}
+MEMORIES = {name: centred.UNITS[name] for name in ("centred_slices",)}
 UPDATES = {name: update.UNITS[name] for name in ("conv_update_6x7",)}
 
 UNITS = {name: Cells(unit, name, ULX3S) for name, unit in (ENGINES | ARRAYS | DEVIATIONS | MEMORIES | UPDATES).items()}
