@@ -9,7 +9,7 @@ from golden.contract.config import Config
 from golden.contract.event_units import CANDIDATES, SPOTS, adder_sizes
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle, Layer
-from hw.core.commit_pass import Widths
+from hw.core.commit_memories import Widths
 from hw.core.totals import total_bits
 from hw.lib.adder_tree import tree_latency
 from hw.synapse.event_layout import weight_bits

@@ -10,7 +10,7 @@ from golden.contract.config import SLOTS, Config
 from golden.contract.event_units import CANDIDATES, SPOTS, adder_sizes
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle, Layer
-from hw.core.commit_pass import Widths
+from hw.core.commit_memories import Widths
 from hw.core.interface import bias_word, samples_in_flight
 from hw.core.totals import total_bits
 from hw.link.registers import counter_names

@@ -4,7 +4,7 @@ from amaranth.utils import bits_for
 
 from golden.contract.config import Config
 from golden.contract.shapes import Bundle, Layer
-from hw.core.commit_pass import slice_lanes
+from hw.core.commit_memories import slice_lanes
 from hw.update.correlator import FACTOR_BITS, scaling_turns
 
 

@@ -1,117 +1,17 @@
-"""What a centred commit keeps beside the masters, and where it stands: its memories and widths, means, words of weights."""
+"""The second part of a centred commit: weights without what is common to all samples, and both sums of c times a weight."""
 
-from typing import NamedTuple
-
-from amaranth.hdl import Mux, Signal, signed, unsigned
-from amaranth.lib import data
-from amaranth.lib.memory import Memory
-from amaranth.utils import bits_for
+from amaranth.hdl import Cat, Mux, Signal, signed
 
 from golden.contract import layout
-from golden.contract.config import Config
-from golden.contract.schedule import FOLLOW
 from golden.contract.shapes import Bundle
-from hw.lib.block_memory import BlockMemory
+from hw.lib.adder_tree import delay
+from hw.lib.saturate import saturated
 
-from .totals import total_bits
+from .commit_memories import Kept, Widths, slice_of
 from .weight_memory import WeightMemory
 
-#: Cycles of a slice of a word of weights in a commit: its multipliers have three products each to make.
+#: Cycles of a slice of a word of weights: its multipliers have three products each to make.
 PRODUCTS = 3
-
-#: Lanes that a commit takes at a time, at most, each with a multiplier: a word goes by in slices, since commits are rare.
-AT_ONCE = 2
-
-
-def slice_lanes(lanes: int) -> int:
-    """Lanes of a slice: the largest divisor of a word's that isn't above `AT_ONCE`."""
-    return max(width for width in range(1, AT_ONCE + 1) if lanes % width == 0)
-
-
-class SmallMemory:
-    """A memory that is read and written at one address in a cycle."""
-
-    def __init__(self, m, name, shape, depth):
-        m.submodules[name] = memory = Memory(shape=shape, depth=depth, init=[])
-        self.read, self.write = memory.read_port(domain="comb"), memory.write_port()
-        #: The address.
-        self.at = Signal(bits_for(depth - 1), name=f"{name}_at")
-        m.d.comb += [self.read.addr.eq(self.at), self.write.addr.eq(self.at)]
-
-
-class Widths:
-    """Of what a commit needs beside the masters."""
-
-    def __init__(self, config: Config, bundle: Bundle):
-        f, lanes = config.spec.formats, config.lanes[bundle.index]
-        #: Lanes of a slice, and slices of a word.
-        self.width = slice_lanes(lanes)
-        self.slices = lanes // self.width
-        #: c, of any mean that the host may write.
-        self.c_bits = config.spec.mean_bits - FOLLOW + 1
-        #: Sums of all samples' updates of a bias.
-        self.B_bits = bits_for(f.max_batch * f.update_bound) + 1
-        #: Sums of c w over all that a neuron reads.
-        self.sum_bits = bits_for(bundle.fan_in << self.c_bits) + f.committed_bits
-
-
-class Kept(Widths):
-    """What a commit needs beside the masters."""
-
-    def __init__(self, m, memory: WeightMemory):
-        config, bundle = memory.config, memory.bundle
-        super().__init__(config, bundle)
-        groups = config.groups(bundle.post)
-        both = data.StructLayout({"now": unsigned(self.c_bits), "then": unsigned(self.c_bits)})
-        m.submodules.c = c = BlockMemory(shape=both, depth=bundle.pre.channels)
-        self.c = Ports(c.read_port(), c.write_port())
-        #: Of biases' updates, a word for each group of biases.
-        self.B = SmallMemory(m, "updated", data.ArrayLayout(signed(self.B_bits), memory.lanes), groups)
-        sums = data.ArrayLayout(signed(self.sum_bits), self.width)
-        #: Of c w with this c, with the next one's, and with this one's by the weights before: a word for each slice.
-        self.now, self.then, self.before = (
-            SmallMemory(m, name, sums, groups * self.slices) for name in ("now", "then", "before")
-        )
-        #: What a total is if all was 1, of the samples since the last commit.
-        self.whole = Signal(total_bits(config, bundle))
-
-
-class Ports(NamedTuple):
-    """Of a memory."""
-
-    read: object
-    write: object
-
-
-class Means:
-    """Where a commit's means stand."""
-
-    def __init__(self, memory: WeightMemory):
-        config, bundle = memory.config, memory.bundle
-        self.channel = Signal(range(bundle.pre.channels + 1), name="mean_channel")
-        self.pre_lane = Signal(range(config.lanes[bundle.pre.index]), name="pre_lane")
-        #: Lane of the word, as a slice and a lane of it.
-        width = slice_lanes(memory.lanes)
-        self.slice, self.lane = Signal(range(memory.lanes // width), name="mean_slice"), Signal(range(width), name="mean_lane")
-        #: Address of the words of means at hand.
-        self.at = Signal(range(memory.depth + 2), name="mean_at")
-        #: The channel's mean; what is left of the total, and its share of all until now.
-        self.old = Signal(config.spec.mean_bits, name="old_mean")
-        self.rest = Signal(total_bits(config, bundle) + 1)
-        self.share = Signal(config.spec.formats.bias_fraction + 1)
-
-
-class Written:
-    """A word that a commit writes to the masters, put together of what comes, a lane or a slice at a time."""
-
-    def __init__(self, m, memory: WeightMemory):
-        self.valid, self.address = Signal(name="committed"), Signal(range(memory.depth), name="committed_at")
-        bits = memory.config.spec.formats.committed_bits
-        self.data = [Signal(signed(bits), name=f"committed_{lane}", reset_less=True) for lane in range(memory.lanes)]
-
-    def take(self, m, values):
-        """In this cycle: what comes is at the end of the word, all else one step nearer to its beginning."""
-        m.d.sync += [lane.eq(value) for lane, value in zip(self.data, [*self.data[len(values) :], *values], strict=True)]
 
 
 class Walk:
@@ -193,3 +93,52 @@ class Weighed:
         m.d.comb += self.made.eq(new["there"] & (walk.turn == PRODUCTS - 1))
         m.d.comb += self.valid.eq(new["there"] & (walk.turn == 0) & (new["slice"] == widths.slices - 1))
         m.d.comb += self.coming.eq(read["there"] | new["there"] | last["there"])
+
+
+def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
+    """Weights as they pass, a slice of masters at a time: a product of c and B, then, of the new weight, one with c and one
+    with the next c."""
+    f, lanes = memory.config.spec.formats, range(kept.width)
+    # the slice's c, B and masters are there two cycles after its address, which stands for three
+    c = Signal(kept.c.read.data.shape(), name="c", reset_less=True)
+    m.d.comb += kept.c.read.addr.eq(walk.channel)
+    m.d.sync += c.eq(kept.c.read.data)
+    b = [Signal(signed(kept.B_bits), name=f"b_{lane}", reset_less=True) for lane in lanes]
+    b_group, b_slice = delay(m, walk.post_group, 1), delay(m, walk.slice, 1)
+    with m.If(walk.active):
+        m.d.comb += kept.B.at.eq(b_group)
+    updates = slice_of(kept.B.read.data, b_slice, kept.width)
+    m.d.sync += [b[lane].eq(Mux(kept.learned, updates[lane], 0)) for lane in lanes]
+
+    # one multiplier: by `walk.turn`, 2: c B is begun, 0: c w, 1: next c w
+    factor = Signal(kept.c_bits, name="factor", reset_less=True)
+    others = [Signal(signed(max(kept.B_bits, f.committed_bits)), name=f"other_{lane}", reset_less=True) for lane in lanes]
+    products = [Signal(signed(kept.c_bits + len(other)), name=f"product_{lane}") for lane, other in enumerate(others)]
+    weighed = Weighed(m, walk, memory)
+    held = Signal(kept.c_bits * 2, name="held_c", reset_less=True)
+    with m.Switch(walk.turn):
+        with m.Case(2):
+            m.d.sync += factor.eq(c.now)
+            m.d.sync += [other.eq(b[lane]) for lane, other in enumerate(others)]
+        with m.Case(0):
+            m.d.sync += factor.eq(held[: kept.c_bits])
+            m.d.sync += [other.eq(weighed.new[lane]) for lane, other in enumerate(others)]
+        with m.Case(1):
+            m.d.sync += factor.eq(held[kept.c_bits :])
+            m.d.sync += [other.eq(weighed.new[lane]) for lane, other in enumerate(others)]
+    m.d.sync += [product.eq(factor * other) for product, other in zip(products, others, strict=True)]
+
+    # in turn 1 the product is c B
+    with m.If(walk.turn == 1):
+        m.d.sync += held.eq(Cat(c.now, c.then))
+        for lane in lanes:
+            common = (products[lane] + (1 << (f.bias_fraction - 1))) >> f.bias_fraction
+            without = Signal(signed(f.master_bits + 2), name=f"without_{lane}")
+            m.d.comb += without.eq(masters[lane] - common)
+            m.d.sync += weighed.new[lane].eq(saturated(without, f.committed_bits))
+    # and in those after it c w and next c w, of the slice before
+    for sums, turn in ((kept.now, 2), (kept.then, 0)):
+        with m.If(weighed.last & (walk.turn == turn)):
+            m.d.comb += [sums.at.eq(weighed.last_of_all), sums.write.en.eq(1)]
+            m.d.comb += [sums.write.data[lane].eq(sums.read.data[lane] + products[lane]) for lane in lanes]
+    return weighed

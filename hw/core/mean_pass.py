@@ -1,0 +1,103 @@
+"""The first part of a centred commit: each channel's mean follows the batch's."""
+
+from amaranth.hdl import Array, Cat, Mux, Signal
+
+from golden.contract import layout
+from golden.contract.config import Config
+from golden.contract.schedule import FOLLOW
+from golden.contract.shapes import Bundle
+
+from .commit_memories import READ, Kept, Reading, Written
+from .interface import MASTER_BITS
+from .totals import total_bits
+from .weight_memory import WeightMemory
+
+
+def mean_cycles(config: Config, bundle: Bundle) -> int:
+    """For each lane of each pair of words: both read, a quotient begun, its bits, a mean; both words written."""
+    lane = 2 * (READ + 1) + 1 + config.spec.formats.bias_fraction + 1 + 1
+    return layout.mean_words(config, bundle) // 2 * (config.lanes[bundle.index] * lane + 2)
+
+
+class Means:
+    """Where they stand, and the states of that part, from LOW on. A mean lies in two words, low bits and the others, in as many
+    lanes as a word has; lanes that no channel has stay as they are."""
+
+    def __init__(self, memory: WeightMemory, kept: Kept):
+        self.memory, self.kept = memory, kept
+        config, bundle, width = memory.config, memory.bundle, kept.width
+        self.channel = Signal(range(bundle.pre.channels + 1), name="mean_channel")
+        self.pre_lane = Signal(range(config.lanes[bundle.pre.index]), name="pre_lane")
+        #: Lane of the word, as a slice and a lane of it.
+        self.slice, self.lane = Signal(range(kept.slices), name="mean_slice"), Signal(range(width), name="mean_lane")
+        #: Address of the words of means at hand.
+        self.at = Signal(range(memory.depth + 2), name="mean_at")
+        #: The channel's mean; what is left of the total, and its share of all until now.
+        self.old = Signal(config.spec.mean_bits, name="old_mean")
+        self.rest = Signal(total_bits(config, bundle) + 1)
+        self.share = Signal(config.spec.formats.bias_fraction + 1)
+        self.counters = (self.channel, self.slice, self.lane, self.pre_lane)
+
+    def states(self, m, reading: Reading, written: Written, then: str):
+        """Lane by lane a division, bit by bit, and at last both words again; ``then`` is the state after the last ones."""
+        memory, kept, pre = self.memory, self.kept, self.memory.bundle.pre
+        f, spec, pre_lanes = memory.config.spec.formats, memory.config.spec, memory.config.lanes[pre.index]
+        low = min(MASTER_BITS, spec.mean_bits)
+        there = Signal(name="channel_there")
+        m.d.comb += there.eq(self.channel != pre.channels)
+        high = [Signal(spec.mean_bits - low, name=f"high_{lane}", reset_less=True) for lane in range(memory.lanes)]
+        master = Array(reading.lanes[lane] for lane in range(kept.width))[self.lane]
+        for state, target, after in (("LOW", self.old[:low], "HIGH"), ("HIGH", self.old[low:], "BEGIN")):
+            with m.State(state):
+                m.d.comb += [reading.at.eq(self.at + (state == "HIGH")), reading.slice.eq(self.slice)]
+                with m.If(reading.age == READ):
+                    m.d.sync += target.eq(master)
+                    reading.go(m, after)
+        with m.State("BEGIN"):
+            totals = Array(memory.totals[lane] for lane in range(pre_lanes))
+            m.d.sync += [self.rest.eq(totals[self.pre_lane]), self.share.eq(0)]
+            reading.go(m, "DIVIDE")
+        with m.State("DIVIDE"):
+            # the share's bits, from that of 1 down; what is left is doubled
+            fits = self.rest >= kept.whole
+            left = Mux(fits, self.rest - kept.whole, self.rest)
+            m.d.sync += [self.rest.eq(left << 1), self.share.eq(Cat(fits, self.share))]
+            with m.If(reading.age == f.bias_fraction):
+                reading.go(m, "FOLLOW")
+        with m.State("FOLLOW"):
+            # half up, by one bit more
+            share = Signal(f.bias_fraction + 2)
+            m.d.comb += share.eq(self.share + (self.rest >= kept.whole))
+            followed = Signal(spec.mean_bits, name="followed")
+            m.d.comb += followed.eq(Mux(kept.learned & there, self.old - (self.old >> FOLLOW) + share, self.old))
+            m.d.comb += [kept.c.write.addr.eq(self.channel), kept.c.write.en.eq(there)]
+            m.d.comb += [kept.c.write.data.now.eq(rounded(self.old)), kept.c.write.data.then.eq(rounded(followed))]
+            written.take(m, [followed[:low]])
+            m.d.sync += [lane.eq(after) for lane, after in zip(high, [*high[1:], followed[low:]], strict=True)]
+            with m.If(there):
+                m.d.sync += [self.channel.eq(self.channel + 1), self.pre_lane.eq(self.pre_lane + 1)]
+                with m.If(self.pre_lane == pre_lanes - 1):
+                    m.d.comb += memory.clear.eq(1)
+                    m.d.sync += [self.pre_lane.eq(0), memory.group.eq(memory.group + 1)]
+            m.d.sync += self.lane.eq(self.lane + 1)
+            reading.go(m, "LOW")
+            with m.If(self.lane == kept.width - 1):
+                m.d.sync += [self.lane.eq(0), self.slice.eq(self.slice + 1)]
+                with m.If(self.slice == kept.slices - 1):
+                    m.d.sync += self.slice.eq(0)
+                    m.next = "STORE-LOW"
+        with m.State("STORE-LOW"):
+            m.d.comb += [written.valid.eq(1), written.address.eq(self.at)]
+            m.d.sync += [lane.eq(value) for lane, value in zip(written.data, high, strict=True)]
+            m.next = "STORE-HIGH"
+        with m.State("STORE-HIGH"):
+            m.d.comb += [written.valid.eq(1), written.address.eq(self.at + 1)]
+            m.d.sync += self.at.eq(self.at + 2)
+            reading.go(m, "LOW")
+            with m.If(~there):
+                m.next = then
+
+
+def rounded(mean):
+    """c of a running mean."""
+    return (mean + (1 << (FOLLOW - 1))) >> FOLLOW
