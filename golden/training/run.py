@@ -36,6 +36,8 @@ METRICS = "metrics.csv"
 EPOCHS = "epochs.csv"
 #: The board's registers and counters at the last checkpoint.
 COUNTERS = "board.json"
+#: Bytes of that file at most.
+MOST_OF_COUNTERS = 1 << 16
 CURVE = "learning-curve.png"
 #: Weights at the end of an epoch, where the run ends with their mean.
 EPOCH = "epoch-{}.safetensors"
@@ -154,6 +156,17 @@ class Run:
         run.seconds, run.rows, run.command = found.seconds, rows, found.command
         run.epochs = report.read_epochs(out / EPOCHS, found.epoch)
         return run
+
+    @staticmethod
+    def last_board(out: Path) -> str | None:
+        """The board that the run in `out` had at its last checkpoint, as it was asked for; None where that isn't known."""
+        path = out / COUNTERS
+        if not path.exists():
+            return None
+        found = files.read_json(path, MOST_OF_COUNTERS, lambda why: PlanError(f"{why}: give --board")).get("board")
+        if not isinstance(found, str):
+            raise PlanError(f"{path} is damaged: it names no board: give --board")
+        return found
 
     def reload(self) -> None:
         """Back to what was saved last; `WeightsError` if another run's weights have taken its place."""

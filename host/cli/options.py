@@ -69,13 +69,9 @@ NetworkOption = Annotated[
     Path | None,
     typer.Option("--network", metavar="FILE", help="Take the network of this TOML file."),
 ]
-BoardOption = Annotated[
-    str,
-    typer.Option(
-        "--board",
-        help="Use sim (a virtual board), golden (the model), a device path, or a URL of socket, rfc2217 or hwgrep.",
-    ),
-]
+#: What every command that uses a board can use.
+BOARDS = "Use sim (a virtual board), golden (the model), a device path, or a URL of socket, rfc2217 or hwgrep"
+BoardOption = Annotated[str, typer.Option("--board", help=f"{BOARDS}.")]
 PortOption = Annotated[
     str, typer.Option("--board", help="Ask the board at this device path, or URL of socket, rfc2217 or hwgrep.")
 ]

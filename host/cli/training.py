@@ -19,7 +19,7 @@ from host.harness.fit import Outcome, fit
 from host.view.events import Events
 from host.view.live import live as served
 
-from .options import BoardOption, EnginesOption, JsonOption, with_fields
+from .options import BOARDS, EnginesOption, JsonOption, with_fields
 from .terminal import emit, reported
 
 
@@ -32,7 +32,9 @@ def train(
         Path | None,
         typer.Option(help="Write weights, metrics and learning curve to this directory."),
     ] = None,
-    board: BoardOption = "sim",
+    board: Annotated[
+        str | None, typer.Option("--board", help=f"{BOARDS} [default: sim, or with --resume the run's].")
+    ] = None,
     engines: EnginesOption = None,
     options: TrainingOptions = TrainingOptions(),  # noqa: B008 (frozen)
     device: Annotated[
@@ -83,6 +85,8 @@ def train(
         raise UsageError(
             "one --out is needed: the directory for weights, metrics and learning curve"
         )
+    if board is None:
+        board = (Run.last_board(out) if options.resume else None) or "sim"
     world = World.of_environment()
     place = world.place(device)
     shared = world.size > 1 or device != "cpu"

@@ -49,7 +49,7 @@ def fit(
     outcome = Outcome()
 
     def work(run: Run, device: OpenBoard) -> None:
-        run.counters = lambda: counters(device)
+        run.counters = lambda: counters(device, board)
         held = None if stream else device.hold(images, run.plan.samples)
         if held is not None:
             outcome.upload = (outcome.upload or 0.0) + held.seconds
@@ -69,7 +69,7 @@ def fit(
     return outcome
 
 
-def counters(device: OpenBoard) -> dict[str, Any]:
-    """A board's registers, and what its link had to do."""
+def counters(device: OpenBoard, asked: str) -> dict[str, Any]:
+    """A board's registers, and what its link had to do. asked: which board it is, as `open_board` takes it."""
     link = asdict(device.link.counters) if isinstance(device, SerialBoard) else {}
-    return {"board": device.name, "registers": device.registers(), "link": link}
+    return {"board": asked, "registers": device.registers(), "link": link}

@@ -12,13 +12,10 @@ from golden.model.parameters import Parameters
 from golden.training import checkpoint, metrics
 from golden.training.checkpoint import Checkpoint
 from golden.training.metrics import Epoch, Row
-from golden.training.run import COUNTERS, EPOCHS, METRICS, plan_of
+from golden.training.run import COUNTERS, EPOCHS, METRICS, MOST_OF_COUNTERS, plan_of
 
 #: Every row that there is: the metrics of a growing run are ahead of its checkpoint.
 ALL = sys.maxsize
-
-#: Bytes of the counters' file at most.
-MAX_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ def _counters(path: Path) -> dict[str, Any]:
 
     if not path.exists():
         return {}
-    found = files.read_json(path, MAX_BYTES, unreadable)
+    found = files.read_json(path, MOST_OF_COUNTERS, unreadable)
     tables = [found.get(name) for name in ("registers", "link")]
     if not all(isinstance(table, dict) and all(type(x) is int for x in table.values()) for table in tables):
         raise unreadable(f"{path} is damaged (registers and link must be numbers by name)")

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,19 @@ def test_resuming_a_finished_run_says_so_and_tests_again(capsys, trained):
     assert (trained / "weights.safetensors").read_bytes() == weights
     assert run(capsys, "eval", "--weights", trained)[1].splitlines()[0] == error
     assert run_json(capsys, *arguments)[1]["samples_per_second"] is None
+
+
+def test_a_run_goes_on_with_its_board(capsys, trained, tmp_path):
+    out = shutil.copytree(trained, tmp_path / "run")
+    where = run_json(capsys, "train", "--resume", "--epochs", "3", out)
+    assert where[0] == ExitCode.OK
+    assert json.loads((out / "board.json").read_text())["board"] == "golden"
+    for text, why in (("[1", "is damaged: .*"), ("{}", "is damaged: it names no board")):
+        (out / "board.json").write_text(text)
+        code, _, err = run(capsys, "train", "--resume", out)
+        assert code == ExitCode.USAGE
+        assert re.fullmatch(rf"nudge: {re.escape(str(out))}/board.json {why}: give --board\n", err)
+    assert run(capsys, "train", "--resume", out, "--board", "golden")[0] == ExitCode.OK
 
 
 @pytest.fixture
