@@ -125,6 +125,8 @@ def check(spec: Spec) -> None:
     f = spec.formats
     if f.weight_bits > 8:
         raise NativeError(f"a working weight must fit a byte, not {f.weight_bits} bits")
+    if max(f.decoder_bits, spec.membrane_bits) > 16:
+        raise NativeError(f"d and U of {f.decoder_bits} and {spec.membrane_bits} bits: 16 bits of a word are for each")
     # half of what 32 bits hold: the rest is for what is added to it
     largest = max(spec.static_bound, spec.drive_bound)
     if largest >= HALF:

@@ -40,8 +40,8 @@ struct Group {
         for (int n = 0; n <= net.bundles; n++) {
             const size_t size = net.layers[n].neurons();
             State &state = layers[n];
-            for (Ints *x : {&state.d, &state.u, &state.phi}) x->resize(size);
-            if (n == net.bundles || net.fine) state.xi.resize(size);
+            for (Ints *x : {&state.du, &state.phi}) x->resize(size);
+            if (n == net.bundles) state.xi.resize(size);
             if (boxed(n)) state.boxes.resize(Drives::box_words(net.layers[n]));
             // tiles may read beyond the last word
             const size_t above = n < net.bundles && net.bundle[n].kind == DENSE ? k[n].forward.reach() : 0;
@@ -70,7 +70,7 @@ struct Group {
         if (labels)
             for (int l = 0; l < count; l++) target[labels[l]][l] = 1 << net.one_bits;
         for (auto &state : layers)
-            for (Ints *x : {&state.d, &state.u, &state.xi, &state.s, &state.boxes}) std::fill(x->begin(), x->end(), Int{});
+            for (Ints *x : {&state.du, &state.xi, &state.s, &state.boxes}) std::fill(x->begin(), x->end(), Int{});
         for (auto &each : spikes) std::fill(each.begin(), each.end(), Long{});
         drives.begin(images);
     }
@@ -159,12 +159,14 @@ struct Group {
             if (n < net.bundles) add_from_above(n, member, deviation.above[n]);
             State &state = layers[n];
             const int positions = net.layers[n].positions();
+            const Rule rule(net, {}, 0, 0);
             for (int i = own.first; i < own.end; i++) {
-                const Int v = state.d[i] + bias[n][i / positions], xi = rounded(net, v, 0);
+                const Int v = decoder(state.du[i]) + bias[n][i / positions], xi = rule.rounded(v + rule.half, rule.one);
+                const Int u = membrane(state.du[i]);
                 deviation.v[n][i] = v;
                 deviation.xi[n][i] = xi;
-                state.u[i] = clip(state.u[i] + (xi << shift) - xi, -net.threshold, net.threshold);
-                state.d[i] = state.xi[i] = Int{};
+                state.du[i] = packed(Int{}, clip(u + (xi << shift) - xi, -net.threshold, net.threshold));
+                if (n == net.bundles) state.xi[i] = Int{};
             }
         }
         team.wait();
@@ -172,35 +174,40 @@ struct Group {
 
     // A member's neurons of a layer.
     void fire(int n, const Step &step, int member) {
-        State &state = layers[n];
-        Int *const total = step.averaged ? sums[step.which][n].data() : nullptr;
-        const Share own = channels(n, member);
-        const int positions = net.layers[n].positions(), rest = net.shifts[step.deviating][n].rest;
         const bool output = n == net.bundles;
+        if (step.deviating) output ? fire_of<true, true>(n, step, member) : fire_of<true, false>(n, step, member);
+        else output ? fire_of<false, true>(n, step, member) : fire_of<false, false>(n, step, member);
+        box(n, member);
+    }
+
+    template <bool DEVIATING, bool OUTPUT> void fire_of(int n, const Step &step, int member) {
+        State &state = layers[n];
+        const Share own = channels(n, member);
+        const int positions = net.layers[n].positions();
+        const Rule rule(net, step, net.shifts[DEVIATING][n].rest, net.point[n]);
         Int fired = {};
         for (int c = own.first; c < own.end; c++) {
-            const Int base = Int{} + (bias[n][c] + (1 << (net.round_shift - 1)));
-            Int *const s = state.s.data() + c / 4 * positions;
+            const Int base = Int{} + bias[n][c] + rule.half, kept = Int{} - (c % 4 > 0);
+            const size_t first = static_cast<size_t>(c) * positions;
+            Int *const s = state.s.data() + c / 4 * positions, *const du = state.du.data() + first;
+            Int *const total = step.averaged ? sums[step.which][n].data() + first : nullptr;
+            const Int *const phi = state.phi.data() + first, *const free = DEVIATING ? deviation.v[n].data() + first : nullptr;
             for (int p = 0; p < positions; p++) {
-                const int i = c * positions + p;
-                Int offset = base, xi, spike;
-                if (step.deviating) {
-                    const Int pull = output ? nudge(net, target[i], deviation.xi[n][i] + (state.xi[i] >> net.point[n]), step.sign) : Int{};
-                    spike = deviation_step(net, state, i, deviation.v[n][i], pull, net.point[n], step.shift, rest);
-                    xi = state.xi[i];
-                    fired += (spike - 1) & 1;
-                } else {
-                    if (output && step.sign) offset += nudge(net, target[i], state.xi[i], step.sign);
-                    spike = neuron_step(net, state, i, offset, step, rest, xi);
-                    if (output) state.xi[i] = xi;
-                    fired += spike;
+                Int xi, spike, pull = {};
+                if constexpr (OUTPUT) {
+                    const Int before = state.xi[first + p];
+                    const Int now = DEVIATING ? deviation.xi[n][first + p] + (before >> net.point[n]) : before;
+                    if (step.sign) pull = nudge(net, target[first + p], now, step.sign);
                 }
-                s[p] = c % 4 ? s[p] | spike << c % 4 * 8 : spike;
-                if (total) total[i] += xi;
+                if constexpr (DEVIATING) spike = rule.deviation(du[p], phi[p], free[p], pull, xi);
+                else spike = rule.neuron(du[p], phi[p], base + pull, xi);
+                if constexpr (OUTPUT) state.xi[first + p] = xi;
+                s[p] = (s[p] & kept) | spike << c % 4 * 8;
+                fired += DEVIATING ? (spike - 1) & 1 : spike;
+                if (total) total[p] += xi;
             }
         }
         spikes[member][n] += __builtin_convertvector(fired, Long);
-        box(n, member);
     }
 
     // k in step t of the free phase.

@@ -15,15 +15,17 @@ constexpr int LANES = 16;
 using Int = int32_t __attribute__((vector_size(4 * LANES)));
 using Long = int64_t __attribute__((vector_size(8 * LANES)));
 
-inline Int clip(Int x, int32_t low, int32_t high) {
+inline Int clip(Int x, Int low, Int high) {
 #if defined(__AVX512F__)
     // one instruction each, where GCC makes two of a choice
-    return (Int)_mm512_min_epi32(_mm512_max_epi32((__m512i)x, _mm512_set1_epi32(low)), _mm512_set1_epi32(high));
+    return (Int)_mm512_min_epi32(_mm512_max_epi32((__m512i)x, (__m512i)low), (__m512i)high);
 #else
-    x = x < low ? Int{} + low : x;
-    return x > high ? Int{} + high : x;
+    x = x < low ? low : x;
+    return x > high ? high : x;
 #endif
 }
+
+inline Int clip(Int x, int32_t low, int32_t high) { return clip(x, Int{} + low, Int{} + high); }
 
 // sums[j] = sum over the lanes of x[j]. In each round two vectors become one, of sums of their halves, quarters, eighths.
 inline void lane_sums(const Int (&x)[8], int32_t (&sums)[8]) {

@@ -164,6 +164,9 @@ def test_what_the_words_cannot_hold_is_refused():
         native.check(large_maps)
     with pytest.raises(NativeError, match="a working weight must fit a byte, not 9 bits"):
         native.check(replace(small, formats=replace(small.formats, weight_bits=9, weight_fraction=8, phi_fraction=10)))
+    with pytest.raises(NativeError, match="d and U of 16 and 17 bits: 16 bits of a word are for each"):
+        native.check(replace(small, schedule=replace(small.schedule, decay_shift=8)))
+    native.check(replace(small, schedule=replace(small.schedule, decay_shift=7)))
     with pytest.raises(NativeError, match="at most 16 layers, not 18"):
         native.check(replace(small, stages=(Conv(2), *[Dense(2)] * 15, Dense(10)), learning=Learning((0.1,) * 17)))
 
