@@ -4,18 +4,13 @@ Variants are those of `golden.paper.systems.configurations`. A budget that short
 has Table I's constants but for the steps and the batch.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from golden.axes import logarithmic
 from golden.paper.systems.compiled import differentiable
 from golden.paper.systems.configurations import (
     FALLING,
@@ -30,7 +25,7 @@ from golden.paper.systems.train import SystemRun, Tell, silent, test_error, trai
 from golden.training import data as datasets
 from golden.training.data import Data
 
-from . import page
+from . import learning, page
 from .study import GIBIBYTE, Budget, Cell, Row, Study, plain
 
 #: Parts of a run whose training errors make its curve, where the test images aren't tried after each epoch.
@@ -184,46 +179,11 @@ def published(data: str, name: str) -> tuple[str, str]:
     return test, f"{of.train:.2f}" + (f" ± {of.train_deviation:.2f}" if of.train_deviation is not None else "")
 
 
-def curves(rows: list[Row], kind: str) -> Iterator[tuple[list[float], list[float]]]:
-    """(epochs, errors) of each seed. kind: "part" or "test"."""
-    for row in rows:
-        errors = [float(row[f"{kind}_{n}"]) for n in range(1, len(row)) if f"{kind}_{n}" in row]
-        yield [n + 1 for n in range(len(errors))], errors
-
-
-def draw(axes: Axes, rows: list[Row], data: str, kind: str, variant: str) -> None:
-    """Errors of one data set and variant: a colour for each system, a line for each seed; tests beside the paper's figure."""
-    systems = sorted({row["system"] for row in rows}, key=list(page.COLOURS).index)
-    for name in systems:
-        label, colour = name, page.COLOURS[name]
-        for x, errors in curves(page.select(rows, system=name), kind):
-            axes.plot(x, errors, "o-", markersize=3, color=colour, label=label)
-            label = "_"
-        if kind == "test":
-            axes.axhline(PUBLISHED[data][name].test, linestyle=":", color=colour, label=f"{name}, paper")
-    logarithmic(axes)
-    axes.set(title=f"{data}, {variant}", ylabel={"part": "training error before learning (%)", "test": "test error (%)"}[kind])
-    axes.set_visible(bool(rows))
-    if axes.lines:
-        axes.legend(fontsize=7)
-
-
 def picture(budget: Budget, rows: list[Row]) -> Figure:
-    """Learning curves: a row for each variant, a column for each data set, of training and of test, if any was measured."""
-    whole = isinstance(budget.values["epochs"], dict)
+    """Learning curves of the data sets of which anything was measured."""
     sets = [data for data in budget.values["data"] if page.select(rows, data=data)] or list(budget.values["data"])
-    columns = [(data, kind) for data in sets for kind in (("part", "test") if whole else ("part",))]
-    named = dict.fromkeys(c.variant for data in budget.values["data"] for c in configurations(budget, data))
-    variants = [name for name in named if page.select(rows, variant=name)] or list(named)
-    size = (6 * len(columns), 3.6 * len(variants))
-    figure, panels = plt.subplots(len(variants), len(columns), figsize=size, layout="constrained", sharey=True, squeeze=False)
-    for line, variant in zip(panels, variants, strict=True):
-        for axes, (data, kind) in zip(line, columns, strict=True):
-            draw(axes, page.select(rows, data=data, variant=variant), data, kind, variant)
-    for axes in panels[-1]:
-        axes.set_xlabel("epoch" if whole else f"part of the run, of {PARTS}")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return figure
+    whole = isinstance(budget.values["epochs"], dict)
+    return learning.whole_runs(rows, sets) if whole else learning.short_runs(rows, sets, PARTS)
 
 
 def report(budget: Budget, rows: list[Row], path: Path) -> str:
