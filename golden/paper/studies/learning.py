@@ -22,7 +22,7 @@ KINDS = {"part": "training error before learning (%)", "test": "test error (%)"}
 Line = Literal["-", "--", "-.", ":"]
 
 #: Of the end of a variant's name; a line without one of these is solid.
-STYLES: dict[str, Line] = {"weak feedback": "--", "falling": "-.", "centred": ":"}
+STYLES: dict[str, Line] = {"weak feedback": "--", "falling": "-.", "centred": ":", "half rates": "--"}
 
 #: Systems of the paper itself; the others are of works that it cites.
 OWN = {c.name for c in table_two("mnist") if c.row == OWN_ROW}

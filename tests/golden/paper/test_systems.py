@@ -317,6 +317,16 @@ def test_weak_feedback_changes_rates_and_makes_spikes_fine(name, factor, fine):
     assert "tuned weak feedback" not in {c.variant for c in table_two("mnist", 16)}
 
 
+@pytest.mark.parametrize("data", ["mnist", "fashion-mnist"])
+def test_half_rates_are_the_only_change_of_their_variant(data):
+    known = {(c.name, c.variant): c for c in table_two(data, 1, (32, 64, 256))}
+    assert [name for name, variant in known if variant == "tuned half rates"] == ["crnn-bptt"]
+    before, after = known["crnn-bptt", "tuned"], known["crnn-bptt", "tuned half rates"]
+    assert [2 * rate for rate in after.rates] == list(before.rates)
+    assert replace(after, variant="tuned", rates=before.rates, why=before.why) == before
+    assert "tuned half rates" not in {c.variant for c in table_two(data, 16)}
+
+
 def test_a_cited_network_with_the_dynamics_of_the_papers_own():
     """Its stages, and nothing else of its work."""
     known = {(c.name, c.variant): c for c in table_two("mnist", 1, (32, 64, 256))}
