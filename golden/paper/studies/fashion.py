@@ -16,6 +16,7 @@ from typing import Any
 
 from matplotlib import pyplot as plt
 
+from golden.axes import plain_ticks
 from golden.contract.presets import PRESETS
 from golden.contract.schedule import Schedule
 from golden.contract.shapes import Conv
@@ -243,14 +244,15 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
         means.append(mean)
         deviations.append(deviation)
         trainings.append(training)
-    figure, axes = plt.subplots(figsize=(9, 8), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, 2 + 0.2 * len(names)), layout="constrained")
     places = range(len(names))
     axes.errorbar(means, places, xerr=deviations, fmt="o", color="C0", label="held out")
     axes.plot(trainings, places, "D", color="C1", markerfacecolor="none", label="last epoch's training")
     axes.axvline(means[0], color="C0", linestyle=":", label=f"{names[0]}, held out")
     axes.set_yticks(places, names)
     axes.invert_yaxis()
-    axes.set(xlabel="error (%)", title=f"FashionMNIST, budget {budget.name}")
+    axes.set(xlabel="error (%)", title=f"FashionMNIST, budget {budget.name}", xscale="log")
+    plain_ticks(axes.xaxis)
     axes.grid(alpha=0.3)
     axes.legend()
     table = "\n".join(lines)

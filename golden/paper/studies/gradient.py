@@ -16,6 +16,7 @@ from matplotlib import pyplot as plt
 from torch import Tensor
 from torch.nn import functional
 
+from golden.axes import plain_ticks
 from golden.paper.systems import backprop, equilibrium
 from golden.paper.systems.configurations import TABLE_I, Configuration, two_conv_two_dense
 from golden.paper.systems.network import Network, Parameters
@@ -199,6 +200,7 @@ def picture(rows: list[Row]) -> plt.Figure:
     panels[0].set_yticklabels(names, fontsize=8)
     panels[0].invert_yaxis()
     panels[1].set(xlabel="ratio of norms", xscale="log")
+    plain_ticks(panels[1].xaxis)
     for axes in panels:
         axes.grid(alpha=0.3)
         axes.axvline(1, color="0.5", linewidth=1)

@@ -13,6 +13,7 @@ from typing import Any
 from matplotlib import pyplot as plt
 
 from golden import children
+from golden.axes import plain_ticks
 from golden.contract.errors import StudyError
 from golden.paper.systems.configurations import PUBLISHED
 
@@ -84,6 +85,7 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
         axes.plot(STEPS, paper, "x", color=page.COLOURS[name], label=f"{name}, paper (GPU, 128-256)")
     title = f"batch 10, {'-'.join(map(str, budget.values['widths']))}"
     axes.set(xlabel="steps", ylabel="peak memory (MB)", yscale="log", title=title)
+    plain_ticks(axes.yaxis)
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     header = ["system", *(f"{t} steps" for t in steps), "MB a step", f"paper, {STEPS} steps"]

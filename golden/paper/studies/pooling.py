@@ -24,6 +24,7 @@ from matplotlib import pyplot as plt
 from torch import Tensor
 from torch.nn import functional
 
+from golden.axes import plain_ticks
 from golden.contract.shapes import Dense
 from golden.paper.systems.configurations import TABLE_I, Configuration, table_two
 from golden.paper.systems.network import Network, PaddedConv, Parameters, backward, forward, kernels
@@ -294,10 +295,11 @@ def picture(rows: list[Row]) -> plt.Figure:
             for name in SIGNALS:
                 panels[line, column].plot(MIDDLE, [page.mean(mine, f"{kind}_{name}_{n}") for n in MIDDLE], "o-", label=name)
         panels[0, column].set(title=f"{net}, {pooling} pooling", yscale="log")
+        plain_ticks(panels[0, column].yaxis)
         panels[2, column].set(xlabel="layer")
-    for axes, label in zip(panels[:, 0], ("sum of magnitudes", "mean", "deviation"), strict=True):
-        axes.set_ylabel(label)
-        axes.legend()
+    for line, label in zip(panels, ("sum of magnitudes", "mean", "deviation"), strict=True):
+        line[0].set_ylabel(label)
+        line[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     for axes in panels.flat:
         axes.set_xticks(MIDDLE)
         axes.grid(alpha=0.3)

@@ -21,6 +21,7 @@ import torch
 from matplotlib import pyplot as plt
 from torch import Tensor
 
+from golden.axes import plain_ticks
 from golden.contract.spec import Spec
 from golden.model.engines import Plain
 from golden.model.parameters import Parameters, Working, working
@@ -186,6 +187,7 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
                 axes.set(title=f"{name}, {arithmetic}", xlabel="steps or sweeps", yscale="log")
         line[0].set_ylabel("distance from the equilibrium")
     for axes in panels.flat:
+        plain_ticks(axes.yaxis)
         axes.grid(alpha=0.3, which="both")
         axes.legend()
     header = ["weights", "arithmetic", "order", *(f"after {t}" for t in shown)]

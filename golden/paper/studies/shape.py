@@ -75,16 +75,18 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
     )
     lines = []
     figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
-    for spec in SHAPES:
+    ticks = []
+    for place, spec in enumerate(SHAPES):
         mine = page.select(rows, shape=spec.name)
         mean, deviation = mean_deviation([float(row["error_percent"]) for row in mine])
         preset = next((known.name for known in PRESETS.values() if known.stages == spec.stages), "")
         errors = page.both(mine, "error_percent"), page.both(mine, "training_percent")
         lines.append([spec.name, f"{spec.parameters:,}", *errors, str(len(mine)), preset])
-        axes.errorbar(spec.parameters, mean, deviation, marker="o", capsize=3, color="C1" if preset else "C0")
-        axes.annotate(f"{spec.name} {preset}", (spec.parameters, mean), xytext=(6, 4), textcoords="offset points")
-    axes.set(xlabel="parameters", ylabel="held-out error (%)", title=f"budget {budget.name}", xscale="log")
-    axes.grid(alpha=0.3, which="both")
+        axes.errorbar(place, mean, deviation, marker="o", capsize=3, color="C1" if preset else "C0")
+        ticks.append("\n".join(filter(None, (spec.name, f"{spec.parameters:,}", preset))))
+    axes.set_xticks(range(len(ticks)), ticks)
+    axes.set(xlabel="widths, parameters, preset", ylabel="held-out error (%)", title=f"budget {budget.name}")
+    axes.grid(alpha=0.3)
     text = f"{intro}\n\n{page.table(['shape', 'parameters', 'held out', 'training', 'seeds', 'preset'], lines)}"
     page.write(path, text, figure)
     return text

@@ -12,6 +12,7 @@ import torch
 from matplotlib import pyplot as plt
 from torch import Tensor
 
+from golden.axes import plain_ticks
 from golden.contract.presets import PRESETS
 from golden.contract.spec import CLASSES, Spec
 from golden.model import native
@@ -122,10 +123,13 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
         mine = page.select(rows, engine=engine, network=network)
         kinds = (("ms", 2), ("gmac_s", 0), ("plain_gmac_s", 0), ("share", 2))
         lines.append([f"{engine}, {network}", *(page.both(mine, kind, digits) for kind, digits in kinds), str(len(mine))])
-        axes.bar(n - 0.2, page.mean(mine, "gmac_s"), 0.4, color="C0", label="the engine" if n == 0 else None)
-        axes.bar(n + 0.2, page.mean(mine, "plain_gmac_s"), 0.4, color="C7", label="a plain product" if n == 0 else None)
+        for shift, kind, colour, label in ((-0.2, "gmac_s", "C0", "the engine"), (0.2, "plain_gmac_s", "C7", "plain product")):
+            bar = axes.bar(n + shift, page.mean(mine, kind), 0.4, color=colour, label=label if n == 0 else None)
+            axes.bar_label(bar, fmt="{:.0f}")
     axes.set_xticks(range(len(names)), [f"{engine}\n{network}" for engine, network in names])
     axes.set(ylabel="10⁹ products a second, one thread", yscale="log", title=f"budget {budget.name}")
+    axes.margins(y=0.15)
+    plain_ticks(axes.yaxis)
     axes.grid(alpha=0.3, axis="y")
     axes.legend()
     header = ["engine, network", "ms a sample", "GMAC/s", f"plain product of {SIDE} x {SIDE}, GMAC/s", "share", "repetitions"]
