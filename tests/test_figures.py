@@ -1,4 +1,4 @@
-"""README's table says what docs/results.md, the presets and the paper have, and its means are those of the seeds."""
+"""The tables of README and docs/paper.md say what docs/results.md, the presets and the paper have; means are of the seeds."""
 
 import re
 from pathlib import Path
@@ -29,6 +29,12 @@ def told(errors: list[float]) -> str:
     return f"{mean(errors):.2f} ± {stdev(errors):.2f}" if len(errors) > 1 else f"{errors[0]:.2f}"
 
 
+def published(data: str) -> str:
+    """The paper's figure for its spiking network trained by equilibrium propagation."""
+    of = PUBLISHED[data]["snn-ep"]
+    return f"{of.test:.2f} ± {of.deviation:.2f}"
+
+
 def test_means_are_those_of_the_seeds():
     for name, (errors, together) in results().items():
         assert together in (("",) if len(errors) == 1 else (told(errors),)), name
@@ -44,6 +50,16 @@ def test_readme_has_the_results():
         for data, cell in zip(SETS, cells, strict=True):
             found = [told(known[f"{spec.name}-{data}"][0]) for spec in specs if f"{spec.name}-{data}" in known]
             assert cell == (found[-1] if found else ""), (presets, data)
-    for data, cell in zip(SETS, paper[3:5], strict=True):
-        published = PUBLISHED[data]["snn-ep"]
-        assert cell == f"{published.test:.2f} ± {published.deviation:.2f}"
+    assert paper[3:5] == [published(data) for data in SETS]
+
+
+def test_the_papers_page_has_the_published_widths():
+    table = rows("docs/paper.md", "all seeds and commands are in\n[results.md](results.md).\n")
+    known = results()
+    assert [name for name, *_ in table] == ["paper", "paper-garments"]
+    for data, (name, _, epochs, cell, theirs) in zip(SETS, table, strict=True):
+        errors, _ = known[f"{name}-{data}"]
+        assert cell == f"{told(errors)} ({len(errors)})"
+        assert theirs == published(data)
+        options = next(row[1] for row in rows("docs/results.md", "not the best.\n") if row[0] == f"{name}-{data}")
+        assert f"--epochs {epochs} " in options
