@@ -1,9 +1,12 @@
 """`nudge estimate`."""
 
 import json
-import resource
 import subprocess
 import sys
+
+import pytest
+from amaranth.back import rtlil
+from amaranth.hdl import Fragment, Module
 
 from boards.toolchain.report import baseline_file
 from golden.contract.errors import ExitCode
@@ -76,22 +79,24 @@ def test_of_the_compact_core(capsys):
     }
 
 
-#: An estimate takes at most this many times the processor time that `nudge --help` takes, which is Python's own start and
-#: its imports. A limit in seconds would say how fast the machine is, and what else it does.
-STARTS = 3
+def test_nothing_is_elaborated_or_simulated(capsys, monkeypatch):
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("an estimate is made without the gateware")
+
+    monkeypatch.setattr(Fragment, "get", refused)
+    with pytest.raises(AssertionError, match="without the gateware"):
+        rtlil.convert(Module(), ports=[])
+    code, found = run_json(capsys, "estimate", "--board", "ulx3s", "--preset", "medium")
+    assert (code, found["fits"]) == (ExitCode.OK, True)
 
 
-def spent(*options: str) -> tuple[float, str]:
-    """Processor seconds of `nudge OPTIONS`, and what it printed."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-m", "host.cli", *options], capture_output=True, text=True, timeout=300)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert done.returncode == 0, done.stderr
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
+#: Seconds within which an estimate is there, Python's start included, on a machine that does other things too. It takes
+#: 2 to 5 (docs/networks.md); a synthesis takes minutes. A closer limit would say how busy the machine is.
+DEADLINE = 60
 
 
 def test_in_seconds():
-    start = spent("--help")[0]
-    seconds, found = spent("estimate", "--board", "ulx3s", "--preset", "medium", "--json")
-    assert json.loads(found)["fits"]
-    assert seconds < STARTS * start
+    command = [sys.executable, "-m", "host.cli", "estimate", "--board", "ulx3s", "--preset", "medium", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert json.loads(done.stdout)["fits"]
