@@ -5,7 +5,6 @@ results do not depend on the device, on threads, or on how a batch is split. The
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,29 +13,13 @@ from torch import Tensor
 from golden.contract.errors import ModelError
 from golden.contract.spec import Spec
 
-from . import centring, native
-from .engines import MODEL_ENGINES, Engine, Sums
+from . import chunks, native, native_check
+from .engines import MODEL_ENGINES
 from .ops import State
-from .parameters import Parameters, working, zeros
+from .parameters import Parameters, working
 from .phases import Step, steps
+from .result import Result
 from .settings import Settings
-
-#: Samples that are computed at once: larger ones fall out of the caches, smaller ones leave the GEMMs idle.
-CHUNK = 256
-
-#: Correlations (weights times samples) that are computed at once, for the same reason.
-CORRELATIONS = 1 << 19
-
-
-class Result(NamedTuple):
-    """What a batch gives."""
-
-    #: (batch,) int64.
-    predictions: Tensor
-    #: Of each layer 1..N, over all samples, steps and phases.
-    spikes: list[int]
-    #: Summed over the samples, and as its means, if updates are centred, `centring.read`; zeros without labels.
-    updates: Parameters
 
 
 def checked_images(images: Tensor | np.ndarray, spec: Spec) -> Tensor:
@@ -74,84 +57,26 @@ def run_batch(
     engine: str,
     threads: int | None,
 ) -> Result:
-    """Predictions, spikes and, with labels, updates; chunk by chunk."""
+    """Predictions, spikes and, with labels, updates."""
     settings.check(spec)
     device = parameters.weights[0].device
     images = checked_images(images, spec).to(device)
     targets = None if labels is None else checked_labels(labels, len(images), spec).to(device)
     name = engine_here(engine, device, spec)
     if name == "native":
-        return Result(*native.run(spec, settings, parameters, images, targets, threads))
-    copies = working(spec, parameters)
-    runner = MODEL_ENGINES[name](spec, copies)
-    spikes = [0] * len(spec.bundles)
-    updates = zeros(spec, device)
-    predictions = [torch.zeros(0, dtype=torch.int64, device=device)]
-    for at in range(0, len(images), CHUNK):
-        pixels = images[at : at + CHUNK].to(runner.dtype)
-        target = None if targets is None else targets[at : at + CHUNK]
-        sums, fired = averaged(spec, settings, steps(spec, settings, runner, copies, pixels, target))
-        spikes = [total + new for total, new in zip(spikes, fired, strict=True)]
-        predictions.append(first_largest(sums["free"][-1].flatten(1)))
-        if targets is not None:
-            _add_updates(spec, settings, runner, pixels, sums, updates)
-            for total, new in zip(updates.means, centring.read(pixels, sums["free"]), strict=False):
-                total += new  # of none, where updates aren't centred
-    return Result(torch.cat(predictions), spikes, updates)
-
-
-def averaged(
-    spec: Spec, settings: Settings, run: Iterator[Step]
-) -> tuple[dict[str, list[Tensor]], list[int]]:
-    """xi of layers 1..N summed over the averaging window of each phase, and the spikes of each layer in all steps."""
-    first = {
-        phase: length - spec.schedule.window
-        for phase, length in zip(
-            ("free", "plus", "minus"), (settings.free_steps, settings.nudged_steps, settings.nudged_steps), strict=True
-        )
-    }
-    sums: dict[str, list[Tensor]] = {}
-    spikes = [0] * len(spec.bundles)
-    for phase, t, layers, _ in run:
-        spikes = [total + int(layer.s.count_nonzero()) for total, layer in zip(spikes, layers, strict=True)]
-        if t == first[phase]:
-            sums[phase] = [layer.xi.clone() for layer in layers]
-        elif t > first[phase]:
-            for total, layer in zip(sums[phase], layers, strict=True):
-                total += layer.xi
-    return sums, spikes
-
-
-def _add_updates(
-    spec: Spec, settings: Settings, runner: Engine, pixels: Tensor, sums: dict[str, list[Tensor]], updates: Parameters
-) -> None:
-    """Add a chunk's updates to `updates`, `CORRELATIONS` at a time."""
-    for n, bundle in enumerate(spec.bundles):
-        rates = settings.weight_rates[n], settings.bias_rates[n]
-        size = max(1, CORRELATIONS // bundle.weights)
-        for part in range(0, len(pixels), size):
-            some = (tuple(x[part : part + size] for x in sums[phase]) for phase in Sums._fields)
-            weight, bias = runner.updates(bundle, pixels[part : part + size], Sums(*some), rates)
-            updates.weights[n].add_(weight)
-            updates.biases[n].add_(bias)
+        return native.run(spec, settings, parameters, images, targets, threads)
+    return chunks.run(spec, settings, parameters, images, targets, MODEL_ENGINES[name])
 
 
 def engine_here(name: str, device: torch.device, spec: Spec) -> str:
     """What "auto" means here: the compiled engine where it can run the network, else the fastest that torch alone has."""
     if name == "auto":
-        return "native" if device.type == "cpu" and native.usable() and native.can_run(spec) else "folded"
+        return "native" if device.type == "cpu" and native_check.usable() and native.can_run(spec) else "folded"
     if name != "native" and name not in MODEL_ENGINES:
         raise ModelError(f"engine must be auto, native, {' or '.join(MODEL_ENGINES)}, not {name!r}")
     if name == "native" and device.type != "cpu":
         raise ModelError(f"the native engine runs on the CPU, not on {device}: take folded")
     return name
-
-
-def first_largest(sums: Tensor) -> Tensor:
-    """Index of the largest in each row, the lowest on a tie (torch's argmax leaves ties open)."""
-    classes = sums.shape[1]
-    scores = sums.long() * classes + torch.arange(classes - 1, -1, -1, device=sums.device)
-    return scores.argmax(1)
 
 
 def infer(

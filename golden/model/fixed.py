@@ -8,8 +8,9 @@ from golden.contract.errors import BoardError
 from golden.contract.spec import Spec
 
 from . import centring, native
-from .batch import Result, checked_labels, engine_here, run_batch
+from .batch import checked_labels, engine_here, run_batch
 from .parameters import Parameters, accumulate, check_shapes, commit, zeros
+from .result import Result
 from .settings import Settings
 
 

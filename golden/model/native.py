@@ -13,12 +13,12 @@ from torch import Tensor
 
 from golden import compiler
 from golden.contract.errors import ModelError, NativeError
-from golden.contract.schedule import MAX_DECAY_SHIFT, Schedule
-from golden.contract.shapes import Conv, Dense
-from golden.contract.spec import CLASSES, Learning, Spec
+from golden.contract.schedule import MAX_DECAY_SHIFT
+from golden.contract.spec import Spec
 from golden.progress import note
 
-from .parameters import Parameters, initial, zeros
+from .parameters import Parameters, zeros
+from .result import Result
 from .settings import Settings
 
 #: The file that is compiled; its folder has all headers that it includes.
@@ -75,47 +75,6 @@ def library() -> ctypes.CDLL:
     handle = compiler.load("native", MAIN, "the native engine", without)
     handle.nudge_run.restype = ctypes.c_int32
     return handle
-
-
-@functools.cache
-def usable() -> bool:
-    """Whether the compiled engine can be had here and computes what torch alone does; if not, it is said once, and why.
-
-    A library that a compiler got wrong would otherwise give weights that no board has.
-    """
-    if not compiler.available():
-        return False
-    try:
-        library()
-        right = _computes_right()
-    except NativeError as error:
-        note(f"{error}: taking the slower engine")
-        return False
-    if not right:
-        note("the compiled engine computes wrongly here, please report it: taking the slower engine")
-    return right
-
-
-def _computes_right() -> bool:
-    """A batch of networks with every kind of bundle, each wide enough for the matrix unit once, against torch."""
-    deep = (Conv(24, 15), Conv(98, 2), Dense(97), Dense(CLASSES)), (0.5, 0.3, 0.2, 0.16)
-    dense = (Dense(97), Dense(CLASSES)), (0.5, 0.2)
-    return all(_learns_right(*network) for network in (deep, dense))
-
-
-def _learns_right(stages: tuple[Conv | Dense, ...], rates: tuple[float, ...]) -> bool:
-    """The same of one network."""
-    from .batch import train_batch  # which imports this module
-
-    spec = Spec("known", stages, Schedule(3, 2, 1, order="odd-even", centred=True), Learning(rates, gain=3.0))
-    random = torch.Generator().manual_seed(1)
-    images = torch.randint(256, (3, *spec.input.shape), generator=random, dtype=torch.uint8)
-    labels, parameters = torch.tensor([0, 9, 4]), initial(spec, 1)
-    ours, theirs = (train_batch(spec, Settings.of(spec), parameters, images, labels, engine=e) for e in ("native", "plain"))
-    same = torch.equal(ours.predictions, theirs.predictions) and ours.spikes == theirs.spikes
-    found, wanted = ([tensor for group in x.updates for tensor in group] for x in (ours, theirs))
-    pairs = zip(found, wanted, strict=True)
-    return same and all(torch.equal(a, b) for a, b in pairs)
 
 
 def check(spec: Spec) -> None:
@@ -205,8 +164,8 @@ def run(
     images: Tensor,
     labels: Tensor | None,
     threads: int | None = None,
-) -> tuple[Tensor, list[int], Parameters]:
-    """The fields of `golden.model.batch.Result`.
+) -> Result:
+    """Predictions, spikes and, with labels, updates.
 
     parameters: masters, int64. images: uint8 (n, channels, height, width). threads: at most, default torch's
     (`OMP_NUM_THREADS`); each takes 16 samples, or several share them, where there are more threads and layers have more than 16
@@ -240,4 +199,4 @@ def run(
     )
     if worked < 0:
         raise NativeError(f"out of memory for {len(images)} images of {spec.name}: take fewer threads or a smaller batch")
-    return predictions, spikes.tolist(), updates
+    return Result(predictions, spikes.tolist(), updates)

@@ -15,7 +15,8 @@ from torch import Tensor
 from golden.contract.errors import ModelError
 from golden.contract.spec import Spec
 
-from .batch import averaged, checked_images, checked_labels, first_largest
+from .batch import checked_images, checked_labels
+from .chunks import averaged, first_largest
 from .engines import MODEL_ENGINES, Sums
 from .parameters import Parameters, working
 from .phases import Step, steps

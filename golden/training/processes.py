@@ -22,9 +22,9 @@ from torch import distributed as dist
 
 from golden.contract.errors import NudgeError, PlanError, ProcessError
 from golden.contract.spec import Spec
-from golden.model.batch import Result
 from golden.model.fixed import FixedModel
 from golden.model.parameters import Parameters
+from golden.model.result import Result
 
 from .stop import Stop
 

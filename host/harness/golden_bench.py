@@ -11,10 +11,11 @@ from golden import compiler
 from golden.contract.errors import ComparisonError, UsageError
 from golden.contract.spec import Spec
 from golden.model import native
-from golden.model.batch import Result, train_batch
+from golden.model.batch import train_batch
 from golden.model.difference import Part, first_difference, master_parts
 from golden.model.engines import MODEL_ENGINES
 from golden.model.parameters import initial
+from golden.model.result import Result
 from golden.model.settings import Settings
 from golden.progress import Meter
 from golden.training.data import Data

@@ -22,7 +22,7 @@ class WindowSums(wiring.Component):
 
     A sum stays within `Spec.sum_bits` by construction: at most 1 in each of the window's steps.
     Latency: a sum is complete in the cycle after its last xi.
-    Model: sums of `golden.model.ops.neuron`'s xi, in `golden.model.batch.averaged`.
+    Model: sums of `golden.model.ops.neuron`'s xi, in `golden.model.chunks.averaged`.
 
     Parameters
     ----------

@@ -84,9 +84,9 @@ def finish(what: str, wrong: list[str]) -> None:
 if __name__ == "__main__":
     cell.restart_with_shim()
     with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
-        from golden.model import native
+        from golden.model import native_check
 
-        native.usable()  # in the usual build cache
+        native_check.usable()  # in the usual build cache
         os.environ["NUDGE_BUILD"] = place
         os.environ["TMPDIR"] = place
         cell.warm(pictures="--pictures" in sys.argv)

@@ -94,6 +94,7 @@ def cell(
     """Run a command in a folder, in a fork of this process. before: what else is done there first."""
     from host.cli import main as cli
     from host.cli import start
+    from host.cli.interrupts import INTERRUPTS
 
     texts = [folder.parent / f"{folder.name}.{name}" for name in ("out", "err", "count")]
     number = os.fork()
@@ -111,7 +112,7 @@ def cell(
                 os.environ.pop(name, None)
                 if value is not None:
                     os.environ[name] = value
-            for interrupt in start.INTERRUPTS:
+            for interrupt in INTERRUPTS:
                 signal.signal(interrupt, start.at_once)
             before()
             library = shim()
@@ -122,7 +123,7 @@ def cell(
                     ctypes.c_long(fault.number), fault.kinds, fault.half, fault.stays, os.fsencode(fault.root), trace
                 )
             code = cli.main(arguments)
-            for interrupt in start.INTERRUPTS:
+            for interrupt in INTERRUPTS:
                 signal.signal(interrupt, signal.SIG_IGN)
             sys.stdout.flush()
             sys.stderr.flush()
@@ -172,7 +173,7 @@ def warm(pictures: bool) -> None:
     import torch
     from matplotlib.figure import Figure
 
-    from golden.model import native
+    from golden.model import native_check
     from golden.training import data, loop
     from golden.training.curve import plot_curve
     from golden.training.metrics import Row
@@ -182,7 +183,7 @@ def warm(pictures: bool) -> None:
     torch.set_num_threads(1)
     loop.CHECKPOINT_SHARE = float("inf")  # each epoch's end is saved, however short it is
     loop.WATCH_SECONDS = -1.0  # each commit is shown, however soon it is
-    native.usable()
+    native_check.usable()
     data.load("embedded")
     scratch = Path(os.environ["NUDGE_BUILD"])
     scratch.mkdir(parents=True, exist_ok=True)

@@ -88,10 +88,10 @@ COPIES = '#!/bin/sh\ntest "$1" = --version || cp {library} "$(echo "$*" | sed "s
 def engine_here() -> None:
     """The engine is found in the folder, as by a process that has just begun."""
     from golden import cache
-    from golden.model import native
+    from golden.model import native, native_check
 
     native.library.cache_clear()
-    native.usable.cache_clear()
+    native_check.usable.cache_clear()
     cache._whole.clear()
 
 

@@ -11,7 +11,7 @@ from golden.contract.presets import PRESETS
 from golden.contract.schedule import ORDERS, Schedule
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import Learning, Spec
-from golden.model import batch as golden_batch
+from golden.model import chunks
 from golden.model.batch import infer, trace, train_batch
 from golden.model.fixed import FixedModel
 from golden.model.parameters import Parameters, accumulate, initial, working, zeros
@@ -112,8 +112,8 @@ def test_a_batch_may_be_split_and_shuffled(engine, monkeypatch):
     images, labels = digits.train_images[:30], digits.train_labels[:30]
     settings, parameters = Settings.of(spec), initial(spec, 5)
     whole = train_batch(spec, settings, parameters, images, labels, engine=engine)
-    monkeypatch.setattr(golden_batch, "CHUNK", 7)
-    monkeypatch.setattr(golden_batch, "CORRELATIONS", 3 * 1000)
+    monkeypatch.setattr(chunks, "CHUNK", 7)
+    monkeypatch.setattr(chunks, "CORRELATIONS", 3 * 1000)
     order = torch.from_numpy(data.order(30, 1, 0))
     split = zeros(spec)
     spikes = [0] * len(spec.bundles)

@@ -14,7 +14,7 @@ from golden import children, progress
 from golden import compiler as compilers
 from golden.contract.errors import NativeError
 from golden.contract.presets import preset
-from golden.model import native
+from golden.model import native, native_check
 from golden.model.batch import engine_here
 from golden.model.fixed import FixedModel
 from golden.training import run as training
@@ -77,26 +77,26 @@ def test_an_engine_that_computes_wrongly_is_not_taken(compiler, monkeypatch, cap
     (made / "neuron.h").write_text(wrong)
     monkeypatch.setattr(native, "MAIN", made / native.MAIN.name)
     monkeypatch.setattr(compilers, "children", children)
-    native.usable.cache_clear()
+    native_check.usable.cache_clear()
     try:
         assert engine_here("auto", torch.device("cpu"), preset("tiny")) == "folded"
         assert "computes wrongly here, please report it: taking the slower engine" in capsys.readouterr().err
         assert engine_here("auto", torch.device("cpu"), preset("tiny")) == "folded"
         assert capsys.readouterr().err == ""
     finally:
-        native.usable.cache_clear()
+        native_check.usable.cache_clear()
 
 
 def test_a_compiler_that_fails_is_no_end(compiler, monkeypatch, capsys):
     monkeypatch.setattr(compilers, "children", children)
     monkeypatch.setattr(compilers, "FLAGS", ("--no-such-flag",))
-    native.usable.cache_clear()
+    native_check.usable.cache_clear()
     try:
         model = FixedModel(preset("tiny"))
         assert model.infer(load("embedded").train_images[:2]).shape == (2,)
         assert ": taking the slower engine\n" in capsys.readouterr().err
     finally:
-        native.usable.cache_clear()
+        native_check.usable.cache_clear()
 
 
 #: A compiler that succeeds, and whose library is none.
@@ -119,26 +119,26 @@ def test_a_broken_compiler_is_no_end(script, words, monkeypatch, capsys, tmp_pat
     monkeypatch.setenv("CXX", str(file))
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path / "build"))
     native.library.cache_clear()
-    native.usable.cache_clear()
+    native_check.usable.cache_clear()
     try:
         assert engine_here("auto", torch.device("cpu"), preset("tiny")) == "folded"
         assert re.search(f"{words}.*: taking the slower engine\n$", capsys.readouterr().err)
     finally:
         native.library.cache_clear()
-        native.usable.cache_clear()
+        native_check.usable.cache_clear()
 
 
 def test_a_place_that_can_not_be_written_is_no_end(monkeypatch, capsys, tmp_path):
     (tmp_path / "build").write_text("")
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path / "build"))
     native.library.cache_clear()
-    native.usable.cache_clear()
+    native_check.usable.cache_clear()
     try:
         assert engine_here("auto", torch.device("cpu"), preset("tiny")) == "folded"
         assert "can't be kept or loaded: [Errno 17] File exists" in capsys.readouterr().err
     finally:
         native.library.cache_clear()
-        native.usable.cache_clear()
+        native_check.usable.cache_clear()
 
 
 def test_another_engine_needs_no_library(compiler):

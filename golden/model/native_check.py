@@ -1,0 +1,56 @@
+"""Whether the compiled engine is to be trusted on this machine."""
+
+import functools
+
+import torch
+
+from golden import compiler
+from golden.contract.errors import NativeError
+from golden.contract.schedule import Schedule
+from golden.contract.shapes import Conv, Dense
+from golden.contract.spec import CLASSES, Learning, Spec
+from golden.progress import note
+
+from . import chunks, native
+from .engines import Plain
+from .parameters import initial
+from .settings import Settings
+
+
+@functools.cache
+def usable() -> bool:
+    """Whether the compiled engine can be had here and computes what torch alone does; if not, it is said once, and why.
+
+    A library that a compiler got wrong would otherwise give weights that no board has.
+    """
+    if not compiler.available():
+        return False
+    try:
+        native.library()
+        right = _computes_right()
+    except NativeError as error:
+        note(f"{error}: taking the slower engine")
+        return False
+    if not right:
+        note("the compiled engine computes wrongly here, please report it: taking the slower engine")
+    return right
+
+
+def _computes_right() -> bool:
+    """A batch of networks with every kind of bundle, each wide enough for the matrix unit once, against torch."""
+    deep = (Conv(24, 15), Conv(98, 2), Dense(97), Dense(CLASSES)), (0.5, 0.3, 0.2, 0.16)
+    dense = (Dense(97), Dense(CLASSES)), (0.5, 0.2)
+    return all(_learns_right(*network) for network in (deep, dense))
+
+
+def _learns_right(stages: tuple[Conv | Dense, ...], rates: tuple[float, ...]) -> bool:
+    """The same of one network."""
+    spec = Spec("known", stages, Schedule(3, 2, 1, order="odd-even", centred=True), Learning(rates, gain=3.0))
+    random = torch.Generator().manual_seed(1)
+    images = torch.randint(256, (3, *spec.input.shape), generator=random, dtype=torch.uint8)
+    case = spec, Settings.of(spec), initial(spec, 1), images, torch.tensor([0, 9, 4])
+    ours, theirs = native.run(*case), chunks.run(*case, Plain)
+    same = torch.equal(ours.predictions, theirs.predictions) and ours.spikes == theirs.spikes
+    found, wanted = ([tensor for group in x.updates for tensor in group] for x in (ours, theirs))
+    pairs = zip(found, wanted, strict=True)
+    return same and all(torch.equal(a, b) for a, b in pairs)
