@@ -1,23 +1,39 @@
 """Brings a data set into a board's memory: what is there stays, what is missing or damaged is stored."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 from golden.contract import stored
 from golden.contract.errors import BoardError
-from golden.contract.protocol import MAX_DIGESTED, RECORDS_PAYLOAD, Command, SampleNumber, SampleRange
+from golden.contract.protocol import MAX_DIGESTED, RECORDS_PAYLOAD, Command, Identity, SampleNumber, SampleRange
+from golden.contract.spec import Spec
 from golden.contract.stuffing import stuff
 from golden.progress import Meter, note
 from golden.training.data import Data
+from host.link.link import Link
 
 from .held import Held
 from .requests import Request
 
-if TYPE_CHECKING:
-    from .serial import SerialBoard
-
 #: Times that samples are stored before a memory counts as one that doesn't keep them.
 ROUNDS = 3
+
+
+class MemoryBoard(Protocol):
+    """What of a board (`host.boards.serial.SerialBoard`) an upload needs."""
+
+    link: Link
+    spec: Spec
+    name: str
+    identity: Identity
+
+    def read_register(self, name: str) -> int: ...
+
+    def write_register(self, name: str, value: int) -> None: ...
+
+    def exchange(self, asked: Iterable[Request]) -> list[bytes]: ...
+
+    def stream(self, asked: Iterable[Request]) -> Iterator[tuple[Request, bytes]]: ...
 
 
 def records_of(data: Data, train: int, test: int) -> list[bytes]:
@@ -33,7 +49,7 @@ def fitting(records: Sequence[bytes], capacity: int) -> int:
     return stored.fitting((stored.Header.decode(record[: stored.Header.size()]).coded for record in records), capacity)
 
 
-def hold(board: "SerialBoard", data: Data, train: int, test: bool = False) -> Held | None:
+def hold(board: MemoryBoard, data: Data, train: int, test: bool = False) -> Held | None:
     """Bring the first `train` training samples into the memory; with `test` all test samples too, if there is room for them.
 
     None: no room for the training samples, no memory, or other images than MNIST's, which it is for. Says what it does.
@@ -64,7 +80,7 @@ def hold(board: "SerialBoard", data: Data, train: int, test: bool = False) -> He
     return Held(data, train, others, seconds)
 
 
-def bring(board: "SerialBoard", records: Sequence[bytes]) -> int:
+def bring(board: MemoryBoard, records: Sequence[bytes]) -> int:
     """Store what isn't there, and compare; how many were stored. `BoardError` if the memory doesn't keep them."""
     new = 0
     for _ in range(ROUNDS):
@@ -78,7 +94,7 @@ def bring(board: "SerialBoard", records: Sequence[bytes]) -> int:
     return new
 
 
-def _missing(board: "SerialBoard", records: Sequence[bytes]) -> list[range]:
+def _missing(board: MemoryBoard, records: Sequence[bytes]) -> list[range]:
     """Indices to store: those whose digest differs, and those beyond what is stored.
 
     If nothing is right, or there is no room behind what is stored, all that the board has is forgotten.
@@ -98,7 +114,7 @@ def _missing(board: "SerialBoard", records: Sequence[bytes]) -> list[range]:
     return missing
 
 
-def _differing(board: "SerialBoard", records: Sequence[bytes], ranges: Sequence[range]) -> list[range]:
+def _differing(board: MemoryBoard, records: Sequence[bytes], ranges: Sequence[range]) -> list[range]:
     """Those ranges of indices whose digest isn't that of the records."""
     asked = (Request(Command.STORE_DIGEST, SampleRange(part.start, len(part)).encode()) for part in ranges)
     digests = (int.from_bytes(answer, "little") for answer in board.exchange(asked))
@@ -106,7 +122,7 @@ def _differing(board: "SerialBoard", records: Sequence[bytes], ranges: Sequence[
     return [part for part, found, right in zip(ranges, digests, expected, strict=True) if found != right]
 
 
-def _store(board: "SerialBoard", records: Sequence[bytes], missing: Sequence[range]) -> None:
+def _store(board: MemoryBoard, records: Sequence[bytes], missing: Sequence[range]) -> None:
     frames = [frame for part in missing for frame in _frames(records, part)]
     size = sum(len(records[n]) for part in missing for n in part)
     with Meter("upload", sum(map(len, missing))) as meter:

@@ -17,7 +17,7 @@ from golden.contract.errors import ExitCode, NudgeError
 from golden.progress import note
 from golden.training.processes import World
 
-from .start import INTERRUPTS
+from .interrupts import INTERRUPTS
 
 #: Seconds that the other processes leave the first to say what is wrong: torchrun ends all when
 #: one has ended.

@@ -5,8 +5,7 @@ import signal
 import sys
 from types import FrameType
 
-#: What interrupts a command. One that this process was started to ignore, as by nohup, stays ignored.
-INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from .interrupts import INTERRUPTS
 
 
 def main(arguments: list[str] | None = None) -> int:
