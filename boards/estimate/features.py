@@ -40,9 +40,9 @@ def tree(terms: int, bits: int, latency: int = 0) -> tuple[int, int]:
     return cells, registers + max(latency - own, 0) * widths[0]
 
 
-def negations(config: Config, weights: int, bits: int) -> int:
-    """Cells that turn so many weights' signs, as spikes with a sign do: a chain, and a choice in some of its cells."""
-    return weights * (adder(bits + 1) + bits // 2) if config.spec.spike_bits > 1 else 0
+def complements(config: Config, weights: int, bits: int) -> int:
+    """Cells that turn so many weights' signs, as spikes with a sign do: gates, and a carry in the chain of the tree."""
+    return weights * (bits + 2) if config.spec.spike_bits > 1 else 0
 
 
 def neuron_array(config: Config, layer: Layer) -> Features:
@@ -121,7 +121,7 @@ def dense_engine(config: Config, bundle: Bundle) -> Features:
     bits_there, bits_back = signed_bits(-most_there, most_there), signed_bits(-most_back, most_back)
     return {
         "unit": 1,
-        "carry": b * there + a * back + b * adder(bits_there) + a * adder(bits_back) + negations(config, 2 * a * b, top),
+        "carry": b * there + a * back + b * adder(bits_there) + a * adder(bits_back) + complements(config, 2 * a * b, top),
         "registers": b * there_registers + a * back_registers + 2 * a * b * top,
         "forward": b * bits_there,
         "backward": a * bits_back,
@@ -138,8 +138,9 @@ def event_engine(config: Config, bundle: Bundle) -> Features:
     for (units, lanes), passes, largest in zip(adder_sizes(bundle).values(), config.passes, widest, strict=True):
         own, width = lanes // passes, signed_bits(-largest, largest)
         cells, registers = tree(units, bits)
-        out["carry"] += own * (cells + adder(width)) + negations(config, own * units, bits)
-        out["registers"] += own * (registers + units * bits + width)
+        out["carry"] += own * (cells + adder(width)) + complements(config, own * units, bits)
+        # signs of a window's spikes too, as they wait and as they are added
+        out["registers"] += own * (registers + units * bits + width) + 2 * (config.spec.spike_bits - 1) * units * CANDIDATES
         out["units"] += units * CANDIDATES
         out["held"] += own * width
     out["window"] = config.spec.spike_bits * (SPOTS * SPOTS * pre.channels + SPOTS * post.channels)
@@ -154,7 +155,7 @@ def line_engine(config: Config, bundle: Bundle) -> Features:
     sums = 2 * b * adder(bundle.post.phi_bits) + a * adder(bundle.pre.phi_bits)
     return {
         "unit": 1,
-        "carry": b * there + a * back + sums + negations(config, 2 * a * b * taps, weight),
+        "carry": b * there + a * back + sums + complements(config, 2 * a * b * taps, weight),
         "registers": b * there_registers + a * back_registers + 2 * a * b * taps * weight,
         "kernel": a * b * taps * weight,
         "window": (a + b) * taps * config.spec.spike_bits,

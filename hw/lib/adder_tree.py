@@ -1,6 +1,6 @@
 """A pipelined adder tree that never loses a bit."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 
 
 def tree_latency(terms: int) -> int:
@@ -14,6 +14,15 @@ def adder_tree(m: Module, terms, *, latency: int | None = None):
     Free running: a sum leaves `tree_latency(len(terms))` cycles after its terms, or ``latency`` if that is more
     (trees side by side can so be given the same depth).
     """
+    return carry_tree(m, [(term, None) for term in terms], latency=latency)[0]
+
+
+def carry_tree(m: Module, terms, *, latency: int | None = None):
+    """The same of pairs of a term and of a bit, or None, that is to be added to it; returns such a pair.
+
+    Of a number that may be negated its complement and a carry are such a pair, -w = ~w + 1. The chain of an addition has
+    room for a carry, but no tree for as many as it has terms: where all have one, the last is left for whoever adds the sum.
+    """
     own = tree_latency(len(terms))
     latency = own if latency is None else latency
     if latency < own:
@@ -22,19 +31,37 @@ def adder_tree(m: Module, terms, *, latency: int | None = None):
     for _ in range(own):
         # One addition to a register: Yosys makes a carry chain of each, but compressors out of logic, which take nearly twice
         # the cells, where several meet without a register between them.
-        sums = []
-        for i in range(0, len(level), 2):
-            total = sum(level[i + 1 : i + 2], level[i])
-            register = Signal(total.shape(), reset_less=True)
-            m.d.sync += register.eq(total)
-            sums.append(register)
-        level = sums
+        level = [registered(m, *paired(level[i : i + 2])) for i in range(0, len(level), 2)]
     (result,) = level
     for _ in range(latency - own):
-        delayed = Signal(result.shape(), reset_less=True)
-        m.d.sync += delayed.eq(result)
-        result = delayed
+        result = registered(m, *result)
     return result
+
+
+def paired(terms):
+    """One or two terms with their carries as one: a carry of theirs is added, a second one left."""
+    (a, first), (b, second) = terms if len(terms) == 2 else (*terms, (None, None))
+    if b is None:
+        return a, first
+    added, left = (first, second) if first is not None else (second, None)
+    return plus(a, b, added), left
+
+
+def plus(a, b, carry):
+    """Two numbers and a bit, or None, in one chain: it begins a bit lower, with 1 and the carry."""
+    if carry is None:
+        return a + b
+    one, other = Cat(1, a), Cat(carry, b)
+    if a.shape().signed:
+        one = one.as_signed()
+    if b.shape().signed:
+        other = other.as_signed()
+    return (one + other) >> 1
+
+
+def registered(m: Module, term, carry):
+    """Both a cycle later."""
+    return tuple(value if value is None else delay(m, value, 1, reset_less=True) for value in (term, carry))
 
 
 def delay(m: Module, value, cycles: int, *, reset_less: bool = False):

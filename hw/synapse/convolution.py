@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.contract.formats import signed_bits
-from hw.lib.adder_tree import adder_tree, delay, tree_latency
+from hw.lib.adder_tree import carry_tree, delay, tree_latency
 from hw.lib.flow import Flow
 
 from .interface import weighed
@@ -66,7 +66,11 @@ class Convolution(wiring.Component):
                     if self.spikes:
                         products.append(weighed(sample, weight))
                     else:
-                        products.append(delay(m, weight * sample, 1, reset_less=True))
-            m.d.comb += self.o.payload[output].eq(adder_tree(m, products))
+                        products.append((delay(m, weight * sample, 1, reset_less=True), None))
+            # nothing is added to the sum, so the carry that the tree has no room for is added to the first product
+            (first, carry), *others = products
+            whole = first if carry is None else first + carry
+            total, _ = carry_tree(m, [(whole, None), *others])
+            m.d.comb += self.o.payload[output].eq(total)
         m.d.comb += self.o.valid.eq(delay(m, self.i.valid, self.latency))
         return m

@@ -11,7 +11,7 @@ from amaranth.utils import bits_for
 from golden.contract.config import Config
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import adder_tree, delay, tree_latency
+from hw.lib.adder_tree import carry_tree, delay, plus, registered, tree_latency
 
 from .interface import SynapseSignature, weighed
 from .spike_buffers import spike_buffers
@@ -78,7 +78,7 @@ class DenseEngine(wiring.Component):
             m.d.sync += [busy.eq(1), self.tile_address.eq(0), word.eq(0), group.eq(0)]
 
     def _add(self, m, pre_spikes, post_spikes, depth):
-        """The tile's sums of both directions, with adder trees of equal depth."""
+        """The tile's sums of both directions and what is to be added to them, with adder trees of equal depth."""
         pre, post, bits = range(self.pre_lanes), range(self.post_lanes), self.config.spec.spike_bits
 
         def weight(pre_lane, post_lane):
@@ -86,14 +86,14 @@ class DenseEngine(wiring.Component):
 
         # registers that a silent neuron clears, which takes no logic
         def of_spike(spike, weight):
-            return delay(m, weighed(spike, weight), 1, reset_less=True)
+            return registered(m, *weighed(spike, weight))
 
         forward = [
-            adder_tree(m, [of_spike(pre_spikes.word_select(i, bits), weight(i, o)) for i in pre], latency=depth)
+            carry_tree(m, [of_spike(pre_spikes.word_select(i, bits), weight(i, o)) for i in pre], latency=depth)
             for o in post
         ]
         backward = [
-            adder_tree(m, [of_spike(post_spikes.word_select(o, bits), weight(i, o)) for o in post], latency=depth)
+            carry_tree(m, [of_spike(post_spikes.word_select(o, bits), weight(i, o)) for o in post], latency=depth)
             for i in pre
         ]
         return forward, backward
@@ -110,7 +110,7 @@ class DenseEngine(wiring.Component):
         m.d.comb += [write.addr.eq(at.group), write.en.eq(at.valid)]
         for lane in range(self.post_lanes):
             old = Mux(at.first_word, 0, read.data[lane])
-            m.d.comb += write.data[lane].eq(old + forward[lane])
+            m.d.comb += write.data[lane].eq(plus(old, *forward[lane]))
             m.d.comb += self.forward.payload[lane].eq(read.data[lane] << DENSE_SHIFT)
         m.d.comb += self.forward.valid.eq(emitting)
         with m.If(at.valid & at.end):
@@ -129,7 +129,7 @@ class DenseEngine(wiring.Component):
         m.submodules.queue = queue
         running, complete = Signal(word_sums), Signal(word_sums)
         for lane in range(self.pre_lanes):
-            m.d.comb += complete[lane].eq(running[lane] + backward[lane])
+            m.d.comb += complete[lane].eq(plus(running[lane], *backward[lane]))
         with m.If(at.valid):
             m.d.sync += running.eq(complete)
             with m.If(at.last_group):

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.lib.adder_tree import adder_tree, delay, tree_latency
+from hw.lib.adder_tree import carry_tree, delay, plus, registered, tree_latency
 from hw.lib.flow import Flow
 
 from .event_layout import CANDIDATES, kernel_word
@@ -108,7 +108,7 @@ class EventAdder(wiring.Component):
             for n in range(self.chunks):
                 with m.Case(n):
                     m.d.comb += [of_pass.eq(n // chunks), part.eq(1 << n % chunks)]
-        terms: list[list[Value]] = [[] for _ in range(lanes)]
+        terms: list[list[tuple[Value, Value | None]]] = [[] for _ in range(lanes)]
         hits = []
         for u, mask in enumerate(masks):
             index, hit = Signal(range(CANDIDATES), name=f"index_{u}", reset_less=True), Signal(name=f"hit_{u}")
@@ -130,13 +130,9 @@ class EventAdder(wiring.Component):
                 write.en.eq(Mux(self.kernels.valid & (item.unit == u), part, 0)),
                 read.addr.eq(Cat(index, reading_pass)),
             ]
-            # a bit more where the lowest weight may be subtracted
-            terms_of = data.ArrayLayout(signed(self.weight_bits + self.spike_bits - 1), lanes)
-            kernel = Signal(terms_of, name=f"kernel_{u}", reset_less=True)
             weights = data.View(data.ArrayLayout(signed(self.weight_bits), lanes), read.data)
             for lane in range(lanes):
-                m.d.sync += kernel[lane].eq(weighed(Cat(hit, negative) if signs else hit, weights[lane]))
-                terms[lane].append(kernel[lane])
+                terms[lane].append(registered(m, *weighed(Cat(hit, negative) if signs else hit, weights[lane])))
         m.d.comb += self.spikes.eq(sum(hits[1:], hits[0]))
 
         # -- their sum
@@ -144,9 +140,10 @@ class EventAdder(wiring.Component):
         adding, starting = delay(m, active, stages), delay(m, first, stages)
         ended = delay(m, done, self.latency)
         for lane in range(lanes):
-            total, sum_ = adder_tree(m, terms[lane]), self.o.payload[lane]
+            total, carry = carry_tree(m, terms[lane])
+            sum_ = self.o.payload[lane]
             with m.If(adding):
-                m.d.sync += sum_.eq(Mux(starting, 0, sum_) + total)
+                m.d.sync += sum_.eq(plus(Mux(starting, 0, sum_), total, carry))
         m.d.comb += self.o.valid.eq(ended)
         trailing = [active]
         for _ in range(self.latency):

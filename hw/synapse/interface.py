@@ -89,10 +89,15 @@ def spikes_of(config: Config, layer):
 
 
 def weighed(spike, weight):
-    """What a spike brings: nothing, its weight or, if it has two bits and is -1, less its weight."""
+    """What a spike brings: nothing or its weight, as a pair for `hw.lib.adder_tree.carry_tree`.
+
+    Of a spike that has two bits and is -1 it is the weight's complement, and a carry. Turning signs takes two thirds of the
+    cells less so than negating each weight.
+    """
     if len(spike) == 1:
-        return Mux(spike, weight, 0)
-    return Mux(spike[0], Mux(spike[1], -weight, weight), 0)
+        return Mux(spike, weight, 0), None
+    negative = spike[1].replicate(len(weight)).as_signed()
+    return Mux(spike[0], weight ^ negative, 0), spike[0] & spike[1]
 
 
 def drive(config: Config, layer):

@@ -12,7 +12,7 @@ from golden.contract.presets import preset
 from hw.core.deviation_array import DeviationArray
 from hw.core.neuron_array import NeuronArray
 from hw.core.weight_memory import WeightMemory
-from hw.lib.adder_tree import adder_tree, tree_latency
+from hw.lib.adder_tree import adder_tree, carry_tree, plus, tree_latency
 from hw.lib.saturate import saturated
 from hw.update.correlator import Correlator
 
@@ -179,6 +179,23 @@ def test_adder_tree(terms):
         exact = past(m, exact)
     m.d.comb += Assert(~filled[tree_latency(terms) - 1] | (total == exact))
     prove(m, inputs, depth=4)
+
+
+@pytest.mark.parametrize("terms", [1, 3, 5, 8])
+def test_carry_tree(terms):
+    """The sum of any terms and carries, with the one carry that is left."""
+    m = Module()
+    inputs = [Signal(signed(8), name=f"term_{n}") for n in range(terms)]
+    carries = [Signal(name=f"carry_{n}") for n in range(terms)]
+    m.d.comb += Assume(~ResetSignal("sync"))
+    total, left = carry_tree(m, list(zip(inputs, carries, strict=True)))
+    exact = sum([*inputs, *carries], Const(0, 1))
+    filled = Signal(4)
+    m.d.sync += filled.eq(Cat(1, filled))
+    for _ in range(tree_latency(terms)):
+        exact = past(m, exact)
+    m.d.comb += Assert(~filled[tree_latency(terms) - 1] | (plus(total, Const(0, signed(1)), left) == exact))
+    prove(m, [*inputs, *carries], depth=4)
 
 
 @pytest.mark.parametrize(("wide", "narrow"), [(18, 16), (21, 16), (9, 8), (14, 13)])

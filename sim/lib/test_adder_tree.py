@@ -1,13 +1,13 @@
 # amaranth: UnusedElaboratable=no
-"""The adder tree against a plain sum, for numbers of terms around its powers of two."""
+"""Adder trees, with carries and without, against a plain sum, for numbers of terms around their powers of two."""
 
 import cocotb
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import C, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.contract.formats import signed_bits
-from hw.lib.adder_tree import adder_tree, delay, tree_latency
+from hw.lib.adder_tree import adder_tree, carry_tree, delay, plus, tree_latency
 from hw.lib.flow import Flow
 from sim.harness.random_values import integers
 from sim.harness.streams import FlowSource, Monitor, start
@@ -35,13 +35,39 @@ class Tree(wiring.Component):
         return m
 
 
-UNITS = {f"tree_{terms}": Tree(terms) for terms in (1, 2, 3, 4, 5, 9, 16, 17, 36)} | {"tree_3_late": Tree(3, extra=2)}
+class Carried(wiring.Component):
+    """A tree of terms with a carry each, and what it leaves of those added behind it."""
+
+    def __init__(self, terms: int):
+        self.terms, self.latency = terms, tree_latency(terms) + 1
+        self.bits = signed_bits(-terms << (BITS - 1), terms << (BITS - 1))
+        super().__init__({"i": In(Flow(data.ArrayLayout(signed(BITS), terms))), "o": Out(Flow(signed(self.bits)))})
+
+    def elaborate(self, platform):
+        m = Module()
+        # each second term is subtracted
+        terms = [(~self.i.payload[n], C(1, 1)) if n % 2 else (self.i.payload[n], C(0, 1)) for n in range(self.terms)]
+        total, carry = carry_tree(m, terms)
+        m.d.sync += self.o.payload.eq(plus(total, C(0, signed(1)), carry))
+        m.d.comb += self.o.valid.eq(delay(m, self.i.valid, self.latency))
+        return m
+
+
+CARRIED = {f"carried_{terms}": Carried(terms) for terms in (1, 2, 3, 5, 8, 13)}
+TREES = {f"tree_{terms}": Tree(terms) for terms in (1, 2, 3, 4, 5, 9, 16, 17, 36)} | {"tree_3_late": Tree(3, extra=2)}
+UNITS = TREES | CARRIED
 
 
 @cocotb.test()
 async def adds_exactly(dut):
     await start(dut)
-    await each(dut, UNITS, check)
+    await each(dut, TREES, check)
+
+
+@cocotb.test()
+async def carries_make_complements_negative(dut):
+    await start(dut)
+    await each(dut, CARRIED, check)
 
 
 async def check(dut, name, unit):
@@ -53,5 +79,6 @@ async def check(dut, name, unit):
             sums = len(monitor.words)
             await source.send(packed(terms, BITS), gap=gap)
             words = await monitor.wait(sums + len(terms))
-            expect(name, words[sums:], [int(total) % (1 << unit.bits) for total in terms.sum(1)], ("sum",))
+            wanted = terms.sum(1) if name in TREES else terms[:, ::2].sum(1) - terms[:, 1::2].sum(1)
+            expect(name, words[sums:], [int(total) % (1 << unit.bits) for total in wanted], ("sum",))
     assert monitor.cycles == [cycle + unit.latency for cycle in entries.cycles], f"{name}: latency isn't {unit.latency}"
