@@ -1,8 +1,9 @@
 """Lanes for a network, a part and its clock: the smallest design among the fastest that the part has room for.
 
-Every choice of lanes and passes is looked at. Those that can't fit are left out by a bound: each unit as small as its arrays,
-taps and shared multipliers can make it. Of the others the one with the fewest cycles, with whole words in each cycle, comes
-first; there arrays, taps and multipliers are made fewer as long as that costs hardly a cycle, or until the design fits.
+Every choice of lanes, of passes and of where kernels are kept is looked at. Those that can't fit are left out by a bound: each
+unit as small as its arrays, taps and shared multipliers can make it. Of the others the one with the fewest cycles, with whole
+words in each cycle, comes first; there arrays, taps and multipliers are made fewer as long as that costs hardly a cycle, or
+until the design fits.
 Nothing is drawn at random: the same network has the same lanes everywhere. Lanes never change a result.
 """
 
@@ -29,8 +30,8 @@ CHOICES = 6000
 #: Share of the fewest cycles that a smaller design may take more.
 SLOWER = 0.02
 
-#: Times that event-driven engines may go through a window.
-PASSES = (1, 2, 4)
+#: Times that event-driven engines may go through a window, and whether block RAM may have their kernels.
+PASSES, KERNEL_BLOCKS = (1, 2, 4), (False, True)
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Size:
     def __add__(self, other: "Size") -> "Size":
         logic = self.cells + other.cells, self.registers + other.registers
         return Size(*logic, self.blocks + other.blocks, self.multipliers + other.multipliers)
+
+    def share(self, part: Part) -> float:
+        """What it takes of a part, of whatever it takes most of."""
+        taken = self.cells / part.cells, self.blocks / part.blocks, self.multipliers / part.multipliers
+        return max(*taken, self.registers / part.registers if part.registers else 0.0)
 
     def fits(self, part: Part) -> bool:
         """Whether a part has room for it."""
@@ -90,7 +96,7 @@ class Search:
     def _key(config: Config, n: int) -> tuple[Any, ...]:
         """All of a design that the units of a bundle depend on."""
         turns = config.turns(config.spec.layers[n])
-        engine = config.passes if n in config.events else config.image_taps if n == 1 else ()
+        engine = (*config.passes, config.kernel_blocks) if n in config.events else config.image_taps if n == 1 else ()
         return n, config.lanes[n - 1], config.lanes[n], turns, engine, n in config.shared
 
     def cycles(self, config: Config) -> float:
@@ -107,9 +113,9 @@ class Search:
         return float((self.activity.free + 2 * self.activity.nudged) * max(words + tiles))
 
     def choices(self) -> Iterator[Config]:
-        """Every choice of lanes and passes, with the smallest arrays, taps and multipliers."""
+        """Every choice of lanes, passes and places of kernels, with the smallest arrays, taps and multipliers."""
         each = [divisors(layer.channels) for layer in self.spec.layers[1:]]
-        passes = [(1, 1)] if not self.plain.events else list(product(PASSES, repeat=2))
+        passes, places = (list(product(PASSES, repeat=2)), KERNEL_BLOCKS) if self.plain.events else ([(1, 1)], (False,))
         while _product(map(len, each)) * len(passes) > CHOICES:
             longest = max(each, key=len)
             if len(longest) <= 2:
@@ -118,7 +124,7 @@ class Search:
             gaps = [min(longest[n] / longest[n - 1], longest[n + 1] / longest[n]) for n in range(1, len(longest) - 1)]
             del longest[1 + gaps.index(min(gaps))]
         for lanes in product(*each):
-            for forward, backward in passes:
+            for (forward, backward), blocks in product(passes, places):
                 config = replace(self.plain, lanes=(1, *lanes), arrays=(1,) * (1 + len(lanes)), image_taps=1)
                 shared = frozenset(bundle.index for bundle in self.spec.bundles)
                 if all(
@@ -126,7 +132,7 @@ class Search:
                     for bundle in self.spec.bundles
                     if bundle.index in config.events
                 ):
-                    yield replace(config, passes=(forward, backward), shared=shared)
+                    yield replace(config, passes=(forward, backward), kernel_blocks=blocks, shared=shared)
 
     def widest(self, config: Config) -> Config:
         """Whole words in each cycle, all taps at once, two multipliers a lane."""
@@ -186,10 +192,10 @@ class Search:
         every = list(self.choices())
         possible = [config for config in every if self.fits(self.size(config))]
         if not possible:
-            config = min(every, key=lambda one: self.size(one).cells)
-            smallest, part = self.size(config), self.part
-            if smallest.fits(part):
-                return config
+            part = self.part
+            if fitting := [config for config in every if self.size(config).fits(part)]:
+                return min(fitting, key=lambda one: self.size(one).cells)
+            smallest = min(map(self.size, every), key=lambda size: size.share(part))
             raise DesignError(
                 f"{self.spec.name}: even the smallest design takes about {smallest.cells:,.0f} of {part.cells:,} cells, "
                 f"{smallest.blocks} of {part.blocks} block RAMs and {smallest.multipliers} of {part.multipliers} multipliers "
@@ -241,9 +247,8 @@ def lanes_of(config: Config) -> Lanes:
     if config.compact:
         return Lanes(config.lanes)
     shared = tuple(sorted(config.shared)) or None
-    return Lanes(
-        config.lanes, config.arrays or config.lanes, config.image_taps, shared, config.passes if config.events else None
-    )
+    passes, blocks = (config.passes, config.kernel_blocks or None) if config.events else (None, None)
+    return Lanes(config.lanes, config.arrays or config.lanes, config.image_taps, shared, passes, blocks)
 
 
 def as_table(lanes: Lanes) -> dict[str, Any]:

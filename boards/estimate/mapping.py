@@ -24,6 +24,8 @@ class Shape:
     combinational: bool = False
     #: `BlockMemory`: what is read while it is written is undefined.
     undefined: bool = True
+    #: `BlockMemory`: block RAM whatever it costs.
+    forced: bool = False
     #: How many of these there are.
     count: int = 1
 
@@ -85,7 +87,7 @@ def mapped(shape: Shape, library: Library = ECP5) -> Mapped:
         costs["distributed"] = DISTRIBUTED * distributed * reads + _decoding(shape, rows) + EMULATED * reads
     if not shape.combinational:
         blocks, rows_of_blocks, costs["blocks"] = _blocks(shape, library)
-    kind = min(costs, key=lambda name: costs[name])
+    kind = "blocks" if shape.forced else min(costs, key=lambda name: costs[name])
     n = shape.count
     if kind == "blocks":
         return Mapped(blocks=n * blocks * reads, multiplexed=n * (rows_of_blocks - 1) * width * reads)

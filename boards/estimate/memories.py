@@ -3,6 +3,8 @@
 tests/boards/estimate walks the elaborated units, and finds just these.
 """
 
+from dataclasses import replace
+
 from amaranth.utils import bits_for
 
 from golden.contract import layout, protocol
@@ -136,7 +138,9 @@ def event_engine(config: Config, bundle: Bundle) -> list[Shape]:
         adder_sizes(bundle).values(), config.passes, directions, strict=True
     ):
         of_pass = weight_bits(config) * lanes // passes
-        out.append(Shape(of_pass, CANDIDATES * passes, parts=chunks // passes, combinational=True, count=units))
+        blocks = config.kernel_blocks
+        kernels = Shape(of_pass, CANDIDATES * passes, parts=chunks // passes, count=units)
+        out.append(replace(kernels, forced=blocks, combinational=not blocks))
         bits = signed_bits(-largest, largest)
         out.append(drive_memory(target, config.lanes[target.index], bits, banks_of(source, config), wide))
     return out

@@ -39,6 +39,8 @@ class Config:
     shared: frozenset[int] = frozenset()
     #: Times that event-driven engines go through a window of spikes, forward and backward; each has a part of the sums.
     passes: tuple[int, int] = (1, 1)
+    #: Whether event-driven engines keep their kernels in block RAM, one to five blocks for each unit, instead of cells.
+    kernel_blocks: bool = False
 
     def __post_init__(self) -> None:
         if len(self.lanes) != len(self.spec.layers):

@@ -12,5 +12,6 @@ class Lanes:
     image_taps: int | None = None
     shared: tuple[int, ...] | None = None
     passes: tuple[int, int] | None = None
+    kernel_blocks: bool | None = None
     #: Of a board's core, in Hz.
     clock: int | None = None

@@ -226,6 +226,10 @@ def _lanes(what: str, value: Any) -> Lanes:
             if key == "passes" and len(x) != 2:
                 raise SpecError(f"{what}.passes must be two numbers, forward and backward, not {reprlib.repr(x)}")
             made[key] = tuple(x)
+        elif key == "kernel_blocks":
+            if type(x) is not bool:
+                raise SpecError(f"{what}.{key} must be true or false, not {reprlib.repr(x)}")
+            made[key] = x
         else:
             check_whole(f"{what}.{key}", x, 1, 1_000_000_000)
             made[key] = x

@@ -1,5 +1,6 @@
 """`nudge network`: what a network is, before anything is built or trained."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,7 +68,7 @@ def show(
         fpga = modules.catalog.board(board)
         design = fpga.with_network(with_lanes(fpga, spec)).design(spec.name)
         found["lanes"] = modules.lanes.as_table(modules.lanes.lanes_of(design.config))
-        shown += f"\n\n[lanes.{board}]\n" + "\n".join(f"{key} = {x}" for key, x in found["lanes"].items())
+        shown += f"\n\n[lanes.{board}]\n" + "\n".join(f"{key} = {json.dumps(x)}" for key, x in found["lanes"].items())
     emit(as_json, found, shown)
     return ExitCode.OK
 

@@ -6,6 +6,9 @@ from amaranth.lib.memory import Memory
 #: Yosys' attribute for it, which `boards.toolchain.netlist` turns into the parameter of read ports that has an effect.
 UNDEFINED = "no_rw_check"
 
+#: Yosys' attribute for where a memory is to be, and its value for block RAM.
+STYLE, BLOCK = "ram_style", "block"
+
 
 class BlockMemory(Memory):
     """A `Memory` for users that never need what they read at an address in the cycle in which it is written.
@@ -18,10 +21,12 @@ class BlockMemory(Memory):
     ----------
     shape, depth
         As of a `Memory`. All words are 0 at power-up.
+    forced : bool
+        Block RAM, even where it is so small that synthesis would take cells, of which a design may have too few.
     """
 
-    def __init__(self, *, shape, depth):
-        super().__init__(shape=shape, depth=depth, init=[], attrs={UNDEFINED: 1})
+    def __init__(self, *, shape, depth, forced=False):
+        super().__init__(shape=shape, depth=depth, init=[], attrs={UNDEFINED: 1} | ({STYLE: BLOCK} if forced else {}))
 
     def elaborate(self, platform):
         if platform is not None:

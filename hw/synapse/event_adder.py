@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.lib.adder_tree import carry_tree, delay, plus, registered, tree_latency
+from hw.lib.block_memory import BlockMemory
 from hw.lib.flow import Flow
 
 from .event_layout import CANDIDATES, kernel_word
@@ -35,6 +36,8 @@ class EventAdder(wiring.Component):
         Divides ``chunks``.
     spike_bits : int
         2 where spikes have a sign, else 1.
+    blocks : bool
+        Whether kernels are kept in block RAM.
 
     Members
     -------
@@ -50,11 +53,11 @@ class EventAdder(wiring.Component):
         Kernels that are read in this cycle, for benches: what of the adder is in use.
     """
 
-    def __init__(self, *, units, lanes, chunks, weight_bits, bits, interval, passes=1, spike_bits=1):
+    def __init__(self, *, units, lanes, chunks, weight_bits, bits, interval, passes=1, spike_bits=1, blocks=False):
         if chunks % passes:
             raise ValueError(f"passes must divide {chunks} chunks, not {passes}")
         self.units, self.lanes, self.chunks, self.weight_bits, self.bits = units, lanes, chunks, weight_bits, bits
-        self.interval, self.passes, self.spike_bits = interval, passes, spike_bits
+        self.interval, self.passes, self.spike_bits, self.blocks = interval, passes, spike_bits, blocks
         #: Cycles from the last spike of a window to its sum: encoder, memory, tree, sum.
         self.latency = 3 + tree_latency(units)
         super().__init__(
@@ -111,24 +114,29 @@ class EventAdder(wiring.Component):
         terms: list[list[tuple[Value, Value | None]]] = [[] for _ in range(lanes)]
         hits = []
         for u, mask in enumerate(masks):
-            index, hit = Signal(range(CANDIDATES), name=f"index_{u}", reset_less=True), Signal(name=f"hit_{u}")
+            lowest, hit = Signal(range(CANDIDATES), name=f"lowest_{u}"), Signal(name=f"hit_{u}")
             negative = Signal(name=f"negative_{u}", reset_less=True)
             for n in reversed(range(CANDIDATES)):
                 with m.If(mask[n]):
-                    m.d.sync += index.eq(n)
+                    m.d.comb += lowest.eq(n)
                     if signs:
                         m.d.sync += negative.eq(signs[u][n])
             m.d.sync += hit.eq(active & (mask != 0))
             hits.append(hit)
-            memory = Memory(shape=unsigned(self.weight_bits * lanes), depth=CANDIDATES * self.passes, init=[])
+            memory = self._memory(self.weight_bits * lanes)
             m.submodules[f"unit_{u}"] = memory
-            read = memory.read_port(domain="comb")
+            if self.blocks:
+                read = memory.read_port()
+                m.d.comb += read.addr.eq(Cat(lowest, at_pass))
+            else:
+                read, index = memory.read_port(domain="comb"), Signal.like(lowest, name=f"index_{u}", reset_less=True)
+                m.d.sync += index.eq(lowest)
+                m.d.comb += read.addr.eq(Cat(index, reading_pass))
             write = memory.write_port(granularity=self.weight_bits * lanes // chunks)
             m.d.comb += [
                 write.addr.eq(Cat(item.index, of_pass)),
                 write.data.eq(item.weights.as_value().replicate(chunks)),
                 write.en.eq(Mux(self.kernels.valid & (item.unit == u), part, 0)),
-                read.addr.eq(Cat(index, reading_pass)),
             ]
             weights = data.View(data.ArrayLayout(signed(self.weight_bits), lanes), read.data)
             for lane in range(lanes):
@@ -150,3 +158,10 @@ class EventAdder(wiring.Component):
             trailing.append(delay(m, trailing[-1], 1))
         m.d.comb += self.busy.eq(sum(trailing[1:], trailing[0]) != 0)
         return m
+
+    def _memory(self, width: int) -> Memory:
+        """Of a unit's kernels, which are written while none is read."""
+        depth = CANDIDATES * self.passes
+        if self.blocks:
+            return BlockMemory(shape=unsigned(width), depth=depth, forced=True)
+        return Memory(shape=unsigned(width), depth=depth, init=[])

@@ -60,6 +60,7 @@ class EventConvEngine(wiring.Component):
             interval=config.groups(post) // config.passes[0],
             passes=config.passes[0],
             spike_bits=config.spec.spike_bits,
+            blocks=config.kernel_blocks,
         )
         self.backward_adder = EventAdder(
             units=backward_units,
@@ -70,6 +71,7 @@ class EventConvEngine(wiring.Component):
             interval=SPOTS // PAIR * config.groups(pre) // config.passes[1],
             passes=config.passes[1],
             spike_bits=config.spec.spike_bits,
+            blocks=config.kernel_blocks,
         )
         rows, columns = post.height, post.width
         self.sides = {

@@ -36,7 +36,7 @@ PATIENCE = 60_000
 
 
 def random_config(random: np.random.Generator) -> Config:
-    """A network, and all that its hardware is free in: lanes, arrays, passes, multipliers."""
+    """A network, and all that its hardware is free in: lanes, arrays, passes, multipliers, memories."""
 
     def choose(low: int, high: int) -> int:
         return int(random.integers(low, high, endpoint=True))
@@ -61,7 +61,7 @@ def random_config(random: np.random.Generator) -> Config:
     bundles = [spec.bundles[index - 1] for index in config.events]
     rows = [(config.groups(bundle.post), 2 * config.groups(bundle.pre)) for bundle in bundles]
     forward, backward = (divisor(*side) for side in zip(*rows, strict=True)) if rows else (1, 1)
-    return replace(config, arrays=arrays, shared=shared, passes=(forward, backward))
+    return replace(config, arrays=arrays, shared=shared, passes=(forward, backward), kernel_blocks=bool(choose(0, 1)))
 
 
 def with_weak_feedback(spec: Spec, shift: int) -> Spec:

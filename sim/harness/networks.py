@@ -67,14 +67,16 @@ def bundle_of(
     events: bool = False,
     shared: bool = False,
     passes: tuple[int, int] = (1, 1),
+    kernel_blocks: bool = False,
     index: int = 2,
     fine: bool = False,
     centred: bool = False,
 ) -> tuple[Config, Bundle]:
     """A bundle from a layer of shape `pre` (any map, unlike in a Spec) to one of `channels`, and a configuration for it.
 
-    events: with an event-driven engine, of as many passes. index: of the bundle, but of one on the image, which is 1.
-    shared: the update engine shares multipliers between the phases. fine: spikes have a sign. centred: commits are.
+    events: with an event-driven engine, of as many passes, its kernels in block RAM or not. index: of the bundle, but of one on
+    the image, which is 1. shared: the update engine shares multipliers between the phases. fine: spikes have a sign.
+    centred: commits are.
     """
     full = kind in ("dense", "pixels")
     height, width = (1, 1) if full else ((n - kernel + 1) // 2 for n in pre[1:])
@@ -86,7 +88,7 @@ def bundle_of(
     if kind == "pixels":
         config = replace(config, spec=replace(config.spec, stages=(Dense(channels), *config.spec.stages[1:])))
     if events:
-        config = replace(config, events=frozenset({index}), passes=passes)
+        config = replace(config, events=frozenset({index}), passes=passes, kernel_blocks=kernel_blocks)
     if shared:
         config = replace(config, shared=frozenset({index}))
     bundle = Bundle(index, kind, kernel, Layer(index - 1, *pre), Layer(index, channels, height, width))

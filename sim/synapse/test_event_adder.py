@@ -19,6 +19,10 @@ UNITS = {
     "adder_wide": EventAdder(units=8, lanes=3, chunks=3, weight_bits=10, bits=17, interval=4),
     "adder_passes": EventAdder(units=3, lanes=8, chunks=4, weight_bits=5, bits=11, interval=2, passes=2),
     "adder_fine": EventAdder(units=3, lanes=4, chunks=2, weight_bits=5, bits=11, interval=2, spike_bits=2),
+    "adder_blocks": EventAdder(units=3, lanes=8, chunks=4, weight_bits=5, bits=11, interval=2, passes=2, blocks=True),
+    "adder_fine_blocks": EventAdder(
+        units=2, lanes=4, chunks=2, weight_bits=6, bits=12, interval=1, passes=1, spike_bits=2, blocks=True
+    ),
     "adder_thirds": EventAdder(units=2, lanes=6, chunks=3, weight_bits=6, bits=12, interval=1, passes=3),
 }
 

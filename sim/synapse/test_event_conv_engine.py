@@ -22,6 +22,9 @@ UNITS = {
     "event_conv_fine": EventConvEngine(*bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), events=True, fine=True)),
     "event_conv_halves": EventConvEngine(*bundle_of("conv", (3, 7, 6), 8, kernel=3, lanes=(3, 2), events=True, passes=(2, 1))),
     "event_conv_fourths": EventConvEngine(*bundle_of("conv", (8, 6, 6), 8, kernel=3, lanes=(4, 2), events=True, passes=(4, 2))),
+    "event_conv_blocks": EventConvEngine(
+        *bundle_of("conv", (4, 6, 7), 6, kernel=3, lanes=(2, 3), events=True, passes=(2, 2), kernel_blocks=True, fine=True)
+    ),
 }
 
 #: Cycles from a half's begin to the first word of drives: they were summed up during the half before.

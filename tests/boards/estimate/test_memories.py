@@ -18,13 +18,14 @@ from hw.core.core import SYNAPSE_ENGINES, UPDATE_ENGINES
 from hw.core.deviation_array import array_of
 from hw.core.image_buffer import ImageBuffer
 from hw.core.totals import Totals
-from hw.lib.block_memory import UNDEFINED
+from hw.lib.block_memory import BLOCK, STYLE, UNDEFINED
 
 CONV, WIDE = {"conv": 4}, {"conv": 6, "kernel": 5}
 NETWORKS = {
     "one convolution": ([CONV, {"dense": 10}], {"lanes": [1, 2, 5]}),
     "turns": ([WIDE, {"dense": 24}, {"dense": 10}], {"lanes": [1, 6, 8, 2], "arrays": [1, 3, 2, 1], "image_taps": 4}),
     "events": ([CONV, {"conv": 6}, {"dense": 10}], {"lanes": [1, 2, 3, 1], "passes": [2, 4], "shared": [2]}),
+    "blocks": ([CONV, {"conv": 6}, {"dense": 10}], {"lanes": [1, 2, 3, 1], "passes": [1, 2], "kernel_blocks": True}),
     "few words": ([CONV, {"dense": 4}, {"dense": 10}], {"lanes": [1, 2, 4, 5]}),
     "no convolution": ([{"dense": 12}, {"dense": 10}], {"lanes": [1, 4, 5], "shared": [1]}),
     "fine": ([CONV, {"conv": 6}, {"dense": 8}, {"dense": 10}], {"lanes": [1, 2, 3, 4, 5], "arrays": [1, 2, 3, 2, 1]}),
@@ -57,6 +58,7 @@ def walked(unit):
                     len(write._en),
                     combinational,
                     combinational or UNDEFINED in fragment._attrs,
+                    fragment._attrs.get(STYLE) == BLOCK,
                 )
             ] += 1
     return found

@@ -109,7 +109,8 @@ def test_any_network_survives_its_document(convs, dense, free, halvings, weak, c
     rates = tuple(batch / 1000 for _ in stages)
     shifts = min(weak[0], formats.drive_shift), (1,) * len(stages) * weak[1]
     schedule = Schedule(free, max(free // 2, 4), 2, 1, order, tuple(sorted(halvings)), *shifts, centred)
-    lanes = (("event", Lanes((1,) * (len(stages) + 1), passes=(1, 1))), ("ulx3s", Lanes((1,) * (len(stages) + 1), clock=48)))
+    ones = (1,) * (len(stages) + 1)
+    lanes = (("event", Lanes(ones, passes=(1, 1), kernel_blocks=True)), ("ulx3s", Lanes(ones, clock=48)))
     spec = Spec("any", stages, schedule, Learning(rates, batch=batch), formats, lanes, shown)
     again = network_file.network(json.loads(json.dumps(network_file.document(spec))), "test")
     assert again == spec
@@ -204,6 +205,7 @@ BROKEN = [
     (HEAD + STAGES + "[lanes.ulx3s]\nclock = 3\n", "lanes.ulx3s must have the key 'lanes'"),
     (HEAD + STAGES + "[lanes.event]\nlanes = [1, 0, 1]\n", "lanes.event.lanes must be a whole number 1..16384, not 0"),
     (HEAD + STAGES + "[lanes.event]\nlanes = [1, 2, 1]\npasses = [1]\n", "lanes.event.passes must be two numbers"),
+    (HEAD + STAGES + "[lanes.event]\nlanes = [1, 2, 1]\nkernel_blocks = 1\n", "kernel_blocks must be true or false, not 1"),
     ("name = mine\n", r"mine.toml is no TOML: Invalid value .at line 1, column 8."),
     (HEAD + STAGES + "input = 3\n", "input must be a table, not 3"),
     (HEAD + STAGES + "[input]\nsize = 3\n", "input has no key 'size': it may have channels, height, width, classes"),
