@@ -65,8 +65,9 @@ class Build:
 
 
 def in_words(config: Config) -> str:
-    """Lanes and engines, to read and to compare."""
+    """Lanes and engines, to read and to compare; `kernel_blocks`, which older reports don't know, only where it is so."""
     fields = [field.name for field in dataclasses.fields(config) if field.name != "spec"]
+    fields = [name for name in fields if name != "kernel_blocks" or config.kernel_blocks]
     return ", ".join(f"{name} {getattr(config, name)}" for name in fields)
 
 
