@@ -28,6 +28,9 @@ class DeviationArray(NeuronArray):
     """
 
     window_sums = DeviationSums
+    #: A word is written a cycle after the last stage, which has no time left for the way to block RAM. No step that comes can
+    #: read it so soon: the next one of this sample begins after ``busy``, and its first word is asked for a cycle later.
+    write_delay = 1
 
     def __init__(self, config: Config, layer: Layer):
         if not config.spec.schedule.fine:

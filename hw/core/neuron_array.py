@@ -9,6 +9,7 @@ from amaranth.utils import bits_for
 
 from golden.contract.config import Config
 from golden.contract.shapes import Layer
+from hw.lib.adder_tree import delay
 from hw.lib.block_memory import BlockMemory
 from hw.lib.chosen import chosen
 from hw.lib.flow import Flow
@@ -88,6 +89,8 @@ class NeuronArray(wiring.Component):
     latency = 4
     #: What adds xi over the averaging windows.
     window_sums = WindowSums
+    #: Cycles from the last stage to the write of the state.
+    write_delay = 0
 
     def __init__(self, config: Config, layer: Layer):
         self.config, self.layer = config, layer
@@ -175,11 +178,13 @@ class NeuronArray(wiring.Component):
 
         spikes, membranes, written = self._fire(m, xi4, u4, d4)
         fired = at4.valid & ~self.step.idle
+        written = delay(m, written, self.write_delay, reset_less=True)
         for bank in banks:
+            address = Cat(padded(at4.part, self.parts), *bank.of_write)
             m.d.comb += [
-                bank.write.addr.eq(Cat(padded(at4.part, self.parts), *bank.of_write)),
+                bank.write.addr.eq(delay(m, address, self.write_delay, reset_less=True)),
                 bank.write.data.eq(written),
-                bank.write.en.eq(fired if bank.when is None else fired & bank.when),
+                bank.write.en.eq(delay(m, fired if bank.when is None else fired & bank.when, self.write_delay)),
             ]
         m.d.comb += [
             self.spikes.valid.eq(at4.valid & at4.last),
