@@ -88,12 +88,12 @@ def half_cycles(config: Config, activity: Activity) -> np.ndarray:
             if back is not None:
                 np.maximum(ready[bundle.pre.index], back + late[bundle.index], out=ready[bundle.pre.index])
         turns = {layer.index: timing.array_words(config, layer, ready[layer.index]) for layer in layers}
-        lengths[:, half] = 1 + np.max([timing.array_end(of_layer) for of_layer in turns.values()], 0)
+        lengths[:, half] = 1 + np.max([timing.array_end(config, of_layer) for of_layer in turns.values()], 0)
         for bundle in bundles:
             if bundle.index not in counted:
                 continue
             ends = [
-                timing.windows_end(config, bundle, name, timing.spike_times(turns[source]), busiest[:, half])
+                timing.windows_end(config, bundle, name, timing.spike_times(config, turns[source]), busiest[:, half])
                 for name, source, busiest in counted[bundle.index]
             ]
             begins = lengths[:, half] + timing.engine_start(bundle)

@@ -12,7 +12,7 @@ import numpy as np
 from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.shapes import Bundle, Layer
-from hw.core.neuron_array import NeuronArray
+from hw.core.deviation_array import kind_of
 from hw.lib.adder_tree import tree_latency
 from hw.synapse.event_conv_engine import EventConvEngine, Side
 from hw.synapse.folded_kernels import FoldedKernels
@@ -31,14 +31,14 @@ def array_words(config: Config, layer: Layer, ready: np.ndarray) -> np.ndarray:
     return first + turns - 1
 
 
-def array_end(last_turns: np.ndarray) -> np.ndarray:
+def array_end(config: Config, last_turns: np.ndarray) -> np.ndarray:
     """The first cycle in which the array is idle again."""
-    return last_turns[..., -1] + NeuronArray.latency + 1
+    return last_turns[..., -1] + kind_of(config).latency + 1
 
 
-def spike_times(last_turns: np.ndarray) -> np.ndarray:
+def spike_times(config: Config, last_turns: np.ndarray) -> np.ndarray:
     """When each word's spikes are sent."""
-    return last_turns + NeuronArray.latency
+    return last_turns + kind_of(config).latency
 
 
 def drives(config: Config, bundle: Bundle) -> tuple[np.ndarray | None, np.ndarray]:

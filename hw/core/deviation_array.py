@@ -17,7 +17,7 @@ from .neuron_array import Bank, NeuronArray
 
 
 class DeviationArray(NeuronArray):
-    """The free phase is `NeuronArray`'s, and so are members, turns and latency. Its last state stays in a memory of its own,
+    """The free phase is `NeuronArray`'s, and so are members and turns. Its last state stays in a memory of its own,
     and is read in each nudged step beside the deviations: d + b of it is what these are from.
 
     A spike has two bits: it is there, and it is negative (`hw.synapse.interface.weighed`). ``spike_count`` counts both kinds.
@@ -28,9 +28,8 @@ class DeviationArray(NeuronArray):
     """
 
     window_sums = DeviationSums
-    #: A word is written a cycle after the last stage, which has no time left for the way to block RAM. No step that comes can
-    #: read it so soon: the next one of this sample begins after ``busy``, and its first word is asked for a cycle later.
-    write_delay = 1
+    #: The last stage compares with both thresholds and clips: it has no time left for the ways to engines and block RAM.
+    late, latency = 1, NeuronArray.latency + 1
 
     def __init__(self, config: Config, layer: Layer):
         if not config.spec.schedule.fine:
@@ -171,6 +170,11 @@ class DeviationArray(NeuronArray):
         return spikes, membranes, written
 
 
+def kind_of(config: Config) -> type[NeuronArray]:
+    """The kind of arrays that a network's spikes need."""
+    return DeviationArray if config.spec.schedule.fine else NeuronArray
+
+
 def array_of(config: Config, layer: Layer) -> NeuronArray:
     """The array of a layer, whatever the network's spikes."""
-    return (DeviationArray if config.spec.schedule.fine else NeuronArray)(config, layer)
+    return kind_of(config)(config, layer)

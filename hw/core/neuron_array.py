@@ -89,8 +89,8 @@ class NeuronArray(wiring.Component):
     latency = 4
     #: What adds xi over the averaging windows.
     window_sums = WindowSums
-    #: Cycles from the last stage to the write of the state.
-    write_delay = 0
+    #: Registers between the last stage, and what it sends and writes.
+    late = 0
 
     def __init__(self, config: Config, layer: Layer):
         self.config, self.layer = config, layer
@@ -178,19 +178,21 @@ class NeuronArray(wiring.Component):
 
         spikes, membranes, written = self._fire(m, xi4, u4, d4)
         fired = at4.valid & ~self.step.idle
-        written = delay(m, written, self.write_delay, reset_less=True)
+        written = delay(m, written, self.late, reset_less=True)
         for bank in banks:
             address = Cat(padded(at4.part, self.parts), *bank.of_write)
             m.d.comb += [
-                bank.write.addr.eq(delay(m, address, self.write_delay, reset_less=True)),
+                bank.write.addr.eq(delay(m, address, self.late, reset_less=True)),
                 bank.write.data.eq(written),
-                bank.write.en.eq(delay(m, fired if bank.when is None else fired & bank.when, self.write_delay)),
+                bank.write.en.eq(delay(m, fired if bank.when is None else fired & bank.when, self.late)),
             ]
+        sent = Mux(self.step.idle, 0, word_of(m, self.turns, at4.valid, spikes, "spikes"))
+        under_way = [running, at1.valid, at2.valid, at3.valid, *(delay(m, at4.valid, n) for n in range(self.late + 1))]
         m.d.comb += [
-            self.spikes.valid.eq(at4.valid & at4.last),
-            self.spikes.payload.address.eq(at4.word),
-            self.spikes.payload.spikes.eq(Mux(self.step.idle, 0, word_of(m, self.turns, at4.valid, spikes, "spikes"))),
-            self.busy.eq(running | at1.valid | at2.valid | at3.valid | at4.valid),
+            self.spikes.valid.eq(delay(m, at4.valid & at4.last, self.late)),
+            self.spikes.payload.address.eq(delay(m, at4.word, self.late, reset_less=True)),
+            self.spikes.payload.spikes.eq(delay(m, sent, self.late, reset_less=True)),
+            self.busy.eq(Cat(under_way).any()),
         ]
         self._count_spikes(m, fired, spikes[:: self.config.spec.spike_bits])
         self._sum(m, at2, at4, fired, xi4)
