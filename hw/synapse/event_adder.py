@@ -81,8 +81,9 @@ class EventAdder(wiring.Component):
         masks = [Signal(CANDIDATES, name=f"mask_{u}", reset_less=True) for u in range(self.units)]
         rests = [Signal(CANDIDATES, name=f"rest_{u}", reset_less=True) for u in range(self.units)]  # without the lowest
         signs = [Signal(CANDIDATES, name=f"sign_{u}", reset_less=True) for u in range(self.units if self.spike_bits > 1 else 0)]
-        # whether a rest has any is known with it: how a window ends is on the way to the registers of the next one
-        more, done = Signal(self.units, reset_less=True), Signal()
+        more, done = Signal(self.units), Signal()
+        for u, rest in enumerate(rests):
+            m.d.comb += more[u].eq(rest.any())
         m.d.comb += done.eq(active & ~more.any() & (age >= self.interval))
         m.d.comb += load.eq(~active | done)
         m.d.comb += self.i.ready.eq(load & (to_load == self.passes - 1))
@@ -93,12 +94,12 @@ class EventAdder(wiring.Component):
                 m.d.sync += to_load.eq(Mux(self.i.ready, 0, to_load + 1))
             for u, (mask, rest) in enumerate(zip(masks, rests, strict=True)):
                 new = self.i.payload[u][:CANDIDATES]
-                m.d.sync += [mask.eq(new), rest.eq(new & (new - 1)), more[u].eq((new & (new - 1)).any())]
+                m.d.sync += [mask.eq(new), rest.eq(new & (new - 1))]
             for u, sign in enumerate(signs):
                 m.d.sync += sign.eq(self.i.payload[u][CANDIDATES:])
         with m.Else():
-            for u, (mask, rest) in enumerate(zip(masks, rests, strict=True)):
-                m.d.sync += [mask.eq(rest), rest.eq(rest & (rest - 1)), more[u].eq((rest & (rest - 1)).any())]
+            for mask, rest in zip(masks, rests, strict=True):
+                m.d.sync += [mask.eq(rest), rest.eq(rest & (rest - 1))]
             with m.If(age < self.interval):
                 m.d.sync += age.eq(age + 1)
         m.d.sync += first.eq(load)
