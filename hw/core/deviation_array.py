@@ -17,8 +17,8 @@ from .neuron_array import Bank, NeuronArray
 
 
 class DeviationArray(NeuronArray):
-    """The free phase is `NeuronArray`'s, and so are members and turns. Its last state stays in a memory of its own,
-    and is read in each nudged step beside the deviations: d + b of it is what these are from.
+    """The free phase is `NeuronArray`'s, and so are members and turns; latency is a cycle more. Its last state stays in a
+    memory of its own, and is read in each nudged step beside the deviations: d + b of it is what these are from.
 
     A spike has two bits: it is there, and it is negative (`hw.synapse.interface.weighed`). ``spike_count`` counts both kinds.
 
