@@ -21,7 +21,7 @@ from golden.contract.presets import PRESETS
 from golden.contract.schedule import Schedule
 from golden.contract.shapes import Conv
 from golden.contract.spec import Spec
-from golden.paper.systems.configurations import SCALE_WIDTHS, starts, tuned
+from golden.paper.systems.own import SCALE_WIDTHS, starts, tuned
 from golden.training import data as datasets
 from golden.training.data import Data
 from golden.training.plan import Plan

@@ -18,9 +18,11 @@ from torch.nn import functional
 
 from golden.axes import plain_ticks
 from golden.paper.systems import backprop, equilibrium
-from golden.paper.systems.configurations import TABLE_I, Configuration, two_conv_two_dense
+from golden.paper.systems.configuration import Configuration
 from golden.paper.systems.network import Network, Parameters
 from golden.paper.systems.neuron import Dynamics
+from golden.paper.systems.own import two_conv_two_dense
+from golden.paper.systems.published import TABLE_I
 from golden.paper.systems.train import SystemRun, pixels, train
 from golden.training import data as datasets
 from golden.training.data import Data

@@ -11,7 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from golden.axes import logarithmic
-from golden.paper.systems.configurations import OWN_ROW, PUBLISHED, table_two
+from golden.paper.systems.configurations import table_two
+from golden.paper.systems.published import OWN_ROW, PUBLISHED
 
 from . import page
 from .study import Row

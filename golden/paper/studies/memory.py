@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from golden import children
 from golden.axes import plain_ticks
 from golden.contract.errors import StudyError
-from golden.paper.systems.configurations import PUBLISHED
+from golden.paper.systems.published import PUBLISHED
 
 from . import page
 from .peak import Job

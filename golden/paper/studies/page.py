@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from golden import files
-from golden.paper.systems.configurations import PUBLISHED
+from golden.paper.systems.published import PUBLISHED
 
 from .study import Row, mean_deviation
 

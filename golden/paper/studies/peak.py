@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 
 from golden.paper.systems import backprop, equilibrium
-from golden.paper.systems.configurations import TABLE_I, two_conv_two_dense
 from golden.paper.systems.neuron import Dynamics
+from golden.paper.systems.own import two_conv_two_dense
+from golden.paper.systems.published import TABLE_I
 from golden.paper.systems.train import pixels
 from golden.training import data
 

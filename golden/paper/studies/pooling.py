@@ -26,10 +26,12 @@ from torch.nn import functional
 
 from golden.axes import plain_ticks
 from golden.contract.shapes import Dense
-from golden.paper.systems.configurations import TABLE_I, Configuration, table_two
+from golden.paper.systems.configuration import Configuration
+from golden.paper.systems.configurations import table_two
 from golden.paper.systems.network import Network, PaddedConv, Parameters, backward, forward, kernels
 from golden.paper.systems.neuron import Dynamics
 from golden.paper.systems.phases import steps
+from golden.paper.systems.published import TABLE_I
 from golden.paper.systems.train import SystemRun, error, pixels, train
 from golden.training import data as datasets
 from golden.training.data import Data

@@ -19,9 +19,9 @@ from golden.model import native
 from golden.model.parameters import initial
 from golden.model.settings import Settings
 from golden.paper.systems import compiled
-from golden.paper.systems.configurations import SCALE_WIDTHS, two_conv_two_dense
 from golden.paper.systems.network import Network
 from golden.paper.systems.neuron import Dynamics
+from golden.paper.systems.own import SCALE_WIDTHS, two_conv_two_dense
 from golden.training import data as datasets
 
 from . import page

@@ -1,6 +1,6 @@
 """Table II: test and training error of every system on MNIST and FashionMNIST, the paper's figure beside ours.
 
-Variants are those of `golden.paper.systems.configurations`. A budget that shortens one says so in its name: `table-1 short`
+Variants are those of `golden.paper.systems.own` and `cited`. A budget that shortens one says so in its name: `table-1 short`
 has Table I's constants but for the steps and the batch.
 """
 
@@ -12,16 +12,13 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from golden.paper.systems.compiled import differentiable
-from golden.paper.systems.configurations import (
-    FALLING,
-    OWN_ROW,
-    PUBLISHED,
-    SCALE_WIDTHS,
-    Configuration,
-    table_two,
-)
+from golden.paper.systems.configuration import Configuration
+from golden.paper.systems.configurations import table_two
 from golden.paper.systems.neuron import Dynamics
+from golden.paper.systems.own import SCALE_WIDTHS
+from golden.paper.systems.published import OWN_ROW, PUBLISHED
 from golden.paper.systems.train import SystemRun, Tell, silent, test_error, train
+from golden.paper.systems.variants import FALLING
 from golden.training import data as datasets
 from golden.training.data import Data
 
@@ -51,9 +48,7 @@ SCALE_EPOCHS = {
 #: before its own 200 steps in most samples, but not in all (docs/log/2026-11-28-scale.md): a few of float32's last bits.
 SCALE_STILL = {"ernoult-2c1fc": 1e-6}
 
-#: narrow: published widths are divided by it. widths: of the 2C2FC instead. epochs, batch: None is what the configuration has,
-#: else batches are at most this large. steps: longest free phase, to end in time; None for none. still: of `Dynamics`, by name.
-#: fall: what the last epoch's rates are of the first's, about, of the variants whose rates fall. engine: where it is possible.
+#: Data sets by their names in a table.
 BOTH = {"mnist": "mnist", "fashion-mnist": "fashion-mnist"}
 
 #: At the published widths, with the published batches and steps.
@@ -62,6 +57,9 @@ WHOLE = {"narrow": 1, "samples": 60000, "epochs": None, "tested": 10000, "batch"
 #: The same, cut to what ends in minutes.
 SHORT_RUNS = {"narrow": 16, "samples": 1000, "epochs": 3, "tested": 1000, "batch": 20, "steps": 60}
 
+#: narrow: published widths are divided by it. widths: of the 2C2FC instead. epochs, batch: None is what the configuration has,
+#: else batches are at most this large. steps: longest free phase, to end in time; None for none. still: of `Dynamics`, by name.
+#: fall: what the last epoch's rates are of the first's, about, of the variants whose rates fall. engine: where it is possible.
 BUDGETS = (
     Budget(
         "quick",

@@ -1,7 +1,7 @@
 """Constants of the paper's four systems, chosen on held-out training images: one change a row, the same rows for each system.
 
 Every system begins at the same constants, so that none is tuned with more effort than another. What the table says is
-written into `golden.paper.systems.configurations`, as the variant "tuned".
+written into `golden.paper.systems.own`, as the variant "tuned".
 """
 
 from collections.abc import Iterator
@@ -12,8 +12,9 @@ from pathlib import Path
 from matplotlib import pyplot as plt
 
 from golden.axes import logarithmic
-from golden.paper.systems.configurations import SCALE_WIDTHS, Configuration, starts
+from golden.paper.systems.configuration import Configuration
 from golden.paper.systems.neuron import Dynamics
+from golden.paper.systems.own import SCALE_WIDTHS, starts
 from golden.paper.systems.train import SystemRun, error, train
 from golden.training import data as datasets
 from golden.training.data import Data

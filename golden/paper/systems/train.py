@@ -19,7 +19,7 @@ from golden.training.data import Data, order
 
 from . import backprop, compiled, eqspike, equilibrium, phases
 from .centre import centred, channel_mean, followed
-from .configurations import Configuration
+from .configuration import Configuration
 from .equilibrium import Update
 from .network import Parameters
 from .neuron import Dynamics

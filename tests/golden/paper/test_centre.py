@@ -9,7 +9,8 @@ from torch.nn import functional
 from golden.contract.shapes import Dense
 from golden.paper.studies.study import plain
 from golden.paper.systems.centre import FOLLOW, centred, channel_mean, followed
-from golden.paper.systems.configurations import Configuration, table_two
+from golden.paper.systems.configuration import Configuration
+from golden.paper.systems.configurations import table_two
 from golden.paper.systems.network import Network, PaddedConv
 from golden.paper.systems.neuron import Dynamics
 from golden.paper.systems.train import SystemRun, read, train

@@ -21,7 +21,8 @@ from golden.paper.studies import STUDIES, precision, schedule, shape, speed, stu
 from golden.paper.studies.held_out import AT_ONCE, STUDIED, by_equilibrium_propagation, plan_facts, spec_facts
 from golden.paper.studies.study import Budget, Cell, Study, carry_out
 from golden.paper.systems import train
-from golden.paper.systems.configurations import table_two, two_conv_two_dense
+from golden.paper.systems.configurations import table_two
+from golden.paper.systems.own import two_conv_two_dense
 from golden.training.data import load
 from golden.training.loop import train as run_train
 from golden.training.plan import Plan

@@ -13,19 +13,13 @@ from golden.contract.shapes import Dense
 from golden.paper.studies import table2
 from golden.paper.systems import backprop, equilibrium, phases, pooling
 from golden.paper.systems import train as training
-from golden.paper.systems.configurations import (
-    FINE,
-    PUBLISHED,
-    PUBLISHED_FALLING,
-    PUBLISHED_WEAK,
-    TABLE_I,
-    WEAK,
-    Configuration,
-    table_two,
-    two_conv_two_dense,
-)
+from golden.paper.systems.configuration import Configuration
+from golden.paper.systems.configurations import table_two
 from golden.paper.systems.network import Link, Network, PaddedConv, Parameters, backward, fold, forward, products
 from golden.paper.systems.neuron import Dynamics, State, image, neuron
+from golden.paper.systems.own import two_conv_two_dense
+from golden.paper.systems.published import PUBLISHED, TABLE_I
+from golden.paper.systems.variants import FINE, PUBLISHED_FALLING, PUBLISHED_WEAK, WEAK
 from golden.training import data
 
 DIGITS = data.load("embedded")

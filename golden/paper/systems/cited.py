@@ -1,0 +1,69 @@
+"""Rows of Table II of other works, as published; where these are silent, as their codes have it.
+
+`published falling` has rates that fall and nothing else changed, `published weak feedback` both. `tuned weak feedback` is a
+work's network with all else as the paper's own has it there.
+"""
+
+from dataclasses import replace
+
+from golden.contract.shapes import Dense
+
+from .configuration import Configuration
+from .eqspike import Leaky
+from .network import Network, PaddedConv
+from .neuron import Dynamics
+from .own import SETTLED
+from .variants import PUBLISHED_WEAK, TUNED_WEAK, WEAK, with_falling_rates, with_fine_spikes, with_weak_feedback
+
+
+def cited_systems(narrow: int) -> list[Configuration]:
+    """Those of MNIST, the only set that they are given for. narrow: what widths are divided by."""
+    width = 500 // narrow
+    # beta: the code's nudge has a factor of 2
+    annealed = Dynamics(100, 50, 1, 0.503, 0.354, 1.0, image_spikes=True, prediction_decay=0.292, three_phases=False)
+    one = Network((Dense(width), Dense(10)))
+    three = Network((Dense(width), Dense(width), Dense(width), Dense(10)))
+    conv = Network((PaddedConv(32 // narrow, 5), PaddedConv(64 // narrow, 5), Dense(10)), pooling="maximum")
+    row = Configuration("oconnor-1fc", "published", "1FC [8]", "SNN EP", one, annealed, (0.2, 0.1), batch=20, epochs=25)
+    oconnor_1 = replace(row, random_sign=True, glorot=True)
+    oconnor_3 = replace(
+        oconnor_1,
+        name="oconnor-3fc",
+        row="3FC [8]",
+        network=three,
+        dynamics=replace(annealed, beta=2.0),
+        rates=(0.256, 0.064, 0.016, 0.004),
+        epochs=500,
+    )
+    eqspike = replace(
+        oconnor_1,
+        name="eqspike-1fc",
+        row="1FC [3]",
+        rule="eqspike",
+        dynamics=Leaky(100, 60),
+        rates=(0.1, 0.05),
+        glorot=False,
+    )
+    ernoult = replace(
+        row,
+        name="ernoult-2c1fc",
+        row="2C1FC [9]",
+        network=conv,
+        dynamics=Dynamics(200, 10, 1, beta=0.4, spiking=False, clip_nudge=False, three_phases=False),
+        rates=(0.15, 0.035, 0.015),
+        epochs=40,
+    )
+    falling = [with_falling_rates(c) for c in (oconnor_3, ernoult)]
+    weak = [with_weak_feedback(falling[-1], PUBLISHED_WEAK, 4)]
+    own = [with_own_dynamics(oconnor_3)] if narrow == 1 else []
+    return [oconnor_1, eqspike, oconnor_3, ernoult, *falling, *weak, *own]
+
+
+def with_own_dynamics(c: Configuration) -> Configuration:
+    """A cited work's dense network with what `tuned weak feedback` has: its schedule, weak feedback, fine spikes, centred
+    updates; rates by held-out digits (docs/log/2026-11-29-deep.md)."""
+    dynamics = Dynamics(beta=0.5, order="odd-even", **SETTLED["snn-ep"])
+    network, why = replace(c.network, feedback=WEAK), f"dynamics of tuned weak feedback, feedback {WEAK:g}, centred updates"
+    own = replace(c, variant=TUNED_WEAK, network=network, dynamics=dynamics, centred=True, why=why)
+    own = replace(own, rates=(0.4, 0.2, 0.2, 0.2), batch=16, gain=1.25, glorot=False, random_sign=False)
+    return with_fine_spikes(own)
