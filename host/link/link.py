@@ -3,9 +3,7 @@
 import contextlib
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -15,11 +13,11 @@ from golden.contract.errors import BoardError, IdentityError, LinkError
 from golden.contract.protocol import ANSWER, ANSWER_HEADER, MAX_WINDOW, VERSION, Command, Identity, Status
 
 from . import frame, patience
+from .channel import Channel
 from .counters import Counters, Heard
-from .port import BAUDS, close_port, open_port
-
-#: Statuses of a request that was executed: its answer is final.
-EXECUTED = (Status.OK, Status.BAD_ORDER, Status.BAD_RANGE, Status.BAD_IMAGE, Status.NOT_STORED)
+from .flight import EXECUTED, Flight, Request
+from .patience import Patience
+from .port import BAUDS, open_port
 
 
 class RefusedError(BoardError):
@@ -28,19 +26,6 @@ class RefusedError(BoardError):
     def __init__(self, message: str, status: Status, payload: bytes):
         super().__init__(message)
         self.status, self.payload = status, payload
-
-
-@dataclass
-class _Request:
-    sequence: int
-    command: Command
-    frame: bytes
-    status: Status | None = None
-    payload: bytes = field(default=b"")
-    again: bool = False  #: it was sent more than once
-
-    def __str__(self) -> str:
-        return f"{self.command.name} (sequence {self.sequence})"
 
 
 class Link:
@@ -69,15 +54,15 @@ class Link:
         draw: Callable[[int], int] = secrets.randbelow,
         note: Callable[[str], None] = lambda line: None,
     ):
-        self.name, self.timeout, self.retries, self.resends, self._bauds = name, timeout, retries, resends, bauds
-        self.counters = Counters()
+        self.name, self.timeout, self.counters = name, timeout, Counters()
+        #: Requests that the board can hold.
         self.window = 1
-        self._port, self._clock, self._draw, self._note = port, clock, draw, note
-        self._splitter = frame.Splitter()
-        self._inbox: deque[bytes] = deque()
+        self.channel = Channel(port, name, clock)
+        self.retries, self.resends, self._bauds = retries, resends, bauds
+        self._clock, self._draw, self._note = clock, draw, note
+        self._patience = Patience(timeout)
+        #: Sequence number of the next request.
         self._next = 0
-        self._received = 0
-        self._longest: dict[Command, float] = {}
 
     @classmethod
     def open(
@@ -96,7 +81,7 @@ class Link:
 
     def close(self) -> None:
         """Close the port; no error if it is closed."""
-        close_port(self._port)
+        self.channel.close()
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +97,7 @@ class Link:
     @property
     def damaged(self) -> int:
         """Pieces received that were no frame."""
-        return self._splitter.damaged
+        return self.channel.damaged
 
     def hello(self, *, timeout: float = 2.0, tries: int = 5) -> Identity:
         """Begin: drain the port, agree on a sequence number, and learn what board it is and how much it can hold.
@@ -130,9 +115,9 @@ class Link:
             if len(self._bauds) > 1:
                 # an adapter may lack a rate; then the one before is tried again
                 with contextlib.suppress(serial.SerialException, OSError, ValueError):
-                    self._port.baudrate = self._bauds[rate % len(self._bauds)]
+                    self.channel.port.baudrate = self._bauds[rate % len(self._bauds)]
             if drained <= rate and drained < max(1, len(self._bauds)):
-                self._drain()
+                self.channel.drain()
                 drained += 1
             # A number drawn anew for each try: a late answer to an earlier one isn't mistaken for this one's.
             sequence = (self._next + 1 + self._draw(255)) % 256
@@ -140,7 +125,7 @@ class Link:
             self.counters.hellos += 1
             heard.tries += 1
             # The leading zero byte ends whatever the board may have received so far.
-            self._write(b"\0" + frame.request(sequence, Command.HELLO))
+            self.channel.write(b"\0" + frame.request(sequence, Command.HELLO))
             answers, damage = heard.answers, heard.damage
             identity = self._welcome(sequence, timeout, heard)
             if identity is not None:
@@ -153,14 +138,14 @@ class Link:
                 silent += heard.damage == damage
                 noisy += heard.damage > damage
                 rate += 1
-        heard.received = self._received
+        heard.received = self.channel.received
         seconds = self._clock() - heard.since
         raise LinkError(f"{self.name}: no answer to HELLO in {heard.tries} tries, {seconds:.0f} s. {heard}")
 
     def _welcome(self, sequence: int, timeout: float, heard: Heard) -> Identity | None:
         """The answer to a HELLO; None after `timeout` seconds of silence, or soon after damage."""
         deadline, noisy, end = self._clock() + timeout, False, heard.since + patience.BACKLOG_SECONDS
-        while (body := self._read(min(deadline, end))) is not None:
+        while (body := self.channel.read(min(deadline, end))) is not None:
             if len(body) < ANSWER_HEADER or (body[3] not in EXECUTED and body[3] != Status.BAD_VERSION):
                 self.counters.refused += bool(body)
                 heard.refused += bool(body)
@@ -203,156 +188,59 @@ class Link:
         `RefusedError` if one was executed but not answered OK: requests after it that were in flight were executed as well,
         later ones not sent. `LinkError` if the board stops answering.
         """
-        flight: deque[_Request] = deque()
+        flight = Flight(self.name, self._patience, self.counters, self.retries, self.resends, self._clock)
         try:
             yield from self._stream(iter(requests), flight)
         except BoardError:
             raise
         except GeneratorExit:
-            if flight:
+            if flight.requests:
                 self.close()
             raise
         except BaseException:
             self.close()
             raise
 
-    def _stream(self, source: Iterator[tuple[Command, bytes] | None], flight: deque[_Request]) -> Iterator[bytes]:
+    def _stream(self, source: Iterator[tuple[Command, bytes] | None], flight: Flight) -> Iterator[bytes]:
         failure: RefusedError | None = None
-        trouble: str | None = None
-        attempts = missed = lost = 0  # in a row: resends, missed deadlines, answers that say the board doesn't know us
-        awaited = 0  # answers to what has been sent
-        since = deadline = 0.0
         while True:
-            while trouble is None and failure is None and len(flight) < self.window and (request := self._make(source)):
-                if not flight:
-                    since = self._clock()
-                    deadline = since + self._patience(request)
-                flight.append(request)
-                self._write(request.frame)
-                awaited += 1
-            if not flight:
+            if flight.trouble is None and failure is None:
+                self._fill(flight, source)
+            if not flight.requests:
                 break
-            body = self._read(deadline)
-            if body is None and trouble is None:
-                missed += 1
-                self.counters.timeouts += 1
-                reason = f"no answer within {deadline - since:.3g} s"
-            elif body is not None:
-                awaited = max(awaited - 1, 0)
-                if len(body) < ANSWER_HEADER:
-                    trouble = "the last answer was damaged"
-                elif body[3] not in EXECUTED:
-                    self.counters.refused += 1
-                    trouble = f"the last answer was {_status_name(body[3])}"
-                    # In order as all else is, this can't be said of the oldest unless the board has forgotten the HELLO.
-                    unknown = body[1] == flight[0].sequence and body[3] == Status.BAD_SEQUENCE and flight[0].again
-                    lost += unknown
-                else:
-                    self._assign(body, flight, since)
-                if trouble:
-                    longest = self._longest.get(flight[0].command, 0.0)
-                    # each answer puts it off, so that what a slow board still works off isn't sent once more
-                    deadline = min(since + self.timeout, self._clock() + patience.quiet(attempts, awaited, longest))
-                    reason = trouble
-            while flight and (status := flight[0].status) is not None:
-                done = flight.popleft()
+            body = self.channel.read(flight.deadline)
+            if body is None:
+                flight.silence()
+            else:
+                flight.hear(body)
+            while (done := flight.take()) is not None:
                 self.counters.requests += 1
-                if status is not Status.OK and failure is None:
-                    said = f"{self.name}: the board refused {done.command.name}: {status.name}"
-                    failure = RefusedError(said, status, done.payload)
-                attempts = missed = lost = 0
+                if done.status is not Status.OK and failure is None:
+                    failure = self._refused(done)
                 if failure is None:
                     yield done.payload
-                since = self._clock()
-                if flight and not trouble:
-                    deadline = since + self._patience(flight[0])
-            if not flight:
-                trouble = None
-            elif body is None or (trouble and awaited == 0 and attempts < patience.PROMPT):
-                if lost > 1:
-                    raise LinkError(f"{self.name}: the board was reset: it doesn't know {flight[0]}")
-                if missed > self.retries or attempts == self.resends:
-                    raise LinkError(f"{self.name}: gave up on {flight[0]} after {attempts + 1} tries: {reason}")
-                awaited = self._send_again(flight)
-                attempts, trouble = attempts + 1, None
-                since = self._clock()
-                deadline = since + min(self._patience(flight[0]) * 2**missed, self.timeout)
+                if flight.requests:
+                    flight.wait()
+            if flight.stuck(silent=body is None):
+                unanswered = flight.again()
+                # The leading zero byte ends a frame whose own was lost.
+                self.channel.write(b"\0")
+                for request in unanswered:
+                    self.channel.write(request.frame)
+                flight.wait()
         if failure:
             raise failure
 
-    def _patience(self, request: _Request) -> float:
-        """Seconds in which the answer must come, if all before it have."""
-        longest = self._longest.get(request.command)
-        return self.timeout if longest is None else min(self.timeout, max(patience.SOONEST, patience.LATE * longest))
+    def _fill(self, flight: Flight, source: Iterator[tuple[Command, bytes] | None]) -> None:
+        """Send as many requests as the window allows and there are now."""
+        while len(flight.requests) < self.window and (drawn := next(source, None)) is not None:
+            command, payload = drawn
+            sequence, self._next = self._next, (self._next + 1) % 256
+            request = Request(sequence, command, frame.request(sequence, command, payload))
+            flight.add(request)
+            self.channel.write(request.frame)
 
-    def _assign(self, body: bytes, flight: Iterable[_Request], since: float) -> None:
-        """Give a final answer to the request that waits for it."""
-        for request in flight:
-            if request.status is None and body[:3] == bytes((VERSION, request.sequence, request.command | ANSWER)):
-                request.status, request.payload = Status(body[3]), body[ANSWER_HEADER:]
-                if not request.again:
-                    self._longest[request.command] = max(self._longest.get(request.command, 0.0), self._clock() - since)
-                return
-        self.counters.unexpected += 1
-
-    def _send_again(self, flight: deque[_Request]) -> int:
-        """Send again what is unanswered; how many frames."""
-        # The leading zero byte ends a frame whose own was lost.
-        self._write(b"\0")
-        unanswered = [request for request in flight if request.status is None]
-        for request in unanswered:
-            self.counters.resent += 1
-            request.again = True
-            self._write(request.frame)
-        return len(unanswered)
-
-    def _make(self, source: Iterator[tuple[Command, bytes] | None]) -> _Request | None:
-        """The next request with its number, if there is one now."""
-        if (drawn := next(source, None)) is None:
-            return None
-        command, payload = drawn
-        sequence, self._next = self._next, (self._next + 1) % 256
-        return _Request(sequence, command, frame.request(sequence, command, payload))
-
-    def _write(self, data: bytes) -> None:
-        try:
-            self._port.write(data)
-        except (serial.SerialException, OSError) as error:
-            raise LinkError(f"{self.name}: writing failed: {error}") from None
-
-    def _read(self, deadline: float) -> bytes | None:
-        """The body of the next frame, nothing (b"") if it is damaged; None at the deadline.
-
-        What has come is read even then: whoever takes answers may have been long about it.
-        """
-        while not self._inbox:
-            left = deadline - self._clock()
-            self._inbox.extend(self._splitter.feed(self._receive(max(left, 0.0))))
-            if left <= 0 and not self._inbox:
-                return None
-        return self._inbox.popleft()
-
-    def _receive(self, timeout: float) -> bytes:
-        """All bytes that are there, after waiting for the first."""
-        try:
-            self._port.timeout = timeout
-            data = self._port.read(1)
-            self._port.timeout = 0
-            data += self._port.read(4096)
-        except (serial.SerialException, OSError) as error:
-            raise LinkError(f"{self.name}: reading failed: {error}") from None
-        self._received += len(data)
-        return data
-
-    def _drain(self) -> None:
-        """Forget what came before; not for longer than a device that never stops talking deserves."""
-        deadline, most = self._clock() + patience.DRAIN_SECONDS, self._received + patience.DRAIN_BYTES
-        while self._receive(0) and self._clock() < deadline and self._received < most:
-            pass
-        self._received = 0
-        self._inbox.clear()
-        self._splitter.clear()
-
-
-def _status_name(code: int) -> str:
-    return Status(code).name if code in {s.value for s in Status} else f"status {code}"
+    def _refused(self, done: Request) -> RefusedError:
+        assert done.status is not None
+        said = f"{self.name}: the board refused {done.command.name}: {done.status.name}"
+        return RefusedError(said, done.status, done.payload)

@@ -1,5 +1,7 @@
 """How long the link waits, and for what."""
 
+from golden.contract.protocol import Command
+
 #: Seconds without an answer, after a refusal or a damaged answer, until the requests in flight are sent again at the latest;
 #: more where a board has been slower before: so many times its longest answer. Else what it still works off is sent again and
 #: again, and it answers all of it.
@@ -33,3 +35,25 @@ def quiet(attempts: int, awaited: int, longest: float = 0.0) -> float:
     if attempts < PROMPT:
         return least if awaited else 0.0
     return max(least, min(QUIET * 2 ** (attempts - PROMPT), 1.0))
+
+
+class Patience:
+    """How long answers to each command took, and so how long the next one is waited for. timeout: seconds, at most."""
+
+    def __init__(self, timeout: float):
+        self.timeout = timeout
+        self._longest: dict[Command, float] = {}
+
+    def longest(self, command: Command) -> float:
+        """Seconds that an answer took so far."""
+        return self._longest.get(command, 0.0)
+
+    def learn(self, command: Command, seconds: float) -> None:
+        """An answer took that long."""
+        self._longest[command] = max(self.longest(command), seconds)
+
+    def of(self, command: Command) -> float:
+        """Seconds in which the answer must come, if all before it have; before the first one, all that there are."""
+        if command not in self._longest:
+            return self.timeout
+        return min(self.timeout, max(SOONEST, LATE * self._longest[command]))

@@ -63,7 +63,7 @@ def test_damaged_lines_lose_and_double_nothing(clock, seed, damage):
     assert answers == [payload[::-1][:8] for _, payload in sent]
     assert board.executed == sent
     assert link.counters.requests == 400
-    assert link._port.hits > 0
+    assert link.channel.port.hits > 0
     assert link.counters.resent > 0
 
 
@@ -85,11 +85,11 @@ def test_silence_ends_at_the_deadline(clock):
     board = FakeBoard(IDENTITY)
     link = link_to(board, clock)
     link.hello()
-    link._port.protocol = None
+    link.channel.port.protocol = None
     with pytest.raises(LinkError, match=r"fake: gave up on COMMIT \(sequence \d+\) after 5 tries: no answer within 10 s"):
         link.call(Command.COMMIT)
     assert clock.now == pytest.approx(50)
-    assert not link._port.open
+    assert not link.channel.port.open
     assert link.counters == Counters(hellos=1, timeouts=5, resent=4)
 
 
@@ -102,7 +102,7 @@ def test_a_board_that_always_refuses_is_given_up_with_what_it_says(clock, status
         def answer(self, piece):
             return bytes((VERSION, 0, Command.COMMIT | ANSWER, status))
 
-    link._port.protocol = Refusing()
+    link.channel.port.protocol = Refusing()
     with pytest.raises(LinkError, match=rf"after 41 tries: the last answer was {name}$"):
         link.call(Command.COMMIT)
     assert link.counters.resent == link.resends
@@ -112,7 +112,7 @@ def test_a_board_that_always_refuses_is_given_up_with_what_it_says(clock, status
 def test_board_that_was_reset_is_reported(clock):
     link = link_to(FakeBoard(IDENTITY), clock)
     link.hello()
-    link._port.protocol = FakeBoard(IDENTITY).protocol
+    link.channel.port.protocol = FakeBoard(IDENTITY).protocol
     with pytest.raises(LinkError, match=r"fake: the board was reset: it doesn't know COMMIT \(sequence \d+\)"):
         link.call(Command.COMMIT)
     assert clock.now < 1
@@ -135,7 +135,7 @@ def test_hello_says_whether_anything_came(clock):
 def test_hello_drains_what_came_before(clock):
     link = link_to(FakeBoard(IDENTITY), clock)
     stale = bytes((VERSION, 1, Command.HELLO | 0x80, 0))
-    link._port.say(frame.encode_answer(stale + b"old") + b"half")
+    link.channel.port.say(frame.encode_answer(stale + b"old") + b"half")
     assert link.hello() == IDENTITY
     assert link.damaged == 0
 

@@ -121,7 +121,7 @@ class SlowPort(FakePort):
 def test_a_slow_board_on_a_bad_line_is_not_drowned_in_repetitions(seed):
     """What it still works off is waited for; else it falls behind further with each refusal."""
     bench = Bench()
-    bench.link._port = port = SlowPort(bench.board, bench.clock, seed)
+    bench.link.channel.port = port = SlowPort(bench.board, bench.clock, seed)
     assert bench.link.exchange(requests(60)) == [payload for _, payload in requests(60)]
     assert bench.link.counters.resent < 8 * 60, "without waiting longer for a slow board more than 2,000"
     assert len(port.answers) < 60, "still to come"
