@@ -6,7 +6,7 @@ from golden.progress import Meter
 from .board import Board
 from .commits import commits
 from .data import Data
-from .run import COUNTERS, Run
+from .run import Run
 from .stop import Stop
 
 #: A checkpoint at an epoch's end waits where one would take more than this share of the time: reading the weights of a board
@@ -30,7 +30,7 @@ def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
 def _train(run: Run, board: Board, data: Data, stop: Stop) -> float:
     plan = run.plan
     if run.writes and not run.done:
-        (run.out / COUNTERS).unlink(missing_ok=True)  # of a run before, in the same directory
+        run.folder.clear()
     board.load(run.parameters)
     run.saved = run.done
     if run.finished:

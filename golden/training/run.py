@@ -1,18 +1,15 @@
-"""A training run: where it stands, and what it leaves in its directory."""
+"""A training run: where it stands, how it is begun, continued and saved."""
 
-import hashlib
-import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from golden import files
 from golden.contract import network_file
 from golden.contract.errors import PlanError, WeightsError
 from golden.contract.presets import chosen
@@ -25,28 +22,17 @@ from . import checkpoint, curve
 from . import data as datasets
 from . import metrics as report
 from .board import Board
-from .checkpoint import WEIGHTS, Checkpoint
+from .checkpoint import Checkpoint
 from .data import Data
 from .evaluate import Evaluation, chunks
+from .folder import CURVE, EPOCHS, METRICS, RunFolder
 from .metrics import Epoch, Row
 from .options import TrainingOptions
 from .plan import Plan, first_samples
 
-METRICS = "metrics.csv"
-EPOCHS = "epochs.csv"
-#: The board's registers and counters at the last checkpoint.
-COUNTERS = "board.json"
-#: Bytes of that file at most.
-MOST_OF_COUNTERS = 1 << 16
-CURVE = "learning-curve.png"
-#: Weights at the end of an epoch, where the run ends with their mean.
-EPOCH = "epoch-{}.safetensors"
-
 #: Seconds of work that a power cut may cost, unless a run says otherwise.
 CHECKPOINT_SECONDS = 60.0
 
-#: What `files.atomic` may have left in a run's folder.
-OWN_FILES = r"weights[.]safetensors|epoch-\d+[.]safetensors|metrics[.]csv|epochs[.]csv|board[.]json|learning-curve[.]png"
 
 @dataclass
 class Run:
@@ -92,14 +78,16 @@ class Run:
     checkpointed: bool = False
     #: What the board counts, read when the run is saved; None: nothing is asked.
     counters: Callable[[], dict[str, Any]] | None = None
-    #: Rows of the metrics file; None: it has to be written anew.
-    _rows_written: int | None = None
-    #: Ends of epochs in their file; None: the same.
-    _epochs_written: int | None = None
+    #: Its files in `out`.
+    folder: RunFolder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder = RunFolder(self.out)
 
     @property
     def weights(self) -> Path:
-        return self.out / WEIGHTS
+        """The weight file."""
+        return self.folder.weights
 
     def now(self) -> float:
         """Seconds, from no particular moment."""
@@ -123,9 +111,10 @@ class Run:
     @classmethod
     def begin(cls, plan: Plan, spec: Spec, out: Path, *, force: bool = False) -> "Run":
         """A new run; it doesn't overwrite another one's weights unless `force`."""
-        if (out / WEIGHTS).exists() and not force:
-            raise PlanError(f"{out / WEIGHTS} exists: --resume continues it, --force overwrites it, or choose another --out")
-        return cls(plan, spec, out, initial(spec, plan.seed), found=state(out / WEIGHTS))
+        folder = RunFolder(out)
+        if folder.weights.exists() and not force:
+            raise PlanError(f"{folder.weights} exists: --resume continues it, --force overwrites it, or choose another --out")
+        return cls(plan, spec, out, initial(spec, plan.seed), found=folder.state)
 
     @classmethod
     def resume(cls, out: Path, options: dict[str, Any], network: Path | None = None) -> "Run":
@@ -133,11 +122,12 @@ class Run:
 
         network: a file, if its network has to be that of the run.
         """
-        before = state(out / WEIGHTS)
-        spec, parameters, found = checkpoint.load(out / WEIGHTS)
+        folder = RunFolder(out)
+        before = folder.state
+        spec, parameters, found = checkpoint.load(folder.weights)
         if network is not None:
-            checkpoint.check(out / WEIGHTS, spec, network_file.read(network))
-        plan = plan_of(out / WEIGHTS, spec, found)
+            checkpoint.check(folder.weights, spec, network_file.read(network))
+        plan = plan_of(folder.weights, spec, found)
         for name, value in options.items():
             had = getattr(plan, name)
             if name != "epochs" and value is not None and value != had:
@@ -151,22 +141,11 @@ class Run:
         rows = report.read_metrics(out / METRICS, found.epoch, found.position, found.metrics)
         run = cls(replace(plan, epochs=epochs), spec, out, parameters, found=before, checkpointed=True)
         finished = (epoch for epoch in run.averaged if epoch <= found.epoch)
-        run.kept = {epoch: _after(out / EPOCH.format(epoch), epoch, spec, found) for epoch in finished}
+        run.kept = {epoch: _after(folder.after(epoch), epoch, spec, found) for epoch in finished}
         run.epoch, run.position, run.epoch_errors = found.epoch, found.position, found.epoch_errors
         run.seconds, run.rows, run.command = found.seconds, rows, found.command
         run.epochs = report.read_epochs(out / EPOCHS, found.epoch)
         return run
-
-    @staticmethod
-    def last_board(out: Path) -> str | None:
-        """The board that the run in `out` had at its last checkpoint, as it was asked for; None where that isn't known."""
-        path = out / COUNTERS
-        if not path.exists():
-            return None
-        found = files.read_json(path, MOST_OF_COUNTERS, lambda why: PlanError(f"{why}: give --board")).get("board")
-        if not isinstance(found, str):
-            raise PlanError(f"{path} is damaged: it names no board: give --board")
-        return found
 
     def reload(self) -> None:
         """Back to what was saved last; `WeightsError` if another run's weights have taken its place."""
@@ -175,7 +154,7 @@ class Run:
             raise WeightsError(f"{self.weights} is of another run now: it has another plan than the one to go back to")
         for name in ("parameters", "epoch", "position", "epoch_errors", "seconds", "rows", "epochs", "kept", "found"):
             setattr(self, name, getattr(saved, name))
-        self._rows_written = self._epochs_written = None
+        self.folder.forget()
 
     @classmethod
     def prepare(cls, out: Path, options: TrainingOptions) -> tuple["Run", Data]:
@@ -194,30 +173,9 @@ class Run:
         plan = options.plan(spec, datasets.named(options.data_name, images), len(images.train_images))
         return cls.begin(plan, spec, out, force=options.force), images
 
-    @contextmanager
-    def owned(self) -> Iterator[None]:
-        """While entered, this process alone trains in `out`, which is made if need be and removed if it stays empty.
-
-        Raises `PlanError` for a folder that can't be made or is in use, or where another run has written since this one began.
-        """
-        if not self.writes:
-            yield
-            return
-        new = [folder for folder in (self.out, *self.out.parents) if not folder.exists()]
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise PlanError(f"--out {self.out}: {error.strerror}") from None
-        try:
-            with files.owned(self.out / files.LOCK, PlanError):
-                files.remove_unfinished(self.out, OWN_FILES)
-                if state(self.weights) != self.found:
-                    raise PlanError(f"{self.weights} was written by another run since this one began: --resume continues that")
-                yield
-        finally:
-            with suppress(OSError):
-                for folder in new:
-                    folder.rmdir()
+    def owned(self) -> AbstractContextManager[None]:
+        """While entered, this process alone trains in `out`: see `RunFolder.owned`."""
+        return self.folder.owned(self.found) if self.writes else nullcontext()
 
     def count(self, samples: int, errors: int, seconds: float) -> None:
         """A batch is committed: `samples` of it, `errors` wrong, at `seconds` of training."""
@@ -238,26 +196,9 @@ class Run:
         self.epochs.append(Epoch(self.epoch, self.done, trained, tried, self.seconds))
 
     def show(self) -> None:
-        """Write down what has been measured, for whoever watches; where that can't be, the next checkpoint says so."""
-        if self.writes and self._rows_written is not None:
-            try:
-                self._write_rows(durable=False)
-                self._write_epochs()
-            except OSError:
-                self._rows_written = self._epochs_written = None
-
-    def _write_rows(self, *, durable: bool) -> None:
-        """Bring the metrics file up to date. durable: whole after a power cut; else rows are only added, which is cheap."""
-        if durable or self._rows_written is None:
-            report.write_metrics(self.out / METRICS, self.rows)
-        else:
-            report.append_metrics(self.out / METRICS, self.rows[self._rows_written :])
-        self._rows_written = len(self.rows)
-
-    def _write_epochs(self) -> None:
-        if self._epochs_written != len(self.epochs):
-            report.write_epochs(self.out / EPOCHS, self.epochs)
-            self._epochs_written = len(self.epochs)
+        """Write down what has been measured, for whoever watches."""
+        if self.writes:
+            self.folder.show(self.rows, self.epochs)
 
     @property
     def averaged(self) -> range:
@@ -300,14 +241,12 @@ class Run:
             metrics=report.digest(self.rows),
         )
         # metrics first: rows beyond a checkpoint are dropped when it is resumed, missing ones could not be made up
-        self._write_rows(durable=True)
-        self._write_epochs()
-        if self.counters is not None:
-            files.write(self.out / COUNTERS, json.dumps(self.counters() | {"samples": self.done}))
+        counted = None if self.counters is None else self.counters() | {"samples": self.done}
+        self.folder.write(self.rows, self.epochs, counted)
         if self.position == 0 and self.epoch in self.averaged and not ended:
-            checkpoint.save(self.out / EPOCH.format(self.epoch), self.spec, self.parameters, reached)
+            checkpoint.save(self.folder.after(self.epoch), self.spec, self.parameters, reached)
         checkpoint.save(self.weights, self.spec, self.parameters, reached)
-        self.found, self.checkpointed = state(self.weights), True
+        self.found, self.checkpointed = self.folder.state, True
         self.plot()
 
     def plot(self, test_error: float | None = None) -> None:
@@ -319,14 +258,6 @@ class Run:
             curve.plot_curve(self.out / CURVE, self.rows, self.epochs, title, test_error)
         except Exception as error:
             note(f"{self.out / CURVE} isn't drawn: {type(error).__name__}: {error}")
-
-
-def state(path: Path) -> str | None:
-    """SHA-256 of a weight file, to tell whether it has changed; None if there is none that can be read."""
-    try:
-        return hashlib.sha256(files.read(path, checkpoint.MAX_BYTES, WeightsError)).hexdigest()
-    except WeightsError:
-        return None
 
 
 def _after(path: Path, epoch: int, spec: Spec, found: Checkpoint) -> Parameters:

@@ -11,8 +11,9 @@ from golden.contract.spec import Spec
 from golden.model.parameters import Parameters
 from golden.training import checkpoint, metrics
 from golden.training.checkpoint import Checkpoint
+from golden.training.folder import COUNTERS, EPOCHS, METRICS, MOST_OF_COUNTERS
 from golden.training.metrics import Epoch, Row
-from golden.training.run import COUNTERS, EPOCHS, METRICS, MOST_OF_COUNTERS, plan_of
+from golden.training.run import plan_of
 
 #: Every row that there is: the metrics of a growing run are ahead of its checkpoint.
 ALL = sys.maxsize

@@ -7,7 +7,7 @@ from typing import Any
 
 from golden.contract.errors import NudgeError
 from golden.training.checkpoint import WEIGHTS
-from golden.training.run import COUNTERS, EPOCHS, METRICS
+from golden.training.folder import COUNTERS, EPOCHS, METRICS
 
 from .content import content
 from .folder import Folder, read

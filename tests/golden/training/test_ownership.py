@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from golden import files
 from golden.contract.config import configuration
 from golden.contract.errors import MetricsError, PlanError, WeightsError
 from golden.training import checkpoint, curve
-from golden.training import run as training
 from golden.training.loop import train
 from golden.training.run import Run
 from golden.training.stop import Stop
@@ -117,7 +117,7 @@ def test_a_full_disk_says_what_is_saved(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     def fill():
-        monkeypatch.setattr(training.files, "write", full)
+        monkeypatch.setattr(files, "write", full)
 
     run = Run.begin(PLAN, SPEC, tmp_path)
     run.picture = False

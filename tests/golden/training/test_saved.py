@@ -90,7 +90,7 @@ def test_ends_of_epochs_are_written_with_their_rows(tmp_path):
     run = carried_out(Run.begin(PLAN, SPEC, tmp_path))
     lines = (tmp_path / "epochs.csv").read_text().splitlines()
     assert [line.split(",")[:2] for line in lines[1:]] == [["1", "8"], ["2", "16"]]
-    assert run._epochs_written == 2
+    assert run.folder._epochs == 2
 
 
 def test_a_run_goes_back_though_it_has_more_epochs_now(tmp_path):
