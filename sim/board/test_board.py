@@ -169,9 +169,9 @@ def test_dies_with_its_parent():
         url, process = parent.stdout.readline().split()
         socket.create_connection(address(url), timeout=5).close()
         parent.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while Path(f"/proc/{process}").exists() and "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2][:3]:
-        assert time.monotonic() < deadline, "still there 5 s after its parent was killed"
+        assert time.monotonic() < deadline, "still there 30 s after its parent was killed"
         time.sleep(0.02)
 
 
