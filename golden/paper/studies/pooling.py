@@ -1,12 +1,10 @@
 """The paper's Figures 2 and 3: what reaches a layer from below and from above, by pooling, spiking and not.
 
-The network has five layers, 32-64-128 channels in its middle; the paper gives neither the first nor the last layer, nor the
-padding, nor whether the weights were trained, nor whether sums are of signed values. So all of these are varied: 16-32-64-128
-channels with 3x3 kernels, padded by 1 so that the poolings fit 28x28, and one of `TOPS` above; initial weights at two scales,
-and weights that Adam trained through the same layers, feed-forward. The constants are Table I's for MNIST, with a shorter free
-phase, or with its own.
+The network, and its signals X and Y, are those of `layer_signals`. The paper doesn't say what is above its middle, nor whether
+the weights were trained, nor whether sums are of signed values. So all of these are varied: what is above; initial weights at
+two scales, and weights that Adam trained through the same layers, feed-forward. The constants are Table I's for MNIST, with a
+shorter free phase, or with its own.
 
-X is what was sent: forward by layer n-1, backward by layer n+1. Y is what it becomes, P(w_n * X) and w_(n+1) ~* P^-1(X).
 Sums are over a map, of magnitudes or of signed values, whose magnitude counts then; mean over channels, samples and every fifth
 step of the phase with +beta.
 
@@ -15,51 +13,33 @@ Table I don't learn at such widths.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from matplotlib import pyplot as plt
-from torch import Tensor
-from torch.nn import functional
 
 from golden.axes import plain_ticks
-from golden.contract.shapes import Dense
 from golden.paper.systems.configuration import Configuration
 from golden.paper.systems.configurations import table_two
-from golden.paper.systems.network import Network, PaddedConv, Parameters, backward, forward, kernels
+from golden.paper.systems.network import Parameters
 from golden.paper.systems.neuron import Dynamics
-from golden.paper.systems.phases import steps
 from golden.paper.systems.published import TABLE_I
 from golden.paper.systems.train import SystemRun, error, pixels, train
 from golden.training import data as datasets
 from golden.training.data import Data
 
 from . import page
+from .layer_signals import MIDDLE, SIGNALS, TOPS, five_layers, signals, taught
 from .study import GIBIBYTE, Budget, Cell, Row, Study, plain
 
-#: Layers of the middle, counted from 1.
-MIDDLE = (2, 3, 4)
 NETS = ("convergent", "spiking")
 POOLINGS = ("maximum", "average")
 #: Factors on the initial weights: with average pooling, those of torch (1) leave the deep layers nearly silent.
 GAINS = (1.0, 2.0)
 TRAINED = "trained"
-#: What is above the middle, and the zeros around the image that it takes: five poolings need 32 rows.
-TOPS: dict[str, tuple[tuple[PaddedConv | Dense, ...], int]] = {
-    "10": ((Dense(10),), 1),
-    "512, 10": ((Dense(512), Dense(10)), 1),
-    "convolution of 256, 10": ((PaddedConv(256, 3, 1), Dense(10)), 3),
-}
-#: Of Adam, and how many images it takes at once.
-ADAM, TRAINING_BATCH = 1e-3, 32
 LEARNED = "2C2FC, learned"
-#: What Figure 3 shows, in its order.
-SIGNALS = ("X_forward", "Y_forward", "X_backward", "Y_backward")
-BATCH = 50
-#: Steps of the nudged phase between two that are measured.
-STRIDE = 5
 
 #: measured: digits for each seed. samples, epochs, tested: of the training of 2C2FC. free: steps of the free phase; more than
 #: the first are for initial weights x 2 alone. taught: digits that the five layers are trained with, once.
@@ -85,79 +65,6 @@ BUDGETS = (
         {"data": "mnist", "measured": 2000, "samples": 60000, "epochs": 5, "tested": 10000, "free": (250,), "taught": 60000},
     ),
 )
-
-
-@dataclass
-class Moments:
-    """Running sums of a signal and of its squares."""
-
-    #: Values.
-    count: int = 0
-    #: Of all channels, samples and steps.
-    maps: int = 0
-    magnitude: float = 0.0
-    #: Of maps' sums, each without its sign.
-    net: float = 0.0
-    total: float = 0.0
-    squares: float = 0.0
-
-    def add(self, x: Tensor) -> None:
-        self.count += x.numel()
-        self.maps += x.shape[0] * x.shape[1]
-        self.magnitude += float(x.abs().sum())
-        self.net += float(x.sum((2, 3)).abs().sum())
-        self.total += float(x.sum())
-        self.squares += float(x.square().sum())
-
-    @property
-    def mean(self) -> float:
-        return self.total / self.count
-
-    @property
-    def deviation(self) -> float:
-        return max(self.squares / self.count - self.mean**2, 0.0) ** 0.5
-
-
-def five_layers(pooling: str, top: str) -> Network:
-    """See the module's docstring."""
-    above, zeros = TOPS[top]
-    return Network((PaddedConv(16, 3, zeros), *(PaddedConv(channels, 3, 1) for channels in (32, 64, 128)), *above), pooling)
-
-
-def taught(network: Network, seed: int, gain: float, samples: int, images: Data) -> Parameters:
-    """Weights after one pass of Adam through the layers as a feed-forward network: units clipped to [0, 1], cross-entropy."""
-    leaves = Parameters(*(tuple(x.requires_grad_() for x in group) for group in network.initial(seed, gain)))
-    w, b = leaves
-    adam = torch.optim.Adam([*w, *b], lr=ADAM)
-    for numbers in torch.from_numpy(datasets.order(samples, seed, 0)).split(TRAINING_BATCH):
-        x = pixels(images.train_images[numbers])
-        for n, link in enumerate(network.links):
-            x = forward(link, x, kernels([link], [w[n]])[0])[0] + b[n][:, None, None]
-            x = x if n == len(network.links) - 1 else x.clamp(0, 1)
-        loss = functional.cross_entropy(x.flatten(1), images.train_labels[numbers])
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-    return Parameters(*(tuple(x.detach() for x in group) for group in leaves))
-
-
-@torch.no_grad()
-def signals(network: Network, dynamics: Dynamics, parameters: Parameters, x: Tensor, labels: Tensor) -> dict[str, Moments]:
-    """Of each signal and middle layer, such as "X_forward_2", over the phase with +beta."""
-    found = {f"{name}_{n}": Moments() for name in SIGNALS for n in MIDDLE}
-    w = kernels(network.links, parameters.weights)
-    for part, target in zip(x.split(BATCH), labels.split(BATCH), strict=True):
-        for step in steps(network, dynamics, parameters, part, target, (1,)):
-            if step.phase == "free" or step.t % STRIDE:
-                continue
-            sent = [layer.s for layer in step.layers]  # of layers 1..5
-            for n in MIDDLE:
-                below = forward(network.links[n - 1], sent[n - 2], w[n - 1])[0]
-                indices = forward(network.links[n], sent[n - 1], w[n])[1]
-                above = backward(network.links[n], sent[n], w[n], indices)
-                for name, signal in zip(SIGNALS, (sent[n - 2], below, sent[n], above), strict=True):
-                    found[f"{name}_{n}"].add(signal)
-    return found
 
 
 def nothing() -> dict[str, float]:

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from golden.paper.studies.pooling import MIDDLE, SIGNALS, TOPS, Moments, configuration, five_layers, settings, signals, taught
+from golden.paper.studies.layer_signals import MIDDLE, SIGNALS, TOPS, Moments, five_layers, signals, taught
+from golden.paper.studies.pooling import configuration, settings
 from golden.paper.systems.network import forward, kernels
 from golden.paper.systems.neuron import Dynamics
 from golden.paper.systems.train import pixels
