@@ -7,7 +7,7 @@ import typer
 
 from golden.contract.errors import ExitCode, UsageError
 from golden.paper.studies import STUDIES
-from golden.paper.studies.study import carry_out
+from golden.paper.studies.carry_out import carry_out
 
 from .options import DirOption, JsonOption
 from .terminal import emit

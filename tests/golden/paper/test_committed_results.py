@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from golden.paper.studies import STUDIES
-from golden.paper.studies.study import on_device
+from golden.paper.studies.carry_out import on_device
 from golden.training import data as datasets
 
 TABLES = sorted((Path(__file__).parents[3] / "results").glob("*.csv"))

@@ -17,9 +17,11 @@ from golden.contract.presets import PRESETS, preset
 from golden.contract.schedule import ORDERS, Schedule
 from golden.files import owned
 from golden.model.fixed import FixedModel
-from golden.paper.studies import STUDIES, precision, schedule, shape, speed, study
+from golden.paper.studies import STUDIES, precision, schedule, shape, speed
+from golden.paper.studies import carry_out as carry_out_module
+from golden.paper.studies.carry_out import available_memory, carry_out, chosen
 from golden.paper.studies.held_out import AT_ONCE, STUDIED, by_equilibrium_propagation, plan_facts, spec_facts
-from golden.paper.studies.study import Budget, Cell, Study, carry_out
+from golden.paper.studies.study import Budget, Cell, Study
 from golden.paper.systems import train
 from golden.paper.systems.configurations import table_two
 from golden.paper.systems.own import two_conv_two_dense
@@ -189,29 +191,29 @@ def test_only_may_name_labels_that_have_commas(only):
     some = Study("some", (), Counted().cells, Counted().report, partial=True)
     names = ("T 16/8", "T 16/8, M 4", "M 4")
     cells = [Cell({"group": "ep", "variant": name}, 1, 0, dict) for name in names]
-    assert study.chosen(some, cells, only) == cells[1:2]
+    assert chosen(some, cells, only) == cells[1:2]
 
 
 def test_only_chooses_cells_that_have_all_its_labels():
     some = Study("some", (), Counted().cells, Counted().report, partial=True)
     cells = [Cell({"system": system, "variant": variant}, 1, 0, dict) for system in "ab" for variant in ("paper", "tuned")]
-    assert study.chosen(some, cells, "a") == cells[:2]
-    assert study.chosen(some, cells, "tuned,a") == cells[1:2]
+    assert chosen(some, cells, "a") == cells[:2]
+    assert chosen(some, cells, "tuned,a") == cells[1:2]
     for wrong in ("c", "a,b", "a,", ""):
         with pytest.raises(StudyError, match=re.escape(f"--only must be one of a, paper, tuned, b for some, not {wrong!r}")):
-            study.chosen(some, cells, wrong)
+            chosen(some, cells, wrong)
     with pytest.raises(StudyError, match="--only: some is measured as a whole"):
-        study.chosen(replace(some, partial=False), cells, "a")
+        chosen(replace(some, partial=False), cells, "a")
 
 
 def test_memory_of_a_control_group_counts(monkeypatch):
     files = {"/proc/meminfo": ["MemTotal: 9 kB", "MemAvailable: 4096 kB"]}
-    monkeypatch.setattr(study, "_lines", lambda path: files.get(path, []))
-    assert study.available_memory() == 4 << 20
+    monkeypatch.setattr(carry_out_module, "_lines", lambda path: files.get(path, []))
+    assert available_memory() == 4 << 20
     files |= {"/sys/fs/cgroup/memory.max": ["max"], "/sys/fs/cgroup/memory.current": ["5"]}
-    assert study.available_memory() == 4 << 20
+    assert available_memory() == 4 << 20
     files |= {"/sys/fs/cgroup/memory.max": ["1005"]}
-    assert study.available_memory() == 1000
+    assert available_memory() == 1000
 
 
 @pytest.mark.parametrize(
