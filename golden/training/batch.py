@@ -5,7 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
-from .data import Data, Moves, moved
+from .data import Data
+from .epoch import Moves, moved
 
 
 @dataclass(frozen=True)

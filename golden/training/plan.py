@@ -11,7 +11,8 @@ from golden.contract.spec import Spec
 from golden.model.settings import Settings
 
 from .batch import Batch
-from .data import OWN, Data, check_name, drawn_moves, order
+from .data import OWN, Data, check_name
+from .epoch import drawn_moves, order
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from golden.contract.errors import ExitCode
-from golden.training import checkpoint, data
+from golden.training import checkpoint, idx
 
 from .attack import Attack, anything, same_bits, same_output
 from .cell import Ended, cell
@@ -119,7 +119,7 @@ def small_mnist(folder: Path) -> None:
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
     arrays = own_arrays()
-    for name, key in zip(data.FILES, ("train_images", "train_labels", "test_images", "test_labels"), strict=True):
+    for name, key in zip(idx.FILES, ("train_images", "train_labels", "test_images", "test_labels"), strict=True):
         array = arrays[key].astype(np.uint8)
         head = bytes((0, 0, 8, array.ndim)) + b"".join(size.to_bytes(4, "big") for size in array.shape)
         (raw / name).write_bytes(head + array.tobytes())
@@ -131,12 +131,12 @@ def small_checksums() -> dict[str, str]:
     with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
         small_mnist(Path(place))
         found = Path(place, "MNIST", "raw")
-        return {name: hashlib.sha256((found / name).read_bytes()).hexdigest() for name in data.FILES}
+        return {name: hashlib.sha256((found / name).read_bytes()).hexdigest() for name in idx.FILES}
 
 
 def known_mnist() -> None:
     """They are the published ones."""
-    data.CHECKSUMS["mnist"] = small_checksums()
+    idx.CHECKSUMS["mnist"] = small_checksums()
 
 
 def whole_run(folder: Path) -> None:

@@ -26,6 +26,7 @@ from golden.paper.systems.published import TABLE_I
 from golden.paper.systems.train import SystemRun, pixels, train
 from golden.training import data as datasets
 from golden.training.data import Data
+from golden.training.epoch import order
 
 from . import page
 from .study import GIBIBYTE, Budget, Cell, Row, Study, plain
@@ -132,7 +133,7 @@ def start(
     c = Configuration("base", "", "", "", network(pooling), dynamics, rates, batch=25)
     images = _images(data, data_dir)
     parameters = train(SystemRun(c, samples, epochs, seed, device=device), images).parameters
-    numbers = torch.from_numpy(datasets.order(len(images.train_images), seed, 1 << 20)[:batch].copy())
+    numbers = torch.from_numpy(order(len(images.train_images), seed, 1 << 20)[:batch].copy())
     x, labels = pixels(images.train_images[numbers], device), images.train_labels[numbers].to(device)
     gradient = backpropagated(c.network, replace(CONVERGENT, free=SETTLED), parameters, x, labels)
     return Start(parameters, x, labels, gradient)

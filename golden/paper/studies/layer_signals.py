@@ -17,8 +17,8 @@ from golden.paper.systems.network import Network, PaddedConv, Parameters, backwa
 from golden.paper.systems.neuron import Dynamics
 from golden.paper.systems.phases import steps
 from golden.paper.systems.train import pixels
-from golden.training import data as datasets
 from golden.training.data import Data
+from golden.training.epoch import order
 
 #: Layers of the middle, counted from 1.
 MIDDLE = (2, 3, 4)
@@ -79,7 +79,7 @@ def taught(network: Network, seed: int, gain: float, samples: int, images: Data)
     leaves = Parameters(*(tuple(x.requires_grad_() for x in group) for group in network.initial(seed, gain)))
     w, b = leaves
     adam = torch.optim.Adam([*w, *b], lr=ADAM)
-    for numbers in torch.from_numpy(datasets.order(samples, seed, 0)).split(TRAINING_BATCH):
+    for numbers in torch.from_numpy(order(samples, seed, 0)).split(TRAINING_BATCH):
         x = pixels(images.train_images[numbers])
         for n, link in enumerate(network.links):
             x = forward(link, x, kernels([link], [w[n]])[0])[0] + b[n][:, None, None]

@@ -29,6 +29,7 @@ from golden.paper.systems.published import TABLE_I
 from golden.paper.systems.train import SystemRun, error, pixels, train
 from golden.training import data as datasets
 from golden.training.data import Data
+from golden.training.epoch import order
 
 from . import page
 from .layer_signals import MIDDLE, SIGNALS, TOPS, five_layers, signals, taught
@@ -82,7 +83,7 @@ def measure(c: Configuration, budget: Budget, seed: int, images: Data) -> dict[s
     if c.epochs:
         known = taught(c.network, seed, c.gain, values["taught"], images)
         parameters = Parameters(*(tuple(x.to(device) for x in group) for group in known))
-    numbers = torch.from_numpy(datasets.order(len(images.train_images), seed, 1 << 20)[: values["measured"]].copy())
+    numbers = torch.from_numpy(order(len(images.train_images), seed, 1 << 20)[: values["measured"]].copy())
     x, labels = pixels(images.train_images[numbers], device), images.train_labels[numbers].to(device)
     found = signals(c.network, c.dynamics, parameters, x, labels)
     figures = nothing()

@@ -15,7 +15,8 @@ from golden import files
 from golden.contract.errors import WeightsError
 from golden.progress import note
 from golden.training import checkpoint as weight_files
-from golden.training.data import Data, order
+from golden.training.data import Data
+from golden.training.epoch import order
 
 from . import backprop, compiled, eqspike, equilibrium, phases
 from .centre import centred, channel_mean, followed

@@ -17,6 +17,7 @@ from golden.model.fixed import FixedModel
 from golden.model.parameters import Parameters, accumulate, initial, working, zeros
 from golden.model.settings import Settings
 from golden.training import data
+from golden.training.epoch import order
 
 from .random_nets import MINUSCULE, random_images, random_parameters, random_settings, random_spec, same_parameters
 from .scalar_model import ScalarModel
@@ -114,10 +115,10 @@ def test_a_batch_may_be_split_and_shuffled(engine, monkeypatch):
     whole = train_batch(spec, settings, parameters, images, labels, engine=engine)
     monkeypatch.setattr(chunks, "CHUNK", 7)
     monkeypatch.setattr(chunks, "CORRELATIONS", 3 * 1000)
-    order = torch.from_numpy(data.order(30, 1, 0))
+    numbers = torch.from_numpy(order(30, 1, 0))
     split = zeros(spec)
     spikes = [0] * len(spec.bundles)
-    for part in (order[:11], order[11:12], order[12:]):
+    for part in (numbers[:11], numbers[11:12], numbers[12:]):
         result = train_batch(spec, settings, parameters, images[part], labels[part], engine=engine)
         split = accumulate(split, result.updates)
         spikes = [a + b for a, b in zip(spikes, result.spikes, strict=True)]

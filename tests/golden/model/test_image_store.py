@@ -10,6 +10,7 @@ from golden.contract.stored import MAX_CODED, Asked, ImageStatus, image_crc
 from golden.contract.stuffing import stuff
 from golden.model.image_store import ImageStore, moved
 from golden.training import data
+from golden.training.epoch import augmented
 
 DIGITS = [image.tobytes() for image in data.load("embedded").train_images[:20].numpy()]
 CAPACITY = 2 * stored.LOG_AT + (1 << 14)
@@ -35,7 +36,7 @@ def test_what_is_stored_comes_back():
 def test_images_are_moved_as_the_training_moves_them(shift):
     images = np.stack([np.frombuffer(pixels, np.uint8).reshape(IMAGE_SIDE, IMAGE_SIDE) for pixels in DIGITS])
     numbers = np.arange(len(images))
-    made = data.augmented(images, numbers, shift, True, 3, 1)
+    made = augmented(images, numbers, shift, True, 3, 1)
     for n, image in enumerate(images):
         random = np.random.Generator(np.random.PCG64([3, 1, n]))
         y, x = random.integers(0, 2 * shift, 2, endpoint=True)

@@ -11,7 +11,8 @@ from golden.contract.presets import preset
 from golden.training.batch import Batch
 from golden.training.board import Ahead, trained
 from golden.training.commits import commits
-from golden.training.data import drawn_moves, load, moved
+from golden.training.data import load
+from golden.training.epoch import drawn_moves, moved
 from golden.training.loop import train
 from golden.training.plan import Plan
 from golden.training.run import Run

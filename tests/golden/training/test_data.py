@@ -9,7 +9,8 @@ import torch
 
 from golden.contract.errors import DataError, PlanError
 from golden.embedded import make
-from golden.training import data
+from golden.training import data, idx
+from golden.training.epoch import order
 
 
 def write_idx(path, array: np.ndarray) -> None:
@@ -48,7 +49,7 @@ def test_embedded_digits():
 def publish(monkeypatch, name: str, folder) -> None:
     """From now on these files are the data set `name`."""
     sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
-    monkeypatch.setitem(data.CHECKSUMS, name, sums)
+    monkeypatch.setitem(idx.CHECKSUMS, name, sums)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
@@ -125,7 +126,7 @@ def test_other_data_is_refused(tmp_path, monkeypatch, part):
     write_set(folder, np.random.default_rng(0))
     publish(monkeypatch, "mnist", folder)
     data.load("mnist", tmp_path)
-    file = folder / list(data.CHECKSUMS["mnist"])[part]
+    file = folder / list(idx.CHECKSUMS["mnist"])[part]
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
@@ -134,10 +135,10 @@ def test_other_data_is_refused(tmp_path, monkeypatch, part):
 
 
 def test_order_depends_on_seed_and_epoch():
-    orders = [tuple(data.order(50, seed, epoch)) for seed in (1, 2) for epoch in (0, 1)]
+    orders = [tuple(order(50, seed, epoch)) for seed in (1, 2) for epoch in (0, 1)]
     assert len(set(orders)) == 4
     assert all(sorted(order) == list(range(50)) for order in orders)
-    assert orders[0] == tuple(data.order(50, 1, 0))
+    assert orders[0] == tuple(order(50, 1, 0))
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "gone"])

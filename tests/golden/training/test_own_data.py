@@ -16,6 +16,7 @@ from golden.contract.errors import DataError, PlanError
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Input
 from golden.training import cifar, data, own_data
+from golden.training.epoch import augmented
 
 COLOUR, GREY = Input(3, 9, 8, 3), Input(1, 9, 8, 3)
 
@@ -258,9 +259,9 @@ def test_the_embedded_digits_are_made_to_fit_any_network(shown):
 def test_coloured_images_are_moved_and_mirrored_as_one():
     images = np.random.default_rng(3).integers(1, 256, (4, 3, 9, 8), np.uint8)
     numbers = np.arange(4)
-    moved = data.augmented(images, numbers, 2, True, seed=1, epoch=0)
+    moved = augmented(images, numbers, 2, True, seed=1, epoch=0)
     for channel in range(3):
-        assert np.array_equal(moved[:, channel], data.augmented(images[:, channel], numbers, 2, True, seed=1, epoch=0))
+        assert np.array_equal(moved[:, channel], augmented(images[:, channel], numbers, 2, True, seed=1, epoch=0))
     assert not np.array_equal(moved, images)
 
 

@@ -1,0 +1,70 @@
+"""MNIST and FashionMNIST from the files that torchvision leaves in `<class>/raw`."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from golden import files
+from golden.contract.errors import DataError
+
+from .own_data import Arrays
+
+#: Of each data set: training images and labels, test images and labels.
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+#: SHA-256 of each data set's files, uncompressed, under <folder>/<class>/raw: a result is of exactly these digits.
+CHECKSUMS = {
+    "mnist": {
+        "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    },
+    "fashion-mnist": {
+        "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    },
+}
+
+#: Bytes of a file at most; the largest has 47,040,016.
+MAX_BYTES = 1 << 26
+
+
+def load(name: str, raw: Path, hint: str) -> Arrays:
+    """Training images and labels, test images and labels, as bytes.
+
+    name: of `CHECKSUMS`. raw: the folder of its files. hint: how to say where they are. Raises `DataError` for a file that is
+    missing, not readable or not the published one.
+    """
+    try:
+        images, labels, test_images, test_labels = (_array(content) for content in _verified(name, raw, hint))
+    except (IndexError, ValueError) as error:
+        raise DataError(f"{name} not readable in {raw}: {error}") from error
+    return images, labels, test_images, test_labels
+
+
+def _array(content: bytes) -> np.ndarray:
+    """What an IDX file holds (http://yann.lecun.com/exdb/mnist): its rank in byte 3, its shape, then bytes."""
+    rank = content[3]
+    shape = np.frombuffer(content, ">u4", rank, 4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape).copy()
+
+
+def _verified(name: str, raw: Path, hint: str) -> Iterator[bytes]:
+    """Contents of the data set's `FILES`; `DataError` where one is missing or isn't the published one.
+
+    Nothing else in the folder is looked at, and a file is read once: what is checked is what is used.
+    """
+
+    def unreadable(why: str) -> DataError:
+        return DataError(f"{name} not readable: looked for {', '.join(CHECKSUMS[name])} in {raw} ({why}); {hint}")
+
+    for file in FILES:
+        content = files.read(raw / file, MAX_BYTES, unreadable)
+        if (found := hashlib.sha256(content).hexdigest()) != (expected := CHECKSUMS[name][file]):
+            raise DataError(f"{raw / file}: SHA-256 is {found}, not {expected}: fetch {raw.parent.name} again, uncompressed")
+        yield content
