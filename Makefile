@@ -75,7 +75,7 @@ evidence: setup
 	for preset in "tiny --samples 1000" "small --samples 24"; do $(BIN)/nudge board soak --preset $$preset --stored --faults 1e-3 --damages 3 --seed 1 || exit; done
 	$(BIN)/python -m sim.harness.fuzz --frames 100000 --seed 1
 	$(BIN)/python -m sim.harness.fuzz --frames 100000 --seed 1 --memory
-	NUDGE_FUZZ=10 $(BIN)/pytest -q tests/host/link/test_hostile.py tests/host/link/test_frame.py
+	NUDGE_FUZZ=10 $(BIN)/pytest -q tests/host/link/test_hostile.py tests/host/link/test_frame.py tests/golden/training/test_hostile.py
 	$(BIN)/pytest -q tests/host/harness/test_kill.py sim/test_attack.py
 	$(BIN)/python -m tests.attack list
 	$(BIN)/python -m tests.attack cuts

@@ -1,6 +1,6 @@
-"""The error of a learning curve is over the last samples."""
+"""Rows beyond a checkpoint are dropped; the error of a learning curve is over the last samples."""
 
-from golden.training.metrics import CURVE_PARTS, CURVE_SAMPLES, Row, sliding_error
+from golden.training.metrics import CURVE_PARTS, CURVE_SAMPLES, Row, read_metrics, sliding_error, write_metrics
 
 
 def rows(*errors, samples=10):
@@ -21,3 +21,10 @@ def test_then_the_last_ones_count():
 def test_a_long_run_has_a_longer_part():
     last, seen, _ = sliding_error(rows(*[1] * CURVE_PARTS * 20))
     assert last == seen[-1] // CURVE_PARTS == 200
+
+
+def test_metrics_beyond_the_checkpoint_are_dropped(tmp_path):
+    rows = [Row(epoch, at, 8, 4, 50.0, 1.0) for epoch in (0, 1) for at in (8, 16)]
+    write_metrics(tmp_path / "m.csv", rows)
+    assert read_metrics(tmp_path / "m.csv", 1, 8) == rows[:3]
+    assert read_metrics(tmp_path / "none.csv", 1, 8) == []

@@ -1,0 +1,43 @@
+"""A run of twelve batches on the model that may be stopped after any of them, and what it has saved."""
+
+from dataclasses import replace
+
+import torch
+
+from golden.contract.config import configuration
+from golden.contract.presets import preset
+from golden.training import checkpoint
+from golden.training.data import load
+from golden.training.plan import Plan
+from golden.training.recover import train
+from golden.training.run import Run
+from golden.training.stop import Stop
+from host.boards.golden import GoldenBoard
+
+SPEC = preset("tiny")
+CONFIG = configuration(SPEC)
+DATA = load("embedded")
+PLAN = Plan("tiny", "embedded", samples=44, epochs=2, batch=8, seed=5, lr_scale=1.0, beta=0.5, free_steps=8, nudged_steps=8)
+
+
+class After(Stop):
+    """Asks for a stop after so many batches: it is asked once after each."""
+
+    def __init__(self, batches: int):
+        super().__init__()
+        self.left = batches
+
+    def __bool__(self) -> bool:
+        self.left -= 1
+        return self.left <= 0
+
+
+def weights(out) -> list[torch.Tensor]:
+    _, parameters, _ = checkpoint.load(out / "weights.safetensors")
+    return [*parameters.weights, *parameters.biases]
+
+
+def saved(tmp_path):
+    run = Run.begin(replace(PLAN, epochs=1, samples=8), SPEC, tmp_path)
+    train(run, GoldenBoard(CONFIG), DATA, Stop())
+    return run.weights
