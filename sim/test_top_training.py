@@ -17,7 +17,7 @@ from golden.model.parameters import Parameters, accumulate, commit, initial
 from golden.model.settings import Settings
 from hw.link.weight_access import WEIGHTS_AT, max_words, word_bytes
 from hw.top import Top
-from sim.core.driver import digits
+from sim.core.check import digits
 from sim.harness.wire import SerialWire, Wire, power_up, reply, request, words
 
 CONFIG = configuration(preset("tiny"))

@@ -8,7 +8,7 @@ from golden.contract.config import Config
 from golden.contract.presets import preset
 from hw.compact.compact_core import CompactCore
 from hw.core.interface import Operation
-from sim.core.driver import check_training
+from sim.core.check import check_training
 from sim.harness.testbench import CLOCK
 
 CONFIG = Config(preset("tiny"), (1, 1, 1), compact=True)

@@ -15,7 +15,8 @@ from golden.contract.spec import Learning, Spec
 from golden.model import fixed
 from hw.compact.compact_core import CompactCore
 from hw.core.interface import Operation
-from sim.core.driver import CoreDriver, Sample, check_training
+from sim.core.check import check_training
+from sim.core.driver import CoreDriver, Sample
 
 SCHEDULE = Schedule(5, 3, window_log2=1, decay_shift=2, order="odd-even")
 SPEC = Spec("odd", (Conv(2, 5), Dense(10)), SCHEDULE, Learning((0.5, 0.5), beta=0.9))

@@ -8,7 +8,7 @@ from golden.contract.schedule import Schedule
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import Learning, Spec
 from hw.core.core import Core
-from sim.core.driver import check_training
+from sim.core.check import check_training
 
 STAGES = (Conv(4), Conv(6), Dense(10))
 SPEC = Spec("events", STAGES, Schedule(9, 6, window_log2=2, order="odd-even"), Learning(rates=(0.5, 0.5, 0.5), gain=2.0))

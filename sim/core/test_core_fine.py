@@ -8,7 +8,7 @@ from golden.contract.schedule import Schedule
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import Learning, Spec
 from hw.core.core import Core
-from sim.core.driver import check_training
+from sim.core.check import check_training
 
 STAGES = (Conv(2, 3), Conv(4, 3), Conv(2, 2), Dense(6), Dense(10))
 SCHEDULE = Schedule(

@@ -8,7 +8,7 @@ from golden.contract.schedule import Schedule
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import Learning, Spec
 from hw.core.core import Core
-from sim.core.driver import check_training
+from sim.core.check import check_training
 
 STAGES = (Conv(2, 4), Conv(3, 5), Dense(6), Dense(10))
 SCHEDULE = Schedule(5, 3, window_log2=1, decay_shift=2, order="odd-even")

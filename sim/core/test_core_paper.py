@@ -21,7 +21,8 @@ from golden.model.settings import Settings
 from golden.training import checkpoint, data
 from hw.core.core import Core
 from hw.core.interface import Operation
-from sim.core.driver import CoreDriver, Sample, committed
+from sim.core.check import committed
+from sim.core.driver import CoreDriver, Sample
 
 DIGITS = int(os.environ.get("NUDGE_PAPER", "0"))
 

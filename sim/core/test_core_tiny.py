@@ -6,7 +6,7 @@ import cocotb
 from golden.contract.config import configuration
 from golden.contract.presets import preset
 from hw.core.core import Core
-from sim.core.driver import check_training
+from sim.core.check import check_training
 
 CONFIG = configuration(preset("tiny"), "line")
 TOP = Core(CONFIG)

@@ -11,7 +11,8 @@ from golden.model.difference import first_master
 from golden.model.parameters import accumulate, commit, initial
 from golden.model.settings import Settings
 from hw.core.interface import Operation
-from sim.core.driver import CoreDriver, Sample, digits
+from sim.core.check import digits
+from sim.core.driver import CoreDriver, Sample
 
 #: Samples that are trained, one in each slot.
 PAIR = 2
