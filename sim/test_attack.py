@@ -10,7 +10,8 @@ from golden.training import checkpoint
 from golden.training.data import load
 from golden.training.plan import Plan
 from host.boards.serial import SerialBoard
-from host.harness.soak import Attack, soak, undisturbed
+from host.harness.attack import Attack
+from host.harness.soak import soak, undisturbed
 from host.harness.throughput import ADAPTER_DELAY, BAUD, measured
 from sim.board.virtual import VirtualBoard
 from sim.harness.fuzz import FuzzError, Pair, encoded, fuzz

@@ -11,8 +11,9 @@ from golden.contract.spec import Spec
 from golden.training.data import load
 from golden.training.plan import Plan
 from host.boards.open import open_board
+from host.harness.attack import Attack
 from host.harness.compare import Comparison, Fault, compare
-from host.harness.soak import Attack, soak
+from host.harness.soak import soak
 
 TINY = preset("tiny")
 

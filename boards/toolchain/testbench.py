@@ -21,7 +21,6 @@ class Kinds:
     end: int
 
 
-
 #: Clock cycles without a byte after which it has failed: more than a sample and a commit take.
 PATIENCE = 20_000_000
 

@@ -95,6 +95,7 @@ ENGINES = ("event", "line")
 #: `Config.image_taps` with each kind: multipliers are few where event engines are meant to go.
 IMAGE_TAPS = {"line": 9, "event": 3}
 
+
 def configuration(spec: Spec, engines: str = ENGINES[0], board: str = "") -> Config:
     """The network with these engines and the lanes of its file: `[lanes.BOARD]`, else `[lanes.ENGINES]`, else one a layer."""
     if engines not in ENGINES:

@@ -293,7 +293,6 @@ PAYLOAD_BYTES: dict[Command, int] = {
 }
 
 
-
 def payload_bytes(spec: Spec) -> dict[Command, int]:
     """`PAYLOAD_BYTES` of a board for a network."""
     return PAYLOAD_BYTES | dict.fromkeys((Command.INFER, Command.TRAIN), Sample.size(spec.input.pixels))

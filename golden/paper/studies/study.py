@@ -12,6 +12,7 @@ from golden.contract.errors import StudyError
 
 GIBIBYTE = 1 << 30
 
+
 @dataclass(frozen=True)
 class Budget:
     """How much a study does."""

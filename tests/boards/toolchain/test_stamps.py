@@ -43,6 +43,7 @@ def calls(monkeypatch):
         return [sys.executable, "-c", programs[tool]]
 
     monkeypatch.setattr(tools, "command", command)
+
     class Calls(list):
         def become(self, **sources):
             programs.update({name.replace("_", "-"): source for name, source in sources.items()})

@@ -15,8 +15,9 @@ from golden.training.data import load
 from golden.training.plan import Plan
 from host.boards import upload
 from host.cli import main as cli
+from host.harness.attack import Attack
 from host.harness.golden_device import GoldenDevice
-from host.harness.soak import Attack, soak
+from host.harness.soak import soak
 
 TINY = preset("tiny")
 DATA = load("embedded")
