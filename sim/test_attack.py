@@ -14,7 +14,9 @@ from host.harness.attack import Attack
 from host.harness.soak import soak, undisturbed
 from host.harness.throughput import ADAPTER_DELAY, BAUD, measured
 from sim.board.virtual import VirtualBoard
-from sim.harness.fuzz import FuzzError, Pair, encoded, fuzz
+from sim.harness.beside_model import BesideModel, FuzzError
+from sim.harness.drawn_frames import encoded
+from sim.harness.fuzz import fuzz
 from tests.host.harness.killing import killed_again_and_again
 
 TINY = preset("tiny")
@@ -86,7 +88,7 @@ def test_so_are_those_of_a_board_with_memory():
 
 
 def test_the_fuzzer_can_fail(virtual):
-    pair = Pair(virtual.url, CONFIG)
+    pair = BesideModel(virtual.url, CONFIG)
     with pair.socket:
         pair.device.values["scratch"] = 1
         with pytest.raises(FuzzError, match="frame 0402"):
