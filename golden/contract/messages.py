@@ -123,8 +123,9 @@ PIXELS, LABELS = Input().pixels, Input().classes
 #: A register's value, or a digest.
 VALUE_BYTES = 4
 
-#: A weight or bias: s16, LSB 2^-15.
-MASTER_BYTES = 2
+#: A weight or bias, whatever the formats: s16, LSB 2^-15.
+MASTER_BITS = 16
+MASTER_BYTES = MASTER_BITS // 8
 
 #: Most that a payload's `count` says.
 MAX_COUNT = 0xFF

@@ -16,6 +16,7 @@ from .messages import (
     FULL_BLOCK,
     LABELS,
     LONGEST_RUN,
+    MASTER_BITS,
     MASTER_BYTES,
     MAX_COUNT,
     MAX_REGISTERS,

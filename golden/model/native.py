@@ -17,15 +17,13 @@ from golden.contract.schedule import MAX_DECAY_SHIFT
 from golden.contract.spec import Spec
 from golden.progress import note
 
+from .engines import HALF
 from .parameters import Parameters, zeros
 from .result import Result
 from .settings import Settings
 
 #: The file that is compiled; its folder has all headers that it includes.
 MAIN = Path(__file__).with_name("cpp") / "native.cpp"
-
-#: The sum of two integers below this fits 32 bits.
-HALF = 1 << 30
 
 #: What the C++ side's `Network` holds.
 MAX_LAYERS = 16

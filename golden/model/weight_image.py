@@ -8,12 +8,10 @@ import torch
 
 from golden.contract.config import Config
 from golden.contract.layout import master_words, weight_words
-from golden.contract.protocol import MASTER_BYTES
+from golden.contract.protocol import MASTER_BITS, MASTER_BYTES
 from golden.contract.shapes import Bundle
 
-from .fixed import Parameters
-
-MASTER_BITS = 8 * MASTER_BYTES
+from .parameters import Parameters
 
 #: A master, as the link carries it and the digest sums it.
 MASTER = np.dtype(f"<i{MASTER_BYTES}")

@@ -30,9 +30,6 @@ DIGEST = "#"
 #: What a plan calls images that are none of these but were given by `nudge.Network.fit`.
 OWN = "own"
 
-#: Bytes of the embedded digits at most.
-MAX_BYTES = 1 << 26
-
 #: Environment variable that names the root folder, the one that holds MNIST/raw and FashionMNIST/raw.
 VARIABLE = "NUDGE_DATA"
 
@@ -80,7 +77,7 @@ def load(name: str, root: str | Path | None = None, shown: Input = Input()) -> D
     """
     if name == "embedded":
         try:
-            with np.load(io.BytesIO(files.read(EMBEDDED, MAX_BYTES, DataError))) as file:
+            with np.load(io.BytesIO(files.read(EMBEDDED, idx.MAX_BYTES, DataError))) as file:
                 arrays = [torch.from_numpy(file[field]) for field in Data._fields]
         except (DataError, BadZipFile, LookupError, ValueError) as error:
             raise DataError(f"the embedded digits can't be read: {error}; install nudge again") from None

@@ -6,13 +6,11 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from golden.progress import note
-
-#: What asks for a stop.
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from golden.signals import ENDING
 
 
 class Stop:
-    """True once a stop is asked for. While entered, the first of `STOPS` only asks; a second one interrupts at once.
+    """True once a stop is asked for. While entered, the first of `ENDING` only asks; a second one interrupts at once.
 
     One that this process was started to ignore, as by nohup, stays ignored.
     """
@@ -33,7 +31,7 @@ class Stop:
     def __enter__(self) -> Self:
         # Python lets the main thread alone handle signals
         main = threading.current_thread() is threading.main_thread()
-        heard = [number for number in STOPS if main and signal.getsignal(number) != signal.SIG_IGN]
+        heard = [number for number in ENDING if main and signal.getsignal(number) != signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self
 

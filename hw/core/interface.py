@@ -48,9 +48,6 @@ def annealing(config: Config) -> data.StructLayout:
     )
 
 
-#: Bits of a master for the host, which has it sign-extended whatever the formats.
-MASTER_BITS = 8 * protocol.MASTER_BYTES
-
 #: Cycles from `address` to `read_data`: the address's register, memory, its register, lane, bundle.
 READ_LATENCY = 5
 
@@ -175,8 +172,8 @@ class CoreSignature(wiring.Signature):
                 "address": In(bits_for(depth - 1)),
                 "write": In(1),
                 "lane": In(range(max(config.lanes[1:]))),
-                "write_data": In(MASTER_BITS),
-                "read_data": Out(MASTER_BITS),
+                "write_data": In(protocol.MASTER_BITS),
+                "read_data": Out(protocol.MASTER_BITS),
                 "clear": In(1),
                 "spikes": Out(32).array(len(bundles)),
                 "phase_cycles": Out(32).array(len(protocol.PHASES)),

@@ -4,11 +4,11 @@ from amaranth.hdl import Array, Cat, Mux, Signal
 
 from golden.contract import layout
 from golden.contract.config import Config
+from golden.contract.protocol import MASTER_BITS
 from golden.contract.schedule import FOLLOW
 from golden.contract.shapes import Bundle
 
 from .commit_memories import READ, Kept, Reading, Written
-from .interface import MASTER_BITS
 from .totals import total_bits
 from .weight_memory import WeightMemory
 

@@ -9,6 +9,7 @@ from amaranth.utils import bits_for
 
 from golden.contract import layout
 from golden.contract.config import Config
+from golden.contract.protocol import MASTER_BITS
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
 from hw.lib.block_memory import BlockMemory
@@ -17,7 +18,7 @@ from hw.lib.saturate import saturated
 from hw.synapse.interface import tile
 from hw.update.interface import update_word
 
-from .interface import MASTER_BITS, bias_word
+from .interface import bias_word
 
 
 class WeightMemory(wiring.Component):

@@ -15,7 +15,7 @@ from golden.contract.config import Config
 from golden.model import weight_image
 from golden.model.parameters import Parameters
 from golden.model.settings import Settings
-from hw.core.interface import LANE_LATENCY, MASTER_BITS, READ_LATENCY, Operation, settings_layout
+from hw.core.interface import LANE_LATENCY, READ_LATENCY, Operation, settings_layout
 from hw.synapse.interface import SLOTS
 from sim.harness.streams import PERIOD, start
 from sim.harness.testbench import CLOCK
@@ -83,7 +83,7 @@ class CoreDriver:
             for address, word in enumerate(image):
                 self.dut.address.value = address
                 for lane, master in enumerate(word):
-                    self.dut.lane.value, self.dut.write_data.value = lane, int(master) % (1 << MASTER_BITS)
+                    self.dut.lane.value, self.dut.write_data.value = lane, int(master) % (1 << protocol.MASTER_BITS)
                     self.dut.write.value = 1
                     await self.edge
             self.dut.write.value = 0

@@ -16,13 +16,14 @@ from amaranth.sim import Simulator
 from golden.contract import layout
 from golden.contract.config import ENGINES, Config, configuration
 from golden.contract.event_units import KERNEL
+from golden.contract.protocol import MASTER_BITS
 from golden.contract.spec import Conv, Dense, Spec
 from golden.model import weight_image
 from golden.model.fixed import FixedModel
 from golden.model.parameters import Parameters
 from golden.model.settings import Settings
 from hw.core.core import Core
-from hw.core.interface import MASTER_BITS, READ_LATENCY, Operation
+from hw.core.interface import READ_LATENCY, Operation
 from sim.harness.units import expect
 from tests.golden.model.random_nets import any_spec, random_images, random_parameters, with_fine_spikes
 

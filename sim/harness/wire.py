@@ -19,15 +19,12 @@ from golden.contract.protocol import (
 )
 from host.link import frame
 
-from .streams import StreamSink, StreamSource, start
+from .streams import PERIOD, StreamSink, StreamSource, start
 from .testbench import CLOCK
 
 #: Cycles without an answer after which the board counts as hung: a sample of `tiny` takes about
 #: 20,000.
 PATIENCE = 200_000
-
-#: Nanoseconds of a clock cycle in `streams.start`.
-CYCLE_NS = 10
 
 
 def request(sequence: int, command: int, payload: bytes = b"", *, version: int = VERSION) -> bytes:
@@ -85,13 +82,13 @@ class Wire:
     async def answer(self) -> bytes:
         """The next answer; fails if none comes."""
         try:
-            return await with_timeout(self.answers.get(), PATIENCE * CYCLE_NS, "ns")
+            return await with_timeout(self.answers.get(), PATIENCE * PERIOD, "ns")
         except SimTimeoutError:
             raise AssertionError(f"{self.name}: no answer for {PATIENCE} cycles") from None
 
     async def drain(self, cycles: int) -> list[bytes]:
         """The answers that have come when that many cycles are over."""
-        await Timer(cycles * CYCLE_NS - CYCLE_NS // 2, "ns")
+        await Timer(cycles * PERIOD - PERIOD // 2, "ns")
         await self.edge
         return [self.answers.get_nowait() for _ in range(self.answers.qsize())]
 

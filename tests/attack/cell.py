@@ -92,9 +92,9 @@ def cell(
     patience: float = PATIENCE,
 ) -> Ended:
     """Run a command in a folder, in a fork of this process. before: what else is done there first."""
+    from golden.signals import ENDING
     from host.cli import main as cli
     from host.cli import start
-    from host.cli.interrupts import INTERRUPTS
 
     texts = [folder.parent / f"{folder.name}.{name}" for name in ("out", "err", "count")]
     number = os.fork()
@@ -112,7 +112,7 @@ def cell(
                 os.environ.pop(name, None)
                 if value is not None:
                     os.environ[name] = value
-            for interrupt in INTERRUPTS:
+            for interrupt in ENDING:
                 signal.signal(interrupt, start.at_once)
             before()
             library = shim()
@@ -123,7 +123,7 @@ def cell(
                     ctypes.c_long(fault.number), fault.kinds, fault.half, fault.stays, os.fsencode(fault.root), trace
                 )
             code = cli.main(arguments)
-            for interrupt in INTERRUPTS:
+            for interrupt in ENDING:
                 signal.signal(interrupt, signal.SIG_IGN)
             sys.stdout.flush()
             sys.stderr.flush()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .attack import Attack
+from .damaged_files import SHOW
 
 #: A network with every key that a file may have.
 FULL = """
@@ -42,7 +43,6 @@ arrays = [1, 1, 1]
 image_taps = 1
 """
 
-SHOW = ["network", "show", "mine.toml", "--samples", "1", "--json"]
 
 #: As a file has them.
 VALUES = [

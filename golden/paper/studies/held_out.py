@@ -16,6 +16,10 @@ from golden.training.plan import Plan
 #: The presets' schedule before the order "odd-even", with which most studies were made.
 AT_ONCE = Schedule(32, 16)
 
+#: Values of the budgets `quick` and `cpu` of studies of the learning rule on digits.
+QUICK = {"data": "embedded", "samples": 750, "held_out": 250, "epochs": 8, "decay": 0.8}
+CPU = {"data": "mnist", "samples": 30000, "held_out": 5000, "epochs": 4, "decay": 0.6}
+
 #: What settings are studied on: `small` with the 64 hidden units that it had when they were chosen.
 STUDIED = replace(PRESETS["small"], stages=(Conv(8), Conv(16), Dense(64), Dense(10)), schedule=AT_ONCE)
 

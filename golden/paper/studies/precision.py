@@ -19,7 +19,7 @@ from golden.training import data as datasets
 from golden.training.plan import Plan
 
 from . import page
-from .held_out import STUDIED, by_equilibrium_propagation, plan_facts
+from .held_out import CPU, QUICK, STUDIED, by_equilibrium_propagation, plan_facts
 from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
 
 BASE = STUDIED
@@ -31,18 +31,8 @@ UP = {"arrowstyle": "->"}
 #: held_out: how many of the training images, the last ones. The rest is the plan.
 #: The last epoch's rates are a fifth of the first's.
 BUDGETS = (
-    Budget(
-        "quick",
-        1,
-        GIBIBYTE,
-        {"data": "embedded", "samples": 750, "held_out": 250, "epochs": 8, "decay": 0.8},
-    ),
-    Budget(
-        "cpu",
-        3,
-        2 * GIBIBYTE,
-        {"data": "mnist", "samples": 30000, "held_out": 5000, "epochs": 4, "decay": 0.6},
-    ),
+    Budget("quick", 1, GIBIBYTE, QUICK),
+    Budget("cpu", 3, 2 * GIBIBYTE, CPU),
 )
 
 

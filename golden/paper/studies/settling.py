@@ -22,6 +22,7 @@ from matplotlib import pyplot as plt
 from torch import Tensor
 
 from golden.axes import plain_ticks
+from golden.contract.schedule import ORDERS
 from golden.contract.spec import Spec
 from golden.model.engines import Plain
 from golden.model.parameters import Parameters, Working, working
@@ -32,7 +33,6 @@ from golden.training import checkpoint, data
 from . import page
 from .study import GIBIBYTE, Budget, Cell, Row, Study
 
-ORDERS = ("all", "odd-even")
 #: How long a distance is recorded, in steps or sweeps.
 STEPS = 32
 #: Averaging window of the spiking states, M.

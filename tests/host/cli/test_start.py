@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from golden.contract.errors import ExitCode
+from golden.signals import ENDING
 from host.cli import start
-from host.cli.interrupts import INTERRUPTS
 
 from .command import TRAIN
 
@@ -30,7 +30,7 @@ def caught(process: subprocess.Popen) -> bool:
 def test_an_interrupt_at_any_moment_is_one_line_and_130(tmp_path, seed):
     """While packages are imported, before, in and after the training; it may be done first, and is then whole."""
     chooser = random.Random(seed)
-    number, delay = chooser.choice(INTERRUPTS), 0.0 if seed == 0 else chooser.uniform(0, 4)
+    number, delay = chooser.choice(ENDING), 0.0 if seed == 0 else chooser.uniform(0, 4)
     command = [*NUDGE, *TRAIN, "--json", "--out", str(tmp_path / "run")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while not caught(process):
