@@ -56,12 +56,11 @@ class RecordAccess(wiring.Component):
         at = Records()
         number = SampleNumber.size() * 8
         first, wanted = request.arguments[:number], request.arguments[number : 8 * SampleRange.size()]
-        coded, label = at.header[:16], at.header[16:]
         words, record = Signal(range(REQUEST_BYTES)), self.record.payload
         beyond, outside = Signal(), Signal()
         tail = Signal(8 * VALUE_BYTES)
         m.d.comb += [
-            words.eq(HEADER_WORDS + ((coded + WORD_BYTES - 1) >> 1)),
+            words.eq(HEADER_WORDS + ((at.coded + WORD_BYTES - 1) >> 1)),
             record.index.eq(at.index),
             record.words.eq(words),
             self.data.payload.eq(Cat(at.low, frame.o.payload)),
@@ -75,11 +74,6 @@ class RecordAccess(wiring.Component):
             beyond.eq(Mux(request.command == Command.STORE, first, first + wanted) > self.count),
             outside.eq((first + at.records > MAX_SAMPLES) | (self.end + at.words > 1 << ADDRESS_BITS)),
         ]
-
-        def finish(status):
-            m.d.comb += [execute.done.eq(1), execute.status.eq(status)]
-            m.next = "IDLE"
-
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [at.place.eq(RECORDS_AT), at.records.eq(0), at.words.eq(0), at.storing.eq(0)]
@@ -88,74 +82,98 @@ class RecordAccess(wiring.Component):
                     m.next = "RANGE"
                     with m.If(request.command == Command.STORE):
                         m.next = "SEEK"
-            with m.State("SEEK"):
-                m.d.comb += [frame.seek.eq(1), frame.place.eq(at.place)]
-                m.d.sync += at.read.eq(0)
-                m.next = "HEADER"
-            with m.State("HEADER"):
-                m.d.comb += frame.o.ready.eq(1)
-                with m.If(frame.o.valid):
-                    m.d.sync += [at.header.eq(Cat(at.header[8:], frame.o.payload)), at.read.eq(at.read + 1)]
-                    with m.If(at.read == 2):
-                        m.next = "MEASURE"
-            with m.State("MEASURE"):
-                m.next = "JUDGE"
-            with m.State("JUDGE"):
-                m.d.comb += [frame.seek.eq(1), frame.place.eq(at.place)]
-                m.d.sync += [at.left.eq(words), at.high.eq(0)]
-                whole = (coded != 0) & (coded <= MAX_CODED) & (label < LABELS) & (at.following <= at.end)
-                with m.If(at.storing):
-                    m.next = "COPY"
-                with m.Elif(~whole):
-                    finish(Status.BAD_RANGE)
-                with m.Else():
-                    m.d.sync += [at.place.eq(at.following), at.records.eq(at.records + 1), at.words.eq(at.words + words)]
-                    m.next = "SEEK"
-                    with m.If(at.following == at.end):
-                        m.next = "ADD"
-            with m.State("ADD"):
-                m.d.sync += [at.index.eq(first), at.place.eq(RECORDS_AT), at.storing.eq(1)]
-                m.next = "ALL"
-            with m.State("ALL"):
-                m.next = "SEEK"
-                with m.If(beyond):
-                    finish(Status.NOT_STORED)
-                with m.Elif(outside):
-                    finish(Status.BAD_RANGE)
-            with m.State("COPY"):
-                m.d.comb += [
-                    self.record.valid.eq(1),
-                    self.data.valid.eq(frame.o.valid & at.high & (at.left != 0)),
-                    frame.o.ready.eq(~at.high | (self.data.ready & (at.left != 0))),
-                ]
-                with m.If(frame.o.valid & frame.o.ready):
-                    m.d.sync += [at.low.eq(frame.o.payload), at.high.eq(~at.high)]
-                with m.If(self.data.valid & self.data.ready):
-                    m.d.sync += at.left.eq(at.left - 1)
-                with m.If(self.record.ready):
-                    m.d.sync += [at.place.eq(at.following), at.index.eq(at.index + 1)]
-                    m.next = "SEEK"
-                    with m.If(at.following == at.end):
-                        m.next = "DONE"
-            with m.State("RANGE"):
-                m.next = "DIGEST"
-                with m.If((wanted == 0) | (wanted > MAX_DIGESTED)):
-                    finish(Status.BAD_RANGE)
-            with m.State("DIGEST"):
-                m.d.comb += self.range.valid.eq(~beyond)
-                m.d.sync += tail.eq(self.digest)
-                with m.If(beyond):
-                    finish(Status.NOT_STORED)
-                with m.Elif(self.range.ready):
-                    m.next = "TAIL"
-            with m.State("TAIL"):
-                m.d.comb += execute.o.valid.eq(1)
-                m.d.sync += [tail.eq(tail >> 8), at.left.eq(at.left - 1)]
-                with m.If(at.left == 1):
-                    m.next = "DONE"
+            self._header(m, frame, at)
+            self._judge(m, frame, at, words)
+            self._all(m, at, first, beyond, outside)
+            self._copy(m, frame, at)
+            self._digest(m, at, wanted, beyond, tail)
             with m.State("DONE"):
-                finish(Status.OK)
+                self._finish(m, Status.OK)
         return m
+
+    def _finish(self, m, status):
+        m.d.comb += [self.execute.done.eq(1), self.execute.status.eq(status)]
+        m.next = "IDLE"
+
+    def _header(self, m, frame, at):
+        """Length and label of the record at hand; then a cycle for what follows from them."""
+        with m.State("SEEK"):
+            m.d.comb += [frame.seek.eq(1), frame.place.eq(at.place)]
+            m.d.sync += at.read.eq(0)
+            m.next = "HEADER"
+        with m.State("HEADER"):
+            m.d.comb += frame.o.ready.eq(1)
+            with m.If(frame.o.valid):
+                m.d.sync += [at.header.eq(Cat(at.header[8:], frame.o.payload)), at.read.eq(at.read + 1)]
+                with m.If(at.read == 2):
+                    m.next = "MEASURE"
+        with m.State("MEASURE"):
+            m.next = "JUDGE"
+
+    def _judge(self, m, frame, at, words):
+        """Whether the record is whole, in the first round; it is stored in the second one."""
+        with m.State("JUDGE"):
+            m.d.comb += [frame.seek.eq(1), frame.place.eq(at.place)]
+            m.d.sync += [at.left.eq(words), at.high.eq(0)]
+            whole = (at.coded != 0) & (at.coded <= MAX_CODED) & (at.label < LABELS) & (at.following <= at.end)
+            with m.If(at.storing):
+                m.next = "COPY"
+            with m.Elif(~whole):
+                self._finish(m, Status.BAD_RANGE)
+            with m.Else():
+                m.d.sync += [at.place.eq(at.following), at.records.eq(at.records + 1), at.words.eq(at.words + words)]
+                m.next = "SEEK"
+                with m.If(at.following == at.end):
+                    m.next = "ADD"
+
+    def _all(self, m, at, first, beyond, outside):
+        """Whether there is room for all of them; then the second round begins."""
+        with m.State("ADD"):
+            m.d.sync += [at.index.eq(first), at.place.eq(RECORDS_AT), at.storing.eq(1)]
+            m.next = "ALL"
+        with m.State("ALL"):
+            m.next = "SEEK"
+            with m.If(beyond):
+                self._finish(m, Status.NOT_STORED)
+            with m.Elif(outside):
+                self._finish(m, Status.BAD_RANGE)
+
+    def _copy(self, m, frame, at):
+        """The words of the record at hand, two bytes each, to the store."""
+        with m.State("COPY"):
+            m.d.comb += [
+                self.record.valid.eq(1),
+                self.data.valid.eq(frame.o.valid & at.high & (at.left != 0)),
+                frame.o.ready.eq(~at.high | (self.data.ready & (at.left != 0))),
+            ]
+            with m.If(frame.o.valid & frame.o.ready):
+                m.d.sync += [at.low.eq(frame.o.payload), at.high.eq(~at.high)]
+            with m.If(self.data.valid & self.data.ready):
+                m.d.sync += at.left.eq(at.left - 1)
+            with m.If(self.record.ready):
+                m.d.sync += [at.place.eq(at.following), at.index.eq(at.index + 1)]
+                m.next = "SEEK"
+                with m.If(at.following == at.end):
+                    m.next = "DONE"
+
+    def _digest(self, m, at, wanted, beyond, tail):
+        """STORE_DIGEST: the store makes it, and its bytes are said."""
+        with m.State("RANGE"):
+            m.next = "DIGEST"
+            with m.If((wanted == 0) | (wanted > MAX_DIGESTED)):
+                self._finish(m, Status.BAD_RANGE)
+        with m.State("DIGEST"):
+            m.d.comb += self.range.valid.eq(~beyond)
+            m.d.sync += tail.eq(self.digest)
+            with m.If(beyond):
+                self._finish(m, Status.NOT_STORED)
+            with m.Elif(self.range.ready):
+                m.next = "TAIL"
+        with m.State("TAIL"):
+            m.d.comb += self.execute.o.valid.eq(1)
+            m.d.sync += [tail.eq(tail >> 8), at.left.eq(at.left - 1)]
+            with m.If(at.left == 1):
+                m.next = "DONE"
 
 
 class Records:
@@ -170,5 +188,6 @@ class Records:
         self.storing, self.index = Signal(), Signal(range(MAX_SAMPLES + REQUEST_BYTES), name="index")
         #: The first bytes of its header: length, label; how many were read.
         self.header, self.read = Signal(24), Signal(2, name="read")
+        self.coded, self.label = self.header[:16], self.header[16:]
         #: Words still to copy, or bytes to say; the byte before, and whether there is one.
         self.left, self.low, self.high = Signal(range(REQUEST_BYTES)), Signal(8, name="low"), Signal(name="high")

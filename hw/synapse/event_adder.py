@@ -1,5 +1,7 @@
 """Event adder: adds the kernels of the neurons in a spike window that fired, several a cycle."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -72,9 +74,13 @@ class EventAdder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        lanes, chunks = self.lanes // self.passes, self.chunks // self.passes  # of a pass
+        window = self._take(m)
+        terms = self._read(m, window)
+        self._add(m, window, terms)
+        return m
 
-        # -- masks of one window; in each cycle each loses its lowest spike. The input keeps them until the last pass begins
+    def _take(self, m):
+        """Masks of one window; in each cycle each loses its lowest spike. The input keeps them until the last pass begins."""
         active, age = Signal(), Signal(range(self.interval + 1), init=1)
         first, load = Signal(), Signal()
         to_load, at_pass, reading_pass = (Signal(range(self.passes), name=n) for n in ("to_load", "at_pass", "reading_pass"))
@@ -103,8 +109,11 @@ class EventAdder(wiring.Component):
             with m.If(age < self.interval):
                 m.d.sync += age.eq(age + 1)
         m.d.sync += first.eq(load)
+        return Window(active, first, done, masks, signs, at_pass, reading_pass)
 
-        # -- the kernels of those spikes: each pass has its own words
+    def _read(self, m, window):
+        """The kernels of the lowest spikes, as terms of each lane's sum; each pass has its own words."""
+        lanes, chunks = self.lanes // self.passes, self.chunks // self.passes  # of a pass
         item = self.kernels.payload
         of_pass, part = Signal(range(self.passes)), Signal(chunks)
         with m.Switch(item.chunk):
@@ -113,25 +122,25 @@ class EventAdder(wiring.Component):
                     m.d.comb += [of_pass.eq(n // chunks), part.eq(1 << n % chunks)]
         terms: list[list[tuple[Value, Value | None]]] = [[] for _ in range(lanes)]
         hits = []
-        for u, mask in enumerate(masks):
+        for u, mask in enumerate(window.masks):
             lowest, hit = Signal(range(CANDIDATES), name=f"lowest_{u}"), Signal(name=f"hit_{u}")
             negative = Signal(name=f"negative_{u}", reset_less=True)
             for n in reversed(range(CANDIDATES)):
                 with m.If(mask[n]):
                     m.d.comb += lowest.eq(n)
-                    if signs:
-                        m.d.sync += negative.eq(signs[u][n])
-            m.d.sync += hit.eq(active & (mask != 0))
+                    if window.signs:
+                        m.d.sync += negative.eq(window.signs[u][n])
+            m.d.sync += hit.eq(window.active & (mask != 0))
             hits.append(hit)
             memory = self._memory(self.weight_bits * lanes)
             m.submodules[f"unit_{u}"] = memory
             if self.blocks:
                 read = memory.read_port()
-                m.d.comb += read.addr.eq(Cat(lowest, at_pass))
+                m.d.comb += read.addr.eq(Cat(lowest, window.at_pass))
             else:
                 read, index = memory.read_port(domain="comb"), Signal.like(lowest, name=f"index_{u}", reset_less=True)
                 m.d.sync += index.eq(lowest)
-                m.d.comb += read.addr.eq(Cat(index, reading_pass))
+                m.d.comb += read.addr.eq(Cat(index, window.reading_pass))
             write = memory.write_port(granularity=self.weight_bits * lanes // chunks)
             m.d.comb += [
                 write.addr.eq(Cat(item.index, of_pass)),
@@ -140,24 +149,25 @@ class EventAdder(wiring.Component):
             ]
             weights = data.View(data.ArrayLayout(signed(self.weight_bits), lanes), read.data)
             for lane in range(lanes):
-                terms[lane].append(registered(m, *weighed(Cat(hit, negative) if signs else hit, weights[lane])))
+                terms[lane].append(registered(m, *weighed(Cat(hit, negative) if window.signs else hit, weights[lane])))
         m.d.comb += self.spikes.eq(sum(hits[1:], hits[0]))
+        return terms
 
-        # -- their sum
+    def _add(self, m, window, terms):
+        """The sum of each lane: those of a cycle by a tree, then one cycle after the other."""
         stages = 2 + tree_latency(self.units)
-        adding, starting = delay(m, active, stages), delay(m, first, stages)
-        ended = delay(m, done, self.latency)
-        for lane in range(lanes):
-            total, carry = carry_tree(m, terms[lane])
+        adding, starting = delay(m, window.active, stages), delay(m, window.first, stages)
+        ended = delay(m, window.done, self.latency)
+        for lane, of_lane in enumerate(terms):
+            total, carry = carry_tree(m, of_lane)
             sum_ = self.o.payload[lane]
             with m.If(adding):
                 m.d.sync += sum_.eq(plus(Mux(starting, 0, sum_), total, carry))
         m.d.comb += self.o.valid.eq(ended)
-        trailing = [active]
+        trailing = [window.active]
         for _ in range(self.latency):
             trailing.append(delay(m, trailing[-1], 1))
         m.d.comb += self.busy.eq(sum(trailing[1:], trailing[0]) != 0)
-        return m
 
     def _memory(self, width: int) -> Memory:
         """Of a unit's kernels, which are written while none is read."""
@@ -165,3 +175,21 @@ class EventAdder(wiring.Component):
         if self.blocks:
             return BlockMemory(shape=unsigned(width), depth=depth, forced=True)
         return Memory(shape=unsigned(width), depth=depth, init=[])
+
+
+class Window(NamedTuple):
+    """The window at hand."""
+
+    #: There is one.
+    active: Signal
+    #: The cycle is its pass's first one.
+    first: Signal
+    #: The cycle is its pass's last one.
+    done: Signal
+    #: Spikes of each unit that are left.
+    masks: list[Signal]
+    #: Which spikes are negative; empty if none can be.
+    signs: list[Signal]
+    #: The pass, and that of the cycle before.
+    at_pass: Signal
+    reading_pass: Signal
