@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
@@ -18,6 +18,7 @@ from hw.lib.turns import padded, word_of
 from hw.synapse.interface import SLOTS, Step, drive, spikes_of
 from hw.update.interface import sums_word
 
+from .array_pass import pass_over, staged
 from .interface import annealing, bias_word, label_bits, trace_word
 from .window_sums import WindowSums
 
@@ -161,19 +162,20 @@ class NeuronArray(wiring.Component):
             bias_write.en.eq(self.bias.valid),
         ]
 
-        running, at, group = self._take(m)
+        drives = [self.below] if self.output else [self.below, self.above]
+        running, at, group = pass_over(m, self.config, self.layer, self.start, drives)
         for bank in banks:
             m.d.comb += bank.read.addr.eq(Cat(padded(at.part, self.parts), *bank.of_read))
         m.d.comb += bias_read.addr.eq(group)
 
         # A number behind a name is the pipeline stage that the register belongs to.
-        at1 = self._stage(m, 1, at)
+        at1 = staged(m, 1, at, self.turns)
         phi1 = self._add_drives(m, at)
-        at2 = self._stage(m, 2, at1)
+        at2 = staged(m, 2, at1, self.turns)
         old2, offset2, phi2, away2 = self._load(m, at1, group, phi1, [bank.read.data for bank in banks], bias_read.data)
-        at3 = self._stage(m, 3, at2)
+        at3 = staged(m, 3, at2, self.turns)
         d3, u3, pull3, offset3 = self._decode(m, old2, offset2, phi2, away2)
-        at4 = self._stage(m, 4, at3)
+        at4 = staged(m, 4, at3, self.turns)
         xi4, u4, d4 = self._integrate(m, d3, u3, pull3, offset3)
 
         spikes, membranes, written = self._fire(m, xi4, u4, d4)
@@ -205,55 +207,9 @@ class NeuronArray(wiring.Component):
         of_read, of_write = (self.step.state_read, self.step.slot), (self.step.state_write, self.step.slot)
         return [Bank(states.read_port(), states.write_port(), of_read, of_write, None)]
 
-    def _stage(self, m, number, before):
-        """Where the pass stands at a stage, a cycle after the stage before."""
-
-        def held(name, value):
-            if isinstance(value, Const):
-                return value
-            here = Signal.like(value, name=f"{name}{number}")
-            m.d.sync += here.eq(value)
-            return here
-
-        at = before._replace(**{name: held(name, getattr(before, name)) for name in ("valid", "word", "turn", "last")})
-        return at._replace(part=at.word if self.turns == 1 else held("part", before.part))
-
     def _part_of(self, word, turn, shape):
         """What a turn takes of a word."""
         return word if self.turns == 1 else data.View(shape, word.as_value().word_select(turn, shape.size))
-
-    def _take(self, m):
-        """Takes a word of drives when both are there; the running pass, where it stands, and the channel group."""
-        layer, words, groups = self.layer, self.words, self.config.groups(self.layer)
-        running, word = Signal(), Signal(range(words))
-        position, group = Signal(range(layer.positions)), Signal(range(groups))
-        valid, part, turn, last = Signal(), word, Const(0), Const(1)
-        if self.turns > 1:
-            part, turn = Signal(range(self.parts), name="part"), Signal(range(self.turns), name="turn")
-            last = Signal(name="last")
-            m.d.comb += last.eq(turn == self.turns - 1)
-        if self.output:
-            m.d.comb += [valid.eq(running & self.below.valid), self.below.ready.eq(running & last)]
-        else:
-            m.d.comb += valid.eq(running & self.below.valid & self.above.valid)
-            m.d.comb += self.below.ready.eq(running & self.above.valid & last)
-            m.d.comb += self.above.ready.eq(running & self.below.valid & last)
-        with m.If(valid):
-            if self.turns > 1:
-                m.d.sync += [part.eq(part + 1), turn.eq(turn + 1)]
-            with m.If(last):
-                m.d.sync += [word.eq(word + 1), position.eq(position + 1)]
-                if self.turns > 1:
-                    m.d.sync += turn.eq(0)
-                with m.If(position == layer.positions - 1):
-                    m.d.sync += [position.eq(0), group.eq(group + 1)]
-                with m.If(word == words - 1):
-                    m.d.sync += [word.eq(0), group.eq(0), running.eq(0)]
-                    if self.turns > 1:
-                        m.d.sync += part.eq(0)
-        with m.Elif(self.start):
-            m.d.sync += running.eq(1)
-        return running, At(valid, part, word, turn, last), group
 
     def _add_drives(self, m, at):
         """Stage 1: phi; meanwhile the state is read."""
@@ -414,16 +370,3 @@ class Bank(NamedTuple):
     of_write: tuple[Any, ...]
     #: Whether it is written; None: in each step.
     when: Any
-
-
-class At(NamedTuple):
-    """Where a pass stands, at a stage of the pipeline."""
-
-    #: Whether there is anything.
-    valid: Any
-    #: Address in the state, word of the layer, and turn within the word.
-    part: Any
-    word: Any
-    turn: Any
-    #: Whether the turn is the word's last.
-    last: Any

@@ -1,0 +1,76 @@
+"""A pass over the words of a neuron array: which word is taken, and where it stands at each stage of the pipeline."""
+
+from typing import Any, NamedTuple
+
+from amaranth.hdl import Const, Signal
+
+from golden.contract.config import Config
+from golden.contract.shapes import Layer
+
+
+class At(NamedTuple):
+    """Where a pass stands, at a stage of the pipeline."""
+
+    #: Whether there is anything.
+    valid: Any
+    #: Address in the state, word of the layer, and turn within the word.
+    part: Any
+    word: Any
+    turn: Any
+    #: Whether the turn is the word's last.
+    last: Any
+
+
+def pass_over(m, config: Config, layer: Layer, start, drives):
+    """A pass that ``start`` begins: a word of each of the drives is taken, in its last turn, when all are there.
+
+    Returns whether it runs, where it stands, and the word's channel group.
+    """
+    words, groups, turns = config.words(layer), config.groups(layer), config.turns(layer)
+    running, word = Signal(), Signal(range(words))
+    position, group = Signal(range(layer.positions)), Signal(range(groups))
+    valid, part, turn, last = Signal(), word, Const(0), Const(1)
+    if turns > 1:
+        part, turn = Signal(range(words * turns), name="part"), Signal(range(turns), name="turn")
+        last = Signal(name="last")
+        m.d.comb += last.eq(turn == turns - 1)
+    there = running
+    for stream in drives:
+        there &= stream.valid
+    m.d.comb += valid.eq(there)
+    for stream in drives:
+        ready = running
+        for other in drives:
+            if other is not stream:
+                ready &= other.valid
+        m.d.comb += stream.ready.eq(ready & last)
+    with m.If(valid):
+        if turns > 1:
+            m.d.sync += [part.eq(part + 1), turn.eq(turn + 1)]
+        with m.If(last):
+            m.d.sync += [word.eq(word + 1), position.eq(position + 1)]
+            if turns > 1:
+                m.d.sync += turn.eq(0)
+            with m.If(position == layer.positions - 1):
+                m.d.sync += [position.eq(0), group.eq(group + 1)]
+            with m.If(word == words - 1):
+                m.d.sync += [word.eq(0), group.eq(0), running.eq(0)]
+                if turns > 1:
+                    m.d.sync += part.eq(0)
+    with m.Elif(start):
+        m.d.sync += running.eq(1)
+    return running, At(valid, part, word, turn, last), group
+
+
+def staged(m, number: int, before: At, turns: int) -> At:
+    """Where the pass stands at a stage, a cycle after the stage before."""
+
+    def held(name, value):
+        if isinstance(value, Const):
+            return value
+        here = Signal.like(value, name=f"{name}{number}")
+        m.d.sync += here.eq(value)
+        return here
+
+    at = before._replace(**{name: held(name, getattr(before, name)) for name in ("valid", "word", "turn", "last")})
+    return at._replace(part=at.word if turns == 1 else held("part", before.part))
