@@ -250,6 +250,22 @@ class Spec:
         """Largest |sum of post+ - post- over the pooled map|, window sums."""
         return bundle.post.positions * ((2 if self.schedule.fine else 1) * self.formats.one << self.schedule.window_log2)
 
+    @property
+    def mean_bound(self) -> int:
+        """Largest c, a running mean in the LSB of biases: the mean's register holds less than 2^`mean_bits`."""
+        return 1 << (self.mean_bits - FOLLOW)
+
+    def moved_bound(self, bundle: Bundle) -> int:
+        """Largest |rhu(sum of c (w' - w), bias_fraction)| over the weights of a post neuron in a centred commit: each weight
+        goes from one end of [-1, 1) to the other at most, and c is at most 2^(bias_fraction + 1)."""
+        f = self.formats
+        return (bundle.fan_in * self.mean_bound * (f.master_high - f.master_low)) >> f.bias_fraction
+
+    def bias_step_bits(self, bundle: Bundle) -> int:
+        """Width of a bias's step in a centred commit: the batch's updates less what the weights have moved."""
+        bound = self.formats.max_batch * self.formats.update_bound + self.moved_bound(bundle)
+        return signed_bits(-bound, bound)
+
     def correlation_bits(self, bundle: Bundle) -> int:
         """Width of g, of weights and of biases."""
         bound = max(self.correlation_bound(bundle), self.bias_bound(bundle))

@@ -153,11 +153,11 @@ class CentredMemory(WeightMemory):
 
     def _corrected(self, m, masters, kept, place):
         """Biases of a slice with their updates, less what their weights have moved: two cycles after the sums are there."""
-        f, new = self.config.spec.formats, []
+        f, new, bits = self.config.spec.formats, [], self.config.spec.bias_step_bits(self.bundle)
         updates = slice_of(kept.B.read.data, place, kept.width)
         for lane in range(kept.width):
             difference = Signal(signed(kept.sum_bits + 1), name=f"difference_{lane}", reset_less=True)
-            corrected = Signal(signed(f.master_bits + 2), name=f"corrected_{lane}", reset_less=True)
+            corrected = Signal(signed(bits), name=f"corrected_{lane}", reset_less=True)
             m.d.sync += difference.eq(kept.now.read.data[lane] - kept.before.read.data[lane])
             moved = (difference + (1 << (f.bias_fraction - 1))) >> f.bias_fraction
             m.d.sync += corrected.eq(Mux(kept.learned, updates[lane] - moved, 0))

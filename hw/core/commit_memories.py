@@ -8,7 +8,6 @@ from amaranth.lib.memory import Memory
 from amaranth.utils import bits_for
 
 from golden.contract.config import Config
-from golden.contract.schedule import FOLLOW
 from golden.contract.shapes import Bundle
 from hw.lib.block_memory import BlockMemory
 
@@ -47,7 +46,7 @@ class Widths:
         self.width = slice_lanes(lanes)
         self.slices = lanes // self.width
         #: c, of any mean that the host may write.
-        self.c_bits = config.spec.mean_bits - FOLLOW + 1
+        self.c_bits = bits_for(config.spec.mean_bound)
         #: Sums of all samples' updates of a bias.
         self.B_bits = bits_for(f.max_batch * f.update_bound) + 1
         #: Sums of c w over all that a neuron reads.

@@ -7,7 +7,6 @@ import cocotb
 import torch
 from cocotb.triggers import ValueChange
 
-from golden.contract.schedule import FOLLOW
 from golden.model import centring
 from hw.core.centred_memory import CentredMemory, commit_cycles
 from hw.core.totals import total_bits
@@ -47,29 +46,31 @@ async def memories_equal_golden(dut):
 async def check(dut, name, unit):
     f, bundle, spec = unit.config.spec.formats, unit.bundle, unit.config.spec
     driver = Centred(dut, name, unit)
-    low, high, top = f.master_low, f.master_high, 1 << f.bias_fraction + FOLLOW
+    low, high, top = f.master_low, f.master_high, (1 << spec.mean_bits) - 1
     for batch in range(8):
-        kind = ("high", "low", *[None] * 6)[batch]
-        before = [integers(low, high, bundle.weight_shape), integers(low, high, (bundle.post.channels,))]
-        before.append(integers(0, top, (bundle.pre.channels,), kind))
+        # all weights from one end to the other, pushed there by their own updates and, with the largest means, by those of
+        # the biases, which have the other sign: the largest of every sum
+        sign, kind = ((1, "low"), (-1, "high"))[batch] if batch < 2 else (0, None)
+        before = [integers(low, high, bundle.weight_shape, kind), integers(low, high, (bundle.post.channels,))]
+        before.append(integers(0, top, (bundle.pre.channels,), "high" if sign else None))
         # what a reset may have left of a batch is dropped: updates of biases, and totals
         await driver.update(*(integers(-9, 9, x.shape) for x in before[:2]))
         await driver.write(*before)
         left = integers(0, 99, (bundle.pre.channels,))
         await driver.commit_batch(f"{name}, batch {batch}, written", left, before)
         for part in range(random.choice((1, 2, 3))):
-            samples = f.max_batch if batch < 2 else random.randint(1, 9)
-            bound = f.update_bound if batch < 2 or random.random() < 0.3 else random.choice((3, 90, f.update_bound))
+            samples = f.max_batch if sign else random.randint(1, 9)
+            bound = f.update_bound if sign or random.random() < 0.3 else random.choice((3, 90, f.update_bound))
             sums = [torch.zeros_like(x) for x in before[:2]]
             for _ in range(samples):
                 changes = [various(-bound, bound, sums[0].shape), integers(-bound, bound, sums[1].shape)]
-                if batch < 2:
-                    changes = [torch.full_like(x, bound * (1, -1)[batch]) for x in sums]
+                if sign:
+                    changes = [torch.full_like(x, way * sign * bound) for x, way in zip(sums, (1, -1), strict=True)]
                 await driver.update(*changes)
                 sums = [old + new for old, new in zip(sums, changes, strict=True)]
                 await pulse(driver.port.counted, driver.port.edge)
             most = samples * spec.read_bound(bundle)
-            total = integers(0, most, (bundle.pre.channels,), ("high", "low")[batch] if batch < 2 else None)
+            total = integers(0, most, (bundle.pre.channels,), "high" if sign else None)
             after = centring.commit_bundle(spec, bundle, tuple(before), (*sums, total), samples)
             await driver.commit_batch(f"{name}, batch {batch}, part {part}", total, after)
             before = list(after)
