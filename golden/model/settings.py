@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from golden.contract.errors import ModelError
+from golden.contract.shapes import Bundle
 from golden.contract.spec import Learning, Spec
 
 
@@ -33,13 +34,14 @@ class Settings:
         """Register values of `learning` (default: the preset's) in an epoch: rates shrink by `learning.decay` each epoch,
         down to the smallest that a register holds."""
         learning = learning or spec.learning
-        smallest = 2 * learning.beta * learning.batch / (1 << spec.formats.rate_fraction)
+        lsb = 2 * learning.beta * learning.batch / (1 << spec.formats.rate_fraction)
+
+        def register(bundle: Bundle, lr: float) -> int:
+            now = max(lr * learning.decay**epoch, min(lr, lsb / spec.rate_scale(bundle)))
+            return spec.rate(bundle, lr=now, beta=learning.beta, batch=learning.batch)
 
         def registers(rates: tuple[float, ...]) -> tuple[int, ...]:
-            return tuple(
-                spec.rate(b, lr=max(lr * learning.decay**epoch, min(lr, smallest)), beta=learning.beta, batch=learning.batch)
-                for b, lr in zip(spec.bundles, rates, strict=True)
-            )
+            return tuple(register(*each) for each in zip(spec.bundles, rates, strict=True))
 
         return cls(
             spec.schedule.free if free is None else free,

@@ -4,6 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from golden.contract.presets import preset
+from golden.training.plan import Plan
+
 from .cut_run import DATA, PLAN, SPEC
 
 
@@ -12,6 +15,14 @@ def test_rates_shrink_by_the_decay_each_epoch():
     for registers, scale in zip(settings, (2.0, 1.0), strict=True):
         pairs = zip(SPEC.bundles, SPEC.learning.rates, strict=True)
         assert registers.weight_rates == tuple(SPEC.rate(b, lr=scale * lr, beta=0.5, batch=8) for b, lr in pairs)
+
+
+def test_rates_shrink_down_to_the_smallest_that_a_register_holds():
+    """Also where a register is worth more than a learning rate's LSB, as with fine spikes."""
+    garments = preset("garments")
+    first, last = (Plan.of(garments, "embedded", 10, epochs=40, decay=0.5).settings(garments)[at] for at in (0, -1))
+    assert min(first.weight_rates) > 1
+    assert last.weight_rates == last.bias_rates == (1,) * 4
 
 
 def test_shifted_images_depend_on_seed_epoch_and_number_alone():
