@@ -41,7 +41,7 @@ class Schedule:
     free: int
     #: Steps T of each nudged phase.
     nudged: int
-    #: m; xi is summed over the last M = 2^m steps of each phase, the averaging window.
+    #: xi is summed over the last 2^window_log2 steps of each phase, the averaging window.
     window_log2: int = 3
     #: k at first; lambda = 2^-k (paper eq. 7), with epsilon = 1.
     decay_shift: int = 1
@@ -53,8 +53,8 @@ class Schedule:
     #: What a layer has from above counts 2^-feedback_shift times as much as what it has from below: layers that drive each
     #: other less settle sooner and bear larger steps.
     feedback_shift: int = 0
-    #: Binary point m of each layer 1..N; none: nudged phases are in spikes as the free phase is. With it their spikes say how
-    #: far a layer is from where the free phase ended, have a sign, and are worth 2^-m.
+    #: Binary point of each layer 1..N; none: nudged phases are in spikes as the free phase is. With it their spikes say how
+    #: far a layer is from where the free phase ended, have a sign, and are worth 2^-point.
     fine: tuple[int, ...] = ()
     #: Whether a commit centres what the batch's samples add up to (`golden.model.centring`).
     centred: bool = False

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from golden.contract.schedule import FOLLOW, MAX_FINE, ORDERS, Schedule
+from golden.contract.schedule import FOLLOW, MAX_FEEDBACK_SHIFT, MAX_FINE, ORDERS, Schedule
 from golden.contract.shapes import Conv, Dense, Input
 from golden.contract.spec import Learning, Spec
 from golden.model.parameters import Parameters
@@ -70,7 +70,8 @@ def with_fine_spikes(choose: Callable[[int, int], int], spec: Spec) -> Spec:
     for _ in spec.stages[1:]:
         points.insert(0, min(points[0] + choose(0, room), MAX_FINE))
     fine = tuple(points) if choose(0, 2) else ()
-    schedule = replace(spec.schedule, feedback_shift=choose(0, room), fine=fine, centred=bool(choose(0, 1)))
+    feedback = choose(0, min(room, MAX_FEEDBACK_SHIFT))
+    schedule = replace(spec.schedule, feedback_shift=feedback, fine=fine, centred=bool(choose(0, 1)))
     return replace(spec, schedule=schedule)
 
 

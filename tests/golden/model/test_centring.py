@@ -95,6 +95,14 @@ def test_it_is_what_the_floating_point_systems_have(spec):
         assert (bias > low).any()
 
 
+def test_a_commit_of_no_samples_changes_nothing(spec):
+    random = np.random.default_rng(8)
+    before = random_parameters(spec, random)
+    model = FixedModel(spec, parameters=before)
+    assert model.commit() == 0
+    assert same_parameters(model.parameters, before)
+
+
 def test_a_bias_makes_up_for_what_clipping_leaves_of_a_move():
     spec, none = DENSE, zeros(DENSE)
     masters = Parameters(*(tuple(torch.full_like(x, spec.formats.master_high) for x in group) for group in none))

@@ -1,9 +1,10 @@
-"""Any network, of any image and classes, with any feedback, spikes and updates: all engines of the model equal scalar loops.
+"""Any network, of any image, classes and formats, with any feedback, spikes and updates: all engines equal scalar loops.
 
 50 networks; as many as NUDGE_NETWORKS says where that is set.
 """
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from golden import compiler
+from golden.contract.formats import Formats
+from golden.contract.network_file import FORMATS
 from golden.contract.spec import Spec
 from golden.model.fixed import FixedModel
 
@@ -26,7 +29,8 @@ def networks(draw, side: int = 12, *, fine: bool = False) -> Spec:
     def choose(low: int, high: int) -> int:
         return draw(st.integers(low, high))
 
-    spec = any_spec(choose, side)
+    formats = Formats.of(*(choose(low, high) for low, high in FORMATS.values()))
+    spec = replace(any_spec(choose, side), formats=formats)
     return with_fine_spikes(choose, spec) if fine else spec
 
 
