@@ -1,5 +1,6 @@
 """docs/arithmetic.md as a program: its constants and functions, for a network."""
 
+import ast
 import math
 import re
 from pathlib import Path
@@ -9,23 +10,36 @@ import numpy as np
 
 from golden.contract.spec import Spec
 
+from .extremes import Extremes, Names
+
 PAGE = Path(__file__).parents[3] / "docs/arithmetic.md"
 TEXT = PAGE.read_text()
 
 #: Name, value as an expression of the ones before, and the value that is said to be usual.
 CONSTANTS = re.findall(r"^\| `(\w+)` \| `([^`]+)` \| (-?\d+) \|", TEXT, re.M)
-FUNCTIONS = compile("\n".join(re.findall(r"```python\n(.*?)```", TEXT, re.S)), str(PAGE), "exec")
+SOURCE = "\n".join(re.findall(r"```python\n(.*?)```", TEXT, re.S))
+FUNCTIONS = compile(SOURCE, str(PAGE), "exec")
+
+_names = Names()
+COUNTED = compile(ast.fix_missing_locations(_names.visit(ast.parse(SOURCE))), str(PAGE), "exec")
+
+#: Extremes that its calls may meet, but those in `clip` itself and of initial weights, which the scalar model doesn't draw.
+CALLS = [key for key in _names.found if not key[0].startswith(("clip.", "initial."))]
 
 #: What the page takes from a network's file.
 FORMATS = ("weight_bits", "decoder_bits", "state_fraction")
 SCHEDULE = ("window", "window_log2", "feedback_shift")
 
 
-def of(spec: Spec) -> SimpleNamespace:
-    """All names of the page."""
+def of(spec: Spec, extremes: Extremes | None = None) -> SimpleNamespace:
+    """All names of the page. extremes: count what its calls meet."""
     names = {"np": np, "math": math}
     names |= {name: getattr(spec.formats, name) for name in FORMATS} | {name: getattr(spec.schedule, name) for name in SCHEDULE}
     for name, value, _ in CONSTANTS:
         names[name] = eval(value, names)
     exec(FUNCTIONS, names)
+    if extremes is not None:
+        counting = extremes.counting(SimpleNamespace(**names))
+        exec(COUNTED, names)
+        names |= counting
     return SimpleNamespace(**names)

@@ -2,15 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from golden.contract.schedule import FOLLOW, MAX_FEEDBACK_SHIFT, MAX_FINE, ORDERS, Schedule
+from golden.contract.formats import Formats
+from golden.contract.network_file import FORMATS
+from golden.contract.schedule import MAX_FEEDBACK_SHIFT, MAX_FINE, ORDERS, Schedule
 from golden.contract.shapes import Conv, Dense, Input
 from golden.contract.spec import Learning, Spec
 from golden.model.parameters import Parameters
 from golden.model.settings import Settings
+
+from .scalar_model import ScalarModel
 
 #: Two conv bundles with odd maps, a hidden dense one: every kind of neighbour in the smallest size.
 MINUSCULE = Spec(
@@ -63,6 +68,11 @@ def any_spec(choose: Callable[[int, int], int], side: int, orders: tuple[str, ..
     return Spec("random", stages, schedule, learning, input=Input(channels, height, width, classes))
 
 
+def any_formats(choose: Callable[[int, int], int]) -> Formats:
+    """Half of the time those that presets have."""
+    return Formats.of(*(choose(low, high) for low, high in FORMATS.values())) if choose(0, 1) else Formats()
+
+
 def with_fine_spikes(choose: Callable[[int, int], int], spec: Spec) -> Spec:
     """The same with any feedback, with any fine spikes or none, and with updates that are centred or not."""
     room = spec.formats.drive_shift
@@ -75,40 +85,112 @@ def with_fine_spikes(choose: Callable[[int, int], int], spec: Spec) -> Spec:
     return replace(spec, schedule=schedule)
 
 
+class Case(NamedTuple):
+    """A network, what is written to its board, and its samples."""
+
+    spec: Spec
+    settings: Settings
+    parameters: Parameters
+    images: torch.Tensor
+    labels: torch.Tensor
+    #: Samples of each commit.
+    batches: tuple[slice, ...]
+
+    def scalar(self) -> tuple[ScalarModel, list[int]]:
+        """The scalar loops' model after these commits, and its predictions."""
+        model, predictions = ScalarModel(self.spec, *([x.numpy() for x in group] for group in self.parameters)), []
+        for batch in self.batches:
+            samples = zip(self.images[batch], self.labels[batch], strict=True)
+            predictions += [model.train(x.numpy(), int(y), **vars(self.settings)) for x, y in samples]
+            model.commit()
+        return model, predictions
+
+
+#: Samples of a batch whose sums get near their bounds.
+DEEP = 48
+
+
+def deep_spec(choose: Callable[[int, int], int]) -> Spec:
+    """A dense network so small that `DEEP` samples are soon trained."""
+    stages = (*(Dense(choose(1, 3)) for _ in range(choose(0, 1))), Dense(2))
+    window = choose(0, 1)
+    free, nudged = ((1 << window) + choose(0, 1) for _ in range(2))
+    schedule = Schedule(free, nudged, window, choose(0, 3), "odd-even")
+    learning = Learning((0.1,) * len(stages))
+    return with_fine_spikes(choose, Spec("deep", stages, schedule, learning, any_formats(choose), input=Input(1, 8, 8, 2)))
+
+
+def random_case(random: np.random.Generator, spec: Spec, samples: int = 2) -> Case:
+    """A commit of so many samples and one of one more, with any parameters and settings."""
+    images, labels = random_images(samples + 1, random, spec.input)
+    parameters = random_parameters(spec, random, random.choice((0.1, 0.4, 1.0)))
+    batches = slice(0, samples), slice(samples, samples + 1)
+    return Case(spec, random_settings(spec, random), parameters, images, labels, batches)
+
+
+def network_case(seed: int) -> Case:
+    """Any network, of which one in four is `deep_spec`'s."""
+    random = np.random.default_rng(seed)
+
+    def choose(low: int, high: int) -> int:
+        return int(random.integers(low, high, endpoint=True))
+
+    if choose(0, 3) == 0:
+        return random_case(random, deep_spec(choose), DEEP)
+    spec = replace(any_spec(choose, 12), formats=any_formats(choose))
+    return random_case(random, with_fine_spikes(choose, spec) if choose(0, 1) else spec)
+
+
 def random_settings(spec: Spec, random: np.random.Generator) -> Settings:
-    """Any register values, rates small to extreme."""
+    """Any register values, rates small to extreme; a third of them are the register's largest."""
     f, n = spec.formats, len(spec.bundles)
     top = random.integers(1, 1 << f.rate_bits, 2 * n) >> random.integers(0, f.rate_bits, 2 * n)
-    beta = int(random.integers(1, 1 << f.beta_bits))
+    top[random.random(2 * n) < 1 / 3] = f.rate_range[-1]
+    beta = int(random.integers(1, 1 << f.beta_bits)) if random.random() < 0.75 else f.beta_range[-1]
     return Settings(spec.schedule.free, spec.schedule.nudged, beta, tuple(map(int, top[:n])), tuple(map(int, top[n:])))
 
 
 def random_parameters(spec: Spec, random: np.random.Generator, reach: float = 1.0) -> Parameters:
-    """Masters uniform over `reach` of their whole range, biases too: far beyond what learning gives."""
+    """Masters uniform over `reach` of their whole range, biases too: far beyond what learning gives; of a third of the tensors
+    each neuron's at one end of it; of a few next to 0. Means are any that a memory holds, a third of them the largest."""
     f = spec.formats
     low, high = round(reach * f.master_low), round(reach * f.master_high)
 
     def tensor(shape: tuple[int, ...]) -> torch.Tensor:
-        return torch.from_numpy(random.integers(low, high, shape, np.int64, endpoint=True))
+        values, kind = random.integers(low, high, shape, np.int64, endpoint=True), random.random()
+        if kind < 1 / 3:
+            ends = random.choice([f.master_low, f.master_high], shape[:1])
+            values[:] = ends.reshape(-1, *[1] * (len(shape) - 1))
+        elif kind > 0.9:
+            values >>= 7
+        return torch.from_numpy(values)
 
-    # of xi from 0 to 1.0, with the bits that a running mean has more
-    top, read = 1 << f.bias_fraction + FOLLOW, spec.bundles if spec.schedule.centred else ()
-    means = (random.integers(0, top, b.pre.channels, np.int64) for b in read)
+    def means(channels: int) -> torch.Tensor:
+        top = (1 << spec.mean_bits) - 1
+        values = random.integers(0, top, channels, np.int64, endpoint=True)
+        values[random.random(channels) < 1 / 3] = top
+        return torch.from_numpy(values)
+
     return Parameters(
         tuple(tensor(b.weight_shape) for b in spec.bundles),
         tuple(tensor((b.post.channels,)) for b in spec.bundles),
-        tuple(torch.from_numpy(x) for x in means),
+        tuple(means(b.pre.channels) for b in (spec.bundles if spec.schedule.centred else ())),
     )
 
 
 def random_images(
     count: int, random: np.random.Generator, shown: Input = Input()  # noqa: B008 (frozen)
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Noise of a random density, so that blank and saturated images occur, and labels. Grey images have three dimensions."""
+    """Noise of a random density, white, or black, and labels; half of the draws have one kind of image, and half one label.
+    Grey images have three dimensions."""
     shape = shown.shape[1:] if shown.channels == 1 else shown.shape
-    images = random.integers(0, 256, (count, *shape), np.uint8)
+    images, labels = random.integers(0, 256, (count, *shape), np.uint8), random.integers(0, shown.classes, count)
     images[random.random(images.shape) > random.random((count, *[1] * len(shape)))] = 0
-    return torch.from_numpy(images), torch.from_numpy(random.integers(0, shown.classes, count))
+    white = random.random(count if random.random() < 0.5 else 1) + np.zeros(count)
+    images[white > 0.6], images[white < 0.05] = 255, 0
+    if random.random() < 0.5:
+        labels[:] = labels[0]
+    return torch.from_numpy(images), torch.from_numpy(labels)
 
 
 def same_parameters(a: Parameters, b: Parameters) -> bool:

@@ -11,6 +11,7 @@ from golden.contract.shapes import Bundle
 from golden.contract.spec import Spec
 
 from . import page
+from .extremes import Extremes
 
 
 def connections(bundle: Bundle) -> list[tuple[int, int, int]]:
@@ -29,10 +30,11 @@ def connections(bundle: Bundle) -> list[tuple[int, int, int]]:
 
 
 class ScalarModel:
-    """One board: masters as nested integer arrays, trained sample by sample."""
+    """One board: masters as nested integer arrays, trained sample by sample; `extremes` counts what its quantities reach."""
 
     def __init__(self, spec: Spec, weights: list[np.ndarray], biases: list[np.ndarray], means: list[np.ndarray] | None = None):
-        self.spec, self.page = spec, page.of(spec)
+        self.spec, self.extremes = spec, Extremes()
+        self.page = page.of(spec, self.extremes)
         self.connections = [connections(bundle) for bundle in spec.bundles]
         self.means = [[0] * b.pre.channels for b in spec.bundles] if not means else [list(map(int, x)) for x in means]
         self.master_w = [w.astype(object) for w in weights]
@@ -51,7 +53,7 @@ class ScalarModel:
     def _clip(self) -> None:
         p = self.page
         for m in (*self.master_w, *self.master_b):
-            m[...] = np.vectorize(lambda v: p.clip(v, p.master_low, p.master_high), otypes=[object])(m)
+            m[...] = np.vectorize(lambda v: p.clip(v, p.master_low, p.master_high, "commit"), otypes=[object])(m)
         self.w, self.b = (
             [np.vectorize(rounded, otypes=[object])(m) for m in masters]
             for masters, rounded in ((self.master_w, p.working_weight), (self.master_b, p.working_bias))
@@ -70,14 +72,21 @@ class ScalarModel:
         self._clip()
 
     def _centre(self, n: int, bundle: Bundle) -> None:
-        w, b = self.master_w[n], self.master_b[n]
+        p, most, w, b = self.page, self.extremes.sum, self.master_w[n], self.master_b[n]
+        moved_bound, bias_bound = self.spec.moved_bound(bundle), p.max_batch * p.update_bound
         each = w[0].size // bundle.pre.channels
         means = [self.means[n][i // each] for i in range(w[0].size)]
         for o in range(bundle.post.channels):
-            weights, b[o] = self.page.centred(list(w[o].flat), b[o], list(self.W[n][o].flat), self.B[n][o], means)
-            w[o] = np.array(weights, object).reshape(w[o].shape)
+            weights, bias = p.centred(list(w[o].flat), b[o], list(self.W[n][o].flat), self.B[n][o], means)
+            c = [p.rhu(mean, p.FOLLOW) for mean in means]
+            moved = sum(a * (new - old) for a, new, old in zip(c, weights, w[o].flat, strict=True)) >> p.bias_fraction
+            most("common part", max(c) * self.B[n][o] >> p.bias_fraction, 2 * bias_bound)
+            most("bias step", self.B[n][o] - most("moved", moved, moved_bound), bias_bound + moved_bound)
+            b[o], w[o] = bias, np.array(weights, object).reshape(w[o].shape)
         for channel, total in enumerate(self.read[n]):
             mean, terms = self.means[n][channel], self.samples * bundle.pre.positions
+            most("mean", mean, (1 << self.spec.mean_bits) - 1, 0)
+            most("total", total, p.max_batch * self.spec.read_bound(bundle), 0)
             self.means[n][channel] = self.page.follow(mean, total, terms, on_image=n == 0)
 
     # -- drives
@@ -87,8 +96,8 @@ class ScalarModel:
         phi, w = np.zeros(bundle.post.shape, object), self.w[0].flat
         for o, i, at in self.connections[0]:
             phi.flat[o] += w[at] * int(image.flat[i])
-        shift = self.page.static_shift(bundle.kind == "pixels")
-        return np.vectorize(lambda v: self.page.rhu(v, shift), otypes=[object])(phi)
+        shift, bound, most = self.page.static_shift(bundle.kind == "pixels"), self.spec.static_bound, self.extremes.sum
+        return np.vectorize(lambda v: self.page.rhu(most("static", v, bound), shift, "static"), otypes=[object])(phi)
 
     def drives(self, static: np.ndarray, s: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Of each layer what comes from below, and from above."""
@@ -123,24 +132,29 @@ class ScalarModel:
         """The state after these layers stepped together, with k of this step's lambda and of the next one's."""
         p, state, last = self.page, list(state), len(state) - 1
         forward, backward = self.drives(np.zeros_like(static) if base else static, [s for _, _, s, _ in state])
-        fine = self.spec.schedule.fine
+        fine, most = self.spec.schedule.fine, self.extremes.sum
         for n in together:
             d, U, s, xi = (x.copy() for x in state[n])
+            bound = self.spec.layers[n + 1].phi_bound << max(self.spec.drive_shifts(n + 1, bool(base)))
             for at in np.ndindex(d.shape):
                 nudge = 0
                 if sign and n == last:
                     before = base[n][1][at] + (xi[at] >> fine[n]) if base else xi[at]
                     nudge = p.nudge(before, at[0] == label, beta, sign)
+                    # floor, of a deviation that may be a little less than 0
+                    most("nudge", nudge, ((p.one + 1) * ((1 << p.beta_bits) - 1) >> p.nudge_shift) + 1)
                 if base:
                     # what has no neighbour has no drive, so any point does
                     drive = p.fine_drive(
                         forward[n][at], backward[n][at], fine[n], fine[n - 1] if n else fine[n], fine[min(n + 1, last)]
                     )
-                    new = p.fine_neuron(d[at], U[at], drive, base[n][0][at], nudge, k, fine[n])
+                    new = p.fine_neuron(d[at], U[at], most("drive", drive, bound), base[n][0][at], nudge, k, fine[n])
                 else:
                     drive = p.drive(forward[n][at], backward[n][at])
-                    new = p.neuron(d[at], U[at], drive, self.b[n][at[0]], nudge, k, following)
+                    new = p.neuron(d[at], U[at], most("drive", drive, bound), self.b[n][at[0]], nudge, k, following)
+                self.extremes["threshold", "equal"] += U[at] + (new[3] << k) == p.threshold
                 d[at], U[at], s[at], xi[at] = new
+                most("fine U" if base else "U", U[at], self.spec.membrane_high, self.spec.membrane_low)
                 self.spikes[n] += abs(s[at])
             state[n] = d, U, s, xi
         return state
@@ -158,8 +172,11 @@ class ScalarModel:
         return begun, base
 
     def train(self, image, label, *, free_steps, nudged_steps, beta, weight_rates, bias_rates) -> int:
-        p, fine = self.page, self.spec.schedule.fine
+        p, fine, most = self.page, self.spec.schedule.fine, self.extremes.sum
         pixels = image.reshape(self.spec.input.shape).astype(object)
+        self.extremes["pixels", "black"] += bool(image.max() == 0)
+        self.extremes["pixels", "white"] += bool(image.min() == (1 << p.pixel_bits) - 1)
+        self.extremes["rate", "largest"] += (1 << p.rate_bits) - 1 in (*weight_rates, *bias_rates)
         static = self.static(pixels)
         self.shifts, k = {}, self.spec.schedule.decay_shift
         for t in range(free_steps):
@@ -187,10 +204,20 @@ class ScalarModel:
                     g[at] += post[o][1] * pre[i][1] - post[o][2] * pre[i][2]
             shift = p.weight_shift(on_image=n == 0, dense=bundle.kind in ("dense", "pixels"))
             self.W[n] += np.array([p.update(x, weight_rates[n], shift) for x in g], object).reshape(self.W[n].shape)
+            name, bound = ("fine g of a weight" if n and fine else "g of a weight"), self.spec.correlation_bound(bundle)
+            for x in g:
+                most(name, x, bound)
             for o in range(bundle.post.channels):
-                self.B[n][o] += p.update(sum((plus[n][o] - minus[n][o]).flat), bias_rates[n], p.bias_shift())
+                x = most("g of a bias", sum((plus[n][o] - minus[n][o]).flat), self.spec.bias_bound(bundle))
+                self.B[n][o] += p.update(x, bias_rates[n], p.bias_shift())
+            batch = [("weight in a batch", self.master_w[n] + self.W[n])]
+            if not self.spec.schedule.centred:
+                batch.append(("bias in a batch", self.master_b[n] + self.B[n]))
+            for name, masters in batch:
+                for x in masters.flat:
+                    most(name, x, (1 << p.master_bits - 1) - 1, -(1 << p.master_bits - 1))
             for channel in range(bundle.pre.channels):
                 self.read[n][channel] += int(sum((pixels if n == 0 else free[n - 1])[channel].flat))
         self.samples += 1
-        scores = [int(x) for x in free[-1].flat]
+        scores = [most("window sum", int(x), p.one * p.window, 0) for x in free[-1].flat]
         return scores.index(max(scores))

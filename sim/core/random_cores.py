@@ -1,0 +1,61 @@
+"""Random cores: any network that gateware takes, its samples, and all that its hardware is free in."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from golden.contract.config import ENGINES, Config, configuration
+from golden.contract.event_units import KERNEL
+from golden.contract.spec import Conv, Dense, Spec
+from tests.golden.model.random_nets import DEEP, Case, any_formats, any_spec, deep_spec, random_case, with_fine_spikes
+
+#: Largest side of an image.
+SIDE = 9
+
+
+def core_case(seed: int) -> tuple[Config, Case]:
+    """A network and its samples, of which one in four is `deep_spec`'s; lanes, arrays, passes, multipliers, memories."""
+    random = np.random.default_rng(seed)
+
+    def choose(low: int, high: int) -> int:
+        return int(random.integers(low, high, endpoint=True))
+
+    engines = ENGINES[choose(0, len(ENGINES) - 1)]
+    if choose(0, 3) == 0:
+        spec = deep_spec(choose)
+        case = random_case(random, spec, DEEP)
+    else:
+        spec = replace(any_spec(choose, SIDE, ("odd-even",)), formats=any_formats(choose))
+        if engines == "event":
+            spec = with_events(spec, choose)
+        spec = with_fine_spikes(choose, spec)
+        case = random_case(random, spec)
+    known = configuration(spec, engines)
+
+    def divisor(*numbers: int) -> int:
+        """Any that divides all of them."""
+        return int(random.choice([n for n in range(1, max(numbers) + 1) if not any(number % n for number in numbers)]))
+
+    lanes = (1, *(divisor(layer.channels) for layer in spec.layers[1:]))
+    config = Config(spec, lanes, events=known.events, image_taps=choose(1, 9))
+    arrays = tuple(divisor(of_layer) for of_layer in lanes)
+    shared = frozenset(bundle.index for bundle in spec.bundles if choose(0, 1))
+    # the rows of drives that an event-driven engine makes in a pass
+    bundles = [spec.bundles[index - 1] for index in config.events]
+    rows = [(config.groups(bundle.post), 2 * config.groups(bundle.pre)) for bundle in bundles]
+    forward, backward = (divisor(*side) for side in zip(*rows, strict=True)) if rows else (1, 1)
+    config = replace(config, arrays=arrays, shared=shared, passes=(forward, backward), kernel_blocks=bool(choose(0, 1)))
+    return config, case
+
+
+def with_events(spec: Spec, choose: Callable[[int, int], int]) -> Spec:
+    """The same with one or two convolutions for event-driven engines: such a network is hardly ever drawn."""
+    many = 1 if choose(0, 7) else 2
+    convs = [Conv(choose(1, 4 // many), choose(1, 3)), *(Conv(choose(1, 4), KERNEL) for _ in range(many))]
+    stages = (*convs, *(stage for stage in spec.stages if isinstance(stage, Dense)))
+    least = 4
+    for _ in convs[1:]:
+        least = 2 * least + 2  # a kernel of 3, and 2x2 are pooled
+    shown = replace(spec.input, height=least + choose(0, 3), width=least + choose(0, 3))
+    return replace(spec, stages=stages, input=shown, learning=replace(spec.learning, rates=(0.1,) * len(stages)))
