@@ -5,22 +5,39 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done || true)
 # For a smaller torch without CUDA: make setup PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_ARGS ?=
+# For the newest versions within pyproject.toml's ranges: make lock LOCK_ARGS=--upgrade
+LOCK_ARGS ?=
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --no-input --quiet
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test checks bitstream lint docs pictures boards evidence mutants clean
+.PHONY: setup lock demo test checks bitstream lint docs pictures boards evidence mutants clean
 .DELETE_ON_ERROR:
 
 setup: .venv/.complete
 
-.venv/.complete: pyproject.toml sim/tools.sh
+# Every version stands in locks/. A build of torch is the user's choice, so its version is fixed and its hash isn't; all else has hashes.
+.venv/.complete: pyproject.toml $(wildcard locks/*.txt) sim/tools.sh
 	sim/tools.sh build
 	sim/tools.sh venv "$(PYTHON)"
 	"$(PYTHON)" -m venv .venv
-	$(BIN)/python -m pip install --no-input --quiet $(PIP_ARGS) --editable '.[dev]'
+	$(PIP) $(PIP_ARGS) --require-hashes --requirement locks/build.txt
+	$(PIP) $(PIP_ARGS) --require-hashes --no-build-isolation --requirement locks/packages.txt
+	$(PIP) $(PIP_ARGS) --constraint locks/torch.txt torch
+	$(PIP) --no-index --no-build-isolation --editable '.[dev]'
 	sim/tools.sh library $(BIN)/python
 	sim/tools.sh browser
 	touch $@
+
+# locks/ from pyproject.toml, for every platform and Python 3.11+: what builds packages, torch with its CUDA libraries, and the rest.
+lock:
+	"$(PYTHON)" -m venv build/lock
+	build/lock/bin/python -m pip install --no-input --quiet uv==0.13.9
+	cat locks/*.txt >build/lock/all.txt
+	build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-header $(LOCK_ARGS) \
+		--output-file build/lock/all.txt pyproject.toml
+	awk '/^[a-z]/ {part = /^setuptools==/ ? "build" : /^(torch|triton|cuda-|nvidia-)/ ? "torch" : "packages"} \
+		part == "torch" {if (!/^[a-z]/) next; sub(/ \\$$/, "")} {print >("locks/" part ".txt")}' build/lock/all.txt
 
 # Trains on 1,000 real digits over the virtual board's serial line, in lockstep with the golden model; then the 500 others.
 demo: setup
@@ -88,7 +105,6 @@ evidence: setup
 
 # Changes to the host's Python, one at a time: do its tests fail? Some hours; goes on where it was ended.
 mutants: setup
-	$(BIN)/python -m pip install --no-input --quiet --editable '.[mutation]'
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run
 	$(BIN)/mutmut results
 
