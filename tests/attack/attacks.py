@@ -18,7 +18,7 @@ from .damaged_builds import damaged_builds, damaged_engines
 from .damaged_files import damaged_files
 from .odd_networks import odd_networks
 from .odd_options import options
-from .surroundings import environments, owners, signals
+from .surroundings import environments, ignored, owners, signals
 
 
 def attacks(seed: int = 1) -> list[Attack]:
@@ -32,6 +32,7 @@ def attacks(seed: int = 1) -> list[Attack]:
         *environments(),
         *owners(),
         *signals(seed, 400),
+        *ignored(seed, 40),
     ]
 
 

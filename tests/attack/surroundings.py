@@ -78,6 +78,25 @@ def signals(seed: int, count: int) -> Iterator[Attack]:
         )
 
 
+def ignored(seed: int, count: int) -> Iterator[Attack]:
+    """Signals at random moments of a training that was started to ignore them, as by nohup or in a script's background."""
+    chooser = random.Random(seed)
+    for _ in range(count):
+        what = chooser.choice([signal.SIGINT, signal.SIGHUP])
+        times = (chooser.uniform(0, 0.25), chooser.uniform(0, 0.05))
+        before = functools.partial(_ignoring, what, times)
+        yield Attack("ignored", f"{what.name} after {times[0]:.3f} s", TRAIN, check=_undisturbed, before=before)
+
+
+def _ignoring(number: signal.Signals, times: tuple[float, float]) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    _signalled(number, times)
+
+
+def _undisturbed(folder: Path, ended: Ended) -> list[str]:
+    return same_bits(folder, ended) if ended.code == ExitCode.OK else [f"exit code {ended.code}"]
+
+
 def _signalled(number: signal.Signals, times: tuple[float, float | None]) -> None:
     """Have this process sent signals later: by a child, for its own threads may be busy."""
     victim = os.getpid()
