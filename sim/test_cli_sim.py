@@ -64,6 +64,7 @@ def test_bench_counts_no_fewer_cycles_than_the_lanes_allow(capsys, engines):
     assert [phase for phase, cycles in result["inference"].items() if cycles] == ["static", "free"]
 
 
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_saves_what_the_board_has_learnt(capsys, tmp_path):
     weights = tmp_path / "weights.safetensors"
     command = [sys.executable, "-m", "host.cli.main", "train", "--batch", "4", "--twin", "--out", str(tmp_path), "--json"]

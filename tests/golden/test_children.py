@@ -37,6 +37,7 @@ def test_what_is_left_at_the_end_is_killed():
     assert gone(grandchild)
 
 
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_they_end_with_their_parent(number):
     code = (

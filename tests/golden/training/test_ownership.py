@@ -153,6 +153,7 @@ def test_a_flipped_bit_in_the_weights_of_an_epoch_is_noticed(tmp_path):
         Run.resume(tmp_path, {})
 
 
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_each_way_to_end_a_run_saves_it(tmp_path, number):
     run = Run.begin(PLAN, SPEC, tmp_path)

@@ -91,6 +91,7 @@ def interrupted(out: Path) -> str:
     return text
 
 
+@pytest.mark.usefixtures("heard")
 def test_an_interrupted_run_resumes_to_the_same_weights(tmp_path):
     cut, whole = tmp_path / "cut", tmp_path / "whole"
     text = interrupted(cut)

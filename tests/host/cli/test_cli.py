@@ -192,6 +192,7 @@ BATCHES = ["train", "--board", "golden", "--samples", "402", "--batch", "4", *ST
 LONG = [*BATCHES, "--epochs", "20"]
 
 
+@pytest.mark.usefixtures("heard")
 def test_interrupted_run_resumes_to_the_same_weights(capsys, tmp_path):
     cut, whole = tmp_path / "cut", tmp_path / "whole"
     result = json.loads(interrupted(cut, signal.SIGINT, "--json")[0])
@@ -216,6 +217,7 @@ def assert_same_run(one: Path, two: Path) -> None:
     assert rows[0] == rows[1]
 
 
+@pytest.mark.usefixtures("heard")
 def test_sigterm_ends_as_sigint_does(tmp_path):
     out, err = interrupted(tmp_path, signal.SIGTERM)
     assert "--resume continues" in out

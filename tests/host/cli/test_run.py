@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+import pytest
 import typer
 
 from golden.contract.errors import ExitCode, LinkError
@@ -41,6 +42,7 @@ def test_an_interrupt_has_its_own_code_and_line(capsys):
     assert capsys.readouterr().err == "nudge: interrupted\n"
 
 
+@pytest.mark.usefixtures("heard")
 def test_an_interrupt_that_a_library_swallows_comes_again(capsys):
     app = typer.Typer()
 

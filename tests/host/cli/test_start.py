@@ -26,6 +26,7 @@ def caught(process: subprocess.Popen) -> bool:
     return bool(int(fields["SigCgt"], 16) >> (signal.SIGTERM - 1) & 1)
 
 
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("seed", range(5))
 def test_an_interrupt_at_any_moment_is_one_line_and_130(tmp_path, seed):
     """While packages are imported, before, in and after the training; it may be done first, and is then whole."""
