@@ -19,6 +19,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+#: Locks of this process: path -> the thread that has it.
+_held: dict[str, int] = {}
+
 #: Makes an error of a line.
 Error = Callable[[str], Exception]
 
@@ -27,6 +30,12 @@ UNFINISHED = "unfinished"
 
 #: Name of a lock in the folder that it is for.
 LOCK = ".lock"
+
+#: Names of a training run's own files: only who owns their folder writes them.
+OF_A_RUN = r"weights[.]safetensors|epoch-\d+[.]safetensors|metrics[.]csv|epochs[.]csv|board[.]json|learning-curve[.]png"
+
+#: How a PNG file begins.
+PNG = b"\x89PNG\r\n\x1a\n"
 
 #: Bytes of a file whose digest is taken, at most: more than any that this project makes, and done in seconds.
 MAX_DIGESTED = 1 << 30
@@ -110,12 +119,32 @@ def _printable(value: Any) -> bool:
     return not isinstance(value, list) or all(map(_printable, value))
 
 
+def check_replaceable(path: Path, begins: bytes = b"") -> None:
+    """OSError unless `path` is free, or a regular file that is empty or begins so; no device, pipe, folder or link is
+    replaced, nor a training run's own file but by the run."""
+    if re.fullmatch(OF_A_RUN, path.name) and _held.get(os.path.realpath(path.parent / LOCK)) != threading.get_ident():
+        raise OSError(errno.EPERM, "is the name of a training run's own file: take another", str(path))
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EEXIST, "is no ordinary file, and isn't replaced", str(path))
+    if begins:
+        with opened(path) as stream:
+            head = stream.read(len(begins))
+        if head not in (b"", begins):
+            raise OSError(errno.EEXIST, f"begins with {head!r}, not with {begins!r}: it isn't replaced", str(path))
+
+
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, begins: bytes = b"") -> Iterator[Path]:
     """A temporary file beside `path` to write to. At the end it takes that name, and both are on the disk.
 
-    So readers, and whoever comes after a power cut, find the old file or the whole new one.
+    So readers, and whoever comes after a power cut, find the old file or the whole new one. begins: how the new file begins,
+    and the one that it may replace, as `check_replaceable` has it.
     """
+    check_replaceable(path, begins)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.{UNFINISHED}")
     try:
         # a file of our own: no link that waits there is followed
@@ -129,10 +158,11 @@ def atomic(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """A whole file, as `atomic` has it; text as UTF-8."""
-    with atomic(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+def write(path: Path, content: str | bytes, alike: int = 0) -> None:
+    """A whole file, as `atomic` has it; text as UTF-8. alike: so many bytes of a file that it replaces are the same."""
+    data = content.encode() if isinstance(content, str) else content
+    with atomic(path, data[:alike]) as temporary:
+        temporary.write_bytes(data)
 
 
 def remove(path: Path) -> None:
@@ -164,10 +194,6 @@ def remove_unfinished(folder: Path, names: str) -> None:
     for path in folder.iterdir():
         if form.fullmatch(path.name) and path.is_file() and not path.is_symlink():
             path.unlink(missing_ok=True)
-
-
-#: Locks of this process: path -> the thread that has it.
-_held: dict[str, int] = {}
 
 
 @contextlib.contextmanager

@@ -147,12 +147,13 @@ class Network:
         run.callbacks, run.picture = tuple(callbacks), out is not None
         forget = weakref.finalize(run, shutil.rmtree, where, ignore_errors=True) if out is None else None
         try:
-            outcome = fit(run, images, board, engines, twin, recover, stream)
+            with run.owned():
+                outcome = fit(run, images, board, engines, twin, recover, stream)
+                run.plot(None if outcome.test is None else outcome.test.error_percent)
         except BaseException:
             if forget is not None:
                 forget()
             raise
-        run.plot(None if outcome.test is None else outcome.test.error_percent)
         self._set(self.spec, run.parameters, plan.settings(self.spec)[min(run.epoch, plan.epochs - 1)])
         return Result(run, outcome)
 

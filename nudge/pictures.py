@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> int:
             raise UsageError("a run's directory and a PNG file are needed")
         run, picture = map(Path, arguments)
         figure = drawn(run)
-        with files.atomic(picture) as temporary:
+        with files.atomic(picture, files.PNG) as temporary:
             figure.savefig(temporary, format="png", dpi=100)
     except NudgeError as error:
         print(f"pictures: {error}", file=sys.stderr)

@@ -39,5 +39,5 @@ def plot_curve(path: Path, rows: list[Row], epochs: list[Epoch], title: str, tes
     panel.xaxis.set_major_formatter(EngFormatter(sep=""))
     panel.set(xlabel="training samples", title=title)
     panel.legend()
-    with files.atomic(path) as temporary:
+    with files.atomic(path, files.PNG) as temporary:
         figure.savefig(temporary, format="png", dpi=120)

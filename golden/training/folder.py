@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,9 +24,11 @@ MOST_OF_COUNTERS = 1 << 16
 CURVE = "learning-curve.png"
 #: Weights at the end of an epoch, where the run ends with their mean.
 EPOCH = "epoch-{}.safetensors"
-
-#: What `files.atomic` may have left there.
-OWN_FILES = r"weights[.]safetensors|epoch-\d+[.]safetensors|metrics[.]csv|epochs[.]csv|board[.]json|learning-curve[.]png"
+#: How files begin that another program may have left under the same names.
+BEGINS = {METRICS: metrics.as_text([]).encode(), EPOCHS: metrics.epochs_as_text([]).encode()} | {
+    COUNTERS: b'{"board"',
+    CURVE: files.PNG,
+}
 
 
 class RunFolder:
@@ -79,7 +82,8 @@ class RunFolder:
             raise PlanError(f"--out {self.path}: {error.strerror}") from None
         try:
             with files.owned(self.path / files.LOCK, PlanError):
-                files.remove_unfinished(self.path, OWN_FILES)
+                files.remove_unfinished(self.path, files.OF_A_RUN)
+                self._check()
                 if self.state != found:
                     raise PlanError(f"{self.weights} was written by another run since this one began: --resume continues that")
                 yield
@@ -87,6 +91,15 @@ class RunFolder:
             with suppress(OSError):
                 for folder in new:
                     folder.rmdir()
+
+    def _check(self) -> None:
+        """`PlanError` where something else stands in the place of a file that will be written."""
+        try:
+            for path in self.path.iterdir():
+                if re.fullmatch(files.OF_A_RUN, path.name):
+                    files.check_replaceable(path, BEGINS.get(path.name, b""))
+        except OSError as error:
+            raise PlanError(f"--out {error.filename}: {error.strerror}") from None
 
     def show(self, rows: list[Row], epochs: list[Epoch]) -> None:
         """Write down what has been measured, for whoever watches; where that can't be, the next checkpoint says so."""
@@ -104,7 +117,7 @@ class RunFolder:
         self._rows = len(rows)
         self._write_epochs(epochs)
         if counters is not None:
-            files.write(self.path / COUNTERS, json.dumps(counters))
+            files.write(self.path / COUNTERS, json.dumps(counters), alike=len(BEGINS[COUNTERS]))
 
     def _write_epochs(self, epochs: list[Epoch]) -> None:
         if self._epochs != len(epochs):

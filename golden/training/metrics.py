@@ -86,7 +86,7 @@ def digest(rows: list[Row]) -> str:
 
 def write_metrics(path: Path, rows: list[Row]) -> None:
     """The rows in place of what was there, atomically."""
-    files.write(path, as_text(rows))
+    files.write(path, as_text(rows), alike=len(as_text([])))
 
 
 def append_metrics(path: Path, rows: list[Row]) -> None:
@@ -95,15 +95,20 @@ def append_metrics(path: Path, rows: list[Row]) -> None:
         stream.write(_table(Row, list(map(_cells, rows)), header=False))
 
 
-def write_epochs(path: Path, epochs: list[Epoch]) -> None:
-    """The ends of epochs as CSV with a header, atomically; an error that there is none of is left empty."""
+def epochs_as_text(epochs: list[Epoch]) -> str:
+    """The ends of epochs as CSV with a header; an error that there is none of is left empty."""
 
     def cells(end: Epoch) -> list[Any]:
         held_out = end.held_out_error_percent
         kept = "" if held_out is None else f"{held_out:.4f}"
         return [end.epoch, end.samples, f"{end.training_error_percent:.4f}", kept, f"{end.seconds:.3f}"]
 
-    files.write(path, _table(Epoch, list(map(cells, epochs))))
+    return _table(Epoch, list(map(cells, epochs)))
+
+
+def write_epochs(path: Path, epochs: list[Epoch]) -> None:
+    """The ends of epochs in place of what was there, atomically."""
+    files.write(path, epochs_as_text(epochs), alike=len(epochs_as_text([])))
 
 
 def read_epochs(path: Path, epoch: int) -> list[Epoch]:

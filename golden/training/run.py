@@ -25,7 +25,7 @@ from .board import Board
 from .checkpoint import Checkpoint
 from .data import Data
 from .evaluate import Evaluation, chunks
-from .folder import CURVE, EPOCHS, METRICS, RunFolder
+from .folder import CURVE, EPOCH, EPOCHS, METRICS, RunFolder
 from .metrics import Epoch, Row
 from .options import TrainingOptions
 from .plan import Plan, first_samples
@@ -112,8 +112,9 @@ class Run:
     def begin(cls, plan: Plan, spec: Spec, out: Path, *, force: bool = False) -> "Run":
         """A new run; it doesn't overwrite another one's weights unless `force`."""
         folder = RunFolder(out)
-        if folder.weights.exists() and not force:
-            raise PlanError(f"{folder.weights} exists: --resume continues it, --force overwrites it, or choose another --out")
+        there = [path for path in (folder.weights, *folder.path.glob(EPOCH.format("*"))) if os.path.lexists(path)]
+        if there and not force:
+            raise PlanError(f"{there[0]} exists: --resume continues it, --force overwrites it, or choose another --out")
         return cls(plan, spec, out, initial(spec, plan.seed), found=folder.state)
 
     @classmethod

@@ -16,6 +16,9 @@ from .builds import Target, boards_modules
 from .options import BoardFileOption, JsonOption, LargestOption, NetworkOption
 from .terminal import emit
 
+#: Characters that each file begins with, whatever the network.
+ALIKE = 8
+
 
 def verilog(
     out: Annotated[Path, typer.Option(metavar="FILE.v", help="Write this file, and others beside it.")],
@@ -75,7 +78,9 @@ def verilog(
         stem.with_suffix(".hex"): "".join(f"{step:03x}\n" for step in steps),
     }
     for path, content in made.items():
-        files.write(path, content)
+        files.check_replaceable(path, content[:ALIKE].encode())
+    for path, content in made.items():
+        files.write(path, content, ALIKE)
     emit(as_json, values | {"files": [str(path) for path in made]}, "\n".join(map(str, made)))
     return ExitCode.OK
 

@@ -32,7 +32,7 @@ def save(runs: Sequence[Path], path: Path) -> Path:
         raise ViewError(f"--save {path}: no folder {path.parent}")
     text = page([(folder, look(folder)) for folder in folders])
     try:
-        files.write(path, text)
+        files.write(path, text, alike=len("<!DOCTYPE html>"))
     except OSError as error:
         raise ViewError(f"--save {path}: {error.strerror}") from None
     return path

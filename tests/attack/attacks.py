@@ -16,6 +16,7 @@ from .attack import Attack
 from .cell import cell
 from .damaged_builds import damaged_builds, damaged_engines
 from .damaged_files import damaged_files
+from .occupied import occupied
 from .odd_networks import odd_networks
 from .odd_options import options
 from .surroundings import environments, ignored, owners, signals
@@ -31,6 +32,7 @@ def attacks(seed: int = 1) -> list[Attack]:
         *damaged_engines(seed),
         *environments(),
         *owners(),
+        *occupied(),
         *signals(seed, 400),
         *ignored(seed, 40),
     ]

@@ -184,3 +184,51 @@ def test_locks_are_handed_over_without_two_owners(tmp_path):
     for thread in threads:
         thread.join()
     assert most == 1
+
+
+def stood_in_the_way(folder: Path) -> dict[str, Path]:
+    """What is never replaced."""
+    os.mkfifo(folder / "pipe")
+    (folder / "folder").mkdir()
+    (folder / "file").write_text("kept")
+    (folder / "link").symlink_to("file")
+    (folder / "dangling").symlink_to("nowhere")
+    return {name: folder / name for name in ("pipe", "folder", "link", "dangling")}
+
+
+@pytest.mark.timeout(20)
+def test_only_an_ordinary_file_is_replaced(tmp_path):
+    before = {path: path.lstat() for path in stood_in_the_way(tmp_path).values()}
+    for path, found in before.items():
+        with pytest.raises(OSError, match="is no ordinary file, and isn't replaced"):
+            files.write(path, "new")
+        assert (path.lstat().st_ino, path.lstat().st_mode) == (found.st_ino, found.st_mode), path
+    assert names(tmp_path) == ["dangling", "file", "folder", "link", "pipe"]
+    with pytest.raises(OSError, match="is no ordinary file"):  # asked only: root would lose the device
+        files.check_replaceable(Path("/dev/full"))
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_file_of_another_kind_is_not_replaced(tmp_path):
+    file = tmp_path / "page.html"
+    file.write_text("my thesis")
+    with pytest.raises(OSError, match=r"begins with b'my ', not with b'<ht': it isn't replaced"):
+        files.write(file, "<html>", alike=3)
+    assert file.read_text() == "my thesis"
+    for old in ("", "<html>old"):
+        file.write_text(old)
+        files.write(file, "<html>", alike=3)
+        assert file.read_text() == "<html>"
+
+
+RUNS = ["weights.safetensors", "epoch-12.safetensors", "metrics.csv", "epochs.csv", "board.json", "learning-curve.png"]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_runs_file_is_written_by_the_folders_owner_alone(tmp_path, name):
+    for _ in range(2):
+        with pytest.raises(OSError, match="is the name of a training run's own file"):
+            files.write(tmp_path / name, "page")
+        with files.owned(tmp_path / files.LOCK, UsageError):
+            files.write(tmp_path / name, "run")
+        assert (tmp_path / name).read_text() == "run"

@@ -19,10 +19,10 @@ COLOURS = {name: f"C{n}" for n, name in enumerate(PUBLISHED["mnist"])}
 
 def write(path: Path, table: str, figure: Figure) -> None:
     """Both, in place of what was there. The figure is closed."""
-    with files.atomic(path.with_suffix(".png")) as temporary:
+    with files.atomic(path.with_suffix(".png"), files.PNG) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
     plt.close(figure)
-    files.write(path.with_suffix(".md"), table + "\n")
+    files.write(path.with_suffix(".md"), table + "\n", alike=2)
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

@@ -14,6 +14,7 @@ from boards.toolchain.power_up import BLOCK_WORDS
 from boards.toolchain.tools import run as run_tool
 from boards.toolchain.verilog import FRAME_BUFFERS, PORTS, synthesisable_verilog
 from golden.contract.errors import DesignError, ExitCode
+from host.cli import main as cli
 from hw.lib.block_memory import UNDEFINED
 from hw.top import Top
 from sim.board.verilator import environment, to_verilog
@@ -109,6 +110,16 @@ def test_ports_are_what_is_said(exported):
     pins = exported.with_suffix(".lpf").read_text()
     assert re.findall(r'LOCATE COMP "(\w+)"', pins) == ["rx", "tx"]
     assert "clk must have 48000000 Hz; the oscillator clk25 has 25000000 Hz" in pins
+
+
+@pytest.mark.parametrize(("name", "out"), [("board.json", "board.v"), ("top.lpf", "top.v")])
+def test_only_files_of_an_earlier_export_are_replaced(folder, tmp_path, capsys, name, out):
+    """All of them, or none."""
+    (tmp_path / name).write_text('{"mine": 1}')
+    arguments = ["verilog", "--network", str(folder / "least.toml"), "--board", "ulx3s", "--out", str(tmp_path / out)]
+    assert cli.main(arguments) == ExitCode.USAGE
+    assert name in capsys.readouterr().err.splitlines()[-1]
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: '{"mine": 1}'}
 
 
 def bench(exported, folder):

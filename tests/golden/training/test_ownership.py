@@ -94,6 +94,24 @@ def test_hidden_files_of_the_user_stay(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, *written])
 
 
+@pytest.mark.parametrize("name", ["metrics.csv", "epochs.csv", "board.json", "learning-curve.png"])
+def test_files_of_others_under_a_runs_names_stay(tmp_path, name):
+    (tmp_path / name).write_text("mine\n")
+    with pytest.raises(PlanError, match=rf"^--out .*{name}: begins with b'mine\\n', not with .*: it isn't replaced$"):
+        carried_out(Run.begin(PLAN, SPEC, tmp_path))
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("nowhere")
+    with pytest.raises(PlanError, match=rf"^--out .*{name}: is no ordinary file, and isn't replaced$"):
+        carried_out(Run.begin(PLAN, SPEC, tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_weights_of_an_epoch_are_not_overwritten(tmp_path):
+    (tmp_path / "epoch-2.safetensors").write_text("mine")
+    with pytest.raises(PlanError, match=r"epoch-2.safetensors exists: --resume continues it, --force overwrites it"):
+        Run.begin(PLAN, SPEC, tmp_path)
+
+
 def test_a_folder_without_a_run_is_not_left_behind(tmp_path):
     run = Run.begin(PLAN, SPEC, tmp_path / "a" / "b")
     with run.owned():
@@ -113,7 +131,7 @@ def test_a_picture_that_can_not_be_drawn_ends_nothing(tmp_path, monkeypatch, cap
 
 
 def test_a_full_disk_says_what_is_saved(tmp_path, monkeypatch):
-    def full(path, *rest):
+    def full(path, *rest, **options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     def fill():

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 import pytest
 from safetensors.torch import save as to_bytes
 
+from golden import files
 from golden.contract.config import configuration
 from golden.contract.errors import PlanError, WeightsError
 from golden.training import checkpoint, curve, metrics
@@ -22,6 +23,13 @@ from .small_run import DATA, PLAN, SPEC, carried_out
 
 HEADER = "epoch,position,samples,errors,error_percent,seconds\n"
 ROWS = "0,4,4,3,75.0000,0.500\n", "0,8,4,1,50.0000,1.250\n"
+
+
+@pytest.fixture(autouse=True)
+def _owner(tmp_path):
+    """Only who owns a folder writes a run's files there."""
+    with files.owned(tmp_path / files.LOCK, PlanError):
+        yield
 
 
 def saved(out):
@@ -83,7 +91,7 @@ def test_a_process_that_does_not_write_leaves_nothing(tmp_path):
     carried_out(run)
     run.show()
     assert run.finished
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [files.LOCK]
 
 
 def test_ends_of_epochs_are_written_with_their_rows(tmp_path):
@@ -106,9 +114,9 @@ def test_a_run_goes_back_though_it_has_more_epochs_now(tmp_path):
 
 def test_what_the_board_counts_is_written_with_the_samples(tmp_path):
     run = Run.begin(PLAN, SPEC, tmp_path)
-    run.counters = lambda: {"frames": 3}
+    run.counters = lambda: {"board": "x", "frames": 3}
     carried_out(run)
-    assert json.loads((tmp_path / "board.json").read_text()) == {"frames": 3, "samples": 16}
+    assert json.loads((tmp_path / "board.json").read_text()) == {"board": "x", "frames": 3, "samples": 16}
 
 
 def test_a_first_checkpoint_that_can_not_be_written_promises_none(tmp_path, monkeypatch):

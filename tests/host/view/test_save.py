@@ -1,6 +1,7 @@
 """What a report says is what the run has; what isn't a run is one line."""
 
 import json
+import os
 import re
 import shutil
 
@@ -151,6 +152,21 @@ def test_one_run_at_least_and_a_place_to_write(runs, tmp_path, capsys):
         save([runs[0]] * 9, tmp_path / "r.html")
     with pytest.raises(ViewError, match=r"--save .*/none/r.html: no folder .*/none$"):
         save(runs, tmp_path / "none" / "r.html")
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "metrics.csv", "epoch-3.safetensors", "notes.txt", "pipe"])
+def test_a_report_replaces_a_page_alone(runs, tmp_path, capsys, name):
+    """In a run's folder too, and nothing is left there."""
+    run = tmp_path / "run"
+    shutil.copytree(runs[0], run)
+    (run / "notes.txt").write_text("mine")
+    os.mkfifo(run / "pipe")
+    before = {path.name: path.stat().st_ino for path in run.iterdir()}
+    assert cli.main(["view", str(run), "--save", str(run / name)]) == ExitCode.USAGE
+    assert re.fullmatch(rf"nudge: --save {run / name}: [^\n]+\n", capsys.readouterr().err)
+    assert {path.name: path.stat().st_ino for path in run.iterdir()} == before
+    assert cli.main(["view", str(run), "--save", str(run / "r.html")]) == ExitCode.OK
+    assert cli.main(["view", str(run), "--save", str(run / "r.html")]) == ExitCode.OK
 
 
 def test_names_are_no_markup(tmp_path):

@@ -1,0 +1,57 @@
+"""Something else stands where a command would write: it ends in an error, and all stays as it was."""
+
+import functools
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from golden.contract.errors import ExitCode
+
+from .attack import Attack
+from .cell import Ended
+from .damaged_files import whole_run
+from .scenarios import TRAIN
+
+VIEW, VERILOG, AGAIN = ["view", "run", "--save"], ["verilog", "--preset", "tiny", "--out"], [*TRAIN, "--force"]
+
+#: Of a run's files, those that each training writes anew.
+WRITTEN = ("weights.safetensors", "metrics.csv", "epochs.csv", "epoch-2.safetensors")
+
+
+def occupied() -> Iterator[Attack]:
+    """Each command with each place that is taken."""
+    for name in ("text", "pipe", "loop", "folder", *(f"run/{name}" for name in (*WRITTEN, "learning-curve.png", "board.json"))):
+        yield Attack("occupied", f"view: {name}", [*VIEW, name], furnish, stays)
+    for name in ("text.v", "pipe.v", "loop.v", "package.v", "run/board.v"):
+        yield Attack("occupied", f"verilog: {name}", [*VERILOG, name], furnish, stays)
+    for name in WRITTEN:
+        yield Attack("occupied", f"train: {name}", AGAIN, functools.partial(furnish, linked=name), stays)
+
+
+def furnish(folder: Path, linked: str | None = None) -> None:
+    """A run, and what paths may lead to. linked: a file of the run that is a link to somebody's text."""
+    whole_run(folder)
+    for name in ("text", "text.v", "package.json"):
+        (folder / name).write_text("mine")
+    for name in ("pipe", "pipe.v"):
+        os.mkfifo(folder / name)
+    for name in ("loop", "loop.v"):
+        (folder / name).symlink_to(name)
+    (folder / "folder").mkdir()
+    if linked is not None:
+        (folder / "run" / linked).unlink()
+        (folder / "run" / linked).symlink_to("../text")
+    (folder.parent / "stood").write_text(standing(folder))
+
+
+def standing(folder: Path) -> str:
+    """Every name, and which file is behind it."""
+    found = [(str(path), path.lstat()) for path in sorted(folder.rglob("*"))]
+    return repr([(name, at.st_ino, stat.S_IFMT(at.st_mode), at.st_mtime_ns * stat.S_ISREG(at.st_mode)) for name, at in found])
+
+
+def stays(folder: Path, ended: Ended) -> list[str]:
+    """Nothing was written."""
+    wrong = ["it was done"] if ended.code == ExitCode.OK else []
+    return wrong + ([] if (folder.parent / "stood").read_text() == standing(folder) else ["something was replaced or left"])
