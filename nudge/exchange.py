@@ -6,7 +6,9 @@ approximation of the free phase; the whole network stands in the graph's metadat
 """
 
 import json
+import reprlib
 from collections.abc import Iterator
+from itertools import pairwise
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +19,7 @@ from torch import Tensor
 from golden.contract import network_file
 from golden.contract.errors import ExchangeError, SpecError, ToolError
 from golden.contract.formats import Formats
+from golden.contract.shapes import Conv
 from golden.contract.spec import CLASSES, IMAGE_SIDE, Spec
 from golden.model.parameters import Parameters, working, zeros
 from golden.training.checkpoint import names
@@ -121,27 +124,40 @@ def from_nir(graph: "nir.NIRGraph", name: str = "nir") -> tuple[Spec, Parameters
     to masters, half up. `ExchangeError` names the node that nudge can't have, and what it could.
     """
     nir = library()
+    try:
+        return _network(graph, name, nir)
+    except Exception as error:  # a graph is anybody's objects: there is no end to what reading them may raise
+        what = "" if isinstance(error, ExchangeError) else f"this is no graph as nir makes them: {type(error).__name__}: "
+        raise ExchangeError(what + " ".join(str(error).split())) from None
+
+
+def _network(graph: "nir.NIRGraph", name: str, nir: ModuleType) -> tuple[Spec, Parameters]:
     stages: list[dict[str, Any]] = []
     tensors: list[tuple[np.ndarray, np.ndarray]] = []
     decay: set[int] = set()
-    for key, node in _chain(graph, nir):
+    chain = list(_chain(graph, nir))
+    for key, node in chain:
         if isinstance(node, nir.Conv2d):
-            stages.append(_conv(key, node))
-            tensors.append((node.weight, node.bias))
+            tensors.append(_layer(key, node, 4))
+            stages.append(_conv(key, node, tensors[-1][0].shape))
         elif isinstance(node, nir.Affine | nir.Linear):
-            stages.append({"dense": int(node.weight.shape[0])})
-            tensors.append((node.weight, getattr(node, "bias", np.zeros(len(node.weight)))))
+            tensors.append(_layer(key, node, 2))
+            stages.append({"dense": len(tensors[-1][0])})
         elif isinstance(node, nir.AvgPool2d):
-            _only(key, "kernel_size and stride", (*_pair(node.kernel_size), *_pair(node.stride)), (2, 2, 2, 2))
-            _only(key, "padding", _pair(node.padding), (0, 0))
+            _only(key, "kernel_size", _pair(key, "kernel_size", node.kernel_size), (2, 2))
+            _only(key, "stride", _pair(key, "stride", node.stride), (2, 2))
+            _only(key, "padding", _pair(key, "padding", node.padding), (0, 0))
         elif isinstance(node, nir.LI):
             decay.add(_decay(key, node))
         elif isinstance(node, nir.IF):
-            values = tuple(sorted({float(x) for part in (node.r, node.v_threshold, node.v_reset) for x in np.ravel(part)}))
-            _only(key, "v_reset, v_threshold and r", values, (0.0, _threshold(Formats()), 1.0))
+            values = sorted({x for part in ("r", "v_threshold", "v_reset") for x in _values(key, part, getattr(node, part))})
+            _only(key, "v_reset, v_threshold and r", tuple(values), (0.0, _threshold(Formats()), 1.0))
         elif not isinstance(node, nir.Flatten | nir.Input | nir.Output):
             known = "Conv2d, AvgPool2d, Affine, Linear, Flatten, LI and IF"
             raise ExchangeError(f"node {key!r} is {type(node).__name__}: nudge has {known}")
+    for (key, node), (_, after) in pairwise(chain):
+        if isinstance(node, nir.Conv2d) != isinstance(after, nir.AvgPool2d):
+            raise ExchangeError(f"node {key!r} leads to {type(after).__name__}: AvgPool2d follows each Conv2d, and no other")
     if len(decay) > 1:
         raise ExchangeError(f"decoders have tau {sorted(2**k for k in decay)}: nudge has one for all layers")
     document = _document(graph, name, stages, decay)
@@ -149,6 +165,10 @@ def from_nir(graph: "nir.NIRGraph", name: str = "nir") -> tuple[Spec, Parameters
         spec = network_file.network(document, f"NIR graph {name}")
     except SpecError as error:
         raise ExchangeError(str(error)) from None
+    key, start = chain[0]
+    shape = _values(key, "shape", start.input_type["input"], ordered=True)
+    if isinstance(spec.stages[0], Conv) or shape != (spec.input.pixels,):
+        _only(key, "shape", shape, spec.input.shape)
     return spec, _masters(spec, tensors)
 
 
@@ -160,11 +180,13 @@ def _chain(graph: "nir.NIRGraph", nir: ModuleType) -> Iterator[tuple[str, Any]]:
     starts = [key for key, node in graph.nodes.items() if isinstance(node, nir.Input)]
     if len(starts) != 1:
         raise ExchangeError(f"nudge has one input, the graph {len(starts)}")
-    at, seen = starts[0], []
+    at, seen = starts[0], set[str]()
     while True:
         if at in seen:
             raise ExchangeError(f"node {at!r} is reached twice: nudge's only loops are its layers' own, backward")
-        seen.append(at)
+        if at not in graph.nodes:
+            raise ExchangeError(f"an edge leads to node {at!r}, which the graph doesn't have")
+        seen.add(at)
         yield at, graph.nodes[at]
         targets = following.get(at, [])
         if not targets:
@@ -172,38 +194,66 @@ def _chain(graph: "nir.NIRGraph", nir: ModuleType) -> Iterator[tuple[str, Any]]:
         if len(targets) > 1:
             raise ExchangeError(f"node {at!r} leads to {', '.join(sorted(targets))}: nudge's layers are a chain")
         at = targets[0]
-    if left := graph.nodes.keys() - set(seen):
+    if left := graph.nodes.keys() - seen:
         raise ExchangeError(f"node {min(left)!r} isn't on the way from the input to the output")
 
 
-def _conv(key: str, node: Any) -> dict[str, Any]:
-    """A convolution as a stage."""
-    channels, _, height, width = node.weight.shape
-    padding = (0, 0) if isinstance(node.padding, str) and node.padding == "valid" else node.padding
-    _only(key, "padding", padding if isinstance(padding, str) else _pair(padding), (0, 0))
-    _only(key, "stride", _pair(node.stride), (1, 1))
-    _only(key, "dilation", _pair(node.dilation), (1, 1))
-    _only(key, "groups", int(node.groups), 1)
-    _only(key, "width of the kernel", int(width), int(height))
-    return {"conv": int(channels), "kernel": int(height)}
+def _array(key: str, what: str, value: Any) -> np.ndarray:
+    """Real numbers of a node: an array of integers or floats, of any shape."""
+    try:
+        found = np.asarray(value)
+    except Exception as error:
+        raise ExchangeError(f"node {key!r}: {what} is no array: {error}") from None
+    if found.dtype.kind not in "iuf":
+        raise ExchangeError(f"node {key!r}: {what} must be integers or floats, not {found.dtype}")
+    return found
 
 
-def _pair(value: Any) -> tuple[int, ...]:
-    return tuple(int(x) for x in np.broadcast_to(np.asarray(value), 2))
+def _values(key: str, what: str, value: Any, ordered: bool = False) -> tuple[float, ...]:
+    """The same as numbers: each once, from the least, or one by one."""
+    found = np.ravel(_array(key, what, value))
+    return tuple((found if ordered else np.unique(found)).tolist())
+
+
+def _pair(key: str, what: str, value: Any) -> tuple[float, ...]:
+    """One or two numbers as two."""
+    found = _values(key, what, value, ordered=True)
+    return found * 2 if len(found) == 1 else found
+
+
+def _layer(key: str, node: Any, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weight, of so many dimensions, and bias of a node; a `Linear` has none."""
+    weight = _array(key, "weight", node.weight)
+    if weight.ndim != dimensions:
+        raise ExchangeError(f"node {key!r}: weight must have {dimensions} dimensions, not shape {weight.shape}")
+    bias = getattr(node, "bias", None)
+    return weight, np.zeros(len(weight)) if bias is None else _array(key, "bias", bias)
+
+
+def _conv(key: str, node: Any, shape: tuple[int, ...]) -> dict[str, Any]:
+    """A convolution as a stage. shape: of its weight."""
+    channels, _, height, width = shape
+    padding = 0 if isinstance(node.padding, str) and node.padding == "valid" else node.padding
+    _only(key, "padding", padding if isinstance(padding, str) else _pair(key, "padding", padding), (0, 0))
+    _only(key, "stride", _pair(key, "stride", node.stride), (1, 1))
+    _only(key, "dilation", _pair(key, "dilation", node.dilation), (1, 1))
+    _only(key, "groups", _values(key, "groups", node.groups, ordered=True), (1,))
+    _only(key, "width of the kernel", width, height)
+    return {"conv": channels, "kernel": height}
 
 
 def _only(key: str, what: str, value: Any, allowed: Any) -> None:
     if value != allowed:
-        raise ExchangeError(f"node {key!r}: {what} must be {allowed}, not {value}")
+        raise ExchangeError(f"node {key!r}: {what} must be {allowed}, not {reprlib.repr(value)}")
 
 
 def _decay(key: str, node: Any) -> int:
     """k of a decoder with tau = 2^k sweeps."""
-    values = tuple(sorted({float(x) for x in np.ravel(node.tau)}))
-    k = int(np.log2(values[0])) if values[0] > 0 else -1
+    values = _values(key, "tau", node.tau)
+    k = int(np.log2(values[0])) if values and 0 < values[0] < float("inf") else -1
     _only(key, "tau, in sweeps", values, (2.0 ** max(k, 0),))
-    _only(key, "r", tuple(sorted({float(x) for x in np.ravel(node.r)})), (1.0,))
-    _only(key, "v_leak", tuple(sorted({float(x) for x in np.ravel(node.v_leak)})), (0.0,))
+    _only(key, "r", _values(key, "r", node.r), (1.0,))
+    _only(key, "v_leak", _values(key, "v_leak", node.v_leak), (0.0,))
     return k
 
 

@@ -1,11 +1,14 @@
 """Networks as NIR graphs, and back."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 import nudge
 from golden.contract.errors import ExchangeError, ToolError
+from tests.fuzz import ends
 
 nir = pytest.importorskip("nir")
 
@@ -99,14 +102,14 @@ WEIGHT = np.zeros((4, 1, 3, 3))
         ),
         (
             lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 1, "same", 1, 1, np.zeros(4))),
-            "node 'conv': padding must be .* not same",
+            "node 'conv': padding must be .* not 'same'",
         ),
         (
             lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 2, 0, 1, 1, np.zeros(4))),
             r"node 'conv': stride must be \(1, 1\), not \(2, 2\)",
         ),
         (lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 1, 0, 2, 1, np.zeros(4))), "node 'conv': dilation"),
-        (lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 1, 0, 1, 2, np.zeros(4))), "node 'conv': groups must be 1, not 2"),
+        (lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT, 1, 0, 1, 2, np.zeros(4))), r"node 'conv': groups must be \(1,\)"),
         (
             lambda: foreign(conv=nir.Conv2d((28, 28), WEIGHT[..., :2], 1, 0, 1, 1, np.zeros(4))),
             "node 'conv': width of the kernel must be 3, not 2",
@@ -121,7 +124,7 @@ WEIGHT = np.zeros((4, 1, 3, 3))
         ),
         (
             lambda: foreign(pool=nir.AvgPool2d(np.array([3, 3]), np.array([2, 2]), np.array([0, 0]))),
-            "node 'pool': kernel_size and stride",
+            r"node 'pool': kernel_size must be \(2, 2\), not \(3, 3\)",
         ),
         (
             lambda: foreign(pool=nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))),
@@ -148,6 +151,118 @@ WEIGHT = np.zeros((4, 1, 3, 3))
 def test_what_nudge_cannot_have_is_named(graph, says):
     with pytest.raises(ExchangeError, match=says):
         nudge.Network.from_nir(graph())
+
+
+class Raises:
+    """Raises from whatever it is asked."""
+
+    def __getattr__(self, name):
+        raise RuntimeError(f"no {name}\nand a second line")
+
+    def __array__(self, *arguments, **options):
+        raise ValueError("two\nlines")
+
+
+HOSTILE: dict[str, Any] = {
+    "none": None,
+    "text": "x\n",
+    "bytes": b"1",
+    "object": object(),
+    "raises": Raises(),
+    "list": [],
+    "dict": {"a": 1},
+    "true": True,
+    "1.5": 1.5,
+    "1.5, 1.9": (1.5, 1.9),
+    "three": (1, 1, 1),
+    "minus": -1,
+    "zero": 0,
+    "one": 1,
+    "nan": float("nan"),
+    "infinite": np.inf,
+    "large": 10**400,
+    "complex": np.ones((4, 1, 3, 3)) * (0.25 + 0.5j),
+    "complex one": 1 + 0.5j,
+    "objects": np.array([None, 1]),
+    "strings": np.array(["1", "2"]),
+    "ragged": [[1], [1, 2]],
+    "scalar": np.float64(0.5),
+    "empty": np.zeros((0, 0, 0, 0)),
+    "five dimensions": np.zeros((1, 1, 1, 1, 1)),
+    "date": np.datetime64("2026-01-01"),
+}
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_hostile_graphs_end_in_one_error_or_say_the_same(value):
+    """Each attribute of each node, each node, the edges, metadata and name: an accepted value changes no bit of the network."""
+    good = nudge.Network.from_nir(foreign())
+
+    def same(what, graph, name):
+        found = nudge.Network.from_nir(graph, name=name)
+        assert found.spec == good.spec, what
+        assert all(np.array_equal(found.weights[key], good.weights[key]) for key in good.weights), what
+
+    def tried(what, graph, name="nir"):
+        ends(lambda: same(what, graph, name), ExchangeError)
+
+    hostile = HOSTILE[value]
+    for key, node in foreign().nodes.items():
+        for attribute in vars(node):
+            graph = foreign()
+            setattr(graph.nodes[key], attribute, hostile)
+            tried((key, attribute), graph)
+        graph = foreign()
+        graph.nodes[key] = hostile
+        tried(key, graph)
+    for attribute in ("nodes", "edges", "metadata"):
+        graph = foreign()
+        setattr(graph, attribute, hostile)
+        tried(attribute, graph)
+    for edge in (hostile, (hostile, "conv"), ("output", hostile), ("conv", "pool", hostile)):
+        graph = foreign()
+        graph.edges = [*graph.edges, edge]
+        tried("edge", graph)
+    graph = foreign()
+    graph.metadata = {"nudge": hostile}
+    tried("document", graph)
+    tried("name", foreign(), name=hostile)
+    tried("graph", hostile)
+
+
+@pytest.mark.parametrize(
+    ("node", "attribute", "value", "says"),
+    [
+        ("conv", "stride", (1.5, 1.9), r"stride must be \(1, 1\), not \(1.5, 1.9\)"),
+        ("conv", "weight", np.ones((4, 1, 3, 3)) * 0.5j, "weight must be integers or floats, not complex128"),
+        ("conv", "groups", 1.5, r"groups must be \(1,\), not \(1.5,\)"),
+        ("conv", "padding", (0.4, 0), r"padding must be \(0, 0\), not \(0.4, 0.0\)"),
+        ("conv", "weight", np.zeros((4, 9)), r"weight must have 4 dimensions, not shape \(4, 9\)"),
+        ("fc", "weight", None, "weight must be integers or floats, not object"),
+        ("pool", "stride", (2.9, 2.9), r"stride must be \(2, 2\), not \(2.9, 2.9\)"),
+        ("if", "r", np.ones(3) + 1j, "r must be integers or floats, not complex128"),
+        ("input", "input_type", {"input": np.array([1, 20, 20])}, r"shape must be \(1, 28, 28\), not \(1, 20, 20\)"),
+    ],
+)
+def test_nothing_is_cut_to_what_nudge_has(node, attribute, value, says):
+    graph = foreign()
+    setattr(graph.nodes[node], attribute, value)
+    with pytest.raises(ExchangeError, match=f"^node '{node}': {says}$"):
+        nudge.Network.from_nir(graph)
+
+
+def test_a_convolution_without_its_pool_is_named():
+    with pytest.raises(ExchangeError, match=r"^node 'conv' leads to IF: AvgPool2d follows each Conv2d, and no other$"):
+        nudge.Network.from_nir(foreign(pool=nir.IF(np.ones(1), np.ones(1) / 2)))
+
+
+def test_weights_of_any_order_and_stride_are_the_same():
+    graph, other = foreign(), foreign()
+    for name in ("conv", "fc"):
+        weight = graph.nodes[name].weight
+        other.nodes[name].weight = weight[::-1].astype(">f8")[::-1]
+    one, two = map(nudge.Network.from_nir, (graph, other))
+    assert all(np.array_equal(one.weights[name], two.weights[name]) for name in one.weights)
 
 
 def test_metadata_of_another_network_is_refused(net):
