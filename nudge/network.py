@@ -1,5 +1,6 @@
 """A network with its weights: made, trained, asked, looked into, and carried to other libraries."""
 
+import os
 import shutil
 import tempfile
 import weakref
@@ -9,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from golden.contract import network_file
-from golden.contract.errors import ModelError, UsageError
+from golden.contract import network_file, values
+from golden.contract.errors import ModelError, PlanError, UsageError
 from golden.contract.presets import preset
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import Spec
@@ -24,7 +24,7 @@ from golden.model.settings import Settings
 from golden.paper import floating
 from golden.training import checkpoint
 from golden.training import data as datasets
-from golden.training.data import Data
+from golden.training.data import Data, Source
 from golden.training.evaluate import Evaluation, evaluate
 from golden.training.options import TrainingOptions
 from golden.training.plan import first_samples
@@ -111,7 +111,7 @@ class Network:
 
     def fit(
         self,
-        data: str | Data = "embedded",
+        data: str | os.PathLike[str] | Data = "embedded",
         *,
         epochs: int = 1,
         board: str = "golden",
@@ -126,7 +126,8 @@ class Network:
     ) -> Result:
         """Train from initial weights, test once at the end, and keep what was learnt: `nudge train`, with the same weights.
 
-        data: what --data takes, or images and labels of your own, as `nudge.Data` has them.
+        data: what --data takes, or images and labels of your own, as `nudge.Data` has them; of these the run keeps a digest
+        alone, so that `nudge train --resume` has to be given them as a file, by --data.
         board: "golden" (the model), "sim" (the RTL, simulated), or a device path or pyserial URL. seed: of the initial weights
         and the order of samples; with `options` it fixes every bit of the result, on any board. out: directory of weights,
         metrics and learning curve; None: a temporary one, which goes with the result. twin, recover, engines, stream:
@@ -138,13 +139,16 @@ class Network:
         known = [entry.name for entry in fields(TrainingOptions) if entry.name not in ("preset", "network", "resume", "data")]
         if unknown := sorted(options.keys() - known):
             raise UsageError(f"fit has no option {unknown[0]!r}: choose from {', '.join(known)}")
-        named = data if isinstance(data, str) else datasets.OWN
-        asked = TrainingOptions(data=named, epochs=epochs, seed=seed, **options)
-        images = datasets.load(data, asked.data_dir, self.spec.input) if isinstance(data, str) else _checked(data, self.spec)
-        plan = asked.plan(self.spec, datasets.named(named, images), len(images.train_images))
-        where = Path(tempfile.mkdtemp(prefix="nudge-") if out is None else out)
+        callbacks = tuple(callbacks)
+        for callback in callbacks:
+            if not callable(callback):
+                raise UsageError(f"a callback must be callable, not {values.said(callback)}")
+        asked = TrainingOptions(epochs=epochs, seed=seed, **options)
+        source, images = self._data(data, asked.data_dir)
+        plan = asked.plan(self.spec, source.of(images), len(images.train_images))
+        where = Path(tempfile.mkdtemp(prefix="nudge-")) if out is None else values.plain(Path, out, "--out", PlanError)
         run = Run.begin(plan, self.spec, where, force=asked.force)
-        run.callbacks, run.picture = tuple(callbacks), out is not None
+        run.callbacks, run.picture = callbacks, out is not None
         forget = weakref.finalize(run, shutil.rmtree, where, ignore_errors=True) if out is None else None
         try:
             with run.owned():
@@ -157,17 +161,26 @@ class Network:
         self._set(self.spec, run.parameters, plan.settings(self.spec)[min(run.epoch, plan.epochs - 1)])
         return Result(run, outcome)
 
-    def evaluate(self, data: str | Data = "embedded", *, board: str = "golden", samples: int | None = None) -> Evaluation:
+    def evaluate(
+        self, data: str | os.PathLike[str] | Data = "embedded", *, board: str = "golden", samples: int | None = None
+    ) -> Evaluation:
         """The error on the first `samples` test images (default: all), with labels, predictions and confusion matrix.
 
         The model predicts what every board does, bit for bit, so `board` is only there to check that.
         """
-        images = datasets.load(data, None, self.spec.input) if isinstance(data, str) else _checked(data, self.spec)
-        count = first_samples(samples, len(images.test_images), data if isinstance(data, str) else datasets.OWN)
+        source, images = self._data(data)
+        count = first_samples(samples, len(images.test_images), source)
         with open_board(board, self.spec) as device:
             device.load(self.parameters)
             device.write_settings(self.settings)
             return evaluate(device, images.test_images[:count], images.test_labels[:count])
+
+    def _data(self, data: str | os.PathLike[str] | Data, folder: Path | None = None) -> tuple[Source, Data]:
+        """What data are called, and their images and labels, which fit the network."""
+        if isinstance(data, str | os.PathLike):
+            source = Source.asked(data)
+            return source, datasets.load(source, folder, self.spec.input)
+        return Source(datasets.GIVEN), _checked(data, self.spec)
 
     def predict(self, images: np.ndarray | Tensor, *, board: str = "golden", arithmetic: str = "fixed") -> np.ndarray:
         """Classes, (n,) int64, of uint8 images of the network's size: (n, height, width) or (n, 3, height, width).
@@ -235,10 +248,14 @@ def _table(stage: Conv | Dense) -> dict[str, Any]:
 
 def _checked(data: Data, spec: Spec) -> Data:
     """Images and labels of one's own, as tensors; `ModelError` where they aren't what a board takes."""
-    train_images, train_labels, test_images, test_labels = map(torch.as_tensor, data)
-    if not len(train_images) or not len(test_images):
-        raise ModelError(f"there must be images to train and to test, not {len(train_images)} and {len(test_images)}")
-    checked_images(train_images, spec)
-    checked_images(test_images, spec)
-    labels = (checked_labels(each, len(of), spec) for each, of in ((train_labels, train_images), (test_labels, test_images)))
-    return Data(train_images, next(labels), test_images, next(labels))
+    if not isinstance(data, tuple | list) or len(data) != len(Data._fields):
+        raise UsageError(f"data must be a name, a path or nudge.Data of {', '.join(Data._fields)}, not {type(data).__name__}")
+    parts: list[Tensor] = []
+    for images, labels in (data[:2], data[2:]):
+        pixels = checked_images(images, spec).cpu()
+        parts += (pixels if spec.input.channels > 1 else pixels[:, 0], checked_labels(labels, len(pixels), spec).cpu())
+    found = Data(*parts)
+    if not len(found.train_images) or not len(found.test_images):
+        sizes = f"{len(found.train_images)} and {len(found.test_images)}"
+        raise ModelError(f"there must be images to train and to test, not {sizes}")
+    return found

@@ -32,7 +32,7 @@ def drawn(run: Path) -> "Figure":
 
     folder = read(run)
     net = Network.load(run)
-    digits = load(str(folder.found.plan["data"]))
+    digits = load(folder.plan.data)
     image, label = digits.test_images[0].numpy(), int(digits.test_labels[0])
     trace, test = net.trace(image, label), net.evaluate(digits)
 

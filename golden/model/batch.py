@@ -22,12 +22,24 @@ from .result import Result
 from .settings import Settings
 
 
+def tensor(values: Tensor | np.ndarray, what: str) -> Tensor:
+    """Numbers as a tensor whose bytes lie one after the other, in this machine's order; `ModelError` for what is no array."""
+    try:
+        if isinstance(values, Tensor):
+            return values.detach().contiguous()
+        array = np.asarray(values)
+        array = np.asarray(array, array.dtype.newbyteorder("="), order="C")
+        return torch.from_numpy(array if array.flags.writeable else array.copy())
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{what} must be an array of numbers: {' '.join(str(error).split())}") from None
+
+
 def checked_images(images: Tensor | np.ndarray, spec: Spec) -> Tensor:
     """The images as (n, channels, height, width).
 
     `ModelError` unless they are uint8 of the network's size; those of one channel may leave that dimension out.
     """
-    images, shape = torch.as_tensor(images), spec.input.shape
+    images, shape = tensor(images, "images"), spec.input.shape
     grey = shape[0] == 1 and images.shape[1:] == shape[1:]
     if images.dtype != torch.uint8 or not (grey or images.shape[1:] == shape):
         wanted = ", ".join(map(str, shape[1:] if shape[0] == 1 else shape))
@@ -37,8 +49,8 @@ def checked_images(images: Tensor | np.ndarray, spec: Spec) -> Tensor:
 
 def checked_labels(labels: Tensor | np.ndarray, count: int, spec: Spec) -> Tensor:
     """The labels, int64; `ModelError` unless they are `count` numbers of classes."""
-    labels = torch.as_tensor(labels)
-    if labels.is_floating_point():
+    labels = tensor(labels, "labels")
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ModelError(f"labels must be integers, not {labels.dtype}")
     labels = labels.long()
     if labels.shape != (count,):
@@ -129,8 +141,8 @@ def trace(
     """
     settings.check(spec)
     device = parameters.weights[0].device
-    images = checked_images(torch.as_tensor(image)[None], spec)
-    labels = None if label is None else checked_labels(torch.tensor([label]), 1, spec).to(device)
+    images = checked_images(tensor(image, "image")[None], spec)
+    labels = None if label is None else checked_labels(np.array([label]), 1, spec).to(device)
     copies = working(spec, parameters)
     name = "folded" if engine == "auto" else engine
     if name not in MODEL_ENGINES:

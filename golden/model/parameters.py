@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from golden.contract import values
 from golden.contract.errors import ModelError
 from golden.contract.spec import Spec
 
@@ -49,6 +50,7 @@ def zeros(spec: Spec, device: torch.device | str = "cpu") -> Parameters:
 
 def initial(spec: Spec, seed: int) -> Parameters:
     """Weights uniform in +-gain/sqrt(fan_in), drawn as integers by numpy's PCG64 bundle by bundle; biases zero."""
+    seed = values.plain(int, seed, "seed", ModelError)
     if seed < 0:
         raise ModelError(f"seed must be 0 or more, not {seed}")
     random, f = np.random.Generator(np.random.PCG64(seed)), spec.formats

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from golden.contract.errors import ModelError
 from golden.contract.spec import Spec
 
-from .batch import checked_images, checked_labels
+from .batch import checked_images, checked_labels, tensor
 from .chunks import averaged, first_largest
 from .engines import MODEL_ENGINES, Sums
 from .parameters import Parameters, working
@@ -119,8 +118,8 @@ def record(
     `ModelError` before anything is allocated.
     """
     settings.check(spec)
-    images = checked_images(torch.as_tensor(image)[None], spec)
-    labels = None if label is None else checked_labels(torch.tensor([label]), 1, spec)
+    images = checked_images(tensor(image, "image")[None], spec)
+    labels = None if label is None else checked_labels(np.array([label]), 1, spec)
     limit = int(SHARE * free_memory()) if limit is None else limit
     if (needed := size(spec, settings, labels is not None)) > limit:
         sweeps = f"{settings.free_steps} + 2 x {settings.nudged_steps} sweeps"

@@ -18,7 +18,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from golden import files
-from golden.contract import network_file
+from golden.contract import network_file, values
 from golden.contract.errors import ModelError, SpecError, WeightsError
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Bundle
@@ -114,9 +114,9 @@ def save(path: Path, spec: Spec, parameters: Parameters, checkpoint: Checkpoint)
         for name, group, kind in zip(all_names(bundle), parameters, KINDS, strict=True):
             if not group:
                 continue
-            values = group[n]
-            narrow = values.cpu().to(kind).contiguous()
-            if not torch.equal(narrow.long(), values.cpu().long()):
+            wide = group[n]
+            narrow = wide.cpu().to(kind).contiguous()
+            if not torch.equal(narrow.long(), wide.cpu().long()):
                 raise WeightsError(f"{path}: {name} has values outside what a commit leaves: commit before saving")
             tensors[name] = narrow
     metadata = {"format": FORMAT} | {name: json.dumps(value) for name, value in asdict(checkpoint).items()}
@@ -220,35 +220,35 @@ def _network(path: Path, found: Checkpoint) -> Spec:
 
 def _checkpoint(path: Path, metadata: dict[str, str]) -> Checkpoint:
     """The metadata as a checkpoint; what `plan` and `settings` say is not checked."""
-    values: dict[str, Any] = {}
+    decoded: dict[str, Any] = {}
     for name in Checkpoint.__dataclass_fields__:
         if name in LATER and name not in metadata:
             continue
         try:
-            values[name] = json.loads(metadata[name])
+            decoded[name] = json.loads(metadata[name])
         except (KeyError, ValueError, RecursionError) as error:
             raise WeightsError(f"{path}: damaged metadata ({name}: {type(error).__name__})") from None
     try:
-        return typed(Checkpoint, values)
+        return typed(Checkpoint, decoded)
     except TypeError as error:
         raise WeightsError(f"{path}: damaged metadata ({error})") from None
 
 
-def typed(kind: type[D], values: dict[str, Any]) -> D:
+def typed(kind: type[D], decoded: dict[str, Any]) -> D:
     """A dataclass made of decoded JSON; TypeError names the field whose value isn't of its type."""
+    found = dict(decoded)
     for entry in fields(kind):  # type: ignore[arg-type]
-        if entry.name not in values and entry.default_factory is not MISSING:
+        if entry.name not in decoded and entry.default_factory is not MISSING:
             continue
-        value = values.get(entry.name, entry.default)
-        if entry.type in (int, str, bool):
-            fits = type(value) is entry.type
-        elif entry.type is float:
-            fits = type(value) in (int, float) and abs(value) < float("inf")
+        value = decoded.get(entry.name, entry.default)
+        if entry.type in (int, float, str, bool):
+            found[entry.name] = values.plain(entry.type, value, entry.name, TypeError)
+            fits = not isinstance(value, int | float) or 0 <= value <= values.MAX_WHOLE
         else:
             fits = isinstance(value, dict) or (isinstance(value, tuple) and all(type(item) is int for item in value))
-        if not fits or (type(value) is int and not 0 <= value < 1 << 63):
+        if not fits:
             raise TypeError(f"{entry.name} can't be {reprlib.repr(value)}")
-    return kind(**values)
+    return kind(**found)
 
 
 def _parameters(path: Path, spec: Spec, tensors: dict[str, Tensor]) -> Parameters:

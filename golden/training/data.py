@@ -3,8 +3,10 @@
 import hashlib
 import io
 import os
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor
 
 from golden import files
+from golden.contract import values
 from golden.contract.errors import DataError, PlanError
 from golden.contract.shapes import Input
 
@@ -24,11 +27,11 @@ EMBEDDED = Path(__file__).parents[1] / "embedded" / "mnist-1500.npz"
 TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10"}
 NAMES = ("embedded", *TORCHVISION)
 
-#: Between a path and the digest of what it had, in the name of a data set of one's own.
-DIGEST = "#"
+#: Kinds of a `Source` beside these names: a .npz file or a folder; arrays that `nudge.Network.fit` was given.
+PATH, GIVEN = "path", "given"
 
-#: What a plan calls images that are none of these but were given by `nudge.Network.fit`.
-OWN = "own"
+#: A digest as `digest` makes it.
+HEX = re.compile("[0-9a-f]{12}")
 
 #: Environment variable that names the root folder, the one that holds MNIST/raw and FashionMNIST/raw.
 VARIABLE = "NUDGE_DATA"
@@ -47,16 +50,70 @@ class Data(NamedTuple):
     test_labels: Tensor
 
 
-def is_path(name: str) -> bool:
-    """Whether a data set is one's own: a .npz file, or a folder, which has a / in its name or is there."""
-    place = name.partition(DIGEST)[0]
-    return bool(place) and (place.endswith(".npz") or "/" in place or (place not in NAMES and Path(place).is_dir()))
+@dataclass(frozen=True)
+class Source:
+    """Which data a run learns, as its weight file records it."""
 
+    #: One of `NAMES`, `PATH` or `GIVEN`.
+    kind: str
+    #: Absolute, of `PATH`.
+    path: str = ""
+    #: `digest` of what a `PATH` had, or of what was `GIVEN`; "": not known.
+    digest: str = ""
 
-def check_name(name: str) -> None:
-    """Raise `PlanError` for a data set that isn't one of `NAMES`, and no path."""
-    if name not in NAMES and not is_path(name):
-        raise PlanError(f"unknown data set {name!r}: choose one of {', '.join(NAMES)}, a .npz file, or a folder of PNG files")
+    def __post_init__(self) -> None:
+        values.normalise(self, PlanError)
+        if self.kind not in (*NAMES, PATH, GIVEN) or bool(self.path) != (self.kind == PATH):
+            raise PlanError(f"unknown data set {self.kind!r} {self.path!r}: choose one of {', '.join(NAMES)}, or a path")
+        if self.digest and (self.kind in NAMES or not HEX.fullmatch(self.digest)):
+            raise PlanError(f"data {self.kind}: {self.digest!r} is no digest of it")
+
+    def __str__(self) -> str:
+        return {PATH: self.path, GIVEN: "images that were given to fit"}.get(self.kind, self.kind)
+
+    @classmethod
+    def asked(cls, data: str | os.PathLike[str]) -> Self:
+        """What is asked for by one of `NAMES` or a path: a text that ends with .npz, has a / or is a folder's name.
+
+        `PlanError` for what is neither.
+        """
+        if isinstance(data, str) and data in NAMES:
+            return cls(data)
+        place = str(values.plain(Path, data, "--data", PlanError))
+        if not isinstance(data, str) or (data and (place.endswith(".npz") or "/" in data or Path(place).is_dir())):
+            return cls(PATH, os.path.realpath(place))
+        raise PlanError(f"unknown data set {data!r}: choose one of {', '.join(NAMES)}, a .npz file, or a folder of PNG files")
+
+    @classmethod
+    def recorded(cls, value: Any) -> Self:
+        """What a weight file says; `PlanError` for what no run writes.
+
+        Files of before there were kinds say a name, PATH#DIGEST, or "own" of arrays, whose digest they don't have.
+        """
+        if isinstance(value, dict) and value.keys() <= cls.__dataclass_fields__.keys() and "kind" in value:
+            return cls(**value)
+        if isinstance(value, str):
+            path, _, digest = value.rpartition("#")
+            if path.startswith("/") and HEX.fullmatch(digest):
+                return cls(PATH, path, digest)
+            if value in NAMES or value == "own":
+                return cls(GIVEN if value == "own" else value)
+        raise PlanError(f"data can't be {values.said(value)}")
+
+    def at(self, asked: str | None) -> Self:
+        """The same data where they are now: at the path that is asked for, or else where they were."""
+        if asked is None:
+            return self
+        other = self.asked(asked)
+        if other.kind == PATH and self.digest:
+            return replace(other, digest=self.digest)
+        if other != self:
+            raise PlanError(f"--data {asked}: the run learnt {self}; leave it out to resume")
+        return self
+
+    def of(self, data: "Data") -> Self:
+        """The same with the digest of what was loaded, so that no other data are taken later."""
+        return self if self.kind in NAMES else replace(self, digest=digest(data))
 
 
 def folder_of(root: str | Path | None = None) -> Path | None:
@@ -65,8 +122,12 @@ def folder_of(root: str | Path | None = None) -> Path | None:
     return Path(given) if given else None
 
 
-def load(name: str, root: str | Path | None = None, shown: Input = Input()) -> Data:  # noqa: B008 (frozen)
-    """The data set `name`: one of `NAMES`, or a path as `is_path` has it.
+def load(
+    data: str | os.PathLike[str] | Source,
+    root: str | Path | None = None,
+    shown: Input = Input(),  # noqa: B008 (frozen)
+) -> Data:
+    """The data set that `Source.asked` finds, or that a run learnt: exactly that one.
 
     root: see `folder_of`; "embedded" and paths need none.
     shown: the network's images and classes, which the data must fit. The embedded digits, which are there to try things
@@ -75,6 +136,8 @@ def load(name: str, root: str | Path | None = None, shown: Input = Input()) -> D
     Raises `PlanError` for an unknown name, `DataError` for files that are missing or not the
     published ones, and for data that don't fit.
     """
+    source = data if isinstance(data, Source) else Source.asked(data)
+    name = source.kind
     if name == "embedded":
         try:
             with np.load(io.BytesIO(files.read(EMBEDDED, idx.MAX_BYTES, DataError))) as file:
@@ -82,9 +145,10 @@ def load(name: str, root: str | Path | None = None, shown: Input = Input()) -> D
         except (DataError, BadZipFile, LookupError, ValueError) as error:
             raise DataError(f"the embedded digits can't be read: {error}; install nudge again") from None
         return _fitted(Data(arrays[0], arrays[1].long(), arrays[2], arrays[3].long()), shown)
-    check_name(name)
-    if is_path(name):
-        return _own(name, shown)
+    if name == GIVEN:
+        raise DataError("these weights learnt images that were given to fit, which aren't kept: give them with --data")
+    if name == PATH:
+        return _own(source, shown)
     folder = folder_of(root)
     inside = cifar.FOLDER if name == "cifar10" else f"{TORCHVISION[name]}/raw"
     if folder is None:
@@ -96,14 +160,6 @@ def load(name: str, root: str | Path | None = None, shown: Input = Input()) -> D
     return _checked(_tensors(idx.load(name, folder / inside, hint)), name, shown)
 
 
-def named(name: str, data: Data) -> str:
-    """What a plan calls a data set that was loaded: one's own by path and digest, so that no other is taken later."""
-    if not is_path(name):
-        return name
-    place = name.partition(DIGEST)[0]
-    return f"{Path(place).resolve()}{DIGEST}{digest(data)}"
-
-
 def digest(data: Data) -> str:
     """Twelve digits of the SHA-256 of all images and labels."""
     found = hashlib.sha256()
@@ -113,16 +169,16 @@ def digest(data: Data) -> str:
     return found.hexdigest()[:12]
 
 
-def _own(name: str, shown: Input) -> Data:
+def _own(source: Source, shown: Input) -> Data:
     """A data set of one's own; with a digest, exactly that one."""
-    place, _, wanted = name.partition(DIGEST)
-    path = Path(place)
+    path = Path(source.path)
     if not path.exists():
-        raise DataError(f"--data {place}: no such file or folder")
+        raise DataError(f"--data {path}: no such file or folder")
     found = own_data.of_folder(path, shown) if path.is_dir() else own_data.of_file(path)
-    data = _checked(_tensors(found), place, shown)
-    if wanted and digest(data) != wanted:
-        raise DataError(f"--data {place}: its images and labels aren't those that were learnt: {digest(data)}, not {wanted}")
+    data = _checked(_tensors(found), str(path), shown)
+    if source.digest and digest(data) != source.digest:
+        learnt = f"its images and labels aren't those that were learnt: {digest(data)}, not {source.digest}"
+        raise DataError(f"--data {path}: {learnt}")
     return data
 
 

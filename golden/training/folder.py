@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from golden import files
+from golden.contract import values
 from golden.contract.errors import PlanError, WeightsError
 
 from . import checkpoint, metrics
@@ -35,7 +37,11 @@ class RunFolder:
     """A folder by its path, whether it is there or not. It knows which rows are written, and adds those that aren't."""
 
     def __init__(self, path: Path):
-        self.path = path
+        self.path = values.plain(Path, path, "--out", PlanError)
+        try:
+            os.fsencode(path).decode()
+        except UnicodeError:
+            raise PlanError(f"--out {str(path)!r}: its name isn't UTF-8, as a weight file's must be") from None
         #: Rows of the metrics file, and of the epochs' file; None: it has to be written anew.
         self._rows: int | None = None
         self._epochs: int | None = None

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from golden.contract import values
 from golden.contract.errors import PlanError
 from golden.contract.presets import PRESETS
 from golden.contract.spec import Spec
 
-from .data import NAMES, VARIABLE
+from .data import NAMES, VARIABLE, Source
 from .plan import Plan, first_samples
 
 
@@ -60,6 +61,9 @@ class TrainingOptions:
     resume: bool = option("Continue the run in --out, which keeps its options.", False)
     force: bool = option("Overwrite the weights in --out.", False)
 
+    def __post_init__(self) -> None:
+        values.normalise(self, PlanError)
+
     def of_plan(self) -> dict[str, Any]:
         """Those that are fields of a `Plan`, by name."""
         return {entry.name: getattr(self, entry.name) for entry in fields(Plan)}
@@ -69,14 +73,14 @@ class TrainingOptions:
         """The data set that is meant."""
         return "embedded" if self.data is None else self.data
 
-    def plan(self, spec: Spec, data: str, available: int) -> Plan:
-        """The plan of a new run on the data set of that name, of `available` training images; `PlanError` if there is none."""
+    def plan(self, spec: Spec, data: Source | str, available: int) -> Plan:
+        """The plan of a new run on these data, of `available` training images; `PlanError` if there is none."""
         kept = self.held_out or 0
         if not 0 <= kept < available:
             raise PlanError(f"--held-out must be 0..{available - 1}, not {kept}")
-        values = self.of_plan() | {
+        asked = self.of_plan() | {
             "data": data,
             "samples": first_samples(self.samples, available - kept, data),
         }
-        del values["preset"]
-        return Plan.of(spec, **values)
+        del asked["preset"]
+        return Plan.of(spec, **asked)

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from golden.contract import values
 from golden.contract.errors import PlanError, SpecError
 from golden.contract.spec import Spec
 from golden.model.settings import Settings
 
 from .batch import Batch
-from .data import OWN, Data, check_name
+from .data import Data, Source
 from .epoch import drawn_moves, order
 
 
@@ -20,7 +21,7 @@ class Plan:
     """See the module."""
 
     preset: str
-    data: str
+    data: Source
     #: the first N of the training set
     samples: int
     epochs: int
@@ -44,16 +45,17 @@ class Plan:
     #: the last N of the training set are tried after each epoch; none of them is trained
     held_out: int = 0
 
+    def __post_init__(self) -> None:
+        values.normalise(self, PlanError)
+
     @classmethod
-    def of(cls, spec: Spec, data: str, samples: int, **options: Any) -> "Plan":
+    def of(cls, spec: Spec, data: Source | str, samples: int, **options: Any) -> "Plan":
         """A plan with the preset's value for each option that is None; `PlanError` if it can't be carried out."""
-        if data != OWN:
-            check_name(data)
         learning, schedule = spec.learning, spec.schedule
-        values: dict[str, Any] = {"epochs": 1, "batch": learning.batch, "seed": 0, "lr_scale": 1.0, "beta": learning.beta}
-        values |= {"free_steps": schedule.free, "nudged_steps": schedule.nudged, "decay": learning.decay}
-        values |= {name: value for name, value in options.items() if value is not None}
-        plan = cls(spec.name, data, samples, **values)
+        asked: dict[str, Any] = {"epochs": 1, "batch": learning.batch, "seed": 0, "lr_scale": 1.0, "beta": learning.beta}
+        asked |= {"free_steps": schedule.free, "nudged_steps": schedule.nudged, "decay": learning.decay}
+        asked |= {name: value for name, value in options.items() if value is not None}
+        plan = cls(spec.name, data if isinstance(data, Source) else Source.asked(data), samples, **asked)
         plan.settings(spec)
         return plan
 
@@ -63,7 +65,7 @@ class Plan:
             ("--samples", self.samples, 1, None),
             ("--epochs", self.epochs, 1, MAX_EPOCHS),
             ("--batch", self.batch, 1, spec.formats.max_batch),
-            ("--seed", self.seed, 0, MAX_SEED),
+            ("--seed", self.seed, 0, values.MAX_WHOLE),
             ("--shift", self.shift, 0, MAX_SHIFT),
             ("--average", self.average, 1, self.epochs),
             ("--held-out", self.held_out, 0, None),
@@ -111,9 +113,6 @@ class Plan:
         return self.batch_of(data, epoch, numbers).images
 
 
-#: What a weight file can say.
-MAX_SEED = (1 << 63) - 1
-
 #: Pixels; beyond that digits leave the image.
 MAX_SHIFT = 4
 
@@ -121,8 +120,9 @@ MAX_SHIFT = 4
 MAX_EPOCHS = 100_000
 
 
-def first_samples(wanted: int | None, available: int, name: str) -> int:
+def first_samples(wanted: int | None, available: int, name: object) -> int:
     """`wanted`, or all that there are; `PlanError` if there are fewer."""
+    wanted = values.plain(int | None, wanted, "--samples", PlanError)
     if wanted is not None and not 1 <= wanted <= available:
         raise PlanError(f"--samples must be 1..{available} ({name} has no more), not {wanted}")
     return available if wanted is None else wanted

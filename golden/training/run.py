@@ -119,7 +119,7 @@ class Run:
 
     @classmethod
     def resume(cls, out: Path, options: dict[str, Any], network: Path | None = None) -> "Run":
-        """The run in `out`, continued. options: of the plan, as given (None: not); only `epochs` may differ.
+        """The run in `out`, continued. options: of the plan, as given (None: not); `epochs` may differ, and where `data` are.
 
         network: a file, if its network has to be that of the run.
         """
@@ -131,7 +131,7 @@ class Run:
         plan = plan_of(folder.weights, spec, found)
         for name, value in options.items():
             had = getattr(plan, name)
-            if name != "epochs" and value is not None and value != had:
+            if name not in ("epochs", "data") and value is not None and value != had:
                 raise PlanError(f"--{name.replace('_', '-')} {value}: the run in {out} has {had}; leave it out to resume")
         asked = options.get("epochs")
         epochs = plan.epochs if asked is None else asked
@@ -142,7 +142,7 @@ class Run:
         rows = report.read_metrics(out / METRICS, found.epoch, found.position, found.metrics)
         run = cls(replace(plan, epochs=epochs), spec, out, parameters, found=before, checkpointed=True)
         finished = (epoch for epoch in run.averaged if epoch <= found.epoch)
-        run.kept = {epoch: _after(folder.after(epoch), epoch, spec, found) for epoch in finished}
+        run.kept = {epoch: _after(folder.after(epoch), epoch, spec, plan) for epoch in finished}
         run.epoch, run.position, run.epoch_errors = found.epoch, found.position, found.epoch_errors
         run.seconds, run.rows, run.command = found.seconds, rows, found.command
         run.epochs = report.read_epochs(out / EPOCHS, found.epoch)
@@ -160,18 +160,15 @@ class Run:
     @classmethod
     def prepare(cls, out: Path, options: TrainingOptions) -> tuple["Run", Data]:
         """What is asked for: a new run or the one in `out`, and its data."""
-        try:
-            os.fsencode(out).decode()
-        except UnicodeDecodeError:
-            raise PlanError(f"--out {out!r}: its name isn't UTF-8, as a weight file's must be") from None
         if options.resume:
             run = cls.resume(out, options.of_plan(), options.network)
-            images = datasets.load(run.plan.data, options.data_dir, run.spec.input)
+            images = datasets.load(run.plan.data.at(options.data), options.data_dir, run.spec.input)
             first_samples(run.plan.samples, len(images.train_images) - run.plan.held_out, run.plan.data)
             return run, images
         spec = chosen(options.preset, options.network)
-        images = datasets.load(options.data_name, options.data_dir, spec.input)
-        plan = options.plan(spec, datasets.named(options.data_name, images), len(images.train_images))
+        source = datasets.Source.asked(options.data_name)
+        images = datasets.load(source, options.data_dir, spec.input)
+        plan = options.plan(spec, source.of(images), len(images.train_images))
         return cls.begin(plan, spec, out, force=options.force), images
 
     def owned(self) -> AbstractContextManager[None]:
@@ -261,10 +258,10 @@ class Run:
             note(f"{self.out / CURVE} isn't drawn: {type(error).__name__}: {error}")
 
 
-def _after(path: Path, epoch: int, spec: Spec, found: Checkpoint) -> Parameters:
+def _after(path: Path, epoch: int, spec: Spec, plan: Plan) -> Parameters:
     """The weights that a run had after `epoch` epochs; `WeightsError` where the file is of another run."""
     _, parameters, kept = checkpoint.load(path, spec)
-    if (kept.plan, kept.epoch, kept.position) != (found.plan, epoch, 0):
+    if (plan_of(path, spec, kept), kept.epoch, kept.position) != (plan, epoch, 0):
         raise WeightsError(f"{path}: not of this run after {epoch} epochs")
     return parameters
 
@@ -272,7 +269,7 @@ def _after(path: Path, epoch: int, spec: Spec, found: Checkpoint) -> Parameters:
 def plan_of(path: Path, spec: Spec, found: Checkpoint) -> Plan:
     """The plan that a checkpoint belongs to; `WeightsError` where no run could have left it."""
     try:
-        plan = checkpoint.typed(Plan, found.plan)
+        plan = Plan(**found.plan | {"data": datasets.Source.recorded(found.plan.get("data"))})
         plan.settings(spec)
         within = 0 <= found.position < plan.samples and found.epoch_errors <= found.position
     except (TypeError, ArithmeticError, PlanError) as error:

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from golden.contract.errors import ExitCode, WeightsError
+from golden.contract.errors import ExitCode, PlanError, WeightsError
 from golden.contract.presets import preset
 from golden.progress import note
 from golden.training import checkpoint
 from golden.training import data as datasets
 from golden.training.checkpoint import Checkpoint
+from golden.training.data import Source
 from golden.training.evaluate import evaluate
 from golden.training.plan import first_samples
 from host.boards.open import open_board
@@ -50,16 +51,16 @@ def evaluate_weights(
     path = checkpoint.find(weights)
     spec = None if preset_name is None else preset(preset_name)
     spec, parameters, found = checkpoint.load(path, spec)
-    name = chosen_data(path, found, data, data_dir)
-    images = datasets.load(name, data_dir, spec.input)
-    count = first_samples(samples, len(images.test_images), name)
+    source = chosen_data(path, found, data, data_dir)
+    images = datasets.load(source, data_dir, spec.input)
+    count = first_samples(samples, len(images.test_images), source)
     with open_board(board, spec, engines) as device:
         device.load(parameters)
         device.write_settings(found.registers())
         result = evaluate(device, images.test_images[:count], images.test_labels[:count])
     values = {
         "error_percent": result.error_percent,
-        "data": name,
+        "data": str(source) if data is None else data,
         "samples": result.samples,
         "confusion": result.confusion.tolist(),
         "predictions": result.predictions.tolist(),
@@ -69,29 +70,31 @@ def evaluate_weights(
     return ExitCode.OK
 
 
-def same_place(learnt: object, asked: str) -> bool:
-    """Whether weights learnt the data set that is asked for, whatever it has now."""
-    if not isinstance(learnt, str) or not datasets.is_path(learnt):
-        return learnt == asked
-    return Path(learnt.partition(datasets.DIGEST)[0]) == Path(asked).resolve()
+def learnt(found: Checkpoint) -> Source | None:
+    """What weights learnt, if that can be told."""
+    try:
+        return Source.recorded(found.plan.get("data"))
+    except PlanError:
+        return None
 
 
-def chosen_data(path: Path, found: Checkpoint, asked: str | None, data_dir: Path | None) -> str:
+def chosen_data(path: Path, found: Checkpoint, asked: str | None, data_dir: Path | None) -> Source:
     """The data set to test the weights at `path` on: what is asked for, else what they learnt.
 
     Without a folder to look in, weights that learnt MNIST are tested on the embedded digits.
     """
-    learnt = found.plan.get("data")
+    known = learnt(found)
     if asked is not None:
-        datasets.check_name(asked)
-        # the embedded digits are MNIST's, its test digits among the test digits
-        if not same_place(learnt, asked) and {learnt, asked} != {"mnist", "embedded"}:
-            note(f"{path.stem} learnt {reprlib.repr(learnt)}; this is its error on {asked}")
-        return asked
-    if not isinstance(learnt, str) or not (learnt in datasets.NAMES or datasets.is_path(learnt)):
-        raise WeightsError(f"{path}: learnt {reprlib.repr(learnt)}, unknown here: give --data")
-    if learnt == "mnist" and datasets.folder_of(data_dir) is None:
+        source = Source.asked(asked)
+        before = None if known is None else (known.kind, known.path)
+        # the embedded digits are MNIST's, its test digits among the test digits; whatever a path has now
+        if before != (source.kind, source.path) and {before, (source.kind, "")} != {("mnist", ""), ("embedded", "")}:
+            note(f"{path.stem} learnt {reprlib.repr(str(known))}; this is its error on {asked}")
+        return source
+    if known is None:
+        raise WeightsError(f"{path}: learnt {reprlib.repr(found.plan.get('data'))}, unknown here: give --data")
+    if known.kind == "mnist" and datasets.folder_of(data_dir) is None:
         why = f"neither --data-dir nor ${datasets.VARIABLE} says where MNIST is"
         note(f"{why}: testing on the 500 embedded digits of it")
-        return "embedded"
-    return str(learnt)
+        return Source("embedded")
+    return known

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from golden.contract import values
 from golden.contract.errors import UsageError
 from golden.training.data import Data
 from golden.training.evaluate import Evaluation, evaluate
@@ -44,6 +45,10 @@ def fit(
     differs from it. recover: how often to go back to the checkpoint at most. stream: send every image anew, even if the
     board's memory could hold them.
     """
+    board = values.plain(str, board, "--board", UsageError)
+    engines = values.plain(str | None, engines, "--engines", UsageError)
+    twin, stream = (values.plain(bool, x, name, UsageError) for x, name in ((twin, "--twin"), (stream, "--stream")))
+    recover = values.plain(int, recover, "--recover", UsageError)
     if recover < 0:
         raise UsageError(f"--recover must be 0 or more, not {recover}")
     outcome = Outcome()

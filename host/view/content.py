@@ -80,7 +80,7 @@ def _learning(made: Content, number: int, folder: Folder, seen: Look) -> None:
     made.tables[f"held-{number}"] = {"samples": list(held_out), "percent": drawable(held_out.values(), window)}
     tested = seen.evaluation
     errors = [] if tested is None else drawable([tested.error_percent], tested.samples)
-    saved = folder.found.epoch * int(folder.found.plan["samples"]) + folder.found.position
+    saved = folder.found.epoch * folder.plan.samples + folder.found.position
     made.tables[f"tested-{number}"] = {"samples": [saved][: len(errors)], "percent": errors}
     made.tables[f"rate-{number}"] = _rate(folder, samples)
     firing = [100 * share for share in seen.firing]
@@ -145,7 +145,7 @@ def _answers(made: Content, number: int, seen: Look) -> None:
 
 def _facts(folder: Folder, seen: Look) -> str:
     """What the run is, and how far."""
-    found, plan = folder.found, folder.found.plan
+    found = folder.found
     done, total = folder.done, folder.total
     seconds = folder.rows[-1].seconds if folder.rows else found.seconds
     rate = done / seconds if seconds else 0.0
@@ -155,7 +155,7 @@ def _facts(folder: Folder, seen: Look) -> str:
         "network": f"{folder.spec.name}: {', '.join(map(repr, folder.spec.stages))}; {folder.spec.parameters:,} parameters",
         "progress": f"{done:,} of {total:,} training samples; {left}",
         "misread now": error or seen.images,
-        "plan": ", ".join(f"{name} {value}" for name, value in plan.items() if name != "preset"),
+        "plan": ", ".join(f"{name} {value}" for name, value in vars(folder.plan).items() if name != "preset"),
         "board": str(folder.counters.get("board", "unknown")),
         "command": found.command,
     }

@@ -13,6 +13,7 @@ from golden.training import checkpoint, metrics
 from golden.training.checkpoint import Checkpoint
 from golden.training.folder import COUNTERS, EPOCHS, METRICS, MOST_OF_COUNTERS
 from golden.training.metrics import Epoch, Row
+from golden.training.plan import Plan
 from golden.training.run import plan_of
 
 #: Every row that there is: the metrics of a growing run are ahead of its checkpoint.
@@ -25,9 +26,11 @@ class Folder:
 
     path: Path
     spec: Spec
+    #: Of all epochs.
+    plan: Plan
     #: Masters as of the last checkpoint.
     parameters: Parameters
-    #: Plan, registers, and how far the run was at the last checkpoint.
+    #: Registers, and how far the run was at the last checkpoint.
     found: Checkpoint
     #: A row for each commit, of those after the checkpoint too.
     rows: list[Row]
@@ -43,13 +46,13 @@ class Folder:
     @property
     def total(self) -> int:
         """Samples that the plan trains, over all epochs."""
-        return int(self.found.plan["epochs"]) * int(self.found.plan["samples"])
+        return self.plan.epochs * self.plan.samples
 
     @property
     def done(self) -> int:
         """Samples trained so far, as far as the directory tells."""
         row = self.rows[-1] if self.rows else None
-        samples = int(self.found.plan["samples"])
+        samples = self.plan.samples
         saved = self.found.epoch * samples + self.found.position
         return saved if row is None else max(saved, row.epoch * samples + row.position)
 
@@ -70,9 +73,10 @@ def read(path: Path) -> Folder:
         raise ViewError(
             f"{path}: pages show networks that begin with a convolution of 28x28 grey images in 10 classes, not {spec.name}"
         )
-    plan_of(path / checkpoint.WEIGHTS, spec, found)  # refuses what no run leaves
+    plan = plan_of(path / checkpoint.WEIGHTS, spec, found)
     rows = metrics.read_metrics(path / METRICS, ALL, ALL)
-    return Folder(path, spec, parameters, found, rows, metrics.read_epochs(path / EPOCHS, ALL), _counters(path / COUNTERS))
+    epochs = metrics.read_epochs(path / EPOCHS, ALL)
+    return Folder(path, spec, plan, parameters, found, rows, epochs, _counters(path / COUNTERS))
 
 
 def _counters(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from golden.model.parameters import Parameters, initial
 from golden.model.recording import Recording, record
 from golden.model.settings import Settings
 from golden.training import data as datasets
-from golden.training.data import Data
+from golden.training.data import Data, Source
 from golden.training.evaluate import Evaluation
 
 from .folder import Folder
@@ -52,25 +52,25 @@ class Look:
 
 
 @functools.cache
-def _images(name: str) -> tuple[str, Data | None]:
+def _images(source: Source) -> tuple[str, Data | None]:
     """The test images of a data set, and what they are. Without a folder, MNIST is stood for by its embedded digits."""
     try:
-        if name == datasets.OWN:
+        if source.kind == datasets.GIVEN:
             return "the images that it learnt aren't kept with the run", None
-        return f"the test set of {name.partition(datasets.DIGEST)[0]}", datasets.load(name)
+        return f"the test set of {source}", datasets.load(source)
     except DataError as error:
-        if datasets.is_path(name):
+        if source.kind == datasets.PATH:
             return str(error), None
-        if name != "mnist":
-            return f"no {name} on this machine: set {datasets.VARIABLE}", None
+        if source.kind != "mnist":
+            return f"no {source} on this machine: set {datasets.VARIABLE}", None
         return "the embedded digits of mnist's test set", datasets.load("embedded")
 
 
 def look(folder: Folder) -> Look:
     """All of that for the weights of a run's last checkpoint."""
     spec, settings = folder.spec, folder.found.registers()
-    named, images = _images(str(folder.found.plan["data"]))
-    first = initial(spec, int(folder.found.plan["seed"]))
+    named, images = _images(folder.plan.data)
+    first = initial(spec, folder.plan.seed)
     before, now = (_values(spec, each) for each in (first, folder.parameters))
     if images is None:
         return Look(named, None, [], [], [], named, before, now)

@@ -82,8 +82,7 @@ def _subtitle(runs: list[tuple[Folder, Look]]) -> str:
     if len(runs) > 1:
         return f"{len(runs)} training runs."
     folder, _ = runs[0]
-    plan = folder.found.plan
-    return f"{folder.spec.name} learns {plan['data']}, seed {plan['seed']}."
+    return f"{folder.spec.name} learns {folder.plan.data}, seed {folder.plan.seed}."
 
 
 def _library() -> list[str]:

@@ -9,6 +9,7 @@ import torch
 import nudge
 from golden.contract.errors import ModelError, PlanError, SpecError, UsageError, WeightsError
 from golden.training import checkpoint
+from golden.training import data as datasets
 from host.cli import main as cli
 
 DATA = nudge.data("embedded")
@@ -124,7 +125,8 @@ def test_images_of_ones_own(tmp_path):
     result = net.fit(own, samples=40, free_steps=4, nudged_steps=4, out=tmp_path)
     assert result.evaluation is not None
     assert result.evaluation.samples == 50
-    assert checkpoint.load(tmp_path / "weights.safetensors")[2].plan["data"] == "own"
+    learnt = checkpoint.load(tmp_path / "weights.safetensors")[2].plan["data"]
+    assert learnt == {"kind": "given", "path": "", "digest": datasets.digest(own)}
     named = mine()
     named.fit("embedded", samples=40, free_steps=4, nudged_steps=4)
     assert all(np.array_equal(named.weights[name], net.weights[name]) for name in net.weights)

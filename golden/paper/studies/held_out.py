@@ -36,7 +36,8 @@ STUDIED_LARGE, STUDIED_WIDE = (replace(PRESETS[name], schedule=AT_ONCE) for name
 def plan_facts(plan: Plan) -> dict[str, Any]:
     """A plan as plain data. Without a mean of weights and held-out images it is as it was before there were any: tables keep
     their rows."""
-    return {name: value for name, value in asdict(plan).items() if (name, value) not in (("average", 1), ("held_out", 0))}
+    facts = asdict(plan) | {"data": str(plan.data)}
+    return {name: value for name, value in facts.items() if (name, value) not in (("average", 1), ("held_out", 0))}
 
 
 def spec_facts(spec: Spec) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import torch
 from golden.contract.config import configuration
 from golden.contract.presets import preset
 from golden.training import checkpoint
-from golden.training.data import load
+from golden.training.data import Source, load
 from golden.training.plan import Plan
 from golden.training.recover import train
 from golden.training.run import Run
@@ -17,7 +17,7 @@ from host.boards.golden import GoldenBoard
 SPEC = preset("tiny")
 CONFIG = configuration(SPEC)
 DATA = load("embedded")
-PLAN = Plan("tiny", "embedded", samples=44, epochs=2, batch=8, seed=5, lr_scale=1.0, beta=0.5, free_steps=8, nudged_steps=8)
+PLAN = Plan("tiny", Source("embedded"), 44, epochs=2, batch=8, seed=5, lr_scale=1.0, beta=0.5, free_steps=8, nudged_steps=8)
 
 
 class After(Stop):

@@ -2,7 +2,7 @@
 
 from golden.contract.config import configuration
 from golden.contract.presets import preset
-from golden.training.data import load
+from golden.training.data import Source, load
 from golden.training.loop import train
 from golden.training.plan import Plan
 from golden.training.stop import Stop
@@ -10,7 +10,7 @@ from host.boards.golden import GoldenBoard
 
 SPEC = preset("tiny")
 DATA = load("embedded")
-PLAN = Plan("tiny", "embedded", samples=8, epochs=2, batch=8, seed=5, lr_scale=1.0, beta=0.5, free_steps=4, nudged_steps=4)
+PLAN = Plan("tiny", Source("embedded"), 8, epochs=2, batch=8, seed=5, lr_scale=1.0, beta=0.5, free_steps=4, nudged_steps=4)
 
 
 def carried_out(run):

@@ -11,7 +11,7 @@ from golden.contract.presets import preset
 from golden.training.batch import Batch
 from golden.training.board import Ahead, trained
 from golden.training.commits import commits
-from golden.training.data import load
+from golden.training.data import Source, load
 from golden.training.epoch import drawn_moves, moved
 from golden.training.loop import train
 from golden.training.plan import Plan
@@ -21,7 +21,7 @@ from host.boards.golden import GoldenBoard
 
 SPEC = preset("tiny")
 DATA = load("embedded")
-PLAN = Plan("tiny", "embedded", samples=44, epochs=2, batch=8, seed=5, lr_scale=1.0, beta=0.5, free_steps=8, nudged_steps=8)
+PLAN = Plan("tiny", Source("embedded"), 44, epochs=2, batch=8, seed=5, lr_scale=1.0, beta=0.5, free_steps=8, nudged_steps=8)
 
 
 @pytest.mark.parametrize(("shift", "flip"), [(0, True), (1, False), (3, True), (4, True)])

@@ -2,9 +2,11 @@
 
 import hashlib
 import io
+import json
 import os
 import pickle
 import struct
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -42,21 +44,38 @@ def test_an_archive_is_read(tmp_path, shown):
     assert found.train_labels.dtype == torch.int64
 
 
-def test_a_run_remembers_exactly_its_data(tmp_path, monkeypatch):
+@pytest.mark.parametrize("folder", ["plain", "C#", "#0123456789ab", "own"])
+def test_a_run_remembers_exactly_its_data(tmp_path, monkeypatch, folder):
+    tmp_path /= folder
+    tmp_path.mkdir()
     file, made = tmp_path / "mine.npz", arrays(GREY)
     np.savez(file, **made)
     monkeypatch.chdir(tmp_path)
-    name = data.named("mine.npz", data.load("mine.npz", shown=GREY))
-    assert name.startswith(f"{file}#")
-    assert data.named("embedded", data.load("embedded")) == "embedded"
+    learnt = data.Source.asked("mine.npz").of(data.load("mine.npz", shown=GREY))
+    assert (learnt.kind, learnt.path, len(learnt.digest)) == ("path", str(file), 12)
+    assert data.Source.asked("embedded").of(data.load("embedded")) == data.Source("embedded")
+    assert data.Source.recorded(json.loads(json.dumps(asdict(learnt)))) == learnt
     monkeypatch.chdir("/")
-    data.load(name, shown=GREY)
-    data.check_name(name)
+    data.load(learnt, shown=GREY)
     made["test_images"][2, 0, 8, 7] ^= 1
     np.savez(file, **made)
     with pytest.raises(DataError, match=r"mine.npz: its images and labels aren't those that were learnt: [0-9a-f]{12}, not "):
-        data.load(name, shown=GREY)
+        data.load(learnt, shown=GREY)
     data.load(str(file), shown=GREY)
+
+
+def test_what_earlier_versions_recorded_is_read():
+    known = {"mnist": data.Source("mnist"), "own": data.Source("given"), "/C#/d.npz#0123456789ab": None}
+    known["/C#/d.npz#0123456789ab"] = data.Source("path", "/C#/d.npz", "0123456789ab")
+    for old, source in known.items():
+        assert data.Source.recorded(old) == source
+    wrong: Any
+    for wrong in ("", "letters", "own#0123456789ab", "/d.npz", "/d.npz#0123", 1, None, [], {}, {"kind": "own"}, {"path": "/d"}):
+        with pytest.raises(PlanError, match=r"^(data can't be|unknown data set) [^\n]+$"):
+            data.Source.recorded(wrong)
+    for fields in ({"kind": "path"}, {"kind": "mnist", "path": "/d"}, {"kind": "given", "digest": "x"}, {"kind": 1}):
+        with pytest.raises(PlanError):
+            data.Source.recorded(fields)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,16 @@
 """What a plan asks for: learning rates of each epoch, and images moved and mirrored."""
 
+import re
 from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
+
+from golden.contract.errors import PlanError
+from golden.training.options import TrainingOptions
 
 from golden.contract.presets import preset
 from golden.training.plan import Plan
@@ -54,3 +62,38 @@ def test_flipped_images_are_mirrored_or_not():
     moved = replace(PLAN, shift=2).images(DATA, 1, numbers)
     for image, before in zip(replace(PLAN, shift=2, flip=True).images(DATA, 1, numbers), moved, strict=True):
         assert np.array_equal(image, before) or np.array_equal(image, before[:, ::-1])
+
+
+def test_values_become_plain_ones():
+    """A weight file's JSON takes them, and says the same."""
+    given: dict[str, Any] = {"seed": np.int16(3), "samples": np.uint64(8), "lr_scale": np.float32(0.5), "beta": Fraction(1, 4)}
+    made = replace(PLAN, **given, decay=1)
+    assert made == replace(PLAN, seed=3, samples=8, lr_scale=0.5, beta=0.25, decay=1.0)
+    assert [type(x) for x in (made.seed, made.samples, made.lr_scale, made.beta, made.decay)] == [int, int, float, float, float]
+    options = TrainingOptions(network="a.toml", data_dir=Path("b"), data=Path("c.npz"), seed=np.int64(4))  # type: ignore[arg-type]
+    assert (options.network, options.data_dir, options.data, options.seed) == (Path("a.toml"), Path("b"), "c.npz", 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("flip", 1, "--flip must be True or False, not 1"),
+        ("shift", 1.0, "--shift must be a whole number, not 1.0"),
+        ("average", 1.0, "--average must be a whole number, not 1.0"),
+        ("seed", True, "--seed must be a whole number, not True"),
+        ("lr_scale", True, "--lr-scale must be a number, not True"),
+        ("beta", 10**400, f"--beta must be a number, not 1{17 * '0'}...{19 * '0'}"),
+        ("decay", 1 + 0j, "--decay must be a number, not (1+0j)"),
+        ("epochs", "2", "--epochs must be a whole number, not '2'"),
+        ("held_out", np.zeros((2, 2)), "--held-out must be a whole number, not array([[0., 0... [0., 0.]])"),
+    ],
+)
+def test_a_value_of_another_type_is_named(name, value, says):
+    for make in (lambda: replace(PLAN, **{name: value}), lambda: TrainingOptions(**{name: value})):
+        with pytest.raises(PlanError, match=f"^{re.escape(says)}$"):
+            make()
+
+
+def test_a_number_that_python_does_not_print_is_named():
+    with pytest.raises(PlanError, match=r"^--beta must be a number, not a number of more digits than Python prints$"):
+        replace(PLAN, beta=10**5000)

@@ -28,7 +28,7 @@ def test_every_preset_that_is_built_has_weights():
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_committed_weights_classify(file):
     spec, parameters, found = checkpoint.load(file)
-    name = found.plan["data"]
+    name = str(data.Source.recorded(found.plan["data"]))
     assert file.stem == f"{spec.name}-{name}"
     assert spec == PRESETS[spec.name]
     if name == "mnist":

@@ -9,6 +9,7 @@ import pytest
 
 from golden.contract.errors import PlanError
 from golden.contract.presets import preset
+from golden.training.data import Source
 from golden.training.options import TrainingOptions
 from golden.training.plan import Plan
 from host.cli.main import main
@@ -32,7 +33,7 @@ def test_each_field_of_a_plan_can_be_asked_for():
     asked |= {"preset": "tiny", "data": "mnist"}
     assert asked.keys() == {entry.name for entry in fields(Plan)}
     plan = TrainingOptions(**asked).plan(SPEC, "mnist", available=10)
-    assert {name: getattr(plan, name) for name in asked} == asked
+    assert {name: getattr(plan, name) for name in asked} == asked | {"data": Source("mnist")}
 
 
 def test_a_plan_is_of_a_known_data_set():
