@@ -1,5 +1,6 @@
 """What a resumed run takes, and refuses: options, other weights, another run's epochs; which weight file is meant."""
 
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -7,11 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import golden
 from golden.contract.config import configuration
 from golden.contract.errors import PlanError, WeightsError
 from golden.training import checkpoint, metrics
+from golden.training.checkpoint import WEIGHTS
+from golden.training.data import Source
 from golden.training.run import Run
 from host.boards.golden import GoldenBoard
 
@@ -105,3 +109,16 @@ def test_held_out_images_are_tried_after_each_epoch(tmp_path):
     wrong = (board.infer(images, labels) != labels.numpy()).mean()
     assert run.epochs[-1].held_out_error_percent == pytest.approx(100 * wrong)
     assert len(run.epochs) == 2
+
+
+@pytest.mark.parametrize("old", ["embedded", "/C#/d.npz#0123456789ab", "own"])
+def test_a_run_of_before_data_had_kinds_is_resumed(tmp_path, old):
+    """Some of its files say what it learnt as they did then, others as today."""
+    source = Source.recorded(old)
+    carried_out(Run.begin(replace(PLAN, average=2, data=source), SPEC, tmp_path))
+    for name in (WEIGHTS, "epoch-1.safetensors"):
+        tensors, metadata = checkpoint.content(tmp_path / name, checkpoint.MAX_BYTES)
+        metadata["plan"] = json.dumps(json.loads(metadata["plan"]) | {"data": old})
+        save_file(tensors, tmp_path / name, metadata | {"digest": checkpoint.digest(tensors, metadata)})
+    run = Run.resume(tmp_path, {})
+    assert (run.plan.data, set(run.kept), run.finished) == (source, {1, 2}, True)
