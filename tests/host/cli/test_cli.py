@@ -177,7 +177,7 @@ def test_eval_tests_on_what_the_weights_learnt(capsys, no_data, monkeypatch, tra
         code, _, err = run(capsys, "eval", "--weights", weights, *few, *options)
         assert code == ExitCode.OK
         assert ("learnt" in err) == ("--data" in options)
-    assert loaded == ["mnist", "fashion-mnist", "embedded", "mnist", "fashion-mnist"]
+    assert [str(each) for each in loaded] == ["mnist", "fashion-mnist", "embedded", "mnist", "fashion-mnist"]
     assert err.startswith("tiny-mnist learnt 'mnist'; this is its error on fashion-mnist\n")
 
 
