@@ -190,20 +190,29 @@ class SerialBoard(OpenBoard):
     def load(self, parameters: Parameters) -> None:
         check_shapes(self.spec, parameters)
         _check_range(self.spec, parameters)
-        writes: list[Request] = []
-        for b, image in zip(self.spec.bundles, weight_image.pack_all(self.config, parameters.to("cpu")), strict=True):
-            most = writable_words(self.config.lanes[b.index])
-            for at in range(0, len(image), most):
-                payload = WordAddress(b.index, at).encode() + image[at : at + most].tobytes()
-                writes.append(Request(Command.WRITE_WEIGHTS, payload))
-        self.exchange([*writes, COMMIT])
+
+        def asked() -> Iterator[Request]:
+            for b, image in zip(self.spec.bundles, weight_image.pack_all(self.config, parameters.to("cpu")), strict=True):
+                for at, count in self._parts(len(image), writable_words(lanes := self.config.lanes[b.index]), lanes):
+                    payload = WordAddress(b.index, at).encode() + image[at : at + count].tobytes()
+                    yield Request(Command.WRITE_WEIGHTS, payload)
+            yield COMMIT
+
+        self.exchange(asked())
+
+    def _parts(self, words: int, most: int, lanes: int) -> Iterator[tuple[int, int]]:
+        """Address and number of words for requests, drawn as they are sent: as many as the line carries, at most `most`."""
+        at = 0
+        while at < words:
+            count = min(most, words - at, max(self.link.length // (MASTER_BYTES * lanes), 1))
+            yield at, count
+            at += count
 
     def read(self) -> Parameters:
         images = []
         for b in self.spec.bundles:
             lanes, words = self.config.lanes[b.index], layout.image_words(self.config, b)
-            most = readable_words(lanes)
-            parts = ((at, min(most, words - at)) for at in range(0, words, most))
+            parts = self._parts(words, readable_words(lanes), lanes)
             answers = self.exchange(
                 Request(Command.READ_WEIGHTS, Words(b.index, at, count).encode(), MASTER_BYTES * lanes * count)
                 for at, count in parts

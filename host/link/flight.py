@@ -75,6 +75,7 @@ class Flight:
         """The deadline has passed."""
         if self.trouble is None:
             self._missed += 1
+            self._patience.damaged += 1
             self._counters.timeouts += 1
             self._reason = f"no answer within {self.deadline - self._since:.3g} s"
 
@@ -83,12 +84,12 @@ class Flight:
         self._awaited = max(self._awaited - 1, 0)
         oldest = self.requests[0]
         if len(body) < ANSWER_HEADER:
-            self.trouble = "the last answer was damaged"
+            self._damaged("an answer was damaged")
         elif body[3] in EXECUTED:
             self._assign(body)
         else:
             self._counters.refused += 1
-            self.trouble = f"the last answer was {status_name(body[3])}"
+            self._damaged(f"an answer was {status_name(body[3])}")
             # In order as all else is, this can't be said of the oldest unless the board has forgotten the HELLO.
             self._lost += body[1] == oldest.sequence and body[3] == Status.BAD_SEQUENCE and oldest.again
         if self.trouble is not None:
@@ -97,11 +98,17 @@ class Flight:
             quiet = patience.quiet(self._attempts, self._awaited, self._patience.longest(oldest.command))
             self.deadline = min(self._since + self._patience.timeout, self._clock() + quiet)
 
+    def _damaged(self, trouble: str) -> None:
+        """The first answer of this kind since all was sent: BAD_SEQUENCE behind it follows from it."""
+        self._patience.damaged += self.trouble is None
+        self.trouble = self.trouble or trouble
+
     def _assign(self, body: bytes) -> None:
         """Give a final answer to the request that waits for it."""
         for request in self.requests:
             if request.status is None and body[:3] == bytes((VERSION, request.sequence, request.command | ANSWER)):
                 request.status, request.payload = Status(body[3]), body[ANSWER_HEADER:]
+                self._patience.carried += len(request.frame) + len(body)
                 if not request.again:
                     self._patience.learn(request.command, self._clock() - self._since)
                 return
@@ -128,7 +135,9 @@ class Flight:
         if self._lost > 1:
             raise LinkError(f"{self._name}: the board was reset: it doesn't know {oldest}")
         if self._missed > self._retries or self._attempts == self._resends:
-            raise LinkError(f"{self._name}: gave up on {oldest} after {self._attempts + 1} tries: {self._reason}")
+            size, between = len(oldest.frame), self._patience.between
+            line = f"; its frame has {size} bytes, and {between} came through between two damages" if self.trouble else ""
+            raise LinkError(f"{self._name}: gave up on {oldest} after {self._attempts + 1} tries: {self._reason}{line}")
         unanswered = [request for request in self.requests if request.status is None]
         for request in unanswered:
             self._counters.resent += 1

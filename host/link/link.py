@@ -95,6 +95,11 @@ class Link:
         return self._clock()
 
     @property
+    def length(self) -> int:
+        """Bytes of payload that a frame should have at most where the host may choose: fewer on a bad line."""
+        return self._patience.length
+
+    @property
     def damaged(self) -> int:
         """Pieces received that were no frame."""
         return self.channel.damaged

@@ -1,4 +1,4 @@
-"""How long the link waits, and for what."""
+"""How long the link waits, and for what; and how long its frames may be."""
 
 from golden.contract.protocol import Command
 
@@ -13,6 +13,9 @@ PROMPT = 8
 #: A request is late, and sent again, after this multiple of the longest answer to its command so far,
 #: but not before `SOONEST` seconds.
 LATE, SOONEST = 8.0, 1.0
+
+#: Bytes of payload in the shortest frame that a bad line is given, where the host may choose.
+SHORTEST = 64
 
 #: Bounds of the drain at open: a device that never stops talking must not hold it.
 DRAIN_SECONDS, DRAIN_BYTES = 1.0, 1 << 20
@@ -38,11 +41,25 @@ def quiet(attempts: int, awaited: int, longest: float = 0.0) -> float:
 
 
 class Patience:
-    """How long answers to each command took, and so how long the next one is waited for. timeout: seconds, at most."""
+    """How long answers to each command took, and so how long the next one is waited for. timeout: seconds, at most.
+
+    carried: bytes of requests and answers that came through. damaged: times that requests had to be sent again.
+    """
 
     def __init__(self, timeout: float):
         self.timeout = timeout
+        self.carried = self.damaged = 0
         self._longest: dict[Command, float] = {}
+
+    @property
+    def between(self) -> int:
+        """Bytes that came through between two damages."""
+        return self.carried // max(self.damaged, 1)
+
+    @property
+    def length(self) -> int:
+        """Bytes of payload in a frame, where the host may choose: so many that one in three gets through."""
+        return max(self.between, SHORTEST)
 
     def longest(self, command: Command) -> float:
         """Seconds that an answer took so far."""

@@ -91,8 +91,17 @@ def test_a_damaged_image_that_is_not_noticed_is_not_called_equal(monkeypatch):
 
 
 def test_a_line_that_is_too_bad_ends_with_a_clear_error():
-    with pytest.raises(LinkError, match=r"model: gave up on \w+ \(sequence \d+\) after 41 tries: the last answer was \w+"):
-        soak(TINY, "golden", plan(16, 1), DATA, Attack(1e-2, 1))
+    told = r"model: gave up on \w+ \(sequence \d+\) after 41 tries: an answer was \w+; its frame has \d+ bytes, and \d+ came"
+    with pytest.raises(LinkError, match=told):
+        soak(TINY, "golden", plan(16, 1), DATA, Attack(5e-2, 1))
+
+
+def test_a_line_that_carries_no_long_frame_is_given_short_ones():
+    """Of WRITE_WEIGHTS of 1 KB, one in 20,000 would get through."""
+    report = soak(TINY, "golden", plan(24, 2), DATA, Attack(1e-2, 2))
+    assert report.differing == 0
+    assert report.faults > 500
+    assert not [why for why in report.recovered if "WEIGHTS" in why]
 
 
 def test_a_flipped_weight_without_a_twin_is_not_called_equal(monkeypatch):

@@ -6,7 +6,7 @@ from golden.contract.errors import LinkError
 from golden.contract.protocol import ANSWER, VERSION, Command, Status
 from host.link.counters import Counters
 from host.link.flight import Flight, Request
-from host.link.patience import LATE, QUIET, SOONEST, Patience
+from host.link.patience import LATE, QUIET, SHORTEST, SOONEST, Patience
 
 from .fake_port import Clock
 
@@ -74,7 +74,7 @@ def test_silence_doubles_the_wait(flight, clock):
 
 def test_after_damage_it_waits_for_what_is_under_way(flight, clock):
     flight.hear(b"")
-    assert flight.trouble == "the last answer was damaged"
+    assert flight.trouble == "an answer was damaged"
     assert flight.deadline == QUIET
     assert not flight.stuck(silent=False)
     flight.hear(answer(1))
@@ -83,6 +83,29 @@ def test_after_damage_it_waits_for_what_is_under_way(flight, clock):
     assert flight.stuck(silent=False)
     assert [request.sequence for request in flight.again()] == [0]
     assert flight.trouble is None
+
+
+def test_the_first_refusal_is_told_and_not_what_follows_from_it(flight):
+    """Behind a request that was damaged all others are out of sequence."""
+    for _ in range(4):
+        flight.hear(answer(0, Status.BAD_CRC))
+        flight.hear(answer(1, Status.BAD_SEQUENCE))
+        if flight._counters.resent < 9:
+            flight.again()
+    told = "an answer was BAD_CRC; its frame has 0 bytes, and 0 came through between two damages"
+    with pytest.raises(LinkError, match=rf"^fake: gave up on READ_REGISTER \(sequence 0\) after 4 tries: {told}$"):
+        flight.again()
+
+
+def test_frames_are_as_long_as_what_comes_through_between_two_damages(flight):
+    assert flight._patience.length == SHORTEST
+    flight.hear(answer(0, payload=bytes(600)))
+    assert flight._patience.length == 604
+    for _ in range(2):
+        flight.hear(answer(1, Status.BAD_CRC))
+        flight.hear(answer(2, Status.BAD_SEQUENCE))
+        flight.again()
+    assert flight._patience.length == 302
 
 
 def test_what_is_over_is_no_trouble_any_more(flight):
