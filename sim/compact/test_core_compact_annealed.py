@@ -17,6 +17,11 @@ TOP = CompactCore(CONFIG)
 
 
 @cocotb.test()
+async def trains_with_the_shortest_phases(dut):
+    await check_training(dut, CONFIG, 2, seed=6, traced=2, steps=(2, 2))
+
+
+@cocotb.test()
 async def trains_bit_for_bit(dut):
     await check_training(dut, CONFIG, 2, seed=4, traced=2)
 
@@ -24,8 +29,3 @@ async def trains_bit_for_bit(dut):
 @cocotb.test()
 async def trains_with_every_halving(dut):
     await check_training(dut, CONFIG, 2, seed=5, traced=2, steps=(10, 3))
-
-
-@cocotb.test()
-async def trains_with_the_shortest_phases(dut):
-    await check_training(dut, CONFIG, 2, seed=6, traced=2, steps=(2, 2))

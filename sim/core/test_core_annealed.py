@@ -18,6 +18,11 @@ TOP = Core(CONFIG)
 
 
 @cocotb.test()
+async def trains_with_the_shortest_phases(dut):
+    await check_training(dut, CONFIG, 3, seed=6, traced=3, steps=(2, 2))
+
+
+@cocotb.test()
 async def trains_bit_for_bit(dut):
     await check_training(dut, CONFIG, 3, seed=4, traced=3)
 
@@ -25,8 +30,3 @@ async def trains_bit_for_bit(dut):
 @cocotb.test()
 async def trains_with_every_halving(dut):
     await check_training(dut, CONFIG, 3, seed=5, traced=3, steps=(10, 3))
-
-
-@cocotb.test()
-async def trains_with_the_shortest_phases(dut):
-    await check_training(dut, CONFIG, 3, seed=6, traced=3, steps=(2, 2))

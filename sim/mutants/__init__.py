@@ -5,7 +5,8 @@
 Each component that a bench simulates is synthesised, and Yosys changes single bits of its cells' ports: stuck at 0, stuck
 at 1, or inverted. All mutants of a build are in it side by side, chosen by an input. Its simulator is started once: the process
 splits off a child for each test of each mutant (`sim.mutants.trial`), and the first test that fails has caught the mutant.
-Where a test asks the units of its module side by side, it asks the mutant's alone. A mutant that survives is equivalent if a
-solver proves it (`sim.mutants.proof`), or if equivalent.csv says why. `--only quick` is a part of `make test`.
-`sim.mutants.sessions` does the same to the core of the whole virtual board, in sessions of its own.
+Tests are tried in the order of their module, which begins with the shortest one of a core: a mutant that hangs takes three
+times as long as its test. Where a test asks the units of its module side by side, it asks the mutant's alone. A mutant that
+survives is equivalent if a solver proves it (`sim.mutants.proof`), or if equivalent.csv says why. `--only quick` is a part of
+`make test`. `sim.mutants.sessions` does the same to the core of the whole virtual board, in sessions of its own.
 """

@@ -1,5 +1,6 @@
 """Benches whose components have mutants, compiled."""
 
+import threading
 from dataclasses import dataclass, field
 
 from amaranth.hdl import Instance, Module
@@ -14,6 +15,9 @@ from sim.harness.testbench import CompiledBench
 
 from .netlist import SELECT, SELECT_BITS, Netlist, mutated, source
 from .subjects import Bench
+
+#: Amaranth makes the RTLIL of one design at a time (`hw.lib.elaboration.fast_elaboration`).
+CONVERTING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -43,16 +47,21 @@ class Mutant:
 
 
 class MutatedUnits(wiring.Component):
-    """Netlists side by side, as `Testbench` has units, each with its input that chooses a mutant."""
+    """Netlists side by side, as `Testbench` has units, each with its input that chooses a mutant.
 
-    def __init__(self, units: dict[str, wiring.Component], netlists: dict[str, Netlist]):
-        self.units, self.netlists = units, netlists
+    Of `units` that aren't `kept` there are only the ports: tests draw something for each input, and draw the same so.
+    """
+
+    def __init__(self, units: dict[str, wiring.Component], netlists: dict[str, Netlist], kept: set[str]):
+        self.units, self.netlists, self.kept = units, netlists, kept
         choosers = {f"{name}__{SELECT}": In(SELECT_BITS) for name in netlists}
         super().__init__({name: Out(unit.signature) for name, unit in units.items()} | choosers)
 
     def elaborate(self, platform):
         m = Module()
         for name, unit in self.units.items():
+            if name not in self.kept:
+                continue
             if name not in self.netlists:
                 m.submodules[name] = unit
                 wiring.connect(m, wiring.flipped(getattr(self, name)), unit)
@@ -115,9 +124,12 @@ def build(bench: Bench, drawn: dict[tuple[str, str], tuple[str, int]], seed: int
     if bench.single:
         inputs, parts = testbench.inputs(bench.units[""]), []
     else:
-        units, choosers = MutatedUnits(bench.units, netlists), {mutant.input for mutant in mutants}
+        modules = [bench.modules[unit] for unit in netlists]
+        kept = {unit for unit in bench.units if bench.modules[unit] in modules}
+        units, choosers = MutatedUnits(bench.units, netlists, kept), {mutant.input for mutant in mutants}
         inputs = tuple(name for name in testbench.inputs(units) if name not in choosers)
-        parts = [verilator.converted(units, top)]
+        with CONVERTING:
+            parts = [verilator.converted(units, top)]
     parts += [netlist.verilog for netlist in netlists.values()]
     text = verilator.with_modules("".join([*parts, testbench.verilog_of(bench.units.values())]))
     return CompiledBench(testbench.build_verilator(text, top), top, "verilator", inputs), mutants

@@ -59,22 +59,30 @@ def check(benches: list[Bench], count: int, seed: int, out: Path, jobs: int) -> 
     out: a CSV file of unit, change and ending, which a later run goes on with. jobs: simulators at a time; they never change
     a result.
     """
-    result: dict[Mutant, str] = {}
-    drawn = draw(benches, count)
+    drawn, known = draw(benches, count), read(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with Meter("mutants", count) as meter:
-        for bench in benches:
-            if not any(drawn[bench.name, unit][1] for unit in bench.units):
-                continue
-            known = read(out)
-            compiled, mutants = build(bench, drawn, seed)
-            choosers = {mutant.input for mutant in mutants}
-            left = [mutant for mutant in mutants if mutant.key not in known]
-            with ThreadPoolExecutor(jobs) as pool:
-                parts = [left[first::jobs] for first in range(jobs) if left[first::jobs]]
-                for future in [pool.submit(try_mutants, bench, compiled, part, choosers, out) for part in parts]:
-                    future.result()
-            known = read(out)
-            result |= {mutant: known[mutant.key] for mutant in mutants}
+
+    def size(bench: Bench) -> int:
+        return sum(len(text) for text, number in (drawn[bench.name, unit] for unit in bench.units) if number)
+
+    # a build that takes long isn't the last to begin
+    chosen = sorted((bench for bench in benches if size(bench)), key=size, reverse=True)
+    share = max(jobs // len(chosen), 1)
+
+    def tried(bench: Bench) -> list[Mutant]:
+        compiled, mutants = build(bench, drawn, seed)
+        choosers = {mutant.input for mutant in mutants}
+        left = [mutant for mutant in mutants if mutant.key not in known]
+        with ThreadPoolExecutor(share) as pool:
+            parts = [left[first::share] for first in range(share) if left[first::share]]
+            for future in [pool.submit(try_mutants, bench, compiled, part, choosers, out) for part in parts]:
+                future.result()
+        return mutants
+
+    found: list[Mutant] = []
+    with Meter("mutants", count) as meter, ThreadPoolExecutor(jobs) as pool:
+        for mutants in pool.map(tried, chosen):
+            found += mutants
             meter.advance(len(mutants), "")
-    return result
+    endings = read(out)
+    return {mutant: endings[mutant.key] for mutant in found}

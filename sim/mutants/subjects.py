@@ -42,14 +42,15 @@ def tests_of(module: ModuleType) -> list[Any]:
 
 
 def names_of_tests(module: ModuleType) -> list[str]:
-    """Their names, without those that are marked slow: `make test` leaves these out."""
+    """Their names, without those that `make test` leaves out: they are marked slow, or skipped."""
     whole = getattr(module, "pytestmark", [])
     of_module = whole if isinstance(whole, list) else [whole]
-    return [
-        test.name
-        for test in tests_of(module)
-        if not any(mark.name == "slow" for mark in (*getattr(test.func, "pytestmark", []), *of_module))
-    ]
+
+    def left_out(mark: Any) -> bool:
+        return mark.name == "slow" or (mark.name == "skipif" and bool(mark.args[0]))
+
+    tests = ((test.name, [*getattr(test.func, "pytestmark", []), *of_module]) for test in tests_of(module))
+    return [name for name, marks in tests if not any(map(left_out, marks))]
 
 
 def benches() -> Iterator[Bench]:

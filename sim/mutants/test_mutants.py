@@ -1,15 +1,19 @@
 # amaranth: UnusedElaboratable=no
 """Do the benches notice a wrong machine? Sixty mutants of small units, of all folders; and the check of this check."""
 
+import os
 import re
+import time
 from dataclasses import replace
 from types import ModuleType
 
 import pytest
+from amaranth.back import rtlil
 
 from sim.memory.unit import MemoryAndChip
 
-from .build import draw, shares
+from . import trial
+from .build import MutatedUnits, draw, shares
 from .check import check, read
 from .equivalent import identity, reason
 from .netlist import mutated, source
@@ -48,8 +52,8 @@ def test_every_bench_of_hw_is_found():
     found = {one.name: one for one in benches()}
     assert {"lib", "link", "memory", "core", "synapse", "update", "compact", "core.test_core_tiny"} <= found.keys()
     assert all(names_of_tests(module) for one in found.values() for modules in one.modules.values() for module in modules)
-    # all of its tests are slow
-    assert "core.test_core_small_events" not in found
+    # all of its tests are slow, or skipped unless they are asked for
+    assert not {"core.test_core_small_events", "core.test_core_paper"} & found.keys()
     assert {module.split(".")[1] for module in QUICK} == {one.name for one in found.values() if not one.single}
 
 
@@ -57,6 +61,34 @@ def test_large_units_have_more_mutants():
     drawn = draw([bench("lib")], 60)
     assert sum(number for _, number in drawn.values()) == 60
     assert drawn["lib", "block_memory_16"][1] >= drawn["lib", "skid_1"][1] >= 1
+
+
+def test_a_build_has_the_units_of_the_modules_with_mutants_and_the_ports_of_all():
+    units = bench("lib").units
+    text = rtlil.convert(MutatedUnits(units, {}, {"skid_1"}), name="top", emit_src=False)
+    assert [name for name in units if f"\nmodule \\top.{name}\n" in text] == ["skid_1"]
+    assert all(f" \\{name}__" in text for name in units)
+
+
+def child(work, tmp_path, monkeypatch):
+    """How a process counts that carries this out."""
+    monkeypatch.setattr(trial, "ASLEEP", 1.0)
+    number = os.fork()
+    if not number:
+        work()
+        os._exit(0)
+    return trial._wait(number, tmp_path / "report")[0]
+
+
+def test_only_a_trial_without_processor_time_hangs_for_that(tmp_path, monkeypatch):
+    """However long it takes, beside other work: `Limit` says how much processor time it may have."""
+
+    def busy():
+        while time.process_time() < 1.5:
+            pass
+
+    assert child(busy, tmp_path, monkeypatch) == "stopped"
+    assert child(lambda: time.sleep(20), tmp_path, monkeypatch) == trial.HUNG
 
 
 def test_models_in_benches_are_left_alone():

@@ -47,8 +47,8 @@ TIMES = 3
 #: So many times the processor time, and seconds more, for loops that take no simulated time; and of the healthy one itself.
 OVERTIME, SECONDS, LONGEST = 10, 5, 3600
 
-#: Seconds that pass before a child that takes no processor time counts as hung too.
-ASLEEP = 600.0
+#: Seconds without processor time after which a child counts as hung too.
+ASLEEP = 60.0
 
 
 class Limit(NamedTuple):
@@ -135,11 +135,18 @@ def _become(report: Path, limit: int) -> None:
     os.dup2(silent, 2)
 
 
+def _processor_time(child: int) -> str:
+    """Of the program and of the system for it, in the kernel's ticks."""
+    return " ".join(Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[11:13])
+
+
 def _wait(child: int, report: Path) -> tuple[str, float, str]:
     """How a child ends, its processor time, and what its report complains about."""
-    end = time.monotonic() + ASLEEP
+    worked, since = "", time.monotonic()
     while not (ended := os.wait4(child, os.WNOHANG))[0]:
-        if time.monotonic() > end:
+        if (now := _processor_time(child)) != worked:
+            worked, since = now, time.monotonic()
+        elif time.monotonic() > since + ASLEEP:
             os.kill(child, signal.SIGKILL)
         time.sleep(0.002)
     _, status, used = ended
