@@ -17,7 +17,7 @@ import torch
 
 from golden.contract.config import Config, configuration
 from golden.contract.errors import NudgeError
-from golden.contract.protocol import Command, Status, payload_bytes, request_bytes
+from golden.contract.protocol import REQUEST_BYTES, Command, Status, payload_bytes, request_bytes
 from golden.contract.spec import Spec
 from golden.model.parameters import Parameters, initial
 from golden.model.settings import Settings
@@ -105,10 +105,16 @@ def parameters(spec: Spec) -> Parameters:
     return initial(spec, 1)
 
 
+class LongFrames(Link):
+    """Gives a bad line long frames too, so that a session with a fault asks for what the recorded one did."""
+
+    length = REQUEST_BYTES
+
+
 def session(port: FaultPort, config: Config, data: Data, samples: int) -> Outcome:
     """HELLO, settings, all weights, a batch, its commit, digests, and all weights back."""
     spec = config.spec
-    link = Link(port, "model", clock=port.clock, draw=random.Random(1).randrange)
+    link = LongFrames(port, "model", clock=port.clock, draw=random.Random(1).randrange)
     with SerialBoard.over(link, spec) as board:
         board.write_settings(Settings.of(spec))
         board.load(parameters(spec))
