@@ -1,9 +1,10 @@
-"""What no source of this project does: unpickle, unpack, evaluate, or give words to a shell."""
+"""What no source of this project does: unpickle, unpack, evaluate, give words to a shell, or ask for torch's default device."""
 
 import ast
 from pathlib import Path
 
 import pytest
+from torch.utils._device import _device_constructors
 
 FORBIDDEN = {"pickle", "marshal", "shelve", "dill", "joblib", "tarfile", "zipfile", "pty"}
 
@@ -25,3 +26,16 @@ def test_nothing_is_unpickled_unpacked_or_given_to_a_shell(package):
                 assert called not in ("torch.load", "os.system", "os.popen", "eval", "exec", "subprocess.getoutput"), where
                 given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
                 assert given.get("shell", "False") == given.get("allow_pickle", "False") == "False", where
+
+
+@pytest.mark.parametrize("package", ["golden", "host", "nudge"])
+def test_each_tensor_is_made_on_a_device_that_is_named(package):
+    makers = {f"torch.{function.__name__}" for function in _device_constructors()}
+    assert "torch.zeros" in makers
+    for path in (Path(__file__).parents[1] / package).rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        calls = [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) in makers]
+        for call in calls:
+            assert "device" in [keyword.arg for keyword in call.keywords], f"{path}:{call.lineno}"
+        uses = [node for node in nodes if isinstance(node, ast.Attribute) and ast.unparse(node) in makers]
+        assert len(uses) == len(calls), f"{path}: a maker of tensors that is passed on, as to map()"

@@ -108,7 +108,7 @@ class Plain:
 
 def _fold_kernel(w: Tensor) -> Tensor:
     """(o, c, k, k) to (o, c, k+1, k+1): the sum of the four copies that 2x2 pooling shifts by 0 or 1."""
-    return sum((functional.pad(w, (dx, 1 - dx, dy, 1 - dy)) for dy in (0, 1) for dx in (0, 1)), torch.zeros((), dtype=w.dtype))
+    return sum((functional.pad(w, (dx, 1 - dx, dy, 1 - dy)) for dy in (0, 1) for dx in (0, 1)), w.new_zeros(()))
 
 
 def _batch_last(x: Tensor) -> Tensor:

@@ -116,5 +116,5 @@ class FixedModel:
     def _count(self, predictions: Tensor, labels: Tensor | np.ndarray | None, spikes: list[int]) -> None:
         self.samples += len(predictions)
         if labels is not None:
-            self.errors += int((predictions.cpu() != torch.as_tensor(labels).cpu()).sum())
+            self.errors += int((predictions.cpu() != torch.as_tensor(labels, device="cpu")).sum())
         self.spikes = [(total + new) % 2**32 for total, new in zip(self.spikes, spikes, strict=True)]

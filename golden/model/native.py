@@ -181,8 +181,8 @@ def run(
     masters = [tuple(x.contiguous() for x in group) for group in (parameters.weights, parameters.biases)]
     images = images.contiguous()
     targets = None if labels is None else labels.to(torch.int64).contiguous()
-    predictions = torch.zeros(len(images), dtype=torch.int64)
-    spikes = torch.zeros(len(spec.bundles), dtype=torch.int64)
+    predictions = torch.zeros(len(images), dtype=torch.int64, device="cpu")
+    spikes = torch.zeros(len(spec.bundles), dtype=torch.int64, device="cpu")
     updates = zeros(spec)
 
     worked = library().nudge_run(

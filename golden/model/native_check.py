@@ -47,8 +47,8 @@ def _learns_right(stages: tuple[Conv | Dense, ...], rates: tuple[float, ...]) ->
     """The same of one network."""
     spec = Spec("known", stages, Schedule(3, 2, 1, order="odd-even", centred=True), Learning(rates, gain=3.0))
     random = torch.Generator().manual_seed(1)
-    images = torch.randint(256, (3, *spec.input.shape), generator=random, dtype=torch.uint8)
-    case = spec, Settings.of(spec), initial(spec, 1), images, torch.tensor([0, 9, 4])
+    images = torch.randint(256, (3, *spec.input.shape), generator=random, dtype=torch.uint8, device="cpu")
+    case = spec, Settings.of(spec), initial(spec, 1), images, torch.tensor([0, 9, 4], device="cpu")
     ours, theirs = native.run(*case), chunks.run(*case, Plain)
     same = torch.equal(ours.predictions, theirs.predictions) and ours.spikes == theirs.spikes
     found, wanted = ([tensor for group in x.updates for tensor in group] for x in (ours, theirs))

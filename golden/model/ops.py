@@ -9,6 +9,7 @@ integer of magnitude below 2^53, so no addition rounds and their order cannot ma
 library convolution is never called: it may choose Winograd, FFT or TF32, which round.
 """
 
+import os
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,9 @@ from torch.nn import functional
 from golden.contract.formats import Formats
 from golden.contract.shapes import Bundle
 from golden.contract.spec import Spec
+
+# A fork has none of the threads that OpenMP believes to have started: where torch gave them work, it would wait for ever.
+os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 #: Integers of at most this magnitude are exact in float64, and so is each of their sums and differences below it.
 FLOAT64_EXACT = 1 << 53

@@ -212,7 +212,7 @@ def _fitted(data: Data, shown: Input) -> Data:
     channels, *size = shown.shape
 
     def scaled(images: Tensor) -> Tensor:
-        rows, columns = (torch.arange(new) * old // new for new, old in zip(size, images.shape[1:], strict=True))
+        rows, columns = (torch.arange(new, device="cpu") * old // new for new, old in zip(size, images.shape[1:], strict=True))
         small = images[:, rows][:, :, columns]
         return small if channels == 1 else small[:, None].expand(-1, channels, -1, -1).contiguous()
 

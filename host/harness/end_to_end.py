@@ -124,7 +124,7 @@ class Rates:
 
 def repeated(data: Data, samples: int) -> Data:
     """So many training samples, those of `data` again and again."""
-    numbers = torch.arange(samples) % len(data.train_labels)
+    numbers = torch.arange(samples, device="cpu") % len(data.train_labels)
     return data._replace(train_images=data.train_images[numbers], train_labels=data.train_labels[numbers])
 
 

@@ -93,7 +93,7 @@ def golden_bench(spec: Spec, data: Data, batch: int, threads: int | None = None,
         raise UsageError(f"--threads must be 1..{MAX_THREADS}, not {threads}")
     load, before = os.getloadavg()[0], torch.get_num_threads()
     threads = threads or len(os.sched_getaffinity(0))
-    numbers = torch.arange(batch) % len(data.train_images)
+    numbers = torch.arange(batch, device="cpu") % len(data.train_images)
     images, labels = data.train_images[numbers], data.train_labels[numbers]
     settings, parameters = Settings.of(spec), initial(spec, 0)
     part = max(1, batch // PART)

@@ -91,7 +91,7 @@ def floating(trained: Trained, order: str, shift: int, factor: float = 1.0) -> I
     static = Plain(spec, copies).static(trained.images).double()
     engine = Plain(spec, Working(tuple(w.double() for w in copies.weights), copies.biases))
     biases = [b[:, None, None].double() / 2**f.bias_fraction for b in copies.biases]
-    x = [torch.zeros((trained.digits, *layer.shape), dtype=torch.float64) for layer in spec.layers[1:]]
+    x = [torch.zeros((trained.digits, *layer.shape), dtype=torch.float64, device="cpu") for layer in spec.layers[1:]]
     d, damping = list(x), 1 - 2.0**-shift
     while True:
         for turn in turns(spec, order):

@@ -3,6 +3,7 @@
 The share says what an engine leaves unused; milliseconds depend on the machine. Both are of one thread, the best of a few.
 """
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -73,7 +74,7 @@ def float_products(network: Network, steps: int) -> float:
 def byte_products(spec: Spec) -> float:
     """The same, without the image's, which are made once a sample."""
     sizes = [
-        (spec.layers[b.index].positions if b.kind == "conv" else 1) * int(torch.tensor(b.weight_shape).prod())
+        (spec.layers[b.index].positions if b.kind == "conv" else 1) * math.prod(b.weight_shape)
         for b in spec.bundles[1:]
     ]
     return 2.0 * sum(sizes) * (spec.schedule.free + 2 * spec.schedule.nudged)
@@ -83,9 +84,9 @@ def measure_floats(widths: tuple[int, int, int], batch: int, repeat: int) -> dic
     """`compiled.averages`, three phases of a 2C2FC."""
     network = two_conv_two_dense(*widths)
     weights, random = network.initial(1), torch.Generator().manual_seed(1)
-    pixels = torch.rand(batch, 1, 28, 28, generator=random)
-    labels = torch.randint(CLASSES, (batch,), generator=random)
-    square: Tensor = torch.rand(SIDE, SIDE, generator=random)
+    pixels = torch.rand(batch, 1, 28, 28, generator=random, device="cpu")
+    labels = torch.randint(CLASSES, (batch,), generator=random, device="cpu")
+    square: Tensor = torch.rand(SIDE, SIDE, generator=random, device="cpu")
     seconds = best(lambda: compiled.averages(network, STEPS, weights, pixels, labels, threads=1), repeat) / batch
     products = float_products(network, STEPS.free + 2 * STEPS.nudged)
     return figures(products, seconds, best(lambda: square @ square, repeat))
@@ -96,7 +97,7 @@ def measure_bytes(name: str, batch: int, repeat: int) -> dict[str, float]:
     spec = PRESETS[name]
     parameters, images = initial(spec, 1), datasets.load("embedded", None)
     pixels, labels = images.train_images[:batch], images.train_labels[:batch]
-    one = torch.randint(-128, 128, (SIDE, SIDE), generator=torch.Generator().manual_seed(1), dtype=torch.int8)
+    one = torch.randint(-128, 128, (SIDE, SIDE), generator=torch.Generator().manual_seed(1), dtype=torch.int8, device="cpu")
     seconds = best(lambda: native.run(spec, Settings.of(spec), parameters, pixels, labels, 1), repeat) / batch
     return figures(byte_products(spec), seconds, best(lambda: torch._int_mm(one, one), repeat))
 

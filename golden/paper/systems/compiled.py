@@ -70,6 +70,11 @@ def _maximum(network: Network) -> bool:
     return network.pooling == "maximum"
 
 
+def _results(*shape: int) -> Tensor:
+    """Where the library writes floats to."""
+    return torch.zeros(shape, dtype=torch.float32, device="cpu")
+
+
 class _Call:
     """Arguments that all functions of the library have, kept alive while it runs."""
 
@@ -148,7 +153,7 @@ def averages(
     signs = () if labels is None else signs or ((1, -1) if dynamics.three_phases else (1,))
     names = ["free", *("plus" if sign > 0 else "minus" for sign in signs)]
     call = _Call(network, dynamics, parameters, pixels, labels, len(signs))
-    out = {name: [torch.zeros(len(pixels), *link.post) for link in network.dynamic] for name in names}
+    out = {name: [_results(len(pixels), *link.post) for link in network.dynamic] for name in names}
     everything = compiler.pointers(x for name in names for x in out[name])
     given = (ctypes.c_int32 * len(signs))(*signs)
     function = library().paper_settling if _maximum(network) else library().paper_averages
@@ -187,8 +192,8 @@ def gradient(
     call = _Call(network, dynamics, parameters, pixels, labels, 0)
     shapes = [(len(pixels), *link.post) for link in network.dynamic]
     steps = [(dynamics.free, *shape) for shape in shapes]
-    last, biases = torch.zeros(shapes[-1]), [torch.zeros(shape) for shape in shapes]
-    sent, drives = ([torch.empty(shape) for shape in steps] for _ in range(2))
+    last, biases = _results(*shapes[-1]), [_results(*shape) for shape in shapes]
+    sent, drives = ([_results(*shape) for shape in steps] for _ in range(2))
     lists = [compiler.pointers(x) for x in (sent, drives, biases)]
     outputs = (*call.counts(threads), compiler.pointer(last), *lists)
     call.check(library().paper_gradient(*call.inputs, *call.sizes, *outputs))

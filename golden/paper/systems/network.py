@@ -138,7 +138,7 @@ class Network:
         random = torch.Generator().manual_seed(seed)
         bounds = [(6 / (k.fan_in + k.post[0])) ** 0.5 if glorot else k.fan_in**-0.5 for k in self.links]
         weights = [
-            (2 * torch.rand(k.weight_shape, generator=random) - 1) * gain * bound
+            (2 * torch.rand(k.weight_shape, generator=random, device="cpu") - 1) * gain * bound
             for k, bound in zip(self.links, bounds, strict=True)
         ]
         return Parameters(

@@ -164,7 +164,7 @@ def train(run: SystemRun, data: Data, checkpoint: Path | None = None, tell: Tell
     for epoch in range(first, run.epochs):
         done = 0
         for b, numbers in enumerate(torch.from_numpy(order(run.samples, run.seed, epoch)).split(c.batch)):
-            sign = 1 if not c.random_sign else 1 - 2 * int(torch.randint(2, (), generator=random))
+            sign = 1 if not c.random_sign else 1 - 2 * int(torch.randint(2, (), generator=random, device="cpu"))
             labels = data.train_labels[numbers].to(run.device)
             x = pixels(data.train_images[numbers], run.device)
             result = update(c, parameters, x, labels, sign, run.engine)
