@@ -1,10 +1,12 @@
-"""A page of runs, served on this machine alone, to whoever has its token.
+"""A page of runs, served on this machine alone, to whoever has its token. Others can't keep it from that: connections are few
+and short.
 
 `python -m host.view.serve RUN` is what `nudge train --live` starts: a process of its own, so that training never waits for
 a page. It ends when its standard input does.
 """
 
 import asyncio
+import contextlib
 import hmac
 import os
 import secrets
@@ -15,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tornado import httpserver, web
+from tornado import httpserver, iostream, web
 
 from golden.contract.errors import NudgeError, UsageError, ViewError
 
@@ -26,6 +28,15 @@ ADDRESS = "127.0.0.1"
 
 #: How much this process yields to the one that trains (see nice(1)).
 NICENESS = 10
+
+#: Connections at a time; one more, and the oldest is closed. A browser has six at most.
+MOST_CONNECTIONS = 32
+
+#: Seconds for a request to come, and for all connections to end.
+REQUEST_SECONDS, END_SECONDS = 10.0, 2.0
+
+#: Bytes of a request, at most.
+MAX_REQUEST = 1 << 16
 
 #: What a page may load: itself.
 POLICY = (
@@ -66,6 +77,20 @@ class Handler(web.RequestHandler):
         )
 
 
+class Server(httpserver.HTTPServer):
+    """`MOST_CONNECTIONS`, with or without a token."""
+
+    def initialize(self, *arguments: Any, **options: Any) -> None:
+        super().initialize(*arguments, **options)
+        self._streams: list[iostream.IOStream] = []  # the oldest first
+
+    def handle_stream(self, stream: iostream.IOStream, address: tuple[Any, ...]) -> None:
+        self._streams = [*(each for each in self._streams if not each.closed()), stream]
+        if len(self._streams) > MOST_CONNECTIONS:
+            self._streams[0].close()
+        super().handle_stream(stream, address)
+
+
 class Page(Handler):
     """The page itself."""
 
@@ -104,7 +129,8 @@ async def serve(runs: list[Path], port: int, tell: Callable[[str], None], *, unt
     port, token = listening.getsockname()[1], secrets.token_urlsafe(16)
     common = {"watch": Watch(checked(runs)), "token": token, "port": port}
     application = web.Application([("/", Page, common), ("/news", News, common)], log_function=lambda handler: None)
-    server = httpserver.HTTPServer(application)
+    limits = {"max_header_size": MAX_REQUEST, "max_body_size": MAX_REQUEST, "max_buffer_size": 2 * MAX_REQUEST}
+    server = Server(application, idle_connection_timeout=REQUEST_SECONDS, body_timeout=REQUEST_SECONDS, **limits)
     server.add_sockets([listening])
     tell(f"http://{ADDRESS}:{port}/?token={token}")
     ended, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -122,7 +148,8 @@ async def serve(runs: list[Path], port: int, tell: Callable[[str], None], *, unt
         await ended.wait()
     finally:
         server.stop()
-        await server.close_all_connections()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(server.close_all_connections(), END_SECONDS)
 
 
 def main() -> int:
@@ -130,8 +157,14 @@ def main() -> int:
     # Ctrl-C in the terminal is meant for the training; this process ends with it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICENESS)
+
+    def tell(url: str) -> None:
+        """From then on nobody reads what this process says, and the training's disk isn't there to keep it."""
+        print(url, flush=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
     try:
-        asyncio.run(serve(list(map(Path, sys.argv[1:])), 0, lambda url: print(url, flush=True), until_input_ends=True))
+        asyncio.run(serve(list(map(Path, sys.argv[1:])), 0, tell, until_input_ends=True))
     except NudgeError as error:
         print(error, file=sys.stderr)
         return error.exit_code

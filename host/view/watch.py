@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ class Watch:
         self.runs = runs
         #: Of each run: the state of its weight file, and what was seen then.
         self._seen: dict[Path, tuple[str, Look]] = {}
+        #: The last page, its version, and when it was made.
+        self._page, self._version, self._made = "", "", -SECONDS
 
     def version(self) -> tuple[str, str]:
         """Of the weight files, and of all files: text that changes with them."""
@@ -49,9 +52,14 @@ class Watch:
         return found
 
     def page(self, url: str) -> str:
-        """A page that asks `url` for what is new."""
+        """A page that asks `url`, the same each time, for what is new. It takes the time of a hundred answers: it is made for
+        whoever asks within `SECONDS`, or as long as nothing changes.
+        """
         version = ".".join(self.version())
-        return page(self.now(), Live(url, SECONDS), version)
+        if version != self._version and time.monotonic() > self._made + SECONDS:
+            self._page = page(self.now(), Live(url, SECONDS), version)
+            self._version, self._made = version, time.monotonic()
+        return self._page
 
     def news(self, since: str) -> dict[str, Any]:
         """What has changed since a version that a page has; where the runs can't be read just now, why."""

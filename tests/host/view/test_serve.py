@@ -1,5 +1,6 @@
 """The served page: for whoever has the token, in step with the files, and never in the way of a training."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -12,7 +13,6 @@ import sys
 import threading
 import time
 import urllib.parse
-from contextlib import contextmanager
 
 import pytest
 
@@ -21,6 +21,8 @@ from golden.contract.errors import ExitCode, ViewError
 from host.cli import main as cli
 from host.view import live as lives
 from host.view.live import live
+from host.view.serve import MOST_CONNECTIONS
+from host.view.watch import SECONDS as BETWEEN
 from host.view.watch import Watch
 
 from .browser import until
@@ -30,13 +32,13 @@ from .test_browser import complaints, image
 SECONDS = 120
 
 
-@contextmanager
+@contextlib.contextmanager
 def served(*runs, command=("-m", "host.cli", "view")):
-    """`nudge view`, and its address."""
+    """`nudge view`: its address and the process."""
     process = subprocess.Popen([sys.executable, *command, *map(str, runs)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        yield process.stdout.readline().strip()
+        yield process.stdout.readline().strip(), process
         assert process.poll() is None
     finally:
         process.send_signal(signal.SIGINT)
@@ -64,9 +66,14 @@ def growing(runs, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def url(growing):
-    with served(growing) as address:
-        yield address
+def server(growing):
+    with served(growing) as found:
+        yield found
+
+
+@pytest.fixture
+def url(server):
+    return server[0]
 
 
 def test_it_listens_on_this_machine_alone_and_needs_the_token(url):
@@ -117,6 +124,70 @@ def test_a_run_that_breaks_while_it_is_shown_is_one_line_and_mends(runs, tmp_pat
     assert "tables" in watch.news(version)
 
 
+def test_a_page_is_made_once_for_all_that_ask(runs, tmp_path):
+    """It takes half a second; 150 that asked and left would keep the server from everything else, such as its end."""
+    run = tmp_path / "run"
+    shutil.copytree(runs[0], run)
+    watch = Watch([run])
+    first = watch.page("/news")
+    assert watch.page("/news") is first
+    with (run / "metrics.csv").open("a") as stream:
+        stream.write("2,20,20,10,50.0000,9.000\n")
+    watch._made += BETWEEN
+    assert watch.page("/news") is first, "too soon for another"
+    watch._made -= 3 * BETWEEN
+    assert watch.page("/news") != first
+
+
+def test_connections_without_a_token_take_nobody_elses_place(server):
+    address, process = server
+    with contextlib.ExitStack() as idle:
+        parts = urllib.parse.urlsplit(address)
+        for _ in range(200):
+            idle.enter_context(socket.create_connection((parts.hostname or "", parts.port or 0), SECONDS))
+        assert ask(address)[0] == 200
+        assert len(os.listdir(f"/proc/{process.pid}/fd")) < MOST_CONNECTIONS + 40  # noqa: PTH208
+
+
+#: `nudge view` that waits shortly for a request.
+IMPATIENT = """
+import sys
+from host.cli import main
+from host.view import serve
+serve.REQUEST_SECONDS = 0.2
+sys.exit(main.main(["view", *sys.argv[1:]]))
+"""
+
+
+def test_a_connection_that_asks_nothing_is_closed(growing):
+    with served(growing, command=("-c", IMPATIENT)) as (address, _):
+        parts = urllib.parse.urlsplit(address)
+        for begun in (b"", b"GET / HTTP/1.1\r\nHost:"):
+            with socket.create_connection((parts.hostname or "", parts.port or 0), 20) as idle:
+                idle.sendall(begun)
+                assert idle.recv(1) == b""
+
+
+def test_readers_that_left_dont_delay_the_end(growing):
+    with served(growing) as (address, _):
+        start = time.monotonic()
+        ask(address)
+        once = time.monotonic() - start
+        parts = urllib.parse.urlsplit(address)
+        for _ in range(150):
+            with socket.create_connection((parts.hostname or "", parts.port or 0), SECONDS) as reader:
+                reader.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        start = time.monotonic()
+    assert time.monotonic() - start < 5 + 20 * once
+
+
+def test_a_live_server_has_nowhere_to_write_to(tmp_path):
+    run = tmp_path / "run"
+    with live(run):
+        (server,) = _servers(run)
+        assert os.readlink(f"/proc/{server}/fd/2") == os.devnull  # noqa: PTH115
+
+
 def test_values_change_in_a_browser_while_a_run_learns(chromium, tmp_path):
     """What `nudge train --live` serves: it waits for the run to begin, then follows it."""
     run = tmp_path / "run"
@@ -165,7 +236,7 @@ def test_a_training_outlives_its_page(tmp_path):
         parts = urllib.parse.urlsplit(address)
         with socket.create_connection((parts.hostname or "", parts.port or 0)) as reader:
             reader.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
-            (server,) = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _is_server(pid, run)]  # noqa: PTH208
+            (server,) = _servers(run)
 
             def kill(_):
                 os.kill(server, signal.SIGKILL)
@@ -173,6 +244,10 @@ def test_a_training_outlives_its_page(tmp_path):
 
             result = nudge.Network.preset("tiny").fit(epochs=1, seed=1, out=run, callbacks=[kill], **FEW)
     assert result.finished
+
+
+def _servers(run) -> list[int]:
+    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and _is_server(pid, run)]  # noqa: PTH208
 
 
 def _is_server(pid: str, run) -> bool:
