@@ -32,6 +32,9 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 #: Stages, channels and units at most: far beyond what any part holds, and little enough to check at once.
 MAX_STAGES, MAX_SIZE, MAX_KERNEL = 16, 1 << 14, 64
 
+#: Weights and biases at most, four times the largest preset's: the model takes 40 bytes for each.
+MAX_PARAMETERS = 1 << 24
+
 #: Allowed values of the formats: what was measured (`nudge repro precision`), and what the widths' proofs hold for.
 FORMATS = {"weight_bits": (2, 8), "decoder_bits": (13, 16), "state_fraction": (4, 8)}
 
@@ -128,6 +131,8 @@ def _network(values: Any) -> Spec:
         tuple((key, _lanes(f"lanes.{key}", value)) for key, value in lanes.items()),
         Input(**_with_defaults("input", top)),
     )
+    if spec.parameters > MAX_PARAMETERS:
+        raise SpecError(f"there may be {MAX_PARAMETERS:,} weights and biases, not {spec.parameters:,}")
     learning = spec.learning
     spec.beta(learning.beta)
     for bundle, *rates in zip(spec.bundles, learning.rates, learning.bias_rates or learning.rates, strict=True):

@@ -26,14 +26,15 @@ from golden.contract.spec import Spec
 from golden.model.parameters import Parameters, shapes
 from golden.model.settings import Settings
 
+
 #: With a digest over tensors and metadata, and the whole network.
 FORMAT = "nudge-weights-2"
 
 #: From before there was either; of the presets as they are today it is still read.
 OLD_FORMAT = "nudge-weights-1"
 
-#: Bytes of a weight file at most, nine times the largest preset's: one that says more is not read into memory.
-MAX_BYTES = 1 << 26
+#: Bytes of a weight file at most, of which a weight has two: one that says more is not read into memory.
+MAX_BYTES = 4 * network_file.MAX_PARAMETERS
 
 #: A run's weight file in its directory.
 WEIGHTS = "weights.safetensors"

@@ -7,12 +7,14 @@ leaves that one out.
 import csv
 import hashlib
 import io
+import reprlib
 from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from golden import files
+from golden.contract import values
 from golden.contract.errors import MetricsError
 
 #: The curve's error is over the last samples: 1/CURVE_PARTS of the run, at least CURVE_SAMPLES.
@@ -20,7 +22,6 @@ CURVE_PARTS, CURVE_SAMPLES = 30, 100
 
 #: Bytes of a metrics file at most: a million commits.
 MAX_BYTES = 1 << 26
-
 
 T = TypeVar("T")
 
@@ -146,9 +147,17 @@ def _read(path: Path, entry: Callable[[list[str]], T]) -> list[T]:
     text = files.read_text(path, MAX_BYTES, _unreadable)
     try:
         whole = io.StringIO(text[: text.rfind("\n") + 1], newline="")
-        return [entry(line) for line in list(csv.reader(whole))[1:]]
+        return [_counted(entry(line)) for line in list(csv.reader(whole))[1:]]
     except (ValueError, TypeError, csv.Error) as error:
         raise _unreadable(f"{path} is damaged ({error})") from None
+
+
+def _counted(entry: T) -> T:
+    """A row whose numbers can be such; ValueError for another, as NaN."""
+    for value in astuple(entry):  # type: ignore[call-overload]
+        if value is not None and not 0 <= value <= values.MAX_WHOLE:
+            raise ValueError(f"{reprlib.repr(value)} counts nothing")
+    return entry
 
 
 def sliding_error(rows: list[Row]) -> tuple[int, list[int], list[float]]:

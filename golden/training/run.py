@@ -16,7 +16,7 @@ from golden.contract.presets import chosen
 from golden.contract.spec import Spec
 from golden.model.parameters import Parameters, initial, mean
 from golden.model.settings import Settings
-from golden.progress import note
+from golden.progress import note, plain
 
 from . import checkpoint, curve
 from . import data as datasets
@@ -251,7 +251,7 @@ class Run:
         """Draw the learning curve. A picture that can't be drawn is no reason to end a training."""
         if not (self.writes and self.picture):
             return
-        title = f"{self.plan.preset}, {self.plan.data}, seed {self.plan.seed}"
+        title = plain(f"{self.plan.preset}, {self.plan.data}, seed {self.plan.seed}")
         try:
             curve.plot_curve(self.out / CURVE, self.rows, self.epochs, title, test_error)
         except Exception as error:

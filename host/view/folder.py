@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from golden import files
+from golden.contract import values
 from golden.contract.errors import ViewError
 from golden.contract.spec import Spec
 from golden.model.parameters import Parameters
@@ -89,6 +90,7 @@ def _counters(path: Path) -> dict[str, Any]:
         return {}
     found = files.read_json(path, MOST_OF_COUNTERS, unreadable)
     tables = [found.get(name) for name in ("registers", "link")]
-    if not all(isinstance(table, dict) and all(type(x) is int for x in table.values()) for table in tables):
+    counts = [x for table in tables if isinstance(table, dict) for x in table.values()]
+    if not all(isinstance(table, dict) for table in tables) or not all(type(x) is int and 0 <= x <= values.MAX_WHOLE for x in counts):
         raise unreadable(f"{path} is damaged (registers and link must be numbers by name)")
     return found

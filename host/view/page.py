@@ -40,7 +40,10 @@ def structure(runs: list[tuple[Folder, Look]]) -> str:
 
 
 def page(runs: list[tuple[Folder, Look]], live: Live | None = None, version_of_data: str = "") -> str:
-    """The page of some runs as HTML. live: it asks for what is new, from `version_of_data` on."""
+    """The page of some runs as HTML. live: it asks for what is new, from `version_of_data` on.
+
+    What is no Unicode, as in the name of a file, is escaped.
+    """
     made = content(runs)
     artist = Artist(made)
     shared = together(artist, runs)
@@ -64,7 +67,7 @@ def page(runs: list[tuple[Folder, Look]], live: Live | None = None, version_of_d
     }
     names = ", ".join(folder.name for folder, _ in runs)
     environment = Environment(loader=FileSystemLoader(HERE), undefined=StrictUndefined, autoescape=True)
-    return environment.get_template("page.html").render(
+    text = environment.get_template("page.html").render(
         title=f"nudge: {names}",
         subtitle=_subtitle(runs),
         together=shared,
@@ -75,6 +78,7 @@ def page(runs: list[tuple[Folder, Look]], live: Live | None = None, version_of_d
         data=Markup(_inside(data)),
         version=version("nudge"),
     )
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _subtitle(runs: list[tuple[Folder, Look]]) -> str:

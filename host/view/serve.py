@@ -20,6 +20,7 @@ from typing import Any
 from tornado import httpserver, iostream, web
 
 from golden.contract.errors import NudgeError, UsageError, ViewError
+from golden.progress import plain
 
 from .save import checked
 from .watch import Watch
@@ -103,7 +104,7 @@ class Page(Handler):
         except NudgeError as error:
             self.set_header("Content-Type", "text/plain; charset=utf-8")
             self.set_header("Refresh", "1")
-            self.finish(f"{error}\n")
+            self.finish(f"{plain(str(error))}\n")
 
 
 class News(Handler):

@@ -19,6 +19,10 @@ from host.view.save import save
 from host.view.tiles import MOST, matrix, tiled
 
 
+#: More than any number of a run.
+MANY = "9" * 400
+
+
 def data(text: str) -> dict:
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
     assert found is not None
@@ -132,6 +136,10 @@ def test_a_stopped_run_is_shown_as_far_as_it_went(tmp_path):
         (lambda run: (run / "weights.safetensors").write_bytes(b"half"), WeightsError, "no safetensors"),
         (lambda run: (run / "metrics.csv").write_text("epoch\nx,y\n"), MetricsError, "metrics.csv is damaged"),
         (lambda run: (run / "epochs.csv").write_text("epoch\n1,2\n"), MetricsError, "epochs.csv is damaged"),
+        (lambda run: (run / "metrics.csv").write_text(f"epoch\n0,20,{MANY},1,5.0,1.0\n"), MetricsError, "9 counts nothing"),
+        (lambda run: (run / "metrics.csv").write_text("epoch\n0,20,20,1,nan,1.0\n"), MetricsError, "nan counts nothing"),
+        (lambda run: (run / "epochs.csv").write_text(f"epoch\n1,{MANY},5.0,,1.0\n"), MetricsError, "9 counts nothing"),
+        (lambda run: (run / "board.json").write_text(f'{{"link": {{"a": {MANY}}}, "registers": {{}}}}'), ViewError, "damaged"),
         (lambda run: (run / "board.json").write_text("[1"), ViewError, "board.json is damaged"),
         (lambda run: (run / "board.json").write_text('{"registers": {"a": "<b>"}}'), ViewError, "board.json is damaged"),
         (lambda run: (run / "board.json").write_text(" " * 70000), ViewError, "board.json has 70000 bytes; at most 65536"),
@@ -176,6 +184,18 @@ def test_names_are_no_markup(tmp_path):
     text = save([run], tmp_path / "r.html").read_text()
     assert "<img" not in text
     assert "&lt;img src=x" in text
+
+
+def test_names_that_are_no_unicode_are_escaped(runs, tmp_path):
+    """A directory that isn't UTF-8, which no training makes, and one of data, which it learns."""
+    run, images = tmp_path / os.fsdecode(b"r\xff"), tmp_path / os.fsdecode(b"d\xff.npz")
+    shutil.copytree(runs[0], run)
+    assert "r\\udcff" in save([run], tmp_path / "r.html").read_text()
+    parts = dict(zip(nudge.Data._fields, nudge.data("embedded"), strict=True))
+    np.savez(images, **{name: part[:30].numpy() for name, part in parts.items()})
+    nudge.Network.preset("tiny").fit(str(images), samples=20, free_steps=4, nudged_steps=4, out=tmp_path / "own")
+    assert "d\\udcff.npz" in save([tmp_path / "own"], tmp_path / "r.html").read_text()
+    assert (tmp_path / "own" / "learning-curve.png").exists()
 
 
 def test_a_network_too_large_to_step_says_so(runs, tmp_path, monkeypatch):
