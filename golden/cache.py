@@ -27,10 +27,18 @@ BUILD_SECONDS = 1800
 
 
 def build_root() -> Path:
-    """Folder of all builds: `NUDGE_BUILD`, or build/ of the checkout, or the user's cache for an installed package."""
+    """Folder of all builds: `NUDGE_BUILD`, or build/ of the checkout, or the user's cache for an installed package.
+
+    `ToolError` for a user who has no home.
+    """
     if os.environ.get("NUDGE_BUILD"):  # an empty one isn't meant
         return Path(os.environ["NUDGE_BUILD"]).absolute()
-    return ROOT / "build" if (ROOT / "pyproject.toml").exists() else Path.home() / ".cache" / "nudge"
+    if (ROOT / "pyproject.toml").exists():
+        return ROOT / "build"
+    try:
+        return Path.home() / ".cache" / "nudge"
+    except RuntimeError:
+        raise ToolError("no home directory to keep builds in: set NUDGE_BUILD to a folder, or HOME") from None
 
 
 def source_files(module: str, root: Path = ROOT) -> list[Path]:
@@ -52,6 +60,7 @@ def cached(name: str, inputs: Iterable[str | bytes], make: Callable[[Path, Path]
 
     Processes that want the same folder wait for the first. `make` works in a temporary folder that gets its final name
     when it is complete, so a build that was cut off is never used. Files that are not as they were made are made again.
+    Raises `ToolError` where builds can't be kept, as in a folder of someone else's.
     """
     digest = hashlib.sha256()
     for part in inputs:
@@ -59,11 +68,11 @@ def cached(name: str, inputs: Iterable[str | bytes], make: Callable[[Path, Path]
         digest.update(len(data).to_bytes(8, "little") + data)
     root = build_root()
     folder = root / f"{name}-{digest.hexdigest()[:16]}"
-    if folder.exists() and (folder in _whole or whole(folder)):
-        _whole.add(folder)
-        return folder
-    root.mkdir(parents=True, exist_ok=True)
     try:
+        if folder.exists() and (folder in _whole or whole(folder)):
+            _whole.add(folder)
+            return folder
+        root.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock", timeout=BUILD_SECONDS):
             if folder.exists() and not whole(folder):
                 note(f"{folder} is damaged: it is made again")
@@ -72,6 +81,8 @@ def cached(name: str, inputs: Iterable[str | bytes], make: Callable[[Path, Path]
                 _fill(folder, make)
     except Timeout:
         raise ToolError(f"another process has been building {folder} for {BUILD_SECONDS} s: stop it and try again") from None
+    except OSError as error:
+        raise ToolError(f"builds can't be kept in {root}, which NUDGE_BUILD can change: {error}") from None
     return folder
 
 

@@ -36,6 +36,11 @@ def started(words: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[A
                     stream.close()
 
 
+def killed(status: int) -> str | None:
+    """What ended a program in place of itself, where it was a signal: what it had said before is no reason."""
+    return f"ended by {signal.Signals(-status).name}" if status < 0 else None
+
+
 def run(words: Sequence[str], seconds: float, **options: Any) -> subprocess.CompletedProcess[Any]:
     """`subprocess.run` with a deadline; `subprocess.TimeoutExpired` where it isn't kept."""
     with started(words, **options) as process:

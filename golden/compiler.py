@@ -112,4 +112,5 @@ def _compile(path: str, flags: tuple[str, ...], main: Path, target: Path, log: P
     if result.returncode or not target.is_file():
         log.write_text(result.stderr)
         first = next(iter(result.stderr.strip().splitlines()), f"exit status {result.returncode}")
+        first = children.killed(result.returncode) or first
         raise NativeError(f"{path} failed on {main}: {first} (all of it: {log})")

@@ -99,7 +99,10 @@ def build_bitstream(
     identity = build_id(fpga, preset, facts, versions)
     facts = dataclasses.replace(facts, build=identity)
     folder = build_root() / f"{fpga.name}-{preset}-{identity:08x}"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolError(f"builds can't be kept in {folder.parent}, which NUDGE_BUILD can change: {error}") from None
     with files.owned(folder / files.LOCK, ToolError):
         result = _build(fpga, preset, facts, versions, folder, seeds, kind, progress)
         if verify and result.bitstream is not None:

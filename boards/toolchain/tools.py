@@ -118,8 +118,10 @@ def run(
             raise ToolError(f"{program[0]} can't be started: {error.strerror}") from None
     if not status:
         return None
+    if reason := children.killed(status):
+        return Failure(status, reason)
     lines = (folder / log).read_text(errors="replace").splitlines() or ["no output"]
-    # the first error is the cause; a tool that was killed has none
+    # the first error is the cause
     return Failure(status, next((line.strip() for line in lines if "ERROR" in line), lines[-1].strip()))
 
 

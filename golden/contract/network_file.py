@@ -32,8 +32,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 #: Stages, channels and units at most: far beyond what any part holds, and little enough to check at once.
 MAX_STAGES, MAX_SIZE, MAX_KERNEL = 16, 1 << 14, 64
 
-#: Weights and biases at most, four times the largest preset's: the model takes 40 bytes for each.
-MAX_PARAMETERS = 1 << 24
+#: Weights and biases at most, twice the largest preset's: the model takes 40 bytes for each, a test bench 400.
+MAX_PARAMETERS = 1 << 23
 
 #: Allowed values of the formats: what was measured (`nudge repro precision`), and what the widths' proofs hold for.
 FORMATS = {"weight_bits": (2, 8), "decoder_bits": (13, 16), "state_fraction": (4, 8)}

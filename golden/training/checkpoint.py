@@ -26,7 +26,6 @@ from golden.contract.spec import Spec
 from golden.model.parameters import Parameters, shapes
 from golden.model.settings import Settings
 
-
 #: With a digest over tensors and metadata, and the whole network.
 FORMAT = "nudge-weights-2"
 
@@ -34,7 +33,7 @@ FORMAT = "nudge-weights-2"
 OLD_FORMAT = "nudge-weights-1"
 
 #: Bytes of a weight file at most, of which a weight has two: one that says more is not read into memory.
-MAX_BYTES = 4 * network_file.MAX_PARAMETERS
+MAX_BYTES = 8 * network_file.MAX_PARAMETERS
 
 #: A run's weight file in its directory.
 WEIGHTS = "weights.safetensors"
@@ -45,7 +44,7 @@ PACKAGED = Path(__file__).parents[1] / "weights"
 D = TypeVar("D")
 
 #: Fields that files of earlier versions don't have.
-LATER = ("network", "metrics")
+LATER = ("network", "metrics", "board")
 
 PACKAGES = ("torch", "numpy", "safetensors")
 
@@ -92,6 +91,8 @@ class Checkpoint:
     network: dict[str, Any] = field(default_factory=dict)
     #: `metrics.digest` of the rows so far; "" in files from before there was one.
     metrics: str = ""
+    #: That trained last, as `--board` names it: where `--resume` goes on. "" where several processes did, and in older files.
+    board: str = ""
 
     def registers(self) -> Settings:
         """`settings` as the board takes them."""

@@ -19,7 +19,7 @@ from .metrics import Epoch, Row
 
 METRICS = "metrics.csv"
 EPOCHS = "epochs.csv"
-#: The board's registers and counters at the last checkpoint.
+#: The board's registers and counters at the last checkpoint, to look at: nothing is done as it says.
 COUNTERS = "board.json"
 #: Bytes of that file at most.
 MOST_OF_COUNTERS = 1 << 16
@@ -62,17 +62,6 @@ class RunFolder:
             return hashlib.sha256(files.read(self.weights, checkpoint.MAX_BYTES, WeightsError)).hexdigest()
         except WeightsError:
             return None
-
-    @property
-    def last_board(self) -> str | None:
-        """The board of the last checkpoint, as it was asked for; None where that isn't known."""
-        path = self.path / COUNTERS
-        if not path.exists():
-            return None
-        found = files.read_json(path, MOST_OF_COUNTERS, lambda why: PlanError(f"{why}: give --board")).get("board")
-        if not isinstance(found, str):
-            raise PlanError(f"{path} is damaged: it names no board: give --board")
-        return found
 
     @contextmanager
     def owned(self, found: str | None) -> Iterator[None]:

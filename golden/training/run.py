@@ -76,6 +76,8 @@ class Run:
     callbacks: Sequence[Callable[["Run"], object]] = ()
     #: Whether the weight file is this run's.
     checkpointed: bool = False
+    #: Which board it is, as `--board` names it; "" where none is named.
+    board: str = ""
     #: What the board counts, read when the run is saved; None: nothing is asked.
     counters: Callable[[], dict[str, Any]] | None = None
     #: Its files in `out`.
@@ -237,6 +239,7 @@ class Run:
             seconds=self.seconds,
             command=self.command,
             metrics=report.digest(self.rows),
+            board=self.board,
         )
         # metrics first: rows beyond a checkpoint are dropped when it is resumed, missing ones could not be made up
         counted = None if self.counters is None else self.counters() | {"samples": self.done}

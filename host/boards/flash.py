@@ -64,7 +64,8 @@ def load(command: Sequence[str], bitstream: Path) -> None:
         raise LinkError(f"{command[0]} was not done after {LOADER_SECONDS} s: plug the board in again") from None
     if done.returncode:
         lines = (done.stderr + done.stdout).strip().splitlines() or ["it said nothing"]
-        raise LinkError(f"{command[0]} failed with status {done.returncode}: {lines[-1].strip()}")
+        why = children.killed(done.returncode) or f"status {done.returncode}: {lines[-1].strip()}"
+        raise LinkError(f"{command[0]} failed: {why}")
 
 
 def verify(port: str, spec: Spec, build: int, seed: int) -> None:

@@ -9,9 +9,9 @@ import typer
 
 from golden.contract.errors import ExitCode, UsageError
 from golden.progress import note
+from golden.training import checkpoint
 from golden.training.data import Data
 from golden.training.evaluate import evaluate
-from golden.training.folder import RunFolder
 from golden.training.loop import train as run_train
 from golden.training.options import TrainingOptions
 from golden.training.processes import SharedModel, SharedStop, World
@@ -87,7 +87,7 @@ def train(
             "one --out is needed: the directory for weights, metrics and learning curve"
         )
     if board is None:
-        board = (RunFolder(out).last_board if options.resume else None) or "sim"
+        board = (checkpoint.load(out / checkpoint.WEIGHTS)[2].board if options.resume else "") or "sim"
     world = World.of_environment()
     place = world.place(device)
     shared = world.size > 1 or device != "cpu"

@@ -54,7 +54,7 @@ def fit(
     outcome = Outcome()
 
     def work(run: Run, device: OpenBoard) -> None:
-        run.counters = lambda: counters(device, board)
+        run.counters, run.board = (lambda: counters(device, board)), board
         held = None if stream else device.hold(images, run.plan.samples)
         if held is not None:
             outcome.upload = (outcome.upload or 0.0) + held.seconds

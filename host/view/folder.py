@@ -90,7 +90,11 @@ def _counters(path: Path) -> dict[str, Any]:
         return {}
     found = files.read_json(path, MOST_OF_COUNTERS, unreadable)
     tables = [found.get(name) for name in ("registers", "link")]
-    counts = [x for table in tables if isinstance(table, dict) for x in table.values()]
-    if not all(isinstance(table, dict) for table in tables) or not all(type(x) is int and 0 <= x <= values.MAX_WHOLE for x in counts):
+    if not all(isinstance(table, dict) and all(map(_counts, table.values())) for table in tables):
         raise unreadable(f"{path} is damaged (registers and link must be numbers by name)")
     return found
+
+
+def _counts(value: Any) -> bool:
+    """Whether decoded JSON is a register's or a counter's value."""
+    return type(value) is int and 0 <= value <= values.MAX_WHOLE

@@ -114,7 +114,7 @@ def run(command: Sequence[str], log: Path) -> None:
     if result.returncode:
         lines = [line for line in log.read_text(errors="replace").splitlines() if not line.startswith("$ ")]
         error = next((line.strip() for line in lines if "rror" in line), lines[-1] if lines else "no output")
-        raise ToolError(f"{Path(command[0]).name} failed: {error}; see {log}")
+        raise ToolError(f"{Path(command[0]).name} failed: {children.killed(result.returncode) or error}; see {log}")
 
 
 def executable(

@@ -1,12 +1,15 @@
 """The build cache: what the sources of a module are."""
 
 import os
+import pwd
 import re
+from pathlib import Path
 
 import pytest
 
 from golden import cache, files
 from golden.cache import cached, source_files, source_texts
+from golden.contract.errors import ToolError
 
 FILES = {
     "hw/__init__.py": "",
@@ -95,6 +98,23 @@ def test_what_is_damaged_is_made_again(damage, tmp_path, monkeypatch, capsys):
     assert (cached("x", ["a"], make), len(made)) == (folder, 2)
     assert (folder / "made").read_text() == "made"
     assert re.fullmatch(r"\S+ is damaged: it is made again\n", capsys.readouterr().err)
+
+
+def test_a_place_that_cannot_be_written_is_a_tool_that_is_missing(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NUDGE_BUILD", str(tmp_path / "file" / "builds"))
+    with pytest.raises(ToolError, match=rf"^builds can't be kept in {tmp_path}/file/builds, which NUDGE_BUILD can change: "):
+        cached("x", ["a"], lambda folder, log: None)
+
+
+def test_a_user_without_a_home_is_asked_for_a_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "ROOT", tmp_path)  # as of an installed package
+    monkeypatch.setenv("HOME", "/home/some")
+    assert cache.build_root() == Path("/home/some/.cache/nudge")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    with pytest.raises(ToolError, match=r"^no home directory to keep builds in: set NUDGE_BUILD to a folder, or HOME$"):
+        cached("x", ["a"], lambda folder, log: None)
 
 
 def test_an_empty_place_for_builds_is_not_the_working_directory(tmp_path, monkeypatch):

@@ -53,7 +53,7 @@ def measure(job: Job) -> dict[str, float]:
         raise StudyError(f"memory: {job.rule} with {job.steps} steps took more than {DEADLINE_S:.0f} s") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise StudyError(f"memory: {job.rule} with {job.steps} steps ended with: {last}")
+        raise StudyError(f"memory: {job.rule} with {job.steps} steps ended with: {children.killed(done.returncode) or last}")
     return {"peak_mb": int(done.stdout) / MEGABYTE}
 
 

@@ -32,6 +32,11 @@ def test_a_tool_that_is_not_done_in_time_is_ended(program, tmp_path):
     assert not (tmp_path / "done").exists()
 
 
+def test_a_signal_is_named_and_not_what_was_said_before(program, tmp_path):
+    program("import os; print('ERROR: a', flush=True); os.kill(os.getpid(), 9)")
+    assert tools.run(["yosys"], "yowasp", tmp_path, Path("log")) == tools.Failure(-9, "ended by SIGKILL")
+
+
 def test_a_failure_is_the_first_error_of_the_log(program, tmp_path):
     program("import sys; print('ERROR: a\\nERROR: b'); sys.exit(3)")
     assert tools.run(["yosys"], "yowasp", tmp_path, Path("log")) == tools.Failure(3, "ERROR: a")

@@ -206,7 +206,7 @@ BROKEN = [
     (HEAD + STAGES + "[lanes.event]\nlanes = [1, 0, 1]\n", "lanes.event.lanes must be a whole number 1..16384, not 0"),
     (HEAD + STAGES + "[lanes.event]\nlanes = [1, 2, 1]\npasses = [1]\n", "lanes.event.passes must be two numbers"),
     (HEAD + STAGES + "[lanes.event]\nlanes = [1, 2, 1]\nkernel_blocks = 1\n", "kernel_blocks must be true or false, not 1"),
-    (HEAD + "stage = [{dense = 16384}, {dense = 16384}, {dense = 10}]\n", "16,777,216 weights and biases, not 281,477,130"),
+    (HEAD + "stage = [{dense = 16384}, {dense = 16384}, {dense = 10}]\n", "8,388,608 weights and biases, not 281,477,130"),
     ("name = mine\n", r"mine.toml is no TOML: Invalid value .at line 1, column 8."),
     (HEAD + STAGES + "input = 3\n", "input must be a table, not 3"),
     (HEAD + STAGES + "[input]\nsize = 3\n", "input has no key 'size': it may have channels, height, width, classes"),

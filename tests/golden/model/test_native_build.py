@@ -107,7 +107,7 @@ DAMAGING = r"""test "$1" = --version || echo damaged > "$(echo "$*" | sed "s/.*-
     ("script", "words"),
     [
         ("exit 0", "failed on .*: exit status 0"),
-        ("kill -SEGV $$", "failed on .*: exit status -11"),
+        ("echo busy >&2; kill -SEGV $$", "failed on .*: ended by SIGSEGV"),
         ("", "can't be started: Exec format error"),
         (DAMAGING, "can't be kept or loaded: .*file too short"),
     ],
@@ -128,6 +128,21 @@ def test_a_broken_compiler_is_no_end(script, words, monkeypatch, capsys, tmp_pat
         native_check.usable.cache_clear()
 
 
+def test_without_a_compiler_a_line_says_why_it_is_slow(monkeypatch, capsys):
+    monkeypatch.setenv("CXX", "/none")
+    native.library.cache_clear()
+    native_check.usable.cache_clear()
+    try:
+        for _ in range(2):
+            assert engine_here("auto", torch.device("cpu"), preset("tiny")) == "folded"
+        assert capsys.readouterr().err.splitlines() == [
+            "no C++ compiler found: apt-get install g++, or set CXX: taking the slower engine"
+        ]
+    finally:
+        native.library.cache_clear()
+        native_check.usable.cache_clear()
+
+
 def test_a_place_that_can_not_be_written_is_no_end(monkeypatch, capsys, tmp_path):
     (tmp_path / "build").write_text("")
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path / "build"))
@@ -135,7 +150,8 @@ def test_a_place_that_can_not_be_written_is_no_end(monkeypatch, capsys, tmp_path
     native_check.usable.cache_clear()
     try:
         assert engine_here("auto", torch.device("cpu"), preset("tiny")) == "folded"
-        assert "can't be kept or loaded: [Errno 17] File exists" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert f"builds can't be kept in {tmp_path / 'build'}, which NUDGE_BUILD can change: [Errno 17] File exists" in said
     finally:
         native.library.cache_clear()
         native_check.usable.cache_clear()

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from golden.contract.errors import PlanError
-from golden.training.options import TrainingOptions
-
 from golden.contract.presets import preset
+from golden.training.options import TrainingOptions
 from golden.training.plan import Plan
 
 from .cut_run import DATA, PLAN, SPEC

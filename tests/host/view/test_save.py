@@ -18,7 +18,6 @@ from host.view.look import look
 from host.view.save import save
 from host.view.tiles import MOST, matrix, tiled
 
-
 #: More than any number of a run.
 MANY = "9" * 400
 
