@@ -41,6 +41,8 @@ class Events:
             self._writer = SummaryWriter(str(folder), flush_secs=FLUSH_SECONDS)
         except OSError as error:
             raise ViewError(f"--tensorboard {folder}: {error.strerror or error}") from None
+        except UnicodeError:
+            raise ViewError(f"--tensorboard {folder}: its name isn't UTF-8, as that of event files must be") from None
         if not run.done:
             self._histograms(run, 0)
 

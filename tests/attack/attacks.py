@@ -20,6 +20,7 @@ from .occupied import occupied
 from .odd_networks import odd_networks
 from .odd_options import options
 from .surroundings import environments, ignored, owners, signals
+from .worlds import worlds
 
 
 def attacks(seed: int = 1) -> list[Attack]:
@@ -33,6 +34,7 @@ def attacks(seed: int = 1) -> list[Attack]:
         *environments(),
         *owners(),
         *occupied(),
+        *worlds(),
         *signals(seed, 400),
         *ignored(seed, 40),
     ]

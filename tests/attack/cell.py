@@ -28,6 +28,9 @@ KINDS = {
     "lock": 256,
 }
 
+#: Characters that a command says, at most.
+MOST_SAID = 1 << 16
+
 #: Seconds after which a command hangs: each takes less than one here.
 PATIENCE = 60.0
 
@@ -72,6 +75,8 @@ class Ended:
             wrong.append(f"exit code {self.code}, no line says why: {last!r}")
         if any(not c.isprintable() and c != "\n" for c in self.out + self.err):
             wrong.append("control characters")
+        if len(self.out + self.err) > MOST_SAID:
+            wrong.append(f"{len(self.out + self.err)} characters of output")
         if as_json and self.out and (self.out.count("\n") != 1 or not self.out.startswith("{")):
             wrong.append("no JSON object on standard output")
         return wrong

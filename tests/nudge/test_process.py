@@ -9,8 +9,6 @@ import nudge
 from golden import children
 from golden.model import native_check
 
-FEW = {"samples": 16, "batch": 8, "free_steps": 4, "nudged_steps": 4}
-
 #: Trains with torch's threads, then in a child of a fork; ends with 0 if that has the same weights.
 FORK = """
 import os, torch, nudge
@@ -43,7 +41,7 @@ def meta():
 def test_torchs_default_device_is_not_asked(meta):
     """A tensor of another device has no memory that compiled code could write to."""
     net = nudge.Network.preset("tiny")
-    net.fit(seed=1, **FEW)
+    net.fit(seed=1, samples=16, batch=8, free_steps=4, nudged_steps=4)
     digit = nudge.data("embedded").test_images[0]
     net.predict(digit[None])
     net.trace(digit, label=1)

@@ -89,6 +89,11 @@ def test_a_directory_that_is_a_file_is_one_line(tmp_path, capsys):
     assert capsys.readouterr().err.strip() == f"nudge: --tensorboard {tmp_path / 'events'}: File exists"
 
 
+def test_a_directory_that_is_no_unicode_is_one_line(tmp_path, capsys):
+    assert train(tmp_path, "--tensorboard", str(tmp_path / "r\udcff")) == ExitCode.USAGE
+    assert "its name isn't UTF-8, as that of event files must be" in capsys.readouterr().err
+
+
 def test_a_full_disk_does_not_end_a_training(tmp_path, monkeypatch, capsys):
     def full(self, *_):
         raise OSError(28, "No space left on device")

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,8 +191,8 @@ def test_names_that_are_no_unicode_are_escaped(runs, tmp_path):
     run, images = tmp_path / os.fsdecode(b"r\xff"), tmp_path / os.fsdecode(b"d\xff.npz")
     shutil.copytree(runs[0], run)
     assert "r\\udcff" in save([run], tmp_path / "r.html").read_text()
-    parts = dict(zip(nudge.Data._fields, nudge.data("embedded"), strict=True))
-    np.savez(images, **{name: part[:30].numpy() for name, part in parts.items()})
+    parts: dict[str, Any] = {name: part[:30].numpy() for name, part in nudge.data("embedded")._asdict().items()}
+    np.savez(images, **parts)
     nudge.Network.preset("tiny").fit(str(images), samples=20, free_steps=4, nudged_steps=4, out=tmp_path / "own")
     assert "d\\udcff.npz" in save([tmp_path / "own"], tmp_path / "r.html").read_text()
     assert (tmp_path / "own" / "learning-curve.png").exists()
