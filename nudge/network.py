@@ -18,7 +18,7 @@ from golden.contract.presets import preset
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import Spec
 from golden.model.batch import checked_images, checked_labels
-from golden.model.parameters import Parameters, check_shapes, initial, working
+from golden.model.parameters import Parameters, check_parameters, initial, working
 from golden.model.recording import record
 from golden.model.settings import Settings
 from golden.paper import floating
@@ -82,7 +82,7 @@ class Network:
         return network
 
     def _set(self, spec: Spec, parameters: Parameters, settings: Settings) -> None:
-        check_shapes(spec, parameters)
+        check_parameters(spec, parameters)
         self.spec, self.parameters, self.settings = spec, parameters, settings
 
     @classmethod

@@ -231,6 +231,11 @@ class Spec:
         """Width of a running mean, of 0..1 in the LSB of biases, times 2^`FOLLOW`."""
         return self.formats.bias_fraction + FOLLOW + 1
 
+    @property
+    def mean_range(self) -> range:
+        """Values that a running mean may be given."""
+        return range(1 << self.mean_bits)
+
     def read_bound(self, bundle: Bundle) -> int:
         """Largest sum of what a pre channel was in one sample: of its pixels, or of its window sums in the free phase."""
         f = self.formats

@@ -9,7 +9,7 @@ from golden.contract.spec import Spec
 
 from . import centring, native
 from .batch import checked_labels, engine_here, run_batch
-from .parameters import Parameters, accumulate, check_shapes, commit, zeros
+from .parameters import Parameters, accumulate, check_parameters, commit, zeros
 from .result import Result
 from .settings import Settings
 
@@ -58,7 +58,7 @@ class FixedModel:
 
     def load(self, parameters: Parameters) -> None:
         """Write all masters and commit."""
-        check_shapes(self.spec, parameters)
+        check_parameters(self.spec, parameters)
         if self.pending:
             raise BoardError(f"weights can't be written while {self.pending} samples are pending: commit first")
         self._committed = commit(self.spec, parameters.to(self.device))

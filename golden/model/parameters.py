@@ -61,8 +61,8 @@ def initial(spec: Spec, seed: int) -> Parameters:
     return zeros(spec)._replace(weights=tuple(weights))
 
 
-def check_shapes(spec: Spec, parameters: Parameters) -> None:
-    """`ModelError` unless all has the shapes of the network's bundles."""
+def check_parameters(spec: Spec, parameters: Parameters) -> Parameters:
+    """The same; `ModelError` unless all has the shapes of the network's bundles, and values that a board takes."""
     means, wanted = [tuple(x.shape) for x in parameters.means], shapes(spec)[2]
     if means != wanted:
         raise ModelError(f"running means must be {wanted}, not {means}")
@@ -72,6 +72,13 @@ def check_shapes(spec: Spec, parameters: Parameters) -> None:
                 f"bundle {bundle.index}: weight and bias must be {bundle.weight_shape} and ({bundle.post.channels},), "
                 f"not {tuple(w.shape)} and {tuple(b.shape)}"
             )
+    f = spec.formats
+    masters = "masters", range(f.master_low, f.master_high + 1), f" (LSB 2^-{f.master_fraction})"
+    for group, (what, allowed, lsb) in zip(parameters, (masters, masters, ("running means", spec.mean_range, "")), strict=True):
+        for bundle, tensor in zip(spec.bundles, group, strict=False):
+            if wrong := [x for x in map(int, tensor.aminmax()) if x not in allowed]:
+                raise ModelError(f"bundle {bundle.index}: {what} must be {allowed[0]}..{allowed[-1]}{lsb}, not {wrong[0]}")
+    return parameters
 
 
 def accumulate(parameters: Parameters, updates: Parameters) -> Parameters:

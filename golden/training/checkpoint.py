@@ -23,7 +23,7 @@ from golden.contract.errors import ModelError, SpecError, WeightsError
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Bundle
 from golden.contract.spec import Spec
-from golden.model.parameters import Parameters, shapes
+from golden.model.parameters import Parameters, check_parameters, shapes
 from golden.model.settings import Settings
 
 #: With a digest over tensors and metadata, and the whole network.
@@ -264,4 +264,8 @@ def _parameters(path: Path, spec: Spec, tensors: dict[str, Tensor]) -> Parameter
         if tensors[name].dtype != expected[name][1]:
             needed = "int32 means" if expected[name][1] is torch.int32 else "int16 masters"
             raise WeightsError(f"{path}: {name} is {tensors[name].dtype}, not {needed}")
-    return Parameters(*(tuple(tensors[name].long() for name, _ in zip(each, group, strict=False)) for each, group, _ in groups))
+    parameters = (tuple(tensors[name].long() for name, _ in zip(each, group, strict=False)) for each, group, _ in groups)
+    try:
+        return check_parameters(spec, Parameters(*parameters))
+    except ModelError as error:
+        raise WeightsError(f"{path}: {error}") from None

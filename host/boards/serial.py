@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from golden.contract import layout
 from golden.contract.config import Config
-from golden.contract.errors import BoardError, ConfigError, IdentityError, ImageError, ModelError, UsageError
+from golden.contract.errors import BoardError, ConfigError, IdentityError, ImageError, UsageError
 from golden.contract.protocol import (
     MASTER_BYTES,
     MAX_WINDOW,
@@ -33,7 +33,7 @@ from golden.contract.protocol import (
 from golden.contract.spec import Spec
 from golden.model import weight_image
 from golden.model.batch import checked_images, checked_labels
-from golden.model.parameters import Parameters, check_shapes
+from golden.model.parameters import Parameters, check_parameters
 from golden.model.settings import Settings
 from golden.progress import note
 from golden.training.batch import Batch
@@ -188,8 +188,7 @@ class SerialBoard(OpenBoard):
         self.write_register("clear", 1)
 
     def load(self, parameters: Parameters) -> None:
-        check_shapes(self.spec, parameters)
-        _check_range(self.spec, parameters)
+        check_parameters(self.spec, parameters)
 
         def asked() -> Iterator[Request]:
             for b, image in zip(self.spec.bundles, weight_image.pack_all(self.config, parameters.to("cpu")), strict=True):
@@ -310,16 +309,3 @@ def _streamed(spec: Spec, command: Command, images: np.ndarray, labels: np.ndarr
     pixels = checked_images(images, spec).numpy()
     classes = checked_labels(labels, len(pixels), spec).tolist()
     return requests.streamed(command, (image.tobytes() for image in pixels), classes)
-
-
-def _check_range(spec: Spec, parameters: Parameters) -> None:
-    """`ModelError` unless the link can carry all masters."""
-    limits = np.iinfo(weight_image.MASTER)
-    for bundle, *tensors in zip(spec.bundles, parameters.weights, parameters.biases, strict=True):
-        for tensor in tensors:
-            if not limits.min <= int(tensor.min()) <= int(tensor.max()) <= limits.max:
-                raise ModelError(f"bundle {bundle.index}: masters must be {limits.min}..{limits.max} (LSB 2^-15)")
-    top = (1 << spec.mean_bits) - 1
-    for bundle, mean in zip(spec.bundles, parameters.means, strict=False):
-        if not 0 <= int(mean.min()) <= int(mean.max()) <= top:
-            raise ModelError(f"bundle {bundle.index}: running means must be 0..{top}")

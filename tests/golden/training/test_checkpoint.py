@@ -1,11 +1,15 @@
 """Weight files: what isn't whole, or isn't of this network, is never read."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import nudge
+from golden.contract import network_file
 from golden.contract.errors import WeightsError
-from golden.model.parameters import Parameters
+from golden.model.parameters import Parameters, zeros
 from golden.training import checkpoint
 
 from .cut_run import SPEC, saved
@@ -39,6 +43,20 @@ def test_weights_of_another_shape_or_type_are_refused(tmp_path):
     with pytest.raises(WeightsError, match="no safetensors"):
         checkpoint.load(path)
     assert found.preset == "tiny"
+
+
+def test_running_means_that_no_board_takes_are_refused(tmp_path):
+    spec = replace(SPEC, schedule=replace(SPEC.schedule, centred=True))
+    path, parameters = tmp_path / "means.safetensors", zeros(spec)
+    found = replace(checkpoint.load(saved(tmp_path))[2], spec=spec.identity, network=network_file.document(spec))
+    for mean, wrong in ((0, False), ((1 << 18) - 1, False), (1 << 18, True), (-1, True)):
+        parameters.means[1][0] = mean
+        checkpoint.save(path, spec, parameters, found)
+        if not wrong:
+            assert nudge.Network.load(path).parameters.means[1][0] == mean
+            continue
+        with pytest.raises(WeightsError, match=rf"^{path}: bundle 2: running means must be 0\.\.262143, not {mean}$"):
+            nudge.Network.load(path)
 
 
 def test_a_changed_bit_anywhere_is_noticed(tmp_path):
