@@ -7,13 +7,14 @@ Master memory of bundle n: words of `lanes[n]` weights, which share one pre neur
 - word = tile * lanes[n-1] + pre lane;  lane = post lane
 - after all weights: one word per post group with the biases;
 - then, where commits are centred (`Schedule.centred`), two words per `lanes[n]` of the pre channels with their running means:
-  bits 0 to 15, and those above.
+  bits 0 to 15, and those above. Lanes that no channel has hold 0 after a commit.
 
 The working memory has one word per tile, lane (pre lane) * lanes[n] + post lane; that of an event-driven conv engine, which
 reads it only once per commit, one word per master word of weights.
 """
 
 from .config import Config
+from .messages import MASTER_BITS
 from .shapes import Bundle
 
 
@@ -40,6 +41,12 @@ def master_words(config: Config, bundle: Bundle) -> int:
 def mean_words(config: Config, bundle: Bundle) -> int:
     """Words of running means, if commits are centred."""
     return 2 * -(-bundle.pre.channels // config.lanes[bundle.index]) if config.spec.schedule.centred else 0
+
+
+def mean_halves(config: Config) -> tuple[int, int]:
+    """Bits of a running mean in the first word of its pair, and in the second one; all bits above are 0."""
+    low = min(MASTER_BITS, config.spec.mean_bits)
+    return low, config.spec.mean_bits - low
 
 
 def image_words(config: Config, bundle: Bundle) -> int:

@@ -63,7 +63,7 @@ class SampledStored:
     cycles: int
 
     def encode(self) -> bytes:
-        """As it is sent."""
+        """predictions, then cycles u32."""
         return self.predictions + self.cycles.to_bytes(VALUE_BYTES, "little")
 
     @classmethod
@@ -84,8 +84,8 @@ def split_asked(payload: bytes) -> list[Asked]:
     return [Asked.decode(payload[at : at + ASKED_BYTES]) for at in range(0, len(payload), ASKED_BYTES)]
 
 
-def split_records(payload: bytes) -> list[tuple[Header, bytes]] | None:
-    """Headers and coded images of a STORE's records; None where it is not made of whole records, or a label is none."""
+def split_records(payload: bytes) -> list[bytes] | None:
+    """The records of a STORE; None where it is not made of whole records, or a label is none."""
     found, at = [], 0
     while at < len(payload):
         if at + Header.size() > len(payload):
@@ -94,8 +94,7 @@ def split_records(payload: bytes) -> list[tuple[Header, bytes]] | None:
         end = at + RECORD_UNIT * record_words(header.coded)
         if not 1 <= header.coded <= MAX_CODED or end > len(payload) or header.label >= LABELS:
             return None
-        at += Header.size()
-        found.append((header, payload[at : at + header.coded]))
+        found.append(payload[at:end])
         at = end
     return found or None
 

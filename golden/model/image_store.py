@@ -51,17 +51,21 @@ class ImageStore:
         self.words[word * WORD_BYTES + bit // 8] ^= 1 << bit % 8
 
     def store(self, index: int, label: int, crc: int, coded: bytes) -> ImageStatus:
-        """STORE: appends a record, or refuses it and changes nothing."""
+        """`append` of a record made of these."""
+        return self.append(index, sealed(label, crc, coded))
+
+    def append(self, index: int, record: bytes) -> ImageStatus:
+        """STORE: appends a record as it is, bytes without a meaning too; or refuses it and changes nothing."""
         if index > self.count:
             return ImageStatus.NEVER_STORED
-        if not coded:
+        if not (coded := Header.decode(record[: Header.size()]).coded):
             return ImageStatus.TRUNCATED
-        if len(coded) > MAX_CODED:
+        if coded > MAX_CODED:
             return ImageStatus.TOO_LONG
-        end = self.end + record_words(len(coded))
+        end = self.end + record_words(coded)
         if index >= MAX_SAMPLES or end * WORD_BYTES > len(self.words):
             return ImageStatus.FULL
-        self.write(self.end, sealed(label, crc, coded))
+        self.write(self.end, record)
         self.write(index * ENTRY_WORDS, self.end.to_bytes(ENTRY_WORDS * WORD_BYTES, "little"))
         self.count, self.end = max(self.count, index + 1), end
         return ImageStatus.OK

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from golden.contract.config import Config
-from golden.contract.layout import master_words, weight_words
+from golden.contract.layout import master_words, mean_halves, weight_words
 from golden.contract.protocol import MASTER_BITS, MASTER_BYTES
 from golden.contract.shapes import Bundle
 
@@ -51,10 +51,17 @@ def unpack(config: Config, bundle: Bundle, image: np.ndarray) -> tuple[np.ndarra
 
 
 def unpack_means(config: Config, bundle: Bundle, image: np.ndarray) -> np.ndarray:
-    """Running means (pre channels,) of a memory image."""
+    """Running means (pre channels,) of a memory image; as a board does, without the bits above `mean_halves`."""
     low, high = image[master_words(config, bundle) :].reshape(-1, 2, config.lanes[bundle.index]).transpose(1, 0, 2)
     means = (low % (1 << MASTER_BITS)) + (high << MASTER_BITS)
-    return means.reshape(-1)[: bundle.pre.channels]
+    return (means % (1 << config.spec.mean_bits)).reshape(-1)[: bundle.pre.channels]
+
+
+def means_fit(config: Config, bundle: Bundle, first: int, words: np.ndarray) -> bool:
+    """Whether those of the words, to be written from word `first` on, that have running means are within `mean_halves`."""
+    at = np.arange(len(words)) + first - master_words(config, bundle)
+    bits = np.array(mean_halves(config))[at % 2, None]
+    return not (words.astype(np.uint16) >> bits)[at >= 0].any()
 
 
 def pack_all(config: Config, parameters: Parameters) -> list[np.ndarray]:

@@ -39,7 +39,8 @@ from golden.contract.protocol import (
     split_records,
     window_for,
 )
-from golden.contract.stored import ENTRY_WORDS, LOG_AT, MAX_MOVE, MAX_SAMPLES, WORD_BYTES, ImageStatus, record_words
+from golden.contract.shapes import Bundle
+from golden.contract.stored import ENTRY_WORDS, LOG_AT, MAX_MOVE, MAX_SAMPLES, WORD_BYTES, ImageStatus
 from golden.model import weight_image
 from golden.model.fixed import FixedModel
 from golden.model.image_store import ImageStore
@@ -110,12 +111,13 @@ class GoldenDevice:
                 bundle = BundleNumber.decode(payload[: BundleNumber.size()]).bundle
                 if not 1 <= bundle <= len(self.spec.bundles):
                     return Status.BAD_RANGE, b""
-                return self._access(command, self.images[bundle - 1], payload)
+                return self._access(command, self.spec.bundles[bundle - 1], payload)
             case Command.INFER | Command.TRAIN:
                 return self._sample(command, Sample.decode(payload))
         return self._commit()
 
-    def _access(self, command: Command, image: np.ndarray, payload: bytes) -> tuple[Status, bytes]:
+    def _access(self, command: Command, bundle: Bundle, payload: bytes) -> tuple[Status, bytes]:
+        image = self.images[bundle.index - 1]
         if command is Command.DIGEST:
             return Status.OK, _value(weight_image.digest(image))
         if command is Command.READ_WEIGHTS:
@@ -129,7 +131,10 @@ class GoldenDevice:
         count, odd = divmod(len(masters), image.itemsize * image.shape[1])
         if odd or not count or word + count > len(image):
             return Status.BAD_RANGE, b""
-        image[word : word + count] = np.frombuffer(masters, image.dtype).reshape(count, -1)
+        rows = np.frombuffer(masters, image.dtype).reshape(count, -1)
+        if not weight_image.means_fit(self.config, bundle, word, rows):
+            return Status.BAD_RANGE, b""
+        image[word : word + count] = rows
         self._written = True
         return Status.OK, b""
 
@@ -149,11 +154,10 @@ class GoldenDevice:
             return Status.BAD_RANGE
         if index > store.count:
             return Status.NOT_STORED
-        words = sum(record_words(header.coded) for header, _ in records)
-        if index + len(records) > MAX_SAMPLES or (store.end + words) * WORD_BYTES > len(store.words):
+        if index + len(records) > MAX_SAMPLES or store.end * WORD_BYTES + sum(map(len, records)) > len(store.words):
             return Status.BAD_RANGE
-        for number, (header, coded) in enumerate(records, index):
-            store.store(number, header.label, header.crc, coded)
+        for number, record in enumerate(records, index):
+            store.append(number, record)
         return Status.OK
 
     def _digest(self, asked: SampleRange) -> tuple[Status, bytes]:

@@ -4,7 +4,6 @@ from amaranth.hdl import Array, Cat, Mux, Signal
 
 from golden.contract import layout
 from golden.contract.config import Config
-from golden.contract.protocol import MASTER_BITS
 from golden.contract.schedule import FOLLOW
 from golden.contract.shapes import Bundle
 
@@ -21,7 +20,7 @@ def mean_cycles(config: Config, bundle: Bundle) -> int:
 
 class Means:
     """Where they stand, and the states of that part, from LOW on. A mean lies in two words, low bits and the others, in as many
-    lanes as a word has; lanes that no channel has stay as they are."""
+    lanes as a word has; lanes that no channel has become 0."""
 
     def __init__(self, memory: WeightMemory, kept: Kept):
         self.memory, self.kept = memory, kept
@@ -42,7 +41,7 @@ class Means:
         """Lane by lane a division, bit by bit, and at last both words again; ``then`` is the state after the last ones."""
         memory, kept, pre = self.memory, self.kept, self.memory.bundle.pre
         f, spec, pre_lanes = memory.config.spec.formats, memory.config.spec, memory.config.lanes[pre.index]
-        low = min(MASTER_BITS, spec.mean_bits)
+        low, _ = layout.mean_halves(memory.config)
         there = Signal(name="channel_there")
         m.d.comb += there.eq(self.channel != pre.channels)
         high = [Signal(spec.mean_bits - low, name=f"high_{lane}", reset_less=True) for lane in range(memory.lanes)]
@@ -69,7 +68,8 @@ class Means:
             share = Signal(f.bias_fraction + 2)
             m.d.comb += share.eq(self.share + (self.rest >= kept.whole))
             followed = Signal(spec.mean_bits, name="followed")
-            m.d.comb += followed.eq(Mux(kept.learned & there, self.old - (self.old >> FOLLOW) + share, self.old))
+            with m.If(there):
+                m.d.comb += followed.eq(Mux(kept.learned, self.old - (self.old >> FOLLOW) + share, self.old))
             m.d.comb += [kept.c.write.addr.eq(self.channel), kept.c.write.en.eq(there)]
             m.d.comb += [kept.c.write.data.now.eq(rounded(self.old)), kept.c.write.data.then.eq(rounded(followed))]
             written.take(m, [followed[:low]])

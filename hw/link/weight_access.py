@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -47,10 +47,12 @@ class WeightAccess(wiring.Component):
 
     BAD_ORDER: samples are pending. BAD_RANGE: an unknown bundle; words outside
     `layout.image_words`; a read of no word or of more than `max_words`; a write of no word or of a
-    part of one. Nothing is read or written before all of it is checked.
+    part of one, or of a running mean outside `Spec.mean_range`. Nothing is read or written before
+    all of it is checked; a network with running means has a write go over the frame twice.
 
     Latency, from `start` to `done`: of a read 3 cycles, and n + `READ_LATENCY` + 1 for each word of
-    n bytes; of a digest 5 more; of a write 4 cycles, and 3 n + 1 for each word.
+    n bytes; of a digest 5 more; of a write 4 cycles, and 3 n + 1 for each word, all that twice if
+    there are running means.
 
     Members
     -------
@@ -73,6 +75,8 @@ class WeightAccess(wiring.Component):
         self.widest = max(word_bytes(config, b) for b in bundles)
         self.deepest = max(layout.image_words(config, b) for b in bundles)
         self.frame_bytes = request_bytes(config.spec)
+        #: Writes may have running means, and are checked before.
+        self.checks = config.spec.schedule.centred
         core = CoreSignature(config).members
         ports = ("bundle", "address", "lane", "write", "write_data", "read_data")
         super().__init__(
@@ -149,10 +153,16 @@ class WeightAccess(wiring.Component):
         """Takes the arguments; counts the words of a write."""
         request = self.execute.request
         first_word, count = request.arguments[8:40], request.arguments[40:48]
-        with m.State("IDLE"):
+
+        def take():
             m.d.sync += [at.word.eq(first_word), at.words.eq(count), at.byte.eq(WEIGHTS_AT)]
             m.d.sync += [self.lane.eq(0), at.high.eq(0)]
             m.d.sync += at.unread.eq(request.length - (WEIGHTS_AT + CRC_BYTES))
+
+        with m.State("IDLE"):
+            take()
+            if self.checks:
+                m.d.sync += at.checked.eq(0)
             with m.If(digesting):
                 m.d.sync += [at.word.eq(0), at.words.eq(bundle.depth)]
             with m.If(self.execute.start):
@@ -160,6 +170,11 @@ class WeightAccess(wiring.Component):
                 with m.If(request.command == Command.WRITE_WEIGHTS):
                     m.d.sync += at.words.eq(0)
                     m.next = "COUNT"
+        if self.checks:
+            with m.State("AGAIN"):
+                take()
+                m.d.sync += [at.words.eq(0), at.checked.eq(1)]
+                m.next = "COUNT"
         with m.State("COUNT"):
             # words = unread / size, by subtraction; a rest is left in `unread`
             with m.If(bundle.known & (at.unread >= bundle.size)):
@@ -232,7 +247,7 @@ class WeightAccess(wiring.Component):
             m.d.sync += [at.fetched.eq(self.buffer.data), at.low.eq(at.fetched)]
             m.next = "TAKE"
         with m.State("TAKE"):
-            m.d.comb += self.write.eq(at.high)
+            m.d.comb += self.write.eq(at.high & at.checked if self.checks else at.high)
             m.d.sync += [at.left.eq(at.left - 1), at.high.eq(~at.high)]
             m.next = "FETCH"
             with m.If(at.high):
@@ -242,6 +257,24 @@ class WeightAccess(wiring.Component):
                 m.d.sync += [at.left.eq(bundle.size), self.lane.eq(0)]
                 with m.If(at.words == 1):
                     m.next = "DONE"
+            if self.checks:
+                self._check_means(m, at)
+
+    def _check_means(self, m, at):
+        """In the first round, with a lane at `write_data`: refuses a mean; at the end begins the second one."""
+        low, high = layout.mean_halves(self.config)
+        outside = Signal(name="mean_outside")
+        with m.Switch(self.bundle):
+            for n, b in enumerate(self.config.spec.bundles):
+                means = layout.master_words(self.config, b)
+                with m.Case(n):
+                    over = Mux(at.word[0] ^ (means & 1), self.write_data[high:].any(), self.write_data[low:].any())
+                    m.d.comb += outside.eq((self.address >= means) & over)
+        with m.If(~at.checked):
+            with m.If(at.high & outside):
+                self._finish(m, Status.BAD_RANGE)
+            with m.Elif((at.left == 1) & (at.words == 1)):
+                m.next = "AGAIN"
 
 
 class NamedBundle(NamedTuple):
@@ -271,6 +304,8 @@ class Progress:
         self.byte = Signal(range(frame_bytes + 1), name="at")
         #: Bytes of the word at hand, or of the digest, still to do.
         self.left = Signal(range(max(widest, CRC_BYTES) + 1))
+        #: The first round over the frame is done: words are written.
+        self.checked = Signal()
         #: The lane's second byte is next.
         self.high = Signal()
         #: Byte from the frame buffer: block RAM is slow, and far away.

@@ -7,6 +7,7 @@ import cocotb
 import torch
 from cocotb.triggers import ValueChange
 
+from golden.contract import layout
 from golden.model import centring
 from hw.core.centred_memory import CentredMemory, commit_cycles
 from hw.core.totals import total_bits
@@ -14,7 +15,7 @@ from sim.harness.networks import bundle_of
 from sim.harness.random_values import integers, various
 from sim.harness.streams import start
 from sim.harness.units import each, pulse
-from sim.harness.words import packed
+from sim.harness.words import master_image, packed
 
 from .test_weight_memory import Driver
 
@@ -102,6 +103,14 @@ class Centred(Driver):
             await self.port.edge
             if self.port.clear.value:
                 self.cleared.append(int(self.port.group.value))
+
+    async def write(self, *parameters):
+        """All of them, and anything in the lanes of running means that no channel has."""
+        rows, lanes = master_image(self.config, self.bundle, *parameters), self.unit.lanes
+        pairs = rows[layout.master_words(self.config, self.bundle) :].reshape(-1, 2, lanes)
+        for spare in range(self.bundle.pre.channels, len(pairs) * lanes):
+            pairs[spare // lanes, :, spare % lanes] = integers(self.formats.master_low, self.formats.master_high, (2,))
+        await self.write_image(rows)
 
     async def commit_batch(self, where, total, parameters):
         """A commit with these totals leaves these weights, biases and means."""

@@ -68,8 +68,12 @@ class Driver:
         self.biases = Monitor(dut, f"{name}__bias")
 
     async def write(self, *parameters):
-        """All masters, and means, by the host, in any order."""
-        image = packed(master_image(self.config, self.bundle, *parameters), self.formats.committed_bits)
+        """All masters, and means, by the host."""
+        await self.write_image(master_image(self.config, self.bundle, *parameters))
+
+    async def write_image(self, rows):
+        """The same as words of lanes, in any order."""
+        image = packed(rows, self.formats.committed_bits)
         for address in random.sample(range(len(image)), len(image)):
             self.port.address.value, self.port.write_data.value, self.port.write.value = address, image[address], 1
             await self.port.edge

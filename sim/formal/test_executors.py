@@ -4,7 +4,7 @@
 from dataclasses import replace
 
 import pytest
-from amaranth.hdl import Assert, Assume, Const, Module, Mux, Signal
+from amaranth.hdl import Assert, Assume, Cat, Const, Module, Mux, Signal
 
 from golden.contract.config import Config
 from golden.contract.presets import preset
@@ -72,17 +72,30 @@ def test_register_access():
     prove(m, opened.inputs, depth=3)
 
 
-def test_weight_access():
-    """Each request ends; no word outside its memory is written, and none while samples are pending."""
+@pytest.mark.parametrize("centred", [False, True])
+def test_weight_access(centred):
+    """Each request ends; no word outside its memory is written, none while samples are pending or of a refused request."""
     m = Module()
-    opened = Opened(m, dut := WeightAccess(LANE))
+    spec = replace(LANE.spec, schedule=replace(LANE.spec.schedule, centred=centred))
+    opened = Opened(m, dut := WeightAccess(replace(LANE, spec=spec)))
     words, word, left, age, unread = (opened[name] for name in ("words", "word", "left", "age", "unread"))
     step = words * 64
     rank: dict[str, object] = {"COUNT": (1 << 24) + 2 + unread, "MEASURE": (1 << 24) + 1, "CHECK": 1 << 24}
     rank |= {"DIGEST": 8, "TAIL": left + 1, "DONE": 0}
     rank |= {"LOAD": step + 32 - age, "EMIT": step + left}
     rank |= {"FETCH": step + 3 * left + 3, "WAIT": step + 3 * left + 2, "TAKE": step + 3 * left + 1}
+    if centred:
+        first_round = Mux(opened["checked"], 0, 1 << 26)
+        rank |= {name: rank[name] + first_round for name in ("COUNT", "MEASURE", "CHECK", "FETCH", "WAIT", "TAKE")}
+        rank["AGAIN"] = 1 << 25
     executor(m, opened, rank)
+    wrote = Signal()
+    m.d.sync += wrote.eq(~dut.execute.start & (wrote | dut.write))
+    m.d.comb += Assert(~(dut.execute.done & (dut.execute.status != Status.OK)) | ~wrote)
+    before = ["COUNT", "MEASURE", "CHECK", *(["AGAIN"] if centred else [])]
+    m.d.comb += Assert(~Cat(opened.state(name) for name in before).any() | ~wrote)
+    if centred:
+        m.d.comb += Assert(opened["checked"] | ~wrote | opened.state("IDLE"))
     inside = (words != 0) & (word + words <= opened["depth"])
     m.d.comb += Assert(~opened.state("CHECK") | opened["outside"] | (inside & opened["known"]))
     size = opened["size"]

@@ -6,9 +6,11 @@ import zlib
 from collections import defaultdict
 
 import cocotb
+import numpy as np
 
 from golden.contract import layout
 from golden.contract.protocol import CRC_BYTES, REQUEST_BYTES, Command, Status
+from golden.model import weight_image
 from hw.core.interface import LANE_LATENCY, READ_LATENCY
 from hw.link.weight_access import LANE_BYTES, WEIGHTS_AT, WeightAccess, max_words, word_bytes
 from sim.harness.networks import config_of
@@ -19,6 +21,7 @@ from sim.harness.units import each
 UNITS = {
     "access_dense": WeightAccess(config_of((2, 4), (2, 4), dense=True, window_log2=3, decay_shift=1)),
     "access_conv": WeightAccess(config_of((3, 8), (1, 8), dense=False, window_log2=3, decay_shift=1)),
+    "access_means": WeightAccess(config_of((3, 4), (1, 2), dense=True, window_log2=3, decay_shift=1, centred=True)),
 }
 
 #: Most weight bytes of a request.
@@ -52,6 +55,19 @@ def serve_masters(dut, name, memories: list[list[bytes]]):
     cocotb.start_soon(serve())
 
 
+def with_means(config, bundle, word: int, data: bytes) -> bytes:
+    """Words to be written from that one on: running means within their range, or, in one lane, beyond it."""
+    rows = np.frombuffer(data, "<u2").reshape(-1, config.lanes[bundle.index]).copy()
+    first = layout.master_words(config, bundle) - word
+    wrong = random.choice((None, *range(max(first, 0), len(rows))))
+    for at in range(max(first, 0), len(rows)):
+        most = (1 << layout.mean_halves(config)[(at - first) % 2]) - 1
+        rows[at] = [random.choice((0, most, random.randint(0, most))) for _ in rows[at]]
+        if at == wrong and most < 0xFFFF:
+            rows[at, random.randrange(len(rows[at]))] = random.choice((most + 1, 0x8000, 0xFFFF))
+    return rows.tobytes()
+
+
 @cocotb.test()
 async def bytes_equal_the_memory(dut):
     await start(dut)
@@ -62,11 +78,11 @@ async def check(dut, name, unit):
     config, port = unit.config, Port(dut, name)
     bundles = {bundle.index: bundle for bundle in config.spec.bundles}
     sizes = {index: word_bytes(config, bundle) for index, bundle in bundles.items()}
-    memories = [[random.randbytes(sizes[n]) for _ in range(layout.master_words(config, b))] for n, b in bundles.items()]
+    memories = [[random.randbytes(sizes[n]) for _ in range(layout.image_words(config, b))] for n, b in bundles.items()]
     serve_masters(dut, name, memories)
     requester, writes = Requester(dut, name, buffered=True), watch(dut, f"{name}__write", f"{name}__written")
-    seen, times = set(), defaultdict[tuple[Command, int], dict[int, int]](dict)
-    for _ in range(200):
+    seen, times, means = set(), defaultdict[tuple[Command, int], dict[int, int]](dict), [0, 0]
+    for _ in range(400 if unit.checks else 200):
         pending = random.random() < 0.1
         port.pending.value = int(pending)
         command = random.choice((Command.READ_WEIGHTS, Command.WRITE_WEIGHTS, Command.WRITE_WEIGHTS, Command.DIGEST))
@@ -91,9 +107,15 @@ async def check(dut, name, unit):
                 answer = b"".join(memory[block])
             case Command.WRITE_WEIGHTS:
                 data = random.randbytes(size * count)
+                if unit.checks and index in bundles and legal:
+                    data = with_means(config, bundles[index], word, data)
                 if random.random() < 0.2:
                     data = data + b"\0" if len(data) < MOST_BYTES else data[:-1]
                 legal = legal and len(data) == size * count
+                if legal:
+                    rows = np.frombuffer(data, weight_image.MASTER).reshape(count, -1)
+                    legal = weight_image.means_fit(config, bundles[index], word, rows)
+                    means[legal] += word + count > layout.master_words(config, bundles[index])
                 payload += data
                 if legal and not pending:
                     expected[block] = [data[at : at + size] for at in range(0, len(data), size)]
@@ -116,9 +138,11 @@ async def check(dut, name, unit):
             times[command, index][count] = cycles
 
     assert len(seen) == 9, f"{name}: only {seen} happened"
+    assert min(means) > 3 or not unit.checks, f"{name}: of writes with running means {means} were wrong and right"
     for (command, index), measured in times.items():
         size, fewest = sizes[index], min(measured)
-        each_word = 3 * size + 1 if command is Command.WRITE_WEIGHTS else size + READ_LATENCY + 1
+        rounds = 2 if unit.checks else 1
+        each_word = rounds * (3 * size + 1) if command is Command.WRITE_WEIGHTS else size + READ_LATENCY + 1
         # what isn't spent on words: the same for a digest as for a read, but for its own four bytes and their two states
         base = measured[fewest] - each_word * fewest
         for words, took in measured.items():

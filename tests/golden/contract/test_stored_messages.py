@@ -57,10 +57,9 @@ images = st.binary(min_size=PIXELS, max_size=PIXELS) | st.integers(0, 255).map(l
 @examples(60)
 @given(st.lists(st.tuples(st.integers(0, 9), images), min_size=1, max_size=4))
 def test_records_of_a_frame_are_taken_apart(samples):
-    payload = b"".join(record(n, label, pixels, stuff(pixels)) for n, (label, pixels) in enumerate(samples))
-    found = split_records(payload)
-    assert found is not None
-    assert [(header.label, coded) for header, coded in found] == [(label, stuff(pixels)) for label, pixels in samples]
+    records = [record(n, label, pixels, stuff(pixels)) for n, (label, pixels) in enumerate(samples)]
+    payload = b"".join(records)
+    assert split_records(payload) == records
     for wrong in (payload[:-1], payload + b"\1", payload + payload[:7], b""):
         assert split_records(wrong) is None
 

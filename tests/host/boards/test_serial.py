@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from golden.contract.config import configuration
+from golden.contract import layout
+from golden.contract.config import Config, configuration
 from golden.contract.errors import BoardError, IdentityError, ModelError, UsageError
 from golden.contract.presets import preset
-from golden.contract.protocol import MAX_WINDOW, VERSION, Command, Committed, Sampled, Status
+from golden.contract.protocol import MAX_WINDOW, VERSION, Command, Committed, Sampled, Status, WordAddress
 from golden.model.difference import first_master
 from golden.model.fixed import FixedModel
 from golden.model.parameters import initial
@@ -156,7 +157,7 @@ def test_masters_that_the_link_can_not_carry(bench):
         bench.board.load(parameters)
         assert bench.board.read().weights[1].view(-1)[3] == value
         parameters.weights[1].view(-1)[3] = limit
-        with pytest.raises(ModelError, match=r"^bundle 2: masters must be -32768\.\.32767 \(LSB 2\^-15\)$"):
+        with pytest.raises(ModelError, match=rf"^bundle 2: masters must be -32768\.\.32767 \(LSB 2\^-15\), not {limit}$"):
             bench.board.load(parameters)
 
 
@@ -181,8 +182,33 @@ def test_running_means_stand_behind_the_biases():
     assert not torch.equal(model.parameters.weights[0], written.weights[0]), "nothing was learned"
     for wrong in (1 << 18, -1):
         written.means[1][2] = wrong
-        with pytest.raises(ModelError, match=r"^bundle 2: running means must be 0\.\.262143$"):
-            board.load(written)
+        for each in (board, model):
+            with pytest.raises(ModelError, match=rf"^bundle 2: running means must be 0\.\.262143, not {wrong}$"):
+                each.load(written)
+
+
+def test_a_board_refuses_running_means_that_have_more():
+    """A WRITE_WEIGHTS of bits above those is BAD_RANGE and writes nothing; lanes that no channel has are 0 after a COMMIT."""
+    spec = replace(TINY, schedule=replace(TINY.schedule, centred=True))
+    config = Config(spec, (1, 4, 1))
+    device, bundle = GoldenDevice(config), spec.bundles[0]
+    first = layout.master_words(config, bundle)
+
+    def write(word: int, *values: int) -> Status:
+        payload = WordAddress(1, first + word).encode() + np.array(values, "<i2").tobytes()
+        before = device.images[0].copy()
+        status, _ = device.execute(Command.WRITE_WEIGHTS, payload)
+        assert status is Status.OK or np.array_equal(device.images[0], before)
+        return status
+
+    assert layout.mean_words(config, bundle) == 2
+    assert write(0, 300000 & 0x7FFF, -1, 7, -1) is Status.OK, "low halves have all their bits"
+    assert write(1, 300000 >> 16, 0, 0, 0) is Status.BAD_RANGE
+    assert write(0, *[-1] * 4, -1, 0, 0, 0) is Status.BAD_RANGE, "-1"
+    assert write(1, 0, 0, 0, 4) is Status.BAD_RANGE, "in a lane that no channel has, too"
+    assert write(1, 3, 0, 0, 3) is Status.OK
+    assert device.execute(Command.COMMIT, b"")[0] is Status.OK
+    assert device.images[0][first:].tolist() == [[300000 & 0x7FFF, 0, 0, 0], [3, 0, 0, 0]]
 
 
 def test_windows_that_a_link_may_have(bench):
