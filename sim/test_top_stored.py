@@ -12,6 +12,9 @@ from golden.contract.config import configuration
 from golden.contract.errors import LinkError, ToolError
 from golden.contract.presets import preset
 from golden.contract.protocol import (
+    ANSWER,
+    ANSWER_HEADER,
+    MAX_ASKED,
     MAX_DIGESTED,
     VALUE_BYTES,
     Asked,
@@ -35,6 +38,8 @@ from sim.board import verilator
 from sim.board.gateware import PowerOn
 from sim.board.program import compile_board
 from sim.board.virtual import VirtualBoard
+from sim.harness.beside_model import BesideModel
+from sim.harness.drawn_frames import encoded
 
 CONFIG = configuration(preset("tiny"))
 TRAIN = data.load("embedded")
@@ -178,6 +183,89 @@ def test_refusals_change_nothing(pair):
     assert pair.run(Command.INFER_STORED, [Asked(0)]) is Status.BAD_ORDER
     assert pair.status(Command.COMMIT) is Status.OK
     assert pair.run(Command.INFER_STORED, [Asked(0)]) is Status.OK
+
+
+def store_of(index: int, *records: bytes) -> tuple[Command, bytes]:
+    return Command.STORE, SampleNumber(index).encode() + b"".join(records)
+
+
+def asked_for(command: Command, samples: int, more: bytes = b"") -> tuple[Command, bytes]:
+    return command, Asked(0).encode() * samples + more
+
+
+TRAIN_ALL, INFER_ALL, OVER = Command.TRAIN_STORED, Command.INFER_STORED, Command.STORE_DIGEST
+#: docs/link.md, "All or nothing" and "State machines": which of several reasons decides. One sample is stored.
+PRECEDENCE = [
+    (*store_of(1, records(1, [1])[0][:9]), Status.BAD_LENGTH),
+    (*store_of(1, Header(3, 1, 0, 0).encode(), b"\1\1"), Status.BAD_RANGE),
+    (*store_of(2, Header(2, 10, 0, 0).encode(), b"\1\1"), Status.BAD_RANGE),
+    (*store_of(2, *records(2, [1])), Status.NOT_STORED),
+    (*store_of(MAX_SAMPLES, *records(2, [1])), Status.NOT_STORED),
+    (TRAIN_ALL, b"", Status.BAD_LENGTH),
+    (*asked_for(TRAIN_ALL, 0, bytes(3)), Status.BAD_LENGTH),
+    (*asked_for(INFER_ALL, 0, bytes(3)), Status.BAD_LENGTH),
+    (*asked_for(TRAIN_ALL, 1, bytes(1)), Status.BAD_RANGE),
+    (*asked_for(TRAIN_ALL, 64, bytes(3)), Status.BAD_RANGE),
+    (*asked_for(TRAIN_ALL, 65), Status.BAD_ORDER),
+    (*asked_for(TRAIN_ALL, 65, bytes(1)), Status.BAD_ORDER),
+    (*asked_for(TRAIN_ALL, MAX_ASKED + 1), Status.BAD_ORDER),
+    (*asked_for(INFER_ALL, MAX_ASKED + 1), Status.BAD_RANGE),
+    (*asked_for(INFER_ALL, 65), Status.OK),
+    (OVER, SampleRange(9, 0).encode(), Status.BAD_RANGE),
+    (OVER, SampleRange(9, MAX_DIGESTED + 1).encode(), Status.BAD_RANGE),
+    (OVER, SampleRange(0, 2).encode(), Status.NOT_STORED),
+    (OVER, SampleRange(0, 1).encode()[:-1], Status.BAD_LENGTH),
+    (Command.WRITE_WEIGHTS, bytes([9]) + bytes(5), Status.BAD_LENGTH),
+    (Command.WRITE_WEIGHTS, bytes([1]) + bytes(4 + 3), Status.BAD_RANGE),
+]
+
+
+@pytest.fixture
+def beside():
+    with VirtualBoard(CONFIG, board=VIRTUAL_SDRAM) as board, (both := BesideModel(board.url, CONFIG)).socket:
+        yield both
+
+
+def test_which_refusal_it_is_and_whether_it_uses_up_the_number(beside):
+    """The board and the model, and what the page says."""
+    beside.exchange([encoded(0, Command.HELLO)])
+    (stored,) = beside.exchange([encoded(1, *store_of(0, *records(0, [0])))])
+    assert stored[3] == Status.OK
+    for number, (command, payload, status) in enumerate(PRECEDENCE, 2):
+        (answer,) = beside.exchange([encoded(number, command, payload)])
+        assert (answer[2], answer[3]) == (command | ANSWER, status), f"{command.name} {payload.hex()}"
+        (again,) = beside.exchange([encoded(number, Command.READ_REGISTER, b"\0\1")])
+        used_up = (command | ANSWER, status) if status is not Status.BAD_LENGTH else (Command.READ_REGISTER | ANSWER, Status.OK)
+        assert (again[2], again[3]) == used_up, f"{command.name} {payload.hex()}"
+
+
+def test_bytes_of_a_record_that_may_be_anything(beside):
+    """They are stored, and count for the digest alone."""
+    number = next(n for n in range(20) if len(stuff(DIGITS[n])) % 2)
+    one = stored.record(0, LABELS[number], DIGITS[number], stuff(DIGITS[number]))
+    odd = one[:3] + b"\xa5" + one[4:-1] + b"\x5a"
+    beside.exchange([encoded(0, Command.HELLO)])
+    digest = OVER, SampleRange(0, 1).encode()
+    requests = [store_of(0, odd), digest, asked_for(INFER_ALL, 1), store_of(0, one), digest]
+    answers = [beside.exchange([encoded(n, *request)])[0] for n, request in enumerate(requests, 1)]
+    assert [answer[3] for answer in answers] == [Status.OK] * len(requests)
+    digests = [int.from_bytes(answers[n][ANSWER_HEADER:], "little") for n in (1, 4)]
+    assert digests == [stored.record_digest([each]) for each in (odd, one)]
+
+
+def test_the_counter_of_frames_runs_ahead(beside):
+    """It counts frames behind the READ_REGISTER that reads it, once they are there; exactly so many if nothing is behind it."""
+    frames = RegisterRange(REGISTERS["frames"].address, 1).encode()
+    beside.exchange([encoded(0, Command.HELLO)])
+    (before,) = beside.exchange([encoded(1, Command.READ_REGISTER, frames)])
+    behind = [encoded(n, Command.READ_REGISTER, b"\0\1") for n in range(4, 12)]
+    sample = Sample(LABELS[0], DIGITS[0]).encode()
+    burst = [encoded(2, Command.INFER, sample), encoded(3, Command.READ_REGISTER, frames), *behind]
+    told = beside.exchange(burst)[1]
+    (after,) = beside.exchange([encoded(12, Command.READ_REGISTER, frames)])
+    first, ahead, last = (int.from_bytes(answer[ANSWER_HEADER:], "little") for answer in (before, told, after))
+    assert last == first + len(burst) + 1
+    assert first + 2 < ahead <= first + len(burst)
 
 
 def test_damage_is_found_and_mended(pair):

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 import typer.main
 
 import nudge
+from golden.contract.presets import PRESETS
+from golden.contract.protocol import Command, Register, Status, registers
 from host.cli.main import app
 
 ROOT = Path(__file__).parents[1]
@@ -129,6 +132,21 @@ def test_a_wrong_name_is_noticed():
         ["nudge", "eval", "--weights", "F"],
         ["nudge", "bench"],
     ]
+
+
+def test_messages_and_registers_are_those_of_the_contract():
+    generate = runpy.run_path(str(ROOT / "docs/generate.py"))
+    page = generate["MESSAGES"].read_text()
+    assert page == generate["message_page"](), "run python docs/generate.py"
+    # every code and address, read from the page itself
+    codes = {(name, int(code, 16)) for code, name in re.findall(r"^\| (0x\w+) \| `(\w+)` \|", page, re.M)}
+    every = [*Command, *Status, *registers(PRESETS["tiny"], stores=True)]
+    assert codes == {(one.name, one.address if isinstance(one, Register) else one.value) for one in every}
+    # and what its texts name has a value there
+    named = set(re.findall(r"`([A-Z][A-Z_]+|\w+_words)`", page)) - {one.name for one in (*Command, *Status)}
+    assert named == set(re.findall(r"^\| `([A-Z][A-Z_]+|\w+_words)` \| \d", page, re.M))
+    bits = PRESETS["tiny"].mean_bits
+    assert f"0 to 2^{bits} - 1 in the default formats" in " ".join((ROOT / "docs/link.md").read_text().split())
 
 
 def test_every_page_is_on_the_site():

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import nudge
 from golden.contract.errors import ExitCode
-from golden.contract.presets import PRESETS
-from golden.contract.protocol import Command, Status
-from golden.contract.registers import registers
 from host.cli import main as cli
 
 ROOT = Path(__file__).parents[1]
@@ -31,12 +28,7 @@ def test_the_site_is_built_without_a_warning(tmp_path):
         assert f"{name}.html" in pages
     for command_name in ("train", "view", "estimate"):
         assert f"nudge {command_name}" in pages["generated/cli.html"]
-    for each in (*Command, *Status):
-        assert each.name in pages["generated/messages.html"]
-    for register in registers(PRESETS["tiny"]):
-        assert register.name in pages["generated/registers.html"]
-    # what an enumeration says of its members is there too
-    assert "checksum mismatch" in pages["generated/messages.html"]
+    assert "checksum mismatch" in pages["messages.html"]
     assert "Train from initial weights" in pages["api.html"]
 
 

@@ -13,20 +13,19 @@ NAME_BYTES = 8
 class Identity:
     """What HELLO answers: fixed when the gateware is built, but for `capacity`."""
 
-    preset: str
-    spec: int  #: `Spec.identity`
-    clock_hz: int
-    uart_divisor: int
-    lanes: tuple[int, ...]
-    version: int = VERSION
-    window: int = WINDOW
+    preset: str  #: name of the network, its first 8 bytes; to read
+    spec: int  #: `Spec.identity`, which says whether it is the same network
+    clock_hz: int  #: 0: not known
+    uart_divisor: int  #: clock cycles of a bit on the line
+    lanes: tuple[int, ...]  #: of each layer, the image's first
+    version: int = VERSION  #: of the link
+    window: int = WINDOW  #: requests that may be in flight
     #: Bytes of the memory for samples; 0: none, or it failed its test at start.
     capacity: int = 0
 
     def encode(self) -> bytes:
-        """magic 4s, version u8, window u8, name 8s, spec u32, clock u32, divisor u16, layers u8, then lanes u8 each.
-
-        Behind these capacity u32, unless it is 0.
+        """"NDGE", version u8, window u8, preset in 8 bytes with zeros behind it, spec u32, clock_hz u32, uart_divisor u16,
+        number of lanes u8, lanes u8 each; behind these capacity u32, unless it is 0.
         """
         name = self.preset.encode()[:NAME_BYTES]  # to read; the hash says which network it is
         fixed = (MAGIC, self.version, self.window, name, self.spec, self.clock_hz, self.uart_divisor, len(self.lanes))

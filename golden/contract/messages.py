@@ -82,10 +82,10 @@ class Command(enum.IntEnum):
     COMMIT = 0x08  #: empty -> Committed
     DIGEST = 0x09  #: BundleNumber -> CRC-32 u32 over the bundle's master memory, words in order, lanes in order
     # `stored_messages`; a board without memory for samples answers BAD_COMMAND
-    STORE = 0x0A  #: SampleNumber, then n records -> empty
+    STORE = 0x0A  #: SampleNumber, then n records (Header) -> empty
     STORE_DIGEST = 0x0B  #: SampleRange -> CRC-32 u32 over their records
-    TRAIN_STORED = 0x0C  #: n x Asked -> SampledStored. Trains all, then commits
-    INFER_STORED = 0x0D  #: n x Asked -> SampledStored
+    TRAIN_STORED = 0x0C  #: n x Asked, n up to `MAX_ASKED` -> SampledStored. Trains all, then commits
+    INFER_STORED = 0x0D  #: n x Asked, n up to `MAX_ASKED` -> SampledStored
 
 
 class Status(enum.IntEnum):
@@ -110,8 +110,8 @@ ORDER_RULES = """
   working weights, which only COMMIT refreshes.)
 - READ_WEIGHTS, WRITE_WEIGHTS, DIGEST: refused while samples are pending: a master is only defined after COMMIT.
 - COMMIT and registers: always allowed.
-- TRAIN_STORED, INFER_STORED: as TRAIN and INFER; the whole request is refused when its samples and those that are pending would
-  be more than `batch`.
+- TRAIN_STORED, INFER_STORED: as TRAIN and INFER. A TRAIN_STORED is refused as a whole when its samples and those that are
+  pending would be more than `batch`; an INFER_STORED may have more.
 - STORE, STORE_DIGEST: always allowed.
 """
 
@@ -195,7 +195,7 @@ class RegisterValue(Fields):
 
 @dataclass(frozen=True)
 class WordAddress(Fields):
-    """Where WRITE_WEIGHTS begins to write; whole words of masters follow."""
+    """Where WRITE_WEIGHTS begins to write; 1..`writable_words` whole words of masters follow."""
 
     bundle: U8  #: `Bundle.index`, 1..N
     word: U32  #: of the bundle's master memory
@@ -226,7 +226,7 @@ class Label(Fields):
 class Sample:
     """What TRAIN and INFER are given."""
 
-    label: int
+    label: U8  #: of a class of the network
     pixels: bytes  #: `Input.pixels` of them, in raster order, channel after channel
 
     @staticmethod
@@ -235,7 +235,7 @@ class Sample:
         return Label.size() + pixels
 
     def encode(self) -> bytes:
-        """As it is sent; `ValueError` if the label doesn't fit its field."""
+        """label u8, then a u8 for each pixel; `ValueError` if the label doesn't fit its field."""
         return Label(self.label).encode() + self.pixels
 
     @classmethod

@@ -81,7 +81,7 @@ def registers(spec: Spec, stores: bool = False) -> tuple[Register, ...]:
         Register(f"bias_rate_{b.index}", ADDRESS_BIAS_RATE + b.index - 1, rw, "lr / (2 beta batch), LSB 2^-18", *rate)
         for b in spec.bundles
     ]
-    counters = [("frames", "good frames received"), ("overruns", "frames dropped: all buffers were full")]
+    counters = [("frames", "frames received with a right CRC"), ("overruns", "frames dropped: all buffers were full")]
     counters += [(f"{s.name.lower()}", f"requests answered {s.name}") for s in COUNTED]
     counters += [
         ("framing", "bytes dropped: their stop bit was low"),

@@ -4,7 +4,7 @@ The memory has words of 16 bits, addressed by word; bytes lie in words little en
 
 - Table, from word 0: for each index 0..`MAX_SAMPLES` - 1 the word address of its record, u32.
 - Log, from word `LOG_AT`: records, one behind the other, each at the end of those before it.
-- Record: `Header`, then the image, coded as `stuffing.stuff` does; a last odd byte has a 0 behind it.
+- Record: `Header`, then the image, coded as `stuffing.stuff` does; behind a last odd byte one more. It lies as it was sent.
 
 Beside it the board knows two numbers, both as after power-up when it is reset: `count`, samples stored (indices 0..count - 1),
 and `end`, the word at which the next record will begin. So nothing has to be erased, and what an unknown memory holds is never
@@ -61,12 +61,12 @@ DAMAGED = (ImageStatus.TOO_LONG, ImageStatus.TRUNCATED, ImageStatus.BAD_CRC)
 
 @dataclass(frozen=True)
 class Header(Fields):
-    """Before each coded image."""
+    """Begins a record. The coded image follows; where its bytes are odd in number, one more, which may be anything."""
 
     coded: U16  #: bytes of the coded image, 1..`MAX_CODED`
-    label: U8
-    unused: U8  #: 0
-    crc: U32  #: `image_crc`
+    label: U8  #: of a class
+    unused: U8  #: anything, better 0
+    crc: U32  #: CRC-32 (zlib's) over index u32, label u8 and pixels, not coded: `image_crc`
 
 
 HEADER_WORDS = Header.size() // WORD_BYTES
@@ -131,10 +131,10 @@ class Asked:
     is mirrored: (y, x) comes to (y, 27 - x).
     """
 
-    index: int
-    dy: int = 0
-    dx: int = 0
-    mirrored: bool = False
+    index: int  #: below the register `stored`
+    dy: int = 0  #: down, -`MAX_MOVE`..`MAX_MOVE`
+    dx: int = 0  #: to the right, likewise
+    mirrored: bool = False  #: 1 if it is
 
     def encode(self) -> bytes:
         """u32: index in bits 0..22, mirrored in bit 23, dy s4 in bits 24..27, dx s4 in 28..31; `ValueError` out of range."""

@@ -73,11 +73,13 @@ class BesideModel:
         self._unknown[-1] = unknown
         return status, answer
 
-    def exchange(self, pieces: list[bytes]) -> None:
-        """Send them; `FuzzError` unless every answer is the model's."""
+    def exchange(self, pieces: list[bytes]) -> list[bytes]:
+        """Send them, and give the board's answers; `FuzzError` unless each is the model's."""
         self._alone = len(pieces) == 1
-        for piece, answer in zip(pieces, self._ask(pieces), strict=True):
+        answers = self._ask(pieces)
+        for piece, answer in zip(pieces, answers, strict=True):
             self._compare(piece, answer)
+        return answers
 
     def _ask(self, pieces: list[bytes]) -> list[bytes]:
         self.socket.sendall(b"".join(piece + b"\0" for piece in pieces))
