@@ -13,6 +13,11 @@ def signed_bits(low: int, high: int) -> int:
     return 1 + max(high, -low - 1, 0).bit_length()
 
 
+def rounded_bound(bound: int, shift: int) -> int:
+    """Largest |rhu(v, shift)| of |v| <= bound."""
+    return (bound + (1 << shift >> 1)) >> shift
+
+
 @dataclass(frozen=True)
 class Formats:
     """Fixed-point formats. Widths that follow from a network live in `Layer` and `Bundle`.
@@ -166,3 +171,8 @@ class Formats:
         bound = (2^17 - 2^15) / 64 = 1536 the 18-bit master can't overflow, in any order of additions.
         """
         return ((1 << (self.master_bits - 1)) + self.master_low) // self.max_batch
+
+    @property
+    def batch_bound(self) -> int:
+        """Largest |sum of a batch's updates|: no more than `max_batch` samples come between two commits."""
+        return self.max_batch * self.update_bound

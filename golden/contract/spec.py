@@ -223,8 +223,13 @@ class Spec:
 
     @property
     def sum_bits(self) -> int:
-        """Width of a window sum: at most window * 256."""
-        return (self.formats.one << self.schedule.window_log2).bit_length()
+        """Width of a window sum."""
+        return self.window_bound.bit_length()
+
+    @property
+    def window_bound(self) -> int:
+        """Largest window sum: xi is at most 1 in each step; in a nudged phase with fine spikes it is at least -1."""
+        return self.formats.one << self.schedule.window_log2
 
     @property
     def mean_bits(self) -> int:
@@ -241,19 +246,23 @@ class Spec:
         f = self.formats
         return bundle.pre.positions << (f.pixel_bits if bundle.on_image else f.state_fraction + self.schedule.window_log2)
 
+    def total_bound(self, bundle: Bundle) -> int:
+        """Largest sum of what a pre channel was in all samples that there may be between two commits."""
+        return self.formats.max_batch * self.read_bound(bundle)
+
     # -- the update ----------------------------------------------------------------------------------------------
 
     def correlation_bound(self, bundle: Bundle) -> int:
         """Largest |g| = |sum over positions of pre+ post+ - pre- post-|, window sums (pixels in bundle 1); with fine spikes of
         what `golden.model.ops.deviation_sums` makes of them, which is up to twice as much, and of two terms."""
-        top = self.formats.one << self.schedule.window_log2
+        top = self.window_bound
         pre = (1 << self.formats.pixel_bits) - 1 if bundle.on_image else top
         terms = (2 if bundle.on_image else 4) if self.schedule.fine else 1
         return (1 if bundle.full else 4 * bundle.post.positions) * terms * top * pre
 
     def bias_bound(self, bundle: Bundle) -> int:
         """Largest |sum of post+ - post- over the pooled map|, window sums."""
-        return bundle.post.positions * ((2 if self.schedule.fine else 1) * self.formats.one << self.schedule.window_log2)
+        return bundle.post.positions * (2 if self.schedule.fine else 1) * self.window_bound
 
     @property
     def mean_bound(self) -> int:
@@ -266,10 +275,13 @@ class Spec:
         f = self.formats
         return (bundle.fan_in * self.mean_bound * (f.master_high - f.master_low)) >> f.bias_fraction
 
-    def bias_step_bits(self, bundle: Bundle) -> int:
-        """Width of a bias's step in a centred commit: the batch's updates less what the weights have moved."""
-        bound = self.formats.max_batch * self.formats.update_bound + self.moved_bound(bundle)
-        return signed_bits(-bound, bound)
+    def bias_step_bound(self, bundle: Bundle) -> int:
+        """Largest |step of a bias| in a centred commit: the batch's updates less what the weights have moved."""
+        return self.formats.batch_bound + self.moved_bound(bundle)
+
+    def centred_bound(self, bundle: Bundle) -> int:
+        """Largest |sum of c w| over the weights of a post neuron."""
+        return bundle.fan_in * self.mean_bound * -self.formats.master_low
 
     def correlation_bits(self, bundle: Bundle) -> int:
         """Width of g, of weights and of biases."""

@@ -11,7 +11,7 @@ Its attributes are what the program reads and sets:
 from amaranth.hdl import Cat, Const, Mux, Signal, signed
 from amaranth.lib.memory import Memory
 
-from golden.contract.formats import signed_bits
+from hw.lib.bounds import bounded, low_bits, signed_range
 from hw.lib.multiplier import Multiplier
 from hw.lib.saturate import saturated
 
@@ -43,7 +43,8 @@ class Learning:
         self.learned = Signal(signed(f.master_bits))
         # in halves of the master's LSB, so that one more rounds half up
         update = clipped(scaled, 2 * f.update_bound)
-        m.d.comb += self.learned.eq((Cat(Const(1, 1), master).as_signed() + update) >> 1)
+        new = (Cat(Const(1, 1), master).as_signed() + update) >> 1
+        m.d.comb += bounded(self.learned, new, *signed_range(f.master_bits), "`Formats.update_bound`")
         #: Result: the master after a commit.
         self.clipped = Signal(signed(f.committed_bits))
         m.d.comb += self.clipped.eq(saturated(master, f.committed_bits))
@@ -96,7 +97,7 @@ class Datapath:
         self.box_products = BoxProducts(
             m,
             counters,
-            bits=max(self.shifts.bits, signed_bits(-spec.static_bound, spec.static_bound) + 1),
+            bound=max(self.shifts.bound, spec.static_bound + self.static_half),
             weight=self.parameters.weight,
             left_box=self.left.data[: self.map.left_boxes.bits],
             difference=self.difference,
@@ -119,7 +120,7 @@ class Datapath:
 
     def sum_onto(self, old):
         """A window sum with xi of this step."""
-        return (Mux(self.step.sum_first, 0, old) + self.neuron.xi)[: self.spec.sum_bits]
+        return low_bits(Mux(self.step.sum_first, 0, old) + self.neuron.xi, self.spec.sum_bits, "`Spec.window_bound`")
 
     def read_sums(self, n):
         """Statements for `m.d.comb`: both window sums of neuron n are there in the next cycle."""

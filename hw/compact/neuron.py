@@ -6,6 +6,8 @@ What *control*, *register* and *result* mean: `datapath`. The quantities: docs/a
 from amaranth.hdl import Cat, Mux, Signal, signed
 from amaranth.lib.memory import Memory
 
+from golden.contract.formats import rounded_bound, signed_bits
+from hw.lib.bounds import bounded
 from hw.lib.chosen import chosen
 from hw.lib.saturate import saturated
 
@@ -27,7 +29,8 @@ class Neuron:
         self.ahead = spec.schedule.feedback_shift
         self.rest = f.drive_shift - self.ahead
         #: Register: the drive, but for the last backward weight; result: all of it.
-        self.phi = Signal(signed(max(pre.phi_bits, post.phi_bits) + self.ahead))
+        self.phi_bound = max(pre.phi_bound, post.phi_bound) << self.ahead
+        self.phi = Signal(signed(signed_bits(-self.phi_bound, self.phi_bound)))
         self.drive = Signal.like(self.phi)
         #: Register: the neuron's input as it becomes.
         self.xi = Signal(spec.state_bits)
@@ -62,10 +65,9 @@ class Neuron:
             kept = self.xi - Mux(annealing.falls, scaled, 0)
         self.spike = Signal()
         self.membrane = Signal(signed(spec.membrane_bits))
-        m.d.comb += [
-            self.spike.eq(self.u + scaled > f.threshold),
-            self.membrane.eq(self.u + kept - Mux(self.spike, f.one, 0)),
-        ]
+        m.d.comb += self.spike.eq(self.u + scaled > f.threshold)
+        left, why = self.u + kept - Mux(self.spike, f.one, 0), "`Spec.membrane_low`, `membrane_high`"
+        m.d.comb += bounded(self.membrane, left, spec.membrane_low, spec.membrane_high, why)
         self._keep_xi()
 
     def _keep_xi(self):
@@ -93,10 +95,11 @@ class Neuron:
     def _clipped_xi(self, bias):
         f, nudged = self.core.config.spec.formats, self.counters.outputs & self.step.nudge
         pull = Signal(signed(f.decoder_bits))
+        most = rounded_bound(f.beta_range[-1] * f.one, f.nudge_shift)
         total = Signal(signed(f.decoder_bits + 2))
         rounded = Signal(signed(f.decoder_bits + 2 - f.round_shift))
         self.m.d.comb += [
-            pull.eq(Mux(nudged, self.nudge >> f.nudge_shift, 0)),
+            bounded(pull, Mux(nudged, self.nudge >> f.nudge_shift, 0), -most, most, "beta times 1 at most"),
             total.eq(self.d + bias + pull + (1 << (f.round_shift - 1))),
             rounded.eq(total >> f.round_shift),
         ]
@@ -129,12 +132,13 @@ class Synapses:
         #: Result: the forward drive of output o, for phi in units of 4 LSB.
         self.drive = read.data
         weight_o = Signal.like(counters.o)
+        most, of_outputs = neuron.phi_bound, post.phi_bound >> 2
         m.d.sync += weight_o.eq(counters.o)
         m.d.comb += [
-            neuron.drive.eq(neuron.phi + Mux(self.backward, weight << 2, 0)),
+            bounded(neuron.drive, neuron.phi + Mux(self.backward, weight << 2, 0), -most, most, "`Layer.phi_bound`"),
             read.addr.eq(counters.o),
             self.port.addr.eq(weight_o),
-            self.port.data.eq(read.data + weight),
+            bounded(self.port.data, read.data + weight, -of_outputs, of_outputs, "`Layer.phi_bound`, in 4 LSB"),
             self.port.en.eq(self.forward),
         ]
 

@@ -9,6 +9,7 @@ from amaranth.hdl import Mux, Signal, signed
 
 from golden.contract.errors import ConfigError
 from golden.contract.formats import signed_bits
+from hw.lib.bounds import bounded, signed_range
 from hw.lib.multiplier import Multiplier
 
 #: Right shift of all updates, from g times rate to a master: see `UpdateShifts`.
@@ -17,12 +18,14 @@ SHIFT = 25
 LOW_BITS = 15
 #: Bits of g that the multipliers take in two parts.
 G_BITS = 31
+#: Bits of the window sums of a dense weight, shifted: of a multiplier's signed factor.
+SUM_BITS = 15
 
 
 class UpdateShifts:
     """Left shifts of g that make `SHIFT` the right shift of updates of every kind.
 
-    Raises `ConfigError` where there are none, or where g, so shifted, has more than G_BITS.
+    Raises `ConfigError` where there are none, or where g, so shifted, has more than G_BITS, or its factors more than SUM_BITS.
     """
 
     def __init__(self, spec):
@@ -35,17 +38,20 @@ class UpdateShifts:
         self.image = SHIFT - rights["image"]
         self.dense = SHIFT - rights["dense"]
         self.bias = SHIFT - spec.bias_shift
-        bound = spec.correlation_bound(dense) << self.dense
-        #: Bits of g, so shifted, of a dense weight, and of every parameter.
-        self.dense_bits = signed_bits(-bound, bound)
-        bound = max(
-            bound,
+        #: Largest |g|, so shifted, of a dense weight, and of every parameter; their bits.
+        self.dense_bound = spec.correlation_bound(dense) << self.dense
+        self.dense_bits = signed_bits(-self.dense_bound, self.dense_bound)
+        self.bound = max(
+            self.dense_bound,
             spec.correlation_bound(image) << self.image,
             max(spec.bias_bound(bundle) for bundle in spec.bundles) << self.bias,
         )
-        self.bits = signed_bits(-bound, bound)
+        self.bits = signed_bits(-self.bound, self.bound)
         if self.bits > G_BITS:
             raise ConfigError(f"the compact core has {G_BITS} bits for g, not {self.bits}")
+        bits = spec.sum_bits + self.dense
+        if bits > SUM_BITS:
+            raise ConfigError(f"the compact core has {SUM_BITS} bits for window sums, shifted, not {bits}")
 
 
 class BoxProducts:
@@ -56,7 +62,7 @@ class BoxProducts:
     adds the product.
     """
 
-    def __init__(self, m, counters, *, bits, weight, left_box, difference, low_box, shifts: UpdateShifts):
+    def __init__(self, m, counters, *, bound, weight, left_box, difference, low_box, shifts: UpdateShifts):
         m.submodules.box_products = multiplier = Multiplier()
         #: Control: factors are read, and their product is to be added; else not.
         self.issue = Signal()
@@ -64,7 +70,7 @@ class BoxProducts:
         self.multiplying = Signal()
         self.adding = Signal()
         #: Register: the sum.
-        self.sum = Signal(signed(bits))
+        self.sum = Signal(signed(signed_bits(-bound, bound)))
         #: Result: nothing more will be added after this cycle.
         self.last = self.adding & ~self.multiplying
         one = 1 << (shifts.bias - shifts.image)
@@ -74,7 +80,8 @@ class BoxProducts:
             multiplier.b.eq(Mux(counters.updating, Mux(counters.biases, one, low_box), left_box)),
         ]
         with m.If(self.adding):
-            m.d.sync += self.sum.eq(self.sum + multiplier.product)
+            total, why = self.sum + multiplier.product, "`Spec.static_bound` and half of a unit, or |g|"
+            m.d.sync += bounded(self.sum, total, -bound, bound, why)
 
 
 class DenseProducts:
@@ -94,7 +101,8 @@ class DenseProducts:
             m.d.sync += pre.eq(total)
             m.d.comb += [multiplier.a.eq(pre << shifts.dense), multiplier.b.eq(total)]
             products.append(multiplier.product)
-        m.d.comb += self.g.eq(products[0] - products[1])
+        bound, why = shifts.dense_bound, "`Spec.correlation_bound`"
+        m.d.comb += bounded(self.g, products[0] - products[1], -bound, bound, why)
 
 
 class RateProducts:
@@ -114,4 +122,6 @@ class RateProducts:
             high.b.eq(rate),
         ]
         total = (low.product >> LOW_BITS) + high.product
-        m.d.sync += self.scaled.eq(total >> (self.HALVES - LOW_BITS))
+        low_end, high_end = signed_range(len(self.scaled))
+        whole, why = total >> (self.HALVES - LOW_BITS), "a product has the bits of both factors"
+        m.d.sync += bounded(self.scaled, whole, low_end, high_end, why)

@@ -18,6 +18,8 @@ One function for each run of states; `program` says how to read them.
 
 from amaranth.hdl import Mux
 
+from hw.lib.bounds import bounded
+
 from .datapath import Datapath
 
 
@@ -66,7 +68,7 @@ def fire(m, datapath: Datapath):
         m.d.comb += right.read(where.membranes, counters.n, step.state_read)
         m.next = "INPUT"
     with m.State("INPUT"):
-        m.d.sync += neuron.xi.eq(neuron.clipped_xi)
+        m.d.sync += bounded(neuron.xi, neuron.clipped_xi, 0, datapath.spec.formats.one, "it is clipped")
         m.d.sync += neuron.u.eq(Mux(step.first, 0, right.data[: len(neuron.u)].as_signed()))
         m.d.comb += left.write(where.decoders, counters.n, neuron.d, bank=step.state_write)
         m.d.comb += right.read(where.minus_sums, counters.n)

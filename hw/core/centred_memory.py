@@ -7,14 +7,16 @@ from amaranth.utils import bits_for
 
 from golden.contract import layout
 from golden.contract.config import Config
+from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
+from hw.lib.bounds import bounded
 from hw.lib.saturate import saturated
 
 from .commit_memories import READ, Kept, Reading, Widths, Written, slice_of
 from .mean_pass import Means, mean_cycles
 from .totals import total_bits
-from .weight_memory import Walked, WeightMemory
+from .weight_memory import Walked, WeightMemory, learned
 from .weight_pass import PRODUCTS, Walk, weigh
 
 
@@ -70,7 +72,9 @@ class CentredMemory(WeightMemory):
         reading = Reading(m, self, values, kept)
         m.d.comb += at.eq(reading.at)
         with m.If(self.counted):
-            m.d.sync += kept.whole.eq(kept.whole + self.config.spec.read_bound(self.bundle))
+            spec = self.config.spec
+            whole, most = kept.whole + spec.read_bound(self.bundle), spec.total_bound(self.bundle)
+            m.d.sync += bounded(kept.whole, whole, 0, most, "at most `max_batch` samples between two commits")
         walked = self._commit(m, busy, reading, kept, written)
         self._write_masters(m, values, kept, master_write, written)
         self._write_working(m, walked, written.data, working_write, layout.tile_rows(self.config, self.bundle))
@@ -86,16 +90,19 @@ class CentredMemory(WeightMemory):
         m.d.sync += [coming.eq(payload), update.eq(coming)]
         bias = update.address >= words
         with m.If(updated & bias):
-            m.d.comb += [kept.B.at.eq(update.address - words), kept.B.write.en.eq(1)]
+            last = self.config.groups(self.bundle.post) - 1
+            m.d.comb += bounded(kept.B.at, update.address - words, 0, last, "a word of biases")
+            m.d.comb += kept.B.write.en.eq(1)
             for lane in range(self.lanes):
-                m.d.comb += kept.B.write.data[lane].eq(kept.B.read.data[lane] + update.update[lane])
+                sum_, most = kept.B.read.data[lane] + update.update[lane], self.config.spec.formats.batch_bound
+                m.d.comb += bounded(kept.B.write.data[lane], sum_, -most, most, "`Formats.batch_bound`")
         m.d.comb += [
             write.addr.eq(Mux(written.valid, written.address, Mux(updated, update.address, self.address))),
             write.en.eq(written.valid | (updated & ~bias) | self.write),
         ]
         for lane in range(self.lanes):
-            learned = Mux(updated, values[lane] + update.update[lane], self.write_data[lane])
-            m.d.comb += write.data[lane].eq(Mux(written.valid, written.data[lane], learned))
+            other = Mux(updated, values[lane] + update.update[lane], self.write_data[lane])
+            m.d.comb += learned(write.data[lane], Mux(written.valid, written.data[lane], other), self.config)
 
     def _commit(self, m, busy, reading, kept, written):
         """The state machine; returns where it is, for the working copies."""
@@ -153,14 +160,16 @@ class CentredMemory(WeightMemory):
 
     def _corrected(self, m, masters, kept, place):
         """Biases of a slice with their updates, less what their weights have moved: two cycles after the sums are there."""
-        f, new, bits = self.config.spec.formats, [], self.config.spec.bias_step_bits(self.bundle)
+        f, new = self.config.spec.formats, []
+        bound = self.config.spec.bias_step_bound(self.bundle)
         updates = slice_of(kept.B.read.data, place, kept.width)
         for lane in range(kept.width):
             difference = Signal(signed(kept.sum_bits + 1), name=f"difference_{lane}", reset_less=True)
-            corrected = Signal(signed(bits), name=f"corrected_{lane}", reset_less=True)
+            corrected = Signal(signed(signed_bits(-bound, bound)), name=f"corrected_{lane}", reset_less=True)
             m.d.sync += difference.eq(kept.now.read.data[lane] - kept.before.read.data[lane])
             moved = (difference + (1 << (f.bias_fraction - 1))) >> f.bias_fraction
-            m.d.sync += corrected.eq(Mux(kept.learned, updates[lane] - moved, 0))
+            step = Mux(kept.learned, updates[lane] - moved, 0)
+            m.d.sync += bounded(corrected, step, -bound, bound, "`Spec.bias_step_bound`")
             new.append(saturated(masters[lane] + corrected, f.committed_bits))
         return new
 

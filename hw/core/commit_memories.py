@@ -8,6 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.utils import bits_for
 
 from golden.contract.config import Config
+from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle
 from hw.lib.block_memory import BlockMemory
 
@@ -48,9 +49,10 @@ class Widths:
         #: c, of any mean that the host may write.
         self.c_bits = bits_for(config.spec.mean_bound)
         #: Sums of all samples' updates of a bias.
-        self.B_bits = bits_for(f.max_batch * f.update_bound) + 1
+        self.B_bits = signed_bits(-f.batch_bound, f.batch_bound)
         #: Sums of c w over all that a neuron reads.
-        self.sum_bits = bits_for(bundle.fan_in << self.c_bits) + f.committed_bits
+        bound = config.spec.centred_bound(bundle)
+        self.sum_bits = signed_bits(-bound, bound)
 
 
 class Kept(Widths):

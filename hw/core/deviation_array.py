@@ -9,6 +9,7 @@ from golden.contract.config import Config
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Layer
 from hw.lib.block_memory import BlockMemory
+from hw.lib.bounds import bounded
 from hw.synapse.interface import SLOTS
 
 from .deviation_sums import DeviationSums
@@ -43,7 +44,8 @@ class DeviationArray(NeuronArray):
         # the image sends no deviation, and nothing is above the output layer
         used = [self.shifts[0][0], *([] if self.output else [self.shifts[0][1], self.shifts[1][1]])]
         used += [] if n == 1 else [self.shifts[1][0]]
-        bits = signed_bits(-(layer.phi_bound << max(used)), layer.phi_bound << max(used))
+        self.most = layer.phi_bound << max(used)
+        bits = signed_bits(-self.most, self.most)
         self.both, self.rest = data.ArrayLayout(signed(bits), self.lanes), 0
         self.exact_bits = max(bits, spec.formats.decoder_bits) + 2
         fields = {"d": signed(spec.formats.decoder_bits), "u": signed(spec.membrane_bits)}
@@ -73,7 +75,8 @@ class DeviationArray(NeuronArray):
                 free, nudged = (shifts[n] for shifts in self.shifts)
                 deviation = 0 if self.layer.index == 1 and n == 0 else side[lane] << nudged
                 terms.append(Mux(self.step.nudge, deviation, side[lane] << free))
-            m.d.sync += phi[lane].eq(sum(terms[1:], terms[0]))
+            both = sum(terms[1:], terms[0])
+            m.d.sync += bounded(phi[lane], both, -self.most, self.most, "`Layer.phi_bound` by the larger shift")
         return phi
 
     def _load(self, m, at, group, phi, states, bias):
@@ -162,7 +165,9 @@ class DeviationArray(NeuronArray):
             m.d.comb += spikes.word_select(lane, 2).eq(Cat(over | under, under))
             less = Mux(over, f.one, Mux(under, -f.one, 0))
             left = Signal(signed(bits + 1), name=f"left_{lane}")
-            m.d.comb += [membranes[lane].eq(sum_ - less), left.eq(weighed - less)]
+            low, high = spec.membrane_low, spec.membrane_high
+            m.d.comb += bounded(membranes[lane], sum_ - less, low, high, "`Spec.membrane_low`, `membrane_high`")
+            m.d.comb += left.eq(weighed - less)
             begun = Mux(left > f.threshold, f.threshold, Mux(left < -f.threshold, -f.threshold, left))
             m.d.comb += [written[lane].d.eq(d[lane]), written[lane].u.eq(Mux(ends, begun, membranes[lane]))]
             if self.output:

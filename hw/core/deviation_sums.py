@@ -5,9 +5,11 @@ from amaranth.lib import data
 from amaranth.utils import bits_for
 
 from golden.contract.config import Config
+from golden.contract.formats import rounded_bound, signed_bits
 from golden.contract.shapes import Layer
 from hw.lib.adder_tree import delay
 from hw.lib.block_memory import BlockMemory
+from hw.lib.bounds import bounded
 from hw.lib.turns import padded, word_of
 from hw.synapse.interface import SLOTS
 
@@ -34,10 +36,12 @@ class DeviationSums(WindowSums):
         points, n = config.spec.schedule.fine, layer.index
         #: Binary point of the layer's spikes, and by how much the next one's is less.
         self.point, self.lost = points[n - 1], 0 if self.output else points[n - 1] - points[n]
+        #: Largest |difference| in units of the next layer's spikes.
+        self.most = rounded_bound(2 * config.spec.window_bound, self.lost)
         #: Differences as the bundles below and above have them.
         self.differences = {
             "post": data.ArrayLayout(signed(bits + 2), self.sums.length),
-            "pre": data.ArrayLayout(signed(bits + 2 - self.lost), self.sums.length),
+            "pre": data.ArrayLayout(signed(signed_bits(-self.most, self.most)), self.sums.length),
         }
 
     def elaborate(self, platform):
@@ -68,7 +72,7 @@ class DeviationSums(WindowSums):
     def _finish(self, m, grown, free, plus):
         """A cycle later, at the end of the last phase: means and differences."""
         spec, step, lanes = self.config.spec, self.step, self.part_sums.length
-        bits, top = spec.sum_bits, spec.formats.one << spec.schedule.window_log2
+        bits, top = spec.sum_bits, spec.window_bound
         there = delay(m, self.valid & step.sum & step.sum_last & step.negative, 1)
         last, word = delay(m, self.last, 1), delay(m, self.word, 1, reset_less=True)
         minus, free, plus = (delay(m, sums, 1, reset_less=True) for sums in (grown, free, plus))
@@ -77,12 +81,13 @@ class DeviationSums(WindowSums):
             mean = Signal(unsigned(bits), name=f"mean_{lane}")
             whole = Signal(signed(bits + 3), name=f"whole_{lane}")
             difference = Signal(signed(bits + 2), name=f"difference_{lane}")
-            rounded = Signal(signed(bits + 2 - self.lost), name=f"rounded_{lane}")
+            rounded = Signal(signed(signed_bits(-self.most, self.most)), name=f"rounded_{lane}")
             m.d.comb += whole.eq(free[lane] + ((plus[lane] + minus[lane]) >> (self.point + 1)))
             m.d.comb += mean.eq(Mux(whole < 0, 0, Mux(whole > top, top, whole)))
             m.d.comb += difference.eq(plus[lane] - minus[lane])
             half = 1 << self.lost >> 1
-            m.d.comb += rounded.eq((difference + half) >> self.lost)
+            lost = (difference + half) >> self.lost
+            m.d.comb += bounded(rounded, lost, -self.most, self.most, "both sums are within `Spec.window_bound`")
             means.append(mean)
             post.append(difference)
             pre.append(rounded)

@@ -1,11 +1,13 @@
 """The first part of a centred commit: each channel's mean follows the batch's."""
 
-from amaranth.hdl import Array, Cat, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Mux, Signal
 
 from golden.contract import layout
 from golden.contract.config import Config
+from golden.contract.protocol import MASTER_BITS
 from golden.contract.schedule import FOLLOW
 from golden.contract.shapes import Bundle
+from hw.lib.bounds import bounded
 
 from .commit_memories import READ, Kept, Reading, Written
 from .totals import total_bits
@@ -50,7 +52,7 @@ class Means:
             with m.State(state):
                 m.d.comb += [reading.at.eq(self.at + (state == "HIGH")), reading.slice.eq(self.slice)]
                 with m.If(reading.age == READ):
-                    m.d.sync += target.eq(master)
+                    m.d.sync += target.eq(master[: len(target)])
                     reading.go(m, after)
         with m.State("BEGIN"):
             totals = Array(memory.totals[lane] for lane in range(pre_lanes))
@@ -60,7 +62,9 @@ class Means:
             # the share's bits, from that of 1 down; what is left is doubled
             fits = self.rest >= kept.whole
             left = Mux(fits, self.rest - kept.whole, self.rest)
-            m.d.sync += [self.rest.eq(left << 1), self.share.eq(Cat(fits, self.share))]
+            twice, one = 2 * spec.total_bound(memory.bundle), 1 << f.bias_fraction
+            m.d.sync += bounded(self.rest, left << 1, 0, twice, "what is left is less than `whole`, a total of all 1")
+            m.d.sync += bounded(self.share, Cat(fits, self.share), 0, one, "a total is at most `whole`")
             with m.If(reading.age == f.bias_fraction):
                 reading.go(m, "FOLLOW")
         with m.State("FOLLOW"):
@@ -68,11 +72,15 @@ class Means:
             share = Signal(f.bias_fraction + 2)
             m.d.comb += share.eq(self.share + (self.rest >= kept.whole))
             followed = Signal(spec.mean_bits, name="followed")
+            moved = Mux(kept.learned, self.old - (self.old >> FOLLOW) + share, self.old)
             with m.If(there):
-                m.d.comb += followed.eq(Mux(kept.learned, self.old - (self.old >> FOLLOW) + share, self.old))
-            m.d.comb += [kept.c.write.addr.eq(self.channel), kept.c.write.en.eq(there)]
+                low_end, high_end = spec.mean_range[0], spec.mean_range[-1]
+                why = "of a mean from 1 on, 2^-`FOLLOW` is no less than the share"
+                m.d.comb += bounded(followed, moved, low_end, high_end, why)
+            m.d.comb += bounded(kept.c.write.addr, self.channel, 0, pre.channels - 1, "written where there is a channel")
+            m.d.comb += kept.c.write.en.eq(there)
             m.d.comb += [kept.c.write.data.now.eq(rounded(self.old)), kept.c.write.data.then.eq(rounded(followed))]
-            written.take(m, [followed[:low]])
+            written.take(m, [Cat(followed[:low], Const(0, MASTER_BITS - low)).as_signed()])
             m.d.sync += [lane.eq(after) for lane, after in zip(high, [*high[1:], followed[low:]], strict=True)]
             with m.If(there):
                 m.d.sync += [self.channel.eq(self.channel + 1), self.pre_lane.eq(self.pre_lane + 1)]

@@ -11,6 +11,7 @@ from golden.contract.config import Config
 from golden.contract.shapes import Layer
 from hw.lib.adder_tree import delay
 from hw.lib.block_memory import BlockMemory
+from hw.lib.bounds import bounded, wraps
 from hw.lib.chosen import chosen
 from hw.lib.flow import Flow
 from hw.lib.saturate import saturated
@@ -114,7 +115,8 @@ class NeuronArray(wiring.Component):
         #: Their drives, the sums of both sides, and working biases.
         self.drives = data.ArrayLayout(signed(layer.phi_bits), self.lanes)
         self.both = data.ArrayLayout(signed(layer.phi_bits + self.ahead), self.lanes)
-        #: Width of d before it saturates.
+        #: Largest |drive| in d's LSB; width of d before it saturates.
+        self.most = layer.phi_bound << formats.drive_shift
         self.exact_bits = layer.phi_bits + formats.drive_shift + 2
         self.biases = data.ArrayLayout(signed(formats.bias_bits), self.lanes)
         #: xi below 1 has as many bits.
@@ -217,7 +219,9 @@ class NeuronArray(wiring.Component):
         below = self._part_of(self.below.payload, at.turn, self.drives)
         above = None if self.output else self._part_of(self.above.payload, at.turn, self.drives)
         for lane in range(self.lanes):
-            m.d.sync += phi[lane].eq((below[lane] << self.ahead) + (0 if above is None else above[lane]))
+            both = (below[lane] << self.ahead) + (0 if above is None else above[lane])
+            bound = self.layer.phi_bound << self.ahead
+            m.d.sync += bounded(phi[lane], both, -bound, bound, "`Layer.phi_bound` is of the sum of both sides")
         return phi
 
     def _load(self, m, at, group, phi, states, bias):
@@ -241,20 +245,21 @@ class NeuronArray(wiring.Component):
     def _away(self, m, at, group, xi):
         """How far these xi of the output layer are from the target; none of other layers."""
         spec, lanes = self.config.spec, self.lanes
-        away = signed(spec.state_bits + 1)
+        away, most = signed(spec.state_bits + 1), spec.formats.one + 1
         away2 = [Signal(away, name=f"away2_{i}", reset_less=True) for i in range(lanes)]
         for lane, value in enumerate(xi):
             target = Signal(spec.state_bits, name=f"target_{lane}")
             neuron = (group * self.turns + at.turn) * lanes + lane
             m.d.comb += target.eq(Mux(self.label == neuron, spec.formats.one, 0))
-            m.d.sync += away2[lane].eq(Mux(self.step.negative, value - target, target - value))
+            way = Mux(self.step.negative, value - target, target - value)
+            m.d.sync += bounded(away2[lane], way, -most, most, "xi is 0..1, or -1 LSB where a deviation was floored")
         return away2
 
     def _decode(self, m, old, bias, phi, away):
         """Stage 3: d; the nudge of the output layer."""
         spec, lanes = self.config.spec, self.lanes
         f, k = spec.formats, spec.schedule.decay_shift
-        annealed = spec.schedule.halvings
+        annealed, most = spec.schedule.halvings, self.most
         d, u = signed(f.decoder_bits), signed(spec.membrane_bits)
         d3 = [Signal(d, name=f"d3_{i}", reset_less=True) for i in range(lanes)]
         u3 = [Signal(u, name=f"u3_{i}", reset_less=True) for i in range(lanes)]
@@ -268,9 +273,10 @@ class NeuronArray(wiring.Component):
             moved = ((phi[lane] << self.rest) + rest) >> k
             if annealed:
                 way = Signal(signed(self.exact_bits), name=f"way_{lane}")
-                m.d.comb += way.eq((phi[lane] << self.rest) - old[lane].d)
+                left = (phi[lane] << self.rest) - old[lane].d
+                m.d.comb += bounded(way, left, -2 * most, 2 * most, "|d| is at most the largest |drive|")
                 moved = old[lane].d + chosen(self.annealing.halved, [way >> k for k in spec.schedule.shifts])
-            m.d.comb += exact.eq(moved)
+            m.d.comb += bounded(exact, moved, -most, most, "d begins with 0 and never goes beyond the drive")
             m.d.sync += [d3[lane].eq(saturated(exact, f.decoder_bits)), u3[lane].eq(old[lane].u)]
             if self.output:
                 pull = (away[lane] * self.beta) >> f.nudge_shift
@@ -321,7 +327,8 @@ class NeuronArray(wiring.Component):
             m.d.comb += spikes[lane].eq(~weighed[-1] & over)
             # a spike takes 1 away, which the low bits don't see
             less = Cat(sum_[:one_bits], (sum_ >> one_bits) - spikes[lane])
-            m.d.comb += membranes[lane].eq(less)
+            low, high = spec.membrane_low, spec.membrane_high
+            m.d.comb += bounded(membranes[lane], less, low, high, "`Spec.membrane_low`, `membrane_high`")
             m.d.comb += [written[lane].d.eq(d[lane]), written[lane].u.eq(membranes[lane])]
             if self.output:
                 m.d.comb += written[lane].xi.eq(xi[lane])
@@ -331,7 +338,8 @@ class NeuronArray(wiring.Component):
         """The counter of the layer's spikes, in two stages."""
         new, new_spikes = Signal(self.lanes), Signal(range(self.lanes + 1))
         m.d.sync += [new.eq(Mux(valid, spikes, 0)), new_spikes.eq(sum(new[1:], new[0]))]
-        m.d.sync += self.spike_count.eq(Mux(self.clear, 0, self.spike_count) + new_spikes)
+        count = Mux(self.clear, 0, self.spike_count) + new_spikes
+        m.d.sync += wraps(self.spike_count, count, "counters of spikes are modulo 2^32")
 
     def _sum(self, m, coming, at, valid, xi):
         """Sums of xi over the averaging window, read two cycles before they are written."""

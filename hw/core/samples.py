@@ -4,6 +4,7 @@ from amaranth.hdl import Array, Mux, Signal
 from amaranth.utils import bits_for
 
 from golden.contract.schedule import MAX_STEPS
+from hw.lib.bounds import low_bits
 from hw.synapse.interface import STATIC_BANKS
 
 
@@ -46,7 +47,7 @@ class Samples:
 
     def between(self, behind, ahead):
         """Samples that are past one point, but not past the next."""
-        return (ahead - behind)[: len(ahead)]
+        return low_bits(ahead - behind, len(ahead), "both are modulo a power of two, and never so far apart")
 
     def advance(self, counter):
         """Statement for `m.d.sync`: one sample more."""

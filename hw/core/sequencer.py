@@ -8,6 +8,7 @@ from amaranth.utils import bits_for
 from golden.contract import protocol
 from golden.contract.config import Config
 from golden.contract.schedule import MAX_STEPS
+from hw.lib.bounds import bounded
 from hw.synapse.interface import SLOTS, STATIC_BANKS, Halves
 
 from .interface import Operation, annealing, label_bits, samples_in_flight
@@ -234,7 +235,9 @@ class Sequencer(wiring.Component):
             m.d.comb += told.eq(Mux(chosen[0], values[1], values[0]))
         for n, slot in enumerate(slots):
             start, window_start = Signal(name=f"start_{n}"), Signal.like(slot.count, name=f"window_start_{n}")
-            m.d.comb += [start.eq(slot.count == 0), window_start.eq(slot.steps - averaging)]
+            m.d.comb += start.eq(slot.count == 0)
+            most = MAX_STEPS - averaging
+            m.d.comb += bounded(window_start, slot.steps - averaging, 0, most, "`Schedule.steps_range` begins with the window")
             if self.config.spec.schedule.halvings:
                 for told, mine in ((self.odd_annealing, turn == n), (self.even_annealing, turn != n)):
                     with m.If(mine):

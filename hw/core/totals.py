@@ -8,12 +8,13 @@ from amaranth.utils import bits_for
 
 from golden.contract.config import Config
 from golden.contract.shapes import Bundle
+from hw.lib.bounds import bounded
 from hw.lib.flow import Flow
 
 
 def total_bits(config: Config, bundle: Bundle) -> int:
-    """Width of a total: everything 1, in all samples that there may be between two commits."""
-    return (config.spec.formats.max_batch * config.spec.read_bound(bundle)).bit_length()
+    """Width of a total."""
+    return config.spec.total_bound(bundle).bit_length()
 
 
 def read_word(config: Config, bundle: Bundle):
@@ -72,5 +73,7 @@ class Totals(wiring.Component):
         m.d.comb += read.addr.eq(Mux(self.i.valid, at, self.group))
         m.d.comb += [self.totals.eq(read.data), write.addr.eq(read.addr), write.en.eq(self.i.valid | self.clear)]
         for lane, value in enumerate(self.i.payload):
-            m.d.comb += write.data[lane].eq(Mux(self.i.valid, read.data[lane] + value, 0))
+            most = self.config.spec.total_bound(self.bundle)
+            total = Mux(self.i.valid, read.data[lane] + value, 0)
+            m.d.comb += bounded(write.data[lane], total, 0, most, "`Spec.total_bound`: cleared by each commit")
         return m

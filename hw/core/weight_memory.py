@@ -13,6 +13,7 @@ from golden.contract.protocol import MASTER_BITS
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
 from hw.lib.block_memory import BlockMemory
+from hw.lib.bounds import bounded, signed_range
 from hw.lib.flow import Flow
 from hw.lib.saturate import saturated
 from hw.synapse.interface import tile
@@ -116,7 +117,8 @@ class WeightMemory(wiring.Component):
         values = Signal(read.data.shape(), reset_less=True)
         m.d.sync += values.eq(read.data)
         for i in range(self.lanes):
-            m.d.comb += self.read_data[i].eq(values[i])
+            f, why = self.config.spec.formats, "the host reads between a commit, which clips, and the next sample"
+            m.d.comb += bounded(self.read_data[i], values[i], f.master_low, f.master_high, why)
         return values
 
     def _walk(self, m, walking, word, lane, at_tile):
@@ -154,7 +156,7 @@ class WeightMemory(wiring.Component):
             with m.If(walk.valid):
                 m.d.comb += write.data[i].eq(clipped[i])
             with m.Elif(updated):
-                m.d.comb += write.data[i].eq(value + update.update[i])
+                m.d.comb += learned(write.data[i], value + update.update[i], self.config)
             with m.Else():
                 m.d.comb += write.data[i].eq(self.write_data[i])
         other = Mux(updated, update.address, self.address)
@@ -206,9 +208,15 @@ class WeightMemory(wiring.Component):
         with m.Switch(host.lane):
             for lane in range(self.lanes):
                 with m.Case(lane):
-                    m.d.sync += chosen.eq(self.read_data[lane])
+                    m.d.sync += chosen.eq(self.read_data[lane].as_unsigned())
         with m.If(mine):
             m.d.sync += host.read_data.eq(chosen)
+
+
+def learned(target, value, config: Config):
+    """A master with an update, within a batch."""
+    low, high = signed_range(config.spec.formats.master_bits)
+    return bounded(target, value, low, high, "`Formats.update_bound`: clipped by a commit after `max_batch` samples at most")
 
 
 class Walked(NamedTuple):

@@ -3,8 +3,10 @@
 from amaranth.hdl import Cat, Mux, Signal, signed
 
 from golden.contract import layout
+from golden.contract.formats import rounded_bound
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
+from hw.lib.bounds import bounded
 from hw.lib.saturate import saturated
 
 from .commit_memories import Kept, Widths, slice_of
@@ -98,7 +100,7 @@ class Weighed:
 def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
     """Weights as they pass, a slice of masters at a time: a product of c and B, then, of the new weight, one with c and one
     with the next c."""
-    f, lanes = memory.config.spec.formats, range(kept.width)
+    spec, f, lanes = memory.config.spec, memory.config.spec.formats, range(kept.width)
     # the slice's c, B and masters are there two cycles after its address, which stands for three
     c = Signal(kept.c.read.data.shape(), name="c", reset_less=True)
     m.d.comb += kept.c.read.addr.eq(walk.channel)
@@ -134,11 +136,15 @@ def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
         for lane in lanes:
             common = (products[lane] + (1 << (f.bias_fraction - 1))) >> f.bias_fraction
             without = Signal(signed(f.master_bits + 2), name=f"without_{lane}")
-            m.d.comb += without.eq(masters[lane] - common)
+            most = (1 << (f.master_bits - 1)) + rounded_bound(spec.mean_bound * f.batch_bound, f.bias_fraction)
+            m.d.comb += bounded(without, masters[lane] - common, -most, most, "`Spec.mean_bound`, `Formats.batch_bound`")
             m.d.sync += weighed.new[lane].eq(saturated(without, f.committed_bits))
     # and in those after it c w and next c w, of the slice before
     for sums, turn in ((kept.now, 2), (kept.then, 0)):
         with m.If(weighed.last & (walk.turn == turn)):
             m.d.comb += [sums.at.eq(weighed.last_of_all), sums.write.en.eq(1)]
-            m.d.comb += [sums.write.data[lane].eq(sums.read.data[lane] + products[lane]) for lane in lanes]
+            most = spec.centred_bound(memory.bundle)
+            for lane in lanes:
+                sum_ = sums.read.data[lane] + products[lane]
+                m.d.comb += bounded(sums.write.data[lane], sum_, -most, most, "`Spec.centred_bound`: cleared by each commit")
     return weighed

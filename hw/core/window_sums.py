@@ -8,6 +8,7 @@ from amaranth.utils import bits_for
 from golden.contract.config import Config
 from golden.contract.shapes import Layer
 from hw.lib.block_memory import BlockMemory
+from hw.lib.bounds import bounded
 from hw.lib.flow import Flow
 from hw.lib.turns import padded, word_of
 from hw.synapse.interface import SLOTS, Step
@@ -110,8 +111,10 @@ class WindowSums(wiring.Component):
     def _grow(self, m):
         """The sums with the xi that are there, read two cycles before they are written."""
         old, new = Signal(self.part_sums, name="old_sums", reset_less=True), Signal(self.part_sums, name="new_sums")
+        spec = self.config.spec
+        most, low = spec.window_bound, -spec.window_bound if spec.schedule.fine else 0
         for lane, xi in enumerate(self.xi):
-            m.d.comb += new[lane].eq(old[lane] + xi)
+            m.d.comb += bounded(new[lane], old[lane] + xi, low, most, "as many xi as the window has steps, each at most 1")
         m.submodules.growing = growing = BlockMemory(shape=self.part_sums, depth=SLOTS << bits_for(self.parts - 1))
         read, write = growing.read_port(), growing.write_port()
         m.d.comb += read.addr.eq(Cat(padded(self.coming, self.parts), self.step.slot))

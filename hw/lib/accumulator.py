@@ -7,6 +7,7 @@ from amaranth.utils import bits_for
 
 from .adder_tree import delay
 from .block_memory import BlockMemory
+from .bounds import bounded, signed_range
 from .flow import Flow
 
 
@@ -54,7 +55,8 @@ class Accumulator(wiring.Component):
         m.d.sync += [value.eq(self.i.payload), first.eq(self.first)]
         m.d.comb += [write.en.eq(delay(m, self.i.valid, 1)), write.addr.eq(delay(m, self.address, 1))]
         for lane in range(self.lanes):
-            m.d.comb += write.data[lane].eq(Mux(first, 0, read.data[lane]) + value[lane])
+            total = Mux(first, 0, read.data[lane]) + value[lane]
+            m.d.comb += bounded(write.data[lane], total, *signed_range(self.bits), "``bits`` of whoever has an accumulator")
 
         draining, index = Signal(), Signal.like(self.address)
         transfer = self.o.valid & self.o.ready

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.contract.formats import signed_bits
 from hw.lib.adder_tree import carry_tree, delay, tree_latency
+from hw.lib.bounds import bounded
 from hw.lib.flow import Flow
 
 from .interface import weighed
@@ -40,8 +41,9 @@ class Convolution(wiring.Component):
         self.inputs, self.outputs, self.taps, self.sample_bits = inputs, outputs, taps, sample_bits
         #: Whether samples are spikes, of -1, 0 and 1 at most.
         self.spikes = sample_bits <= 2
-        bound = inputs * taps * (1 if self.spikes else (1 << sample_bits) - 1) << (weight_bits - 1)
-        self.output_bits = signed_bits(-bound, bound)
+        #: Largest |sum|.
+        self.bound = inputs * taps * (1 if self.spikes else (1 << sample_bits) - 1) << (weight_bits - 1)
+        self.output_bits = signed_bits(-self.bound, self.bound)
         super().__init__(
             {
                 "i": In(Flow(data.ArrayLayout(inputs * sample_bits, taps))),
@@ -71,6 +73,7 @@ class Convolution(wiring.Component):
             (first, carry), *others = products
             whole = first if carry is None else first + carry
             total, _ = carry_tree(m, [(whole, None), *others])
-            m.d.comb += self.o.payload[output].eq(total)
+            why = "all weights and samples at their end"
+            m.d.comb += bounded(self.o.payload[output], total, -self.bound, self.bound, why)
         m.d.comb += self.o.valid.eq(delay(m, self.i.valid, self.latency))
         return m

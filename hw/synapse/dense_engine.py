@@ -12,6 +12,7 @@ from golden.contract.config import Config
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import carry_tree, delay, plus, registered, tree_latency
+from hw.lib.bounds import bounded
 
 from .interface import SynapseSignature, weighed
 from .spike_buffers import spike_buffers
@@ -110,7 +111,7 @@ class DenseEngine(wiring.Component):
         m.d.comb += [write.addr.eq(at.group), write.en.eq(at.valid)]
         for lane in range(self.post_lanes):
             old = Mux(at.first_word, 0, read.data[lane])
-            m.d.comb += write.data[lane].eq(plus(old, *forward[lane]))
+            m.d.comb += bounded(write.data[lane], plus(old, *forward[lane]), -most, most, "all weights at their end")
             m.d.comb += self.forward.payload[lane].eq(read.data[lane] << DENSE_SHIFT)
         m.d.comb += self.forward.valid.eq(emitting)
         with m.If(at.valid & at.end):
@@ -129,7 +130,8 @@ class DenseEngine(wiring.Component):
         m.submodules.queue = queue
         running, complete = Signal(word_sums), Signal(word_sums)
         for lane in range(self.pre_lanes):
-            m.d.comb += complete[lane].eq(plus(running[lane], *backward[lane]))
+            total = plus(running[lane], *backward[lane])
+            m.d.comb += bounded(complete[lane], total, -most, most, "all weights at their end")
         with m.If(at.valid):
             m.d.sync += running.eq(complete)
             with m.If(at.last_group):

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.lib.adder_tree import carry_tree, delay, plus, registered, tree_latency
 from hw.lib.block_memory import BlockMemory
+from hw.lib.bounds import bounded, signed_range
 from hw.lib.flow import Flow
 
 from .event_layout import CANDIDATES, kernel_word
@@ -100,12 +101,12 @@ class EventAdder(wiring.Component):
                 m.d.sync += to_load.eq(Mux(self.i.ready, 0, to_load + 1))
             for u, (mask, rest) in enumerate(zip(masks, rests, strict=True)):
                 new = self.i.payload[u][:CANDIDATES]
-                m.d.sync += [mask.eq(new), rest.eq(new & (new - 1))]
+                m.d.sync += [mask.eq(new), without_lowest(rest, new)]
             for u, sign in enumerate(signs):
                 m.d.sync += sign.eq(self.i.payload[u][CANDIDATES:])
         with m.Else():
             for mask, rest in zip(masks, rests, strict=True):
-                m.d.sync += [mask.eq(rest), rest.eq(rest & (rest - 1))]
+                m.d.sync += [mask.eq(rest), without_lowest(rest, rest)]
             with m.If(age < self.interval):
                 m.d.sync += age.eq(age + 1)
         m.d.sync += first.eq(load)
@@ -162,7 +163,8 @@ class EventAdder(wiring.Component):
             total, carry = carry_tree(m, of_lane)
             sum_ = self.o.payload[lane]
             with m.If(adding):
-                m.d.sync += sum_.eq(plus(Mux(starting, 0, sum_), total, carry))
+                whole = plus(Mux(starting, 0, sum_), total, carry)
+                m.d.sync += bounded(sum_, whole, *signed_range(self.bits), "``bits`` of whoever has an adder: `Layer.phi_bits`")
         m.d.comb += self.o.valid.eq(ended)
         trailing = [window.active]
         for _ in range(self.latency):
@@ -175,6 +177,11 @@ class EventAdder(wiring.Component):
         if self.blocks:
             return BlockMemory(shape=unsigned(width), depth=depth, forced=True)
         return Memory(shape=unsigned(width), depth=depth, init=[])
+
+
+def without_lowest(target, mask):
+    """A mask but for its lowest one."""
+    return bounded(target, mask & (mask - 1), 0, (1 << CANDIDATES) - 1, "it has no other ones")
 
 
 class Window(NamedTuple):

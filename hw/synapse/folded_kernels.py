@@ -14,6 +14,7 @@ from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.event_units import BACKWARD_CHANNELS, FORWARD_CHANNELS, SPOTS, banks
 from golden.contract.shapes import Bundle
+from hw.lib.bounds import bounded, signed_range
 from hw.lib.flow import Flow
 
 from .event_layout import KERNEL, PAIR, SIDE, backward_word, forward_word, weight_bits
@@ -136,7 +137,9 @@ class FoldedKernels(wiring.Component):
                 with m.If(at.shift == 0):
                     m.d.sync += [total.eq(0) for total in sums]
                 with m.Elif(adding):
-                    m.d.sync += [total.eq(total + self.tile[i]) for i, total in enumerate(sums)]
+                    low, high = signed_range(weight_bits(self.config))
+                    for i, total in enumerate(sums):
+                        m.d.sync += bounded(total, total + self.tile[i], low, high, "`weight_bits`: copies of a tap are four")
                 with m.If(at.shift == SPOTS + 1):
                     m.d.sync += at.shift.eq(0)
                     m.next = "WRITE"

@@ -7,10 +7,11 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import connect, flipped
 
 from golden.contract.config import Config
-from golden.contract.formats import signed_bits
+from golden.contract.formats import rounded_bound, signed_bits
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import adder_tree, delay, tree_latency
 from hw.lib.block_memory import BlockMemory
+from hw.lib.bounds import bounded
 from hw.lib.line_buffer import LineBuffer
 
 from .drive_memory import DriveMemory
@@ -145,6 +146,7 @@ class ImageEngine(wiring.Component):
         spec, at_once = self.config.spec, self.at_once
         box_top = 4 * ((1 << spec.formats.pixel_bits) - 1)
         bound = self.channels * self.taps * box_top << (spec.formats.weight_bits - 1)
+        most = rounded_bound(bound, spec.static_shift)
         sums = data.ArrayLayout(signed(signed_bits(-bound, bound)), self.lanes)
         # operands have registers of their own: multipliers lie in a few rows, far from most logic
         latency = 2 + tree_latency(at_once)
@@ -159,9 +161,10 @@ class ImageEngine(wiring.Component):
             products = [box * weight for box, weight in zip(factors, weights, strict=True)]
             term = adder_tree(m, [delay(m, product, 1, reset_less=True) for product in products])
             with m.If(adding):
-                m.d.sync += total[lane].eq(Mux(first, kept[lane], total[lane]) + term)
+                more = Mux(first, kept[lane], total[lane]) + term
+                m.d.sync += bounded(total[lane], more, -bound, bound, "all weights and pixels at their end")
             drive = (total[lane] + half) >> spec.static_shift
-            m.d.comb += static.i.payload.drives[0][lane].eq(drive)
+            m.d.comb += bounded(static.i.payload.drives[0][lane], drive, -most, most, "`Layer.phi_bound` has it")
         summed = delay(m, last, 1)
         m.d.comb += static.i.valid.eq(summed if self.channels == 1 else summed & (channel == self.channels - 1))
         return summed

@@ -5,9 +5,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import connect, flipped
 
 from golden.contract.config import Config
-from golden.contract.formats import signed_bits
+from golden.contract.formats import rounded_bound, signed_bits
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
+from hw.lib.bounds import bounded
 
 from .drive_memory import DriveMemory
 from .interface import STATIC_BANKS, StaticSignature
@@ -59,6 +60,7 @@ class PixelEngine(wiring.Component):
         # a cycle later pixel and weights are there; operands have registers of their own, as multipliers lie far away
         pixel = delay(m, self.pixel, 1, reset_less=True)
         bound = pixels * ((1 << spec.formats.pixel_bits) - 1) << (spec.formats.weight_bits - 1)
+        most = rounded_bound(bound, spec.static_shift)
         sums = data.ArrayLayout(signed(signed_bits(-bound, bound)), self.lanes)
         total, adding = Signal(sums, reset_less=True), delay(m, walking, 3)
         first = delay(m, self.pixel_address == 0, 3, reset_less=True)
@@ -66,8 +68,10 @@ class PixelEngine(wiring.Component):
         for lane in range(self.lanes):
             product = delay(m, pixel * delay(m, self.tile[lane], 1, reset_less=True), 1, reset_less=True)
             with m.If(adding):
-                m.d.sync += total[lane].eq(Mux(first, 0, total[lane]) + product)
-            m.d.comb += static.i.payload.drives[0][lane].eq((total[lane] + half) >> spec.static_shift)
+                more = Mux(first, 0, total[lane]) + product
+                m.d.sync += bounded(total[lane], more, -bound, bound, "all weights and pixels at their end")
+            drive = (total[lane] + half) >> spec.static_shift
+            m.d.comb += bounded(static.i.payload.drives[0][lane], drive, -most, most, "`Layer.phi_bound` has it")
         m.d.comb += [
             static.i.valid.eq(delay(m, walking & last, 4)),
             static.i.payload.address.eq(delay(m, group, 4, reset_less=True)),

@@ -9,6 +9,7 @@ from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
+from hw.lib.bounds import bounded
 from hw.lib.flow import Flow
 
 from .interface import factors, pre_fields, pre_word, sums_word, update_word
@@ -107,7 +108,7 @@ class Correlator(wiring.Component):
         m = Module()
         spec, bundle, turns = self.config.spec, self.bundle, self.turns
         lanes = self.config.lanes[bundle.index]
-        g_bits = spec.correlation_bits(bundle)
+        g_bits, most = spec.correlation_bits(bundle), max(spec.correlation_bound(bundle), spec.bias_bound(bundle))
 
         # -- products of both phases, and the sum of their differences
         shared = self.config.item_cycles(bundle) == 2
@@ -144,7 +145,7 @@ class Correlator(wiring.Component):
                 minus = delay(m, pre_minus * i.post_minus[lane], 1, reset_less=True)
                 term = delay(m, plus - minus if sign < 0 else plus + minus, 1, reset_less=True)
             with m.If(adding):
-                m.d.sync += g.eq(Mux(first2, 0, g) + term)
+                m.d.sync += bounded(g, Mux(first2, 0, g) + term, -most, most, "`Spec.correlation_bound`, `bias_bound`")
 
         # -- a sum is kept while its lanes pass the scalers
         ended = valid[3] & last3

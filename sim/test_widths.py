@@ -1,0 +1,164 @@
+# amaranth: UnusedElaboratable=no
+"""No width is too small: each assignment has room for all that its expression may be, or says what bounds it.
+
+An expression's range follows from the widths of its signals (`sim.harness.losses`). Where a target has less room, there is a
+bound with a proof beside it (`hw.lib.bounds`), or it is a counter's step, or it is named here.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module, Mux, Signal, signed
+
+from golden.contract.config import ENGINES, Config, configuration
+from golden.contract.errors import ConfigError
+from golden.contract.formats import Formats, signed_bits
+from golden.contract.presets import PRESETS
+from golden.contract.schedule import Schedule
+from golden.contract.shapes import Conv, Dense, Input
+from golden.contract.spec import Learning, Spec
+from hw.compact.compact_core import CompactCore
+from hw.core.core import Core
+from hw.lib.bounds import bounded
+from hw.top import Top
+from sim.core.test_random_networks import random_config
+from sim.harness.losses import Loss, losses
+
+#: Rooms of bytes, addresses and lengths, which have no quantity of the network; requests of any values meet them in benches.
+OF_BYTES = ("link/", "memory/")
+
+#: Addresses and counters whose sums would be too large only beyond the end that their state machine stops at, by file; of `$`
+#: names Amaranth knows no more.
+PLACES = {
+    "compact/boxes.py": {"pixel_address"},
+    "compact/compact_core.py": {"trace_2__payload"},
+    "compact/counters.py": {"$signal", "row"},
+    "compact/datapath.py": {"$signature__addr"},
+    "compact/image_program.py": {"channel_weight"},
+    "compact/memories.py": {"write_data"},  # words of memories: `memory_map.Region` has the bits of what is in them
+    "compact/step_program.py": {"weight"},
+    "compact/update_program.py": {"under_way"},  # a shift register
+    "core/mean_pass.py": {"mean_at", "committed_at", "$signal"},
+    "core/weight_memory.py": {"address", "bias__payload", "working_write__en"},
+    "core/weight_pass.py": {"base", "channel", "slice_base", "slice_of_all"},
+    "synapse/conv_engine.py": {"$signal", "address", "base", "post_base"},
+    "synapse/drive_memory.py": {"address"},
+    "synapse/event_conv_engine.py": {"i__payload"}
+    | {f"{way}_{name}" for way in ("forward", "backward") for name in ("bank", "base", "line", "need", "of_row")}
+    | {"read_bank"},
+    "synapse/folded_kernels.py": {"$signal", "base", "out_channel", "tile_address"},
+    "synapse/image_engine.py": {"base"},
+    "synapse/kernel_loader.py": {"tile_address"},
+    "synapse/pixel_engine.py": {"tile_address"},
+    "synapse/spike_buffer.py": {"$signature__addr", "write__addr"},
+    "synapse/spike_window.py": {"$signal", "$signature__en", "at_column"},
+    "synapse/upsample.py": {"address", "row"},
+    "update/conv_update.py": {"$signal", "$signature__addr", "address", "box_write__addr", "post_address", "post_base"},
+    "fifo.py": {"level"},  # Amaranth's own
+}  # fmt: skip
+
+
+def unproved(design) -> list[Loss]:
+    """What none of that explains."""
+    found = (loss for loss in losses(design) if not loss.step and not loss.file.startswith(OF_BYTES))
+    return [loss for loss in found if loss.shape.signed or loss.target not in PLACES.get(loss.file, ())]
+
+
+def compact(spec: Spec) -> Config:
+    return Config(spec, (1,) * len(spec.layers), compact=True)
+
+
+def board(config: Config) -> Top:
+    return Top(config, clock_hz=12_000_000, divisor=12, sdram=True)
+
+
+@pytest.mark.parametrize("engines", ENGINES)
+@pytest.mark.parametrize("name", ["small", "garments"])
+def test_a_board_has_room(name, engines):
+    assert unproved(board(configuration(PRESETS[name], engines))) == []
+
+
+def test_the_smallest_board_has_room():
+    assert unproved(board(compact(PRESETS["tiny"]))) == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_random_core_has_room(seed):
+    assert unproved(Core(random_config(np.random.default_rng(seed)))) == []
+
+
+#: The ends of what a network file may say (`golden.contract.network_file`).
+FORMATS = [Formats.of(weight_bits=2, decoder_bits=16, state_fraction=4), Formats.of(weight_bits=8, decoder_bits=13)]
+
+
+def extreme(stages, formats: Formats, shown: Input, window_log2: int, **schedule) -> Spec:
+    steps = 1 << max(window_log2, 2)
+    of = Schedule(steps, steps, window_log2=window_log2, order="odd-even", **schedule)
+    return Spec("extreme", stages, of, Learning(rates=(0.1,) * len(stages)), formats, input=shown)
+
+
+@pytest.mark.parametrize(("window_log2", "engines"), [(0, "line"), (8, "event")])
+@pytest.mark.parametrize("formats", FORMATS, ids=lambda formats: str(formats.weight_bits))
+def test_an_extreme_core_has_room(formats, window_log2, engines):
+    """The least and most of formats, windows, images and kernels; spikes whose size falls as much as it may."""
+    room, large = formats.drive_shift, Input(3, 10, 64, 64)
+    for stages, shown in (((Conv(1, 1), Conv(1, 3), Dense(10)), Input()), ((Conv(1, 9), Dense(64)), large)):
+        top = min(12, room)
+        for fine in ((), (top,) + (0,) * (len(stages) - 1)):
+            centred = bool(fine)
+            spec = extreme(stages, formats, shown, window_log2, fine=fine, centred=centred, decay_shift=13, halvings=(1, 2))
+            assert unproved(Core(configuration(spec, engines))) == [], spec.schedule
+
+
+@pytest.mark.parametrize("fine", [(6, 0), (9, 0)])
+def test_a_difference_of_spikes_whose_size_falls_by_more_than_a_sum_has_room(fine):
+    """Rounded to the next layer's size it is 1, 0 or -1: the width was 1 bit for 6 places and none for 9."""
+    spec = extreme((Conv(1, 3), Dense(10)), FORMATS[0], Input(), 0, fine=fine)
+    assert unproved(Core(configuration(spec))) == []
+
+
+@pytest.mark.parametrize("state_fraction", range(4, 9))
+@pytest.mark.parametrize("window_log2", range(4))
+def test_the_compact_core_has_room_or_refuses(state_fraction, window_log2):
+    """It took window sums with a shift beyond its multipliers' 16 bits."""
+    tiny, formats = PRESETS["tiny"], Formats.of(state_fraction=state_fraction)
+    spec = replace(tiny, formats=formats, schedule=replace(tiny.schedule, window_log2=window_log2))
+    if state_fraction + window_log2 < 8:
+        with pytest.raises(ConfigError, match=r"^the compact core has 15 bits for window sums, shifted, not "):
+            CompactCore(compact(spec))
+    else:
+        assert unproved(CompactCore(compact(spec))) == []
+
+
+def step_of_a_bias(bits: int):
+    """The step of a centred commit, with so many bits."""
+    m, f = Module(), Formats()
+    difference, corrected = Signal(signed(39)), Signal(signed(bits))
+    update, learned = Signal(signed(signed_bits(-f.batch_bound, f.batch_bound))), Signal()
+    moved = (difference + (1 << (f.bias_fraction - 1))) >> f.bias_fraction
+    m.d.sync += corrected.eq(Mux(learned, update - moved, 0))
+    return m
+
+
+def test_the_width_that_wrapped_is_found():
+    """`hw.core.centred_memory` had a bias's step in two bits more than a master."""
+    f = Formats()
+    (found,) = losses(step_of_a_bias(f.master_bits + 2))
+    assert (found.target, found.shape, found.step) == ("corrected", signed(20), False)
+    assert list(losses(step_of_a_bias(signed_bits(found.low, found.high)))) == []
+
+
+def test_a_target_without_room_for_the_bound_is_refused():
+    spec = PRESETS["garments"]
+    bound = spec.bias_step_bound(spec.bundles[-1])
+    with pytest.raises(ValueError, match=rf"^-{bound}\.\.{bound} don't fit signed\(20\) \(why\)$"):
+        bounded(Signal(signed(20)), Signal(signed(40)), -bound, bound, "why")
+
+
+def test_a_slice_by_hand_and_a_wrong_sign_are_found():
+    m, a, b = Module(), Signal(8, name="a"), Signal(8, name="b")
+    m.d.comb += [Signal(8, name="sum").eq((a + b)[:8]), Signal(9, name="difference").eq(a - b)]
+    m.d.comb += Signal(8, name="step").eq(a + 1)
+    m.d.comb += [Signal(8, name="clipped").eq(Mux(a + b > 255, 255, a + b)), Signal(9, name="all").eq(a + b)]
+    assert [(loss.target, loss.step) for loss in losses(m)] == [("sum", False), ("difference", False), ("step", True)]
