@@ -1,9 +1,13 @@
-"""Pages that are made from the code: the command line, for the site alone, and docs/messages.md, which is committed.
+"""Pages that are made from the code: command line and widths, for the site alone, and docs/messages.md, which is committed.
 
     python docs/generate.py     # writes docs/messages.md anew
 """
 
+import ast
+import inspect
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import get_type_hints
@@ -13,6 +17,7 @@ from sphinx.pycode import ModuleAnalyzer
 from typer.cli import get_docs_for_click
 
 from golden.contract import identity, messages, stored, stored_messages
+from golden.contract.formats import Formats
 from golden.contract.messages import (
     ANSWERED_BYTES,
     PAYLOAD_BYTES,
@@ -24,11 +29,16 @@ from golden.contract.messages import (
 )
 from golden.contract.presets import PRESETS
 from golden.contract.registers import STORED, registers
+from golden.contract.shapes import Layer
+from golden.contract.spec import Spec
 from golden.contract.stored_messages import LONGER, STORED_ANSWERED_BYTES, STORED_PAYLOAD_BYTES
 from host.cli.main import app
 
 #: Names of the codes that `struct` has for a field.
 KINDS = {"B": "u8", "H": "u16", "I": "u32"}
+
+#: Ends of the names of bounds and widths in the contract.
+WIDTHS = ("_bound", "_bits", "_low", "_high")
 
 
 def cell(text: str) -> str:
@@ -156,10 +166,84 @@ def message_page() -> str:
 MESSAGES = Path(__file__).with_name("messages.md")
 
 
+def contract_widths(preset: str) -> Iterator[str]:
+    """A row for each bound and width that a network or its formats have, with its values of a preset."""
+    spec = PRESETS[preset]
+    for kind, owners in ((Formats, [spec.formats]), (Layer, spec.layers[1:]), (Spec, [spec])):
+        for name, member in vars(kind).items():
+            if not name.endswith(WIDTHS) or not (isinstance(member, property | cached_property) or inspect.isfunction(member)):
+                continue
+            found = [getattr(owner, name) for owner in owners]
+            if inspect.isfunction(member):
+                found = [member(spec, bundle) for bundle in spec.bundles]
+            values = ", ".join(map(str, dict.fromkeys(found)))
+            yield f"| `{kind.__name__}.{name}` | {values} | {cell(inspect.getdoc(member) or '')} |"
+
+
+def assigned(function: ast.AST) -> dict[str, str]:
+    """The expressions that the names of a function stand for."""
+    found: dict[str, str] = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign):
+            target, value = node.targets[-1], node.value
+            several = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+            pairs = zip(target.elts, value.elts, strict=True) if several else [(target, value)]
+            found |= {ast.unparse(name): ast.unparse(of) for name, of in pairs}
+    return found
+
+
+def gateware_bounds(root: Path = Path(__file__).parents[1]) -> Iterator[tuple[str, str, str, str]]:
+    """(module, what is assigned, its range, why) of all that `hw.lib.bounds` is used for."""
+    for path in sorted((root / "hw").rglob("*.py")):
+        module = ".".join(path.relative_to(root).with_suffix("").parts)
+        for function in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)):
+            names = assigned(function)
+            for call in (node for node in ast.walk(function) if isinstance(node, ast.Call)):
+                kind = ast.unparse(call.func)
+                if kind not in ("bounded", "wraps", "low_bits"):
+                    continue
+                target, *rest, why = (ast.unparse(each) for each in call.args)
+                within = {"wraps": "modulo 2^width", "low_bits": f"{rest[0]} bits"}.get(kind)
+                if within is None:
+                    high = rest[-1].removeprefix("*")
+                    low = "-" if rest[1] == f"-{high}" else f"{names.get(rest[1], rest[1])} .. " if len(rest) > 2 else ""
+                    within = ("±" if low == "-" else low) + names.get(high, high)
+                yield module, target, within, ast.literal_eval(names.get(why, why))
+
+
+def width_list(preset: str = "garments") -> str:
+    """Bounds and widths of the contract, and each place in the gateware where a width is less than what Amaranth reckons."""
+    lines = [
+        "# Widths",
+        "",
+        "What bounds each quantity. Formats themselves: [arithmetic.md](../arithmetic.md).",
+        "",
+        "## Of the contract",
+        "",
+        f"Values of `{preset}`; of all layers or bundles, where these differ.",
+        "",
+        "| home | value | proof |",
+        "| --- | --- | --- |",
+        *contract_widths(preset),
+        "",
+        "## Of the gateware",
+        "",
+        "Amaranth reckons how large a sum or product may be from the widths of its terms. An assignment whose target has less",
+        "room is one of these (`hw.lib.bounds`), or a counter's step, or an address; `sim/test_widths.py` finds all others.",
+        "",
+        "| module | what | within | because |",
+        "| --- | --- | --- | --- |",
+    ]
+    for module, target, within, why in gateware_bounds():
+        lines.append(f"| `{module}` | `{cell(target)}` | `{cell(within)}` | {cell(why)} |")
+    return "\n".join(lines) + "\n"
+
+
 def write(folder: Path) -> None:
-    """The page that isn't."""
+    """Those that aren't."""
     folder.mkdir(exist_ok=True)
-    (folder / "cli.md").write_text(command_line())
+    for name, page in {"cli": command_line, "widths": width_list}.items():
+        (folder / f"{name}.md").write_text(page())
 
 
 if __name__ == "__main__":

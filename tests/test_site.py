@@ -28,6 +28,12 @@ def test_the_site_is_built_without_a_warning(tmp_path):
         assert f"{name}.html" in pages
     for command_name in ("train", "view", "estimate"):
         assert f"nudge {command_name}" in pages["generated/cli.html"]
+    rows = re.findall("<tr class.*?</tr>", (tmp_path / "generated/widths.html").read_text(), re.S)
+    cells = [re.findall("<td>(.*?)</td>", row, re.S) for row in rows]
+    assert len(cells) > 60
+    assert not [row[0] for row in cells if row and not row[-1].strip()], "no proof"
+    for name in ("Spec.bias_step_bound", "Spec.drive_bound", "hw.core.centred_memory", "hw.update.correlator"):
+        assert name in pages["generated/widths.html"]
     assert "checksum mismatch" in pages["messages.html"]
     assert "Train from initial weights" in pages["api.html"]
 

@@ -132,6 +132,7 @@ class Formats:
 
     @property
     def master_high(self) -> int:
+        """The largest master after a commit."""
         return -self.master_low - 1
 
     @property
@@ -141,26 +142,32 @@ class Formats:
 
     @property
     def weight_low(self) -> int:
+        """The least that a working weight's bits hold."""
         return -(1 << (self.weight_bits - 1))
 
     @property
     def weight_high(self) -> int:
+        """The most that a working weight's bits hold."""
         return (1 << (self.weight_bits - 1)) - 1
 
     @property
     def bias_low(self) -> int:
+        """The least that a working bias's bits hold."""
         return -(1 << (self.bias_bits - 1))
 
     @property
     def bias_high(self) -> int:
+        """The most that a working bias's bits hold."""
         return (1 << (self.bias_bits - 1)) - 1
 
     @property
     def decoder_low(self) -> int:
+        """The least that d's bits hold."""
         return -(1 << (self.decoder_bits - 1))
 
     @property
     def decoder_high(self) -> int:
+        """The most that d's bits hold."""
         return (1 << (self.decoder_bits - 1)) - 1
 
     @property

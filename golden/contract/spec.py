@@ -209,6 +209,7 @@ class Spec:
 
     @property
     def membrane_bits(self) -> int:
+        """Width of U, within `membrane_low` .. `membrane_high`."""
         return signed_bits(self.membrane_low, self.membrane_high)
 
     @property

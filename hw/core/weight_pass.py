@@ -136,8 +136,8 @@ def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
         for lane in lanes:
             common = (products[lane] + (1 << (f.bias_fraction - 1))) >> f.bias_fraction
             without = Signal(signed(f.master_bits + 2), name=f"without_{lane}")
-            most = (1 << (f.master_bits - 1)) + rounded_bound(spec.mean_bound * f.batch_bound, f.bias_fraction)
-            m.d.comb += bounded(without, masters[lane] - common, -most, most, "`Spec.mean_bound`, `Formats.batch_bound`")
+            largest = (1 << (f.master_bits - 1)) + rounded_bound(spec.mean_bound * f.batch_bound, f.bias_fraction)
+            m.d.comb += bounded(without, masters[lane] - common, -largest, largest, "`Spec.mean_bound`, `Formats.batch_bound`")
             m.d.sync += weighed.new[lane].eq(saturated(without, f.committed_bits))
     # and in those after it c w and next c w, of the slice before
     for sums, turn in ((kept.now, 2), (kept.then, 0)):
