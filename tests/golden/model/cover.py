@@ -1,27 +1,42 @@
-"""Chooses seeds of random networks, or of random cores, that together reach every extreme: a greedy cover.
+"""Chooses seeds of random networks, or of random cores, that together reach every extreme: a greedy cover, the cheapest first.
 
-python -m tests.golden.model.cover networks|cores COUNT, of so many seeds.
+python -m tests.golden.model.cover networks|cores FROM TO [SEED ...]: of the seeds FROM..TO-1 and of these.
 """
 
 import sys
+from collections.abc import Callable
 
 from sim.core.random_cores import core_case
 
 from . import page
 from .extremes import wanted
-from .random_nets import network_case
+from .random_nets import Case, network_case
+
+CASES: dict[str, Callable[[int], Case]] = {"networks": network_case, "cores": lambda seed: core_case(seed)[1]}
 
 
-def cover(case, count: int) -> list[int]:
-    """The seed that reaches most of what the ones before don't reach, again and again."""
-    reached = [{key for key, times in case(seed).scalar()[0].extremes.items() if times} for seed in range(count)]
+def cost(case: Case) -> int:
+    """How long a core of it is simulated, in some unit: neurons twice, as cycles and as cells."""
+    schedule, neurons = case.spec.schedule, sum(layer.neurons for layer in case.spec.layers)
+    return len(case.images) * (schedule.free + 2 * schedule.nudged) * neurons**2
+
+
+def cover(cases: dict[int, Case]) -> list[int]:
+    """Again and again the seed that reaches, for its cost, most of what the ones before don't."""
+    reached = {seed: {key for key, times in case.scalar()[0].extremes.items() if times} for seed, case in cases.items()}
     left, seeds = set(wanted(page.CALLS)), []
-    while new := max((left & one for one in reached), key=len):
-        seeds.append(next(seed for seed, one in enumerate(reached) if left & one == new))
-        left -= new
+    while any(left & found for found in reached.values()):
+        seeds.append(max(reached, key=lambda seed: len(left & reached[seed]) / cost(cases[seed])))
+        left -= reached[seeds[-1]]
+    # those that later ones made needless
+    for seed in list(seeds):
+        others = set().union(*(reached[other] for other in seeds if other != seed))
+        if reached[seed] & set(wanted(page.CALLS)) <= others:
+            seeds.remove(seed)
     print(f"never reached: {sorted(left)}")
     return seeds
 
 
 if __name__ == "__main__":
-    print(cover({"networks": network_case, "cores": lambda seed: core_case(seed)[1]}[sys.argv[1]], int(sys.argv[2])))
+    kind, first, last, *more = sys.argv[1:]
+    print(cover({seed: CASES[kind](seed) for seed in (*range(int(first), int(last)), *map(int, more))}))

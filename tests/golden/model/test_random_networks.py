@@ -19,7 +19,7 @@ from .random_nets import network_case
 ENGINES = ("plain", "folded", *(["native"] if compiler.available() else []))
 
 #: `python -m tests.golden.model.cover networks 4000` found them.
-COVER = (788, 107, 958, 1312, 972, 21, 90, 446, 83)
+COVER = (788, 107, 958, 1312, 972, 21, 90, 446, 83, 13509)
 
 SEEDS = list(dict.fromkeys((*COVER, *range(int(os.environ.get("NUDGE_NETWORKS", "50")) - len(COVER)))))
 
