@@ -123,7 +123,7 @@ def deep_spec(choose: Callable[[int, int], int]) -> Spec:
 def random_case(random: np.random.Generator, spec: Spec, samples: int = 2) -> Case:
     """A commit of so many samples and one of one more, with any parameters and settings."""
     images, labels = random_images(samples + 1, random, spec.input)
-    parameters = random_parameters(spec, random, random.choice((0.1, 0.4, 1.0)))
+    parameters = random_parameters(spec, random, random.choice((0.1, 0.4, 1.0)), 1 / 3)
     batches = slice(0, samples), slice(samples, samples + 1)
     return Case(spec, random_settings(spec, random), parameters, images, labels, batches)
 
@@ -150,25 +150,25 @@ def random_settings(spec: Spec, random: np.random.Generator) -> Settings:
     return Settings(spec.schedule.free, spec.schedule.nudged, beta, tuple(map(int, top[:n])), tuple(map(int, top[n:])))
 
 
-def random_parameters(spec: Spec, random: np.random.Generator, reach: float = 1.0) -> Parameters:
-    """Masters uniform over `reach` of their whole range, biases too: far beyond what learning gives; of a third of the tensors
-    each neuron's at one end of it; of a few next to 0. Means are any that a memory holds, a third of them the largest."""
+def random_parameters(spec: Spec, random: np.random.Generator, reach: float = 1.0, ends: float = 0.0) -> Parameters:
+    """Masters uniform over `reach` of their whole range, biases too: far beyond what learning gives. Means are any that there
+    may be. ends: share of tensors with each neuron's masters at one end, and of largest means; a few tensors are next to 0."""
     f = spec.formats
     low, high = round(reach * f.master_low), round(reach * f.master_high)
 
     def tensor(shape: tuple[int, ...]) -> torch.Tensor:
         values, kind = random.integers(low, high, shape, np.int64, endpoint=True), random.random()
-        if kind < 1 / 3:
-            ends = random.choice([f.master_low, f.master_high], shape[:1])
-            values[:] = ends.reshape(-1, *[1] * (len(shape) - 1))
-        elif kind > 0.9:
+        if kind < ends:
+            end = random.choice([f.master_low, f.master_high], shape[:1])
+            values[:] = end.reshape(-1, *[1] * (len(shape) - 1))
+        elif kind > 1 - 0.3 * ends:
             values >>= 7
         return torch.from_numpy(values)
 
     def means(channels: int) -> torch.Tensor:
-        top = (1 << spec.mean_bits) - 1
+        top = spec.mean_range[-1]
         values = random.integers(0, top, channels, np.int64, endpoint=True)
-        values[random.random(channels) < 1 / 3] = top
+        values[random.random(channels) < ends] = top
         return torch.from_numpy(values)
 
     return Parameters(
@@ -189,7 +189,7 @@ def random_images(
     white = random.random(count if random.random() < 0.5 else 1) + np.zeros(count)
     images[white > 0.6], images[white < 0.05] = 255, 0
     if random.random() < 0.5:
-        labels[:] = labels[0]
+        labels[:] = labels[:1]
     return torch.from_numpy(images), torch.from_numpy(labels)
 
 

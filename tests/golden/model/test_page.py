@@ -24,7 +24,7 @@ from golden.model import centring, ops
 from golden.model.fixed import FixedModel
 from golden.model.parameters import Parameters, initial, mean
 from golden.model.settings import Settings
-from golden.training.data import Data
+from golden.training.data import GIVEN, Data, Source
 from golden.training.epoch import augmented, order
 from golden.training.loop import train
 from golden.training.plan import Plan
@@ -205,7 +205,7 @@ def test_a_run_from_its_seed_to_its_average(tmp_path, centred):
     learning = Learning(of_weights, of_biases, beta=0.4, batch=4, gain=1.3, decay=0.7)
     spec = Spec("small", (Conv(2), Dense(4), Dense(3)), schedule, learning, Formats.of(7, 15, 7), input=shape)
     images, labels = random_images(11, np.random.default_rng(1), shape)
-    plan = Plan.of(spec, "own", 10, epochs=3, seed=6, lr_scale=1.5, shift=1, flip=True, average=2)
+    plan = Plan.of(spec, Source(GIVEN), 10, epochs=3, seed=6, lr_scale=1.5, shift=1, flip=True, average=2)
     run = Run.begin(plan, spec, tmp_path / "run")
     run.picture = False
     train(run, FixedModel(spec), Data(images, labels, images[:1], labels[:1]), Stop())
