@@ -2,5 +2,9 @@
 
 import signal
 
-#: One that this process was started to ignore, as by nohup, stays ignored.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def heard() -> list[signal.Signals]:
+    """Those of `ENDING` that this process wasn't started to ignore, as by nohup: that stays so."""
+    return [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]

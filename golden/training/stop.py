@@ -6,14 +6,11 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from golden.progress import note
-from golden.signals import ENDING
+from golden.signals import heard
 
 
 class Stop:
-    """True once a stop is asked for. While entered, the first of `ENDING` only asks; a second one interrupts at once.
-
-    One that this process was started to ignore, as by nohup, stays ignored.
-    """
+    """True once a stop is asked for. While entered, the first of `heard` only asks; a second one interrupts."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -31,8 +28,7 @@ class Stop:
     def __enter__(self) -> Self:
         # Python lets the main thread alone handle signals
         main = threading.current_thread() is threading.main_thread()
-        heard = [number for number in ENDING if main and signal.getsignal(number) != signal.SIG_IGN]
-        self._before = {number: signal.signal(number, self._handle) for number in heard}
+        self._before = {number: signal.signal(number, self._handle) for number in (heard() if main else ())}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

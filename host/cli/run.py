@@ -15,7 +15,7 @@ from typer.exceptions import TyperException
 from golden import progress
 from golden.contract.errors import ExitCode, NudgeError
 from golden.progress import note
-from golden.signals import ENDING
+from golden.signals import heard
 from golden.training.processes import World
 
 #: Seconds that the other processes leave the first to say what is wrong: torchrun ends all when
@@ -52,8 +52,7 @@ def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
         if running:
             raise KeyboardInterrupt
 
-    before = {number: signal.getsignal(number) for number in ENDING}
-    before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
+    before = {number: signal.getsignal(number) for number in heard()}
     for number in before:
         signal.signal(number, interrupt)
     hook = sys.unraisablehook

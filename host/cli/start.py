@@ -5,12 +5,12 @@ import signal
 import sys
 from types import FrameType
 
-from golden.signals import ENDING
+from golden import signals
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
-    heard = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
+    heard = signals.heard()
     for number in heard:
         signal.signal(number, at_once)
     _open_standard_streams()

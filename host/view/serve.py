@@ -21,6 +21,7 @@ from tornado import httpserver, iostream, web
 
 from golden.contract.errors import NudgeError, UsageError, ViewError
 from golden.progress import plain
+from golden.signals import heard
 
 from .save import checked
 from .watch import Watch
@@ -115,7 +116,7 @@ class News(Handler):
 
 
 async def serve(runs: list[Path], port: int, tell: Callable[[str], None], *, until_input_ends: bool = False) -> None:
-    """Serve a page of some runs until SIGINT or SIGTERM. port: 0 takes any free one. tell: is told the address.
+    """Serve a page of some runs until a signal of `golden.signals`. port: 0 takes any free one. tell: is told the address.
 
     until_input_ends: until standard input ends instead. Raises `ViewError` for a port that is in use.
     """
@@ -137,13 +138,13 @@ async def serve(runs: list[Path], port: int, tell: Callable[[str], None], *, unt
     ended, loop = asyncio.Event(), asyncio.get_running_loop()
     if until_input_ends:
 
-        def heard() -> None:
+        def read() -> None:
             if not os.read(0, 1024):
                 ended.set()
 
-        loop.add_reader(0, heard)
+        loop.add_reader(0, read)
     else:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in heard():
             loop.add_signal_handler(number, ended.set)
     try:
         await ended.wait()

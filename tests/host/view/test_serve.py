@@ -41,7 +41,7 @@ def served(*runs, command=("-m", "host.cli", "view")):
         yield process.stdout.readline().strip(), process
         assert process.poll() is None
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         code = process.wait(SECONDS)
         process.stdout.close()
     assert code == ExitCode.OK
@@ -268,6 +268,16 @@ def test_the_server_ends_with_the_training(tmp_path):
             if probe.connect_ex((parts.hostname or "", parts.port or 0)):
                 break
         assert time.monotonic() < deadline
+
+
+def test_what_it_was_started_to_ignore_does_not_end_it(runs):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with served(runs[0]) as (address, process):
+            process.send_signal(signal.SIGINT)
+            assert ask(address)[0] == 200
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path, monkeypatch):
