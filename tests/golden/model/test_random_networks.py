@@ -21,7 +21,8 @@ ENGINES = ("plain", "folded", *(["native"] if compiler.available() else []))
 #: `python -m tests.golden.model.cover networks 0 1500 13509` found them.
 COVER = (663, 1043, 1318, 182, 83, 322, 756, 806, 1154, 1284, 13509, 749)
 
-SEEDS = list(dict.fromkeys((*COVER, *range(int(os.environ.get("NUDGE_NETWORKS", "50")) - len(COVER)))))
+COUNT = int(os.environ.get("NUDGE_NETWORKS", "50"))
+SEEDS = list(dict.fromkeys((*COVER, *range(COUNT))))[:COUNT]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
