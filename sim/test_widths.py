@@ -7,7 +7,6 @@ bound with a proof beside it (`hw.lib.bounds`), or it is a counter's step, or it
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from amaranth.hdl import Module, Mux, Signal, signed
 
@@ -22,7 +21,7 @@ from hw.compact.compact_core import CompactCore
 from hw.core.core import Core
 from hw.lib.bounds import bounded
 from hw.top import Top
-from sim.core.test_random_networks import random_config
+from sim.core.random_cores import core_case
 from sim.harness.losses import Loss, losses
 
 #: Rooms of bytes, addresses and lengths, which have no quantity of the network; requests of any values meet them in benches.
@@ -85,7 +84,7 @@ def test_the_smallest_board_has_room():
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_random_core_has_room(seed):
-    assert unproved(Core(random_config(np.random.default_rng(seed)))) == []
+    assert unproved(Core(core_case(seed)[0])) == []
 
 
 #: The ends of what a network file may say (`golden.contract.network_file`).

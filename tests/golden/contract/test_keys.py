@@ -34,10 +34,12 @@ LIMITS: list[tuple[str, str, int, int]] = [
 
 
 def accepted(**tables: Any) -> bool:
-    """Whether a network of the largest images, with rates that any register holds, may have these tables."""
+    """Whether a network of the largest images, the smallest where a stage is large, with rates that any register holds, may
+    have these tables."""
+    side = 8 if max(tables.get("stage", {}).values(), default=0) > 64 else 64
     known = {
         "name": "x",
-        "input": {"height": 64, "width": 64},
+        "input": {"height": side, "width": side},
         "stage": [{"conv": 2}, {"dense": tables.get("input", {}).get("classes", 10)}],
         "learning": {"rates": [0, 0]},
     }

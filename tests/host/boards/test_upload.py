@@ -183,12 +183,12 @@ def test_a_board_without_memory_is_asked_nothing():
 
 
 def test_a_memory_that_keeps_nothing_is_named(bench):
-    store = bench.device.store.store
+    append = bench.device.store.append
 
-    def forgetful(index, label, crc, coded):
-        return store(index, label, crc ^ (index == 7), coded)
+    def forgetful(index, record):
+        return append(index, record[:-1] + bytes([record[-1] ^ (index == 7)]))
 
-    bench.device.store.store = forgetful
+    bench.device.store.append = forgetful
     with bench.board() as board:
         with pytest.raises(BoardError, match=r"^model: its memory doesn't keep samples: 1 of 1100 differ after 3 uploads$"):
             board.hold(DATA, TRAIN, test=True)

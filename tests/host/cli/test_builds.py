@@ -202,7 +202,7 @@ def test_flash_builds_loads_and_checks(programs, capsys, monkeypatch, tmp_path):
     programs(iceprog="print('no device', file=sys.stderr); sys.exit(3)")
     code, _, err = run(capsys, "flash", "icebreaker", "--tools", "native", "--port", "/dev/ttyUSB7")
     assert code == ExitCode.LINK
-    assert err.splitlines()[-1] == "nudge: iceprog failed with status 3: no device"
+    assert err.splitlines()[-1] == "nudge: iceprog failed: status 3: no device"
 
 
 class StandIn:
