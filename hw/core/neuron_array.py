@@ -320,7 +320,10 @@ class NeuronArray(wiring.Component):
         for lane in range(lanes):
             weighed, sum_ = Signal(signed(bits), name=f"weighed_{lane}"), Signal(signed(bits), name=f"sum_{lane}")
             scaled, kept = self._scaled(xi[lane])
-            m.d.comb += [weighed.eq(u[lane] + scaled), sum_.eq(u[lane] + kept)]
+            most = spec.formats.one << spec.schedule.last_shift
+            for target, term in ((weighed, scaled), (sum_, kept)):
+                low, high = spec.membrane_low - most, spec.membrane_high + most
+                m.d.comb += bounded(target, u[lane] + term, low, high, "xi is within 0..1")
             # above the threshold, a power of two: without a comparator
             half = weighed[one_bits - 1] & weighed[: one_bits - 1].any()
             over = (weighed >> one_bits).any() | half
