@@ -319,7 +319,7 @@ def test_without_its_memory_it_is_a_board_without():
             with pytest.raises(RefusedError, match="BAD_RANGE"):
                 link.call(command, payload)
         link.resends = 2
-        with pytest.raises(LinkError, match="the last answer was BAD_COMMAND"):
+        with pytest.raises(LinkError, match="an answer was BAD_COMMAND"):
             link.call(Command.STORE_DIGEST, SampleRange(0, 1).encode())
 
 
