@@ -14,7 +14,7 @@ class Identity:
     """What HELLO answers: fixed when the gateware is built, but for `capacity`."""
 
     preset: str  #: name of the network, its first 8 bytes; to read
-    spec: int  #: `Spec.identity`, which says whether it is the same network
+    spec: int  #: `Spec.identity`: the CRC-32 of the network
     clock_hz: int  #: 0: not known
     uart_divisor: int  #: clock cycles of a bit on the line
     lanes: tuple[int, ...]  #: of each layer, the image's first
