@@ -82,7 +82,7 @@ def cached(name: str, inputs: Iterable[str | bytes], make: Callable[[Path, Path]
     except Timeout:
         raise ToolError(f"another process has been building {folder} for {BUILD_SECONDS} s: stop it and try again") from None
     except OSError as error:
-        raise ToolError(f"builds can't be kept in {root}, which NUDGE_BUILD can change: {error}") from None
+        raise unkept(root, error) from None
     return folder
 
 
@@ -94,6 +94,11 @@ MAX_MANIFEST = 1 << 24
 
 #: Folders that this process has found whole.
 _whole: set[Path] = set()
+
+
+def unkept(root: Path, error: OSError) -> ToolError:
+    """That `root` can't have builds, and why."""
+    return ToolError(f"builds can't be kept in {root}, which NUDGE_BUILD can change: {error}")
 
 
 def whole(folder: Path) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from boards.family import Family
 from boards.fpga import Fpga
 from golden import files
-from golden.cache import build_root
+from golden.cache import build_root, unkept
 from golden.contract.config import Config
 from golden.contract.errors import TimingError, ToolError
 from golden.contract.protocol import BuildFacts
@@ -102,7 +102,7 @@ def build_bitstream(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ToolError(f"builds can't be kept in {folder.parent}, which NUDGE_BUILD can change: {error}") from None
+        raise unkept(folder.parent, error) from None
     with files.owned(folder / files.LOCK, ToolError):
         result = _build(fpga, preset, facts, versions, folder, seeds, kind, progress)
         if verify and result.bitstream is not None:

@@ -12,6 +12,8 @@ import pytest
 
 from golden import files
 from golden.contract.errors import UsageError
+from golden.training.checkpoint import WEIGHTS
+from golden.training.folder import COUNTERS, CURVE, EPOCH, EPOCHS, METRICS
 
 
 def names(folder: Path) -> list[str]:
@@ -221,7 +223,7 @@ def test_a_file_of_another_kind_is_not_replaced(tmp_path):
         assert file.read_text() == "<html>"
 
 
-RUNS = ["weights.safetensors", "epoch-12.safetensors", "metrics.csv", "epochs.csv", "board.json", "learning-curve.png"]
+RUNS = [WEIGHTS, EPOCH.format(12), METRICS, EPOCHS, COUNTERS, CURVE]
 
 
 @pytest.mark.parametrize("name", RUNS)

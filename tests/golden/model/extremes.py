@@ -27,7 +27,7 @@ SUMS = {
 #: Its bound has both of two terms at their largest, which exclude each other: a quarter of it counts.
 TWO_TERMS = "fine g of a weight"
 
-#: Running means and totals aren't negative, and no running mean of all ones rounds up.
+#: Running means aren't negative.
 IMPOSSIBLE = {("centred.c", "negative tie")}
 
 

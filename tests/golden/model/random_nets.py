@@ -26,20 +26,6 @@ MINUSCULE = Spec(
 )
 
 
-def random_spec(random: np.random.Generator) -> Spec:
-    """A small net of one to three conv and one to three dense stages, any schedule."""
-    # kernels up to 4 leave the third map at least one pooled position
-    convs = [Conv(int(random.integers(1, 5)), int(random.integers(1, 5 - n))) for n in range(random.integers(1, 4))]
-    hidden = [Dense(int(random.integers(1, 9))) for _ in range(random.integers(0, 3))]
-    window = int(random.integers(0, 4))
-    steps = random.integers(1 << window, 12, 2)
-    order = ORDERS[random.integers(len(ORDERS))]
-    halvings = tuple(sorted({int(t) for t in random.integers(1, 13, random.integers(0, 4))}))
-    schedule = Schedule(int(steps[0]), int(steps[1]), window, int(random.integers(0, 4)), order, halvings)
-    stages: tuple[Conv | Dense, ...] = (*convs, *hidden, Dense(10))
-    return Spec("random", stages, schedule, Learning(rates=(0.1,) * len(stages)))
-
-
 #: Largest kernel that random networks have.
 MAX_KERNEL = 7
 

@@ -8,7 +8,7 @@ import torch
 
 from golden.contract.errors import BoardError, ModelError
 from golden.contract.presets import PRESETS
-from golden.contract.schedule import ORDERS, Schedule
+from golden.contract.schedule import Schedule
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import Learning, Spec
 from golden.model import chunks
@@ -19,66 +19,7 @@ from golden.model.settings import Settings
 from golden.training import data
 from golden.training.epoch import order
 
-from .random_nets import MINUSCULE, random_images, random_parameters, random_settings, random_spec, same_parameters
-from .scalar_model import ScalarModel
-
-
-def scalar(spec: Spec, parameters: Parameters) -> ScalarModel:
-    return ScalarModel(spec, *([x.numpy() for x in group] for group in parameters))
-
-
-@pytest.mark.parametrize("engine", ["plain", "folded", "auto"])
-@pytest.mark.parametrize(
-    ("decay_shift", "halvings", "kernels", "reach", "weak"),
-    [
-        (1, (), (3, 3), 0.3, {}),
-        (0, (), (5, 2), 1.0, {}),
-        (3, (), (4, 3), 0.5, {}),
-        (0, (1, 2, 3, 99), (3, 2), 0.7, {}),
-        (2, (), (3, 3), 0.3, {"feedback_shift": 2}),
-        (0, (1, 2, 3, 99), (3, 3), 0.3, {"feedback_shift": 2, "fine": (8, 6, 4, 1)}),
-        (2, (), (4, 2), 0.7, {"feedback_shift": 3, "fine": (4, 4, 2, 0)}),
-        (1, (), (3, 3), 0.3, {"centred": True}),
-        (0, (1, 2, 3, 99), (3, 3), 1.0, {"feedback_shift": 2, "fine": (8, 6, 4, 1), "centred": True}),
-    ],
-    ids=["usual", "extreme", "slow", "annealed", "weak feedback", "fine", "fine, slow", "centred", "fine, centred"],
-)
-@pytest.mark.parametrize("order", ORDERS)
-def test_equals_scalar_loops(decay_shift, halvings, kernels, reach, weak, engine, order):
-    stages = tuple(Conv(2, k) for k in kernels) + MINUSCULE.stages[2:]
-    schedule = replace(MINUSCULE.schedule, decay_shift=decay_shift, halvings=halvings, order=order, **weak)
-    spec = replace(MINUSCULE, stages=stages, schedule=schedule)
-    random = np.random.default_rng(decay_shift)
-    parameters, settings = random_parameters(spec, random, reach), random_settings(spec, random)
-    images, labels = random_images(3, random)
-    model = FixedModel(spec, settings, parameters, engine=engine)
-    reference = scalar(spec, parameters)
-    for batch in ([0, 1], [2]):
-        predictions = model.train(images[batch], labels[batch])
-        expected = [reference.train(images[i].numpy(), int(labels[i]), **vars(settings)) for i in batch]
-        assert predictions.tolist() == expected
-        assert model.commit() == len(batch)
-        reference.commit()
-        assert model.spikes == reference.spikes
-        assert [x.tolist() for x in model.parameters.means] == (reference.means if spec.schedule.centred else [])
-        for bundle, w, b in zip(spec.bundles, model.parameters.weights, model.parameters.biases, strict=True):
-            assert w.tolist() == reference.master_w[bundle.index - 1].tolist(), f"weights of bundle {bundle.index}"
-            assert b.tolist() == reference.master_b[bundle.index - 1].tolist(), f"biases of bundle {bundle.index}"
-    assert sum(model.spikes) > 0
-    assert not same_parameters(model.parameters, parameters)
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_engines_are_equal(seed):
-    random = np.random.default_rng(seed)
-    spec = random_spec(random)
-    parameters = random_parameters(spec, random, float(random.choice([0.1, 0.4, 1.0])))
-    settings = random_settings(spec, random)
-    images, labels = random_images(int(random.integers(1, 40)), random)
-    plain, folded = (train_batch(spec, settings, parameters, images, labels, engine=e) for e in ("plain", "folded"))
-    assert torch.equal(plain.predictions, folded.predictions)
-    assert plain.spikes == folded.spikes
-    assert same_parameters(plain.updates, folded.updates)
+from .random_nets import MINUSCULE, random_images, random_parameters, same_parameters
 
 
 @pytest.mark.parametrize("name", ["tiny", "small", "medium"])

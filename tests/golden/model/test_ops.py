@@ -14,13 +14,13 @@ from golden.contract.spec import Spec
 from golden.model import ops
 from golden.model.ops import State
 
-from .random_nets import random_spec
+from .random_nets import network_case
 
 F = Formats()
 TINY = PRESETS["tiny"]
 
 #: Conv bundles of presets and random nets, with even and odd maps.
-CONVS = [b for spec in (*PRESETS.values(), *map(random_spec, map(np.random.default_rng, range(8)))) for b in spec.bundles]
+CONVS = [b for spec in (*PRESETS.values(), *(network_case(seed).spec for seed in range(12))) for b in spec.bundles]
 CONVS = [b for b in CONVS if b.kind == "conv" and b.weights < 10_000]
 DENSE = PRESETS["small"].bundles[2]
 
