@@ -1,6 +1,6 @@
 """docs/arithmetic.md says what the code does, in every format: constants, formulas at their limits, and what a run draws.
 
-Whole networks by its formulas: `test_random_networks` and `test_fixed`, whose scalar model executes the page.
+Whole networks by its formulas: `test_random_networks`, whose scalar model executes the page.
 """
 
 import math
