@@ -275,6 +275,8 @@ def test_what_it_was_started_to_ignore_does_not_end_it(runs):
     try:
         with served(runs[0]) as (address, process):
             process.send_signal(signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(3)
             assert ask(address)[0] == 200
     finally:
         signal.signal(signal.SIGINT, before)
