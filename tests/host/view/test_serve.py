@@ -274,6 +274,7 @@ def test_what_it_was_started_to_ignore_does_not_end_it(runs):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with served(runs[0]) as (address, process):
+            assert ask(address)[0] == 200  # from here on it would hear one
             process.send_signal(signal.SIGINT)
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(3)
