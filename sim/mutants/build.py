@@ -1,7 +1,10 @@
 """Benches whose components have mutants, compiled."""
 
+import random
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 
 from amaranth.hdl import Instance, Module
 from amaranth.lib import wiring
@@ -18,6 +21,9 @@ from .subjects import Bench
 
 #: Amaranth makes the RTLIL of one design at a time (`hw.lib.elaboration.fast_elaboration`).
 CONVERTING = threading.Lock()
+
+#: Mutants of a whole core, at least: one takes two minutes to build, and each mutant a quarter of one.
+TOGETHER = 6
 
 
 @dataclass(frozen=True)
@@ -89,18 +95,37 @@ def shares(sizes: list[float], count: int) -> list[int]:
     return out
 
 
-def draw(benches: list[Bench], count: int) -> dict[tuple[str, str], tuple[str, int]]:
+#: In a process of `draw`.
+_BENCHES: list[Bench] = []
+
+
+def _texts(number: int) -> dict[tuple[str, str], str]:
+    """RTLIL of the units of one bench."""
+    bench = _BENCHES[number]
+    units = bench.units.items()
+    return {(bench.name, name): source(unit, module_of(name) if name else top_of(bench)) for name, unit in units}
+
+
+def draw(benches: list[Bench], count: int, seed: int) -> dict[tuple[str, str], tuple[str, int]]:
     """RTLIL and number of mutants of each unit, by bench and unit: in proportion to the square root of the text's length.
 
     So an engine of a thousand cells has more than a counter, and a counter has some. Those in `not_mutated` have none.
+    What falls to components with a build of their own, whole cores, is given to so many of them that each has `TOGETHER`,
+    drawn from the seed.
     """
-    texts = {
-        (bench.name, name): source(unit, module_of(name) if name else top_of(bench))
-        for bench in benches
-        for name, unit in bench.units.items()
-    }
+    texts: dict[tuple[str, str], str] = {}
+    # processes that have the benches by forking, for these can't be sent; as many as there are cores
+    with ProcessPoolExecutor(mp_context=get_context("fork"), initializer=_BENCHES.extend, initargs=(benches,)) as pool:
+        # the longest first: whole cores
+        for part in pool.map(_texts, range(len(benches) - 1, -1, -1)):
+            texts |= part
     right = [(bench.name, name) for bench in benches for name in bench.units if name not in bench.not_mutated]
     numbers = dict(zip(right, shares([len(texts[key]) ** 0.5 for key in right], count), strict=True))
+    alone = [key for key in right if not key[1]]
+    if total := sum(numbers[key] for key in alone):
+        drawn = random.Random(seed).sample(alone, min(len(alone), max(1, total // TOGETHER)))
+        numbers.update(dict.fromkeys(alone, 0))
+        numbers.update(zip(drawn, shares([len(texts[key]) ** 0.5 for key in drawn], total), strict=True))
     return {key: (text, numbers.get(key, 0)) for key, text in texts.items()}
 
 

@@ -59,7 +59,7 @@ def check(benches: list[Bench], count: int, seed: int, out: Path, jobs: int) -> 
     out: a CSV file of unit, change and ending, which a later run goes on with. jobs: simulators at a time; they never change
     a result.
     """
-    drawn, known = draw(benches, count), read(out)
+    drawn, known = draw(benches, count, seed), read(out)
     out.parent.mkdir(parents=True, exist_ok=True)
 
     def size(bench: Bench) -> int:

@@ -58,9 +58,17 @@ def test_every_bench_of_hw_is_found():
 
 
 def test_large_units_have_more_mutants():
-    drawn = draw([bench("lib")], 60)
+    drawn = draw([bench("lib")], 60, 1)
     assert sum(number for _, number in drawn.values()) == 60
     assert drawn["lib", "block_memory_16"][1] >= drawn["lib", "skid_1"][1] >= 1
+
+
+def test_a_small_draw_builds_few_whole_cores():
+    cores = [one for one in benches() if one.name.startswith("compact.test_core")]
+    drawn = {seed: {name: number for (name, _), (_, number) in draw(cores, 12, seed).items()} for seed in range(4)}
+    assert all(sorted(numbers.values()) == [0, 6, 6] for numbers in drawn.values())
+    assert len({tuple(numbers.values()) for numbers in drawn.values()}) > 1
+    assert sorted(number for _, number in draw(cores, 30, 0).values()) == [10, 10, 10]
 
 
 def test_a_build_has_the_units_of_the_modules_with_mutants_and_the_ports_of_all():
@@ -102,7 +110,7 @@ def test_models_in_benches_are_left_alone():
 
 
 def test_units_that_say_so_have_none():
-    drawn = draw([bench("memory")], 60)
+    drawn = draw([bench("memory")], 60, 1)
     assert sum(number for _, number in drawn.values()) == 60
     assert {unit for (_, unit), (_, number) in drawn.items() if not number} >= {"memory_missing", "without_rcd", "at_48000000"}
     assert drawn["memory", "memory_near"][1] >= 1
