@@ -8,10 +8,12 @@ PIP_ARGS ?=
 # For the newest versions within pyproject.toml's ranges: make lock LOCK_ARGS=--upgrade
 LOCK_ARGS ?=
 BIN := .venv/bin
+# What `make check` runs beside lint.
+QUICK := tests/golden/contract tests/golden/model/test_ops.py tests/host/link tests/test_imports.py sim/core/test_core_narrow.py
 PIP := $(BIN)/python -m pip install --no-input --quiet
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup lock demo test checks bitstream lint docs pictures boards evidence mutants clean
+.PHONY: setup lock demo check test verify quick most rest bitstream lint docs pictures boards evidence mutants clean
 .DELETE_ON_ERROR:
 
 setup: .venv/.complete
@@ -57,13 +59,29 @@ pictures: demo
 	$(BIN)/python -m nudge.pictures runs/demo docs/pictures/demo.png
 	$(BIN)/python -m tests.host.view.screenshots runs/demo docs/pictures
 
-# Lint and the bitstream, which are one process at a time, are made beside the tests.
-test: setup
-	$(MAKE) --jobs=3 lint bitstream checks
+# Three tiers. conftest.py says which files are of `verify`.
+check: setup
+	$(MAKE) --jobs=2 lint quick
 
-checks: setup
-	$(BIN)/pytest -q tests sim -n auto --maxprocesses 4 --dist worksteal
+test: setup
+	$(MAKE) --jobs=2 lint most
+
+# The bitstream, whose tools are one process at a time, is made beside the tests.
+verify: setup
+	$(MAKE) --jobs=2 bitstream rest
+
+PYTEST := $(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal
+
+# Units without a process of their own, and a small core that learns beside the model.
+quick: setup
+	$(PYTEST) $(QUICK)
+
+most: setup
+	$(PYTEST) tests sim -m "not verify"
 	$(BIN)/nudge compare --preset tiny --board sim --data embedded --samples 16 --seed 7
+
+rest: setup
+	$(PYTEST) tests sim -m verify
 
 bitstream: setup
 	$(BIN)/nudge build icebreaker --preset tiny --seeds 3 --verify
@@ -79,7 +97,7 @@ boards: setup
 	done
 	$(BIN)/pytest -q sim/netlists sim/test_cycles.py --slow
 
-# The long forms of what docs/link.md, docs/trust.md and docs/paper.md claim, hours on two cores; the short ones are in `make test`.
+# The long forms of what docs/link.md, docs/trust.md and docs/paper.md claim, hours on two cores; the short ones are in `make verify`.
 evidence: setup
 	$(BIN)/nudge board sweep
 	for seed in 1 2 3 4 5; do $(BIN)/nudge board soak --preset tiny --faults 1e-3 --samples 200 --seed $$seed || exit; done
