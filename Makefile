@@ -77,11 +77,11 @@ quick: setup
 	$(PYTEST) $(QUICK)
 
 most: setup
-	$(PYTEST) tests sim -m "not verify"
+	$(PYTEST) sim tests -m "not verify"
 	$(BIN)/nudge compare --preset tiny --board sim --data embedded --samples 16 --seed 7
 
 rest: setup
-	$(PYTEST) tests sim -m verify
+	$(PYTEST) sim tests -m verify
 
 bitstream: setup
 	$(BIN)/nudge build icebreaker --preset tiny --seeds 3 --verify

@@ -5,6 +5,7 @@ How a bench looks: `sim.harness.testbench`.
 
 import functools
 import inspect
+import sys
 
 import pytest
 
@@ -30,7 +31,7 @@ class CocotbTest(pytest.Item):
 
     def runtest(self):
         if hasattr(self.module, "TOP"):
-            design = build_top(self.module.TOP)
+            design = build_top(self.session, self.module.TOP)
         else:
             design = build_units(self.session, self.module.__package__)
         testbench.run_test(design, self.module.__name__, self.test.name)
@@ -45,9 +46,11 @@ class CocotbTest(pytest.Item):
 
 
 @functools.cache
-def build_top(component):
+def build_top(session, component):
     # modules that share a TOP share its build
-    return testbench.compile_bench(component, type(component).__name__.lower())
+    modules = {item.module.__name__ for item in session.items if isinstance(item, CocotbTest)}
+    modules = {name for name in modules if getattr(sys.modules[name], "TOP", None) is component}
+    return testbench.compile_bench(component, type(component).__name__.lower(), modules)
 
 
 @functools.cache
@@ -60,7 +63,8 @@ def build_units(session, package):
             if name in units:
                 raise pytest.UsageError(f"{module.__name__}: another bench has a unit named {name!r}")
         units |= module.UNITS
-    return testbench.compile_bench(testbench.Testbench(units), f"units_{package.rpartition('.')[2]}")
+    names = (module.__name__ for module in modules)
+    return testbench.compile_bench(testbench.Testbench(units), f"units_{package.rpartition('.')[2]}", names)
 
 
 @pytest.fixture
