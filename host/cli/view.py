@@ -11,20 +11,21 @@ from golden.progress import note
 
 
 def view(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Show these runs, each the --out of a training.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Show these runs, each the --out of a training, or a folder of them.")
+    ],
     save: Annotated[
         Path | None,
         typer.Option(help="Write the page to this file instead: it needs no server, and nothing from the network."),
     ] = None,
     port: Annotated[int | None, typer.Option(help="Serve the page at this port of 127.0.0.1 [default: any free one].")] = None,
 ) -> int:
-    """Show training runs: errors, rate, weights, answers, and single digits sweep by sweep.
+    """Show training runs: errors, rate, weights, answers, and single images sweep by sweep.
 
     Runs that are still growing are shown as they are; a served page, which ends with Ctrl-C, follows them.
     """
     # late: Bokeh takes half a second, and most commands draw nothing
-    from host.view.folder import read
-    from host.view.save import checked
+    from host.view.folder import chosen, read
     from host.view.save import save as write
     from host.view.serve import serve
 
@@ -33,7 +34,7 @@ def view(
             raise UsageError(f"--port {port}: not with --save, which serves nothing")
         note(f"{write(runs, save)}: open it in a browser")
         return ExitCode.OK
-    for run in checked(runs):
+    for run in chosen(runs):
         read(run)  # an error is told here, not in a browser
     asyncio.run(serve(runs, port or 0, lambda url: print(url, flush=True)))
     return ExitCode.OK

@@ -1,33 +1,36 @@
-"""The figures, as Bokeh draws them in a browser. Each reads tables and pictures of `Content` by name, and is renewed so."""
+"""The figures, as Bokeh draws them in a browser. Each reads tables and pictures of `Content` by name, and is renewed so.
 
+What belongs to the page, such as axes and words, has the page's colours: Bokeh reads them from host/view/page.css.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, LinearColorMapper, PrintfTickFormatter, Span
-from bokeh.palettes import Colorblind, Greys256, Inferno256, RdBu11
+from bokeh.core.properties import value
+from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, Legend, LegendItem, LinearColorMapper, PrintfTickFormatter, Span
 from bokeh.plotting import figure
-from bokeh.transform import linear_cmap
 
-from golden.contract.spec import CLASSES, Spec
+from golden.contract.spec import Spec
 
-from .content import PHASES, Content
+from .colours import COLOURS, DASHES, GREY, LEVELS, NO_VALUE, SPIKES, WEIGHTS
+from .content import Content
 from .folder import Folder
 from .look import Look
+from .steps import PHASES
 from .tiles import matrix, tiled
 
-#: Of the runs.
-COLOURS = Colorblind[8]
-GREY = "#808080"
-NO_VALUE = "#e8e8e8"
-
-#: Pixels.
+#: Pixels, where the page is wide enough.
 WIDE, HIGH, SMALL = 620, 320, 300
+
+#: Pixels of a legend's row, its columns, and letters of a run's name in it.
+LEGEND_ROW, LEGEND_COLUMNS, LETTERS = 24, 2, 18
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A figure with its words."""
+    """A figure with its words. It is as wide as its figure says, or as the page if that is narrower."""
 
     title: str
     caption: str
@@ -44,38 +47,69 @@ class Artist:
         """Columns of that name."""
         return ColumnDataSource(self.content.tables[name], name=name)
 
-    def picture(self, name: str, values: np.ndarray, palette: Any, low: float, high: float, **options: Any) -> Any:
+    def picture(self, name: str, values: np.ndarray, palette: Sequence[str], low: float, high: float) -> Any:
         """A figure that is one picture, its first row at the top. Its values can be renewed under `name`, not its shape."""
-        height, width = values.shape
-        shown = figure(x_range=(0, width), y_range=(0, height), toolbar_location=None, tools="", match_aspect=True, **options)
-        source = ColumnDataSource({"image": [np.flipud(values).astype(np.float32)]}, name=name)
+        rows, columns = values.shape
+        scale = SMALL / max(rows, columns)
+        shown = figure(
+            width=max(40, round(columns * scale)), height=max(40, round(rows * scale)), sizing_mode="scale_width",
+            x_range=(0, columns), y_range=(rows, 0), toolbar_location=None, tools="", min_border=0,
+        )  # fmt: skip
+        source = ColumnDataSource({"image": [values.astype(np.float32)]}, name=name)
         mapper = LinearColorMapper(palette=palette, low=low, high=high, nan_color=NO_VALUE)
-        shown.image("image", source=source, x=0, y=0, dw=width, dh=height, color_mapper=mapper)
+        shown.image("image", source=source, x=0, y=0, dw=columns, dh=rows, origin="top_left", color_mapper=mapper)
         shown.axis.visible = shown.grid.visible = False
         return shown
 
-    def bar(self, shown: Any, form: str = "%g") -> None:
-        """A scale of colours beside a picture."""
-        mapper = shown.renderers[0].glyph.color_mapper
-        formatter = PrintfTickFormatter(format=form)
-        shown.add_layout(ColorBar(color_mapper=mapper, ticker=BasicTicker(), formatter=formatter, width=10, padding=4), "right")
+    def curves(self, **options: Any) -> Any:
+        """A figure of lines, as wide as the page lets it be."""
+        asked = {"width": WIDE, "height": 240, "toolbar_location": None, "tools": "hover"}
+        shown = figure(sizing_mode="stretch_width", **asked | options)
+        shown.xaxis.formatter.use_scientific = False
+        return shown
+
+
+def style(number: int) -> dict[str, str]:
+    """How the lines of a run are drawn."""
+    return {"line_color": COLOURS[number % len(COLOURS)], "line_dash": DASHES[number // len(COLOURS) % len(DASHES)]}
+
+
+def legend(shown: Any, entries: dict[str, list[Any]]) -> None:
+    """A legend below the data; a click on an entry hides what it names. entries: what is drawn, by its name."""
+    items = [LegendItem(label=value(name), renderers=drawn) for name, drawn in entries.items()]
+    placed = Legend(items=items, orientation="horizontal", ncols=LEGEND_COLUMNS, click_policy="hide", margin=0, padding=4)
+    placed.label_text_font_size, placed.border_line_color = "12px", None
+    shown.add_layout(placed, "below")
+    shown.height += LEGEND_ROW * -(-len(items) // LEGEND_COLUMNS)
+
+
+def by_run(shown: Any, runs: list[tuple[Folder, Look]], drawn: list[list[Any]]) -> None:
+    """The legend of several runs. drawn: of each run."""
+    if len(runs) > 1:
+        names = [f"{n}: {_short(folder.name)}" for n, (folder, _) in enumerate(runs, start=1)]
+        legend(shown, {name: each for name, each in zip(names, drawn, strict=True) if each})
+
+
+def _short(name: str) -> str:
+    """A name with its middle left out if it is long."""
+    half = LETTERS // 2
+    return name if len(name) <= LETTERS else f"{name[:half]}…{name[-half + 1:]}"
 
 
 def together(artist: Artist, runs: list[tuple[Folder, Look]]) -> dict[str, Panel]:
     """Figures that lay all runs over one another."""
-    names = [folder.name for folder, _ in runs]
     return {
         "error": Panel(
             "Error",
-            "Training error over the last samples, each predicted before it was learned, and over whole epochs; "
-            "held-out images after each epoch; test images with the weights that were saved last. The axis is "
-            "logarithmic: no error at all is drawn as half of one.",
-            _errors(artist, names),
+            "Training error over the last samples, each predicted before it was learned (line), and over whole epochs "
+            "(circles); held-out images after each epoch (diamonds); test images with the weights that were saved last "
+            "(square). The axis is logarithmic: no error at all is drawn as half of one.",
+            _errors(artist, runs),
         ),
         "rate": Panel(
             "Rate",
             "Training samples a second, on the board that trained: of the simulation itself where that was simulated.",
-            _rates(artist, names),
+            _rates(artist, runs),
         ),
         "firing": Panel(
             "Firing",
@@ -86,160 +120,137 @@ def together(artist: Artist, runs: list[tuple[Folder, Look]]) -> dict[str, Panel
         f"histogram-{n}": Panel(
             f"Weights of layer {n}",
             "How many of the weights, in percent, have which value now (coloured), and had it at the start (grey).",
-            _histogram(artist, n, names, runs),
+            _histogram(artist, n, runs),
         )
         for n in range(1, 1 + max(len(seen.now) for _, seen in runs))
     }
 
 
-def _errors(artist: Artist, names: list[str]) -> Any:
-    shown = figure(
-        width=WIDE, height=HIGH, y_axis_type="log", x_axis_label="training samples", y_axis_label="error (%)",
-        tools="pan,box_zoom,wheel_zoom,reset,save", tooltips=[("samples", "@samples{0,0}"), ("error", "@percent{0.00} %")],
+def _errors(artist: Artist, runs: list[tuple[Folder, Look]]) -> Any:
+    shown = artist.curves(
+        height=HIGH, y_axis_type="log", x_axis_label="training samples", y_axis_label="error (%)", toolbar_location="above",
+        tools="pan,box_zoom,wheel_zoom,reset,save,hover", tooltips=[("samples", "@samples{0,0}"), ("error", "@percent{0.00} %")],
     )  # fmt: skip
-    for number, name in enumerate(names):
-        colour = COLOURS[number % len(COLOURS)]
-        shown.line("samples", "percent", source=artist.table(f"error-{number}"), color=colour, legend_label=f"{name}: training")
-        for kind, marker, what in (
-            ("trained", "circle", "epoch"),
-            ("held", "diamond", "held out"),
-            ("tested", "square", "test"),
-        ):
-            shown.scatter(
-                "samples", "percent", source=artist.table(f"{kind}-{number}"), marker=marker, size=9, fill_color="white"
-                if kind == "trained" else colour, line_color=colour, legend_label=f"{name}: {what}",
-            )  # fmt: skip
-    shown.xaxis.formatter.use_scientific = False
+    marks = {"trained": ("epoch", "circle"), "held": ("held out", "diamond"), "tested": ("test", "square")}
+    drawn = []
+    for number in range(len(runs)):
+        colour = style(number)["line_color"]
+        kinds = {"training": [shown.line("samples", "percent", source=artist.table(f"error-{number}"), **style(number))]}
+        for kind, (what, marker) in marks.items():
+            source = artist.table(f"{kind}-{number}")
+            kinds[what] = [shown.scatter("samples", "percent", source=source, marker=marker, size=9, color=colour,
+                                         fill_alpha=0 if kind == "trained" else 1)]  # fmt: skip
+        drawn.append(kinds)
     shown.yaxis.formatter = PrintfTickFormatter(format="%g")
-    shown.legend.click_policy, shown.legend.label_text_font_size = "hide", "11px"
-    shown.add_layout(shown.legend[0], "right")
+    if len(runs) == 1:
+        legend(shown, drawn[0])
+    by_run(shown, runs, [sum(kinds.values(), []) for kinds in drawn])
     return shown
 
 
-def _rates(artist: Artist, names: list[str]) -> Any:
-    shown = figure(
-        width=WIDE, height=240, x_axis_label="training samples", y_axis_label="samples/s", toolbar_location=None,
-        tools="hover", tooltips=[("samples", "@samples{0,0}"), ("rate", "@rate{0,0.0}/s")],
-    )  # fmt: skip
+def _rates(artist: Artist, runs: list[tuple[Folder, Look]]) -> Any:
+    shown = artist.curves(
+        x_axis_label="training samples", y_axis_label="samples/s", tooltips=[("samples", "@samples{0,0}"), ("rate", "@rate{0,0.0}/s")]
+    )
     shown.y_range.start = 0
-    for number, name in enumerate(names):
-        colour = COLOURS[number % len(COLOURS)]
+    drawn = []
+    for number in range(len(runs)):
         source = artist.table(f"rate-{number}")
-        shown.line("samples", "rate", source=source, color=colour, legend_label=name)
-        shown.scatter("samples", "rate", source=source, color=colour, size=4)
-    shown.xaxis.formatter.use_scientific = False
+        points = shown.scatter("samples", "rate", source=source, color=style(number)["line_color"], size=4)
+        drawn.append([shown.line("samples", "rate", source=source, **style(number)), points])
+    by_run(shown, runs, drawn)
     return shown
 
 
 def _firing(artist: Artist, runs: list[tuple[Folder, Look]]) -> Any:
     most = max(len(folder.spec.bundles) for folder, _ in runs)
     shown = figure(
-        width=SMALL, height=240, x_range=[f"layer {n}" for n in range(1, most + 1)], y_axis_label="spikes a sweep (%)",
-        toolbar_location=None, tools="hover", tooltips=[("", "@layer: @percent{0.0} %")],
+        width=SMALL, height=240, sizing_mode="stretch_width", x_range=[f"layer {n}" for n in range(1, most + 1)],
+        y_axis_label="spikes a sweep (%)", toolbar_location=None, tools="hover", tooltips=[("", "@layer: @percent{0.0} %")],
     )  # fmt: skip
     shown.y_range.start = 0
-    for number, (folder, _) in enumerate(runs):
-        colour, source = COLOURS[number % len(COLOURS)], artist.table(f"firing-{number}")
-        shown.scatter("layer", "percent", source=source, color=colour, size=10, legend_label=folder.name)
-        shown.line("layer", "percent", source=source, color=colour)
+    drawn = []
+    for number in range(len(runs)):
+        source = artist.table(f"firing-{number}")
+        points = shown.scatter("layer", "percent", source=source, color=style(number)["line_color"], size=10)
+        drawn.append([shown.line("layer", "percent", source=source, **style(number)), points])
+    by_run(shown, runs, drawn)
     return shown
 
 
-def _histogram(artist: Artist, n: int, names: list[str], runs: list[tuple[Folder, Look]]) -> Any:
-    shown = figure(width=SMALL, height=220, x_axis_label="weight", y_axis_label="weights (%)", toolbar_location=None, tools="")
-    for number, (name, (_, seen)) in enumerate(zip(names, runs, strict=True)):
-        if n > len(seen.now):
-            continue
-        source = artist.table(f"histogram-{n}-{number}")
-        shown.step("weight", "before", source=source, color=GREY, line_dash="dotted", mode="center")
-        shown.step("weight", "now", source=source, color=COLOURS[number % len(COLOURS)], mode="center", legend_label=name)
-    shown.legend.visible = len(names) > 1
+def _histogram(artist: Artist, n: int, runs: list[tuple[Folder, Look]]) -> Any:
+    shown = artist.curves(width=SMALL, height=220, x_axis_label="weight", y_axis_label="weights (%)", tools="")
+    drawn: list[list[Any]] = []
+    for number, (_, seen) in enumerate(runs):
+        drawn.append([])
+        if n <= len(seen.now):
+            source = artist.table(f"histogram-{n}-{number}")
+            shown.step("weight", "before", source=source, color=GREY, line_dash="dotted", mode="center")
+            drawn[-1].append(shown.step("weight", "now", source=source, mode="center", **style(number)))
+    by_run(shown, runs, drawn)
     return shown
 
 
-def alone(artist: Artist, number: int, seen: Look) -> dict[str, Panel]:
-    """Figures of one run's weights and answers."""
+def alone(artist: Artist, number: int, spec: Spec, seen: Look) -> dict[str, Panel]:
+    """Figures of one run's weights."""
     images = artist.content.images
     largest = max(float(np.abs(seen.before[0]).max()), float(np.abs(seen.now[0]).max()))
-    kernels = {}
+    first = spec.bundles[0]
+    tile = f"{'unit' if first.full else 'channel'} of layer 1"
+    colours = ", of red, green and blue from left to right" if first.pre.channels > 1 else ""
+    panels = {}
     for name, what in (("before", "at the start"), ("now", "now")):
         key = f"kernels-{name}-{number}"
-        shown = artist.picture(key, images[key], RdBu11, -largest, largest, width=SMALL, height=SMALL - 40)
-        artist.bar(shown, "%.2g")
-        caption = f"The first layer's kernels {what}: red adds to the drive of its neurons, blue takes from it."
-        kernels[key] = Panel(f"Kernels {what}", caption, shown)
-    misread = f"misread-{number}"
-    gallery = artist.picture(misread, images[misread], Greys256[::-1], 0, 255, width=WIDE, height=250)
-    names = artist.table(f"names-{number}")
-    gallery.text("x", "y", "text", source=names, text_font_size="11px", text_color="#b00000", text_baseline="top")
-    return kernels | {
-        f"confusion-{number}": Panel(
-            "Confusion", "Test images by their label (rows) and by what they are read as (columns).", _confusion(artist, number)
-        ),
-        misread: Panel("Misread", "The first test images that are misread.", gallery),
-    }
-
-
-def _confusion(artist: Artist, number: int) -> Any:
-    classes = [str(n) for n in range(CLASSES)]
-    shown = figure(
-        width=SMALL + 60, height=SMALL + 40, x_range=classes, y_range=classes[::-1], x_axis_label="read as",
-        y_axis_label="label", toolbar_location=None, tools="hover", tooltips=[("", "@label read as @said: @count")],
-    )  # fmt: skip
-    source = artist.table(f"confusion-{number}")
-    colour = linear_cmap("share", Greys256[::-1], 0, 1)
-    shown.rect("said", "label", 1, 1, source=source, fill_color=colour, line_color="#d0d0d0")
-    shown.text("said", "label", "text", source=source, text_color="ink", text_align="center", text_baseline="middle",
-               text_font_size="10px")  # fmt: skip
-    shown.grid.visible = False
-    return shown
+        shown = artist.picture(key, images[key], WEIGHTS, -largest, largest)
+        mapper = shown.renderers[0].glyph.color_mapper
+        form = PrintfTickFormatter(format="%.2g")
+        shown.add_layout(ColorBar(color_mapper=mapper, ticker=BasicTicker(), formatter=form, height=10, padding=4), "below")
+        shown.height += 40
+        caption = f"A tile for each {tile}{colours}: red adds to its drive, blue takes from it."
+        panels[key] = Panel(f"Weights from the image {what}", caption, shown)
+    return panels
 
 
 def stepper(artist: Artist, number: int, seen: Look) -> list[dict[str, Panel]]:
-    """The figures that a stepper's script fills, sweep by sweep, row by row: made for the first digit, empty."""
-    digit, spec = artist.content.steps[f"steps-{number}"][0], seen.steps[0].spec
-    blank = np.zeros((28, 28), np.float32)
-    image = artist.picture(f"step-image-{number}", blank, Greys256[::-1], 0, 255, width=170, height=170)
-    rows = [{f"step-image-{number}": Panel("Image", "", image)}]
+    """The figures that a stepper's script fills, sweep by sweep, row by row: made for the first image, empty."""
+    recording = seen.steps[0]
+    spec, rows = recording.spec, []
     for layer in spec.layers[1:]:
-        n, shape = layer.index, tiled(np.zeros(layer.shape), 0).shape
-        row = rows[0] if n == 1 else {}
-        high = max(40, min(SMALL, round(SMALL * shape[0] / shape[1])))
-        for kind, palette, top in (("spikes", Greys256[::-1], 1), ("xi", Inferno256, 1)):
-            key = f"step-{kind}-{n}-{number}"
-            shown = artist.picture(key, np.zeros(shape), palette, 0, top, width=SMALL, height=high)
-            row[key] = Panel(f"{_name(n, spec)}: {kind}", "", shown)
-        if n > 1:
-            rows.append(row)
-    rows.append({f"step-outputs-{number}": Panel("xi of the outputs, sweep by sweep", "", _outputs(number, digit))})
+        row = {}
+        for kind, palette, top in (("spikes", SPIKES, 1), ("xi", LEVELS, spec.formats.one)):
+            key = f"step-{kind}-{layer.index}-{number}"
+            shown = artist.picture(key, tiled(np.zeros(layer.shape), 0), palette, 0, top)
+            row[key] = Panel(f"{_name(layer.index, spec)}: {kind}", "", shown)
+        rows.append(row)
+    lengths = {phase: len(layers[0].spikes) for phase, layers in recording.phases.items()}
+    rows.append({f"step-outputs-{number}": Panel("xi of the outputs, sweep by sweep", "", _outputs(artist, number, lengths))})
     updates = {}
-    for n, update in enumerate(seen.steps[0].updates, start=1):
-        empty = np.zeros(matrix(update.weight).shape)
-        shown = artist.picture(f"step-update-{n}-{number}", empty, RdBu11, -1, 1, width=SMALL, height=200)
+    for n, update in enumerate(recording.updates, start=1):
+        shown = artist.picture(f"step-update-{n}-{number}", np.zeros(matrix(update.weight).shape), WEIGHTS, -1, 1)
         updates[f"step-update-{n}-{number}"] = Panel(f"Update of layer {n}'s weights", "", shown)
     return [*rows, updates]
 
 
 def _name(n: int, spec: Spec) -> str:
     """What a layer is called."""
-    return f"Layer {n}" if n < len(spec.bundles) else f"Layer {n}, the outputs 0 to 9"
+    return f"Layer {n}" if n < len(spec.bundles) else f"Layer {n}, the {spec.classes} outputs"
 
 
-def _outputs(number: int, digit: dict[str, Any]) -> Any:
-    lengths = list(digit["phases"].values())
-    total = sum(lengths)
-    shown = figure(
-        width=WIDE, height=240, x_range=(-0.5, total - 0.5), y_range=(-0.03, 1.15), x_axis_label="sweep",
-        y_axis_label="xi", toolbar_location=None, tools="hover", tooltips=[("class", "@name")],
+def _outputs(artist: Artist, number: int, lengths: dict[str, int]) -> Any:
+    shown = artist.curves(
+        x_range=(-0.5, sum(lengths.values()) - 0.5), y_range=(-0.03, 1.15), x_axis_label="sweep", y_axis_label="xi",
+        tooltips=[("class", "@name")],
     )  # fmt: skip
     empty = {"xs": [[]], "ys": [[]], "name": [""], "colour": [GREY], "width": [1]}
     source = ColumnDataSource(empty, name=f"step-lines-{number}")
     shown.multi_line("xs", "ys", source=source, line_color="colour", line_width="width")
-    for edge in np.cumsum(lengths)[:-1]:
-        shown.add_layout(Span(location=float(edge) - 0.5, dimension="height", line_color="#404040", line_dash="dashed"))
-    shown.add_layout(Span(location=0, dimension="height", line_color="#d55e00", line_width=2, name=f"step-mark-{number}"))
-    starts = [0, *np.cumsum(lengths)[:-1].tolist()]
-    words = [PHASES[name].replace("nudged phase, ", "") for name in digit["phases"]]
+    starts = np.cumsum([0, *lengths.values()]).tolist()[:-1]
+    for edge in starts[1:]:
+        shown.add_layout(Span(location=edge - 0.5, dimension="height", line_color=GREY, line_dash="dashed"))
+    shown.add_layout(
+        Span(location=0, dimension="height", line_color=COLOURS[2], line_width=2, name=f"step-mark-{number}")
+    )
+    words = [PHASES[phase].replace("nudged phase, ", "") for phase in lengths]
     labels = ColumnDataSource({"x": [start - 0.3 for start in starts], "y": [1.14] * len(starts), "text": words})
-    shown.text("x", "y", "text", source=labels, text_font_size="11px", text_baseline="top", text_color="#404040")
+    shown.text("x", "y", "text", source=labels, text_font_size="12px", text_baseline="top", text_color=GREY)
     return shown

@@ -1,6 +1,7 @@
 """A run's directory as it is now: finished, interrupted, or still growing under the hands of `nudge train`."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from golden.training.run import plan_of
 
 #: Every row that there is: the metrics of a growing run are ahead of its checkpoint.
 ALL = sys.maxsize
+
+#: Runs on a page at most, and of them those that have curves and sections of their own: more can't be told apart.
+MOST_RUNS, DRAWN = 64, 8
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,11 @@ class Folder:
         return self.path.resolve().name
 
     @property
+    def class_names(self) -> list[str]:
+        """Of each class."""
+        return [str(number) for number in range(self.spec.classes)]
+
+    @property
     def total(self) -> int:
         """Samples that the plan trains, over all epochs."""
         return self.plan.epochs * self.plan.samples
@@ -57,6 +66,35 @@ class Folder:
         saved = self.found.epoch * samples + self.found.position
         return saved if row is None else max(saved, row.epoch * samples + row.position)
 
+    @property
+    def rate(self) -> float:
+        """Samples a second, of all that are done; 0 if none is."""
+        seconds = self.rows[-1].seconds if self.rows else self.found.seconds
+        return self.done / seconds if seconds else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the end at that rate; None: it isn't known yet."""
+        return (self.total - self.done) / self.rate if self.rate else None
+
+
+def chosen(paths: Sequence[Path]) -> list[Path]:
+    """The directories of the runs that are meant: of a folder of runs, those in it, by name.
+
+    `ViewError` for none, or more than `MOST_RUNS`.
+    """
+    found = [run for path in paths for run in _inside(path)]
+    if not 1 <= len(found) <= MOST_RUNS:
+        raise ViewError(f"a page shows 1..{MOST_RUNS} runs, not {len(found)}")
+    return found
+
+
+def _inside(path: Path) -> list[Path]:
+    """The run itself or, if it is none, the runs in it; if there are none either, `read` says what is wrong."""
+    if path.is_dir() and not (path / checkpoint.WEIGHTS).exists():
+        return sorted(inside.parent for inside in path.glob(f"*/{checkpoint.WEIGHTS}")) or [path]
+    return [path]
+
 
 def read(path: Path) -> Folder:
     """The run in a directory. `ViewError` for none, `WeightsError` and `MetricsError` for one that is damaged or of another
@@ -66,14 +104,10 @@ def read(path: Path) -> Folder:
     be read while it is trained.
     """
     if not path.is_dir():
-        raise ViewError(f"no run at {path}: give the --out of a `nudge train`")
+        raise ViewError(f"no run at {path}: give the --out of a `nudge train`, or a folder of them")
     if not (path / checkpoint.WEIGHTS).exists():
-        raise ViewError(f"no run at {path}: it has no {checkpoint.WEIGHTS} (yet)")
+        raise ViewError(f"no run at {path}: it has no {checkpoint.WEIGHTS} (yet), and no folder in it has one")
     spec, parameters, found = checkpoint.load(path / checkpoint.WEIGHTS)
-    if not spec.begins_as_mnist:
-        raise ViewError(
-            f"{path}: pages show networks that begin with a convolution of 28x28 grey images in 10 classes, not {spec.name}"
-        )
     plan = plan_of(path / checkpoint.WEIGHTS, spec, found)
     rows = metrics.read_metrics(path / METRICS, ALL, ALL)
     epochs = metrics.read_epochs(path / EPOCHS, ALL)

@@ -1,4 +1,4 @@
-"""What weights do: errors, firing, and digits step by step, computed by the model, which every board equals bit for bit."""
+"""What weights do: errors, firing, and images sweep by sweep, computed by the model, which every board equals bit for bit."""
 
 import functools
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.contract.errors import DataError, ModelError
+from golden.contract.shapes import Input
 from golden.contract.spec import Spec
 from golden.model.batch import infer
 from golden.model.parameters import Parameters, initial
@@ -20,10 +21,10 @@ from .folder import Folder
 #: Test images that are tried.
 TRIED = 500
 
-#: Misread digits that are shown.
+#: Misread images that are shown.
 SHOWN = 12
 
-#: Digits that can be stepped through, and bytes of their recordings at most.
+#: Images that can be stepped through, and bytes of their recordings at most.
 STEPPED, STEPPED_BYTES = 3, 1 << 26
 
 #: Bins of a histogram of weights.
@@ -42,7 +43,7 @@ class Look:
     firing: list[float]
     #: The first misread ones: image, label, prediction.
     misread: list[tuple[np.ndarray, int, int]]
-    #: A few digits, all phases; the first is read rightly, if any is.
+    #: A few images, all phases; the first is read rightly, if any is.
     steps: list[Recording]
     #: Why there are none; "" if there are.
     no_steps: str
@@ -52,24 +53,24 @@ class Look:
 
 
 @functools.cache
-def _images(source: Source) -> tuple[str, Data | None]:
+def _images(source: Source, shown: Input) -> tuple[str, Data | None]:
     """The test images of a data set, and what they are. Without a folder, MNIST is stood for by its embedded digits."""
     try:
         if source.kind == datasets.GIVEN:
             return "the images that it learnt aren't kept with the run", None
-        return f"the test set of {source}", datasets.load(source)
+        return f"the test set of {source}", datasets.load(source, shown=shown)
     except DataError as error:
         if source.kind == datasets.PATH:
             return str(error), None
         if source.kind != "mnist":
             return f"no {source} on this machine: set {datasets.VARIABLE}", None
-        return "the embedded digits of mnist's test set", datasets.load("embedded")
+        return "the embedded digits of mnist's test set", datasets.load("embedded", shown=shown)
 
 
-def look(folder: Folder) -> Look:
-    """All of that for the weights of a run's last checkpoint."""
+def look(folder: Folder, *, steps: bool = True) -> Look:
+    """All of that for the weights of a run's last checkpoint. steps: images to step through too."""
     spec, settings = folder.spec, folder.found.registers()
-    named, images = _images(folder.plan.data)
+    named, images = _images(folder.plan.data, spec.input)
     first = initial(spec, folder.plan.seed)
     before, now = (_values(spec, each) for each in (first, folder.parameters))
     if images is None:
@@ -83,18 +84,19 @@ def look(folder: Folder) -> Look:
     misread = [(pixels[i].numpy(), int(labels[i]), int(evaluation.predictions[i])) for i in wrong[:SHOWN]]
     right = np.flatnonzero(evaluation.labels == evaluation.predictions)
     chosen = [*right[:1], *wrong[: STEPPED - len(right[:1])]]
-    steps, why = _steps(spec, settings, folder.parameters, [(pixels[i].numpy(), int(labels[i])) for i in chosen])
+    shown = [(pixels[i].numpy(), int(labels[i])) for i in chosen if steps]
+    recordings, why = _steps(spec, settings, folder.parameters, shown)
     kept = f"the first {len(pixels)} of {named}" if len(pixels) < len(images.test_images) else f"all {len(pixels)} of {named}"
-    return Look(kept, evaluation, firing, misread, steps, why, before, now)
+    return Look(kept, evaluation, firing, misread, recordings, why, before, now)
 
 
 def _steps(
-    spec: Spec, settings: Settings, parameters: Parameters, digits: list[tuple[np.ndarray, int]]
+    spec: Spec, settings: Settings, parameters: Parameters, images: list[tuple[np.ndarray, int]]
 ) -> tuple[list[Recording], str]:
     """As many recordings as fit; where not even one does, why."""
     found: list[Recording] = []
     left = STEPPED_BYTES
-    for image, label in digits:
+    for image, label in images:
         try:
             found.append(record(spec, settings, parameters, image, label, limit=left))
         except ModelError as error:

@@ -1,31 +1,15 @@
 "use strict";
-// Puts the figures into the page, steps through digits, and, where the page is served, keeps it up to date.
+// Puts the figures into the page, steps through images, sorts tables and, where the page is served, keeps it up to date.
 (() => {
   const page = JSON.parse(document.getElementById("data").textContent);
-  const GAP = page.gap;
-  const PHASES = page.phases;
-  const state = { steps: page.steps, version: page.version, steppers: [] };
+  const find = (name) => Bokeh.documents.map((doc) => doc.get_model_by_name(name)).find((model) => model) ?? null;
 
-  const find = (name) => {
-    for (const doc of Bokeh.documents) {
-      const model = doc.get_model_by_name(name);
-      if (model) return model;
-    }
-    return null;
-  };
-
-  // values: the first row of the picture first, as everywhere but on a plot's y axis
+  // values: the first row of the picture first; of a picture that has another shape by now, the page is made anew
   const picture = (name, values) => {
     const source = find(name);
-    if (!source) return;
-    const image = source.data.image[0];
-    const [height, width] = image.shape;
-    if (values.length !== height * width) return;
-    for (let y = 0; y < height; y++)
-      for (let x = 0; x < width; x++) {
-        const value = values[y * width + x];
-        image[(height - 1 - y) * width + x] = value === null ? NaN : value;
-      }
+    const image = source?.data.image[0];
+    if (image?.length !== values.length) return;
+    image.set(Array.from(values, (value) => (value === null || value === page.gap ? NaN : value)));
     source.change.emit();
   };
 
@@ -37,33 +21,20 @@
 
   class Stepper {
     constructor(root) {
-      this.root = root;
       this.run = root.dataset.run;
-      this.sweep = 0;
-      this.digit = 0;
       this.timer = null;
       this.part = (name) => root.querySelector(`.${name}`);
-      this.part("digit").addEventListener("change", (event) => this.choose(Number(event.target.value)));
-      this.part("sweep").addEventListener("input", (event) => this.show(Number(event.target.value)));
-      this.part("back").addEventListener("click", () => this.show(this.sweep - 1));
-      this.part("next").addEventListener("click", () => this.show(this.sweep + 1));
+      this.slider = this.part("sweep");
+      this.part("choice").addEventListener("change", () => this.choose());
+      this.slider.addEventListener("input", () => this.show());
+      this.part("back").addEventListener("click", () => this.show(-1));
+      this.part("next").addEventListener("click", () => this.show(1));
       this.part("play").addEventListener("click", () => this.play(this.timer === null));
-      root.addEventListener("keydown", (event) => this.key(event));
-    }
-
-    key(event) {
-      // a control of its own knows what to do with its keys
-      if (event.target !== this.root) return;
-      const moves = { ArrowLeft: this.sweep - 1, ArrowRight: this.sweep + 1, Home: 0, End: this.total - 1 };
-      if (event.key in moves) this.show(moves[event.key]);
-      else if (event.key === " ") this.play(this.timer === null);
-      else return;
-      event.preventDefault();
     }
 
     play(on) {
       clearInterval(this.timer);
-      this.timer = on ? setInterval(() => this.show((this.sweep + 1) % this.total), 300) : null;
+      this.timer = on ? setInterval(() => this.show(1), 300) : null;
       this.part("play").textContent = on ? "Pause" : "Play";
       this.part("play").setAttribute("aria-pressed", String(on));
       // a page that moves by itself need not be read out at each step
@@ -71,81 +42,59 @@
     }
 
     async load() {
-      const digits = state.steps[`steps-${this.run}`];
-      const select = this.part("digit");
-      select.replaceChildren(
-        ...digits.map((digit, i) => {
-          const right = digit.label === digit.prediction ? "read rightly" : `read as ${digit.prediction}`;
-          return new Option(`${i + 1}: a ${digit.label}, ${right}`, String(i));
-        }),
-      );
-      await this.choose(Math.min(this.digit, digits.length - 1));
+      const images = page.steps[`steps-${this.run}`];
+      const select = this.part("choice");
+      const chosen = Math.max(0, Math.min(select.selectedIndex, images.length - 1));
+      select.replaceChildren(...images.map(({ title }, i) => new Option(`${i + 1}: ${title}`)));
+      select.selectedIndex = chosen;
+      await this.choose();
     }
 
-    async choose(number) {
-      this.digit = number;
-      this.part("digit").value = String(number);
-      const digit = state.steps[`steps-${this.run}`][number];
-      this.at = [];
-      this.frames = [];
-      for (const [phase, sweeps] of Object.entries(digit.phases)) {
-        const layers = await Promise.all(
-          digit.frames[phase].map(async (layer) => ({ spikes: await unpack(layer.spikes), xi: await unpack(layer.xi) })),
-        );
-        for (let t = 0; t < sweeps; t++) {
-          this.at.push([phase, t, sweeps]);
-          this.frames.push(
-            layers.map(({ spikes, xi }) => {
-              const size = spikes.length / sweeps;
-              return { spikes: spikes.subarray(t * size, (t + 1) * size), xi: xi.subarray(t * size, (t + 1) * size) };
-            }),
-          );
-        }
+    async choose() {
+      const image = page.steps[`steps-${this.run}`][this.part("choice").selectedIndex];
+      const unpacked = Object.entries(image.frames).map(async ([name, text]) => [name, await unpack(text)]);
+      this.frames = await Promise.all(unpacked);
+      this.says = image.says;
+      this.slider.max = String(image.says.length - 1);
+      this.part("image").src = image.image;
+      this.part("moved").textContent = image.moved;
+      find(`step-lines-${this.run}`).data = image.lines;
+      for (const [name, values] of Object.entries(image.updates)) picture(`step-${name}-${this.run}`, values);
+      this.show();
+    }
+
+    // further: by so many sweeps; after the last comes the first
+    show(further = 0) {
+      const count = this.says.length;
+      const sweep = (Number(this.slider.value) + further + count) % count;
+      this.slider.value = String(sweep);
+      this.slider.setAttribute("aria-valuetext", this.says[sweep].split(".")[0]);
+      this.part("where").textContent = this.says[sweep];
+      find(`step-mark-${this.run}`).location = sweep;
+      for (const [name, values] of this.frames) {
+        const size = values.length / count;
+        picture(`step-${name}-${this.run}`, values.subarray(sweep * size, (sweep + 1) * size));
       }
-      this.total = this.at.length;
-      this.part("sweep").max = String(this.total - 1);
-      picture(`step-image-${this.run}`, digit.image);
-      const lines = digit.outputs.map((line, c) => [c, line.map((value) => value / digit.one)]);
-      const is = (c, label, other) => (c === digit.label ? label : c === digit.prediction ? other : null);
-      find(`step-lines-${this.run}`).data = {
-        xs: lines.map(([, line]) => line.map((_, t) => t)),
-        ys: lines.map(([, line]) => line),
-        name: lines.map(([c]) => `${c}${is(c, " (the label)", " (the prediction)") ?? ""}`),
-        colour: lines.map(([c]) => is(c, "#0072b2", "#d55e00") ?? "#b0b0b0"),
-        width: lines.map(([c]) => (is(c, 3, 3) ?? 1)),
-      };
-      digit.updates.forEach((values, i) => {
-        const most = Math.max(1, ...values.map((value) => Math.abs(value ?? 0)));
-        picture(`step-update-${i + 1}-${this.run}`, values.map((value) => (value === null ? null : value / most)));
-      });
-      const moved = digit.moved.map(([changed, all], i) => `layer ${i + 1}: ${changed} of ${all}`).join("; ");
-      this.part("moved").textContent =
-        `Weights that this digit moves, red up and blue down, each picture by its own largest change. ${moved}.`;
-      this.show(Math.min(this.sweep, this.total - 1));
-    }
-
-    show(sweep) {
-      if (!this.total) return;
-      this.sweep = Math.max(0, Math.min(sweep, this.total - 1));
-      const digit = state.steps[`steps-${this.run}`][this.digit];
-      const [phase, t, sweeps] = this.at[this.sweep];
-      this.frames[this.sweep].forEach(({ spikes, xi }, i) => {
-        picture(`step-spikes-${i + 1}-${this.run}`, Array.from(spikes, (value) => (value === GAP ? null : value)));
-        picture(`step-xi-${i + 1}-${this.run}`, Array.from(xi, (value) => (value === GAP ? null : value / digit.one)));
-      });
-      const mark = find(`step-mark-${this.run}`);
-      if (mark) mark.location = this.sweep;
-      const fired = digit.fired.map((counts, i) => `layer ${i + 1}: ${counts[this.sweep]}`).join(", ");
-      const outputs = digit.outputs.map((line) => line[this.sweep]);
-      const most = Math.max(...outputs);
-      const leads = most ? `${outputs.flatMap((value, c) => (value === most ? [c] : [])).join(" and ")} at ${(most / digit.one).toFixed(2)}` : "none";
-      const text = `${PHASES[phase]}, sweep ${t + 1} of ${sweeps}. Spikes in ${fired}. Largest output: ${leads}.`;
-      this.part("where").textContent = text;
-      const slider = this.part("sweep");
-      slider.value = String(this.sweep);
-      slider.setAttribute("aria-valuetext", `${PHASES[phase]}, sweep ${t + 1} of ${sweeps}`);
     }
   }
+
+  // the rows in the order of the column that was asked for, numbers as such
+  const sort = (table) => {
+    const head = table.querySelector("[aria-sort]");
+    if (!head) return;
+    const sign = head.ariaSort === "ascending" ? 1 : -1;
+    const text = (row) => row.cells[head.cellIndex].textContent;
+    const order = (a, b) => parseFloat(a) - parseFloat(b) || a.localeCompare(b, undefined, { numeric: true });
+    table.tBodies[0].append(...[...table.tBodies[0].rows].sort((a, b) => sign * order(text(a), text(b))));
+  };
+
+  const sortBy = ({ currentTarget }) => {
+    const head = currentTarget.parentElement;
+    const order = head.ariaSort === "ascending" ? "descending" : "ascending";
+    for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
+    head.ariaSort = order;
+    sort(head.closest("table"));
+  };
 
   const renew = async (content) => {
     for (const [name, columns] of Object.entries(content.tables)) {
@@ -157,9 +106,10 @@
       const element = document.getElementById(id);
       if (element && element.innerHTML !== text) element.innerHTML = text;
     }
+    document.querySelectorAll(".sorted").forEach(sort);
     if (content.steps) {
-      state.steps = content.steps;
-      for (const stepper of state.steppers) await stepper.load();
+      page.steps = content.steps;
+      for (const stepper of page.steppers) await stepper.load();
     }
   };
 
@@ -170,7 +120,7 @@
       await new Promise((resolve) => setTimeout(resolve, 1000 * wait));
       let content;
       try {
-        const answer = await fetch(`${page.live.url}&since=${state.version}`, { cache: "no-store" });
+        const answer = await fetch(`${page.live.url}&since=${page.version}`, { cache: "no-store" });
         if (!answer.ok) throw new Error(await answer.text());
         content = await answer.json();
       } catch {
@@ -181,7 +131,7 @@
       }
       if (content.structure !== undefined && content.structure !== page.structure) return location.reload();
       if (content.tables) await renew(content);
-      state.version = content.version;
+      page.version = content.version;
       status.textContent = content.error ? content.error : `Live, ${new Date().toLocaleTimeString()}.`;
       status.className = content.error ? "lost" : "";
       wait = page.live.seconds;
@@ -190,8 +140,11 @@
 
   const start = async () => {
     for (const [key, item] of Object.entries(page.items)) await Bokeh.embed.embed_item(item, `plot-${key}`);
-    state.steppers = [...document.querySelectorAll(".stepper")].map((root) => new Stepper(root));
-    for (const stepper of state.steppers) await stepper.load();
+    page.steppers = [...document.querySelectorAll(".stepper")].map((root) => new Stepper(root));
+    for (const stepper of page.steppers) await stepper.load();
+    for (const button of document.querySelectorAll(".sorted button")) button.addEventListener("click", sortBy);
+    // Bokeh reads the page's colours when it draws
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => location.reload());
     document.body.dataset.ready = "yes";
     if (page.live) await watch();
   };

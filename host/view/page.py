@@ -12,10 +12,12 @@ from bokeh.resources import INLINE
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from .content import GAP, PHASES, Content, content
+from .compared import compared
+from .content import Content, content
 from .figures import Artist, Panel, alone, stepper, together
-from .folder import Folder
+from .folder import DRAWN, Folder
 from .look import Look
+from .steps import GAP
 
 HERE = Path(__file__).parent
 
@@ -34,9 +36,10 @@ class Live:
 
 
 def structure(runs: list[tuple[Folder, Look]]) -> str:
-    """A hash of what a page's figures are made for: where it changes, the page is made anew."""
+    """A hash of what a page's figures and tables are made for: where it changes, the page is made anew."""
     shapes = [(folder.name, folder.spec.identity, len(seen.firing), len(seen.steps) > 0) for folder, seen in runs]
-    return hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]
+    tables = [(table.columns, len(table.rows)) for table in compared(runs)]
+    return hashlib.sha256(repr((shapes, tables)).encode()).hexdigest()[:16]
 
 
 def page(runs: list[tuple[Folder, Look]], live: Live | None = None, version_of_data: str = "") -> str:
@@ -46,35 +49,34 @@ def page(runs: list[tuple[Folder, Look]], live: Live | None = None, version_of_d
     """
     made = content(runs)
     artist = Artist(made)
-    shared = together(artist, runs)
+    drawn = runs[:DRAWN]
+    shared = together(artist, drawn)
     panels: dict[str, Panel] = dict(shared)
     parts = []
-    for number, (folder, seen) in enumerate(runs):
-        own, steps = alone(artist, number, seen), stepper(artist, number, seen) if seen.steps else []
-        panels |= own
-        for row in steps:
-            panels |= row
-        texts = {name: Markup(made.texts[f"{name}-{number}"]) for name in ("facts", "counters", "epochs")}
-        parts.append({"number": number, "name": folder.name, "alone": own, "stepper": steps, "no_steps": seen.no_steps} | texts)
+    for number, (folder, seen) in enumerate(drawn):
+        own, steps = alone(artist, number, folder.spec, seen), stepper(artist, number, seen) if seen.steps else []
+        for group in (own, *steps):
+            panels |= group
+        parts.append({"number": number, "name": folder.name, "alone": own, "stepper": steps})
     data = {
         "items": {key: json_item(panel.figure) for key, panel in panels.items()},
         "steps": made.steps,
         "gap": GAP,
-        "phases": PHASES,
         "version": version_of_data,
         "structure": structure(runs),
         "live": None if live is None else {"url": live.url, "seconds": live.seconds},
     }
-    names = ", ".join(folder.name for folder, _ in runs)
     environment = Environment(loader=FileSystemLoader(HERE), undefined=StrictUndefined, autoescape=True)
     text = environment.get_template("page.html").render(
-        title=f"nudge: {names}",
+        title=f"nudge: {runs[0][0].name if len(runs) == 1 else f'{len(runs)} training runs'}",
         subtitle=_subtitle(runs),
+        tables=compared(runs),
         together=shared,
         runs=parts,
+        texts={name: Markup(text) for name, text in made.texts.items()},
         style=Markup((HERE / "page.css").read_text()),
         script=Markup((HERE / "page.js").read_text()),
-        library=Markup("\n".join(_library())),
+        library=Markup("\n".join(INLINE.clone(components=COMPONENTS).js_raw)),
         data=Markup(_inside(data)),
         version=version("nudge"),
     )
@@ -84,15 +86,9 @@ def page(runs: list[tuple[Folder, Look]], live: Live | None = None, version_of_d
 def _subtitle(runs: list[tuple[Folder, Look]]) -> str:
     """What the runs are in a few words."""
     if len(runs) > 1:
-        return f"{len(runs)} training runs."
+        return "" if len(runs) <= DRAWN else f"The table has all, the curves are of the first {DRAWN}."
     folder, _ = runs[0]
     return f"{folder.spec.name} learns {folder.plan.data}, seed {folder.plan.seed}."
-
-
-def _library() -> list[str]:
-    """Bokeh's JavaScript."""
-    resources = INLINE.clone(components=COMPONENTS)
-    return list(resources.js_raw)
 
 
 def _inside(data: Any) -> str:
@@ -101,7 +97,7 @@ def _inside(data: Any) -> str:
 
 
 def renewed(made: Content, *, steps: bool) -> dict[str, Any]:
-    """Content as JSON for a page that is open. steps: the steppers' digits too."""
+    """Content as JSON for a page that is open. steps: the steppers' images too."""
     images = {name: [None if x != x else x for x in values.ravel().tolist()] for name, values in made.images.items()}
     found = {"tables": made.tables, "images": images, "texts": made.texts}
     return found | ({"steps": made.steps} if steps else {})

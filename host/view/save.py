@@ -6,19 +6,9 @@ from pathlib import Path
 from golden import files
 from golden.contract.errors import ViewError
 
-from .folder import read
+from .folder import DRAWN, chosen, read
 from .look import look
 from .page import page
-
-#: Runs on a page at most: more can't be told apart.
-MOST_RUNS = 8
-
-
-def checked(runs: Sequence[Path]) -> list[Path]:
-    """The runs' directories; `ViewError` for none, or more than can be told apart."""
-    if not 1 <= len(runs) <= MOST_RUNS:
-        raise ViewError(f"a page shows 1..{MOST_RUNS} runs, not {len(runs)}")
-    return list(runs)
 
 
 def save(runs: Sequence[Path], path: Path) -> Path:
@@ -27,10 +17,10 @@ def save(runs: Sequence[Path], path: Path) -> Path:
     It needs no server and nothing from the network: data, script and plotting library are in it. Raises `ViewError`,
     `WeightsError` and `MetricsError` as `host.view.folder.read` does.
     """
-    folders = [read(run) for run in checked(runs)]
+    folders = [read(run) for run in chosen(runs)]
     if not path.parent.is_dir():
         raise ViewError(f"--save {path}: no folder {path.parent}")
-    text = page([(folder, look(folder)) for folder in folders])
+    text = page([(folder, look(folder, steps=number < DRAWN)) for number, folder in enumerate(folders)])
     try:
         files.write(path, text, alike=len("<!DOCTYPE html>"))
     except OSError as error:

@@ -23,7 +23,6 @@ from golden.contract.errors import NudgeError, UsageError, ViewError
 from golden.progress import plain
 from golden.signals import heard
 
-from .save import checked
 from .watch import Watch
 
 ADDRESS = "127.0.0.1"
@@ -97,11 +96,8 @@ class Page(Handler):
     """The page itself."""
 
     def get(self) -> None:
-        if not self.watch.begun:
-            self.finish(WAITING)
-            return
         try:
-            self.finish(self.watch.page(f"/news?token={self.token}"))
+            self.finish(self.watch.page(f"/news?token={self.token}") if self.watch.begun else WAITING)
         except NudgeError as error:
             self.set_header("Content-Type", "text/plain; charset=utf-8")
             self.set_header("Refresh", "1")
@@ -129,7 +125,7 @@ async def serve(runs: list[Path], port: int, tell: Callable[[str], None], *, unt
         raise ViewError(f"port {port} of {ADDRESS}: {why}: choose another --port, or 0 for any") from None
     listening.setblocking(False)
     port, token = listening.getsockname()[1], secrets.token_urlsafe(16)
-    common = {"watch": Watch(checked(runs)), "token": token, "port": port}
+    common = {"watch": Watch(runs), "token": token, "port": port}
     application = web.Application([("/", Page, common), ("/news", News, common)], log_function=lambda handler: None)
     limits = {"max_header_size": MAX_REQUEST, "max_body_size": MAX_REQUEST, "max_buffer_size": 2 * MAX_REQUEST}
     server = Server(application, idle_connection_timeout=REQUEST_SECONDS, body_timeout=REQUEST_SECONDS, **limits)

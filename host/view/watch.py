@@ -11,7 +11,7 @@ from golden.training.checkpoint import WEIGHTS
 from golden.training.folder import COUNTERS, EPOCHS, METRICS
 
 from .content import content
-from .folder import Folder, read
+from .folder import DRAWN, Folder, chosen, read
 from .look import Look, look
 from .page import Live, page, renewed, structure
 
@@ -20,19 +20,25 @@ SECONDS = 1.0
 
 
 class Watch:
-    """What some runs have to show now. Nothing is written, and nothing asked of who trains."""
+    """What some runs, or all in a folder, have to show now. Nothing is written, and nothing asked of who trains."""
 
-    def __init__(self, runs: list[Path]):
-        self.runs = runs
-        #: Of each run: the state of its weight file, and what was seen then.
-        self._seen: dict[Path, tuple[str, Look]] = {}
+    def __init__(self, paths: list[Path]):
+        self._paths = paths
+        #: Of each run: the state of its weight file, whether it has images to step through, and what was seen then.
+        self._seen: dict[Path, tuple[tuple[str, bool], Look]] = {}
         #: The last page, its version, and when it was made.
         self._page, self._version, self._made = "", "", -SECONDS
 
+    @property
+    def runs(self) -> list[Path]:
+        """`ViewError` for too many."""
+        return chosen(self._paths)
+
     def version(self) -> tuple[str, str]:
-        """Of the weight files, and of all files: text that changes with them."""
-        weights = [_state(run / WEIGHTS) for run in self.runs]
-        others = [_state(run / name) for run in self.runs for name in (METRICS, EPOCHS, COUNTERS)]
+        """Of the weight files, and of all files: text that changes with them. `ViewError` for too many."""
+        runs = self.runs
+        weights = [f"{run} {_state(run / WEIGHTS)}" for run in runs]
+        others = [_state(run / name) for run in runs for name in (METRICS, EPOCHS, COUNTERS)]
         return _short(weights), _short(weights + others)
 
     @property
@@ -43,11 +49,11 @@ class Watch:
     def now(self) -> list[tuple[Folder, Look]]:
         """The runs; what `host.view.folder.read` raises."""
         found = []
-        for run in self.runs:
-            before = _state(run / WEIGHTS)
+        for number, run in enumerate(self.runs):
+            before = _state(run / WEIGHTS), number < DRAWN
             folder = read(run)
             if run not in self._seen or self._seen[run][0] != before:
-                self._seen[run] = before, look(folder)
+                self._seen[run] = before, look(folder, steps=number < DRAWN)
             found.append((folder, self._seen[run][1]))
         return found
 
@@ -63,11 +69,11 @@ class Watch:
 
     def news(self, since: str) -> dict[str, Any]:
         """What has changed since a version that a page has; where the runs can't be read just now, why."""
-        weights, all_files = self.version()
-        version = f"{weights}.{all_files}"
-        if version == since:
-            return {"version": version}
         try:
+            weights, all_files = self.version()
+            version = f"{weights}.{all_files}"
+            if version == since:
+                return {"version": version}
             runs = self.now()
         except NudgeError as error:
             return {"version": since, "error": str(error)}

@@ -1,0 +1,91 @@
+"""Several runs side by side: a table of all, and one of the means over those that differ in the seed alone."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from html import escape
+
+from golden.training.plan import Plan
+
+from .folder import Folder
+from .look import Look
+
+#: Of an error in percent, and of a rate: how many decimals are shown.
+DECIMALS = {"training error (%)": 2, "held out (%)": 2, "test error (%)": 2, "samples/s": 0}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that the page can sort."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+
+    @property
+    def body(self) -> str:
+        """The rows as HTML; what stands first is their head."""
+        return "".join(
+            f'<tr><th scope="row">{escape(first)}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+            for first, *cells in self.rows
+        )
+
+
+def compared(runs: Sequence[tuple[Folder, Look]]) -> list[Table]:
+    """None of a single run; no means where no two finished runs differ in the seed alone."""
+    if len(runs) == 1:
+        return []
+    networks = [folder.spec for folder, _ in runs]
+    exact = len({spec.name for spec in networks}) < len({spec.identity for spec in networks})
+    options = [_options(folder, exact) for folder, _ in runs]
+    differing = [name for name in options[0] if len({each[name] for each in options}) > 1]
+    measured = [_measured(folder, seen) for folder, seen in runs]
+    known = [name for name in DECIMALS if any(each[name] is not None for each in measured)]
+    rows = [
+        [folder.name, *(each[name] for name in differing), f"{folder.done / folder.total:.0%}",
+         *(_mean([m[name]], name) for name in known)]
+        for (folder, _), each, m in zip(runs, options, measured, strict=True)
+    ]  # fmt: skip
+    tables = [Table("All runs", ["run", *differing, "trained", *known], rows)]
+    kept = [name for name in differing if name != "seed"]
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for number, (folder, _) in enumerate(runs):
+        if folder.done == folder.total:
+            groups.setdefault(tuple(value for name, value in options[number].items() if name != "seed"), []).append(number)
+    means = [
+        [", ".join(runs[i][0].name for i in group), *(options[group[0]][name] for name in kept), str(len(group)),
+         *(_mean([measured[i][name] for i in group], name) for name in known)]
+        for group in groups.values() if len(group) > 1
+    ]  # fmt: skip
+    if means:
+        columns = ["runs", *kept, "seeds", *known]
+        tables.append(Table("Finished runs that differ in the seed alone: mean ± standard deviation", columns, means))
+    return tables
+
+
+def _options(folder: Folder, exact: bool) -> dict[str, str]:
+    """All that fixes a run's result, in words. exact: networks of one name differ."""
+    network = f"{folder.spec.name} ({folder.spec.identity:08x})" if exact else folder.spec.name
+    found = {entry.name: str(getattr(folder.plan, entry.name)) for entry in fields(Plan) if entry.name != "preset"}
+    return {"network": network} | found
+
+
+def _measured(folder: Folder, seen: Look) -> dict[str, float | None]:
+    """By the name of its column; None: it isn't known."""
+    end = folder.epochs[-1] if folder.epochs else None
+    values = (
+        end and end.training_error_percent,
+        end and end.held_out_error_percent,
+        seen.evaluation and seen.evaluation.error_percent,
+        folder.rate or None,
+    )
+    return dict(zip(DECIMALS, values, strict=True))
+
+
+def _mean(values: list[float | None], name: str) -> str:
+    """The mean of the values that are known and, of several, their standard deviation."""
+    known, digits = [value for value in values if value is not None], DECIMALS[name]
+    if not known:
+        return ""
+    deviation = f" ± {statistics.stdev(known):.{digits}f}" if len(known) > 1 else ""
+    return f"{statistics.fmean(known):.{digits}f}{deviation}"

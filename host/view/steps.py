@@ -1,0 +1,88 @@
+"""An image that a page steps through, sweep by sweep: all that host/view/page.js puts in place, made here."""
+
+import base64
+import zlib
+from typing import Any
+
+import numpy as np
+
+from golden.model.recording import Recording
+
+from .colours import COLOURS, GREY
+from .tiles import matrix, tiled
+from .words import picture
+
+#: Gaps between tiles, in the numbers of a stepper's pictures.
+GAP = 0xFFFF
+
+PHASES = {"free": "free phase", "plus": "nudged phase, +beta", "minus": "nudged phase, -beta"}
+
+
+def stepped(recording: Recording, names: list[str]) -> dict[str, Any]:
+    """Pictures of each layer and sweep, the outputs' lines, sentences, and the update. names: of the classes."""
+    said = "read rightly" if recording.label == recording.prediction else f"read as {names[recording.prediction]}"
+    moved = (f"layer {n}: {(u.weight != 0).sum()} of {u.weight.size}" for n, u in enumerate(recording.updates, start=1))
+    return {
+        "title": f"a {names[recording.label or 0]}, {said}",
+        "image": picture(recording.image),
+        "frames": _frames(recording),
+        "lines": _lines(recording, names),
+        "says": _sentences(recording, names),
+        "updates": {f"update-{n}": _strength(matrix(u.weight)) for n, u in enumerate(recording.updates, start=1)},
+        "moved": f"Weights that this image moves, red up and blue down, each picture by its own largest change. "
+        f"{'; '.join(moved)}.",
+    }
+
+
+def _frames(recording: Recording) -> dict[str, str]:
+    """Pictures by kind and layer, one for each sweep of all phases."""
+    found = {}
+    for n, phases in enumerate(zip(*recording.phases.values(), strict=True), start=1):
+        found[f"spikes-{n}"] = packed(tiled(np.concatenate([phase.spikes for phase in phases]).astype(np.uint16), GAP))
+        found[f"xi-{n}"] = packed(tiled(np.concatenate([phase.xi for phase in phases]), GAP))
+    return found
+
+
+def packed(values: np.ndarray) -> str:
+    """16-bit numbers, little-endian, deflated, in base 64."""
+    return base64.b64encode(zlib.compress(values.astype("<u2").tobytes())).decode()
+
+
+def _outputs(recording: Recording) -> np.ndarray:
+    """xi of the outputs, of 1: (sweeps of all phases, classes)."""
+    last = [layers[-1].xi[:, :, 0, 0] for layers in recording.phases.values()]
+    return np.concatenate(last) / recording.spec.formats.one
+
+
+def _lines(recording: Recording, names: list[str]) -> dict[str, list[Any]]:
+    """The outputs' lines over the sweeps; the label's and the prediction's stand out."""
+    outputs = _outputs(recording).T
+    special = {recording.prediction: (" (the prediction)", COLOURS[1]), recording.label: (" (the label)", COLOURS[0])}
+    marks = [special.get(number, ("", GREY)) for number in range(len(names))]
+    return {
+        "xs": [list(range(outputs.shape[1]))] * len(names),
+        "ys": outputs.tolist(),
+        "name": [name + mark for name, (mark, _) in zip(names, marks, strict=True)],
+        "colour": [colour for _, colour in marks],
+        "width": [3 if mark else 1 for mark, _ in marks],
+    }
+
+
+def _sentences(recording: Recording, names: list[str]) -> list[str]:
+    """What is to be seen in each sweep."""
+    outputs, found = _outputs(recording), []
+    for phase, layers in recording.phases.items():
+        fired = np.stack([layer.spikes.sum((1, 2, 3)) for layer in layers], axis=1)
+        for t, counts in enumerate(fired):
+            values = outputs[len(found)]
+            first = " and ".join(names[i] for i in np.flatnonzero(values == values.max()))
+            leads = f"{first} at {values.max():.2f}" if values.max() else "none"
+            spikes = ", ".join(f"layer {n}: {count}" for n, count in enumerate(counts, start=1))
+            found.append(f"{PHASES[phase]}, sweep {t + 1} of {len(fired)}. Spikes in {spikes}. Largest output: {leads}.")
+    return found
+
+
+def _strength(update: np.ndarray) -> list[float | None]:
+    """Of each weight, of the largest; None where there is no weight: JSON has no nan."""
+    most = max(1.0, float(np.nanmax(np.abs(update))))
+    return [None if x != x else x for x in np.round(update / most, 4).ravel().tolist()]

@@ -1,0 +1,102 @@
+"""What a page says in words and tables of HTML. Whatever comes from a run's files is escaped."""
+
+import base64
+import io
+from datetime import timedelta
+from html import escape
+
+import numpy as np
+import PIL.Image
+
+from golden.contract.registers import MAX_BUNDLES, registers
+
+from .folder import Folder
+from .look import Look
+
+
+def progress(folders: list[Folder]) -> str:
+    """How far the runs are, and the time that is left: of several, of the one that takes longest."""
+    done, total = sum(each.done for each in folders), sum(each.total for each in folders)
+    growing = [each for each in folders if each.done < each.total]
+    text = f"{done:,} of {total:,} training samples"
+    if len(folders) > 1:
+        text = f"{len(folders) - len(growing)} of {len(folders)} runs have finished; {text}"
+    left = [each.seconds_left for each in growing if each.seconds_left is not None]
+    if left:
+        text += f"; {_clock(max(left))} left"
+    return f'<progress value="{done}" max="{total}" aria-label="progress"></progress> {text}'
+
+
+def _clock(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    return str(timedelta(seconds=round(min(seconds, timedelta.max.total_seconds() - 1))))
+
+
+def facts(folder: Folder, seen: Look) -> str:
+    """What the run is."""
+    error = "" if seen.evaluation is None else f"{seen.evaluation.error_percent:.2f} % of {seen.images}"
+    found = {
+        "network": f"{folder.spec.name}: {', '.join(map(repr, folder.spec.stages))}; {folder.spec.parameters:,} parameters",
+        "progress": f"{folder.done:,} of {folder.total:,} training samples, at {folder.rate:,.0f}/s",
+        "misread now": error or seen.images,
+        "plan": ", ".join(f"{name} {value}" for name, value in vars(folder.plan).items() if name != "preset"),
+        "board": str(folder.counters.get("board", "unknown")),
+        "command": folder.found.command,
+    }
+    return "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in found.items())
+
+
+def confusion(folder: Folder, seen: Look) -> str:
+    """How many images of each class are read as which, as a table: the more, the stronger the cell's colour."""
+    if seen.evaluation is None:
+        return ""
+    counts, names = seen.evaluation.confusion, list(map(escape, folder.class_names))
+    most = max(int(counts.max()), 1)
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    rows = (
+        f'<tr><th scope="row">{name}</th>'
+        + "".join(f'<td style="--share:{value / most:.2f}">{value}</td>' if value else "<td></td>" for value in row)
+        + "</tr>"
+        for name, row in zip(names, counts.tolist(), strict=True)
+    )
+    return f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+
+
+def misread(folder: Folder, seen: Look) -> str:
+    """The first images that are misread, as items of a list."""
+    names = list(map(escape, folder.class_names))
+    return "".join(
+        f'<li><img src="{picture(image)}" alt="">{names[label]} read as {names[said]}</li>' for image, label, said in seen.misread
+    )
+
+
+def picture(image: np.ndarray) -> str:
+    """An image as the address of a PNG file that holds its bytes: grey as ink on paper, colour as it is."""
+    pixels = 255 - image if image.ndim == 2 else image.transpose(1, 2, 0)
+    file = io.BytesIO()
+    PIL.Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def counters(folder: Folder) -> str:
+    """Registers and link counters as rows of a table."""
+    fits = len(folder.spec.bundles) <= MAX_BUNDLES  # only the model takes a network that has more
+    known = {register.name: register.what for register in registers(folder.spec)} if fits else {}
+    rows = [(name, value, known.get(name, "")) for name, value in folder.counters.get("registers", {}).items()]
+    rows += [(f"link: {name}", value, "") for name, value in folder.counters.get("link", {}).items()]
+    if not rows:
+        return "<tr><td>no counters: the run was not trained through a board's interface</td></tr>"
+    return "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td class="number">{value:,}</td><td>{escape(what)}</td></tr>'
+        for name, value, what in rows
+    )
+
+
+def epochs(folder: Folder) -> str:
+    """The errors after each epoch as rows of a table."""
+    rows = []
+    for end in folder.epochs:
+        held_out = "" if end.held_out_error_percent is None else f"{end.held_out_error_percent:.2f}"
+        cells = (f"{end.samples:,}", f"{end.training_error_percent:.2f}", held_out, f"{end.seconds:,.1f}")
+        rows.append(f'<tr><th scope="row">{end.epoch}</th>' + "".join(f'<td class="number">{x}</td>' for x in cells) + "</tr>")
+    return "".join(rows) or '<tr><td colspan="5">no epoch has ended yet</td></tr>'
