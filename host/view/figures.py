@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from bokeh.core.properties import value
-from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, Legend, LegendItem, LinearColorMapper, PrintfTickFormatter, Span
+from bokeh.models import ColumnDataSource, Label, Legend, LegendItem, LinearColorMapper, PrintfTickFormatter, Span
 from bokeh.plotting import figure
 
 from golden.contract.spec import Spec
@@ -24,8 +24,11 @@ from .tiles import matrix, tiled
 #: Pixels, where the page is wide enough.
 WIDE, HIGH, SMALL = 620, 320, 300
 
-#: Pixels of a legend's row, its columns, and letters of a run's name in it.
-LEGEND_ROW, LEGEND_COLUMNS, LETTERS = 24, 2, 18
+#: Pixels of a legend's row and of the line in it, its columns, and letters of a run's name in it.
+LEGEND_ROW, LEGEND_LINE, LEGEND_COLUMNS, LETTERS = 24, 36, 2, 16
+
+#: A legend has its colours before it is in the page.
+LEGEND_STYLE = ".bk-label { color: var(--ink) !important; }"
 
 
 @dataclass(frozen=True)
@@ -69,17 +72,19 @@ class Artist:
         return shown
 
 
-def style(number: int) -> dict[str, str]:
+def style(number: int) -> dict[str, Any]:
     """How the lines of a run are drawn."""
-    return {"line_color": COLOURS[number % len(COLOURS)], "line_dash": DASHES[number // len(COLOURS) % len(DASHES)]}
+    dash = DASHES[number // len(COLOURS) % len(DASHES)]
+    return {"line_color": COLOURS[number % len(COLOURS)], "line_dash": dash, "line_width": 2}
 
 
 def legend(shown: Any, entries: dict[str, list[Any]]) -> None:
-    """A legend below the data; a click on an entry hides what it names. entries: what is drawn, by its name."""
+    """A legend above the data; a click on an entry hides what it names. entries: what is drawn, by its name."""
     items = [LegendItem(label=value(name), renderers=drawn) for name, drawn in entries.items()]
-    placed = Legend(items=items, orientation="horizontal", ncols=LEGEND_COLUMNS, click_policy="hide", margin=0, padding=4)
-    placed.label_text_font_size, placed.border_line_color = "12px", None
-    shown.add_layout(placed, "below")
+    placed = Legend(items=items, orientation="horizontal", ncols=LEGEND_COLUMNS, click_policy="hide")
+    placed.label_text_font_size, placed.border_line_color, placed.background_fill_color = "12px", None, None
+    placed.location, placed.stylesheets, placed.glyph_width, placed.margin = "bottom_left", [LEGEND_STYLE], LEGEND_LINE, 4
+    shown.add_layout(placed, "above")
     shown.height += LEGEND_ROW * -(-len(items) // LEGEND_COLUMNS)
 
 
@@ -202,11 +207,7 @@ def alone(artist: Artist, number: int, spec: Spec, seen: Look) -> dict[str, Pane
     for name, what in (("before", "at the start"), ("now", "now")):
         key = f"kernels-{name}-{number}"
         shown = artist.picture(key, images[key], WEIGHTS, -largest, largest)
-        mapper = shown.renderers[0].glyph.color_mapper
-        form = PrintfTickFormatter(format="%.2g")
-        shown.add_layout(ColorBar(color_mapper=mapper, ticker=BasicTicker(), formatter=form, height=10, padding=4), "below")
-        shown.height += 40
-        caption = f"A tile for each {tile}{colours}: red adds to its drive, blue takes from it."
+        caption = f"A tile for each {tile}{colours}: red adds to its drive, blue takes from it, up to {largest:.2g}."
         panels[key] = Panel(f"Weights from the image {what}", caption, shown)
     return panels
 
@@ -250,7 +251,7 @@ def _outputs(artist: Artist, number: int, lengths: dict[str, int]) -> Any:
     shown.add_layout(
         Span(location=0, dimension="height", line_color=COLOURS[2], line_width=2, name=f"step-mark-{number}")
     )
-    words = [PHASES[phase].replace("nudged phase, ", "") for phase in lengths]
-    labels = ColumnDataSource({"x": [start - 0.3 for start in starts], "y": [1.14] * len(starts), "text": words})
-    shown.text("x", "y", "text", source=labels, text_font_size="12px", text_baseline="top", text_color=GREY)
+    for start, phase in zip(starts, lengths, strict=True):
+        words = PHASES[phase].replace("nudged phase, ", "")
+        shown.add_layout(Label(x=start - 0.3, y=1.14, text=words, text_font_size="12px", text_baseline="top"))
     return shown
