@@ -64,7 +64,10 @@ def train(
     ] = False,
     live: Annotated[
         bool,
-        typer.Option("--live", help="Serve a page that follows the run; its address is printed."),
+        typer.Option(
+            "--live",
+            help="Serve a page that follows the run, at a terminal until Ctrl-C; its address is printed.",
+        ),
     ] = False,
     tensorboard: Annotated[
         Path | None,
@@ -98,12 +101,14 @@ def train(
             board,
             {"--engines": engines, "--twin": twin, "--recover": recover, "--stream": stream},
         )
-    with world.connected(place), ExitStack() as stack:
+    page = None
+    with ExitStack() as pages, world.connected(place), ExitStack() as stack:
         run, images = world.together(lambda: Run.prepare(out, options))
         run.writes = world.first
         world.together(lambda: stack.enter_context(run.owned()))
         if live and world.first:
-            note(f"live: {stack.enter_context(served(run.out))}")
+            page = pages.enter_context(served(run.out))
+            note(f"live: {page.address}")
         events = Events(tensorboard, run) if tensorboard is not None and world.first else None
         if events is not None:
             run.callbacks = (*run.callbacks, events)
@@ -119,11 +124,15 @@ def train(
         world.together(
             lambda: run.plot(None if outcome.test is None else outcome.test.error_percent)
         )
+        pages = pages.pop_all()  # the page outlives what the training held
     where = f"on board {board!r}" + (
         f", {world.size} processes of {world.threads} threads" if world.size > 1 else ""
     )
-    if world.first:
-        emit(as_json, result | values(run, outcome), text(run, outcome, where))
+    with pages:
+        if world.first:
+            emit(as_json, result | values(run, outcome), text(run, outcome, where))
+        if page is not None and outcome.test is not None and not as_json:
+            page.stay()
     return ExitCode.INTERRUPTED if outcome.test is None else ExitCode.OK
 
 

@@ -72,11 +72,11 @@ def _options(folder: Folder, exact: bool) -> dict[str, str]:
 
 def _measured(folder: Folder, seen: Look) -> dict[str, float | None]:
     """By the name of its column; None: it isn't known."""
-    end = folder.epochs[-1] if folder.epochs else None
+    end, tested = folder.epochs[-1] if folder.epochs else None, seen.evaluation
     values = (
-        end and end.training_error_percent,
-        end and end.held_out_error_percent,
-        seen.evaluation and seen.evaluation.error_percent,
+        None if end is None else end.training_error_percent,
+        None if end is None else end.held_out_error_percent,
+        None if tested is None else tested.error_percent,
         folder.rate or None,
     )
     return dict(zip(DECIMALS, values, strict=True))

@@ -98,7 +98,7 @@ def by_run(shown: Any, runs: list[tuple[Folder, Look]], drawn: list[list[Any]]) 
 def _short(name: str) -> str:
     """A name with its middle left out if it is long."""
     half = LETTERS // 2
-    return name if len(name) <= LETTERS else f"{name[:half]}…{name[-half + 1:]}"
+    return name if len(name) <= LETTERS else f"{name[:half]}…{name[-half + 1 :]}"
 
 
 def together(artist: Artist, runs: list[tuple[Folder, Look]]) -> dict[str, Panel]:
@@ -133,30 +133,31 @@ def together(artist: Artist, runs: list[tuple[Folder, Look]]) -> dict[str, Panel
 
 def _errors(artist: Artist, runs: list[tuple[Folder, Look]]) -> Any:
     shown = artist.curves(
-        height=HIGH, y_axis_type="log", x_axis_label="training samples", y_axis_label="error (%)", toolbar_location="above",
-        tools="pan,box_zoom,wheel_zoom,reset,save,hover", tooltips=[("samples", "@samples{0,0}"), ("error", "@percent{0.00} %")],
+        height=HIGH, y_axis_type="log", x_axis_label="training samples", y_axis_label="error (%)",
+        toolbar_location="above", tools="pan,box_zoom,wheel_zoom,reset,save,hover",
+        tooltips=[("samples", "@samples{0,0}"), ("error", "@percent{0.00} %")],
     )  # fmt: skip
     marks = {"trained": ("epoch", "circle"), "held": ("held out", "diamond"), "tested": ("test", "square")}
     drawn = []
     for number in range(len(runs)):
-        colour = style(number)["line_color"]
-        kinds = {"training": [shown.line("samples", "percent", source=artist.table(f"error-{number}"), **style(number))]}
+        source = artist.table(f"error-{number}")
+        kinds = {"training": shown.line("samples", "percent", source=source, **style(number))}
         for kind, (what, marker) in marks.items():
-            source = artist.table(f"{kind}-{number}")
-            kinds[what] = [shown.scatter("samples", "percent", source=source, marker=marker, size=9, color=colour,
-                                         fill_alpha=0 if kind == "trained" else 1)]  # fmt: skip
+            kinds[what] = shown.scatter(
+                "samples", "percent", source=artist.table(f"{kind}-{number}"), marker=marker, size=9,
+                color=style(number)["line_color"], fill_alpha=0 if kind == "trained" else 1,
+            )  # fmt: skip
         drawn.append(kinds)
     shown.yaxis.formatter = PrintfTickFormatter(format="%g")
     if len(runs) == 1:
-        legend(shown, drawn[0])
-    by_run(shown, runs, [sum(kinds.values(), []) for kinds in drawn])
+        legend(shown, {name: [each] for name, each in drawn[0].items()})
+    by_run(shown, runs, [list(kinds.values()) for kinds in drawn])
     return shown
 
 
 def _rates(artist: Artist, runs: list[tuple[Folder, Look]]) -> Any:
-    shown = artist.curves(
-        x_axis_label="training samples", y_axis_label="samples/s", tooltips=[("samples", "@samples{0,0}"), ("rate", "@rate{0,0.0}/s")]
-    )
+    tooltips = [("samples", "@samples{0,0}"), ("rate", "@rate{0,0.0}/s")]
+    shown = artist.curves(x_axis_label="training samples", y_axis_label="samples/s", tooltips=tooltips)
     shown.y_range.start = 0
     drawn = []
     for number in range(len(runs)):
@@ -248,9 +249,7 @@ def _outputs(artist: Artist, number: int, lengths: dict[str, int]) -> Any:
     starts = np.cumsum([0, *lengths.values()]).tolist()[:-1]
     for edge in starts[1:]:
         shown.add_layout(Span(location=edge - 0.5, dimension="height", line_color=GREY, line_dash="dashed"))
-    shown.add_layout(
-        Span(location=0, dimension="height", line_color=COLOURS[2], line_width=2, name=f"step-mark-{number}")
-    )
+    shown.add_layout(Span(location=0, dimension="height", line_color=COLOURS[2], line_width=2, name=f"step-mark-{number}"))
     for start, phase in zip(starts, lengths, strict=True):
         words = PHASES[phase].replace("nudged phase, ", "")
         shown.add_layout(Label(x=start - 0.3, y=1.14, text=words, text_font_size="12px", text_baseline="top"))

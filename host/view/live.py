@@ -7,9 +7,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from golden.contract.errors import ViewError
+from golden.progress import note
 
 #: Seconds for the server to start, on a machine with much to do.
 START_SECONDS = 120.0
@@ -18,9 +20,26 @@ START_SECONDS = 120.0
 END_SECONDS = 5.0
 
 
+@dataclass(frozen=True)
+class Served:
+    """A page that is served."""
+
+    address: str
+    server: subprocess.Popen[bytes]
+
+    def stay(self) -> None:
+        """Go on until Ctrl-C or another signal that ends a command, or until the server ends. Where standard input or standard
+        error is no terminal, as in a script, nobody would know that: it returns at once."""
+        if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
+            return
+        note("the training has ended; its page is served until Ctrl-C")
+        with contextlib.suppress(KeyboardInterrupt):
+            self.server.wait()
+
+
 @contextlib.contextmanager
-def live(out: Path) -> Iterator[str]:
-    """While entered, a page of the run in `out` is served; its address. `ViewError` where the server can't start.
+def live(out: Path) -> Iterator[Served]:
+    """While entered, a page of the run in `out` is served. `ViewError` where the server can't start.
 
     Whatever happens to it later, the training goes on.
     """
@@ -43,7 +62,7 @@ def live(out: Path) -> Iterator[str]:
                 complaints.seek(0)
                 why = complaints.read().decode(errors="replace").strip().splitlines() or [f"nothing in {START_SECONDS:g} s"]
                 raise ViewError(f"the live page's server didn't start: {why[-1]}")
-            yield url
+            yield Served(url, server)
         finally:
             server.stdin.close()
             try:

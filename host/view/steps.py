@@ -70,7 +70,8 @@ def _lines(recording: Recording, names: list[str]) -> dict[str, list[Any]]:
 
 def _sentences(recording: Recording, names: list[str]) -> list[str]:
     """What is to be seen in each sweep."""
-    outputs, found = _outputs(recording), []
+    outputs = _outputs(recording)
+    found: list[str] = []
     for phase, layers in recording.phases.items():
         fired = np.stack([layer.spikes.sum((1, 2, 3)) for layer in layers], axis=1)
         for t, counts in enumerate(fired):

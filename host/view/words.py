@@ -66,7 +66,8 @@ def misread(folder: Folder, seen: Look) -> str:
     """The first images that are misread, as items of a list."""
     names = list(map(escape, folder.class_names))
     return "".join(
-        f'<li><img src="{picture(image)}" alt="">{names[label]} read as {names[said]}</li>' for image, label, said in seen.misread
+        f'<li><img src="{picture(image)}" alt="">{names[label]} read as {names[said]}</li>'
+        for image, label, said in seen.misread
     )
 
 

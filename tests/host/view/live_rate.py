@@ -50,8 +50,8 @@ class Cost:
 @contextlib.contextmanager
 def watched(out: Path) -> Iterator[None]:
     """A page of the run, and a client that has read it and goes on asking."""
-    with live(out) as address:
-        client = subprocess.Popen([sys.executable, "-c", CLIENT, address], stdout=subprocess.PIPE)
+    with live(out) as page:
+        client = subprocess.Popen([sys.executable, "-c", CLIENT, page.address], stdout=subprocess.PIPE)
         try:
             assert client.stdout is not None
             client.stdout.readline()

@@ -13,10 +13,11 @@ import nudge
 from golden.contract.errors import ExitCode, MetricsError, ViewError, WeightsError
 from host.cli import main as cli
 from host.view import look as looks
-from host.view.content import GAP, content, packed
+from host.view.content import content
 from host.view.folder import read
 from host.view.look import look
 from host.view.save import save
+from host.view.steps import GAP, packed
 from host.view.tiles import MOST, matrix, tiled
 
 #: More than any number of a run.

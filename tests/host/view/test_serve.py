@@ -192,7 +192,8 @@ def test_values_change_in_a_browser_while_a_run_learns(chromium, tmp_path):
     """What `nudge train --live` serves: it waits for the run to begin, then follows it."""
     run = tmp_path / "run"
     chromium.get_log("browser")
-    with live(run) as address:
+    with live(run) as page:
+        address = page.address
         chromium.get(address)
         assert "hasn't begun yet" in chromium.page_source
         learning = threading.Event()
@@ -232,7 +233,8 @@ def test_train_live_prints_the_address_and_learns_the_same(tmp_path, capsys):
 def test_a_training_outlives_its_page(tmp_path):
     """The server is killed in mid-run, with a reader that has asked and never reads."""
     run = tmp_path / "run"
-    with live(run) as address:
+    with live(run) as page:
+        address = page.address
         parts = urllib.parse.urlsplit(address)
         with socket.create_connection((parts.hostname or "", parts.port or 0)) as reader:
             reader.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
@@ -259,7 +261,8 @@ def _is_server(pid: str, run) -> bool:
 
 
 def test_the_server_ends_with_the_training(tmp_path):
-    with live(tmp_path / "run") as address:
+    with live(tmp_path / "run") as page:
+        address = page.address
         parts = urllib.parse.urlsplit(address)
         assert ask(address)[0] == 200
     deadline = time.monotonic() + SECONDS
