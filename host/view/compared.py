@@ -32,7 +32,8 @@ class Table:
 
 
 def compared(runs: Sequence[tuple[Folder, Look]]) -> list[Table]:
-    """None of a single run; no means where no two finished runs differ in the seed alone."""
+    """None of a single run; no means where no two finished runs differ in the seed alone. Of equal seeds the first run counts:
+    the others have the same bits."""
     if len(runs) == 1:
         return []
     networks = [folder.spec for folder, _ in runs]
@@ -48,14 +49,15 @@ def compared(runs: Sequence[tuple[Folder, Look]]) -> list[Table]:
     ]  # fmt: skip
     tables = [Table("All runs", ["run", *differing, "trained", *known], rows)]
     kept = [name for name in differing if name != "seed"]
-    groups: dict[tuple[str, ...], list[int]] = {}
+    groups: dict[tuple[str, ...], dict[int, int]] = {}
     for number, (folder, _) in enumerate(runs):
         if folder.done == folder.total:
-            groups.setdefault(tuple(value for name, value in options[number].items() if name != "seed"), []).append(number)
+            alike = tuple(value for name, value in options[number].items() if name != "seed")
+            groups.setdefault(alike, {}).setdefault(folder.plan.seed, number)
     means = [
         [", ".join(runs[i][0].name for i in group), *(options[group[0]][name] for name in kept), str(len(group)),
          *(_mean([measured[i][name] for i in group], name) for name in known)]
-        for group in groups.values() if len(group) > 1
+        for group in (list(each.values()) for each in groups.values()) if len(group) > 1
     ]  # fmt: skip
     if means:
         columns = ["runs", *kept, "seeds", *known]

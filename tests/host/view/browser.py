@@ -37,6 +37,20 @@ def chromium() -> Iterator[Any]:
         yield opened
 
 
+@contextmanager
+def emulated(browser: Any, *, width: int = 1300, scheme: str = "light") -> Iterator[None]:
+    """A window of another width, and a system of another colour scheme."""
+    window = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", window)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
 def opened(browser: Any, url: str) -> None:
     """The page, drawn."""
     browser.get_log("browser")

@@ -26,6 +26,36 @@ def runs(tmp_path_factory) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
+def shapes(tmp_path_factory) -> Path:
+    """A folder of runs of other images than MNIST's, other classes, and a network that begins with a dense layer."""
+    folder = tmp_path_factory.mktemp("shapes")
+    colour = {"channels": 3, "height": 32, "width": 32}
+    nudge.Network((nudge.Conv(4, kernel=5), nudge.Dense(10)), input=colour).fit(out=folder / "colour", **FEW)
+    grey = {"height": 8, "width": 9, "classes": 3}
+    nudge.Network((nudge.Conv(3), nudge.Dense(3)), input=grey).fit(out=folder / "grey", **FEW)
+    nudge.Network((nudge.Dense(20), nudge.Dense(10))).fit(out=folder / "dense", **FEW)
+    return folder
+
+
+#: Of the runs of `seeds`, by name.
+SEEDS: dict[str, dict[str, Any]] = {
+    "a": {"seed": 1},
+    "b": {"seed": 2},
+    "quick": {"seed": 1, "lr_scale": 10},
+    "slow": {"seed": 1, "lr_scale": 0.5},
+}
+
+
+@pytest.fixture(scope="session")
+def seeds(tmp_path_factory) -> Path:
+    """A folder of runs, two of which differ in the seed alone."""
+    folder = tmp_path_factory.mktemp("seeds")
+    for name, options in SEEDS.items():
+        nudge.Network.preset("tiny").fit(epochs=1, held_out=40, out=folder / name, **FEW | options)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """Debian's Chromium, without a window. Skipped where there is none, which says how to get it."""
     pytest.importorskip("selenium.webdriver")

@@ -4,7 +4,9 @@ import contextlib
 import http.client
 import json
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import socket
@@ -20,6 +22,7 @@ import nudge
 from golden.contract.errors import ExitCode, ViewError
 from host.cli import main as cli
 from host.view import live as lives
+from host.view.folder import MOST_RUNS
 from host.view.live import live
 from host.view.serve import MOST_CONNECTIONS
 from host.view.watch import SECONDS as BETWEEN
@@ -230,6 +233,48 @@ def test_train_live_prints_the_address_and_learns_the_same(tmp_path, capsys):
     assert all((live_[name] == plain[name]).all() for name in plain)
 
 
+def test_a_live_page_stays_at_a_terminal_until_an_interrupt(tmp_path):
+    """When the training has ended and said so; elsewhere, as in the test above, the command ends by itself."""
+    out = str(tmp_path / "run")
+    options = ["--board", "golden", "--samples", "40", "--free-steps", "4", "--nudged-steps", "4", "--out", out]
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "host.cli", "train", "--live", *options]
+    process = subprocess.Popen(command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True)
+    os.close(theirs)
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, ours)
+        stack.callback(process.wait, SECONDS)
+        stack.callback(process.kill)
+        assert process.stdout is not None
+        stack.callback(process.stdout.close)
+        said = ""
+        while "the training has ended; its page is served until Ctrl-C" not in said:
+            assert select.select([ours], [], [], SECONDS)[0], said
+            said += os.read(ours, 1024).decode()
+        assert process.stdout.readline().startswith("test error ")
+        found = re.search(r"live: (http\S+)", said)
+        assert found is not None
+        assert ask(found[1])[0] == 200
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS) == ExitCode.OK
+
+
+def test_a_run_that_comes_to_a_folder_comes_to_its_page(seeds, tmp_path):
+    watch = Watch([tmp_path])
+    assert watch.news("")["error"].startswith(f"no run at {tmp_path}: it has no weights.safetensors (yet)")
+    shutil.copytree(seeds / "a", tmp_path / "a")
+    one = watch.news("")
+    assert watch.news(one["version"]) == {"version": one["version"]}
+    shutil.copytree(seeds / "b", tmp_path / "b")
+    two = watch.news(one["version"])
+    assert two["structure"] != one["structure"]
+    assert two["texts"]["progress"].endswith("2 of 2 runs have finished; 120 of 120 training samples")
+    for number in range(MOST_RUNS):
+        shutil.copytree(seeds / "a", tmp_path / f"copy {number}")
+    assert watch.news(two["version"])["error"] == f"a page shows 1..{MOST_RUNS} runs, not {MOST_RUNS + 2}"
+
+
 def test_a_training_outlives_its_page(tmp_path):
     """The server is killed in mid-run, with a reader that has asked and never reads."""
     run = tmp_path / "run"
@@ -302,7 +347,7 @@ def test_a_port_in_use_and_other_bad_input_is_one_line(runs, capsys):
     for arguments, says in (
         ((runs[0], "--port", 70000), "--port must be 0..65535, not 70000"),
         ((runs[0], "--port", 1, "--save", "x.html"), "--port 1: not with --save, which serves nothing"),
-        (("nowhere",), "no run at nowhere: give the --out of a `nudge train`"),
+        (("nowhere",), "no run at nowhere: give the --out of a `nudge train`, or a folder of them"),
     ):
         assert cli.main(["view", *map(str, arguments)]) == ExitCode.USAGE
         assert capsys.readouterr().err.strip() == f"nudge: {says}"
