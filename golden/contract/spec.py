@@ -149,7 +149,7 @@ class Spec:
 
     @property
     def begins_as_mnist(self) -> bool:
-        """Whether it begins with a convolution of MNIST's images: what pages, NIR and the floating-point model are for."""
+        """Whether it begins with a convolution of MNIST's images: what NIR and the floating-point model are for."""
         return self.input == Input() and isinstance(self.stages[0], Conv)
 
     @property

@@ -158,8 +158,8 @@ def main() -> int:
 
     def tell(url: str) -> None:
         """From then on nobody reads what this process says, and the training's disk isn't there to keep it."""
-        print(url, flush=True)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        print(url, flush=True)
 
     try:
         asyncio.run(serve(list(map(Path, sys.argv[1:])), 0, tell, until_input_ends=True))
