@@ -1,6 +1,6 @@
 """Colours of the figures, which people with any colour vision can tell apart on white as on black.
 
-They are of Bokeh's `Colorblind`, the palette of Okabe and Ito: the four whose contrast is 3:1 or more with both grounds.
+They are of Bokeh's `Colorblind`, the palette of Okabe and Ito: the four whose contrast with both grounds is 3:1 or more.
 """
 
 from bokeh.palettes import Cividis256, Colorblind, RdBu11

@@ -1,4 +1,4 @@
-"""Several runs side by side: a table of all, and one of the means over those that differ in the seed alone."""
+"""Several runs side by side: a table of all, and a table of means over those that differ in the seed alone."""
 
 import statistics
 from collections.abc import Sequence
@@ -26,14 +26,18 @@ class Table:
     def body(self) -> str:
         """The rows as HTML; what stands first is their head."""
         return "".join(
-            f'<tr><th scope="row">{escape(first)}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+            f'<tr><th scope="row">{escape(first)}</th>'
+            + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+            + "</tr>"
             for first, *cells in self.rows
         )
 
 
 def compared(runs: Sequence[tuple[Folder, Look]]) -> list[Table]:
-    """None of a single run; no means where no two finished runs differ in the seed alone. Of equal seeds the first run counts:
-    the others have the same bits."""
+    """None of a single run; no means where no two finished runs differ in the seed alone.
+
+    Of equal seeds the first run counts: the others have the same bits.
+    """
     if len(runs) == 1:
         return []
     networks = [folder.spec for folder, _ in runs]
@@ -61,14 +65,18 @@ def compared(runs: Sequence[tuple[Folder, Look]]) -> list[Table]:
     ]  # fmt: skip
     if means:
         columns = ["runs", *kept, "seeds", *known]
-        tables.append(Table("Finished runs that differ in the seed alone: mean ± standard deviation", columns, means))
+        tables.append(
+            Table("Finished runs that differ in the seed alone: mean ± standard deviation", columns, means)
+        )
     return tables
 
 
 def _options(folder: Folder, exact: bool) -> dict[str, str]:
     """All that fixes a run's result, in words. exact: networks of one name differ."""
     network = f"{folder.spec.name} ({folder.spec.identity:08x})" if exact else folder.spec.name
-    found = {entry.name: str(getattr(folder.plan, entry.name)) for entry in fields(Plan) if entry.name != "preset"}
+    found = {
+        entry.name: str(getattr(folder.plan, entry.name)) for entry in fields(Plan) if entry.name != "preset"
+    }
     return {"network": network} | found
 
 

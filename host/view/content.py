@@ -76,14 +76,20 @@ def _learning(made: Content, number: int, folder: Folder, seen: Look) -> None:
     }
     tried = {end.samples: end.held_out_error_percent for end in ends}
     held_out = {at: error for at, error in tried.items() if error is not None}
-    made.tables[f"held-{number}"] = {"samples": list(held_out), "percent": drawable(held_out.values(), window)}
+    made.tables[f"held-{number}"] = {
+        "samples": list(held_out),
+        "percent": drawable(held_out.values(), window),
+    }
     tested = seen.evaluation
     errors = [] if tested is None else drawable([tested.error_percent], tested.samples)
     saved = folder.found.epoch * folder.plan.samples + folder.found.position
     made.tables[f"tested-{number}"] = {"samples": [saved][: len(errors)], "percent": errors}
     made.tables[f"rate-{number}"] = _rate(folder, samples)
     firing = [100 * share for share in seen.firing]
-    made.tables[f"firing-{number}"] = {"layer": [f"layer {n}" for n in range(1, len(firing) + 1)], "percent": firing}
+    made.tables[f"firing-{number}"] = {
+        "layer": [f"layer {n}" for n in range(1, len(firing) + 1)],
+        "percent": firing,
+    }
 
 
 def _evenly(count: int, most: int) -> list[int]:
@@ -111,12 +117,18 @@ def _weights(made: Content, number: int, spec: Spec, seen: Look) -> None:
         edges, share = histogram(now)
         _, start = histogram(before)
         middle = ((edges[1:] + edges[:-1]) / 2).tolist()
-        made.tables[f"histogram-{n}-{number}"] = {"weight": middle, "now": share.tolist(), "before": start.tolist()}
+        made.tables[f"histogram-{n}-{number}"] = {
+            "weight": middle,
+            "now": share.tolist(),
+            "before": start.tolist(),
+        }
 
 
 def _looked_for(spec: Spec, weights: np.ndarray) -> np.ndarray:
-    """Weights from the image, a tile for each channel or unit of layer 1, of the first ones. The colours' parts lie side by
-    side in it."""
+    """Weights from the image, a tile for each channel or unit of layer 1, of the first ones.
+
+    The colours' parts of a tile lie side by side.
+    """
     first = spec.bundles[0]
     maps = weights.reshape(len(weights), *(first.pre.shape if first.full else first.weight_shape[1:]))
     channels, height, width = maps.shape[1:]

@@ -1,6 +1,7 @@
-"""The figures, as Bokeh draws them in a browser. Each reads tables and pictures of `Content` by name, and is renewed so.
+"""The figures, as Bokeh draws them in a browser.
 
-What belongs to the page, such as axes and words, has the page's colours: Bokeh reads them from host/view/page.css.
+Each reads tables and pictures of `Content` by name, and is renewed so. What belongs to the page, such as axes and words,
+has the page's colours: Bokeh reads them from host/view/page.css.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,15 @@ from typing import Any
 
 import numpy as np
 from bokeh.core.properties import value
-from bokeh.models import ColumnDataSource, Label, Legend, LegendItem, LinearColorMapper, PrintfTickFormatter, Span
+from bokeh.models import (
+    ColumnDataSource,
+    Label,
+    Legend,
+    LegendItem,
+    LinearColorMapper,
+    PrintfTickFormatter,
+    Span,
+)
 from bokeh.plotting import figure
 
 from golden.contract.spec import Spec
@@ -51,7 +60,7 @@ class Artist:
         return ColumnDataSource(self.content.tables[name], name=name)
 
     def picture(self, name: str, values: np.ndarray, palette: Sequence[str], low: float, high: float) -> Any:
-        """A figure that is one picture, its first row at the top. Its values can be renewed under `name`, not its shape."""
+        """A figure that is one picture, its first row at the top. Its values are renewed under `name`, not its shape."""
         rows, columns = values.shape
         scale = SMALL / max(rows, columns)
         shown = figure(
@@ -60,7 +69,9 @@ class Artist:
         )  # fmt: skip
         source = ColumnDataSource({"image": [values.astype(np.float32)]}, name=name)
         mapper = LinearColorMapper(palette=palette, low=low, high=high, nan_color=NO_VALUE)
-        shown.image("image", source=source, x=0, y=0, dw=columns, dh=rows, origin="top_left", color_mapper=mapper)
+        shown.image(
+            "image", source=source, x=0, y=0, dw=columns, dh=rows, origin="top_left", color_mapper=mapper
+        )
         shown.axis.visible = shown.grid.visible = False
         return shown
 
@@ -79,11 +90,16 @@ def style(number: int) -> dict[str, Any]:
 
 
 def legend(shown: Any, entries: dict[str, list[Any]]) -> None:
-    """A legend above the data; a click on an entry hides what it names. entries: what is drawn, by its name."""
+    """A legend above the data; a click on an entry hides what it names. entries: what is drawn, by name."""
     items = [LegendItem(label=value(name), renderers=drawn) for name, drawn in entries.items()]
     placed = Legend(items=items, orientation="horizontal", ncols=LEGEND_COLUMNS, click_policy="hide")
     placed.label_text_font_size, placed.border_line_color, placed.background_fill_color = "12px", None, None
-    placed.location, placed.stylesheets, placed.glyph_width, placed.margin = "bottom_left", [LEGEND_STYLE], LEGEND_LINE, 4
+    placed.location, placed.stylesheets, placed.glyph_width, placed.margin = (
+        "bottom_left",
+        [LEGEND_STYLE],
+        LEGEND_LINE,
+        4,
+    )
     shown.add_layout(placed, "above")
     shown.height += LEGEND_ROW * -(-len(items) // LEGEND_COLUMNS)
 
@@ -185,7 +201,9 @@ def _firing(artist: Artist, runs: list[tuple[Folder, Look]]) -> Any:
 
 
 def _histogram(artist: Artist, n: int, runs: list[tuple[Folder, Look]]) -> Any:
-    shown = artist.curves(width=SMALL, height=220, x_axis_label="weight", y_axis_label="weights (%)", tools="")
+    shown = artist.curves(
+        width=SMALL, height=220, x_axis_label="weight", y_axis_label="weights (%)", tools=""
+    )
     drawn: list[list[Any]] = []
     for number, (_, seen) in enumerate(runs):
         drawn.append([])
@@ -225,10 +243,18 @@ def stepper(artist: Artist, number: int, seen: Look) -> list[dict[str, Panel]]:
             row[key] = Panel(f"{_name(layer.index, spec)}: {kind}", "", shown)
         rows.append(row)
     lengths = {phase: len(layers[0].spikes) for phase, layers in recording.phases.items()}
-    rows.append({f"step-outputs-{number}": Panel("xi of the outputs, sweep by sweep", "", _outputs(artist, number, lengths))})
+    rows.append(
+        {
+            f"step-outputs-{number}": Panel(
+                "xi of the outputs, sweep by sweep", "", _outputs(artist, number, lengths)
+            )
+        }
+    )
     updates = {}
     for n, update in enumerate(recording.updates, start=1):
-        shown = artist.picture(f"step-update-{n}-{number}", np.zeros(matrix(update.weight).shape), WEIGHTS, -1, 1)
+        shown = artist.picture(
+            f"step-update-{n}-{number}", np.zeros(matrix(update.weight).shape), WEIGHTS, -1, 1
+        )
         updates[f"step-update-{n}-{number}"] = Panel(f"Update of layer {n}'s weights", "", shown)
     return [*rows, updates]
 
@@ -249,7 +275,9 @@ def _outputs(artist: Artist, number: int, lengths: dict[str, int]) -> Any:
     starts = np.cumsum([0, *lengths.values()]).tolist()[:-1]
     for edge in starts[1:]:
         shown.add_layout(Span(location=edge - 0.5, dimension="height", line_color=GREY, line_dash="dashed"))
-    shown.add_layout(Span(location=0, dimension="height", line_color=COLOURS[2], line_width=2, name=f"step-mark-{number}"))
+    shown.add_layout(
+        Span(location=0, dimension="height", line_color=COLOURS[2], line_width=2, name=f"step-mark-{number}")
+    )
     for start, phase in zip(starts, lengths, strict=True):
         words = PHASES[phase].replace("nudged phase, ", "")
         shown.add_layout(Label(x=start - 0.3, y=1.14, text=words, text_font_size="12px", text_baseline="top"))

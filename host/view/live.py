@@ -28,8 +28,10 @@ class Served:
     server: subprocess.Popen[bytes]
 
     def stay(self) -> None:
-        """Go on until Ctrl-C or another signal that ends a command, or until the server ends. Where standard input or standard
-        error is no terminal, as in a script, nobody would know that: it returns at once."""
+        """Go on until Ctrl-C or another signal that ends a command, or until the server ends.
+
+        It returns at once where standard input or standard error is no terminal, as in a script, which nobody would end.
+        """
         if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
             return
         note("the training has ended; its page is served until Ctrl-C")

@@ -19,17 +19,26 @@ PHASES = {"free": "free phase", "plus": "nudged phase, +beta", "minus": "nudged 
 
 
 def stepped(recording: Recording, names: list[str]) -> dict[str, Any]:
-    """Pictures of each layer and sweep, the outputs' lines, sentences, and the update. names: of the classes."""
-    said = "read rightly" if recording.label == recording.prediction else f"read as {names[recording.prediction]}"
-    moved = (f"layer {n}: {(u.weight != 0).sum()} of {u.weight.size}" for n, u in enumerate(recording.updates, start=1))
+    """Pictures of each layer and sweep, the outputs' lines, sentences, the update. names: of the classes."""
+    said = (
+        "read rightly"
+        if recording.label == recording.prediction
+        else f"read as {names[recording.prediction]}"
+    )
+    moved = (
+        f"layer {n}: {(u.weight != 0).sum()} of {u.weight.size}"
+        for n, u in enumerate(recording.updates, start=1)
+    )
     return {
         "title": f"a {names[recording.label or 0]}, {said}",
         "image": picture(recording.image),
         "frames": _frames(recording),
         "lines": _lines(recording, names),
         "says": _sentences(recording, names),
-        "updates": {f"update-{n}": _strength(matrix(u.weight)) for n, u in enumerate(recording.updates, start=1)},
-        "moved": f"Weights that this image moves, red up and blue down, each picture by its own largest change. "
+        "updates": {
+            f"update-{n}": _strength(matrix(u.weight)) for n, u in enumerate(recording.updates, start=1)
+        },
+        "moved": "Weights that this image moves, red up and blue down, each picture by its own largest change. "
         f"{'; '.join(moved)}.",
     }
 
@@ -38,7 +47,9 @@ def _frames(recording: Recording) -> dict[str, str]:
     """Pictures by kind and layer, one for each sweep of all phases."""
     found = {}
     for n, phases in enumerate(zip(*recording.phases.values(), strict=True), start=1):
-        found[f"spikes-{n}"] = packed(tiled(np.concatenate([phase.spikes for phase in phases]).astype(np.uint16), GAP))
+        found[f"spikes-{n}"] = packed(
+            tiled(np.concatenate([phase.spikes for phase in phases]).astype(np.uint16), GAP)
+        )
         found[f"xi-{n}"] = packed(tiled(np.concatenate([phase.xi for phase in phases]), GAP))
     return found
 
@@ -57,7 +68,10 @@ def _outputs(recording: Recording) -> np.ndarray:
 def _lines(recording: Recording, names: list[str]) -> dict[str, list[Any]]:
     """The outputs' lines over the sweeps; the label's and the prediction's stand out."""
     outputs = _outputs(recording).T
-    special = {recording.prediction: (" (the prediction)", COLOURS[1]), recording.label: (" (the label)", COLOURS[0])}
+    special = {
+        recording.prediction: (" (the prediction)", COLOURS[1]),
+        recording.label: (" (the label)", COLOURS[0]),
+    }
     marks = [special.get(number, ("", GREY)) for number in range(len(names))]
     return {
         "xs": [list(range(outputs.shape[1]))] * len(names),
@@ -79,7 +93,9 @@ def _sentences(recording: Recording, names: list[str]) -> list[str]:
             first = " and ".join(names[i] for i in np.flatnonzero(values == values.max()))
             leads = f"{first} at {values.max():.2f}" if values.max() else "none"
             spikes = ", ".join(f"layer {n}: {count}" for n, count in enumerate(counts, start=1))
-            found.append(f"{PHASES[phase]}, sweep {t + 1} of {len(fired)}. Spikes in {spikes}. Largest output: {leads}.")
+            found.append(
+                f"{PHASES[phase]}, sweep {t + 1} of {len(fired)}. Spikes in {spikes}. Largest output: {leads}."
+            )
     return found
 
 

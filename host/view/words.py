@@ -34,9 +34,10 @@ def _clock(seconds: float) -> str:
 
 def facts(folder: Folder, seen: Look) -> str:
     """What the run is."""
+    spec = folder.spec
     error = "" if seen.evaluation is None else f"{seen.evaluation.error_percent:.2f} % of {seen.images}"
     found = {
-        "network": f"{folder.spec.name}: {', '.join(map(repr, folder.spec.stages))}; {folder.spec.parameters:,} parameters",
+        "network": f"{spec.name}: {', '.join(map(repr, spec.stages))}; {spec.parameters:,} parameters",
         "progress": f"{folder.done:,} of {folder.total:,} training samples, at {folder.rate:,.0f}/s",
         "misread now": error or seen.images,
         "plan": ", ".join(f"{name} {value}" for name, value in vars(folder.plan).items() if name != "preset"),
@@ -47,7 +48,7 @@ def facts(folder: Folder, seen: Look) -> str:
 
 
 def confusion(folder: Folder, seen: Look) -> str:
-    """How many images of each class are read as which, as a table: the more, the stronger the cell's colour."""
+    """How many images of each class are read as which: the more, the stronger the colour of the table's cell."""
     if seen.evaluation is None:
         return ""
     counts, names = seen.evaluation.confusion, list(map(escape, folder.class_names))
@@ -55,7 +56,9 @@ def confusion(folder: Folder, seen: Look) -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     rows = (
         f'<tr><th scope="row">{name}</th>'
-        + "".join(f'<td style="--share:{value / most:.2f}">{value}</td>' if value else "<td></td>" for value in row)
+        + "".join(
+            f'<td style="--share:{value / most:.2f}">{value}</td>' if value else "<td></td>" for value in row
+        )
         + "</tr>"
         for name, row in zip(names, counts.tolist(), strict=True)
     )
@@ -83,7 +86,9 @@ def counters(folder: Folder) -> str:
     """Registers and link counters as rows of a table."""
     fits = len(folder.spec.bundles) <= MAX_BUNDLES  # only the model takes a network that has more
     known = {register.name: register.what for register in registers(folder.spec)} if fits else {}
-    rows = [(name, value, known.get(name, "")) for name, value in folder.counters.get("registers", {}).items()]
+    rows = [
+        (name, value, known.get(name, "")) for name, value in folder.counters.get("registers", {}).items()
+    ]
     rows += [(f"link: {name}", value, "") for name, value in folder.counters.get("link", {}).items()]
     if not rows:
         return "<tr><td>no counters: the run was not trained through a board's interface</td></tr>"
@@ -99,5 +104,9 @@ def epochs(folder: Folder) -> str:
     for end in folder.epochs:
         held_out = "" if end.held_out_error_percent is None else f"{end.held_out_error_percent:.2f}"
         cells = (f"{end.samples:,}", f"{end.training_error_percent:.2f}", held_out, f"{end.seconds:,.1f}")
-        rows.append(f'<tr><th scope="row">{end.epoch}</th>' + "".join(f'<td class="number">{x}</td>' for x in cells) + "</tr>")
+        rows.append(
+            f'<tr><th scope="row">{end.epoch}</th>'
+            + "".join(f'<td class="number">{x}</td>' for x in cells)
+            + "</tr>"
+        )
     return "".join(rows) or '<tr><td colspan="5">no epoch has ended yet</td></tr>'

@@ -62,7 +62,10 @@ def test_a_run_that_has_not_finished_is_in_no_mean(seeds, tmp_path):
 
 
 def test_what_a_table_says_is_no_markup():
-    assert tables.Table("", [], [["<b>", "<i>"]]).body == '<tr><th scope="row">&lt;b&gt;</th><td>&lt;i&gt;</td></tr>'
+    assert (
+        tables.Table("", [], [["<b>", "<i>"]]).body
+        == '<tr><th scope="row">&lt;b&gt;</th><td>&lt;i&gt;</td></tr>'
+    )
 
 
 def test_many_runs_are_all_in_the_table(seeds, tmp_path):

@@ -64,7 +64,9 @@ def test_the_systems_scheme_is_followed_by_plots_too(chromium, one, scheme):
         found, counts = np.unique(pixels, axis=0, return_counts=True)
         assert tuple(found[counts.argmax()]) == rgb(paper)
         assert rgb(ink) in set(map(tuple, found)), "the words of the axes"
-        for label in shown_in(chromium, "return all('.bk-Legend .bk-label, .bk-label').map((e) => getComputedStyle(e).color)"):
+        for label in shown_in(
+            chromium, "return all('.bk-Legend .bk-label, .bk-label').map((e) => getComputedStyle(e).color)"
+        ):
             assert tuple(map(int, re.findall(r"\d+", label))) == rgb(ink)
 
 
@@ -127,8 +129,13 @@ def test_a_table_of_runs_sorts_above_the_curves(chromium, several):
     assert table.rect["y"] < first_plot.rect["y"]
 
     def column(name):
-        heads = [head.text.split("\n")[0].rstrip(" ▲▼") for head in table.find_elements("css selector", "thead th")]
-        cells = [row.find_elements("css selector", "th, td") for row in table.find_elements("css selector", "tbody tr")]
+        heads = [
+            head.text.split("\n")[0].rstrip(" ▲▼") for head in table.find_elements("css selector", "thead th")
+        ]
+        cells = [
+            row.find_elements("css selector", "th, td")
+            for row in table.find_elements("css selector", "tbody tr")
+        ]
         return [row[heads.index(name)].text for row in cells]
 
     button = next(b for b in table.find_elements("css selector", "button") if b.text == "lr_scale")
