@@ -2,6 +2,7 @@
 
 import shutil
 import statistics
+from typing import Any
 
 import nudge
 from host.view import compared as tables
@@ -11,7 +12,7 @@ from host.view.folder import DRAWN, chosen, read
 from host.view.look import look
 from host.view.save import save
 
-from .conftest import SEEDS
+from .conftest import FEW, SEEDS
 
 
 def looked_at(paths):
@@ -54,8 +55,8 @@ def test_networks_of_one_name_are_told_apart(seeds, shapes):
 
 
 def test_a_run_that_has_not_finished_is_in_no_mean(seeds, tmp_path):
-    options = {"samples": 60, "batch": 20, "free_steps": 6, "nudged_steps": 4, "epochs": 1, "held_out": 40}
-    nudge.Network.preset("tiny").fit(seed=3, out=tmp_path / "cut", callbacks=[lambda _: True], **options)
+    cut: dict[str, Any] = {"epochs": 1, "held_out": 40, "seed": 3, "callbacks": [lambda _: True]}
+    nudge.Network.preset("tiny").fit(out=tmp_path / "cut", **FEW | cut)
     table, means = compared(looked_at([seeds / "a", seeds / "b", tmp_path / "cut"]))
     assert [row[table.columns.index("trained")] for row in table.rows] == ["100%", "100%", "33%"]
     assert [row[0] for row in means.rows] == ["a, b"]
