@@ -50,8 +50,9 @@ class Folder:
 
     @property
     def class_names(self) -> list[str]:
-        """Of each class."""
-        return [str(number) for number in range(self.spec.classes)]
+        """Of each class: its name in the weight file, or else its number."""
+        names = getattr(self.found, "names", ())
+        return [*names, *map(str, range(len(names), self.spec.classes))][: self.spec.classes]
 
     @property
     def total(self) -> int:

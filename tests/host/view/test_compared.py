@@ -33,11 +33,11 @@ def test_a_folder_of_runs_is_a_table_of_what_differs(seeds):
         assert float(row["lr_scale"]) == SEEDS[name].get("lr_scale", 1)
         errors[name] = nudge.Network.load(seeds / name).evaluate().error_percent
         assert row["test error (%)"] == f"{errors[name]:.2f}"
-    (row,) = means.rows
+    (mean,) = means.rows
     both = [errors["a"], errors["b"]]
     assert means.columns == ["runs", "lr_scale", "seeds", *measured]
-    assert row[:3] == ["a, b", "1.0", "2"]
-    assert row[5] == f"{statistics.fmean(both):.2f} ± {statistics.stdev(both):.2f}"
+    assert mean[:3] == ["a, b", "1.0", "2"]
+    assert mean[5] == f"{statistics.fmean(both):.2f} ± {statistics.stdev(both):.2f}"
 
 
 def test_a_run_alone_is_no_table(seeds):

@@ -14,6 +14,7 @@ import pytest
 
 import nudge
 from golden.contract.errors import ExitCode, MetricsError, ViewError, WeightsError
+from golden.training.checkpoint import Checkpoint
 from golden.training.data import load
 from host.cli import main as cli
 from host.view import look as looks
@@ -231,6 +232,17 @@ def test_names_are_no_markup(tmp_path):
     text = save([run], tmp_path / "r.html").read_text()
     assert "<img src=x" not in text
     assert "&lt;img src=x" in text
+
+
+def test_classes_have_their_names(runs, monkeypatch):
+    """Those of the weight file as far as it has any, and numbers otherwise."""
+    monkeypatch.setattr(Checkpoint, "names", ("<none>", "one"), raising=False)
+    folder = read(runs[0])
+    assert folder.class_names == ["<none>", "one", *map(str, range(2, 10))]
+    made = content([(folder, look(folder))])
+    assert '<th scope="col">&lt;none&gt;</th><th scope="col">one</th><th scope="col">2</th>' in made.texts["confusion-0"]
+    assert "<none>" not in "".join(made.texts.values())
+    assert made.steps["steps-0"][0]["lines"]["name"][1].startswith("one")
 
 
 def test_names_that_are_no_unicode_are_escaped(runs, tmp_path):
