@@ -11,7 +11,7 @@ import pytest
 from host.view import colours, page
 from host.view.save import save
 
-from .browser import emulated, opened
+from .browser import emulated, opened, until
 from .conftest import SEEDS
 
 #: Widths of a telephone and of a desk's window, in pixels.
@@ -68,6 +68,15 @@ def test_the_systems_scheme_is_followed_by_plots_too(chromium, one, scheme):
             chromium, "return all('.bk-Legend .bk-label, .bk-label').map((e) => getComputedStyle(e).color)"
         ):
             assert tuple(map(int, re.findall(r"\d+", label))) == rgb(ink)
+
+
+def test_a_scheme_that_changes_is_followed(chromium, one):
+    with emulated(chromium, scheme="light"):
+        opened(chromium, one)
+        chromium.execute_script("window.before = true")
+    with emulated(chromium, scheme="dark"):
+        anew = "return !window.before && document.body?.dataset.ready"
+        until(lambda: chromium.execute_script(anew) == "yes")
 
 
 def rgb(colour: str) -> tuple[int, ...]:

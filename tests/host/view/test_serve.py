@@ -239,9 +239,11 @@ def test_a_live_page_stays_at_a_terminal_until_an_interrupt(tmp_path):
     options = ["--board", "golden", "--samples", "40", "--free-steps", "4", "--nudged-steps", "4", "--out", out]
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "host.cli", "train", "--live", *options]
-    process = subprocess.Popen(command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True)
-    os.close(theirs)
     with contextlib.ExitStack() as stack:
+        # what is ignored here, as in a shell's background, would be ignored there
+        stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))
+        process = subprocess.Popen(command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True)
+        os.close(theirs)
         stack.callback(os.close, ours)
         stack.callback(process.wait, SECONDS)
         stack.callback(process.kill)
