@@ -1,21 +1,24 @@
 """How many bits and steps learning needs: error against each width of the number contract, T and M, one at a time.
 
-The network is `small`, with 64 hidden units; each row changes one quantity and keeps the value of all others. Errors are
+The network is `small` as it was then, the base; each row changes one quantity and keeps the value of all others. Errors are
 of training images that were held out: the contract in `golden.contract.spec` is chosen by them, so the test set must
 not be asked.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from matplotlib import pyplot as plt
 
 from golden.axes import logarithmic
 from golden.contract.formats import Formats
+from golden.contract.presets import PRESETS
 from golden.contract.schedule import Schedule
 from golden.contract.spec import Spec
 from golden.training import data as datasets
+from golden.training.data import Data
 from golden.training.plan import Plan
 
 from . import page
@@ -23,6 +26,9 @@ from .held_out import CPU, QUICK, STUDIED, by_equilibrium_propagation, plan_fact
 from .study import GIBIBYTE, Budget, Cell, Row, Study, mean_deviation
 
 BASE = STUDIED
+
+#: The same network as it is now.
+NOW = PRESETS[BASE.name]
 
 #: The picture's largest error in percent, so that small differences show. What is above has an arrow and its value.
 TOP = 20.0
@@ -43,10 +49,21 @@ class Quantity:
     name: str
     #: Of its values.
     unit: str
-    #: The preset's value.
-    chosen: int
+    #: A network's value of it.
+    of: Callable[[Spec], int]
     #: The network for each value.
     specs: dict[int, Spec]
+
+    @property
+    def chosen(self) -> int:
+        """The base's value."""
+        return self.of(BASE)
+
+    @property
+    def marks(self) -> dict[str, int]:
+        """What the picture marks: the values of the preset and, where that is another one, of the base."""
+        now = {f"{NOW.name} now, {NOW.schedule.order}": self.of(NOW)}
+        return {BASE.name: self.chosen} if self.of(NOW) == self.chosen else {"base": self.chosen} | now
 
 
 def working_weight(bits: int) -> Spec:
@@ -76,27 +93,55 @@ def schedule(free: int, nudged: int, window: int = BASE.schedule.window) -> Spec
 
 
 def _quantities() -> tuple[Quantity, ...]:
-    f = BASE.formats
     s = BASE.schedule
     return (
-        Quantity("working weight", "bits", f.weight_bits, {b: working_weight(b) for b in (2, 3, 4, 5, 6, 7, 8)}),
-        Quantity("master", "bits", f.master_bits, {b: master(b) for b in (16, 17, 18, 19, 20)}),
-        Quantity("state", "fractional bits", f.state_fraction, {b: state(b) for b in (4, 5, 6, 7, 8)}),
-        Quantity("decoder", "bits", f.decoder_bits, {b: decoder(b) for b in (13, 14, 15, 16)}),
-        Quantity("T free", "steps, half nudged", s.free, {t: schedule(t, max(t // 2, 8)) for t in (8, 12, 16, 24, 32, 48, 64)}),
-        Quantity("T nudged", "steps", s.nudged, {t: schedule(s.free, t) for t in (8, 12, 16, 24, 32)}),
-        Quantity("M", "steps averaged", s.window, {m: schedule(s.free, s.nudged, m) for m in (1, 2, 4, 8, 16)}),
+        Quantity(
+            "working weight",
+            "bits",
+            lambda spec: spec.formats.weight_bits,
+            {b: working_weight(b) for b in (2, 3, 4, 5, 6, 7, 8)},
+        ),
+        Quantity("master", "bits", lambda spec: spec.formats.master_bits, {b: master(b) for b in (16, 17, 18, 19, 20)}),
+        Quantity("state", "fractional bits", lambda spec: spec.formats.state_fraction, {b: state(b) for b in (4, 5, 6, 7, 8)}),
+        Quantity("decoder", "bits", lambda spec: spec.formats.decoder_bits, {b: decoder(b) for b in (13, 14, 15, 16)}),
+        Quantity(
+            "T free",
+            "steps, half nudged",
+            lambda spec: spec.schedule.free,
+            {t: schedule(t, max(t // 2, 8)) for t in (8, 12, 16, 24, 32, 48, 64)},
+        ),
+        Quantity(
+            "T nudged",
+            "steps",
+            lambda spec: spec.schedule.nudged,
+            {t: schedule(s.free, t) for t in (8, 12, 16, 24, 32)},
+        ),
+        Quantity(
+            "M",
+            "steps averaged",
+            lambda spec: spec.schedule.window,
+            {m: schedule(s.free, s.nudged, m) for m in (1, 2, 4, 8, 16)},
+        ),
     )
 
 
 QUANTITIES = _quantities()
 
 
+@lru_cache
+def _images(data: str, data_dir: Path | None) -> Data:
+    return datasets.load(data, data_dir)
+
+
+def measure(spec: Spec, plan: Plan, held_out: int, data: str, data_dir: Path | None) -> dict[str, float]:
+    """A cell's figures. The images are read here, so that a complete table is drawn again without them."""
+    return by_equilibrium_propagation(spec, plan, held_out, _images(data, data_dir))
+
+
 def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
-    """A cell for each value and seed; the preset itself is measured once and shown in each column."""
+    """A cell for each value and seed; the base itself is measured once and shown in each column."""
     values = dict(budget.values)
     data, samples, held_out = (values.pop(name) for name in ("data", "samples", "held_out"))
-    images = datasets.load(data, data_dir)
     made = {}
     for quantity in QUANTITIES:
         for value, spec in quantity.specs.items():
@@ -108,7 +153,7 @@ def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
                     labels,
                     seed,
                     {"plan": plan_facts(plan), "spec": spec.identity, "free": plan.free_steps, "nudged": plan.nudged_steps},
-                    partial(by_equilibrium_propagation, spec, plan, held_out, images),
+                    partial(measure, spec, plan, held_out, data, data_dir),
                 )
     return list(made.values())
 
@@ -118,25 +163,33 @@ def report(budget: Budget, rows: list[Row], path: Path) -> str:
     errors: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         errors.setdefault((row["quantity"], row["value"]), []).append(float(row["error_percent"]))
-    preset = errors["preset", BASE.name]
-    lines = [f"Held-out error in percent of `{BASE.name}`, budget {budget.name}; mean and deviation over seeds.", ""]
-    lines += ["| quantity | value | error | deviation | seeds | preset |", "| --- | ---: | ---: | ---: | ---: | --- |"]
+    base = errors["preset", BASE.name]
+    widths = "-".join(str(layer.shape[0]) for layer in BASE.layers[1:])
+    lines = [
+        f"Held-out error in percent, budget {budget.name}; mean and deviation over seeds. The base is `{BASE.name}` as it was "
+        f"for this study: {widths}, layers in the order `{BASE.schedule.order}`. Each row changes one quantity of it. The "
+        f"preset's own steps are of the order `{NOW.schedule.order}`.",
+        "",
+    ]
+    lines += ["| quantity | value | error | deviation | seeds | mark |", "| --- | ---: | ---: | ---: | ---: | --- |"]
     figure, panels = plt.subplots(2, 4, figsize=(14, 6.5), layout="constrained", sharey=True)
     for quantity, axes in zip(QUANTITIES, panels.flat, strict=False):
         points = []
         for value in quantity.specs:
-            found = preset if value == quantity.chosen else errors[quantity.name, str(value)]
+            found = base if value == quantity.chosen else errors[quantity.name, str(value)]
             mean, deviation = mean_deviation(found)
             points.append((mean, deviation))
-            name, mark = f"{quantity.name} ({quantity.unit})", "chosen" if value == quantity.chosen else ""
+            name = f"{quantity.name} ({quantity.unit})"
+            mark = ", ".join(who for who, marked in quantity.marks.items() if marked == value)
             lines.append(f"| {name} | {value} | {mean:.2f} | {deviation:.2f} | {len(found)} | {mark} |")
         means, deviations = zip(*points, strict=True)
         names = [str(value) for value in quantity.specs]
         logarithmic(axes)
         axes.errorbar(names, means, deviations, marker="o", capsize=3)
-        chosen = list(quantity.specs).index(quantity.chosen)
         ring = {"markersize": 13, "markerfacecolor": "none", "markeredgewidth": 2, "zorder": 3}
-        axes.plot(names[chosen], means[chosen], "o", color="C1", label=f"{BASE.name}: {quantity.chosen}", **ring)
+        for who, value in quantity.marks.items():
+            at, colour = list(quantity.specs).index(value), "C7" if who == "base" else "C1"
+            axes.plot(names[at], means[at], "o", color=colour, label=f"{who}: {value}", **ring)
         for name, mean in zip(names, means, strict=True):
             if mean > TOP:
                 axes.annotate(f"{mean:.0f} %", (name, TOP), (0, -28), textcoords="offset points", ha="center", arrowprops=UP)

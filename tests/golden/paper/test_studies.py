@@ -1,11 +1,14 @@
 """Each study measures what its rows say."""
 
 import csv
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
+from matplotlib import pyplot as plt
 
 from golden.contract.presets import PRESETS, preset
 from golden.contract.schedule import ORDERS, Schedule
@@ -22,6 +25,8 @@ from golden.training.loop import train as run_train
 from golden.training.plan import Plan
 from golden.training.run import Run
 from golden.training.stop import Stop
+
+RESULTS = Path(__file__).parents[3] / "results"
 
 
 def test_each_value_of_precision_changes_what_its_name_says():
@@ -74,6 +79,26 @@ def test_precision_writes_a_row_for_each_cell_and_its_report(tmp_path, monkeypat
         wrong = float(row["error_percent"]) * 980 / 100
         assert 0 <= wrong <= 980
         assert abs(wrong - round(wrong)) < 1e-3, "not a share of the 980 held-out digits"
+
+
+def test_the_committed_picture_of_precision_marks_the_steps_that_small_has_now(tmp_path, monkeypatch):
+    """It is drawn from the committed table: no image is there to train on."""
+    monkeypatch.delenv("NUDGE_DATA", raising=False)
+    for file in RESULTS.glob("precision-cpu.*"):
+        shutil.copy(file, tmp_path)
+    (tmp_path / "precision-cpu.png").unlink()
+    monkeypatch.setattr(plt, "close", lambda figure: None)
+    table, _ = carry_out(STUDIES["precision"], "cpu", tmp_path)
+    assert table + "\n" == (RESULTS / "precision-cpu.md").read_text(), "nudge repro precision --budget cpu writes it anew"
+    now = preset("small").schedule
+    for name, value in (("T free", now.free), ("T nudged", now.nudged), ("M", now.window)):
+        (row,) = (line for line in table.splitlines() if f" {name} " in line.replace("(", " ") and "small" in line)
+        assert [cell.strip() for cell in row.split("|")][2] == str(value), "the row that is marked"
+    legends = filter(None, (axes.get_legend() for axes in plt.gcf().axes))
+    labels = [text.get_text() for legend in legends for text in legend.get_texts()]
+    steps = [int(label.rpartition(" ")[2]) for label in labels if "now" in label]
+    assert steps == [now.free, now.nudged, now.window]
+    plt.close("all")
 
 
 @pytest.mark.parametrize("damaged", ["", "cut", "flipped"])
