@@ -4,12 +4,15 @@ import ast
 import importlib.util
 import pkgutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boards
 from golden.contract.errors import DesignError, NudgeError
+
+from .family import Family
 
 if TYPE_CHECKING:
     from .fpga import Fpga
@@ -51,6 +54,19 @@ def modules() -> dict[str, str]:
     return out
 
 
+@contextmanager
+def _running(place: str) -> Iterator[None]:
+    """Whatever a board's file raises is told in one line."""
+    try:
+        yield
+    except NudgeError:
+        raise
+    except Exception as error:
+        if isinstance(error, AttributeError) and error.obj is Family:
+            raise Family.other(f"{place}: there is no Family.{error.name}") from error
+        raise DesignError(f"{place}: {type(error).__name__}: {error}") from error
+
+
 class Catalog(Mapping[str, "Fpga"]):
     """The boards by name. A board's file is imported when it is asked for, and no other.
 
@@ -68,14 +84,10 @@ class Catalog(Mapping[str, "Fpga"]):
 
     def __getitem__(self, name: str) -> "Fpga":
         module = modules()[name]
-        try:
+        with _running(module):
             from .fpga import Fpga
 
             found = vars(import_module(module)).values()
-        except NudgeError:
-            raise
-        except Exception as error:
-            raise DesignError(f"{module}: {type(error).__name__}: {error}") from error
         return next(fpga for fpga in found if isinstance(fpga, Fpga) and fpga.name == name)
 
 
@@ -93,12 +105,8 @@ def board_of_file(path: Path, name: str) -> "Fpga":
     if spec is None or spec.loader is None or not path.is_file():
         raise DesignError(f"--board-file {path}: no Python file")
     module = importlib.util.module_from_spec(spec)
-    try:
+    with _running(f"--board-file {path}"):
         spec.loader.exec_module(module)
-    except NudgeError:
-        raise
-    except Exception as error:
-        raise DesignError(f"--board-file {path}: {type(error).__name__}: {error}") from error
     found = {fpga.name: fpga for fpga in vars(module).values() if isinstance(fpga, Fpga)}
     if name not in found:
         raise DesignError(f"--board-file {path} has no board {name!r}: it has {', '.join(found) or 'none'}")

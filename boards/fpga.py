@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from amaranth.build import Resource
@@ -43,14 +44,14 @@ class Design:
 class Fpga:
     """A board with a real part. `boards.catalog` finds those that a file of this package defines.
 
-    Raises `DesignError` for a name or a USB number that nothing could match, and for no design.
+    Raises `DesignError` for a name or a USB number that nothing could match, for no design, and for a platform whose part
+    no bitstream can be made for.
     """
 
     #: Lower case, digits and hyphens.
     name: str
     #: Board and part, for people.
     what: str
-    family: Family
     #: Makes its Amaranth platform, which has the part and the pins.
     platform: Callable[[], Any]
     #: Bits per second of its serial adapter.
@@ -90,6 +91,15 @@ class Fpga:
             )
         if not self.designs:
             raise DesignError(f"{self.name}: designs must have at least one preset")
+        try:
+            _ = self.family
+        except DesignError as error:
+            raise DesignError(f"{self.name}: {error}") from None
+
+    @cached_property
+    def family(self) -> Family:
+        """Of its platform's part."""
+        return Family.of(self.platform())
 
     def design(self, preset: str) -> Design:
         """What is built for a preset; `DesignError` if this board has no design for it."""

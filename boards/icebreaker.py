@@ -5,13 +5,11 @@ from amaranth_boards.icebreaker import ICEBreakerPlatform
 from golden.contract.config import Config
 from golden.contract.presets import preset
 
-from .family import Family
 from .fpga import Design, Fpga
 
 ICEBREAKER = Fpga(
     name="icebreaker",
     what="iCEBreaker, iCE40UP5K",
-    family=Family.ICE40,
     platform=ICEBreakerPlatform,
     baud=1_000_000,
     designs={"tiny": Design(Config(preset("tiny"), (1, 1, 1), compact=True), 12_000_000)},

@@ -5,14 +5,12 @@ from amaranth.build import Attrs
 from amaranth_boards.orangecrab_r0_2 import OrangeCrabR0_2_25FPlatform
 from amaranth_boards.resources import UARTResource
 
-from .family import Family
 from .fpga import Design, Fpga
 from .small_ecp5 import FEW
 
 ORANGECRAB = Fpga(
     name="orangecrab",
     what="OrangeCrab r0.2, LFE5U-25F-8",
-    family=Family.ECP5,
     platform=OrangeCrabR0_2_25FPlatform,
     baud=1_000_000,  # what every adapter has
     # with seed 1 the buffer of the reset lies where no wire leads to it

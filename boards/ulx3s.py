@@ -8,14 +8,12 @@ from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_45F_Platform, ULX3S_
 from golden.contract.config import configuration
 from golden.contract.presets import preset
 
-from .family import Family
 from .fpga import Design, Fpga
 from .small_ecp5 import FEW
 
 ULX3S = Fpga(
     name="ulx3s",
     what="ULX3S, LFE5U-85F-6",
-    family=Family.ECP5,
     platform=ULX3S_85F_Platform,
     baud=3_000_000,  # the most that an FT231X has
     designs={

@@ -57,14 +57,9 @@ def synthesis(fpga: Fpga, top: str) -> str:
 def check(fpga: Fpga, preset: str, platform: Any) -> None:
     """Adds the board's pins to its platform.
 
-    Raises `DesignError` if pins are missing, the platform is of another family, or the clock or the
-    serial rate can't be made, `ConfigError` for a network that the compact core can't hold. Before anything is
-    elaborated, since Amaranth warns of what it made in vain.
+    Raises `DesignError` if pins are missing, or the clock or the serial rate can't be made, `ConfigError` for a network
+    that the compact core can't hold. Before anything is elaborated, since Amaranth warns of what it made in vain.
     """
-    if fpga.family.nextpnr not in platform.required_tools:
-        tools = ", ".join(platform.required_tools)
-        wrong = f"{fpga.name}: family {fpga.family.name} isn't that of its platform"
-        raise DesignError(f"{wrong}, which takes {tools}")
     config = fpga.design(preset).config
     if config.compact:
         check_compact(config)

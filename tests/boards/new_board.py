@@ -15,7 +15,6 @@ from amaranth_boards.resources import UARTResource
 from golden.contract.config import Config
 from golden.contract.presets import preset
 
-from .family import Family
 from .fpga import Design, Fpga
 
 CMOS = Attrs(IO_TYPE="LVCMOS33")
@@ -30,7 +29,6 @@ class BarePlatform(LatticeECP5Platform):
 BARE = Fpga(
     name="bare",
     what="Lattice ECP5 on a breadboard",
-    family=Family.ECP5,
     platform=BarePlatform,
     baud=1_000_000,
     designs={"tiny": Design(Config(preset("tiny"), (1, 1, 1), compact=True), 24_000_000)},

@@ -43,7 +43,6 @@ def test_one_file_is_enough_for_a_netlist(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("Family.ECP5", "Family.ICE40", "bare: family ICE40 isn't that of its platform, which takes yosys, nextpnr-ecp5"),
         ('uart=("uart", 3)', 'uart=("uart", 0)', "bare: Resource uart#0 does not exist"),
         ('uart=("uart", 3)', 'button=("button", 0)', "bare: Resource uart#0 does not exist"),
         ("window=1", 'button=("button", 0)', "bare: Resource button#0 does not exist"),
@@ -52,7 +51,7 @@ def test_one_file_is_enough_for_a_netlist(monkeypatch, tmp_path):
         ("24_000_000", "25_600_000", "bare: 25.6 MHz can't make 1000000 baud within 0.5%"),
         ("24_000_000", "24_001_000", "24.001 MHz can't be made from 25 MHz: choose a multiple of 1 MHz"),
         ("BarePlatform,", "Missing,", "boards.bare: NameError: name 'Missing' is not defined"),
-        ("CMOS = ", "CMOS == = ", "bare.py, line 14: invalid syntax"),
+        ("CMOS = ", "CMOS == = ", "bare.py, line 13: invalid syntax"),
     ],
 )
 def test_what_is_wrong_with_a_board_is_one_line(monkeypatch, tmp_path, old, new, message):
@@ -63,12 +62,34 @@ def test_what_is_wrong_with_a_board_is_one_line(monkeypatch, tmp_path, old, new,
     assert "\n" not in str(raised.value)
 
 
-def test_a_broken_file_breaks_no_other_board(monkeypatch, tmp_path):
-    add_board(tmp_path, monkeypatch, FILE.replace("Family.ECP5", "Family.GOWIN"))
+VENDORS = "bitstreams are made for Lattice parts alone, ICE40 (nextpnr-ice40) and ECP5 (nextpnr-ecp5)"
+
+
+@pytest.mark.parametrize(
+    ("platform", "facts", "tools"),
+    [
+        ("GowinPlatform", 'part, family = "GW1NR-LV9QN88PC6/I5", "GW1NR-9C"', "yosys, nextpnr-gowin, gowin_pack"),
+        ("XilinxPlatform", 'device, package, speed = "xc7a35ti", "csg324", "1L"', "vivado"),
+        ("LatticePlatform", 'device, package, speed = "LCMXO2-1200HC", "TG100", "4"', "pnmainc, ddtcmd"),
+    ],
+)
+def test_a_part_of_another_vendor_is_told_which_there_are(monkeypatch, tmp_path, capsys, platform, facts, tools):
+    file = FILE.replace("LatticeECP5Platform", platform).replace('device, package, speed, default_clk = "LFE5U-85F"', "X = 0")
+    file = re.sub(r"    X = 0.*", f'    {facts}\n    default_clk = "clk"', file)
+    add_board(tmp_path, monkeypatch, file)
     assert "bare" in BOARDS
     assert board("icebreaker").name == "icebreaker"
-    with pytest.raises(DesignError, match=r"boards\.bare: AttributeError: .*GOWIN"):
-        board("bare")
+    for command in ("estimate --board bare --preset tiny", "build bare --preset tiny", "verilog --board bare --preset tiny"):
+        code, _, err = run(capsys, *command.split(), *(["--out", "x.v"] if "verilog" in command else []))
+        assert code == ExitCode.USAGE
+        assert err == f"nudge: bare: its platform takes {tools}, but {VENDORS}: for another vendor's part, nudge verilog\n"
+
+
+def test_a_family_that_there_is_not_is_told_which_there_are(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text("from boards.family import Family\nFamily.GOWIN\n")
+    code, _, err = run(capsys, "build", "mine", "--board-file", str(tmp_path / "mine.py"), "--preset", "tiny")
+    assert code == ExitCode.USAGE
+    assert f"mine.py: there is no Family.GOWIN, but {VENDORS}" in err
 
 
 def test_a_loader_that_is_not_known_is_a_program_all_the_same(monkeypatch, tmp_path, capsys):
