@@ -6,14 +6,22 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import generate
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 project = "nudge"
 author = copyright = "the nudge contributors"
-extensions = ["myst_nb", "sphinx.ext.autodoc"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx_copybutton"]
 exclude_patterns = ["README.md", "curves/*", "pictures/*"]
 html_theme = "furo"
 html_title = "nudge"
 myst_heading_anchors = 3
+# Of blocks that name none: commands and what they print.
+highlight_language = "none"
+# Else --resume becomes a dash and a word.
+smartquotes = False
+# Not copied.
+copybutton_prompt_text = "$ "
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 # Text in single backticks is code, as everywhere in this project.
@@ -23,10 +31,24 @@ nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
+# Small matrices: a second thread gains little, and waits where other processes are at work.
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 # Links that lead out of docs/, such as to results/, are checked by tests/test_docs.py.
 suppress_warnings = ["myst.xref_missing"]
+
+
+def set_the_diary_apart(app: Sphinx, env: BuildEnvironment) -> None:
+    """Its notes are reached from log/README alone: they are no result of a search, and not in the sidebar."""
+    for name in env.found_docs:
+        if name.startswith("log/2"):
+            env.metadata[name] |= {"nosearch": True, "orphan": True}
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("env-updated", set_the_diary_apart)
 
 
 generate.write(Path(__file__).parent / "generated")

@@ -10,13 +10,14 @@ from dataclasses import fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import typer.main
 from sphinx.pycode import ModuleAnalyzer
 from typer.cli import get_docs_for_click
 
 from golden.contract import identity, messages, stored, stored_messages
+from golden.contract.errors import ExitCode
 from golden.contract.formats import Formats
 from golden.contract.messages import (
     ANSWERED_BYTES,
@@ -52,10 +53,49 @@ def comments(module: ModuleType) -> dict[tuple[str, str], str]:
     return {key: " ".join(lines).strip() for key, lines in analyzer.find_attr_docs().items()}
 
 
-def command_line() -> str:
-    """Every command with its options, as `nudge --help` has them."""
-    command = typer.main.get_command(app)
-    return get_docs_for_click(obj=command, ctx=typer.Context(command), name="nudge", title="The command line")
+def does(command: Any) -> str:
+    """What a command does: the first sentence of its help."""
+    return (command.help or "").strip().partition("\n\n")[0].partition(". ")[0].rstrip(".") + "."
+
+
+def command_page(command: Any, name: str) -> str:
+    """A command with its arguments and options, as its --help has them; of a group each command."""
+    context = typer.Context(command)
+    inner = [command.get_command(context, each) for each in getattr(command, "list_commands", lambda _: [])(context)]
+    if not inner:
+        prefix, _, own = name.rpartition(" ")
+        return get_docs_for_click(obj=command, ctx=context, name=own, call_prefix=prefix)
+    pages = (command_page(each, f"{name} {each.name}").replace("# ", "## ", 1) for each in inner)
+    return "\n".join([f"# `{name}`", "", does(command), "", *pages])
+
+
+def command_pages(program: str = "nudge") -> dict[str, str]:
+    """A page for each command, by its name, and "cli", which lists them and the exit codes."""
+    top = typer.main.get_command(app)
+    context = typer.Context(top)
+    found = {name: top.get_command(context, name) for name in top.list_commands(context)}
+    lines = [
+        "# The command line",
+        "",
+        f"What `{program} COMMAND --help` says, a page for each command; `{program} --version` prints the version.",
+        "",
+        "| command | what it does |",
+        "| --- | --- |",
+        *(f"| [`{program} {name}`]({name}.md) | {cell(does(command))} |" for name, command in found.items()),
+        "",
+        "## Exit codes",
+        "",
+        "| code | name | meaning |",
+        "| ---: | --- | --- |",
+        *(f"| {code.value} | `{code.name}` | {cell(code.what)} |" for code in ExitCode),
+        "",
+        "```{toctree}",
+        ":hidden:",
+        *(f"{program} {name} <{name}>" for name in found),
+        "```",
+    ]
+    pages = {name: command_page(command, f"{program} {name}") for name, command in found.items()}
+    return {"cli": "\n".join(lines) + "\n"} | pages
 
 
 def register_map(preset: str = "tiny") -> list[str]:
@@ -240,10 +280,14 @@ def width_list(preset: str = "garments") -> str:
 
 
 def write(folder: Path) -> None:
-    """Those that aren't."""
+    """Those that aren't, and no others: a command may have gone."""
     folder.mkdir(exist_ok=True)
-    for name, page in {"cli": command_line, "widths": width_list}.items():
-        (folder / f"{name}.md").write_text(page())
+    pages = {"widths": width_list()} | command_pages()
+    for name, page in pages.items():
+        (folder / f"{name}.md").write_text(page)
+    for old in folder.glob("*.md"):
+        if old.stem not in pages:
+            old.unlink()
 
 
 if __name__ == "__main__":

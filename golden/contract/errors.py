@@ -10,7 +10,7 @@ from .described import Described
 
 
 class ExitCode(Described):
-    """How a command ends; `what` says it for --help and README.md."""
+    """How a command ends; `what` says it for --help and the site."""
 
     OK = 0, "done"
     DIFFERENT = 1, "a comparison failed: board and golden model differ"
