@@ -93,7 +93,9 @@ def test_the_sidebar_has_groups_and_the_diary_is_not_searched(site):
 def test_code_has_a_copy_button_and_options_keep_their_hyphens(site):
     assert "_static/copybutton.js" in (site / "index.html").read_text()
     assert (site / "_static/copybutton.js").stat().st_size
-    assert "and saves; --resume goes on" in text_of(site / "generated/train.html")
+    for name, top, command in commands(typer.main.get_command(cli.app)):
+        named = re.findall("--[a-z-]+", command.help)
+        assert set(named) <= set(re.findall("--[a-z-]+", text_of(site / f"generated/{top}.html"))), name
     pages = sorted(site.rglob("*.html"))
     assert len(pages) > 70
     dashed = {page.name: re.findall("[–—][a-z]+", text_of(page)) for page in pages}

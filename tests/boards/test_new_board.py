@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from boards.catalog import BOARDS, board
+from boards.catalog import BOARDS, board, board_of_file
 from boards.toolchain.build import synthesise
 from boards.toolchain.netlist import plan
 from golden.contract.errors import DesignError, ExitCode
@@ -79,17 +79,17 @@ def test_a_part_of_another_vendor_is_told_which_there_are(monkeypatch, tmp_path,
     add_board(tmp_path, monkeypatch, file)
     assert "bare" in BOARDS
     assert board("icebreaker").name == "icebreaker"
-    for command in ("estimate --board bare --preset tiny", "build bare --preset tiny", "verilog --board bare --preset tiny"):
-        code, _, err = run(capsys, *command.split(), *(["--out", "x.v"] if "verilog" in command else []))
-        assert code == ExitCode.USAGE
-        assert err == f"nudge: bare: its platform takes {tools}, but {VENDORS}: for another vendor's part, nudge verilog\n"
+    message = f"bare: its platform takes {tools}, but {VENDORS}: for another vendor's part, nudge verilog"
+    with pytest.raises(DesignError) as raised:
+        board("bare")
+    assert str(raised.value) == message
+    assert run(capsys, "build", "bare", "--preset", "tiny") == (ExitCode.USAGE, "", f"nudge: {message}\n")
 
 
-def test_a_family_that_there_is_not_is_told_which_there_are(tmp_path, capsys):
+def test_a_family_that_there_is_not_is_told_which_there_are(tmp_path):
     (tmp_path / "mine.py").write_text("from boards.family import Family\nFamily.GOWIN\n")
-    code, _, err = run(capsys, "build", "mine", "--board-file", str(tmp_path / "mine.py"), "--preset", "tiny")
-    assert code == ExitCode.USAGE
-    assert f"mine.py: there is no Family.GOWIN, but {VENDORS}" in err
+    with pytest.raises(DesignError, match=re.escape(f"mine.py: there is no Family.GOWIN, but {VENDORS}")):
+        board_of_file(tmp_path / "mine.py", "mine")
 
 
 def test_a_loader_that_is_not_known_is_a_program_all_the_same(monkeypatch, tmp_path, capsys):
