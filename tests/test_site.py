@@ -90,9 +90,12 @@ def test_the_sidebar_has_groups_and_the_diary_is_not_searched(site):
         assert len(found) > 20
 
 
-def test_code_has_a_copy_button_and_options_keep_their_hyphens(site):
+def test_code_has_a_copy_button(site):
     assert "_static/copybutton.js" in (site / "index.html").read_text()
     assert (site / "_static/copybutton.js").stat().st_size
+
+
+def test_options_keep_their_hyphens(site):
     for name, top, command in commands(typer.main.get_command(cli.app)):
         named = re.findall("--[a-z-]+", command.help)
         assert set(named) <= set(re.findall("--[a-z-]+", text_of(site / f"generated/{top}.html"))), name
