@@ -1,6 +1,5 @@
 """`nudge view`: what training runs look like, in a browser."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +8,15 @@ import typer
 from golden.contract.errors import ExitCode, UsageError
 from golden.progress import note
 
+from .completion import weights
+from .run import importing
+
 
 def view(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Show these runs, each the --out of a training.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Show these runs, each the folder of a training.", autocompletion=weights),
+    ],
     save: Annotated[
         Path | None,
         typer.Option(help="Write the page to this file instead: it needs no server, and nothing from the network."),
@@ -22,11 +27,13 @@ def view(
 
     Runs that are still growing are shown as they are; a served page, which ends with Ctrl-C, follows them.
     """
-    # late: Bokeh takes half a second, and most commands draw nothing
-    from host.view.folder import read
-    from host.view.save import checked
-    from host.view.save import save as write
-    from host.view.serve import serve
+    with importing():
+        import asyncio
+
+        from host.view.folder import read
+        from host.view.save import checked
+        from host.view.save import save as write
+        from host.view.serve import serve
 
     if save is not None:
         if port is not None:

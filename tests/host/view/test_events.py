@@ -61,7 +61,7 @@ def test_event_files_have_what_the_run_has(tmp_path, accumulator, capsys):
 
 def test_a_resumed_run_goes_on_in_the_same_directory(tmp_path, accumulator):
     assert train(tmp_path, "--epochs", "1") == ExitCode.OK
-    resumed = ["train", "--board", "golden", "--resume", "--epochs", "2", "--out", str(tmp_path / "run")]
+    resumed = ["resume", "--epochs", "2", str(tmp_path / "run")]
     assert cli.main([*resumed, "--tensorboard", str(tmp_path / "events")]) == ExitCode.OK
     found = accumulator()
     assert list(scalars(found, events.BATCH)) == [20, 40, 60, 80, 100, 120]
