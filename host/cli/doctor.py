@@ -19,15 +19,14 @@ def doctor(as_json: JsonOption = False) -> int:
 
         from .work.health import findings
     found = findings()
-    table = Table("", "", "", "for", "to get it")
+    table = Table("", "for", "", box=None, show_header=False)
     group = ""
     for each in found:
         if each.group != group:
-            table.add_section()
-        name = each.group if each.group != group else ""
+            table.add_row(f"{each.group}:")
         group = each.group
-        missing = each.found is None
-        table.add_row(name, each.name, "missing" if missing else each.found, each.use, each.get if missing else "")
+        state = f"missing: {each.get}" if each.found is None else each.found
+        table.add_row(f"  {each.name}", each.use, state)
     lacking = [each.name for each in found if each.breaks]
     verdict = f"simulation lacks {', '.join(lacking)}" if lacking else "simulation has all that it needs"
     values = {"found": [asdict(each) for each in found], "lacking": lacking}

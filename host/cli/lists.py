@@ -35,16 +35,17 @@ def presets(as_json: JsonOption = False) -> int:
         }
         for name, spec in PRESETS.items()
     ]
-    table = Table("preset", "channels, neurons", title="networks for --preset")
-    table.add_column("weights and biases", justify="right")
-    table.add_column("runs in")
-    table.add_column("packaged weights, for `nudge eval`")
+    table = Table("preset", "channels, neurons", box=None)
+    table.add_column("weights", justify="right")
+    table.add_column("gateware")
+    table.add_column("trained on")
     for each in found:
         layers = ", ".join(map(str, each["layers"]))  # type: ignore[call-overload]
-        runs = "gateware and model" if each["gateware"] else "the model alone"
-        names = ", ".join(each["packaged"])  # type: ignore[arg-type]
-        table.add_row(str(each["preset"]), layers, f"{each['weights']:,}", runs, names)
-    emit(as_json, {"presets": found}, rendered(table))
+        runs = "yes" if each["gateware"] else "model alone"
+        data = ", ".join(name.removeprefix(f"{each['preset']}-") for name in each["packaged"])  # type: ignore[attr-defined]
+        table.add_row(str(each["preset"]), layers, f"{each['weights']:,}", runs, data)
+    note = "trained on: the weights come with the package, as PRESET-DATA for `nudge eval`"
+    emit(as_json, {"presets": found}, f"{rendered(table)}\n{note}")
     return ExitCode.OK
 
 

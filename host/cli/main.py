@@ -49,9 +49,6 @@ def callback(
         raise UsageError(f"{name}: {processes} processes can only {' or '.join(SHARED)}, with --board golden")
 
 
-app.command("doctor")(doctor.doctor)
-app.command("presets")(lists.presets)
-app.command("boards")(lists.boards)
 app.command("train")(training.train)
 app.command("resume")(training.resume)
 app.command("view")(view.view)
@@ -59,6 +56,8 @@ app.command("eval")(evaluate.evaluate_weights)
 app.command("compare")(compare.compare)
 app.command("bench")(bench.bench)
 app.command("repro")(repro.repro)
+app.command("presets")(lists.presets)
+app.command("boards")(lists.boards)
 app.command("estimate")(estimate.estimate)
 app.command("build")(bitstream.build)
 app.command("flash")(bitstream.flash)
@@ -66,6 +65,7 @@ app.command("report")(bitstream.report)
 app.command("verilog")(verilog.verilog)
 app.add_typer(board.app, name="board")
 app.add_typer(network.app, name="network")
+app.command("doctor")(doctor.doctor)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -128,7 +128,8 @@ def options() -> Iterator[Attack]:
             if flag is None or getattr(parameter, "is_flag", False) or flag == "--help":
                 continue
             for value in values(parameter):
-                yield Attack("options", f"{name} {flag} {value[:20]!r}", [*name.split(), *without(BASE[name], flag), flag, value], odd_files,
+                words = [*name.split(), *without(BASE[name], flag), flag, value]
+                yield Attack("options", f"{name} {flag} {value[:20]!r}", words, odd_files,
                     before=small_study, environment=(("PATH", "/proc/nowhere"),))  # fmt: skip
 
 
