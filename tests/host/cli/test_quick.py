@@ -116,7 +116,7 @@ def test_help_is_coloured_and_as_wide_as_the_terminal_and_plain_elsewhere():
     bare = re.sub(r"\x1b\[[0-9;]*m", "", shown)
     assert max(map(len, bare.splitlines())) == 90
     assert "─ Where it runs ─" in bare
-    assert "[default: embedded]" in bare, "a bracket is no markup"
+    assert "[default: 1]" in bare, "a bracket is no markup"
     piped = subprocess.run([*NUDGE, "train", "--help"], capture_output=True, text=True, check=True).stdout
     assert piped.isascii()
     titles = [line[:-1] for line in piped.splitlines() if re.fullmatch(r"[A-Z][\w ]+:", line)]

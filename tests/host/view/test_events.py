@@ -90,7 +90,8 @@ def test_a_directory_that_is_a_file_is_one_line(tmp_path, capsys):
 
 
 def test_a_directory_that_is_no_unicode_is_one_line(tmp_path, capsys):
-    assert train(tmp_path, "--tensorboard", str(tmp_path / "r\udcff")) == ExitCode.USAGE
+    command = [*COMMAND, "--out", str(tmp_path / "run"), "--tensorboard", str(tmp_path / "r\udcff")]
+    assert cli.main(command) == ExitCode.USAGE
     assert "its name isn't UTF-8, as that of event files must be" in capsys.readouterr().err
 
 
