@@ -122,6 +122,17 @@ def test_only_files_of_an_earlier_export_are_replaced(folder, tmp_path, capsys, 
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: '{"mine": 1}'}
 
 
+def test_the_folder_of_an_export_is_made(folder, tmp_path, capsys):
+    out = tmp_path / "made" / "for it" / "least.v"
+    assert run(capsys, "verilog", "ulx3s", "--network", folder / "least.toml", "--out", out)[0] == ExitCode.OK
+    assert out.with_suffix(".lpf") in set(out.parent.iterdir())
+    code, _, err = run(capsys, "verilog", "ulx3s", "--network", folder / "least.toml", "--out", "/proc/none/least.v")
+    assert (code, err.splitlines()[-1]) == (
+        ExitCode.USAGE,
+        "nudge: --out /proc/none/least.v: No such file or directory: /proc/none",
+    )
+
+
 def bench(exported, folder):
     """What the exported bench prints, by Verilator."""
     # what Verilator's own `configure` would have set, as in sim.board.verilator; coroutines are C++20
