@@ -9,7 +9,22 @@ import typer
 from golden.contract.errors import ExitCode, UsageError
 from golden.training.ranks import Ranks
 
-from . import bench, bitstream, board, compare, doctor, estimate, evaluate, lists, network, repro, training, verilog, view
+from . import (
+    DISTRIBUTION,
+    bench,
+    bitstream,
+    board,
+    compare,
+    doctor,
+    estimate,
+    evaluate,
+    lists,
+    network,
+    repro,
+    training,
+    verilog,
+    view,
+)
 from .app import App
 from .run import run_together
 
@@ -25,7 +40,7 @@ def print_version(asked: bool) -> None:
     """Print what is installed, and end the command."""
     if asked:
         try:
-            print(f"nudge {version('nudge')}")
+            print(f"nudge {version(DISTRIBUTION)}")
         except PackageNotFoundError:
             print("nudge, not installed: run from a checkout")
         raise typer.Exit

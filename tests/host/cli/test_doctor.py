@@ -16,6 +16,7 @@ from golden.contract.errors import ExitCode
 from golden.contract.presets import PRESETS
 from golden.contract.programs import LOADERS, SIMULATION
 from golden.training.packaged import packaged
+from host.cli import DISTRIBUTION
 
 from .command import run, run_json
 
@@ -63,8 +64,9 @@ def bare(tmp_path) -> dict[str, str]:
             top = file.parts[0]
             if top not in ("..", "bin") and not (tmp_path / top).exists():
                 (tmp_path / top).symlink_to(distribution(name).locate_file(top))
-    (tmp_path / "nudge-0.dist-info").mkdir()
-    (tmp_path / "nudge-0.dist-info" / "METADATA").write_text(distribution("nudge").read_text("METADATA") or "")
+    known = tmp_path / f"{DISTRIBUTION.replace('-', '_')}-0.dist-info"
+    known.mkdir()
+    (known / "METADATA").write_text(distribution(DISTRIBUTION).read_text("METADATA") or "")
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
 
 
