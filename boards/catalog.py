@@ -101,20 +101,20 @@ def board_of_file(path: Path, name: str) -> "Fpga":
     """
     from .fpga import Fpga
 
-    spec = importlib.util.spec_from_file_location("board_file", path)
+    spec = importlib.util.spec_from_file_location("target_file", path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise DesignError(f"--board-file {path}: no Python file")
+        raise DesignError(f"--target-file {path}: no Python file")
     module = importlib.util.module_from_spec(spec)
-    with _running(f"--board-file {path}"):
+    with _running(f"--target-file {path}"):
         spec.loader.exec_module(module)
     found = {fpga.name: fpga for fpga in vars(module).values() if isinstance(fpga, Fpga)}
     if name not in found:
-        raise DesignError(f"--board-file {path} has no board {name!r}: it has {', '.join(found) or 'none'}")
+        raise DesignError(f"--target-file {path} has no target {name!r}: it has {', '.join(found) or 'none'}")
     return found[name]
 
 
 def board(name: str) -> "Fpga":
     """The board of that name; `DesignError` lists the names there are."""
     if name not in BOARDS:
-        raise DesignError(f"unknown board {name!r}: choose one of {', '.join(BOARDS)}")
+        raise DesignError(f"unknown target {name!r}: choose one of {', '.join(BOARDS)}")
     return BOARDS[name]

@@ -4,10 +4,10 @@ import contextlib
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    pass
 
 #: Seconds between two plain lines.
 PLAIN_INTERVAL = 10.0
@@ -45,6 +45,10 @@ class Meter:
         self.title, self.total, self.done = title, total, done
         self._first = done
         self._start = self._printed = time.monotonic()
+        # late: most commands draw no bar
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
         console = Console(stderr=True)
         self._bar: Progress | None = None
         if console.is_terminal and not _silent:

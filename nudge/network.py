@@ -127,7 +127,7 @@ class Network:
         """Train from initial weights, test once at the end, and keep what was learnt: `nudge train`, with the same weights.
 
         data: what --data takes, or images and labels of your own, as `nudge.Data` has them; of these the run keeps a digest
-        alone, so that `nudge train --resume` has to be given them as a file, by --data.
+        alone, so that `nudge resume` has to be given them as a file, by --data.
         board: "golden" (the model), "sim" (the RTL, simulated), or a device path or pyserial URL. seed: of the initial weights
         and the order of samples; with `options` it fixes every bit of the result, on any board. out: directory of weights,
         metrics and learning curve; None: a temporary one, which goes with the result. twin, recover, engines, stream:
@@ -136,7 +136,7 @@ class Network:
         A callback is called after each commit with the run; where one returns True, training ends there, saved. So it does at
         the first Ctrl-C. Raises what the command ends with: `PlanError`, `DataError`, `LinkError`, `BoardError`, `ToolError`.
         """
-        known = [entry.name for entry in fields(TrainingOptions) if entry.name not in ("preset", "network", "resume", "data")]
+        known = [entry.name for entry in fields(TrainingOptions) if entry.name not in ("preset", "network", "data")]
         if unknown := sorted(options.keys() - known):
             raise UsageError(f"fit has no option {unknown[0]!r}: choose from {', '.join(known)}")
         callbacks = tuple(callbacks)
@@ -147,7 +147,7 @@ class Network:
         source, images = self._data(data, asked.data_dir)
         plan = asked.plan(self.spec, source.of(images), len(images.train_images))
         where = Path(tempfile.mkdtemp(prefix="nudge-")) if out is None else values.plain(Path, out, "--out", PlanError)
-        run = Run.begin(plan, self.spec, where, force=asked.force)
+        run = Run.begin(plan, self.spec, where, force=asked.force, data_dir=asked.data_dir)
         run.callbacks, run.picture = callbacks, out is not None
         forget = weakref.finalize(run, shutil.rmtree, where, ignore_errors=True) if out is None else None
         try:

@@ -39,7 +39,7 @@ class Result:
 
     @property
     def finished(self) -> bool:
-        """False where a callback or Ctrl-C ended it; `nudge train --resume` goes on in `out`."""
+        """False where a callback or Ctrl-C ended it; `nudge resume` goes on in `out`."""
         return self._run.finished
 
     @property

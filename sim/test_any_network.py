@@ -61,7 +61,7 @@ def test_it_learns_in_the_model(files, capsys, tmp_path, monkeypatch):
     # the weight file is enough, anywhere
     file.unlink()
     monkeypatch.chdir("/")
-    code, again = run_json(capsys, "eval", "--weights", out)
+    code, again = run_json(capsys, "eval", out)
     assert (code, again["error_percent"]) == (ExitCode.OK, result["error_percent"])
     assert np.array(again["confusion"]).shape == (spec.classes, spec.classes)
 

@@ -31,9 +31,9 @@ def test_train_with_its_twin_then_eval(capsys, tmp_path):
     code, result, _ = run_json(capsys, "train", "--samples", 8, "--batch", 3, "--twin", "--out", tmp_path)
     assert code == ExitCode.OK
     assert (result["equal"], result["compared"]) == (True, SPEC.parameters + 8 + len(SPEC.bundles))
-    on_model = run_json(capsys, "eval", "--board", "golden", "--weights", result["weights"])[1]
+    on_model = run_json(capsys, "eval", "--board", "golden", result["weights"])[1]
     assert on_model["error_percent"] == result["error_percent"]
-    few = ("eval", "--weights", result["weights"], "--samples", 20)
+    few = ("eval", result["weights"], "--samples", 20)
     on_board = run_json(capsys, *few, "--board", "sim")[1]
     assert on_board == run_json(capsys, *few, "--board", "golden")[1]
 

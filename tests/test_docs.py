@@ -128,8 +128,8 @@ def test_a_wrong_name_is_noticed():
     assert problem(["nudge", "train", "--nonsense"]) == "no option --nonsense"
     assert problem(["nudge", "board", "dance"]) == "no command 'dance'"
     assert problem(["nudge", "board", "info", "--board", "URL"]) is None
-    assert commands("`nudge eval --weights F` and\n```\nnudge bench   # why\n```") == [
-        ["nudge", "eval", "--weights", "F"],
+    assert commands("`nudge eval F` and\n```\nnudge bench   # why\n```") == [
+        ["nudge", "eval", "F"],
         ["nudge", "bench"],
     ]
 

@@ -164,7 +164,7 @@ def test_the_snippets_about_python_run(tmp_path, monkeypatch):
 def test_the_board_of_the_guide_is_a_board(tmp_path, capsys):
     (block,) = blocks("extending.md")
     (tmp_path / "bare.py").write_text(block)
-    board = ["--board", "bare", "--board-file", str(tmp_path / "bare.py")]
+    board = ["bare", "--target-file", str(tmp_path / "bare.py")]
     assert cli.main(["estimate", *board, "--preset", "tiny", "--json"]) == ExitCode.OK
     found = json.loads(capsys.readouterr().out)
     assert (found["part"], found["fits"], found["clock_hz"]) == ("LFE5U-85F", True, 24_000_000)

@@ -89,8 +89,8 @@ def test_the_command_evaluates_packaged_weights(installed, capsys, monkeypatch):
     nudge = installed / "bin" / "nudge"
     assert run(nudge, "--version").startswith("nudge ")
     monkeypatch.delenv(data.VARIABLE, raising=False)
-    assert main(["eval", "--weights", "small-mnist"]) == 0
+    assert main(["eval", "small-mnist"]) == 0
     expected = capsys.readouterr().out
     assert "(5 of 500)" in expected
-    assert run(nudge, "eval", "--weights", "small-mnist", "--board", "golden") == expected
-    assert run(nudge, "eval", "--weights", "small-mnist") == expected
+    assert run(nudge, "eval", "small-mnist", "--board", "golden") == expected
+    assert run(nudge, "eval", "small-mnist") == expected

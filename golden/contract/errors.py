@@ -4,6 +4,8 @@ A message is one line: what is wrong, the value, and what is allowed or what to 
 command line (`host.cli`), which prints the message and ends with the class's `exit_code`.
 """
 
+import difflib
+from collections.abc import Iterable
 from typing import ClassVar
 
 from .described import Described
@@ -23,6 +25,13 @@ class ExitCode(Described):
     TIMING = 8, "a build doesn't fit, misses timing, or is worse than its committed report"
     FAULT = 70, "a fault of nudge itself, or no memory left; the log file that is named says where"
     INTERRUPTED = 130, "interrupted (Ctrl-C, SIGTERM or SIGHUP); `train` has saved a checkpoint"
+
+
+def meant(wrong: str, known: Iterable[str]) -> str:
+    """What may be meant by a wrong word, for a message's end: words that have it as a part, else those alike; or nothing."""
+    words, part = list(known), wrong.strip("-")
+    alike = [word for word in words if len(part) > 1 and part in word] or difflib.get_close_matches(wrong, words, cutoff=0.7)
+    return f"; did you mean {' or '.join(alike)}?" if alike else ""
 
 
 class NudgeError(Exception):

@@ -1,5 +1,7 @@
 """Networks with a name, which `--preset` takes: files of the folder `golden/networks`."""
 
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from . import network_file
@@ -11,7 +13,31 @@ FOLDER = Path(__file__).parents[1] / "networks"
 #: From the smallest to the largest.
 NAMES = ("tiny", "small", "medium", "large", "wide", "garments", "paper", "paper-garments")
 
-PRESETS: dict[str, Spec] = {name: network_file.read(FOLDER / f"{name}.toml") for name in NAMES}
+
+class Presets(Mapping[str, Spec]):
+    """The networks by name. A file is read when its network is asked for: a list of names reads none."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+    def __contains__(self, name: object) -> bool:
+        return name in NAMES
+
+    def __getitem__(self, name: str) -> Spec:
+        if name not in NAMES:
+            raise KeyError(name)
+        return _read(name)
+
+
+@cache
+def _read(name: str) -> Spec:
+    return network_file.read(FOLDER / f"{name}.toml")
+
+
+PRESETS = Presets()
 
 
 def chosen(name: str | None, file: Path | None, default: str = "tiny") -> Spec:

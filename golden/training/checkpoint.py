@@ -26,6 +26,8 @@ from golden.contract.spec import Spec
 from golden.model.parameters import Parameters, check_parameters, shapes
 from golden.model.settings import Settings
 
+from .packaged import packaged
+
 #: With a digest over tensors and metadata, and the whole network.
 FORMAT = "nudge-weights-2"
 
@@ -38,13 +40,10 @@ MAX_BYTES = 8 * network_file.MAX_PARAMETERS
 #: A run's weight file in its directory.
 WEIGHTS = "weights.safetensors"
 
-#: Folder of the weights that come with the package; a file's stem is a name for `find`.
-PACKAGED = Path(__file__).parents[1] / "weights"
-
 D = TypeVar("D")
 
 #: Fields that files of earlier versions don't have.
-LATER = ("network", "metrics", "board")
+LATER = ("network", "metrics", "board", "data_dir")
 
 PACKAGES = ("torch", "numpy", "safetensors")
 
@@ -91,8 +90,10 @@ class Checkpoint:
     network: dict[str, Any] = field(default_factory=dict)
     #: `metrics.digest` of the rows so far; "" in files from before there was one.
     metrics: str = ""
-    #: That trained last, as `--board` names it: where `--resume` goes on. "" where several processes did, and in older files.
+    #: That trained last, as `--board` names it: where `nudge resume` goes on. "" in older files.
     board: str = ""
+    #: Folder that `--data-dir` named, absolute; "": none was named.
+    data_dir: str = ""
 
     def registers(self) -> Settings:
         """`settings` as the board takes them."""
@@ -151,12 +152,10 @@ def find(named: Path) -> Path:
         return named / WEIGHTS
     if named.exists():
         return named
-    packaged = {path.stem: path for path in sorted(PACKAGED.glob("*.safetensors"))}
-    if str(named) in packaged:
-        return packaged[str(named)]
-    raise WeightsError(
-        f"no weights at {named}: give a file, the --out of a run, or one of {', '.join(packaged)}"
-    )
+    known = packaged()
+    if str(named) in known:
+        return known[str(named)]
+    raise WeightsError(f"no weights at {named}: give a file, a run's folder, or one of {', '.join(known)}")
 
 
 def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkpoint]:
@@ -178,6 +177,7 @@ def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkp
         spec = own
     check(path, own, spec)
     parameters = _parameters(path, spec, tensors)
+    values.plain(Path, found.data_dir, f"{path}: damaged metadata (data_dir)", WeightsError)
     try:
         found.registers().check(spec)
     except (TypeError, ModelError) as error:

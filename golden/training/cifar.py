@@ -13,8 +13,6 @@ import numpy as np
 from golden import files
 from golden.contract.errors import DataError
 
-FOLDER = "cifar-10-batches-py"
-
 #: MD5 of each file, as torchvision has them; there is no better one published.
 CHECKSUMS = {
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
@@ -32,12 +30,12 @@ SHAPE = (3, 32, 32)
 MAX_BYTES = 1 << 26
 
 
-def load(root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def load(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Training images (50,000, 3, 32, 32) and labels, test images and labels.
 
     Raises `DataError` for a file that is missing or not the published one.
     """
-    parts = [batch(root / FOLDER / name, checksum) for name, checksum in CHECKSUMS.items()]
+    parts = [batch(folder / name, checksum) for name, checksum in CHECKSUMS.items()]
     *train, test = parts
     return np.concatenate([images for images, _ in train]), np.concatenate([labels for _, labels in train]), *test
 

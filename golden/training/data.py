@@ -15,26 +15,17 @@ from torch import Tensor
 
 from golden import files
 from golden.contract import values
+from golden.contract.datasets import EMBEDDED, FOLDERS, NAMES, VARIABLE
 from golden.contract.errors import DataError, PlanError
 from golden.contract.shapes import Input
 
 from . import cifar, idx, own_data
-
-#: 1,000 training and 500 test digits of MNIST; embedded/README.md says how they were chosen.
-EMBEDDED = Path(__file__).parents[1] / "embedded" / "mnist-1500.npz"
-
-#: Names of `load`, and torchvision's class of each, after which its folder is called.
-TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10"}
-NAMES = ("embedded", *TORCHVISION)
 
 #: Kinds of a `Source` beside these names: a .npz file or a folder; arrays that `nudge.Network.fit` was given.
 PATH, GIVEN = "path", "given"
 
 #: A digest as `digest` makes it.
 HEX = re.compile("[0-9a-f]{12}")
-
-#: Environment variable that names the root folder, the one that holds MNIST/raw and FashionMNIST/raw.
-VARIABLE = "NUDGE_DATA"
 
 
 class Data(NamedTuple):
@@ -149,13 +140,12 @@ def load(
         raise DataError("these weights learnt images that were given to fit, which aren't kept: give them with --data")
     if name == PATH:
         return _own(source, shown)
-    folder = folder_of(root)
-    inside = cifar.FOLDER if name == "cifar10" else f"{TORCHVISION[name]}/raw"
+    folder, inside = folder_of(root), FOLDERS[name]
     if folder is None:
         hint = "; the digits of --data embedded need none" if name == "mnist" else ""
         raise DataError(f"{name} needs a folder: set {VARIABLE} or --data-dir to the one that holds {inside}{hint}")
     if name == "cifar10":
-        return _checked(_tensors(cifar.load(folder)), name, shown)
+        return _checked(_tensors(cifar.load(folder / inside)), name, shown)
     hint = f"set {VARIABLE} or --data-dir to the folder that holds {inside}"
     return _checked(_tensors(idx.load(name, folder / inside, hint)), name, shown)
 

@@ -1,6 +1,7 @@
 """A training run's folder: what lies in it, and that one process at a time writes there."""
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from golden.contract.errors import PlanError, WeightsError
 
 from . import checkpoint, metrics
 from .checkpoint import WEIGHTS
+from .data import PATH, Source
 from .metrics import Epoch, Row
 
 METRICS = "metrics.csv"
@@ -31,6 +33,16 @@ BEGINS = {METRICS: metrics.as_text([]).encode(), EPOCHS: metrics.epochs_as_text(
     COUNTERS: b'{"board"',
     CURVE: files.PNG,
 }
+
+#: Where a run goes that is given no `--out`.
+RUNS = Path("runs")
+
+
+def unused(network: str, data: Source) -> Path:
+    """The first folder of `RUNS` that isn't there: NETWORK-DATA-1, -2, ..."""
+    name = re.sub(r"[^\w.-]+", "-", Path(data.path).stem if data.kind == PATH else data.kind) or "data"
+    numbered = (RUNS / f"{network}-{name}-{number}" for number in itertools.count(1))
+    return next(path for path in numbered if not os.path.lexists(path))
 
 
 class RunFolder:
@@ -80,7 +92,8 @@ class RunFolder:
                 files.remove_unfinished(self.path, files.OF_A_RUN)
                 self._check()
                 if self.state != found:
-                    raise PlanError(f"{self.weights} was written by another run since this one began: --resume continues that")
+                    why = "was written by another run since this one began: `nudge resume` continues that"
+                    raise PlanError(f"{self.weights} {why}")
                 yield
         finally:
             with suppress(OSError):

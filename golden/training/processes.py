@@ -1,6 +1,6 @@
 """Training by several processes, each of which computes its share of every batch.
 
-    torchrun --nproc-per-node 4 -m host.cli train --board golden --preset small --out runs/a
+    torchrun --nproc-per-node 4 -m host.cli train --board golden --preset small
 
 The bits are the same, whatever the number of processes: updates are integers, so their sum has no
 rounding that could depend on who computed what. Weights, metrics and checkpoints are those of one
@@ -9,11 +9,9 @@ each (--device cuda).
 """
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -26,37 +24,14 @@ from golden.model.fixed import FixedModel
 from golden.model.parameters import Parameters
 from golden.model.result import Result
 
+from .ranks import Ranks
 from .stop import Stop
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class World:
-    """The processes of a run, as torchrun's environment tells them; without torchrun there is one."""
-
-    rank: int = 0  #: of this process, from 0, over all machines
-    size: int = 1  #: how many there are, on all machines
-    local_rank: int = 0  #: of this process on this machine
-    local_size: int = 1  #: how many there are on this machine
-
-    @property
-    def first(self) -> bool:
-        """Whether this is the process that writes files and speaks."""
-        return self.rank == 0
-
-    @classmethod
-    def of_environment(cls) -> Self:
-        names = "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"
-        given = [os.environ[name] for name in names if name in os.environ]
-        if len(given) < len(names):
-            return cls()
-        if not all(re.fullmatch("[0-9]{1,6}", value) for value in given):
-            raise PlanError(f"{', '.join(names)} must be numbers, as torchrun sets them, not {', '.join(map(repr, given))}")
-        world = cls(*map(int, given))
-        if not (world.rank < world.size and world.local_rank < world.local_size <= world.size):
-            raise PlanError(f"{', '.join(names)} must be below each other in turn, not {', '.join(given)}")
-        return world
+class World(Ranks):
+    """The processes of a run, and what they do together."""
 
     @property
     def threads(self) -> int:

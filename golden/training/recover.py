@@ -29,7 +29,8 @@ def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
     try:
         return plain.train(run, board, data, stop)
     except (LinkError, BoardError) as error:
-        raise type(error)(f"{error}; {run.weights} holds the state after {run.saved} samples: --resume continues it") from None
+        kept = f"{run.weights} holds the state after {run.saved} samples: `nudge resume` continues it"
+        raise type(error)(f"{error}; {kept}") from None
 
 
 def recovering(

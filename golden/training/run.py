@@ -25,9 +25,9 @@ from .board import Board
 from .checkpoint import Checkpoint
 from .data import Data
 from .evaluate import Evaluation, chunks
-from .folder import CURVE, EPOCH, EPOCHS, METRICS, RunFolder
+from .folder import CURVE, EPOCH, EPOCHS, METRICS, RunFolder, unused
 from .metrics import Epoch, Row
-from .options import TrainingOptions
+from .options import ResumeOptions, TrainingOptions
 from .plan import Plan, first_samples
 
 #: Seconds of work that a power cut may cost, unless a run says otherwise.
@@ -78,6 +78,8 @@ class Run:
     checkpointed: bool = False
     #: Which board it is, as `--board` names it; "" where none is named.
     board: str = ""
+    #: Folder that `--data-dir` names, where the data are looked for; None: none is named.
+    data_dir: Path | None = None
     #: What the board counts, read when the run is saved; None: nothing is asked.
     counters: Callable[[], dict[str, Any]] | None = None
     #: Its files in `out`.
@@ -111,32 +113,22 @@ class Run:
         return self.epoch >= self.plan.epochs
 
     @classmethod
-    def begin(cls, plan: Plan, spec: Spec, out: Path, *, force: bool = False) -> "Run":
-        """A new run; it doesn't overwrite another one's weights unless `force`."""
+    def begin(cls, plan: Plan, spec: Spec, out: Path, *, force: bool = False, data_dir: Path | None = None) -> "Run":
+        """A new run; it doesn't overwrite another one's weights unless `force`. data_dir: where its data were looked for."""
         folder = RunFolder(out)
         there = [path for path in (folder.weights, *folder.path.glob(EPOCH.format("*"))) if os.path.lexists(path)]
         if there and not force:
-            raise PlanError(f"{there[0]} exists: --resume continues it, --force overwrites it, or choose another --out")
-        return cls(plan, spec, out, initial(spec, plan.seed), found=folder.state)
+            raise PlanError(f"{there[0]} exists: `nudge resume` continues it, --force overwrites it, or choose another --out")
+        return cls(plan, spec, out, initial(spec, plan.seed), found=folder.state, data_dir=_absolute(data_dir))
 
     @classmethod
-    def resume(cls, out: Path, options: dict[str, Any], network: Path | None = None) -> "Run":
-        """The run in `out`, continued. options: of the plan, as given (None: not); `epochs` may differ, and where `data` are.
-
-        network: a file, if its network has to be that of the run.
-        """
+    def resume(cls, out: Path, epochs: int | None = None) -> "Run":
+        """The run in `out`, continued. epochs: in all; None: as many as it had."""
         folder = RunFolder(out)
         before = folder.state
         spec, parameters, found = checkpoint.load(folder.weights)
-        if network is not None:
-            checkpoint.check(folder.weights, spec, network_file.read(network))
         plan = plan_of(folder.weights, spec, found)
-        for name, value in options.items():
-            had = getattr(plan, name)
-            if name not in ("epochs", "data") and value is not None and value != had:
-                raise PlanError(f"--{name.replace('_', '-')} {value}: the run in {out} has {had}; leave it out to resume")
-        asked = options.get("epochs")
-        epochs = plan.epochs if asked is None else asked
+        epochs = plan.epochs if epochs is None else epochs
         if epochs < found.epoch + (found.position > 0):
             raise PlanError(f"--epochs {epochs}: the run in {out} has already trained {found.epoch} epochs")
         if plan.average > 1 and epochs != plan.epochs:
@@ -148,11 +140,12 @@ class Run:
         run.epoch, run.position, run.epoch_errors = found.epoch, found.position, found.epoch_errors
         run.seconds, run.rows, run.command = found.seconds, rows, found.command
         run.epochs = report.read_epochs(out / EPOCHS, found.epoch)
+        run.board, run.data_dir = found.board, Path(found.data_dir) if found.data_dir else None
         return run
 
     def reload(self) -> None:
         """Back to what was saved last; `WeightsError` if another run's weights have taken its place."""
-        saved = Run.resume(self.out, {})
+        saved = Run.resume(self.out)
         if replace(saved.plan, epochs=self.plan.epochs) != self.plan or saved.spec.identity != self.spec.identity:
             raise WeightsError(f"{self.weights} is of another run now: it has another plan than the one to go back to")
         for name in ("parameters", "epoch", "position", "epoch_errors", "seconds", "rows", "epochs", "kept", "found"):
@@ -160,18 +153,23 @@ class Run:
         self.folder.forget()
 
     @classmethod
-    def prepare(cls, out: Path, options: TrainingOptions) -> tuple["Run", Data]:
-        """What is asked for: a new run or the one in `out`, and its data."""
-        if options.resume:
-            run = cls.resume(out, options.of_plan(), options.network)
-            images = datasets.load(run.plan.data.at(options.data), options.data_dir, run.spec.input)
-            first_samples(run.plan.samples, len(images.train_images) - run.plan.held_out, run.plan.data)
-            return run, images
+    def again(cls, out: Path, options: ResumeOptions) -> tuple["Run", Data]:
+        """The run in `out`, continued, and its data."""
+        run = cls.resume(out, options.epochs)
+        run.data_dir = _absolute(options.data_dir) or run.data_dir
+        images = datasets.load(run.plan.data.at(options.data), run.data_dir, run.spec.input)
+        first_samples(run.plan.samples, len(images.train_images) - run.plan.held_out, run.plan.data)
+        return run, images
+
+    @classmethod
+    def prepare(cls, out: Path | None, options: TrainingOptions) -> tuple["Run", Data]:
+        """A new run as it is asked for, and its data. out: None: a folder of its own in `RUNS`."""
         spec = chosen(options.preset, options.network)
         source = datasets.Source.asked(options.data_name)
         images = datasets.load(source, options.data_dir, spec.input)
         plan = options.plan(spec, source.of(images), len(images.train_images))
-        return cls.begin(plan, spec, out, force=options.force), images
+        out = unused(spec.name, plan.data) if out is None else out
+        return cls.begin(plan, spec, out, force=options.force, data_dir=options.data_dir), images
 
     def owned(self) -> AbstractContextManager[None]:
         """While entered, this process alone trains in `out`: see `RunFolder.owned`."""
@@ -214,7 +212,7 @@ class Run:
             try:
                 self._write(settings)
             except OSError as error:
-                kept = f"; {self.weights} holds the state after {self.saved} samples: --resume continues it"
+                kept = f"; {self.weights} holds the state after {self.saved} samples: `nudge resume` continues it"
                 raise PlanError(f"{error}{kept if self.found else ''}") from None
         self.saved = self.done
 
@@ -240,6 +238,7 @@ class Run:
             command=self.command,
             metrics=report.digest(self.rows),
             board=self.board,
+            data_dir="" if self.data_dir is None else str(self.data_dir),
         )
         # metrics first: rows beyond a checkpoint are dropped when it is resumed, missing ones could not be made up
         counted = None if self.counters is None else self.counters() | {"samples": self.done}
@@ -259,6 +258,11 @@ class Run:
             curve.plot_curve(self.out / CURVE, self.rows, self.epochs, title, test_error)
         except Exception as error:
             note(f"{self.out / CURVE} isn't drawn: {type(error).__name__}: {error}")
+
+
+def _absolute(folder: Path | None) -> Path | None:
+    """The folder from wherever the run goes on; an empty name is none."""
+    return Path(os.path.abspath(folder)) if folder is not None and str(folder) else None  # noqa: PTH100 (links stay)
 
 
 def _after(path: Path, epoch: int, spec: Spec, plan: Plan) -> Parameters:

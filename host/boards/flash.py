@@ -10,12 +10,10 @@ from serial.tools import list_ports
 
 from golden import children
 from golden.contract.errors import IdentityError, LinkError, ToolError
+from golden.contract.programs import LOADERS
 from golden.contract.spec import Spec
 
 from .serial import SerialBoard
-
-#: Loaders that are known here -> their Debian packages. Any other program will do as well.
-PACKAGES = {"openFPGALoader": "openfpgaloader", "iceprog": "fpga-icestorm", "dfu-util": "dfu-util"}
 
 #: Seconds for a loader: the slowest writes some MB of flash at 1 MB in ten seconds.
 LOADER_SECONDS = 180
@@ -28,7 +26,7 @@ def require_loader(command: Sequence[str]) -> None:
     """`ToolError` unless the command's program is on the PATH; it says how to get those known."""
     program = command[0]
     if shutil.which(program) is None:
-        package = PACKAGES.get(program)
+        package = LOADERS.get(program)
         hint = f"apt-get install {package}" if package else "put it on the PATH"
         raise ToolError(f"{program} not found: {hint}")
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from golden.contract.config import ENGINES, buildable, configuration
-from golden.contract.errors import IdentityError, ToolError, UsageError
+from golden.contract.errors import IdentityError, ToolError, UsageError, meant
 from golden.contract.presets import PRESETS, preset
 from golden.contract.spec import Spec
 from golden.progress import note
@@ -16,8 +17,18 @@ from .interface import OpenBoard
 from .lanes import with_chosen
 from .serial import SerialBoard
 
+#: What `--board` takes beside device paths and URLs.
+WORDS = ("sim", "golden")
+
 #: Network of the virtual board that is started where a board is only asked what it is.
 UNKNOWN_PRESET = "tiny"
+
+
+def check_name(name: str) -> None:
+    """`UsageError` for a word after `--board` that is none of `WORDS`, nor a device path, nor a URL."""
+    if name not in WORDS and "/" not in name and ":" not in name and not (name and Path(name).exists()):
+        allowed = f"{', '.join(WORDS)}, a device path, or a URL of socket, rfc2217 or hwgrep"
+        raise UsageError(f"--board must be {allowed}, not {name!r}{meant(name, WORDS)}")
 
 
 @contextmanager
@@ -60,6 +71,7 @@ def open_board(
     for samples. Raises `ToolError`, and what
     `SerialBoard` raises.
     """
+    check_name(name)
     if engines is not None and name != "sim":
         raise UsageError(f"--engines {engines}: only a board in simulation can choose, not {name!r}")
     if name == "golden":
@@ -84,6 +96,7 @@ def open_unknown(name: str, others: Iterable[Spec] = ()) -> Iterator[SerialBoard
     name: a device path or a pyserial URL, or `sim`, which starts a virtual board of `UNKNOWN_PRESET`.
     `IdentityError` if it is of none of them.
     """
+    check_name(name)
     if name == "golden":
         raise UsageError("--board golden: the model has no port to ask: give a device path, a pyserial URL, or sim")
     with ExitStack() as stack:

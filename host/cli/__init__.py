@@ -1,0 +1,4 @@
+"""The `nudge` command."""
+
+#: What pip calls the package.
+DISTRIBUTION = "nudge"

@@ -8,13 +8,6 @@ import typer
 
 from golden.contract.errors import ExitCode, UsageError
 from golden.contract.presets import chosen
-from golden.training import data as datasets
-from golden.training.plan import Plan, first_samples
-from host.harness.attack import Attack
-from host.harness.soak import soak as run_soak
-from host.harness.sweep import Sweep, case_name
-from host.harness.sweep import cases as every_case
-from host.harness.sweep import run as run_sweep
 
 from .options import (
     JsonOption,
@@ -22,6 +15,7 @@ from .options import (
     PresetOption,
     TrainSamplesOption,
 )
+from .run import importing
 from .terminal import emit
 
 
@@ -68,6 +62,11 @@ def soak(
             raise UsageError(f"{option} must be 0 or more, not {count}")
     if damages and not stored:
         raise UsageError(f"--damages {damages}: only with --stored")
+    with importing():
+        from golden.training import data as datasets
+        from golden.training.plan import Plan, first_samples
+        from host.harness.attack import Attack
+        from host.harness.soak import soak as run_soak
     spec = chosen(preset_name, network)
     images = datasets.load("embedded", shown=spec.input)
     plan = Plan.of(
@@ -102,6 +101,11 @@ def sweep(
     as_json: JsonOption = False,
 ) -> int:
     """Repeat one session, each time with one byte damaged; fail if one hangs or ends wrong."""
+    with importing():
+        from golden.training.plan import first_samples
+        from host.harness.sweep import Sweep, case_name
+        from host.harness.sweep import cases as every_case
+        from host.harness.sweep import run as run_sweep
     session = Sweep.record(chosen(preset_name, network))
     cases = every_case(session)
     if fault is not None:

@@ -1,27 +1,16 @@
 """`nudge bench`: cycles of the virtual board, and speed of the model's engines."""
 
-from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from golden.contract.config import ENGINES
-from golden.contract.errors import ExitCode, UsageError
-from golden.contract.presets import PRESETS, chosen
-from golden.contract.protocol import PHASES
-from golden.training import checkpoint
-from golden.training import data as datasets
-from golden.training.plan import first_samples
-from host.boards.open import virtual_board
-from host.boards.serial import SerialBoard
-from host.harness.bench import Bench
-from host.harness.bench import bench as run_bench
-from host.harness.golden_bench import GoldenBench, golden_bench
+from golden.contract.errors import UsageError
+from golden.contract.presets import NAMES, chosen
+from golden.training.options import DATA, NETWORK
 
-from .options import DirOption, EnginesOption, JsonOption, NetworkOption, OwnDataOption
-from .terminal import emit, rendered
+from . import completion
+from .options import WHERE, DirOption, EnginesOption, JsonOption, NetworkOption, OwnDataOption, StartOption
+from .run import importing
 
 
 def bench(
@@ -29,133 +18,55 @@ def bench(
         str | None,
         typer.Option(
             "--preset",
-            help=f"Take this network: {', '.join(PRESETS)} [default: tiny, with --golden small].",
+            help=f"Take this network: {', '.join(NAMES)} [default: tiny, with --board golden small].",
+            rich_help_panel=NETWORK,
+            autocompletion=completion.presets,
         ),
     ] = None,
     network: NetworkOption = None,
+    board: Annotated[
+        str,
+        typer.Option(
+            "--board",
+            help="Measure sim (cycles of a virtual board) or golden (speed of the model's engines on this machine).",
+            rich_help_panel=WHERE,
+        ),
+    ] = "sim",
     samples: Annotated[
-        int | None, typer.Option(help="Train and infer N samples, 2 or more [default: a batch].")
+        int | None, typer.Option(help="Train and infer N samples, 2 or more [default: a batch].", rich_help_panel=DATA)
     ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Start from this weight file [default: fresh weights].")
-    ] = None,
+    weights: StartOption = None,
     data: OwnDataOption = None,
     data_dir: DirOption = None,
-    golden: Annotated[
-        bool,
-        typer.Option(
-            "--golden", help="Measure the golden model's engines on this machine instead."
-        ),
-    ] = False,
     engines: EnginesOption = None,
     batch: Annotated[
-        int | None, typer.Option(help="With --golden: train N images at once [default: 256].")
+        int | None, typer.Option(help="With --board golden: train N images at once [default: 256].", rich_help_panel=WHERE)
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(help="With --golden: give each engine N threads [default: one a processor]."),
+        typer.Option(
+            help="With --board golden: give each engine N threads [default: one a processor].", rich_help_panel=WHERE
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Measure the cycles of a training sample and an inference on the virtual board.
 
-    By phase, beside the bound of its lanes; and how busy each engine's lanes are. With --golden:
+    By phase, beside the bound of its lanes; and how busy each engine's lanes are. With --board golden:
     training samples a second of each engine of the golden model, which must agree.
     """
-    if golden:
-        cycles_only = {"--engines": engines, "--weights": weights, "--data": data}
-        if samples is not None:
-            raise UsageError(f"--samples {samples}: with --golden it is --batch that counts")
-        for option, given in cycles_only.items():
-            if given is not None:
-                raise UsageError(f"{option} {given}: not with --golden")
-        spec = chosen(preset_name, network, "small")
-        images = datasets.load("embedded", shown=spec.input)
-        speeds = golden_bench(spec, images, 256 if batch is None else batch, threads)
-        emit(as_json, engine_values(speeds), engine_table(speeds))
-        return ExitCode.OK
-    for option, value in (("--batch", batch), ("--threads", threads)):
-        if value is not None:
-            raise UsageError(f"{option} {value}: only with --golden")
+    simulated = {"--engines": engines, "--weights": weights, "--data": data, "--data-dir": data_dir}
+    modelled = {"--batch": batch, "--threads": threads}
+    if board not in ("sim", "golden"):
+        raise UsageError(f"--board must be sim or golden, not {board!r}")
+    if board == "golden" and samples is not None:
+        raise UsageError(f"--samples {samples}: with --board golden it is --batch that counts")
+    for option, given in (simulated if board == "golden" else modelled).items():
+        if given is not None:
+            raise UsageError(f"{option} {given}: {'not' if board == 'golden' else 'only'} with --board golden")
+    with importing():
+        from .work import measures
+    if board == "golden":
+        return measures.of_model(chosen(preset_name, network, "small"), batch, threads, as_json)
     spec = chosen(preset_name, network)
-    samples = spec.learning.batch if samples is None else samples
-    if samples < 2:
-        why = "one alone doesn't show what the next one hides"
-        raise UsageError(f"--samples must be at least 2, not {samples}: {why}")
-    parameters = None
-    if weights is not None:
-        parameters = checkpoint.load(checkpoint.find(weights), spec)[1]
-    images = datasets.load(data or "embedded", data_dir, spec.input)
-    first_samples(samples, len(images.train_images), data or "embedded")
-    with virtual_board(spec, engines or ENGINES[0]) as virtual:
-        with SerialBoard(virtual.url, spec) as device:
-            result = run_bench(
-                device, virtual.config, images, samples, seed=0, parameters=parameters
-            )
-    rate = virtual.statistics.cycles / virtual.statistics.seconds
-    emit(as_json, cycle_values(result, rate), cycle_tables(result, spec.name, rate))
-    return ExitCode.OK
-
-
-def cycle_values(result: Bench, rate: float) -> dict[str, Any]:
-    """A measurement of cycles, for --json. rate: simulated cycles a second."""
-    return asdict(result) | {
-        "cycles_per_training_sample": result.cycles_per_training_sample,
-        "cycles_per_inference": result.cycles_per_inference,
-        "bound_cycles_per_training_sample": result.bound_cycles_per_training_sample,
-        "samples_per_second": result.samples_per_second,
-        "simulated_cycles_per_second": rate,
-        "parts": [asdict(part) | {"occupancy": result.occupancy(part)} for part in result.parts],
-    }
-
-
-def cycle_tables(result: Bench, name: str, rate: float) -> str:
-    """The same to read. name: of the preset."""
-    table = Table("phase", title=f"{name}, batch {result.batch}: simulated cycles a sample")
-    for column in ("training", "bound", "inference"):
-        table.add_column(column, justify="right")
-    columns = (result.phases, result.bound, result.inference)
-    for phase in PHASES:
-        table.add_row(phase, *(f"{column[phase]:.1f}" for column in columns))
-    table.add_row("sum", *(f"{sum(column[phase] for phase in PHASES):.1f}" for column in columns))
-    title = "lanes: cycles of a training sample at full occupancy, and the share of its cycles"
-    busy = Table("part", title=title)
-    for column in ("lanes", "cycles", "occupancy"):
-        busy.add_column(column, justify="right")
-    for part in result.parts:
-        occupancy = f"{result.occupancy(part):.0%}"
-        busy.add_row(part.name, str(part.lanes), f"{part.cycles:.0f}", occupancy)
-    quiet = ", ".join(f"{share:.1%} in bundle {index}" for index, share in result.silent.items())
-    speed = f"{result.samples_per_second:.1f} training samples/s, {rate:.3g} clock cycles/s"
-    lines = [f"dense tiles without a spike on either side: {quiet}", f"virtual board: {speed}"]
-    return "\n".join([rendered(table), rendered(busy), *lines])
-
-
-def engine_values(result: GoldenBench) -> dict[str, Any]:
-    """A comparison of engines, for --json."""
-    ratios = {f"ratio_{engine}": result.ratio(engine) for engine in result.engines}
-    speed = {"fastest": result.fastest, "samples_per_second": result.samples_per_second}
-    return (
-        {"ratio": result.ratio(result.fastest)} | speed | asdict(result) | ratios | {"equal": True}
-    )
-
-
-def engine_table(result: GoldenBench) -> str:
-    """The same to read."""
-    table = Table(
-        "engine",
-        title=f"{result.preset}, batch {result.batch}, {result.threads} threads: "
-        "training samples/s",
-    )
-    for column in ("images a run", "median", "slowest", "fastest", "times plain"):
-        table.add_column(column, justify="right")
-    for name, speed in result.engines.items():
-        rates = (f"{rate:.1f}" for rate in (speed.samples_per_second, *speed.spread))
-        table.add_row(name, str(speed.images), *rates, f"{result.ratio(name):.1f}")
-    lines = [
-        rendered(table),
-        f"updates equal; {result.runs} runs each, load average before: {result.load:.1f}",
-    ]
-    if "native" not in result.engines:
-        lines.append("no C++ compiler found, so no native engine: apt-get install g++, or set CXX")
-    return "\n".join(lines)
+    return measures.of_simulation(spec, samples, weights, data or "embedded", data_dir, engines, as_json)

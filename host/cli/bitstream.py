@@ -1,31 +1,34 @@
 """`nudge build`, `flash` and `report`: bitstreams of real boards."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from golden.contract.errors import ExitCode, TimingError
 
-from .builds import Target, estimated_power, run_build, run_flash, run_report
+from . import completion
 from .options import (
-    BoardFileOption,
-    FpgaArgument,
     JsonOption,
     LargestOption,
     NetworkOption,
     PlaceOption,
+    TargetArgument,
+    TargetFileOption,
     ToolsOption,
 )
+from .run import importing
 from .terminal import emit, rendered
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def build(
-    board: FpgaArgument,
+    target: TargetArgument,
     preset_name: LargestOption = None,
     network: NetworkOption = None,
-    board_file: BoardFileOption = None,
+    target_file: TargetFileOption = None,
     seed: PlaceOption = None,
     seeds: Annotated[
         int, typer.Option(help="Place and route with N seeds, for the spread of fmax.")
@@ -37,7 +40,9 @@ def build(
     as_json: JsonOption = False,
 ) -> int:
     """Make a bitstream: elaborate, synthesise, place and route, pack; fail if it misses timing."""
-    result = run_build(Target(board, preset_name, network, board_file), seed, seeds, kind, verify)
+    with importing():
+        from .work.builds import Target, run_build
+    result = run_build(Target(target, preset_name, network, target_file), seed, seeds, kind, verify)
     routes = ", ".join(
         f"{route.fmax_hz / 1e6:.2f} MHz (seed {route.seed})" for route in result.routes
     )
@@ -49,30 +54,35 @@ def build(
 
 
 def flash(
-    board: FpgaArgument,
+    target: TargetArgument,
     preset_name: LargestOption = None,
     network: NetworkOption = None,
-    board_file: BoardFileOption = None,
+    target_file: TargetFileOption = None,
     seed: PlaceOption = None,
-    port: Annotated[
+    board: Annotated[
         str | None,
-        typer.Option(help="Check the board at this serial port [default: its own adapter]."),
+        typer.Option(
+            help="Check the board at this device path or URL [default: its own adapter].",
+            autocompletion=completion.boards,
+        ),
     ] = None,
     kind: ToolsOption = "yowasp",
     as_json: JsonOption = False,
 ) -> int:
     """Load a bitstream, built if need be, and ask the board whether it runs that one."""
-    made, found = run_flash(Target(board, preset_name, network, board_file), seed, kind, port)
+    with importing():
+        from .work.builds import Target, run_flash
+    made, found = run_flash(Target(target, preset_name, network, target_file), seed, kind, board)
     text = f"{made.what} at {found} runs build {made.build:08x}, seed {made.seed}"
-    emit(as_json, {"port": found} | made.values(), text)
+    emit(as_json, {"board": found} | made.values(), text)
     return ExitCode.OK
 
 
 def report(
-    board: FpgaArgument,
+    target: TargetArgument,
     preset_name: LargestOption = None,
     network: NetworkOption = None,
-    board_file: BoardFileOption = None,
+    target_file: TargetFileOption = None,
     kind: ToolsOption = "yowasp",
     samples: Annotated[
         int | None,
@@ -88,10 +98,14 @@ def report(
     as_json: JsonOption = False,
 ) -> int:
     """Show area, fmax and samples a second of the newest build here, or of the committed report."""
-    target = Target(board, preset_name, network, board_file)
-    source, values, worse = run_report(target, kind, samples, save)
+    with importing():
+        from rich.table import Table
+
+        from .work.builds import Target, estimated_power, run_report
+    asked = Target(target, preset_name, network, target_file)
+    source, values, worse = run_report(asked, kind, samples, save)
     if power:
-        values = values | {"power": estimated_power(target)}
+        values = values | {"power": estimated_power(asked)}
     table = Table("", title=f"{values['what']}, {values['preset']}: {source}")
     table.add_column("used", justify="right")
     table.add_column("of the part", justify="right")
@@ -102,8 +116,8 @@ def report(
     table.add_section()
     spread = ", ".join(f"{hz / 1e6:.2f} (seed {seed})" for seed, hz in values["fmax_hz"].items())
     spread += "".join(f", not routed (seed {seed})" for seed in values["unrouted"])
-    asked = f"{values['clock_hz'] / 1e6:g} MHz {'met' if values['timing_met'] else 'missed'}"
-    table.add_row("fmax, median", f"{values['fmax_hz_median'] / 1e6:.2f} MHz", f"{asked}: {spread}")
+    clock = f"{values['clock_hz'] / 1e6:g} MHz {'met' if values['timing_met'] else 'missed'}"
+    table.add_row("fmax, median", f"{values['fmax_hz_median'] / 1e6:.2f} MHz", f"{clock}: {spread}")
     for what in ("training", "inference"):
         if values["cycles"]:
             at = f"{values['cycles'][what]:.0f} simulated cycles each"
@@ -125,7 +139,7 @@ def report(
     return ExitCode.OK
 
 
-def add_power(table: Table, power: Mapping[str, Any]) -> None:
+def add_power(table: "Table", power: Mapping[str, Any]) -> None:
     """Rows of an estimate, each from the lowest to the highest."""
     table.add_section()
     for name, (low, high) in power["mw"].items():

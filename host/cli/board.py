@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from golden.contract import network_file
 from golden.contract.config import ENGINES
@@ -14,10 +13,9 @@ from golden.contract.errors import ExitCode
 from golden.contract.presets import chosen
 from golden.contract.protocol import COUNTERS, STORED
 from golden.progress import note
-from golden.training import checkpoint
-from host.boards.open import open_unknown, virtual_board
-from host.harness.compare import verify
 
+from . import completion
+from .app import App
 from .attacks import soak, sweep
 from .options import (
     EnginesOption,
@@ -26,10 +24,11 @@ from .options import (
     PortOption,
     PresetOption,
 )
+from .run import importing
 from .terminal import emit, rendered, reported
 from .throughput import throughput
 
-app = typer.Typer(rich_markup_mode=None)
+app = App()
 
 
 @app.callback(invoke_without_command=True)
@@ -55,6 +54,8 @@ def serve(
     engines: EnginesOption = None,
 ) -> int:
     """Serve a virtual board until Ctrl-C; its address is the first line on standard output."""
+    with importing():
+        from host.boards.open import virtual_board
     with virtual_board(
         chosen(preset_name, network),
         engines or ENGINES[0],
@@ -78,8 +79,12 @@ def info(
 
     A board of another network than the presets needs its file, --network.
     """
+    with importing():
+        from rich.table import Table
+
+        from host.boards import open as opening
     others = [] if network is None else [network_file.read(network)]
-    with open_unknown(board, others) as device:
+    with opening.open_unknown(board, others) as device:
         identity, values = asdict(device.identity), device.registers()
         what = {register.name: register.what for register in device.map}
     table = Table(title=f"{board}: preset {identity['preset']}, spec {identity['spec']:08x}")
@@ -100,7 +105,10 @@ def status(
     board: PortOption,
     network: NetworkOption = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Compare the board's weights with this file's.")
+        Path | None,
+        typer.Option(
+            help="Compare the board's weights with these, a RUN as of `nudge eval`.", autocompletion=completion.weights
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -108,10 +116,16 @@ def status(
 
     With --weights: compare them with a file's, and name the first weight that differs.
     """
+    with importing():
+        from rich.table import Table
+
+        from golden.training import checkpoint
+        from host.boards import open as opening
+        from host.harness.compare import verify
     others = [] if network is None else [network_file.read(network)]
     file = None if weights is None else checkpoint.find(weights)
     loaded = None if file is None else checkpoint.load(file)
-    with open_unknown(board, [*others, *([] if loaded is None else loaded[:1])]) as device:
+    with opening.open_unknown(board, [*others, *([] if loaded is None else loaded[:1])]) as device:
         found = {
             r.name: r
             for r in device.map

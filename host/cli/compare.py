@@ -8,13 +8,9 @@ import typer
 
 from golden.contract.errors import ExitCode
 from golden.contract.presets import chosen
-from golden.training import checkpoint
-from golden.training import data as datasets
-from golden.training.plan import Plan, first_samples
-from host.boards.open import open_board
-from host.harness.compare import Fault
-from host.harness.compare import compare as run_compare
+from golden.training.options import NETWORK
 
+from . import completion
 from .options import (
     BatchOption,
     BoardOption,
@@ -27,6 +23,7 @@ from .options import (
     SeedOption,
     TrainSamplesOption,
 )
+from .run import importing
 from .terminal import emit, reported
 
 
@@ -42,7 +39,11 @@ def compare(
     batch: BatchOption = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Start from this weight file, which says the network [default: fresh weights]."),
+        typer.Option(
+            help="Start from these weights, a RUN as of `nudge eval`, which says the network [default: fresh weights].",
+            rich_help_panel=NETWORK,
+            autocompletion=completion.weights,
+        ),
     ] = None,
     inject_fault: Annotated[
         str | None,
@@ -68,12 +69,19 @@ def compare(
     below the preset's takes rates that are smaller in proportion: the board's registers stay the same,
     and in their range. With --stored the network's samples must be as MNIST's.
     """
+    with importing():
+        from golden.training import checkpoint
+        from golden.training import data as datasets
+        from golden.training.plan import Plan, first_samples
+        from host.boards.open import open_board
+        from host.harness import compare as comparison
+
     if weights is None:
         spec, parameters = chosen(preset_name, network), None
     else:
         asked = None if preset_name is None and network is None else chosen(preset_name, network)
         spec, parameters, _ = checkpoint.load(checkpoint.find(weights), asked)
-    fault = None if inject_fault is None else Fault.parse(inject_fault, spec)
+    fault = None if inject_fault is None else comparison.Fault.parse(inject_fault, spec)
     images = datasets.load(data, data_dir, spec.input)
     lr_scale = 1.0 if batch is None else min(1.0, batch / spec.learning.batch)
     count = first_samples(samples, len(images.train_images), data)
@@ -81,7 +89,7 @@ def compare(
     plan = Plan.of(spec, data, count, seed=seed, batch=batch, lr_scale=lr_scale, **moves)
     with open_board(board, spec, engines, memory=stored) as device:
         with reported(as_json, {"samples": samples}):
-            result = run_compare(device, plan, images, fault, stored=stored, parameters=parameters)
+            result = comparison.compare(device, plan, images, fault, stored=stored, parameters=parameters)
     how = ", from the board's memory and streamed" if stored else ""
     emit(
         as_json,

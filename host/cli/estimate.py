@@ -1,41 +1,39 @@
 """`nudge estimate`: area, cycles and rate of a network on a board, before anything is built."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from golden.contract.errors import ExitCode
-from golden.training import checkpoint
-from golden.training import data as datasets
-from golden.training.plan import first_samples
-from host.boards.lanes import digits_activity
 
-from .builds import Target, boards_modules, link_bits
-from .options import BoardFileOption, JsonOption, LargestOption, NetworkOption
+from .options import JsonOption, LargestOption, NetworkOption, SpikesOption, TargetArgument, TargetFileOption
+from .run import importing
 from .terminal import emit, rendered
 
 
 def estimate(
-    board: Annotated[str, typer.Option("--board", help="Put the network on this board.")],
+    target: TargetArgument,
     preset_name: LargestOption = None,
     network: NetworkOption = None,
-    board_file: BoardFileOption = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(help="Count the spikes with these weights [default: initial ones, seed 0]."),
-    ] = None,
+    target_file: TargetFileOption = None,
+    weights: SpikesOption = None,
     samples: Annotated[int, typer.Option(help="Count the spikes of the first N embedded digits.", min=1)] = 16,
     as_json: JsonOption = False,
 ) -> int:
-    """Show in seconds what a network takes of a board's part, and its samples a second.
+    """Show in seconds what a network takes of a target's part, and its samples a second.
 
     Nothing is synthesised or simulated: area is by a model of the gateware's units, cycles by
     counting spikes in the golden model (docs/networks.md has the errors of both).
     """
+    with importing():
+        from golden.training import checkpoint
+        from golden.training import data as datasets
+        from golden.training.plan import first_samples
+        from host.boards.lanes import digits_activity
+
+        from .work.builds import Target, boards_modules, link_bits
     boards = boards_modules()
-    fpga, name = Target(board, preset_name, network, board_file).find(boards)
+    fpga, name = Target(target, preset_name, network, target_file).find(boards)
     spec = fpga.design(name).config.spec
     parameters = None
     if weights is not None:
@@ -52,6 +50,8 @@ def estimate(
 
 def text(what: str, name: str, found: dict[str, Any]) -> str:
     """The same to read."""
+    from rich.table import Table
+
     table = Table("", title=f"{name} on {what}: estimated")
     table.add_column("used", justify="right")
     table.add_column("of the part", justify="right")

@@ -1,100 +1,47 @@
-"""`nudge eval`: the test error of a weight file."""
+"""`nudge eval`: the test error of a run or a weight file."""
 
-import reprlib
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from golden.contract.errors import ExitCode, PlanError, WeightsError
-from golden.contract.presets import preset
-from golden.progress import note
-from golden.training import checkpoint
-from golden.training import data as datasets
-from golden.training.checkpoint import Checkpoint
-from golden.training.data import Source
-from golden.training.evaluate import evaluate
-from golden.training.plan import first_samples
-from host.boards.open import open_board
+from golden.training.options import DATA, NETWORK
 
-from .options import BoardOption, DirOption, EnginesOption, JsonOption
-from .terminal import emit
+from . import completion
+from .options import SETS, BoardOption, DirOption, EnginesOption, JsonOption, WeightsArgument
+from .run import importing
 
 
 def evaluate_weights(
-    weights: Annotated[
-        Path,
-        typer.Option(help="Evaluate this file, run directory or packaged name (small-mnist)."),
-    ],
+    weights: WeightsArgument,
     board: BoardOption = "golden",
     engines: EnginesOption = None,
     data: Annotated[
         str | None,
         typer.Option(
-            help=f"Test on {', '.join(datasets.NAMES)}, a .npz file or a folder of PNG files "
-            "[default: what the weights learnt]."
+            help=f"Test on {SETS} [default: what the weights learnt].",
+            rich_help_panel=DATA,
+            autocompletion=completion.data,
         ),
     ] = None,
     data_dir: DirOption = None,
     samples: Annotated[
-        int | None, typer.Option(help="Take the first N test images [default: all].")
+        int | None, typer.Option(help="Take the first N test images [default: all].", rich_help_panel=DATA)
     ] = None,
     preset_name: Annotated[
-        str | None, typer.Option("--preset", help="Refuse weights of another network.")
+        str | None,
+        typer.Option(
+            "--preset",
+            help="Refuse weights of another network.",
+            rich_help_panel=NETWORK,
+            autocompletion=completion.presets,
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Print the test error and confusion matrix of a weight file.
+    """Print the test error and confusion matrix of a run or a weight file.
 
     The model predicts what every board does, bit for bit, so --board is only there to check that.
     """
-    path = checkpoint.find(weights)
-    spec = None if preset_name is None else preset(preset_name)
-    spec, parameters, found = checkpoint.load(path, spec)
-    source = chosen_data(path, found, data, data_dir)
-    images = datasets.load(source, data_dir, spec.input)
-    count = first_samples(samples, len(images.test_images), source)
-    with open_board(board, spec, engines) as device:
-        device.load(parameters)
-        device.write_settings(found.registers())
-        result = evaluate(device, images.test_images[:count], images.test_labels[:count])
-    values = {
-        "error_percent": result.error_percent,
-        "data": str(source) if data is None else data,
-        "samples": result.samples,
-        "confusion": result.confusion.tolist(),
-        "predictions": result.predictions.tolist(),
-    }
-    error = f"test error {result.error_percent:.2f} % ({result.errors} of {result.samples})"
-    emit(as_json, values, f"{error}\n{result.table()}")
-    return ExitCode.OK
-
-
-def learnt(found: Checkpoint) -> Source | None:
-    """What weights learnt, if that can be told."""
-    try:
-        return Source.recorded(found.plan.get("data"))
-    except PlanError:
-        return None
-
-
-def chosen_data(path: Path, found: Checkpoint, asked: str | None, data_dir: Path | None) -> Source:
-    """The data set to test the weights at `path` on: what is asked for, else what they learnt.
-
-    Without a folder to look in, weights that learnt MNIST are tested on the embedded digits.
-    """
-    known = learnt(found)
-    if asked is not None:
-        source = Source.asked(asked)
-        before = None if known is None else (known.kind, known.path)
-        # the embedded digits are MNIST's, its test digits among the test digits; whatever a path has now
-        if before != (source.kind, source.path) and {before, (source.kind, "")} != {("mnist", ""), ("embedded", "")}:
-            note(f"{path.stem} learnt {reprlib.repr(str(known))}; this is its error on {asked}")
-        return source
-    if known is None:
-        raise WeightsError(f"{path}: learnt {reprlib.repr(found.plan.get('data'))}, unknown here: give --data")
-    if known.kind == "mnist" and datasets.folder_of(data_dir) is None:
-        why = f"neither --data-dir nor ${datasets.VARIABLE} says where MNIST is"
-        note(f"{why}: testing on the 500 embedded digits of it")
-        return Source("embedded")
-    return known
+    with importing():
+        from .work.evaluation import carry_out
+    return carry_out(weights, board, engines, data, data_dir, samples, preset_name, as_json)

@@ -7,23 +7,40 @@ from typing import Annotated
 import typer
 
 from golden.contract.errors import ExitCode, UsageError
-from golden.training.processes import World
+from golden.training.ranks import Ranks
 
-from . import bench, bitstream, board, compare, estimate, evaluate, network, repro, training, verilog, view
+from . import (
+    DISTRIBUTION,
+    bench,
+    bitstream,
+    board,
+    compare,
+    doctor,
+    estimate,
+    evaluate,
+    lists,
+    network,
+    repro,
+    training,
+    verilog,
+    view,
+)
+from .app import App
 from .run import run_together
 
 EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:3}  {code.what}" for code in ExitCode)
 
-app = typer.Typer(
-    add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, epilog=EPILOG
-)
+app = App(epilog=EPILOG)
+
+#: Commands that several processes can do together.
+SHARED = ("train", "resume")
 
 
 def print_version(asked: bool) -> None:
     """Print what is installed, and end the command."""
     if asked:
         try:
-            print(f"nudge {version('nudge')}")
+            print(f"nudge {version(DISTRIBUTION)}")
         except PackageNotFoundError:
             print("nudge, not installed: run from a checkout")
         raise typer.Exit
@@ -40,19 +57,22 @@ def callback(
     ] = False,
 ) -> None:
     """Spiking convolutional networks, trained on an FPGA by equilibrium propagation."""
-    name, processes = context.invoked_subcommand, World.of_environment().size
+    name, processes = context.invoked_subcommand, Ranks.of_environment().size
     if name is None:
         print(context.get_help())
-    elif name != "train" and processes > 1:
-        raise UsageError(f"{name}: {processes} processes can only `train --board golden`")
+    elif name not in SHARED and processes > 1:
+        raise UsageError(f"{name}: {processes} processes can only {' or '.join(SHARED)}, with --board golden")
 
 
 app.command("train")(training.train)
+app.command("resume")(training.resume)
 app.command("view")(view.view)
 app.command("eval")(evaluate.evaluate_weights)
 app.command("compare")(compare.compare)
 app.command("bench")(bench.bench)
 app.command("repro")(repro.repro)
+app.command("presets")(lists.presets)
+app.command("boards")(lists.boards)
 app.command("estimate")(estimate.estimate)
 app.command("build")(bitstream.build)
 app.command("flash")(bitstream.flash)
@@ -60,10 +80,12 @@ app.command("report")(bitstream.report)
 app.command("verilog")(verilog.verilog)
 app.add_typer(board.app, name="board")
 app.add_typer(network.app, name="network")
+app.command("doctor")(doctor.doctor)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
+    app.rich_markup_mode = "rich" if sys.stdout.isatty() else None
     return run_together(app, "nudge", arguments)
 
 

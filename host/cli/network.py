@@ -2,27 +2,26 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from golden.contract import network_file
 from golden.contract.errors import ExitCode
-from golden.contract.presets import PRESETS
+from golden.contract.presets import NAMES, PRESETS
 from golden.contract.schedule import Schedule
 from golden.contract.spec import Spec
-from golden.model.fixed import FixedModel
-from golden.model.parameters import Parameters, initial
-from golden.training import checkpoint
-from golden.training import data as datasets
-from golden.training.plan import first_samples
 
-from .builds import boards_modules, with_lanes
-from .options import JsonOption
+from . import completion
+from .app import App
+from .options import JsonOption, SpikesOption
+from .run import importing
 from .terminal import emit, rendered
 
-app = typer.Typer(rich_markup_mode=None)
+if TYPE_CHECKING:
+    from golden.model.parameters import Parameters
+
+app = App()
 
 
 @app.callback(invoke_without_command=True)
@@ -37,19 +36,18 @@ def show(
     network: Annotated[
         str,
         typer.Argument(
-            metavar="FILE", help=f"A network's TOML file, or one of {', '.join(PRESETS)}."
+            metavar="FILE",
+            help=f"A network's TOML file, or one of {', '.join(NAMES)}.",
+            autocompletion=completion.presets,
         ),
     ],
-    weights: Annotated[
-        Path | None,
-        typer.Option(help="Count the spikes with these weights [default: initial ones, seed 0]."),
-    ] = None,
+    weights: SpikesOption = None,
     samples: Annotated[
         int, typer.Option(help="Count the spikes of the first N embedded digits.", min=1)
     ] = 32,
-    board: Annotated[
+    target: Annotated[
         str | None,
-        typer.Option("--board", help="Show the lanes that it has on this board, such as ulx3s."),
+        typer.Option(help="Show the lanes that it has on this target, such as ulx3s.", autocompletion=completion.targets),
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -57,24 +55,33 @@ def show(
 
     Spikes are those of an inference in the model, which are the board's, bit for bit.
     """
+    with importing():
+        from golden.model.parameters import initial
+        from golden.training import checkpoint
+
+        from .work.builds import boards_modules, with_lanes
     spec = PRESETS[network] if network in PRESETS else network_file.read(Path(network))
     parameters = initial(spec, 0)
     if weights is not None:
         parameters = checkpoint.load(checkpoint.find(weights), spec)[1]
     found = facts(spec, parameters, samples)
     shown = text(spec, found)
-    if board is not None:
+    if target is not None:
         modules = boards_modules()
-        fpga = modules.catalog.board(board)
+        fpga = modules.catalog.board(target)
         design = fpga.with_network(with_lanes(fpga, spec)).design(spec.name)
         found["lanes"] = modules.lanes.as_table(modules.lanes.lanes_of(design.config))
-        shown += f"\n\n[lanes.{board}]\n" + "\n".join(f"{key} = {json.dumps(x)}" for key, x in found["lanes"].items())
+        shown += f"\n\n[lanes.{target}]\n" + "\n".join(f"{key} = {json.dumps(x)}" for key, x in found["lanes"].items())
     emit(as_json, found, shown)
     return ExitCode.OK
 
 
-def facts(spec: Spec, parameters: Parameters, samples: int) -> dict[str, Any]:
+def facts(spec: Spec, parameters: "Parameters", samples: int) -> dict[str, Any]:
     """All that is shown, as plain data."""
+    from golden.model.fixed import FixedModel
+    from golden.training import data as datasets
+    from golden.training.plan import first_samples
+
     formats = spec.formats
     images = datasets.load("embedded", shown=spec.input).train_images
     model = FixedModel(spec, parameters=parameters)
@@ -110,6 +117,8 @@ def facts(spec: Spec, parameters: Parameters, samples: int) -> dict[str, Any]:
 
 def text(spec: Spec, found: dict[str, Any]) -> str:
     """The same to read."""
+    from rich.table import Table
+
     schedule, learning = spec.schedule, spec.learning
     table = Table("layer", title=f"{spec.name}, identity {found['identity']}")
     for column in ("what", "shape", "weights", "phi, bits", "update, bits", "rate", "spikes"):

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,9 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from golden.contract.config import ENGINES
-from golden.contract.presets import PRESETS
-from golden.training import data as datasets
-from golden.training.options import TrainingOptions
+from golden.contract.datasets import NAMES as DATASETS
+from golden.contract.presets import NAMES as PRESETS
+from golden.training.options import DATA, LEARNING, NETWORK, OUTPUT, TrainingOptions, option
+
+from . import completion
+
+#: Another group of options, by which `--help` shows them.
+WHERE = "Where it runs"
 
 
 def declared(kind: type, name: str) -> Any:
@@ -23,7 +28,10 @@ def declared(kind: type, name: str) -> Any:
     (entry,) = (entry for entry in fields(kind) if entry.name == name)
     flag = f"--{name.replace('_', '-')}"
     return typer.Option(
-        f"{flag}/--no-{name}" if entry.type == bool | None else flag, help=entry.metadata["help"]
+        f"{flag}/--no-{name}" if entry.type == bool | None else flag,
+        help=entry.metadata["help"],
+        rich_help_panel=entry.metadata["group"],
+        autocompletion=completion.OF_FIELDS.get(name),
     )
 
 
@@ -56,66 +64,130 @@ def with_fields(command: Callable[..., int]) -> Callable[..., int]:
 
 
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")
+    bool,
+    typer.Option("--json", help="Print one JSON object on standard output, nothing else.", rich_help_panel=OUTPUT),
 ]
 
-# -- which network, board and data
+# -- which network, board, data and weights
 
 PresetOption = Annotated[
     str | None,
-    typer.Option("--preset", help=f"Take this network: {', '.join(PRESETS)} [default: tiny]."),
+    typer.Option(
+        "--preset",
+        help=f"Take this network: {', '.join(PRESETS)} [default: tiny].",
+        rich_help_panel=NETWORK,
+        autocompletion=completion.presets,
+    ),
 ]
 NetworkOption = Annotated[
     Path | None,
-    typer.Option("--network", metavar="FILE", help="Take the network of this TOML file."),
+    typer.Option("--network", metavar="FILE", help="Take the network of this TOML file.", rich_help_panel=NETWORK),
 ]
 #: What every command that uses a board can use.
 BOARDS = "Use sim (a virtual board), golden (the model), a device path, or a URL of socket, rfc2217 or hwgrep"
-BoardOption = Annotated[str, typer.Option("--board", help=f"{BOARDS}.")]
+BoardOption = Annotated[
+    str, typer.Option("--board", help=f"{BOARDS}.", rich_help_panel=WHERE, autocompletion=completion.boards)
+]
 PortOption = Annotated[
-    str, typer.Option("--board", help="Ask the board at this device path, or URL of socket, rfc2217 or hwgrep.")
+    str,
+    typer.Option(
+        "--board",
+        help="Ask the board at this device path, or URL of socket, rfc2217 or hwgrep; or sim.",
+        autocompletion=completion.boards,
+    ),
 ]
 EnginesOption = Annotated[
     str | None,
     typer.Option(
         "--engines",
         help=f"Simulate {' or '.join(ENGINES)} synapse engines [default: {ENGINES[0]}].",
+        rich_help_panel=WHERE,
     ),
 ]
+SETS = f"{', '.join(DATASETS)}, a .npz file, or a folder of PNG files"
 DataOption = Annotated[
-    str,
-    typer.Option(
-        "--data", help=f"Take {', '.join(datasets.NAMES)}, a .npz file, or a folder of PNG files."
-    ),
+    str, typer.Option("--data", help=f"Take {SETS}.", rich_help_panel=DATA, autocompletion=completion.data)
 ]
 OwnDataOption = Annotated[
     str | None,
     typer.Option(
-        "--data",
-        help=f"Take {', '.join(datasets.NAMES)}, a .npz file, or a folder of PNG files [default: embedded].",
+        "--data", help=f"Take {SETS} [default: embedded].", rich_help_panel=DATA, autocompletion=completion.data
     ),
 ]
 DirOption = Annotated[Path | None, declared(TrainingOptions, "data_dir")]
-TrainSamplesOption = Annotated[int, typer.Option("--samples", help="Train the first N images.")]
+TrainSamplesOption = Annotated[int, typer.Option("--samples", help="Train the first N images.", rich_help_panel=DATA)]
 BatchOption = Annotated[int | None, declared(TrainingOptions, "batch")]
 SeedOption = Annotated[
-    int, typer.Option("--seed", help="Draw the initial weights and the order from this seed.")
+    int,
+    typer.Option("--seed", help="Draw the initial weights and the order from this seed.", rich_help_panel=LEARNING),
+]
+WeightsArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's folder, a weight file, or a packaged name such as small-mnist.",
+        autocompletion=completion.weights,
+    ),
+]
+StartOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        help="Start from these weights, a RUN as of `nudge eval` [default: fresh weights].",
+        autocompletion=completion.weights,
+    ),
+]
+SpikesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        help="Count the spikes with these weights, a RUN as of `nudge eval` [default: initial ones, seed 0].",
+        autocompletion=completion.weights,
+    ),
 ]
 
-# -- nudge build, flash, report
 
-FpgaArgument = Annotated[
+@dataclass(frozen=True)
+class Where:
+    """Where a training runs and how it is watched. Each field is an option of `nudge train` and `nudge resume` by its name."""
+
+    board: str | None = option(WHERE, f"{BOARDS} [default: sim; of a run that goes on, its own].")
+    engines: str | None = option(WHERE, f"Simulate {' or '.join(ENGINES)} synapse engines [default: {ENGINES[0]}].")
+    device: str = option(WHERE, "With --board golden: compute on the cpu or on cuda, a GPU for each process.", "cpu")
+    twin: bool = option(WHERE, "Step the golden model in lockstep; end where the board differs from it.", False)
+    recover: int = option(
+        WHERE, "Go back to the checkpoint, up to N times, if the board is lost or the twin differs.", 0
+    )
+    stream: bool = option(WHERE, "Send every image anew, even if the board's memory could hold them.", False)
+    live: bool = option(OUTPUT, "Serve a page that follows the run, at a terminal until Ctrl-C; its address is printed.", False)
+    tensorboard: Path | None = option(  # noqa: RUF009 (it is a field)
+        OUTPUT, "Write event files for TensorBoard to this directory."
+    )
+
+
+# -- nudge build, flash, report, estimate, verilog
+
+TargetArgument = Annotated[
     str,
-    # no list: a new board is one file, which only the toolchain reads
-    typer.Argument(metavar="BOARD", help="Such as icebreaker; a name that is none lists them all."),
+    # no list: a new target is one file, which only the toolchain reads
+    typer.Argument(
+        metavar="TARGET",
+        help="The kind of board, such as icebreaker; `nudge boards` lists them.",
+        autocompletion=completion.targets,
+    ),
 ]
 LargestOption = Annotated[
     str | None,
-    typer.Option("--preset", help="Put this network on the board [default: the board's largest]."),
+    typer.Option(
+        "--preset",
+        help="Put this network on the target [default: the target's largest].",
+        rich_help_panel=NETWORK,
+        autocompletion=completion.presets,
+    ),
 ]
-BoardFileOption = Annotated[
+TargetFileOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Find BOARD in this Python file (docs/boards.md)."),
+    typer.Option("--target-file", metavar="FILE", help="Find TARGET in this Python file (docs/boards.md)."),
 ]
 ToolsOption = Annotated[
     str,

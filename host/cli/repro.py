@@ -5,16 +5,15 @@ from typing import Annotated
 
 import typer
 
-from golden.contract.errors import ExitCode, UsageError
-from golden.paper.studies import STUDIES
-from golden.paper.studies.carry_out import carry_out
+from golden.contract.errors import ExitCode, UsageError, meant
 
 from .options import DirOption, JsonOption
+from .run import importing
 from .terminal import emit
 
 
 def repro(
-    name: Annotated[str, typer.Argument(help=f"One of {', '.join(STUDIES)}.")],
+    name: Annotated[str, typer.Argument(metavar="STUDY", help="Such as precision; a name that is none lists them all.")],
     budget: Annotated[
         str, typer.Option(help="Spend quick (2 minutes, on what ships) or cpu (hours on 2 cores).")
     ] = "quick",
@@ -36,8 +35,11 @@ def repro(
     as_json: JsonOption = False,
 ) -> int:
     """Make a study's table and picture again: CSV, Markdown and PNG."""
+    with importing():
+        from golden.paper.studies import STUDIES
+        from golden.paper.studies.carry_out import carry_out
     if name not in STUDIES:
-        raise UsageError(f"unknown study {name!r}: choose one of {', '.join(STUDIES)}")
+        raise UsageError(f"unknown study {name!r}: choose one of {', '.join(STUDIES)}{meant(name, STUDIES)}")
     table, files = carry_out(
         STUDIES[name],
         budget,

@@ -7,16 +7,20 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import typer
 from typer.exceptions import TyperException
 
 from golden import progress
-from golden.contract.errors import ExitCode, NudgeError
+from golden.contract.errors import ExitCode, NudgeError, ToolError
 from golden.progress import note
 from golden.signals import heard
-from golden.training.processes import World
+from golden.training.ranks import Ranks
+
+from .ending import at_once
 
 #: Seconds that the other processes leave the first to say what is wrong: torchrun ends all when
 #: one has ended.
@@ -29,7 +33,7 @@ AGAIN_SECONDS = 0.05
 def run_together(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
     """`run` where torchrun may have started several processes: the first one speaks."""
     try:
-        first = World.of_environment().first
+        first = Ranks.of_environment().first
     except NudgeError:
         first = True  # the command asks again, and says what is wrong
     if not first:
@@ -82,9 +86,9 @@ def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
         code, message = ExitCode.INTERRUPTED, "interrupted"
     except NudgeError as error:
         code, message = error.exit_code, str(error)
-    except SystemExit:
-        # typer's way out where whoever read standard output has gone: nobody is left to tell
-        return ExitCode.USAGE
+    except SystemExit as end:
+        # typer's way out after completion, or where whoever read standard output has gone: nobody is left to tell
+        return ExitCode.USAGE if end.code else ExitCode.OK
     except OSError as error:  # such as a full disk
         code, message = ExitCode.USAGE, str(error)
     except Exception as error:
@@ -95,6 +99,25 @@ def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
             signal.signal(number, handler)
     note(f"{name}: {' '.join(message.split())}")
     return code
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """While entered, a command imports what is large: `--help` and completion wait for none of it.
+
+    An interrupt ends the process in one line, for in the middle of an import an exception may be lost. A package that is
+    missing or damaged is a `ToolError`.
+    """
+    before = {number: signal.getsignal(number) for number in heard()}
+    try:
+        for number in before:
+            signal.signal(number, at_once)
+        yield
+    except ImportError as error:
+        raise ToolError(f"a package is missing or damaged: {error}: make setup") from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def fault(error: Exception) -> str:

@@ -1,11 +1,12 @@
-"""The first that a command runs: from here on an interrupt ends it in one line, also while the large packages are imported."""
+"""The first that a command runs: from here on an interrupt ends it in one line, also while packages are imported."""
 
 import os
 import signal
 import sys
-from types import FrameType
 
 from golden import signals
+
+from .ending import FAULT, TOOLS, at_once, say
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,38 +16,20 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, at_once)
     _open_standard_streams()
     try:
-        from .main import main as run  # late: it takes seconds
+        from .main import main as run  # late: what it imports may be what is missing
 
         code = run(arguments)
     except ImportError as error:
-        _say(f"a package is missing or damaged: {error}: make setup")
+        say(f"a package is missing or damaged: {error}: make setup")
         code = TOOLS
     except MemoryError:
-        _say("out of memory")
+        say("out of memory")
         code = FAULT
     # it has said how it ended: nothing that comes now changes that
     for number in heard:
         signal.signal(number, signal.SIG_IGN)
     _close_standard_streams()
     return code
-
-
-#: `golden.contract.errors.ExitCode`, which may be what can't be imported; a test compares them.
-TOOLS, FAULT, INTERRUPTED = 7, 70, 130
-
-
-def at_once(number: int, frame: FrameType | None) -> None:
-    """Nothing is open yet that would have to be closed. Of the processes that torchrun starts, the first one says so."""
-    if os.environ.get("RANK", "0") == "0":
-        _say("interrupted")
-    os._exit(INTERRUPTED)
-
-
-def _say(line: str) -> None:
-    try:
-        os.write(2, f"nudge: {line}\n".encode(errors="backslashreplace"))
-    except OSError:
-        return
 
 
 def _open_standard_streams() -> None:

@@ -5,13 +5,13 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from golden.contract.errors import ComparisonError
 from golden.progress import plain
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def emit(as_json: bool, result: dict[str, Any], text: str) -> None:
@@ -30,8 +30,10 @@ def shown(text: str) -> str:
     return "".join(lines)
 
 
-def rendered(table: Table) -> str:
+def rendered(table: "Table") -> str:
     """A table as text, as wide as the terminal."""
+    from rich.console import Console  # late: as all that is large
+
     console = Console()
     with console.capture() as text:
         console.print(table)

@@ -1,31 +1,22 @@
 """`nudge board throughput`: what the link makes of a line, and what a whole run makes of a board."""
 
-from dataclasses import asdict
 from typing import Annotated
 
-import numpy as np
 import typer
-from rich.table import Table
 
-from golden.contract.errors import ExitCode, UsageError
-from golden.contract.presets import preset
-from golden.training import data as datasets
-from golden.training.plan import first_samples
-from host.harness.end_to_end import Rates, repeated, run_rates
-from host.harness.throughput import ADAPTER_DELAY, BAUD, line_share, measured, occupied
-
-from .builds import Target, paced_core
+from . import completion
 from .options import JsonOption
-from .terminal import emit, rendered
+from .run import importing
 
 
 def throughput(
     baud: Annotated[
-        float, typer.Option(help="Model a line of this many bits a second.", min=1, max=1e9)
-    ] = BAUD,
+        float | None, typer.Option(help="Model a line of this many bits a second [default: 3e6].", min=1, max=1e9)
+    ] = None,
     delay: Annotated[
-        float, typer.Option(help="Add this many seconds to a round trip, as adapters do.", min=0, max=60)
-    ] = ADAPTER_DELAY,
+        float | None,
+        typer.Option(help="Add this many seconds to a round trip, as adapters do [default: 0.016].", min=0, max=60),
+    ] = None,
     samples: Annotated[
         int | None,
         typer.Option(help="Train the first N images [default: 512, with --stored 60000]."),
@@ -37,10 +28,14 @@ def throughput(
         ),
     ] = False,
     preset_name: Annotated[
-        str | None, typer.Option("--preset", help="With --stored: train this network [default: small].")
+        str | None,
+        typer.Option(
+            "--preset", help="With --stored: train this network [default: small].", autocompletion=completion.presets
+        ),
     ] = None,
-    board: Annotated[
-        str, typer.Option("--board", help="With --stored: model this board's clock and line.")
+    target: Annotated[
+        str,
+        typer.Option(help="With --stored: model this target's clock and line.", autocompletion=completion.targets),
     ] = "ulx3s",
     epochs: Annotated[int, typer.Option(help="With --stored: train N epochs.", min=1)] = 2,
     rounds: Annotated[
@@ -52,88 +47,10 @@ def throughput(
 
     With --stored: the rate of a whole run whose samples lie in the board's memory.
     """
+    with importing():
+        from .work import rates
+        from .work.builds import Target
     if stored:
-        return stored_throughput(
-            Target(board, preset_name or "small"), 60_000 if samples is None else samples, epochs, as_json
-        )
-    samples = 512 if samples is None else samples
-    spec, digits = preset("tiny"), datasets.load("embedded")
-    images = digits.train_images[
-        : first_samples(samples, len(digits.train_images), "embedded")
-    ].numpy()
-    noise = np.random.default_rng(1).integers(1, 256, images.shape, np.uint8)
-    shares = {
-        name: line_share(spec, pixels, baud=baud)
-        for name, pixels in (("digits", images), ("noise", noise))
-    }
-    windows = (1, 8, 16, 32)
-    busy = {
-        milliseconds: {
-            w: occupied(spec, images, milliseconds / 1e3, window=w, baud=baud, delay=delay)
-            for w in windows
-        }
-        for milliseconds in (0.5, 1, 2, 3, 6)
-    }
-    line = f"{baud:g} baud, {delay * 1e3:g} ms of delay"
-    title = f"% of the time that a board is busy: {line}, digits (modelled)"
-    table = Table("ms a sample", title=title)
-    for window in windows:
-        table.add_column(f"{window} in flight", justify="right")
-    for milliseconds, row in busy.items():
-        table.add_row(f"{milliseconds:g}", *(f"{100 * share:.1f}" for share in row.values()))
-    lines = [
-        f"line time on {name}: {share:.1%} of that of bare labels and pixels (modelled)"
-        for name, share in shares.items()
-    ]
-    runs = measured(spec, digits, delay, baud, rounds=rounds) if rounds else []
-    for run in runs:
-        where = f"virtual board, {run.delay * 1e3:.0f} ms of delay, {run.window} in flight"
-        lines.append(
-            f"{where}: {run.samples_per_second:.1f} training samples/s, {100 * run.share:.1f} % of the undelayed"
-        )
-    result = {"line": shares, "busy": busy, "measured": [asdict(run) for run in runs]}
-    emit(as_json, result, "\n".join([rendered(table), *lines]))
-    return ExitCode.OK
-
-
-#: Seconds of a host's round trip that `--stored` models: an adapter in its low-latency mode, and one that isn't.
-LATENCIES = (0.001, ADAPTER_DELAY)
-
-
-def stored_throughput(target: Target, samples: int, epochs: int, as_json: bool) -> int:
-    """`nudge board throughput --stored`: so many samples, the embedded digits again and again."""
-    if samples < 1:
-        raise UsageError(f"--samples must be 1 or more, not {samples}")
-    core = paced_core(target)
-    spec, digits = core.config.spec, datasets.load("embedded")
-    data = repeated(digits, samples)
-    found = [run_rates(core, spec, data, epochs, delay) for delay in LATENCIES]
-    streamed = run_rates(core, spec, repeated(digits, min(samples, 2000)), 1, ADAPTER_DELAY, stored=False)
-    worst = found[-1]
-    result = {
-        "preset": spec.name,
-        "board": target.board,
-        "samples": samples,
-        "epochs": epochs,
-        "core_samples_per_second": core.samples_per_second,
-        "end_to_end_samples_per_second": worst.end_to_end,
-        "upload_seconds": worst.upload,
-        "latencies": [asdict(rates) | {"share": rates.share} for rates in found],
-        "streamed_samples_per_second": streamed.end_to_end,
-    }
-    emit(as_json, result, rates_table(f"{target.board}, {spec.name}", epochs, samples, found, streamed))
-    return ExitCode.OK
-
-
-def rates_table(name: str, epochs: int, samples: int, found: list[Rates], streamed: Rates) -> str:
-    """The same to read."""
-    title = f"{name}: {epochs} epochs of {samples} digits from the board's memory (modelled)"
-    table = Table("round trip", title=title)
-    for column in ("core, samples/s", "run, samples/s", "% of the core's", "upload, s", "with all else, samples/s"):
-        table.add_column(column, justify="right")
-    for rates in found:
-        values = (rates.core, rates.end_to_end, 100 * rates.share, rates.upload or 0.0, rates.whole)
-        texts = (f"{value:.{digits}f}" for value, digits in zip(values, (0, 0, 1, 1, 0), strict=True))
-        table.add_row(f"{rates.delay * 1e3:g} ms", *texts)
-    line = f"streamed, {streamed.delay * 1e3:g} ms: {streamed.end_to_end:.0f} samples/s, {streamed.share:.1%} of the core's"
-    return "\n".join([rendered(table), line])
+        whole = 60_000 if samples is None else samples
+        return rates.stored_throughput(Target(target, preset_name or "small"), whole, epochs, as_json)
+    return rates.streamed_throughput(baud, delay, samples, rounds, as_json)

@@ -10,10 +10,9 @@ from golden import files
 from golden.contract import network_file
 from golden.contract.errors import ExitCode, UsageError
 from golden.progress import note
-from host.harness.script import Step, script
 
-from .builds import Target, boards_modules
-from .options import BoardFileOption, JsonOption, LargestOption, NetworkOption
+from .options import JsonOption, LargestOption, NetworkOption, TargetArgument, TargetFileOption
+from .run import importing
 from .terminal import emit
 
 #: Characters that each file begins with, whatever the network.
@@ -21,13 +20,11 @@ ALIKE = 8
 
 
 def verilog(
+    target: TargetArgument,
     out: Annotated[Path, typer.Option(metavar="FILE.v", help="Write this file, and others beside it.")],
-    board: Annotated[
-        str, typer.Option("--board", help="Take this board's part, clock and serial rate.")
-    ] = "ulx3s",
     preset_name: LargestOption = None,
     network: NetworkOption = None,
-    board_file: BoardFileOption = None,
+    target_file: TargetFileOption = None,
     link: Annotated[
         str, typer.Option(help="Speak uart (a serial line), or bytes (the streams inside it).")
     ] = "uart",
@@ -35,16 +32,18 @@ def verilog(
 ) -> int:
     """Write a network's accelerator as one Verilog module, `top`, for a flow that isn't ours.
 
-    Beside FILE.v: FILE.json (ports, clock, identity), FILE.lpf or .pcf (pins of the board),
+    Beside FILE.v: FILE.json (ports, clock, identity), FILE.lpf or .pcf (pins of the target),
     FILE_tb.v and FILE.hex, a test bench that loads weights, trains a sample, and compares all
     weights with the model's.
     """
     if out.suffix != ".v":
         raise UsageError(f"--out must end with .v, not {out.name!r}")
-    if not out.parent.is_dir():
-        raise UsageError(f"--out {out}: no folder {out.parent}")
+    with importing():
+        from host.harness.script import Step, script
+
+        from .work.builds import Target, boards_modules
     boards = boards_modules()
-    fpga, name = Target(board, preset_name, network, board_file).find(boards)
+    fpga, name = Target(target, preset_name, network, target_file).find(boards)
     config, facts = fpga.design(name).config, fpga.facts(name)
     note(f"{fpga.name} {name}: elaborating ({config.spec.parameters} parameters)")
     text = boards.verilog.synthesisable_verilog(fpga, name, link)
@@ -54,7 +53,7 @@ def verilog(
     kinds = boards.testbench.Kinds(*(step >> 8 for step in (Step.SEND, Step.EXPECT, Step.SKIP, Step.END)))
     known = described(boards.verilog.PORTS[link])
     values = {
-        "board": fpga.name,
+        "target": fpga.name,
         "part": fpga.what,
         "network": network_file.document(config.spec),
         "identity": f"{identity.spec:08x}",
@@ -77,6 +76,10 @@ def verilog(
         ),
         stem.with_suffix(".hex"): "".join(f"{step:03x}\n" for step in steps),
     }
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out}: {error.strerror}: {error.filename}") from None
     for path, content in made.items():
         files.check_replaceable(path, content[:ALIKE].encode())
     for path, content in made.items():

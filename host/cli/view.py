@@ -1,6 +1,5 @@
 """`nudge view`: what training runs look like, in a browser."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +8,14 @@ import typer
 from golden.contract.errors import ExitCode, UsageError
 from golden.progress import note
 
+from .completion import weights
+from .run import importing
+
 
 def view(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Show these runs, each the --out of a training, or a folder of them.")
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Show these runs, each the folder of a training, or a folder of such.", autocompletion=weights),
     ],
     save: Annotated[
         Path | None,
@@ -24,10 +27,12 @@ def view(
 
     Runs that are still growing are shown as they are; a served page, which ends with Ctrl-C, follows them.
     """
-    # late: Bokeh takes half a second, and most commands draw nothing
-    from host.view.folder import chosen, read
-    from host.view.save import save as write
-    from host.view.serve import serve
+    with importing():
+        import asyncio
+
+        from host.view.folder import chosen, read
+        from host.view.save import save as write
+        from host.view.serve import serve
 
     if save is not None:
         if port is not None:

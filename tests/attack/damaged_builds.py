@@ -15,7 +15,7 @@ from .cell import Ended
 from .damaged_files import EVAL, damages, text_of, whole_run
 from .scenarios import BUILD, REPORT, baselines_here, build_mend, built, environment, no_elaboration, tools
 
-FLASH = ["flash", "icebreaker", "--preset", "tiny", "--tools", "native", "--port", "none", "--json"]
+FLASH = ["flash", "icebreaker", "--preset", "tiny", "--tools", "native", "--board", "/none", "--json"]
 SHOWN = [*(word for word in REPORT if word != "--save"), "--json"]
 
 #: A loader that keeps what it is given.

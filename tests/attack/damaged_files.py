@@ -85,8 +85,8 @@ def _overwritten(share: float, noise: bytes, data: bytes) -> bytes:
 
 NETWORK = 'name = "mine"\nstage = [{conv = 4, kernel = 3}, {dense = 10}]\n[schedule]\nfree = 8\nnudged = 4\nwindow = 4\n'
 BOARD = "from dataclasses import replace\nfrom boards.icebreaker import ICEBREAKER\nMINE = replace(ICEBREAKER, name='mine')\n"
-EVAL = ["eval", "--weights", "run", "--samples", "4", "--json"]
-EVALUATE = ["eval", "--weights", "tiny-mnist", "--json"]
+EVAL = ["eval", "run", "--samples", "4", "--json"]
+EVALUATE = ["eval", "tiny-mnist", "--json"]
 SHOW = ["network", "show", "mine.toml", "--samples", "1", "--json"]
 REPORTED = ["report", "icebreaker", "--preset", "tiny", "--json"]
 

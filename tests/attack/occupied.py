@@ -13,7 +13,7 @@ from .cell import Ended
 from .damaged_files import whole_run
 from .scenarios import TRAIN
 
-VIEW, VERILOG, AGAIN = ["view", "run", "--save"], ["verilog", "--preset", "tiny", "--out"], [*TRAIN, "--force"]
+VIEW, VERILOG, AGAIN = ["view", "run", "--save"], ["verilog", "ulx3s", "--preset", "tiny", "--out"], [*TRAIN, "--force"]
 
 #: Of a run's files, those that each training writes anew.
 WRITTEN = ("weights.safetensors", "metrics.csv", "epochs.csv", "epoch-2.safetensors")

@@ -14,16 +14,20 @@ from .scenarios import TRAIN, small_study
 #: For each command: arguments with which it does little, or ends before it does much.
 BASE = {
     "train": TRAIN,
+    "resume": ["none"],
     "view": ["none"],
-    "eval": ["--weights", "tiny-mnist", "--samples", "2", "--data", "embedded"],
+    "eval": ["tiny-mnist", "--samples", "2", "--data", "embedded"],
     "compare": ["--board", "golden", "--samples", "4", "--batch", "4"],
-    "bench": ["--golden", "--preset", "tiny", "--batch", "0"],
+    "bench": ["--board", "golden", "--preset", "tiny", "--batch", "0"],
     "repro": ["count", "--out", "results"],
     "build": ["icebreaker", "--tools", "native"],
     "flash": ["icebreaker", "--tools", "native"],
     "report": ["icebreaker", "--preset", "tiny"],
-    "verilog": ["--out", "none/x.v"],
-    "estimate": ["--board", "none"],
+    "verilog": ["none", "--out", "x.v"],
+    "estimate": ["none"],
+    "doctor": [],
+    "presets": [],
+    "boards": [],
     "network show": ["tiny", "--samples", "1"],
     "board info": ["--board", "/none"],
     "board status": ["--board", "/none"],
@@ -110,6 +114,12 @@ def values(parameter: Any) -> list[str]:
     return TEXTS + PORTS * (parameter.name == "board")
 
 
+def without(words: list[str], flag: str) -> list[str]:
+    """The words without an option and its value: it may be given once."""
+    at = words.index(flag) if flag in words else len(words)
+    return [*words[:at], *words[at + 2 :]]
+
+
 def options() -> Iterator[Attack]:
     """Each option of each command with each value that nobody means for its kind."""
     for name, command in commands():
@@ -118,7 +128,8 @@ def options() -> Iterator[Attack]:
             if flag is None or getattr(parameter, "is_flag", False) or flag == "--help":
                 continue
             for value in values(parameter):
-                yield Attack("options", f"{name} {flag} {value[:20]!r}", [*name.split(), *BASE[name], flag, value], odd_files,
+                words = [*name.split(), *without(BASE[name], flag), flag, value]
+                yield Attack("options", f"{name} {flag} {value[:20]!r}", words, odd_files,
                     before=small_study, environment=(("PATH", "/proc/nowhere"),))  # fmt: skip
 
 

@@ -18,10 +18,10 @@ from golden.contract.presets import preset
 from golden.files import UNFINISHED
 from golden.training import checkpoint
 from golden.training.loop import train as run_train
+from golden.training.options import TrainingOptions
 from golden.training.run import Run
 from golden.training.stop import Stop
 from host.boards.golden import GoldenBoard
-from host.cli.training import TrainingOptions
 
 from .cell import Ended, Fault, cell
 
@@ -36,7 +36,7 @@ TRAIN = [
     ],
     *["--free-steps", "4", "--nudged-steps", "4"],
 ]
-RESUME = ["train", "--board", "golden", "--resume", "--out", "run"]
+RESUME = ["resume", "--board", "golden", "run"]
 
 YOSYS = "echo '{}' > top.json"
 NEXTPNR = """
@@ -125,7 +125,7 @@ def train_left(folder: Path, ended: Ended) -> list[str]:
 
 
 def train_mend(folder: Path) -> list[str]:
-    """`--resume`, or begin where nothing was saved, ends with the same bits."""
+    """`nudge resume`, or begin where nothing was saved, ends with the same bits."""
     out = folder / "run"
     ended = cell(RESUME if (out / checkpoint.WEIGHTS).exists() else TRAIN, folder)
     if ended.code != 0:
@@ -213,7 +213,7 @@ def report_begin(folder: Path) -> None:
 def baselines_here() -> None:
     """Committed reports are those of the folder; the serial line's rate takes long to work out."""
     from boards.toolchain import report
-    from host.cli import builds
+    from host.cli.work import builds
 
     no_elaboration()
     report.BASELINES = Path("baselines")
@@ -245,9 +245,9 @@ def small_study() -> None:
     """A study of three cells that takes no time, with the table and the picture of one."""
     from matplotlib.figure import Figure
 
+    from golden.paper import studies
     from golden.paper.studies import page
     from golden.paper.studies.study import Budget, Cell, Study
-    from host.cli import repro
 
     def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
         return [Cell({"value": str(n)}, 1, n, functools.partial(dict, error=n + 0.5)) for n in range(3)]
@@ -259,7 +259,7 @@ def small_study() -> None:
         page.write(path, text, figure)
         return text
 
-    repro.STUDIES = {"count": Study("count", (Budget("quick", 1, 0, {}),), cells, report, partial=True)}
+    studies.STUDIES = {"count": Study("count", (Budget("quick", 1, 0, {}),), cells, report, partial=True)}
 
 
 TABLE = "0:0.5 1:1.5 2:2.5\n"

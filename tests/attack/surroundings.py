@@ -25,7 +25,7 @@ def environments() -> Iterator[Attack]:
         for value in ["", "x", "/proc/nowhere", "/dev/null", "a\nb", "-1", "9" * 40, "\x1b[2J", "\udcff", "a" * 5000]:
             given = ((variable, value), *(ranks if variable == "RANK" else ()))
             yield Attack("environment", f"train {variable}={value[:9]!r}", TRAIN, check=same_bits, environment=given)
-            arguments = ["eval", "--weights", "tiny-mnist", "--samples", "2", "--json"]
+            arguments = ["eval", "tiny-mnist", "--samples", "2", "--json"]
             yield Attack("environment", f"eval {variable}={value[:9]!r}", arguments, environment=given)
 
 

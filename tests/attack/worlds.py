@@ -18,7 +18,7 @@ from .attack import Attack, anything, same_bits
 from .cell import Ended
 from .scenarios import RESUME, TRAIN, half_done, nothing
 
-EVAL = ["eval", "--weights", "tiny-mnist", "--samples", "2", "--json"]
+EVAL = ["eval", "tiny-mnist", "--samples", "2", "--json"]
 
 #: Each with what its folder holds before, and what success means.
 COMMANDS = {"train": (TRAIN, nothing, same_bits), "resume": (RESUME, half_done, same_bits), "eval": (EVAL, nothing, anything)}
@@ -53,7 +53,7 @@ def _names() -> Iterator[Attack]:
     done = functools.partial(_done, anything)
     yield one("view of an odd name", ["view", ODD, "--save", "x.html"], check=done)
     yield one("view to an odd name", ["view", "run", "--save", f"{ODD}.html"], check=done)
-    yield one("eval of an odd name", ["eval", "--weights", ODD, "--samples", "2", "--json"], check=done)
+    yield one("eval of an odd name", ["eval", ODD, "--samples", "2", "--json"], check=done)
     for option in ("--out", "--data", "--data-dir", "--network", "--tensorboard", "--preset", "--board"):
         yield one(f"train {option}", [*TRAIN, "--force", option, ODD], check=same_bits)
     for file in ("board.json", "metrics.csv", "epochs.csv"):

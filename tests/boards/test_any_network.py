@@ -72,11 +72,11 @@ def test_a_board_of_a_file(file, tmp_path):
 @pytest.mark.parametrize(
     ("text", "name", "message"),
     [
-        (None, "bare", r"--board-file .*bare_board.py: no Python file"),
-        (FILE.replace("from .", "from boards."), "mine", r"--board-file .* has no board 'mine': it has bare"),
-        ("x = 1", "bare", r"--board-file .* has no board 'bare': it has none"),
-        ("x = ", "bare", r"--board-file .*: SyntaxError: "),
-        ("x = y", "bare", r"--board-file .*: NameError: name 'y' is not defined"),
+        (None, "bare", r"--target-file .*bare_board.py: no Python file"),
+        (FILE.replace("from .", "from boards."), "mine", r"--target-file .* has no target 'mine': it has bare"),
+        ("x = 1", "bare", r"--target-file .* has no target 'bare': it has none"),
+        ("x = ", "bare", r"--target-file .*: SyntaxError: "),
+        ("x = y", "bare", r"--target-file .*: NameError: name 'y' is not defined"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_one_line(text, name, message, tmp_path):
@@ -91,6 +91,6 @@ def test_options_of_a_build(capsys, file, tmp_path):
     code, _, err = run(capsys, "build", "ulx3s", "--preset", "tiny", "--network", file)
     assert code == SpecError.exit_code == ExitCode.USAGE
     assert "not with --preset tiny, choose one" in err
-    code, _, err = run(capsys, "build", "bare", "--board-file", tmp_path / "none.py")
+    code, _, err = run(capsys, "build", "bare", "--target-file", tmp_path / "none.py")
     assert code == ExitCode.USAGE
     assert "none.py: no Python file" in err

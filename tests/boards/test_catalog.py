@@ -10,8 +10,8 @@ import pytest
 from boards.catalog import BOARDS, board
 from boards.toolchain.netlist import build_id, plan, synthesis
 from golden.contract.errors import DesignError
+from golden.contract.programs import LOADERS
 from golden.contract.protocol import BuildFacts
-from host.boards.flash import PACKAGES
 
 DESIGNS = [(name, preset) for name, fpga in BOARDS.items() for preset in fpga.designs]
 #: `medium` takes half a minute and differs from `small` in numbers only.
@@ -67,7 +67,7 @@ def test_build_id_is_of_netlist_and_tools():
 
 
 def test_unknown_board_and_preset():
-    with pytest.raises(DesignError, match=re.escape("unknown board 'ulx4s': choose one of icebreaker, orangecrab, ulx3s")):
+    with pytest.raises(DesignError, match=re.escape("unknown target 'ulx4s': choose one of icebreaker, orangecrab, ulx3s")):
         board("ulx4s")
     with pytest.raises(DesignError, match="icebreaker has no design for preset 'small': icebreaker has those for tiny"):
         board("icebreaker").design("small")
@@ -79,5 +79,5 @@ def test_every_board_is_found_by_its_name():
     assert list(BOARDS) == ["icebreaker", "orangecrab", "ulx3s", "ulx3s-45f", "ulx3s-25f"]
     assert [fpga.name for fpga in BOARDS.values()] == list(BOARDS)
     for fpga in BOARDS.values():
-        assert fpga.flash[0] in PACKAGES, "a loader that can be installed"
+        assert fpga.flash[0] in LOADERS, "a loader that can be installed"
         assert fpga.usb

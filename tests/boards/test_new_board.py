@@ -12,7 +12,7 @@ from boards.toolchain.build import synthesise
 from boards.toolchain.netlist import plan
 from golden.contract.errors import DesignError, ExitCode
 from golden.contract.protocol import BuildFacts
-from host.cli.builds import board_names
+from host.cli.completion import targets
 from tests.host.cli.command import run
 
 from .new_board import FILE, add_board
@@ -110,4 +110,4 @@ def test_names_need_no_amaranth():
     """So the command line can list them at once."""
     code = "import sys; from boards.catalog import BOARDS; print(list(BOARDS)); assert 'amaranth' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(list(BOARDS)) == str(board_names())
+    assert done.stdout.strip() == str(list(BOARDS)) == str(targets(""))

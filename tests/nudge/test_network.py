@@ -111,7 +111,7 @@ def test_a_callback_sees_each_commit_and_can_stop(tmp_path):
     assert not result.finished
     assert result.error_percent is None
     # what it left is resumed to the same weights as those of a run that went through
-    command = ["train", "--board", "golden", "--resume", "--out", str(tmp_path)]
+    command = ["resume", str(tmp_path)]
     assert cli.main(command) == 0
     through = mine()
     through.fit(epochs=2, **FEW)

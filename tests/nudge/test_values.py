@@ -1,4 +1,4 @@
-"""What `fit` takes, its file keeps: `load`, `eval` and `train --resume` take it back; the rest is refused before training."""
+"""What `fit` takes, its file keeps: `load`, `eval` and `resume` take it back; the rest is refused before training."""
 
 import shutil
 from pathlib import Path
@@ -68,9 +68,9 @@ def test_what_fit_takes_is_taken_back(folder, options, source, kind):
         again = nudge.Network.load(out)
         assert again.settings == net.settings
         assert all(np.array_equal(again.weights[name], net.weights[name]) for name in net.weights)
-        assert cli.main(["eval", "--weights", str(out)]) == ExitCode.OK
-        assert cli.main(["train", "--board", "golden", "--resume", "--out", str(out)]) == ExitCode.OK
-        assert Run.resume(out, {}).plan == results[0]._run.plan
+        assert cli.main(["eval", str(out)]) == ExitCode.OK
+        assert cli.main(["resume", str(out)]) == ExitCode.OK
+        assert Run.resume(out).plan == results[0]._run.plan
     finally:
         shutil.rmtree(out)
 
@@ -126,7 +126,7 @@ def test_given_images_are_not_taken_for_a_folder(folder, tmp_path, monkeypatch, 
     network().fit(SMALL, out=tmp_path, callbacks=[lambda run: True], epochs=2, **FEW)
     monkeypatch.chdir(folder)
     before = (tmp_path / checkpoint.WEIGHTS).read_bytes()
-    resume = ["train", "--board", "golden", "--resume", "--out", str(tmp_path)]
+    resume = ["resume", str(tmp_path)]
     for arguments, says in (
         ([], "these weights learnt images that were given to fit, which aren't kept: give them with --data"),
         (["--data", "embedded"], "--data embedded: the run learnt images that were given to fit"),

@@ -87,7 +87,7 @@ def exported(request, folder, capsys):
     """Path of an export, without suffix."""
     out = folder / f"{request.param}.v"
     code, values = run_json(
-        capsys, "verilog", "--network", folder / "least.toml", "--board", "ulx3s", "--link", request.param, "--out", out
+        capsys, "verilog", "ulx3s", "--network", folder / "least.toml", "--link", request.param, "--out", out
     )
     assert code == ExitCode.OK
     assert values["link"] == request.param
@@ -116,10 +116,21 @@ def test_ports_are_what_is_said(exported):
 def test_only_files_of_an_earlier_export_are_replaced(folder, tmp_path, capsys, name, out):
     """All of them, or none."""
     (tmp_path / name).write_text('{"mine": 1}')
-    arguments = ["verilog", "--network", str(folder / "least.toml"), "--board", "ulx3s", "--out", str(tmp_path / out)]
+    arguments = ["verilog", "ulx3s", "--network", str(folder / "least.toml"), "--out", str(tmp_path / out)]
     assert cli.main(arguments) == ExitCode.USAGE
     assert name in capsys.readouterr().err.splitlines()[-1]
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: '{"mine": 1}'}
+
+
+def test_the_folder_of_an_export_is_made(folder, tmp_path, capsys):
+    out = tmp_path / "made" / "for it" / "least.v"
+    assert run(capsys, "verilog", "ulx3s", "--network", folder / "least.toml", "--out", out)[0] == ExitCode.OK
+    assert out.with_suffix(".lpf") in set(out.parent.iterdir())
+    code, _, err = run(capsys, "verilog", "ulx3s", "--network", folder / "least.toml", "--out", "/proc/none/least.v")
+    assert (code, err.splitlines()[-1]) == (
+        ExitCode.USAGE,
+        "nudge: --out /proc/none/least.v: No such file or directory: /proc/none",
+    )
 
 
 def bench(exported, folder):
@@ -179,7 +190,7 @@ def synthesise(file, family):
 @pytest.mark.parametrize("family", BLOCK_RAM)
 def test_other_flows_take_it(family, folder, tmp_path, capsys):
     out = tmp_path / "least.v"
-    code, *_ = run(capsys, "verilog", "--network", folder / "least.toml", "--board", "ulx3s", "--out", out)
+    code, *_ = run(capsys, "verilog", "ulx3s", "--network", folder / "least.toml", "--out", out)
     assert code == ExitCode.OK
     synthesise(out, family)
 
@@ -192,7 +203,7 @@ def test_networks_that_no_preset_has(name, family, tmp_path, capsys):
     file, out = tmp_path / "mine.toml", tmp_path / "mine.v"
     layers = NETWORKS[name].count("[[stage]]") + 1
     file.write_text(f"{NETWORKS[name]}[lanes.event]\nlanes = {[1] * layers}\n")
-    code, *_ = run(capsys, "verilog", "--network", file, "--board", "ulx3s", "--out", out)
+    code, *_ = run(capsys, "verilog", "ulx3s", "--network", file, "--out", out)
     assert code == ExitCode.OK
     synthesise(out, family)
 
@@ -200,10 +211,9 @@ def test_networks_that_no_preset_has(name, family, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--out", "x.vhdl"], "--out must end with .v, not 'x.vhdl'"),
-        (["--out", "none/x.v"], "--out none/x.v: no folder none"),
-        (["--out", "x.v", "--board", "moon"], "unknown board 'moon'"),
-        (["--out", "x.v", "--link", "spi", "--preset", "tiny"], "--link must be uart or bytes, not 'spi'"),
+        (["ulx3s", "--out", "x.vhdl"], "--out must end with .v, not 'x.vhdl'"),
+        (["moon", "--out", "none/x.v"], "unknown target 'moon'"),
+        (["ulx3s", "--out", "x.v", "--link", "spi", "--preset", "tiny"], "--link must be uart or bytes, not 'spi'"),
     ],
 )
 def test_what_cannot_be_exported(capsys, tmp_path, monkeypatch, options, message):

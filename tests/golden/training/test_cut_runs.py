@@ -31,7 +31,7 @@ def test_a_run_cut_anywhere_ends_with_the_weights_of_a_whole_one(tmp_path, batch
     first = Run.begin(PLAN, SPEC, cut)
     train(first, GoldenBoard(CONFIG), DATA, After(batches))
     assert 0 < first.done < PLAN.epochs * PLAN.samples
-    again = Run.resume(cut, {})
+    again = Run.resume(cut)
     assert again.done == first.done
     train(again, GoldenBoard(CONFIG), DATA, Stop())
     assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(cut), strict=True))
@@ -41,7 +41,7 @@ def test_a_run_cut_anywhere_ends_with_the_weights_of_a_whole_one(tmp_path, batch
 
 def test_more_epochs_continue_a_finished_run(tmp_path):
     train(Run.begin(replace(PLAN, epochs=1), SPEC, tmp_path / "a"), GoldenBoard(CONFIG), DATA, Stop())
-    train(Run.resume(tmp_path / "a", {"epochs": 2}), GoldenBoard(CONFIG), DATA, Stop())
+    train(Run.resume(tmp_path / "a", 2), GoldenBoard(CONFIG), DATA, Stop())
     train(Run.begin(PLAN, SPEC, tmp_path / "b"), GoldenBoard(CONFIG), DATA, Stop())
     assert all(torch.equal(a, b) for a, b in zip(weights(tmp_path / "a"), weights(tmp_path / "b"), strict=True))
 
@@ -68,21 +68,21 @@ def test_a_run_that_averages_resumes_to_the_same_mean(tmp_path, batches):
     averaged(tmp_path / "whole")
     cut = Run.begin(AVERAGED, SPEC, tmp_path / "cut")
     train(cut, GoldenBoard(CONFIG), DATA, After(batches))
-    train(Run.resume(tmp_path / "cut", {}), GoldenBoard(CONFIG), DATA, Stop())
+    train(Run.resume(tmp_path / "cut"), GoldenBoard(CONFIG), DATA, Stop())
     assert all(torch.equal(a, b) for a, b in zip(weights(tmp_path / "whole"), weights(tmp_path / "cut"), strict=True))
 
 
 def test_a_mean_can_not_be_made_of_other_weights(tmp_path):
     averaged(tmp_path)
     with pytest.raises(PlanError, match=r"^--epochs 5: the run in .* averages the last of 4; leave it out to resume$"):
-        Run.resume(tmp_path, {"epochs": 5})
+        Run.resume(tmp_path, 5)
     averaged(tmp_path / "other", replace(AVERAGED, seed=9))
     (tmp_path / "other" / "epoch-3.safetensors").rename(tmp_path / "epoch-3.safetensors")
     with pytest.raises(WeightsError, match=r"epoch-3.safetensors: not of this run after 3 epochs$"):
-        Run.resume(tmp_path, {})
+        Run.resume(tmp_path)
     (tmp_path / "epoch-3.safetensors").unlink()
     with pytest.raises(WeightsError, match=r"^no weights at .*epoch-3.safetensors"):
-        Run.resume(tmp_path, {})
+        Run.resume(tmp_path)
     for average in (0, 5):
         with pytest.raises(PlanError, match=f"^--average must be 1..4, not {average}$"):
             replace(AVERAGED, average=average).settings(SPEC)
@@ -93,8 +93,8 @@ def test_the_command_that_began_a_run_stays_with_it(tmp_path, monkeypatch):
     train(Run.begin(replace(PLAN, epochs=1), SPEC, tmp_path), GoldenBoard(CONFIG), DATA, Stop())
     before = checkpoint.load(tmp_path / "weights.safetensors")[2].command
     assert before.endswith("train --epochs 1")
-    monkeypatch.setattr("sys.argv", ["nudge", "train", "--resume"])
-    train(Run.resume(tmp_path, {"epochs": 2}), GoldenBoard(CONFIG), DATA, Stop())
+    monkeypatch.setattr("sys.argv", ["nudge", "resume"])
+    train(Run.resume(tmp_path, 2), GoldenBoard(CONFIG), DATA, Stop())
     assert checkpoint.load(tmp_path / "weights.safetensors")[2].command == before
 
 
@@ -113,15 +113,15 @@ class Unplugged(GoldenBoard):
 def test_a_lost_board_leaves_what_was_saved(tmp_path):
     run = Run.begin(PLAN, SPEC, tmp_path)
     run.every = 0
-    message = f"/dev/ttyUSB0: reading failed; {tmp_path}/weights.safetensors holds the state after 16 samples: --resume"
+    message = f"/dev/ttyUSB0: reading failed; {tmp_path}/weights.safetensors holds the state after 16 samples: `nudge resume`"
     with pytest.raises(LinkError, match=message):
         train(run, Unplugged(CONFIG), DATA, Stop())
-    assert Run.resume(tmp_path, {}).done == 16
+    assert Run.resume(tmp_path).done == 16
 
 
 def test_resume_to_fewer_epochs_is_refused(tmp_path):
     saved(tmp_path)
-    run = Run.resume(tmp_path, {"epochs": 3})
+    run = Run.resume(tmp_path, 3)
     train(run, GoldenBoard(CONFIG), DATA, Stop())
     with pytest.raises(PlanError, match="already trained 3 epochs"):
-        Run.resume(tmp_path, {"epochs": 2})
+        Run.resume(tmp_path, 2)

@@ -54,7 +54,7 @@ def publish(monkeypatch, name: str, folder) -> None:
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 def test_torchvision_files(name, tmp_path, monkeypatch):
-    raw = tmp_path / data.TORCHVISION[name] / "raw"
+    raw = tmp_path / data.FOLDERS[name]
     arrays = write_set(raw, np.random.default_rng(0))
     publish(monkeypatch, name, raw)
     monkeypatch.delenv(data.VARIABLE, raising=False)

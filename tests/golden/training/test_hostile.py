@@ -28,9 +28,9 @@ def good(tmp_path_factory):
 
 
 def opened(path) -> None:
-    """What `eval` and `train --resume` do with a file."""
+    """What `eval` and `resume` do with a file."""
     checkpoint.load(path)[2].registers()
-    Run.resume(path.parent, {})
+    Run.resume(path.parent)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_an_impossible_plan_is_refused_before_it_costs_memory(good, tmp_path, ch
     plan = json.dumps(json.loads(metadata["plan"]) | change)
     forge(tensors, tmp_path / "weights.safetensors", metadata | {"plan": plan})
     with pytest.raises(WeightsError, match="damaged metadata"):
-        Run.resume(tmp_path, {})
+        Run.resume(tmp_path)
 
 
 def test_a_nest_of_brackets_is_no_metadata(good, tmp_path):

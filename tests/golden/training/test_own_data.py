@@ -223,7 +223,7 @@ def pickled(content) -> bytes:
 def published(tmp_path, monkeypatch, content=None):
     """Small batches in CIFAR-10's format, with checksums that count as published."""
     random = np.random.default_rng(2)
-    folder = tmp_path / cifar.FOLDER
+    folder = tmp_path / data.FOLDERS["cifar10"]
     folder.mkdir()
     batches = {}
     for name in cifar.CHECKSUMS:

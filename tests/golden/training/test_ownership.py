@@ -71,7 +71,7 @@ def test_a_run_does_not_go_on_in_what_another_has_written(tmp_path, force):
     carried_out(Run.begin(replace(PLAN, seed=1), SPEC, tmp_path, force=force))
     with pytest.raises(PlanError, match=r"weights.safetensors was written by another run since this one began"):
         carried_out(waiting)
-    assert Run.resume(tmp_path, {}).plan.seed == 1
+    assert Run.resume(tmp_path).plan.seed == 1
 
 
 def test_going_back_to_another_runs_checkpoint_is_refused(tmp_path):
@@ -108,7 +108,7 @@ def test_files_of_others_under_a_runs_names_stay(tmp_path, name):
 
 def test_weights_of_an_epoch_are_not_overwritten(tmp_path):
     (tmp_path / "epoch-2.safetensors").write_text("mine")
-    with pytest.raises(PlanError, match=r"epoch-2.safetensors exists: --resume continues it, --force overwrites it"):
+    with pytest.raises(PlanError, match=r"epoch-2.safetensors exists: `nudge resume` continues it, --force overwrites it"):
         Run.begin(PLAN, SPEC, tmp_path)
 
 
@@ -142,7 +142,7 @@ def test_a_full_disk_says_what_is_saved(tmp_path, monkeypatch):
     with pytest.raises(PlanError, match=r"No space left on device: '.*'; .*weights.safetensors holds the state after 0 s"):
         train(run, During(fill), DATA, Stop())
     monkeypatch.undo()
-    assert carried_out(Run.resume(tmp_path, {})).finished
+    assert carried_out(Run.resume(tmp_path)).finished
 
 
 def test_metrics_that_are_not_the_checkpoints_are_refused(tmp_path):
@@ -153,11 +153,11 @@ def test_metrics_that_are_not_the_checkpoints_are_refused(tmp_path):
         assert damaged != text
         (tmp_path / "metrics.csv").write_text(damaged)
         with pytest.raises(MetricsError, match=r"its rows aren't those of the checkpoint.: move it away to resume without it"):
-            Run.resume(tmp_path, {})
+            Run.resume(tmp_path)
     (tmp_path / "metrics.csv").unlink()
-    again = carried_out(Run.resume(tmp_path, {"epochs": 3}))
+    again = carried_out(Run.resume(tmp_path, 3))
     assert len(again.rows) == 1
-    assert Run.resume(tmp_path, {}).rows[0].epoch == 2
+    assert Run.resume(tmp_path).rows[0].epoch == 2
     assert run.done < again.done
 
 
@@ -168,7 +168,7 @@ def test_a_flipped_bit_in_the_weights_of_an_epoch_is_noticed(tmp_path):
     content[-9] ^= 4
     file.write_bytes(content)
     with pytest.raises(WeightsError, match=r"epoch-1.safetensors is damaged"):
-        Run.resume(tmp_path, {})
+        Run.resume(tmp_path)
 
 
 @pytest.mark.usefixtures("heard")
@@ -179,7 +179,7 @@ def test_each_way_to_end_a_run_saves_it(tmp_path, number):
     with Stop() as stop:
         train(run, During(lambda: os.kill(os.getpid(), number)), DATA, stop)
     assert run.done == PLAN.batch
-    again = carried_out(Run.resume(tmp_path, {}))
+    again = carried_out(Run.resume(tmp_path))
     whole = carried_out(Run.begin(PLAN, SPEC, tmp_path / "whole"))
     pairs = zip(
         [*again.parameters.weights, *again.parameters.biases],

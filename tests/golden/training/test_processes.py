@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -25,14 +26,14 @@ OPTIONS += ["--shift", "1", "--decay", "0.7", "--average", "2", "--network", str
 SECONDS = 120
 
 
-def command(processes: int, *options: str) -> list[str]:
+def command(processes: int, *options: str, words: Iterable[str] = TRAIN) -> list[str]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return [*launcher, "-m", "host.cli", *TRAIN, *options]
+    return [*launcher, "-m", "host.cli", *words, *options]
 
 
-def launch(processes: int, *options: str) -> tuple[int, str, str]:
+def launch(processes: int, *options: str, words: Iterable[str] = TRAIN) -> tuple[int, str, str]:
     """Exit code, standard output and standard error."""
-    done = subprocess.run(command(processes, *options), capture_output=True, text=True, timeout=SECONDS)
+    done = subprocess.run(command(processes, *options, words=words), capture_output=True, text=True, timeout=SECONDS)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -69,7 +70,7 @@ def test_any_number_of_processes_gives_the_same_bits(capfd, tmp_path, whole, pro
     assert len(set(map(frozenset, names))) == 1
     assert out.count("test error") == 1, "one process speaks"
     # the test error too: evaluation is shared as well
-    assert cli.main(["eval", "--board", "golden", "--weights", str(whole / "weights.safetensors")]) == ExitCode.OK
+    assert cli.main(["eval", "--board", "golden", str(whole / "weights.safetensors")]) == ExitCode.OK
     assert out.splitlines()[0] == capfd.readouterr().out.splitlines()[0]
 
 
@@ -95,11 +96,12 @@ def interrupted(out: Path) -> str:
 def test_an_interrupted_run_resumes_to_the_same_weights(tmp_path):
     cut, whole = tmp_path / "cut", tmp_path / "whole"
     text = interrupted(cut)
-    assert "--resume continues it" in text
+    assert f"`nudge resume {cut}` continues it" in text
     _, _, found = checkpoint.load(cut / "weights.safetensors")
     assert f"after {found.epoch * 402 + found.position} of" in text
     epochs = str(found.epoch + 1)
-    assert cli.main([*TRAIN, "--resume", "--epochs", epochs, "--out", str(cut)]) == ExitCode.OK
+    code, _, err = launch(2, "--epochs", epochs, str(cut), words=("resume",))
+    assert code == ExitCode.OK, err
     assert cli.main([*TRAIN, *LONG, "--epochs", epochs, "--out", str(whole)]) == ExitCode.OK
     assert_same_run(cut, whole)
 
@@ -110,10 +112,9 @@ ERRORS = {
     "unknown option": (["--nonsense", "--out", "{tmp}/new"], ExitCode.USAGE, "--nonsense"),
     "device": (["--device", "abacus", "--out", "{tmp}/new"], ExitCode.USAGE, "'abacus'"),
     "no data": (["--data", "mnist", "--data-dir", "{tmp}", "--out", "{tmp}/new"], ExitCode.DATA, "{tmp}/MNIST/raw"),
-    "would overwrite": (["--out", "{whole}"], ExitCode.USAGE, "--resume continues it"),
-    "other plan": (["--resume", "--batch", "9", "--out", "{whole}"], ExitCode.USAGE, "--batch 9: the run in {whole} has 8"),
-    "other version": (["--resume", "--out", "{tmp}/old"], ExitCode.WEIGHTS, "(spec 00000001), not centred (spec"),
-    "nothing to resume": (["--resume", "--out", "{tmp}/new"], ExitCode.WEIGHTS, "no weights at {tmp}/new"),
+    "nothing to resume": (["resume", "{tmp}/new"], ExitCode.WEIGHTS, "no weights at {tmp}/new"),
+    "other version": (["resume", "{tmp}/old"], ExitCode.WEIGHTS, "(spec 00000001), not centred (spec"),
+    "would overwrite": (["--out", "{whole}"], ExitCode.USAGE, "`nudge resume` continues it"),
 }
 
 
@@ -136,7 +137,7 @@ def test_errors_are_one_line_and_nothing_is_written(capsys, tmp_path, whole, cas
     arguments, expected, words = prepare(tmp_path, whole, case)
     before = (whole / "weights.safetensors").read_bytes()
     capsys.readouterr()
-    assert cli.main([*TRAIN, *arguments]) == expected
+    assert cli.main(arguments if arguments[0] == "resume" else [*TRAIN, *arguments]) == expected
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("nudge: ")
@@ -147,7 +148,7 @@ def test_errors_are_one_line_and_nothing_is_written(capsys, tmp_path, whole, cas
 
 
 def test_several_processes_say_it_once(tmp_path, whole):
-    arguments, _, words = prepare(tmp_path, whole, "other plan")
+    arguments, _, words = prepare(tmp_path, whole, "batch")
     code, out, err = launch(2, *arguments)
     assert code != ExitCode.OK
     assert out == ""

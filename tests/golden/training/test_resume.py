@@ -1,4 +1,4 @@
-"""What a resumed run takes, and refuses: options, other weights, another run's epochs; which weight file is meant."""
+"""What a resumed run takes, and refuses: epochs, other weights, another run's; which weight file is meant."""
 
 import json
 import re
@@ -32,28 +32,15 @@ def test_a_weight_file_is_found_by_path_folder_or_name(tmp_path):
     assert checkpoint.find(Path("tiny-mnist")) == packaged
     assert checkpoint.find(packaged) == packaged
     assert checkpoint.find(tmp_path) == tmp_path / "weights.safetensors"
-    said = r"^no weights at nothing: give a file, the --out of a run, or one of .*, tiny-mnist, "
+    said = r"^no weights at nothing: give a file, a run's folder, or one of .*, tiny-mnist, "
     with pytest.raises(WeightsError, match=said):
         checkpoint.find(Path("nothing"))
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "had"),
-    [("lr_scale", 2.0, "1.0"), ("seed", 6, "5"), ("free_steps", 5, "4"), ("batch", 4, "8")],
-)
-def test_another_option_is_refused_by_its_name(tmp_path, name, value, had):
-    carried_out(Run.begin(PLAN, SPEC, tmp_path))
-    said = f"--{name.replace('_', '-')} {value}: the run in {tmp_path} has {had}; leave it out to resume"
-    with pytest.raises(PlanError, match=f"^{re.escape(said)}$"):
-        Run.resume(tmp_path, {name: value})
-    # the same one, or none, is taken
-    assert Run.resume(tmp_path, {name: getattr(PLAN, name)}).plan == Run.resume(tmp_path, {name: None}).plan == PLAN
-
-
 def test_epochs_may_be_more_but_not_fewer_than_were_trained(tmp_path):
     run = carried_out(Run.begin(PLAN, SPEC, tmp_path))
-    assert Run.resume(tmp_path, {"epochs": 2}).finished
-    more = Run.resume(tmp_path, {"epochs": 3})
+    assert Run.resume(tmp_path, 2).finished
+    more = Run.resume(tmp_path, 3)
     assert (more.plan, more.epoch, more.position, more.finished) == (replace(PLAN, epochs=3), 2, 0, False)
     assert equal(more.parameters, run.parameters)
     # as they were written
@@ -63,22 +50,22 @@ def test_epochs_may_be_more_but_not_fewer_than_were_trained(tmp_path):
     assert more.checkpointed
     said = f"--epochs 1: the run in {tmp_path} has already trained 2 epochs"
     with pytest.raises(PlanError, match=f"^{re.escape(said)}$"):
-        Run.resume(tmp_path, {"epochs": 1})
+        Run.resume(tmp_path, 1)
 
 
 def test_a_run_that_averages_keeps_its_epochs(tmp_path):
     carried_out(Run.begin(replace(PLAN, average=2), SPEC, tmp_path))
-    assert Run.resume(tmp_path, {"epochs": 2}).finished
+    assert Run.resume(tmp_path, 2).finished
     said = f"--epochs 3: the run in {tmp_path} averages the last of 2; leave it out to resume"
     with pytest.raises(PlanError, match=f"^{re.escape(said)}$"):
-        Run.resume(tmp_path, {"epochs": 3})
+        Run.resume(tmp_path, 3)
 
 
 def test_weights_of_another_epoch_or_run_are_not_taken_into_the_mean(tmp_path):
     carried_out(Run.begin(replace(PLAN, average=2), SPEC, tmp_path / "a"))
     carried_out(Run.begin(replace(PLAN, average=2, seed=6), SPEC, tmp_path / "b"))
     first, second = (tmp_path / "a" / f"epoch-{n}.safetensors" for n in (1, 2))
-    kept = Run.resume(tmp_path / "a", {}).kept
+    kept = Run.resume(tmp_path / "a").kept
     assert set(kept) == {1, 2}
     assert equal(kept[1], checkpoint.load(first)[1])
     assert equal(kept[2], checkpoint.load(second)[1])
@@ -87,17 +74,9 @@ def test_weights_of_another_epoch_or_run_are_not_taken_into_the_mean(tmp_path):
     for other in (second, tmp_path / "b" / "epoch-1.safetensors"):
         shutil.copyfile(other, first)
         with pytest.raises(WeightsError, match=f"^{re.escape(str(first))}: not of this run after 1 epochs$"):
-            Run.resume(tmp_path / "a", {})
+            Run.resume(tmp_path / "a")
     first.write_bytes(good)
-    assert set(Run.resume(tmp_path / "a", {}).kept) == {1, 2}
-
-
-def test_another_network_is_refused(tmp_path):
-    carried_out(Run.begin(PLAN, SPEC, tmp_path))
-    file = tmp_path / "other.toml"
-    file.write_text('name = "tiny"\n[[stage]]\nconv = 5\n[[stage]]\ndense = 10\n')
-    with pytest.raises(WeightsError, match="network"):
-        Run.resume(tmp_path, {}, file)
+    assert set(Run.resume(tmp_path / "a").kept) == {1, 2}
 
 
 def test_held_out_images_are_tried_after_each_epoch(tmp_path):
@@ -120,5 +99,5 @@ def test_a_run_of_before_data_had_kinds_is_resumed(tmp_path, old):
         tensors, metadata = checkpoint.content(tmp_path / name, checkpoint.MAX_BYTES)
         metadata["plan"] = json.dumps(json.loads(metadata["plan"]) | {"data": old})
         save_file(tensors, tmp_path / name, metadata | {"digest": checkpoint.digest(tensors, metadata)})
-    run = Run.resume(tmp_path, {})
+    run = Run.resume(tmp_path)
     assert (run.plan.data, set(run.kept), run.finished) == (source, {1, 2}, True)

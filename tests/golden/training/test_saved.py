@@ -15,7 +15,7 @@ from golden.contract.errors import PlanError, WeightsError
 from golden.model.settings import Settings
 from golden.training import checkpoint, curve, metrics
 from golden.training.checkpoint import FORMAT, OLD_FORMAT
-from golden.training.options import TrainingOptions
+from golden.training.options import ResumeOptions, TrainingOptions
 from golden.training.run import Run
 from host.boards.golden import GoldenBoard
 
@@ -103,7 +103,7 @@ def test_ends_of_epochs_are_written_with_their_rows(tmp_path):
 
 def test_a_run_goes_back_though_it_has_more_epochs_now(tmp_path):
     carried_out(Run.begin(PLAN, SPEC, tmp_path))
-    more = Run.resume(tmp_path, {"epochs": 3})
+    more = Run.resume(tmp_path, 3)
     more.position = 5
     more.reload()
     assert (more.plan.epochs, more.epoch, more.position) == (3, 2, 0)
@@ -127,20 +127,16 @@ def test_a_first_checkpoint_that_can_not_be_written_promises_none(tmp_path, monk
 
 def test_a_run_does_not_overwrite_another(tmp_path):
     saved(tmp_path)
-    said = f"{tmp_path / 'weights.safetensors'} exists: --resume continues it, --force overwrites it, or choose another --out"
+    ways = "`nudge resume` continues it, --force overwrites it, or choose another --out"
+    said = f"{tmp_path / 'weights.safetensors'} exists: {ways}"
     with pytest.raises(PlanError, match=f"^{re.escape(said)}$"):
         Run.begin(PLAN, SPEC, tmp_path)
     assert Run.begin(PLAN, SPEC, tmp_path, force=True).fresh
 
 
-def test_a_resumed_run_is_of_the_network_that_is_named(tmp_path):
+def test_a_resumed_run_has_its_data(tmp_path):
     carried_out(Run.begin(PLAN, SPEC, tmp_path / "run"))
-    file = tmp_path / "other.toml"
-    file.write_text('name = "tiny"\n[[stage]]\nconv = 5\n[[stage]]\ndense = 10\n')
-    one = r"tiny \(spec [0-9a-f]{8}\)"
-    with pytest.raises(WeightsError, match=rf"weights.safetensors is of {one}, not {one}$"):
-        Run.prepare(tmp_path / "run", TrainingOptions(resume=True, network=file))
-    run, images = Run.prepare(tmp_path / "run", TrainingOptions(resume=True))
+    run, images = Run.again(tmp_path / "run", ResumeOptions())
     assert (run.done, len(images.train_images)) == (16, len(DATA.train_images))
 
 
@@ -191,7 +187,7 @@ def test_a_position_that_no_run_stands_at(tmp_path):
     for name, value in (("position", 8), ("epoch_errors", 1)):
         file = rewritten(tmp_path / name, lambda tensors, metadata, name=name, value=value: metadata.update({name: str(value)}))
         with pytest.raises(WeightsError, match=rf"^{file}: damaged metadata \(sample \d of 8, preset 'tiny'\)$"):
-            Run.resume(file.parent, {})
+            Run.resume(file.parent)
 
 
 def test_a_file_from_before_there_was_a_digest_is_read(tmp_path):

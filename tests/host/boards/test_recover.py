@@ -14,8 +14,8 @@ from golden.contract.presets import preset
 from golden.contract.protocol import Command
 from golden.contract.stored import LOG_AT
 from golden.training import checkpoint, recover
+from host.boards import open as opening
 from host.boards.serial import SerialBoard
-from host.cli import board as board_cli
 from host.cli import main as cli
 from host.harness import fit
 from host.harness.fault_port import Clock, FaultPort
@@ -25,7 +25,7 @@ from host.link.link import Link
 TINY = preset("tiny")
 CONFIG = configuration(TINY)
 STEPS = ["--free-steps", "8", "--nudged-steps", "8"]
-TRAIN = ["train", "--board", "model", "--samples", "64", "--batch", "8", "--seed", "3", *STEPS]
+TRAIN = ["train", "--board", "socket://model", "--samples", "64", "--batch", "8", "--seed", "3", *STEPS]
 
 
 class Bench:
@@ -80,7 +80,7 @@ def bench(monkeypatch):
     def make(events, capacity=0):
         made = Bench(events, capacity)
         monkeypatch.setattr(fit, "open_board", made.open)
-        monkeypatch.setattr(board_cli, "open_unknown", made.open)
+        monkeypatch.setattr(opening, "open_unknown", made.open)
         monkeypatch.setattr(recover, "FIRST_WAIT", 0.0)
         return made
 
@@ -111,8 +111,8 @@ def test_a_lost_board_is_named_and_resume_ends_with_the_same_bits(bench, tmp_pat
     assert cli.main([*TRAIN, "--out", str(tmp_path)]) == ExitCode.LINK
     error = capsys.readouterr().err.splitlines()[-1]
     assert message in error
-    assert error.endswith("weights.safetensors holds the state after 0 samples: --resume continues it")
-    assert cli.main(["train", "--board", "model", "--resume", str(tmp_path)]) == ExitCode.OK
+    assert error.endswith("weights.safetensors holds the state after 0 samples: `nudge resume` continues it")
+    assert cli.main(["resume", "--board", "socket://model", str(tmp_path)]) == ExitCode.OK
     assert masters(tmp_path) == undisturbed
 
 
@@ -148,7 +148,7 @@ def test_status_compares_digests_with_a_file_and_names_the_weight(bench, tmp_pat
     made = bench({})
     assert cli.main([*TRAIN, "--out", str(tmp_path)]) == ExitCode.OK
     weights = str(tmp_path / "weights.safetensors")
-    ask = ["board", "status", "--board", "model", "--weights", weights]
+    ask = ["board", "status", "--board", "socket://model", "--weights", weights]
     capsys.readouterr()
     assert cli.main([*ask, "--json"]) == ExitCode.OK
     result = json.loads(capsys.readouterr().out)
@@ -163,7 +163,7 @@ def test_status_compares_digests_with_a_file_and_names_the_weight(bench, tmp_pat
     assert "nudge: bundle " in error
     assert "(1 of 6810 values differ)" in error
     # a run that is continued writes every weight anew
-    assert cli.main(["train", "--board", "model", "--resume", "--epochs", "2", str(tmp_path)]) == ExitCode.OK
+    assert cli.main(["resume", "--board", "socket://model", "--epochs", "2", str(tmp_path)]) == ExitCode.OK
     assert cli.main(ask) == ExitCode.OK
 
 
@@ -176,16 +176,10 @@ def test_status_of_a_board_in_the_middle_of_a_batch_has_no_digests(capsys, monke
             made.device.model.pending = 3
             yield board
 
-    monkeypatch.setattr(board_cli, "open_unknown", unsettled)
-    assert cli.main(["board", "status", "--board", "model", "--json"]) == ExitCode.OK
+    monkeypatch.setattr(opening, "open_unknown", unsettled)
+    assert cli.main(["board", "status", "--board", "socket://model", "--json"]) == ExitCode.OK
     result = json.loads(capsys.readouterr().out)
     assert (result["digests"], result["board"]["pending"]) == ([], 3)
-
-
-def test_one_directory_is_needed(capsys, tmp_path):
-    for arguments in ([], [str(tmp_path / "a"), "--out", str(tmp_path / "b")]):
-        assert cli.main(["train", "--board", "golden", *arguments]) == ExitCode.USAGE
-        assert "one --out is needed" in capsys.readouterr().err
 
 
 MOVED = [*TRAIN, "--shift", "1", "--flip", "--epochs", "2"]
@@ -273,7 +267,7 @@ def test_a_memory_that_is_damaged_again_and_again_ends_the_run(bench, tmp_path, 
     assert cli.main([*MOVED, "--out", str(tmp_path)]) == ExitCode.BOARD
     error = capsys.readouterr().err.splitlines()[-1]
     assert "in its memory is damaged" in error
-    assert error.endswith("--resume continues it")
+    assert error.endswith("`nudge resume` continues it")
     assert made.opened == recover.DAMAGED + 1
 
 
@@ -295,11 +289,11 @@ def test_sets_that_do_not_fit_are_streamed_and_it_is_said(bench, tmp_path, capsy
 
 def test_info_and_status_tell_of_the_memory(bench, capsys):
     bench({}, 1 << 20)
-    assert cli.main(["board", "info", "--board", "model", "--json"]) == ExitCode.OK
+    assert cli.main(["board", "info", "--board", "socket://model", "--json"]) == ExitCode.OK
     result = json.loads(capsys.readouterr().out)
     assert (result["identity"]["capacity"], result["registers"]["stored"]) == (1 << 20, 0)
-    assert cli.main(["board", "info", "--board", "model"]) == ExitCode.OK
+    assert cli.main(["board", "info", "--board", "socket://model"]) == ExitCode.OK
     assert "capacity" in capsys.readouterr().out
-    assert cli.main(["board", "status", "--board", "model", "--json"]) == ExitCode.OK
+    assert cli.main(["board", "status", "--board", "socket://model", "--json"]) == ExitCode.OK
     board = json.loads(capsys.readouterr().out)["board"]
     assert (board["bad_image"], board["not_stored"], board["store_end"]) == (0, 0, LOG_AT)

@@ -149,7 +149,7 @@ def test_build_says_why_it_failed(programs, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["ulx4s"], "unknown board 'ulx4s'"),
+        (["ulx4s"], "unknown target 'ulx4s'"),
         (["icebreaker", "--preset", "small"], "icebreaker has no design for preset 'small': icebreaker has those for tiny"),
         (["icebreaker", "--preset", "huge"], "unknown preset 'huge'"),
         (["icebreaker", "--tools", "vendor"], "--tools must be yowasp or native, not 'vendor'"),
@@ -188,7 +188,7 @@ def test_flash_builds_loads_and_checks(programs, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(flash, "plugged_in", lambda usb: True)
     checked = []
     monkeypatch.setattr(flash, "verify", lambda *facts: checked.append(facts))
-    code, out, err = run(capsys, "flash", "icebreaker", "--tools", "native", "--port", "/dev/ttyUSB7", "--json")
+    code, out, err = run(capsys, "flash", "icebreaker", "--tools", "native", "--board", "/dev/ttyUSB7", "--json")
     assert code == ExitCode.OK, err
     result = json.loads(out)
     assert seen.read_text() == result["bitstream"]
@@ -196,11 +196,11 @@ def test_flash_builds_loads_and_checks(programs, capsys, monkeypatch, tmp_path):
     (tmp_path / "build").joinpath(result["bitstream"]).write_bytes(b"")
     loader = f"import pathlib, sys; pathlib.Path({str(seen)!r}).write_bytes(pathlib.Path(sys.argv[1]).read_bytes())"
     programs(iceprog=loader)
-    code, _, err = run(capsys, "flash", "icebreaker", "--tools", "native", "--port", "/dev/ttyUSB7")
+    code, _, err = run(capsys, "flash", "icebreaker", "--tools", "native", "--board", "/dev/ttyUSB7")
     assert (code, seen.read_bytes()) == (ExitCode.OK, b"bits"), "an empty file was loaded"
     assert "isn't as it was made: it is made again" in err
     programs(iceprog="print('no device', file=sys.stderr); sys.exit(3)")
-    code, _, err = run(capsys, "flash", "icebreaker", "--tools", "native", "--port", "/dev/ttyUSB7")
+    code, _, err = run(capsys, "flash", "icebreaker", "--tools", "native", "--board", "/dev/ttyUSB7")
     assert code == ExitCode.LINK
     assert err.splitlines()[-1] == "nudge: iceprog failed: status 3: no device"
 

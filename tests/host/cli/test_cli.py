@@ -15,6 +15,7 @@ import pytest
 from golden.contract.errors import ExitCode
 from golden.training import checkpoint
 from golden.training import data as datasets
+from golden.training import packaged as packages
 from host.boards import open as boards
 
 from .command import SPEC, STEPS, TRAIN, run, run_json
@@ -69,20 +70,20 @@ def test_train_refuses_to_overwrite(capsys, trained):
     before = (trained / "weights.safetensors").read_bytes()
     code, _, err = run(capsys, *TRAIN, "--seed", "9", "--out", trained)
     assert code == ExitCode.USAGE
-    assert "--resume" in err
+    assert "`nudge resume` continues it" in err
     assert "--force" in err
     assert (trained / "weights.safetensors").read_bytes() == before
 
 
 def test_resume_with_other_options_is_refused(capsys, trained):
-    code, _, err = run(capsys, "train", "--board", "golden", "--resume", "--batch", "8", "--out", trained)
+    code, _, err = run(capsys, "resume", trained, "--batch", "8")
     assert code == ExitCode.USAGE
-    assert "--batch 8" in err
+    assert err == "nudge: no such option --batch\n"
 
 
 def test_eval_gives_what_train_gave(capsys, tmp_path):
     _, training = run_json(capsys, *TRAIN, "--out", tmp_path)
-    code, result = run_json(capsys, "eval", "--board", "golden", "--weights", training["weights"])
+    code, result = run_json(capsys, "eval", "--board", "golden", training["weights"])
     assert code == ExitCode.OK
     assert result["error_percent"] == training["error_percent"]
     confusion = result["confusion"]
@@ -109,24 +110,24 @@ def interrupted(out: Path, number: int, *options: str) -> tuple[str, str]:
 
 def test_resuming_a_finished_run_says_so_and_tests_again(capsys, trained):
     weights = (trained / "weights.safetensors").read_bytes()
-    arguments = ("train", "--board", "golden", "--resume", trained)
+    arguments = ("resume", trained)
     code, out, _ = run(capsys, *arguments)
     assert code == ExitCode.OK
     error, rest = out.splitlines()
     assert rest == f"the run was finished before; weights, metrics and learning curve in {trained}"
     assert (trained / "weights.safetensors").read_bytes() == weights
-    assert run(capsys, "eval", "--weights", trained)[1].splitlines()[0] == error
+    assert run(capsys, "eval", trained)[1].splitlines()[0] == error
     assert run_json(capsys, *arguments)[1]["samples_per_second"] is None
 
 
 def test_a_run_goes_on_with_its_board(capsys, trained, tmp_path):
     out = shutil.copytree(trained, tmp_path / "run")
-    where = run_json(capsys, "train", "--resume", "--epochs", "3", out)
+    where = run_json(capsys, "resume", "--epochs", "3", out)
     assert where[0] == ExitCode.OK
     assert json.loads((out / "board.json").read_text())["board"] == "golden"
     # which has no digest, and isn't asked
     (out / "board.json").write_text('{"board": "socket://192.0.2.1:1", "registers": {}, "link": {}}')
-    code, text, _ = run(capsys, "train", "--resume", "--epochs", "4", out)
+    code, text, _ = run(capsys, "resume", "--epochs", "4", out)
     assert code == ExitCode.OK
     assert "on board 'golden'" in text
 
@@ -137,27 +138,27 @@ def no_data(monkeypatch):
 
 
 def test_eval_takes_a_file_a_run_or_a_packaged_name(capsys, no_data, trained, tmp_path, monkeypatch):
-    file = run_json(capsys, "eval", "--weights", trained / "weights.safetensors")
+    file = run_json(capsys, "eval", trained / "weights.safetensors")
     assert file[0] == ExitCode.OK
-    assert run_json(capsys, "eval", "--weights", trained) == file
-    packaged = run_json(capsys, "eval", "--weights", "tiny-mnist")
-    assert packaged == run_json(capsys, "eval", "--weights", checkpoint.PACKAGED / "tiny-mnist.safetensors")
+    assert run_json(capsys, "eval", trained) == file
+    packaged = run_json(capsys, "eval", "tiny-mnist")
+    assert packaged == run_json(capsys, "eval", packages.FOLDER / "tiny-mnist.safetensors")
     assert packaged[1]["error_percent"] < 10
     # what lies here comes first
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny-mnist").write_bytes((trained / "weights.safetensors").read_bytes())
-    assert run_json(capsys, "eval", "--weights", "tiny-mnist") == file
+    assert run_json(capsys, "eval", "tiny-mnist") == file
 
 
 def test_eval_tests_on_what_the_weights_learnt(capsys, no_data, monkeypatch, trained):
     """MNIST where it is, else the embedded digits of it, with a note; another data set is named as such."""
     digits = datasets.load("embedded")
     few = ["--samples", "20"]
-    code, _, err = run(capsys, "eval", "--weights", "tiny-mnist", *few)
+    code, _, err = run(capsys, "eval", "tiny-mnist", *few)
     assert code == ExitCode.OK
     assert "testing on the 500 embedded digits" in err
-    assert run_json(capsys, "eval", "--weights", "tiny-mnist", *few)[1]["data"] == "embedded"
-    assert "learnt" not in run(capsys, "eval", "--weights", "tiny-mnist", "--data", "embedded", *few)[2]
+    assert run_json(capsys, "eval", "tiny-mnist", *few)[1]["data"] == "embedded"
+    assert "learnt" not in run(capsys, "eval", "tiny-mnist", "--data", "embedded", *few)[2]
 
     loaded = []
 
@@ -173,7 +174,7 @@ def test_eval_tests_on_what_the_weights_learnt(capsys, no_data, monkeypatch, tra
         ("wide-fashion-mnist", ["--data", "mnist"]),
         ("tiny-mnist", ["--data", "fashion-mnist"]),
     ):
-        code, _, err = run(capsys, "eval", "--weights", weights, *few, *options)
+        code, _, err = run(capsys, "eval", weights, *few, *options)
         assert code == ExitCode.OK
         assert ("learnt" in err) == ("--data" in options)
     assert [str(each) for each in loaded] == ["mnist", "fashion-mnist", "embedded", "mnist", "fashion-mnist"]
@@ -182,9 +183,9 @@ def test_eval_tests_on_what_the_weights_learnt(capsys, no_data, monkeypatch, tra
 
 def test_eval_needs_no_board(capsys, monkeypatch, trained):
     """A fresh install has no compiler, and the model predicts what each board does."""
-    asked = run_json(capsys, "eval", "--weights", trained, "--board", "golden")
+    asked = run_json(capsys, "eval", trained, "--board", "golden")
     monkeypatch.setattr(boards, "virtual_board", None)
-    assert run_json(capsys, "eval", "--weights", trained) == asked
+    assert run_json(capsys, "eval", trained) == asked
 
 
 BATCHES = ["train", "--board", "golden", "--samples", "402", "--batch", "4", *STEPS]
@@ -199,7 +200,7 @@ def test_interrupted_run_resumes_to_the_same_weights(capsys, tmp_path):
     _, _, found = checkpoint.load(cut / "weights.safetensors")
     assert found.epoch * 402 + found.position == result["samples"]
     epochs = str(found.epoch + 2)
-    assert run(capsys, "train", "--board", "golden", "--resume", "--epochs", epochs, "--out", cut)[0] == ExitCode.OK
+    assert run(capsys, "resume", "--epochs", epochs, cut)[0] == ExitCode.OK
     assert run(capsys, *BATCHES, "--epochs", epochs, "--out", whole)[0] == ExitCode.OK
     assert_same_run(cut, whole)
 
@@ -219,7 +220,7 @@ def assert_same_run(one: Path, two: Path) -> None:
 @pytest.mark.usefixtures("heard")
 def test_sigterm_ends_as_sigint_does(tmp_path):
     out, err = interrupted(tmp_path, signal.SIGTERM)
-    assert "--resume continues" in out
+    assert f"`nudge resume {tmp_path}` continues it" in out
     assert "Traceback" not in err
     checkpoint.load(tmp_path / "weights.safetensors")
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from golden.contract.errors import ExitCode
-from host.cli import compare, evaluate
 from host.cli.run import run as run_app
+from host.cli.work import evaluation
+from host.harness import compare
 
 from .command import TRAIN, run
 
@@ -33,14 +34,14 @@ CASES = [
         for value in ("nan", "0", "1.1", "-inf")
     ),
     ([*TRAIN, *NEW, "--recover", "-1"], ExitCode.USAGE, "--recover must be 0 or more, not -1"),
-    ([*TRAIN, *NEW, "--epochs", "100001"], ExitCode.USAGE, "--epochs must be 1..100000, not 100001"),
+    (["train", "--board", "golden", *NEW, "--epochs", "100001"], ExitCode.USAGE, "--epochs must be 1..100000, not 100001"),
     ([*TRAIN, *NEW, "--shift", "5"], ExitCode.USAGE, "--shift must be 0..4, not 5"),
     ([*TRAIN, *NEW, "--preset", ""], ExitCode.USAGE, "unknown preset '': choose one of tiny"),
     ([*TRAIN, *NEW, "--data", ""], ExitCode.USAGE, "unknown data set ''"),
     ([*TRAIN, "--out", "\udcff"], ExitCode.USAGE, "its name isn't UTF-8, as a weight file's must be"),
-    (["bench", "--golden", "--threads", "100000"], ExitCode.USAGE, "--threads must be 1..256, not 100000"),
-    (["bench", "--golden", "--batch", str(10**30)], ExitCode.USAGE, f"--batch must be 1..65536, not {10**30}"),
-    (["bench", "--golden", "--batch", "0"], ExitCode.USAGE, "--batch must be 1..65536, not 0"),
+    (["bench", "--board", "golden", "--threads", "100000"], ExitCode.USAGE, "--threads must be 1..256, not 100000"),
+    (["bench", "--board", "golden", "--batch", str(10**30)], ExitCode.USAGE, f"--batch must be 1..65536, not {10**30}"),
+    (["bench", "--board", "golden", "--batch", "0"], ExitCode.USAGE, "--batch must be 1..65536, not 0"),
     (["board", "throughput", "--baud", "inf"], ExitCode.USAGE, "'--baud'"),
     (["board", "throughput", "--baud", "nan"], ExitCode.USAGE, "'--baud'"),
     (["board", "throughput", "--delay", "inf"], ExitCode.USAGE, "'--delay'"),
@@ -50,7 +51,7 @@ CASES = [
     (["board", "info", "--board", "hwgrep://("], ExitCode.LINK, "hwgrep://(: "),
     (["board", "info", "--board", "rfc2217://localhost:1"], ExitCode.LINK, "rfc2217://localhost:1: "),
     (["board", "info", "--board", "socket://"], ExitCode.LINK, "socket://: "),
-    (["board", "info", "--board", ""], ExitCode.LINK, ": "),
+    (["board", "info", "--board", ""], ExitCode.USAGE, "--board must be sim, golden, a device path"),
     (["network", "show", "/dev/zero"], ExitCode.USAGE, "--network /dev/zero: "),
 ]
 
@@ -66,7 +67,7 @@ def test_what_nobody_means_is_one_line(arguments, code, words, capsys, tmp_path,
 
 
 def test_no_epochs_are_no_way_to_resume(capsys, trained):
-    code, _, err = run(capsys, "train", "--board", "golden", "--resume", "--epochs", "0", "--out", trained)
+    code, _, err = run(capsys, "resume", "--epochs", "0", trained)
     assert code == ExitCode.USAGE
     assert "--epochs 0: the run in " in err
 
@@ -78,7 +79,7 @@ def test_what_nothing_foresaw_has_a_code_and_a_log_of_its_own(error, capsys, tmp
     def fail(*arguments, **options):
         raise error
 
-    monkeypatch.setattr(compare, "run_compare", fail)
+    monkeypatch.setattr(compare, "compare", fail)
     code, out, err = run(capsys, "compare", "--board", "golden", "--samples", "2")
     assert (code, out) == (ExitCode.FAULT, "")
     (log,) = tmp_path.glob("nudge-*.log")
@@ -90,8 +91,8 @@ def test_what_nothing_foresaw_has_a_code_and_a_log_of_its_own(error, capsys, tmp
 
 def test_without_a_place_for_the_log_there_is_still_a_line(capsys, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
-    monkeypatch.setattr(evaluate, "open_board", lambda *_: 1 / 0)
-    code, _, err = run(capsys, "eval", "--weights", "tiny-mnist", "--samples", "2", "--data", "embedded")
+    monkeypatch.setattr(evaluation, "open_board", lambda *_: 1 / 0)
+    code, _, err = run(capsys, "eval", "tiny-mnist", "--samples", "2", "--data", "embedded")
     assert code == ExitCode.FAULT
     assert err == "nudge: unexpected ZeroDivisionError: division by zero\n"
 
@@ -105,7 +106,7 @@ def test_a_reader_that_has_gone_is_no_fault():
     """`nudge eval ... | head -1`."""
     end, pipe = os.pipe()
     os.close(end)
-    with nudge("eval", "--weights", "tiny-mnist", "--samples", "5", "--data", "embedded", stdout=pipe) as process:
+    with nudge("eval", "tiny-mnist", "--samples", "5", "--data", "embedded", stdout=pipe) as process:
         os.close(pipe)
         _, err = process.communicate(timeout=60)
     assert process.returncode == ExitCode.USAGE
@@ -115,7 +116,7 @@ def test_a_reader_that_has_gone_is_no_fault():
 
 def test_a_full_standard_error_stops_nothing():
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "host.cli", "eval", "--weights", "tiny-mnist", "--samples", "5", "--data", "embedded"]
+        command = [sys.executable, "-m", "host.cli", "eval", "tiny-mnist", "--samples", "5", "--data", "embedded"]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, timeout=60)
     assert done.stdout.startswith("test error ")
     assert done.returncode == ExitCode.OK

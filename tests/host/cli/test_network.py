@@ -39,13 +39,13 @@ def test_weights_of_a_file_need_it_no_more(capsys, file, tmp_path):
     file.unlink()
     moved = tmp_path / "elsewhere"
     shutil.move(tmp_path / "half", moved)
-    code, *_ = run(capsys, "train", "--board", "golden", "--out", moved, "--resume", "--epochs", 2)
+    code, *_ = run(capsys, "resume", moved, "--epochs", 2)
     assert code == ExitCode.OK
     spec, found, _ = checkpoint.load(moved / "weights.safetensors")
     assert (spec.name, spec.parameters) == ("mine", 3 * 26 + 12 * 433 + 10 * 13)
     pairs = zip(expected.weights + expected.biases, found.weights + found.biases, strict=True)
     assert all(a.equal(b) for a, b in pairs)
-    code, result = run_json(capsys, "eval", "--weights", moved, "--samples", 20)
+    code, result = run_json(capsys, "eval", moved, "--samples", 20)
     assert (code, result["samples"]) == (ExitCode.OK, 20)
 
 
@@ -77,14 +77,7 @@ def test_weights_are_compared_where_the_file_is_not(capsys, file, tmp_path, monk
 
 def test_a_run_is_of_one_network(capsys, file, tmp_path):
     assert begin(capsys, file, tmp_path / "run")[0] == ExitCode.OK
-    again = ["train", "--board", "golden", "--out", tmp_path / "run", "--resume", "--network", file]
-    assert run(capsys, *again)[0] == ExitCode.OK
-    file.write_text(MINE.replace("conv = 3", "conv = 4"))
-    code, out, err = run(capsys, *again)
-    assert (code, out) == (ExitCode.WEIGHTS, "")
-    assert "weights.safetensors is of mine (spec " in err
-    assert "), not mine (spec " in err
-    code, _, err = run(capsys, "eval", "--weights", tmp_path / "run", "--preset", "tiny")
+    code, _, err = run(capsys, "eval", tmp_path / "run", "--preset", "tiny")
     assert code == ExitCode.WEIGHTS
     assert "not tiny (spec " in err
 
@@ -95,7 +88,7 @@ def test_a_copied_preset_is_that_preset(capsys, file, tmp_path):
     assert checkpoint.load(tmp_path / "run" / "weights.safetensors")[0] == PRESETS["tiny"].__class__(
         "copy", *(getattr(PRESETS["tiny"], name) for name in ("stages", "schedule", "learning", "formats"))
     )
-    assert run(capsys, "eval", "--weights", tmp_path / "run", "--preset", "tiny", "--samples", 5)[0] == ExitCode.OK
+    assert run(capsys, "eval", tmp_path / "run", "--preset", "tiny", "--samples", 5)[0] == ExitCode.OK
 
 
 @pytest.mark.parametrize(

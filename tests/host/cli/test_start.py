@@ -12,12 +12,12 @@ import pytest
 
 from golden.contract.errors import ExitCode
 from golden.signals import ENDING
-from host.cli import start
+from host.cli import ending
 
 from .command import TRAIN
 
 NUDGE = [sys.executable, "-m", "host.cli"]
-EVAL = [*NUDGE, "eval", "--weights", "tiny-mnist", "--samples", "5", "--data", "embedded"]
+EVAL = [*NUDGE, "eval", "tiny-mnist", "--samples", "5", "--data", "embedded"]
 
 
 def caught(process: subprocess.Popen) -> bool:
@@ -50,7 +50,7 @@ def test_an_interrupt_at_any_moment_is_one_line_and_130(tmp_path, seed):
 
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_lead_nowhere(closed, tmp_path):
-    words = [*NUDGE, *TRAIN, "--epochs", "1", "--out", str(tmp_path / "run")]
+    words = [*NUDGE, *TRAIN, "--out", str(tmp_path / "run")]
     done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *words], capture_output=True, text=True, timeout=120)
     assert done.returncode == ExitCode.OK, done.stderr
     assert "Traceback" not in done.stderr
@@ -70,7 +70,7 @@ def test_a_full_standard_output_is_an_error_of_one_line():
 def test_what_can_not_be_encoded_is_escaped(tmp_path):
     folder = tmp_path / os.fsdecode(b"\xff\x1b[31m")
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
-    command = [*NUDGE, "eval", "--weights", folder / "\u20ac"]
+    command = [*NUDGE, "eval", folder / "\u20ac"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
     assert done.returncode == ExitCode.WEIGHTS
     assert r"\udcff\x1b[31m/\u20ac: give a file" in done.stderr
@@ -89,7 +89,7 @@ def test_a_missing_package_is_named(tmp_path):
 
 
 def test_codes_are_those_of_the_contract():
-    assert (start.TOOLS, start.FAULT, start.INTERRUPTED) == (ExitCode.TOOLS, ExitCode.FAULT, ExitCode.INTERRUPTED)
+    assert (ending.TOOLS, ending.FAULT, ending.INTERRUPTED) == (ExitCode.TOOLS, ExitCode.FAULT, ExitCode.INTERRUPTED)
 
 
 @pytest.mark.parametrize("rank", [("x", "2"), ("0", ""), ("2", "2"), ("-1", "2"), ("0", "0")])

@@ -18,8 +18,8 @@ SPEC = preset("tiny")
 
 
 def carry_on(out: Path, board: str, plan: Plan, started) -> None:
-    """What `nudge train` does, with --resume where there is something to resume, and a checkpoint at each commit."""
-    run = Run.resume(out, {}) if (out / "weights.safetensors").exists() else Run.begin(plan, SPEC, out)
+    """What `nudge train` does, or `nudge resume` where there is something to resume, and a checkpoint at each commit."""
+    run = Run.resume(out) if (out / "weights.safetensors").exists() else Run.begin(plan, SPEC, out)
     run.every, run.picture = 0.0, False
     with open_board(board, SPEC) as device:
         started.set()

@@ -9,7 +9,7 @@ from golden.contract.protocol import Command
 from golden.contract.stored import CAPACITY
 from golden.training.data import load
 from host.cli import main as cli
-from host.cli.builds import Target, paced_core
+from host.cli.work.builds import Target, paced_core
 from host.harness.end_to_end import PacedDevice, Rates, repeated, run_rates
 
 DIGITS = load("embedded")
@@ -49,8 +49,8 @@ def test_each_batch_is_one_request_and_the_board_hardly_waits():
 
 
 def test_the_command_prints_the_rates(capsys):
-    command = ["board", "throughput", "--stored", "--preset", "medium", "--board", "ulx3s", "--samples", "400", "--epochs", "1"]
-    assert cli.main([*command, "--json"]) == ExitCode.OK
+    command = ["board", "throughput", "--stored", "--preset", "medium", "--target", "ulx3s"]
+    assert cli.main([*command, "--samples", "400", "--epochs", "1", "--json"]) == ExitCode.OK
     result = json.loads(capsys.readouterr().out)
     assert result["core_samples_per_second"] == paced_core(Target("ulx3s", "medium")).samples_per_second
     assert [found["delay"] for found in result["latencies"]] == [0.001, 0.016]

