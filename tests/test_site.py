@@ -61,8 +61,8 @@ def test_pages_are_made_of_the_code(site):
 
 def test_the_home_page_is_readme_and_manual_and_repeats_neither(site):
     home = text_of(site / "index.html")
-    wanted = ("by equilibrium propagation", "make setup", "make demo", "nudge view runs/demo --save report.html")
-    wanted += ("You study learning.", "You design FPGAs.", "You have a board.")
+    wanted = ["by equilibrium propagation", "make setup", "make demo", "nudge view runs/demo --save report.html"]
+    wanted += ["You study learning.", "You design FPGAs.", "You have a board."]
     assert [home.find(each) for each in wanted] == sorted(home.find(each) for each in wanted)
     assert min(home.find(each) for each in wanted) > 0
     own = re.sub("```.*?```", "", (ROOT / "docs/index.md").read_text(), flags=re.S)

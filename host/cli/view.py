@@ -15,7 +15,7 @@ from .run import importing
 def view(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Show these runs, each the folder of a training, or a folder of such.", autocompletion=weights),
+        typer.Argument(metavar="RUN...", help="Show these runs, or all in a folder.", autocompletion=weights),
     ],
     save: Annotated[
         Path | None,

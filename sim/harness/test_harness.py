@@ -172,7 +172,12 @@ def test_wave_file_is_named_after_the_test(tmp_path, monkeypatch):
 def test_a_bench_is_elaborated_once_for_each_version_of_its_sources(tmp_path, monkeypatch):
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
     elaborated = []
-    monkeypatch.setattr(testbench.verilator, "to_verilog", lambda component, top: elaborated.append(top) or f"// {top}")
+
+    def to_verilog(component, top):
+        elaborated.append(top)
+        return f"// {top}"
+
+    monkeypatch.setattr(testbench.verilator, "to_verilog", to_verilog)
     monkeypatch.setattr(testbench, "build_verilator", lambda text, top: tmp_path)
     bench = testbench.Testbench({"pool": AveragePool(lanes=LANES, bits=BITS, height=5, width=7)})
     for _ in range(2):
