@@ -35,6 +35,7 @@ from host.boards.open import open_board
 from host.harness.fit import fit
 
 from . import exchange
+from .module import Module
 from .result import Result
 from .trace import Trace
 
@@ -247,6 +248,10 @@ class Network:
         masters: those that learning moves instead, LSB 2^-15.
         """
         return exchange.to_torch(self.spec, self.parameters, masters)
+
+    def to_module(self) -> Module:
+        """The network as a module of torch that answers exactly as `predict` does: see `nudge.module.Module`."""
+        return Module(self.spec, self.settings, self.parameters)
 
     def to_nir(self, *, strict: bool = False) -> "nir.NIRGraph":
         """The network as a graph of the Neuromorphic Intermediate Representation: see `nudge.exchange.to_nir`."""
