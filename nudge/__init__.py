@@ -17,6 +17,7 @@ from golden.contract.shapes import Conv, Dense
 from golden.training.data import Data
 from golden.training.data import load as data
 from golden.training.evaluate import Evaluation
+from golden.training.predict import Prediction
 
 from . import paper
 from .network import Network
@@ -32,6 +33,7 @@ __all__ = [
     "History",
     "Network",
     "NudgeError",
+    "Prediction",
     "Result",
     "Trace",
     "data",

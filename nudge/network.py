@@ -28,11 +28,14 @@ from golden.training.data import Data, Source
 from golden.training.evaluate import Evaluation, evaluate
 from golden.training.options import TrainingOptions
 from golden.training.plan import first_samples
+from golden.training.predict import Prediction, predict
 from golden.training.run import Run
+from golden.training.sets.class_names import Names, called
 from host.boards.open import open_board
 from host.harness.fit import fit
 
 from . import exchange
+from .module import Module
 from .result import Result
 from .trace import Trace
 
@@ -81,9 +84,12 @@ class Network:
         network._set(spec, parameters, settings)
         return network
 
-    def _set(self, spec: Spec, parameters: Parameters, settings: Settings) -> None:
+    def _set(
+        self, spec: Spec, parameters: Parameters, settings: Settings, names: Names = (), source: Source | None = None
+    ) -> None:
         check_parameters(spec, parameters)
         self.spec, self.parameters, self.settings = spec, parameters, settings
+        self._names, self._digits = names, source is not None and source.digits
 
     @classmethod
     def preset(cls, name: str, *, seed: int = 0) -> Self:
@@ -103,7 +109,9 @@ class Network:
             spec = network_file.read(path)
             return cls._of(spec, initial(spec, seed), Settings.of(spec))
         spec, parameters, found = checkpoint.load(checkpoint.find(path))
-        return cls._of(spec, parameters, found.registers())
+        network = cls.__new__(cls)
+        network._set(spec, parameters, found.registers(), found.names, found.source)
+        return network
 
     def __repr__(self) -> str:
         stages = ", ".join(map(repr, self.spec.stages))
@@ -147,7 +155,7 @@ class Network:
         source, images = self._data(data, asked.data_dir)
         plan = asked.plan(self.spec, source.of(images), len(images.train_images))
         where = Path(tempfile.mkdtemp(prefix="nudge-")) if out is None else values.plain(Path, out, "--out", PlanError)
-        run = Run.begin(plan, self.spec, where, force=asked.force, data_dir=asked.data_dir)
+        run = Run.begin(plan, self.spec, where, force=asked.force, data_dir=asked.data_dir, classes=images.classes)
         run.callbacks, run.picture = callbacks, out is not None
         forget = weakref.finalize(run, shutil.rmtree, where, ignore_errors=True) if out is None else None
         try:
@@ -158,7 +166,8 @@ class Network:
             if forget is not None:
                 forget()
             raise
-        self._set(self.spec, run.parameters, plan.settings(self.spec)[min(run.epoch, plan.epochs - 1)])
+        settings = plan.settings(self.spec)[min(run.epoch, plan.epochs - 1)]
+        self._set(self.spec, run.parameters, settings, run.classes, plan.data)
         return Result(run, outcome)
 
     def evaluate(
@@ -173,7 +182,7 @@ class Network:
         with open_board(board, self.spec) as device:
             device.load(self.parameters)
             device.write_settings(self.settings)
-            return evaluate(device, images.test_images[:count], images.test_labels[:count])
+            return evaluate(device, images.test_images[:count], images.test_labels[:count], self._names)
 
     def _data(self, data: str | os.PathLike[str] | Data, folder: Path | None = None) -> tuple[Source, Data]:
         """What data are called, and their images and labels, which fit the network."""
@@ -202,6 +211,20 @@ class Network:
             device.write_settings(self.settings)
             return device.infer(pixels.numpy(), np.zeros(len(pixels), np.int64))
 
+    def predict_pictures(self, *paths: str | os.PathLike[str], invert: bool = False) -> list[Prediction]:
+        """What is on pictures of any size that Pillow reads: the class of each, its name, and the outputs that decide it.
+
+        As `nudge predict` does: a picture of the network's size is shown as it is, another one is scaled and centred on black,
+        or placed as MNIST's digits are, if the network learnt those. invert: the pictures are dark on bright.
+        """
+        known = [Path(values.plain(Path, path, "a picture", UsageError)) for path in paths]
+        return predict(self.spec, self.settings, self.parameters, known, self._names, self._digits, invert)
+
+    @property
+    def classes(self) -> Names:
+        """What each class is called, as the data said that the weights learnt; numbers where it isn't known."""
+        return called(self._names, self.spec.classes)
+
     def trace(self, image: np.ndarray | Tensor, label: int | None = None, *, limit: int | None = None) -> Trace:
         """Every quantity of every layer and sweep for one uint8 image of the network's size, as arrays; with a label the
         nudged phases and the update too.
@@ -225,6 +248,10 @@ class Network:
         masters: those that learning moves instead, LSB 2^-15.
         """
         return exchange.to_torch(self.spec, self.parameters, masters)
+
+    def to_module(self) -> Module:
+        """The network as a module of torch that answers exactly as `predict` does: see `nudge.module.Module`."""
+        return Module(self.spec, self.settings, self.parameters)
 
     def to_nir(self, *, strict: bool = False) -> "nir.NIRGraph":
         """The network as a graph of the Neuromorphic Intermediate Representation: see `nudge.exchange.to_nir`."""
@@ -254,8 +281,9 @@ def _checked(data: Data, spec: Spec) -> Data:
     for images, labels in (data[:2], data[2:]):
         pixels = checked_images(images, spec).cpu()
         parts += (pixels if spec.input.channels > 1 else pixels[:, 0], checked_labels(labels, len(pixels), spec).cpu())
-    found = Data(*parts)
+    found = Data(*parts, classes=getattr(data, "classes", ())[: spec.classes])
     if not len(found.train_images) or not len(found.test_images):
         sizes = f"{len(found.train_images)} and {len(found.test_images)}"
         raise ModelError(f"there must be images to train and to test, not {sizes}")
+    datasets.note_missing(found, "data", spec.classes)
     return found

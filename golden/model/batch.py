@@ -108,6 +108,28 @@ def infer(
     return result.predictions, result.spikes
 
 
+def outputs(spec: Spec, settings: Settings, parameters: Parameters, images: Tensor | np.ndarray) -> Tensor:
+    """What predictions are made of, (n, classes) int64: xi of each output, summed over the averaging window at the end of the
+    free phase, LSB 2^-`output_fraction`. The first one that is the largest is the prediction.
+
+    The compiled engine keeps no sums, so `Folded` computes them.
+    """
+    settings.check(spec)
+    pixels = checked_images(images, spec).to(parameters.weights[0].device)
+    copies = working(spec, parameters)
+    runner = MODEL_ENGINES["folded"](spec, copies)
+    found = [torch.zeros((0, spec.classes), dtype=torch.int64, device=pixels.device)]
+    for some in pixels.split(chunks.CHUNK):
+        course = steps(spec, settings, runner, copies, some.to(runner.dtype), None)
+        found.append(chunks.averaged(spec, settings, course)[0]["free"][-1].flatten(1).long())
+    return torch.cat(found)
+
+
+def output_fraction(spec: Spec) -> int:
+    """Binary point of `outputs`: 2 to the power of it stands for an output that was 1 in the whole window."""
+    return spec.formats.state_fraction + spec.schedule.window_log2
+
+
 def train_batch(
     spec: Spec,
     settings: Settings,

@@ -19,14 +19,17 @@ from torch import Tensor
 
 from golden import files
 from golden.contract import network_file, values
-from golden.contract.errors import ModelError, SpecError, WeightsError
+from golden.contract.errors import ModelError, PlanError, SpecError, WeightsError
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Bundle
 from golden.contract.spec import Spec
 from golden.model.parameters import Parameters, check_parameters, shapes
 from golden.model.settings import Settings
 
+from .data import Source
 from .packaged import packaged
+from .sets import class_names
+from .sets.class_names import Names
 
 #: With a digest over tensors and metadata, and the whole network.
 FORMAT = "nudge-weights-2"
@@ -43,7 +46,7 @@ WEIGHTS = "weights.safetensors"
 D = TypeVar("D")
 
 #: Fields that files of earlier versions don't have.
-LATER = ("network", "metrics", "board", "data_dir")
+LATER = ("network", "metrics", "board", "data_dir", "classes")
 
 PACKAGES = ("torch", "numpy", "safetensors")
 
@@ -94,6 +97,21 @@ class Checkpoint:
     board: str = ""
     #: Folder that `--data-dir` named, absolute; "": none was named.
     data_dir: str = ""
+    #: Names of classes that the data had, from class 0 on; () in files from before there were any.
+    classes: Names = ()
+
+    @property
+    def source(self) -> Source | None:
+        """The data that the weights learnt, if that can be told."""
+        try:
+            return Source.recorded(self.plan.get("data"))
+        except PlanError:
+            return None
+
+    @property
+    def names(self) -> Names:
+        """Names of classes: those in the file, else the usual ones of the data set."""
+        return self.classes or class_names.USUAL.get("" if self.source is None else self.source.kind, ())
 
     def registers(self) -> Settings:
         """`settings` as the board takes them."""
@@ -246,6 +264,8 @@ def typed(kind: type[D], decoded: dict[str, Any]) -> D:
         if entry.type in (int, float, str, bool):
             found[entry.name] = values.plain(entry.type, value, entry.name, TypeError)
             fits = not isinstance(value, int | float) or 0 <= value <= values.MAX_WHOLE
+        elif entry.type == Names:
+            found[entry.name], fits = class_names.recorded(value), True
         else:
             fits = isinstance(value, dict) or (isinstance(value, tuple) and all(type(item) is int for item in value))
         if not fits:

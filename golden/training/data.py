@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -18,8 +19,10 @@ from golden.contract import values
 from golden.contract.datasets import EMBEDDED, FOLDERS, NAMES, VARIABLE
 from golden.contract.errors import DataError, PlanError
 from golden.contract.shapes import Input
+from golden.progress import note
 
-from . import cifar, idx, own_data
+from .sets import cifar, class_names, idx, own_data
+from .sets.class_names import Names
 
 #: Kinds of a `Source` beside these names: a .npz file or a folder; arrays that `nudge.Network.fit` was given.
 PATH, GIVEN = "path", "given"
@@ -28,8 +31,8 @@ PATH, GIVEN = "path", "given"
 HEX = re.compile("[0-9a-f]{12}")
 
 
-class Data(NamedTuple):
-    """A data set."""
+class _Parts(NamedTuple):
+    """Images and labels."""
 
     #: uint8 (n, height, width), or in colour (n, 3, height, width).
     train_images: Tensor
@@ -39,6 +42,27 @@ class Data(NamedTuple):
     test_images: Tensor
     #: As `train_labels`.
     test_labels: Tensor
+
+
+class Data(_Parts):
+    """A data set: four tensors and, beside them, names of its classes."""
+
+    #: Names of classes, from class 0 on; (): not known.
+    classes: Names = ()
+
+    def __new__(
+        cls,
+        train_images: Tensor,
+        train_labels: Tensor,
+        test_images: Tensor,
+        test_labels: Tensor,
+        *,
+        classes: Iterable[object] = (),
+    ) -> Self:
+        """`DataError` for names that no network can have."""
+        made = super().__new__(cls, train_images, train_labels, test_images, test_labels)
+        made.classes = class_names.of(classes)
+        return made
 
 
 @dataclass(frozen=True)
@@ -62,6 +86,11 @@ class Source:
     def __str__(self) -> str:
         return {PATH: self.path, GIVEN: "images that were given to fit"}.get(self.kind, self.kind)
 
+    @property
+    def digits(self) -> bool:
+        """Whether they are MNIST's."""
+        return self.kind in ("embedded", "mnist")
+
     @classmethod
     def asked(cls, data: str | os.PathLike[str]) -> Self:
         """What is asked for by one of `NAMES` or a path: a text that ends with .npz, has a / or is a folder's name.
@@ -73,7 +102,7 @@ class Source:
         place = str(values.plain(Path, data, "--data", PlanError))
         if not isinstance(data, str) or (data and (place.endswith(".npz") or "/" in data or Path(place).is_dir())):
             return cls(PATH, os.path.realpath(place))
-        raise PlanError(f"unknown data set {data!r}: choose one of {', '.join(NAMES)}, a .npz file, or a folder of PNG files")
+        raise PlanError(f"unknown data set {data!r}: choose one of {', '.join(NAMES)}, a .npz file, or a folder of pictures")
 
     @classmethod
     def recorded(cls, value: Any) -> Self:
@@ -135,7 +164,8 @@ def load(
                 arrays = [torch.from_numpy(file[field]) for field in Data._fields]
         except (DataError, BadZipFile, LookupError, ValueError) as error:
             raise DataError(f"the embedded digits can't be read: {error}; install nudge again") from None
-        return _fitted(Data(arrays[0], arrays[1].long(), arrays[2], arrays[3].long()), shown)
+        names = class_names.USUAL[name]
+        return _fitted(Data(arrays[0], arrays[1].long(), arrays[2], arrays[3].long(), classes=names), shown)
     if name == GIVEN:
         raise DataError("these weights learnt images that were given to fit, which aren't kept: give them with --data")
     if name == PATH:
@@ -145,9 +175,9 @@ def load(
         hint = "; the digits of --data embedded need none" if name == "mnist" else ""
         raise DataError(f"{name} needs a folder: set {VARIABLE} or --data-dir to the one that holds {inside}{hint}")
     if name == "cifar10":
-        return _checked(_tensors(cifar.load(folder / inside)), name, shown)
+        return _checked(_tensors(cifar.load(folder / inside), class_names.USUAL[name]), name, shown)
     hint = f"set {VARIABLE} or --data-dir to the folder that holds {inside}"
-    return _checked(_tensors(idx.load(name, folder / inside, hint)), name, shown)
+    return _checked(_tensors(idx.load(name, folder / inside, hint), class_names.USUAL[name]), name, shown)
 
 
 def digest(data: Data) -> str:
@@ -165,20 +195,23 @@ def _own(source: Source, shown: Input) -> Data:
     if not path.exists():
         raise DataError(f"--data {path}: no such file or folder")
     found = own_data.of_folder(path, shown) if path.is_dir() else own_data.of_file(path)
-    data = _checked(_tensors(found), str(path), shown)
+    data = _checked(_tensors(*found), str(path), shown)
     if source.digest and digest(data) != source.digest:
         learnt = f"its images and labels aren't those that were learnt: {digest(data)}, not {source.digest}"
         raise DataError(f"--data {path}: {learnt}")
     return data
 
 
-def _tensors(arrays: own_data.Arrays) -> Data:
+def _tensors(arrays: own_data.Arrays, names: Names) -> Data:
     images, labels, test_images, test_labels = map(torch.from_numpy, arrays)
-    return Data(images, labels.long(), test_images, test_labels.long())
+    return Data(images, labels.long(), test_images, test_labels.long(), classes=names)
 
 
 def _checked(data: Data, name: str, shown: Input) -> Data:
-    """The data; `DataError` unless they fit the network. Grey images have three dimensions."""
+    """The data; `DataError` unless they fit the network, and a note where some of its classes have no image.
+
+    Grey images have three dimensions.
+    """
     for images, labels in (data[:2], data[2:]):
         shape = tuple(images.shape[1:]) if images.ndim == 4 else (1, *images.shape[1:])
         if shape != shown.shape:
@@ -189,10 +222,19 @@ def _checked(data: Data, name: str, shown: Input) -> Data:
         if not 0 <= int(labels.min()) <= int(labels.max()) < shown.classes:
             found = f"{int(labels.min())}..{int(labels.max())}"
             raise DataError(f"{name} has labels {found}; the network has {shown.classes} classes, 0..{shown.classes - 1}")
+    note_missing(data, name, shown.classes)
+    names = data.classes[: shown.classes]
     if shown.channels > 1:
-        return data
+        return Data(*data, classes=names)
     grey = (x.reshape(-1, *shown.shape[1:]) for x in (data.train_images, data.test_images))
-    return Data(next(grey), data.train_labels, next(grey), data.test_labels)
+    return Data(next(grey), data.train_labels, next(grey), data.test_labels, classes=names)
+
+
+def note_missing(data: Data, name: str, classes: int) -> None:
+    """Say so where some of a network's classes have no image."""
+    there = len(torch.cat([data.train_labels, data.test_labels]).unique())
+    if there < classes:
+        note(f"{name} has images of {there} classes; the network has outputs for {classes}")
 
 
 def _fitted(data: Data, shown: Input) -> Data:
@@ -212,4 +254,5 @@ def _fitted(data: Data, shown: Input) -> Data:
         data.train_labels[known[0]],
         scaled(data.test_images[known[1]]),
         data.test_labels[known[1]],
+        classes=data.classes[: shown.classes],
     )

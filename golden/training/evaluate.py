@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from rich.cells import cell_len
 from torch import Tensor
 
 from golden.progress import Meter
@@ -11,6 +12,7 @@ from golden.progress import Meter
 from .batch import Batch
 from .board import Board, infer_batches
 from .data import Data
+from .sets.class_names import Names, called
 
 #: Images between two steps of the progress bar; it changes no result.
 CHUNK = 128
@@ -26,6 +28,8 @@ class Evaluation:
     predictions: np.ndarray
     #: Of the network.
     classes: int
+    #: Of its classes, from class 0 on, as far as they are known.
+    names: Names = ()
 
     @property
     def confusion(self) -> np.ndarray:
@@ -50,12 +54,16 @@ class Evaluation:
         return f"<Evaluation: error {self.error_percent:.2f} % ({self.errors} of {self.samples})>"
 
     def table(self) -> str:
-        """The confusion matrix as text: a row for each label, a column for each prediction."""
+        """The confusion matrix as text: a row for each label with its number and name, a column for each prediction."""
         confusion = self.confusion
         width = max(len(str(confusion.max())), 2) + 1
-        head = "label\\prediction" + "".join(f"{c:{width}}" for c in range(self.classes))
-        rows = (f"{label:16}" + "".join(f"{n:{width}}" for n in row) for label, row in enumerate(confusion))
-        return "\n".join([head, *rows])
+        named = enumerate(called(self.names, self.classes))
+        labels = [str(n) if name == str(n) else f"{name} {n}" for n, name in named]
+        heads = ["label\\prediction", *labels]
+        wide = max(map(cell_len, heads))
+        rows = [range(self.classes), *confusion]
+        cells = ("".join(f"{n:{width}}" for n in row) for row in rows)
+        return "\n".join(" " * (wide - cell_len(head)) + head + row for head, row in zip(heads, cells, strict=True))
 
 
 def chunks(board: Board, images: Tensor, labels: Tensor) -> Iterator[np.ndarray]:
@@ -65,12 +73,12 @@ def chunks(board: Board, images: Tensor, labels: Tensor) -> Iterator[np.ndarray]
     return infer_batches(board, (Batch(data, numbers[at : at + CHUNK], test=True) for at in range(0, len(images), CHUNK)))
 
 
-def evaluate(board: Board, images: Tensor, labels: Tensor) -> Evaluation:
-    """Infer images on the board with the weights and settings it has."""
+def evaluate(board: Board, images: Tensor, labels: Tensor, names: Names = ()) -> Evaluation:
+    """Infer images on the board with the weights and settings it has. names: of the classes."""
     known = labels.numpy()
     found = np.zeros(0, np.int64)
     with Meter("evaluating", len(images)) as meter:
         for predictions in chunks(board, images, labels):
             found = np.concatenate([found, predictions])
             meter.advance(len(predictions), f"error {100 * (found != known[: len(found)]).mean():.2f} %")
-    return Evaluation(known, found, board.spec.classes)
+    return Evaluation(known, found, board.spec.classes, names)

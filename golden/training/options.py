@@ -32,7 +32,7 @@ class TrainingOptions:
 
     preset: str | None = option(NETWORK, f"Train this network: {', '.join(PRESETS)} [default: tiny].")
     network: Path | None = option(NETWORK, "Train the network of this TOML file.")  # noqa: RUF009 (it is a field)
-    data: str | None = option(DATA, f"Train on {', '.join(NAMES)}, a .npz file, or a folder of PNG files [default: embedded].")
+    data: str | None = option(DATA, f"Train on {', '.join(NAMES)}, a .npz file, or a folder of pictures [default: embedded].")
     data_dir: Path | None = option(  # noqa: RUF009 (it is a field)
         DATA, f"Look in this folder, the one that holds MNIST/raw and so on [default: ${VARIABLE}]."
     )

@@ -29,6 +29,7 @@ from .folder import CURVE, EPOCH, EPOCHS, METRICS, RunFolder, unused
 from .metrics import Epoch, Row
 from .options import ResumeOptions, TrainingOptions
 from .plan import Plan, first_samples
+from .sets.class_names import Names
 
 #: Seconds of work that a power cut may cost, unless a run says otherwise.
 CHECKPOINT_SECONDS = 60.0
@@ -78,6 +79,8 @@ class Run:
     checkpointed: bool = False
     #: Which board it is, as `--board` names it; "" where none is named.
     board: str = ""
+    #: Names of classes, as far as the data have some.
+    classes: Names = ()
     #: Folder that `--data-dir` names, where the data are looked for; None: none is named.
     data_dir: Path | None = None
     #: What the board counts, read when the run is saved; None: nothing is asked.
@@ -113,13 +116,16 @@ class Run:
         return self.epoch >= self.plan.epochs
 
     @classmethod
-    def begin(cls, plan: Plan, spec: Spec, out: Path, *, force: bool = False, data_dir: Path | None = None) -> "Run":
+    def begin(
+        cls, plan: Plan, spec: Spec, out: Path, *, force: bool = False, data_dir: Path | None = None, classes: Names = ()
+    ) -> "Run":
         """A new run; it doesn't overwrite another one's weights unless `force`. data_dir: where its data were looked for."""
         folder = RunFolder(out)
         there = [path for path in (folder.weights, *folder.path.glob(EPOCH.format("*"))) if os.path.lexists(path)]
         if there and not force:
             raise PlanError(f"{there[0]} exists: `nudge resume` continues it, --force overwrites it, or choose another --out")
-        return cls(plan, spec, out, initial(spec, plan.seed), found=folder.state, data_dir=_absolute(data_dir))
+        start, where = initial(spec, plan.seed), _absolute(data_dir)
+        return cls(plan, spec, out, start, found=folder.state, data_dir=where, classes=classes)
 
     @classmethod
     def resume(cls, out: Path, epochs: int | None = None) -> "Run":
@@ -138,7 +144,7 @@ class Run:
         finished = (epoch for epoch in run.averaged if epoch <= found.epoch)
         run.kept = {epoch: _after(folder.after(epoch), epoch, spec, plan) for epoch in finished}
         run.epoch, run.position, run.epoch_errors = found.epoch, found.position, found.epoch_errors
-        run.seconds, run.rows, run.command = found.seconds, rows, found.command
+        run.seconds, run.rows, run.command, run.classes = found.seconds, rows, found.command, found.classes
         run.epochs = report.read_epochs(out / EPOCHS, found.epoch)
         run.board, run.data_dir = found.board, Path(found.data_dir) if found.data_dir else None
         return run
@@ -159,6 +165,7 @@ class Run:
         run.data_dir = _absolute(options.data_dir) or run.data_dir
         images = datasets.load(run.plan.data.at(options.data), run.data_dir, run.spec.input)
         first_samples(run.plan.samples, len(images.train_images) - run.plan.held_out, run.plan.data)
+        run.classes = run.classes or images.classes
         return run, images
 
     @classmethod
@@ -169,7 +176,8 @@ class Run:
         images = datasets.load(source, options.data_dir, spec.input)
         plan = options.plan(spec, source.of(images), len(images.train_images))
         out = unused(spec.name, plan.data) if out is None else out
-        return cls.begin(plan, spec, out, force=options.force, data_dir=options.data_dir), images
+        run = cls.begin(plan, spec, out, force=options.force, data_dir=options.data_dir, classes=images.classes)
+        return run, images
 
     def owned(self) -> AbstractContextManager[None]:
         """While entered, this process alone trains in `out`: see `RunFolder.owned`."""
@@ -239,6 +247,7 @@ class Run:
             metrics=report.digest(self.rows),
             board=self.board,
             data_dir="" if self.data_dir is None else str(self.data_dir),
+            classes=self.classes,
         )
         # metrics first: rows beyond a checkpoint are dropped when it is resumed, missing ones could not be made up
         counted = None if self.counters is None else self.counters() | {"samples": self.done}

@@ -20,6 +20,7 @@ from . import (
     evaluate,
     lists,
     network,
+    predict,
     repro,
     training,
     verilog,
@@ -68,6 +69,7 @@ app.command("train")(training.train)
 app.command("resume")(training.resume)
 app.command("view")(view.view)
 app.command("eval")(evaluate.evaluate_weights)
+app.command("predict")(predict.predict)
 app.command("compare")(compare.compare)
 app.command("bench")(bench.bench)
 app.command("repro")(repro.repro)

@@ -104,7 +104,7 @@ EnginesOption = Annotated[
         rich_help_panel=WHERE,
     ),
 ]
-SETS = f"{', '.join(DATASETS)}, a .npz file, or a folder of PNG files"
+SETS = f"{', '.join(DATASETS)}, a .npz file, or a folder of pictures"
 DataOption = Annotated[
     str, typer.Option("--data", help=f"Take {SETS}.", rich_help_panel=DATA, autocompletion=completion.data)
 ]

@@ -68,7 +68,7 @@ def fit(
         if run.finished:
             if held is not None:
                 device.hold(images, run.plan.samples, test=True)
-            outcome.test = evaluate(device, images.test_images, images.test_labels)
+            outcome.test = evaluate(device, images.test_images, images.test_labels, run.classes)
 
     outcome.recovered = len(list(recovering(run, lambda: open_board(board, run.spec, engines), work, recover)))
     return outcome

@@ -77,7 +77,7 @@ def look(folder: Folder, *, steps: bool = True) -> Look:
         return Look(named, None, [], [], [], named, before, now)
     pixels, labels = images.test_images[:TRIED], images.test_labels[:TRIED].numpy()
     predictions, spikes = infer(spec, settings, folder.parameters, pixels)
-    evaluation = Evaluation(labels, predictions.numpy(), spec.classes)
+    evaluation = Evaluation(labels, predictions.numpy(), spec.classes, folder.found.names)
     sweeps = len(pixels) * settings.free_steps
     firing = [count / (layer.neurons * sweeps) for count, layer in zip(spikes, spec.layers[1:], strict=True)]
     wrong = np.flatnonzero(evaluation.labels != evaluation.predictions)

@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from golden.contract.errors import ExitCode
-from golden.training import checkpoint, idx
+from golden.training import checkpoint
+from golden.training.sets import idx
 
 from .attack import Attack, anything, same_bits, same_output
 from .cell import Ended, cell

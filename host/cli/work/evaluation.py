@@ -4,7 +4,7 @@ import reprlib
 from pathlib import Path
 
 from golden.contract.datasets import VARIABLE
-from golden.contract.errors import ExitCode, PlanError, WeightsError
+from golden.contract.errors import ExitCode, WeightsError
 from golden.contract.presets import preset
 from golden.progress import note
 from golden.training import checkpoint
@@ -13,6 +13,7 @@ from golden.training.checkpoint import Checkpoint
 from golden.training.data import Source
 from golden.training.evaluate import evaluate
 from golden.training.plan import first_samples
+from golden.training.sets.class_names import called
 from host.boards.open import open_board
 from host.cli.terminal import emit
 
@@ -38,11 +39,12 @@ def carry_out(
     with open_board(board, spec, engines) as device:
         device.load(parameters)
         device.write_settings(found.registers())
-        result = evaluate(device, images.test_images[:count], images.test_labels[:count])
+        result = evaluate(device, images.test_images[:count], images.test_labels[:count], found.names)
     values = {
         "error_percent": result.error_percent,
         "data": str(source) if data is None else data,
         "samples": result.samples,
+        "classes": called(found.names, spec.classes),
         "confusion": result.confusion.tolist(),
         "predictions": result.predictions.tolist(),
     }
@@ -51,20 +53,12 @@ def carry_out(
     return ExitCode.OK
 
 
-def learnt(found: Checkpoint) -> Source | None:
-    """What weights learnt, if that can be told."""
-    try:
-        return Source.recorded(found.plan.get("data"))
-    except PlanError:
-        return None
-
-
 def chosen_data(path: Path, found: Checkpoint, asked: str | None, data_dir: Path | None) -> Source:
     """The data set to test the weights at `path` on: what is asked for, else what they learnt.
 
     Without a folder to look in, weights that learnt MNIST are tested on the embedded digits.
     """
-    known = learnt(found)
+    known = found.source
     if asked is not None:
         source = Source.asked(asked)
         before = None if known is None else (known.kind, known.path)

@@ -94,7 +94,7 @@ def in_processes(run: Run, images: Data, world: World, place: torch.device) -> O
         rate = run_train(run, model, images, stop)
     outcome.rate = None if finished else rate
     if run.finished:
-        outcome.test = evaluate(model, images.test_images, images.test_labels)
+        outcome.test = evaluate(model, images.test_images, images.test_labels, run.classes)
     return outcome
 
 

@@ -9,8 +9,9 @@ import torch
 
 from golden.contract.errors import DataError, PlanError
 from golden.embedded import make
-from golden.training import data, idx
+from golden.training import data
 from golden.training.epoch import order
+from golden.training.sets import idx
 
 
 def write_idx(path, array: np.ndarray) -> None:

@@ -17,8 +17,9 @@ from PIL import Image
 from golden.contract.errors import DataError, PlanError
 from golden.contract.presets import PRESETS
 from golden.contract.shapes import Input
-from golden.training import cifar, data, own_data
+from golden.training import data
 from golden.training.epoch import augmented
+from golden.training.sets import cifar, own_data, pictures
 
 COLOUR, GREY = Input(3, 9, 8, 3), Input(1, 9, 8, 3)
 
@@ -114,7 +115,7 @@ def test_a_pipe_in_place_of_a_file_is_not_read(tmp_path):
     (tmp_path / "a").mkdir()
     for number in range(5):
         os.mkfifo(tmp_path / "a" / f"{number}.png")
-    with pytest.raises(DataError, match=r"0.png is no PNG file: is no file"):
+    with pytest.raises(DataError, match=r"0.png: is no file"):
         data.load(str(tmp_path), shown=GREY)
 
 
@@ -129,7 +130,7 @@ def test_each_flipped_bit_of_a_png_file_is_noticed_or_changes_nothing(tmp_path):
         damaged[bit // 8] ^= 1 << bit % 8
         file.write_bytes(damaged)
         try:
-            assert np.array_equal(own_data.pixels(file, GREY)[0], pixels), f"bit {bit}"
+            assert np.array_equal(pictures.pixels(file, GREY)[0], pixels), f"bit {bit}"
         except DataError:
             noticed += 1
     assert noticed > 6 * len(whole)
@@ -176,6 +177,17 @@ def test_a_folder_of_classes_is_split_here(tmp_path):
     assert set(found.train_images[:, 0, 0].tolist()) == {0, 10, 20, 30, 50, 60, 70, 80}
 
 
+def test_other_pictures_than_png_files_are_read(tmp_path):
+    write_folder(tmp_path, {"a": 5})
+    Image.open(tmp_path / "a" / "001.png").save(tmp_path / "a" / "001.JPG", quality=100)
+    Image.open(tmp_path / "a" / "002.png").save(tmp_path / "a" / "002.bmp")
+    for name in ("001.png", "002.png"):
+        (tmp_path / "a" / name).unlink()
+    (tmp_path / "a" / "notes.pdf").write_text("no picture")
+    found = data.load(str(tmp_path), shown=GREY)
+    assert found.train_images[:, 0, 0].tolist() == [0, 10, 20, 30]
+
+
 def test_coloured_files_become_grey_and_grey_ones_coloured(tmp_path):
     write_folder(tmp_path / "colour", {"a": 5}, COLOUR)
     write_folder(tmp_path / "grey", {"a": 5}, GREY)
@@ -185,13 +197,13 @@ def test_coloured_files_become_grey_and_grey_ones_coloured(tmp_path):
 
 
 def test_what_is_wrong_in_a_folder_is_said_in_one_line(tmp_path):
-    with pytest.raises(DataError, match="has 0 PNG files, too few to train and to test"):
+    with pytest.raises(DataError, match="has 0 pictures, too few to train and to test"):
         data.load(str(tmp_path), shown=GREY)
     write_folder(tmp_path, {"a": 5}, GREY)
     with pytest.raises(DataError, match=r"000.png has 9x8 pixels; the network takes 28x28"):
         data.load(str(tmp_path))
     (tmp_path / "a" / "002.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(30))
-    with pytest.raises(DataError, match=r"002.png is no PNG file") as caught:
+    with pytest.raises(DataError, match=r"002.png is no picture that can be read: of no known format, or cut off") as caught:
         data.load(str(tmp_path), shown=GREY)
     assert "\n" not in str(caught.value)
     write_folder(tmp_path, {"b": 5, "c": 5, "d": 5}, GREY)

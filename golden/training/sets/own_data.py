@@ -1,20 +1,23 @@
-"""Images of one's own: a folder of PNG files with a folder for each class, or a NumPy archive."""
+"""Images of one's own: a folder of pictures with a folder for each class, or a NumPy archive."""
 
 import itertools
-import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from golden.contract.errors import DataError
 from golden.contract.shapes import Input
 from golden.files import opened
 
+from . import class_names
+from .class_names import Names
+from .pictures import endings, pixels
+
 #: Arrays of a data set: training images and labels, test images and labels.
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
-#: Their names in an archive.
+#: Their names in an archive, and that of the classes' names, which may be there.
+CLASSES = "classes"
 NAMES = ("train_images", "train_labels", "test_images", "test_labels")
 
 #: Of a folder that isn't split into `train` and `test`, each image of a class with a number that this divides is for testing.
@@ -23,12 +26,9 @@ TEST_EVERY = 5
 #: Bytes of all images together, at most.
 MAX_BYTES = 1 << 31
 
-#: Pillow's names for the pixels of grey and of coloured images.
-MODES = {1: "L", 3: "RGB"}
 
-
-def of_file(path: Path) -> Arrays:
-    """What an archive holds: arrays called as in `NAMES`, images uint8 (n, h, w) or (n, c, h, w).
+def of_file(path: Path) -> tuple[Arrays, Names]:
+    """What an archive holds: arrays called as in `NAMES`, images uint8 (n, h, w) or (n, c, h, w); and names of its classes.
 
     Raises `DataError` for a file that isn't one, and for an array that is missing. Nothing is unpickled.
     """
@@ -39,6 +39,7 @@ def of_file(path: Path) -> Arrays:
             if missing:
                 raise DataError(f"{path} has no {missing[0]}: it must have {', '.join(NAMES)}")
             found = tuple(file[name] for name in NAMES)
+            texts = file[CLASSES] if CLASSES in file else np.zeros(0, "U")
     except DataError:
         raise
     except Exception as error:  # numpy has many for what is no archive, or a damaged one
@@ -53,7 +54,12 @@ def of_file(path: Path) -> Arrays:
     for images, labels in (found[:2], found[2:]):
         if len(images) != len(labels):
             raise DataError(f"{path}: {len(images)} images have {len(labels)} labels")
-    return found[0], found[1], found[2], found[3]
+    if texts.dtype.kind != "U" or texts.ndim != 1:
+        raise DataError(f"{path}: {CLASSES} must be texts (n,), not {said(texts)}")
+    last = max((int(labels.max()) for labels in found[1::2] if len(labels)), default=0)
+    if 0 < len(texts) <= last:
+        raise DataError(f"{path}: {CLASSES} has {len(texts)} names, and there is a label {last}")
+    return (found[0], found[1], found[2], found[3]), class_names.of(texts.tolist())
 
 
 def said(array: np.ndarray) -> str:
@@ -61,8 +67,8 @@ def said(array: np.ndarray) -> str:
     return f"{array.dtype} {array.shape}"
 
 
-def of_folder(folder: Path, shown: Input) -> Arrays:
-    """The PNG files of a folder, in a folder for each class.
+def of_folder(folder: Path, shown: Input) -> tuple[Arrays, Names]:
+    """The pictures of a folder, in a folder for each class, and the names of these.
 
     Those are in FOLDER/train and FOLDER/test; or in FOLDER, and then each fifth file of a class is for testing. Classes are
     numbered in the order of their names. Images come in turn from each class, in the order of their names, so the first n of
@@ -79,15 +85,16 @@ def of_folder(folder: Path, shown: Input) -> Arrays:
     count = sum(map(len, train + test))
     if not sum(map(len, train)) or not sum(map(len, test)):
         where = "they must be in folders, one for each class"
-        raise DataError(f"{folder} has {count} PNG files, too few to train and to test: {where}")
+        raise DataError(f"{folder} has {count} pictures, too few to train and to test: {where}")
     if count * shown.pixels > MAX_BYTES:
         raise DataError(f"{folder} has {count} images: {count * shown.pixels} bytes of pixels, and {MAX_BYTES} are allowed")
-    return *read(train, shown), *read(test, shown)
+    return (*read(train, shown), *read(test, shown)), class_names.of(names[: shown.classes])
 
 
 def files(folder: Path) -> list[Path]:
-    """Of a class, in order."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() == ".png") if folder.is_dir() else []
+    """Of a class, in order: those whose names end as those of pictures do."""
+    known = endings()
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in known) if folder.is_dir() else []
 
 
 def read(classes: list[list[Path]], shown: Input) -> tuple[np.ndarray, np.ndarray]:
@@ -98,19 +105,3 @@ def read(classes: list[list[Path]], shown: Input) -> tuple[np.ndarray, np.ndarra
     for image, (path, _) in zip(images, order, strict=True):
         image[:] = pixels(path, shown)
     return images, np.array([label for _, label in order], np.int64)
-
-
-def pixels(path: Path, shown: Input) -> np.ndarray:
-    """One file, (channels, height, width); `DataError` if it is no PNG file or of another size."""
-    try:
-        with opened(path) as stream, Image.open(stream, formats=("PNG",)) as file:
-            file.verify()  # its checksums, which are not looked at when it is decoded
-        with opened(path) as stream, Image.open(stream, formats=("PNG",)) as file:
-            if (file.height, file.width) != (shown.height, shown.width):
-                theirs, wanted = f"{file.height}x{file.width}", f"{shown.height}x{shown.width}"
-                raise DataError(f"{path} has {theirs} pixels; the network takes {wanted}")
-            found = np.asarray(file.convert(MODES[shown.channels]))
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        what = error.strerror if isinstance(error, OSError) and error.strerror else "it can't be read"
-        raise DataError(f"{os.fspath(path)} is no PNG file: {what}") from None
-    return found.reshape(shown.height, shown.width, shown.channels).transpose(2, 0, 1)

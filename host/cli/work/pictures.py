@@ -1,0 +1,33 @@
+"""The work of `nudge predict`."""
+
+from pathlib import Path
+
+from golden.contract.errors import ExitCode
+from golden.model.batch import output_fraction
+from golden.training import checkpoint
+from golden.training.predict import predict
+from golden.training.sets.class_names import called
+from host.cli.terminal import emit
+
+
+def carry_out(weights: Path, pictures: list[Path], invert: bool, as_json: bool) -> int:
+    """Ask the weights about the pictures; the exit code."""
+    spec, parameters, found = checkpoint.load(checkpoint.find(weights))
+    digits = found.source is not None and found.source.digits
+    said = predict(spec, found.registers(), parameters, pictures, found.names, digits, invert)
+    names, fraction = called(found.names, spec.classes), output_fraction(spec)
+    window = f"xi of each output, summed over the last {spec.schedule.window} sweeps of the free phase"
+    result = {
+        "outputs": f"{window}, LSB 2^-{fraction}",
+        "outputs_fraction": fraction,
+        "classes": names,
+        "pictures": [
+            {"path": str(each.path), "class": each.label, "name": each.name, "outputs": each.outputs.tolist()} for each in said
+        ],
+    }
+    lines = [f"outputs: {window}; {1 << fraction} is 1"]
+    for each in said:
+        values = ", ".join(f"{name}: {value}" for name, value in zip(names, each.outputs.tolist(), strict=True))
+        lines += [f"{each.path}: {each.name}", f"  {values}"]
+    emit(as_json, result, "\n".join(lines))
+    return ExitCode.OK

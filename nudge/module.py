@@ -1,0 +1,53 @@
+"""A network as a module of torch, for code that expects one: the model's integers, not an approximation of them."""
+
+import torch
+from torch import Tensor, nn
+
+from golden.contract.errors import ModelError
+from golden.contract.spec import Spec
+from golden.model.batch import output_fraction, outputs
+from golden.model.parameters import Parameters
+from golden.model.settings import Settings
+from golden.training.checkpoint import names
+
+
+class Module(nn.Module):
+    """A network that answers as every board does, bit for bit; it isn't differentiable.
+
+    Its state_dict has the masters by the names and in the types of a weight file: `bundle1.weight`, `bundle1.bias`, int16, LSB
+    2^-15. Called with images (n, height, width) or (n, channels, height, width), uint8 or floats from 0 to 255, which are
+    rounded, it returns float32 (n, classes): the mean of xi of each output over the last sweeps of the free phase, from 0 to 1,
+    exactly. The first largest is `Network.predict`'s class.
+    """
+
+    def __init__(self, spec: Spec, settings: Settings, parameters: Parameters):
+        super().__init__()
+        self.spec, self.settings = spec, settings
+        for bundle, *tensors in zip(spec.bundles, parameters.weights, parameters.biases, strict=True):
+            for name, tensor in zip(names(bundle), tensors, strict=True):
+                part, _, kind = name.partition(".")
+                if not hasattr(self, part):
+                    self.add_module(part, nn.Module())
+                self.get_submodule(part).register_buffer(kind, tensor.to(torch.int16))
+
+    def extra_repr(self) -> str:
+        return f"{self.spec.name}: {', '.join(map(repr, self.spec.stages))}"
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The outputs of images; `ModelError` for what the network doesn't take."""
+        bundles = [[self.get_buffer(name).long() for name in names(bundle)] for bundle in self.spec.bundles]
+        weights, biases = zip(*bundles, strict=True)
+        pixels = _bytes(images) if images.is_floating_point() else images
+        found = outputs(self.spec, self.settings, Parameters(weights, biases), pixels)
+        return found.float() * 2.0 ** -output_fraction(self.spec)
+
+
+def _bytes(images: Tensor) -> Tensor:
+    """Floats as uint8."""
+    pixels = images.detach().round()
+    low, high = pixels.aminmax() if pixels.numel() else (pixels.new_zeros(()), pixels.new_zeros(()))
+    if not 0 <= low <= high <= 255:
+        raise ModelError(f"images must be from 0 to 255, not {float(low):g} to {float(high):g}")
+    if pixels.numel() and 0 < (most := float(images.detach().max())) <= 1:
+        raise ModelError(f"images must be from 0 to 255; the brightest pixel of these is {most:g}: multiply them by 255")
+    return pixels.to(torch.uint8)
