@@ -85,4 +85,4 @@ def test_every_command_works_as_typed(copy):
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "bit-identical: board == golden" in done.stdout
-    assert "One digit, sweep by sweep" in (copy / "report.html").read_text()
+    assert "One image, sweep by sweep" in (copy / "report.html").read_text()

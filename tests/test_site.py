@@ -158,7 +158,7 @@ def test_the_snippets_about_python_run(tmp_path, monkeypatch):
         exec(compile(block, "docs/python.md", "exec"), names)
     for picture in ("curve.png", "raster.png"):
         assert Path(picture).read_bytes().startswith(b"\x89PNG")
-    assert "One digit, sweep by sweep" in Path("report.html").read_text()
+    assert "One image, sweep by sweep" in Path("report.html").read_text()
 
 
 def test_the_board_of_the_guide_is_a_board(tmp_path, capsys):

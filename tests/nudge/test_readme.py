@@ -28,7 +28,7 @@ def test_the_script_trains_on_the_virtual_board_and_leaves_its_pictures(tmp_path
     assert float(said[1]) < 30
     for name in ("curve.png", "raster.png"):
         assert Path(name).read_bytes().startswith(b"\x89PNG")
-    assert "One digit, sweep by sweep" in Path("report.html").read_text()
+    assert "One image, sweep by sweep" in Path("report.html").read_text()
     model = nudge.Network.load("mine.toml")
     assert f"{model.fit('embedded', epochs=1, seed=1).error_percent:.1f}" == said[1]
     gateware = nudge.Network.load("runs/mine").weights
