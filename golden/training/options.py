@@ -1,4 +1,4 @@
-"""What a training run can be asked for: of these lists the command line makes its options. Imports nothing large."""
+"""What a training run can be asked for; the command line makes its options of it. Imports nothing large."""
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -32,20 +32,32 @@ class TrainingOptions:
 
     preset: str | None = option(NETWORK, f"Train this network: {', '.join(PRESETS)} [default: tiny].")
     network: Path | None = option(NETWORK, "Train the network of this TOML file.")  # noqa: RUF009 (it is a field)
-    data: str | None = option(DATA, f"Train on {', '.join(NAMES)}, a .npz file, or a folder of pictures [default: embedded].")
+    data: str | None = option(
+        DATA, f"Train on {', '.join(NAMES)}, a .npz file, or a folder of pictures [default: embedded]."
+    )
     data_dir: Path | None = option(  # noqa: RUF009 (it is a field)
         DATA, f"Look in this folder, the one that holds MNIST/raw and so on [default: ${VARIABLE}]."
     )
     samples: int | None = option(DATA, "Train on the first N images [default: all].")
-    held_out: int | None = option(DATA, "Keep the last N training images out, and try them after each epoch [default: 0].")
-    shift: int | None = option(DATA, "Move each training image by up to N pixels, anew in each epoch [default: 0].")
+    held_out: int | None = option(
+        DATA, "Keep the last N training images out, and try them after each epoch [default: 0]."
+    )
+    shift: int | None = option(
+        DATA, "Move each training image by up to N pixels, anew in each epoch [default: 0]."
+    )
     flip: bool | None = option(DATA, "Mirror half of the training images (garments) [default: no].")
     epochs: int | None = option(LEARNING, "Pass over the samples N times [default: 1].")
     batch: int | None = option(LEARNING, "Commit after each N samples [default: the preset's].")
-    seed: int | None = option(LEARNING, "Draw the initial weights and each epoch's order from this seed [default: 0].")
+    seed: int | None = option(
+        LEARNING, "Draw the initial weights and each epoch's order from this seed [default: 0]."
+    )
     lr_scale: float | None = option(LEARNING, "Multiply all learning rates by this [default: 1].")
-    decay: float | None = option(LEARNING, "Multiply the rates by this after each epoch [default: the preset's].")
-    average: int | None = option(LEARNING, "End with the mean of the weights after each of the last N epochs [default: 1].")
+    decay: float | None = option(
+        LEARNING, "Multiply the rates by this after each epoch [default: the preset's]."
+    )
+    average: int | None = option(
+        LEARNING, "End with the mean of the weights after each of the last N epochs [default: 1]."
+    )
     beta: float | None = option(LEARNING, "Nudge with this strength [default: the preset's].")
     free_steps: int | None = option(LEARNING, "Run the free phase for N steps [default: the preset's].")
     nudged_steps: int | None = option(LEARNING, "Run each nudged phase for N steps [default: the preset's].")
@@ -80,7 +92,9 @@ class ResumeOptions:
     """
 
     epochs: int | None = option(LEARNING, "Pass over the samples N times in all [default: the run's].")
-    data: str | None = option(DATA, "Take the same images from this .npz file or folder [default: where they were].")
+    data: str | None = option(
+        DATA, "Take the same images from this .npz file or folder [default: where they were]."
+    )
     data_dir: Path | None = option(  # noqa: RUF009 (it is a field)
         DATA, f"Look for the data set in this folder [default: the run's --data-dir, else ${VARIABLE}]."
     )

@@ -29,7 +29,9 @@ class Ranks:
         if len(given) < len(names):
             return cls()
         if not all(re.fullmatch("[0-9]{1,6}", value) for value in given):
-            raise PlanError(f"{', '.join(names)} must be numbers, as torchrun sets them, not {', '.join(map(repr, given))}")
+            raise PlanError(
+                f"{', '.join(names)} must be numbers, as torchrun sets them, not {', '.join(map(repr, given))}"
+            )
         ranks = cls(*map(int, given))
         if not (ranks.rank < ranks.size and ranks.local_rank < ranks.local_size <= ranks.size):
             raise PlanError(f"{', '.join(names)} must be below each other in turn, not {', '.join(given)}")

@@ -1,4 +1,4 @@
-"""How the command line looks and reads: groups of options in `--help`, and mistakes that are told with what was meant."""
+"""How the command line looks and reads: `--help` by groups of options, mistakes with what may be meant."""
 
 import copy
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from golden.contract.errors import UsageError, meant
 
 
 class Careful(TyperCommand if TYPE_CHECKING else object):  # type: ignore[misc]
-    """What is added to Typer's commands and groups: they refuse an option that they don't know, or that is given twice."""
+    """What is added to Typer's commands: they refuse an option that isn't there or is given twice."""
 
     help: str | None
     epilog: str | None
@@ -32,7 +32,7 @@ class Careful(TyperCommand if TYPE_CHECKING else object):  # type: ignore[misc]
         return super().parse_args(ctx, args)
 
     def _refuse_mistakes(self, ctx: Any, args: list[str]) -> None:
-        """`UsageError` for an option that isn't there, with what may be meant, and for one that is given twice."""
+        """`UsageError` for an option that isn't there, with what may be meant, or that is given twice."""
         try:
             order = self.make_parser(ctx).parse_args(list(args))[2]
         except TyperException as error:
@@ -42,11 +42,15 @@ class Careful(TyperCommand if TYPE_CHECKING else object):  # type: ignore[misc]
             wrong = str(vars(error)["option_name"])
             raise UsageError(f"no such option {wrong}{meant(wrong, known)}") from None
         for parameter in order:
-            if parameter.param_type_name == "option" and order.count(parameter) > 1 and not vars(parameter)["multiple"]:
+            if (
+                parameter.param_type_name == "option"
+                and order.count(parameter) > 1
+                and not vars(parameter)["multiple"]
+            ):
                 self._refuse_twice(ctx, args, parameter)
 
     def _refuse_twice(self, ctx: Any, args: list[str], parameter: Any) -> None:
-        """`UsageError` with all the values that an option is given, unless it is a flag that says the same again."""
+        """`UsageError` with the values that an option is given, unless it is a flag that says the same again."""
         every = copy.copy(parameter)
         every.multiple = True
         shadow = copy.copy(self)
@@ -106,4 +110,6 @@ def _literal(text: str | None) -> str | None:
 
 def _flowing(text: str | None) -> str | None:
     """The same, with paragraphs as the only line ends."""
-    return None if text is None else _literal("\n\n".join(" ".join(each.split()) for each in text.split("\n\n")))
+    return (
+        None if text is None else _literal("\n\n".join(" ".join(each.split()) for each in text.split("\n\n")))
+    )

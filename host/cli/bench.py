@@ -33,19 +33,24 @@ def bench(
         ),
     ] = "sim",
     samples: Annotated[
-        int | None, typer.Option(help="Train and infer N samples, 2 or more [default: a batch].", rich_help_panel=DATA)
+        int | None,
+        typer.Option(help="Train and infer N samples, 2 or more [default: a batch].", rich_help_panel=DATA),
     ] = None,
     weights: StartOption = None,
     data: OwnDataOption = None,
     data_dir: DirOption = None,
     engines: EnginesOption = None,
     batch: Annotated[
-        int | None, typer.Option(help="With --board golden: train N images at once [default: 256].", rich_help_panel=WHERE)
+        int | None,
+        typer.Option(
+            help="With --board golden: train N images at once [default: 256].", rich_help_panel=WHERE
+        ),
     ] = None,
     threads: Annotated[
         int | None,
         typer.Option(
-            help="With --board golden: give each engine N threads [default: one a processor].", rich_help_panel=WHERE
+            help="With --board golden: give each engine N threads [default: one a processor].",
+            rich_help_panel=WHERE,
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -63,7 +68,9 @@ def bench(
         raise UsageError(f"--samples {samples}: with --board golden it is --batch that counts")
     for option, given in (simulated if board == "golden" else modelled).items():
         if given is not None:
-            raise UsageError(f"{option} {given}: {'not' if board == 'golden' else 'only'} with --board golden")
+            raise UsageError(
+                f"{option} {given}: {'not' if board == 'golden' else 'only'} with --board golden"
+            )
     with importing():
         from .work import measures
     if board == "golden":

@@ -8,7 +8,10 @@ TOOLS, FAULT, INTERRUPTED = 7, 70, 130
 
 
 def at_once(number: int, frame: FrameType | None) -> None:
-    """Nothing is open yet that would have to be closed. Of the processes that torchrun starts, the first one says so."""
+    """While packages are imported: nothing is open that would have to be closed.
+
+    Of the processes that torchrun starts, the first one says so.
+    """
     if os.environ.get("RANK", "0") == "0":
         say("interrupted")
     os._exit(INTERRUPTED)

@@ -65,7 +65,9 @@ def with_fields(command: Callable[..., int]) -> Callable[..., int]:
 
 JsonOption = Annotated[
     bool,
-    typer.Option("--json", help="Print one JSON object on standard output, nothing else.", rich_help_panel=OUTPUT),
+    typer.Option(
+        "--json", help="Print one JSON object on standard output, nothing else.", rich_help_panel=OUTPUT
+    ),
 ]
 
 # -- which network, board, data and weights
@@ -81,7 +83,9 @@ PresetOption = Annotated[
 ]
 NetworkOption = Annotated[
     Path | None,
-    typer.Option("--network", metavar="FILE", help="Take the network of this TOML file.", rich_help_panel=NETWORK),
+    typer.Option(
+        "--network", metavar="FILE", help="Take the network of this TOML file.", rich_help_panel=NETWORK
+    ),
 ]
 #: What every command that uses a board can use.
 BOARDS = "Use sim (a virtual board), golden (the model), a device path, or a URL of socket, rfc2217 or hwgrep"
@@ -111,15 +115,22 @@ DataOption = Annotated[
 OwnDataOption = Annotated[
     str | None,
     typer.Option(
-        "--data", help=f"Take {SETS} [default: embedded].", rich_help_panel=DATA, autocompletion=completion.data
+        "--data",
+        help=f"Take {SETS} [default: embedded].",
+        rich_help_panel=DATA,
+        autocompletion=completion.data,
     ),
 ]
 DirOption = Annotated[Path | None, declared(TrainingOptions, "data_dir")]
-TrainSamplesOption = Annotated[int, typer.Option("--samples", help="Train the first N images.", rich_help_panel=DATA)]
+TrainSamplesOption = Annotated[
+    int, typer.Option("--samples", help="Train the first N images.", rich_help_panel=DATA)
+]
 BatchOption = Annotated[int | None, declared(TrainingOptions, "batch")]
 SeedOption = Annotated[
     int,
-    typer.Option("--seed", help="Draw the initial weights and the order from this seed.", rich_help_panel=LEARNING),
+    typer.Option(
+        "--seed", help="Draw the initial weights and the order from this seed.", rich_help_panel=LEARNING
+    ),
 ]
 WeightsArgument = Annotated[
     Path,
@@ -149,12 +160,18 @@ SpikesOption = Annotated[
 
 @dataclass(frozen=True)
 class Where:
-    """Where a training runs and how it is watched. Each field is an option of `nudge train` and `nudge resume` by its name."""
+    """Where a training runs, and how it is watched: options of `nudge train` and `nudge resume`, by name."""
 
     board: str | None = option(WHERE, f"{BOARDS} [default: sim; of a run that goes on, its own].")
-    engines: str | None = option(WHERE, f"Simulate {' or '.join(ENGINES)} synapse engines [default: {ENGINES[0]}].")
-    device: str = option(WHERE, "With --board golden: compute on the cpu or on cuda, a GPU for each process.", "cpu")
-    twin: bool = option(WHERE, "Step the golden model in lockstep; end where the board differs from it.", False)
+    engines: str | None = option(
+        WHERE, f"Simulate {' or '.join(ENGINES)} synapse engines [default: {ENGINES[0]}]."
+    )
+    device: str = option(
+        WHERE, "With --board golden: compute on the cpu or on cuda, a GPU for each process.", "cpu"
+    )
+    twin: bool = option(
+        WHERE, "Step the golden model in lockstep; end where the board differs from it.", False
+    )
     recover: int = option(
         WHERE, "Go back to the checkpoint, up to N times, if the board is lost or the twin differs.", 0
     )

@@ -11,11 +11,14 @@ from .run import importing
 
 def throughput(
     baud: Annotated[
-        float | None, typer.Option(help="Model a line of this many bits a second [default: 3e6].", min=1, max=1e9)
+        float | None,
+        typer.Option(help="Model a line of this many bits a second [default: 3e6].", min=1, max=1e9),
     ] = None,
     delay: Annotated[
         float | None,
-        typer.Option(help="Add this many seconds to a round trip, as adapters do [default: 0.016].", min=0, max=60),
+        typer.Option(
+            help="Add this many seconds to a round trip, as adapters do [default: 0.016].", min=0, max=60
+        ),
     ] = None,
     samples: Annotated[
         int | None,
@@ -23,19 +26,21 @@ def throughput(
     ] = None,
     stored: Annotated[
         bool,
-        typer.Option(
-            "--stored", help="Model a whole run from the board's memory, beside its core's rate."
-        ),
+        typer.Option("--stored", help="Model a whole run from the board's memory, beside its core's rate."),
     ] = False,
     preset_name: Annotated[
         str | None,
         typer.Option(
-            "--preset", help="With --stored: train this network [default: small].", autocompletion=completion.presets
+            "--preset",
+            help="With --stored: train this network [default: small].",
+            autocompletion=completion.presets,
         ),
     ] = None,
     target: Annotated[
         str,
-        typer.Option(help="With --stored: model this target's clock and line.", autocompletion=completion.targets),
+        typer.Option(
+            help="With --stored: model this target's clock and line.", autocompletion=completion.targets
+        ),
     ] = "ulx3s",
     epochs: Annotated[int, typer.Option(help="With --stored: train N epochs.", min=1)] = 2,
     rounds: Annotated[

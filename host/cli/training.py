@@ -37,14 +37,14 @@ def train(
         from golden.training.run import Run
 
         from .work.session import carry_out
-    return carry_out(lambda: Run.prepare(out, options), where.board or "sim", where, as_json, named=out is not None)
+    return carry_out(
+        lambda: Run.prepare(out, options), where.board or "sim", where, as_json, named=out is not None
+    )
 
 
 @with_fields
 def resume(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="The folder of a run.", autocompletion=weights)
-    ],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", autocompletion=weights)],
     options: ResumeOptions = ResumeOptions(),  # noqa: B008 (frozen)
     where: Where = Where(),  # noqa: B008 (frozen)
     as_json: JsonOption = False,

@@ -17,6 +17,7 @@ from golden.training.folder import COUNTERS, EPOCHS, METRICS, MOST_OF_COUNTERS
 from golden.training.metrics import Epoch, Row
 from golden.training.plan import Plan
 from golden.training.run import plan_of
+from golden.training.sets.class_names import called
 
 #: Every row that there is: the metrics of a growing run are ahead of its checkpoint.
 ALL = sys.maxsize
@@ -51,8 +52,7 @@ class Folder:
     @property
     def class_names(self) -> list[str]:
         """Of each class: its name in the weight file, or else its number."""
-        names = getattr(self.found, "names", ())
-        return [*names, *map(str, range(len(names), self.spec.classes))][: self.spec.classes]
+        return list(called(self.found.names, self.spec.classes))
 
     @property
     def total(self) -> int:

@@ -9,7 +9,7 @@ import click
 import typer
 
 from .attack import Attack
-from .scenarios import TRAIN, small_study
+from .scenarios import TRAIN, small_study, without
 
 #: For each command: arguments with which it does little, or ends before it does much.
 BASE = {
@@ -112,12 +112,6 @@ def values(parameter: Any) -> list[str]:
     if "path" in kind or parameter.name in ("network", "weights", "out"):
         return PATHS
     return TEXTS + PORTS * (parameter.name == "board")
-
-
-def without(words: list[str], flag: str) -> list[str]:
-    """The words without an option and its value: it may be given once."""
-    at = words.index(flag) if flag in words else len(words)
-    return [*words[:at], *words[at + 2 :]]
 
 
 def options() -> Iterator[Attack]:

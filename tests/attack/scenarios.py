@@ -108,6 +108,12 @@ def bits(out: Path) -> bytes | None:
     return stream.getvalue()
 
 
+def without(words: list[str], flag: str) -> list[str]:
+    """The words without an option and its value: it may be given once."""
+    at = words.index(flag) if flag in words else len(words)
+    return [*words[:at], *words[at + 2 :]]
+
+
 def half_done(folder: Path) -> None:
     """A run that was stopped after its first commit."""
     shutil.copytree(Path(os.environ["NUDGE_BUILD"]) / "cut", folder / "run")

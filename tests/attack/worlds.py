@@ -16,7 +16,7 @@ from golden.training.checkpoint import WEIGHTS
 
 from .attack import Attack, anything, same_bits
 from .cell import Ended
-from .scenarios import RESUME, TRAIN, half_done, nothing
+from .scenarios import RESUME, TRAIN, half_done, nothing, without
 
 EVAL = ["eval", "tiny-mnist", "--samples", "2", "--json"]
 
@@ -42,7 +42,7 @@ def worlds() -> Iterator[Attack]:
                 limited = functools.partial(_limit, getattr(resource, f"RLIMIT_{kind}"), most)
                 yield Attack("worlds", f"{name} with {kind} {most}", arguments, prepare, check, before=limited)
     yield from _names()
-    for words in ("network show", "estimate --board ulx3s --network", "verilog --out x.v --network"):
+    for words in ("network show", "estimate ulx3s --network", "verilog ulx3s --out x.v --network"):
         command = [*words.split(), "large.toml"]
         yield Attack("worlds", f"{words} of 281 million weights", command, _large, _refused, before=_memory)
 
@@ -55,7 +55,7 @@ def _names() -> Iterator[Attack]:
     yield one("view to an odd name", ["view", "run", "--save", f"{ODD}.html"], check=done)
     yield one("eval of an odd name", ["eval", ODD, "--samples", "2", "--json"], check=done)
     for option in ("--out", "--data", "--data-dir", "--network", "--tensorboard", "--preset", "--board"):
-        yield one(f"train {option}", [*TRAIN, "--force", option, ODD], check=same_bits)
+        yield one(f"train {option}", [*without(TRAIN, option), "--force", option, ODD], check=same_bits)
     for file in ("board.json", "metrics.csv", "epochs.csv"):
         for text in ('{"board": "\\ud800", "registers": {"\\ud800": 1}, "link": {}}', "epoch\n\udcff\n"):
             write = functools.partial(_write, f"run/{file}", text)

@@ -63,11 +63,16 @@ def chosen_data(path: Path, found: Checkpoint, asked: str | None, data_dir: Path
         source = Source.asked(asked)
         before = None if known is None else (known.kind, known.path)
         # the embedded digits are MNIST's, its test digits among the test digits; whatever a path has now
-        if before != (source.kind, source.path) and {before, (source.kind, "")} != {("mnist", ""), ("embedded", "")}:
+        if before != (source.kind, source.path) and {before, (source.kind, "")} != {
+            ("mnist", ""),
+            ("embedded", ""),
+        }:
             note(f"{path.stem} learnt {reprlib.repr(str(known))}; this is its error on {asked}")
         return source
     if known is None:
-        raise WeightsError(f"{path}: learnt {reprlib.repr(found.plan.get('data'))}, unknown here: give --data")
+        raise WeightsError(
+            f"{path}: learnt {reprlib.repr(found.plan.get('data'))}, unknown here: give --data"
+        )
     if known.kind == "mnist" and datasets.folder_of(data_dir) is None:
         why = f"neither --data-dir nor ${VARIABLE} says where MNIST is"
         note(f"{why}: testing on the 500 embedded digits of it")

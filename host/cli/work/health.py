@@ -1,4 +1,4 @@
-"""The work of `nudge doctor`: what is there, in an installation that may lack anything. Imports the standard library alone."""
+"""The work of `nudge doctor`. It imports nothing that an installation may lack."""
 
 import importlib.metadata
 import os
@@ -63,7 +63,15 @@ def packages() -> Iterator[Finding]:
         name, _, extra = re.fullmatch(r"([\w.-]+)([^;]*)(?:; extra == \"(\w+)\")?", line).groups()  # type: ignore[union-attr]
         if extra not in (None, "nir", "tensorboard"):
             continue
-        use = "optional" if extra else "bitstreams" if name in BITSTREAMS else "pages" if name in PAGES else "simulation"
+        use = (
+            "optional"
+            if extra
+            else "bitstreams"
+            if name in BITSTREAMS
+            else "pages"
+            if name in PAGES
+            else "simulation"
+        )
         try:
             found: str | None = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -77,7 +85,9 @@ def programs() -> Iterator[Finding]:
         yield Finding("programs", name, version(name), "simulation", f"apt-get install {name}")
     compiler = os.environ.get("CXX", "")
     if compiler:
-        yield Finding("programs", f"CXX={compiler}", version(compiler), "the fast model", "set CXX to a C++ compiler")
+        yield Finding(
+            "programs", f"CXX={compiler}", version(compiler), "the fast model", "set CXX to a C++ compiler"
+        )
 
 
 def tools() -> Iterator[Finding]:
@@ -111,7 +121,13 @@ def ports() -> Iterator[Finding]:
 
 def data() -> Iterator[Finding]:
     """Data sets where `--data` looks for them."""
-    yield Finding("data", "embedded", "in the package" if EMBEDDED.is_file() else None, "simulation", "install nudge again")
+    yield Finding(
+        "data",
+        "embedded",
+        "in the package" if EMBEDDED.is_file() else None,
+        "simulation",
+        "install nudge again",
+    )
     root = os.environ.get(VARIABLE)
     for name, folder in FOLDERS.items():
         place = Path(root, folder) if root else None
@@ -127,7 +143,10 @@ def places() -> Iterator[Finding]:
         root: Path | None = build_root()
     except (ImportError, NudgeError):
         root = None
-    for name, folder, variable in (("builds", root, "NUDGE_BUILD"), ("temporary files", Path(tempfile.gettempdir()), "TMPDIR")):
+    for name, folder, variable in (
+        ("builds", root, "NUDGE_BUILD"),
+        ("temporary files", Path(tempfile.gettempdir()), "TMPDIR"),
+    ):
         found = None if folder is None else space(folder, variable)
         yield Finding("disk", name, found, "simulation", f"set {variable} to a folder that can be written")
 
@@ -148,7 +167,9 @@ def version(program: str) -> str | None:
     if path is None:
         return None
     try:
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, errors="replace", timeout=SECONDS)
+        done = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, errors="replace", timeout=SECONDS
+        )
     except (OSError, subprocess.TimeoutExpired):
         return path
     return next((line.strip() for line in done.stdout.splitlines() if line.strip()), path)

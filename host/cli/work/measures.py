@@ -94,17 +94,14 @@ def engine_values(result: GoldenBench) -> dict[str, Any]:
     """A comparison of engines, for --json."""
     ratios = {f"ratio_{engine}": result.ratio(engine) for engine in result.engines}
     speed = {"fastest": result.fastest, "samples_per_second": result.samples_per_second}
-    return (
-        {"ratio": result.ratio(result.fastest)} | speed | asdict(result) | ratios | {"equal": True}
-    )
+    return {"ratio": result.ratio(result.fastest)} | speed | asdict(result) | ratios | {"equal": True}
 
 
 def engine_table(result: GoldenBench) -> str:
     """The same to read."""
     table = Table(
         "engine",
-        title=f"{result.preset}, batch {result.batch}, {result.threads} threads: "
-        "training samples/s",
+        title=f"{result.preset}, batch {result.batch}, {result.threads} threads: training samples/s",
     )
     for column in ("images a run", "median", "slowest", "fastest", "times plain"):
         table.add_column(column, justify="right")

@@ -16,24 +16,22 @@ from host.harness.throughput import ADAPTER_DELAY, BAUD, line_share, measured, o
 from .builds import Target, paced_core
 
 
-def streamed_throughput(baud: float | None, delay: float | None, samples: int | None, rounds: int, as_json: bool) -> int:
+def streamed_throughput(
+    baud: float | None, delay: float | None, samples: int | None, rounds: int, as_json: bool
+) -> int:
     """What the protocol costs on a line; the exit code."""
     baud, delay = BAUD if baud is None else baud, ADAPTER_DELAY if delay is None else delay
     samples = 512 if samples is None else samples
     spec, digits = preset("tiny"), datasets.load("embedded")
-    images = digits.train_images[
-        : first_samples(samples, len(digits.train_images), "embedded")
-    ].numpy()
+    images = digits.train_images[: first_samples(samples, len(digits.train_images), "embedded")].numpy()
     noise = np.random.default_rng(1).integers(1, 256, images.shape, np.uint8)
     shares = {
-        name: line_share(spec, pixels, baud=baud)
-        for name, pixels in (("digits", images), ("noise", noise))
+        name: line_share(spec, pixels, baud=baud) for name, pixels in (("digits", images), ("noise", noise))
     }
     windows = (1, 8, 16, 32)
     busy = {
         milliseconds: {
-            w: occupied(spec, images, milliseconds / 1e3, window=w, baud=baud, delay=delay)
-            for w in windows
+            w: occupied(spec, images, milliseconds / 1e3, window=w, baud=baud, delay=delay) for w in windows
         }
         for milliseconds in (0.5, 1, 2, 3, 6)
     }
@@ -92,7 +90,13 @@ def rates_table(name: str, epochs: int, samples: int, found: list[Rates], stream
     """The same to read."""
     title = f"{name}: {epochs} epochs of {samples} digits from the board's memory (modelled)"
     table = Table("round trip", title=title)
-    for column in ("core, samples/s", "run, samples/s", "% of the core's", "upload, s", "with all else, samples/s"):
+    for column in (
+        "core, samples/s",
+        "run, samples/s",
+        "% of the core's",
+        "upload, s",
+        "with all else, samples/s",
+    ):
         table.add_column(column, justify="right")
     for rates in found:
         values = (rates.core, rates.end_to_end, 100 * rates.share, rates.upload or 0.0, rates.whole)

@@ -22,7 +22,12 @@ from host.view.live import live as served
 
 
 def carry_out(
-    prepare: Callable[[], tuple[Run, Data]], board: str | None, where: Where, as_json: bool, *, named: bool = True
+    prepare: Callable[[], tuple[Run, Data]],
+    board: str | None,
+    where: Where,
+    as_json: bool,
+    *,
+    named: bool = True,
 ) -> int:
     """Train the run that `prepare` makes, with its data, as `where` says; the exit code.
 
@@ -60,9 +65,7 @@ def carry_out(
         if events is not None:
             events.close(run, None if outcome.test is None else outcome.test.error_percent)
         # together: none ends, which would end all, before the first has written
-        world.together(
-            lambda: run.plot(None if outcome.test is None else outcome.test.error_percent)
-        )
+        world.together(lambda: run.plot(None if outcome.test is None else outcome.test.error_percent))
         pages = pages.pop_all()  # the page outlives what the training held
     on = f"on board {board!r}" + (
         f", {world.size} processes of {world.threads} threads" if world.size > 1 else ""

@@ -53,7 +53,13 @@ def test_missing_programs_are_named(capsys, tmp_path, monkeypatch):
 def needed(name: str) -> set[str]:
     """A package and those that it requires."""
     required = (Requirement(line) for line in distribution(name).requires or ())
-    return {name}.union(*(needed(each.name) for each in required if each.marker is None or each.marker.evaluate({"extra": ""})))
+    return {name}.union(
+        *(
+            needed(each.name)
+            for each in required
+            if each.marker is None or each.marker.evaluate({"extra": ""})
+        )
+    )
 
 
 @pytest.fixture
@@ -103,7 +109,12 @@ def test_presets_are_listed(capsys):
         "gateware": True,
         "packaged": ["small-mnist"],
     }
-    assert {name for name, each in every.items() if not each["gateware"]} == {"large", "wide", "paper", "paper-garments"}
+    assert {name for name, each in every.items() if not each["gateware"]} == {
+        "large",
+        "wide",
+        "paper",
+        "paper-garments",
+    }
     assert sorted(name for each in every.values() for name in each["packaged"]) == list(packaged())
     out = run(capsys, "presets")[1]
     assert all(name in out for name in PRESETS)

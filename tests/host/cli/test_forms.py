@@ -32,9 +32,9 @@ def test_board_is_where_it_runs_and_target_what_a_bitstream_is_for():
         *("board info", "board status", "board soak"),
     }
     assert targets == {"build", "flash", "report", "estimate", "verilog", "network show", "board throughput"}
-    assert {words for words, each in found if each.name == "target" and each.param_type_name == "argument"} == {
-        *("build", "flash", "report", "estimate", "verilog")
-    }
+    assert {
+        words for words, each in found if each.name == "target" and each.param_type_name == "argument"
+    } == {*("build", "flash", "report", "estimate", "verilog")}
     assert not [words for words, each in found if set(each.opts) & {"--board-file", "--golden", "--resume"}]
 
 

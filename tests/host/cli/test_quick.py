@@ -17,13 +17,21 @@ NUDGE = [sys.executable, "-m", "host.cli"]
 
 def imported(*arguments: str) -> set[str]:
     """Top packages that a command imports."""
-    done = subprocess.run([sys.executable, "-X", "importtime", "-m", "host.cli", *arguments], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "host.cli", *arguments], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    names = (line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:"))
+    names = (
+        line.rpartition("|")[2].strip()
+        for line in done.stderr.splitlines()
+        if line.startswith("import time:")
+    )
     return {name.partition(".")[0] for name in names}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["resume", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["train", "--help"], ["resume", "--help"]], ids=" ".join
+)
 def test_nothing_large_is_imported(arguments):
     found = imported(*arguments)
     assert "typer" in found

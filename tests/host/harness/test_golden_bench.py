@@ -1,4 +1,4 @@
-"""`nudge bench --golden`: what it prints follows from what it measured, and engines that differ end it."""
+"""`nudge bench --board golden`: what it prints follows from what it measured, and engines that differ end it."""
 
 import json
 
