@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from golden import DISTRIBUTION
 from golden.contract import network_file
 from golden.contract.errors import ExchangeError, SpecError, ToolError
 from golden.contract.formats import Formats
@@ -73,7 +74,7 @@ def library() -> ModuleType:
     try:
         import nir
     except ImportError:
-        raise ToolError("NIR needs the package nir: pip install 'nudge[nir]'") from None
+        raise ToolError(f"NIR needs the package nir: pip install '{DISTRIBUTION}[nir]'") from None
     return nir
 
 

@@ -16,6 +16,8 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from golden import DISTRIBUTION
+
 ROOT = Path(__file__).parents[1]
 #: What is locked, each with the lines that follow it: hashes, and who needs it.
 LOCKED = [
@@ -44,7 +46,7 @@ def test_each_range_holds_the_one_version_that_is_locked(python):
 
 
 def test_what_is_locked_for_this_project_is_what_it_asks_for():
-    direct = {each.name for file, each, rest in LOCKED if "nudge (pyproject.toml)" in rest or each.name == "torch"}
+    direct = {each.name for file, each, rest in LOCKED if f"{DISTRIBUTION} (pyproject.toml)" in rest or each.name == "torch"}
     assert direct == {canonicalize_name(each.name) for each in wanted()}
 
 

@@ -1,4 +1,1 @@
 """The `nudge` command."""
-
-#: What pip calls the package.
-DISTRIBUTION = "nudge"

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from golden import DISTRIBUTION
 from golden.contract.errors import ExitCode, UsageError
 from golden.training.ranks import Ranks
 
 from . import (
-    DISTRIBUTION,
     bench,
     bitstream,
     board,

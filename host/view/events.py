@@ -5,6 +5,7 @@ Steps are training samples, over all epochs. A run that is resumed adds a file t
 
 from pathlib import Path
 
+from golden import DISTRIBUTION
 from golden.contract.errors import ToolError, ViewError
 from golden.progress import note
 from golden.training.checkpoint import names
@@ -33,7 +34,7 @@ class Events:
         try:
             from torch.utils.tensorboard import SummaryWriter  # late: it takes a second
         except ImportError:
-            raise ToolError("--tensorboard needs the package tensorboard: pip install 'nudge[tensorboard]'") from None
+            raise ToolError(f"--tensorboard needs the package tensorboard: pip install '{DISTRIBUTION}[tensorboard]'") from None
         self._folder, self._rows, self._epochs, self._parameters = folder, len(run.rows), len(run.epochs), run.parameters
         self._failed = False
         try:

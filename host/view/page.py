@@ -12,6 +12,8 @@ from bokeh.resources import INLINE
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from golden import DISTRIBUTION
+
 from .compared import compared
 from .content import Content, content
 from .figures import Artist, Panel, alone, stepper, together
@@ -78,7 +80,7 @@ def page(runs: list[tuple[Folder, Look]], live: Live | None = None, version_of_d
         script=Markup((HERE / "page.js").read_text()),
         library=Markup("\n".join(INLINE.clone(components=COMPONENTS).js_raw)),
         data=Markup(_inside(data)),
-        version=version("nudge"),
+        version=version(DISTRIBUTION),
     )
     return text.encode(errors="backslashreplace").decode()
 

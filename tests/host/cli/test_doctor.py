@@ -12,11 +12,11 @@ import pytest
 from packaging.requirements import Requirement
 
 from boards.catalog import BOARDS
+from golden import DISTRIBUTION
 from golden.contract.errors import ExitCode
 from golden.contract.presets import PRESETS
 from golden.contract.programs import LOADERS, SIMULATION
 from golden.training.packaged import packaged
-from host.cli import DISTRIBUTION
 
 from .command import run, run_json
 

@@ -78,7 +78,7 @@ def test_weights_are_the_same_with_and_without(tmp_path):
 def test_without_the_package_it_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     assert train(tmp_path) == ExitCode.TOOLS
-    expected = "nudge: --tensorboard needs the package tensorboard: pip install 'nudge[tensorboard]'"
+    expected = "nudge: --tensorboard needs the package tensorboard: pip install 'nudge-fpga[tensorboard]'"
     assert capsys.readouterr().err.strip() == expected
     assert not (tmp_path / "run").exists(), "told before anything is trained"
 
