@@ -236,7 +236,7 @@ def test_names_are_no_markup(tmp_path):
 
 def test_classes_have_their_names(runs, monkeypatch):
     """Those of the weight file as far as it has any, and numbers otherwise."""
-    monkeypatch.setattr(Checkpoint, "names", ("<none>", "one"), raising=False)
+    monkeypatch.setattr(Checkpoint, "names", ("<none>", "one"))
     folder = read(runs[0])
     assert folder.class_names == ["<none>", "one", *map(str, range(2, 10))]
     made = content([(folder, look(folder))])
