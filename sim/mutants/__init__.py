@@ -1,4 +1,4 @@
-"""Would the benches of `make test` notice a wrong machine? Mutants: netlists of components with one wrong bit each.
+"""Would the benches notice a wrong machine? Mutants: netlists of components with one wrong bit each.
 
     python -m sim.mutants --count 60 --seed 1
 
@@ -8,5 +8,5 @@ splits off a child for each test of each mutant (`sim.mutants.trial`), and the f
 Tests are tried in the order of their module, which begins with the shortest one of a core: a mutant that hangs takes three
 times as long as its test. Where a test asks the units of its module side by side, it asks the mutant's alone. A mutant that
 survives is equivalent if a solver proves it (`sim.mutants.proof`), or if equivalent.csv says why. `--only quick` is a part of
-`make test`. `sim.mutants.sessions` does the same to the core of the whole virtual board, in sessions of its own.
+`make verify`. `sim.mutants.sessions` does the same to the core of the whole virtual board, in sessions of its own.
 """

@@ -26,7 +26,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 1,
     only: Annotated[
         str,
-        typer.Option(help="Benches whose name begins so, such as link or synapse; quick: the units that `make test` tries."),
+        typer.Option(help="Benches whose name begins so, such as link or synapse; quick: the units that `make verify` tries."),
     ] = "",
     jobs: Annotated[int, typer.Option(help="Simulators at a time.")] = os.cpu_count() or 1,
     out: Annotated[Path | None, typer.Option(help="CSV [default: build/mutants-ONLY-COUNT-SEED.csv]; continued.")] = None,

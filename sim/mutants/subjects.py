@@ -1,4 +1,4 @@
-"""What the benches of `make test` simulate, and with which tests."""
+"""What the benches simulate, and with which tests."""
 
 import importlib
 import pkgutil
@@ -42,7 +42,7 @@ def tests_of(module: ModuleType) -> list[Any]:
 
 
 def names_of_tests(module: ModuleType) -> list[str]:
-    """Their names, without those that `make test` leaves out: they are marked slow, or skipped."""
+    """Their names, without those that are marked slow, or skipped."""
     whole = getattr(module, "pytestmark", [])
     of_module = whole if isinstance(whole, list) else [whole]
 

@@ -1,4 +1,4 @@
-"""A part of every attack, in time for `make test`; `make evidence` has all of them."""
+"""A part of every attack, in time for `make verify`; `make evidence` has all of them."""
 
 import re
 import subprocess
