@@ -9,17 +9,43 @@ from golden.signals import ENDING
 
 ROOT = Path(__file__).parent
 
-#: Files and folders of `make verify`: proofs, mutants, netlists, attacks, trainings of the paper's systems, and what is
-#: built from the whole tree. `make test` runs all others; single tests are marked where they stand.
+#: Files and folders of `make verify`; `make test` runs all others.
 VERIFY = (
+    # proofs, mutants, netlists, upsets, attacks, and whether a bench and a build notice what they should
     "sim/formal",
     "sim/mutants",
     "sim/netlists",
     "sim/upsets",
+    "sim/harness/test_harness.py",
+    "sim/board/test_cache_keys.py",
+    "sim/board/test_environment.py",
     "sim/test_attack.py",
     "tests/attack",
+    "tests/golden/training/test_cut_runs.py",
+    "tests/golden/training/test_processes.py",
+    "tests/host/cli/test_start.py",
+    "tests/host/harness/test_kill.py",
+    "tests/host/harness/test_soak.py",
+    # whole cores and boards; the SDRAM
+    *(f"sim/core/test_core_{name}.py" for name in ("annealed", "events", "fine", "odd", "small", "tiny")),
+    "sim/core/test_random_networks.py",
+    *(f"sim/compact/test_core_compact{name}.py" for name in ("", "_annealed", "_odd")),
+    *(f"sim/test_top_{name}.py" for name in ("damage", "overlap", "protocol", "refusals", "stored", "training")),
+    "sim/test_any_network.py",
+    "sim/test_cycles.py",
+    "sim/test_stored_runs.py",
+    "sim/memory",
+    # trainings of the paper's systems; bitstreams; pages in a browser; what is made from the whole tree
     "tests/golden/paper",
+    "tests/boards/estimate/test_lanes.py",
+    "tests/boards/test_catalog.py",
+    "tests/boards/test_new_board.py",
+    "tests/boards/toolchain/test_readback.py",
+    "tests/boards/toolchain/test_verilog.py",
+    "tests/host/cli/test_builds.py",
+    *(f"tests/host/view/test_{name}.py" for name in ("browser", "looks", "serve")),
     "tests/nudge/test_notebooks.py",
+    "tests/nudge/test_readme.py",
     "tests/test_first_pages.py",
     "tests/test_site.py",
     "tests/test_wheel.py",
@@ -33,6 +59,8 @@ def pytest_addoption(parser):
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(config, items):
     later = tuple(ROOT / path for path in VERIFY)
+    if missing := [str(path) for path in later if not path.exists()]:
+        raise pytest.UsageError(f"conftest.VERIFY names what isn't there: {', '.join(missing)}")
     for item in items:
         if any(item.path.is_relative_to(path) for path in later):
             item.add_marker("verify")
