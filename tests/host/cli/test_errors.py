@@ -8,6 +8,7 @@ import sys
 import pytest
 import serial
 
+from golden import DISTRIBUTION
 from golden.contract.errors import BoardError, ExitCode, IdentityError, ToolError
 from host.boards import open as boards
 
@@ -114,7 +115,7 @@ def test_without_a_command_there_is_help(capsys):
 def test_version(module):
     done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (ExitCode.OK, "")
-    assert done.stdout == f"nudge {importlib.metadata.version('nudge')}\n"
+    assert done.stdout == f"nudge {importlib.metadata.version(DISTRIBUTION)}\n"
 
 
 def test_help_lists_the_exit_codes(capsys):
