@@ -70,7 +70,7 @@ test: setup
 verify: setup
 	$(MAKE) --jobs=2 bitstream rest
 
-PYTEST := $(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal
+PYTEST := $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 # Units without a process of their own, and a small core that learns beside the model.
 quick: setup

@@ -80,5 +80,19 @@ def pytest_pycollect_makeitem(collector, name, obj):
     return None
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+def pytest_collection_modifyitems(items):
+    """Tests that share a build go to one worker: the others would wait for it. Builds are first, single tests fill the rest."""
+    ours = [item for item in items if isinstance(item, CocotbTest)]
+    shared: dict = {}
+    for item in ours:
+        if hasattr(item.module, "TOP"):
+            shared.setdefault(item.module.TOP, item.module.__name__)
+    for item in ours:
+        name = shared[item.module.TOP] if hasattr(item.module, "TOP") else item.module.__package__
+        item.add_marker(pytest.mark.xdist_group(name))
+    items[:] = [*ours, *(item for item in items if not isinstance(item, CocotbTest))]
+
+
 def pytest_report_header():
     return f"cocotb: COCOTB_RANDOM_SEED={testbench.seed()}, builds in {build_root()}"
