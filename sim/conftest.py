@@ -1,3 +1,5 @@
+# amaranth: UnusedElaboratable=no
+# (a bench whose Verilog is kept is not elaborated)
 """Collects cocotb tests: each becomes a pytest test, on the build that its module asks for.
 
 How a bench looks: `sim.harness.testbench`.
