@@ -1,5 +1,3 @@
-# amaranth: UnusedElaboratable=no
-# (a bench whose Verilog is kept is not elaborated)
 """Collects cocotb tests: each becomes a pytest test, on the build that its module asks for.
 
 How a bench looks: `sim.harness.testbench`.
@@ -7,7 +5,6 @@ How a bench looks: `sim.harness.testbench`.
 
 import functools
 import inspect
-import sys
 
 import pytest
 
@@ -33,7 +30,7 @@ class CocotbTest(pytest.Item):
 
     def runtest(self):
         if hasattr(self.module, "TOP"):
-            design = build_top(self.session, self.module.TOP)
+            design = build_top(self.module.TOP)
         else:
             design = build_units(self.session, self.module.__package__)
         testbench.run_test(design, self.module.__name__, self.test.name)
@@ -48,11 +45,9 @@ class CocotbTest(pytest.Item):
 
 
 @functools.cache
-def build_top(session, component):
+def build_top(component):
     # modules that share a TOP share its build
-    modules = {item.module.__name__ for item in session.items if isinstance(item, CocotbTest)}
-    modules = {name for name in modules if getattr(sys.modules[name], "TOP", None) is component}
-    return testbench.compile_bench(component, type(component).__name__.lower(), modules)
+    return testbench.compile_bench(component, type(component).__name__.lower())
 
 
 @functools.cache
@@ -65,8 +60,7 @@ def build_units(session, package):
             if name in units:
                 raise pytest.UsageError(f"{module.__name__}: another bench has a unit named {name!r}")
         units |= module.UNITS
-    names = (module.__name__ for module in modules)
-    return testbench.compile_bench(testbench.Testbench(units), f"units_{package.rpartition('.')[2]}", names)
+    return testbench.compile_bench(testbench.Testbench(units), f"units_{package.rpartition('.')[2]}")
 
 
 @pytest.fixture

@@ -73,8 +73,8 @@ def own_files(folder: Path) -> None:
     """What the pages take for the reader's own: letters of 16x16 pixels, and digits on pictures."""
     letters = np.random.default_rng(1).integers(0, 256, (52, 16, 16), np.uint8)
     labels = np.arange(52) % 26
-    arrays = {"train_images": letters, "train_labels": labels, "test_images": letters[:26], "test_labels": labels[:26]}
-    np.savez(folder / "letters.npz", **arrays)
+    tests = {"test_images": letters[:26], "test_labels": labels[:26]}
+    np.savez(folder / "letters.npz", allow_pickle=False, train_images=letters, train_labels=labels, **tests)
     for name in ("photo.jpg", "scan.png", "digit.png"):
         Image.fromarray(letters[0]).resize((90, 60)).save(folder / name)
 

@@ -169,29 +169,6 @@ def test_wave_file_is_named_after_the_test(tmp_path, monkeypatch):
     assert f'[dumpfile] "{waves}"' in setup
 
 
-def test_a_bench_is_elaborated_once_for_each_version_of_its_sources(tmp_path, monkeypatch):
-    monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
-    elaborated = []
-
-    def to_verilog(component, top):
-        elaborated.append(top)
-        return f"// {top}"
-
-    monkeypatch.setattr(testbench.verilator, "to_verilog", to_verilog)
-    monkeypatch.setattr(testbench, "build_verilator", lambda text, top: tmp_path)
-    bench = testbench.Testbench({"pool": AveragePool(lanes=LANES, bits=BITS, height=5, width=7)})
-    for _ in range(2):
-        testbench.compile_bench(bench, "once", [__name__])
-    assert len(elaborated) == 1
-    texts = testbench.source_texts
-    monkeypatch.setattr(testbench, "source_texts", lambda module: [*texts(module), "a change"])
-    testbench.compile_bench(bench, "once", [__name__])
-    assert len(elaborated) == 2
-    testbench.compile_bench(bench, "once")
-    testbench.compile_bench(bench, "once")
-    assert len(elaborated) == 4
-
-
 def test_a_build_is_made_once(tmp_path, monkeypatch):
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path))
     made = []

