@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -53,12 +54,14 @@ class Look:
 
 
 @functools.cache
-def _images(source: Source, shown: Input) -> tuple[str, Data | None]:
-    """The test images of a data set, and what they are. Without a folder, MNIST is stood for by its embedded digits."""
+def _images(source: Source, data_dir: str, shown: Input) -> tuple[str, Data | None]:
+    """The test images of a data set, and what they are. data_dir: the run's own, "" for none.
+
+    Without a folder, MNIST is stood for by its embedded digits."""
     try:
         if source.kind == datasets.GIVEN:
             return "the images that it learnt aren't kept with the run", None
-        return f"the test set of {source}", datasets.load(source, shown=shown)
+        return f"the test set of {source}", datasets.load(source, Path(data_dir) if data_dir else None, shown)
     except DataError as error:
         if source.kind == datasets.PATH:
             return str(error), None
@@ -70,7 +73,7 @@ def _images(source: Source, shown: Input) -> tuple[str, Data | None]:
 def look(folder: Folder, *, steps: bool = True) -> Look:
     """All of that for the weights of a run's last checkpoint. steps: images to step through too."""
     spec, settings = folder.spec, folder.found.registers()
-    named, images = _images(folder.plan.data, spec.input)
+    named, images = _images(folder.plan.data, folder.found.data_dir, spec.input)
     first = initial(spec, folder.plan.seed)
     before, now = (_values(spec, each) for each in (first, folder.parameters))
     if images is None:
