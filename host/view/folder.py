@@ -107,7 +107,7 @@ def read(path: Path) -> Folder:
     if not path.is_dir():
         raise ViewError(f"no run at {path}: give the --out of a `nudge train`, or a folder of them")
     if not (path / checkpoint.WEIGHTS).exists():
-        raise ViewError(f"no run at {path}: it has no {checkpoint.WEIGHTS} (yet), and no folder in it has one")
+        raise ViewError(f"no run at {path}: it has no {checkpoint.WEIGHTS} (yet)")
     spec, parameters, found = checkpoint.load(path / checkpoint.WEIGHTS)
     plan = plan_of(path / checkpoint.WEIGHTS, spec, found)
     rows = metrics.read_metrics(path / METRICS, ALL, ALL)
