@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 NETWORK, DATA, LEARNING, OUTPUT = "Network", "Data", "Training", "Output"
 
 
+#: What `--data` takes, for help.
+SETS = f"{', '.join(NAMES)}, a .npz file, or a folder of pictures"
+
+
 def option(group: str, text: str, default: Any = None) -> Any:
     """A field whose help is `text`."""
     return field(default=default, metadata={"help": text, "group": group})
@@ -30,11 +34,9 @@ class TrainingOptions:
     None: not given, so its default is what the help says.
     """
 
-    preset: str | None = option(NETWORK, f"Train this network: {', '.join(PRESETS)} [default: tiny].")
-    network: Path | None = option(NETWORK, "Train the network of this TOML file.")  # noqa: RUF009 (it is a field)
-    data: str | None = option(
-        DATA, f"Train on {', '.join(NAMES)}, a .npz file, or a folder of pictures [default: embedded]."
-    )
+    preset: str | None = option(NETWORK, f"Take this network: {', '.join(PRESETS)} [default: tiny].")
+    network: Path | None = option(NETWORK, "Take the network of this TOML file.")  # noqa: RUF009 (it is a field)
+    data: str | None = option(DATA, f"Take {SETS} [default: embedded].")
     data_dir: Path | None = option(  # noqa: RUF009 (it is a field)
         DATA, f"Look in this folder, the one that holds MNIST/raw and so on [default: ${VARIABLE}]."
     )

@@ -9,7 +9,7 @@ from golden.contract.presets import NAMES, chosen
 from golden.training.options import DATA, NETWORK
 
 from . import completion
-from .options import WHERE, DirOption, EnginesOption, JsonOption, NetworkOption, OwnDataOption, StartOption
+from .options import WHERE, DataOption, DirOption, EnginesOption, JsonOption, NetworkOption, StartOption
 from .run import importing
 
 
@@ -37,7 +37,7 @@ def bench(
         typer.Option(help="Train and infer N samples, 2 or more [default: a batch].", rich_help_panel=DATA),
     ] = None,
     weights: StartOption = None,
-    data: OwnDataOption = None,
+    data: DataOption = None,
     data_dir: DirOption = None,
     engines: EnginesOption = None,
     batch: Annotated[

@@ -33,7 +33,7 @@ def compare(
     board: BoardOption = "sim",
     engines: EnginesOption = None,
     samples: TrainSamplesOption = 64,
-    data: DataOption = "embedded",
+    data: DataOption = None,
     data_dir: DirOption = None,
     seed: SeedOption = 0,
     batch: BatchOption = None,
@@ -82,6 +82,7 @@ def compare(
         asked = None if preset_name is None and network is None else chosen(preset_name, network)
         spec, parameters, _ = checkpoint.load(checkpoint.find(weights), asked)
     fault = None if inject_fault is None else comparison.Fault.parse(inject_fault, spec)
+    data = data or "embedded"
     images = datasets.load(data, data_dir, spec.input)
     lr_scale = 1.0 if batch is None else min(1.0, batch / spec.learning.batch)
     count = first_samples(samples, len(images.train_images), data)

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from golden.training.options import DATA, NETWORK
+from golden.training.options import DATA, NETWORK, SETS
 
 from . import completion
-from .options import SETS, BoardOption, DirOption, EnginesOption, JsonOption, WeightsArgument
+from .options import BoardOption, DirOption, EnginesOption, JsonOption, WeightsArgument
 from .run import importing
 
 

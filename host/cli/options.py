@@ -10,8 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from golden.contract.config import ENGINES
-from golden.contract.datasets import NAMES as DATASETS
-from golden.contract.presets import NAMES as PRESETS
 from golden.training.options import DATA, LEARNING, NETWORK, OUTPUT, TrainingOptions, option
 
 from . import completion
@@ -72,90 +70,10 @@ JsonOption = Annotated[
 
 # -- which network, board, data and weights
 
-PresetOption = Annotated[
-    str | None,
-    typer.Option(
-        "--preset",
-        help=f"Take this network: {', '.join(PRESETS)} [default: tiny].",
-        rich_help_panel=NETWORK,
-        autocompletion=completion.presets,
-    ),
-]
-NetworkOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--network", metavar="FILE", help="Take the network of this TOML file.", rich_help_panel=NETWORK
-    ),
-]
+PresetOption = Annotated[str | None, declared(TrainingOptions, "preset")]
+NetworkOption = Annotated[Path | None, declared(TrainingOptions, "network")]
 #: What every command that uses a board can use.
 BOARDS = "Use sim (a virtual board), golden (the model), a device path, or a URL of socket, rfc2217 or hwgrep"
-BoardOption = Annotated[
-    str, typer.Option("--board", help=f"{BOARDS}.", rich_help_panel=WHERE, autocompletion=completion.boards)
-]
-PortOption = Annotated[
-    str,
-    typer.Option(
-        "--board",
-        help="Ask the board at this device path, or URL of socket, rfc2217 or hwgrep; or sim.",
-        autocompletion=completion.boards,
-    ),
-]
-EnginesOption = Annotated[
-    str | None,
-    typer.Option(
-        "--engines",
-        help=f"Simulate {' or '.join(ENGINES)} synapse engines [default: {ENGINES[0]}].",
-        rich_help_panel=WHERE,
-    ),
-]
-SETS = f"{', '.join(DATASETS)}, a .npz file, or a folder of pictures"
-DataOption = Annotated[
-    str, typer.Option("--data", help=f"Take {SETS}.", rich_help_panel=DATA, autocompletion=completion.data)
-]
-OwnDataOption = Annotated[
-    str | None,
-    typer.Option(
-        "--data",
-        help=f"Take {SETS} [default: embedded].",
-        rich_help_panel=DATA,
-        autocompletion=completion.data,
-    ),
-]
-DirOption = Annotated[Path | None, declared(TrainingOptions, "data_dir")]
-TrainSamplesOption = Annotated[
-    int, typer.Option("--samples", help="Train the first N images.", rich_help_panel=DATA)
-]
-BatchOption = Annotated[int | None, declared(TrainingOptions, "batch")]
-SeedOption = Annotated[
-    int,
-    typer.Option(
-        "--seed", help="Draw the initial weights and the order from this seed.", rich_help_panel=LEARNING
-    ),
-]
-WeightsArgument = Annotated[
-    Path,
-    typer.Argument(
-        metavar="RUN",
-        help="A run's folder, a weight file, or a packaged name such as small-mnist.",
-        autocompletion=completion.weights,
-    ),
-]
-StartOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--weights",
-        help="Start from these weights, a RUN as of `nudge eval` [default: fresh weights].",
-        autocompletion=completion.weights,
-    ),
-]
-SpikesOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--weights",
-        help="Count the spikes with these weights, a RUN as of `nudge eval` [default: initial ones, seed 0].",
-        autocompletion=completion.weights,
-    ),
-]
 
 
 @dataclass(frozen=True)
@@ -181,6 +99,52 @@ class Where:
         OUTPUT, "Write event files for TensorBoard to this directory."
     )
 
+
+BoardOption = Annotated[
+    str, typer.Option("--board", help=f"{BOARDS}.", rich_help_panel=WHERE, autocompletion=completion.boards)
+]
+PortOption = Annotated[
+    str,
+    typer.Option(
+        "--board",
+        help="Ask the board at this device path, or URL of socket, rfc2217 or hwgrep; or sim.",
+        autocompletion=completion.boards,
+    ),
+]
+EnginesOption = Annotated[str | None, declared(Where, "engines")]
+DataOption = Annotated[str | None, declared(TrainingOptions, "data")]
+DirOption = Annotated[Path | None, declared(TrainingOptions, "data_dir")]
+TrainSamplesOption = Annotated[
+    int, typer.Option("--samples", help="Train the first N images.", rich_help_panel=DATA)
+]
+BatchOption = Annotated[int | None, declared(TrainingOptions, "batch")]
+SeedOption = Annotated[
+    int,
+    typer.Option(
+        "--seed", help="Draw the initial weights and the order from this seed.", rich_help_panel=LEARNING
+    ),
+]
+WeightsArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's folder, a weight file, or a packaged name such as small-mnist.",
+        autocompletion=completion.weights,
+    ),
+]
+
+
+def _weights(use: str, otherwise: str) -> Any:
+    """The option `--weights` of a command that isn't about a run."""
+    return typer.Option(
+        "--weights",
+        help=f"{use} these weights, a RUN as of `nudge eval` [default: {otherwise}].",
+        autocompletion=completion.weights,
+    )
+
+
+StartOption = Annotated[Path | None, _weights("Start from", "fresh weights")]
+SpikesOption = Annotated[Path | None, _weights("Count the spikes with", "initial ones, seed 0")]
 
 # -- nudge build, flash, report, estimate, verilog
 
