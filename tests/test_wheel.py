@@ -1,5 +1,6 @@
 """The wheel, installed where the checkout can't be imported: nothing is missing, and the command works."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageOps
 
 from golden.cache import build_root
 from golden.training import data
@@ -94,3 +96,15 @@ def test_the_command_evaluates_packaged_weights(installed, capsys, monkeypatch):
     assert "(5 of 500)" in expected
     assert run(nudge, "eval", "small-mnist", "--board", "golden") == expected
     assert run(nudge, "eval", "small-mnist") == expected
+
+
+def test_the_command_reads_pictures_and_finds_what_it_needs(installed, tmp_path):
+    nudge = installed / "bin" / "nudge"
+    assert json.loads(run(nudge, "doctor", "--json"))["lacking"] == []
+    digits = data.load("embedded")
+    digit, label = Image.fromarray(digits.test_images[0].numpy()), int(digits.test_labels[0])
+    digit.save(tmp_path / "digit.png")
+    ImageOps.scale(ImageOps.invert(ImageOps.expand(digit, (5, 40, 9, 7))), 6).convert("RGB").save(tmp_path / "photo.jpg")
+    for name, options in (("digit.png", ()), ("photo.jpg", ("--invert",))):
+        (found,) = json.loads(run(nudge, "predict", "small-mnist", tmp_path / name, *options, "--json"))["pictures"]
+        assert found["class"] == label
