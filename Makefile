@@ -10,7 +10,8 @@ LOCK_ARGS ?=
 BIN := .venv/bin
 # What `make check` runs beside lint.
 QUICK := tests/golden/contract tests/golden/model/test_ops.py tests/host/link tests/test_imports.py sim/core/test_core_narrow.py
-PIP := $(BIN)/python -m pip install --no-input --quiet
+# Modules are compiled when they are first imported: most never are.
+PIP := $(BIN)/python -m pip install --no-input --quiet --no-compile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: setup lock demo check test verify quick most rest bitstream lint docs pictures boards evidence mutants clean
