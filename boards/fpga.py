@@ -98,7 +98,7 @@ class Fpga:
 
     @cached_property
     def family(self) -> Family:
-        """Of its platform's part."""
+        """The family of the platform's part."""
         return Family.of(self.platform())
 
     def design(self, preset: str) -> Design:

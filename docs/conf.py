@@ -16,11 +16,11 @@ exclude_patterns = ["README.md", "curves/*", "pictures/*"]
 html_theme = "furo"
 html_title = "nudge"
 myst_heading_anchors = 3
-# Of blocks that name none: commands and what they print.
+# Code blocks without a language are commands and their output.
 highlight_language = "none"
-# Else --resume becomes a dash and a word.
+# Smart quotes would turn the hyphens of --live into a dash.
 smartquotes = False
-# Not copied.
+# The copy button leaves out the prompt.
 copybutton_prompt_text = "$ "
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
