@@ -2,7 +2,7 @@
 """The compact core of preset `tiny`, with real digits."""
 
 import cocotb
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import First, RisingEdge, ValueChange
 
 from golden.contract.config import Config
 from golden.contract.presets import preset
@@ -34,7 +34,10 @@ class Ends:
 
     async def watch(self):
         dut, going, started = self.dut, False, False
+        signals = (dut.ready, dut.busy, dut.holding, dut.done, dut.start)
         while True:
+            if not started:  # else the cycle that follows is looked at whatever changes
+                await First(*map(ValueChange, signals))
             await RisingEdge(getattr(dut, CLOCK))
             assert dut.ready.value == (not dut.busy.value)
             if started:
