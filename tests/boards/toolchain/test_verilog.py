@@ -1,6 +1,9 @@
 # amaranth: UnusedElaboratable=no
 """Verilog for other flows is what a part has; Verilog for simulation is not."""
 
+import contextlib
+import io
+import json
 import re
 import shutil
 import subprocess
@@ -18,7 +21,7 @@ from host.cli import main as cli
 from hw.lib.block_memory import UNDEFINED
 from hw.top import Top
 from sim.board.verilator import environment, to_verilog
-from tests.host.cli.command import run, run_json
+from tests.host.cli.command import run
 from tests.networks import NETWORKS
 
 #: Registers of `hw.lib.block_memory` that choose the inverted word, and its attribute for synthesis.
@@ -82,14 +85,15 @@ def folder(tmp_path_factory):
     return path
 
 
-@pytest.fixture(params=["bytes", "uart"])
-def exported(request, folder, capsys):
+@pytest.fixture(scope="module", params=["bytes", "uart"])
+def exported(request, folder):
     """Path of an export, without suffix."""
     out = folder / f"{request.param}.v"
-    code, values = run_json(
-        capsys, "verilog", "ulx3s", "--network", folder / "least.toml", "--link", request.param, "--out", out
-    )
-    assert code == ExitCode.OK
+    arguments = ["verilog", "ulx3s", "--network", folder / "least.toml", "--link", request.param, "--out", out, "--json"]
+    written = io.StringIO()
+    with contextlib.redirect_stdout(written):
+        assert cli.main(list(map(str, arguments))) == ExitCode.OK
+    values = json.loads(written.getvalue())
     assert values["link"] == request.param
     assert values["stores_samples"] is False
     assert {path.rpartition("/")[2] for path in values["files"]} == {path.name for path in folder.glob(f"{request.param}*")}
