@@ -85,7 +85,7 @@ rest: setup
 	$(PYTEST) sim tests -m verify
 
 bitstream: setup
-	$(BIN)/nudge build icebreaker --preset tiny --seeds 3 --verify
+	$(BIN)/nudge build icebreaker --preset tiny --verify
 	$(BIN)/nudge report icebreaker --preset tiny --samples 10 --check
 
 # The long builds, hours on two cores: bitstreams, and their area, fmax over three seeds and cycles against the committed reports,
