@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from golden.signals import ENDING
+from plumbing.signals import ENDING
 
 ROOT = Path(__file__).parent
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boards
-from golden.contract.errors import DesignError, NudgeError
+from plumbing.errors import DesignError, NudgeError
 
 from .family import Family
 

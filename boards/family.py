@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Any, Self
 
-from golden.contract.errors import DesignError
+from plumbing.errors import DesignError
 
 
 class Family(Enum):

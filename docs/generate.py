@@ -17,7 +17,6 @@ from sphinx.pycode import ModuleAnalyzer
 from typer.cli import get_docs_for_click
 
 from golden.contract import identity, messages, stored, stored_messages
-from golden.contract.errors import ExitCode
 from golden.contract.formats import Formats
 from golden.contract.messages import (
     ANSWERED_BYTES,
@@ -34,6 +33,7 @@ from golden.contract.shapes import Layer
 from golden.contract.spec import Spec
 from golden.contract.stored_messages import LONGER, STORED_ANSWERED_BYTES, STORED_PAYLOAD_BYTES
 from host.cli.main import app
+from plumbing.errors import ExitCode
 
 #: Names of the codes that `struct` has for a field.
 KINDS = {"B": "u8", "H": "u16", "I": "u32"}

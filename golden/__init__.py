@@ -1,4 +1,1 @@
-"""The executable specification: number formats, networks, and bit-exact and floating-point models (torch)."""
-
-#: What pip calls the project: `nudge` is another one on PyPI.
-DISTRIBUTION = "nudge-fpga"
+"""The executable specification: number formats, networks, and the bit-exact model (torch)."""

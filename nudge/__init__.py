@@ -11,13 +11,13 @@
 `nudge.paper` has the paper's systems, in floating point. Each error is a `NudgeError` of one line.
 """
 
-from golden.contract.errors import NudgeError
 from golden.contract.presets import NAMES as PRESETS
 from golden.contract.shapes import Conv, Dense
 from golden.training.data import Data
 from golden.training.data import load as data
 from golden.training.evaluate import Evaluation
 from golden.training.predict import Prediction
+from plumbing.errors import NudgeError
 
 from . import paper
 from .network import Network

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden import DISTRIBUTION
 from golden.contract import network_file
-from golden.contract.errors import ExchangeError, SpecError, ToolError
 from golden.contract.formats import Formats
 from golden.contract.shapes import Conv
 from golden.contract.spec import CLASSES, IMAGE_SIDE, Spec
 from golden.model.parameters import Parameters, working, zeros
 from golden.training.checkpoint import names
+from plumbing import DISTRIBUTION
+from plumbing.errors import ExchangeError, SpecError, ToolError
 
 if TYPE_CHECKING:
     import nir

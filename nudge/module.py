@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from golden.contract.errors import ModelError
 from golden.contract.spec import Spec
 from golden.model.batch import output_fraction, outputs
 from golden.model.parameters import Parameters
 from golden.model.settings import Settings
 from golden.training.checkpoint import names
+from plumbing.errors import ModelError
 
 
 class Module(nn.Module):

@@ -13,7 +13,6 @@ import numpy as np
 from torch import Tensor
 
 from golden.contract import network_file, values
-from golden.contract.errors import ModelError, PlanError, UsageError
 from golden.contract.presets import preset
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import Spec
@@ -33,6 +32,7 @@ from golden.training.run import Run
 from golden.training.sets.class_names import Names, called
 from host.boards.open import open_board
 from host.harness.fit import fit
+from plumbing.errors import ModelError, PlanError, UsageError
 
 from . import exchange
 from .module import Module

@@ -9,12 +9,12 @@
 
 from typing import Any
 
-from golden.contract.errors import UsageError
 from golden.paper.systems.configuration import Configuration
 from golden.paper.systems.configurations import table_two as systems
 from golden.paper.systems.neuron import Dynamics
 from golden.paper.systems.published import PUBLISHED
 from golden.paper.systems.train import SystemRun, Trained, error, pixels, test_error, train, update
+from plumbing.errors import UsageError
 
 __all__ = [
     "PUBLISHED",

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from golden import files
-from golden.contract.errors import NudgeError, UsageError
 from golden.training.data import load
 from golden.training.metrics import sliding_error
 from host.view.folder import read
 from host.view.tiles import tiled
+from plumbing import files
+from plumbing.errors import NudgeError, UsageError
 
 from .network import Network
 from .trace import TITLES

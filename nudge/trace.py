@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from golden.contract.errors import UsageError
 from golden.contract.spec import Spec
 from golden.model.recording import QUANTITIES, Layer, Recording, Update
 from golden.model.settings import Settings
+from plumbing.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

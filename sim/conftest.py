@@ -8,8 +8,8 @@ import inspect
 
 import pytest
 
-from golden.cache import build_root
-from golden.contract.errors import ToolError
+from plumbing.cache import build_root
+from plumbing.errors import ToolError
 
 from .harness import testbench
 

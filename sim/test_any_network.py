@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from golden.contract import network_file
-from golden.contract.errors import ExitCode
 from golden.contract.shapes import Input
 from host.cli import main as cli
+from plumbing.errors import ExitCode
 from tests.networks import NETWORKS
 
 SAMPLES = os.environ.get("NUDGE_SAMPLES", "2")

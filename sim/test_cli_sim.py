@@ -10,10 +10,10 @@ import time
 import pytest
 
 from golden.contract.config import ENGINES
-from golden.contract.errors import ExitCode
 from golden.contract.presets import preset
 from golden.training import checkpoint
 from host.cli import main as cli
+from plumbing.errors import ExitCode
 
 SPEC = preset("tiny")
 

@@ -5,7 +5,6 @@ Short forms of what docs/log/2026-11-27-memory.md has at length.
 
 import pytest
 
-from golden.contract.errors import ComparisonError, UsageError
 from golden.contract.presets import preset
 from golden.contract.spec import Spec
 from golden.training.data import load
@@ -14,6 +13,7 @@ from host.boards.open import open_board
 from host.harness.attack import Attack
 from host.harness.compare import Comparison, Fault, compare
 from host.harness.soak import soak
+from plumbing.errors import ComparisonError, UsageError
 
 TINY = preset("tiny")
 

@@ -9,7 +9,6 @@ import pytest
 from boards.virtual import VIRTUAL_SDRAM
 from golden.contract import stored
 from golden.contract.config import configuration
-from golden.contract.errors import LinkError, ToolError
 from golden.contract.presets import preset
 from golden.contract.protocol import (
     ANSWER,
@@ -34,6 +33,7 @@ from host.harness.golden_device import GoldenDevice
 from host.link.link import Link, RefusedError
 from hw.memory.timing import Cycles
 from hw.top import Top
+from plumbing.errors import LinkError, ToolError
 from sim.board import verilator
 from sim.board.gateware import PowerOn
 from sim.board.program import compile_board

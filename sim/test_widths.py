@@ -11,7 +11,6 @@ import pytest
 from amaranth.hdl import Module, Mux, Signal, signed
 
 from golden.contract.config import ENGINES, Config, configuration
-from golden.contract.errors import ConfigError
 from golden.contract.formats import Formats, signed_bits
 from golden.contract.presets import PRESETS
 from golden.contract.schedule import Schedule
@@ -21,6 +20,7 @@ from hw.compact.compact_core import CompactCore
 from hw.core.core import Core
 from hw.lib.bounds import bounded
 from hw.top import Top
+from plumbing.errors import ConfigError
 from sim.core.random_cores import core_case
 from sim.harness.losses import Loss, losses
 

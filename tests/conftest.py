@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from golden import compiler
 from golden.model import native
+from plumbing import compiler
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -18,7 +18,7 @@ from host.cli.main import app
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *NOTEBOOKS]
-ROOMS = ("golden", "hw", "sim", "host", "boards", "nudge", "tests")
+ROOMS = ("plumbing", "golden", "hw", "sim", "host", "boards", "nudge", "tests")
 
 #: `golden.contract.spec`, `Config.passes` is not: it begins with no room.
 DOTTED = re.compile(rf"`((?:{'|'.join(ROOMS)})(?:\.\w+)+)`")
@@ -119,9 +119,9 @@ def test_the_commands_of_a_page_exist(page):
 
 
 def test_a_wrong_name_is_noticed():
-    assert defined("golden.contract.errors.NudgeError")
-    assert defined("golden.contract.errors.NudgeError.exit_code")
-    assert not defined("golden.contract.errors.NoSuchError")
+    assert defined("plumbing.errors.NudgeError")
+    assert defined("plumbing.errors.NudgeError.exit_code")
+    assert not defined("plumbing.errors.NoSuchError")
     assert not defined("golden.nothing")
     assert defined("nudge.Network.fit")
     assert not defined("nudge.Network.unfit")

@@ -16,7 +16,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from golden import DISTRIBUTION
+from plumbing import DISTRIBUTION
 
 ROOT = Path(__file__).parents[1]
 #: What is locked, each with the lines that follow it: hashes, and who needs it.

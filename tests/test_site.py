@@ -14,9 +14,9 @@ import nudge
 from boards.catalog import BOARDS, board_of_file
 from boards.toolchain.netlist import commands as commands_of
 from boards.toolchain.netlist import plan
-from golden.contract.errors import ExitCode
 from golden.contract.protocol import BuildFacts
 from host.cli import main as cli
+from plumbing.errors import ExitCode
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 600

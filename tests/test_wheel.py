@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageOps
 
-from golden.cache import build_root
 from golden.training import data
 from host.cli.main import main
+from plumbing.cache import build_root
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("boards", "golden", "host", "hw", "nudge", "sim")
+PACKAGES = ("boards", "golden", "host", "hw", "nudge", "plumbing", "sim")
 SECONDS = 300
 
 

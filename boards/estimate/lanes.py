@@ -14,9 +14,9 @@ from typing import Any
 
 from golden.contract import layout
 from golden.contract.config import ENGINES, Config, configuration
-from golden.contract.errors import DesignError
 from golden.contract.lanes import Lanes
 from golden.contract.spec import Spec
+from plumbing.errors import DesignError
 
 from .activity import Activity
 from .cells import WHOLE

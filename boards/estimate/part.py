@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from golden.contract.errors import DesignError
+from plumbing.errors import DesignError
 
 #: Names of what is counted.
 CELLS, REGISTERS, BLOCKS, MULTIPLIERS = "cells", "flip-flops", "block RAM", "multipliers"

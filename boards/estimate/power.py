@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from golden import files
-from golden.contract.errors import DesignError
+from plumbing import files
+from plumbing.errors import DesignError
 
 #: What builds have of each kind, and how often wires change: written by `boards.toolchain.wires` and
 #: `sim.netlists.switching`.

@@ -8,11 +8,11 @@ from typing import Any
 
 from boards.family import Family
 from boards.fpga import Fpga
-from golden import files
-from golden.cache import build_root, unkept
 from golden.contract.config import Config
-from golden.contract.errors import TimingError, ToolError
 from golden.contract.protocol import BuildFacts
+from plumbing import files
+from plumbing.cache import build_root, unkept
+from plumbing.errors import TimingError, ToolError
 
 from . import clock, dfu, readback, spacers, stamp, tools
 from .netlist import build_id, commands, plan

@@ -20,7 +20,7 @@ from amaranth.lib import io
 from amaranth.lib.cdc import AsyncFFSynchronizer, ResetSynchronizer
 
 from boards.family import Family
-from golden.contract.errors import DesignError
+from plumbing.errors import DesignError
 
 #: Slowest phase detector of the ECP5's PLL.
 PFD_MIN_HZ = 3_125_000

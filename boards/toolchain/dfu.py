@@ -6,7 +6,7 @@
 import struct
 import zlib
 
-from golden.contract.errors import ToolError
+from plumbing.errors import ToolError
 
 #: bcdDevice (any), idProduct, idVendor, bcdDFU, "DFU" backwards, bLength; then the CRC.
 FIELDS = struct.Struct("<HHHH3sB")

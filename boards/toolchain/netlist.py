@@ -9,11 +9,11 @@ from typing import Any
 from amaranth.build import ResourceError
 
 from boards.fpga import Fpga
-from golden.contract.errors import DesignError
 from golden.contract.protocol import BuildFacts
 from hw.compact.compact_core import check_compact
 from hw.lib.block_memory import UNDEFINED
 from hw.lib.elaboration import fast_elaboration
+from plumbing.errors import DesignError
 
 from .clock import pll
 from .logic import BoardLogic

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from boards.family import Family
-from golden.contract.errors import ToolError
+from plumbing.errors import ToolError
 
 from . import dfu, tools
 from .clock import ANALOGUE, Ecp5Pll, Ice40Pll

@@ -8,9 +8,9 @@ from statistics import median
 from typing import Any
 
 from boards.fpga import Fpga
-from golden import files
-from golden.cache import build_root
-from golden.contract.errors import DesignError
+from plumbing import files
+from plumbing.cache import build_root
+from plumbing.errors import DesignError
 
 from . import stamp
 from .build import BUILD, in_words

@@ -20,14 +20,14 @@ from amaranth.hdl import Value
 from boards.catalog import board
 from boards.estimate.cells import CELLS_OF_RAM
 from boards.estimate.fit import COUNTS, DESIGNS, SAMPLES, config_of
-from golden.cache import build_root
 from golden.contract.config import Config
-from golden.contract.errors import ToolError
 from golden.contract.protocol import BuildFacts
 from hw.core.centred_memory import memory_of
 from hw.core.core import SYNAPSE_ENGINES, UPDATE_ENGINES
 from hw.core.deviation_array import array_of
 from hw.lib.elaboration import fast_elaboration
+from plumbing.cache import build_root
+from plumbing.errors import ToolError
 
 from . import tools
 from .build import synthesise

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from golden import files
-from golden.contract.errors import ToolError
+from plumbing import files
+from plumbing.errors import ToolError
 
 #: Bytes of a stamp at most.
 MAX_BYTES = 1 << 20

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from golden import children
-from golden.contract.errors import ToolError
+from plumbing import children
+from plumbing.errors import ToolError
 
 #: Kinds of tools that `--tools` takes.
 KINDS = ("yowasp", "native")

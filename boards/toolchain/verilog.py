@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from amaranth.back import verilog
 
 from boards.fpga import Fpga
-from golden.contract.errors import DesignError
 from golden.contract.protocol import PHASES, BuildFacts, Identity, window_for
 from hw.lib.elaboration import fast_elaboration
 from hw.system import System
 from hw.top import Top
+from plumbing.errors import DesignError
 
 from .netlist import plain_names, plan
 from .power_up import compacted

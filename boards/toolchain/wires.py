@@ -14,8 +14,8 @@ from typing import Any
 
 from boards.catalog import board
 from boards.estimate.power import DESIGNS, SPANS, Wired, wired
-from golden import files
-from golden.contract.errors import ToolError
+from plumbing import files
+from plumbing.errors import ToolError
 
 from .readback import sections
 

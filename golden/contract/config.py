@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 
-from golden.contract.errors import ConfigError
+from plumbing.errors import ConfigError
 
 from .event_units import KERNEL
 from .shapes import Bundle, Layer

@@ -12,9 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from golden import files
+from plumbing import files
+from plumbing.errors import SpecError
 
-from .errors import SpecError
 from .formats import Formats
 from .lanes import Lanes
 from .schedule import MAX_DECAY_SHIFT, ORDERS, Schedule

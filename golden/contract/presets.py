@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from plumbing.errors import SpecError
+
 from . import network_file
-from .errors import SpecError
 from .spec import Spec
 
 FOLDER = Path(__file__).parents[1] / "networks"

@@ -3,7 +3,7 @@
 import reprlib
 from dataclasses import dataclass
 
-from golden.contract.errors import SpecError
+from plumbing.errors import SpecError
 
 from .shapes import check_whole
 

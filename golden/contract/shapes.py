@@ -3,7 +3,8 @@
 import reprlib
 from dataclasses import dataclass
 
-from .errors import SpecError
+from plumbing.errors import SpecError
+
 from .formats import signed_bits
 
 

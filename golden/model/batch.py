@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden.contract.errors import ModelError
 from golden.contract.spec import Spec
+from plumbing.errors import ModelError
 
 from . import chunks, native, native_check
 from .engines import MODEL_ENGINES

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from golden.contract.errors import ModelError
 from golden.contract.shapes import Bundle
 from golden.contract.spec import Spec
+from plumbing.errors import ModelError
 
 from . import ops
 from .parameters import Working

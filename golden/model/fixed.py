@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden.contract.errors import BoardError
 from golden.contract.spec import Spec
+from plumbing.errors import BoardError
 
 from . import centring, native
 from .batch import checked_labels, engine_here, run_batch

@@ -1,6 +1,6 @@
 """The compiled engine: golden/model/cpp, called through ctypes. Equal bits, many times the speed.
 
-It needs a C++ compiler (`golden.compiler`); without one everything works, slower.
+It needs a C++ compiler (`plumbing.compiler`); without one everything works, slower.
 """
 
 import ctypes
@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from golden import compiler
-from golden.contract.errors import ModelError, NativeError
 from golden.contract.schedule import MAX_DECAY_SHIFT
 from golden.contract.spec import Spec
-from golden.progress import note
+from plumbing import compiler
+from plumbing.errors import ModelError, NativeError
+from plumbing.progress import note
 
 from .engines import HALF
 from .parameters import Parameters, zeros

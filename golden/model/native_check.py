@@ -4,11 +4,11 @@ import functools
 
 import torch
 
-from golden.contract.errors import NativeError
 from golden.contract.schedule import Schedule
 from golden.contract.shapes import Conv, Dense
 from golden.contract.spec import CLASSES, Learning, Spec
-from golden.progress import note
+from plumbing.errors import NativeError
+from plumbing.progress import note
 
 from . import chunks, native
 from .engines import Plain

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from golden.contract import values
-from golden.contract.errors import ModelError
 from golden.contract.spec import Spec
+from plumbing.errors import ModelError
 
 from . import ops
 

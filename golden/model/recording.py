@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from golden.contract.errors import ModelError
 from golden.contract.spec import Spec
+from plumbing.errors import ModelError
 
 from .batch import checked_images, checked_labels, tensor
 from .chunks import averaged, first_largest

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from golden import files
 from golden.contract import values
 from golden.contract.datasets import EMBEDDED, FOLDERS, NAMES, VARIABLE
-from golden.contract.errors import DataError, PlanError
 from golden.contract.shapes import Input
-from golden.progress import note
+from plumbing import files
+from plumbing.errors import DataError, PlanError
+from plumbing.progress import note
 
 from .sets import cifar, class_names, idx, own_data
 from .sets.class_names import Names

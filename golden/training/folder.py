@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from golden import files
 from golden.contract import values
-from golden.contract.errors import PlanError, WeightsError
+from plumbing import files
+from plumbing.errors import PlanError, WeightsError
 
 from . import checkpoint, metrics
 from .checkpoint import WEIGHTS

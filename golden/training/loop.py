@@ -1,7 +1,7 @@
 """The training loop: a run is carried on to its end or to a stop, and saved as it goes."""
 
 from golden.model.settings import Settings
-from golden.progress import Meter
+from plumbing.progress import Meter
 
 from .board import Board
 from .commits import commits

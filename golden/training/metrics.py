@@ -13,9 +13,9 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from golden import files
 from golden.contract import values
-from golden.contract.errors import MetricsError
+from plumbing import files
+from plumbing.errors import MetricsError
 
 #: The curve's error is over the last samples: 1/CURVE_PARTS of the run, at least CURVE_SAMPLES.
 CURVE_PARTS, CURVE_SAMPLES = 30, 100

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from golden.contract import values
 from golden.contract.datasets import NAMES, VARIABLE
-from golden.contract.errors import PlanError
 from golden.contract.presets import NAMES as PRESETS
 from golden.contract.spec import Spec
+from plumbing.errors import PlanError
 
 if TYPE_CHECKING:
     from .data import Source

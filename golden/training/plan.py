@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from golden.contract import values
-from golden.contract.errors import PlanError, SpecError
 from golden.contract.spec import Spec
 from golden.model.settings import Settings
+from plumbing.errors import PlanError, SpecError
 
 from .batch import Batch
 from .data import Data, Source

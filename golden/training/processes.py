@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from golden.contract.errors import NudgeError, PlanError, ProcessError
 from golden.contract.spec import Spec
 from golden.model.fixed import FixedModel
 from golden.model.parameters import Parameters
 from golden.model.result import Result
+from plumbing.errors import NudgeError, PlanError, ProcessError
 
 from .ranks import Ranks
 from .stop import Stop

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from golden.contract import network_file
-from golden.contract.errors import PlanError, WeightsError
 from golden.contract.presets import chosen
 from golden.contract.spec import Spec
 from golden.model.parameters import Parameters, initial, mean
 from golden.model.settings import Settings
-from golden.progress import note, plain
+from plumbing.errors import PlanError, WeightsError
+from plumbing.progress import note, plain
 
 from . import checkpoint, curve
 from . import data as datasets

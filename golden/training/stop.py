@@ -5,8 +5,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from golden.progress import note
-from golden.signals import heard
+from plumbing.progress import note
+from plumbing.signals import heard
 
 
 class Stop:

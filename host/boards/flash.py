@@ -8,10 +8,10 @@ from typing import Any
 
 from serial.tools import list_ports
 
-from golden import children
-from golden.contract.errors import IdentityError, LinkError, ToolError
-from golden.contract.programs import LOADERS
 from golden.contract.spec import Spec
+from plumbing import children
+from plumbing.errors import IdentityError, LinkError, ToolError
+from plumbing.programs import LOADERS
 
 from .serial import SerialBoard
 

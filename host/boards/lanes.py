@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from golden.contract.config import ENGINES
-from golden.contract.errors import DesignError, ToolError
 from golden.contract.spec import Spec
 from golden.model import activity
 from golden.model.parameters import Parameters, initial
 from golden.model.settings import Settings
-from golden.progress import note
 from golden.training import data
+from plumbing.errors import DesignError, ToolError
+from plumbing.progress import note
 
 #: Embedded digits whose spikes are counted for the choice.
 CHOICE_SAMPLES = 4

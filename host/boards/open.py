@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from golden.contract.config import ENGINES, buildable, configuration
-from golden.contract.errors import IdentityError, ToolError, UsageError, meant
 from golden.contract.presets import PRESETS, preset
 from golden.contract.spec import Spec
-from golden.progress import note
 from host.link.link import Link
+from plumbing.errors import IdentityError, ToolError, UsageError, meant
+from plumbing.progress import note
 
 from .golden import GoldenBoard
 from .interface import OpenBoard

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 
 from golden.contract import layout
 from golden.contract.config import Config
-from golden.contract.errors import BoardError, ConfigError, IdentityError, ImageError, UsageError
 from golden.contract.protocol import (
     MASTER_BYTES,
     MAX_WINDOW,
@@ -35,10 +34,11 @@ from golden.model import weight_image
 from golden.model.batch import checked_images, checked_labels
 from golden.model.parameters import Parameters, check_parameters
 from golden.model.settings import Settings
-from golden.progress import note
 from golden.training.batch import Batch
 from golden.training.data import Data
 from host.link.link import Link, RefusedError
+from plumbing.errors import BoardError, ConfigError, IdentityError, ImageError, UsageError
+from plumbing.progress import note
 
 from . import requests, upload
 from .held import Held

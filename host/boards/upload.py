@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from golden.contract import stored
-from golden.contract.errors import BoardError
 from golden.contract.protocol import MAX_DIGESTED, RECORDS_PAYLOAD, Command, Identity, SampleNumber, SampleRange
 from golden.contract.spec import Spec
 from golden.contract.stuffing import stuff
-from golden.progress import Meter, note
 from golden.training.data import Data
 from host.link.link import Link
+from plumbing.errors import BoardError
+from plumbing.progress import Meter, note
 
 from .held import Held
 from .requests import Request

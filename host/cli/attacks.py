@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from golden.contract.errors import ExitCode, UsageError
 from golden.contract.presets import chosen
+from plumbing.errors import ExitCode, UsageError
 
 from .options import (
     JsonOption,

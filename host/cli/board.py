@@ -9,10 +9,10 @@ import typer
 
 from golden.contract import network_file
 from golden.contract.config import ENGINES
-from golden.contract.errors import ExitCode
 from golden.contract.presets import chosen
 from golden.contract.protocol import COUNTERS, STORED
-from golden.progress import note
+from plumbing.errors import ExitCode
+from plumbing.progress import note
 
 from . import completion
 from .app import App

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from golden.contract.errors import ExitCode
 from golden.contract.presets import chosen
 from golden.training.options import NETWORK
+from plumbing.errors import ExitCode
 
 from . import completion
 from .options import (

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from golden.contract.datasets import NAMES
-from golden.contract.errors import DesignError
 from golden.contract.presets import NAMES as PRESETS
 from golden.training.packaged import packaged
+from plumbing.errors import DesignError
 
 #: Where Linux names serial adapters for good.
 ADAPTERS = Path("/dev/serial/by-id")

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from golden.contract.errors import ExitCode
+from plumbing.errors import ExitCode
 
 from .options import JsonOption
 from .run import importing

@@ -3,7 +3,7 @@
 import os
 from types import FrameType
 
-#: `golden.contract.errors.ExitCode`, which may be what can't be imported; a test compares them.
+#: `plumbing.errors.ExitCode`, which may be what can't be imported; a test compares them.
 TOOLS, FAULT, INTERRUPTED = 7, 70, 130
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from golden.contract.errors import ExitCode
+from plumbing.errors import ExitCode
 
 from .options import JsonOption, LargestOption, NetworkOption, SpikesOption, TargetArgument, TargetFileOption
 from .run import importing

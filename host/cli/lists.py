@@ -1,6 +1,6 @@
 """`nudge presets` and `nudge boards`: the networks and the kinds of boards that have a name."""
 
-from golden.contract.errors import ConfigError, ExitCode
+from plumbing.errors import ConfigError, ExitCode
 
 from .options import JsonOption
 from .run import importing

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from golden import DISTRIBUTION
-from golden.contract.errors import ExitCode, UsageError
 from golden.training.ranks import Ranks
+from plumbing import DISTRIBUTION
+from plumbing.errors import ExitCode, UsageError
 
 from . import (
     bench,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from golden.contract import network_file
-from golden.contract.errors import ExitCode
 from golden.contract.presets import NAMES, PRESETS
 from golden.contract.schedule import Schedule
 from golden.contract.spec import Spec
+from plumbing.errors import ExitCode
 
 from . import completion
 from .app import App

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from golden.contract.errors import ExitCode, UsageError, meant
+from plumbing.errors import ExitCode, UsageError, meant
 
 from .options import DirOption, JsonOption
 from .run import importing

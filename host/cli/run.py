@@ -14,11 +14,11 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
-from golden import progress
-from golden.contract.errors import ExitCode, NudgeError, ToolError
-from golden.progress import note
-from golden.signals import heard
 from golden.training.ranks import Ranks
+from plumbing import progress
+from plumbing.errors import ExitCode, NudgeError, ToolError
+from plumbing.progress import note
+from plumbing.signals import heard
 
 from .ending import at_once
 

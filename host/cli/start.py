@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from golden import signals
+from plumbing import signals
 
 from .ending import FAULT, TOOLS, at_once, say
 

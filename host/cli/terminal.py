@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from golden.contract.errors import ComparisonError
-from golden.progress import plain
+from plumbing.errors import ComparisonError
+from plumbing.progress import plain
 
 if TYPE_CHECKING:
     from rich.table import Table

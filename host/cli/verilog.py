@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from golden import files
 from golden.contract import network_file
-from golden.contract.errors import ExitCode, UsageError
-from golden.progress import note
+from plumbing import files
+from plumbing.errors import ExitCode, UsageError
+from plumbing.progress import note
 
 from .options import JsonOption, LargestOption, NetworkOption, TargetArgument, TargetFileOption
 from .run import importing

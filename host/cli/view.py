@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from golden.contract.errors import ExitCode, UsageError
-from golden.progress import note
+from plumbing.errors import ExitCode, UsageError
+from plumbing.progress import note
 
 from .completion import weights
 from .run import importing

@@ -14,9 +14,9 @@ from golden.contract.shapes import Bundle, Layer
 from golden.model.batch import trace
 from golden.model.parameters import Parameters, initial
 from golden.model.settings import Settings
-from golden.progress import Meter
 from golden.training.data import Data
 from host.boards.serial import SerialBoard
+from plumbing.progress import Meter
 
 #: Kernels of an event-driven engine's directions that the spikes of a training sample need, by bundle: forward, backward.
 Events = dict[int, tuple[float, float]]

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from golden.contract.errors import ComparisonError, UsageError
 from golden.contract.spec import Spec
 from golden.model.difference import Part, first_difference, master_parts
 from golden.model.parameters import Parameters, initial
 from golden.model.settings import Settings
-from golden.progress import Meter
 from golden.training.batch import Batch
 from golden.training.data import Data
 from golden.training.plan import Plan
 from host.boards.golden import GoldenBoard
 from host.boards.held import Held
 from host.boards.interface import OpenBoard
+from plumbing.errors import ComparisonError, UsageError
+from plumbing.progress import Meter
 
 
 def check(parts: list[Part]) -> int:

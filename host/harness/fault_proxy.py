@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from golden.contract.errors import LinkError
+from plumbing.errors import LinkError
 
 from .faults import Faults
 

@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from golden.contract import values
-from golden.contract.errors import UsageError
 from golden.training.data import Data
 from golden.training.evaluate import Evaluation, evaluate
 from golden.training.recover import recovering
@@ -14,6 +13,7 @@ from golden.training.stop import Stop
 from host.boards.interface import OpenBoard
 from host.boards.open import open_board
 from host.boards.serial import SerialBoard
+from plumbing.errors import UsageError
 
 from .compare import Comparison, Twin
 

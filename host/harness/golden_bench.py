@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import torch
 
-from golden import compiler
-from golden.contract.errors import ComparisonError, UsageError
 from golden.contract.spec import Spec
 from golden.model import native
 from golden.model.batch import train_batch
@@ -17,8 +15,10 @@ from golden.model.engines import MODEL_ENGINES
 from golden.model.parameters import initial
 from golden.model.result import Result
 from golden.model.settings import Settings
-from golden.progress import Meter
 from golden.training.data import Data
+from plumbing import compiler
+from plumbing.errors import ComparisonError, UsageError
+from plumbing.progress import Meter
 
 #: Timed runs of each engine, after one that isn't; the median counts.
 RUNS = 3

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from golden.contract.config import configuration
-from golden.contract.errors import UsageError
 from golden.contract.spec import Spec
 from golden.model.difference import first_master
 from golden.model.parameters import Parameters
@@ -24,6 +23,7 @@ from golden.training.run import Run
 from golden.training.stop import Stop
 from host.boards.golden import GoldenBoard
 from host.boards.serial import SerialBoard
+from plumbing.errors import UsageError
 
 from .attack import TARGETS, Attack, Target
 from .compare import Twin

@@ -16,15 +16,15 @@ import numpy as np
 import torch
 
 from golden.contract.config import Config, configuration
-from golden.contract.errors import NudgeError
 from golden.contract.protocol import REQUEST_BYTES, Command, Status, payload_bytes, request_bytes
 from golden.contract.spec import Spec
 from golden.model.parameters import Parameters, initial
 from golden.model.settings import Settings
-from golden.progress import Meter
 from golden.training.data import Data, load
 from host.boards.serial import SerialBoard
 from host.link.link import Link
+from plumbing.errors import NudgeError
+from plumbing.progress import Meter
 
 from .fault_port import Clock, FaultPort
 from .faults import Kind, OneFault, single_faults

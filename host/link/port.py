@@ -9,7 +9,7 @@ import socket
 import serial
 from serial import rfc2217
 
-from golden.contract.errors import LinkError
+from plumbing.errors import LinkError
 
 #: Rates that boards have; HELLO tries them in turn, unless the caller says which. Pseudo-terminals and sockets ignore it.
 BAUDS = (1_000_000, 3_000_000)

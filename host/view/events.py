@@ -5,11 +5,11 @@ Steps are training samples, over all epochs. A run that is resumed adds a file t
 
 from pathlib import Path
 
-from golden import DISTRIBUTION
-from golden.contract.errors import ToolError, ViewError
-from golden.progress import note
 from golden.training.checkpoint import names
 from golden.training.run import Run
+from plumbing import DISTRIBUTION
+from plumbing.errors import ToolError, ViewError
+from plumbing.progress import note
 
 #: What a run's scalars are called.
 BATCH = "error/batch"

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from golden import files
 from golden.contract import values
-from golden.contract.errors import ViewError
 from golden.contract.spec import Spec
 from golden.model.parameters import Parameters
 from golden.training import checkpoint, metrics
@@ -18,6 +16,8 @@ from golden.training.metrics import Epoch, Row
 from golden.training.plan import Plan
 from golden.training.run import plan_of
 from golden.training.sets.class_names import called
+from plumbing import files
+from plumbing.errors import ViewError
 
 #: Every row that there is: the metrics of a growing run are ahead of its checkpoint.
 ALL = sys.maxsize

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from golden.contract.errors import ViewError
-from golden.progress import note
+from plumbing.errors import ViewError
+from plumbing.progress import note
 
 #: Seconds for the server to start, on a machine with much to do.
 START_SECONDS = 120.0

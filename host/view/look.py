@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.contract.errors import DataError, ModelError
 from golden.contract.shapes import Input
 from golden.contract.spec import Spec
 from golden.model.batch import infer
@@ -16,6 +15,7 @@ from golden.model.settings import Settings
 from golden.training import data as datasets
 from golden.training.data import Data, Source
 from golden.training.evaluate import Evaluation
+from plumbing.errors import DataError, ModelError
 
 from .folder import Folder
 

@@ -19,9 +19,9 @@ from typing import Any
 
 from tornado import httpserver, iostream, web
 
-from golden.contract.errors import NudgeError, UsageError, ViewError
-from golden.progress import plain
-from golden.signals import heard
+from plumbing.errors import NudgeError, UsageError, ViewError
+from plumbing.progress import plain
+from plumbing.signals import heard
 
 from .watch import Watch
 
@@ -112,7 +112,7 @@ class News(Handler):
 
 
 async def serve(runs: list[Path], port: int, tell: Callable[[str], None], *, until_input_ends: bool = False) -> None:
-    """Serve a page of some runs until a signal of `golden.signals`. port: 0 takes any free one. tell: is told the address.
+    """Serve a page of some runs until a signal of `plumbing.signals`. port: 0 takes any free one. tell: is told the address.
 
     until_input_ends: until standard input ends instead. Raises `ViewError` for a port that is in use.
     """

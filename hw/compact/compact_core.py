@@ -9,10 +9,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
 from golden.contract.config import Config, check_schedule
-from golden.contract.errors import ConfigError
 from golden.contract.shapes import Input
 from hw.core.interface import CoreSignature, trace_word
 from hw.lib.flow import Flow
+from plumbing.errors import ConfigError
 
 from .datapath import Datapath
 from .memory_map import MemoryMap

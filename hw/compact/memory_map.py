@@ -19,10 +19,10 @@ from amaranth.utils import bits_for, exact_log2
 
 from golden.contract import layout
 from golden.contract.config import Config
-from golden.contract.errors import ConfigError
 from golden.contract.formats import signed_bits
 from golden.contract.spec import IMAGE_SIDE
 from hw.lib.single_port_memory import DEPTH, WIDTH
+from plumbing.errors import ConfigError
 
 #: The memories by name: `low` and `high` together, and the two of the neurons.
 PARAMETERS, LEFT, RIGHT = "low, high", "left", "right"

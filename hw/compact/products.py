@@ -7,10 +7,10 @@ cost more logic than all there is around it.
 
 from amaranth.hdl import Mux, Signal, signed
 
-from golden.contract.errors import ConfigError
 from golden.contract.formats import signed_bits
 from hw.lib.bounds import bounded, signed_range
 from hw.lib.multiplier import Multiplier
+from plumbing.errors import ConfigError
 
 #: Right shift of all updates, from g times rate to a master: see `UpdateShifts`.
 SHIFT = 25

@@ -9,10 +9,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from boards import BoardFacts
-from golden.cache import cached, source_texts
 from golden.contract.config import Config
 from hw.memory.timing import Cycles
 from hw.top import Top
+from plumbing.cache import cached, source_texts
 
 from . import verilator
 from .sdram import Sdram

@@ -12,11 +12,11 @@ import pytest
 
 from boards import BoardFacts
 from golden.contract.config import configuration
-from golden.contract.errors import ExitCode, ToolError
 from golden.contract.presets import preset
 from golden.contract.protocol import VERSION, Command
 from host.link import frame
 from host.link.link import Link
+from plumbing.errors import ExitCode, ToolError
 from tests.sockets import listening
 
 from .virtual import VirtualBoard, idle_cycles

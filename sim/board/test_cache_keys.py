@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from boards.virtual import VIRTUAL
-from golden.cache import source_files
 from golden.contract.config import ENGINES, Config, configuration
 from golden.contract.presets import preset
+from plumbing.cache import source_files
 from sim.mutants import board as mutants
 from sim.netlists import board as netlist
 

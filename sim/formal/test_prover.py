@@ -4,7 +4,7 @@
 import pytest
 from amaranth.hdl import Assert, Module, Signal
 
-from golden.contract.errors import ToolError
+from plumbing.errors import ToolError
 
 from . import prover
 

@@ -18,8 +18,8 @@ import typer
 from boards.virtual import VIRTUAL, VIRTUAL_SDRAM
 from golden.contract.config import Config, configuration
 from golden.contract.presets import preset
-from golden.progress import Meter
 from golden.training.data import load
+from plumbing.progress import Meter
 from sim.board.virtual import VirtualBoard
 
 from .beside_model import BesideModel, FuzzError

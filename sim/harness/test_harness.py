@@ -12,11 +12,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from golden import cache
-from golden.cache import cached
-from golden.contract.errors import ToolError
 from golden.model import ops
 from hw.synapse.average_pool import AveragePool
+from plumbing import cache
+from plumbing.cache import cached
+from plumbing.errors import ToolError
 from sim.board import verilator
 
 from . import testbench

@@ -42,8 +42,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from cocotb_tools.runner import get_runner
 
-from golden.cache import build_root, cached
-from golden.contract.errors import ToolError
+from plumbing.cache import build_root, cached
+from plumbing.errors import ToolError
 from sim.board import verilator
 
 from .waves import write_setup

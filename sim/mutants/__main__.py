@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 from amaranth.hdl import UnusedElaboratable
 
-from golden.cache import build_root
-from golden.contract.errors import ToolError
+from plumbing.cache import build_root
+from plumbing.errors import ToolError
 from sim.harness.testbench import CocotbError
 
 from .check import MutantsError, check

@@ -4,9 +4,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from boards.virtual import VIRTUAL
-from golden.cache import cached, source_texts
 from golden.contract.config import Config
 from hw.top import Top
+from plumbing.cache import cached, source_texts
 from sim.board.gateware import PowerOn
 from sim.board.program import compile_board
 

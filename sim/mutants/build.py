@@ -10,7 +10,7 @@ from amaranth.hdl import Instance, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.contract.errors import ToolError
+from plumbing.errors import ToolError
 from sim.board import verilator
 from sim.harness import testbench
 from sim.harness.instance import connections

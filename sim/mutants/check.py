@@ -6,8 +6,8 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from golden.cache import build_root
-from golden.progress import Meter
+from plumbing.cache import build_root
+from plumbing.progress import Meter
 from sim.harness.testbench import CompiledBench, run_test
 
 from . import trial

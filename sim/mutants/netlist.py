@@ -11,9 +11,9 @@ from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
 from boards.toolchain import tools
-from golden.cache import BUILD_SECONDS, cached
-from golden.contract.errors import ToolError
 from hw.lib.elaboration import fast_elaboration
+from plumbing.cache import BUILD_SECONDS, cached
+from plumbing.errors import ToolError
 
 #: The input that chooses a mutant, and its width; 0 is the healthy component.
 SELECT, SELECT_BITS = "mutant", 12

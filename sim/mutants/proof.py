@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from boards.toolchain import tools
-from golden.cache import cached
-from golden.contract.errors import ToolError
+from plumbing.cache import cached
+from plumbing.errors import ToolError
 
 from .netlist import FLAT
 

@@ -20,17 +20,17 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from golden.cache import build_root
 from golden.contract.config import Config, configuration
-from golden.contract.errors import ComparisonError, NudgeError, ToolError
 from golden.contract.presets import preset
 from golden.model.parameters import initial
 from golden.model.settings import Settings
-from golden.progress import Meter
 from golden.training.data import Data, load
 from host.boards.serial import SerialBoard
 from host.harness.compare import Twin
 from host.link.link import Link
+from plumbing.cache import build_root
+from plumbing.errors import ComparisonError, NudgeError, ToolError
+from plumbing.progress import Meter
 from sim.board.virtual import VirtualBoard
 
 from .board import mutant_netlist, mutant_program

@@ -15,11 +15,11 @@ from boards.toolchain import tools
 from boards.toolchain.netlist import plain_names
 from boards.ulx3s import ULX3S
 from boards.virtual import VIRTUAL
-from golden.cache import cached, source_texts
 from golden.contract.config import Config
-from golden.contract.errors import ToolError
 from hw.lib.elaboration import fast_elaboration
 from hw.top import Top
+from plumbing.cache import cached, source_texts
+from plumbing.errors import ToolError
 from sim.board.gateware import PowerOn
 from sim.board.program import compile_board
 

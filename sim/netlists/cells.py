@@ -14,9 +14,9 @@ from boards.family import Family
 from boards.fpga import Fpga
 from boards.toolchain import tools
 from boards.toolchain.netlist import plain_names, synthesis, undefined_collisions
-from golden.cache import cached
-from golden.contract.errors import ToolError
 from hw.lib.elaboration import fast_elaboration
+from plumbing.cache import cached
+from plumbing.errors import ToolError
 
 #: Our models of the cells that Yosys has none of; the simulator reads them as they are.
 BLOCKS = Path(__file__).with_name("ecp5_blocks.v")

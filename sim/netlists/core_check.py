@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 from boards.toolchain.wires import KINDS
-from golden.cache import build_root
 from golden.contract.config import Config
 from golden.model.batch import train_batch
 from golden.model.difference import first_master
 from golden.model.parameters import accumulate, commit, initial
 from golden.model.settings import Settings
 from hw.core.interface import Operation
+from plumbing.cache import build_root
 from sim.core.check import digits
 from sim.core.driver import CoreDriver, Sample
 

@@ -8,7 +8,7 @@ import warnings
 from amaranth.hdl import UnusedElaboratable
 
 from boards.estimate.power import RATES
-from golden import files
+from plumbing import files
 
 from .core_check import counts_file
 

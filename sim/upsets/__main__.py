@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from golden.contract.config import ENGINES, configuration
-from golden.contract.errors import ToolError
 from golden.contract.presets import preset
-from golden.progress import Meter
 from golden.training.data import load
+from plumbing.errors import ToolError
+from plumbing.progress import Meter
 from sim.board.virtual import VirtualBoard
 
 from .cases import (

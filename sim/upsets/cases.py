@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from golden.contract.errors import NudgeError
 from golden.contract.spec import Spec
 from golden.model.parameters import Parameters, initial
 from golden.model.settings import Settings
@@ -15,6 +14,7 @@ from host.boards.golden import GoldenBoard
 from host.boards.interface import OpenBoard
 from host.boards.serial import SerialBoard
 from host.link.link import Link
+from plumbing.errors import NudgeError
 from sim.board.virtual import VirtualBoard
 
 #: Kinds of memories, by what the names of their arrays match; the first that does counts.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from golden.contract.errors import ExitCode
+from plumbing.errors import ExitCode
 
 from .cell import Ended
 from .scenarios import bits, reference

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from golden.progress import Meter
+from plumbing.progress import Meter
 
 from .attack import Attack
 from .cell import cell

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from golden.contract.errors import ExitCode
+from plumbing.errors import ExitCode
 
 #: Kinds of calls that can fail: bits, as shim.cpp has them.
 KINDS = {
@@ -97,9 +97,9 @@ def cell(
     patience: float = PATIENCE,
 ) -> Ended:
     """Run a command in a folder, in a fork of this process. before: what else is done there first."""
-    from golden.signals import ENDING
     from host.cli import main as cli
     from host.cli import start
+    from plumbing.signals import ENDING
 
     texts = [folder.parent / f"{folder.name}.{name}" for name in ("out", "err", "count")]
     number = os.fork()
@@ -204,9 +204,9 @@ def warm(pictures: bool) -> None:
 
 def compiled_shim() -> Path:
     """The shim, compiled once."""
-    from golden.cache import cached
-    from golden.children import run
-    from golden.compiler import compiler
+    from plumbing.cache import cached
+    from plumbing.children import run
+    from plumbing.compiler import compiler
 
     source = Path(__file__).with_name("shim.cpp")
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from golden.contract.errors import ExitCode
 from golden.training import checkpoint
+from plumbing.errors import ExitCode
 
 from .cell import Fault, cell
 from .scenarios import OPTIONS, RESUME, bits, reference, scenarios

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from golden.contract.errors import ExitCode
+from plumbing.errors import ExitCode
 
 from .attack import Attack, same_output
 from .cell import Ended
@@ -87,8 +87,8 @@ COPIES = '#!/bin/sh\ntest "$1" = --version || cp {library} "$(echo "$*" | sed "s
 
 def engine_here() -> None:
     """The engine is found in the folder, as by a process that has just begun."""
-    from golden import cache
     from golden.model import native, native_check
+    from plumbing import cache
 
     native.library.cache_clear()
     native_check.usable.cache_clear()

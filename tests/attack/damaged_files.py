@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from golden.contract.errors import ExitCode
 from golden.training import checkpoint
 from golden.training.sets import idx
+from plumbing.errors import ExitCode
 
 from .attack import Attack, anything, same_bits, same_output
 from .cell import Ended, cell

@@ -12,8 +12,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from golden.contract.errors import ExitCode
-from golden.progress import note
+from plumbing.errors import ExitCode
+from plumbing.progress import note
 
 from .cell import KINDS, Fault
 from .scenarios import Scenario, scenarios

@@ -13,15 +13,15 @@ from typing import Any
 import torch
 
 from golden.contract.config import configuration
-from golden.contract.errors import WeightsError
 from golden.contract.presets import preset
-from golden.files import UNFINISHED
 from golden.training import checkpoint
 from golden.training.loop import train as run_train
 from golden.training.options import TrainingOptions
 from golden.training.run import Run
 from golden.training.stop import Stop
 from host.boards.golden import GoldenBoard
+from plumbing.errors import WeightsError
+from plumbing.files import UNFINISHED
 
 from .cell import Ended, Fault, cell
 

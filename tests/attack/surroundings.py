@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from golden import files
-from golden.contract.errors import ExitCode, UsageError
+from plumbing import files
+from plumbing.errors import ExitCode, UsageError
 
 from .attack import Attack, same_bits
 from .cell import Ended

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from golden import compiler
+from plumbing import compiler
 
 pytestmark = pytest.mark.skipif(not compiler.available(), reason="no C++ compiler")
 
@@ -37,7 +37,7 @@ def test_power_cuts():
 def test_the_harness_can_fail():
     """Where the folder is synced, but not the file, a power cut loses weights."""
     code = (
-        "import sys; from golden import files; sync = files.sync\n"
+        "import sys; from plumbing import files; sync = files.sync\n"
         "files.sync = lambda path: sync(path) if path.is_dir() else None\n"
         "import runpy; sys.argv = ['attack', 'cuts', '--every', '10']; runpy.run_module('tests.attack', run_name='__main__')"
     )

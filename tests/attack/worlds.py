@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from golden import cache
-from golden.contract.errors import ExitCode
 from golden.training.checkpoint import WEIGHTS
+from plumbing import cache
+from plumbing.errors import ExitCode
 
 from .attack import Attack, anything, same_bits
 from .cell import Ended

@@ -5,8 +5,8 @@ import pytest
 from boards.catalog import BOARDS, board, board_of_file
 from boards.toolchain.netlist import plan
 from golden.contract import network_file
-from golden.contract.errors import ConfigError, DesignError, ExitCode, SpecError
 from golden.contract.protocol import BuildFacts
+from plumbing.errors import ConfigError, DesignError, ExitCode, SpecError
 from tests.host.cli.command import run
 
 from .new_board import FILE

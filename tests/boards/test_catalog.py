@@ -9,9 +9,9 @@ import pytest
 
 from boards.catalog import BOARDS, board
 from boards.toolchain.netlist import build_id, plan, synthesis
-from golden.contract.errors import DesignError
-from golden.contract.programs import LOADERS
 from golden.contract.protocol import BuildFacts
+from plumbing.errors import DesignError
+from plumbing.programs import LOADERS
 
 DESIGNS = [(name, preset) for name, fpga in BOARDS.items() for preset in fpga.designs]
 #: `medium` takes half a minute and differs from `small` in numbers only.

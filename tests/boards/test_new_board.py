@@ -10,9 +10,9 @@ import pytest
 from boards.catalog import BOARDS, board, board_of_file
 from boards.toolchain.build import synthesise
 from boards.toolchain.netlist import plan
-from golden.contract.errors import DesignError, ExitCode
 from golden.contract.protocol import BuildFacts
 from host.cli.completion import targets
+from plumbing.errors import DesignError, ExitCode
 from tests.host.cli.command import run
 
 from .new_board import FILE, add_board

@@ -14,12 +14,12 @@ from amaranth.lib.wiring import connect
 from boards.catalog import BOARDS, board
 from boards.toolchain import tools
 from boards.toolchain.netlist import commands, plan
-from golden.contract.errors import DesignError
 from golden.contract.network_file import network
 from golden.contract.protocol import BuildFacts
 from hw.memory.controller import Controller
 from hw.memory.pads import Pads
 from hw.memory.timing import Cycles
+from plumbing.errors import DesignError
 
 ULX3S = ("ulx3s", "ulx3s-45f", "ulx3s-25f")
 

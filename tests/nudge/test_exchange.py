@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import nudge
-from golden.contract.errors import ExchangeError, ToolError
+from plumbing.errors import ExchangeError, ToolError
 from tests.fuzz import ends
 
 nir = pytest.importorskip("nir")

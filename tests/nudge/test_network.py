@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import nudge
-from golden.contract.errors import ModelError, PlanError, SpecError, UsageError, WeightsError
 from golden.training import checkpoint
 from golden.training import data as datasets
 from host.cli import main as cli
+from plumbing.errors import ModelError, PlanError, SpecError, UsageError, WeightsError
 
 DATA = nudge.data("embedded")
 #: Short phases and few samples: these tests are about control, not about learning.

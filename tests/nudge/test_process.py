@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import nudge
-from golden import children
 from golden.model import native_check
+from plumbing import children
 
 #: Trains with torch's threads, then in a child of a fork; ends with 0 if that has the same weights.
 FORK = """

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import nudge
-from golden.contract.errors import ModelError, UsageError
 from golden.model import recording
 from golden.model.batch import trace, train_batch
+from plumbing.errors import ModelError, UsageError
 
 DATA = nudge.data("embedded")
 PHASES = ("free", "plus", "minus")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from golden import files
-from golden.contract.errors import StudyError
-from golden.progress import Meter, note
+from plumbing import files
+from plumbing.errors import StudyError
+from plumbing.progress import Meter, note
 
 from . import rows as table
 from .study import Budget, Cell, Row, Study

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
-from golden.axes import plain_ticks
 from golden.training import data as datasets
 from golden.training.data import Data
 from golden.training.plan import Plan
+from plumbing.axes import plain_ticks
 
 from . import page
 from .fashion_variants import LONG, RULE, VARIANTS, Variant

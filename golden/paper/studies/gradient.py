@@ -16,7 +16,6 @@ from matplotlib import pyplot as plt
 from torch import Tensor
 from torch.nn import functional
 
-from golden.axes import plain_ticks
 from golden.paper.systems import backprop, equilibrium
 from golden.paper.systems.configuration import Configuration
 from golden.paper.systems.network import Network, Parameters
@@ -27,6 +26,7 @@ from golden.paper.systems.train import SystemRun, pixels, train
 from golden.training import data as datasets
 from golden.training.data import Data
 from golden.training.epoch import order
+from plumbing.axes import plain_ticks
 
 from . import page
 from .study import GIBIBYTE, Budget, Cell, Row, Study, plain

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from golden.axes import logarithmic
 from golden.paper.systems.configurations import table_two
 from golden.paper.systems.published import OWN_ROW, PUBLISHED
+from plumbing.axes import logarithmic
 
 from . import page
 from .study import Row

@@ -12,10 +12,10 @@ from typing import Any
 
 from matplotlib import pyplot as plt
 
-from golden import children
-from golden.axes import plain_ticks
-from golden.contract.errors import StudyError
 from golden.paper.systems.published import PUBLISHED
+from plumbing import children
+from plumbing.axes import plain_ticks
+from plumbing.errors import StudyError
 
 from . import page
 from .peak import Job

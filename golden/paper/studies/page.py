@@ -8,8 +8,8 @@ matplotlib.use("Agg")  # no display on a server
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from golden import files
 from golden.paper.systems.published import PUBLISHED
+from plumbing import files
 
 from .study import Row, mean_deviation
 

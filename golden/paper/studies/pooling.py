@@ -20,7 +20,6 @@ from pathlib import Path
 import torch
 from matplotlib import pyplot as plt
 
-from golden.axes import plain_ticks
 from golden.paper.systems.configuration import Configuration
 from golden.paper.systems.configurations import table_two
 from golden.paper.systems.network import Parameters
@@ -30,6 +29,7 @@ from golden.paper.systems.train import SystemRun, error, pixels, train
 from golden.training import data as datasets
 from golden.training.data import Data
 from golden.training.epoch import order
+from plumbing.axes import plain_ticks
 
 from . import page
 from .layer_signals import MIDDLE, SIGNALS, TOPS, five_layers, signals, taught

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
-from golden.axes import logarithmic
 from golden.contract.formats import Formats
 from golden.contract.presets import PRESETS
 from golden.contract.schedule import Schedule
@@ -20,6 +19,7 @@ from golden.contract.spec import Spec
 from golden.training import data as datasets
 from golden.training.data import Data
 from golden.training.plan import Plan
+from plumbing.axes import logarithmic
 
 from . import page
 from .held_out import CPU, QUICK, STUDIED, by_equilibrium_propagation, plan_facts

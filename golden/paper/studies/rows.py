@@ -6,8 +6,8 @@ import re
 import reprlib
 from pathlib import Path
 
-from golden import files
-from golden.contract.errors import StudyError
+from plumbing import files
+from plumbing.errors import StudyError
 
 from .study import Cell, Row
 

@@ -21,7 +21,6 @@ import torch
 from matplotlib import pyplot as plt
 from torch import Tensor
 
-from golden.axes import plain_ticks
 from golden.contract.schedule import ORDERS
 from golden.contract.spec import Spec
 from golden.model.engines import Plain
@@ -29,6 +28,7 @@ from golden.model.parameters import Parameters, Working, working
 from golden.model.phases import steps
 from golden.model.settings import Settings
 from golden.training import checkpoint, data
+from plumbing.axes import plain_ticks
 
 from . import page
 from .study import GIBIBYTE, Budget, Cell, Row, Study

@@ -13,7 +13,6 @@ import torch
 from matplotlib import pyplot as plt
 from torch import Tensor
 
-from golden.axes import plain_ticks
 from golden.contract.presets import PRESETS
 from golden.contract.spec import CLASSES, Spec
 from golden.model import native
@@ -24,6 +23,7 @@ from golden.paper.systems.network import Network
 from golden.paper.systems.neuron import Dynamics
 from golden.paper.systems.own import SCALE_WIDTHS, two_conv_two_dense
 from golden.training import data as datasets
+from plumbing.axes import plain_ticks
 
 from . import page
 from .study import GIBIBYTE, Budget, Cell, Row, Study

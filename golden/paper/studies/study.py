@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from golden.contract.errors import StudyError
+from plumbing.errors import StudyError
 
 GIBIBYTE = 1 << 30
 

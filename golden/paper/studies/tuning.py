@@ -11,13 +11,13 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
-from golden.axes import logarithmic
 from golden.paper.systems.configuration import Configuration
 from golden.paper.systems.neuron import Dynamics
 from golden.paper.systems.own import SCALE_WIDTHS, starts
 from golden.paper.systems.train import SystemRun, error, train
 from golden.training import data as datasets
 from golden.training.data import Data
+from plumbing.axes import logarithmic
 
 from . import page
 from .study import GIBIBYTE, Budget, Cell, Row, Study, plain

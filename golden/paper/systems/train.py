@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from golden import files
-from golden.contract.errors import WeightsError
-from golden.progress import note
 from golden.training import checkpoint as weight_files
 from golden.training.data import Data
 from golden.training.epoch import order
+from plumbing import files
+from plumbing.errors import WeightsError
+from plumbing.progress import note
 
 from . import backprop, compiled, eqspike, equilibrium, phases
 from .centre import centred, channel_mean, followed

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from golden import files
-from golden.contract.errors import DataError
+from plumbing import files
+from plumbing.errors import DataError
 
 #: MD5 of each file, as torchvision has them; there is no better one published.
 CHECKSUMS = {

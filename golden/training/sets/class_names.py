@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from golden.contract import values
-from golden.contract.errors import DataError
 from golden.contract.shapes import CLASS_COUNTS
-from golden.progress import plain
+from plumbing.errors import DataError
+from plumbing.progress import plain
 
 #: Names of classes, from class 0 on; classes beyond them are called by their numbers.
 Names = tuple[str, ...]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from golden import files
-from golden.contract.errors import DataError
+from plumbing import files
+from plumbing.errors import DataError
 
 from .own_data import Arrays
 

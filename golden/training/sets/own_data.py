@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.contract.errors import DataError
 from golden.contract.shapes import Input
-from golden.files import opened
+from plumbing.errors import DataError
+from plumbing.files import opened
 
 from . import class_names
 from .class_names import Names

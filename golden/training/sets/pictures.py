@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from golden import files
-from golden.contract.errors import DataError
 from golden.contract.shapes import Input
+from plumbing import files
+from plumbing.errors import DataError
 
 #: Bytes of a file at most.
 MAX_BYTES = 1 << 28

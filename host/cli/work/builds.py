@@ -6,12 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from golden.contract.config import check_schedule, configuration
-from golden.contract.errors import DesignError, LinkError, ToolError, UsageError
 from golden.contract.presets import PRESETS, chosen
 from golden.contract.protocol import PHASES, VERSION, Command
 from golden.contract.shapes import Input
 from golden.contract.spec import Spec
-from golden.progress import note
 from golden.training import data
 from host.boards import flash as loader
 from host.boards.lanes import with_chosen
@@ -20,6 +18,8 @@ from host.boards.serial import SerialBoard
 from host.harness.bench import bench
 from host.harness.end_to_end import Core
 from host.link import frame
+from plumbing.errors import DesignError, LinkError, ToolError, UsageError
+from plumbing.progress import note
 
 
 def boards_modules() -> Any:

@@ -4,9 +4,7 @@ import reprlib
 from pathlib import Path
 
 from golden.contract.datasets import VARIABLE
-from golden.contract.errors import ExitCode, WeightsError
 from golden.contract.presets import preset
-from golden.progress import note
 from golden.training import checkpoint
 from golden.training import data as datasets
 from golden.training.checkpoint import Checkpoint
@@ -16,6 +14,8 @@ from golden.training.plan import first_samples
 from golden.training.sets.class_names import called
 from host.boards.open import open_board
 from host.cli.terminal import emit
+from plumbing.errors import ExitCode, WeightsError
+from plumbing.progress import note
 
 
 def carry_out(

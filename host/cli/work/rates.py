@@ -5,13 +5,13 @@ from dataclasses import asdict
 import numpy as np
 from rich.table import Table
 
-from golden.contract.errors import ExitCode, UsageError
 from golden.contract.presets import preset
 from golden.training import data as datasets
 from golden.training.plan import first_samples
 from host.cli.terminal import emit, rendered
 from host.harness.end_to_end import Rates, repeated, run_rates
 from host.harness.throughput import ADAPTER_DELAY, BAUD, line_share, measured, occupied
+from plumbing.errors import ExitCode, UsageError
 
 from .builds import Target, paced_core
 

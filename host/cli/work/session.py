@@ -6,8 +6,6 @@ from typing import Any
 
 import torch
 
-from golden.contract.errors import ExitCode, UsageError
-from golden.progress import note
 from golden.training.data import Data
 from golden.training.evaluate import evaluate
 from golden.training.loop import train as run_train
@@ -19,6 +17,8 @@ from host.cli.terminal import emit, reported
 from host.harness.fit import Outcome, fit
 from host.view.events import Events
 from host.view.live import live as served
+from plumbing.errors import ExitCode, UsageError
+from plumbing.progress import note
 
 
 def carry_out(

@@ -8,13 +8,13 @@ from boards.estimate.fit import config_of
 from boards.estimate.lanes import Search, as_table, chosen, lanes_of
 from boards.estimate.part import PARTS
 from golden.contract.config import Config, configuration
-from golden.contract.errors import DesignError
 from golden.contract.network_file import network
 from golden.contract.presets import preset
 from golden.model import activity
 from golden.model.parameters import initial
 from golden.model.settings import Settings
 from golden.training.data import load
+from plumbing.errors import DesignError
 
 #: Of the link of a ULX3S.
 WINDOW = 32

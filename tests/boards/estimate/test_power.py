@@ -20,7 +20,7 @@ from boards.estimate.power import (
     wired,
 )
 from boards.toolchain.wires import KINDS, nets, pins, routed
-from golden.contract.errors import DesignError
+from plumbing.errors import DesignError
 
 #: 10 wires of LUTs, 30 of flip-flops, in the mean over 3 tiles, 2 segments and 2 inputs.
 FEW = Wired(

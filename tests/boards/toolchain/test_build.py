@@ -12,8 +12,8 @@ from boards.toolchain import build as builds
 from boards.toolchain import spacers
 from boards.toolchain.netlist import build_id
 from boards.toolchain.route import Route, read_route
-from golden.contract.errors import TimingError
 from golden.contract.protocol import BuildFacts
+from plumbing.errors import TimingError
 
 
 def test_a_further_seed_that_is_not_routed_is_reported(monkeypatch, tmp_path):

@@ -12,7 +12,7 @@ from amaranth.sim import Simulator
 from boards.catalog import BOARDS, board
 from boards.family import Family
 from boards.toolchain.clock import CoreClock, Ecp5Pll, Ice40Pll, unstable
-from golden.contract.errors import DesignError
+from plumbing.errors import DesignError
 
 #: (oscillator, core clock) of each design that needs an ECP5's PLL.
 IN_USE = sorted(

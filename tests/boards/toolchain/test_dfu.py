@@ -9,8 +9,8 @@ import pytest
 from boards.catalog import BOARDS
 from boards.toolchain import dfu
 from boards.toolchain.netlist import commands, plan
-from golden.contract.errors import ToolError
 from golden.contract.protocol import BuildFacts
+from plumbing.errors import ToolError
 
 
 def test_what_comes_after_packing():

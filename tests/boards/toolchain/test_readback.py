@@ -12,7 +12,7 @@ from amaranth.lib.memory import Memory
 from boards.family import Family
 from boards.toolchain import dfu, readback, tools
 from boards.toolchain.clock import Ecp5Pll
-from golden.contract.errors import ToolError
+from plumbing.errors import ToolError
 
 #: Of the build, with bits on both ends.
 NUMBER = 0x8421_C0D1

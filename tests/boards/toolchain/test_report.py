@@ -8,7 +8,7 @@ from boards.catalog import board
 from boards.toolchain import report as reports
 from boards.toolchain.route import read_route
 from boards.toolchain.tools import numbers
-from golden.contract.errors import ToolError
+from plumbing.errors import ToolError
 
 #: The shape of nextpnr's report, cut down.
 NEXTPNR = {

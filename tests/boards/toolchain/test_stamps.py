@@ -9,8 +9,8 @@ import pytest
 from boards import catalog
 from boards.family import Family
 from boards.toolchain import build, report, route, stamp, tools
-from golden import files
-from golden.contract.errors import DesignError, TimingError, ToolError
+from plumbing import files
+from plumbing.errors import DesignError, TimingError, ToolError
 
 FMAX = {"fmax": {"clk": {"achieved": 20.0, "constraint": 12.0}}, "critical_paths": [], "utilization": {}}
 SLOW = {**FMAX, "fmax": {"clk": {"achieved": 10.0, "constraint": 12.0}}}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from boards.toolchain import tools
-from golden.cache import FIRST_PARTY
-from golden.contract.errors import ToolError
+from plumbing.cache import FIRST_PARTY
+from plumbing.errors import ToolError
 
 CHECKOUT = Path(__file__).parents[3]
 

@@ -16,10 +16,10 @@ from boards.orangecrab import ORANGECRAB
 from boards.toolchain.power_up import BLOCK_WORDS
 from boards.toolchain.tools import run as run_tool
 from boards.toolchain.verilog import FRAME_BUFFERS, PORTS, synthesisable_verilog
-from golden.contract.errors import DesignError, ExitCode
 from host.cli import main as cli
 from hw.lib.block_memory import UNDEFINED
 from hw.top import Top
+from plumbing.errors import DesignError, ExitCode
 from sim.board.verilator import environment, to_verilog
 from tests.host.cli.command import run
 from tests.networks import NETWORKS

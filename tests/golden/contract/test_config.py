@@ -7,10 +7,10 @@ import pytest
 
 from boards.catalog import BOARDS
 from golden.contract.config import ENGINES, Config, buildable, configuration
-from golden.contract.errors import ConfigError
 from golden.contract.presets import PRESETS, preset
 from golden.contract.shapes import Conv, Dense, Input
 from golden.contract.spec import Learning, Spec
+from plumbing.errors import ConfigError
 
 SMALL = configuration(preset("small"), "event")
 

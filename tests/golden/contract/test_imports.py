@@ -1,4 +1,4 @@
-"""The contract is plain data: it imports the standard library, itself and `golden.files`, and nothing of that does more."""
+"""The contract is plain data: it imports the standard library, itself and plumbing that needs no package either."""
 
 import json
 import subprocess
@@ -10,6 +10,8 @@ import pytest
 import golden.contract
 
 MODULES = sorted(path.stem for path in Path(golden.contract.__file__).parent.glob("*.py") if path.stem != "__init__")
+
+PLUMBING = {"plumbing", *(f"plumbing.{name}" for name in ("described", "errors", "files"))}
 
 #: Prints all modules that an import brings; run with -S, so that no package that is installed can be found.
 SCRIPT = "import json, sys; sys.path.insert(0, sys.argv[1]); import golden.contract.{}; print(json.dumps(list(sys.modules)))"
@@ -24,4 +26,4 @@ def test_only_the_standard_library_and_the_contract(module):
     loaded = json.loads(done.stdout)
     assert f"golden.contract.{module}" in loaded
     others = {name for name in loaded if name.partition(".")[0] not in {*sys.stdlib_module_names, "__main__"}}
-    assert others <= {"golden", "golden.files", "golden.contract", *(f"golden.contract.{name}" for name in MODULES)}
+    assert others <= {"golden", "golden.contract", *(f"golden.contract.{name}" for name in MODULES), *PLUMBING}

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from golden.contract import network_file
 from golden.contract.config import Config, configuration
-from golden.contract.errors import SpecError
 from golden.contract.formats import Formats
 from golden.contract.lanes import Lanes
 from golden.contract.presets import FOLDER, PRESETS, chosen
 from golden.contract.schedule import Schedule
 from golden.contract.shapes import Conv, Dense, Input
 from golden.contract.spec import Learning, Spec
+from plumbing.errors import SpecError
 
 MINE = """\
 name = "mine"

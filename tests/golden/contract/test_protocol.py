@@ -9,7 +9,6 @@ import pytest
 
 from golden.contract import protocol
 from golden.contract.config import configuration
-from golden.contract.errors import ModelError
 from golden.contract.presets import PRESETS, preset
 from golden.contract.protocol import (
     ANSWERED_BYTES,
@@ -43,6 +42,7 @@ from golden.contract.protocol import (
 )
 from golden.contract.shapes import Input
 from golden.model.settings import Settings
+from plumbing.errors import ModelError
 
 
 @pytest.mark.parametrize(

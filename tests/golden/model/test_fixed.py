@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from golden.contract.errors import BoardError, ModelError
 from golden.contract.presets import PRESETS
 from golden.contract.schedule import Schedule
 from golden.contract.shapes import Conv, Dense
@@ -18,6 +17,7 @@ from golden.model.parameters import Parameters, accumulate, initial, working, ze
 from golden.model.settings import Settings
 from golden.training import data
 from golden.training.epoch import order
+from plumbing.errors import BoardError, ModelError
 
 from .random_nets import MINUSCULE, random_images, random_parameters, same_parameters
 

@@ -9,8 +9,6 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from golden import compiler
-from golden.contract.errors import NativeError
 from golden.contract.formats import Formats
 from golden.contract.presets import PRESETS
 from golden.contract.schedule import ORDERS, Schedule
@@ -20,6 +18,8 @@ from golden.model import native
 from golden.model.batch import infer, train_batch
 from golden.model.parameters import initial, zeros
 from golden.model.settings import Settings
+from plumbing import compiler
+from plumbing.errors import NativeError
 
 from .random_nets import random_images, random_parameters, same_parameters
 

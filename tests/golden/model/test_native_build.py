@@ -10,9 +10,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from golden import children, progress
-from golden import compiler as compilers
-from golden.contract.errors import NativeError
 from golden.contract.presets import preset
 from golden.model import native, native_check
 from golden.model.batch import engine_here
@@ -23,6 +20,9 @@ from golden.training.loop import train
 from golden.training.plan import Plan
 from golden.training.run import Run
 from golden.training.stop import Stop
+from plumbing import children, progress
+from plumbing import compiler as compilers
+from plumbing.errors import NativeError
 
 pytestmark = pytest.mark.skipif(not compilers.available(), reason="no C++ compiler")
 
@@ -33,7 +33,7 @@ COMPILING = 1000.0
 
 
 class Compiler:
-    """Stands for `golden.children` in `golden.compiler`: compiling is copying what was compiled before, and is counted."""
+    """Stands for `plumbing.children` in `plumbing.compiler`: compiling is copying what was compiled before, and is counted."""
 
     def __init__(self):
         self.made = Path(native.library()._name)

@@ -6,13 +6,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from golden import compiler
 from golden.contract.schedule import ORDERS, Schedule
 from golden.contract.shapes import Conv, Dense, Input
 from golden.contract.spec import Learning, Spec
 from golden.model import native
 from golden.model.batch import infer, train_batch
 from golden.model.settings import Settings
+from plumbing import compiler
 
 from .random_nets import random_images, random_parameters, random_settings, same_parameters, with_fine_spikes
 

@@ -8,12 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from golden import compiler
-from golden.contract.errors import ModelError, NativeError
 from golden.contract.presets import preset
 from golden.model import batch, native
 from golden.model.parameters import zeros
 from golden.model.settings import Settings
+from plumbing import compiler
+from plumbing.errors import ModelError, NativeError
 
 from .random_nets import random_images
 

@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from golden import compiler
 from golden.model.fixed import FixedModel
+from plumbing import compiler
 
 from . import page
 from .extremes import check

@@ -9,13 +9,13 @@ from functools import partial
 import pytest
 import torch
 
-from golden.contract.errors import ExitCode, StudyError
-from golden.files import owned
 from golden.paper.studies import STUDIES
 from golden.paper.studies import carry_out as carry_out_module
 from golden.paper.studies.carry_out import available_memory, carry_out, chosen
 from golden.paper.studies.study import Budget, Cell, Study
 from host.cli import main as cli
+from plumbing.errors import ExitCode, StudyError
+from plumbing.files import owned
 
 
 class Counted:

@@ -6,14 +6,14 @@ from itertools import pairwise
 import pytest
 import torch
 
-from golden import compiler
-from golden.contract.errors import NativeError
 from golden.contract.shapes import Dense
 from golden.paper.systems import compiled, phases
 from golden.paper.systems.configurations import table_two
 from golden.paper.systems.network import Network, PaddedConv, Parameters
 from golden.paper.systems.neuron import Dynamics
 from golden.paper.systems.train import infer, update
+from plumbing import compiler
+from plumbing.errors import NativeError
 
 pytestmark = pytest.mark.skipif(not compiler.available(), reason="no C++ compiler")
 

@@ -5,8 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from golden import compiler
-from golden.contract.errors import NativeError
 from golden.contract.shapes import Dense
 from golden.paper.systems import backprop, compiled, network
 from golden.paper.systems.configurations import table_two
@@ -14,6 +12,8 @@ from golden.paper.systems.network import Network, PaddedConv
 from golden.paper.systems.neuron import Dynamics
 from golden.paper.systems.train import SystemRun, train
 from golden.training import data as datasets
+from plumbing import compiler
+from plumbing.errors import NativeError
 
 from .test_compiled import NETWORKS, sample
 

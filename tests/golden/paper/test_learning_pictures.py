@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from golden.axes import logarithmic
 from golden.paper.studies import learning, page
+from plumbing.axes import logarithmic
 
 ROOT = Path(__file__).parents[3]
 

@@ -8,9 +8,9 @@ from safetensors.torch import load_file, save_file
 
 import nudge
 from golden.contract import network_file
-from golden.contract.errors import WeightsError
 from golden.model.parameters import Parameters, zeros
 from golden.training import checkpoint
+from plumbing.errors import WeightsError
 
 from .cut_run import SPEC, saved
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from golden.contract.errors import DataError, PlanError
 from golden.embedded import make
 from golden.training import data
 from golden.training.epoch import order
 from golden.training.sets import idx
+from plumbing.errors import DataError, PlanError
 
 
 def write_idx(path, array: np.ndarray) -> None:

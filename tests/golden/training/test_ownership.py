@@ -10,14 +10,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from golden import files
 from golden.contract.config import configuration
-from golden.contract.errors import MetricsError, PlanError, WeightsError
 from golden.training import checkpoint, curve
 from golden.training.loop import train
 from golden.training.run import Run
 from golden.training.stop import Stop
 from host.boards.golden import GoldenBoard
+from plumbing import files
+from plumbing.errors import MetricsError, PlanError, WeightsError
 
 from .small_run import DATA, PLAN, SPEC, carried_out
 
@@ -40,7 +40,7 @@ class During(GoldenBoard):
 OTHER = """
 import sys; from pathlib import Path
 from tests.golden.training.small_run import PLAN, SPEC, carried_out
-from golden.contract.errors import PlanError; from golden.training.run import Run
+from plumbing.errors import PlanError; from golden.training.run import Run
 try:
     carried_out(Run.begin(PLAN, SPEC, Path(sys.argv[1]), force=True))
 except PlanError as error:

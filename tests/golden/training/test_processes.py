@@ -13,10 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from golden.contract.errors import ExitCode
 from golden.training import checkpoint
 from golden.training.processes import World
 from host.cli import main as cli
+from plumbing.errors import ExitCode
 
 TRAIN = ["train", "--board", "golden"]
 STEPS = ["--free-steps", "8", "--nudged-steps", "8"]

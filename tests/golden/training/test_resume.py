@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 
 import golden
 from golden.contract.config import configuration
-from golden.contract.errors import PlanError, WeightsError
 from golden.training import checkpoint, metrics
 from golden.training.checkpoint import WEIGHTS
 from golden.training.data import Source
 from golden.training.run import Run
 from host.boards.golden import GoldenBoard
+from plumbing.errors import PlanError, WeightsError
 
 from .small_run import DATA, PLAN, SPEC, carried_out
 

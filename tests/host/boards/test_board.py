@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from golden.contract.config import Config
-from golden.contract.errors import BoardError, ExitCode, ModelError
 from golden.contract.presets import preset
 from golden.contract.protocol import Access, registers
 from golden.model import weight_image
@@ -17,6 +16,7 @@ from golden.model.settings import Settings
 from golden.training.board import Board
 from host.boards.golden import GoldenBoard
 from host.harness.compare import Twin
+from plumbing.errors import BoardError, ExitCode, ModelError
 
 TINY = preset("tiny")
 CONFIG = Config(TINY, (1, 2, 5))

@@ -8,7 +8,6 @@ import pytest
 import sim.board.virtual
 from boards.virtual import VIRTUAL_SDRAM
 from golden.contract.config import ENGINES, configuration
-from golden.contract.errors import ConfigError, ExitCode, UsageError
 from golden.contract.network_file import network
 from golden.contract.presets import PRESETS, preset
 from host.boards import open as opening
@@ -17,6 +16,7 @@ from host.cli import main as cli
 from host.harness.fault_port import Clock, FaultPort
 from host.harness.golden_device import GoldenDevice
 from host.link.link import Link
+from plumbing.errors import ConfigError, ExitCode, UsageError
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 import pytest
 
 from golden.contract.config import configuration
-from golden.contract.errors import ExitCode, LinkError
 from golden.contract.presets import preset
 from golden.contract.protocol import Command
 from golden.contract.stored import LOG_AT
@@ -21,6 +20,7 @@ from host.harness import fit
 from host.harness.fault_port import Clock, FaultPort
 from host.harness.golden_device import GoldenDevice
 from host.link.link import Link
+from plumbing.errors import ExitCode, LinkError
 
 TINY = preset("tiny")
 CONFIG = configuration(TINY)

@@ -12,14 +12,12 @@ import torch
 
 from golden.contract import layout
 from golden.contract.config import Config, configuration
-from golden.contract.errors import BoardError, IdentityError, ModelError, UsageError
 from golden.contract.presets import preset
 from golden.contract.protocol import MAX_WINDOW, VERSION, Command, Committed, Sampled, Status, WordAddress
 from golden.model.difference import first_master
 from golden.model.fixed import FixedModel
 from golden.model.parameters import initial
 from golden.model.settings import Settings
-from golden.progress import note
 from golden.training.batch import Batch
 from golden.training.data import load
 from host.boards import serial
@@ -27,6 +25,8 @@ from host.boards.serial import SerialBoard
 from host.harness.fault_port import Clock, FaultPort
 from host.harness.golden_device import GoldenDevice
 from host.link.link import Link
+from plumbing.errors import BoardError, IdentityError, ModelError, UsageError
+from plumbing.progress import note
 
 TINY = preset("tiny")
 SETTINGS = Settings(4, 4, 77, (100, 200), (3, 4))

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from golden.contract.config import configuration
-from golden.contract.errors import BoardError, ImageError, LinkError
 from golden.contract.presets import preset
 from golden.contract.protocol import RECORDS_PAYLOAD, Asked, Command
 from golden.contract.stored import LOG_AT, record, record_digest
@@ -22,6 +21,7 @@ from host.boards.upload import records_of
 from host.harness.fault_port import Clock, FaultPort
 from host.harness.golden_device import GoldenDevice
 from host.link.link import Link
+from plumbing.errors import BoardError, ImageError, LinkError
 
 TINY = preset("tiny")
 CONFIG = configuration(TINY)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from golden.contract.errors import ExitCode
 from host.cli import main as cli
+from plumbing.errors import ExitCode
 
 from .command import TRAIN
 

@@ -12,10 +12,10 @@ import pytest
 
 from boards.toolchain import report as reports
 from boards.toolchain import router, tools
-from golden.contract.errors import ExitCode, IdentityError, ToolError
 from golden.contract.presets import preset
 from host.boards import flash
-from tests.golden.test_children import gone
+from plumbing.errors import ExitCode, IdentityError, ToolError
+from tests.plumbing.test_children import gone
 
 from .command import run
 

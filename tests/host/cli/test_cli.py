@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from golden.contract.errors import ExitCode
 from golden.training import checkpoint
 from golden.training import data as datasets
 from golden.training import packaged as packages
 from host.boards import open as boards
+from plumbing.errors import ExitCode
 
 from .command import SPEC, STEPS, TRAIN, run, run_json
 

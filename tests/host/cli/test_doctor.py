@@ -12,11 +12,11 @@ import pytest
 from packaging.requirements import Requirement
 
 from boards.catalog import BOARDS
-from golden import DISTRIBUTION
-from golden.contract.errors import ExitCode
 from golden.contract.presets import PRESETS
-from golden.contract.programs import LOADERS, SIMULATION
 from golden.training.packaged import packaged
+from plumbing import DISTRIBUTION
+from plumbing.errors import ExitCode
+from plumbing.programs import LOADERS, SIMULATION
 
 from .command import run, run_json
 

@@ -8,9 +8,9 @@ import sys
 import pytest
 import serial
 
-from golden import DISTRIBUTION
-from golden.contract.errors import BoardError, ExitCode, IdentityError, ToolError
 from host.boards import open as boards
+from plumbing import DISTRIBUTION
+from plumbing.errors import BoardError, ExitCode, IdentityError, ToolError
 
 from .command import run
 

@@ -9,7 +9,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Fragment
 
 from boards.toolchain.report import baseline_file
-from golden.contract.errors import ExitCode
+from plumbing.errors import ExitCode
 
 from .command import run, run_json
 

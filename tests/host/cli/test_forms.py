@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from golden.contract.errors import ExitCode
 from golden.training import checkpoint
 from golden.training import data as datasets
 from host.cli.main import app
+from plumbing.errors import ExitCode
 
 from .command import TRAIN, run, run_json
 

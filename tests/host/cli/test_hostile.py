@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from golden.contract.errors import ExitCode
 from host.cli.run import run as run_app
 from host.cli.work import evaluation
 from host.harness import compare
+from plumbing.errors import ExitCode
 
 from .command import TRAIN, run
 

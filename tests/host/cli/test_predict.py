@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 
 import nudge
-from golden.contract.errors import ExitCode
+from plumbing.errors import ExitCode
 
 from .command import run, run_json
 

@@ -8,8 +8,8 @@ import time
 import pytest
 import typer
 
-from golden.contract.errors import ExitCode, LinkError
 from host.cli.run import run
+from plumbing.errors import ExitCode, LinkError
 
 
 class DyingError(LinkError):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from golden.contract.errors import ExitCode
-from golden.signals import ENDING
 from host.cli import ending
+from plumbing.errors import ExitCode
+from plumbing.signals import ENDING
 
 from .command import TRAIN
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden.contract.errors import ComparisonError
 from golden.model.parameters import initial
 from golden.training.recover import train
 from golden.training.run import Run
 from golden.training.stop import Stop
 from host.boards.golden import GoldenBoard
 from host.harness.compare import Fault, Twin, check, compare
+from plumbing.errors import ComparisonError
 from tests.golden.training.cut_run import CONFIG, DATA, PLAN, SPEC
 
 

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from golden.contract.errors import ExitCode
 from golden.contract.protocol import Command
 from golden.contract.stored import CAPACITY
 from golden.training.data import load
 from host.cli import main as cli
 from host.cli.work.builds import Target, paced_core
 from host.harness.end_to_end import PacedDevice, Rates, repeated, run_rates
+from plumbing.errors import ExitCode
 
 DIGITS = load("embedded")
 

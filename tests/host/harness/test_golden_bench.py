@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from golden import compiler
-from golden.contract.errors import ExitCode
 from golden.contract.presets import preset
 from golden.training.data import load
 from host.cli import main as cli
 from host.harness import golden_bench
+from plumbing import compiler
+from plumbing.errors import ExitCode
 
 ARGUMENTS = ["bench", "--board", "golden", "--preset", "tiny", "--batch", "8", "--threads", "1"]
 

@@ -7,7 +7,6 @@ import pytest
 
 from golden.contract import stored
 from golden.contract.config import configuration
-from golden.contract.errors import ExitCode, LinkError
 from golden.contract.presets import preset
 from golden.contract.stored import HEADER_WORDS
 from golden.model import image_store
@@ -18,6 +17,7 @@ from host.cli import main as cli
 from host.harness.attack import Attack
 from host.harness.golden_device import GoldenDevice
 from host.harness.soak import soak
+from plumbing.errors import ExitCode, LinkError
 
 TINY = preset("tiny")
 DATA = load("embedded")

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from boards.catalog import board
-from golden.contract.errors import ExitCode
 from golden.contract.presets import preset
 from golden.training.data import load
 from host.cli import main as cli
 from host.harness.throughput import ADAPTER_DELAY, BAUD, line_share, occupied
+from plumbing.errors import ExitCode
 
 TINY = preset("tiny")
 DIGITS = load("embedded").train_images[:256].numpy()

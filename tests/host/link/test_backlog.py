@@ -3,7 +3,6 @@
 import pytest
 
 from golden.contract.config import configuration
-from golden.contract.errors import LinkError
 from golden.contract.presets import preset
 from golden.contract.protocol import VERSION, Command, Identity, Sample
 from host.harness.fault_port import Clock
@@ -11,6 +10,7 @@ from host.harness.timed_port import TimedPort
 from host.link import frame
 from host.link.link import Link
 from host.link.patience import BACKLOG_SECONDS
+from plumbing.errors import LinkError
 
 from .fake_port import FakeBoard
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from golden.contract.errors import LinkError
 from golden.contract.protocol import ANSWER, VERSION, Command, Status
 from host.link.counters import Counters
 from host.link.flight import Flight, Request
 from host.link.patience import LATE, QUIET, SHORTEST, SOONEST, Patience
+from plumbing.errors import LinkError
 
 from .fake_port import Clock
 

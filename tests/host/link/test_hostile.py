@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golden.contract.config import configuration
-from golden.contract.errors import IdentityError, NudgeError
 from golden.contract.presets import preset
 from golden.contract.protocol import (
     ANSWER,
@@ -29,6 +28,7 @@ from host.harness.fault_port import Clock, FaultPort
 from host.harness.protocol_model import ProtocolModel
 from host.link import frame
 from host.link.link import Link
+from plumbing.errors import IdentityError, NudgeError
 from tests.fuzz import ends, examples
 
 TINY = preset("tiny")

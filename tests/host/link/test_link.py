@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from golden.contract.config import configuration
-from golden.contract.errors import BoardError, IdentityError, LinkError, ModelError, UsageError
 from golden.contract.presets import preset
 from golden.contract.protocol import ANSWER, VERSION, Command, Identity, Status
 from golden.model.parameters import initial
@@ -17,6 +16,7 @@ from golden.model.settings import Settings
 from host.boards.serial import SerialBoard
 from host.link import frame
 from host.link.link import Counters, Link
+from plumbing.errors import BoardError, IdentityError, LinkError, ModelError, UsageError
 
 from .fake_port import Clock, FakeBoard, FakePort
 

@@ -9,13 +9,13 @@ import torch
 from serial.rfc2217 import PortManager
 
 from golden.contract.config import configuration
-from golden.contract.errors import LinkError
 from golden.contract.presets import preset
 from golden.training.data import load
 from host.boards.golden import GoldenBoard
 from host.boards.serial import SerialBoard
 from host.harness.golden_device import GoldenDevice
 from host.link import frame
+from plumbing.errors import LinkError
 
 # pyserial starts its reader thread in the way of old
 pytestmark = pytest.mark.filterwarnings("ignore:setDaemon:DeprecationWarning", "ignore:setName:DeprecationWarning")

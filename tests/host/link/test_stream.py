@@ -2,10 +2,10 @@
 
 import pytest
 
-from golden.contract.errors import BoardError
 from golden.contract.presets import preset
 from golden.contract.protocol import Command, Identity, Status
 from host.link.link import Link, RefusedError
+from plumbing.errors import BoardError
 
 from .fake_port import Clock, FakeBoard, FakePort
 

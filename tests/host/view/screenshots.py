@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from golden import files
-from golden.contract.errors import NudgeError, UsageError
 from host.view.save import save
+from plumbing import files
+from plumbing.errors import NudgeError, UsageError
 
 from .browser import NoBrowserError, chromium, opened
 

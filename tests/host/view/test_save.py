@@ -13,7 +13,6 @@ import PIL.Image
 import pytest
 
 import nudge
-from golden.contract.errors import ExitCode, MetricsError, ViewError, WeightsError
 from golden.training.checkpoint import Checkpoint
 from golden.training.data import load
 from host.cli import main as cli
@@ -24,6 +23,7 @@ from host.view.look import look
 from host.view.save import save
 from host.view.steps import GAP, packed
 from host.view.tiles import MOST, matrix, tiled
+from plumbing.errors import ExitCode, MetricsError, ViewError, WeightsError
 
 #: More than any number of a run.
 MANY = "9" * 400

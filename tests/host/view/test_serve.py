@@ -19,7 +19,6 @@ import urllib.parse
 import pytest
 
 import nudge
-from golden.contract.errors import ExitCode, ViewError
 from host.cli import main as cli
 from host.view import live as lives
 from host.view.folder import MOST_RUNS
@@ -27,6 +26,7 @@ from host.view.live import live
 from host.view.serve import MOST_CONNECTIONS
 from host.view.watch import SECONDS as BETWEEN
 from host.view.watch import Watch
+from plumbing.errors import ExitCode, ViewError
 
 from .browser import until
 from .conftest import FEW

@@ -1,7 +1,7 @@
 """C++ of ours: compiled when it is first used, loaded through ctypes, many times as fast as torch on small networks.
 
 It needs a C++ compiler (`CXX`, else g++ or clang++); `available()` says whether there is one, and everything works without,
-slower. A library is kept in the build cache (`golden.cache`) by its sources, the compiler and the processor, since it is
+slower. A library is kept in the build cache (`plumbing.cache`) by its sources, the compiler and the processor, since it is
 compiled for the machine it runs on.
 """
 
@@ -16,10 +16,10 @@ from typing import Any
 
 from torch import Tensor
 
-from golden import children
-from golden.cache import cached
-from golden.contract.errors import NativeError, ToolError
-from golden.progress import note
+from plumbing import children
+from plumbing.cache import cached
+from plumbing.errors import NativeError, ToolError
+from plumbing.progress import note
 
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", "-pthread")
 

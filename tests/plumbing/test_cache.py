@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from golden import cache, files
-from golden.cache import cached, source_files, source_texts
-from golden.contract.errors import ToolError
+from plumbing import cache, files
+from plumbing.cache import cached, source_files, source_texts
+from plumbing.errors import ToolError
 
 FILES = {
     "hw/__init__.py": "",

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from golden import files
-from golden.contract.errors import ToolError
-from golden.progress import note
+from plumbing import files
+from plumbing.errors import ToolError
+from plumbing.progress import note
 
 #: Folder of this project's packages: the checkout, or an environment that they are installed in.
 ROOT = Path(__file__).parent.parent
 
 #: This project's packages; other people's are told apart by their version.
-FIRST_PARTY = ("golden", "hw", "sim", "host", "boards", "nudge", "tests")
+FIRST_PARTY = ("plumbing", "golden", "hw", "sim", "host", "boards", "nudge", "tests")
 
 #: A build that takes longer than this has gone wrong, and so has the process that holds its lock.
 BUILD_SECONDS = 1800
