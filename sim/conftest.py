@@ -78,16 +78,17 @@ def pytest_pycollect_makeitem(collector, name, obj):
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items):
-    """Tests that share a build go to one worker: the others would wait for it. Builds are first, single tests fill the rest."""
-    ours = [item for item in items if isinstance(item, CocotbTest)]
+    """Tests that share a build go to one worker: the others would wait for it.
+
+    Tests marked `long` begin first, then builds; single tests fill the rest, so that no worker is left alone at the end.
+    """
     shared: dict = {}
-    for item in ours:
-        if hasattr(item.module, "TOP"):
-            shared.setdefault(item.module.TOP, item.module.__name__)
-    for item in ours:
-        name = shared[item.module.TOP] if hasattr(item.module, "TOP") else item.module.__package__
-        item.add_marker(pytest.mark.xdist_group(name))
-    items[:] = [*ours, *(item for item in items if not isinstance(item, CocotbTest))]
+    for item in items:
+        if isinstance(item, CocotbTest):
+            top = getattr(item.module, "TOP", None)
+            name = shared.setdefault(top, item.module.__name__) if top is not None else item.module.__package__
+            item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: (not item.get_closest_marker("long"), not isinstance(item, CocotbTest)))
 
 
 def pytest_report_header():

@@ -79,6 +79,7 @@ def own_files(folder: Path) -> None:
         Image.fromarray(letters[0]).resize((90, 60)).save(folder / name)
 
 
+@pytest.mark.long
 def test_every_command_works_as_typed(copy):
     """Page after page, as one would read on; networks that a page shows are written to the file that it names."""
     own_files(copy)

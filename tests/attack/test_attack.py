@@ -22,6 +22,7 @@ def tried(*arguments: str) -> int:
     return int(found[1])
 
 
+@pytest.mark.long
 def test_the_list_of_attacks():
     assert tried("list", "--every", "19") >= 300
 
