@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +38,9 @@ def main(
     chosen = [quick()] if only == "quick" else [bench for bench in benches() if bench.name.startswith(only)]
     try:
         found = check(chosen, count, seed, out or build_root() / f"mutants{only and '-'}{only}-{count}-{seed}.csv", jobs)
-        reasons = {mutant: reason(mutant) for mutant, ending in found.items() if ending == SURVIVED}
+        survived = [mutant for mutant, ending in found.items() if ending == SURVIVED]
+        with ThreadPoolExecutor(jobs) as pool:
+            reasons = dict(zip(survived, pool.map(reason, survived), strict=True))
     except (MutantsError, ToolError, CocotbError) as error:
         print(f"mutants: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
