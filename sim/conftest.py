@@ -12,6 +12,7 @@ from plumbing.cache import build_root
 from plumbing.errors import ToolError
 
 from .harness import testbench
+from .harness.forks import Forks
 
 
 class CocotbTest(pytest.Item):
@@ -33,7 +34,10 @@ class CocotbTest(pytest.Item):
             design = build_top(self.module.TOP)
         else:
             design = build_units(self.session, self.module.__package__)
-        testbench.run_test(design, self.module.__name__, self.test.name)
+        # a wave file is of one process, and forking was tried with Verilator alone
+        one = testbench.waves() or design.simulator != "verilator"
+        run_test = functools.partial(testbench.run_test, design) if one else simulator_of(design).run_test
+        run_test(self.module.__name__, self.test.name)
 
     def repr_failure(self, excinfo, style=None):
         if isinstance(excinfo.value, testbench.CocotbError | ToolError):
@@ -42,6 +46,27 @@ class CocotbTest(pytest.Item):
 
     def reportinfo(self):
         return self.path, inspect.getsourcelines(self.test.func)[1] - 1, self.test.name
+
+
+#: Simulators that run, by their build.
+simulators: dict[testbench.CompiledBench, Forks] = {}
+
+
+def simulator_of(design):
+    # workers get one build after the other, so that the one before is done
+    if design not in simulators:
+        end_simulators()
+        simulators[design] = Forks(design)
+    return simulators[design]
+
+
+def end_simulators():
+    while simulators:
+        simulators.popitem()[1].close()
+
+
+def pytest_sessionfinish():
+    end_simulators()
 
 
 @functools.cache
@@ -61,12 +86,6 @@ def build_units(session, package):
                 raise pytest.UsageError(f"{module.__name__}: another bench has a unit named {name!r}")
         units |= module.UNITS
     return testbench.compile_bench(testbench.Testbench(units), f"units_{package.rpartition('.')[2]}")
-
-
-@pytest.fixture
-def units(request):
-    """The build of the units of this module's folder, for tests of the harness."""
-    return build_units(request.session, request.module.__package__)
 
 
 def pytest_pycollect_makeitem(collector, name, obj):

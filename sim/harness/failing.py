@@ -1,4 +1,4 @@
-"""cocotb tests that must fail: `test_harness` checks that they do, and with which message."""
+"""cocotb tests that must fail: `test_forks` checks that they do, and with which message."""
 
 import cocotb
 
@@ -25,3 +25,11 @@ async def nothing_comes(dut):
     """A stream on which nothing is ever offered."""
     await start(dut)
     await StreamSink(dut, "queue__o").get(1, patience=50)
+
+
+@cocotb.test()
+async def no_end(dut):
+    """Simulated time doesn't go on."""
+    await start(dut)
+    while True:
+        pass

@@ -31,7 +31,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -50,6 +51,9 @@ from .waves import write_setup
 
 #: Inputs of the design, for `streams.start`; the simulator's interface doesn't tell directions.
 INPUTS_VARIABLE = "NUDGE_BENCH_INPUTS"
+
+#: What a simulator leaves in the folder of a test.
+LOG, REPORT = "log", "results.xml"
 
 #: Names of the clock and reset ports that Amaranth gives to the domain `sync`.
 CLOCK, RESET = "clk", "rst"
@@ -155,18 +159,44 @@ def _build_icarus(text: str, top: str) -> Path:
 
 
 def run_test(bench: CompiledBench, module: str, test: str, variables: Mapping[str, str] | None = None) -> None:
-    """Runs one cocotb test; `CocotbError` with its log if it doesn't pass. variables: of the environment, beside ours."""
-    scratch = build_root() / "runs"
-    scratch.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{module}.", dir=scratch))
-    log, results = folder / "log", folder / "results.xml"
-    icarus, arguments, plusargs = bench.simulator == "icarus", [], []
-    if not icarus:
+    """Runs one cocotb test in a simulator of its own; `CocotbError` with its log if it doesn't pass.
+
+    variables: for the simulator's environment, beside those that every bench has.
+    """
+    with scratch(module) as folder:
+        arguments = []
+        wave_file = _wave_file(module, test) if waves() and bench.simulator == "verilator" else None
+        if wave_file is not None:
+            wave_file.unlink(missing_ok=True)
+            arguments += ["--trace-file", str(wave_file)]
+        stopped = simulate(bench, folder, module, test, variables or {}, arguments)
+        if wave_file is not None and wave_file.exists():  # of a failed test above all
+            write_setup(wave_file)
+        complain(folder, module, test, stopped)
+
+
+@contextmanager
+def scratch(name: str) -> Iterator[Path]:
+    """A folder for a simulator's log and report, which stays if something fails."""
+    root = build_root() / "runs"
+    root.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=root))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def simulate(
+    bench: CompiledBench,
+    folder: Path,
+    module: str,
+    test: str,
+    variables: Mapping[str, str],
+    arguments: Sequence[str] = (),
+) -> str | None:
+    """Runs a simulator with one cocotb test; why it stopped early, or None. `LOG` and `REPORT` are in `folder` then."""
+    plusargs = []
+    if bench.simulator == "verilator":
         plusargs += ["+verilator+rand+reset+2", f"+verilator+seed+{seed()}"]
-    wave_file = _wave_file(module, test) if waves() and not icarus else None
-    if wave_file is not None:
-        wave_file.unlink(missing_ok=True)
-        arguments += ["--trace-file", str(wave_file)]
     try:
         get_runner(bench.simulator).test(
             hdl_toplevel=bench.top,
@@ -175,29 +205,31 @@ def run_test(bench: CompiledBench, module: str, test: str, variables: Mapping[st
             test_filter=f"^{re.escape(f'{module}.{test}')}$",
             build_dir=bench.folder,
             test_dir=folder,
-            results_xml=str(results),
-            log_file=log,
+            results_xml=str(folder / REPORT),
+            log_file=folder / LOG,
             seed=seed(),
             waves=waves(),
-            test_args=arguments,
+            test_args=list(arguments),
             plusargs=plusargs,
             extra_env={
                 INPUTS_VARIABLE: ",".join(bench.inputs),
                 # cocotb's default rewrites every module that a bench imports, torch too: three seconds a test
                 "COCOTB_REWRITE_ASSERTION_FILES": f"{Path(__file__).parents[1]}/*.py",
                 "COCOTB_ANSI_OUTPUT": "0",
-                **(variables or {}),
+                **variables,
             },
         )
-        found = problem(results)
     except (RuntimeError, SystemExit) as error:
-        found = problem(results) or f"the simulator stopped: {error}"
-    if wave_file is not None and wave_file.exists():  # of a failed test above all
-        write_setup(wave_file)
-    if found:
+        return f"the simulator stopped: {error}"
+    return None
+
+
+def complain(folder: Path, module: str, test: str, stopped: str | None) -> None:
+    """`CocotbError` with the end of the log, unless the report in `folder` has one test, which passed."""
+    log = folder / LOG
+    if found := problem(folder / REPORT) or stopped or (None if (folder / REPORT).exists() else "no report"):
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-80:]) if log.exists() else "(no log)"
         raise CocotbError(f"{tail}\n\n{module}.{test}, seed {seed()}: {found}\nlog: {log}")
-    shutil.rmtree(folder)
 
 
 def _wave_file(module: str, test: str) -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 from amaranth.lib import wiring
 
 import sim
+from sim.harness.forks import tests_of
 
 #: Benches of the benches themselves, of what they are made of, and of netlists.
 NOT_OF_HW = ("sim.harness", "sim.mutants", "sim.netlists")
@@ -34,11 +35,6 @@ class Bench:
     def subject(self, unit: str) -> str:
         """What a unit is called in lists: folder and name, such as lib.skid_1; a single component as its bench."""
         return f"{self.modules[unit][0].__package__.removeprefix('sim.')}.{unit}" if unit else self.name
-
-
-def tests_of(module: ModuleType) -> list[Any]:
-    """A module's cocotb tests, one for each set of parameters."""
-    return [test for value in vars(module).values() if hasattr(value, "generate_tests") for test in value.generate_tests()]
 
 
 def names_of_tests(module: ModuleType) -> list[str]:

@@ -5,15 +5,11 @@ child is the simulation as at power-up, with that mutant chosen; it runs the tes
 writes cocotb's report and ends.
 """
 
-import atexit
 import csv
 import functools
-import hashlib
-import importlib
 import json
 import math
 import os
-import random
 import resource
 import signal
 import time
@@ -24,10 +20,8 @@ import cocotb
 from cocotb.simtime import get_sim_time
 from cocotb.triggers import Timer
 
-from sim.harness import units
-from sim.harness.testbench import problem, seed
-
-from .subjects import tests_of
+from sim.harness import forks, units
+from sim.harness.testbench import problem
 
 #: Path of a JSON file: "choosers", all inputs that choose mutants; "mutants", each with its "key", such an "input" and its
 #: "number", its "unit", which alone is simulated where a test asks several side by side, and its "tests", pairs of module and
@@ -35,8 +29,8 @@ from .subjects import tests_of
 #: healthy design if it doesn't pass.
 VARIABLE = "NUDGE_MUTANTS"
 
-#: Where cocotb writes its report; end of the name of a file beside the job's for the simulated time that a test took.
-REPORT, TIME = "COCOTB_RESULTS_FILE", ".time"
+#: End of the name of a file beside the job's for the simulated time that a test took.
+TIME = ".time"
 
 #: How a test ends that doesn't notice a mutant, and how one that is made to end, because it doesn't by itself.
 SURVIVED, HUNG = "survived", "hung"
@@ -69,8 +63,7 @@ async def any_test(dut):
         test, limit = trial
         if limit.nanoseconds:
             cocotb.start_soon(_end(limit.nanoseconds))
-        random.seed(seed() + int(hashlib.sha1(f"{test.module}.{test.name}".encode()).hexdigest(), 16))
-        await test.func(dut, *test.args, **test.kwargs)
+        await forks.run(dut, test)
         job.with_suffix(TIME).write_text(str(int(get_sim_time("ns"))))
 
 
@@ -116,23 +109,14 @@ def _branch(dut, told: dict, job: Path):
     return None
 
 
-@functools.cache
-def _find(module: str, name: str):
-    """A cocotb test of a bench."""
-    (found,) = (test for test in tests_of(importlib.import_module(module)) if test.name == name)
-    return found
+_find = functools.cache(forks.find)
 
 
 def _become(report: Path, limit: int) -> None:
     """From here on this process is one trial."""
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.environ[REPORT] = str(report)
-    # the simulator would wait for its other threads at the end, which only the parent has
-    atexit.register(os._exit, 0)
-    silent = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silent, 1)
-    os.dup2(silent, 2)
+    forks.become(report, Path(os.devnull))
 
 
 def _processor_time(child: int) -> str:
