@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from plumbing.cache import build_root
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "docs/networks.md")]
 
@@ -56,12 +58,15 @@ def copy(tmp_path):
 
 
 def fresh() -> dict[str, str]:
-    """A newcomer's variables: no environment of ours on the path, nothing of ours set."""
+    """A newcomer's variables: no environment of ours on the path, nothing of ours set but where builds are kept.
+
+    Other tests compile the same designs.
+    """
     hidden = ("NUDGE", "PYTHON", "PIP", "VIRTUAL_ENV", "PYTEST", "MAKE", "MFLAGS")
     variables = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     path = [str(Path(sys.base_prefix) / "bin"), *os.environ["PATH"].split(os.pathsep)]
     variables["PATH"] = os.pathsep.join(entry for entry in path if not entry.startswith(sys.prefix))
-    return variables
+    return variables | {"NUDGE_BUILD": str(build_root())}
 
 
 def test_each_reason_is_used():
