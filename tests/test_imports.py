@@ -15,6 +15,7 @@ CONTRACTS = {contract["name"]: contract for contract in TABLE["contracts"]}
 
 #: Each contract, with an importing and an imported module that it must refuse.
 BROKEN = {
+    "plumbing knows nothing of networks": ("plumbing.files", "golden.contract.shapes"),
     "golden: from the contract up to the paper's studies": ("golden.model.ops", "golden.training.plan"),
     "golden imports nothing else of ours": ("golden.training.plan", "hw.top"),
     "the contract is plain data: the standard library alone": ("golden.contract.spec", "numpy"),

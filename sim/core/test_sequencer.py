@@ -90,7 +90,8 @@ async def check(dut, name, unit):
             assert port.busy.value, f"{name}: a sample was started, not busy"
         await until(port, port.busy, f"{name}: stays busy", 0)
         watch.check_rest()
-        if random.random() < 0.7:
+        # three of the seven whatever is drawn
+        if batch % 3 == 0 or random.random() < 0.6:
             watch.committing = True
             port.operation.value = Operation.COMMIT.value
             await pulse(port.start, port.edge)
@@ -99,7 +100,7 @@ async def check(dut, name, unit):
             assert watch.commits[-1] > max((s.at["update over"] for s in watch.samples if s.training), default=0)
             watch.committing = False
     assert watch.full > 30, f"{name}: only {watch.full} halves had two samples"
-    assert len(watch.commits) > 2, f"{name}: only {len(watch.commits)} commits, draw again"
+    assert len(watch.commits) > 2
 
 
 async def until(port, signal, why, value=1):
