@@ -16,6 +16,7 @@ VERIFY = (
     "sim/mutants",
     "sim/netlists",
     "sim/upsets",
+    "sim/harness/test_forks.py",
     "sim/harness/test_harness.py",
     "sim/board/test_cache_keys.py",
     "sim/board/test_environment.py",
