@@ -48,7 +48,7 @@ def cells(page: Path) -> list[list[str]]:
 
 
 def test_pages_are_made_of_the_code(site):
-    for name in ("words", "first-board", "waves", "extending", "notebooks/own-network"):
+    for name in ("words", "commands", "first-board", "waves", "extending", "notebooks/own-network"):
         assert (site / f"{name}.html").exists()
     widths = cells(site / "generated/widths.html")
     assert len(widths) > 60
@@ -187,11 +187,17 @@ def test_the_first_board_page_is_of_the_boards_there_are(tmp_path):
     assert "--12k" in commands_of(plan(smallest, "tiny", BuildFacts()))[1]
 
 
+def test_every_board_has_a_row_in_the_manual():
+    table = (ROOT / "docs/boards.md").read_text().partition("| board | part |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`([a-z0-9-]+)`", "\n".join(line.split("|")[1] for line in table.splitlines()[1:])))
+    assert named == set(BOARDS)
+
+
 def test_the_errors_of_the_guide_are_those_of_the_code():
     """What its table explains is said somewhere, piece by piece: names and numbers stand between."""
     code = "\n".join(path.read_text() for room in ("host", "golden") for path in (ROOT / room).rglob("*.py"))
     text = (ROOT / "docs/first-board.md").read_text()
-    messages = re.findall(r"^\| `([^`]+)`", text[text.index("| what it says |") :], re.M)
+    messages = re.findall(r"^\| `([^`]+)`", text[text.index("| message |") :], re.M)
     assert len(messages) >= 8
     for message in messages:
         pieces = re.split(r"\.\.\.|: |, |(?<=preset) small|build|openFPGALoader|openfpgaloader|tiny", message)

@@ -168,7 +168,7 @@ LargestOption = Annotated[
 ]
 TargetFileOption = Annotated[
     Path | None,
-    typer.Option("--target-file", metavar="FILE", help="Find TARGET in this Python file (docs/boards.md)."),
+    typer.Option("--target-file", metavar="FILE", help="Find TARGET in this Python file (docs/extending.md)."),
 ]
 ToolsOption = Annotated[
     str,

@@ -8,7 +8,9 @@ from golden.contract import stored
 from golden.contract.config import Config
 from golden.contract.protocol import (
     ASKED_BYTES,
+    BUILD,
     COUNTERS,
+    CYCLES,
     MAX_ASKED,
     MAX_DIGESTED,
     MAX_REGISTERS,
@@ -53,6 +55,7 @@ class GoldenDevice:
     """Executes commands as the gateware does, bit for bit; only the cycle counts in its answers and counters are 0.
 
     config: network and lanes. capacity: bytes of its memory for samples. protocol: takes frames and gives answers.
+    Raises `ValueError` for a register that it has no value for.
     """
 
     def __init__(self, config: Config, capacity: int = 0):
@@ -64,6 +67,11 @@ class GoldenDevice:
         self.protocol = ProtocolModel(self.identity_of(config, capacity), self.execute, *sizes)
         self.registers = registers_by_address(self.spec, capacity > 0)
         self.values = {r.name: r.reset for r in self.registers.values() if r.access is Access.READ_WRITE}
+        actions = [r.name for r in self.registers.values() if r.access is Access.ACTION]
+        #: Registers that read 0: there is no bitstream, no clock, and no serial line that could lose bytes.
+        self.zeros = dict.fromkeys([*actions, *BUILD, *register_names(self.spec, CYCLES), "overruns", "framing"], 0)
+        if unknown := [r.name for r in self.registers.values() if r.name not in self._known()]:
+            raise ValueError(f"GoldenDevice has no value for the register {', '.join(unknown)}")
         self.model.settings = self._settings()
         self._written = False
         self.images = self._masters()
@@ -229,8 +237,12 @@ class GoldenDevice:
         found = [self.registers.get(a) for a in range(asked.address, asked.address + asked.count)]
         if not 1 <= len(found) <= MAX_REGISTERS or None in found:
             return Status.BAD_RANGE, b""
-        known = self.values | self.counters()
-        return Status.OK, b"".join(_value(known.get(r.name, 0)) for r in found if r is not None)
+        known = self._known()
+        return Status.OK, b"".join(_value(known[r.name]) for r in found if r is not None)
+
+    def _known(self) -> dict[str, int]:
+        """All registers by name."""
+        return self.zeros | self.values | self.counters()
 
     def counters(self) -> dict[str, int]:
         """By the names of `golden.contract.protocol.registers`; those of frames, samples and spikes."""

@@ -78,7 +78,6 @@ class RegisterFile(wiring.Component):
         )
 
     def elaborate(self, platform):
-        m = Module()
         spec = self.config.spec
         registers = protocol.registers(spec, self.stores)
         stored = {
@@ -92,6 +91,12 @@ class RegisterFile(wiring.Component):
         if self.stores:
             values |= {"stored": self.stored, "store_end": self.store_end}
 
+        counted = counter_names(self.config, self.stores)
+        for r in registers:
+            if r.access is not Access.ACTION and r.name not in values and r.name not in counted:
+                raise ValueError(f"register {r.name}: RegisterFile has neither a value nor a counter for it")
+
+        m = Module()
         # one pair of comparators for all registers
         low, high = Signal(32), Signal(32)
         m.d.sync += self.writable.eq((self.write_data >= low) & (self.write_data <= high))
@@ -116,7 +121,7 @@ class RegisterFile(wiring.Component):
 
         # `pending` decides what is refused, so it is there at once; all others are counted in a memory
         m.d.sync += self.pending.eq(Mux(self.commit, 0, self.pending) + self.increment.pending)
-        names = [name for name in counter_names(self.config, self.stores) if name != "pending"]
+        names = [name for name in counted if name != "pending"]
         m.submodules.counters = counters = Counters(len(names))
         place, counting = Signal(range(len(names))), Signal()
         m.d.comb += [

@@ -1,7 +1,8 @@
 """Network files: each preset is one, a document gives its network back, and what is broken is said in one line."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -89,6 +90,25 @@ def test_a_document_gives_its_network_back(spec):
     assert again == spec
     assert again.lanes == spec.lanes
     assert again.identity == spec.identity
+
+
+#: For each field a value that is neither its default nor that of `test_no_field_is_lost_in_a_file`.
+OTHERS: dict[str, Any] = {"free": 13, "nudged": 9, "window_log2": 2, "decay_shift": 0, "order": "all", "halvings": (1,)}
+OTHERS |= {"feedback_shift": 1, "fine": (1, 0), "centred": True, "rates": (0.3, 0.2), "bias_rates": (0.1, 0.1)}
+OTHERS |= {"beta": 0.75, "batch": 33, "gain": 2.0, "decay": 0.5}
+
+
+@pytest.mark.parametrize("field", [each.name for kind in (Schedule, Learning) for each in fields(kind)])
+def test_no_field_is_lost_in_a_file(field):
+    """A field that no key carries would have its default in a weight file, and so in `nudge resume`."""
+    schedule, learning = Schedule(12, 8, 1, 1, "odd-even"), Learning((0.4, 0.2))
+    if hasattr(schedule, field):
+        schedule = replace(schedule, **{field: OTHERS[field]})
+    else:
+        learning = replace(learning, **{field: OTHERS[field]})
+    spec = Spec("any", (Conv(2), Dense(10)), schedule, learning)
+    again = network_file.network(json.loads(json.dumps(network_file.document(spec))), "test")
+    assert (again.schedule, again.learning) == (schedule, learning)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])

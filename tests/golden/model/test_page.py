@@ -4,7 +4,7 @@ Whole networks by its formulas: `test_random_networks`, whose scalar model execu
 """
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import product
 from typing import Any
 
@@ -53,6 +53,12 @@ def test_constants_of_every_format():
         assert [getattr(found, name) for name, *_ in page.CONSTANTS] == [
             getattr(formats, name, vars(schedule).get(name)) for name, *_ in page.CONSTANTS
         ], formats
+
+
+def test_every_format_is_on_the_page():
+    """Of the biases the page has the bounds instead of the width."""
+    named = {name for name, *_ in page.CONSTANTS} | {*page.FORMATS, "bias_bits"}
+    assert {each.name for each in fields(Formats)} - named == set()
 
 
 @pytest.mark.parametrize("first", ["convolution", "dense"])

@@ -1,0 +1,17 @@
+"""Each board's part can be estimated: area, and of an ECP5 the power too."""
+
+import pytest
+
+from boards.catalog import BOARDS
+from boards.estimate.part import PARTS
+from boards.estimate.power import STANDBY
+from boards.family import Family
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_tables_of_parts_have_every_board(name):
+    fpga = BOARDS[name]
+    part = fpga.platform().device
+    assert part in PARTS, f"{name}: boards.estimate.part.PARTS has no {part}"
+    # the coefficients of the power estimate are those of an ECP5
+    assert fpga.family is not Family.ECP5 or part in STANDBY, f"{name}: boards.estimate.power.STANDBY has no {part}"
