@@ -195,7 +195,7 @@ def test_every_board_has_a_row_in_the_manual():
 
 def test_the_errors_of_the_guide_are_those_of_the_code():
     """What its table explains is said somewhere, piece by piece: names and numbers stand between."""
-    code = "\n".join(path.read_text() for room in ("host", "golden") for path in (ROOT / room).rglob("*.py"))
+    code = "\n".join(path.read_text() for room in ("host", "golden", "plumbing") for path in (ROOT / room).rglob("*.py"))
     text = (ROOT / "docs/first-board.md").read_text()
     messages = re.findall(r"^\| `([^`]+)`", text[text.index("| message |") :], re.M)
     assert len(messages) >= 8
