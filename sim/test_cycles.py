@@ -21,7 +21,7 @@ from sim.board.virtual import VirtualBoard
 COMMITTED: dict[str, dict[str, dict[str, float]]] = json.loads((BASELINES / "cycles.json").read_text())
 WEIGHTS = Path(checkpoint.__file__).parents[1] / "weights"
 #: Boards that take too long to compile for every run.
-SLOW = {("medium", "line"), ("small", "line")}
+SLOW = {("medium", "line"), ("small", "line"), ("medium", "event")}
 CASES = [(name, engines) for name, kinds in COMMITTED.items() for engines in kinds]
 
 
