@@ -139,6 +139,6 @@ def become(report: Path, log: Path) -> None:
 
 
 async def run(dut, test: Any) -> None:
-    """Runs it with the random numbers that cocotb would give it."""
+    """Runs a test with `random` seeded as cocotb seeds it."""
     random.seed(seed() + int(sha1(f"{test.module}.{test.name}".encode()).hexdigest(), 16))
     await test.func(dut, *test.args, **test.kwargs)

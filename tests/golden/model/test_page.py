@@ -56,7 +56,7 @@ def test_constants_of_every_format():
 
 
 def test_every_format_is_on_the_page():
-    """Of the biases the page has the bounds instead of the width."""
+    """The page states the width of each format; for biases it states the bounds."""
     named = {name for name, *_ in page.CONSTANTS} | {*page.FORMATS, "bias_bits"}
     assert {each.name for each in fields(Formats)} - named == set()
 
