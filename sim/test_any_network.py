@@ -14,6 +14,7 @@ from golden.contract import network_file
 from golden.contract.shapes import Input
 from host.cli import main as cli
 from plumbing.errors import ExitCode
+from sim.board import program
 from tests.networks import NETWORKS
 
 SAMPLES = os.environ.get("NUDGE_SAMPLES", "2")
@@ -66,8 +67,10 @@ def test_it_learns_in_the_model(files, capsys, tmp_path, monkeypatch):
     assert np.array(again["confusion"]).shape == (spec.classes, spec.classes)
 
 
-def test_the_simulated_board_equals_the_model(files, capsys):
+def test_the_simulated_board_equals_the_model(files, capsys, monkeypatch):
     file, archive = files
+    if SAMPLES == "2":
+        monkeypatch.setattr(program, "MAKE_FLAGS", program.BRIEF_FLAGS)
     spec = network_file.read(file)
     code, result = run_json(
         capsys, "compare", "--board", "sim", "--network", file, "--data", archive, "--samples", SAMPLES, "--batch", 2

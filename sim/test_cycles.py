@@ -20,20 +20,19 @@ from sim.board.virtual import VirtualBoard
 
 COMMITTED: dict[str, dict[str, dict[str, float]]] = json.loads((BASELINES / "cycles.json").read_text())
 WEIGHTS = Path(checkpoint.__file__).parents[1] / "weights"
-#: Boards that take too long to compile for every run.
-SLOW = {("medium", "line"), ("small", "line"), ("medium", "event")}
+#: The preset whose boards other tests compile too; the others are of `make boards`.
+QUICK = "tiny"
 CASES = [(name, engines) for name, kinds in COMMITTED.items() for engines in kinds]
 
 
 @pytest.mark.parametrize(
-    ("name", "engines"), [pytest.param(*case, marks=[pytest.mark.slow] if case in SLOW else []) for case in CASES]
+    ("name", "engines"), [pytest.param(*case, marks=[] if case[0] == QUICK else [pytest.mark.slow]) for case in CASES]
 )
 def test_no_more_cycles_than_committed(name, engines):
     config = configuration(preset(name), engines)
     parameters = checkpoint.load(WEIGHTS / f"{name}-mnist.safetensors")[1]
     committed = COMMITTED[name][engines]
-    # `tiny` is compiled for other tests anyway
-    program = board_program(config, brief=name != "tiny")
+    program = board_program(config, brief=name != QUICK)
     with VirtualBoard(config, program=program) as virtual, SerialBoard(virtual.url, config.spec) as board:
         result = bench(board, config, load("embedded"), config.spec.learning.batch, seed=0, parameters=parameters)
     found = {"training": result.cycles_per_training_sample, "inference": result.cycles_per_inference}

@@ -69,11 +69,14 @@ def half_cycles(config: Config, activity: Activity) -> np.ndarray:
     """
     layers, bundles = config.spec.layers[1:], config.spec.bundles
     drives = {bundle.index: timing.drives(config, bundle) for bundle in bundles}
-    counted = {
-        bundle.index: (
-            ("forward", bundle.pre.index, in_halves(activity.forward[bundle.index], bundle.pre.index)),
-            ("backward", bundle.index, in_halves(activity.backward[bundle.index], bundle.index)),
-        )
+    windows = {
+        bundle.index: [
+            (source, timing.Windows(config, bundle, name, in_halves(counted[bundle.index], source)))
+            for name, source, counted in (
+                ("forward", bundle.pre.index, activity.forward),
+                ("backward", bundle.index, activity.backward),
+            )
+        ]
         for bundle in bundles
         if bundle.index in config.events
     }
@@ -90,12 +93,9 @@ def half_cycles(config: Config, activity: Activity) -> np.ndarray:
         turns = {layer.index: timing.array_words(config, layer, ready[layer.index]) for layer in layers}
         lengths[:, half] = 1 + np.max([timing.array_end(config, of_layer) for of_layer in turns.values()], 0)
         for bundle in bundles:
-            if bundle.index not in counted:
+            if bundle.index not in windows:
                 continue
-            ends = [
-                timing.windows_end(config, bundle, name, timing.spike_times(config, turns[source]), busiest[:, half])
-                for name, source, busiest in counted[bundle.index]
-            ]
+            ends = [of.end(half, timing.spike_times(config, turns[source])) for source, of in windows[bundle.index]]
             begins = lengths[:, half] + timing.engine_start(bundle)
             late[bundle.index] = np.maximum(np.max(ends, 0) - begins, 0)[:, None]
     return lengths

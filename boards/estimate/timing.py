@@ -91,25 +91,33 @@ def event_engine(config: Config, bundle: Bundle) -> tuple[EventConvEngine, Folde
     return _engines[key]
 
 
-def windows_end(config: Config, bundle: Bundle, name: str, spikes: np.ndarray, busiest: np.ndarray) -> np.ndarray:
-    """The first cycle in which one direction of `hw.synapse.event_conv_engine` may begin the next half, of several at once.
+class Windows:
+    """The windows of one direction of `hw.synapse.event_conv_engine`, in all halves of several pairs of samples."""
 
-    name: "forward" or "backward". spikes: when the words of its source are sent, (halves, words). busiest: spikes of its
-    busiest unit, (halves, windows).
-    """
-    engine, _ = event_engine(config, bundle)
-    side = engine.sides[name]
-    adder = side.adder
-    # a count of words, then a skid buffer
-    ready = spikes[:, words_needed(config, side) - 1] + 2
-    each = np.maximum(np.maximum(busiest, 1), adder.interval)
-    before = np.cumsum(each, 1) * adder.passes
-    before = np.concatenate([np.zeros_like(before[:, :1]), before[:, :-1]], 1)
-    begin = before[:, -1] + np.max(ready - before, 1)
-    last = begin + (adder.passes - 1) * each[:, -1]
-    if engine.ends_early(name):
-        return last + 1
-    return last + each[:, -1] + adder.latency + side.rows_of_pass(config) + 2
+    def __init__(self, config: Config, bundle: Bundle, name: str, busiest: np.ndarray):
+        """name: "forward" or "backward". busiest: spikes of its busiest unit, (pairs, halves, windows)."""
+        engine, _ = event_engine(config, bundle)
+        side = engine.sides[name]
+        adder = side.adder
+        each = np.maximum(np.maximum(busiest, 1), adder.interval)
+        #: Index of the source's word that each window waits for.
+        self._word = words_needed(config, side) - 1
+        #: Cycles from the first window's begin to each window's, if none waits for words.
+        self._begin = (np.cumsum(each, -1) - each) * adder.passes
+        last = each[..., -1]
+        drained = 1 if engine.ends_early(name) else last + adder.latency + side.rows_of_pass(config) + 2
+        #: Cycles from the last window's begin to the next half's.
+        self._after = (adder.passes - 1) * last + drained
+
+    def end(self, half: int, spikes: np.ndarray) -> np.ndarray:
+        """The first cycle in which the engine may begin the half after this one, of each pair.
+
+        spikes: when the words of its source are sent, (pairs, words).
+        """
+        begin = self._begin[:, half]
+        # a count of words, then a skid buffer
+        waits = np.max(spikes[:, self._word] + 2 - begin, 1)
+        return begin[:, -1] + waits + self._after[:, half]
 
 
 def words_needed(config: Config, side: Side) -> np.ndarray:

@@ -43,10 +43,10 @@ def verilog(
 
         from .work.builds import Target, boards_modules
     boards = boards_modules()
+    if link not in boards.verilog.LINKS:
+        raise UsageError(f"--link must be {' or '.join(boards.verilog.LINKS)}, not {link!r}")
     fpga, name = Target(target, preset_name, network, target_file).find(boards)
     config, facts = fpga.design(name).config, fpga.facts(name)
-    note(f"{fpga.name} {name}: elaborating ({config.spec.parameters} parameters)")
-    text = boards.verilog.synthesisable_verilog(fpga, name, link)
     suffix, pins = boards.verilog.constraints(fpga, name)
     identity = boards.verilog.identity(fpga, name)
     steps = script(config, identity)
@@ -68,7 +68,7 @@ def verilog(
     }
     stem = out.with_suffix("")
     made = {
-        out: header(values) + text,
+        out: header(values),
         stem.with_suffix(".json"): json.dumps(values, indent=1) + "\n",
         stem.with_suffix(f".{suffix}"): pins,
         stem.with_name(f"{stem.name}_tb.v"): boards.testbench.testbench(
@@ -82,6 +82,8 @@ def verilog(
         raise UsageError(f"--out {out}: {error.strerror}: {error.filename}") from None
     for path, content in made.items():
         files.check_replaceable(path, content[:ALIKE].encode())
+    note(f"{fpga.name} {name}: elaborating ({config.spec.parameters} parameters)")
+    made[out] += boards.verilog.synthesisable_verilog(fpga, name, link)
     for path, content in made.items():
         files.write(path, content, ALIKE)
     emit(as_json, values | {"files": [str(path) for path in made]}, "\n".join(map(str, made)))

@@ -141,7 +141,9 @@ def bench(exported, folder):
     """What the exported bench prints, by Verilator."""
     # what Verilator's own `configure` would have set, as in sim.board.verilator; coroutines are C++20
     variables = {"PCH_I": "-include", "STD": "-std=gnu++20", "COROUTINES": "-fcoroutines"}
-    flags = " ".join(f"CFG_CXXFLAGS_{name}={value}" for name, value in variables.items()) + " CFG_LDLIBS_THREADS=-pthread"
+    flags = " ".join(f"CFG_CXXFLAGS_{name}={value}" for name, value in variables.items())
+    # a bench runs for seconds
+    flags += " CFG_LDLIBS_THREADS=-pthread OPT_FAST=-O0 OPT_GLOBAL=-O0"
     files = [f"{exported.name}_tb.v", f"{exported.name}.v"]
     made = folder / f"made-{exported.name}"
     if not made.exists():
