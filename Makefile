@@ -117,7 +117,7 @@ evidence: setup
 	$(BIN)/python -m tests.attack cuts
 	$(BIN)/python -m tests.attack faults
 	$(BIN)/pytest -q sim/formal --durations=0
-	$(BIN)/pytest -q tests/golden/paper --slow
+	$(BIN)/pytest -q tests/paper --slow
 	$(BIN)/python -m sim.mutants.sessions --count 120 --seed 1
 	$(BIN)/nudge board throughput --rounds 5
 	for preset in small medium; do $(BIN)/nudge board throughput --stored --preset $$preset --epochs 3 || exit; done

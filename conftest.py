@@ -43,7 +43,7 @@ VERIFY = (
     "sim/test_stored_runs.py",
     "sim/memory",
     # trainings of the paper's systems; bitstreams; pages in a browser; what is made from the whole tree
-    "tests/golden/paper",
+    "tests/paper",
     "tests/boards/estimate/test_lanes.py",
     "tests/boards/test_catalog.py",
     "tests/boards/test_new_board.py",

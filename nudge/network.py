@@ -20,7 +20,6 @@ from golden.model.batch import checked_images, checked_labels
 from golden.model.parameters import Parameters, check_parameters, initial, working
 from golden.model.recording import record
 from golden.model.settings import Settings
-from golden.paper import floating
 from golden.training import checkpoint
 from golden.training import data as datasets
 from golden.training.data import Data, Source
@@ -32,6 +31,7 @@ from golden.training.run import Run
 from golden.training.sets.class_names import Names, called
 from host.boards.open import open_board
 from host.harness.fit import fit
+from paper import floating
 from plumbing.errors import ModelError, PlanError, UsageError
 
 from . import exchange
@@ -195,7 +195,7 @@ class Network:
         """Classes, (n,) int64, of uint8 images of the network's size: (n, height, width) or (n, 3, height, width).
 
         arithmetic: "fixed" is the board's, bit for bit; "float" is the same dynamics in floating point, all layers at once
-        (`golden.paper.floating`), for comparisons with other libraries.
+        (`paper.floating`), for comparisons with other libraries.
         """
         if arithmetic not in ("fixed", "float"):
             raise UsageError(f"arithmetic must be fixed or float, not {arithmetic!r}")

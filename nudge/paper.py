@@ -9,11 +9,11 @@
 
 from typing import Any
 
-from golden.paper.systems.configuration import Configuration
-from golden.paper.systems.configurations import table_two as systems
-from golden.paper.systems.neuron import Dynamics
-from golden.paper.systems.published import PUBLISHED
-from golden.paper.systems.train import SystemRun, Trained, error, pixels, test_error, train, update
+from paper.systems.configuration import Configuration
+from paper.systems.configurations import table_two as systems
+from paper.systems.neuron import Dynamics
+from paper.systems.published import PUBLISHED
+from paper.systems.train import SystemRun, Trained, error, pixels, test_error, train, update
 from plumbing.errors import UsageError
 
 __all__ = [

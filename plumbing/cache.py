@@ -20,7 +20,7 @@ from plumbing.progress import note
 ROOT = Path(__file__).parent.parent
 
 #: This project's packages; other people's are told apart by their version.
-FIRST_PARTY = ("plumbing", "golden", "hw", "sim", "host", "boards", "nudge", "tests")
+FIRST_PARTY = ("plumbing", "golden", "paper", "hw", "sim", "host", "boards", "nudge", "tests")
 
 #: A build that takes longer than this has gone wrong, and so has the process that holds its lock.
 BUILD_SECONDS = 1800

@@ -66,7 +66,7 @@ class NativeError(ModelError):
     """The compiled engine can't be built or can't run this network."""
 
 
-# -- golden.training, golden.paper
+# -- golden.training, paper
 
 
 class PlanError(NudgeError):

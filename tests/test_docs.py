@@ -18,7 +18,7 @@ from host.cli.main import app
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *NOTEBOOKS]
-ROOMS = ("plumbing", "golden", "hw", "sim", "host", "boards", "nudge", "tests")
+ROOMS = ("plumbing", "golden", "paper", "hw", "sim", "host", "boards", "nudge", "tests")
 
 #: `golden.contract.spec`, `Config.passes` is not: it begins with no room.
 DOTTED = re.compile(rf"`((?:{'|'.join(ROOMS)})(?:\.\w+)+)`")

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from golden.contract.presets import PRESETS
-from golden.paper.systems.published import PUBLISHED
+from paper.systems.published import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
 SETS = ("mnist", "fashion-mnist")

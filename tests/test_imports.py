@@ -16,8 +16,10 @@ CONTRACTS = {contract["name"]: contract for contract in TABLE["contracts"]}
 #: Each contract, with an importing and an imported module that it must refuse.
 BROKEN = {
     "plumbing knows nothing of networks": ("plumbing.files", "golden.contract.shapes"),
-    "golden: from the contract up to the paper's studies": ("golden.model.ops", "golden.training.plan"),
+    "golden: from the contract up to training": ("golden.model.ops", "golden.training.plan"),
     "golden imports nothing else of ours": ("golden.training.plan", "hw.top"),
+    "paper: from its systems up to its studies": ("paper.systems.network", "paper.floating"),
+    "paper knows golden and nothing else of ours": ("paper.floating", "host.link.frame"),
     "the contract is plain data: the standard library alone": ("golden.contract.spec", "numpy"),
     "gateware knows the contract and nothing else of ours": ("hw.lib.flow", "golden.model.ops"),
     "gateware: from the library up to the top": ("hw.lib.flow", "hw.core.core"),

@@ -9,7 +9,7 @@ from torch.utils._device import _device_constructors
 FORBIDDEN = {"pickle", "marshal", "shelve", "dill", "joblib", "tarfile", "zipfile", "pty"}
 
 
-@pytest.mark.parametrize("package", ["plumbing", "golden", "host", "hw", "nudge", "sim", "boards"])
+@pytest.mark.parametrize("package", ["plumbing", "golden", "paper", "host", "hw", "nudge", "sim", "boards"])
 def test_nothing_is_unpickled_unpacked_or_given_to_a_shell(package):
     paths = list((Path(__file__).parents[1] / package).rglob("*.py"))
     assert paths
@@ -28,7 +28,7 @@ def test_nothing_is_unpickled_unpacked_or_given_to_a_shell(package):
                 assert given.get("shell", "False") == given.get("allow_pickle", "False") == "False", where
 
 
-@pytest.mark.parametrize("package", ["plumbing", "golden", "host", "nudge"])
+@pytest.mark.parametrize("package", ["plumbing", "golden", "paper", "host", "nudge"])
 def test_each_tensor_is_made_on_a_device_that_is_named(package):
     makers = {f"torch.{function.__name__}" for function in _device_constructors()}
     assert "torch.zeros" in makers

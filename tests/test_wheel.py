@@ -18,7 +18,7 @@ from host.cli.main import main
 from plumbing.cache import build_root
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("boards", "golden", "host", "hw", "nudge", "plumbing", "sim")
+PACKAGES = ("boards", "golden", "host", "hw", "nudge", "paper", "plumbing", "sim")
 SECONDS = 300
 
 

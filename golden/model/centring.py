@@ -2,7 +2,7 @@
 
 With y = w (x - c) + a instead of w x + b, a step moves w by its own update less c times that of a, and b so that the network
 is the same at x = c: what all samples have in common no longer moves all weights of a neuron at once, and rates may be larger.
-The floating-point models have the same in `golden.paper.systems.centre`, which names the sources. A commit is centred by the
+The floating-point models have the same in `paper.systems.centre`, which names the sources. A commit is centred by the
 means as the commits before left them, so that gateware could know them while it makes the updates; docs/arithmetic.md has it to
 the last bit.
 """

@@ -36,8 +36,8 @@ def repro(
 ) -> int:
     """Make a study's table and picture again: CSV, Markdown and PNG."""
     with importing():
-        from golden.paper.studies import STUDIES
-        from golden.paper.studies.carry_out import carry_out
+        from paper.studies import STUDIES
+        from paper.studies.carry_out import carry_out
     if name not in STUDIES:
         raise UsageError(f"unknown study {name!r}: choose one of {', '.join(STUDIES)}{meant(name, STUDIES)}")
     table, files = carry_out(

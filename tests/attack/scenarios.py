@@ -251,9 +251,9 @@ def small_study() -> None:
     """A study of three cells that takes no time, with the table and the picture of one."""
     from matplotlib.figure import Figure
 
-    from golden.paper import studies
-    from golden.paper.studies import page
-    from golden.paper.studies.study import Budget, Cell, Study
+    from paper import studies
+    from paper.studies import page
+    from paper.studies.study import Budget, Cell, Study
 
     def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
         return [Cell({"value": str(n)}, 1, n, functools.partial(dict, error=n + 0.5)) for n in range(3)]

@@ -12,7 +12,7 @@ from golden.model import centring, ops
 from golden.model.batch import train_batch
 from golden.model.fixed import FixedModel
 from golden.model.parameters import Parameters, zeros
-from golden.paper.systems import centre
+from paper.systems import centre
 from plumbing.errors import ModelError
 
 from .random_nets import MINUSCULE, random_images, random_parameters, random_settings, same_parameters
