@@ -98,28 +98,30 @@ boards: setup
 	done
 	$(BIN)/pytest -q sim/netlists sim/test_cycles.py --slow
 
+ATTACK := $(BIN)/python -m tests.attack
+
 # The long forms of what docs/link.md, docs/trust.md and docs/paper.md claim, hours on two cores; the short ones are in `make verify`.
 evidence: setup
-	$(BIN)/nudge board sweep
-	for seed in 1 2 3 4 5; do $(BIN)/nudge board soak --preset tiny --faults 1e-3 --samples 200 --seed $$seed || exit; done
-	for seed in 1 2 3 4 5; do $(BIN)/nudge board soak --preset tiny --faults 1e-2 --samples 200 --seed $$seed || test $$? = 4 || exit; done
-	$(BIN)/nudge board soak --preset tiny --faults 1e-3 --samples 200 --seed 6 --resets 3 --flips 3 --disconnects 3 --stalls 3
-	for seed in 1 2 3 4 5; do $(BIN)/nudge board soak --board golden --stored --faults 1e-3 --damages 3 --samples 1000 --batch 32 --seed $$seed || exit; done
-	$(BIN)/nudge board soak --board golden --stored --faults 1e-3 --samples 400 --seed 6 --resets 3 --flips 3 --disconnects 3 --stalls 3 --damages 3
+	$(ATTACK) sweep
+	for seed in 1 2 3 4 5; do $(ATTACK) soak --preset tiny --faults 1e-3 --samples 200 --seed $$seed || exit; done
+	for seed in 1 2 3 4 5; do $(ATTACK) soak --preset tiny --faults 1e-2 --samples 200 --seed $$seed || test $$? = 4 || exit; done
+	$(ATTACK) soak --preset tiny --faults 1e-3 --samples 200 --seed 6 --resets 3 --flips 3 --disconnects 3 --stalls 3
+	for seed in 1 2 3 4 5; do $(ATTACK) soak --board golden --stored --faults 1e-3 --damages 3 --samples 1000 --batch 32 --seed $$seed || exit; done
+	$(ATTACK) soak --board golden --stored --faults 1e-3 --samples 400 --seed 6 --resets 3 --flips 3 --disconnects 3 --stalls 3 --damages 3
 	$(BIN)/nudge compare --preset tiny --stored --samples 1000 --seed 1
 	$(BIN)/nudge compare --preset small --stored --samples 24 --batch 8 --seed 1
-	for preset in "tiny --samples 1000" "small --samples 24"; do $(BIN)/nudge board soak --preset $$preset --stored --faults 1e-3 --damages 3 --seed 1 || exit; done
-	$(BIN)/python -m sim.harness.fuzz --frames 100000 --seed 1
-	$(BIN)/python -m sim.harness.fuzz --frames 100000 --seed 1 --memory
+	for preset in "tiny --samples 1000" "small --samples 24"; do $(ATTACK) soak --preset $$preset --stored --faults 1e-3 --damages 3 --seed 1 || exit; done
+	$(ATTACK) fuzz --frames 100000 --seed 1
+	$(ATTACK) fuzz --frames 100000 --seed 1 --memory
 	NUDGE_FUZZ=10 $(BIN)/pytest -q tests/host/link/test_hostile.py tests/host/link/test_frame.py tests/golden/training/test_hostile.py
-	$(BIN)/pytest -q tests/host/harness/test_kill.py sim/test_attack.py
-	$(BIN)/python -m tests.attack list
-	$(BIN)/python -m tests.attack cuts
-	$(BIN)/python -m tests.attack faults
+	$(BIN)/pytest -q sim/rigs/link/test_kill.py sim/rigs/link/test_virtual.py
+	$(ATTACK) list
+	$(ATTACK) cuts
+	$(ATTACK) faults
 	$(BIN)/pytest -q sim/formal --durations=0
 	$(BIN)/pytest -q tests/paper --slow
-	$(BIN)/python -m sim.mutants.sessions --count 120 --seed 1
-	$(BIN)/nudge board throughput --rounds 5
+	$(ATTACK) mutants --only core.test_core_tiny --count 120 --seed 1
+	$(ATTACK) delays --rounds 5
 	for preset in small medium; do $(BIN)/nudge board throughput --stored --preset $$preset --epochs 3 || exit; done
 
 # Changes to the host's Python, one at a time: do its tests fail? Some hours; goes on where it was ended.

@@ -4,7 +4,10 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 
+from golden.model import native
+from plumbing import compiler
 from plumbing.signals import ENDING
 
 ROOT = Path(__file__).parent
@@ -13,21 +16,19 @@ ROOT = Path(__file__).parent
 VERIFY = (
     # proofs, mutants, netlists, upsets, attacks, and whether a bench and a build notice what they should
     "sim/formal",
-    "sim/mutants",
     "sim/netlists",
-    "sim/upsets",
     "sim/harness/test_forks.py",
     "sim/harness/test_harness.py",
     "sim/board/test_cache_keys.py",
     "sim/board/test_environment.py",
-    "sim/test_attack.py",
+    "sim/rigs/mutants",
+    "sim/rigs/upsets",
+    *(f"sim/rigs/link/test_{name}.py" for name in ("kill", "soak", "stored_runs", "struck", "virtual")),
     "tests/attack",
     "tests/golden/training/test_cut_runs.py",
     "tests/golden/training/test_processes.py",
     "tests/host/cli/test_start.py",
     "tests/host/boards/test_recover.py",
-    "tests/host/harness/test_kill.py",
-    "tests/host/harness/test_soak.py",
     # whole cores and boards; the SDRAM
     *(f"sim/core/test_core_{name}.py" for name in ("annealed", "events", "fine", "odd", "small", "tiny")),
     "sim/core/test_random_networks.py",
@@ -40,7 +41,6 @@ VERIFY = (
     "sim/test_any_network.py",
     "sim/test_cli_sim.py",
     "sim/test_cycles.py",
-    "sim/test_stored_runs.py",
     "sim/memory",
     # trainings of the paper's systems; bitstreams; pages in a browser; what is made from the whole tree
     "tests/paper",
@@ -91,3 +91,19 @@ def heard():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compiled_engine():
+    """Compiling is said on standard error, which the first test of a process may be looking at."""
+    if compiler.available():
+        native.library()
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tensors are small, and test processes share the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -30,7 +30,7 @@ from golden.training.predict import Prediction, predict
 from golden.training.run import Run
 from golden.training.sets.class_names import Names, called
 from host.boards.open import open_board
-from host.harness.fit import fit
+from host.training.fit import fit
 from paper import floating
 from plumbing.errors import ModelError, PlanError, UsageError
 

@@ -9,7 +9,7 @@ import numpy as np
 from golden.training.evaluate import Evaluation
 from golden.training.metrics import Epoch, sliding_error
 from golden.training.run import Run
-from host.harness.fit import Outcome
+from host.training.fit import Outcome
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

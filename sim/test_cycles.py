@@ -14,7 +14,7 @@ from golden.contract.presets import preset
 from golden.training import checkpoint
 from golden.training.data import load
 from host.boards.serial import SerialBoard
-from host.harness.bench import bench
+from host.training.bench import bench
 from sim.board.program import board_program
 from sim.board.virtual import VirtualBoard
 

@@ -18,7 +18,6 @@ from golden.contract.protocol import (
     Status,
     register_names,
 )
-from host.harness.protocol_model import ProtocolModel
 from sim.harness.fake_core import (
     BETA,
     FAKE_BOARDS,
@@ -31,6 +30,7 @@ from sim.harness.fake_core import (
     prediction,
 )
 from sim.harness.wire import Wire, damaged, power_up, reply, request, words
+from sim.rigs.modelled.protocol_model import ProtocolModel
 
 TOP = FAKE_BOARDS
 

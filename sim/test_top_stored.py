@@ -1,7 +1,6 @@
 """Samples in the board's memory, from the serial pin to the chip's: the same answers as the model's, byte for byte."""
 
 import random
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -15,7 +14,6 @@ from golden.contract.protocol import (
     ANSWER_HEADER,
     MAX_ASKED,
     MAX_DIGESTED,
-    VALUE_BYTES,
     Asked,
     Command,
     RegisterRange,
@@ -29,7 +27,6 @@ from golden.contract.protocol import (
 from golden.contract.stored import CAPACITY, LOG_AT, MAX_CODED, MAX_MOVE, MAX_SAMPLES, Header
 from golden.contract.stuffing import stuff
 from golden.training import data
-from host.harness.golden_device import GoldenDevice
 from host.link.link import Link, RefusedError
 from hw.memory.timing import Cycles
 from hw.top import Top
@@ -38,37 +35,27 @@ from sim.board import verilator
 from sim.board.gateware import PowerOn
 from sim.board.program import compile_board
 from sim.board.virtual import VirtualBoard
-from sim.harness.beside_model import BesideModel
-from sim.harness.drawn_frames import encoded
+from sim.rigs.modelled.beside_model import BesideModel, FuzzError, encoded
 
 CONFIG = configuration(preset("tiny"))
 TRAIN = data.load("embedded")
 DIGITS = [image.tobytes() for image in TRAIN.train_images[:60].numpy()]
 LABELS = TRAIN.train_labels[:60].tolist()
 REGISTERS = registers_by_name(CONFIG.spec, True)
-#: Answers that end with cycles, which the model doesn't count.
-COUNTING = (Command.TRAIN, Command.INFER, Command.COMMIT, Command.TRAIN_STORED, Command.INFER_STORED)
 
 
-class Pair:
-    """A virtual board and a model that are told the same."""
+class Pair(BesideModel):
+    """A virtual board and the model, told the same one by one."""
 
-    def __init__(self, board: VirtualBoard, link: Link):
-        self.board, self.link, self.device = board, link, GoldenDevice(CONFIG, CAPACITY)
-        self.identity = link.hello()
-        self.refused: Counter[str] = Counter()
+    def __init__(self, board: VirtualBoard):
+        super().__init__(board.url, CONFIG)
+        self.board = board
+        self.exchange([encoded(0, Command.HELLO)])
 
     def call(self, command: Command, payload: bytes = b"") -> tuple[Status, bytes]:
-        """The answer, which is the same of both but for the cycles."""
-        expected, model = self.device.execute(command, payload)
-        try:
-            status, found = Status.OK, self.link.call(command, payload)
-        except RefusedError as error:
-            status, found = error.status, error.payload
-        left = -VALUE_BYTES if command in COUNTING else None
-        assert (status, found[:left]) == (expected, model[:left]), f"{command.name} {payload.hex()[:80]}"
-        self.refused[status.name.lower()] += 1
-        return status, found
+        """Status and payload of the board's answer, which is the model's but for cycles."""
+        (answer,) = self.exchange([encoded(self.protocol.upcoming, command, payload)])
+        return Status(answer[3]), answer[ANSWER_HEADER:]
 
     def status(self, command: Command, payload: bytes = b"") -> Status:
         return self.call(command, payload)[0]
@@ -87,11 +74,7 @@ class Pair:
     def registers(self) -> None:
         """What both say of the store, samples and refusals is the same."""
         for name in ("stored", "store_end", "bad_image", "not_stored", "samples", "errors", "pending"):
-            address = REGISTERS[name].address
-            (value,) = self.device.execute(Command.READ_REGISTER, RegisterRange(address, 1).encode())[1:]
-            if name in ("bad_image", "not_stored"):
-                value = self.refused[name].to_bytes(VALUE_BYTES, "little")
-            assert self.link.call(Command.READ_REGISTER, RegisterRange(address, 1).encode()) == value, name
+            assert self.status(Command.READ_REGISTER, RegisterRange(REGISTERS[name].address, 1).encode()) is Status.OK
 
 
 def records(first: int, digits: list[int]) -> list[bytes]:
@@ -107,8 +90,8 @@ def moves(chance: random.Random, count: int, samples: int) -> list[Asked]:
 
 @pytest.fixture
 def pair():
-    with VirtualBoard(CONFIG, board=VIRTUAL_SDRAM) as board, Link.open(board.url) as link:
-        yield Pair(board, link)
+    with VirtualBoard(CONFIG, board=VIRTUAL_SDRAM) as board, (both := Pair(board)).socket:
+        yield both
 
 
 def filled(pair: Pair, count: int = 24) -> None:
@@ -117,7 +100,7 @@ def filled(pair: Pair, count: int = 24) -> None:
 
 
 def test_the_capacity_is_said(pair):
-    assert pair.identity.capacity == CAPACITY == 32 << 20
+    assert pair.protocol.identity.capacity == CAPACITY == 32 << 20
 
 
 def test_training_from_memory_is_training(pair):
@@ -220,49 +203,43 @@ PRECEDENCE = [
 ]
 
 
-@pytest.fixture
-def beside():
-    with VirtualBoard(CONFIG, board=VIRTUAL_SDRAM) as board, (both := BesideModel(board.url, CONFIG)).socket:
-        yield both
-
-
-def test_which_refusal_it_is_and_whether_it_uses_up_the_number(beside):
+def test_which_refusal_it_is_and_whether_it_uses_up_the_number(pair):
     """The board and the model, and what the page says."""
-    beside.exchange([encoded(0, Command.HELLO)])
-    (stored,) = beside.exchange([encoded(1, *store_of(0, *records(0, [0])))])
+    pair.exchange([encoded(0, Command.HELLO)])
+    (stored,) = pair.exchange([encoded(1, *store_of(0, *records(0, [0])))])
     assert stored[3] == Status.OK
     for number, (command, payload, status) in enumerate(PRECEDENCE, 2):
-        (answer,) = beside.exchange([encoded(number, command, payload)])
+        (answer,) = pair.exchange([encoded(number, command, payload)])
         assert (answer[2], answer[3]) == (command | ANSWER, status), f"{command.name} {payload.hex()}"
-        (again,) = beside.exchange([encoded(number, Command.READ_REGISTER, b"\0\1")])
+        (again,) = pair.exchange([encoded(number, Command.READ_REGISTER, b"\0\1")])
         used_up = (command | ANSWER, status) if status is not Status.BAD_LENGTH else (Command.READ_REGISTER | ANSWER, Status.OK)
         assert (again[2], again[3]) == used_up, f"{command.name} {payload.hex()}"
 
 
-def test_bytes_of_a_record_that_may_be_anything(beside):
+def test_bytes_of_a_record_that_may_be_anything(pair):
     """They are stored, and count for the digest alone."""
     number = next(n for n in range(20) if len(stuff(DIGITS[n])) % 2)
     one = stored.record(0, LABELS[number], DIGITS[number], stuff(DIGITS[number]))
     odd = one[:3] + b"\xa5" + one[4:-1] + b"\x5a"
-    beside.exchange([encoded(0, Command.HELLO)])
+    pair.exchange([encoded(0, Command.HELLO)])
     digest = OVER, SampleRange(0, 1).encode()
     requests = [store_of(0, odd), digest, asked_for(INFER_ALL, 1), store_of(0, one), digest]
-    answers = [beside.exchange([encoded(n, *request)])[0] for n, request in enumerate(requests, 1)]
+    answers = [pair.exchange([encoded(n, *request)])[0] for n, request in enumerate(requests, 1)]
     assert [answer[3] for answer in answers] == [Status.OK] * len(requests)
     digests = [int.from_bytes(answers[n][ANSWER_HEADER:], "little") for n in (1, 4)]
     assert digests == [stored.record_digest([each]) for each in (odd, one)]
 
 
-def test_the_counter_of_frames_runs_ahead(beside):
+def test_the_counter_of_frames_runs_ahead(pair):
     """It counts frames behind the READ_REGISTER that reads it, once they are there; exactly so many if nothing is behind it."""
     frames = RegisterRange(REGISTERS["frames"].address, 1).encode()
-    beside.exchange([encoded(0, Command.HELLO)])
-    (before,) = beside.exchange([encoded(1, Command.READ_REGISTER, frames)])
+    pair.exchange([encoded(0, Command.HELLO)])
+    (before,) = pair.exchange([encoded(1, Command.READ_REGISTER, frames)])
     behind = [encoded(n, Command.READ_REGISTER, b"\0\1") for n in range(4, 12)]
     sample = Sample(LABELS[0], DIGITS[0]).encode()
     burst = [encoded(2, Command.INFER, sample), encoded(3, Command.READ_REGISTER, frames), *behind]
-    told = beside.exchange(burst)[1]
-    (after,) = beside.exchange([encoded(12, Command.READ_REGISTER, frames)])
+    told = pair.exchange(burst)[1]
+    (after,) = pair.exchange([encoded(12, Command.READ_REGISTER, frames)])
     first, ahead, last = (int.from_bytes(answer[ANSWER_HEADER:], "little") for answer in (before, told, after))
     assert last == first + len(burst) + 1
     assert first + 2 < ahead <= first + len(burst)
@@ -284,7 +261,7 @@ def test_damage_is_found_and_mended(pair):
         assert pair.run(Command.INFER_STORED, [Asked(n) for n in range(24)]) is Status.OK
         if number % 4 == 3:
             assert pair.status(Command.COMMIT) is Status.OK
-    assert pair.refused["bad_image"] > 0
+    assert pair.endings["BAD_IMAGE"] > 0
     pair.registers()
     assert pair.status(Command.WRITE_REGISTER, RegisterValue(REGISTERS["forget"].address, 1).encode()) is Status.OK
     assert pair.run(Command.INFER_STORED, [Asked(0)]) is Status.NOT_STORED
@@ -296,8 +273,13 @@ def test_lost_refreshes_are_found(pair):
     filled(pair, 8)
     pair.board.flip("sdram.chip.lose", 0, 13)  # each row loses one, in 64 ms of the board's time
     asked = b"".join(Asked(n % 8).encode() for n in range(64))
-    with pytest.raises(RefusedError, match="BAD_IMAGE"):
-        pair.link.exchange([(Command.INFER_STORED, asked)] * 100)
+
+    def until_one_is_damaged() -> None:
+        for _ in range(100):
+            pair.call(Command.INFER_STORED, asked)
+
+    with pytest.raises(FuzzError, match=rf"board \w{{6}}{Status.BAD_IMAGE.value:02x}"):
+        until_one_is_damaged()
 
 
 def spoiled(**chip) -> VirtualBoard:

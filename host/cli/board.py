@@ -16,7 +16,6 @@ from plumbing.progress import note
 
 from . import completion
 from .app import App
-from .attacks import soak, sweep
 from .options import (
     EnginesOption,
     JsonOption,
@@ -33,7 +32,7 @@ app = App()
 
 @app.callback(invoke_without_command=True)
 def callback(context: typer.Context) -> None:
-    """Serve a virtual board, ask a board what it is, or attack one."""
+    """Serve a virtual board, or ask a board what it is."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -121,7 +120,7 @@ def status(
 
         from golden.training import checkpoint
         from host.boards import open as opening
-        from host.harness.compare import verify
+        from host.training.compare import verify
     others = [] if network is None else [network_file.read(network)]
     file = None if weights is None else checkpoint.find(weights)
     loaded = None if file is None else checkpoint.load(file)
@@ -161,6 +160,4 @@ def status(
     return ExitCode.OK
 
 
-app.command("soak")(soak)
-app.command("sweep")(sweep)
 app.command("throughput")(throughput)

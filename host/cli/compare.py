@@ -45,13 +45,6 @@ def compare(
             autocompletion=completion.weights,
         ),
     ] = None,
-    inject_fault: Annotated[
-        str | None,
-        typer.Option(
-            metavar="BUNDLE:INDEX:BIT",
-            help="Flip this bit of a weight on the board half-way; then it must fail.",
-        ),
-    ] = None,
     stored: Annotated[
         bool,
         typer.Option(
@@ -64,24 +57,22 @@ def compare(
     """Train the same samples on a board and on the golden model; succeed only if all is equal.
 
     Compared: every prediction, every weight and bias (by digest at each commit, by value at the
-    end), every layer's spike counter. --inject-fault is the proof that this can fail: INDEX counts
-    the bundle's weights in torch's flat order, then its biases; BIT is 0..15 of the master. A batch
-    below the preset's takes rates that are smaller in proportion: the board's registers stay the same,
-    and in their range. With --stored the network's samples must be as MNIST's.
+    end), every layer's spike counter. A batch below the preset's takes rates that are smaller in
+    proportion: the board's registers stay the same, and in their range. With --stored the network's
+    samples must be as MNIST's.
     """
     with importing():
         from golden.training import checkpoint
         from golden.training import data as datasets
         from golden.training.plan import Plan, first_samples
         from host.boards.open import open_board
-        from host.harness import compare as comparison
+        from host.training import compare as comparison
 
     if weights is None:
         spec, parameters = chosen(preset_name, network), None
     else:
         asked = None if preset_name is None and network is None else chosen(preset_name, network)
         spec, parameters, _ = checkpoint.load(checkpoint.find(weights), asked)
-    fault = None if inject_fault is None else comparison.Fault.parse(inject_fault, spec)
     data = data or "embedded"
     images = datasets.load(data, data_dir, spec.input)
     lr_scale = 1.0 if batch is None else min(1.0, batch / spec.learning.batch)
@@ -90,7 +81,7 @@ def compare(
     plan = Plan.of(spec, data, count, seed=seed, batch=batch, lr_scale=lr_scale, **moves)
     with open_board(board, spec, engines, memory=stored) as device:
         with reported(as_json, {"samples": samples}):
-            result = comparison.compare(device, plan, images, fault, stored=stored, parameters=parameters)
+            result = comparison.compare(device, plan, images, stored=stored, parameters=parameters)
     how = ", from the board's memory and streamed" if stored else ""
     emit(
         as_json,

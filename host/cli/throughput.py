@@ -43,9 +43,6 @@ def throughput(
         ),
     ] = "ulx3s",
     epochs: Annotated[int, typer.Option(help="With --stored: train N epochs.", min=1)] = 2,
-    rounds: Annotated[
-        int, typer.Option(help="Measure `tiny` on the virtual board as well, N times.", min=0)
-    ] = 0,
     as_json: JsonOption = False,
 ) -> int:
     """Show what the protocol costs on a good line, and how busy requests in flight keep a board.
@@ -58,4 +55,4 @@ def throughput(
     if stored:
         whole = 60_000 if samples is None else samples
         return rates.stored_throughput(Target(target, preset_name or "small"), whole, epochs, as_json)
-    return rates.streamed_throughput(baud, delay, samples, rounds, as_json)
+    return rates.streamed_throughput(baud, delay, samples, as_json)

@@ -39,7 +39,7 @@ def verilog(
     if out.suffix != ".v":
         raise UsageError(f"--out must end with .v, not {out.name!r}")
     with importing():
-        from host.harness.script import Step, script
+        from host.training.script import Step, script
 
         from .work.builds import Target, boards_modules
     boards = boards_modules()

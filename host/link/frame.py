@@ -13,7 +13,7 @@ from golden.contract.protocol import ANSWER_BYTES, CRC_BYTES, VERSION
 MAX_ENCODED = ANSWER_BYTES + ANSWER_BYTES // 254 + 1
 
 
-#: Frames whose coding is remembered: what `host.harness.sweep` says again and again, and what a host sends twice.
+#: Frames whose coding is remembered: a host sends some twice, and one board of a test what the one before did.
 REMEMBERED = 512
 
 

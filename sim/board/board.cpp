@@ -10,7 +10,6 @@
 // Standard input takes faults, a line each, which standard output acknowledges with "done" or "no such thing":
 //   reset                   the state after power-up; what the host had sent but the line hadn't carried stays on its way
 //   flip MEMORY WORD BIT N  of a memory in memories.inc, after N cycles in which the core is busy; 0: now
-//   mutate NUMBER           reset, and be that mutant from now on; only in a build with mutants (sim/mutants/sessions.py)
 //
 // A board keeps its state when a client goes away. One client at a time; a second one is turned away.
 

@@ -104,14 +104,10 @@ private:
             std::istringstream words(order_);
             std::string verb, memory;
             size_t word = 0, bit = 0, after = 0;
-            unsigned number = 0;
             words >> verb;
             bool good = true;
             if (verb == "reset") {
                 design_.reset();
-                line_.cut();
-            } else if (verb == "mutate" && words >> number) {
-                design_.mutate(number);
                 line_.cut();
             } else {
                 good = verb == "flip" && words >> memory >> word >> bit >> after && design_.flip(memory, word, bit, after);

@@ -19,14 +19,7 @@ public:
         top_.reset();  // before its context
         context_ = std::make_unique<VerilatedContext>();
         top_ = std::make_unique<Vtop>(context_.get());
-#ifdef MUTANTS
-        top_->mutant = mutant_;
-#endif
         silent_ = due_ = 0;
-    }
-    void mutate(unsigned number) {
-        mutant_ = number;
-        reset();
     }
 
     // Clocks the design, with the line at its serial pins; less often if a rule of the SDRAM is broken.
@@ -98,7 +91,6 @@ public:
 private:
     std::unique_ptr<VerilatedContext> context_;
     std::unique_ptr<Vtop> top_;
-    unsigned mutant_ = 0;
     uint64_t cycles_ = 0, silent_ = 0;
     // The bit that is flipped in so many cycles, 0 for none.
     uint8_t* byte_ = nullptr;

@@ -10,7 +10,6 @@ from boards.virtual import VIRTUAL
 from golden.contract.config import ENGINES, Config, configuration
 from golden.contract.presets import preset
 from plumbing.cache import source_files
-from sim.mutants import board as mutants
 from sim.netlists import board as netlist
 
 from . import gateware, program, verilator
@@ -67,9 +66,8 @@ def asked(monkeypatch):
     [
         (gateware, lambda: gateware.top_verilog(TINY, VIRTUAL)),
         (netlist, lambda: netlist.cell_netlist(TINY, VIRTUAL, "ecp5")),
-        (mutants, lambda: mutants.mutant_netlist(TINY, 1, 1)),
     ],
-    ids=["board", "cells", "mutants"],
+    ids=["board", "cells"],
 )
 @pytest.mark.parametrize("changed", ["golden/contract/formats.py", "golden/contract/spec.py", "hw/lib/saturate.py"])
 def test_a_changed_source_is_elaborated_anew(asked, monkeypatch, module, call, changed):
@@ -101,7 +99,6 @@ def test_a_changed_source_is_compiled_anew(asked, monkeypatch, changed):
     ("module", "platform"),
     [
         ("sim.board.gateware", "None"),
-        ("sim.mutants.board", "None"),
         ("sim.netlists.board", "ICEBreakerPlatform()"),
     ],
 )

@@ -126,7 +126,7 @@ class VirtualBoard:
 
     @property
     def registers(self) -> dict[str, int]:
-        """Bits of the registers that `flip` reaches, as words 0: none but in a program of `sim.upsets.registers`."""
+        """Bits of the registers that `flip` reaches, as words 0: none but in a program of `sim.rigs.upsets.registers`."""
         listed = self.program.parent / "registers.inc"
         found = re.findall(r'"(.+)", .*, (\d+)\)', listed.read_text()) if listed.exists() else []
         return {name: int(bits) for name, bits in found}
@@ -141,10 +141,6 @@ class VirtualBoard:
         after: as many cycles in which the core is busy; 0: now.
         """
         self._order(f"flip {memory} {word} {bit} {after}")
-
-    def mutate(self, number: int) -> None:
-        """Reset to another mutant; only with a program of `sim.mutants.board`."""
-        self._order(f"mutate {number}")
 
     def _order(self, order: str) -> None:
         assert self._process.stdin is not None

@@ -1,7 +1,7 @@
 """One simulator for all tests of a build: it imports the benches once and forks for each test, as at power-up.
 
 To import torch takes two seconds. `Forks` is on pytest's side; `serve` is a cocotb test which, at time 0, becomes any other
-test in a child of its process. `sim.mutants.trial` does the same for each mutant.
+test in a child of its process. `sim.rigs.mutants.trial` does the same for each mutant.
 """
 
 import atexit

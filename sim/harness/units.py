@@ -138,7 +138,7 @@ async def run_part(port, signal=None) -> int:
     raise AssertionError(f"{port.name}: busy for {PATIENCE} cycles")
 
 
-#: Names of the units that `each` takes, if not all: `sim.mutants` asks about one.
+#: Names of the units that `each` takes, if not all: `sim.rigs.mutants` asks about one.
 chosen: set[str] | None = None
 
 

@@ -11,11 +11,11 @@ from golden.contract.protocol import MAX_DIGESTED, Command, SampleNumber, Sample
 from golden.contract.stored import CAPACITY, MAX_CODED, MAX_SAMPLES, WORD_BYTES, Header, record_words, sealed
 from golden.contract.stored_messages import STORED_PAYLOAD_BYTES
 from golden.model.image_store import ImageStore
-from host.harness.golden_device import GoldenDevice
 from hw.link.record_access import RecordAccess
 from hw.memory.interface import Range, Record
 from sim.harness.requester import Requester
 from sim.harness.streams import Port, start
+from sim.rigs.modelled.golden_device import GoldenDevice
 
 NAME = "record_access"
 UNITS = {NAME: RecordAccess()}

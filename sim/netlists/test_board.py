@@ -9,7 +9,7 @@ from golden.contract.presets import preset
 from golden.training import data
 from golden.training.plan import Plan
 from host.boards.serial import SerialBoard
-from host.harness.compare import compare
+from host.training.compare import compare
 from sim.board.virtual import VirtualBoard
 
 from .board import netlist_program

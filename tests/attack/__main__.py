@@ -1,13 +1,22 @@
-"""`python -m tests.attack`: every fault, every power cut, and the list of attacks, with their counts."""
+"""`python -m tests.attack COMMAND`: every rig of this project that attacks, fuzzes, or counts what is noticed."""
 
 import gc
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
 from typing import Annotated
 
 import typer
+
+from host.cli.run import run
+from plumbing.errors import ExitCode
+from sim.rigs.link.commands import delays, flip, fuzz, soak, sweep
+from sim.rigs.mutants.commands import mutants
+from sim.rigs.upsets.commands import upsets
 
 from . import cell, scenarios
 from .attacks import attack, attacks
@@ -15,6 +24,24 @@ from .cuts import cut
 from .faults import MODES, disturb
 
 app = typer.Typer(add_completion=False)
+for command in (soak, sweep, fuzz, delays, flip, mutants, upsets):
+    app.command()(command)
+
+
+@contextmanager
+def cells(pictures: bool = False) -> Iterator[None]:
+    """What commands in cells need: the shim, a folder for all that they write, and everything done once."""
+    cell.restart_with_shim()
+    with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
+        from golden.model import native_check
+
+        native_check.usable()  # in the usual build cache
+        os.environ["NUDGE_BUILD"] = place
+        os.environ["TMPDIR"] = place
+        cell.warm(pictures)
+        scenarios.warm_scenarios()
+        gc.freeze()  # a collection in a fork would touch, and so copy, all of it
+        yield
 
 
 @app.command()
@@ -24,12 +51,12 @@ def faults(
     every: Annotated[int, typer.Option(help="Fail each N-th call only.")] = 1,
     first: Annotated[int, typer.Option(help="Begin with this call.")] = 1,
     pictures: Annotated[bool, typer.Option("--pictures", help="Draw pictures, with 10,000 calls.")] = False,
-) -> None:
+) -> int:
     """Fail each call of each command once."""
     total = 0
     wrong: list[str] = []
-    for name in only.split(","):
-        for mode in modes.split(","):
+    with cells(pictures):
+        for name, mode in product(only.split(","), modes.split(",")):
             start = time.monotonic()
             tally = disturb(name, mode, every, first)
             count = sum(tally.calls.values())
@@ -39,19 +66,20 @@ def faults(
             seconds = time.monotonic() - start
             line = f"{name}, {mode}: {count} faults ({kinds}); exit codes {codes}; {len(tally.wrong)} wrong; {seconds:.0f} s"
             print(line, flush=True)
-    finish(f"{total} faults", wrong)
+    return finish(f"{total} faults", wrong)
 
 
 @app.command()
-def cuts(every: Annotated[int, typer.Option(help="Try each N-th state only.")] = 1) -> None:
+def cuts(every: Annotated[int, typer.Option(help="Try each N-th state only.")] = 1) -> int:
     """Cut the power after each prefix of what a training writes."""
     start = time.monotonic()
-    endings, wrong = cut(every)
+    with cells():
+        endings, wrong = cut(every)
     states, recorded = endings.pop("states"), endings.pop("calls")
     print(f"{recorded} calls of a training of 3 commits, {states} states of a disk; {time.monotonic() - start:.0f} s")
     for ending, count in endings.most_common():
         print(f"  {count} x {ending}")
-    finish(f"{sum(endings.values())} power cuts", wrong)
+    return finish(f"{sum(endings.values())} power cuts", wrong)
 
 
 @app.command("list")
@@ -60,40 +88,27 @@ def every_attack(
     family: Annotated[str | None, typer.Option(help="Of this family alone.")] = None,
     seed: Annotated[int, typer.Option(help="Draw damages and moments from this seed.")] = 1,
     only: Annotated[str, typer.Option(help="Attacks whose name has this.")] = "",
-) -> None:
+) -> int:
     """Try the list of attacks."""
     start = time.monotonic()
-    known = attacks(seed)
-    chosen = [one for one in known if family in (None, one.family) and only in one.name][::every]
-    print(f"{len(chosen)} of {len(known)} attacks", flush=True)
-    counts, wrong, slowest = attack(chosen)
+    with cells():
+        known = attacks(seed)
+        chosen = [one for one in known if family in (None, one.family) and only in one.name][::every]
+        print(f"{len(chosen)} of {len(known)} attacks", flush=True)
+        counts, wrong, slowest = attack(chosen)
     for name, count in counts.items():
         print(f"  {count} x {name}")
     print(f"{time.monotonic() - start:.0f} s, the slowest took {slowest:.1f} s")
-    finish(f"{sum(counts.values())} attacks", wrong)
+    return finish(f"{sum(counts.values())} attacks", wrong)
 
 
-def finish(what: str, wrong: list[str]) -> None:
-    """Say what came of it; end with 1 if anything was wrong."""
+def finish(what: str, wrong: list[str]) -> int:
+    """Say what came of it; the exit code."""
     for line in wrong[:40]:
         print(f"WRONG {line}")
     print(f"{what}: {len(wrong)} wrong")
-    raise typer.Exit(bool(wrong))
+    return ExitCode.DIFFERENT if wrong else ExitCode.OK
 
 
 if __name__ == "__main__":
-    cell.restart_with_shim()
-    with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
-        from golden.model import native_check
-
-        native_check.usable()  # in the usual build cache
-        os.environ["NUDGE_BUILD"] = place
-        os.environ["TMPDIR"] = place
-        cell.warm(pictures="--pictures" in sys.argv)
-        scenarios.warm_scenarios()
-        gc.freeze()  # a collection in a fork would touch, and so copy, all of it
-        try:
-            app(standalone_mode=True)
-        except SystemExit as end:
-            code = end.code
-    sys.exit(code)
+    sys.exit(run(app, "attack", None))

@@ -13,7 +13,6 @@ from pathlib import Path
 from plumbing.progress import Meter
 
 from .attack import Attack
-from .cell import cell
 from .damaged_builds import damaged_builds, damaged_engines
 from .damaged_files import damaged_files
 from .occupied import occupied
@@ -51,7 +50,7 @@ def attack(chosen: list[Attack]) -> tuple[Counter[str], list[str], float]:
             folder.mkdir()
             each.prepare(folder)
             start = time.monotonic()
-            ended = cell(each.arguments, folder, None, dict(each.environment), each.before)
+            ended = each.run(folder)
             slowest = max(slowest, time.monotonic() - start)
             counts[each.family] += 1
             # first, as it may know that the end was meant

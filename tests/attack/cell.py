@@ -96,7 +96,10 @@ def cell(
     before: Callable[[], None] = lambda: None,
     patience: float = PATIENCE,
 ) -> Ended:
-    """Run a command in a folder, in a fork of this process. before: what else is done there first."""
+    """Run a command in a folder, in a fork of this process.
+
+    environment: variables to set, or None to unset; {folder} in a value is the folder. before: what else is done there first.
+    """
     from host.cli import main as cli
     from host.cli import start
     from plumbing.signals import ENDING
@@ -116,7 +119,7 @@ def cell(
             for name, value in environment.items():
                 os.environ.pop(name, None)
                 if value is not None:
-                    os.environ[name] = value
+                    os.environ[name] = value.replace("{folder}", str(folder))
             for interrupt in ENDING:
                 signal.signal(interrupt, start.at_once)
             before()

@@ -19,7 +19,7 @@ from golden.training import checkpoint
 from plumbing.errors import ExitCode
 
 from .cell import Fault, cell
-from .scenarios import OPTIONS, RESUME, bits, reference, scenarios
+from .scenarios import OPTIONS, RESUME, SCENARIOS, bits, same_bits
 
 
 def kept(synced: bytes, written: bytes) -> int:
@@ -140,7 +140,7 @@ def cut(every: int) -> tuple[Counter[str], list[str]]:
     with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
         folder, trace = Path(place, "recorded"), Path(place, "trace")
         folder.mkdir()
-        ended = scenarios()["train"](folder).run(folder, Fault(0, 0, trace=trace, root=Path("run")))
+        ended = SCENARIOS["train"].run(folder, Fault(0, 0, trace=trace, root=Path("run")))
         assert ended.code == ExitCode.OK, ended.err
         disk, tried, durable = Disk(), set(), -1
         for number, call in enumerate(calls(trace), start=1):
@@ -189,8 +189,7 @@ def resumed(state: dict[str, bytes], folder: Path, durable: int) -> tuple[str, s
     ended = cell(RESUME, folder)
     why = "; ".join(ended.judge())
     if ended.code == ExitCode.OK:
-        same = bits(folder / "run") == reference()[0]
-        return "same bits", why or ("" if same else "it ended with other weights")
+        return "same bits", "; ".join([*filter(None, [why]), *same_bits(folder, ended)])
     if durable >= 0:
         why = why or f"weights were saved, but resuming ended with {ended.code}: {ended.err.strip()}"
     elif ended.code != ExitCode.WEIGHTS:

@@ -13,7 +13,7 @@ from plumbing.errors import ExitCode
 from .attack import Attack, same_output
 from .cell import Ended
 from .damaged_files import EVAL, damages, text_of, whole_run
-from .scenarios import BUILD, REPORT, baselines_here, build_mend, built, environment, no_elaboration, tools
+from .scenarios import BUILD, ENVIRONMENT, REPORT, baselines_here, build_left, build_mend, no_elaboration, tools
 
 FLASH = ["flash", "icebreaker", "--preset", "tiny", "--tools", "native", "--board", "/none", "--json"]
 SHOWN = [*(word for word in REPORT if word != "--save"), "--json"]
@@ -47,9 +47,9 @@ def files_of(folder: Path) -> list[str]:
 
 def right_bitstream(folder: Path, ended: Ended) -> list[str]:
     """Success is the bitstream; nothing else is ever loaded onto a board."""
-    wrong = ["another bitstream"] if ended.code == ExitCode.OK and built(folder) != b"bits\n" else []
     loaded = folder / "flashed"
-    return wrong + (["another bitstream was loaded"] if loaded.exists() and loaded.read_bytes() != b"bits\n" else [])
+    wrong = loaded.exists() and loaded.read_bytes() != b"bits\n"
+    return build_left(folder, ended) + ["another bitstream was loaded"] * wrong
 
 
 def damaged_builds(seed: int) -> Iterator[Attack]:
@@ -60,7 +60,7 @@ def damaged_builds(seed: int) -> Iterator[Attack]:
         whole_build(example)
     prepare = functools.partial(shutil.copytree, example, symlinks=True, dirs_exist_ok=True)
     report = next(name for name in files_of(example) if name.endswith("build.json"))
-    shown = functools.partial(same_output, text_of(SHOWN, prepare, baselines_here, environment(Path())))
+    shown = functools.partial(same_output, text_of(SHOWN, prepare, baselines_here, ENVIRONMENT))
     kinds: list[tuple[list[str], list[str], Callable[[], None], Callable[..., list[str]]]] = [
         (BUILD, files_of(example), no_elaboration, right_bitstream),
         (FLASH, [name for name in files_of(example) if ".bin" in name], plugged_in, right_bitstream),
@@ -71,7 +71,7 @@ def damaged_builds(seed: int) -> Iterator[Attack]:
             for what, damage in damages(random.Random(f"{seed} {arguments} {Path(name).name}")):
                 title = f"{arguments[0]}: {'/'.join(Path(name).parts[2:])}: {what}"
                 spoil = functools.partial(_damaged, prepare, name, damage)
-                yield Attack("builds", title, arguments, spoil, check, tuple(environment(Path()).items()), before)
+                yield Attack("builds", title, arguments, spoil, check, ENVIRONMENT, before)
 
 
 def _damaged(prepare: Callable[[Path], Any], name: str, damage: Callable[[Path], None], folder: Path) -> None:
@@ -101,7 +101,7 @@ def damaged_engines(seed: int) -> Iterator[Attack]:
 
     library = Path(native.library()._name)
     example = Path(os.environ["NUDGE_BUILD"]) / "engine"
-    given = (("NUDGE_BUILD", "build"), ("CXX", "bin/c++"))
+    given = {"NUDGE_BUILD": "build", "CXX": "bin/c++"}
 
     def prepare(folder: Path) -> None:
         shutil.copytree(example, folder, dirs_exist_ok=True)
@@ -114,20 +114,20 @@ def damaged_engines(seed: int) -> Iterator[Attack]:
         made = _compiled_in(example, given)
         shutil.copytree(made / "build", example / "build")
         shutil.rmtree(made)
-    expected = text_of(EVAL, prepare, engine_here, dict(given))
+    expected = text_of(EVAL, prepare, engine_here, given)
     for name in sorted(str(path.relative_to(example)) for path in example.glob("build/native-*/*")):
         for what, damage in damages(random.Random(f"{seed} {Path(name).name}")):
             spoil, check = functools.partial(_damaged, prepare, name, damage), functools.partial(same_output, expected)
             yield Attack("engines", f"eval: {Path(name).name}: {what}", EVAL, spoil, check, given, engine_here)
 
 
-def _compiled_in(example: Path, given: tuple[tuple[str, str], ...]) -> Path:
+def _compiled_in(example: Path, given: dict[str, str]) -> Path:
     """A folder where a command has compiled the engine."""
     from .cell import cell
 
     folder = example.with_name("engine-made")
     shutil.copytree(example, folder)
     whole_run(folder)
-    ended = cell(EVAL, folder, None, dict(given), engine_here)
+    ended = cell(EVAL, folder, None, given, engine_here)
     assert ended.code == ExitCode.OK, ended.err
     return folder

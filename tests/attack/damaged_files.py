@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from golden.contract.presets import preset
 from golden.training import checkpoint
 from golden.training.sets import idx
 from plumbing.errors import ExitCode
+from tests.sets import noise, write_set
 
-from .attack import Attack, anything, same_bits, same_output
+from .attack import Attack, anything, same_output
 from .cell import Ended, cell
-from .scenarios import RESUME, TRAIN, half_done, small_study
+from .scenarios import RESUME, TRAIN, half_done, same_bits, small_study
 
 
 def damages(random_: random.Random) -> Iterator[tuple[str, Callable[[Path], None]]]:
@@ -92,23 +94,14 @@ SHOW = ["network", "show", "mine.toml", "--samples", "1", "--json"]
 REPORTED = ["report", "icebreaker", "--preset", "tiny", "--json"]
 
 
-def own_arrays() -> dict[str, Any]:
-    """A data set of twenty and ten noisy images."""
-    noise = np.random.default_rng(1)
-    images = {
-        f"{part}_images": noise.integers(0, 256, (count, 28, 28), np.uint8) for part, count in (("train", 20), ("test", 10))
-    }
-    return images | {f"{part}_labels": np.arange(count) % 10 for part, count in (("train", 20), ("test", 10))}
-
-
 def own_archive(folder: Path) -> None:
-    """As an archive."""
-    np.savez(folder / "mine.npz", **own_arrays())
+    """Noise, as an archive."""
+    np.savez(folder / "mine.npz", **noise(preset("tiny").input, 20, 10))
 
 
 def own_pictures(folder: Path) -> None:
     """As PNG files: two of each class to train, one to test."""
-    images = own_arrays()["train_images"]
+    images = noise(preset("tiny").input, 20, 10)["train_images"][:, 0]
     for number in range(50):
         file = folder / "mine" / str(number % 10) / f"{number // 10}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -117,13 +110,7 @@ def own_pictures(folder: Path) -> None:
 
 def small_mnist(folder: Path) -> None:
     """As MNIST's files."""
-    raw = folder / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    arrays = own_arrays()
-    for name, key in zip(idx.FILES, ("train_images", "train_labels", "test_images", "test_labels"), strict=True):
-        array = arrays[key].astype(np.uint8)
-        head = bytes((0, 0, 8, array.ndim)) + b"".join(size.to_bytes(4, "big") for size in array.shape)
-        (raw / name).write_bytes(head + array.tobytes())
+    write_set(folder / "MNIST" / "raw", np.random.default_rng(1))
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from plumbing.errors import ExitCode
 from plumbing.progress import note
 
 from .cell import KINDS, Fault
-from .scenarios import Scenario, scenarios
+from .scenarios import SCENARIOS
 
 #: Seconds between two lines of progress.
 TOLD_SECONDS = 10.0
@@ -43,24 +43,23 @@ class Tally:
 
 def disturb(name: str, mode: str, every: int, first: int = 1) -> Tally:
     """Fail each `every`-th call of a scenario, from `first` on."""
-    kinds, half, stays = MODES[mode]
+    scenario, (kinds, half, stays) = SCENARIOS[name], MODES[mode]
     names = {bit: kind for kind, bit in KINDS.items()}
     tally, number, told = Tally(), first, time.monotonic()
     with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
         kept = Path(place, "begin")
         kept.mkdir()
-        scenarios()[name](kept).prepare(kept)
+        scenario.prepare(kept)
         while True:
             folder = Path(place, "cell")
             shutil.copytree(kept, folder, symlinks=True)
-            scenario: Scenario = scenarios()[name](folder)
             ended = scenario.run(folder, Fault(number, kinds, half, stays))
             wrong = ended.judge(memory=mode == "memory")
             if ended.code is not None and ended.code >= 0 and not ended.failed and ended.calls < number:
                 if ended.code != ExitCode.OK:
                     tally.wrong.append(f"{name} {mode}: without a fault it ended with {ended.code}: {ended.err.strip()}")
                 break
-            wrong += scenario.left(folder, ended)
+            wrong += scenario.check(folder, ended)
             wrong += scenario.mend(folder)
             tally.calls[names.get(ended.failed, "?")] += 1
             tally.codes[ended.code if ended.code is not None else 999] += 1

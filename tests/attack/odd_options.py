@@ -32,8 +32,6 @@ BASE = {
     "board info": ["--board", "/none"],
     "board status": ["--board", "/none"],
     "board serve": ["--port", "-1"],
-    "board soak": ["--board", "golden", "--samples", "4", "--faults", "0", "--preset", "none"],
-    "board sweep": ["--fault", "none", "--preset", "none"],
     "board throughput": ["--samples", "0"],
 }
 
@@ -124,7 +122,7 @@ def options() -> Iterator[Attack]:
             for value in values(parameter):
                 words = [*name.split(), *without(BASE[name], flag), flag, value]
                 yield Attack("options", f"{name} {flag} {value[:20]!r}", words, odd_files,
-                    before=small_study, environment=(("PATH", "/proc/nowhere"),))  # fmt: skip
+                    before=small_study, environment={"PATH": "/proc/nowhere"})  # fmt: skip
 
 
 def odd_files(folder: Path) -> None:

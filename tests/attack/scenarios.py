@@ -5,8 +5,6 @@ import io
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +18,12 @@ from golden.training.options import TrainingOptions
 from golden.training.run import Run
 from golden.training.stop import Stop
 from host.boards.golden import GoldenBoard
-from plumbing.errors import WeightsError
+from plumbing.errors import ExitCode, WeightsError
 from plumbing.files import UNFINISHED
+from tests.golden.training.cut_run import After
 
-from .cell import Ended, Fault, cell
+from .attack import Attack, failed, nothing
+from .cell import Ended, cell
 
 #: A run of three commits, each saved, and the mean of the last two epochs.
 OPTIONS = TrainingOptions(samples=8, batch=8, epochs=3, average=2, free_steps=4, nudged_steps=4, seed=5)
@@ -47,43 +47,16 @@ echo routed > top.asc
 ICEPACK = "echo bits > top.bin"
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """A command in a folder, which it begins in as `prepare` leaves it."""
-
-    name: str
-    arguments: list[str]
-    prepare: Callable[[Path], None]
-    #: What is wrong with what a command that ended so has left, before anything is done about it.
-    left: Callable[[Path, Ended], list[str]]
-    #: Does the same without a fault, as a user would go on; what is wrong then.
-    mend: Callable[[Path], list[str]]
-    environment: dict[str, str]
-    before: Callable[[], None] = lambda: None
-
-    def run(self, folder: Path, fault: Fault | None = None) -> Ended:
-        """The command, disturbed or not."""
-        return cell(self.arguments, folder, fault, self.environment, self.before)
-
-
-def nothing(folder: Path) -> None:
-    """Nothing is there."""
-
+#: Where builds go, and where tools are.
+ENVIRONMENT = {"NUDGE_BUILD": "build", "PATH": "{folder}/bin:/usr/bin:/bin"}
 
 # -- training
-
-
-class _After(Stop):
-    """Asks for a stop after the first batch."""
-
-    def __bool__(self) -> bool:
-        return True
 
 
 @functools.cache
 def reference() -> tuple[bytes, bytes]:
     """The weights that an undisturbed run ends with, and those after its first commit."""
-    whole, cut = (_run(Path(os.environ["NUDGE_BUILD"]) / name, stop) for name, stop in (("whole", Stop()), ("cut", _After())))
+    whole, cut = (_run(Path(os.environ["NUDGE_BUILD"]) / name, stop) for name, stop in (("whole", Stop()), ("cut", After(1))))
     return whole, cut
 
 
@@ -119,25 +92,28 @@ def half_done(folder: Path) -> None:
     shutil.copytree(Path(os.environ["NUDGE_BUILD"]) / "cut", folder / "run")
 
 
+def same_bits(folder: Path, ended: Ended) -> list[str]:
+    """Success means the undisturbed weights."""
+    return ["other weights"] if ended.code == ExitCode.OK and bits(folder / "run") != reference()[0] else []
+
+
 def train_left(folder: Path, ended: Ended) -> list[str]:
     """Success is the whole run; a weight file is always one that can be read."""
     out = folder / "run"
-    wrong = []
-    if ended.code == 0 and bits(out) != reference()[0]:
-        wrong.append("it succeeded with other weights")
-    if (out / checkpoint.WEIGHTS).exists() and bits(out) is None:
-        wrong.append("it left a damaged weight file")
-    return wrong
+    damaged = (out / checkpoint.WEIGHTS).exists() and bits(out) is None
+    return same_bits(folder, ended) + ["it left a damaged weight file"] * damaged
 
 
 def train_mend(folder: Path) -> list[str]:
     """`nudge resume`, or begin where nothing was saved, ends with the same bits."""
     out = folder / "run"
     ended = cell(RESUME if (out / checkpoint.WEIGHTS).exists() else TRAIN, folder)
-    if ended.code != 0:
-        return [f"going on ended with {ended.code}: {ended.err.strip()}"]
-    wrong = [] if bits(out) == reference()[0] else ["going on ended with other weights"]
-    return wrong + [f"{path.name} is left" for path in out.iterdir() if path.name.endswith(UNFINISHED)]
+    return failed("going on", ended) or same_bits(folder, ended) + unfinished(out)
+
+
+def unfinished(folder: Path) -> list[str]:
+    """Files that were left half written."""
+    return [f"{path.name} is left" for path in folder.iterdir() if path.name.endswith(UNFINISHED)]
 
 
 # -- builds
@@ -188,15 +164,8 @@ def build_left(folder: Path, ended: Ended) -> list[str]:
 
 def build_mend(folder: Path) -> list[str]:
     """The same again makes it."""
-    ended = cell(BUILD, folder, None, environment(folder), no_elaboration)
-    if ended.code != 0:
-        return [f"building again ended with {ended.code}: {ended.err.strip()}"]
-    return [] if built(folder) == b"bits\n" else ["building again made another bitstream"]
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """Where builds go, and where tools are."""
-    return {"NUDGE_BUILD": "build", "PATH": f"{folder / 'bin'}:/usr/bin:/bin"}
+    ended = cell(BUILD, folder, None, ENVIRONMENT, no_elaboration)
+    return failed("building again", ended) or build_left(folder, ended)
 
 
 # -- reports
@@ -238,8 +207,8 @@ def report_left(folder: Path, ended: Ended) -> list[str]:
 
 def report_mend(folder: Path) -> list[str]:
     """The same again saves it."""
-    ended = cell(REPORT, folder, None, environment(folder), baselines_here)
-    return report_left(folder, ended) if ended.code == 0 else [f"saving again ended with {ended.code}: {ended.err.strip()}"]
+    ended = cell(REPORT, folder, None, ENVIRONMENT, baselines_here)
+    return failed("saving again", ended) or report_left(folder, ended)
 
 
 # -- studies
@@ -280,27 +249,20 @@ def repro_left(folder: Path, ended: Ended) -> list[str]:
 def repro_mend(folder: Path) -> list[str]:
     """The same again completes it."""
     ended = cell(REPRO, folder, None, {}, small_study)
-    if ended.code != 0:
-        return [f"going on ended with {ended.code}: {ended.err.strip()}"]
-    wrong = repro_left(folder, ended)
-    return wrong + [f"{path.name} is left" for path in (folder / "results").iterdir() if path.name.endswith(UNFINISHED)]
+    return failed("going on", ended) or repro_left(folder, ended) + unfinished(folder / "results")
 
 
-def scenarios() -> dict[str, Callable[[Path], Scenario]]:
-    """By name, each for a folder."""
-
-    def of(name: str, arguments: list[str], prepare: Callable[[Path], None], *rest: Callable[..., list[str]],
-        before: Callable[[], None] = lambda: None, places: bool = False) -> Callable[[Path], Scenario]:  # fmt: skip
-        left, mend = rest
-        return lambda folder: Scenario(name, arguments, prepare, left, mend, environment(folder) if places else {}, before)
-
-    return {
-        "train": of("train", TRAIN, nothing, train_left, train_mend),
-        "resume": of("resume", RESUME, half_done, train_left, train_mend),
-        "build": of("build", BUILD, tools, build_left, build_mend, before=no_elaboration, places=True),
-        "report": of("report", REPORT, report_begin, report_left, report_mend, before=baselines_here, places=True),
-        "repro": of("repro", REPRO, nothing, repro_left, repro_mend, before=small_study),
-    }
+#: By name.
+SCENARIOS = {
+    name: Attack("faults", name, *how)
+    for name, how in {
+        "train": (TRAIN, nothing, train_left, {}, lambda: None, train_mend),
+        "resume": (RESUME, half_done, train_left, {}, lambda: None, train_mend),
+        "build": (BUILD, tools, build_left, ENVIRONMENT, no_elaboration, build_mend),
+        "report": (REPORT, report_begin, report_left, ENVIRONMENT, baselines_here, report_mend),
+        "repro": (REPRO, nothing, repro_left, {}, small_study, repro_mend),
+    }.items()
+}
 
 
 def warm_scenarios() -> None:

@@ -11,19 +11,19 @@ from pathlib import Path
 from plumbing import files
 from plumbing.errors import ExitCode, UsageError
 
-from .attack import Attack, same_bits
+from .attack import Attack
 from .cell import Ended
-from .scenarios import RESUME, TRAIN, bits, half_done, reference, small_study, train_mend
+from .scenarios import RESUME, TRAIN, bits, half_done, reference, same_bits, small_study, train_mend
 
 VARIABLES = ["NUDGE_BUILD", "NUDGE_DATA", "CXX", "TMPDIR", "HOME", "PATH", "RANK", "COLUMNS", "TERM", "MPLBACKEND", "NO_COLOR"]
 
 
 def environments() -> Iterator[Attack]:
     """Variables with values that nobody means."""
-    ranks = (("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
+    ranks = {"WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
     for variable in VARIABLES:
         for value in ["", "x", "/proc/nowhere", "/dev/null", "a\nb", "-1", "9" * 40, "\x1b[2J", "\udcff", "a" * 5000]:
-            given = ((variable, value), *(ranks if variable == "RANK" else ()))
+            given = {variable: value, **(ranks if variable == "RANK" else {})}
             yield Attack("environment", f"train {variable}={value[:9]!r}", TRAIN, check=same_bits, environment=given)
             arguments = ["eval", "tiny-mnist", "--samples", "2", "--json"]
             yield Attack("environment", f"eval {variable}={value[:9]!r}", arguments, environment=given)

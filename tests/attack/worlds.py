@@ -14,9 +14,9 @@ from golden.training.checkpoint import WEIGHTS
 from plumbing import cache
 from plumbing.errors import ExitCode
 
-from .attack import Attack, anything, same_bits
+from .attack import Attack, anything, nothing
 from .cell import Ended
-from .scenarios import RESUME, TRAIN, half_done, nothing, without
+from .scenarios import RESUME, TRAIN, half_done, same_bits, without
 
 EVAL = ["eval", "tiny-mnist", "--samples", "2", "--json"]
 
@@ -36,7 +36,7 @@ def worlds() -> Iterator[Attack]:
         one = functools.partial(Attack, "worlds", arguments=arguments, prepare=prepare, check=done)
         yield one(f"{name} in a child of a fork", before=_fork)
         yield one(f"{name} with torch's default device meta", before=_meta)
-        yield one(f"{name} without a home", before=_no_home, environment=(("HOME", None), ("NUDGE_BUILD", None)))
+        yield one(f"{name} without a home", before=_no_home, environment={"HOME": None, "NUDGE_BUILD": None})
         for kind, limits in (("NOFILE", range(4, 24)), ("FSIZE", (1000, 4000, 8000, 16000, 40000))):
             for most in limits:
                 limited = functools.partial(_limit, getattr(resource, f"RLIMIT_{kind}"), most)

@@ -15,9 +15,9 @@ from host.boards import flash as loader
 from host.boards.lanes import with_chosen
 from host.boards.open import check_name
 from host.boards.serial import SerialBoard
-from host.harness.bench import bench
-from host.harness.end_to_end import Core
 from host.link import frame
+from host.training.bench import bench
+from host.training.end_to_end import Core
 from plumbing.errors import DesignError, LinkError, ToolError, UsageError
 from plumbing.progress import note
 
@@ -158,7 +158,7 @@ def committed_cycles(boards: Any, fpga: Any, name: str) -> dict[str, Any]:
 
 
 def paced_core(target: Target) -> Core:
-    """What is known of a board for `host.harness.end_to_end`: its clock, and the committed cycles of its network.
+    """What is known of a board for `host.training.end_to_end`: its clock, and the committed cycles of its network.
 
     Raises what `committed_cycles` does.
     """

@@ -15,9 +15,9 @@ from golden.training.plan import first_samples
 from host.boards.open import virtual_board
 from host.boards.serial import SerialBoard
 from host.cli.terminal import emit, rendered
-from host.harness.bench import Bench
-from host.harness.bench import bench as run_bench
-from host.harness.golden_bench import GoldenBench, golden_bench
+from host.training.bench import Bench
+from host.training.bench import bench as run_bench
+from host.training.golden_bench import GoldenBench, golden_bench
 from plumbing.errors import ExitCode, UsageError
 
 

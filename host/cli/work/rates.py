@@ -9,15 +9,15 @@ from golden.contract.presets import preset
 from golden.training import data as datasets
 from golden.training.plan import first_samples
 from host.cli.terminal import emit, rendered
-from host.harness.end_to_end import Rates, repeated, run_rates
-from host.harness.throughput import ADAPTER_DELAY, BAUD, line_share, measured, occupied
+from host.training.end_to_end import Rates, repeated, run_rates
+from host.training.throughput import ADAPTER_DELAY, BAUD, line_share, occupied
 from plumbing.errors import ExitCode, UsageError
 
 from .builds import Target, paced_core
 
 
 def streamed_throughput(
-    baud: float | None, delay: float | None, samples: int | None, rounds: int, as_json: bool
+    baud: float | None, delay: float | None, samples: int | None, as_json: bool
 ) -> int:
     """What the protocol costs on a line; the exit code."""
     baud, delay = BAUD if baud is None else baud, ADAPTER_DELAY if delay is None else delay
@@ -46,14 +46,7 @@ def streamed_throughput(
         f"line time on {name}: {share:.1%} of that of bare labels and pixels (modelled)"
         for name, share in shares.items()
     ]
-    runs = measured(spec, digits, delay, baud, rounds=rounds) if rounds else []
-    for run in runs:
-        where = f"virtual board, {run.delay * 1e3:.0f} ms of delay, {run.window} in flight"
-        lines.append(
-            f"{where}: {run.samples_per_second:.1f} training samples/s, {100 * run.share:.1f} % of the undelayed"
-        )
-    result = {"line": shares, "busy": busy, "measured": [asdict(run) for run in runs]}
-    emit(as_json, result, "\n".join([rendered(table), *lines]))
+    emit(as_json, {"line": shares, "busy": busy}, "\n".join([rendered(table), *lines]))
     return ExitCode.OK
 
 

@@ -14,7 +14,7 @@ from golden.training.run import Run
 from host.boards.open import check_name
 from host.cli.options import Where
 from host.cli.terminal import emit, reported
-from host.harness.fit import Outcome, fit
+from host.training.fit import Outcome, fit
 from host.view.events import Events
 from host.view.live import live as served
 from plumbing.errors import ExitCode, UsageError

@@ -12,24 +12,7 @@ from golden.training import data
 from golden.training.epoch import order
 from golden.training.sets import idx
 from plumbing.errors import DataError, PlanError
-
-
-def write_idx(path, array: np.ndarray) -> None:
-    """The format of MNIST's files: magic with type 8 and rank, big-endian sizes, bytes."""
-    sizes = b"".join(int(n).to_bytes(4, "big") for n in array.shape)
-    path.write_bytes(bytes((0, 0, 8, array.ndim)) + sizes + array.astype(np.uint8).tobytes())
-
-
-def write_set(folder, random: np.random.Generator) -> dict[str, np.ndarray]:
-    """A data set of 12 and 6 images in torchvision's layout."""
-    folder.mkdir(parents=True)
-    arrays = {}
-    for part, count in (("train", 12), ("t10k", 6)):
-        arrays[f"{part}-images-idx3-ubyte"] = random.integers(0, 256, (count, 28, 28))
-        arrays[f"{part}-labels-idx1-ubyte"] = random.integers(0, 10, count)
-    for name, array in arrays.items():
-        write_idx(folder / name, array)
-    return arrays
+from tests.sets import write_set
 
 
 def test_embedded_digits():

@@ -20,23 +20,14 @@ from golden.training import data
 from golden.training.epoch import augmented
 from golden.training.sets import cifar, own_data, pictures
 from plumbing.errors import DataError, PlanError
+from tests.sets import noise
 
 COLOUR, GREY = Input(3, 9, 8, 3), Input(1, 9, 8, 3)
 
 
-def arrays(shown, train=6, test=3):
-    """A data set of noise, as an archive holds it."""
-    random = np.random.default_rng(1)
-    made = {}
-    for part, count in (("train", train), ("test", test)):
-        made[f"{part}_images"] = random.integers(0, 256, (count, *shown.shape), np.uint8)
-        made[f"{part}_labels"] = np.arange(count) % shown.classes
-    return made
-
-
 @pytest.mark.parametrize("shown", [COLOUR, GREY], ids=["colour", "grey"])
 def test_an_archive_is_read(tmp_path, shown):
-    file, made = tmp_path / "mine.npz", arrays(shown)
+    file, made = tmp_path / "mine.npz", noise(shown)
     np.savez(file, **made)
     found = data.load(str(file), shown=shown)
     for name, tensor in found._asdict().items():
@@ -49,7 +40,7 @@ def test_an_archive_is_read(tmp_path, shown):
 def test_a_run_remembers_exactly_its_data(tmp_path, monkeypatch, folder):
     tmp_path /= folder
     tmp_path.mkdir()
-    file, made = tmp_path / "mine.npz", arrays(GREY)
+    file, made = tmp_path / "mine.npz", noise(GREY)
     np.savez(file, **made)
     monkeypatch.chdir(tmp_path)
     learnt = data.Source.asked("mine.npz").of(data.load("mine.npz", shown=GREY))
@@ -99,7 +90,7 @@ def test_what_earlier_versions_recorded_is_read():
 )
 def test_what_is_wrong_in_an_archive_is_said_in_one_line(tmp_path, change, message):
     file = tmp_path / "mine.npz"
-    made = {name: array for name, array in (arrays(GREY) | change).items() if array is not None}
+    made = {name: array for name, array in (noise(GREY) | change).items() if array is not None}
     np.savez(file, **made)
     with pytest.raises(DataError, match=message) as caught:
         data.load(str(file), shown=GREY)

@@ -15,7 +15,7 @@ from golden.model.parameters import initial
 from golden.model.settings import Settings
 from golden.training.board import Board
 from host.boards.golden import GoldenBoard
-from host.harness.compare import Twin
+from host.training.compare import Twin
 from plumbing.errors import BoardError, ExitCode, ModelError
 
 TINY = preset("tiny")

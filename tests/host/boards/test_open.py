@@ -13,10 +13,9 @@ from golden.contract.presets import PRESETS, preset
 from host.boards import open as opening
 from host.boards.open import open_board, open_unknown, virtual_board
 from host.cli import main as cli
-from host.harness.fault_port import Clock, FaultPort
-from host.harness.golden_device import GoldenDevice
 from host.link.link import Link
 from plumbing.errors import ConfigError, ExitCode, UsageError
+from sim.rigs.modelled.modelled import Modelled
 
 
 @pytest.fixture
@@ -36,8 +35,8 @@ def built(monkeypatch):
 @pytest.fixture
 def modelled(monkeypatch, built):
     """Every link leads to the golden model of `tiny` behind the protocol."""
-    port = FaultPort(GoldenDevice(configuration(preset("tiny"))).protocol, Clock())
-    monkeypatch.setattr(Link, "open", lambda url, **options: Link(port, url, clock=port.clock))
+    board = Modelled(configuration(preset("tiny")))
+    monkeypatch.setattr(Link, "open", lambda url, **options: board.connect(url))
     return built
 
 

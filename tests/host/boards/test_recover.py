@@ -14,13 +14,11 @@ from golden.contract.protocol import Command
 from golden.contract.stored import LOG_AT
 from golden.training import checkpoint, recover
 from host.boards import open as opening
-from host.boards.serial import SerialBoard
 from host.cli import main as cli
-from host.harness import fit
-from host.harness.fault_port import Clock, FaultPort
-from host.harness.golden_device import GoldenDevice
-from host.link.link import Link
+from host.training import fit
 from plumbing.errors import ExitCode, LinkError
+from sim.rigs.link.soak import Attacked
+from sim.rigs.modelled.modelled import Modelled
 
 TINY = preset("tiny")
 CONFIG = configuration(TINY)
@@ -28,59 +26,38 @@ STEPS = ["--free-steps", "8", "--nudged-steps", "8"]
 TRAIN = ["train", "--board", "socket://model", "--samples", "64", "--batch", "8", "--seed", "3", *STEPS]
 
 
-class Bench:
+class Bench(Modelled):
     """A board at a port that commands open by any name. events: what happens before which batch, once each."""
 
-    def __init__(self, events: dict[int, str], capacity: int = 0):
-        self.events, self.batches, self.opened, self.capacity = dict(events), 0, 0, capacity
-        self.clock = Clock()
-        self.device = GoldenDevice(CONFIG, capacity)
-        self.port = FaultPort(self.device.protocol, self.clock)
+    kind = Attacked
 
-    def happen(self) -> None:
-        match self.events.pop(self.batches, None):
-            case "power cycle":
-                self.device = GoldenDevice(CONFIG, self.capacity)
-                self.port.protocol = self.device.protocol
-            case "unplug":
-                self.port.cut()
-            case "flip":
-                self.device.flip(random.Random(5))
-            case "damage":  # in the records of the first samples
-                for at in range(LOG_AT + 20, LOG_AT + 1000, 100):
-                    self.device.store.flip(at, 3)
-        self.batches += 1
+    def __init__(self, events: dict[int, str], capacity: int = 0):
+        super().__init__(CONFIG, capacity)
+        self.schedule = {batch: [event] for batch, event in events.items()}
+        self.batches = self.opened = 0
 
     def gone(self):
         self.opened += 1
         raise LinkError("model: no such port")
 
     @contextmanager
-    def open(self, *arguments):
+    def opening(self, *arguments):
         self.opened += 1
-        self.port.join()
-        bench = self
-
-        class Hit(SerialBoard):
-            def train_batches(self, batches):
-                def hit():
-                    for batch in batches:
-                        bench.happen()
-                        yield batch
-
-                return super().train_batches(hit())
-
-        with Hit.over(Link(self.port, "model", clock=self.clock), TINY) as board:
+        with self.open() as board:
+            board.target, board.schedule, board.batch = self, self.schedule, self.batches
             board.settle()
-            yield board
+            try:
+                yield board
+            finally:
+                self.batches = board.batch
 
 
 @pytest.fixture
 def bench(monkeypatch):
     def make(events, capacity=0):
         made = Bench(events, capacity)
-        monkeypatch.setattr(fit, "open_board", made.open)
-        monkeypatch.setattr(opening, "open_unknown", made.open)
+        monkeypatch.setattr(fit, "open_board", made.opening)
+        monkeypatch.setattr(opening, "open_unknown", made.opening)
         monkeypatch.setattr(recover, "FIRST_WAIT", 0.0)
         return made
 
@@ -102,8 +79,8 @@ def masters(out) -> list[list[int]]:
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ("power cycle", "model: the board was reset: it doesn't know "),
-        ("unplug", "model: writing failed: connection lost"),
+        ("reset", "model: the board was reset: it doesn't know "),
+        ("disconnect", "model: writing failed: connection lost"),
     ],
 )
 def test_a_lost_board_is_named_and_resume_ends_with_the_same_bits(bench, tmp_path, capsys, undisturbed, event, message):
@@ -117,7 +94,7 @@ def test_a_lost_board_is_named_and_resume_ends_with_the_same_bits(bench, tmp_pat
 
 
 def test_recover_goes_on_by_itself(bench, tmp_path, capsys, undisturbed):
-    made = bench({2: "unplug", 4: "power cycle", 6: "unplug"})
+    made = bench({2: "disconnect", 4: "reset", 6: "disconnect"})
     assert cli.main([*TRAIN, "--recover", "5", "--json", "--out", str(tmp_path)]) == ExitCode.OK
     result = json.loads(capsys.readouterr().out)
     assert (result["recovered"], result["samples"], made.opened) == (3, 64, 4)
@@ -125,7 +102,7 @@ def test_recover_goes_on_by_itself(bench, tmp_path, capsys, undisturbed):
 
 
 def test_recover_gives_up_after_so_many(bench, tmp_path, capsys):
-    bench(dict.fromkeys(range(100), "unplug"))
+    bench(dict.fromkeys(range(100), "disconnect"))
     assert cli.main([*TRAIN, "--recover", "2", "--out", str(tmp_path)]) == ExitCode.LINK
     assert "connection lost" in capsys.readouterr().err.splitlines()[-1]
 
@@ -172,7 +149,7 @@ def test_status_of_a_board_in_the_middle_of_a_batch_has_no_digests(capsys, monke
 
     @contextmanager
     def unsettled(url, others=()):
-        with SerialBoard.over(Link(made.port, "model", clock=made.clock), TINY) as board:
+        with made.open() as board:
             made.device.model.pending = 3
             yield board
 

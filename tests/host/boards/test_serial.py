@@ -1,7 +1,6 @@
 """The board behind a link, on a modelled board: what it asks, tells and refuses."""
 
 import inspect
-import random
 import re
 import statistics
 from dataclasses import replace
@@ -22,11 +21,11 @@ from golden.training.batch import Batch
 from golden.training.data import load
 from host.boards import serial
 from host.boards.serial import SerialBoard
-from host.harness.fault_port import Clock, FaultPort
-from host.harness.golden_device import GoldenDevice
 from host.link.link import Link
 from plumbing.errors import BoardError, IdentityError, ModelError, UsageError
 from plumbing.progress import note
+from sim.rigs.modelled.golden_device import GoldenDevice
+from sim.rigs.modelled.modelled import Modelled
 
 TINY = preset("tiny")
 SETTINGS = Settings(4, 4, 77, (100, 200), (3, 4))
@@ -34,31 +33,25 @@ DATA = load("embedded")
 IMAGES, LABELS = DATA.train_images[:24].numpy(), DATA.train_labels[:24].numpy()
 
 
-class Bench:
-    """A modelled board at a port; every sample takes one cycle more than the one before, and each request a second."""
+class Bench(Modelled):
+    """A modelled board; every sample takes one cycle more than the one before, and each request so many seconds."""
+
+    seconds = 0.0
 
     def __init__(self, spec=TINY):
-        self.device, self.clock = GoldenDevice(configuration(spec)), Clock()
-        self.executed: list[Command] = []
-        self.seconds = 0.0
-        execute = self.device.execute
-
-        def noting(command, payload):
-            self.executed.append(command)
-            self.clock.now += self.seconds
-            status, answer = execute(command, payload)
-            if status is Status.OK and command in (Command.TRAIN, Command.INFER):
-                answer = Sampled(Sampled.decode(answer).prediction, 100 + self.executed.count(command)).encode()
-            if status is Status.OK and command is Command.COMMIT:
-                answer = Committed(Committed.decode(answer).samples, 7000).encode()
-            return status, answer
-
-        self.device.protocol.execute = noting
-        port = FaultPort(self.device.protocol, self.clock)
-        self.link = Link(port, "model", clock=self.clock, draw=random.Random(1).randrange)
-        self.board = SerialBoard.over(self.link, spec)
+        super().__init__(configuration(spec))
+        self.board = self.open()
         self.board.write_settings(SETTINGS)
         self.board.load(initial(spec, 5))
+
+    def execute(self, command, payload):
+        self.clock.now += self.seconds
+        status, answer = super().execute(command, payload)
+        if status is Status.OK and command in (Command.TRAIN, Command.INFER):
+            answer = Sampled(Sampled.decode(answer).prediction, 100 + self.executed.count(command)).encode()
+        if status is Status.OK and command is Command.COMMIT:
+            answer = Committed(Committed.decode(answer).samples, 7000).encode()
+        return status, answer
 
 
 @pytest.fixture
@@ -104,7 +97,7 @@ def test_batches_are_counted_with_their_commits(bench):
 def test_a_fast_board_is_told_more_ahead(bench, seconds, ahead):
     """A batch is nine requests: of 27 ms four are 0.1 s of work. Never more than the link's window, nor fewer than two."""
     bench.seconds = seconds
-    assert bench.link.window == 8
+    assert bench.board.link.window == 8
     seen = [bench.board._ahead for _ in bench.board.train_batches(batches(40))]
     assert statistics.mode(seen[10:30]) == ahead, seen
 
@@ -233,7 +226,7 @@ def test_it_opens_its_port_as_it_is_told(bench, monkeypatch):
 
     def opened(url, **options):
         calls.append((url, options))
-        return bench.link
+        return bench.board.link
 
     monkeypatch.setattr(serial.Link, "open", opened)
     SerialBoard("port", TINY)

@@ -16,12 +16,9 @@ from golden.training.batch import Batch
 from golden.training.data import Data, load
 from golden.training.plan import Plan
 from host.boards.held import Held
-from host.boards.serial import SerialBoard
 from host.boards.upload import records_of
-from host.harness.fault_port import Clock, FaultPort
-from host.harness.golden_device import GoldenDevice
-from host.link.link import Link
 from plumbing.errors import BoardError, ImageError, LinkError
+from sim.rigs.modelled.modelled import Modelled
 
 TINY = preset("tiny")
 CONFIG = configuration(TINY)
@@ -31,24 +28,11 @@ TRAIN = 600
 CAPACITY = 2 * LOG_AT + (1 << 18)
 
 
-class Bench:
-    """A modelled board at a port. executed: commands since it was looked at last."""
+class Bench(Modelled):
+    """A modelled board. executed: commands since it was looked at last."""
 
     def __init__(self, capacity: int = CAPACITY):
-        self.device = GoldenDevice(CONFIG, capacity)
-        self.port = FaultPort(self.device.protocol, Clock())
-        self.executed: list[Command] = []
-        execute = self.device.execute
-
-        def noting(command, payload):
-            self.executed.append(command)
-            return execute(command, payload)
-
-        self.device.protocol.execute = noting
-
-    def board(self) -> SerialBoard:
-        self.port.join()
-        return SerialBoard.over(Link(self.port, "model", clock=self.port.clock, draw=random.Random(1).randrange), TINY)
+        super().__init__(CONFIG, capacity)
 
     def stores(self) -> int:
         count, self.executed[:] = self.executed.count(Command.STORE), []
@@ -67,7 +51,7 @@ def right(bench: Bench) -> bool:
 
 
 def test_a_second_upload_stores_nothing(bench, capsys):
-    with bench.board() as board:
+    with bench.open() as board:
         held = board.hold(DATA, TRAIN, test=True)
     assert held == Held(DATA, TRAIN, 500, held.seconds)
     assert right(bench)
@@ -76,7 +60,7 @@ def test_a_second_upload_stores_nothing(bench, capsys):
     says = capsys.readouterr().err.splitlines()
     assert says[-1] == "the board's memory holds 600 training and 500 test samples, 1100 of them stored in 0.0 s"
     assert any(line.startswith("upload: 1100/1100") and "0.2 of 0.2 MB" in line for line in says)
-    with bench.board() as board:
+    with bench.open() as board:
         board.hold(DATA, TRAIN, test=True)
     assert bench.stores() == 0
     assert capsys.readouterr().err.splitlines()[-1].endswith("600 training and 500 test samples, all of them from before")
@@ -93,11 +77,11 @@ def test_an_upload_that_was_cut_goes_on_where_it_stood(bench):
         write(data)
 
     bench.port.write = cut
-    with pytest.raises(LinkError, match="connection lost"), bench.board() as board:
+    with pytest.raises(LinkError, match="connection lost"), bench.open() as board:
         board.hold(DATA, TRAIN, test=True)
     before, there = bench.stores(), bench.device.store.count
     assert 100 < before < 150
-    with bench.board() as board:
+    with bench.open() as board:
         board.hold(DATA, TRAIN, test=True)
     assert right(bench)
     assert bench.device.store.count == TRAIN + 500
@@ -105,7 +89,7 @@ def test_an_upload_that_was_cut_goes_on_where_it_stood(bench):
 
 
 def test_test_samples_come_when_they_are_asked_for(bench):
-    with bench.board() as board:
+    with bench.open() as board:
         assert board.hold(DATA, TRAIN) == Held(DATA, TRAIN, 0)
         first = bench.stores()
         assert board.hold(DATA, TRAIN, test=True) == Held(DATA, TRAIN, 500)
@@ -116,7 +100,7 @@ def test_test_samples_come_when_they_are_asked_for(bench):
 
 
 def test_damage_is_stored_again_and_nothing_else(bench):
-    with bench.board() as board:
+    with bench.open() as board:
         board.hold(DATA, TRAIN, test=True)
         bench.stores()
         end = bench.device.store.end
@@ -131,7 +115,7 @@ def test_damage_is_stored_again_and_nothing_else(bench):
 def test_where_the_log_is_full_everything_is_stored_anew():
     size = sum(map(len, records_of(DATA, TRAIN, 500)))
     bench, stores = Bench(2 * LOG_AT + size + 600), []
-    with bench.board() as board:
+    with bench.open() as board:
         for seed in range(6):
             board.hold(DATA, TRAIN, test=True)
             assert right(bench)
@@ -144,7 +128,7 @@ def test_where_the_log_is_full_everything_is_stored_anew():
 
 def test_another_data_set_takes_the_place_of_the_old_one(bench):
     mirrored = DATA._replace(train_images=DATA.train_images.flip(2), test_images=DATA.test_images.flip(2))
-    with bench.board() as board:
+    with bench.open() as board:
         board.hold(mirrored, TRAIN, test=True)
         assert not right(bench)
         board.hold(DATA, TRAIN, test=True)
@@ -162,7 +146,7 @@ def test_another_data_set_takes_the_place_of_the_old_one(bench):
 )
 def test_what_fits(capsys, room, train, test, says):
     bench = Bench(2 * LOG_AT + room)
-    with bench.board() as board:
+    with bench.open() as board:
         held = board.hold(DATA, train or 500, test=True)
         assert says in capsys.readouterr().err.splitlines()[-1]
         if train is None:
@@ -175,7 +159,7 @@ def test_what_fits(capsys, room, train, test, says):
 
 def test_a_board_without_memory_is_asked_nothing():
     bench = Bench(0)
-    with bench.board() as board:
+    with bench.open() as board:
         before = bench.port.sent
         assert board.hold(DATA, TRAIN, test=True) is None
         assert bench.port.sent == before
@@ -189,7 +173,7 @@ def test_a_memory_that_keeps_nothing_is_named(bench):
         return append(index, record[:-1] + bytes([record[-1] ^ (index == 7)]))
 
     bench.device.store.append = forgetful
-    with bench.board() as board:
+    with bench.open() as board:
         with pytest.raises(BoardError, match=r"^model: its memory doesn't keep samples: 1 of 1100 differ after 3 uploads$"):
             board.hold(DATA, TRAIN, test=True)
 
@@ -210,7 +194,7 @@ def test_which_batches_are_asked_for(bench):
 
 def test_the_label_and_the_moves_of_the_memory_are_those_of_the_data(bench):
     """Predictions of every stored test sample, and of moved training samples, equal those of the streamed ones."""
-    with bench.board() as board:
+    with bench.open() as board:
         board.load(initial(TINY, 3))
         plan = Plan.of(TINY, "embedded", TRAIN, shift=3, flip=True, free_steps=8, nudged_steps=8)
         board.write_settings(plan.settings(TINY)[0])
@@ -228,7 +212,7 @@ def test_the_label_and_the_moves_of_the_memory_are_those_of_the_data(bench):
 
 
 def test_a_damaged_sample_is_named(bench):
-    with bench.board() as board:
+    with bench.open() as board:
         board.hold(DATA, TRAIN, test=True)
         board.load(initial(TINY, 3))
         flipped = bench.device.store.words

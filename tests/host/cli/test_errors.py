@@ -26,8 +26,6 @@ ERRORS = {
     "beta": (["train", "--board", "golden", "--beta", "0", "--out", "{tmp}/new"], ExitCode.USAGE, "beta must be"),
     "learning rate": (["train", "--board", "golden", "--lr-scale", "1000", "--out", "{tmp}/new"],
         ExitCode.USAGE, "learning rate"),
-    "fault": (["compare", "--board", "golden", "--inject-fault", "3:0:0"], ExitCode.USAGE, "bundle must be 1..2"),
-    "fault form": (["compare", "--board", "golden", "--inject-fault", "1:2"], ExitCode.USAGE, "BUNDLE:INDEX:BIT"),
     "out is a file": (["train", "--board", "golden", "--out", "{tmp}/text/run"], ExitCode.USAGE, "{tmp}/text/run"),
     "not writable": (["train", "--board", "golden", "--force", "--out", "{tmp}/odd"], ExitCode.USAGE, "{tmp}/odd/weights"),
     "no data": (["compare", "--board", "golden", "--data", "mnist", "--data-dir", "{tmp}"], ExitCode.DATA, "MNIST"),

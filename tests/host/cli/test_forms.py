@@ -29,7 +29,7 @@ def test_board_is_where_it_runs_and_target_what_a_bitstream_is_for():
     targets = {words for words, each in found if each.name == "target"}
     assert boards == {
         *("train", "resume", "eval", "compare", "bench", "flash"),
-        *("board info", "board status", "board soak"),
+        *("board info", "board status"),
     }
     assert targets == {"build", "flash", "report", "estimate", "verilog", "network show", "board throughput"}
     assert {

@@ -9,7 +9,7 @@ import pytest
 
 from host.cli.run import run as run_app
 from host.cli.work import evaluation
-from host.harness import compare
+from host.training import compare
 from plumbing.errors import ExitCode
 
 from .command import TRAIN, run
@@ -45,7 +45,6 @@ CASES = [
     (["board", "throughput", "--baud", "inf"], ExitCode.USAGE, "'--baud'"),
     (["board", "throughput", "--baud", "nan"], ExitCode.USAGE, "'--baud'"),
     (["board", "throughput", "--delay", "inf"], ExitCode.USAGE, "'--delay'"),
-    (["board", "soak", "--board", "golden", "--faults", "nan"], ExitCode.USAGE, "--faults must be 0 or more and below 1"),
     (["board", "info", "--board", "spy:///dev/null?file=new"], ExitCode.LINK, "a URL of socket, rfc2217, hwgrep, not of spy"),
     (["board", "info", "--board", "loop://?foo"], ExitCode.LINK, "a URL of socket, rfc2217, hwgrep, not of loop"),
     (["board", "info", "--board", "hwgrep://("], ExitCode.LINK, "hwgrep://(: "),

@@ -69,7 +69,6 @@ def test_weights_are_compared_where_the_file_is_not(capsys, file, tmp_path, monk
     assert len(loaded) == 2
     for parameters in loaded:
         assert all(a.equal(b) for a, b in zip(parameters.weights, expected.weights, strict=True))
-    assert run(capsys, *options, "--inject-fault", "1:0:15")[0] == ExitCode.DIFFERENT
     code, _, err = run(capsys, *options, "--preset", "tiny")
     assert code == ExitCode.WEIGHTS
     assert "weights.safetensors is of mine (spec " in err

@@ -55,7 +55,7 @@ explain([], get_command(app))
 print("large:", *(name for name in {LARGE!r} if name in sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "\nboard soak\n" in done.stdout
+    assert "\nboard status\n" in done.stdout
     assert done.stdout.splitlines()[-1] == "large:"
 
 

@@ -1,12 +1,13 @@
 """A modelled board that notes what it executes, behind a line that damages whole frames."""
 
 import random
+from typing import Any
 
 from golden.contract.protocol import Command, Identity, Status
-from host.harness.fault_port import Clock, FaultPort
-from host.harness.protocol_model import ProtocolModel
-
-__all__ = ["Clock", "FakeBoard", "FakePort"]
+from host.training.timed_port import Clock
+from sim.rigs.modelled.fault_port import FaultPort
+from sim.rigs.modelled.faults import Faults
+from sim.rigs.modelled.protocol_model import ProtocolModel
 
 
 class FakeBoard:
@@ -23,12 +24,12 @@ class FakeBoard:
         return status, payload[::-1][:8] if status is Status.OK else b""
 
 
-class FrameDamage:
+class FrameDamage(Faults):
     """Hits a frame with probability `rate`: lost, doubled, or with a byte changed, lost or added."""
 
     def __init__(self, rate: float, seed: str):
-        self.rate, self.hits = rate, 0
-        self._random = random.Random(seed)
+        super().__init__(iter(()))
+        self.rate, self._random = rate, random.Random(seed)
 
     def carry(self, data: bytes) -> bytes:
         if self._random.random() >= self.rate:
@@ -42,26 +43,7 @@ class FrameDamage:
         )
 
 
-class FakePort(FaultPort):
+def fake_port(board: FakeBoard | None, clock: Clock, damage: float = 0.0, seed: int = 0, **timing: Any) -> FaultPort:
     """damage: probability that a frame, either way, is hit. A board that is None says nothing."""
-
-    def __init__(self, board: FakeBoard | None, clock: Clock, *, damage: float = 0.0, seed: int = 0):
-        lines = FrameDamage(damage, f"{seed} up"), FrameDamage(damage, f"{seed} down")
-        super().__init__(board.protocol if board else None, clock, *lines)
-        self.lines = lines
-        self.open = True
-
-    @property
-    def hits(self) -> int:
-        return sum(line.hits for line in self.lines)
-
-    def write(self, data: bytes) -> None:
-        assert self.open
-        super().write(data)
-
-    def read(self, size: int) -> bytes:
-        assert self.open
-        return super().read(size)
-
-    def close(self) -> None:
-        self.open = False
+    up, down = (FrameDamage(damage, f"{seed} {way}") for way in ("up", "down"))
+    return FaultPort(board.protocol if board else None, clock, up, down, **timing)

@@ -5,11 +5,10 @@ import pytest
 from golden.contract.config import configuration
 from golden.contract.presets import preset
 from golden.contract.protocol import VERSION, Command, Identity, Sample
-from host.harness.fault_port import Clock
-from host.harness.timed_port import TimedPort
 from host.link import frame
 from host.link.link import Link
 from host.link.patience import BACKLOG_SECONDS
+from host.training.timed_port import Clock, TimedPort
 from plumbing.errors import LinkError
 
 from .fake_port import FakeBoard
@@ -26,7 +25,7 @@ class Board(TimedPort):
     """
 
     def __init__(self, clock, seconds, spoiled=()):
-        super().__init__(FakeBoard(IDENTITY).protocol, clock, baud=3e6, delay=0.0, seconds=seconds)
+        super().__init__(FakeBoard(IDENTITY).protocol, clock, baud=3e6, seconds=seconds)
         self.spoiled = set(spoiled)
         self.dropped = self.answers = 0
 

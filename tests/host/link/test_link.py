@@ -16,9 +16,11 @@ from golden.model.settings import Settings
 from host.boards.serial import SerialBoard
 from host.link import frame
 from host.link.link import Counters, Link
+from host.training.timed_port import Clock
 from plumbing.errors import BoardError, IdentityError, LinkError, ModelError, UsageError
+from sim.rigs.modelled.fault_port import FaultPort
 
-from .fake_port import Clock, FakeBoard, FakePort
+from .fake_port import FakeBoard, fake_port
 
 TINY = preset("tiny")
 IDENTITY = Identity("tiny", TINY.identity, 48_000_000, 1, configuration(TINY).lanes)
@@ -30,7 +32,7 @@ def clock():
 
 
 def link_to(board, clock, **options):
-    return Link(FakePort(board, clock, **options), "fake", clock=clock)
+    return Link(fake_port(board, clock, **options), "fake", clock=clock)
 
 
 def requests(count, seed=0):
@@ -85,7 +87,7 @@ def test_silence_ends_at_the_deadline(clock):
     board = FakeBoard(IDENTITY)
     link = link_to(board, clock)
     link.hello()
-    link.channel.port.protocol = None
+    link.channel.port.board = None
     with pytest.raises(LinkError, match=r"fake: gave up on COMMIT \(sequence \d+\) after 5 tries: no answer within 10 s"):
         link.call(Command.COMMIT)
     assert clock.now == pytest.approx(50)
@@ -102,7 +104,7 @@ def test_a_board_that_always_refuses_is_given_up_with_what_it_says(clock, status
         def answer(self, piece):
             return bytes((VERSION, 0, Command.COMMIT | ANSWER, status))
 
-    link.channel.port.protocol = Refusing()
+    link.channel.port.board = Refusing()
     with pytest.raises(LinkError, match=rf"after 41 tries: an answer was {name}; its frame has 9 bytes, and 0 came "):
         link.call(Command.COMMIT)
     assert link.counters.resent == link.resends
@@ -112,7 +114,7 @@ def test_a_board_that_always_refuses_is_given_up_with_what_it_says(clock, status
 def test_board_that_was_reset_is_reported(clock):
     link = link_to(FakeBoard(IDENTITY), clock)
     link.hello()
-    link.channel.port.protocol = FakeBoard(IDENTITY).protocol
+    link.channel.port.board = FakeBoard(IDENTITY).protocol
     with pytest.raises(LinkError, match=r"fake: the board was reset: it doesn't know COMMIT \(sequence \d+\)"):
         link.call(Command.COMMIT)
     assert clock.now < 1
@@ -124,7 +126,7 @@ def test_hello_says_whether_anything_came(clock):
         link.hello()
     assert clock.now == pytest.approx(10)
 
-    class Modem(FakePort):
+    class Modem(FaultPort):
         def write(self, data):
             self.say(b"\r\nERROR\r\n")
 

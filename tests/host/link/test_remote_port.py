@@ -13,9 +13,9 @@ from golden.contract.presets import preset
 from golden.training.data import load
 from host.boards.golden import GoldenBoard
 from host.boards.serial import SerialBoard
-from host.harness.golden_device import GoldenDevice
 from host.link import frame
 from plumbing.errors import LinkError
+from sim.rigs.modelled.golden_device import GoldenDevice
 
 # pyserial starts its reader thread in the way of old
 pytestmark = pytest.mark.filterwarnings("ignore:setDaemon:DeprecationWarning", "ignore:setName:DeprecationWarning")

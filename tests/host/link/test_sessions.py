@@ -1,6 +1,6 @@
 """What docs/link.md says of sequence numbers, of half a frame, and of the order of weights, of the modelled board.
 
-That the gateware does the same is what fuzzing compares (`sim/test_attack.py`).
+That the gateware does the same is what fuzzing compares (`sim/rigs/link/test_virtual.py`).
 """
 
 import numpy as np
@@ -11,8 +11,8 @@ from golden.contract.presets import preset
 from golden.contract.protocol import ANSWER, Command, Status, WordAddress, Words
 from golden.model import weight_image
 from golden.model.parameters import initial
-from host.harness.golden_device import GoldenDevice
 from host.link import frame
+from sim.rigs.modelled.golden_device import GoldenDevice
 
 CONFIG = configuration(preset("tiny"))
 #: Register 0, `scratch`, is written with 7.

@@ -5,19 +5,20 @@ import pytest
 from golden.contract.presets import preset
 from golden.contract.protocol import Command, Identity, Status
 from host.link.link import Link, RefusedError
+from host.training.timed_port import Clock
 from plumbing.errors import BoardError
 
-from .fake_port import Clock, FakeBoard, FakePort
+from .fake_port import FakeBoard, fake_port
 
 TINY = preset("tiny")
 WINDOW = 4
 
 
 class Bench:
-    def __init__(self, damage: float = 0.0, seed: int = 0):
+    def __init__(self, **line):
         self.board = FakeBoard(Identity("tiny", TINY.identity, 0, 1, (1, 1, 1), window=WINDOW))
         self.clock = Clock()
-        self.port = FakePort(self.board, self.clock, damage=damage, seed=seed)
+        self.port = fake_port(self.board, self.clock, **line)
         self.link = Link(self.port, "port", clock=self.clock, draw=lambda most: 0)
         self.link.hello()
 
@@ -93,38 +94,14 @@ def test_whoever_takes_answers_may_be_long_about_it():
     assert (bench.link.counters.timeouts, bench.link.counters.resent) == (0, 0)
 
 
-class SlowPort(FakePort):
-    """Each answer comes so many seconds after the one before, whatever is sent meanwhile."""
-
-    seconds = 0.4
-
-    def __init__(self, board: FakeBoard, clock: Clock, seed: int):
-        super().__init__(board, clock, damage=0.3, seed=seed)
-        self.answers: list[tuple[float, bytes]] = []
-
-    def write(self, data: bytes) -> None:
-        super().write(data)
-        free = max([self.clock.now, *(at for at, _ in self.answers)])
-        for n, piece in enumerate(filter(None, bytes(self._sending).split(b"\0")), 1):
-            self.answers.append((free + n * self.seconds, piece + b"\0"))
-        self._sending.clear()
-
-    def read(self, size: int) -> bytes:
-        if not self._sending and self.answers and self.answers[0][0] <= self.clock.now + self.timeout:
-            at, answer = self.answers.pop(0)
-            self.clock.now = max(self.clock.now, at)
-            self._sending += answer
-        return super().read(size)
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_a_slow_board_on_a_bad_line_is_not_drowned_in_repetitions(seed):
     """What it still works off is waited for; else it falls behind further with each refusal."""
     bench = Bench()
-    bench.link.channel.port = port = SlowPort(bench.board, bench.clock, seed)
+    bench.link.channel.port = port = fake_port(bench.board, bench.clock, 0.3, seed, seconds=0.4)
     assert bench.link.exchange(requests(60)) == [payload for _, payload in requests(60)]
     assert bench.link.counters.resent < 8 * 60, "without waiting longer for a slow board more than 2,000"
-    assert len(port.answers) < 60, "still to come"
+    assert len(port._coming) < 60, "still to come"
 
 
 def test_a_stream_that_is_dropped_closes_the_link_if_answers_are_out():

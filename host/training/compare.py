@@ -1,0 +1,191 @@
+"""A board beside the golden model, in lockstep: every prediction, weight, bias and spike counter, bit for bit."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from golden.model.difference import Part, first_difference, master_parts
+from golden.model.parameters import Parameters, initial
+from golden.model.settings import Settings
+from golden.training.batch import Batch
+from golden.training.data import Data
+from golden.training.plan import Plan
+from host.boards.golden import GoldenBoard
+from host.boards.held import Held
+from host.boards.interface import OpenBoard
+from plumbing.errors import ComparisonError, UsageError
+from plumbing.progress import Meter
+
+
+def check(parts: list[Part]) -> int:
+    """Compare what a board says with what the golden model says; how many values there were.
+
+    `ComparisonError` names the first that differs, and counts them all.
+    """
+    if (difference := first_difference(parts)) is not None:
+        raise ComparisonError(difference.text("board", "golden"))
+    return sum(np.asarray(golden).size for _, _, golden in parts)
+
+
+def verify(board: OpenBoard, parameters: Parameters) -> None:
+    """Compare the digests of a board's weights with those of `parameters`; `ComparisonError` names the first that differs."""
+    golden = GoldenBoard(board.config)
+    golden.load(parameters)
+    if board.digest() != golden.digest():
+        check(master_parts(board.read(), golden.read()))
+        raise ComparisonError(f"digests {board.digest()}, golden {golden.digest()}, though all weights read equal")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How many values a comparison found equal."""
+
+    weights: int
+    predictions: int
+    counters: int
+
+    @property
+    def compared(self) -> int:
+        return self.weights + self.predictions + self.counters
+
+
+class Twin(OpenBoard):
+    """A board and the golden model in lockstep; it is used as the board is.
+
+    `train` and `infer` compare predictions, `commit` the digest of every bundle (all values when one differs), `read`
+    every weight and bias. The first difference raises `ComparisonError`.
+    """
+
+    def __init__(self, board: OpenBoard):
+        self.board, self.spec, self.config, self.name = board, board.spec, board.config, board.name
+        self.golden = GoldenBoard(board.config)
+        self.predictions = self.commits = 0
+        self._spikes = self._read_spikes(board)
+
+    def write_settings(self, settings: Settings) -> None:
+        self.board.write_settings(settings)
+        self.golden.write_settings(settings)
+
+    def load(self, parameters: Parameters) -> None:
+        self.board.load(parameters)
+        self.golden.load(parameters)
+
+    def train(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        return self._predictions(self.board.train(images, labels), self.golden.train(images, labels))
+
+    def infer(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
+        return self._predictions(self.board.infer(images, labels), self.golden.infer(images, labels))
+
+    def hold(self, data: Data, train: int, test: bool = False) -> Held | None:
+        return self.board.hold(data, train, test)
+
+    def train_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+        for batch in batches:
+            (predictions,) = self.board.train_batches([batch])
+            self._predictions(predictions, self.golden.train(batch.images, batch.labels))
+            self.golden.commit()
+            self._compare_digests()
+            yield predictions
+
+    def infer_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+        for batch in batches:
+            (predictions,) = self.board.infer_batches([batch])
+            yield self._predictions(predictions, self.golden.infer(batch.images, batch.labels))
+
+    def _predictions(self, board: np.ndarray, golden: np.ndarray) -> np.ndarray:
+        self.predictions += check([(f"after {self.predictions} equal ones, prediction", board, golden)])
+        return board
+
+    def commit(self) -> int:
+        committed = self.board.commit()
+        check([("number of samples committed", committed, self.golden.commit())])
+        self._compare_digests()
+        return committed
+
+    def _compare_digests(self) -> None:
+        self.commits += 1
+        board, golden = self.board.digest(), self.golden.digest()
+        if board != golden:
+            self.read()  # names the weight
+            raise ComparisonError(f"commit {self.commits}: digests {board}, golden {golden}, though all weights read equal")
+
+    def read(self) -> Parameters:
+        board, golden = self.board.read(), self.golden.read()
+        try:
+            check(master_parts(board, golden))
+        except ComparisonError as error:
+            raise ComparisonError(f"after commit {self.commits}: {error}") from None
+        return board
+
+    def digest(self) -> tuple[int, ...]:
+        return self.board.digest()
+
+    def registers(self) -> dict[str, int]:
+        return self.board.registers()
+
+    def clear(self) -> None:
+        self.board.clear()
+        self.golden.clear()
+        self._spikes = [0] * len(self._spikes)
+
+    def close(self) -> None:
+        self.board.close()
+
+    def _read_spikes(self, board: OpenBoard) -> list[int]:
+        values = board.registers()
+        return [values[f"spikes_{layer.index}"] for layer in self.spec.layers[1:]]
+
+    def finish(self) -> Comparison:
+        """Compare every weight, bias, and each layer's spikes since this object was made."""
+        self.read()
+        new = [(now - before) % 2**32 for now, before in zip(self._read_spikes(self.board), self._spikes, strict=True)]
+        pairs = enumerate(zip(new, self._read_spikes(self.golden), strict=True), 1)
+        counters = check([(f"spikes of layer {n}", ours, golden) for n, (ours, golden) in pairs])
+        return Comparison(self.spec.parameters, self.predictions, counters)
+
+
+def compare(
+    board: OpenBoard,
+    plan: Plan,
+    data: Data,
+    *,
+    stored: bool = False,
+    parameters: Parameters | None = None,
+) -> Comparison:
+    """Train `plan` from these weights (None: its initial ones) on the board and on the golden model.
+
+    `ComparisonError` at the first difference. stored: train it twice, from the board's memory and streamed, each beside the
+    model; `UsageError` if the samples aren't there.
+    """
+    twin, begun = Twin(board), initial(board.spec, plan.seed) if parameters is None else parameters
+    held = twin.hold(data, plan.samples) if stored else None
+    if stored and held is None:
+        raise UsageError(f"--stored: {board.name} has no memory for samples, or too little")
+    with Meter("comparing", plan.epochs * plan.samples * (2 if stored else 1)) as meter:
+        if held is not None:
+            masters = _train(twin, begun, plan, data, meter, held)
+        streamed = _train(twin, begun, plan, data, meter, None)
+        if held is not None:
+            check(master_parts(masters, streamed))
+    return twin.finish()
+
+
+def _train(twin: Twin, begun: Parameters, plan: Plan, data: Data, meter: Meter, held: Held | None) -> Parameters:
+    """From these weights on; the masters at the end. held: where the samples are, if they aren't to be streamed."""
+    settings = plan.settings(twin.spec)
+    twin.load(begun)
+    for epoch in range(plan.epochs):
+        twin.write_settings(settings[epoch])
+        batches = [plan.batch_of(data, epoch, numbers) for numbers in plan.batches(epoch)]
+        for i, batch in enumerate(batches):
+            if held is None:
+                twin.train(batch.images, batch.labels)
+                twin.commit()
+            elif held.asked(batch) is None:
+                raise ComparisonError(f"epoch {epoch}, batch {i}: its samples aren't those in the board's memory")
+            else:
+                list(twin.train_batches([batch]))
+            meter.advance(len(batch))
+    return twin.read()

@@ -1,0 +1,142 @@
+"""The rate of a whole run, from the first byte on: the real host, a modelled line, and a board that takes its time.
+
+The board (`host.training.plain_board`) takes as many clock cycles as the gateware does; time is counted
+(`host.training.timed_port`).
+"""
+
+import math
+import random
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from golden.contract import layout
+from golden.contract.config import Config
+from golden.contract.protocol import ASKED_BYTES, Command, Committed, Identity, Sampled, SampledStored, SampleRange
+from golden.contract.spec import Spec
+from golden.contract.stored import CAPACITY
+from golden.training.data import Data
+from golden.training.loop import train
+from golden.training.plan import Plan
+from golden.training.run import Run
+from golden.training.stop import Stop
+from host.boards.serial import SerialBoard
+from host.link.link import Link
+
+from .plain_board import PlainBoard
+from .timed_port import Clock, TimedPort
+
+#: Clock cycles from asking for a stored digit until the core can have it: 60 for the way to its record, then one for each coded
+#: byte and each pixel. Only the first one of a request is waited for.
+FETCH_CYCLES = 60 + 208 + 784
+
+#: Clock cycles in which one sample that is asked for is checked, at most, before the first one is fetched.
+CHECK_CYCLES = 16
+
+#: Clock cycles of other requests, for each byte of payload, for each stored record that is read; the line takes longer.
+REQUEST_CYCLES, BYTE_CYCLES, RECORD_CYCLES = 100, 3, 60 + 256
+
+
+@dataclass(frozen=True)
+class Core:
+    """What is known of a board. training: simulated clock cycles a sample, of a whole batch and its commit."""
+
+    config: Config
+    clock_hz: int
+    baud: float
+    window: int
+    training: float
+    divisor: int = 1
+
+    @property
+    def samples_per_second(self) -> float:
+        """Of the core alone."""
+        return self.clock_hz / self.training
+
+    @property
+    def commit(self) -> int:
+        """Fewest clock cycles of a commit: the deepest memory, a word a cycle."""
+        return max(layout.image_words(self.config, bundle) for bundle in self.config.spec.bundles)
+
+
+class PacedBoard(PlainBoard):
+    """Says how long each request took. batch: samples of a commit."""
+
+    def __init__(self, core: Core, capacity: int):
+        spec = core.config.spec
+        facts = (spec.name, spec.identity, core.clock_hz, core.divisor, core.config.lanes)
+        super().__init__(core.config, Identity(*facts, window=core.window, capacity=capacity))
+        self.core, self.batch = core, spec.learning.batch
+        self._pending, self._cycles = 0, 0.0
+
+    def seconds(self) -> float:
+        """For the request that was answered last."""
+        cycles, self._cycles = max(self._cycles, REQUEST_CYCLES), 0.0
+        return cycles / self.core.clock_hz
+
+    def execute(self, command: Command, payload: bytes) -> bytes:
+        sample = self.core.training - self.core.commit / self.batch
+        match command:
+            case Command.TRAIN_STORED:
+                count = len(payload) // ASKED_BYTES
+                worked = count * sample + self.core.commit
+                self._cycles = CHECK_CYCLES * count + FETCH_CYCLES + worked
+                return SampledStored(bytes(count), round(worked)).encode()
+            case Command.TRAIN:
+                self._pending += 1
+                self._cycles = sample
+                return Sampled(0, round(sample)).encode()
+            case Command.COMMIT if self._pending:
+                self._cycles = self.core.commit
+                done, self._pending = self._pending, 0
+                return Committed(done, self.core.commit).encode()
+            case Command.STORE_DIGEST:
+                self._cycles = RECORD_CYCLES * SampleRange.decode(payload).count
+        answer = super().execute(command, payload)
+        self._cycles = max(self._cycles, BYTE_CYCLES * (len(payload) + len(answer)))
+        return answer
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Of a modelled run. delay: of a host's round trip.
+
+    core: training samples a second of the core alone. end_to_end: of the run, from its first batch to its last commit, as
+    `nudge train` counts. upload: seconds until the memory held all samples and was compared; None: streamed. whole: training
+    samples a second with all else that the run does: HELLO, upload, weights to the board and back.
+    """
+
+    delay: float
+    core: float
+    end_to_end: float
+    upload: float | None
+    whole: float
+
+    @property
+    def share(self) -> float:
+        """Of the core's rate."""
+        return self.end_to_end / self.core
+
+
+def repeated(data: Data, samples: int) -> Data:
+    """So many training samples, those of `data` again and again."""
+    numbers = torch.arange(samples, device="cpu") % len(data.train_labels)
+    return data._replace(train_images=data.train_images[numbers], train_labels=data.train_labels[numbers])
+
+
+def run_rates(core: Core, spec: Spec, data: Data, epochs: int, delay: float, *, stored: bool = True) -> Rates:
+    """Train `epochs` epochs of all training samples, from the board's memory or streamed; moved and mirrored too."""
+    clock, plan = Clock(), Plan.of(spec, "embedded", len(data.train_labels), epochs=epochs, shift=1, flip=True)
+    paced = PacedBoard(core, CAPACITY if stored else 0)
+    port = TimedPort(paced, clock, baud=core.baud, delay=delay, seconds=paced.seconds)
+    link = Link(port, "model", clock=clock, draw=random.Random(1).randrange)
+    with SerialBoard.over(link, spec) as board, tempfile.TemporaryDirectory(prefix="nudge-rates-") as folder:
+        board.settle()
+        held = board.hold(data, plan.samples)
+        run = Run.begin(plan, spec, Path(folder) / "run")
+        run.clock, run.picture = clock, False
+        rate = train(run, board, data, Stop())
+        core_rate = board.core_rate() or math.nan
+    return Rates(delay, core_rate, rate, held.seconds if held else None, run.done / clock.now)

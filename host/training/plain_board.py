@@ -1,0 +1,81 @@
+"""A board in software that computes nothing, for a line that damages nothing: it keeps weights and samples, and answers."""
+
+import numpy as np
+
+from golden.contract.config import Config
+from golden.contract.protocol import (
+    ANSWER,
+    ANSWERED_BYTES,
+    ASKED_BYTES,
+    REQUEST_HEADER,
+    VALUE_BYTES,
+    VERSION,
+    BundleNumber,
+    Command,
+    Identity,
+    RegisterRange,
+    SampledStored,
+    SampleNumber,
+    SampleRange,
+    Status,
+    WordAddress,
+    Words,
+    registers_by_address,
+    split_records,
+)
+from golden.model import weight_image
+from golden.model.image_store import ImageStore
+from golden.model.parameters import zeros
+from host.link import frame
+
+
+class PlainBoard:
+    """Predicts 0. Every register but those of its store reads 0, whatever was written.
+
+    images: masters of each bundle (`golden.model.weight_image`).
+    """
+
+    def __init__(self, config: Config, identity: Identity):
+        self.identity, self.images = identity, weight_image.pack_all(config, zeros(config.spec))
+        self.store = ImageStore(identity.capacity)
+        self._registers = registers_by_address(config.spec, identity.capacity > 0)
+
+    def answer(self, piece: bytes) -> bytes:
+        """The body of the answer to a request's frame."""
+        body = frame.decode(piece)
+        _, sequence, command = body[:REQUEST_HEADER]
+        hello = command == Command.HELLO
+        payload = self.identity.encode() if hello else self.execute(Command(command), body[REQUEST_HEADER:])
+        return bytes((VERSION, sequence, command | ANSWER, Status.OK)) + payload
+
+    def execute(self, command: Command, payload: bytes) -> bytes:
+        """The payload of the answer to anything but HELLO."""
+        match command:
+            case Command.READ_REGISTER:
+                name = self._registers[RegisterRange.decode(payload).address].name
+                return _value({"stored": self.store.count, "store_end": self.store.end}.get(name, 0))
+            case Command.DIGEST:
+                return _value(weight_image.digest(self.images[BundleNumber.decode(payload).bundle - 1]))
+            case Command.READ_WEIGHTS:
+                words = Words.decode(payload)
+                return self.images[words.bundle - 1][words.word :][: words.count].tobytes()
+            case Command.WRITE_WEIGHTS:
+                to = WordAddress.decode(payload[: WordAddress.size()])
+                rows = self.images[to.bundle - 1][to.word :]
+                masters = np.frombuffer(payload[WordAddress.size() :], rows.dtype).reshape(-1, rows.shape[1])
+                rows[: len(masters)] = masters
+            case Command.STORE:
+                first = SampleNumber.decode(payload[: SampleNumber.size()]).index
+                for index, record in enumerate(split_records(payload[SampleNumber.size() :]) or (), first):
+                    self.store.append(index, record)
+                return b""
+            case Command.STORE_DIGEST:
+                asked = SampleRange.decode(payload)
+                return _value(self.store.digest(asked.index, asked.count) or 0)
+            case Command.TRAIN_STORED | Command.INFER_STORED:
+                return bytes(SampledStored.size(len(payload) // ASKED_BYTES))
+        return bytes(ANSWERED_BYTES[command])
+
+
+def _value(number: int) -> bytes:
+    return number.to_bytes(VALUE_BYTES, "little")

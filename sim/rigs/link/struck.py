@@ -1,0 +1,68 @@
+"""A board with one wrong bit: the proof that a comparison with the golden model can fail."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from golden.contract.spec import Spec
+from host.boards.interface import OpenBoard
+from host.boards.open import open_board
+from plumbing.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One bit of one master. bundle: from 1. index: of the bundle's weights in torch's flat order, then its biases."""
+
+    bundle: int
+    index: int
+    bit: int
+
+    @classmethod
+    def parse(cls, text: str, spec: Spec) -> "Fault":
+        """From BUNDLE:INDEX:BIT."""
+        bits, sizes = spec.formats.committed_bits, [b.weights + b.post.channels for b in spec.bundles]
+        if re.fullmatch(r"\d+:\d+:\d+", text):
+            fault = cls(*map(int, text.split(":")))
+            if 1 <= fault.bundle <= len(sizes) and fault.index < sizes[fault.bundle - 1] and fault.bit < bits:
+                return fault
+        several = ", ".join(f"{n}:0:0..{n}:{size - 1}:{bits - 1}" for n, size in enumerate(sizes, 1))
+        raise UsageError(f"a bit of {spec.name} is BUNDLE:INDEX:BIT, within {several}, not {text!r}")
+
+    def inject(self, board: OpenBoard) -> None:
+        """Read the board's masters, flip the bit, write them back and commit."""
+        read = board.read()
+        found = read._replace(weights=tuple(w.clone() for w in read.weights), biases=tuple(b.clone() for b in read.biases))
+        index, masters = self.index, found.weights[self.bundle - 1].view(-1)
+        if index >= masters.numel():
+            index, masters = index - masters.numel(), found.biases[self.bundle - 1].view(-1)
+        # plus `top` it has no sign, and the same bits but the highest, which is inverted
+        top = 1 << board.spec.formats.committed_bits - 1
+        masters[index] = (int(masters[index]) + top ^ 1 << self.bit) - top
+        board.load(found)
+
+
+class Struck:
+    """A board that a fault goes into behind its commit of this number, from 0, just before its digest is asked for."""
+
+    def __init__(self, board: OpenBoard, fault: Fault, commit: int):
+        self._board, self._fault, self._left = board, fault, commit
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._board, name)
+
+    def digest(self) -> tuple[int, ...]:
+        """As of the board."""
+        if self._left == 0:
+            self._fault.inject(self._board)
+        self._left -= 1
+        return self._board.digest()
+
+
+@contextmanager
+def struck(name: str, spec: Spec, fault: Fault, commit: int, **options: Any) -> Iterator[Any]:
+    """The board of `host.boards.open.open_board`, as a `Struck`."""
+    with open_board(name, spec, **options) as board:
+        yield Struck(board, fault, commit)

@@ -1,0 +1,85 @@
+"""Which mutants the benches notice."""
+
+import csv
+import json
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from plumbing.cache import build_root
+from plumbing.errors import ToolError
+from plumbing.progress import Meter
+from sim.harness.testbench import CompiledBench, run_test
+
+from . import trial
+from .build import Mutant, build, draw
+from .subjects import Bench, names_of_tests
+
+
+def read(path: Path) -> dict[tuple[str, str], str]:
+    """Endings by `Mutant.key`, as a run that was interrupted left them; none without a file."""
+    if not path.exists():
+        return {}
+    with path.open(newline="") as stream:
+        return {(unit, change): ending for unit, change, ending in csv.reader(stream)}
+
+
+def try_mutants(bench: Bench, compiled: CompiledBench, mutants: list[Mutant], choosers: set[str], out: Path) -> None:
+    """Adds a line to the CSV file `out` for each mutant, as it ends. `ToolError` if the healthy design doesn't pass."""
+    tests = {
+        unit: [(module.__name__, test) for module in bench.modules[unit] for test in names_of_tests(module)]
+        for unit in {mutant.unit for mutant in mutants}
+    }
+    told = {"choosers": sorted(choosers), "out": str(out)}
+    told["mutants"] = [
+        {
+            "key": mutant.key,
+            "unit": mutant.unit,
+            "input": mutant.input,
+            "number": mutant.number,
+            "tests": tests[mutant.unit],
+        }
+        for mutant in mutants
+    ]
+    with tempfile.TemporaryDirectory(dir=build_root()) as folder:
+        job, healthy = Path(folder) / "job.json", Path(folder) / "healthy"
+        job.write_text(json.dumps(told | {"healthy": str(healthy)}))
+        # a thread that the parent has and its children don't would be waited for: torch must not begin any
+        run_test(compiled, trial.__name__, trial.any_test.name, {trial.VARIABLE: str(job), "OMP_NUM_THREADS": "1"})
+        if healthy.exists():
+            raise ToolError(healthy.read_text())
+
+
+def check(benches: list[Bench], count: int, seed: int, out: Path, jobs: int) -> dict[Mutant, str]:
+    """Tries `count` mutants, drawn from a seed; the test that noticed each one, or `trial.SURVIVED`.
+
+    out: a CSV file of unit, change and ending, which a later run goes on with. jobs: simulators at a time; they never change
+    a result.
+    """
+    drawn, known = draw(benches, count, seed), read(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+
+    def size(bench: Bench) -> int:
+        return sum(len(text) for text, number in (drawn[bench.name, unit] for unit in bench.units) if number)
+
+    # a build that takes long isn't the last to begin
+    chosen = sorted((bench for bench in benches if size(bench)), key=size, reverse=True)
+    share = max(jobs // len(chosen), 1)
+
+    def tried(bench: Bench) -> list[Mutant]:
+        compiled, mutants = build(bench, drawn, seed)
+        choosers = {mutant.input for mutant in mutants}
+        left = [mutant for mutant in mutants if mutant.key not in known]
+        with ThreadPoolExecutor(share) as pool:
+            parts = [left[first::share] for first in range(share) if left[first::share]]
+            for future in [pool.submit(try_mutants, bench, compiled, part, choosers, out) for part in parts]:
+                future.result()
+        return mutants
+
+    found: list[Mutant] = []
+    with Meter("mutants", count) as meter, ThreadPoolExecutor(jobs) as pool:
+        for mutants in pool.map(tried, chosen):
+            found += mutants
+            meter.advance(len(mutants), "")
+    endings = read(out)
+    return {mutant: endings[mutant.key] for mutant in found}

@@ -1,0 +1,189 @@
+"""The kinds of memories, and how one case is run."""
+
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from golden.model.parameters import initial
+from golden.model.settings import Settings
+from golden.training.data import Data
+from host.boards.golden import GoldenBoard
+from host.boards.interface import OpenBoard
+from host.boards.serial import SerialBoard
+from host.link.link import Link
+from plumbing.errors import NudgeError
+from sim.board.virtual import VirtualBoard
+
+#: Kinds of memories, by what the names of their arrays match; the first that does counts.
+KINDS = {
+    "masters": r"core\.weights_\d+\.master\.",
+    "working weights": r"core\.weights_\d+\.working\.",
+    "working biases": r"core\.array_\d+\.bias\.",
+    "states": r"core\.array_\d+\.state\.",
+    "window sums": r"core\.array_\d+\.window\.",
+    "images": r"core\.images\.",
+    "spikes, drives": r"core\.engine_\d+\.",
+    "update buffers": r"core\.update_\d+\.",
+    "deframer": r"deframer\.",
+    "framer": r"framer\.",
+    "link's queues": r"decoder\.|sample_control\.",
+    "counters": r"registers\.",
+}
+
+#: Kinds of flip-flops, by what the names of their registers match; the first that does counts.
+FLIP_FLOPS = {
+    "registers, rates": r"registers\.(?!counters)|core\.rates",
+    "counters": r"registers\.counters|core\.(phase|array_\d+\.(new|spike_count))",
+    "neuron arrays": r"core\.array_",
+    "synapse engines": r"core\.engine_",
+    "update engines": r"core\.update_\d",
+    "weight memories": r"core\.weights_",
+    "sequencer, images, prediction": r"core\.",
+    "link": r"",
+}
+
+#: Those that hold weights: here nothing may be wrong without being noticed.
+WEIGHTS = ("masters", "working weights", "working biases")
+
+#: Batches of a case, samples of each, samples of the inference at its end.
+BATCHES, BATCH, INFERRED = 3, 3, 2
+
+#: Cycles in which the core is busy with a batch of `tiny`, about; an upset that would come later comes in the next batch.
+BUSY = 6000 * BATCH
+
+#: Seconds for an answer, and deadlines that may be missed in a row.
+PATIENCE, RETRIES = 2.0, 3
+
+#: How a case ends.
+PREDICTION, DIGEST, LINK = "a prediction", "the digest", "the link"
+NOTHING, SILENT, COUNTED = "nothing", "wrong, unnoticed", "counters"
+
+
+@dataclass(frozen=True)
+class Upset:
+    """One flipped bit of a memory, or of a register, which is its word 0.
+
+    after: busy cycles since the second batch began; None: before its commit.
+    """
+
+    kind: str
+    memory: str
+    word: int
+    bit: int
+    after: int | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What noticed first, and in which batch, from 1; or `NOTHING`, `SILENT`, `COUNTED`.
+
+    samples: of that batch, whose predictions were known by then.
+    cured: whether the board then trains as an undisturbed one, all weights and settings written again, but without a reset.
+    """
+
+    ending: str
+    batch: int = 0
+    samples: int = 0
+    cured: bool = False
+
+    def waited(self, upset: Upset) -> float:
+        """Samples from the upset, in the second batch, until something noticed."""
+        drawn = BATCH if upset.after is None else upset.after / BUSY * BATCH
+        return (self.batch - 2) * BATCH + self.samples - drawn
+
+
+def kind_of(name: str, kinds: dict[str, str] = KINDS) -> str:
+    """Of a memory, or with `FLIP_FLOPS` of a register. `KeyError` if it is of none."""
+    for kind, pattern in kinds.items():
+        if re.match(pattern, name):
+            return kind
+    raise KeyError(name)
+
+
+def draw(memories: dict[str, tuple[int, int]], count: int, seed: int) -> list[Upset]:
+    """Kinds in turn; within one, any bit of it. Each second upset of a kind is before the commit."""
+    by_kind: dict[str, list[tuple[str, int, int]]] = {}
+    for name, (words, bits) in sorted(memories.items()):
+        by_kind.setdefault(kind_of(name), []).append((name, words, bits))
+    rng, kinds, upsets = random.Random(seed), sorted(by_kind), []
+    for number in range(count):
+        kind, turn = kinds[number % len(kinds)], number // len(kinds)
+        arrays = by_kind[kind]
+        (chosen,) = rng.choices(arrays, [words * bits for _, words, bits in arrays])
+        after = rng.randrange(1, BUSY)
+        upsets.append(Upset(kind, chosen[0], rng.randrange(chosen[1]), rng.randrange(chosen[2]), None if turn % 2 else after))
+    return upsets
+
+
+def draw_flip_flops(registers: dict[str, int], count: int, seed: int) -> list[Upset]:
+    """Any flip-flop, as often as any other, while the core is busy."""
+    rng, names = random.Random(seed), sorted(registers)
+    chosen = rng.choices(names, [registers[name] for name in names], k=count)
+    return [
+        Upset(kind_of(name, FLIP_FLOPS), name, 0, rng.randrange(registers[name]), rng.randrange(1, BUSY)) for name in chosen
+    ]
+
+
+class Cases:
+    """Runs cases on one virtual board, each from power-up."""
+
+    def __init__(self, virtual: VirtualBoard, data: Data):
+        self.virtual, self.spec = virtual, virtual.config.spec
+        #: Words and bits of what can be flipped.
+        self.places = virtual.memories | {name: (1, bits) for name, bits in virtual.registers.items()}
+        total = BATCHES * BATCH + INFERRED
+        self._images, self._labels = data.train_images[:total].numpy(), data.train_labels[:total].numpy()
+        #: What a board shows that nothing happens to.
+        self.expected = list(self._shown(GoldenBoard(virtual.config)))
+
+    def run(self, upset: Upset | None) -> Outcome:
+        """One case; without an upset, the board as it is. `ValueError` if there is no such bit."""
+        if upset:
+            words, bits = self.places[upset.memory]
+            if not (upset.word < words and upset.bit < bits):
+                raise ValueError(f"{upset.memory} has {words} words of {bits} bits")
+        self.virtual.reset()
+        outcome = self._outcome(upset)
+        if upset is None or outcome.ending not in (PREDICTION, DIGEST, LINK):
+            return outcome
+        return replace(outcome, cured=self._outcome(None).ending == NOTHING)
+
+    def _outcome(self, upset: Upset | None) -> Outcome:
+        """What becomes of a run, on the board as the last one left it."""
+        batch = 0
+        try:
+            with SerialBoard.over(Link.open(self.virtual.url, timeout=PATIENCE, retries=RETRIES), self.spec) as board:
+                board.clear()
+                for (ending, batch, shown), (*_, right) in zip(self._shown(board, upset), self.expected, strict=True):
+                    if shown != right:
+                        first = next(n for n, pair in enumerate(zip(shown, right, strict=True), 1) if pair[0] != pair[1])
+                        return Outcome(ending, batch, {PREDICTION: first, DIGEST: BATCH}.get(ending, 0))
+                return Outcome(NOTHING)
+        except (NudgeError, ValueError):
+            return Outcome(LINK, batch + 1)
+
+    def _shown(self, board: OpenBoard, upset: Upset | None = None) -> Iterator[tuple[str, int, list[Any]]]:
+        """What a run shows, in order: how it would be noticed, the batch, from 1, and the values.
+
+        Predictions and digest of each batch, predictions of the inference, at the end all weights and the counters of spikes.
+        """
+        board.load(initial(self.spec, 1))
+        board.write_settings(Settings.of(self.spec))
+        for number in range(BATCHES):
+            part = slice(number * BATCH, (number + 1) * BATCH)
+            now = upset if number == 1 else None
+            if now and now.after is not None:
+                self.virtual.flip(now.memory, now.word, now.bit, now.after)
+            said = board.train(self._images[part], self._labels[part])
+            if now and now.after is None:
+                self.virtual.flip(now.memory, now.word, now.bit)
+            board.commit()
+            digest = board.digest()
+            yield PREDICTION, number + 1, said.tolist()
+            yield DIGEST, number + 1, list(digest)
+        yield PREDICTION, BATCHES + 1, board.infer(self._images[-INFERRED:], self._labels[-INFERRED:]).tolist()
+        values, masters = board.registers(), board.read()
+        yield SILENT, 0, [tensor.tolist() for part in masters for tensor in part]
+        yield COUNTED, 0, [values[f"spikes_{layer.index}"] for layer in self.spec.layers[1:]]

@@ -1,0 +1,37 @@
+"""A flipped bit in a memory that holds weights is noticed or heals; one that nothing would notice shows as such."""
+
+import pytest
+
+from golden.contract.config import ENGINES, configuration
+from golden.contract.presets import preset
+from golden.model.parameters import initial
+from golden.training.data import load
+from sim.board.virtual import VirtualBoard
+
+from .cases import BATCH, DIGEST, NOTHING, SILENT, WEIGHTS, Cases, Outcome, Upset, draw, kind_of
+
+
+@pytest.fixture(scope="module")
+def cases():
+    with VirtualBoard(configuration(preset("tiny"), ENGINES[0])) as virtual:
+        yield Cases(virtual, load("embedded"))
+
+
+def test_upsets_of_weights(cases):
+    assert cases.run(None) == Outcome(NOTHING)
+    sizes = cases.virtual.memories
+    assert {kind_of(name) for name in sizes} >= set(WEIGHTS)
+    # a master that is wrong is found at its commit
+    master = Upset("masters", "core.weights_1.master.words", 0, 7, None)
+    assert cases.run(master) == Outcome(DIGEST, 2, BATCH, cured=True)
+    # a commit makes the working weights and biases anew
+    for name in ("core.weights_1.working.words", "core.weights_2.working.words", "core.array_1.bias.words"):
+        for bit in (0, sizes[name][1] - 1):
+            assert cases.run(Upset("working weights", name, 0, bit, None)) == Outcome(NOTHING), name
+    drawn = [upset for upset in draw(sizes, 36, 1) if upset.kind in WEIGHTS]
+    assert len(drawn) == 9
+    assert SILENT not in {cases.run(upset).ending for upset in drawn}
+    # without the digests, the wrong master would be silent
+    wrong = [tensor.tolist() for part in initial(cases.spec, 2) for tensor in part]
+    cases.expected = [(way, batch, wrong if way == SILENT else right) for way, batch, right in cases.expected]
+    assert cases.run(None) == Outcome(SILENT)

@@ -1,0 +1,60 @@
+"""The protocol's share of a good line, and requests in flight against an adapter's delay; in time that is counted."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from boards.catalog import board
+from golden.contract.presets import preset
+from golden.training.data import load
+from host.cli import main as cli
+from host.training.throughput import ADAPTER_DELAY, BAUD, line_share, occupied
+from plumbing.errors import ExitCode
+
+TINY = preset("tiny")
+DIGITS = load("embedded").train_images[:256].numpy()
+
+
+@pytest.mark.parametrize("low", [0, 1])
+def test_the_protocol_costs_less_than_3_percent_of_the_baud_rate(low):
+    """On images that stuffing can't make shorter; digits take a quarter of their pixels."""
+    noise = np.random.default_rng(low).integers(low, 256, DIGITS.shape, np.uint8)
+    assert 1.01 < line_share(TINY, noise) < 1.03
+    assert 0.2 < line_share(TINY, DIGITS) < 0.4
+
+
+@pytest.mark.parametrize(("milliseconds", "window"), [(3, 8), (6, 8), (1.5, 16), (1, 32)])
+def test_requests_in_flight_keep_a_board_busy_over_the_adapters_delay(milliseconds, window):
+    assert (BAUD, ADAPTER_DELAY) == (3e6, 0.016)
+    busy = occupied(TINY, DIGITS, milliseconds / 1e3, window=window)
+    assert busy > 0.93
+    assert occupied(TINY, DIGITS, milliseconds / 1e3, window=1) < 0.3
+
+
+@pytest.mark.parametrize(("name", "milliseconds"), [("ulx3s", 1), ("ulx3s-45f", 1), ("ulx3s-25f", 1.2), ("orangecrab", 2.2)])
+def test_boards_with_block_ram_to_spare_stay_busy_at_their_own_rate(name, milliseconds):
+    fpga = board(name)
+    busy = occupied(TINY, DIGITS, milliseconds / 1e3, window=fpga.facts("tiny").window, baud=fpga.baud)
+    assert busy > 0.93
+    assert occupied(TINY, DIGITS, milliseconds / 1e3, baud=fpga.baud) < 0.9, "a window of 8 would do"
+
+
+def test_what_limits_is_the_window_over_the_delay():
+    seconds = 1e-3
+    busy = occupied(TINY, DIGITS, seconds, window=4)
+    assert busy == pytest.approx(4 * seconds / (ADAPTER_DELAY + seconds), rel=0.1)
+
+
+def test_the_command_prints_both(capsys):
+    assert cli.main(["board", "throughput", "--samples", "64", "--json"]) == ExitCode.OK
+    result = json.loads(capsys.readouterr().out)
+    assert 1 < result["line"]["noise"] < 1.03
+    assert 0.2 < result["line"]["digits"] < 0.4
+    assert result["busy"]["6"]["8"] > 0.95
+    assert cli.main(["board", "throughput", "--samples", "32"]) == ExitCode.OK
+    out = capsys.readouterr().out
+    shares = re.findall(r"line time on (\w+): (\S+)% of that of bare labels and pixels", out)
+    assert [name for name, _ in shares] == ["digits", "noise"]
+    assert all(float(share) > 0 for _, share in shares)
