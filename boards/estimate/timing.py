@@ -14,7 +14,8 @@ from golden.contract.config import Config
 from golden.contract.shapes import Bundle, Layer
 from hw.core.deviation_array import kind_of
 from hw.lib.adder_tree import tree_latency
-from hw.synapse.event_conv_engine import EventConvEngine, Side
+from hw.synapse.event_conv_engine import EventConvEngine
+from hw.synapse.event_side import Side
 from hw.synapse.folded_kernels import FoldedKernels
 from hw.synapse.pixel_engine import PixelEngine
 
@@ -107,9 +108,9 @@ def windows_end(config: Config, bundle: Bundle, name: str, spikes: np.ndarray, b
     before = np.concatenate([np.zeros_like(before[:, :1]), before[:, :-1]], 1)
     begin = before[:, -1] + np.max(ready - before, 1)
     last = begin + (adder.passes - 1) * each[:, -1]
-    if engine.ends_early(name):
+    if side.ends_early:
         return last + 1
-    return last + each[:, -1] + adder.latency + side.rows_of_pass(config) + 2
+    return last + each[:, -1] + adder.latency + side.rows_of_pass + 2
 
 
 def words_needed(config: Config, side: Side) -> np.ndarray:

@@ -71,3 +71,11 @@ def delay(m: Module, value, cycles: int, *, reset_less: bool = False):
         m.d.sync += delayed.eq(value)
         value = delayed
     return value
+
+
+def lasting(m: Module, value, cycles: int):
+    """High while ``value`` is, and for ``cycles`` more."""
+    stages = [value]
+    for _ in range(cycles):
+        stages.append(delay(m, stages[-1], 1))
+    return Cat(stages).any()

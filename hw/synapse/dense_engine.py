@@ -15,7 +15,7 @@ from hw.lib.adder_tree import carry_tree, delay, plus, registered, tree_latency
 from hw.lib.bounds import bounded
 
 from .interface import SynapseSignature, weighed
-from .spike_buffers import spike_buffers
+from .spike_buffer import spike_buffers
 
 #: Binary places between a weight (2^-7) and phi (2^-9).
 DENSE_SHIFT = 2
@@ -45,7 +45,7 @@ class DenseEngine(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.pre, m.submodules.post = pre_buffer, post_buffer = spike_buffers(m, self)
+        pre_buffer, post_buffer = spike_buffers(m, self)
 
         busy, word, group = Signal(), Signal(range(self.words)), Signal(range(self.groups))
         self._walk(m, busy, word, group)

@@ -65,7 +65,7 @@ class EventAdder(wiring.Component):
         self.latency = 3 + tree_latency(units)
         super().__init__(
             {
-                "kernels": In(Flow(kernel_word(units=units, chunks=chunks, lanes=lanes // chunks, bits=weight_bits))),
+                "kernels": In(Flow(kernel_word(units=units, lanes=lanes, chunks=chunks, weight_bits=weight_bits))),
                 "i": In(stream.Signature(data.ArrayLayout(unsigned(CANDIDATES * spike_bits), units))),
                 "o": Out(Flow(data.ArrayLayout(signed(bits), lanes // passes))),
                 "busy": Out(1),

@@ -8,7 +8,7 @@ from amaranth.utils import bits_for
 from hw.lib.block_memory import BlockMemory
 from hw.lib.flow import Flow
 
-from .interface import Step, bank_for, bank_of, spike_word
+from .interface import Step, bank_for, bank_of, banks_of, spike_word
 
 
 class SpikeBuffer(wiring.Component):
@@ -64,3 +64,24 @@ class SpikeBuffer(wiring.Component):
             self.data.eq(Mux(silent, 0, read.data)),
         ]
         return m
+
+
+def spike_buffers(m, engine) -> tuple[SpikeBuffer, SpikeBuffer]:
+    """The buffers of the layer below an engine with `SynapseSignature`, and of the one above, as its submodules."""
+    config, bundle = engine.config, engine.bundle
+    pre, post = (
+        SpikeBuffer(
+            words=config.words(layer),
+            lanes=config.lanes[layer.index],
+            banks=banks_of(layer.index, config),
+            bits=config.spec.spike_bits,
+        )
+        for layer in (bundle.pre, bundle.post)
+    )
+    m.submodules.pre, m.submodules.post = pre, post
+    for buffer, flow in ((pre, engine.pre_spikes), (post, engine.post_spikes)):
+        m.d.comb += [buffer.i.valid.eq(flow.valid), buffer.i.payload.eq(flow.payload)]
+    # the spikes of the layer below drive the one above, and the reverse
+    m.d.comb += [pre.source.eq(engine.pre_step), pre.target.eq(engine.post_step)]
+    m.d.comb += [post.source.eq(engine.post_step), post.target.eq(engine.pre_step)]
+    return pre, post
