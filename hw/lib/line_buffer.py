@@ -77,15 +77,17 @@ class LineBuffer(wiring.Component):
         return m
 
 
-def read_plane(m, lines: LineBuffer, reading, word):
+def read_plane(m, lines: LineBuffer, reading, word, beside=()):
     """Sends a plane to a line buffer once ``reading`` has risen, which falls at its end. Returns the position that is read.
 
-    word: that of the position of the cycle before.
+    word: that of the position of the cycle before. beside: statements for ``sync`` that hold while the plane is read.
     """
     positions = lines.height * lines.width
     position = Signal(range(positions))
     m.d.comb += lines.i.payload.eq(word)
     m.d.sync += lines.i.valid.eq(reading)
-    with m.If(reading), counting(m, position, positions):
-        m.d.sync += reading.eq(0)
+    with m.If(reading):
+        m.d.sync += beside
+        with counting(m, position, positions):
+            m.d.sync += reading.eq(0)
     return position

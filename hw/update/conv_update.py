@@ -2,17 +2,16 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import connect, flipped
 
 from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
 from hw.lib.block_memory import BlockMemory
-from hw.lib.line_buffer import LineBuffer
+from hw.lib.line_buffer import LineBuffer, read_plane
 
-from .correlator import Correlator, last_cycle, pre_factor
-from .interface import UpdateSignature, factors
+from .correlator import correlate, correlator_of, last_cycle, pre_factor
+from .interface import UpdateSignature
 
 
 class ConvUpdate(wiring.Component):
@@ -39,21 +38,20 @@ class ConvUpdate(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, bundle = self.config, self.bundle
-        m.submodules.correlator = correlator = Correlator(config, bundle)
-        m.d.comb += correlator.weight_rate.eq(self.weight_rate)
-        m.d.comb += correlator.bias_rate.eq(self.bias_rate)
-        connect(m, flipped(self.updates), correlator.o)
+        correlator = correlator_of(m, self)
 
         boxes = Boxes(config, bundle)
         lines = self._fill_boxes(m, boxes)
-        self._read_plane(m, lines, boxes.reading)
+        read_plane(m, lines, boxes.reading, self.pre.as_value(), self.pre_address.eq(self.pre_address + 1))
 
         loops = Loops(config, bundle)
         advance = last_cycle(m, config, bundle, loops.active)
         m.d.comb += boxes.read.addr.eq(loops.box_row + (loops.px << 1) + loops.kx)
         with m.If(advance):
             self._next_position(m, loops)
-        self._correlate(m, loops, boxes, correlator)
+        lane1 = delay(m, loops.lane, 1)
+        pre = [boxes.read.data[n] for n in ((0, 0) if bundle.kind == "image" else (lane1, lane1 + loops.lanes))]
+        correlate(m, self, correlator, loops.active, loops.address, loops.bias, pre, (loops.first, loops.last))
         self._control(m, loops, boxes, correlator.latency)
         return m
 
@@ -76,17 +74,6 @@ class ConvUpdate(wiring.Component):
         with m.If(write.en):
             m.d.sync += boxes.boxed.eq(boxes.boxed + 1)
         return lines
-
-    def _read_plane(self, m, lines, reading):
-        """Reads one pre plane in raster order into the line buffer once ``reading`` has risen."""
-        positions = self.bundle.pre.positions
-        m.d.comb += lines.i.payload.eq(self.pre.as_value())
-        m.d.sync += lines.i.valid.eq(reading)
-        position = Signal(range(positions))
-        with m.If(reading):
-            m.d.sync += [self.pre_address.eq(self.pre_address + 1), position.eq(position + 1)]
-            with m.If(position == positions - 1):
-                m.d.sync += [reading.eq(0), position.eq(0)]
 
     def _next_position(self, m, at):
         """The next pooled column, else the next row, else the next weight or bias."""
@@ -120,23 +107,6 @@ class ConvUpdate(wiring.Component):
                 m.d.sync += at.address.eq(at.address + 1 + (at.pre_groups - 1) * at.tile_words)
             with m.If(at.post_group == at.post_groups - 1):
                 m.d.sync += at.active.eq(0)
-
-    def _correlate(self, m, at, boxes, correlator):
-        """The factors of a position, which are there a cycle after its addresses."""
-        i, lane1 = correlator.i.payload, delay(m, at.lane, 1)
-        post_plus, post_minus = (post for _, post in factors(self.config)[0])
-        plus_at, minus_at = (0, 0) if self.bundle.kind == "image" else (lane1, lane1 + at.lanes)
-        m.d.comb += [
-            correlator.i.valid.eq(delay(m, at.active, 1)),
-            i.address.eq(delay(m, at.address, 1)),
-            i.bias.eq(delay(m, at.bias, 1)),
-            i.first.eq(delay(m, at.first, 1)),
-            i.last.eq(delay(m, at.last, 1)),
-            i.pre_plus.eq(boxes.read.data[plus_at]),
-            i.pre_minus.eq(boxes.read.data[minus_at]),
-            i.post_plus.eq(self.post[post_plus]),
-            i.post_minus.eq(self.post[post_minus]),
-        ]
 
     def _begin(self, m, at):
         """Starts the loops of a pre group's weights, or of the biases."""

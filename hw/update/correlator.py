@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal, signed, unsigned
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
 from golden.contract import layout
@@ -192,3 +192,30 @@ class Correlator(wiring.Component):
             Mux(bias6, (scaled + (1 << (shifts[1] - 1))) >> shifts[1], (scaled + (1 << (shifts[0] - 1))) >> shifts[0])
         )
         return Mux(rounded > bound, bound, Mux(rounded < -bound, -bound, rounded))
+
+
+def correlator_of(m, engine) -> Correlator:
+    """The correlator of an engine with `UpdateSignature`, as its submodule, with its learning rates and updates."""
+    m.submodules.correlator = correlator = Correlator(engine.config, engine.bundle)
+    m.d.comb += [correlator.weight_rate.eq(engine.weight_rate), correlator.bias_rate.eq(engine.bias_rate)]
+    connect(m, flipped(engine.updates), correlator.o)
+    return correlator
+
+
+def correlate(m, engine, correlator: Correlator, active, address, bias, pre, ends=None):
+    """Sends the factors that an engine addresses in this cycle: a cycle later.
+
+    active: whether there are any. pre: both pre factors, as they are a cycle later. ends: whether they are the first of a sum,
+    and the last one; without it each item is a sum.
+    """
+    i = correlator.i.payload
+    m.d.comb += [
+        correlator.i.valid.eq(delay(m, active, 1)),
+        i.address.eq(delay(m, address, 1)),
+        i.bias.eq(delay(m, bias, 1)),
+    ]
+    first, last = (delay(m, end, 1) for end in ends) if ends else (1, 1)
+    post = (engine.post[name] for _, name in factors(engine.config)[0])
+    m.d.comb += [i.first.eq(first), i.last.eq(last)]
+    for factor, value in zip((i.pre_plus, i.pre_minus, i.post_plus, i.post_minus), (*pre, *post), strict=True):
+        m.d.comb += factor.eq(value)
