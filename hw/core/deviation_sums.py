@@ -2,16 +2,13 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data
-from amaranth.utils import bits_for
 
 from golden.contract.config import Config
 from golden.contract.formats import rounded_bound, signed_bits
 from golden.contract.shapes import Layer
 from hw.lib.adder_tree import delay
-from hw.lib.block_memory import BlockMemory
 from hw.lib.bounds import bounded
 from hw.lib.turns import padded, word_of
-from hw.synapse.interface import SLOTS
 
 from .window_sums import WindowSums
 
@@ -62,12 +59,8 @@ class DeviationSums(WindowSums):
 
     def _earlier(self, m, name, grown, phase):
         """The sums of an earlier phase, there when xi are; written at its end."""
-        m.submodules[name] = memory = BlockMemory(shape=self.part_sums, depth=SLOTS << bits_for(self.parts - 1))
-        read, write = memory.read_port(), memory.write_port()
-        m.d.comb += read.addr.eq(Cat(padded(self.coming, self.parts), self.step.slot))
-        m.d.comb += write.addr.eq(Cat(padded(self.part, self.parts), self.step.slot))
-        m.d.comb += [write.data.eq(grown), write.en.eq(self.valid & self.step.sum & self.step.sum_last & phase)]
-        return delay(m, read.data, 1, reset_less=True)
+        enable = self.valid & self.step.sum & self.step.sum_last & phase
+        return delay(m, self._parts(m, name, grown, enable), 1, reset_less=True)
 
     def _finish(self, m, grown, free, plus):
         """A cycle later, at the end of the last phase: means and differences."""

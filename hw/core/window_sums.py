@@ -1,5 +1,7 @@
 """Sums of xi over the averaging windows of a layer: what its update engines correlate, and what the prediction is made of."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -15,6 +17,19 @@ from hw.synapse.interface import SLOTS, Step
 from hw.update.interface import sums_word
 
 from .interface import xi_shape
+
+
+def readers(config: Config, layer: Layer) -> dict[str, Any]:
+    """Members by which the sums of a layer are read."""
+    address, word = bits_for(config.words(layer) - 1), sums_word(config, layer)
+    members = {"updated": In(1), "post_address": In(address), "pre_address": In(address)}
+    members |= {"post_sums": Out(word), "pre_sums": Out(word)}
+    sums = data.ArrayLayout(unsigned(config.spec.sum_bits), config.lanes[layer.index])
+    if layer.index == len(config.spec.layers) - 1:
+        members |= {"free_address": In(address + bits_for(SLOTS - 1)), "free_sums": Out(sums)}
+    elif config.spec.schedule.centred:
+        members |= {"read": Out(Flow(sums))}
+    return members
 
 
 class WindowSums(wiring.Component):
@@ -68,7 +83,6 @@ class WindowSums(wiring.Component):
         #: Of a part, and of a word.
         self.part_sums = data.ArrayLayout(unsigned(bits), lanes // self.turns)
         self.sums = data.ArrayLayout(unsigned(bits), lanes)
-        address = bits_for(self.words - 1)
         members = {
             "step": In(Step),
             "coming": In(range(self.parts)),
@@ -77,17 +91,8 @@ class WindowSums(wiring.Component):
             "word": In(range(self.words)),
             "last": In(1),
             "xi": In(data.ArrayLayout(xi_shape(config), lanes // self.turns)),
-            "updated": In(1),
-            "post_address": In(address),
-            "post_sums": Out(sums_word(config, layer)),
-            "pre_address": In(address),
-            "pre_sums": Out(sums_word(config, layer)),
         }
-        if self.output:
-            members |= {"free_address": In(address + bits_for(SLOTS - 1)), "free_sums": Out(self.sums)}
-        elif config.spec.schedule.centred:
-            members |= {"read": Out(Flow(self.sums))}
-        super().__init__(members)
+        super().__init__(members | readers(config, layer))
 
     def elaborate(self, platform):
         m = Module()
@@ -115,15 +120,19 @@ class WindowSums(wiring.Component):
         most, low = spec.window_bound, -spec.window_bound if spec.schedule.fine else 0
         for lane, xi in enumerate(self.xi):
             m.d.comb += bounded(new[lane], old[lane] + xi, low, most, "as many xi as the window has steps, each at most 1")
-        m.submodules.growing = growing = BlockMemory(shape=self.part_sums, depth=SLOTS << bits_for(self.parts - 1))
-        read, write = growing.read_port(), growing.write_port()
-        m.d.comb += read.addr.eq(Cat(padded(self.coming, self.parts), self.step.slot))
-        m.d.comb += write.addr.eq(Cat(padded(self.part, self.parts), self.step.slot))
-        m.d.comb += [write.data.eq(new), write.en.eq(self.valid & self.step.sum)]
-        m.d.sync += old.eq(read.data)
+        m.d.sync += old.eq(self._parts(m, "growing", new, self.valid & self.step.sum))
         with m.If(self.step.sum_first):
             m.d.sync += old.eq(0)
         return new
+
+    def _parts(self, m, name, written, enable):
+        """A memory of the state's parts, and its read port's data: of the part that is coming."""
+        m.submodules[name] = memory = BlockMemory(shape=self.part_sums, depth=SLOTS << bits_for(self.parts - 1))
+        read, write = memory.read_port(), memory.write_port()
+        m.d.comb += read.addr.eq(Cat(padded(self.coming, self.parts), self.step.slot))
+        m.d.comb += write.addr.eq(Cat(padded(self.part, self.parts), self.step.slot))
+        m.d.comb += [write.data.eq(written), write.en.eq(enable)]
+        return read.data
 
     def _complete(self, m, name, word, phase, addresses):
         """A memory of the sums of a phase, and its read ports' data."""
