@@ -177,10 +177,14 @@ class ImageEngine(wiring.Component):
         post, groups = self.bundle.post, self.config.groups(self.bundle.post)
         group, done = Signal(range(groups)), Signal(range(post.positions + 1))
         word = Signal.like(static.i.payload.address)
-        with m.If(static.i.valid):
-            m.d.sync += word.eq(word + 1)
-        with m.If(summed):
-            m.d.sync += done.eq(done + 1)
+        if self.channels == 1:
+            with m.If(static.i.valid):
+                m.d.sync += [word.eq(word + 1), done.eq(done + 1)]
+        else:
+            with m.If(summed):
+                m.d.sync += done.eq(done + 1)
+            with m.If(static.i.valid):
+                m.d.sync += word.eq(word + 1)
         m.d.comb += static.i.payload.address.eq(word)
 
         with m.FSM() as fsm:
