@@ -11,6 +11,7 @@ from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
 from hw.lib.bounds import bounded
+from hw.lib.loops import counting
 from hw.lib.saturate import saturated
 
 from .commit_memories import READ, Kept, Reading, Widths, Written, slice_of
@@ -83,11 +84,8 @@ class CentredMemory(WeightMemory):
 
     def _write_masters(self, m, values, kept, write, written):
         """Masters: a commit's, those with an update, or the host's; biases' updates go to B."""
-        payload, words = self.updates.payload, layout.weight_words(self.config, self.bundle)
-        updated = delay(m, self.updates.valid, READ)
-        coming = Signal(payload.shape(), name="coming", reset_less=True)
-        update = Signal(payload.shape(), name="update", reset_less=True)
-        m.d.sync += [coming.eq(payload), update.eq(coming)]
+        words = layout.weight_words(self.config, self.bundle)
+        updated, update = self._update(m)
         bias = update.address >= words
         with m.If(updated & bias):
             last = self.config.groups(self.bundle.post) - 1
@@ -124,9 +122,7 @@ class CentredMemory(WeightMemory):
                 # a commit that a reset ended left something there
                 for sums in (kept.now, kept.then):
                     m.d.comb += [sums.at.eq(of_all), sums.write.en.eq(1)]
-                m.d.sync += of_all.eq(of_all + 1)
-                with m.If(of_all == groups * kept.slices - 1):
-                    m.d.sync += of_all.eq(0)
+                with counting(m, of_all, groups * kept.slices):
                     m.d.comb += walk.start.eq(1)
                     m.next = "WEIGHTS"
             with m.State("WEIGHTS"):

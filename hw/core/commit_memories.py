@@ -1,7 +1,5 @@
 """What a centred commit keeps beside the masters: widths and memories; the masters as it reads them, and what it writes."""
 
-from typing import NamedTuple
-
 from amaranth.hdl import Signal, signed, unsigned
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
@@ -64,7 +62,7 @@ class Kept(Widths):
         groups = config.groups(bundle.post)
         both = data.StructLayout({"now": unsigned(self.c_bits), "then": unsigned(self.c_bits)})
         m.submodules.c = c = BlockMemory(shape=both, depth=bundle.pre.channels)
-        self.c = Ports(c.read_port(), c.write_port())
+        self.c_read, self.c_write = c.read_port(), c.write_port()
         #: Of biases' updates, a word for each group of biases.
         self.B = SmallMemory(m, "updated", data.ArrayLayout(signed(self.B_bits), memory.lanes), groups)
         sums = data.ArrayLayout(signed(self.sum_bits), self.width)
@@ -75,13 +73,6 @@ class Kept(Widths):
         #: What a total is if all was 1, of the samples since the last commit; whether there were any.
         self.whole = Signal(total_bits(config, bundle))
         self.learned = self.whole != 0
-
-
-class Ports(NamedTuple):
-    """Of a memory."""
-
-    read: object
-    write: object
 
 
 class Reading:

@@ -7,6 +7,7 @@ from golden.contract.formats import rounded_bound
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
 from hw.lib.bounds import bounded
+from hw.lib.loops import counting
 from hw.lib.saturate import saturated
 
 from .commit_memories import Kept, Widths, slice_of
@@ -55,9 +56,9 @@ class Walk:
             step = step & last
             if counter is self.slice:
                 with m.If(step):
-                    m.d.sync += [self.word.eq(self.word + 1), self.row.eq(self.row + 1)]
-                    with m.If(self.row == rows - 1):
-                        m.d.sync += [self.row.eq(0), self.tile.eq(self.tile + 1)]
+                    m.d.sync += self.word.eq(self.word + 1)
+                    with counting(m, self.row, rows):
+                        m.d.sync += self.tile.eq(self.tile + 1)
         with m.If(step):
             m.d.sync += self.active.eq(0)
         with m.If(self.start):
@@ -102,9 +103,9 @@ def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
     with the next c."""
     spec, f, lanes = memory.config.spec, memory.config.spec.formats, range(kept.width)
     # the slice's c, B and masters are there two cycles after its address, which stands for three
-    c = Signal(kept.c.read.data.shape(), name="c", reset_less=True)
-    m.d.comb += kept.c.read.addr.eq(walk.channel)
-    m.d.sync += c.eq(kept.c.read.data)
+    c = Signal(kept.c_read.data.shape(), name="c", reset_less=True)
+    m.d.comb += kept.c_read.addr.eq(walk.channel)
+    m.d.sync += c.eq(kept.c_read.data)
     b = [Signal(signed(kept.B_bits), name=f"b_{lane}", reset_less=True) for lane in lanes]
     b_group, b_slice = delay(m, walk.post_group, 1), delay(m, walk.slice, 1)
     with m.If(walk.active):

@@ -13,6 +13,7 @@ from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import carry_tree, delay, plus, registered, tree_latency
 from hw.lib.bounds import bounded
+from hw.lib.loops import counting
 
 from .interface import SynapseSignature, weighed
 from .spike_buffer import spike_buffers
@@ -70,9 +71,9 @@ class DenseEngine(wiring.Component):
     def _walk(self, m, busy, word, group):
         """The addresses of one tile a cycle."""
         with m.If(busy):
-            m.d.sync += [self.tile_address.eq(self.tile_address + 1), group.eq(group + 1)]
-            with m.If(group == self.groups - 1):
-                m.d.sync += [group.eq(0), word.eq(word + 1)]
+            m.d.sync += self.tile_address.eq(self.tile_address + 1)
+            with counting(m, group, self.groups):
+                m.d.sync += word.eq(word + 1)
                 with m.If(word == self.words - 1):
                     m.d.sync += busy.eq(0)
         with m.Elif(self.start):
