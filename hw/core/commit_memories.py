@@ -9,6 +9,7 @@ from golden.contract.config import Config
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle
 from hw.lib.block_memory import BlockMemory
+from hw.lib.data_registers import data_registers
 
 from .totals import total_bits
 from .weight_memory import WeightMemory
@@ -98,7 +99,7 @@ class Written:
     def __init__(self, memory: WeightMemory):
         self.valid, self.address = Signal(name="committed"), Signal(range(memory.depth), name="committed_at")
         bits = memory.config.spec.formats.committed_bits
-        self.data = [Signal(signed(bits), name=f"committed_{lane}", reset_less=True) for lane in range(memory.lanes)]
+        self.data = data_registers("committed", signed(bits), memory.lanes)
 
     def take(self, m, values):
         """In this cycle: what comes is at the end of the word, all else one step nearer to its beginning."""

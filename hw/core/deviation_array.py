@@ -10,6 +10,7 @@ from golden.contract.formats import signed_bits
 from golden.contract.shapes import Layer
 from hw.lib.block_memory import BlockMemory
 from hw.lib.bounds import bounded
+from hw.lib.data_registers import data_registers
 from hw.synapse.interface import SLOTS
 
 from .deviation_sums import DeviationSums
@@ -82,7 +83,7 @@ class DeviationArray(NeuronArray):
         begins = Signal()
         m.d.comb += begins.eq(step.nudge & ~step.state_read)
         d = signed(self.config.spec.formats.decoder_bits)
-        base2 = [Signal(d, name=f"base2_{i}", reset_less=True) for i in range(self.lanes)]
+        base2 = data_registers("base2", d, self.lanes)
         for lane in range(self.lanes):
             m.d.sync += [old[lane].eq(Mux(step.nudge, deviation[lane], free[lane])), base2[lane].eq(free[lane].d)]
             with m.If(begins):
@@ -97,8 +98,8 @@ class DeviationArray(NeuronArray):
         d3, u3, pull3, _ = super()._decode(m, old, offset, phi, away)
         bias, base = offset
         f, bits, lanes = self.config.spec.formats, self.one_bits + self.point, range(self.lanes)
-        start3 = [Signal(signed(self.base_bits + self.point), name=f"start3_{i}", reset_less=True) for i in lanes]
-        before3 = [Signal(bits + 1, name=f"before3_{i}", reset_less=True) for i in lanes]
+        start3 = data_registers("start3", signed(self.base_bits + self.point), self.lanes)
+        before3 = data_registers("before3", bits + 1, self.lanes)
         for lane in lanes:
             v = Signal(signed(self.base_bits + self.point), name=f"v_{lane}")
             m.d.comb += v.eq((base[lane] + bias[lane]) << self.point)

@@ -6,7 +6,7 @@ from amaranth.lib import data
 from golden.contract.config import Config
 from golden.contract.formats import rounded_bound, signed_bits
 from golden.contract.shapes import Layer
-from hw.lib.adder_tree import delay
+from hw.lib.adder_tree import data_delay, delay
 from hw.lib.bounds import bounded
 from hw.lib.turns import padded, word_of
 
@@ -60,15 +60,15 @@ class DeviationSums(WindowSums):
     def _earlier(self, m, name, grown, phase):
         """The sums of an earlier phase, there when xi are; written at its end."""
         enable = self.valid & self.step.sum & self.step.sum_last & phase
-        return delay(m, self._parts(m, name, grown, enable), 1, reset_less=True)
+        return data_delay(m, self._parts(m, name, grown, enable))
 
     def _finish(self, m, grown, free, plus):
         """A cycle later, at the end of the last phase: means and differences."""
         spec, step, lanes = self.config.spec, self.step, self.part_sums.length
         bits, top = spec.sum_bits, spec.window_bound
         there = delay(m, self.valid & step.sum & step.sum_last & step.negative, 1)
-        last, word = delay(m, self.last, 1), delay(m, self.word, 1, reset_less=True)
-        minus, free, plus = (delay(m, sums, 1, reset_less=True) for sums in (grown, free, plus))
+        last, word = delay(m, self.last, 1), data_delay(m, self.word)
+        minus, free, plus = (data_delay(m, sums) for sums in (grown, free, plus))
         means, post, pre = [], [], []
         for lane in range(lanes):
             mean = Signal(unsigned(bits), name=f"mean_{lane}")

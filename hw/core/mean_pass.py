@@ -8,6 +8,7 @@ from golden.contract.protocol import MASTER_BITS
 from golden.contract.schedule import FOLLOW
 from golden.contract.shapes import Bundle
 from hw.lib.bounds import bounded
+from hw.lib.data_registers import data_registers
 from hw.lib.loops import counting
 
 from .commit_memories import READ, Kept, Reading, Written
@@ -47,7 +48,7 @@ class Means:
         low, _ = layout.mean_halves(memory.config)
         there = Signal(name="channel_there")
         m.d.comb += there.eq(self.channel != pre.channels)
-        high = [Signal(spec.mean_bits - low, name=f"high_{lane}", reset_less=True) for lane in range(memory.lanes)]
+        high = data_registers("high", spec.mean_bits - low, memory.lanes)
         master = Array(reading.lanes[lane] for lane in range(kept.width))[self.lane]
         for state, target, after in (("LOW", self.old[:low], "HIGH"), ("HIGH", self.old[low:], "BEGIN")):
             with m.State(state):

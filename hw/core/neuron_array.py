@@ -9,10 +9,11 @@ from amaranth.utils import bits_for
 
 from golden.contract.config import Config
 from golden.contract.shapes import Layer
-from hw.lib.adder_tree import delay
+from hw.lib.adder_tree import data_delay, delay
 from hw.lib.block_memory import BlockMemory
 from hw.lib.bounds import bounded, wraps
 from hw.lib.chosen import chosen
+from hw.lib.data_registers import data_registers
 from hw.lib.flow import Flow
 from hw.lib.saturate import saturated
 from hw.lib.turns import padded, word_of
@@ -174,11 +175,11 @@ class NeuronArray(wiring.Component):
 
         spikes, membranes, written = self._fire(m, xi4, u4, d4)
         fired = at4.valid & ~self.step.idle
-        written = delay(m, written, self.late, reset_less=True)
+        written = data_delay(m, written, self.late)
         for bank in banks:
             address = Cat(padded(at4.part, self.parts), *bank.of_write)
             m.d.comb += [
-                bank.write.addr.eq(delay(m, address, self.late, reset_less=True)),
+                bank.write.addr.eq(data_delay(m, address, self.late)),
                 bank.write.data.eq(written),
                 bank.write.en.eq(delay(m, fired if bank.when is None else fired & bank.when, self.late)),
             ]
@@ -186,8 +187,8 @@ class NeuronArray(wiring.Component):
         under_way = [running, at1.valid, at2.valid, at3.valid, *(delay(m, at4.valid, n) for n in range(self.late + 1))]
         m.d.comb += [
             self.spikes.valid.eq(delay(m, at4.valid & at4.last, self.late)),
-            self.spikes.payload.address.eq(delay(m, at4.word, self.late, reset_less=True)),
-            self.spikes.payload.spikes.eq(delay(m, sent, self.late, reset_less=True)),
+            self.spikes.payload.address.eq(data_delay(m, at4.word, self.late)),
+            self.spikes.payload.spikes.eq(data_delay(m, sent, self.late)),
             self.busy.eq(Cat(under_way).any()),
         ]
         self._count_spikes(m, fired, spikes[:: self.config.spec.spike_bits])
@@ -241,7 +242,7 @@ class NeuronArray(wiring.Component):
         """How far these xi of the output layer are from the target; none of other layers."""
         spec, lanes = self.config.spec, self.lanes
         away, most = signed(spec.state_bits + 1), spec.formats.one + 1
-        away2 = [Signal(away, name=f"away2_{i}", reset_less=True) for i in range(lanes)]
+        away2 = data_registers("away2", away, lanes)
         for lane, value in enumerate(xi):
             target = Signal(spec.state_bits, name=f"target_{lane}")
             neuron = (group * self.turns + at.turn) * lanes + lane
@@ -256,9 +257,9 @@ class NeuronArray(wiring.Component):
         f, k = spec.formats, spec.schedule.decay_shift
         annealed, most = spec.schedule.halvings, self.most
         d, u = signed(f.decoder_bits), signed(spec.membrane_bits)
-        d3 = [Signal(d, name=f"d3_{i}", reset_less=True) for i in range(lanes)]
-        u3 = [Signal(u, name=f"u3_{i}", reset_less=True) for i in range(lanes)]
-        pull3 = [Signal(d, name=f"pull3_{i}", reset_less=True) for i in range(lanes)]
+        d3 = data_registers("d3", d, lanes)
+        u3 = data_registers("u3", u, lanes)
+        pull3 = data_registers("pull3", d, lanes)
         bias, _ = offset
         bias3 = Signal.like(bias)
         m.d.sync += bias3.eq(bias)
@@ -282,9 +283,9 @@ class NeuronArray(wiring.Component):
     def _integrate(self, m, d, u, pull, offset):
         """Stage 4: xi; meanwhile the sums over the averaging window are read."""
         f, (start, before) = self.config.spec.formats, offset
-        xi4 = [Signal(xi_shape(self.config), name=f"xi4_{i}", reset_less=True) for i in range(self.lanes)]
-        u4 = [Signal.like(signal, name=f"u4_{i}") for i, signal in enumerate(u)]
-        d4 = [Signal.like(signal, name=f"d4_{i}") for i, signal in enumerate(d)]
+        xi4 = data_registers("xi4", xi_shape(self.config), self.lanes)
+        u4 = data_registers("u4", u[0].shape(), self.lanes)
+        d4 = data_registers("d4", d[0].shape(), self.lanes)
         for lane in range(self.lanes):
             total = Signal(signed(self.total_bits), name=f"total_{lane}")
             rounded = Signal(signed(self.total_bits - f.round_shift), name=f"rounded_{lane}")

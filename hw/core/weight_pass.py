@@ -7,6 +7,7 @@ from golden.contract.formats import rounded_bound
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
 from hw.lib.bounds import bounded
+from hw.lib.data_registers import data_registers
 from hw.lib.loops import counting
 from hw.lib.saturate import saturated
 
@@ -76,7 +77,7 @@ class Weighed:
 
     def __init__(self, m, walk: Walk, memory: WeightMemory):
         bits, widths = memory.config.spec.formats.committed_bits, Widths(memory.config, memory.bundle)
-        self.new = [Signal(signed(bits), name=f"new_{lane}", reset_less=True) for lane in range(widths.width)]
+        self.new = data_registers("new", signed(bits), widths.width)
         places = {"word": walk.word, "tile": walk.tile, "row": walk.row, "slice": walk.slice, "of_all": walk.of_all}
         places["there"] = walk.active
         stages = [places]
@@ -106,7 +107,7 @@ def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
     c = Signal(kept.c_read.data.shape(), name="c", reset_less=True)
     m.d.comb += kept.c_read.addr.eq(walk.channel)
     m.d.sync += c.eq(kept.c_read.data)
-    b = [Signal(signed(kept.B_bits), name=f"b_{lane}", reset_less=True) for lane in lanes]
+    b = data_registers("b", signed(kept.B_bits), kept.width)
     b_group, b_slice = delay(m, walk.post_group, 1), delay(m, walk.slice, 1)
     with m.If(walk.active):
         m.d.comb += kept.B.at.eq(b_group)
@@ -115,7 +116,7 @@ def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
 
     # one multiplier: by `walk.turn`, 2: c B is begun, 0: c w, 1: next c w
     factor = Signal(kept.c_bits, name="factor", reset_less=True)
-    others = [Signal(signed(max(kept.B_bits, f.committed_bits)), name=f"other_{lane}", reset_less=True) for lane in lanes]
+    others = data_registers("other", signed(max(kept.B_bits, f.committed_bits)), kept.width)
     products = [Signal(signed(kept.c_bits + len(other)), name=f"product_{lane}") for lane, other in enumerate(others)]
     weighed = Weighed(m, walk, memory)
     held = Signal(kept.c_bits * 2, name="held_c", reset_less=True)

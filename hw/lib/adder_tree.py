@@ -61,7 +61,7 @@ def plus(a, b, carry):
 
 def registered(m: Module, term, carry):
     """Both a cycle later."""
-    return tuple(value if value is None else delay(m, value, 1, reset_less=True) for value in (term, carry))
+    return tuple(value if value is None else data_delay(m, value) for value in (term, carry))
 
 
 def delay(m: Module, value, cycles: int, *, reset_less: bool = False):
@@ -71,6 +71,11 @@ def delay(m: Module, value, cycles: int, *, reset_less: bool = False):
         m.d.sync += delayed.eq(value)
         value = delayed
     return value
+
+
+def data_delay(m: Module, value, cycles: int = 1):
+    """`delay` of data, which need no reset: only where a valid bit says so are they looked at."""
+    return delay(m, value, cycles, reset_less=True)
 
 
 def lasting(m: Module, value, cycles: int):

@@ -11,7 +11,7 @@ from amaranth.utils import bits_for
 from golden.contract.config import Config
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import carry_tree, delay, plus, registered, tree_latency
+from hw.lib.adder_tree import carry_tree, data_delay, delay, plus, registered, tree_latency
 from hw.lib.bounds import bounded
 from hw.lib.loops import counting
 
@@ -59,10 +59,10 @@ class DenseEngine(wiring.Component):
         last_group = group == self.groups - 1
         at = Added(
             valid=delay(m, busy, stages),
-            group=delay(m, group, stages, reset_less=True),
-            first_word=delay(m, word == 0, stages, reset_less=True),
-            last_group=delay(m, last_group, stages, reset_less=True),
-            end=delay(m, last_group & (word == self.words - 1), stages, reset_less=True),
+            group=data_delay(m, group, stages),
+            first_word=data_delay(m, word == 0, stages),
+            last_group=data_delay(m, last_group, stages),
+            end=data_delay(m, last_group & (word == self.words - 1), stages),
         )
         self._forward(m, at, forward)
         self._backward(m, at, backward)

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from hw.lib.adder_tree import carry_tree, delay, plus, registered, tree_latency
 from hw.lib.block_memory import BlockMemory
 from hw.lib.bounds import bounded, signed_range
+from hw.lib.data_registers import data_registers
 from hw.lib.flow import Flow
 
 from .event_layout import CANDIDATES, kernel_word
@@ -85,9 +86,9 @@ class EventAdder(wiring.Component):
         active, age = Signal(), Signal(range(self.interval + 1), init=1)
         first, load = Signal(), Signal()
         to_load, at_pass, reading_pass = (Signal(range(self.passes), name=n) for n in ("to_load", "at_pass", "reading_pass"))
-        masks = [Signal(CANDIDATES, name=f"mask_{u}", reset_less=True) for u in range(self.units)]
-        rests = [Signal(CANDIDATES, name=f"rest_{u}", reset_less=True) for u in range(self.units)]  # without the lowest
-        signs = [Signal(CANDIDATES, name=f"sign_{u}", reset_less=True) for u in range(self.units if self.spike_bits > 1 else 0)]
+        masks = data_registers("mask", CANDIDATES, self.units)
+        rests = data_registers("rest", CANDIDATES, self.units)  # without the lowest
+        signs = data_registers("sign", CANDIDATES, self.units if self.spike_bits > 1 else 0)
         more, done = Signal(self.units), Signal()
         for u, rest in enumerate(rests):
             m.d.comb += more[u].eq(rest.any())

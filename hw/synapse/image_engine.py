@@ -8,8 +8,9 @@ from amaranth.lib.wiring import connect, flipped
 
 from golden.contract.config import Config
 from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import adder_tree, delay, tree_latency
+from hw.lib.adder_tree import adder_tree, data_delay, delay, tree_latency
 from hw.lib.block_memory import BlockMemory
+from hw.lib.data_registers import data_registers
 from hw.lib.line_buffer import LineBuffer
 from hw.lib.loops import counting
 
@@ -106,7 +107,7 @@ class ImageEngine(wiring.Component):
         k, pixel_bits = self.bundle.kernel, self.config.spec.formats.pixel_bits
         box = unsigned(pixel_bits + 2)
         count = self.rounds * self.at_once
-        boxes = [Signal(box, name=f"box_{n}", reset_less=True) for n in range(count)]
+        boxes = data_registers("box", box, count)
         loaded, left = delay(m, completes, 1 + lines.latency), Signal(range(self.rounds + 1))
         pixels = lines.o.payload
         with m.If(loaded):
@@ -144,12 +145,12 @@ class ImageEngine(wiring.Component):
         adding = delay(m, left != 0, latency)
         first, last = delay(m, left == self.rounds, latency), delay(m, left == 1, latency)
         kept = self._keep(m, total, adding & first, delay(m, last, 1), channel) if self.channels > 1 else [0] * self.lanes
-        factors = [delay(m, boxes[n], 1, reset_less=True) for n in range(at_once)]
+        factors = [data_delay(m, boxes[n]) for n in range(at_once)]
         for lane, drive in enumerate(static.i.payload.drives[0]):
             of_lane = range(lane * at_once, (lane + 1) * at_once)
-            weights = [delay(m, chosen[n], 1, reset_less=True) for n in of_lane]
+            weights = [data_delay(m, chosen[n]) for n in of_lane]
             products = [box * weight for box, weight in zip(factors, weights, strict=True)]
-            term = adder_tree(m, [delay(m, product, 1, reset_less=True) for product in products])
+            term = adder_tree(m, [data_delay(m, product) for product in products])
             sums.add(m, lane, adding, Mux(first, kept[lane], total[lane]), term, drive)
         summed = delay(m, last, 1)
         m.d.comb += static.i.valid.eq(summed if self.channels == 1 else summed & (channel == self.channels - 1))

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import connect, flipped
 
 from golden.contract.config import Config
 from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import delay, lasting
+from hw.lib.adder_tree import data_delay, delay, lasting
 
 from .interface import StaticSignature
 from .static_drives import StaticSums, static_memory
@@ -50,15 +50,15 @@ class PixelEngine(wiring.Component):
             m.d.sync += [walking.eq(1), self.pixel_address.eq(0), self.tile_address.eq(0), group.eq(0)]
 
         # a cycle later pixel and weights are there; operands have registers of their own, as multipliers lie far away
-        pixel = delay(m, self.pixel, 1, reset_less=True)
+        pixel = data_delay(m, self.pixel)
         sums, adding = StaticSums(self, pixels), delay(m, walking, 3)
-        first = delay(m, self.pixel_address == 0, 3, reset_less=True)
+        first = data_delay(m, self.pixel_address == 0, 3)
         for lane, drive in enumerate(static.i.payload.drives[0]):
-            product = delay(m, pixel * delay(m, self.tile[lane], 1, reset_less=True), 1, reset_less=True)
+            product = data_delay(m, pixel * data_delay(m, self.tile[lane]))
             sums.add(m, lane, adding, Mux(first, 0, sums.total[lane]), product, drive)
         m.d.comb += [
             static.i.valid.eq(delay(m, walking & last, 4)),
-            static.i.payload.address.eq(delay(m, group, 4, reset_less=True)),
+            static.i.payload.address.eq(data_delay(m, group, 4)),
         ]
         m.d.comb += self.busy.eq(lasting(m, walking, self.latency))
         return m

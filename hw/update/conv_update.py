@@ -6,7 +6,7 @@ from amaranth.lib import data, wiring
 from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import delay
+from hw.lib.adder_tree import data_delay, delay
 from hw.lib.block_memory import BlockMemory
 from hw.lib.line_buffer import LineBuffer, read_plane
 
@@ -69,7 +69,7 @@ class ConvUpdate(wiring.Component):
             corners = [lines.o.payload[corner].word_select(n, bits) for corner in range(4)]
             if boxes.signed:
                 corners = [corner.as_signed() for corner in corners]
-            rows = [delay(m, corners[i] + corners[i + 1], 1, reset_less=True) for i in (0, 2)]
+            rows = [data_delay(m, corners[i] + corners[i + 1]) for i in (0, 2)]
             m.d.comb += write.data[n].eq(rows[0] + rows[1])
         with m.If(write.en):
             m.d.sync += boxes.boxed.eq(boxes.boxed + 1)

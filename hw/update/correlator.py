@@ -8,8 +8,9 @@ from amaranth.utils import bits_for
 from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import delay
+from hw.lib.adder_tree import data_delay, delay
 from hw.lib.bounds import bounded
+from hw.lib.data_registers import data_registers
 from hw.lib.flow import Flow
 
 from .interface import factors, pre_fields, pre_word, sums_word, update_word
@@ -121,7 +122,7 @@ class Correlator(wiring.Component):
         for _ in range(3):
             valid.append(delay(m, valid[-1], 1))
         first2, last3 = delay(m, i.first & ~second, 2), delay(m, i.last, 3)
-        bias3, address3 = delay(m, i.bias, 3), delay(m, i.address, 3, reset_less=True)
+        bias3, address3 = delay(m, i.bias, 3), data_delay(m, i.address, 3)
 
         # The bias has no pre factor: its phases differ by the post sums alone, of fine spikes by the first one.
         sign = factors(self.config)[1]
@@ -135,15 +136,15 @@ class Correlator(wiring.Component):
         else:
             adding = valid[2]
 
-        sums = [Signal(signed(g_bits), name=f"g_{lane}", reset_less=True) for lane in range(lanes)]
+        sums = data_registers("g", signed(g_bits), lanes)
         for lane, g in enumerate(sums):
             if shared:
-                post = delay(m, Mux(second, i.post_minus[lane], i.post_plus[lane]), 1, reset_less=True)
-                term = delay(m, pre * post, 1, reset_less=True)
+                post = data_delay(m, Mux(second, i.post_minus[lane], i.post_plus[lane]))
+                term = data_delay(m, pre * post)
             else:
-                plus = delay(m, pre_plus * i.post_plus[lane], 1, reset_less=True)
-                minus = delay(m, pre_minus * i.post_minus[lane], 1, reset_less=True)
-                term = delay(m, plus - minus if sign < 0 else plus + minus, 1, reset_less=True)
+                plus = data_delay(m, pre_plus * i.post_plus[lane])
+                minus = data_delay(m, pre_minus * i.post_minus[lane])
+                term = data_delay(m, plus - minus if sign < 0 else plus + minus)
             with m.If(adding):
                 m.d.sync += bounded(g, Mux(first2, 0, g) + term, -most, most, "`Spec.correlation_bound`, `bias_bound`")
 
@@ -161,8 +162,8 @@ class Correlator(wiring.Component):
             with m.Else():
                 m.d.sync += turn.eq(turn + 1)
             of_turn = [Array(kept[scaler : scaler + turns])[turn] for scaler in scalers]
-            chosen = [delay(m, g, 1, reset_less=True) for g in of_turn]
-            bias, address = delay(m, bias, 1), delay(m, address, 1, reset_less=True)
+            chosen = [data_delay(m, g) for g in of_turn]
+            bias, address = delay(m, bias, 1), data_delay(m, address)
             # to the last turn's result, two more than without turns: ended, kept, chosen, scaled, rounded, clipped
             ended = delay(m, ended, 1 + turns)
         bias6 = delay(m, bias, 3)
@@ -170,7 +171,7 @@ class Correlator(wiring.Component):
             update = self._scaled(m, g, bias, bias6, scaler)
             results = [self.o.payload.update[scaler + turn] for turn in range(turns)]
             m.d.sync += [old.eq(new) for old, new in zip(results, [*results[1:], update], strict=True)]
-        m.d.sync += [self.o.valid.eq(delay(m, ended, 4)), self.o.payload.address.eq(delay(m, address, 4, reset_less=True))]
+        m.d.sync += [self.o.valid.eq(delay(m, ended, 4)), self.o.payload.address.eq(data_delay(m, address, 4))]
         return m
 
     def _scaled(self, m, g, bias, bias6, lane):
@@ -180,12 +181,12 @@ class Correlator(wiring.Component):
         rate = Signal(spec.formats.rate_bits, name=f"rate_{lane}")
         m.d.sync += rate.eq(Mux(bias, self.bias_rate, self.weight_rate))
         scaled = Signal(signed(len(g) + len(rate) + 1), name=f"scaled_{lane}", reset_less=True)
-        factor = delay(m, g, 1, reset_less=True)
+        factor = data_delay(m, g)
         if len(g) <= FACTOR_BITS:
-            m.d.sync += scaled.eq(delay(m, factor * rate, 1, reset_less=True))
+            m.d.sync += scaled.eq(data_delay(m, factor * rate))
         else:
-            low = delay(m, factor[:FACTOR_BITS] * rate, 1, reset_less=True)
-            high = delay(m, factor[FACTOR_BITS:].as_signed() * rate, 1, reset_less=True)
+            low = data_delay(m, factor[:FACTOR_BITS] * rate)
+            high = data_delay(m, factor[FACTOR_BITS:].as_signed() * rate)
             m.d.sync += scaled.eq(low + (high << FACTOR_BITS))
         rounded = Signal.like(scaled, name=f"rounded_{lane}", reset_less=True)
         m.d.sync += rounded.eq(
