@@ -9,7 +9,6 @@ from golden.contract.config import Config
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Layer
 from hw.lib.block_memory import BlockMemory
-from hw.lib.bounds import bounded
 from hw.lib.data_registers import data_registers
 from hw.synapse.interface import SLOTS
 
@@ -44,7 +43,7 @@ class DeviationArray(NeuronArray):
         # the image sends no deviation, and nothing is above the output layer
         used = [self.shifts[0][0], *([] if self.output else [self.shifts[0][1], self.shifts[1][1]])]
         used += [] if n == 1 else [self.shifts[1][0]]
-        self.most = layer.phi_bound << max(used)
+        self.most = self.phi_most = layer.phi_bound << max(used)
         bits = signed_bits(-self.most, self.most)
         self.both, self.rest = data.ArrayLayout(signed(bits), self.lanes), 0
         self.exact_bits = max(bits, spec.formats.decoder_bits) + 2
@@ -60,21 +59,14 @@ class DeviationArray(NeuronArray):
             banks.append(Bank(memory.read_port(), memory.write_port(), slot, slot, when))
         return banks
 
-    def _add_drives(self, m, at):
-        """Stage 1: phi in d's LSB; in a nudged phase each side is shifted as its spikes' sizes say."""
-        phi = Signal(self.both, reset_less=True)
-        sides = [self._part_of(self.below.payload, at.turn, self.drives)]
-        if not self.output:
-            sides.append(self._part_of(self.above.payload, at.turn, self.drives))
-        for lane in range(self.lanes):
-            terms = []
-            for n, side in enumerate(sides):
-                free, nudged = (shifts[n] for shifts in self.shifts)
-                deviation = 0 if self.layer.index == 1 and n == 0 else side[lane] << nudged
-                terms.append(Mux(self.step.nudge, deviation, side[lane] << free))
-            both = sum(terms[1:], terms[0])
-            m.d.sync += bounded(phi[lane], both, -self.most, self.most, "`Layer.phi_bound` by the larger shift")
-        return phi
+    def _both(self, *sides):
+        """The sum of both sides in d's LSB; in a nudged phase each is shifted as its spikes' sizes say."""
+        terms = []
+        for n, side in enumerate(sides):
+            free, nudged = (shifts[n] for shifts in self.shifts)
+            deviation = 0 if self.layer.index == 1 and n == 0 else side << nudged
+            terms.append(Mux(self.step.nudge, deviation, side << free))
+        return sum(terms[1:], terms[0])
 
     def _take_state(self, m, old, free, deviation):
         """Keeps the state, a nudged phase's first one being U alone; returns xi of the output layer, and d where the free phase

@@ -57,22 +57,8 @@ class NeuronArray(wiring.Component):
         Write of the working biases, while not busy.
     spikes : Out(Flow(spikes_of))
         New spikes, `latency` cycles after the drives.
-    updated : In(1)
-        Slot of the sample whose sums are read.
-    post_address : In
-        Address of sums of the nudged phases; of the bundle whose post layer this is.
-    post_sums : Out(sums_word)
-        The sums at the address of the cycle before.
-    pre_address : In
-        Address of sums, of the bundle whose pre layer this is.
-    pre_sums : Out(sums_word)
-        The sums at the address of the cycle before.
-    read : Out(Flow(ArrayLayout(unsigned(sum_bits), lanes)))
-        If commits are centred, not of the output layer: each word of the free phase's sums once.
-    free_address : In
-        Output layer only: word, then above it the slot, of sums of the free phase.
-    free_sums : Out(ArrayLayout(unsigned(sum_bits), lanes))
-        Those at the address of the cycle before.
+    those of `hw.core.window_sums.readers`
+        By which the sums of xi are read.
     annealing : In(annealing)
         If the schedule has halvings only: where the half's sample is in them, stable as ``step`` is.
     label : In
@@ -115,6 +101,8 @@ class NeuronArray(wiring.Component):
         #: Their drives, the sums of both sides, and working biases.
         self.drives = data.ArrayLayout(signed(layer.phi_bits), self.lanes)
         self.both = data.ArrayLayout(signed(layer.phi_bits + self.ahead), self.lanes)
+        #: Largest |phi| in that LSB.
+        self.phi_most = layer.phi_bound << self.ahead
         #: Largest |drive| in d's LSB; width of d before it saturates.
         self.most = layer.phi_bound << formats.drive_shift
         self.exact_bits = layer.phi_bits + formats.drive_shift + 2
@@ -157,8 +145,7 @@ class NeuronArray(wiring.Component):
             bias_write.en.eq(self.bias.valid),
         ]
 
-        drives = [self.below] if self.output else [self.below, self.above]
-        running, at, group = pass_over(m, self.config, self.layer, self.start, drives)
+        running, at, group = pass_over(m, self.config, self.layer, self.start, self._sides)
         for bank in banks:
             m.d.comb += bank.read.addr.eq(Cat(padded(at.part, self.parts), *bank.of_read))
         m.d.comb += bias_read.addr.eq(group)
@@ -206,16 +193,23 @@ class NeuronArray(wiring.Component):
         """What a turn takes of a word."""
         return word if self.turns == 1 else data.View(shape, word.as_value().word_select(turn, shape.size))
 
+    @property
+    def _sides(self):
+        """Drives of the bundle below and, where there is one, of the bundle above."""
+        return [self.below] if self.output else [self.below, self.above]
+
     def _add_drives(self, m, at):
         """Stage 1: phi; meanwhile the state is read."""
         phi = Signal(self.both, reset_less=True)
-        below = self._part_of(self.below.payload, at.turn, self.drives)
-        above = None if self.output else self._part_of(self.above.payload, at.turn, self.drives)
+        sides = [self._part_of(side.payload, at.turn, self.drives) for side in self._sides]
         for lane in range(self.lanes):
-            both = (below[lane] << self.ahead) + (0 if above is None else above[lane])
-            bound = self.layer.phi_bound << self.ahead
-            m.d.sync += bounded(phi[lane], both, -bound, bound, "`Layer.phi_bound` is of the sum of both sides")
+            both = self._both(*(side[lane] for side in sides))
+            m.d.sync += bounded(phi[lane], both, -self.phi_most, self.phi_most, "`Layer.phi_bound` is of the sum of both sides")
         return phi
+
+    def _both(self, below, above=0):
+        """The sum of both sides: feedback may count less."""
+        return (below << self.ahead) + above
 
     def _load(self, m, at, group, phi, states, bias):
         """Stage 2: the state is in registers, since block RAM is slow; in the output layer, how far

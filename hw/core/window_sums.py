@@ -20,7 +20,21 @@ from .interface import xi_shape
 
 
 def readers(config: Config, layer: Layer) -> dict[str, Any]:
-    """Members by which the sums of a layer are read."""
+    """Members by which update engines, commits and the prediction read a layer's sums.
+
+    updated : In(1)
+        Slot of the sample whose sums are read.
+    post_address, pre_address : In
+        Words of the nudged phases' sums, of the bundles below and above.
+    post_sums, pre_sums : Out(sums_word)
+        The sums at the address of the cycle before.
+    free_address : In
+        Output layer only: word, then above it the slot, of sums of the free phase.
+    free_sums : Out(ArrayLayout(unsigned(sum_bits), lanes))
+        Those at the address of the cycle before.
+    read : Out(Flow(ArrayLayout(unsigned(sum_bits), lanes)))
+        If commits are centred, not of the output layer: each word of the free phase's sums once, as it is complete.
+    """
     address, word = bits_for(config.words(layer) - 1), sums_word(config, layer)
     members = {"updated": In(1), "post_address": In(address), "pre_address": In(address)}
     members |= {"post_sums": Out(word), "pre_sums": Out(word)}
@@ -60,18 +74,7 @@ class WindowSums(wiring.Component):
         It is the last part of the word.
     xi : In(ArrayLayout(xi_shape, lanes of a part))
         LSB 2^-8.
-    updated : In(1)
-        Slot of the sample whose sums are read.
-    post_address, pre_address : In
-        Words of the nudged phases' sums, of the bundles below and above.
-    post_sums, pre_sums : Out(sums_word)
-        The sums at the address of the cycle before.
-    read : Out(Flow(ArrayLayout(unsigned(sum_bits), lanes)))
-        If commits are centred, not of the output layer: each word of the free phase's sums once, as it is complete.
-    free_address : In
-        Output layer only: word, then above it the slot, of sums of the free phase.
-    free_sums : Out(ArrayLayout(unsigned(sum_bits), lanes))
-        Those at the address of the cycle before.
+    those of `readers`
     """
 
     def __init__(self, config: Config, layer: Layer):
