@@ -12,6 +12,7 @@ from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
 from hw.lib.bounds import bounded
 from hw.lib.loops import counting
+from hw.lib.rounding import half_up
 from hw.lib.saturate import saturated
 
 from .commit_memories import READ, Kept, Reading, Widths, Written, slice_of
@@ -163,7 +164,7 @@ class CentredMemory(WeightMemory):
             difference = Signal(signed(kept.sum_bits + 1), name=f"difference_{lane}", reset_less=True)
             corrected = Signal(signed(signed_bits(-bound, bound)), name=f"corrected_{lane}", reset_less=True)
             m.d.sync += difference.eq(kept.now.read.data[lane] - kept.before.read.data[lane])
-            moved = (difference + (1 << (f.bias_fraction - 1))) >> f.bias_fraction
+            moved = half_up(difference, f.bias_fraction)
             step = Mux(kept.learned, updates[lane] - moved, 0)
             m.d.sync += bounded(corrected, step, -bound, bound, "`Spec.bias_step_bound`")
             new.append(saturated(masters[lane] + corrected, f.committed_bits))

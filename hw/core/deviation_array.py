@@ -10,10 +10,11 @@ from golden.contract.formats import signed_bits
 from golden.contract.shapes import Layer
 from hw.lib.block_memory import BlockMemory
 from hw.lib.data_registers import data_registers
+from hw.lib.rounding import clipped, half_up, limited
 from hw.synapse.interface import SLOTS
 
 from .deviation_sums import DeviationSums
-from .neuron_array import Bank, NeuronArray, clipped
+from .neuron_array import Bank, NeuronArray
 
 
 class DeviationArray(NeuronArray):
@@ -95,9 +96,8 @@ class DeviationArray(NeuronArray):
         for lane in lanes:
             v = Signal(signed(self.base_bits + self.point), name=f"v_{lane}")
             m.d.comb += v.eq((base[lane] + bias[lane]) << self.point)
-            rounded = (v + (1 << (f.round_shift - 1))) >> f.round_shift
             m.d.sync += start3[lane].eq(Mux(self.step.nudge, v, bias[lane]))
-            m.d.sync += before3[lane].eq(Mux(self.step.nudge, clipped(rounded, bits), 0))
+            m.d.sync += before3[lane].eq(Mux(self.step.nudge, clipped(half_up(v, f.round_shift), bits), 0))
         return d3, u3, pull3, (start3, before3)
 
     def _nudge(self, pull):
@@ -134,11 +134,6 @@ class DeviationArray(NeuronArray):
         left = Signal(signed(len(weighed) + 1), name=f"left_{lane}")
         m.d.comb += left.eq(weighed - less)
         return Mux(self.ends, limited(left, self.config.spec.formats.threshold), membrane)
-
-
-def limited(value, most):
-    """A value between -``most`` and ``most``."""
-    return Mux(value > most, most, Mux(value < -most, -most, value))
 
 
 def kind_of(config: Config) -> type[NeuronArray]:

@@ -8,6 +8,7 @@ from golden.contract.formats import rounded_bound, signed_bits
 from golden.contract.shapes import Layer
 from hw.lib.adder_tree import data_delay, delay
 from hw.lib.bounds import bounded
+from hw.lib.rounding import half_up
 from hw.lib.turns import padded, word_of
 
 from .window_sums import WindowSums
@@ -78,8 +79,7 @@ class DeviationSums(WindowSums):
             m.d.comb += whole.eq(free[lane] + ((plus[lane] + minus[lane]) >> (self.point + 1)))
             m.d.comb += mean.eq(Mux(whole < 0, 0, Mux(whole > top, top, whole)))
             m.d.comb += difference.eq(plus[lane] - minus[lane])
-            half = 1 << self.lost >> 1
-            lost = (difference + half) >> self.lost
+            lost = half_up(difference, self.lost)
             m.d.comb += bounded(rounded, lost, -self.most, self.most, "both sums are within `Spec.window_bound`")
             means.append(mean)
             post.append(difference)

@@ -10,6 +10,7 @@ from golden.contract.shapes import Bundle
 from hw.lib.bounds import bounded
 from hw.lib.data_registers import data_registers
 from hw.lib.loops import counting
+from hw.lib.rounding import half_up
 
 from .commit_memories import READ, Kept, Reading, Written
 from .totals import total_bits
@@ -81,7 +82,8 @@ class Means:
                 m.d.comb += bounded(followed, moved, low_end, high_end, why)
             m.d.comb += bounded(kept.c_write.addr, self.channel, 0, pre.channels - 1, "written where there is a channel")
             m.d.comb += kept.c_write.en.eq(there)
-            m.d.comb += [kept.c_write.data.now.eq(rounded(self.old)), kept.c_write.data.then.eq(rounded(followed))]
+            for c, mean in ((kept.c_write.data.now, self.old), (kept.c_write.data.then, followed)):
+                m.d.comb += c.eq(half_up(mean, FOLLOW))
             written.take(m, [Cat(followed[:low], Const(0, MASTER_BITS - low)).as_signed()])
             m.d.sync += [lane.eq(after) for lane, after in zip(high, [*high[1:], followed[low:]], strict=True)]
             with m.If(there):
@@ -102,8 +104,3 @@ class Means:
             reading.go(m, "LOW")
             with m.If(~there):
                 m.next = then
-
-
-def rounded(mean):
-    """c of a running mean."""
-    return (mean + (1 << (FOLLOW - 1))) >> FOLLOW

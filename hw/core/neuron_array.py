@@ -15,6 +15,7 @@ from hw.lib.bounds import bounded, wraps
 from hw.lib.chosen import chosen
 from hw.lib.data_registers import data_registers
 from hw.lib.flow import Flow
+from hw.lib.rounding import clipped
 from hw.lib.saturate import saturated
 from hw.lib.turns import padded, word_of
 from hw.synapse.interface import SLOTS, Step, drive, spikes_of
@@ -377,12 +378,6 @@ class NeuronArray(wiring.Component):
         ]
         for name, values in (("d", d), ("xi", xi), ("u", membranes)):
             m.d.comb += trace[name].eq(word_of(m, self.turns, at.valid, Cat(values), f"trace_{name}"))
-
-
-def clipped(value, bits):
-    """A signed value between 0 and ``2^bits``."""
-    # from 2^bits on, whatever is above it: it is a power of two
-    return Mux(value[-1], 0, Mux((value >> bits).any(), 1 << bits, value[:bits]))
 
 
 class Bank(NamedTuple):

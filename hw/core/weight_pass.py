@@ -9,6 +9,7 @@ from hw.lib.adder_tree import delay
 from hw.lib.bounds import bounded
 from hw.lib.data_registers import data_registers
 from hw.lib.loops import counting
+from hw.lib.rounding import half_up
 from hw.lib.saturate import saturated
 
 from .commit_memories import Kept, Widths, slice_of
@@ -136,7 +137,7 @@ def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
     with m.If(walk.turn == 1):
         m.d.sync += held.eq(Cat(c.now, c.then))
         for lane in lanes:
-            common = (products[lane] + (1 << (f.bias_fraction - 1))) >> f.bias_fraction
+            common = half_up(products[lane], f.bias_fraction)
             without = Signal(signed(f.master_bits + 2), name=f"without_{lane}")
             largest = (1 << (f.master_bits - 1)) + rounded_bound(spec.mean_bound * f.batch_bound, f.bias_fraction)
             m.d.comb += bounded(without, masters[lane] - common, -largest, largest, "`Spec.mean_bound`, `Formats.batch_bound`")

@@ -5,6 +5,7 @@ from amaranth.lib import data
 
 from golden.contract.formats import rounded_bound, signed_bits
 from hw.lib.bounds import bounded
+from hw.lib.rounding import half_up
 
 from .drive_memory import DriveMemory
 from .interface import STATIC_BANKS
@@ -38,6 +39,5 @@ class StaticSums:
         """``total[lane] = old + term`` where ``adding``; ``drive`` follows the sum."""
         with m.If(adding):
             m.d.sync += bounded(self.total[lane], old + term, -self.most, self.most, "all weights and pixels at their end")
-        rounded = (self.total[lane] + (1 << (self.shift - 1))) >> self.shift
         largest = rounded_bound(self.most, self.shift)
-        m.d.comb += bounded(drive, rounded, -largest, largest, "`Layer.phi_bound` has it")
+        m.d.comb += bounded(drive, half_up(self.total[lane], self.shift), -largest, largest, "`Layer.phi_bound` has it")

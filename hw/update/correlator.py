@@ -12,6 +12,7 @@ from hw.lib.adder_tree import data_delay, delay
 from hw.lib.bounds import bounded
 from hw.lib.data_registers import data_registers
 from hw.lib.flow import Flow
+from hw.lib.rounding import half_up, limited
 
 from .interface import factors, pre_fields, pre_word, sums_word, update_word
 
@@ -177,7 +178,6 @@ class Correlator(wiring.Component):
     def _scaled(self, m, g, bias, bias6, lane):
         """Update of a sum, four cycles later: times the rate, in two of the part's multipliers, rounded half up, clipped."""
         spec, bundle = self.config.spec, self.bundle
-        bound, shifts = spec.formats.update_bound, {0: spec.weight_shift(bundle), 1: spec.bias_shift}
         rate = Signal(spec.formats.rate_bits, name=f"rate_{lane}")
         m.d.sync += rate.eq(Mux(bias, self.bias_rate, self.weight_rate))
         scaled = Signal(signed(len(g) + len(rate) + 1), name=f"scaled_{lane}", reset_less=True)
@@ -189,10 +189,8 @@ class Correlator(wiring.Component):
             high = data_delay(m, factor[FACTOR_BITS:].as_signed() * rate)
             m.d.sync += scaled.eq(low + (high << FACTOR_BITS))
         rounded = Signal.like(scaled, name=f"rounded_{lane}", reset_less=True)
-        m.d.sync += rounded.eq(
-            Mux(bias6, (scaled + (1 << (shifts[1] - 1))) >> shifts[1], (scaled + (1 << (shifts[0] - 1))) >> shifts[0])
-        )
-        return Mux(rounded > bound, bound, Mux(rounded < -bound, -bound, rounded))
+        m.d.sync += rounded.eq(Mux(bias6, half_up(scaled, spec.bias_shift), half_up(scaled, spec.weight_shift(bundle))))
+        return limited(rounded, spec.formats.update_bound)
 
 
 def correlator_of(m, engine) -> Correlator:
