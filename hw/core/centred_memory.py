@@ -51,7 +51,7 @@ class CentredMemory(WeightMemory):
     counted : In(1)
         One cycle for each trained sample, while there is no commit.
     group : Out, totals : In, clear : Out(1)
-        Of the bundle's `hw.core.totals.Totals`.
+        Ports of the bundle's `hw.core.totals.Totals`.
     """
 
     def __init__(self, config: Config, bundle: Bundle):

@@ -38,24 +38,24 @@ class SmallMemory:
 
 
 class Widths:
-    """Of what a commit needs beside the masters."""
+    """Widths of the quantities of a centred commit."""
 
     def __init__(self, config: Config, bundle: Bundle):
         f, lanes = config.spec.formats, config.lanes[bundle.index]
         #: Lanes of a slice, and slices of a word.
         self.width = slice_lanes(lanes)
         self.slices = lanes // self.width
-        #: c, of any mean that the host may write.
+        #: Width of c, for any mean that the host may write.
         self.c_bits = bits_for(config.spec.mean_bound)
-        #: Sums of all samples' updates of a bias.
+        #: Width of the sum of all samples' updates of a bias.
         self.B_bits = signed_bits(-f.batch_bound, f.batch_bound)
-        #: Sums of c w over all that a neuron reads.
+        #: Width of the sum of c w over all inputs of a neuron.
         bound = config.spec.centred_bound(bundle)
         self.sum_bits = signed_bits(-bound, bound)
 
 
 class Kept(Widths):
-    """What a commit needs beside the masters."""
+    """Memories and registers of a centred commit beside the masters."""
 
     def __init__(self, m, memory: WeightMemory):
         config, bundle = memory.config, memory.bundle
@@ -64,14 +64,14 @@ class Kept(Widths):
         both = data.StructLayout({"now": unsigned(self.c_bits), "then": unsigned(self.c_bits)})
         m.submodules.c = c = BlockMemory(shape=both, depth=bundle.pre.channels)
         self.c_read, self.c_write = c.read_port(), c.write_port()
-        #: Of biases' updates, a word for each group of biases.
+        #: Sums of the updates of biases, a word for each group of biases.
         self.B = SmallMemory(m, "updated", data.ArrayLayout(signed(self.B_bits), memory.lanes), groups)
         sums = data.ArrayLayout(signed(self.sum_bits), self.width)
-        #: Of c w with this c, with the next one's, and with this one's by the weights before: a word for each slice.
+        #: Sums of c w, a word for each slice: with this c, with the next commit's c, and what the latter was a commit ago.
         self.now, self.then, self.before = (
             SmallMemory(m, name, sums, groups * self.slices) for name in ("now", "then", "before")
         )
-        #: What a total is if all was 1, of the samples since the last commit; whether there were any.
+        #: A total whose every xi or pixel was 1, of the samples since the last commit; whether there were any.
         self.whole = Signal(total_bits(config, bundle))
         self.learned = self.whole != 0
 

@@ -1,5 +1,4 @@
-"""Neuron array of a network with fine spikes, whose nudged phases step what a layer's deviation is from where the free phase
-ended."""
+"""Neuron array of a network with fine spikes: its nudged phases step deviations from the state at the free phase's end."""
 
 from amaranth.hdl import Cat, Mux, Signal, signed
 from amaranth.lib import data
@@ -18,8 +17,8 @@ from .neuron_array import Bank, NeuronArray
 
 
 class DeviationArray(NeuronArray):
-    """The free phase is `NeuronArray`'s, and so are members and turns; latency is a cycle more. Its last state stays in a
-    memory of its own, and is read in each nudged step beside the deviations: d + b of it is what these are from.
+    """Members, turns and the free phase are those of `NeuronArray`; latency is a cycle more. The free phase's last state stays
+    in a memory of its own and is read in each nudged step beside the deviations, which are those from its d + b.
 
     A spike has two bits: it is there, and it is negative (`hw.synapse.interface.weighed`). ``spike_count`` counts both kinds.
 
@@ -29,7 +28,7 @@ class DeviationArray(NeuronArray):
     """
 
     window_sums = DeviationSums
-    #: The last stage compares with both thresholds and clips: it has no time left for the ways to engines and block RAM.
+    #: The last stage compares with both thresholds and clips, which leaves no time for routing to engines and block RAM.
     late, latency = 1, NeuronArray.latency + 1
 
     def __init__(self, config: Config, layer: Layer):
@@ -101,7 +100,7 @@ class DeviationArray(NeuronArray):
         return d3, u3, pull3, (start3, before3)
 
     def _nudge(self, pull):
-        # nothing pulls in the free phase
+        # 0 in the free phase
         return pull << self.point
 
     def _xi(self, m, lane, rounded, before):
@@ -113,7 +112,7 @@ class DeviationArray(NeuronArray):
         return limited(moved, one)
 
     def _fire(self, m, xi, u, d):
-        """As `NeuronArray` does; the cycle is told apart in which the free phase ends."""
+        """Stage 4 of `NeuronArray`, and whether the free phase ends."""
         step, self.ends = self.step, Signal(name="ends")
         m.d.comb += self.ends.eq(step.sum & step.sum_last & ~step.nudge)
         return super()._fire(m, xi, u, d)

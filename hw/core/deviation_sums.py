@@ -51,7 +51,7 @@ class DeviationSums(WindowSums):
             for name, phase in (("free_parts", ~step.nudge), ("plus_parts", step.nudge & ~step.negative))
         )
         self._finish(m, grown, free, plus)
-        # of the free phase, in which there is no deviation
+        # unsigned in the free phase, where xi is no deviation
         word = word_of(m, self.turns, self.valid, Cat(lane[:bits] for lane in grown), "sums")
         self._tell(m, word)
         if self.output:

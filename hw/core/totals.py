@@ -36,7 +36,7 @@ class Totals(wiring.Component):
     ----------
     config : Config
     bundle : Bundle
-        Whose pre layer it is.
+        Bundle whose pre layer is added up.
 
     Members
     -------

@@ -67,11 +67,11 @@ class WindowSums(wiring.Component):
     coming : In
         Part whose xi come in the second cycle from this one.
     valid : In(1)
-        They are there, and count.
+        xi is valid and belongs to a sample.
     part, word : In
-        Of the state, and of the layer.
+        Part of the state, and word of the layer, of these xi.
     last : In(1)
-        It is the last part of the word.
+        The part is the last one of its word.
     xi : In(ArrayLayout(xi_shape, lanes of a part))
         LSB 2^-8.
     those of `readers`
@@ -83,7 +83,7 @@ class WindowSums(wiring.Component):
         self.parts = self.words * self.turns
         lanes, bits = config.lanes[layer.index], config.spec.sum_bits
         self.output = layer.index == len(config.spec.layers) - 1
-        #: Of a part, and of a word.
+        #: Sums of a part, and of a word.
         self.part_sums = data.ArrayLayout(unsigned(bits), lanes // self.turns)
         self.sums = data.ArrayLayout(unsigned(bits), lanes)
         members = {

@@ -173,7 +173,7 @@ class EventAdder(wiring.Component):
         m.d.comb += self.busy.eq(sum(trailing[1:], trailing[0]) != 0)
 
     def _memory(self, width: int) -> Memory:
-        """Of a unit's kernels, which are written while none is read."""
+        """The memory of a unit's kernels, which are written while none is read."""
         depth = CANDIDATES * self.passes
         if self.blocks:
             return BlockMemory(shape=unsigned(width), depth=depth, forced=True)
@@ -181,8 +181,8 @@ class EventAdder(wiring.Component):
 
 
 def without_lowest(target, mask):
-    """A mask but for its lowest one."""
-    return bounded(target, mask & (mask - 1), 0, (1 << CANDIDATES) - 1, "it has no other ones")
+    """``target`` = ``mask`` without its lowest 1."""
+    return bounded(target, mask & (mask - 1), 0, (1 << CANDIDATES) - 1, "a bit of the mask is cleared")
 
 
 class Window(NamedTuple):

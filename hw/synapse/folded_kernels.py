@@ -41,7 +41,7 @@ class FoldedKernels(wiring.Component):
     busy : Out(1)
         High from the cycle after ``prepare``, for `cycles`.
     tile_address : Out
-        Address in the working memory, whose words have one pre channel.
+        Address in the working memory, each word of which has one pre channel.
     tile : In(tile)
         The word at the address of the cycle before.
     forward : Out(Flow(kernel_word))

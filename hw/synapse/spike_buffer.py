@@ -14,21 +14,23 @@ from .interface import Step, bank_for, bank_of, banks_of, spike_word
 class SpikeBuffer(wiring.Component):
     """Planes of spikes with one write and one read port. Each reader of a layer owns one.
 
-    What is read in a half was written in the half before, or kept, so never in the bank that is written.
+    A half reads what the half before wrote, or kept, and so never the bank that it writes.
 
     Parameters
     ----------
-    words, lanes, bits : int
-        Of the layer, and of a spike.
+    words, lanes : int
+        Words of the layer, and neurons of a word.
     banks : int
         `banks_of` the layer.
+    bits : int
+        Width of a spike.
 
     Members
     -------
     source : In(Step)
-        Of the layer whose spikes these are: names the bank that is written.
+        What the layer of these spikes does: selects the bank that is written.
     target : In(Step)
-        Of the layer that the spikes drive: names the bank that is read; ``silent`` makes all spikes read as 0.
+        What the layer that they drive does: selects the bank that is read; ``silent`` makes all spikes read as 0.
     i : In(Flow(spike_word))
         New spikes.
     address : In, data : Out(lanes * bits)

@@ -156,7 +156,7 @@ class ConvUpdate(wiring.Component):
 class Boxes:
     """The memory of 2x2 sums of one pre group's plane, row by row, and how far it is filled.
 
-    A word has the lanes of both of `pre_fields`; of the image, whose pixels are the same in both, one value.
+    A word has the lanes of both `pre_fields`; that of the image has one value, since a pixel is the same in both.
     """
 
     def __init__(self, config: Config, bundle: Bundle):

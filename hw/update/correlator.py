@@ -1,4 +1,4 @@
-"""Correlator: the nudged phases' products, their difference summed, times the learning rate."""
+"""Correlator: differences of both nudged phases' products, summed and scaled by the learning rate."""
 
 from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal, signed, unsigned
 from amaranth.lib import data, wiring
@@ -30,8 +30,10 @@ def pre_bits(config: Config, bundle: Bundle) -> int:
 
 
 def item(config: Config, bundle: Bundle):
-    """One position's factors, pre and post values of the two products, as `factors` names them: coarse spikes' are the phases
-    plus and minus. Of the image there is one pre value, and the second one is ignored where that has no use for it."""
+    """Pre and post factors of a position's two products, as `factors` names them: with coarse spikes, plus and minus phases.
+
+    The image has one pre value; where its second product isn't used, the second value is ignored.
+    """
     sums = sums_word(config, bundle.post)[factors(config)[0][0][1]].shape
     return data.StructLayout(
         {
@@ -68,8 +70,8 @@ FACTOR_BITS = 17
 
 
 class Correlator(wiring.Component):
-    """``g = sum of pre+ post+ - pre- post-`` from ``first`` to ``last``; then one rounding and one clip. With fine spikes the
-    products are those of means and differences, and added; of the image, and of biases, there is the first one alone.
+    """``g = sum of pre+ post+ - pre- post-`` from ``first`` to ``last``; then one rounding and one clip. With fine spikes g is
+    the sum of mean * difference + difference * mean; for the image and for biases it is the first product alone.
 
     ``update = clip(round_half_up(g * rate / 2^shift))`` with the rate and shift of weights or, for ``bias`` items, of
     biases. g is as wide as its worst case (`Spec.correlation_bits`): no order of additions matters.
