@@ -9,6 +9,7 @@ from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import data_delay, delay
 from hw.lib.block_memory import BlockMemory
 from hw.lib.line_buffer import LineBuffer, read_plane
+from hw.lib.loops import counting
 
 from .correlator import correlate, correlator_of, last_cycle, pre_factor
 from .interface import UpdateSignature
@@ -93,9 +94,9 @@ class ConvUpdate(wiring.Component):
         k, post, lanes = self.bundle.kernel, self.bundle.post, at.lanes
         m.d.sync += at.lane.eq(at.lane + 1)
         with m.If((at.lane == lanes - 1) & ~at.bias):
-            m.d.sync += [at.lane.eq(0), at.kx.eq(at.kx + 1)]
-            with m.If(at.kx == k - 1):
-                m.d.sync += [at.kx.eq(0), at.ky.eq(at.ky + 1)]
+            m.d.sync += at.lane.eq(0)
+            with counting(m, at.kx, k):
+                m.d.sync += at.ky.eq(at.ky + 1)
                 m.d.sync += at.tap_row.eq(at.tap_row + at.columns)
                 m.d.sync += at.box_row.eq(at.tap_row + at.columns)
         with m.If(at.bias | ((at.lane == lanes - 1) & (at.kx == k - 1) & (at.ky == k - 1))):

@@ -7,6 +7,7 @@ from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay, lasting
+from hw.lib.loops import counting
 
 from .correlator import correlate, correlator_of, last_cycle
 from .interface import UpdateSignature, pre_fields
@@ -38,9 +39,9 @@ class DenseUpdate(wiring.Component):
         with m.If(advance):
             m.d.sync += [address.eq(address + 1), lane.eq(lane + 1)]
             with m.If(bias | (lane == lanes - 1)):
-                m.d.sync += [lane.eq(0), group.eq(group + 1)]
-                with m.If(group == groups - 1):
-                    m.d.sync += [group.eq(0), word.eq(word + 1)]
+                m.d.sync += lane.eq(0)
+                with counting(m, group, groups):
+                    m.d.sync += word.eq(word + 1)
                     with m.If(word == words - 1):
                         m.d.sync += bias.eq(1)
                     with m.If(bias):
