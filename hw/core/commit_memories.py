@@ -67,11 +67,13 @@ class Kept(Widths):
         #: Sums of the updates of biases, a word for each group of biases.
         self.B = SmallMemory(m, "updated", data.ArrayLayout(signed(self.B_bits), memory.lanes), groups)
         sums = data.ArrayLayout(signed(self.sum_bits), self.width)
-        #: Sums of c w, a word for each slice: with this c, with the next commit's c, and what the latter was a commit ago.
+        #: Sums of c w, a word for each slice: with this c, with the next commit's c, and what the latter was
+        #: a commit ago.
         self.now, self.then, self.before = (
             SmallMemory(m, name, sums, groups * self.slices) for name in ("now", "then", "before")
         )
-        #: A total whose every xi or pixel was 1, of the samples since the last commit; whether there were any.
+        #: A total whose every xi or pixel was 1, of the samples since the last commit; whether there were
+        #: any.
         self.whole = Signal(total_bits(config, bundle))
         self.learned = self.whole != 0
 

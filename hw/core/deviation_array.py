@@ -1,4 +1,4 @@
-"""Neuron array of a network with fine spikes: its nudged phases step deviations from the state at the free phase's end."""
+"""Neuron array of a network with fine spikes, which steps deviations in its nudged phases."""
 
 from amaranth.hdl import Cat, Mux, Signal, signed
 from amaranth.lib import data
@@ -17,8 +17,9 @@ from .neuron_array import Bank, NeuronArray
 
 
 class DeviationArray(NeuronArray):
-    """Members, turns and the free phase are those of `NeuronArray`; latency is a cycle more. The free phase's last state stays
-    in a memory of its own and is read in each nudged step beside the deviations, which are those from its d + b.
+    """Members, turns and the free phase are those of `NeuronArray`; latency is a cycle more. The free phase's
+    last state stays in a memory of its own and is read in each nudged step beside the deviations, which are
+    those from its d + b.
 
     A spike has two bits: it is there, and it is negative (`hw.synapse.interface.weighed`). ``spike_count`` counts both kinds.
 
@@ -28,7 +29,8 @@ class DeviationArray(NeuronArray):
     """
 
     window_sums = DeviationSums
-    #: The last stage compares with both thresholds and clips, which leaves no time for routing to engines and block RAM.
+    #: The last stage compares with both thresholds and clips, which leaves no time for routing to engines and
+    #: block RAM.
     late, latency = 1, NeuronArray.latency + 1
 
     def __init__(self, config: Config, layer: Layer):
@@ -69,24 +71,26 @@ class DeviationArray(NeuronArray):
         return sum(terms[1:], terms[0])
 
     def _take_state(self, m, old, free, deviation):
-        """Keeps the state, a nudged phase's first one being U alone; returns xi of the output layer, and d where the free phase
-        ended."""
+        """Keeps the state, a nudged phase's first one being U alone; returns xi of the output layer, and d
+        where the free phase ended."""
         step = self.step
         begins = Signal()
         m.d.comb += begins.eq(step.nudge & ~step.state_read)
         d = signed(self.config.spec.formats.decoder_bits)
         base2 = data_registers("base2", d, self.lanes)
         for lane in range(self.lanes):
-            m.d.sync += [old[lane].eq(Mux(step.nudge, deviation[lane], free[lane])), base2[lane].eq(free[lane].d)]
+            m.d.sync += old[lane].eq(Mux(step.nudge, deviation[lane], free[lane]))
+            m.d.sync += base2[lane].eq(free[lane].d)
             with m.If(begins):
                 m.d.sync += [old[lane].eq(0), old[lane].u.eq(free[lane].u)]
-        xi = []
-        if self.output:
-            xi = [free[lane].xi + Mux(begins, 0, deviation[lane].xi >> self.point) for lane in range(self.lanes)]
-        return xi, base2
+        if not self.output:
+            return [], base2
+        moved = [Mux(begins, 0, neuron.xi >> self.point) for neuron in deviation]
+        return [neuron.xi + by for neuron, by in zip(free, moved, strict=True)], base2
 
     def _decode(self, m, old, offset, phi, away):
-        """Stage 3: d and the nudge; what d is added to, and xi without d: in a nudged phase d + b of the free phase's end."""
+        """Stage 3: d and the nudge; what d is added to, and xi without d: in a nudged phase d + b of the free
+        phase's end."""
         d3, u3, pull3, _ = super()._decode(m, old, offset, phi, away)
         bias, base = offset
         f, bits, lanes = self.config.spec.formats, self.one_bits + self.point, range(self.lanes)

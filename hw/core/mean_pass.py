@@ -80,7 +80,8 @@ class Means:
                 low_end, high_end = spec.mean_range[0], spec.mean_range[-1]
                 why = "of a mean from 1 on, 2^-`FOLLOW` is no less than the share"
                 m.d.comb += bounded(followed, moved, low_end, high_end, why)
-            m.d.comb += bounded(kept.c_write.addr, self.channel, 0, pre.channels - 1, "written where there is a channel")
+            why = "written where there is a channel"
+            m.d.comb += bounded(kept.c_write.addr, self.channel, 0, pre.channels - 1, why)
             m.d.comb += kept.c_write.en.eq(there)
             for c, mean in ((kept.c_write.data.now, self.old), (kept.c_write.data.then, followed)):
                 m.d.comb += c.eq(half_up(mean, FOLLOW))

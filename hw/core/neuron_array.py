@@ -205,7 +205,8 @@ class NeuronArray(wiring.Component):
         sides = [self._part_of(side.payload, at.turn, self.drives) for side in self._sides]
         for lane in range(self.lanes):
             both = self._both(*(side[lane] for side in sides))
-            m.d.sync += bounded(phi[lane], both, -self.phi_most, self.phi_most, "`Layer.phi_bound` is of the sum of both sides")
+            most, why = self.phi_most, "`Layer.phi_bound` is of the sum of both sides"
+            m.d.sync += bounded(phi[lane], both, -most, most, why)
         return phi
 
     def _both(self, below, above=0):
@@ -228,7 +229,7 @@ class NeuronArray(wiring.Component):
         return old2, (bias2, base2), phi2, away2
 
     def _take_state(self, m, old, state):
-        """Keeps what was read; returns xi, of the output layer alone, and what else d is added to: nothing."""
+        """Keeps what was read; returns xi of the output layer, and what only fine spikes need."""
         for lane, kept in enumerate(old):
             m.d.sync += kept.eq(state[lane])
         return [Mux(self.step.first, 0, neuron.xi) for neuron in state] if self.output else [], None

@@ -33,7 +33,8 @@ def readers(config: Config, layer: Layer) -> dict[str, Any]:
     free_sums : Out(ArrayLayout(unsigned(sum_bits), lanes))
         Those at the address of the cycle before.
     read : Out(Flow(ArrayLayout(unsigned(sum_bits), lanes)))
-        If commits are centred, not of the output layer: each word of the free phase's sums once, as it is complete.
+        If commits are centred, not of the output layer: each word of the free phase's sums once, as it is
+        complete.
     """
     address, word = bits_for(config.words(layer) - 1), sums_word(config, layer)
     members = {"updated": In(1), "post_address": In(address), "pre_address": In(address)}
@@ -130,7 +131,8 @@ class WindowSums(wiring.Component):
 
     def _parts(self, m, name, written, enable):
         """A memory of the state's parts, and its read port's data: of the part that is coming."""
-        m.submodules[name] = memory = BlockMemory(shape=self.part_sums, depth=SLOTS << bits_for(self.parts - 1))
+        depth = SLOTS << bits_for(self.parts - 1)
+        m.submodules[name] = memory = BlockMemory(shape=self.part_sums, depth=depth)
         read, write = memory.read_port(), memory.write_port()
         m.d.comb += read.addr.eq(Cat(padded(self.coming, self.parts), self.step.slot))
         m.d.comb += write.addr.eq(Cat(padded(self.part, self.parts), self.step.slot))

@@ -18,10 +18,12 @@ def adder_tree(m: Module, terms, *, latency: int | None = None):
 
 
 def carry_tree(m: Module, terms, *, latency: int | None = None):
-    """`adder_tree` for pairs (term, carry), whose sum is term + carry; a carry is a bit or None. Returns such a pair.
+    """`adder_tree` for pairs (term, carry), whose sum is term + carry; a carry is a bit or None. Returns such
+    a pair.
 
-    A number that may be negated is such a pair: -w = ~w + 1. Each two-input addition has room for one carry, so a tree of n
-    terms takes n - 1 carries: where all terms have one, the last carry is returned for the caller to add.
+    A number that may be negated is such a pair: -w = ~w + 1. Each two-input addition has room for one carry,
+    so a tree of n terms takes n - 1 carries: where all terms have one, the last carry is returned for the
+    caller to add.
     """
     own = tree_latency(len(terms))
     latency = own if latency is None else latency

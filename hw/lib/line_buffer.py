@@ -78,9 +78,11 @@ class LineBuffer(wiring.Component):
 
 
 def read_plane(m, lines: LineBuffer, reading, word, beside=()):
-    """Sends a plane to a line buffer once ``reading`` has risen, which falls at its end. Returns the position that is read.
+    """Sends a plane to a line buffer once ``reading`` has risen, which falls at its end. Returns the position
+    that is read.
 
-    word: that of the position of the cycle before. beside: statements for ``sync`` that hold while the plane is read.
+    word: that of the position of the cycle before. beside: statements for ``sync`` that hold while the plane
+    is read.
     """
     positions = lines.height * lines.width
     position = Signal(range(positions))

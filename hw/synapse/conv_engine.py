@@ -67,7 +67,9 @@ class ConvEngine(wiring.Component):
         m.d.comb += upsample.base.eq(post.base)
         back_lines, back_conv = self._convolution(m, "back_", post, pre, upsample.rows, upsample.columns)
         weights = product(range(pre.lanes), range(post.lanes), reversed(taps))
-        m.d.comb += [back_conv.weights[n].eq(kernel.weight(tap, i, o)) for n, (i, o, tap) in enumerate(weights)]
+        m.d.comb += [
+            back_conv.weights[n].eq(kernel.weight(tap, i, o)) for n, (i, o, tap) in enumerate(weights)
+        ]
         connect(m, upsample.o, back_lines.i)
         backward = self._sum(m, "backward", back_conv.o, post, pre)
 
@@ -91,7 +93,7 @@ class ConvEngine(wiring.Component):
         return lines, conv
 
     def _sum(self, m, name, values, source, target):
-        """Adds a direction's sums of a tile position by position; those of the source's first group replace the old ones."""
+        """Adds a direction's sums of a tile; those of the source's first group replace the old ones."""
         m.submodules[name] = sums = Accumulator(
             words=self.config.words(target.layer),
             lanes=target.lanes,

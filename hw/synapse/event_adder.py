@@ -64,9 +64,10 @@ class EventAdder(wiring.Component):
         self.interval, self.passes, self.spike_bits, self.blocks = interval, passes, spike_bits, blocks
         #: Cycles from the last spike of a window to its sum: encoder, memory, tree, sum.
         self.latency = 3 + tree_latency(units)
+        kernel = kernel_word(units=units, lanes=lanes, chunks=chunks, weight_bits=weight_bits)
         super().__init__(
             {
-                "kernels": In(Flow(kernel_word(units=units, lanes=lanes, chunks=chunks, weight_bits=weight_bits))),
+                "kernels": In(Flow(kernel)),
                 "i": In(stream.Signature(data.ArrayLayout(unsigned(CANDIDATES * spike_bits), units))),
                 "o": Out(Flow(data.ArrayLayout(signed(bits), lanes // passes))),
                 "busy": Out(1),

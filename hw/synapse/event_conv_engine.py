@@ -81,8 +81,8 @@ class EventConvEngine(wiring.Component):
             for channel in range(post.channels):
                 backward[backward_place(post.channels, block, channel)] = above.word_select(channel, bits)
 
-        parts, steps = [], (self.pre_step, self.post_step)
-        for side, window, seen in zip(self.sides.values(), (pre_window, post_window), (forward, backward), strict=True):
+        parts, steps, windows = [], (self.pre_step, self.post_step), (pre_window, post_window)
+        for side, window, seen in zip(self.sides.values(), windows, (forward, backward), strict=True):
             taking = side.take_windows(m, begin, window, seen)
             writing = side.keep_drives(m, begin, steps, getattr(self, side.name))
             parts.append(taking if side.ends_early else taking | writing)

@@ -25,13 +25,14 @@ def weight_bits(config: Config) -> int:
 
 
 def adder_shape(config: Config, bundle: Bundle, direction: str) -> dict[str, int]:
-    """Units and lanes of a direction's adder, the chunks in which a kernel's lanes are written, and the width of a weight.
+    """Units and lanes of a direction's adder, the chunks in which a kernel's lanes are written, and the width
+    of a weight.
 
-    - forward: kernels of pre candidates; lane = post channel, a chunk a group of post channels. Unit and index are the
-      `forward_place` of the folded tap (2 jy + sy, 2 jx + sx), from pre position (2 (py + jy) + sy, 2 (px + jx) + sx) to
-      pooled position (py, px).
-    - backward: kernels of post candidates; lane = (pre group, sy, pre lane, sx) of the block of pre positions, a chunk two
-      lanes. Unit and index are the `backward_place` of block (1 - jy, 1 - jx).
+    - forward: kernels of pre candidates; lane = post channel, a chunk a group of post channels. Unit and
+      index are the `forward_place` of the folded tap (2 jy + sy, 2 jx + sx), from pre position (2 (py + jy) +
+      sy, 2 (px + jx) + sx) to pooled position (py, px).
+    - backward: kernels of post candidates; lane = (pre group, sy, pre lane, sx) of the block of pre
+      positions, a chunk two lanes. Unit and index are the `backward_place` of block (1 - jy, 1 - jx).
     """
     units, lanes = adder_sizes(bundle)[direction]
     of_chunk = {"forward": config.lanes[bundle.index], "backward": PAIR}[direction]

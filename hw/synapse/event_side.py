@@ -1,4 +1,6 @@
-"""One direction of an event-driven engine: spike windows to an adder, and its sums to the memory of drives."""
+"""One direction of an event-driven engine: spike windows to an adder, its sums to the drive memory."""
+
+from itertools import product
 
 from amaranth.hdl import Mux, Signal
 from amaranth.lib import data
@@ -34,10 +36,11 @@ class Side:
         self.source, self.target = (pre, post) if forward else (post, pre)
         #: Windows.
         self.rows, self.columns = (post.height, post.width) if forward else (post.height + 1, post.width + 1)
-        #: Row and column of the last spike in the first window, and the distance to the next window's; outside of the source
-        #: there are no spikes.
+        #: Row and column of the last spike in the first window, and the distance to the next window's;
+        #: outside of the source there are no spikes.
         self.corner, self.stride = (3, 2) if forward else (0, 1)
-        #: Columns and lines of the target that a window's sums are for; each line is a row of the drive memory.
+        #: Columns and lines of the target that a window's sums are for; each line is a row of the drive
+        #: memory.
         self.wide, self.lines = (1, 1) if forward else (PAIR, SPOTS // PAIR)
         #: Rows of the drive memory for a line of the target.
         self.rows_of_line = -(-self.target.width // self.wide)
@@ -56,7 +59,8 @@ class Side:
 
     @property
     def offsets(self) -> list[int]:
-        """Distances of a window's rows in the drive memory from its first one, in the order in which they are written."""
+        """Distances of a window's rows in the drive memory from its first one, in the order in which they are
+        written."""
         rows = range(self.config.groups(self.target) * self.lines)
         return [(n // self.lines * self.target.height + n % self.lines) * self.rows_of_line for n in rows]
 
@@ -64,8 +68,8 @@ class Side:
     def ends_early(self) -> bool:
         """Whether a half may end when the last window's last pass begins.
 
-        It may if that window's rows are written before the next half, which reads the memory from its first row on, comes to
-        them.
+        It may if that window's rows are written before the next half, which reads the memory from its first
+        row on, comes to them.
         """
         adder, of_pass = self.adder, self.rows_of_pass
         last_window = (self.rows - 1) * self.lines * self.rows_of_line + self.columns - 1
@@ -80,7 +84,8 @@ class Side:
         return Signal(*shape, name=f"{self.name}_{name}", **options)
 
     def take_windows(self, m, begin, window, seen):
-        """Sends windows to the adder in raster order, as soon as their spikes have come; returns whether some are left.
+        """Sends windows to the adder in raster order, as soon as their spikes have come; returns whether some
+        are left.
 
         seen: spike of the window by unit and index of the adder.
         """
@@ -93,7 +98,8 @@ class Side:
         # words that the window needs, and words that the first window of its row needs
         count = range(self.config.words(source) + 1)
         need, of_row = (self.signal(what, count, init=first) for what in ("need", "of_row"))
-        m.d.comb += [window.row.eq(row), window.column.eq(column), skid.i.valid.eq(active & (window.count >= need))]
+        m.d.comb += [window.row.eq(row), window.column.eq(column)]
+        m.d.comb += skid.i.valid.eq(active & (window.count >= need))
         with m.If(skid.i.valid & skid.i.ready):
             m.d.sync += column.eq(column + 1)
             with m.If(column < (source.width - 1 - corner) // stride):
@@ -111,7 +117,8 @@ class Side:
         return active | skid.o.valid
 
     def keep_drives(self, m, begin, steps, out):
-        """Writes the adder's sums to the drive memory and sends them to the layer; returns whether some are to be written.
+        """Writes the adder's sums to the drive memory and sends them to the layer; returns whether some are
+        to be written.
 
         steps: `Step` of source and target.
         """
@@ -157,8 +164,10 @@ class Side:
         of_pass, offsets, wide, item = self.rows_of_pass, self.offsets, self.wide, drives.i.payload
         held = self.signal("held", data.ArrayLayout(drives.row, of_pass), reset_less=True)
         left = self.signal("left", range(of_pass + 1))
-        # addresses of the window's first row, of the first one in its line of windows, and distance of the row from the former
-        base, line, offset = (Signal.like(item.address, name=f"{self.name}_{name}") for name in ("base", "line", "offset"))
+        # addresses of the window's first row, of the first one in its line of windows, and distance of the
+        # row from the former
+        address = item.address.shape()
+        base, line, offset = (self.signal(name, address) for name in ("base", "line", "offset"))
         at, at_row = self.signal("at", range(len(offsets))), self.signal("at_row", range(self.rows))
         at_column = self.signal("at_column", range(self.columns))
         with m.Switch(at):
@@ -174,15 +183,15 @@ class Side:
                 m.d.sync += [at_column.eq(at_column + 1), base.eq(base + 1), at.eq(0)]
                 with m.If(at_column == self.columns - 1):
                     following = line + self.lines * self.rows_of_line
-                    m.d.sync += [at_column.eq(0), at_row.eq(at_row + 1), line.eq(following), base.eq(following)]
+                    m.d.sync += [at_column.eq(0), at_row.eq(at_row + 1)]
+                    m.d.sync += [line.eq(following), base.eq(following)]
                     with m.If(at_row == self.rows - 1):
                         m.d.sync += [at_row.eq(0), line.eq(0), base.eq(0)]
                         m.d.comb += complete.eq(1)
         sums = self.adder.o
         with m.If(sums.valid):
             m.d.sync += left.eq(of_pass)
-            for n in range(of_pass):
-                for lane in range(drives.lanes):
-                    for column in range(wide):
-                        m.d.sync += held[n][column][lane].eq(sums.payload[(n * drives.lanes + lane) * wide + column])
+            places = product(range(of_pass), range(drives.lanes), range(wide))
+            for sum_, (n, lane, column) in zip(sums.payload, places, strict=True):
+                m.d.sync += held[n][column][lane].eq(sum_)
         return left, complete

@@ -91,8 +91,8 @@ def spikes_of(config: Config, layer):
 def weighed(spike, weight):
     """spike * weight as a pair (term, carry) for `hw.lib.adder_tree.carry_tree`.
 
-    A spike of -1, which has two bits, gives the weight's complement and a carry. That takes a third of the cells that negating
-    each weight would.
+    A spike of -1, which has two bits, gives the weight's complement and a carry. That takes a third of the
+    cells that negating each weight would.
     """
     if len(spike) == 1:
         return Mux(spike, weight, 0), None
@@ -116,7 +116,8 @@ STATIC_BANKS = SLOTS + 1
 
 
 class StaticSignature(wiring.Signature):
-    """Interface of the engines on the image, which compute their drives once a sample and replay them in each sweep.
+    """Interface of the engines on the image, which compute their drives once a sample and replay them in each
+    sweep.
 
     Written from the engine's side.
 
@@ -173,8 +174,8 @@ class SynapseSignature(wiring.Signature):
         One cycle; all drives of the half before have been taken by then, and all of its spikes have come. No spike of the new
         half comes before drives of it have been taken.
     busy : Out(1)
-        The next half must not start. While this is low, an engine may still work on spikes of this half: it then delays the
-        next half by itself.
+        The next half must not start. While this is low, an engine may still work on spikes of this half: it
+        then delays the next half by itself.
     prepare : In(1)
         One cycle after a commit: the engine makes what it derives from the weights.
     preparing : Out(1)

@@ -66,11 +66,12 @@ class KernelLoader(wiring.Component):
 
     @contextmanager
     def for_each_tile(self, m, *, start, begin, load, run, done):
-        """States of an engine's machine from IDLE to RUN: a tile's kernels are loaded, its planes pass, then the next tile's.
+        """States of an engine's machine from IDLE to RUN: a tile's kernels are loaded, its planes pass, then
+        the next tile's.
 
-        begin, load: statements for ``sync`` that reset the engine's counters, of all tiles and of one. run: pairs of a domain
-        and statements that start a tile's planes. done: the tile's sums are all there. Statements inside go to the next tile,
-        whose state is LOAD unless they set another.
+        begin, load: statements for ``sync`` that reset the engine's counters, of all tiles and of one. run:
+        pairs of a domain and statements that start a tile's planes. done: the tile's sums are all there.
+        Statements inside go to the next tile, whose state is LOAD unless they set another.
         """
         with m.State("IDLE"):
             with m.If(start):

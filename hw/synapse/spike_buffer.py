@@ -30,7 +30,8 @@ class SpikeBuffer(wiring.Component):
     source : In(Step)
         What the layer of these spikes does: selects the bank that is written.
     target : In(Step)
-        What the layer that they drive does: selects the bank that is read; ``silent`` makes all spikes read as 0.
+        What the layer that they drive does: selects the bank that is read; ``silent`` makes all spikes read
+        as 0.
     i : In(Flow(spike_word))
         New spikes.
     address : In, data : Out(lanes * bits)
@@ -69,7 +70,8 @@ class SpikeBuffer(wiring.Component):
 
 
 def spike_buffers(m, engine) -> tuple[SpikeBuffer, SpikeBuffer]:
-    """The buffers of the layer below an engine with `SynapseSignature`, and of the one above, as its submodules."""
+    """The buffers of the layer below an engine with `SynapseSignature`, and of the one above, as its
+    submodules."""
     config, bundle = engine.config, engine.bundle
     pre, post = (
         SpikeBuffer(

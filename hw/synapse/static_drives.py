@@ -1,4 +1,4 @@
-"""What engines on the image have in common: exact sums of pixels times weights, and a memory of the drives that follow."""
+"""What engines on the image share: exact sums of pixels times weights, and the memory of static drives."""
 
 from amaranth.hdl import Signal, signed
 from amaranth.lib import data
@@ -12,9 +12,10 @@ from .interface import STATIC_BANKS
 
 
 def static_memory(m, engine) -> DriveMemory:
-    """The memory of an engine with `StaticSignature`, as its submodule ``static``. It sends what ``forward`` replays."""
-    post = engine.bundle.post
-    m.submodules.static = static = DriveMemory(post, lanes=engine.lanes, bits=post.phi_bits, banks=STATIC_BANKS)
+    """The memory whose drives ``forward`` replays, as submodule ``static`` of an engine with
+    `StaticSignature`."""
+    post, lanes = engine.bundle.post, engine.lanes
+    m.submodules.static = static = DriveMemory(post, lanes=lanes, bits=post.phi_bits, banks=STATIC_BANKS)
     m.d.comb += [
         static.start.eq(engine.replay),
         static.read_bank.eq(engine.read_bank),
@@ -37,7 +38,8 @@ class StaticSums:
 
     def add(self, m, lane, adding, old, term, drive):
         """``total[lane] = old + term`` where ``adding``; ``drive`` follows the sum."""
+        total, most, why = self.total[lane], self.most, "all weights and pixels at their end"
         with m.If(adding):
-            m.d.sync += bounded(self.total[lane], old + term, -self.most, self.most, "all weights and pixels at their end")
-        largest = rounded_bound(self.most, self.shift)
-        m.d.comb += bounded(drive, half_up(self.total[lane], self.shift), -largest, largest, "`Layer.phi_bound` has it")
+            m.d.sync += bounded(total, old + term, -most, most, why)
+        largest, why = rounded_bound(most, self.shift), "`Layer.phi_bound` has it"
+        m.d.comb += bounded(drive, half_up(total, self.shift), -largest, largest, why)

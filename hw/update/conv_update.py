@@ -51,8 +51,9 @@ class ConvUpdate(wiring.Component):
         with m.If(advance):
             self._next_position(m, loops)
         lane1 = delay(m, loops.lane, 1)
-        pre = [boxes.read.data[n] for n in ((0, 0) if bundle.kind == "image" else (lane1, lane1 + loops.lanes))]
-        correlate(m, self, correlator, loops.active, loops.address, loops.bias, pre, (loops.first, loops.last))
+        places = (0, 0) if bundle.kind == "image" else (lane1, lane1 + loops.lanes)
+        pre, ends = [boxes.read.data[n] for n in places], (loops.first, loops.last)
+        correlate(m, self, correlator, loops.active, loops.address, loops.bias, pre, ends)
         self._control(m, loops, boxes, correlator.latency)
         return m
 
@@ -157,7 +158,8 @@ class ConvUpdate(wiring.Component):
 class Boxes:
     """The memory of 2x2 sums of one pre group's plane, row by row, and how far it is filled.
 
-    A word has the lanes of both `pre_fields`; that of the image has one value, since a pixel is the same in both.
+    A word has the lanes of both `pre_fields`; that of the image has one value, since a pixel is the same in
+    both.
     """
 
     def __init__(self, config: Config, bundle: Bundle):

@@ -30,7 +30,8 @@ def pre_bits(config: Config, bundle: Bundle) -> int:
 
 
 def item(config: Config, bundle: Bundle):
-    """Pre and post factors of a position's two products, as `factors` names them: with coarse spikes, plus and minus phases.
+    """Pre and post factors of a position's two products, as `factors` names them: with coarse spikes, plus
+    and minus phases.
 
     The image has one pre value; where its second product isn't used, the second value is ignored.
     """
@@ -70,8 +71,9 @@ FACTOR_BITS = 17
 
 
 class Correlator(wiring.Component):
-    """``g = sum of pre+ post+ - pre- post-`` from ``first`` to ``last``; then one rounding and one clip. With fine spikes g is
-    the sum of mean * difference + difference * mean; for the image and for biases it is the first product alone.
+    """``g = sum of pre+ post+ - pre- post-`` from ``first`` to ``last``; then one rounding and one clip. With
+    fine spikes g is the sum of mean * difference + difference * mean; for the image and for biases it is the
+    first product alone.
 
     ``update = clip(round_half_up(g * rate / 2^shift))`` with the rate and shift of weights or, for ``bias`` items, of
     biases. g is as wide as its worst case (`Spec.correlation_bits`): no order of additions matters.
@@ -174,7 +176,10 @@ class Correlator(wiring.Component):
             update = self._scaled(m, g, bias, bias6, scaler)
             results = [self.o.payload.update[scaler + turn] for turn in range(turns)]
             m.d.sync += [old.eq(new) for old, new in zip(results, [*results[1:], update], strict=True)]
-        m.d.sync += [self.o.valid.eq(delay(m, ended, 4)), self.o.payload.address.eq(data_delay(m, address, 4))]
+        m.d.sync += [
+            self.o.valid.eq(delay(m, ended, 4)),
+            self.o.payload.address.eq(data_delay(m, address, 4)),
+        ]
         return m
 
     def _scaled(self, m, g, bias, bias6, lane):
@@ -191,12 +196,15 @@ class Correlator(wiring.Component):
             high = data_delay(m, factor[FACTOR_BITS:].as_signed() * rate)
             m.d.sync += scaled.eq(low + (high << FACTOR_BITS))
         rounded = Signal.like(scaled, name=f"rounded_{lane}", reset_less=True)
-        m.d.sync += rounded.eq(Mux(bias6, half_up(scaled, spec.bias_shift), half_up(scaled, spec.weight_shift(bundle))))
+        shifts = spec.bias_shift, spec.weight_shift(bundle)
+        bias_update, weight_update = (half_up(scaled, shift) for shift in shifts)
+        m.d.sync += rounded.eq(Mux(bias6, bias_update, weight_update))
         return limited(rounded, spec.formats.update_bound)
 
 
 def correlator_of(m, engine) -> Correlator:
-    """The correlator of an engine with `UpdateSignature`, as its submodule, with its learning rates and updates."""
+    """The correlator of an engine with `UpdateSignature`, as its submodule, with its learning rates and
+    updates."""
     m.submodules.correlator = correlator = Correlator(engine.config, engine.bundle)
     m.d.comb += [correlator.weight_rate.eq(engine.weight_rate), correlator.bias_rate.eq(engine.bias_rate)]
     connect(m, flipped(engine.updates), correlator.o)
@@ -206,8 +214,8 @@ def correlator_of(m, engine) -> Correlator:
 def correlate(m, engine, correlator: Correlator, active, address, bias, pre, ends=None):
     """Sends the factors that an engine addresses in this cycle: a cycle later.
 
-    active: whether there are any. pre: both pre factors, as they are a cycle later. ends: whether they are the first of a sum,
-    and the last one; without it each item is a sum.
+    active: whether there are any. pre: both pre factors, as they are a cycle later. ends: whether they are
+    the first of a sum, and the last one; without it each item is a sum.
     """
     i = correlator.i.payload
     m.d.comb += [
@@ -216,7 +224,13 @@ def correlate(m, engine, correlator: Correlator, active, address, bias, pre, end
         i.bias.eq(delay(m, bias, 1)),
     ]
     first, last = (delay(m, end, 1) for end in ends) if ends else (1, 1)
-    post = (engine.post[name] for _, name in factors(engine.config)[0])
-    m.d.comb += [i.first.eq(first), i.last.eq(last)]
-    for factor, value in zip((i.pre_plus, i.pre_minus, i.post_plus, i.post_minus), (*pre, *post), strict=True):
-        m.d.comb += factor.eq(value)
+    pre_plus, pre_minus = pre
+    post_plus, post_minus = (engine.post[name] for _, name in factors(engine.config)[0])
+    m.d.comb += [
+        i.first.eq(first),
+        i.last.eq(last),
+        i.pre_plus.eq(pre_plus),
+        i.pre_minus.eq(pre_minus),
+        i.post_plus.eq(post_plus),
+        i.post_minus.eq(post_minus),
+    ]
