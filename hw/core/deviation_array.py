@@ -61,7 +61,7 @@ class DeviationArray(NeuronArray):
             banks.append(Bank(memory.read_port(), memory.write_port(), slot, slot, when))
         return banks
 
-    def _both(self, *sides):
+    def _both(self, sides):
         """The sum of both sides in d's LSB; in a nudged phase each is shifted as its spikes' sizes say."""
         terms = []
         for n, side in enumerate(sides):
@@ -70,10 +70,10 @@ class DeviationArray(NeuronArray):
             terms.append(Mux(self.step.nudge, deviation, side << free))
         return sum(terms[1:], terms[0])
 
-    def _take_state(self, m, old, free, deviation):
+    def _take_state(self, m, old, states):
         """Keeps the state, a nudged phase's first one being U alone; returns xi of the output layer, and d
         where the free phase ended."""
-        step = self.step
+        step, (free, deviation) = self.step, states
         begins = Signal()
         m.d.comb += begins.eq(step.nudge & ~step.state_read)
         d = signed(self.config.spec.formats.decoder_bits)

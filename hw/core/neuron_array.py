@@ -204,14 +204,14 @@ class NeuronArray(wiring.Component):
         phi = Signal(self.both, reset_less=True)
         sides = [self._part_of(side.payload, at.turn, self.drives) for side in self._sides]
         for lane in range(self.lanes):
-            both = self._both(*(side[lane] for side in sides))
+            both = self._both([side[lane] for side in sides])
             most, why = self.phi_most, "`Layer.phi_bound` is of the sum of both sides"
             m.d.sync += bounded(phi[lane], both, -most, most, why)
         return phi
 
-    def _both(self, below, above=0):
+    def _both(self, sides):
         """The sum of both sides: feedback may count less."""
-        return (below << self.ahead) + above
+        return (sides[0] << self.ahead) + (0 if self.output else sides[1])
 
     def _load(self, m, at, group, phi, states, bias):
         """Stage 2: the state is in registers, since block RAM is slow; in the output layer, how far
@@ -221,15 +221,16 @@ class NeuronArray(wiring.Component):
         phi2 = Signal.like(phi)
         group1 = Signal.like(group)
         m.d.sync += [group1.eq(group), phi2.eq(phi), bias2.eq(self._part_of(bias, at.turn, self.biases))]
-        xi, base2 = self._take_state(m, old2, *states)
+        xi, base2 = self._take_state(m, old2, states)
         away2 = self._away(m, at, group1, xi)
         # a sample starts from zeros, by the registers' reset
         with m.If(self.step.first):
             m.d.sync += old2.eq(0)
         return old2, (bias2, base2), phi2, away2
 
-    def _take_state(self, m, old, state):
+    def _take_state(self, m, old, states):
         """Keeps what was read; returns xi of the output layer, and what only fine spikes need."""
+        (state,) = states
         for lane, kept in enumerate(old):
             m.d.sync += kept.eq(state[lane])
         return [Mux(self.step.first, 0, neuron.xi) for neuron in state] if self.output else [], None
@@ -340,9 +341,9 @@ class NeuronArray(wiring.Component):
         m.d.comb += spike.eq(~weighed[-1] & over)
         return spike
 
-    def _left(self, sum_, spike):
-        """What a spike leaves of a sum: it takes 1 away, which the low bits don't see."""
-        return Cat(sum_[: self.one_bits], (sum_ >> self.one_bits) - spike)
+    def _left(self, sum_, less):
+        """What a spike leaves of a sum: it takes 1 away, so the low bits stay."""
+        return Cat(sum_[: self.one_bits], (sum_ >> self.one_bits) - less)
 
     def _next_u(self, m, lane, membrane, weighed, less):
         """U to write back."""
