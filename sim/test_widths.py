@@ -41,14 +41,13 @@ PLACES = {
     "core/mean_pass.py": {"mean_at", "committed_at", "$signal"},
     "core/weight_memory.py": {"address", "bias__payload", "working_write__en"},
     "core/weight_pass.py": {"base", "channel", "slice_base", "slice_of_all"},
-    "synapse/conv_engine.py": {"$signal", "address", "base", "post_base"},
+    "synapse/conv_engine.py": {"address", "pre_base", "post_base"},
     "synapse/drive_memory.py": {"address"},
-    "synapse/event_conv_engine.py": {"i__payload"}
+    "synapse/event_side.py": {"i__payload"}
     | {f"{way}_{name}" for way in ("forward", "backward") for name in ("bank", "base", "line", "need", "of_row")}
     | {"read_bank"},
     "synapse/folded_kernels.py": {"$signal", "base", "out_channel", "tile_address"},
-    "synapse/image_engine.py": {"base"},
-    "synapse/kernel_loader.py": {"tile_address"},
+    "synapse/kernel_loader.py": {"base", "tile_address"},
     "synapse/pixel_engine.py": {"tile_address"},
     "synapse/spike_buffer.py": {"$signature__addr", "write__addr"},
     "synapse/spike_window.py": {"$signal", "$signature__en", "at_column"},

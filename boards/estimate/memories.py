@@ -18,8 +18,7 @@ from hw.core.totals import total_bits
 from hw.link.registers import counter_names
 from hw.memory.image_fetcher import BANKS
 from hw.synapse.event_layout import PAIR, weight_bits
-from hw.synapse.image_engine import STATIC_BANKS
-from hw.synapse.interface import banks_of
+from hw.synapse.interface import STATIC_BANKS, banks_of
 from hw.update.correlator import pre_bits
 
 from .mapping import Shape

@@ -14,7 +14,8 @@ from golden.contract.config import Config
 from golden.contract.shapes import Bundle, Layer
 from hw.core.deviation_array import kind_of
 from hw.lib.adder_tree import tree_latency
-from hw.synapse.event_conv_engine import EventConvEngine, Side
+from hw.synapse.event_conv_engine import EventConvEngine
+from hw.synapse.event_side import Side
 from hw.synapse.folded_kernels import FoldedKernels
 from hw.synapse.pixel_engine import PixelEngine
 
@@ -105,7 +106,7 @@ class Windows:
         #: Cycles from the first window's begin to each window's, if none waits for words.
         self._begin = (np.cumsum(each, -1) - each) * adder.passes
         last = each[..., -1]
-        drained = 1 if engine.ends_early(name) else last + adder.latency + side.rows_of_pass(config) + 2
+        drained = 1 if side.ends_early else last + adder.latency + side.rows_of_pass + 2
         #: Cycles from the last window's begin to the next half's.
         self._after = (adder.passes - 1) * last + drained
 

@@ -6,6 +6,7 @@ from amaranth.hdl import Const, Signal
 
 from golden.contract.config import Config
 from golden.contract.shapes import Layer
+from hw.lib.loops import counting
 
 
 class At(NamedTuple):
@@ -48,11 +49,11 @@ def pass_over(m, config: Config, layer: Layer, start, drives):
         if turns > 1:
             m.d.sync += [part.eq(part + 1), turn.eq(turn + 1)]
         with m.If(last):
-            m.d.sync += [word.eq(word + 1), position.eq(position + 1)]
+            m.d.sync += word.eq(word + 1)
             if turns > 1:
                 m.d.sync += turn.eq(0)
-            with m.If(position == layer.positions - 1):
-                m.d.sync += [position.eq(0), group.eq(group + 1)]
+            with counting(m, position, layer.positions):
+                m.d.sync += group.eq(group + 1)
             with m.If(word == words - 1):
                 m.d.sync += [word.eq(0), group.eq(0), running.eq(0)]
                 if turns > 1:

@@ -11,6 +11,8 @@ from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
 from hw.lib.bounds import bounded
+from hw.lib.loops import counting
+from hw.lib.rounding import half_up
 from hw.lib.saturate import saturated
 
 from .commit_memories import READ, Kept, Reading, Widths, Written, slice_of
@@ -49,7 +51,7 @@ class CentredMemory(WeightMemory):
     counted : In(1)
         One cycle for each trained sample, while there is no commit.
     group : Out, totals : In, clear : Out(1)
-        Of the bundle's `hw.core.totals.Totals`.
+        Ports of the bundle's `hw.core.totals.Totals`.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -83,11 +85,8 @@ class CentredMemory(WeightMemory):
 
     def _write_masters(self, m, values, kept, write, written):
         """Masters: a commit's, those with an update, or the host's; biases' updates go to B."""
-        payload, words = self.updates.payload, layout.weight_words(self.config, self.bundle)
-        updated = delay(m, self.updates.valid, READ)
-        coming = Signal(payload.shape(), name="coming", reset_less=True)
-        update = Signal(payload.shape(), name="update", reset_less=True)
-        m.d.sync += [coming.eq(payload), update.eq(coming)]
+        words = layout.weight_words(self.config, self.bundle)
+        updated, update = self._update(m)
         bias = update.address >= words
         with m.If(updated & bias):
             last = self.config.groups(self.bundle.post) - 1
@@ -124,9 +123,7 @@ class CentredMemory(WeightMemory):
                 # a commit that a reset ended left something there
                 for sums in (kept.now, kept.then):
                     m.d.comb += [sums.at.eq(of_all), sums.write.en.eq(1)]
-                m.d.sync += of_all.eq(of_all + 1)
-                with m.If(of_all == groups * kept.slices - 1):
-                    m.d.sync += of_all.eq(0)
+                with counting(m, of_all, groups * kept.slices):
                     m.d.comb += walk.start.eq(1)
                     m.next = "WEIGHTS"
             with m.State("WEIGHTS"):
@@ -167,7 +164,7 @@ class CentredMemory(WeightMemory):
             difference = Signal(signed(kept.sum_bits + 1), name=f"difference_{lane}", reset_less=True)
             corrected = Signal(signed(signed_bits(-bound, bound)), name=f"corrected_{lane}", reset_less=True)
             m.d.sync += difference.eq(kept.now.read.data[lane] - kept.before.read.data[lane])
-            moved = (difference + (1 << (f.bias_fraction - 1))) >> f.bias_fraction
+            moved = half_up(difference, f.bias_fraction)
             step = Mux(kept.learned, updates[lane] - moved, 0)
             m.d.sync += bounded(corrected, step, -bound, bound, "`Spec.bias_step_bound`")
             new.append(saturated(masters[lane] + corrected, f.committed_bits))

@@ -1,7 +1,5 @@
 """What a centred commit keeps beside the masters: widths and memories; the masters as it reads them, and what it writes."""
 
-from typing import NamedTuple
-
 from amaranth.hdl import Signal, signed, unsigned
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
@@ -11,6 +9,7 @@ from golden.contract.config import Config
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle
 from hw.lib.block_memory import BlockMemory
+from hw.lib.data_registers import data_registers
 
 from .totals import total_bits
 from .weight_memory import WeightMemory
@@ -39,24 +38,24 @@ class SmallMemory:
 
 
 class Widths:
-    """Of what a commit needs beside the masters."""
+    """Widths of the quantities of a centred commit."""
 
     def __init__(self, config: Config, bundle: Bundle):
         f, lanes = config.spec.formats, config.lanes[bundle.index]
         #: Lanes of a slice, and slices of a word.
         self.width = slice_lanes(lanes)
         self.slices = lanes // self.width
-        #: c, of any mean that the host may write.
+        #: Width of c, for any mean that the host may write.
         self.c_bits = bits_for(config.spec.mean_bound)
-        #: Sums of all samples' updates of a bias.
+        #: Width of the sum of all samples' updates of a bias.
         self.B_bits = signed_bits(-f.batch_bound, f.batch_bound)
-        #: Sums of c w over all that a neuron reads.
+        #: Width of the sum of c w over all inputs of a neuron.
         bound = config.spec.centred_bound(bundle)
         self.sum_bits = signed_bits(-bound, bound)
 
 
 class Kept(Widths):
-    """What a commit needs beside the masters."""
+    """Memories and registers of a centred commit beside the masters."""
 
     def __init__(self, m, memory: WeightMemory):
         config, bundle = memory.config, memory.bundle
@@ -64,24 +63,19 @@ class Kept(Widths):
         groups = config.groups(bundle.post)
         both = data.StructLayout({"now": unsigned(self.c_bits), "then": unsigned(self.c_bits)})
         m.submodules.c = c = BlockMemory(shape=both, depth=bundle.pre.channels)
-        self.c = Ports(c.read_port(), c.write_port())
-        #: Of biases' updates, a word for each group of biases.
+        self.c_read, self.c_write = c.read_port(), c.write_port()
+        #: Sums of the updates of biases, a word for each group of biases.
         self.B = SmallMemory(m, "updated", data.ArrayLayout(signed(self.B_bits), memory.lanes), groups)
         sums = data.ArrayLayout(signed(self.sum_bits), self.width)
-        #: Of c w with this c, with the next one's, and with this one's by the weights before: a word for each slice.
+        #: Sums of c w, a word for each slice: with this c, with the next commit's c, and what the latter was
+        #: a commit ago.
         self.now, self.then, self.before = (
             SmallMemory(m, name, sums, groups * self.slices) for name in ("now", "then", "before")
         )
-        #: What a total is if all was 1, of the samples since the last commit; whether there were any.
+        #: A total whose every xi or pixel was 1, of the samples since the last commit; whether there were
+        #: any.
         self.whole = Signal(total_bits(config, bundle))
         self.learned = self.whole != 0
-
-
-class Ports(NamedTuple):
-    """Of a memory."""
-
-    read: object
-    write: object
 
 
 class Reading:
@@ -107,7 +101,7 @@ class Written:
     def __init__(self, memory: WeightMemory):
         self.valid, self.address = Signal(name="committed"), Signal(range(memory.depth), name="committed_at")
         bits = memory.config.spec.formats.committed_bits
-        self.data = [Signal(signed(bits), name=f"committed_{lane}", reset_less=True) for lane in range(memory.lanes)]
+        self.data = data_registers("committed", signed(bits), memory.lanes)
 
     def take(self, m, values):
         """In this cycle: what comes is at the end of the word, all else one step nearer to its beginning."""

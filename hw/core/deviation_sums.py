@@ -2,16 +2,14 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data
-from amaranth.utils import bits_for
 
 from golden.contract.config import Config
 from golden.contract.formats import rounded_bound, signed_bits
 from golden.contract.shapes import Layer
-from hw.lib.adder_tree import delay
-from hw.lib.block_memory import BlockMemory
+from hw.lib.adder_tree import data_delay, delay
 from hw.lib.bounds import bounded
+from hw.lib.rounding import half_up
 from hw.lib.turns import padded, word_of
-from hw.synapse.interface import SLOTS
 
 from .window_sums import WindowSums
 
@@ -53,7 +51,7 @@ class DeviationSums(WindowSums):
             for name, phase in (("free_parts", ~step.nudge), ("plus_parts", step.nudge & ~step.negative))
         )
         self._finish(m, grown, free, plus)
-        # of the free phase, in which there is no deviation
+        # unsigned in the free phase, where xi is no deviation
         word = word_of(m, self.turns, self.valid, Cat(lane[:bits] for lane in grown), "sums")
         self._tell(m, word)
         if self.output:
@@ -62,20 +60,16 @@ class DeviationSums(WindowSums):
 
     def _earlier(self, m, name, grown, phase):
         """The sums of an earlier phase, there when xi are; written at its end."""
-        m.submodules[name] = memory = BlockMemory(shape=self.part_sums, depth=SLOTS << bits_for(self.parts - 1))
-        read, write = memory.read_port(), memory.write_port()
-        m.d.comb += read.addr.eq(Cat(padded(self.coming, self.parts), self.step.slot))
-        m.d.comb += write.addr.eq(Cat(padded(self.part, self.parts), self.step.slot))
-        m.d.comb += [write.data.eq(grown), write.en.eq(self.valid & self.step.sum & self.step.sum_last & phase)]
-        return delay(m, read.data, 1, reset_less=True)
+        enable = self.valid & self.step.sum & self.step.sum_last & phase
+        return data_delay(m, self._parts(m, name, grown, enable))
 
     def _finish(self, m, grown, free, plus):
         """A cycle later, at the end of the last phase: means and differences."""
         spec, step, lanes = self.config.spec, self.step, self.part_sums.length
         bits, top = spec.sum_bits, spec.window_bound
         there = delay(m, self.valid & step.sum & step.sum_last & step.negative, 1)
-        last, word = delay(m, self.last, 1), delay(m, self.word, 1, reset_less=True)
-        minus, free, plus = (delay(m, sums, 1, reset_less=True) for sums in (grown, free, plus))
+        last, word = delay(m, self.last, 1), data_delay(m, self.word)
+        minus, free, plus = (data_delay(m, sums) for sums in (grown, free, plus))
         means, post, pre = [], [], []
         for lane in range(lanes):
             mean = Signal(unsigned(bits), name=f"mean_{lane}")
@@ -85,8 +79,7 @@ class DeviationSums(WindowSums):
             m.d.comb += whole.eq(free[lane] + ((plus[lane] + minus[lane]) >> (self.point + 1)))
             m.d.comb += mean.eq(Mux(whole < 0, 0, Mux(whole > top, top, whole)))
             m.d.comb += difference.eq(plus[lane] - minus[lane])
-            half = 1 << self.lost >> 1
-            lost = (difference + half) >> self.lost
+            lost = half_up(difference, self.lost)
             m.d.comb += bounded(rounded, lost, -self.most, self.most, "both sums are within `Spec.window_bound`")
             means.append(mean)
             post.append(difference)

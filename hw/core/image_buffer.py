@@ -8,6 +8,7 @@ from amaranth.utils import bits_for
 from golden.contract.config import Config
 from hw.lib.block_memory import BlockMemory
 from hw.lib.flow import Flow
+from hw.lib.loops import counting
 
 from .interface import samples_in_flight
 
@@ -57,9 +58,8 @@ class ImageBuffer(wiring.Component):
         m.d.comb += [self.taken.valid.eq(coming), self.taken.payload.eq(self.pixel)]
         m.d.comb += [write.addr.eq(Cat(at, self.bank)), write.data.eq(self.pixel), write.en.eq(coming)]
         with m.If(reading):
-            m.d.sync += self.pixel_address.eq(self.pixel_address + 1)
-            with m.If(self.pixel_address == self.pixels - 1):
-                m.d.sync += [reading.eq(0), self.pixel_address.eq(0)]
+            with counting(m, self.pixel_address, self.pixels):
+                m.d.sync += reading.eq(0)
         with m.Elif(self.start):
             m.d.sync += reading.eq(1)
         return m

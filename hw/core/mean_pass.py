@@ -8,6 +8,9 @@ from golden.contract.protocol import MASTER_BITS
 from golden.contract.schedule import FOLLOW
 from golden.contract.shapes import Bundle
 from hw.lib.bounds import bounded
+from hw.lib.data_registers import data_registers
+from hw.lib.loops import counting
+from hw.lib.rounding import half_up
 
 from .commit_memories import READ, Kept, Reading, Written
 from .totals import total_bits
@@ -46,7 +49,7 @@ class Means:
         low, _ = layout.mean_halves(memory.config)
         there = Signal(name="channel_there")
         m.d.comb += there.eq(self.channel != pre.channels)
-        high = [Signal(spec.mean_bits - low, name=f"high_{lane}", reset_less=True) for lane in range(memory.lanes)]
+        high = data_registers("high", spec.mean_bits - low, memory.lanes)
         master = Array(reading.lanes[lane] for lane in range(kept.width))[self.lane]
         for state, target, after in (("LOW", self.old[:low], "HIGH"), ("HIGH", self.old[low:], "BEGIN")):
             with m.State(state):
@@ -77,23 +80,21 @@ class Means:
                 low_end, high_end = spec.mean_range[0], spec.mean_range[-1]
                 why = "of a mean from 1 on, 2^-`FOLLOW` is no less than the share"
                 m.d.comb += bounded(followed, moved, low_end, high_end, why)
-            m.d.comb += bounded(kept.c.write.addr, self.channel, 0, pre.channels - 1, "written where there is a channel")
-            m.d.comb += kept.c.write.en.eq(there)
-            m.d.comb += [kept.c.write.data.now.eq(rounded(self.old)), kept.c.write.data.then.eq(rounded(followed))]
+            why = "written where there is a channel"
+            m.d.comb += bounded(kept.c_write.addr, self.channel, 0, pre.channels - 1, why)
+            m.d.comb += kept.c_write.en.eq(there)
+            for c, mean in ((kept.c_write.data.now, self.old), (kept.c_write.data.then, followed)):
+                m.d.comb += c.eq(half_up(mean, FOLLOW))
             written.take(m, [Cat(followed[:low], Const(0, MASTER_BITS - low)).as_signed()])
             m.d.sync += [lane.eq(after) for lane, after in zip(high, [*high[1:], followed[low:]], strict=True)]
             with m.If(there):
-                m.d.sync += [self.channel.eq(self.channel + 1), self.pre_lane.eq(self.pre_lane + 1)]
-                with m.If(self.pre_lane == pre_lanes - 1):
+                m.d.sync += self.channel.eq(self.channel + 1)
+                with counting(m, self.pre_lane, pre_lanes):
                     m.d.comb += memory.clear.eq(1)
-                    m.d.sync += [self.pre_lane.eq(0), memory.group.eq(memory.group + 1)]
-            m.d.sync += self.lane.eq(self.lane + 1)
+                    m.d.sync += memory.group.eq(memory.group + 1)
             reading.go(m, "LOW")
-            with m.If(self.lane == kept.width - 1):
-                m.d.sync += [self.lane.eq(0), self.slice.eq(self.slice + 1)]
-                with m.If(self.slice == kept.slices - 1):
-                    m.d.sync += self.slice.eq(0)
-                    m.next = "STORE-LOW"
+            with counting(m, self.lane, kept.width), counting(m, self.slice, kept.slices):
+                m.next = "STORE-LOW"
         with m.State("STORE-LOW"):
             m.d.comb += [written.valid.eq(1), written.address.eq(self.at)]
             m.d.sync += [lane.eq(value) for lane, value in zip(written.data, high, strict=True)]
@@ -104,8 +105,3 @@ class Means:
             reading.go(m, "LOW")
             with m.If(~there):
                 m.next = then
-
-
-def rounded(mean):
-    """c of a running mean."""
-    return (mean + (1 << (FOLLOW - 1))) >> FOLLOW

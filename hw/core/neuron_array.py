@@ -2,26 +2,27 @@
 
 from typing import Any, NamedTuple
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
 from golden.contract.config import Config
 from golden.contract.shapes import Layer
-from hw.lib.adder_tree import delay
+from hw.lib.adder_tree import data_delay, delay
 from hw.lib.block_memory import BlockMemory
 from hw.lib.bounds import bounded, wraps
 from hw.lib.chosen import chosen
+from hw.lib.data_registers import data_registers
 from hw.lib.flow import Flow
+from hw.lib.rounding import clipped
 from hw.lib.saturate import saturated
 from hw.lib.turns import padded, word_of
 from hw.synapse.interface import SLOTS, Step, drive, spikes_of
-from hw.update.interface import sums_word
 
 from .array_pass import pass_over, staged
-from .interface import annealing, bias_word, label_bits, trace_word
-from .window_sums import WindowSums
+from .interface import annealing, bias_word, label_bits, trace_word, xi_shape
+from .window_sums import WindowSums, readers
 
 
 class NeuronArray(wiring.Component):
@@ -57,22 +58,8 @@ class NeuronArray(wiring.Component):
         Write of the working biases, while not busy.
     spikes : Out(Flow(spikes_of))
         New spikes, `latency` cycles after the drives.
-    updated : In(1)
-        Slot of the sample whose sums are read.
-    post_address : In
-        Address of sums of the nudged phases; of the bundle whose post layer this is.
-    post_sums : Out(sums_word)
-        The sums at the address of the cycle before.
-    pre_address : In
-        Address of sums, of the bundle whose pre layer this is.
-    pre_sums : Out(sums_word)
-        The sums at the address of the cycle before.
-    read : Out(Flow(ArrayLayout(unsigned(sum_bits), lanes)))
-        If commits are centred, not of the output layer: each word of the free phase's sums once.
-    free_address : In
-        Output layer only: word, then above it the slot, of sums of the free phase.
-    free_sums : Out(ArrayLayout(unsigned(sum_bits), lanes))
-        Those at the address of the cycle before.
+    those of `hw.core.window_sums.readers`
+        By which the sums of xi are read.
     annealing : In(annealing)
         If the schedule has halvings only: where the half's sample is in them, stable as ``step`` is.
     label : In
@@ -106,7 +93,7 @@ class NeuronArray(wiring.Component):
         # Only the output layer needs the last xi: the nudge pulls it towards y.
         fields = {"d": signed(formats.decoder_bits), "u": signed(config.spec.membrane_bits)}
         if self.output:
-            fields["xi"] = unsigned(config.spec.state_bits)
+            fields["xi"] = xi_shape(config)
         #: State of the neurons of a turn.
         self.state = data.ArrayLayout(data.StructLayout(fields), self.lanes)
         #: Left shifts of what comes from below, and of the sum of both sides to d's LSB: feedback may count less.
@@ -115,13 +102,16 @@ class NeuronArray(wiring.Component):
         #: Their drives, the sums of both sides, and working biases.
         self.drives = data.ArrayLayout(signed(layer.phi_bits), self.lanes)
         self.both = data.ArrayLayout(signed(layer.phi_bits + self.ahead), self.lanes)
+        #: Largest |phi| in that LSB.
+        self.phi_most = layer.phi_bound << self.ahead
         #: Largest |drive| in d's LSB; width of d before it saturates.
         self.most = layer.phi_bound << formats.drive_shift
         self.exact_bits = layer.phi_bits + formats.drive_shift + 2
+        #: Width of d, bias and nudge together.
+        self.total_bits = formats.decoder_bits + 2
         self.biases = data.ArrayLayout(signed(formats.bias_bits), self.lanes)
         #: xi below 1 has as many bits.
         self.one_bits = bits_for(formats.one) - 1
-        address = bits_for(words - 1)
         members = {
             "step": In(Step),
             "start": In(1),
@@ -129,11 +119,7 @@ class NeuronArray(wiring.Component):
             "below": In(stream.Signature(drive(config, layer))),
             "bias": In(Flow(bias_word(config, layer))),
             "spikes": Out(Flow(spikes_of(config, layer))),
-            "updated": In(1),
-            "post_address": In(address),
-            "post_sums": Out(sums_word(config, layer)),
-            "pre_address": In(address),
-            "pre_sums": Out(sums_word(config, layer)),
+            **readers(config, layer),
             "clear": In(1),
             "spike_count": Out(32),
             "trace": Out(Flow(trace_word(config, layer))),
@@ -142,12 +128,8 @@ class NeuronArray(wiring.Component):
             members |= {"annealing": In(annealing(config))}
         if self.output:
             members |= {"label": In(label_bits(config)), "beta": In(formats.beta_bits)}
-            sums = data.ArrayLayout(unsigned(config.spec.sum_bits), lanes)
-            members |= {"free_address": In(address + bits_for(SLOTS - 1)), "free_sums": Out(sums)}
         else:
             members |= {"above": In(stream.Signature(drive(config, layer)))}
-            if config.spec.schedule.centred:
-                members |= {"read": Out(Flow(data.ArrayLayout(unsigned(config.spec.sum_bits), lanes)))}
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -164,8 +146,7 @@ class NeuronArray(wiring.Component):
             bias_write.en.eq(self.bias.valid),
         ]
 
-        drives = [self.below] if self.output else [self.below, self.above]
-        running, at, group = pass_over(m, self.config, self.layer, self.start, drives)
+        running, at, group = pass_over(m, self.config, self.layer, self.start, self._sides)
         for bank in banks:
             m.d.comb += bank.read.addr.eq(Cat(padded(at.part, self.parts), *bank.of_read))
         m.d.comb += bias_read.addr.eq(group)
@@ -182,11 +163,11 @@ class NeuronArray(wiring.Component):
 
         spikes, membranes, written = self._fire(m, xi4, u4, d4)
         fired = at4.valid & ~self.step.idle
-        written = delay(m, written, self.late, reset_less=True)
+        written = data_delay(m, written, self.late)
         for bank in banks:
             address = Cat(padded(at4.part, self.parts), *bank.of_write)
             m.d.comb += [
-                bank.write.addr.eq(delay(m, address, self.late, reset_less=True)),
+                bank.write.addr.eq(data_delay(m, address, self.late)),
                 bank.write.data.eq(written),
                 bank.write.en.eq(delay(m, fired if bank.when is None else fired & bank.when, self.late)),
             ]
@@ -194,8 +175,8 @@ class NeuronArray(wiring.Component):
         under_way = [running, at1.valid, at2.valid, at3.valid, *(delay(m, at4.valid, n) for n in range(self.late + 1))]
         m.d.comb += [
             self.spikes.valid.eq(delay(m, at4.valid & at4.last, self.late)),
-            self.spikes.payload.address.eq(delay(m, at4.word, self.late, reset_less=True)),
-            self.spikes.payload.spikes.eq(delay(m, sent, self.late, reset_less=True)),
+            self.spikes.payload.address.eq(data_delay(m, at4.word, self.late)),
+            self.spikes.payload.spikes.eq(data_delay(m, sent, self.late)),
             self.busy.eq(Cat(under_way).any()),
         ]
         self._count_spikes(m, fired, spikes[:: self.config.spec.spike_bits])
@@ -213,40 +194,52 @@ class NeuronArray(wiring.Component):
         """What a turn takes of a word."""
         return word if self.turns == 1 else data.View(shape, word.as_value().word_select(turn, shape.size))
 
+    @property
+    def _sides(self):
+        """Drives of the bundle below and, where there is one, of the bundle above."""
+        return [self.below] if self.output else [self.below, self.above]
+
     def _add_drives(self, m, at):
         """Stage 1: phi; meanwhile the state is read."""
         phi = Signal(self.both, reset_less=True)
-        below = self._part_of(self.below.payload, at.turn, self.drives)
-        above = None if self.output else self._part_of(self.above.payload, at.turn, self.drives)
+        sides = [self._part_of(side.payload, at.turn, self.drives) for side in self._sides]
         for lane in range(self.lanes):
-            both = (below[lane] << self.ahead) + (0 if above is None else above[lane])
-            bound = self.layer.phi_bound << self.ahead
-            m.d.sync += bounded(phi[lane], both, -bound, bound, "`Layer.phi_bound` is of the sum of both sides")
+            both = self._both([side[lane] for side in sides])
+            most, why = self.phi_most, "`Layer.phi_bound` is of the sum of both sides"
+            m.d.sync += bounded(phi[lane], both, -most, most, why)
         return phi
+
+    def _both(self, sides):
+        """The sum of both sides: feedback may count less."""
+        return (sides[0] << self.ahead) + (0 if self.output else sides[1])
 
     def _load(self, m, at, group, phi, states, bias):
         """Stage 2: the state is in registers, since block RAM is slow; in the output layer, how far
         xi is from the target, with the sign of the phase's nudge."""
-        state, lanes = states[0], self.lanes
         old2 = Signal(self.state, name="old2", reset_less=True)
         bias2 = Signal(self.biases, name="bias2", reset_less=True)
         phi2 = Signal.like(phi)
         group1 = Signal.like(group)
         m.d.sync += [group1.eq(group), phi2.eq(phi), bias2.eq(self._part_of(bias, at.turn, self.biases))]
-        for lane in range(lanes):
-            m.d.sync += old2[lane].eq(state[lane])
-        xi = [Mux(self.step.first, 0, state[lane].xi) for lane in range(lanes)] if self.output else []
+        xi, base2 = self._take_state(m, old2, states)
         away2 = self._away(m, at, group1, xi)
         # a sample starts from zeros, by the registers' reset
         with m.If(self.step.first):
             m.d.sync += old2.eq(0)
-        return old2, bias2, phi2, away2
+        return old2, (bias2, base2), phi2, away2
+
+    def _take_state(self, m, old, states):
+        """Keeps what was read; returns xi of the output layer, and what only fine spikes need."""
+        (state,) = states
+        for lane, kept in enumerate(old):
+            m.d.sync += kept.eq(state[lane])
+        return [Mux(self.step.first, 0, neuron.xi) for neuron in state] if self.output else [], None
 
     def _away(self, m, at, group, xi):
         """How far these xi of the output layer are from the target; none of other layers."""
         spec, lanes = self.config.spec, self.lanes
         away, most = signed(spec.state_bits + 1), spec.formats.one + 1
-        away2 = [Signal(away, name=f"away2_{i}", reset_less=True) for i in range(lanes)]
+        away2 = data_registers("away2", away, lanes)
         for lane, value in enumerate(xi):
             target = Signal(spec.state_bits, name=f"target_{lane}")
             neuron = (group * self.turns + at.turn) * lanes + lane
@@ -255,15 +248,16 @@ class NeuronArray(wiring.Component):
             m.d.sync += bounded(away2[lane], way, -most, most, "xi is 0..1, or -1 LSB where a deviation was floored")
         return away2
 
-    def _decode(self, m, old, bias, phi, away):
-        """Stage 3: d; the nudge of the output layer."""
+    def _decode(self, m, old, offset, phi, away):
+        """Stage 3: d; the nudge of the output layer; what d is added to, and xi without d."""
         spec, lanes = self.config.spec, self.lanes
         f, k = spec.formats, spec.schedule.decay_shift
         annealed, most = spec.schedule.halvings, self.most
         d, u = signed(f.decoder_bits), signed(spec.membrane_bits)
-        d3 = [Signal(d, name=f"d3_{i}", reset_less=True) for i in range(lanes)]
-        u3 = [Signal(u, name=f"u3_{i}", reset_less=True) for i in range(lanes)]
-        pull3 = [Signal(d, name=f"pull3_{i}", reset_less=True) for i in range(lanes)]
+        d3 = data_registers("d3", d, lanes)
+        u3 = data_registers("u3", u, lanes)
+        pull3 = data_registers("pull3", d, lanes)
+        bias, _ = offset
         bias3 = Signal.like(bias)
         m.d.sync += bias3.eq(bias)
         for lane in range(lanes):
@@ -281,26 +275,30 @@ class NeuronArray(wiring.Component):
             if self.output:
                 pull = (away[lane] * self.beta) >> f.nudge_shift
                 m.d.sync += pull3[lane].eq(Mux(self.step.nudge, pull, 0))
-        return d3, u3, pull3, bias3
+        return d3, u3, pull3, (bias3, None)
 
-    def _integrate(self, m, d, u, pull, bias):
+    def _integrate(self, m, d, u, pull, offset):
         """Stage 4: xi; meanwhile the sums over the averaging window are read."""
-        spec, f = self.config.spec, self.config.spec.formats
-        xi4 = [Signal(spec.state_bits, name=f"xi4_{i}", reset_less=True) for i in range(self.lanes)]
-        u4 = [Signal.like(signal, name=f"u4_{i}") for i, signal in enumerate(u)]
-        d4 = [Signal.like(signal, name=f"d4_{i}") for i, signal in enumerate(d)]
-        total_bits, one_bits = f.decoder_bits + 2, self.one_bits
+        f, (start, before) = self.config.spec.formats, offset
+        xi4 = data_registers("xi4", xi_shape(self.config), self.lanes)
+        u4 = data_registers("u4", u[0].shape(), self.lanes)
+        d4 = data_registers("d4", d[0].shape(), self.lanes)
         for lane in range(self.lanes):
-            total = Signal(signed(total_bits), name=f"total_{lane}")
-            rounded = Signal(signed(total_bits - f.round_shift), name=f"rounded_{lane}")
-            nudge = pull[lane] if self.output else 0
-            m.d.comb += total.eq(d[lane] + bias[lane] + nudge + (1 << (f.round_shift - 1)))
+            total = Signal(signed(self.total_bits), name=f"total_{lane}")
+            rounded = Signal(signed(self.total_bits - f.round_shift), name=f"rounded_{lane}")
+            nudge = self._nudge(pull[lane]) if self.output else 0
+            m.d.comb += total.eq(d[lane] + start[lane] + nudge + (1 << (f.round_shift - 1)))
             m.d.comb += rounded.eq(total >> f.round_shift)
-            # from 1 on, whatever is above it: one is a power of two
-            high = Mux((rounded >> one_bits).any(), f.one, rounded[:one_bits])
-            m.d.sync += xi4[lane].eq(Mux(rounded[-1], 0, high))
+            m.d.sync += xi4[lane].eq(self._xi(m, lane, rounded, before))
             m.d.sync += [u4[lane].eq(u[lane]), d4[lane].eq(d[lane])]
         return xi4, u4, d4
+
+    def _nudge(self, pull):
+        """The nudge in the total's LSB."""
+        return pull
+
+    def _xi(self, m, lane, rounded, before):
+        return clipped(rounded, self.one_bits)
 
     def _scaled(self, xi):
         """xi << k of this step, and what of xi is left in U but for the spike."""
@@ -313,9 +311,9 @@ class NeuronArray(wiring.Component):
 
     def _fire(self, m, xi, u, d):
         """Spikes, the membrane potentials after them, and the state to write back."""
-        spec, lanes, one_bits = self.config.spec, self.lanes, self.one_bits
-        bits = spec.membrane_bits + spec.schedule.last_shift + 1
-        spikes, written = Signal(lanes), Signal(self.state, name="written")
+        spec, lanes, spike_bits = self.config.spec, self.lanes, self.config.spec.spike_bits
+        bits = spec.membrane_bits + spec.schedule.last_shift + spike_bits
+        spikes, written = Signal(spike_bits * lanes), Signal(self.state, name="written")
         membranes = [Signal(signed(spec.membrane_bits), name=f"membrane_{i}") for i in range(lanes)]
         for lane in range(lanes):
             weighed, sum_ = Signal(signed(bits), name=f"weighed_{lane}"), Signal(signed(bits), name=f"sum_{lane}")
@@ -323,19 +321,33 @@ class NeuronArray(wiring.Component):
             most = spec.formats.one << spec.schedule.last_shift
             for target, term in ((weighed, scaled), (sum_, kept)):
                 low, high = spec.membrane_low - most, spec.membrane_high + most
-                m.d.comb += bounded(target, u[lane] + term, low, high, "xi is within 0..1")
-            # above the threshold, a power of two: without a comparator
-            half = weighed[one_bits - 1] & weighed[: one_bits - 1].any()
-            over = (weighed >> one_bits).any() | half
-            m.d.comb += spikes[lane].eq(~weighed[-1] & over)
-            # a spike takes 1 away, which the low bits don't see
-            less = Cat(sum_[:one_bits], (sum_ >> one_bits) - spikes[lane])
-            low, high = spec.membrane_low, spec.membrane_high
-            m.d.comb += bounded(membranes[lane], less, low, high, "`Spec.membrane_low`, `membrane_high`")
-            m.d.comb += [written[lane].d.eq(d[lane]), written[lane].u.eq(membranes[lane])]
+                m.d.comb += bounded(target, u[lane] + term, low, high, "|xi| is at most 1")
+            spike = spikes.word_select(lane, spike_bits)
+            less = self._spike(m, lane, weighed, spike)
+            low, high, why = spec.membrane_low, spec.membrane_high, "`Spec.membrane_low`, `membrane_high`"
+            m.d.comb += bounded(membranes[lane], self._left(sum_, less), low, high, why)
+            kept_u = self._next_u(m, lane, membranes[lane], weighed, less)
+            m.d.comb += [written[lane].d.eq(d[lane]), written[lane].u.eq(kept_u)]
             if self.output:
                 m.d.comb += written[lane].xi.eq(xi[lane])
         return spikes, membranes, written
+
+    def _spike(self, m, lane, weighed, spike):
+        """Decides on a spike; returns what it takes away, in whole units."""
+        # above the threshold, a power of two: without a comparator
+        one_bits = self.one_bits
+        half = weighed[one_bits - 1] & weighed[: one_bits - 1].any()
+        over = (weighed >> one_bits).any() | half
+        m.d.comb += spike.eq(~weighed[-1] & over)
+        return spike
+
+    def _left(self, sum_, less):
+        """What a spike leaves of a sum: it takes 1 away, so the low bits stay."""
+        return Cat(sum_[: self.one_bits], (sum_ >> self.one_bits) - less)
+
+    def _next_u(self, m, lane, membrane, weighed, less):
+        """U to write back."""
+        return membrane
 
     def _count_spikes(self, m, valid, spikes):
         """The counter of the layer's spikes, in two stages."""
@@ -350,13 +362,12 @@ class NeuronArray(wiring.Component):
         m.d.comb += [window.step.eq(self.step), window.coming.eq(coming.part), window.valid.eq(valid)]
         m.d.comb += [getattr(window, name).eq(getattr(at, name)) for name in ("part", "word", "last")]
         m.d.comb += [to.eq(state) for to, state in zip(window.xi, xi, strict=True)]
-        m.d.comb += [window.updated.eq(self.updated), window.post_address.eq(self.post_address)]
-        m.d.comb += [window.pre_address.eq(self.pre_address)]
-        m.d.comb += [self.post_sums.eq(window.post_sums), self.pre_sums.eq(window.pre_sums)]
-        if self.output:
-            m.d.comb += [window.free_address.eq(self.free_address), self.free_sums.eq(window.free_sums)]
-        elif self.config.spec.schedule.centred:
-            connect(m, window.read, flipped(self.read))
+        for name, member in readers(self.config, self.layer).items():
+            inner, outer = getattr(window, name), getattr(self, name)
+            if member.is_signature:
+                connect(m, inner, flipped(outer))
+            else:
+                m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
 
     def _trace(self, m, at, valid, d, xi, membranes, spikes):
         """What a bench sees."""

@@ -10,6 +10,7 @@ from golden.contract.config import Config
 from golden.contract.shapes import Bundle
 from hw.lib.bounds import bounded
 from hw.lib.flow import Flow
+from hw.lib.loops import counting
 
 
 def total_bits(config: Config, bundle: Bundle) -> int:
@@ -35,7 +36,7 @@ class Totals(wiring.Component):
     ----------
     config : Config
     bundle : Bundle
-        Whose pre layer it is.
+        Bundle whose pre layer is added up.
 
     Members
     -------
@@ -67,9 +68,8 @@ class Totals(wiring.Component):
         read, write = memory.read_port(domain="comb"), memory.write_port()
         position, at = Signal(range(positions)), Signal.like(self.group)
         with m.If(self.i.valid):
-            m.d.sync += position.eq(position + 1)
-            with m.If(position == positions - 1):
-                m.d.sync += [position.eq(0), at.eq(Mux(at == self.groups - 1, 0, at + 1))]
+            with counting(m, position, positions):
+                m.d.sync += at.eq(Mux(at == self.groups - 1, 0, at + 1))
         m.d.comb += read.addr.eq(Mux(self.i.valid, at, self.group))
         m.d.comb += [self.totals.eq(read.data), write.addr.eq(read.addr), write.en.eq(self.i.valid | self.clear)]
         for lane, value in enumerate(self.i.payload):

@@ -15,6 +15,7 @@ from hw.lib.adder_tree import delay
 from hw.lib.block_memory import BlockMemory
 from hw.lib.bounds import bounded, signed_range
 from hw.lib.flow import Flow
+from hw.lib.loops import counting
 from hw.lib.saturate import saturated
 from hw.synapse.interface import tile
 from hw.update.interface import update_word
@@ -126,9 +127,9 @@ class WeightMemory(wiring.Component):
         rows = layout.tile_rows(self.config, self.bundle)
         is_bias = word >= layout.weight_words(self.config, self.bundle)
         with m.If(walking):
-            m.d.sync += [word.eq(word + 1), lane.eq(lane + 1)]
-            with m.If(lane == rows - 1):
-                m.d.sync += [lane.eq(0), at_tile.eq(at_tile + 1)]
+            m.d.sync += word.eq(word + 1)
+            with counting(m, lane, rows):
+                m.d.sync += at_tile.eq(at_tile + 1)
             with m.If(word == self.words - 1):
                 m.d.sync += walking.eq(0)
         with m.Elif(self.commit):
@@ -140,15 +141,20 @@ class WeightMemory(wiring.Component):
         m.d.comb += self.busy.eq(walking | read | walked | rounded_valid)
         return Walked(walked, walked_bias, walked_word, walked_lane, walked_tile)
 
-    def _write(self, m, walk, values, write):
-        """Writes a master back: clipped in a commit, with its update, or the host's. Returns it
-        clipped."""
-        committed_bits, payload = self.config.spec.formats.committed_bits, self.updates.payload
+    def _update(self, m):
+        """Whether there was an update two cycles ago, and that update: its master is there now."""
+        payload = self.updates.payload
         updated = delay(m, self.updates.valid, 2)
         coming = Signal(payload.shape(), name="coming", reset_less=True)
         update = Signal(payload.shape(), name="update", reset_less=True)
         m.d.sync += [coming.eq(payload), update.eq(coming)]
+        return updated, update
 
+    def _write(self, m, walk, values, write):
+        """Writes a master back: clipped in a commit, with its update, or the host's. Returns it
+        clipped."""
+        committed_bits = self.config.spec.formats.committed_bits
+        updated, update = self._update(m)
         clipped = [Signal(signed(committed_bits), name=f"clipped_{i}") for i in range(self.lanes)]
         for i in range(self.lanes):
             value = values[i]

@@ -7,6 +7,9 @@ from golden.contract.formats import rounded_bound
 from golden.contract.shapes import Bundle
 from hw.lib.adder_tree import delay
 from hw.lib.bounds import bounded
+from hw.lib.data_registers import data_registers
+from hw.lib.loops import counting
+from hw.lib.rounding import half_up
 from hw.lib.saturate import saturated
 
 from .commit_memories import Kept, Widths, slice_of
@@ -55,9 +58,9 @@ class Walk:
             step = step & last
             if counter is self.slice:
                 with m.If(step):
-                    m.d.sync += [self.word.eq(self.word + 1), self.row.eq(self.row + 1)]
-                    with m.If(self.row == rows - 1):
-                        m.d.sync += [self.row.eq(0), self.tile.eq(self.tile + 1)]
+                    m.d.sync += self.word.eq(self.word + 1)
+                    with counting(m, self.row, rows):
+                        m.d.sync += self.tile.eq(self.tile + 1)
         with m.If(step):
             m.d.sync += self.active.eq(0)
         with m.If(self.start):
@@ -75,7 +78,7 @@ class Weighed:
 
     def __init__(self, m, walk: Walk, memory: WeightMemory):
         bits, widths = memory.config.spec.formats.committed_bits, Widths(memory.config, memory.bundle)
-        self.new = [Signal(signed(bits), name=f"new_{lane}", reset_less=True) for lane in range(widths.width)]
+        self.new = data_registers("new", signed(bits), widths.width)
         places = {"word": walk.word, "tile": walk.tile, "row": walk.row, "slice": walk.slice, "of_all": walk.of_all}
         places["there"] = walk.active
         stages = [places]
@@ -102,10 +105,10 @@ def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
     with the next c."""
     spec, f, lanes = memory.config.spec, memory.config.spec.formats, range(kept.width)
     # the slice's c, B and masters are there two cycles after its address, which stands for three
-    c = Signal(kept.c.read.data.shape(), name="c", reset_less=True)
-    m.d.comb += kept.c.read.addr.eq(walk.channel)
-    m.d.sync += c.eq(kept.c.read.data)
-    b = [Signal(signed(kept.B_bits), name=f"b_{lane}", reset_less=True) for lane in lanes]
+    c = Signal(kept.c_read.data.shape(), name="c", reset_less=True)
+    m.d.comb += kept.c_read.addr.eq(walk.channel)
+    m.d.sync += c.eq(kept.c_read.data)
+    b = data_registers("b", signed(kept.B_bits), kept.width)
     b_group, b_slice = delay(m, walk.post_group, 1), delay(m, walk.slice, 1)
     with m.If(walk.active):
         m.d.comb += kept.B.at.eq(b_group)
@@ -114,7 +117,7 @@ def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
 
     # one multiplier: by `walk.turn`, 2: c B is begun, 0: c w, 1: next c w
     factor = Signal(kept.c_bits, name="factor", reset_less=True)
-    others = [Signal(signed(max(kept.B_bits, f.committed_bits)), name=f"other_{lane}", reset_less=True) for lane in lanes]
+    others = data_registers("other", signed(max(kept.B_bits, f.committed_bits)), kept.width)
     products = [Signal(signed(kept.c_bits + len(other)), name=f"product_{lane}") for lane, other in enumerate(others)]
     weighed = Weighed(m, walk, memory)
     held = Signal(kept.c_bits * 2, name="held_c", reset_less=True)
@@ -134,7 +137,7 @@ def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
     with m.If(walk.turn == 1):
         m.d.sync += held.eq(Cat(c.now, c.then))
         for lane in lanes:
-            common = (products[lane] + (1 << (f.bias_fraction - 1))) >> f.bias_fraction
+            common = half_up(products[lane], f.bias_fraction)
             without = Signal(signed(f.master_bits + 2), name=f"without_{lane}")
             largest = (1 << (f.master_bits - 1)) + rounded_bound(spec.mean_bound * f.batch_bound, f.bias_fraction)
             m.d.comb += bounded(without, masters[lane] - common, -largest, largest, "`Spec.mean_bound`, `Formats.batch_bound`")

@@ -1,5 +1,7 @@
 """Sums of xi over the averaging windows of a layer: what its update engines correlate, and what the prediction is made of."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -15,6 +17,34 @@ from hw.synapse.interface import SLOTS, Step
 from hw.update.interface import sums_word
 
 from .interface import xi_shape
+
+
+def readers(config: Config, layer: Layer) -> dict[str, Any]:
+    """Members by which update engines, commits and the prediction read a layer's sums.
+
+    updated : In(1)
+        Slot of the sample whose sums are read.
+    post_address, pre_address : In
+        Words of the nudged phases' sums, of the bundles below and above.
+    post_sums, pre_sums : Out(sums_word)
+        The sums at the address of the cycle before.
+    free_address : In
+        Output layer only: word, then above it the slot, of sums of the free phase.
+    free_sums : Out(ArrayLayout(unsigned(sum_bits), lanes))
+        Those at the address of the cycle before.
+    read : Out(Flow(ArrayLayout(unsigned(sum_bits), lanes)))
+        If commits are centred, not of the output layer: each word of the free phase's sums once, as it is
+        complete.
+    """
+    address, word = bits_for(config.words(layer) - 1), sums_word(config, layer)
+    members = {"updated": In(1), "post_address": In(address), "pre_address": In(address)}
+    members |= {"post_sums": Out(word), "pre_sums": Out(word)}
+    sums = data.ArrayLayout(unsigned(config.spec.sum_bits), config.lanes[layer.index])
+    if layer.index == len(config.spec.layers) - 1:
+        members |= {"free_address": In(address + bits_for(SLOTS - 1)), "free_sums": Out(sums)}
+    elif config.spec.schedule.centred:
+        members |= {"read": Out(Flow(sums))}
+    return members
 
 
 class WindowSums(wiring.Component):
@@ -38,25 +68,14 @@ class WindowSums(wiring.Component):
     coming : In
         Part whose xi come in the second cycle from this one.
     valid : In(1)
-        They are there, and count.
+        xi is valid and belongs to a sample.
     part, word : In
-        Of the state, and of the layer.
+        Part of the state, and word of the layer, of these xi.
     last : In(1)
-        It is the last part of the word.
+        The part is the last one of its word.
     xi : In(ArrayLayout(xi_shape, lanes of a part))
         LSB 2^-8.
-    updated : In(1)
-        Slot of the sample whose sums are read.
-    post_address, pre_address : In
-        Words of the nudged phases' sums, of the bundles below and above.
-    post_sums, pre_sums : Out(sums_word)
-        The sums at the address of the cycle before.
-    read : Out(Flow(ArrayLayout(unsigned(sum_bits), lanes)))
-        If commits are centred, not of the output layer: each word of the free phase's sums once, as it is complete.
-    free_address : In
-        Output layer only: word, then above it the slot, of sums of the free phase.
-    free_sums : Out(ArrayLayout(unsigned(sum_bits), lanes))
-        Those at the address of the cycle before.
+    those of `readers`
     """
 
     def __init__(self, config: Config, layer: Layer):
@@ -65,10 +84,9 @@ class WindowSums(wiring.Component):
         self.parts = self.words * self.turns
         lanes, bits = config.lanes[layer.index], config.spec.sum_bits
         self.output = layer.index == len(config.spec.layers) - 1
-        #: Of a part, and of a word.
+        #: Sums of a part, and of a word.
         self.part_sums = data.ArrayLayout(unsigned(bits), lanes // self.turns)
         self.sums = data.ArrayLayout(unsigned(bits), lanes)
-        address = bits_for(self.words - 1)
         members = {
             "step": In(Step),
             "coming": In(range(self.parts)),
@@ -77,17 +95,8 @@ class WindowSums(wiring.Component):
             "word": In(range(self.words)),
             "last": In(1),
             "xi": In(data.ArrayLayout(xi_shape(config), lanes // self.turns)),
-            "updated": In(1),
-            "post_address": In(address),
-            "post_sums": Out(sums_word(config, layer)),
-            "pre_address": In(address),
-            "pre_sums": Out(sums_word(config, layer)),
         }
-        if self.output:
-            members |= {"free_address": In(address + bits_for(SLOTS - 1)), "free_sums": Out(self.sums)}
-        elif config.spec.schedule.centred:
-            members |= {"read": Out(Flow(self.sums))}
-        super().__init__(members)
+        super().__init__(members | readers(config, layer))
 
     def elaborate(self, platform):
         m = Module()
@@ -115,15 +124,20 @@ class WindowSums(wiring.Component):
         most, low = spec.window_bound, -spec.window_bound if spec.schedule.fine else 0
         for lane, xi in enumerate(self.xi):
             m.d.comb += bounded(new[lane], old[lane] + xi, low, most, "as many xi as the window has steps, each at most 1")
-        m.submodules.growing = growing = BlockMemory(shape=self.part_sums, depth=SLOTS << bits_for(self.parts - 1))
-        read, write = growing.read_port(), growing.write_port()
-        m.d.comb += read.addr.eq(Cat(padded(self.coming, self.parts), self.step.slot))
-        m.d.comb += write.addr.eq(Cat(padded(self.part, self.parts), self.step.slot))
-        m.d.comb += [write.data.eq(new), write.en.eq(self.valid & self.step.sum)]
-        m.d.sync += old.eq(read.data)
+        m.d.sync += old.eq(self._parts(m, "growing", new, self.valid & self.step.sum))
         with m.If(self.step.sum_first):
             m.d.sync += old.eq(0)
         return new
+
+    def _parts(self, m, name, written, enable):
+        """A memory of the state's parts, and its read port's data: of the part that is coming."""
+        depth = SLOTS << bits_for(self.parts - 1)
+        m.submodules[name] = memory = BlockMemory(shape=self.part_sums, depth=depth)
+        read, write = memory.read_port(), memory.write_port()
+        m.d.comb += read.addr.eq(Cat(padded(self.coming, self.parts), self.step.slot))
+        m.d.comb += write.addr.eq(Cat(padded(self.part, self.parts), self.step.slot))
+        m.d.comb += [write.data.eq(written), write.en.eq(enable)]
+        return read.data
 
     def _complete(self, m, name, word, phase, addresses):
         """A memory of the sums of a phase, and its read ports' data."""

@@ -18,10 +18,12 @@ def adder_tree(m: Module, terms, *, latency: int | None = None):
 
 
 def carry_tree(m: Module, terms, *, latency: int | None = None):
-    """The same of pairs of a term and of a bit, or None, that is to be added to it; returns such a pair.
+    """`adder_tree` for pairs (term, carry), whose sum is term + carry; a carry is a bit or None. Returns such
+    a pair.
 
-    Of a number that may be negated its complement and a carry are such a pair, -w = ~w + 1. The chain of an addition has
-    room for a carry, but no tree for as many as it has terms: where all have one, the last is left for whoever adds the sum.
+    A number that may be negated is such a pair: -w = ~w + 1. Each two-input addition has room for one carry,
+    so a tree of n terms takes n - 1 carries: where all terms have one, the last carry is returned for the
+    caller to add.
     """
     own = tree_latency(len(terms))
     latency = own if latency is None else latency
@@ -39,7 +41,7 @@ def carry_tree(m: Module, terms, *, latency: int | None = None):
 
 
 def paired(terms):
-    """One or two terms with their carries as one: a carry of theirs is added, a second one left."""
+    """The sum of one or two pairs (term, carry) as one pair: one carry is added, a second one returned."""
     (a, first), (b, second) = terms if len(terms) == 2 else (*terms, (None, None))
     if b is None:
         return a, first
@@ -48,7 +50,7 @@ def paired(terms):
 
 
 def plus(a, b, carry):
-    """Two numbers and a bit, or None, in one chain: it begins a bit lower, with 1 and the carry."""
+    """a + b + carry in one carry chain, which begins a bit lower, with 1 + carry. carry: a bit or None."""
     if carry is None:
         return a + b
     one, other = Cat(1, a), Cat(carry, b)
@@ -60,8 +62,8 @@ def plus(a, b, carry):
 
 
 def registered(m: Module, term, carry):
-    """Both a cycle later."""
-    return tuple(value if value is None else delay(m, value, 1, reset_less=True) for value in (term, carry))
+    """A pair (term, carry) as it was in the cycle before."""
+    return tuple(value if value is None else data_delay(m, value) for value in (term, carry))
 
 
 def delay(m: Module, value, cycles: int, *, reset_less: bool = False):
@@ -71,3 +73,16 @@ def delay(m: Module, value, cycles: int, *, reset_less: bool = False):
         m.d.sync += delayed.eq(value)
         value = delayed
     return value
+
+
+def data_delay(m: Module, value, cycles: int = 1):
+    """`delay` of data, which need no reset: only where a valid bit says so are they looked at."""
+    return delay(m, value, cycles, reset_less=True)
+
+
+def lasting(m: Module, value, cycles: int):
+    """High while ``value`` is, and for ``cycles`` more."""
+    stages = [value]
+    for _ in range(cycles):
+        stages.append(delay(m, stages[-1], 1))
+    return Cat(stages).any()

@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .flow import Flow
+from .loops import counting
 
 
 class LineBuffer(wiring.Component):
@@ -74,3 +75,21 @@ class LineBuffer(wiring.Component):
         m.d.sync += self.o.valid.eq(self.i.valid & (x >= k - 1) & (y >= k - 1))
         m.d.comb += self.o.payload.as_value().eq(Cat(*(element for row in window for element in row)))
         return m
+
+
+def read_plane(m, lines: LineBuffer, reading, word, beside=()):
+    """Sends a plane to a line buffer once ``reading`` has risen, which falls at its end. Returns the position
+    that is read.
+
+    word: that of the position of the cycle before. beside: statements for ``sync`` that hold while the plane
+    is read.
+    """
+    positions = lines.height * lines.width
+    position = Signal(range(positions))
+    m.d.comb += lines.i.payload.eq(word)
+    m.d.sync += lines.i.valid.eq(reading)
+    with m.If(reading):
+        m.d.sync += beside
+        with counting(m, position, positions):
+            m.d.sync += reading.eq(0)
+    return position

@@ -11,7 +11,7 @@ class SkidBuffer(wiring.Component):
     Parameters
     ----------
     shape : ShapeLike
-        Of a word.
+        Shape of a word.
 
     Members
     -------

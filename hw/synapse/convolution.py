@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.contract.formats import signed_bits
-from hw.lib.adder_tree import carry_tree, delay, tree_latency
+from hw.lib.adder_tree import carry_tree, data_delay, delay, tree_latency
 from hw.lib.bounds import bounded
 from hw.lib.flow import Flow
 
@@ -68,7 +68,7 @@ class Convolution(wiring.Component):
                     if self.spikes:
                         products.append(weighed(sample, weight))
                     else:
-                        products.append((delay(m, weight * sample, 1, reset_less=True), None))
+                        products.append((data_delay(m, weight * sample), None))
             # nothing is added to the sum, so the carry that the tree has no room for is added to the first product
             (first, carry), *others = products
             whole = first if carry is None else first + carry

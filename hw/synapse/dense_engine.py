@@ -11,11 +11,12 @@ from amaranth.utils import bits_for
 from golden.contract.config import Config
 from golden.contract.formats import signed_bits
 from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import carry_tree, delay, plus, registered, tree_latency
+from hw.lib.adder_tree import carry_tree, data_delay, delay, plus, registered, tree_latency
 from hw.lib.bounds import bounded
+from hw.lib.loops import counting
 
 from .interface import SynapseSignature, weighed
-from .spike_buffers import spike_buffers
+from .spike_buffer import spike_buffers
 
 #: Binary places between a weight (2^-7) and phi (2^-9).
 DENSE_SHIFT = 2
@@ -45,7 +46,7 @@ class DenseEngine(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.pre, m.submodules.post = pre_buffer, post_buffer = spike_buffers(m, self)
+        pre_buffer, post_buffer = spike_buffers(m, self)
 
         busy, word, group = Signal(), Signal(range(self.words)), Signal(range(self.groups))
         self._walk(m, busy, word, group)
@@ -58,10 +59,10 @@ class DenseEngine(wiring.Component):
         last_group = group == self.groups - 1
         at = Added(
             valid=delay(m, busy, stages),
-            group=delay(m, group, stages, reset_less=True),
-            first_word=delay(m, word == 0, stages, reset_less=True),
-            last_group=delay(m, last_group, stages, reset_less=True),
-            end=delay(m, last_group & (word == self.words - 1), stages, reset_less=True),
+            group=data_delay(m, group, stages),
+            first_word=data_delay(m, word == 0, stages),
+            last_group=data_delay(m, last_group, stages),
+            end=data_delay(m, last_group & (word == self.words - 1), stages),
         )
         self._forward(m, at, forward)
         self._backward(m, at, backward)
@@ -70,9 +71,9 @@ class DenseEngine(wiring.Component):
     def _walk(self, m, busy, word, group):
         """The addresses of one tile a cycle."""
         with m.If(busy):
-            m.d.sync += [self.tile_address.eq(self.tile_address + 1), group.eq(group + 1)]
-            with m.If(group == self.groups - 1):
-                m.d.sync += [group.eq(0), word.eq(word + 1)]
+            m.d.sync += self.tile_address.eq(self.tile_address + 1)
+            with counting(m, group, self.groups):
+                m.d.sync += word.eq(word + 1)
                 with m.If(word == self.words - 1):
                     m.d.sync += busy.eq(0)
         with m.Elif(self.start):

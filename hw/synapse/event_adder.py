@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from hw.lib.adder_tree import carry_tree, delay, plus, registered, tree_latency
 from hw.lib.block_memory import BlockMemory
 from hw.lib.bounds import bounded, signed_range
+from hw.lib.data_registers import data_registers
 from hw.lib.flow import Flow
 
 from .event_layout import CANDIDATES, kernel_word
@@ -63,9 +64,10 @@ class EventAdder(wiring.Component):
         self.interval, self.passes, self.spike_bits, self.blocks = interval, passes, spike_bits, blocks
         #: Cycles from the last spike of a window to its sum: encoder, memory, tree, sum.
         self.latency = 3 + tree_latency(units)
+        kernel = kernel_word(units=units, lanes=lanes, chunks=chunks, weight_bits=weight_bits)
         super().__init__(
             {
-                "kernels": In(Flow(kernel_word(units=units, chunks=chunks, lanes=lanes // chunks, bits=weight_bits))),
+                "kernels": In(Flow(kernel)),
                 "i": In(stream.Signature(data.ArrayLayout(unsigned(CANDIDATES * spike_bits), units))),
                 "o": Out(Flow(data.ArrayLayout(signed(bits), lanes // passes))),
                 "busy": Out(1),
@@ -85,9 +87,9 @@ class EventAdder(wiring.Component):
         active, age = Signal(), Signal(range(self.interval + 1), init=1)
         first, load = Signal(), Signal()
         to_load, at_pass, reading_pass = (Signal(range(self.passes), name=n) for n in ("to_load", "at_pass", "reading_pass"))
-        masks = [Signal(CANDIDATES, name=f"mask_{u}", reset_less=True) for u in range(self.units)]
-        rests = [Signal(CANDIDATES, name=f"rest_{u}", reset_less=True) for u in range(self.units)]  # without the lowest
-        signs = [Signal(CANDIDATES, name=f"sign_{u}", reset_less=True) for u in range(self.units if self.spike_bits > 1 else 0)]
+        masks = data_registers("mask", CANDIDATES, self.units)
+        rests = data_registers("rest", CANDIDATES, self.units)  # without the lowest
+        signs = data_registers("sign", CANDIDATES, self.units if self.spike_bits > 1 else 0)
         more, done = Signal(self.units), Signal()
         for u, rest in enumerate(rests):
             m.d.comb += more[u].eq(rest.any())
@@ -172,7 +174,7 @@ class EventAdder(wiring.Component):
         m.d.comb += self.busy.eq(sum(trailing[1:], trailing[0]) != 0)
 
     def _memory(self, width: int) -> Memory:
-        """Of a unit's kernels, which are written while none is read."""
+        """The memory of a unit's kernels, which are written while none is read."""
         depth = CANDIDATES * self.passes
         if self.blocks:
             return BlockMemory(shape=unsigned(width), depth=depth, forced=True)
@@ -180,8 +182,8 @@ class EventAdder(wiring.Component):
 
 
 def without_lowest(target, mask):
-    """A mask but for its lowest one."""
-    return bounded(target, mask & (mask - 1), 0, (1 << CANDIDATES) - 1, "it has no other ones")
+    """``target`` = ``mask`` without its lowest 1."""
+    return bounded(target, mask & (mask - 1), 0, (1 << CANDIDATES) - 1, "a bit of the mask is cleared")
 
 
 class Window(NamedTuple):

@@ -17,7 +17,7 @@ from golden.contract.shapes import Bundle
 from hw.lib.bounds import bounded, signed_range
 from hw.lib.flow import Flow
 
-from .event_layout import KERNEL, PAIR, SIDE, backward_word, forward_word, weight_bits
+from .event_layout import KERNEL, PAIR, SIDE, adder_shape, kernel_word, weight_bits
 from .interface import tile
 
 
@@ -41,12 +41,12 @@ class FoldedKernels(wiring.Component):
     busy : Out(1)
         High from the cycle after ``prepare``, for `cycles`.
     tile_address : Out
-        Address in the working memory, whose words have one pre channel.
+        Address in the working memory, each word of which has one pre channel.
     tile : In(tile)
         The word at the address of the cycle before.
-    forward : Out(Flow(forward_word))
+    forward : Out(Flow(kernel_word))
         Weights for the adder of the forward direction.
-    backward : Out(Flow(backward_word))
+    backward : Out(Flow(kernel_word))
         Weights for the adder of the backward direction.
     """
 
@@ -66,8 +66,8 @@ class FoldedKernels(wiring.Component):
                 "busy": Out(1),
                 "tile_address": Out(bits_for(layout.tiles(config, bundle) - 1)),
                 "tile": In(tile(config, bundle)),
-                "forward": Out(Flow(forward_word(config, bundle))),
-                "backward": Out(Flow(backward_word(config, bundle))),
+                "forward": Out(Flow(kernel_word(**adder_shape(config, bundle, "forward")))),
+                "backward": Out(Flow(kernel_word(**adder_shape(config, bundle, "backward")))),
             }
         )
 

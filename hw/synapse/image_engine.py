@@ -7,16 +7,16 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import connect, flipped
 
 from golden.contract.config import Config
-from golden.contract.formats import rounded_bound, signed_bits
 from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import adder_tree, delay, tree_latency
+from hw.lib.adder_tree import adder_tree, data_delay, delay, tree_latency
 from hw.lib.block_memory import BlockMemory
-from hw.lib.bounds import bounded
+from hw.lib.data_registers import data_registers
 from hw.lib.line_buffer import LineBuffer
+from hw.lib.loops import counting
 
-from .drive_memory import DriveMemory
-from .interface import STATIC_BANKS, StaticSignature
+from .interface import StaticSignature
 from .kernel_loader import KernelLoader
+from .static_drives import StaticSums, static_memory
 
 
 class ImageEngine(wiring.Component):
@@ -51,30 +51,29 @@ class ImageEngine(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, bundle = self.config, self.bundle
-        pre, post, pixel_bits = bundle.pre, bundle.post, config.spec.formats.pixel_bits
+        pre = bundle.pre
 
         m.submodules.kernel = kernel = KernelLoader(config, bundle)
         m.submodules.lines = lines = LineBuffer(
-            bits=pixel_bits, height=pre.height, width=pre.width, kernel=bundle.kernel + 1
+            bits=config.spec.formats.pixel_bits, height=pre.height, width=pre.width, kernel=bundle.kernel + 1
         )
-        m.submodules.static = static = DriveMemory(post, lanes=self.lanes, bits=post.phi_bits, banks=STATIC_BANKS)
-        m.d.comb += [
-            static.start.eq(self.replay),
-            static.read_bank.eq(self.read_bank),
-            static.write_bank.eq(self.write_bank),
-        ]
+        static = static_memory(m, self)
         m.d.comb += [self.tile_address.eq(kernel.tile_address), kernel.tile.eq(self.tile)]
         connect(m, flipped(self.forward), static.o)
 
         channel = Signal(range(self.channels))
-        reading, completes = self._read_pixels(m, lines, channel == self.channels - 1)
+        reading, completes = self._read_pixels(m, lines, channel)
         boxes, left = self._boxes(m, lines, completes)
         chosen = self._choose_weights(m, kernel, left)
         summed = self._multiply(m, boxes, chosen, left, static, channel)
         self._control(m, kernel, reading, static, channel, summed)
         return m
 
-    def _read_pixels(self, m, lines, last_channel):
+    def _in_last(self, m, channel):
+        """A context for what happens in the last channel alone."""
+        return m.If(channel == self.channels - 1) if self.channels > 1 else nullcontext()
+
+    def _read_pixels(self, m, lines, channel):
         """Pixels of a channel in raster order; after one that completes a pooled position's window, a pause.
 
         Returns ``reading``, whose rise starts it, and the strobe of such pixels.
@@ -88,13 +87,11 @@ class ImageEngine(wiring.Component):
         m.d.comb += lines.i.payload.eq(self.pixel)
         m.d.sync += lines.i.valid.eq(read)
         with m.If(read):
-            m.d.sync += [self.pixel_address.eq(self.pixel_address + 1), x.eq(x + 1)]
-            with m.If(x == pre.width - 1):
-                m.d.sync += [x.eq(0), y.eq(y + 1)]
-                with m.If(y == pre.height - 1):
-                    m.d.sync += [y.eq(0), reading.eq(0)]
-                    with m.If(last_channel) if self.channels > 1 else nullcontext():
-                        m.d.sync += self.pixel_address.eq(0)
+            m.d.sync += self.pixel_address.eq(self.pixel_address + 1)
+            with counting(m, x, pre.width), counting(m, y, pre.height):
+                m.d.sync += reading.eq(0)
+                with self._in_last(m, channel):
+                    m.d.sync += self.pixel_address.eq(0)
         with m.If(completes):
             m.d.sync += pause.eq(max(self.rounds - 2, 0))
         with m.Elif(pause != 0):
@@ -110,7 +107,7 @@ class ImageEngine(wiring.Component):
         k, pixel_bits = self.bundle.kernel, self.config.spec.formats.pixel_bits
         box = unsigned(pixel_bits + 2)
         count = self.rounds * self.at_once
-        boxes = [Signal(box, name=f"box_{n}", reset_less=True) for n in range(count)]
+        boxes = data_registers("box", box, count)
         loaded, left = delay(m, completes, 1 + lines.latency), Signal(range(self.rounds + 1))
         pixels = lines.o.payload
         with m.If(loaded):
@@ -126,7 +123,6 @@ class ImageEngine(wiring.Component):
 
     def _choose_weights(self, m, kernel, left):
         """The weights of a round's taps: `at_once` of each lane."""
-        weights = kernel.kernel(self.lanes, 1, lambda o, i, tap: (tap, i, o))
         weight = signed(self.config.spec.formats.weight_bits)
         chosen = Signal(data.ArrayLayout(weight, self.lanes * self.at_once))
         for number in range(self.rounds):
@@ -134,37 +130,28 @@ class ImageEngine(wiring.Component):
             with m.If(left == self.rounds - number):
                 for lane in range(self.lanes):
                     for n in range(first, min(first + self.at_once, self.taps)):
-                        place = lane * self.at_once + n % self.at_once
-                        m.d.comb += chosen[place].eq(weights[lane * self.taps + n])
+                        m.d.comb += chosen[lane * self.at_once + n - first].eq(kernel.weight(n, 0, lane))
         return chosen
 
     def _multiply(self, m, boxes, chosen, left, static, channel):
-        """Products of some taps, their sum, and the sum over the rounds and channels, rounded half up.
+        """Products of some taps, their sum, and the sum over the rounds and channels.
 
         Returns the strobe of a position whose rounds of a channel are over.
         """
-        spec, at_once = self.config.spec, self.at_once
-        box_top = 4 * ((1 << spec.formats.pixel_bits) - 1)
-        bound = self.channels * self.taps * box_top << (spec.formats.weight_bits - 1)
-        most = rounded_bound(bound, spec.static_shift)
-        sums = data.ArrayLayout(signed(signed_bits(-bound, bound)), self.lanes)
+        at_once, sums = self.at_once, StaticSums(self, 4 * self.taps * self.channels)
+        total = sums.total
         # operands have registers of their own: multipliers lie in a few rows, far from most logic
         latency = 2 + tree_latency(at_once)
-        total, adding = Signal(sums, reset_less=True), delay(m, left != 0, latency)
+        adding = delay(m, left != 0, latency)
         first, last = delay(m, left == self.rounds, latency), delay(m, left == 1, latency)
         kept = self._keep(m, total, adding & first, delay(m, last, 1), channel) if self.channels > 1 else [0] * self.lanes
-        half = 1 << (spec.static_shift - 1)
-        factors = [delay(m, boxes[n], 1, reset_less=True) for n in range(at_once)]
-        for lane in range(self.lanes):
+        factors = [data_delay(m, boxes[n]) for n in range(at_once)]
+        for lane, drive in enumerate(static.i.payload.drives[0]):
             of_lane = range(lane * at_once, (lane + 1) * at_once)
-            weights = [delay(m, chosen[n], 1, reset_less=True) for n in of_lane]
+            weights = [data_delay(m, chosen[n]) for n in of_lane]
             products = [box * weight for box, weight in zip(factors, weights, strict=True)]
-            term = adder_tree(m, [delay(m, product, 1, reset_less=True) for product in products])
-            with m.If(adding):
-                more = Mux(first, kept[lane], total[lane]) + term
-                m.d.sync += bounded(total[lane], more, -bound, bound, "all weights and pixels at their end")
-            drive = (total[lane] + half) >> spec.static_shift
-            m.d.comb += bounded(static.i.payload.drives[0][lane], drive, -most, most, "`Layer.phi_bound` has it")
+            term = adder_tree(m, [data_delay(m, product) for product in products])
+            sums.add(m, lane, adding, Mux(first, kept[lane], total[lane]), term, drive)
         summed = delay(m, last, 1)
         m.d.comb += static.i.valid.eq(summed if self.channels == 1 else summed & (channel == self.channels - 1))
         return summed
@@ -203,27 +190,19 @@ class ImageEngine(wiring.Component):
 
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
-            with m.State("IDLE"):
-                with m.If(self.start):
-                    m.d.sync += [group.eq(0), word.eq(0), kernel.base.eq(0)]
-                    m.next = "LOAD"
-            with m.State("LOAD"):
-                m.d.comb += kernel.start.eq(1)
-                m.d.sync += done.eq(0)
-                m.next = "LOADING"
-            with m.State("LOADING"):
-                with m.If(~kernel.busy):
-                    m.d.sync += reading.eq(1)
-                    m.next = "RUN"
-            with m.State("RUN"):
-                with m.If((done == post.positions) & ~reading):
-                    m.d.sync += kernel.base.eq(kernel.base + self.taps)
-                    m.next = "LOAD"
-                    if self.channels > 1:
-                        m.d.sync += channel.eq(Mux(channel == self.channels - 1, 0, channel + 1))
-                    with m.If(channel == self.channels - 1) if self.channels > 1 else nullcontext():
-                        m.d.sync += group.eq(group + 1)
-                        with m.If(group == groups - 1):
-                            m.next = "SETTLE"
+            with kernel.for_each_tile(
+                m,
+                start=self.start,
+                begin=[group.eq(0), word.eq(0)],
+                load=[done.eq(0)],
+                run=[("sync", reading.eq(1))],
+                done=(done == post.positions) & ~reading,
+            ):
+                if self.channels > 1:
+                    m.d.sync += channel.eq(Mux(channel == self.channels - 1, 0, channel + 1))
+                with self._in_last(m, channel):
+                    m.d.sync += group.eq(group + 1)
+                    with m.If(group == groups - 1):
+                        m.next = "SETTLE"
             with m.State("SETTLE"):
                 m.next = "IDLE"

@@ -12,7 +12,7 @@ from hw.lib.flow import Flow
 
 
 class Step(data.Struct):
-    """What the sequencer tells of one half of a sweep: of all odd layers, or of all even ones.
+    """What all odd layers, or all even ones, do in one half of a sweep; the sequencer sets it.
 
     Stable from a half's `start`, with which it goes from layer to layer, until all neuron arrays
     are idle again.
@@ -23,7 +23,7 @@ class Step(data.Struct):
     With fine spikes the first half of each nudged phase is silent instead.
     """
 
-    #: Which of the `SLOTS` the sample is in: it has banks of its own everywhere.
+    #: Slot of the sample, 0 to `SLOTS` - 1: each slot has banks of its own in every memory.
     slot: unsigned(1)
     #: There is no sample: drives are taken, spikes are 0, nothing is stored.
     idle: unsigned(1)
@@ -84,15 +84,15 @@ def spike_word(words, lanes, bits=1):
 
 
 def spikes_of(config: Config, layer):
-    """The same, of a layer."""
+    """`spike_word` of a layer."""
     return spike_word(config.words(layer), config.lanes[layer.index], config.spec.spike_bits)
 
 
 def weighed(spike, weight):
-    """What a spike brings: nothing or its weight, as a pair for `hw.lib.adder_tree.carry_tree`.
+    """spike * weight as a pair (term, carry) for `hw.lib.adder_tree.carry_tree`.
 
-    Of a spike that has two bits and is -1 it is the weight's complement, and a carry. Turning signs takes two thirds of the
-    cells less so than negating each weight.
+    A spike of -1, which has two bits, gives the weight's complement and a carry. That takes a third of the
+    cells that negating each weight would.
     """
     if len(spike) == 1:
         return Mux(spike, weight, 0), None
@@ -111,13 +111,15 @@ def tile(config: Config, bundle: Bundle):
     return data.ArrayLayout(signed(config.spec.formats.weight_bits), lanes)
 
 
-#: Static drives that are kept: of both samples that step, and of the one that comes next.
+#: Banks of static drives: for both samples that step, and for the next one.
 STATIC_BANKS = SLOTS + 1
 
 
 class StaticSignature(wiring.Signature):
-    """Of the engines on the image, whose drives are made once for a sample and replayed in each sweep. Written from the
-    engine's side.
+    """Interface of the engines on the image, which compute their drives once a sample and replay them in each
+    sweep.
+
+    Written from the engine's side.
 
     Members
     -------
@@ -172,8 +174,8 @@ class SynapseSignature(wiring.Signature):
         One cycle; all drives of the half before have been taken by then, and all of its spikes have come. No spike of the new
         half comes before drives of it have been taken.
     busy : Out(1)
-        The next half must not start. An engine may still work on spikes of this one when it doesn't say so: then it puts the
-        next one off by itself.
+        The next half must not start. While this is low, an engine may still work on spikes of this half: it
+        then delays the next half by itself.
     prepare : In(1)
         One cycle after a commit: the engine makes what it derives from the weights.
     preparing : Out(1)

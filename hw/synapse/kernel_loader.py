@@ -1,5 +1,7 @@
 """Kernel registers: the weights of one tile of channels stay here while planes pass."""
 
+from contextlib import contextmanager
+
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -58,13 +60,34 @@ class KernelLoader(wiring.Component):
             m.d.sync += self.busy.eq(1)
         return m
 
-    def kernel(self, outputs, inputs, weight_of):
-        """Weights in the order of `Convolution.weights`: ``weight_of(output, input, tap)`` picks (tap, pre, post)."""
-        post = self.config.lanes[self.bundle.index]
-        picked = []
-        for output in range(outputs):
-            for channel in range(inputs):
-                for tap in range(self.count):
-                    at, pre_lane, post_lane = weight_of(output, channel, tap)
-                    picked.append(self.taps[at][pre_lane * post + post_lane])
-        return picked
+    def weight(self, tap, pre_lane, post_lane):
+        """A weight of the tile that is loaded."""
+        return self.taps[tap][pre_lane * self.config.lanes[self.bundle.index] + post_lane]
+
+    @contextmanager
+    def for_each_tile(self, m, *, start, begin, load, run, done):
+        """States of an engine's machine from IDLE to RUN: a tile's kernels are loaded, its planes pass, then
+        the next tile's.
+
+        begin, load: statements for ``sync`` that reset the engine's counters, of all tiles and of one. run:
+        pairs of a domain and statements that start a tile's planes. done: the tile's sums are all there.
+        Statements inside go to the next tile, whose state is LOAD unless they set another.
+        """
+        with m.State("IDLE"):
+            with m.If(start):
+                m.d.sync += [*begin, self.base.eq(0)]
+                m.next = "LOAD"
+        with m.State("LOAD"):
+            m.d.comb += self.start.eq(1)
+            m.d.sync += load
+            m.next = "LOADING"
+        with m.State("LOADING"):
+            with m.If(~self.busy):
+                for domain, statement in run:
+                    m.d[domain] += statement
+                m.next = "RUN"
+        with m.State("RUN"):
+            with m.If(done):
+                m.d.sync += self.base.eq(self.base + self.count)
+                m.next = "LOAD"
+                yield

@@ -1,17 +1,15 @@
 """Pixel engine: the static drive of a first layer that is fully connected to the image."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
 from golden.contract.config import Config
-from golden.contract.formats import rounded_bound, signed_bits
 from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import delay
-from hw.lib.bounds import bounded
+from hw.lib.adder_tree import data_delay, delay, lasting
 
-from .drive_memory import DriveMemory
-from .interface import STATIC_BANKS, StaticSignature
+from .interface import StaticSignature
+from .static_drives import StaticSums, static_memory
 
 
 class PixelEngine(wiring.Component):
@@ -36,14 +34,8 @@ class PixelEngine(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        spec, post, pixels = self.config.spec, self.bundle.post, self.bundle.pre.neurons
-        groups, bits = self.config.groups(post), post.phi_bits
-        m.submodules.static = static = DriveMemory(post, lanes=self.lanes, bits=bits, banks=STATIC_BANKS)
-        m.d.comb += [
-            static.start.eq(self.replay),
-            static.read_bank.eq(self.read_bank),
-            static.write_bank.eq(self.write_bank),
-        ]
+        pixels, groups = self.bundle.pre.neurons, self.config.groups(self.bundle.post)
+        static = static_memory(m, self)
         connect(m, flipped(self.forward), static.o)
 
         walking, group = Signal(), Signal(range(groups))
@@ -58,26 +50,15 @@ class PixelEngine(wiring.Component):
             m.d.sync += [walking.eq(1), self.pixel_address.eq(0), self.tile_address.eq(0), group.eq(0)]
 
         # a cycle later pixel and weights are there; operands have registers of their own, as multipliers lie far away
-        pixel = delay(m, self.pixel, 1, reset_less=True)
-        bound = pixels * ((1 << spec.formats.pixel_bits) - 1) << (spec.formats.weight_bits - 1)
-        most = rounded_bound(bound, spec.static_shift)
-        sums = data.ArrayLayout(signed(signed_bits(-bound, bound)), self.lanes)
-        total, adding = Signal(sums, reset_less=True), delay(m, walking, 3)
-        first = delay(m, self.pixel_address == 0, 3, reset_less=True)
-        half = 1 << (spec.static_shift - 1)
-        for lane in range(self.lanes):
-            product = delay(m, pixel * delay(m, self.tile[lane], 1, reset_less=True), 1, reset_less=True)
-            with m.If(adding):
-                more = Mux(first, 0, total[lane]) + product
-                m.d.sync += bounded(total[lane], more, -bound, bound, "all weights and pixels at their end")
-            drive = (total[lane] + half) >> spec.static_shift
-            m.d.comb += bounded(static.i.payload.drives[0][lane], drive, -most, most, "`Layer.phi_bound` has it")
+        pixel = data_delay(m, self.pixel)
+        sums, adding = StaticSums(self, pixels), delay(m, walking, 3)
+        first = data_delay(m, self.pixel_address == 0, 3)
+        for lane, drive in enumerate(static.i.payload.drives[0]):
+            product = data_delay(m, pixel * data_delay(m, self.tile[lane]))
+            sums.add(m, lane, adding, Mux(first, 0, sums.total[lane]), product, drive)
         m.d.comb += [
             static.i.valid.eq(delay(m, walking & last, 4)),
-            static.i.payload.address.eq(delay(m, group, 4, reset_less=True)),
+            static.i.payload.address.eq(data_delay(m, group, 4)),
         ]
-        trailing = [walking]
-        for _ in range(self.latency):
-            trailing.append(delay(m, trailing[-1], 1))
-        m.d.comb += self.busy.eq(Cat(trailing).any())
+        m.d.comb += self.busy.eq(lasting(m, walking, self.latency))
         return m

@@ -8,27 +8,30 @@ from amaranth.utils import bits_for
 from hw.lib.block_memory import BlockMemory
 from hw.lib.flow import Flow
 
-from .interface import Step, bank_for, bank_of, spike_word
+from .interface import Step, bank_for, bank_of, banks_of, spike_word
 
 
 class SpikeBuffer(wiring.Component):
     """Planes of spikes with one write and one read port. Each reader of a layer owns one.
 
-    What is read in a half was written in the half before, or kept, so never in the bank that is written.
+    A half reads what the half before wrote, or kept, and so never the bank that it writes.
 
     Parameters
     ----------
-    words, lanes, bits : int
-        Of the layer, and of a spike.
+    words, lanes : int
+        Words of the layer, and neurons of a word.
     banks : int
         `banks_of` the layer.
+    bits : int
+        Width of a spike.
 
     Members
     -------
     source : In(Step)
-        Of the layer whose spikes these are: names the bank that is written.
+        What the layer of these spikes does: selects the bank that is written.
     target : In(Step)
-        Of the layer that the spikes drive: names the bank that is read; ``silent`` makes all spikes read as 0.
+        What the layer that they drive does: selects the bank that is read; ``silent`` makes all spikes read
+        as 0.
     i : In(Flow(spike_word))
         New spikes.
     address : In, data : Out(lanes * bits)
@@ -64,3 +67,25 @@ class SpikeBuffer(wiring.Component):
             self.data.eq(Mux(silent, 0, read.data)),
         ]
         return m
+
+
+def spike_buffers(m, engine) -> tuple[SpikeBuffer, SpikeBuffer]:
+    """The buffers of the layer below an engine with `SynapseSignature`, and of the one above, as its
+    submodules."""
+    config, bundle = engine.config, engine.bundle
+    pre, post = (
+        SpikeBuffer(
+            words=config.words(layer),
+            lanes=config.lanes[layer.index],
+            banks=banks_of(layer.index, config),
+            bits=config.spec.spike_bits,
+        )
+        for layer in (bundle.pre, bundle.post)
+    )
+    m.submodules.pre, m.submodules.post = pre, post
+    for buffer, flow in ((pre, engine.pre_spikes), (post, engine.post_spikes)):
+        m.d.comb += [buffer.i.valid.eq(flow.valid), buffer.i.payload.eq(flow.payload)]
+    # the spikes of the layer below drive the one above, and the reverse
+    m.d.comb += [pre.source.eq(engine.pre_step), pre.target.eq(engine.post_step)]
+    m.d.comb += [post.source.eq(engine.post_step), post.target.eq(engine.pre_step)]
+    return pre, post

@@ -9,6 +9,7 @@ from amaranth.utils import bits_for
 from golden.contract.config import Config
 from golden.contract.shapes import Layer
 from hw.lib.flow import Flow
+from hw.lib.loops import counting
 
 from .interface import spikes_of
 
@@ -69,11 +70,9 @@ class SpikeWindow(wiring.Component):
         with m.If(self.i.valid):
             m.d.sync += [x.eq(x + 1), self.count.eq(self.count + 1)]
             with m.If(x == layer.width - 1):
-                m.d.sync += [x.eq(0), y.eq(y + 1)]
-                with m.If(y == layer.height - 1):
-                    m.d.sync += [y.eq(0), group.eq(group + 1)]
-                    with m.If(group == groups - 1):
-                        m.d.sync += group.eq(0)
+                m.d.sync += x.eq(0)
+                with counting(m, y, layer.height), counting(m, group, groups):
+                    pass
         with m.If(self.start):
             m.d.sync += self.count.eq(0)
         shift = bits_for(block) - 1

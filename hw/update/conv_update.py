@@ -2,17 +2,17 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import connect, flipped
 
 from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import delay
+from hw.lib.adder_tree import data_delay, delay
 from hw.lib.block_memory import BlockMemory
-from hw.lib.line_buffer import LineBuffer
+from hw.lib.line_buffer import LineBuffer, read_plane
+from hw.lib.loops import counting
 
-from .correlator import Correlator, last_cycle, pre_factor
-from .interface import UpdateSignature, factors
+from .correlator import correlate, correlator_of, last_cycle, pre_factor
+from .interface import UpdateSignature
 
 
 class ConvUpdate(wiring.Component):
@@ -39,21 +39,21 @@ class ConvUpdate(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, bundle = self.config, self.bundle
-        m.submodules.correlator = correlator = Correlator(config, bundle)
-        m.d.comb += correlator.weight_rate.eq(self.weight_rate)
-        m.d.comb += correlator.bias_rate.eq(self.bias_rate)
-        connect(m, flipped(self.updates), correlator.o)
+        correlator = correlator_of(m, self)
 
         boxes = Boxes(config, bundle)
         lines = self._fill_boxes(m, boxes)
-        self._read_plane(m, lines, boxes.reading)
+        read_plane(m, lines, boxes.reading, self.pre.as_value(), self.pre_address.eq(self.pre_address + 1))
 
         loops = Loops(config, bundle)
         advance = last_cycle(m, config, bundle, loops.active)
         m.d.comb += boxes.read.addr.eq(loops.box_row + (loops.px << 1) + loops.kx)
         with m.If(advance):
             self._next_position(m, loops)
-        self._correlate(m, loops, boxes, correlator)
+        lane1 = delay(m, loops.lane, 1)
+        places = (0, 0) if bundle.kind == "image" else (lane1, lane1 + loops.lanes)
+        pre, ends = [boxes.read.data[n] for n in places], (loops.first, loops.last)
+        correlate(m, self, correlator, loops.active, loops.address, loops.bias, pre, ends)
         self._control(m, loops, boxes, correlator.latency)
         return m
 
@@ -71,22 +71,11 @@ class ConvUpdate(wiring.Component):
             corners = [lines.o.payload[corner].word_select(n, bits) for corner in range(4)]
             if boxes.signed:
                 corners = [corner.as_signed() for corner in corners]
-            rows = [delay(m, corners[i] + corners[i + 1], 1, reset_less=True) for i in (0, 2)]
+            rows = [data_delay(m, corners[i] + corners[i + 1]) for i in (0, 2)]
             m.d.comb += write.data[n].eq(rows[0] + rows[1])
         with m.If(write.en):
             m.d.sync += boxes.boxed.eq(boxes.boxed + 1)
         return lines
-
-    def _read_plane(self, m, lines, reading):
-        """Reads one pre plane in raster order into the line buffer once ``reading`` has risen."""
-        positions = self.bundle.pre.positions
-        m.d.comb += lines.i.payload.eq(self.pre.as_value())
-        m.d.sync += lines.i.valid.eq(reading)
-        position = Signal(range(positions))
-        with m.If(reading):
-            m.d.sync += [self.pre_address.eq(self.pre_address + 1), position.eq(position + 1)]
-            with m.If(position == positions - 1):
-                m.d.sync += [reading.eq(0), position.eq(0)]
 
     def _next_position(self, m, at):
         """The next pooled column, else the next row, else the next weight or bias."""
@@ -106,9 +95,9 @@ class ConvUpdate(wiring.Component):
         k, post, lanes = self.bundle.kernel, self.bundle.post, at.lanes
         m.d.sync += at.lane.eq(at.lane + 1)
         with m.If((at.lane == lanes - 1) & ~at.bias):
-            m.d.sync += [at.lane.eq(0), at.kx.eq(at.kx + 1)]
-            with m.If(at.kx == k - 1):
-                m.d.sync += [at.kx.eq(0), at.ky.eq(at.ky + 1)]
+            m.d.sync += at.lane.eq(0)
+            with counting(m, at.kx, k):
+                m.d.sync += at.ky.eq(at.ky + 1)
                 m.d.sync += at.tap_row.eq(at.tap_row + at.columns)
                 m.d.sync += at.box_row.eq(at.tap_row + at.columns)
         with m.If(at.bias | ((at.lane == lanes - 1) & (at.kx == k - 1) & (at.ky == k - 1))):
@@ -120,23 +109,6 @@ class ConvUpdate(wiring.Component):
                 m.d.sync += at.address.eq(at.address + 1 + (at.pre_groups - 1) * at.tile_words)
             with m.If(at.post_group == at.post_groups - 1):
                 m.d.sync += at.active.eq(0)
-
-    def _correlate(self, m, at, boxes, correlator):
-        """The factors of a position, which are there a cycle after its addresses."""
-        i, lane1 = correlator.i.payload, delay(m, at.lane, 1)
-        post_plus, post_minus = (post for _, post in factors(self.config)[0])
-        plus_at, minus_at = (0, 0) if self.bundle.kind == "image" else (lane1, lane1 + at.lanes)
-        m.d.comb += [
-            correlator.i.valid.eq(delay(m, at.active, 1)),
-            i.address.eq(delay(m, at.address, 1)),
-            i.bias.eq(delay(m, at.bias, 1)),
-            i.first.eq(delay(m, at.first, 1)),
-            i.last.eq(delay(m, at.last, 1)),
-            i.pre_plus.eq(boxes.read.data[plus_at]),
-            i.pre_minus.eq(boxes.read.data[minus_at]),
-            i.post_plus.eq(self.post[post_plus]),
-            i.post_minus.eq(self.post[post_minus]),
-        ]
 
     def _begin(self, m, at):
         """Starts the loops of a pre group's weights, or of the biases."""
@@ -186,7 +158,8 @@ class ConvUpdate(wiring.Component):
 class Boxes:
     """The memory of 2x2 sums of one pre group's plane, row by row, and how far it is filled.
 
-    A word has the lanes of both of `pre_fields`; of the image, whose pixels are the same in both, one value.
+    A word has the lanes of both `pre_fields`; that of the image has one value, since a pixel is the same in
+    both.
     """
 
     def __init__(self, config: Config, bundle: Bundle):

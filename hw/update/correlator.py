@@ -1,16 +1,18 @@
-"""Correlator: the nudged phases' products, their difference summed, times the learning rate."""
+"""Correlator: differences of both nudged phases' products, summed and scaled by the learning rate."""
 
 from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal, signed, unsigned
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for
 
 from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import delay
+from hw.lib.adder_tree import data_delay, delay
 from hw.lib.bounds import bounded
+from hw.lib.data_registers import data_registers
 from hw.lib.flow import Flow
+from hw.lib.rounding import half_up, limited
 
 from .interface import factors, pre_fields, pre_word, sums_word, update_word
 
@@ -28,8 +30,11 @@ def pre_bits(config: Config, bundle: Bundle) -> int:
 
 
 def item(config: Config, bundle: Bundle):
-    """One position's factors, pre and post values of the two products, as `factors` names them: coarse spikes' are the phases
-    plus and minus. Of the image there is one pre value, and the second one is ignored where that has no use for it."""
+    """Pre and post factors of a position's two products, as `factors` names them: with coarse spikes, plus
+    and minus phases.
+
+    The image has one pre value; where its second product isn't used, the second value is ignored.
+    """
     sums = sums_word(config, bundle.post)[factors(config)[0][0][1]].shape
     return data.StructLayout(
         {
@@ -66,8 +71,9 @@ FACTOR_BITS = 17
 
 
 class Correlator(wiring.Component):
-    """``g = sum of pre+ post+ - pre- post-`` from ``first`` to ``last``; then one rounding and one clip. With fine spikes the
-    products are those of means and differences, and added; of the image, and of biases, there is the first one alone.
+    """``g = sum of pre+ post+ - pre- post-`` from ``first`` to ``last``; then one rounding and one clip. With
+    fine spikes g is the sum of mean * difference + difference * mean; for the image and for biases it is the
+    first product alone.
 
     ``update = clip(round_half_up(g * rate / 2^shift))`` with the rate and shift of weights or, for ``bias`` items, of
     biases. g is as wide as its worst case (`Spec.correlation_bits`): no order of additions matters.
@@ -121,7 +127,7 @@ class Correlator(wiring.Component):
         for _ in range(3):
             valid.append(delay(m, valid[-1], 1))
         first2, last3 = delay(m, i.first & ~second, 2), delay(m, i.last, 3)
-        bias3, address3 = delay(m, i.bias, 3), delay(m, i.address, 3, reset_less=True)
+        bias3, address3 = delay(m, i.bias, 3), data_delay(m, i.address, 3)
 
         # The bias has no pre factor: its phases differ by the post sums alone, of fine spikes by the first one.
         sign = factors(self.config)[1]
@@ -135,15 +141,15 @@ class Correlator(wiring.Component):
         else:
             adding = valid[2]
 
-        sums = [Signal(signed(g_bits), name=f"g_{lane}", reset_less=True) for lane in range(lanes)]
+        sums = data_registers("g", signed(g_bits), lanes)
         for lane, g in enumerate(sums):
             if shared:
-                post = delay(m, Mux(second, i.post_minus[lane], i.post_plus[lane]), 1, reset_less=True)
-                term = delay(m, pre * post, 1, reset_less=True)
+                post = data_delay(m, Mux(second, i.post_minus[lane], i.post_plus[lane]))
+                term = data_delay(m, pre * post)
             else:
-                plus = delay(m, pre_plus * i.post_plus[lane], 1, reset_less=True)
-                minus = delay(m, pre_minus * i.post_minus[lane], 1, reset_less=True)
-                term = delay(m, plus - minus if sign < 0 else plus + minus, 1, reset_less=True)
+                plus = data_delay(m, pre_plus * i.post_plus[lane])
+                minus = data_delay(m, pre_minus * i.post_minus[lane])
+                term = data_delay(m, plus - minus if sign < 0 else plus + minus)
             with m.If(adding):
                 m.d.sync += bounded(g, Mux(first2, 0, g) + term, -most, most, "`Spec.correlation_bound`, `bias_bound`")
 
@@ -161,8 +167,8 @@ class Correlator(wiring.Component):
             with m.Else():
                 m.d.sync += turn.eq(turn + 1)
             of_turn = [Array(kept[scaler : scaler + turns])[turn] for scaler in scalers]
-            chosen = [delay(m, g, 1, reset_less=True) for g in of_turn]
-            bias, address = delay(m, bias, 1), delay(m, address, 1, reset_less=True)
+            chosen = [data_delay(m, g) for g in of_turn]
+            bias, address = delay(m, bias, 1), data_delay(m, address)
             # to the last turn's result, two more than without turns: ended, kept, chosen, scaled, rounded, clipped
             ended = delay(m, ended, 1 + turns)
         bias6 = delay(m, bias, 3)
@@ -170,25 +176,61 @@ class Correlator(wiring.Component):
             update = self._scaled(m, g, bias, bias6, scaler)
             results = [self.o.payload.update[scaler + turn] for turn in range(turns)]
             m.d.sync += [old.eq(new) for old, new in zip(results, [*results[1:], update], strict=True)]
-        m.d.sync += [self.o.valid.eq(delay(m, ended, 4)), self.o.payload.address.eq(delay(m, address, 4, reset_less=True))]
+        m.d.sync += [
+            self.o.valid.eq(delay(m, ended, 4)),
+            self.o.payload.address.eq(data_delay(m, address, 4)),
+        ]
         return m
 
     def _scaled(self, m, g, bias, bias6, lane):
         """Update of a sum, four cycles later: times the rate, in two of the part's multipliers, rounded half up, clipped."""
         spec, bundle = self.config.spec, self.bundle
-        bound, shifts = spec.formats.update_bound, {0: spec.weight_shift(bundle), 1: spec.bias_shift}
         rate = Signal(spec.formats.rate_bits, name=f"rate_{lane}")
         m.d.sync += rate.eq(Mux(bias, self.bias_rate, self.weight_rate))
         scaled = Signal(signed(len(g) + len(rate) + 1), name=f"scaled_{lane}", reset_less=True)
-        factor = delay(m, g, 1, reset_less=True)
+        factor = data_delay(m, g)
         if len(g) <= FACTOR_BITS:
-            m.d.sync += scaled.eq(delay(m, factor * rate, 1, reset_less=True))
+            m.d.sync += scaled.eq(data_delay(m, factor * rate))
         else:
-            low = delay(m, factor[:FACTOR_BITS] * rate, 1, reset_less=True)
-            high = delay(m, factor[FACTOR_BITS:].as_signed() * rate, 1, reset_less=True)
+            low = data_delay(m, factor[:FACTOR_BITS] * rate)
+            high = data_delay(m, factor[FACTOR_BITS:].as_signed() * rate)
             m.d.sync += scaled.eq(low + (high << FACTOR_BITS))
         rounded = Signal.like(scaled, name=f"rounded_{lane}", reset_less=True)
-        m.d.sync += rounded.eq(
-            Mux(bias6, (scaled + (1 << (shifts[1] - 1))) >> shifts[1], (scaled + (1 << (shifts[0] - 1))) >> shifts[0])
-        )
-        return Mux(rounded > bound, bound, Mux(rounded < -bound, -bound, rounded))
+        shifts = spec.bias_shift, spec.weight_shift(bundle)
+        bias_update, weight_update = (half_up(scaled, shift) for shift in shifts)
+        m.d.sync += rounded.eq(Mux(bias6, bias_update, weight_update))
+        return limited(rounded, spec.formats.update_bound)
+
+
+def correlator_of(m, engine) -> Correlator:
+    """The correlator of an engine with `UpdateSignature`, as its submodule, with its learning rates and
+    updates."""
+    m.submodules.correlator = correlator = Correlator(engine.config, engine.bundle)
+    m.d.comb += [correlator.weight_rate.eq(engine.weight_rate), correlator.bias_rate.eq(engine.bias_rate)]
+    connect(m, flipped(engine.updates), correlator.o)
+    return correlator
+
+
+def correlate(m, engine, correlator: Correlator, active, address, bias, pre, ends=None):
+    """Sends the factors that an engine addresses in this cycle: a cycle later.
+
+    active: whether there are any. pre: both pre factors, as they are a cycle later. ends: whether they are
+    the first of a sum, and the last one; without it each item is a sum.
+    """
+    i = correlator.i.payload
+    m.d.comb += [
+        correlator.i.valid.eq(delay(m, active, 1)),
+        i.address.eq(delay(m, address, 1)),
+        i.bias.eq(delay(m, bias, 1)),
+    ]
+    first, last = (delay(m, end, 1) for end in ends) if ends else (1, 1)
+    pre_plus, pre_minus = pre
+    post_plus, post_minus = (engine.post[name] for _, name in factors(engine.config)[0])
+    m.d.comb += [
+        i.first.eq(first),
+        i.last.eq(last),
+        i.pre_plus.eq(pre_plus),
+        i.pre_minus.eq(pre_minus),
+        i.post_plus.eq(post_plus),
+        i.post_minus.eq(post_minus),
+    ]

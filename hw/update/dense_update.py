@@ -1,16 +1,16 @@
 """EP update engine of a fully connected bundle: a master word, so ``lanes`` weights, in each cycle or two."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import connect, flipped
 
 from golden.contract import layout
 from golden.contract.config import Config
 from golden.contract.shapes import Bundle
-from hw.lib.adder_tree import delay
+from hw.lib.adder_tree import delay, lasting
+from hw.lib.loops import counting
 
-from .correlator import Correlator, last_cycle
-from .interface import UpdateSignature, factors, pre_fields
+from .correlator import correlate, correlator_of, last_cycle
+from .interface import UpdateSignature, pre_fields
 
 
 class DenseUpdate(wiring.Component):
@@ -31,10 +31,7 @@ class DenseUpdate(wiring.Component):
         config, bundle = self.config, self.bundle
         lanes, words, groups = config.lanes[bundle.pre.index], config.words(bundle.pre), config.groups(bundle.post)
 
-        m.submodules.correlator = correlator = Correlator(config, bundle)
-        m.d.comb += [correlator.weight_rate.eq(self.weight_rate), correlator.bias_rate.eq(self.bias_rate)]
-        connect(m, flipped(self.updates), correlator.o)
-
+        correlator = correlator_of(m, self)
         active, bias = Signal(), Signal()
         advance = last_cycle(m, config, bundle, active)
         word, group, lane = Signal(range(words)), Signal(range(groups)), Signal(range(lanes))
@@ -42,9 +39,9 @@ class DenseUpdate(wiring.Component):
         with m.If(advance):
             m.d.sync += [address.eq(address + 1), lane.eq(lane + 1)]
             with m.If(bias | (lane == lanes - 1)):
-                m.d.sync += [lane.eq(0), group.eq(group + 1)]
-                with m.If(group == groups - 1):
-                    m.d.sync += [group.eq(0), word.eq(word + 1)]
+                m.d.sync += lane.eq(0)
+                with counting(m, group, groups):
+                    m.d.sync += word.eq(word + 1)
                     with m.If(word == words - 1):
                         m.d.sync += bias.eq(1)
                     with m.If(bias):
@@ -54,24 +51,10 @@ class DenseUpdate(wiring.Component):
         m.d.comb += [self.pre_address.eq(word), self.post_address.eq(group)]
 
         # -- a cycle later the sums are there, or the pixel, which is the same in both phases
-        i, lane1 = correlator.i.payload, delay(m, lane, 1)
-        pre_plus, pre_minus = (self.pre[name] for name in pre_fields(config, bundle))
+        lane1 = delay(m, lane, 1)
+        pre = [self.pre[name] for name in pre_fields(config, bundle)]
         if not bundle.on_image:
-            pre_plus, pre_minus = pre_plus[lane1], pre_minus[lane1]
-        post_plus, post_minus = (self.post[name] for _, name in factors(config)[0])
-        m.d.comb += [
-            correlator.i.valid.eq(delay(m, active, 1)),
-            i.address.eq(delay(m, address, 1)),
-            i.bias.eq(delay(m, bias, 1)),
-            i.first.eq(1),
-            i.last.eq(1),
-            i.pre_plus.eq(pre_plus),
-            i.pre_minus.eq(pre_minus),
-            i.post_plus.eq(post_plus),
-            i.post_minus.eq(post_minus),
-        ]
-        trailing = [active]
-        for _ in range(1 + correlator.latency):
-            trailing.append(delay(m, trailing[-1], 1))
-        m.d.comb += self.busy.eq(Cat(trailing).any())
+            pre = [lanes[lane1] for lanes in pre]
+        correlate(m, self, correlator, active, address, bias, pre)
+        m.d.comb += self.busy.eq(lasting(m, active, 1 + correlator.latency))
         return m

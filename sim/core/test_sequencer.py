@@ -10,8 +10,7 @@ from cocotb.triggers import RisingEdge
 from golden.contract import protocol
 from hw.core.interface import Operation, annealing
 from hw.core.sequencer import Sequencer, one_hot
-from hw.synapse.image_engine import STATIC_BANKS
-from hw.synapse.interface import SLOTS, Step
+from hw.synapse.interface import SLOTS, STATIC_BANKS, Step
 from sim.harness.networks import config_of
 from sim.harness.streams import PATIENCE, Port, start
 from sim.harness.testbench import CLOCK

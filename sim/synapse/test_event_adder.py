@@ -45,7 +45,7 @@ async def check(dut, name, unit):
     port, source = Port(dut, name), StreamSource(dut, f"{name}__i")
     kernels, monitor = FlowSource(dut, f"{name}__kernels"), Monitor(dut, f"{name}__o")
     lanes = unit.lanes // unit.chunks
-    shape = kernel_word(units=unit.units, chunks=unit.chunks, lanes=lanes, bits=unit.weight_bits)
+    shape = kernel_word(units=unit.units, lanes=unit.lanes, chunks=unit.chunks, weight_bits=unit.weight_bits)
     low = -(1 << (unit.weight_bits - 1))
     for number in range(4):
         w = integers(low, low if number == 0 else -low - 1, (unit.units, CANDIDATES, unit.lanes))

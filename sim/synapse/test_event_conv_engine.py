@@ -35,7 +35,8 @@ OVERHEAD = 14
 
 
 def test_units_end_early_and_late():
-    assert {(u.ends_early("forward"), u.ends_early("backward")) for u in UNITS.values()} >= {(True, True), (False, False)}
+    seen = {tuple(side.ends_early for side in unit.sides.values()) for unit in UNITS.values()}
+    assert seen >= {(True, True), (False, False)}
 
 
 @cocotb.test()
@@ -95,12 +96,12 @@ def forward_end(unit, pre: torch.Tensor) -> int:
         for px in range(bundle.post.width):
             time = max(time, before + (2 * py + 3) * bundle.pre.width + 2 * px + 4)
             window = pre[:, 2 * py : 2 * py + 4, 2 * px : 2 * px + 4].reshape(-1, 2, 2, 2, 2).permute(1, 3, 2, 4, 0)
-            counts = [0] * unit.forward_adder.units
+            counts = [0] * unit.sides["forward"].adder.units
             for block, spot, channel in window.reshape(4, SPOTS, -1).nonzero().tolist():
                 counts[forward_place(bundle.pre.channels, block, spot, channel)[0]] += 1
-            took = window_time(unit.forward_adder, counts)
+            took = window_time(unit.sides["forward"].adder, counts)
             time += took
-    return time - took if unit.ends_early("forward") else time
+    return time - took if unit.sides["forward"].ends_early else time
 
 
 def backward_end(unit, post: torch.Tensor) -> int:
@@ -113,12 +114,12 @@ def backward_end(unit, post: torch.Tensor) -> int:
             last = min(y, bundle.post.height - 1) * bundle.post.width + min(x, bundle.post.width - 1)
             time = max(time, before + last + 1)
             window = framed[:, y : y + 2, x : x + 2].permute(1, 2, 0)
-            counts = [0] * unit.backward_adder.units
+            counts = [0] * unit.sides["backward"].adder.units
             for block, channel in window.reshape(4, -1).nonzero().tolist():
                 counts[backward_place(bundle.post.channels, block, channel)[0]] += 1
-            took = window_time(unit.backward_adder, counts)
+            took = window_time(unit.sides["backward"].adder, counts)
             time += took
-    return time - took if unit.ends_early("backward") else time
+    return time - took if unit.sides["backward"].ends_early else time
 
 
 def window_time(adder, counts) -> int:

@@ -9,14 +9,8 @@ import torch
 from torch import Tensor
 
 from golden.contract import layout
-from golden.contract.event_units import backward_place, forward_place
-from hw.synapse.event_layout import (
-    KERNEL,
-    SIDE,
-    SPOTS,
-    backward_word,
-    forward_word,
-)
+from golden.contract.event_units import SPOTS, backward_place, forward_place
+from hw.synapse.event_layout import KERNEL, SIDE, adder_shape, kernel_word
 from hw.synapse.folded_kernels import FoldedKernels
 from sim.harness.networks import bundle_of
 from sim.harness.random_values import integers
@@ -50,7 +44,7 @@ async def check(dut, name, unit):
     config, bundle, port = unit.config, unit.bundle, Port(dut, name)
     f, pre, post = config.spec.formats, bundle.pre, bundle.post
     pre_lanes, post_lanes = config.lanes[pre.index], config.lanes[post.index]
-    words = {"forward": forward_word(config, bundle), "backward": backward_word(config, bundle)}
+    words = {way: kernel_word(**adder_shape(config, bundle, way)) for way in ("forward", "backward")}
     monitors = {direction: Monitor(dut, f"{name}__{direction}") for direction in words}
     tiles: list[int] = []
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", tiles)
