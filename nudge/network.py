@@ -204,8 +204,7 @@ class Network:
             if not self.spec.begins_as_mnist:
                 first = "networks that begin with a convolution of 28x28 grey images in 10 classes"
                 raise UsageError(f"arithmetic float takes {first}, not {self.spec.name}")
-            weights = floating.Weights.of(self.spec, working(self.spec, self.parameters))
-            return floating.infer(self.spec, floating.Dynamics.of(self.spec), weights, pixels[:, 0]).numpy()
+            return floating.infer(self.spec, working(self.spec, self.parameters), pixels[:, 0]).numpy()
         with open_board(board, self.spec) as device:
             device.load(self.parameters)
             device.write_settings(self.settings)

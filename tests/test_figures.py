@@ -66,7 +66,7 @@ def test_the_papers_page_has_the_published_widths():
 
 
 def test_rates_of_the_engines_are_the_studys():
-    measured = {name: (ms, share) for name, ms, _, _, share, _ in rows("results/speed-cpu.md", "updates included.\n")}
+    measured = {name: (ms, share) for _, name, ms, _, _, share, _ in rows("results/speed-cpu.md", "updates included.\n")}
     for _, networks, here, _ in rows("docs/results.md", "[picture](../results/speed-cpu.png)):\n"):
-        found = [next(cells for name, cells in measured.items() if name.endswith(f", {one}")) for one in networks.split("; ")]
+        found = [measured[one] for one in networks.split("; ")]
         assert here == "; ".join(", ".join(cell.split(" ±")[0] for cell in cells) for cells in found)

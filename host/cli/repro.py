@@ -36,12 +36,12 @@ def repro(
 ) -> int:
     """Make a study's table and picture again: CSV, Markdown and PNG."""
     with importing():
-        from paper.studies import STUDIES
+        from paper.studies import NAMES, find
         from paper.studies.carry_out import carry_out
-    if name not in STUDIES:
-        raise UsageError(f"unknown study {name!r}: choose one of {', '.join(STUDIES)}{meant(name, STUDIES)}")
+    if name not in NAMES:
+        raise UsageError(f"unknown study {name!r}: choose one of {', '.join(NAMES)}{meant(name, NAMES)}")
     table, files = carry_out(
-        STUDIES[name],
+        find(name),
         budget,
         out,
         seeds=seeds,

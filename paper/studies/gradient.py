@@ -6,18 +6,16 @@ a surrogate derivative. Networks are 8-16-64-10 with average pooling, or with ma
 are after a short training of the convergent network. Cosine 1 and norm ratio 1 would be the gradient itself.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from matplotlib import pyplot as plt
 from torch import Tensor
 from torch.nn import functional
 
-from golden.training import data as datasets
-from golden.training.data import Data
 from golden.training.epoch import order
 from paper.systems import backprop, equilibrium
 from paper.systems.configuration import Configuration
@@ -26,15 +24,13 @@ from paper.systems.neuron import Dynamics
 from paper.systems.own import two_conv_two_dense
 from paper.systems.published import TABLE_I
 from paper.systems.train import SystemRun, pixels, train
-from plumbing.axes import plain_ticks
 
 from . import page
-from .study import GIBIBYTE, Budget, Cell, Row, Study, plain
+from .study import GIBIBYTE, Budget, Cell, Study, images, plain
 
 BUDGETS = (
     Budget("quick", 1, GIBIBYTE, {"data": "embedded", "samples": 500, "epochs": 2, "batch": 20}, threads=1),
     Budget("cpu", 3, 2 * GIBIBYTE, {"data": "mnist", "samples": 5000, "epochs": 1, "batch": 125}, threads=1),
-    Budget("paper", 5, 8 * GIBIBYTE, {"data": "mnist", "samples": 60000, "epochs": 5, "batch": 500}),
 )
 
 POOLINGS = ("average", "maximum")
@@ -90,11 +86,6 @@ def network(pooling: str) -> Network:
     return replace(two_conv_two_dense(8, 16, 64), pooling=pooling)
 
 
-@lru_cache
-def _images(data: str, data_dir: Path | None) -> Data:
-    return datasets.load(data, data_dir)
-
-
 def agreement(update: Tensor, gradient: Tensor) -> tuple[float, float]:
     """Cosine, and norm of the update over that of the gradient (nan where that is 0)."""
     cosine = float(functional.cosine_similarity(update.flatten(), gradient.flatten(), dim=0))
@@ -124,23 +115,21 @@ class Start(NamedTuple):
 
 
 @lru_cache(maxsize=len(POOLINGS))
-def start(
-    pooling: str, data: str, samples: int, epochs: int, batch: int, seed: int, device: str, data_dir: Path | None
-) -> Start:
+def start(pooling: str, data: str, samples: int, epochs: int, batch: int, seed: int, data_dir: Path | None) -> Start:
     """Weights after a short training of the convergent network, and a batch of training images."""
     rates = tuple(2 * rate for rate in BEST.rates)
     dynamics = Dynamics(64, 16, 1, beta=0.5, spiking=False)
     c = Configuration("base", "", "", "", network(pooling), dynamics, rates, batch=25)
-    images = _images(data, data_dir)
-    parameters = train(SystemRun(c, samples, epochs, seed, device=device), images).parameters
-    numbers = torch.from_numpy(order(len(images.train_images), seed, 1 << 20)[:batch].copy())
-    x, labels = pixels(images.train_images[numbers], device), images.train_labels[numbers].to(device)
+    known = images(data, data_dir)
+    parameters = train(SystemRun(c, samples, epochs, seed), known).parameters
+    numbers = torch.from_numpy(order(len(known.train_images), seed, 1 << 20)[:batch].copy())
+    x, labels = pixels(known.train_images[numbers]), known.train_labels[numbers]
     gradient = backpropagated(c.network, replace(CONVERGENT, free=SETTLED), parameters, x, labels)
     return Start(parameters, x, labels, gradient)
 
 
 def measure(variant: Variant, budget: Budget, seed: int, data_dir: Path | None) -> dict[str, float]:
-    """cosine_L, ratio_L against the convergent network's gradient; surrogate_cosine_L, surrogate_ratio_L."""
+    """cosine_L, ratio_L against the convergent network's gradient; if it spikes, surrogate_cosine_L, surrogate_ratio_L."""
     net = network(variant.pooling)
     parameters, x, labels, gradient = start(variant.pooling, seed=seed, data_dir=data_dir, **budget.values)
     update = equilibrium.update(net, variant.dynamics, parameters, x, labels).delta.weights
@@ -148,67 +137,36 @@ def measure(variant: Variant, budget: Budget, seed: int, data_dir: Path | None) 
     if variant.dynamics.spiking:
         references["surrogate_"] = backpropagated(net, variant.dynamics, parameters, x, labels)
     figures: dict[str, float] = {}
-    for prefix in ("", "surrogate_"):
-        for n, link in enumerate(LINKS):
-            found = agreement(update[n], references[prefix][n]) if prefix in references else (float("nan"), float("nan"))
-            figures |= {f"{prefix}cosine_{link}": found[0], f"{prefix}ratio_{link}": found[1]}
+    for prefix, reference in references.items():
+        for link, ours, theirs in zip(LINKS, update, reference, strict=True):
+            cosine, ratio = agreement(ours, theirs)
+            figures |= {f"{prefix}cosine_{link}": cosine, f"{prefix}ratio_{link}": ratio}
     return figures
 
 
-def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
-    """One for each variant and seed; a seed's weights are trained once."""
-    datasets.load(budget.values["data"], data_dir)
-    facts = {name: value for name, value in budget.values.items() if name != "device"}
-    return [
-        Cell(
-            {"group": variant.group, "variant": variant.name},
-            seed,
-            [facts, plain(variant), plain(network(variant.pooling)), SETTLED],
-            partial(measure, variant, budget, seed, data_dir),
-        )
-        for seed in range(1, seeds + 1)
-        for variant in VARIANTS
-    ]
-
-
-def report(budget: Budget, rows: list[Row], path: Path) -> str:
-    """Cosines and norm ratios of all variants."""
-    lines = []
+def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cell]:
+    """One for each variant; a seed's weights are trained once."""
     for variant in VARIANTS:
-        mine = page.select(rows, group=variant.group, variant=variant.name)
-        own = [page.both(mine, f"surrogate_cosine_{link}") if variant.dynamics.spiking else "" for link in LINKS]
-        cosines = [page.both(mine, f"cosine_{link}") for link in LINKS]
-        ratios = [page.both(mine, f"ratio_{link}") for link in LINKS]
-        lines.append([f"{variant.group}: {variant.name}", *cosines, *ratios, *own])
-    header = ["update", *(f"cos {link}" for link in LINKS), *(f"norm {link}" for link in LINKS)]
-    header += [f"cos to surrogate {link}" for link in LINKS]
-    intro = (
+        facts = [budget.values, plain(variant), plain(network(variant.pooling)), SETTLED]
+        labels = {"group": variant.group, "variant": variant.name}
+        yield Cell(labels, seed, facts, partial(measure, variant, budget, seed, data_dir))
+
+
+def intro(budget: Budget) -> str:
+    """What was compared."""
+    return (
         f"Budget {budget.name}, batch {budget.values['batch']}: update of equilibrium propagation against BPTT's gradient. "
         "The paper has no figures for this: it says that the gradients of EP approximate those of BPTT for a small beta."
     )
-    text = f"{intro}\n\n{page.table(header, lines)}"
-    page.write(path, text, picture(rows))
-    return text
 
 
-def picture(rows: list[Row]) -> plt.Figure:
-    """Cosine of each link, a bar group for each variant."""
-    figure, panels = plt.subplots(1, 2, figsize=(13, 10), layout="constrained", sharey=True)
-    names = [f"{variant.group}: {variant.name}" for variant in VARIANTS]
-    for n, link in enumerate(LINKS):
-        for axes, kind in zip(panels, ("cosine", "ratio"), strict=True):
-            values = [page.mean(page.select(rows, group=v.group, variant=v.name), f"{kind}_{link}") for v in VARIANTS]
-            axes.plot(values, [y + 0.15 * n for y in range(len(names))], "o", markersize=4, label=link)
-    panels[0].set(xlabel="cosine of the EP update with BPTT's gradient", xlim=(-0.5, 1.02), yticks=range(len(names)))
-    panels[0].set_yticklabels(names, fontsize=8)
-    panels[0].invert_yaxis()
-    panels[1].set(xlabel="ratio of norms", xscale="log")
-    plain_ticks(panels[1].xaxis)
-    for axes in panels:
-        axes.grid(alpha=0.3)
-        axes.axvline(1, color="0.5", linewidth=1)
-        axes.legend()
-    return figure
+KINDS = {"cosine": "cos", "ratio": "norm", "surrogate_cosine": "cos to surrogate"}
+COLUMNS = [page.Column(f"{head} {link}", f"{kind}_{link}") for kind, head in KINDS.items() for link in LINKS]
+PICTURE = page.dots(
+    {
+        "cosine of the EP update with BPTT's gradient": {link: f"cosine_{link}" for link in LINKS},
+        "ratio of norms": {link: f"ratio_{link}" for link in LINKS},
+    }
+)
 
-
-STUDY = Study("gradient", BUDGETS, cells, report, partial=True, devices=True)
+STUDY = Study("gradient", BUDGETS, seed_cells, page.report(intro, COLUMNS, PICTURE), partial=True)

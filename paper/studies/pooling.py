@@ -16,24 +16,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
-from golden.training import data as datasets
-from golden.training.data import Data
 from golden.training.epoch import order
 from paper.systems.configuration import Configuration
 from paper.systems.configurations import table_two
-from paper.systems.network import Parameters
 from paper.systems.neuron import Dynamics
 from paper.systems.published import TABLE_I
-from paper.systems.train import SystemRun, error, pixels, train
-from plumbing.axes import plain_ticks
+from paper.systems.train import SystemRun, pixels, test_error, train
 
 from . import page
 from .layer_signals import MIDDLE, SIGNALS, TOPS, five_layers, signals, taught
-from .study import GIBIBYTE, Budget, Cell, Row, Study, plain
+from .study import GIBIBYTE, Budget, Cell, Row, Study, images, plain
 
 NETS = ("convergent", "spiking")
 POOLINGS = ("maximum", "average")
@@ -59,34 +56,23 @@ BUDGETS = (
         {"data": "mnist", "measured": 100, "samples": 1000, "epochs": 3, "tested": 1000, "free": (40, 250), "taught": 20000},
         threads=1,
     ),
-    Budget(
-        "paper",
-        5,
-        4 * GIBIBYTE,
-        {"data": "mnist", "measured": 2000, "samples": 60000, "epochs": 5, "tested": 10000, "free": (250,), "taught": 60000},
-    ),
 )
 
-
-def nothing() -> dict[str, float]:
-    """All columns of the table, empty."""
-    columns = [f"{kind}_{way}_{n}" for n in MIDDLE for way in ("forward", "backward") for kind in ("sum", "net")]
-    columns += [f"{kind}_{name}_{n}" for name in SIGNALS for n in MIDDLE for kind in ("mean", "deviation")]
-    return dict.fromkeys(["error_percent", *columns], float("nan"))
+Values = dict[str, Any]
 
 
-def measure(c: Configuration, budget: Budget, seed: int, images: Data) -> dict[str, float]:
+def measure(c: Configuration, values: Values, seed: int, data_dir: Path | None) -> dict[str, float]:
     """Both ways' signals with initial weights, or trained ones where the configuration has epochs."""
-    values, device = budget.values, budget.values["device"]
-    assert isinstance(c.dynamics, Dynamics)
-    parameters = c.network.initial(seed, c.gain, device)
+    known = images(values["data"], data_dir)
+    parameters = c.network.initial(seed, c.gain)
     if c.epochs:
-        known = taught(c.network, seed, c.gain, values["taught"], images)
-        parameters = Parameters(*(tuple(x.to(device) for x in group) for group in known))
-    numbers = torch.from_numpy(order(len(images.train_images), seed, 1 << 20)[: values["measured"]].copy())
-    x, labels = pixels(images.train_images[numbers], device), images.train_labels[numbers].to(device)
-    found = signals(c.network, c.dynamics, parameters, x, labels)
-    figures = nothing()
+        parameters = taught(c.network, seed, c.gain, values["taught"], known)
+    numbers = torch.from_numpy(order(len(known.train_images), seed, 1 << 20)[: values["measured"]].copy())
+    assert isinstance(c.dynamics, Dynamics)
+    found = signals(
+        c.network, c.dynamics, parameters, pixels(known.train_images[numbers]), known.train_labels[numbers]
+    )
+    figures = {}
     for n in MIDDLE:
         for way in ("forward", "backward"):
             moments = found[f"Y_{way}_{n}"]
@@ -97,13 +83,11 @@ def measure(c: Configuration, budget: Budget, seed: int, images: Data) -> dict[s
     return figures
 
 
-def learned(c: Configuration, budget: Budget, seed: int, images: Data) -> dict[str, float]:
+def learned(c: Configuration, values: Values, seed: int, data_dir: Path | None) -> dict[str, float]:
     """Test error after training."""
-    values = budget.values
-    run = SystemRun(c, values["samples"], values["epochs"], seed, device=values["device"])
-    parameters = train(run, images).parameters
-    wrong = error(run, parameters, images.test_images[: values["tested"]], images.test_labels[: values["tested"]])
-    return nothing() | {"error_percent": wrong}
+    run = SystemRun(c, values["samples"], values["epochs"], seed, values["tested"])
+    known = images(values["data"], data_dir)
+    return {"error_percent": test_error(run, train(run, known).parameters, known)}
 
 
 def configuration(net: str, pooling: str, top: str, free: int, gain: float, *, trained: bool = False) -> Configuration:
@@ -114,7 +98,7 @@ def configuration(net: str, pooling: str, top: str, free: int, gain: float, *, t
 
 
 def settings(net: str, pooling: str, free: tuple[int, ...]) -> Iterator[tuple[str, str, Configuration]]:
-    """(weights, top, configuration) of each row of the first table."""
+    """(weights, top, configuration) of each row whose signals are measured."""
     for top in TOPS:
         for gain in GAINS:
             yield f"x {gain:g}", top, configuration(net, pooling, top, free[0], gain)
@@ -135,20 +119,19 @@ def learning(net: str, pooling: str) -> Configuration:
     return replace(tuned, network=replace(tuned.network, pooling=pooling), dynamics=dynamics, gain=gain)
 
 
-def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
-    """For each seed, network and pooling: one for each scale of the weights, and one that learns."""
-    images = datasets.load(budget.values["data"], data_dir)
-    facts = {name: value for name, value in budget.values.items() if name != "device"}
-    made = []
-    for seed in range(1, seeds + 1):
-        for net in NETS:
-            for pooling in POOLINGS:
-                measured = [(*row, measure) for row in settings(net, pooling, facts["free"])]
-                for weights, top, c, what in [*measured, (LEARNED, "", learning(net, pooling), learned)]:
-                    run: Callable[[], dict[str, float]] = partial(what, c, budget, seed, images)
-                    labels = {"network": net, "pooling": pooling, "top": top, "weights": weights}
-                    made.append(Cell(labels, seed, [facts, plain(c)], run))
-    return made
+def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cell]:
+    """For each network and pooling: one for each top and kind of weights, and one that learns."""
+    values = budget.values
+
+    def cell(labels: dict[str, str], c: Configuration, what: Callable[..., dict[str, float]]) -> Cell:
+        return Cell(labels, seed, [values, plain(c)], partial(what, c, values, seed, data_dir))
+
+    for net in NETS:
+        for pooling in POOLINGS:
+            labels = {"network": net, "pooling": pooling}
+            for weights, top, c in settings(net, pooling, values["free"]):
+                yield cell(labels | {"top": top, "weights": weights}, c, measure)
+            yield cell(labels | {"top": "", "weights": LEARNED}, learning(net, pooling), learned)
 
 
 #: What the paper says of Figure 2, in words; it gives no figures.
@@ -160,60 +143,47 @@ PAPER = {
 }
 
 
-def report(budget: Budget, rows: list[Row], path: Path) -> str:
-    """Forward over backward sums in each middle layer; what pooling does to the test error; Figures 2 and 3."""
-    lines, errors = [], []
-    for net in NETS:
-        for pooling in POOLINGS:
-            for weights, top, _ in settings(net, pooling, budget.values["free"]):
-                mine = page.select(rows, network=net, pooling=pooling, weights=weights, top=top)
-                ratios = [ratio(mine, kind, n) for kind in ("sum", "net") for n in MIDDLE]
-                lines.append([f"{net}, {pooling}", top, weights, *ratios, PAPER[net, pooling], str(len(mine))])
-            mine = page.select(rows, network=net, pooling=pooling, weights=LEARNED)
-            errors.append([f"{net}, {pooling}", page.both(mine, "error_percent", 1), str(len(mine))])
-    columns = [f"layer {n}{what}" for what in ("", ", signed") for n in MIDDLE]
-    header = ["network, pooling", "above layer 4", "weights", *columns, "paper", "seeds"]
-    values = budget.values
-    text = (
-        f"Budget {budget.name}: sum of magnitudes from below over that from above, and the same of signed sums, "
-        f"{values['measured']} digits a seed. Weights: initial ones, times a factor, T {values['free'][0]} unless said, "
-        f"or trained by Adam with {values['taught']} digits.\n\n"
-        f"{page.table(header, lines)}\n\n"
-        f"Test error of 2C2FC, 8-16-64, after {budget.values['samples']} samples x {budget.values['epochs']} epochs.\n\n"
-        f"{page.table(['network, pooling', 'test error (%)', 'seeds'], errors)}"
-    )
-    page.write(path, text, picture(rows))
-    return text
-
-
-def ratio(rows: list[Row], kind: str, n: int) -> str:
+def ratio(kind: str, n: int, rows: list[Row]) -> str:
     """Mean and deviation, over the seeds, of what comes forward to layer n over what comes backward."""
-    each = [float(row[f"{kind}_forward_{n}"]) / max(float(row[f"{kind}_backward_{n}"]), 1e-12) for row in rows]
-    return page.both([{"ratio": str(x)} for x in each], "ratio", 1)
+    pairs = [[float(row.get(f"{kind}_{way}_{n}", "nan")) for way in ("forward", "backward")] for row in rows]
+    return page.both([{"ratio": str(there / max(back, 1e-12))} for there, back in pairs], "ratio", 1)
 
 
-def picture(rows: list[Row]) -> plt.Figure:
-    """Above: sums as in Figure 2. Below: means and deviations as in Figure 3. Initial weights x 2, 10 outputs above."""
-    figure, panels = plt.subplots(3, 4, figsize=(15, 9), layout="constrained", sharey="row")
-    columns = [(net, pooling) for net in NETS for pooling in POOLINGS]
-    for column, (net, pooling) in enumerate(columns):
-        mine = page.select(rows, network=net, pooling=pooling, weights=f"x {GAINS[-1]:g}", top=next(iter(TOPS)))
-        for way, shift in (("forward", -0.2), ("backward", 0.2)):
-            sums = [page.mean(mine, f"sum_{way}_{n}") for n in MIDDLE]
-            panels[0, column].bar([n + shift for n in MIDDLE], sums, 0.4, label=way)
-        for line, kind in ((1, "mean"), (2, "deviation")):
-            for name in SIGNALS:
-                panels[line, column].plot(MIDDLE, [page.mean(mine, f"{kind}_{name}_{n}") for n in MIDDLE], "o-", label=name)
-        panels[0, column].set(title=f"{net}, {pooling} pooling", yscale="log")
-        plain_ticks(panels[0, column].yaxis)
-        panels[2, column].set(xlabel="layer")
-    for line, label in zip(panels, ("sum of magnitudes", "mean", "deviation"), strict=True):
-        line[0].set_ylabel(label)
-        line[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
-    for axes in panels.flat:
-        axes.set_xticks(MIDDLE)
-        axes.grid(alpha=0.3)
-    return figure
+COLUMNS = [
+    *(page.Column(f"layer {n}", partial(ratio, "sum", n)) for n in MIDDLE),
+    *(page.Column(f"layer {n}, signed", partial(ratio, "net", n)) for n in MIDDLE),
+    page.Column("paper", lambda rows: PAPER[rows[0]["network"], rows[0]["pooling"]]),
+    page.Column("test error (%)", "error_percent", 1),
+]
 
 
-STUDY = Study("pooling", BUDGETS, cells, report, partial=True, devices=True)
+def intro(budget: Budget) -> str:
+    """What was measured."""
+    values = budget.values
+    return (
+        f"Budget {budget.name}: sum of magnitudes from below over that from above, and the same of signed sums, "
+        f"{values['measured']} digits a seed. top: what is above layer 4. Weights: initial ones, times a factor, "
+        f"T {values['free'][0]} unless said, or trained by Adam with {values['taught']} digits. {LEARNED}: test error of "
+        f"2C2FC, 8-16-64, after {values['samples']} samples x {values['epochs']} epochs."
+    )
+
+
+def picture(rows: list[Row]) -> Figure:
+    """Sums as in Figure 2; means and deviations as in Figure 3. Initial weights x 2, 10 outputs above."""
+    sent, kinds = ("forward", "backward"), {"sum": "sum of magnitudes", "mean": "mean", "deviation": "deviation"}
+    grid: list[dict[str, list[page.Curve]]] = []
+    for kind, told in kinds.items():
+        panels: dict[str, list[page.Curve]] = {}
+        for net in NETS:
+            for pooling in POOLINGS:
+                labels = {"network": net, "pooling": pooling, "top": next(iter(TOPS)), "weights": f"x {GAINS[-1]:g}"}
+                mine = page.select(rows, **labels)
+                panels[f"{net}, {pooling} pooling: {told}"] = [
+                    (name, MIDDLE, [page.mean(mine, f"{kind}_{name}_{n}") for n in MIDDLE])
+                    for name in (sent if kind == "sum" else SIGNALS)
+                ]
+        grid.append(panels)
+    return page.curves(grid, "layer", alike=True)
+
+
+STUDY = Study("pooling", BUDGETS, seed_cells, page.report(intro, COLUMNS, picture), partial=True)

@@ -13,22 +13,22 @@ once may end in two different ones, which is a cycle of period two (Marcus and W
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
+from itertools import product
 from pathlib import Path
 
 import torch
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from golden.contract.schedule import ORDERS
+from golden.contract.schedule import ORDERS, turns
 from golden.contract.spec import Spec
 from golden.model.engines import Plain
 from golden.model.parameters import Parameters, Working, working
 from golden.model.phases import steps
 from golden.model.settings import Settings
 from golden.training import checkpoint, data
-from plumbing.axes import plain_ticks
 
 from . import page
 from .study import GIBIBYTE, Budget, Cell, Row, Study
@@ -51,31 +51,16 @@ BUDGETS = (
 )
 
 
-@dataclass(frozen=True)
-class Trained:
-    """Committed weights and the digits that they are tried on."""
-
-    weights: str
-    digits: int
-
-    @property
-    def loaded(self) -> tuple[Spec, Parameters]:
-        return _loaded(self.weights)
-
-    @property
-    def images(self) -> Tensor:
-        return data.load("embedded").test_images[: self.digits, None].long()
-
-
 @lru_cache
-def _loaded(name: str) -> tuple[Spec, Parameters]:
+def trained(name: str) -> tuple[Spec, Parameters]:
+    """Committed weights and their network."""
     spec, parameters, _ = checkpoint.load(checkpoint.find(Path(name)))
     return spec, parameters
 
 
-def turns(spec: Spec, order: str) -> tuple[tuple[int, ...], ...]:
-    """The layers of each turn in that order."""
-    return replace(spec, schedule=replace(spec.schedule, order=order)).turns
+def digits(count: int) -> Tensor:
+    """What they are tried on."""
+    return data.load("embedded").test_images[:count, None].long()
 
 
 def flat(layers: list[Tensor]) -> Tensor:
@@ -83,18 +68,18 @@ def flat(layers: list[Tensor]) -> Tensor:
     return torch.cat([layer.flatten(1) for layer in layers], 1)
 
 
-def floating(trained: Trained, order: str, shift: int, factor: float = 1.0) -> Iterator[Tensor]:
+def floating(name: str, count: int, order: str, shift: int, factor: float = 1.0) -> Iterator[Tensor]:
     """States in [0, 1] after each step, (digits, neurons), double. shift: of the decoder, lambda = 2^-shift."""
-    spec, parameters = trained.loaded
+    spec, parameters = trained(name)
     f = spec.formats
     copies = working(spec, parameters)
-    static = Plain(spec, copies).static(trained.images).double()
+    static = Plain(spec, copies).static(digits(count)).double()
     engine = Plain(spec, Working(tuple(w.double() for w in copies.weights), copies.biases))
     biases = [b[:, None, None].double() / 2**f.bias_fraction for b in copies.biases]
-    x = [torch.zeros((trained.digits, *layer.shape), dtype=torch.float64, device="cpu") for layer in spec.layers[1:]]
+    x = [torch.zeros((count, *layer.shape), dtype=torch.float64, device="cpu") for layer in spec.layers[1:]]
     d, damping = list(x), 1 - 2.0**-shift
     while True:
-        for turn in turns(spec, order):
+        for turn in turns(order, len(x)):
             for n, (below, above) in zip(turn, engine.drives(static, x, turn), strict=True):
                 phi = below + above / 2**spec.schedule.feedback_shift
                 d[n - 1] = damping * d[n - 1] + (1 - damping) * factor * phi / 2**f.phi_fraction
@@ -102,13 +87,13 @@ def floating(trained: Trained, order: str, shift: int, factor: float = 1.0) -> I
         yield flat(x)
 
 
-def spiking(trained: Trained, order: str, shift: int) -> Iterator[Tensor]:
+def spiking(name: str, count: int, order: str, shift: int) -> Iterator[Tensor]:
     """xi after each step of the free phase, bit for bit the gateware's, as a share of 1: (digits, neurons), double."""
-    spec, parameters = trained.loaded
+    spec, parameters = trained(name)
     spec = replace(spec, schedule=replace(spec.schedule, order=order, decay_shift=shift))
     copies = working(spec, parameters)
     settings = replace(Settings.of(spec), free_steps=STEPS)
-    for step in steps(spec, settings, Plain(spec, copies), copies, trained.images, None):
+    for step in steps(spec, settings, Plain(spec, copies), copies, digits(count), None):
         yield flat([layer.xi for layer in step.layers]).double() / spec.formats.one
 
 
@@ -118,89 +103,70 @@ def first(states: Iterator[Tensor], count: int) -> list[Tensor]:
 
 
 @lru_cache
-def equilibrium(trained: Trained) -> Tensor:
+def equilibrium(name: str, count: int) -> Tensor:
     """Where the undamped sweeps of halves settle."""
-    return first(floating(trained, "odd-even", 0), SETTLED)[-1]
+    return first(floating(name, count, "odd-even", 0), SETTLED)[-1]
 
 
-def distances(trained: Trained, arithmetic: str, order: str, shift: int) -> dict[str, float]:
+def distances(name: str, count: int, arithmetic: str, order: str, shift: int) -> dict[str, float]:
     """Root mean square distance from the equilibrium after steps 1..`STEPS`."""
-    rest = equilibrium(trained)
+    rest = equilibrium(name, count)
     if arithmetic == "floating":
-        states = first(floating(trained, order, shift), STEPS)
+        states = first(floating(name, count, order, shift), STEPS)
     else:
-        each = first(spiking(trained, order, shift), STEPS)
+        each = first(spiking(name, count, order, shift), STEPS)
         states = [torch.stack(each[max(t - WINDOW, 0) : t]).mean(0) for t in range(1, STEPS + 1)]
     return {f"distance_{t}": float((x - rest).square().mean().sqrt()) for t, x in enumerate(states, start=1)}
 
 
-def cycling(trained: Trained, order: str, factor: float) -> dict[str, float]:
+def cycling(name: str, count: int, order: str, factor: float) -> dict[str, float]:
     """Share of the digits, in percent, whose states end in a cycle of period two, without a decoder's damping."""
-    before, between, last = first(floating(trained, order, 0, factor), SETTLED)[-3:]
+    before, between, last = first(floating(name, count, order, 0, factor), SETTLED)[-3:]
     moves, every_other = (last - between).abs().amax(1), (last - before).abs().amax(1)
     return {"cycling_percent": 100 * float(((moves > MOVES) & (every_other < STILL)).double().mean())}
 
 
-def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
-    """One for each network, arithmetic, order and shift; then one for each factor. Nothing is drawn: one seed."""
-    made = []
+def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cell]:
+    """One for each network, order, arithmetic and lambda; then one for each factor. Nothing is random."""
     for name in budget.values["weights"]:
-        trained = Trained(name, budget.values["digits"])
-        spec, parameters = trained.loaded
+        count = budget.values["digits"]
+        spec, parameters = trained(name)
         tensors = {f"{n} {kind}": x for kind, each in parameters._asdict().items() for n, x in enumerate(each)}
-        facts = [spec.identity, checkpoint.digest(tensors, {}), trained.digits]
+        facts = [spec.identity, checkpoint.digest(tensors, {}), count]
         for order in ORDERS:
-            for arithmetic in ("floating", "spiking"):
-                for shift in (0, 1):
-                    labels = {"weights": name, "kind": f"{arithmetic}, lambda {2.0**-shift:g}", "order": order}
-                    run = partial(distances, trained, arithmetic, order, shift)
-                    made.append(Cell(labels, 1, [*facts, STEPS, WINDOW, SETTLED], run))
+            for arithmetic, shift in product(("floating", "spiking"), (0, 1)):
+                labels = {"weights": name, "kind": f"{arithmetic}, lambda {2.0**-shift:g}", "order": order}
+                run = partial(distances, name, count, arithmetic, order, shift)
+                yield Cell(labels, seed, [*facts, STEPS, WINDOW, SETTLED], run)
             for factor in FACTORS:
                 labels = {"weights": name, "kind": f"weights x {factor:g}", "order": order}
-                made.append(Cell(labels, 1, [*facts, SETTLED, MOVES, STILL], partial(cycling, trained, order, factor)))
-    return made
+                yield Cell(labels, seed, [*facts, SETTLED, MOVES, STILL], partial(cycling, name, count, order, factor))
 
 
-def report(budget: Budget, rows: list[Row], path: Path) -> str:
-    """Distances after some steps, and where cycles are; a panel for each network and arithmetic."""
-    names = budget.values["weights"]
-    shown = (2, 4, 8, 12, 16, 24, STEPS)
-    kinds = list(dict.fromkeys(row["kind"] for row in rows))
-    settling = [kind for kind in kinds if "lambda" in kind]
-    lines, cycles = [], []
-    figure, panels = plt.subplots(
-        len(names), 2, figsize=(11, 4 * len(names)), layout="constrained", sharey="row", squeeze=False
-    )
-    for name, line in zip(names, panels, strict=True):
-        for kind in kinds:
-            for order, colour in zip(ORDERS, ("C0", "C1"), strict=True):
-                (row,) = page.select(rows, weights=name, kind=kind, order=order)
-                if kind not in settling:
-                    cycles.append([name, kind, order, f"{float(row['cycling_percent']):.0f}"])
-                    continue
-                lines.append([name, kind, order, *(f"{float(row[f'distance_{t}']):.4f}" for t in shown)])
-                each = [float(row[f"distance_{t}"]) for t in range(1, STEPS + 1)]
-                arithmetic, damping = kind.split(", ")
-                style = "-" if damping.endswith("0.5") else ":"
-                axes = line[int(arithmetic == "spiking")]
-                axes.plot(range(1, STEPS + 1), each, style, color=colour, label=f"{order}, {damping}")
-                axes.set(title=f"{name}, {arithmetic}", xlabel="steps or sweeps", yscale="log")
-        line[0].set_ylabel("distance from the equilibrium")
-    for axes in panels.flat:
-        plain_ticks(axes.yaxis)
-        axes.grid(alpha=0.3, which="both")
-        axes.legend()
-    header = ["weights", "arithmetic", "order", *(f"after {t}" for t in shown)]
-    text = (
+def intro(budget: Budget) -> str:
+    """What was measured."""
+    return (
         f"Trained weights, {budget.values['digits']} embedded test digits: root mean square distance of the states in "
         f"[0, 1] from their equilibrium, after steps (all) or sweeps (odd-even). Spiking states are means of the last "
-        f"{WINDOW}.\n\n"
-        f"{page.table(header, lines)}\n\nDigits in percent whose states, in floating point without damping (lambda 1), end in "
-        f"a cycle of period two, with trained weights times a factor.\n\n"
-        f"{page.table(['weights', 'factor', 'order', 'in a cycle (%)'], cycles)}"
+        f"{WINDOW}. With weights times a factor: digits in percent whose states, in floating point without damping (lambda 1), "
+        "end in a cycle of period two."
     )
-    page.write(path, text, figure)
-    return text
 
 
-STUDY = Study("settling", BUDGETS, cells, report)
+def picture(rows: list[Row]) -> Figure:
+    """A line for each network, a panel for each arithmetic."""
+    grid: dict[str, dict[str, list[page.Curve]]] = {}
+    for row in rows:
+        if "distance_1" in row:
+            arithmetic, _, damping = row["kind"].partition(", ")
+            panels = grid.setdefault(row["weights"], {})
+            each = [float(row[f"distance_{t}"]) for t in range(1, STEPS + 1)]
+            line = (f"{row['order']}, {damping}", range(1, STEPS + 1), each)
+            panels.setdefault(f"{row['weights']}, {arithmetic}: distance", []).append(line)
+    return page.curves(list(grid.values()), "steps or sweeps", alike=True)
+
+
+COLUMNS = [page.Column(f"after {t}", f"distance_{t}", 4) for t in (2, 4, 8, 12, 16, 24, 32)]
+COLUMNS += [page.Column("in a cycle (%)", "cycling_percent", 0)]
+
+STUDY = Study("settling", BUDGETS, seed_cells, page.report(intro, COLUMNS, picture))

@@ -1,13 +1,15 @@
 """What a study is: budgets, cells that are measured once each, and a report of their rows. `carry_out` measures it."""
 
 import json
-import statistics
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from golden.training import data as datasets
+from golden.training.data import Data
 from plumbing.errors import StudyError
 
 GIBIBYTE = 1 << 30
@@ -68,14 +70,18 @@ class Study:
     #: On the command line.
     name: str
     budgets: tuple[Budget, ...]
-    #: Cells of a budget, for a number of seeds, with the folder of the data sets.
-    cells: Callable[[Budget, int, Path | None], list[Cell]]
+    #: Cells of a budget and one seed, with the folder of the data sets.
+    seed_cells: Callable[[Budget, int, Path | None], Iterable[Cell]]
     #: Writes the Markdown table and the PNG of complete rows, beside the CSV that is given, and returns the table.
     report: Callable[[Budget, list[Row], Path], str]
     #: Whether `report` copes with missing rows; it is then written after each row, and `only` may choose rows.
     partial: bool = False
     #: Whether the study computes on the device that the budget's values name.
     devices: bool = False
+
+    def cells(self, budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
+        """All of them; those of the first seed come first."""
+        return [cell for seed in range(1, seeds + 1) for cell in self.seed_cells(budget, seed, data_dir)]
 
     def budget(self, name: str) -> Budget:
         """The budget of that name; `StudyError` lists those there are."""
@@ -85,6 +91,7 @@ class Study:
         raise StudyError(f"--budget must be one of {', '.join(b.name for b in self.budgets)} for {self.name}, not {name!r}")
 
 
-def mean_deviation(values: list[float]) -> tuple[float, float]:
-    """Mean and sample standard deviation (0 for one value)."""
-    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+@lru_cache(maxsize=2)
+def images(name: str, data_dir: Path | None) -> Data:
+    """A data set, read when a cell is measured: a complete table is drawn again without it."""
+    return datasets.load(name, data_dir)

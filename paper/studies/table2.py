@@ -4,6 +4,7 @@ Variants are those of `paper.systems.own` and `cited`. A budget that shortens on
 has Table I's constants but for the steps and the batch.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,19 +12,17 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from golden.training import data as datasets
-from golden.training.data import Data
 from paper.systems.compiled import differentiable
 from paper.systems.configuration import Configuration
 from paper.systems.configurations import table_two
 from paper.systems.neuron import Dynamics
 from paper.systems.own import SCALE_WIDTHS
-from paper.systems.published import OWN_ROW, PUBLISHED
+from paper.systems.published import OWN_ROW, PUBLISHED, Published
 from paper.systems.train import SystemRun, Tell, silent, test_error, train
 from paper.systems.variants import FALLING
 
-from . import learning, page
-from .study import GIBIBYTE, Budget, Cell, Row, Study, plain
+from . import page
+from .study import GIBIBYTE, Budget, Cell, Row, Study, images, plain
 
 #: Parts of a run whose training errors make its curve, where the test images aren't tried after each epoch.
 PARTS = 8
@@ -139,10 +138,13 @@ def the_run(c: Configuration, budget: Budget, seed: int) -> SystemRun:
     )
 
 
-def measure(run: SystemRun, images: Data, checkpoint: Path | None = None, tell: Tell = silent) -> dict[str, float]:
+def measure(
+    run: SystemRun, data: str, data_dir: Path | None, checkpoint: Path | None = None, tell: Tell = silent
+) -> dict[str, float]:
     """Test error, training error in the last part of the run, processor time, and the curves."""
-    trained = train(run, images, checkpoint, tell)
-    wrong = trained.tests[-1] if trained.tests else test_error(run, trained.parameters, images)
+    known = images(data, data_dir)
+    trained = train(run, known, checkpoint, tell)
+    wrong = trained.tests[-1] if trained.tests else test_error(run, trained.parameters, known)
     figures = {"test_percent": wrong, "train_percent": trained.training[-1], "hours": trained.seconds / 3600}
     parts = {f"part_{n}": x for n, x in enumerate(trained.training, start=1)}
     return figures | parts | {f"test_{n}": x for n, x in enumerate(trained.tests, start=1)}
@@ -155,69 +157,75 @@ def facts(run: SystemRun) -> dict[str, Any]:
     return known
 
 
-def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
-    """One for each data set, configuration and seed; the first seed of all comes first."""
-    made = []
-    sets = {name: datasets.load(source, data_dir) for name, source in budget.values["data"].items()}
-    for seed in range(1, seeds + 1):
-        for name, images in sets.items():
-            for c in configurations(budget, name):
-                run = the_run(c, budget, seed)
-                labels = {"data": name, "system": c.name, "variant": c.variant}
-                made.append(Cell(labels, seed, facts(run), partial(measure, run, images), long=True))
-    return made
+def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cell]:
+    """One for each data set and configuration."""
+    for name, source in budget.values["data"].items():
+        for c in configurations(budget, name):
+            run = the_run(c, budget, seed)
+            labels = {"data": name, "system": c.name, "variant": c.variant}
+            yield Cell(labels, seed, facts(run), partial(measure, run, source, data_dir), long=True)
 
 
-def published(data: str, name: str) -> tuple[str, str]:
-    """Test and training error of Table II."""
-    of = PUBLISHED[data][name]
-    test = f"{of.test:.2f}" + (f" ± {of.deviation:.2f}" if of.deviation is not None else "")
-    if of.train is None:
-        return test, "-"
-    return test, f"{of.train:.2f}" + (f" ± {of.train_deviation:.2f}" if of.train_deviation is not None else "")
+def published(rows: list[Row]) -> Published:
+    """The paper's figures."""
+    return PUBLISHED[rows[0]["data"]][rows[0]["system"]]
 
 
-def picture(budget: Budget, rows: list[Row]) -> Figure:
-    """Learning curves of the data sets of which anything was measured."""
-    sets = [data for data in budget.values["data"] if page.select(rows, data=data)] or list(budget.values["data"])
-    whole = isinstance(budget.values["epochs"], dict)
-    return learning.whole_runs(rows, sets) if whole else learning.short_runs(rows, sets, PARTS)
+def with_deviation(mean: float | None, deviation: float | None) -> str:
+    """As Table II has it."""
+    if mean is None:
+        return "-"
+    return f"{mean:.2f}" + (f" ± {deviation:.2f}" if deviation is not None else "")
 
 
-def report(budget: Budget, rows: list[Row], path: Path) -> str:
-    """Ours beside the paper's, and the learning curves."""
+def curve(row: Row, kind: str) -> list[float]:
+    """Errors of one seed: of the "part"s of its run, or its "test" errors, where these were tried."""
+    return [float(row[f"{kind}_{n}"]) for n in range(1, len(row)) if f"{kind}_{n}" in row]
+
+
+COLUMNS = [
+    page.Column("test (%)", "test_percent"),
+    page.Column("training (%)", "train_percent"),
+    page.Column("hours", "hours", 3),
+    page.Column("paper: test", lambda rows: with_deviation(published(rows).test, published(rows).deviation)),
+    page.Column("paper: training", lambda rows: with_deviation(published(rows).train, published(rows).train_deviation)),
+]
+
+#: What the numbers of a curve are called in a row, and of a panel.
+KINDS = {"part": "training error before learning (%)", "test": "test error (%)"}
+
+
+def picture(rows: list[Row]) -> Figure:
+    """Learning curves: a line of panels for each data set, and for the works that the paper cites; behind those of
+    tests the paper's figures."""
+    own = {c.name for c in table_two("mnist") if c.row == OWN_ROW}
+    grid: dict[tuple[str, bool], dict[str, list[page.Curve]]] = {}
+    for row in rows:
+        data, name = row["data"], row["system"]
+        panels = grid.setdefault((data, name in own), {})
+        for kind, what in KINDS.items():
+            errors = curve(row, kind)
+            if not errors:
+                continue
+            lines = panels.setdefault(f"{data}, {OWN_ROW if name in own else 'cited works'}: {what}", [])
+            lines.append((f"{name}, {row['variant']}", range(1, len(errors) + 1), errors))
+            if kind == "test":
+                lines.append((f"{name}, the paper's", [len(errors) + 1], [PUBLISHED[data][name].test]))
+    return page.curves(list(grid.values()), "epoch, or part of the run")
+
+
+def intro(budget: Budget) -> str:
+    """What was trained."""
     values = budget.values
-    sets = list(values["data"])
-    lines = []
-    for data in sets:
-        for c in configurations(budget, data):
-            mine = page.select(rows, data=data, system=c.name, variant=c.variant)
-            test, training = published(data, c.name)
-            ours = page.both(mine, "test_percent"), page.both(mine, "train_percent")
-            hours = page.both(mine, "hours", 3)
-            name = f"{data}: {c.row} {c.name}, {c.variant}"
-            lines.append([name, *ours, str(len(mine)), str(c.epochs), hours, test, training])
-    header = [
-        "data, row, system, variant",
-        "test (%)",
-        "training (%)",
-        "seeds",
-        "epochs",
-        "hours",
-        "paper: test",
-        "paper: training",
-    ]
     widths = values.get("widths")
-    intro = (
+    epochs = str(values["epochs"] or "as published").strip("{}").replace("'", "")
+    return (
         f"Budget {budget.name}: "
         + (f"2C2FC of {'-'.join(map(str, widths))}, others' " if widths else "")
         + f"widths over {values['narrow']}, {values['samples']} samples an epoch, {values['tested']} test images. "
-        "Hours are processor time of one thread. Where a line has no figure: "
-        f"`nudge repro table2 --budget {budget.name} --only SYSTEM,VARIANT`, added to this table."
+        f"Epochs: {epochs}. Hours are processor time of one thread. "
+        f"`nudge repro table2 --budget {budget.name} --only SYSTEM,VARIANT` adds a line."
     )
-    text = f"{intro}\n\n{page.table(header, lines)}"
-    page.write(path, text, picture(budget, rows))
-    return text
 
 
-STUDY = Study("table2", BUDGETS, cells, report, partial=True, devices=True)
+STUDY = Study("table2", BUDGETS, seed_cells, page.report(intro, COLUMNS, picture), partial=True, devices=True)

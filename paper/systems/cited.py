@@ -13,7 +13,7 @@ from .eqspike import Leaky
 from .network import Network, PaddedConv
 from .neuron import Dynamics
 from .own import SETTLED
-from .variants import PUBLISHED_WEAK, TUNED_WEAK, WEAK, with_falling_rates, with_fine_spikes, with_weak_feedback
+from .variants import PUBLISHED_WEAK, TUNED_WEAK, WEAK, changed, with_falling_rates, with_fine_spikes, with_weak_feedback
 
 
 def cited_systems(narrow: int) -> list[Configuration]:
@@ -64,6 +64,6 @@ def with_own_dynamics(c: Configuration) -> Configuration:
     updates; rates by held-out digits (docs/log/2026-11-29-deep.md)."""
     dynamics = Dynamics(beta=0.5, order="odd-even", **SETTLED["snn-ep"])
     network, why = replace(c.network, feedback=WEAK), f"dynamics of tuned weak feedback, feedback {WEAK:g}, centred updates"
-    own = replace(c, variant=TUNED_WEAK, network=network, dynamics=dynamics, centred=True, why=why)
+    own = changed(c, TUNED_WEAK, why, network=network, dynamics=dynamics, centred=True)
     own = replace(own, rates=(0.4, 0.2, 0.2, 0.2), batch=16, gain=1.25, glorot=False, random_sign=False)
     return with_fine_spikes(own)

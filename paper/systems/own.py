@@ -6,7 +6,6 @@ on held-out images (`nudge repro tuning`), `SETTLED` by training error; what beg
 """
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from golden.contract.shapes import Dense
@@ -15,11 +14,11 @@ from .configuration import Configuration
 from .network import Network, PaddedConv
 from .neuron import Dynamics
 from .published import OWN_ROW, TABLE_I
-from .variants import TUNED_WEAK, with_centred_updates, with_fine_spikes, with_half_rates, with_weak_feedback
+from .variants import TUNED_WEAK, changed, with_centred_updates, with_fine_spikes, with_half_rates, with_weak_feedback
 
 #: Factor on the rates of `starts`, and the initial weights' gain, of `tuned`: the best of what `nudge repro tuning --budget
 #: scale` and pairs of its changes gave on held-out digits, the same for all four (docs/log/2026-11-28-scale.md).
-CHOSEN = {"snn-ep": (2, 1.25), "snn-bptt": (2, 1.25), "crnn-ep": (2, 1.25), "crnn-bptt": (2, 1.25)}
+FACTOR, GAIN = 2, 1.25
 
 #: What `tuned` has in common.
 TUNED = "lambda 1/4, epsilon 1, beta 1/2, static image, odd layers first, T 16/8, mean of 4 sweeps with spikes, batch 16"
@@ -45,33 +44,36 @@ def two_conv_two_dense(first: int = 128, second: int = 256, hidden: int = 512, *
     return Network((PaddedConv(first), PaddedConv(second), Dense(hidden), Dense(10)), softmax=softmax)
 
 
+def four(
+    variant: str, widths: tuple[int, int, int], spiking: Dynamics, real: Dynamics, rates: tuple[float, ...], batch: int
+) -> list[Configuration]:
+    """All four with the same constants. real: dynamics without spikes, whose loss is the cross-entropy."""
+    kinds = ("snn", two_conv_two_dense(*widths), spiking), ("crnn", two_conv_two_dense(*widths, softmax=True), real)
+    return [
+        Configuration(f"{kind}-{rule}", variant, OWN_ROW, f"{kind} {rule}".upper(), network, dynamics, rates, rule, batch)
+        for kind, network, dynamics in kinds
+        for rule in ("ep", "bptt")
+    ]
+
+
 def starts(widths: tuple[int, int, int]) -> list[Configuration]:
     """What the four systems' constants are tuned from, the same for all; `nudge repro tuning` changes one at a time."""
     # an update moves all weights of a neuron at once, so with more of them each must move less
     later = min((8 / widths[0]) ** 1.25, 1.0)
-    rates = (0.5, 0.3 * later, 0.2 * later, 0.16 * later)
     averaged = Dynamics(16, 8, 4, 0.25, 1.0, 0.5, order="odd-even")
     settled = replace(averaged, spiking=False, window=1)
-    squared, entropy = two_conv_two_dense(*widths), two_conv_two_dense(*widths, softmax=True)
-    of = partial(Configuration, variant="start", row=OWN_ROW, rates=rates, batch=16)
-    return [
-        of("snn-ep", column="SNN EP", network=squared, dynamics=averaged),
-        of("snn-bptt", column="SNN BPTT", network=squared, dynamics=averaged, rule="bptt"),
-        of("crnn-ep", column="CRNN EP", network=entropy, dynamics=settled),
-        of("crnn-bptt", column="CRNN BPTT", network=entropy, dynamics=settled, rule="bptt"),
-    ]
+    return four("start", widths, averaged, settled, (0.5, 0.3 * later, 0.2 * later, 0.16 * later), 16)
 
 
 def tuned(start: Configuration) -> Configuration:
     """What is chosen from where all systems start."""
-    factor, gain = CHOSEN[start.name]
     assert isinstance(start.dynamics, Dynamics)
     first = start.network.stages[0]
     assert isinstance(first, PaddedConv)
     changes = SETTLED.get(start.name, {}) if first.channels >= WIDE else {}
-    why = ", ".join([TUNED, f"rates x {factor}", f"gain {gain:g}", *(f"{name} {value:g}" for name, value in changes.items())])
-    rates = tuple(factor * rate for rate in start.rates)
-    return replace(start, variant="tuned", dynamics=replace(start.dynamics, **changes), rates=rates, gain=gain, why=why)
+    told = (f"rates x {FACTOR}", f"gain {GAIN:g}", *(f"{name} {value:g}" for name, value in changes.items()))
+    dynamics = replace(start.dynamics, **changes)
+    return changed(start, "tuned", ", ".join((TUNED, *told)), FACTOR, dynamics=dynamics, gain=GAIN)
 
 
 def table_one(data: str, widths: tuple[int, int, int]) -> list[Configuration]:
@@ -79,17 +81,9 @@ def table_one(data: str, widths: tuple[int, int, int]) -> list[Configuration]:
     best = TABLE_I[data]
     spiking = Dynamics(best.free, best.nudged, 1, best.prediction, best.rate, best.beta, image_spikes=True)
     real = replace(spiking, spiking=False, image_spikes=False)
-    squared, entropy = two_conv_two_dense(*widths), two_conv_two_dense(*widths, softmax=True)
-    of = partial(Configuration, variant="table-1", row=OWN_ROW, rates=best.rates)
-    exactly = [
-        of("snn-ep", column="SNN EP", network=squared, dynamics=spiking),
-        of("snn-bptt", column="SNN BPTT", network=squared, dynamics=spiking, rule="bptt"),
-        of("crnn-ep", column="CRNN EP", network=entropy, dynamics=real),
-        of("crnn-bptt", column="CRNN BPTT", network=entropy, dynamics=real, rule="bptt"),
-    ]
+    exactly = four("table-1", widths, spiking, real, best.rates, best.batch)
     falling = replace(spiking, prediction_decay=0.5)
-    annealed = replace(exactly[0], variant="table-1-annealed", dynamics=falling, why="lambda 0.6 / t^0.5")
-    return [*exactly, annealed]
+    return [*exactly, changed(exactly[0], "table-1-annealed", "lambda 0.6 / t^0.5", dynamics=falling)]
 
 
 def own_systems(data: str, widths: tuple[int, int, int]) -> list[Configuration]:

@@ -1,6 +1,7 @@
 """Changes that make variants of a configuration: one each, and nothing else changed. `why` says what it was."""
 
 from dataclasses import replace
+from typing import Any
 
 from .configuration import Configuration
 from .neuron import Dynamics
@@ -20,31 +21,35 @@ TUNED_WEAK = "tuned weak feedback"
 FALLING = ("tuned", PUBLISHED_FALLING, PUBLISHED_WEAK)
 
 
+def changed(c: Configuration, variant: str, why: str, factor: float = 1, **changes: Any) -> Configuration:
+    """Another variant: with these changes, and its rates times a factor."""
+    rates = tuple(factor * rate for rate in c.rates)
+    return replace(c, variant=variant, why=", ".join(filter(None, (c.why, why))), rates=rates, **changes)
+
+
 def with_half_rates(c: Configuration) -> Configuration:
     """For what `tuned` upsets."""
-    half = tuple(rate / 2 for rate in c.rates)
-    return replace(c, variant=f"{c.variant} half rates", rates=half, why=f"{c.why}, these rates / 2")
+    return changed(c, f"{c.variant} half rates", "these rates / 2", 0.5)
 
 
 def with_centred_updates(c: Configuration) -> Configuration:
     """Those of `centre`."""
-    return replace(c, variant=f"{c.variant} centred", centred=True, why=f"{c.why}, centred updates")
+    return changed(c, f"{c.variant} centred", "centred updates", centred=True)
 
 
 def with_weak_feedback(c: Configuration, variant: str, factor: int) -> Configuration:
     """factor: on the rates, which may be larger where layers drive each other less."""
-    why = f"{c.why}, feedback {WEAK:g}, these rates x {factor}"
     network = replace(c.network, feedback=WEAK)
-    return replace(c, variant=variant, network=network, rates=tuple(factor * rate for rate in c.rates), why=why)
+    return changed(c, variant, f"feedback {WEAK:g}, these rates x {factor}", factor, network=network)
 
 
 def with_fine_spikes(c: Configuration) -> Configuration:
     """In the nudged phases: those of `deviation`."""
     assert isinstance(c.dynamics, Dynamics)
     worth = ", ".join(f"2^-{point}" for point in FINE)
-    return replace(c, dynamics=replace(c.dynamics, fine=FINE), why=f"{c.why}, spikes of nudged phases worth {worth}")
+    return changed(c, c.variant, f"spikes of nudged phases worth {worth}", dynamics=replace(c.dynamics, fine=FINE))
 
 
 def with_falling_rates(c: Configuration) -> Configuration:
     """How far, a budget says, over its own epochs."""
-    return replace(c, variant=PUBLISHED_FALLING, why="rates that fall")
+    return changed(c, PUBLISHED_FALLING, "rates that fall")

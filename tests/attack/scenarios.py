@@ -224,8 +224,8 @@ def small_study() -> None:
     from paper.studies import page
     from paper.studies.study import Budget, Cell, Study
 
-    def cells(budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
-        return [Cell({"value": str(n)}, 1, n, functools.partial(dict, error=n + 0.5)) for n in range(3)]
+    def cells(budget: Budget, seed: int, data_dir: Path | None) -> list[Cell]:
+        return [Cell({"value": str(n)}, seed, n, functools.partial(dict, error=n + 0.5)) for n in range(3)]
 
     def report(budget: Budget, rows: list[dict[str, str]], path: Path) -> str:
         figure = Figure()
@@ -234,7 +234,8 @@ def small_study() -> None:
         page.write(path, text, figure)
         return text
 
-    studies.STUDIES = {"count": Study("count", (Budget("quick", 1, 0, {}),), cells, report, partial=True)}
+    study = Study("count", (Budget("quick", 1, 0, {}),), cells, report, partial=True)
+    studies.NAMES, studies.find = ("count",), lambda name: study
 
 
 TABLE = "0:0.5 1:1.5 2:2.5\n"

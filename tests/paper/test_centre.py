@@ -8,10 +8,8 @@ from torch.nn import functional
 
 from golden.contract.shapes import Dense
 from golden.training.data import load
-from paper.studies.study import plain
 from paper.systems.centre import FOLLOW, centred, channel_mean, followed
 from paper.systems.configuration import Configuration
-from paper.systems.configurations import table_two
 from paper.systems.network import Network, PaddedConv
 from paper.systems.neuron import Dynamics
 from paper.systems.train import SystemRun, read, train
@@ -80,12 +78,3 @@ def test_links_read_the_image_and_the_layers_below():
     assert [len(m) for m in means] == [1, 4, 16]
     assert means[0].item() == pytest.approx(x.mean().item())
     assert all(0 <= m.min() <= m.max() <= 1 for m in means)
-
-
-def test_it_is_the_only_change_of_its_variant():
-    by_name = {(c.name, c.variant): c for c in table_two("mnist", 1, (32, 64, 256))}
-    both = [(c, by_name[c.name, "tuned centred"]) for c in by_name.values() if c.variant == "tuned"]
-    assert len(both) == 4
-    for before, after in both:
-        assert replace(after, centred=False, variant="tuned", why=before.why) == before
-        assert plain(after).keys() - plain(before).keys() == {"centred"}

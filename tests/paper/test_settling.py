@@ -4,28 +4,27 @@ from math import prod
 
 import pytest
 
-from paper.studies.settling import ORDERS, Trained, cycling, distances, equilibrium, first, floating
+from paper.studies.settling import ORDERS, cycling, distances, equilibrium, first, floating, trained
 
-TINY = Trained("tiny-mnist", 4)
+TINY = ("tiny-mnist", 4)
 
 
 def test_the_equilibrium_is_one():
     """Both orders, damped or not, stay where it is once they are there."""
-    rest = equilibrium(TINY)
+    rest = equilibrium(*TINY)
     assert rest.min() >= 0
     assert 0 < rest.mean() < rest.max() <= 1
     for order in ORDERS:
         for shift in (0, 1):
-            assert (first(floating(TINY, order, shift), 100)[-1] - rest).abs().max() < 1e-9, (order, shift)
+            assert (first(floating(*TINY, order, shift), 100)[-1] - rest).abs().max() < 1e-9, (order, shift)
 
 
 @pytest.mark.parametrize("weights", ["tiny-mnist", "small-mnist"])
 def test_a_sweep_is_two_steps(weights):
     """Undamped, from rest: after n sweeps odd layers are as after 2n - 1 steps of all at once, even ones as after 2n."""
-    trained = Trained(weights, 2)
-    layers = trained.loaded[0].layers[1:]
+    layers = trained(weights)[0].layers[1:]
     sweeps, steps = (
-        [x.split([prod(layer.shape) for layer in layers], 1) for x in first(floating(trained, order, 0), 8)]
+        [x.split([prod(layer.shape) for layer in layers], 1) for x in first(floating(weights, 2, order, 0), 8)]
         for order in ("odd-even", "all")
     )
     for n in range(1, 5):
@@ -36,7 +35,7 @@ def test_a_sweep_is_two_steps(weights):
 
 @pytest.mark.parametrize("arithmetic", ["floating", "spiking"])
 def test_halves_are_nearer_after_as_many(arithmetic):
-    all_at_once, halves = (distances(TINY, arithmetic, order, 1) for order in ORDERS)
+    all_at_once, halves = (distances(*TINY, arithmetic, order, 1) for order in ORDERS)
     assert len(halves) == 32
     for t in (4, 8):
         assert halves[f"distance_{t}"] < all_at_once[f"distance_{t}"]
@@ -45,6 +44,6 @@ def test_halves_are_nearer_after_as_many(arithmetic):
 
 def test_only_all_at_once_cycles():
     """With weights four times as large."""
-    assert cycling(TINY, "all", 4.0)["cycling_percent"] == 50
-    assert cycling(TINY, "odd-even", 4.0)["cycling_percent"] == 0
-    assert cycling(TINY, "all", 1.0)["cycling_percent"] == 0
+    assert cycling(*TINY, "all", 4.0)["cycling_percent"] == 50
+    assert cycling(*TINY, "odd-even", 4.0)["cycling_percent"] == 0
+    assert cycling(*TINY, "all", 1.0)["cycling_percent"] == 0

@@ -1,12 +1,15 @@
-"""Rows of the study of FashionMNIST, and what its feed-forward networks learn by."""
+"""Rows of all studies, and what the feed-forward networks of FashionMNIST learn by."""
+
+import json
 
 import pytest
 import torch
 
 from golden.training.data import load
 from golden.training.plan import Plan
+from paper.studies import NAMES, find
 from paper.studies.backprop import OPTIMIZERS, Backprop, Sign
-from paper.studies.fashion import STUDY, cell, variants
+from paper.studies.carry_out import on_device
 from paper.studies.held_out import STUDIED_TINY
 
 
@@ -18,21 +21,18 @@ def test_sign_moves_each_weight_by_the_rate():
     assert x.tolist() == [0.75, 2.25, 3.0]
 
 
-@pytest.mark.parametrize("budget", STUDY.budgets, ids=lambda budget: budget.name)
-def test_rows_differ(budget):
-    images = load("embedded")
-    cells = [cell(variant, 1, budget, images) for variant in variants(budget)]
+@pytest.mark.parametrize(
+    ("study", "budget"),
+    [(name, budget.name) for name in NAMES for budget in find(name).budgets],
+)
+def test_rows_differ(study, budget):
+    """By their labels, and by what fixes their results; of `speed` and `settling` the labels do."""
+    known = find(study)
+    cells = known.cells(on_device(known, known.budget(budget), "cpu"), 1, None)
     assert len({one.fingerprint for one in cells}) == len(cells)
     assert len({tuple(one.labels.values()) for one in cells}) == len(cells)
-
-
-def test_a_table_of_some_rows(tmp_path):
-    """Rows that aren't measured yet aren't in it."""
-    budget = STUDY.budget("rule")
-    row = {"group": variants(budget)[1].group, "variant": variants(budget)[1].name, "seed": "1"}
-    text = STUDY.report(budget, [row | {"error_percent": "12.5", "training_percent": "11.25"}], tmp_path / "fashion-rule.csv")
-    assert text.splitlines()[-1] == f"| {row['group']} | {row['variant']} | 12.50 | 0.00 | 11.25 | 1 |"
-    assert len(text.splitlines()) == 5
+    facts = [json.dumps(one.configuration, sort_keys=True) for one in cells]
+    assert study in ("speed", "settling") or len(set(facts)) == len(cells)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -41,7 +41,9 @@ def test_centred_steps_learn_more(seed):
     images = load("embedded")
     plan = Plan.of(STUDIED_TINY, "embedded", 800, seed=seed, epochs=1)
     wrong = [
-        Backprop(rate=1.0, clipped_output=False, by_layer=True, centred=centred).error(STUDIED_TINY, plan, 200, images)
+        Backprop(rate=1.0, clipped_output=False, by_layer=True, centred=centred).error(
+            STUDIED_TINY, plan, 200, images
+        )
         for centred in (False, True)
     ]
     assert wrong[1]["training_percent"] < wrong[0]["training_percent"] - 1
@@ -53,8 +55,8 @@ def test_each_optimizer_learns(optimizer):
     rate = {"sgd": 0.1, "adam": 1e-2, "scaled": 1e-2, "sign": 1e-3}[optimizer]
     plan = Plan.of(STUDIED_TINY, "embedded", 800, seed=1, epochs=2)
     assert (
-        Backprop(optimizer, rate, cross_entropy=True, clipped_output=False).error(STUDIED_TINY, plan, 200, images)[
-            "error_percent"
-        ]
+        Backprop(optimizer, rate, cross_entropy=True, clipped_output=False).error(
+            STUDIED_TINY, plan, 200, images
+        )["error_percent"]
         < 40
     )
