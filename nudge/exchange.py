@@ -22,7 +22,7 @@ from golden.contract.shapes import Conv
 from golden.contract.spec import CLASSES, IMAGE_SIDE, Spec
 from golden.model.parameters import Parameters, working, zeros
 from golden.training.checkpoint import names
-from plumbing import DISTRIBUTION
+from plumbing import install
 from plumbing.errors import ExchangeError, SpecError, ToolError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def library() -> ModuleType:
     try:
         import nir
     except ImportError:
-        raise ToolError(f"NIR needs the package nir: pip install '{DISTRIBUTION}[nir]'") from None
+        raise ToolError(f"NIR needs the package nir: {install('nir')}") from None
     return nir
 
 

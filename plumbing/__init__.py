@@ -2,3 +2,8 @@
 
 #: What pip calls the project: `nudge` is another one on PyPI.
 DISTRIBUTION = "nudge-fpga"
+
+
+def install(extra: str) -> str:
+    """Return the command that installs an extra of pyproject.toml, such as `sim`."""
+    return f"pip install '{DISTRIBUTION}[{extra}]'"

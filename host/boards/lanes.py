@@ -8,6 +8,7 @@ from golden.model import activity
 from golden.model.parameters import Parameters, initial
 from golden.model.settings import Settings
 from golden.training import data
+from plumbing import install
 from plumbing.errors import DesignError, ToolError
 from plumbing.progress import note
 
@@ -43,7 +44,7 @@ def with_chosen(
         from boards.estimate.lanes import as_table, chosen
         from boards.estimate.part import SIMULATED, part_of
     except ImportError as error:
-        raise ToolError(f"to choose lanes needs the package {error.name}: make setup") from None
+        raise ToolError(f"a choice of lanes needs the package {error.name}: {install('sim')}") from None
     try:
         part = SIMULATED if device is None else part_of(device)
         found = chosen(spec, part, digits_activity(spec, CHOICE_SAMPLES), window, engines, stores)

@@ -9,6 +9,7 @@ from golden.contract.config import ENGINES, buildable, configuration
 from golden.contract.presets import PRESETS, preset
 from golden.contract.spec import Spec
 from host.link.link import Link
+from plumbing import install
 from plumbing.errors import IdentityError, ToolError, UsageError, meant
 from plumbing.progress import note
 
@@ -50,7 +51,7 @@ def virtual_board(
         from boards.virtual import VIRTUAL_SDRAM
         from sim.board import virtual as simulation
     except ImportError as error:
-        raise ToolError(f"simulation needs the package {error.name}: make setup") from None
+        raise ToolError(f"simulation needs the package {error.name}: {install('sim')}") from None
     if engines not in dict(spec.lanes):
         spec = with_chosen(spec, engines, "sim", None, simulation.VIRTUAL.window, engines)
     config = buildable(spec, engines)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from golden.training.checkpoint import names
 from golden.training.run import Run
-from plumbing import DISTRIBUTION
+from plumbing import install
 from plumbing.errors import ToolError, ViewError
 from plumbing.progress import note
 
@@ -34,7 +34,7 @@ class Events:
         try:
             from torch.utils.tensorboard import SummaryWriter  # late: it takes a second
         except ImportError:
-            raise ToolError(f"--tensorboard needs the package tensorboard: pip install '{DISTRIBUTION}[tensorboard]'") from None
+            raise ToolError(f"--tensorboard needs the package tensorboard: {install('tensorboard')}") from None
         self._folder, self._rows, self._epochs, self._parameters = folder, len(run.rows), len(run.epochs), run.parameters
         self._failed = False
         try:

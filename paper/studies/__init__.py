@@ -5,7 +5,7 @@ import importlib
 from .study import Study
 
 #: Of all studies, each a module here.
-NAMES = (
+NAMES: tuple[str, ...] = (
     *("precision", "schedule", "settling", "fashion", "shape", "tuning"),
     *("table2", "gradient", "pooling", "memory", "speed"),
 )

