@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from golden.contract.spec import Spec
@@ -22,7 +23,7 @@ from .result import Result
 from .settings import Settings
 
 
-def tensor(values: Tensor | np.ndarray, what: str) -> Tensor:
+def tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
     """Numbers as a tensor whose bytes lie one after the other, in this machine's order; `ModelError` for what is no array."""
     try:
         if isinstance(values, Tensor):
@@ -47,7 +48,7 @@ def checked_images(images: Tensor | np.ndarray, spec: Spec) -> Tensor:
     return images.reshape(-1, *shape)
 
 
-def checked_labels(labels: Tensor | np.ndarray, count: int, spec: Spec) -> Tensor:
+def checked_labels(labels: Tensor | ArrayLike, count: int, spec: Spec) -> Tensor:
     """The labels, int64; `ModelError` unless they are `count` numbers of classes."""
     labels = tensor(labels, "labels")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:

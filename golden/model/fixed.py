@@ -2,13 +2,14 @@
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from golden.contract.spec import Spec
 from plumbing.errors import BoardError
 
 from . import centring, native
-from .batch import checked_labels, engine_here, run_batch
+from .batch import checked_labels, engine_here, run_batch, tensor
 from .parameters import Parameters, accumulate, check_parameters, commit, zeros
 from .result import Result
 from .settings import Settings
@@ -75,17 +76,17 @@ class FixedModel:
             raise BoardError(f"masters can't be read while {self.pending} samples are pending: commit first")
         return self._committed.to("cpu")
 
-    def train(self, images: Tensor | np.ndarray, labels: Tensor | np.ndarray) -> Tensor:
+    def train(self, images: Tensor | ArrayLike, labels: Tensor | ArrayLike) -> np.ndarray:
         """Train on images (n, channels, height, width); predictions (n,). The masters change at `commit`."""
+        images = tensor(images, "images")
         if self.pending + len(images) > self.spec.formats.max_batch:
             raise BoardError(
                 f"{self.pending} pending samples and {len(images)} more: at most {self.spec.formats.max_batch} between commits"
             )
-        result = self._compute(images, labels)
+        result = self._compute(images, tensor(labels, "labels"))
         self._updates = accumulate(self._updates, result.updates) if self.pending else result.updates
         self.pending += len(images)
-        self._count(result.predictions, labels, result.spikes)
-        return result.predictions
+        return self._count(result, labels)
 
     def commit(self) -> int:
         """Make the pending samples' updates final; how many samples that were."""
@@ -96,15 +97,14 @@ class FixedModel:
         done, self.pending = self.pending, 0
         return done
 
-    def infer(self, images: Tensor | np.ndarray, labels: Tensor | np.ndarray | None = None) -> Tensor:
+    def infer(self, images: Tensor | ArrayLike, labels: Tensor | ArrayLike | None = None) -> np.ndarray:
         """Predictions (n,). Without labels no errors are counted."""
+        images = tensor(images, "images")
         if labels is not None:
             checked_labels(labels, len(images), self.spec)
-        result = self._compute(images, None)
-        self._count(result.predictions, labels, result.spikes)
-        return result.predictions
+        return self._count(self._compute(images, None), labels)
 
-    def _compute(self, images: Tensor | np.ndarray, labels: Tensor | np.ndarray | None) -> Result:
+    def _compute(self, images: Tensor, labels: Tensor | None) -> Result:
         """Training with labels, inference without; nothing is kept yet."""
         return run_batch(self.spec, self.settings, self._committed, images, labels, self.engine, self.threads)
 
@@ -113,8 +113,11 @@ class FixedModel:
         self.samples = self.errors = 0
         self.spikes = [0] * len(self.spec.bundles)
 
-    def _count(self, predictions: Tensor, labels: Tensor | np.ndarray | None, spikes: list[int]) -> None:
+    def _count(self, result: Result, labels: Tensor | ArrayLike | None) -> np.ndarray:
+        """The predictions, counted."""
+        predictions: np.ndarray = result.predictions.cpu().numpy()
         self.samples += len(predictions)
         if labels is not None:
-            self.errors += int((predictions.cpu() != torch.as_tensor(labels, device="cpu")).sum())
-        self.spikes = [(total + new) % 2**32 for total, new in zip(self.spikes, spikes, strict=True)]
+            self.errors += int((predictions != tensor(labels, "labels").cpu().numpy()).sum())
+        self.spikes = [(total + new) % 2**32 for total, new in zip(self.spikes, result.spikes, strict=True)]
+        return predictions

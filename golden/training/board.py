@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from torch import Tensor
+from numpy.typing import ArrayLike
 
 from golden.contract.spec import Spec
 from golden.model.parameters import Parameters
@@ -36,14 +36,14 @@ class Board(Protocol):
         """The masters as of the last commit. Refused while samples are pending."""
 
     @abstractmethod
-    def train(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray | Tensor:
+    def train(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
         """Train on uint8 images (n, *Input.shape), of one channel also without it, with labels (n,); predictions (n,) int64.
 
         The masters change at `commit`. Refused beyond the batch register.
         """
 
     @abstractmethod
-    def infer(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray | Tensor:
+    def infer(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
         """Predictions (n,) int64 of images as in `train`; the labels only serve its error counter."""
 
     @abstractmethod
@@ -83,14 +83,10 @@ def trained(board: Board, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
     for batch in batches:
         predictions = board.train(batch.images, batch.labels)
         board.commit()
-        yield _array(predictions)
+        yield predictions
 
 
 def inferred(board: Board, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
     """`Ahead.infer_batches` with nothing ahead."""
     for batch in batches:
-        yield _array(board.infer(batch.images, batch.labels))
-
-
-def _array(predictions: np.ndarray | Tensor) -> np.ndarray:
-    return predictions.cpu().numpy() if isinstance(predictions, Tensor) else predictions
+        yield board.infer(batch.images, batch.labels)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch import distributed as dist
@@ -122,7 +121,7 @@ class SharedModel(FixedModel):
         super().__init__(spec, device=device, threads=world.threads)
         self.world, self.stop = world, stop
 
-    def _compute(self, images: Tensor | np.ndarray, labels: Tensor | np.ndarray | None) -> Result:
+    def _compute(self, images: Tensor, labels: Tensor | None) -> Result:
         share = slice(self.world.rank, None, self.world.size)
         part = super()._compute(images[share], None if labels is None else labels[share])
         predictions = torch.zeros(len(images), dtype=torch.int64, device=self.device)

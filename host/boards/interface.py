@@ -6,7 +6,6 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from golden.contract.config import Config
 from golden.training.batch import Batch
@@ -21,14 +20,6 @@ class OpenBoard(Board, Protocol):
 
     config: Config  #: the network, and the lanes that the digest depends on
     name: str  #: for messages
-
-    @abstractmethod
-    def train(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
-        """As `Board.train`."""
-
-    @abstractmethod
-    def infer(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
-        """As `Board.infer`."""
 
     def train_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
         """As `golden.training.board.Ahead.train_batches`; here with nothing ahead."""

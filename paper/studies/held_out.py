@@ -102,9 +102,9 @@ def by_equilibrium_propagation(spec: Spec, plan: Plan, held_out: int, images: Da
         if done % plan.samples == 0 and commit.epoch >= plan.epochs - plan.average:
             kept.append(model.parameters)
     model.load(mean(kept))
-    missed = model.infer(images.train_images[-held_out:]) != images.train_labels[-held_out:]
+    missed = model.infer(images.train_images[-held_out:]) != images.train_labels[-held_out:].numpy()
     return {
-        "error_percent": 100 * float(missed.double().mean()),
+        "error_percent": 100 * float(missed.mean()),
         "training_percent": 100 * wrong / plan.samples,
     }
 

@@ -78,7 +78,7 @@ def test_what_is_held_out_is_asked_of_the_weights_that_a_run_ends_with(tmp_path,
     run_train(run, FixedModel(spec), images, Stop())
     missed = (
         FixedModel(spec, parameters=run.parameters).infer(images.train_images[-400:])
-        != images.train_labels[-400:]
+        != images.train_labels[-400:].numpy()
     )
     measured = by_equilibrium_propagation(spec, plan, 400, images)
     assert measured == {

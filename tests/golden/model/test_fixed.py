@@ -141,7 +141,7 @@ def test_model_counts_and_refuses_like_a_board():
     before = model.parameters
     predictions = model.train(digits.train_images[:40], digits.train_labels[:40])
     assert same_parameters(model.parameters, before), "masters are final only after commit"
-    wrong = int((predictions != digits.train_labels[:40]).sum())
+    wrong = int((predictions != digits.train_labels[:40].numpy()).sum())
     assert (model.pending, model.samples, model.errors) == (40, 40, wrong)
     with pytest.raises(BoardError, match="40 pending samples and 30 more: at most 64"):
         model.train(digits.train_images[:30], digits.train_labels[:30])
@@ -149,7 +149,7 @@ def test_model_counts_and_refuses_like_a_board():
         model.load(before)
     assert (model.pending, model.samples, model.errors) == (40, 40, wrong)
     spikes = model.spikes
-    wrong += int((model.infer(digits.test_images[:20], digits.test_labels[:20]) != digits.test_labels[:20]).sum())
+    wrong += int((model.infer(digits.test_images[:20], digits.test_labels[:20]) != digits.test_labels[:20].numpy()).sum())
     assert (model.pending, model.samples, model.errors) == (40, 60, wrong)
     assert all(a > b for a, b in zip(model.spikes, spikes, strict=True))
     assert model.commit() == 40

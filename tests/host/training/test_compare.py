@@ -26,13 +26,13 @@ class Faulty(GoldenBoard):
         if self.quantity == "prediction":
             predictions[3] = (predictions[3] + 1) % 10
         if self.quantity == "spikes":
-            self.model.spikes[1] += 1
+            self.spikes[1] += 1
         return predictions
 
     def commit(self):
         count = super().commit()
         if self.quantity in ("weight", "bias"):
-            masters = self.model.parameters.weights if self.quantity == "weight" else self.model.parameters.biases
+            masters = self.parameters.weights if self.quantity == "weight" else self.parameters.biases
             masters[1].view(-1)[7] ^= 1
         return count
 
