@@ -43,7 +43,8 @@ def ours(path: str) -> str | None:
 @pytest.fixture
 def passed(tmp_path, monkeypatch):
     """All files that run in a training on a board, and those that call when a sample is sent and when weights are kept."""
-    board, stacks, ran = Modelled(configuration(preset("tiny"))), {}, set()
+    board, ran = Modelled(configuration(preset("tiny"))), set()
+    stacks: dict[str, set[str]] = {}
 
     def stack() -> set[str]:
         return {name for frame in traceback.extract_stack() if (name := ours(frame.filename))}
