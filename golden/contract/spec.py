@@ -208,8 +208,8 @@ class Spec:
         """The smallest U: theta - 2^k, with the largest k, in units where a spike is 1.
 
         After a spike, which requires U + (xi << before) > theta, U >= theta + 1 LSB - (xi << k) + xi - 1 >=
-        theta - 2^k, with k of the next step. Without a spike, U falls by at most (2^k - 2^before - 1) xi, from
-        at least theta - 2^before.
+        theta - 2^k, with k of the next step. Without a spike, U falls by at most (2^k - 2^before - 1) xi,
+        from at least theta - 2^before.
         """
         return self.formats.threshold - (self.formats.one << self.schedule.last_shift)
 

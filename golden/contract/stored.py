@@ -8,11 +8,11 @@ is unknown.
 - Record: `Header`, then the image, coded by `stuffing.stuff` as it is sent, and one more byte if that is an
   odd number.
 
-Besides, the board keeps two numbers: `count`, the samples stored (indices 0..count - 1), and `end`, the word at
-which the next record will begin; at power-up and after a reset they are 0 and `LOG_AT`. So nothing has to be
-erased, and unknown memory content is never taken for a sample. STORE of index `count` appends. STORE of a
-smaller index appends as well, and the table then points to the new record: the old record's space is lost, but
-only damaged samples are ever stored again. A larger index is refused.
+Besides, the board keeps two numbers: `count`, the samples stored (indices 0..count - 1), and `end`, the word
+at which the next record will begin; at power-up and after a reset they are 0 and `LOG_AT`. So nothing has to
+be erased, and unknown memory content is never taken for a sample. STORE of index `count` appends. STORE of a
+smaller index appends as well, and the table then points to the new record: the old record's space is lost,
+but only damaged samples are ever stored again. A larger index is refused.
 
 The CRC covers index, label and pixels, so it also detects a flipped bit of the table, which leads to another
 sample's record.
