@@ -22,7 +22,8 @@ from golden.contract.formats import Formats
 from golden.contract.shapes import Bundle
 from golden.contract.spec import Spec
 
-# A forked process lacks OpenMP's threads, which torch believes to run: with more than one, it would wait for ever.
+# A forked process lacks OpenMP's threads, but torch believes that they run: with more than one thread, it
+# would wait for ever.
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 #: Integers up to this magnitude are exact in float64, and so are their sums and differences up to it.
