@@ -73,7 +73,7 @@ def read(path: Path) -> Spec:
     text = files.read_text(path, MAX_BYTES, lambda why: SpecError(f"--network {why}"))
     try:
         values = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of too many digits is no TOMLDecodeError
+    except (ValueError, RecursionError) as error:  # a number with too many digits isn't a TOMLDecodeError
         raise SpecError(f"{path} is no TOML: {error or 'nested too deeply'}") from None
     return network(values, str(path))
 

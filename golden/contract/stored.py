@@ -69,7 +69,7 @@ class Header(Fields):
 
     coded: U16  #: bytes of the coded image, 1..`MAX_CODED`
     label: U8  #: class of the image
-    unused: U8  #: anything, better 0
+    unused: U8  #: any value; 0 is recommended
     crc: U32  #: CRC-32 (zlib's) over index u32, label u8 and pixels, not coded: `image_crc`
 
 

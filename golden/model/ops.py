@@ -89,9 +89,11 @@ def average_pool(x: Tensor) -> Tensor:
 
 
 def upsample(s: Tensor, bundle: Bundle) -> Tensor:
-    """Transpose of `average_pool`: nearest x2, then zeros where the bundle's convolution map has an odd last row or column.
+    """Transpose of `average_pool`: nearest x2, then zeros in an odd last row or column of the bundle's conv
+    map.
 
-    The factor 1/4 is in the LSB. s: (batch, o, h, w) of `bundle.post`; result (batch, o, map_height, map_width).
+    The factor 1/4 is in the LSB. s: (batch, o, h, w) of `bundle.post`; result (batch, o, map_height,
+    map_width).
     """
     large = s.repeat_interleave(2, 2).repeat_interleave(2, 3)
     return functional.pad(large, (0, bundle.map_width - large.shape[3], 0, bundle.map_height - large.shape[2]))
@@ -123,9 +125,10 @@ def dense_backward(s: Tensor, w: Tensor) -> Tensor:
 
 
 def static_drive(pixels: Tensor, w: Tensor, spec: Spec) -> Tensor:
-    """Drive of layer 1 by the image, LSB 2^-9, rounded half up: from LSB 2^-17, or 2^-15 where layer 1 is fully connected.
+    """Drive of layer 1 by the image, LSB 2^-9, rounded half up from LSB 2^-17 (fully connected: 2^-15).
 
-    pixels: (batch, channels, height, width), 0..255. w: (o, c, k, k) or (o, pixels). Result (batch, *shape of layer 1).
+    pixels: (batch, channels, height, width), 0..255. w: (o, c, k, k) or (o, pixels). Result (batch, *shape of
+    layer 1).
     """
     if spec.bundles[0].full:
         return rhu(matmul(pixels.flatten(1), w.T), spec.static_shift)[:, :, None, None]

@@ -78,7 +78,7 @@ class TrainingOptions:
 
         `PlanError` if it is invalid.
         """
-        from .plan import Plan, first_samples  # late: numpy
+        from .plan import Plan, first_samples  # late import: it needs numpy
 
         kept = self.held_out or 0
         if not 0 <= kept < available:

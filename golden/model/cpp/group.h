@@ -23,13 +23,13 @@ struct Group {
     const Network &net;
     Team &team;
     const int8_t *weights;
-    std::vector<const int32_t *> bias; // of each layer
+    std::vector<const int32_t *> bias; // per layer
     Drives drives;
     Updates updates;
     std::vector<State> layers, kept;
-    std::vector<Ints> sums[PHASES]; // of each layer
+    std::vector<Ints> sums[PHASES]; // per layer
     Ints static_drive, images, target;
-    std::vector<Ints> above; // of each layer: scratch
+    std::vector<Ints> above; // per layer: scratch
     Deviation deviation;
     std::vector<std::vector<Long>> spikes; // per member and layer
     Int present;                           // all ones in lanes with a sample
