@@ -1,4 +1,7 @@
-"""Hardware configuration: how wide each layer is processed. It changes cycles and area, never a bit of a result."""
+"""Hardware configuration: the lanes and engines of a core.
+
+It changes cycles and area, never a bit of a result.
+"""
 
 from dataclasses import dataclass, fields, replace
 
@@ -8,10 +11,10 @@ from .event_units import KERNEL
 from .shapes import Bundle, Layer
 from .spec import Spec
 
-#: Bundles and layers that the addresses of a board's registers leave room for.
+#: Largest number of bundles, and of layers 1..N: a board's register map has this many addresses for each.
 MAX_BUNDLES = 8
 
-#: Samples that share the machine, half a sweep apart; the compact core has one alone.
+#: Samples that the core processes at once, half a sweep apart; the compact core processes one.
 SLOTS = 2
 
 
@@ -19,27 +22,32 @@ SLOTS = 2
 class Config:
     """A network and the lanes of each layer.
 
-    `lanes[n]` neurons of layer n are stored in one memory word, and engines process them in one cycle. A layer's neurons are
-    grouped by channel: word = (channel // lanes) * positions + position, lane = channel % lanes. A weight word of
-    bundle n holds the `lanes[n] * lanes[n-1]` weights between one group of each side.
+    One memory word stores `lanes[n]` neurons of layer n, and the engines process a word in one cycle. A
+    layer's neurons are grouped by channel: word = (channel // lanes) * positions + position, lane = channel %
+    lanes. A weight word of bundle n holds the `lanes[n] * lanes[n-1]` weights between one channel group of
+    layer n and one of layer n - 1.
     """
 
     spec: Spec
-    #: Of layers 0..N; of the image 1, as it is read a byte at a time.
+    #: Neurons per memory word, for layers 0..N; 1 for the image, which is read a byte at a time.
     lanes: tuple[int, ...]
-    #: Of layers 0..N, neurons that the layer's array processes in a cycle: divisors of `lanes`. None given: whole words.
+    #: Neurons that the layer's array processes in a cycle, for layers 0..N: divisors of `lanes`. Empty: whole
+    #: words.
     arrays: tuple[int, ...] = ()
-    #: Conv bundles whose synapse engine is event-driven instead of line-buffered.
+    #: Conv bundles with an event-driven synapse engine; the others have line buffers.
     events: frozenset[int] = frozenset()
-    #: Whether to take `hw.compact.compact_core`, which has one lane a layer, for the smallest parts.
+    #: Whether the core is `hw.compact.compact_core`, which has one lane per layer, for the smallest parts.
     compact: bool = False
-    #: Taps of the image's kernel that are multiplied side by side in each lane, at most.
+    #: Largest number of taps of the image's kernel that each lane multiplies in the same cycle.
     image_taps: int = 9
-    #: Bundles whose update engine has one multiplier a lane for both nudged phases, and takes twice the cycles.
+    #: Bundles whose update engine has one multiplier per lane for both nudged phases, and takes twice the
+    #: cycles.
     shared: frozenset[int] = frozenset()
-    #: Times that event-driven engines go through a window of spikes, forward and backward; each has a part of the sums.
+    #: Passes of event-driven engines over a spike window, (forward, backward); each pass computes a part of
+    #: the sums.
     passes: tuple[int, int] = (1, 1)
-    #: Whether event-driven engines keep their kernels in block RAM, one to five blocks for each unit, instead of cells.
+    #: Whether event-driven engines keep their kernels in block RAM, one to five blocks per unit, instead of
+    #: logic cells.
     kernel_blocks: bool = False
 
     def __post_init__(self) -> None:
@@ -75,29 +83,34 @@ class Config:
         return layer.channels // self.lanes[layer.index]
 
     def words(self, layer: Layer) -> int:
-        """Memory words of a layer."""
+        """Memory words of a layer: groups * positions."""
         return self.groups(layer) * layer.positions
 
     def turns(self, layer: Layer) -> int:
-        """Cycles in which a layer's array processes a word."""
+        """Cycles in which a layer's array processes one word: lanes / arrays."""
         return self.lanes[layer.index] // self.arrays[layer.index] if self.arrays else 1
 
     def item_cycles(self, bundle: Bundle) -> int:
-        """Cycles in which a bundle's update engine takes the products of one word and position, of both phases."""
+        """Cycles that a bundle's update engine takes for one word and position, both nudged phases included.
+        """
         return 2 if bundle.index in self.shared else 1
 
 
-#: Kinds of synapse engines, the default first, which is what the boards have. "event": spikes cost
-#: time, silence does not, in convolutions of kernel 3; others have line engines. "line": conv planes
-#: stream past kernels in registers, every dense weight is read in each step, whatever spikes.
+#: Kinds of synapse engines; the first is the default, which the boards use. "event": convolutions of kernel 3
+#: have event-driven engines, which spend cycles on spikes only; other convolutions have line engines. "line":
+#: the planes of a convolution stream past kernels in registers. Dense engines read every weight in each step
+#: whether neurons spike or not.
 ENGINES = ("event", "line")
 
-#: `Config.image_taps` with each kind: multipliers are few where event engines are meant to go.
+#: `Config.image_taps` for each kind: event engines are meant for parts with few multipliers.
 IMAGE_TAPS = {"line": 9, "event": 3}
 
 
 def configuration(spec: Spec, engines: str = ENGINES[0], board: str = "") -> Config:
-    """The network with these engines and the lanes of its file: `[lanes.BOARD]`, else `[lanes.ENGINES]`, else one a layer."""
+    """Return the network's configuration with these engines.
+
+    Lanes are those of `[lanes.BOARD]` in its file, else of `[lanes.ENGINES]`, else one per layer.
+    """
     if engines not in ENGINES:
         raise ConfigError(f"engines must be {' or '.join(sorted(ENGINES))}, not {engines!r}")
     convs = {bundle.index for bundle in spec.bundles if bundle.kind == "conv" and bundle.kernel == KERNEL}
@@ -115,7 +128,7 @@ def configuration(spec: Spec, engines: str = ENGINES[0], board: str = "") -> Con
 
 
 def check_schedule(spec: Spec) -> None:
-    """Raises `ConfigError` where layers step in a way that no gateware has."""
+    """Raise `ConfigError` if the layers step in an order that the gateware doesn't implement."""
     schedule, elsewhere = spec.schedule, "this network is for the model, --board golden"
     if schedule.order != "odd-even":
         raise ConfigError(
@@ -123,12 +136,12 @@ def check_schedule(spec: Spec) -> None:
         )
 
 
-#: Block RAM of the largest part that a board here has, an LFE5U-85F: 208 blocks of 18 kbit.
+#: Block RAM in bits of the largest part among the boards here, an LFE5U-85F: 208 blocks of 18 kbit.
 LARGEST_MEMORY = 208 * 18 * 1024
 
 
 def check_depth(spec: Spec) -> None:
-    """Raises `ConfigError` where a network has more stages than a board's registers have room for."""
+    """Raise `ConfigError` if a network has more stages than a board has registers for."""
     if len(spec.stages) > MAX_BUNDLES:
         raise ConfigError(
             f"{spec.name}: a board has registers for {MAX_BUNDLES} stages, not {len(spec.stages)}: "
@@ -137,10 +150,14 @@ def check_depth(spec: Spec) -> None:
 
 
 def buildable(spec: Spec, engines: str = ENGINES[0]) -> Config:
-    """`configuration`, for gateware: `ConfigError` where its order is another or no part here holds the weights.
+    """Return `configuration` for gateware.
 
-    Each has a master and a working copy on the chip. Nobody could flash such a design, and on a virtual board more than an hour
-    would pass until its weights have come through the port; its core alone can be simulated (`sim/core/test_core_paper.py`).
+    Raises `ConfigError` if the gateware doesn't implement the order, has too few registers, or no part here
+    holds the weights.
+
+    Each weight has a master and a working copy on the chip. A larger design couldn't be flashed, and a
+    virtual board would need more than an hour to receive its weights through the port; its core alone can be
+    simulated (`sim/core/test_core_paper.py`).
     """
     formats = spec.formats
     needed = spec.parameters * (formats.master_bits + formats.weight_bits)

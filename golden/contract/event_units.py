@@ -1,30 +1,33 @@
-"""How many adders an event-driven synapse engine has, and which takes what: gateware builds them, benchmark and model count.
+"""Adder units of an event-driven synapse engine and the candidates of each.
 
-A *spike window* is what the engine works on at a time: 2x2 blocks of spikes. Each of its neurons is a candidate, which has
-a place: a unit, and an index in it.
+Gateware, benchmark and model read this module.
+
+The engine works on one *spike window* at a time: 2x2 blocks of spikes. Each neuron of the window is a
+candidate, with a place: a unit, and an index within the unit.
 """
 
 from .shapes import Bundle
 
-#: Kernel side of the convolutions that event-driven engines are for: a spike then meets exactly two pooled rows and columns.
+#: Kernel side of the convolutions with event-driven engines: a spike then reaches exactly two pooled rows and
+#: columns.
 KERNEL = 3
-#: Candidates whose kernels one unit holds: the words of the parts' smallest distributed memory.
+#: Candidates whose kernels one unit holds: the depth of the parts' smallest distributed memory.
 CANDIDATES = 16
-#: Positions of a block of the pre layer.
+#: Positions of a block of the pre layer (2x2).
 SPOTS = 4
-#: Channels of each block of a forward window that one unit takes, from all four blocks.
+#: Channels that one unit takes from each of the four blocks of a forward window.
 FORWARD_CHANNELS = CANDIDATES // SPOTS
-#: Channels of the one block of a backward window that a unit takes.
+#: Channels that one unit takes from its one block of a backward window.
 BACKWARD_CHANNELS = CANDIDATES
 
 
 def banks(channels: int, of_unit: int) -> int:
-    """How many times four units there are."""
+    """Return ceil(channels / of_unit), the number of groups of four units."""
     return -(-channels // of_unit)
 
 
 def adder_sizes(bundle: Bundle) -> dict[str, tuple[int, int]]:
-    """Units of both directions' adders, and their sums of a window, of all passes."""
+    """Return for each direction (units, sums per window over all passes)."""
     pre, post = bundle.pre.channels, bundle.post.channels
     return {
         "forward": (SPOTS * banks(pre, FORWARD_CHANNELS), post),
@@ -33,11 +36,12 @@ def adder_sizes(bundle: Bundle) -> dict[str, tuple[int, int]]:
 
 
 def forward_place(channels: int, block: int, spot: int, channel: int) -> tuple[int, int]:
-    """Unit and index of a candidate of a forward window: block 2 jy + jx, spot 2 sy + sx in it.
+    """Return unit and index of a candidate of a forward window: block 2 jy + jx, spot 2 sy + sx within the
+    block.
 
-    The busiest unit is waited for, and spikes lie in clusters: at neighbouring spots, and in
-    channels that nearly always fire. So of each block a unit takes a few channels, each at another
-    spot, and of each block others.
+    A window takes as long as its busiest unit, and spikes cluster: at neighbouring spots, and in channels
+    that nearly always fire. So a unit takes a few channels of each block, each at another spot, and other
+    channels of each block.
     """
     units = banks(channels, FORWARD_CHANNELS)
     turn, rest = divmod(channel, units)
@@ -46,6 +50,6 @@ def forward_place(channels: int, block: int, spot: int, channel: int) -> tuple[i
 
 
 def backward_place(channels: int, block: int, channel: int) -> tuple[int, int]:
-    """Unit and index of a candidate of a backward window: block 2 jy + jx, a single position."""
+    """Return unit and index of a candidate of a backward window: block 2 jy + jx, a single position."""
     index, bank = divmod(channel, banks(channels, BACKWARD_CHANNELS))
     return block * banks(channels, BACKWARD_CHANNELS) + bank, index

@@ -1,4 +1,4 @@
-"""Number formats: the width and binary point of every quantity, and what becomes of one that doesn't fit.
+"""Number formats: width, binary point and overflow behaviour of every quantity.
 
 Formats are integers with a stated least significant bit (LSB); "LSB 2^-9" means integer 1 stands for 2^-9.
 """
@@ -9,18 +9,18 @@ from plumbing.errors import SpecError
 
 
 def signed_bits(low: int, high: int) -> int:
-    """Bits of the narrowest two's-complement integer that holds both bounds."""
+    """Return the width of the narrowest two's-complement integer that holds both bounds."""
     return 1 + max(high, -low - 1, 0).bit_length()
 
 
 def rounded_bound(bound: int, shift: int) -> int:
-    """Largest |rhu(v, shift)| of |v| <= bound."""
+    """Return the largest |rhu(v, shift)| for |v| <= bound."""
     return (bound + (1 << shift >> 1)) >> shift
 
 
 @dataclass(frozen=True)
 class Formats:
-    """Fixed-point formats. Widths that follow from a network live in `Layer` and `Bundle`.
+    """Fixed-point formats. Widths that follow from a network are properties of `Layer` and `Spec`.
 
     ============== ============================ =====================================================
     quantity       format                       overflow
@@ -71,8 +71,11 @@ class Formats:
     def of(
         cls, weight_bits: int = weight_bits, decoder_bits: int = decoder_bits, state_fraction: int = state_fraction
     ) -> "Formats":
-        """The formats with working weights of these bits in [-1, 1), d of these in [-8, 8), and xi of these fractional ones;
-        phi and biases follow."""
+        """Return the formats for three free parameters; phi and the biases follow from them.
+
+        weight_bits: width of working weights, in [-1, 1). decoder_bits: width of d, in [-8, 8).
+        state_fraction: fractional bits of xi and U.
+        """
         fraction = decoder_bits - 4
         return cls(
             weight_bits=weight_bits,
@@ -97,7 +100,7 @@ class Formats:
 
     @property
     def beta_fraction(self) -> int:
-        """beta is below 2."""
+        """Fractional bits of beta, which is below 2."""
         return self.beta_bits - 1
 
     @property
@@ -107,17 +110,17 @@ class Formats:
 
     @property
     def beta_range(self) -> range:
-        """Values of the register `beta`."""
+        """Allowed values of the register `beta`."""
         return range(1, 1 << self.beta_bits)
 
     @property
     def rate_range(self) -> range:
-        """Values of the registers of learning rates."""
+        """Allowed values of the learning-rate registers."""
         return range(1 << self.rate_bits)
 
     @property
     def one(self) -> int:
-        """xi = 1 in LSBs; the spike's weight in U as well."""
+        """xi = 1 in LSBs of 2^-`state_fraction`; a spike subtracts the same amount from U."""
         return 1 << self.state_fraction
 
     @property
@@ -127,7 +130,7 @@ class Formats:
 
     @property
     def master_low(self) -> int:
-        """A commit clips masters to the range of the working weights, [-1, 1)."""
+        """The smallest master after a commit, which clips to the range of the working weights, [-1, 1)."""
         return self.weight_low << (self.master_fraction - self.weight_fraction)
 
     @property
@@ -137,37 +140,37 @@ class Formats:
 
     @property
     def committed_bits(self) -> int:
-        """Width of a master after a commit: what is read, written and sent."""
+        """Width of a master after a commit, in which masters are read, written and sent."""
         return signed_bits(self.master_low, self.master_high)
 
     @property
     def weight_low(self) -> int:
-        """The least that a working weight's bits hold."""
+        """The smallest working weight."""
         return -(1 << (self.weight_bits - 1))
 
     @property
     def weight_high(self) -> int:
-        """The most that a working weight's bits hold."""
+        """The largest working weight."""
         return (1 << (self.weight_bits - 1)) - 1
 
     @property
     def bias_low(self) -> int:
-        """The least that a working bias's bits hold."""
+        """The smallest value of a working bias's width."""
         return -(1 << (self.bias_bits - 1))
 
     @property
     def bias_high(self) -> int:
-        """The most that a working bias's bits hold."""
+        """The largest working bias."""
         return (1 << (self.bias_bits - 1)) - 1
 
     @property
     def decoder_low(self) -> int:
-        """The least that d's bits hold."""
+        """The smallest d."""
         return -(1 << (self.decoder_bits - 1))
 
     @property
     def decoder_high(self) -> int:
-        """The most that d's bits hold."""
+        """The largest d."""
         return (1 << (self.decoder_bits - 1)) - 1
 
     @property
@@ -181,5 +184,5 @@ class Formats:
 
     @property
     def batch_bound(self) -> int:
-        """Largest |sum of a batch's updates|: no more than `max_batch` samples come between two commits."""
+        """Largest |sum of a batch's updates|, of at most `max_batch` samples between two commits."""
         return self.max_batch * self.update_bound

@@ -1,4 +1,4 @@
-"""What a board says of itself when it answers HELLO."""
+"""The HELLO answer: network identity, clock, lanes, window, sample memory."""
 
 import struct
 from dataclasses import dataclass
@@ -11,29 +11,30 @@ NAME_BYTES = 8
 
 @dataclass(frozen=True)
 class Identity:
-    """What HELLO answers: fixed when the gateware is built, but for `capacity`."""
+    """Answer to HELLO. All fields but `capacity` are fixed when the gateware is built."""
 
-    preset: str  #: name of the network, its first 8 bytes; to read
+    preset: str  #: first 8 bytes of the network's name, for people to read
     spec: int  #: `Spec.identity`: the CRC-32 of the network
-    clock_hz: int  #: 0: not known
-    uart_divisor: int  #: clock cycles of a bit on the line
-    lanes: tuple[int, ...]  #: of each layer, the image's first
-    version: int = VERSION  #: of the link
+    clock_hz: int  #: core clock in Hz; 0: unknown
+    uart_divisor: int  #: clock cycles per bit on the line
+    lanes: tuple[int, ...]  #: lanes of each layer, the image's first
+    version: int = VERSION  #: version of the link protocol
     window: int = WINDOW  #: requests that may be in flight
-    #: Bytes of the memory for samples; 0: none, or it failed its test at start.
+    #: Bytes of the sample memory; 0: no memory, or it failed its self test at start.
     capacity: int = 0
 
     def encode(self) -> bytes:
         """"NDGE", version u8, window u8, preset in 8 bytes with zeros behind it, spec u32, clock_hz u32, uart_divisor u16,
         number of lanes u8, lanes u8 each; behind these capacity u32, unless it is 0.
         """
-        name = self.preset.encode()[:NAME_BYTES]  # to read; the hash says which network it is
+        name = self.preset.encode()[:NAME_BYTES]  # for people; `spec` identifies the network
         fixed = (MAGIC, self.version, self.window, name, self.spec, self.clock_hz, self.uart_divisor, len(self.lanes))
         return _IDENTITY.pack(*fixed) + bytes(self.lanes) + (_CAPACITY.pack(self.capacity) if self.capacity else b"")
 
     @classmethod
     def decode(cls, data: bytes) -> "Identity":
-        """The inverse; ValueError if this is no nudge board."""
+        """Return the identity that `encode` encoded; `ValueError` if the bytes aren't a nudge board's answer.
+        """
         size = _IDENTITY.size
         end = size + data[size - 1] if len(data) >= size else 0
         if not end or not data.startswith(MAGIC) or len(data) not in (end, end + _CAPACITY.size):

@@ -1,11 +1,11 @@
-"""How wide a network's file says that it is processed, for a kind of synapse engine or for a board."""
+"""Lanes as a network file states them, for a kind of synapse engine or for a board."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Lanes:
-    """A table `[lanes.NAME]` of a network file: fields of `golden.contract.config.Config`, None where it says nothing."""
+    """A table `[lanes.NAME]` of a network file: fields of `Config`, None where the key is absent."""
 
     lanes: tuple[int, ...]
     arrays: tuple[int, ...] | None = None
@@ -13,5 +13,5 @@ class Lanes:
     shared: tuple[int, ...] | None = None
     passes: tuple[int, int] | None = None
     kernel_blocks: bool | None = None
-    #: Of a board's core, in Hz.
+    #: Clock of a board's core, in Hz.
     clock: int | None = None

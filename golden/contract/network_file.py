@@ -1,7 +1,7 @@
-"""Network files: a network as TOML, and the same as plain data, which weight files carry.
+"""Network files: a network as TOML, and the same as plain data, which weight files contain.
 
-The presets are such files, in `golden/networks`; docs/networks.md says what each key means. What is left out has the value
-that `DEFAULTS` says. Everything is checked before it is used, since a weight file may come from anywhere.
+The presets are such files, in `golden/networks`; docs/networks.md explains each key. A missing key has the
+value in `DEFAULTS`. Everything is checked before use, since a weight file may come from anywhere.
 """
 
 import re
@@ -23,22 +23,26 @@ from .spec import Learning, Spec
 
 T = TypeVar("T")
 
-#: Bytes of a network file at most.
+#: Largest size of a network file in bytes.
 MAX_BYTES = 1 << 16
 
-#: What a name may be: a board answers with the first eight characters, a folder is called after it.
+#: Pattern of network names: a board's HELLO answer has the first eight characters, and folders are named
+#: after it.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 
-#: Stages, channels and units at most: far beyond what any part holds, and little enough to check at once.
+#: Largest number of stages; of channels or units; largest kernel side. Far beyond what any part holds, yet
+#: few enough to check at once.
 MAX_STAGES, MAX_SIZE, MAX_KERNEL = 16, 1 << 14, 64
 
-#: Weights and biases at most, twice the largest preset's: the model takes 40 bytes for each, a test bench 400.
+#: Largest number of weights and biases, twice the largest preset's: the model takes 40 bytes for each, a test
+#: bench 400.
 MAX_PARAMETERS = 1 << 23
 
-#: Allowed values of the formats: what was measured (`nudge repro precision`), and what the widths' proofs hold for.
+#: Allowed values of the formats: those measured (`nudge repro precision`), for which the proofs of the widths
+#: hold.
 FORMATS = {"weight_bits": (2, 8), "decoder_bits": (13, 16), "state_fraction": (4, 8)}
 
-#: What is left out, but for the rates, which `default_rates` says.
+#: Values of missing keys; missing rates come from `default_rates`.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "schedule": {"order": "odd-even", "free": 16, "nudged": 8, "window": 4, "decay_shift": 1}
     | {"halvings": (), "feedback_shift": 0, "fine": (), "centred": False},
@@ -48,27 +52,37 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-#: Tables that a document always has.
+#: Tables that a document always contains.
 SECTIONS = ("schedule", "learning", "formats")
 
 
 def default_rates(stages: int) -> tuple[float, ...]:
-    """Learning rates of a network of so many stages: the first, those between, the last two."""
+    """Return default learning rates, one per stage.
+
+    The first stage has 0.5, those between 0.3, the last two 0.2 and 0.16. Three stages: (0.5, 0.2, 0.16);
+    two: (0.5, 0.16); one: (0.16,).
+    """
     return ((0.5,) + (0.3,) * max(stages - 3, 0) + (0.2, 0.16)[-(stages - 1) :])[:stages] if stages > 1 else (0.16,)
 
 
 def read(path: Path) -> Spec:
-    """The network of a file; `SpecError` names the file, then the line or the key, the value, and what is allowed."""
+    """Return the network of a file.
+
+    `SpecError` names the file, then line or key, the value, and the allowed values.
+    """
     text = files.read_text(path, MAX_BYTES, lambda why: SpecError(f"--network {why}"))
     try:
         values = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of too many digits is no TOMLDecodeError
+    except (ValueError, RecursionError) as error:  # a number with too many digits isn't a TOMLDecodeError
         raise SpecError(f"{path} is no TOML: {error or 'nested too deeply'}") from None
     return network(values, str(path))
 
 
 def network(values: Any, where: str) -> Spec:
-    """The network that plain data describes, as `document` and `tomllib` give it. where: what errors begin with."""
+    """Return the network that plain data describes, as `document` and `tomllib` return it.
+
+    where: prefix of the errors.
+    """
     try:
         return _network(values)
     except SpecError as error:
@@ -76,10 +90,10 @@ def network(values: Any, where: str) -> Spec:
 
 
 def document(spec: Spec) -> dict[str, Any]:
-    """A network as plain data, nothing left out but MNIST's `input`, and lanes, halvings, feedback_shift,
-    fine and centred where there are none.
+    """Return a network as plain data, from which `network` makes it again.
 
-    `network` gives it back. Raises `SpecError` for formats that no network file can name.
+    Optional keys are left out at their defaults: MNIST's `input`, no lanes, halvings, feedback_shift, fine or
+    centred. Raises `SpecError` for formats that a network file can't express.
     """
     f, s, learning = spec.formats, spec.schedule, spec.learning
     formats = {name: getattr(f, name) for name in FORMATS}
@@ -142,7 +156,7 @@ def _network(values: Any) -> Spec:
 
 
 def _table(what: str, value: Any, keys: Iterable[str] | None, required: Iterable[str] = ()) -> dict[str, Any]:
-    """A table with no other keys than these (None: any), and all that are required."""
+    """Return the value if it is a table with no keys but `keys` (None: any) and all the required ones."""
     if not isinstance(value, dict):
         raise SpecError(f"{what} must be a table, not {reprlib.repr(value)}")
     for key in value if keys is not None else ():
@@ -242,7 +256,7 @@ def _lanes(what: str, value: Any) -> Lanes:
 
 
 def _inside(what: str, make: Callable[[], T]) -> T:
-    """What `make` makes; its errors begin with the table's name."""
+    """Return `make()`; the table's name is put before the message of its `SpecError`."""
     try:
         return make()
     except SpecError as error:

@@ -1,4 +1,4 @@
-"""Networks with a name, which `--preset` takes: files of the folder `golden/networks`."""
+"""Presets: named networks for `--preset`, read from the folder `golden/networks`."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -11,12 +11,15 @@ from .spec import Spec
 
 FOLDER = Path(__file__).parents[1] / "networks"
 
-#: From the smallest to the largest.
+#: From the smallest to the largest network.
 NAMES = ("tiny", "small", "medium", "large", "wide", "garments", "paper", "paper-garments")
 
 
 class Presets(Mapping[str, Spec]):
-    """The networks by name. A file is read when its network is asked for: a list of names reads none."""
+    """The networks by name.
+
+    A file is read when its network is first asked for: listing the names reads none.
+    """
 
     def __iter__(self) -> Iterator[str]:
         return iter(NAMES)
@@ -42,7 +45,10 @@ PRESETS = Presets()
 
 
 def chosen(name: str | None, file: Path | None, default: str = "tiny") -> Spec:
-    """The preset of a name or the network of a file, which a command was given, or the default preset; `SpecError` for both."""
+    """Return the network of a command's `--preset` or `--network`, or else the default preset.
+
+    Raises `SpecError` if both are given.
+    """
     if file is None:
         return preset(default if name is None else name)
     if name is not None:
@@ -51,7 +57,7 @@ def chosen(name: str | None, file: Path | None, default: str = "tiny") -> Spec:
 
 
 def preset(name: str) -> Spec:
-    """The preset of that name; `SpecError` lists the names there are."""
+    """Return the preset of that name; `SpecError` lists the known names."""
     if name not in PRESETS:
         raise SpecError(f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
     return PRESETS[name]

@@ -1,9 +1,10 @@
-"""The link's protocol: the one place that gateware, host and documentation read messages and registers from.
+"""The link's protocol: gateware, host and documentation import messages and registers from here.
 
-`golden.contract.messages`: frames, commands, statuses, payloads. `golden.contract.stored_messages`: payloads for samples in a
-board's memory. `golden.contract.identity`: HELLO's answer. `golden.contract.registers`: the register map.
+`golden.contract.messages`: frames, commands, statuses, payloads. `golden.contract.stored_messages`: payloads
+for samples in a board's memory. `golden.contract.identity`: the HELLO answer. `golden.contract.registers`:
+the register map.
 """
-# ruff: noqa: F401 - imported to be imported from here
+# ruff: noqa: F401 - re-exported
 
 from .identity import Identity
 from .messages import (

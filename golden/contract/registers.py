@@ -9,11 +9,11 @@ from .spec import Spec
 
 
 class Access(enum.Enum):
-    """What a host may do with a register."""
+    """Accesses that a host has to a register."""
 
     READ = "ro"
     READ_WRITE = "rw"
-    #: Writing does something; reads 0.
+    #: Writing triggers an action; reads 0.
     ACTION = "wo"
 
 
@@ -30,12 +30,12 @@ class Register:
     reset: int = 0
 
 
-#: Error statuses that have a counter, in register order; those of a board with memory for samples alone.
+#: Error statuses with a counter, in register order; then those that only a board with sample memory counts.
 COUNTED = tuple(s for s in Status if s is not Status.OK and s < Status.BAD_IMAGE)
 COUNTED_STORED = (Status.BAD_IMAGE, Status.NOT_STORED)
 
-#: Phases with a cycle counter, in register order. `static`: the image's drive. `update`: nothing but an update goes on,
-#: between two samples too. Same order as `Core.phase_cycles`.
+#: Phases with a cycle counter, in the order of registers and of `Core.phase_cycles`. `static`: the image's
+#: drive. `update`: cycles with an update and nothing else, also between two samples.
 PHASES = ("static", "free", "plus", "minus", "update", "commit")
 
 ADDRESS_BUILD = 0x06
@@ -45,19 +45,20 @@ ADDRESS_COUNTERS = 0x20
 ADDRESS_SPIKES = 0x30
 ADDRESS_PHASES = 0x38
 ADDRESS_STORED = 0x40
-#: Addresses of the counters of frames and samples, of each layer's spikes, and of each phase's cycles.
+#: Addresses of three blocks: counters of frames and samples, spikes of each layer, cycles of each phase.
 COUNTERS = range(ADDRESS_COUNTERS, ADDRESS_SPIKES)
 SPIKES = range(ADDRESS_SPIKES, ADDRESS_SPIKES + MAX_BUNDLES)
 CYCLES = range(ADDRESS_PHASES, ADDRESS_PHASES + len(PHASES))
 
-#: What a board with memory for samples has beside: its state, the counters of `COUNTED_STORED`, and an action.
+#: Registers that only a board with sample memory has: its state, the counters of `COUNTED_STORED`, and an
+#: action.
 STORED = range(ADDRESS_STORED, ADDRESS_STORED + 3 + len(COUNTED_STORED))
 
 
 def registers(spec: Spec, stores: bool = False) -> tuple[Register, ...]:
-    """The register map of a board built for `spec`, in order of address. Addresses don't depend on the preset.
+    """Return the register map of a board built for `spec`, in order of address.
 
-    stores: of a board with memory for samples.
+    Addresses don't depend on the network. stores: whether the board has sample memory.
     """
     f, schedule, n = spec.formats, spec.schedule, len(spec.bundles)
     if n > MAX_BUNDLES:
@@ -100,7 +101,7 @@ def registers(spec: Spec, stores: bool = False) -> tuple[Register, ...]:
 
 
 def _of_the_store() -> tuple[Register, ...]:
-    """Those of `STORED`."""
+    """Return the registers of `STORED`."""
     state = [("stored", "samples stored"), ("store_end", "word of the memory at which the next record begins")]
     state += [(status.name.lower(), f"requests answered {status.name}") for status in COUNTED_STORED]
     found = [Register(name, ADDRESS_STORED + i, Access.READ, what) for i, (name, what) in enumerate(state)]
@@ -108,21 +109,21 @@ def _of_the_store() -> tuple[Register, ...]:
 
 
 def register_names(spec: Spec, block: range, stores: bool = False) -> tuple[str, ...]:
-    """Names of the registers at the addresses of `block`, such as `COUNTERS`, in their order."""
+    """Return the names of the registers in a block of addresses, such as `COUNTERS`, in order of address."""
     return tuple(register.name for register in registers(spec, stores) if register.address in block)
 
 
 def registers_by_name(spec: Spec, stores: bool = False) -> dict[str, Register]:
-    """The register map, in order of address."""
+    """Return the register map as name -> register, in order of address."""
     return {register.name: register for register in registers(spec, stores)}
 
 
 def registers_by_address(spec: Spec, stores: bool = False) -> dict[int, Register]:
-    """The register map, in order of address."""
+    """Return the register map as address -> register, in order of address."""
     return {register.address: register for register in registers(spec, stores)}
 
 
-#: What a bitstream says about its making, in register order; all 0 in simulation.
+#: Registers that describe how the bitstream was built, in register order; all 0 in simulation.
 BUILD = {
     "build": "CRC-32 of netlist, constraints, commands and tool versions; the bitstream's file name has it",
     "build_seed": "seed of placement",

@@ -1,4 +1,4 @@
-"""When layers step: the three phases, decay of the decoder, averaging window, spikes of nudged phases, commits."""
+"""Schedule of the steps: phases, decay, averaging window, order of layers, fine spikes, commits."""
 
 import reprlib
 from dataclasses import dataclass
@@ -7,35 +7,35 @@ from plumbing.errors import SpecError
 
 from .shapes import check_whole
 
-#: Longest phase; 12 bits of the step counter. The paper's longest is 350.
+#: Most steps of a phase: 12 bits of the step counter. The paper's longest phase has 350.
 MAX_STEPS = 4095
 
-#: In which order layers step: all at once; or in each step the odd layers first, then the even ones, which read new spikes.
+#: Orders of the layers within a step: all at once; or first the odd layers, then the even ones, which read
+#: the new spikes.
 ORDERS = ("all", "odd-even")
 
-#: Largest k of lambda = 2^-k: d has 16 bits, one of them the sign.
+#: Largest k in lambda = 2^-k: d has 16 bits, including the sign.
 MAX_DECAY_SHIFT = 15
 
-#: Largest binary point of a fine spike: with it d and biases fit 30 bits.
+#: Largest binary point of a fine spike: with it, d and biases fit 30 bits.
 MAX_FINE = 12
 
-#: Largest `Schedule.feedback_shift`; a network allows less where d has fewer bits more than phi.
+#: Largest `Schedule.feedback_shift`; a network with `Formats.drive_shift` below it allows only that.
 MAX_FEEDBACK_SHIFT = 8
 
-#: k of the running means of what links read: a commit moves one by 2^-k of the way to its batch's mean.
+#: k of the running means: a commit moves each mean by 2^-k of the way to its batch's mean.
 FOLLOW = 5
 
 
 def turns(order: str, layers: int) -> tuple[tuple[int, ...], ...]:
-    """Layers of 1 to `layers` that step together, in the order in which they do within a step."""
+    """Return the layers of 1..`layers` that step together, in their order within a step."""
     every = range(1, layers + 1)
     return (tuple(every),) if order == "all" else (tuple(every[::2]), tuple(every[1::2]))
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps of the three phases, averaging window, decay of the decoder, order of the layers within a step, and what a commit
-    makes of it all."""
+    """Phases, averaging window, decay of the decoder, order of layers, feedback, fine spikes and commits."""
 
     #: Steps T of the free phase.
     free: int
@@ -43,20 +43,21 @@ class Schedule:
     nudged: int
     #: xi is summed over the last 2^window_log2 steps of each phase, the averaging window.
     window_log2: int = 3
-    #: k at first; lambda = 2^-k (paper eq. 7), with epsilon = 1.
+    #: k in the first step, with lambda = 2^-k (paper eq. 7, with epsilon = 1).
     decay_shift: int = 1
-    #: One of `ORDERS`. A step of "odd-even" is called a sweep; it has the arithmetic of a step of "all".
+    #: One of `ORDERS`. A step of "odd-even" is called a sweep; its arithmetic is that of a step of "all".
     order: str = "all"
-    #: Steps of the free phase, from 0, with each of which k grows by 1: a spike says much at first, so that states arrive, and
-    #: less later, so that they are exact (annealing: O'Connor et al. 2019). The nudged phases have the free phase's last k.
+    #: Steps of the free phase, from 0, at which k grows by 1: large steps first, so that the state arrives
+    #: soon, then smaller ones, so that it is exact (annealing: O'Connor et al. 2019). Nudged phases keep the
+    #: free phase's last k.
     halvings: tuple[int, ...] = ()
-    #: What a layer has from above counts 2^-feedback_shift times as much as what it has from below: layers that drive each
-    #: other less settle sooner and bear larger steps.
+    #: The drive from the layer above counts 2^-feedback_shift times as much as the one from below: layers
+    #: that drive each other less settle sooner and allow larger learning rates.
     feedback_shift: int = 0
-    #: Binary point of each layer 1..N; none: nudged phases are in spikes as the free phase is. With it their spikes say how
-    #: far a layer is from where the free phase ended, have a sign, and are worth 2^-point.
+    #: Binary point of each layer 1..N; empty: nudged phases have the spikes of the free phase. With it, their
+    #: spikes are signed, worth 2^-point, and encode a layer's deviation from the end of the free phase.
     fine: tuple[int, ...] = ()
-    #: Whether a commit centres what the batch's samples add up to (`golden.model.centring`).
+    #: Whether a commit centres the batch's summed updates (`golden.model.centring`).
     centred: bool = False
 
     @property
@@ -66,21 +67,21 @@ class Schedule:
 
     @property
     def last_shift(self) -> int:
-        """The largest k."""
+        """The largest k, in the free phase's last steps and the nudged phases."""
         return self.decay_shift + len(self.halvings)
 
     @property
     def shifts(self) -> range:
-        """Every k, in order."""
+        """All values of k, in order."""
         return range(self.decay_shift, self.last_shift + 1)
 
     def shift(self, t: int) -> int:
-        """k in step t of the free phase, from 0."""
+        """Return k in step t of the free phase, with t from 0."""
         return self.decay_shift + sum(at <= t for at in self.halvings)
 
     @property
     def steps_range(self) -> range:
-        """Values of the registers of steps."""
+        """Allowed values of the registers `free_steps` and `nudged_steps`."""
         return range(self.window, MAX_STEPS + 1)
 
     def __post_init__(self) -> None:

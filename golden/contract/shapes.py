@@ -1,4 +1,4 @@
-"""Stages, as a network is written down, and the layers and bundles that it then has."""
+"""Stages, as a network file lists them, and the layers and bundles that follow from them."""
 
 import reprlib
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from .formats import signed_bits
 
 
 def check_whole(what: str, value: object, low: int, high: int | None = None) -> None:
-    """Raise `SpecError` where a value is no integer (True and 2.0 are none) or outside low..high."""
+    """Raise `SpecError` unless the value is an int (neither True nor 2.0) within low..high."""
     if type(value) is not int or value < low or (high is not None and value > high):
         allowed = f"of at least {low}" if high is None else f"{low}..{high}"
         raise SpecError(f"{what} must be a whole number {allowed}, not {reprlib.repr(value)}")
 
 
-#: Sides of an image, and classes, that there may be; channels: grey or colour.
+#: Allowed sides of an image in pixels, numbers of classes, and numbers of channels: grey or colour.
 SIDES, CLASS_COUNTS, CHANNEL_COUNTS = range(8, 65), range(2, 65), (1, 3)
 
 
 @dataclass(frozen=True)
 class Input:
-    """What a network is shown: images, as bytes in torch's order (channel, row, column), of one of some classes.
+    """Images as bytes in torch's order (channel, row, column), and the number of their classes.
 
     The defaults are MNIST's.
     """
@@ -29,7 +29,7 @@ class Input:
     channels: int = 1
     height: int = 28
     width: int = 28
-    #: Classes, which are the units of the last stage.
+    #: Number of classes, and of units in the last stage.
     classes: int = 10
 
     def __post_init__(self) -> None:
@@ -45,15 +45,16 @@ class Input:
 
     @property
     def pixels(self) -> int:
-        """Bytes of an image: of all channels."""
+        """Bytes of an image, all channels."""
         return self.channels * self.height * self.width
 
 
 @dataclass(frozen=True)
 class Conv:
-    """Convolution without padding, stride 1, then 2x2 average pooling, which drops an odd last row and column.
+    """Convolution without padding, stride 1, then 2x2 average pooling; an odd last row or column is dropped.
 
-    The kernel may be even, and as large as the map below less one, so that at least one position is left to pool.
+    The kernel may have an even side, of at most the map's smaller side less one: one position must be left to
+    pool.
     """
 
     channels: int
@@ -78,12 +79,12 @@ class Dense:
 class Layer:
     """One layer's map. A dense layer has height = width = 1. Neuron (c, y, x) has flat index (c*height + y)*width + x."""
 
-    #: From 0, the image.
+    #: 0 is the image.
     index: int
     channels: int
     height: int
     width: int
-    #: Largest |phi|, in LSBs.
+    #: Largest |phi|, in LSBs of 2^-`phi_fraction`.
     phi_bound: int = 0
 
     @property
@@ -100,7 +101,7 @@ class Layer:
 
     @property
     def phi_bits(self) -> int:
-        """Width of phi: |phi| <= `phi_bound`, every weight at its extreme and every input spiking."""
+        """Width of phi: |phi| <= `phi_bound`, with every weight at its extreme and every input spiking."""
         return signed_bits(-self.phi_bound, self.phi_bound)
 
 
@@ -108,12 +109,12 @@ class Layer:
 class Bundle:
     """The weights between two neighbouring layers, used in both directions."""
 
-    #: From 1; bundle n joins layers n-1 and n.
+    #: 1..N; bundle n joins layers n-1 and n.
     index: int
-    #: "conv" or "dense" between layers of neurons; on the image, forward only, once per sample: "image" (a convolution) or
-    #: "pixels" (fully connected).
+    #: "conv" or "dense" between layers of neurons. On the image, forward only and once per sample: "image" (a
+    #: convolution) or "pixels" (fully connected).
     kind: str
-    #: Side of the convolution's kernel; 1 of a fully connected bundle.
+    #: Side of the convolution's kernel; 1 for a fully connected bundle.
     kernel: int
     #: The layer on the image's side.
     pre: Layer
@@ -122,7 +123,7 @@ class Bundle:
 
     @property
     def full(self) -> bool:
-        """Whether it is fully connected; else it is a convolution with pooling."""
+        """Whether the bundle is fully connected; otherwise it is a convolution with pooling."""
         return self.kind in ("dense", "pixels")
 
     @property
@@ -132,7 +133,7 @@ class Bundle:
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
-        """Torch's: (post, pre, k, k) or (post neurons, pre neurons)."""
+        """Torch's shape: (post, pre, k, k), or (post neurons, pre neurons) if fully connected."""
         if self.full:
             return (self.post.neurons, self.pre.neurons)
         return (self.post.channels, self.pre.channels, self.kernel, self.kernel)

@@ -1,7 +1,7 @@
-"""A network with its schedule and formats, and each width that follows from them, with its proof.
+"""A network with its schedule and formats, and every width that follows from them, with its proof.
 
-Everything here is plain data with no dependency, so that gateware, host and model read the same numbers. Those of single
-quantities are in `golden.contract.formats`, shapes in `golden.contract.shapes`, steps in `golden.contract.schedule`.
+Plain data without dependencies: gateware, host and model read the same numbers. Formats of single quantities
+are in `golden.contract.formats`, shapes in `golden.contract.shapes`, steps in `golden.contract.schedule`.
 """
 
 import json
@@ -21,11 +21,11 @@ from .shapes import Bundle, Conv, Dense, Input, Layer
 
 @dataclass(frozen=True)
 class Learning:
-    """Default hyper-parameters. On the board they are registers; nothing here needs a rebuild."""
+    """Default hyper-parameters. On the board they are registers: changing them needs no new bitstream."""
 
-    #: Learning rate of each bundle, input to output (paper Table I order).
+    #: Learning rate of each bundle, from input to output (order of the paper's Table I).
     rates: tuple[float, ...]
-    #: The same for biases; None: `rates`.
+    #: Learning rate of each bundle's biases; None: `rates`.
     bias_rates: tuple[float, ...] | None = None
     #: Strength of the nudge.
     beta: float = 0.5
@@ -33,26 +33,27 @@ class Learning:
     batch: int = 32
     #: Initial weights are uniform in +-gain/sqrt(fan_in).
     gain: float = 1.0
-    #: Factor on the rates after each epoch.
+    #: Factor of the rates after each epoch.
     decay: float = 1.0
 
 
-#: Side of the square images and number of classes of MNIST and FashionMNIST, which an `Input` has unless it says otherwise.
+#: Side of the images and number of classes of MNIST and FashionMNIST, the defaults of `Input`.
 IMAGE_SIDE, CLASSES = Input.height, Input.classes
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A network with its schedule and formats: all that fixes the result of training, bit for bit."""
+    """A network with its schedule and formats: all that determines the result of training, bit for bit."""
 
     name: str
     stages: tuple[Conv | Dense, ...]
     schedule: Schedule
     learning: Learning
     formats: Formats = field(default_factory=Formats)
-    #: Lanes by kind of engine or by board. They change no result, so networks that differ in them alone are equal.
+    #: Lanes by kind of engine or by board. They change no result, so networks that differ only in lanes are
+    #: equal.
     lanes: tuple[tuple[str, Lanes], ...] = field(default=(), compare=False, repr=False)
-    #: The images and classes.
+    #: Shape of the images, and number of classes.
     input: Input = field(default_factory=Input)
 
     def __post_init__(self) -> None:
@@ -70,11 +71,11 @@ class Spec:
             rates = getattr(self.learning, name)
             if rates is not None and len(rates) != len(self.stages):
                 raise SpecError(f"learning.{name} must have {len(self.stages)} entries, not {len(rates)}")
-        self._shapes  # raises where a kernel does not fit
+        self._shapes  # raises if a kernel does not fit
         self._check_shifts()
 
     def _check_shifts(self) -> None:
-        """Nothing of a drive is lost: what comes from either side is shifted left, on the way to d's LSB."""
+        """Raise `SpecError` unless both terms of each drive are shifted left to d's LSB: no bit is lost."""
         schedule, room = self.schedule, self.formats.drive_shift
         if schedule.feedback_shift > room:
             raise SpecError(
@@ -117,7 +118,7 @@ class Spec:
             if n == 1:
                 bounds[n] += (self.static_bound + (1 << (self.static_shift - 1))) >> self.static_shift
             elif isinstance(stage, Dense):
-                # LSB 2^-7 spikes times weights, brought to 2^-9: times 4 in both directions.
+                # spikes times weights have LSB 2^-7, phi 2^-9: times 4 in both directions
                 bounds[n] += 4 * largest * pre[0] * pre[1] * pre[2]
                 bounds[n - 1] += 4 * largest * post[0]
             else:
@@ -140,16 +141,17 @@ class Spec:
 
     @cached_property
     def turns(self) -> tuple[tuple[int, ...], ...]:
-        """Layers that step together, in the order in which they do within a step.
+        """Layers that step together, in their order within a step.
 
-        A layer has drives of its neighbours alone, so an odd one of even ones and the reverse: in either order each bundle is
-        used once forwards and once backwards in a step.
+        A layer is driven by its neighbours alone, an odd layer by even ones and vice versa: in either order,
+        a step uses each bundle once forward and once backward.
         """
         return turns(self.schedule.order, len(self.layers) - 1)
 
     @property
     def begins_as_mnist(self) -> bool:
-        """Whether it begins with a convolution of MNIST's images: what NIR and the floating-point model are for."""
+        """Whether the first stage is a convolution of MNIST-shaped images, as NIR and the floating-point
+        model need."""
         return self.input == Input() and isinstance(self.stages[0], Conv)
 
     @property
@@ -163,10 +165,13 @@ class Spec:
     # -- the neuron ----------------------------------------------------------------------------------------------
 
     def drive_shifts(self, n: int, deviating: bool = False) -> tuple[int, int]:
-        """Left shifts, from phi's LSB to d's, of what layer n has from below and from above.
+        """Return the left shifts from phi's LSB to d's of layer n's drives from below and from above.
 
-        deviating: in a nudged phase with fine spikes, where all of a layer is in units of its own spike. Then nothing comes
-        from the image, and never from above the output layer; those shifts mean nothing.
+            drive = (below << first) + (above << second)
+
+        deviating: in a nudged phase with fine spikes, where a layer's state is in units of its own spike.
+        Shifts of drives that don't exist mean nothing: then from the image, and always from above the output
+        layer.
         """
         shift, back = self.formats.drive_shift, self.schedule.feedback_shift
         if not deviating:
@@ -176,35 +181,44 @@ class Spec:
 
     @cached_property
     def drive_bound(self) -> int:
-        """Largest |drive| in LSBs of d, of all layers and phases."""
+        """Bound of |drive| in LSBs of d, over all layers and phases; `phi_bound` bounds |below| + |above|."""
         modes = (False, True) if self.schedule.fine else (False,)
         return max(x.phi_bound << max(self.drive_shifts(x.index, mode)) for x in self.layers[1:] for mode in modes)
 
     @property
     def static_shift(self) -> int:
-        """Right shift, round half up, from the sum of image products to phi (LSB 2^-9): of pooled ones (LSB 2^-17) or, where
-        the first stage is dense, of plain ones (LSB 2^-15)."""
+        """Right shift, round half up, from the sum of pixel products to phi (LSB 2^-9).
+
+        The sum has LSB 2^-17 after pooling, or 2^-15 if the first stage is dense.
+        """
         f = self.formats
         pool = 2 if isinstance(self.stages[0], Conv) else 0
         return f.pixel_bits + f.weight_fraction + pool - f.phi_fraction
 
     @property
     def static_bound(self) -> int:
-        """Largest |sum of pixel products|, under one pooled position or of all pixels, before that shift."""
+        """Largest |sum of pixel products| before `static_shift`: under a pooled position, or of all pixels if
+        dense."""
         f, first = self.formats, self.stages[0]
         products = 4 * self.input.channels * first.kernel**2 if isinstance(first, Conv) else self.input.pixels
         return -f.weight_low * ((1 << f.pixel_bits) - 1) * products
 
     @property
     def membrane_low(self) -> int:
-        """U >= theta + 1 LSB - (xi << k) + xi - 1 >= theta - 2^k, k that of the next step: subtracting happens only above the
-        threshold. Without a spike U falls by (2^k - 2^before - 1) xi at most, and is at least theta - 2^before before it."""
+        """The smallest U: theta - 2^k, with the largest k, in units where a spike is 1.
+
+        After a spike, which requires U + (xi << before) > theta, U >= theta + 1 LSB - (xi << k) + xi - 1 >=
+        theta - 2^k, with k of the next step. Without a spike, U falls by at most (2^k - 2^before - 1) xi,
+        from at least theta - 2^before.
+        """
         return self.formats.threshold - (self.formats.one << self.schedule.last_shift)
 
     @property
     def membrane_high(self) -> int:
-        """U <= theta: without a spike U + xi <= U + (xi << k) <= theta; with one U + xi - 1 <= theta. Less if k grows.
-        Deviations have both signs, and so have the bounds."""
+        """The largest U: theta; with fine spikes, which have both signs, -`membrane_low`.
+
+        Without a spike, U + xi <= U + (xi << k) <= theta; with one, U + xi - 1 <= theta. Less if k grows.
+        """
         return -self.membrane_low if self.schedule.fine else self.formats.threshold
 
     @property
@@ -219,7 +233,7 @@ class Spec:
 
     @property
     def spike_bits(self) -> int:
-        """Width of a spike: 0 or 1, and fine ones -1 as well."""
+        """Width of a spike: 0 or 1; with fine spikes also -1."""
         return 2 if self.schedule.fine else 1
 
     @property
@@ -229,55 +243,64 @@ class Spec:
 
     @property
     def window_bound(self) -> int:
-        """Largest window sum: xi is at most 1 in each step; in a nudged phase with fine spikes it is at least -1."""
+        """Largest |window sum|: xi is at most 1 in each step, and at least -1 in nudged phases with fine
+        spikes."""
         return self.formats.one << self.schedule.window_log2
 
     @property
     def mean_bits(self) -> int:
-        """Width of a running mean, of 0..1 in the LSB of biases, times 2^`FOLLOW`."""
+        """Width of a running mean: 0..1 in the LSB of biases, times 2^`FOLLOW`."""
         return self.formats.bias_fraction + FOLLOW + 1
 
     @property
     def mean_range(self) -> range:
-        """Values that a running mean may be given."""
+        """Allowed values of a running mean."""
         return range(1 << self.mean_bits)
 
     def read_bound(self, bundle: Bundle) -> int:
-        """Largest sum of what a pre channel was in one sample: of its pixels, or of its window sums in the free phase."""
+        """Largest sum over one sample of a pre channel's pixels, or of its window sums in the free phase."""
         f = self.formats
         return bundle.pre.positions << (f.pixel_bits if bundle.on_image else f.state_fraction + self.schedule.window_log2)
 
     def total_bound(self, bundle: Bundle) -> int:
-        """Largest sum of what a pre channel was in all samples that there may be between two commits."""
+        """Largest sum of `read_bound` over the samples between two commits."""
         return self.formats.max_batch * self.read_bound(bundle)
 
     # -- the update ----------------------------------------------------------------------------------------------
 
     def correlation_bound(self, bundle: Bundle) -> int:
-        """Largest |g| = |sum over positions of pre+ post+ - pre- post-|, window sums (pixels in bundle 1); with fine spikes of
-        what `golden.model.ops.deviation_sums` makes of them, which is up to twice as much, and of two terms."""
+        """Largest |g| of a weight: g = sum over positions of pre+ post+ - pre- post-, of window sums (in
+        bundle 1: pixels).
+
+        With fine spikes, g is made of `golden.model.ops.deviation_sums`: two terms, with differences of up to
+        twice a window sum.
+        """
         top = self.window_bound
         pre = (1 << self.formats.pixel_bits) - 1 if bundle.on_image else top
         terms = (2 if bundle.on_image else 4) if self.schedule.fine else 1
         return (1 if bundle.full else 4 * bundle.post.positions) * terms * top * pre
 
     def bias_bound(self, bundle: Bundle) -> int:
-        """Largest |sum of post+ - post- over the pooled map|, window sums."""
+        """Largest |g| of a bias, where g = sum over the pooled map of post+ - post-, of window sums."""
         return bundle.post.positions * (2 if self.schedule.fine else 1) * self.window_bound
 
     @property
     def mean_bound(self) -> int:
-        """Largest c, a running mean in the LSB of biases: the mean's register holds less than 2^`mean_bits`."""
+        """Largest c, a running mean in the LSB of biases: its register holds less than 2^`mean_bits`."""
         return 1 << (self.mean_bits - FOLLOW)
 
     def moved_bound(self, bundle: Bundle) -> int:
-        """Largest |rhu(sum of c (w' - w), bias_fraction)| over the weights of a post neuron in a centred commit: each weight
-        goes from one end of [-1, 1) to the other at most, and c is at most 2^(bias_fraction + 1)."""
+        """Largest |rhu(sum of c (w' - w), bias_fraction)| over a post neuron's weights in a centred commit.
+
+        Each weight moves at most from one end of [-1, 1) to the other, and c is at most
+        2^(bias_fraction + 1).
+        """
         f = self.formats
         return (bundle.fan_in * self.mean_bound * (f.master_high - f.master_low)) >> f.bias_fraction
 
     def bias_step_bound(self, bundle: Bundle) -> int:
-        """Largest |step of a bias| in a centred commit: the batch's updates less what the weights have moved."""
+        """Largest |step of a bias| in a centred commit: the batch's updates less the effect of the moved
+        weights."""
         return self.formats.batch_bound + self.moved_bound(bundle)
 
     def centred_bound(self, bundle: Bundle) -> int:
@@ -290,9 +313,10 @@ class Spec:
         return signed_bits(-bound, bound)
 
     def weight_shift(self, bundle: Bundle) -> int:
-        """update = (g * rate + half) >> shift: from LSB(g) * LSB(rate) to the master's LSB.
+        """Right shift from LSB(g) * LSB(rate) to the master's LSB: update = (g * rate + half) >> shift.
 
-        LSB(g) is 2^-(8+m) per window sum and 2^-8 per pixel, over 4 when pooled (paper eq. 11 with alpha = 4).
+        LSB(g) is the product of 2^-(8+m) per window sum and 2^-8 per pixel, over 4 when pooled (paper eq. 11
+        with alpha = 4).
         """
         f, m = self.formats, self.schedule.window_log2
         pre = f.pixel_bits if bundle.on_image else f.state_fraction + m
@@ -306,14 +330,17 @@ class Spec:
 
     @cached_property
     def identity(self) -> int:
-        """CRC-32 of everything that fixes a result (not the hyper-parameters, which are registers)."""
+        """CRC-32 of everything that determines a result, except the hyper-parameters, which are registers.
+
+        Keys that came later are left out at their first values, so that older networks keep their identity.
+        """
         schedule: dict[str, int | str | list[int]] = {
             "window_log2": self.schedule.window_log2,
             "decay_shift": self.schedule.decay_shift,
         }
-        if self.schedule.order != "all":  # which there was before there was another
+        if self.schedule.order != "all":  # "all" was once the only order
             schedule["order"] = self.schedule.order
-        if self.schedule.halvings:  # likewise
+        if self.schedule.halvings:
             schedule["halvings"] = list(self.schedule.halvings)
         if self.schedule.feedback_shift:
             schedule["feedback_shift"] = self.schedule.feedback_shift
@@ -323,23 +350,31 @@ class Spec:
             schedule["centred"] = True
         stages = [[type(s).__name__, asdict(s)] for s in self.stages]
         facts = {"stages": stages, "formats": asdict(self.formats), "schedule": schedule}
-        if self.input != Input():  # the same
+        if self.input != Input():
             facts["input"] = asdict(self.input)
         return zlib.crc32(json.dumps(facts, sort_keys=True).encode())
 
     def rate_scale(self, bundle: Bundle) -> float:
-        """What g has to be multiplied by besides the learning rate: the nudge has lost 2^-feedback_shift in each layer that it
-        passed, and sums of fine spikes are in units of 2^-m."""
+        """Return the factor of g besides the learning rate, 2^(feedback_shift * layers above - point).
+
+        The nudge loses 2^-feedback_shift in each layer that it passes, and sums of fine spikes are in units
+        of 2^-point.
+        """
         above = len(self.stages) - bundle.index
         point = self.schedule.fine[bundle.index - 1] if self.schedule.fine else 0
         return 2.0 ** (self.schedule.feedback_shift * above - point)
 
     def rate(self, bundle: Bundle, *, lr: float, beta: float, batch: int) -> int:
-        """Register value of a learning rate: lr / (2 beta batch), times `rate_scale`, in LSBs of 2^-18, to nearest."""
+        """Return the register value of a learning rate, in LSBs of 2^-18, rounded to nearest:
+
+            register = lr / (2 beta batch) * rate_scale(bundle)
+
+        Raises `SpecError` outside the register's range, or if a rate above 0 becomes 0.
+        """
         top = self.formats.rate_range[-1]
         unit = self.rate_scale(bundle) * (1 << self.formats.rate_fraction)
         exact = lr / (2 * beta * batch) * unit
-        value = round(exact) if 0 <= exact <= 2 * top else -1  # which nan isn't either
+        value = round(exact) if 0 <= exact <= 2 * top else -1  # nan fails this comparison too
         if not 0 <= value <= top or (lr > 0 and value == 0):
             low, high = (x * 2 * beta * batch / unit for x in (0.5, top))
             raise SpecError(
@@ -349,9 +384,9 @@ class Spec:
         return value
 
     def beta(self, beta: float) -> int:
-        """Register value of beta in LSBs of 2^-8, to nearest."""
+        """Return the register value of beta in LSBs of 2^-8, rounded to nearest."""
         one, known = 1 << self.formats.beta_fraction, self.formats.beta_range
-        value = round(beta * one) if 0 <= beta <= known[-1] else 0  # nan and inf neither
+        value = round(beta * one) if 0 <= beta <= known[-1] else 0  # nan and inf fail this comparison too
         if value not in known:
             raise SpecError(f"beta must be {known[0] / one:g}..{known[-1] / one:g}, not {beta:g}")
         return value

@@ -1,14 +1,15 @@
-"""Payloads of the commands for samples in a board's memory. `stored` has the records and how a sample is asked for.
+"""Payloads of the commands for samples in a board's memory; `stored` defines records and requests.
 
-Every request is executed as a whole and by itself, as all but INFER and TRAIN are: n samples of a TRAIN_STORED overlap with
-each other, with nothing else. So it is executed once, its answer is stored, and a repetition gets that. It is checked before
-its first sample is started: if it is refused, none was.
+As every request but INFER and TRAIN, each is executed as a whole and alone: the n samples of a TRAIN_STORED
+overlap with each other and with nothing else. So it is executed once, its answer is stored, and a repetition
+gets that answer. It is checked before its first sample starts: a refused request has started none.
 
-A TRAIN_STORED ends with a commit: it is a batch. Between two requests a board waits until the answer before is sent, so a
-COMMIT of its own would cost a batch of `small` 3 % of its time.
+A TRAIN_STORED ends with a commit: it is a batch. Between two requests a board waits until the answer before
+has been sent, so a separate COMMIT would cost a batch of `small` 3 % of its time.
 
-A damaged sample is found when it is fetched, so the ones before it are done: BAD_IMAGE is answered with what a request of
-those alone would have been answered with. The damaged one and those after it are not started, and nothing is committed.
+A damaged sample is detected when it is fetched, after those before it are done: BAD_IMAGE has the payload of
+the answer to a request for those alone. The damaged sample and those after it are not started, and nothing is
+committed.
 """
 
 from dataclasses import dataclass
@@ -30,36 +31,37 @@ from .stored import WORD_BYTES as RECORD_UNIT
 
 @dataclass(frozen=True)
 class SampleNumber(Fields):
-    """Which sample the first record behind it, in a STORE, is of; the others follow it."""
+    """Begins a STORE: index of the sample of its first record; the next records have the next indices."""
 
     index: U32
 
 
 @dataclass(frozen=True)
 class SampleRange(Fields):
-    """What STORE_DIGEST is to read."""
+    """Samples that STORE_DIGEST reads."""
 
-    index: U32  #: of the first
-    count: U16  #: 1..`MAX_DIGESTED`
+    index: U32  #: index of the first sample
+    count: U16  #: number of samples, 1..`MAX_DIGESTED`
 
 
-#: Samples in a STORE_DIGEST at most: a board reads them in a few milliseconds, so that no request keeps it long.
+#: Largest number of samples in a STORE_DIGEST: a board reads them in a few milliseconds, so that no request
+#: takes long.
 MAX_DIGESTED = 256
 
-#: Bytes of records that one STORE holds at most.
+#: Largest number of record bytes in one STORE.
 RECORDS_PAYLOAD = REQUEST_PAYLOAD - SampleNumber.size()
 
-#: Samples in a TRAIN_STORED or INFER_STORED at most: an answer has a byte for each, and the cycles.
+#: Largest number of samples in a TRAIN_STORED or INFER_STORED: an answer has a byte for each, and the cycles.
 MAX_ASKED = min(REQUEST_PAYLOAD // ASKED_BYTES, ANSWER_PAYLOAD - VALUE_BYTES)
 
 
 @dataclass(frozen=True)
 class SampledStored:
-    """What TRAIN_STORED and INFER_STORED answer: a prediction u8 of each sample, in order, then cycles u32."""
+    """Answer to TRAIN_STORED and INFER_STORED: a prediction u8 of each sample, in order, then cycles u32."""
 
-    predictions: bytes  #: each 0..LABELS-1
-    #: The sum over the samples of `Sampled.cycles`, and of TRAIN_STORED, unless it ended with BAD_IMAGE, of `Committed.cycles`;
-    #: mod 2^32.
+    predictions: bytes  #: predicted classes, each 0..LABELS-1
+    #: Sum of `Sampled.cycles` over the samples; for a TRAIN_STORED that didn't end with BAD_IMAGE, plus
+    #: `Committed.cycles`. Mod 2^32.
     cycles: int
 
     def encode(self) -> bytes:
@@ -68,24 +70,24 @@ class SampledStored:
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """The inverse; `ValueError` if it is too short."""
+        """Return the answer that `encode` encoded; `ValueError` if it is too short."""
         if len(data) < VALUE_BYTES:
             raise ValueError(f"{cls.__name__} has at least {VALUE_BYTES} bytes, not {len(data)}")
         return cls(data[:-VALUE_BYTES], int.from_bytes(data[-VALUE_BYTES:], "little"))
 
     @staticmethod
     def size(samples: int) -> int:
-        """Bytes of an answer about so many samples."""
+        """Return the size in bytes of the answer for this many samples."""
         return samples + VALUE_BYTES
 
 
 def split_asked(payload: bytes) -> list[Asked]:
-    """The samples of a TRAIN_STORED or INFER_STORED; `struct.error` where the last one is cut."""
+    """Return the requests in a TRAIN_STORED or INFER_STORED; `struct.error` if the last one is cut short."""
     return [Asked.decode(payload[at : at + ASKED_BYTES]) for at in range(0, len(payload), ASKED_BYTES)]
 
 
 def split_records(payload: bytes) -> list[bytes] | None:
-    """The records of a STORE; None where it is not made of whole records, or a label is none."""
+    """Return the records in a STORE; None unless the payload consists of whole records with valid labels."""
     found, at = [], 0
     while at < len(payload):
         if at + Header.size() > len(payload):
@@ -99,7 +101,8 @@ def split_records(payload: bytes) -> list[bytes] | None:
     return found or None
 
 
-#: Payload bytes of each command's request, beside those of `messages.PAYLOAD_BYTES`; of all but STORE_DIGEST at least these.
+#: Payload bytes of each command's request, in addition to `messages.PAYLOAD_BYTES`; the least, for all but
+#: STORE_DIGEST.
 STORED_PAYLOAD_BYTES: dict[Command, int] = {
     Command.STORE: SampleNumber.size() + RECORD_UNIT * record_words(1),
     Command.STORE_DIGEST: SampleRange.size(),
@@ -107,8 +110,8 @@ STORED_PAYLOAD_BYTES: dict[Command, int] = {
     Command.INFER_STORED: ASKED_BYTES,
 }
 
-#: Payload bytes of the answers that always have the same size.
+#: Payload bytes of the answers with a fixed size.
 STORED_ANSWERED_BYTES: dict[Command, int] = {Command.STORE: 0, Command.STORE_DIGEST: VALUE_BYTES}
 
-#: Commands whose requests may be longer than their payload bytes say.
+#: Commands with requests of variable length: their payload bytes are the least.
 LONGER = (Command.WRITE_WEIGHTS, Command.STORE, Command.TRAIN_STORED, Command.INFER_STORED)

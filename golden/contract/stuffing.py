@@ -1,16 +1,16 @@
-"""COBS with zero runs, the coding of requests and of stored images (`messages` has its code bytes)."""
+"""COBS with zero runs, the coding of requests and stored images (`messages` defines the code bytes)."""
 
 import re
 
 from .messages import FULL_BLOCK, LONGEST_RUN
 
-#: Bytes of a full block; it stands for no zero.
+#: Bytes of a full block, which stands for no zero.
 FULL = FULL_BLOCK - 1
 
 
 def stuff(data: bytes) -> bytes:
-    """No zeros, and fewer bytes where there were many."""
-    out, owed = bytearray(), False  # owed: the last block stands for a zero that counts only if another block follows
+    """Return the data coded without zeros, in fewer bytes if many were zero."""
+    out, owed = bytearray(), False  # owed: the last block's zero, which counts only if another block follows
     for part in re.finditer(rb"([^\0]*)(\0*)", data):
         block, zeros = part[1], len(part[2])
         while len(block) >= FULL:
@@ -30,7 +30,10 @@ def stuff(data: bytes) -> bytes:
 
 
 def unstuff_partly(stuffed: bytes) -> tuple[bytes, bool]:
-    """The inverse, as far as it goes; True if the last block is cut short. A code byte of 0, which nothing makes, is a 1."""
+    """Return the decoded bytes, as far as they go, and whether the last block is cut short.
+
+    A code byte of 0, which `stuff` never makes, is read as 1.
+    """
     out, at, zero = bytearray(), 0, False
     while at < len(stuffed):
         code = max(stuffed[at], 1)

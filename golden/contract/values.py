@@ -1,4 +1,4 @@
-"""The gate for values from outside: each becomes a plain Python value of its field's type, or is refused by its name."""
+"""Checks of values from outside: each becomes its field's plain Python type, or is refused by its name."""
 
 import numbers
 import operator
@@ -10,17 +10,18 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args
 
-#: What a weight file can say.
+#: Largest integer that a weight file holds.
 MAX_WHOLE = (1 << 63) - 1
 
-#: What an error says that a value must be.
+#: Text of an error for each type that a value must have.
 WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "text", Path: "a path"}
 
 
 def plain(kind: Any, value: object, what: str, error: Callable[[str], Exception]) -> Any:
-    """The value as a `kind`, a type or a union of one with None; `error`, which begins with `what`, if it is none.
+    """Return the value as a `kind`, which is a type or a union of one with None.
 
-    A number of numpy is a number, but a bool is none, nor is 1.0 whole. A path may stand where a text is asked for.
+    Otherwise raise `error`, with a text that begins with `what`. Numpy's numbers are accepted as numbers, but
+    a bool isn't a number, nor is 1.0 an integer. A path is accepted as text.
     """
     kinds = get_args(kind) or (kind,)
     if value is None and NoneType in kinds:
@@ -34,15 +35,15 @@ def plain(kind: Any, value: object, what: str, error: Callable[[str], Exception]
 
 
 def said(value: object) -> str:
-    """A value in a message: short, whatever it is."""
+    """Return a short text of any value, for an error message."""
     try:
         return reprlib.repr(value)
-    except ValueError:  # an integer of too many digits
+    except ValueError:  # an int with too many digits
         return "a number of more digits than Python prints"
 
 
 def _plain(kind: type, value: Any) -> Any:
-    if isinstance(value, bool) and kind is not bool:  # which Python counts among the integers
+    if isinstance(value, bool) and kind is not bool:  # in Python, bool is a subclass of int
         raise TypeError
     if kind is int and isinstance(value, numbers.Integral):
         return operator.index(value)
@@ -58,7 +59,7 @@ def _plain(kind: type, value: Any) -> Any:
 
 
 def normalise(record: Any, error: Callable[[str], Exception]) -> None:
-    """Give each field of a frozen dataclass its plain value; errors name it as an option of the command line."""
+    """Convert each field of a frozen dataclass to its plain type; errors name it as a command-line option."""
     for entry in fields(record):
         what = f"--{entry.name.replace('_', '-')}"
         object.__setattr__(record, entry.name, plain(entry.type, getattr(record, entry.name), what, error))

@@ -1,1 +1,1 @@
-"""1,500 digits of MNIST that ship with the project, and what made them."""
+"""1,500 digits of MNIST that ship with the project, and the script that made them."""

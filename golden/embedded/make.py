@@ -13,14 +13,14 @@ TEST_PER_CLASS = 50
 
 
 def choose(labels: Tensor, per_class: int, seed: int) -> np.ndarray:
-    """Indices of `per_class` samples of each class, drawn without replacement by PCG64, then shuffled."""
+    """Return `per_class` indices of each class, drawn without replacement by PCG64, then shuffled."""
     random = np.random.Generator(np.random.PCG64(seed))
     chosen = [random.choice(np.flatnonzero(labels.numpy() == label), per_class, replace=False) for label in range(10)]
     return random.permutation(np.concatenate(chosen))
 
 
 def subset(mnist: Data) -> dict[str, np.ndarray]:
-    """The arrays of the file, by `Data`'s names, all uint8."""
+    """Return the arrays of the file by `Data`'s field names, all uint8."""
     train = choose(mnist.train_labels, TRAIN_PER_CLASS, SEED)
     test = choose(mnist.test_labels, TEST_PER_CLASS, SEED + 1)
     parts = (mnist.train_images[train], mnist.train_labels[train], mnist.test_images[test], mnist.test_labels[test])

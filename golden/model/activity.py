@@ -1,4 +1,7 @@
-"""How much a network spikes, and what that costs its event-driven engines, counted in the model; no lanes change it."""
+"""Spike counts of a network, and the cycles that they cost its event-driven engines, counted in the model.
+
+Lanes don't change them.
+"""
 
 from dataclasses import dataclass, field
 from itertools import product
@@ -28,17 +31,19 @@ from .settings import Settings
 
 @dataclass(frozen=True)
 class Activity:
-    """Spikes of some samples in all sweeps of training: the free phase's, then those of both nudged ones.
+    """Spikes of some samples in all sweeps of training: the free phase's, then those of both nudged phases.
 
-    Arrays have the shape (samples, sweeps, ...).
+    free, nudged: sweeps of the free phase and of each nudged phase. Arrays have the shape (samples, sweeps,
+    ...).
     """
 
     free: int
     nudged: int
     #: Spikes of each layer 1..N, by its index.
     spikes: dict[int, np.ndarray] = field(default_factory=dict)
-    #: Of each conv bundle that an event-driven engine may have, by its index: spikes of the busiest unit in each window of the
-    #: forward direction (from the pre layer's spikes) and of the backward one, in raster order.
+    #: Spikes of the busiest unit in each window, in raster order, by the index of each conv bundle that an
+    #: event-driven engine may process: forward windows (of the pre layer's spikes) and backward windows (of
+    #: the post layer's).
     forward: dict[int, np.ndarray] = field(default_factory=dict)
     backward: dict[int, np.ndarray] = field(default_factory=dict)
 
@@ -46,7 +51,7 @@ class Activity:
 def count(
     spec: Spec, settings: Settings, parameters: Parameters, images: Tensor | np.ndarray, labels: Tensor | np.ndarray
 ) -> Activity:
-    """The activity of training these samples, all at once."""
+    """Return the activity of training on these samples, all at once."""
     settings.check(spec)
     copies = working(spec, parameters)
     engine = MODEL_ENGINES["folded"](spec, copies)
@@ -67,7 +72,10 @@ def count(
 
 
 def busiest_forward(bundle: Bundle, spikes: np.ndarray) -> np.ndarray:
-    """Spikes of the busiest unit in each forward window: (..., windows) of (..., channels, height, width) of the pre layer."""
+    """Return the spikes of the busiest unit in each forward window, (..., windows).
+
+    spikes: (..., channels, height, width) of the pre layer.
+    """
     channels, post = bundle.pre.channels, bundle.post
     units = SPOTS * banks(channels, FORWARD_CHANNELS)
     places = {
@@ -78,7 +86,11 @@ def busiest_forward(bundle: Bundle, spikes: np.ndarray) -> np.ndarray:
 
 
 def busiest_backward(bundle: Bundle, spikes: np.ndarray) -> np.ndarray:
-    """The same of the backward windows, which see 2x2 positions of the post layer, of a row and a column of silence around."""
+    """Return the spikes of the busiest unit in each backward window, (..., windows).
+
+    spikes: (..., channels, height, width) of the post layer. A window has 2x2 of its positions; a row and a
+    column without spikes surround the map.
+    """
     channels, post = bundle.post.channels, bundle.post
     units = SPOTS * banks(channels, BACKWARD_CHANNELS)
     places = {
@@ -92,7 +104,10 @@ def busiest_backward(bundle: Bundle, spikes: np.ndarray) -> np.ndarray:
 def _busiest(
     spikes: np.ndarray, places: dict[tuple[int, int], list[int]], units: int, windows: tuple[int, int], stride: int
 ) -> np.ndarray:
-    """places: by the position in a window, the unit of each channel. windows: rows and columns of them."""
+    """Return the spikes of the busiest unit in each window.
+
+    places: the unit of each channel, by the position in a window. windows: rows and columns of windows.
+    """
     rows, columns = windows
     side = max(y for y, _ in places) + 1
     more = [max(0, (n - 1) * stride + side - have) for n, have in zip(windows, spikes.shape[-2:], strict=True)]

@@ -1,7 +1,8 @@
-"""What the board computes for a batch: predictions, spikes, and the updates of the weights. Pure functions.
+"""The board's results for a batch: predictions, spikes, and updates of the weights. Pure functions.
 
-Everything is an integer; `golden.model.ops` and `golden.model.engines` say why no float GEMM inside can change a bit. So
-results do not depend on the device, on threads, or on how a batch is split. The arithmetic is in docs/arithmetic.md.
+Everything is an integer; `golden.model.ops` and `golden.model.engines` explain why no float GEMM inside can
+change a bit. So results do not depend on the device, on threads, or on how a batch is split. The arithmetic
+is in docs/arithmetic.md.
 """
 
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from .settings import Settings
 
 
 def tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
-    """Numbers as a tensor whose bytes lie one after the other, in this machine's order; `ModelError` for what is no array."""
+    """Return numbers as a contiguous tensor in native byte order; `ModelError` if they are no array."""
     try:
         if isinstance(values, Tensor):
             return values.detach().contiguous()
@@ -36,9 +37,10 @@ def tensor(values: Tensor | ArrayLike, what: str) -> Tensor:
 
 
 def checked_images(images: Tensor | np.ndarray, spec: Spec) -> Tensor:
-    """The images as (n, channels, height, width).
+    """Return the images as (n, channels, height, width).
 
-    `ModelError` unless they are uint8 of the network's size; those of one channel may leave that dimension out.
+    `ModelError` unless they are uint8 of the network's size; the dimension of a single channel may be left
+    out.
     """
     images, shape = tensor(images, "images"), spec.input.shape
     grey = shape[0] == 1 and images.shape[1:] == shape[1:]
@@ -49,7 +51,7 @@ def checked_images(images: Tensor | np.ndarray, spec: Spec) -> Tensor:
 
 
 def checked_labels(labels: Tensor | ArrayLike, count: int, spec: Spec) -> Tensor:
-    """The labels, int64; `ModelError` unless they are `count` numbers of classes."""
+    """Return the labels as int64; `ModelError` unless they are `count` class numbers."""
     labels = tensor(labels, "labels")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ModelError(f"labels must be integers, not {labels.dtype}")
@@ -70,7 +72,7 @@ def run_batch(
     engine: str,
     threads: int | None,
 ) -> Result:
-    """Predictions, spikes and, with labels, updates."""
+    """Return predictions, spikes and, with labels, updates."""
     settings.check(spec)
     device = parameters.weights[0].device
     images = checked_images(images, spec).to(device)
@@ -82,7 +84,10 @@ def run_batch(
 
 
 def engine_here(name: str, device: torch.device, spec: Spec) -> str:
-    """What "auto" means here: the compiled engine where it can run the network, else the fastest that torch alone has."""
+    """Return the engine's name, with "auto" resolved.
+
+    "auto" is the compiled engine where it can run the network, else the fastest that uses torch alone.
+    """
     if name == "auto":
         return "native" if device.type == "cpu" and native_check.usable() and native.can_run(spec) else "folded"
     if name != "native" and name not in MODEL_ENGINES:
@@ -101,19 +106,21 @@ def infer(
     engine: str = "auto",
     threads: int | None = None,
 ) -> tuple[Tensor, list[int]]:
-    """Predictions (n,) of images (n, channels, height, width) uint8, and spikes of each layer 1..N: the free phase alone.
+    """Return predictions (n,) and the spikes of each layer 1..N, of the free phase alone.
 
-    threads: of the compiled engine at most, default torch's own setting.
+    images: uint8 (n, channels, height, width). threads: at most, of the compiled engine; default: torch's
+    setting.
     """
     result = run_batch(spec, settings, parameters, images, None, engine, threads)
     return result.predictions, result.spikes
 
 
 def outputs(spec: Spec, settings: Settings, parameters: Parameters, images: Tensor | np.ndarray) -> Tensor:
-    """What predictions are made of, (n, classes) int64: xi of each output, summed over the averaging window at the end of the
-    free phase, LSB 2^-`output_fraction`. The first one that is the largest is the prediction.
+    """Return the scores behind the predictions, (n, classes) int64, LSB 2^-`output_fraction`.
 
-    The compiled engine keeps no sums, so `Folded` computes them.
+    The score of an output is its xi, summed over the averaging window at the end of the free phase. The
+    prediction is the first output with the largest score. The compiled engine keeps no sums, so `Folded`
+    computes them.
     """
     settings.check(spec)
     pixels = checked_images(images, spec).to(parameters.weights[0].device)
@@ -127,7 +134,7 @@ def outputs(spec: Spec, settings: Settings, parameters: Parameters, images: Tens
 
 
 def output_fraction(spec: Spec) -> int:
-    """Binary point of `outputs`: 2 to the power of it stands for an output that was 1 in the whole window."""
+    """Return the binary point of `outputs`, in which 1 is an output that was 1 in the whole window."""
     return spec.formats.state_fraction + spec.schedule.window_log2
 
 
@@ -141,9 +148,9 @@ def train_batch(
     engine: str = "auto",
     threads: int | None = None,
 ) -> Result:
-    """Three phases on each image: predictions, spikes and the summed updates. parameters: masters as of the last commit.
+    """Run the three phases on each image; return predictions, spikes and the summed updates.
 
-    threads: as for `infer`.
+    parameters: masters as of the last commit. threads: as in `infer`.
     """
     return run_batch(spec, settings, parameters, images, labels, engine, threads)
 
@@ -157,10 +164,11 @@ def trace(
     *,
     engine: str = "auto",
 ) -> Iterator[Step]:
-    """Each step of one sample by the code that trains: layers hold tensors (channels, height, width), int64.
+    """Yield each step of one sample, from the code that trains.
 
-    For a testbench, to name the first step, layer, neuron and quantity that differ. label None: the free phase alone.
-    The compiled engine doesn't stop after each step, so "auto" is `Folded` here.
+    Layers have tensors (channels, height, width), int64. A testbench uses this to name the first step, layer,
+    neuron and quantity that differ. label None: the free phase alone. The compiled engine doesn't stop after
+    each step, so "auto" is `Folded` here.
     """
     settings.check(spec)
     device = parameters.weights[0].device

@@ -1,4 +1,4 @@
-"""A batch by torch alone, chunk by chunk: as many samples at once as the caches hold."""
+"""A batch computed by torch alone, in chunks of as many samples as fit the caches."""
 
 from collections.abc import Iterator
 
@@ -14,19 +14,20 @@ from .phases import Step, steps
 from .result import Result
 from .settings import Settings
 
-#: Samples that are computed at once: larger ones fall out of the caches, smaller ones leave the GEMMs idle.
+#: Samples computed at once: larger chunks don't fit the caches, smaller ones leave the GEMMs idle.
 CHUNK = 256
 
-#: Correlations (weights times samples) that are computed at once, for the same reason.
+#: Correlations (weights times samples) computed at once, for the same reason.
 CORRELATIONS = 1 << 19
 
 
 def run(
     spec: Spec, settings: Settings, parameters: Parameters, images: Tensor, targets: Tensor | None, engine: type[Engine]
 ) -> Result:
-    """Predictions, spikes and, with targets, updates.
+    """Return predictions, spikes and, with targets, updates.
 
-    parameters: masters, int64. images: uint8 (n, channels, height, width). targets: int64 (n,). All on one device.
+    parameters: masters, int64. images: uint8 (n, channels, height, width). targets: int64 (n,). All on one
+    device.
     """
     device = images.device
     copies = working(spec, parameters)
@@ -43,14 +44,18 @@ def run(
         if targets is not None:
             _add_updates(spec, settings, runner, pixels, sums, updates)
             for total, new in zip(updates.means, centring.read(pixels, sums["free"]), strict=False):
-                total += new  # of none, where updates aren't centred
+                total += new  # no means unless commits are centred
     return Result(torch.cat(predictions), spikes, updates)
 
 
 def averaged(
     spec: Spec, settings: Settings, course: Iterator[Step]
 ) -> tuple[dict[str, list[Tensor]], list[int]]:
-    """xi of layers 1..N summed over the averaging window of each phase, and the spikes of each layer in all steps."""
+    """Return window sums and spike counts of a run.
+
+    Window sums: xi of layers 1..N, summed over the averaging window of each phase, by phase. Spike counts: of
+    each layer, in all steps.
+    """
     first = {
         phase: length - spec.schedule.window
         for phase, length in zip(
@@ -84,7 +89,10 @@ def _add_updates(
 
 
 def first_largest(sums: Tensor) -> Tensor:
-    """Index of the largest in each row, the lowest on a tie (torch's argmax leaves ties open)."""
+    """Return the index of the largest sum in each row, the lowest on a tie.
+
+    Torch's argmax doesn't define ties.
+    """
     classes = sums.shape[1]
     scores = sums.long() * classes + torch.arange(classes - 1, -1, -1, device=sums.device)
     return scores.argmax(1)

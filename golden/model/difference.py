@@ -1,4 +1,4 @@
-"""The first of many integers that differs from the one it should equal: which, both values, and how many differ."""
+"""The first of many integers that differs from its expected value, and the number that differ."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,30 +7,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    # it needs torch, which takes longer to import than most benches of the link run
+    # torch takes longer to import than most benches of the link run
     from .parameters import Parameters
 
-#: A name, and arrays of integers: as found, and as they should be. Those as found may be flat.
+#: A name, the actual array of integers, and the expected one. The actual array may be flat.
 Part = tuple[str, Any, Any]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Where parts differ first, and how often in all of them."""
+    """The first difference of several parts, and the number of differences in all of them."""
 
-    name: str  #: of the part
-    index: tuple[int, ...]  #: in the part's array
-    flat: int  #: the same, counted through
+    name: str  #: name of the part
+    index: tuple[int, ...]  #: index in the part's array
+    flat: int  #: flat index in the part's array
     found: int
     wanted: int
-    differing: int  #: values that differ, in all parts
-    size: int  #: values compared
+    differing: int  #: number of values that differ, in all parts
+    size: int  #: number of values compared, in all parts
 
     def __str__(self) -> str:
         return self.text("got", "expected")
 
     def text(self, found: str, wanted: str, axes: Sequence[str] = ()) -> str:
-        """In one line. found, wanted: who says so. axes: names of the array's axes [default: numbers alone]."""
+        """Return the difference as one line.
+
+        found, wanted: words before the actual and the expected value. axes: names of the array's axes
+        [default: numbers alone].
+        """
         if axes:
             place = "".join(f", {axis} {at}" for axis, at in zip(axes, self.index, strict=False))
         else:
@@ -41,7 +45,7 @@ class Difference:
 
 
 def first_difference(parts: Iterable[Part]) -> Difference | None:
-    """The first difference of all parts in their order; None where all are equal."""
+    """Return the first difference over all parts in their order; None if all are equal."""
     first: Difference | None = None
     differing = size = 0
     for name, found, wanted in parts:
@@ -60,7 +64,7 @@ def first_difference(parts: Iterable[Part]) -> Difference | None:
 
 
 def master_parts(found: "Parameters", wanted: "Parameters") -> list[Part]:
-    """All weights, biases and means as parts, bundle by bundle."""
+    """Return all weights, biases and means as parts, bundle by bundle."""
     parts: list[Part] = []
     for index in range(len(wanted.weights)):
         for kind, ours, theirs in zip(("weight", "bias", "mean"), found, wanted, strict=True):
@@ -70,5 +74,5 @@ def master_parts(found: "Parameters", wanted: "Parameters") -> list[Part]:
 
 
 def first_master(found: "Parameters", wanted: "Parameters") -> Difference | None:
-    """The first weight or bias that differs; None where all are equal."""
+    """Return the first weight, bias or running mean that differs; None if all are equal."""
     return first_difference(master_parts(found, wanted))

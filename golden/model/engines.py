@@ -1,14 +1,19 @@
 """Two ways to compute the drives and updates of a whole network, with equal bits: `Plain` and `Folded`.
 
-`Plain` composes the functions of `golden.model.ops`, block by block, as the hardware does. `Folded` is the fast one:
+`Plain` composes the functions of `golden.model.ops`, block by block, as the hardware does. `Folded` is the
+fast one:
 
-- `average_pool(convolution(s, w))` is one (k+1) x (k+1) kernel with stride 2, the sum of four shifted copies of w, and the
-  way back is its transpose. On an 11x11 map that is 400 products for each pair of channels instead of 1089.
-- the four positions under a pooled one share their post neuron, so a correlation is a product with the 2x2 box sum of pre.
-- in memory the batch is the last dimension (elementwise operations keep strides), so windows are copied in long runs.
-- drives are float GEMMs: spikes times weights, all partial sums are integers of magnitude at most `phi_bound` (before
-  the shift, in the static drive). Below 2^24 float32 is exact, and float64 far beyond.
-- updates are float64: g * rate + half is an integer below 2^53, dividing by a power of two is exact, and floor is floor.
+- `average_pool(convolution(s, w))` is one convolution with a (k+1) x (k+1) kernel, the sum of four shifted
+  copies of w, and stride 2; the backward drive is its transpose. On an 11x11 map that takes 400 products for
+  each pair of channels instead of 1089.
+- The four positions under a pooled one share their post neuron, so a correlation is a product with the 2x2
+  box sum of pre.
+- The batch is the last dimension in memory (elementwise operations keep strides), so windows are copied in
+  long runs.
+- Drives are float GEMMs: with spikes times weights, all partial sums are integers of magnitude at most
+  `phi_bound` (in the static drive, before the shift). Float32 is exact below 2^24, float64 far beyond.
+- Updates are float64: g * rate + half is an integer below 2^53, dividing by a power of two is exact, and
+  floor is floor.
 """
 
 from collections.abc import Sequence
@@ -27,24 +32,24 @@ from .parameters import Working
 
 FLOAT32_EXACT = 1 << 24
 
-#: The sum of two integers below this fits 32 bits, which `Folded` keeps drives and states in.
+#: The sum of two integers below this fits 32 bits, the type of `Folded`'s drives and states.
 HALF = 1 << 30
 
 
 class Sums(NamedTuple):
-    """Window sums of xi in the two nudged phases, and in the free one, for each layer 1..N: (batch, c, h, w)."""
+    """Window sums of xi by phase, for each layer 1..N: (batch, c, h, w)."""
 
     plus: tuple[Tensor, ...]
     minus: tuple[Tensor, ...]
     free: tuple[Tensor, ...]
 
 
-#: What a layer has from below and from above; 0 where there is nothing.
+#: Drives of a layer from below and from above; 0 if there is no such layer.
 Terms = tuple[Tensor, Tensor | int]
 
 
 class Engine(Protocol):
-    """What `golden.model.phases` and `golden.model.batch` need."""
+    """Interface that `golden.model.phases` and `golden.model.batch` need."""
 
     #: Type of the neurons' state tensors.
     dtype: torch.dtype
@@ -52,17 +57,21 @@ class Engine(Protocol):
     def __init__(self, spec: Spec, working: Working): ...
 
     def static(self, images: Tensor) -> Tensor:
-        """Drive of layer 1 by the images (batch, channels, height, width), LSB 2^-9."""
+        """Return the drive of layer 1 by the images (batch, channels, height, width), LSB 2^-9."""
 
     def drives(self, static: Tensor, spikes: list[Tensor], turn: Sequence[int]) -> list[Terms]:
-        """Drives of the layers of a turn (`Spec.turns`) from the latest spikes of layers 1..N, LSB 2^-9."""
+        """Return the drives of a turn's layers (`Spec.turns`) by the latest spikes of layers 1..N, LSB 2^-9.
+        """
 
     def updates(self, bundle: Bundle, images: Tensor, sums: Sums, rates: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Updates of a bundle's weights and biases, int64, summed over the batch. rates: of weights, of biases."""
+        """Return the updates of a bundle's weights and biases, int64, summed over the batch.
+
+        rates: registers of the bundle's weights and of its biases.
+        """
 
 
 def _operands(bundle: Bundle, spec: Spec, images: Tensor, sums: Sums) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """pre+, post+, pre-, post- of `ops.correlation`."""
+    """Return the operands pre+, post+, pre-, post- of `ops.correlation`."""
     if bundle.index == 1:
         return images, sums.plus[0], images, sums.minus[0]
     if spec.schedule.fine:
@@ -72,7 +81,7 @@ def _operands(bundle: Bundle, spec: Spec, images: Tensor, sums: Sums) -> tuple[T
 
 
 class Plain:
-    """Block by block, as the hardware does it."""
+    """Computes block by block, as the hardware does."""
 
     dtype = torch.int64
 
@@ -107,7 +116,7 @@ class Plain:
 
 
 def _fold_kernel(w: Tensor) -> Tensor:
-    """(o, c, k, k) to (o, c, k+1, k+1): the sum of the four copies that 2x2 pooling shifts by 0 or 1."""
+    """Fold kernels (o, c, k, k) to (o, c, k+1, k+1): add the four copies that pooling shifts by 0 or 1."""
     return sum((functional.pad(w, (dx, 1 - dx, dy, 1 - dy)) for dy in (0, 1) for dx in (0, 1)), w.new_zeros(()))
 
 
@@ -122,7 +131,7 @@ def _batch_first(x: Tensor) -> Tensor:
 
 
 class Folded:
-    """Folded kernels and float GEMMs; see the module's docstring for why no bit changes."""
+    """Folded kernels and float GEMMs; the module's docstring explains why no bit changes."""
 
     dtype = torch.int32
 
@@ -137,12 +146,12 @@ class Folded:
         if torch.get_float32_matmul_precision() != "highest":
             raise RuntimeError("golden needs torch.set_float32_matmul_precision('highest'): anything else rounds integers")
         self.spec = spec
-        #: Types that hold all partial sums of the static drive, and of the others.
+        #: Types that hold all partial sums exactly: of the static drive, and of the other drives.
         self.static_type, self.drive_type = (
             torch.float32 if bound < FLOAT32_EXACT else torch.float64
             for bound in (spec.static_bound, max(layer.phi_bound for layer in spec.layers))
         )
-        # GEMM operands: (post, pre taps), with the dense bundles' factor 4 inside
+        # GEMM operands: (post, pre taps), with the factor 4 of dense bundles included
         kinds = {"dense": lambda w: 4 * w, "pixels": lambda w: w}
         self.kernels = [
             kinds.get(b.kind, lambda w: _fold_kernel(w).flatten(1))(w).to(self.static_type if b.on_image else self.drive_type)
@@ -176,14 +185,14 @@ class Folded:
         return (self.kernels[bundle.index - 1].T @ s.flatten(0, 2)).reshape(*bundle.pre.shape, -1)
 
     def _conv_forward(self, bundle: Bundle, s: Tensor) -> Tensor:
-        """(c, h, w, batch) of pre to (o, h, w, batch) of post: one GEMM over stride-2 windows."""
+        """Compute (c, h, w, batch) of pre to (o, h, w, batch) of post: one GEMM over stride-2 windows."""
         side = bundle.kernel + 1
         windows = s.unfold(1, side, 2).unfold(2, side, 2)  # (c, post h, post w, batch, ky, kx)
         taps = windows.permute(0, 4, 5, 1, 2, 3).reshape(self.kernels[bundle.index - 1].shape[1], -1)
         return (self.kernels[bundle.index - 1] @ taps).unflatten(1, (*bundle.post.shape[1:], -1))
 
     def _conv_backward(self, bundle: Bundle, s: Tensor) -> Tensor:
-        """The transpose: one GEMM, then each tap is added to where its window took it from."""
+        """Transpose of `_conv_forward`: one GEMM, then each tap is added where its window had read it."""
         side, (_, height, width), batch = bundle.kernel + 1, bundle.post.shape, s.shape[3]
         taps = self.kernels[bundle.index - 1].T @ s.flatten(1)
         taps = taps.view(bundle.pre.channels, side, side, height, width, batch)
@@ -207,11 +216,14 @@ class Folded:
         return weight.reshape(bundle.weight_shape), bias
 
     def _rows(self, bundle: Bundle, post: Tensor) -> Tensor:
-        """Post sums as a GEMM operand: (batch, post, pooled positions)."""
+        """Return post sums as a GEMM operand: (batch, post, pooled positions)."""
         return post.flatten(1)[:, :, None] if bundle.full else post.flatten(2)
 
     def _taps(self, bundle: Bundle, pre: Tensor) -> Tensor:
-        """Pre sums as a GEMM operand: (batch, pooled positions, taps), box-summed over the positions of a pooled one."""
+        """Return pre sums as a GEMM operand: (batch, pooled positions, taps).
+
+        They are box-summed over the four positions under a pooled one.
+        """
         if bundle.full:
             return pre.double().flatten(1)[:, None, :]
         x = pre.double()
@@ -220,7 +232,7 @@ class Folded:
         return ops.patches(x, bundle.kernel, 2).transpose(1, 2)
 
     def _rounded(self, g: Tensor, rate: int, shift: int) -> Tensor:
-        """`ops.update` in float64, summed over the batch."""
+        """Return `ops.update` in float64, summed over the batch."""
         bound = self.spec.formats.update_bound
         g *= rate
         g += 1 << (shift - 1)

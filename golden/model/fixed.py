@@ -1,4 +1,4 @@
-"""The bit-exact model of the board: the state and the counters that a board keeps, over the functions of a batch."""
+"""The bit-exact model of the board: a board's state and counters, on top of the functions for a batch."""
 
 import numpy as np
 import torch
@@ -16,19 +16,19 @@ from .settings import Settings
 
 
 class FixedModel:
-    """A board without the wires: the same operations, state and counters.
+    """A board without the link: the same operations, state and counters.
 
-    The board's refusals hold here too: `train` beyond a full batch raises `BoardError`. The compiled engine is
-    compiled when the first model is made.
+    It refuses the same requests as a board: `train` beyond a full batch raises `BoardError`. Making the first
+    model compiles the compiled engine.
     """
 
-    #: Samples since `clear`, trained and inferred.
+    #: Samples trained and inferred since `clear`.
     samples: int
-    #: Predictions since `clear` that were not the label.
+    #: Wrong predictions since `clear`.
     errors: int
-    #: Of layers 1..N since `clear`, all phases, mod 2^32.
+    #: Spikes of layers 1..N since `clear`, all phases, mod 2^32.
     spikes: list[int]
-    #: Samples that were trained since the last commit.
+    #: Samples trained since the last commit.
     pending: int
 
     def __init__(
@@ -48,17 +48,17 @@ class FixedModel:
         self.device = device
         self.pending = 0
         if engine_here(engine, torch.device(device), spec) == "native":
-            native.library()  # now, not in the first batch, whose time is taken
+            native.library()  # compile now, not in the first batch, which is timed
         self.clear()
         self.load(parameters if parameters is not None else zeros(spec))
 
     @property
     def parameters(self) -> Parameters:
-        """Masters; while samples are pending, those of the last commit."""
+        """Masters and running means as of the last commit."""
         return self._committed
 
     def load(self, parameters: Parameters) -> None:
-        """Write all masters and commit."""
+        """Write all masters and commit. Refused while samples are pending."""
         check_parameters(self.spec, parameters)
         if self.pending:
             raise BoardError(f"weights can't be written while {self.pending} samples are pending: commit first")
@@ -71,13 +71,14 @@ class FixedModel:
         self.settings = settings
 
     def read(self) -> Parameters:
-        """Masters as of the last commit, on the CPU. Refused while samples are pending."""
+        """Return the masters as of the last commit, on the CPU. Refused while samples are pending."""
         if self.pending:
             raise BoardError(f"masters can't be read while {self.pending} samples are pending: commit first")
         return self._committed.to("cpu")
 
     def train(self, images: Tensor | ArrayLike, labels: Tensor | ArrayLike) -> np.ndarray:
-        """Train on images (n, channels, height, width); predictions (n,). The masters change at `commit`."""
+        """Train on images (n, channels, height, width) and return predictions (n,); masters change at
+        `commit`."""
         images = tensor(images, "images")
         if self.pending + len(images) > self.spec.formats.max_batch:
             raise BoardError(
@@ -89,7 +90,7 @@ class FixedModel:
         return self._count(result, labels)
 
     def commit(self) -> int:
-        """Make the pending samples' updates final; how many samples that were."""
+        """Add the pending samples' updates to the masters and clip them; return the number of samples."""
         if self.pending and self.spec.schedule.centred:
             self._committed = centring.commit(self.spec, self._committed, self._updates, self.pending)
         elif self.pending:
@@ -98,14 +99,14 @@ class FixedModel:
         return done
 
     def infer(self, images: Tensor | ArrayLike, labels: Tensor | ArrayLike | None = None) -> np.ndarray:
-        """Predictions (n,). Without labels no errors are counted."""
+        """Return predictions (n,). Without labels no errors are counted."""
         images = tensor(images, "images")
         if labels is not None:
             checked_labels(labels, len(images), self.spec)
         return self._count(self._compute(images, None), labels)
 
     def _compute(self, images: Tensor, labels: Tensor | None) -> Result:
-        """Training with labels, inference without; nothing is kept yet."""
+        """Train with labels, infer without; leaves state and counters as they are."""
         return run_batch(self.spec, self.settings, self._committed, images, labels, self.engine, self.threads)
 
     def clear(self) -> None:

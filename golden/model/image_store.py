@@ -1,4 +1,4 @@
-"""The store of samples in a board's memory, to the last byte: what `hw.memory` does, in plain Python."""
+"""Model of the sample store in a board's memory (`hw.memory`), exact to the byte, in plain Python."""
 
 import zlib
 
@@ -22,7 +22,7 @@ from golden.contract.stuffing import unstuff_partly
 
 
 def moved(pixels: bytes, dy: int, dx: int, mirrored: bool) -> bytes:
-    """An image as `Asked` says that it is moved: raster order, zeros come in."""
+    """Return an image (raster order), moved and mirrored as `Asked` defines; zeros come in."""
     out = bytearray(PIXELS)
     for y in range(IMAGE_SIDE):
         for x in range(IMAGE_SIDE):
@@ -33,9 +33,10 @@ def moved(pixels: bytes, dy: int, dx: int, mirrored: bool) -> bytes:
 
 
 class ImageStore:
-    """A memory of `capacity` bytes with its table and log, as after power-up. Addresses wrap where the memory's do.
+    """A memory of `capacity` bytes with its table and log, as after power-up.
 
-    count : samples stored. end : word at which the next record begins. damaged : images asked for that were damaged.
+    Addresses wrap as in the board's memory. count: samples stored. end: word at which the next record begins.
+    damaged: damaged images fetched so far.
     """
 
     def __init__(self, capacity: int):
@@ -43,19 +44,19 @@ class ImageStore:
         self.reset()
 
     def reset(self) -> None:
-        """As after power-up; what the memory holds is no matter."""
+        """Return to the state after power-up; the memory keeps its content."""
         self.count, self.end, self.damaged = 0, LOG_AT, 0
 
     def flip(self, word: int, bit: int) -> None:
-        """Inverts a bit of the memory."""
+        """Invert one bit of the memory."""
         self.words[word * WORD_BYTES + bit // 8] ^= 1 << bit % 8
 
     def store(self, index: int, label: int, crc: int, coded: bytes) -> ImageStatus:
-        """`append` of a record made of these."""
+        """`append` a record of this label, CRC and coded image."""
         return self.append(index, sealed(label, crc, coded))
 
     def append(self, index: int, record: bytes) -> ImageStatus:
-        """STORE: appends a record as it is, bytes without a meaning too; or refuses it and changes nothing."""
+        """Model STORE: append a record unchanged, unused bytes included, or refuse it and change nothing."""
         if index > self.count:
             return ImageStatus.NEVER_STORED
         if not (coded := Header.decode(record[: Header.size()]).coded):
@@ -71,7 +72,7 @@ class ImageStore:
         return ImageStatus.OK
 
     def fetch(self, asked: Asked) -> tuple[ImageStatus, int, bytes]:
-        """Status, label and moved image of a sample; without OK, label and image mean nothing."""
+        """Return status, label and moved image of a sample; label and image are valid only with status OK."""
         if asked.index >= self.count:
             return ImageStatus.NEVER_STORED, 0, b""
         lying, coded = self.record(asked.index)
@@ -83,9 +84,10 @@ class ImageStore:
         return status, header.label, moved(pixels, asked.dy, asked.dx, asked.mirrored)
 
     def digest(self, first: int, count: int) -> int | None:
-        """STORE_DIGEST: CRC-32 over the records of a range of indices, as they lie in memory; None if one was never stored.
+        """Model STORE_DIGEST: CRC-32 over the records of a range of indices, as stored.
 
-        Of a record whose header says more bytes than there can be, only the header counts.
+        None if one of them was never stored. Of a record with more coded bytes in its header than
+        `MAX_CODED`, only the header counts.
         """
         if first + count > self.count:
             return None
@@ -95,7 +97,7 @@ class ImageStore:
         return crc
 
     def record(self, index: int) -> tuple[bytes, bytes]:
-        """Header and coded bytes of a record, as they lie in whole words; no coded bytes if they would be too many."""
+        """Return header and coded bytes of a record, in whole words; no coded bytes beyond `MAX_CODED`."""
         at = int.from_bytes(self._read(index * ENTRY_WORDS, ENTRY_WORDS), "little")
         header = self._read(at, HEADER_WORDS)
         coded = Header.decode(header).coded
@@ -105,12 +107,12 @@ class ImageStore:
         return bytes(self.words[n % len(self.words)] for n in range(word * WORD_BYTES, (word + count) * WORD_BYTES))
 
     def write(self, word: int, data: bytes) -> None:
-        """Bytes to words from that one on."""
+        """Write bytes to the memory from word `word` on."""
         self.words[word * WORD_BYTES : word * WORD_BYTES + len(data)] = data
 
 
 def judged(index: int, header: Header, coded: bytes) -> tuple[ImageStatus, bytes]:
-    """What a record is worth, and its pixels."""
+    """Return the status of a record, and its pixels."""
     if header.coded > MAX_CODED:
         return ImageStatus.TOO_LONG, b""
     pixels, cut = unstuff_partly(coded)

@@ -1,6 +1,6 @@
 """The compiled engine: golden/model/cpp, called through ctypes. Equal bits, many times the speed.
 
-It needs a C++ compiler (`plumbing.compiler`); without one everything works, slower.
+It needs a C++ compiler (`plumbing.compiler`); without one everything works, only slower.
 """
 
 import ctypes
@@ -22,10 +22,10 @@ from .parameters import Parameters, zeros
 from .result import Result
 from .settings import Settings
 
-#: The file that is compiled; its folder has all headers that it includes.
+#: The source file to compile; its folder has all headers that it includes.
 MAIN = Path(__file__).with_name("cpp") / "native.cpp"
 
-#: What the C++ side's `Network` holds.
+#: Layers that the C++ side's `Network` has room for.
 MAX_LAYERS = 16
 
 KINDS = ("image", "conv", "dense", "pixels")
@@ -56,7 +56,10 @@ _Network = compiler.structure(
 
 
 def matrix_unit() -> bool:
-    """Whether this process may use the processor's matrix unit, which Linux has to be asked for; so too if it has none."""
+    """Ask Linux for the processor's matrix unit; return False if it refuses.
+
+    True also for processors without one.
+    """
     info = Path("/proc/cpuinfo")
     if platform.machine() != "x86_64" or not info.exists() or "amx_int8" not in info.read_text():
         return True
@@ -65,9 +68,10 @@ def matrix_unit() -> bool:
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The compiled engine, compiled now if it never was; `NativeError` if there is no compiler or it fails.
+    """Return the compiled engine; compile it if it never was.
 
-    Call it before anything is timed: compiling takes as long as a whole epoch of a small network.
+    `NativeError` if there is no compiler or it fails. Call it before any measurement of time: compiling takes
+    as long as a whole epoch of a small network.
     """
     without = () if matrix_unit() else ("-mno-amx-int8",)
     handle = compiler.load("native", MAIN, "the native engine", without)
@@ -76,7 +80,7 @@ def library() -> ctypes.CDLL:
 
 
 def check(spec: Spec) -> None:
-    """The bounds that make the C++ arithmetic exact; `NativeError` if a network breaks one."""
+    """Raise `NativeError` if a network exceeds a bound that makes the C++ arithmetic exact."""
     if len(spec.layers) > MAX_LAYERS:
         raise NativeError(f"at most {MAX_LAYERS} layers, not {len(spec.layers)}")
     f = spec.formats
@@ -84,13 +88,13 @@ def check(spec: Spec) -> None:
         raise NativeError(f"a working weight must fit a byte, not {f.weight_bits} bits")
     if max(f.decoder_bits, spec.membrane_bits) > 16:
         raise NativeError(f"d and U of {f.decoder_bits} and {spec.membrane_bits} bits: 16 bits of a word are for each")
-    # half of what 32 bits hold: the rest is for what is added to it
+    # half of the range of 32 bits: the rest is for the terms added to a drive
     largest = max(spec.static_bound, spec.drive_bound)
     if largest >= HALF:
         raise NativeError(f"a drive may reach {largest}, the limit is {HALF}")
     top = f.one << spec.schedule.window_log2
     for bundle in spec.bundles:
-        # four of them are added where a convolution is pooled; pairs of such sums share 32 bits
+        # a convolution adds four sums under each pooled position; two such sums are packed into 32 bits
         most = (4 if bundle.kind == "conv" else 1) * (2 if spec.schedule.fine else 1) * top
         if most >= 1 << 15:
             raise NativeError(f"bundle {bundle.index}: a sum over the averaging window may reach {most}: too much for 16 bits")
@@ -104,7 +108,7 @@ def check(spec: Spec) -> None:
 
 @functools.cache
 def can_run(spec: Spec) -> bool:
-    """Whether a network keeps the bounds of `check`; if not, it is said once, and why."""
+    """Return whether a network satisfies `check`; if not, print the reason once."""
     try:
         check(spec)
     except NativeError as error:
@@ -115,7 +119,7 @@ def can_run(spec: Spec) -> bool:
 
 @functools.cache
 def _network(spec: Spec) -> bytes:
-    """What is the same in each batch of a network, as `_Network`; `NativeError` as `check` has it."""
+    """Return a network's constant fields as `_Network`; `NativeError` as in `check`."""
     check(spec)
     f = spec.formats
     net = _Network(
@@ -163,11 +167,12 @@ def run(
     labels: Tensor | None,
     threads: int | None = None,
 ) -> Result:
-    """Predictions, spikes and, with labels, updates.
+    """Return predictions, spikes and, with labels, updates.
 
     parameters: masters, int64. images: uint8 (n, channels, height, width). threads: at most, default torch's
-    (`OMP_NUM_THREADS`); each takes 16 samples, or several share them, where there are more threads and layers have more than 16
-    channels. The number never changes a bit, so where fewer can be started, those do the work.
+    (`OMP_NUM_THREADS`). Each thread takes 16 samples at a time; with more threads than groups of 16, several
+    share a group if layers have more than 16 channels. Their number never changes a bit: if fewer can be
+    started, those do the work.
     """
     if threads is not None and threads < 1:
         raise ModelError(f"threads must be at least 1, not {threads}")

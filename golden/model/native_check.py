@@ -1,4 +1,4 @@
-"""Whether the compiled engine is to be trusted on this machine."""
+"""Self test of the compiled engine on this machine."""
 
 import functools
 
@@ -18,9 +18,9 @@ from .settings import Settings
 
 @functools.cache
 def usable() -> bool:
-    """Whether the compiled engine can be had here and computes what torch alone does; if not, it is said once, and why.
+    """Return whether the compiled engine can be built here and equals torch alone; if not, print why, once.
 
-    A library that a compiler got wrong would otherwise give weights that no board has.
+    A wrongly compiled library would otherwise produce weights that no board has.
     """
     try:
         native.library()
@@ -34,14 +34,17 @@ def usable() -> bool:
 
 
 def _computes_right() -> bool:
-    """A batch of networks with every kind of bundle, each wide enough for the matrix unit once, against torch."""
+    """Return whether two networks learn a batch as in torch.
+
+    Together they have every kind of bundle, each wide enough for the matrix unit once.
+    """
     deep = (Conv(24, 15), Conv(98, 2), Dense(97), Dense(CLASSES)), (0.5, 0.3, 0.2, 0.16)
     dense = (Dense(97), Dense(CLASSES)), (0.5, 0.2)
     return all(_learns_right(*network) for network in (deep, dense))
 
 
 def _learns_right(stages: tuple[Conv | Dense, ...], rates: tuple[float, ...]) -> bool:
-    """The same of one network."""
+    """Return whether one network learns a batch as in torch."""
     spec = Spec("known", stages, Schedule(3, 2, 1, order="odd-even", centred=True), Learning(rates, gain=3.0))
     random = torch.Generator().manual_seed(1)
     images = torch.randint(256, (3, *spec.input.shape), generator=random, dtype=torch.uint8, device="cpu")

@@ -1,12 +1,14 @@
-"""One pure function for each hardware block, on integer tensors: what a bench compares its block with.
+"""One pure function per hardware block, on integer tensors: the model that a bench compares its block with.
 
-All tensors are int64 (or int32 where no bound of `golden.contract.spec` is passed) with the batch first; maps are
-(batch, channels, height, width). Spikes are 0/1. The arithmetic is that of docs/arithmetic.md.
+All tensors are int64 (or int32 where no bound of `golden.contract.spec` exceeds it) with the batch first;
+maps are (batch, channels, height, width). Spikes are 0/1; fine spikes are -1/0/1. The arithmetic is that of
+docs/arithmetic.md. LSBs and widths in the comments are those of the default formats.
 
-Why the results are exact, on any machine, with any number of threads: everything is an integer. Products are summed by a
-float64 GEMM over unfolded patches, because there is no integer GEMM on a GPU; each product and each partial sum is an
-integer of magnitude below 2^53, so no addition rounds and their order cannot matter. `matmul` checks that bound. A
-library convolution is never called: it may choose Winograd, FFT or TF32, which round.
+Results are exact, on any machine, with any number of threads, because everything is an integer. Products are
+summed by a float64 GEMM over unfolded patches, because there is no integer GEMM on a GPU. Each product and
+each partial sum is an integer of magnitude below 2^53, so no addition rounds and their order cannot matter;
+`matmul` checks that bound. Library convolutions are never called: they may choose Winograd, FFT or TF32,
+which round.
 """
 
 import os
@@ -20,23 +22,24 @@ from golden.contract.formats import Formats
 from golden.contract.shapes import Bundle
 from golden.contract.spec import Spec
 
-# A fork has none of the threads that OpenMP believes to have started: where torch gave them work, it would wait for ever.
+# A forked process lacks OpenMP's threads, but torch believes that they run: with more than one thread, it
+# would wait for ever.
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
-#: Integers of at most this magnitude are exact in float64, and so is each of their sums and differences below it.
+#: Integers up to this magnitude are exact in float64, and so are their sums and differences up to it.
 FLOAT64_EXACT = 1 << 53
 
 
 class State(NamedTuple):
-    """The state of a layer's neurons: what one step reads and writes."""
+    """The state of a layer's neurons, which each step reads and writes."""
 
-    #: Decoder, s16, LSB 2^-12.
+    #: Decoder state, s16, LSB 2^-12.
     d: Tensor
     #: Membrane potential, LSB 2^-8.
     U: Tensor
-    #: Spike, 0/1.
+    #: Spike, 0/1; in nudged phases with fine spikes -1/0/1.
     s: Tensor
-    #: 0..256, LSB 2^-8.
+    #: State, 0..256, LSB 2^-8.
     xi: Tensor
 
 
@@ -46,7 +49,7 @@ def rhu(value: Tensor, shift: int) -> Tensor:
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:
-    """Exact integer matrix product (..., n, k) @ (..., k, m) by a float64 GEMM."""
+    """Return the exact integer matrix product (..., n, k) @ (..., k, m), by a float64 GEMM."""
     if a.numel() and b.numel():
         bound = int(a.abs().max()) * int(b.abs().max()) * a.shape[-1]
         assert bound < FLOAT64_EXACT, f"a sum of {a.shape[-1]} products may reach {bound}, float64 is exact below 2^53"
@@ -54,16 +57,21 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 
 
 def patches(x: Tensor, kernel: int, stride: int = 1) -> Tensor:
-    """The kernel x kernel windows of a map: (batch, c, h, w) to (batch, c*kernel*kernel, windows); tap (c, ky, kx)."""
+    """Return the kernel x kernel windows of a map: (batch, c, h, w) to (batch, c*kernel*kernel, windows).
+
+    The second dimension is the tap (c, ky, kx).
+    """
     windows = x.unfold(2, kernel, stride).unfold(3, kernel, stride)
     return windows.permute(0, 1, 4, 5, 2, 3).reshape(x.shape[0], x.shape[1] * kernel**2, -1)
 
 
 def convolution(s: Tensor, w: Tensor) -> Tensor:
-    """Valid convolution, stride 1 (torch's: no flip): out[o,y,x] = sum of w[o,c,ky,kx] s[c,y+ky,x+kx].
+    """Valid convolution, stride 1 (torch's: no flip).
 
-    s: spikes or pixels, (batch, c, h, w). w: working weights (o, c, k, k). Result (batch, o, h-k+1, w-k+1), in the LSB of
-    the product: 2^-7 for spikes, 2^-15 for pixels.
+        out[o,y,x] = sum over c, ky, kx of w[o,c,ky,kx] s[c,y+ky,x+kx]
+
+    s: spikes or pixels, (batch, c, h, w). w: working weights (o, c, k, k). Result (batch, o, h-k+1, w-k+1),
+    in the LSB of the product: 2^-7 for spikes, 2^-15 for pixels.
     """
     kernel = w.shape[-1]
     height, width = s.shape[2] - kernel + 1, s.shape[3] - kernel + 1
@@ -71,16 +79,21 @@ def convolution(s: Tensor, w: Tensor) -> Tensor:
 
 
 def average_pool(x: Tensor) -> Tensor:
-    """2x2 average: the sum of four, read with an LSB four times finer (2^-7 becomes 2^-9). Drops an odd last row or column."""
+    """2x2 average: the sum of four, read with an LSB four times finer (2^-7 becomes 2^-9).
+
+    An odd last row or column is dropped.
+    """
     height, width = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
     x = x[:, :, :height, :width]
     return x[:, :, 0::2, 0::2] + x[:, :, 0::2, 1::2] + x[:, :, 1::2, 0::2] + x[:, :, 1::2, 1::2]
 
 
 def upsample(s: Tensor, bundle: Bundle) -> Tensor:
-    """Transpose of `average_pool`: nearest x2, then zeros where the bundle's convolution map has an odd last row or column.
+    """Transpose of `average_pool`: nearest x2, then zeros in an odd last row or column of the bundle's conv
+    map.
 
-    The factor 1/4 is in the LSB. s: (batch, o, h, w) of `bundle.post`; result (batch, o, map_height, map_width).
+    The factor 1/4 is in the LSB. s: (batch, o, h, w) of `bundle.post`; result (batch, o, map_height,
+    map_width).
     """
     large = s.repeat_interleave(2, 2).repeat_interleave(2, 3)
     return functional.pad(large, (0, bundle.map_width - large.shape[3], 0, bundle.map_height - large.shape[2]))
@@ -112,9 +125,10 @@ def dense_backward(s: Tensor, w: Tensor) -> Tensor:
 
 
 def static_drive(pixels: Tensor, w: Tensor, spec: Spec) -> Tensor:
-    """Drive of layer 1 by the image, LSB 2^-9, rounded half up: from LSB 2^-17, or 2^-15 where layer 1 is fully connected.
+    """Drive of layer 1 by the image, LSB 2^-9, rounded half up from LSB 2^-17 (fully connected: 2^-15).
 
-    pixels: (batch, channels, height, width), 0..255. w: (o, c, k, k) or (o, pixels). Result (batch, *shape of layer 1).
+    pixels: (batch, channels, height, width), 0..255. w: (o, c, k, k) or (o, pixels). Result (batch, *shape of
+    layer 1).
     """
     if spec.bundles[0].full:
         return rhu(matmul(pixels.flatten(1), w.T), spec.static_shift)[:, :, None, None]
@@ -122,7 +136,9 @@ def static_drive(pixels: Tensor, w: Tensor, spec: Spec) -> Tensor:
 
 
 def nudge(xi: Tensor, target: Tensor, beta: int, sign: int, formats: Formats) -> Tensor:
-    """What is added to v of the output layer in a nudged phase, LSB 2^-12: (sign beta (target - xi)) >> 4, floor.
+    """Nudge of the output layer's v in a nudged phase, LSB 2^-12:
+
+        (sign beta (target - xi)) >> nudge_shift, rounded down
 
     xi: of the step before; target: 256 for the label, else 0; beta: LSB 2^-8; sign: +1 or -1.
     """
@@ -130,7 +146,13 @@ def nudge(xi: Tensor, target: Tensor, beta: int, sign: int, formats: Formats) ->
 
 
 def drive(below: Tensor, above: Tensor | int, shifts: tuple[int, int]) -> tuple[Tensor, int]:
-    """phi from its two terms, LSB 2^-9 each, and its left shift to d's LSB: what both of `Spec.drive_shifts` have in common."""
+    """Return phi and its remaining left shift to d's LSB.
+
+        rest = min(shifts)
+        phi  = (below << shifts[0] - rest) + (above << shifts[1] - rest)
+
+    below, above: drives from the two neighbours, LSB 2^-9 each. shifts: `Spec.drive_shifts`.
+    """
     rest = min(shifts)
     there, back = (shift - rest for shift in shifts)
     return (below << there if there else below) + (above << back if back else above), rest
@@ -146,12 +168,19 @@ def neuron(
     following: int | None = None,
     shift: int | None = None,
 ) -> State:
-    """One step of the sigma-delta neurons of a layer: decoder, clipped state, spike, membrane (paper eq. 10 in U form).
+    """One step of a layer's sigma-delta neurons: decoder, clipped state, spike, membrane potential.
 
-    phi: drive, LSB 2^-9. bias: working biases, LSB 2^-12, (channels, 1, 1) or what broadcasts. nudged: `nudge`, or None
-    for 0. k, following: of this step's lambda = 2^-k, and of the next one's, None for the only ones that the schedule has.
-    shift: of phi to d's LSB, None for 3.
-    d saturates to 16 bits; U stays within `spec.membrane_low..membrane_high` by itself.
+        d[t+1]  = clip(d[t] + (((phi << shift) - d[t]) >> k), decoder_low, decoder_high)
+        xi[t+1] = clip(rhu(d[t+1] + bias + nudge, round_shift), 0, one)
+        s[t+1]  = 1 if U[t] + (xi[t+1] << k) > threshold else 0
+        U[t+1]  = U[t] + (xi[t+1] << k) - (xi[t+1] << following) + xi[t+1] - one s[t+1]
+
+    This is the paper's eq. 10 in U form. phi: drive, LSB 2^-9. bias: working biases, LSB 2^-12, (channels, 1,
+    1) or any shape that broadcasts. nudged: `nudge`, or None for 0. k, following: exponents of this step's
+    lambda = 2^-k and of the next step's; None: `decay_shift`, and k. shift: left shift of phi to d's LSB,
+    None for `drive_shift`.
+
+    d saturates to 16 bits; U stays within `spec.membrane_low..membrane_high` without clipping.
     """
     f = spec.formats
     k = spec.schedule.decay_shift if k is None else k
@@ -170,14 +199,14 @@ def neuron(
     U = xi << k
     U += state.U
     s = U.gt(f.threshold).to(xi.dtype)
-    # U is now U' + (xi << k) with U' the old one; the new one, k the next step's, is U - (xi << k) + xi - 256 s
+    # U now holds U[t] + (xi << k); U[t+1] is that - (xi << following) + xi - 256 s
     U -= xi * ((1 << following) - 1)
     U -= s << f.state_fraction
     return State(d, U, s, xi)
 
 
 class Base(NamedTuple):
-    """What a layer's deviations are from: where the free phase ended."""
+    """State of a layer at the end of the free phase, from which deviations are measured."""
 
     #: d + bias, LSB 2^-12.
     v: Tensor
@@ -186,8 +215,13 @@ class Base(NamedTuple):
 
 
 def begin_deviation(state: State, bias: Tensor, spec: Spec, k: int) -> tuple[State, Base]:
-    """A layer at the start of a nudged phase with fine spikes: no deviation. What it was about to spike it is about to spike in
-    fine spikes, up to half of one, so that neurons don't fire in step. k: of the free phase's last lambda."""
+    """Return a layer's state at the start of a nudged phase with fine spikes, and its base.
+
+        V = clip(U + (xi << k) - xi, -threshold, threshold);  d = s = xi = 0
+
+    V carries the pending part of a spike over into fine spikes, up to half of one, so that neurons don't fire
+    in step. k: exponent of the free phase's last lambda.
+    """
     f, zero = spec.formats, torch.zeros_like(state.d)
     V = (state.U + (state.xi << k) - state.xi).clamp(-f.threshold, f.threshold)
     return State(zero, V, zero, zero), Base(state.d + bias, state.xi)
@@ -196,10 +230,18 @@ def begin_deviation(state: State, bias: Tensor, spec: Spec, k: int) -> tuple[Sta
 def deviation(
     state: State, base: Base, phi: Tensor, nudged: Tensor | None, spec: Spec, n: int, shift: int, k: int
 ) -> State:
-    """One step of layer n in a nudged phase with fine spikes. All of the state is of the deviation from `base`, in units of
-    2^-m with m = `Schedule.fine` of the layer: d LSB 2^-(12+m), U and xi LSB 2^-(8+m); xi is within +-256, s is -1, 0 or 1.
+    """One step of layer n in a nudged phase with fine spikes.
 
-    phi: of the neighbours' spikes, with its shift to d's LSB. nudged, k: as `neuron` has them.
+        d[t+1]  = clip(d[t] + (((phi << shift) - d[t]) >> k), decoder_low, decoder_high)
+        moved   = clip(rhu((v << m) + d[t+1] + (nudge << m), round_shift), 0, one << m)
+        still   = clip(rhu(v << m, round_shift), 0, one << m)
+        xi[t+1] = clip(moved - still, -one, one)
+        s[t+1]  = (U[t] + (xi[t+1] << k) > threshold) - (U[t] + (xi[t+1] << k) < -threshold)
+        U[t+1]  = U[t] + xi[t+1] - one s[t+1]
+
+    The state is the deviation from `base`, where v is `base.v`, in units of 2^-m with m = `Schedule.fine` of
+    the layer: d LSB 2^-(12+m), U and xi LSB 2^-(8+m); xi is within +-256, s is -1, 0 or 1. phi: drive by the
+    neighbours' fine spikes; shift: its left shift to d's LSB. nudged, k: as in `neuron`.
     """
     f, m = spec.formats, spec.schedule.fine[n - 1]
     d = (state.d + (((phi << shift) - state.d) >> k)).clamp(f.decoder_low, f.decoder_high)
@@ -213,17 +255,23 @@ def deviation(
 
 
 def whole(xi: Tensor, base: Base, spec: Spec) -> Tensor:
-    """The output layer's xi, LSB 2^-8, from its deviation: floor."""
+    """Return the output layer's xi, LSB 2^-8, from its deviation: base.xi + (xi >> m), rounded down."""
     return base.xi + (xi >> spec.schedule.fine[-1])
 
 
 def deviation_sums(
     bundle: Bundle, spec: Spec, free: tuple[Tensor, ...], plus: tuple[Tensor, ...], minus: tuple[Tensor, ...]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What `correlation` takes of a bundle above the first, from the window sums of the free phase and of both deviations, by
-    layer: S pre, D post, D pre and -S post. D is the difference of the nudged phases, S their mean, within what xi can be.
+    """Return the operands of `correlation` for a bundle above the first, in networks with fine spikes.
 
-    Its result, S pre D post + D pre S post, is the difference of the phases' products, in units of the post layer's spikes.
+    Arguments: window sums by layer, of the free phase and of both deviations. Result: (S pre, D post, D pre,
+    -S post) with
+
+        D = plus - minus                     (D pre in units of the post layer's spikes)
+        S = `mean_sum`, the window sum in the mean of the nudged phases
+
+    `correlation` then computes S pre D post + D pre S post, the difference of the nudged phases' products, in
+    units of the post layer's spikes.
     """
     pre, post = bundle.index - 1, bundle.index
     D_pre, D_post = (plus[n - 1] - minus[n - 1] for n in (pre, post))
@@ -232,13 +280,19 @@ def deviation_sums(
 
 
 def mean_sum(spec: Spec, n: int, free: Tensor, plus: Tensor, minus: Tensor) -> Tensor:
-    """Window sum of layer n's xi in the mean of the nudged phases, from the free phase's and those of both deviations."""
+    """Window sum of layer n's xi in the mean of the nudged phases, m = `Schedule.fine` of the layer:
+
+        S = clip(free + ((plus + minus) >> (m + 1)), 0, one << window_log2)
+    """
     top = spec.formats.one << spec.schedule.window_log2
     return (free + ((plus + minus) >> (spec.schedule.fine[n - 1] + 1))).clamp(0, top)
 
 
 def above(spec: Spec, n: int, difference: Tensor) -> Tensor:
-    """A difference in units of layer n's spikes in those of the next one's, which are as large or larger: round half up."""
+    """Convert a difference from units of layer n's spikes to those of layer n+1's, rounded half up.
+
+    Spikes of layer n+1 are as large or larger: their binary point is as low or lower.
+    """
     points = spec.schedule.fine
     lost = points[n - 1] - points[n]
     return rhu(difference, lost) if lost else difference
@@ -247,11 +301,14 @@ def above(spec: Spec, n: int, difference: Tensor) -> Tensor:
 def correlation(
     bundle: Bundle, pre_plus: Tensor, post_plus: Tensor, pre_minus: Tensor, post_minus: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """g of each weight and bias for each sample: the difference of the two nudged phases' products (paper eq. 11).
+    """Return g of each weight and bias for each sample (paper eq. 11):
 
-    Arguments: window sums of the phases, (batch, c, h, w); in bundle 1 pre is the image in both. Results: (batch,
-    *weight_shape) within +-`spec.correlation_bound(bundle)`, and (batch, post channels). Of what `deviation_sums` says the
-    second one isn't a bias's.
+        g weight = sum over connections of post+ pre+ - post- pre-
+        g bias   = sum over the channel of post+ - post-
+
+    Arguments: window sums of the two nudged phases, (batch, c, h, w); in bundle 1 pre is the image in both.
+    Results: (batch, *weight_shape), within +-`spec.correlation_bound(bundle)`, and (batch, post channels).
+    For operands from `deviation_sums` the second result is not the g of the biases.
     """
     bias = (post_plus - post_minus).sum(dim=(2, 3))
     if bundle.full:
@@ -262,7 +319,7 @@ def correlation(
         return plus - minus, bias
 
     def products(pre: Tensor, post: Tensor) -> Tensor:
-        taps = patches(pre, bundle.kernel)  # (batch, c k k, conv map), every position that a weight sees
+        taps = patches(pre, bundle.kernel)  # (batch, c k k, positions of the conv map)
         return matmul(upsample(post, bundle).flatten(2), taps.transpose(1, 2))
 
     weight = products(pre_plus, post_plus) - products(pre_minus, post_minus)
@@ -270,20 +327,20 @@ def correlation(
 
 
 def update(g: Tensor, rate: int, shift: int, bound: int) -> Tensor:
-    """What one sample adds to the masters, LSB 2^-15: g * rate, round half up, clipped to +-bound."""
+    """One sample's update of the masters, LSB 2^-15: clip((g rate + 2^(shift-1)) >> shift, -bound, bound)."""
     return rhu(g * rate, shift).clamp(-bound, bound)
 
 
 def commit(master: Tensor, formats: Formats) -> Tensor:
-    """Masters at the end of a batch: clipped to [-1, 1)."""
+    """Clip masters to [-1, 1) at the end of a batch."""
     return master.clamp(formats.master_low, formats.master_high)
 
 
 def working_weight(master: Tensor, formats: Formats) -> Tensor:
-    """What the dynamics read, LSB 2^-7: round half up, saturating at the top."""
+    """Return working weights, LSB 2^-7: masters rounded half up, saturating at the top."""
     return rhu(master, formats.master_fraction - formats.weight_fraction).clamp(max=formats.weight_high)
 
 
 def working_bias(master: Tensor, formats: Formats) -> Tensor:
-    """What the dynamics read, LSB 2^-12: round half up, saturating at the top."""
+    """Return working biases, LSB 2^-12: masters rounded half up, saturating at the top."""
     return rhu(master, formats.master_fraction - formats.bias_fraction).clamp(max=formats.bias_high)

@@ -1,4 +1,4 @@
-"""Weights and biases: the masters that learning moves, the working copies that the dynamics read; running means beside them."""
+"""Weights and biases: masters, which learning changes; working copies, which steps read; running means."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,13 +15,14 @@ from . import ops
 
 
 class Parameters(NamedTuple):
-    """What a commit leaves of all bundles, int64: masters, LSB 2^-15, and what the next commit is centred by."""
+    """State of all bundles after a commit, int64: masters, LSB 2^-15, and running means for the next one."""
 
-    #: In `Bundle.weight_shape`.
+    #: One tensor per bundle, of `Bundle.weight_shape`.
     weights: tuple[Tensor, ...]
-    #: (channels,).
+    #: One tensor (post channels,) per bundle.
     biases: tuple[Tensor, ...]
-    #: (pre channels,), as `golden.model.centring.follow` has them; none where updates aren't centred.
+    #: One tensor (pre channels,) per bundle, as `golden.model.centring.follow` returns it; empty unless
+    #: commits are centred.
     means: tuple[Tensor, ...] = ()
 
     def to(self, device: torch.device | str) -> "Parameters":
@@ -29,27 +30,33 @@ class Parameters(NamedTuple):
 
 
 class Working(NamedTuple):
-    """Working copies of all bundles, integers: weights in torch's shapes (LSB 2^-7), biases (channels,) (LSB 2^-12)."""
+    """Working copies of all bundles, integers: weights in LSBs of 2^-7, biases in LSBs of 2^-12.
+
+    Shapes are those of `Parameters`.
+    """
 
     weights: tuple[Tensor, ...]
     biases: tuple[Tensor, ...]
 
 
 def shapes(spec: Spec) -> tuple[list[tuple[int, ...]], ...]:
-    """Of each group of `Parameters`, bundle by bundle."""
+    """Return the tensor shapes of each group of `Parameters`, bundle by bundle."""
     bundles = spec.bundles
     means: list[tuple[int, ...]] = [(b.pre.channels,) for b in bundles if spec.schedule.centred]
     return [b.weight_shape for b in bundles], [(b.post.channels,) for b in bundles], means
 
 
 def zeros(spec: Spec, device: torch.device | str = "cpu") -> Parameters:
-    """All zero; the start of a batch's updates, and of what it read, as well."""
+    """Return all-zero parameters; also the start of a batch's summed updates."""
     groups = (tuple(torch.zeros(shape, dtype=torch.int64, device=device) for shape in group) for group in shapes(spec))
     return Parameters(*groups)
 
 
 def initial(spec: Spec, seed: int) -> Parameters:
-    """Weights uniform in +-gain/sqrt(fan_in), drawn as integers by numpy's PCG64 bundle by bundle; biases zero."""
+    """Return initial parameters: weights uniform in +-gain/sqrt(fan_in), biases and means zero.
+
+    The weights are drawn as integers by numpy's PCG64, bundle by bundle.
+    """
     seed = values.plain(int, seed, "seed", ModelError)
     if seed < 0:
         raise ModelError(f"seed must be 0 or more, not {seed}")
@@ -62,7 +69,8 @@ def initial(spec: Spec, seed: int) -> Parameters:
 
 
 def check_parameters(spec: Spec, parameters: Parameters) -> Parameters:
-    """The same; `ModelError` unless all has the shapes of the network's bundles, and values that a board takes."""
+    """Return the parameters; `ModelError` unless shapes fit the network and values are those that a board
+    takes."""
     means, wanted = [tuple(x.shape) for x in parameters.means], shapes(spec)[2]
     if means != wanted:
         raise ModelError(f"running means must be {wanted}, not {means}")
@@ -82,20 +90,22 @@ def check_parameters(spec: Spec, parameters: Parameters) -> Parameters:
 
 
 def accumulate(parameters: Parameters, updates: Parameters) -> Parameters:
-    """Add updates, and what was read, to the masters or to others. Not clipped: 18 bits hold the sum of any allowed batch
-    (`Formats.update_bound`)."""
+    """Add a batch's updates, means included, to masters or to other updates.
+
+    No clipping: 18 bits hold the sum of any allowed batch (`Formats.update_bound`).
+    """
     groups = zip(parameters, updates, strict=True)
     return Parameters(*(tuple(old + new for old, new in zip(*pair, strict=True)) for pair in groups))
 
 
 def commit(spec: Spec, parameters: Parameters) -> Parameters:
-    """End of a batch: masters clipped to [-1, 1)."""
+    """Clip the masters to [-1, 1) at the end of a batch."""
     weights, biases = (tuple(ops.commit(x, spec.formats) for x in group) for group in (parameters.weights, parameters.biases))
     return parameters._replace(weights=weights, biases=biases)
 
 
 def working(spec: Spec, parameters: Parameters) -> Working:
-    """What the dynamics read: masters as of the last commit, rounded to 8 and 13 bits."""
+    """Return the working copies: masters as of the last commit, rounded to 8 and 13 bits."""
     return Working(
         tuple(ops.working_weight(w, spec.formats) for w in parameters.weights),
         tuple(ops.working_bias(b, spec.formats) for b in parameters.biases),
@@ -103,7 +113,7 @@ def working(spec: Spec, parameters: Parameters) -> Working:
 
 
 def mean(several: Sequence[Parameters]) -> Parameters:
-    """Masters of several networks averaged, each rounded half up: noise of the last batches cancels."""
+    """Return the mean of several networks' parameters, rounded half up: noise of the last batches cancels."""
     count = len(several)
 
     def of(tensors: tuple[Tensor, ...]) -> Tensor:

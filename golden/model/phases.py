@@ -1,4 +1,4 @@
-"""The dynamics of a batch: the free phase and the two nudged ones, step by step."""
+"""Dynamics of a batch: the free phase and the two nudged phases, step by step."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from .settings import Settings
 
 
 class Step(NamedTuple):
-    """All layers after one step; in the order "odd-even" after both halves of a sweep."""
+    """State of all layers after one step; in the order "odd-even", after both halves of a sweep."""
 
     #: "free", "plus" or "minus".
     phase: str
@@ -24,14 +24,15 @@ class Step(NamedTuple):
     t: int
     #: Layers 1..N in order.
     layers: list[State]
-    #: phi of layers 1..N, the drives that this step read, LSB 2^-9, or 2^-12 shifted left by `ops.drive`'s second result.
+    #: phi of layers 1..N that this step read, before the left shift to d's LSB (second result of
+    #: `ops.drive`): LSB 2^-9 without weak feedback and fine spikes.
     drives: list[Tensor]
 
 
 def steps(
     spec: Spec, settings: Settings, engine: Engine, copies: Working, images: Tensor, labels: Tensor | None
 ) -> Iterator[Step]:
-    """Every step of every phase. Training, inference and traces all read this one.
+    """Yield every step of every phase; training, inference and traces all run through it.
 
     images: (batch, channels, height, width) integers. labels: (batch,), or None for the free phase alone.
     """
@@ -43,9 +44,9 @@ def steps(
     def phase(
         name: str, layers: list[State], count: int, sign: int, target: Tensor | None, bases: list[ops.Base] | None = None
     ) -> Iterator[Step]:
-        """bases: of which the layers send deviations."""
+        """Yield the steps of one phase. bases: the layers' bases, if they send deviations."""
         for t in range(count):
-            # the nudged phases go on with the free phase's last lambda
+            # the nudged phases keep the free phase's last lambda
             k, following = (spec.schedule.shift(min(x, count - 1) if target is None else last) for x in (t, t + 1))
             layers, read = list(layers), list(rest)
             for turn in spec.turns:

@@ -1,6 +1,7 @@
-"""Every quantity of every layer and sweep of one sample, as arrays: what `golden.model.phases` steps through, kept.
+"""Recording of one sample: every quantity of every layer and sweep, as arrays.
 
-The values are those of the steps that train, bit for bit, and so are the sums, the prediction and the updates made of them.
+The values are those of the steps that train (`golden.model.phases`), bit for bit, and so are the sums, the
+prediction and the updates.
 """
 
 import os
@@ -21,21 +22,22 @@ from .parameters import Parameters, working
 from .phases import Step, steps
 from .settings import Settings
 
-#: Of the machine's free memory, what a recording may take.
+#: Largest share of the machine's free memory that a recording takes.
 SHARE = 0.5
 
 PHASES = ("free", "plus", "minus")
 
 
 class Quantity(NamedTuple):
-    """How a quantity is kept."""
+    """Type and binary point of a recorded quantity."""
 
     kind: type[np.generic]
-    #: Of `golden.contract.formats.Formats`: the LSB is 2 to the minus this field; None: it is a count.
+    #: Field of `golden.contract.formats.Formats` with the number of fractional bits; None: a count.
     fraction: str | None
 
 
-#: By the field of `Layer`. Each type holds the widths that `golden.contract` allows.
+#: Quantities by field of `Layer`. Types and binary points are those of networks without weak feedback and
+#: fine spikes.
 QUANTITIES = {
     "spikes": Quantity(np.uint8, None),
     "membrane": Quantity(np.int32, "state_fraction"),
@@ -47,29 +49,32 @@ QUANTITIES = {
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer in one phase: arrays (sweeps, channels, height, width), as they are after each sweep."""
+    """One layer in one phase: arrays (sweeps, channels, height, width), with the values after each sweep.
+
+    LSBs and ranges are those of networks without weak feedback and fine spikes.
+    """
 
     #: 0 or 1.
     spikes: np.ndarray
     #: U, LSB 2^-8.
     membrane: np.ndarray
-    #: phi, which the sweep read, LSB 2^-9.
+    #: phi that the sweep read, LSB 2^-9.
     drive: np.ndarray
     #: 0..256, LSB 2^-8.
     xi: np.ndarray
     #: d, LSB 2^-12.
     decoder: np.ndarray
-    #: xi summed over the averaging window, the last sweeps of the phase: (channels, height, width), int64.
+    #: xi summed over the averaging window at the phase's end: (channels, height, width), int64.
     window_sum: np.ndarray
 
 
 @dataclass(frozen=True)
 class Update:
-    """What the sample adds to a bundle's masters at the next commit, int64, LSB 2^-15."""
+    """One sample's updates of a bundle's masters, int64, LSB 2^-15."""
 
-    #: `Bundle.weight_shape`.
+    #: Shape `Bundle.weight_shape`.
     weight: np.ndarray
-    #: (channels,).
+    #: Shape (post channels,).
     bias: np.ndarray
 
 
@@ -78,19 +83,19 @@ class Recording:
     """One sample through all its phases."""
 
     spec: Spec
-    #: uint8 (height, width), or (channels, height, width) of more than one.
+    #: uint8 (height, width), or (channels, height, width) for several channels.
     image: np.ndarray
-    #: None: a free phase alone.
+    #: Label; None: the free phase alone.
     label: int | None
     prediction: int
-    #: By phase, "free", "plus" and "minus": layers 1..N in order.
+    #: Layers 1..N in order, by phase: "free", "plus" and "minus".
     phases: dict[str, tuple[Layer, ...]]
-    #: Of bundles 1..N; none without a label.
+    #: Updates of bundles 1..N; empty without a label.
     updates: tuple[Update, ...]
 
 
 def size(spec: Spec, settings: Settings, labelled: bool) -> int:
-    """Bytes of a recording's arrays."""
+    """Return the size of a recording's arrays in bytes."""
     sweeps = settings.free_steps + 2 * settings.nudged_steps * labelled
     neurons = sum(layer.neurons for layer in spec.layers[1:])
     each = sum(np.dtype(quantity.kind).itemsize for quantity in QUANTITIES.values())
@@ -99,7 +104,7 @@ def size(spec: Spec, settings: Settings, labelled: bool) -> int:
 
 
 def free_memory() -> int:
-    """Bytes that can be had without swapping."""
+    """Return the bytes of memory available without swapping."""
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -114,8 +119,8 @@ def record(
 ) -> Recording:
     """Record one uint8 image of the network's size; label None: the free phase alone.
 
-    parameters: masters as of the last commit. limit: bytes that the recording may have, default half of the free memory;
-    `ModelError` before anything is allocated.
+    parameters: masters as of the last commit. limit: largest size of the recording in bytes, default half of
+    the free memory; a larger one raises `ModelError` before anything is allocated.
     """
     settings.check(spec)
     images = checked_images(tensor(image, "image")[None], spec)
@@ -136,7 +141,7 @@ def record(
     }
 
     def kept(run: Iterator[Step]) -> Iterator[Step]:
-        """The same steps, written down in passing."""
+        """Yield the same steps, and store each in the arrays."""
         for step in run:
             for store, state, phi in zip(arrays[step.phase], step.layers, step.drives, strict=True):
                 values = {"spikes": state.s, "membrane": state.U, "drive": phi, "xi": state.xi, "decoder": state.d}

@@ -1,4 +1,4 @@
-"""What the board computes for a batch, by whichever engine."""
+"""Result of a batch, from any engine."""
 
 from typing import NamedTuple
 
@@ -8,11 +8,12 @@ from .parameters import Parameters
 
 
 class Result(NamedTuple):
-    """What a batch gives."""
+    """Predictions, spikes and updates of a batch."""
 
-    #: (batch,) int64.
+    #: Shape (batch,), int64.
     predictions: Tensor
-    #: Of each layer 1..N, over all samples, steps and phases.
+    #: Spikes of each layer 1..N, over all samples, steps and phases.
     spikes: list[int]
-    #: Summed over the samples, and as its means, if updates are centred, `centring.read`; zeros without labels.
+    #: Updates summed over the samples, with `centring.read` as means if commits are centred; zeros without
+    #: labels.
     updates: Parameters

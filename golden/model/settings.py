@@ -1,4 +1,4 @@
-"""Values of the board's registers, and which of them it would refuse."""
+"""Values of the board's registers, and their ranges."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ class Settings:
     """Values of the board's registers."""
 
     free_steps: int
-    #: Of each nudged phase.
+    #: Steps of each nudged phase.
     nudged_steps: int
-    #: LSB 2^-8.
+    #: Strength of the nudge, LSB 2^-8.
     beta: int
-    #: lr / (2 beta batch) of each bundle, LSB 2^-18.
+    #: lr / (2 beta batch) of each bundle's weights, LSB 2^-18.
     weight_rates: tuple[int, ...]
-    #: The same for biases.
+    #: lr / (2 beta batch) of each bundle's biases, LSB 2^-18.
     bias_rates: tuple[int, ...]
 
     @classmethod
@@ -31,8 +31,10 @@ class Settings:
         nudged: int | None = None,
         epoch: int = 0,
     ) -> "Settings":
-        """Register values of `learning` (default: the preset's) in an epoch: rates shrink by `learning.decay` each epoch,
-        down to the smallest that a register holds."""
+        """Return the register values of `learning` (default: the preset's) in an epoch, counted from 0.
+
+        Rates shrink by `learning.decay` each epoch, down to the smallest value of a register.
+        """
         learning = learning or spec.learning
         lsb = 2 * learning.beta * learning.batch / (1 << spec.formats.rate_fraction)
 
@@ -52,7 +54,7 @@ class Settings:
         )
 
     def check(self, spec: Spec) -> None:
-        """Raise `ModelError` where a register of the board would refuse its value."""
+        """Raise `ModelError` if a register of the board would refuse its value."""
         f, n = spec.formats, len(spec.bundles)
         ranges = [(name, getattr(self, name), spec.schedule.steps_range) for name in ("free_steps", "nudged_steps")]
         ranges.append(("beta", self.beta, f.beta_range))

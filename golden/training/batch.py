@@ -1,4 +1,4 @@
-"""A batch: which images, and how each is shown."""
+"""A batch of a data set: numbers of its images, and how each is shown."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,9 +14,9 @@ class Batch:
     """Training samples between two commits, or test samples, in order."""
 
     data: Data
-    #: Of the images, (n,).
+    #: Numbers of the images in the data set, (n,).
     numbers: np.ndarray
-    #: How each is shown; None: as it is.
+    #: Shifts and mirrorings of the images; None: unchanged.
     moves: Moves | None = None
     #: Whether they are test images.
     test: bool = False
@@ -26,13 +26,13 @@ class Batch:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """int64 (n,)."""
+        """Labels, int64 (n,)."""
         labels = self.data.test_labels if self.test else self.data.train_labels
         return labels[self.numbers].numpy()
 
     @cached_property
     def images(self) -> np.ndarray:
-        """uint8, as they are shown."""
+        """Images as they are shown, uint8 (n, ...)."""
         every = self.data.test_images if self.test else self.data.train_images
         images = every[self.numbers].numpy()
         return images if self.moves is None else moved(images, self.moves)

@@ -1,4 +1,4 @@
-"""What trains and infers: the one protocol that real boards, simulated ones and the model fulfil."""
+"""Interface of everything that trains and infers: real boards, simulated ones and the model."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
@@ -17,11 +17,11 @@ from .batch import Batch
 class Board(Protocol):
     """A network with its weights and settings; `golden.model.fixed.FixedModel` is one.
 
-    Raises `BoardError` where it refuses a request, `ModelError` for values that no board takes,
-    `LinkError` where it can't be reached.
+    Raises `BoardError` if it refuses a request, `ModelError` for values that no board takes, `LinkError` if
+    it can't be reached.
     """
 
-    spec: Spec  #: the network that it is built for
+    spec: Spec  #: the network it is built for
 
     @abstractmethod
     def write_settings(self, settings: Settings) -> None:
@@ -33,53 +33,55 @@ class Board(Protocol):
 
     @abstractmethod
     def read(self) -> Parameters:
-        """The masters as of the last commit. Refused while samples are pending."""
+        """Return the masters as of the last commit. Refused while samples are pending."""
 
     @abstractmethod
     def train(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
-        """Train on uint8 images (n, *Input.shape), of one channel also without it, with labels (n,); predictions (n,) int64.
+        """Train on uint8 images (n, *Input.shape) with labels (n,); return predictions (n,) int64.
 
-        The masters change at `commit`. Refused beyond the batch register.
+        Images of one channel may lack that dimension. The masters change at `commit`. Refused if more samples
+        would be pending than the batch register allows.
         """
 
     @abstractmethod
     def infer(self, images: ArrayLike, labels: ArrayLike) -> np.ndarray:
-        """Predictions (n,) int64 of images as in `train`; the labels only serve its error counter."""
+        """Return predictions (n,) int64 of images as in `train`; the labels only serve the error counter."""
 
     @abstractmethod
     def commit(self) -> int:
-        """Make the pending samples' updates final; how many samples that were."""
+        """Make the pending samples' updates final; return the number of samples."""
 
 
 @runtime_checkable
 class Ahead(Protocol):
-    """A board that is told ahead what it will train, so that it doesn't wait for the host between two batches."""
+    """A board that takes batches in advance, so that it doesn't wait for the host between two batches."""
 
     @abstractmethod
     def train_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
-        """Train and commit each batch, in order; its predictions (n,) int64 when both are done.
+        """Train and commit each batch, in order; yield its predictions (n,) int64 when both are done.
 
-        `batches` is drawn ahead. After the last one's predictions the board rests; before that it may be used for nothing
-        else. An error leaves it open which of the batches drawn were committed.
+        `batches` is drawn in advance. After the last batch's predictions the board is idle; until then it
+        must not be used for anything else. After an error it is unknown which of the drawn batches were
+        committed.
         """
 
     @abstractmethod
     def infer_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
-        """The predictions (n,) int64 of each batch, in the same way."""
+        """Yield the predictions (n,) int64 of each batch, in the same way."""
 
 
 def train_batches(board: Board, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
-    """`Ahead.train_batches` of any board."""
+    """Run `Ahead.train_batches` on any board."""
     return board.train_batches(batches) if isinstance(board, Ahead) else trained(board, batches)
 
 
 def infer_batches(board: Board, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
-    """`Ahead.infer_batches` of any board."""
+    """Run `Ahead.infer_batches` on any board."""
     return board.infer_batches(batches) if isinstance(board, Ahead) else inferred(board, batches)
 
 
 def trained(board: Board, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
-    """`Ahead.train_batches` with nothing ahead."""
+    """Run `Ahead.train_batches` without drawing batches in advance."""
     for batch in batches:
         predictions = board.train(batch.images, batch.labels)
         board.commit()
@@ -87,6 +89,6 @@ def trained(board: Board, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
 
 
 def inferred(board: Board, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
-    """`Ahead.infer_batches` with nothing ahead."""
+    """Run `Ahead.infer_batches` without drawing batches in advance."""
     for batch in batches:
         yield board.infer(batch.images, batch.labels)

@@ -1,4 +1,4 @@
-"""Weight files: safetensors with the masters in torch's shapes and, as metadata, all that made them."""
+"""Weight files: safetensors with the masters in torch's shapes and, as metadata, all that produced them."""
 
 import hashlib
 import importlib.metadata
@@ -31,21 +31,21 @@ from .packaged import packaged
 from .sets import class_names
 from .sets.class_names import Names
 
-#: With a digest over tensors and metadata, and the whole network.
+#: Format with the whole network and a digest over tensors and metadata.
 FORMAT = "nudge-weights-2"
 
-#: From before there was either; of the presets as they are today it is still read.
+#: Earlier format without either; still read for the presets as they are today.
 OLD_FORMAT = "nudge-weights-1"
 
-#: Bytes of a weight file at most, of which a weight has two: one that says more is not read into memory.
+#: Largest size of a weight file in bytes, of which a weight takes two: a larger one is not read into memory.
 MAX_BYTES = 8 * network_file.MAX_PARAMETERS
 
-#: A run's weight file in its directory.
+#: Name of a run's weight file in its folder.
 WEIGHTS = "weights.safetensors"
 
 D = TypeVar("D")
 
-#: Fields that files of earlier versions don't have.
+#: Fields that files of earlier versions lack.
 LATER = ("network", "metrics", "board", "data_dir", "classes")
 
 PACKAGES = ("torch", "numpy", "safetensors")
@@ -55,12 +55,12 @@ KINDS = (torch.int16, torch.int16, torch.int32)
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the packages that touch a number."""
+    """Return the versions of Python and of the packages that compute results."""
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def command() -> str:
-    """The command line of this process, as one would type it."""
+    """Return the command line of this process, as one would type it."""
     module = sys.modules["__main__"].__spec__
     program = ["nudge"] if module is None else ["python", "-m", module.name.removesuffix(".__main__")]
     return shlex.join([*program, *sys.argv[1:]])
@@ -73,36 +73,37 @@ class Checkpoint:
     preset: str
     #: `Spec.identity`.
     spec: int
-    #: What fixes the run's result: a `golden.training.plan.Plan`.
+    #: All that determines the run's result: fields of a `golden.training.plan.Plan`.
     plan: dict[str, Any]
-    #: The registers that it last had: a `Settings`.
+    #: Register values at the checkpoint: fields of a `Settings`.
     settings: dict[str, Any]
-    #: Of the next sample, from 0.
+    #: Epoch of the next sample, from 0.
     epoch: int
-    #: Of the next sample within the epoch.
+    #: Position of the next sample within the epoch.
     position: int
-    #: Wrong predictions of that epoch.
+    #: Wrong predictions in that epoch so far.
     epoch_errors: int
-    #: Of training.
+    #: Seconds of training.
     seconds: float
     #: Command line that began the run.
     command: str = field(default_factory=command)
-    #: Versions of what touches a number.
+    #: `versions()` when the checkpoint was written.
     packages: dict[str, str] = field(default_factory=versions)
-    #: The whole network, as `network_file.document` has it; empty in files from before there was any but the presets.
+    #: The whole network, as `network_file.document` returns it; empty in files from when only presets
+    #: existed.
     network: dict[str, Any] = field(default_factory=dict)
-    #: `metrics.digest` of the rows so far; "" in files from before there was one.
+    #: `metrics.digest` of the rows so far; "" in older files.
     metrics: str = ""
-    #: That trained last, as `--board` names it: where `nudge resume` goes on. "" in older files.
+    #: Board that trained last, as `--board` names it: `nudge resume` continues there. "" in older files.
     board: str = ""
-    #: Folder that `--data-dir` named, absolute; "": none was named.
+    #: Absolute folder of `--data-dir`; "": not given.
     data_dir: str = ""
-    #: Names of classes that the data had, from class 0 on; () in files from before there were any.
+    #: Names of the data's classes, from class 0 on; () in older files.
     classes: Names = ()
 
     @property
     def source(self) -> Source | None:
-        """The data that the weights learnt, if that can be told."""
+        """The data that the weights learnt; None if unknown."""
         try:
             return Source.recorded(self.plan.get("data"))
         except PlanError:
@@ -114,22 +115,25 @@ class Checkpoint:
         return self.classes or class_names.USUAL.get("" if self.source is None else self.source.kind, ())
 
     def registers(self) -> Settings:
-        """`settings` as the board takes them."""
+        """Return `settings` as `Settings`."""
         return typed(Settings, {n: tuple(v) if isinstance(v, list) else v for n, v in self.settings.items()})
 
 
 def names(bundle: Bundle) -> tuple[str, str]:
-    """Names of a bundle's masters in the file."""
+    """Return the names of a bundle's masters in the file."""
     return f"bundle{bundle.index}.weight", f"bundle{bundle.index}.bias"
 
 
 def all_names(bundle: Bundle) -> tuple[str, str, str]:
-    """The same, and that of its running means, which are there where updates are centred."""
+    """Return the names of a bundle's masters and of its running means, which exist if commits are centred."""
     return *names(bundle), f"bundle{bundle.index}.mean"
 
 
 def save(path: Path, spec: Spec, parameters: Parameters, checkpoint: Checkpoint) -> None:
-    """Write masters as int16 (LSB 2^-15, as of a commit), running means as int32, and the checkpoint, atomically."""
+    """Write masters as int16 (LSB 2^-15), running means as int32, and the checkpoint, atomically.
+
+    `WeightsError` for values that don't fit, as before a commit.
+    """
     tensors: dict[str, Tensor] = {}
     for n, bundle in enumerate(spec.bundles):
         for name, group, kind in zip(all_names(bundle), parameters, KINDS, strict=True):
@@ -145,7 +149,8 @@ def save(path: Path, spec: Spec, parameters: Parameters, checkpoint: Checkpoint)
 
 
 def digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
-    """SHA-256 of all that a file holds but the digest itself: a changed bit anywhere is noticed."""
+    """Return the SHA-256 of a file's tensors and metadata but the digest itself; any changed bit changes it.
+    """
     found = hashlib.sha256()
 
     def add(part: bytes) -> None:
@@ -162,9 +167,9 @@ def digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
 
 
 def find(named: Path) -> Path:
-    """The weight file that is meant by its path, by a run's directory, or by a packaged name.
+    """Return the weight file for its path, for a run's folder, or for a packaged name.
 
-    Raises `WeightsError` for none of them.
+    Raises `WeightsError` if it is none of these.
     """
     if named.is_dir():
         return named / WEIGHTS
@@ -177,10 +182,10 @@ def find(named: Path) -> Path:
 
 
 def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkpoint]:
-    """The network, masters (int64) and checkpoint of a file; with `spec`, the file must be of that network.
+    """Return the network, masters (int64) and checkpoint of a file.
 
-    Raises `WeightsError` for no such file, another format, network or shape, metadata that no run writes, and more than
-    `MAX_BYTES`. Nothing in a file is executed.
+    With `spec`, the file must be of that network. Raises `WeightsError` for a missing file, another format,
+    network or shape, metadata that no run writes, and more than `MAX_BYTES`. Nothing in a file is executed.
     """
     if not path.is_file():
         raise WeightsError(f"no weights at {path}: `nudge train --out {path.parent}` writes them")
@@ -204,7 +209,10 @@ def load(path: Path, spec: Spec | None = None) -> tuple[Spec, Parameters, Checkp
 
 
 def content(path: Path, most: int) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a safetensors file of `most` bytes at most, which is read once; `WeightsError` if it is none."""
+    """Return tensors and metadata of a safetensors file, which is read once.
+
+    `WeightsError` if it is invalid or has more than `most` bytes.
+    """
     data = files.read(path, most, WeightsError)
     try:
         tensors = of_bytes(data)
@@ -215,14 +223,15 @@ def content(path: Path, most: int) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def check(path: Path, own: Spec, spec: Spec) -> None:
-    """`WeightsError` unless `own`, the network of the file at `path`, is `spec`. Its name and lanes don't matter."""
+    """Raise `WeightsError` unless `own`, the network of the file at `path`, is `spec` but for name and lanes.
+    """
     if own.identity != spec.identity:
         ours, theirs = (f"{one.name} (spec {one.identity:08x})" for one in (spec, own))
         raise WeightsError(f"{path} is of {theirs}, not {ours}")
 
 
 def _network(path: Path, found: Checkpoint) -> Spec:
-    """The network that a file's metadata describes, or that of its preset."""
+    """Return the network of a file's metadata, or of its preset if the file has none."""
     if found.network:
         try:
             spec = network_file.network(found.network, f"{path}: damaged metadata (network)")
@@ -239,7 +248,7 @@ def _network(path: Path, found: Checkpoint) -> Spec:
 
 
 def _checkpoint(path: Path, metadata: dict[str, str]) -> Checkpoint:
-    """The metadata as a checkpoint; what `plan` and `settings` say is not checked."""
+    """Return the metadata as a checkpoint; the contents of `plan` and `settings` are not checked."""
     decoded: dict[str, Any] = {}
     for name in Checkpoint.__dataclass_fields__:
         if name in LATER and name not in metadata:
@@ -255,7 +264,7 @@ def _checkpoint(path: Path, metadata: dict[str, str]) -> Checkpoint:
 
 
 def typed(kind: type[D], decoded: dict[str, Any]) -> D:
-    """A dataclass made of decoded JSON; TypeError names the field whose value isn't of its type."""
+    """Return a dataclass made of decoded JSON; `TypeError` names the field with an invalid value."""
     found = dict(decoded)
     for entry in fields(kind):  # type: ignore[arg-type]
         if entry.name not in decoded and entry.default_factory is not MISSING:

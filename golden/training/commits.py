@@ -1,4 +1,4 @@
-"""A plan, carried out on a board, batch by batch."""
+"""Execution of a plan on a board, batch by batch."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,16 +20,16 @@ class Commit:
     """A committed batch."""
 
     epoch: int
-    #: Of its samples.
+    #: Numbers of its samples.
     numbers: np.ndarray
-    #: Wrong predictions among them.
+    #: Wrong predictions among its samples.
     errors: int
-    #: The registers that it was trained with.
+    #: Register values that it was trained with.
     settings: Settings
 
 
 def always() -> bool:
-    """No reason to stop."""
+    """Default of `going`: never stop."""
     return True
 
 
@@ -42,10 +42,10 @@ def commits(
     position: int = 0,
     going: Callable[[], bool] = always,
 ) -> Iterator[Commit]:
-    """Carry out `plan` on a board that holds its weights, from sample `position` of `epoch` on, batch by batch.
+    """Execute `plan`, batch by batch, from sample `position` of `epoch` on; yield each commit.
 
-    going: asked before each batch but the first; once it isn't, what the board was told ahead is the last. At an epoch's
-    last commit and after the end the board rests.
+    The board holds the weights to begin with. going: called before each batch but the first; once it returns
+    False, the batches already drawn are the last. The board is idle at an epoch's last commit and at the end.
     """
     first = True
     for number, settings in enumerate(plan.settings(spec)):

@@ -1,4 +1,4 @@
-"""The picture of a training run: its errors over the samples, on a logarithmic axis."""
+"""Picture of a training run: its errors over the samples, on a logarithmic axis."""
 
 from pathlib import Path
 
@@ -8,12 +8,13 @@ from .metrics import Epoch, Row, drawable, sliding_error
 
 
 def plot_curve(path: Path, rows: list[Row], epochs: list[Epoch], title: str, test_error: float | None = None) -> None:
-    """As PNG, atomically: the training error as it came; of each epoch's end the held-out one, and the test error at the end,
-    where there are such.
+    """Write the picture as PNG, atomically.
 
-    A logarithmic axis has no zero: none wrong is drawn as half a sample, which the legend says.
+    It has the training error after each commit, the held-out error after each epoch and the test error at the
+    end, where they exist. A logarithmic axis has no zero: no wrong prediction is drawn as half a sample,
+    which the legend says.
     """
-    from matplotlib.figure import Figure  # late: it takes half a second, and most commands draw nothing
+    from matplotlib.figure import Figure  # late import: takes half a second, and most commands draw nothing
     from matplotlib.ticker import EngFormatter
 
     from plumbing.axes import logarithmic

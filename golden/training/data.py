@@ -1,4 +1,7 @@
-"""Data sets: the embedded MNIST subset, torchvision's from their files, or images of one's own. Nothing is downloaded."""
+"""Data sets: the embedded MNIST subset, torchvision's files, or the user's own images.
+
+Nothing is downloaded.
+"""
 
 import hashlib
 import io
@@ -24,10 +27,10 @@ from plumbing.progress import note
 from .sets import cifar, class_names, idx, own_data
 from .sets.class_names import Names
 
-#: Kinds of a `Source` beside these names: a .npz file or a folder; arrays that `nudge.Network.fit` was given.
+#: Kinds of a `Source` besides `NAMES`: a .npz file or a folder; arrays given to `nudge.Network.fit`.
 PATH, GIVEN = "path", "given"
 
-#: A digest as `digest` makes it.
+#: Pattern of a digest by `digest`.
 HEX = re.compile("[0-9a-f]{12}")
 
 
@@ -36,7 +39,7 @@ class _Parts(NamedTuple):
 
     #: uint8 (n, height, width), or in colour (n, 3, height, width).
     train_images: Tensor
-    #: int64 (n,) of classes, from 0.
+    #: Classes, from 0, int64 (n,).
     train_labels: Tensor
     #: As `train_images`.
     test_images: Tensor
@@ -45,9 +48,9 @@ class _Parts(NamedTuple):
 
 
 class Data(_Parts):
-    """A data set: four tensors and, beside them, names of its classes."""
+    """A data set: four tensors, and the names of its classes."""
 
-    #: Names of classes, from class 0 on; (): not known.
+    #: Names of classes, from class 0 on; (): unknown.
     classes: Names = ()
 
     def __new__(
@@ -59,7 +62,7 @@ class Data(_Parts):
         *,
         classes: Iterable[object] = (),
     ) -> Self:
-        """`DataError` for names that no network can have."""
+        """Make a data set; `DataError` for names that no network can have."""
         made = super().__new__(cls, train_images, train_labels, test_images, test_labels)
         made.classes = class_names.of(classes)
         return made
@@ -67,13 +70,13 @@ class Data(_Parts):
 
 @dataclass(frozen=True)
 class Source:
-    """Which data a run learns, as its weight file records it."""
+    """The data that a run learns, as its weight file records them."""
 
     #: One of `NAMES`, `PATH` or `GIVEN`.
     kind: str
-    #: Absolute, of `PATH`.
+    #: Absolute path if the kind is `PATH`.
     path: str = ""
-    #: `digest` of what a `PATH` had, or of what was `GIVEN`; "": not known.
+    #: `digest` of the data if the kind is `PATH` or `GIVEN`; "": unknown.
     digest: str = ""
 
     def __post_init__(self) -> None:
@@ -88,14 +91,14 @@ class Source:
 
     @property
     def digits(self) -> bool:
-        """Whether they are MNIST's."""
+        """Whether the data are MNIST's."""
         return self.kind in ("embedded", "mnist")
 
     @classmethod
     def asked(cls, data: str | os.PathLike[str]) -> Self:
-        """What is asked for by one of `NAMES` or a path: a text that ends with .npz, has a / or is a folder's name.
+        """Return the source for one of `NAMES` or a path.
 
-        `PlanError` for what is neither.
+        A path is a text that ends with .npz, has a / or names a folder. `PlanError` for anything else.
         """
         if isinstance(data, str) and data in NAMES:
             return cls(data)
@@ -106,9 +109,9 @@ class Source:
 
     @classmethod
     def recorded(cls, value: Any) -> Self:
-        """What a weight file says; `PlanError` for what no run writes.
+        """Return the source in a weight file's metadata; `PlanError` for values that no run writes.
 
-        Files of before there were kinds say a name, PATH#DIGEST, or "own" of arrays, whose digest they don't have.
+        Older files have a name, PATH#DIGEST, or "own" for arrays, without their digest.
         """
         if isinstance(value, dict) and value.keys() <= cls.__dataclass_fields__.keys() and "kind" in value:
             return cls(**value)
@@ -121,7 +124,7 @@ class Source:
         raise PlanError(f"data can't be {values.said(value)}")
 
     def at(self, asked: str | None) -> Self:
-        """The same data where they are now: at the path that is asked for, or else where they were."""
+        """Return the same data at the path asked for, or else at their old place."""
         if asked is None:
             return self
         other = self.asked(asked)
@@ -132,12 +135,12 @@ class Source:
         return self
 
     def of(self, data: "Data") -> Self:
-        """The same with the digest of what was loaded, so that no other data are taken later."""
+        """Return the source with the digest of the loaded data, so that no other data are accepted later."""
         return self if self.kind in NAMES else replace(self, digest=digest(data))
 
 
 def folder_of(root: str | Path | None = None) -> Path | None:
-    """The folder to look for data in: `root`, else the environment's NUDGE_DATA; None: neither."""
+    """Return the folder to look for data in: `root`, else NUDGE_DATA from the environment, else None."""
     given = root or os.environ.get(VARIABLE)
     return Path(given) if given else None
 
@@ -147,14 +150,14 @@ def load(
     root: str | Path | None = None,
     shown: Input = Input(),  # noqa: B008 (frozen)
 ) -> Data:
-    """The data set that `Source.asked` finds, or that a run learnt: exactly that one.
+    """Load the data set that `Source.asked` finds, or exactly the one that a run learnt.
 
-    root: see `folder_of`; "embedded" and paths need none.
-    shown: the network's images and classes, which the data must fit. The embedded digits, which are there to try things
-    out, are made to: scaled, the same in each channel, and without the digits that are no class.
+    root: see `folder_of`; "embedded" and paths need none. shown: the network's images and classes, which the
+    data must fit. The embedded digits, which serve to try things out, are made to fit: scaled, the same in
+    each channel, and without digits beyond the classes.
 
-    Raises `PlanError` for an unknown name, `DataError` for files that are missing or not the
-    published ones, and for data that don't fit.
+    Raises `PlanError` for an unknown name, `DataError` for files that are missing or not the published ones,
+    and for data that don't fit.
     """
     source = data if isinstance(data, Source) else Source.asked(data)
     name = source.kind
@@ -181,7 +184,7 @@ def load(
 
 
 def digest(data: Data) -> str:
-    """Twelve digits of the SHA-256 of all images and labels."""
+    """Return twelve hexadecimal digits of the SHA-256 of all images and labels."""
     found = hashlib.sha256()
     for tensor in data:
         found.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -190,7 +193,7 @@ def digest(data: Data) -> str:
 
 
 def _own(source: Source, shown: Input) -> Data:
-    """A data set of one's own; with a digest, exactly that one."""
+    """Load the user's own data set; with a digest, exactly that one."""
     path = Path(source.path)
     if not path.exists():
         raise DataError(f"--data {path}: no such file or folder")
@@ -208,9 +211,9 @@ def _tensors(arrays: own_data.Arrays, names: Names) -> Data:
 
 
 def _checked(data: Data, name: str, shown: Input) -> Data:
-    """The data; `DataError` unless they fit the network, and a note where some of its classes have no image.
+    """Return the data, with grey images in three dimensions; `DataError` unless they fit the network.
 
-    Grey images have three dimensions.
+    Prints a note if some of its classes have no image.
     """
     for images, labels in (data[:2], data[2:]):
         shape = tuple(images.shape[1:]) if images.ndim == 4 else (1, *images.shape[1:])
@@ -231,14 +234,14 @@ def _checked(data: Data, name: str, shown: Input) -> Data:
 
 
 def note_missing(data: Data, name: str, classes: int) -> None:
-    """Say so where some of a network's classes have no image."""
+    """Print a note if some of a network's classes have no image."""
     there = len(torch.cat([data.train_labels, data.test_labels]).unique())
     if there < classes:
         note(f"{name} has images of {there} classes; the network has outputs for {classes}")
 
 
 def _fitted(data: Data, shown: Input) -> Data:
-    """The embedded digits for any network: to the nearest pixel, the same in each channel, classes that there are."""
+    """Fit the embedded digits to any network: nearest pixel, all channels equal, existing classes only."""
     if shown == Input():
         return data
     channels, *size = shown.shape

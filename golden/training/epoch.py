@@ -1,4 +1,4 @@
-"""What an epoch makes of a data set: the order of its images, and how each is moved and mirrored. By the seed alone."""
+"""Order of an epoch's images, and how each is moved and mirrored: functions of the seed alone."""
 
 from typing import NamedTuple
 
@@ -6,24 +6,25 @@ import numpy as np
 
 
 def order(count: int, seed: int, epoch: int) -> np.ndarray:
-    """The order in which an epoch visits `count` samples: a permutation by numpy's PCG64 from (seed, epoch)."""
+    """Return an epoch's order of `count` samples: a permutation by numpy's PCG64 from (seed, epoch)."""
     return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(count)
 
 
 class Moves(NamedTuple):
-    """How images are shown: moved, zeros come in, and then mirrored. Arrays (n,)."""
+    """Shifts and mirrorings of images; zeros come in, and mirroring follows the shift. Arrays (n,)."""
 
-    #: Pixels that the content goes down, and to the right; negative: up, and to the left.
+    #: Pixels that the content moves down and to the right; negative: up and to the left.
     down: np.ndarray
     right: np.ndarray
-    #: Left and right change places, after the move.
+    #: Whether left and right are swapped, after the shift.
     mirrored: np.ndarray
 
 
 def drawn_moves(numbers: np.ndarray, shift: int, flip: bool, seed: int, epoch: int) -> Moves:
-    """Moves of up to `shift` pixels in each direction; with `flip`, half of the images are mirrored.
+    """Draw shifts of up to `shift` pixels in each direction; with `flip`, half of the images are mirrored.
 
-    What happens to a sample depends on (seed, epoch, sample number) alone, so a batch may be split or repeated at will.
+    The draws for a sample depend on (seed, epoch, sample number) alone, so a batch may be split or repeated
+    at will.
     """
     made = Moves(*(np.zeros(len(numbers), kind) for kind in (np.int64, np.int64, np.bool_)))
     for i, number in enumerate(numbers):
@@ -35,12 +36,12 @@ def drawn_moves(numbers: np.ndarray, shift: int, flip: bool, seed: int, epoch: i
 
 
 def augmented(images: np.ndarray, numbers: np.ndarray, shift: int, flip: bool, seed: int, epoch: int) -> np.ndarray:
-    """Images (n, ..., h, w) of these numbers, as `drawn_moves` has them shown."""
+    """Return images (n, ..., h, w) with these numbers as `drawn_moves` shows them."""
     return moved(images, drawn_moves(numbers, shift, flip, seed, epoch))
 
 
 def moved(images: np.ndarray, moves: Moves) -> np.ndarray:
-    """Images (n, ..., h, w) as `moves` show them."""
+    """Return images (n, ..., h, w), moved and mirrored."""
     far = max((int(np.abs(part).max(initial=0)) for part in moves[:2]), default=0)
     padded = np.pad(images, (*[(0, 0)] * (images.ndim - 2), (far, far), (far, far)))
     height, width = images.shape[-2:]

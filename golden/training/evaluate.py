@@ -1,4 +1,4 @@
-"""Test error and confusion matrix of the weights that a board holds."""
+"""Test error and confusion matrix of a board's weights."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .board import Board, infer_batches
 from .data import Data
 from .sets.class_names import Names, called
 
-#: Images between two steps of the progress bar; it changes no result.
+#: Images between two steps of the progress bar; no result depends on it.
 CHUNK = 128
 
 
@@ -22,18 +22,18 @@ CHUNK = 128
 class Evaluation:
     """Labels and predictions of all images."""
 
-    #: (n,), in order.
+    #: Labels (n,), in order.
     labels: np.ndarray
-    #: (n,).
+    #: Predictions (n,).
     predictions: np.ndarray
-    #: Of the network.
+    #: Number of the network's classes.
     classes: int
-    #: Of its classes, from class 0 on, as far as they are known.
+    #: Names of its classes, from class 0 on, as far as they are known.
     names: Names = ()
 
     @property
     def confusion(self) -> np.ndarray:
-        """confusion[label][prediction]: how many images."""
+        """confusion[label][prediction]: number of images."""
         counts = np.zeros((self.classes, self.classes), np.int64)
         np.add.at(counts, (self.labels, self.predictions), 1)
         return counts
@@ -54,7 +54,7 @@ class Evaluation:
         return f"<Evaluation: error {self.error_percent:.2f} % ({self.errors} of {self.samples})>"
 
     def table(self) -> str:
-        """The confusion matrix as text: a row for each label with its number and name, a column for each prediction."""
+        """Return the confusion matrix as text: a row per label (number and name), a column per prediction."""
         confusion = self.confusion
         width = max(len(str(confusion.max())), 2) + 1
         named = enumerate(called(self.names, self.classes))
@@ -67,14 +67,14 @@ class Evaluation:
 
 
 def chunks(board: Board, images: Tensor, labels: Tensor) -> Iterator[np.ndarray]:
-    """Predictions of images (n, 28, 28) with the weights and settings that the board has, some at a time."""
+    """Yield predictions of images, `CHUNK` at a time, with the board's weights and settings."""
     data = Data(images[:0], labels[:0], images, labels)
     numbers = np.arange(len(images))
     return infer_batches(board, (Batch(data, numbers[at : at + CHUNK], test=True) for at in range(0, len(images), CHUNK)))
 
 
 def evaluate(board: Board, images: Tensor, labels: Tensor, names: Names = ()) -> Evaluation:
-    """Infer images on the board with the weights and settings it has. names: of the classes."""
+    """Infer images on the board with its weights and settings. names: names of the classes."""
     known = labels.numpy()
     found = np.zeros(0, np.int64)
     with Meter("evaluating", len(images)) as meter:

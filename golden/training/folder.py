@@ -1,4 +1,4 @@
-"""A training run's folder: what lies in it, and that one process at a time writes there."""
+"""A training run's folder: its files, and exclusive access for one process at a time."""
 
 import hashlib
 import itertools
@@ -21,32 +21,32 @@ from .metrics import Epoch, Row
 
 METRICS = "metrics.csv"
 EPOCHS = "epochs.csv"
-#: The board's registers and counters at the last checkpoint, to look at: nothing is done as it says.
+#: The board's registers and counters at the last checkpoint, for people to read: no program acts on them.
 COUNTERS = "board.json"
-#: Bytes of that file at most.
+#: Largest size of that file in bytes.
 MOST_OF_COUNTERS = 1 << 16
 CURVE = "learning-curve.png"
-#: Weights at the end of an epoch, where the run ends with their mean.
+#: Weights after an epoch, in runs that end with a mean.
 EPOCH = "epoch-{}.safetensors"
-#: How files begin that another program may have left under the same names.
+#: First bytes of these files, to recognise files of other programs under the same names.
 BEGINS = {METRICS: metrics.as_text([]).encode(), EPOCHS: metrics.epochs_as_text([]).encode()} | {
     COUNTERS: b'{"board"',
     CURVE: files.PNG,
 }
 
-#: Where a run goes that is given no `--out`.
+#: Parent folder of runs without `--out`.
 RUNS = Path("runs")
 
 
 def unused(network: str, data: Source) -> Path:
-    """The first folder of `RUNS` that isn't there: NETWORK-DATA-1, -2, ..."""
+    """Return the first folder of `RUNS` that doesn't exist: NETWORK-DATA-1, -2, ..."""
     name = re.sub(r"[^\w.-]+", "-", Path(data.path).stem if data.kind == PATH else data.kind) or "data"
     numbered = (RUNS / f"{network}-{name}-{number}" for number in itertools.count(1))
     return next(path for path in numbered if not os.path.lexists(path))
 
 
 class RunFolder:
-    """A folder by its path, whether it is there or not. It knows which rows are written, and adds those that aren't."""
+    """A run's folder, which may not exist yet. It tracks which rows are written, and appends the others."""
 
     def __init__(self, path: Path):
         self.path = values.plain(Path, path, "--out", PlanError)
@@ -54,7 +54,7 @@ class RunFolder:
             os.fsencode(path).decode()
         except UnicodeError:
             raise PlanError(f"--out {str(path)!r}: its name isn't UTF-8, as a weight file's must be") from None
-        #: Rows of the metrics file, and of the epochs' file; None: it has to be written anew.
+        #: Rows in the metrics file, and in the epochs' file; None: the file must be rewritten.
         self._rows: int | None = None
         self._epochs: int | None = None
 
@@ -64,12 +64,12 @@ class RunFolder:
         return self.path / WEIGHTS
 
     def after(self, epoch: int) -> Path:
-        """The weight file after so many epochs, of a run that ends with a mean."""
+        """Return the weight file after `epoch` epochs, of a run that ends with a mean."""
         return self.path / EPOCH.format(epoch)
 
     @property
     def state(self) -> str | None:
-        """SHA-256 of the weight file, to tell whether it has changed; None if there is none that can be read."""
+        """SHA-256 of the weight file, which reveals changes; None if it can't be read."""
         try:
             return hashlib.sha256(files.read(self.weights, checkpoint.MAX_BYTES, WeightsError)).hexdigest()
         except WeightsError:
@@ -77,10 +77,11 @@ class RunFolder:
 
     @contextmanager
     def owned(self, found: str | None) -> Iterator[None]:
-        """While entered, this process alone trains here; the folder is made if need be, and removed if it stays empty.
+        """While entered, only this process trains here.
 
-        found: the `state` that the run began with. Raises `PlanError` for a folder that can't be made or is in use, or where
-        another run has written since.
+        The folder is made if needed, and removed if it stays empty. found: the `state` that the run began
+        with. Raises `PlanError` for a folder that can't be made or is in use, or if another run has written
+        there since.
         """
         new = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         try:
@@ -101,7 +102,7 @@ class RunFolder:
                     folder.rmdir()
 
     def _check(self) -> None:
-        """`PlanError` where something else stands in the place of a file that will be written."""
+        """Raise `PlanError` if something else is in the place of a file that will be written."""
         try:
             for path in self.path.iterdir():
                 if re.fullmatch(files.OF_A_RUN, path.name):
@@ -110,7 +111,10 @@ class RunFolder:
             raise PlanError(f"--out {error.filename}: {error.strerror}") from None
 
     def show(self, rows: list[Row], epochs: list[Epoch]) -> None:
-        """Write down what has been measured, for whoever watches; where that can't be, the next checkpoint says so."""
+        """Write the measurements so far, for anyone who watches.
+
+        If that fails, the next checkpoint rewrites the files, and raises the error if it persists.
+        """
         if self._rows is not None:
             try:
                 metrics.append_metrics(self.path / METRICS, rows[self._rows :])
@@ -120,7 +124,10 @@ class RunFolder:
                 self.forget()
 
     def write(self, rows: list[Row], epochs: list[Epoch], counters: dict[str, Any] | None) -> None:
-        """All that belongs to a checkpoint but the weights, each file whole even after a power cut. counters: of the board."""
+        """Write all files of a checkpoint but the weights, each whole even after a power cut.
+
+        counters: the board's; None: no file.
+        """
         metrics.write_metrics(self.path / METRICS, rows)
         self._rows = len(rows)
         self._write_epochs(epochs)
@@ -133,9 +140,9 @@ class RunFolder:
             self._epochs = len(epochs)
 
     def forget(self) -> None:
-        """The files of rows have to be written anew."""
+        """Have the files of rows rewritten by the next checkpoint."""
         self._rows = self._epochs = None
 
     def clear(self) -> None:
-        """A new run begins: what an earlier one counted isn't its own."""
+        """Begin a new run: delete an earlier run's counters."""
         (self.path / COUNTERS).unlink(missing_ok=True)

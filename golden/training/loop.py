@@ -1,4 +1,4 @@
-"""The training loop: a run is carried on to its end or to a stop, and saved as it goes."""
+"""The training loop: trains a run to its end or to a stop, and saves it on the way."""
 
 from golden.model.settings import Settings
 from plumbing.progress import Meter
@@ -9,19 +9,20 @@ from .data import Data
 from .run import Run
 from .stop import Stop
 
-#: A checkpoint at an epoch's end waits where one would take more than this share of the time: reading the weights of a board
-#: takes a tenth of a second, in which it doesn't train.
+#: Largest share of the time for checkpoints at the ends of epochs; more frequent ones are postponed. Reading
+#: the weights of a board takes a tenth of a second, in which it doesn't train.
 CHECKPOINT_SHARE = 0.01
 
-#: Seconds after which rows are added to the metrics file, for whoever watches the run.
+#: Seconds between additions of rows to the metrics file, for anyone who watches the run.
 WATCH_SECONDS = 0.5
 
 
 def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
-    """Carry `run` to its end or to `stop`, whichever comes first, and save it; training samples a second of this call.
+    """Train `run` to its end or to `stop`, whichever comes first, and save it.
 
-    The batch that is running when a stop is asked for is finished and committed, so a resumed run ends with the weights
-    of one that wasn't interrupted. The board's errors pass through; what was saved last stays usable.
+    Returns the training samples per second of this call. The batch in progress at a stop is finished and
+    committed, so a resumed run ends with the weights of an uninterrupted one. The board's errors pass
+    through; the last checkpoint stays usable.
     """
     with run.owned():
         return _train(run, board, data, stop)
@@ -34,11 +35,11 @@ def _train(run: Run, board: Board, data: Data, stop: Stop) -> float:
     board.load(run.parameters)
     run.saved = run.done
     if run.finished:
-        # no commit is left to do it, and a test has the run's number of steps
+        # no commit is left to write them, and a test needs the run's number of steps
         board.write_settings(plan.settings(run.spec)[-1])
     begun = run.now()
     if not run.done:
-        run.save(board, plan.settings(run.spec)[0])  # now, not after hours: can it be written?
+        run.save(board, plan.settings(run.spec)[0])  # fail now, not after hours, if it can't be written
     first, before, start = run.done, run.seconds, run.now()
     saved_at, stopped, cost = start, False, start - begun
     shown_at = start
@@ -64,7 +65,7 @@ def _train(run: Run, board: Board, data: Data, stop: Stop) -> float:
                 if ended:
                     paused = run.now()
                     run.end_epoch(board, data)
-                    start += run.now() - paused  # not of training
+                    start += run.now() - paused  # not training time
                 for callback in run.callbacks:
                     stopped |= callback(run) is True
                 if run.now() - shown_at > WATCH_SECONDS:

@@ -1,7 +1,7 @@
-"""What a training run leaves to read, as CSV: each commit, the end of each epoch.
+"""Metrics of a training run as CSV: a row for each commit, and one for the end of each epoch.
 
-`metrics.csv` grows while a run goes on, so that others can watch it: its last line may be half written, and a reader
-leaves that one out.
+`metrics.csv` grows while a run goes on, so that others can watch it: its last line may be incomplete, and a
+reader skips that one.
 """
 
 import csv
@@ -17,10 +17,10 @@ from golden.contract import values
 from plumbing import files
 from plumbing.errors import MetricsError
 
-#: The curve's error is over the last samples: 1/CURVE_PARTS of the run, at least CURVE_SAMPLES.
+#: Samples over which the curve's error is averaged: 1/CURVE_PARTS of the run, at least CURVE_SAMPLES.
 CURVE_PARTS, CURVE_SAMPLES = 30, 100
 
-#: Bytes of a metrics file at most: a million commits.
+#: Largest size of a metrics file in bytes: a million commits.
 MAX_BYTES = 1 << 26
 
 T = TypeVar("T")
@@ -30,17 +30,17 @@ T = TypeVar("T")
 class Row:
     """One commit."""
 
-    #: From 0.
+    #: Epoch, from 0.
     epoch: int
-    #: Samples of the epoch that are trained.
+    #: Samples of the epoch trained so far.
     position: int
     #: Samples of this commit.
     samples: int
-    #: Wrong predictions among them.
+    #: Wrong predictions among the commit's samples.
     errors: int
-    #: Of the epoch so far.
+    #: Training error of the epoch so far.
     error_percent: float
-    #: Of training, all sessions of a resumed run together.
+    #: Seconds of training, all sessions of a resumed run together.
     seconds: float
 
 
@@ -48,20 +48,20 @@ class Row:
 class Epoch:
     """The end of an epoch."""
 
-    #: From 1: how many are trained.
+    #: Epochs trained so far, from 1.
     epoch: int
     #: Samples trained so far, over all epochs.
     samples: int
-    #: Of the epoch's samples before each was learned.
+    #: Error over the epoch's samples, each predicted before it was learnt.
     training_error_percent: float
-    #: Of the images that are kept out (`Plan.held_out`), after the epoch; None: there are none.
+    #: Error over the held-out images (`Plan.held_out`) after the epoch; None: there are none.
     held_out_error_percent: float | None
-    #: Of training, all sessions of a resumed run together.
+    #: Seconds of training, all sessions of a resumed run together.
     seconds: float
 
 
 def _table(kind: type, rows: list[list[Any]], *, header: bool = True) -> str:
-    """CSV with the names of a dataclass's fields above."""
+    """Return CSV with a header of the dataclass's field names."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     if header:
@@ -76,28 +76,28 @@ def _cells(row: Row) -> list[Any]:
 
 
 def as_text(rows: list[Row]) -> str:
-    """The rows as CSV with a header."""
+    """Return the rows as CSV with a header."""
     return _table(Row, list(map(_cells, rows)))
 
 
 def digest(rows: list[Row]) -> str:
-    """Of the rows as they are written."""
+    """Return the SHA-256 of the rows as they are written."""
     return hashlib.sha256(as_text(rows).encode()).hexdigest()
 
 
 def write_metrics(path: Path, rows: list[Row]) -> None:
-    """The rows in place of what was there, atomically."""
+    """Replace the metrics file by these rows, atomically."""
     files.write(path, as_text(rows), alike=len(as_text([])))
 
 
 def append_metrics(path: Path, rows: list[Row]) -> None:
-    """More rows for the file of `write_metrics`, for whoever watches: a power cut may lose them."""
+    """Append rows to the metrics file, for anyone who watches: a power cut may lose them."""
     with path.open("a", encoding="utf-8") as stream:
         stream.write(_table(Row, list(map(_cells, rows)), header=False))
 
 
 def epochs_as_text(epochs: list[Epoch]) -> str:
-    """The ends of epochs as CSV with a header; an error that there is none of is left empty."""
+    """Return the ends of epochs as CSV with a header; a missing error is left empty."""
 
     def cells(end: Epoch) -> list[Any]:
         held_out = end.held_out_error_percent
@@ -108,12 +108,12 @@ def epochs_as_text(epochs: list[Epoch]) -> str:
 
 
 def write_epochs(path: Path, epochs: list[Epoch]) -> None:
-    """The ends of epochs in place of what was there, atomically."""
+    """Replace the epochs' file, atomically."""
     files.write(path, epochs_as_text(epochs), alike=len(epochs_as_text([])))
 
 
 def read_epochs(path: Path, epoch: int) -> list[Epoch]:
-    """The ends of the first `epoch` epochs; [] if there is no file."""
+    """Return the ends of the first `epoch` epochs; [] if there is no file."""
 
     def entry(line: list[str]) -> Epoch:
         number, samples, training, held_out, seconds = line
@@ -123,9 +123,9 @@ def read_epochs(path: Path, epoch: int) -> list[Epoch]:
 
 
 def read_metrics(path: Path, epoch: int, position: int, expected: str = "") -> list[Row]:
-    """The rows up to a checkpoint at `position` of `epoch`; [] if there is no file.
+    """Return the rows up to a checkpoint at `position` of `epoch`; [] if there is no file.
 
-    expected: the checkpoint's digest of them; older ones have none.
+    expected: the checkpoint's digest of these rows; "" in older checkpoints.
     """
     rows = _read(path, lambda line: Row(*map(int, line[:4]), *map(float, line[4:])))
     rows = [row for row in rows if (row.epoch, row.position) <= (epoch, position)]
@@ -141,7 +141,7 @@ def _unreadable(why: str) -> MetricsError:
 
 
 def _read(path: Path, entry: Callable[[list[str]], T]) -> list[T]:
-    """What `entry` makes of each whole line but the first; [] if there is no file."""
+    """Return `entry` of each complete line after the header; [] if there is no file."""
     if not path.exists():
         return []
     text = files.read_text(path, MAX_BYTES, _unreadable)
@@ -153,7 +153,7 @@ def _read(path: Path, entry: Callable[[list[str]], T]) -> list[T]:
 
 
 def _counted(entry: T) -> T:
-    """A row whose numbers can be such; ValueError for another, as NaN."""
+    """Return a row; `ValueError` if one of its numbers is negative, too large or NaN."""
     for value in astuple(entry):  # type: ignore[call-overload]
         if value is not None and not 0 <= value <= values.MAX_WHOLE:
             raise ValueError(f"{reprlib.repr(value)} counts nothing")
@@ -161,7 +161,10 @@ def _counted(entry: T) -> T:
 
 
 def sliding_error(rows: list[Row]) -> tuple[int, list[int], list[float]]:
-    """Training error over the last samples: how many those are, then after each commit samples seen and percent."""
+    """Return the training error over the last samples after each commit.
+
+    Result: the number of samples averaged over, samples trained after each commit, error in percent.
+    """
     seen, errors = [0], [0]
     for row in rows:
         seen.append(seen[-1] + row.samples)
@@ -176,5 +179,6 @@ def sliding_error(rows: list[Row]) -> tuple[int, list[int], list[float]]:
 
 
 def drawable(percent: Iterable[float], samples: int) -> list[float]:
-    """Errors of so many samples for a logarithmic axis, which has no zero: none wrong is half of one."""
+    """Return errors over `samples` samples for a logarithmic axis: 0, which it lacks, becomes half a sample.
+    """
     return [error or 50 / samples for error in percent]

@@ -1,4 +1,4 @@
-"""What a training run can be asked for; the command line makes its options of it. Imports nothing large."""
+"""Options of a training run, from which the command line makes its own. Imports nothing large."""
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from .data import Source
     from .plan import Plan
 
-#: Groups of options, by which `--help` shows them.
+#: Groups of options in `--help`.
 NETWORK, DATA, LEARNING, OUTPUT = "Network", "Data", "Training", "Output"
 
 
-#: What `--data` takes, for help.
+#: Values of `--data`, for help texts.
 SETS = f"{', '.join(NAMES)}, a .npz file, or a folder of pictures"
 
 
 def option(group: str, text: str, default: Any = None) -> Any:
-    """A field whose help is `text`."""
+    """Return a field with the help text `text`."""
     return field(default=default, metadata={"help": text, "group": group})
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """What a training run is asked for. Each field is an option of `nudge train` by its name.
+    """Options of a new training run. Each field is an option of `nudge train` by its name.
 
-    None: not given, so its default is what the help says.
+    None: not given; the help text states the default.
     """
 
     preset: str | None = option(NETWORK, f"Take this network: {', '.join(PRESETS)} [default: tiny].")
@@ -70,12 +70,15 @@ class TrainingOptions:
 
     @property
     def data_name(self) -> str:
-        """The data set that is meant."""
+        """The name or path of the data set."""
         return "embedded" if self.data is None else self.data
 
     def plan(self, spec: Spec, data: "Source | str", available: int) -> "Plan":
-        """The plan of a new run on these data, of `available` training images; `PlanError` if there is none."""
-        from .plan import Plan, first_samples  # late: numpy
+        """Return the plan of a new run on these data, with `available` training images.
+
+        `PlanError` if it is invalid.
+        """
+        from .plan import Plan, first_samples  # late import: it needs numpy
 
         kept = self.held_out or 0
         if not 0 <= kept < available:
@@ -88,9 +91,9 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class ResumeOptions:
-    """What a run that goes on is asked for. Each field is an option of `nudge resume` by its name.
+    """Options of a resumed run. Each field is an option of `nudge resume` by its name.
 
-    None: not given, so it is as the run has it.
+    None: not given; the run's own value holds.
     """
 
     epochs: int | None = option(LEARNING, "Pass over the samples N times in all [default: the run's].")

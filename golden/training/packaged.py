@@ -1,11 +1,11 @@
-"""Trained weights that come with the package, by name."""
+"""Trained weights that ship with the package, by name."""
 
 from pathlib import Path
 
-#: Their folder; a file's stem is its name.
+#: Folder of the weights; a file's stem is its name.
 FOLDER = Path(__file__).parents[1] / "weights"
 
 
 def packaged() -> dict[str, Path]:
-    """The files by name."""
+    """Return the weight files by name."""
     return {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}

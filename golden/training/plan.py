@@ -1,4 +1,7 @@
-"""A training plan: all that fixes the weights of a run, bit for bit, on any board and any number of processes."""
+"""A training plan: all that determines the weights of a run, bit for bit.
+
+The board and the number of processes don't matter.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,31 +21,31 @@ from .epoch import drawn_moves, order
 
 @dataclass(frozen=True)
 class Plan:
-    """See the module."""
+    """The plan of a run: everything that determines its weights."""
 
     preset: str
     data: Source
-    #: the first N of the training set
+    #: Train on the first N of the training set.
     samples: int
     epochs: int
-    #: samples between two commits; an epoch's last batch may have fewer, at the same rates
+    #: Samples between two commits; an epoch's last batch may have fewer, at the same rates.
     batch: int
-    #: of the initial weights and of each epoch's order
+    #: Seed of the initial weights and of each epoch's order.
     seed: int
-    #: multiplies the preset's learning rates
+    #: Factor of the preset's learning rates.
     lr_scale: float
     beta: float
     free_steps: int
     nudged_steps: int
-    #: multiplies the rates after each epoch
+    #: Factor of the rates after each epoch.
     decay: float = 1.0
-    #: pixels that each epoch moves each image by, at most, in both directions; zeros come in
+    #: Largest shift of each image in pixels, drawn anew in each epoch, in both directions; zeros come in.
     shift: int = 0
-    #: each epoch mirrors half of the images
+    #: Whether each epoch mirrors half of the images.
     flip: bool = False
-    #: the run ends with the mean of the weights that this many of its last epochs ended with
+    #: Number of last epochs: the run ends with the mean of the weights after each of them.
     average: int = 1
-    #: the last N of the training set are tried after each epoch; none of them is trained
+    #: Last images of the training set, which are inferred after each epoch and never trained.
     held_out: int = 0
 
     def __post_init__(self) -> None:
@@ -50,7 +53,8 @@ class Plan:
 
     @classmethod
     def of(cls, spec: Spec, data: Source | str, samples: int, **options: Any) -> "Plan":
-        """A plan with the preset's value for each option that is None; `PlanError` if it can't be carried out."""
+        """Return a plan with the preset's value for each option that is None; `PlanError` if it is invalid.
+        """
         learning, schedule = spec.learning, spec.schedule
         asked: dict[str, Any] = {"epochs": 1, "batch": learning.batch, "seed": 0, "lr_scale": 1.0, "beta": learning.beta}
         asked |= {"free_steps": schedule.free, "nudged_steps": schedule.nudged, "decay": learning.decay}
@@ -60,7 +64,7 @@ class Plan:
         return plan
 
     def settings(self, spec: Spec) -> list[Settings]:
-        """The board's registers in each epoch. Raises `PlanError` for a value that no register holds."""
+        """Return the board's register values in each epoch; `PlanError` for a value outside its register."""
         for name, value, low, high in (
             ("--samples", self.samples, 1, None),
             ("--epochs", self.epochs, 1, MAX_EPOCHS),
@@ -92,36 +96,36 @@ class Plan:
         steps: dict[str, Any] = {"free": self.free_steps, "nudged": self.nudged_steps}
         try:
             replace(spec.schedule, **steps)
-            spec.beta(self.beta)  # before it divides a rate
+            spec.beta(self.beta)  # check it before it divides a rate
             return [Settings.of(spec, learning, epoch=epoch, **steps) for epoch in range(self.epochs)]
         except SpecError as error:
             raise PlanError(str(error)) from None
 
     def batches(self, epoch: int, position: int = 0) -> Iterator[np.ndarray]:
-        """Sample numbers of each batch of an epoch, from `position` on."""
+        """Yield the sample numbers of each batch of an epoch, from `position` on."""
         numbers = order(self.samples, self.seed, epoch)
         for start in range(position, self.samples, self.batch):
             yield numbers[start : start + self.batch]
 
     def batch_of(self, data: Data, epoch: int, numbers: np.ndarray) -> Batch:
-        """The training samples of these numbers, as this epoch shows them."""
+        """Return the training samples of these numbers, as this epoch shows them."""
         moves = drawn_moves(numbers, self.shift, self.flip, self.seed, epoch) if self.shift or self.flip else None
         return Batch(data, numbers, moves)
 
     def images(self, data: Data, epoch: int, numbers: np.ndarray) -> np.ndarray:
-        """Training images of these numbers, uint8, as this epoch shows them."""
+        """Return the training images of these numbers, uint8, as this epoch shows them."""
         return self.batch_of(data, epoch, numbers).images
 
 
-#: Pixels; beyond that digits leave the image.
+#: Largest shift in pixels; beyond it digits leave the image.
 MAX_SHIFT = 4
 
-#: Registers are worked out for all epochs in advance.
+#: Largest number of epochs: the register values of all are computed in advance.
 MAX_EPOCHS = 100_000
 
 
 def first_samples(wanted: int | None, available: int, name: object) -> int:
-    """`wanted`, or all that there are; `PlanError` if there are fewer."""
+    """Return `wanted`, or `available` if that is None; `PlanError` if there are fewer."""
     wanted = values.plain(int | None, wanted, "--samples", PlanError)
     if wanted is not None and not 1 <= wanted <= available:
         raise PlanError(f"--samples must be 1..{available} ({name} has no more), not {wanted}")

@@ -1,4 +1,4 @@
-"""What a network says of pictures."""
+"""Predictions of a network for picture files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ from .sets.pictures import Fit, pixels
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of one picture."""
+    """Prediction of a network for one picture."""
 
     path: Path
-    #: uint8 (channels, height, width): what the network was shown.
+    #: Pixels as the network was shown them, uint8 (channels, height, width).
     pixels: np.ndarray
-    #: Number of the class.
+    #: Number of the predicted class.
     label: int
-    #: Name of the class, or its number.
+    #: Name of the predicted class, or its number.
     name: str
-    #: (classes,) int64: `golden.model.batch.outputs`, of which the first that is the largest is the class.
+    #: `golden.model.batch.outputs`, (classes,) int64; the first largest is the predicted class.
     outputs: np.ndarray
 
 
@@ -41,9 +41,10 @@ def predict(
     digits: bool = False,
     invert: bool = False,
 ) -> list[Prediction]:
-    """What every board would say of pictures, which `golden.training.sets.pictures` brings to the network's size.
+    """Return what every board would predict for pictures, fitted by `golden.training.sets.pictures`.
 
-    names: of classes. digits: the network learnt MNIST's. invert: the pictures are dark on bright, what it learnt isn't.
+    names: of the classes. digits: whether the network learnt MNIST. invert: the pictures are dark on bright,
+    unlike the training images.
     """
     fit = Fit.DIGIT if digits and spec.input.shape == Input().shape else Fit.CENTRED
     shown = np.array([pixels(path, spec.input, fit, invert) for path in paths], np.uint8).reshape(-1, *spec.input.shape)

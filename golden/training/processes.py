@@ -2,10 +2,9 @@
 
     torchrun --nproc-per-node 4 -m host.cli train --board golden --preset small
 
-The bits are the same, whatever the number of processes: updates are integers, so their sum has no
-rounding that could depend on who computed what. Weights, metrics and checkpoints are those of one
-process, and any number of them resumes a run of any other. Processes: gloo on CPUs, nccl with a GPU
-each (--device cuda).
+The number of processes changes no bit: updates are integers, so their sum has no rounding that could depend
+on their order. Weights, metrics and checkpoints are those of one process, and any number of processes resumes
+a run of any other number. Processes use gloo on CPUs, or nccl with a GPU each (--device cuda).
 """
 
 import os
@@ -30,7 +29,7 @@ T = TypeVar("T")
 
 
 class World(Ranks):
-    """The processes of a run, and what they do together."""
+    """The processes of a run, and their collective operations."""
 
     @property
     def threads(self) -> int:
@@ -38,7 +37,7 @@ class World(Ranks):
         return max(1, len(os.sched_getaffinity(0)) // self.local_size)
 
     def place(self, device: str) -> torch.device:
-        """Where this process computes; `PlanError` if it can't. device: cpu or cuda."""
+        """Return this process's device; `PlanError` if it can't be used. device: cpu or cuda."""
         if device not in ("cpu", "cuda"):
             raise PlanError(f"--device must be cpu or cuda, not {device!r}")
         if device == "cpu":
@@ -51,7 +50,7 @@ class World(Ranks):
 
     @contextmanager
     def connected(self, place: torch.device) -> Iterator[None]:
-        """While entered, collectives work. place: where their tensors are."""
+        """While entered, collective operations work. place: the device of their tensors."""
         if place.type == "cuda":
             torch.cuda.set_device(place)
         if self.size == 1:
@@ -62,14 +61,14 @@ class World(Ranks):
         try:
             yield
         finally:
-            # the error to report is the one that led here, not that a lost process can't be awaited
+            # report the error that led here, not that a lost process can't be awaited
             with suppress(RuntimeError):
                 dist.destroy_process_group()
 
     def together(self, work: Callable[[], T]) -> T:
-        """`work()` on each process; none goes on before all are done.
+        """Call `work()` on each process; return its result when all are done.
 
-        Where one fails, all do, with the error of the first.
+        If one process fails, all raise the error of the first one that failed.
         """
         error: Exception | None = None
         try:
@@ -89,14 +88,14 @@ class World(Ranks):
         return result
 
     def sum(self, values: Tensor) -> None:
-        """Integers summed over all processes, in place."""
+        """Sum integers over all processes, in place."""
         if self.size > 1:
             with self._not_alone():
                 dist.all_reduce(values)
 
     @contextmanager
     def _not_alone(self) -> Iterator[None]:
-        """A collective; `ProcessError` where another process has ended."""
+        """Wrap a collective operation: `ProcessError` if another process has ended."""
         try:
             yield
         except RuntimeError as error:
@@ -106,7 +105,7 @@ class World(Ranks):
 
 
 class SharedStop(Stop):
-    """True once all know that one of them was asked to stop: all stop after the same batch."""
+    """True once all processes know that one of them was asked to stop: all stop after the same batch."""
 
     agreed = False
 
@@ -115,7 +114,7 @@ class SharedStop(Stop):
 
 
 class SharedModel(FixedModel):
-    """A `FixedModel` in each process: each computes a share of a batch, all hold the same state."""
+    """A `FixedModel` in each process: each computes a share of a batch, and all hold the same state."""
 
     def __init__(self, spec: Spec, world: World, stop: SharedStop, device: torch.device):
         super().__init__(spec, device=device, threads=world.threads)

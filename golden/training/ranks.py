@@ -1,4 +1,4 @@
-"""Which of several processes this one is, as torchrun's environment tells."""
+"""Rank of this process among several, from torchrun's environment."""
 
 import os
 import re
@@ -10,16 +10,16 @@ from plumbing.errors import PlanError
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of a run; without torchrun there is one."""
+    """Position of this process among those of a run; without torchrun there is one."""
 
-    rank: int = 0  #: of this process, from 0, over all machines
-    size: int = 1  #: how many there are, on all machines
-    local_rank: int = 0  #: of this process on this machine
-    local_size: int = 1  #: how many there are on this machine
+    rank: int = 0  #: rank of this process, from 0, over all machines
+    size: int = 1  #: processes on all machines
+    local_rank: int = 0  #: rank of this process on this machine
+    local_size: int = 1  #: processes on this machine
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes files and speaks."""
+        """Whether this process writes the files and prints."""
         return self.rank == 0
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Training on a board that may be lost: `golden.training.loop.train`, begun again from its checkpoint."""
+"""Training on a board that may be lost: `golden.training.loop.train`, restarted from its checkpoint."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,18 +14,18 @@ from .data import Data
 from .run import Run
 from .stop import Stop
 
-#: Seconds to wait before a lost board is looked for again, doubled each time up to the second.
+#: Seconds before a lost board is looked for again: the first wait, then doubled each time up to the longest.
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 
-#: Times that a run goes back because a sample in the board's memory was damaged, whatever else it may do: that costs the work
-#: since the checkpoint, and a board whose memory loses more than this is to be looked at.
+#: Times that a run goes back for a damaged sample in the board's memory, in addition to its other retries.
+#: Each time costs the work since the checkpoint; a board with more damage should be examined.
 DAMAGED = 8
 
 T = TypeVar("T")
 
 
 def train(run: Run, board: Board, data: Data, stop: Stop) -> float:
-    """`golden.training.loop.train`; the error of a board that fails says what was saved."""
+    """Run `golden.training.loop.train`; the message of a board's error ends with the last saved state."""
     try:
         return plain.train(run, board, data, stop)
     except (LinkError, BoardError) as error:
@@ -41,14 +41,16 @@ def recovering(
     *,
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[Exception]:
-    """Do `work(run, board)` with the board of `connect()`; after a fault again, on a new connection, from the checkpoint.
+    """Do `work(run, board)` with the board of `connect()`; after a fault, repeat it from the checkpoint.
 
-    Faults: the link is lost or the board was reset (`LinkError`, and `BoardError`: a board that forgot its settings or is in
-    the middle of another host's batch refuses), or a twin found a difference (`ComparisonError`). Each one that is got over
-    is yielded; the one after `times` of them is raised. Loading the checkpoint writes every weight anew. A run that has none
-    yet, as its samples were still on their way to the board's memory, begins again; not if no board was ever there.
+    Each repetition has a new connection. Faults: a lost link (`LinkError`); a board that was reset, has lost
+    its settings or is in the middle of another host's batch and therefore refuses (`BoardError`); a
+    difference found by a twin (`ComparisonError`). Each fault but the last is yielded; after `times` of them,
+    the next one is raised. Loading the checkpoint writes every weight anew. A run without a checkpoint, whose
+    samples were still being uploaded to the board's memory, begins again, unless no board was ever connected.
 
-    A damaged sample in the board's memory (`ImageError`) isn't one of them: `work` stores it again, up to `DAMAGED` times.
+    A damaged sample in the board's memory (`ImageError`) doesn't count: `work` stores it again, up to
+    `DAMAGED` times.
     """
     wait, damaged, opened = FIRST_WAIT, DAMAGED, False
     while True:

@@ -1,4 +1,4 @@
-"""A training run: where it stands, how it is begun, continued and saved."""
+"""A training run: its state, and how it is begun, resumed and saved."""
 
 import os
 import time
@@ -31,61 +31,61 @@ from .options import ResumeOptions, TrainingOptions
 from .plan import Plan, first_samples
 from .sets.class_names import Names
 
-#: Seconds of work that a power cut may cost, unless a run says otherwise.
+#: Default interval between checkpoints in seconds: the work that a power cut may cost.
 CHECKPOINT_SECONDS = 60.0
 
 
 @dataclass
 class Run:
-    """Where a run stands: masters, the next sample, and what has been measured."""
+    """State of a run: masters, the next sample, and the measurements so far."""
 
     plan: Plan
     spec: Spec
-    #: Directory of weights, metrics and learning curve.
+    #: Folder of weights, metrics and learning curve.
     out: Path
     #: Masters as of the last commit.
     parameters: Parameters
-    #: Of the next sample, from 0.
+    #: Epoch of the next sample, from 0.
     epoch: int = 0
-    #: Of the next sample within the epoch.
+    #: Position of the next sample within the epoch.
     position: int = 0
-    #: Wrong predictions of the epoch.
+    #: Wrong predictions in the epoch so far.
     epoch_errors: int = 0
-    #: Of training, all sessions together.
+    #: Seconds of training, all sessions together.
     seconds: float = 0.0
-    #: A row for each commit.
+    #: One row per commit.
     rows: list[Row] = field(default_factory=list)
-    #: The end of each epoch.
+    #: One entry per finished epoch.
     epochs: list[Epoch] = field(default_factory=list)
     #: Command line that began the run.
     command: str = field(default_factory=checkpoint.command)
-    #: Samples that were trained when the weight file was written.
+    #: Samples trained when the weight file was written.
     saved: int = 0
-    #: Whether this process writes files: of several that do the same run, one does.
+    #: Whether this process writes files: of several processes in the same run, one does.
     writes: bool = True
-    #: Seconds of work that a power cut may cost.
+    #: Interval between checkpoints in seconds: the work that a power cut may cost.
     every: float = CHECKPOINT_SECONDS
-    #: Seconds that pass; None: real ones.
+    #: Clock in seconds; None: real time.
     clock: Callable[[], float] | None = None
     #: Whether to draw the learning curve.
     picture: bool = True
-    #: Masters after each of the epochs that `Plan.average` asks for, by number of epochs.
+    #: Masters after each of the epochs in `averaged`, by number of epochs.
     kept: dict[int, Parameters] = field(default_factory=dict)
-    #: `state` of the weight file that it began with or wrote last; None: no file.
+    #: `state` of the weight file that the run began with or wrote last; None: no file.
     found: str | None = None
-    #: Called after each commit; one that answers True ends the training there, saved.
+    #: Called after each commit; if one returns True, the training is saved and ends there.
     callbacks: Sequence[Callable[["Run"], object]] = ()
     #: Whether the weight file is this run's.
     checkpointed: bool = False
-    #: Which board it is, as `--board` names it; "" where none is named.
+    #: Board, as `--board` names it; "": not named.
     board: str = ""
-    #: Names of classes, as far as the data have some.
+    #: Names of classes, as far as the data have any.
     classes: Names = ()
-    #: Folder that `--data-dir` names, where the data are looked for; None: none is named.
+    #: Folder of `--data-dir`, where the data are looked for; None: not given.
     data_dir: Path | None = None
-    #: What the board counts, read when the run is saved; None: nothing is asked.
+    #: Returns the board's counters, which are saved with the run; None: the board has none to save.
     counters: Callable[[], dict[str, Any]] | None = None
-    #: Its files in `out`.
+    #: The run's files in `out`.
     folder: RunFolder = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,7 +97,7 @@ class Run:
         return self.folder.weights
 
     def now(self) -> float:
-        """Seconds, from no particular moment."""
+        """Return the time in seconds, from an arbitrary start."""
         return time.monotonic() if self.clock is None else self.clock()
 
     @property
@@ -107,7 +107,7 @@ class Run:
 
     @property
     def fresh(self) -> bool:
-        """Whether nothing of it was trained or written."""
+        """Whether nothing was trained or written yet."""
         return not self.done and not self.checkpointed
 
     @property
@@ -119,7 +119,10 @@ class Run:
     def begin(
         cls, plan: Plan, spec: Spec, out: Path, *, force: bool = False, data_dir: Path | None = None, classes: Names = ()
     ) -> "Run":
-        """A new run; it doesn't overwrite another one's weights unless `force`. data_dir: where its data were looked for."""
+        """Begin a new run; it overwrites another run's weights only with `force`.
+
+        data_dir: the folder of its data.
+        """
         folder = RunFolder(out)
         there = [path for path in (folder.weights, *folder.path.glob(EPOCH.format("*"))) if os.path.lexists(path)]
         if there and not force:
@@ -129,7 +132,7 @@ class Run:
 
     @classmethod
     def resume(cls, out: Path, epochs: int | None = None) -> "Run":
-        """The run in `out`, continued. epochs: in all; None: as many as it had."""
+        """Resume the run in `out`. epochs: in all; None: the run's own number."""
         folder = RunFolder(out)
         before = folder.state
         spec, parameters, found = checkpoint.load(folder.weights)
@@ -150,7 +153,7 @@ class Run:
         return run
 
     def reload(self) -> None:
-        """Back to what was saved last; `WeightsError` if another run's weights have taken its place."""
+        """Return to the last checkpoint; `WeightsError` if another run's weights have replaced it."""
         saved = Run.resume(self.out)
         if replace(saved.plan, epochs=self.plan.epochs) != self.plan or saved.spec.identity != self.spec.identity:
             raise WeightsError(f"{self.weights} is of another run now: it has another plan than the one to go back to")
@@ -160,7 +163,7 @@ class Run:
 
     @classmethod
     def again(cls, out: Path, options: ResumeOptions) -> tuple["Run", Data]:
-        """The run in `out`, continued, and its data."""
+        """Resume the run in `out` with these options; return it and its data."""
         run = cls.resume(out, options.epochs)
         run.data_dir = _absolute(options.data_dir) or run.data_dir
         images = datasets.load(run.plan.data.at(options.data), run.data_dir, run.spec.input)
@@ -170,7 +173,7 @@ class Run:
 
     @classmethod
     def prepare(cls, out: Path | None, options: TrainingOptions) -> tuple["Run", Data]:
-        """A new run as it is asked for, and its data. out: None: a folder of its own in `RUNS`."""
+        """Begin a new run with these options; return it and its data. out None: a new folder in `RUNS`."""
         spec = chosen(options.preset, options.network)
         source = datasets.Source.asked(options.data_name)
         images = datasets.load(source, options.data_dir, spec.input)
@@ -180,18 +183,18 @@ class Run:
         return run, images
 
     def owned(self) -> AbstractContextManager[None]:
-        """While entered, this process alone trains in `out`: see `RunFolder.owned`."""
+        """While entered, only this process trains in `out`: see `RunFolder.owned`."""
         return self.folder.owned(self.found) if self.writes else nullcontext()
 
     def count(self, samples: int, errors: int, seconds: float) -> None:
-        """A batch is committed: `samples` of it, `errors` wrong, at `seconds` of training."""
+        """Record a committed batch: samples, wrong predictions, and seconds of training so far."""
         self.position += samples
         self.epoch_errors += errors
         self.seconds = seconds
         self.rows.append(Row(self.epoch, self.position, samples, errors, 100 * self.epoch_errors / self.position, seconds))
 
     def end_epoch(self, board: Board, data: Data) -> None:
-        """All samples of an epoch are trained; the board tries those that are kept out."""
+        """Record the end of an epoch, with the held-out error on the board."""
         tried, kept = None, self.plan.held_out
         if kept:
             images, labels = data.train_images[-kept:], data.train_labels[-kept:]
@@ -202,13 +205,13 @@ class Run:
         self.epochs.append(Epoch(self.epoch, self.done, trained, tried, self.seconds))
 
     def show(self) -> None:
-        """Write down what has been measured, for whoever watches."""
+        """Write the measurements so far, for anyone who watches."""
         if self.writes:
             self.folder.show(self.rows, self.epochs)
 
     @property
     def averaged(self) -> range:
-        """Numbers of epochs after which the weights go into the mean that the run ends with; none without a mean."""
+        """Numbers of epochs after which the weights enter the final mean; empty for a run without one."""
         return range(self.plan.epochs - self.plan.average + 1, self.plan.epochs + 1) if self.plan.average > 1 else range(0)
 
     def save(self, board: Board, settings: Settings) -> None:
@@ -225,7 +228,7 @@ class Run:
         self.saved = self.done
 
     def end(self, board: Board) -> None:
-        """At the end of the plan: the mean of the weights that were kept, on the board and in the weight file."""
+        """End the plan: load the mean of the kept weights to the board, and write it to the weight file."""
         if self.averaged:
             self.parameters = mean([self.kept[epoch] for epoch in self.averaged])
             board.load(self.parameters)
@@ -249,7 +252,8 @@ class Run:
             data_dir="" if self.data_dir is None else str(self.data_dir),
             classes=self.classes,
         )
-        # metrics first: rows beyond a checkpoint are dropped when it is resumed, missing ones could not be made up
+        # metrics first: on resuming, rows beyond a checkpoint are dropped, but missing ones could not be
+        # restored
         counted = None if self.counters is None else self.counters() | {"samples": self.done}
         self.folder.write(self.rows, self.epochs, counted)
         if self.position == 0 and self.epoch in self.averaged and not ended:
@@ -259,7 +263,7 @@ class Run:
         self.plot()
 
     def plot(self, test_error: float | None = None) -> None:
-        """Draw the learning curve. A picture that can't be drawn is no reason to end a training."""
+        """Draw the learning curve. If that fails, training goes on."""
         if not (self.writes and self.picture):
             return
         title = plain(f"{self.plan.preset}, {self.plan.data}, seed {self.plan.seed}")
@@ -270,12 +274,12 @@ class Run:
 
 
 def _absolute(folder: Path | None) -> Path | None:
-    """The folder from wherever the run goes on; an empty name is none."""
+    """Return the folder as an absolute path, valid wherever the run is resumed; an empty name is None."""
     return Path(os.path.abspath(folder)) if folder is not None and str(folder) else None  # noqa: PTH100 (links stay)
 
 
 def _after(path: Path, epoch: int, spec: Spec, plan: Plan) -> Parameters:
-    """The weights that a run had after `epoch` epochs; `WeightsError` where the file is of another run."""
+    """Return a run's weights after `epoch` epochs; `WeightsError` if the file is of another run."""
     _, parameters, kept = checkpoint.load(path, spec)
     if (plan_of(path, spec, kept), kept.epoch, kept.position) != (plan, epoch, 0):
         raise WeightsError(f"{path}: not of this run after {epoch} epochs")
@@ -283,7 +287,7 @@ def _after(path: Path, epoch: int, spec: Spec, plan: Plan) -> Parameters:
 
 
 def plan_of(path: Path, spec: Spec, found: Checkpoint) -> Plan:
-    """The plan that a checkpoint belongs to; `WeightsError` where no run could have left it."""
+    """Return the plan of a checkpoint; `WeightsError` if no run could have left it."""
     try:
         plan = Plan(**found.plan | {"data": datasets.Source.recorded(found.plan.get("data"))})
         plan.settings(spec)

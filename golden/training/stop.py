@@ -1,4 +1,4 @@
-"""How a training run is asked to stop: by the signals that ask a process to end."""
+"""Stop requests to a training run: by the signals that ask a process to end."""
 
 import signal
 import threading
@@ -10,7 +10,10 @@ from plumbing.signals import heard
 
 
 class Stop:
-    """True once a stop is asked for. While entered, the first of `heard` only asks; a second one interrupts."""
+    """True once a stop is requested.
+
+    While entered, the first of the signals `heard` only requests a stop; a second one interrupts.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -26,7 +29,7 @@ class Stop:
         return self.requested
 
     def __enter__(self) -> Self:
-        # Python lets the main thread alone handle signals
+        # only Python's main thread can handle signals
         main = threading.current_thread() is threading.main_thread()
         self._before = {number: signal.signal(number, self._handle) for number in (heard() if main else ())}
         return self

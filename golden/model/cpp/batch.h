@@ -1,4 +1,4 @@
-// A batch in groups of LANES samples, and the crews of threads that take them.
+// A batch in groups of LANES samples, and the crews of threads that process them.
 #pragma once
 
 #include <algorithm>
@@ -19,19 +19,20 @@
 
 namespace {
 
-// What a thread adds up: spikes of each layer, updates of each bundle, and what it read if they are centred.
+// Sums of a crew: spikes of each layer, updates of each bundle and, if commits are centred, sums of its pre
+// channels.
 struct Totals {
     std::vector<int64_t> spikes;
     std::vector<int64_t *> weights, biases, read;
-    Vector<int64_t> own; // where they point to, unless it is at what the caller gave
+    Vector<int64_t> own; // memory of the pointers, unless they point to the caller's arrays
 };
 
-// Threads that take a group of samples together, and what they add up.
+// Threads that process a group of samples together, and their sums.
 struct Crew {
     Team team;
     Totals totals;
-    std::unique_ptr<Group> group; // none: there was no memory for it
-    int64_t taken = 0;            // which group they are at
+    std::unique_ptr<Group> group; // none: no memory for it
+    int64_t taken = 0;            // the group in progress
 
     explicit Crew(int size) : team(size) {}
 };
@@ -45,7 +46,7 @@ struct Batch {
     const int64_t *labels;
     int64_t count, groups;
     std::vector<Kernels> kernels;
-    std::vector<int64_t> weight_counts, bias_counts, read_counts; // the last ones 0 where updates aren't centred
+    std::vector<int64_t> weight_counts, bias_counts, read_counts; // read_counts: 0 unless commits are centred
     int64_t *predictions;
     std::atomic<int64_t> next{0}, done{0};
 
@@ -66,7 +67,7 @@ struct Batch {
         }
     }
 
-    // Masters rounded half up, saturating at the top.
+    // Append working copies: masters rounded half up, saturating at the top.
     template <typename T> static void append(Vector<T> &to, const int64_t *masters, int64_t count, int shift, int32_t high) {
         const size_t first = to.size();
         to.resize(first + count);
@@ -76,7 +77,7 @@ struct Batch {
         }
     }
 
-    // A thread's share. Without memory a crew takes no group, and if none does, `done` stays below `groups`.
+    // A thread's work. A crew without memory takes no group; if all lack it, `done` stays below `groups`.
     void work(Crew &crew, int member) {
         Team &team = crew.team;
         [[maybe_unused]] const Tiles tiles;
@@ -102,7 +103,7 @@ struct Batch {
     }
 
   private:
-    // Samples of the group whose first one this is.
+    // Number of samples in the group that begins with sample `first`.
     int in_group(int64_t first) const { return static_cast<int>(std::min<int64_t>(LANES, count - first)); }
 
     void set_up(Crew &crew) noexcept try {
@@ -114,7 +115,7 @@ struct Batch {
     } catch (const std::bad_alloc &) {
     }
 
-    // By one member, when the others are done with the group.
+    // Called by one member, when the others have finished the group.
     void finish(Crew &crew) {
         const Group &group = *crew.group;
         const int64_t first = crew.taken * LANES;

@@ -1,4 +1,5 @@
-// What a group needs besides its state in nudged phases with fine spikes: golden.model.ops.begin_deviation and deviation.
+// Additional state of a group in nudged phases with fine spikes: golden.model.ops.begin_deviation and
+// deviation.
 #pragma once
 
 #include <cstddef>
@@ -10,13 +11,14 @@
 namespace {
 
 struct Deviation {
-    // Fine spikes are -1, 0 and 1, and what drives reads has no sign: 1 is added to each, and the drive of all ones taken away.
-    static constexpr Int SILENT = Int{} + 0x01010101; // a word of four that send nothing
+    // Fine spikes are -1, 0 and 1, but the drive loops read unsigned bytes: 1 is added to each spike, and the
+    // drive of all-ones is subtracted.
+    static constexpr Int SILENT = Int{} + 0x01010101; // a word of four silent neurons
 
-    std::vector<Ints> below, above; // of each layer: its drives if all neurons below, or above, sent a 1
-    std::vector<Ints> v, xi;        // where the free phase ended: d + bias, and xi
+    std::vector<Ints> below, above; // drives of each layer if all neurons below, or above, sent a 1
+    std::vector<Ints> v, xi;        // state at the end of the free phase: d + bias, and xi
 
-    // Of the next layer.
+    // Add the next layer.
     void add(size_t neurons) {
         for (auto *all : {&below, &above, &v, &xi}) all->emplace_back(neurons);
     }

@@ -13,7 +13,8 @@
 
 namespace {
 
-// 2x2 sums at stride 1 of planes (h, w): what one pooled position sees through one tap. to(plane, position): where a sum goes.
+// 2x2 sums at stride 1 of planes (h, w): the inputs of one tap under a pooled position. to(plane, position):
+// place of a sum.
 template <typename To> inline void box_sums(const Layer &layer, Share planes, const Ints &in, To to) {
     const int h = layer.height, w = layer.width;
     for (int c = planes.first; c < planes.end; c++)
@@ -24,10 +25,10 @@ template <typename To> inline void box_sums(const Layer &layer, Share planes, co
             }
 }
 
-// Positions of the box sums of a layer.
+// Number of positions of a layer's box sums.
 inline int box_positions(const Layer &layer) { return (layer.height - 1) * (layer.width - 1); }
 
-// A plane after the other.
+// Box sums, plane after plane.
 inline void box_planes(const Layer &layer, int planes, const Ints &in, Ints &out) {
     const int size = box_positions(layer);
     out.resize(static_cast<size_t>(planes) * size);
@@ -36,9 +37,9 @@ inline void box_planes(const Layer &layer, int planes, const Ints &in, Ints &out
 
 struct Drives {
     const Network &net;
-    const std::vector<Kernels> &kernels; // of each bundle
+    const std::vector<Kernels> &kernels; // per bundle
     Ints image_boxes;
-    std::vector<Ints> taps; // of each member of the team
+    std::vector<Ints> taps; // per member of the team
 
     Drives(const Network &net, const std::vector<Kernels> &kernels, int members) : net(net), kernels(kernels), taps(members) {
         size_t most = 0;
@@ -50,12 +51,12 @@ struct Drives {
         if (!net.bundle[0].full()) image_boxes.resize(static_cast<size_t>(net.layers[0].channels) * box_positions(net.layers[0]));
     }
 
-    // Once for each sample, before `image`.
+    // Called once per sample, before `image`.
     void begin(const Ints &images) {
         if (!net.bundle[0].full()) box_planes(net.layers[0], net.layers[0].channels, images, image_boxes);
     }
 
-    // Once for each sample: the first bundle's drive, rounded to phi's LSB. weights: of that bundle.
+    // The first bundle's drive, once per sample, rounded to phi's LSB. weights: of that bundle.
     void image(const int8_t *weights, const Ints &images, Share share, Ints &phi) const {
         const Layer &pre = net.layers[0], &post = net.layers[1];
         const int k = net.bundle[0].kernel, row = pre.width - 1, plane = box_positions(pre);
@@ -73,7 +74,7 @@ struct Drives {
                 }
     }
 
-    // The same where each pixel meets each neuron.
+    // `image` for a fully connected first bundle.
     void pixels(const int8_t *weights, const Ints &images, Share share, Ints &phi) const {
         weights += static_cast<size_t>(share.first) * images.size();
         for (int o = share.first; o < share.end; o++) {
@@ -83,17 +84,18 @@ struct Drives {
         }
     }
 
-    // Words of a layer's box sums, with as many more as a last run may be read beyond its end.
+    // Words of a layer's box sums, including those that the last run may read beyond their end.
     static size_t box_words(const Layer &layer) { return static_cast<size_t>(layer.words(1)) * box_positions(layer) + TILE; }
 
-    // What the convolution above a layer reads, of a share of its channels; a position's words are side by side.
+    // Inputs of the convolution above a layer, for a share of the layer's channels; a position's words are
+    // adjacent.
     static void box(const Layer &layer, const Ints &s, Share share, Ints &boxes) {
         const int quads = layer.words(1);
         const Share own{share.first / 4, (share.end + 3) / 4};
         box_sums(layer, own, s, [&](int q, int i) -> Int & { return boxes[static_cast<size_t>(i) * quads + q]; });
     }
 
-    // phi[o][p] = sum of w * box sums, one stride-2 window a position.
+    // phi[o][p] = sum of w * box sums, one stride-2 window per position.
     void conv_forward(int n, const Ints &boxes, Share share, Ints &phi) const {
         const Layer &pre = net.layers[n], &post = net.layers[n + 1];
         const int row = pre.width - 1, quads = pre.words(1), plane = post.positions();
@@ -108,22 +110,24 @@ struct Drives {
         });
     }
 
-    // work(how many, the first) for all positions, Kernel::PLACES at a time, the rest one by one; how many is known to the compiler.
+    // Call work(count, first) for all positions: Kernel::PLACES at a time, the rest one by one. count is a
+    // compile-time constant.
     template <typename Work> static void by_places(int positions, Work work) {
         int first = 0;
         for (; first + Kernel::PLACES <= positions; first += Kernel::PLACES) work(std::integral_constant<int, Kernel::PLACES>{}, first);
         for (; first < positions; first++) work(std::integral_constant<int, 1>{}, first);
     }
 
-    // The transpose: k*k tap sums for each pooled position, folded to the (k+1)*(k+1) positions that it sees.
+    // Transpose of conv_forward: k*k tap sums per pooled position, folded to the (k+1)*(k+1) positions that
+    // it sees.
     void conv_backward(int n, const Ints &s, int member, Share share, Ints &phi) {
-        // the loops of a known size are unrolled: a third of the time
+        // loops of known size are unrolled, which saves a third of the time
         if (net.bundle[n].kernel == 3) conv_backward_of<3>(n, s, taps[member], share, phi);
         else if (net.bundle[n].kernel == 5) conv_backward_of<5>(n, s, taps[member], share, phi);
         else conv_backward_of<0>(n, s, taps[member], share, phi);
     }
 
-    // KERNEL: the bundle's, or 0 for any.
+    // KERNEL: the bundle's kernel side, or 0 for any.
     template <int KERNEL> void conv_backward_of(int n, const Ints &s, Ints &taps, Share share, Ints &phi) const {
         const Layer &pre = net.layers[n], &post = net.layers[n + 1];
         const int k = KERNEL ? KERNEL : net.bundle[n].kernel, size = pre.channels * k * k, plane = post.positions();
@@ -140,7 +144,8 @@ struct Drives {
         });
     }
 
-    // to[y][x] += sum of the taps at (y, x), (y - 1, x), (y, x - 1), (y - 1, x - 1): columns first, then rows.
+    // to[y][x] += sum of the taps at (y, x), (y - 1, x), (y, x - 1), (y - 1, x - 1): columns first, then
+    // rows.
     static void fold(const Int *tap, int k, Int *to, int row) {
         for (int x = 0; x <= k; x++) {
             Int above = {};
@@ -154,11 +159,11 @@ struct Drives {
         }
     }
 
-    // The 4 brings dense drives from the weights' LSB to phi's; pooling brings it by itself.
+    // The factor 4 converts dense drives from the weights' LSB to phi's; in convolutions, pooling does.
     static void dense_forward(const Kernel &kernel, const Ints &s, Share share, Ints &phi) {
         kernel.drive<1, Kernel::DENSE_BLOCK>({s.data()}, share, [&](int, int o, Int drive) { phi[o] = drive << 2; });
     }
-    // share: of neurons.
+    // share: of neurons, not channels.
     static void dense_backward(const Kernel &kernel, const Ints &s, Share share, Ints &phi) {
         kernel.drive<1, Kernel::DENSE_BLOCK>({s.data()}, share, [&](int, int o, Int drive) { phi[o] += drive << 2; });
     }

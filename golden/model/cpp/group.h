@@ -1,4 +1,4 @@
-// LANES samples through the three phases, by a team of threads.
+// A group of LANES samples in the three phases, processed by a team of threads.
 #pragma once
 
 #include <algorithm>
@@ -17,21 +17,22 @@ namespace {
 
 constexpr int PHASES = 3; // free, plus, minus
 
-// LANES samples: their state, and all that the phases do to it. Each member of the team calls `run` and what comes after it.
+// State of LANES samples, and the operations of the phases. Each member of the team calls `run` and
+// `add_updates`.
 struct Group {
     const Network &net;
     Team &team;
     const int8_t *weights;
-    std::vector<const int32_t *> bias; // of each layer
+    std::vector<const int32_t *> bias; // per layer
     Drives drives;
     Updates updates;
     std::vector<State> layers, kept;
-    std::vector<Ints> sums[PHASES]; // of each layer
+    std::vector<Ints> sums[PHASES]; // per layer
     Ints static_drive, images, target;
-    std::vector<Ints> above; // of each layer: scratch
+    std::vector<Ints> above; // per layer: scratch
     Deviation deviation;
-    std::vector<std::vector<Long>> spikes; // of each member, of each layer
-    Int present;                           // all ones in the lanes that hold a sample
+    std::vector<std::vector<Long>> spikes; // per member and layer
+    Int present;                           // all ones in lanes with a sample
 
     Group(const Network &n, Team &team, const std::vector<Kernels> &k, const int8_t *w, const int32_t *b)
         : net(n), team(team), weights(w), bias{nullptr}, drives(n, k, team.size), updates(n), above(n.bundles + 1) {
@@ -58,7 +59,7 @@ struct Group {
         static_drive.resize(net.layers[1].neurons());
     }
 
-    // By one member, before the others begin.
+    // Called by one member, before the others begin.
     void begin(const uint8_t *image, const int64_t *labels, int count) {
         const size_t size = images.size();
         for (int l = 0; l < LANES; l++) present[l] = l < count ? -1 : 0;
@@ -84,7 +85,8 @@ struct Group {
 
     static void fill(Ints &to, Share share, Int with) { std::fill(to.begin() + share.first, to.begin() + share.end, with); }
 
-    // All layers together in one turn, or odd ones and then even ones. Where all take one turn, none fires before all are driven.
+    // One step: all layers in one turn, or the odd ones and then the even ones. In a single turn, all drives
+    // precede all spikes.
     void step(const Step &step, int member) {
         for (int first = 1; first <= net.turns; first++) {
             for (int n = first; n <= net.bundles; n += net.turns) drive(n, step, member);
@@ -94,13 +96,14 @@ struct Group {
         }
     }
 
-    // phi of a layer, from its neighbours' latest spikes: what comes from below is written, what comes from above is added.
+    // phi of a layer from its neighbours' latest spikes: the drive from below is written, the one from above
+    // added.
     void drive(int n, const Step &step, int member) {
         Ints &phi = layers[n].phi;
         const Shifts shifts = net.shifts[step.deviating][n];
         const Share own = neurons(n, member);
         const bool last = n == net.bundles;
-        if (n == 1 && step.deviating) { // nothing comes from the image
+        if (n == 1 && step.deviating) { // no drive from the image
             fill(phi, own, Int{});
             if (!last) add_from_above(n, member, phi);
             return Deviation::without(phi, deviation.above[n], shifts.above, own);
@@ -125,7 +128,7 @@ struct Group {
         for (int i = share.first; i < share.end; i++) to[i] = from[i] << left;
     }
 
-    // Bundle n - 1 joins the layer to the one below.
+    // Bundle n - 1 joins layer n to the one below.
     void drive_from_below(int n, int member, Ints &phi) const {
         const State &below = layers[n - 1];
         if (net.bundle[n - 1].kind == CONV) drives.conv_forward(n - 1, below.boxes, channels(n, member), phi);
@@ -137,14 +140,14 @@ struct Group {
         else Drives::dense_backward(drives.kernels[n].backward, layers[n + 1].s, neurons(n, member), phi);
     }
 
-    // What the layer above reads of this one's spikes, if it isn't the spikes themselves.
+    // Compute the layer's box sums from its spikes, if the layer above reads them.
     void box(int n, int member) {
         if (boxed(n)) Drives::box(net.layers[n], layers[n].s, channels(n, member), layers[n].boxes);
     }
 
-    // Layers are at the end of the free phase, and send deviations from it from now on. shift: k of its last step.
+    // At the end of the free phase: switch all layers to deviations from it. shift: k of its last step.
     void deviate(int shift, int member) {
-        // as each of them would be if all spiked; words of no deviation are the same
+        // drives if all neurons spiked; the words are those of no deviation
         for (int n = 1; n <= net.bundles; n++) {
             const Share own = channels(n, member);
             const int positions = net.layers[n].positions();
@@ -172,7 +175,7 @@ struct Group {
         team.wait();
     }
 
-    // A member's neurons of a layer.
+    // Step a member's neurons of a layer.
     void fire(int n, const Step &step, int member) {
         const bool output = n == net.bundles;
         if (step.deviating) output ? fire_of<true, true>(n, step, member) : fire_of<true, false>(n, step, member);
@@ -217,14 +220,14 @@ struct Group {
 
     void phase(int which, int steps, int sign, int member) {
         for (int n = 1; n <= net.bundles; n++) fill(sums[which][n], neurons(n, member), Int{});
-        const int end = net.free_steps - 1; // the nudged phases go on with the free phase's last lambda
+        const int end = net.free_steps - 1; // the nudged phases keep the free phase's last lambda
         for (int t = 0; t < steps; t++)
             step({which, sign, t >= steps - net.averaging_window, sign && net.fine, shift_at(sign ? end : t),
                   shift_at(sign ? end : std::min(t + 1, steps - 1))},
                  member);
     }
 
-    // The three phases; without labels the first alone.
+    // Run the three phases; without training, only the free phase.
     void run(bool training, int member) {
         drives.image(weights, images, channels(1, member), static_drive);
         phase(0, net.free_steps, 0, member);
@@ -238,7 +241,7 @@ struct Group {
         phase(2, net.nudged_steps, -1, member);
     }
 
-    // Of a layer, in the lanes that hold a sample.
+    // Spikes of a layer, in the lanes with a sample.
     int64_t spikes_of(int n) const {
         int64_t total = 0;
         for (const auto &each : spikes)

@@ -12,7 +12,8 @@
 
 namespace {
 
-// An allocator that gives nothing back: fresh memory costs a page fault for each page, a third of a small batch's time.
+// Allocator that returns nothing to the system: fresh memory costs a page fault per page, a third of a small
+// batch's time.
 template <typename T> struct Kept {
     using value_type = T;
     static constexpr size_t ALIGN = 4 * LANES;
@@ -49,7 +50,8 @@ template <typename T> struct Kept {
             std::free(block);
         }
     }
-    // Elements without a value stay as they are: who resizes one writes it before it is read.
+    // Elements without an initial value stay uninitialised: the code that resizes a vector writes them before
+    // reading.
     template <typename U> void construct(U *at) noexcept { ::new (static_cast<void *>(at)) U; }
     template <typename U, typename... Values> void construct(U *at, Values &&...values) {
         ::new (static_cast<void *>(at)) U(std::forward<Values>(values)...);

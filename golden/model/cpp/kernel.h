@@ -1,4 +1,4 @@
-// Working weights as the loops of the drives read them.
+// Working weights in the order in which the loops of the drives read them.
 #pragma once
 
 #include <algorithm>
@@ -12,38 +12,40 @@
 
 namespace {
 
-// Where the words of four neurons are that an output sees, in Ints from the one of its position: `runs` times `length` of them.
+// Position of an output's input words, in Ints from its position's first: `runs` runs of `length` words.
 struct Words {
     int runs, length, run_stride, stride;
 };
 
-// What is behind word (run, i) of a bundle's side that drives: channels 4 quad .. 4 quad + 3 at an inner position.
+// The neurons in word (run, i) of a bundle's driving side: channels 4 quad .. 4 quad + 3 at an inner
+// position.
 struct Quad {
     int quad, inner;
 };
 
-// Working weights in the order in which a loop reads them: for each block of outputs, for each word, each output's four bytes.
+// Working weights in reading order: for each block of outputs, for each word, the four bytes of each output.
 struct Kernel {
-    // Sums that stay in registers: of a convolution, outputs of each of PLACES positions, which share one load of a weight; of a
-    // dense layer, whose one position's words don't fit the nearest cache, outputs that share one load of a word.
+    // Sums that stay in registers. Convolution: BLOCK outputs at each of PLACES positions, which share each
+    // load of a weight. Dense layer (one position, with words that exceed the nearest cache): DENSE_BLOCK
+    // outputs, which share each load of a word.
 #if defined(__AVX512VNNI__)
-    static constexpr int BLOCK = 8, PLACES = 2, DENSE_BLOCK = 16; // 16 sums and what meets in them take 19 of 32 registers
+    static constexpr int BLOCK = 8, PLACES = 2, DENSE_BLOCK = 16; // with operands: 19 of 32 registers
 #else
     static constexpr int BLOCK = 8, PLACES = 1, DENSE_BLOCK = 8;
 #endif
-    static constexpr int AHEAD = 64; // words that a load is asked for before its turn: 32 and 128 are slower by a hundredth
+    static constexpr int AHEAD = 64; // words prefetched ahead: 32 and 128 are slower by a hundredth
 
     Words words{};
     int outputs = 0;
-    bool tiled = false;        // whether `drive` is by the matrix unit
-    int wide = 0, padded = 0;  // outputs of a block; words of a run with padding
-    int count = 0;             // words of an output
+    bool tiled = false;       // whether `drive` uses the matrix unit
+    int wide = 0, padded = 0; // outputs per block; words per run with padding
+    int count = 0;            // words per output
     Vector<int32_t> block;
 
     Kernel() = default;
 
-    // The weight of output o from channel c at inner position x: w[o * per_output + c * per_channel + x].
-    // behind(run, i): what is behind a word.
+    // The weight of output o from channel c at inner position x is w[o * per_output + c * per_channel + x].
+    // behind(run, i): the Quad of a word.
     template <typename Behind>
     Kernel(const int8_t *w, int outputs, size_t per_output, int channels, size_t per_channel, Words words, int block_outputs,
            Behind behind)
@@ -64,16 +66,18 @@ struct Kernel {
             }
     }
 
-    // Where the word n of output o is: in a tile, 16 words of an output are side by side; else a block's outputs of a word.
+    // Index of word n of output o. With tiles, 16 words of an output are adjacent; otherwise a block's
+    // outputs are, for each word.
     size_t place(int o, int n) const {
         if (tiled) return static_cast<size_t>(o / TILE) * count * TILE + (n / TILE * TILE + o % TILE) * TILE + n % TILE;
         return static_cast<size_t>(o / wide) * count * wide + n * wide + o % wide;
     }
 
-    // Words that it reads from the first one of its first place, of all places together.
+    // Words that `drive` reads from the first word of the first place on, over all places.
     size_t reach() const { return tiled ? static_cast<size_t>(padded) * words.stride : 0; }
 
-    // output(place, o, drive of output o) for those of a share, for COUNT places; at: the first word of each place.
+    // Call output(place, o, drive of output o) for a share's outputs at COUNT places. at: the first word of
+    // each place.
     template <int COUNT, int WIDE = BLOCK, typename Output> void drive(const Int *const (&at)[COUNT], Share share, Output output) const {
 #if NUDGE_TILES
         if (tiled) return drive_by_tiles(at, share, output);
@@ -112,14 +116,14 @@ struct Kernel {
 #endif
 };
 
-// Both directions of a bundle. Bundle 1 reads pixels, which are no bytes once they are box-summed: it has no kernels.
+// Kernels of both directions of a bundle. Bundle 1 has none: box-summed pixels exceed a byte.
 struct Kernels {
     Kernel forward, backward;
 
     Kernels(const Bundle &b, const Layer &pre, const Layer &post, const int8_t *w) {
         const int quads = pre.words(1), k = b.kernel;
         if (b.kind == CONV) {
-            // a row of the window is one run: boxes have a position's channels side by side
+            // a row of the window is one run: box sums have a position's channels next to each other
             const Words rows{k, k * quads, (pre.width - 1) * quads, 1}, above{1, post.words(1), 0, post.positions()};
             const int inner = pre.channels * k * k;
             forward = Kernel(w, post.channels, inner, pre.channels, k * k, rows, Kernel::BLOCK,

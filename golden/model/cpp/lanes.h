@@ -1,4 +1,4 @@
-// LANES samples as one vector, which GCC and Clang split into what the processor has.
+// LANES samples as one vector, which GCC and Clang split into the processor's registers.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ using Long = int64_t __attribute__((vector_size(8 * LANES)));
 
 inline Int clip(Int x, Int low, Int high) {
 #if defined(__AVX512F__)
-    // one instruction each, where GCC makes two of a choice
+    // one instruction each; GCC makes two of a conditional
     return (Int)_mm512_min_epi32(_mm512_max_epi32((__m512i)x, (__m512i)low), (__m512i)high);
 #else
     x = x < low ? low : x;
@@ -27,7 +27,8 @@ inline Int clip(Int x, Int low, Int high) {
 
 inline Int clip(Int x, int32_t low, int32_t high) { return clip(x, Int{} + low, Int{} + high); }
 
-// sums[j] = sum over the lanes of x[j]. In each round two vectors become one, of sums of their halves, quarters, eighths.
+// sums[j] = sum over the lanes of x[j]. Each round turns two vectors into one, of sums of their halves,
+// quarters, eighths.
 inline void lane_sums(const Int (&x)[8], int32_t (&sums)[8]) {
     static_assert(LANES == 16);
     Int half[4], quarter[2];
@@ -44,7 +45,7 @@ inline void lane_sums(const Int (&x)[8], int32_t (&sums)[8]) {
     std::memcpy(&sums, &all, sizeof sums);
 }
 
-// (x * factor + half of the last bit) >> shift, exact: 64 bits until the shift. factor: not negative.
+// (x * factor + 2^(shift-1)) >> shift, exact: 64 bits until the shift. factor: not negative.
 inline Int scaled(Int x, int32_t factor, int shift) {
     const int64_t half = int64_t{1} << (shift - 1);
 #if defined(__AVX512F__)
@@ -60,11 +61,11 @@ inline Int scaled(Int x, int32_t factor, int shift) {
 #endif
 }
 
-// The same where it fits 32 bits.
+// `scaled`, if x * factor + 2^(shift-1) fits 32 bits.
 inline Int scaled_narrow(Int x, int32_t factor, int shift) { return (x * factor + (1 << (shift - 1))) >> shift; }
 
-// acc + sum over the two signed 16-bit halves of a lane of a times those of b. Both are above -2^15, so all three forms are
-// exact.
+// acc + sum over the two signed 16-bit halves of a lane, of a's times b's. All are above -2^15, so all three
+// forms are exact.
 inline Int pair_dot(Int acc, Int a, Int b) {
 #if defined(__AVX512VNNI__)
     return (Int)_mm512_dpwssd_epi32((__m512i)acc, (__m512i)a, (__m512i)b);
@@ -81,12 +82,12 @@ inline Int pair_dot(Int acc, Int a, Int b) {
 #endif
 }
 
-// acc + sum over the four bytes of a lane of s (0..4) times those of w (-128..127). All three forms are exact.
+// acc + sum over the four bytes of a lane, of s's (0..4) times w's (-128..127). All three forms are exact.
 inline Int dot(Int acc, Int s, int32_t w) {
 #if defined(__AVX512VNNI__)
     return (Int)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)s, _mm512_set1_epi32(w));
 #elif defined(__AVX2__)
-    __m256i in[2], out[2]; // two products are at most 2 * 4 * 128 and don't saturate the 16 bits of the first instruction
+    __m256i in[2], out[2]; // two products reach 2 * 4 * 128 at most: no saturation at 16 bits
     std::memcpy(in, &s, sizeof s);
     for (int h = 0; h < 2; h++)
         out[h] = _mm256_madd_epi16(_mm256_maddubs_epi16(in[h], _mm256_set1_epi32(w)), _mm256_set1_epi16(1));

@@ -1,9 +1,10 @@
-// golden.model.batch as one compiled loop: equal bits, LANES samples side by side, a thread for each group of them, or several.
+// golden.model.batch as one compiled loop: equal bits, LANES samples at a time, one or several threads per
+// group of LANES.
 //
-// The batch is the innermost dimension: LANES samples are one vector. Spikes and weights are bytes, four neurons to the
-// 32-bit word of a lane, because processors have an instruction for four such products and their sum (VPDPBUSD, "dot product
-// of bytes"). Everything else is int32, an update int64 until its one shift. golden/model/native.py checks the bounds behind
-// that and says what the arguments are.
+// The batch is the innermost dimension: LANES samples are one vector. Spikes and weights are bytes, four
+// neurons per 32-bit word of a lane, because processors have an instruction for four such products and their
+// sum (VPDPBUSD, "dot product of bytes"). Everything else is int32; an update is int64 until its one shift.
+// golden/model/native.py checks the bounds that make this exact, and describes the arguments.
 
 #include <algorithm>
 #include <cstdint>
@@ -27,9 +28,10 @@ void add(int64_t *const *to, const std::vector<int64_t *> &from, const std::vect
 
 } // namespace
 
-// weights, biases: masters of each bundle, in torch's order; so are the updates. labels: null for inference. threads: at most; those
-// that can't be started are done without. Updates are added to, and so is `read`, of each bundle: null where they aren't centred.
-// The result: how many threads took part, or -1 if memory ran out; then what has been written is of no use.
+// weights, biases: masters of each bundle, in torch's order; updates have the same order. labels: null for
+// inference. threads: at most; those that can't be started are left out. The updates are added to the arrays,
+// and so is `read`, one array per bundle, or null unless commits are centred. Returns the number of threads
+// that took part, or -1 if memory ran out; then the outputs are invalid.
 extern "C" int32_t nudge_run(const Network *net, const int64_t *const *weights, const int64_t *const *biases,
                              const uint8_t *images, const int64_t *labels, int64_t count, int64_t threads, int64_t *predictions,
                              int64_t *spikes, int64_t *const *weight_updates, int64_t *const *bias_updates,
@@ -38,7 +40,7 @@ extern "C" int32_t nudge_run(const Network *net, const int64_t *const *weights, 
     const int64_t most = std::max<int64_t>(1, std::min(threads, batch.groups * Team::most(*net)));
     std::vector<std::unique_ptr<Crew>> crews;
     std::vector<std::thread> pool;
-    std::mutex begun; // threads wait for it to be known how many there are
+    std::mutex begun; // threads wait until their number is known
     std::unique_lock<std::mutex> lock(begun);
     const auto work = [&](size_t thread) {
         { std::lock_guard<std::mutex> wait(begun); }
@@ -50,7 +52,7 @@ extern "C" int32_t nudge_run(const Network *net, const int64_t *const *weights, 
     pool.reserve(most);
     try {
         for (int64_t t = 1; t < most; t++) pool.emplace_back(work, static_cast<size_t>(t));
-    } catch (const std::system_error &) { // no more threads to be had: those that started do it
+    } catch (const std::system_error &) { // no more threads are available: those that started do the work
     } catch (const std::bad_alloc &) {
     }
     try {

@@ -7,34 +7,34 @@
 
 namespace {
 
-// What a step is, the same for all layers.
+// Parameters of a step, the same for all layers.
 struct Step {
-    int which, sign;       // phase, and of its nudge
-    bool averaged;         // its xi count for the phase's sums
+    int which, sign;       // phase, and sign of its nudge
+    bool averaged;         // xi is added to the phase's window sums
     bool deviating;        // in a nudged phase with fine spikes
-    int shift, next_shift; // k of lambda = 2^-k in this step, and in the next one
+    int shift, next_shift; // k of lambda = 2^-k in this step and in the next one
 };
 
-// What the neurons of a layer are. All of it is read and written in each step, and is more than a near cache holds.
+// State of a layer's neurons, all read and written in each step; it exceeds a near cache.
 struct State {
-    Ints du;    // of each neuron: d in the upper half, U in the lower one
-    Ints phi;   // of each neuron
-    Ints xi;    // of the output layer's, whose nudge reads it a step later
-    Ints s;     // of four neurons: word (quad, position), and as many more as tiles read
-    Ints boxes; // of s, below a convolution
+    Ints du;    // per neuron: d in the upper half, U in the lower one
+    Ints phi;   // per neuron
+    Ints xi;    // per neuron of the output layer, whose nudge reads it in the next step
+    Ints s;     // per four neurons: word (quad, position), and the extra words that tiles read
+    Ints boxes; // box sums of s, in layers below a convolution
 };
 
 inline Int packed(Int d, Int u) { return d << 16 | (u & 0xffff); }
 inline Int decoder(Int du) { return du >> 16; }
 inline Int membrane(Int du) { return du << 16 >> 16; }
 
-// Of a neuron of the output layer.
+// golden.model.ops.nudge: (sign beta (target - xi)) >> nudge_shift.
 inline Int nudge(const Network &net, Int target, Int xi, int sign) { return (sign * net.beta * (target - xi)) >> net.nudge_shift; }
 
-// What is the same for all neurons of a layer in a step, by value: a compiler has to suppose that state which is stored changes the
-// network.
+// Constants of a layer's neurons in a step. They are values, not references: otherwise a compiler must assume
+// that stores to the state change the network.
 struct Rule {
-    Int shift, next_shift, rest, point; // k of this step and the next one, from phi to d's LSB, binary point of a fine spike
+    Int shift, next_shift, rest, point; // k, next k, shift from phi to d's LSB, point of a fine spike
     Int round_shift, one_bits, half, one, threshold, low, high;
 
     Rule(const Network &net, const Step &step, int rest, int point)
@@ -43,12 +43,12 @@ struct Rule {
           one(Int{} + (1 << net.one_bits)), threshold(Int{} + net.threshold), low(Int{} + net.decoder_low),
           high(Int{} + net.decoder_high) {}
 
-    // xi of v, to which half of its last bit has been added, at most `one`.
+    // xi of v, to which half of the rounding unit has been added; at most `one`.
     Int rounded(Int v, Int one) const { return clip(v >> round_shift, Int{}, one); }
 
     Int decoded(Int d, Int phi) const { return clip(d + (((phi << rest) - d) >> shift), low, high); }
 
-    // offset: bias, nudge and the half of the rounding. The result is 1 where the neuron fired.
+    // offset: bias + nudge + rounding half. Returns 1 if the neuron fired.
     Int neuron(Int &du, Int phi, Int offset, Int &xi) const {
         const Int d = decoded(decoder(du), phi);
         xi = rounded(d + offset, one);
@@ -58,7 +58,7 @@ struct Rule {
         return spike;
     }
 
-    // free: v where the free phase ended. The result is 1 more than what it sends, which is a byte without a sign.
+    // free: v at the end of the free phase. Returns the fine spike plus 1, which is an unsigned byte.
     Int deviation(Int &du, Int phi, Int free, Int nudge, Int &xi) const {
         const Int d = decoded(decoder(du), phi), v = (free << point) + half, top = one << point;
         xi = clip(rounded(v + d + (nudge << point), top) - rounded(v, top), -one, one);

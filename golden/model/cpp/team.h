@@ -1,4 +1,5 @@
-// Threads that work on the same samples, each on its share of every layer's channels, and wait for each other in between.
+// Threads that process the same samples: each has a share of every layer's channels, and they meet at
+// barriers.
 #pragma once
 
 #include <algorithm>
@@ -10,20 +11,20 @@
 
 namespace {
 
-// Channels, or outputs of a kernel: from `first` on, below `end`.
+// Channels, or outputs of a kernel: first .. end - 1.
 struct Share {
     int first, end;
     Share times(int each) const { return {first * each, end * each}; }
 };
 
 struct Team {
-    static constexpr int UNIT = 16; // channels that are never shared: no block of outputs or word of neurons is then
-    static constexpr int SPINS = 4000; // some 50 us: more than the others are late if all of them run
+    static constexpr int UNIT = 16;    // channels of a share's unit: splits no block or word
+    static constexpr int SPINS = 4000; // some 50 us: longer than the others' delay if all of them run
     const int size;
 
     explicit Team(int size) : size(size) {}
 
-    // How many threads all find work in each hidden layer.
+    // Largest number of threads that all have work in each hidden layer.
     static int most(const Network &net) {
         int units = net.bundles > 1 ? (1 << 30) : 1;
         for (int n = 1; n < net.bundles; n++) units = std::min(units, (net.layers[n].channels + UNIT - 1) / UNIT);
@@ -35,7 +36,7 @@ struct Team {
         return {std::min(channels, units * member / size * UNIT), std::min(channels, units * (member + 1) / size * UNIT)};
     }
 
-    // Until all have come here; what they wrote before is seen by all.
+    // Barrier: returns when all members have called it; their earlier writes are visible to all.
     void wait() {
         if (size == 1) return;
         const int mine = round.load(std::memory_order_acquire);
@@ -53,7 +54,7 @@ struct Team {
             __builtin_ia32_pause();
 #endif
         }
-        std::unique_lock guard(mutex); // a processor that another program needs is left to it
+        std::unique_lock guard(mutex); // leave the processor to other programs
         changed.wait(guard, [&] { return round.load(std::memory_order_acquire) != mine; });
     }
 

@@ -1,5 +1,6 @@
-// The processor's matrix unit (Intel AMX), where it has one: products of 16 outputs by 64 bytes with 64 bytes by 16 samples.
-// A process has to ask the kernel for it: golden/model/native.py does, and compiles without it where that is refused.
+// The processor's matrix unit (Intel AMX), if it has one: products of 16 outputs x 64 bytes with 64 bytes x
+// 16 samples. A process has to ask the kernel for it: golden/model/native.py does, and compiles without it if
+// refused.
 #pragma once
 
 #include <cstdint>
@@ -9,16 +10,17 @@ namespace {
 
 inline int blocks(int n, int of) { return (n + of - 1) / of; }
 
-constexpr int TILE = 16; // rows of a tile, and words of a row
+constexpr int TILE = 16; // rows per tile, and words per row
 
-// Words of an output below which the vector loops are faster: with fewer, tiles are mostly padding, and waiting for their sums.
+// Words per output below which the vector loops are faster: tiles would be mostly padding, and wait for their
+// sums.
 constexpr int FEWEST_TILED = 24;
 
 #if defined(__AMX_INT8__) && defined(__AMX_TILE__)
 #define NUDGE_TILES 1
 static_assert(LANES == TILE);
 
-// This thread's eight tiles, all of the largest size, as long as this lives.
+// This thread's eight tiles, all of the largest size, during the lifetime of the object.
 struct Tiles {
     Tiles() {
         struct {
@@ -33,12 +35,13 @@ struct Tiles {
     Tiles(const Tiles &) = delete;
 };
 
-// rows[block * COUNT + place][o] = sum of w * words, for OUTPUTS blocks of outputs and COUNT places. w: tiles of the first block;
-// the second one's are block_stride later. at: the first word of each place; words are read up to a multiple of TILE.
+// rows[block * COUNT + place][o] = sum of w * words, for OUTPUTS blocks of outputs and COUNT places. w: tiles
+// of the first block; those of the second one follow at block_stride. at: the first word of each place; words
+// are read up to a multiple of TILE.
 template <int OUTPUTS, int COUNT, typename Rows>
 inline void tile_products(const int32_t *w, size_t block_stride, int runs, int length, int run_stride, int stride,
                           const Int *const (&at)[COUNT], Rows &rows) {
-    // tiles 0..3 are sums, 4 and 5 weights, 6 and 7 words: four products for four loads
+    // tiles 0..3 are sums, 4 and 5 weights, 6 and 7 words: four products per four loads
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -70,7 +73,7 @@ inline void tile_products(const int32_t *w, size_t block_stride, int runs, int l
 }
 #else
 #define NUDGE_TILES 0
-struct Tiles {}; // none
+struct Tiles {}; // no matrix unit
 #endif
 
 } // namespace

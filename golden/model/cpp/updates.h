@@ -13,14 +13,14 @@
 
 namespace {
 
-constexpr int BLOCK = 8; // outputs that share one load of an input: their sums stay in registers
-constexpr int AHEAD = 512; // sums of updates that are asked for before their turn
+constexpr int BLOCK = 8;   // outputs that share each load of an input: their sums stay in registers
+constexpr int AHEAD = 512; // sums of updates prefetched ahead
 
 struct Updates {
     const Network &net;
     Ints pre, boxes, post, by_sample, first, second;
 
-    // All memory now: where a team works, none may stop for want of it.
+    // Allocates all memory now: in a team, no member may stop for lack of it.
     explicit Updates(const Network &net) : net(net) {
         for (int n = 0; n < net.bundles; n++) {
             const Layer &below = net.layers[n], &above = net.layers[n + 1];
@@ -33,8 +33,8 @@ struct Updates {
         }
     }
 
-    // What `add` reads of a bundle. plus, minus, free: sums of each layer; layer 0's are unused, its images are the same in all
-    // phases. present: all ones in the lanes that hold a sample.
+    // Prepare a bundle's inputs of `add`. plus, minus, free: window sums of each layer; layer 0's are unused,
+    // because the images are the same in all phases. present: all ones in lanes with a sample.
     void prepare(int n, const std::vector<Ints> &plus, const std::vector<Ints> &minus, const std::vector<Ints> &free,
                  const Ints &images, Int present) {
         const Bundle &b = net.bundle[n];
@@ -48,7 +48,7 @@ struct Updates {
         else box_planes(below, below.channels, pre, boxes);
     }
 
-    // Add those of LANES samples to `weights` and `biases` of a bundle, for a share of its outputs.
+    // Add the updates of LANES samples to a bundle's `weights` and `biases`, for a share of its outputs.
     void add(int n, const std::vector<Ints> &plus, const std::vector<Ints> &minus, Int present, Share share, int64_t *weights,
              int64_t *biases) const {
         const Bundle &b = net.bundle[n];
@@ -89,7 +89,7 @@ struct Updates {
         pack_post(layer, first, second, present);
     }
 
-    // In the order in which BLOCK outputs are worked on: (block, position, output); absent outputs and samples are 0.
+    // Pack in processing order of BLOCK outputs: (block, position, output); absent outputs and samples are 0.
     void pack_post(const Layer &above, const Ints &plus, const Ints &minus, Int present) {
         const int positions = above.positions();
         post.assign(static_cast<size_t>(blocks(above.channels, BLOCK)) * positions * BLOCK, Int{});
@@ -119,13 +119,13 @@ struct Updates {
             for (int l = 0; l < LANES; l++) by_sample[i / LANES * LANES + l][i % LANES] = pre[i][l];
     }
 
-    // Of weights (output, input): LANES inputs of an output side by side, one sample after the other; where both of an output's sums
-    // are 0 there is nothing to be done, and many are.
+    // Dense weights (output, input): LANES inputs of an output at a time, sample after sample. Samples with
+    // both of an output's sums 0 are skipped; there are many.
     template <bool NARROW> void dense(const Bundle &b, const Layer &below, Share share, int64_t *weights) const {
         const int inputs = below.neurons();
         weights += static_cast<size_t>(share.first) * inputs;
         for (int o = share.first; o < share.end; o++, weights += inputs) {
-            const Int sums = post[o]; // one position: the blocks of outputs are one after the other
+            const Int sums = post[o]; // one position: blocks of outputs are contiguous
             int lane[LANES], active = 0;
             Int to[LANES];
             for (int l = 0; l < LANES; l++)
@@ -147,7 +147,7 @@ struct Updates {
         }
     }
 
-    // Of weights (output, channel, tap), from box sums below and window sums above.
+    // Convolution weights (output, channel, tap), from box sums below and window sums above.
     void conv(const Bundle &b, const Layer &below, const Layer &above, Share share, int64_t *weights) const {
         const int row = below.width - 1, plane = (below.height - 1) * row, k = b.kernel, inputs = below.channels * k * k;
         for (int first = share.first; first < share.end; first += BLOCK)
@@ -165,12 +165,12 @@ struct Updates {
             }
     }
 
-    // Of each sample: one rounding and one clip.
+    // golden.model.ops.update of each sample: one rounding and one clip.
     template <bool NARROW = false> Int update(Int g, int rate, int shift) const {
         return clip(NARROW ? scaled_narrow(g, rate, shift) : scaled(g, rate, shift), -net.update_bound, net.update_bound);
     }
 
-    // The sum over samples of `count` updates that are `stride` apart.
+    // Add `count` updates, summed over samples, to `to`, at distances of `stride`.
     void add_block(Int (&g)[BLOCK], int count, int rate, int shift, int64_t *to, int64_t stride) const {
         for (Int &each : g) each = update(each, rate, shift);
         int32_t sums[BLOCK];

@@ -1,7 +1,7 @@
-"""CIFAR-10 from the files that torchvision leaves in `cifar-10-batches-py`.
+"""CIFAR-10 from torchvision's files in `cifar-10-batches-py`.
 
-They are pickles, and those may do anything when they are unpickled. So these aren't: in a file with the published checksum
-it is known what is there, and it is found among the pickle's operations without carrying out any.
+They are pickles, and unpickling one may execute anything. So they aren't unpickled: a file with the published
+checksum has known contents, which are read from the pickle's operations without executing any.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import numpy as np
 from plumbing import files
 from plumbing.errors import DataError
 
-#: MD5 of each file, as torchvision has them; there is no better one published.
+#: MD5 of each file, as in torchvision; no stronger checksum is published.
 CHECKSUMS = {
     "data_batch_1": "c99cafc152244af753f735de768cd75f",
     "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -23,15 +23,15 @@ CHECKSUMS = {
     "test_batch": "40351d587109b95175f43aff81a1287e",
 }
 
-#: Of an image.
+#: Shape of an image: channels, height, width.
 SHAPE = (3, 32, 32)
 
-#: Bytes of a file at most; they have 31 million.
+#: Largest size of a file in bytes; the real ones have 31 million.
 MAX_BYTES = 1 << 26
 
 
 def load(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Training images (50,000, 3, 32, 32) and labels, test images and labels.
+    """Return training images (50,000, 3, 32, 32) and labels, test images and labels.
 
     Raises `DataError` for a file that is missing or not the published one.
     """
@@ -41,7 +41,7 @@ def load(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def batch(path: Path, checksum: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of one file."""
+    """Return images and labels of one file."""
     content = files.read(path, MAX_BYTES, lambda why: DataError(f"cifar10 not readable: {why}"))
     if (found := hashlib.md5(content, usedforsecurity=False).hexdigest()) != checksum:
         raise DataError(f"{path}: MD5 of its {len(content)} bytes is {found}, not {checksum}: fetch CIFAR10 again")
@@ -53,7 +53,7 @@ def batch(path: Path, checksum: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def found_in(content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Images, a row of 3,072 bytes each, and labels; `ValueError` if they aren't there."""
+    """Return images, a row of 3,072 bytes each, and labels; `ValueError` if they are missing."""
     labels: list[int] = []
     key, before, fortran, data = "", None, False, b""
     for operation, argument, _ in pickletools.genops(content):
@@ -61,7 +61,7 @@ def found_in(content: bytes) -> tuple[np.ndarray, np.ndarray]:
             continue
         if isinstance(argument, str):
             if len(argument) > len(data):
-                # an array's bytes come after whether it has columns one after the other
+                # an array's bytes follow the flag for column-major order
                 data, fortran = argument.encode("latin-1"), before in ("NEWTRUE", 1)
             key = argument
         elif isinstance(argument, int) and key == "labels":

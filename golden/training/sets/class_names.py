@@ -1,4 +1,4 @@
-"""What classes are called: the usual names of the published data sets, and which names there may be."""
+"""Names of classes: the usual ones of the published data sets, and rules for names from outside."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,12 +8,12 @@ from golden.contract.shapes import CLASS_COUNTS
 from plumbing.errors import DataError
 from plumbing.progress import plain
 
-#: Names of classes, from class 0 on; classes beyond them are called by their numbers.
+#: Names of classes, from class 0 on; classes without a name are called by their numbers.
 Names = tuple[str, ...]
 
 DIGITS: Names = tuple("0123456789")
 
-#: Of the data sets that have a name.
+#: Names of the classes of each named data set.
 USUAL: dict[str, Names] = {
     "embedded": DIGITS,
     "mnist": DIGITS,
@@ -23,17 +23,17 @@ USUAL: dict[str, Names] = {
     "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
 }  # fmt: skip
 
-#: Characters of a name at most; of a longer one the first ones are kept.
+#: Largest length of a name in characters; a longer one is cut.
 LONGEST = 40
 
-#: What stands at the end of a name that was longer.
+#: End of a name that was cut.
 CUT = "…"
 
 
 def of(given: Iterable[object]) -> Names:
-    """Names from outside, such as those of folders, as they are kept: short, and nothing in them that isn't printed.
+    """Return names from outside, such as names of folders: at most `LONGEST` printable characters each.
 
-    `DataError` for what is no text, and for more names than a network can have classes.
+    `DataError` for values that aren't text, and for more names than a network can have classes.
     """
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise DataError(f"names of classes must be several texts, not {values.said(given)}")
@@ -47,7 +47,7 @@ def of(given: Iterable[object]) -> Names:
 
 
 def recorded(value: Any) -> Names:
-    """The names that a weight file has; TypeError for what none is written with."""
+    """Return the names in a weight file; `TypeError` for values that are never written."""
     try:
         if isinstance(value, list | tuple) and of(value) == tuple(value):
             return tuple(value)
@@ -57,5 +57,5 @@ def recorded(value: Any) -> Names:
 
 
 def called(names: Names, count: int) -> Names:
-    """What each of `count` classes is called: its name, or its number."""
+    """Return what each of `count` classes is called: its name, or its number."""
     return tuple(names[n] if n < len(names) and names[n].strip() else str(n) for n in range(count))

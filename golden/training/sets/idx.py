@@ -1,4 +1,4 @@
-"""MNIST and FashionMNIST from the files that torchvision leaves in `<class>/raw`."""
+"""MNIST and FashionMNIST from torchvision's files in `MNIST/raw` and `FashionMNIST/raw`."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from plumbing.errors import DataError
 
 from .own_data import Arrays
 
-#: Of each data set: training images and labels, test images and labels.
+#: Files of each data set: training images and labels, test images and labels.
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
-#: SHA-256 of each data set's files, uncompressed, under <folder>/<class>/raw: a result is of exactly these digits.
+#: SHA-256 of each data set's files, uncompressed: results are for exactly these images.
 CHECKSUMS = {
     "mnist": {
         "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -30,15 +30,15 @@ CHECKSUMS = {
     },
 }
 
-#: Bytes of a file at most; the largest has 47,040,016.
+#: Largest size of a file in bytes; the largest real one has 47,040,016.
 MAX_BYTES = 1 << 26
 
 
 def load(name: str, raw: Path, hint: str) -> Arrays:
-    """Training images and labels, test images and labels, as bytes.
+    """Return training images and labels, test images and labels, as bytes.
 
-    name: of `CHECKSUMS`. raw: the folder of its files. hint: how to say where they are. Raises `DataError` for a file that is
-    missing, not readable or not the published one.
+    name: a key of `CHECKSUMS`. raw: the folder of its files. hint: advice on the folder, for errors. Raises
+    `DataError` for a file that is missing, not readable or not the published one.
     """
     try:
         images, labels, test_images, test_labels = (_array(content) for content in _verified(name, raw, hint))
@@ -48,16 +48,19 @@ def load(name: str, raw: Path, hint: str) -> Arrays:
 
 
 def _array(content: bytes) -> np.ndarray:
-    """What an IDX file holds (http://yann.lecun.com/exdb/mnist): its rank in byte 3, its shape, then bytes."""
+    """Return the array of an IDX file: its rank in byte 3, its shape, then bytes.
+
+    Format: http://yann.lecun.com/exdb/mnist.
+    """
     rank = content[3]
     shape = np.frombuffer(content, ">u4", rank, 4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape).copy()
 
 
 def _verified(name: str, raw: Path, hint: str) -> Iterator[bytes]:
-    """Contents of the data set's `FILES`; `DataError` where one is missing or isn't the published one.
+    """Yield the contents of the data set's `FILES`; `DataError` if one is missing or isn't the published one.
 
-    Nothing else in the folder is looked at, and a file is read once: what is checked is what is used.
+    No other file in the folder is read, and each is read once: the checked bytes are the ones used.
     """
 
     def unreadable(why: str) -> DataError:

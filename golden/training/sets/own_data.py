@@ -1,4 +1,4 @@
-"""Images of one's own: a folder of pictures with a folder for each class, or a NumPy archive."""
+"""The user's own images: a folder of pictures with a folder for each class, or a NumPy archive."""
 
 import itertools
 from pathlib import Path
@@ -16,24 +16,25 @@ from .pictures import endings, pixels
 #: Arrays of a data set: training images and labels, test images and labels.
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
-#: Their names in an archive, and that of the classes' names, which may be there.
+#: Names of the arrays in an archive, and of the optional array of class names.
 CLASSES = "classes"
 NAMES = ("train_images", "train_labels", "test_images", "test_labels")
 
-#: Of a folder that isn't split into `train` and `test`, each image of a class with a number that this divides is for testing.
+#: In a folder without `train` and `test`, every TEST_EVERY-th image of a class is a test image.
 TEST_EVERY = 5
 
-#: Bytes of all images together, at most.
+#: Largest size of all images together in bytes.
 MAX_BYTES = 1 << 31
 
 
 def of_file(path: Path) -> tuple[Arrays, Names]:
-    """What an archive holds: arrays called as in `NAMES`, images uint8 (n, h, w) or (n, c, h, w); and names of its classes.
+    """Return the arrays of an archive, called as in `NAMES`, and the names of its classes.
 
-    Raises `DataError` for a file that isn't one, and for an array that is missing. Nothing is unpickled.
+    Images are uint8 (n, h, w) or (n, c, h, w). Raises `DataError` for an invalid file and for a missing
+    array. Nothing is unpickled.
     """
     try:
-        # opened here: numpy leaves what is no archive open
+        # opened here: numpy leaves an invalid file open
         with opened(path) as stream, np.load(stream, allow_pickle=False) as file:
             missing = [name for name in NAMES if name not in file]
             if missing:
@@ -42,7 +43,7 @@ def of_file(path: Path) -> tuple[Arrays, Names]:
             texts = file[CLASSES] if CLASSES in file else np.zeros(0, "U")
     except DataError:
         raise
-    except Exception as error:  # numpy has many for what is no archive, or a damaged one
+    except Exception as error:  # numpy raises many kinds for invalid or damaged archives
         raise DataError(f"{path} is no .npz file: {error}") from None
     for name, array in zip(NAMES, found, strict=True):
         images = name.endswith("images")
@@ -63,16 +64,17 @@ def of_file(path: Path) -> tuple[Arrays, Names]:
 
 
 def said(array: np.ndarray) -> str:
-    """Type and shape of an array."""
+    """Return type and shape of an array as text."""
     return f"{array.dtype} {array.shape}"
 
 
 def of_folder(folder: Path, shown: Input) -> tuple[Arrays, Names]:
-    """The pictures of a folder, in a folder for each class, and the names of these.
+    """Return the pictures of a folder, which has a folder for each class, and the names of the classes.
 
-    Those are in FOLDER/train and FOLDER/test; or in FOLDER, and then each fifth file of a class is for testing. Classes are
-    numbered in the order of their names. Images come in turn from each class, in the order of their names, so the first n of
-    them have all classes. They are read as grey or in colour, as the network has it, and must have its size.
+    The classes' folders are in FOLDER/train and FOLDER/test, or in FOLDER; then every fifth file of a class
+    is a test image. Classes are numbered in the order of their names. Images come in turn from each class, in
+    the order of their names, so the first n images include all classes. They are read as grey or in colour,
+    as the network needs, and must have its size.
     """
     if (folder / "train").is_dir() and (folder / "test").is_dir():
         names = sorted({path.name for part in ("train", "test") for path in (folder / part).iterdir() if path.is_dir()})
@@ -92,13 +94,13 @@ def of_folder(folder: Path, shown: Input) -> tuple[Arrays, Names]:
 
 
 def files(folder: Path) -> list[Path]:
-    """Of a class, in order: those whose names end as those of pictures do."""
+    """Return the picture files of a class, in order: those with an ending of `endings()`."""
     known = endings()
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in known) if folder.is_dir() else []
 
 
 def read(classes: list[list[Path]], shown: Input) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of the files of each class, in turn."""
+    """Return images and labels of each class's files, taken in turn."""
     rows = itertools.zip_longest(*([(path, label) for path in found] for label, found in enumerate(classes)))
     order = [item for row in rows for item in row if item is not None]
     images = np.empty((len(order), *shown.shape), np.uint8)

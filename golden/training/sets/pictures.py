@@ -1,4 +1,4 @@
-"""A picture of any kind that Pillow reads, as a network is shown it: the one way from a file to a network's pixels."""
+"""The only conversion from a picture file, of any kind that Pillow reads, to a network's pixels."""
 
 import enum
 import io
@@ -12,51 +12,53 @@ from golden.contract.shapes import Input
 from plumbing import files
 from plumbing.errors import DataError
 
-#: Bytes of a file at most.
+#: Largest size of a file in bytes.
 MAX_BYTES = 1 << 28
 
-#: Formats that aren't read: to show the first, Pillow starts Ghostscript, and of the others it knows the names alone.
+#: Formats that aren't read: Pillow starts Ghostscript for the first, and only knows the others' names.
 REFUSED = ("EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF")
 
-#: Pillow's names for the pixels of grey and of coloured images.
+#: Pillow's pixel modes for grey and for coloured images.
 MODES = {1: "L", 3: "RGB"}
 
-#: Side of the square that a digit of MNIST fills, and the share of full brightness from which on a pixel is of the digit.
+#: Side of the square that an MNIST digit fills, and the least brightness of a digit's pixel, as a share of
+#: 255.
 DIGIT_SIDE, INK = 20, 1 / 8
 
 
 class Fit(enum.Enum):
-    """What becomes of a picture that hasn't the network's size."""
+    """Treatment of a picture that hasn't the network's size."""
 
-    #: It is refused.
+    #: Refuse it.
     REFUSED = enum.auto()
-    #: It is scaled until it fits, its aspect ratio kept, and centred on black.
+    #: Scale it to fit, with its aspect ratio kept, and centre it on black.
     CENTRED = enum.auto()
-    #: It is placed as MNIST's digits are: the box around what is bright is scaled until its longer side has 20 pixels, and its
-    #: centre of mass lies in the middle. A picture without a bright pixel is `CENTRED`.
+    #: Place it like MNIST's digits: the box around the bright pixels is scaled until its longer side has 20
+    #: pixels, and its centre of mass is centred. A picture without a bright pixel is treated as `CENTRED`.
     DIGIT = enum.auto()
 
 
 def formats() -> list[str]:
-    """Those that are read, as Pillow calls them."""
+    """Return the formats that are read, by Pillow's names."""
     Image.init()
     return [name for name in Image.OPEN if name not in REFUSED]
 
 
 def endings() -> frozenset[str]:
-    """Of names of files of these formats, such as .png."""
+    """Return the endings of file names of these formats, such as .png."""
     known = formats()
     return frozenset(ending for ending, name in Image.registered_extensions().items() if name in known)
 
 
 def pixels(path: Path, shown: Input, fit: Fit = Fit.REFUSED, invert: bool = False) -> np.ndarray:
-    """A picture, uint8 (channels, height, width), as a network that takes `shown` is shown it.
+    """Return a picture as uint8 (channels, height, width), as a network with the input `shown` is shown it.
 
-    It is turned as its EXIF data say; of several frames it is the first; of 16 bits a channel the upper 8 are taken. Its
-    colours become grey, or grey becomes coloured, as the network has it. invert: bright becomes dark, and dark bright. What is
-    transparent is black then, inverted or not. A picture of the network's size isn't moved or scaled.
+    The picture is rotated by its EXIF data; of several frames the first is taken, of 16 bits a channel the
+    upper 8. It is converted to grey or colour, as the network needs. invert: swap bright and dark.
+    Transparent pixels become black, inverted or not. A picture of the network's size isn't moved or scaled.
 
-    Raises `DataError` for what is no picture, is damaged or cut off, or has more pixels than Pillow takes for harmless.
+    Raises `DataError` for a file that is no picture, is damaged or cut off, or has more pixels than Pillow
+    considers safe.
     """
     image = _read(path)
     if image.size != (shown.width, shown.height) and fit is Fit.REFUSED:
@@ -70,27 +72,27 @@ def pixels(path: Path, shown: Input, fit: Fit = Fit.REFUSED, invert: bool = Fals
 
 
 def _read(path: Path) -> Image.Image:
-    """A picture as 8-bit pixels of grey or colour, with or without transparency."""
+    """Return a picture as 8-bit pixels of grey or colour, with or without transparency."""
     content = files.read(path, MAX_BYTES, DataError)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is odd in a file that can be read nevertheless
+            warnings.simplefilter("ignore")  # oddities of a file that can still be read
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=formats()) as file:
-                file.verify()  # checksums, if there are any, which are not looked at when it is decoded
+                file.verify()  # check checksums, if any, which decoding ignores
             with Image.open(io.BytesIO(content), formats=formats()) as file:
                 return _bytes(ImageOps.exif_transpose(file))
     except UnidentifiedImageError:
         raise DataError(f"{path} is no picture that can be read: of no known format, or cut off") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DataError(f"{path} has too many pixels; at most {Image.MAX_IMAGE_PIXELS} are read") from None
-    except Exception as error:  # of what damage makes Pillow raise there is no end
+    except Exception as error:  # Pillow raises many kinds for damaged files
         why = " ".join(str(error).split())[:100] or type(error).__name__
         raise DataError(f"{path} is a picture that can't be read: {why}") from None
 
 
 def _bytes(image: Image.Image) -> Image.Image:
-    """The same in mode L, LA, RGB or RGBA."""
+    """Convert a picture to mode L, LA, RGB or RGBA."""
     if image.mode.startswith("I"):
         wide = np.asarray(image).astype(np.int64)
         if wide.min() < 0 or wide.max() > 0xFFFF:
@@ -104,7 +106,7 @@ def _bytes(image: Image.Image) -> Image.Image:
 
 
 def _on_black(image: Image.Image, mode: str, invert: bool) -> Image.Image:
-    """The same in one of `MODES`: what is transparent lets black through, inverted or not."""
+    """Convert a picture to one of `MODES`; transparent pixels become black, inverted or not."""
     plain = image.convert(mode)
     if invert:
         plain = ImageOps.invert(plain)
@@ -114,18 +116,18 @@ def _on_black(image: Image.Image, mode: str, invert: bool) -> Image.Image:
 
 
 def _centred(image: Image.Image, shown: Input) -> Image.Image:
-    """As large as fits, in the middle of a black picture of the network's size."""
+    """Scale a picture to fit, and centre it on black of the network's size."""
     image = _scaled(image, shown.height, shown.width)
     return _placed(image, shown, (shown.height - image.height) // 2, (shown.width - image.width) // 2)
 
 
 def _ink(image: Image.Image) -> tuple[int, int, int, int] | None:
-    """The box around all pixels that are of a digit; None: there are none."""
+    """Return the box around all pixels of a digit; None if there are none."""
     return image.point(lambda value: 255 * (value >= 255 * INK)).getbbox()
 
 
 def _digit(image: Image.Image, shown: Input) -> Image.Image:
-    """As MNIST's digits lie."""
+    """Place a digit like MNIST's: longer side of 20 pixels, centre of mass centred."""
     image = _scaled(image, DIGIT_SIDE, DIGIT_SIDE)
     mass = np.asarray(image, np.float64)
     rows, columns = mass.sum(1), mass.sum(0)
@@ -138,14 +140,14 @@ def _digit(image: Image.Image, shown: Input) -> Image.Image:
 
 
 def _scaled(image: Image.Image, height: int, width: int) -> Image.Image:
-    """As large as fits, at least one pixel wide and high; none gets brighter or darker than its neighbours were."""
+    """Scale a picture to fit, at least one pixel wide and high, without overshoot at edges."""
     scale = min(height / image.height, width / image.width)
     size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
     return image.resize(size, Image.Resampling.BILINEAR)
 
 
 def _placed(image: Image.Image, shown: Input, top: int, left: int) -> Image.Image:
-    """On black."""
+    """Place a picture on black of the network's size."""
     found = Image.new(image.mode, (shown.width, shown.height))
     found.paste(image, (left, top))
     return found
