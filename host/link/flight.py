@@ -122,7 +122,7 @@ class Flight:
         self._counters.unexpected += 1
 
     def take(self) -> Request | None:
-        """Remove and return the oldest request if it is answered. The caller processes it, then calls `wait`."""
+        """Remove and return the oldest request if it is answered. The caller calls `wait` afterwards."""
         if not self.requests or self.requests[0].status is None:
             return None
         self._attempts = self._missed = self._lost = 0
