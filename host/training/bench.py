@@ -212,7 +212,7 @@ class Bench:
         return self.samples / self.seconds
 
     def occupancy(self, part: Part) -> float:
-        """Return the share of a sample's training cycles, commit excluded, in which all lanes of a part work."""
+        """Return the share of a sample's training cycles, less the commit, in which a part's lanes work."""
         return part.cycles / (self.cycles_per_training_sample - self.phases["commit"])
 
 
