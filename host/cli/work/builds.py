@@ -59,7 +59,7 @@ class Target:
     file: Path | None = None
 
     def find(self, boards: Any) -> tuple[Any, str]:
-        """Return the board, with a design for the network, and the design's name: by default the largest preset."""
+        """Return the board, with a design for the network, and its name: by default the largest preset."""
         if self.file is None:
             fpga = boards.catalog.board(self.name)
         else:
@@ -84,7 +84,7 @@ def known_targets() -> list[dict[str, Any]]:
 
 
 def with_lanes(fpga: Any, spec: Spec) -> Spec:
-    """Return the network with lanes for this board: its file's, else chosen by the estimate of area and cycles.
+    """Return the network with lanes for a board: its file's, else chosen by the estimate of area and cycles.
 
     It is unchanged, with one lane a layer, if nothing fits, and for a board with the compact core, which has
     one lane.
@@ -134,7 +134,7 @@ def run_flash(target: Target, seed: int | None, kind: str, board: str | None) ->
 
 
 def simulated_cycles(config: Any, samples: int) -> dict[str, Any]:
-    """Return the cycles of a training sample and an inference of this configuration, from the simulated RTL."""
+    """Return the cycles of a training sample and an inference of a configuration, by the simulated RTL."""
     from sim.board.virtual import VirtualBoard
 
     with VirtualBoard(config) as virtual, SerialBoard(virtual.url, config.spec) as board:
@@ -174,7 +174,7 @@ def paced_core(target: Target) -> Core:
 
 
 def estimated_power(target: Target) -> dict[str, Any]:
-    """Return the estimate of `boards.estimate.power` for a board that trains a network without pauses at its clock.
+    """Return the estimate of `boards.estimate.power` for a board that trains a network without pauses.
 
     Raises `DesignError` if the wires of such a build, or its cycles, aren't committed.
     """

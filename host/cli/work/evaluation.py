@@ -62,7 +62,8 @@ def chosen_data(path: Path, found: Checkpoint, asked: str | None, data_dir: Path
     if asked is not None:
         source = Source.asked(asked)
         before = None if known is None else (known.kind, known.path)
-        # no note for embedded and mnist: the embedded test digits are some of MNIST's. Paths aren't read here
+        # no note between mnist and embedded, as the embedded test digits are some of MNIST's test digits;
+        # the same path counts as the same set, whatever it contains now
         if before != (source.kind, source.path) and {before, (source.kind, "")} != {
             ("mnist", ""),
             ("embedded", ""),

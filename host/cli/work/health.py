@@ -152,7 +152,7 @@ def places() -> Iterator[Finding]:
 
 
 def space(folder: Path, variable: str) -> str | None:
-    """Return a folder with the free space of its disk, or None if it can't be written. It may not exist yet."""
+    """Return a folder, which may not exist yet, with its free space as text; None if it can't be written."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not os.access(there, os.W_OK):
         return None
