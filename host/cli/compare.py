@@ -59,8 +59,8 @@ def compare(
     It compares every prediction, every weight and bias (by digest at each commit, by value at the
     end), and every layer's spike counter. A batch smaller than the preset's scales the learning
     rates down in proportion, so the board's rate registers keep their values, in range. With
-    --stored the network's images must be 1x28x28 in 10 classes, as MNIST's, and are moved by up to
-    one pixel.
+    --stored the network's images must be 1x28x28 in 10 classes, as MNIST's; they are moved by up to
+    one pixel and mirrored.
     """
     with importing():
         from golden.training import checkpoint

@@ -20,7 +20,7 @@ def estimate(
     samples: Annotated[int, typer.Option(help="Count the spikes of the first N embedded digits.", min=1)] = 16,
     as_json: JsonOption = False,
 ) -> int:
-    """Estimate in seconds a network's area on a target, and its samples a second.
+    """Estimate a network's area on a target and its samples a second, without a build.
 
     Nothing is synthesised or simulated: the area is from a model of the gateware's units, the
     cycles from spikes counted in the golden model (docs/networks.md has the errors of both).

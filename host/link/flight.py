@@ -70,7 +70,7 @@ class Flight:
     def wait(self) -> None:
         """Start the wait for the oldest request: its usual time * 2^(missed deadlines), at most `timeout`.
 
-        In trouble the deadline stays as `hear` set it.
+        While `trouble` is set, the deadline stays as `hear` set it.
         """
         self._since = self._clock()
         if self.trouble is None:

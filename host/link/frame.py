@@ -36,7 +36,7 @@ def unstuff(stuffed: bytes) -> bytes:
 
 @functools.lru_cache(REMEMBERED)
 def unstuff_partly(stuffed: bytes) -> tuple[bytes, bool]:
-    """Decode stuffed bytes; True if the last block is cut short. `FrameError` if a byte is zero."""
+    """Decode stuffed bytes as far as possible; True if the last block is cut short. `FrameError` for a zero."""
     if 0 in stuffed:
         raise FrameError(f"byte {stuffed.index(0)} of {len(stuffed)} is zero, which ends a frame")
     return stuffing.unstuff_partly(stuffed)

@@ -113,8 +113,8 @@ class Link:
         this waits, `patience.BACKLOG_SECONDS` at most.
 
         timeout: seconds of silence that end a try; after damage the next try follows soon. tries: number of
-        silent tries in a row before it gives up. Raises `LinkError` without an answer, `IdentityError` if the
-        answer isn't a nudge board's of this version.
+        silent tries in a row before it gives up. Raises `LinkError` without an answer, `IdentityError` for a
+        board of another version, or no nudge board.
         """
         heard = Heard(self._clock())
         silent = noisy = rate = drained = 0  # silent, noisy: tries in a row
@@ -189,9 +189,9 @@ class Link:
     def stream(self, requests: Iterable[tuple[Command, bytes] | None]) -> Generator[bytes, None, None]:
         """Send requests in order, up to `window` in flight, and yield each answer's payload as it arrives.
 
-        The caller must take all payloads, or the link is closed. requests: drawn as far ahead as the window
-        allows; a None among them stops the drawing until the next answer, for which a request must be in
-        flight.
+        The caller must take all payloads: leaving with requests in flight closes the link. requests: drawn as
+        far ahead as the window allows; a None among them stops the drawing until the next answer, for which a
+        request must be in flight.
 
         Raises `RefusedError` if a request was executed but not answered OK: those in flight behind it were
         executed as well, later ones were not sent. Raises `LinkError` if the board stops answering.

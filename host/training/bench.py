@@ -83,7 +83,7 @@ def windows(bundle: Bundle) -> np.ndarray:
 
 
 def events(config: Config, settings: Settings, parameters: Parameters, images: np.ndarray, labels: np.ndarray) -> Events:
-    """Count in the golden model the kernels that event engines add in one of these samples, as a mean."""
+    """Count, in the golden model, the kernels that event engines add: the mean over these samples."""
     bundles = [bundle for bundle in config.spec.bundles if bundle.index in config.events]
     seen = {bundle.index: torch.from_numpy(windows(bundle)) for bundle in bundles}
     total = {bundle.index: [0, 0] for bundle in bundles}

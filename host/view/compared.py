@@ -73,7 +73,7 @@ def compared(runs: Sequence[tuple[Folder, Look]]) -> list[Table]:
 
 
 def _options(folder: Folder, exact: bool) -> dict[str, str]:
-    """Return the options that determine a run's result. exact: add the network's identity."""
+    """Return the options that determine a run's result. exact: with the network's identity."""
     network = f"{folder.spec.name} ({folder.spec.identity:08x})" if exact else folder.spec.name
     found = {
         entry.name: str(getattr(folder.plan, entry.name)) for entry in fields(Plan) if entry.name != "preset"

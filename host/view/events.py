@@ -57,7 +57,7 @@ class Events:
                 self._fail(error)
 
     def close(self, run: Run, test_error: float | None) -> None:
-        """Write the remaining values, close the file. test_error: in percent; None if the run wasn't tested."""
+        """Write the remaining values, close the file. test_error: in percent; None if it wasn't tested."""
         if self._failed:
             return
         try:

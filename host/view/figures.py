@@ -62,7 +62,7 @@ class Artist:
     def picture(self, name: str, values: np.ndarray, palette: Sequence[str], low: float, high: float) -> Any:
         """Return a figure of one picture, its first row at the top.
 
-        Updates under `name` replace its values; its shape stays.
+        Updates under `name` replace its values, not its shape.
         """
         rows, columns = values.shape
         scale = SMALL / max(rows, columns)

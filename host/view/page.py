@@ -33,7 +33,7 @@ class Live:
 
     #: Address to poll, token included.
     url: str
-    #: Interval between two polls.
+    #: Seconds between two polls.
     seconds: float
 
 

@@ -25,7 +25,7 @@ from plumbing.progress import note
 def boards_modules() -> Any:
     """Return the modules of the package `boards` that a build needs, by name."""
     try:
-        # imported here, as real boards need no Amaranth
+        # imported here, as other commands need no Amaranth
         from boards import catalog
         from boards.estimate import estimate, lanes, power
         from boards.toolchain import build, report, testbench, tools, verilog
