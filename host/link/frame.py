@@ -36,7 +36,7 @@ def unstuff(stuffed: bytes) -> bytes:
 
 @functools.lru_cache(REMEMBERED)
 def unstuff_partly(stuffed: bytes) -> tuple[bytes, bool]:
-    """Decode stuffed bytes as far as possible; True if the last block is cut short. `FrameError` for a zero."""
+    """Decode as many stuffed bytes as possible; True if the last block is cut short. `FrameError` for a 0."""
     if 0 in stuffed:
         raise FrameError(f"byte {stuffed.index(0)} of {len(stuffed)} is zero, which ends a frame")
     return stuffing.unstuff_partly(stuffed)
