@@ -1,4 +1,4 @@
-"""Puts a bitstream onto a board, and asks the board afterwards whether it is that one."""
+"""Loads a bitstream onto a board, and checks afterwards that the board runs it."""
 
 import shutil
 import subprocess
@@ -15,15 +15,15 @@ from plumbing.programs import LOADERS
 
 from .serial import SerialBoard
 
-#: Seconds for a loader: the slowest writes some MB of flash at 1 MB in ten seconds.
+#: Time limit for a loader in seconds: the slowest writes a few MB of flash, 1 MB in ten seconds.
 LOADER_SECONDS = 180
 
-#: Where Linux lists what is plugged in.
+#: Folder in which Linux lists USB devices.
 USB = Path("/sys/bus/usb/devices")
 
 
 def require_loader(command: Sequence[str]) -> None:
-    """`ToolError` unless the command's program is on the PATH; it says how to get those known."""
+    """Raise `ToolError`, with the package to install, unless the command's program is on the PATH."""
     program = command[0]
     if shutil.which(program) is None:
         package = LOADERS.get(program)
@@ -32,7 +32,7 @@ def require_loader(command: Sequence[str]) -> None:
 
 
 def plugged_in(usb: str, devices: Path = USB) -> bool | None:
-    """Whether a device `vendor:product` is plugged in; None where that can't be told."""
+    """Return whether a USB device `vendor:product` is plugged in; None without the folder `devices`."""
     if not devices.is_dir():
         return None
     vendor, product = usb.split(":")
@@ -45,14 +45,17 @@ def plugged_in(usb: str, devices: Path = USB) -> bool | None:
 
 
 def serial_port(usb: str) -> str | None:
-    """The device path of the board's own serial adapter: of several ports the last, where FTDI's two-port chips have it."""
+    """Return the device path of the serial adapter `vendor:product` on the board, or None without one.
+
+    If it has several ports, the last: the UART of FTDI's two-port chips.
+    """
     vendor, product = (int(part, 16) for part in usb.split(":"))
     ports = sorted(port.device for port in list_ports.comports() if (port.vid, port.pid) == (vendor, product))
     return ports[-1] if ports else None
 
 
 def load(command: Sequence[str], bitstream: Path) -> None:
-    """Runs the loader with the bitstream's file name at its end; `LinkError` quotes its last line."""
+    """Runs the loader on the bitstream; if it fails, `LinkError` quotes the last line of its output."""
     pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
         done = children.run([*command, str(bitstream)], LOADER_SECONDS, text=True, errors="replace", **pipes)
@@ -67,7 +70,7 @@ def load(command: Sequence[str], bitstream: Path) -> None:
 
 
 def verify(port: str, spec: Spec, build: int, seed: int) -> None:
-    """Asks the board at a port what it is. `IdentityError` unless it runs this very bitstream."""
+    """Reads a board's registers `build` and `build_seed`; `IdentityError` if they aren't the bitstream's."""
     with SerialBoard(port, spec) as board:
         found = board.read_register("build"), board.read_register("build_seed")
     if found != (build, seed):

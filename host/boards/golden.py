@@ -1,4 +1,4 @@
-"""The golden model as a board: no port, no simulator, the same methods and refusals."""
+"""The golden model as a board, in this process: the same methods and refusals as a board behind a port."""
 
 import torch
 
@@ -10,9 +10,9 @@ from .interface import OpenBoard
 
 
 class GoldenBoard(FixedModel, OpenBoard):
-    """The model with what `OpenBoard` has besides. config: the network; only the digest depends on its lanes.
+    """`golden.model.fixed.FixedModel` as an `OpenBoard`.
 
-    device: where torch computes.
+    config: network and lanes; the lanes affect only the digest. device: torch's device.
     """
 
     def __init__(self, config: Config, *, device: torch.device | str = "cpu"):

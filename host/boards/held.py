@@ -1,4 +1,4 @@
-"""Which samples of a data set lie in a board's memory, and as which index."""
+"""Samples of a data set in a board's memory, and their indices there."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,10 @@ from golden.training.data import Data
 
 @dataclass(frozen=True)
 class Held:
-    """The first `train` training samples, from index 0, and behind them the first `test` test samples. seconds: of upload."""
+    """The first `train` training samples, from index 0, followed by the first `test` test samples.
+
+    seconds: duration of the upload.
+    """
 
     data: Data
     train: int
@@ -19,7 +22,7 @@ class Held:
     seconds: float = 0.0
 
     def asked(self, batch: Batch) -> list[Asked] | None:
-        """How to ask for the samples of a batch; None unless all of them are there."""
+        """Return the entries of a batch for TRAIN_STORED or INFER_STORED; None unless all are stored."""
         mine, theirs, first, count = (
             (self.data.test_images, batch.data.test_images, self.train, self.test)
             if batch.test

@@ -1,4 +1,4 @@
-"""What `open_board` opens: a board with an end, whose weights and counters can be checked."""
+"""The interface of the boards that `open_board` returns."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
@@ -16,30 +16,31 @@ from .held import Held
 
 
 class OpenBoard(Board, Protocol):
-    """A board that is held until it is closed. Use it as a context manager, or `close` it."""
+    """A board with digests and registers, in use until it is closed: a context manager, or call `close`."""
 
-    config: Config  #: the network, and the lanes that the digest depends on
-    name: str  #: for messages
+    config: Config  #: network and lanes; the digest depends on the lanes
+    name: str  #: name in messages
 
     def train_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
-        """As `golden.training.board.Ahead.train_batches`; here with nothing ahead."""
+        """As `golden.training.board.Ahead.train_batches`; this default draws no batch ahead."""
         return trained(self, batches)
 
     def infer_batches(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
-        """As `golden.training.board.Ahead.infer_batches`; here with nothing ahead."""
+        """As `golden.training.board.Ahead.infer_batches`; this default draws no batch ahead."""
         return inferred(self, batches)
 
     def hold(self, data: Data, train: int, test: bool = False) -> Held | None:
-        """Bring the first `train` training samples into the board's memory; with `test` the test samples too, if they fit.
+        """Store the first `train` training samples in the board; if `test`, the test samples too if they fit.
 
-        `train_batches` and `infer_batches` then take them from there. None: no memory, or too little; they are streamed.
+        `train_batches` and `infer_batches` then use the stored samples. Return None without a memory, or if
+        the training samples don't fit; all samples are then streamed.
         """
         return None
 
     def core_rate(self) -> float | None:
-        """Training samples a second of the core alone, commits included, over all that `train_batches` trained.
+        """Return the training samples a second of the core alone, commits included, over all `train_batches`.
 
-        None: nothing yet, or a model, which has no clock.
+        None before any of them is trained, and for a model, which has no clock.
         """
         return None
 
@@ -49,15 +50,15 @@ class OpenBoard(Board, Protocol):
 
     @abstractmethod
     def registers(self) -> dict[str, int]:
-        """Settings and counters by the names of `golden.contract.protocol.registers`; those that it has."""
+        """Settings and counters of this board, by their names in `golden.contract.protocol.registers`."""
 
     @abstractmethod
     def clear(self) -> None:
-        """Zero all counters but `pending`."""
+        """Set all counters except `pending` to 0."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let the board go; it can't be used afterwards."""
+        """Release the board; it can't be used afterwards."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,7 @@
-"""Lanes for a network that says none: chosen by the model of area and cycles, from spikes that are counted in the model."""
+"""Chooses lanes for a network whose file gives none, by the estimate of area and cycles.
+
+The golden model counts the spikes that the cycles of event engines depend on.
+"""
 
 from dataclasses import replace
 
@@ -12,12 +15,15 @@ from plumbing import install
 from plumbing.errors import DesignError, ToolError
 from plumbing.progress import note
 
-#: Embedded digits whose spikes are counted for the choice.
+#: Number of embedded digits whose spikes are counted for the choice.
 CHOICE_SAMPLES = 4
 
 
 def digits_activity(spec: Spec, samples: int, parameters: Parameters | None = None) -> activity.Activity:
-    """Spikes of training the first embedded digits, counted in the model. parameters: initial ones of seed 0 if None."""
+    """Count the spikes of training on the first `samples` embedded digits, in the golden model.
+
+    parameters: None for the initial ones of seed 0.
+    """
     digits = data.load("embedded", shown=spec.input)
     parameters = initial(spec, 0) if parameters is None else parameters
     images, labels = digits.train_images[:samples], digits.train_labels[:samples]
@@ -33,14 +39,15 @@ def with_chosen(
     engines: str = ENGINES[0],
     stores: bool = False,
 ) -> Spec:
-    """The network with lanes that are chosen for a part, under `[lanes.KEY]`; unchanged, so with one a layer, if nothing fits.
+    """Return the network with lanes chosen for a part, under `[lanes.KEY]`.
 
-    where: what a note calls the board. device: the part, as an Amaranth platform says; None: for simulation. window: requests
-    in flight. engines: of `golden.contract.config.ENGINES`. stores: whether the board has a memory for samples. `ToolError`
-    without Amaranth, which the model of a part needs.
+    If nothing fits, return it unchanged, with one lane a layer. where: the board's name in the note. device:
+    the part, by the name of an Amaranth platform's `device`; None for simulation. window: requests in flight.
+    engines: one of `golden.contract.config.ENGINES`. stores: whether the board has a memory for samples.
+    Raises `ToolError` without Amaranth, which the estimate needs.
     """
     try:
-        # only here: with a board at hand, Amaranth isn't needed
+        # imported here, as real boards need no Amaranth
         from boards.estimate.lanes import as_table, chosen
         from boards.estimate.part import SIMULATED, part_of
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""From the word after --board to a board: `sim`, `golden`, or whatever pyserial opens."""
+"""Opens the board that --board names: `sim`, `golden`, a device path, or a URL for pyserial."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,15 +18,15 @@ from .interface import OpenBoard
 from .lanes import with_chosen
 from .serial import SerialBoard
 
-#: What `--board` takes beside device paths and URLs.
+#: Values of `--board` other than device paths and URLs.
 WORDS = ("sim", "golden")
 
-#: Network of the virtual board that is started where a board is only asked what it is.
+#: Network of the virtual board that `open_unknown` starts.
 UNKNOWN_PRESET = "tiny"
 
 
 def check_name(name: str) -> None:
-    """`UsageError` for a word after `--board` that is none of `WORDS`, nor a device path, nor a URL."""
+    """Raise `UsageError` for a value of `--board` that is none of `WORDS`, no device path and no URL."""
     if name not in WORDS and "/" not in name and ":" not in name and not (name and Path(name).exists()):
         allowed = f"{', '.join(WORDS)}, a device path, or a URL of socket, rfc2217 or hwgrep"
         raise UsageError(f"--board must be {allowed}, not {name!r}{meant(name, WORDS)}")
@@ -36,9 +36,9 @@ def check_name(name: str) -> None:
 def virtual_board(
     spec: Spec, engines: str = ENGINES[0], *, port: int = 0, memory: bool = False, **options: Any
 ) -> Iterator[Any]:
-    """The RTL compiled by Verilator (minutes, the first time), reachable at `.url`.
+    """Run the RTL, compiled by Verilator (minutes, the first time), behind the port `.url`.
 
-    engines: of `golden.contract.config.ENGINES`; a network without lanes for them gets chosen ones.
+    engines: one of `golden.contract.config.ENGINES`; if the network has no lanes for them, some are chosen.
     port: TCP port, 0 for any free one. memory: with an SDRAM for samples. options: those of
     `sim.board.virtual.VirtualBoard`. Raises `ToolError`, and `ConfigError` for a network that is too
     large for gateware.
@@ -47,7 +47,7 @@ def virtual_board(
         raise UsageError(f"--port must be 0..65535, not {port}")
     buildable(spec, engines)
     try:
-        # only here: with a board at hand, neither Amaranth nor Verilator is needed
+        # imported here, as real boards need neither Amaranth nor Verilator
         from boards.virtual import VIRTUAL_SDRAM
         from sim.board import virtual as simulation
     except ImportError as error:
@@ -65,12 +65,11 @@ def virtual_board(
 def open_board(
     name: str, spec: Spec, engines: str | None = None, *, memory: bool = False
 ) -> Iterator[OpenBoard]:
-    """A board built for `spec`, at rest, closed at the end.
+    """Open a board built for `spec`, without a pending batch; close it at the end.
 
-    name: `sim` starts a virtual board, `golden` is the bit-exact model in this process, anything else is a device path
-    or a pyserial URL. engines: those of the virtual board; other boards have theirs. memory: the virtual board has an SDRAM
-    for samples. Raises `ToolError`, and what
-    `SerialBoard` raises.
+    name: `sim` starts a virtual board, `golden` is the bit-exact model in this process, anything else is a
+    device path or a pyserial URL. engines: those of the virtual board; `UsageError` if given for another.
+    memory: the virtual board has an SDRAM for samples. Raises `ToolError`, and the errors of `SerialBoard`.
     """
     check_name(name)
     if engines is not None and name != "sim":
@@ -92,10 +91,10 @@ def open_board(
 
 @contextmanager
 def open_unknown(name: str, others: Iterable[Spec] = ()) -> Iterator[SerialBoard]:
-    """The board behind a port, for whichever network it says that it is built: a preset or one of `others`.
+    """Open the board behind a port, for the network in its HELLO answer: a preset or one of `others`.
 
-    name: a device path or a pyserial URL, or `sim`, which starts a virtual board of `UNKNOWN_PRESET`.
-    `IdentityError` if it is of none of them.
+    name: a device path, a pyserial URL, or `sim`, which starts a virtual board of `UNKNOWN_PRESET`.
+    Raises `IdentityError` for any other network.
     """
     check_name(name)
     if name == "golden":

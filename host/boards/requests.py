@@ -1,4 +1,4 @@
-"""Requests for samples, streamed or stored, and what their answers tell."""
+"""Requests for registers and samples, streamed or stored, and decoding of the answers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from golden.contract.protocol import (
     SampledStored,
 )
 
-#: Commands for samples that lie in the board's memory, by what they do to them.
+#: Commands for samples in the board's memory, by the command for streamed samples.
 STORED = {Command.TRAIN: Command.TRAIN_STORED, Command.INFER: Command.INFER_STORED}
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent, and what must come back."""
+    """A command with its payload, and the payload size of its answer."""
 
     command: Command
     payload: bytes = b""
@@ -40,28 +40,28 @@ COMMIT = Request(Command.COMMIT)
 
 
 def read(address: int) -> Request:
-    """One register."""
+    """Return the request that reads one register."""
     return Request(Command.READ_REGISTER, RegisterRange(address, 1).encode(), VALUE_BYTES)
 
 
 def write(address: int, value: int) -> Request:
-    """One register."""
+    """Return the request that writes one register."""
     return Request(Command.WRITE_REGISTER, RegisterValue(address, value).encode())
 
 
 def streamed(command: Command, images: Iterable[bytes], labels: Iterable[int]) -> list[Request]:
-    """TRAIN or INFER of each image, 784 pixels."""
+    """Return one TRAIN or INFER for each image, one byte a pixel."""
     return [Request(command, Sample(label, image).encode()) for image, label in zip(images, labels, strict=True)]
 
 
 def stored(command: Command, asked: list[Asked]) -> list[Request]:
-    """TRAIN, commit included, or INFER of samples in the board's memory, in as few requests as can hold them."""
+    """Return the fewest TRAIN_STORED, which commit too, or INFER_STORED for samples in the board's memory."""
     parts = [asked[at : at + MAX_ASKED] for at in range(0, len(asked), MAX_ASKED)]
     return [Request(STORED[command], b"".join(s.encode() for s in part), SampledStored.size(len(part))) for part in parts]
 
 
 def told(request: Request, answer: bytes) -> tuple[list[int], int]:
-    """Predictions and clock cycles in the answer to a request for samples, or to a COMMIT, which has no predictions."""
+    """Decode predictions and clock cycles in an answer to a request for samples or COMMIT (only cycles)."""
     if request.command is Command.COMMIT:
         return [], Committed.decode(answer).cycles
     if request.command in STORED:

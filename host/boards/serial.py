@@ -1,4 +1,4 @@
-"""The board behind a serial link."""
+"""A board behind a serial link."""
 
 import math
 from collections import deque
@@ -45,19 +45,21 @@ from .held import Held
 from .interface import OpenBoard
 from .requests import COMMIT, STORED, Request
 
-#: Seconds of work that a board is told ahead: several times an adapter's delay. The host's end of it, Ctrl-C, waits for that.
+#: Seconds of work that are sent ahead to a board: several times an adapter's delay. Ctrl-C takes up to that
+#: long.
 AHEAD_SECONDS = 0.1
 
 
 class SerialBoard(OpenBoard):
     """A board behind a serial port: a device path or a pyserial URL (`host.link.port.SCHEMES`).
 
-    Raises `IdentityError` at once if it was built for another network.
+    The constructor raises `IdentityError` if the board was built for another network.
 
-    config: the lanes that the board was built with. cycles: clock cycles that the core took for each request of the last
-    `train`, `infer` or `commit`, as `Sampled` and `Committed` define them: of samples that overlap only the sum is a time.
-    trained, worked: samples of all `train_batches` so far, and clock cycles of them and their commits. held: what `hold` has
-    brought into its memory, which `train_batches` and `infer_batches` then take from there.
+    config: the network and the board's lanes. cycles: clock cycles of the core for each request of the last
+    `train`, `infer` or `commit`, as `Sampled` and `Committed` define them; as samples overlap, only their sum
+    is a time. trained, worked: number of samples of all `train_batches` so far, and clock cycles of these and
+    their commits. held: the samples that `hold` stored in the board's memory, which `train_batches` and
+    `infer_batches` then use.
     """
 
     held: Held | None = None
@@ -67,7 +69,7 @@ class SerialBoard(OpenBoard):
 
     @classmethod
     def over(cls, link: Link, spec: Spec) -> Self:
-        """The board behind an open link."""
+        """Return the board behind an open link."""
         board = cls.__new__(cls)
         board._begin(link, spec)
         return board
@@ -76,7 +78,7 @@ class SerialBoard(OpenBoard):
         self.link, self.spec, self.name = link, spec, link.name
         self.cycles: list[int] = []
         self.trained = self.worked = 0
-        self._ahead = 2  # batches under way, at most
+        self._ahead = 2  # maximum number of batches in flight
         try:
             self.identity = link.hello()
             self.config = self._checked(self.identity)
@@ -102,9 +104,10 @@ class SerialBoard(OpenBoard):
         self.link.close()
 
     def settle(self) -> None:
-        """Bring a board that a host left in the middle of a batch to rest: its weights may be written again.
+        """Commit the samples that an earlier host left pending, so that weights may be written again.
 
-        What was pending is committed, as there is no other way; so load the weights that are wanted.
+        Only a commit ends a batch, so the caller must load weights afterwards. The register `batch` is set to
+        its maximum.
         """
         if self.read_register("pending"):
             self.commit()
@@ -112,15 +115,15 @@ class SerialBoard(OpenBoard):
 
     @property
     def map(self) -> tuple[Register, ...]:
-        """Its registers, in order of address."""
+        """The board's registers, in order of address."""
         return tuple(self._map.values())
 
     def read_register(self, name: str) -> int:
-        """Value of one register by name."""
+        """Return the value of one register by name."""
         return _number(self._call(requests.read(self._register(name))))
 
     def write_register(self, name: str, value: int) -> None:
-        """Set one register by name; `BoardError` if it is read-only or `value` is out of its range."""
+        """Write one register by name; `BoardError` if it is read-only or `value` is out of its range."""
         if not 0 <= value < 1 << 32:
             raise UsageError(f"register {name} must be 0..{(1 << 32) - 1}, not {value}")
         self._call(requests.write(self._register(name), value))
@@ -129,14 +132,14 @@ class SerialBoard(OpenBoard):
         return self.exchange([request])[0]
 
     def exchange(self, asked: Iterable[Request]) -> list[bytes]:
-        """The payloads of their answers; raises what `stream` raises."""
+        """Send requests and return the payloads of their answers. Raises the errors of `stream`."""
         return [answer for _, answer in self.stream(asked)]
 
     def stream(self, asked: Iterable[Request | None]) -> Iterator[tuple[Request, bytes]]:
-        """Requests as `Link.stream` takes them, each with the payload of its answer, as soon as it is there.
+        """Send requests as `Link.stream` does, and yield each with the payload of its answer as it arrives.
 
-        `IdentityError` if one has another size than is expected, `ImageError` if a stored sample is damaged, `BoardError` if a
-        request is refused.
+        Raises `IdentityError` for an answer of an unexpected size, `ImageError` if a stored sample is
+        damaged, `BoardError` if a request is refused.
         """
         sent: deque[Request] = deque()
 
@@ -200,7 +203,11 @@ class SerialBoard(OpenBoard):
         self.exchange(asked())
 
     def _parts(self, words: int, most: int, lanes: int) -> Iterator[tuple[int, int]]:
-        """Address and number of words for requests, drawn as they are sent: as many as the line carries, at most `most`."""
+        """Yield address and number of words of each request for `words` words.
+
+        The number is drawn as the request is sent: as many words as `link.length` bytes hold, from 1 to
+        `most`.
+        """
         at = 0
         while at < words:
             count = min(most, words - at, max(self.link.length // (MASTER_BYTES * lanes), 1))
@@ -251,8 +258,8 @@ class SerialBoard(OpenBoard):
         return self._batches(Command.INFER, batches)
 
     def _batches(self, command: Command, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
-        """Batches one behind the other, so many of them under way that the board has work for `AHEAD_SECONDS`."""
-        source, told = iter(batches), deque[tuple[int, int]]()  # samples and requests of each batch under way
+        """Stream batches, with enough of them in flight that the board has work for `AHEAD_SECONDS`."""
+        source, told = iter(batches), deque[tuple[int, int]]()  # samples, requests of each batch in flight
         since = self.link.now
 
         def asked() -> Iterator[Request | None]:
@@ -283,7 +290,7 @@ class SerialBoard(OpenBoard):
                 predictions, answers = [], 0
 
     def _asked(self, command: Command, batch: Batch) -> list[Request]:
-        """The requests of a batch, and of its commit: from the board's memory where it has the samples."""
+        """Return the requests of a batch, commit included; for stored samples if the board has them all."""
         asked = None if self.held is None else self.held.asked(batch)
         if asked is not None:
             return requests.stored(command, asked)
@@ -305,7 +312,7 @@ def _number(data: bytes) -> int:
 
 
 def _streamed(spec: Spec, command: Command, images: np.ndarray, labels: np.ndarray) -> list[Request]:
-    """Requests that carry the images; `ModelError` for what isn't an image, or a label."""
+    """Return the requests that carry the images; `ModelError` for invalid images or labels."""
     pixels = checked_images(images, spec).numpy()
     classes = checked_labels(labels, len(pixels), spec).tolist()
     return requests.streamed(command, (image.tobytes() for image in pixels), classes)

@@ -1,4 +1,4 @@
-"""Brings a data set into a board's memory: what is there stays, what is missing or damaged is stored."""
+"""Uploads a data set to a board's memory: stores only the samples that are missing there or damaged."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
@@ -15,12 +15,12 @@ from plumbing.progress import Meter, note
 from .held import Held
 from .requests import Request
 
-#: Times that samples are stored before a memory counts as one that doesn't keep them.
+#: Number of uploads after which a memory that still differs counts as defective.
 ROUNDS = 3
 
 
 class MemoryBoard(Protocol):
-    """What of a board (`host.boards.serial.SerialBoard`) an upload needs."""
+    """The part of `host.boards.serial.SerialBoard` that an upload uses."""
 
     link: Link
     spec: Spec
@@ -37,7 +37,7 @@ class MemoryBoard(Protocol):
 
 
 def records_of(data: Data, train: int, test: int) -> list[bytes]:
-    """Records of the first `train` training samples, then of the first `test` test samples, by index."""
+    """Return the records of the first `train` training samples, then of the first `test` test samples."""
     images = [*data.train_images[:train].numpy(), *data.test_images[:test].numpy()]
     labels = [*data.train_labels[:train].tolist(), *data.test_labels[:test].tolist()]
     pixels = (image.tobytes() for image in images)
@@ -45,14 +45,15 @@ def records_of(data: Data, train: int, test: int) -> list[bytes]:
 
 
 def fitting(records: Sequence[bytes], capacity: int) -> int:
-    """How many of the records, from the first one on, a memory of so many bytes holds."""
+    """Return how many of the records, from the first on, fit into a memory of `capacity` bytes."""
     return stored.fitting((stored.Header.decode(record[: stored.Header.size()]).coded for record in records), capacity)
 
 
 def hold(board: MemoryBoard, data: Data, train: int, test: bool = False) -> Held | None:
-    """Bring the first `train` training samples into the memory; with `test` all test samples too, if there is room for them.
+    """Store the first `train` training samples in the memory; with `test` all test samples too, if they fit.
 
-    None: no room for the training samples, no memory, or other images than MNIST's, which it is for. Says what it does.
+    Return None without a memory, if the training samples don't fit, or for images that aren't 1x28x28 in 10
+    classes. A note reports the result.
     """
     capacity = board.identity.capacity
     if not capacity:
@@ -81,7 +82,10 @@ def hold(board: MemoryBoard, data: Data, train: int, test: bool = False) -> Held
 
 
 def bring(board: MemoryBoard, records: Sequence[bytes]) -> int:
-    """Store what isn't there, and compare; how many were stored. `BoardError` if the memory doesn't keep them."""
+    """Store missing records, compare all digests, and return how many records were stored.
+
+    Raises `BoardError` if digests still differ after `ROUNDS` uploads.
+    """
     new = 0
     for _ in range(ROUNDS):
         if not (missing := _missing(board, records)):
@@ -95,9 +99,10 @@ def bring(board: MemoryBoard, records: Sequence[bytes]) -> int:
 
 
 def _missing(board: MemoryBoard, records: Sequence[bytes]) -> list[range]:
-    """Indices to store: those whose digest differs, and those beyond what is stored.
+    """Return the indices to store: those whose digest differs, and those beyond the stored samples.
 
-    If nothing is right, or there is no room behind what is stored, all that the board has is forgotten.
+    If no stored sample is right, or the records don't fit behind the stored ones, the store is emptied and
+    all indices are returned.
     """
     count = min(board.read_register("stored"), len(records))
     ranges = [range(at, min(at + MAX_DIGESTED, count)) for at in range(0, count, MAX_DIGESTED)]
@@ -115,7 +120,7 @@ def _missing(board: MemoryBoard, records: Sequence[bytes]) -> list[range]:
 
 
 def _differing(board: MemoryBoard, records: Sequence[bytes], ranges: Sequence[range]) -> list[range]:
-    """Those ranges of indices whose digest isn't that of the records."""
+    """Return the ranges of indices whose digest on the board differs from that of the records."""
     asked = (Request(Command.STORE_DIGEST, SampleRange(part.start, len(part)).encode()) for part in ranges)
     digests = (int.from_bytes(answer, "little") for answer in board.exchange(asked))
     expected = (stored.record_digest(records[part.start : part.stop]) for part in ranges)
@@ -135,7 +140,7 @@ def _store(board: MemoryBoard, records: Sequence[bytes], missing: Sequence[range
 
 
 def _frames(records: Sequence[bytes], indices: range) -> Iterator[tuple[Request, int]]:
-    """STORE requests for the records of indices in a row, and how many are in each: as many as it holds."""
+    """Yield STORE requests for consecutive indices, as full as possible, each with its number of records."""
     first, payload = indices.start, b""
     for n in indices:
         if len(payload) + len(records[n]) > RECORDS_PAYLOAD:

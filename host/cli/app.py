@@ -1,4 +1,4 @@
-"""How the command line looks and reads: `--help` by groups of options, mistakes with what may be meant."""
+"""Typer with `--help` by groups of options, and with suggestions for misspelt options."""
 
 import copy
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from plumbing.errors import UsageError, meant
 
 
 class Careful(TyperCommand if TYPE_CHECKING else object):  # type: ignore[misc]
-    """What is added to Typer's commands: they refuse an option that isn't there or is given twice."""
+    """Mixin for Typer's commands: refuses an unknown option, and one that is given twice."""
 
     help: str | None
     epilog: str | None
@@ -20,7 +20,7 @@ class Careful(TyperCommand if TYPE_CHECKING else object):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **given: Any):
         super().__init__(*arguments, **given)
         if self.rich_markup_mode is not None:
-            # texts are plain: a bracket is no markup, and a line ends where the terminal does
+            # texts are plain: a bracket is not markup, and lines are wrapped at the terminal's width
             self.help, self.epilog = _flowing(self.help), _literal(self.epilog)
             for parameter in self.params:
                 if getattr(parameter, "help", None):
@@ -32,7 +32,7 @@ class Careful(TyperCommand if TYPE_CHECKING else object):  # type: ignore[misc]
         return super().parse_args(ctx, args)
 
     def _refuse_mistakes(self, ctx: Any, args: list[str]) -> None:
-        """`UsageError` for an option that isn't there, with what may be meant, or that is given twice."""
+        """Raise `UsageError` for an unknown option, with suggestions, or for one that is given twice."""
         try:
             order = self.make_parser(ctx).parse_args(list(args))[2]
         except TyperException as error:
@@ -50,7 +50,7 @@ class Careful(TyperCommand if TYPE_CHECKING else object):  # type: ignore[misc]
                 self._refuse_twice(ctx, args, parameter)
 
     def _refuse_twice(self, ctx: Any, args: list[str], parameter: Any) -> None:
-        """`UsageError` with the values that an option is given, unless it is a flag that says the same again."""
+        """Raise `UsageError` with both values of an option, unless it is a flag that was only repeated."""
         every = copy.copy(parameter)
         every.multiple = True
         shadow = copy.copy(self)
@@ -63,14 +63,14 @@ class Careful(TyperCommand if TYPE_CHECKING else object):  # type: ignore[misc]
 
 
 class Command(Careful, TyperCommand):
-    """A command that shows its options by group."""
+    """A command whose help shows options by group."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_groups(self, ctx, formatter)
 
 
 class Group(Careful, TyperGroup):
-    """The same for a command that has commands of its own."""
+    """A group of commands whose help shows options by group."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_groups(self, ctx, formatter)
@@ -78,18 +78,18 @@ class Group(Careful, TyperGroup):
 
 
 class App(typer.Typer):
-    """A `Typer` whose commands are like that."""
+    """A `Typer` with `Command` and `Group` as classes of its commands."""
 
     def __init__(self, **given: Any):
         super().__init__(cls=Group, pretty_exceptions_enable=False, rich_markup_mode=None, **given)
 
     def command(self, name: str | None = None, **given: Any) -> Callable[[Any], Any]:
-        """As of `Typer`."""
+        """As `Typer.command`, with the class `Command`."""
         return super().command(name, cls=Command, **given)
 
 
 def _write_groups(command: TyperCommand, ctx: Any, formatter: Any) -> None:
-    """Arguments and options for a plain `--help`, by group."""
+    """Write arguments and options for a plain `--help`, by group."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for each in command.get_params(ctx):
         record = each.get_help_record(ctx)
@@ -102,14 +102,14 @@ def _write_groups(command: TyperCommand, ctx: Any, formatter: Any) -> None:
 
 
 def _literal(text: str | None) -> str | None:
-    """A text that Rich prints as it is."""
-    from rich.markup import escape  # late: for a terminal alone
+    """Escape a text so that Rich prints it as it is."""
+    from rich.markup import escape  # imported late: only a terminal needs it
 
     return None if text is None else escape(text.replace("\b\n", ""))
 
 
 def _flowing(text: str | None) -> str | None:
-    """The same, with paragraphs as the only line ends."""
+    """Escape a text for Rich, and join the lines of each paragraph."""
     return (
         None if text is None else _literal("\n\n".join(" ".join(each.split()) for each in text.split("\n\n")))
     )

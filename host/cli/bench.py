@@ -1,4 +1,4 @@
-"""`nudge bench`: cycles of the virtual board, and speed of the model's engines."""
+"""`nudge bench`: measures cycles of the virtual board, or the speed of the model's engines."""
 
 from typing import Annotated
 
@@ -57,8 +57,9 @@ def bench(
 ) -> int:
     """Measure the cycles of a training sample and an inference on the virtual board.
 
-    By phase, beside the bound of its lanes; and how busy each engine's lanes are. With --board golden:
-    training samples a second of each engine of the golden model, which must agree.
+    It shows the cycles of each phase, their lower bound from the lanes, and the occupancy of each
+    engine's lanes. With --board golden: measure the training samples a second of each engine of the
+    golden model, whose results must be equal.
     """
     simulated = {"--engines": engines, "--weights": weights, "--data": data, "--data-dir": data_dir}
     modelled = {"--batch": batch, "--threads": threads}

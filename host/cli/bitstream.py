@@ -1,4 +1,4 @@
-"""`nudge build`, `flash` and `report`: bitstreams of real boards."""
+"""`nudge build`, `flash` and `report`: make, load and report bitstreams of real boards."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,7 +35,7 @@ def build(
     ] = 1,
     kind: ToolsOption = "yowasp",
     verify: Annotated[
-        bool, typer.Option("--verify", help="Unpack the bitstream again, and compare it with what was asked for.")
+        bool, typer.Option("--verify", help="Unpack the bitstream, and compare it with the design.")
     ] = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -62,14 +62,14 @@ def flash(
     board: Annotated[
         str | None,
         typer.Option(
-            help="Check the board at this device path or URL [default: its own adapter].",
+            help="Check the board at this device path or URL [default: its own serial adapter].",
             autocompletion=completion.boards,
         ),
     ] = None,
     kind: ToolsOption = "yowasp",
     as_json: JsonOption = False,
 ) -> int:
-    """Load a bitstream, built if need be, and ask the board whether it runs that one."""
+    """Load a bitstream, built if needed, and check that the board runs it."""
     with importing():
         from .work.builds import Target, run_flash
     made, found = run_flash(Target(target, preset_name, network, target_file), seed, kind, board)
@@ -140,7 +140,7 @@ def report(
 
 
 def add_power(table: "Table", power: Mapping[str, Any]) -> None:
-    """Rows of an estimate, each from the lowest to the highest."""
+    """Add the rows of a power estimate to a table, each as a range from lowest to highest."""
     table.add_section()
     for name, (low, high) in power["mw"].items():
         table.add_row(f"estimate: {name}", f"{low:.0f} to {high:.0f} mW", f"{power['clock_hz'] / 1e6:g} MHz, the FPGA alone")

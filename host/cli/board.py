@@ -1,4 +1,4 @@
-"""`nudge board ...`: serve a virtual board, or ask a board what it is; other files have its other commands."""
+"""`nudge board ...`: serves a virtual board, reads a board's identity and counters."""
 
 from contextlib import suppress
 from dataclasses import asdict
@@ -32,7 +32,7 @@ app = App()
 
 @app.callback(invoke_without_command=True)
 def callback(context: typer.Context) -> None:
-    """Serve a virtual board, or ask a board what it is."""
+    """Serve a virtual board, or read a board's identity and counters."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -42,13 +42,13 @@ def serve(
     preset_name: PresetOption = None,
     network: NetworkOption = None,
     port: Annotated[
-        int, typer.Option(help="Serve this TCP port of the loopback interface; 0: any free one.")
+        int, typer.Option(help="Serve at this TCP port of the loopback interface; 0: any free one.")
     ] = 0,
     pty: Annotated[
         bool, typer.Option("--pty", help="Serve a pseudo-terminal instead of a TCP port.")
     ] = False,
     memory: Annotated[
-        bool, typer.Option("--memory", help="Give it a memory for samples, an SDRAM of 32 MB.")
+        bool, typer.Option("--memory", help="Give the board a memory for samples, an SDRAM of 32 MB.")
     ] = False,
     engines: EnginesOption = None,
 ) -> int:
@@ -74,9 +74,9 @@ def info(
     network: NetworkOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Show what the board at a port is, with its registers and counters.
+    """Show the identity, registers and counters of the board at a port.
 
-    A board of another network than the presets needs its file, --network.
+    For a board whose network is not a preset, give its file with --network.
     """
     with importing():
         from rich.table import Table
@@ -106,14 +106,15 @@ def status(
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="Compare the board's weights with these, a RUN as of `nudge eval`.", autocompletion=completion.weights
+            help="Compare the board's weights with these, a RUN as for `nudge eval`.",
+            autocompletion=completion.weights,
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Show what a board counted, the digests of its weights, and what it took the link to ask.
+    """Show a board's counters, the digests of its weights, and the link's counters.
 
-    With --weights: compare them with a file's, and name the first weight that differs.
+    With --weights: compare the board's weights with a file's, and name the first that differs.
     """
     with importing():
         from rich.table import Table

@@ -1,4 +1,4 @@
-"""`nudge compare`: the same samples on a board and in the model."""
+"""`nudge compare`: trains the same samples on a board and in the golden model."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -40,7 +40,7 @@ def compare(
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="Start from these weights, a RUN as of `nudge eval`, which says the network [default: fresh weights].",
+            help="Start from a RUN's weights and network, RUN as for `nudge eval` [default: fresh weights].",
             rich_help_panel=NETWORK,
             autocompletion=completion.weights,
         ),
@@ -49,17 +49,18 @@ def compare(
         bool,
         typer.Option(
             "--stored",
-            help="Train twice, from the board's memory and streamed; moved by one pixel and mirrored too.",
+            help="Train twice, from the board's memory and streamed, on images also moved and mirrored.",
         ),
     ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Train the same samples on a board and on the golden model; succeed only if all is equal.
 
-    Compared: every prediction, every weight and bias (by digest at each commit, by value at the
-    end), every layer's spike counter. A batch below the preset's takes rates that are smaller in
-    proportion: the board's registers stay the same, and in their range. With --stored the network's
-    samples must be as MNIST's.
+    It compares every prediction, every weight and bias (by digest at each commit, by value at the
+    end), and every layer's spike counter. A batch smaller than the preset's scales the learning
+    rates down in proportion, so the board's rate registers keep their values, in range. With
+    --stored the network's images must be 1x28x28 in 10 classes, as MNIST's; they are moved by up to
+    one pixel and mirrored.
     """
     with importing():
         from golden.training import checkpoint

@@ -1,4 +1,4 @@
-"""Words that a shell completes: what can be known without anything large."""
+"""Completions for the shell; none of them imports a large package."""
 
 from pathlib import Path
 
@@ -7,40 +7,40 @@ from golden.contract.presets import NAMES as PRESETS
 from golden.training.packaged import packaged
 from plumbing.errors import DesignError
 
-#: Where Linux names serial adapters for good.
+#: Folder of Linux with persistent names of serial adapters.
 ADAPTERS = Path("/dev/serial/by-id")
 
 
 def presets(incomplete: str) -> list[str]:
-    """After `--preset`."""
+    """Complete the value of `--preset`."""
     return list(PRESETS)
 
 
 def data(incomplete: str) -> list[str]:
-    """After `--data`, beside the reader's own files."""
+    """Complete the value of `--data`; the user's own files are not listed."""
     return list(NAMES)
 
 
 def boards(incomplete: str) -> list[str]:
-    """After `--board`."""
+    """Complete the value of `--board`."""
     return ["sim", "golden", *map(str, sorted(ADAPTERS.glob("*")))]
 
 
 def targets(incomplete: str) -> list[str]:
-    """TARGET of a build: read from the files' text, which needs no Amaranth."""
-    from boards.catalog import BOARDS  # late: other commands need no toolchain
+    """Complete the TARGET of a build; the boards' files are parsed as text, which needs no Amaranth."""
+    from boards.catalog import BOARDS  # imported late: other commands need no toolchain
 
     try:
         return list(BOARDS)
-    except DesignError:  # a file that isn't Python: who builds one is told
+    except DesignError:  # a file that isn't valid Python: `nudge build` reports it
         return []
 
 
 def weights(incomplete: str) -> list[str]:
-    """A run or a weight file: those that come with the package, and the runs in runs/."""
+    """Complete a run or a weight file: the runs in runs/, then the packaged weights."""
     runs = (path.parent for path in sorted(Path("runs").glob("*/weights.safetensors")))
     return [*map(str, runs), *packaged()]
 
 
-#: By the name of a field whose option is made of it.
+#: Completion of an option, by the name of the dataclass field that it is made of.
 OF_FIELDS = {"preset": presets, "data": data, "board": boards}

@@ -1,4 +1,4 @@
-"""`nudge doctor`: what this installation has, what it lacks, and how to get that."""
+"""`nudge doctor`: lists what this installation has and lacks, with commands that install the rest."""
 
 from dataclasses import asdict
 
@@ -10,9 +10,9 @@ from .terminal import emit, rendered
 
 
 def doctor(as_json: JsonOption = False) -> int:
-    """Look for all that commands need: packages, programs, loaders, serial ports, data and space on the disk.
+    """Check packages, programs, loaders, serial ports, data and disk space.
 
-    What is missing comes with the way to get it. Ends with 0 unless simulation lacks something, then with 7.
+    It tells how to get each thing that is missing. The exit code is 7 if simulation lacks something, else 0.
     """
     with importing():
         from rich.table import Table

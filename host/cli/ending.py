@@ -1,16 +1,16 @@
-"""The end of a process in one line, whatever is imported or isn't."""
+"""Ends a process with one line on standard error; needs no package that may be missing."""
 
 import os
 from types import FrameType
 
-#: `plumbing.errors.ExitCode`, which may be what can't be imported; a test compares them.
+#: Copies of `plumbing.errors.ExitCode`, whose import may fail; a test compares them.
 TOOLS, FAULT, INTERRUPTED = 7, 70, 130
 
 
 def at_once(number: int, frame: FrameType | None) -> None:
-    """While packages are imported: nothing is open that would have to be closed.
+    """Signal handler during imports: print a line and end the process at once, as nothing is open yet.
 
-    Of the processes that torchrun starts, the first one says so.
+    Only the first of several processes of torchrun prints it.
     """
     if os.environ.get("RANK", "0") == "0":
         say("interrupted")
@@ -18,7 +18,7 @@ def at_once(number: int, frame: FrameType | None) -> None:
 
 
 def say(line: str) -> None:
-    """A line on standard error, if that can be written."""
+    """Write a line to standard error; ignore it if that fails."""
     try:
         os.write(2, f"nudge: {line}\n".encode(errors="backslashreplace"))
     except OSError:

@@ -1,4 +1,4 @@
-"""`nudge estimate`: area, cycles and rate of a network on a board, before anything is built."""
+"""`nudge estimate`: estimates area, cycles and rate of a network on a board, without a build."""
 
 from typing import Annotated, Any
 
@@ -20,10 +20,10 @@ def estimate(
     samples: Annotated[int, typer.Option(help="Count the spikes of the first N embedded digits.", min=1)] = 16,
     as_json: JsonOption = False,
 ) -> int:
-    """Show in seconds what a network takes of a target's part, and its samples a second.
+    """Estimate a network's area on a target and its samples a second, without a build.
 
-    Nothing is synthesised or simulated: area is by a model of the gateware's units, cycles by
-    counting spikes in the golden model (docs/networks.md has the errors of both).
+    Nothing is synthesised or simulated: the area is from a model of the gateware's units, the
+    cycles from spikes counted in the golden model (docs/networks.md has the errors of both).
     """
     with importing():
         from golden.training import checkpoint
@@ -41,7 +41,7 @@ def estimate(
     images = datasets.load("embedded", shown=spec.input)
     first_samples(samples, len(images.train_images), "embedded")
     counted = digits_activity(spec, samples, parameters)
-    # as simulated: a bit of the line in a cycle
+    # as in simulation: one clock cycle for each bit of the line
     made = boards.estimate.estimate(fpga, name, counted, link_bits(spec.input))
     found = boards.estimate.values(made)
     emit(as_json, found, text(fpga.what, name, found))
@@ -49,7 +49,7 @@ def estimate(
 
 
 def text(what: str, name: str, found: dict[str, Any]) -> str:
-    """The same to read."""
+    """Return the estimate as a table."""
     from rich.table import Table
 
     table = Table("", title=f"{name} on {what}: estimated")

@@ -1,4 +1,4 @@
-"""`nudge eval`: the test error of a run or a weight file."""
+"""`nudge eval`: prints the test error of a run or a weight file."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ def evaluate_weights(
     data: Annotated[
         str | None,
         typer.Option(
-            help=f"Test on {SETS} [default: what the weights learnt].",
+            help=f"Test on {SETS} [default: the set that the weights learnt].",
             rich_help_panel=DATA,
             autocompletion=completion.data,
         ),
@@ -40,7 +40,7 @@ def evaluate_weights(
 ) -> int:
     """Print the test error and confusion matrix of a run or a weight file.
 
-    The model predicts what every board does, bit for bit, so --board is only there to check that.
+    The model's predictions equal those of every board, bit for bit; --board serves to check that.
     """
     with importing():
         from .work.evaluation import carry_out

@@ -1,4 +1,4 @@
-"""`nudge presets` and `nudge boards`: the networks and the kinds of boards that have a name."""
+"""`nudge presets` and `nudge boards`: list the named networks, and the kinds of boards."""
 
 from plumbing.errors import ConfigError, ExitCode
 
@@ -8,7 +8,7 @@ from .terminal import emit, rendered
 
 
 def presets(as_json: JsonOption = False) -> int:
-    """List the networks that `--preset` takes, whether gateware has them, and their packaged weights."""
+    """List the presets, whether the gateware supports each, and their packaged weights."""
     with importing():
         from rich.table import Table
 
@@ -50,7 +50,7 @@ def presets(as_json: JsonOption = False) -> int:
 
 
 def boards(as_json: JsonOption = False) -> int:
-    """List the kinds of boards that bitstreams are built for: each is a TARGET of `nudge build`."""
+    """List the kinds of boards that bitstreams are built for: the TARGETs of `nudge build`."""
     with importing():
         from rich.table import Table
 

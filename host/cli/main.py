@@ -1,4 +1,4 @@
-"""The `nudge` command: its commands by name, and how it ends. `python -m host.cli` is the same."""
+"""The `nudge` command: registers all commands, runs the command line. `python -m host.cli` is the same."""
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -33,12 +33,12 @@ EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:3}  {code.what}" for code in 
 
 app = App(epilog=EPILOG)
 
-#: Commands that several processes can do together.
+#: Commands that may run in several processes of torchrun.
 SHARED = ("train", "resume")
 
 
 def print_version(asked: bool) -> None:
-    """Print what is installed, and end the command."""
+    """Print the installed version, and end the command."""
     if asked:
         try:
             print(f"nudge {version(DISTRIBUTION)}")
@@ -53,7 +53,7 @@ def callback(
     show_version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=print_version, is_eager=True, help="Print the version and end."
+            "--version", callback=print_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
@@ -86,7 +86,7 @@ app.command("doctor")(doctor.doctor)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit code."""
+    """Run the command line and return its exit code."""
     app.rich_markup_mode = "rich" if sys.stdout.isatty() else None
     return run_together(app, "nudge", arguments)
 

@@ -1,4 +1,4 @@
-"""`nudge network`: what a network is, before anything is built or trained."""
+"""`nudge network show`: prints the facts of a network, without a build or a training."""
 
 import json
 from pathlib import Path
@@ -47,13 +47,15 @@ def show(
     ] = 32,
     target: Annotated[
         str | None,
-        typer.Option(help="Show the lanes that it has on this target, such as ulx3s.", autocompletion=completion.targets),
+        typer.Option(
+            help="Show the network's lanes on this target, such as ulx3s.", autocompletion=completion.targets
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Show a network's layers, parameters, widths, memory, and how much it spikes.
+    """Show a network's layers, parameters, widths, memory and spike rates.
 
-    Spikes are those of an inference in the model, which are the board's, bit for bit.
+    The spikes are counted in inferences of the model, and equal the board's bit for bit.
     """
     with importing():
         from golden.model.parameters import initial
@@ -77,7 +79,7 @@ def show(
 
 
 def facts(spec: Spec, parameters: "Parameters", samples: int) -> dict[str, Any]:
-    """All that is shown, as plain data."""
+    """Return all that is shown as plain data. samples: embedded digits whose spikes are counted."""
     from golden.model.fixed import FixedModel
     from golden.training import data as datasets
     from golden.training.plan import first_samples
@@ -116,7 +118,7 @@ def facts(spec: Spec, parameters: "Parameters", samples: int) -> dict[str, Any]:
 
 
 def text(spec: Spec, found: dict[str, Any]) -> str:
-    """The same to read."""
+    """Return the facts as a table and lines of text."""
     from rich.table import Table
 
     schedule, learning = spec.schedule, spec.learning
@@ -153,7 +155,7 @@ def text(spec: Spec, found: dict[str, Any]) -> str:
 
 
 def _lambda(schedule: Schedule) -> str:
-    """As the schedule has it: `1/2`, or `1, from sweep 2 1/2, from 5 1/4`, sweeps counted from 1."""
+    """Return lambda as text: `1/2`, or `1, from sweep 2 1/2, from sweep 5 1/4`, sweeps counted from 1."""
 
     def power(k: int) -> str:
         return f"1/{1 << k}" if k else "1"

@@ -1,4 +1,4 @@
-"""The options of the commands, each written once."""
+"""Options that several commands share, each defined once."""
 
 import inspect
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from golden.training.options import DATA, LEARNING, NETWORK, OUTPUT, TrainingOpt
 
 from . import completion
 
-#: Another group of options, by which `--help` shows them.
+#: Title of a group of options in `--help`.
 WHERE = "Where it runs"
 
 
 def declared(kind: type, name: str) -> Any:
-    """The option that a field of a dataclass stands for, with the field's help.
+    """Return the option of a dataclass field, with the field's help.
 
-    A `bool | None` gets a --no- form too, for it tells "no" from "not given".
+    A `bool | None` also gets a --no- form, to distinguish "no" from "not given".
     """
     (entry,) = (entry for entry in fields(kind) if entry.name == name)
     flag = f"--{name.replace('_', '-')}"
@@ -34,7 +34,7 @@ def declared(kind: type, name: str) -> Any:
 
 
 def with_fields(command: Callable[..., int]) -> Callable[..., int]:
-    """The command with an option for each field of the parameters that are dataclasses."""
+    """Decorate a command: each parameter that is a dataclass becomes one option for each of its fields."""
     parameters: list[inspect.Parameter] = []
     kinds: dict[str, Any] = {}
     for parameter in inspect.signature(command).parameters.values():
@@ -72,13 +72,13 @@ JsonOption = Annotated[
 
 PresetOption = Annotated[str | None, declared(TrainingOptions, "preset")]
 NetworkOption = Annotated[Path | None, declared(TrainingOptions, "network")]
-#: What every command that uses a board can use.
+#: Help text of `--board` for all commands that use a board.
 BOARDS = "Use sim (a virtual board), golden (the model), a device path, or a URL of socket, rfc2217 or hwgrep"
 
 
 @dataclass(frozen=True)
 class Where:
-    """Where a training runs, and how it is watched: options of `nudge train` and `nudge resume`, by name."""
+    """Options of `nudge train` and `nudge resume` for the board, and for watching the run."""
 
     board: str | None = option(WHERE, f"{BOARDS} [default: sim; of a run that goes on, its own].")
     engines: str | None = option(
@@ -135,10 +135,10 @@ WeightsArgument = Annotated[
 
 
 def _weights(use: str, otherwise: str) -> Any:
-    """The option `--weights` of a command that isn't about a run."""
+    """Return the option `--weights`. use: the beginning of its help. otherwise: the default in words."""
     return typer.Option(
         "--weights",
-        help=f"{use} these weights, a RUN as of `nudge eval` [default: {otherwise}].",
+        help=f"{use} these weights, a RUN as for `nudge eval` [default: {otherwise}].",
         autocompletion=completion.weights,
     )
 
@@ -150,7 +150,7 @@ SpikesOption = Annotated[Path | None, _weights("Count the spikes with", "initial
 
 TargetArgument = Annotated[
     str,
-    # no list: a new target is one file, which only the toolchain reads
+    # the help doesn't list targets: a new one is one file, which only the toolchain reads
     typer.Argument(
         metavar="TARGET",
         help="The kind of board, such as icebreaker; `nudge boards` lists them.",
@@ -178,6 +178,6 @@ PlaceOption = Annotated[
     int | None,
     typer.Option(
         "--seed",
-        help="Place with this seed and pack its bitstream [default: one known to be routed].",
+        help="Place with this seed and pack its bitstream [default: a seed known to be routable].",
     ),
 ]

@@ -1,4 +1,4 @@
-"""`nudge repro`: a study's table and picture again."""
+"""`nudge repro`: reproduces a study's table and picture."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +13,11 @@ from .terminal import emit
 
 
 def repro(
-    name: Annotated[str, typer.Argument(metavar="STUDY", help="Such as precision; a name that is none lists them all.")],
+    name: Annotated[
+        str, typer.Argument(metavar="STUDY", help="A study, such as precision; an unknown name lists all.")
+    ],
     budget: Annotated[
-        str, typer.Option(help="Spend quick (2 minutes, on what ships) or cpu (hours on 2 cores).")
+        str, typer.Option(help="Spend quick (2 minutes, mostly embedded digits) or cpu (hours on 2 cores).")
     ] = "quick",
     seeds: Annotated[
         int | None, typer.Option(help="Measure each cell with N seeds [default: the budget's].")
@@ -30,11 +32,11 @@ def repro(
         str, typer.Option(help="Compute the studies of the paper on cpu or cuda.")
     ] = "cpu",
     only: Annotated[
-        str | None, typer.Option(help="Measure rows with LABEL, or with all of LABEL,LABEL.")
+        str | None, typer.Option(help="Measure only rows with LABEL, or with all of LABEL,LABEL.")
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Make a study's table and picture again: CSV, Markdown and PNG."""
+    """Reproduce a study's table and picture: CSV, Markdown and PNG."""
     with importing():
         from paper.studies import NAMES, find
         from paper.studies.carry_out import carry_out

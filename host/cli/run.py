@@ -1,4 +1,4 @@
-"""Run a command line: the one place that turns an error into a line and an exit code."""
+"""Runs a command line, and turns each error into one line and an exit code; no other place does so."""
 
 import os
 import signal
@@ -22,20 +22,20 @@ from plumbing.signals import heard
 
 from .ending import at_once
 
-#: Seconds that the other processes leave the first to say what is wrong: torchrun ends all when
-#: one has ended.
+#: Seconds by which the other processes delay their end after an error, so that the first can report
+#: it: torchrun ends all processes as soon as one has ended.
 REPORT_SECONDS = 10.0
 
-#: Seconds after which an interrupt that was lost comes again.
+#: Seconds after which a lost interrupt is sent again.
 AGAIN_SECONDS = 0.05
 
 
 def run_together(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
-    """`run` where torchrun may have started several processes: the first one speaks."""
+    """`run` in one or several processes of torchrun, of which only the first prints notes."""
     try:
         first = Ranks.of_environment().first
     except NudgeError:
-        first = True  # the command asks again, and says what is wrong
+        first = True  # the command checks this again, and reports the error
     if not first:
         progress.silence()
     code = run(app, name, arguments)
@@ -45,13 +45,13 @@ def run_together(app: typer.Typer, name: str, arguments: list[str] | None) -> in
 
 
 def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
-    """Run a command line; the exit code. name: what error messages begin with."""
+    """Run a command line and return its exit code. name: the beginning of error messages."""
     running = True
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        """SIGTERM or SIGHUP, of a terminal that is closed, ends a command as Ctrl-C does, so that it stops what it started.
+        """Let SIGTERM and SIGHUP (a closed terminal) end a command as Ctrl-C does, so it stops its children.
 
-        One that is ending already says why.
+        A command that is ending already is left to report its own reason.
         """
         if running:
             raise KeyboardInterrupt
@@ -62,7 +62,7 @@ def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
     hook = sys.unraisablehook
 
     def unraisable(found: "sys.UnraisableHookArgs") -> None:
-        """An interrupt in a callback from C is lost there: it comes again, soon. Anything else is told as before."""
+        """Send an interrupt again that was lost in a callback from C; report anything else as before."""
         if not issubclass(found.exc_type, KeyboardInterrupt):
             hook(found)
         elif before:
@@ -75,7 +75,7 @@ def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
         try:
             found = app(args=arguments, prog_name=name, standalone_mode=False) or ExitCode.OK
             if type(found) is int and found == ExitCode.INTERRUPTED:
-                # typer's own, which says nothing; a command that was stopped in good order returns ours
+                # typer's int, which prints nothing; a command that stopped in good order returns an ExitCode
                 raise KeyboardInterrupt
             return found
         finally:
@@ -87,7 +87,7 @@ def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
     except NudgeError as error:
         code, message = error.exit_code, str(error)
     except SystemExit as end:
-        # typer's way out after completion, or where whoever read standard output has gone: nobody is left to tell
+        # typer's end after completion, or if the reader of standard output has gone: nothing to report
         return ExitCode.USAGE if end.code else ExitCode.OK
     except OSError as error:  # such as a full disk
         code, message = ExitCode.USAGE, str(error)
@@ -103,10 +103,10 @@ def run(app: typer.Typer, name: str, arguments: list[str] | None) -> int:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """While entered, a command imports what is large: `--help` and completion wait for none of it.
+    """Context in which a command imports large packages, so that `--help` and completion don't wait for them.
 
-    An interrupt ends the process in one line, for in the middle of an import an exception may be lost. A package that is
-    missing or damaged is a `ToolError`.
+    An interrupt ends the process at once, with one line, as an exception may be lost in the middle of an
+    import. A missing or damaged package raises `ToolError`.
     """
     before = {number: signal.getsignal(number) for number in heard()}
     try:
@@ -121,8 +121,8 @@ def importing() -> Iterator[None]:
 
 
 def fault(error: Exception) -> str:
-    """A line about an error that nothing foresaw; where it came from is written to a file, as far as one can be."""
-    # torch has its own words for it
+    """Return a line about an unexpected error; its traceback is written to a log file, if possible."""
+    # torch has a message of its own
     memory = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
     what = "out of memory" if memory else f"unexpected {type(error).__name__}: {error}"
     try:

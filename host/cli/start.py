@@ -1,4 +1,4 @@
-"""The first that a command runs: from here on an interrupt ends it in one line, also while packages are imported."""
+"""Entry point: handles signals from the first moment, so an interrupt during imports ends in one line."""
 
 import os
 import signal
@@ -10,13 +10,13 @@ from .ending import FAULT, TOOLS, at_once, say
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit code."""
+    """Run the command line and return its exit code."""
     heard = signals.heard()
     for number in heard:
         signal.signal(number, at_once)
     _open_standard_streams()
     try:
-        from .main import main as run  # late: what it imports may be what is missing
+        from .main import main as run  # imported late: one of its packages may be missing
 
         code = run(arguments)
     except ImportError as error:
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     except MemoryError:
         say("out of memory")
         code = FAULT
-    # it has said how it ended: nothing that comes now changes that
+    # the command has reported its end: a later signal must not change that
     for number in heard:
         signal.signal(number, signal.SIG_IGN)
     _close_standard_streams()
@@ -33,7 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _open_standard_streams() -> None:
-    """What is closed leads nowhere from now on: no file of ours becomes standard output. What can't be encoded is escaped."""
+    """Open /dev/null for closed standard streams, so that no file takes their descriptors.
+
+    Characters that a stream can't encode are escaped.
+    """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -48,7 +51,10 @@ def _open_standard_streams() -> None:
 
 
 def _close_standard_streams() -> None:
-    """What can't be written has been said; the interpreter would say it again, with another code."""
+    """Flush the standard streams; redirect one that fails to /dev/null.
+
+    Otherwise the interpreter would report the error once more, and end with another exit code.
+    """
     for descriptor, stream in ((1, sys.stdout), (2, sys.stderr)):
         try:
             stream.flush()

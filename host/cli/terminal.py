@@ -1,4 +1,4 @@
-"""How the commands print a result."""
+"""Printing of a command's result."""
 
 import json
 import re
@@ -15,24 +15,27 @@ if TYPE_CHECKING:
 
 
 def emit(as_json: bool, result: dict[str, Any], text: str) -> None:
-    """The result, on standard output."""
+    """Print a result on standard output: as JSON, or as the text."""
     print(json.dumps(result) if as_json else shown(text), flush=True)
 
 
-#: How `rendered` colours a table on a terminal.
+#: Colour codes in the output of `rendered` on a terminal.
 COLOURS = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
 def shown(text: str) -> str:
-    """The text; but for line ends, and colours on a terminal, what isn't printed is escaped: names may hold anything."""
+    """Escape unprintable characters of a text, since names may contain any.
+
+    Line ends stay, and colour codes if standard output is a terminal.
+    """
     parts = COLOURS.split(text) if sys.stdout.isatty() else [text]
     lines = ("\n".join(map(plain, part.split("\n"))) if n % 2 == 0 else part for n, part in enumerate(parts))
     return "".join(lines)
 
 
 def rendered(table: "Table") -> str:
-    """A table as text, as wide as the terminal."""
-    from rich.console import Console  # late: as all that is large
+    """Return a table as text, as wide as the terminal."""
+    from rich.console import Console  # imported late, as all large packages
 
     console = Console()
     with console.capture() as text:
@@ -42,7 +45,7 @@ def rendered(table: "Table") -> str:
 
 @contextmanager
 def reported(as_json: bool, result: dict[str, Any]) -> Iterator[None]:
-    """A failed comparison is a result too: with --json, say so before it ends the command."""
+    """With --json, print a failed comparison as a result, before its `ComparisonError` ends the command."""
     try:
         yield
     except ComparisonError as error:

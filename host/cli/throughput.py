@@ -1,4 +1,4 @@
-"""`nudge board throughput`: what the link makes of a line, and what a whole run makes of a board."""
+"""`nudge board throughput`: models the link's overhead on a line, and the rate of a whole run."""
 
 from typing import Annotated
 
@@ -12,12 +12,12 @@ from .run import importing
 def throughput(
     baud: Annotated[
         float | None,
-        typer.Option(help="Model a line of this many bits a second [default: 3e6].", min=1, max=1e9),
+        typer.Option(help="Model a line of this baud rate [default: 3e6].", min=1, max=1e9),
     ] = None,
     delay: Annotated[
         float | None,
         typer.Option(
-            help="Add this many seconds to a round trip, as adapters do [default: 0.016].", min=0, max=60
+            help="Add this many seconds to each round trip, as adapters do [default: 0.016].", min=0, max=60
         ),
     ] = None,
     samples: Annotated[
@@ -45,9 +45,9 @@ def throughput(
     epochs: Annotated[int, typer.Option(help="With --stored: train N epochs.", min=1)] = 2,
     as_json: JsonOption = False,
 ) -> int:
-    """Show what the protocol costs on a good line, and how busy requests in flight keep a board.
+    """Model the link's overhead on an undamaged line, and how busy requests in flight keep a board.
 
-    With --stored: the rate of a whole run whose samples lie in the board's memory.
+    With --stored: model the rate of a whole run with its samples in the board's memory.
     """
     with importing():
         from .work import rates

@@ -1,4 +1,4 @@
-"""`nudge train` and `nudge resume`: on a board, or in the model on one or several processes."""
+"""`nudge train` and `nudge resume`: train on a board, or in the model in one or several processes."""
 
 from pathlib import Path
 from typing import Annotated
@@ -27,9 +27,9 @@ def train(
 ) -> int:
     """Train, then evaluate once on the test set.
 
-    Where the board has memory for the samples they are stored there first, and then only asked for.
+    If the board has memory for the samples, they are stored there first, then requested by index.
 
-    Ctrl-C finishes the batch and saves; `nudge resume` goes on from there.
+    Ctrl-C finishes the batch and saves; `nudge resume` continues from there.
 
     torchrun --nproc-per-node K -m host.cli train --board golden ... trains the model on K processes, with the same bits.
     """
@@ -49,10 +49,10 @@ def resume(
     where: Where = Where(),  # noqa: B008 (frozen)
     as_json: JsonOption = False,
 ) -> int:
-    """Go on with a run where it was saved, with its options, then evaluate once on the test set.
+    """Continue a saved run with its options, then evaluate once on the test set.
 
-    On any board, by any number of processes (torchrun, as for `nudge train`), the weights become those of a run that was never
-    interrupted.
+    On any board, and with any number of processes (torchrun, as for `nudge train`), the weights become those
+    of an uninterrupted run.
     """
     with importing():
         from golden.training.run import Run

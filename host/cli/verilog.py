@@ -1,4 +1,4 @@
-"""`nudge verilog`: a network for a board as one Verilog file, with facts, pins and a test bench."""
+"""`nudge verilog`: writes a network's accelerator as one Verilog file, with facts, pins and a test bench."""
 
 import json
 from pathlib import Path
@@ -15,25 +15,25 @@ from .options import JsonOption, LargestOption, NetworkOption, TargetArgument, T
 from .run import importing
 from .terminal import emit
 
-#: Characters that each file begins with, whatever the network.
+#: Number of characters at the beginning of each file that don't depend on the network.
 ALIKE = 8
 
 
 def verilog(
     target: TargetArgument,
-    out: Annotated[Path, typer.Option(metavar="FILE.v", help="Write this file, and others beside it.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.v", help="Write this file, and others in its folder.")],
     preset_name: LargestOption = None,
     network: NetworkOption = None,
     target_file: TargetFileOption = None,
     link: Annotated[
-        str, typer.Option(help="Speak uart (a serial line), or bytes (the streams inside it).")
+        str, typer.Option(help="Use uart (a serial line), or bytes (the byte streams inside it).")
     ] = "uart",
     as_json: JsonOption = False,
 ) -> int:
-    """Write a network's accelerator as one Verilog module, `top`, for a flow that isn't ours.
+    """Write a network's accelerator as one Verilog module, `top`, for another toolchain.
 
-    Beside FILE.v: FILE.json (ports, clock, identity), FILE.lpf or .pcf (pins of the target),
-    FILE_tb.v and FILE.hex, a test bench that loads weights, trains a sample, and compares all
+    It also writes FILE.json (ports, clock, identity), FILE.lpf or .pcf (pins of the target),
+    FILE_tb.v and FILE.hex: a test bench that loads weights, trains a sample, and compares all
     weights with the model's.
     """
     if out.suffix != ".v":
@@ -91,12 +91,12 @@ def verilog(
 
 
 def described(ports: Any) -> list[dict[str, Any]]:
-    """Ports for FILE.json."""
+    """Return the ports as plain data for FILE.json."""
     return [{"name": p.name, "direction": p.direction, "width": p.width, "what": p.what} for p in ports]
 
 
 def header(values: dict[str, Any]) -> str:
-    """The comment at the file's top."""
+    """Return the comment at the top of the Verilog file."""
     lines = [
         f"nudge: {values['network']['name']} ({values['identity']}) for {values['part']}",
         f"clk: {values['clock_hz']} Hz; serial line: {values['baud']:.0f} baud, {values['uart_divisor']} cycles a bit",

@@ -1,4 +1,4 @@
-"""`nudge view`: what training runs look like, in a browser."""
+"""`nudge view`: shows training runs in a browser."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,13 +19,13 @@ def view(
     ],
     save: Annotated[
         Path | None,
-        typer.Option(help="Write the page to this file instead: it needs no server, and nothing from the network."),
+        typer.Option(help="Write the page to this file instead; it needs no server and no network."),
     ] = None,
     port: Annotated[int | None, typer.Option(help="Serve the page at this port of 127.0.0.1 [default: any free one].")] = None,
 ) -> int:
     """Show training runs: errors, rate, weights, answers, and single images sweep by sweep.
 
-    Runs that are still growing are shown as they are; a served page, which ends with Ctrl-C, follows them.
+    A run in progress is shown as it is now; a served page follows it, until Ctrl-C.
     """
     with importing():
         import asyncio
@@ -40,6 +40,6 @@ def view(
         note(f"{write(runs, save)}: open it in a browser")
         return ExitCode.OK
     for run in chosen(runs):
-        read(run)  # an error is told here, not in a browser
+        read(run)  # so that an error is reported here, not in a browser
     asyncio.run(serve(runs, port or 0, lambda url: print(url, flush=True)))
     return ExitCode.OK

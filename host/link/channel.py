@@ -1,4 +1,4 @@
-"""Frames over a port: bytes out, the bodies of frames in, each wait with a deadline."""
+"""Frames over a port: sends bytes and returns the bodies of received frames, each wait with a deadline."""
 
 from collections import deque
 from collections.abc import Callable
@@ -12,7 +12,10 @@ from .port import close_port
 
 
 class Channel:
-    """A port that frames come from. Raises `LinkError` where the port fails. name: for messages. clock: seconds that pass."""
+    """A port, and the frames received through it. Raises `LinkError` if the port fails.
+
+    name: of the port, in error messages. clock: returns the present time in seconds.
+    """
 
     def __init__(self, port: serial.SerialBase, name: str, clock: Callable[[], float]):
         #: Bytes received since the last `drain`.
@@ -27,7 +30,7 @@ class Channel:
 
     @property
     def damaged(self) -> int:
-        """Pieces received that were no frame."""
+        """Number of received pieces that were not a valid frame."""
         return self._splitter.damaged
 
     def write(self, data: bytes) -> None:
@@ -38,9 +41,9 @@ class Channel:
             raise LinkError(f"{self.name}: writing failed: {error}") from None
 
     def read(self, deadline: float) -> bytes | None:
-        """The body of the next frame, nothing (b"") if it is damaged; None at the deadline.
+        """Return the body of the next frame, b"" if that frame is damaged, or None at the deadline.
 
-        What has come is read even then: whoever takes answers may have been long about it.
+        Bytes that have arrived are read even after the deadline, as the caller may have been slow.
         """
         while not self._inbox:
             left = deadline - self._clock()
@@ -50,7 +53,10 @@ class Channel:
         return self._inbox.popleft()
 
     def drain(self) -> None:
-        """Forget what came before; not for longer than a device that never stops talking deserves."""
+        """Discard all bytes received so far, within limits, as a device may never stop sending.
+
+        It ends after `patience.DRAIN_SECONDS` or `patience.DRAIN_BYTES`.
+        """
         deadline, most = self._clock() + patience.DRAIN_SECONDS, self.received + patience.DRAIN_BYTES
         while self._receive(0) and self._clock() < deadline and self.received < most:
             pass
@@ -59,7 +65,7 @@ class Channel:
         self._splitter.clear()
 
     def _receive(self, timeout: float) -> bytes:
-        """All bytes that are there, after waiting for the first."""
+        """Wait up to `timeout` seconds for a byte; return all bytes that are there, at most 4,097."""
         try:
             self.port.timeout = timeout
             data = self.port.read(1)

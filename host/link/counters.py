@@ -1,35 +1,35 @@
-"""What the link counts: over its life, and while HELLO waits for its answer."""
+"""Counters of the link: over its lifetime, and while HELLO waits for its answer."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class Counters:
-    """What the link had to do so far. Without disturbances all but `requests` stay 0, and `hellos` 1."""
+    """Counts over a link's lifetime. On an undisturbed line all but `requests` stay 0, and `hellos` 1."""
 
-    requests: int = 0  #: requests that were answered finally
+    requests: int = 0  #: requests that have their final answer
     hellos: int = 0  #: HELLOs sent
     resent: int = 0  #: frames sent again
     timeouts: int = 0  #: deadlines missed
-    refused: int = 0  #: answers that said the frame before was damaged or out of sequence
-    unexpected: int = 0  #: good answers that nothing waited for, such as repetitions
+    refused: int = 0  #: answers that refused a frame as damaged or out of sequence
+    unexpected: int = 0  #: valid answers to no outstanding request, such as repetitions
 
 
 @dataclass
 class Heard:
-    """What came instead of HELLO's answer; `str` says what to make of it."""
+    """Everything received instead of HELLO's answer; `str` gives a diagnosis for the error message."""
 
-    since: float  #: when the first HELLO was sent
+    since: float  #: time of the first HELLO, in seconds of the link's clock
     tries: int = 0  #: HELLOs sent
-    answers: int = 0  #: good answers to other requests: a board works off those of an earlier session
-    refused: int = 0  #: answers that said the HELLO was damaged
-    damaged: int = 0  #: pieces that were no frame
-    received: int = 0  #: bytes of all these
-    told: bool = False  #: the user knows that the board works off an earlier session
+    answers: int = 0  #: valid answers to other requests: the board is executing those of an earlier session
+    refused: int = 0  #: answers that refused the HELLO as damaged
+    damaged: int = 0  #: received pieces that were not a valid frame
+    received: int = 0  #: bytes since the last drain, set when HELLO gives up
+    told: bool = False  #: the user was told that the board is executing an earlier session's requests
 
     @property
     def damage(self) -> int:
-        """Pieces and answers that speak of a bad line."""
+        """Number of damaged pieces and refusals, which suggest a bad line."""
         return self.damaged + self.refused
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Requests that are in flight: which are answered, how long the oldest is waited for, and when all are sent again."""
+"""Requests in flight: their answers, the deadline of the oldest, and when to send all of them again."""
 
 from collections import deque
 from collections.abc import Callable
@@ -17,7 +17,7 @@ EXECUTED = (Status.OK, Status.BAD_ORDER, Status.BAD_RANGE, Status.BAD_IMAGE, Sta
 
 @dataclass
 class Request:
-    """A request with its number, and the answer that it got; `status` None: none yet."""
+    """A request with its sequence number and its answer; `status` is None until it is answered."""
 
     sequence: int
     command: Command
@@ -32,47 +32,53 @@ class Request:
 
 
 class Flight:
-    """Requests that were sent and not yet taken back, oldest first. It says what to do, and sends nothing itself.
+    """Requests sent and not yet taken by the caller, oldest first. It decides on resends, and sends nothing.
 
-    name: for messages. patience: of the link, which learns from the answers. counters: of the link. retries: how often in a
-    row a deadline may be missed, resends: how often in a row all may be sent again. clock: seconds that pass.
+    name: the port's name in error messages. patience: the link's, which learns from the answers. counters:
+    the link's. retries: number of deadlines that may be missed in a row. resends: number of times in a row
+    that all may be sent again. clock: returns the present time in seconds.
     """
 
     def __init__(
         self, name: str, patience: Patience, counters: Counters, retries: int, resends: int, clock: Callable[[], float]
     ):
         self.requests: deque[Request] = deque()
-        #: Why what is unanswered has to be sent again, as soon as nothing more is expected; None: all is well.
+        #: Reason to send all unanswered requests again, once no further answer is expected; None without
+        #: trouble.
         self.trouble: str | None = None
-        #: Until when to wait for the next answer.
+        #: Time at which the wait for the next answer ends, in seconds of the clock.
         self.deadline = 0.0
         self._name, self._patience, self._counters, self._clock = name, patience, counters, clock
         self._retries, self._resends = retries, resends
-        #: In a row: resends, missed deadlines, answers that say that the board doesn't know us.
+        #: Counts in a row: resends, missed deadlines, answers that show that the board has forgotten the
+        #: HELLO.
         self._attempts = self._missed = self._lost = 0
-        #: Answers, of whatever kind, to frames that were sent.
+        #: Answers still expected, valid or not: one for each frame sent.
         self._awaited = 0
-        #: Seconds at which the wait began.
+        #: Time at which the current wait began.
         self._since = 0.0
-        #: Why it is sent again.
+        #: Reason for the last resend, for the error message.
         self._reason = ""
 
     def add(self, request: Request) -> None:
-        """One that is sent now."""
+        """Append a request that is being sent; if it is the only one, start the wait for it."""
         self.requests.append(request)
         self._awaited += 1
         if len(self.requests) == 1:
             self.wait()
 
     def wait(self) -> None:
-        """The wait for the oldest begins now: a longer one where deadlines were missed before; in trouble, as `hear` says."""
+        """Start the wait for the oldest request: its usual time * 2^(missed deadlines), at most `timeout`.
+
+        While `trouble` is set, the deadline stays as `hear` set it.
+        """
         self._since = self._clock()
         if self.trouble is None:
             usual = self._patience.of(self.requests[0].command)
             self.deadline = self._since + min(usual * 2**self._missed, self._patience.timeout)
 
     def silence(self) -> None:
-        """The deadline has passed."""
+        """Record a missed deadline, unless the requests are to be sent again anyway."""
         if self.trouble is None:
             self._missed += 1
             self._patience.damaged += 1
@@ -80,7 +86,7 @@ class Flight:
             self._reason = f"no answer within {self.deadline - self._since:.3g} s"
 
     def hear(self, body: bytes) -> None:
-        """The body of an answer; empty: one that was damaged."""
+        """Process the body of an answer; an empty body is a damaged answer."""
         self._awaited = max(self._awaited - 1, 0)
         oldest = self.requests[0]
         if len(body) < ANSWER_HEADER:
@@ -90,21 +96,22 @@ class Flight:
         else:
             self._counters.refused += 1
             self._damaged(f"an answer was {status_name(body[3])}")
-            # In order as all else is, this can't be said of the oldest unless the board has forgotten the HELLO.
+            # Requests arrive in order, so the oldest can be out of sequence only if the board has forgotten
+            # the HELLO.
             self._lost += body[1] == oldest.sequence and body[3] == Status.BAD_SEQUENCE and oldest.again
         if self.trouble is not None:
             self._reason = self.trouble
-            # each answer puts it off, so that what a slow board still works off isn't sent once more
+            # each answer postpones the resend: a slow board must not receive again what it is still executing
             quiet = patience.quiet(self._attempts, self._awaited, self._patience.longest(oldest.command))
             self.deadline = min(self._since + self._patience.timeout, self._clock() + quiet)
 
     def _damaged(self, trouble: str) -> None:
-        """The first answer of this kind since all was sent: BAD_SEQUENCE behind it follows from it."""
+        """Record trouble, counted once a resend: the first causes the BAD_SEQUENCE answers behind it."""
         self._patience.damaged += self.trouble is None
         self.trouble = self.trouble or trouble
 
     def _assign(self, body: bytes) -> None:
-        """Give a final answer to the request that waits for it."""
+        """Store a final answer in the request that it belongs to; without one, count it as unexpected."""
         for request in self.requests:
             if request.status is None and body[:3] == bytes((VERSION, request.sequence, request.command | ANSWER)):
                 request.status, request.payload = Status(body[3]), body[ANSWER_HEADER:]
@@ -115,7 +122,7 @@ class Flight:
         self._counters.unexpected += 1
 
     def take(self) -> Request | None:
-        """The oldest, if it is answered; `wait` when whoever gets it is done with it."""
+        """Remove and return the oldest request if it is answered. The caller calls `wait` afterwards."""
         if not self.requests or self.requests[0].status is None:
             return None
         self._attempts = self._missed = self._lost = 0
@@ -125,12 +132,15 @@ class Flight:
         return done
 
     def stuck(self, *, silent: bool) -> bool:
-        """Whether all that is unanswered has to be sent again now. silent: the deadline has passed."""
+        """Return True if all unanswered requests must be sent again now. silent: the deadline has passed."""
         prompt = self.trouble is not None and self._awaited == 0 and self._attempts < patience.PROMPT
         return bool(self.requests) and (silent or prompt)
 
     def again(self) -> list[Request]:
-        """What is unanswered, to be sent again from the oldest; `LinkError` if that was tried often enough."""
+        """Return all unanswered requests, oldest first, to be sent again.
+
+        Raises `LinkError` after too many missed deadlines or resends, or if the board was reset.
+        """
         oldest = self.requests[0]
         if self._lost > 1:
             raise LinkError(f"{self._name}: the board was reset: it doesn't know {oldest}")
@@ -147,5 +157,5 @@ class Flight:
 
 
 def status_name(code: int) -> str:
-    """Of a status, even of one that isn't known."""
+    """Name of a status code; `status CODE` if it is unknown."""
     return Status(code).name if code in {s.value for s in Status} else f"status {code}"

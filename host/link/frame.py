@@ -1,4 +1,4 @@
-"""Frames on the wire, as `golden.contract.protocol` describes them: stuffed(body, CRC-32), then a zero byte."""
+"""Coding of frames: stuffed(body, CRC-32), then a zero byte, as defined in `golden.contract.messages`."""
 
 import functools
 import zlib
@@ -9,24 +9,25 @@ from cobs import cobs  # type: ignore[import-untyped]
 from golden.contract import stuffing
 from golden.contract.protocol import ANSWER_BYTES, CRC_BYTES, VERSION
 
-#: Longest encoded answer: COBS adds one byte for each 254.
+#: Longest encoded answer in bytes, without its zero byte: COBS adds one byte, and one for each full 254.
 MAX_ENCODED = ANSWER_BYTES + ANSWER_BYTES // 254 + 1
 
 
-#: Frames whose coding is remembered: a host sends some twice, and one board of a test what the one before did.
+#: Size of the caches of coded frames: a host sends some frames twice, and tests send the same to several
+#: boards.
 REMEMBERED = 512
 
 
 class FrameError(ValueError):
-    """Bytes between two zeros that are no frame: a broken block, wrong checksum, too short or too long."""
+    """The bytes between two zeros aren't a frame: a broken block, a wrong checksum, too short or too long."""
 
 
-#: COBS with zero runs: no zeros, and fewer bytes where there were many.
+#: COBS with zero runs: the result has no zero byte, and is short for data with many zeros.
 stuff = functools.lru_cache(REMEMBERED)(stuffing.stuff)
 
 
 def unstuff(stuffed: bytes) -> bytes:
-    """The inverse; `FrameError` if the last block is cut short, or there is a zero byte, which ends a frame."""
+    """Decode stuffed bytes; `FrameError` if the last block is cut short or a byte is zero."""
     data, cut = unstuff_partly(stuffed)
     if cut:
         raise FrameError(f"the last block of {len(stuffed)} bytes is cut short")
@@ -35,24 +36,24 @@ def unstuff(stuffed: bytes) -> bytes:
 
 @functools.lru_cache(REMEMBERED)
 def unstuff_partly(stuffed: bytes) -> tuple[bytes, bool]:
-    """The inverse, as far as it goes; True if the last block is cut short. `FrameError` if there is a zero byte."""
+    """Decode as many stuffed bytes as possible; True if the last block is cut short. `FrameError` for a 0."""
     if 0 in stuffed:
         raise FrameError(f"byte {stuffed.index(0)} of {len(stuffed)} is zero, which ends a frame")
     return stuffing.unstuff_partly(stuffed)
 
 
 def encode(body: bytes) -> bytes:
-    """A request's frame of a body (header and payload), zero byte included."""
+    """Return a request's frame, zero byte included, from its body (header and payload)."""
     return stuff(_sealed(body)) + b"\0"
 
 
 def request(sequence: int, command: int, payload: bytes = b"", version: int = VERSION) -> bytes:
-    """A request's frame, zero byte included."""
+    """Return a request's frame, zero byte included, from its fields."""
     return encode(bytes((version, sequence, command)) + payload)
 
 
 def encode_answer(body: bytes) -> bytes:
-    """The same of an answer, for a board in software."""
+    """Return an answer's frame, zero byte included, from its body; for boards in software."""
     return cobs.encode(_sealed(body)) + b"\0"
 
 
@@ -61,12 +62,12 @@ def _sealed(body: bytes) -> bytes:
 
 
 def decode(frame: bytes) -> bytes:
-    """The body of a request's frame without its zero byte; `FrameError` if it is damaged."""
+    """Return the body of a request's frame, given without its zero byte; `FrameError` if it is damaged."""
     return _opened(unstuff(frame))
 
 
 def decode_answer(frame: bytes) -> bytes:
-    """The body of an answer's frame without its zero byte; `FrameError` if it is damaged."""
+    """Return the body of an answer's frame, given without its zero byte; `FrameError` if it is damaged."""
     try:
         return _opened(cobs.decode(frame))
     except cobs.DecodeError as error:
@@ -80,14 +81,14 @@ def _opened(data: bytes) -> bytes:
 
 
 def intact(data: bytes) -> bool:
-    """Whether body and CRC, as decoded, belong together."""
+    """Return True if the decoded bytes end in the CRC-32 of those before it."""
     return len(data) >= CRC_BYTES and zlib.crc32(data[:-CRC_BYTES]) == int.from_bytes(data[-CRC_BYTES:], "little")
 
 
 class Splitter:
-    """Cuts received bytes into answers. Holds at most `MAX_ENCODED` bytes, whatever comes in; empty frames are skipped.
+    """Splits received bytes at zero bytes into answers; skips empty frames.
 
-    damaged: pieces that were no frame.
+    It keeps at most `MAX_ENCODED` + 1 bytes. damaged: number of pieces that were not a valid frame.
     """
 
     def __init__(self) -> None:
@@ -95,11 +96,11 @@ class Splitter:
         self._rest = bytearray()
 
     def clear(self) -> None:
-        """Forget the beginning of a frame."""
+        """Discard the incomplete frame."""
         self._rest.clear()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The bodies of all frames that `data` completes; an empty one for each piece that was no frame."""
+        """Yield the body of each frame that `data` completes, b"" for a piece that is not a valid frame."""
         *pieces, last = (bytes(self._rest) + data).split(b"\0")
         self._rest = bytearray(last[: MAX_ENCODED + 1])
         for piece in pieces:

@@ -1,4 +1,4 @@
-"""The host's end of the serial link: an engine that has every request executed exactly once, in order."""
+"""The host's end of the serial link: the board executes every request exactly once, in order."""
 
 import contextlib
 import secrets
@@ -21,7 +21,7 @@ from .port import BAUDS, open_port
 
 
 class RefusedError(BoardError):
-    """The board refused a request. status, payload: of its answer."""
+    """The board refused a request. status, payload: those of its answer."""
 
     def __init__(self, message: str, status: Status, payload: bytes):
         super().__init__(message)
@@ -31,14 +31,16 @@ class RefusedError(BoardError):
 class Link:
     """A port with a board behind it. Not for use by several threads.
 
-    As many requests are in flight as the board says that it can hold. A refusal, a damaged answer or a missed deadline makes
-    it send again all that is unanswered, from the oldest; the board repeats answers without executing twice. After an
-    exception other than `BoardError` it is unknown whether the last requests were executed; then the link is closed.
+    Up to `window` requests are in flight, the number that the HELLO answer gives. After a refusal, a damaged
+    answer or a missed deadline all unanswered requests are sent again, oldest first; the board repeats stored
+    answers and executes nothing twice. After an exception other than `BoardError` it is unknown whether the
+    last requests were executed; the link is then closed.
 
-    name: for messages. timeout: longest wait in seconds for an answer, counted from the answer before. retries: how often in
-    a row a deadline is missed, resends: how often in a row requests are sent again for any reason, before giving up.
-    bauds: rates that HELLO tries in turn, if there are several. clock: seconds that pass. draw: sequence numbers at HELLO.
-    note: takes a line for the user when HELLO takes long.
+    name: of the port, in error messages. timeout: longest wait in seconds for an answer, counted from the
+    answer before. retries: number of deadlines missed in a row, and resends: number of resends in a row for
+    any reason, before it gives up. bauds: rates that HELLO tries in turn, if there are several. clock:
+    returns the present time in seconds. draw: returns a random integer below its argument, for the sequence
+    number of HELLO. note: called with a line for the user if HELLO takes long.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class Link:
         note: Callable[[str], None] = lambda line: None,
     ):
         self.name, self.timeout, self.counters = name, timeout, Counters()
-        #: Requests that the board can hold.
+        #: Number of requests that the board can hold.
         self.window = 1
         self.channel = Channel(port, name, clock)
         self.retries, self.resends, self._bauds = retries, resends, bauds
@@ -91,45 +93,45 @@ class Link:
 
     @property
     def now(self) -> float:
-        """Seconds on the link's clock."""
+        """Present time in seconds of the link's clock."""
         return self._clock()
 
     @property
     def length(self) -> int:
-        """Bytes of payload that a frame should have at most where the host may choose: fewer on a bad line."""
+        """Largest payload in bytes of a frame whose length the host may choose: smaller on a bad line."""
         return self._patience.length
 
     @property
     def damaged(self) -> int:
-        """Pieces received that were no frame."""
+        """Number of received pieces that were not a valid frame."""
         return self.channel.damaged
 
     def hello(self, *, timeout: float = 2.0, tries: int = 5) -> Identity:
-        """Begin: drain the port, agree on a sequence number, and learn what board it is and how much it can hold.
+        """Begin a session: drain the port, agree on a sequence number, set `window`, return the identity.
 
-        A board executes in order, so it first works off what an earlier host sent: while answers to
-        that come, this waits, up to `patience.BACKLOG_SECONDS`.
+        A board executes in order, so it first executes an earlier host's requests. While it answers those,
+        this waits, `patience.BACKLOG_SECONDS` at most.
 
-        timeout: seconds of silence that end a try; a damaged one is repeated at once. tries: how many
-        may pass in silence, in a row. Raises `LinkError` if nothing answers, `IdentityError` if it is
-        something else.
+        timeout: seconds of silence that end a try; after damage the next try follows soon. tries: number of
+        silent tries in a row before it gives up. Raises `LinkError` without an answer, `IdentityError` for a
+        board of another version, or no nudge board.
         """
         heard = Heard(self._clock())
         silent = noisy = rate = drained = 0  # silent, noisy: tries in a row
         while silent < tries and noisy <= self.resends and self._clock() < heard.since + patience.BACKLOG_SECONDS:
             if len(self._bauds) > 1:
-                # an adapter may lack a rate; then the one before is tried again
+                # an adapter may not support a rate; the one before then stays
                 with contextlib.suppress(serial.SerialException, OSError, ValueError):
                     self.channel.port.baudrate = self._bauds[rate % len(self._bauds)]
             if drained <= rate and drained < max(1, len(self._bauds)):
                 self.channel.drain()
                 drained += 1
-            # A number drawn anew for each try: a late answer to an earlier one isn't mistaken for this one's.
+            # Each try has its own random number, so a late answer to an earlier try isn't taken for its own.
             sequence = (self._next + 1 + self._draw(255)) % 256
             self._next = (sequence + 1) % 256
             self.counters.hellos += 1
             heard.tries += 1
-            # The leading zero byte ends whatever the board may have received so far.
+            # The leading zero byte ends an incomplete frame in the board.
             self.channel.write(b"\0" + frame.request(sequence, Command.HELLO))
             answers, damage = heard.answers, heard.damage
             identity = self._welcome(sequence, timeout, heard)
@@ -148,7 +150,7 @@ class Link:
         raise LinkError(f"{self.name}: no answer to HELLO in {heard.tries} tries, {seconds:.0f} s. {heard}")
 
     def _welcome(self, sequence: int, timeout: float, heard: Heard) -> Identity | None:
-        """The answer to a HELLO; None after `timeout` seconds of silence, or soon after damage."""
+        """Return the answer to a HELLO; None after `timeout` seconds of silence, or soon after damage."""
         deadline, noisy, end = self._clock() + timeout, False, heard.since + patience.BACKLOG_SECONDS
         while (body := self.channel.read(min(deadline, end))) is not None:
             if len(body) < ANSWER_HEADER or (body[3] not in EXECUTED and body[3] != Status.BAD_VERSION):
@@ -177,21 +179,22 @@ class Link:
         return None
 
     def call(self, command: Command, payload: bytes = b"") -> bytes:
-        """One request; its answer's payload."""
+        """Send one request and return the payload of its answer."""
         return self.exchange([(command, payload)])[0]
 
     def exchange(self, requests: Iterable[tuple[Command, bytes]]) -> list[bytes]:
-        """Requests in order, `window` in flight; the payloads of their answers. Raises what `stream` raises."""
+        """Send requests in order and return the payloads of their answers. Raises the errors of `stream`."""
         return list(self.stream(requests))
 
     def stream(self, requests: Iterable[tuple[Command, bytes] | None]) -> Generator[bytes, None, None]:
-        """The same, each payload as soon as it is there, while further requests are sent. Take all of them.
+        """Send requests in order, up to `window` in flight, and yield each answer's payload as it arrives.
 
-        requests: drawn as far ahead as the window allows. None among them: nothing more before another answer is in, of a
-        request that is in flight.
+        The caller must take all payloads: leaving with requests in flight closes the link. requests: drawn as
+        far ahead as the window allows; a None among them stops the drawing until the next answer, for which a
+        request must be in flight.
 
-        `RefusedError` if one was executed but not answered OK: requests after it that were in flight were executed as well,
-        later ones not sent. `LinkError` if the board stops answering.
+        Raises `RefusedError` if a request was executed but not answered OK: those in flight behind it were
+        executed as well, later ones were not sent. Raises `LinkError` if the board stops answering.
         """
         flight = Flight(self.name, self._patience, self.counters, self.retries, self.resends, self._clock)
         try:
@@ -228,7 +231,7 @@ class Link:
                     flight.wait()
             if flight.stuck(silent=body is None):
                 unanswered = flight.again()
-                # The leading zero byte ends a frame whose own was lost.
+                # The leading zero byte ends a frame that lost its own zero byte.
                 self.channel.write(b"\0")
                 for request in unanswered:
                     self.channel.write(request.frame)
@@ -237,7 +240,7 @@ class Link:
             raise failure
 
     def _fill(self, flight: Flight, source: Iterator[tuple[Command, bytes] | None]) -> None:
-        """Send as many requests as the window allows and there are now."""
+        """Draw and send requests until the window is full, or None or the end is drawn."""
         while len(flight.requests) < self.window and (drawn := next(source, None)) is not None:
             command, payload = drawn
             sequence, self._next = self._next, (self._next + 1) % 256

@@ -1,28 +1,28 @@
-"""How long the link waits, and for what; and how long its frames may be."""
+"""Timeouts of the link, learned from the board's answers, and the payload length for a damaged line."""
 
 from golden.contract.protocol import Command
 
-#: Seconds without an answer, after a refusal or a damaged answer, until the requests in flight are sent again at the latest;
-#: more where a board has been slower before: so many times its longest answer. Else what it still works off is sent again and
-#: again, and it answers all of it.
+#: After a refusal or a damaged answer, the requests in flight are sent again at the latest after QUIET
+#: seconds without an answer, or after SLOW times the longest answer so far if that is longer. With less, a
+#: slow board would repeatedly receive, and answer, the requests that it is still executing.
 QUIET, SLOW = 0.1, 2.0
 
-#: Resends in a row that follow at once when all answers are in; later ones wait, twice as long each time, up to a second.
+#: Number of resends in a row that start as soon as all answers are in. Each later one waits twice as long as
+#: the one before it, up to 1 s.
 PROMPT = 8
 
-#: A request is late, and sent again, after this multiple of the longest answer to its command so far,
-#: but not before `SOONEST` seconds.
+#: A request is late, and sent again, after LATE times the longest answer to its command so far, at least
+#: SOONEST seconds.
 LATE, SOONEST = 8.0, 1.0
 
-#: Bytes of payload in the shortest frame that a bad line is given, where the host may choose.
+#: Shortest payload in bytes on a bad line, for commands whose length the host may choose.
 SHORTEST = 64
 
-#: Bounds of the drain at open: a device that never stops talking must not hold it.
+#: Limits of the drain at HELLO, which a device that never stops sending must not block.
 DRAIN_SECONDS, DRAIN_BYTES = 1.0, 1 << 20
 
-#: Longest wait for HELLO's answer while a board answers an earlier session: MAX_WINDOW samples of
-#: `medium`, with line-buffered engines 180,000 cycles each, on a virtual board that gets through
-#: 40,000 a second.
+#: Longest wait for HELLO's answer while a board answers an earlier session's requests: MAX_WINDOW samples of
+#: `medium`, 180,000 cycles each with line engines, on a virtual board that simulates 40,000 cycles a second.
 BACKLOG_SECONDS = 300.0
 
 #: Seconds of that wait after which the user is told.
@@ -30,9 +30,13 @@ NOTE_SECONDS = 3.0
 
 
 def quiet(attempts: int, awaited: int, longest: float = 0.0) -> float:
-    """Seconds to wait, after trouble, for what may still come; the more tries have failed, the longer.
+    """Return the seconds to wait after trouble for answers still to come, before requests are sent again.
 
-    longest: seconds that an answer to such a request took, at most.
+    With least = max(QUIET, SLOW * longest): for attempts < PROMPT, least if `awaited` is not 0, else 0; from
+    then on max(least, min(QUIET * 2^(attempts - PROMPT), 1)).
+
+    attempts: resends in a row so far. awaited: number of answers still expected. longest: seconds of the
+    longest answer to such a request.
     """
     least = max(QUIET, SLOW * longest)
     if attempts < PROMPT:
@@ -41,9 +45,10 @@ def quiet(attempts: int, awaited: int, longest: float = 0.0) -> float:
 
 
 class Patience:
-    """How long answers to each command took, and so how long the next one is waited for. timeout: seconds, at most.
+    """Longest answer time of each command, and the deadlines computed from it.
 
-    carried: bytes of requests and answers that came through. damaged: times that requests had to be sent again.
+    timeout: longest deadline in seconds. carried: bytes of answered requests and their answers. damaged:
+    number of times that requests had to be sent again.
     """
 
     def __init__(self, timeout: float):
@@ -53,24 +58,30 @@ class Patience:
 
     @property
     def between(self) -> int:
-        """Bytes that came through between two damages."""
+        """Mean number of bytes between two damages: floor(carried / damaged); `carried` without damage."""
         return self.carried // max(self.damaged, 1)
 
     @property
     def length(self) -> int:
-        """Bytes of payload in a frame, where the host may choose: so many that one in three gets through."""
+        """Payload bytes in a frame whose length the host may choose: `between`, at least `SHORTEST`.
+
+        About one frame in three of that length passes undamaged.
+        """
         return max(self.between, SHORTEST)
 
     def longest(self, command: Command) -> float:
-        """Seconds that an answer took so far."""
+        """Return the seconds of the longest answer to a command so far, 0.0 before the first."""
         return self._longest.get(command, 0.0)
 
     def learn(self, command: Command, seconds: float) -> None:
-        """An answer took that long."""
+        """Record the seconds that an answer took."""
         self._longest[command] = max(self.longest(command), seconds)
 
     def of(self, command: Command) -> float:
-        """Seconds in which the answer must come, if all before it have; before the first one, all that there are."""
+        """Return the deadline of an answer, in seconds after the answer before it.
+
+        min(timeout, max(SOONEST, LATE * longest)); `timeout` before the first answer to this command.
+        """
         if command not in self._longest:
             return self.timeout
         return min(self.timeout, max(SOONEST, LATE * self._longest[command]))

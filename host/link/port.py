@@ -1,4 +1,4 @@
-"""Opening and closing what pyserial opens: device paths, pseudo-terminals, `socket://` URLs."""
+"""Opens and closes ports through pyserial: device paths, pseudo-terminals, `socket://` URLs."""
 
 import contextlib
 import errno
@@ -11,18 +11,20 @@ from serial import rfc2217
 
 from plumbing.errors import LinkError
 
-#: Rates that boards have; HELLO tries them in turn, unless the caller says which. Pseudo-terminals and sockets ignore it.
+#: Baud rates of boards, which HELLO tries in turn unless the caller gives one. Pseudo-terminals and sockets
+#: ignore the rate.
 BAUDS = (1_000_000, 3_000_000)
 
 
-#: Of pyserial's URLs, those that reach a board; others write files or are for its own tests.
+#: Schemes of pyserial's URLs that reach a board; its other schemes write files or serve its own tests.
 SCHEMES = ("socket", "rfc2217", "hwgrep")
 
 
 class RemotePort(rfc2217.Serial):
-    """A serial port of another machine. Its line is agreed upon once for each rate.
+    """A serial port of another machine (RFC 2217) that negotiates its settings once for each baud rate.
 
-    pyserial does so whenever a timeout changes, which is twice for each answer, and waits 50 ms or more for it.
+    pyserial also does so whenever a timeout changes, twice for each answer, and waits 50 ms or more each
+    time.
     """
 
     _agreed: int | None = None
@@ -34,13 +36,13 @@ class RemotePort(rfc2217.Serial):
 
 
 def open_port(url: str, baud: int = BAUDS[0]) -> serial.SerialBase:
-    """Open a device path or pyserial URL for this process alone; `LinkError` says why it can't be."""
+    """Open a device path or pyserial URL, exclusively where pyserial can; `LinkError` if it fails."""
     scheme, colon, _ = url.partition("://")
     if colon and scheme not in SCHEMES:
         raise LinkError(f"{url}: a port must be a device path, or a URL of {', '.join(SCHEMES)}, not of {scheme}")
     try:
         if scheme == "rfc2217":
-            # it knows no write timeout: its connection's own one holds, also of 5 s
+            # pyserial accepts no write timeout here; the connection's own is 5 s too
             port: serial.SerialBase = RemotePort(url, baudrate=baud, timeout=0)
         else:
             port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=5, exclusive=True)
@@ -53,7 +55,7 @@ def open_port(url: str, baud: int = BAUDS[0]) -> serial.SerialBase:
         }
         raise LinkError(f"{url}: {reasons.get(getattr(error, 'errno', None) or 0, str(error))}") from None
     with contextlib.suppress(AttributeError, NotImplementedError, ValueError, OSError):
-        # where the driver has such a mode: FTDI's adapters then hold an answer back for 1 ms, not 16
+        # a mode of some drivers: FTDI's adapters then delay an answer by 1 ms instead of 16
         port.set_low_latency_mode(True)
     if url.startswith("socket://"):
         # small requests must not wait for acknowledgements of earlier ones
@@ -63,10 +65,10 @@ def open_port(url: str, baud: int = BAUDS[0]) -> serial.SerialBase:
 
 
 def close_port(port: serial.SerialBase) -> None:
-    """Close it; no error if it is closed."""
+    """Close a port; no error if it is closed already."""
     connection = getattr(port, "_socket", None)
     with contextlib.suppress(serial.SerialException, OSError):
         port.close()
-    # pyserial leaves the socket of a socket:// port open where the other end has gone
+    # pyserial leaves the socket of a socket:// port open if the other end has disconnected
     if connection is not None:
         connection.close()

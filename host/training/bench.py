@@ -1,4 +1,4 @@
-"""Cycles of the simulated board by phase, beside what the engines' lanes allow, and how busy each engine's lanes are."""
+"""Cycles of the simulated board by phase, their lower bound from the lanes, each engine's occupancy."""
 
 import time
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from golden.training.data import Data
 from host.boards.serial import SerialBoard
 from plumbing.progress import Meter
 
-#: Kernels of an event-driven engine's directions that the spikes of a training sample need, by bundle: forward, backward.
+#: Mean number of kernels that event engines add in a training sample, by bundle index: (forward, backward).
 Events = dict[int, tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Part:
-    """An engine or a neuron array: what it has side by side, and the cycles of a training sample that it needs at 100 %."""
+    """An engine or a neuron array: its lanes, and its cycles for a training sample if it never waits."""
 
     name: str
     lanes: int
@@ -32,11 +32,12 @@ class Part:
 
 
 def step_bound(config: Config, bundle: Bundle) -> int:
-    """Cycles of one step of a bundle's line-buffered or dense synapse engine that never waits; 0 for the image.
+    """Return the cycles of one step of a bundle's line or dense engine that never waits; 0 for the image.
 
-    dense: one working word a cycle, both directions in that pass. conv: each pair of channel groups streams the
-    zero-padded map of the backward convolution, (H + k - 1) x (W + k - 1) positions of the pre layer; the forward one,
-    H x W, runs beside it.
+    dense: the tiles of the bundle, one word of working copies a cycle, which serves both directions. conv:
+    groups(pre) * groups(post) * (H + k - 1) * (W + k - 1), as each pair of channel groups streams the
+    zero-padded map of the backward convolution over the pre layer's H x W; the forward convolution runs at
+    the same time.
     """
     if bundle.on_image:
         return 0
@@ -47,9 +48,11 @@ def step_bound(config: Config, bundle: Bundle) -> int:
 
 
 def static_bound(config: Config, bundle: Bundle) -> int:
-    """Cycles of the image's drive: one pixel a cycle, once for each group of output channels.
+    """Return the cycles of the image's drive, one pixel a cycle, once for each channel group; else 0.
 
-    In a convolution a pooled position takes ceil(k*k / image_taps) cycles; the pixels wait for those beyond two.
+    dense: groups(post) * pre neurons. conv: groups(post) * pre channels * (H * W + max(rounds - 2, 0) *
+    pooled positions), with rounds = ceil(k * k / image_taps) cycles for a pooled position, of which the
+    pixels wait for those beyond two.
     """
     if not bundle.on_image:
         return 0
@@ -62,13 +65,16 @@ def static_bound(config: Config, bundle: Bundle) -> int:
 
 
 def update_bound(config: Config, bundle: Bundle) -> int:
-    """Cycles of a bundle's update: a master word (all post lanes) and a pooled position in each, or in each second one."""
+    """Return the cycles of a bundle's update: item_cycles (1 or 2) * words of weights * pooled positions.
+
+    A word holds the masters of all post lanes; a dense bundle has one position.
+    """
     positions = 1 if bundle.full else bundle.post.positions
     return config.item_cycles(bundle) * layout.weight_words(config, bundle) * positions
 
 
 def windows(bundle: Bundle) -> np.ndarray:
-    """How many of an event-driven engine's windows, of 4x4 pre positions at stride two, each pre position is in."""
+    """Count, for each pre position, the event engine's windows that contain it, (H, W): 4x4 at stride 2."""
     count = np.zeros((bundle.pre.height, bundle.pre.width), np.int64)
     for y in range(bundle.post.height):
         for x in range(bundle.post.width):
@@ -77,7 +83,7 @@ def windows(bundle: Bundle) -> np.ndarray:
 
 
 def events(config: Config, settings: Settings, parameters: Parameters, images: np.ndarray, labels: np.ndarray) -> Events:
-    """Kernels to be added in a training sample, the mean over these samples, counted in the golden model."""
+    """Count, in the golden model, the kernels that event engines add: the mean over these samples."""
     bundles = [bundle for bundle in config.spec.bundles if bundle.index in config.events]
     seen = {bundle.index: torch.from_numpy(windows(bundle)) for bundle in bundles}
     total = {bundle.index: [0, 0] for bundle in bundles}
@@ -93,10 +99,10 @@ def events(config: Config, settings: Settings, parameters: Parameters, images: n
 def silent_tiles(
     config: Config, settings: Settings, parameters: Parameters, images: np.ndarray, labels: np.ndarray
 ) -> dict[int, float]:
-    """Share of each dense bundle's tiles that have no spike on either side, over all steps of training these samples.
+    """Return the share, 0 to 1, of each dense bundle's tiles without a spike on either side, by bundle index.
 
-    `hw.synapse.dense_engine` takes each tile in a cycle, so this is what skipping them would save.
-    Counted in the golden model.
+    It is the mean over all steps of training these samples in the golden model. `hw.synapse.dense_engine`
+    takes one cycle for each tile, so skipping silent ones would save this share of its cycles.
     """
     dense = [bundle for bundle in config.spec.bundles if bundle.kind == "dense"]
     total = dict.fromkeys((bundle.index for bundle in dense), 0.0)
@@ -114,7 +120,7 @@ def silent_tiles(
 
 
 def parts(config: Config, settings: Settings, counted: Events) -> list[Part]:
-    """All engines and arrays of a training sample. The steps' come first, then ``static`` and ``update``."""
+    """Return all neuron arrays and synapse engines, then the engines of ``static`` and ``update``."""
     spec, steps = config.spec, settings.free_steps + 2 * settings.nudged_steps
     out = []
 
@@ -131,7 +137,7 @@ def parts(config: Config, settings: Settings, counted: Events) -> list[Part]:
             for (name, (units, lanes)), kernels, passes in adders:
                 out.append(Part(f"synapses {bundle.index} {name}", units * lanes // passes, kernels * passes / units))
         else:
-            # weights that are read side by side; each serves both directions
+            # weights read in the same cycle; each serves both directions
             lanes = pre * post * (1 if bundle.kind == "dense" else bundle.kernel**2)
             out.append(Part(f"synapses {bundle.index}", lanes, steps * step_bound(config, bundle)))
     array(spec.layers[-1])
@@ -146,11 +152,13 @@ def parts(config: Config, settings: Settings, counted: Events) -> list[Part]:
 
 
 def bound(config: Config, settings: Settings, counted: Events, batch: int) -> dict[str, float]:
-    """Fewest cycles of each phase of a training sample with every lane of the slowest engine busy in every cycle.
+    """Return a lower bound of each phase's cycles in a training sample.
 
-    All bundles and layers work side by side for two samples, each half a sweep, so a sweep costs its slowest part. The first
-    static drive of a batch and the last two updates have nothing that hides them; the compact core hides none. They and the
-    commit are divided by ``batch``. No pipeline fill, no start-up: real counts are higher.
+    It assumes that the lanes of the slowest engine are busy in every cycle. All bundles and layers work in
+    parallel, for two samples half a sweep apart, so a sweep takes as long as its slowest part. The static
+    drive and the update overlap with the steps of other samples, except the first static drive and the last
+    two updates of a batch; in the compact core none overlaps. These and the commit are divided by ``batch``.
+    The bound has no pipeline fill and no start-up, so real counts are higher.
     """
     spec, steps = config.spec, settings.free_steps + 2 * settings.nudged_steps
     every = parts(config, settings, counted)
@@ -169,13 +177,13 @@ def bound(config: Config, settings: Settings, counted: Events, batch: int) -> di
 
 @dataclass(frozen=True)
 class Bench:
-    """Cycles of a simulated board, by its own counters.
+    """Cycles of a simulated board, by its own counters; nothing here is measured on a board.
 
-    phases, bound: cycles of each phase, divided by the training samples; of two that step at once the older one's phase counts,
-    so a sum is what a sample takes. They come in batches of `batch`, which share the commit and what goes on alone at both
-    ends. inference: the same for inferences. parts: see `Part`. silent: see `silent_tiles`.
-    seconds: of wall clock for `samples` training samples, link included.
-    All of it is simulated: nothing here was measured on a board.
+    phases, bound: cycles of each phase, divided by the number of training samples. While two samples step at
+    once, the older one's phase counts, so the sum over phases is the mean time of a sample. The samples of a
+    batch of `batch` share its commit, and the cycles without overlap at its beginning and end. inference: the
+    same for inferences. parts: see `Part`. silent: see `silent_tiles`. seconds: wall-clock time of `samples`
+    training samples, link included.
     """
 
     samples: int
@@ -204,7 +212,7 @@ class Bench:
         return self.samples / self.seconds
 
     def occupancy(self, part: Part) -> float:
-        """Share of a training sample's cycles, but those of the commit, in which a part's lanes are all in use."""
+        """Return the share of a sample's training cycles, less the commit, in which a part's lanes work."""
         return part.cycles / (self.cycles_per_training_sample - self.phases["commit"])
 
 
@@ -213,8 +221,9 @@ def bench(
 ) -> Bench:
     """Train and infer the first `samples` training images on a board and read its cycle counters before and after.
 
-    config: the board's, of which itself only says the lanes. parameters: initial weights, else fresh ones of this seed. Whole
-    batches of the network's size tell what training takes; a shorter one has the ends of a batch for few samples.
+    config: the board's; its HELLO answer has only the lanes. parameters: initial weights; None for new ones
+    of this seed. Use whole batches of the network's size: in a shorter one, fewer samples share the cycles at
+    its beginning and end.
     """
     spec = board.spec
     full = spec.learning.batch

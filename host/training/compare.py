@@ -1,4 +1,4 @@
-"""A board beside the golden model, in lockstep: every prediction, weight, bias and spike counter, bit for bit."""
+"""Compares a board with the golden model in lockstep: every prediction, weight, bias and spike counter."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from plumbing.progress import Meter
 
 
 def check(parts: list[Part]) -> int:
-    """Compare what a board says with what the golden model says; how many values there were.
+    """Compare a board's values with the golden model's, and return the number of values.
 
-    `ComparisonError` names the first that differs, and counts them all.
+    `ComparisonError` names the first that differs, with the number of all that do.
     """
     if (difference := first_difference(parts)) is not None:
         raise ComparisonError(difference.text("board", "golden"))
@@ -30,7 +30,10 @@ def check(parts: list[Part]) -> int:
 
 
 def verify(board: OpenBoard, parameters: Parameters) -> None:
-    """Compare the digests of a board's weights with those of `parameters`; `ComparisonError` names the first that differs."""
+    """Compare the digests of a board's weights with those of `parameters`.
+
+    `ComparisonError` names the first weight that differs.
+    """
     golden = GoldenBoard(board.config)
     golden.load(parameters)
     if board.digest() != golden.digest():
@@ -40,7 +43,7 @@ def verify(board: OpenBoard, parameters: Parameters) -> None:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How many values a comparison found equal."""
+    """Numbers of values that were compared and are equal."""
 
     weights: int
     predictions: int
@@ -52,10 +55,10 @@ class Comparison:
 
 
 class Twin(OpenBoard):
-    """A board and the golden model in lockstep; it is used as the board is.
+    """A board and the golden model in lockstep, with the interface of a board.
 
-    `train` and `infer` compare predictions, `commit` the digest of every bundle (all values when one differs), `read`
-    every weight and bias. The first difference raises `ComparisonError`.
+    `train` and `infer` compare predictions, `commit` the digest of every bundle (all weights if one differs),
+    `read` every weight and bias. The first difference raises `ComparisonError`.
     """
 
     def __init__(self, board: OpenBoard):
@@ -108,7 +111,7 @@ class Twin(OpenBoard):
         self.commits += 1
         board, golden = self.board.digest(), self.golden.digest()
         if board != golden:
-            self.read()  # names the weight
+            self.read()  # raises with the weight's name
             raise ComparisonError(f"commit {self.commits}: digests {board}, golden {golden}, though all weights read equal")
 
     def read(self) -> Parameters:
@@ -138,7 +141,7 @@ class Twin(OpenBoard):
         return [values[f"spikes_{layer.index}"] for layer in self.spec.layers[1:]]
 
     def finish(self) -> Comparison:
-        """Compare every weight, bias, and each layer's spikes since this object was made."""
+        """Compare every weight and bias, and the spikes of each layer since the twin was created."""
         self.read()
         new = [(now - before) % 2**32 for now, before in zip(self._read_spikes(self.board), self._spikes, strict=True)]
         pairs = enumerate(zip(new, self._read_spikes(self.golden), strict=True), 1)
@@ -154,10 +157,11 @@ def compare(
     stored: bool = False,
     parameters: Parameters | None = None,
 ) -> Comparison:
-    """Train `plan` from these weights (None: its initial ones) on the board and on the golden model.
+    """Train `plan` on the board and on the golden model, and compare them.
 
-    `ComparisonError` at the first difference. stored: train it twice, from the board's memory and streamed, each beside the
-    model; `UsageError` if the samples aren't there.
+    parameters: initial weights, None for those of the plan's seed. stored: train twice, from the board's
+    memory and streamed, each compared with the model; `UsageError` if the memory can't hold the samples.
+    Raises `ComparisonError` at the first difference.
     """
     twin, begun = Twin(board), initial(board.spec, plan.seed) if parameters is None else parameters
     held = twin.hold(data, plan.samples) if stored else None
@@ -173,7 +177,7 @@ def compare(
 
 
 def _train(twin: Twin, begun: Parameters, plan: Plan, data: Data, meter: Meter, held: Held | None) -> Parameters:
-    """From these weights on; the masters at the end. held: where the samples are, if they aren't to be streamed."""
+    """Train from `begun` and return the masters at the end. held: the stored samples; None to stream."""
     settings = plan.settings(twin.spec)
     twin.load(begun)
     for epoch in range(plan.epochs):

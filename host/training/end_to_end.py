@@ -1,7 +1,7 @@
-"""The rate of a whole run, from the first byte on: the real host, a modelled line, and a board that takes its time.
+"""Models the rate of a whole run: the real host, a modelled line, and a modelled board.
 
-The board (`host.training.plain_board`) takes as many clock cycles as the gateware does; time is counted
-(`host.training.timed_port`).
+The board (`host.training.plain_board`) takes as many clock cycles as the gateware. Time is counted, not
+measured (`host.training.timed_port`).
 """
 
 import math
@@ -28,20 +28,25 @@ from host.link.link import Link
 from .plain_board import PlainBoard
 from .timed_port import Clock, TimedPort
 
-#: Clock cycles from asking for a stored digit until the core can have it: 60 for the way to its record, then one for each coded
-#: byte and each pixel. Only the first one of a request is waited for.
+#: Clock cycles to fetch a stored digit: 60 to find its record, then one for each coded byte and each pixel.
+#: The core waits only for the first digit of a request.
 FETCH_CYCLES = 60 + 208 + 784
 
-#: Clock cycles in which one sample that is asked for is checked, at most, before the first one is fetched.
+#: Most clock cycles in which one entry of a request is checked; all are checked before the first fetch.
 CHECK_CYCLES = 16
 
-#: Clock cycles of other requests, for each byte of payload, for each stored record that is read; the line takes longer.
+#: Clock cycles of other requests: for each request, byte of payload, and stored record read. The line takes
+#: longer.
 REQUEST_CYCLES, BYTE_CYCLES, RECORD_CYCLES = 100, 3, 60 + 256
 
 
 @dataclass(frozen=True)
 class Core:
-    """What is known of a board. training: simulated clock cycles a sample, of a whole batch and its commit."""
+    """Parameters of a board.
+
+    clock_hz: of the core. baud: of the line. window: requests in flight. training: simulated clock cycles a
+    sample, the mean over a whole batch and its commit. divisor: clock cycles of a bit on the line.
+    """
 
     config: Config
     clock_hz: int
@@ -52,17 +57,17 @@ class Core:
 
     @property
     def samples_per_second(self) -> float:
-        """Of the core alone."""
+        """Training samples a second of the core alone."""
         return self.clock_hz / self.training
 
     @property
     def commit(self) -> int:
-        """Fewest clock cycles of a commit: the deepest memory, a word a cycle."""
+        """Lower bound of a commit's clock cycles: the words of the deepest master memory, one a cycle."""
         return max(layout.image_words(self.config, bundle) for bundle in self.config.spec.bundles)
 
 
 class PacedBoard(PlainBoard):
-    """Says how long each request took. batch: samples of a commit."""
+    """A `PlainBoard` with the time of each request. batch: samples of a commit."""
 
     def __init__(self, core: Core, capacity: int):
         spec = core.config.spec
@@ -72,7 +77,7 @@ class PacedBoard(PlainBoard):
         self._pending, self._cycles = 0, 0.0
 
     def seconds(self) -> float:
-        """For the request that was answered last."""
+        """Return the seconds that the last request took; resets them."""
         cycles, self._cycles = max(self._cycles, REQUEST_CYCLES), 0.0
         return cycles / self.core.clock_hz
 
@@ -101,11 +106,12 @@ class PacedBoard(PlainBoard):
 
 @dataclass(frozen=True)
 class Rates:
-    """Of a modelled run. delay: of a host's round trip.
+    """Rates of a modelled run. delay: seconds added to each round trip.
 
-    core: training samples a second of the core alone. end_to_end: of the run, from its first batch to its last commit, as
-    `nudge train` counts. upload: seconds until the memory held all samples and was compared; None: streamed. whole: training
-    samples a second with all else that the run does: HELLO, upload, weights to the board and back.
+    core: training samples a second of the core alone. end_to_end: training samples a second from the first
+    batch to the last commit, as `nudge train` reports it. upload: seconds for upload and comparison of all
+    samples; None if they were streamed. whole: training samples a second with HELLO, upload, and the transfer
+    of weights to the board and back.
     """
 
     delay: float
@@ -116,18 +122,21 @@ class Rates:
 
     @property
     def share(self) -> float:
-        """Of the core's rate."""
+        """`end_to_end` as a share of `core`, 0 to 1."""
         return self.end_to_end / self.core
 
 
 def repeated(data: Data, samples: int) -> Data:
-    """So many training samples, those of `data` again and again."""
+    """Return `samples` training samples: those of `data`, repeated as often as needed."""
     numbers = torch.arange(samples, device="cpu") % len(data.train_labels)
     return data._replace(train_images=data.train_images[numbers], train_labels=data.train_labels[numbers])
 
 
 def run_rates(core: Core, spec: Spec, data: Data, epochs: int, delay: float, *, stored: bool = True) -> Rates:
-    """Train `epochs` epochs of all training samples, from the board's memory or streamed; moved and mirrored too."""
+    """Model a training of `epochs` epochs of all training samples, moved and mirrored; return its rates.
+
+    stored: from the board's memory, if they fit; else streamed.
+    """
     clock, plan = Clock(), Plan.of(spec, "embedded", len(data.train_labels), epochs=epochs, shift=1, flip=True)
     paced = PacedBoard(core, CAPACITY if stored else 0)
     port = TimedPort(paced, clock, baud=core.baud, delay=delay, seconds=paced.seconds)

@@ -1,4 +1,7 @@
-"""A whole training run on a board: opened, trained, tested once at the end. `nudge train` and `nudge.Network.fit` are this."""
+"""Runs a whole training on a board: opens it, trains, and tests once at the end.
+
+`nudge train` and `nudge.Network.fit` use it.
+"""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,14 +23,14 @@ from .compare import Comparison, Twin
 
 @dataclass
 class Outcome:
-    """What a training run ended with."""
+    """Result of a training run."""
 
-    rate: float | None = None  #: training samples a second, end to end; None: nothing was left to train
-    core: float | None = None  #: those that the core alone would train; None: the board doesn't say
-    upload: float | None = None  #: seconds until the samples were in the board's memory; None: they were streamed
-    test: Evaluation | None = None  #: None: interrupted
-    twin: Comparison | None = None  #: None: without a twin
-    recovered: int = 0  #: how often the run went back to its checkpoint
+    rate: float | None = None  #: training samples a second, end to end; None if nothing was left to train
+    core: float | None = None  #: training samples a second of the core alone; None if unknown
+    upload: float | None = None  #: duration in seconds of uploading the samples; None if they were streamed
+    test: Evaluation | None = None  #: None if interrupted
+    twin: Comparison | None = None  #: None without a twin
+    recovered: int = 0  #: number of returns to the checkpoint
 
 
 def fit(
@@ -39,11 +42,11 @@ def fit(
     recover: int = 0,
     stream: bool = False,
 ) -> Outcome:
-    """Carry the run on with a board, from its checkpoint again where the board is lost; then test it, once.
+    """Continue a run on a board, from its checkpoint again if the board is lost; then test once.
 
-    board, engines: as for `host.boards.open.open_board`. twin: step the golden model in lockstep, and end where the board
-    differs from it. recover: how often to go back to the checkpoint at most. stream: send every image anew, even if the
-    board's memory could hold them.
+    board, engines: as for `host.boards.open.open_board`. twin: run the golden model in lockstep, and stop
+    where the board differs from it. recover: largest number of returns to the checkpoint. stream: send every
+    image in each epoch, even if the board's memory could hold them.
     """
     board = values.plain(str, board, "--board", UsageError)
     engines = values.plain(str | None, engines, "--engines", UsageError)
@@ -61,7 +64,7 @@ def fit(
         with Stop() as stop:
             target = Twin(device) if twin else device
             rate = train_on_board(run, target, images, stop)
-            outcome.rate = rate or outcome.rate  # 0: nothing was left to train
+            outcome.rate = rate or outcome.rate  # 0 if nothing was left to train
             if isinstance(target, Twin):
                 outcome.twin = target.finish()
         outcome.core = device.core_rate()
@@ -75,6 +78,6 @@ def fit(
 
 
 def counters(device: OpenBoard, asked: str) -> dict[str, Any]:
-    """A board's registers, and what its link had to do. asked: which board it is, as `open_board` takes it."""
+    """Return a board's registers and its link's counters. asked: the board's name as for `open_board`."""
     link = asdict(device.link.counters) if isinstance(device, SerialBoard) else {}
     return {"board": asked, "registers": device.registers(), "link": link}

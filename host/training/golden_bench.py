@@ -1,4 +1,4 @@
-"""Speed of the golden model's engines, on the same images in the same run, and that they agree."""
+"""Measures the golden model's engines on the same images, and checks that their results are equal."""
 
 import os
 import statistics
@@ -20,16 +20,20 @@ from plumbing import compiler
 from plumbing.errors import ComparisonError, UsageError
 from plumbing.progress import Meter
 
-#: Timed runs of each engine, after one that isn't; the median counts.
+#: Number of timed runs of each engine, after a warm-up; the result is their median.
 RUNS = 3
 
-#: The engine that the others are compared with, and its part of the batch: it is slow.
+#: The reference engine, and the divisor of its share of the batch, as it is slow.
 REFERENCE, PART = "plain", 4
 
 
 @dataclass(frozen=True)
 class EngineSpeed:
-    """images: trained in each timed run. samples_per_second: the median. spread: the slowest and the fastest run."""
+    """Speed of one engine.
+
+    images: number trained in each timed run. samples_per_second: the median. spread: that of the slowest and
+    the fastest run.
+    """
 
     images: int
     samples_per_second: float
@@ -38,7 +42,7 @@ class EngineSpeed:
 
 @dataclass(frozen=True)
 class GoldenBench:
-    """threads: that the engines may use. load: the machine's average over the minute before."""
+    """Speeds of all engines. threads: most that each may use. load: the machine's 1-minute load average."""
 
     preset: str
     batch: int
@@ -49,16 +53,16 @@ class GoldenBench:
 
     @property
     def fastest(self) -> str:
-        """The compiled engine, or without a compiler what "auto" takes then."""
+        """The compiled engine, or without a compiler the one that "auto" then selects."""
         return "native" if "native" in self.engines else "folded"
 
     @property
     def samples_per_second(self) -> float:
-        """Of the fastest engine."""
+        """Training samples a second of the fastest engine."""
         return self.engines[self.fastest].samples_per_second
 
     def ratio(self, engine: str) -> float:
-        """How many times as fast as the plain engine."""
+        """Return the speed of an engine divided by that of the plain engine."""
         return self.engines[engine].samples_per_second / self.engines[REFERENCE].samples_per_second
 
 
@@ -74,18 +78,20 @@ def _check_equal(results: dict[str, Result], images: int) -> None:
             raise ComparisonError(f"engines {first!r} and {name!r} differ on {images} images: {where}")
 
 
-#: Images and threads at most: more threads than a machine gives crash torch.
+#: Limits of images and threads: torch crashes with more threads than the machine allows.
 MAX_BATCH, MAX_THREADS = 1 << 16, 256
 
 
 def golden_bench(spec: Spec, data: Data, batch: int, threads: int | None = None, runs: int = RUNS) -> GoldenBench:
     """Train `batch` training images (repeated if there are fewer) from the initial weights with each engine.
 
-    The plain one gets the first quarter of them. The engines take turns, so that what else the machine does slows all of
-    them. On a busy machine take one thread: torch's wait for each other, and the ratio comes out far too high.
+    The plain engine trains only the first quarter. The engines take turns, so that other load on the machine
+    slows all of them. Use one thread on a busy machine: torch's threads wait for each other, which makes the
+    ratio far too high.
 
-    threads: of each engine, default one for each processor. `ComparisonError` if predictions, spikes or updates differ: on
-    the quarter, all engines; on the batch, the others.
+    threads: of each engine, by default one for each processor. Raises `ComparisonError` if predictions,
+    spikes or updates differ between all engines on the quarter, or between all but the plain one on the
+    batch.
     """
     if not 1 <= batch <= MAX_BATCH:
         raise UsageError(f"--batch must be 1..{MAX_BATCH}, not {batch}")
@@ -109,7 +115,7 @@ def golden_bench(spec: Spec, data: Data, batch: int, threads: int | None = None,
     try:
         with Meter("benchmark", len(counts) * part + runs * sum(counts.values())) as meter:
             results = {}
-            for engine in counts:  # the warm-up
+            for engine in counts:  # warm-up
                 results[engine] = train(engine, part)
                 meter.advance(part, engine)
             _check_equal(results, part)

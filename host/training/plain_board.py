@@ -1,4 +1,4 @@
-"""A board in software that computes nothing, for a line that damages nothing: it keeps weights and samples, and answers."""
+"""A board in software for an undamaged line: it stores weights and samples, and computes nothing."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from host.link import frame
 
 
 class PlainBoard:
-    """Predicts 0. Every register but those of its store reads 0, whatever was written.
+    """A board that predicts 0. Registers always read 0, except `stored` and `store_end`.
 
     images: masters of each bundle (`golden.model.weight_image`).
     """
@@ -41,7 +41,7 @@ class PlainBoard:
         self._registers = registers_by_address(config.spec, identity.capacity > 0)
 
     def answer(self, piece: bytes) -> bytes:
-        """The body of the answer to a request's frame."""
+        """Return the body of the answer to a request's frame, given without its zero byte."""
         body = frame.decode(piece)
         _, sequence, command = body[:REQUEST_HEADER]
         hello = command == Command.HELLO
@@ -49,7 +49,7 @@ class PlainBoard:
         return bytes((VERSION, sequence, command | ANSWER, Status.OK)) + payload
 
     def execute(self, command: Command, payload: bytes) -> bytes:
-        """The payload of the answer to anything but HELLO."""
+        """Execute a command other than HELLO and return the payload of its answer."""
         match command:
             case Command.READ_REGISTER:
                 name = self._registers[RegisterRange.decode(payload).address].name

@@ -1,4 +1,4 @@
-"""A session byte by byte, for a test bench that knows nothing of the protocol: what to send, and what has to come back."""
+"""A session as a script of bytes to send and bytes to expect, for a bench without the protocol."""
 
 import enum
 import functools
@@ -24,31 +24,31 @@ from .timed_port import Clock, TimedPort
 
 
 class Step(enum.IntEnum):
-    """What a line of a script asks for; its low eight bits are the byte."""
+    """Kind of an entry of a script, in its bits 8 and 9; bits 0 to 7 are the byte."""
 
     SEND = 0x000
-    #: The next byte that comes back must be this one.
+    #: The next received byte must be this one.
     EXPECT = 0x100
-    #: Whatever comes back up to the end of an answer: it tells clock cycles.
+    #: Skip the received bytes up to the end of an answer, which has clock cycles.
     SKIP = 0x200
     END = 0x300
 
 
-#: Answers that tell clock cycles, which a model has none of.
+#: Commands whose answers have clock cycles, which the model doesn't know.
 TIMED = (Command.TRAIN, Command.INFER, Command.COMMIT)
 
-#: What a session told the host: predictions, samples committed, digests, all masters.
+#: Result of a session: predictions, number of samples committed, digests, all masters.
 Outcome = tuple[bytes, int, tuple[int, ...], bytes]
 
 
 @functools.cache
 def parameters(spec: Spec) -> Parameters:
-    """The weights that a session loads."""
+    """Return the weights that a session loads."""
     return initial(spec, 1)
 
 
 def session(board: OpenBoard, data: Data, samples: int) -> Outcome:
-    """Settings, all weights, a batch, its commit, digests, and all weights back."""
+    """Write settings and all weights, train a batch, commit it, read digests and all weights."""
     board.write_settings(Settings.of(board.spec))
     board.load(parameters(board.spec))
     predictions = board.train(data.train_images[:samples].numpy(), data.train_labels[:samples].numpy())
@@ -58,18 +58,18 @@ def session(board: OpenBoard, data: Data, samples: int) -> Outcome:
 
 
 class LongFrames(Link):
-    """Sends long frames from the first one on, and on a bad line too, so that each session asks for the same."""
+    """A link whose frames have the same length in every session: the longest, also on a bad line."""
 
     length = REQUEST_BYTES
 
 
 def over(port: TimedPort, spec: Spec) -> SerialBoard:
-    """The board behind a port, with sequence numbers that are always the same; HELLO is sent and answered."""
+    """Return the board behind a port, after HELLO, with reproducible sequence numbers."""
     return SerialBoard.over(LongFrames(port, "model", clock=port.clock, draw=random.Random(1).randrange), spec)
 
 
 class Recorder(PlainBoard):
-    """Writes down what passes. trained: its masters after the batch."""
+    """Records a session as a script. trained: the weights that it answers after the batch."""
 
     def __init__(self, config: Config, identity: Identity, trained: Parameters):
         super().__init__(config, identity)
@@ -87,9 +87,9 @@ class Recorder(PlainBoard):
 
 
 def script(config: Config, identity: Identity, samples: int = 1) -> list[int]:
-    """HELLO, settings, all weights, training of `samples` embedded digits, commit, digests, and all weights back: `Step`s.
+    """Return a script, each entry a `Step` plus a byte: HELLO, then `session` with `samples` embedded digits.
 
-    identity: what HELLO answers. The answers are those of the golden model, so what a bench compares are its weights.
+    identity: of the HELLO answer. The digests and weights expected are the golden model's.
     """
     model, data = GoldenBoard(config), load("embedded", shown=config.spec.input)
     session(model, data, samples)

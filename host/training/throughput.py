@@ -1,6 +1,6 @@
-"""What the protocol costs on a good line, and whether requests in flight keep a board busy over an adapter's delay.
+"""Models the protocol's overhead on an undamaged line, and how busy requests in flight keep a board.
 
-All of it is exact, on a modelled line in time that is counted (`host.training.timed_port`).
+All figures are exact for a modelled line, whose time is counted (`host.training.timed_port`).
 """
 
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ from host.link.link import Link
 from .plain_board import PlainBoard
 from .timed_port import BYTE_BITS, Clock, TimedPort
 
-#: Seconds that a USB adapter holds back an answer, unless it is told otherwise (FTDI's latency timer).
+#: Seconds by which a USB adapter delays an answer by default (FTDI's latency timer).
 ADAPTER_DELAY = 0.016
 
-#: Fastest line of the boards here.
+#: Highest baud rate of the boards.
 BAUD = 3e6
 
 
 def _line(spec: Spec, window: int, baud: float, delay: float, seconds: float) -> tuple[Link, TimedPort]:
-    """A link after its HELLO, with all that was counted set back."""
+    """Return a link after its HELLO, and its port with `working` reset."""
     config = configuration(spec)
     board = PlainBoard(config, Identity(spec.name, spec.identity, 0, 1, config.lanes, window=window))
     port = TimedPort(board, Clock(), baud=baud, delay=delay, seconds=seconds)
@@ -34,7 +34,7 @@ def _line(spec: Spec, window: int, baud: float, delay: float, seconds: float) ->
 
 
 def batches(images: np.ndarray, size: int) -> Iterator[tuple[Command, bytes]]:
-    """Requests of a training run on uint8 images, a COMMIT after each `size`."""
+    """Yield the requests of a training run on uint8 images, with a COMMIT after each `size` of them."""
     for n, image in enumerate(images, 1):
         yield Command.TRAIN, Sample(0, image.tobytes()).encode()
         if n % size == 0:
@@ -42,10 +42,10 @@ def batches(images: np.ndarray, size: int) -> Iterator[tuple[Command, bytes]]:
 
 
 def line_share(spec: Spec, images: np.ndarray, *, baud: float = BAUD, size: int = 32) -> float:
-    """Line time of a training run as a share of that of its payload, labels and pixels as they are.
+    """Return the line time of a training run, divided by that of its bare labels and pixels.
 
-    With a board that takes no time and an adapter that doesn't delay. Above 1: what frames, checksums
-    and commits cost; below 1: stuffing makes pixels shorter by more than that.
+    The board takes no time and the adapter doesn't delay. Frames, checksums and commits make it larger than
+    1; stuffing, which shortens the pixels, can make it smaller.
     """
     link, port = _line(spec, WINDOW, baud, 0.0, 0.0)
     start = port.clock.now
@@ -64,7 +64,7 @@ def occupied(
     delay: float = ADAPTER_DELAY,
     size: int = 32,
 ) -> float:
-    """Share of the time in which a board that takes `seconds` for a sample has one to work on."""
+    """Return the share of the time, 0 to 1, in which a board that takes `seconds` a request is busy."""
     link, port = _line(spec, window, baud, delay, seconds)
     start = port.clock.now
     link.exchange(batches(images, size))

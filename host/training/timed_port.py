@@ -1,4 +1,4 @@
-"""A serial line and a board in software that take their time, in time that is counted: what baud rate and delay cost."""
+"""A model of a serial line to a board in software, with baud rate and delay, in time that is counted."""
 
 import math
 from collections import deque
@@ -7,12 +7,12 @@ from typing import Protocol
 
 from host.link import frame
 
-#: Bit times of a byte: start bit, 8 bits, stop bit.
+#: Bit times of a byte: start bit, 8 data bits, stop bit.
 BYTE_BITS = 10
 
 
 class Clock:
-    """Time that passes only when somebody waits for it: what takes seconds on a line takes none here."""
+    """A clock in seconds that advances only when a read waits, so a simulated wait takes no real time."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -25,16 +25,17 @@ class Answering(Protocol):
     """A board in software."""
 
     def answer(self, piece: bytes) -> bytes:
-        """The body of the answer to the bytes between two zeros."""
+        """Return the body of the answer to the bytes between two zero bytes."""
 
 
 class TimedPort:
-    """What `Link` needs of `serial.Serial`: a full-duplex line at `baud` to a board that takes `seconds` for each request.
+    """The part of `serial.Serial` that `Link` uses: a full-duplex line at `baud` to a board in software.
 
-    board: None never answers. clock: moved on by a read that waits. delay: added to each round trip, half of it each way, as a
-    USB adapter adds it. seconds: a function is asked after each request was executed, and then the board's next request waits
-    until the transmitter has taken its answer, as it does where samples don't overlap. sent, answered: bytes carried so far.
-    working: seconds in which the board had something to do.
+    board: None never answers. clock: advanced by a read that waits. delay: seconds added to each round trip,
+    half of them each way, as by a USB adapter. seconds: time of each request. If it is a function, it is
+    called after each request; the board then begins the next request only when the transmitter is free for
+    this one's answer, as if samples don't overlap. sent, answered: bytes sent to the board and back so far.
+    working: seconds in which the board was busy.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class TimedPort:
         self._here = bytearray()
 
     def write(self, data: bytes) -> None:
-        """Into the adapter's buffer; the line carries it when it is free."""
+        """Put bytes into the adapter's buffer; they are sent when the line is free."""
         start = max(self.clock.now, self._up_free)
         self.sent += len(data)
         self._up_free = start + len(data) * self.byte
@@ -91,7 +92,7 @@ class TimedPort:
         self._coming.append((at, answer))
 
     def read(self, size: int) -> bytes:
-        """What is there; else what comes first within the time-out."""
+        """Return up to `size` bytes received, after waiting for the first for `timeout` seconds at most."""
         self._arrive()
         if not self._here and self.timeout:
             limit = self.clock.now + self.timeout
@@ -106,4 +107,4 @@ class TimedPort:
             self._here += self._coming.popleft()[1]
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing; for the interface."""

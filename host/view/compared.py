@@ -1,4 +1,4 @@
-"""Several runs side by side: a table of all, and a table of means over those that differ in the seed alone."""
+"""Tables that compare runs: one of all runs, and one of means over runs that differ only in the seed."""
 
 import statistics
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from golden.training.plan import Plan
 from .folder import Folder
 from .look import Look
 
-#: Of an error in percent, and of a rate: how many decimals are shown.
+#: Columns of measured values, with their number of decimals.
 DECIMALS = {"training error (%)": 2, "held out (%)": 2, "test error (%)": 2, "samples/s": 0}
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table that the page can sort."""
+    """A table of the page, sortable by each column."""
 
     title: str
     columns: list[str]
@@ -24,7 +24,7 @@ class Table:
 
     @property
     def body(self) -> str:
-        """The rows as HTML; what stands first is their head."""
+        """The rows as HTML; the first cell of each is its heading."""
         return "".join(
             f'<tr><th scope="row">{escape(first)}</th>'
             + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
@@ -34,9 +34,10 @@ class Table:
 
 
 def compared(runs: Sequence[tuple[Folder, Look]]) -> list[Table]:
-    """None of a single run; no means where no two finished runs differ in the seed alone.
+    """Return the tables of several runs, none for a single run.
 
-    Of equal seeds the first run counts: the others have the same bits.
+    The table of means is left out if no two finished runs differ only in the seed. Of runs with equal seeds
+    only the first counts, as the others have the same bits.
     """
     if len(runs) == 1:
         return []
@@ -72,7 +73,7 @@ def compared(runs: Sequence[tuple[Folder, Look]]) -> list[Table]:
 
 
 def _options(folder: Folder, exact: bool) -> dict[str, str]:
-    """All that fixes a run's result, in words. exact: networks of one name differ."""
+    """Return the options that determine a run's result. exact: with the network's identity."""
     network = f"{folder.spec.name} ({folder.spec.identity:08x})" if exact else folder.spec.name
     found = {
         entry.name: str(getattr(folder.plan, entry.name)) for entry in fields(Plan) if entry.name != "preset"
@@ -81,7 +82,7 @@ def _options(folder: Folder, exact: bool) -> dict[str, str]:
 
 
 def _measured(folder: Folder, seen: Look) -> dict[str, float | None]:
-    """By the name of its column; None: it isn't known."""
+    """Return a run's measured values by column name; None if unknown."""
     end, tested = folder.epochs[-1] if folder.epochs else None, seen.evaluation
     values = (
         None if end is None else end.training_error_percent,
@@ -93,7 +94,7 @@ def _measured(folder: Folder, seen: Look) -> dict[str, float | None]:
 
 
 def _mean(values: list[float | None], name: str) -> str:
-    """The mean of the values that are known and, of several, their standard deviation."""
+    """Return the mean of the known values as text and, for several, their sample standard deviation."""
     known, digits = [value for value in values if value is not None], DECIMALS[name]
     if not known:
         return ""

@@ -1,4 +1,4 @@
-"""What a page says: tables, pictures and texts by name, as plain data. A page that is open is brought up to date by them."""
+"""The content of a page as plain data: tables, pictures and texts by name. It also updates an open page."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,32 +16,32 @@ from .look import Look, histogram
 from .steps import stepped
 from .tiles import tiled
 
-#: Points of a curve at most; of more, evenly chosen ones are shown.
+#: Most points of a curve; from more, an evenly spaced subset is shown.
 POINTS = 1500
 
-#: Parts of a run that its rate is averaged over.
+#: Number of parts of a run, over each of which the rate is averaged.
 RATES = 60
 
-#: Weights in the picture of the first layer, at most.
+#: Most weights in the picture of the first layer.
 FIELDS = 1 << 15
 
 
 @dataclass
 class Content:
-    """Everything by name; a name ends with the number of its run, from 0."""
+    """All content by name; a name ends with the number of its run, from 0."""
 
-    #: Columns of what is drawn as points, lines and rectangles.
+    #: Columns of the data drawn as points, lines and rectangles.
     tables: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
-    #: What is drawn as pictures, the first row at the top.
+    #: Data drawn as pictures, the first row at the top.
     images: dict[str, np.ndarray] = field(default_factory=dict)
-    #: HTML of the elements with these ids.
+    #: HTML of elements, by their ids.
     texts: dict[str, str] = field(default_factory=dict)
-    #: Of each run: the images of its stepper, for host/view/page.js.
+    #: Images of each run's stepper, for host/view/page.js.
     steps: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 def content(runs: list[tuple[Folder, Look]]) -> Content:
-    """All of several runs."""
+    """Return the content of the page of several runs."""
     made = Content()
     made.texts["progress"] = words.progress([folder for folder, _ in runs])
     made.texts |= {f"rows-{number}": table.body for number, table in enumerate(compared(runs))}
@@ -62,7 +62,7 @@ def content(runs: list[tuple[Folder, Look]]) -> Content:
 
 
 def _learning(made: Content, number: int, folder: Folder, seen: Look) -> None:
-    """Errors and rate over the samples."""
+    """Add errors, rate and firing of a run: curves over the training samples, firing by layer."""
     window, samples, percent = sliding_error(folder.rows)
     at = _evenly(len(samples), POINTS)
     made.tables[f"error-{number}"] = {
@@ -93,12 +93,12 @@ def _learning(made: Content, number: int, folder: Folder, seen: Look) -> None:
 
 
 def _evenly(count: int, most: int) -> list[int]:
-    """At most so many of 0..count-1, evenly spaced, the first and the last among them."""
+    """Return at most `most` of 0..count-1, evenly spaced, with the first and the last."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)).tolist() if count else []
 
 
 def _rate(folder: Folder, samples: list[int]) -> dict[str, list[Any]]:
-    """Samples a second, over equal parts of the run."""
+    """Return the samples a second over equal parts of the run."""
     marks = _evenly(len(samples), RATES + 1)
     found: dict[str, list[Any]] = {"samples": [], "rate": []}
     for first, last in pairwise(marks):
@@ -110,7 +110,7 @@ def _rate(folder: Folder, samples: list[int]) -> dict[str, list[Any]]:
 
 
 def _weights(made: Content, number: int, spec: Spec, seen: Look) -> None:
-    """What the first layer's neurons look for, and histograms of all weights."""
+    """Add pictures of the first layer's weights, and histograms of all layers' weights."""
     for name, weights in (("before", seen.before), ("now", seen.now)):
         made.images[f"kernels-{name}-{number}"] = tiled(_looked_for(spec, weights[0]), np.nan)
     for n, (before, now) in enumerate(zip(seen.before, seen.now, strict=True), start=1):
@@ -125,9 +125,9 @@ def _weights(made: Content, number: int, spec: Spec, seen: Look) -> None:
 
 
 def _looked_for(spec: Spec, weights: np.ndarray) -> np.ndarray:
-    """Weights from the image, a tile for each channel or unit of layer 1, of the first ones.
+    """Return weights from the image as tiles (n, h, colours * w), one for each channel or unit of layer 1.
 
-    The colours' parts of a tile lie side by side.
+    Only the first tiles, up to `FIELDS` weights. The parts of a tile for each colour lie side by side.
     """
     first = spec.bundles[0]
     maps = weights.reshape(len(weights), *(first.pre.shape if first.full else first.weight_shape[1:]))

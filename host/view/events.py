@@ -1,6 +1,7 @@
-"""Event files for TensorBoard, of a run while it learns: `nudge train --tensorboard DIR`.
+"""Writes event files for TensorBoard during a run: `nudge train --tensorboard DIR`.
 
-Steps are training samples, over all epochs. A run that is resumed adds a file to the directory, from where it goes on.
+Steps count training samples over all epochs. A resumed run adds a file to the directory, from its
+checkpoint on.
 """
 
 from pathlib import Path
@@ -11,7 +12,7 @@ from plumbing import install
 from plumbing.errors import ToolError, ViewError
 from plumbing.progress import note
 
-#: What a run's scalars are called.
+#: Names of a run's scalars.
 BATCH = "error/batch"
 SO_FAR = "error/epoch so far"
 TRAINING = "error/training, whole epoch"
@@ -19,20 +20,20 @@ HELD_OUT = "error/held out"
 TEST = "error/test"
 RATE = "rate/samples per second"
 
-#: Seconds after which what was added is on disk at the latest.
+#: Longest time in seconds until added values are on disk.
 FLUSH_SECONDS = 10
 
 
 class Events:
-    """A callback for `Run.callbacks` that writes what is new after each commit.
+    """A callback for `Run.callbacks` that writes new rows and epochs after each commit.
 
-    `ToolError` where the package tensorboard is missing, `ViewError` for a directory that can't be written. A disk that is
-    full later is told once, and the training goes on.
+    Raises `ToolError` without the package tensorboard, `ViewError` for a directory that can't be written. If
+    writing fails later, as with a full disk, a note reports it once, and the training continues.
     """
 
     def __init__(self, folder: Path, run: Run):
         try:
-            from torch.utils.tensorboard import SummaryWriter  # late: it takes a second
+            from torch.utils.tensorboard import SummaryWriter  # imported late, as it takes a second
         except ImportError:
             raise ToolError(f"--tensorboard needs the package tensorboard: {install('tensorboard')}") from None
         self._folder, self._rows, self._epochs, self._parameters = folder, len(run.rows), len(run.epochs), run.parameters
@@ -48,7 +49,7 @@ class Events:
             self._histograms(run, 0)
 
     def __call__(self, run: Run) -> None:
-        """Write the commits and epochs that are new."""
+        """Write the new commits and epochs."""
         if not self._failed:
             try:
                 self._new(run)
@@ -56,7 +57,7 @@ class Events:
                 self._fail(error)
 
     def close(self, run: Run, test_error: float | None) -> None:
-        """Write the last of it. test_error: in percent, at the end; None: it didn't come to that."""
+        """Write the remaining values, close the file. test_error: in percent; None if it wasn't tested."""
         if self._failed:
             return
         try:
@@ -72,7 +73,7 @@ class Events:
         note(f"--tensorboard {self._folder}: {error.strerror or error}; the training goes on without")
 
     def _new(self, run: Run) -> None:
-        # a run that went back to its checkpoint writes again what it does again
+        # a run that returned to its checkpoint writes the repeated commits again
         self._rows, self._epochs = min(self._rows, len(run.rows)), min(self._epochs, len(run.epochs))
         for i, row in enumerate(run.rows[self._rows :], start=self._rows):
             step = row.epoch * run.plan.samples + row.position
@@ -90,7 +91,7 @@ class Events:
             self._histograms(run, run.saved)
 
     def _histograms(self, run: Run, step: int) -> None:
-        """Of all weights and biases as of the last checkpoint, in units of 1."""
+        """Write histograms of all weights and biases at the last checkpoint, in units of 1."""
         self._parameters = run.parameters
         lsb = 2.0**-run.spec.formats.master_fraction
         for bundle, weight, bias in zip(run.spec.bundles, run.parameters.weights, run.parameters.biases, strict=True):

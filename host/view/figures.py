@@ -1,7 +1,7 @@
-"""The figures, as Bokeh draws them in a browser.
+"""The figures of a page, drawn by Bokeh in a browser.
 
-Each reads tables and pictures of `Content` by name, and is renewed so. What belongs to the page, such as axes and words,
-has the page's colours: Bokeh reads them from host/view/page.css.
+Each figure reads tables and pictures of `Content` by name, and is updated by the same names. Axes and texts
+have the page's colours, which Bokeh reads from host/view/page.css.
 """
 
 from collections.abc import Sequence
@@ -30,19 +30,19 @@ from .look import Look
 from .steps import PHASES
 from .tiles import matrix, tiled
 
-#: Pixels, where the page is wide enough.
+#: Sizes of figures in pixels, on a page that is wide enough.
 WIDE, HIGH, SMALL = 620, 320, 300
 
-#: Pixels of a legend's row and of the line in it, its columns, and letters of a run's name in it.
+#: Legends: pixels of a row, pixels of a sample line, number of columns, most letters of a run's name.
 LEGEND_ROW, LEGEND_LINE, LEGEND_COLUMNS, LETTERS = 24, 36, 2, 16
 
-#: A legend has its colours before it is in the page.
+#: Sets the colour of labels by CSS, as a legend computes its colours before it is part of the page.
 LEGEND_STYLE = ".bk-label { color: var(--ink) !important; }"
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A figure with its words. It is as wide as its figure says, or as the page if that is narrower."""
+    """A figure with title and caption, as wide as the figure, or as the page if that is narrower."""
 
     title: str
     caption: str
@@ -50,17 +50,20 @@ class Panel:
 
 
 class Artist:
-    """Draws what is in a page's content."""
+    """Draws the tables and pictures of a page's content."""
 
     def __init__(self, content: Content):
         self.content = content
 
     def table(self, name: str) -> ColumnDataSource:
-        """Columns of that name."""
+        """Return the table of that name as a data source."""
         return ColumnDataSource(self.content.tables[name], name=name)
 
     def picture(self, name: str, values: np.ndarray, palette: Sequence[str], low: float, high: float) -> Any:
-        """A figure that is one picture, its first row at the top. Its values are renewed under `name`, not its shape."""
+        """Return a figure of one picture, its first row at the top.
+
+        Updates under `name` replace its values, not its shape.
+        """
         rows, columns = values.shape
         scale = SMALL / max(rows, columns)
         shown = figure(
@@ -76,7 +79,7 @@ class Artist:
         return shown
 
     def curves(self, **options: Any) -> Any:
-        """A figure of lines, as wide as the page lets it be."""
+        """Return a figure of lines, as wide as the page allows."""
         asked = {"width": WIDE, "height": 240, "toolbar_location": None, "tools": "hover"}
         shown = figure(sizing_mode="stretch_width", **asked | options)
         shown.xaxis.formatter.use_scientific = False
@@ -84,13 +87,13 @@ class Artist:
 
 
 def style(number: int) -> dict[str, Any]:
-    """How the lines of a run are drawn."""
+    """Return the line style of a run."""
     dash = DASHES[number // len(COLOURS) % len(DASHES)]
     return {"line_color": COLOURS[number % len(COLOURS)], "line_dash": dash, "line_width": 2}
 
 
 def legend(shown: Any, entries: dict[str, list[Any]]) -> None:
-    """A legend above the data; a click on an entry hides what it names. entries: what is drawn, by name."""
+    """Add a legend above the data; a click on an entry hides its renderers. entries: renderers, by name."""
     items = [LegendItem(label=value(name), renderers=drawn) for name, drawn in entries.items()]
     placed = Legend(items=items, orientation="horizontal", ncols=LEGEND_COLUMNS, click_policy="hide")
     placed.label_text_font_size, placed.border_line_color, placed.background_fill_color = "12px", None, None
@@ -105,20 +108,20 @@ def legend(shown: Any, entries: dict[str, list[Any]]) -> None:
 
 
 def by_run(shown: Any, runs: list[tuple[Folder, Look]], drawn: list[list[Any]]) -> None:
-    """The legend of several runs. drawn: of each run."""
+    """Add a legend of several runs, none for a single one. drawn: the renderers of each run."""
     if len(runs) > 1:
         names = [f"{n}: {_short(folder.name)}" for n, (folder, _) in enumerate(runs, start=1)]
         legend(shown, {name: each for name, each in zip(names, drawn, strict=True) if each})
 
 
 def _short(name: str) -> str:
-    """A name with its middle left out if it is long."""
+    """Return a name, with its middle left out if it is longer than `LETTERS`."""
     half = LETTERS // 2
     return name if len(name) <= LETTERS else f"{name[:half]}…{name[-half + 1 :]}"
 
 
 def together(artist: Artist, runs: list[tuple[Folder, Look]]) -> dict[str, Panel]:
-    """Figures that lay all runs over one another."""
+    """Return the figures that show all runs together."""
     return {
         "error": Panel(
             "Error",
@@ -216,7 +219,7 @@ def _histogram(artist: Artist, n: int, runs: list[tuple[Folder, Look]]) -> Any:
 
 
 def alone(artist: Artist, number: int, spec: Spec, seen: Look) -> dict[str, Panel]:
-    """Figures of one run's weights."""
+    """Return the figures of one run's weights from the image."""
     images = artist.content.images
     largest = max(float(np.abs(seen.before[0]).max()), float(np.abs(seen.now[0]).max()))
     first = spec.bundles[0]
@@ -232,7 +235,7 @@ def alone(artist: Artist, number: int, spec: Spec, seen: Look) -> dict[str, Pane
 
 
 def stepper(artist: Artist, number: int, seen: Look) -> list[dict[str, Panel]]:
-    """The figures that a stepper's script fills, sweep by sweep, row by row: made for the first image, empty."""
+    """Return the rows of a stepper's figures, empty and shaped for the first image; the script fills them."""
     recording = seen.steps[0]
     spec, rows = recording.spec, []
     for layer in spec.layers[1:]:
@@ -260,7 +263,7 @@ def stepper(artist: Artist, number: int, seen: Look) -> list[dict[str, Panel]]:
 
 
 def _name(n: int, spec: Spec) -> str:
-    """What a layer is called."""
+    """Return the name of a layer."""
     return f"Layer {n}" if n < len(spec.bundles) else f"Layer {n}, the {spec.classes} outputs"
 
 

@@ -1,4 +1,4 @@
-"""A run's directory as it is now: finished, interrupted, or still growing under the hands of `nudge train`."""
+"""Reads a run's directory in its present state: finished, interrupted, or being written by `nudge train`."""
 
 import sys
 from collections.abc import Sequence
@@ -19,49 +19,49 @@ from golden.training.sets.class_names import called
 from plumbing import files
 from plumbing.errors import ViewError
 
-#: Every row that there is: the metrics of a growing run are ahead of its checkpoint.
+#: Limit that reads all rows: the metrics of a run in progress are ahead of its checkpoint.
 ALL = sys.maxsize
 
-#: Runs on a page at most, and of them those that have curves and sections of their own: more can't be told apart.
+#: Most runs on a page, and most runs with curves and sections: more curves can't be told apart.
 MOST_RUNS, DRAWN = 64, 8
 
 
 @dataclass(frozen=True)
 class Folder:
-    """What a run's directory holds."""
+    """Contents of a run's directory."""
 
     path: Path
     spec: Spec
-    #: Of all epochs.
+    #: Plan of all epochs.
     plan: Plan
     #: Masters as of the last checkpoint.
     parameters: Parameters
-    #: Registers, and how far the run was at the last checkpoint.
+    #: Registers and position of the run at the last checkpoint.
     found: Checkpoint
-    #: A row for each commit, of those after the checkpoint too.
+    #: A row for each commit, also those after the checkpoint.
     rows: list[Row]
     epochs: list[Epoch]
-    #: The board's name, registers and link counters at the last checkpoint; {} where there are none.
+    #: The board's name, registers and link counters at the last checkpoint; {} if there are none.
     counters: dict[str, Any]
 
     @property
     def name(self) -> str:
-        """Of the directory."""
+        """Name of the directory."""
         return self.path.resolve().name
 
     @property
     def class_names(self) -> list[str]:
-        """Of each class: its name in the weight file, or else its number."""
+        """Name of each class in the weight file, or its number."""
         return list(called(self.found.names, self.spec.classes))
 
     @property
     def total(self) -> int:
-        """Samples that the plan trains, over all epochs."""
+        """Number of samples that the plan trains, over all epochs."""
         return self.plan.epochs * self.plan.samples
 
     @property
     def done(self) -> int:
-        """Samples trained so far, as far as the directory tells."""
+        """Number of samples trained so far, by the metrics or the checkpoint, whichever is larger."""
         row = self.rows[-1] if self.rows else None
         samples = self.plan.samples
         saved = self.found.epoch * samples + self.found.position
@@ -69,20 +69,20 @@ class Folder:
 
     @property
     def rate(self) -> float:
-        """Samples a second, of all that are done; 0 if none is."""
+        """Samples a second, the mean over all that are done; 0 if there are none."""
         seconds = self.rows[-1].seconds if self.rows else self.found.seconds
         return self.done / seconds if seconds else 0.0
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the end at that rate; None: it isn't known yet."""
+        """Seconds until the end at that rate; None if it isn't known yet."""
         return (self.total - self.done) / self.rate if self.rate else None
 
 
 def chosen(paths: Sequence[Path]) -> list[Path]:
-    """The directories of the runs that are meant: of a folder of runs, those in it, by name.
+    """Return the directories of the runs; for a folder of runs, those in it, ordered by name.
 
-    `ViewError` for none, or more than `MOST_RUNS`.
+    Raises `ViewError` for none, or for more than `MOST_RUNS`.
     """
     found = [run for path in paths for run in _inside(path)]
     if not 1 <= len(found) <= MOST_RUNS:
@@ -91,18 +91,18 @@ def chosen(paths: Sequence[Path]) -> list[Path]:
 
 
 def _inside(path: Path) -> list[Path]:
-    """The run itself or, if it is none, the runs in it; if there are none either, `read` says what is wrong."""
+    """Return the path if it is a run, else the runs in it; without any, the path, which `read` refuses."""
     if path.is_dir() and not (path / checkpoint.WEIGHTS).exists():
         return sorted(inside.parent for inside in path.glob(f"*/{checkpoint.WEIGHTS}")) or [path]
     return [path]
 
 
 def read(path: Path) -> Folder:
-    """The run in a directory. `ViewError` for none, `WeightsError` and `MetricsError` for one that is damaged or of another
-    version.
+    """Read the run in a directory.
 
-    Weights, counters and epochs are replaced as wholes, and a last line that is half written is left out, so that a run can
-    be read while it is trained.
+    Raises `ViewError` without a run or with damaged counters, `WeightsError` and `MetricsError` for a run
+    that is damaged or of another version. A run can be read while it is trained: weights, counters and epochs
+    are replaced atomically, and a last line that is half written is left out.
     """
     if not path.is_dir():
         raise ViewError(f"no run at {path}: give the --out of a `nudge train`, or a folder of them")
@@ -116,7 +116,7 @@ def read(path: Path) -> Folder:
 
 
 def _counters(path: Path) -> dict[str, Any]:
-    """The counters' file; {} for none."""
+    """Read the file of counters; {} without one."""
 
     def unreadable(why: str) -> ViewError:
         return ViewError(f"{why}: move it away to look at the run without it")
@@ -131,5 +131,5 @@ def _counters(path: Path) -> dict[str, Any]:
 
 
 def _counts(value: Any) -> bool:
-    """Whether decoded JSON is a register's or a counter's value."""
+    """Return True if decoded JSON is a valid value of a register or a counter."""
     return type(value) is int and 0 <= value <= values.MAX_WHOLE

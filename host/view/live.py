@@ -1,4 +1,4 @@
-"""A page beside a training: a process of its own serves it from the run's files."""
+"""Serves a page beside a training, in a separate process that reads the run's files."""
 
 import contextlib
 import os
@@ -13,24 +13,24 @@ from pathlib import Path
 from plumbing.errors import ViewError
 from plumbing.progress import note
 
-#: Seconds for the server to start, on a machine with much to do.
+#: Time limit in seconds for the server to start, on a busy machine.
 START_SECONDS = 120.0
 
-#: Seconds for it to end before it is killed.
+#: Seconds for the server to end before it is killed.
 END_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Served:
-    """A page that is served."""
+    """A served page: its address, and the server's process."""
 
     address: str
     server: subprocess.Popen[bytes]
 
     def stay(self) -> None:
-        """Go on until Ctrl-C or another signal that ends a command, or until the server ends.
+        """Wait until Ctrl-C or another signal that ends a command, or until the server ends.
 
-        It returns at once where standard input or standard error is no terminal, as in a script, which nobody would end.
+        Return at once if standard input or standard error is not a terminal: nobody would end a script.
         """
         if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
             return
@@ -41,11 +41,11 @@ class Served:
 
 @contextlib.contextmanager
 def live(out: Path) -> Iterator[Served]:
-    """While entered, a page of the run in `out` is served. `ViewError` where the server can't start.
+    """Context in which a page of the run in `out` is served. `ViewError` if the server can't start.
 
-    Whatever happens to it later, the training goes on.
+    If the server fails later, the training continues.
     """
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # the processor belongs to who trains
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # leave the processors to the training
     with tempfile.TemporaryFile() as complaints:
         server = subprocess.Popen(
             [sys.executable, "-m", "host.view.serve", str(out)],

@@ -1,4 +1,7 @@
-"""What weights do: errors, firing, and images sweep by sweep, computed by the model, which every board equals bit for bit."""
+"""Evaluates a run's weights: errors, firing rates, and single images sweep by sweep.
+
+The golden model computes them, with the same bits as every board.
+"""
 
 import functools
 from dataclasses import dataclass
@@ -19,13 +22,13 @@ from plumbing.errors import DataError, ModelError
 
 from .folder import Folder
 
-#: Test images that are tried.
+#: Most test images that are evaluated.
 TRIED = 500
 
-#: Misread images that are shown.
+#: Most misread images that are shown.
 SHOWN = 12
 
-#: Images that can be stepped through, and bytes of their recordings at most.
+#: Most images that can be stepped through, and most bytes of their recordings.
 STEPPED, STEPPED_BYTES = 3, 1 << 26
 
 #: Bins of a histogram of weights.
@@ -34,30 +37,32 @@ BINS = 64
 
 @dataclass(frozen=True)
 class Look:
-    """What there is to see of a network's weights."""
+    """Evaluation of a network's weights."""
 
-    #: What the images are, in words.
+    #: Description of the evaluated images.
     images: str
-    #: On the first images of the test set; None: the data set isn't on this machine.
+    #: Result on the first images of the test set; None if the data set isn't on this machine.
     evaluation: Evaluation | None
-    #: Of layers 1..N: spikes per neuron and sweep in the free phase, over the tried images.
+    #: Spikes per neuron and sweep of the free phase in layers 1..N, the mean over the evaluated images.
     firing: list[float]
-    #: The first misread ones: image, label, prediction.
+    #: The first misread images: image, label, prediction.
     misread: list[tuple[np.ndarray, int, int]]
-    #: A few images, all phases; the first is read rightly, if any is.
+    #: Recordings of a few images in all phases; the first image is predicted correctly, if any is.
     steps: list[Recording]
-    #: Why there are none; "" if there are.
+    #: Reason for no recordings; "" if there are some.
     no_steps: str
-    #: Of each bundle, weights that the run began with and weights now, in units of 1.
+    #: Initial weights, and present weights, of each bundle, in units of 1.
     before: list[np.ndarray]
     now: list[np.ndarray]
 
 
 @functools.cache
 def _images(source: Source, data_dir: str, shown: Input) -> tuple[str, Data | None]:
-    """The test images of a data set, and what they are. data_dir: the run's own, "" for none.
+    """Return a description of a data set's test images, and the data or None.
 
-    Without a folder, MNIST is stood for by its embedded digits."""
+    data_dir: the run's folder for data sets, "" for none. Without MNIST's folder, its embedded digits are
+    returned.
+    """
     try:
         if source.kind == datasets.GIVEN:
             return "the images that it learnt aren't kept with the run", None
@@ -71,7 +76,7 @@ def _images(source: Source, data_dir: str, shown: Input) -> tuple[str, Data | No
 
 
 def look(folder: Folder, *, steps: bool = True) -> Look:
-    """All of that for the weights of a run's last checkpoint. steps: images to step through too."""
+    """Evaluate the weights of a run's last checkpoint. steps: record images to step through too."""
     spec, settings = folder.spec, folder.found.registers()
     named, images = _images(folder.plan.data, folder.found.data_dir, spec.input)
     first = initial(spec, folder.plan.seed)
@@ -96,7 +101,7 @@ def look(folder: Folder, *, steps: bool = True) -> Look:
 def _steps(
     spec: Spec, settings: Settings, parameters: Parameters, images: list[tuple[np.ndarray, int]]
 ) -> tuple[list[Recording], str]:
-    """As many recordings as fit; where not even one does, why."""
+    """Return the recordings that fit into `STEPPED_BYTES`; the reason if not even one does, else ""."""
     found: list[Recording] = []
     left = STEPPED_BYTES
     for image, label in images:
@@ -109,11 +114,11 @@ def _steps(
 
 
 def _values(spec: Spec, parameters: Parameters) -> list[np.ndarray]:
-    """Masters in units of 1."""
+    """Return the weights' masters in units of 1."""
     return [w.numpy() * 2.0**-spec.formats.master_fraction for w in parameters.weights]
 
 
 def histogram(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(edges, share of the weights in each bin in percent), from -1 to 1."""
+    """Return edges (BINS + 1,) from -1 to 1, and the share (BINS,) of the weights in each bin in percent."""
     counts, edges = np.histogram(weights, BINS, (-1.0, 1.0))
     return edges, 100 * counts / max(weights.size, 1)

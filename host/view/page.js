@@ -1,10 +1,10 @@
 "use strict";
-// Puts the figures into the page, steps through images, sorts tables and, where the page is served, keeps it up to date.
+// Embeds the figures, steps through images, sorts tables, and updates the page if it is served.
 (() => {
   const page = JSON.parse(document.getElementById("data").textContent);
   const find = (name) => Bokeh.documents.map((doc) => doc.get_model_by_name(name)).find((model) => model) ?? null;
 
-  // values: the first row of the picture first; of a picture that has another shape by now, the page is made anew
+  // values: row by row, the first row first; if the picture's shape has changed, the page is reloaded instead
   const picture = (name, values) => {
     const source = find(name);
     const image = source?.data.image[0];
@@ -37,7 +37,7 @@
       this.timer = on ? setInterval(() => this.show(1), 300) : null;
       this.part("play").textContent = on ? "Pause" : "Play";
       this.part("play").setAttribute("aria-pressed", String(on));
-      // a page that moves by itself need not be read out at each step
+      // screen readers should not read out each step of an animation
       this.part("where").setAttribute("aria-live", on ? "off" : "polite");
     }
 
@@ -63,7 +63,7 @@
       this.show();
     }
 
-    // further: by so many sweeps; after the last comes the first
+    // further: number of sweeps to advance, cyclically
     show(further = 0) {
       const count = this.says.length;
       const sweep = (Number(this.slider.value) + further + count) % count;
@@ -78,7 +78,7 @@
     }
   }
 
-  // the rows in the order of the column that was asked for, numbers as such
+  // sorts the rows by the selected column, numerically where it has numbers
   const sort = (table) => {
     const head = table.querySelector("[aria-sort]");
     if (!head) return;
@@ -143,7 +143,7 @@
     page.steppers = [...document.querySelectorAll(".stepper")].map((root) => new Stepper(root));
     for (const stepper of page.steppers) await stepper.load();
     for (const button of document.querySelectorAll(".sorted button")) button.addEventListener("click", sortBy);
-    // Bokeh reads the page's colours when it draws
+    // reload, as Bokeh reads the page's colours only when it draws
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => location.reload());
     document.body.dataset.ready = "yes";
     if (page.live) await watch();

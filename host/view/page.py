@@ -1,4 +1,4 @@
-"""The page: one HTML file with figures, words, data and scripts, that needs nothing else, neither a server nor a network."""
+"""The page: one HTML file with figures, texts, data and scripts; it needs no server and no network."""
 
 import hashlib
 import json
@@ -23,31 +23,31 @@ from .steps import GAP
 
 HERE = Path(__file__).parent
 
-#: Those of Bokeh's parts that the figures need.
+#: Components of Bokeh that the figures need.
 COMPONENTS = ["bokeh"]
 
 
 @dataclass(frozen=True)
 class Live:
-    """How a page that is served keeps up to date."""
+    """Parameters with which a served page polls for changes."""
 
-    #: Where to ask, token included.
+    #: Address to poll, token included.
     url: str
-    #: Between two questions.
+    #: Seconds between two polls.
     seconds: float
 
 
 def structure(runs: list[tuple[Folder, Look]]) -> str:
-    """A hash of what a page's figures and tables are made for: where it changes, the page is made anew."""
+    """Return a hash of the figures' and tables' structure; if it changes, the page must be built anew."""
     shapes = [(folder.name, folder.spec.identity, len(seen.firing), len(seen.steps) > 0) for folder, seen in runs]
     tables = [(table.columns, len(table.rows)) for table in compared(runs)]
     return hashlib.sha256(repr((shapes, tables)).encode()).hexdigest()[:16]
 
 
 def page(runs: list[tuple[Folder, Look]], live: Live | None = None, version_of_data: str = "") -> str:
-    """The page of some runs as HTML. live: it asks for what is new, from `version_of_data` on.
+    """Return the page of some runs as HTML. live: the page polls for changes since `version_of_data`.
 
-    What is no Unicode, as in the name of a file, is escaped.
+    Invalid Unicode, such as in a file's name, is escaped.
     """
     made = content(runs)
     artist = Artist(made)
@@ -86,7 +86,7 @@ def page(runs: list[tuple[Folder, Look]], live: Live | None = None, version_of_d
 
 
 def _subtitle(runs: list[tuple[Folder, Look]]) -> str:
-    """What the runs are in a few words."""
+    """Return one sentence about the runs."""
     if len(runs) > 1:
         return "" if len(runs) <= DRAWN else f"The table has all, the curves are of the first {DRAWN}."
     folder, _ = runs[0]
@@ -94,12 +94,12 @@ def _subtitle(runs: list[tuple[Folder, Look]]) -> str:
 
 
 def _inside(data: Any) -> str:
-    """JSON that may stand in a script element: nothing in it ends one."""
+    """Return JSON that is safe inside a script element: no `<` can end it."""
     return json.dumps(data, allow_nan=False).replace("<", "\\u003c")
 
 
 def renewed(made: Content, *, steps: bool) -> dict[str, Any]:
-    """Content as JSON for a page that is open. steps: the steppers' images too."""
+    """Return content as plain data to update an open page. steps: with the steppers' images."""
     images = {name: [None if x != x else x for x in values.ravel().tolist()] for name, values in made.images.items()}
     found = {"tables": made.tables, "images": images, "texts": made.texts}
     return found | ({"steps": made.steps} if steps else {})

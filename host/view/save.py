@@ -1,4 +1,4 @@
-"""A report: the page of some runs, in a file of its own."""
+"""Writes a report: the page of some runs, as a self-contained file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +14,8 @@ from .page import page
 def save(runs: Sequence[Path], path: Path) -> Path:
     """Write the page of some runs' directories to a file, atomically, and return its path.
 
-    It needs no server and nothing from the network: data, script and plotting library are in it. Raises `ViewError`,
-    `WeightsError` and `MetricsError` as `host.view.folder.read` does.
+    The file contains data, script and plotting library, so it needs no server and no network. Raises
+    `ViewError`, also if it can't be written, and the errors of `host.view.folder.read`.
     """
     folders = [read(run) for run in chosen(runs)]
     if not path.parent.is_dir():

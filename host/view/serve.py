@@ -1,8 +1,9 @@
-"""A page of runs, served on this machine alone, to whoever has its token. Others can't keep it from that: connections are few
-and short.
+"""Serves a page of runs on 127.0.0.1 only, to requests with its token.
 
-`python -m host.view.serve RUN` is what `nudge train --live` starts: a process of its own, so that training never waits for
-a page. It ends when its standard input does.
+Number and duration of connections are limited, so that requests without a token can't block it.
+
+`nudge train --live` starts `python -m host.view.serve RUN` as a separate process, so that training never
+waits for a page. It ends when its standard input does.
 """
 
 import asyncio
@@ -27,19 +28,19 @@ from .watch import Watch
 
 ADDRESS = "127.0.0.1"
 
-#: How much this process yields to the one that trains (see nice(1)).
+#: Niceness of this process, so that the training has priority (see nice(1)).
 NICENESS = 10
 
-#: Connections at a time; one more, and the oldest is closed. A browser has six at most.
+#: Most connections at a time; one more closes the oldest. A browser has six at most.
 MOST_CONNECTIONS = 32
 
-#: Seconds for a request to come, and for all connections to end.
+#: Time limits in seconds: for a request to arrive, and for all connections to end.
 REQUEST_SECONDS, END_SECONDS = 10.0, 2.0
 
-#: Bytes of a request, at most.
+#: Most bytes of a request's header, and of its body.
 MAX_REQUEST = 1 << 16
 
-#: What a page may load: itself.
+#: Content security policy: a page may load only itself.
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -50,13 +51,13 @@ WAITING = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta http-equ
 
 
 class Handler(web.RequestHandler):
-    """A request with the token, from a page of this address."""
+    """Base of the handlers: refuses a request without the token, or for another host name."""
 
     def initialize(self, watch: Watch, token: str, port: int) -> None:
         self.watch, self.token, self.port = watch, token, port
 
     def prepare(self) -> None:
-        # a name that someone else points at this machine is no name of ours
+        # refuse other names, which someone else's DNS may resolve to this machine
         if self.request.host not in (f"{ADDRESS}:{self.port}", f"localhost:{self.port}"):
             raise web.HTTPError(403)
         if not hmac.compare_digest(self.get_query_argument("token", "").encode(), self.token.encode()):
@@ -79,11 +80,11 @@ class Handler(web.RequestHandler):
 
 
 class Server(httpserver.HTTPServer):
-    """`MOST_CONNECTIONS`, with or without a token."""
+    """A server with at most `MOST_CONNECTIONS` connections, with or without a token."""
 
     def initialize(self, *arguments: Any, **options: Any) -> None:
         super().initialize(*arguments, **options)
-        self._streams: list[iostream.IOStream] = []  # the oldest first
+        self._streams: list[iostream.IOStream] = []  # oldest first
 
     def handle_stream(self, stream: iostream.IOStream, address: tuple[Any, ...]) -> None:
         self._streams = [*(each for each in self._streams if not each.closed()), stream]
@@ -93,7 +94,7 @@ class Server(httpserver.HTTPServer):
 
 
 class Page(Handler):
-    """The page itself."""
+    """Answers with the page."""
 
     def get(self) -> None:
         try:
@@ -105,16 +106,17 @@ class Page(Handler):
 
 
 class News(Handler):
-    """What a page doesn't have yet."""
+    """Answers a poll with the changes since the page's version."""
 
     def get(self) -> None:
         self.finish(self.watch.news(self.get_query_argument("since", "")))
 
 
 async def serve(runs: list[Path], port: int, tell: Callable[[str], None], *, until_input_ends: bool = False) -> None:
-    """Serve a page of some runs until a signal of `plumbing.signals`. port: 0 takes any free one. tell: is told the address.
+    """Serve a page of some runs until a signal of `plumbing.signals`.
 
-    until_input_ends: until standard input ends instead. Raises `ViewError` for a port that is in use.
+    port: 0 for any free one. tell: called with the address. until_input_ends: end with standard input
+    instead. Raises `ViewError` for a port that is in use.
     """
     if not 0 <= port <= 65535:
         raise UsageError(f"--port must be 0..65535, not {port}")
@@ -151,13 +153,13 @@ async def serve(runs: list[Path], port: int, tell: Callable[[str], None], *, unt
 
 
 def main() -> int:
-    """Serve the runs that are named, and print the address; the exit code."""
-    # Ctrl-C in the terminal is meant for the training; this process ends with it
+    """Serve the runs of the command line, print the address, and return the exit code."""
+    # Ctrl-C in the terminal is meant for the training, which ends this process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICENESS)
 
     def tell(url: str) -> None:
-        """From then on nobody reads what this process says, and the training's disk isn't there to keep it."""
+        """Print the address; then discard standard error, whose file nobody reads from now on."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         print(url, flush=True)
 

@@ -1,4 +1,4 @@
-"""An image that a page steps through, sweep by sweep: all that host/view/page.js puts in place, made here."""
+"""Data of one image that a page steps through sweep by sweep, for host/view/page.js."""
 
 import base64
 import zlib
@@ -12,14 +12,14 @@ from .colours import COLOURS, GREY
 from .tiles import matrix, tiled
 from .words import picture
 
-#: Gaps between tiles, in the numbers of a stepper's pictures.
+#: Value of the gaps between tiles in a stepper's pictures.
 GAP = 0xFFFF
 
 PHASES = {"free": "free phase", "plus": "nudged phase, +beta", "minus": "nudged phase, -beta"}
 
 
 def stepped(recording: Recording, names: list[str]) -> dict[str, Any]:
-    """Pictures of each layer and sweep, the outputs' lines, sentences, the update. names: of the classes."""
+    """Return pictures of each layer and sweep, the outputs' lines, texts, updates. names: of the classes."""
     said = (
         "read rightly"
         if recording.label == recording.prediction
@@ -44,7 +44,7 @@ def stepped(recording: Recording, names: list[str]) -> dict[str, Any]:
 
 
 def _frames(recording: Recording) -> dict[str, str]:
-    """Pictures by kind and layer, one for each sweep of all phases."""
+    """Return packed pictures by kind and layer, each with one picture for each sweep of all phases."""
     found = {}
     for n, phases in enumerate(zip(*recording.phases.values(), strict=True), start=1):
         found[f"spikes-{n}"] = packed(
@@ -55,18 +55,18 @@ def _frames(recording: Recording) -> dict[str, str]:
 
 
 def packed(values: np.ndarray) -> str:
-    """16-bit numbers, little-endian, deflated, in base 64."""
+    """Return values as unsigned 16-bit numbers, little-endian, compressed by zlib, in base 64."""
     return base64.b64encode(zlib.compress(values.astype("<u2").tobytes())).decode()
 
 
 def _outputs(recording: Recording) -> np.ndarray:
-    """xi of the outputs, of 1: (sweeps of all phases, classes)."""
+    """Return xi of the outputs in units of 1: (sweeps of all phases, classes)."""
     last = [layers[-1].xi[:, :, 0, 0] for layers in recording.phases.values()]
     return np.concatenate(last) / recording.spec.formats.one
 
 
 def _lines(recording: Recording, names: list[str]) -> dict[str, list[Any]]:
-    """The outputs' lines over the sweeps; the label's and the prediction's stand out."""
+    """Return the outputs' lines over the sweeps; the label's and the prediction's are highlighted."""
     outputs = _outputs(recording).T
     special = {
         recording.prediction: (" (the prediction)", COLOURS[1]),
@@ -83,7 +83,7 @@ def _lines(recording: Recording, names: list[str]) -> dict[str, list[Any]]:
 
 
 def _sentences(recording: Recording, names: list[str]) -> list[str]:
-    """What is to be seen in each sweep."""
+    """Return a description of each sweep."""
     outputs = _outputs(recording)
     found: list[str] = []
     for phase, layers in recording.phases.items():
@@ -100,6 +100,6 @@ def _sentences(recording: Recording, names: list[str]) -> list[str]:
 
 
 def _strength(update: np.ndarray) -> list[float | None]:
-    """Of each weight, of the largest; None where there is no weight: JSON has no nan."""
+    """Return each weight's update divided by the largest, -1 to 1; None, for JSON, in gaps (nan)."""
     most = max(1.0, float(np.nanmax(np.abs(update))))
     return [None if x != x else x for x in np.round(update / most, 4).ravel().tolist()]

@@ -1,19 +1,22 @@
-"""Maps and kernels laid out as one picture: tiles in rows, with a gap between them."""
+"""Lays out maps and kernels as one picture: tiles in rows, with a gap between them."""
 
 import math
 
 import numpy as np
 
-#: Units of a dense layer in a row of its picture, at most.
+#: Most units of a dense layer in a row of its picture.
 ROW = 32
 
-#: Rows and columns of a matrix's picture at most; larger ones are shown by the strongest of neighbouring values.
+#: Most rows and columns of a matrix's picture; larger matrices show the value of largest magnitude in each
+#: block.
 MOST = 128
 
 
 def tiled(maps: np.ndarray, gap: float) -> np.ndarray:
-    """Maps (..., n, h, w) as pictures (..., H, W): tiles in rows, the first at the top left, and `gap` between them and
-    where none is. Dense layers, (..., n, 1, 1), have no gaps but fill rows of `ROW` at most.
+    """Lay out maps (..., n, h, w) as pictures (..., H, W): tiles in rows, the first at the top left.
+
+    `gap` fills the lines between tiles, and places without a tile. Dense layers, (..., n, 1, 1), have no
+    lines between them, and rows of `ROW` units at most.
     """
     *lead, count, height, width = maps.shape
     if height == width == 1:
@@ -32,8 +35,11 @@ def tiled(maps: np.ndarray, gap: float) -> np.ndarray:
 
 
 def matrix(values: np.ndarray) -> np.ndarray:
-    """A weight tensor as one picture: kernels (post, pre, k, k) as tiles, a dense one (post, pre) as it is, shrunk to
-    `MOST` rows and columns: of the values that share a place, the one of the largest magnitude.
+    """Return a weight tensor as one picture, float64.
+
+    Kernels (post, pre, k, k) become tiles, the first 2 * `MOST` of them. A dense tensor (post, pre) keeps its
+    shape, or is shrunk to `MOST` rows and columns at most: each value is the one of largest magnitude in its
+    block.
     """
     if values.ndim == 4:
         flat = values.reshape(-1, *values.shape[2:])

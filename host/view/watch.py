@@ -1,4 +1,4 @@
-"""Runs that change while they are shown: read again where their files have changed, looked at again where weights have."""
+"""Watches runs that change while they are shown: reads changed files, and evaluates changed weights."""
 
 import hashlib
 import json
@@ -15,27 +15,28 @@ from .folder import DRAWN, Folder, chosen, read
 from .look import Look, look
 from .page import Live, page, renewed, structure
 
-#: Seconds between two questions of a page.
+#: Seconds between two polls of a page.
 SECONDS = 1.0
 
 
 class Watch:
-    """What some runs, or all in a folder, have to show now. Nothing is written, and nothing asked of who trains."""
+    """The present state of some runs, or of all in a folder, from their files alone. It writes nothing."""
 
     def __init__(self, paths: list[Path]):
         self._paths = paths
-        #: Of each run: the state of its weight file, whether it has images to step through, and what was seen then.
+        #: The last `Look` at each run, with the state of its weight file and whether it has images to step
+        #: through.
         self._seen: dict[Path, tuple[tuple[str, bool], Look]] = {}
-        #: The last page, its version, and when it was made.
+        #: The last page, its version, and the time at which it was made.
         self._page, self._version, self._made = "", "", -SECONDS
 
     @property
     def runs(self) -> list[Path]:
-        """`ViewError` for too many."""
+        """Directories of the runs; `ViewError` for too many."""
         return chosen(self._paths)
 
     def version(self) -> tuple[str, str]:
-        """Of the weight files, and of all files: text that changes with them. `ViewError` for too many."""
+        """Return hashes of the state of the weight files, and of all files. `ViewError` for too many runs."""
         runs = self.runs
         weights = [f"{run} {_state(run / WEIGHTS)}" for run in runs]
         others = [_state(run / name) for run in runs for name in (METRICS, EPOCHS, COUNTERS)]
@@ -43,11 +44,11 @@ class Watch:
 
     @property
     def begun(self) -> bool:
-        """Whether each run has something to show."""
+        """True if each run has a weight file."""
         return all((run / WEIGHTS).exists() for run in self.runs)
 
     def now(self) -> list[tuple[Folder, Look]]:
-        """The runs; what `host.view.folder.read` raises."""
+        """Read the runs, and evaluate changed weights. Raises the errors of `host.view.folder.read`."""
         found = []
         for number, run in enumerate(self.runs):
             before = _state(run / WEIGHTS), number < DRAWN
@@ -58,8 +59,10 @@ class Watch:
         return found
 
     def page(self, url: str) -> str:
-        """A page that asks `url`, the same each time, for what is new. It takes the time of a hundred answers: it is made for
-        whoever asks within `SECONDS`, or as long as nothing changes.
+        """Return a page that polls `url`, which must be the same in each call.
+
+        Building it takes as long as a hundred answers to polls, so a page is returned again for `SECONDS`,
+        and for as long as nothing changes.
         """
         version = ".".join(self.version())
         if version != self._version and time.monotonic() > self._made + SECONDS:
@@ -68,7 +71,7 @@ class Watch:
         return self._page
 
     def news(self, since: str) -> dict[str, Any]:
-        """What has changed since a version that a page has; where the runs can't be read just now, why."""
+        """Return the changes since a page's version, or the error if the runs can't be read now."""
         try:
             weights, all_files = self.version()
             version = f"{weights}.{all_files}"
@@ -82,7 +85,7 @@ class Watch:
 
 
 def _state(path: Path) -> str:
-    """Text that changes when a file does."""
+    """Return text that changes when a file does: inode, size and time of change; "" without the file."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a page says in words and tables of HTML. Whatever comes from a run's files is escaped."""
+"""Texts and tables of a page as HTML. All that comes from a run's files is escaped."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ from .look import Look
 
 
 def progress(folders: list[Folder]) -> str:
-    """How far the runs are, and the time that is left: of several, of the one that takes longest."""
+    """Return the progress of the runs and the time left; for several runs, the longest time."""
     done, total = sum(each.done for each in folders), sum(each.total for each in folders)
     growing = [each for each in folders if each.done < each.total]
     text = f"{done:,} of {total:,} training samples"
@@ -28,12 +28,12 @@ def progress(folders: list[Folder]) -> str:
 
 
 def _clock(seconds: float) -> str:
-    """Hours, minutes and seconds."""
+    """Return hours, minutes and seconds as text."""
     return str(timedelta(seconds=round(min(seconds, timedelta.max.total_seconds() - 1))))
 
 
 def facts(folder: Folder, seen: Look) -> str:
-    """What the run is."""
+    """Return the facts of a run as items of a description list."""
     spec = folder.spec
     error = "" if seen.evaluation is None else f"{seen.evaluation.error_percent:.2f} % of {seen.images}"
     found = {
@@ -48,7 +48,7 @@ def facts(folder: Folder, seen: Look) -> str:
 
 
 def confusion(folder: Folder, seen: Look) -> str:
-    """How many images of each class are read as which: the more, the stronger the colour of the table's cell."""
+    """Return the confusion matrix as a table; a larger count gives a stronger colour of the cell."""
     if seen.evaluation is None:
         return ""
     counts, names = seen.evaluation.confusion, list(map(escape, folder.class_names))
@@ -66,7 +66,7 @@ def confusion(folder: Folder, seen: Look) -> str:
 
 
 def misread(folder: Folder, seen: Look) -> str:
-    """The first images that are misread, as items of a list."""
+    """Return the first misread images as items of a list."""
     names = list(map(escape, folder.class_names))
     return "".join(
         f'<li><img src="{picture(image)}" alt="">{names[label]} read as {names[said]}</li>'
@@ -75,7 +75,7 @@ def misread(folder: Folder, seen: Look) -> str:
 
 
 def picture(image: np.ndarray) -> str:
-    """An image as the address of a PNG file that holds its bytes: grey as ink on paper, colour as it is."""
+    """Return an image as a data URL of a PNG file: grey images inverted, as ink on paper, colour as it is."""
     pixels = 255 - image if image.ndim == 2 else image.transpose(1, 2, 0)
     file = io.BytesIO()
     PIL.Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG")
@@ -83,8 +83,8 @@ def picture(image: np.ndarray) -> str:
 
 
 def counters(folder: Folder) -> str:
-    """Registers and link counters as rows of a table."""
-    fits = len(folder.spec.bundles) <= MAX_BUNDLES  # only the model takes a network that has more
+    """Return registers and link counters as rows of a table."""
+    fits = len(folder.spec.bundles) <= MAX_BUNDLES  # only the model supports networks with more
     known = {register.name: register.what for register in registers(folder.spec)} if fits else {}
     rows = [
         (name, value, known.get(name, "")) for name, value in folder.counters.get("registers", {}).items()
@@ -99,7 +99,7 @@ def counters(folder: Folder) -> str:
 
 
 def epochs(folder: Folder) -> str:
-    """The errors after each epoch as rows of a table."""
+    """Return the errors after each epoch as rows of a table."""
     rows = []
     for end in folder.epochs:
         held_out = "" if end.held_out_error_percent is None else f"{end.held_out_error_percent:.2f}"

@@ -1,1 +1,1 @@
-"""What commands do, with all that is large: imported when one of them runs."""
+"""The work of the commands, with large imports; each module is imported when its command runs."""

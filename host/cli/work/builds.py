@@ -1,4 +1,4 @@
-"""Bitstreams and their reports for the command line; `boards` is imported only where needed."""
+"""Bitstreams and their reports for the command line; imports `boards` only where needed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,9 @@ from plumbing.progress import note
 
 
 def boards_modules() -> Any:
-    """What a build needs of the package `boards`: its modules, by name."""
+    """Return the modules of the package `boards` that a build needs, by name."""
     try:
-        # only here: with a board at hand, Amaranth isn't needed
+        # imported here, as other commands need no Amaranth
         from boards import catalog
         from boards.estimate import estimate, lanes, power
         from boards.toolchain import build, report, testbench, tools, verilog
@@ -37,7 +37,7 @@ def boards_modules() -> Any:
 
 
 def check_options(seed: int | None, seeds: int, kind: str) -> None:
-    """`UsageError` unless they are in range."""
+    """Raise `UsageError` unless the options are in range."""
     from boards.toolchain.tools import KINDS
 
     if kind not in KINDS:
@@ -50,17 +50,17 @@ def check_options(seed: int | None, seeds: int, kind: str) -> None:
 
 @dataclass(frozen=True)
 class Target:
-    """What is built, and for which kind of board: what a command was given."""
+    """The arguments of a command that choose a board and a network. name: the kind of board."""
 
     name: str
     preset: str | None = None
-    #: A network's file.
+    #: File of the network.
     network: Path | None = None
-    #: A file of such boards.
+    #: Python file that defines the board.
     file: Path | None = None
 
     def find(self, boards: Any) -> tuple[Any, str]:
-        """The board, with a design for the network, and its name: the board's largest preset if none is given."""
+        """Return the board, with a design for the network, and its name: by default the largest preset."""
         if self.file is None:
             fpga = boards.catalog.board(self.name)
         else:
@@ -72,7 +72,7 @@ class Target:
 
 
 def known_targets() -> list[dict[str, Any]]:
-    """Every kind of board, with what is built for it, and the median fmax of its committed report, if there is one."""
+    """Return all kinds of boards with their designs, and the median fmax of each committed report or None."""
     boards = boards_modules()
     found = []
     for name, fpga in boards.catalog.BOARDS.items():
@@ -85,9 +85,10 @@ def known_targets() -> list[dict[str, Any]]:
 
 
 def with_lanes(fpga: Any, spec: Spec) -> Spec:
-    """The network with lanes for this board: those of its file or, where that has none, chosen by the model of area and cycles.
+    """Return the network with lanes for a board: its file's, else chosen by the estimate of area and cycles.
 
-    Unchanged where nothing fits, so with one lane a layer, and for a board whose core has but one.
+    It is unchanged, with one lane a layer, if nothing fits, and for a board with the compact core, which has
+    one lane.
     """
     check_schedule(spec)
     known = dict(spec.lanes)
@@ -97,7 +98,7 @@ def with_lanes(fpga: Any, spec: Spec) -> Spec:
 
 
 def run_build(target: Target, seed: int | None, seeds: int, kind: str, verify: bool = False) -> Any:
-    """`boards.toolchain.build.build_bitstream` of a target."""
+    """Call `boards.toolchain.build.build_bitstream` for a target, and return the build."""
     check_options(seed, seeds, kind)
     boards = boards_modules()
     fpga, name = target.find(boards)
@@ -105,10 +106,10 @@ def run_build(target: Target, seed: int | None, seeds: int, kind: str, verify: b
 
 
 def run_flash(target: Target, seed: int | None, kind: str, board: str | None) -> Any:
-    """Builds if need be, loads, and checks; the build and the port.
+    """Build if needed, load, and check; return the build and the port.
 
-    Raises `LinkError` if no board is there, `ToolError` without its loader, and what building,
-    loading and `host.boards.flash.verify` raise.
+    Raises `LinkError` without a board, `ToolError` without its loader, and the errors of building, loading
+    and `host.boards.flash.verify`.
     """
     check_options(seed, 1, kind)
     boards = boards_modules()
@@ -134,7 +135,7 @@ def run_flash(target: Target, seed: int | None, kind: str, board: str | None) ->
 
 
 def simulated_cycles(config: Any, samples: int) -> dict[str, Any]:
-    """Cycles of a training sample and an inference of this very configuration, from the simulated RTL."""
+    """Return the cycles of a training sample and an inference of a configuration, by the simulated RTL."""
     from sim.board.virtual import VirtualBoard
 
     with VirtualBoard(config) as virtual, SerialBoard(virtual.url, config.spec) as board:
@@ -145,7 +146,10 @@ def simulated_cycles(config: Any, samples: int) -> dict[str, Any]:
 
 
 def committed_cycles(boards: Any, fpga: Any, name: str) -> dict[str, Any]:
-    """Cycles of a training sample and of an inference of a board's design; `DesignError` where there are none of this one."""
+    """Return the committed cycles of a training sample and an inference of a board's design.
+
+    Raises `DesignError` if none are committed.
+    """
     config, cycles = fpga.design(name).config, None
     report = boards.report.committed(boards.report.baseline_file(fpga.name, name, "yowasp")) or {}
     if (report.get("spec"), report.get("lanes")) == (config.spec.identity, list(config.lanes)):
@@ -159,9 +163,9 @@ def committed_cycles(boards: Any, fpga: Any, name: str) -> dict[str, Any]:
 
 
 def paced_core(target: Target) -> Core:
-    """What is known of a board for `host.training.end_to_end`: its clock, and the committed cycles of its network.
+    """Return a board's parameters for `host.training.end_to_end`, with the committed cycles of its network.
 
-    Raises what `committed_cycles` does.
+    Raises the errors of `committed_cycles`.
     """
     boards = boards_modules()
     fpga, name = target.find(boards)
@@ -171,9 +175,9 @@ def paced_core(target: Target) -> Core:
 
 
 def estimated_power(target: Target) -> dict[str, Any]:
-    """What `boards.estimate.power` says of a board with a network at its clock, while it trains without a pause.
+    """Return the estimate of `boards.estimate.power` for a board that trains a network without pauses.
 
-    `DesignError` where the wires of such a build, or its cycles, were never counted.
+    Raises `DesignError` if the wires of such a build, or its cycles, aren't committed.
     """
     boards = boards_modules()
     fpga, name = target.find(boards)
@@ -185,22 +189,22 @@ def estimated_power(target: Target) -> dict[str, Any]:
 
 
 def link_bits(shown: Input) -> float:
-    """Bits of a training request with an embedded digit on the serial line, 10 a byte, in the mean."""
+    """Return the mean bits on the serial line, 10 a byte, of a TRAIN request with an embedded digit."""
     images = data.load("embedded", shown=shown).train_images.numpy()
     requests = (frame.encode(bytes((VERSION, 0, Command.TRAIN, 0)) + image.tobytes()) for image in images)
     return 10 * sum(map(len, requests)) / len(images)
 
 
 def link_rate(baud: float, shown: Input) -> float:
-    """Digits a second that the serial line carries: the host can't train faster than that."""
+    """Return the digits a second that the serial line carries, the upper bound of streamed training."""
     return float(round(baud / link_bits(shown), 1))
 
 
 def run_report(target: Target, kind: str, samples: int | None, save: bool) -> tuple[str, dict[str, Any], list[str]]:
-    """Where a report is from, the report, and what is worse than the committed one.
+    """Return the source of a report, the report, and a list of what is worse than in the committed one.
 
-    samples: how many to simulate for the cycles; None: the committed ones. save: make it the
-    committed report.
+    samples: number to simulate for the cycles; None: the committed cycles. save: make it the committed
+    report.
     """
     check_options(0, 1, kind)
     boards = boards_modules()

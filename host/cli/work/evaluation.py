@@ -28,7 +28,7 @@ def carry_out(
     preset_name: str | None,
     as_json: bool,
 ) -> int:
-    """Test the weights; the exit code."""
+    """Test the weights, print the result, and return the exit code."""
     path = checkpoint.find(weights)
     spec = None if preset_name is None else preset(preset_name)
     spec, parameters, found = checkpoint.load(path, spec)
@@ -54,15 +54,16 @@ def carry_out(
 
 
 def chosen_data(path: Path, found: Checkpoint, asked: str | None, data_dir: Path | None) -> Source:
-    """The data set to test the weights at `path` on: what is asked for, else what they learnt.
+    """Return the data set to test the weights at `path` on: `asked`, else the one that they learnt.
 
-    Without a folder to look in, weights that learnt MNIST are tested on the embedded digits.
+    Without a folder for data sets, weights that learnt MNIST are tested on the embedded digits.
     """
     known = found.source
     if asked is not None:
         source = Source.asked(asked)
         before = None if known is None else (known.kind, known.path)
-        # the embedded digits are MNIST's, its test digits among the test digits; whatever a path has now
+        # no note between mnist and embedded, as the embedded test digits are some of MNIST's test digits;
+        # the same path counts as the same set, whatever it contains now
         if before != (source.kind, source.path) and {before, (source.kind, "")} != {
             ("mnist", ""),
             ("embedded", ""),

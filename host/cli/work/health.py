@@ -1,4 +1,4 @@
-"""The work of `nudge doctor`. It imports nothing that an installation may lack."""
+"""The work of `nudge doctor`. It imports no package at the top that an installation may lack."""
 
 import importlib.metadata
 import os
@@ -16,45 +16,45 @@ from plumbing import DISTRIBUTION, install
 from plumbing.errors import NudgeError
 from plumbing.programs import LOADERS, SIMULATION
 
-#: What the packages of an extra are for.
+#: Uses of the packages that each extra brings.
 EXTRAS = {"sim": "simulation", "build": "bitstreams", "nir": "optional", "tensorboard": "optional"}
 
-#: Packages that simulation can do without.
+#: Packages that simulation doesn't need.
 PAGES = ("bokeh", "jinja2", "markupsafe", "tornado")
 
-#: Seconds for a program to say its version.
+#: Time limit in seconds for a program's --version.
 SECONDS = 10
 
-#: Bytes below which a disk is called full: what the builds of a few networks take.
+#: Free bytes below which a disk is reported as full: the builds of a few networks take as many.
 LITTLE = 1 << 30
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked for."""
+    """One checked item."""
 
     group: str
     name: str
-    #: Its version or place; None: it isn't there.
+    #: Its version or place; None if it is missing.
     found: str | None
-    #: What it is for.
+    #: Its use.
     use: str
     #: How to get it.
     get: str = ""
 
     @property
     def breaks(self) -> bool:
-        """Whether simulation fails without it."""
+        """True if it is missing and simulation needs it."""
         return self.found is None and self.use == "simulation"
 
 
 def findings() -> list[Finding]:
-    """Everything, in groups."""
+    """Return all items, by group."""
     return [*packages(), *programs(), *tools(), *loaders(), *ports(), *data(), *places()]
 
 
 def packages() -> Iterator[Finding]:
-    """Python, and the packages that nudge requires, with those that are optional."""
+    """Check Python, and the packages that nudge requires or can use."""
     yield Finding("packages", "python", platform.python_version(), "simulation")
     try:
         required = importlib.metadata.requires(DISTRIBUTION) or []
@@ -74,7 +74,7 @@ def packages() -> Iterator[Finding]:
 
 
 def programs() -> Iterator[Finding]:
-    """Compilers and what they need."""
+    """Check the programs that simulation needs, and the C++ compiler of the variable CXX."""
     for name in SIMULATION:
         yield Finding("programs", name, version(name), "simulation", f"apt-get install {name}")
     compiler = os.environ.get("CXX", "")
@@ -85,7 +85,7 @@ def programs() -> Iterator[Finding]:
 
 
 def tools() -> Iterator[Finding]:
-    """Synthesis, placement and routing, as native programs; the packages are above."""
+    """Check synthesis, placement and routing as native programs; `packages` checks the Python packages."""
     from boards.toolchain.tools import DEBIAN
 
     for name, package in DEBIAN.items():
@@ -93,13 +93,13 @@ def tools() -> Iterator[Finding]:
 
 
 def loaders() -> Iterator[Finding]:
-    """Programs that put a bitstream onto a board."""
+    """Check the programs that load a bitstream onto a board."""
     for name, package in LOADERS.items():
         yield Finding("loaders", name, shutil.which(name), "nudge flash", f"apt-get install {package}")
 
 
 def ports() -> Iterator[Finding]:
-    """Serial ports that are there now."""
+    """List the serial ports that are present, and whether they can be opened."""
     try:
         from serial.tools import list_ports
     except ImportError:
@@ -114,7 +114,7 @@ def ports() -> Iterator[Finding]:
 
 
 def data() -> Iterator[Finding]:
-    """Data sets where `--data` looks for them."""
+    """Check the data sets in the folders where `--data` searches them."""
     yield Finding(
         "data",
         "embedded",
@@ -130,7 +130,7 @@ def data() -> Iterator[Finding]:
 
 
 def places() -> Iterator[Finding]:
-    """Folders that are written to, and the space that is left there."""
+    """Check the folders for builds and temporary files, and their free space."""
     try:
         from plumbing.cache import build_root
 
@@ -146,7 +146,7 @@ def places() -> Iterator[Finding]:
 
 
 def space(folder: Path, variable: str) -> str | None:
-    """What is free where a folder is or would be; None: it can't be written."""
+    """Return a folder, which may not exist yet, with its free space as text; None if it can't be written."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not os.access(there, os.W_OK):
         return None
@@ -156,7 +156,7 @@ def space(folder: Path, variable: str) -> str | None:
 
 
 def version(program: str) -> str | None:
-    """The first line that a program says of its version, or its path; None: it isn't there."""
+    """Return the first line of a program's --version, or its path without one; None if it is missing."""
     path = shutil.which(program)
     if path is None:
         return None

@@ -22,7 +22,7 @@ from plumbing.errors import ExitCode, UsageError
 
 
 def of_model(spec: Spec, batch: int | None, threads: int | None, as_json: bool) -> int:
-    """Measure the model's engines; the exit code."""
+    """Measure the model's engines, print the result, and return the exit code."""
     images = datasets.load("embedded", shown=spec.input)
     speeds = golden_bench(spec, images, 256 if batch is None else batch, threads)
     emit(as_json, engine_values(speeds), engine_table(speeds))
@@ -38,7 +38,7 @@ def of_simulation(
     engines: str | None,
     as_json: bool,
 ) -> int:
-    """Measure the virtual board; the exit code."""
+    """Measure the virtual board, print the result, and return the exit code."""
     samples = spec.learning.batch if samples is None else samples
     if samples < 2:
         why = "one alone doesn't show what the next one hides"
@@ -57,7 +57,7 @@ def of_simulation(
 
 
 def cycle_values(result: Bench, rate: float) -> dict[str, Any]:
-    """A measurement of cycles, for --json. rate: simulated cycles a second."""
+    """Return a measurement of cycles as plain data for --json. rate: simulated cycles a second."""
     return asdict(result) | {
         "cycles_per_training_sample": result.cycles_per_training_sample,
         "cycles_per_inference": result.cycles_per_inference,
@@ -69,7 +69,7 @@ def cycle_values(result: Bench, rate: float) -> dict[str, Any]:
 
 
 def cycle_tables(result: Bench, name: str, rate: float) -> str:
-    """The same to read. name: of the preset."""
+    """Return a measurement of cycles as tables. name: of the preset. rate: simulated cycles a second."""
     table = Table("phase", title=f"{name}, batch {result.batch}: simulated cycles a sample")
     for column in ("training", "bound", "inference"):
         table.add_column(column, justify="right")
@@ -91,14 +91,14 @@ def cycle_tables(result: Bench, name: str, rate: float) -> str:
 
 
 def engine_values(result: GoldenBench) -> dict[str, Any]:
-    """A comparison of engines, for --json."""
+    """Return a comparison of engines as plain data for --json."""
     ratios = {f"ratio_{engine}": result.ratio(engine) for engine in result.engines}
     speed = {"fastest": result.fastest, "samples_per_second": result.samples_per_second}
     return {"ratio": result.ratio(result.fastest)} | speed | asdict(result) | ratios | {"equal": True}
 
 
 def engine_table(result: GoldenBench) -> str:
-    """The same to read."""
+    """Return a comparison of engines as a table."""
     table = Table(
         "engine",
         title=f"{result.preset}, batch {result.batch}, {result.threads} threads: training samples/s",

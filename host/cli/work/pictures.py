@@ -11,7 +11,7 @@ from plumbing.errors import ExitCode
 
 
 def carry_out(weights: Path, pictures: list[Path], invert: bool, as_json: bool) -> int:
-    """Ask the weights about the pictures; the exit code."""
+    """Classify the pictures, print the result, and return the exit code."""
     spec, parameters, found = checkpoint.load(checkpoint.find(weights))
     digits = found.source is not None and found.source.digits
     said = predict(spec, found.registers(), parameters, pictures, found.names, digits, invert)

@@ -19,7 +19,7 @@ from .builds import Target, paced_core
 def streamed_throughput(
     baud: float | None, delay: float | None, samples: int | None, as_json: bool
 ) -> int:
-    """What the protocol costs on a line; the exit code."""
+    """Model the protocol's overhead on a line, print it, and return the exit code."""
     baud, delay = BAUD if baud is None else baud, ADAPTER_DELAY if delay is None else delay
     samples = 512 if samples is None else samples
     spec, digits = preset("tiny"), datasets.load("embedded")
@@ -50,12 +50,12 @@ def streamed_throughput(
     return ExitCode.OK
 
 
-#: Seconds of a host's round trip that `--stored` models: an adapter in its low-latency mode, and one that isn't.
+#: Round trips in seconds that `--stored` models: an adapter with and without its low-latency mode.
 LATENCIES = (0.001, ADAPTER_DELAY)
 
 
 def stored_throughput(target: Target, samples: int, epochs: int, as_json: bool) -> int:
-    """`nudge board throughput --stored`: so many samples, the embedded digits again and again."""
+    """Model a run of `samples` repeated embedded digits from the board's memory; return the exit code."""
     if samples < 1:
         raise UsageError(f"--samples must be 1 or more, not {samples}")
     core = paced_core(target)
@@ -80,7 +80,7 @@ def stored_throughput(target: Target, samples: int, epochs: int, as_json: bool) 
 
 
 def rates_table(name: str, epochs: int, samples: int, found: list[Rates], streamed: Rates) -> str:
-    """The same to read."""
+    """Return the rates as a table."""
     title = f"{name}: {epochs} epochs of {samples} digits from the board's memory (modelled)"
     table = Table("round trip", title=title)
     for column in (

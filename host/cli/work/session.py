@@ -29,10 +29,10 @@ def carry_out(
     *,
     named: bool = True,
 ) -> int:
-    """Train the run that `prepare` makes, with its data, as `where` says; the exit code.
+    """Train the run and data that `prepare` returns, with the options `where`; return the exit code.
 
-    board: None: the run's own or, for several processes or a GPU, the model. named: the user has named the run's folder;
-    otherwise it is said at once.
+    board: None for the run's own or, with several processes or a GPU, the model. named: the user has given
+    the run's folder; otherwise a note tells it at the start.
     """
     if board is not None:
         check_name(board)
@@ -64,9 +64,9 @@ def carry_out(
                 outcome = fit(run, images, board, where.engines, where.twin, where.recover, where.stream)
         if events is not None:
             events.close(run, None if outcome.test is None else outcome.test.error_percent)
-        # together: none ends, which would end all, before the first has written
+        # together: torchrun ends all processes once one ends, so none may end before the first has written
         world.together(lambda: run.plot(None if outcome.test is None else outcome.test.error_percent))
-        pages = pages.pop_all()  # the page outlives what the training held
+        pages = pages.pop_all()  # keep the page open after the other contexts are closed
     on = f"on board {board!r}" + (
         f", {world.size} processes of {world.threads} threads" if world.size > 1 else ""
     )
@@ -79,7 +79,7 @@ def carry_out(
 
 
 def check_shared(world: World, board: str, where: Where) -> None:
-    """Raise `UsageError` for what several processes or a GPU can't do."""
+    """Raise `UsageError` for options that several processes or a GPU don't support."""
     why = f"{world.size} processes" if world.size > 1 else f"--device {where.device}"
     if board != "golden":
         raise UsageError(f"--board {board}: {why} can only train --board golden")
@@ -90,7 +90,7 @@ def check_shared(world: World, board: str, where: Where) -> None:
 
 
 def in_processes(run: Run, images: Data, world: World, place: torch.device) -> Outcome:
-    """Carry the run on with the model, this process's share of it."""
+    """Continue the run on the model; this process computes its share of each batch."""
     outcome, finished, run.board = Outcome(), run.finished, "golden"
     with SharedStop() as stop:
         model = SharedModel(run.spec, world, stop, place)
@@ -102,7 +102,7 @@ def in_processes(run: Run, images: Data, world: World, place: torch.device) -> O
 
 
 def values(run: Run, outcome: Outcome) -> dict[str, Any]:
-    """An outcome for --json."""
+    """Return an outcome as plain data for --json."""
     found = {
         "samples": run.done,
         "samples_per_second": outcome.rate,
@@ -122,7 +122,7 @@ def values(run: Run, outcome: Outcome) -> dict[str, Any]:
 
 
 def text(run: Run, outcome: Outcome, on: str) -> str:
-    """An outcome to read. on: which board it was trained."""
+    """Return an outcome as text. on: names the board that it was trained on."""
     if outcome.test is None:
         done = f"interrupted after {run.done} of {run.plan.epochs * run.plan.samples} samples"
         return f"{done}: {run.weights} is usable, `nudge resume {run.out}` continues it"
