@@ -58,7 +58,7 @@ async def check(dut, name, unit):
         sign, kind = ((1, "low"), (-1, "high"))[batch] if batch < 2 else (0, None)
         before = [integers(low, high, bundle.weight_shape, kind), integers(low, high, (bundle.post.channels,))]
         before.append(integers(0, top, (bundle.pre.channels,), "high" if sign else None))
-        # a reset may leave bias updates and totals of a batch; the commit after the host's write must drop them
+        # a reset may leave bias updates and totals of a batch: the commit after the host's write drops them
         await driver.update(*(integers(-9, 9, x.shape) for x in before[:2]))
         await driver.write(*before)
         left = integers(0, 99, (bundle.pre.channels,))

@@ -172,7 +172,7 @@ class Deviating(Driver):
         before = ops.rhu(base.v << point, f.round_shift).clamp(0, f.one << point)
         sign = torch.from_numpy(rng.choice([1, -1], self.shape))
         spiking, silent = (f.threshold - sign * old.U + (1 << k)) >> k, (f.threshold - sign * old.U) >> k
-        # `sign` gives either sign below; one + 1 makes up for rounding, so that the deviation reaches its bound
+        # `sign` gives either sign below; one + 1 makes up for rounding, so that xi's deviation reaches one
         any_xi = np.where(rng.random(self.shape) < 0.3, f.one + 1, rng.integers(0, f.one, self.shape))
         wanted = np.select([self.aims == "U low", self.aims == "U high"], [spiking, silent], any_xi)
         v = (before + sign * torch.from_numpy(wanted)) << f.round_shift
