@@ -78,7 +78,7 @@ DAMAGED = (
 
 
 def pieces(count: int) -> Iterator[bytes]:
-    """Draw frames without their final zero: mostly whole, many lengths, few or many zeros; or random bytes."""
+    """Draw frames without the final zero: mostly whole, many lengths, few or many zeros; or random bytes."""
     most = REQUEST_BYTES - CRC_BYTES
     for _ in range(count):
         low = random.choice((0, 0, 1, 254))
