@@ -79,7 +79,7 @@ class BesideModel:
         return status, answer
 
     def exchange(self, pieces: list[bytes]) -> list[bytes]:
-        """Send frames without their zeros; return the board's answers, or raise `FuzzError` at a difference."""
+        """Send frames without their zeros, and return the answers; `FuzzError` if one isn't the model's."""
         self._alone = len(pieces) == 1
         answers = self._ask(pieces)
         for piece, answer in zip(pieces, answers, strict=True):

@@ -108,7 +108,7 @@ def drawn(rate: float, chance: random.Random) -> Iterator[Hit]:
 
 
 def single_faults(length: int) -> Iterator[tuple[int, Kind, int]]:
-    """Yield 14 faults for each of `length` bytes: all kinds, with each bit flipped, and 00h or FFh inserted."""
+    """Yield 14 faults per byte of `length`: all kinds, with each bit flipped, and 00h or FFh inserted."""
     for at in range(length):
         for kind in (Kind.DROP, Kind.DUPLICATE, Kind.SWAP, Kind.TRUNCATE):
             yield at, kind, 0

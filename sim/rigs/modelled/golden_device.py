@@ -246,7 +246,7 @@ class GoldenDevice:
         return self.zeros | self.values | self.counters()
 
     def counters(self) -> dict[str, int]:
-        """Return the counters of frames, samples and spikes, by name (`golden.contract.protocol.registers`)."""
+        """Return counters of frames, samples and spikes, named as in `golden.contract.protocol.registers`."""
         names = register_names(self.spec, COUNTERS) + register_names(self.spec, STORED, stores=True)
         values = {name: value for name, value in self.protocol.counters().items() if name in names}
         values |= {"stored": self.store.count, "store_end": self.store.end}
