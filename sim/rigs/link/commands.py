@@ -24,7 +24,7 @@ from .struck import Fault, struck
 from .targets import Attack
 
 Preset = Annotated[str, typer.Option("--preset", help="Take this network.")]
-Seed = Annotated[int, typer.Option(help="Seed of all random draws.")]
+Seed = Annotated[int, typer.Option(help="Draw from this seed.")]
 Samples = Annotated[int, typer.Option(help="Train the first N digits.")]
 Times = Annotated[int, typer.Option(min=0, help="Number of these events in the run.")]
 Stored = Annotated[bool, typer.Option("--stored", help="Train from memory, moved by <= 1 pixel, mirrored.")]
@@ -64,7 +64,7 @@ def sweep(
     preset_name: Preset = "tiny",
     samples: Annotated[int | None, typer.Option(help="Try N random faults [default: all].")] = None,
     seed: Seed = 0,
-    fault: Annotated[str | None, typer.Option(metavar="WAY:BYTE:KIND:VALUE", help="Try this printed fault.")] = None,
+    fault: Annotated[str | None, typer.Option(metavar="WAY:BYTE:KIND:VALUE", help="Try this fault.")] = None,
 ) -> int:
     """Repeat one session with one byte damaged each time; fail if a session hangs or gives wrong results."""
     session = single.Sweep.record(preset(preset_name))
@@ -98,7 +98,7 @@ def fuzz(
 
 
 def flip(
-    bit: Annotated[str, typer.Argument(metavar="BUNDLE:INDEX:BIT", help="Flip this bit of a master, e.g. 1:0:15.")],
+    bit: Annotated[str, typer.Argument(metavar="BUNDLE:INDEX:BIT", help="Bit of a master, such as 1:0:15.")],
     preset_name: Preset = "tiny",
     board: Annotated[str, typer.Option(help="Take this board, as in `nudge compare`.")] = "sim",
     samples: Samples = 64,
@@ -114,7 +114,7 @@ def flip(
 
 
 def delays(
-    delay: Annotated[float, typer.Option(help="Add these seconds per round trip.", min=0, max=60)] = ADAPTER_DELAY,
+    delay: Annotated[float, typer.Option(help="Delay per round trip in s.", min=0, max=60)] = ADAPTER_DELAY,
     baud: Annotated[float, typer.Option(help="Scale the delay for this line rate.", min=1, max=1e9)] = BAUD,
     rounds: Annotated[int, typer.Option(help="Measure N times.", min=1)] = 5,
 ) -> None:
