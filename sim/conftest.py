@@ -99,8 +99,8 @@ def pytest_pycollect_makeitem(collector, name, obj):
 def pytest_collection_modifyitems(items):
     """Assign all tests of a build to one worker, because other workers would wait for the build.
 
-    Tests marked `long` start first, then cocotb tests; all others follow, so
-    that the workers finish at about the same time.
+    Tests marked `long` start first, then cocotb tests; all others follow, so that the workers finish at
+    about the same time.
     """
     shared: dict = {}
     for item in items:

@@ -36,8 +36,8 @@ TOP = FAKE_BOARDS
 
 T, INFER = Command.TRAIN, Command.INFER
 
-#: First pixel of a sample that stays in the core while four images
-#: are taken, and of one that is done at once.
+#: First pixel of a sample that stays in the core while four images are taken, and of one that
+#: is done at once.
 LONG, SHORT = 255, 0
 
 

@@ -31,8 +31,8 @@ async def check(dut, name, unit):
     words: list[int] = []
     serve_memory(dut, f"{name}__address", f"{name}__values", words)
     top = (1 << unit.bits) - 1
-    # the largest value at each index, alone and tied with all after it;
-    # then random values from small and large ranges
+    # the largest value at each index, alone and tied with all after it; then random values from small
+    # and large ranges
     cases = [(torch.arange(count) == n).long() * top for n in range(count)]
     cases += [(torch.arange(count) >= n).long() * random.randint(1, top) for n in range(count)]
     cases += [integers(0, high, (count,)) for high in (0, 1, 2, top) for _ in range(24)]

@@ -18,8 +18,8 @@ UNITS = {"framer": Framer()}
 def answers() -> list[tuple[int, int, Status, bytes]]:
     """Draw (sequence, command, status, payload).
 
-    Some have no zero and lengths around the longest COBS block, others any length
-    with few or many zeros, and one has zeros only.
+    Some have no zero and lengths around the longest COBS block, others any length with few or many zeros, and
+    one has zeros only.
     """
     edge = LONGEST_CODE - 1 - ANSWER_HEADER - CRC_BYTES  # one longest block, exactly
     out = []

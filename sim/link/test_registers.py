@@ -78,8 +78,8 @@ async def check(dut, name, unit):
             r = model.registers.get(address, model.registers[0])
             value = random.choice((r.low, r.high, r.low - 1, r.high + 1, random.getrandbits(32))) % (1 << 32)
         write, commit = again and random.random() < 0.6, random.random() < 0.02
-        # `pending` may count in any cycle; the others are in a memory, so
-        # their events need `settling` cycles between them
+        # `pending` may count in any cycle; the others are in a memory, so their events need `settling`
+        # cycles between them
         increment = random.getrandbits(1) << names.index("pending")
         if cycle % (settling + 20) == 0:
             increment |= random.getrandbits(width)

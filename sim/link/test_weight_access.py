@@ -143,8 +143,8 @@ async def check(dut, name, unit):
         size, fewest = sizes[index], min(measured)
         rounds = 2 if unit.checks else 1
         each_word = rounds * (3 * size + 1) if command is Command.WRITE_WEIGHTS else size + READ_LATENCY + 1
-        # cycles beyond those of the words: equal for DIGEST and READ_WEIGHTS,
-        # except for the digest's four bytes and two states
+        # cycles beyond those of the words: equal for DIGEST and READ_WEIGHTS, except for the digest's four
+        # bytes and two states
         base = measured[fewest] - each_word * fewest
         for words, took in measured.items():
             assert took == base + each_word * words, f"{name}, {command.name}, bundle {index}: {words} words in {took} cycles"

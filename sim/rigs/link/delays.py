@@ -19,8 +19,8 @@ from .fault_proxy import FaultProxy
 class Measured:
     """A measured training rate.
 
-    delay: seconds added to each round trip. window: requests in
-    flight. share: rate relative to that without delay.
+    delay: seconds added to each round trip. window: requests in flight. share: rate relative to
+    that without delay.
     """
 
     delay: float

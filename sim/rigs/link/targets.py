@@ -22,8 +22,8 @@ from .fault_proxy import FaultProxy
 #: Memory of the modelled board in bytes: room for the embedded digits.
 MODELLED_BYTES = 1 << 20
 
-#: Number of words of the virtual board's log in which bits are
-#: flipped: those of about the first twenty digits.
+#: Number of words of the virtual board's log in which bits are flipped: those of about the
+#: first twenty digits.
 DAMAGED_WORDS = 2000
 
 

@@ -84,8 +84,8 @@ def test_the_fuzzer_can_fail(virtual):
 def test_pipelining_keeps_the_board_busy_over_an_adapters_delay():
     """With requests in flight, the virtual board keeps most of its training rate over an adapter's delay.
 
-    Wall-clock times depend on the machine's other work;
-    `tests/host/training/test_throughput.py` has exact figures.
+    Wall-clock times depend on the machine's other work; `tests/host/training/test_throughput.py`
+    has exact figures.
     """
     undelayed, delayed, stretched, alone = measured(TINY, DATA, ADAPTER_DELAY, BAUD, samples=48, rounds=2)
     assert undelayed.share == 1

@@ -49,8 +49,8 @@ class BesideModel:
         self.splitter = frame.Splitter()
         self._model(config, 0)
         self.endings: Counter[str] = Counter()
-        # by sequence number (-1: the current request): positions in
-        # the answer's payload that the model can't know
+        # by sequence number (-1: the current request): positions in the answer's payload that the
+        # model can't know
         self._unknown: dict[int, set[int]] = {}
         self._alone = True
         self._frames = registers_by_name(config.spec)["frames"].address

@@ -10,8 +10,8 @@ from .faults import Faults
 class FaultPort(TimedPort):
     """A `TimedPort` with faults on the line and lost connections. Deterministic: equal seeds give equal runs.
 
-    up, down: faults towards the board and back; None: no faults. timing: arguments of
-    `TimedPort`; by default the board answers at once.
+    up, down: faults towards the board and back; None: no faults. timing: arguments of `TimedPort`; by default
+    the board answers at once.
     """
 
     def __init__(

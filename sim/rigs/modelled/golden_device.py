@@ -68,8 +68,8 @@ class GoldenDevice:
         self.registers = registers_by_address(self.spec, capacity > 0)
         self.values = {r.name: r.reset for r in self.registers.values() if r.access is Access.READ_WRITE}
         actions = [r.name for r in self.registers.values() if r.access is Access.ACTION]
-        #: Registers that read 0: facts of a bitstream, cycles, and
-        #: bytes lost on a serial line don't exist here.
+        #: Registers that read 0: facts of a bitstream, cycles, and bytes lost on a serial line
+        #: don't exist here.
         self.zeros = dict.fromkeys([*actions, *BUILD, *register_names(self.spec, CYCLES), "overruns", "framing"], 0)
         if unknown := [r.name for r in self.registers.values() if r.name not in self._known()]:
             raise ValueError(f"GoldenDevice has no value for the register {', '.join(unknown)}")

@@ -22,8 +22,8 @@ from .subjects import Bench
 #: Serialises elaboration: `hw.lib.elaboration.fast_elaboration` handles one design at a time.
 CONVERTING = threading.Lock()
 
-#: Smallest number of mutants of a whole core: a core takes two minutes to
-#: build, and each mutant a quarter of a minute.
+#: Smallest number of mutants of a whole core: a core takes two minutes to build, and each mutant a
+#: quarter of a minute.
 TOGETHER = 6
 
 
@@ -120,8 +120,8 @@ def draw(benches: list[Bench], count: int, seed: int) -> dict[tuple[str, str], t
     the seed, so that each has at least `TOGETHER`.
     """
     texts: dict[tuple[str, str], str] = {}
-    # worker processes, one per processor core, inherit the benches
-    # by forking, because benches can't be pickled
+    # worker processes, one per processor core, inherit the benches by forking, because benches
+    # can't be pickled
     with ProcessPoolExecutor(mp_context=get_context("fork"), initializer=_BENCHES.extend, initargs=(benches,)) as pool:
         # whole cores are last in the list and take longest, so they start first
         for part in pool.map(_texts, range(len(benches) - 1, -1, -1)):

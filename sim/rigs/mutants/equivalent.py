@@ -12,8 +12,8 @@ from .build import Mutant
 #: of the unit, the mutant must be judged again.
 LIST = Path(__file__).with_name("equivalent.csv")
 
-#: Longest RTLIL in characters for the solver: on a whole core, with
-#: 2 million, it doesn't finish in 5 minutes.
+#: Longest RTLIL in characters for the solver: on a whole core, with 2 million, it doesn't
+#: finish in 5 minutes.
 MOST = 1 << 20
 
 #: The reason for mutants proved by the solver.

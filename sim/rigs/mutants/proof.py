@@ -27,8 +27,8 @@ REGISTERS, MEMORIES = ("$dff", "$adff", "$aldff", "$dlatch"), ("$mem",)
 #: Types of cells that aren't hardware.
 NOTES = ("$scopeinfo", "$check", "$print")
 
-#: Timeout of Yosys with the solver in seconds, cycles of an induction,
-#: and largest number of rounds that free bits.
+#: Timeout of Yosys with the solver in seconds, cycles of an induction, and largest number of
+#: rounds that free bits.
 SECONDS, CYCLES, ROUNDS = 300, 3, 12
 
 #: File in a folder of the cache with the result, 1 or 0.
@@ -46,8 +46,8 @@ def equivalent(text: str, name: str, change: str) -> bool:
         (folder / "top.il").write_text(text)
         flat = f"{FLAT.format(name)}; design -save flat"
         write = "dffunmap; write_json {}.json"
-        # Yosys would reject power-up values of registers whose output the
-        # change makes constant; only gold's are read
+        # Yosys would reject power-up values of registers whose output the change makes constant;
+        # only gold's are read
         gate = f"design -load flat; {change}; setattr -unset init w:*; {write.format('gate')}"
         _yosys(f"{flat}; {write.format('gold')}; {gate}", folder, log)
         sides = {side: json.loads((folder / f"{side}.json").read_text())["modules"][name] for side in ("gold", "gate")}

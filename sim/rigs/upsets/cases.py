@@ -168,8 +168,8 @@ class Cases:
     def _shown(self, board: OpenBoard, upset: Upset | None = None) -> Iterator[tuple[str, int, list[Any]]]:
         """Yield a run's values in order: ending in case of a difference, batch (from 1), values.
 
-        They are predictions and digest of each batch, predictions of the
-        inference, then all weights and the spike counters.
+        They are predictions and digest of each batch, predictions of the inference, then all weights and
+        the spike counters.
         """
         board.load(initial(self.spec, 1))
         board.write_settings(Settings.of(self.spec))

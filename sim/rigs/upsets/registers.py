@@ -8,8 +8,8 @@ from golden.contract.config import Config
 from sim.board.gateware import top_verilog
 from sim.board.program import compile_board, list_memories
 
-#: Comment with which Verilator keeps a register, accepts values from
-#: outside, and recomputes the dependent logic.
+#: Comment with which Verilator keeps a register, accepts values from outside, and recomputes the
+#: dependent logic.
 MARK = "/* verilator public_flat_rw */"
 
 #: Declarations of a module's registers, without memories; and targets of assignments at a clock edge.
@@ -25,8 +25,8 @@ OUTER = re.compile(r"^top\.(top\.)?(system\.)?")
 def marked(verilog: str) -> str:
     """Return Amaranth's Verilog with `MARK` at all flip-flops.
 
-    Registers that exist in simulation only, as models of undefined
-    read data (`hw.lib.block_memory`), aren't marked.
+    Registers that exist in simulation only, as models of undefined read data
+    (`hw.lib.block_memory`), aren't marked.
     """
 
     def mark(module: str) -> str:
@@ -43,8 +43,8 @@ def list_faults(folder: Path) -> None:
     for module in re.split(r"(?<=endmodule\n)", (folder / "top.v").read_text()):
         for header in re.findall(r"^module (\S+?)[ (]", module, re.MULTILINE):
             names |= {f"{header}.{name}".replace("\\", "") for name in KEPT.findall(module)}
-    # members in the header of Verilator's model: highest bit and name,
-    # with characters such as $ as hexadecimal codes
+    # members in the header of Verilator's model: highest bit and name, with characters such as $ as
+    # hexadecimal codes
     found = re.findall(r"(?:[CSIQ]Data|VlWide<\d+>)/\*(\d+):0\*/ (\w+);", (folder / "Vtop___024root.h").read_text())
     lines = []
     for top, member in found:
