@@ -4,7 +4,7 @@
 #   tools.sh build           a C++ compiler, make and perl, for Verilator
 #   tools.sh venv PYTHON     the packages that `PYTHON -m venv` needs
 #   tools.sh library PYTHON  the shared libpython that cocotb loads into the simulator
-#   tools.sh browser         Chromium, for the tests of pages: installed if CI=true, otherwise the command is shown
+#   tools.sh browser         Chromium, for the tests of pages: installed if CI=true, else the command is shown
 set -eu
 
 install() {
