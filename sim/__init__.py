@@ -1,1 +1,1 @@
-"""The RTL under test: cocotb benches of every component and of the whole core, and the virtual board."""
+"""Simulation: cocotb benches of every component and of the whole core, and the virtual board."""

@@ -1,6 +1,6 @@
-"""Collects cocotb tests: each becomes a pytest test, on the build that its module asks for.
+"""Collect cocotb tests as pytest items, run on the build of their module's TOP or their package's UNITS.
 
-How a bench looks: `sim.harness.testbench`.
+`sim.harness.testbench` describes the form of a bench.
 """
 
 import functools
@@ -16,7 +16,7 @@ from .harness.forks import Forks
 
 
 class CocotbTest(pytest.Item):
-    """One cocotb test, with its parameters."""
+    """One cocotb test with one set of parameters."""
 
     def __init__(self, *, test, **kwargs):
         super().__init__(**kwargs)
@@ -34,7 +34,7 @@ class CocotbTest(pytest.Item):
             design = build_top(self.module.TOP)
         else:
             design = build_units(self.session, self.module.__package__)
-        # a wave file is of one process, and forking was tried with Verilator alone
+        # waves need one process per file, and forking was only tried with Verilator
         one = testbench.waves() or design.simulator != "verilator"
         run_test = functools.partial(testbench.run_test, design) if one else simulator_of(design).run_test
         run_test(self.module.__name__, self.test.name)
@@ -48,12 +48,12 @@ class CocotbTest(pytest.Item):
         return self.path, inspect.getsourcelines(self.test.func)[1] - 1, self.test.name
 
 
-#: Simulators that run, by their build.
+#: Running simulators by their build; at most one.
 simulators: dict[testbench.CompiledBench, Forks] = {}
 
 
 def simulator_of(design):
-    # workers get one build after the other, so that the one before is done
+    # a worker gets the tests build by build, so the simulator of the previous build is no longer needed
     if design not in simulators:
         end_simulators()
         simulators[design] = Forks(design)
@@ -89,7 +89,7 @@ def build_units(session, package):
 
 
 def pytest_pycollect_makeitem(collector, name, obj):
-    # what @cocotb.test() leaves: one object for all combinations of the parameters
+    # @cocotb.test() leaves one object for all combinations of parameters
     if isinstance(collector, pytest.Module) and hasattr(obj, "generate_tests"):
         return [CocotbTest.from_parent(collector, name=test.name, test=test) for test in obj.generate_tests()]
     return None
@@ -97,9 +97,10 @@ def pytest_pycollect_makeitem(collector, name, obj):
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items):
-    """Tests that share a build go to one worker: the others would wait for it.
+    """Assign all tests of a build to one worker, because other workers would wait for the build.
 
-    Tests marked `long` begin first, then builds; single tests fill the rest, so that no worker is left alone at the end.
+    Tests marked `long` start first, then cocotb tests; all others follow, so that the workers finish at
+    about the same time.
     """
     shared: dict = {}
     for item in items:

@@ -1,7 +1,7 @@
-"""Networks that no preset has, each from a TOML file: they learn in the model, and the simulated board equals it.
+"""Networks unlike any preset, from TOML files: they learn in the model, and the virtual board equals it.
 
-The data are made here. Each network costs a compilation of its virtual board. NUDGE_SAMPLES says how many samples are compared,
-two if it isn't set.
+The data are synthetic. Each network needs a compilation of its virtual board. NUDGE_SAMPLES is the number of
+samples that are compared (default 2).
 """
 
 import json
@@ -21,7 +21,7 @@ SAMPLES = os.environ.get("NUDGE_SAMPLES", "2")
 
 
 def made(shown: Input, train: int = 40, test: int = 4) -> dict[str, np.ndarray]:
-    """A coarse pattern for each class, in noise: so many images of each."""
+    """Make data with a coarse pattern per class plus noise: `train` and `test` images of each class."""
     random = np.random.default_rng(5)
     coarse = random.choice((0, 160), (shown.classes, shown.channels, 4, 4), p=(0.7, 0.3))
     rows, columns = (np.arange(size) * 4 // size for size in (shown.height, shown.width))
@@ -36,7 +36,7 @@ def made(shown: Input, train: int = 40, test: int = 4) -> dict[str, np.ndarray]:
 
 
 def run_json(capsys, *arguments) -> tuple[int, dict]:
-    """Exit code, and the JSON object on standard output."""
+    """Run a `nudge` command with --json; return its exit code, and the JSON object on standard output."""
     capsys.readouterr()
     code = cli.main([*map(str, arguments), "--json"])
     return code, json.loads(capsys.readouterr().out)
@@ -44,7 +44,7 @@ def run_json(capsys, *arguments) -> tuple[int, dict]:
 
 @pytest.fixture(params=NETWORKS)
 def files(request, tmp_path):
-    """A network's file, and an archive of data for it."""
+    """Return the file of a network, and an archive of data for it."""
     file, archive = tmp_path / "mine.toml", tmp_path / "mine.npz"
     file.write_text(NETWORKS[request.param])
     np.savez(archive, **made(network_file.read(file).input))
@@ -59,7 +59,7 @@ def test_it_learns_in_the_model(files, capsys, tmp_path, monkeypatch):
     assert code == ExitCode.OK
     chance = 100 - 100 / spec.classes
     assert result["error_percent"] < 0.75 * chance
-    # the weight file is enough, anywhere
+    # the run's folder suffices, in any working directory, without the network's file
     file.unlink()
     monkeypatch.chdir("/")
     code, again = run_json(capsys, "eval", out)

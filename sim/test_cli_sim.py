@@ -1,4 +1,4 @@
-"""The `nudge` command on the virtual board: a short training run with its twin, and comparisons."""
+"""The `nudge` command on the virtual board: short training runs, comparisons, a served board."""
 
 import json
 import os
@@ -19,7 +19,7 @@ SPEC = preset("tiny")
 
 
 def run_json(capsys, *arguments) -> tuple[int, dict, str]:
-    """Exit code, the one JSON object on standard output, and standard error."""
+    """Run a `nudge` command with --json; return exit code, the JSON object on stdout, and stderr."""
     capsys.readouterr()
     code = cli.main([*map(str, arguments), "--json"])
     out, err = capsys.readouterr()
@@ -50,7 +50,7 @@ def test_bench_counts_no_fewer_cycles_than_the_lanes_allow(capsys, engines):
     code, result, _ = run_json(capsys, "bench", "--engines", engines, "--samples", 4)
     assert code == ExitCode.OK
     assert result["cycles_per_training_sample"] == sum(result["phases"].values())
-    # a phase is that of the older of two samples: only the sum says what a sample takes
+    # cycles count for the phase of the older of two samples: only their sum is comparable with the bound
     assert sum(result["phases"].values()) >= sum(result["bound"].values())
     assert [phase for phase, cycles in result["inference"].items() if cycles] == ["static", "free"]
 
@@ -59,7 +59,7 @@ def test_bench_counts_no_fewer_cycles_than_the_lanes_allow(capsys, engines):
 def test_ctrl_c_saves_what_the_board_has_learnt(capsys, tmp_path):
     weights = tmp_path / "weights.safetensors"
     command = [sys.executable, "-m", "host.cli.main", "train", "--batch", "4", "--twin", "--out", str(tmp_path), "--json"]
-    # a process group of its own that gets the signal as a terminal would send it: to all of it
+    # a process group of its own: like a terminal, the test sends the signal to the whole group
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
     deadline = time.monotonic() + 60
     while not weights.exists() and process.poll() is None and time.monotonic() < deadline:

@@ -1,6 +1,7 @@
-"""Cycles a sample of every preset, with both kinds of engines, against boards/baselines/cycles.json.
+"""Cycles per sample against boards/baselines/cycles.json, for every preset in it with both kinds of engines.
 
-Its figures are those of ``nudge bench --preset P --engines E --weights golden/weights/P-mnist.safetensors``.
+The file's figures are those of ``nudge bench --preset P --engines E --weights
+golden/weights/P-mnist.safetensors``.
 """
 
 import json
@@ -20,7 +21,7 @@ from sim.board.virtual import VirtualBoard
 
 COMMITTED: dict[str, dict[str, dict[str, float]]] = json.loads((BASELINES / "cycles.json").read_text())
 WEIGHTS = Path(checkpoint.__file__).parents[1] / "weights"
-#: The preset whose boards other tests compile too; the others are of `make boards`.
+#: The preset that other tests compile too; the others are marked slow.
 QUICK = "tiny"
 CASES = [(name, engines) for name, kinds in COMMITTED.items() for engines in kinds]
 

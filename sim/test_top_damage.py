@@ -13,7 +13,7 @@ TOP = FAKE_BOARDS
 
 
 def damages(healthy: bytes):
-    """The stream with a byte deleted, inserted, changed, or a zero inserted, at every position."""
+    """Yield the stream with a byte deleted, inserted or changed, or a zero inserted, for every position."""
     for at in range(len(healthy)):
         yield healthy[:at] + healthy[at + 1 :]
         yield healthy[:at] + bytes((random.randrange(256),)) + healthy[at:]
@@ -36,13 +36,13 @@ async def no_single_damage_wedges_the_board_or_lets_a_wrong_value_in(dut):
     for n in range(len(list(damages(stream(1, 0x1234))))):
         first, new = wire.sequence, 0x100 + n
         data = list(damages(stream(first, new)))[n]
-        # the zero byte ends whatever the damage left open
+        # the zero byte ends a frame that the damage left open
         await wire.feed(data + b"\0")
         answers = await wire.drain(400)
         where = f"damage {n}, {data.hex()}: {[answer.hex() for answer in answers]}"
         assert len(answers) <= 3, where
         refused += sum(answer[3] != Status.OK for answer in answers)
-        # damage to the first frame leaves the old value; there is no third one
+        # the register has the new value if the write was executed, otherwise the old one
         if reply(first, Command.WRITE_REGISTER) in answers:
             value = new
         await wire.hello(first + 50)
@@ -65,7 +65,7 @@ async def a_damaged_image_is_refused_and_the_next_request_is_served(dut):
         await wire.feed(healthy[:at] + healthy[at + 1 :] + b"\0")
         (answer,) = await wire.drain(100)
         assert answer[3] in (Status.BAD_FRAME, Status.BAD_CRC, Status.BAD_LENGTH), answer.hex()
-        # the number is still free
+        # the refused request changed nothing
         await wire.hello(0)
         assert await wire.read("samples", "spikes_1") == [0, 0]
     await wire.hello(0)

@@ -1,4 +1,4 @@
-"""Samples under way together, with a fake core: every answer, and what is seen in between, as if there were one at a time."""
+"""Overlapping samples on a fake core: answers, and registers read in between, as if executed one by one."""
 
 import random
 
@@ -36,22 +36,23 @@ TOP = FAKE_BOARDS
 
 T, INFER = Command.TRAIN, Command.INFER
 
-#: First pixels: of a sample that lingers while four images are taken, and of one that is done at once.
+#: First pixel of a sample that stays in the core while four images are taken, and of one that
+#: is done at once.
 LONG, SHORT = 255, 0
 
 
 def image(first: int) -> bytes:
-    """Random, but for the pixel that says how long it lingers."""
+    """Draw an image with a given first pixel, which sets the time that the sample stays in the core."""
     return bytes((first,)) + random.randbytes(PIXELS - 1)
 
 
 def sample(sequence: int, command: Command, pixels: bytes, label: int = 3) -> bytes:
-    """A frame."""
+    """Return the frame of a sample."""
     return request(sequence, command, bytes((label,)) + pixels)
 
 
 async def sampled(wire: Wire, sequence: int, command: Command, pixels: bytes) -> int:
-    """Checks the next answer, but for its cycles, which it gives."""
+    """Check the next answer except its cycles, and return these."""
     body = await wire.answer()
     expected = reply(sequence, command, payload=bytes((predicted(pixels),)))
     assert body[:-4] == expected, f"{wire.name}: {sequence}: {body.hex()}, not {expected.hex()}"
@@ -60,7 +61,10 @@ async def sampled(wire: Wire, sequence: int, command: Command, pixels: bytes) ->
 
 @cocotb.test()
 async def as_many_samples_are_under_way_as_there_may_be(dut):
-    """The first lingers longer than all others together need, so they are done right after it: one cycle each."""
+    """Two or four samples are in progress at once.
+
+    The first takes longer than all others together, so these are done right after it, one cycle each.
+    """
     wires = [byte_wire(dut, name) for name in ("bytes", "wide")]
     await power_up(dut, *wires)
     await gather(*(check_together(wire, most) for wire, most in zip(wires, (2, 4), strict=True)))
@@ -70,10 +74,10 @@ async def check_together(wire: Wire, most: int):
     images = [image(LONG)] + [image(SHORT) for _ in range(most)]
     commands = [random.choice((T, INFER)) for _ in images]
     await wire.hello(0)
-    # one more than there may be; beside it, it also needs a free buffer
+    # one sample more than may be in progress
     await wire.feed(b"".join(sample(n, c, pixels) for n, (c, pixels) in enumerate(zip(commands, images, strict=True), 1)))
     cycles = [await sampled(wire, n, c, pixels) for n, (c, pixels) in enumerate(zip(commands, images, strict=True), 1)]
-    # the last one is started when there was an answer
+    # the last one is started after the first answer, so it has the core for itself
     alone = [lone_cycles(pixels) for pixels in images]
     assert cycles == [alone[0], *[1] * (most - 1), alone[-1]], f"{wire.name}: {cycles}"
     await wire.silence()
@@ -91,7 +95,7 @@ async def check_one(wire: Wire):
     await wire.hello(0)
     await wire.feed(sample(1, T, images[0]))
     if wire.name == "narrow":
-        # its only buffer is free again while the first one lingers
+        # its only frame buffer is free again while the first sample is in the core
         await wire.drain(1000)
         await wire.feed(sample(2, INFER, images[1]))
         assert wire.answers.empty()
@@ -122,7 +126,7 @@ async def the_sum_of_cycles_is_the_time_in_which_the_core_had_samples(dut):
 
 @cocotb.test()
 async def a_refused_sample_between_good_ones_changes_nothing(dut):
-    """It isn't refused out of turn, and both good ones are right."""
+    """A refused sample gets its answer in turn, and the good ones before and behind it are executed."""
     wire = byte_wire(dut, "wide")
     await power_up(dut, wire)
     await wire.hello(0)
@@ -149,7 +153,7 @@ async def a_batch_is_full_as_soon_as_its_last_sample_is_under_way(dut):
     assert await sampled(wire, 3, T, images[1]) == 1
     assert await wire.answer() == reply(4, T, Status.BAD_ORDER)
     assert await wire.answer() == reply(5, INFER, payload=prediction(images[3]))
-    # and what comes at once behind samples finds them done
+    # a COMMIT directly behind samples waits until they are done
     first = request(6, Command.DIGEST, b"\1") + request(7, Command.COMMIT)
     await wire.feed(first + sample(8, T, images[0]) + sample(9, T, images[1]) + request(10, Command.COMMIT))
     assert await wire.answer() == reply(6, Command.DIGEST, Status.BAD_ORDER)
@@ -181,7 +185,7 @@ async def check_others(wire: Wire):
             case "again":
                 frame, expected = sample(n, T, second), answer
             case "hello":
-                # from a number that would be the next one anyway
+                # with the number that would be next anyway
                 frame, following = request(n + 1, Command.HELLO), n + 2
                 expected = reply(n + 1, Command.HELLO, payload=identity_of(wire))
             case "damaged":
@@ -193,7 +197,7 @@ async def check_others(wire: Wire):
             case "command":
                 frame, expected = request(n + 1, 0x77), reply(n + 1, 0x77, Status.BAD_COMMAND)
             case "sequence":
-                # a good sample, but not the next one
+                # a good sample, but not with the next number
                 frame, expected = sample(n + 2, T, second), reply(n + 2, T, Status.BAD_SEQUENCE)
             case "length":
                 frame = request(n + 1, Command.WRITE_REGISTER, write + b"\0")
@@ -202,7 +206,7 @@ async def check_others(wire: Wire):
                 frame, following = request(n + 1, Command.READ_REGISTER, register), n + 2
                 expected = reply(n + 1, Command.READ_REGISTER, payload=bytes(4))
         await wire.feed(sample(n, T, first))
-        # while that one lingers, so that the buffers suffice
+        # the first sample is taken, so that its buffer is free for the next frame
         await wire.drain(1000)
         assert wire.answers.empty(), f"{wire.name}, {kind}"
         await wire.feed(frame)
@@ -217,13 +221,13 @@ async def check_others(wire: Wire):
 
 
 def identity_of(wire: Wire) -> bytes:
-    """What HELLO answers."""
+    """Return the payload of the answer to HELLO."""
     return identity(1, *SYSTEMS[wire.name]).encode()
 
 
 @cocotb.test()
 async def counters_behind_samples_include_them(dut):
-    """Also where two are done at once and both mistaken."""
+    """A read behind samples includes them all, also two that are done in successive cycles and both wrong."""
     wire = byte_wire(dut, "wide")
     names = [name for name, r in wire.registers.items() if ADDRESS_COUNTERS <= r.address < ADDRESS_SPIKES]
     assert names == list(register_names(TINY.spec, COUNTERS))
@@ -244,7 +248,7 @@ async def counters_behind_samples_include_them(dut):
 
 
 class FakeExecution:
-    """What the fake core's boards do with a request, in order and one at a time: for `ProtocolModel`."""
+    """Model of a board with the fake core that executes requests one by one, for `ProtocolModel`."""
 
     def __init__(self, wire: Wire):
         self.registers = {r.address: r.name for r in wire.registers.values()}
@@ -310,7 +314,10 @@ async def check_random(wire: Wire, frames: int):
 
 
 def random_frame(wire: Wire, ahead: int, window: int) -> tuple[bytes, int]:
-    """Mostly a sample with the next number; and how many numbers it uses up, if what came before it wasn't wrong."""
+    """Draw a frame, mostly a sample with the next number, and the number of sequence numbers that it uses up.
+
+    ahead: the next number if all earlier frames are executed.
+    """
     number = (ahead + random.choice((0,) * 12 + (-1, -window, 1))) % 256
     choice = random.random()
     if choice < 0.7:

@@ -1,4 +1,4 @@
-"""The whole link in front of a fake core: every command, order, exactly once."""
+"""The whole link with a fake core: every command, the order of answers, execution exactly once."""
 
 import random
 
@@ -127,7 +127,7 @@ async def a_repeated_number_is_answered_again_and_executed_once(dut):
     second = reply(0, T, payload=prediction(images[1]))
     await expect(0, T, bytes((1,)) + images[1], second)
     for _ in range(2):
-        # another payload, even another command, under an executed number doesn't matter
+        # a repeated number gets the stored answer whatever its payload and command
         await expect(0, T, bytes((2,)) + images[2], second)
         await expect(255, Command.WRITE_REGISTER, wire.setting("scratch", 5), first)
     third = reply(1, Command.WRITE_REGISTER)
@@ -135,7 +135,7 @@ async def a_repeated_number_is_answered_again_and_executed_once(dut):
     await expect(1, Command.COMMIT, b"", third)
     await expect(0, Command.COMMIT, b"", second)
     await expect(255, Command.COMMIT, b"", reply(255, Command.COMMIT, Status.BAD_SEQUENCE))
-    # so is a failure that counts as executed
+    # a BAD_RANGE counts as executed, so its number is answered again too
     for _ in range(2):
         await expect(2, T, bytes((LABELS,)) + images[0], reply(2, T, Status.BAD_RANGE))
     wire.sequence = 3
@@ -166,9 +166,9 @@ async def a_window_of_images_is_in_flight_and_what_comes_on_top_is_dropped(dut):
     samples = [request(n + 1, commands[n], bytes((n,)) + images[n]) for n in range(2)]
     await wire.feed(b"".join(samples))
     for n, command in enumerate(commands):
-        # they overlap, so the cycles are no matter here
+        # the samples overlap, so the cycles aren't compared
         assert (await wire.answer())[:-4] == reply(n + 1, command, payload=bytes((predicted(images[n]),)))
-    # while the core works on one frame, one more finds a buffer
+    # while the core has one sample, there is a buffer for one more frame
     burst = [request(n, Command.WRITE_REGISTER, wire.setting("scratch", n)) for n in (4, 5, 6)]
     await wire.feed(request(3, Command.INFER, bytes((2,)) + images[2]) + b"".join(burst))
     assert await wire.answer() == reply(3, Command.INFER, payload=prediction(images[2]))
@@ -181,7 +181,7 @@ async def a_window_of_images_is_in_flight_and_what_comes_on_top_is_dropped(dut):
 
 @cocotb.test()
 async def no_byte_is_lost_behind_frames_of_zeros(dut):
-    """A byte that stands for 32 zeros keeps the deframer for longer than the line takes for one."""
+    """Frames full of zeros lose no byte: 32 zeros take the deframer longer than the line needs per byte."""
     wires = serial_wires(dut, 1, 3)
     await power_up(dut, *wires)
     await gather(*(check_zeros(wire) for wire in wires))

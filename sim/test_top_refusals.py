@@ -1,4 +1,4 @@
-"""Refusals, with a fake core: each has its answer, and changes nothing but a counter."""
+"""Refusals on a fake core: each is answered with its status, and changes nothing but a counter."""
 
 import random
 
@@ -23,15 +23,15 @@ from sim.harness.wire import Wire, damaged, power_up, reply, request, words
 
 TOP = FAKE_BOARDS
 
-#: Bytes of a word of the first bundle's masters, and their number.
+#: Bytes per word of the first bundle's masters, and the number of words.
 WORD = word_bytes(TINY, TINY.spec.bundles[0])
 DEPTH = layout.master_words(TINY, TINY.spec.bundles[0])
 
 
 def refused_frames(wire: Wire, n: int) -> list[tuple[bytes, bytes, Status]]:
-    """Frames that aren't executed, the body of each one's answer, and its status.
+    """Return frames that must not be executed, each with the body and the status of its answer.
 
-    n: the number that comes next, after `WINDOW` requests were executed.
+    n: the next sequence number, after at least `WINDOW` executed requests.
     """
     payload = wire.setting("scratch", 77)
     good = request(n, Command.WRITE_REGISTER, payload)
@@ -78,7 +78,7 @@ async def a_frame_that_is_refused_changes_nothing_but_a_counter(dut):
         got = await wire.send(data)
         assert got == answer, f"{status.name}: got {got.hex()}, expected {answer.hex()}"
         counted[status.name.lower()] = counted.get(status.name.lower(), 0) + 1
-        # the answer to the request before is still there
+        # the answer to the previous request is still stored
         again = request(last, Command.WRITE_REGISTER, wire.setting("scratch", 66))
         assert await wire.send(again) == reply(last, Command.WRITE_REGISTER), status.name
     assert wire.port("error").value
@@ -93,7 +93,7 @@ async def a_frame_that_is_refused_changes_nothing_but_a_counter(dut):
 
 
 def out_of_range(wire: Wire) -> list[tuple[Command, bytes]]:
-    """Requests that fail for a value, whatever the state."""
+    """Return requests that are BAD_RANGE in any state."""
     word, most = bytes(WORD), max_words(TINY, TINY.spec.bundles[0])
     R, W = Command.READ_WEIGHTS, Command.WRITE_WEIGHTS
     reads = [(0, 0, 1), (3, 0, 1), (255, 0, 1), (1, 0, 0), (1, DEPTH, 1), (1, DEPTH - 1, 2)]
@@ -137,14 +137,14 @@ async def a_request_that_fails_changes_nothing_but_a_counter(dut):
     assert not wire.port("error").value
     await expect(Status.BAD_RANGE, *out_of_range(wire))
     assert wire.port("error").value
-    # weights that aren't in force yet; the order is looked at before the label
+    # samples before the COMMIT of written weights; BAD_ORDER has precedence over a wrong label
     before = await wire.read("spikes_1")
     samples = [(Command.TRAIN, sample), (Command.INFER, sample), (Command.TRAIN, bad_label)]
     await expect(Status.BAD_ORDER, *samples)
     await wire.call(Command.COMMIT)
     await expect(Status.BAD_RANGE, (Command.TRAIN, bad_label), (Command.INFER, bad_label))
     trained = await wire.call(Command.TRAIN, sample)
-    # a full batch; and masters aren't final before COMMIT
+    # the batch is full, and masters can't be accessed before a COMMIT
     total = before[0] + 1 + sum(sample[1:]) + BETA
     weights = [(Command.READ_WEIGHTS, words(1, 0, b"\1")), (Command.DIGEST, b"\1")]
     weights += [(Command.WRITE_WEIGHTS, words(1, 0, bytes(WORD)))]

@@ -1,4 +1,4 @@
-"""Samples in the board's memory, from the serial pin to the chip's: the same answers as the model's, byte for byte."""
+"""Samples in the board's memory, from serial pins to SDRAM pins: answers equal the model's, byte for byte."""
 
 import random
 from dataclasses import replace
@@ -45,7 +45,7 @@ REGISTERS = registers_by_name(CONFIG.spec, True)
 
 
 class Pair(BesideModel):
-    """A virtual board and the model, told the same one by one."""
+    """A virtual board and the model, which get the same requests one by one."""
 
     def __init__(self, board: VirtualBoard):
         super().__init__(board.url, CONFIG)
@@ -53,7 +53,7 @@ class Pair(BesideModel):
         self.exchange([encoded(0, Command.HELLO)])
 
     def call(self, command: Command, payload: bytes = b"") -> tuple[Status, bytes]:
-        """Status and payload of the board's answer, which is the model's but for cycles."""
+        """Send a request; return the board's status and payload, equal to the model's except for cycles."""
         (answer,) = self.exchange([encoded(self.protocol.upcoming, command, payload)])
         return Status(answer[3]), answer[ANSWER_HEADER:]
 
@@ -67,12 +67,12 @@ class Pair(BesideModel):
         return self.status(command, b"".join(one.encode() for one in asked))
 
     def flip(self, word: int, bit: int) -> None:
-        """Of the memory, in both."""
+        """Flip a bit of the memory in both board and model."""
         self.board.flip("sdram.chip.words", word, bit)
         self.device.store.flip(word, bit)
 
     def registers(self) -> None:
-        """What both say of the store, samples and refusals is the same."""
+        """Compare the registers of the store, samples and refusals."""
         for name in ("stored", "store_end", "bad_image", "not_stored", "samples", "errors", "pending"):
             assert self.status(Command.READ_REGISTER, RegisterRange(REGISTERS[name].address, 1).encode()) is Status.OK
 
@@ -104,7 +104,10 @@ def test_the_capacity_is_said(pair):
 
 
 def test_training_from_memory_is_training(pair):
-    """Predictions, weights and counters; beside streamed samples, in batches, moved and mirrored."""
+    """Training from memory equals the model in predictions, weights and counters.
+
+    Samples are shifted and mirrored, and streamed samples and inference come in between.
+    """
     chance = random.Random(1)
     filled(pair)
     for first, count in ((0, 24), (5, 1), (23, 1)):
@@ -161,7 +164,7 @@ def test_refusals_change_nothing(pair):
         assert pair.status(command, payload) is status, what
     pair.registers()
     assert pair.status(Command.STORE_DIGEST, SampleRange(0, 24).encode()) is Status.OK
-    # weights that aren't committed yet
+    # weights that aren't committed
     assert pair.status(Command.WRITE_WEIGHTS, bytes([1, 0, 0, 0, 0]) + bytes(2 * CONFIG.lanes[1])) is Status.OK
     assert pair.run(Command.INFER_STORED, [Asked(0)]) is Status.BAD_ORDER
     assert pair.status(Command.COMMIT) is Status.OK
@@ -177,7 +180,8 @@ def asked_for(command: Command, samples: int, more: bytes = b"") -> tuple[Comman
 
 
 TRAIN_ALL, INFER_ALL, OVER = Command.TRAIN_STORED, Command.INFER_STORED, Command.STORE_DIGEST
-#: docs/link.md, "All or nothing" and "State machines": which of several reasons decides. One sample is stored.
+#: Requests with several reasons for a refusal, and the status by docs/link.md, "All or nothing" and "State
+#: machines". One sample is stored.
 PRECEDENCE = [
     (*store_of(1, records(1, [1])[0][:9]), Status.BAD_LENGTH),
     (*store_of(1, Header(3, 1, 0, 0).encode(), b"\1\1"), Status.BAD_RANGE),
@@ -204,7 +208,7 @@ PRECEDENCE = [
 
 
 def test_which_refusal_it_is_and_whether_it_uses_up_the_number(pair):
-    """The board and the model, and what the page says."""
+    """Board and model refuse as docs/link.md says; only BAD_LENGTH leaves the sequence number free."""
     pair.exchange([encoded(0, Command.HELLO)])
     (stored,) = pair.exchange([encoded(1, *store_of(0, *records(0, [0])))])
     assert stored[3] == Status.OK
@@ -217,7 +221,7 @@ def test_which_refusal_it_is_and_whether_it_uses_up_the_number(pair):
 
 
 def test_bytes_of_a_record_that_may_be_anything(pair):
-    """They are stored, and count for the digest alone."""
+    """The two free bytes of a record (docs/link.md) are stored, and change nothing but the digest."""
     number = next(n for n in range(20) if len(stuff(DIGITS[n])) % 2)
     one = stored.record(0, LABELS[number], DIGITS[number], stuff(DIGITS[number]))
     odd = one[:3] + b"\xa5" + one[4:-1] + b"\x5a"
@@ -231,7 +235,7 @@ def test_bytes_of_a_record_that_may_be_anything(pair):
 
 
 def test_the_counter_of_frames_runs_ahead(pair):
-    """It counts frames behind the READ_REGISTER that reads it, once they are there; exactly so many if nothing is behind it."""
+    """`frames` includes frames received behind the READ_REGISTER that reads it; exact if there are none."""
     frames = RegisterRange(REGISTERS["frames"].address, 1).encode()
     pair.exchange([encoded(0, Command.HELLO)])
     (before,) = pair.exchange([encoded(1, Command.READ_REGISTER, frames)])
@@ -246,7 +250,10 @@ def test_the_counter_of_frames_runs_ahead(pair):
 
 
 def test_damage_is_found_and_mended(pair):
-    """Samples before a damaged one are done, the others not; stored again it is as it was; then all is forgotten."""
+    """A damaged sample ends a run after the samples before it; a new STORE repairs it.
+
+    In the end a write to `forget` empties the store.
+    """
     chance = random.Random(2)
     filled(pair)
     for number in range(12):
@@ -271,7 +278,7 @@ def test_damage_is_found_and_mended(pair):
 
 def test_lost_refreshes_are_found(pair):
     filled(pair, 8)
-    pair.board.flip("sdram.chip.lose", 0, 13)  # each row loses one, in 64 ms of the board's time
+    pair.board.flip("sdram.chip.lose", 0, 13)  # each row loses one refresh, within 64 ms of board time
     asked = b"".join(Asked(n % 8).encode() for n in range(64))
 
     def until_one_is_damaged() -> None:
@@ -283,7 +290,7 @@ def test_lost_refreshes_are_found(pair):
 
 
 def spoiled(**chip) -> VirtualBoard:
-    """A board with another chip than the one that it was made for."""
+    """Return a virtual board with an SDRAM chip other than its gateware's. chip: arguments of `PowerOn`."""
     facts = VIRTUAL_SDRAM
     top = Top(CONFIG, clock_hz=facts.clock_hz, divisor=facts.uart_divisor, window=facts.window, sdram=True)
     program = compile_board(verilator.to_verilog(PowerOn(top, **chip), "top"), brief=True)

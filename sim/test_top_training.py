@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""A board from pin to pin as a host meets it: `tiny`, its real core, one cycle a bit."""
+"""A whole board of `tiny` with its real core, from pin to pin, at one clock cycle per bit."""
 
 import zlib
 
@@ -26,12 +26,12 @@ TOP = Top(CONFIG, clock_hz=VIRTUAL.clock_hz, divisor=1)
 
 
 def images_of(parameters: Parameters) -> list[bytes]:
-    """Master memories as bytes."""
+    """Return the content of each master memory as bytes."""
     return [image.astype("<i2").tobytes() for image in weight_image.pack_all(CONFIG, parameters)]
 
 
 async def load(wire: Wire, memories: list[bytes]):
-    """Writes all masters, in frames as long as they may be, `WINDOW` in flight."""
+    """Write all masters in frames of the largest size, with `WINDOW` requests in flight."""
     frames = []
     for bundle, memory in zip(SPEC.bundles, memories, strict=True):
         size = word_bytes(CONFIG, bundle)
@@ -48,7 +48,7 @@ async def load(wire: Wire, memories: list[bytes]):
 
 
 async def check_weights(wire: Wire, memories: list[bytes]):
-    """Digests of all, and the words themselves: all of the first bundle, beginning and end of the others."""
+    """Compare all digests, all words of the first bundle, and the first and last words of the others."""
     for bundle, memory in zip(SPEC.bundles, memories, strict=True):
         digest = await wire.digest(bundle.index)
         assert digest == zlib.crc32(memory), f"bundle {bundle.index}: digest {digest:#x}, golden has {zlib.crc32(memory):#x}"

@@ -1,8 +1,8 @@
 # amaranth: UnusedElaboratable=no
-"""No width is too small: each assignment has room for all that its expression may be, or says what bounds it.
+"""No width is too small: each assigned signal holds its expression's whole range, or a proved bound.
 
-An expression's range follows from the widths of its signals (`sim.harness.losses`). Where a target has less room, there is a
-bound with a proof beside it (`hw.lib.bounds`), or it is a counter's step, or it is named here.
+The range of an expression follows from the widths of its signals (`sim.harness.losses`). A smaller target
+needs a bound with its proof (`hw.lib.bounds`), or is a counter's step, or is listed here.
 """
 
 from dataclasses import replace
@@ -24,18 +24,19 @@ from plumbing.errors import ConfigError
 from sim.core.random_cores import core_case
 from sim.harness.losses import Loss, losses
 
-#: Rooms of bytes, addresses and lengths, which have no quantity of the network; requests of any values meet them in benches.
+#: Folders whose widths concern bytes, addresses and lengths, not the network's quantities;
+#: benches send them requests with any values.
 OF_BYTES = ("link/", "memory/")
 
-#: Addresses and counters whose sums would be too large only beyond the end that their state machine stops at, by file; of `$`
-#: names Amaranth knows no more.
+#: Addresses and counters, by file, whose sums could only overflow beyond the end at which their state machine
+#: stops. For names that begin with `$`, Amaranth knows no other name.
 PLACES = {
     "compact/boxes.py": {"pixel_address"},
     "compact/compact_core.py": {"trace_2__payload"},
     "compact/counters.py": {"$signal", "row"},
     "compact/datapath.py": {"$signature__addr"},
     "compact/image_program.py": {"channel_weight"},
-    "compact/memories.py": {"write_data"},  # words of memories: `memory_map.Region` has the bits of what is in them
+    "compact/memories.py": {"write_data"},  # memory words; `memory_map.Region` has the widths of the contents
     "compact/step_program.py": {"weight"},
     "compact/update_program.py": {"under_way"},  # a shift register
     "core/mean_pass.py": {"mean_at", "committed_at", "$signal"},
@@ -58,7 +59,7 @@ PLACES = {
 
 
 def unproved(design) -> list[Loss]:
-    """What none of that explains."""
+    """Return the possible losses that none of these exceptions explains."""
     found = (loss for loss in losses(design) if not loss.step and not loss.file.startswith(OF_BYTES))
     return [loss for loss in found if loss.shape.signed or loss.target not in PLACES.get(loss.file, ())]
 
@@ -86,7 +87,7 @@ def test_a_random_core_has_room(seed):
     assert unproved(Core(core_case(seed)[0])) == []
 
 
-#: The ends of what a network file may say (`golden.contract.network_file`).
+#: Extreme number formats of a network file (`golden.contract.network_file`).
 FORMATS = [Formats.of(weight_bits=2, decoder_bits=16, state_fraction=4), Formats.of(weight_bits=8, decoder_bits=13)]
 
 
@@ -99,7 +100,7 @@ def extreme(stages, formats: Formats, shown: Input, window_log2: int, **schedule
 @pytest.mark.parametrize(("window_log2", "engines"), [(0, "line"), (8, "event")])
 @pytest.mark.parametrize("formats", FORMATS, ids=lambda formats: str(formats.weight_bits))
 def test_an_extreme_core_has_room(formats, window_log2, engines):
-    """The least and most of formats, windows, images and kernels; spikes whose size falls as much as it may."""
+    """The smallest and largest formats, windows, images and kernels; coarse spikes, and unequal fine ones."""
     room, large = formats.drive_shift, Input(3, 10, 64, 64)
     for stages, shown in (((Conv(1, 1), Conv(1, 3), Dense(10)), Input()), ((Conv(1, 9), Dense(64)), large)):
         top = min(12, room)
@@ -111,7 +112,10 @@ def test_an_extreme_core_has_room(formats, window_log2, engines):
 
 @pytest.mark.parametrize("fine", [(6, 0), (9, 0)])
 def test_a_difference_of_spikes_whose_size_falls_by_more_than_a_sum_has_room(fine):
-    """Rounded to the next layer's size it is 1, 0 or -1: the width was 1 bit for 6 places and none for 9."""
+    """The difference, rounded to the spike size of the layer above, is -1, 0 or 1.
+
+    Its width was once 1 bit for a step of 6 binary places, and 0 bits for 9.
+    """
     spec = extreme((Conv(1, 3), Dense(10)), FORMATS[0], Input(), 0, fine=fine)
     assert unproved(Core(configuration(spec))) == []
 
@@ -119,7 +123,7 @@ def test_a_difference_of_spikes_whose_size_falls_by_more_than_a_sum_has_room(fin
 @pytest.mark.parametrize("state_fraction", range(4, 9))
 @pytest.mark.parametrize("window_log2", range(4))
 def test_the_compact_core_has_room_or_refuses(state_fraction, window_log2):
-    """It took window sums with a shift beyond its multipliers' 16 bits."""
+    """The compact core once accepted window sums whose shift exceeds its multipliers' 16 bits."""
     tiny, formats = PRESETS["tiny"], Formats.of(state_fraction=state_fraction)
     spec = replace(tiny, formats=formats, schedule=replace(tiny.schedule, window_log2=window_log2))
     if state_fraction + window_log2 < 8:
@@ -130,7 +134,7 @@ def test_the_compact_core_has_room_or_refuses(state_fraction, window_log2):
 
 
 def step_of_a_bias(bits: int):
-    """The step of a centred commit, with so many bits."""
+    """Return the bias step of a centred commit, assigned to a signal of `bits` bits."""
     m, f = Module(), Formats()
     difference, corrected = Signal(signed(39)), Signal(signed(bits))
     update, learned = Signal(signed(signed_bits(-f.batch_bound, f.batch_bound))), Signal()
@@ -140,7 +144,7 @@ def step_of_a_bias(bits: int):
 
 
 def test_the_width_that_wrapped_is_found():
-    """`hw.core.centred_memory` had a bias's step in two bits more than a master."""
+    """`hw.core.centred_memory` once had two bits more than a master for a bias step, which wrapped."""
     f = Formats()
     (found,) = losses(step_of_a_bias(f.master_bits + 2))
     assert (found.target, found.shape, found.step) == ("corrected", signed(20), False)

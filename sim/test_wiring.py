@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Each input and output of each unit in a board's design is driven: no counter, setting or stream is left unconnected."""
+"""Every input and output of every unit in a board is driven: no counter, setting or stream is unconnected."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -16,13 +16,13 @@ from hw.link.counters import Counters
 from hw.system import System
 from sim.harness.losses import assignments
 
-#: Leaves that keep their initial value on purpose, as `Class.member`.
+#: Ports that keep their initial value on purpose, as `Class.member`.
 CONSTANT = {
-    # static drives are never silent; no update engine reads the output array's sums as pre sums
+    # static drives are never silent, and no update engine reads the output array's sums as pre sums
     "DriveMemory.silent",
     "NeuronArray.pre_address",
     "DeviationArray.pre_address",
-    # engines without work after a half or a commit
+    # these engines have no work after a half or a commit
     "ConvEngine.busy",
     "ConvEngine.preparing",
     "DenseEngine.busy",
@@ -34,12 +34,12 @@ CONSTANT = {
     "CompactCore.trace_2.payload.slot",
 }
 
-#: Bits of signals, by the signal's `id`.
+#: Bits of signals, as (`id` of the signal, index).
 Bits = set[tuple[int, int]]
 
 
 def bits(target: Value) -> Bits:
-    """The bits that an assignment to this target drives; all that an index may choose."""
+    """Return the bits that an assignment to `target` drives; for a dynamic index, all that it may select."""
     match target:
         case Signal():
             return {(id(target), bit) for bit in range(len(target))}
@@ -61,13 +61,13 @@ def bits(target: Value) -> Bits:
 
 
 def driven(fragment: Fragment) -> Bits:
-    """The bits that a module's own statements assign to."""
+    """Return the bits that a module's own statements assign to."""
     blocks: Iterable[list] = fragment.statements.values()
     return set().union(*(bits(each.lhs) for block in blocks for each in assignments(block)))
 
 
 def leaves(member: Any) -> Iterator[tuple[list[str], Value]]:
-    """The fields of a structure by name; any other value as a whole."""
+    """Yield the fields of a structure with their names, or any other value as a whole."""
     if isinstance(member, data.View) and isinstance(member.shape(), data.StructLayout):
         for name, _ in member.shape():
             yield [name], Value.cast(member[name])
@@ -76,7 +76,7 @@ def leaves(member: Any) -> Iterator[tuple[list[str], Value]]:
 
 
 def undriven(design) -> Iterator[str]:
-    """`Class.member` of each leaf of a unit's interface of which some bit isn't driven."""
+    """Yield `Class.member` for each port, or field of a port, with a bit that isn't driven."""
     fragment = Fragment.get(design, None)
     outside = driven(fragment)
     for inner, *_ in fragment.subfragments:
@@ -105,7 +105,7 @@ BOARDS = {
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_every_leaf_is_driven(name):
-    """A counter that the contract lists, but `System` never increments, is `RegisterFile.increment.NAME` here."""
+    """Every port is driven; a counter never incremented by `System` is `RegisterFile.increment.NAME` here."""
     assert set(undriven(BOARDS[name]())) - CONSTANT == set()
 
 

@@ -1,10 +1,10 @@
 #!/bin/sh
-# The tools that pip can't bring: as root installs what is missing, otherwise names it.
+# Check the tools that pip can't install: as root, install the missing ones; otherwise name them.
 #
 #   tools.sh build           a C++ compiler, make and perl, for Verilator
-#   tools.sh venv PYTHON     what `PYTHON -m venv` needs
+#   tools.sh venv PYTHON     the packages that `PYTHON -m venv` needs
 #   tools.sh library PYTHON  the shared libpython that cocotb loads into the simulator
-#   tools.sh browser         Chromium, for the tests of pages: installed with CI=true only, otherwise it is said how
+#   tools.sh browser         Chromium, for the tests of pages: installed if CI=true, else the command is shown
 set -eu
 
 install() {

@@ -1,4 +1,4 @@
-"""The whole core against the model, for any configuration: every neuron in every sweep, then weights and counters."""
+"""Compare a whole core with the golden model: every neuron in every sweep, weights, counters."""
 
 from dataclasses import replace
 
@@ -18,20 +18,22 @@ from hw.core.interface import Operation
 from sim.core.driver import CoreDriver, Sample
 from sim.core.watch import watch
 
-#: Rates that `telling_rates` chooses from.
+#: Number of random sets of learning rates that `telling_rates` tries.
 DRAWS = 12
 
 
 def digits(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Real digits from what ships with the repository."""
+    """Return the first `count` training images and labels of the embedded MNIST subset."""
     embedded = data.load("embedded")
     return embedded.train_images[:count].numpy(), embedded.train_labels[:count].numpy()
 
 
 def telling_rates(spec, settings: Settings, parameters: Parameters, images, labels, random) -> Settings:
-    """The settings with other rates, for each weights and biases the one, of some, of which most bits show in the updates.
+    """Return the settings with learning rates of which as many bits as possible influence the updates.
 
-    A preset's rates lack bits; at most rates low bits are lost when updates are rounded, or high ones when they are clipped.
+    Tries `DRAWS` random sets of rates. For each bundle's weight rate and bias rate, keeps the rate for which
+    flipping one of its bits changes the updates for the most bit positions. A preset's rates use few bits,
+    and for most rates the updates lose low bits by rounding or high bits by clipping.
     """
     bits, last = spec.formats.rate_bits, len(spec.bundles)
 
@@ -42,7 +44,7 @@ def telling_rates(spec, settings: Settings, parameters: Parameters, images, labe
 
     most, best = [-1] * 2 * last, [0] * 2 * last
     for _ in range(DRAWS):
-        # as often of any length
+        # log-uniform: each bit length is equally likely
         rates = [int(2 ** length) for length in random.uniform(0, bits, 2 * last)]
         right = updates(rates)
         others = [updates([rate ^ 1 << bit for rate in rates]) for bit in range(bits)]
@@ -54,26 +56,30 @@ def telling_rates(spec, settings: Settings, parameters: Parameters, images, labe
 
 
 def committed(spec: Spec, parameters: Parameters, updates: Parameters, samples: int) -> Parameters:
-    """What a commit of so many samples leaves."""
+    """Return the parameters after the commit of a batch of `samples` samples; centred if the schedule is."""
     if spec.schedule.centred:
         return centring.commit(spec, parameters, updates, samples)
     return commit(spec, accumulate(parameters, updates))
 
 
 async def check_training(dut, config: Config, samples: int, *, seed: int, traced: int = 2, steps=None):
-    """Trains and infers real digits on core and model: every trace word, prediction, spike, weight and bias is equal.
+    """Train and infer real digits on core and model; traces, predictions, spikes and masters must agree.
 
-    Between the first two samples that are trained one is inferred. traced: samples whose every sweep is compared, from the
-    first. steps: sweeps of the free and of each nudged phase, if other than the preset's.
+    One sample is inferred between the first two trained samples. After the commit, two samples are inferred
+    with the new weights.
+
+    samples: number of trained samples, one batch. traced: number of samples, from the first, whose trace is
+    compared in every sweep. steps: sweeps of the free phase and of each nudged phase; default: those of the
+    schedule.
     """
     spec = config.spec
     free, nudged = steps or (spec.schedule.free, spec.schedule.nudged)
     random = np.random.default_rng(seed)
     settings = Settings.of(spec, free=free, nudged=nudged)
     parameters = initial(spec, seed)
-    # biases of both signs, which a fresh network has not
+    # biases of both signs: the initial ones are 0
     biases = tuple(torch.from_numpy(random.integers(-2000, 2000, b.shape)) for b in parameters.biases)
-    # a channel whose neurons stay at 1, the only ones whose window sums have their highest bit
+    # one channel saturates at xi = 1: only such neurons set the highest bit of their window sums
     biases[0][-1] = spec.formats.master_high
     top = 1 << spec.mean_bits - 1
     means = tuple(torch.from_numpy(random.integers(0, top, x.shape)) for x in parameters.means)
@@ -121,7 +127,7 @@ async def check_training(dut, config: Config, samples: int, *, seed: int, traced
     assert (difference := first_master(await core.read(), trained)) is None, f"after training: {difference}"
     assert first_master(trained, parameters) is not None, "nothing was learned, so nothing was checked"
 
-    # the working copies are new: inference with them, after training, on the same state memories
+    # inference with the new working copies, in the state memories that training used
     after, spikes = infer(spec, settings, trained, images[:2])
     await core.clear()
     assert core.spikes() == [0] * len(spec.bundles)

@@ -1,6 +1,7 @@
-"""The host side of a core: settings, weights, samples as fast as it takes them, counters.
+"""Drive the host side of a core: settings, weights, samples at the core's own pace, counters.
 
-What waits here wakes when a signal changes, not with each cycle: Python would take longer than the core.
+The coroutines wait for changes of signals instead of every clock edge, because Python would otherwise take
+longer than the simulated core.
 """
 
 from typing import NamedTuple
@@ -20,12 +21,13 @@ from hw.synapse.interface import SLOTS
 from sim.harness.streams import PERIOD, start
 from sim.harness.testbench import CLOCK
 
-#: Cycles after which a sample counts as hung; `medium` needs less than 200,000, `paper` 4 million.
+#: Timeout of each wait in clock cycles. A sample of `medium` takes less than 200,000, one of
+#: `paper` 4 million.
 PATIENCE = 10_000_000
 
 
 class Sample(NamedTuple):
-    """What a core is told."""
+    """One INFER or TRAIN operation: image and label."""
 
     operation: Operation
     image: np.ndarray
@@ -33,22 +35,22 @@ class Sample(NamedTuple):
 
 
 class CoreDriver:
-    """Plays the host side of `CoreSignature`."""
+    """Drive the ports of `CoreSignature` as the link does."""
 
     def __init__(self, dut, config: Config):
         self.dut, self.config, self.spec = dut, config, config.spec
         self.edge = RisingEdge(getattr(dut, CLOCK))
         self.image = np.zeros(protocol.PIXELS, np.uint8)
-        #: Samples started until now, and the predictions of those of the run at hand.
+        #: Number of samples started since the reset, and the predictions of the current `run`.
         self.submitted = 0
         self.predictions: list[int] = []
-        #: Cycles of each phase since the counters were cleared, by the port `phase`.
+        #: Cycles of each phase since the counters were cleared, measured on the port `phase`.
         self.counted = [0] * len(protocol.PHASES)
-        #: What `phase` is, and since when.
+        #: The current value of `phase`, and the simulated time in ns at which it appeared.
         self.held, self.since = 0, 0.0
 
     async def start(self):
-        """Reset, and an image memory behind the pixel port."""
+        """Reset the core, and start the image memory, the collection of predictions and the cycle counts."""
         await start(self.dut, before=0)
         cocotb.start_soon(self._serve_pixels())
         cocotb.start_soon(self._collect())
@@ -62,11 +64,11 @@ class CoreDriver:
 
     def _serve_pixel(self):
         at = self.dut.pixel_address.value.to_unsigned()
-        # beyond the last pixel a frame buffer holds something else
+        # a real frame buffer holds other bytes beyond the last pixel
         self.dut.pixel.value = int(self.image[at]) if at < len(self.image) else 0xA5
 
     def configure(self, settings: Settings):
-        """Settings to the registers' port."""
+        """Set the `settings` port."""
         values = {
             "free_steps": settings.free_steps,
             "nudged_steps": settings.nudged_steps,
@@ -77,7 +79,7 @@ class CoreDriver:
         self.dut.settings.value = settings_layout(self.config).const(values).as_bits()
 
     async def load(self, parameters: Parameters):
-        """Writes all masters and commits."""
+        """Write all masters and commit."""
         for bundle, image in zip(self.spec.bundles, weight_image.pack_all(self.config, parameters), strict=True):
             self.dut.bundle.value = bundle.index - 1
             for address, word in enumerate(image):
@@ -91,7 +93,7 @@ class CoreDriver:
         await self.commit()
 
     async def read(self) -> Parameters:
-        """All masters, in torch's shapes."""
+        """Return all masters, in torch's shapes."""
         images = []
         for bundle in self.spec.bundles:
             lanes, words = self.config.lanes[bundle.index], layout.image_words(self.config, bundle)
@@ -99,7 +101,7 @@ class CoreDriver:
             self.dut.bundle.value = bundle.index - 1
             for address in range(words):
                 self.dut.address.value = address
-                # one more, since what is set at an edge is seen at the next
+                # one cycle more: a value written at an edge reaches the design at the next edge
                 for lane, cycles in zip(range(lanes), (READ_LATENCY + 1, *[LANE_LATENCY + 1] * lanes), strict=False):
                     self.dut.lane.value = lane
                     for _ in range(cycles):
@@ -117,13 +119,13 @@ class CoreDriver:
         await self.edge
 
     async def commit(self):
-        """A commit, to its end."""
+        """Run a commit to its end."""
         await self.rest()
         await self._start(Operation.COMMIT)
         await self.rest()
 
     async def commit_watched(self):
-        """The same, and the counters are right amid it: after an even number of its cycles, and after an odd one."""
+        """Run a commit; check the cycle counters in two successive cycles of it, an even and an odd one."""
         await self.rest()
         await self._start(Operation.COMMIT)
         for _ in range(2):
@@ -132,24 +134,24 @@ class CoreDriver:
         await self.rest()
 
     async def rest(self):
-        """Until nothing is in flight."""
+        """Wait until the core isn't busy."""
         if self.dut.busy.value:
             await with_timeout(FallingEdge(self.dut.busy), PATIENCE * PERIOD, "ns")
         await self.edge
 
     async def submit(self, operation: Operation, image: np.ndarray, label: int = 0):
-        """Starts a sample as soon as the core takes one, and returns once it has the image."""
+        """Start a sample once the core is ready; return when the core no longer holds its image."""
         if not self.dut.ready.value:
             await with_timeout(RisingEdge(self.dut.ready), PATIENCE * PERIOD, "ns")
             await self.edge
         self.show(image)
         self.submitted += 1
-        # what isn't a sample's any more may be anything
+        # the label is sampled with `start`, so it may change afterwards
         await self._start(operation, label)
         self.dut.label.value = label ^ 0xF
         if self.dut.holding.value:
             await with_timeout(FallingEdge(self.dut.holding), PATIENCE * PERIOD, "ns")
-        # from now on another image may be there
+        # the core no longer needs the image, so another one may replace it
         self.show(255 - image)
         await self.edge
 
@@ -162,7 +164,7 @@ class CoreDriver:
                 self.predictions.append(self.dut.prediction.value.to_unsigned())
 
     async def run(self, samples: list[Sample]) -> list[int]:
-        """Samples as fast as the core takes them; their predictions, in order."""
+        """Run samples back to back, and return their predictions in order."""
         self.predictions.clear()
         for sample in samples:
             await self.submit(sample.operation, sample.image, sample.label)
@@ -181,11 +183,11 @@ class CoreDriver:
         return [n + (self.held >> i & 1) * round((now - self.since) / PERIOD) for i, n in enumerate(self.counted)]
 
     def counted_now(self) -> list[int]:
-        """Those counted until before this edge."""
+        """Return the cycles counted until the previous clock edge."""
         return self._counted_until(get_sim_time("ns") - PERIOD)
 
     async def clear(self):
-        """Zeroes the counters, of a core at rest."""
+        """Zero the counters; the core must not be busy."""
         self.dut.clear.value = 1
         await self.edge
         self.dut.clear.value = 0
@@ -193,24 +195,24 @@ class CoreDriver:
         self.counted = [0] * len(self.counted)
 
     def show(self, image: np.ndarray):
-        """An image to the image memory."""
+        """Put an image into the image memory."""
         self.image = image.reshape(-1)
         self._serve_pixel()
 
     def spikes(self) -> list[int]:
-        """Spike counters of layers 1..N."""
+        """Return the spike counters of layers 1..N."""
         return [getattr(self.dut, f"spikes__{i}").value.to_unsigned() for i in range(len(self.spec.bundles))]
 
     async def idle(self):
-        """Until no cycle is counted: engines may prepare beyond a commit."""
+        """Wait until no phase is counted: engines may still prepare their weights after a commit."""
         while self.dut.phase.value:
             await with_timeout(ValueChange(self.dut.phase), PATIENCE * PERIOD, "ns")
         await self.edge
 
     def cycles(self) -> list[int]:
-        """Cycle counters of the phases, in the order of `protocol.PHASES`."""
+        """Return the cycle counters of the phases, in the order of `protocol.PHASES`."""
         return [getattr(self.dut, f"phase_cycles__{i}").value.to_unsigned() for i in range(len(protocol.PHASES))]
 
     def slot(self, number: int) -> int:
-        """Of the sample of this number among those started."""
+        """Return the slot of the sample with this number, counted from 0 since the reset."""
         return 0 if self.config.compact else number % SLOTS

@@ -1,4 +1,4 @@
-"""Random cores: any network that gateware takes, its samples, and all that its hardware is free in."""
+"""Draw random cores: a supported network, its samples, and every free parameter of its hardware."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,12 +10,16 @@ from golden.contract.event_units import KERNEL
 from golden.contract.spec import Conv, Dense, Spec
 from tests.golden.model.random_nets import DEEP, Case, any_formats, any_spec, deep_spec, random_case, with_fine_spikes
 
-#: Largest side of an image.
+#: Largest height and width of an image, in pixels.
 SIDE = 9
 
 
 def core_case(seed: int) -> tuple[Config, Case]:
-    """A network and its samples, of which one in four is `deep_spec`'s; lanes, arrays, passes, multipliers, memories."""
+    """Draw a configuration, and a network's parameters, settings and samples.
+
+    One network in four comes from `deep_spec`. The configuration has random lanes, array widths, image taps,
+    passes, shared multipliers and kernel memories.
+    """
     random = np.random.default_rng(seed)
 
     def choose(low: int, high: int) -> int:
@@ -34,14 +38,14 @@ def core_case(seed: int) -> tuple[Config, Case]:
     known = configuration(spec, engines)
 
     def divisor(*numbers: int) -> int:
-        """Any that divides all of them."""
+        """Draw a common divisor of the numbers."""
         return int(random.choice([n for n in range(1, max(numbers) + 1) if not any(number % n for number in numbers)]))
 
     lanes = (1, *(divisor(layer.channels) for layer in spec.layers[1:]))
     config = Config(spec, lanes, events=known.events, image_taps=choose(1, 9))
     arrays = tuple(divisor(of_layer) for of_layer in lanes)
     shared = frozenset(bundle.index for bundle in spec.bundles if choose(0, 1))
-    # the rows of drives that an event-driven engine makes in a pass
+    # passes must divide these counts of rows of drives: forward and backward rows of each event-driven engine
     bundles = [spec.bundles[index - 1] for index in config.events]
     rows = [(config.groups(bundle.post), 2 * config.groups(bundle.pre)) for bundle in bundles]
     forward, backward = (divisor(*side) for side in zip(*rows, strict=True)) if rows else (1, 1)
@@ -50,12 +54,15 @@ def core_case(seed: int) -> tuple[Config, Case]:
 
 
 def with_events(spec: Spec, choose: Callable[[int, int], int]) -> Spec:
-    """The same with one or two convolutions for event-driven engines: such a network is hardly ever drawn."""
+    """Return `spec` with one or two convolutions that event-driven engines support.
+
+    `any_spec` rarely draws such a network.
+    """
     many = 1 if choose(0, 7) else 2
     convs = [Conv(choose(1, 4 // many), choose(1, 3)), *(Conv(choose(1, 4), KERNEL) for _ in range(many))]
     stages = (*convs, *(stage for stage in spec.stages if isinstance(stage, Dense)))
     least = 4
     for _ in convs[1:]:
-        least = 2 * least + 2  # a kernel of 3, and 2x2 are pooled
+        least = 2 * least + 2  # undo the 2x2 pooling and a kernel of 3
     shown = replace(spec.input, height=least + choose(0, 3), width=least + choose(0, 3))
     return replace(spec, stages=stages, input=shown, learning=replace(spec.learning, rates=(0.1,) * len(stages)))

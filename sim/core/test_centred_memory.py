@@ -1,5 +1,8 @@
 # amaranth: UnusedElaboratable=no
-"""Weight memories with centred commits against golden: batch after batch, from what the host wrote on; extremes of means."""
+"""Weight memories with centred commits against the golden model.
+
+Covers batches after host writes, and extreme running means.
+"""
 
 import random
 
@@ -21,7 +24,7 @@ from .test_weight_memory import Driver
 
 
 def memory(kind, pre, channels, **rest):
-    """Of a bundle whose commits are centred."""
+    """Return the weight memory of a bundle with centred commits."""
     return CentredMemory(*bundle_of(kind, pre, channels, centred=True, **rest))
 
 
@@ -49,12 +52,13 @@ async def check(dut, name, unit):
     driver = Centred(dut, name, unit)
     low, high, top = f.master_low, f.master_high, (1 << spec.mean_bits) - 1
     for batch in range(8):
-        # all weights from one end to the other, pushed there by their own updates and, with the largest means, by those of
-        # the biases, which have the other sign: the largest of every sum
+        # batches 0 and 1: weights start at one end of their range and are pushed to the other by their own
+        # updates and, with the largest means, by bias updates of the opposite sign, so that every sum reaches
+        # its largest value
         sign, kind = ((1, "low"), (-1, "high"))[batch] if batch < 2 else (0, None)
         before = [integers(low, high, bundle.weight_shape, kind), integers(low, high, (bundle.post.channels,))]
         before.append(integers(0, top, (bundle.pre.channels,), "high" if sign else None))
-        # what a reset may have left of a batch is dropped: updates of biases, and totals
+        # a reset may leave bias updates and totals of a batch: the commit after the host's write drops them
         await driver.update(*(integers(-9, 9, x.shape) for x in before[:2]))
         await driver.write(*before)
         left = integers(0, 99, (bundle.pre.channels,))
@@ -78,19 +82,19 @@ async def check(dut, name, unit):
 
 
 class Centred(Driver):
-    """All sides of one memory, and what its channels were."""
+    """Drive all ports of one memory, and serve the totals of its input channels."""
 
     def __init__(self, dut, name, unit):
         super().__init__(dut, name, unit)
         self.cycles = commit_cycles(self.config, self.bundle)
         self.rows: list[int] = [0] * self.config.groups(self.bundle.pre)
-        #: Groups whose totals were cleared.
+        #: Channel groups whose totals the memory cleared, in order.
         self.cleared: list[int] = []
         cocotb.start_soon(self._answer())
         cocotb.start_soon(self._watch())
 
     async def _answer(self):
-        """The totals of the group that is asked for, in the same cycle."""
+        """Show the totals of the requested group in the same cycle."""
         while True:
             await ValueChange(self.port.group)
             self._show()
@@ -105,7 +109,7 @@ class Centred(Driver):
                 self.cleared.append(int(self.port.group.value))
 
     async def write(self, *parameters):
-        """All of them, and anything in the lanes of running means that no channel has."""
+        """Write weights, biases and running means; lanes of means without a channel get random values."""
         rows, lanes = master_image(self.config, self.bundle, *parameters), self.unit.lanes
         pairs = rows[layout.master_words(self.config, self.bundle) :].reshape(-1, 2, lanes)
         for spare in range(self.bundle.pre.channels, len(pairs) * lanes):
@@ -113,7 +117,7 @@ class Centred(Driver):
         await self.write_image(rows)
 
     async def commit_batch(self, where, total, parameters):
-        """A commit with these totals leaves these weights, biases and means."""
+        """Commit with the given totals, and check that the given weights, biases and means result."""
         lanes = self.config.lanes[self.bundle.pre.index]
         self.rows = packed(total.reshape(-1, lanes).tolist(), total_bits(self.config, self.bundle))
         self._show()

@@ -1,5 +1,8 @@
 # amaranth: UnusedElaboratable=no
-"""A core with a quarter of the feedback, whose lambda falls from 1 to 1/8; phases longer and shorter than its last halving."""
+"""A core with feedback scaled by 1/4 and lambda falling from 1 to 1/8.
+
+The phases are longer and shorter than the last halving.
+"""
 
 import cocotb
 

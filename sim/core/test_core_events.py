@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""A core with an event-driven conv engine, lanes narrower than its layers, arrays than their words: the same bits as golden."""
+"""A core with an event-driven conv engine, fewer lanes than channels, and arrays narrower than words."""
 
 import cocotb
 

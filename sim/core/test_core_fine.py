@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""A core whose nudged phases are in fine spikes, with weak feedback and a lambda that falls; every kind of engine."""
+"""A core with fine spikes, weak feedback, falling lambda, centred commits and every kind of engine."""
 
 import cocotb
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The core of preset `medium`, whole samples of real digits."""
+"""The core of preset `medium` on a real digit, with the preset's numbers of sweeps."""
 
 import cocotb
 import pytest

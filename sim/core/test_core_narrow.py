@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""`tiny` with one lane a layer: lanes change the cycles, and no bit."""
+"""`tiny` with one lane per layer: lanes change the number of cycles but no bit of a result."""
 
 import cocotb
 

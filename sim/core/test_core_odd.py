@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""A core that no preset has: other kernels, odd maps, uneven lanes, lambda = 1/4, a window of two steps."""
+"""A core unlike any preset: kernels 4 and 5, odd maps, unequal lanes, lambda = 1/4, window of two sweeps."""
 
 import cocotb
 

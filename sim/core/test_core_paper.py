@@ -1,8 +1,9 @@
 # amaranth: UnusedElaboratable=no
-"""`paper`, of the published widths, on the gateware: test digits with its trained weights, and a digit that it learns.
+"""The core of preset `paper`, with the published widths: inference with trained weights, one learned digit.
 
-Its weights are 25 times what the largest part here holds, so this is simulation alone, and half a minute a digit:
-NUDGE_PAPER=20 says how many there are to be (docs/log/2026-11-30-paper-gateware.md).
+Its weights need 25 times the memory of the largest part supported here, so it only runs in simulation, at
+half a minute per digit. NUDGE_PAPER=20 sets the number of digits (docs/log/2026-11-30-paper-gateware.md);
+without it, the tests are skipped.
 """
 
 import os
@@ -26,7 +27,8 @@ from sim.core.driver import CoreDriver, Sample
 
 DIGITS = int(os.environ.get("NUDGE_PAPER", "0"))
 
-#: More lanes take fewer cycles, and each of these longer: what is simulated in an hour is about the same.
+#: More lanes take fewer cycles per digit, but each cycle takes longer to simulate: the digits per hour stay
+#: about the same.
 LANES = (1, 8, 8, 16, 1)
 
 SPEC = preset("paper")
@@ -38,7 +40,7 @@ MANY = pytest.mark.skipif(not DIGITS, reason="NUDGE_PAPER isn't set to a number 
 
 
 async def loaded(dut, parameters, settings):
-    """A core with these weights and registers."""
+    """Return the driver of a core with these weights and settings."""
     core = CoreDriver(dut, CONFIG)
     await core.start()
     core.configure(settings)
@@ -62,7 +64,10 @@ async def answers_as_the_model_does(dut):
 @cocotb.test()
 @MANY
 async def learns_as_the_model_does(dut):
-    """From initial weights: trained ones are so sure of a digit that half a nudge moves nothing, and nothing is learned."""
+    """From initial weights, one trained digit gives the model's masters.
+
+    With the trained weights the output is so close to the label that the nudge changes no weight.
+    """
     parameters, settings, embedded = initial(SPEC, 1), Settings.of(SPEC), data.load("embedded")
     core = await loaded(dut, parameters, settings)
     image, label = embedded.train_images[:1], embedded.train_labels[:1]

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The core of preset `small`, whole samples of real digits."""
+"""The core of preset `small` on real digits, with the preset's numbers of sweeps."""
 
 import cocotb
 

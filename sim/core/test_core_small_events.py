@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""`small` as boards have it, with event-driven engines: the same bits as golden, in a fraction of the cycles."""
+"""`small` as configured for boards, with event-driven engines: equal bits in a fraction of the cycles."""
 
 import cocotb
 import pytest

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The core of preset `tiny`, whole samples of real digits."""
+"""The core of preset `tiny` on real digits, with the preset's numbers of sweeps and the shortest phases."""
 
 import cocotb
 

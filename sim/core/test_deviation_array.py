@@ -1,5 +1,8 @@
 # amaranth: UnusedElaboratable=no
-"""Neuron arrays with fine spikes against golden: the free phase, deviations of both nudged ones, their sums, extremes."""
+"""Neuron arrays with fine spikes against the golden model.
+
+Covers the free phase, deviations in both nudged phases, their sums, and extremes.
+"""
 
 import random
 
@@ -20,18 +23,18 @@ from .test_neuron_array import Driver
 
 
 def first(shape, lanes, at_once=None, *, window_log2=2, decay_shift=1, **rest):
-    """The array of layer 1, which has no drive by the image in nudged phases."""
+    """Return the array of layer 1, whose static drive doesn't count in nudged phases."""
     return DeviationArray(*hidden_layer(shape, lanes, at_once, window_log2=window_log2, decay_shift=decay_shift, **rest))
 
 
 def second(shape, lanes, *, phi_bound, window_log2=2, decay_shift=1, **rest):
-    """The array of layer 2 of any shape."""
+    """Return the array of layer 2 with any shape."""
     config = config_of((1, shape[0]), (1, lanes), dense=False, window_log2=window_log2, decay_shift=decay_shift, **rest)
     return DeviationArray(config, Layer(2, *shape, phi_bound=phi_bound))
 
 
 def output(lanes, at_once=None, *, window_log2=2, decay_shift=1, **rest):
-    """The array of an output layer."""
+    """Return the array of an output layer."""
     return DeviationArray(*output_layer(lanes, at_once, window_log2=window_log2, decay_shift=decay_shift, **rest))
 
 
@@ -50,7 +53,7 @@ UNITS = {
     "deviation_output_annealed": output(1, phi_bound=20000, decay_shift=0, halvings=(1, 4), fine=(3, 2, 0)),
 }
 
-#: Samples more, at most, until deviations of xi have reached both bounds: few come near them.
+#: Largest number of additional samples until the deviation of xi has reached both bounds.
 MORE = 20
 
 
@@ -90,7 +93,7 @@ async def check(dut, name, unit):
 
 
 class Deviating(Driver):
-    """The neighbours of such an array and its model."""
+    """Drive the ports of a deviation array, and compute its model."""
 
     def __init__(self, dut, name, unit):
         super().__init__(dut, name, unit)
@@ -104,17 +107,24 @@ class Deviating(Driver):
 
     @property
     def bound(self):
-        """The largest |phi|."""
+        """Largest |phi| in the current phase, in d's LSB."""
         sides = zip(self.shifts[self.deviating], self.used, strict=True)
         return self.layer.phi_bound << max(shift for shift, used in sides if used)
 
     @property
     def used(self):
-        """Which of both sides count: not the image, of deviations."""
+        """For the side below and (except at the output layer) the side above: whether its drive counts.
+
+        Only the image's drive of layer 1 is ignored, in nudged phases.
+        """
         return [not (self.deviating and self.layer.index == 1), *[True] * (len(self.shifts[0]) - 1)]
 
     def parts(self, phi):
-        """Drives from both sides, together within the bound, nearest to phi; from a side that doesn't count anything."""
+        """Split phi into one drive per side, with |below| + |above| <= phi_bound.
+
+        Their shifted sum is as near to phi as possible. A side that doesn't count gets a random drive within
+        +-phi_bound.
+        """
         bound, shifts, used = self.layer.phi_bound, self.shifts[self.deviating], self.used
         share = torch.from_numpy(generator().random(self.shape)) * all(used)
         out: list[tuple[int, torch.Tensor]] = []
@@ -125,14 +135,14 @@ class Deviating(Driver):
             else:
                 wanted = ((phi * share).long() if not out and all(used) and len(shifts) > 1 else rest) >> shifts[n]
                 part = torch.maximum(torch.minimum(wanted, left), -left)
-                # the bounds themselves by the side that reaches them
+                # only the side with the larger shift reaches the bound itself
                 part = torch.where(phi.abs() == self.bound, torch.maximum(torch.minimum(rest >> shifts[n], left), -left), part)
                 rest, left = rest - (part << shifts[n]), left - part.abs()
             out.append((n, part))
         return [part for _, part in sorted(out, key=lambda each: each[0])]
 
     def phi(self, parts):
-        """What these drives add up to, in d's LSB."""
+        """Return phi = sum of (drive << shift) over the sides that count, in d's LSB."""
         shifts = self.shifts[self.deviating]
         return sum((part << shift for part, shift, used in zip(parts, shifts, self.used, strict=True) if used), self.zero)
 
@@ -152,12 +162,17 @@ class Deviating(Driver):
         return parts, ops.deviation(old, base, self.phi(parts), pull, spec, n, 0, self.k)
 
     def drift(self, rng, old, base, pull):
-        """phi that takes each neuron's deviation towards its aim: extremes of d, any xi, what just makes a spike or doesn't."""
+        """Return the phi that moves each neuron's deviation towards its aim.
+
+        The aims are an extreme of d, an extreme of U (xi just large enough for a spike, or just too small), a
+        rounding boundary of xi, or a random phi. pull: the nudge that is added to d, 0 except at the output
+        layer.
+        """
         f, k, bound, point = self.spec.formats, self.k, self.bound, self.spec.schedule.fine[self.layer.index - 1]
         before = ops.rhu(base.v << point, f.round_shift).clamp(0, f.one << point)
         sign = torch.from_numpy(rng.choice([1, -1], self.shape))
         spiking, silent = (f.threshold - sign * old.U + (1 << k)) >> k, (f.threshold - sign * old.U) >> k
-        # of either sign below; beyond 1, since half a step is added
+        # `sign` gives either sign below; one + 1 makes up for rounding, so that xi's deviation reaches one
         any_xi = np.where(rng.random(self.shape) < 0.3, f.one + 1, rng.integers(0, f.one, self.shape))
         wanted = np.select([self.aims == "U low", self.aims == "U high"], [spiking, silent], any_xi)
         v = (before + sign * torch.from_numpy(wanted)) << f.round_shift

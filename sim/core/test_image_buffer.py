@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The image buffer against a list of images: one is taken while others are read at both ports."""
+"""The image buffer against a list of images: one bank is written while both ports read others."""
 
 import random
 

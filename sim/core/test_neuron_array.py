@@ -1,5 +1,8 @@
 # amaranth: UnusedElaboratable=no
-"""Neuron arrays against golden, two samples in turn: all phases, state banks, window sums, spikes, extremes of d, xi and U."""
+"""Neuron arrays against the golden model, with two interleaved samples.
+
+Covers all phases, state banks, window sums, spikes, and the extremes of d, xi and U.
+"""
 
 import random
 
@@ -23,12 +26,12 @@ from sim.harness.words import layer_words, packed
 
 
 def hidden(shape, lanes, at_once=None, *, window_log2=2, decay_shift=1, **rest):
-    """The array of layer 1 of any shape."""
+    """Return the array of layer 1 with any shape."""
     return NeuronArray(*hidden_layer(shape, lanes, at_once, window_log2=window_log2, decay_shift=decay_shift, **rest))
 
 
 def output(lanes, at_once=None, *, window_log2=2, decay_shift=1, **rest):
-    """The array of an output layer."""
+    """Return the array of an output layer."""
     return NeuronArray(*output_layer(lanes, at_once, window_log2=window_log2, decay_shift=decay_shift, **rest))
 
 
@@ -64,17 +67,17 @@ async def check(dut, name, unit):
     spec, window = unit.config.spec, unit.config.spec.schedule.window
 
     def steps(count):
-        """Sweeps that let d settle, so that every aim is reached."""
+        """Draw each sample's (free, nudged) sweeps; d settles in the free phase, so every aim is reached."""
         return [(window + (8 << spec.schedule.last_shift), window + random.randint(0, 9)) for _ in range(count)]
 
-    # pairs, and samples alone, of either slot
+    # two samples together, and single samples in either slot
     await array.load_biases()
     await array.run(0, steps(2))
     await array.run(2, steps(1))
     await array.load_biases()
     await array.clear()
     await array.run(3, steps(3))
-    # from rest U gets no nearer to its bounds than this
+    # a neuron that starts at U = 0 gets no nearer to the bounds of U
     f, step = spec.formats, 1 << spec.schedule.last_shift
     membrane = spec.membrane_low + step, spec.membrane_high + 1 - step
     bounds = {"d": (f.decoder_low, f.decoder_high), "U": membrane, "s": (0, 1), "xi": (0, f.one)}
@@ -82,19 +85,19 @@ async def check(dut, name, unit):
 
 
 class Going:
-    """A sample that steps."""
+    """A sample in progress: label, aims, and the model's state and window sum."""
 
     def __init__(self, unit, sample):
         self.label, zero = random.randrange(CLASSES), torch.zeros((1, *unit.layer.shape), dtype=torch.int64)
         self.target = (torch.arange(CLASSES) == self.label).long()[:, None, None] * unit.config.spec.formats.one
-        # what each neuron's drive is for: its bounds, another one in each sample, or chance
+        # the aim of each neuron's drive, which moves on by one neuron from sample to sample
         self.aims = np.resize(np.roll(AIMS, sample), unit.layer.neurons).reshape(zero.shape)
         self.banks: dict[int, ops.State] = {}
         self.sum = zero
 
 
 class Driver:
-    """The array's neighbours and its model."""
+    """Drive the ports of a neuron array, and compute its model."""
 
     def __init__(self, dut, name, unit):
         self.dut, self.name, self.unit = dut, name, unit
@@ -107,7 +110,8 @@ class Driver:
         self.taken = Recorder(dut, *(f"{name}__{side}__{end}" for side in sides for end in ("valid", "ready")))
         self.shape = (1, *self.layer.shape)
         self.zero = torch.zeros(self.shape, dtype=torch.int64)
-        #: Left shift of what comes from below, and of phi to d's LSB: nothing is above the output layer.
+        #: Left shift of the drive from below relative to the one from above (0 at the output layer, which has
+        #: none from above), and of phi to d's LSB.
         self.ahead = 0 if unit.output else self.spec.schedule.feedback_shift
         self.shift = self.spec.formats.drive_shift - self.ahead
         self.count = 0
@@ -117,11 +121,11 @@ class Driver:
 
     @property
     def bound(self):
-        """The largest |phi|."""
+        """Largest |phi|."""
         return self.layer.phi_bound << self.ahead
 
     async def load_biases(self):
-        """New biases, in any order."""
+        """Load random biases, their words in random order."""
         f, shape = self.spec.formats, bias_word(self.config, self.layer)
         bias = integers(f.bias_low, f.bias_high, (self.layer.channels,))
         rows = bias.reshape(-1, self.lanes).tolist()
@@ -130,12 +134,15 @@ class Driver:
         self.bias = bias[:, None, None]
 
     async def clear(self):
-        """Zeroes the spike counter."""
+        """Zero the spike counter."""
         await pulse(self.port.clear, self.port.edge)
         self.count = 0
 
     async def run(self, first, steps):
-        """Samples in turn in both slots, from this number on; sums are compared after each phase."""
+        """Run samples alternately in both slots, numbered from `first`; compare the sums after each phase.
+
+        steps: (free, nudged) sweeps of each sample.
+        """
         f = self.spec.formats
         beta = random.choice((1, (1 << f.beta_bits) - 1, random.randint(2, 1 << (f.beta_bits - 1))))
         if self.unit.output:
@@ -159,7 +166,7 @@ class Driver:
             await self.sweep(where, planned, going[planned.slot], beta)
 
     async def rest(self, where, planned):
-        """A half without a sample: drives are taken, silence is sent, nothing else happens."""
+        """Run an idle half: drives are taken and zero spikes sent, with no trace and no spikes counted."""
         traced, bound = len(self.trace.words), self.bound
         phi = torch.from_numpy(generator().integers(-bound, bound, self.shape, endpoint=True))
         await self.step(where, planned, self.parts(phi))
@@ -169,7 +176,7 @@ class Driver:
         assert int(self.port.spike_count.value) == self.count, f"{where}: spikes were counted"
 
     async def sweep(self, where, planned, going, beta):
-        """The layer's half of a sweep of a sample."""
+        """Run and compare the layer's half of one sweep of a sample."""
         fields = planned.fields
         if self.unit.output:
             self.port.label.value = going.label
@@ -186,7 +193,7 @@ class Driver:
             await compare_sums(where, self.port, self.unit, self.sums)
 
     def model(self, fields, going, beta):
-        """Drives from both sides, and the state that they lead to."""
+        """Return the drive from each side, and the model's state after them."""
         old = ops.State(*[self.zero] * 4) if fields["first"] else going.banks[fields["state_read"]]
         sign = -1 if fields["negative"] else 1
         pull = ops.nudge(old.xi, going.target, beta, sign, self.spec.formats) if self.unit.output and fields["nudge"] else None
@@ -194,16 +201,19 @@ class Driver:
         return self.parts(phi), ops.neuron(old, phi, self.bias, pull, self.spec, self.k, self.following, self.shift)
 
     def finish(self, planned):
-        """A phase's sums are complete."""
+        """Process the complete sums of a phase; a subclass may override this."""
 
     def drive(self, rng, old, offset):
-        """phi that takes each neuron towards its aim, given the state before; offset: what is added to d."""
+        """Return the phi that moves each neuron from state `old` towards its aim.
+
+        offset: bias and nudge, which are added to d.
+        """
         f, k, bound = self.spec.formats, self.k, self.bound
-        # U falls most if xi just suffices for a spike, and rises most if it just doesn't
+        # U falls most when xi just suffices for a spike, and rises most when it just doesn't
         spiking, silent = ((f.threshold - old.U + (1 << k)) >> k).clamp(0, f.one), ((f.threshold - old.U) >> k).clamp(0, f.one)
         wanted = np.select([self.aims == "U low", self.aims == "U high"], [spiking, silent], rng.integers(0, f.one, self.shape))
         v = wanted << f.round_shift
-        # xi changes where v is half a step further
+        # half an LSB of xi: the point where rounding goes up
         v[self.aims == "rounding"] += 1 << (f.round_shift - 1)
         d = torch.from_numpy(v) - offset
         phi = ((((d - old.d) << k) + old.d) >> self.shift).clamp(-bound, bound).numpy()
@@ -213,7 +223,10 @@ class Driver:
         return torch.from_numpy(np.select(conditions, chosen, phi))
 
     def parts(self, phi):
-        """Drives from below and above: (below << ahead) + above = phi, both within the bound. All is from below the output."""
+        """Split phi into drives from below and above, within +-phi_bound: (below << ahead) + above = phi.
+
+        The output layer has a drive from below only.
+        """
         if self.unit.output:
             return [phi]
         bound = self.layer.phi_bound
@@ -223,7 +236,7 @@ class Driver:
         return [below, phi - (below << self.ahead)]
 
     async def step(self, where, planned, parts):
-        """Both drives with stalls, to the end of the step."""
+        """Run one step of the array: start it, and send the drives with random stalls."""
         self.port.step.value = planned.bits
         words = [packed(layer_words(self.config, self.layer, part[0]), self.layer.phi_bits) for part in parts]
         self.done, self.sent = len(self.trace.words), len(self.spikes.words)
@@ -248,7 +261,7 @@ class Driver:
             await self.port.edge
 
     def compare(self, where, planned, new):
-        """Trace, spikes, their latency and their count."""
+        """Compare the trace, the spikes, their latency and their count with the model's state `new`."""
         words, rows = self.words, [layer_words(self.config, self.layer, x[0]).tolist() for x in new]
         got = [trace_word(self.config, self.layer).from_bits(bits) for bits in self.trace.words[self.done :]]
         assert {word.slot for word in got} == {planned.slot}, f"{where}: trace of another slot"
@@ -270,7 +283,7 @@ class Driver:
         assert count == self.count, f"{where}: spike count {count}, expected {self.count}"
 
     def note(self, planned, new):
-        """The extremes until now."""
+        """Update the smallest and largest value of each quantity."""
         for field, x in new._asdict().items():
             low, high = self.seen[field]
             self.seen[field] = min(low, int(x.min())), max(high, int(x.max()))

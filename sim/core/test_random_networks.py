@@ -1,8 +1,8 @@
 # amaranth: UnusedElaboratable=no
-"""Cores of random networks, of any image, classes, kernels and lanes: two batches are trained as the golden model does.
+"""Cores of random networks (image, classes, kernels, lanes) train batches as the golden model does.
 
-Amaranth's own simulator: such a network is simulated in less time than Verilator would need to compile it. The cores of `COVER`
-were chosen so that every quantity reaches its extremes; NUDGE_CORES says how many more there are.
+They run in Amaranth's own simulator, which finishes before Verilator would have compiled such a network.
+Together, the cores of `COVER` take every quantity to its extremes; NUDGE_CORES=n adds the seeds 0 to n - 1.
 """
 
 import os
@@ -27,10 +27,11 @@ from tests.golden.model.extremes import check
 
 from .random_cores import core_case
 
-#: A core whose bias steps need more than 20 bits.
+#: Seed of a core whose bias steps need more than 20 bits.
 NARROW = 273
 
-#: The others were found by `python -m tests.golden.model.cover cores 0 2000 3889`.
+#: Seeds that together reach every extreme; all but the first are from `python -m tests.golden.model.cover
+#: cores 0 2000 3889`.
 COVER = (NARROW, 1865, 452, 666, 1570, 1796, 240, 1658, 1906, 326, 1956, 1729, 3889, 1030)
 
 SEEDS = list(dict.fromkeys((*COVER, *range(int(os.environ.get("NUDGE_CORES", "0"))))))
@@ -49,14 +50,14 @@ def test_cores_reach_every_extreme():
 
 
 def test_a_narrow_bias_step_is_noticed(monkeypatch):
-    """The 20 bits that it had when no random core noticed that it wraps."""
+    """A core with the earlier bias step of 20 bits, which wraps, must fail."""
     monkeypatch.setattr(Spec, "bias_step_bound", lambda spec, bundle: (1 << spec.formats.master_bits + 1) - 1)
     with pytest.raises(AssertionError, match=r"At index \d+ diff|bundle \d+"):
         trains_as_golden(NARROW)
 
 
 def trains_as_golden(seed):
-    """A core's predictions, spikes, masters and means after both commits are the model's."""
+    """Train all batches of a seed's core; predictions, spikes, masters and means must equal the model's."""
     config, case = core_case(seed)
     spec, core = config.spec, Core(config)
     model = FixedModel(spec, case.settings, case.parameters)
@@ -90,14 +91,14 @@ def trains_as_golden(seed):
 
 
 class Driver:
-    """Plays the host side of `CoreSignature` in Amaranth's simulator."""
+    """Drive the ports of `CoreSignature` in Amaranth's simulator."""
 
     def __init__(self, core: Core, config: Config):
         self.core, self.config, self.context = core, config, None
         self.predictions: list[int] = []
 
     async def tick(self, pixels: np.ndarray | None = None):
-        """A cycle. pixels: the image behind the pixel port."""
+        """Advance by one cycle. pixels: the image behind the pixel port."""
         core, context = self.core, self.context
         at = context.get(core.pixel_address)
         if context.get(core.done):
@@ -107,13 +108,13 @@ class Driver:
             context.set(core.pixel, int(pixels[at]) if at < len(pixels) else 0xA5)
 
     def configure(self, settings: Settings):
-        """Settings to the registers' port."""
+        """Set the `settings` port."""
         values = {name: getattr(settings, name) for name in ("free_steps", "nudged_steps", "beta")}
         rates = {"weight_rate": list(settings.weight_rates), "bias_rate": list(settings.bias_rates)}
         self.context.set(self.core.settings, values | rates)
 
     async def load(self, parameters: Parameters):
-        """Writes all masters."""
+        """Write all masters."""
         core, write = self.core, self.context.set
         for bundle, image in zip(self.config.spec.bundles, weight_image.pack_all(self.config, parameters), strict=True):
             write(core.bundle, bundle.index - 1)
@@ -127,7 +128,7 @@ class Driver:
             await self.tick()
 
     async def read(self) -> list[np.ndarray]:
-        """The memory image of each bundle, an address in each cycle."""
+        """Return the memory image of each bundle, read at one address per cycle."""
         core, images = self.core, []
         for bundle in self.config.spec.bundles:
             words, lanes = layout.image_words(self.config, bundle), self.config.lanes[bundle.index]
@@ -145,13 +146,13 @@ class Driver:
         return images
 
     async def operate(self, operation: Operation):
-        """An operation alone, to its end."""
+        """Run one operation, from rest to rest."""
         await self.rest()
         await self._start(operation)
         await self.rest()
 
     async def train(self, images: np.ndarray, labels: list[int]):
-        """Samples as fast as the core takes them, and until it is done with them."""
+        """Train samples back to back, and wait until the core isn't busy."""
         core = self.core
         for image, label in zip(images, labels, strict=True):
             while not self.context.get(core.ready):
@@ -169,7 +170,7 @@ class Driver:
         self.context.set(core.start, 0)
 
     async def rest(self):
-        """Until nothing is in flight."""
+        """Wait until the core isn't busy; fail after `PATIENCE` cycles."""
         for _ in range(PATIENCE):
             await self.tick()
             if not self.context.get(self.core.busy):

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The sequencer: samples and commits at random, parts of random durations; every start, every field of each half."""
+"""The sequencer with random samples, commits and durations: all starts of parts, all fields of each half."""
 
 import random
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from sim.harness.testbench import CLOCK
 from sim.harness.units import annealing as annealing_at
 from sim.harness.units import each, pulse, sides, sweeps
 
-#: Parts with a start and a busy line, and the most cycles that each is made to take.
+#: Parts with a start and a busy line, and the largest number of cycles that the bench keeps each busy.
 PARTS = {"take": 12, "image": 40, "step": 9, "predict": 5, "update": 150, "commit": 5, "prepare": 60}
 UNITS = {
     f"sequencer_{1 << log2}_{index}": Sequencer(
@@ -31,23 +31,23 @@ UNITS = {
     "sequencer_fine": Sequencer(config_of((1, 1), (1, 1), dense=True, window_log2=0, decay_shift=1, fine=True)),
     "sequencer_centred": Sequencer(config_of((1, 1), (1, 1), dense=True, window_log2=0, decay_shift=1, centred=True)),
 }
-#: Sweeps of the phases in two batches, one sample in each slot: but for the highest, all bits of them and of their counters
-#: count.
+#: (free, nudged) sweeps of two batches: together they exercise all bits but the highest of the settings and
+#: their counters.
 MANY = {1: (0x2AA, 0x155), 2: (0x155, 0x2AA)}
-#: Fields of `Step` that say nothing of an idle half.
+#: Fields of `Step` that have a meaning only if the half isn't idle.
 FIELDS = ("first", "silent", "kept", "keep", "state_read", "state_write", "nudge", "negative", "sum", "sum_first", "sum_last")
 
 
 @dataclass
 class Told:
-    """A sample that was started, and how far it must be."""
+    """A started sample, and its expected progress."""
 
     number: int
     training: bool
     label: int
     answer: int
     sweeps: list[tuple[str, int, dict[str, int]]]
-    #: Halves that were made; cycles of what happened to it.
+    #: Number of completed halves; and the cycle of each event, by name.
     halves: int = 0
     at: dict[str, int] = field(default_factory=dict)
 
@@ -89,7 +89,7 @@ async def check(dut, name, unit):
             assert port.busy.value, f"{name}: a sample was started, not busy"
         await until(port, port.busy, f"{name}: stays busy", 0)
         watch.check_rest()
-        # three of the seven whatever is drawn
+        # at least three of the seven batches end with a commit
         if batch % 3 == 0 or random.random() < 0.6:
             watch.committing = True
             port.operation.value = Operation.COMMIT.value
@@ -103,7 +103,7 @@ async def check(dut, name, unit):
 
 
 async def until(port, signal, why, value=1):
-    """Waits for a line."""
+    """Wait until a signal has this value."""
     for _ in range(50 * PATIENCE):
         if signal.value == value:
             return
@@ -112,35 +112,35 @@ async def until(port, signal, why, value=1):
 
 
 class Watch:
-    """Plays all parts, and compares what is started with what must be."""
+    """Play all parts of the core, and check each start and its operands."""
 
     def __init__(self, dut, name, unit):
         self.port, self.name, self.edge = Port(dut, name), name, RisingEdge(getattr(dut, CLOCK))
         self.unit, self.samples, self.commits = unit, [], []
         self.output_parity = len(unit.config.spec.bundles) % 2
         self.left, self.cycle, self.committing = dict.fromkeys(PARTS, 0), 0, False
-        #: Next sample of each part, by number.
+        #: Number of the next sample of each part.
         self.next = dict.fromkeys(("take", "image", "predict", "done", "update"), 0)
         self.statics: dict[int, int] = {}
         self.predicting: Told | None = None
-        #: Cycle in which the last part was over.
+        #: Cycle in which a part last became idle.
         self.over = 0
         self.prepared = self.full = 0
 
     def expect(self, training, planned):
-        """A sample is being started."""
+        """Record a sample at its start."""
         told = Told(len(self.samples), training, random.randrange(10), random.randrange(10), planned)
         self.samples.append(told)
 
     def check_rest(self):
-        """Every sample was predicted and is done, its update has begun."""
+        """Check that every sample is done, and that the update of each trained one has begun."""
         for sample in self.samples:
             assert sample.over, f"{self.name}: sample {sample.number} isn't done"
             assert "done" in sample.at, f"{self.name}: sample {sample.number} isn't done"
             assert not sample.training or "update" in sample.at, f"{self.name}: sample {sample.number} isn't learned"
 
     async def run(self):
-        """Cycle after cycle."""
+        """Play the parts and check the sequencer in every cycle."""
         port = self.port
         while True:
             await self.edge
@@ -159,12 +159,12 @@ class Watch:
                 if getattr(port, f"{part}_start").value:
                     assert not self.left[part], f"{self.name}: {part} started while it is busy"
                     getattr(self, f"begin_{part}")()
-                    # an update may be short, but the sequencer knows its busy line a cycle later than others'
+                    # at least 2: the sequencer sees the busy line of the update a cycle later than the others
                     self.left[part] = random.choice((2, 3, random.randint(2, most)))
                     getattr(port, f"{part}_busy").value = 1
 
     def check_phase(self, phase):
-        """One counter at most, none at rest; while a half goes on that of the older of its samples, whose phase is known."""
+        """Check the port `phase`: at most one bit; none at rest; in a half, the phase of the older sample."""
         assert phase & (phase - 1) == 0, f"{self.name}: phase {phase:b}"
         assert phase < 1 << len(protocol.PHASES), f"{self.name}: phase {phase:b}"
         if self.left["step"] > 1:
@@ -179,7 +179,7 @@ class Watch:
             assert not phase, f"{self.name}: at rest phase {phase:b} is counted"
 
     def going(self):
-        """The samples whose half goes on."""
+        """Return the samples that step in the current half."""
         port, width = self.port, Step.as_shape().size
         steps = [Step.from_bits(int(port.step.value) >> n * width & (1 << width) - 1) for n in range(2)]
         found = [self.in_slot(step.slot, first) for step, first in zip(steps, (True, False), strict=True) if not step.idle]
@@ -213,7 +213,7 @@ class Watch:
         self.drawing.at["drawn"] = self.cycle
 
     def in_slot(self, slot, odd):
-        """The sample in a slot whose odd, or even, layers step now."""
+        """Return the sample of a slot if its odd (or even) layers step next; else None."""
         for sample in self.samples:
             if sample.slot == slot and not ("done" in sample.at or sample.over):
                 before = self.samples[sample.number - SLOTS] if sample.number >= SLOTS else None
@@ -227,7 +227,7 @@ class Watch:
         self.began = self.cycle
 
     def compare_halves(self):
-        """``step`` is right from the cycle after its start on."""
+        """Check `step` and all that goes with it; return the samples that step."""
         port = self.port
         bits = int(port.step.value)
         width = Step.as_shape().size
@@ -291,7 +291,7 @@ class Watch:
         self.port.answer.value = sample.answer
 
     def leave(self):
-        """A sample is done."""
+        """Check a sample in the cycle in which it is done."""
         sample = self.samples[self.next["done"]]
         self.next["done"] += 1
         where = f"{self.name}, sample {sample.number}"

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Totals against golden's sums: several samples with pauses, all groups read and cleared, the highest that there can be."""
+"""Totals per channel against torch: several samples with gaps, all groups read and cleared, extremes."""
 
 import random
 
@@ -43,7 +43,7 @@ async def check(dut, name, unit):
         total = torch.zeros(layer.channels, dtype=torch.int64)
         samples = spec.formats.max_batch if batch == 0 else random.randint(1, 5)
         for _ in range(samples):
-            # a pixel is at most 255
+            # the width of a read word also bounds the values: a pixel is at most 255
             highest = min(top, (1 << width) - 1)
             x = torch.full(layer.shape, highest) if batch == 0 else integers(0, highest, layer.shape)
             await source.send(packed(layer_words(config, layer, x), width), gap=random.choice((0.0, 0.3)))

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Weight memories against golden: host access, whole batches of updates, commits."""
+"""Weight memories against the golden model: host access, whole batches of updates, commits."""
 
 import itertools
 import random
@@ -37,7 +37,7 @@ async def check(dut, name, unit):
     memory = Driver(dut, name, unit)
     low, high = f.master_low, f.master_high
     half = 1 << (f.master_fraction - f.weight_fraction - 1)
-    # around the ends, and where rounding turns
+    # values next to both bounds, and next to the rounding boundaries of the working copy
     near = [low, low + 1, low + half - 1, low + half, -half - 1, -half, -half + 1, 0]
     near += [half - 1, half, high - half, high - half + 1, high - 1, high]
     for batch in range(6):
@@ -47,7 +47,8 @@ async def check(dut, name, unit):
         await memory.write(weight, bias)
         expect(f"{name}, batch {batch}, written", await memory.read(), master_image(unit.config, bundle, weight, bias))
         weight, bias = await memory.commit(batch, weight, bias)
-        # to the limit of the 18-bit master and back, then at random; from where the commit left it
+        # a batch of updates to one limit of the 18-bit master, and one to the other, or random updates, from
+        # the committed state
         for sign in random.choice(((1, -1), (-1, 1), (0, 0), (0,))):
             for _ in range(f.max_batch if sign else 5):
                 bounds = (sign * f.update_bound,) * 2 if sign else (-f.update_bound, f.update_bound)
@@ -58,7 +59,7 @@ async def check(dut, name, unit):
 
 
 class Driver:
-    """All sides of one memory."""
+    """Drive all ports of one memory."""
 
     def __init__(self, dut, name, unit):
         self.name, self.unit, self.config, self.bundle = name, unit, unit.config, unit.bundle
@@ -68,11 +69,11 @@ class Driver:
         self.biases = Monitor(dut, f"{name}__bias")
 
     async def write(self, *parameters):
-        """All masters, and means, by the host."""
+        """Write all masters, and means if given, through the host's port."""
         await self.write_image(master_image(self.config, self.bundle, *parameters))
 
     async def write_image(self, rows):
-        """The same as words of lanes, in any order."""
+        """Write an image of (words, lanes) through the host's port, in random order."""
         image = packed(rows, self.formats.committed_bits)
         for address in random.sample(range(len(image)), len(image)):
             self.port.address.value, self.port.write_data.value, self.port.write.value = address, image[address], 1
@@ -84,35 +85,35 @@ class Driver:
         self.port.write.value = 0
 
     async def read(self):
-        """All masters, one address a cycle; data belong to the address of two cycles before."""
+        """Return all masters, read at one address per cycle; data follow their address by two cycles."""
         rows = []
         for address in range(self.unit.depth + 2):
             self.port.address.value = min(address, self.unit.depth - 1)
             await self.port.edge
             rows.append(int(self.port.read_data.value))
-        # the first address is sampled by the memory at the first edge, and seen at the third
+        # the memory samples the first address at the first edge; its data are visible at the third
         return unpacked(rows[2:], self.formats.committed_bits, self.lanes)
 
     async def update(self, weight, bias):
-        """One sample's updates, in any order."""
+        """Send the updates of one sample, their words in random order."""
         shape = update_word(self.config, self.bundle)
         rows = master_image(self.config, self.bundle, weight, bias).tolist()
         words = [shape.const({"address": n, "update": row}).as_bits() for n, row in enumerate(rows)]
         random.shuffle(words)
         await self.updates.send(words, gap=random.choice((0.0, 0.2)))
-        # an address may come again three cycles later
+        # the same address may return three cycles later at the earliest
         for _ in range(2):
             await self.port.edge
 
     async def commit(self, batch, weight, bias):
-        """Commits and compares masters and both kinds of working copies; the masters after it."""
+        """Commit, compare masters and both kinds of working copies, and return the committed masters."""
         f, where = self.formats, f"{self.name}, batch {batch}"
         parameters = ops.commit(weight, f), ops.commit(bias, f)
         await self.compare(where, parameters, self.unit.words + 3)
         return parameters
 
     async def compare(self, where, parameters, cycles):
-        """A commit takes so many cycles, and leaves these masters, means if there are some, and their working copies."""
+        """Commit; check its number of cycles, the resulting masters (and means), and their working copies."""
         f, config, bundle, (weight, bias) = self.formats, self.config, self.bundle, parameters[:2]
         seen = len(self.biases.words)
         busy = await run_part(self.port, self.port.commit)
@@ -125,7 +126,7 @@ class Driver:
         working = ops.working_bias(bias, f).reshape(-1, self.lanes)
         expect(f"{where}, working bias", [list(w.bias) for w in words], working)
 
-        # tiles in any order, one a cycle; data belong to the address of the cycle before
+        # tiles in random order, one per cycle; data follow their address by one cycle
         tiles = tile_words(config, bundle, ops.working_weight(weight, f))
         addresses, got = random.sample(range(len(tiles)), len(tiles)), {}
         for before, address in itertools.pairwise([None, *addresses, 0]):

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Window sums against golden's way to add: both slots in turn, all phases, pauses, passes that follow at once, extremes."""
+"""Window sums against the golden model: interleaved samples, phases, pauses, back-to-back steps, extremes."""
 
 import random
 
@@ -19,14 +19,14 @@ from sim.harness.words import layer_words, packed
 
 
 def hidden(shape, lanes, at_once=None, *, window_log2=2, fine=False, centred=False):
-    """Those of layer 1 of any shape. fine: binary points of fine spikes."""
+    """Return the sums of layer 1 with any shape. fine: binary points of fine spikes."""
     kind = DeviationSums if fine else WindowSums
     schedule = {"window_log2": window_log2, "decay_shift": 1, "fine": fine, "centred": centred}
     return kind(*hidden_layer(shape, lanes, at_once, **schedule))
 
 
 def output(lanes, at_once=None, *, window_log2=2, fine=False):
-    """Those of an output layer."""
+    """Return the sums of an output layer."""
     kind = DeviationSums if fine else WindowSums
     return kind(*output_layer(lanes, at_once, window_log2=window_log2, decay_shift=1, fine=fine))
 
@@ -60,7 +60,7 @@ async def sums_equal_golden(dut):
 async def check(dut, name, unit):
     sums = Driver(dut, name, unit)
     window, one = unit.config.spec.schedule.window, unit.config.spec.formats.one
-    # pairs, and samples alone, of either slot; phases longer than their window, and as long
+    # two samples together, and single samples in either slot; phases as long as their window, or longer
     for first, count in ((0, 2), (2, 1), (3, 30)):
         await sums.run(first, [(window + random.randint(0, 3), window + random.randint(0, 3)) for _ in range(count)])
     assert sums.seen == {0, window * one}, f"{name}: only reached {sums.seen}"
@@ -70,23 +70,26 @@ async def check(dut, name, unit):
 
 
 class Driver:
-    """The stages of the neuron array around the sums, and their model."""
+    """Drive the sums as the stages of the neuron array do, and compute their model."""
 
     def __init__(self, dut, name, unit):
         self.name, self.unit, self.port = name, unit, Port(dut, name)
         self.spec = unit.config.spec
         #: The last complete sums, by slot and phase.
         self.complete: dict[tuple[int, str], torch.Tensor] = {}
-        #: Which of the bounds complete sums reached.
+        #: The bounds (0 and M x one) that complete sums have reached.
         self.seen: set[int] = set()
-        #: Words of sums of free phases until now.
+        #: Number of words on the port `read` that were compared: sums of free phases.
         self.told = 0
         self.read = Monitor(dut, f"{name}__read") if unit.config.spec.schedule.centred else None
-        #: Which of their bounds differences of deviations reached.
+        #: The bounds +-2 M x one that differences of deviations have reached.
         self.differences: set[int] = set()
 
     async def run(self, first, steps):
-        """Samples in turn in both slots, from this number on; sums are compared after each phase."""
+        """Run samples alternately in both slots, numbered from `first`; compare the sums after each phase.
+
+        steps: (free, nudged) sweeps of each sample.
+        """
         f, layer, window = self.spec.formats, self.unit.layer, self.spec.schedule.window
         growing: dict[int, torch.Tensor] = {}
         kind: dict[int, str] = {}
@@ -100,7 +103,7 @@ class Driver:
             if fields["sum_first"]:
                 kind[planned.slot] = random.choice(("low", "high", "mixed", "uniform", "uniform"))
                 if fine and fields["nudge"] and planned.sample % 5 < 2:
-                    # both phases at other ends
+                    # the two nudged phases at opposite bounds
                     kind[planned.slot] = ("low", "high")[(planned.sample % 5 == 0) == fields["negative"]]
             lowest = -f.one if fine and fields["nudge"] else 0
             xi = integers(lowest, f.one, (1, *layer.shape), kind.get(planned.slot))
@@ -125,19 +128,22 @@ class Driver:
                     self.told += len(rows)
 
     async def rest(self):
-        """A few cycles without a sample: nothing is there, and nothing is stored."""
+        """Wait up to three cycles without a sample; nothing must be stored."""
         for _ in range(random.randint(0, 3)):
             self.noise()
             await self.port.edge
 
     def noise(self):
-        """Anything, while no xi are there."""
+        """Set `valid` to 0 and the other inputs to random values."""
         self.port.valid.value = 0
         for signal in (self.port.part, self.port.word, self.port.last, self.port.xi):
             signal.value = random.getrandbits(len(signal))
 
     async def step(self, planned, xi):
-        """All parts of the state, each announced two cycles before, with pauses; the next step may begin in the cycle after."""
+        """Send xi of all parts, with random pauses; `coming` announces each part two cycles ahead.
+
+        The next step may begin in the following cycle.
+        """
         unit, stall = self.unit, random.choice((0.0, 0.0, 0.4))
         words = packed(layer_words(unit.config, unit.layer, xi[0]), xi_shape(unit.config).width)
         bits = len(self.port.xi)

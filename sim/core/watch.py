@@ -1,4 +1,4 @@
-"""What a layer's neurons do in every sweep, beside `golden.model.batch.trace`."""
+"""Compare a layer's trace port with `golden.model.batch.trace` in every sweep."""
 
 from cocotb.triggers import RisingEdge
 
@@ -12,9 +12,10 @@ from sim.harness.words import layer_words
 
 
 def watch(dut, config: Config, layer: Layer, slot: int, steps: list[Step], progress: dict[tuple[int, int], int]):
-    """A coroutine that compares each word of a layer's trace in a slot with golden's, and how many words there are.
+    """Return a coroutine that compares a layer's trace in a slot with the golden model, and its word count.
 
-    progress: how many have come, by layer and slot; it is added to. The assertion names the first difference.
+    progress: number of equal words so far, by (layer, slot); the coroutine updates it. A failed assertion
+    names the first difference.
     """
     shape, bits, edge = trace_word(config, layer), config.spec.spike_bits, RisingEdge(getattr(dut, CLOCK))
     fields = ("d", "xi", "U", "s")

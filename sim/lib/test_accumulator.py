@@ -15,7 +15,7 @@ UNITS = {
     "sums": Accumulator(words=5, lanes=2, bits=8, value_bits=5),
     "sums_one_word": Accumulator(words=1, lanes=1, bits=6, value_bits=4),
     "sums_full": Accumulator(words=8, lanes=1, bits=12, value_bits=12),
-    # narrower than what is added: sums wrap
+    # narrower than the values: sums wrap
     "sums_wrapping": Accumulator(words=3, lanes=3, bits=4, value_bits=6),
 }
 #: Cycles from `drain` to the first word.
@@ -38,7 +38,7 @@ async def check(dut, name, unit):
         values = integers(-(1 << (value_bits - 1)), (1 << (value_bits - 1)) - 1, (len(order), unit.lanes)).tolist()
         last = None
         for count, (address, value) in enumerate(zip(order, values, strict=True)):
-            # the same address at the earliest two cycles later, and then often
+            # the same address may return after two cycles at the earliest, and often does
             while address == last or random.random() < 0.2:
                 item.valid.value, item.payload.value = 0, pack(value, value_bits)
                 port.address.value, port.first.value = random.randrange(unit.words), random.getrandbits(1)

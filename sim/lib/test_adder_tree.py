@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Adder trees, with carries and without, against a plain sum, for numbers of terms around their powers of two."""
+"""Adder trees, with carries and without, against a plain sum, for numbers of terms around powers of two."""
 
 import cocotb
 from amaranth.hdl import C, Module, Signal, signed
@@ -18,7 +18,7 @@ BITS = 5
 
 
 class Tree(wiring.Component):
-    """The tree alone, with a valid bit beside it."""
+    """An adder tree with a delayed valid bit. extra: cycles of latency beyond the shortest."""
 
     def __init__(self, terms: int, extra: int = 0):
         self.terms, self.latency = terms, tree_latency(terms) + extra
@@ -36,7 +36,7 @@ class Tree(wiring.Component):
 
 
 class Carried(wiring.Component):
-    """A tree of terms with a carry each, and what it leaves of those added behind it."""
+    """A tree of terms with a carry each; a register stage behind it adds the carries that the tree leaves."""
 
     def __init__(self, terms: int):
         self.terms, self.latency = terms, tree_latency(terms) + 1
@@ -45,7 +45,7 @@ class Carried(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # each second term is subtracted
+        # every second term is subtracted
         terms = [(~self.i.payload[n], C(1, 1)) if n % 2 else (self.i.payload[n], C(0, 1)) for n in range(self.terms)]
         total, carry = carry_tree(m, terms)
         m.d.sync += self.o.payload.eq(plus(total, C(0, signed(1)), carry))

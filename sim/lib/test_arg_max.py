@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The prediction against the definition: the first of the largest values; with and without ties."""
+"""`ArgMax` against its definition, the index of the first of the largest values, with and without ties."""
 
 import random
 
@@ -31,7 +31,8 @@ async def check(dut, name, unit):
     words: list[int] = []
     serve_memory(dut, f"{name}__address", f"{name}__values", words)
     top = (1 << unit.bits) - 1
-    # the largest at each place, alone and tied with all after it; then what chance brings, few values and many
+    # the largest value at each index, alone and tied with all after it; then random values from small
+    # and large ranges
     cases = [(torch.arange(count) == n).long() * top for n in range(count)]
     cases += [(torch.arange(count) >= n).long() * random.randint(1, top) for n in range(count)]
     cases += [integers(0, high, (count,)) for high in (0, 1, 2, top) for _ in range(24)]

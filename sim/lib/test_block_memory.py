@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Block memory against a list: two read ports, parts of words written; a word that is read while it is written is inverted."""
+"""Block memory against a list: two read ports, partial writes, inverted data of reads that hit a write."""
 
 import random
 
@@ -17,7 +17,7 @@ WIDTH, GRANULARITY = 6, 3
 
 
 class Ports(wiring.Component):
-    """A block memory with its ports outside."""
+    """A block memory with two read ports and a write port."""
 
     def __init__(self, depth):
         self.depth, self.memory = depth, BlockMemory(shape=WIDTH, depth=depth)
@@ -28,7 +28,7 @@ class Ports(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # another one each time: it keeps the ports that are asked of it
+        # a new memory for each elaboration, because a memory keeps all ports ever requested
         m.submodules.memory = self.memory = memory = BlockMemory(shape=WIDTH, depth=self.depth)
         for port in (self.read_0, self.read_1):
             connect(m, flipped(port), memory.read_port())

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Elaboration in less time: the text is the same, and all is as before afterwards, also where it failed."""
+"""`fast_elaboration` gives the same RTLIL as Amaranth, and restores all settings, even after an error."""
 
 import gc
 
@@ -26,7 +26,7 @@ def test_the_collector_is_as_it_was():
 
 
 def memories() -> tuple[Module, list[Signal]]:
-    """Memories with first words of all kinds: none given, fewer than there are, zero to the highest; a bit wide, and wide."""
+    """Return memories 1 to 152 bits wide, some with initial words (0 to the highest), and their outputs."""
     m, out = Module(), []
     for number, (width, depth, words) in enumerate([(1, 5, [1, 0, 1]), (13, 9, []), (152, 33, [7, (1 << 152) - 1, 1 << 151])]):
         m.submodules[f"memory_{number}"] = memory = Memory(shape=unsigned(width), depth=depth, init=words)

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The line buffer against unfolding without padding."""
+"""The line buffer against `golden.model.ops.patches`: unfolding without padding."""
 
 import cocotb
 

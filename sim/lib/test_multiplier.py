@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The multiplier with extreme and random factors, one product a cycle."""
+"""The multiplier with extreme and random factors, one product per cycle."""
 
 import random
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The single-port memory against a list of words: masked writes, and reads of what was written before."""
+"""The single-port memory against a list of words: masked writes, and reads of written words."""
 
 import random
 
@@ -29,7 +29,7 @@ async def equals_a_list(dut):
         if expected is not None:
             got = port.read_data.value.to_unsigned()
             assert got == expected[1], f"word {expected[0]}: {got:#06x}, expected {expected[1]:#06x}"
-        # what a writing cycle shows is not said
+        # the read data of a write cycle is undefined
         expected = None if write else (address, words[address])
         if write:
             bits = sum(0xF << 4 * n for n in range(NIBBLES) if mask >> n & 1)

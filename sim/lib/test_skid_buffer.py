@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The skid buffer against the words that went in: none lost, doubled or out of order, one a cycle without backpressure."""
+"""The skid buffer passes all words in order, one per cycle without backpressure, and offers words early."""
 
 import random
 
@@ -32,7 +32,7 @@ async def check(dut, name, unit):
         assert reader.result() == words, f"{name}: other words with stalls of {stalls}"
         if stalls == (0.0, 0.0):
             assert cycles <= WORDS + 3, f"{name}: {cycles} cycles for {WORDS} words"
-    # a word is offered before anybody is ready for it
+    # `valid` doesn't wait for `ready`
     words = [random.getrandbits(width) for _ in range(2)]
     cocotb.start_soon(source.put(words))
     for _ in range(4):

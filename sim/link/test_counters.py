@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Counters against a list: bursts of events, clears with events in the same cycle, reads after settling."""
+"""Counters against a list: bursts of events, clears in the same cycle as events, reads after settling."""
 
 import random
 
@@ -11,7 +11,7 @@ from sim.harness.units import each
 
 UNITS = {"counters_1": Counters(1), "counters_5": Counters(5, bits=5), "counters_16": Counters(16)}
 
-#: Bursts, and the first ones, of which some clear: after the others the counters of 5 bits have wrapped.
+#: Number of bursts; only the first `CLEARING` may clear, so that the 5-bit counters wrap during the others.
 BURSTS, CLEARING = 160, 60
 
 
@@ -34,7 +34,7 @@ async def check(dut, name, unit):
         port.clear.value, port.increment.value = 0, 0 if together else events
         await port.edge
         port.increment.value = 0
-        # meanwhile the others are there; a value comes two edges after its address was set
+        # counters without an event are readable meanwhile; a value follows its address by two edges
         quiet = [] if clear else [n for n in range(unit.count) if not events >> n & 1]
         asked: list[int] = []
         for _ in range(unit.settling):

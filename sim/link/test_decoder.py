@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The decoder between a deframer, a framer and executors that the bench plays: refusals, order, exactly once, cycles."""
+"""The decoder between a played deframer, framer and executors: refusals, order, exactly once, cycles."""
 
 import functools
 import random
@@ -25,9 +25,9 @@ from sim.harness.streams import Port, start
 from sim.harness.units import Recorder
 
 IDENTITY = bytes(range(7, 36))
-#: Fewer answers than a board keeps, so that a number is soon too old.
+#: Number of stored answers, less than on a board, so that a sequence number soon becomes too old.
 WINDOW = 2
-#: Of each: samples that may be in flight, and of the others the window.
+#: The decoder of most tests, and `decoder_<window>_<most samples in flight>`.
 UNITS = {"decoder": Decoder(IDENTITY, WINDOW)} | {
     f"decoder_{window}_{most}": Decoder(IDENTITY, window, most) for window, most in ((1, 4), (2, 4), (8, 1), (8, 4))
 }
@@ -36,7 +36,7 @@ FRAME_ERRORS = (Status.BAD_FRAME, Status.BAD_LENGTH, Status.BAD_CRC)
 
 
 class PlayedExecutor:
-    """Answers each start after a random time with random bytes and status; what it did is in `done`."""
+    """An executor with random times, bytes and statuses; `done` records all requests and answers."""
 
     def __init__(self, dut, name):
         self.port, self.done = Port(dut, f"decoder__{name}"), []
@@ -46,7 +46,7 @@ class PlayedExecutor:
         port = self.port
         while True:
             await port.edge
-            # what it says before it is started is nobody's business
+            # before a start its outputs don't matter
             if not port.start.value:
                 continue
             request, payload = int(port.request.value), bytearray()
@@ -67,7 +67,7 @@ class PlayedExecutor:
 
 
 class PlayedFramer:
-    """Payload memory and transfers; it is busy with an answer for a random time, in which its slot must not be written."""
+    """A framer: takes each answer, whose slot must not be written for a random time afterwards."""
 
     def __init__(self, dut, unit="decoder"):
         self.port, self.taken = Port(dut, unit), []
@@ -92,14 +92,14 @@ class PlayedFramer:
 
 
 class Model:
-    """Which requests are executed, refused, or answered again."""
+    """The rules of docs/link.md: which requests are executed, refused, or answered again."""
 
     def __init__(self, window: int = WINDOW):
         self.window, self.upcoming, self.executed = window, 0, 0
         self.stored: dict[int, tuple[int, Status, bytes]] = {}
 
     def judge(self, status: Status, version: int, sequence: int, command: int, length: int) -> Status | str:
-        """A refusal, "again" or "execute"."""
+        """Return the status of a refusal, "again" or "execute"."""
         if status is not Status.OK:
             return status
         if version != VERSION:
@@ -121,7 +121,7 @@ class Model:
 
 
 def frame(model: Model) -> dict[str, int]:
-    """A request: mostly a legal one with the next number."""
+    """Draw the fields of a request, mostly a legal one with the next sequence number."""
     command = random.choice([*Command, *Command, *Command, 0, max(Command) + 1, Command.TRAIN | 0x80])
     if command == Command.HELLO and random.random() < 0.5:
         command = Command.COMMIT
@@ -144,10 +144,10 @@ def frame(model: Model) -> dict[str, int]:
 @cocotb.test()
 @cocotb.parametrize(stall=[0.0, 0.9])
 async def each_frame_is_answered_as_the_model_says(dut, stall):
-    """stall: how often the next frame isn't there yet."""
+    """stall: probability, in each cycle, that no frame is offered."""
     await start(dut)
     port, framer, model = Port(dut, "decoder"), PlayedFramer(dut), Model()
-    # each request ends before the next one: no sample is taken
+    # each request ends before the next one: samples are executed like other commands, and none is taken
     executors = {name: PlayedExecutor(dut, name) for name in EXECUTORS}
     executors["samples"].port.idle.value = 1
     served = {command: name for name, commands in EXECUTORS.items() for command in commands}
@@ -210,7 +210,7 @@ async def each_frame_is_answered_as_the_model_says(dut, stall):
         asked = requests.cycles[begun]
         latency = next(cycle for cycle in offered.cycles if cycle > asked) - asked
         if cycles is not None:
-            # an executor may have to wait for the framer to have sent the older answer of its slot
+            # an executor may have to wait until the framer has sent the older answer in its slot
             late = latency - cycles
             assert late == 0 or (late > 0 and verdict == "execute"), f"{where}: {latency} cycles, expected {cycles}"
         happened.add((verdict, status))
@@ -220,7 +220,7 @@ async def each_frame_is_answered_as_the_model_says(dut, stall):
 
 
 def outcome(request: int) -> tuple[Status, bytes]:
-    """How a request ends, drawn from its arguments, so that it is known beforehand; a sample that ends well is taken."""
+    """Derive the status and the answer of a request from its arguments; a sample with status OK is taken."""
     draw = random.Random(Request.from_bits(request).arguments)
     status = draw.choice((*[Status.OK] * 6, Status.BAD_ORDER, Status.BAD_RANGE))
     sample = Request.from_bits(request).command in (Command.INFER, Command.TRAIN)
@@ -229,15 +229,15 @@ def outcome(request: int) -> tuple[Status, bytes]:
 
 
 class PlayedBoard:
-    """All executors. Samples are taken and finish after random times, in order; their core is busy a little longer."""
+    """All executors: samples finish in order after random times, and the core is busy a little longer."""
 
     def __init__(self, dut, unit: str):
         self.port, self.unit = Port(dut, unit), UNITS[unit]
         self.samples = Port(dut, f"{unit}__samples")
-        #: Requests that were started, in order; most samples that were under way at once.
+        #: Started requests, in order; and the largest number of samples in progress at once.
         self.begun: list[int] = []
         self.together = 0
-        #: Of taken samples: payload, and when it is known.
+        #: Taken samples: payload of the answer, and the cycle in which it is known.
         self._under_way: list[tuple[bytes, int]] = []
         self._now = self._rests = 0
         self._offered: int | None = None
@@ -253,12 +253,12 @@ class PlayedBoard:
         return sample and outcome(request)[0] is Status.OK
 
     async def _tell(self):
-        """Levels that the decoder sees."""
+        """Drive the levels `fits`, `finished` and `idle`."""
         port = self.samples
         while True:
             self.finished = bool(self._under_way) and self._now >= self._under_way[0][1]
             self.idle = not self._under_way and self._now >= self._rests
-            # room stays until something is started
+            # once there is room, it stays until a start
             self._room = self._room or (len(self._under_way) < self.unit.most_taken and random.random() < 0.1)
             port.fits.value = self.fits = self._room and self._fits(self._offered)
             port.finished.value, port.idle.value = self.finished, self.idle
@@ -267,7 +267,7 @@ class PlayedBoard:
             self._offered = int(self.port.i__payload.value) if self.port.i__valid.value else None
 
     async def _speak(self, port, payload: bytes):
-        """Bytes with gaps."""
+        """Send bytes with random gaps."""
         for byte in payload:
             while random.random() < 0.3:
                 await port.edge
@@ -310,7 +310,7 @@ class PlayedBoard:
                 self.together = max(self.together, len(self._under_way))
             await port.edge
             ends.value = 0
-            # the core rests a little after the last one
+            # the core becomes idle some time after the last sample
             self._rests = self._now + random.choice((0, 0, 20)) + (300 if taken else 0)
 
 
@@ -328,7 +328,7 @@ async def samples_overlap_and_answers_keep_the_order(dut, unit):
             size = REQUEST_HEADER + CRC_BYTES
             fields |= {"command": Command.HELLO, "length": size, "version": VERSION, "status": Status.OK}
         elif random.random() < 0.7:
-            # most are good samples, so that they are under way together
+            # most requests are good samples, so that several are in progress at once
             good = random.choice((Command.INFER, Command.TRAIN))
             length = REQUEST_HEADER + CRC_BYTES + PAYLOAD_BYTES[good]
             fields |= {"command": good, "length": length, "version": VERSION, "status": Status.OK}
@@ -358,7 +358,7 @@ async def samples_overlap_and_answers_keep_the_order(dut, unit):
         else:
             raise AssertionError(f"request {number}, {fields}: not taken")
         port.i__valid.value = 0
-        # as the deframer
+        # the deframer offers the next frame three cycles later
         for _ in range(3):
             await port.edge
     for _ in range(5000):

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The deframer against the host's codec, in every cycle: good frames, damage, garbage, full buffers."""
+"""The deframer against the host's codec in every cycle: good and damaged frames, garbage, full buffers."""
 
 import random
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from hw.link.deframer import Deframer
 from hw.link.interface import ARGUMENT_BYTES, Request
 from sim.harness.streams import Port, start
 
-#: Few buffers, to see them full.
+#: Number of frame buffers, few so that they fill up.
 WINDOW = 2
 UNITS = {"deframer": Deframer(WINDOW)}
 
@@ -20,7 +20,7 @@ HEAD_BYTES = REQUEST_HEADER + ARGUMENT_BYTES
 
 
 def decode(piece: bytes) -> tuple[bytes, bool]:
-    """COBS with zero runs; True if the last block is cut short, which then counts as far as it goes."""
+    """Decode COBS with zero runs; True if the last block is cut short (its bytes are included)."""
     out, at, zero = bytearray(), 0, False
     while at < len(piece):
         code = piece[at]
@@ -37,13 +37,13 @@ def decode(piece: bytes) -> tuple[bytes, bool]:
 
 
 def zeros(piece: bytes, byte: int) -> int:
-    """How many zeros `byte` stands for that take a cycle each, after the bytes of the frame before it."""
+    """Return the number of zeros that `byte` encodes after `piece`, one cycle each; 0 if none."""
     data, cut = decode(piece)
     return byte - FULL_BLOCK + 1 if byte > FULL_BLOCK and not cut and len(data) <= REQUEST_BYTES else 0
 
 
 def expected(piece: bytes) -> tuple[dict[str, int], bytes]:
-    """The request that must be offered for the bytes before a zero, and its buffer."""
+    """Return the request that must be offered for the bytes before a zero, and the content of its buffer."""
     data, cut = decode(piece)
     if cut:
         status = Status.BAD_FRAME
@@ -63,7 +63,7 @@ def expected(piece: bytes) -> tuple[dict[str, int], bytes]:
     return fields, data[:REQUEST_BYTES]
 
 
-#: Damage that chance seldom makes: blocks cut short, nothing in a block, and all of that too long.
+#: Damage that rarely occurs by chance: truncated blocks, empty blocks, and frames that are too long as well.
 DAMAGED = (
     b"\x05abc",
     b"\x05",
@@ -78,7 +78,7 @@ DAMAGED = (
 
 
 def pieces(count: int) -> Iterator[bytes]:
-    """Frames without their zero: mostly whole, of all lengths, with few and many zeros; and what is none."""
+    """Draw frames without the final zero: mostly whole, many lengths, few or many zeros; or random bytes."""
     most = REQUEST_BYTES - CRC_BYTES
     for _ in range(count):
         low = random.choice((0, 0, 1, 254))
@@ -100,7 +100,7 @@ def pieces(count: int) -> Iterator[bytes]:
 @cocotb.test()
 @cocotb.parametrize(hurry=[0.02, 1.0])
 async def every_cycle_equals_the_model(dut, hurry):
-    """hurry: how often a frame is released unread; when seldom, the buffers fill up."""
+    """hurry: probability per cycle that a frame is released before it is read; if low, buffers fill up."""
     await start(dut)
     port = Port(dut, "deframer")
     queue: list[tuple[dict[str, int], bytes]] = []
@@ -109,13 +109,15 @@ async def every_cycle_equals_the_model(dut, hurry):
     damaged = DAMAGED if hurry == 1.0 else ()
     stream = [byte for piece in (*damaged, *pieces(150)) for byte in (*piece, *[0] * random.choice((1, 1, 1, 3)))]
     at, piece, dropping = 0, bytearray(), False
-    run = 0  # cycles for which no byte is taken
-    offered, freed = False, False  # a frame's buffer is free a cycle after the transfer, the next is offered two cycles later
-    cursor, asked, released = 0, None, False  # of the frame that is offered: next address, address of the cycle before
+    run = 0  # cycles left in which no byte is taken
+    # the buffer of a frame is free a cycle after the transfer; the next frame is offered two cycles later
+    offered, freed = False, False
+    # for the offered frame: the next address to read, and the address of the previous cycle
+    cursor, asked, released = 0, None, False
     while at < len(stream) or queue:
         whole = queue and cursor >= len(queue[0][1])
         ready = random.random() < (hurry if not whole else 0.5)
-        # with nothing to hurry for, bytes come slower than they are read
+        # with hurry = 1, bytes arrive more slowly than they are read
         valid = at < len(stream) and random.random() < (0.5 if hurry == 1.0 else 0.75)
         byte = stream[at] if valid else random.randrange(256)
         port.i__valid.value, port.i__payload.value, port.o__ready.value = int(valid), byte, int(ready)

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The digest against zlib, byte after byte."""
+"""The digest against zlib's CRC-32 after every byte."""
 
 import random
 import zlib

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Bytes of a frame from anywhere on, through a slow buffer."""
+"""The bytes of a frame from any place on, and the cycles of each byte."""
 
 import random
 
@@ -13,7 +13,7 @@ from sim.harness.units import pulse
 NAME = "frame_bytes"
 UNITS = {NAME: FrameBytes()}
 
-#: Cycles of a byte.
+#: Cycles per byte.
 LATENCY = 3
 
 
@@ -26,7 +26,7 @@ async def bytes_from_a_place_on(dut, stall):
     port, sink = Port(dut, NAME), StreamSink(dut, f"{NAME}__o")
     for _ in range(40):
         place, count = random.randrange(REQUEST_BYTES - 20), random.randint(0, 20)
-        # whether a byte is offered or on its way
+        # `seek` may come while a byte is offered or being fetched
         for _ in range(random.randrange(5)):
             await port.edge
         port.place.value = place

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The framer against the host's codec: answers of all lengths from both slots, stalls, and its cycles."""
+"""The framer against the host's codec: answers of many lengths from all slots, stalls, cycles."""
 
 import random
 
@@ -16,7 +16,11 @@ UNITS = {"framer": Framer()}
 
 
 def answers() -> list[tuple[int, int, Status, bytes]]:
-    """Sequence, command, status and payload: without a zero about the longest block; of all lengths with few and many zeros."""
+    """Draw (sequence, command, status, payload).
+
+    Some have no zero and lengths around the longest COBS block, others any length with few or many zeros, and
+    one has zeros only.
+    """
     edge = LONGEST_CODE - 1 - ANSWER_HEADER - CRC_BYTES  # one longest block, exactly
     out = []
     for length in [0, 1, edge - 1, edge, edge + 1, ANSWER_PAYLOAD] * 2:
@@ -26,12 +30,11 @@ def answers() -> list[tuple[int, int, Status, bytes]]:
         low = random.choice((0, 1, 254))
         payload = bytes(random.choice((low, random.randint(low, 255))) for _ in range(length))
         out.append((random.choice((0, random.randint(1, 255))), random.randrange(ANSWER), random.choice(list(Status)), payload))
-    # nothing but zeros
     return [*out, (0, 0, Status.OK, bytes(ANSWER_PAYLOAD))]
 
 
 async def store(port, slot: int, payload: bytes):
-    """Writes the payload of an answer slot, with idle cycles in between."""
+    """Write the payload of an answer slot, with random idle cycles."""
     for address, byte in enumerate(payload):
         while random.random() < 0.1:
             port.write.value = 0
@@ -58,7 +61,7 @@ async def frames_equal_the_reference(dut, stall):
         assert port.i__ready.value, "not ready when it has nothing to send"
         port.i__valid.value, port.i__payload.value = 0, random.getrandbits(len(port.i__payload))
         slot = (slot + 1) % WINDOW
-        # the other slot may be written meanwhile
+        # another slot may be written meanwhile
         other = cocotb.start_soon(store(port, slot, random.randbytes(ANSWER_PAYLOAD)))
         wire = frame.encode_answer(body)
         got = bytes(await sink.get(len(wire), stall=stall, patience=2000))

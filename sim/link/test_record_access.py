@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""STORE and STORE_DIGEST against the board's model, with the store of samples in Python behind them."""
+"""STORE and STORE_DIGEST against the board's model, with a played store of samples behind the unit."""
 
 import random
 
@@ -20,15 +20,15 @@ from sim.rigs.modelled.golden_device import GoldenDevice
 NAME = "record_access"
 UNITS = {NAME: RecordAccess()}
 
-#: Bytes of records in a STORE at least: the decoder refuses shorter ones.
+#: Smallest number of record bytes in a STORE: the decoder refuses shorter ones.
 SHORTEST = STORED_PAYLOAD_BYTES[Command.STORE] - SampleNumber.size()
 
-#: Bytes of records in a STORE here: some short ones, or one of any length.
+#: Largest number of record bytes in a STORE here, unless it has a single record.
 MOST = 500
 
 
 class PlayedStore:
-    """What is behind the unit: takes records, word for word, and gives digests."""
+    """The store behind the unit: takes records word by word, and computes digests."""
 
     def __init__(self, dut, stall: float):
         self.port, self.model, self.stall = Port(dut, NAME), ImageStore(CAPACITY), stall
@@ -76,7 +76,7 @@ class PlayedStore:
 
 
 def records() -> bytes:
-    """Some records, most of them whole."""
+    """Draw the record bytes of a STORE, mostly whole records."""
     made = b""
     while True:
         coded = random.randbytes(random.choice((1, 2, 3, 40, random.randint(1, 200)) * 4 + (MAX_CODED,)))
@@ -107,7 +107,7 @@ async def equals_the_model(dut, stall):
     store, requester, seen = PlayedStore(dut, stall), Requester(dut, NAME, buffered=True), set()
     for number in range(100):
         if number == 50:
-            # the log's last words, and then the table's last entries
+            # from here on the log is nearly full; from 75 on, the table of samples instead
             device.store.end = store.model.end = CAPACITY // WORD_BYTES - 3 * record_words(200)
         if number == 75:
             device.store.count = store.model.count = MAX_SAMPLES - 4

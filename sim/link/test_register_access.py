@@ -20,7 +20,7 @@ from sim.harness.streams import start
 
 
 class RegisterBus(wiring.Component):
-    """`RegisterAccess` and `RegisterFile`, joined as in `hw.system`; nothing else reaches the file."""
+    """`RegisterAccess` and `RegisterFile`, connected as in `hw.system`; the file's other inputs are 0."""
 
     execute: In(Executor())
 
@@ -38,7 +38,7 @@ class RegisterBus(wiring.Component):
 
 
 class EndlessBus(wiring.Component):
-    """`RegisterAccess` on a register at each address, which holds a multiple of the address and takes no value."""
+    """`RegisterAccess` with a read-only register at every address, of value address x `FACTOR`."""
 
     execute: In(Executor())
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The register file against `protocol.registers`, every output in every cycle of random traffic."""
+"""The register file against `protocol.registers`: every output in every cycle of random traffic."""
 
 import random
 from dataclasses import astuple
@@ -22,7 +22,7 @@ UNITS = {f"registers_{name}": RegisterFile(configuration(preset(name)), build) f
 
 
 class Model:
-    """What the registers hold."""
+    """Model of the register file: the value of each register."""
 
     def __init__(self, config, build):
         self.config, self.n = config, len(config.spec.bundles)
@@ -35,13 +35,13 @@ class Model:
         return r is not None and r.access is not Access.READ and r.low <= value <= r.high
 
     def settings(self) -> int:
-        """The port `settings`."""
+        """Return the value of the port `settings`."""
         fields: dict[str, Any] = {name: self.values[name] for name in ("free_steps", "nudged_steps", "beta")}
         fields |= {rate: [self.values[f"{rate}_{n}"] for n in range(1, self.n + 1)] for rate in ("weight_rate", "bias_rate")}
         return settings_layout(self.config).const(fields).as_bits()
 
     def tick(self, address, write, value, increment, commit):
-        """One clock edge."""
+        """Apply one clock edge."""
         r, clear = self.registers.get(address), False
         if write and self.writable(address, value):
             clear = r.access is Access.ACTION
@@ -71,14 +71,15 @@ async def check(dut, name, unit):
     visited, read, settings, settled = set(), None, 0, 0
     address, value, r = 0, 0, model.registers[0]
     for cycle in range(6000):
-        # a write needs both for a second cycle
+        # a write needs the same address and value in the cycle before
         again, writable = random.random() < 0.5, model.writable(address, value)
         if not again:
             address = random.choice(list(model.registers)) if random.random() < 0.9 else random.randrange(256)
             r = model.registers.get(address, model.registers[0])
             value = random.choice((r.low, r.high, r.low - 1, r.high + 1, random.getrandbits(32))) % (1 << 32)
         write, commit = again and random.random() < 0.6, random.random() < 0.02
-        # `pending` at any time, the others as rarely as counters in a memory allow
+        # `pending` may count in any cycle; the others are in a memory, so their events need `settling`
+        # cycles between them
         increment = random.getrandbits(1) << names.index("pending")
         if cycle % (settling + 20) == 0:
             increment |= random.getrandbits(width)

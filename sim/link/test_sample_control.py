@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""INFER, TRAIN and COMMIT on a core that the bench plays: order, overlap, answers, pixels, pulses, cycles."""
+"""INFER, TRAIN and COMMIT with a played core: order, overlap, answers, pixels, pulses, cycles."""
 
 import random
 from collections import deque
@@ -30,48 +30,48 @@ from sim.harness.streams import PATIENCE, PERIOD, Port, serve_memory, start
 from sim.harness.units import each, pulse
 
 TINY = configuration(preset("tiny"))
-#: With as many samples in flight as a core has, and with one.
+#: For a core with four samples in flight, and for the compact core with one.
 UNITS = {"samples": SampleControl(TINY), "sample": SampleControl(replace(TINY, lanes=(1, 1, 1), compact=True))}
 
 OPERATIONS = {Command.INFER: Operation.INFER, Command.TRAIN: Operation.TRAIN, Command.COMMIT: Operation.COMMIT}
-#: Cycles that some runs take, by number, so that more bits of them count.
+#: Cycles of some runs, by number: they set more bits of the answer's `cycles`.
 LONG = {10: 0x1555, 20: 0x2AAA}
-#: Cycles of the longest runs, one after the other: up to their length, every bit counts.
+#: Cycles of the longest runs, one after the other: each of their bits is 0 in one and 1 in the other.
 LONGEST = 0x0AAAAB, 0x155554
-#: Cycles at most in which a result is said.
+#: Largest number of cycles in which an answer is sent.
 SAYING = 12
 PULSES = ("sampled", "mistaken", "trained", "committed")
 
 
 @dataclass
 class Run:
-    """What the core was given, and when it was done with it."""
+    """An operation that the core was given, with the cycles of its start and end."""
 
     operation: Operation
     label: int
     began: int
     ends: int
     prediction: int = 0
-    #: Cycles that the answer must tell.
+    #: Value of `cycles` that the answer must have.
     cycles: int = 0
 
 
 class PlayedCore:
-    """Has up to `most` samples for random times, and is busy a little longer; the prediction is only right with `done`.
+    """A core with up to `most` samples for random times; the prediction is only valid with `done`.
 
-    It reads pixels while it holds an image; with one sample at most, until that is done. Often a sample is done in the cycle in
-    which another one may be started.
+    It reads pixels while it holds an image; with `most` = 1, until the sample is done. After the last sample
+    it stays busy a little longer. Often a sample is done in the cycle in which another one may be started.
     """
 
     def __init__(self, dut, unit: str, most: int, buffer: bytearray):
         self.port, self.most, self.buffer = Port(dut, unit), most, buffer
         self.offered = Port(dut, f"{unit}__execute").start
-        #: All, the samples under way, and those done whose answers weren't checked.
+        #: All runs; the samples in progress; and the finished samples whose answers weren't checked yet.
         self.runs: list[Run] = []
         self.under_way: deque[Run] = deque()
         self.finished: deque[Run] = deque()
         self.now = self.last_done = 0
-        #: TRAINs that COMMITs made final, as the bench knows.
+        #: Number of TRAINs that COMMITs have covered, by the bench's count.
         self.committed = 0
         cocotb.start_soon(self._play())
 
@@ -82,7 +82,7 @@ class PlayedCore:
         while True:
             if starting and self.under_way and random.random() < 0.5:
                 self.under_way[0].ends = min(self.under_way[0].ends, self.now)
-            # what is written here counts in the cycle that ends with the next edge
+            # inputs set here are valid in the cycle that ends with the next edge
             done = bool(self.under_way) and self.now >= self.under_way[0].ends
             holding = held > 0 or (self.most == 1 and bool(self.under_way) and not done)
             done &= not holding
@@ -95,7 +95,7 @@ class PlayedCore:
             await port.edge
             starting = bool(self.offered.value)
             assert asked in (None, port.pixel.value), f"got pixel {port.pixel.value}, expected {asked}"
-            # what is asked for in a cycle is there in the next one, even if the image isn't held then
+            # a pixel follows its address by one cycle, even if the image is no longer held then
             asked = self.buffer[4 + address] if holding else None
             held, update, pause = max(held - 1, 0), max(update - 1, 0), max(pause - 1, 0)
             committing = max(committing - 1, 0)
@@ -121,7 +121,7 @@ class PlayedCore:
 
 
 class Decoder:
-    """Plays the decoder, a register file with `pending`, and a frame buffer."""
+    """Play the decoder, a register file with `pending`, and a frame buffer."""
 
     def __init__(self, dut, unit: str):
         self.port, self.core_port = Port(dut, f"{unit}__execute"), Port(dut, unit)
@@ -139,7 +139,7 @@ class Decoder:
             port.pending.value = self.pending
 
     async def offer(self, command: Command, payload: bytes) -> None:
-        """A frame, which stays until the next offer."""
+        """Offer a request, which stays until the next offer."""
         frame = bytes((VERSION, random.randrange(256), command)) + payload + random.randbytes(CRC_BYTES)
         self.buffer[:] = frame + random.randbytes(REQUEST_BYTES - len(frame))
         fields = {"status": Status.OK, "length": len(frame), "version": VERSION, "sequence": frame[1], "command": command}
@@ -150,7 +150,7 @@ class Decoder:
             await self.port.edge
 
     async def run(self, signal) -> tuple[Status | None, bytes, int]:
-        """After `start` or `say`: status, None if it was taken; payload; cycles."""
+        """Pulse `start` or `say`; return status (None if the sample was taken), payload and cycles."""
         port, answer = self.port, bytearray()
         signal.value = 1
         await port.edge
@@ -163,7 +163,7 @@ class Decoder:
                 answer.append(int(port.o__payload.value))
             assert not (port.done.value and port.taken.value)
             if port.taken.value:
-                # the frame may be another one now
+                # the frame buffer is free for another request
                 port.request.value = random.getrandbits(len(port.request))
                 self.buffer[:] = random.randbytes(REQUEST_BYTES)
                 return None, bytes(answer), cycles
@@ -173,7 +173,7 @@ class Decoder:
 
 
 async def say(decoder: Decoder, core: PlayedCore, pulses) -> None:
-    """The oldest answer: it must be that of the oldest sample."""
+    """Ask for the oldest answer, and check that it is the oldest sample's."""
     before = [len(pulses[name]) for name in ("sampled", "mistaken")]
     status, answer, cycles = await decoder.run(decoder.port.say)
     run = core.finished.popleft()
@@ -184,12 +184,12 @@ async def say(decoder: Decoder, core: PlayedCore, pulses) -> None:
 
 
 async def watch_idle(execute, core: PlayedCore) -> None:
-    """Idle while nothing is under way."""
+    """Check in every cycle that `idle` is high if nothing is in progress and no answer is due."""
     calm = 0
     while True:
         await execute.edge
         calm = 0 if core.under_way or core.finished or core.port.busy.value else calm + 1
-        # answers take a few cycles to be said
+        # the last answer takes a few cycles
         assert calm <= SAYING or execute.idle.value, f"{execute.name}: nothing is under way, not idle"
 
 
@@ -209,7 +209,7 @@ async def obeys_the_order_rules_and_keeps_the_order(dut, unit):
                 batch = random.choice((1, 2, 7, 1 << random.randrange(7), random.randint(1, 127)))
                 port.batch.value = batch
             if random.random() < 0.2:
-                # as if so many samples had been trained since the last COMMIT
+                # as if more samples had been trained since the last COMMIT
                 more = max(batch - random.randrange(3) - decoder.pending, 0)
                 decoder.pending, core.committed = decoder.pending + more, core.committed - more
                 port.pending.value = decoder.pending
@@ -259,7 +259,7 @@ async def obeys_the_order_rules_and_keeps_the_order(dut, unit):
                 assert counts == (int(command is Command.TRAIN), 0), f"{where}: {counts}"
                 together = max(together, len(core.under_way) + len(core.finished))
             else:
-                # `pending` is zeroed in the cycle that `run` saw
+                # `pending` was zeroed in the last cycle of `run`
                 samples = answer[0]
                 assert answer == Committed(samples, run.cycles).encode(), f"{where}: {answer.hex()}, {run}"
                 assert cycles == 2 + run.cycles + 1 + len(answer), f"{where}: {cycles} cycles, {run}"
@@ -283,7 +283,7 @@ async def long_runs_are_counted(dut):
 
 
 async def check_long(dut, name, unit):
-    """A sample alone, and nothing of the bench runs meanwhile: a million cycles take seconds."""
+    """Run single samples of a million cycles, with a timer instead of bench code in every cycle."""
     port, execute, answer = Port(dut, name), Port(dut, f"{name}__execute"), bytearray()
     execute.request.value = Request.const({"command": Command.INFER, "arguments": 3}).as_bits()
     port.ready.value = 1

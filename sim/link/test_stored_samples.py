@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""TRAIN_STORED and INFER_STORED on a core that only adds, with the store of samples in Python."""
+"""TRAIN_STORED and INFER_STORED with `FakeCore`, and a played store of samples."""
 
 import random
 from collections import deque
@@ -21,18 +21,18 @@ from sim.harness.units import pulse
 
 NAME = "stored_samples"
 
-#: Of the store here, and of a batch.
+#: Number of samples in the store, and in a batch.
 STORED, BATCH = 12, 7
 
-#: What lies between the unit and the core.
+#: Ports between the unit and the core.
 CORE = ("start", "operation", "label", "pixel", "ready", "holding", "done", "busy", "prediction", "pixel_address")
 
-#: Images that a store fetches ahead.
+#: Number of images that the store fetches ahead.
 AHEAD = 2
 
 
 class StoredAndCore(wiring.Component):
-    """Both, joined as in `hw.system`; ``total`` and ``core_busy`` as the core shows them."""
+    """`StoredSamples` and `FakeCore`, connected as in `hw.system`, with two outputs of the core."""
 
     def __init__(self):
         self.samples, self.core = StoredSamples(TINY), FakeCore(TINY)
@@ -59,7 +59,7 @@ UNITS = {NAME: StoredAndCore()}
 
 
 class Image(NamedTuple):
-    """What lies at an index."""
+    """A stored sample: status, label and pixels."""
 
     status: ImageStatus
     label: int
@@ -67,11 +67,11 @@ class Image(NamedTuple):
 
 
 class PlayedStore:
-    """Takes moves, `AHEAD` of them, and shows one image after the other, a while after it was asked for."""
+    """A store that takes up to `AHEAD` moves, and shows their images in order, each after a random time."""
 
     def __init__(self, dut, images: list[Image]):
         self.port, self.images = Port(dut, NAME), images
-        #: All that were asked for.
+        #: All requested samples and moves, in order.
         self.asked: list[Asked] = []
         cocotb.start_soon(self._serve())
 
@@ -103,11 +103,11 @@ class PlayedStore:
 
 
 def images() -> list[Image]:
-    """Some damaged."""
+    """Draw the stored samples; every fourth is damaged."""
     made = []
     for number in range(STORED):
         status = random.choice(DAMAGED) if number % 4 == 3 else ImageStatus.OK
-        # the first pixel says how long the core has it
+        # the first pixel determines the sample's time in the core
         pixels = bytes((random.choice((0, 1, 30, 70)),)) + random.randbytes(PIXELS - 1)
         made.append(Image(status, random.randrange(10), pixels))
     return made
@@ -122,14 +122,14 @@ def asked(count: int, good: bool) -> list[Asked]:
 
 
 class Model:
-    """What the board counts."""
+    """Model of the board: refusals, answers and counters."""
 
     def __init__(self, lying: list[Image]):
         self.lying, self.total, self.pending, self.stale = lying, 0, 0, False
         self.trained = self.sampled = self.mistaken = self.commits = 0
 
     def execute(self, command: Command, payload: bytes) -> tuple[Status, bytes, int]:
-        """Status, answer without the cycles, and how many samples the store is asked for at least."""
+        """Return status, answer without cycles, and smallest number of samples requested of the store."""
         train, (count, odd) = command is Command.TRAIN_STORED, divmod(len(payload), ASKED_BYTES)
         if self.stale or (train and self.pending + count > BATCH):
             return Status.BAD_ORDER, b"", 0
@@ -159,7 +159,7 @@ class Model:
 
 
 def request() -> tuple[Command, bytes]:
-    """Most of them good."""
+    """Draw a request, mostly a good one."""
     command = random.choice((Command.TRAIN_STORED, Command.INFER_STORED))
     wanted = asked(random.randint(1, 5), random.random() < 0.6)
     payload = b"".join(one.encode() for one in wanted)
@@ -197,7 +197,7 @@ async def equals_the_model(dut):
             await pulse(port.committed, port.edge)
             model.stale = False
         if model.pending and random.random() < 0.5:
-            # as by a COMMIT that is a request
+            # as after a COMMIT request
             model.pending = 0
         port.pending.value = model.pending
         command, payload = request()
@@ -209,7 +209,7 @@ async def equals_the_model(dut):
         if status in (Status.OK, Status.BAD_IMAGE):
             assert found[:-VALUE_BYTES] == answer, f"{where}: {found.hex()}"
             assert len(answer) <= int.from_bytes(found[-VALUE_BYTES:], "little") <= cycles, where
-        # in order; of those behind a damaged one, some were on their way
+        # samples are requested in order; some behind a damaged one may have been requested already
         whole = [Asked.decode(payload[n : n + ASKED_BYTES]) for n in range(0, len(payload) & -ASKED_BYTES, ASKED_BYTES)]
         assert store.asked == whole[: len(store.asked)], where
         assert fetched <= len(store.asked) <= fetched + (AHEAD if fetched else 0), where

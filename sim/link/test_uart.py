@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Serial receiver and transmitter, bit by bit and cycle by cycle: one to 16 cycles a bit, gaps, damage."""
+"""Serial receiver and transmitter, cycle by cycle: 1 to 16 cycles per bit, gaps, damage."""
 
 import random
 from collections import deque
@@ -11,7 +11,7 @@ from hw.link.uart import FRAME_BITS, Receiver, Transmitter
 from sim.harness.streams import Monitor, Port, StreamSink, start, wait_for
 from sim.harness.units import Recorder, each
 
-#: Cycles a bit: half of them are 0, 1, less than half, and 4 or more.
+#: Cycles per bit; half a bit rounds down to 0, 1, 1, 4 and 8 cycles.
 DIVISORS = (1, 2, 3, 8, 16)
 RECEIVERS = {f"receiver_{divisor}": Receiver(divisor) for divisor in DIVISORS}
 TRANSMITTERS = {f"transmitter_{divisor}": Transmitter(divisor) for divisor in DIVISORS}
@@ -22,23 +22,23 @@ RECEIVER_LATENCY = 3
 
 
 def bits_of(byte: int, *, stop: int = 1) -> list[int]:
-    """Start bit, data bits, stop bit, in the order in which they are sent."""
+    """Return start bit, data bits and stop bit in the order of transmission."""
     return [0, *(byte >> n & 1 for n in range(8)), stop]
 
 
 async def idle(port, unit):
-    """A quiet line, for longer than a byte."""
+    """Keep the line idle for longer than a byte."""
     await shift_out(port, [1] * 2 * FRAME_BITS, unit.divisor)
 
 
 async def settle(port, unit):
-    """Raises the line, which `start` left low, and throws away what the receiver made of that; from then on it is drained."""
+    """Raise the line, which `start` left low, and drain the receiver, discarding what it has received."""
     port.o__ready.value = 1
     await idle(port, unit)
 
 
 async def shift_out(port, bits, cycles):
-    """Bits to the line, `cycles` each."""
+    """Send bits on the line, `cycles` cycles each."""
     for bit in bits:
         port.rx.value = bit
         for _ in range(cycles):
@@ -56,7 +56,7 @@ async def check_received(dut, name, unit, gap):
     port, sink = Port(dut, name), StreamSink(dut, f"{name}__o")
     await settle(port, unit)
     sent = [0x00, 0xFF, 0x55, 0xAA, *random.sample(range(256), 60)]
-    # a byte waits for a few cycles at most, so none is lost
+    # each byte is taken within a few cycles, so none is lost
     read = cocotb.start_soon(sink.get(len(sent), stall=0.3))
     for byte in sent:
         await shift_out(port, bits_of(byte), unit.divisor)
@@ -132,8 +132,8 @@ async def check_held(dut, name, unit):
         assert not port.o__valid.value, f"{name}: a second byte was kept"
 
 
-#: How much faster or slower the sender's clock may be, by cycles a bit: less than half a bit in ten,
-#: for the start bit is seen up to a cycle late.
+#: Tolerated relative clock difference of the sender, by cycles per bit: less than half a bit in ten, because
+#: the start bit is detected up to a cycle late.
 DRIFTS = {8: 0.03, 16: 0.04}
 
 
@@ -165,7 +165,10 @@ async def transmits_every_bit(dut, stall):
 
 
 async def check_transmitted(dut, name, unit, stall):
-    """The line in every cycle: the start bit follows the transfer, and the next byte is taken in the stop bit's last cycle."""
+    """Check the line in every cycle.
+
+    The start bit follows the transfer; the next byte is taken in the last cycle of the stop bit.
+    """
     port, line = Port(dut, name), deque[int]()
     taken, waiting = 0, None
     while taken < 40 or line:

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""READ_WEIGHTS, WRITE_WEIGHTS and DIGEST on a memory as late as the core's contract allows: bytes, refusals, cycles."""
+"""READ_WEIGHTS, WRITE_WEIGHTS and DIGEST on a memory of the longest latency: bytes, refusals, cycles."""
 
 import random
 import zlib
@@ -24,12 +24,12 @@ UNITS = {
     "access_means": WeightAccess(config_of((3, 4), (1, 2), dense=True, window_log2=3, decay_shift=1, centred=True)),
 }
 
-#: Most weight bytes of a request.
+#: Largest number of weight bytes in a request.
 MOST_BYTES = REQUEST_BYTES - WEIGHTS_AT - CRC_BYTES
 
 
 def serve_masters(dut, name, memories: list[list[bytes]]):
-    """Plays the core: `read_data` is right as late after address and lane as the contract allows, and random before."""
+    """Play the core's masters; `read_data` has the longest latency allowed, and is random before."""
     port = Port(dut, name)
 
     async def serve():
@@ -56,7 +56,7 @@ def serve_masters(dut, name, memories: list[list[bytes]]):
 
 
 def with_means(config, bundle, word: int, data: bytes) -> bytes:
-    """Words to be written from that one on: running means within their range, or, in one lane, beyond it."""
+    """Return `data` with legal running means in the words from `word` on, or with one lane out of range."""
     rows = np.frombuffer(data, "<u2").reshape(-1, config.lanes[bundle.index]).copy()
     first = layout.master_words(config, bundle) - word
     wrong = random.choice((None, *range(max(first, 0), len(rows))))
@@ -143,7 +143,8 @@ async def check(dut, name, unit):
         size, fewest = sizes[index], min(measured)
         rounds = 2 if unit.checks else 1
         each_word = rounds * (3 * size + 1) if command is Command.WRITE_WEIGHTS else size + READ_LATENCY + 1
-        # what isn't spent on words: the same for a digest as for a read, but for its own four bytes and their two states
+        # cycles beyond those of the words: equal for DIGEST and READ_WEIGHTS, except for the digest's four
+        # bytes and two states
         base = measured[fewest] - each_word * fewest
         for words, took in measured.items():
             assert took == base + each_word * words, f"{name}, {command.name}, bundle {index}: {words} words in {took} cycles"

@@ -1,1 +1,1 @@
-"""What attacks, fuzzes, and counts what is noticed: `python -m tests.attack` has a command for each. Nothing of it ships."""
+"""Attacks, fuzzers and fault injection: commands of `python -m tests.attack`, not in the distribution."""

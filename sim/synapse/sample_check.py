@@ -1,4 +1,4 @@
-"""Engines of conv and dense bundles against golden: two samples in antiphase, with the banks of `hw.synapse.interface`."""
+"""Compare engines of conv and dense bundles with the golden model: two samples in antiphase, spike banks."""
 
 import random
 
@@ -15,7 +15,10 @@ from sim.harness.words import layer_words, packed, tile_words, unpacked
 
 
 async def check(dut, name, unit, least: int, most: int):
-    """Runs pairs of samples, and one alone; from `start` to the first forward word each takes `least` to `most` cycles."""
+    """Run pairs of samples and a single one, and compare all drives.
+
+    Each half must take `least` to `most` cycles from `start` to the first forward word.
+    """
     config, bundle, port = unit.config, unit.bundle, Port(dut, name)
     layers = {"pre": bundle.pre, "post": bundle.post}
     sources = {side: FlowSource(dut, f"{name}__{side}_spikes") for side in layers}
@@ -24,13 +27,13 @@ async def check(dut, name, unit, least: int, most: int):
     tiles: list[int] = []
     serve_memory(dut, f"{name}__tile_address", f"{name}__tile", tiles)
     silence = {side: torch.zeros((1, *layer.shape), dtype=torch.int64) for side, layer in layers.items()}
-    # the last spikes by side and slot, and those that are kept
+    # the newest spikes by side and slot, and the kept ones (end of the free phase)
     last = {(side, slot): silence[side] for side in layers for slot in range(SLOTS)}
     kept = dict(last)
 
     for run in range(4):
-        # the first run reaches the bounds of phi: all weights at their lowest, all neurons spiking; weights that are all alike
-        # hide some errors, so those of the second aren't
+        # run 0 reaches the bounds of phi: all weights at their lowest, all neurons spiking. Equal weights
+        # hide some errors, so run 1 has uniform random ones.
         kind = "uniform" if run == 1 else None
         w = integers(f.weight_low, f.weight_low if run == 0 else f.weight_high, bundle.weight_shape, kind)
         tiles[:] = tile_words(config, bundle, w)
@@ -85,14 +88,14 @@ async def check(dut, name, unit, least: int, most: int):
 
 
 async def _answer(source, drives, words) -> None:
-    """A layer's spikes: none comes before the first of its drives."""
+    """Send a layer's spikes, but none before the first word of its drives."""
     while not drives.valid.value:
         await drives.edge
     await source.send(words, gap=random.choice((0.0, 0.5)))
 
 
 def spike_words(config, layer, s):
-    """New spikes of a layer as words of `spikes_of`, in order of address."""
+    """Return the spikes s (1, channels, height, width) of a layer as words of `spikes_of`, by address."""
     shape, bits = spikes_of(config, layer), config.spec.spike_bits
     rows = packed(layer_words(config, layer, s[0]), bits)
     return [shape.const({"address": address, "spikes": row}).as_bits() for address, row in enumerate(rows)]

@@ -1,4 +1,4 @@
-"""Engines on the image against golden: several images, each replayed several times, also while the next one comes."""
+"""Compare engines on the image with the golden model: images are replayed while the next one is processed."""
 
 import random
 
@@ -13,15 +13,15 @@ from sim.harness.streams import Port, StreamSink, serve_memory
 from sim.harness.units import expect, pulse, run_part
 from sim.harness.words import layer_words, tile_words, unpacked
 
-#: Cycles from a replay to its first word.
+#: Cycles from `replay` to the first word.
 FIRST_WORD = 2
 
-#: Random ones: low bits of a product decide few of the drives, which are rounded.
+#: Number of random images: drives are rounded, so the low bits of a product affect only a few of them.
 IMAGES = 48
 
 
 async def check(dut, name, unit, least: int, most: int):
-    """Images that reach the bounds, and others; each is worked on for `least` to `most` cycles."""
+    """Process images that reach the bounds, and random ones; each takes `least` to `most` cycles."""
     config, bundle, port = unit.config, unit.bundle, Port(dut, name)
     f, pre, post = config.spec.formats, bundle.pre, bundle.post
     sink = StreamSink(dut, f"{name}__forward")
@@ -36,7 +36,7 @@ async def check(dut, name, unit, least: int, most: int):
     ]
     kept: dict[int, np.ndarray] = {}
     for number, (w, image) in enumerate(cases):
-        # nothing is written while it is idle
+        # any bank may be selected while the engine is idle: it writes nothing
         port.write_bank.value = random.randrange(STATIC_BANKS)
         for _ in range(random.randrange(4)):
             await port.edge
@@ -51,7 +51,7 @@ async def check(dut, name, unit, least: int, most: int):
 
 
 async def replays(dut, name, unit, sink, kept, written):
-    """What is kept, several times, in any order, but not the bank that is written."""
+    """Replay and compare kept banks several times in random order, except the bank `written`."""
     config, post, port = unit.config, unit.bundle.post, Port(dut, name)
     for bank in random.choices([bank for bank in kept if bank != written] or [None], k=3):
         if bank is None:

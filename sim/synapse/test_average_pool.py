@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The average pool against golden's: odd and even maps, back to back."""
+"""The average pool against the golden model: maps with odd and even sides, back to back."""
 
 import cocotb
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The engine of a conv bundle against golden: both directions, odd and even maps, one and several groups and lanes."""
+"""The line engine of a conv bundle against the golden model: both directions, map sizes, groups and lanes."""
 
 import cocotb
 
@@ -19,12 +19,12 @@ UNITS = {
     "conv_engine_kernel_5": ConvEngine(*bundle_of("conv", (2, 7, 8), 2, kernel=5, lanes=(1, 1))),
     "conv_engine_kernel_7": ConvEngine(*bundle_of("conv", (1, 8, 9), 2, kernel=7, lanes=(1, 2))),
     "conv_engine_fine": ConvEngine(*bundle_of("conv", (4, 6, 7), 2, kernel=3, lanes=(2, 1), fine=True)),
-    # one tile: all channels side by side, a map that pools to one position
+    # one tile: all channels in parallel, a map that pools to one position
     "conv_engine_6x5": ConvEngine(*bundle_of("conv", (2, 6, 5), 2, kernel=4, lanes=(2, 2))),
 }
 
 
-#: Cycles of a tile, at most, that are neither a tap nor a word of the padded plane nor in an adder tree.
+#: Largest number of cycles of a tile beyond its taps, the words of the padded plane and the adder trees.
 OVERHEAD = 11
 
 

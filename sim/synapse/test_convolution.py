@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The convolution of spikes and of pixels against golden's, window by window."""
+"""The convolution of spikes and of pixels against the golden model, window by window."""
 
 import cocotb
 import torch
@@ -44,7 +44,7 @@ async def check(dut, name, unit):
     pairs += [(integers(low, high, shape), integers(least, top, inputs)) for _ in range(6)]
     for number, (w, samples) in enumerate(pairs):
         weights_port.value = pack(w.flatten(), weight_bits)
-        # a word of the window is one tap, its lanes are the channels
+        # one word per tap of a window; its lanes are the channels
         taps = samples.flatten(2).transpose(1, 2)
         windows = packed((packed(window, unit.sample_bits) for window in taps), unit.inputs * unit.sample_bits)
         done = len(monitor.words)

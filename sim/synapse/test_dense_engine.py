@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The engine of a dense bundle against golden: both directions, one and several groups and lanes."""
+"""The engine of a dense bundle against the golden model: both directions, one or several groups and lanes."""
 
 import cocotb
 
@@ -13,7 +13,7 @@ from sim.synapse import sample_check
 
 UNITS = {
     "dense_engine_third": DenseEngine(*bundle_of("dense", (4, 1, 2), 6, lanes=(2, 3), index=3)),
-    # two words of backward drives, in two cycles one after the other
+    # two words of backward drives, in two successive cycles
     "dense_engine_two_words": DenseEngine(*bundle_of("dense", (1, 2, 1), 3, lanes=(1, 3))),
     "dense_engine_one": DenseEngine(*bundle_of("dense", (1, 3, 2), 3)),
     "dense_engine_wide": DenseEngine(*bundle_of("dense", (6, 2, 2), 10, lanes=(3, 10))),

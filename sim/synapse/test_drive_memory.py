@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The drive memory against a list of banks: one is streamed out while another one is written."""
+"""The drive memory against a list of banks: one bank is streamed out while another is written."""
 
 import random
 
@@ -33,7 +33,7 @@ async def banks_are_kept(dut):
 async def check(dut, name, unit):
     port, source, sink = Port(dut, name), FlowSource(dut, f"{name}__i"), StreamSink(dut, f"{name}__o")
     item = source_shape(unit)
-    # the last row is never written, and stays silent
+    # the last row is never written, so it stays 0
     banks = [[[0] * unit.lanes for _ in range(unit.words)] for _ in range(unit.banks)]
     top = (1 << (unit.bits - 1)) - 1
     for number in range(24):
@@ -64,7 +64,7 @@ async def check(dut, name, unit):
 
 
 def source_shape(unit):
-    """The layout of what is written."""
+    """Return the layout of the words at the write port."""
     return unit.signature.members["i"].signature.payload_shape
 
 

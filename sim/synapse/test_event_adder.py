@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The event adder against sums of the kernels that the masks name, and the cycles that each window takes."""
+"""The event adder against sums of the kernels selected by the masks, and the cycles of each window."""
 
 import random
 
@@ -34,7 +34,7 @@ async def sums_equal_python(dut):
 
 
 async def stays_busy(port):
-    """Until the last sum is there."""
+    """Check in every cycle that the adder isn't idle while it gives a sum."""
     while True:
         await port.edge
         assert port.busy.value or not port.o__valid.value, f"{port.name}: idle with a sum to come"
@@ -82,5 +82,5 @@ async def check(dut, name, unit):
 
 
 def packed_masks(masks):
-    """(windows, units, candidates) to one number for each unit."""
+    """Pack masks (windows, units, candidates) into one integer per window and unit."""
     return [packed(window.tolist(), 1) for window in masks]

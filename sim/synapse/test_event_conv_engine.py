@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The event-driven engine against golden: both directions, odd and even maps, groups and lanes; and what spikes cost."""
+"""The event-driven engine against the golden model: drives, and cycles as a function of the spikes."""
 
 import cocotb
 import torch
@@ -27,10 +27,11 @@ UNITS = {
     ),
 }
 
-#: Cycles from a half's begin to the first word of drives: they were summed up during the half before.
+#: Cycles from the beginning of a half to the first word of drives, which were summed during the half before.
 FIRST_WORD = 2
 
-#: Cycles at most from the earliest end of the last window's work to the begin of the next half: the adder's stages, the writes.
+#: Largest number of cycles from the earliest end of the last window to the beginning of the next half: the
+#: adder's stages and the writes.
 OVERHEAD = 14
 
 
@@ -46,7 +47,7 @@ async def drives_equal_golden(dut):
 
 
 async def check(dut, name, unit):
-    """A start may come while all windows of the half before are still to be worked on."""
+    """Compare all drives; a start may have to wait for all windows of the half before."""
     longest = [
         side.rows * side.columns * side.adder.passes * max(side.adder.interval, CANDIDATES) for side in unit.sides.values()
     ]
@@ -60,7 +61,7 @@ async def a_half_takes_as_long_as_its_spikes(dut):
 
 
 async def check_time(dut, name, unit):
-    """Each half is started as soon as the spikes of the one before have come; its drives come when these are worked on."""
+    """Start each half once all spikes of the previous one were sent; its drives must follow them."""
     config, bundle, port = unit.config, unit.bundle, Port(dut, name)
     layers = {"pre": bundle.pre, "post": bundle.post}
     sources = {side: FlowSource(dut, f"{name}__{side}_spikes") for side in layers}
@@ -88,8 +89,10 @@ async def check_time(dut, name, unit):
 
 
 def forward_end(unit, pre: torch.Tensor) -> int:
-    """When the last pooled position has been worked on, if word n of the spikes comes in cycle n + 1; or when its last pass
-    begins, if that ends the half."""
+    """Return the cycle in which the last pooled position is finished, if spike word n comes in cycle n + 1.
+
+    If the engine ends early, the cycle in which the last window begins.
+    """
     config, bundle = unit.config, unit.bundle
     time, before = 0, (config.groups(bundle.pre) - 1) * bundle.pre.positions
     for py in range(bundle.post.height):
@@ -105,7 +108,7 @@ def forward_end(unit, pre: torch.Tensor) -> int:
 
 
 def backward_end(unit, post: torch.Tensor) -> int:
-    """The same for the last block of pre positions."""
+    """Return the same for the last block of pre positions."""
     config, bundle = unit.config, unit.bundle
     time, before = 0, (config.groups(bundle.post) - 1) * bundle.post.positions
     framed = torch.nn.functional.pad(post, (1, 1, 1, 1))
@@ -123,5 +126,5 @@ def backward_end(unit, post: torch.Tensor) -> int:
 
 
 def window_time(adder, counts) -> int:
-    """Cycles of a window with these counts of spikes in the units."""
+    """Return the cycles of a window with these numbers of spikes per unit: passes x max(interval, counts)."""
     return adder.passes * max(adder.interval, *counts)

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Folded kernels against the sum of four shifted kernels: every weight once for each direction, and the cycles."""
+"""Folded kernels against sums of four shifted kernels: each weight once per direction, and the cycles."""
 
 from itertools import product
 
@@ -26,7 +26,7 @@ UNITS = {
 
 
 def fold(w: Tensor) -> Tensor:
-    """Convolution and 2x2 sum as one kernel: (post, pre, SIDE, SIDE)."""
+    """Fold a convolution and a 2x2 sum into one kernel (post, pre, SIDE, SIDE)."""
     folded = w.new_zeros((*w.shape[:2], SIDE, SIDE))
     for dy in range(2):
         for dx in range(2):

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The image engine against golden: kernels odd and even, grey and colour, all taps at once or some."""
+"""The image engine against the golden model: odd and even kernels, grey, colour, all or some taps at once."""
 
 from dataclasses import replace
 
@@ -21,11 +21,11 @@ UNITS = {
     "image_engine_colour_once": ImageEngine(*bundle_of("image", (3, 4, 5), 3, kernel=3)),
     "image_engine_colour_1": ImageEngine(*bundle_of("image", (3, 6, 6), 2, kernel=1)),
 }
-# the same with few multipliers: 5, 2 and 9 cycles a pooled position
+# the same with fewer multipliers: 5, 2, 9 and 3 cycles per pooled position
 for taps, name in ((2, "6x7"), (5, "6x7"), (1, "6x7"), (4, "colour")):
     unit = UNITS[f"image_engine_{name}"]
     UNITS[f"image_engine_{name}_taps_{taps}"] = ImageEngine(replace(unit.config, image_taps=taps), unit.bundle)
-#: Cycles of a group, at most, that are neither a tap nor a pixel.
+#: Largest number of cycles of a group beyond its taps and pixels.
 OVERHEAD = 13
 
 

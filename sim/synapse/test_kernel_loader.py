@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The kernel loader against the layout of the working memory: all tiles, in any order."""
+"""The kernel loader against the layout of the working memory: all tiles, in random order."""
 
 import random
 
@@ -19,7 +19,7 @@ UNITS = {
     "loader_image": KernelLoader(*bundle_of("image", (1, 6, 6), 4, kernel=3, lanes=(1, 2))),
 }
 
-#: Weights are drawn so often: each bit of a register shows both values, beside both of any other.
+#: Number of sets of weights: enough for each pair of register bits to take all four combinations.
 DRAWS = 8
 
 

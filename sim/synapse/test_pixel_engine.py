@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The pixel engine against golden: several images, each replayed several times, also while the next one comes."""
+"""The pixel engine against the golden model: images are replayed while the next one is processed."""
 
 import cocotb
 

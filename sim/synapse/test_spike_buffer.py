@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The spike buffer against a dictionary: reading one bank while another is written, half after half."""
+"""The spike buffer against a dictionary: one bank is read while another is written, half after half."""
 
 import random
 
@@ -31,7 +31,7 @@ async def check(dut, name, unit):
     port, source = Port(dut, name), FlowSource(dut, f"{name}__i")
     shape = spike_word(unit.words, unit.lanes, unit.bits)
     width = unit.lanes * unit.bits
-    odd = unit.banks == SLOTS  # whose spikes these are; the others read them
+    odd = unit.banks == SLOTS  # odd layers send these spikes and even layers read them, or vice versa
     banks: dict[tuple[int, int], list[int]] = {}
     for run in range(3):
         for number, half in enumerate(halves(window=1, samples=[(3, 2)] * random.randint(1, 3), first=run, fine=unit.bits > 1)):
@@ -49,7 +49,7 @@ async def check(dut, name, unit):
                 asked.append(random.randrange(unit.words))
                 port.address.value = asked[-1]
                 await port.edge
-                # now `data` belongs to the address before this one
+                # `data` belongs to the address of `latency` cycles before
                 if len(asked) > unit.latency:
                     at = asked[-1 - unit.latency]
                     got, where = int(port.data.value), f"{name}, run {run}, half {number}, word {at}"

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The spike window against slices of the map: every place, odd and even maps, with and without a border."""
+"""The spike window against slices of the map: every position, odd and even maps, with or without a border."""
 
 import random
 
@@ -15,7 +15,7 @@ from sim.synapse.sample_check import spike_words
 
 
 def window(shape: tuple[int, int, int], lanes: int, block: int, border: int, *, fine: bool = False) -> SpikeWindow:
-    """For a layer of that shape."""
+    """Return the spike window of a layer of that shape."""
     config, bundle = bundle_of("conv", shape, 1, kernel=3, lanes=(lanes, 1), fine=fine)
     return SpikeWindow(config, bundle.pre, block=block, border=border)
 
@@ -29,7 +29,7 @@ UNITS = {
 }
 
 
-#: Maps of each; single bits of a small one are often equal by chance.
+#: Maps per unit: in a single small map, many bits are equal by chance.
 MAPS = 16
 
 

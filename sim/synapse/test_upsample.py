@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Upsampling with padding against golden's: maps with and without a dropped row or column, plane after plane."""
+"""Padded upsampling against the golden model: maps with and without a dropped row or column."""
 
 import random
 
@@ -52,7 +52,7 @@ async def check(dut, name, unit):
         assert done % size == 0, f"{name}: {done} words before plane {number}"
         port.base.value = number * post.positions
         await pulse(port.start, port.edge)
-        # the first word comes in the second cycle after start; a start while the plane is sent does nothing
+        # the first word comes in the second cycle after `start`; a `start` while a plane is sent is ignored
         again = random.randrange(2, size)
         for _ in range(again):
             await port.edge

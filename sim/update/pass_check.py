@@ -1,4 +1,4 @@
-"""Update engines against golden: whole passes over the weights and biases of a bundle."""
+"""Compare update engines with the golden model: whole passes over the weights and biases of a bundle."""
 
 import random
 
@@ -13,15 +13,15 @@ from sim.harness.streams import Monitor, Port, serve_memory
 from sim.harness.units import expect, run_part
 from sim.harness.words import layer_words, master_image
 
-#: Passes; of a bundle with few sums more, since each shows less.
+#: Number of passes; more for a bundle of at most `FEW` master words, in which each pass covers less.
 PASSES, PASSES_OF_FEW, FEW = 8, 32, 64
 
-#: Rates that `finest_rate` chooses from, and sums that it looks at.
+#: Number of random rates that `finest_rate` chooses from, and of sums that it considers.
 RATES, SUMS = 4096, 256
 
 
 async def check(dut, name, unit, least: int, most: int):
-    """Passes on random sums, back to back; each is busy for `least` to `most` cycles."""
+    """Run passes over random sums, back to back; each is busy for `least` to `most` cycles."""
     config, bundle, spec = unit.config, unit.bundle, unit.config.spec
     f, port, monitor = spec.formats, Port(dut, name), Monitor(dut, f"{name}__updates")
     pre_memory: list[int] = []
@@ -35,7 +35,7 @@ async def check(dut, name, unit, least: int, most: int):
     for number in range(PASSES if total > FEW else PASSES_OF_FEW):
         pre, post = ([integers(0, top, layer.shape) for _ in range(2)] for layer in (bundle.pre, bundle.post))
         if number < 2:
-            # the bounds of g: all on in one phase, all off in the other
+            # the bounds of g: all sums at their maximum in one phase, 0 in the other
             for sums in (pre, post):
                 sums[number], sums[1 - number] = torch.full_like(sums[0], top), torch.zeros_like(sums[0])
         if fine:
@@ -43,7 +43,7 @@ async def check(dut, name, unit, least: int, most: int):
         if bundle.on_image:
             pixel_top = (1 << f.pixel_bits) - 1
             pre = [integers(pixel_top if number < 2 else 0, pixel_top, bundle.pre.shape)] * 2
-            # of the image there is no difference
+            # the image has no difference between the phases
             factors = (pre[0], post[1], pre[0], torch.zeros_like(post[1])) if fine else (pre[0], post[0], pre[1], post[1])
         else:
             factors = (pre[0], post[1], pre[1], -post[0]) if fine else (pre[0], post[0], pre[1], post[1])
@@ -76,17 +76,17 @@ async def check(dut, name, unit, least: int, most: int):
 
 
 def differing(top: int, shape, number: int) -> list[torch.Tensor]:
-    """Mean and difference of a layer's deviations, the first two times at their bounds."""
+    """Draw the mean and the difference of a layer's deviations; at their bounds for `number` 0 and 1."""
     difference = [2 * top, -2 * top][number] if number < 2 else None
     mean = torch.full(shape, top) if number < 2 else integers(0, top, shape)
     return [mean, integers(-2 * top, 2 * top, shape) if difference is None else torch.full(shape, difference)]
 
 
 def finest_rate(f: Formats, g, shift: int) -> int:
-    """The rate, of many, at which most of the sums ``g`` would lead to another update if they, or it, were larger or smaller by
-    one: these count once or twice.
+    """Return the random rate for which updates are most sensitive to the sums ``g`` and to the rate itself.
 
-    At most rates the lowest bits are lost when the product is rounded, or when it is clipped.
+    A sum counts once if a change of the sum by one changes its update, and once if a change of the rate by
+    one does. For most rates, rounding or clipping of the product hides the lowest bits.
     """
     rates = torch.from_numpy(generator().integers(1, 1 << f.rate_bits, RATES))
     g = g.flatten()[:SUMS, None]
@@ -96,13 +96,13 @@ def finest_rate(f: Formats, g, shift: int) -> int:
 
 
 def sums_words(config, layer, sums) -> list[int]:
-    """The window sums of both phases, or means and differences, as the layer's array shows them."""
+    """Return the window sums of both phases, or means and differences, as words of the layer's array."""
     shape, rows = sums_word(config, layer), (layer_words(config, layer, each) for each in sums)
     one, other = dict(shape)
     return [shape.const({one: p.tolist(), other: q.tolist()}).as_bits() for p, q in zip(*rows, strict=True)]
 
 
 def pixel_words(config, bundle, image) -> list[int]:
-    """The image as its memory shows it."""
+    """Return the image as words of its memory."""
     shape = pre_word(config, bundle)
     return [shape.const({"pixel": pixel}).as_bits() for pixel in image.flatten().tolist()]

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The update engine of a convolution against golden: on window sums and on the image, odd and even maps."""
+"""The update engine of a convolution against the golden model: window sums and images, odd and even maps."""
 
 import cocotb
 
@@ -28,8 +28,8 @@ UNITS = {
     "image_update_fine_shared": ConvUpdate(*bundle_of("image", (1, 7, 6), 4, kernel=3, lanes=(1, 2), shared=True, fine=True)),
     "image_update_6x8": ConvUpdate(*bundle_of("image", (1, 6, 8), 2, kernel=2)),
 }
-#: Cycles of each pre group, at most, that are neither a pre position nor a product, and cycles of the
-#: end that are not a bias's; the correlator's latency comes on top.
+#: Largest number of cycles of each pre group beyond its pre positions and products, and of cycles at the end
+#: beyond those of the biases and the correlator's latency.
 GROUP_OVERHEAD, END_OVERHEAD = 6, 5
 
 

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The correlator against a sum of products and golden's update: bounds of g, rates, rounding and clipping, biases."""
+"""The correlator against sums of products and the model's update: bounds, rates, rounding, clipping."""
 
 import random
 from typing import NamedTuple
@@ -50,16 +50,16 @@ async def check(dut, name, unit):
     fine = bool(spec.schedule.fine)
     bounds = Bounds(fine, bundle.on_image, pre_top, top)
     assert pre_top < 1 << pre_bits(config, bundle)
-    # the most items of a g: one for each pooled position
+    # the largest number of items of a g: one per pooled position
     longest, cycles, rng = bundle.post.positions, config.item_cycles(bundle), generator()
-    # the fewest: the lanes of a sum must have passed the scalers before the next one
+    # the smallest: the lanes of a sum must have left the scalers before the next sum is complete
     shortest = -(-unit.turns // cycles)
     ends, extremes = [], {"g": 0, "update": 0}
 
     top_rate = (1 << f.rate_bits) - 1
     for rate in (0, 1, top_rate, *[None] * 12):
         items = []
-        # items in the middle of a g and bound to reach its bounds, then random ones
+        # two sums g with as many items as possible, at the upper and the lower bound; then random ones
         for kind in ("high", "low", *["random"] * 12):
             bias = int(kind == "random" and random.random() < 0.3)
             count = longest if kind != "random" else random.randint(shortest, longest)
@@ -113,7 +113,7 @@ async def check(dut, name, unit):
 
 
 class Bounds(NamedTuple):
-    """What factors may be: sums of both phases or, with fine spikes, means and differences."""
+    """Ranges of the factors: sums of both phases or, with fine spikes, means and differences."""
 
     fine: bool
     on_image: bool
@@ -122,11 +122,11 @@ class Bounds(NamedTuple):
 
     @property
     def sign(self) -> int:
-        """Of the second product; with fine spikes the image has none."""
+        """Sign of the second product in g; 0 for the image with fine spikes, which has no second product."""
         return 0 if self.fine and self.on_image else 1 if self.fine else -1
 
     def ranges(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """(low, high) of both pre factors and of both post factors."""
+        """Return (low, high) of both pre factors, and of both post factors."""
         pre, post = (0, self.pre_top), (0, self.top)
         if not self.fine:
             return [pre, pre], [post, post]
@@ -135,7 +135,7 @@ class Bounds(NamedTuple):
 
 
 def _factors(rng, kind, count, lanes, bounds):
-    """pre (phase, item) and post (phase, item, lane) for the largest g, the smallest, or any."""
+    """Return pre (phase, item) and post (phase, item, lane) for the largest, smallest or a random g."""
     ranges = bounds.ranges()
     if kind == "random":
         pre, post = (
@@ -143,7 +143,7 @@ def _factors(rng, kind, count, lanes, bounds):
             for side, shape in zip(ranges, ((count,), (count, lanes)), strict=True)
         )
         return torch.from_numpy(pre), torch.from_numpy(post)
-    # the largest sum of products, or the smallest: of unsigned factors one product is 0
+    # the largest or the smallest sum of products; with unsigned factors one product is 0
     high = kind == "high"
     factors: tuple[list[int], ...]
     if bounds.fine:

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The update engine of a dense bundle against golden."""
+"""The update engine of a dense bundle against the golden model."""
 
 import cocotb
 

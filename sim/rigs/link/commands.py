@@ -1,4 +1,4 @@
-"""Commands of `python -m tests.attack` that attack the link, and what trains over it."""
+"""Commands of `python -m tests.attack` that attack the link and training over it."""
 
 import random
 from typing import Annotated
@@ -26,12 +26,12 @@ from .targets import Attack
 Preset = Annotated[str, typer.Option("--preset", help="Take this network.")]
 Seed = Annotated[int, typer.Option(help="Draw from this seed.")]
 Samples = Annotated[int, typer.Option(help="Train the first N digits.")]
-Times = Annotated[int, typer.Option(min=0, help="How often in the run.")]
-Stored = Annotated[bool, typer.Option("--stored", help="Train from the board's memory, moved by one pixel and mirrored too.")]
+Times = Annotated[int, typer.Option(min=0, help="Number of these events in the run.")]
+Stored = Annotated[bool, typer.Option("--stored", help="Train from memory, moved by <= 1 pixel, mirrored.")]
 
 
 def planned(spec: Spec, samples: int, batch: int, stored: bool, **options: float) -> tuple[Plan, Data]:
-    """A training on the first embedded digits, and these. stored: see `Stored`. options: of `Plan.of`."""
+    """Return a training plan, and its digits. stored: as `Stored`. options: arguments of `Plan.of`."""
     digits = load("embedded", shown=spec.input)
     moves = {"shift": 1, "flip": True} if stored else {}
     count = first_samples(samples, len(digits.train_images), "embedded")
@@ -42,7 +42,7 @@ def soak(
     preset_name: Preset = "tiny",
     board: Annotated[str, typer.Option(help="Attack sim (a virtual board) or golden (a model of it).")] = "sim",
     samples: Samples = 200,
-    faults: Annotated[float, typer.Option(help="Hit each byte, both ways, with this probability.")] = 1e-3,
+    faults: Annotated[float, typer.Option(help="Damage bytes both ways with this probability.")] = 1e-3,
     seed: Seed = 0,
     batch: Annotated[int, typer.Option(help="Commit after each N samples.")] = 8,
     resets: Times = 0,
@@ -52,7 +52,7 @@ def soak(
     stored: Stored = False,
     damages: Times = 0,
 ) -> int:
-    """Train through faults; succeed only if every weight is that of a run without any."""
+    """Train through faults; succeed only if all weights equal those of an undisturbed run."""
     attack = Attack(faults, seed, resets, flips, disconnects, stalls, damages, stored)
     spec = preset(preset_name)
     report = soaked(spec, board, *planned(spec, samples, batch, stored, seed=seed), attack)
@@ -62,11 +62,11 @@ def soak(
 
 def sweep(
     preset_name: Preset = "tiny",
-    samples: Annotated[int | None, typer.Option(help="Draw N faults [default: try each one].")] = None,
+    samples: Annotated[int | None, typer.Option(help="Try N random faults [default: all].")] = None,
     seed: Seed = 0,
-    fault: Annotated[str | None, typer.Option(metavar="WAY:BYTE:KIND:VALUE", help="Try this one, as it is printed.")] = None,
+    fault: Annotated[str | None, typer.Option(metavar="WAY:BYTE:KIND:VALUE", help="Try this fault.")] = None,
 ) -> int:
-    """Repeat one session, each time with one byte damaged; fail if one hangs or ends wrong."""
+    """Repeat one session with one byte damaged each time; fail if a session hangs or gives wrong results."""
     session = single.Sweep.record(preset(preset_name))
     cases = single.cases(session)
     if fault is not None:
@@ -84,12 +84,12 @@ def sweep(
 
 
 def fuzz(
-    frames: Annotated[int, typer.Option(help="Send N frames, good and bad ones.")] = 100_000,
+    frames: Annotated[int, typer.Option(help="Send N good and bad frames.")] = 100_000,
     seed: Seed = 1,
     preset_name: Preset = "tiny",
     memory: Annotated[bool, typer.Option("--memory", help="Give the board a memory for samples.")] = False,
 ) -> None:
-    """Compare the virtual board's answers to drawn frames with the model's."""
+    """Compare the virtual board's answers to random frames with the model's."""
     config = configuration(preset(preset_name))
     with VirtualBoard(config, board=VIRTUAL_SDRAM if memory else VIRTUAL) as virtual:
         endings = fuzzed(virtual.url, config, frames, seed)
@@ -98,14 +98,14 @@ def fuzz(
 
 
 def flip(
-    bit: Annotated[str, typer.Argument(metavar="BUNDLE:INDEX:BIT", help="Of a master, such as 1:0:15.")],
+    bit: Annotated[str, typer.Argument(metavar="BUNDLE:INDEX:BIT", help="Bit of a master, such as 1:0:15.")],
     preset_name: Preset = "tiny",
-    board: Annotated[str, typer.Option(help="As of `nudge compare`.")] = "sim",
+    board: Annotated[str, typer.Option(help="Take this board, as in `nudge compare`.")] = "sim",
     samples: Samples = 64,
     batch: Annotated[int, typer.Option(help="Commit after each N samples.")] = 8,
     stored: Stored = False,
 ) -> None:
-    """Compare a board with the model as `nudge compare` does, but flip a bit on the board half-way: it must fail."""
+    """Run `nudge compare` with a bit flipped on the board half-way: the comparison must fail."""
     spec = preset(preset_name)
     fault, scale = Fault.parse(bit, spec), min(1.0, batch / spec.learning.batch)
     plan, digits = planned(spec, samples, batch, stored, lr_scale=scale)
@@ -114,11 +114,11 @@ def flip(
 
 
 def delays(
-    delay: Annotated[float, typer.Option(help="Add this many seconds to a round trip.", min=0, max=60)] = ADAPTER_DELAY,
-    baud: Annotated[float, typer.Option(help="Stretch the delay as for a line of this rate.", min=1, max=1e9)] = BAUD,
+    delay: Annotated[float, typer.Option(help="Delay per round trip in s.", min=0, max=60)] = ADAPTER_DELAY,
+    baud: Annotated[float, typer.Option(help="Scale the delay for this line rate.", min=1, max=1e9)] = BAUD,
     rounds: Annotated[int, typer.Option(help="Measure N times.", min=1)] = 5,
 ) -> None:
-    """Measure how fast the virtual board trains `tiny` over an adapter's delay, on this machine's clock."""
+    """Measure how fast the virtual board trains `tiny` over an adapter's delay, in wall-clock time."""
     for run in measured(preset("tiny"), load("embedded"), delay, baud, rounds=rounds):
         where = f"virtual board, {run.delay * 1e3:.0f} ms of delay, {run.window} in flight"
         print(f"{where}: {run.samples_per_second:.1f} training samples/s, {100 * run.share:.1f} % of the undelayed")

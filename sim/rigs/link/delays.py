@@ -1,4 +1,4 @@
-"""How much of its speed the virtual board keeps over an adapter's delay, with requests in flight: in wall-clock time."""
+"""The virtual board's training rate over an adapter's delay, with requests in flight, in wall-clock time."""
 
 import time
 from dataclasses import dataclass
@@ -17,7 +17,11 @@ from .fault_proxy import FaultProxy
 
 @dataclass(frozen=True)
 class Measured:
-    """delay: seconds added to each round trip. window: requests in flight. share: of the speed without delay."""
+    """A measured training rate.
+
+    delay: seconds added to each round trip. window: requests in flight. share: rate relative to
+    that without delay.
+    """
 
     delay: float
     window: int
@@ -26,15 +30,17 @@ class Measured:
 
 
 def measured(spec: Spec, data: Data, delay: float, baud: float, *, samples: int = 64, rounds: int = 3) -> list[Measured]:
-    """Training on the virtual board through a proxy: without delay, with `delay`, and with the delay that is as many bytes
-    of the simulated line (one in 10 clock cycles) as `delay` is at `baud`; then with that one, but one request at a time.
+    """Measure training on the virtual board through a proxy, in four configurations.
 
-    Medians over the rounds, as other programs share the machine.
+    1. without delay; 2. with `delay`; 3. with a stretched delay, in which the simulated line carries as many
+    bytes as a line of `baud` does in `delay`; 4. with the stretched delay and one request at a time.
+
+    Each result is the median over the rounds, because other programs share the machine.
     """
     images, labels = data.train_images[:samples].numpy(), data.train_labels[:samples].numpy()
 
     def train(url: str, delay: float, window: int) -> tuple[float, int]:
-        """Seconds, and clock cycles that the core needed."""
+        """Return the seconds of a training, and the core's clock cycles."""
         with FaultProxy(url, delay=delay) as proxy, SerialBoard(proxy.url, spec) as board:
             board.settle()
             board.write_settings(Settings.of(spec))

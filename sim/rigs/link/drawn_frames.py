@@ -1,4 +1,4 @@
-"""Random and mutated frames for a board, by a seed: mostly what a host would send, now and then wrong in any way."""
+"""Random and mutated frames for a board, drawn from a seed: mostly valid requests, some wrong in any way."""
 
 import random
 from collections.abc import Iterator
@@ -37,19 +37,20 @@ from sim.rigs.modelled.beside_model import encoded
 from sim.rigs.modelled.faults import Kind, OneFault
 from sim.rigs.modelled.protocol_model import ProtocolModel
 
-#: Requests for samples.
+#: Commands that process samples.
 SAMPLES = (Command.TRAIN, Command.INFER, Command.TRAIN_STORED, Command.INFER_STORED)
 
-#: Samples cost a thousand times as much as other requests, so they begin seldom; but then more come, as they overlap.
+#: Probability of a sample, and of another one after a sample. Samples take a thousand times as long as other
+#: requests, so they are rare, but come in groups, so that they overlap.
 SAMPLE_SHARE, MORE_SAMPLES = 0.015, 0.5
 
 
 class DrawnFrames:
-    """Draws frames from a seed. protocol: of the model, to know which number comes next; store: to know what is stored."""
+    """Draw frames from a seed. protocol, store: the model's, for the next number and the stored samples."""
 
     def __init__(self, config: Config, data: Data, protocol: ProtocolModel, store: ImageStore, seed: int):
         self.data, self.protocol, self.store, self.ahead = data, protocol, store, 0
-        #: The request before was a sample.
+        #: Whether the previous request was a sample.
         self.sampling = False
         self.chance = random.Random(f"fuzz {seed}")
         stores = protocol.identity.capacity > 0
@@ -58,7 +59,7 @@ class DrawnFrames:
         self.samples = [c for c in SAMPLES if c in self.known]
 
     def piece(self) -> bytes:
-        """What is sent between two zero bytes; mutations may put zeros into it."""
+        """Draw the bytes between two zeros: a request, a mutated one (perhaps with zeros), or garbage."""
         match self.chance.choices(("request", "mutated", "garbage", "long"), (60, 25, 12, 3))[0]:
             case "request":
                 return self.request()
@@ -71,7 +72,7 @@ class DrawnFrames:
         return bytes((value,)) * self.chance.choice((32, 33, 100, REQUEST_BYTES - 1, REQUEST_BYTES, REQUEST_BYTES + 1, 3000))
 
     def request(self) -> bytes:
-        """A frame with a right checksum: mostly what a host would send, now and then wrong in one field."""
+        """Draw a frame with a correct CRC: mostly a valid request, sometimes wrong in a field."""
         chance = self.chance
         commands = [c for c in self.known if c not in (*SAMPLES, Command.HELLO)]
         command: int = chance.choice(commands)
@@ -89,11 +90,12 @@ class DrawnFrames:
             payload = payload[:-1] if chance.random() < 0.5 else payload + b"\7"
         sequence %= 256
         if version == VERSION and (command == Command.HELLO or (sequence == self.ahead and command in self.known)):
-            self.ahead = (sequence + 1) % 256  # if it is executed; if not, what follows is out of sequence
+            # if the request isn't executed after all, the following ones are out of sequence
+            self.ahead = (sequence + 1) % 256
         return encoded(sequence, command, payload, version)
 
     def payload(self, command: Command) -> bytes:
-        """Of the length that the command has, with values within their ranges and at their edges."""
+        """Draw a payload of the command's length, with values inside and at the bounds of their ranges."""
         chance = self.chance
         bundle = chance.choice((0, 1, 1, 1, 2, 2, 2, 3, 255))
         word = chance.choice((0, 1, chance.randrange(700), chance.randrange(1 << 32)))
@@ -126,12 +128,15 @@ class DrawnFrames:
         return b""
 
     def index(self) -> int:
-        """Of a stored sample, mostly."""
+        """Draw an index, mostly of a stored sample."""
         count = self.store.count
         return self.chance.choice((*[self.chance.randrange(max(count, 1))] * 8, count, count + 1, (1 << 17) - 1))
 
     def records(self) -> bytes:
-        """Of digits or noise, with their index or another, which makes a damaged sample; seldom of a label that is none."""
+        """Draw the payload of a STORE: records of digits or noise.
+
+        Some have the CRC of another index, which makes the sample damaged; a few have an illegal label.
+        """
         chance = self.chance
         index = chance.choice((self.store.count, self.index()))
         payload = b""
@@ -143,7 +148,7 @@ class DrawnFrames:
         return SampleNumber(index).encode() + payload
 
     def written(self) -> bytes:
-        """A register's address and a value; steps stay few, as each costs time."""
+        """Draw the payload of a WRITE_REGISTER; numbers of sweeps stay small, because each costs time."""
         register = self.chance.choice(self.registers)
         high = register.high if "steps" not in register.name else register.low + 3
         value = self.chance.choice((register.low, high, self.chance.randint(min(register.low, high), high)))
@@ -154,7 +159,7 @@ class DrawnFrames:
         return RegisterValue(register.address, value % (1 << 32)).encode()
 
     def mutated(self, data: bytes) -> bytes:
-        """A few bytes hit, one after the other."""
+        """Apply one to five random faults to `data`."""
         for _ in range(self.chance.choice((1, 1, 1, 2, 5))):
             kind = self.chance.choice(list(Kind))
             other = self.chance.choice((0, 1, 255, self.chance.randrange(256)))
@@ -163,7 +168,7 @@ class DrawnFrames:
         return data
 
     def bursts(self) -> Iterator[list[bytes]]:
-        """Pieces without zeros, at most `WINDOW` together, for ever."""
+        """Yield bursts of 1 to `WINDOW` non-empty frames without zeros, without end."""
         waiting: list[bytes] = []
         while True:
             size = self.chance.choice((1, 1, 2, 4, WINDOW))

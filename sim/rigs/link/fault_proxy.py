@@ -1,4 +1,4 @@
-"""A line between a host and a board at a TCP port, with faults and delays: the host connects to the proxy's `url` instead."""
+"""A TCP proxy between a host and a board, with faults and delays; the host connects to the proxy's `url`."""
 
 import asyncio
 import contextlib
@@ -11,17 +11,18 @@ from typing import Any, Self
 from plumbing.errors import LinkError
 from sim.rigs.modelled.faults import Faults
 
-#: Seconds until the proxy serves, or has ended.
+#: Timeout in seconds for the proxy's start and end.
 PATIENCE = 30.0
 
 CHUNK = 1 << 14
 
 
 class FaultProxy:
-    """Serves one host at a time on the loopback interface while the context lasts.
+    """Serve one host at a time on the loopback interface while the context lasts.
 
-    target: `socket://HOST:PORT` of the board. up, down: faults to the board and from it; they go on when a host connects anew.
-    delay: seconds added to each round trip, half of it each way. `stall` and `disconnect` may be called at any time.
+    target: `socket://HOST:PORT` of the board. up, down: faults towards the board and back; their sequence
+    continues when a host connects again. delay: seconds added to each round trip, half of it in each
+    direction. `stall` and `disconnect` may be called at any time.
     """
 
     def __init__(self, target: str, up: Faults | None = None, down: Faults | None = None, *, delay: float = 0.0):
@@ -49,15 +50,15 @@ class FaultProxy:
 
     @property
     def hits(self) -> int:
-        """Faults so far."""
+        """Number of faults so far, in both directions."""
         return sum(line.hits for line in self._faults if line)
 
     def stall(self, seconds: float) -> None:
-        """Nothing gets through for a while; it isn't lost."""
+        """Hold back all bytes for some seconds; none is lost."""
         self._still = self._loop.time() + seconds
 
     def disconnect(self) -> None:
-        """Hang up on the host, if there is one; it may connect again."""
+        """Close the host's connection, if there is one; it may connect again."""
         if self._host is not None:
             self._loop.call_soon_threadsafe(self._host.close)
 
@@ -85,10 +86,10 @@ class FaultProxy:
                         task.cancel()
 
     async def _carry(self, source: asyncio.StreamReader, write: Callable[[bytes], None], faults: Faults | None) -> None:
-        """One way of the line."""
+        """Carry bytes in one direction."""
         due = 0.0
         while data := await source.read(CHUNK):
             data = faults.carry(data) if faults else data
-            # in order, though a heap of timers isn't stable
+            # strictly increasing times keep the order: timers of equal times may fire in any order
             due = max(self._loop.time() + self._delay / 2, self._still, due + 1e-6)
             self._loop.call_at(due, write, data)

@@ -1,10 +1,10 @@
-"""Drawn frames for the virtual board: each answer, byte by byte, must be the one that the golden model gives.
+"""Send random frames to the virtual board; each answer must equal the golden model's, byte by byte.
 
 The board is the whole gateware compiled by Verilator, at a raw socket; the model is `sim.rigs.modelled.golden_device`.
-Frames come in bursts of as many as the board may have in flight, so what is compared covers the deframer, the decoder,
-the framer, every command, samples under way together, every refusal, stored answers, counters and weights. What isn't:
-numbers of clock cycles, which the model doesn't have, and, in bursts, the counter of frames: it runs ahead of the
-request that reads it. A board with memory for samples is asked to store them, and to train on them, too.
+Frames come in bursts of up to the board's window, so the comparison covers the deframer, the decoder, the
+framer, every command, overlapping samples, every refusal, stored answers, counters and weights. It excludes
+numbers of clock cycles, which the model doesn't have, and, in bursts, the counter `frames`, which may include
+later frames. A board with memory is also asked to store samples and to train on them.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from .drawn_frames import DrawnFrames
 
 
 def fuzz(url: str, config: Config, frames: int, seed: int) -> Counter[str]:
-    """Send frames to a board just after reset; how many answers of each status, all equal to the model's."""
+    """Send frames to a board just after reset; return the number of answers by status, if all are right."""
     pair, sent = BesideModel(url, config), 0
     source = DrawnFrames(config, load("embedded"), pair.protocol, pair.device.store, seed)
     with pair.socket, Meter("frames", frames) as meter:

@@ -1,4 +1,4 @@
-"""A training run whose process is killed at random moments and begun again, until it ends."""
+"""A training run whose process is killed at random moments and started again, until the run ends."""
 
 import multiprocessing
 import random
@@ -18,7 +18,7 @@ SPEC = preset("tiny")
 
 
 def carry_on(out: Path, board: str, plan: Plan, started) -> None:
-    """What `nudge train` does, or `nudge resume` where there is something to resume, and a checkpoint at each commit."""
+    """Train as `nudge train` does, or `nudge resume` if there is a checkpoint; save at each commit."""
     run = Run.resume(out) if (out / "weights.safetensors").exists() else Run.begin(plan, SPEC, out)
     run.every, run.picture = 0.0, False
     with open_board(board, SPEC) as device:
@@ -27,7 +27,7 @@ def carry_on(out: Path, board: str, plan: Plan, started) -> None:
 
 
 def wait(weights: Path, seconds: float, commits: int) -> None:
-    """Until the time is over or, on a machine so fast that the run would end too soon, until so many new checkpoints."""
+    """Wait for some seconds, or for `commits` new checkpoints on a machine so fast that the run would end."""
     deadline, saved, seen = time.monotonic() + seconds, written(weights), 0
     while time.monotonic() < deadline and seen < commits:
         time.sleep(0.001)
@@ -36,12 +36,15 @@ def wait(weights: Path, seconds: float, commits: int) -> None:
 
 
 def written(weights: Path) -> int:
-    """Time of the last checkpoint; 0: none."""
+    """Return the time of the last checkpoint in nanoseconds; 0 if there is none."""
     return weights.stat().st_mtime_ns if weights.exists() else 0
 
 
 def killed_again_and_again(out: Path, board: str, plan: Plan, *, kills: int, longest: float, seed: int) -> int:
-    """Kill the run so many times, each time up to `longest` seconds after it opened the board; how often it was alive then."""
+    """Kill the run `kills` times, each up to `longest` seconds after it opened the board, then let it end.
+
+    Returns the number of kills that hit a running process.
+    """
     commits = plan.samples * plan.epochs // plan.batch // (2 * kills)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.host.training.killing"])

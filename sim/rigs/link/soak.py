@@ -1,4 +1,4 @@
-"""A training run through faults of every kind: it ends with the bits of a run without any, or says why not."""
+"""A training run through faults of every kind, which ends with an undisturbed run's bits or with an error."""
 
 import math
 import tempfile
@@ -28,13 +28,13 @@ from plumbing.errors import UsageError
 
 from .targets import TARGETS, Attack, Modelled, Simulated
 
-#: Times that a run may go back to its checkpoint.
+#: Largest number of returns to the checkpoint in a run.
 RECOVERIES = 20
 
 
 @dataclass
 class Report:
-    """How a run ended, if it did. link: the host's counters. board: the board's, since it was last reset."""
+    """Result of a run. link: the host's counters. board: the board's counters since its last reset."""
 
     samples: int
     weights: int
@@ -46,7 +46,7 @@ class Report:
     differing: int = 0
 
     def text(self) -> str:
-        """For people."""
+        """Return the report as text."""
         happened = "".join(f", {count} {name}" for name, count in self.events.items())
         lines = [f"{self.faults} damaged bytes{happened}; {len(self.recovered)} returns to the checkpoint"]
         lines += [f"  {why}" for why in self.recovered]
@@ -57,16 +57,16 @@ class Report:
         return "\n".join([*lines, wrong if self.differing else equal])
 
 
-#: Of the board, in the report.
+#: The board's registers in the report.
 COUNTED = ("frames", "overruns", "duplicates", "bad_crc", "stored", "bad_image")
 
 
 class Attacked(SerialBoard):
-    """A board to which events happen before batches."""
+    """A board with events before chosen batches."""
 
-    #: Makes them happen.
+    #: Applies the events.
     target: Modelled | Simulated
-    #: By number of the batch that they come before; each is taken out when it happens.
+    #: Events by the number of the batch that they precede; each is removed when it happens.
     schedule: dict[int, list[str]]
     #: Number of the next batch.
     batch: int
@@ -83,9 +83,10 @@ class Attacked(SerialBoard):
 
 
 def soak(spec: Spec, board: str, plan: Plan, data: Data, attack: Attack) -> Report:
-    """Carry out `plan` under attack, a checkpoint after each commit; what happened, and how many weights are wrong.
+    """Carry out `plan` under attack, and report events and differing weights.
 
-    Raises what the run raises when it can't go on: `LinkError` and so on, after `RECOVERIES` returns to the checkpoint.
+    A checkpoint follows each commit, or each epoch if the attack is `stored`. After `RECOVERIES` returns to
+    the checkpoint, the run's next error is raised, such as `LinkError`.
     """
     if board not in TARGETS:
         raise UsageError(f"--board {board}: a soak needs one of {', '.join(TARGETS)}")
@@ -128,7 +129,7 @@ def soak(spec: Spec, board: str, plan: Plan, data: Data, attack: Attack) -> Repo
 
 
 def undisturbed(spec: Spec, plan: Plan, data: Data) -> Parameters:
-    """The masters that `plan` ends with in the golden model."""
+    """Return the masters at the end of `plan` in the golden model."""
     with tempfile.TemporaryDirectory(prefix="nudge-soak-") as folder:
         run = Run.begin(plan, spec, Path(folder))
         run.writes = False

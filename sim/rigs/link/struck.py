@@ -1,4 +1,4 @@
-"""A board with one wrong bit: the proof that a comparison with the golden model can fail."""
+"""A board with one flipped bit, which shows that a comparison with the golden model can fail."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from plumbing.errors import UsageError
 
 @dataclass(frozen=True)
 class Fault:
-    """One bit of one master. bundle: from 1. index: of the bundle's weights in torch's flat order, then its biases."""
+    """One bit of a master. bundle: from 1. index: in the weights in torch's flat order, then the biases."""
 
     bundle: int
     index: int
@@ -22,7 +22,7 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str, spec: Spec) -> "Fault":
-        """From BUNDLE:INDEX:BIT."""
+        """Parse BUNDLE:INDEX:BIT; `UsageError` if the network has no such bit."""
         bits, sizes = spec.formats.committed_bits, [b.weights + b.post.channels for b in spec.bundles]
         if re.fullmatch(r"\d+:\d+:\d+", text):
             fault = cls(*map(int, text.split(":")))
@@ -38,14 +38,14 @@ class Fault:
         index, masters = self.index, found.weights[self.bundle - 1].view(-1)
         if index >= masters.numel():
             index, masters = index - masters.numel(), found.biases[self.bundle - 1].view(-1)
-        # plus `top` it has no sign, and the same bits but the highest, which is inverted
+        # adding `top` makes it unsigned and only inverts the highest bit, so one bit can be flipped by xor
         top = 1 << board.spec.formats.committed_bits - 1
         masters[index] = (int(masters[index]) + top ^ 1 << self.bit) - top
         board.load(found)
 
 
 class Struck:
-    """A board that a fault goes into behind its commit of this number, from 0, just before its digest is asked for."""
+    """A board that injects a fault just before the digest of commit number `commit` (from 0) is read."""
 
     def __init__(self, board: OpenBoard, fault: Fault, commit: int):
         self._board, self._fault, self._left = board, fault, commit
@@ -54,7 +54,7 @@ class Struck:
         return getattr(self._board, name)
 
     def digest(self) -> tuple[int, ...]:
-        """As of the board."""
+        """Return the board's digest, after injecting the fault if it is due."""
         if self._left == 0:
             self._fault.inject(self._board)
         self._left -= 1
@@ -63,6 +63,6 @@ class Struck:
 
 @contextmanager
 def struck(name: str, spec: Spec, fault: Fault, commit: int, **options: Any) -> Iterator[Any]:
-    """The board of `host.boards.open.open_board`, as a `Struck`."""
+    """Open a board by `host.boards.open.open_board`, as a `Struck`. options: of `open_board`."""
     with open_board(name, spec, **options) as board:
         yield Struck(board, fault, commit)

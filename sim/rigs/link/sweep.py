@@ -1,8 +1,8 @@
-"""Every single fault: one session, again for each way to damage one byte of it, in either direction.
+"""Repeat one session for every way to damage a single byte, in either direction.
 
-The board is a model in this process (`sim.rigs.modelled.protocol_model`), and time is counted, not spent, so a session takes
-milliseconds. What the board is told to execute must be what it was told in the healthy session, in order and once; then its
-memory, and all that the host gets, are the same bit for bit.
+The board is a model in this process (`sim.rigs.modelled.protocol_model`), and time is simulated, so a session
+takes milliseconds. The board must execute the same requests as in the healthy session, each once and in
+order; then its memory and all results on the host are equal bit for bit.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from sim.rigs.modelled.faults import Kind, OneFault, single_faults
 from sim.rigs.modelled.golden_device import GoldenDevice
 from sim.rigs.modelled.protocol_model import ProtocolModel
 
-#: Seconds of the model's time in which a session must end, whatever happens to it.
+#: Simulated seconds in which every session must end.
 DEADLINE = 300.0
 
 
@@ -32,7 +32,7 @@ Case = tuple[str, int, Kind, int]
 
 @dataclass
 class Executed:
-    """Requests in the order of their execution, each with its answer; a replay checks and repeats them."""
+    """Executor that replays recorded requests and answers, and counts differing requests as `wrong`."""
 
     calls: list[tuple[Command, bytes, Status, bytes]] = field(default_factory=list)
     wrong: int = 0
@@ -49,7 +49,7 @@ class Executed:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A healthy session. up, down: bytes of it in each direction."""
+    """A recorded healthy session. up, down: number of bytes in each direction."""
 
     config: Config
     data: Data
@@ -61,7 +61,7 @@ class Sweep:
 
     @classmethod
     def record(cls, spec: Spec, samples: int = 4) -> "Sweep":
-        """The session with the golden model behind the protocol."""
+        """Record the session with the golden model behind the protocol."""
         config, data = configuration(spec), load("embedded", shown=spec.input)
         device, calls = GoldenDevice(config), []
 
@@ -75,7 +75,10 @@ class Sweep:
         return cls(config, data, samples, calls, outcome, port.sent, port.answered)
 
     def try_fault(self, case: Case) -> str:
-        """How the session ends with it: "complete", or the class of the error; "hang" and "wrong" must not happen."""
+        """Repeat the session with a fault.
+
+        Returns "complete", the name of the error's class, or one of the failures "hang" and "wrong".
+        """
         executed, clock = Executed(list(self.calls)), Clock()
         identity, spec = GoldenDevice.identity_of(self.config), self.config.spec
         up, down = (OneFault(*case[1:]) if case[0] == way else None for way in ("up", "down"))
@@ -94,19 +97,19 @@ class Sweep:
 
 
 def case_name(case: Case) -> str:
-    """As a sweep prints it, and `--fault` takes it to try it again."""
+    """Return a fault in the form that a sweep prints and `--fault` accepts."""
     direction, at, kind, value = case
     return f"{direction}:{at}:{kind.value}:{value}"
 
 
 def cases(sweep: Sweep) -> list[Case]:
-    """Every single fault of a session."""
+    """Return all single faults of a session."""
     lengths = {"up": sweep.up, "down": sweep.down}
     return [(way, *fault) for way, length in lengths.items() for fault in single_faults(length)]
 
 
 def run(sweep: Sweep, chosen: Sequence[Case]) -> tuple[Counter[str], list[tuple[Case, str]]]:
-    """How many sessions ended in each way, and the faults that didn't end in "complete"."""
+    """Try faults; return the number of sessions by ending, and the faults that didn't end "complete"."""
     endings: Counter[str] = Counter()
     others = []
     with Meter("faults", len(chosen)) as meter:

@@ -1,4 +1,4 @@
-"""What happens to a board while it trains, and the boards that it happens to."""
+"""Attacks on a board while it trains, and the boards that can be attacked."""
 
 import random
 import time
@@ -19,19 +19,22 @@ from sim.rigs.modelled.modelled import STALL, TIMEOUT, Modelled
 
 from .fault_proxy import FaultProxy
 
-#: Memory of the modelled board: room for the embedded digits.
+#: Memory of the modelled board in bytes: room for the embedded digits.
 MODELLED_BYTES = 1 << 20
 
-#: Words of the virtual board's log that are damaged: those of the first twenty digits.
+#: Number of words of the virtual board's log in which bits are flipped: those of about the
+#: first twenty digits.
 DAMAGED_WORDS = 2000
 
 
 @dataclass(frozen=True)
 class Attack:
-    """What happens to a run. rate: faults for each byte, both ways. Then how often in the run, before which batch is drawn:
-    resets of the board, flipped bits of its memories, disconnections, stalls, flipped bits of stored samples.
+    """Faults and events of a run.
 
-    stored: the board trains from its memory, and is told batches ahead; a checkpoint is made after each epoch, not each commit.
+    rate: probability of damage to each byte, in both directions. resets, flips (of bits in the board's
+    memories), disconnects, stalls, damages (flipped bits of stored samples): number of these events, each
+    before a random batch. stored: the board trains from its memory, with batches requested ahead, and a
+    checkpoint is made after each epoch instead of each commit.
     """
 
     rate: float = 0.0
@@ -48,7 +51,7 @@ class Attack:
             raise UsageError(f"--damages {self.damages}: only with --stored")
 
     def schedule(self, batches: int) -> dict[int, list[str]]:
-        """Events by number of the batch that they come before."""
+        """Draw the events, by the number of the batch that they precede."""
         chooser = random.Random(f"{self.seed} events")
         events: dict[int, list[str]] = {}
         for name in ("resets", "flips", "disconnects", "stalls", "damages"):
@@ -58,18 +61,18 @@ class Attack:
 
     @property
     def lines(self) -> tuple[RandomFaults, RandomFaults]:
-        """To the board and back."""
+        """Faults towards the board and back."""
         up, down = (RandomFaults(self.rate, self.seed, way) for way in ("up", "down"))
         return up, down
 
     @property
     def twin(self) -> bool:
-        """Whether only a twin would notice."""
+        """Whether the run needs a twin: only a comparison with the model notices flipped bits."""
         return self.flips > 0
 
 
 class Simulated:
-    """The virtual board behind a proxy; the same methods as `Modelled`."""
+    """The virtual board behind a proxy, with the methods of `Modelled`."""
 
     def __init__(self, virtual: VirtualBoard, proxy: FaultProxy, seed: int):
         self.virtual, self.proxy, self._bits = virtual, proxy, random.Random(f"{seed} bits")
@@ -105,18 +108,18 @@ class Simulated:
 
 @contextmanager
 def modelled(spec: Spec, attack: Attack) -> Iterator[Modelled]:
-    """The golden model behind a line."""
+    """Yield the golden model behind a faulty line."""
     yield Modelled(configuration(spec), MODELLED_BYTES if attack.stored else 0, *attack.lines, attack.seed)
 
 
 @contextmanager
 def simulated(spec: Spec, attack: Attack) -> Iterator[Simulated]:
-    """The virtual board."""
+    """Yield the virtual board behind a faulty proxy."""
     with virtual_board(spec, memory=attack.stored) as virtual, FaultProxy(virtual.url, *attack.lines) as proxy:
         yield Simulated(virtual, proxy, attack.seed)
 
 
-#: By the word after --board.
+#: Boards by the value of --board.
 TARGETS: dict[str, Callable[[Spec, Attack], AbstractContextManager[Modelled | Simulated]]] = {
     "sim": simulated,
     "golden": modelled,

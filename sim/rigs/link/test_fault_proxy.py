@@ -1,4 +1,4 @@
-"""The proxy that damages a line: nobody but this machine may come in."""
+"""The proxy with line faults accepts connections from this machine only."""
 
 from tests.sockets import listening
 

@@ -1,4 +1,4 @@
-"""kill -9 of the host, 20 times in one run: the weights are those of a run that nobody disturbed."""
+"""A run whose host process is killed 20 times (SIGKILL) ends with the weights of an undisturbed run."""
 
 from contextlib import nullcontext
 

@@ -1,4 +1,4 @@
-"""Runs under attack, against the model behind the protocol: complete with the right bits, or a clear error."""
+"""Runs under attack on the model behind the protocol end with the right bits, or with a clear error."""
 
 import math
 import random
@@ -55,7 +55,7 @@ def test_resets_flips_disconnections_and_stalls_are_got_over():
 
 
 def pixel_of(device: GoldenDevice, index: int) -> tuple[int, int]:
-    """Word and bit in the coded image of a stored sample, in a byte that is a bright pixel."""
+    """Return the word and the bit of a bright pixel in the coded image of a stored sample."""
     at = int.from_bytes(device.store.words[4 * index : 4 * index + 4], "little") + HEADER_WORDS
     coded = device.store.words[2 * at : 2 * at + 100]
     bright = coded.index(253)
@@ -64,7 +64,7 @@ def pixel_of(device: GoldenDevice, index: int) -> tuple[int, int]:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_run_from_a_damaged_memory_through_random_faults_ends_with_the_same_bits(seed):
-    """Moved by one pixel and mirrored too; what it must equal is streamed into the golden model."""
+    """A run from memory with shifts and mirroring equals the golden model's run on streamed samples."""
     moved = replace(plan(200, seed), epochs=2, shift=1, flip=True)
     report = soak(TINY, "golden", moved, DATA, Attack(1e-3, seed, damages=3, stored=True))
     assert report.differing == 0
@@ -84,7 +84,7 @@ def test_a_reset_forgets_the_stored_samples_and_they_are_stored_anew():
 
 
 def test_a_damaged_image_that_is_not_noticed_is_not_called_equal(monkeypatch):
-    """The soak can fail: a store that gives out whatever lies there."""
+    """The soak can fail: a store that doesn't check images gives different weights."""
     monkeypatch.setattr(image_store, "image_crc", lambda index, label, pixels: 0)
     last = int(list(plan(48, 1).batches(0))[-1][-1])
     monkeypatch.setattr(GoldenDevice, "flip_stored", lambda device, chooser: device.store.flip(*pixel_of(device, last)))
@@ -100,7 +100,10 @@ def test_a_line_that_is_too_bad_ends_with_a_clear_error():
 
 
 def test_a_line_that_carries_no_long_frame_is_given_short_ones():
-    """Of WRITE_WEIGHTS of 1 KB, one in 20,000 would get through."""
+    """On a line that damages 1 % of the bytes, the host shortens WRITE_WEIGHTS.
+
+    One frame of 1 KB in 20,000 would arrive intact.
+    """
     report = soak(TINY, "golden", plan(24, 2), DATA, Attack(1e-2, 2))
     assert report.differing == 0
     assert report.faults > 500
@@ -108,7 +111,7 @@ def test_a_line_that_carries_no_long_frame_is_given_short_ones():
 
 
 def test_a_flipped_weight_without_a_twin_is_not_called_equal(monkeypatch):
-    """The soak can fail."""
+    """The soak can fail: without a twin, a flipped bit stays and the weights differ."""
     monkeypatch.setattr(Attack, "twin", False)
     assert soak(TINY, "golden", plan(24, 1), DATA, Attack(0, 1, flips=1)).differing > 0
 

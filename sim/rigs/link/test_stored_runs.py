@@ -1,6 +1,6 @@
-"""Whole runs from the board's memory, RTL in simulation: the bits of the streamed run and of the model, faults or none.
+"""Simulated runs from the board's memory end with the bits of the streamed run and of the model.
 
-Short forms of what docs/log/2026-11-27-memory.md has at length.
+They are short forms of the runs in docs/log/2026-11-27-memory.md.
 """
 
 import pytest
@@ -21,7 +21,7 @@ TINY = preset("tiny")
 
 
 def compared(spec: Spec, samples: int, batch: int, fault: Fault | None = None) -> Comparison:
-    """What is equal of a run from memory and a streamed one, both on the RTL beside the model."""
+    """Compare a run from memory and a streamed run, both on the RTL, with the model; return the counts."""
     plan = Plan.of(spec, "embedded", samples, seed=1, batch=batch, lr_scale=0.5, shift=1, flip=True)
     board = open_board("sim", spec, memory=True) if fault is None else struck("sim", spec, fault, 1, memory=True)
     with board as found:
@@ -43,7 +43,7 @@ def test_a_board_without_memory_has_nothing_to_compare():
 
 
 def test_through_faults_of_line_and_memory():
-    """Bits of samples that are still to come are flipped: each is found, and the image stored again."""
+    """Flipped bits of samples that are still to be trained are found, and the samples are stored again."""
     plan = Plan.of(TINY, "embedded", 20, seed=4, batch=4, epochs=2, shift=1, flip=True)
     report = soak(TINY, "sim", plan, load("embedded"), Attack(3e-4, 4, damages=3, stored=True))
     assert report.differing == 0

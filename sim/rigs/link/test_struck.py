@@ -1,4 +1,4 @@
-"""One flipped bit: it is one bit, and the comparison with the model fails by it."""
+"""A fault flips exactly one bit, and the comparison with the model then fails and names it."""
 
 import re
 

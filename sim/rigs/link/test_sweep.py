@@ -1,4 +1,4 @@
-"""Single faults: what each kind does to bytes, and that a session survives a sample of all of them."""
+"""Single faults: the effect of each kind on bytes, and sessions that survive a random sample of faults."""
 
 import random
 
@@ -60,7 +60,7 @@ def test_a_sample_of_single_faults_ends_complete(sweep):
 
 
 def test_a_board_that_executes_twice_is_found(sweep, monkeypatch):
-    """The sweep can fail: a board without stored answers repeats what it is asked to."""
+    """The sweep can fail: a board without stored answers executes repeated requests again."""
     def forgetful(self, status, sequence, command):
         self.upcoming = sequence
         return refuse(self, status, sequence, command)

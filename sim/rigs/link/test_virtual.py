@@ -1,4 +1,4 @@
-"""The virtual board under attack: faults on the line, resets, flipped bits; the weights come out right."""
+"""The virtual board: right weights after line faults, resets and flipped bits; fuzzing; delays."""
 
 import pytest
 
@@ -64,7 +64,7 @@ def test_a_run_through_faults_of_every_kind_ends_with_the_same_bits():
 
 @pytest.mark.parametrize(("board", "seed"), [(VIRTUAL, 7), (VIRTUAL_SDRAM, 5)], ids=["plain", "memory"])
 def test_answers_to_random_and_mutated_frames_are_the_models(board, seed):
-    """With memory samples are stored, damaged ones too, digested, and trained from there."""
+    """All answers equal the model's; a board with memory also stores (damaged) samples and trains on them."""
     with VirtualBoard(CONFIG, board=board) as virtual:
         endings = fuzz(virtual.url, CONFIG, 1500, seed)
     names = ["OK", "repeated", "BAD_FRAME", "BAD_CRC", "BAD_LENGTH", "BAD_SEQUENCE", "BAD_RANGE"]
@@ -82,8 +82,11 @@ def test_the_fuzzer_can_fail(virtual):
 
 
 def test_pipelining_keeps_the_board_busy_over_an_adapters_delay():
-    """In wall-clock time, on a machine that does other things too: the exact figures are in
-    `tests/host/training/test_throughput.py`."""
+    """With requests in flight, the virtual board keeps most of its training rate over an adapter's delay.
+
+    Wall-clock times depend on the machine's other work; `tests/host/training/test_throughput.py`
+    has exact figures.
+    """
     undelayed, delayed, stretched, alone = measured(TINY, DATA, ADAPTER_DELAY, BAUD, samples=48, rounds=2)
     assert undelayed.share == 1
     assert delayed.share > 0.7

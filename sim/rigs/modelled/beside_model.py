@@ -1,4 +1,4 @@
-"""A board at a socket beside the model of it, frame by frame: each answer must be the model's, byte by byte."""
+"""Compare a board at a socket with its model, frame by frame: each answer must be equal byte by byte."""
 
 import socket
 from collections import Counter
@@ -23,7 +23,7 @@ from plumbing.errors import ComparisonError
 
 from .golden_device import GoldenDevice
 
-#: Seconds without an answer after which the board counts as hung.
+#: Timeout of an answer in seconds.
 PATIENCE = 30.0
 
 
@@ -32,16 +32,16 @@ COUNTING = (Command.TRAIN, Command.INFER, Command.COMMIT, Command.TRAIN_STORED, 
 
 
 class FuzzError(ComparisonError):
-    """The board answered otherwise than the model, or not at all; the message has the frame and what replays it."""
+    """The board's answer is missing or isn't the model's; the message has the frame, and how to replay it."""
 
 
 def encoded(sequence: int, command: int, payload: bytes = b"", version: int = VERSION) -> bytes:
-    """A request's frame without its zero byte."""
+    """Return the frame of a request without its final zero byte."""
     return frame.request(sequence % 256, command, payload, version)[:-1]
 
 
 class BesideModel:
-    """A board at a socket and the model, which get the same pieces. endings: how many answers of each status."""
+    """A board at a socket and the model, which get equal frames. endings: number of answers by status."""
 
     def __init__(self, url: str, config: Config):
         host, _, port = url.removeprefix("socket://").rpartition(":")
@@ -49,11 +49,12 @@ class BesideModel:
         self.splitter = frame.Splitter()
         self._model(config, 0)
         self.endings: Counter[str] = Counter()
-        # by number, -1 for the one at hand: bytes of an answer's payload that the model doesn't know
+        # by sequence number (-1: the current request): positions in the answer's payload that the
+        # model can't know
         self._unknown: dict[int, set[int]] = {}
         self._alone = True
         self._frames = registers_by_name(config.spec)["frames"].address
-        # what the board says of itself is not the model's business
+        # the model takes capacity and identity from the board's answer to HELLO
         greeting = encoded(9, Command.HELLO)
         (answer,) = self._ask([greeting])
         identity = Identity.decode(answer[ANSWER_HEADER:])
@@ -78,7 +79,7 @@ class BesideModel:
         return status, answer
 
     def exchange(self, pieces: list[bytes]) -> list[bytes]:
-        """Send them, and give the board's answers; `FuzzError` unless each is the model's."""
+        """Send frames without their zeros, and return the answers; `FuzzError` if one isn't the model's."""
         self._alone = len(pieces) == 1
         answers = self._ask(pieces)
         for piece, answer in zip(pieces, answers, strict=True):
@@ -118,7 +119,7 @@ class BesideModel:
         self.endings["repeated" if repeated else Status(expected[3]).name] += 1
 
     def finish(self) -> None:
-        """Settle what is pending; then digests and all weights must be equal."""
+        """Send HELLO and COMMIT, then compare the digests and all weights."""
         digests = [(Command.DIGEST, BundleNumber(b.index).encode()) for b in self.device.spec.bundles]
         requests = [(Command.COMMIT, b""), *digests]
         for bundle, image in zip(self.device.spec.bundles, self.device.images, strict=True):

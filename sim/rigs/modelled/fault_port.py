@@ -1,4 +1,4 @@
-"""A serial port in this process: a board in software behind a line that may damage what it carries, in time that is counted."""
+"""A serial port in this process: a software board behind a line with faults, in simulated time."""
 
 from typing import Any
 
@@ -8,9 +8,10 @@ from .faults import Faults
 
 
 class FaultPort(TimedPort):
-    """A `TimedPort` whose line may be bad, or lost. Deterministic: the same seeds end in the same way, each time.
+    """A `TimedPort` with faults on the line and lost connections. Deterministic: equal seeds give equal runs.
 
-    up, down: the line to the board and back; None: good. timing: of `TimedPort`; without it the board answers at once.
+    up, down: faults towards the board and back; None: no faults. timing: arguments of `TimedPort`; by default
+    the board answers at once.
     """
 
     def __init__(
@@ -23,16 +24,16 @@ class FaultPort(TimedPort):
 
     @property
     def hits(self) -> int:
-        """Faults so far."""
+        """Number of faults so far, in both directions."""
         return sum(line.hits for line in (self.up, self.down) if line)
 
     def write(self, data: bytes) -> None:
-        """To the board."""
+        """Send bytes to the board through the line's faults."""
         self._check()
         super().write(self.up.carry(data) if self.up else data)
 
     def read(self, size: int) -> bytes:
-        """From the board."""
+        """Read up to `size` bytes from the board."""
         self._check()
         return super().read(size)
 
@@ -40,17 +41,17 @@ class FaultPort(TimedPort):
         super()._answered(self.down.carry(answer) if self.down else answer, at)
 
     def cut(self) -> None:
-        """The connection is lost: reads and writes fail until `join`."""
+        """Lose the connection: reads and writes raise `OSError` until `join`."""
         self._lost = True
 
     def join(self) -> None:
-        """Connect anew; what was under way to the host is lost, what the board has of a frame is not."""
+        """Connect again: bytes in transit to the host are lost; a partial frame in the board stays."""
         self.open, self._lost = True, False
         self._coming.clear()
         self._here.clear()
 
     def say(self, data: bytes) -> None:
-        """Bytes for the host from nowhere."""
+        """Insert bytes that the host will read."""
         self._here += data
 
     def _check(self) -> None:
@@ -59,5 +60,5 @@ class FaultPort(TimedPort):
             raise OSError("connection lost")
 
     def close(self) -> None:
-        """Not to be used again before `join`."""
+        """Close the port; it must not be used before the next `join`."""
         self.open = False

@@ -1,8 +1,8 @@
-"""Damage to a byte stream, drawn from a seed: what a bad line does, replayable.
+"""Reproducible damage to a byte stream, as by a bad line.
 
-`RandomFaults` hits bytes at a rate, `OneFault` hits a single one; both are used the same way, by
-`sim.rigs.modelled.fault_port` in this process and by `sim.rigs.link.fault_proxy` between a host and a board. Which byte is hit,
-and how, depends on the seed and on the number of the byte alone, never on how the bytes come in pieces.
+`RandomFaults` damages bytes at a rate, `OneFault` a single one. `sim.rigs.modelled.fault_port` uses them in
+this process, `sim.rigs.link.fault_proxy` between a host and a board. The damage depends only on the seed and
+on the positions of the bytes in the stream, not on how the stream is divided into chunks.
 """
 
 import random
@@ -13,36 +13,36 @@ from plumbing.errors import UsageError
 
 
 class Kind(Enum):
-    """What happens to a byte."""
+    """Kind of damage to a byte."""
 
-    DROP = "drop"  #: it is lost
+    DROP = "drop"  #: the byte is lost
     FLIP = "flip"  #: one of its bits is inverted
-    INSERT = "insert"  #: another byte comes before it
-    DUPLICATE = "duplicate"  #: it comes twice
-    SWAP = "swap"  #: it changes places with the next one
-    TRUNCATE = "truncate"  #: it and the rest of its frame are lost; the zero byte that ends the frame is not
+    INSERT = "insert"  #: another byte is inserted before it
+    DUPLICATE = "duplicate"  #: it arrives twice
+    SWAP = "swap"  #: it is swapped with the next byte
+    TRUNCATE = "truncate"  #: it and the rest of its frame are lost, except the zero byte that ends the frame
 
 
-#: Bytes that come through before the next one that is hit, what happens to it, and the bit to flip or the byte to insert.
+#: A fault: number of undamaged bytes before it, its kind, and the bit to flip or the byte to insert.
 Hit = tuple[int, Kind, int]
 
 
 class Faults:
-    """A line that hits bytes, drawn from an iterator when they are needed. hits: faults so far."""
+    """One direction of a line, whose faults come from an iterator. hits: number of faults so far."""
 
     def __init__(self, drawn: Iterator[Hit]):
         self.hits, self._drawn = 0, drawn
-        self._held = b""  # a byte that waits to change places
-        self._cutting = False  # the rest of a frame is being lost
+        self._held = b""  # a byte to be swapped with the next one
+        self._cutting = False  # whether the rest of a frame is being dropped
         self._next = next(drawn, None)
 
     def carry(self, data: bytes) -> bytes:
-        """The bytes after the line."""
+        """Return the bytes that come out of the line for `data`."""
         out = bytearray()
         at = 0
         while at < len(data):
             gap = len(data) if self._next is None else self._next[0]
-            if gap and not (self._held or self._cutting):  # many at once
+            if gap and not (self._held or self._cutting):  # undamaged bytes in one piece
                 out += data[at : at + gap]
                 passed = min(gap, len(data) - at)
             else:
@@ -54,7 +54,7 @@ class Faults:
         return bytes(out)
 
     def _one(self, byte: int, hit: Hit | None) -> bytes:
-        """What comes out for a byte that goes in."""
+        """Return the output for one input byte."""
         if self._cutting:
             if byte:
                 return b""
@@ -82,14 +82,14 @@ class Faults:
 
 
 class OneFault(Faults):
-    """Damages byte number `at` (from 0) and no other. value: the bit to flip, or the byte to insert."""
+    """Damage byte number `at` (from 0) and no other. value: the bit to flip, or the byte to insert."""
 
     def __init__(self, at: int, kind: Kind, value: int = 0):
         super().__init__(iter([(at, kind, value)]))
 
 
 class RandomFaults(Faults):
-    """Damages each byte with probability `rate`. name: tells the two directions of a line apart."""
+    """Damage each byte with probability `rate`. name: distinguishes the two directions of a line."""
 
     def __init__(self, rate: float, seed: int, name: str = ""):
         if not 0 <= rate < 1:
@@ -98,7 +98,7 @@ class RandomFaults(Faults):
 
 
 def drawn(rate: float, chance: random.Random) -> Iterator[Hit]:
-    """Hits at a rate, for ever."""
+    """Yield random faults without end: each byte is damaged with probability `rate`."""
     while rate:
         gap = 0
         while chance.random() >= rate:
@@ -108,7 +108,7 @@ def drawn(rate: float, chance: random.Random) -> Iterator[Hit]:
 
 
 def single_faults(length: int) -> Iterator[tuple[int, Kind, int]]:
-    """Every way to damage one byte of `length`: lost, twice, each bit flipped, swapped, cut from there, a byte before it."""
+    """Yield 14 faults per byte of `length`: all kinds, with each bit flipped, and 00h or FFh inserted."""
     for at in range(length):
         for kind in (Kind.DROP, Kind.DUPLICATE, Kind.SWAP, Kind.TRUNCATE):
             yield at, kind, 0

@@ -1,4 +1,4 @@
-"""The golden model behind the protocol: a whole board in this process, as its serial line sees it."""
+"""The golden model behind the protocol: a whole board in this process, byte by byte as on its serial line."""
 
 import random
 
@@ -52,10 +52,10 @@ from .protocol_model import ProtocolModel
 
 
 class GoldenDevice:
-    """Executes commands as the gateware does, bit for bit; only the cycle counts in its answers and counters are 0.
+    """Execute commands as the gateware does, bit for bit, except that all cycle counts are 0.
 
-    config: network and lanes. capacity: bytes of its memory for samples. protocol: takes frames and gives answers.
-    Raises `ValueError` for a register that it has no value for.
+    config: network and lanes. capacity: size of the memory for samples in bytes. protocol: answers frames.
+    Raises `ValueError` if the contract has a register without a value here.
     """
 
     def __init__(self, config: Config, capacity: int = 0):
@@ -68,7 +68,8 @@ class GoldenDevice:
         self.registers = registers_by_address(self.spec, capacity > 0)
         self.values = {r.name: r.reset for r in self.registers.values() if r.access is Access.READ_WRITE}
         actions = [r.name for r in self.registers.values() if r.access is Access.ACTION]
-        #: Registers that read 0: there is no bitstream, no clock, and no serial line that could lose bytes.
+        #: Registers that read 0: facts of a bitstream, cycles, and bytes lost on a serial line
+        #: don't exist here.
         self.zeros = dict.fromkeys([*actions, *BUILD, *register_names(self.spec, CYCLES), "overruns", "framing"], 0)
         if unknown := [r.name for r in self.registers.values() if r.name not in self._known()]:
             raise ValueError(f"GoldenDevice has no value for the register {', '.join(unknown)}")
@@ -78,7 +79,7 @@ class GoldenDevice:
 
     @staticmethod
     def identity_of(config: Config, capacity: int = 0) -> Identity:
-        """What HELLO answers: no clock, as there is none."""
+        """Return the identity of the answer to HELLO, with clock frequency 0."""
         window = window_for(config.spec, WINDOW)
         return Identity(config.spec.name, config.spec.identity, 0, 1, config.lanes, window=window, capacity=capacity)
 
@@ -89,19 +90,19 @@ class GoldenDevice:
         self.model.load(weight_image.unpack_all(self.config, self.images))
 
     def flip(self, chooser: random.Random) -> None:
-        """Invert a bit of a weight, as something that hits a memory would; between two batches."""
+        """Invert a random bit of a random master, like an upset in a memory; only between two batches."""
         image = chooser.choice(self.images).view(np.uint16)
         image.flat[chooser.randrange(image.size)] ^= np.uint16(1 << chooser.randrange(16))
         self._load()
 
     def flip_stored(self, chooser: random.Random) -> None:
-        """Invert a bit of a stored record or of its entry in the table, if there is one."""
+        """Invert a random bit of a stored record or of the table of samples, unless the store is empty."""
         used = [*range(ENTRY_WORDS * self.store.count), *range(LOG_AT, self.store.end)]
         if used:
             self.store.flip(chooser.choice(used), chooser.randrange(16))
 
     def execute(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
-        """Status and payload of the answer."""
+        """Execute a command; return status and payload of its answer."""
         match command:
             case Command.STORE:
                 return self._store(payload), b""
@@ -175,7 +176,7 @@ class GoldenDevice:
         return (Status.NOT_STORED, b"") if digest is None else (Status.OK, _value(digest))
 
     def _stored_samples(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
-        """All or none is begun; it ends before the first damaged sample."""
+        """Refuse all samples, or execute them up to the first damaged one."""
         count, odd = divmod(len(payload), ASKED_BYTES)
         if self._written or (command is Command.TRAIN_STORED and self.model.pending + count > self.values["batch"]):
             return Status.BAD_ORDER, b""
@@ -241,11 +242,11 @@ class GoldenDevice:
         return Status.OK, b"".join(_value(known[r.name]) for r in found if r is not None)
 
     def _known(self) -> dict[str, int]:
-        """All registers by name."""
+        """Return the values of all registers by name."""
         return self.zeros | self.values | self.counters()
 
     def counters(self) -> dict[str, int]:
-        """By the names of `golden.contract.protocol.registers`; those of frames, samples and spikes."""
+        """Return counters of frames, samples and spikes, named as in `golden.contract.protocol.registers`."""
         names = register_names(self.spec, COUNTERS) + register_names(self.spec, STORED, stores=True)
         values = {name: value for name, value in self.protocol.counters().items() if name in names}
         values |= {"stored": self.store.count, "store_end": self.store.end}
@@ -254,5 +255,5 @@ class GoldenDevice:
 
 
 def _value(number: int) -> bytes:
-    """A register's value or a digest, mod 2^32."""
+    """Encode a register's value or a digest, mod 2^32, in 4 bytes."""
     return (number % 2 ** (8 * VALUE_BYTES)).to_bytes(VALUE_BYTES, "little")

@@ -1,4 +1,4 @@
-"""The golden model as a board at a line, in time that is counted, and what may happen to it."""
+"""The golden model as a board at a faulty line in simulated time, with resets, flipped bits and stalls."""
 
 import random
 from collections import Counter
@@ -14,14 +14,15 @@ from .fault_port import FaultPort
 from .faults import Faults
 from .golden_device import GoldenDevice
 
-#: Seconds of a stall, less than a host's patience, and of the patience.
+#: Seconds of a stall, and of the host's timeout, which is longer.
 STALL, TIMEOUT = 1.5, 10.0
 
 
 class Modelled:
-    """No simulator, and always the same run. up, down: the line to the board and back. seed: draws bits that are flipped.
+    """A reproducible board without a simulator.
 
-    executed: commands that the board has executed. happened: events so far.
+    up, down: faults towards the board and back. seed: of the flipped bits and the link's random numbers.
+    executed: commands executed so far. happened: number of events of each kind so far.
     """
 
     kind = SerialBoard
@@ -42,21 +43,21 @@ class Modelled:
         self.port.board = self.device.protocol
 
     def execute(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
-        """Once for each request."""
+        """Execute and record a command; the protocol calls this exactly once per request."""
         self.executed.append(command)
         return self.device.execute(command, payload)
 
     def connect(self, name: str = "model") -> Link:
-        """A link to it; the one before isn't to be used any more."""
+        """Return a new link to the board; the previous link must not be used any more."""
         self.port.join()
         return Link(self.port, name, timeout=TIMEOUT, clock=self.clock, draw=self._draws.randrange)
 
     def open(self) -> Any:
-        """The board over such a link, of `kind`."""
+        """Return the board over a new link, as a `kind`."""
         return self.kind.over(self.connect(), self.config.spec)
 
     def hit(self, event: str) -> None:
-        """Something happens to it: a reset, a flipped bit of a weight, a damaged sample, a lost connection, or a stall."""
+        """Apply an event: "reset", "flip" (a master), "damage" (a stored sample), "disconnect" or "stall"."""
         self.happened[event] += 1
         match event:
             case "reset":
@@ -72,9 +73,9 @@ class Modelled:
 
     @property
     def hits(self) -> int:
-        """Bytes damaged on the line."""
+        """Number of damaged bytes on the line."""
         return self.port.hits
 
     def pause(self, seconds: float) -> None:
-        """Wait."""
+        """Advance the simulated time."""
         self.clock.now += seconds

@@ -1,8 +1,8 @@
-"""The board's half of the link in Python: `hw.link.deframer` and `hw.link.decoder` as one function of a frame.
+"""The board's half of the link in Python: `hw.link.deframer` and `decoder` as a function of a frame.
 
-Used to attack the host without a simulator, and as the model that the gateware's answers are compared with. Here requests are
-executed one by one. In the gateware samples overlap, which changes when answers come, and the cycles that they tell, but no
-other bit of them, nor their order.
+It serves to attack the host without a simulator, and as the reference for the gateware's answers. It executes
+requests one by one. In the gateware samples overlap, which changes the times of answers and their `cycles`,
+but no other bit, nor their order.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,16 +25,17 @@ from golden.contract.protocol import (
 )
 from host.link import frame
 
-#: Carries out a command: its payload in, status and the answer's payload out.
+#: Executes a command with its payload; returns status and payload of the answer.
 Executor = Callable[[Command, bytes], tuple[Status, bytes]]
 
 
 @dataclass
 class ProtocolModel:
-    """Answers frames as the gateware does, and keeps the same counters.
+    """Answer frames as the gateware does, with the same counters.
 
-    identity: what HELLO answers. execute: carries out each request that is to be executed, once. payloads, frame_bytes: bytes
-    of each command's payload, and of a frame at most. upcoming: the number that the next request must have.
+    identity: payload of the answer to HELLO. execute: called once for each request that must be
+    executed. payloads: payload bytes of each command. frame_bytes: largest size of a frame.
+    upcoming: sequence number of the next request.
     """
 
     identity: Identity
@@ -49,7 +50,7 @@ class ProtocolModel:
     _stored: dict[int, tuple[int, Status, bytes]] = field(default_factory=dict)
 
     def answer(self, piece: bytes) -> bytes:
-        """The body of the answer to the bytes between two zeros."""
+        """Return the body of the answer to a frame, the bytes between two zeros."""
         data, cut = frame.unstuff_partly(piece)
         head = data[:REQUEST_HEADER].ljust(REQUEST_HEADER, b"\0")
         version, sequence, command = head
@@ -73,7 +74,7 @@ class ProtocolModel:
         return self._refuse(status, sequence, command)
 
     def counters(self) -> dict[str, int]:
-        """By the names of `golden.contract.protocol.registers`."""
+        """Return the counters by their names in `golden.contract.protocol.registers`."""
         refused = {status.name.lower(): self.refused.get(status, 0) for status in (*COUNTED, *COUNTED_STORED)}
         return {"frames": self.frames, "duplicates": self.duplicates} | refused
 

@@ -1,4 +1,4 @@
-"""The modelled board has a value for each register of the contract."""
+"""The modelled board has a value for every register of the contract."""
 
 import re
 

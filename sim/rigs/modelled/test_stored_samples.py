@@ -1,4 +1,4 @@
-"""Samples in a modelled board's memory: what each request does, that refusals change nothing, and damage in the memory."""
+"""Samples in a modelled board's memory: effects of requests, refusals that change nothing, damage."""
 
 import random
 
@@ -38,7 +38,7 @@ IMAGES = [image.tobytes() for image in DATA.train_images[:12].numpy()]
 LABELS = DATA.train_labels[:12].tolist()
 RECORDS = [record(n, label, image, stuff(image)) for n, (label, image) in enumerate(zip(LABELS, IMAGES, strict=True))]
 REGISTERS = registers_by_name(TINY, stores=True)
-#: Room for these records and a few more.
+#: Bytes of memory: room for these records and a few more.
 CAPACITY = 2 * LOG_AT + 4096
 
 
@@ -52,7 +52,7 @@ def asking(command: Command, *asked: Asked) -> tuple[Command, bytes]:
 
 @pytest.fixture
 def device():
-    """Few steps, and the first ten samples stored."""
+    """Return a board with four steps per phase, which has stored the first ten samples."""
     made = GoldenDevice(CONFIG, CAPACITY)
     for name in ("free_steps", "nudged_steps"):
         assert made.execute(Command.WRITE_REGISTER, RegisterValue(REGISTERS[name].address, 4).encode())[0] is Status.OK
@@ -67,7 +67,7 @@ def register(device: GoldenDevice, name: str) -> int:
 
 
 def state(device: GoldenDevice) -> tuple[object, ...]:
-    """All that a request can change but counters."""
+    """Return all state that a request can change, except counters."""
     memory, model = device.store, device.model
     weights = tuple(image.tobytes() for image in device.images)
     return bytes(memory.words), memory.count, memory.end, model.pending, model.samples, weights, dict(device.values)
@@ -130,7 +130,7 @@ def test_each_flip_is_found_and_stored_again_all_is_good(device):
         wrong = [n for n in range(10) if digests[n] != record_digest(RECORDS[n : n + 1])]
         assert len(wrong) == 1
         status, answer = device.execute(*asking(Command.INFER_STORED, *(Asked(n) for n in range(10))))
-        # the unused byte of a header is the digest's business alone
+        # a flip in the unused byte of a header only changes the digest
         if status is Status.BAD_IMAGE:
             assert len(answer) == SampledStored.size(wrong[0])
         device.store.reset()
@@ -169,7 +169,7 @@ flips = st.integers(0, 1 << 16)
 @examples(120)
 @given(st.lists(st.tuples(commands, payloads, st.none() | flips), min_size=1, max_size=12))
 def test_whatever_is_asked_is_answered_and_refusals_change_nothing(requests):
-    """Frames with any payload, and flipped bits between them."""
+    """Every frame gets an answer, and a refusal changes nothing, with any payloads and flipped bits."""
     device = GoldenDevice(CONFIG, CAPACITY)
     for name in ("free_steps", "nudged_steps"):
         device.execute(Command.WRITE_REGISTER, RegisterValue(REGISTERS[name].address, 4).encode())

@@ -1,12 +1,13 @@
-"""Would the benches notice a wrong machine? Mutants: netlists of components with one wrong bit each.
+"""Mutation testing of the benches: netlists of components with one wrong bit each, which a test must notice.
 
     python -m tests.attack mutants --count 60 --seed 1
 
-Each component that a bench simulates is synthesised, and Yosys changes single bits of its cells' ports: stuck at 0, stuck
-at 1, or inverted. All mutants of a build are in it side by side, chosen by an input. Its simulator is started once: the process
-splits off a child for each test of each mutant (`sim.rigs.mutants.trial`), and the first test that fails has caught the mutant.
-Tests are tried in the order of their module, which begins with the shortest one of a core: a mutant that hangs takes three
-times as long as its test. Where a test asks the units of its module side by side, it asks the mutant's alone. A mutant that
-survives is equivalent if a solver proves it (`sim.rigs.mutants.proof`), or if equivalent.csv says why. `--only quick` is a part
-of `make verify`; `--only core.test_core_tiny` has mutants of a whole core, which trains beside the model.
+Each component of a bench is synthesised, and Yosys changes single bits of its cells' ports: stuck at 0, stuck
+at 1, or inverted. A build contains all its mutants, selected by an input. Its simulator starts once and forks
+a child for each test of each mutant (`sim.rigs.mutants.trial`); the first test that fails has caught the
+mutant. Tests run in the order of their module. Modules of cores begin with the shortest test, because a
+mutant that hangs takes three times the simulated time of its test. A test that checks several units of its
+module only checks the mutant's unit. A surviving mutant is equivalent if a solver proves it
+(`sim.rigs.mutants.proof`), or if equivalent.csv has a reason. `--only quick` is part of `make verify`;
+`--only core.test_core_tiny` takes mutants of a whole core, which trains beside the model.
 """

@@ -1,4 +1,4 @@
-"""Benches whose components have mutants, compiled."""
+"""Draw mutants of the benches' components, and compile the benches with them."""
 
 import random
 import threading
@@ -19,10 +19,11 @@ from sim.harness.testbench import CompiledBench
 from .netlist import SELECT, SELECT_BITS, Netlist, mutated, source
 from .subjects import Bench
 
-#: Amaranth makes the RTLIL of one design at a time (`hw.lib.elaboration.fast_elaboration`).
+#: Serialises elaboration: `hw.lib.elaboration.fast_elaboration` handles one design at a time.
 CONVERTING = threading.Lock()
 
-#: Mutants of a whole core, at least: one takes two minutes to build, and each mutant a quarter of one.
+#: Smallest number of mutants of a whole core: a core takes two minutes to build, and each mutant a
+#: quarter of a minute.
 TOGETHER = 6
 
 
@@ -30,32 +31,33 @@ TOGETHER = 6
 class Mutant:
     """One change of one unit."""
 
-    #: Folder and unit, or module of a build of one component.
+    #: Folder and unit; for a build of a single component, its module.
     subject: str
     unit: str
-    #: Value of the unit's input that chooses it.
+    #: Value of the unit's input `mutant` that selects this mutant.
     number: int
-    #: The command of Yosys that makes it.
+    #: The Yosys command that makes the change.
     change: str
-    #: The healthy unit in RTLIL, and its top module.
+    #: The healthy unit in RTLIL, and the name of its top module.
     text: str = field(compare=False, repr=False)
     top: str = field(compare=False, repr=False)
 
     @property
     def input(self) -> str:
-        """Of the build, which chooses it."""
+        """Name of the build's input that selects the mutant."""
         return f"{self.unit}__{SELECT}" if self.unit else SELECT
 
     @property
     def key(self) -> tuple[str, str]:
-        """The same for the same sources, wherever it was drawn."""
+        """Key of the mutant in files: equal for equal sources and changes, in any draw."""
         return self.subject, self.change
 
 
 class MutatedUnits(wiring.Component):
-    """Netlists side by side, as `Testbench` has units, each with its input that chooses a mutant.
+    """A `Testbench` with netlists in place of units, each with an input that selects a mutant.
 
-    Of `units` that aren't `kept` there are only the ports: tests draw something for each input, and draw the same so.
+    Units that aren't `kept` have ports only. The ports stay because tests draw random values for every input,
+    and so draw the same values as in the full bench.
     """
 
     def __init__(self, units: dict[str, wiring.Component], netlists: dict[str, Netlist], kept: set[str]):
@@ -79,12 +81,15 @@ class MutatedUnits(wiring.Component):
 
 
 def module_of(unit: str) -> str:
-    """Of its netlist."""
+    """Return the module name of a unit's netlist."""
     return f"mutated_{unit}"
 
 
 def shares(sizes: list[float], count: int) -> list[int]:
-    """`count` divided by size; the remainders go to the largest of them. One to each, where there are enough."""
+    """Divide `count` in proportion to the sizes, at least one for each if there are enough.
+
+    The units that remain after rounding down go to the largest fractions.
+    """
     least = min(1, count // len(sizes))
     rest, total = count - least * len(sizes), sum(sizes)
     parts = [rest * size / total for size in sizes]
@@ -95,28 +100,30 @@ def shares(sizes: list[float], count: int) -> list[int]:
     return out
 
 
-#: In a process of `draw`.
+#: The benches, in the worker processes of `draw`.
 _BENCHES: list[Bench] = []
 
 
 def _texts(number: int) -> dict[tuple[str, str], str]:
-    """RTLIL of the units of one bench."""
+    """Return the RTLIL of each unit of bench `number`, by bench and unit."""
     bench = _BENCHES[number]
     units = bench.units.items()
     return {(bench.name, name): source(unit, module_of(name) if name else top_of(bench)) for name, unit in units}
 
 
 def draw(benches: list[Bench], count: int, seed: int) -> dict[tuple[str, str], tuple[str, int]]:
-    """RTLIL and number of mutants of each unit, by bench and unit: in proportion to the square root of the text's length.
+    """Return RTLIL and number of mutants of each unit, by bench and unit.
 
-    So an engine of a thousand cells has more than a counter, and a counter has some. Those in `not_mutated` have none.
-    What falls to components with a build of their own, whole cores, is given to so many of them that each has `TOGETHER`,
-    drawn from the seed.
+    The number is proportional to the square root of the RTLIL's length, so an engine of a thousand
+    cells has more mutants than a counter, and a counter has some. Units in `not_mutated` have none.
+    The share of components with a build of their own (whole cores) goes to a few of them, drawn from
+    the seed, so that each has at least `TOGETHER`.
     """
     texts: dict[tuple[str, str], str] = {}
-    # processes that have the benches by forking, for these can't be sent; as many as there are cores
+    # worker processes, one per processor core, inherit the benches by forking, because benches
+    # can't be pickled
     with ProcessPoolExecutor(mp_context=get_context("fork"), initializer=_BENCHES.extend, initargs=(benches,)) as pool:
-        # the longest first: whole cores
+        # whole cores are last in the list and take longest, so they start first
         for part in pool.map(_texts, range(len(benches) - 1, -1, -1)):
             texts |= part
     right = [(bench.name, name) for bench in benches for name in bench.units if name not in bench.not_mutated]
@@ -130,12 +137,12 @@ def draw(benches: list[Bench], count: int, seed: int) -> dict[tuple[str, str], t
 
 
 def top_of(bench: Bench) -> str:
-    """Name of the build's top module."""
+    """Return the name of the build's top module."""
     return "top" if bench.single else f"mutants_{bench.name.replace('.', '_')}"
 
 
 def build(bench: Bench, drawn: dict[tuple[str, str], tuple[str, int]], seed: int) -> tuple[CompiledBench, list[Mutant]]:
-    """A bench with the mutants that `draw` gave it. `ToolError` if Yosys, Verilator or the compiler fails."""
+    """Compile a bench with the mutants from `draw`. `ToolError` if Yosys, Verilator or the compiler fails."""
     netlists, mutants, top = {}, [], top_of(bench)
     for unit in bench.units:
         text, number = drawn[bench.name, unit]

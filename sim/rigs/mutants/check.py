@@ -1,4 +1,4 @@
-"""Which mutants the benches notice."""
+"""Run the benches' tests on mutants, and record the test that notices each."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from .subjects import Bench, names_of_tests
 
 
 def read(path: Path) -> dict[tuple[str, str], str]:
-    """Endings by `Mutant.key`, as a run that was interrupted left them; none without a file."""
+    """Read endings by `Mutant.key` from the CSV file of an earlier run; empty if there is none."""
     if not path.exists():
         return {}
     with path.open(newline="") as stream:
@@ -25,7 +25,7 @@ def read(path: Path) -> dict[tuple[str, str], str]:
 
 
 def try_mutants(bench: Bench, compiled: CompiledBench, mutants: list[Mutant], choosers: set[str], out: Path) -> None:
-    """Adds a line to the CSV file `out` for each mutant, as it ends. `ToolError` if the healthy design doesn't pass."""
+    """Try mutants, and append a line for each to `out`. `ToolError` if the healthy design fails a test."""
     tests = {
         unit: [(module.__name__, test) for module in bench.modules[unit] for test in names_of_tests(module)]
         for unit in {mutant.unit for mutant in mutants}
@@ -44,17 +44,17 @@ def try_mutants(bench: Bench, compiled: CompiledBench, mutants: list[Mutant], ch
     with tempfile.TemporaryDirectory(dir=build_root()) as folder:
         job, healthy = Path(folder) / "job.json", Path(folder) / "healthy"
         job.write_text(json.dumps(told | {"healthy": str(healthy)}))
-        # a thread that the parent has and its children don't would be waited for: torch must not begin any
+        # torch must not start threads: forked children lack them, and would wait for them
         run_test(compiled, trial.__name__, trial.any_test.name, {trial.VARIABLE: str(job), "OMP_NUM_THREADS": "1"})
         if healthy.exists():
             raise ToolError(healthy.read_text())
 
 
 def check(benches: list[Bench], count: int, seed: int, out: Path, jobs: int) -> dict[Mutant, str]:
-    """Tries `count` mutants, drawn from a seed; the test that noticed each one, or `trial.SURVIVED`.
+    """Try `count` mutants drawn from a seed; return the test that noticed each one, or `trial.SURVIVED`.
 
-    out: a CSV file of unit, change and ending, which a later run goes on with. jobs: simulators at a time; they never change
-    a result.
+    out: CSV file of unit, change and ending; a later run skips the mutants in it. jobs: number of parallel
+    simulators, which doesn't change any result.
     """
     drawn, known = draw(benches, count, seed), read(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ def check(benches: list[Bench], count: int, seed: int, out: Path, jobs: int) -> 
     def size(bench: Bench) -> int:
         return sum(len(text) for text, number in (drawn[bench.name, unit] for unit in bench.units) if number)
 
-    # a build that takes long isn't the last to begin
+    # long builds start first
     chosen = sorted((bench for bench in benches if size(bench)), key=size, reverse=True)
     share = max(jobs // len(chosen), 1)
 

@@ -1,4 +1,4 @@
-"""Command of `python -m tests.attack`: which mutants the benches notice, and which they don't."""
+"""Command of `python -m tests.attack` that reports the mutants that benches notice, and the survivors."""
 
 import csv
 import os
@@ -24,13 +24,13 @@ def mutants(
     count: Annotated[int, typer.Option(help="Draw N mutants.")] = 60,
     seed: Annotated[int, typer.Option(help="Draw from this seed.")] = 1,
     only: Annotated[
-        str, typer.Option(help="Take benches whose name begins so, such as link; quick: the units that `make verify` tries.")
+        str, typer.Option(help="Take benches by prefix, such as link; quick: those of `make verify`.")
     ] = "",
     jobs: Annotated[int, typer.Option(help="Run N simulators at once.")] = os.cpu_count() or 1,
-    out: Annotated[Path | None, typer.Option(help="Write, or go on with, this CSV [default: one in build/].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write or continue this CSV [default: in build/].")] = None,
 ) -> None:
-    """Try mutants of every component: how many the benches notice, and those that they don't, with a reason if there is one."""
-    # the benches' units are taken as they are, and only some are made
+    """Try mutants of every component; print the noticed share, and all survivors with known reasons."""
+    # only some of the benches' units are elaborated
     warnings.simplefilter("ignore", UnusedElaboratable)
     chosen = [quick()] if only == "quick" else [bench for bench in benches() if bench.name.startswith(only)]
     found = check(chosen, count, seed, out or build_root() / f"mutants{only and '-'}{only}-{count}-{seed}.csv", jobs)

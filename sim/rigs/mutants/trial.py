@@ -1,8 +1,8 @@
-"""In the simulator: one cocotb test that becomes any other test, for any mutant.
+"""Code inside the simulator: one cocotb test that becomes any other test, for any mutant.
 
-Its process imports the benches' modules, which takes seconds, and then splits off a child for each test of each mutant. A
-child is the simulation as at power-up, with that mutant chosen; it runs the test itself, seeded as cocotb would have seeded it,
-writes cocotb's report and ends.
+Its process imports the benches' modules, which takes seconds, and then forks a child for each test of each
+mutant. A child is the simulation at power-up with that mutant selected. It runs the test, seeded as by
+cocotb, writes cocotb's report and ends.
 """
 
 import csv
@@ -23,30 +23,31 @@ from cocotb.triggers import Timer
 from sim.harness import forks, units
 from sim.harness.testbench import problem
 
-#: Path of a JSON file: "choosers", all inputs that choose mutants; "mutants", each with its "key", such an "input" and its
-#: "number", its "unit", which alone is simulated where a test asks several side by side, and its "tests", pairs of module and
-#: name; "out", the CSV file that a line is added to for each mutant as it ends; "healthy", a file for what a test says of the
-#: healthy design if it doesn't pass.
+#: Environment variable with the path of a JSON file. Its fields: "choosers", all inputs that select mutants;
+#: "mutants", each with "key", "input" and "number" (value of that input), "unit" (the only unit that a test
+#: checks), and "tests" (pairs of module and name); "out", the CSV file to which a line per mutant is
+#: appended; "healthy", a file for the message if the healthy design fails a test.
 VARIABLE = "NUDGE_MUTANTS"
 
-#: End of the name of a file beside the job's for the simulated time that a test took.
+#: Suffix of the file beside the job's that holds the simulated time of a test in ns.
 TIME = ".time"
 
-#: How a test ends that doesn't notice a mutant, and how one that is made to end, because it doesn't by itself.
+#: Endings of a test that doesn't notice a mutant, and of a test that exceeds its limits.
 SURVIVED, HUNG = "survived", "hung"
 
-#: A child may take this many times the simulated time of the healthy one, before it counts as hung.
+#: Limit of a child's simulated time, as a multiple of the healthy child's.
 TIMES = 3
 
-#: So many times the processor time, and seconds more, for loops that take no simulated time; and of the healthy one itself.
+#: Limit of a child's processor time, for loops that take no simulated time: `OVERTIME` times the healthy
+#: child's plus `SECONDS`; the healthy child's own limit is `LONGEST` seconds.
 OVERTIME, SECONDS, LONGEST = 10, 5, 3600
 
-#: Seconds without processor time after which a child counts as hung too.
+#: Seconds without any use of processor time after which a child also counts as hung.
 ASLEEP = 60.0
 
 
 class Limit(NamedTuple):
-    """What a trial may take: processor time in seconds, and simulated time in nanoseconds, 0 for any."""
+    """Limits of a trial: processor time in seconds, and simulated time in nanoseconds (0: no limit)."""
 
     seconds: int
     nanoseconds: int
@@ -54,7 +55,7 @@ class Limit(NamedTuple):
 
 @cocotb.test()
 async def any_test(dut):
-    """The parent's passes once all children have ended; a child's is the test that it was made for."""
+    """In the parent, pass once all children have ended; in a child, run the child's test."""
     job = Path(os.environ[VARIABLE])
     told = json.loads(job.read_text())
     for chooser in told["choosers"]:
@@ -68,13 +69,13 @@ async def any_test(dut):
 
 
 async def _end(nanoseconds: int) -> None:
-    """Ends a test that takes too long."""
+    """Fail the test after this simulated time."""
     await Timer(nanoseconds, unit="ns")
     raise AssertionError(HUNG)
 
 
 def _branch(dut, told: dict, job: Path):
-    """A child returns with its test and limit, the parent at the end of all, with nothing."""
+    """Fork a child per trial; return test and limit in a child, None in the parent after all trials."""
     report, time_taken = job.with_suffix(".report"), job.with_suffix(TIME)
     limits: dict[tuple[str, str, str], Limit] = {}
     for mutant in told["mutants"]:
@@ -84,7 +85,7 @@ def _branch(dut, told: dict, job: Path):
             which, test = (module, name, unit), _find(module, name)
             if test.kwargs.get("unit", unit) != unit:
                 continue
-            # the first trial of each is the healthy one, which says how long it takes
+            # the first trial of each test is on the healthy design, and gives its limits
             for healthy in (False,) if which in limits else (True, False):
                 report.unlink(missing_ok=True)
                 limit = Limit(LONGEST, 0) if healthy else limits[which]
@@ -113,19 +114,19 @@ _find = functools.cache(forks.find)
 
 
 def _become(report: Path, limit: int) -> None:
-    """From here on this process is one trial."""
+    """Turn this process into one trial, with a limit of processor time in seconds."""
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     forks.become(report, Path(os.devnull))
 
 
 def _processor_time(child: int) -> str:
-    """Of the program and of the system for it, in the kernel's ticks."""
+    """Return a child's user and system time, in the kernel's ticks."""
     return " ".join(Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[11:13])
 
 
 def _wait(child: int, report: Path) -> tuple[str, float, str]:
-    """How a child ends, its processor time, and what its report complains about."""
+    """Wait for a child; return its ending, its processor time in seconds, and the complaint of its report."""
     worked, since = "", time.monotonic()
     while not (ended := os.wait4(child, os.WNOHANG))[0]:
         if (now := _processor_time(child)) != worked:

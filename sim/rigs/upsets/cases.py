@@ -1,4 +1,4 @@
-"""The kinds of memories, and how one case is run."""
+"""Kinds of memories and flip-flops, random upsets, and the run of one case."""
 
 import random
 import re
@@ -16,7 +16,7 @@ from host.link.link import Link
 from plumbing.errors import NudgeError
 from sim.board.virtual import VirtualBoard
 
-#: Kinds of memories, by what the names of their arrays match; the first that does counts.
+#: Kinds of memories with a pattern of their arrays' names; the first that matches counts.
 KINDS = {
     "masters": r"core\.weights_\d+\.master\.",
     "working weights": r"core\.weights_\d+\.working\.",
@@ -32,7 +32,7 @@ KINDS = {
     "counters": r"registers\.",
 }
 
-#: Kinds of flip-flops, by what the names of their registers match; the first that does counts.
+#: Kinds of flip-flops with a pattern of their registers' names; the first that matches counts.
 FLIP_FLOPS = {
     "registers, rates": r"registers\.(?!counters)|core\.rates",
     "counters": r"registers\.counters|core\.(phase|array_\d+\.(new|spike_count))",
@@ -44,28 +44,28 @@ FLIP_FLOPS = {
     "link": r"",
 }
 
-#: Those that hold weights: here nothing may be wrong without being noticed.
+#: Kinds of memories with weights, in which no upset may cause an unnoticed error.
 WEIGHTS = ("masters", "working weights", "working biases")
 
-#: Batches of a case, samples of each, samples of the inference at its end.
+#: Number of batches of a case, of samples in each, and of inferred samples at its end.
 BATCHES, BATCH, INFERRED = 3, 3, 2
 
-#: Cycles in which the core is busy with a batch of `tiny`, about; an upset that would come later comes in the next batch.
+#: Approximate busy cycles of the core for a batch of `tiny`; a later upset falls into the next batch.
 BUSY = 6000 * BATCH
 
-#: Seconds for an answer, and deadlines that may be missed in a row.
+#: Timeout of an answer in seconds, and the number of successive timeouts allowed.
 PATIENCE, RETRIES = 2.0, 3
 
-#: How a case ends.
+#: Endings of a case.
 PREDICTION, DIGEST, LINK = "a prediction", "the digest", "the link"
 NOTHING, SILENT, COUNTED = "nothing", "wrong, unnoticed", "counters"
 
 
 @dataclass(frozen=True)
 class Upset:
-    """One flipped bit of a memory, or of a register, which is its word 0.
+    """One flipped bit of a memory, or of a register (a memory with word 0 only).
 
-    after: busy cycles since the second batch began; None: before its commit.
+    after: busy cycles from the beginning of the second batch; None: just before its commit.
     """
 
     kind: str
@@ -77,10 +77,11 @@ class Upset:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What noticed first, and in which batch, from 1; or `NOTHING`, `SILENT`, `COUNTED`.
+    """Ending of a case.
 
-    samples: of that batch, whose predictions were known by then.
-    cured: whether the board then trains as an undisturbed one, all weights and settings written again, but without a reset.
+    ending: the check that noticed the upset first, or `NOTHING`, `SILENT` or `COUNTED`. batch: batch in which
+    it was noticed, from 1. samples: number of that batch's predictions known by then. cured: whether the
+    board then trains correctly, after all weights and settings were written again, but without a reset.
     """
 
     ending: str
@@ -89,13 +90,13 @@ class Outcome:
     cured: bool = False
 
     def waited(self, upset: Upset) -> float:
-        """Samples from the upset, in the second batch, until something noticed."""
+        """Return the number of samples (fractional) from the upset, in the second batch, to its detection."""
         drawn = BATCH if upset.after is None else upset.after / BUSY * BATCH
         return (self.batch - 2) * BATCH + self.samples - drawn
 
 
 def kind_of(name: str, kinds: dict[str, str] = KINDS) -> str:
-    """Of a memory, or with `FLIP_FLOPS` of a register. `KeyError` if it is of none."""
+    """Return the kind of a memory, or of a register with `FLIP_FLOPS`. `KeyError` if no pattern matches."""
     for kind, pattern in kinds.items():
         if re.match(pattern, name):
             return kind
@@ -103,7 +104,7 @@ def kind_of(name: str, kinds: dict[str, str] = KINDS) -> str:
 
 
 def draw(memories: dict[str, tuple[int, int]], count: int, seed: int) -> list[Upset]:
-    """Kinds in turn; within one, any bit of it. Each second upset of a kind is before the commit."""
+    """Draw upsets of memories: kinds in turn, uniform over a kind's bits, every second before the commit."""
     by_kind: dict[str, list[tuple[str, int, int]]] = {}
     for name, (words, bits) in sorted(memories.items()):
         by_kind.setdefault(kind_of(name), []).append((name, words, bits))
@@ -118,7 +119,7 @@ def draw(memories: dict[str, tuple[int, int]], count: int, seed: int) -> list[Up
 
 
 def draw_flip_flops(registers: dict[str, int], count: int, seed: int) -> list[Upset]:
-    """Any flip-flop, as often as any other, while the core is busy."""
+    """Draw upsets of flip-flops while the core is busy, uniform over all flip-flops."""
     rng, names = random.Random(seed), sorted(registers)
     chosen = rng.choices(names, [registers[name] for name in names], k=count)
     return [
@@ -127,19 +128,19 @@ def draw_flip_flops(registers: dict[str, int], count: int, seed: int) -> list[Up
 
 
 class Cases:
-    """Runs cases on one virtual board, each from power-up."""
+    """Run cases on one virtual board, each from a reset."""
 
     def __init__(self, virtual: VirtualBoard, data: Data):
         self.virtual, self.spec = virtual, virtual.config.spec
-        #: Words and bits of what can be flipped.
+        #: Words and bits of each memory and register.
         self.places = virtual.memories | {name: (1, bits) for name, bits in virtual.registers.items()}
         total = BATCHES * BATCH + INFERRED
         self._images, self._labels = data.train_images[:total].numpy(), data.train_labels[:total].numpy()
-        #: What a board shows that nothing happens to.
+        #: Values of an undisturbed run, by the golden model.
         self.expected = list(self._shown(GoldenBoard(virtual.config)))
 
     def run(self, upset: Upset | None) -> Outcome:
-        """One case; without an upset, the board as it is. `ValueError` if there is no such bit."""
+        """Run one case, or an undisturbed run if `upset` is None. `ValueError` if there is no such bit."""
         if upset:
             words, bits = self.places[upset.memory]
             if not (upset.word < words and upset.bit < bits):
@@ -151,7 +152,7 @@ class Cases:
         return replace(outcome, cured=self._outcome(None).ending == NOTHING)
 
     def _outcome(self, upset: Upset | None) -> Outcome:
-        """What becomes of a run, on the board as the last one left it."""
+        """Run on the board in its present state, and compare with the expected values."""
         batch = 0
         try:
             with SerialBoard.over(Link.open(self.virtual.url, timeout=PATIENCE, retries=RETRIES), self.spec) as board:
@@ -165,9 +166,10 @@ class Cases:
             return Outcome(LINK, batch + 1)
 
     def _shown(self, board: OpenBoard, upset: Upset | None = None) -> Iterator[tuple[str, int, list[Any]]]:
-        """What a run shows, in order: how it would be noticed, the batch, from 1, and the values.
+        """Yield a run's values in order: ending in case of a difference, batch (from 1), values.
 
-        Predictions and digest of each batch, predictions of the inference, at the end all weights and the counters of spikes.
+        They are predictions and digest of each batch, predictions of the inference, then all weights and
+        the spike counters.
         """
         board.load(initial(self.spec, 1))
         board.write_settings(Settings.of(self.spec))

@@ -1,4 +1,4 @@
-"""Command of `python -m tests.attack`: a table of flipped bits, and what became of each."""
+"""Command of `python -m tests.attack` that flips bits and prints a table of the endings."""
 
 from collections import Counter
 from typing import Annotated
@@ -37,9 +37,9 @@ NOTICED = (PREDICTION, DIGEST, LINK)
 def upsets(
     count: Annotated[int, typer.Option(help="Flip N bits, one at a time.", min=1)] = 120,
     seed: Annotated[int, typer.Option(help="Draw from this seed.")] = 1,
-    flip_flops: Annotated[bool, typer.Option("--flip-flops", help="Flip bits of flip-flops instead of memories.")] = False,
+    flip_flops: Annotated[bool, typer.Option("--flip-flops", help="Flip flip-flops, not memories.")] = False,
 ) -> None:
-    """Flip single bits of the virtual board while `tiny` trains; what notices, what heals, what goes wrong."""
+    """Flip single bits of the virtual board while `tiny` trains; print how each upset is noticed, or ends."""
     config = configuration(preset("tiny"), ENGINES[0])
     program = faulty_board(config) if flip_flops else None
     found: dict[str, list[tuple[Upset, Outcome]]] = {}
@@ -68,7 +68,7 @@ def upsets(
 
 
 def summarise(found: dict[str, list[tuple[Upset, Outcome]]]) -> None:
-    """What was noticed and when, whether the board then trained again; what wasn't."""
+    """Print delays of detection, the recoveries without a reset, and the unnoticed errors."""
     every = [case for cases in found.values() for case in cases]
     for way in (PREDICTION, DIGEST):
         waits = [outcome.waited(upset) for upset, outcome in every if outcome.ending == way]

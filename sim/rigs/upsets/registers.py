@@ -1,4 +1,4 @@
-"""A virtual board whose flip-flops can be flipped too: Verilator keeps each of them, under its own name."""
+"""A virtual board whose flip-flops can be flipped: Verilator keeps each of them under its own name."""
 
 import re
 from pathlib import Path
@@ -8,10 +8,11 @@ from golden.contract.config import Config
 from sim.board.gateware import top_verilog
 from sim.board.program import compile_board, list_memories
 
-#: What makes Verilator keep a register, take a value that is written into it from outside, and work out again what follows.
+#: Comment with which Verilator keeps a register, accepts values from outside, and recomputes the
+#: dependent logic.
 MARK = "/* verilator public_flat_rw */"
 
-#: A module's registers, not its memories; and what is assigned at a clock edge.
+#: Declarations of a module's registers, without memories; and targets of assignments at a clock edge.
 DECLARED = re.compile(r"^  reg (?:\[\d+:0\] )?(\S+)(?= ?(?: = .*)?;$)", re.MULTILINE)
 CLOCKED = re.compile(r"^ +(\S+) +(?:\[[^]]*\] )?<= ", re.MULTILINE)
 
@@ -22,9 +23,10 @@ OUTER = re.compile(r"^top\.(top\.)?(system\.)?")
 
 
 def marked(verilog: str) -> str:
-    """Amaranth's Verilog, all flip-flops marked.
+    """Return Amaranth's Verilog with `MARK` at all flip-flops.
 
-    Those that only the simulation has, which tell what a part leaves undefined (`hw.lib.block_memory`), are not.
+    Registers that exist in simulation only, as models of undefined read data
+    (`hw.lib.block_memory`), aren't marked.
     """
 
     def mark(module: str) -> str:
@@ -35,13 +37,14 @@ def marked(verilog: str) -> str:
 
 
 def list_faults(folder: Path) -> None:
-    """Writes memories.inc, and registers.inc: name, member and bits of each register that is marked."""
+    """Write memories.inc, and registers.inc with name, member and bits of each marked register."""
     list_memories(folder)
     names: set[str] = set()
     for module in re.split(r"(?<=endmodule\n)", (folder / "top.v").read_text()):
         for header in re.findall(r"^module (\S+?)[ (]", module, re.MULTILINE):
             names |= {f"{header}.{name}".replace("\\", "") for name in KEPT.findall(module)}
-    # in the header of the model: highest bit, and name; $ and the like by their codes
+    # members in the header of Verilator's model: highest bit and name, with characters such as $ as
+    # hexadecimal codes
     found = re.findall(r"(?:[CSIQ]Data|VlWide<\d+>)/\*(\d+):0\*/ (\w+);", (folder / "Vtop___024root.h").read_text())
     lines = []
     for top, member in found:
@@ -52,7 +55,7 @@ def list_faults(folder: Path) -> None:
 
 
 def faulty_board(config: Config, *, brief: bool = False) -> Path:
-    """The program of a virtual board whose `VirtualBoard.registers` aren't empty; slower than others.
+    """Compile a virtual board with entries in `VirtualBoard.registers`; it is slower than the usual one.
 
     brief: see `compile_board`.
     """

@@ -1,4 +1,4 @@
-"""Flip-flops can be flipped: each of them is found under its own name, and what one changes is noticed."""
+"""Every flip-flop can be flipped under its own name, and an upset with an effect is noticed."""
 
 import pytest
 
@@ -57,17 +57,17 @@ def cases():
 def test_upsets_of_flip_flops(cases):
     registers = cases.virtual.registers
     assert cases.run(None) == Outcome(NOTHING)
-    # what has a mark in the Verilog can be flipped
+    # all marked registers can be flipped
     assert len(registers) == (cases.virtual.program.parent / "top.v").read_text().count(MARK)
     assert {kind_of(name, FLIP_FLOPS) for name in registers} == set(FLIP_FLOPS)
 
     def flip(name, bit):
         return cases.run(Upset("", name, 0, bit, BUSY // 2))
 
-    # a rate that the board keeps is wrong until it is written again
+    # a flipped learning rate stays wrong until it is written again
     outcome = flip("registers.weight_rate_2", registers["registers.weight_rate_2"] - 1)
     assert (outcome.ending, outcome.batch, outcome.cured) == (DIGEST, 2, True)
-    # what will be overwritten before it is read
+    # this register is overwritten before it is read
     assert flip("receiver.o__payload", 0).ending == NOTHING
     with pytest.raises(ValueError, match="words of"):
         flip("core.rates", registers["core.rates"])
