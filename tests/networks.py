@@ -1,4 +1,4 @@
-"""Network files, as text, unlike any preset: no convolution, large kernels, three convolutions, colour, letters."""
+"""Network files, as text, for tests: no convolution, large kernels, three convolutions, colour, letters."""
 
 #: Short phases, and rates for two stages.
 SHORT = """

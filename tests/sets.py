@@ -9,7 +9,7 @@ from golden.contract.shapes import Input
 
 
 def noise(shown: Input, train: int = 6, test: int = 3) -> dict[str, Any]:
-    """Return an archive's arrays: uint8 images (count, C, H, W) and labels (count,), for training and test."""
+    """Return an archive's arrays: uint8 images (count, C, H, W), labels (count,), for training and test."""
     random = np.random.default_rng(1)
     made = {}
     for part, count in (("train", train), ("test", test)):

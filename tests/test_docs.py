@@ -1,4 +1,4 @@
-"""All files, modules, links, commands and options named in the manual exist. The dated diary is not checked."""
+"""Files, modules, links, commands and options that the manual names exist. The dated diary isn't checked."""
 
 import ast
 import json
@@ -28,7 +28,7 @@ LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
 
 
 def words_of(page: Path) -> str:
-    """Return a page's text; for a notebook, that of its cells, with `!command` as a code block without `!`."""
+    """Return a page's text; a notebook's is that of its cells, `!command` as a code block without the `!`."""
     if page.suffix != ".ipynb":
         return page.read_text()
     sources = ["".join(cell["source"]) for cell in json.loads(page.read_text())["cells"]]
@@ -36,7 +36,7 @@ def words_of(page: Path) -> str:
 
 
 def names(path: Path) -> set[str]:
-    """Return the names that a module defines or imports, and its classes' methods and fields as `Class.name`."""
+    """Return the names that a module defines or imports, and `Class.name` of its methods and fields."""
     out: set[str] = set()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):

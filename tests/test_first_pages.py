@@ -75,7 +75,7 @@ def test_each_reason_is_used():
 
 
 def own_files(folder: Path) -> None:
-    """Write the files that the pages ask of the reader: `letters.npz` with 16x16 pixels, and three pictures."""
+    """Write the files that the pages ask of the reader: `letters.npz` of 16x16 pixels, and three pictures."""
     letters = np.random.default_rng(1).integers(0, 256, (52, 16, 16), np.uint8)
     labels = np.arange(52) % 26
     tests = {"test_images": letters[:26], "test_labels": labels[:26]}

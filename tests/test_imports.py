@@ -52,7 +52,7 @@ def graph():
 
 @pytest.fixture
 def lint(graph, monkeypatch, capsys):
-    """A function that checks all contracts on that graph plus one import; it returns `lint-imports`' output."""
+    """A function that checks all contracts on that graph plus an import, and returns the linter's output."""
 
     def check(importer="", imported="", config=ROOT / "pyproject.toml"):
         changed = deepcopy(graph)

@@ -171,7 +171,7 @@ def test_the_board_of_the_guide_is_a_board(tmp_path, capsys):
 
 
 def test_the_first_board_page_is_of_the_boards_there_are(tmp_path):
-    """Its udev rules and table of parts fit the boards; its file for the smallest ULX3S is built with `--12k`."""
+    """Its udev rules and parts fit the boards; its file for the smallest ULX3S is built with `--12k`."""
     text = (ROOT / "docs/first-board.md").read_text()
     rules = re.findall(r'ATTRS{idVendor}=="(\w+)", ATTRS{idProduct}=="(\w+)", GROUP="dialout"', text)
     assert {":".join(ids) for ids in rules} == {fpga.usb for fpga in BOARDS.values()}

@@ -1,4 +1,4 @@
-"""`python -m tests.attack COMMAND`: all rigs that attack or fuzz, or that count how many faults are noticed."""
+"""`python -m tests.attack COMMAND`: all rigs that attack or fuzz, or count how many faults are noticed."""
 
 import gc
 import os

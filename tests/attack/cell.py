@@ -1,4 +1,4 @@
-"""Cells: each runs a `nudge` command in a folder of its own, in a fork of a process that has imported everything.
+"""Cells: each runs a `nudge` command in its own folder, in a fork of a process that has imported everything.
 
 Used by `python -m tests.attack ...`, never inside a test runner's process, which has threads.
 """

@@ -1,9 +1,9 @@
-"""Power cuts: possible states of a disk after each prefix of a training's writes; `nudge resume` must continue.
+"""Power cuts: `nudge resume` must continue from each state of a disk after any prefix of a run's writes.
 
-The model is a filesystem's promise: a file's content is on the disk after its fsync, names after their folder's.
-Anything else may be on the disk, or not, or in part. For each prefix: names that aren't synced are all lost, all
-there, or there up to one of them; contents that aren't synced are lost, cut in the middle, zeros, or whole. The
-order of names is kept, as by ext4, xfs and btrfs.
+The model is a filesystem's promise: a file's content is on the disk after its fsync, names after their
+folder's. Anything else may be on the disk, or not, or in part. For each prefix: names that aren't synced are
+all lost, all there, or there up to one of them; contents that aren't synced are lost, cut in the middle,
+zeros, or whole. The order of names is kept, as by ext4, xfs and btrfs.
 """
 
 import hashlib
@@ -135,7 +135,7 @@ class Disk:
 
 
 def cut(every: int) -> tuple[Counter[str], list[str]]:
-    """Cut the power after each prefix of a training's calls; count how resuming ended, and list the errors."""
+    """Cut the power after each prefix of a training's calls; count how resuming ends, and list the errors."""
     endings: Counter[str] = Counter()
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
@@ -177,7 +177,7 @@ def position(names: dict[str, File], folder: Path) -> int:
 
 
 def resumed(state: dict[str, bytes], folder: Path, durable: int) -> tuple[str, str]:
-    """Resume from a state of the disk; return how it ended, and the errors. durable: least valid `position`."""
+    """Resume from a state of the disk; return how it ends, and the errors. durable: least valid position."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "run").mkdir(parents=True)
     for name, content in state.items():

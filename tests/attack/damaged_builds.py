@@ -1,4 +1,4 @@
-"""Damaged files of builds and of the compiled engine: they are made again or refused, or the result is right."""
+"""Damaged files of builds and of the compiled engine are made again or refused, or the result is right."""
 
 import functools
 import os
@@ -53,7 +53,7 @@ def right_bitstream(folder: Path, ended: Ended) -> list[str]:
 
 
 def damaged_builds(seed: int) -> Iterator[Attack]:
-    """Yield attacks: each file of a build damaged in each way before it is built again, loaded, or reported."""
+    """Yield attacks: each file of a build damaged in each way, before `build`, `flash` or `report`."""
     example = Path(os.environ["NUDGE_BUILD"]) / "example"
     if not example.exists():
         example.mkdir()

@@ -1,8 +1,8 @@
 """Each call of a command fails once: open, read, write, sync, rename, start of a program, large allocation.
 
-As SQLite tests itself (https://www.sqlite.org/testing.html, sections 3.1 and 3.2): the n-th call fails, for every
-n, until the command makes fewer than n calls. Each time it must end with a documented exit code and one line of
-error, and continuing must end with the same bits.
+As SQLite tests itself (https://www.sqlite.org/testing.html, sections 3.1 and 3.2): the n-th call fails, for
+every n, until the command makes fewer than n calls. Each time it must end with a documented exit code and one
+line of error, and continuing must end with the same bits.
 """
 
 import shutil

@@ -30,7 +30,7 @@ def occupied() -> Iterator[Attack]:
 
 
 def furnish(folder: Path, linked: str | None = None) -> None:
-    """Make a run, texts, pipes, loops and a folder. linked: a file of the run to replace by a link to a text."""
+    """Make a run, texts, pipes, loops and a folder. linked: file of the run that becomes a link to a text."""
     whole_run(folder)
     for name in ("text", "text.v", "package.json"):
         (folder / name).write_text("mine")

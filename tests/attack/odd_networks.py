@@ -89,7 +89,7 @@ def text(value: Any, at: tuple[Any, ...], instead: str) -> str:
 
 
 def _below(at: tuple[Any, ...], key: Any) -> tuple[Any, ...]:
-    """Return the rest of a path below an entry, or, where the path leads elsewhere, one that matches nothing."""
+    """Return the rest of a path below an entry, or a path that matches nothing if it leads elsewhere."""
     return at[1:] if at and at[0] == key else (None,)
 
 

@@ -199,7 +199,7 @@ def baselines_here() -> None:
 
 
 def report_left(folder: Path, ended: Ended) -> list[str]:
-    """Return an error unless the committed report is the old or the new one, and the new one after success."""
+    """Return an error unless the committed report is the old or the new one; after success, the new one."""
     text = (folder / "baselines" / "icebreaker-tiny-native.json").read_text()
     old = text == (folder / "old").read_text()
     new = text.endswith("}\n") and '"fmax_hz_median": 20000000.0' in text

@@ -65,9 +65,9 @@ def _refused(folder: Path, ended: Ended) -> list[str]:
 
 
 def signals(seed: int, count: int) -> Iterator[Attack]:
-    """Yield attacks: a signal at a random moment of a training, and for each third one a second signal soon after.
+    """Yield attacks: a signal at a random moment of a training. Continuing must end with the same bits.
 
-    Continuing must end with the same bits.
+    In each third attack a second signal comes soon after.
     """
     chooser = random.Random(seed)
     for number in range(count):
@@ -82,7 +82,7 @@ def signals(seed: int, count: int) -> Iterator[Attack]:
 
 
 def ignored(seed: int, count: int) -> Iterator[Attack]:
-    """Yield attacks: signals that the training was started to ignore, as by nohup or in a script's background."""
+    """Yield attacks: signals that the training was started to ignore, as by nohup or in the background."""
     chooser = random.Random(seed)
     for _ in range(count):
         what = chooser.choice([signal.SIGINT, signal.SIGHUP])

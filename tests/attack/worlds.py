@@ -1,4 +1,4 @@
-"""Odd worlds: a fork, another default device, few descriptors, small files, no home, names outside Unicode."""
+"""Odd worlds: a fork, another default device, few descriptors, small files, no home, names not in Unicode."""
 
 import functools
 import os

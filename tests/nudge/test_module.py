@@ -27,7 +27,7 @@ def net():
 
 
 def window_sums(net, images):
-    """Return the outputs' window sums, by the plain engine, which computes block by block as the hardware does."""
+    """Return the outputs' window sums by the plain engine, which computes block by block as hardware does."""
     copies = working(net.spec, net.parameters)
     pixels = images.reshape(-1, *net.spec.input.shape).long()
     course = steps(net.spec, net.settings, Plain(net.spec, copies), copies, pixels, None)

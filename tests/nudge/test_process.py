@@ -9,7 +9,7 @@ import nudge
 from golden.model import native_check
 from plumbing import children
 
-#: Trains with torch's threads, then in a forked child; exits with 0 if that has one thread and the same weights.
+#: Trains with torch's threads, then in a forked child; exits with 0 if that has one thread and equal weights.
 FORK = """
 import os, torch, nudge
 torch.set_num_threads(4)

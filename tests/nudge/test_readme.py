@@ -16,7 +16,7 @@ def block(language: str) -> str:
 
 
 def test_the_script_trains_on_the_virtual_board_and_leaves_its_pictures(tmp_path, monkeypatch, capsys):
-    """It runs unchanged: own network, all embedded digits, simulated RTL, which learns what the model learns."""
+    """It runs unchanged: own network, all embedded digits, simulated RTL, with the weights of the model."""
     script = block("python")
     assert len([line for line in script.splitlines() if line.strip()]) <= 12
     assert 'board="sim"' in script

@@ -1,4 +1,4 @@
-"""Values that `fit` accepts are read back by `load`, `eval` and `resume`; others are refused before training."""
+"""`load`, `eval` and `resume` read back all values that `fit` accepts; it refuses others before training."""
 
 import shutil
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_what_fit_takes_is_taken_back(folder, options, source, kind):
 
 
 def test_arrays_of_any_order_are_the_same_images(tmp_path):
-    """Negative strides, big-endian bytes, Fortran's order, lists, read-only arrays, and an axis of channels."""
+    """Negative strides, big-endian bytes, Fortran's order, lists, read-only arrays, an axis of channels."""
     images, labels, test_images, test_labels = (part.numpy() for part in SMALL)
     still = images.copy()
     still.setflags(write=False)

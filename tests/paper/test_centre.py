@@ -1,4 +1,4 @@
-"""Centred updates equal the steps of a network whose inputs have their mean subtracted; trainings with them."""
+"""Centred updates equal steps of a network whose inputs have their mean subtracted; trainings with them."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ DIGITS = load("embedded")
     ids=["conv", "dense"],
 )
 def test_a_centred_step_is_a_step_of_what_reads_less_the_mean(shape, function):
-    """f(x - m), with the bias that makes it f(x), gives after a step the outputs of f(x) after a centred step."""
+    """f(x - m), with a bias that makes it f(x), gives after a step what f(x) gives after a centred step."""
     torch.manual_seed(1)
     w, b = (torch.randn(s, dtype=torch.float64, requires_grad=True) for s in (shape, shape[:1]))
     x, others = (torch.rand(5, 2, 7, 7, dtype=torch.float64) for _ in range(2))

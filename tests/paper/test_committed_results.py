@@ -1,4 +1,4 @@
-"""Tables in results/ belong to today's studies: `nudge repro` continues from them, and would write the same."""
+"""Tables in results/ fit today's studies: `nudge repro` continues from them, and would write the same."""
 
 import csv
 from pathlib import Path

@@ -68,7 +68,8 @@ def test_equal_bits_where_nothing_is_rounded(name, kind, steps):
     network, dynamics = NETWORKS[name], replace(DYNAMICS[kind], free=steps, window=min(steps, DYNAMICS[kind].window))
     parameters, pixels, labels = sample(network, 1, bits=2)
     if kind == "real":
-        dynamics = replace(dynamics, nudged=1, window=1, free=min(steps, 2))  # each step has one more product, and so more bits
+        # each step has one more product, and so more bits
+        dynamics = replace(dynamics, nudged=1, window=1, free=min(steps, 2))
     expected = phases.averages(network, dynamics, parameters, pixels, labels)
     got = compiled.averages(network, dynamics, parameters, pixels, labels)
     assert got.keys() == expected.keys()
@@ -203,7 +204,7 @@ def test_what_has_no_compiled_form(network, kind):
 
 
 def test_a_system_learns_the_same():
-    """Both engines give close updates of the convergent network, and equal predictions, which have large margins."""
+    """Both engines' updates of the convergent network are close, and predictions, with large margins, equal."""
     c = next(c for c in table_two("mnist", 16) if (c.name, c.variant) == ("crnn-ep", "tuned"))
     c = replace(c, dynamics=replace(c.dynamics, free=16, nudged=8))
     parameters = c.network.initial(1, c.gain)

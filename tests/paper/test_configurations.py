@@ -26,7 +26,7 @@ def known(data: str, narrow: int = 1, widths: tuple[int, int, int] | None = SCAL
 
 
 def changes(before: Configuration, after: Configuration) -> dict[str, Any]:
-    """Return fields that differ, in network and dynamics too, with their new values; for rates, the factor."""
+    """Return fields that differ, also in network and dynamics, with their new values; for rates a factor."""
     pairs = (before, after), (before.network, after.network), (before.dynamics, after.dynamics)
     found = {
         field.name: getattr(new, field.name)

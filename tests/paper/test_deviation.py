@@ -1,4 +1,4 @@
-"""Nudged phases in fine spikes: spikes add up to the deviation, nothing moves by itself, updates are gradients."""
+"""Nudged phases in fine spikes: sums of spikes, rest without a nudge, and updates that are gradients."""
 
 from dataclasses import replace
 

@@ -40,8 +40,8 @@ def test_spikes_average_to_the_state():
 def test_fixed_point_rounds_each_step_by_little(decay_shift, halvings):
     """A float step from the fixed-point model's state ends within the roundings of one step.
 
-    phi is exact except for the static drive (half an LSB of 2^-9); d is floored (an LSB of 2^-12), xi rounded (half
-    an LSB of 2^-8), and beta times xi floored (an LSB of 2^-12).
+    phi is exact except for the static drive (half an LSB of 2^-9); d is floored (an LSB of 2^-12), xi rounded
+    (half an LSB of 2^-8), and beta times xi floored (an LSB of 2^-12).
     """
     spec = replace(MINUSCULE, schedule=Schedule(12, 6, 1, decay_shift, halvings=halvings))
     random = np.random.default_rng(decay_shift)

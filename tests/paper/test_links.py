@@ -83,7 +83,7 @@ def test_folding_changes_nothing(kernel, padding, side, alpha):
 
 
 def test_dense_links_reshape_the_last_map():
-    """Eq. 9 for the last convolution's layer: W^T s of the dense link, in the layer's shape, without unpooling."""
+    """Eq. 9 for the last convolution's layer: W^T s of the dense link, in the layer's shape, not unpooled."""
     link = Link("dense", (2, 5, 5), (7, 1, 1))
     w, x, y = random(*link.weight_shape), random(3, *link.pre), random(3, *link.post)
     back = backward(link, y, w, None)

@@ -25,7 +25,7 @@ def measured():
 
 
 def told(rows):
-    """Return (test, training, hours) as on the page: means over seeds, for the test ± deviation and (seeds)."""
+    """Return (test, training, hours) as on the page: means over seeds, the test's ± deviation (seeds)."""
     test, training, hours = ([float(row[name]) for row in rows] for name in ("test_percent", "train_percent", "hours"))
     many = len(rows) > 1
     tested = f"**{mean(test):.2f} ± {stdev(test):.2f}** ({len(rows)})" if many else f"**{test[0]:.2f}**"

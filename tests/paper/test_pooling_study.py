@@ -47,7 +47,7 @@ def test_each_row_is_another_configuration():
 
 
 def test_adam_teaches_the_layers():
-    """After 1,000 digits once, under 50 of 100 others are misread; a second training gives the same weights."""
+    """After 1,000 digits once, under 50 of 100 others are misread; training again gives equal weights."""
     network = five_layers("maximum", "512, 10")
     first, again = (taught(network, 1, 2.0, 1000, DIGITS) for _ in range(2))
     assert all(torch.equal(one, other) for one, other in zip(first.weights, again.weights, strict=True))

@@ -1,4 +1,4 @@
-"""Half as many steps suffice in the order "odd-even": a sweep is two steps, and has no cycles of period two."""
+"""Half as many steps suffice in the order "odd-even": a sweep is two steps, without cycles of period two."""
 
 from math import prod
 
@@ -21,7 +21,7 @@ def test_the_equilibrium_is_one():
 
 @pytest.mark.parametrize("weights", ["tiny-mnist", "small-mnist"])
 def test_a_sweep_is_two_steps(weights):
-    """Undamped, from rest: after n sweeps odd layers are as after 2n - 1 steps of "all", even ones as after 2n."""
+    """Undamped, from rest: n sweeps give odd layers as after 2n - 1 steps of "all", even ones as after 2n."""
     layers = trained(weights)[0].layers[1:]
     sweeps, steps = (
         [x.split([prod(layer.shape) for layer in layers], 1) for x in first(floating(weights, 2, order, 0), 8)]

@@ -90,7 +90,7 @@ def test_what_is_held_out_is_asked_of_the_weights_that_a_run_ends_with(tmp_path,
 
 @pytest.mark.parametrize(("lr_scale", "factor"), [(1.0, 0.5), (0.7, 2.0)])
 def test_a_study_of_rows_writes_a_line_for_each_and_its_errors(tmp_path, lr_scale, factor):
-    """With two rows, two seeds and 20 images, errors are shares of the held-out images, and rates are multiplied."""
+    """Two rows, two seeds, 20 images: errors are shares of the held-out images, and rates are multiplied."""
     few = Budget(
         "quick", 1, 0, {"data": "embedded", "samples": 20, "held_out": 980, "epochs": 1, "lr_scale": lr_scale}
     )

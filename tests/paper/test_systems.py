@@ -11,10 +11,10 @@ from paper.systems.variants import PUBLISHED_FALLING, PUBLISHED_WEAK
 
 from .small_systems import DIGITS
 
-#: Epochs, factor on the initial weights, and learning rates of short runs that don't use the configuration's own.
-#: Table I's own rates drown the convolutions of snn-ep in the noise of a single xi (docs/paper.md); Ernoult's are
-#: for 3,000 updates an epoch; oconnor-3fc begins to learn late, and how late depends on the machine's rounding;
-#: crnn-bptt sometimes falls back to chance with Table I's rates at batch 20.
+#: Epochs, factor on the initial weights, and learning rates (None: the configuration's) of exceptional short
+#: runs. Table I's own rates drown the convolutions of snn-ep in the noise of a single xi (docs/paper.md);
+#: Ernoult's are for 3,000 updates an epoch; oconnor-3fc begins to learn late, and how late depends on the
+#: machine's rounding; crnn-bptt sometimes falls back to chance with Table I's rates at batch 20.
 SHORT: dict[tuple[str, str], tuple[int, float, tuple[float, ...] | None]] = {
     ("snn-ep", "table-1"): (6, 1.5, (0.008, 0.008, 0.02, 0.032)),
     ("ernoult-2c1fc", "published"): (4, 1.0, (0.3, 0.07, 0.03)),
@@ -38,8 +38,8 @@ def short(c: Configuration) -> training.SystemRun:
 def cases() -> list:
     """Return all of Table II, tuned variants once, since they are the same for both data sets.
 
-    Variants whose rates fall are left out: a budget determines how far. Cut short, FashionMNIST's constants differ
-    from MNIST's in rates alone, so those cases are marked slow.
+    Variants whose rates fall are left out: a budget determines how far. Cut short, FashionMNIST's constants
+    differ from MNIST's in rates alone, so those cases are marked slow.
     """
     mnist, fashion = (table_two(name, 16, (8, 16, 64)) for name in ("mnist", "fashion-mnist"))
     slow = [c for c in fashion if c.variant != "tuned"]

@@ -206,7 +206,7 @@ def test_only_an_ordinary_file_is_replaced(tmp_path):
             files.write(path, "new")
         assert (path.lstat().st_ino, path.lstat().st_mode) == (found.st_ino, found.st_mode), path
     assert names(tmp_path) == ["dangling", "file", "folder", "link", "pipe"]
-    with pytest.raises(OSError, match="is no ordinary file"):  # checked only: as root, writing would replace the device
+    with pytest.raises(OSError, match="is no ordinary file"):  # only checked: root could replace the device
         files.check_replaceable(Path("/dev/full"))
     assert (tmp_path / "file").read_text() == "kept"
 

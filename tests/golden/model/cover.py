@@ -16,7 +16,10 @@ CASES: dict[str, Callable[[int], Case]] = {"networks": network_case, "cores": la
 
 
 def cost(case: Case) -> int:
-    """Return the relative time to simulate the case's core: images * steps * neurons^2 (as cycles and as cells)."""
+    """Return the relative time to simulate the case's core: images * steps * neurons^2.
+
+    Neurons count twice, as cycles and as cells.
+    """
     schedule, neurons = case.spec.schedule, sum(layer.neurons for layer in case.spec.layers)
     return len(case.images) * (schedule.free + 2 * schedule.nudged) * neurons**2
 

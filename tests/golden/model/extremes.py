@@ -1,7 +1,7 @@
-"""Count how often scalar loops meet the extremes of docs/arithmetic.md's quantities; only there wrong widths show.
+"""Count how often scalar loops meet extremes of docs/arithmetic.md's quantities, which show wrong widths.
 
-Each call of `clip`, `rhu` and `min` on the page is a quantity, named after its function and the variable that it is
-assigned to; the scalar model names the sums.
+Each call of `clip`, `rhu` and `min` on the page is a quantity, named after its function and the variable that
+it is assigned to; the scalar model names the sums.
 """
 
 import ast
@@ -59,14 +59,14 @@ class Names(ast.NodeTransformer):
 
 
 class Extremes(Counter):
-    """Count of each pair (quantity, extreme); in `shares`, the largest share of its bound that each sum reached."""
+    """Counts of each (quantity, extreme). shares: the largest share of its bound that each sum reached."""
 
     def __init__(self):
         super().__init__()
         self.shares: dict[tuple[str, str], float] = {}
 
     def counting(self, page: SimpleNamespace) -> dict:
-        """Return the page's `clip` and `rhu`, and `min`, which also count under the name that they are given."""
+        """Return the page's `clip` and `rhu`, and `min`, which also count extremes under a given name."""
 
         def clip(v, low, high, name=None):
             self[name, "below"] += v < low
@@ -99,7 +99,7 @@ class Extremes(Counter):
 
 
 def check(several: Iterable[Extremes], calls: Iterable[tuple[str, str]]) -> None:
-    """Print how often all models together met each extreme; fail if one is missing. calls: those of the page."""
+    """Print how often all models together met each extreme; fail if one is missing. calls: `page.CALLS`."""
     met = Extremes()
     for one in several:
         met.update(one)

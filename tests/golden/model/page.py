@@ -23,7 +23,7 @@ FUNCTIONS = compile(SOURCE, str(PAGE), "exec")
 _names = Names()
 COUNTED = compile(ast.fix_missing_locations(_names.visit(ast.parse(SOURCE))), str(PAGE), "exec")
 
-#: Extremes that its calls may meet, without `clip` itself and initial weights, which the scalar model doesn't draw.
+#: Extremes that its calls may meet, except in `clip`, and in `initial`, which the scalar model doesn't call.
 CALLS = [key for key in _names.found if not key[0].startswith(("clip.", "initial."))]
 
 #: Values that the page takes from a network file.
@@ -32,7 +32,7 @@ SCHEDULE = ("window", "window_log2", "feedback_shift")
 
 
 def of(spec: Spec, extremes: Extremes | None = None) -> SimpleNamespace:
-    """Return all names of the page, with a network's values. extremes: count the extremes that its calls meet."""
+    """Return all names of the page, with a network's values. extremes: counts those that its calls meet."""
     names = {"np": np, "math": math}
     names |= {name: getattr(spec.formats, name) for name in FORMATS} | {name: getattr(spec.schedule, name) for name in SCHEDULE}
     for name, value, _ in CONSTANTS:

@@ -31,7 +31,7 @@ MAX_KERNEL = 7
 
 
 def any_spec(choose: Callable[[int, int], int], side: int, orders: tuple[str, ...] = ORDERS) -> Spec:
-    """Return a random network with 0 to 3 convolutions and sides of at most `side`, small enough for scalar loops.
+    """Return a random network for images up to side x side, with 0 to 3 convolutions, small enough for loops.
 
     choose(low, high): draws an integer in low..high, from a random generator or hypothesis.
     """
@@ -107,7 +107,7 @@ def deep_spec(choose: Callable[[int, int], int]) -> Spec:
 
 
 def random_case(random: np.random.Generator, spec: Spec, samples: int = 2) -> Case:
-    """Return a case with random parameters and settings, and two commits: of `samples` samples, and of one."""
+    """Return a case with random parameters and settings and two commits, of `samples` samples and of one."""
     images, labels = random_images(samples + 1, random, spec.input)
     parameters = random_parameters(spec, random, random.choice((0.1, 0.4, 1.0)), 1 / 3)
     batches = slice(0, samples), slice(samples, samples + 1)
@@ -128,7 +128,7 @@ def network_case(seed: int) -> Case:
 
 
 def random_settings(spec: Spec, random: np.random.Generator) -> Settings:
-    """Return random register values. Rates are small to extreme; a third of them are the register's largest."""
+    """Return random register values. Rates are small to extreme; a third of them are the largest possible."""
     f, n = spec.formats, len(spec.bundles)
     top = random.integers(1, 1 << f.rate_bits, 2 * n) >> random.integers(0, f.rate_bits, 2 * n)
     top[random.random(2 * n) < 1 / 3] = f.rate_range[-1]
@@ -139,9 +139,9 @@ def random_settings(spec: Spec, random: np.random.Generator) -> Settings:
 def random_parameters(spec: Spec, random: np.random.Generator, reach: float = 1.0, ends: float = 0.0) -> Parameters:
     """Return random weights, biases and running means.
 
-    Masters are uniform over `reach` of their range, biases too: far beyond learnt ones. Means are uniform over their
-    whole range. ends: share of tensors in which all masters of a neuron are at one end of the range, and of means at
-    their maximum; in 0.3 * ends of the tensors masters are shifted right by 7, next to 0.
+    Masters are uniform over `reach` of their range, biases too: far beyond learnt ones. Means are uniform
+    over their whole range. ends: share of tensors in which all masters of a neuron are at one end of the
+    range, and of means at their maximum; in 0.3 * ends of the tensors masters are shifted right by 7.
     """
     f = spec.formats
     low, high = round(reach * f.master_low), round(reach * f.master_high)

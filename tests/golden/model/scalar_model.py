@@ -30,7 +30,7 @@ def connections(bundle: Bundle) -> list[tuple[int, int, int]]:
 
 
 class ScalarModel:
-    """One board: masters as arrays of integers, trained sample by sample; `extremes` counts those it reaches."""
+    """One board: masters as integer arrays, trained sample by sample. extremes: counts of those reached."""
 
     def __init__(self, spec: Spec, weights: list[np.ndarray], biases: list[np.ndarray], means: list[np.ndarray] | None = None):
         self.spec, self.extremes = spec, Extremes()
@@ -116,7 +116,7 @@ class ScalarModel:
     # -- one sample
 
     def phase(self, static, state, steps, sign, beta, label, base=None):
-        """Return the state after the phase and the window sums of xi. base: v0 and xi0 of a deviating state."""
+        """Return the state after the phase and window sums of xi. base: v0 and xi0 of a deviating state."""
         odd, even = [n for n in range(len(state)) if n % 2 == 0], [n for n in range(len(state)) if n % 2 == 1]
         sums = [np.zeros(layer.shape, object) for layer in self.spec.layers[1:]]
         for t in range(steps):
@@ -129,7 +129,10 @@ class ScalarModel:
         return state, sums
 
     def step(self, static, state, together, sign, beta, label, k, following, base):
-        """Return the state after the layers `together` stepped. k, following: decay shift of this step, of the next."""
+        """Return the state after the layers `together` stepped.
+
+        k, following: decay shifts of this step and of the next one.
+        """
         p, state, last = self.page, list(state), len(state) - 1
         forward, backward = self.drives(np.zeros_like(static) if base else static, [s for _, _, s, _ in state])
         fine, most = self.spec.schedule.fine, self.extremes.sum
@@ -160,7 +163,7 @@ class ScalarModel:
         return state
 
     def deviating(self, state, k):
-        """Return the state at the start of a nudged phase with fine spikes, and the v0 and xi0 it deviates from."""
+        """Return the state at the start of a nudged phase with fine spikes, and its base, v0 and xi0."""
         begun, base = [], []
         for n, (d, U, _, xi) in enumerate(state):
             v0, xi0, V = (np.zeros(d.shape, object) for _ in range(3))

@@ -82,7 +82,7 @@ def test_a_running_mean_ends_where_its_batches_are():
 
 
 def test_it_is_what_the_floating_point_systems_have(spec):
-    """Both are the same algebra, except that a mean is rounded to 12 binary places and each result is rounded."""
+    """Both are the same algebra, except that means are rounded to 12 binary places, and results too."""
     random = np.random.default_rng(6)
     masters, updates = random_parameters(spec, random, 0.1), random_parameters(spec, random, 0.1)
     found = centring.commit(spec, masters, updates, 3)

@@ -79,7 +79,7 @@ def test_bad_images(coded, status):
 
 
 def test_no_flipped_bit_of_a_record_or_its_address_gives_another_image():
-    """Few flips leave the image as it is: in bytes that aren't read, or of a code byte 1 to 0, which counts as 1."""
+    """Few flips leave the image as it is: in unread bytes, or of a code byte 1 to 0, which counts as 1."""
     store = filled(3)
     at = int.from_bytes(store.words[4:8], "little")
     words = [2, 3, *range(at, at + stored.record_words(len(stuff(DIGITS[1]))))]

@@ -47,7 +47,7 @@ def formats(draw) -> Formats:
 
 @st.composite
 def nets(draw) -> Spec:
-    """Draw a network of 1 to 4 convolutions with kernels 2..5 and then dense stages, with 2 to 5 bundles in all."""
+    """Draw a network of 2 to 5 bundles: 1 to 4 convolutions with kernels 2..5, then dense stages."""
     convs: list[Conv] = []
     side = IMAGE_SIDE
     for _ in range(draw(st.integers(1, 4))):
@@ -115,8 +115,8 @@ def test_native_equals_plain_at_full_size_and_extreme_weights(name):
     assert same_parameters(one.updates, two.updates)
 
 
-#: Bundles in which an output reads enough words for the matrix unit (`FEWEST_TILED` of cpp/tiles.h), or fewer, in
-#: each direction; 9 and 16 pooled positions, of which an odd last one is computed alone.
+#: Bundles in which an output reads enough words for the matrix unit (`FEWEST_TILED` of cpp/tiles.h), or too
+#: few, in each direction; 9 and 16 pooled positions, of which an odd last one is computed alone.
 TILED = [
     (Conv(24, 15), Conv(98, 2), Dense(97), Dense(10)),
     (Conv(20, 15), Conv(92, 2), Dense(92), Dense(10)),

@@ -33,7 +33,7 @@ COMPILING = 1000.0
 
 
 class Compiler:
-    """Replaces `plumbing.children` in `plumbing.compiler`: copies the library compiled before, and counts copies."""
+    """Replaces `plumbing.children` in the compiler: copies the library compiled before, and counts copies."""
 
     def __init__(self):
         self.made = Path(native.library()._name)
@@ -68,7 +68,7 @@ def test_compiling_is_said_and_done_once(compiler, capsys):
 
 
 def test_an_engine_that_computes_wrongly_is_not_taken(compiler, monkeypatch, capsys):
-    """After a compiler that gets a comparison wrong, the model continues with torch alone, and prints a note."""
+    """If the compiler gets a comparison wrong, the model continues with torch alone, and prints a note."""
     source = (native.MAIN.parent / "neuron.h").read_text()
     wrong = source.replace("> threshold", ">= threshold")
     assert wrong != source

@@ -1,4 +1,4 @@
-"""Threads work on the same samples in teams if there are more threads than groups of samples: no bit changes."""
+"""If threads outnumber groups of samples, teams of threads share a group, and no bit changes."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ CHANNELS = st.integers(UNIT + 1, 5 * UNIT)
 
 @st.composite
 def nets(draw) -> Spec:
-    """Draw 0 to 2 convolutions, then 1 or 2 dense layers, with any order, feedback, fine spikes and commits."""
+    """Draw 0 to 2 convolutions and 1 or 2 dense layers, with any order, feedback, fine spikes and commits."""
     hidden = [Conv(draw(CHANNELS), draw(st.integers(1, 3))) for _ in range(draw(st.integers(0, 2)))]
     dense = [Dense(draw(CHANNELS)) for _ in range(draw(st.integers(0 if hidden else 1, 1)))]
     classes = draw(st.integers(2, 20))
@@ -87,7 +87,7 @@ def test_a_team_computes_what_one_thread_does(worked, spec, seed, batch, threads
 
 
 def test_many_groups_in_a_row(worked):
-    """A member ahead of its team would show in 40 groups, each of which begins when the one before has ended."""
+    """A member ahead of its team would show in 40 groups, each of which begins when the last has ended."""
     stages = (Conv(33, 3), Dense(40), Dense(10))
     spec = Spec("made", stages, Schedule(4, 2, 1, centred=True), Learning((0.1,) * 3), input=Input(1, 8, 8))
     random = np.random.default_rng(5)

@@ -19,9 +19,9 @@ from .random_nets import random_images
 
 pytestmark = pytest.mark.skipif(not compiler.available(), reason="no C++ compiler")
 
-#: Run in a process of its own: train with 1 thread, then limit the address space to `stacks` further thread stacks,
-#: and train with 16. Prints how many threads took part each time, and whether all results are equal. A stack is so
-#: large here that a thread's other allocations don't count.
+#: Run in a process of its own: train with 1 thread, then limit the address space to `stacks` further thread
+#: stacks, and train with 16. Prints how many threads took part each time, and whether all results are equal.
+#: A stack is so large here that a thread's other allocations don't count.
 SCRIPT = """
 import json, resource, sys, threading
 import numpy as np, torch

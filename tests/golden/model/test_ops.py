@@ -1,4 +1,4 @@
-"""Each block's function equals torch's layers in float64; rounding, clipping and saturation at their limits."""
+"""Each block's function equals torch's layers in float64; limits of rounding, clipping and saturation."""
 
 import numpy as np
 import pytest

@@ -1,7 +1,7 @@
-"""All engines equal scalar loops, in networks with random images, classes, formats, feedback, spikes and updates.
+"""All engines equal scalar loops in random networks of any images, classes, formats, feedback and updates.
 
-50 networks, or NUDGE_NETWORKS if that is set. The first ones, `COVER`, were chosen so that every quantity reaches
-its extremes.
+50 networks, or NUDGE_NETWORKS if that is set. The first ones, `COVER`, were chosen so that every quantity
+reaches its extremes.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A batch has the images of its numbers, moved as drawn; a run draws batches ahead if the board takes them."""
+"""A batch has its numbers' images, moved as drawn; a run draws batches ahead if the board takes them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace

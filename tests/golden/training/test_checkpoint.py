@@ -60,7 +60,7 @@ def test_running_means_that_no_board_takes_are_refused(tmp_path):
 
 
 def test_a_changed_bit_anywhere_is_noticed(tmp_path):
-    """A changed bit in tensors, metadata or safetensors' own header is noticed, and so are zeros as tensors."""
+    """A changed bit in tensors, metadata or safetensors' header is noticed, and so are zeros as tensors."""
     path = saved(tmp_path)
     content = path.read_bytes()
     header = 8 + int.from_bytes(content[:8], "little")

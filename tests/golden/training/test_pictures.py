@@ -59,7 +59,7 @@ def test_each_mode_becomes_grey_or_colour(tmp_path):
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 @pytest.mark.parametrize("invert", [False, True])
 def test_what_is_transparent_is_black_inverted_or_not(tmp_path, mode, invert):
-    """Transparent ground is black with and without --invert, which makes black ink bright; white ink is so without."""
+    """Black ink on a transparent ground is bright on black with --invert, white ink without."""
     ink = Image.new("RGBA", (8, 9), (255, 255, 255, 0) if invert else (0, 0, 0, 0))
     ink.paste((0, 0, 0, 255) if invert else (255, 255, 255, 255), (2, 3, 5, 7))
     found = pixels(saved(tmp_path, ink.convert(mode)), GREY, invert=invert)[0]

@@ -166,7 +166,7 @@ def test_the_curve_is_of_the_run(tmp_path, monkeypatch):
 
 
 def rewritten(out, change, sealed=True):
-    """Write a run's weight file with tensors and metadata changed by `change`. sealed: with a valid digest."""
+    """Write a run's weight file with tensors or metadata changed by `change`; sealed: with a valid digest."""
     carried_out(Run.begin(PLAN, SPEC, out))
     file = out / "weights.safetensors"
     tensors, metadata = checkpoint.content(file, checkpoint.MAX_BYTES)

@@ -12,7 +12,7 @@ from golden.training import checkpoint, data
 
 FILES = sorted((Path(golden.__file__).parent / "weights").glob("*.safetensors"))
 
-#: Errors in percent, well above those of the whole test set in docs/results.md, and far below damaged weights'.
+#: Limits in percent, well above the errors in docs/results.md, and far below those of damaged weights.
 WORST = {"mnist": 4.0, "fashion-mnist": 16.0}
 WORST_TINY = 9.0
 

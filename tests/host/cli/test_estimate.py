@@ -90,8 +90,8 @@ def test_nothing_is_elaborated_or_simulated(capsys, monkeypatch):
     assert (code, found["fits"]) == (ExitCode.OK, True)
 
 
-#: Limit in seconds for an estimate, Python's start included, on a machine that does other things too. It takes
-#: 2 to 5 (docs/networks.md); a synthesis takes minutes. A closer limit would measure the machine's load.
+#: Limit in seconds for an estimate, Python's start included, on a machine that does other things too. It
+#: takes 2 to 5 (docs/networks.md); a synthesis takes minutes. A closer limit would measure the load.
 DEADLINE = 60
 
 

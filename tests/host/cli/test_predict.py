@@ -16,7 +16,7 @@ DATA = nudge.data("embedded")
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """Forty test digits as PNG files, and as JPEG files of black ink on large sheets of paper, off the middle."""
+    """Forty test digits as PNG files, and as JPEG files of black ink on large sheets, off the middle."""
     folder = tmp_path_factory.mktemp("digits")
     for n, digit in enumerate(DATA.test_images[:40].numpy()):
         image = Image.fromarray(digit)

@@ -94,7 +94,7 @@ def test_a_shell_completes_words(line, words):
 
 
 def test_completion_can_be_had():
-    # completion is for the shell that starts `nudge`, here bash; `exit` keeps bash from replacing itself by `nudge`
+    # completion is for the parent shell, here bash; `exit` keeps bash from replacing itself by the command
     line = f"{shlex.join([*NUDGE, '--show-completion'])}; exit $?"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""A process of `nudge` ends in good order: interrupted at any moment, with closed or full streams, or damaged."""
+"""A process of `nudge` ends in good order if interrupted at any moment, or without streams or packages."""
 
 import os
 import random
@@ -29,7 +29,7 @@ def caught(process: subprocess.Popen) -> bool:
 @pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("seed", range(5))
 def test_an_interrupt_at_any_moment_is_one_line_and_130(tmp_path, seed):
-    """Interrupts come while packages are imported, before, in or after the training, which may also end first."""
+    """Interrupts come during imports, before, in or after the training, which may also be complete first."""
     chooser = random.Random(seed)
     number, delay = chooser.choice(ENDING), 0.0 if seed == 0 else chooser.uniform(0, 4)
     command = [*NUDGE, *TRAIN, "--json", "--out", str(tmp_path / "run")]

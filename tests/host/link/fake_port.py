@@ -11,7 +11,7 @@ from sim.rigs.modelled.protocol_model import ProtocolModel
 
 
 class FakeBoard:
-    """Answers with 8 bytes of the reversed payload. executed: (command, payload) of all requests but HELLO."""
+    """Answers with 8 bytes of the reversed payload. executed: (command, payload) of requests but HELLO."""
 
     def __init__(self, identity: Identity):
         self.executed: list[tuple[Command, bytes]] = []
@@ -44,6 +44,6 @@ class FrameDamage(Faults):
 
 
 def fake_port(board: FakeBoard | None, clock: Clock, damage: float = 0.0, seed: int = 0, **timing: Any) -> FaultPort:
-    """Return a port to a board, None for a silent one. damage: probability that a frame, either way, is damaged."""
+    """Return a port to a board (None: silent). damage: probability that a frame, either way, is damaged."""
     up, down = (FrameDamage(damage, f"{seed} {way}") for way in ("up", "down"))
     return FaultPort(board.protocol if board else None, clock, up, down, **timing)

@@ -1,4 +1,4 @@
-"""The link executes requests exactly once and in order over a line that damages frames; its errors are clear."""
+"""Requests are executed exactly once and in order over a line that damages frames; errors name the cause."""
 
 import os
 import pty

@@ -25,7 +25,7 @@ def rates(preset: str, samples: int, delay: float, **options: bool) -> Rates:
 
 @pytest.mark.parametrize("preset", ["small", "medium"])
 def test_a_run_from_memory_has_97_percent_of_the_cores_rate(preset):
-    """Round trips take 16 ms. An epoch's seconds, linear in its samples, are extrapolated to MNIST from two sizes."""
+    """Round trips take 16 ms. An epoch's seconds are linear in its samples: two sizes give those of MNIST."""
     few, many = (rates(preset, samples, 0.016) for samples in (1600, 3200))
     assert few.core == pytest.approx(paced_core(Target("ulx3s", preset)).samples_per_second, rel=1e-3)
     seconds = [samples / found.end_to_end for samples, found in ((1600, few), (3200, many))]

@@ -27,7 +27,7 @@ def runs(tmp_path_factory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory) -> Path:
-    """A folder of runs with other images than MNIST's, other classes, and a network that begins with a dense layer."""
+    """A folder of runs: other images than MNIST's, other classes, a network that begins with a dense one."""
     folder = tmp_path_factory.mktemp("shapes")
     colour = {"channels": 3, "height": 32, "width": 32}
     nudge.Network((nudge.Conv(4, kernel=5), nudge.Dense(10)), input=colour).fit(out=folder / "colour", **FEW)

@@ -1,11 +1,11 @@
-"""Measure the cost of `nudge train --live` for the training: runs with and without it, in turn, on this machine.
+"""Measure the cost of `nudge train --live` for a training, by runs with and without it, on this machine.
 
     python -m tests.host.view.live_rate --pairs 6
 
-Each run is the same training in the model. With the page, a client in a process of its own requests changes once a
-second, as a browser does. The figures are the processor time of the training's own process, which other programs on
-the machine change least, and the rate by the clock, which they do change. Exit code 1 if the median of the pairs'
-ratios of processor time is below the limit.
+Each run is the same training in the model. With the page, a client in a process of its own requests changes
+once a second, as a browser does. The figures are the processor time of the training's own process, which
+other programs on the machine change least, and the rate by the clock, which they do change. Exit code 1 if
+the median of the pairs' ratios of processor time is below the limit.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def training(page: bool, epochs: int) -> Cost:
 
 
 def measure(pairs: int, epochs: int) -> tuple[float, float]:
-    """Return the medians over pairs of cost without a page / cost with it, in processor time and by the clock."""
+    """Return medians over pairs of cost without a page / cost with it, in processor time and by the clock."""
     training(False, 1)  # exclude one-time compilation and reading
     ratios = []
     for number in range(pairs):

@@ -246,7 +246,7 @@ def test_classes_have_their_names(runs, monkeypatch):
 
 
 def test_names_that_are_no_unicode_are_escaped(runs, tmp_path):
-    """A run's directory that isn't UTF-8, which no training makes, and such a file of data, which it learns."""
+    """A run's directory that isn't UTF-8, which no training makes, and a file of data, which one may read."""
     run, images = tmp_path / os.fsdecode(b"r\xff"), tmp_path / os.fsdecode(b"d\xff.npz")
     shutil.copytree(runs[0], run)
     assert "r\\udcff" in save([run], tmp_path / "r.html").read_text()
