@@ -71,7 +71,7 @@ def faults(
 
 @app.command()
 def cuts(every: Annotated[int, typer.Option(help="Try each N-th state only.")] = 1) -> int:
-    """Cut the power after each prefix of what a training writes."""
+    """Cut the power after each prefix of a training's writes."""
     start = time.monotonic()
     with cells():
         endings, wrong = cut(every)

@@ -39,7 +39,7 @@ PATIENCE = 60.0
 class Fault:
     """The call of a command that fails."""
 
-    number: int  #: of the failing call, from 1; 0: no call fails
+    number: int  #: index of the failing call, from 1; 0: no call fails
     kinds: int  #: bits of the kinds of calls that are counted, and may fail
     half: bool = False  #: a failing write writes half of its data
     stays: bool = False  #: later writes fail too, as on a full disk

@@ -47,7 +47,7 @@ echo routed > top.asc
 ICEPACK = "echo bits > top.bin"
 
 
-#: Builds go to the folder, whose `bin` has the tools.
+#: Builds go to `build` in the cell's folder, and tools are found in its `bin`.
 ENVIRONMENT = {"NUDGE_BUILD": "build", "PATH": "{folder}/bin:/usr/bin:/bin"}
 
 # -- training

@@ -13,7 +13,7 @@ from paper.systems.network import Network, PaddedConv, Parameters
 from paper.systems.neuron import Dynamics, State
 
 NETWORK = Network((PaddedConv(3), PaddedConv(4), Dense(12), Dense(10)), feedback=0.25)
-#: lambda 1 / t^0.7.
+#: lambda falls as 1 / t^0.7.
 FINE = Dynamics(32, 16, 8, 1.0, beta=0.2, prediction_decay=0.7, fine=(8, 6, 4, 2))
 DIGITS = data.load("embedded", None)
 

@@ -138,7 +138,7 @@ def test_any_network_survives_its_document(convs, dense, free, halvings, weak, c
 
 
 def test_an_image_of_mnists_is_left_out_of_a_document():
-    """The text in weight files therefore stays as it was before other images were possible."""
+    """Weight files therefore keep the text that they had before other images were possible."""
     assert "input" not in network_file.document(PRESETS["tiny"])
     other = replace(PRESETS["tiny"], input=Input(3, 32, 32))
     assert network_file.document(other)["input"] == {"channels": 3, "height": 32, "width": 32, "classes": 10}

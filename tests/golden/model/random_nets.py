@@ -141,7 +141,8 @@ def random_parameters(spec: Spec, random: np.random.Generator, reach: float = 1.
 
     Masters are uniform over `reach` of their range, biases too: far beyond learnt ones. Means are uniform
     over their whole range. ends: share of tensors in which all masters of a neuron are at one end of the
-    range, and of means at their maximum; in 0.3 * ends of the tensors masters are shifted right by 7.
+    range, and of means at their maximum; in 0.3 * ends of the tensors masters are shifted right by 7, so
+    that they are next to 0.
     """
     f = spec.formats
     low, high = round(reach * f.master_low), round(reach * f.master_high)

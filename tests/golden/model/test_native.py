@@ -47,7 +47,10 @@ def formats(draw) -> Formats:
 
 @st.composite
 def nets(draw) -> Spec:
-    """Draw a network of 2 to 5 bundles: 1 to 4 convolutions with kernels 2..5, then dense stages."""
+    """Draw a network of 2 to 5 bundles: 1 to 4 convolutions with kernels 2..5, then dense stages.
+
+    Decay shift and log2 of the window are 0..3; the order is any.
+    """
     convs: list[Conv] = []
     side = IMAGE_SIDE
     for _ in range(draw(st.integers(1, 4))):

@@ -182,7 +182,7 @@ def test_nudge_floors():
 
 @pytest.mark.parametrize("bundle", PRESETS["small"].bundles, ids=lambda b: b.kind + str(b.index))
 def test_correlation_is_the_gradient_of_the_energy(bundle: Bundle):
-    """d/dw of <post, forward(pre, w)> by autograd, plus minus minus; and the bound at full sums."""
+    """It is d/dw <post, forward(pre, w)> by autograd, plus minus minus phase; full sums reach the bound."""
     spec = PRESETS["small"]
     top = F.one << spec.schedule.window_log2
     random = np.random.default_rng(0)

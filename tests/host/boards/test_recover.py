@@ -27,7 +27,7 @@ TRAIN = ["train", "--board", "socket://model", "--samples", "64", "--batch", "8"
 
 
 class Bench(Modelled):
-    """A board at a port that commands open by any name. events: batch, and the event once before it."""
+    """A board that commands open at any port. events: batch number to event, which occurs once before it."""
 
     kind = Attacked
 

@@ -13,7 +13,7 @@ from plumbing.errors import ExitCode, LinkError
 
 
 class DyingError(LinkError):
-    """An error during whose printing SIGTERM arrives, as when torchrun ends all processes."""
+    """An error that sends this process SIGTERM while it is printed, as torchrun does if a process ends."""
 
     def __str__(self) -> str:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -11,7 +11,7 @@ from sim.rigs.modelled.protocol_model import ProtocolModel
 
 
 class FakeBoard:
-    """Answers with 8 bytes of the reversed payload. executed: (command, payload) of requests but HELLO."""
+    """Answers with at most 8 bytes of the reversed payload. executed: (command, payload), without HELLO."""
 
     def __init__(self, identity: Identity):
         self.executed: list[tuple[Command, bytes]] = []

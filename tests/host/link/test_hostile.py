@@ -77,7 +77,7 @@ def encoded(sequence: int, command: int, status: int, payload: bytes) -> bytes:
     return frame.encode_answer(bytes((VERSION, sequence, command | ANSWER, status)) + payload)
 
 
-#: Plausible answers: the right version, a sequence number that the host uses (from 1), any command and status
+#: Plausible answers: the right version, a sequence number as a host uses (from 1), any command and status.
 answers = st.builds(
     encoded,
     st.integers(0, 12),

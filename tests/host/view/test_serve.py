@@ -128,7 +128,7 @@ def test_a_run_that_breaks_while_it_is_shown_is_one_line_and_mends(runs, tmp_pat
 
 
 def test_a_page_is_made_once_for_all_that_ask(runs, tmp_path):
-    """It takes half a second: 150 readers that asked and left would keep the server from ending."""
+    """It takes half a second: 150 readers that asked and left would block the server, even its end."""
     run = tmp_path / "run"
     shutil.copytree(runs[0], run)
     watch = Watch([run])
@@ -234,7 +234,7 @@ def test_train_live_prints_the_address_and_learns_the_same(tmp_path, capsys):
 
 
 def test_a_live_page_stays_at_a_terminal_until_an_interrupt(tmp_path):
-    """The training has ended and said so. Without a terminal, as in the test above, the command ends too."""
+    """The training has ended and said so. Without a terminal, as in the test above, `nudge` ends itself."""
     out = str(tmp_path / "run")
     options = ["--board", "golden", "--samples", "40", "--free-steps", "4", "--nudged-steps", "4", "--out", out]
     ours, theirs = pty.openpty()
