@@ -204,7 +204,7 @@ def test_what_has_no_compiled_form(network, kind):
 
 
 def test_a_system_learns_the_same():
-    """Both engines give close updates of the convergent network; predictions, with large margins, are equal."""
+    """The convergent network's updates by both engines are close; predictions (large margins) are equal."""
     c = next(c for c in table_two("mnist", 16) if (c.name, c.variant) == ("crnn-ep", "tuned"))
     c = replace(c, dynamics=replace(c.dynamics, free=16, nudged=8))
     parameters = c.network.initial(1, c.gain)
