@@ -1,1 +1,1 @@
-"""Quick tests in pure Python; mirrors golden/, hw/, host/ and boards/."""
+"""Quick tests, in the folders of the code that they test; attack/ attacks the `nudge` command."""

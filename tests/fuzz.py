@@ -1,4 +1,4 @@
-"""What fuzzers share: as many examples as a test says, times `$NUDGE_FUZZ`; a failure prints what replays it."""
+"""Helpers for fuzzers: `$NUDGE_FUZZ` multiplies their examples; a failure prints the blob that replays it."""
 
 import os
 from collections.abc import Callable
@@ -10,13 +10,13 @@ FACTOR = int(os.environ.get("NUDGE_FUZZ", "1"))
 
 
 def examples(count: int) -> settings:
-    """Settings of hypothesis: the same examples each time, none of which has to be quick."""
+    """Return hypothesis settings: `count` times FACTOR examples, the same each time, without a time limit."""
     slow = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
     return settings(max_examples=count * FACTOR, deadline=None, derandomize=True, suppress_health_check=slow, print_blob=True)
 
 
 def ends(action: Callable[[], object], *errors: type[Exception], says: str = "") -> None:
-    """Do it; if it ends in one of these errors, it must be one line that says so."""
+    """Call `action`; if it raises one of `errors`, the message must be one line that contains `says`."""
     try:
         action()
     except errors as error:

@@ -1,4 +1,4 @@
-"""Networks that no preset has: no convolution, a larger kernel, three convolutions, colour, letters; as text of files."""
+"""Network files, as text, for tests: no convolution, large kernels, three convolutions, colour, letters."""
 
 #: Short phases, and rates for two stages.
 SHORT = """
@@ -10,7 +10,7 @@ rates = [0.06, 0.048]
 batch = 16
 """
 
-#: Three convolutions need longer phases: what the output is nudged by has to come down to the first.
+#: The default phases, which are longer: the nudge has to propagate down through three convolutions.
 DEEP = """
 [learning]
 rates = [0.1, 0.1, 0.05, 0.02]

@@ -9,7 +9,7 @@ from golden.contract.shapes import Input
 
 
 def noise(shown: Input, train: int = 6, test: int = 3) -> dict[str, Any]:
-    """As an archive holds it."""
+    """Return an archive's arrays: uint8 images (count, C, H, W), labels (count,), for training and test."""
     random = np.random.default_rng(1)
     made = {}
     for part, count in (("train", train), ("test", test)):
@@ -19,13 +19,13 @@ def noise(shown: Input, train: int = 6, test: int = 3) -> dict[str, Any]:
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
-    """The format of MNIST's files: magic with type 8 and rank, big-endian sizes, bytes."""
+    """Write an array in MNIST's format: magic number with type 8 and rank, big-endian sizes, bytes."""
     sizes = b"".join(int(n).to_bytes(4, "big") for n in array.shape)
     path.write_bytes(bytes((0, 0, 8, array.ndim)) + sizes + array.astype(np.uint8).tobytes())
 
 
 def write_set(folder: Path, random: np.random.Generator) -> dict[str, np.ndarray]:
-    """A data set of 12 and 6 images in torchvision's layout."""
+    """Write 12 training and 6 test images in torchvision's layout; return the arrays by file name."""
     folder.mkdir(parents=True)
     arrays = {}
     for part, count in (("train", 12), ("t10k", 6)):

@@ -1,4 +1,4 @@
-"""What the manual names is there: files, modules, links, commands and their options. The diary is dated, and left alone."""
+"""Files, modules, links, commands and options that the manual names exist. The dated diary isn't checked."""
 
 import ast
 import json
@@ -20,15 +20,15 @@ NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *NOTEBOOKS]
 ROOMS = ("plumbing", "golden", "paper", "hw", "sim", "host", "boards", "nudge", "tests")
 
-#: `golden.contract.spec`, `Config.passes` is not: it begins with no room.
+#: Matches `golden.contract.spec`, but not `Config.passes`, which begins with none of ROOMS.
 DOTTED = re.compile(rf"`((?:{'|'.join(ROOMS)})(?:\.\w+)+)`")
-#: `boards/toolchain/` or `golden/contract/spec.py`, wherever it stands.
+#: Matches `boards/toolchain/` or `golden/contract/spec.py`, with or without backticks.
 PATH = re.compile(rf"(?<![\w/.-])((?:{'|'.join(ROOMS)}|docs|results)/[\w./-]*\w/?)")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
 
 
 def words_of(page: Path) -> str:
-    """A page's text; of a notebook that of its cells, commands without the mark that sends them to a shell."""
+    """Return a page's text; a notebook's is that of its cells, `!command` as a code block without the `!`."""
     if page.suffix != ".ipynb":
         return page.read_text()
     sources = ["".join(cell["source"]) for cell in json.loads(page.read_text())["cells"]]
@@ -36,7 +36,7 @@ def words_of(page: Path) -> str:
 
 
 def names(path: Path) -> set[str]:
-    """What a module defines or imports, and the methods and fields of its classes as `Class.name`."""
+    """Return the names that a module defines or imports, and `Class.name` of its methods and fields."""
     out: set[str] = set()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
@@ -53,7 +53,7 @@ def names(path: Path) -> set[str]:
 
 
 def defined(dotted: str) -> bool:
-    """Whether a dotted name is a folder, a module, or something in one."""
+    """Return whether a dotted name is a folder, a module, a name in a module, or a public name of `nudge`."""
     words = dotted.split(".")
     for length in range(len(words), 0, -1):
         place, rest = ROOT.joinpath(*words[:length]), ".".join(words[length:])
@@ -66,7 +66,7 @@ def defined(dotted: str) -> bool:
 
 
 def public(words: list[str]) -> bool:
-    """Whether the page of public names has a name, a method or field of one, and so on."""
+    """Return whether `nudge` has an attribute `words[0]`, which has an attribute `words[1]`, and so on."""
     found: object = nudge
     for word in words:
         if word in getattr(found, "__annotations__", {}):
@@ -78,7 +78,7 @@ def public(words: list[str]) -> bool:
 
 
 def commands(text: str) -> list[list[str]]:
-    """`nudge ...` in backticks and in code blocks, as words; comments, and options left to the reader, are cut off."""
+    """Return the words of each `nudge ...` in backticks and in code blocks, without comments."""
     found = re.findall(r"`(nudge [^`\n]+)`", text)
     for block in re.findall(r"```\n(.*?)```", text, re.S):
         found += [line for line in block.splitlines() if line.startswith("nudge ")]
@@ -86,7 +86,7 @@ def commands(text: str) -> list[list[str]]:
 
 
 def problem(words: list[str]) -> str | None:
-    """What `nudge` would refuse of a command's words: an unknown subcommand or option."""
+    """Return the error for an unknown subcommand or option in a command's words, or None."""
     command = typer.main.get_command(app)
     rest = words[1:]
     while rest and hasattr(command, "commands"):
@@ -138,11 +138,11 @@ def test_messages_and_registers_are_those_of_the_contract():
     generate = runpy.run_path(str(ROOT / "docs/generate.py"))
     page = generate["MESSAGES"].read_text()
     assert page == generate["message_page"](), "run python docs/generate.py"
-    # every code and address, read from the page itself
+    # the tables of the page have every code and address
     codes = {(name, int(code, 16)) for code, name in re.findall(r"^\| (0x\w+) \| `(\w+)` \|", page, re.M)}
     every = [*Command, *Status, *registers(PRESETS["tiny"], stores=True)]
     assert codes == {(one.name, one.address if isinstance(one, Register) else one.value) for one in every}
-    # and what its texts name has a value there
+    # each constant that the page names in its texts has a row with its value
     named = set(re.findall(r"`([A-Z][A-Z_]+|\w+_words)`", page)) - {one.name for one in (*Command, *Status)}
     assert named == set(re.findall(r"^\| `([A-Z][A-Z_]+|\w+_words)` \| \d", page, re.M))
     bits = PRESETS["tiny"].mean_bits

@@ -1,4 +1,4 @@
-"""The tables of README and docs/paper.md say what docs/results.md, the presets and the paper have; means are of the seeds."""
+"""The tables of README and docs/paper.md agree with docs/results.md, the presets and the paper."""
 
 import re
 from pathlib import Path
@@ -12,25 +12,25 @@ SETS = ("mnist", "fashion-mnist")
 
 
 def rows(page: str, after: str) -> list[list[str]]:
-    """Cells of the table after a title or a line, without its head; neither bold nor code."""
+    """Return the cells of the first table after the text `after`, without head, bold marks and backticks."""
     text = (ROOT / page).read_text().split(after)[1].split("\n\n", 2)
     lines = next(part for part in text if part.lstrip().startswith("|")).strip().splitlines()
     return [[re.sub(r"[*`]", "", cell).strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
 
 
 def results() -> dict[str, tuple[list[float], str]]:
-    """By name of the weights: errors of the seeds, and what is said of them together."""
+    """Map the name of the weights to the errors of the seeds and to the figure for all seeds."""
     table = rows("docs/results.md", "The committed file is that of seed 1, not the best.\n")
     return {name: ([float(x) for x in errors.split(",")], together) for name, _, errors, together in table}
 
 
 def told(errors: list[float]) -> str:
-    """A figure for all seeds."""
+    """Format errors in percent as mean ± standard deviation, or a single error alone."""
     return f"{mean(errors):.2f} ± {stdev(errors):.2f}" if len(errors) > 1 else f"{errors[0]:.2f}"
 
 
 def published(data: str) -> str:
-    """The paper's figure for its spiking network trained by equilibrium propagation."""
+    """Format the paper's test error for its spiking network trained by equilibrium propagation."""
     of = PUBLISHED[data]["snn-ep"]
     return f"{of.test:.2f} ± {of.deviation:.2f}"
 

@@ -1,4 +1,4 @@
-"""README and the first pages of the manual as typed: each command, in one shell, in a fresh copy without an environment."""
+"""The commands of README and docs/networks.md work as typed, in one shell in a fresh copy without `.venv`."""
 
 import os
 import re
@@ -15,10 +15,10 @@ from plumbing.cache import build_root
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "docs/networks.md")]
 
-#: Seconds for all commands of a page: set-up from nothing, and designs that are compiled.
+#: Time limit in seconds for all commands of all pages, including set-up and the compilation of designs.
 SECONDS = 1200
 
-#: What is not run here, with the reason.
+#: Patterns of commands that are not run here, with the reason.
 LEFT = {
     r"git clone .*": "this copy is the clone",
     r"nudge build ulx3s .*": "many minutes; `make verify` builds for the iCEBreaker",
@@ -26,30 +26,30 @@ LEFT = {
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
-    """Language and text of each fenced block."""
+    """Return language and text of each fenced block."""
     return re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.M | re.S)
 
 
 def commands(page: Path) -> list[str]:
-    """The lines of its blocks that are typed, without comments: those that begin with a program's name."""
+    """Return the lines of untagged and `sh` blocks that begin with a program's name, without comments."""
     typed = re.compile(r"(git|cd|make|nudge|pytest|python|torchrun|\.) ")
     lines = [line for language, text in blocks(page) if language in ("", "sh") for line in text.splitlines()]
     return [line.partition("  #")[0].rstrip() for line in lines if typed.match(line)]
 
 
 def left(command: str) -> str | None:
-    """Why a command isn't run here; None if it is."""
+    """Return the reason why a command isn't run here, or None if it is run."""
     return next((why for pattern, why in LEFT.items() if re.fullmatch(pattern, command)), None)
 
 
 @pytest.fixture
 def copy(tmp_path):
-    """What a clone would have: files that git tracks, or would."""
+    """A copy of all files that git tracks or doesn't ignore, as a clone would have them."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file():  # one that was deleted is still listed
+        if (ROOT / name).is_file():  # git also lists deleted files
             target = tmp_path / "nudge" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((ROOT / name).read_bytes())
@@ -58,9 +58,9 @@ def copy(tmp_path):
 
 
 def fresh() -> dict[str, str]:
-    """A newcomer's variables: no environment of ours on the path, nothing of ours set but where builds are kept.
+    """Return a newcomer's variables: this environment is off the path, and of ours only NUDGE_BUILD is set.
 
-    Other tests compile the same designs.
+    The build cache is shared because other tests compile the same designs.
     """
     hidden = ("NUDGE", "PYTHON", "PIP", "VIRTUAL_ENV", "PYTEST", "MAKE", "MFLAGS")
     variables = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
@@ -75,7 +75,7 @@ def test_each_reason_is_used():
 
 
 def own_files(folder: Path) -> None:
-    """What the pages take for the reader's own: letters of 16x16 pixels, and digits on pictures."""
+    """Write the files that the pages ask of the reader: `letters.npz` of 16x16 pixels, and three pictures."""
     letters = np.random.default_rng(1).integers(0, 256, (52, 16, 16), np.uint8)
     labels = np.arange(52) % 26
     tests = {"test_images": letters[:26], "test_labels": labels[:26]}
@@ -86,7 +86,7 @@ def own_files(folder: Path) -> None:
 
 @pytest.mark.long
 def test_every_command_works_as_typed(copy):
-    """Page after page, as one would read on; networks that a page shows are written to the file that it names."""
+    """One shell runs all pages in order; networks that a page shows are first written to NAME.toml."""
     own_files(copy)
     script = ["set -e"]
     for page in PAGES:

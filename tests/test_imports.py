@@ -1,4 +1,4 @@
-"""Who may import whom: the contracts in pyproject.toml hold, and each one notices an import that breaks it."""
+"""The import contracts in pyproject.toml hold, and each one notices an import that breaks it."""
 
 import tomllib
 from copy import deepcopy
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 TABLE = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
 CONTRACTS = {contract["name"]: contract for contract in TABLE["contracts"]}
 
-#: Each contract, with an importing and an imported module that it must refuse.
+#: For each contract, an importing and an imported module that it must refuse.
 BROKEN = {
     "plumbing knows nothing of networks": ("plumbing.files", "golden.contract.shapes"),
     "golden: from the contract up to training": ("golden.model.ops", "golden.training.plan"),
@@ -40,7 +40,7 @@ BROKEN = {
 
 @pytest.fixture(scope="module")
 def graph():
-    """Who imports whom, read once as `lint-imports` reads it."""
+    """The import graph, built once as `lint-imports` builds it."""
     configure()
     return settings.GRAPH_BUILDER.build(
         root_package_names=TABLE["root_packages"],
@@ -52,7 +52,7 @@ def graph():
 
 @pytest.fixture
 def lint(graph, monkeypatch, capsys):
-    """Checks all contracts on that graph, with one more import in it; what `lint-imports` prints."""
+    """A function that checks all contracts on that graph plus an import, and returns the linter's output."""
 
     def check(importer="", imported="", config=ROOT / "pyproject.toml"):
         changed = deepcopy(graph)
@@ -90,7 +90,7 @@ def test_an_exception_that_is_taken_away_is_missed(lint, tmp_path):
 
 
 def test_interfaces_of_the_gateware_import_no_implementation(graph):
-    """No kind of contract says this: beside its own folder's other modules, an interface may import what is below."""
+    """No type of contract can express this: of hw, an interface imports only interfaces and `hw.lib`."""
     interfaces = sorted(module for module in graph.modules if module.startswith("hw.") and module.endswith(".interface"))
     assert {"hw.core.interface", "hw.link.interface", "hw.synapse.interface", "hw.update.interface"} <= set(interfaces)
     for interface in interfaces:

@@ -1,4 +1,4 @@
-"""`locks/` and `pyproject.toml` agree for each Python, and `make setup` installs what is locked, whatever else is to be had."""
+"""`locks/` and pyproject.toml agree for each Python; `make setup` installs no version but the locked ones."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from plumbing import DISTRIBUTION
 
 ROOT = Path(__file__).parents[1]
-#: What is locked, each with the lines that follow it: hashes, and who needs it.
+#: Each locked requirement: file, requirement, and the lines after it (hashes, and packages that need it).
 LOCKED = [
     (file.name, Requirement(found[1]), found[2])
     for file in sorted((ROOT / "locks").iterdir())
@@ -28,7 +28,7 @@ LOCKED = [
 
 
 def wanted() -> Iterator[Requirement]:
-    """The ranges of pyproject.toml."""
+    """Yield the requirements of pyproject.toml, with their ranges of versions."""
     content = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = content["project"]
     for group in (content["build-system"]["requires"], project["dependencies"], *project["optional-dependencies"].values()):
@@ -59,7 +59,7 @@ def test_all_but_builds_of_torch_have_hashes():
 
 
 def installed(*words: str, newer: Path) -> list[str]:
-    """What `pip install` would bring or change, with `newer` as the only index and everything as new as can be."""
+    """Return the packages that `pip install --upgrade` would change, with `newer` as the only index."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     environment["PIP_CONFIG_FILE"] = os.devnull
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--report", "-"]
@@ -70,7 +70,7 @@ def installed(*words: str, newer: Path) -> list[str]:
 
 
 def test_a_newer_version_changes_nothing(tmp_path):
-    """A week later an index has more; here it is a folder that has a newer cobs."""
+    """A newer version in the index, here of cobs in a folder, doesn't change what `make setup` installs."""
     with zipfile.ZipFile(tmp_path / "cobs-1.99-py3-none-any.whl", "w") as wheel:
         wheel.writestr("cobs-1.99.dist-info/METADATA", "Metadata-Version: 2.1\nName: cobs\nVersion: 1.99\n")
         wheel.writestr("cobs-1.99.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")

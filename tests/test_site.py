@@ -1,4 +1,4 @@
-"""The documentation site is built without a warning, and its snippets run. Its notebooks: tests/nudge/test_notebooks.py."""
+"""The documentation site builds without a warning, and its snippets run (notebooks: tests/nudge/)."""
 
 import html
 import json
@@ -28,7 +28,7 @@ def blocks(page: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    """The site without its notebooks' outputs; warnings are errors."""
+    """The HTML site, built without executing its notebooks; warnings are errors."""
     out = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-D", "nb_execution_mode=off", "-b", "html"]
     done = subprocess.run([*command, ROOT / "docs", out], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
@@ -41,7 +41,7 @@ def text_of(page: Path) -> str:
 
 
 def cells(page: Path) -> list[list[str]]:
-    """Of all rows of tables but the headings."""
+    """Return the cells of each table row, without rows of headings."""
     rows = re.findall("<tr class.*?</tr>", page.read_text(), re.S)
     found = [re.findall("<td[^>]*>(.*?)</td>", row, re.S) for row in rows]
     return [[html.unescape(re.sub("<[^>]+>", "", each)).strip() for each in row] for row in found if row]
@@ -106,7 +106,7 @@ def test_options_keep_their_hyphens(site):
 
 
 def commands(command, name="nudge", top=None):
-    """Each command that does something: its name, its page, and itself."""
+    """Yield each command without subcommands: its full name, its page, and itself."""
     inner = getattr(command, "commands", None)
     if inner is None:
         yield name, top, command
@@ -139,14 +139,14 @@ def test_the_list_of_commands_is_whole_and_exit_codes_are_a_table(site):
 
 
 def test_a_notebook_has_one_thread():
-    """Two kernels' threads beside other processes took ten times as long."""
+    """docs/conf.py sets one thread: with more, two kernels beside other processes took ten times as long."""
     code = "import os, runpy; runpy.run_path('docs/conf.py'); print(os.environ['OMP_NUM_THREADS'])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS)
     assert done.stdout == "1\n", done.stderr
 
 
 def test_the_snippets_about_python_run(tmp_path, monkeypatch):
-    """One after the other, as a reader would, with a few digits for "images of your own"."""
+    """The snippets run one after the other in one namespace, with 40 digits for "images of your own"."""
     monkeypatch.chdir(tmp_path)
     digits = nudge.data("embedded")
     names = dict(
@@ -171,7 +171,7 @@ def test_the_board_of_the_guide_is_a_board(tmp_path, capsys):
 
 
 def test_the_first_board_page_is_of_the_boards_there_are(tmp_path):
-    """Its rights, its table of parts, and its file for the smallest ULX3S, which gets the idcode of that part."""
+    """Its udev rules and parts fit the boards; its file for the smallest ULX3S is built with `--12k`."""
     text = (ROOT / "docs/first-board.md").read_text()
     rules = re.findall(r'ATTRS{idVendor}=="(\w+)", ATTRS{idProduct}=="(\w+)", GROUP="dialout"', text)
     assert {":".join(ids) for ids in rules} == {fpga.usb for fpga in BOARDS.values()}
@@ -194,7 +194,7 @@ def test_every_board_has_a_row_in_the_manual():
 
 
 def test_the_errors_of_the_guide_are_those_of_the_code():
-    """What its table explains is said somewhere, piece by piece: names and numbers stand between."""
+    """The code contains each message of the guide's table, in pieces between names and numbers."""
     code = "\n".join(path.read_text() for room in ("host", "golden", "plumbing") for path in (ROOT / room).rglob("*.py"))
     text = (ROOT / "docs/first-board.md").read_text()
     messages = re.findall(r"^\| `([^`]+)`", text[text.index("| message |") :], re.M)

@@ -1,4 +1,4 @@
-"""What no source of this project does: unpickle, unpack, evaluate, give words to a shell, or ask for torch's default device."""
+"""No source unpickles, unpacks archives, evaluates text, runs a shell or uses torch's default device."""
 
 import ast
 from pathlib import Path
@@ -18,7 +18,7 @@ def test_nothing_is_unpickled_unpacked_or_given_to_a_shell(package):
             where = f"{path}:{getattr(node, 'lineno', 0)}"
             if isinstance(node, ast.Import | ast.ImportFrom):
                 if ast.unparse(node) == "from zipfile import BadZipFile":
-                    continue  # an error's name unpacks nothing
+                    continue  # an exception class unpacks nothing
                 names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
                 assert not FORBIDDEN & {name.partition(".")[0] for name in names}, where
             elif isinstance(node, ast.Call):

@@ -1,4 +1,4 @@
-"""The wheel, installed where the checkout can't be imported: nothing is missing, and the command works."""
+"""The wheel is complete, and its command works where the checkout can't be imported."""
 
 import json
 import os
@@ -25,13 +25,13 @@ SECONDS = 300
 
 
 def shipped(path: str) -> bool:
-    """Whether a file of the checkout belongs into the wheel: all but benches and scripts for developers."""
+    """Return whether a file belongs in the wheel: all of PACKAGES but benches and developers' scripts."""
     folder, name = path.split("/")[:-1], path.split("/")[-1]
     return folder[0] != "sim" or (folder[1:] in ([], ["board"]) and not name.endswith(".sh"))
 
 
 def ended(*command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """A command that ran outside the checkout, with nothing of this session's paths."""
+    """Run a command outside the checkout, without our paths of modules and data sets."""
     hidden = {"PYTHONPATH", "PYTHONHOME", data.VARIABLE}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     environment |= {"NUDGE_BUILD": str(build_root())} | variables
@@ -41,7 +41,7 @@ def ended(*command: str | Path, **variables: str) -> subprocess.CompletedProcess
 
 
 def run(*command: str | Path, **variables: str) -> str:
-    """Standard output of a command that succeeds."""
+    """Return the standard output of a command that must succeed."""
     done = ended(*command, **variables)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -49,7 +49,7 @@ def run(*command: str | Path, **variables: str) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """Built from a copy: builds leave files behind, and take up what an older one left."""
+    """The wheel, built from a copy: a build leaves files behind, and picks up those of an older build."""
     folder = tmp_path_factory.mktemp("wheel")
     for name in PACKAGES:
         shutil.copytree(ROOT / name, folder / "copy" / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -63,11 +63,11 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Path:
-    """An environment with the wheel, and what the wheel needs from this one, but not this one's link to the checkout."""
+    """A virtual environment with the wheel and this environment's packages, without the editable install."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    # a path in a .pth file is searched, but .pth files that lie there, such as an editable install's, aren't read
+    # Python searches a path in a .pth file, but reads no .pth files there, such as an editable install's
     (site / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n{sysconfig.get_path('platlib')}\n")
     pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python")
     run(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel)

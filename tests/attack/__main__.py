@@ -1,4 +1,4 @@
-"""`python -m tests.attack COMMAND`: every rig of this project that attacks, fuzzes, or counts what is noticed."""
+"""`python -m tests.attack COMMAND`: all rigs that attack or fuzz, or count how many faults are noticed."""
 
 import gc
 import os
@@ -30,17 +30,17 @@ for command in (soak, sweep, fuzz, delays, flip, mutants, upsets):
 
 @contextmanager
 def cells(pictures: bool = False) -> Iterator[None]:
-    """What commands in cells need: the shim, a folder for all that they write, and everything done once."""
+    """Prepare cells: load the shim, make a temporary folder for their files, and do all one-time work."""
     cell.restart_with_shim()
     with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
         from golden.model import native_check
 
-        native_check.usable()  # in the usual build cache
+        native_check.usable()  # compiles into the usual build cache
         os.environ["NUDGE_BUILD"] = place
         os.environ["TMPDIR"] = place
         cell.warm(pictures)
         scenarios.warm_scenarios()
-        gc.freeze()  # a collection in a fork would touch, and so copy, all of it
+        gc.freeze()  # a garbage collection in a fork would write to, and so copy, all of this memory
         yield
 
 
@@ -71,7 +71,7 @@ def faults(
 
 @app.command()
 def cuts(every: Annotated[int, typer.Option(help="Try each N-th state only.")] = 1) -> int:
-    """Cut the power after each prefix of what a training writes."""
+    """Cut the power after each prefix of a training's writes."""
     start = time.monotonic()
     with cells():
         endings, wrong = cut(every)
@@ -85,9 +85,9 @@ def cuts(every: Annotated[int, typer.Option(help="Try each N-th state only.")] =
 @app.command("list")
 def every_attack(
     every: Annotated[int, typer.Option(help="Try each N-th attack only.")] = 1,
-    family: Annotated[str | None, typer.Option(help="Of this family alone.")] = None,
+    family: Annotated[str | None, typer.Option(help="Try attacks of this family alone.")] = None,
     seed: Annotated[int, typer.Option(help="Draw damages and moments from this seed.")] = 1,
-    only: Annotated[str, typer.Option(help="Attacks whose name has this.")] = "",
+    only: Annotated[str, typer.Option(help="Try attacks whose name contains this text.")] = "",
 ) -> int:
     """Try the list of attacks."""
     start = time.monotonic()
@@ -103,7 +103,7 @@ def every_attack(
 
 
 def finish(what: str, wrong: list[str]) -> int:
-    """Say what came of it; the exit code."""
+    """Print the number of errors and the first 40; return the exit code."""
     for line in wrong[:40]:
         print(f"WRONG {line}")
     print(f"{what}: {len(wrong)} wrong")

@@ -1,6 +1,7 @@
-"""The list of attacks: values that nobody means, damaged files, odd environments, other owners, signals at any moment.
+"""The list of attacks: odd values, damaged files, odd environments, other owners, signals at any moment.
 
-Each is one command in a cell. It must end as `Ended.judge` says, and where it succeeds, its result must be the undisturbed one.
+Each is one command in a cell. It must break no rule of `Ended.judge`; if it succeeds, its result must be the
+undisturbed one.
 """
 
 import shutil
@@ -23,7 +24,7 @@ from .worlds import worlds
 
 
 def attacks(seed: int = 1) -> list[Attack]:
-    """All, in the order of their families."""
+    """Return all attacks, family by family."""
     return [
         *options(),
         *odd_networks(),
@@ -40,7 +41,7 @@ def attacks(seed: int = 1) -> list[Attack]:
 
 
 def attack(chosen: list[Attack]) -> tuple[Counter[str], list[str], float]:
-    """Carry them out: how many of each family, what was wrong, and the seconds of the slowest."""
+    """Run attacks; return their number in each family, the errors, and the seconds of the slowest."""
     assert threading.active_count() == 1
     counts: Counter[str] = Counter()
     wrong, slowest = [], 0.0
@@ -53,7 +54,7 @@ def attack(chosen: list[Attack]) -> tuple[Counter[str], list[str], float]:
             ended = each.run(folder)
             slowest = max(slowest, time.monotonic() - start)
             counts[each.family] += 1
-            # first, as it may know that the end was meant
+            # before `judge`: the check of signals replaces the code of a SIGKILL that the attack itself sent
             found = each.check(folder, ended)
             found += ended.judge("--json" in each.arguments)
             wrong += [f"{each.family}: {each.name}: {why}: {ended.err[-300:]!r}" for why in found]

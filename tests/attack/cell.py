@@ -1,6 +1,6 @@
-"""Cells: a command of `nudge` in a process forked from one that has imported all, in a folder of its own; how it ended.
+"""Cells: each runs a `nudge` command in its own folder, in a fork of a process that has imported everything.
 
-Run by `python -m tests.attack ...`, never inside a test runner's process, which has threads.
+Used by `python -m tests.attack ...`, never inside a test runner's process, which has threads.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from plumbing.errors import ExitCode
 
-#: Kinds of calls that can fail: bits, as shim.cpp has them.
+#: Kinds of calls that can fail, with their bits, which are those of shim.cpp.
 KINDS = {
     "open": 1,
     "read": 2,
@@ -28,22 +28,22 @@ KINDS = {
     "lock": 256,
 }
 
-#: Characters that a command says, at most.
+#: Most characters that a command may print.
 MOST_SAID = 1 << 16
 
-#: Seconds after which a command hangs: each takes less than one here.
+#: Seconds after which a command counts as hung; each takes less than one here.
 PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Which call of a command fails."""
+    """The call of a command that fails."""
 
-    number: int  #: from 1; 0: none
-    kinds: int  #: that count
-    half: bool = False  #: a write is half done
-    stays: bool = False  #: later writes fail, too: a full disk
-    trace: Path | None = None  #: where to record what happens to the files of `root`
+    number: int  #: index of the failing call, from 1; 0: no call fails
+    kinds: int  #: bits of the kinds of calls that are counted, and may fail
+    half: bool = False  #: a failing write writes half of its data
+    stays: bool = False  #: later writes fail too, as on a full disk
+    trace: Path | None = None  #: file that records the changes to the files of `root`
     root: Path = Path("/")
 
 
@@ -51,7 +51,7 @@ class Fault:
 class Ended:
     """How a command ended."""
 
-    code: int | None  #: exit code, or minus a signal's number; None: it hung
+    code: int | None  #: exit code, or minus a signal's number; None if it hung
     out: str
     err: str
     calls: int = 0
@@ -60,7 +60,7 @@ class Ended:
     complaints: list[str] = field(default_factory=list)
 
     def judge(self, as_json: bool = False, memory: bool = False) -> list[str]:
-        """What no command may do, whatever is done to it."""
+        """Return the broken rules, of those that hold for every command whatever is done to it."""
         wrong = list(self.complaints)
         if self.code is None:
             wrong.append("it hangs")
@@ -83,7 +83,7 @@ class Ended:
 
 
 def shim() -> ctypes.CDLL | None:
-    """The library between this process and its system, where it was loaded."""
+    """Return the library that intercepts system calls, or None if it isn't loaded."""
     library = ctypes.CDLL(None)
     return library if "LD_PRELOAD" in os.environ and hasattr(library, "attack_arm") else None
 
@@ -98,7 +98,8 @@ def cell(
 ) -> Ended:
     """Run a command in a folder, in a fork of this process.
 
-    environment: variables to set, or None to unset; {folder} in a value is the folder. before: what else is done there first.
+    environment: variables to set, or None to unset; {folder} in a value is the folder. before: called in the
+    fork just before the command.
     """
     from host.cli import main as cli
     from host.cli import start
@@ -159,7 +160,7 @@ def cell(
 
 
 def _waited(number: int, patience: float) -> int | None:
-    """Exit code of a child, minus its signal; None if it had to be killed."""
+    """Return a child's exit code, or minus its signal, or None if it hung and was killed."""
     deadline = time.monotonic() + patience
     while True:
         done, status = os.waitpid(number, os.WNOHANG)
@@ -173,10 +174,10 @@ def _waited(number: int, patience: float) -> int | None:
 
 
 def warm(pictures: bool) -> None:
-    """Do once what a command does at its first time only, so that a fork finds it done.
+    """Do the one-time work of a command here, so that each fork inherits it.
 
-    pictures: whether they are drawn, which takes most of a command's time here and 10,000 calls that read fonts; if not, what
-    was drawn once is written each time.
+    pictures: whether commands draw pictures, which takes most of their time here and 10,000 calls that read
+    fonts; if not, `Figure.savefig` writes one picture that is drawn here.
     """
     import torch
     from matplotlib.figure import Figure
@@ -189,8 +190,8 @@ def warm(pictures: bool) -> None:
 
     assert main.app is not None
     torch.set_num_threads(1)
-    loop.CHECKPOINT_SHARE = float("inf")  # each epoch's end is saved, however short it is
-    loop.WATCH_SECONDS = -1.0  # each commit is shown, however soon it is
+    loop.CHECKPOINT_SHARE = float("inf")  # save at the end of each epoch, however short
+    loop.WATCH_SECONDS = -1.0  # show each commit, however soon after the last one
     native_check.usable()
     data.load("embedded")
     scratch = Path(os.environ["NUDGE_BUILD"])
@@ -206,7 +207,7 @@ def warm(pictures: bool) -> None:
 
 
 def compiled_shim() -> Path:
-    """The shim, compiled once."""
+    """Return the path of the shim, which is compiled if the build cache lacks it."""
     from plumbing.cache import cached
     from plumbing.children import run
     from plumbing.compiler import compiler
@@ -221,7 +222,7 @@ def compiled_shim() -> Path:
 
 
 def restart_with_shim() -> None:
-    """Begin this process anew with the shim loaded, unless it is."""
+    """Restart this process with the shim loaded, unless it is loaded."""
     if shim() is None:
         settings = {"LD_PRELOAD": str(compiled_shim()), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | settings)

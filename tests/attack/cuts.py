@@ -1,8 +1,9 @@
-"""Power cuts: what may be on a disk after each prefix of what a training wrote, and that `nudge resume` goes on from there.
+"""Power cuts: `nudge resume` must continue from each state of a disk after any prefix of a run's writes.
 
-The model is a filesystem's promise: a file's content is on the disk after its fsync, names after their folder's. What isn't may
-be there, or not, or in part. For each prefix: names that aren't synced are all lost, or all there, or there up to one of them;
-contents that aren't synced are lost, cut in the middle, zeros, or whole. The order of names is kept, as by ext4, xfs and btrfs.
+The model is a filesystem's promise: a file's content is on the disk after its fsync, names after their
+folder's. Anything else may be on the disk, or not, or in part. For each prefix: names that aren't synced are
+all lost, all there, or there up to one of them; contents that aren't synced are lost, cut in the middle,
+zeros, or whole. The order of names is kept, as by ext4, xfs and btrfs.
 """
 
 import hashlib
@@ -23,11 +24,11 @@ from .scenarios import OPTIONS, RESUME, SCENARIOS, bits, same_bits
 
 
 def kept(synced: bytes, written: bytes) -> int:
-    """Bytes that surely stay: what was only added to is there as it was synced."""
+    """Return the number of bytes that survive for sure: the synced ones if data was only appended, else 0."""
     return len(synced) if written.startswith(synced) else 0
 
 
-#: What may be on the disk of content that isn't synced: from what was synced, and what was written.
+#: Possible contents on the disk of a file that isn't synced, from its synced and its written bytes.
 CONTENTS: dict[str, Callable[[bytes, bytes], bytes]] = {
     "lost": lambda synced, written: synced,
     "cut": lambda synced, written: written[: (kept(synced, written) + len(written)) // 2],
@@ -38,7 +39,7 @@ CONTENTS: dict[str, Callable[[bytes, bytes], bytes]] = {
 
 @dataclass
 class File:
-    """A file, whatever its name."""
+    """A file's content, as written and as synced."""
 
     written: bytes = b""
     synced: bytes = b""
@@ -55,7 +56,7 @@ class Call:
 
 
 def calls(trace: Path) -> Iterator[Call]:
-    """What the shim recorded."""
+    """Yield the calls in a trace of the shim."""
     content, at = trace.read_bytes(), 0
     while at < len(content):
         what, descriptor, number, size = struct.unpack_from("=cqqQ", content, at)
@@ -66,16 +67,16 @@ def calls(trace: Path) -> Iterator[Call]:
 
 @dataclass
 class Disk:
-    """Files and names as a process sees them, and as they are on the disk."""
+    """Files and names as a process sees them, and as they are on the disk for sure."""
 
     names: dict[str, File] = field(default_factory=dict)
     synced: dict[str, File] = field(default_factory=dict)
-    #: Changes of names since: the name, and its file or None.
+    #: Changes of names since the last sync of a folder: each a list of names, with their file or None.
     changes: list[list[tuple[str, File | None]]] = field(default_factory=list)
     opened: dict[int, File | str] = field(default_factory=dict)
 
     def follow(self, call: Call) -> bool:
-        """Whether it changed what may be on the disk."""
+        """Apply a call; return whether it may have changed the disk."""
         path = call.data.decode(errors="replace")
         match call.what:
             case "O":
@@ -121,7 +122,7 @@ class Disk:
         return True
 
     def after_a_cut(self) -> Iterator[dict[str, bytes]]:
-        """Every state that may be found."""
+        """Yield every state in which the disk may be, as contents by name."""
         for count in range(len(self.changes) + 1):
             names = dict(self.synced)
             for change in self.changes[:count]:
@@ -134,7 +135,7 @@ class Disk:
 
 
 def cut(every: int) -> tuple[Counter[str], list[str]]:
-    """Cut the power after each prefix of a training's calls; how resuming ended, and what was wrong."""
+    """Cut the power after each prefix of a training's calls; count how resuming ends, and list the errors."""
     endings: Counter[str] = Counter()
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
@@ -165,7 +166,7 @@ def cut(every: int) -> tuple[Counter[str], list[str]]:
 
 
 def position(names: dict[str, File], folder: Path) -> int:
-    """Samples trained of the weights whose name is on the disk, which a run counts on to be there; -1: none are."""
+    """Return the samples trained of the weights file whose name is on the disk, or -1 without one."""
     file = names.get(f"run/{checkpoint.WEIGHTS}")
     if file is None:
         return -1
@@ -176,7 +177,7 @@ def position(names: dict[str, File], folder: Path) -> int:
 
 
 def resumed(state: dict[str, bytes], folder: Path, durable: int) -> tuple[str, str]:
-    """How `nudge resume` ends from what was found, and what is wrong with that. durable: see `position`."""
+    """Resume from a state of the disk; return how it ends, and the errors. durable: least valid position."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "run").mkdir(parents=True)
     for name, content in state.items():
@@ -198,5 +199,5 @@ def resumed(state: dict[str, bytes], folder: Path, durable: int) -> tuple[str, s
 
 
 def readable(out: Path) -> bool:
-    """Whether there are weights."""
+    """Return whether the folder has weights that can be read."""
     return bits(out) is not None

@@ -1,4 +1,4 @@
-"""Builds, and what was compiled, whose files are damaged: what comes of them is right, or made again, or refused."""
+"""Damaged files of builds and of the compiled engine are made again or refused, or the result is right."""
 
 import functools
 import os
@@ -18,12 +18,12 @@ from .scenarios import BUILD, ENVIRONMENT, REPORT, baselines_here, build_left, b
 FLASH = ["flash", "icebreaker", "--preset", "tiny", "--tools", "native", "--board", "/none", "--json"]
 SHOWN = [*(word for word in REPORT if word != "--save"), "--json"]
 
-#: A loader that keeps what it is given.
+#: A loader that copies the file that it is given to `flashed`.
 LOADER = '#!/bin/sh\nfor file; do :; done\ncat "$file" > flashed\n'
 
 
 def whole_build(folder: Path) -> None:
-    """A build, and a loader."""
+    """Make a build, and a loader."""
     tools(folder)
     assert build_mend(folder) == []
     (folder / "bin" / "iceprog").write_text(LOADER)
@@ -32,7 +32,7 @@ def whole_build(folder: Path) -> None:
 
 
 def plugged_in() -> None:
-    """A board that is there, and answers as it should."""
+    """Replace the checks of a connected board by ones that pass."""
     from host.boards import flash
 
     no_elaboration()
@@ -41,19 +41,19 @@ def plugged_in() -> None:
 
 
 def files_of(folder: Path) -> list[str]:
-    """Every file of the build, by its path from there."""
+    """Return the paths of all files of the build, relative to the folder."""
     return sorted(str(path.relative_to(folder)) for path in folder.glob("build/icebreaker-tiny-*/**/*") if path.is_file())
 
 
 def right_bitstream(folder: Path, ended: Ended) -> list[str]:
-    """Success is the bitstream; nothing else is ever loaded onto a board."""
+    """Return an error if the command succeeded without the right bitstream, or loaded another one."""
     loaded = folder / "flashed"
     wrong = loaded.exists() and loaded.read_bytes() != b"bits\n"
     return build_left(folder, ended) + ["another bitstream was loaded"] * wrong
 
 
 def damaged_builds(seed: int) -> Iterator[Attack]:
-    """Each file of a build damaged in each way, before it is built again, loaded, or reported."""
+    """Yield attacks: each file of a build damaged in each way, before `build`, `flash` or `report`."""
     example = Path(os.environ["NUDGE_BUILD"]) / "example"
     if not example.exists():
         example.mkdir()
@@ -81,12 +81,12 @@ def _damaged(prepare: Callable[[Path], Any], name: str, damage: Callable[[Path],
 
 # -- the compiled engine
 
-#: A compiler that copies what was compiled before.
+#: A compiler that copies the library compiled before.
 COPIES = '#!/bin/sh\ntest "$1" = --version || cp {library} "$(echo "$*" | sed "s/.*-o \\([^ ]*\\).*/\\1/")"\n'
 
 
 def engine_here() -> None:
-    """The engine is found in the folder, as by a process that has just begun."""
+    """Empty the caches, so that the engine is found in the folder, as by a new process."""
     from golden.model import native, native_check
     from plumbing import cache
 
@@ -96,7 +96,7 @@ def engine_here() -> None:
 
 
 def damaged_engines(seed: int) -> Iterator[Attack]:
-    """The compiled engine and its manifest, damaged in each way: it is made again, and computes the same."""
+    """Yield attacks: the compiled engine and its manifest damaged in each way; results must stay the same."""
     from golden.model import native
 
     library = Path(native.library()._name)
@@ -122,7 +122,7 @@ def damaged_engines(seed: int) -> Iterator[Attack]:
 
 
 def _compiled_in(example: Path, given: dict[str, str]) -> Path:
-    """A folder where a command has compiled the engine."""
+    """Return a folder in which a command has compiled the engine."""
     from .cell import cell
 
     folder = example.with_name("engine-made")

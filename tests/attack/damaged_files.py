@@ -1,4 +1,4 @@
-"""Files that are damaged."""
+"""Damaged files: networks, weights, tables, data sets and reports that a command reads."""
 
 import functools
 import hashlib
@@ -25,7 +25,7 @@ from .scenarios import RESUME, TRAIN, half_done, same_bits, small_study
 
 
 def damages(random_: random.Random) -> Iterator[tuple[str, Callable[[Path], None]]]:
-    """Ways to damage a file."""
+    """Yield ways to damage a file: a name, and a function of its path."""
 
     def content(name: str, change: Callable[[bytes], bytes]) -> tuple[str, Callable[[Path], None]]:
         def damage(path: Path) -> None:
@@ -95,12 +95,12 @@ REPORTED = ["report", "icebreaker", "--preset", "tiny", "--json"]
 
 
 def own_archive(folder: Path) -> None:
-    """Noise, as an archive."""
+    """Write images of noise as an archive."""
     np.savez(folder / "mine.npz", **noise(preset("tiny").input, 20, 10))
 
 
 def own_pictures(folder: Path) -> None:
-    """As PNG files: two of each class to train, one to test."""
+    """Write images of noise as PNG files, five of each class."""
     images = noise(preset("tiny").input, 20, 10)["train_images"][:, 0]
     for number in range(50):
         file = folder / "mine" / str(number % 10) / f"{number // 10}.png"
@@ -109,13 +109,13 @@ def own_pictures(folder: Path) -> None:
 
 
 def small_mnist(folder: Path) -> None:
-    """As MNIST's files."""
+    """Write images of noise as MNIST's files."""
     write_set(folder / "MNIST" / "raw", np.random.default_rng(1))
 
 
 @functools.cache
 def small_checksums() -> dict[str, str]:
-    """Of these files."""
+    """Return the SHA-256 digests of the files of `small_mnist`."""
     with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
         small_mnist(Path(place))
         found = Path(place, "MNIST", "raw")
@@ -123,18 +123,18 @@ def small_checksums() -> dict[str, str]:
 
 
 def known_mnist() -> None:
-    """They are the published ones."""
+    """Make these digests the published ones of MNIST."""
     idx.CHECKSUMS["mnist"] = small_checksums()
 
 
 def whole_run(folder: Path) -> None:
-    """A finished run."""
+    """Copy a finished run, and add a `board.json`."""
     shutil.copytree(Path(os.environ["NUDGE_BUILD"]) / "whole", folder / "run")
     (folder / "run" / "board.json").write_text('{"board": "x", "registers": {"a": 1}, "link": {"b": 2}, "samples": 24}')
 
 
 def committed(folder: Path) -> None:
-    """Committed reports, copied here."""
+    """Copy the committed report of `tiny` on the iCEBreaker."""
     from boards.toolchain import report
 
     (folder / "baselines").mkdir()
@@ -142,19 +142,19 @@ def committed(folder: Path) -> None:
 
 
 def baselines_here() -> None:
-    """They are read from the folder."""
+    """Make commands read committed reports from the folder."""
     from boards.toolchain import report
 
     report.BASELINES = Path("baselines")
 
 
 def measured(folder: Path) -> None:
-    """A study's table."""
+    """Write a study's table, by running the study."""
     cell(["repro", "count", "--out", "results"], folder, None, {}, small_study)
 
 
 def network(folder: Path) -> None:
-    """A network's file."""
+    """Write a network file."""
     (folder / "mine.toml").write_text(NETWORK)
 
 
@@ -164,7 +164,7 @@ def text_of(
     before: Callable[[], None],
     environment: Mapping[str, str | None] = {},
 ) -> str:
-    """The undisturbed output of a command."""
+    """Return the output of a command that must succeed undisturbed."""
     with tempfile.TemporaryDirectory(prefix="nudge-attack-") as place:
         folder = Path(place, "cell")
         folder.mkdir()
@@ -175,7 +175,7 @@ def text_of(
 
 
 def damaged_files(seed: int) -> Iterator[Attack]:
-    """Each file that a command reads, damaged in each way."""
+    """Yield attacks: each file that a command reads, damaged in each way."""
     weights = f"run/{checkpoint.WEIGHTS}"
     repro, quiet = ["repro", "count", "--out", "results"], lambda: None
     again, view = [*TRAIN, "--force"], ["view", "run", "--save", "page.html"]
@@ -195,7 +195,7 @@ def damaged_files(seed: int) -> Iterator[Attack]:
         ("run/epoch-2.safetensors", RESUME, whole_run, quiet, False),
         ("mine.toml", SHOW, network, quiet, False),
         ("baselines/icebreaker-tiny-yowasp.json", REPORTED, committed, baselines_here, False),
-        # its figures have no digest: they may be edited, labels and fingerprints may not
+        # no digest covers this table's figures, which may be edited; labels and fingerprints may not
         ("results/count-quick.csv", repro, measured, small_study, False),
     ]
     for name, arguments, prepare, before, output in kinds:

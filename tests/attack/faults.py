@@ -1,8 +1,8 @@
-"""Every call that a command makes fails once: opens, reads, writes, syncs, renames, starts of programs, large allocations.
+"""Each call of a command fails once: open, read, write, sync, rename, start of a program, large allocation.
 
-As SQLite tests itself (https://www.sqlite.org/testing.html, sections 3.1 and 3.2): the n-th call fails, for every n, until the
-command ends without having made so many. Each time it must end with a documented exit code and one line, and going on must end
-with the same bits.
+As SQLite tests itself (https://www.sqlite.org/testing.html, sections 3.1 and 3.2): the n-th call fails, for
+every n, until the command makes fewer than n calls. Each time it must end with a documented exit code and one
+line of error, and continuing must end with the same bits.
 """
 
 import shutil
@@ -23,7 +23,7 @@ TOLD_SECONDS = 10.0
 
 MEMORY = KINDS["memory"]
 
-#: How calls fail: which kinds, whether a write is half done, and whether the disk stays full.
+#: How calls fail: bits of their kinds, whether a failing write writes half, and whether the disk stays full.
 MODES = {
     "once": (sum(KINDS.values()) - MEMORY, False, False),
     "half": (KINDS["write"], True, True),
@@ -34,7 +34,7 @@ MODES = {
 
 @dataclass
 class Tally:
-    """What came of a scenario's faults."""
+    """Results of a scenario's faults: failed calls by kind, exit codes, and errors."""
 
     calls: Counter[str] = field(default_factory=Counter)
     codes: Counter[int] = field(default_factory=Counter)
@@ -42,7 +42,7 @@ class Tally:
 
 
 def disturb(name: str, mode: str, every: int, first: int = 1) -> Tally:
-    """Fail each `every`-th call of a scenario, from `first` on."""
+    """Fail each `every`-th call of a scenario, from `first` on, in a run of its own."""
     scenario, (kinds, half, stays) = SCENARIOS[name], MODES[mode]
     names = {bit: kind for kind, bit in KINDS.items()}
     tally, number, told = Tally(), first, time.monotonic()

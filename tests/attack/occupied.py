@@ -1,4 +1,4 @@
-"""Something else stands where a command would write: it ends in an error, and all stays as it was."""
+"""The path of an output is taken by something else: the command must fail and change nothing."""
 
 import functools
 import os
@@ -15,12 +15,12 @@ from .scenarios import TRAIN
 
 VIEW, VERILOG, AGAIN = ["view", "run", "--save"], ["verilog", "ulx3s", "--preset", "tiny", "--out"], [*TRAIN, "--force"]
 
-#: Of a run's files, those that each training writes anew.
+#: The files of a run that each training writes anew.
 WRITTEN = ("weights.safetensors", "metrics.csv", "epochs.csv", "epoch-2.safetensors")
 
 
 def occupied() -> Iterator[Attack]:
-    """Each command with each place that is taken."""
+    """Yield attacks: each command with each path that is taken."""
     for name in ("text", "pipe", "loop", "folder", *(f"run/{name}" for name in (*WRITTEN, "learning-curve.png", "board.json"))):
         yield Attack("occupied", f"view: {name}", [*VIEW, name], furnish, stays)
     for name in ("text.v", "pipe.v", "loop.v", "package.v", "run/board.v"):
@@ -30,7 +30,7 @@ def occupied() -> Iterator[Attack]:
 
 
 def furnish(folder: Path, linked: str | None = None) -> None:
-    """A run, and what paths may lead to. linked: a file of the run that is a link to somebody's text."""
+    """Make a run, texts, pipes, loops and a folder. linked: file of the run that becomes a link to a text."""
     whole_run(folder)
     for name in ("text", "text.v", "package.json"):
         (folder / name).write_text("mine")
@@ -46,12 +46,12 @@ def furnish(folder: Path, linked: str | None = None) -> None:
 
 
 def standing(folder: Path) -> str:
-    """Every name, and which file is behind it."""
+    """Return each path with its inode, type and, for a regular file, time of modification."""
     found = [(str(path), path.lstat()) for path in sorted(folder.rglob("*"))]
     return repr([(name, at.st_ino, stat.S_IFMT(at.st_mode), at.st_mtime_ns * stat.S_ISREG(at.st_mode)) for name, at in found])
 
 
 def stays(folder: Path, ended: Ended) -> list[str]:
-    """Nothing was written."""
+    """Return errors if the command succeeded, or wrote anything."""
     wrong = ["it was done"] if ended.code == ExitCode.OK else []
     return wrong + ([] if (folder.parent / "stood").read_text() == standing(folder) else ["something was replaced or left"])

@@ -1,4 +1,4 @@
-"""Network files with values that nobody means, key by key."""
+"""Network files with an odd value for one key at a time."""
 
 import functools
 import json
@@ -44,7 +44,7 @@ image_taps = 1
 """
 
 
-#: As a file has them.
+#: The odd values, in TOML.
 VALUES = [
     *[
         "-1",
@@ -69,7 +69,7 @@ VALUES = [
 
 
 def keys(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of every entry."""
+    """Yield the path of every entry."""
     if path:
         yield path
     entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -78,7 +78,7 @@ def keys(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def text(value: Any, at: tuple[Any, ...], instead: str) -> str:
-    """TOML of a value, with another text for one entry."""
+    """Return a value's TOML, with the text `instead` for the entry at the path `at`."""
     if at == ():
         return instead
     if isinstance(value, dict):
@@ -89,12 +89,12 @@ def text(value: Any, at: tuple[Any, ...], instead: str) -> str:
 
 
 def _below(at: tuple[Any, ...], key: Any) -> tuple[Any, ...]:
-    """What is left of a path below an entry; one that nothing has where it leads elsewhere."""
+    """Return the rest of a path below an entry, or a path that matches nothing if it leads elsewhere."""
     return at[1:] if at and at[0] == key else (None,)
 
 
 def odd_networks() -> Iterator[Attack]:
-    """Each entry of a file with each value."""
+    """Yield attacks: each entry of a network file with each odd value."""
     document = tomllib.loads(FULL)
     for path in keys(document):
         for value in VALUES:

@@ -1,4 +1,4 @@
-"""Options with values that nobody means."""
+"""Command-line options with odd values."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import typer
 from .attack import Attack
 from .scenarios import TRAIN, small_study, without
 
-#: For each command: arguments with which it does little, or ends before it does much.
+#: For each command, arguments with which it does little or fails early.
 BASE = {
     "train": TRAIN,
     "resume": ["none"],
@@ -89,7 +89,7 @@ PORTS = [
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
-    """Every command by its words."""
+    """Yield each command with its name, such as `network show`."""
     from host.cli.main import app
 
     group: Any = typer.main.get_command(app)
@@ -101,7 +101,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 
 
 def values(parameter: Any) -> list[str]:
-    """What nobody means for an option."""
+    """Return odd values for an option, by its type and name."""
     kind = str(parameter.type_descriptor.annotation)
     if "int" in kind:
         return INTEGERS
@@ -113,7 +113,7 @@ def values(parameter: Any) -> list[str]:
 
 
 def options() -> Iterator[Attack]:
-    """Each option of each command with each value that nobody means for its kind."""
+    """Yield attacks: each option of each command with each odd value of its type."""
     for name, command in commands():
         for parameter in command.params:
             flag = next((word for word in getattr(parameter, "opts", []) if word.startswith("--")), None)
@@ -126,7 +126,7 @@ def options() -> Iterator[Attack]:
 
 
 def odd_files(folder: Path) -> None:
-    """What paths may lead to."""
+    """Make a pipe, a loop, a folder and a text, which PATHS name."""
     os.mkfifo(folder / "pipe")
     (folder / "loop").symlink_to("loop")
     (folder / "folder").mkdir()

@@ -1,4 +1,4 @@
-"""Commands that are disturbed, and what has to hold afterwards."""
+"""Commands to disturb, and the checks of their results afterwards."""
 
 import functools
 import io
@@ -47,7 +47,7 @@ echo routed > top.asc
 ICEPACK = "echo bits > top.bin"
 
 
-#: Where builds go, and where tools are.
+#: Builds go to `build` in the cell's folder, and tools are found in its `bin`.
 ENVIRONMENT = {"NUDGE_BUILD": "build", "PATH": "{folder}/bin:/usr/bin:/bin"}
 
 # -- training
@@ -55,7 +55,7 @@ ENVIRONMENT = {"NUDGE_BUILD": "build", "PATH": "{folder}/bin:/usr/bin:/bin"}
 
 @functools.cache
 def reference() -> tuple[bytes, bytes]:
-    """The weights that an undisturbed run ends with, and those after its first commit."""
+    """Return the weights at the end of an undisturbed run, and those after its first commit."""
     whole, cut = (_run(Path(os.environ["NUDGE_BUILD"]) / name, stop) for name, stop in (("whole", Stop()), ("cut", After(1))))
     return whole, cut
 
@@ -71,7 +71,7 @@ def _run(out: Path, stop: Stop) -> bytes:
 
 
 def bits(out: Path) -> bytes | None:
-    """The weights of a run; None where there are none, or they can't be read."""
+    """Return the weights and biases of a run as bytes, or None if they are missing or can't be read."""
     try:
         parameters = checkpoint.load(out / checkpoint.WEIGHTS)[1]
     except WeightsError:
@@ -82,37 +82,37 @@ def bits(out: Path) -> bytes | None:
 
 
 def without(words: list[str], flag: str) -> list[str]:
-    """The words without an option and its value: it may be given once."""
+    """Return the words without an option, which occurs at most once, and its value."""
     at = words.index(flag) if flag in words else len(words)
     return [*words[:at], *words[at + 2 :]]
 
 
 def half_done(folder: Path) -> None:
-    """A run that was stopped after its first commit."""
+    """Copy a run that was stopped after its first commit."""
     shutil.copytree(Path(os.environ["NUDGE_BUILD"]) / "cut", folder / "run")
 
 
 def same_bits(folder: Path, ended: Ended) -> list[str]:
-    """Success means the undisturbed weights."""
+    """Return an error if the command succeeded with other weights than the undisturbed ones."""
     return ["other weights"] if ended.code == ExitCode.OK and bits(folder / "run") != reference()[0] else []
 
 
 def train_left(folder: Path, ended: Ended) -> list[str]:
-    """Success is the whole run; a weight file is always one that can be read."""
+    """Return errors if the command succeeded with other weights, or left a damaged weight file."""
     out = folder / "run"
     damaged = (out / checkpoint.WEIGHTS).exists() and bits(out) is None
     return same_bits(folder, ended) + ["it left a damaged weight file"] * damaged
 
 
 def train_mend(folder: Path) -> list[str]:
-    """`nudge resume`, or begin where nothing was saved, ends with the same bits."""
+    """Resume, or begin again if nothing was saved; return errors unless it ends with the same bits."""
     out = folder / "run"
     ended = cell(RESUME if (out / checkpoint.WEIGHTS).exists() else TRAIN, folder)
     return failed("going on", ended) or same_bits(folder, ended) + unfinished(out)
 
 
 def unfinished(folder: Path) -> list[str]:
-    """Files that were left half written."""
+    """Return an error for each half-written file that was left."""
     return [f"{path.name} is left" for path in folder.iterdir() if path.name.endswith(UNFINISHED)]
 
 
@@ -120,7 +120,7 @@ def unfinished(folder: Path) -> list[str]:
 
 
 def tools(folder: Path) -> None:
-    """Programs that stand for synthesis, routing and packing."""
+    """Write scripts in place of synthesis, routing and packing."""
     (folder / "bin").mkdir()
     for name, script in (("yosys", YOSYS), ("nextpnr-ice40", NEXTPNR), ("icepack", ICEPACK)):
         file = folder / "bin" / name
@@ -129,7 +129,10 @@ def tools(folder: Path) -> None:
 
 
 def no_elaboration() -> None:
-    """Amaranth makes the same each time, in seconds; once is enough. Children are forked: `vfork` can't be intercepted."""
+    """Elaborate once, since Amaranth takes seconds for the same result; start children by `fork`.
+
+    The shim can't intercept `vfork`.
+    """
     from boards.toolchain import build
 
     vars(subprocess).update(_USE_VFORK=False, _USE_POSIX_SPAWN=False)
@@ -139,7 +142,7 @@ def no_elaboration() -> None:
 
 @functools.cache
 def elaborated() -> tuple[Any, int]:
-    """The build plan of the smallest board, and its number."""
+    """Return the build plan of `tiny` on the iCEBreaker, and its build number."""
     from boards.catalog import board
     from boards.toolchain import netlist
     from golden.contract.protocol import BuildFacts
@@ -152,18 +155,18 @@ BUILD = ["build", "icebreaker", "--preset", "tiny", "--tools", "native"]
 
 
 def built(folder: Path) -> bytes | None:
-    """The bitstream of the newest build."""
+    """Return the bitstream of a build in the folder, or None."""
     found = list(folder.glob("build/icebreaker-tiny-*/*.bin"))
     return found[0].read_bytes() if found else None
 
 
 def build_left(folder: Path, ended: Ended) -> list[str]:
-    """Success is the whole bitstream."""
+    """Return an error if the command succeeded without the whole bitstream."""
     return ["it succeeded without its bitstream"] if ended.code == 0 and built(folder) != b"bits\n" else []
 
 
 def build_mend(folder: Path) -> list[str]:
-    """The same again makes it."""
+    """Build again; return errors unless it makes the bitstream."""
     ended = cell(BUILD, folder, None, ENVIRONMENT, no_elaboration)
     return failed("building again", ended) or build_left(folder, ended)
 
@@ -174,7 +177,7 @@ REPORT = ["report", "icebreaker", "--preset", "tiny", "--tools", "native", "--sa
 
 
 def report_begin(folder: Path) -> None:
-    """A build, and a committed report that isn't of it."""
+    """Make a build, and a committed report of another one."""
     tools(folder)
     assert build_mend(folder) == []
     (folder / "baselines").mkdir()
@@ -186,7 +189,7 @@ def report_begin(folder: Path) -> None:
 
 
 def baselines_here() -> None:
-    """Committed reports are those of the folder; the serial line's rate takes long to work out."""
+    """Make commands read committed reports from the folder, and skip the slow estimate of the line's rate."""
     from boards.toolchain import report
     from host.cli.work import builds
 
@@ -196,7 +199,7 @@ def baselines_here() -> None:
 
 
 def report_left(folder: Path, ended: Ended) -> list[str]:
-    """The committed report is the old one or the new one."""
+    """Return an error unless the committed report is the old or the new one; after success, the new one."""
     text = (folder / "baselines" / "icebreaker-tiny-native.json").read_text()
     old = text == (folder / "old").read_text()
     new = text.endswith("}\n") and '"fmax_hz_median": 20000000.0' in text
@@ -206,7 +209,7 @@ def report_left(folder: Path, ended: Ended) -> list[str]:
 
 
 def report_mend(folder: Path) -> list[str]:
-    """The same again saves it."""
+    """Save the report again; return errors unless it is saved."""
     ended = cell(REPORT, folder, None, ENVIRONMENT, baselines_here)
     return failed("saving again", ended) or report_left(folder, ended)
 
@@ -217,7 +220,7 @@ REPRO = ["repro", "count", "--budget", "quick", "--out", "results"]
 
 
 def small_study() -> None:
-    """A study of three cells that takes no time, with the table and the picture of one."""
+    """Make `count`, a study of three cells with a table and a picture, the only study. It takes no time."""
     from matplotlib.figure import Figure
 
     from paper import studies
@@ -242,18 +245,18 @@ TABLE = "0:0.5 1:1.5 2:2.5\n"
 
 
 def repro_left(folder: Path, ended: Ended) -> list[str]:
-    """Success is the whole table."""
+    """Return an error if the command succeeded without the whole table."""
     file = folder / "results" / "count-quick.md"
     return ["it succeeded without its table"] if ended.code == 0 and (not file.exists() or file.read_text() != TABLE) else []
 
 
 def repro_mend(folder: Path) -> list[str]:
-    """The same again completes it."""
+    """Run the study again; return errors unless it completes the table."""
     ended = cell(REPRO, folder, None, {}, small_study)
     return failed("going on", ended) or repro_left(folder, ended) + unfinished(folder / "results")
 
 
-#: By name.
+#: The scenarios by name.
 SCENARIOS = {
     name: Attack("faults", name, *how)
     for name, how in {
@@ -267,7 +270,7 @@ SCENARIOS = {
 
 
 def warm_scenarios() -> None:
-    """What each does once."""
+    """Do the one-time work of all scenarios."""
     reference()
     elaborated()
     small_study()

@@ -1,4 +1,4 @@
-"""Odd environments, other owners, signals at any moment."""
+"""Odd environment variables, folders owned by another process, signals at any moment."""
 
 import functools
 import os
@@ -19,7 +19,7 @@ VARIABLES = ["NUDGE_BUILD", "NUDGE_DATA", "CXX", "TMPDIR", "HOME", "PATH", "RANK
 
 
 def environments() -> Iterator[Attack]:
-    """Variables with values that nobody means."""
+    """Yield attacks: environment variables with odd values."""
     ranks = {"WORLD_SIZE": "1", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
     for variable in VARIABLES:
         for value in ["", "x", "/proc/nowhere", "/dev/null", "a\nb", "-1", "9" * 40, "\x1b[2J", "\udcff", "a" * 5000]:
@@ -30,7 +30,7 @@ def environments() -> Iterator[Attack]:
 
 
 def owners() -> Iterator[Attack]:
-    """Another process is at work in the folder."""
+    """Yield attacks: another process holds the lock of the folder."""
     for name, lock, arguments, before in (
         ("train", "run/.lock", [*TRAIN, "--force"], lambda: None),
         ("resume", "run/.lock", RESUME, lambda: None),
@@ -41,7 +41,7 @@ def owners() -> Iterator[Attack]:
 
 
 def _locked(lock: str, folder: Path) -> None:
-    """A child holds the lock for longer than the command takes."""
+    """Fork a child that holds the lock for longer than the command takes."""
     half_done(folder)
     (folder / lock).parent.mkdir(exist_ok=True)
     reader, writer = os.pipe()
@@ -65,7 +65,10 @@ def _refused(folder: Path, ended: Ended) -> list[str]:
 
 
 def signals(seed: int, count: int) -> Iterator[Attack]:
-    """A signal at a random moment of a training, and a second one soon after; then it goes on to the same bits."""
+    """Yield attacks: a signal at a random moment of a training. Continuing must end with the same bits.
+
+    In each third attack a second signal comes soon after.
+    """
     chooser = random.Random(seed)
     for number in range(count):
         what = chooser.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
@@ -79,7 +82,7 @@ def signals(seed: int, count: int) -> Iterator[Attack]:
 
 
 def ignored(seed: int, count: int) -> Iterator[Attack]:
-    """Signals at random moments of a training that was started to ignore them, as by nohup or in a script's background."""
+    """Yield attacks: signals that the training was started to ignore, as by nohup or in the background."""
     chooser = random.Random(seed)
     for _ in range(count):
         what = chooser.choice([signal.SIGINT, signal.SIGHUP])
@@ -98,7 +101,7 @@ def _undisturbed(folder: Path, ended: Ended) -> list[str]:
 
 
 def _signalled(number: signal.Signals, times: tuple[float, float | None]) -> None:
-    """Have this process sent signals later: by a child, for its own threads may be busy."""
+    """Send signals to this process later, from a child, since this process's own threads may be busy."""
     victim = os.getpid()
     if os.fork():
         return

@@ -1,4 +1,4 @@
-"""A part of every attack, in time for `make verify`; `make evidence` has all of them."""
+"""A sample of every kind of attack, short enough for `make verify`; `make evidence` runs all of them."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(not compiler.available(), reason="no C++ compile
 
 
 def tried(*arguments: str) -> int:
-    """How many attacks there were; none may have gone wrong."""
+    """Run attacks, none of which may go wrong; return their number."""
     words = [sys.executable, "-m", "tests.attack", *arguments]
     done = subprocess.run(words, capture_output=True, text=True, timeout=900, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stdout + done.stderr
@@ -36,7 +36,7 @@ def test_power_cuts():
 
 
 def test_the_harness_can_fail():
-    """Where the folder is synced, but not the file, a power cut loses weights."""
+    """If folders are synced but files are not, the attack must find power cuts that lose weights."""
     code = (
         "import sys; from plumbing import files; sync = files.sync\n"
         "files.sync = lambda path: sync(path) if path.is_dir() else None\n"

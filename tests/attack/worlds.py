@@ -1,4 +1,4 @@
-"""What a process finds around it: a fork, torch's default device, few descriptors or bytes, no home, names of no Unicode."""
+"""Odd worlds: a fork, another default device, few descriptors, small files, no home, names not in Unicode."""
 
 import functools
 import os
@@ -20,17 +20,17 @@ from .scenarios import RESUME, TRAIN, half_done, same_bits, without
 
 EVAL = ["eval", "tiny-mnist", "--samples", "2", "--json"]
 
-#: Each with what its folder holds before, and what success means.
+#: For each command its arguments, preparation and check.
 COMMANDS = {"train": (TRAIN, nothing, same_bits), "resume": (RESUME, half_done, same_bits), "eval": (EVAL, nothing, anything)}
 
-#: How a name may not be Unicode: a byte of a path, and what JSON and TOML can say.
+#: A name that is no Unicode: a byte of a path that isn't UTF-8, which JSON can express too.
 ODD = "r\udcff"
 
 TOO_LARGE = "".join(f"[[stage]]\ndense = {units}\n" for units in (16384, 16384, 10))
 
 
 def worlds() -> Iterator[Attack]:
-    """All of them."""
+    """Yield all attacks of this file."""
     for name, (arguments, prepare, check) in COMMANDS.items():
         done = functools.partial(_done, check)
         one = functools.partial(Attack, "worlds", arguments=arguments, prepare=prepare, check=done)
@@ -48,7 +48,7 @@ def worlds() -> Iterator[Attack]:
 
 
 def _names() -> Iterator[Attack]:
-    """Texts that are no Unicode, as a name of each kind of path and in each text of a run."""
+    """Yield attacks: texts that are no Unicode, as each kind of path and in each text file of a run."""
     one = functools.partial(Attack, "worlds", prepare=_odd_run)
     done = functools.partial(_done, anything)
     yield one("view of an odd name", ["view", ODD, "--save", "x.html"], check=done)
@@ -63,7 +63,7 @@ def _names() -> Iterator[Attack]:
 
 
 def _done(check: Callable[[Path, Ended], list[str]], folder: Path, ended: Ended) -> list[str]:
-    """It succeeds."""
+    """Return an error unless the command succeeded, else those of `check`."""
     return check(folder, ended) if ended.code in (ExitCode.OK, None) else [f"exit code {ended.code}"]
 
 
@@ -72,7 +72,7 @@ def _refused(folder: Path, ended: Ended) -> list[str]:
 
 
 def _fork() -> None:
-    """Go on in a child, after torch's threads have worked."""
+    """Continue in a forked child, after torch's threads have worked."""
     torch.set_num_threads(4)
     torch.ones(1 << 20, device="cpu").exp()
     if child := os.fork():
@@ -84,7 +84,7 @@ def _meta() -> None:
 
 
 def _no_home() -> None:
-    """As a user that isn't in /etc/passwd, with an installed package."""
+    """Simulate a user without an entry in /etc/passwd, and an installed package."""
     cache.ROOT = Path("/proc/nowhere")
     pwd.getpwuid = {}.__getitem__  # type: ignore[assignment]
 
@@ -94,7 +94,7 @@ def _limit(kind: int, most: int) -> None:
 
 
 def _memory() -> None:
-    """Six GiB."""
+    """Limit the address space to 6 GiB."""
     _limit(resource.RLIMIT_AS, 6 << 30)
 
 

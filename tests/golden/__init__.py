@@ -1,1 +1,1 @@
-"""The golden model against written-out loops, autograd and itself."""
+"""Tests of the golden model, against scalar loops, autograd and its own engines."""

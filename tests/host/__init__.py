@@ -1,1 +1,1 @@
-"""The host, without a board."""
+"""Tests of the host, without a board."""

@@ -21,7 +21,7 @@ def net():
 
 
 def test_there_and_back_predicts_the_same(net, tmp_path):
-    """In the floating-point model, on 100 digits, through a file; and the weights are the same integers."""
+    """After a file, the floating-point model predicts 100 digits alike, and weights are the same integers."""
     nir.write(tmp_path / "net.nir", net.to_nir())
     back = nudge.Network.from_nir(nir.read(tmp_path / "net.nir"))
     images = DATA.test_images[:100]
@@ -33,7 +33,7 @@ def test_there_and_back_predicts_the_same(net, tmp_path):
 
 
 def test_a_lambda_that_falls_is_said_as_it_ends(net):
-    """A decoder's node has the last one; the metadata have them all."""
+    """A decoder's node has the last lambda; the metadata have all of them."""
     schedule = {"free": 16, "nudged": 8, "decay_shift": 0, "halvings": [1, 4]}
     annealed = nudge.Network([nudge.Conv(3), nudge.Dense(10)], schedule=schedule, seed=1)
     graph = annealed.to_nir()
@@ -42,7 +42,7 @@ def test_a_lambda_that_falls_is_said_as_it_ends(net):
 
 
 def test_the_graph_is_the_forward_path(net):
-    """Conv, pool and dense nodes, run by torch, give the forward drive of spikes."""
+    """Its nodes are those of the stages, each with decoder and encoder; its weights are the masters."""
     graph = net.to_nir()
     assert [type(node).__name__ for node in graph.nodes.values()] == [
         "Input",
@@ -61,7 +61,7 @@ def test_strict_names_what_nir_cannot_say(net):
 
 
 def foreign(**changes):
-    """A graph of another library: no metadata of ours."""
+    """Return a graph as from another library, without our metadata."""
     random = np.random.default_rng(1)
     ones = np.ones((4, 13, 13))
     nodes = {
@@ -154,7 +154,7 @@ def test_what_nudge_cannot_have_is_named(graph, says):
 
 
 class Raises:
-    """Raises from whatever it is asked."""
+    """Raises an error from every attribute, and from its conversion to an array."""
 
     def __getattr__(self, name):
         raise RuntimeError(f"no {name}\nand a second line")
@@ -195,7 +195,7 @@ HOSTILE: dict[str, Any] = {
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_hostile_graphs_end_in_one_error_or_say_the_same(value):
-    """Each attribute of each node, each node, the edges, metadata and name: an accepted value changes no bit of the network."""
+    """A hostile attribute, node, edge, metadata or name that is accepted changes no bit of the network."""
     good = nudge.Network.from_nir(foreign())
 
     def same(what, graph, name):

@@ -1,4 +1,4 @@
-"""A network as a module of torch: the same answers, and what torch's own tools do with it."""
+"""A network as a module of torch gives the same answers, also after torch's own tools have changed it."""
 
 import copy
 from pathlib import Path
@@ -27,7 +27,7 @@ def net():
 
 
 def window_sums(net, images):
-    """The sums that decide, by the plain engine, which does block by block what the hardware does."""
+    """Return the outputs' window sums by the plain engine, which computes block by block as hardware does."""
     copies = working(net.spec, net.parameters)
     pixels = images.reshape(-1, *net.spec.input.shape).long()
     course = steps(net.spec, net.settings, Plain(net.spec, copies), copies, pixels, None)
@@ -35,7 +35,7 @@ def window_sums(net, images):
 
 
 def test_all_test_digits_are_read_as_predict_reads_them(net):
-    """The values too."""
+    """Outputs equal the window sums, and not only their largest one."""
     found = net.to_module()(IMAGES)
     assert found.dtype == torch.float32
     assert found.shape == (500, 10)
@@ -94,7 +94,7 @@ def test_the_state_is_that_of_the_weight_file(net):
     state = module.state_dict()
     assert state.keys() == file.keys()
     assert all(torch.equal(state[name], file[name]) and state[name].dtype == file[name].dtype for name in file)
-    # other weights are other answers, and the file's are the same ones again
+    # other weights give other answers; loading the file's weights gives the same ones
     other = nudge.Network.preset("small", seed=1).to_module()
     wanted = module(IMAGES[:20])
     assert not torch.equal(other(IMAGES[:20]), wanted)
@@ -110,7 +110,7 @@ def test_what_torch_does_with_modules_changes_no_bit(net):
     with torch.inference_mode():
         assert torch.equal(module(IMAGES[:20]), wanted)
     assert "small: Conv" in repr(module)
-    # the module is a copy: what the network learns later doesn't change it
+    # the module is a copy, which later training of the network doesn't change
     learning = nudge.Network.load("small-mnist")
     kept = learning.to_module()
     learning.fit(samples=16, free_steps=4, nudged_steps=4)

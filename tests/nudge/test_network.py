@@ -1,4 +1,4 @@
-"""The public names: made, trained, asked, and equal to the commands that do the same."""
+"""The public names make, train and query networks, with the results of the same commands."""
 
 from typing import Any
 
@@ -65,7 +65,7 @@ def test_fit_is_the_command(tmp_path, capsys):
     for ours, theirs in zip(files[0][1], files[1][1], strict=True):
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     assert files[0][2].plan == files[1][2].plan
-    # and what was learnt is in the network, and in its file
+    # the network has the learnt weights, and so has its file
     again = nudge.Network.load(tmp_path / "api")
     assert all(np.array_equal(again.weights[name], net.weights[name]) for name in net.weights)
     assert again.evaluate().error_percent == net.evaluate().error_percent == result.error_percent
@@ -79,7 +79,7 @@ def test_the_history_has_every_commit_and_held_out_images(tmp_path):
     assert history.samples.tolist() == [16, 32, 40, 56, 72, 80]
     assert history.error_percent.shape == history.seconds.shape == (6,)
     assert [(epoch.epoch, epoch.samples) for epoch in history.epochs] == [(1, 40), (2, 80)]
-    # the same images, tried again with the weights that the run ended with
+    # the same images, with the weights at the end of the run
     net = nudge.Network.load(tmp_path)
     wrong = net.predict(DATA.train_images[-30:]) != DATA.train_labels[-30:].numpy()
     assert history.epochs[-1].held_out_error_percent == pytest.approx(100 * wrong.mean())
@@ -110,7 +110,7 @@ def test_a_callback_sees_each_commit_and_can_stop(tmp_path):
     assert seen == [(0, 16), (0, 32), (1, 0), (1, 16)]
     assert not result.finished
     assert result.error_percent is None
-    # what it left is resumed to the same weights as those of a run that went through
+    # resuming gives the weights of an uninterrupted run
     command = ["resume", str(tmp_path)]
     assert cli.main(command) == 0
     through = mine()

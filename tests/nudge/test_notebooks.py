@@ -1,4 +1,4 @@
-"""The notebooks of docs/ run from the first cell to the last, in a process of their own: each claim in them is an assertion."""
+"""The notebooks of docs/ run from the first cell to the last; each of their claims is an assertion."""
 
 import os
 import sys
@@ -11,12 +11,12 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
 
-#: Of a cell, on a machine that does other things too.
+#: Time limit of a cell in seconds, on a machine that does other things too.
 SECONDS = 600
 
 
 def drawings(notebook) -> int:
-    """How often a picture is to appear: by pyplot, or as what a cell ends with."""
+    """Return the number of pictures that must appear: by pyplot, or as the value of a cell."""
     code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     return sum("plt.show()" in source for source in code) + sum(source.endswith(".plot()") for source in code)
 
@@ -27,7 +27,7 @@ def test_there_are_three():
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_is_kept_without_outputs_and_claims_something(path):
-    """So that a change of it can be read."""
+    """Without outputs, changes of a notebook are readable."""
     notebook = nbformat.read(path, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
@@ -38,7 +38,7 @@ def test_a_notebook_is_kept_without_outputs_and_claims_something(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path, tmp_path, monkeypatch):
-    # the kernel is a process of its own: it finds this checkout, and `nudge` beside this Python, as an active environment does
+    # the kernel, another process, must find this checkout, and `nudge` beside this Python
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

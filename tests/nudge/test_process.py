@@ -1,4 +1,4 @@
-"""What a process has done before, or is set to, doesn't change a fit: children after a fork, torch's default device."""
+"""A fit doesn't depend on the process's state: not on an earlier fork, nor on torch's default device."""
 
 import sys
 
@@ -9,7 +9,7 @@ import nudge
 from golden.model import native_check
 from plumbing import children
 
-#: Trains with torch's threads, then in a child of a fork; ends with 0 if that has the same weights.
+#: Trains with torch's threads, then in a forked child; exits with 0 if that has one thread and equal weights.
 FORK = """
 import os, torch, nudge
 torch.set_num_threads(4)
@@ -26,7 +26,7 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def test_a_child_of_a_fork_trains_as_its_parent_did():
-    """Threads that torch has started in the parent aren't in the child, which would wait for them."""
+    """A child lacks the threads that torch started in its parent, and must not wait for them."""
     assert children.run([sys.executable, "-c", FORK], 60).returncode == 0
 
 
@@ -39,7 +39,7 @@ def meta():
 
 
 def test_torchs_default_device_is_not_asked(meta):
-    """A tensor of another device has no memory that compiled code could write to."""
+    """Tensors on the device `meta` have no memory that compiled code could write to."""
     net = nudge.Network.preset("tiny")
     net.fit(seed=1, samples=16, batch=8, free_steps=4, nudged_steps=4)
     digit = nudge.data("embedded").test_images[0]

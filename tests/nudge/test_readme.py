@@ -1,4 +1,4 @@
-"""README's script is at most 12 lines, and does what it says; so does the command for the picture."""
+"""README's script has at most 12 lines and works, and so does the command for the picture."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ def block(language: str) -> str:
 
 
 def test_the_script_trains_on_the_virtual_board_and_leaves_its_pictures(tmp_path, monkeypatch, capsys):
-    """As it stands: its own network, all embedded digits, by the simulated RTL; what that learns is what the model learns."""
+    """It runs unchanged: own network, all embedded digits, simulated RTL, with the weights of the model."""
     script = block("python")
     assert len([line for line in script.splitlines() if line.strip()]) <= 12
     assert 'board="sim"' in script

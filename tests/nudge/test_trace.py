@@ -1,4 +1,4 @@
-"""A trace is what the engines compute, bit for bit, and costs no memory that isn't there."""
+"""A trace has what the engines compute, bit for bit, and is refused if it needs too much memory."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,10 @@ def test_every_sweep_is_the_plain_model_s(net, traced):
 
 
 def test_types_hold_every_width(net, traced):
-    """Nothing was cut off where a quantity was kept: the neuron's equations hold among the arrays."""
+    """The stored arrays lose no bits: the neuron's equations hold among them.
+
+    U[t+1] = U[t] + xi[t+1] - one s[t+1], with s[t+1] = 1 where U[t] + (xi[t+1] << k) > threshold.
+    """
     f, k = net.spec.formats, net.spec.schedule.decay_shift
     for phase in PHASES:
         for n in range(1, len(net.spec.layers)):
@@ -104,14 +107,14 @@ def test_a_raster_marks_each_spike(traced):
 
 
 def test_torch_weights_reproduce_the_static_drive(net):
-    """In floating point, by torch's own convolution and pooling; every sum is exact in float32."""
+    """torch's own convolution and pooling compute it in float32, where every sum is exact."""
     state, scale = net.to_torch()
     assert state["bundle1.weight"].dtype == torch.float32
     images = DATA.test_images[:20, None].float() / 256
     drive = torch.nn.functional.avg_pool2d(torch.nn.functional.conv2d(images, state["bundle1.weight"]), 2)
     lsb = 2.0**-net.spec.formats.phi_fraction
     ours = torch.floor(drive.double() / lsb + 0.5)
-    # the drive that a first sweep reads is the static one alone: nothing has spiked before
+    # the first sweep reads the static drive alone, since nothing has spiked before
     for image, expected in zip(DATA.test_images[:20], ours, strict=True):
         first = next(iter(trace(net.spec, net.settings, net.parameters, image, None)))
         assert torch.equal(first.drives[0], expected.long())

@@ -1,4 +1,4 @@
-"""What `fit` takes, its file keeps: `load`, `eval` and `resume` take it back; the rest is refused before training."""
+"""`load`, `eval` and `resume` read back all values that `fit` accepts; it refuses others before training."""
 
 import shutil
 from pathlib import Path
@@ -29,7 +29,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """With data in places whose names mean something to somebody."""
+    """A folder with data sets in subfolders whose names look like records of other data."""
     path = tmp_path_factory.mktemp("values")
     for place in ("C#", "x#0123456789ab", "own"):
         (path / place).mkdir()
@@ -76,7 +76,7 @@ def test_what_fit_takes_is_taken_back(folder, options, source, kind):
 
 
 def test_arrays_of_any_order_are_the_same_images(tmp_path):
-    """Negative strides, big-endian bytes, Fortran's order, lists, what can't be written to, a channel of its own."""
+    """Negative strides, big-endian bytes, Fortran's order, lists, read-only arrays, an axis of channels."""
     images, labels, test_images, test_labels = (part.numpy() for part in SMALL)
     still = images.copy()
     still.setflags(write=False)
@@ -122,7 +122,7 @@ def test_data_of_another_kind_are_named(data):
 
 
 def test_given_images_are_not_taken_for_a_folder(folder, tmp_path, monkeypatch, capsys):
-    """Neither the folder that happens to be called so nor any other data but the same ones."""
+    """Neither a folder called `own` nor other data is taken for given images; equal images in a file are."""
     network().fit(SMALL, out=tmp_path, callbacks=[lambda run: True], epochs=2, **FEW)
     monkeypatch.chdir(folder)
     before = (tmp_path / checkpoint.WEIGHTS).read_bytes()

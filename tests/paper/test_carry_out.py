@@ -1,4 +1,4 @@
-"""Carrying out a study: interrupted, damaged, of another version, by two at once; and what can't be carried out."""
+"""Carrying out a study: interrupted, damaged, of another version, by two at once, or with refused options."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from plumbing.files import owned
 
 
 class Counted:
-    """A study of two values whose measurements are counted; it fails after `most` of them."""
+    """A study of two values that counts its measurements; it is interrupted after `most` of them."""
 
     def __init__(self, most: int = 100, version: int = 1):
         self.most, self.version = most, version

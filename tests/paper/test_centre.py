@@ -1,4 +1,4 @@
-"""Centred updates: the steps of a network that reads less the mean, and a training with them."""
+"""Centred updates equal steps of a network whose inputs have their mean subtracted; trainings with them."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ DIGITS = load("embedded")
     ids=["conv", "dense"],
 )
 def test_a_centred_step_is_a_step_of_what_reads_less_the_mean(shape, function):
-    """f(x - m) with the bias c that makes it f(x), and its own step, against f(x) and the centred one."""
+    """f(x - m), with a bias that makes it f(x), gives after a step what f(x) gives after a centred step."""
     torch.manual_seed(1)
     w, b = (torch.randn(s, dtype=torch.float64, requires_grad=True) for s in (shape, shape[:1]))
     x, others = (torch.rand(5, 2, 7, 7, dtype=torch.float64) for _ in range(2))
@@ -51,7 +51,7 @@ def test_means_follow_from_the_first_on():
 
 
 def small(**changes) -> Configuration:
-    """A network that learns in seconds, by torch."""
+    """Return a configuration that learns in seconds, by torch."""
     network = Network((PaddedConv(4), Dense(16), Dense(10)))
     dynamics = Dynamics(12, 6, 2, 0.25, 1.0, 0.5, order="odd-even")
     start = Configuration("small", "start", "-", "-", network, dynamics, (0.5, 0.3, 0.2), batch=10, epochs=3)

@@ -1,4 +1,4 @@
-"""Tables in results/ are of the studies as they are: `nudge repro` goes on from them, and would write the same again."""
+"""Tables in results/ fit today's studies: `nudge repro` continues from them, and would write the same."""
 
 import csv
 from pathlib import Path
@@ -18,7 +18,7 @@ def test_there_are_tables_of_all_studies():
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_a_committed_table_is_what_the_study_writes(path, tmp_path):
-    """Each row is of a cell that the study has, and table and picture are drawn without any data set."""
+    """Each row belongs to a cell of the study, and table and picture are drawn without any data set."""
     images.cache_clear()
     name, budget_name = path.stem.rsplit("-", 1)
     study = find(name)

@@ -1,4 +1,4 @@
-"""The compiled form of the paper's phases against torch's: equal bits where nothing is rounded, else close."""
+"""The paper's phases in compiled form equal torch's bit for bit if nothing is rounded, else closely."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -25,7 +25,7 @@ NETWORKS = {
     "weak feedback": Network((PaddedConv(5), Dense(12), Dense(10)), feedback=0.25),
     "alpha 2": Network((PaddedConv(3), PaddedConv(4), Dense(10)), alpha=2.0),
 }
-#: Sizes that are powers of two: with weights, pixels and states of few bits, float32 rounds nothing.
+#: Constants that are powers of two: with weights, pixels and states of few bits, float32 rounds nothing.
 EXACT = Dynamics(6, 4, 2, 0.5, 1.0, 0.5)
 DYNAMICS = {
     "board": EXACT,
@@ -37,7 +37,7 @@ DYNAMICS = {
     "fine": replace(EXACT, fine=(3, 2, 1, 0), clip_nudge=False),
     "odd-even, image spikes, fine": replace(EXACT, order="odd-even", image_spikes=True, fine=(2, 1, 2, 1)),
 }
-#: Table I's, and with annealing.
+#: Dynamics that float32 rounds: Table I's, with annealing, and without spikes.
 ROUNDED = {
     "table 1": Dynamics(9, 5, 1, 0.6, 0.9, 0.1, image_spikes=True),
     "annealed": Dynamics(9, 5, 3, 0.6, 0.354, 0.2, prediction_decay=0.5, rate_decay=0.3, image_spikes=True),
@@ -49,7 +49,7 @@ BATCH = 37
 
 
 def sample(network: Network, seed: int, bits: int | None) -> tuple[Parameters, torch.Tensor, torch.Tensor]:
-    """Weights, biases, pixels and labels; of few bits, or any."""
+    """Draw weights, biases, pixels and labels. bits: binary places of each value; None: any float32."""
     random = torch.Generator().manual_seed(seed)
 
     def draw(shape, low, high):
@@ -68,7 +68,8 @@ def test_equal_bits_where_nothing_is_rounded(name, kind, steps):
     network, dynamics = NETWORKS[name], replace(DYNAMICS[kind], free=steps, window=min(steps, DYNAMICS[kind].window))
     parameters, pixels, labels = sample(network, 1, bits=2)
     if kind == "real":
-        dynamics = replace(dynamics, nudged=1, window=1, free=min(steps, 2))  # a product more, so more bits, in each step
+        # each step has one more product, and so more bits
+        dynamics = replace(dynamics, nudged=1, window=1, free=min(steps, 2))
     expected = phases.averages(network, dynamics, parameters, pixels, labels)
     got = compiled.averages(network, dynamics, parameters, pixels, labels)
     assert got.keys() == expected.keys()
@@ -82,7 +83,7 @@ def test_equal_bits_where_nothing_is_rounded(name, kind, steps):
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("kind", ROUNDED)
 def test_close_where_float32_rounds(name, kind):
-    """A spike may fall the other way where a potential is at the threshold, so one neuron in 1,000 may differ."""
+    """A spike may differ if a potential is at the threshold, so one neuron in 1,000 may differ."""
     network, dynamics = NETWORKS[name], ROUNDED[kind]
     parameters, pixels, labels = sample(network, 2, bits=None)
     expected = phases.averages(network, dynamics, parameters, pixels, labels)
@@ -147,7 +148,7 @@ def test_maximum_pooling_has_equal_bits_where_nothing_is_rounded(name, clip_nudg
 
 @pytest.mark.parametrize("name", MAXIMUM)
 def test_a_sample_stands_still_by_itself(name):
-    """The same step ends each free phase in both engines, and it is the first one whose moves are small enough."""
+    """In both engines a sample's free phase ends at its first step with small enough moves."""
     network = MAXIMUM[name]
     parameters, pixels, labels = sample(network, 9, bits=None)
     parameters = Parameters(tuple(w / w[0].numel() ** 0.5 for w in parameters.weights), parameters.biases)
@@ -159,7 +160,7 @@ def test_a_sample_stands_still_by_itself(name):
         for old, new in pairwise(trace)
     ]
     small = torch.stack(moves) <= STILL
-    clear = (torch.stack(moves) - STILL).abs().amin(0) > 1e-5  # whatever the order of sums
+    clear = (torch.stack(moves) - STILL).abs().amin(0) > 1e-5  # so that the order of sums decides nothing
     assert clear.sum() > BATCH // 2
     ends = torch.where(small.any(0), 1 + small.int().argmax(0), dynamics.free - 1)  # from 0 within the phase
     assert len(ends.unique()) > 1, f"all samples stand still at once: {ends}"
@@ -203,7 +204,7 @@ def test_what_has_no_compiled_form(network, kind):
 
 
 def test_a_system_learns_the_same():
-    """Updates of the convergent net by both engines, close; predictions, which large margins decide, equal."""
+    """The convergent network's updates by both engines are close; predictions (large margins) are equal."""
     c = next(c for c in table_two("mnist", 16) if (c.name, c.variant) == ("crnn-ep", "tuned"))
     c = replace(c, dynamics=replace(c.dynamics, free=16, nudged=8))
     parameters = c.network.initial(1, c.gain)

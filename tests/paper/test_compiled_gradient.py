@@ -1,4 +1,4 @@
-"""Backpropagation through time as a compiled loop against torch's autograd: the same spikes, derivatives but for rounding."""
+"""Compiled backpropagation through time has autograd's spikes, and its derivatives except for rounding."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ from .test_compiled import NETWORKS, sample
 
 pytestmark = pytest.mark.skipif(not compiler.available(), reason="no C++ compiler")
 
-#: With weights of few bits float32 rounds no spiking state, so both see the same spikes.
+#: With weights of few bits float32 rounds no spiking state, so both engines have the same spikes.
 EXACT = Dynamics(6, 4, 2, 0.5, 1.0)
 DYNAMICS = {
     "spikes": EXACT,
@@ -36,7 +36,7 @@ DIFFERENTIABLE = [name for name in NETWORKS if name not in ("alpha 2", "weak fee
 @pytest.mark.parametrize("kind", DYNAMICS)
 def test_the_derivative_is_autograds(name, kind):
     parameters, pixels, labels = sample(NETWORKS[name], 1, bits=2)
-    if not DYNAMICS[kind].spiking:  # else all neurons are clipped, and nothing comes back
+    if not DYNAMICS[kind].spiking:  # otherwise all neurons are clipped, and derivatives are 0
         parameters = parameters._replace(weights=tuple(w / 8 for w in parameters.weights))
     expected = backprop.update(NETWORKS[name], DYNAMICS[kind], parameters, pixels, labels)
     got = backprop.compiled_update(NETWORKS[name], DYNAMICS[kind], parameters, pixels, labels)
@@ -91,7 +91,7 @@ def test_products_after_pooling_are_the_products():
 
 
 def test_a_system_learns_the_same_either_way():
-    """Without spikes, which rounding could flip: errors of a short run, and its weights, closely."""
+    """Without spikes, which rounding could flip, a short run has equal errors and close weights."""
     c = next(c for c in table_two("mnist", 16) if (c.name, c.variant) == ("crnn-bptt", "tuned"))
     images = datasets.load("embedded", None)
     runs = [train(SystemRun(c, 96, 1, 1, parts=1, engine=engine), images) for engine in ("torch", "compiled")]

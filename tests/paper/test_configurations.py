@@ -1,4 +1,4 @@
-"""What Table I and Table II have, as printed; and that each variant changes what its name says, and nothing else."""
+"""Tables I and II are as printed, and each variant changes what its name says, and nothing else."""
 
 from dataclasses import fields, replace
 from typing import Any
@@ -21,12 +21,12 @@ SETS = ("mnist", "fashion-mnist")
 
 
 def known(data: str, narrow: int = 1, widths: tuple[int, int, int] | None = SCALE_WIDTHS) -> dict:
-    """Configurations by name and variant."""
+    """Return configurations by name and variant."""
     return {(c.name, c.variant): c for c in table_two(data, narrow, widths)}
 
 
 def changes(before: Configuration, after: Configuration) -> dict[str, Any]:
-    """Fields that differ, those of the parts too, and their values; of rates the factor. `why` says so in words."""
+    """Return fields that differ, also in network and dynamics, with their new values; for rates a factor."""
     pairs = (before, after), (before.network, after.network), (before.dynamics, after.dynamics)
     found = {
         field.name: getattr(new, field.name)
@@ -65,7 +65,7 @@ def test_tables_hold_what_the_paper_prints():
             assert c.dynamics.spiking == c.dynamics.image_spikes == c.name.startswith("snn")
 
 
-#: Name, variant before, variant after, and what differs.
+#: Name, variant before, variant after, and the fields that differ.
 CHANGED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("snn-ep", "table-1", "table-1-annealed", {"prediction_decay": 0.5}),
     ("crnn-bptt", "tuned", "tuned half rates", {"rates": 0.5}),
@@ -101,7 +101,7 @@ def test_a_field_that_is_as_it_always_was_is_no_fact():
 
 
 def test_published_rates_fall_where_epochs_are_few():
-    """Only there, only of the works that need it, to a tenth over the epochs of the budget."""
+    """Rates fall only in the budget `scale`, only for works that need it, to a tenth over their epochs."""
     budgets = {
         b.name: {(c.name, c.variant): c for c in table2.configurations(b, "mnist")} for b in table2.BUDGETS
     }
@@ -119,7 +119,7 @@ def test_published_rates_fall_where_epochs_are_few():
 
 
 def test_a_cited_network_with_the_dynamics_of_the_papers_own():
-    """Its stages, and nothing else of its work."""
+    """It has the cited work's stages, and nothing else of that work."""
     found = known("mnist")
     cited, ours = found["oconnor-3fc", "tuned weak feedback"], found["snn-ep", "tuned weak feedback"]
     assert cited.network == replace(found["oconnor-3fc", "published"].network, feedback=WEAK)

@@ -1,4 +1,4 @@
-"""Nudged phases in fine spikes: what is sent adds up, nothing moves by itself, the update is the gradient."""
+"""Nudged phases in fine spikes: sums of spikes, rest without a nudge, and updates that are gradients."""
 
 from dataclasses import replace
 
@@ -13,20 +13,20 @@ from paper.systems.network import Network, PaddedConv, Parameters
 from paper.systems.neuron import Dynamics, State
 
 NETWORK = Network((PaddedConv(3), PaddedConv(4), Dense(12), Dense(10)), feedback=0.25)
-#: lambda 1 / t^0.7.
+#: lambda falls as 1 / t^0.7.
 FINE = Dynamics(32, 16, 8, 1.0, beta=0.2, prediction_decay=0.7, fine=(8, 6, 4, 2))
 DIGITS = data.load("embedded", None)
 
 
 def sample(count: int, gain: float = 1.5) -> tuple[Parameters, torch.Tensor, torch.Tensor]:
-    """Weights, biases that are not 0, pixels and labels."""
+    """Return weights, biases that are not 0, pixels and labels."""
     parameters = NETWORK.initial(5, gain, dtype=torch.float64)
     lifted = Parameters(parameters.weights, tuple(0.1 + b for b in parameters.biases))
     return lifted, DIGITS.train_images[:count, None].double() / 255, DIGITS.train_labels[:count]
 
 
 def test_what_is_sent_adds_up_to_the_deviation():
-    """Sigma-delta: the membrane potential holds what was encoded and not sent."""
+    """Sigma-delta: the membrane potential changes by the encoded sum minus the sent sum."""
     random = torch.Generator().manual_seed(1)
     dynamics = Dynamics(1, 1, 1, prediction=0.25, fine=(2, 4))
     old = [torch.rand((2, 3, 4, 4), generator=random, dtype=torch.float64) for _ in range(3)]
@@ -65,7 +65,7 @@ def test_nothing_moves_without_a_nudge(order):
 
 
 def cosines(dynamics: Dynamics) -> list[float]:
-    """Of the weights' update with backpropagation through the same network without spikes, layer by layer."""
+    """Return, for each layer, the cosine of the update with that of backpropagation without spikes."""
     parameters, x, labels = sample(32)
     ours = equilibrium.update(NETWORK, dynamics, parameters, x, labels).delta.weights
     real = Dynamics(256, 1, 1, spiking=False)

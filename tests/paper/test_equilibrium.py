@@ -1,4 +1,4 @@
-"""The update, eq. 4, 5 and 11, against backpropagation through time."""
+"""The update of eq. 4, 5 and 11 approximates that of backpropagation through time."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ NETWORKS = {
 
 
 def compared(net: Network, dynamics: Dynamics) -> list[tuple[str, float, float]]:
-    """For each weight and bias: cosine and norm ratio of the update to BPTT's, after 256 steps."""
+    """Return, for each weight and bias, cosine and norm ratio of the update to BPTT's, after 256 steps."""
     parameters = net.initial(5, dtype=torch.float64)
     lifted = Parameters(parameters.weights, tuple(0.1 + b for b in parameters.biases))
     x, labels = pixels(6), DIGITS.train_labels[:6]
@@ -45,14 +45,14 @@ def compared(net: Network, dynamics: Dynamics) -> list[tuple[str, float, float]]
 @pytest.mark.parametrize("rate", [0.9, 1.0])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_convergent_update_is_the_gradient(name, rate):
-    """Eq. 5 and 11 at a small beta against backpropagation through time, in every layer."""
+    """Eq. 5 and 11 at a small beta equal backpropagation through time, in every layer."""
     for layer, cosine, ratio in compared(NETWORKS[name], Dynamics(256, 128, 1, rate=rate, beta=1e-3, spiking=False)):
         assert cosine > 0.99, f"{layer}: cosine {cosine:.4f}"
         assert 0.95 < ratio < 1.05, f"{layer}: norm ratio {ratio:.4f}"
 
 
 def test_another_alpha_changes_sizes_alone():
-    """Eq. 16 where it isn't the adjoint: the first convolution's update passes two inverses, the second one's one."""
+    """Eq. 16 isn't the adjoint then: the first convolution's update passes two inverses, the second's one."""
     dynamics = Dynamics(256, 128, 1, beta=1e-3, spiking=False)
     found = {name: rest for name, *rest in compared(replace(NARROW, alpha=16.0), dynamics)}
     assert all(cosine > 0.99 for cosine, _ in found.values())
@@ -61,7 +61,7 @@ def test_another_alpha_changes_sizes_alone():
 
 
 def test_three_phases_cancel_the_bias_of_two():
-    """What eq. 5 is for: eq. 4 is off by the first order of beta, which adds to the norm of the update; eq. 5 isn't."""
+    """Eq. 4 has an error of first order in beta, which adds to the norm of the update; eq. 5 has none."""
     three = Dynamics(256, 128, 1, beta=1e-3, spiking=False)
     both = three, replace(three, three_phases=False)
     off = [max(abs(ratio - 1) for _, _, ratio in compared(NETWORKS["fully connected"], d)) for d in both]

@@ -1,4 +1,4 @@
-"""Networks of the contract in floating point, against the fixed-point model that approximates them."""
+"""Networks of the contract in floating point, compared with the fixed-point model that approximates them."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ from tests.golden.model.random_nets import MINUSCULE, random_images, random_para
 
 
 def test_spikes_average_to_the_state():
-    """Sigma-delta with predictive coding: what a decoder makes of a constant neuron's spikes has the neuron's mean."""
+    """Sigma-delta with predictive coding: the decoded spikes of a constant neuron average to its state."""
     xi = torch.linspace(0, 1, 65, dtype=torch.float64)
     for prediction in (1.0, 0.6, 0.5, 0.25):
         dynamics = Dynamics(1, 1, prediction=prediction)
@@ -38,10 +38,10 @@ def test_spikes_average_to_the_state():
 
 @pytest.mark.parametrize(("decay_shift", "halvings"), [(0, ()), (1, ()), (2, ()), (0, (1, 4, 11))])
 def test_fixed_point_rounds_each_step_by_little(decay_shift, halvings):
-    """From the fixed model's state, each float step ends within the roundings of one step.
+    """A float step from the fixed-point model's state ends within the roundings of one step.
 
-    phi is exact but for the static drive (half an LSB of 2^-9); d is floored (an LSB of 2^-12), xi rounded (half an LSB of
-    2^-8), and beta times xi floored (an LSB of 2^-12).
+    phi is exact except for the static drive (half an LSB of 2^-9); d is floored (an LSB of 2^-12), xi rounded
+    (half an LSB of 2^-8), and beta times xi floored (an LSB of 2^-12).
     """
     spec = replace(MINUSCULE, schedule=Schedule(12, 6, 1, decay_shift, halvings=halvings))
     random = np.random.default_rng(decay_shift)
@@ -74,7 +74,7 @@ def test_fixed_point_rounds_each_step_by_little(decay_shift, halvings):
             phi[n] = phi[n] + backward(link, previous[n + 1].s, w, None)
         sign = {"free": 0, "plus": 1, "minus": -1}[step.phase]
         nudges = [0.0] * 3 + [sign * dynamics.beta * (target - previous[-1].xi)]
-        # lambda halves in the free phase alone, and its last step isn't followed by another one
+        # lambda halves in the free phase alone, and stays as in the last step of that phase
         t = step.t if step.phase == "free" else 11
         now, following = dynamics.at(t), dynamics.at(min(t + 1, 11)).prediction
         assert now.prediction == 2.0 ** -(decay_shift + sum(at <= t for at in halvings))
@@ -95,7 +95,7 @@ def test_fixed_point_rounds_each_step_by_little(decay_shift, halvings):
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_fixed_point_averages_are_close(order):
-    """Trained-size weights, long phases: free averages of xi over 128 steps differ by about a sigma-delta step / 128."""
+    """With initial weights, averages of xi over 128 free steps differ by about a sigma-delta step / 128."""
     spec = Spec("x", (Conv(4), Dense(10)), Schedule(256, 128, 7, order=order), Learning((0.1, 0.1)))
     parameters = initial(spec, 3)
     images = data.load("embedded").train_images[:8]
@@ -115,7 +115,7 @@ def test_fixed_point_averages_are_close(order):
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_fixed_point_updates_in_fine_spikes_are_close(order):
-    """Of a batch, in the units of a learning rate of 1: a bound on the rate's scale, and on what rounding loses."""
+    """At a learning rate of 1, a batch's updates bound the errors of the rate's scale and of rounding."""
     schedule = Schedule(32, 16, 3, 0, order, (1, 4, 16), feedback_shift=2, fine=(8, 6, 4, 1))
     spec = Spec("x", (Conv(6), Conv(8), Dense(16), Dense(10)), schedule, Learning((1.0,) * 4, batch=32, gain=1.5))
     parameters, digits = initial(spec, 3), data.load("embedded")
@@ -133,7 +133,7 @@ def test_fixed_point_updates_in_fine_spikes_are_close(order):
 
 
 def test_the_image_encoder_keeps_its_state_into_the_nudged_phases():
-    """With beta 0 a nudged phase is the free phase going on, whatever is encoded."""
+    """With beta 0 a nudged phase continues the free phase, with and without image spikes."""
     net = floating.network(MINUSCULE)
     images, labels = random_images(1, np.random.default_rng(0))
     x, weights = floating.pixels(MINUSCULE, images), net.initial(2, 2.0, dtype=torch.float64)

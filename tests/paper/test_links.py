@@ -1,4 +1,4 @@
-"""What goes from layer to layer and back, eq. 9 and 12 to 16, against what is written out here or by autograd."""
+"""Drives between layers and back, eq. 9 and 12 to 16, equal formulas written out here, or autograd."""
 
 from dataclasses import replace
 
@@ -59,7 +59,7 @@ def convolution(kind: str, folded: bool, kernel: int, padding: int, side: int) -
 @pytest.mark.parametrize(("kind", "folded"), [("average", False), ("average", True), ("maximum", False)])
 @pytest.mark.parametrize(("kernel", "padding", "side"), CONVOLUTIONS)
 def test_the_way_back_and_the_update_are_derivatives_of_the_way_there(kind, folded, kernel, padding, side):
-    """Both terms of eq. 9 and a term of eq. 11: of <P(w * x), y>, the derivatives by x and by w."""
+    """The terms of eq. 9 and a term of eq. 11 are the derivatives of <P(w * x), y> by x and by w."""
     link = convolution(kind, folded, kernel, padding, side)
     x, w = random(2, *link.pre, seed=1).requires_grad_(), random(*link.weight_shape, seed=2).requires_grad_()
     y = random(2, *link.post, seed=3)
@@ -83,7 +83,7 @@ def test_folding_changes_nothing(kernel, padding, side, alpha):
 
 
 def test_dense_links_reshape_the_last_map():
-    """Eq. 9 for the last convolution's layer: W^T s of the dense one above, in its own shape and without unpooling."""
+    """Eq. 9 for the last convolution's layer: W^T s of the dense link, in the layer's shape, not unpooled."""
     link = Link("dense", (2, 5, 5), (7, 1, 1))
     w, x, y = random(*link.weight_shape), random(3, *link.pre), random(3, *link.post)
     back = backward(link, y, w, None)

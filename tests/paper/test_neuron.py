@@ -1,4 +1,4 @@
-"""The neuron, eq. 2, 3, 6 to 8 and 10, written out in rational numbers; and that the U form is the same."""
+"""The neuron equals eq. 2, 3, 6 to 8 and 10 in rational numbers, and its U form sends the same spikes."""
 
 from fractions import Fraction
 
@@ -16,7 +16,7 @@ def clip(x: Fraction) -> Fraction:
     return min(max(x, Fraction(0)), Fraction(1))
 
 
-#: lambda, epsilon and steps: as many as doubles hold without rounding.
+#: lambda, epsilon, and as many steps as doubles compute without rounding.
 EXACT = [(Fraction(1), Fraction(1), 40), (Fraction(1, 2), Fraction(1), 30), (Fraction(1, 4), Fraction(1), 16)]
 EXACT += [(Fraction(1, 2), Fraction(1, 2), 14), (Fraction(1, 8), Fraction(1), 10), (Fraction(1, 2), Fraction(3, 4), 12)]
 

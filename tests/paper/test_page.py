@@ -1,4 +1,4 @@
-"""Tables and pictures of studies: all that was measured is in them."""
+"""Tables and pictures of studies show all measurements."""
 
 import csv
 from pathlib import Path

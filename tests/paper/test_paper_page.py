@@ -1,4 +1,4 @@
-"""docs/paper.md says what results/table2-scale.csv has."""
+"""docs/paper.md has the figures of results/table2-scale.csv."""
 
 import csv
 from collections import defaultdict
@@ -12,8 +12,10 @@ SETS = ("mnist", "fashion-mnist")
 
 
 def measured():
-    """Rows of all seeds, by data set and name on the page: that of the system, with its variant unless that is `tuned` or
-    `published`."""
+    """Return the rows of all seeds, by data set and name on the page.
+
+    The name is that of the system, with its variant unless that is `tuned` or `published`.
+    """
     found = defaultdict(list)
     with (ROOT / "results/table2-scale.csv").open(newline="") as file:
         for row in csv.DictReader(file):
@@ -23,7 +25,7 @@ def measured():
 
 
 def told(rows):
-    """(test, training, hours) as the page has them: of one seed, else the mean, and of how many; of the test the deviation."""
+    """Return (test, training, hours) as on the page: means over seeds, the test's ± deviation (seeds)."""
     test, training, hours = ([float(row[name]) for row in rows] for name in ("test_percent", "train_percent", "hours"))
     many = len(rows) > 1
     tested = f"**{mean(test):.2f} ± {stdev(test):.2f}** ({len(rows)})" if many else f"**{test[0]:.2f}**"
@@ -31,7 +33,7 @@ def told(rows):
 
 
 def page():
-    """By name: (test, training, hours) of each data set, as written."""
+    """Return, by name, (test, training, hours) of each data set, as written."""
     text = (ROOT / "docs/paper.md").read_text().split("## Table II at scale")[1].split("\n## ")[0]
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     return {line[2].strip("`"): (tuple(line[4:7]), tuple(line[8:11])) for line in lines[2:]}

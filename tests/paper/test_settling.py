@@ -1,4 +1,4 @@
-"""Why half of the steps do: a sweep is two steps, and cycles of period two, on the committed weights of `tiny`."""
+"""Half as many steps suffice in the order "odd-even": a sweep is two steps, without cycles of period two."""
 
 from math import prod
 
@@ -10,7 +10,7 @@ TINY = ("tiny-mnist", 4)
 
 
 def test_the_equilibrium_is_one():
-    """Both orders, damped or not, stay where it is once they are there."""
+    """Both orders, damped or not, are at the same equilibrium after 100 steps."""
     rest = equilibrium(*TINY)
     assert rest.min() >= 0
     assert 0 < rest.mean() < rest.max() <= 1
@@ -21,7 +21,7 @@ def test_the_equilibrium_is_one():
 
 @pytest.mark.parametrize("weights", ["tiny-mnist", "small-mnist"])
 def test_a_sweep_is_two_steps(weights):
-    """Undamped, from rest: after n sweeps odd layers are as after 2n - 1 steps of all at once, even ones as after 2n."""
+    """Undamped, from rest: n sweeps give odd layers as after 2n - 1 steps of "all", even ones as after 2n."""
     layers = trained(weights)[0].layers[1:]
     sweeps, steps = (
         [x.split([prod(layer.shape) for layer in layers], 1) for x in first(floating(weights, 2, order, 0), 8)]
@@ -43,7 +43,7 @@ def test_halves_are_nearer_after_as_many(arithmetic):
 
 
 def test_only_all_at_once_cycles():
-    """With weights four times as large."""
+    """With weights four times as large, half of the images cycle in the order "all", none in "odd-even"."""
     assert cycling(*TINY, "all", 4.0)["cycling_percent"] == 50
     assert cycling(*TINY, "odd-even", 4.0)["cycling_percent"] == 0
     assert cycling(*TINY, "all", 1.0)["cycling_percent"] == 0

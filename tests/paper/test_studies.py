@@ -1,4 +1,4 @@
-"""Each study measures what its rows say."""
+"""Each row of a study changes what its labels say, and its figures are those measured."""
 
 import csv
 import subprocess
@@ -34,14 +34,14 @@ from paper.systems.own import two_conv_two_dense
 
 
 def changed(spec: Spec, base: Spec) -> set[str]:
-    """Names of the quantities that differ, of any part of a network."""
+    """Return the names of the quantities that differ, in any part of a network."""
     before, after = (asdict(x) for x in (base, spec))
     parts = [(before, after), *((before[name], after[name]) for name in ("formats", "schedule", "learning"))]
     return {name for old, new in parts for name in old if old[name] != new[name]} - {"name", "lanes"}
 
 
 FORMATS, SCHEDULE = {"formats"}, {"schedule"}
-#: By the first label of a trial that changes its network alone: what it may change, at least one of it.
+#: For trials that change the network alone, by their first label: the quantities that may change.
 ALLOWED = {
     "working weight": FORMATS | {"weight_bits", "weight_fraction", "phi_fraction"},
     "master": FORMATS | {"master_bits", "master_fraction"},
@@ -90,7 +90,7 @@ def test_what_is_held_out_is_asked_of_the_weights_that_a_run_ends_with(tmp_path,
 
 @pytest.mark.parametrize(("lr_scale", "factor"), [(1.0, 0.5), (0.7, 2.0)])
 def test_a_study_of_rows_writes_a_line_for_each_and_its_errors(tmp_path, lr_scale, factor):
-    """Two rows, two seeds, 20 images: errors are shares of the held-out images, rates are multiplied."""
+    """Two rows, two seeds, 20 images: errors are shares of the held-out images, and rates are multiplied."""
     few = Budget(
         "quick", 1, 0, {"data": "embedded", "samples": 20, "held_out": 980, "epochs": 1, "lr_scale": lr_scale}
     )

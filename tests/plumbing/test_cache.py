@@ -1,4 +1,4 @@
-"""The build cache: what the sources of a module are."""
+"""The build cache: the sources of a module, damaged builds, and the folder of builds."""
 
 import os
 import pwd
@@ -94,7 +94,7 @@ def test_what_is_damaged_is_made_again(damage, tmp_path, monkeypatch, capsys):
     folder = cached("x", ["a"], make)
     assert (cached("x", ["a"], make), len(made)) == (folder, 1)
     DAMAGE[damage](folder)
-    monkeypatch.setattr(cache, "_whole", set())  # as a process that begins
+    monkeypatch.setattr(cache, "_whole", set())  # as in a new process
     assert (cached("x", ["a"], make), len(made)) == (folder, 2)
     assert (folder / "made").read_text() == "made"
     assert re.fullmatch(r"\S+ is damaged: it is made again\n", capsys.readouterr().err)
@@ -108,7 +108,7 @@ def test_a_place_that_cannot_be_written_is_a_tool_that_is_missing(tmp_path, monk
 
 
 def test_a_user_without_a_home_is_asked_for_a_place(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "ROOT", tmp_path)  # as of an installed package
+    monkeypatch.setattr(cache, "ROOT", tmp_path)  # as in an installed package
     monkeypatch.setenv("HOME", "/home/some")
     assert cache.build_root() == Path("/home/some/.cache/nudge")
     monkeypatch.delenv("HOME")

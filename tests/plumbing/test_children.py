@@ -1,4 +1,4 @@
-"""Programs end with the process that started them, and so does what they started, however that process ends."""
+"""Programs, and those that they started, end with the process that started them, however that ends."""
 
 import os
 import signal
@@ -11,12 +11,12 @@ import pytest
 
 from plumbing import children
 
-#: A program that starts another one, tells its number, and waits.
+#: A program that starts another one, prints that one's process number, and waits.
 PARENT = "sleep 600 & echo $!; wait"
 
 
 def gone(process: int) -> bool:
-    """Whether it ends soon."""
+    """Return whether the process ends within 30 s."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         try:

@@ -1,4 +1,4 @@
-"""Files: what is no ordinary file, cut or unreadable is one line; what is written is whole; a folder has one owner."""
+"""Files: bad ones are refused in one line, writing is atomic, and a folder has one owner."""
 
 import os
 import re
@@ -163,7 +163,7 @@ def test_another_thread_is_another_owner(tmp_path):
 
 
 def test_locks_are_handed_over_without_two_owners(tmp_path):
-    """Each removes the file that the next one waits for."""
+    """Each owner removes the lock file that the next one waits for."""
     inside, most, lock = 0, 0, tmp_path / ".lock"
 
     def work():
@@ -189,7 +189,7 @@ def test_locks_are_handed_over_without_two_owners(tmp_path):
 
 
 def stood_in_the_way(folder: Path) -> dict[str, Path]:
-    """What is never replaced."""
+    """Make a pipe, a folder, a link and a dangling link, which are never replaced; return them by name."""
     os.mkfifo(folder / "pipe")
     (folder / "folder").mkdir()
     (folder / "file").write_text("kept")
@@ -206,7 +206,7 @@ def test_only_an_ordinary_file_is_replaced(tmp_path):
             files.write(path, "new")
         assert (path.lstat().st_ino, path.lstat().st_mode) == (found.st_ino, found.st_mode), path
     assert names(tmp_path) == ["dangling", "file", "folder", "link", "pipe"]
-    with pytest.raises(OSError, match="is no ordinary file"):  # asked only: root would lose the device
+    with pytest.raises(OSError, match="is no ordinary file"):  # only checked: root could replace the device
         files.check_replaceable(Path("/dev/full"))
     assert (tmp_path / "file").read_text() == "kept"
 

@@ -1,4 +1,4 @@
-"""What a hardware configuration refuses, and that every preset has one for both kinds of engines."""
+"""A hardware configuration refuses invalid values, and every preset has one for both kinds of engines."""
 
 import re
 from dataclasses import replace
@@ -24,7 +24,7 @@ def test_presets(name, engines):
 
 
 def test_without_a_choice_a_preset_has_the_engines_of_the_boards():
-    """Else `nudge bench` and `nudge report` count the cycles of different gateware for the same network."""
+    """Otherwise `nudge bench` and `nudge report` would count cycles of different gateware for one network."""
     for fpga in BOARDS.values():
         for name, design in fpga.designs.items():
             default = configuration(preset(name))
@@ -35,7 +35,7 @@ def test_without_a_choice_a_preset_has_the_engines_of_the_boards():
 def test_an_order_that_no_gateware_has():
     spec = preset("small")
     other = replace(spec, schedule=replace(spec.schedule, order="all"))
-    assert configuration(other).lanes == SMALL.lanes  # the model takes it
+    assert configuration(other).lanes == SMALL.lanes  # the model accepts it
     with pytest.raises(ConfigError, match="small: the gateware steps odd and even layers in turn, not in the order 'all'"):
         buildable(other)
 

@@ -1,4 +1,4 @@
-"""The contract is plain data: it imports the standard library, itself and plumbing that needs no package either."""
+"""The contract imports only the standard library, itself, and modules of plumbing that need no package."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ MODULES = sorted(path.stem for path in Path(golden.contract.__file__).parent.glo
 
 PLUMBING = {"plumbing", *(f"plumbing.{name}" for name in ("described", "errors", "files"))}
 
-#: Prints all modules that an import brings; run with -S, so that no package that is installed can be found.
+#: Prints all modules that an import loads; run with -S, so that it finds no installed package.
 SCRIPT = "import json, sys; sys.path.insert(0, sys.argv[1]); import golden.contract.{}; print(json.dumps(list(sys.modules)))"
 
 

@@ -1,4 +1,4 @@
-"""The keys of docs/networks.md: the limits and defaults that it names are those that a network file has."""
+"""The limits and defaults of all keys in docs/networks.md are those that a network file has."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ from plumbing.errors import SpecError
 PAGE = Path(__file__).parents[3] / "docs/networks.md"
 KEYS = PAGE.read_text().partition("## Keys")[2].partition("| `[lanes.NAME]`")[0]
 
-#: Of each table of a file its keys, with what is allowed and what they are where they are left out.
+#: For each table of a file its keys, each with the cells "allowed" and "left out" of the page.
 TABLES: dict[str, dict[str, tuple[str, str]]] = {}
 for line in re.findall(r"^\| (`.*) \|$", KEYS, re.M):
     key, _, allowed, left_out = (cell.strip(" `") for cell in line.split("|"))
@@ -24,7 +24,7 @@ for line in re.findall(r"^\| (`.*) \|$", KEYS, re.M):
     elif TABLES:
         found[key] = allowed, left_out
 
-#: (table, key, lowest, highest) of whole numbers.
+#: (table, key, lowest, highest) of each key that is a whole number.
 LIMITS: list[tuple[str, str, int, int]] = [
     (table, key, int(limits[1]), int(limits[2]))
     for table, keys in TABLES.items()
@@ -34,8 +34,10 @@ LIMITS: list[tuple[str, str, int, int]] = [
 
 
 def accepted(**tables: Any) -> bool:
-    """Whether a network of the largest images, the smallest where a stage is large, with rates that any register holds, may
-    have these tables."""
+    """Return whether a network with these tables is valid, with rates of 0, which any register holds.
+
+    Images have 64x64 pixels, or 8x8 if a stage has more than 64 channels or units.
+    """
     side = 8 if max(tables.get("stage", {}).values(), default=0) > 64 else 64
     known = {
         "name": "x",

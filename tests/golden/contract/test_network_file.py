@@ -1,4 +1,4 @@
-"""Network files: each preset is one, a document gives its network back, and what is broken is said in one line."""
+"""Network files: every preset is one, documents restore their network, and each error is one line."""
 
 import json
 from dataclasses import fields, replace
@@ -79,7 +79,7 @@ def test_default_rates_fall_from_the_image_to_the_output(stages, rates):
 def test_the_presets_are_all_files_of_their_folder():
     assert set(PRESETS) == {file.stem for file in FOLDER.glob("*.toml")}
     assert {name: spec.name for name, spec in PRESETS.items()} == {name: name for name in PRESETS}
-    # boards and weights know them by these
+    # boards and weight files carry these
     known = {"tiny": 0xDD2686F8, "small": 0xF1F2EB10, "medium": 0x9A899CED, "large": 0xAB9AE845, "wide": 0xD55425F7}
     assert {name: PRESETS[name].identity for name in known} == known
 
@@ -92,7 +92,7 @@ def test_a_document_gives_its_network_back(spec):
     assert again.identity == spec.identity
 
 
-#: For each field a value that is neither its default nor that of `test_no_field_is_lost_in_a_file`.
+#: For each field a value unlike its default and unlike the one in `test_no_field_is_lost_in_a_file`.
 OTHERS: dict[str, Any] = {"free": 13, "nudged": 9, "window_log2": 2, "decay_shift": 0, "order": "all", "halvings": (1,)}
 OTHERS |= {"feedback_shift": 1, "fine": (1, 0), "centred": True, "rates": (0.3, 0.2), "bias_rates": (0.1, 0.1)}
 OTHERS |= {"beta": 0.75, "batch": 33, "gain": 2.0, "decay": 0.5}
@@ -100,7 +100,7 @@ OTHERS |= {"beta": 0.75, "batch": 33, "gain": 2.0, "decay": 0.5}
 
 @pytest.mark.parametrize("field", [each.name for kind in (Schedule, Learning) for each in fields(kind)])
 def test_no_field_is_lost_in_a_file(field):
-    """A field that no key carries would have its default in a weight file, and so in `nudge resume`."""
+    """A field without a key would revert to its default in a weight file, and so in `nudge resume`."""
     schedule, learning = Schedule(12, 8, 1, 1, "odd-even"), Learning((0.4, 0.2))
     if hasattr(schedule, field):
         schedule = replace(schedule, **{field: OTHERS[field]})
@@ -138,7 +138,7 @@ def test_any_network_survives_its_document(convs, dense, free, halvings, weak, c
 
 
 def test_an_image_of_mnists_is_left_out_of_a_document():
-    """So the weight files of networks from before there was another say what they said."""
+    """Weight files therefore keep the text that they had before other images were possible."""
     assert "input" not in network_file.document(PRESETS["tiny"])
     other = replace(PRESETS["tiny"], input=Input(3, 32, 32))
     assert network_file.document(other)["input"] == {"channels": 3, "height": 32, "width": 32, "classes": 10}
@@ -178,7 +178,7 @@ def test_either_a_preset_or_a_file(tmp_path):
 HEAD = 'name = "mine"\n'
 STAGES = "stage = [{conv = 2}, {dense = 10}]\n"
 
-#: What is written, and what the line says.
+#: Text of a file, and a pattern for the line of error.
 BROKEN = [
     ("", "the file must have the key 'name'"),
     (HEAD, "the file must have the key 'stage'"),

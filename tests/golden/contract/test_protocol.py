@@ -1,4 +1,4 @@
-"""Messages and registers: what docs/link.md says in bytes, and ranges that are stated once."""
+"""Messages and registers: payloads byte by byte as in docs/link.md, and ranges shared with the model."""
 
 from dataclasses import replace
 from typing import Any
@@ -147,13 +147,13 @@ def test_the_model_refuses_what_a_register_refuses(name):
 
 def test_every_preset_has_an_identity_that_decodes():
     for spec in PRESETS.values():
-        # a name's first characters are told; the hash says which network it is
+        # the identity has the name's first 8 characters; the hash determines the network
         identity = protocol.Identity(spec.name[:8], spec.identity, 48_000_000, 16, configuration(spec).lanes)
         assert protocol.Identity.decode(identity.encode()) == identity
 
 
 def test_a_board_without_memory_says_nothing_of_it():
-    """Its identity has the bytes that it had before there was a memory."""
+    """Without a memory, the identity has the same bytes as before memories existed."""
     identity = protocol.Identity("tiny", 0x01020304, 48_000_000, 16, (1, 4, 10), window=32)
     said = "4e444745" + "0220" + "74696e7900000000" + "04030201" + "006cdc02" + "1000" + "03" + "01040a"
     assert identity.encode().hex() == said

@@ -1,4 +1,4 @@
-"""Steps of the phases: what they may be, and what follows from them."""
+"""Schedules: limits of steps, halvings and shifts, and the values derived from them."""
 
 import reprlib
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a network may be: each refusal names the value and what is allowed, in one line."""
+"""Limits of a network: each error is one line that names the value and the allowed range."""
 
 import re
 import reprlib
@@ -17,7 +17,7 @@ from plumbing.errors import SpecError
 
 SMALL = PRESETS["small"]
 
-#: Values that are no count of anything.
+#: Values that aren't whole numbers of at least 1.
 NO_COUNT = st.one_of(st.integers(max_value=0), st.booleans(), st.floats(), st.text(), st.none(), st.just((3, 3)))
 
 
@@ -50,7 +50,7 @@ def test_any_count(channels, kernel):
 
 @given(kernels=st.lists(st.integers(1, IMAGE_SIDE + 2), min_size=1, max_size=4))
 def test_kernels_odd_and_even_fit_while_something_is_left_to_pool(kernels):
-    """Against the shapes worked out here; a Spec is refused at its first kernel that doesn't fit."""
+    """The test computes the shapes itself; a Spec must be refused at its first kernel that doesn't fit."""
     sides, refused = [IMAGE_SIDE], None
     for n, kernel in enumerate(kernels, start=1):
         if kernel > sides[-1] - 1:
@@ -120,7 +120,7 @@ def test_layers_take_turns():
 
 
 def weak(feedback_shift: int, fine: tuple[int, ...] = (), **formats: int) -> Spec:
-    """`SMALL`, of four stages, with these."""
+    """Return `SMALL`, which has four stages, with these shifts and formats."""
     schedule = replace(SMALL.schedule, feedback_shift=feedback_shift, fine=fine)
     return replace(SMALL, schedule=schedule, formats=Formats.of(**formats))
 
@@ -148,7 +148,7 @@ def test_narrow_decoders_have_less_room():
 
 
 def test_shifts_and_rates_of_fine_spikes():
-    """A drive says the same in units of either layer; what the nudge has lost, and the unit, are the rate's."""
+    """Shifts bring both drives to the layer's unit; the rate makes up for that unit and for weak feedback."""
     spec = weak(2, (7, 5, 2, 1))
     assert [spec.drive_shifts(n) for n in (1, 2, 3, 4)] == [(3, 1)] * 4
     # layer 2 has spikes of 2^-7 from below and of 2^-2 from above, in units of 2^-5

@@ -1,4 +1,4 @@
-"""Records of stored samples: their bytes, what fits, how one is asked for."""
+"""Records of stored samples: their bytes, how many fit, and the request for one."""
 
 import zlib
 
@@ -74,7 +74,7 @@ def test_what_fits():
 
 
 def test_mnist_fits_in_32_megabytes():
-    """60,000 digits and the 10,000 for the test, at the mean length of the embedded ones."""
+    """60,000 training and 10,000 test digits fit, at the mean coded length of the embedded digits."""
     digits = data.load("embedded").train_images.numpy()
     mean = sum(len(stuff(digit.tobytes())) for digit in digits) / len(digits)
     assert 200 < mean < 215

@@ -1,4 +1,4 @@
-"""Payloads for samples in a board's memory: bytes, limits, and what is taken apart is what was put together."""
+"""Payloads for samples in a board's memory: their bytes and limits; splitting undoes joining."""
 
 import pytest
 from hypothesis import given

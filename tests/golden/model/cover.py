@@ -1,6 +1,6 @@
-"""Chooses seeds of random networks, or of random cores, that together reach every extreme: a greedy cover, the cheapest first.
+"""Choose seeds of random networks, or of random cores, that together reach every extreme: a greedy set cover.
 
-python -m tests.golden.model.cover networks|cores FROM TO [SEED ...]: of the seeds FROM..TO-1 and of these.
+python -m tests.golden.model.cover networks|cores FROM TO [SEED ...]: choose among FROM..TO-1 and these seeds.
 """
 
 import sys
@@ -16,19 +16,22 @@ CASES: dict[str, Callable[[int], Case]] = {"networks": network_case, "cores": la
 
 
 def cost(case: Case) -> int:
-    """How long a core of it is simulated, in some unit: neurons twice, as cycles and as cells."""
+    """Return the relative time to simulate the case's core: images * steps * neurons^2.
+
+    Neurons count twice, as cycles and as cells.
+    """
     schedule, neurons = case.spec.schedule, sum(layer.neurons for layer in case.spec.layers)
     return len(case.images) * (schedule.free + 2 * schedule.nudged) * neurons**2
 
 
 def cover(cases: dict[int, Case]) -> list[int]:
-    """Again and again the seed that reaches, for its cost, most of what the ones before don't."""
+    """Add, again and again, the seed that reaches the most new extremes for its cost; return all seeds."""
     reached = {seed: {key for key, times in case.scalar()[0].extremes.items() if times} for seed, case in cases.items()}
     left, seeds = set(wanted(page.CALLS)), []
     while any(left & found for found in reached.values()):
         seeds.append(max(reached, key=lambda seed: len(left & reached[seed]) / cost(cases[seed])))
         left -= reached[seeds[-1]]
-    # those that later ones made needless
+    # remove seeds that later ones made redundant
     for seed in list(seeds):
         others = set().union(*(reached[other] for other in seeds if other != seed))
         if reached[seed] & set(wanted(page.CALLS)) <= others:

@@ -1,7 +1,7 @@
-"""Extremes of docs/arithmetic.md's quantities, counted as scalar loops meet them: a wrong width or clip shows nowhere else.
+"""Count how often scalar loops meet extremes of docs/arithmetic.md's quantities, which show wrong widths.
 
-Each call of `clip`, `rhu` and `min` on the page is an extreme by itself, by the function and the name that it is assigned to;
-sums are what the scalar model says.
+Each call of `clip`, `rhu` and `min` on the page is a quantity, named after its function and the variable that
+it is assigned to; the scalar model names the sums.
 """
 
 import ast
@@ -11,10 +11,10 @@ from types import SimpleNamespace
 
 CLIPPED, TIES, SIGNS = ("below", "above"), ("negative tie", "positive tie"), ("largest negative", "largest positive")
 
-#: What each of these calls may meet.
+#: Extremes that each of these calls may meet.
 KINDS = {"clip": CLIPPED, "rhu": TIES, "min": ("above",)}
 
-#: Of sums, and of what is drawn.
+#: Extremes of sums and of drawn values.
 SUMS = {
     "pixels": ("black", "white"),
     "rate": ("largest",),
@@ -24,7 +24,7 @@ SUMS = {
     **dict.fromkeys(("window sum", "mean", "total"), ("largest positive",)),
 }
 
-#: Its bound has both of two terms at their largest, which exclude each other: a quarter of it counts.
+#: Its bound adds the largest values of two terms that exclude each other, so a quarter of the bound counts.
 TWO_TERMS = "fine g of a weight"
 
 #: Running means aren't negative.
@@ -32,7 +32,7 @@ IMPOSSIBLE = {("centred.c", "negative tie")}
 
 
 class Names(ast.NodeTransformer):
-    """Gives each of those calls a further argument: what it computes."""
+    """Give each of those calls a further argument: the name of its quantity."""
 
     def __init__(self):
         self.function, self.target, self.found = "", "", {}
@@ -59,14 +59,14 @@ class Names(ast.NodeTransformer):
 
 
 class Extremes(Counter):
-    """How often each pair of a quantity and an extreme was met; in `shares` the largest share of a bound that a sum reached."""
+    """Counts of each (quantity, extreme). shares: the largest share of its bound that each sum reached."""
 
     def __init__(self):
         super().__init__()
         self.shares: dict[tuple[str, str], float] = {}
 
     def counting(self, page: SimpleNamespace) -> dict:
-        """The page's `clip` and `rhu`, and `min`, that count under the name that they are given, if any."""
+        """Return the page's `clip` and `rhu`, and `min`, which also count extremes under a given name."""
 
         def clip(v, low, high, name=None):
             self[name, "below"] += v < low
@@ -85,7 +85,10 @@ class Extremes(Counter):
         return {"clip": clip, "rhu": rhu, "min": least}
 
     def sum(self, name: str, v: int, high: int, low: int | None = None) -> int:
-        """v, a sum within low..high, by default -high..high; beyond half of that it counts: a bit less can't hold it."""
+        """Return v, a sum within low..high (by default -high..high); beyond half of it count an extreme.
+
+        Half, because a sum one bit narrower can't hold such a value.
+        """
         low = -high if low is None else low
         assert low <= v <= high, f"{name} {v} is outside {low}..{high}"
         if v:
@@ -96,7 +99,7 @@ class Extremes(Counter):
 
 
 def check(several: Iterable[Extremes], calls: Iterable[tuple[str, str]]) -> None:
-    """Prints how often all of these models together met each extreme; fails where one is missing. calls: those of the page."""
+    """Print how often all models together met each extreme; fail if one is missing. calls: `page.CALLS`."""
     met = Extremes()
     for one in several:
         met.update(one)
@@ -109,6 +112,6 @@ def check(several: Iterable[Extremes], calls: Iterable[tuple[str, str]]) -> None
 
 
 def wanted(calls: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """All extremes."""
+    """Return all extremes: those of the page's calls, and those of sums."""
     sums = [(name, kind) for name, kinds in SUMS.items() for kind in kinds]
     return [*(key for key in calls if key not in IMPOSSIBLE), *sums]

@@ -17,7 +17,7 @@ from golden.model.settings import Settings
 
 from .scalar_model import ScalarModel
 
-#: Two conv bundles with odd maps, a hidden dense one: every kind of neighbour in the smallest size.
+#: The smallest network with every kind of neighbour: two conv bundles with odd maps, a hidden dense layer.
 MINUSCULE = Spec(
     "mini",
     (Conv(2), Conv(2), Dense(3), Dense(10)),
@@ -26,14 +26,14 @@ MINUSCULE = Spec(
 )
 
 
-#: Largest kernel that random networks have.
+#: Largest kernel of random networks.
 MAX_KERNEL = 7
 
 
 def any_spec(choose: Callable[[int, int], int], side: int, orders: tuple[str, ...] = ORDERS) -> Spec:
-    """Any network of images of at most `side`, with no to three convolutions, small enough for scalar loops.
+    """Return a random network for images up to side x side, with 0 to 3 convolutions, small enough for loops.
 
-    choose(low, high): an integer from low to high, of a random generator or of hypothesis.
+    choose(low, high): draws an integer in low..high, from a random generator or hypothesis.
     """
     channels, height, width = (1, 3)[choose(0, 1)], choose(8, side), choose(8, side)
     classes = choose(2, 12) if choose(0, 9) else 64
@@ -55,12 +55,12 @@ def any_spec(choose: Callable[[int, int], int], side: int, orders: tuple[str, ..
 
 
 def any_formats(choose: Callable[[int, int], int]) -> Formats:
-    """Half of the time those that presets have."""
+    """Return random formats, or half of the time the default ones, which presets have."""
     return Formats.of(*(choose(low, high) for low, high in FORMATS.values())) if choose(0, 1) else Formats()
 
 
 def with_fine_spikes(choose: Callable[[int, int], int], spec: Spec) -> Spec:
-    """The same with any feedback, with any fine spikes or none, and with updates that are centred or not."""
+    """Return the network with random weak feedback, fine spikes or none, and centred updates or not."""
     room = spec.formats.drive_shift
     points = [choose(0, 3)]
     for _ in spec.stages[1:]:
@@ -72,18 +72,18 @@ def with_fine_spikes(choose: Callable[[int, int], int], spec: Spec) -> Spec:
 
 
 class Case(NamedTuple):
-    """A network, what is written to its board, and its samples."""
+    """A network, the settings and parameters written to its board, and its samples."""
 
     spec: Spec
     settings: Settings
     parameters: Parameters
     images: torch.Tensor
     labels: torch.Tensor
-    #: Samples of each commit.
+    #: The samples of each commit.
     batches: tuple[slice, ...]
 
     def scalar(self) -> tuple[ScalarModel, list[int]]:
-        """The scalar loops' model after these commits, and its predictions."""
+        """Train the scalar model with these commits; return it and its predictions."""
         model, predictions = ScalarModel(self.spec, *([x.numpy() for x in group] for group in self.parameters)), []
         for batch in self.batches:
             samples = zip(self.images[batch], self.labels[batch], strict=True)
@@ -92,12 +92,12 @@ class Case(NamedTuple):
         return model, predictions
 
 
-#: Samples of a batch whose sums get near their bounds.
+#: Samples of a batch that is large enough for sums to get near their bounds.
 DEEP = 48
 
 
 def deep_spec(choose: Callable[[int, int], int]) -> Spec:
-    """A dense network so small that `DEEP` samples are soon trained."""
+    """Return a random dense network, so small that `DEEP` samples are soon trained."""
     stages = (*(Dense(choose(1, 3)) for _ in range(choose(0, 1))), Dense(2))
     window = choose(0, 1)
     free, nudged = ((1 << window) + choose(0, 1) for _ in range(2))
@@ -107,7 +107,7 @@ def deep_spec(choose: Callable[[int, int], int]) -> Spec:
 
 
 def random_case(random: np.random.Generator, spec: Spec, samples: int = 2) -> Case:
-    """A commit of so many samples and one of one more, with any parameters and settings."""
+    """Return a case with random parameters and settings and two commits, of `samples` samples and of one."""
     images, labels = random_images(samples + 1, random, spec.input)
     parameters = random_parameters(spec, random, random.choice((0.1, 0.4, 1.0)), 1 / 3)
     batches = slice(0, samples), slice(samples, samples + 1)
@@ -115,7 +115,7 @@ def random_case(random: np.random.Generator, spec: Spec, samples: int = 2) -> Ca
 
 
 def network_case(seed: int) -> Case:
-    """Any network, of which one in four is `deep_spec`'s."""
+    """Return the random case of a seed; one network in four is a `deep_spec`."""
     random = np.random.default_rng(seed)
 
     def choose(low: int, high: int) -> int:
@@ -128,7 +128,7 @@ def network_case(seed: int) -> Case:
 
 
 def random_settings(spec: Spec, random: np.random.Generator) -> Settings:
-    """Any register values, rates small to extreme; a third of them are the register's largest."""
+    """Return random register values. Rates are small to extreme; a third of them are the largest possible."""
     f, n = spec.formats, len(spec.bundles)
     top = random.integers(1, 1 << f.rate_bits, 2 * n) >> random.integers(0, f.rate_bits, 2 * n)
     top[random.random(2 * n) < 1 / 3] = f.rate_range[-1]
@@ -137,8 +137,13 @@ def random_settings(spec: Spec, random: np.random.Generator) -> Settings:
 
 
 def random_parameters(spec: Spec, random: np.random.Generator, reach: float = 1.0, ends: float = 0.0) -> Parameters:
-    """Masters uniform over `reach` of their whole range, biases too: far beyond what learning gives. Means are any that there
-    may be. ends: share of tensors with each neuron's masters at one end, and of largest means; a few tensors are next to 0."""
+    """Return random weights, biases and running means.
+
+    Masters are uniform over `reach` of their range, biases too: far beyond learnt ones. Means are uniform
+    over their whole range. ends: share of tensors in which all masters of a neuron are at one end of the
+    range, and of means at their maximum; in 0.3 * ends of the tensors masters are shifted right by 7, so
+    that they are next to 0.
+    """
     f = spec.formats
     low, high = round(reach * f.master_low), round(reach * f.master_high)
 
@@ -167,8 +172,11 @@ def random_parameters(spec: Spec, random: np.random.Generator, reach: float = 1.
 def random_images(
     count: int, random: np.random.Generator, shown: Input = Input()  # noqa: B008 (frozen)
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Noise of a random density, white, or black, and labels; half of the draws have one kind of image, and half one label.
-    Grey images have three dimensions."""
+    """Return random images and labels; images are noise of a random density, white, or black.
+
+    In half of the draws all images are of one kind, in half all labels are equal. Grey images have the shape
+    (count, height, width), without channels.
+    """
     shape = shown.shape[1:] if shown.channels == 1 else shown.shape
     images, labels = random.integers(0, 256, (count, *shape), np.uint8), random.integers(0, shown.classes, count)
     images[random.random(images.shape) > random.random((count, *[1] * len(shape)))] = 0
@@ -180,6 +188,6 @@ def random_images(
 
 
 def same_parameters(a: Parameters, b: Parameters) -> bool:
-    """All weights, biases and means equal."""
+    """Return whether all weights, biases and means are equal."""
     pairs = zip([x for group in a for x in group], [y for group in b for y in group], strict=True)
     return all(torch.equal(x, y) for x, y in pairs)

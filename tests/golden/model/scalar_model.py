@@ -1,6 +1,6 @@
-"""The formulas of docs/arithmetic.md, in scalar loops over Python integers; nothing of golden.model is used.
+"""The formulas of docs/arithmetic.md in scalar loops over Python integers, without golden.model.
 
-Slow and obvious on purpose: indices are written out, and transposes are spelled as scatter-additions.
+Slow and obvious on purpose: indices are written out, and transposes are scatter-additions.
 """
 
 from itertools import product
@@ -15,7 +15,7 @@ from .extremes import Extremes
 
 
 def connections(bundle: Bundle) -> list[tuple[int, int, int]]:
-    """Post neuron, pre neuron and weight, as flat indices."""
+    """Return the post neuron, pre neuron and weight of each connection, as flat indices."""
     if bundle.kind in ("dense", "pixels"):
         return [(o, i, o * bundle.pre.neurons + i) for o, i in product(range(bundle.post.neurons), range(bundle.pre.neurons))]
     k, pre, post = range(bundle.kernel), bundle.pre, bundle.post
@@ -30,7 +30,7 @@ def connections(bundle: Bundle) -> list[tuple[int, int, int]]:
 
 
 class ScalarModel:
-    """One board: masters as nested integer arrays, trained sample by sample; `extremes` counts what its quantities reach."""
+    """One board: masters as integer arrays, trained sample by sample. extremes: counts of those reached."""
 
     def __init__(self, spec: Spec, weights: list[np.ndarray], biases: list[np.ndarray], means: list[np.ndarray] | None = None):
         self.spec, self.extremes = spec, Extremes()
@@ -45,7 +45,7 @@ class ScalarModel:
         self._clip()
 
     def _forget(self) -> None:
-        """No updates, and nothing read."""
+        """Set the updates, the sums for running means and the number of samples of the batch to 0."""
         self.W, self.B = ([np.zeros(x.shape, object) for x in masters] for masters in (self.master_w, self.master_b))
         self.read = [[0] * bundle.pre.channels for bundle in self.spec.bundles]
         self.samples = 0
@@ -100,7 +100,7 @@ class ScalarModel:
         return np.vectorize(lambda v: self.page.rhu(most("static", v, bound), shift, "static"), otypes=[object])(phi)
 
     def drives(self, static: np.ndarray, s: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Of each layer what comes from below, and from above."""
+        """Return the drives of each layer from the layer below, and those from the layer above."""
         forward = [static.copy()] + [np.zeros(x.shape, object) for x in s[1:]]
         backward = [np.zeros(x.shape, object) for x in s]
         for n, bundle in enumerate(self.spec.bundles[1:], start=1):
@@ -116,7 +116,7 @@ class ScalarModel:
     # -- one sample
 
     def phase(self, static, state, steps, sign, beta, label, base=None):
-        """Returns the state after the phase and the window sums of xi. base: v0 and xi0 that deviations are from."""
+        """Return the state after the phase and window sums of xi. base: v0 and xi0 of a deviating state."""
         odd, even = [n for n in range(len(state)) if n % 2 == 0], [n for n in range(len(state)) if n % 2 == 1]
         sums = [np.zeros(layer.shape, object) for layer in self.spec.layers[1:]]
         for t in range(steps):
@@ -129,7 +129,10 @@ class ScalarModel:
         return state, sums
 
     def step(self, static, state, together, sign, beta, label, k, following, base):
-        """The state after these layers stepped together, with k of this step's lambda and of the next one's."""
+        """Return the state after the layers `together` stepped.
+
+        k, following: decay shifts of this step and of the next one.
+        """
         p, state, last = self.page, list(state), len(state) - 1
         forward, backward = self.drives(np.zeros_like(static) if base else static, [s for _, _, s, _ in state])
         fine, most = self.spec.schedule.fine, self.extremes.sum
@@ -141,10 +144,10 @@ class ScalarModel:
                 if sign and n == last:
                     before = base[n][1][at] + (xi[at] >> fine[n]) if base else xi[at]
                     nudge = p.nudge(before, at[0] == label, beta, sign)
-                    # floor, of a deviation that may be a little less than 0
+                    # one + 1: a deviating xi may be slightly below 0; the last + 1: the nudge is rounded down
                     most("nudge", nudge, ((p.one + 1) * ((1 << p.beta_bits) - 1) >> p.nudge_shift) + 1)
                 if base:
-                    # what has no neighbour has no drive, so any point does
+                    # a layer without a neighbour gets no drive from it, so any binary point will do
                     drive = p.fine_drive(
                         forward[n][at], backward[n][at], fine[n], fine[n - 1] if n else fine[n], fine[min(n + 1, last)]
                     )
@@ -160,7 +163,7 @@ class ScalarModel:
         return state
 
     def deviating(self, state, k):
-        """The state at the start of a nudged phase with fine spikes, and what it deviates from."""
+        """Return the state at the start of a nudged phase with fine spikes, and its base, v0 and xi0."""
         begun, base = [], []
         for n, (d, U, _, xi) in enumerate(state):
             v0, xi0, V = (np.zeros(d.shape, object) for _ in range(3))
@@ -191,7 +194,7 @@ class ScalarModel:
             kept, base = self.deviating(kept, k)
         _, plus = self.phase(static, kept, nudged_steps, 1, beta, label, base)
         _, minus = self.phase(static, kept, nudged_steps, -1, beta, label, base)
-        # of each layer, from the image on, three sums of each neuron
+        # for each layer, from the image on, the sums of each neuron in the free, plus and minus phases
         sums = [[(x, x, x) for x in pixels.flat]]
         sums += [list(zip(*(x.flat for x in each), strict=True)) for each in zip(free, plus, minus, strict=True)]
         for n, bundle in enumerate(self.spec.bundles):

@@ -1,4 +1,4 @@
-"""Spikes of the busiest unit, against a walk over every candidate of every window."""
+"""The spikes of the busiest unit equal those counted over every candidate of every window."""
 
 from collections import Counter
 from itertools import product

@@ -1,4 +1,4 @@
-"""Centred updates: what a step of a network with other parameters is, however a batch is split."""
+"""Centred updates don't depend on how a batch is split, and equal those of the floating-point system."""
 
 import re
 from dataclasses import replace
@@ -27,7 +27,7 @@ def spec(request):
 
 
 def trained(spec, images, labels, *parts: slice):
-    """The masters after one commit of these parts of a batch, and those before."""
+    """Return the masters after one commit of these parts of a batch, those before, and the settings."""
     random = np.random.default_rng(4)
     parameters, settings = random_parameters(spec, random, 0.3), random_settings(spec, random)
     model = FixedModel(spec, settings, parameters)
@@ -82,7 +82,7 @@ def test_a_running_mean_ends_where_its_batches_are():
 
 
 def test_it_is_what_the_floating_point_systems_have(spec):
-    """But for the rounding of a mean to 12 bits and of each result: both are the same algebra."""
+    """Both are the same algebra, except that means are rounded to 12 binary places, and results too."""
     random = np.random.default_rng(6)
     masters, updates = random_parameters(spec, random, 0.1), random_parameters(spec, random, 0.1)
     found = centring.commit(spec, masters, updates, 3)

@@ -1,4 +1,4 @@
-"""What is said of the first difference: place, both values, and how many differ."""
+"""The text of a first difference has its place, both values, and the number of values that differ."""
 
 import numpy as np
 import pytest

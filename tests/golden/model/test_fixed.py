@@ -1,4 +1,4 @@
-"""The bit-exact model against scalar loops, and the properties that the project promises."""
+"""The bit-exact model: equal engines, batches in any order, saturation, initial weights, refused values."""
 
 from dataclasses import replace
 

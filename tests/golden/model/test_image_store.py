@@ -1,4 +1,4 @@
-"""The model of the store: what is stored comes back, moved as the training moves it, and no damage passes."""
+"""The model of the sample store returns stored images, moved as in training, and detects all damage."""
 
 import numpy as np
 import pytest
@@ -72,14 +72,14 @@ def test_bad_images(coded, status):
     assert store.store(1, 1, 0, coded) is ImageStatus.OK
     assert store.fetch(Asked(1)) == (status, 0, b"")
     assert store.damaged == 1
-    # stored again it is good
+    # storing it again repairs it
     assert store.store(1, 7, image_crc(1, 7, DIGITS[1]), stuff(DIGITS[1])) is ImageStatus.OK
     assert store.fetch(Asked(1)) == (ImageStatus.OK, 7, DIGITS[1])
     assert store.count == 2
 
 
 def test_no_flipped_bit_of_a_record_or_its_address_gives_another_image():
-    """Few leave the image as it is: in bytes that nothing is read from, or a code byte of 0, which counts as a 1."""
+    """Few flips leave the image as it is: in unread bytes, or of a code byte 1 to 0, which counts as 1."""
     store = filled(3)
     at = int.from_bytes(store.words[4:8], "little")
     words = [2, 3, *range(at, at + stored.record_words(len(stuff(DIGITS[1]))))]

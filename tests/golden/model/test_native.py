@@ -1,4 +1,4 @@
-"""The compiled engine against the plain one, on nets and values that nobody would choose."""
+"""The compiled engine equals the plain one on random networks and extreme values."""
 
 import platform
 from dataclasses import replace
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not compiler.available(), reason="no C++ compile
 
 @st.composite
 def formats(draw) -> Formats:
-    """Narrower and wider ones than the presets' for each quantity that a study varies."""
+    """Draw formats narrower and wider than the presets', for each quantity that a study varies."""
     weight, state = draw(st.integers(2, 8)), draw(st.integers(4, 8))
     decoder, master = draw(st.integers(max(weight, state) + 1, min(12, state + 8))), draw(st.integers(13, 17))
     return Formats(
@@ -47,11 +47,14 @@ def formats(draw) -> Formats:
 
 @st.composite
 def nets(draw) -> Spec:
-    """One to four conv stages of kernels 2..5, then dense ones: two to five bundles; decay shift and window 0..3; any order."""
+    """Draw a network of 2 to 5 bundles: 1 to 4 convolutions with kernels 2..5, then dense stages.
+
+    Decay shift and log2 of the window are 0..3; the order is any.
+    """
     convs: list[Conv] = []
     side = IMAGE_SIDE
     for _ in range(draw(st.integers(1, 4))):
-        # at least one pooled position
+        # leaves at least one pooled position
         largest = min(5, side - 1)
         if largest < 2:
             break
@@ -115,8 +118,8 @@ def test_native_equals_plain_at_full_size_and_extreme_weights(name):
     assert same_parameters(one.updates, two.updates)
 
 
-#: Bundles in which an output sees as many words as the matrix unit is worth (`FEWEST_TILED` of cpp/tiles.h), or fewer,
-#: in each direction; 9 and 16 pooled positions, of which the odd one is worked on alone.
+#: Bundles in which an output reads enough words for the matrix unit (`FEWEST_TILED` of cpp/tiles.h), or too
+#: few, in each direction; 9 and 16 pooled positions, of which an odd last one is computed alone.
 TILED = [
     (Conv(24, 15), Conv(98, 2), Dense(97), Dense(10)),
     (Conv(20, 15), Conv(92, 2), Dense(92), Dense(10)),

@@ -1,4 +1,4 @@
-"""The engine's library: compiled once, with a word about it, before anything is timed."""
+"""The library of the compiled engine is compiled once, with a note, before anything is timed."""
 
 import os
 import re
@@ -28,12 +28,12 @@ pytestmark = pytest.mark.skipif(not compilers.available(), reason="no C++ compil
 
 NOTE = f"compiling the native engine, once: about {compilers.TYPICAL_SECONDS} s\n"
 
-#: Seconds that compiling takes on the clock of these tests; nothing else takes any.
+#: Seconds that compiling takes on the clock of these tests, which nothing else moves.
 COMPILING = 1000.0
 
 
 class Compiler:
-    """Stands for `plumbing.children` in `plumbing.compiler`: compiling is copying what was compiled before, and is counted."""
+    """Replaces `plumbing.children` in the compiler: copies the library compiled before, and counts copies."""
 
     def __init__(self):
         self.made = Path(native.library()._name)
@@ -49,7 +49,7 @@ class Compiler:
 
 @pytest.fixture
 def compiler(monkeypatch, tmp_path):
-    """In an empty build cache, in a process that hasn't loaded the library yet."""
+    """A fake compiler with an empty build cache, before the library is loaded."""
     fake = Compiler()
     monkeypatch.setattr(compilers, "children", fake)
     monkeypatch.setenv("NUDGE_BUILD", str(tmp_path / "build"))
@@ -68,7 +68,7 @@ def test_compiling_is_said_and_done_once(compiler, capsys):
 
 
 def test_an_engine_that_computes_wrongly_is_not_taken(compiler, monkeypatch, capsys):
-    """A compiler that gets a comparison wrong: the model goes on with torch alone, and says so."""
+    """If the compiler gets a comparison wrong, the model continues with torch alone, and prints a note."""
     source = (native.MAIN.parent / "neuron.h").read_text()
     wrong = source.replace("> threshold", ">= threshold")
     assert wrong != source
@@ -99,7 +99,7 @@ def test_a_compiler_that_fails_is_no_end(compiler, monkeypatch, capsys):
         native_check.usable.cache_clear()
 
 
-#: A compiler that succeeds, and whose library is none.
+#: A compiler that succeeds, but writes a damaged library.
 DAMAGING = r"""test "$1" = --version || echo damaged > "$(echo "$*" | sed "s/.*-o \([^ ]*\).*/\1/")" """
 
 
@@ -192,7 +192,7 @@ def test_the_library_is_of_these_inputs(what, compiler, monkeypatch, tmp_path):
 
 
 def test_all_sources_are_in_one_folder():
-    """No header of ours comes from elsewhere, where a change of it would not be seen; none lies there unused."""
+    """All included headers of ours are in this folder, where a change is noticed; none there is unused."""
     included = set()
     sources = compilers.sources(native.MAIN.parent)
     for file in sources:

@@ -1,4 +1,4 @@
-"""Several threads on the same samples, where there are more of them than groups of samples: no bit changes."""
+"""If threads outnumber groups of samples, teams of threads share a group, and no bit changes."""
 
 import numpy as np
 import pytest
@@ -18,16 +18,16 @@ from .random_nets import random_images, random_parameters, random_settings, same
 
 pytestmark = pytest.mark.skipif(not compiler.available(), reason="no C++ compiler")
 
-#: Samples of a group, and channels that one thread has alone: LANES and Team::UNIT of golden/model/cpp.
+#: Samples in a group, and channels in one thread's unit of work: LANES and Team::UNIT of golden/model/cpp.
 LANES, UNIT = 16, 16
 
-#: Hidden layers of two to five units, of which the last is seldom full.
+#: Channels of hidden layers: two to five units, of which the last is seldom full.
 CHANNELS = st.integers(UNIT + 1, 5 * UNIT)
 
 
 @st.composite
 def nets(draw) -> Spec:
-    """No to two convolutions, then one or two dense layers, with any order, feedback, fine spikes and commits."""
+    """Draw 0 to 2 convolutions and 1 or 2 dense layers, with any order, feedback, fine spikes and commits."""
     hidden = [Conv(draw(CHANNELS), draw(st.integers(1, 3))) for _ in range(draw(st.integers(0, 2)))]
     dense = [Dense(draw(CHANNELS)) for _ in range(draw(st.integers(0 if hidden else 1, 1)))]
     classes = draw(st.integers(2, 20))
@@ -43,7 +43,7 @@ def nets(draw) -> Spec:
 
 @pytest.fixture
 def worked(monkeypatch):
-    """How many threads took part in each call."""
+    """The number of threads that took part in each call."""
     counts, true = [], native.library().nudge_run
 
     def recorded(*arguments):
@@ -55,7 +55,10 @@ def worked(monkeypatch):
 
 
 def most(spec: Spec, batch: int, threads: int) -> int:
-    """Threads that have work: all groups have a team of the same size, and each member has units of every hidden layer."""
+    """Return the number of threads that have work.
+
+    All groups have teams of the same size, and each member has units of every hidden layer.
+    """
     groups = -(-batch // LANES)
     units = min(-(-layer.shape[0] // UNIT) for layer in spec.layers[1:-1])
     crews = min(groups, threads)
@@ -84,7 +87,7 @@ def test_a_team_computes_what_one_thread_does(worked, spec, seed, batch, threads
 
 
 def test_many_groups_in_a_row(worked):
-    """A member that is ahead of its team would show here: 40 groups, and each is begun when the one before has ended."""
+    """A member ahead of its team would show in 40 groups, each of which begins when the last has ended."""
     stages = (Conv(33, 3), Dense(40), Dense(10))
     spec = Spec("made", stages, Schedule(4, 2, 1, centred=True), Learning((0.1,) * 3), input=Input(1, 8, 8))
     random = np.random.default_rng(5)
@@ -99,6 +102,6 @@ def test_many_groups_in_a_row(worked):
 
 
 def replace_weights(parameters, updates):
-    """Other weights for the next round, far from the last ones but within their range."""
+    """Return other weights for the next round, far from the last ones but within their range."""
     moved = tuple((w + 37 * u) % (1 << 15) - (1 << 14) for w, u in zip(parameters.weights, updates.weights, strict=True))
     return parameters._replace(weights=moved)

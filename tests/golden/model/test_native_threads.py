@@ -1,4 +1,4 @@
-"""Threads that can't be started: the engine goes on with fewer, and no bit changes."""
+"""If threads can't be started, the engine continues with fewer, and no bit changes."""
 
 import json
 import os
@@ -19,9 +19,9 @@ from .random_nets import random_images
 
 pytestmark = pytest.mark.skipif(not compiler.available(), reason="no C++ compiler")
 
-#: In a process of its own: train with 1 thread, then forbid address space for more than `stacks` further thread stacks, and
-#: train with 16. Prints how many threads took part, and whether all is equal. A stack is so large here that nothing else
-#: which a thread allocates counts.
+#: Run in a process of its own: train with 1 thread, then limit the address space to `stacks` further thread
+#: stacks, and train with 16. Prints how many threads took part each time, and whether all results are equal.
+#: A stack is so large here that a thread's other allocations don't count.
 SCRIPT = """
 import json, resource, sys, threading
 import numpy as np, torch
@@ -67,7 +67,7 @@ STACK_BYTES = 1 << 29
 
 
 def limited(stacks):
-    """What the script prints, with thread stacks of `STACK_BYTES`."""
+    """Return the output of the script, run with thread stacks of `STACK_BYTES`."""
     resource = pytest.importorskip("resource")
 
     def large_stacks():
@@ -75,7 +75,7 @@ def limited(stacks):
         soft = STACK_BYTES if hard == resource.RLIM_INFINITY else min(STACK_BYTES, hard)
         resource.setrlimit(resource.RLIMIT_STACK, (soft, hard))
 
-    # one thread each, so that only the engine's are at stake
+    # one thread in each library, so that the limit affects the engine's alone
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     command = [sys.executable, "-c", SCRIPT, str(stacks)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, preexec_fn=large_stacks, timeout=600)

@@ -1,4 +1,4 @@
-"""Each block's function against torch's own layers in float64, and the corners of rounding, clipping and saturation."""
+"""Each block's function equals torch's layers in float64; limits of rounding, clipping and saturation."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ DENSE = PRESETS["small"].bundles[2]
 
 
 def operands(bundle: Bundle, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Weights and spikes of both sides."""
+    """Return random weights, and random spikes of both layers."""
     random = np.random.default_rng(seed)
     w = torch.from_numpy(random.integers(F.weight_low, F.weight_high + 1, bundle.weight_shape))
     pre, post = (torch.from_numpy(random.integers(0, 2, (3, *layer.shape))) for layer in (bundle.pre, bundle.post))
@@ -75,7 +75,7 @@ def test_dense_blocks():
 
 @pytest.mark.parametrize("weight", [F.weight_low, F.weight_high])
 def test_drives_stay_within_their_bounds(weight):
-    """Every weight at its extreme and every input spiking; the bound is reached at the negative end."""
+    """All weights are at one extreme and all inputs spike; the lowest weight reaches the bound."""
     for spec in (PRESETS["tiny"], PRESETS["small"]):
         phi: list[torch.Tensor] = [torch.zeros(1, dtype=torch.int64)] * len(spec.layers)
         for b in spec.bundles:
@@ -113,7 +113,7 @@ def test_round_half_up(value, shift, expected):
 
 
 def step(phi: int, d: int = 0, U: int = 0, bias: int = 0, nudged: int | None = None, spec: Spec = TINY) -> tuple[int, ...]:
-    """One neuron, one step: (d, U, s, xi)."""
+    """Step one neuron once; return (d, U, s, xi)."""
     state = State(*(torch.full((1, 1, 1, 1), v) for v in (d, U, 0, 0)))
     out = ops.neuron(
         state, torch.full((1, 1, 1, 1), phi), torch.full((1, 1, 1), bias), None if nudged is None else tensor(nudged), spec
@@ -126,7 +126,7 @@ def step(phi: int, d: int = 0, U: int = 0, bias: int = 0, nudged: int | None = N
     [
         # phi 100 is 800 in d's LSB, half of it with lambda 1/2; xi = rhu(400, 4)
         ({"phi": 100}, (400, 25, 0, 25)),
-        # floor of -1/2 is -1
+        # d falls to floor(-1/2) + 1 = 0
         ({"phi": 0, "d": 1}, (0, 0, 0, 0)),
         # the comparison is strict: 2 xi = 128 is no spike, 2 xi = 130 is one
         ({"phi": 0, "bias": 64 * 16}, (0, 64, 0, 64)),
@@ -182,7 +182,7 @@ def test_nudge_floors():
 
 @pytest.mark.parametrize("bundle", PRESETS["small"].bundles, ids=lambda b: b.kind + str(b.index))
 def test_correlation_is_the_gradient_of_the_energy(bundle: Bundle):
-    """d/dw of <post, forward(pre, w)> by autograd, plus minus minus; and the bound at full sums."""
+    """It is d/dw <post, forward(pre, w)> by autograd, plus minus minus phase; full sums reach the bound."""
     spec = PRESETS["small"]
     top = F.one << spec.schedule.window_log2
     random = np.random.default_rng(0)

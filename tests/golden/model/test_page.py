@@ -1,6 +1,6 @@
-"""docs/arithmetic.md says what the code does, in every format: constants, formulas at their limits, and what a run draws.
+"""docs/arithmetic.md agrees with the code in every format: constants, formulas at their limits, random draws.
 
-Whole networks by its formulas: `test_random_networks`, whose scalar model executes the page.
+`test_random_networks` tests whole networks: its scalar model executes the page.
 """
 
 import math
@@ -35,7 +35,7 @@ from . import page
 from .random_nets import MINUSCULE, random_images
 from .scalar_model import ScalarModel
 
-#: All that a network file can name.
+#: All formats that a network file can name.
 EVERY = [Formats.of(*bits) for bits in product(*(range(low, high + 1) for low, high in FORMATS.values()))]
 
 
@@ -139,7 +139,7 @@ def test_masters_at_their_limits(data):
     w, dw = ([draw(-m, m - 1) for _ in range(pre)] for m in (-f.master_low, most))
     b, db, means = draw(f.master_low, f.master_high), draw(-most, most), [draw(0, 33 << f.bias_fraction) for _ in range(pre)]
     read = [draw(0, 5 * spec.read_bound(bundle)) for _ in range(pre)]
-    # the same for all outputs, as a bundle has ten
+    # the bundle has ten outputs, here all alike
     before, updates = (
         (torch.tensor([ws] * 10), torch.tensor([bs] * 10), torch.tensor(ms)) for ws, bs, ms in ((w, b, means), (dw, db, read))
     )
@@ -170,7 +170,7 @@ def test_initial_weights(gain):
     st.sampled_from([(), (3, 2, 1, 0)]),
 )
 def test_registers(first, lr_scale, decay, epoch, beta, batch, feedback, fine):
-    """first: about what all rates' registers have in the first epoch."""
+    """first: approximate value of all rates' registers in the first epoch."""
     spec = with_formats(Formats(), feedback_shift=feedback, fine=fine)
     found, lsb = page.of(spec), 2 * beta * batch / (1 << spec.formats.rate_fraction)
     rates = tuple(min(first, 65534) * lsb / spec.rate_scale(b) / lr_scale for b in spec.bundles)
@@ -204,7 +204,7 @@ def test_averages():
 
 @pytest.mark.parametrize("centred", [False, True])
 def test_a_run_from_its_seed_to_its_average(tmp_path, centred):
-    """By the page alone: three epochs of images that are moved and mirrored, and the mean after the last two."""
+    """The page alone predicts three epochs of moved and mirrored images, and the mean of the last two."""
     shape, fine = Input(1, 9, 8, classes=3), (4, 3, 1)
     schedule = Schedule(6, 5, 1, 0, "odd-even", (2,), feedback_shift=1, fine=fine, centred=centred)
     of_weights, of_biases = (0.3, 0.2, 0.1), (0.2, 0.1, 0.0)

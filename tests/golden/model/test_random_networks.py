@@ -1,7 +1,7 @@
-"""Any network, of any image, classes and formats, with any feedback, spikes and updates: all engines equal scalar loops.
+"""All engines equal scalar loops in random networks of any images, classes, formats, feedback and updates.
 
-50 networks, or NUDGE_NETWORKS where that is set; the first ones, `COVER`, were chosen so that every quantity reaches its
-extremes.
+50 networks, or NUDGE_NETWORKS if that is set. The first ones, `COVER`, were chosen so that every quantity
+reaches its extremes.
 """
 
 import os
@@ -15,10 +15,10 @@ from . import page
 from .extremes import check
 from .random_nets import network_case
 
-#: Engines beside the scalar loops.
+#: Engines to compare with the scalar loops.
 ENGINES = ("plain", "folded", *(["native"] if compiler.available() else []))
 
-#: `python -m tests.golden.model.cover networks 0 1500 13509` found them.
+#: Seeds from `python -m tests.golden.model.cover networks 0 1500 13509`.
 COVER = (663, 1043, 1318, 182, 83, 322, 756, 806, 1154, 1284, 13509, 749)
 
 COUNT = int(os.environ.get("NUDGE_NETWORKS", "50"))

@@ -1,4 +1,4 @@
-"""A run of twelve batches on the model that may be stopped after any of them, and what it has saved."""
+"""A run of twelve batches on the model that may be stopped after any of them, and its saved weights."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ PLAN = Plan("tiny", Source("embedded"), 44, epochs=2, batch=8, seed=5, lr_scale=
 
 
 class After(Stop):
-    """Asks for a stop after so many batches: it is asked once after each."""
+    """Asks for a stop after `batches` batches; the run asks it once after each."""
 
     def __init__(self, batches: int):
         super().__init__()

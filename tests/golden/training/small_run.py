@@ -1,4 +1,4 @@
-"""A run of two batches on the model, for tests of what a run's folder holds."""
+"""A run of two batches on the model, for tests of the files in a run's folder."""
 
 from golden.contract.config import configuration
 from golden.contract.presets import preset
@@ -14,7 +14,7 @@ PLAN = Plan("tiny", Source("embedded"), 8, epochs=2, batch=8, seed=5, lr_scale=1
 
 
 def carried_out(run):
-    """The run, trained to its end, without a picture."""
+    """Train a run to its end, without a picture, and return it."""
     run.picture = False
     train(run, GoldenBoard(configuration(SPEC)), DATA, Stop())
     return run

@@ -1,4 +1,4 @@
-"""What a batch shows of its images, and that a run draws batches ahead of a board that takes them."""
+"""A batch has its numbers' images, moved as drawn; a run draws batches ahead if the board takes them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -47,7 +47,7 @@ def test_a_batch_is_of_training_or_test_images():
 
 
 class Eager(GoldenBoard):
-    """Draws so many batches before it trains the first. drawn: how many at each save."""
+    """Draws `ahead` batches before it trains the first. most: largest number of batches that waited."""
 
     def __init__(self, ahead: int):
         super().__init__(configuration(SPEC))

@@ -1,4 +1,4 @@
-"""Weight files: what isn't whole, or isn't of this network, is never read."""
+"""A weight file that is damaged, or of another network, is refused."""
 
 from dataclasses import replace
 
@@ -60,7 +60,7 @@ def test_running_means_that_no_board_takes_are_refused(tmp_path):
 
 
 def test_a_changed_bit_anywhere_is_noticed(tmp_path):
-    """Of the tensors, of the metadata or of safetensors' own header; zeros instead of tensors too."""
+    """A changed bit in tensors, metadata or safetensors' header is noticed, and so are zeros as tensors."""
     path = saved(tmp_path)
     content = path.read_bytes()
     header = 8 + int.from_bytes(content[:8], "little")
@@ -73,7 +73,7 @@ def test_a_changed_bit_anywhere_is_noticed(tmp_path):
             found = checkpoint.load(path)
         except WeightsError:
             continue
-        # spaces behind the header are no content
+        # spaces pad the header, and are no content
         assert content[place] == ord(" "), f"byte {place} was changed and {found} was read"
     path.write_bytes(content[:header] + bytes(len(content) - header))
     with pytest.raises(WeightsError, match="is damaged: its content isn't that of its digest; take an earlier copy"):

@@ -1,4 +1,4 @@
-"""Names of classes: where they come from, that they are kept with the weights, and that none of them can do harm."""
+"""Names of classes come from folders or archives, are saved with the weights, and can do no harm."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ HOSTILE = ["\x1b[31mred", "a\nb", "x" * 200, "\u202edlo", " ", "Ä🐙"]
 
 
 def archive(path, **more):
-    """Nine images of three classes."""
+    """Write nine images of three classes; return the path."""
     images, labels = np.zeros((9, 9, 8), np.uint8), np.arange(9) % 3
     np.savez(path, train_images=images, train_labels=labels, test_images=images, test_labels=labels, **more)
     return str(path)
@@ -99,7 +99,7 @@ def trained(out):
 
 
 def rewritten(path, **changes):
-    """Metadata changed, sealed again; None: left out."""
+    """Change metadata of a weight file, with a new digest. None: leave the entry out."""
     tensors, metadata = checkpoint.content(path, checkpoint.MAX_BYTES)
     metadata = {name: value for name, value in (metadata | changes).items() if value is not None}
     save_file(tensors, path, metadata | {"digest": checkpoint.digest(tensors, metadata)})
@@ -112,7 +112,7 @@ def test_names_are_kept_with_the_weights(tmp_path):
     net = nudge.Network.load(tmp_path)
     assert net.classes == ("zero", r"one\n", "two", *"3456789")
     assert net.evaluate(OWN).names == ("zero", r"one\n", "two")
-    # a run that goes on has them still
+    # a resumed run still has them
     assert Run.resume(tmp_path).classes == ("zero", r"one\n", "two")
 
 
@@ -121,7 +121,7 @@ def test_a_file_from_before_there_were_names_is_read(tmp_path):
     rewritten(path, classes=None)
     assert checkpoint.load(path)[2].names == ()
     assert nudge.Network.load(tmp_path).classes == tuple("0123456789")
-    # and the packaged ones, which learnt a set that has names
+    # packaged weights have none either, but learnt a data set that has names
     found = checkpoint.load(checkpoint.find(Path("tiny-mnist")))[2]
     assert (found.classes, found.names) == ((), USUAL["mnist"])
 

@@ -1,4 +1,4 @@
-"""The picture of a run: logarithmic, with all errors that there are, also where there is little to draw."""
+"""The picture of a run has a logarithmic axis and all errors of the run, however few."""
 
 from matplotlib.figure import Figure
 
@@ -7,7 +7,7 @@ from golden.training.metrics import Epoch, Row
 
 
 def drawn(monkeypatch, path, *arguments):
-    """The panel of a picture, by its labels: x and y."""
+    """Draw a picture; return x and y of each line of its panel, by label."""
     figures = []
     save = Figure.savefig
 
@@ -35,7 +35,7 @@ def test_every_error_of_a_run_is_drawn_none_wrong_too(tmp_path, monkeypatch):
     assert lines == {
         "training, last 100 samples; none wrong is drawn as 0.5 %": ([100, 200], [20.0, 0.5]),
         "held out, after each epoch": ([200], [4.0]),
-        # few, but not none
+        # below 0.5 %, but above 0
         "test: 0.30 %": ([200], [0.3]),
     }
 

@@ -1,4 +1,4 @@
-"""Runs that are cut, continued, averaged or left by their board: the weights are those of whole ones."""
+"""Runs that are cut, continued, averaged or lose their board end with the weights of uninterrupted runs."""
 
 from dataclasses import replace
 
@@ -47,7 +47,10 @@ def test_more_epochs_continue_a_finished_run(tmp_path):
 
 
 def test_a_run_ends_with_the_mean_of_its_last_epochs(tmp_path):
-    """That of the runs that end there, rounded half up; the board holds it, and each epoch's weights stay beside it."""
+    """The mean is that of runs that end after those epochs, rounded half up.
+
+    The board holds it too, and the files of the averaged epochs remain.
+    """
     board, several = GoldenBoard(CONFIG), []
     for epochs in (2, 3, 4):
         train(Run.begin(replace(PLAN, epochs=epochs), SPEC, tmp_path / str(epochs)), board, DATA, Stop())
@@ -99,7 +102,7 @@ def test_the_command_that_began_a_run_stays_with_it(tmp_path, monkeypatch):
 
 
 class Unplugged(GoldenBoard):
-    """A board that is gone after two batches."""
+    """A board whose third commit fails."""
 
     commits = 0
 

@@ -1,4 +1,4 @@
-"""Data sets: what ships, what is read, and what is said when it isn't there."""
+"""Data sets: the embedded digits, torchvision's files, and the errors for missing or damaged ones."""
 
 import hashlib
 import os
@@ -31,7 +31,7 @@ def test_embedded_digits():
 
 
 def publish(monkeypatch, name: str, folder) -> None:
-    """From now on these files are the data set `name`."""
+    """Make the checksums of these files those of the data set `name`."""
     sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
     monkeypatch.setitem(idx.CHECKSUMS, name, sums)
 
@@ -51,7 +51,7 @@ def test_torchvision_files(name, tmp_path, monkeypatch):
 
 
 def test_what_lies_beside_the_files_is_not_looked_at(tmp_path, monkeypatch):
-    """Older versions of torchvision left their own form of the data, pickled, and newer ones prefer it."""
+    """Older versions of torchvision left a pickled form of the data, which newer versions prefer."""
     raw = tmp_path / "MNIST" / "raw"
     arrays = write_set(raw, np.random.default_rng(0))
     publish(monkeypatch, "mnist", raw)

@@ -1,4 +1,4 @@
-"""Files that others wrote - weights, metrics, data sets - end in an error or are as good, in bounded time and memory."""
+"""Weights, metrics and data sets written by others are refused or valid, in bounded time and memory."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.fuzz import ends, examples
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
-    """A checkpoint."""
+    """A valid checkpoint."""
     out = tmp_path_factory.mktemp("run")
     arguments = ["--board", "golden", "--samples", "16", "--batch", "8", "--free-steps", "8", "--nudged-steps", "8"]
     assert cli.main(["train", *arguments, "--out", str(out)]) == ExitCode.OK
@@ -28,7 +28,7 @@ def good(tmp_path_factory):
 
 
 def opened(path) -> None:
-    """What `eval` and `resume` do with a file."""
+    """Open a weight file as `eval` and `resume` do."""
     checkpoint.load(path)[2].registers()
     Run.resume(path.parent)
 
@@ -43,14 +43,14 @@ def parts(path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
 
 def forge(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """A file of somebody who knows how its digest is made."""
+    """Write a weight file with a valid digest."""
     save_file(tensors, path, metadata | {"digest": checkpoint.digest(tensors, metadata)})
 
 
 @examples(300)
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=6), st.floats(0.02, 1.3))
 def test_a_damaged_weight_file_is_an_error_or_as_good(good, folder, changes, kept):
-    """Bytes changed anywhere, half of them in the header, and the file cut or made longer."""
+    """Bytes are changed anywhere, half of them in the header, and the file is cut or lengthened."""
     content = bytearray(good.read_bytes())
     header = 8 + int.from_bytes(content[:8], "little")
     for n, (at, value) in enumerate(changes):
@@ -128,7 +128,7 @@ def test_a_nest_of_brackets_is_no_metadata(good, tmp_path):
 
 
 def test_files_that_are_too_long_are_not_read(good, tmp_path):
-    """Holes, so that the disk holds nothing either."""
+    """The files are sparse, so that they take no space on the disk."""
     path = tmp_path / "weights.safetensors"
     path.write_bytes(good.read_bytes())
     os.truncate(path, 1 << 40)

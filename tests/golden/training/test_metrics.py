@@ -1,4 +1,4 @@
-"""Rows beyond a checkpoint are dropped; the error of a learning curve is over the last samples."""
+"""Rows beyond a checkpoint are dropped; a learning curve shows the error over the last samples."""
 
 from golden.training.metrics import CURVE_PARTS, CURVE_SAMPLES, Row, read_metrics, sliding_error, write_metrics
 

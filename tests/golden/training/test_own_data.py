@@ -1,4 +1,4 @@
-"""Images of one's own, CIFAR-10's files, and the embedded digits for any network; what doesn't fit is said in one line."""
+"""A reader's own images, CIFAR-10, and the embedded digits for any network; each error is one line."""
 
 import hashlib
 import io
@@ -111,7 +111,7 @@ def test_a_pipe_in_place_of_a_file_is_not_read(tmp_path):
 
 
 def test_each_flipped_bit_of_a_png_file_is_noticed_or_changes_nothing(tmp_path):
-    """Its chunks have checksums, which Pillow alone doesn't look at."""
+    """The chunks of PNG files have checksums, which Pillow alone doesn't check."""
     pixels = np.random.default_rng(1).integers(0, 256, (9, 8), np.uint8)
     file = tmp_path / "a.png"
     Image.fromarray(pixels).save(file)
@@ -140,7 +140,7 @@ def test_what_is_no_archive_or_not_there(tmp_path):
 
 
 def write_folder(folder, parts, shown=GREY):
-    """PNG files; the first pixel of each tells its class and number, for `told`."""
+    """Write `count` PNG files to each place; all pixels of file n are 10 n."""
     for place, count in parts.items():
         (folder / place).mkdir(parents=True)
         for n in range(count):
@@ -152,7 +152,7 @@ def write_folder(folder, parts, shown=GREY):
 def test_a_folder_of_png_files_that_is_split(tmp_path, shown):
     write_folder(tmp_path, {"train/cat": 3, "train/ant": 2, "test/ant": 1, "test/cat": 1, "test/bee": 1}, shown)
     found = data.load(str(tmp_path), shown=shown)
-    # in turn from each class; ant, bee, cat are 0, 1, 2
+    # one of each class in turn; ant, bee, cat are 0, 1, 2
     assert found.train_labels.tolist() == [0, 2, 0, 2, 2]
     assert found.train_images.flatten(1)[:, 0].tolist() == [0, 0, 10, 10, 20]
     assert found.test_labels.tolist() == [0, 1, 2]
@@ -207,7 +207,7 @@ PLAIN: Any = pickle._Pickler
 
 
 class Python2(PLAIN):
-    """Writes strings as Python 2 did, which the published files are from."""
+    """Pickles strings as Python 2 did, which wrote the published files."""
 
     def string(self, text: Any) -> None:
         content = text if isinstance(text, bytes) else text.encode()
@@ -224,7 +224,7 @@ def pickled(content) -> bytes:
 
 
 def published(tmp_path, monkeypatch, content=None):
-    """Small batches in CIFAR-10's format, with checksums that count as published."""
+    """Write small batches in CIFAR-10's format, and make their checksums the published ones."""
     random = np.random.default_rng(2)
     folder = tmp_path / data.FOLDERS["cifar10"]
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""A run's folder: one run at a time, nothing of the user's removed, nothing taken for the run's own that isn't."""
+"""A run's folder belongs to one run at a time; files of the user stay, and aren't taken for the run's."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ from .small_run import DATA, PLAN, SPEC, carried_out
 
 
 class During(GoldenBoard):
-    """A board that does something else at its first commit."""
+    """A board that calls `work` at its first commit."""
 
     def __init__(self, work):
         super().__init__(configuration(SPEC))

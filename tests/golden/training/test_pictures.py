@@ -1,4 +1,4 @@
-"""A file of any kind that Pillow reads, as a network is shown it; what can't be is said in one line."""
+"""Pictures of any format that Pillow reads become a network's pixels; each error is one line."""
 
 import io
 import os
@@ -40,7 +40,7 @@ def test_formats_with_loss_have_nearly_the_same(tmp_path, ending):
 
 
 def test_each_mode_becomes_grey_or_colour(tmp_path):
-    """Of 16 bits the upper 8 are taken, one bit is black or white, a palette is its colours, transparency is black."""
+    """16 bits give the upper 8, one bit black or white, a palette its colours, and transparency black."""
     colour = np.stack([RAMP, 255 - RAMP, RAMP // 2], 2)
     grey = np.asarray(Image.fromarray(colour).convert("L"))
     assert np.array_equal(pixels(saved(tmp_path, colour), COLOUR), colour.transpose(2, 0, 1))
@@ -59,7 +59,7 @@ def test_each_mode_becomes_grey_or_colour(tmp_path):
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 @pytest.mark.parametrize("invert", [False, True])
 def test_what_is_transparent_is_black_inverted_or_not(tmp_path, mode, invert):
-    """So black ink on nothing becomes bright on black with --invert, and white ink on nothing without."""
+    """Black ink on a transparent ground is bright on black with --invert, white ink without."""
     ink = Image.new("RGBA", (8, 9), (255, 255, 255, 0) if invert else (0, 0, 0, 0))
     ink.paste((0, 0, 0, 255) if invert else (255, 255, 255, 255), (2, 3, 5, 7))
     found = pixels(saved(tmp_path, ink.convert(mode)), GREY, invert=invert)[0]
@@ -97,7 +97,7 @@ def test_another_size_keeps_its_aspect_ratio_and_lies_in_the_middle(tmp_path, si
 
 
 def test_a_digit_that_lies_elsewhere_is_placed_as_mnists_are(tmp_path):
-    """Most come out as they were, pixel by pixel; none has its centre of mass elsewhere."""
+    """Most digits come out unchanged, pixel by pixel; all have their centre of mass in the middle."""
     digits, same = data.load("embedded").test_images[:60].numpy(), 0
     for digit in digits:
         large = np.zeros((70, 50), np.uint8)
@@ -127,7 +127,7 @@ def chunk(name: bytes, content: bytes) -> bytes:
 
 
 def bomb(side: int) -> bytes:
-    """A PNG file of so many black pixels in a row and a column, which aren't there."""
+    """Return a PNG file whose header claims side x side pixels, which the file doesn't contain."""
     head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
 
@@ -181,7 +181,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
 
 
 def test_damage_anywhere_ends_in_one_error_or_a_picture(tmp_path):
-    """Of each format that Pillow writes here: bytes changed, and the file cut."""
+    """In each format that Pillow writes here, bytes are changed and the file is cut."""
     random, path, good = np.random.default_rng(3), tmp_path / "a", list[np.ndarray]()
     for kind in ("PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PCX", "TGA", "ICO"):
         whole = encoded(Image.fromarray(RAMP).convert("P" if kind == "GIF" else "RGB"), kind)

@@ -1,4 +1,4 @@
-"""What a plan asks for: learning rates of each epoch, and images moved and mirrored."""
+"""A plan's learning rates in each epoch, its moved and mirrored images, and the types of its values."""
 
 import re
 from dataclasses import replace
@@ -25,7 +25,7 @@ def test_rates_shrink_by_the_decay_each_epoch():
 
 
 def test_rates_shrink_down_to_the_smallest_that_a_register_holds():
-    """Also where a register is worth more than a learning rate's LSB, as with fine spikes."""
+    """Also if a register's unit is worth more than a learning rate's LSB, as with fine spikes."""
     garments = preset("garments")
     first, last = (Plan.of(garments, "embedded", 10, epochs=40, decay=0.5).settings(garments)[at] for at in (0, -1))
     assert min(first.weight_rates) > 1
@@ -57,14 +57,14 @@ def test_flipped_images_are_mirrored_or_not():
     assert all(a != b for a, b in zip(mirrored, kept, strict=True))
     assert 15 < sum(mirrored) < 45
     assert np.array_equal(whole[::-1], plan.images(DATA, 1, numbers[::-1].copy()))
-    # how far an image moves is the same with and without
+    # mirroring doesn't change how far an image moves
     moved = replace(PLAN, shift=2).images(DATA, 1, numbers)
     for image, before in zip(replace(PLAN, shift=2, flip=True).images(DATA, 1, numbers), moved, strict=True):
         assert np.array_equal(image, before) or np.array_equal(image, before[:, ::-1])
 
 
 def test_values_become_plain_ones():
-    """A weight file's JSON takes them, and says the same."""
+    """They can be written as a weight file's JSON, and are equal when read."""
     given: dict[str, Any] = {"seed": np.int16(3), "samples": np.uint64(8), "lr_scale": np.float32(0.5), "beta": Fraction(1, 4)}
     made = replace(PLAN, **given, decay=1)
     assert made == replace(PLAN, seed=3, samples=8, lr_scale=0.5, beta=0.25, decay=1.0)

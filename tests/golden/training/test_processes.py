@@ -1,4 +1,4 @@
-"""`nudge train` in several processes: equal files whatever their number, resumed or not, and one-line errors."""
+"""`nudge train` gives equal files in any number of processes, resumed or not, and one-line errors."""
 
 import csv
 import os
@@ -20,7 +20,7 @@ from plumbing.errors import ExitCode
 
 TRAIN = ["train", "--board", "golden"]
 STEPS = ["--free-steps", "8", "--nudged-steps", "8"]
-#: The last batch of an epoch has one sample: some processes have none.
+#: The last batch of an epoch has one sample, so some processes have none.
 OPTIONS = ["--samples", "57", "--batch", "8", "--epochs", "2", "--seed", "3", *STEPS]
 OPTIONS += ["--shift", "1", "--decay", "0.7", "--average", "2", "--network", str(Path(__file__).with_name("centred.toml"))]
 SECONDS = 120
@@ -32,7 +32,7 @@ def command(processes: int, *options: str, words: Iterable[str] = TRAIN) -> list
 
 
 def launch(processes: int, *options: str, words: Iterable[str] = TRAIN) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error."""
+    """Run a command in several processes; return exit code, standard output and standard error."""
     done = subprocess.run(command(processes, *options, words=words), capture_output=True, text=True, timeout=SECONDS)
     return done.returncode, done.stdout, done.stderr
 
@@ -53,7 +53,7 @@ def assert_same_run(one: Path, two: Path) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
-    """What the host's training loop makes of `OPTIONS` on its golden board."""
+    """The folder of a run with `OPTIONS` in one process, on the golden board."""
     out = tmp_path_factory.mktemp("whole")
     assert cli.main([*TRAIN, *OPTIONS, "--out", str(out)]) == ExitCode.OK
     return out
@@ -65,21 +65,21 @@ def test_any_number_of_processes_gives_the_same_bits(capfd, tmp_path, whole, pro
     assert code == ExitCode.OK, err
     assert_same_run(tmp_path, whole)
     assert load(tmp_path)[1].command.startswith("python -m host.cli train --board golden --samples 57")
-    # a board's counters are one board's
+    # board.json has the counters of a single board
     names = ({p.name for p in folder.iterdir()} - {"board.json"} for folder in (tmp_path, whole))
     assert len(set(map(frozenset, names))) == 1
     assert out.count("test error") == 1, "one process speaks"
-    # the test error too: evaluation is shared as well
+    # the test error is equal too: processes also share the evaluation
     assert cli.main(["eval", "--board", "golden", str(whole / "weights.safetensors")]) == ExitCode.OK
     assert out.splitlines()[0] == capfd.readouterr().out.splitlines()[0]
 
 
-#: Batches enough that the signal comes before the end.
+#: Enough batches that the signal comes before the end.
 LONG = ["--samples", "402", "--batch", "4", "--seed", "5", *STEPS]
 
 
 def interrupted(out: Path) -> str:
-    """Standard output of a run of two processes that got SIGINT after its first batches."""
+    """Interrupt a run of two processes with SIGINT once it has weights; return its standard output."""
     arguments = command(2, *LONG, "--epochs", "50", "--out", str(out))
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + SECONDS
@@ -119,7 +119,7 @@ ERRORS = {
 
 
 def prepare(tmp_path: Path, whole: Path, case: str) -> tuple[list[str], int, str]:
-    """Arguments, exit code and words of a case, with its files."""
+    """Write the files of a case; return its arguments, exit code and words of the error."""
     (tmp_path / "old").mkdir()
     metadata = checkpoint.content(whole / "weights.safetensors", checkpoint.MAX_BYTES)[1] | {"spec": "1"}
     tensors = load_file(whole / "weights.safetensors")

@@ -1,4 +1,4 @@
-"""What a resumed run takes, and refuses: epochs, other weights, another run's; which weight file is meant."""
+"""A resumed run accepts more epochs, refuses other runs' weights, and finds the weight file that is meant."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def test_epochs_may_be_more_but_not_fewer_than_were_trained(tmp_path):
     more = Run.resume(tmp_path, 3)
     assert (more.plan, more.epoch, more.position, more.finished) == (replace(PLAN, epochs=3), 2, 0, False)
     assert equal(more.parameters, run.parameters)
-    # as they were written
+    # rows and ends of epochs are those that were written
     assert metrics.digest(more.rows) == metrics.digest(run.rows)
     assert [end.samples for end in more.epochs] == [end.samples for end in run.epochs] == [8, 16]
     assert more.seconds == pytest.approx(run.seconds)
@@ -92,7 +92,7 @@ def test_held_out_images_are_tried_after_each_epoch(tmp_path):
 
 @pytest.mark.parametrize("old", ["embedded", "/C#/d.npz#0123456789ab", "own"])
 def test_a_run_of_before_data_had_kinds_is_resumed(tmp_path, old):
-    """Some of its files say what it learnt as they did then, others as today."""
+    """Some of its files name the data set in the old form, others in today's."""
     source = Source.recorded(old)
     carried_out(Run.begin(replace(PLAN, average=2, data=source), SPEC, tmp_path))
     for name in (WEIGHTS, "epoch-1.safetensors"):

@@ -1,4 +1,4 @@
-"""What a run writes and when, and which weight files are taken for damaged."""
+"""The files that a run writes, and when; weight files that are refused as damaged."""
 
 import errno
 import json
@@ -27,13 +27,13 @@ ROWS = "0,4,4,3,75.0000,0.500\n", "0,8,4,1,50.0000,1.250\n"
 
 @pytest.fixture(autouse=True)
 def _owner(tmp_path):
-    """Only who owns a folder writes a run's files there."""
+    """Own the folder: only its owner may write a run's files there."""
     with files.owned(tmp_path / files.LOCK, PlanError):
         yield
 
 
 def saved(out):
-    """A run at its begin, and its board."""
+    """Begin and save a run; return it with its board and settings."""
     run, board = Run.begin(PLAN, SPEC, out), GoldenBoard(configuration(SPEC))
     run.picture = False
     settings = PLAN.settings(SPEC)[0]
@@ -52,7 +52,7 @@ def test_rows_are_added_while_others_watch(tmp_path, monkeypatch):
     file = tmp_path / "metrics.csv"
     assert file.read_text() == HEADER
     assert not run.fresh
-    monkeypatch.setattr(metrics.files, "write", full)  # what is only added isn't written anew
+    monkeypatch.setattr(metrics.files, "write", full)  # rows are appended, without this function
     run.count(4, 3, 0.5)
     run.show()
     assert file.read_text() == HEADER + ROWS[0]
@@ -61,7 +61,7 @@ def test_rows_are_added_while_others_watch(tmp_path, monkeypatch):
     run.show()
     assert file.read_text() == HEADER + ROWS[0] + ROWS[1]
     monkeypatch.undo()
-    # back to the checkpoint: the file is left alone until the next one
+    # going back to a checkpoint leaves the file alone until the next checkpoint
     run.reload()
     assert (run.rows, run.position, run.epoch_errors) == ([], 0, 0)
     run.count(8, 5, 2.0)
@@ -166,7 +166,7 @@ def test_the_curve_is_of_the_run(tmp_path, monkeypatch):
 
 
 def rewritten(out, change, sealed=True):
-    """A run's weight file with other tensors or metadata, as `change` leaves them; sealed: with the digest that they need."""
+    """Write a run's weight file with tensors or metadata changed by `change`; sealed: with a valid digest."""
     carried_out(Run.begin(PLAN, SPEC, out))
     file = out / "weights.safetensors"
     tensors, metadata = checkpoint.content(file, checkpoint.MAX_BYTES)
@@ -197,7 +197,7 @@ def test_a_file_from_before_there_was_a_digest_is_read(tmp_path):
 
     file = rewritten(tmp_path / "a", without, sealed=False)
     assert checkpoint.load(file)[0] == SPEC
-    # one that has a digest keeps what it says
+    # an old file with a wrong digest, or a new one without a digest, is damaged
     damaged = rewritten(tmp_path / "b", old, sealed=False)
     for path in (damaged, rewritten(tmp_path / "c", lambda tensors, metadata: metadata.pop("digest"), sealed=False)):
         said = f"{path} is damaged: its content isn't that of its digest; take an earlier copy"
@@ -247,7 +247,7 @@ def test_values_of_metadata_have_types():
     for value in (1 << 63, -1, True, 1.0, "1", None):
         with pytest.raises(TypeError, match=rf"^beta (can't|must) be .*{value!r}$"):
             checkpoint.typed(Settings, asdict(settings) | {"beta": value})
-    # a field that may be missing is checked if it is there, and doesn't hide those after it
+    # an optional field is checked if it is there, and so are those after it
     fields = {"preset": "tiny", "spec": 1, "plan": {}, "settings": {}, "epoch": 0, "position": 0, "epoch_errors": 0}
     for name in ("metrics", "packages"):
         with pytest.raises(TypeError, match=rf"^{name} (can't|must) be .*5$"):

@@ -1,4 +1,4 @@
-"""The committed networks load, are of their preset, and classify."""
+"""The committed weights load, belong to their preset, and classify."""
 
 import os
 from pathlib import Path
@@ -12,11 +12,11 @@ from golden.training import checkpoint, data
 
 FILES = sorted((Path(golden.__file__).parent / "weights").glob("*.safetensors"))
 
-#: Percent, well above what docs/results.md says of the whole test set; damaged weights would be far beyond.
+#: Limits in percent, well above the errors in docs/results.md, and far below those of damaged weights.
 WORST = {"mnist": 4.0, "fashion-mnist": 16.0}
 WORST_TINY = 9.0
 
-#: Garments that are tried: the first so many of the test set.
+#: Number of garments to classify, the first of the test set.
 GARMENTS = 1000
 
 

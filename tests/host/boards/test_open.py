@@ -1,4 +1,4 @@
-"""What the word after --board opens, and what is refused before anything is built."""
+"""The board that a value of --board opens, and the values that are refused before anything is built."""
 
 from contextlib import contextmanager
 from types import SimpleNamespace

@@ -1,6 +1,6 @@
-"""`nudge train` on a board that is reset, unplugged or hit by radiation: what it says, and that it ends with the same bits.
+"""`nudge train` on a board that is reset, unplugged or hit by radiation: its messages, and equal final bits.
 
-The board is the golden model behind the protocol; what happens to it happens before a batch that a test names."""
+The board is the golden model behind the protocol; each event happens before a batch that the test names."""
 
 import json
 import random
@@ -27,7 +27,7 @@ TRAIN = ["train", "--board", "socket://model", "--samples", "64", "--batch", "8"
 
 
 class Bench(Modelled):
-    """A board at a port that commands open by any name. events: what happens before which batch, once each."""
+    """A board that commands open at any port. events: batch number to event, which occurs once before it."""
 
     kind = Attacked
 
@@ -139,7 +139,7 @@ def test_status_compares_digests_with_a_file_and_names_the_weight(bench, tmp_pat
     error = capsys.readouterr().err
     assert "nudge: bundle " in error
     assert "(1 of 6810 values differ)" in error
-    # a run that is continued writes every weight anew
+    # resuming writes every weight to the board again
     assert cli.main(["resume", "--board", "socket://model", "--epochs", "2", str(tmp_path)]) == ExitCode.OK
     assert cli.main(ask) == ExitCode.OK
 
@@ -193,7 +193,7 @@ def test_damaged_samples_are_stored_again_without_being_asked_to_recover(bench, 
 
 
 def lost_while_storing(bench, *numbers):
-    """The link is lost as soon as that many STOREs were executed; their count."""
+    """Cut the link at the STOREs of these numbers, from 1; return a list that gets an item for each STORE."""
     execute, stored = bench.device.protocol.execute, []
 
     def cutting(command, payload):
@@ -208,7 +208,7 @@ def lost_while_storing(bench, *numbers):
 
 
 def test_an_upload_that_is_lost_goes_on_where_it_stood(bench, tmp_path, capsys, moved):
-    """That of the training samples, before there is a checkpoint, and that of the test samples."""
+    """An upload of training samples, before the first checkpoint, and one of test samples."""
     made = bench({}, 1 << 20)
     whole = lost_while_storing(made)
     assert cli.main([*MOVED, "--out", str(tmp_path / "a")]) == ExitCode.OK

@@ -1,4 +1,4 @@
-"""The board behind a link, on a modelled board: what it asks, tells and refuses."""
+"""`SerialBoard` on a modelled board: its requests, results and errors."""
 
 import inspect
 import re
@@ -34,7 +34,7 @@ IMAGES, LABELS = DATA.train_images[:24].numpy(), DATA.train_labels[:24].numpy()
 
 
 class Bench(Modelled):
-    """A modelled board; every sample takes one cycle more than the one before, and each request so many seconds."""
+    """A modelled board. Each sample takes a cycle more than the last one, each request `seconds` seconds."""
 
     seconds = 0.0
 
@@ -88,14 +88,14 @@ def test_batches_are_counted_with_their_commits(bench):
     assert board.trained == 24
     assert board.worked == sum(range(101, 125)) + 3 * 7000
     assert board.core_rate() == pytest.approx(48e6 * 24 / board.worked)
-    # what is only tried isn't counted
+    # inferred samples aren't counted
     list(board.infer_batches(batches(2)))
     assert board.trained == 24
 
 
 @pytest.mark.parametrize(("seconds", "ahead"), [(0.001, 8), (0.003, 4), (1.0, 2)])
 def test_a_fast_board_is_told_more_ahead(bench, seconds, ahead):
-    """A batch is nine requests: of 27 ms four are 0.1 s of work. Never more than the link's window, nor fewer than two."""
+    """Batches for 0.1 s of work are sent ahead, within 2..window: 4 where nine requests take 3 ms each."""
     bench.seconds = seconds
     assert bench.board.link.window == 8
     seen = [bench.board._ahead for _ in bench.board.train_batches(batches(40))]
@@ -155,7 +155,7 @@ def test_masters_that_the_link_can_not_carry(bench):
 
 
 def test_running_means_stand_behind_the_biases():
-    """What a centred commit leaves goes over the link and back, each of its 18 bits; what has more is refused."""
+    """All 18 bits of means go over the link and back, and change in commits; larger means are refused."""
     spec = replace(TINY, schedule=replace(TINY.schedule, centred=True))
     board = Bench(spec).board
     written = initial(spec, 5)
@@ -181,7 +181,7 @@ def test_running_means_stand_behind_the_biases():
 
 
 def test_a_board_refuses_running_means_that_have_more():
-    """A WRITE_WEIGHTS of bits above those is BAD_RANGE and writes nothing; lanes that no channel has are 0 after a COMMIT."""
+    """WRITE_WEIGHTS beyond 18 bits is BAD_RANGE and writes nothing; COMMIT clears lanes without a channel."""
     spec = replace(TINY, schedule=replace(TINY.schedule, centred=True))
     config = Config(spec, (1, 4, 1))
     device, bundle = GoldenDevice(config), spec.bundles[0]

@@ -1,4 +1,4 @@
-"""A data set in a modelled board's memory: what is stored when, what is left alone, and training from there."""
+"""A data set in a modelled board's memory: which samples are stored when, and training from the memory."""
 
 import random
 from dataclasses import replace
@@ -29,7 +29,7 @@ CAPACITY = 2 * LOG_AT + (1 << 18)
 
 
 class Bench(Modelled):
-    """A modelled board. executed: commands since it was looked at last."""
+    """A modelled board. `stores` returns the number of STOREs since its last call."""
 
     def __init__(self, capacity: int = CAPACITY):
         super().__init__(CONFIG, capacity)
@@ -45,7 +45,7 @@ def bench():
 
 
 def right(bench: Bench) -> bool:
-    """The memory holds these samples."""
+    """Return whether the memory holds the training and test samples."""
     records = records_of(DATA, TRAIN, 500)
     return all(bench.device.store.digest(n, 1) == record_digest([data]) for n, data in enumerate(records))
 

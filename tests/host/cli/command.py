@@ -1,4 +1,4 @@
-"""Runs a command line in this process."""
+"""Helpers that run a command line in this process."""
 
 import json
 
@@ -12,14 +12,14 @@ TRAIN = ["train", "--board", "golden", "--samples", "40", "--batch", "16", "--ep
 
 
 def run(capsys, *arguments) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a command."""
+    """Run a command; return exit code, standard output and standard error."""
     capsys.readouterr()
     code = cli.main([str(a) for a in arguments])
     return code, *capsys.readouterr()
 
 
 def run_json(capsys, *arguments) -> tuple[int, dict]:
-    """The same for --json: standard output must be one object on one line."""
+    """Run a command with --json, which must print one object on one line; return exit code and object."""
     code, out, _ = run(capsys, *arguments, "--json")
     assert out.count("\n") == 1
     return code, json.loads(out)

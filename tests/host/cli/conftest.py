@@ -1,4 +1,4 @@
-"""A finished run, for the tests of what can be done with one."""
+"""A finished run, for the tests of commands that need one."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""build, flash and report on the command line, with programs on the PATH that stand for synthesis and loaders."""
+"""build, flash and report on the command line, with scripts on the PATH in place of synthesis and loaders."""
 
 import json
 import os
@@ -40,7 +40,7 @@ pathlib.Path("top.bin").write_bytes(b"bits")
 
 @pytest.fixture
 def programs(tmp_path, monkeypatch):
-    """A PATH with only what a test puts there; builds go to a temporary folder."""
+    """A PATH with only the programs that a test puts there; builds go to a temporary folder."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -68,7 +68,7 @@ def test_build_makes_a_named_bitstream(programs, capsys):
     name = os.path.basename(result["bitstream"])  # noqa: PTH119
     assert name == f"nudge-icebreaker-tiny-{preset('tiny').identity:08x}-{result['build']:08x}-seed2.bin"
     assert "placing and routing, seed 4" in err
-    # again: everything is there
+    # a second build finds everything made
     programs(yosys="raise SystemExit(1)", nextpnr_ice40="raise SystemExit(1)", icepack="raise SystemExit(1)")
     assert json.loads(run(capsys, *command)[1]) == result
     code, out, err = run(capsys, "report", "icebreaker", "--tools", "native", "--json")
@@ -76,7 +76,7 @@ def test_build_makes_a_named_bitstream(programs, capsys):
     assert (code, found["source"], found["fmax_hz_median"], found["seeds"]) == (ExitCode.OK, "built here", 17e6, [2, 3, 4])
 
 
-#: It tells its number, and routes for ever.
+#: Writes its process number, and routes for ever.
 ENDLESS = """
 import os, pathlib, time
 pathlib.Path(os.environ["NUDGE_BUILD"], "router").write_text(str(os.getpid()))
@@ -85,7 +85,7 @@ time.sleep(600)
 
 
 def test_a_build_that_is_killed_leaves_neither_programs_nor_files(programs, capsys, tmp_path):
-    """Nor does another one begin in its folder while it lasts."""
+    """While it lasts, no other build begins in its folder."""
     programs(yosys=YOSYS, nextpnr_ice40=ENDLESS, icepack=ICEPACK)
     command = ("build", "icebreaker", "--preset", "tiny", "--seed", "2", "--tools", "native")
     told = tmp_path / "build" / "router"
@@ -108,7 +108,7 @@ def test_a_build_that_is_killed_leaves_neither_programs_nor_files(programs, caps
 
 
 def test_a_seed_whose_router_comes_no_nearer_is_ended(programs, capsys, monkeypatch):
-    """Seed 2's router has its best iteration first, then stands still and would go on; the others have their report."""
+    """Seed 2's router stops improving after 21 iterations and is ended; the other seeds have their report."""
     log = [f"iter={n} wires=9 overused={max(30 - n, 9)}" for n in range(1, 22 + router.PATIENCE)]
     stuck = f"""
 import pathlib, sys, time

@@ -95,7 +95,7 @@ def test_eval_gives_what_train_gave(capsys, tmp_path):
 
 
 def interrupted(out: Path, number: int, *options: str) -> tuple[str, str]:
-    """Standard output and error of a training run that got a signal as soon as it had begun."""
+    """Send a signal to a training as soon as it has begun; return its standard output and error."""
     command = [sys.executable, "-m", "host.cli.main", *LONG, "--out", str(out), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
@@ -125,7 +125,7 @@ def test_a_run_goes_on_with_its_board(capsys, trained, tmp_path):
     where = run_json(capsys, "resume", "--epochs", "3", out)
     assert where[0] == ExitCode.OK
     assert json.loads((out / "board.json").read_text())["board"] == "golden"
-    # which has no digest, and isn't asked
+    # board.json has no digest, so resume doesn't take the board from it
     (out / "board.json").write_text('{"board": "socket://192.0.2.1:1", "registers": {}, "link": {}}')
     code, text, _ = run(capsys, "resume", "--epochs", "4", out)
     assert code == ExitCode.OK
@@ -144,14 +144,14 @@ def test_eval_takes_a_file_a_run_or_a_packaged_name(capsys, no_data, trained, tm
     packaged = run_json(capsys, "eval", "tiny-mnist")
     assert packaged == run_json(capsys, "eval", packages.FOLDER / "tiny-mnist.safetensors")
     assert packaged[1]["error_percent"] < 10
-    # what lies here comes first
+    # a file in the working folder comes first
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny-mnist").write_bytes((trained / "weights.safetensors").read_bytes())
     assert run_json(capsys, "eval", "tiny-mnist") == file
 
 
 def test_eval_tests_on_what_the_weights_learnt(capsys, no_data, monkeypatch, trained):
-    """MNIST where it is, else the embedded digits of it, with a note; another data set is named as such."""
+    """MNIST if it is there, else its embedded digits, with a note; a note also names another data set."""
     digits = datasets.load("embedded")
     few = ["--samples", "20"]
     code, _, err = run(capsys, "eval", "tiny-mnist", *few)
@@ -182,7 +182,7 @@ def test_eval_tests_on_what_the_weights_learnt(capsys, no_data, monkeypatch, tra
 
 
 def test_eval_needs_no_board(capsys, monkeypatch, trained):
-    """A fresh install has no compiler, and the model predicts what each board does."""
+    """A fresh install may have no compiler, and the model's predictions equal those of every board."""
     asked = run_json(capsys, "eval", trained, "--board", "golden")
     monkeypatch.setattr(boards, "virtual_board", None)
     assert run_json(capsys, "eval", trained) == asked

@@ -1,4 +1,4 @@
-"""What `nudge doctor`, `nudge presets` and `nudge boards` say, also where packages are missing."""
+"""`nudge doctor`, `nudge presets` and `nudge boards`, also if packages are missing."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def test_missing_programs_are_named(capsys, tmp_path, monkeypatch):
 
 
 def needed(name: str) -> set[str]:
-    """A package and those that it requires."""
+    """Return a package and all packages that it requires."""
     required = (Requirement(line) for line in distribution(name).requires or ())
     return {name}.union(
         *(
@@ -64,7 +64,7 @@ def needed(name: str) -> set[str]:
 
 @pytest.fixture
 def bare(tmp_path) -> dict[str, str]:
-    """The environment of a Python that has the command line's packages alone."""
+    """The environment variables of a Python that has the command line's packages alone."""
     for name in needed("typer") | needed("rich"):
         for file in distribution(name).files or ():
             top = file.parts[0]
@@ -77,7 +77,7 @@ def bare(tmp_path) -> dict[str, str]:
 
 
 def nudge(environment, *arguments):
-    """-S: nothing that is installed."""
+    """Run `nudge` with -S, which hides all installed packages."""
     command = [sys.executable, "-S", "-m", "host.cli", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, cwd="/")
 

@@ -1,4 +1,4 @@
-"""`nudge estimate`."""
+"""`nudge estimate` agrees with committed reports, names what doesn't fit, and needs only seconds."""
 
 import json
 import subprocess
@@ -59,7 +59,7 @@ def test_lanes_are_chosen_where_a_file_has_none(capsys, tmp_path):
     own = run_json(capsys, "estimate", "ulx3s", "--network", file)[1]
     assert (own["lanes"]["lanes"], own["clock_hz"]) == ([1, 3, 8, 2], 42_000_000)
     assert chosen["cycles"]["training"] < own["cycles"]["training"]
-    # as a table to be pasted, which then says the same
+    # `network show` gives a table of lanes; pasted into the file, it gives the same lanes
     code, shown = run_json(capsys, "network", "show", file, "--target", "ulx3s-45f")
     assert code == ExitCode.OK
     table = "".join(f"{key} = {value}\n" for key, value in shown["lanes"].items())
@@ -90,8 +90,8 @@ def test_nothing_is_elaborated_or_simulated(capsys, monkeypatch):
     assert (code, found["fits"]) == (ExitCode.OK, True)
 
 
-#: Seconds within which an estimate is there, Python's start included, on a machine that does other things too. It takes
-#: 2 to 5 (docs/networks.md); a synthesis takes minutes. A closer limit would say how busy the machine is.
+#: Limit in seconds for an estimate, Python's start included, on a machine that does other things too. It
+#: takes 2 to 5 (docs/networks.md); a synthesis takes minutes. A closer limit would measure the load.
 DEADLINE = 60
 
 

@@ -1,4 +1,4 @@
-"""One form for each thing: what a run, a board and a target are called, and how mistakes are told."""
+"""Runs, boards and targets have the same options in all commands, and each mistake is one line."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from .command import TRAIN, run, run_json
 
 
 def parameters(command, words=()):
-    """Every parameter of every command, with the command's words."""
+    """Yield every parameter of every command, with the command's name."""
     for name, inner in getattr(command, "commands", {}).items():
         yield from parameters(inner, (*words, name))
     for parameter in command.params:
@@ -121,7 +121,7 @@ def test_a_device_in_this_folder_is_no_mistake(capsys, tmp_path, monkeypatch):
 
 @pytest.fixture
 def digits(monkeypatch):
-    """The embedded digits stand for MNIST, in whatever folder; which ones were asked for."""
+    """The embedded digits in place of MNIST, in any folder; a list of the folders that were asked for."""
     images, asked, load = datasets.load("embedded"), [], datasets.load
 
     def stand_in(source, root=None, *arguments):

@@ -1,4 +1,4 @@
-"""Values that nobody means: each ends in one line and its exit code, at once, and nothing is written."""
+"""Each odd value ends in one line and its exit code, at once, and nothing is written."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from .command import TRAIN, run
 
 NEW = ["--out", "new"]
 
-#: Arguments, exit code, and words of the line.
+#: Arguments, exit code, and words of the error.
 CASES = [
     ([*TRAIN, *NEW, "--seed", str(1 << 63)], ExitCode.USAGE, f"--seed must be 0..{(1 << 63) - 1}, not {1 << 63}"),
     ([*TRAIN, *NEW, "--seed", "-1"], ExitCode.USAGE, "--seed must be 0.."),
@@ -102,7 +102,7 @@ def nudge(*arguments, **options):
 
 
 def test_a_reader_that_has_gone_is_no_fault():
-    """`nudge eval ... | head -1`."""
+    """As in `nudge eval ... | head -1`."""
     end, pipe = os.pipe()
     os.close(end)
     with nudge("eval", "tiny-mnist", "--samples", "5", "--data", "embedded", stdout=pipe) as process:
@@ -122,5 +122,5 @@ def test_a_full_standard_error_stops_nothing():
 
 
 def test_the_command_of_an_application_ends_with_its_code():
-    """What `run` catches is not what an interpreter's exit makes of it."""
+    """`run` returns the exit code that the application returns."""
     assert run_app(lambda **_: 3, "x", []) == 3  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Any network by its file, with the golden model as the board: trained, resumed and evaluated where the file isn't."""
+"""A network file is needed to train, but not to resume or evaluate; the board is the golden model."""
 
 import shutil
 
@@ -50,7 +50,7 @@ def test_weights_of_a_file_need_it_no_more(capsys, file, tmp_path):
 
 
 def test_weights_are_compared_where_the_file_is_not(capsys, file, tmp_path, monkeypatch):
-    """The comparison begins with them: with fresh weights other digests come out, and a fault in either is found."""
+    """`compare --weights` loads the run's weights into both board and model, without the network file."""
     loaded, load = [], GoldenBoard.load
 
     def noted(board, parameters):

@@ -1,4 +1,4 @@
-"""`nudge predict`: pictures of any size, read as their digits are; one line for what can't be."""
+"""`nudge predict` reads pictures of any size as it reads their digits; each error is one line."""
 
 import json
 
@@ -16,7 +16,7 @@ DATA = nudge.data("embedded")
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """Forty test digits as they are, and as black ink on large sheets of paper, off the middle, as JPEG files."""
+    """Forty test digits as PNG files, and as JPEG files of black ink on large sheets, off the middle."""
     folder = tmp_path_factory.mktemp("digits")
     for n, digit in enumerate(DATA.test_images[:40].numpy()):
         image = Image.fromarray(digit)
@@ -41,7 +41,7 @@ def test_a_digit_of_the_networks_size_is_read_as_eval_reads_it(capsys, digits):
 
 
 def test_photographs_of_digits_are_placed_as_mnists(capsys, digits):
-    """At most one more is misread than of the digits themselves; of those that aren't inverted, most are."""
+    """With --invert at most one of the forty is misread; without it more than half are."""
     labels, files = DATA.test_labels[:40].numpy(), sorted(digits.glob("*.jpg"))
 
     def wrong(*options):
@@ -62,7 +62,7 @@ def test_from_python_it_is_the_same(capsys, digits):
     ]
     assert ours[0].pixels.shape == (1, 28, 28)
     assert ours[0].outputs.argmax() == ours[0].label
-    # and a network that learns digits here places them alike
+    # a network that learns digits here places pictures as MNIST's, too
     net = nudge.Network.preset("tiny")
     before = net.predict_pictures(files[0])[0].pixels
     net.fit(samples=16, free_steps=4, nudged_steps=4)
@@ -82,7 +82,7 @@ def test_names_take_the_place_of_numbers(capsys, tmp_path, digits):
     assert said == f"{digits / '00.png'}: {net.classes[int(net.predict(DATA.test_images[:1])[0])]}"
     assert values.startswith(r"  T\x1b[31m: ")
     assert ", j: " in values
-    # and eval names its rows
+    # eval names its rows, too
     np.savez(tmp_path / "own.npz", **{name: part.numpy() for name, part in own._asdict().items()})
     options = (tmp_path / "run", "--data", tmp_path / "own.npz")
     assert r"T\x1b[31m 0" in run(capsys, "eval", *options)[1].splitlines()[2]

@@ -17,7 +17,7 @@ NUDGE = [sys.executable, "-m", "host.cli"]
 
 
 def imported(*arguments: str) -> set[str]:
-    """Top packages that a command imports."""
+    """Return the top packages that a command imports."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "host.cli", *arguments], capture_output=True, text=True
     )
@@ -60,7 +60,7 @@ print("large:", *(name for name in {LARGE!r} if name in sys.modules))
 
 
 def seconds(*command: str) -> float:
-    """Of a processor, the least of some runs."""
+    """Return the least processor time of five runs of a command, in seconds."""
     found = []
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -94,7 +94,7 @@ def test_a_shell_completes_words(line, words):
 
 
 def test_completion_can_be_had():
-    # the shell that starts it is asked for, whichever started the tests; `exit` keeps bash from becoming the command
+    # completion is for the parent shell, here bash; `exit` keeps bash from replacing itself by the command
     line = f"{shlex.join([*NUDGE, '--show-completion'])}; exit $?"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     assert done.returncode == 0
@@ -102,7 +102,7 @@ def test_completion_can_be_had():
 
 
 def on_terminal(*arguments: str) -> str:
-    """What a command prints on a terminal of 90 columns."""
+    """Return the output of a command on a terminal of 90 columns."""
     ours, theirs = pty.openpty()
     environment = os.environ | {"COLUMNS": "90", "TERM": "xterm-256color"}
     with subprocess.Popen([*NUDGE, *arguments], stdout=theirs, env=environment) as process:
@@ -111,7 +111,7 @@ def on_terminal(*arguments: str) -> str:
         while True:
             try:
                 part = os.read(ours, 65536)
-            except OSError:  # how a terminal tells that nobody writes any more
+            except OSError:  # the other end of the terminal is closed
                 break
             if not part:
                 break

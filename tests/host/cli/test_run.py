@@ -1,4 +1,4 @@
-"""The one place that turns errors into a line and an exit code."""
+"""`run` turns errors and interrupts into a line and an exit code."""
 
 import ctypes
 import os
@@ -13,7 +13,7 @@ from plumbing.errors import ExitCode, LinkError
 
 
 class DyingError(LinkError):
-    """Other processes of the run are told to end while this one is saying why."""
+    """An error that sends this process SIGTERM while it is printed, as torchrun does if a process ends."""
 
     def __str__(self) -> str:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""From the first instruction to the last: how a process of `nudge` ends when it is interrupted, or can't say anything."""
+"""A process of `nudge` ends in good order if interrupted at any moment, or without streams or packages."""
 
 import os
 import random
@@ -21,7 +21,7 @@ EVAL = [*NUDGE, "eval", "tiny-mnist", "--samples", "5", "--data", "embedded"]
 
 
 def caught(process: subprocess.Popen) -> bool:
-    """Whether it hears of SIGTERM, which Python alone doesn't: `start` is running."""
+    """Return whether the process catches SIGTERM, which Python alone doesn't: then `start` is running."""
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines())
     return bool(int(fields["SigCgt"], 16) >> (signal.SIGTERM - 1) & 1)
 
@@ -29,7 +29,7 @@ def caught(process: subprocess.Popen) -> bool:
 @pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("seed", range(5))
 def test_an_interrupt_at_any_moment_is_one_line_and_130(tmp_path, seed):
-    """While packages are imported, before, in and after the training; it may be done first, and is then whole."""
+    """Interrupts come during imports, before, in or after the training, which may also be complete first."""
     chooser = random.Random(seed)
     number, delay = chooser.choice(ENDING), 0.0 if seed == 0 else chooser.uniform(0, 4)
     command = [*NUDGE, *TRAIN, "--json", "--out", str(tmp_path / "run")]

@@ -1,4 +1,4 @@
-"""A modelled board that notes what it executes, behind a line that damages whole frames."""
+"""A modelled board that records the requests it executes, behind a line that damages whole frames."""
 
 import random
 from typing import Any
@@ -11,11 +11,11 @@ from sim.rigs.modelled.protocol_model import ProtocolModel
 
 
 class FakeBoard:
-    """Answers what was asked, backwards. executed: (command, payload) of each request, HELLO excepted."""
+    """Answers with at most 8 bytes of the reversed payload. executed: (command, payload), without HELLO."""
 
     def __init__(self, identity: Identity):
         self.executed: list[tuple[Command, bytes]] = []
-        self.refuse: dict[int, Status] = {}  #: by number of the executed request
+        self.refuse: dict[int, Status] = {}  #: status of a refusal, by number of the executed request
         self.protocol = ProtocolModel(identity, self._execute)
 
     def _execute(self, command: Command, payload: bytes) -> tuple[Status, bytes]:
@@ -25,7 +25,7 @@ class FakeBoard:
 
 
 class FrameDamage(Faults):
-    """Hits a frame with probability `rate`: lost, doubled, or with a byte changed, lost or added."""
+    """Damages a frame with probability `rate`: it is lost, doubled, or has a byte changed, lost or added."""
 
     def __init__(self, rate: float, seed: str):
         super().__init__(iter(()))
@@ -44,6 +44,6 @@ class FrameDamage(Faults):
 
 
 def fake_port(board: FakeBoard | None, clock: Clock, damage: float = 0.0, seed: int = 0, **timing: Any) -> FaultPort:
-    """damage: probability that a frame, either way, is hit. A board that is None says nothing."""
+    """Return a port to a board (None: silent). damage: probability that a frame, either way, is damaged."""
     up, down = (FrameDamage(damage, f"{seed} {way}") for way in ("up", "down"))
     return FaultPort(board.protocol if board else None, clock, up, down, **timing)

@@ -1,4 +1,4 @@
-"""HELLO on a board that still works off what an earlier host sent: modelled lines, counted time."""
+"""HELLO on a board that still executes an earlier host's requests: modelled lines, simulated time."""
 
 import pytest
 
@@ -21,7 +21,7 @@ IDENTITY = Identity("small", SMALL.identity, 0, 1, configuration(SMALL).lanes, w
 class Board(TimedPort):
     """A board that drops frames while all its buffers are in use, on a line that may damage answers.
 
-    spoiled: by number, answers that arrive damaged.
+    spoiled: numbers of the answers that arrive damaged.
     """
 
     def __init__(self, clock, seconds, spoiled=()):
@@ -42,7 +42,7 @@ class Board(TimedPort):
 
 
 def left_alone(port, trained):
-    """An earlier host says hello and sends samples, and is gone before the answers come."""
+    """Let an earlier host send HELLO and samples, and disappear before the answers come."""
     earlier = Link(port, "earlier", clock=port.clock)
     earlier.hello()
     for n in range(trained):

@@ -1,4 +1,4 @@
-"""Requests in flight: what is waited for, and for how long; when all is sent again, and when it is given up."""
+"""Requests in flight: deadlines of answers, when requests are sent again, and when the link gives up."""
 
 import pytest
 
@@ -86,7 +86,7 @@ def test_after_damage_it_waits_for_what_is_under_way(flight, clock):
 
 
 def test_the_first_refusal_is_told_and_not_what_follows_from_it(flight):
-    """Behind a request that was damaged all others are out of sequence."""
+    """After a damaged request all later ones are out of sequence."""
     for _ in range(4):
         flight.hear(answer(0, Status.BAD_CRC))
         flight.hear(answer(1, Status.BAD_SEQUENCE))

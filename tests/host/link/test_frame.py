@@ -1,4 +1,4 @@
-"""The codec: its own inverse, and hard to fool."""
+"""The codec of frames is reversible, and detects damage."""
 
 import zlib
 
@@ -16,14 +16,14 @@ bodies = st.binary(max_size=300) | st.binary(max_size=600).map(lambda data: data
 
 
 def reference(data: bytes) -> bytes:
-    """COBS as Cheshire and Baker (1999) define it."""
+    """Encode COBS as Cheshire and Baker (1999) define it."""
     out = bytearray()
     for part in (data + b"\0").split(b"\0")[:-1]:
         while len(part) >= 254:
             out += b"\xff" + part[:254]
             part = part[254:]
         out += bytes((len(part) + 1,)) + part
-    # a block of 254 at the very end needs no empty one after it
+    # a block of 254 bytes at the very end needs no empty block after it
     tail = data.rsplit(b"\0", 1)[-1]
     return bytes(out[:-1] if tail and len(tail) % 254 == 0 else out)
 
@@ -82,7 +82,7 @@ def test_a_digit_takes_a_quarter_of_its_pixels():
 
 
 def test_a_zero_byte_is_no_block():
-    """A block that is no byte long would never end; the fuzzer's long form found it."""
+    """A block of no bytes would never end; the fuzzer found it with more examples."""
     for piece in (b"\0", b"\1\0", b"\2a\0\1"):
         with pytest.raises(frame.FrameError, match=f"byte {piece.index(0)} of {len(piece)} is zero"):
             frame.unstuff(piece)
@@ -125,7 +125,7 @@ def test_splitter_keeps_no_more_than_a_frame():
     longest = bytes(range(1, 253))
     assert len(longest) == ANSWER_BYTES - CRC_BYTES
     assert len(frame.encode_answer(longest)) == frame.MAX_ENCODED + 1
-    # whole, or all but its zero first
+    # in one piece, or with its zero byte alone in a second one
     encoded = frame.encode_answer(longest)
     assert list(splitter.feed(encoded)) == [longest]
     assert list(splitter.feed(encoded[:-1])) == []

@@ -1,4 +1,4 @@
-"""What others say on a port ends in one of the host's errors, in bounded time and memory, whatever it is."""
+"""Any bytes from a port end in one of the host's errors, or well, in bounded time and memory."""
 
 from dataclasses import replace
 
@@ -38,12 +38,12 @@ TINY = preset("tiny")
 IDENTITY = Identity("tiny", TINY.identity, 48_000_000, 1, configuration(TINY).lanes)
 ROOM = ANSWER_PAYLOAD
 
-#: Seconds of the port's time in which every session must end.
+#: Seconds of the port's clock in which every session must end.
 DEADLINE = 600.0
 
 
 def session(port: FaultPort) -> None:
-    """What a host asks of a board."""
+    """Make all requests of a host to a board."""
     with SerialBoard.over(Link(port, "port", clock=port.clock, draw=lambda most: 0), TINY) as board:
         board.settle()
         board.registers()
@@ -56,7 +56,7 @@ def session(port: FaultPort) -> None:
 
 
 class Babbler(FaultPort):
-    """Says the next of its lines whenever it is written to, or read from in vain; in the end nothing."""
+    """Sends the next of its lines whenever it is written to, or read while it has nothing; then is silent."""
 
     def __init__(self, lines: list[bytes]):
         super().__init__(None, Clock())
@@ -73,11 +73,11 @@ class Babbler(FaultPort):
 
 
 def encoded(sequence: int, command: int, status: int, payload: bytes) -> bytes:
-    """An answer on the wire."""
+    """Encode an answer as it is sent on the line."""
     return frame.encode_answer(bytes((VERSION, sequence, command | ANSWER, status)) + payload)
 
 
-#: Bodies that could be answers: the right version, a number that a host draws (1 and on), any command and status.
+#: Plausible answers: the right version, a sequence number as a host uses (from 1), any command and status.
 answers = st.builds(
     encoded,
     st.integers(0, 12),
@@ -98,7 +98,7 @@ def test_whatever_a_port_says_ends_in_an_error_or_well(said):
 
 
 def stored_session(port: FaultPort) -> None:
-    """What a host asks of a board with memory for samples."""
+    """Make all requests of a host to a board with memory for samples."""
     digits = data.load("embedded")
     few = data.Data(*(tensor[:6] for tensor in digits))
     with SerialBoard.over(Link(port, "port", clock=port.clock, draw=lambda most: 0), TINY) as board:
@@ -108,13 +108,13 @@ def stored_session(port: FaultPort) -> None:
         list(board.infer_batches([Batch(few, np.arange(6), test=True)]))
 
 
-#: Payloads of answers whose length doesn't depend on the request.
+#: Payload bytes of answers whose length doesn't depend on the request.
 SIZES = ANSWERED_BYTES | STORED_ANSWERED_BYTES
 BY_SAMPLES = (Command.TRAIN_STORED, Command.INFER_STORED)
 
 
 def size(command: Command, payload: bytes) -> int:
-    """Bytes that an answer must have."""
+    """Return the number of payload bytes that an answer must have."""
     if command is Command.READ_WEIGHTS:
         return payload[-1] * 2 * IDENTITY.lanes[payload[0]]
     return len(payload) // ASKED_BYTES + VALUE_BYTES if command in BY_SAMPLES else SIZES.get(command, VALUE_BYTES)
@@ -124,7 +124,7 @@ def size(command: Command, payload: bytes) -> int:
 @examples(80)
 @given(st.lists(st.tuples(st.sampled_from(Status), st.binary(max_size=ROOM)), min_size=1, max_size=60), st.booleans())
 def test_a_board_that_answers_nonsense_is_told_apart(capacity, work, replies, lengths):
-    """lengths: answers at least have the length that they should, and nothing is refused but a damaged sample."""
+    """lengths: answers have the right length, and the only refusal is that of a damaged sample."""
     count = 0
 
     def execute(command: Command, payload: bytes) -> tuple[Status, bytes]:

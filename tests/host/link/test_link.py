@@ -1,4 +1,4 @@
-"""The request engine: exactly once and in order over a line that damages frames; errors that say what is wrong."""
+"""Requests are executed exactly once and in order over a line that damages frames; errors name the cause."""
 
 import os
 import pty
@@ -77,7 +77,7 @@ def test_refused_request_raises_and_the_link_goes_on(clock):
     sent = requests(20)
     with pytest.raises(BoardError, match="fake: the board refused WRITE_WEIGHTS: BAD_ORDER"):
         link.exchange(sent)
-    # those that were in flight are executed too, no more
+    # requests that were in flight are executed too, and no more
     done = 3 + IDENTITY.window
     assert board.executed == sent[:done]
     assert link.exchange(sent[done:]) == [payload[::-1][:8] for _, payload in sent[done:]]

@@ -1,4 +1,4 @@
-"""How long the link waits after trouble: at once, then longer and longer, up to a second."""
+"""After trouble the link sends again at once, then waits longer and longer, up to a second."""
 
 import pytest
 

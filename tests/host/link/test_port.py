@@ -1,4 +1,4 @@
-"""Opening a port: what pyserial is asked for, and what is said when it can't be had."""
+"""Opening a port: the arguments for pyserial, and the errors if it can't be opened."""
 
 import errno
 import socket
@@ -13,7 +13,7 @@ from plumbing.errors import LinkError
 
 
 class Port:
-    """What pyserial opens. refuses: what asking for low latency raises."""
+    """A fake port of pyserial. refuses: error that `set_low_latency_mode` raises."""
 
     def __init__(self, refuses=None):
         self.refuses, self.low_latency = refuses, []
@@ -26,7 +26,7 @@ class Port:
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What pyserial was asked for; `made` is what it returns or raises."""
+    """The arguments of pyserial's calls; `made` is the port that it returns, or the error that it raises."""
 
     class Asked(list):
         made = Port()

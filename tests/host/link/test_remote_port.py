@@ -17,14 +17,14 @@ from host.link import frame
 from plumbing.errors import LinkError
 from sim.rigs.modelled.golden_device import GoldenDevice
 
-# pyserial starts its reader thread in the way of old
+# pyserial starts its reader thread with deprecated functions
 pytestmark = pytest.mark.filterwarnings("ignore:setDaemon:DeprecationWarning", "ignore:setName:DeprecationWarning")
 
 CONFIG = configuration(preset("tiny"))
 
 
 class Telnet:
-    """What `PortManager` writes to."""
+    """The connection that `PortManager` writes to."""
 
     def __init__(self, connection: socket.socket):
         self.connection = connection
@@ -34,7 +34,7 @@ class Telnet:
 
 
 def serve(listener: socket.socket) -> None:
-    """One session of a modelled board whose serial port is reached so."""
+    """Serve one session of a modelled board over RFC 2217."""
     connection, _ = listener.accept()
     with connection, serial.serial_for_url("loop://") as settings:
         manager, device, rest = PortManager(settings, Telnet(connection)), GoldenDevice(CONFIG), b""

@@ -1,6 +1,6 @@
-"""What docs/link.md says of sequence numbers, of half a frame, and of the order of weights, of the modelled board.
+"""The modelled board follows docs/link.md: sequence numbers, incomplete frames, order of weights.
 
-That the gateware does the same is what fuzzing compares (`sim/rigs/link/test_virtual.py`).
+Fuzzing compares the gateware with the modelled board (`sim/rigs/link/test_virtual.py`).
 """
 
 import numpy as np
@@ -15,18 +15,18 @@ from host.link import frame
 from sim.rigs.modelled.golden_device import GoldenDevice
 
 CONFIG = configuration(preset("tiny"))
-#: Register 0, `scratch`, is written with 7.
+#: Payload that writes 7 to register 0, `scratch`.
 WRITE = b"\0" + (7).to_bytes(4, "little")
 
 
 class Line:
-    """A board at a line: bytes in, bodies of answers out."""
+    """A board at a line, which takes bytes and returns answers."""
 
     def __init__(self):
         self.device, self.rest = GoldenDevice(CONFIG), b""
 
     def say(self, data: bytes) -> list[tuple[int, int, Status, bytes]]:
-        """Sequence number, command, status and payload of each answer."""
+        """Send bytes; return sequence number, command, status and payload of each answer."""
         *pieces, self.rest = (self.rest + data).split(b"\0")
         bodies = [self.device.protocol.answer(piece) for piece in pieces if piece]
         return [(body[1], body[2] - ANSWER, Status(body[3]), body[4:]) for body in bodies]

@@ -1,4 +1,4 @@
-"""Answers as they come: what is sent meanwhile, requests that wait for an answer, and a host that takes its time."""
+"""A stream of answers: requests drawn meanwhile, requests that wait for an answer, and a slow consumer."""
 
 import pytest
 
@@ -87,7 +87,7 @@ def test_answers_before_a_refusal_come_and_later_requests_are_not_drawn(status):
 
 
 def test_whoever_takes_answers_may_be_long_about_it():
-    """Answers that are there already aren't late."""
+    """Answers that have arrived already don't time out."""
     bench = Bench()
     for _ in bench.link.stream(requests(12)):
         bench.clock.now += 1000.0
@@ -96,7 +96,7 @@ def test_whoever_takes_answers_may_be_long_about_it():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_slow_board_on_a_bad_line_is_not_drowned_in_repetitions(seed):
-    """What it still works off is waited for; else it falls behind further with each refusal."""
+    """The link waits while the board executes old requests; otherwise each refusal puts it further behind."""
     bench = Bench()
     bench.link.channel.port = port = fake_port(bench.board, bench.clock, 0.3, seed, seconds=0.4)
     assert bench.link.exchange(requests(60)) == [payload for _, payload in requests(60)]

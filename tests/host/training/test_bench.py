@@ -1,4 +1,4 @@
-"""Cycles by hand beside those of the benchmark, and which of them the next sample hides."""
+"""The benchmark's cycles equal those counted by hand, also where another sample hides them."""
 
 from dataclasses import replace
 from itertools import product
@@ -25,11 +25,11 @@ def test_bound_of_tiny_by_hand():
     # three of nine taps in a cycle: three cycles a pooled position, and pixels wait for the third
     static = 28 * 28 + 13 * 13
     assert counts == {
-        "static": static / 32,  # of the first sample; of the others it is made beside the one before
+        "static": static / 32,  # the first sample's; the others' is computed during the sample before
         "free": 24 * step,
         "plus": 12 * step,
         "minus": 12 * step,
-        "update": 2 * 9 * 13 * 13 / 32,  # of the last two samples; the next ones hide the others
+        "update": 2 * 9 * 13 * 13 / 32,  # those of the last two samples; later samples hide the others
         "commit": (676 + 1) / 32,
     }
     # with all nine side by side, pixels never wait
@@ -69,7 +69,7 @@ def test_events_are_counted_in_golden():
     # 8 units, one kernel of each in a cycle
     part = {part.name: part for part in parts(config, settings, counted)}["synapses 2 forward"]
     assert part.cycles == forward / 8
-    # as many passes backward as rows of drives: each has half of the sums, and takes the same spikes again
+    # two backward passes: each computes half of the sums, and reads the same spikes again
     halved = {part.name: part for part in parts(replace(config, passes=(1, 2)), settings, counted)}["synapses 2 backward"]
     assert (halved.lanes, halved.cycles) == (4 * 32 / 2, 2 * backward / 4)
 

@@ -1,4 +1,4 @@
-"""A board beside the model: the first difference is named, whatever it is of."""
+"""A board compared with the model: the first difference is named, in any quantity."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The modelled rate of a whole run from a board's memory, beside the core's; in time that is counted."""
+"""The modelled rate of a whole run from a board's memory, compared with the core's, in simulated time."""
 
 import json
 
@@ -25,7 +25,7 @@ def rates(preset: str, samples: int, delay: float, **options: bool) -> Rates:
 
 @pytest.mark.parametrize("preset", ["small", "medium"])
 def test_a_run_from_memory_has_97_percent_of_the_cores_rate(preset):
-    """Over 16 ms round trips. Seconds of an epoch are linear in its samples: taken at two sizes, and told for all of MNIST."""
+    """Round trips take 16 ms. An epoch's seconds are linear in its samples: two sizes give those of MNIST."""
     few, many = (rates(preset, samples, 0.016) for samples in (1600, 3200))
     assert few.core == pytest.approx(paced_core(Target("ulx3s", preset)).samples_per_second, rel=1e-3)
     seconds = [samples / found.end_to_end for samples, found in ((1600, few), (3200, many))]

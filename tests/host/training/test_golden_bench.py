@@ -1,4 +1,4 @@
-"""`nudge bench --board golden`: what it prints follows from what it measured, and engines that differ end it."""
+"""`nudge bench --board golden` prints figures that follow from its measurements; different engines end it."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Debian's Chromium, without a window, and how a page is waited for."""
+"""Debian's Chromium, without a window, and functions that wait for a page."""
 
 import shutil
 import time
@@ -9,7 +9,7 @@ from typing import Any
 #: Seconds that a page may take to draw itself, on a machine that does other things too.
 SECONDS = 120
 
-#: What to do where there is none.
+#: Error message if there is no Chromium.
 MISSING = "no Chromium: apt-get install chromium chromium-driver"
 
 
@@ -19,7 +19,7 @@ class NoBrowserError(Exception):
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """The browser as selenium has it."""
+    """Start Chromium, and yield selenium's driver of it."""
     driver, browser = shutil.which("chromedriver"), shutil.which("chromium")
     if driver is None or browser is None:
         raise NoBrowserError(MISSING)
@@ -27,7 +27,7 @@ def chromium() -> Iterator[Any]:
 
     options = webdriver.ChromeOptions()
     options.binary_location = browser
-    # a container's root has no sandbox and little shared memory
+    # root in a container has no sandbox and little shared memory
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1300,1000"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -39,7 +39,7 @@ def chromium() -> Iterator[Any]:
 
 @contextmanager
 def emulated(browser: Any, *, width: int = 1300, scheme: str = "light") -> Iterator[None]:
-    """A window of another width, and a system of another colour scheme."""
+    """Emulate a window of another width, and a system with another colour scheme."""
     window = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", window)
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
@@ -52,14 +52,14 @@ def emulated(browser: Any, *, width: int = 1300, scheme: str = "light") -> Itera
 
 
 def opened(browser: Any, url: str) -> None:
-    """The page, drawn."""
+    """Open a page, and wait until it is drawn."""
     browser.get_log("browser")
     browser.get(url)
     until(lambda: browser.execute_script("return document.body.dataset.ready") == "yes")
 
 
 def until(holds: Callable[[], object]) -> None:
-    """Wait for that; `AssertionError` if it doesn't come."""
+    """Wait until `holds()` is true; raise `AssertionError` after `SECONDS`."""
     deadline = time.monotonic() + SECONDS
     while not holds():
         assert time.monotonic() < deadline, "it did not happen"

@@ -27,7 +27,7 @@ def runs(tmp_path_factory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory) -> Path:
-    """A folder of runs of other images than MNIST's, other classes, and a network that begins with a dense layer."""
+    """A folder of runs: other images than MNIST's, other classes, a network that begins with a dense one."""
     folder = tmp_path_factory.mktemp("shapes")
     colour = {"channels": 3, "height": 32, "width": 32}
     nudge.Network((nudge.Conv(4, kernel=5), nudge.Dense(10)), input=colour).fit(out=folder / "colour", **FEW)
@@ -37,7 +37,7 @@ def shapes(tmp_path_factory) -> Path:
     return folder
 
 
-#: Of the runs of `seeds`, by name.
+#: Options of the runs of `seeds`, by name.
 SEEDS: dict[str, dict[str, Any]] = {
     "a": {"seed": 1},
     "b": {"seed": 2},
@@ -57,7 +57,7 @@ def seeds(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """Debian's Chromium, without a window. Skipped where there is none, which says how to get it."""
+    """Debian's Chromium, without a window. Without it, tests are skipped with a hint how to install it."""
     pytest.importorskip("selenium.webdriver")
     with ExitStack() as stack:
         try:

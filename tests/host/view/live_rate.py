@@ -1,11 +1,11 @@
-"""What `nudge train --live` costs the training: runs with and without, in turn, on whatever machine this is.
+"""Measure the cost of `nudge train --live` for a training, by runs with and without it, on this machine.
 
     python -m tests.host.view.live_rate --pairs 6
 
-Each run is the same training in the model. With the page, a client in a process of its own asks for what is new once a
-second, as a browser does. Compared are the processor time of the training's own process, which other programs on the
-machine change least, and the rate by the clock, which they do change. Exit code 1 where the median of the pairs' ratios of
-processor time is below the limit.
+Each run is the same training in the model. With the page, a client in a process of its own requests changes
+once a second, as a browser does. The figures are the processor time of the training's own process, which
+other programs on the machine change least, and the rate by the clock, which they do change. Exit code 1 if
+the median of the pairs' ratios of processor time is below the limit.
 """
 
 import argparse
@@ -22,10 +22,10 @@ from pathlib import Path
 import nudge
 from host.view.live import live
 
-#: Of the rate without a page, what the rate with one has to be.
+#: Least rate with a page, as a share of the rate without one.
 LEAST = 0.97
 
-#: A browser's part: the page, then each second what is new.
+#: A browser's requests: the page, then changes once a second.
 CLIENT = """
 import sys, time, urllib.request
 address = sys.argv[1]
@@ -39,17 +39,17 @@ while True:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of a training."""
+    """Times of a training, in seconds."""
 
-    #: Of the processor, in the process that trains.
+    #: Processor time of the process that trains.
     processor: float
-    #: By the clock.
+    #: Time by the clock.
     clock: float
 
 
 @contextlib.contextmanager
 def watched(out: Path) -> Iterator[None]:
-    """A page of the run, and a client that has read it and goes on asking."""
+    """Serve a page of the run to a client that has read it and keeps requesting changes."""
     with live(out) as page:
         client = subprocess.Popen([sys.executable, "-c", CLIENT, page.address], stdout=subprocess.PIPE)
         try:
@@ -64,7 +64,7 @@ def watched(out: Path) -> Iterator[None]:
 
 
 def training(page: bool, epochs: int) -> Cost:
-    """Train `tiny` on the embedded digits; from the first commit to the last."""
+    """Train `tiny` on the embedded digits; return the cost from the first commit to the last."""
     marks: list[tuple[float, float]] = []
 
     def mark(_: object) -> None:
@@ -79,11 +79,11 @@ def training(page: bool, epochs: int) -> Cost:
 
 
 def measure(pairs: int, epochs: int) -> tuple[float, float]:
-    """Medians over the pairs: cost without a page over cost with it, in processor time and by the clock."""
-    training(False, 1)  # what is compiled or read once isn't counted
+    """Return medians over pairs of cost without a page / cost with it, in processor time and by the clock."""
+    training(False, 1)  # exclude one-time compilation and reading
     ratios = []
     for number in range(pairs):
-        first = bool(number % 2)  # which one comes first, in turn too
+        first = bool(number % 2)  # alternate which one comes first
         costs = {page: training(page, epochs) for page in (first, not first)}
         ratios.append((costs[False].processor / costs[True].processor, costs[False].clock / costs[True].clock))
         words = [
@@ -96,7 +96,7 @@ def measure(pairs: int, epochs: int) -> tuple[float, float]:
 
 
 def main() -> int:
-    """Measure and say; the exit code."""
+    """Measure and print; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=6)
     parser.add_argument("--epochs", type=int, default=4)

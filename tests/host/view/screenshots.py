@@ -15,19 +15,19 @@ from plumbing.errors import NudgeError, UsageError
 
 from .browser import NoBrowserError, chromium, opened
 
-#: By the name of the picture: the element, the part of the page, that is shown.
+#: CSS selector of the element that each picture shows, by the picture's name.
 SHOWN = {
     "report-learning": "#learning ~ .row",
     "report-answers": "#run-0 > .row",
     "report-stepper": ".stepper",
 }
 
-#: Sweeps that the stepper has gone on: into the phase +beta, where all that it shows is there.
+#: Sweeps to advance the stepper: into the phase +beta, where all of its parts show something.
 STEPS = 20
 
 
 def pictures(browser: Any, report: Path) -> dict[str, bytes]:
-    """PNG files by name, of the report as it lies on the disk. The stepper stands in the middle of its sweeps."""
+    """Return PNG files of a saved report, by name, with the stepper in the middle of its sweeps."""
     opened(browser, report.as_uri())
     stepper = browser.find_element("css selector", ".stepper .next")
     for _ in range(STEPS):
@@ -36,7 +36,7 @@ def pictures(browser: Any, report: Path) -> dict[str, bytes]:
 
 
 def _picture(browser: Any, where: str) -> bytes:
-    """Of a whole element, however high; selenium's own ends with the window."""
+    """Return a PNG of a whole element, however high; selenium's own pictures end with the window."""
     script = """
         const box = document.querySelector(arguments[0]).getBoundingClientRect();
         return {x: box.x + scrollX, y: box.y + scrollY, width: box.width, height: box.height, scale: 1}"""
@@ -46,7 +46,7 @@ def _picture(browser: Any, where: str) -> bytes:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the pictures of a run to a folder; the exit code."""
+    """Write the pictures of a run to a folder; return the exit code."""
     try:
         if len(arguments) != 2:
             raise UsageError("a run's directory and a folder are needed")

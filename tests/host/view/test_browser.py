@@ -1,4 +1,4 @@
-"""Pages in a real browser: nothing on the console, and what one clicks happens."""
+"""Pages in a real browser: an empty console, and controls that work."""
 
 import io
 import time
@@ -20,7 +20,7 @@ def complaints(chromium) -> list[str]:
 
 
 def image(chromium, name: str) -> np.ndarray:
-    """The values of a picture."""
+    """Return the values of a picture."""
     script = """
         for (const doc of Bokeh.documents) {
             const source = doc.get_model_by_name(arguments[0]);
@@ -30,7 +30,7 @@ def image(chromium, name: str) -> np.ndarray:
     return np.array(values, float).reshape(shape)
 
 
-#: Whether nothing is drawn in an element: no canvas below it, shadows included, has two colours.
+#: JavaScript: `blank(element)` is true if no canvas below the element, in shadow roots too, has two colours.
 BLANK = """
     const canvases = (root) => [...root.querySelectorAll('*')].flatMap((element) =>
         [...(element.tagName === 'CANVAS' ? [element] : []), ...(element.shadowRoot ? canvases(element.shadowRoot) : [])]);
@@ -70,14 +70,14 @@ def test_any_images_and_classes_are_drawn(chromium, shapes, tmp_path):
 
 
 def check_drawn(page):
-    """Nothing is blank, nothing is fetched, and nothing is complained of."""
+    """Check that no plot is blank, nothing was fetched, and the console has no errors."""
     assert complaints(page) == []
     assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
     assert page.execute_script(f"{BLANK} return [...document.querySelectorAll('.plot')].filter(blank).map((x) => x.id)") == []
 
 
 def test_the_stepper_shows_the_trace(page, runs):
-    """Both by its buttons and by its keys; the pictures are the golden model's spikes and xi."""
+    """Buttons and keys move the stepper; its pictures are the golden model's spikes and xi."""
     stepper = page.find_element("css selector", ".stepper")
     where = stepper.find_element("css selector", ".where")
     assert where.text.startswith("free phase, sweep 1 of 6. Spikes in layer 1:")
@@ -143,7 +143,7 @@ def test_another_image_can_be_chosen(page):
 
 
 def test_a_keyboard_reaches_everything_and_everything_has_a_name(page):
-    """Every control has a label, every figure a caption that it points to, headings go down one at a time."""
+    """Controls have labels, figures captions that they point to, and headings go down one level at a time."""
     unnamed = """return [...document.querySelectorAll(
         'button, select, input, progress, .stepper, figure, [role=region]')].filter((element) => {
         const by = element.getAttribute('aria-labelledby');

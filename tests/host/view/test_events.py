@@ -1,4 +1,4 @@
-"""What `--tensorboard` writes is what the run has, read back with TensorBoard's own reader."""
+"""`--tensorboard` writes the values of the run, read back here with TensorBoard's own reader."""
 
 import sys
 
@@ -19,7 +19,7 @@ COMMAND += [word for name, value in FEW.items() for word in (f"--{name.replace('
 
 @pytest.fixture
 def accumulator(tmp_path):
-    """Reads all event files of the directory."""
+    """A function that reads all event files of the directory."""
     module = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 
     def read():

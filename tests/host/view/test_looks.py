@@ -1,4 +1,4 @@
-"""How a page looks and is used in a browser: widths, the dark scheme, legends, tables, and the keyboard."""
+"""Looks and use of a page in a browser: widths, the dark scheme, legends, tables, and the keyboard."""
 
 import io
 import re
@@ -14,7 +14,7 @@ from host.view.save import save
 from .browser import emulated, opened, until
 from .conftest import SEEDS
 
-#: Widths of a telephone and of a desk's window, in pixels.
+#: Widths of a telephone's and of a desktop's window, in pixels.
 WIDTHS = (390, 1280)
 
 
@@ -29,7 +29,7 @@ def several(seeds, tmp_path_factory):
 
 
 def shown_in(chromium, script, *arguments):
-    """What a script finds in the elements of the page, those in shadow roots among them: `all(selector)` is a list."""
+    """Run a script in which `all(selector)` lists elements, those in shadow roots too; return its result."""
     deep = """const all = (selector, root = document) => [...root.querySelectorAll(selector),
         ...[...root.querySelectorAll('*')].flatMap((e) => e.shadowRoot ? all(selector, e.shadowRoot) : [])];"""
     return chromium.execute_script(deep + script, *arguments)
@@ -84,7 +84,7 @@ def rgb(colour: str) -> tuple[int, ...]:
 
 
 def light(colour: str) -> float:
-    """The relative luminance of WCAG."""
+    """Return the relative luminance of WCAG."""
     parts = np.array(rgb(colour)) / 255
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
@@ -96,7 +96,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_colours_stand_out_on_both_grounds():
-    """3:1 for lines and marks, 4.5:1 for words (WCAG 2.1)."""
+    """The contrast is at least 3:1 for lines and marks, 4.5:1 for words (WCAG 2.1)."""
     style = (Path(page.__file__).parent / "page.css").read_text()
     schemes = [dict(re.findall(r"--(\w+): (#\w{6})", part)) for part in style.split("@media")[:2]]
     assert schemes[0]["paper"] != schemes[1]["paper"]
@@ -159,7 +159,7 @@ def test_a_table_of_runs_sorts_above_the_curves(chromium, several):
 
 
 def test_the_keyboard_is_at_the_stepper_in_a_few_keys(chromium, one):
-    """The first key leads to a link past everything; what has the focus is always outlined."""
+    """The first Tab reaches a link that skips to the stepper; the focused element is always outlined."""
     opened(chromium, one)
     focus = chromium.switch_to.active_element
 

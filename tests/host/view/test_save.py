@@ -1,4 +1,4 @@
-"""What a report says is what the run has; what isn't a run is one line."""
+"""A report has the values of the run; a folder that isn't a run ends in one line of error."""
 
 import base64
 import io
@@ -25,7 +25,7 @@ from host.view.steps import GAP, packed
 from host.view.tiles import MOST, matrix, tiled
 from plumbing.errors import ExitCode, MetricsError, ViewError, WeightsError
 
-#: More than any number of a run.
+#: A number larger than any of a run.
 MANY = "9" * 400
 
 
@@ -45,7 +45,7 @@ def test_a_report_is_one_file_that_needs_nothing_else(runs, tmp_path, capsys):
     assert "<script src" not in text
     assert len(text) < 4_000_000
     assert data(text)["live"] is None
-    # what is renewed while a page is open is found by its name: no two of a page have the same
+    # an open page finds the parts that it renews by their names, so no two parts have the same
     names = re.findall(r'"name": "([a-z]+-[\w-]+)"', text)
     assert len(names) > 30
     assert len(names) == len(set(names))
@@ -85,7 +85,7 @@ def test_a_stepper_has_every_sweep(runs):
 
 
 def check_steps(run, lengths):
-    """The first image of a run's stepper is the model's trace of it."""
+    """Check that the first image of a run's stepper is the model's trace of it."""
     folder = read(run)
     image = content([(folder, look(folder))]).steps["steps-0"][0]
     net, digits = nudge.Network.load(run), load("embedded", shown=folder.spec.input)
@@ -112,7 +112,7 @@ def check_steps(run, lengths):
 
 
 def shown(address: str) -> np.ndarray:
-    """The pixels of a picture in a page."""
+    """Return the pixels of a picture in a page."""
     assert address.startswith("data:image/png;base64,")
     return np.array(PIL.Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))))
 
@@ -212,7 +212,7 @@ def test_one_run_at_least_and_a_place_to_write(runs, tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "metrics.csv", "epoch-3.safetensors", "notes.txt", "pipe"])
 def test_a_report_replaces_a_page_alone(runs, tmp_path, capsys, name):
-    """In a run's folder too, and nothing is left there."""
+    """This holds in a run's folder too, where nothing is left behind."""
     run = tmp_path / "run"
     shutil.copytree(runs[0], run)
     (run / "notes.txt").write_text("mine")
@@ -235,7 +235,7 @@ def test_names_are_no_markup(tmp_path):
 
 
 def test_classes_have_their_names(runs, monkeypatch):
-    """Those of the weight file as far as it has any, and numbers otherwise."""
+    """Names come from the weight file as far as it has any; other classes have numbers."""
     monkeypatch.setattr(Checkpoint, "names", ("<none>", "one"))
     folder = read(runs[0])
     assert folder.class_names == ["<none>", "one", *map(str, range(2, 10))]
@@ -246,7 +246,7 @@ def test_classes_have_their_names(runs, monkeypatch):
 
 
 def test_names_that_are_no_unicode_are_escaped(runs, tmp_path):
-    """A directory that isn't UTF-8, which no training makes, and one of data, which it learns."""
+    """A run's directory that isn't UTF-8, which no training makes, and a file of data, which one may read."""
     run, images = tmp_path / os.fsdecode(b"r\xff"), tmp_path / os.fsdecode(b"d\xff.npz")
     shutil.copytree(runs[0], run)
     assert "r\\udcff" in save([run], tmp_path / "r.html").read_text()

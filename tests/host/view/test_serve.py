@@ -1,4 +1,4 @@
-"""The served page: for whoever has the token, in step with the files, and never in the way of a training."""
+"""The served page needs the token, follows the files, and never disturbs a training."""
 
 import contextlib
 import http.client
@@ -37,7 +37,7 @@ SECONDS = 120
 
 @contextlib.contextmanager
 def served(*runs, command=("-m", "host.cli", "view")):
-    """`nudge view`: its address and the process."""
+    """Run `nudge view`; yield its address and its process."""
     process = subprocess.Popen([sys.executable, *command, *map(str, runs)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -62,7 +62,7 @@ def ask(url: str, path: str | None = None, **headers) -> tuple[int, dict[str, st
 
 @pytest.fixture(scope="module")
 def growing(runs, tmp_path_factory):
-    """A run that others can change."""
+    """A copy of a run, which tests can change."""
     run = tmp_path_factory.mktemp("served") / "growing"
     shutil.copytree(runs[0], run)
     return run
@@ -89,7 +89,7 @@ def test_it_listens_on_this_machine_alone_and_needs_the_token(url):
     for path in ("/", "/?token=", "/?token=wrong", "/news", "/news?token=%00", url.split("127")[0] and "/?TOKEN=" + url[-22:]):
         status, _, text = ask(url, path)
         assert (status, text) == (403, "this page needs the address that nudge printed, token included\n"), path
-    # a name of someone else's that leads to this machine, as in DNS rebinding
+    # another host's name that resolves to this machine, as in DNS rebinding
     assert ask(url, Host="example.com")[0] == 403
     assert ask(url, f"/etc/passwd?{url.split('?')[1]}")[0] == 404
     with socket.socket() as probe:
@@ -128,7 +128,7 @@ def test_a_run_that_breaks_while_it_is_shown_is_one_line_and_mends(runs, tmp_pat
 
 
 def test_a_page_is_made_once_for_all_that_ask(runs, tmp_path):
-    """It takes half a second; 150 that asked and left would keep the server from everything else, such as its end."""
+    """It takes half a second: 150 readers that asked and left would block the server, even its end."""
     run = tmp_path / "run"
     shutil.copytree(runs[0], run)
     watch = Watch([run])
@@ -152,7 +152,7 @@ def test_connections_without_a_token_take_nobody_elses_place(server):
         assert len(os.listdir(f"/proc/{process.pid}/fd")) < MOST_CONNECTIONS + 40  # noqa: PTH208
 
 
-#: `nudge view` that waits shortly for a request.
+#: `nudge view` that waits only 0.2 s for a request.
 IMPATIENT = """
 import sys
 from host.cli import main
@@ -192,7 +192,7 @@ def test_a_live_server_has_nowhere_to_write_to(tmp_path):
 
 
 def test_values_change_in_a_browser_while_a_run_learns(chromium, tmp_path):
-    """What `nudge train --live` serves: it waits for the run to begin, then follows it."""
+    """The page of `nudge train --live` waits for the run to begin, then follows it."""
     run = tmp_path / "run"
     chromium.get_log("browser")
     with live(run) as page:
@@ -234,13 +234,13 @@ def test_train_live_prints_the_address_and_learns_the_same(tmp_path, capsys):
 
 
 def test_a_live_page_stays_at_a_terminal_until_an_interrupt(tmp_path):
-    """When the training has ended and said so; elsewhere, as in the test above, the command ends by itself."""
+    """The training has ended and said so. Without a terminal, as in the test above, `nudge` ends itself."""
     out = str(tmp_path / "run")
     options = ["--board", "golden", "--samples", "40", "--free-steps", "4", "--nudged-steps", "4", "--out", out]
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "host.cli", "train", "--live", *options]
     with contextlib.ExitStack() as stack:
-        # what is ignored here, as in a shell's background, would be ignored there
+        # a child inherits ignored signals, as SIGINT is in a shell's background
         stack.callback(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))
         process = subprocess.Popen(command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True)
         os.close(theirs)
@@ -278,7 +278,7 @@ def test_a_run_that_comes_to_a_folder_comes_to_its_page(seeds, tmp_path):
 
 
 def test_a_training_outlives_its_page(tmp_path):
-    """The server is killed in mid-run, with a reader that has asked and never reads."""
+    """The server is killed during the run, while a reader has asked and never reads."""
     run = tmp_path / "run"
     with live(run) as page:
         address = page.address
@@ -324,7 +324,7 @@ def test_what_it_was_started_to_ignore_does_not_end_it(runs):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with served(runs[0]) as (address, process):
-            assert ask(address)[0] == 200  # from here on it would hear one
+            assert ask(address)[0] == 200  # from here on a SIGINT that isn't ignored would end it
             process.send_signal(signal.SIGINT)
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(3)
