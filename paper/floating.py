@@ -1,5 +1,4 @@
-"""A network of the contract in floating point: the paper's equations, which `golden.model.fixed`
-approximates.
+"""A network of the contract in floating point: the equations that `golden.model.fixed` approximates.
 
 It runs in `paper.systems`: with `Dynamics.of` by the board's constants, or with any lambda and epsilon,
 spiking or real-valued.

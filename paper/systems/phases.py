@@ -79,8 +79,7 @@ def steps(
     labels: Tensor | None,
     signs: tuple[int, ...] | None = None,
 ) -> Iterator[Step]:
-    """Yield every step of all phases on pixels (batch, 1, 28, 28) in [0, 1]; without labels, the free
-    phase's.
+    """Yield every step of all phases on pixels (batch, 1, 28, 28) in [0, 1]; no labels: the free phase only.
 
     signs: sign of beta in each nudged phase; the default is (1, -1), or (1,) without `three_phases`.
     """
@@ -152,7 +151,7 @@ def averages(
     labels: Tensor | None,
     signs: tuple[int, ...] | None = None,
 ) -> dict[str, list[Tensor]]:
-    """Return xi of layers 1..N averaged over the last `window` steps of each phase; with `still`, the last
+    """Return xi of layers 1..N averaged over the last `window` steps of each phase; with `still`, its last
     xi.
 
     The arguments are those of `steps`; the keys are "free", "plus" and "minus".

@@ -1,5 +1,4 @@
-"""Train any configuration and measure its error. A run depends on its seed only, and resumes between
-epochs."""
+"""Train any configuration and measure its error. A seed fixes a run, which can be resumed between epochs."""
 
 import json
 import time
