@@ -1,5 +1,4 @@
-"""The shape of `medium`: error against number of parameters, from `small` to shapes too large for any
-board."""
+"""The shape of `medium`: error against parameters, from `small` to shapes too large for any board here."""
 
 from dataclasses import replace
 

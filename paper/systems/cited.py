@@ -1,5 +1,4 @@
-"""Rows of Table II that cite other works, with their published constants, or those of their code where none
-are.
+"""Rows of Table II from other works, with their published constants; unpublished ones are from their code.
 
 `published falling` changes the learning rates alone, which fall; `published weak feedback` also has weak
 feedback. `tuned weak feedback` is a cited network with everything else as in the paper's own systems of that
