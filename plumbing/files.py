@@ -48,7 +48,7 @@ UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 def opened(path: Path) -> io.BufferedReader:
-    """Open a regular file for reading; OSError for anything else, such as a device, which isn't even opened."""
+    """Open a regular file for reading; OSError for anything else, such as a device, before it is opened."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "is no file", str(path))
     # O_NONBLOCK: a pipe that replaces the file after the check can't block the call
