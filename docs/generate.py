@@ -1,5 +1,4 @@
-"""Pages generated from the code: command line and widths for the site, and docs/messages.md, a committed
-file.
+"""Pages generated from the code: command line and widths for the site, and the committed docs/messages.md.
 
     python docs/generate.py     # writes docs/messages.md anew
 """

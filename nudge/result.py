@@ -21,8 +21,7 @@ class History:
 
     #: Samples trained so far, (commits,) int64.
     samples: np.ndarray
-    #: Training error in percent over the last `window` samples, predicted before they are learned,
-    #: (commits,).
+    #: Training error in percent, (commits,), over the last `window` samples, predicted before they are learned.
     error_percent: np.ndarray
     #: Seconds of training so far, (commits,).
     seconds: np.ndarray

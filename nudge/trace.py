@@ -42,8 +42,7 @@ class Phase:
 
 
 class Trace:
-    """All quantities of one sample: its phases `free`, `plus` and `minus`, and its `updates` of the
-    masters."""
+    """All quantities of one sample: the phases `free`, `plus` and `minus`, and the `updates`."""
 
     def __init__(self, recording: Recording, settings: Settings):
         self._recording, self._settings = recording, settings
@@ -91,8 +90,7 @@ class Trace:
 
     @property
     def updates(self) -> tuple[Update, ...]:
-        """Changes of the masters, for bundles 1..N: `weight` in torch's shape and `bias`, int64, LSB
-        2^-15."""
+        """Changes of the masters, bundles 1..N: `weight` in torch's shape and `bias`, int64, LSB 2^-15."""
         return self._recording.updates
 
     @property
@@ -103,7 +101,7 @@ class Trace:
         return MappingProxyType(found)
 
     def plot(self, neurons: int = 60) -> "Figure":
-        """Draw a raster of the spikes of the first `neurons` neurons of each layer, over the sweeps of all
+        """Draw a raster of the spikes of each layer's first `neurons` neurons, over the sweeps of all
         phases."""
         from matplotlib.figure import Figure  # imported here, since it takes half a second
 

@@ -63,8 +63,7 @@ Values = dict[str, Any]
 
 
 def measure(c: Configuration, values: Values, seed: int, data_dir: Path | None) -> dict[str, float]:
-    """Return figures of the signals; the weights are trained if the configuration has epochs, else
-    initial."""
+    """Return figures of the signals, with weights that are trained if the configuration has epochs."""
     known = images(values["data"], data_dir)
     parameters = c.network.initial(seed, c.gain)
     if c.epochs:

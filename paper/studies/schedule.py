@@ -1,5 +1,6 @@
-"""Order of the layers and number of steps: error of `small` for each order, T and M; then learning rates at
-one of them.
+"""Order of the layers and number of steps: error of `small` for each order, T and M.
+
+Learning rates, beta and gain are then varied at one of these schedules.
 
 A seed that ends well behind the others of its row disqualifies a schedule, so the worst seed is shown beside
 the mean.

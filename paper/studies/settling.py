@@ -94,8 +94,7 @@ def floating(name: str, count: int, order: str, shift: int, factor: float = 1.0)
 
 
 def spiking(name: str, count: int, order: str, shift: int) -> Iterator[Tensor]:
-    """Yield xi after each step of the free phase, bit for bit the gateware's, as float64 (digits,
-    neurons)."""
+    """Yield xi after each step of the free phase, bit for bit the gateware's: float64 (digits, neurons)."""
     spec, parameters = trained(name)
     spec = replace(spec, schedule=replace(spec.schedule, order=order, decay_shift=shift))
     copies = working(spec, parameters)
@@ -134,8 +133,7 @@ def cycling(name: str, count: int, order: str, factor: float) -> dict[str, float
 
 
 def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cell]:
-    """Yield a cell for each network, order, arithmetic and lambda, then for each factor; nothing is
-    random."""
+    """Yield a cell for each network, order, arithmetic and lambda, and for each factor; nothing is random."""
     for name in budget.values["weights"]:
         count = budget.values["digits"]
         spec, parameters = trained(name)

@@ -63,7 +63,7 @@ def compiled_update(network: Network, dynamics: Dynamics, parameters: Parameters
 
 
 def read(sent: Tensor, drives: Tensor, *, now: bool) -> tuple[Tensor, Tensor]:
-    """Pair the input of a layer with the derivative by the drive that it caused: (steps * batch, c, h, w)
+    """Pair a layer's inputs with the derivatives by the drives that they caused, (steps * batch, c, h, w)
     each.
 
     sent, drives: (steps, batch, c, h, w). now: True if the layer reads spikes of the same step, False if it

@@ -17,9 +17,9 @@ from .neuron import Dynamics
 from .published import OWN_ROW, TABLE_I
 from .variants import TUNED_WEAK, changed, with_centred_updates, with_fine_spikes, with_half_rates, with_weak_feedback
 
-#: Of `tuned`: factor on the learning rates of `starts`, and gain of the initial weights. The best on held-out
-#: digits among the changes of `nudge repro tuning --budget scale` and pairs of them, the same for all four
-#: systems (docs/log/2026-11-28-scale.md).
+#: Constants of `tuned`: factor on the learning rates of `starts`, and gain of the initial weights. The best
+#: on held-out digits among the changes of `nudge repro tuning --budget scale` and pairs of them, the same for
+#: all four systems (docs/log/2026-11-28-scale.md).
 FACTOR, GAIN = 2, 1.25
 
 #: The constants that all `tuned` systems share, in words.
@@ -61,8 +61,7 @@ def four(
 
 
 def starts(widths: tuple[int, int, int]) -> list[Configuration]:
-    """Return the start of tuning, the same constants for all four systems, which `nudge repro tuning`
-    varies."""
+    """Return the start of tuning, the same constants for all systems; `nudge repro tuning` varies them."""
     # an update changes all weights of a neuron at once: the more there are, the smaller each change must be
     later = min((8 / widths[0]) ** 1.25, 1.0)
     averaged = Dynamics(16, 8, 4, 0.25, 1.0, 0.5, order="odd-even")

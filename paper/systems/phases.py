@@ -151,8 +151,7 @@ def averages(
     labels: Tensor | None,
     signs: tuple[int, ...] | None = None,
 ) -> dict[str, list[Tensor]]:
-    """Return xi of layers 1..N averaged over the last `window` steps of each phase; with `still`, its last
-    xi.
+    """Return xi of layers 1..N, averaged over the last `window` steps of each phase; with `still`, the last.
 
     The arguments are those of `steps`; the keys are "free", "plus" and "minus".
     """

@@ -69,8 +69,7 @@ struct Joint {
     }
 
     // Write phi of the post layer, for at least `present` samples. s: of the pre layer, TEAM vectors per
-    // neuron. live: its neurons that aren't 0 in all samples, the only ones that have to be read; null for
-    // all.
+    // neuron. live: its neurons that aren't 0 in all samples; others may be skipped. null: all are read.
     template <int TEAM> void forward(const Vecs &s, Vecs &phi, Vecs &boxes, int present, const std::vector<int> *live) const {
         if (across) return forward_across.drive<TEAM>(s, present, live, [](float &to, float sum) { to = sum; }, phi);
         if (link.kind == DENSE) {

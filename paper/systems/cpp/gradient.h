@@ -95,8 +95,7 @@ template <int TEAM> struct Gradient {
         }
     }
 
-    // Backpropagate Group::fire: from the derivatives by the new state to those by the old state and the
-    // drive.
+    // Backpropagate Group::fire: from derivatives by the new state to those by the old state and the drive.
     void through(int t, int n) {
         const float prediction = group.all_of_it.prediction[t], rate = group.all_of_it.rate[t];
         const Record &record = tape[t][n];
