@@ -1,4 +1,4 @@
-"""Tiers, options and fixtures that both test folders share."""
+"""Tiers, options and fixtures shared by both test folders."""
 
 import signal
 from pathlib import Path
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent
 
 #: Files and folders of `make verify`; `make test` runs all others.
 VERIFY = (
-    # proofs, mutants, netlists, upsets, attacks, and whether a bench and a build notice what they should
+    # proofs, mutants, netlists, upsets, attacks, and tests of the benches and builds themselves
     "sim/formal",
     "sim/netlists",
     "sim/harness/test_forks.py",
@@ -42,7 +42,7 @@ VERIFY = (
     "sim/test_cli_sim.py",
     "sim/test_cycles.py",
     "sim/memory",
-    # trainings of the paper's systems; bitstreams; pages in a browser; what is made from the whole tree
+    # trainings of the paper's systems; bitstreams; pages in a browser; site, wheel and notebooks
     "tests/paper",
     "tests/boards/estimate/test_lanes.py",
     "tests/boards/test_catalog.py",
@@ -76,7 +76,7 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker("verify")
     if config.getoption("--slow"):
         return
-    # not `item.keywords`: cocotb tests get their marks after pytest has filled those
+    # not `item.keywords`, which pytest fills before cocotb tests get their marks
     slow = [item for item in items if item.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=slow)
     items[:] = [item for item in items if not item.get_closest_marker("slow")]
@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture
 def heard():
-    """The signals that end a process do so, though this session was started to ignore them, as by nohup."""
+    """Restore the default handlers of the signals that end a process, which a start by nohup ignores."""
     before = {number: signal.getsignal(number) for number in ENDING}
     for number in ENDING:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -95,14 +95,14 @@ def heard():
 
 @pytest.fixture(autouse=True, scope="session")
 def compiled_engine():
-    """Compiling is said on standard error, which the first test of a process may be looking at."""
+    """Compile the engine before all tests: the note on standard error would disturb a test that reads it."""
     if compiler.available():
         native.library()
 
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Tensors are small, and test processes share the machine."""
+    """Limit torch to one thread: tensors are small, and test processes share the machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

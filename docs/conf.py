@@ -26,28 +26,28 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 # Text in single backticks is code, as everywhere in this project.
 default_role = "code"
-# Notebooks are executed anew, each in a folder of its own, with this checkout and the `nudge` beside this Python.
+# Notebooks are executed at each build, in temporary folders, with this checkout and this Python's `nudge`.
 nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
-# Small matrices: a second thread gains little, and waits where other processes are at work.
+# Matrices are small: a second thread gains little, and waits while other processes are busy.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-# Links that lead out of docs/, such as to results/, are checked by tests/test_docs.py.
+# Links out of docs/, such as to results/, are checked by tests/test_docs.py.
 suppress_warnings = ["myst.xref_missing"]
 
 
 def set_the_diary_apart(app: Sphinx, env: BuildEnvironment) -> None:
-    """Its notes are reached from log/README alone: they are no result of a search, and not in the sidebar."""
+    """Keep the notes of the diary out of the search and the sidebar; log/README links to them."""
     for name in env.found_docs:
         if name.startswith("log/2"):
             env.metadata[name] |= {"nosearch": True, "orphan": True}
 
 
 def setup(app: Sphinx) -> None:
-    """Called by Sphinx."""
+    """Connect the hook; Sphinx calls this."""
     app.connect("env-updated", set_the_diary_apart)
 
 

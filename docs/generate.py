@@ -1,4 +1,4 @@
-"""Pages that are made from the code: command line and widths, for the site alone, and docs/messages.md, which is committed.
+"""Pages generated from the code: command line and widths for the site, and the committed docs/messages.md.
 
     python docs/generate.py     # writes docs/messages.md anew
 """
@@ -35,31 +35,31 @@ from golden.contract.stored_messages import LONGER, STORED_ANSWERED_BYTES, STORE
 from host.cli.main import app
 from plumbing.errors import ExitCode
 
-#: Names of the codes that `struct` has for a field.
+#: Types of fields, by their `struct` codes.
 KINDS = {"B": "u8", "H": "u16", "I": "u32"}
 
-#: Ends of the names of bounds and widths in the contract.
+#: Suffixes of the names of bounds and widths in the contract.
 WIDTHS = ("_bound", "_bits", "_low", "_high")
 
 
 def cell(text: str) -> str:
-    """Text for a table."""
+    """Return a text in the form of a table cell: on one line, with | escaped."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
 def comments(module: ModuleType) -> dict[tuple[str, str], str]:
-    """The `#:` comments of a module's classes, by class and name."""
+    """Return the `#:` comments of a module's classes, by class and name."""
     analyzer = ModuleAnalyzer.for_module(module.__name__)
     return {key: " ".join(lines).strip() for key, lines in analyzer.find_attr_docs().items()}
 
 
 def does(command: Any) -> str:
-    """What a command does: the first sentence of its help."""
+    """Return the first sentence of a command's help."""
     return (command.help or "").strip().partition("\n\n")[0].partition(". ")[0].rstrip(".") + "."
 
 
 def command_page(command: Any, name: str) -> str:
-    """A command with its arguments and options, as its --help has them; of a group each command."""
+    """Return the page of a command, with its --help's arguments and options; of a group, of each command."""
     context = typer.Context(command)
     inner = [command.get_command(context, each) for each in getattr(command, "list_commands", lambda _: [])(context)]
     if not inner:
@@ -70,7 +70,7 @@ def command_page(command: Any, name: str) -> str:
 
 
 def command_pages(program: str = "nudge") -> dict[str, str]:
-    """A page for each command, by its name, and "cli", which lists them and the exit codes."""
+    """Return a page for each command, by its name, and "cli", which lists them and the exit codes."""
     top = typer.main.get_command(app)
     context = typer.Context(top)
     found = {name: top.get_command(context, name) for name in top.list_commands(context)}
@@ -99,7 +99,7 @@ def command_pages(program: str = "nudge") -> dict[str, str]:
 
 
 def register_map(preset: str = "tiny") -> list[str]:
-    """The registers of a board, from the contract that gateware and host read."""
+    """Return the lines of the registers of a board."""
     lines = [
         "## Registers",
         "",
@@ -118,7 +118,7 @@ def register_map(preset: str = "tiny") -> list[str]:
 
 
 def sizes(command: Command) -> str:
-    """Payload bytes of a request and of its answer, where they don't depend on more than the command."""
+    """Return the payload bytes of a request and of its answer, where the command determines them."""
     images = command in (Command.INFER, Command.TRAIN)
     request = f"{Label.size()} + pixels" if images else str((PAYLOAD_BYTES | STORED_PAYLOAD_BYTES)[command])
     answer = (ANSWERED_BYTES | STORED_ANSWERED_BYTES).get(command, "")
@@ -126,21 +126,21 @@ def sizes(command: Command) -> str:
 
 
 def command_table() -> list[str]:
-    """Commands with their payloads."""
+    """Return the table of commands with their payloads."""
     said = comments(messages)
     rows = [f"| {each:#04x} | `{each.name}` | {sizes(each)} | {cell(said['Command', each.name])} |" for each in Command]
     return ["| code | name | request | answer | payloads |", "| --- | --- | --- | --- | --- |", *rows]
 
 
 def status_table() -> list[str]:
-    """Statuses."""
+    """Return the table of statuses."""
     said = comments(messages)
     rows = [f"| {each:#04x} | `{each.name}` | {cell(said.get(('Status', each.name), ''))} |" for each in messages.Status]
     return ["| code | name | what |", "| --- | --- | --- |", *rows]
 
 
 def limits() -> list[str]:
-    """Constants that the texts of the page name."""
+    """Return the table of the constants to which the page's texts refer."""
     values: dict[str, object] = {name: getattr(messages, name) for name in ("VERSION", "MAX_WINDOW", "MAX_REGISTERS")}
     values |= {name: getattr(stored_messages, name) for name in ("MAX_DIGESTED", "MAX_ASKED", "MAX_CODED")}
     values |= {name: getattr(stored, name) for name in ("MAX_SAMPLES", "MAX_MOVE", "LOG_AT")}
@@ -149,7 +149,7 @@ def limits() -> list[str]:
 
 
 def payload(kind: type, module: ModuleType) -> list[str]:
-    """The fields of a payload as a table, in the order in which they are sent; where that isn't its coding, the coding too."""
+    """Return a payload's fields as a table, in the order of transmission, and its coding if it differs."""
     said, hints, fixed = comments(module), get_type_hints(kind, include_extras=True), issubclass(kind, Fields)
     rows = []
     for entry in fields(kind):
@@ -165,7 +165,7 @@ def payload(kind: type, module: ModuleType) -> list[str]:
 
 
 def message_page() -> str:
-    """Commands, statuses, payloads and registers of the link, from the contract that gateware and host read."""
+    """Return the page of the link's commands, statuses, payloads and registers, made from the contract."""
     lines = [
         "# Messages and registers",
         "",
@@ -202,12 +202,12 @@ def message_page() -> str:
     return "\n".join([*lines, "", *register_map()]) + "\n"
 
 
-#: The page that is committed.
+#: The committed page.
 MESSAGES = Path(__file__).with_name("messages.md")
 
 
 def contract_widths(preset: str) -> Iterator[str]:
-    """A row for each bound and width that a network or its formats have, with its values of a preset."""
+    """Yield a row for each bound and width of a network or its formats, with its values in a preset."""
     spec = PRESETS[preset]
     for kind, owners in ((Formats, [spec.formats]), (Layer, spec.layers[1:]), (Spec, [spec])):
         for name, member in vars(kind).items():
@@ -221,7 +221,7 @@ def contract_widths(preset: str) -> Iterator[str]:
 
 
 def assigned(function: ast.AST) -> dict[str, str]:
-    """The expressions that the names of a function stand for."""
+    """Return the expression assigned to each name in a function."""
     found: dict[str, str] = {}
     for node in ast.walk(function):
         if isinstance(node, ast.Assign):
@@ -233,7 +233,7 @@ def assigned(function: ast.AST) -> dict[str, str]:
 
 
 def gateware_bounds(root: Path = Path(__file__).parents[1]) -> Iterator[tuple[str, str, str, str]]:
-    """(module, what is assigned, its range, why) of all that `hw.lib.bounds` is used for."""
+    """Yield (module, target, range, reason) of each assignment with a function of `hw.lib.bounds`."""
     for path in sorted((root / "hw").rglob("*.py")):
         module = ".".join(path.relative_to(root).with_suffix("").parts)
         for function in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)):
@@ -252,7 +252,7 @@ def gateware_bounds(root: Path = Path(__file__).parents[1]) -> Iterator[tuple[st
 
 
 def width_list(preset: str = "garments") -> str:
-    """Bounds and widths of the contract, and each place in the gateware where a width is less than what Amaranth reckons."""
+    """Return the page of the contract's widths, and of the gateware's widths that are below Amaranth's."""
     lines = [
         "# Widths",
         "",
@@ -280,7 +280,7 @@ def width_list(preset: str = "garments") -> str:
 
 
 def write(folder: Path) -> None:
-    """Those that aren't, and no others: a command may have gone."""
+    """Write the uncommitted pages to a folder, and delete other pages there, as of removed commands."""
     folder.mkdir(exist_ok=True)
     pages = {"widths": width_list()} | command_pages()
     for name, page in pages.items():

@@ -1,4 +1,4 @@
-"""Spiking convolutional networks, trained on an FPGA by equilibrium propagation: one page of names::
+"""Spiking convolutional networks, trained on an FPGA by equilibrium propagation: all public names::
 
     import nudge
 
@@ -7,8 +7,9 @@
     result.error_percent  # of the test digits
     net.trace(nudge.data("embedded").test_images[0]).plot()
 
-`Network.fit` is what `nudge train` runs, with the same weights, bit for bit; nothing here computes anything itself.
-`nudge.paper` has the paper's systems, in floating point. Each error is a `NudgeError` of one line.
+`Network.fit` trains as `nudge train` does, to the same weights, bit for bit; this package only calls golden,
+host and paper. `nudge.paper` has the paper's systems in floating point. Every error is a `NudgeError` with a
+one-line message.
 """
 
 from golden.contract.presets import NAMES as PRESETS

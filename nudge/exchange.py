@@ -1,8 +1,9 @@
 """Weights and networks for other libraries: torch, and the Neuromorphic Intermediate Representation (NIR).
 
-What NIR says of a network is its forward path: per layer its weights (`Conv2d` with `AvgPool2d`, or `Affine`), a decoder
-(`LI`) and a spike encoder (`IF`), with time in sweeps. It has no node for the rest, `UNSAID`, so another simulator runs an
-approximation of the free phase; the whole network stands in the graph's metadata, and `from_nir` gives it back.
+A NIR graph has a network's forward path: for each layer its weights (`Conv2d` with `AvgPool2d`, or `Affine`),
+a decoder (`LI`) and a spike encoder (`IF`), with time in sweeps. NIR has no nodes for the rest (`UNSAID`), so
+another simulator runs an approximation of the free phase. The graph's metadata contains the whole network,
+which `from_nir` restores.
 """
 
 import json
@@ -28,7 +29,7 @@ from plumbing.errors import ExchangeError, SpecError, ToolError
 if TYPE_CHECKING:
     import nir
 
-#: What NIR has no node for.
+#: Parts of a network for which NIR has no node.
 UNSAID = (
     "the drives backward through transposed weights",
     "the clip of xi to [0, 1]",
@@ -45,20 +46,20 @@ KEY = "nudge"
 class TorchWeights(NamedTuple):
     """Weights for torch."""
 
-    #: float32, by the names of `nudge.Network.weights`.
+    #: Weights and biases in float32, by the names of `nudge.Network.weights`.
     state_dict: dict[str, Tensor]
-    #: By the same names: integer = value / scale.
+    #: Value of one LSB, by the same names: integer = value / scale.
     scale: dict[str, float]
 
 
 def named(spec: Spec, parameters: Parameters) -> Iterator[tuple[str, Tensor]]:
-    """Weights and biases with their names in a weight file."""
+    """Yield weights and biases with their names in a weight file."""
     for bundle, weight, bias in zip(spec.bundles, parameters.weights, parameters.biases, strict=True):
         yield from zip(names(bundle), (weight, bias), strict=True)
 
 
 def to_torch(spec: Spec, parameters: Parameters, masters: bool = False) -> TorchWeights:
-    """The working copies, or the masters, as float32; exact, for both have at most 18 bits."""
+    """Return the working copies, or the masters, in float32; exact, since both have at most 18 bits."""
     f = spec.formats
     fractions = (f.master_fraction,) * 2 if masters else (f.weight_fraction, f.bias_fraction)
     source = parameters if masters else Parameters(*working(spec, parameters))
@@ -70,7 +71,7 @@ def to_torch(spec: Spec, parameters: Parameters, masters: bool = False) -> Torch
 
 
 def library() -> ModuleType:
-    """The package `nir`; `ToolError` says how to get it."""
+    """Import the package `nir`; `ToolError` with the pip command if it is missing."""
     try:
         import nir
     except ImportError:
@@ -79,10 +80,11 @@ def library() -> ModuleType:
 
 
 def to_nir(spec: Spec, parameters: Parameters, strict: bool = False) -> "nir.NIRGraph":
-    """The forward path as a graph, its weights the masters' values.
+    """Return the forward path as a graph, with the masters' values as weights.
 
-    Nodes of layer n: `weight_n`, for a convolution `pool_n`, `decoder_n` (tau in sweeps), `encoder_n`. strict: raise
-    `ExchangeError` for what NIR can't say instead of leaving it to the metadata.
+    Nodes of layer n: `weight_n`, for a convolution `pool_n`, `decoder_n` (tau in sweeps), `encoder_n`.
+    strict: raise `ExchangeError` for the parts that NIR can't represent, which otherwise are in the metadata
+    only. Also raises it for networks that don't begin with a convolution of 28x28 grey images in 10 classes.
     """
     nir = library()
     if not spec.begins_as_mnist:
@@ -119,15 +121,16 @@ def _threshold(formats: Formats) -> float:
 
 
 def from_nir(graph: "nir.NIRGraph", name: str = "nir") -> tuple[Spec, Parameters]:
-    """The network of a graph: a chain of what `to_nir` writes, from nudge or another library.
+    """Return the network of a graph: a chain of the nodes of `to_nir`, from nudge or another library.
 
-    Schedule and learning are those of its metadata if nudge wrote it, else what a network file leaves out; weights are rounded
-    to masters, half up. `ExchangeError` names the node that nudge can't have, and what it could.
+    Schedule and learning are those of the graph's metadata if nudge wrote it, else the defaults of a network
+    file. Weights are rounded to masters, half up. Raises `ExchangeError`, which names the node that nudge
+    can't represent, and the allowed ones.
     """
     nir = library()
     try:
         return _network(graph, name, nir)
-    except Exception as error:  # a graph is anybody's objects: there is no end to what reading them may raise
+    except Exception as error:  # a graph can contain any objects, and reading them can raise anything
         what = "" if isinstance(error, ExchangeError) else f"this is no graph as nir makes them: {type(error).__name__}: "
         raise ExchangeError(what + " ".join(str(error).split())) from None
 
@@ -174,7 +177,7 @@ def _network(graph: "nir.NIRGraph", name: str, nir: ModuleType) -> tuple[Spec, P
 
 
 def _chain(graph: "nir.NIRGraph", nir: ModuleType) -> Iterator[tuple[str, Any]]:
-    """Nodes from input to output; `ExchangeError` where the graph is no chain."""
+    """Yield the nodes from input to output; `ExchangeError` if the graph is no chain."""
     following: dict[str, list[str]] = {}
     for source, target in graph.edges:
         following.setdefault(source, []).append(target)
@@ -200,7 +203,7 @@ def _chain(graph: "nir.NIRGraph", nir: ModuleType) -> Iterator[tuple[str, Any]]:
 
 
 def _array(key: str, what: str, value: Any) -> np.ndarray:
-    """Real numbers of a node: an array of integers or floats, of any shape."""
+    """Return a node's value as an array of any shape; `ExchangeError` unless integers or floats."""
     try:
         found = np.asarray(value)
     except Exception as error:
@@ -211,19 +214,19 @@ def _array(key: str, what: str, value: Any) -> np.ndarray:
 
 
 def _values(key: str, what: str, value: Any, ordered: bool = False) -> tuple[float, ...]:
-    """The same as numbers: each once, from the least, or one by one."""
+    """Return the array's distinct numbers, ascending; ordered: all of them, in their order."""
     found = np.ravel(_array(key, what, value))
     return tuple((found if ordered else np.unique(found)).tolist())
 
 
 def _pair(key: str, what: str, value: Any) -> tuple[float, ...]:
-    """One or two numbers as two."""
+    """Return one or two numbers as two: a single one is repeated."""
     found = _values(key, what, value, ordered=True)
     return found * 2 if len(found) == 1 else found
 
 
 def _layer(key: str, node: Any, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weight, of so many dimensions, and bias of a node; a `Linear` has none."""
+    """Return weight, which must have `dimensions`, and bias of a node; a `Linear` has bias 0."""
     weight = _array(key, "weight", node.weight)
     if weight.ndim != dimensions:
         raise ExchangeError(f"node {key!r}: weight must have {dimensions} dimensions, not shape {weight.shape}")
@@ -232,7 +235,7 @@ def _layer(key: str, node: Any, dimensions: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _conv(key: str, node: Any, shape: tuple[int, ...]) -> dict[str, Any]:
-    """A convolution as a stage. shape: of its weight."""
+    """Return a convolution as a stage. shape: of its weight."""
     channels, _, height, width = shape
     padding = 0 if isinstance(node.padding, str) and node.padding == "valid" else node.padding
     _only(key, "padding", padding if isinstance(padding, str) else _pair(key, "padding", padding), (0, 0))
@@ -249,7 +252,7 @@ def _only(key: str, what: str, value: Any, allowed: Any) -> None:
 
 
 def _decay(key: str, node: Any) -> int:
-    """k of a decoder with tau = 2^k sweeps."""
+    """Return k of a decoder with tau = 2^k sweeps."""
     values = _values(key, "tau", node.tau)
     k = int(np.log2(values[0])) if values and 0 < values[0] < float("inf") else -1
     _only(key, "tau, in sweeps", values, (2.0 ** max(k, 0),))
@@ -259,14 +262,15 @@ def _decay(key: str, node: Any) -> int:
 
 
 def _document(graph: "nir.NIRGraph", name: str, stages: list[dict[str, Any]], decay: set[int]) -> dict[str, Any]:
-    """The network as a network file has it: of the metadata, if its stages are those of the nodes."""
+    """Return the network as the contents of a network file: from the metadata, if any, whose stages and decay
+    must be those of the nodes."""
     text = graph.metadata.get(KEY)
     if text is None:
         return {"name": name, "stage": stages} | ({"schedule": {"decay_shift": min(decay)}} if decay else {})
     try:
         document = json.loads(text)
         said, schedule = document["stage"], document["schedule"]
-        # a decoder node is as the last step has it
+        # a decoder node has the decay of the last step
         shift = schedule["decay_shift"] + len(schedule.get("halvings", ()))
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ExchangeError(f"the graph's metadata {KEY!r} is damaged: remove it to go by the nodes alone") from None
@@ -276,7 +280,7 @@ def _document(graph: "nir.NIRGraph", name: str, stages: list[dict[str, Any]], de
 
 
 def _masters(spec: Spec, tensors: list[tuple[np.ndarray, np.ndarray]]) -> Parameters:
-    """Weights and biases rounded to masters; `ExchangeError` for a wrong shape or a value beyond [-1, 1)."""
+    """Round weights and biases to masters; `ExchangeError` for a wrong shape or a value outside [-1, 1)."""
     f = spec.formats
     weights: list[Tensor] = []
     biases: list[Tensor] = []

@@ -1,4 +1,4 @@
-"""A network as a module of torch, for code that expects one: the model's integers, not an approximation of them."""
+"""A network as a torch module, for code that expects one. It computes with the model's integers."""
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,13 @@ from plumbing.errors import ModelError
 
 
 class Module(nn.Module):
-    """A network that answers as every board does, bit for bit; it isn't differentiable.
+    """A network as a torch module with the outputs of every board, bit for bit; it isn't differentiable.
 
-    Its state_dict has the masters by the names and in the types of a weight file: `bundle1.weight`, `bundle1.bias`, int16, LSB
-    2^-15. Called with images (n, height, width) or (n, channels, height, width), uint8 or floats from 0 to 255, which are
-    rounded, it returns float32 (n, classes): the mean of xi of each output over the last sweeps of the free phase, from 0 to 1,
-    exactly. The first largest is `Network.predict`'s class.
+    Its state_dict has the masters with the names and types of a weight file: `bundle1.weight`,
+    `bundle1.bias`, int16, LSB 2^-15. Input: images (n, height, width) or (n, channels, height, width), uint8,
+    or floats from 0 to 255, which are rounded. Output: float32 (n, classes), the mean of each output's xi
+    over the averaging window of the free phase, from 0 to 1, without rounding. The first largest output is
+    the class of `Network.predict`.
     """
 
     def __init__(self, spec: Spec, settings: Settings, parameters: Parameters):
@@ -34,7 +35,7 @@ class Module(nn.Module):
         return f"{self.spec.name}: {', '.join(map(repr, self.spec.stages))}"
 
     def forward(self, images: Tensor) -> Tensor:
-        """The outputs of images; `ModelError` for what the network doesn't take."""
+        """Return the outputs of images; `ModelError` for images that the network doesn't take."""
         bundles = [[self.get_buffer(name).long() for name in names(bundle)] for bundle in self.spec.bundles]
         weights, biases = zip(*bundles, strict=True)
         pixels = _bytes(images) if images.is_floating_point() else images
@@ -43,7 +44,7 @@ class Module(nn.Module):
 
 
 def _bytes(images: Tensor) -> Tensor:
-    """Floats as uint8."""
+    """Round floats to uint8; `ModelError` outside 0..255, or if all are within 0..1."""
     pixels = images.detach().round()
     low, high = pixels.aminmax() if pixels.numel() else (pixels.new_zeros(()), pixels.new_zeros(()))
     if not 0 <= low <= high <= 255:

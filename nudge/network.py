@@ -1,4 +1,4 @@
-"""A network with its weights: made, trained, asked, looked into, and carried to other libraries."""
+"""`Network`: a network with its weights; training, prediction, traces, and export to other libraries."""
 
 import os
 import shutil
@@ -42,23 +42,23 @@ from .trace import Trace
 if TYPE_CHECKING:
     import nir
 
-#: Is called after each commit with the run, which has `epoch`, `position`, `rows` and so on; True ends the training.
+#: Called after each commit with the run (its `epoch`, `position`, `rows` ...); True ends the training.
 Callback = Callable[[Run], object]
 
 
 class Network:
     """A network and its weights.
 
-    stages: from the image to the output, which has a unit for each class: convolutions, then dense ones. schedule, learning,
-    formats, input: the keys of a network file's tables (docs/networks.md); what is left out has the value that it has there.
-    seed: of the initial weights. Raises `SpecError` for a network that can't be built.
+    stages: from the image to the output, which has a unit for each class: convolutions, then dense ones.
+    schedule, learning, formats, input: keys of the tables of a network file (docs/networks.md), with the same
+    defaults. seed: of the initial weights. Raises `SpecError` for a network that can't be built.
     """
 
-    #: Stages, schedule, formats and default hyper-parameters: plain data.
+    #: Stages, schedule, formats and default hyper-parameters, as plain data.
     spec: Spec
-    #: Masters, int64, LSB 2^-15: what learning moves.
+    #: Masters, int64, LSB 2^-15, which learning changes.
     parameters: Parameters
-    #: Steps, beta and rates as the board's registers have them.
+    #: Steps, beta and learning rates in the format of the board's registers.
     settings: Settings
 
     def __init__(
@@ -93,16 +93,16 @@ class Network:
 
     @classmethod
     def preset(cls, name: str, *, seed: int = 0) -> Self:
-        """The preset of that name, one of `nudge.PRESETS`, with initial weights. `SpecError` for no such name."""
+        """Return a preset, one of `nudge.PRESETS`, with initial weights; `SpecError` for an unknown name."""
         spec = preset(name)
         return cls._of(spec, initial(spec, seed), Settings.of(spec))
 
     @classmethod
     def load(cls, source: str | Path, *, seed: int = 0) -> Self:
-        """The network of a TOML file, with initial weights; or one with what it learnt, of a weight file, a run's
-        directory or a packaged name such as "small-mnist".
+        """Load a network: from a TOML file with initial weights, or with trained weights from a weight file,
+        a run's directory, or a packaged name such as "small-mnist".
 
-        `SpecError` or `WeightsError` says what is wrong with the file.
+        Raises `SpecError` or `WeightsError` for an invalid file. seed: of the initial weights.
         """
         path = Path(source)
         if path.suffix == ".toml":
@@ -132,17 +132,19 @@ class Network:
         stream: bool = False,
         **options: Any,
     ) -> Result:
-        """Train from initial weights, test once at the end, and keep what was learnt: `nudge train`, with the same weights.
+        """Train from initial weights, test once at the end, and keep the trained weights in this network.
 
-        data: what --data takes, or images and labels of your own, as `nudge.Data` has them; of these the run keeps a digest
-        alone, so that `nudge resume` has to be given them as a file, by --data.
-        board: "golden" (the model), "sim" (the RTL, simulated), or a device path or pyserial URL. seed: of the initial weights
-        and the order of samples; with `options` it fixes every bit of the result, on any board. out: directory of weights,
-        metrics and learning curve; None: a temporary one, which goes with the result. twin, recover, engines, stream:
-        as of `nudge train`. options: its other options by name, such as samples, batch, lr_scale, held_out, shift or force.
+        Equals `nudge train`, with the same weights. data: a value of --data, or your own images and labels as
+        `nudge.Data`; the run keeps only a digest of those, so `nudge resume` needs them as a file, by --data.
+        board: "golden" (the model), "sim" (the RTL, simulated), or a device path or pyserial URL. seed: of
+        the initial weights and the order of samples; together with `options` it determines every bit of the
+        result, on any board. out: directory of weights, metrics and learning curve; None: a temporary one,
+        which is deleted with the result. twin, recover, engines, stream: as in `nudge train`. options: its
+        other options by name, such as samples, batch, lr_scale, held_out, shift or force.
 
-        A callback is called after each commit with the run; where one returns True, training ends there, saved. So it does at
-        the first Ctrl-C. Raises what the command ends with: `PlanError`, `DataError`, `LinkError`, `BoardError`, `ToolError`.
+        Each callback is called after each commit with the run; if one returns True, or at the first Ctrl-C,
+        the run is saved and training ends. Raises the errors of the command: `PlanError`, `DataError`,
+        `LinkError`, `BoardError`, `ToolError`.
         """
         known = [entry.name for entry in fields(TrainingOptions) if entry.name not in ("preset", "network", "data")]
         if unknown := sorted(options.keys() - known):
@@ -173,9 +175,10 @@ class Network:
     def evaluate(
         self, data: str | os.PathLike[str] | Data = "embedded", *, board: str = "golden", samples: int | None = None
     ) -> Evaluation:
-        """The error on the first `samples` test images (default: all), with labels, predictions and confusion matrix.
+        """Return the error on the first `samples` test images (default: all), with labels, predictions and
+        confusion matrix.
 
-        The model predicts what every board does, bit for bit, so `board` is only there to check that.
+        The model's predictions equal those of every board, bit for bit; another `board` serves to check this.
         """
         source, images = self._data(data)
         count = first_samples(samples, len(images.test_images), source)
@@ -185,16 +188,16 @@ class Network:
             return evaluate(device, images.test_images[:count], images.test_labels[:count], self._names)
 
     def _data(self, data: str | os.PathLike[str] | Data, folder: Path | None = None) -> tuple[Source, Data]:
-        """What data are called, and their images and labels, which fit the network."""
+        """Return the source of data, and their images and labels, which fit the network."""
         if isinstance(data, str | os.PathLike):
             source = Source.asked(data)
             return source, datasets.load(source, folder, self.spec.input)
         return Source(datasets.GIVEN), _checked(data, self.spec)
 
     def predict(self, images: np.ndarray | Tensor, *, board: str = "golden", arithmetic: str = "fixed") -> np.ndarray:
-        """Classes, (n,) int64, of uint8 images of the network's size: (n, height, width) or (n, 3, height, width).
+        """Return the classes, (n,) int64, of uint8 images (n, height, width) or (n, 3, height, width).
 
-        arithmetic: "fixed" is the board's, bit for bit; "float" is the same dynamics in floating point, all layers at once
+        arithmetic: "fixed" is the board's, bit for bit; "float" is the same dynamics in floating point
         (`paper.floating`), for comparisons with other libraries.
         """
         if arithmetic not in ("fixed", "float"):
@@ -211,60 +214,62 @@ class Network:
             return device.infer(pixels.numpy(), np.zeros(len(pixels), np.int64))
 
     def predict_pictures(self, *paths: str | os.PathLike[str], invert: bool = False) -> list[Prediction]:
-        """What is on pictures of any size that Pillow reads: the class of each, its name, and the outputs that decide it.
+        """Classify pictures of any size that Pillow reads: return each one's class, name, and outputs.
 
-        As `nudge predict` does: a picture of the network's size is shown as it is, another one is scaled and centred on black,
-        or placed as MNIST's digits are, if the network learnt those. invert: the pictures are dark on bright.
+        As `nudge predict`: a picture of the network's size is used unchanged, another one is scaled and
+        centred on black, or placed like MNIST's digits if the network was trained on those. invert: the
+        pictures are dark on bright.
         """
         known = [Path(values.plain(Path, path, "a picture", UsageError)) for path in paths]
         return predict(self.spec, self.settings, self.parameters, known, self._names, self._digits, invert)
 
     @property
     def classes(self) -> Names:
-        """What each class is called, as the data said that the weights learnt; numbers where it isn't known."""
+        """Names of the classes, from the data on which the weights were trained; numbers if unknown."""
         return called(self._names, self.spec.classes)
 
     def trace(self, image: np.ndarray | Tensor, label: int | None = None, *, limit: int | None = None) -> Trace:
-        """Every quantity of every layer and sweep for one uint8 image of the network's size, as arrays; with a label the
-        nudged phases and the update too.
+        """Return every quantity of every layer and sweep for one uint8 image of the network's size, as
+        arrays; with a label also of the nudged phases, and the update.
 
-        The values are the board's, bit for bit. limit: bytes that the trace may have, default half of the free memory;
-        `ModelError` before they are allocated.
+        The values are the board's, bit for bit. limit: maximum size of the trace in bytes, by default half of
+        the free memory; a larger one raises `ModelError` before it is allocated.
         """
         return Trace(record(self.spec, self.settings, self.parameters, image, label, limit=limit), self.settings)
 
     @property
     def weights(self) -> dict[str, np.ndarray]:
-        """Masters by name, int16, LSB 2^-15, as a weight file has them: `bundle1.weight` (post, pre, k, k) or (post, pre) in
-        torch's order, `bundle1.bias` (channels,), and so on. A bundle's number is that of the layer that it drives.
+        """Masters by their names in a weight file, int16, LSB 2^-15: `bundle1.weight` (post, pre, k, k) or
+        (post, pre) in torch's order, `bundle1.bias` (channels,), and so on. Bundle n drives layer n.
         """
         return {name: x.numpy().astype(np.int16) for name, x in exchange.named(self.spec, self.parameters)}
 
     def to_torch(self, *, masters: bool = False) -> exchange.TorchWeights:
-        """The weights that the dynamics read, as a state_dict in float32, with the scale of each: integer = value / scale.
+        """Return the working copies, which the dynamics read, as a state_dict in float32, with the scale of
+        each: integer = value / scale.
 
-        So `avg_pool2d(conv2d(pixels / 256, bundle1.weight), 2)`, rounded half up to 1/512, is the static drive, exactly.
-        masters: those that learning moves instead, LSB 2^-15.
+        So `avg_pool2d(conv2d(pixels / 256, bundle1.weight), 2)`, rounded half up to 1/512, is exactly the
+        static drive. masters: return the masters instead, LSB 2^-15.
         """
         return exchange.to_torch(self.spec, self.parameters, masters)
 
     def to_module(self) -> Module:
-        """The network as a module of torch that answers exactly as `predict` does: see `nudge.module.Module`."""
+        """Return the network as a torch module with the same predictions: see `nudge.module.Module`."""
         return Module(self.spec, self.settings, self.parameters)
 
     def to_nir(self, *, strict: bool = False) -> "nir.NIRGraph":
-        """The network as a graph of the Neuromorphic Intermediate Representation: see `nudge.exchange.to_nir`."""
+        """Return the network as a NIR graph: see `nudge.exchange.to_nir`."""
         return exchange.to_nir(self.spec, self.parameters, strict)
 
     @classmethod
     def from_nir(cls, graph: "nir.NIRGraph", *, name: str = "nir") -> Self:
-        """The network of such a graph. `ExchangeError` names the node that nudge can't have, and why."""
+        """Return the network of a NIR graph; `ExchangeError` names a node that nudge can't represent."""
         spec, parameters = exchange.from_nir(graph, name)
         return cls._of(spec, parameters, Settings.of(spec))
 
 
 def _table(stage: Conv | Dense) -> dict[str, Any]:
-    """A stage as a network file has it."""
+    """Return a stage as an entry of a network file."""
     if isinstance(stage, Conv):
         return {"conv": stage.channels, "kernel": stage.kernel}
     if isinstance(stage, Dense):
@@ -273,7 +278,7 @@ def _table(stage: Conv | Dense) -> dict[str, Any]:
 
 
 def _checked(data: Data, spec: Spec) -> Data:
-    """Images and labels of one's own, as tensors; `ModelError` where they aren't what a board takes."""
+    """Return the user's images and labels as tensors; `ModelError` if a board wouldn't take them."""
     if not isinstance(data, tuple | list) or len(data) != len(Data._fields):
         raise UsageError(f"data must be a name, a path or nudge.Data of {', '.join(Data._fields)}, not {type(data).__name__}")
     parts: list[Tensor] = []

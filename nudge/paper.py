@@ -1,10 +1,10 @@
-"""The paper's systems, in floating point: spiking and convergent networks, learning by EP or by BPTT::
+"""The paper's systems in floating point: spiking and convergent networks, trained by EP or by BPTT::
 
     run = nudge.paper.run("snn-ep", samples=200, epochs=1, narrow=16)
     trained = nudge.paper.train(run, nudge.data("embedded"))
     nudge.paper.test_error(run, trained.parameters, nudge.data("embedded"))
 
-`nudge repro table2` trains them all; docs/paper.md sets the results beside the paper's.
+`nudge repro table2` trains all of them; docs/paper.md compares the results with the paper's.
 """
 
 from typing import Any
@@ -34,10 +34,11 @@ __all__ = [
 
 
 def system(name: str, variant: str = "tuned", *, data: str = "mnist", narrow: int = 1) -> Configuration:
-    """A row of Table II by its name, such as "snn-ep" or "crnn-bptt", and variant ("table-1", "tuned", "published").
+    """Return a system of Table II by its name, such as "snn-ep" or "crnn-bptt", and its variant ("table-1",
+    "tuned", "published").
 
-    data: "mnist" or "fashion-mnist", whose Table I constants it has. narrow: divide all widths by it, for small machines.
-    `UsageError` lists what there is.
+    data: "mnist" or "fashion-mnist", which selects Table I's constants. narrow: divisor of all widths, for
+    small machines. Raises `UsageError` with the list of all systems for an unknown one.
     """
     if data not in PUBLISHED:
         raise UsageError(f"data must be {' or '.join(PUBLISHED)}, not {data!r}")
@@ -50,5 +51,5 @@ def system(name: str, variant: str = "tuned", *, data: str = "mnist", narrow: in
 def run(
     name: str, variant: str = "tuned", *, samples: int, epochs: int, seed: int = 0, narrow: int = 1, **options: Any
 ) -> SystemRun:
-    """A training run of `system`, on the first `samples` images. options: other fields of `SystemRun`."""
+    """Return a training run of a `system` on the first `samples` images. options: fields of `SystemRun`."""
     return SystemRun(system(name, variant, narrow=narrow), samples, epochs, seed, **options)

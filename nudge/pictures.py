@@ -1,4 +1,4 @@
-"""The picture in README: how a run learned, and one digit in spikes.
+"""The picture in README: the learning curve of a run, and the spikes of one digit.
 
 python -m nudge.pictures runs/demo docs/pictures/demo.png
 """
@@ -22,13 +22,13 @@ from .trace import TITLES
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Sweeps that are shown of each phase.
+#: Number of sweeps that are shown of each phase.
 SHOWN = 5
 
 
 def drawn(run: Path) -> "Figure":
-    """The learning curve of a run, and the spikes of the first test digit's first layer, and the outputs' xi."""
-    from matplotlib.figure import Figure  # late: it takes half a second
+    """Draw a run's learning curve, and for the first test digit the spikes of layer 1 and the outputs' xi."""
+    from matplotlib.figure import Figure  # imported here, since it takes half a second
 
     folder = read(run)
     net = Network.load(run)
@@ -65,7 +65,7 @@ def drawn(run: Path) -> "Figure":
 
 
 def main(arguments: list[str]) -> int:
-    """Draw the picture of a run to a file; the exit code."""
+    """Draw the picture of a run to a file; return the exit code."""
     try:
         if len(arguments) != 2:
             raise UsageError("a run's directory and a PNG file are needed")

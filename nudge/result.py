@@ -1,4 +1,4 @@
-"""What training gives: the test error, the history, and a report."""
+"""The result of a training: test error, history, and report."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,49 +17,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class History:
-    """How the error fell."""
+    """The error over the course of a training."""
 
-    #: (commits,) int64: samples trained so far.
+    #: Samples trained so far, (commits,) int64.
     samples: np.ndarray
-    #: (commits,): training error in percent over the last `window` samples, each predicted before it was learned.
+    #: Training error in percent, (commits,), over the last `window` samples, predicted before they are learned.
     error_percent: np.ndarray
-    #: (commits,): seconds of training so far.
+    #: Seconds of training so far, (commits,).
     seconds: np.ndarray
-    #: Samples that `error_percent` is over.
+    #: Number of samples of the running error.
     window: int
-    #: The end of each epoch, with the error on held-out images where `held_out` asked for it.
+    #: The end of each epoch, with the held-out error if the option `held_out` was given.
     epochs: tuple[Epoch, ...]
 
 
 class Result:
-    """What `Network.fit` ended with."""
+    """Result of `Network.fit`."""
 
     def __init__(self, run: Run, outcome: Outcome):
         self._run, self._outcome = run, outcome
 
     @property
     def finished(self) -> bool:
-        """False where a callback or Ctrl-C ended it; `nudge resume` goes on in `out`."""
+        """False if a callback or Ctrl-C ended the training; `nudge resume` continues it in `out`."""
         return self._run.finished
 
     @property
     def evaluation(self) -> Evaluation | None:
-        """The test at the end: labels, predictions, confusion matrix. None: not finished."""
+        """The test at the end: labels, predictions, confusion matrix. None if not finished."""
         return self._outcome.test
 
     @property
     def error_percent(self) -> float | None:
-        """Of the test images, misclassified at the end. None: not finished."""
+        """Test error in percent at the end. None if not finished."""
         return None if self._outcome.test is None else self._outcome.test.error_percent
 
     @property
     def samples_per_second(self) -> float | None:
-        """Training samples a second: of the simulation with board "sim"."""
+        """Training samples per second; with board "sim", those of the simulation."""
         return self._outcome.rate
 
     @property
     def out(self) -> Path:
-        """The run's directory: weights, metrics, learning curve."""
+        """The run's directory, with weights, metrics and learning curve."""
         return self._run.out
 
     @property
@@ -71,8 +71,8 @@ class Result:
         return History(np.array(samples, np.int64), np.array(percent), seconds, window, tuple(self._run.epochs))
 
     def plot(self) -> "Figure":
-        """The learning curve."""
-        from matplotlib.figure import Figure  # late: it takes half a second
+        """Draw the learning curve."""
+        from matplotlib.figure import Figure  # imported here, since it takes half a second
 
         history = self.history
         figure = Figure(figsize=(7, 4), layout="constrained")
@@ -90,8 +90,8 @@ class Result:
         return figure
 
     def report(self, path: str | Path) -> Path:
-        """One HTML file with everything there is to see of this run, as `nudge view OUT --save` writes it; its path."""
-        from host.view.save import save  # late: Bokeh takes half a second
+        """Write one HTML file with all views of this run, as `nudge view OUT --save`; return its path."""
+        from host.view.save import save  # imported here, since Bokeh takes half a second
 
         return save([self.out], Path(path))
 

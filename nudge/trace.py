@@ -1,4 +1,4 @@
-"""One image through all phases, to look at."""
+"""`Trace`: all quantities of one image through all phases."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,15 +14,16 @@ from plumbing.errors import UsageError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: What the phases are called in a picture.
+#: Names of the phases in a picture.
 TITLES = {"free": "free", "plus": "+beta", "minus": "-beta"}
 
 
 class Phase:
     """One phase: `phase[n]` is layer n, 1 to N, with arrays (sweeps, channels, height, width).
 
-    spikes 0 or 1; xi, membrane (LSB 2^-8), drive (LSB 2^-9), decoder (LSB 2^-12): integers, as they are after each sweep;
-    `Trace.lsb` has what one of each stands for. window_sum (channels, height, width): xi summed over the averaging window.
+    spikes: 0 or 1. xi, membrane (LSB 2^-8), drive (LSB 2^-9), decoder (LSB 2^-12): integers, after each
+    sweep; `Trace.lsb` has the LSBs. window_sum (channels, height, width): xi summed over the averaging
+    window.
     """
 
     def __init__(self, name: str, layers: tuple[Layer, ...]):
@@ -36,12 +37,12 @@ class Phase:
         return self.layers[layer - 1]
 
     def __len__(self) -> int:
-        """Sweeps."""
+        """Return the number of sweeps."""
         return len(self.layers[0].spikes)
 
 
 class Trace:
-    """All of one sample: `trace.free`, `trace.plus` and `trace.minus` are its phases, `trace.updates` what it teaches."""
+    """All quantities of one sample: the phases `free`, `plus` and `minus`, and the `updates`."""
 
     def __init__(self, recording: Recording, settings: Settings):
         self._recording, self._settings = recording, settings
@@ -54,12 +55,12 @@ class Trace:
 
     @property
     def image(self) -> np.ndarray:
-        """uint8 (height, width), in colour (3, height, width)."""
+        """The image, uint8 (height, width), in colour (3, height, width)."""
         return self._recording.image
 
     @property
     def label(self) -> int | None:
-        """The class that the nudge pulls to; None: there was a free phase alone."""
+        """The class towards which the nudge pulls; None if there is only a free phase."""
         return self._recording.label
 
     @property
@@ -89,19 +90,20 @@ class Trace:
 
     @property
     def updates(self) -> tuple[Update, ...]:
-        """Of bundles 1..N: `weight` in torch's shape and `bias`, int64, LSB 2^-15: what the sample adds to the masters."""
+        """Changes of the masters, bundles 1..N: `weight` in torch's shape and `bias`, int64, LSB 2^-15."""
         return self._recording.updates
 
     @property
     def lsb(self) -> Mapping[str, float]:
-        """What 1 stands for, by quantity: `trace.free[1].xi * trace.lsb["xi"]` is in [0, 1]."""
+        """Value of one LSB, by quantity: `trace.free[1].xi * trace.lsb["xi"]` is in [0, 1]."""
         formats = self.spec.formats
         found = {name: 2.0 ** -getattr(formats, q.fraction) if q.fraction else 1.0 for name, q in QUANTITIES.items()}
         return MappingProxyType(found)
 
     def plot(self, neurons: int = 60) -> "Figure":
-        """A raster: a mark for each spike of the first `neurons` neurons of each layer, sweep by sweep, phase after phase."""
-        from matplotlib.figure import Figure  # late: it takes half a second
+        """Draw a raster of the spikes of each layer's first `neurons` neurons, over the sweeps of all
+        phases."""
+        from matplotlib.figure import Figure  # imported here, since it takes half a second
 
         layers = len(self.free.layers)
         figure = Figure(figsize=(8, 1.5 + 1.6 * layers), layout="constrained")

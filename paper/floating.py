@@ -1,7 +1,7 @@
-"""A network of the contract in floating point, as the paper writes it: what `golden.model.fixed` approximates.
+"""A network of the contract in floating point: the equations that `golden.model.fixed` approximates.
 
-The systems of `paper.systems` run it: with `Dynamics.of` by the board's own constants, or with any lambda and
-epsilon, spiking or real-valued.
+It runs in `paper.systems`: with `Dynamics.of` by the board's constants, or with any lambda and epsilon,
+spiking or real-valued.
 """
 
 from torch import Tensor
@@ -15,7 +15,7 @@ from paper.systems.neuron import Dynamics
 
 
 def network(spec: Spec) -> Network:
-    """The network of `spec`, without its number formats."""
+    """Return the network of `spec`, without its number formats."""
     stages = (
         Dense(b.post.channels) if b.kind == "dense" else PaddedConv(b.post.channels, b.kernel)
         for b in spec.bundles
@@ -24,7 +24,7 @@ def network(spec: Spec) -> Network:
 
 
 def parameters(spec: Spec, working: Working) -> Parameters:
-    """The values that the integers of the fixed-point model stand for, in float64."""
+    """Return the fixed-point model's weights and biases in float64: integer * 2^-fraction."""
     f = spec.formats
     return Parameters(
         tuple(w.double() * 2.0**-f.weight_fraction for w in working.weights),
@@ -33,11 +33,11 @@ def parameters(spec: Spec, working: Working) -> Parameters:
 
 
 def pixels(spec: Spec, images: Tensor) -> Tensor:
-    """(n, 28, 28) uint8 to (n, 1, 28, 28) as the board reads them: value / 256."""
+    """Convert images (n, 28, 28) uint8 to float64 (n, 1, 28, 28) as the board reads them: value / 256."""
     return images[:, None].double() / (1 << spec.formats.pixel_bits)
 
 
 def infer(spec: Spec, working: Working, images: Tensor) -> Tensor:
-    """Predictions (n,) of images (n, 28, 28) with the board's constants: the output with the largest average at the
-    end of the free phase."""
+    """Return predictions (n,) of images (n, 28, 28) with the board's constants: the output with the largest
+    average at the end of the free phase."""
     return phases.infer(network(spec), Dynamics.of(spec), parameters(spec, working), pixels(spec, images))

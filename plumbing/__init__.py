@@ -1,6 +1,6 @@
-"""What any program needs: files, processes, compiled code, progress, errors. Nothing here knows of networks."""
+"""General utilities: files, processes, compiled code, progress, errors. Nothing here depends on networks."""
 
-#: What pip calls the project: `nudge` is another one on PyPI.
+#: Name of the distribution for pip: `nudge` is another project on PyPI.
 DISTRIBUTION = "nudge-fpga"
 
 

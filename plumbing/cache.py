@@ -1,4 +1,4 @@
-"""Where compiled things are kept, made once for the same inputs, whoever asks for them first."""
+"""The build cache: compiled results, made once for the same inputs and shared by all processes."""
 
 import ast
 import functools
@@ -16,22 +16,22 @@ from plumbing import files
 from plumbing.errors import ToolError
 from plumbing.progress import note
 
-#: Folder of this project's packages: the checkout, or an environment that they are installed in.
+#: Folder of this project's packages: the checkout, or the environment in which they are installed.
 ROOT = Path(__file__).parent.parent
 
-#: This project's packages; other people's are told apart by their version.
+#: This project's packages, whose sources are inputs of builds; other packages count by their version.
 FIRST_PARTY = ("plumbing", "golden", "paper", "hw", "sim", "host", "boards", "nudge", "tests")
 
-#: A build that takes longer than this has gone wrong, and so has the process that holds its lock.
+#: Timeout of a build's lock in seconds: a build that takes longer has failed.
 BUILD_SECONDS = 1800
 
 
 def build_root() -> Path:
-    """Folder of all builds: `NUDGE_BUILD`, or build/ of the checkout, or the user's cache for an installed package.
+    """Return the folder of all builds: `NUDGE_BUILD`, else the checkout's build/, else the user's cache.
 
-    `ToolError` for a user who has no home.
+    Raises `ToolError` for a user without a home directory.
     """
-    if os.environ.get("NUDGE_BUILD"):  # an empty one isn't meant
+    if os.environ.get("NUDGE_BUILD"):  # an empty value counts as unset
         return Path(os.environ["NUDGE_BUILD"]).absolute()
     if (ROOT / "pyproject.toml").exists():
         return ROOT / "build"
@@ -42,25 +42,27 @@ def build_root() -> Path:
 
 
 def source_files(module: str, root: Path = ROOT) -> list[Path]:
-    """Every first-party file that `module` is made from, sorted: its own, and all that these import, inside functions too.
+    """Return the first-party files that `module` depends on, sorted: its own and all imported ones,
+    transitively, imports inside functions included.
 
-    Found by reading the files, without importing them. root: the folder that holds the packages.
+    The files are parsed, not imported. root: the folder of the packages.
     """
     return sorted(_sources(module, root))
 
 
 def source_texts(module: str, root: Path = ROOT) -> list[str]:
-    """Inputs for `cached` of what `module` makes: name and text of each of its `source_files`."""
+    """Return name and text of each of a module's `source_files`, as `inputs` of `cached` for its results."""
     texts = sorted(_sources(module, root).items())
     return [part for file, text in texts for part in (str(file.relative_to(root)), text)]
 
 
 def cached(name: str, inputs: Iterable[str | bytes], make: Callable[[Path, Path], None]) -> Path:
-    """The folder that `make(folder, log)` fills, made once for these inputs.
+    """Return the folder that `make(folder, log)` fills, made once for these inputs.
 
-    Processes that want the same folder wait for the first. `make` works in a temporary folder that gets its final name
-    when it is complete, so a build that was cut off is never used. Files that are not as they were made are made again.
-    Raises `ToolError` where builds can't be kept, as in a folder of someone else's.
+    Processes that need the same folder wait for the first. `make` works in a temporary folder that is renamed
+    when complete, so an interrupted build is never used. A folder whose files have changed is made again.
+    Raises `ToolError` if builds can't be stored, as in another user's folder, or if another process holds the
+    lock for `BUILD_SECONDS`.
     """
     digest = hashlib.sha256()
     for part in inputs:
@@ -86,23 +88,23 @@ def cached(name: str, inputs: Iterable[str | bytes], make: Callable[[Path, Path]
     return folder
 
 
-#: In each folder: the digest of every other file, as it was made.
+#: File in each folder with the digests of all other files.
 MANIFEST = "manifest.json"
 
-#: Bytes of it at most.
+#: Maximum size of a manifest in bytes.
 MAX_MANIFEST = 1 << 24
 
-#: Folders that this process has found whole.
+#: Folders whose digests this process has checked.
 _whole: set[Path] = set()
 
 
 def unkept(root: Path, error: OSError) -> ToolError:
-    """That `root` can't have builds, and why."""
+    """Return the error that builds can't be stored in `root`, with the reason."""
     return ToolError(f"builds can't be kept in {root}, which NUDGE_BUILD can change: {error}")
 
 
 def whole(folder: Path) -> bool:
-    """Whether all files of a folder that `cached` made are as they were made."""
+    """Return whether all files of a folder that `cached` made still have the digests of its manifest."""
     try:
         known = files.read_json(folder / MANIFEST, MAX_MANIFEST, ToolError)
         found = _digests(folder)
@@ -112,7 +114,7 @@ def whole(folder: Path) -> bool:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file below a folder, by its path from there."""
+    """Return the SHA-256 of each file below a folder, except the manifest, by its relative path."""
     found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     return {str(file.relative_to(folder)): files.digest(file) for file in found}
 
@@ -130,7 +132,7 @@ def _fill(folder: Path, make: Callable[[Path, Path], None]) -> None:
 
 
 def _sources(module: str, root: Path) -> dict[Path, str]:
-    """The files that `module` is made from, and the text of each."""
+    """Return the text of each file that `module` depends on, by path."""
     found: dict[Path, str] = {}
     waiting = [module]
     while waiting:
@@ -146,7 +148,7 @@ def _sources(module: str, root: Path) -> dict[Path, str]:
 
 
 def _file(module: str, root: Path) -> Path | None:
-    """The file of a first-party module; None for an attribute of one, and for other people's modules."""
+    """Return the file of a first-party module; None for an attribute of one, or another package's module."""
     if module.partition(".")[0] not in FIRST_PARTY:
         return None
     path = root.joinpath(*module.split("."))
@@ -155,7 +157,7 @@ def _file(module: str, root: Path) -> Path | None:
 
 @functools.cache
 def _imports(package: str, text: str) -> list[str]:
-    """Modules that a module of `package` imports, by absolute name; of `from a import b`, `a` and `a.b`."""
+    """Return the absolute names of a module's imports; `from a import b` gives `a` and `a.b`."""
     names = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):

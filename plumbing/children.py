@@ -1,7 +1,7 @@
-"""Programs that this process starts. They, and what they start, end with it, even if it is killed.
+"""Child processes, which end with this process, together with their own children, even if it is killed.
 
-Each runs in a process group with a watchdog: a shell that waits for the end of a pipe, of which this process alone has the
-other end. The kernel closes that with the process; then the watchdog kills the group.
+Each child runs in a process group with a watchdog: a shell that reads from a pipe whose other end only this
+process holds. When this process ends, the kernel closes the pipe, and the watchdog kills the group.
 """
 
 import os
@@ -11,15 +11,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-#: It outlives what would end the others, and nothing else.
+#: The watchdog's command: it ignores SIGINT, SIGTERM and SIGHUP, and kills its group when the pipe closes.
 WATCHDOG = ("/bin/sh", "-c", "trap '' INT TERM HUP; read _; kill -KILL 0")
 
 
 @contextmanager
 def started(words: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
-    """A program while the context lasts; whatever is left of its group at the end is killed.
+    """Run a program within the context; at its end, kill all remaining processes of the group.
 
-    options: of `subprocess.Popen`. Raises OSError for a program that can't be started.
+    options: those of `subprocess.Popen`. Raises OSError for a program that can't be started.
     """
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
     with subprocess.Popen(WATCHDOG, stdin=subprocess.PIPE, process_group=0, **quiet) as watchdog:
@@ -28,7 +28,7 @@ def started(words: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[A
             process = subprocess.Popen(words, process_group=watchdog.pid, **options)
             yield process
         finally:
-            # while the watchdog isn't waited for, its number is nobody else's
+            # the watchdog hasn't been waited for yet, so its process id can't have been reused
             os.killpg(watchdog.pid, signal.SIGKILL)
             if process is not None:
                 process.wait()
@@ -37,12 +37,15 @@ def started(words: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[A
 
 
 def killed(status: int) -> str | None:
-    """What ended a program in place of itself, where it was a signal: what it had said before is no reason."""
+    """Return "ended by SIGNAL" for the negative exit status of a program that a signal ended, else None.
+
+    In that case the program's last output doesn't explain its end.
+    """
     return f"ended by {signal.Signals(-status).name}" if status < 0 else None
 
 
 def run(words: Sequence[str], seconds: float, **options: Any) -> subprocess.CompletedProcess[Any]:
-    """`subprocess.run` with a deadline; `subprocess.TimeoutExpired` where it isn't kept."""
+    """Run a program to its end, as `subprocess.run`; `subprocess.TimeoutExpired` after `seconds`."""
     with started(words, **options) as process:
         out, err = process.communicate(timeout=seconds)
         return subprocess.CompletedProcess(words, process.returncode, out, err)

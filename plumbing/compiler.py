@@ -1,8 +1,8 @@
-"""C++ of ours: compiled when it is first used, loaded through ctypes, many times as fast as torch on small networks.
+"""This project's C++ libraries: compiled at the first use, loaded by ctypes, and many times as fast as torch.
 
-It needs a C++ compiler (`CXX`, else g++ or clang++); `available()` says whether there is one, and everything works without,
-slower. A library is kept in the build cache (`plumbing.cache`) by its sources, the compiler and the processor, since it is
-compiled for the machine it runs on.
+They need a C++ compiler (`CXX`, else g++ or clang++); without one (`available()` is False) everything works,
+but more slowly. A library is compiled for the processor it runs on, so its key in the build cache
+(`plumbing.cache`) is its sources, the compiler and the processor.
 """
 
 import ctypes
@@ -26,42 +26,41 @@ FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-shared", 
 #: Name of the library in its folder of the build cache.
 LIBRARY = "native.so"
 
-#: A compilation that takes longer than this has gone wrong.
+#: Timeout of a compilation in seconds.
 BUILD_SECONDS = 300
 
-#: What it takes: 3 s on one core of a Xeon, more where that has other work to do.
+#: Typical time of a compilation in seconds: 3 s on one core of a Xeon, more on a busy one.
 TYPICAL_SECONDS = 5
 
 
 def sources(folder: Path) -> list[Path]:
-    """All files that the library of a folder is made of."""
+    """Return all source files of the library of a folder."""
     return sorted(folder.glob("*.[ch]*"))
 
 
 def compiler() -> str | None:
-    """Path of the C++ compiler, or None."""
+    """Return the path of the C++ compiler, or None."""
     names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
     return next((path for path in map(shutil.which, names) if path), None)
 
 
 def available() -> bool:
-    """Whether `load` can work here."""
+    """Return whether there is a compiler for `load`."""
     return compiler() is not None
 
 
 def _processor() -> str:
-    """What -march=native depends on."""
+    """Return the machine and the processor's feature flags, which -march=native depends on."""
     info = Path("/proc/cpuinfo")
     flags = [line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))] if info.exists() else []
     return platform.machine() + "".join(flags[:1])
 
 
 def load(name: str, main: Path, what: str, flags: Iterable[str] = ()) -> ctypes.CDLL:
-    """The library of the file `main` and its folder, compiled now if it never was; `NativeError` without a compiler or if that
-    fails.
+    """Return the library of `main` and the headers in its folder, compiled now unless in the build cache.
 
-    name: of its folder in the build cache. what: is compiled, in the words of the note that is given then. flags: besides
-    `FLAGS`.
+    name: prefix of its folder in the build cache. what: name of the library in notes and errors. flags: added
+    to `FLAGS`. Raises `NativeError` without a compiler, or if the compilation fails.
     """
     path = compiler()
     if path is None:
@@ -78,7 +77,7 @@ def load(name: str, main: Path, what: str, flags: Iterable[str] = ()) -> ctypes.
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """A compiler to its end."""
+    """Run a compiler to its end."""
     pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
         return children.run(command, BUILD_SECONDS, text=True, errors="replace", **pipes)
@@ -89,23 +88,23 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def structure(name: str, *fields: tuple[str, type]) -> type[ctypes.Structure]:
-    """A structure of these fields: names, separated by spaces, and their type."""
+    """Return a ctypes structure. fields: names, separated by spaces, and their type."""
     return type(name, (ctypes.Structure,), {"_fields_": [(field, kind) for names, kind in fields for field in names.split()]})
 
 
 def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
-    """Of a contiguous tensor, or null."""
+    """Return the address of a contiguous tensor, null for None."""
     return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
 
 
 def pointers(tensors: Iterable[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
-    """Of contiguous tensors, one after the other."""
+    """Return the array of the addresses of contiguous tensors."""
     found = [tensor.data_ptr() for tensor in tensors]
     return (ctypes.c_void_p * len(found))(*found)
 
 
 def _compile(path: str, flags: tuple[str, ...], main: Path, target: Path, log: Path, what: str) -> None:
-    """Compile `main` to `target` with the compiler `path`, and say so: it takes its time."""
+    """Compile `main` to `target` with the compiler `path`, with a note, since it takes seconds."""
     note(f"compiling {what}, once: about {TYPICAL_SECONDS} s")
     command = [path, *flags, "-o", str(target), str(main)]
     result = _run(command)

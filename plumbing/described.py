@@ -1,13 +1,13 @@
-"""Numbers with words."""
+"""Integer enumerations with a text for each member."""
 
 import enum
 from typing import Self
 
 
 class Described(enum.IntEnum):
-    """Its members are written ``NAME = number, "what it means"``."""
+    """Integer enumeration whose members are written ``NAME = number, "what it means"``."""
 
-    #: What it means.
+    #: Meaning of the member.
     what: str
 
     def __new__(cls, value: int, what: str) -> Self:

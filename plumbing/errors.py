@@ -1,7 +1,7 @@
-"""What can go wrong, one class for each layer, and the exit code that a command ends with.
+"""All errors of the project, by layer, and the exit codes of commands.
 
-A message is one line: what is wrong, the value, and what is allowed or what to do. Errors are caught once, by the
-command line (`host.cli`), which prints the message and ends with the class's `exit_code`.
+A message is one line: the problem, the value, and the allowed values or the remedy. Errors are caught in one
+place, the command line (`host.cli`), which prints the message and exits with the class's `exit_code`.
 """
 
 import difflib
@@ -12,7 +12,7 @@ from .described import Described
 
 
 class ExitCode(Described):
-    """How a command ends; `what` says it for --help and the site."""
+    """Exit code of a command; `what` is its description in --help and on the site."""
 
     OK = 0, "done"
     DIFFERENT = 1, "a comparison failed: board and golden model differ"
@@ -28,20 +28,23 @@ class ExitCode(Described):
 
 
 def meant(wrong: str, known: Iterable[str]) -> str:
-    """What may be meant by a wrong word, for a message's end: words that have it as a part, else those alike; or nothing."""
+    """Return "; did you mean WORD?" for the end of a message about a wrong word, or "".
+
+    Suggestions are the known words that contain it, else similar ones.
+    """
     words, part = list(known), wrong.strip("-")
     alike = [word for word in words if len(part) > 1 and part in word] or difflib.get_close_matches(wrong, words, cutoff=0.7)
     return f"; did you mean {' or '.join(alike)}?" if alike else ""
 
 
 class NudgeError(Exception):
-    """Base of all."""
+    """Base of all errors of this project."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.USAGE
 
 
 class UsageError(NudgeError):
-    """Options or values that can't be obeyed."""
+    """Invalid options or values."""
 
 
 # -- golden.contract
@@ -59,7 +62,7 @@ class ConfigError(NudgeError):
 
 
 class ModelError(NudgeError):
-    """Values that no board would take."""
+    """Values that no board would accept."""
 
 
 class NativeError(ModelError):
@@ -74,7 +77,7 @@ class PlanError(NudgeError):
 
 
 class DataError(NudgeError):
-    """A data set that isn't there, or isn't the published one."""
+    """A data set that is missing, or isn't the published one."""
 
     exit_code = ExitCode.DATA
 
@@ -90,7 +93,7 @@ class MetricsError(NudgeError):
 
 
 class ProcessError(NudgeError):
-    """Another process of the same training is gone."""
+    """Another process of the same training has ended."""
 
 
 class StudyError(NudgeError):
@@ -101,29 +104,29 @@ class StudyError(NudgeError):
 
 
 class LinkError(NudgeError):
-    """The port or what is behind it: no such port, port busy, nothing answers, connection lost, retries used up."""
+    """A failure of the connection: no such port, port busy, no answer, connection lost, retries used up."""
 
     exit_code = ExitCode.LINK
 
 
 class IdentityError(NudgeError):
-    """Something answers, but it isn't a board that was built for this network and this version."""
+    """The device that answers isn't a board built for this network and this version."""
 
     exit_code = ExitCode.BOARD
 
 
 class BoardError(NudgeError):
-    """The board refused a request (BAD_ORDER, BAD_RANGE), or the model did as a board would have."""
+    """A request refused by the board (BAD_ORDER, BAD_RANGE), or by the model as a board would."""
 
     exit_code = ExitCode.BOARD
 
 
 class ImageError(BoardError):
-    """A sample in the board's memory is damaged; stored again it is good."""
+    """A sample in the board's memory is damaged; storing it again repairs it."""
 
 
 class ComparisonError(NudgeError):
-    """Board and golden model differ; the message names the first place and both values, and how many differ."""
+    """Board and golden model differ; the message has the first difference, both values, and their number."""
 
     exit_code = ExitCode.DIFFERENT
 
@@ -136,7 +139,7 @@ class ViewError(NudgeError):
 
 
 class ExchangeError(NudgeError):
-    """What another library's format can't say, or nudge can't have."""
+    """A network that another library's format can't represent, or a graph that nudge can't."""
 
 
 # -- sim, boards
@@ -149,7 +152,7 @@ class ToolError(NudgeError):
 
 
 class DesignError(NudgeError):
-    """No such board, nothing to build on it for this network, a clock that it can't make, or no report of it."""
+    """An unknown board, a network that it has no build for, an impossible clock, or a missing report."""
 
 
 class TimingError(NudgeError):

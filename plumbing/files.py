@@ -1,6 +1,6 @@
-"""Files: what is read is checked first, what is written appears whole or not at all, and a folder has one owner at a time.
+"""Files: checked reading, atomic writing, and folders with one owner at a time.
 
-Each function takes the class of error that its caller raises; a message is one line that begins with the path.
+Functions that take an `Error` raise it with a message of one line that begins with the path.
 """
 
 import contextlib
@@ -19,44 +19,44 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-#: Locks of this process: path -> the thread that has it.
+#: Locks that this process holds: path -> id of the thread.
 _held: dict[str, int] = {}
 
-#: Makes an error of a line.
+#: Returns an exception with the given one-line message.
 Error = Callable[[str], Exception]
 
-#: How the name of a file ends that isn't finished: .NAME.8 hexadecimal digits.unfinished
+#: Suffix of an unfinished file, whose name is .NAME.8 hexadecimal digits.unfinished
 UNFINISHED = "unfinished"
 
-#: Name of a lock in the folder that it is for.
+#: Name of the lock file in an owned folder.
 LOCK = ".lock"
 
-#: Names of a training run's own files: only who owns their folder writes them.
+#: Names of a training run's own files, which only the owner of their folder writes.
 OF_A_RUN = r"weights[.]safetensors|epoch-\d+[.]safetensors|metrics[.]csv|epochs[.]csv|board[.]json|learning-curve[.]png"
 
-#: How a PNG file begins.
+#: First bytes of a PNG file.
 PNG = b"\x89PNG\r\n\x1a\n"
 
-#: Bytes of a file whose digest is taken, at most: more than any that this project makes, and done in seconds.
+#: Maximum size in bytes of a file for `digest`: larger than any that this project makes, and read in seconds.
 MAX_DIGESTED = 1 << 30
 
-#: Characters of a command line in a message.
+#: Maximum number of characters of a command line in a message.
 COMMAND_SHOWN = 100
 
-#: What a filesystem says that knows no locks, or can't sync a folder.
+#: Errors of a filesystem without locks, or that can't sync a folder.
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 def opened(path: Path) -> io.BufferedReader:
-    """A file to be read; OSError for anything else, such as a device or a pipe, which isn't even opened."""
+    """Open a regular file for reading; OSError for anything else, such as a device, before it is opened."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "is no file", str(path))
-    # not held up by what takes its place now
+    # O_NONBLOCK: a pipe that replaces the file after the check can't block the call
     return open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: PTH123
 
 
 def read(path: Path, most: int, error: Error) -> bytes:
-    """The content of a file of `most` bytes at most."""
+    """Return the content of a file of at most `most` bytes; `error` for a larger file or a failure."""
     try:
         with opened(Path(path)) as stream:
             if (size := os.fstat(stream.fileno()).st_size) > most:
@@ -64,7 +64,7 @@ def read(path: Path, most: int, error: Error) -> bytes:
             content = stream.read(most + 1)
     except OSError as why:
         raise error(f"{path}: {why.strerror}") from None
-    except ValueError as why:  # such as a null byte in its name
+    except ValueError as why:  # such as a null byte in the path
         raise error(f"{str(path)!r}: {why}") from None
     if len(content) > most:
         raise error(f"{path} grew to more than {most} bytes while it was read")
@@ -72,7 +72,7 @@ def read(path: Path, most: int, error: Error) -> bytes:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file of `MAX_DIGESTED` bytes at most; OSError for a larger one, and for what is no file."""
+    """Return a file's SHA-256; OSError if it is larger than `MAX_DIGESTED` or not a regular file."""
     with opened(path) as stream:
         if os.fstat(stream.fileno()).st_size > MAX_DIGESTED:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
@@ -80,7 +80,7 @@ def digest(path: Path) -> str:
 
 
 def read_text(path: Path, most: int, error: Error) -> str:
-    """The same as text."""
+    """Return the content of a file as `read` does, decoded from UTF-8."""
     try:
         return read(path, most, error).decode()
     except UnicodeDecodeError as why:
@@ -88,7 +88,7 @@ def read_text(path: Path, most: int, error: Error) -> str:
 
 
 def read_json(path: Path, most: int, error: Error) -> dict[str, Any]:
-    """An object of JSON whose numbers are finite, and whose texts a terminal only prints."""
+    """Return the JSON object of a file; `error` unless all numbers are finite and all texts printable."""
     try:
         found = json.loads(read_text(path, most, error), parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as why:
@@ -111,7 +111,7 @@ def _finite(text: str) -> float:
 
 
 def _printable(value: Any) -> bool:
-    """Whether no text in decoded JSON tells a terminal to do anything."""
+    """Return whether no text in decoded JSON has control characters, which a terminal would obey."""
     if isinstance(value, str):
         return value.isprintable()
     if isinstance(value, dict):
@@ -120,8 +120,10 @@ def _printable(value: Any) -> bool:
 
 
 def check_replaceable(path: Path, begins: bytes = b"") -> None:
-    """OSError unless `path` is free, or a regular file that is empty or begins so; no device, pipe, folder or link is
-    replaced, nor a training run's own file but by the run."""
+    """Raise OSError unless `path` is free, or a regular file that is empty or starts with `begins`.
+
+    Devices, pipes, folders and links are never replaced, and a training run's own files only by the run.
+    """
     if re.fullmatch(OF_A_RUN, path.name) and _held.get(os.path.realpath(path.parent / LOCK)) != threading.get_ident():
         raise OSError(errno.EPERM, "is the name of a training run's own file: take another", str(path))
     try:
@@ -139,15 +141,15 @@ def check_replaceable(path: Path, begins: bytes = b"") -> None:
 
 @contextlib.contextmanager
 def atomic(path: Path, begins: bytes = b"") -> Iterator[Path]:
-    """A temporary file beside `path` to write to. At the end it takes that name, and both are on the disk.
+    """Yield a temporary file beside `path` to write to; at the end it is renamed to `path`, and both synced.
 
-    So readers, and whoever comes after a power cut, find the old file or the whole new one. begins: how the new file begins,
-    and the one that it may replace, as `check_replaceable` has it.
+    So readers find the old file or the complete new one, even after a power cut. begins: first bytes of the
+    new file, and of a file that it may replace (`check_replaceable`).
     """
     check_replaceable(path, begins)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.{UNFINISHED}")
     try:
-        # a file of our own: no link that waits there is followed
+        # O_EXCL: a new file, never an existing one or the target of a link
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         yield temporary
         sync(temporary)
@@ -159,14 +161,14 @@ def atomic(path: Path, begins: bytes = b"") -> Iterator[Path]:
 
 
 def write(path: Path, content: str | bytes, alike: int = 0) -> None:
-    """A whole file, as `atomic` has it; text as UTF-8. alike: so many bytes of a file that it replaces are the same."""
+    """Write a file by `atomic`; text as UTF-8. alike: length of `begins`, the first bytes of the content."""
     data = content.encode() if isinstance(content, str) else content
     with atomic(path, data[:alike]) as temporary:
         temporary.write_bytes(data)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link, or a folder with all that is in it, if it is there."""
+    """Remove a file, a link, or a folder with its contents, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -174,7 +176,7 @@ def remove(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have a file's content, or a folder's names, on the disk."""
+    """Flush a file's content, or a folder's entries, to the disk (fsync)."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -186,9 +188,9 @@ def sync(path: Path) -> None:
 
 
 def remove_unfinished(folder: Path, names: str) -> None:
-    """Remove what `atomic` left where its process was killed. names: a regular expression of the files that it was for.
+    """Remove the temporary files that `atomic` leaves if its process is killed. Only for the folder's owner.
 
-    Only the folder's owner may.
+    names: regular expression for the names of the files that were being written.
     """
     form = re.compile(rf"\.({names})\.[0-9a-f]{{8}}\.{UNFINISHED}")
     for path in folder.iterdir():
@@ -198,10 +200,11 @@ def remove_unfinished(folder: Path, names: str) -> None:
 
 @contextlib.contextmanager
 def owned(lock: Path, error: Error) -> Iterator[None]:
-    """While entered, no other process is: its `error` names this one. The folder of the file `lock` has to be there.
+    """Hold the lock file `lock` within the context; `error` names the process that holds it already.
 
-    The kernel keeps the lock and lets go of it with the process, however that ends. The file is removed at the end. It may be
-    entered again by the same thread. A filesystem without locks has no owners.
+    The folder of `lock` must exist. The kernel releases the lock when the process ends, in whatever way. The
+    file is removed at the end. The same thread may enter again. On a filesystem without locks nothing is
+    excluded.
     """
     name, thread = os.path.realpath(lock), threading.get_ident()
     if _held.get(name) == thread:
@@ -213,14 +216,14 @@ def owned(lock: Path, error: Error) -> Iterator[None]:
         yield
     finally:
         del _held[name]
-        # before it is unlocked: whoever opened it meanwhile sees that it isn't the lock any more
+        # removed before it is unlocked: whoever has opened it meanwhile sees that it is no longer the lock
         with contextlib.suppress(OSError):
             lock.unlink(missing_ok=True)
         os.close(descriptor)
 
 
 def _locked(lock: Path, error: Error) -> int:
-    """A descriptor that has the lock."""
+    """Return a descriptor that holds the lock; `error` if another process has it."""
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
         try:
@@ -242,7 +245,7 @@ def _locked(lock: Path, error: Error) -> int:
 
 
 def owner(descriptor: int) -> str:
-    """Who has a lock on an open file, in words."""
+    """Return the process that holds a lock on an open file, in words: "process 123 (command line)"."""
     status = os.fstat(descriptor)
     place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     with contextlib.suppress(OSError):
@@ -256,7 +259,7 @@ def owner(descriptor: int) -> str:
 
 
 def _forget() -> None:
-    """A forked process has none of its parent's locks."""
+    """Forget the parent's locks in a forked process."""
     _held.clear()
 
 

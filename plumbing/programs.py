@@ -1,7 +1,7 @@
-"""Programs of the machine that are called, by name."""
+"""Names of the system's programs that are called."""
 
-#: What Verilator's simulations are compiled with; Debian's packages have the same names.
+#: Programs that compile Verilator's simulations; Debian's packages have the same names.
 SIMULATION = ("g++", "make", "perl")
 
-#: Loaders of bitstreams that are known here -> their Debian packages. Any other program will do as well.
+#: Known loaders of bitstreams -> their Debian packages. Any other program can be used as well.
 LOADERS = {"openFPGALoader": "openfpgaloader", "iceprog": "fpga-icestorm", "dfu-util": "dfu-util"}

@@ -1,4 +1,4 @@
-"""Progress of a long command on standard error: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of a long command on standard error: a bar on a terminal, otherwise a plain line every 10 s."""
 
 import contextlib
 import sys
@@ -13,39 +13,39 @@ if TYPE_CHECKING:
 PLAIN_INTERVAL = 10.0
 
 
-#: Whether nothing is printed: of several processes that do the same, one speaks.
+#: Whether notes are suppressed: of several processes that do the same work, only one prints.
 _silent = False
 
 
 def silence() -> None:
-    """From now on this process notes nothing."""
+    """Suppress all further notes of this process."""
     global _silent
     _silent = True
 
 
 def note(message: str) -> None:
-    """One line on standard error. What would tell a terminal to do something, such as in a file's name, is escaped."""
+    """Print one line on standard error. Control characters, such as in a file's name, are escaped."""
     if not _silent and sys.stderr is not None:
-        with contextlib.suppress(OSError, ValueError):  # standard error is full or closed: no reason to stop work
+        with contextlib.suppress(OSError, ValueError):  # a full or closed standard error is no reason to stop
             print(plain(message), file=sys.stderr, flush=True)
 
 
 def plain(text: str) -> str:
-    """The text with escapes for all that isn't printed."""
+    """Return the text with all unprintable characters escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Meter:
-    """Counts `total` samples, with the rate, the running error and the time left.
+    """Progress of `total` samples, with rate, running error and time left.
 
-    The rate is over the samples of this process: those that a resumed run had done before don't count.
+    The rate counts only the samples of this process, not those before a resumption.
     """
 
     def __init__(self, title: str, total: int, done: int = 0):
         self.title, self.total, self.done = title, total, done
         self._first = done
         self._start = self._printed = time.monotonic()
-        # late: most commands draw no bar
+        # imported here, since most commands draw no bar
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -58,16 +58,16 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        """Since the meter was made."""
+        """Seconds since the meter was created."""
         return time.monotonic() - self._start
 
     @property
     def rate(self) -> float:
-        """Samples a second."""
+        """Samples per second."""
         return (self.done - self._first) / max(self.seconds, 1e-9)
 
     def advance(self, samples: int, status: str = "") -> None:
-        """`samples` more are done; `status` is a few words, such as the running error."""
+        """Count `samples` more as done. status: a few words, such as the running error."""
         self.done += samples
         line = f"{self.rate:.1f}/s {status}".rstrip()
         if self._bar is not None:
@@ -78,7 +78,7 @@ class Meter:
             note(f"{self.title}: {self.done}/{self.total}  {line}  {left:.0f} s left")
 
     def tell(self, status: str) -> None:
-        """Nothing is done, but this is how far the next one is."""
+        """Show the progress of the next one, without counting it."""
         if self._bar is not None:
             self._bar.update(self._task, status=status)
         elif time.monotonic() - self._printed >= PLAIN_INTERVAL:

@@ -1,4 +1,4 @@
-"""The signals that ask a process to end. Imports nothing large: they are heard before anything else is there."""
+"""Signals that ask a process to end. It imports nothing large, since handlers are installed first."""
 
 import signal
 
@@ -6,5 +6,5 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def heard() -> list[signal.Signals]:
-    """Those of `ENDING` that this process wasn't started to ignore, as by nohup: that stays so."""
+    """Return the signals of `ENDING` that this process wasn't started to ignore, as by nohup."""
     return [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]

@@ -1,10 +1,10 @@
-"""Studies that one command makes again: `nudge repro NAME`. A module each; `study` is what they share."""
+"""The studies of `nudge repro NAME`, one module each; `study` defines the classes that they share."""
 
 import importlib
 
 from .study import Study
 
-#: Of all studies, each a module here.
+#: Names of all studies; each is a module of this package.
 NAMES: tuple[str, ...] = (
     *("precision", "schedule", "settling", "fashion", "shape", "tuning"),
     *("table2", "gradient", "pooling", "memory", "speed"),
@@ -12,6 +12,6 @@ NAMES: tuple[str, ...] = (
 
 
 def find(name: str) -> Study:
-    """One of `NAMES`. Its module is imported now: all of them draw."""
+    """Return the study of that name. Its module is imported here, since every study imports matplotlib."""
     found: Study = importlib.import_module(f".{name}", __name__).STUDY
     return found

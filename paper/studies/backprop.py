@@ -1,7 +1,7 @@
 """The same network without equilibrium propagation: feed-forward, real-valued, trained by backpropagation.
 
-What this reaches on the same samples in the same order is a yardstick for the network itself: what it doesn't reach
-either isn't the fault of spikes, fixed point or the learning rule.
+Its error on the same samples in the same order is a reference for the network itself: what this network
+misses isn't due to spikes, fixed point or the learning rule.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,7 +23,7 @@ CHUNK = 500
 
 
 class Sign(torch.optim.Optimizer):
-    """Every weight moves by the learning rate, in the direction of its gradient's sign."""
+    """Signed gradient descent: w -= lr * sign(gradient)."""
 
     def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
         super().__init__(parameters, {"lr": lr})
@@ -35,8 +35,8 @@ class Sign(torch.optim.Optimizer):
                 x -= group["lr"] * x.grad.sign()
 
 
-#: By name: plain gradient descent, Adam, which scales each weight's step by its own gradients, that without momentum, and the
-#: simplest that does so.
+#: By name: plain gradient descent; Adam, which scales each weight's step by its own gradients; Adam without
+#: momentum; and signed gradient descent.
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "adam": torch.optim.Adam,
@@ -47,27 +47,27 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 @dataclass(frozen=True)
 class Backprop:
-    """How the feed-forward network computes and learns."""
+    """Forward pass and learning rule of the feed-forward network."""
 
-    #: Of `OPTIMIZERS`.
+    #: Name in `OPTIMIZERS`.
     optimizer: str = "sgd"
-    #: Learning rate, or if `by_layer` the factor on those of the network.
+    #: Learning rate, or with `by_layer` the factor on the network's learning rates.
     rate: float = 0.1
-    #: Cross-entropy instead of squared error to one-hot.
+    #: Cross-entropy instead of squared error to the one-hot label.
     cross_entropy: bool = False
-    #: Hidden units in [0, 1], the hard sigmoid, instead of ReLU.
+    #: Clip hidden units to [0, 1], instead of ReLU.
     clipped: bool = True
-    #: The output too.
+    #: Clip the output to [0, 1] too.
     clipped_output: bool = True
-    #: Maximum pooling instead of the average.
+    #: Maximum pooling instead of average pooling.
     max_pool: bool = False
     #: Each layer has its own learning rate.
     by_layer: bool = False
-    #: Gradients are those of `paper.systems.centre`.
+    #: Centre the gradients (`paper.systems.centre`).
     centred: bool = False
 
     def forward(self, weights: list[Tensor], biases: list[Tensor], images: Tensor, read: list[Tensor] | None = None) -> Tensor:
-        """Outputs (n, 10) of uint8 images (n, 28, 28). read: gets what each layer reads."""
+        """Return outputs (n, 10) of uint8 images (n, 28, 28), and append each layer's input to `read`."""
         x = images[:, None].float() / 256
         pool = functional.max_pool2d if self.max_pool else functional.avg_pool2d
         for n, (w, b) in enumerate(zip(weights, biases, strict=True), start=1):
@@ -82,7 +82,8 @@ class Backprop:
         return x
 
     def error(self, spec: Spec, plan: Plan, held_out: int, images: Data) -> dict[str, float]:
-        """As `held_out.by_equilibrium_propagation`, from the same initial weights."""
+        """Train from the same initial weights; return the figures of
+        `held_out.by_equilibrium_propagation`."""
         start, one = initial(spec, plan.seed), 1 << spec.formats.master_fraction
         weights, biases = ([(x.float() / one).requires_grad_() for x in group] for group in (start.weights, start.biases))
         rates = [self.rate * r for r in spec.learning.rates] if self.by_layer else [self.rate] * len(weights)

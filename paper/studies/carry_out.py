@@ -1,4 +1,4 @@
-"""Carrying out a study: the cells that its table lacks are measured, one after the other, and the report is written."""
+"""Carry out a study: measure the cells that its table lacks, one after the other, and write the report."""
 
 import re
 from collections.abc import Iterator
@@ -27,10 +27,11 @@ def carry_out(
     device: str = "cpu",
     only: str | None = None,
 ) -> tuple[str, list[Path]]:
-    """Measure what `out` doesn't have yet, then write the report; the table and the files.
+    """Measure the cells that the folder `out` lacks and write the report; return the table and all files.
 
-    The CSV grows by a row for each cell, atomically, so an interrupted study goes on where it stopped. Rows of other
-    configurations stop it before anything is written, unless `force`. only: measure the cells with these labels.
+    The CSV is rewritten atomically after each cell, so an interrupted study resumes there. Rows of other
+    configurations raise `StudyError` before anything is written, unless `force`. only: measure only the cells
+    with these labels (`chosen`). Also raises `StudyError` if the budget needs more memory than is available.
     """
     budget = on_device(study, study.budget(budget_name), device)
     if seeds is not None and seeds < 1:
@@ -57,7 +58,7 @@ def carry_out(
 
 
 def _measured(study: Study, budget: Budget, cells: list[Cell], wanted: list[Cell], rows: dict[str, Row], path: Path) -> str:
-    """Measure what `rows` lacks of the wanted cells, write it, and report; the table."""
+    """Measure the wanted cells that `rows` lacks, write each one, and report; return the table."""
     missing = [cell for cell in wanted if cell.fingerprint not in rows]
     if len(missing) < len(wanted):
         note(f"{path} has {len(wanted) - len(missing)} of {len(wanted)} cells already: --force measures them again")
@@ -76,7 +77,7 @@ def _measured(study: Study, budget: Budget, cells: list[Cell], wanted: list[Cell
 
 
 def _report(study: Study, budget: Budget, cells: list[Cell], rows: dict[str, Row], path: Path) -> str:
-    """Table and picture of the rows that there are; `StudyError` where a row lacks a figure."""
+    """Report the measured rows and return the table; `StudyError` if a row lacks a figure."""
     try:
         return study.report(budget, [rows[cell.fingerprint] for cell in cells if cell.fingerprint in rows], path)
     except (LookupError, ValueError) as error:
@@ -84,7 +85,7 @@ def _report(study: Study, budget: Budget, cells: list[Cell], rows: dict[str, Row
 
 
 def available_memory() -> int:
-    """Bytes that a process may still take: the kernel's estimate, or less where a control group says so."""
+    """Return the available memory in bytes: the kernel's estimate, or what a control group leaves if less."""
     free = 1 << 62
     for line in _lines("/proc/meminfo"):
         if line.startswith("MemAvailable:"):
@@ -101,7 +102,7 @@ def _lines(path: str) -> list[str]:
 
 
 def on_device(study: Study, budget: Budget, device: str) -> Budget:
-    """The budget with a device in its values; `StudyError` where there is none, or the study has no use for it."""
+    """Return the budget with the device in its values; `StudyError` if absent or of no use to the study."""
     if not study.devices:
         if device != "cpu":
             raise StudyError(f"--device must be cpu for {study.name}, not {device!r}")
@@ -114,7 +115,10 @@ def on_device(study: Study, budget: Budget, device: str) -> Budget:
 
 
 def chosen(study: Study, cells: list[Cell], only: str) -> list[Cell]:
-    """Cells that have all labels of `only`, which commas separate, as some labels do inside; `StudyError` lists the labels."""
+    """Return the cells that have all labels of `only`, separated by commas, which labels may contain too.
+
+    Raises `StudyError` with the list of all labels if there is no such cell.
+    """
     if not study.partial:
         raise StudyError(f"--only: {study.name} is measured as a whole")
     some = [cell for cell in cells if _lists(only, set(cell.labels.values()))]
@@ -132,7 +136,7 @@ def _lists(only: str, labels: set[str]) -> bool:
 
 @contextmanager
 def threads(number: int | None) -> Iterator[None]:
-    """Torch with this number of threads; None: as many as it has."""
+    """Set torch's number of threads within the context; None leaves it unchanged."""
     before = torch.get_num_threads()
     torch.set_num_threads(before if number is None else number)
     try:

@@ -1,10 +1,11 @@
-"""Why FashionMNIST is hard: one hypothesis a group, each variant of `small` trained alike.
+"""Why FashionMNIST is hard: one hypothesis per group, each variant of `small` trained alike.
 
-Groups vary the learning rule's constants, the time that the dynamics have, the number contract's range, and the
-network; backpropagation through the same feed-forward network shows what is left for all of them to explain. The budget
-`rule` asks what keeps two convolutions behind: the learning rule, its constants, the loss, the clip of the output, or
-that all weights of a layer have one learning rate. It has 32-64-256 channels in the presets' order: its learning curve
-is that of the published widths, 128-256-512, at a tenth of the time.
+Groups vary the constants of the learning rule, the number of steps, the range of weights, and the network;
+backpropagation through the same feed-forward network shows how much error the other groups can explain. The
+budget `rule` compares possible causes of the higher error with two convolutions: the learning rule, its
+constants, the loss, the clip of the output, or a single learning rate for all weights of a layer. It has
+32-64-256 channels and the presets' order; its learning curve matches that of the published widths,
+128-256-512, in a tenth of the time.
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from .study import GIBIBYTE, Budget, plain
 
 DATA = {"data": "fashion-mnist"}
 
-#: decay: the last epoch's rates are about a tenth of the first's.
+#: decay: the last epoch's learning rates are about a tenth of the first's.
 BUDGETS = (
     Budget("quick", 1, 2 * GIBIBYTE, DATA | {"samples": 2000, "held_out": 1000, "epochs": 2, "decay": 0.3}),
     Budget("cpu", 3, 2 * GIBIBYTE, DATA | {"samples": 20000, "held_out": 5000, "epochs": 4, "decay": 0.5}),
@@ -40,24 +41,24 @@ BUDGETS = (
 
 
 def row(group: str, name: str, spec: Spec = STUDIED, backprop: Backprop | None = None, **plan: Any) -> Trial:
-    """A variant. plan: what differs from the budget's."""
+    """Return the trial of a variant. plan: options that differ from the budget's."""
     return Trial({"group": group, "variant": name}, spec, plan, backprop)
 
 
 def learning(spec: Spec, **changes: Any) -> Spec:
-    """Other constants of learning."""
+    """Return the network with other constants of learning."""
     return replace(spec, learning=replace(spec.learning, **changes))
 
 
 def ratio(layer: int, factor: float) -> Spec:
-    """Another learning rate in one bundle, from 1."""
+    """Return `STUDIED` with the learning rate of one bundle, counted from 1, times a factor."""
     rates = list(STUDIED.learning.rates)
     rates[layer - 1] *= factor
     return learning(STUDIED, rates=tuple(rates))
 
 
 def wide_range() -> Spec:
-    """Weights and biases in [-2, 2): each LSB twice as large."""
+    """Return `STUDIED` with weights and biases in [-2, 2): each LSB is twice as large."""
     f = STUDIED.formats
     fractions = {
         name: getattr(f, name) - 1 for name in ("weight_fraction", "phi_fraction", "master_fraction")
@@ -66,7 +67,7 @@ def wide_range() -> Spec:
 
 
 def kernels(spec: Spec, *sides: int) -> Spec:
-    """Other kernel sides in the first convolutions."""
+    """Return the network with other kernel sides in its first convolutions."""
     first = [
         Conv(stage.channels, side)
         for stage, side in zip(spec.stages, sides, strict=False)
@@ -76,7 +77,7 @@ def kernels(spec: Spec, *sides: int) -> Spec:
 
 
 def of_small() -> Iterator[Trial]:
-    """Rows of the budgets `quick` and `cpu`."""
+    """Yield the rows of the budgets `quick` and `cpu`."""
     yield row("as it is", "small")
     yield from (row("learning rate", f"x {x:g}", lr_scale=x) for x in (0.5, 2.0))
     yield from (
@@ -102,10 +103,10 @@ def of_small() -> Iterator[Trial]:
 
 
 def of_rule() -> Iterator[Trial]:
-    """Rows of the budget `rule`."""
+    """Yield the rows of the budget `rule`."""
     deep = replace(PRESETS["large"], schedule=PRESETS["paper"].schedule)
     ep, forward = partial(row, "equilibrium propagation"), partial(row, "feed-forward backpropagation")
-    # chosen on digits at the same widths
+    # these were chosen on digits at the same widths
     of_table = next(tuned(start) for start in starts(SCALE_WIDTHS) if start.name == "snn-ep")
     as_in_table_two = learning(deep, rates=of_table.rates, batch=of_table.batch, gain=of_table.gain)
     yield ep("as it is", deep)
@@ -140,7 +141,7 @@ def of_rule() -> Iterator[Trial]:
 
 
 def with_backprop(trial: Trial, plan: Plan, held_out: int) -> Any:
-    """All that fixes a trial's result."""
+    """Return everything that determines a trial's result, as plain data."""
     return [*facts(trial, plan, held_out), trial.backprop and plain(trial.backprop)]
 
 

@@ -1,9 +1,10 @@
-"""How well equilibrium propagation's update is the gradient, per layer: over beta, lambda, T and averaging window.
+"""Agreement of equilibrium propagation's update with the gradient, per layer, over beta, lambda, T and M.
 
-The reference is backpropagation through time of the same network and batch: for both kinds of network that of the convergent
-one, which is the exact gradient of what the dynamics settle to, and for the spiking one also that of its own spikes with
-a surrogate derivative. Networks are 8-16-64-10 with average pooling, or with maximum pooling where a row says so; weights
-are after a short training of the convergent network. Cosine 1 and norm ratio 1 would be the gradient itself.
+The reference is backpropagation through time (BPTT) on the same network and batch. For all rows it is the
+BPTT of the convergent network, the exact gradient at the state that the dynamics settle to; spiking rows are
+also compared with the BPTT of their own spikes with a surrogate derivative. Networks are 8-16-64-10 with
+average pooling, or with maximum pooling where the row's name has it; weights come from a short training of
+the convergent network. The gradient itself has cosine 1 and norm ratio 1.
 """
 
 from collections.abc import Iterator
@@ -48,7 +49,7 @@ TUNED = Dynamics(64, 32, 16, 0.25, 1.0, 0.5)
 
 @dataclass(frozen=True)
 class Variant:
-    """A row: what differs from its group's base."""
+    """A row: the base of its group with one change."""
 
     group: str
     name: str
@@ -57,7 +58,7 @@ class Variant:
 
 
 def varied(group: str, base: Dynamics, **values: tuple[float, ...]) -> list[Variant]:
-    """One quantity at a time."""
+    """Return variants of the base that change one quantity at a time."""
     return [
         Variant(group, f"{name} {value:g}", replace(base, **{name: value}))  # type: ignore[arg-type]
         for name, each in values.items()
@@ -82,19 +83,19 @@ VARIANTS = (
 
 
 def network(pooling: str) -> Network:
-    """8-16-64-10."""
+    """Return the network 8-16-64-10."""
     return replace(two_conv_two_dense(8, 16, 64), pooling=pooling)
 
 
 def agreement(update: Tensor, gradient: Tensor) -> tuple[float, float]:
-    """Cosine, and norm of the update over that of the gradient (nan where that is 0)."""
+    """Return cosine(update, gradient) and |update| / |gradient|, which is nan if the gradient is 0."""
     cosine = float(functional.cosine_similarity(update.flatten(), gradient.flatten(), dim=0))
     norm = float(gradient.norm())
     return cosine, float(update.norm()) / norm if norm else float("nan")
 
 
 def backpropagated(net: Network, dynamics: Dynamics, parameters: Parameters, x: Tensor, labels: Tensor) -> list[Tensor]:
-    """Minus the gradient by backpropagation through time, for each link; in parts, since every step is kept."""
+    """Return minus each link's gradient by BPTT, in parts of `CHUNK` images, since every step is kept."""
     parts = [
         backprop.update(net, dynamics, parameters, some, them).delta.weights
         for some, them in zip(x.split(CHUNK), labels.split(CHUNK), strict=True)
@@ -104,7 +105,7 @@ def backpropagated(net: Network, dynamics: Dynamics, parameters: Parameters, x: 
 
 
 class Start(NamedTuple):
-    """What the updates of a seed's variants have in common."""
+    """Weights, batch and reference that all variants of a seed share."""
 
     parameters: Parameters
     #: Pixels of the batch.
@@ -116,7 +117,7 @@ class Start(NamedTuple):
 
 @lru_cache(maxsize=len(POOLINGS))
 def start(pooling: str, data: str, samples: int, epochs: int, batch: int, seed: int, data_dir: Path | None) -> Start:
-    """Weights after a short training of the convergent network, and a batch of training images."""
+    """Return weights after a short training of the convergent network, and a batch with its gradient."""
     rates = tuple(2 * rate for rate in BEST.rates)
     dynamics = Dynamics(64, 16, 1, beta=0.5, spiking=False)
     c = Configuration("base", "", "", "", network(pooling), dynamics, rates, batch=25)
@@ -129,7 +130,8 @@ def start(pooling: str, data: str, samples: int, epochs: int, batch: int, seed: 
 
 
 def measure(variant: Variant, budget: Budget, seed: int, data_dir: Path | None) -> dict[str, float]:
-    """cosine_L, ratio_L against the convergent network's gradient; if it spikes, surrogate_cosine_L, surrogate_ratio_L."""
+    """Return cosine_L and ratio_L against the convergent network's gradient, for each link L of `LINKS`; for
+    spiking dynamics also surrogate_cosine_L and surrogate_ratio_L."""
     net = network(variant.pooling)
     parameters, x, labels, gradient = start(variant.pooling, seed=seed, data_dir=data_dir, **budget.values)
     update = equilibrium.update(net, variant.dynamics, parameters, x, labels).delta.weights
@@ -145,7 +147,7 @@ def measure(variant: Variant, budget: Budget, seed: int, data_dir: Path | None) 
 
 
 def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cell]:
-    """One for each variant; a seed's weights are trained once."""
+    """Yield a cell for each variant; a seed's weights are trained once."""
     for variant in VARIANTS:
         facts = [budget.values, plain(variant), plain(network(variant.pooling)), SETTLED]
         labels = {"group": variant.group, "variant": variant.name}
@@ -153,7 +155,7 @@ def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cel
 
 
 def intro(budget: Budget) -> str:
-    """What was compared."""
+    """Return the text above the table."""
     return (
         f"Budget {budget.name}, batch {budget.values['batch']}: update of equilibrium propagation against BPTT's gradient. "
         "The paper has no figures for this: it says that the gradients of EP approximate those of BPTT for a small beta."

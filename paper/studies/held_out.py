@@ -1,6 +1,6 @@
-"""Studies of networks of the contract: rows that train alike but for one change; errors on held-out training images.
+"""Studies of networks of the contract: rows that differ in one change; errors on held-out training images.
 
-Choices are made by these errors, never by the test set.
+Settings are chosen by these errors, never by the test set.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,44 +24,44 @@ from .backprop import Backprop
 from .page import Column
 from .study import Budget, Cell, Study, images
 
-#: The presets' schedule before the order "odd-even", with which most studies were made.
+#: The presets' schedule before the order "odd-even"; most studies use it.
 AT_ONCE = Schedule(32, 16)
 
-#: Values of the budgets `quick` and `cpu` of studies of the learning rule on digits. held_out: how many of the training
-#: images, the last ones.
+#: Values of the budgets `quick` and `cpu` of studies of the learning rule on digits. held_out: number of
+#: training images that are held out, the last ones.
 QUICK = {"data": "embedded", "samples": 750, "held_out": 250, "epochs": 8, "decay": 0.8}
 CPU = {"data": "mnist", "samples": 30000, "held_out": 5000, "epochs": 4, "decay": 0.6}
 
-#: What settings are studied on: `small` with the 64 hidden units that it had when they were chosen.
+#: The network on which settings are studied: `small` with the 64 hidden units that it had at that time.
 STUDIED = replace(PRESETS["small"], stages=(Conv(8), Conv(16), Dense(64), Dense(10)), schedule=AT_ONCE)
 
-#: `medium` as it was then.
+#: `medium` as it was at that time.
 STUDIED_MEDIUM = replace(
     PRESETS["medium"], stages=(Conv(16), Conv(32), Dense(64), Dense(10)), schedule=AT_ONCE
 )
 
-#: `tiny` as it was then.
+#: `tiny` as it was at that time.
 STUDIED_TINY = replace(PRESETS["tiny"], schedule=Schedule(12, 8))
 
-#: `large` and `wide` as they were then.
+#: `large` and `wide` as they were at that time.
 STUDIED_LARGE, STUDIED_WIDE = (replace(PRESETS[name], schedule=AT_ONCE) for name in ("large", "wide"))
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A row."""
+    """A row of a study."""
 
     labels: dict[str, str]
     spec: Spec
-    #: Options of the plan that differ from the budget's; `lr_scale` multiplies it.
+    #: Options of the plan that replace the budget's; `lr_scale` multiplies the budget's.
     plan: dict[str, Any] = field(default_factory=dict)
-    #: Instead of equilibrium propagation.
+    #: Backpropagation instead of equilibrium propagation.
     backprop: Backprop | None = None
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
-    """A plan as plain data. Without a mean of weights and held-out images it is as it was before there were any: tables keep
-    their rows."""
+    """Return a plan as plain data, without the later options `average` and `held_out` at their defaults:
+    fingerprints stay the same, and tables keep their rows."""
     facts = asdict(plan) | {"data": str(plan.data)}
     return {
         name: value for name, value in facts.items() if (name, value) not in (("average", 1), ("held_out", 0))
@@ -69,8 +69,9 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 
 
 def spec_facts(spec: Spec) -> dict[str, Any]:
-    """A network as plain data. For grey images of 28x28 in 10 classes, with all layers at once, one lambda, full feedback and
-    spikes of one size it is as it was before there were others."""
+    """Return a network as plain data, without later options at their original values, so that fingerprints
+    stay the same: grey 28x28 images in 10 classes, the order "all", one lambda, full feedback, no fine
+    spikes, no centring."""
     facts = asdict(spec)
     del facts["lanes"]  # they change no result
     if spec.input == Input():
@@ -84,14 +85,15 @@ def spec_facts(spec: Spec) -> dict[str, Any]:
 
 
 def facts(trial: Trial, plan: Plan, held_out: int) -> Any:
-    """All that fixes a trial's result, as plain data."""
+    """Return everything that determines a trial's result, as plain data."""
     return [plan_facts(plan), spec_facts(trial.spec), held_out]
 
 
 def by_equilibrium_propagation(spec: Spec, plan: Plan, held_out: int, images: Data) -> dict[str, float]:
-    """Error in percent of the fixed-point model on the last `held_out` training images, and on what it last trained on.
+    """Train the fixed-point model and return its errors in percent.
 
-    error_percent: held out. training_percent: of the last epoch, each sample as it was before it was learned.
+    error_percent: on the last `held_out` training images. training_percent: in the last epoch, each sample
+    predicted before it is learned.
     """
     model = FixedModel(spec, parameters=initial(spec, plan.seed))
     wrong = done = 0
@@ -110,7 +112,7 @@ def by_equilibrium_propagation(spec: Spec, plan: Plan, held_out: int, images: Da
 
 
 def measure(trial: Trial, plan: Plan, held_out: int, data: str, data_dir: Path | None) -> dict[str, float]:
-    """A cell's figures."""
+    """Train a trial by its learning rule and return its figures."""
     train = trial.backprop.error if trial.backprop else by_equilibrium_propagation
     return train(trial.spec, plan, held_out, images(data, data_dir))
 
@@ -123,7 +125,11 @@ def study(
     columns: tuple[Column, ...] = (),
     facts: Callable[[Trial, Plan, int], Any] = facts,
 ) -> Study:
-    """One that measures these rows. intro: what is written before the facts of the budget; columns: before the errors."""
+    """Return a study that measures these trials.
+
+    intro: text above the table, before the budget's description. columns: columns before the errors. facts:
+    returns everything that determines a trial's result.
+    """
 
     def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterable[Cell]:
         for trial in trials(budget):

@@ -1,9 +1,12 @@
-"""What reaches the middle layers of a network of five, from below and from above: what the paper's Figures 2 and 3 are of.
+"""Forward and backward signals of the middle layers of a five-layer network, the subject of the paper's
+Figures 2 and 3.
 
-32-64-128 channels in the middle are the paper's; it gives neither the first nor the last layer, nor the padding. So 16 channels
-come first, 3x3 kernels are padded by 1, so that the poolings fit 28x28, and one of `TOPS` is above.
+The middle layers have the paper's 32, 64 and 128 channels. The paper states neither the first nor the last
+layer, nor the padding; here the first layer has 16 channels, 3x3 kernels are padded by 1, so that the
+poolings fit 28x28, and the layers above are one of `TOPS`.
 
-X is what was sent: forward by layer n-1, backward by layer n+1. Y is what it becomes, P(w_n * X) and w_(n+1) ~* P^-1(X).
+X is the output s that reaches layer n: X_forward of layer n-1, X_backward of layer n+1. Y is the drive that
+it causes: Y_forward = P(w_n * X_forward), Y_backward = w_(n+1) ~* P^-1(X_backward).
 """
 
 from dataclasses import dataclass
@@ -20,20 +23,21 @@ from paper.systems.neuron import Dynamics
 from paper.systems.phases import steps
 from paper.systems.train import pixels
 
-#: Layers of the middle, counted from 1.
+#: Middle layers, counted from 1.
 MIDDLE = (2, 3, 4)
-#: What is above the middle, and the zeros around the image that it takes: five poolings need 32 rows.
+#: By name: stages above the middle, and the padding of the image for them (five poolings need 32 rows).
 TOPS: dict[str, tuple[tuple[PaddedConv | Dense, ...], int]] = {
     "10": ((Dense(10),), 1),
     "512, 10": ((Dense(512), Dense(10)), 1),
     "convolution of 256, 10": ((PaddedConv(256, 3, 1), Dense(10)), 3),
 }
-#: Of Adam, and how many images it takes at once.
+#: Adam's learning rate and batch.
 ADAM, TRAINING_BATCH = 1e-3, 32
-#: What Figure 3 shows, in its order.
+#: Signals of Figure 3, in its order.
 SIGNALS = ("X_forward", "Y_forward", "X_backward", "Y_backward")
+#: Images whose signals are computed at once.
 BATCH = 50
-#: Steps of the nudged phase between two that are measured.
+#: Interval between two measurements, in steps of the nudged phase.
 STRIDE = 5
 
 
@@ -41,12 +45,13 @@ STRIDE = 5
 class Moments:
     """Running sums of a signal and of its squares."""
 
-    #: Values.
+    #: Number of values.
     count: int = 0
-    #: Of all channels, samples and steps.
+    #: Number of maps, of all channels, samples and steps.
     maps: int = 0
+    #: Sum of the magnitudes of all values.
     magnitude: float = 0.0
-    #: Of maps' sums, each without its sign.
+    #: Sum of the magnitudes of the maps' signed sums.
     net: float = 0.0
     total: float = 0.0
     squares: float = 0.0
@@ -69,13 +74,14 @@ class Moments:
 
 
 def five_layers(pooling: str, top: str) -> Network:
-    """The network with that pooling, and one of `TOPS`."""
+    """Return the network with that pooling and one of `TOPS`."""
     above, zeros = TOPS[top]
     return Network((PaddedConv(16, 3, zeros), *(PaddedConv(channels, 3, 1) for channels in (32, 64, 128)), *above), pooling)
 
 
 def taught(network: Network, seed: int, gain: float, samples: int, images: Data) -> Parameters:
-    """Weights after one pass of Adam through the layers as a feed-forward network: units clipped to [0, 1], cross-entropy."""
+    """Train the layers as a feed-forward network for one epoch, by Adam, with units clipped to [0, 1] and
+    cross-entropy; return the weights."""
     leaves = Parameters(*(tuple(x.requires_grad_() for x in group) for group in network.initial(seed, gain)))
     w, b = leaves
     adam = torch.optim.Adam([*w, *b], lr=ADAM)
@@ -93,7 +99,7 @@ def taught(network: Network, seed: int, gain: float, samples: int, images: Data)
 
 @torch.no_grad()
 def signals(network: Network, dynamics: Dynamics, parameters: Parameters, x: Tensor, labels: Tensor) -> dict[str, Moments]:
-    """Of each signal and middle layer, such as "X_forward_2", over the phase with +beta."""
+    """Return the moments of each signal and middle layer, as "X_forward_2", over the phase with +beta."""
     found = {f"{name}_{n}": Moments() for name in SIGNALS for n in MIDDLE}
     w = kernels(network.links, parameters.weights)
     for part, target in zip(x.split(BATCH), labels.split(BATCH), strict=True):

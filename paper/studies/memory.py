@@ -1,7 +1,8 @@
-"""Memory that training takes, equilibrium propagation against backpropagation through time, and how it grows with T.
+"""Memory of training by equilibrium propagation and by backpropagation through time, and its growth with T.
 
-As the paper measures it: 2C2FC, batch 10, 150 steps (100 + 25 + 25 for equilibrium propagation); each figure is the peak
-of a process of its own (`peak`). The paper's are of a GPU; a process's resident set isn't the same, its growth is.
+As in the paper: 2C2FC, batch 10, 150 steps (100 + 25 + 25 for equilibrium propagation); each figure is the
+peak of a separate process (`peak`). The paper's figures are a GPU's: a process's resident set isn't
+comparable, its growth is.
 """
 
 import math
@@ -20,7 +21,7 @@ from . import page
 from .peak import Job
 from .study import GIBIBYTE, Budget, Cell, Row, Study
 
-#: What the paper measures at.
+#: Number of steps at which the paper measures.
 STEPS = 150
 DEADLINE_S = 3600.0
 MEGABYTE = 1e6
@@ -30,15 +31,15 @@ BUDGETS = (
     Budget("cpu", 3, 4 * GIBIBYTE, {"widths": (128, 256, 512)}),
 )
 
-#: Steps that are tried.
+#: Numbers of steps that are measured.
 TRIED = (30, 75, STEPS)
 
-#: Names as in `configurations`, rule and whether it spikes.
+#: Learning rule and whether it spikes, by the names of `configurations`.
 SYSTEMS = {"snn-ep": ("ep", True), "snn-bptt": ("bptt", True), "crnn-ep": ("ep", False), "crnn-bptt": ("bptt", False)}
 
 
 def measure(job: Job) -> dict[str, float]:
-    """Peak in MB, from a process of its own."""
+    """Measure a job in a separate process and return its peak in MB."""
     command = [sys.executable, "-m", "paper.studies.peak", job.write()]
     try:
         pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -52,7 +53,7 @@ def measure(job: Job) -> dict[str, float]:
 
 
 def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cell]:
-    """One for each system and number of steps; a seed is a repetition."""
+    """Yield a cell for each system and number of steps; a seed is a repetition."""
     for steps in TRIED:
         for name, (rule, spiking) in SYSTEMS.items():
             job = Job(rule, spiking, steps, budget.values["widths"], device=budget.values["device"])
@@ -60,12 +61,12 @@ def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cel
 
 
 def published(name: str) -> float:
-    """MB of Table II."""
+    """Return the memory in MB of Table II."""
     return PUBLISHED["mnist"][name].memory or math.nan
 
 
 def growth(rows: list[Row]) -> str:
-    """MB for each further step."""
+    """Return the growth in MB per step."""
     return f"{(page.mean(rows, str(STEPS)) - page.mean(rows, str(TRIED[0]))) / (STEPS - TRIED[0]):.1f}"
 
 
@@ -77,7 +78,7 @@ COLUMNS = [
 
 
 def report(budget: Budget, rows: list[Row], path: Path) -> str:
-    """Peaks for each number of steps, growth for each step, and the paper's figure at 150 steps."""
+    """Report the peak for each number of steps, the growth per step, and the paper's figure at 150 steps."""
     by_system = {name: page.select(page.across(rows, "steps", "peak_mb"), system=name) for name in SYSTEMS}
     ours = {name: page.mean(mine, str(STEPS)) for name, mine in by_system.items()}
     ratios = [

@@ -1,4 +1,4 @@
-"""A study's Markdown table and picture, beside its CSV: a line of the table for each row's seeds."""
+"""A study's Markdown table and picture, beside its CSV: a line of the table combines all seeds of a row."""
 
 import math
 import statistics
@@ -20,7 +20,7 @@ from .study import Budget, Row
 
 
 def write(path: Path, table: str, figure: Figure) -> None:
-    """Both, in place of what was there. The figure is closed."""
+    """Write the table as .md and the figure as .png, replacing earlier files, and close the figure."""
     with files.atomic(path.with_suffix(".png"), files.PNG) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
     plt.close(figure)
@@ -28,12 +28,12 @@ def write(path: Path, table: str, figure: Figure) -> None:
 
 
 def labels(row: Row) -> list[str]:
-    """Names of a row's labels, which come before its seed."""
+    """Return the names of a row's labels: its columns before the seed."""
     return list(row)[: list(row).index("seed")]
 
 
 def groups(rows: list[Row]) -> dict[tuple[str, ...], list[Row]]:
-    """Rows by their labels, in the order in which these come; the rows of one group differ in their seeds."""
+    """Group rows by their labels, in order of appearance; the rows of a group differ in their seeds."""
     found: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         found.setdefault(tuple(row.get(name, "") for name in labels(rows[0])), []).append(row)
@@ -41,7 +41,7 @@ def groups(rows: list[Row]) -> dict[tuple[str, ...], list[Row]]:
 
 
 def across(rows: list[Row], label: str, figure: str) -> list[Row]:
-    """A row for those that differ in one label alone, whose values become the names of their figures."""
+    """Pivot: merge rows that differ only in `label`, with each one's `figure` under its label's value."""
     found: dict[tuple[str, ...], Row] = {}
     for row in rows:
         rest = {name: row[name] for name in (*labels(row), "seed") if name != label}
@@ -50,28 +50,31 @@ def across(rows: list[Row], label: str, figure: str) -> list[Row]:
 
 
 def select(rows: list[Row], **wanted: str) -> list[Row]:
-    """Rows with these labels: one for each seed."""
+    """Return the rows with these labels, one for each seed."""
     return [row for row in rows if all(row.get(name, "") == value for name, value in wanted.items())]
 
 
 def values(rows: list[Row], name: str) -> list[float]:
-    """A figure of the seeds that have it."""
+    """Return a figure's values, of the seeds that have it."""
     return [value for row in rows if not math.isnan(value := float(row.get(name, "nan")))]
 
 
 def moments(rows: list[Row], name: str) -> tuple[float, float]:
-    """Mean and sample standard deviation of a figure over the seeds: 0 of one seed; a mean of nan without any."""
+    """Return mean and sample standard deviation of a figure over the seeds.
+
+    The deviation of a single value is 0; without values the mean is nan.
+    """
     each = values(rows, name)
     return statistics.fmean(each) if each else math.nan, statistics.stdev(each) if len(each) > 1 else 0.0
 
 
 def mean(rows: list[Row], name: str) -> float:
-    """Over the seeds."""
+    """Return the mean of a figure over the seeds."""
     return moments(rows, name)[0]
 
 
 def both(rows: list[Row], name: str, digits: int = 2) -> str:
-    """Mean and deviation over seeds, "-" where nothing is measured, the mean alone of one seed."""
+    """Return "mean ± deviation" over the seeds, the mean alone for one seed, "-" without values."""
     average, deviation = moments(rows, name)
     several = f" ± {deviation:.{digits}f}" if len(values(rows, name)) > 1 else ""
     return "-" if math.isnan(average) else f"{average:.{digits}f}{several}"
@@ -82,17 +85,17 @@ class Column:
     """A column of the table."""
 
     head: str
-    #: Name of a figure, of which it has mean and deviation, or what it says of the rows of all seeds.
+    #: Name of a figure, shown as mean and deviation, or a function of the rows of all seeds.
     of: str | Callable[[list[Row]], str]
     digits: int = 2
 
     def cell(self, rows: list[Row]) -> str:
-        """Of one line."""
+        """Return the column's text for one line of the table."""
         return both(rows, self.of, self.digits) if isinstance(self.of, str) else self.of(rows)
 
 
 def table(rows: list[Row], columns: Sequence[Column]) -> str:
-    """Markdown: labels, the columns, and how many seeds there are; the first column is left-aligned."""
+    """Return a Markdown table of labels, columns and number of seeds; the first column is left-aligned."""
     lines = [
         [*names, *(column.cell(mine) for column in columns), str(len(mine))]
         for names, mine in groups(rows).items()
@@ -108,7 +111,7 @@ def report(
     picture: Callable[[list[Row]], Figure],
     pivot: tuple[str, str] | None = None,
 ) -> Callable[[Budget, list[Row], Path], str]:
-    """`Study.report` of one table. pivot: arguments of `across`, for table and picture."""
+    """Return a `Study.report` with one table. pivot: (label, figure) of `across`, which is applied first."""
 
     def written(budget: Budget, rows: list[Row], path: Path) -> str:
         rows = across(rows, *pivot) if pivot else rows
@@ -120,8 +123,11 @@ def report(
 
 
 def dots(panels: dict[str, dict[str, str]]) -> Callable[[list[Row]], Figure]:
-    """A picture with a line for each line of the table. By the name of each panel's axis, which is logarithmic where
-    all is positive: names of figures, by what the legend says."""
+    """Return a function that draws a dot plot with a line for each line of the table.
+
+    panels: by the title of each panel's axis, the figures' names by their legends. An axis is logarithmic if
+    all its values are positive.
+    """
 
     def picture(rows: list[Row]) -> Figure:
         found = groups(rows)
@@ -152,15 +158,17 @@ def dots(panels: dict[str, dict[str, str]]) -> Callable[[list[Row]], Figure]:
 #: Name, x and y.
 Curve = tuple[str, Sequence[float], Sequence[float]]
 
-#: Of the parts of lines' names after a comma, in the order in which a panel has them.
+#: Line styles, by the part of a curve's name after the comma, in order of appearance in a panel.
 STYLES = ("-", "--", "-.", ":")
 
 
 def curves(grid: Sequence[dict[str, list[Curve]]], horizontal: str, *, alike: bool = False) -> Figure:
-    """Lines of panels by their titles. What is before the comma in a curve's name has a colour, what is after it a
-    style; a curve of one point is a mark. Seeds have the same name, which is in the legend once.
+    """Draw a grid of panels: for each line, the curves by their panel's title.
 
-    alike: panels of a line have one vertical axis. It is logarithmic where all is positive.
+    The part of a curve's name before the comma sets its colour, the part after it its style; a curve of one
+    point is a mark. Curves of several seeds share a name, which is in the legend once. horizontal: label of
+    the x axis. alike: the panels of a line share the vertical axis, which is logarithmic if all values of the
+    line are positive.
     """
     size, width = (len(grid), len(grid[0])), 6.5
     figure, panels = plt.subplots(

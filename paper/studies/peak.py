@@ -1,7 +1,8 @@
-"""Peak memory of one training step in a process of its own: `python -m paper.studies.peak '{"rule": "ep", ...}'`.
+"""Peak memory of one training step in a separate process: `python -m paper.studies.peak '{"rule": "ep",
+...}'`.
 
-Prints a number of bytes. On a CPU it is the largest resident set during the step less what the process had after its
-imports, on CUDA the largest that torch had allocated. Weights, states and temporaries are all in it.
+Prints a number of bytes: on a CPU the peak resident set during the step minus the resident set after the
+imports, on CUDA the peak of torch's allocations. It includes weights, states and temporaries.
 """
 
 import json
@@ -26,25 +27,25 @@ class Job:
     #: "ep" or "bptt".
     rule: str
     spiking: bool
-    #: Of all phases together; equilibrium propagation has a sixth of them in each nudged phase.
+    #: Steps of all phases together; equilibrium propagation has a sixth of them in each nudged phase.
     steps: int
-    #: Channels, channels and units of 2C2FC.
+    #: Channels of both convolutions and hidden units of 2C2FC.
     widths: tuple[int, int, int]
     batch: int = 10
     device: str = "cpu"
 
     @classmethod
     def read(cls, text: str) -> "Job":
-        """From JSON."""
+        """Parse a job from JSON."""
         facts = json.loads(text)
         return cls(**facts | {"widths": tuple(facts["widths"])})
 
     def write(self) -> str:
-        """As JSON."""
+        """Return the job as JSON."""
         return json.dumps(asdict(self))
 
     def dynamics(self, steps: int) -> Dynamics:
-        """Table I's for MNIST, with this number of steps."""
+        """Return Table I's dynamics for MNIST with this number of steps."""
         best, nudged = TABLE_I["mnist"], max(steps // 6, 1)
         free = steps - 2 * nudged if self.rule == "ep" else steps
         one = Dynamics(free, nudged, 1, best.prediction, best.rate, best.beta, image_spikes=True)
@@ -52,23 +53,23 @@ class Job:
 
 
 def resident(peak: bool) -> int:
-    """Bytes of this process now, or at most since the last `forget`."""
+    """Return this process's resident set in bytes: the current one, or the peak since the last `forget`."""
     name = "VmHWM:" if peak else "VmRSS:"
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
     return int(line.split()[1]) * 1024
 
 
 def forget() -> None:
-    """Let the peak begin at what is resident now."""
+    """Reset the peak to the current resident set."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def measure(job: Job) -> int:
-    """Bytes."""
+    """Do the training step and return its peak memory in bytes."""
     digits = data.load("embedded")
     labels = digits.train_labels[: job.batch].to(job.device)
     rule = equilibrium.update if job.rule == "ep" else backprop.update
-    # As the paper has it: cross-entropy for the network without spikes, and pooling after the convolution.
+    # as in the paper: cross-entropy for the network without spikes, and pooling after the convolution
     network = replace(two_conv_two_dense(*job.widths, softmax=not job.spiking), fold=False)
     forget()
     before = resident(peak=False)

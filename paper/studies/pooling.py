@@ -1,15 +1,15 @@
-"""The paper's Figures 2 and 3: what reaches a layer from below and from above, by pooling, spiking and not.
+"""The paper's Figures 2 and 3: forward and backward drives of a layer, by pooling, with and without spikes.
 
-The network, and its signals X and Y, are those of `layer_signals`. The paper doesn't say what is above its middle, nor whether
-the weights were trained, nor whether sums are of signed values. So all of these are varied: what is above; initial weights at
-two scales, and weights that Adam trained through the same layers, feed-forward. The constants are Table I's for MNIST, with a
-shorter free phase, or with its own.
+The network and its signals X and Y are those of `layer_signals`. The paper states neither the layers above
+the middle, nor whether the weights were trained, nor whether sums are of signed values, so all of these are
+varied: the layers above; initial weights at two scales, and weights trained by Adam through the same layers
+as a feed-forward network. The constants are Table I's for MNIST, with a shorter free phase or with its own.
 
-Sums are over a map, of magnitudes or of signed values, whose magnitude counts then; mean over channels, samples and every fifth
-step of the phase with +beta.
+Sums are over a map, either of magnitudes or the magnitude of the signed sum, averaged over channels, samples
+and every fifth step of the phase with +beta.
 
-What pooling does to learning is measured on 2C2FC of 8-16-64 with the constants of `table2`'s tuned variant, since those of
-Table I don't learn at such widths.
+The effect of pooling on learning is measured on 2C2FC of 8-16-64 with the constants of `table2`'s tuned
+variant, since networks this narrow don't learn with those of Table I.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,13 +34,14 @@ from .study import GIBIBYTE, Budget, Cell, Row, Study, images, plain
 
 NETS = ("convergent", "spiking")
 POOLINGS = ("maximum", "average")
-#: Factors on the initial weights: with average pooling, those of torch (1) leave the deep layers nearly silent.
+#: Gains of the initial weights: with average pooling, torch's (1) leave the deep layers nearly silent.
 GAINS = (1.0, 2.0)
 TRAINED = "trained"
 LEARNED = "2C2FC, learned"
 
-#: measured: digits for each seed. samples, epochs, tested: of the training of 2C2FC. free: steps of the free phase; more than
-#: the first are for initial weights x 2 alone. taught: digits that the five layers are trained with, once.
+#: measured: digits per seed. samples, epochs, tested: for the training of 2C2FC. free: steps of the free
+#: phase; values after the first are for initial weights x 2 only. taught: digits of the five layers' one
+#: epoch of training.
 BUDGETS = (
     Budget(
         "quick",
@@ -62,7 +63,7 @@ Values = dict[str, Any]
 
 
 def measure(c: Configuration, values: Values, seed: int, data_dir: Path | None) -> dict[str, float]:
-    """Both ways' signals with initial weights, or trained ones where the configuration has epochs."""
+    """Return figures of the signals, with weights that are trained if the configuration has epochs."""
     known = images(values["data"], data_dir)
     parameters = c.network.initial(seed, c.gain)
     if c.epochs:
@@ -84,21 +85,21 @@ def measure(c: Configuration, values: Values, seed: int, data_dir: Path | None) 
 
 
 def learned(c: Configuration, values: Values, seed: int, data_dir: Path | None) -> dict[str, float]:
-    """Test error after training."""
+    """Train, and return the test error."""
     run = SystemRun(c, values["samples"], values["epochs"], seed, values["tested"])
     known = images(values["data"], data_dir)
     return {"error_percent": test_error(run, train(run, known).parameters, known)}
 
 
 def configuration(net: str, pooling: str, top: str, free: int, gain: float, *, trained: bool = False) -> Configuration:
-    """Table I's dynamics for MNIST on the five-layer network."""
+    """Return the five-layer network with Table I's dynamics for MNIST."""
     best, spiking = TABLE_I["mnist"], net == "spiking"
     dynamics = Dynamics(free, best.nudged, 1, best.prediction, best.rate, best.beta, spiking=spiking, image_spikes=spiking)
     return Configuration(net, "paper", "", "", five_layers(pooling, top), dynamics, (), gain=gain, epochs=int(trained))
 
 
 def settings(net: str, pooling: str, free: tuple[int, ...]) -> Iterator[tuple[str, str, Configuration]]:
-    """(weights, top, configuration) of each row whose signals are measured."""
+    """Yield (weights, top, configuration) of each row whose signals are measured."""
     for top in TOPS:
         for gain in GAINS:
             yield f"x {gain:g}", top, configuration(net, pooling, top, free[0], gain)
@@ -108,9 +109,9 @@ def settings(net: str, pooling: str, free: tuple[int, ...]) -> Iterator[tuple[st
 
 
 def learning(net: str, pooling: str) -> Configuration:
-    """The tuned variant of `snn-ep` with either pooling; not spiking: the same network, loss and steps without spikes.
+    """Return the tuned variant of `snn-ep` with either pooling, without spikes if net is "convergent".
 
-    With maximum pooling the initial weights are torch's: 1.5 times as large, its activity saturates.
+    With maximum pooling the gain of the initial weights is torch's, 1: at 1.5 its activity saturates.
     """
     tuned = next(c for c in table_two("mnist", widths=(8, 16, 64)) if (c.name, c.variant) == ("snn-ep", "tuned"))
     assert isinstance(tuned.dynamics, Dynamics)
@@ -120,7 +121,7 @@ def learning(net: str, pooling: str) -> Configuration:
 
 
 def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cell]:
-    """For each network and pooling: one for each top and kind of weights, and one that learns."""
+    """Yield, for each network and pooling, a cell for each top and kind of weights, and one of training."""
     values = budget.values
 
     def cell(labels: dict[str, str], c: Configuration, what: Callable[..., dict[str, float]]) -> Cell:
@@ -134,7 +135,7 @@ def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cel
             yield cell(labels | {"top": "", "weights": LEARNED}, learning(net, pooling), learned)
 
 
-#: What the paper says of Figure 2, in words; it gives no figures.
+#: The paper's statements about Figure 2; it gives no numbers.
 PAPER = {
     ("convergent", "maximum"): "less than 4",
     ("spiking", "maximum"): "up to 10, worst in the shallowest",
@@ -144,7 +145,7 @@ PAPER = {
 
 
 def ratio(kind: str, n: int, rows: list[Row]) -> str:
-    """Mean and deviation, over the seeds, of what comes forward to layer n over what comes backward."""
+    """Return layer n's forward sum over its backward one, mean and deviation over the seeds."""
     pairs = [[float(row.get(f"{kind}_{way}_{n}", "nan")) for way in ("forward", "backward")] for row in rows]
     return page.both([{"ratio": str(there / max(back, 1e-12))} for there, back in pairs], "ratio", 1)
 
@@ -158,7 +159,7 @@ COLUMNS = [
 
 
 def intro(budget: Budget) -> str:
-    """What was measured."""
+    """Return the text above the table."""
     values = budget.values
     return (
         f"Budget {budget.name}: sum of magnitudes from below over that from above, and the same of signed sums, "
@@ -169,7 +170,7 @@ def intro(budget: Budget) -> str:
 
 
 def picture(rows: list[Row]) -> Figure:
-    """Sums as in Figure 2; means and deviations as in Figure 3. Initial weights x 2, 10 outputs above."""
+    """Draw Figure 2's sums, and Figure 3's means and deviations: initial weights x 2, 10 outputs above."""
     sent, kinds = ("forward", "backward"), {"sum": "sum of magnitudes", "mean": "mean", "deviation": "deviation"}
     grid: list[dict[str, list[page.Curve]]] = []
     for kind, told in kinds.items():

@@ -1,6 +1,6 @@
-"""How many bits and steps learning needs: error against each width of the number contract, T and M, one at a time.
+"""Bits and steps that learning needs: error against each width of the number formats, T and M, one at a time.
 
-The network is `small` as it was then, the base. The contract in `golden.contract.spec` is chosen by these errors.
+The base is `held_out.STUDIED`. The formats of `golden.contract` are chosen by these errors.
 """
 
 from collections.abc import Iterator
@@ -17,17 +17,17 @@ from .study import GIBIBYTE, Budget
 
 BASE = STUDIED
 
-#: The last epoch's rates are a fifth of the first's.
+#: The last epoch's learning rates are a fifth of the first's.
 BUDGETS = (Budget("quick", 1, GIBIBYTE, QUICK), Budget("cpu", 3, 2 * GIBIBYTE, CPU))
 
 
 def with_formats(formats: Formats) -> Spec:
-    """The base in other number formats."""
+    """Return the base in other number formats."""
     return replace(BASE, formats=formats)
 
 
 def with_master(bits: int) -> Spec:
-    """Masters of `bits` bits, three of them for the sign and a batch's sum."""
+    """Return the base with masters of `bits` bits, 3 of them for the sign and a batch's sum."""
     f = BASE.formats
     return with_formats(
         replace(f, master_bits=bits, master_fraction=bits - (f.master_bits - f.master_fraction))
@@ -35,14 +35,15 @@ def with_master(bits: int) -> Spec:
 
 
 def with_steps(free: int = 0, nudged: int = 0, window: int = 0) -> Spec:
-    """Other phases, or another M; 0: the base's."""
+    """Return the base with other phases or another M; 0 keeps the base's value."""
     s = BASE.schedule
     window_log2 = window.bit_length() - 1 if window else s.window_log2
     return replace(BASE, schedule=Schedule(free or s.free, nudged or s.nudged, window_log2, s.decay_shift))
 
 
-#: By quantity: the network for each value that isn't the base's. Working weights are in [-1, 1), and phi's LSB
-#: follows; d is in [-8, 8), and biases have its LSB; of the state, its fractional bits.
+#: By quantity: the network for each value other than the base's. Working weights stay in [-1, 1), and phi's
+#: LSB changes with theirs; d stays in [-8, 8), and biases have its LSB; the state's value is its fractional
+#: bits.
 QUANTITIES: dict[str, dict[int, Spec]] = {
     "working weight": {bits: with_formats(Formats.of(weight_bits=bits)) for bits in (2, 3, 4, 5, 6, 7)},
     "master": {bits: with_master(bits) for bits in (16, 17, 19, 20)},
@@ -55,7 +56,7 @@ QUANTITIES: dict[str, dict[int, Spec]] = {
 
 
 def trials(budget: Budget) -> Iterator[Trial]:
-    """The base, then each value of each quantity."""
+    """Yield the base, then each value of each quantity."""
     yield Trial({"quantity": "preset", "value": BASE.name}, BASE)
     for quantity, specs in QUANTITIES.items():
         for value, spec in specs.items():
@@ -63,7 +64,7 @@ def trials(budget: Budget) -> Iterator[Trial]:
 
 
 def facts(trial: Trial, plan: Plan, held_out: int) -> dict[str, Any]:
-    """As they were when the table was made."""
+    """Return everything that determines a result, in the form that the committed table was made with."""
     return {
         "plan": plan_facts(plan),
         "spec": trial.spec.identity,

@@ -1,4 +1,4 @@
-"""Rows of a study as a CSV: each measured cell's labels, seed and figures, and the fingerprint that it is known by."""
+"""Rows of a study as a CSV: labels, seed, figures and fingerprint of each measured cell."""
 
 import csv
 import io
@@ -11,22 +11,22 @@ from plumbing.errors import StudyError
 
 from .study import Cell, Row
 
-#: Bytes of a study's CSV at most.
+#: Maximum size of a study's CSV in bytes.
 MAX_BYTES = 1 << 24
 
-#: A seed in a CSV.
+#: Form of a seed in a CSV.
 NUMBER = re.compile("[0-9]{1,9}")
 
 
 def damaged(path: Path, why: str) -> StudyError:
-    """The error of a CSV that no study wrote."""
+    """Return the error for a CSV that no study wrote."""
     return StudyError(f"{path} is damaged ({why}): --force begins anew, --out elsewhere")
 
 
 def read(path: Path, cells: list[Cell]) -> dict[str, Row]:
-    """Rows by fingerprint; none if there is no file.
+    """Read the rows, by fingerprint; an empty dict if there is no file.
 
-    `StudyError` for rows of another version of the study, and for what no study wrote.
+    Raises `StudyError` for rows of another version of the study, and for a file that no study wrote.
     """
     if not path.exists():
         return {}
@@ -55,14 +55,14 @@ def read(path: Path, cells: list[Cell]) -> dict[str, Row]:
 
 
 def write(path: Path, rows: list[Row]) -> None:
-    """Write them, atomically."""
+    """Write the rows, atomically."""
     files.write(path, as_text(rows))
 
 
 def as_text(rows: list[Row]) -> str:
-    """The CSV's text."""
+    """Return the rows as the text of a CSV."""
     text = io.StringIO()
-    # rows may have figures that others lack, such as those of more epochs: empty there
+    # a figure that a row lacks, such as one of a later epoch, is an empty cell
     figures = dict.fromkeys(name for row in rows for name in row if name != "fingerprint")
     writer = csv.DictWriter(text, [*figures, "fingerprint"], lineterminator="\n")
     writer.writeheader()
@@ -71,5 +71,5 @@ def as_text(rows: list[Row]) -> str:
 
 
 def _more_seeds(rows: list[Row], seeds: int) -> bool:
-    """Whether all these rows are of seeds beyond those that are asked for now: they stay, unused."""
+    """Return whether all these rows have seeds above `seeds`; such rows are kept, unused."""
     return all(int(row["seed"]) > seeds for row in rows)

@@ -1,6 +1,9 @@
-"""How layers take turns, and for how many steps: error of `small` for each order, T and M; then the rates at one of them.
+"""Order of the layers and number of steps: error of `small` for each order, T and M.
 
-A seed that ends well behind its row's others disqualifies a schedule, so the worst is shown beside the mean.
+Learning rates, beta and gain are then varied at one of these schedules.
+
+A seed that ends well behind the others of its row disqualifies a schedule, so the worst seed is shown beside
+the mean.
 """
 
 from dataclasses import replace
@@ -15,7 +18,8 @@ from .study import GIBIBYTE, Budget, Row
 
 BASE = PRESETS["small"]
 
-#: The last epoch's rates are a fifth of the first's; in `long`, which trains as presets are trained, a twentieth.
+#: The last epoch's learning rates are a fifth of the first's; in `long`, which trains as presets are trained,
+#: a twentieth.
 BUDGETS = (
     Budget("quick", 1, GIBIBYTE, QUICK),
     Budget("cpu", 3, 2 * GIBIBYTE, CPU),
@@ -39,7 +43,7 @@ BUDGETS = (
 def trial(
     order: str, free: int, nudged: int, window: int, change: str = "none", gain: float = 1.0, **plan: Any
 ) -> Trial:
-    """`small` with this schedule, and a change of its initial weights or of its plan. window: M."""
+    """Return `small` with this schedule, and a change of its initial weights or of its plan. window: M."""
     spec = replace(
         BASE,
         schedule=Schedule(free, nudged, window.bit_length() - 1, BASE.schedule.decay_shift, order),
@@ -48,7 +52,7 @@ def trial(
     return Trial({"order": order, "T": f"{free}/{nudged}", "M": str(window), "change": change}, spec, plan)
 
 
-#: The schedule that rates, beta and gain are tried at.
+#: The schedule at which learning rates, beta and gain are varied.
 VARIED = ("odd-even", 16, 8, 4)
 
 TRIALS = (
@@ -69,13 +73,13 @@ TRIALS = (
 
 
 def steps(rows: list[Row]) -> str:
-    """Of a training sample."""
+    """Return the number of steps of a training sample."""
     free, nudged = map(int, rows[0]["T"].split("/"))
     return str(free + 2 * nudged)
 
 
 def worst(rows: list[Row]) -> str:
-    """Held-out error of the worst seed."""
+    """Return the held-out error of the worst seed."""
     return f"{max(float(row['error_percent']) for row in rows):.2f}"
 
 

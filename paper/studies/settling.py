@@ -1,15 +1,17 @@
-"""Why half of the steps do: how fast both orders of the layers settle, and where one ends in a cycle of period two.
+"""Why half as many sweeps as steps suffice: how fast both orders settle, and when "all" ends in a cycle of
+period two.
 
-Trained weights and digits. The equilibrium is where each state is what its drive asks for, xi = clip(phi(xi) + bias) in
-[0, 1], found in floating point. "floating": states are passed on as they are; "spiking": the gateware's arithmetic, whose
-states are averaged over the last M steps. Distances are root mean squares over all neurons and digits.
+With trained weights and digits. The equilibrium is the fixed point xi = clip(phi(xi) + bias, 0, 1), computed
+in floating point. "floating": neurons exchange their states; "spiking": the gateware's arithmetic, with
+states averaged over the last M steps. Distances are root mean squares over all neurons and digits.
 
-What to expect: no connection is within a layer or past its neighbours. So with all layers at once and without a decoder,
-step t of the odd layers depends on step t - 1 of the even ones alone, and the reverse: two runs go on beside each other
-that never meet, and each steps one half of the layers. One sweep of odd-even is two steps of one of the two runs: the same
-values, bit for bit, in half of the work. (Young, 1950, says so of all such linear systems.) And because the connections are
-symmetric, each half of a sweep minimises the energy over its layers, so sweeps end in an equilibrium; the two runs of all at
-once may end in two different ones, which is a cycle of period two (Marcus and Westervelt, 1989).
+Expectation: no connection is within a layer or skips a layer. So in the order "all", without a decoder, step
+t of the odd layers depends on step t - 1 of the even layers alone, and vice versa: these are two independent
+runs, interleaved, each with half of the layers per step. One sweep of "odd-even" is two steps of one of these
+runs: the same values, bit for bit, with half of the work (Young, 1950, for linear systems of this form).
+Since the connections are symmetric, each half of a sweep minimises the energy over its layers, so sweeps end
+in an equilibrium; the two runs of "all" may end in two different equilibria, which is a cycle of period two
+(Marcus and Westervelt, 1989).
 """
 
 from collections.abc import Iterator
@@ -33,18 +35,19 @@ from golden.training import checkpoint, data
 from . import page
 from .study import GIBIBYTE, Budget, Cell, Row, Study
 
-#: How long a distance is recorded, in steps or sweeps.
+#: Number of steps or sweeps whose distance is recorded.
 STEPS = 32
 #: Averaging window of the spiking states, M.
 WINDOW = 4
 #: Sweeps after which the floating-point states are at their equilibrium, or in a cycle.
 SETTLED = 400
-#: A state that still moves by more than this between two steps, and by less than `STILL` between every other, is in a cycle.
+#: A digit is in a cycle of period two if a state changes by more than `MOVES` in the last step, and none by
+#: `STILL` or more over the last two.
 MOVES, STILL = 1e-3, 1e-6
-#: Factors on trained weights. The larger they are, the harder neurons drive each other.
+#: Factors on trained weights; neurons drive each other more strongly with larger ones.
 FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0)
 
-#: digits: of the embedded test digits, the first ones.
+#: digits: number of embedded test digits, the first ones.
 BUDGETS = (
     Budget("quick", 1, GIBIBYTE, {"weights": ("tiny-mnist",), "digits": 4}, threads=1),
     Budget("cpu", 1, 2 * GIBIBYTE, {"weights": ("small-mnist", "large-mnist"), "digits": 32}, threads=1),
@@ -53,23 +56,26 @@ BUDGETS = (
 
 @lru_cache
 def trained(name: str) -> tuple[Spec, Parameters]:
-    """Committed weights and their network."""
+    """Return committed weights and their network."""
     spec, parameters, _ = checkpoint.load(checkpoint.find(Path(name)))
     return spec, parameters
 
 
 def digits(count: int) -> Tensor:
-    """What they are tried on."""
+    """Return the first embedded test digits, (count, 1, 28, 28)."""
     return data.load("embedded").test_images[:count, None].long()
 
 
 def flat(layers: list[Tensor]) -> Tensor:
-    """All neurons of each digit: (digits, neurons)."""
+    """Concatenate the neurons of all layers: (digits, neurons)."""
     return torch.cat([layer.flatten(1) for layer in layers], 1)
 
 
 def floating(name: str, count: int, order: str, shift: int, factor: float = 1.0) -> Iterator[Tensor]:
-    """States in [0, 1] after each step, (digits, neurons), double. shift: of the decoder, lambda = 2^-shift."""
+    """Yield the states in [0, 1] after each step, (digits, neurons), float64, without end.
+
+    d[t+1] = (1 - lambda) d[t] + lambda factor phi[t], x[t+1] = clip(d[t+1] + bias, 0, 1), lambda = 2^-shift.
+    """
     spec, parameters = trained(name)
     f = spec.formats
     copies = working(spec, parameters)
@@ -88,7 +94,7 @@ def floating(name: str, count: int, order: str, shift: int, factor: float = 1.0)
 
 
 def spiking(name: str, count: int, order: str, shift: int) -> Iterator[Tensor]:
-    """xi after each step of the free phase, bit for bit the gateware's, as a share of 1: (digits, neurons), double."""
+    """Yield xi after each step of the free phase, bit for bit the gateware's: float64 (digits, neurons)."""
     spec, parameters = trained(name)
     spec = replace(spec, schedule=replace(spec.schedule, order=order, decay_shift=shift))
     copies = working(spec, parameters)
@@ -98,18 +104,18 @@ def spiking(name: str, count: int, order: str, shift: int) -> Iterator[Tensor]:
 
 
 def first(states: Iterator[Tensor], count: int) -> list[Tensor]:
-    """The states after steps 1..count."""
+    """Return the states after steps 1..count."""
     return [next(states) for _ in range(count)]
 
 
 @lru_cache
 def equilibrium(name: str, count: int) -> Tensor:
-    """Where the undamped sweeps of halves settle."""
+    """Return the states to which sweeps with lambda 1 settle, after `SETTLED` sweeps."""
     return first(floating(name, count, "odd-even", 0), SETTLED)[-1]
 
 
 def distances(name: str, count: int, arithmetic: str, order: str, shift: int) -> dict[str, float]:
-    """Root mean square distance from the equilibrium after steps 1..`STEPS`."""
+    """Return the root mean square distance from the equilibrium after each of the steps 1..`STEPS`."""
     rest = equilibrium(name, count)
     if arithmetic == "floating":
         states = first(floating(name, count, order, shift), STEPS)
@@ -120,14 +126,14 @@ def distances(name: str, count: int, arithmetic: str, order: str, shift: int) ->
 
 
 def cycling(name: str, count: int, order: str, factor: float) -> dict[str, float]:
-    """Share of the digits, in percent, whose states end in a cycle of period two, without a decoder's damping."""
+    """Return the percentage of digits whose states end in a cycle of period two at lambda 1."""
     before, between, last = first(floating(name, count, order, 0, factor), SETTLED)[-3:]
     moves, every_other = (last - between).abs().amax(1), (last - before).abs().amax(1)
     return {"cycling_percent": 100 * float(((moves > MOVES) & (every_other < STILL)).double().mean())}
 
 
 def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cell]:
-    """One for each network, order, arithmetic and lambda; then one for each factor. Nothing is random."""
+    """Yield a cell for each network, order, arithmetic and lambda, and for each factor; nothing is random."""
     for name in budget.values["weights"]:
         count = budget.values["digits"]
         spec, parameters = trained(name)
@@ -144,7 +150,7 @@ def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cel
 
 
 def intro(budget: Budget) -> str:
-    """What was measured."""
+    """Return the text above the table."""
     return (
         f"Trained weights, {budget.values['digits']} embedded test digits: root mean square distance of the states in "
         f"[0, 1] from their equilibrium, after steps (all) or sweeps (odd-even). Spiking states are means of the last "
@@ -154,7 +160,7 @@ def intro(budget: Budget) -> str:
 
 
 def picture(rows: list[Row]) -> Figure:
-    """A line for each network, a panel for each arithmetic."""
+    """Draw the distances: a line of panels for each network, a panel for each arithmetic."""
     grid: dict[str, dict[str, list[page.Curve]]] = {}
     for row in rows:
         if "distance_1" in row:

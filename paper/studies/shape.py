@@ -1,4 +1,4 @@
-"""Which shape `medium` should have: error against parameters, from `small` to what no board here holds."""
+"""The shape of `medium`: error against parameters, from `small` to shapes too large for any board here."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from .held_out import AT_ONCE, Trial, study
 from .page import Column
 from .study import GIBIBYTE, Budget, Row
 
-#: In `cpu` the last epoch's rates are a tenth of the first's.
+#: In `cpu` the learning rates of the last epoch are a tenth of the first's.
 BUDGETS = (
     Budget(
         "quick",
@@ -28,7 +28,8 @@ BUDGETS = (
     ),
 )
 
-#: Channels, channels and hidden units. The first is `small`, the last what `medium` was before a ULX3S had to hold it.
+#: Channels of both convolutions and hidden units. The first shape is `small`, the last is `medium` before it
+#: was made to fit a ULX3S.
 WIDTHS = ((8, 16, 32), (8, 16, 48), (8, 20, 48), (8, 24, 48), (12, 24, 48), (16, 32, 64))
 
 SHAPES = {
@@ -44,12 +45,12 @@ SHAPES = {
 
 
 def parameters(rows: list[Row]) -> str:
-    """How many a row's network has."""
+    """Return the number of parameters of a row's network."""
     return f"{SHAPES[rows[0]['shape']].parameters:,}"
 
 
 def preset(rows: list[Row]) -> str:
-    """Which one has a row's shape."""
+    """Return the name of the preset with a row's shape, or ""."""
     stages = SHAPES[rows[0]["shape"]].stages
     return next((spec.name for spec in PRESETS.values() if spec.stages == stages), "")
 

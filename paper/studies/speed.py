@@ -1,6 +1,7 @@
-"""How fast the two compiled engines are, as a share of a plain matrix product of the same type on the same processor.
+"""Speed of the two compiled engines, as a share of a plain matrix product of the same type and processor.
 
-The share says what an engine leaves unused; milliseconds depend on the machine. Both are of one thread, the best of a few.
+The share shows how much of the processor an engine uses; milliseconds depend on the machine. Both are the
+best of a few runs on one thread.
 """
 
 import math
@@ -28,7 +29,7 @@ from .study import GIBIBYTE, Budget, Cell, Study, images
 #: Rows and columns of the plain product's matrices.
 SIDE = 768
 
-#: floats: widths of a 2C2FC in float32, with the images of a batch. bytes: presets in the gateware's arithmetic, likewise.
+#: floats: batch by widths of a 2C2FC in float32. bytes: batch by preset, in the gateware's arithmetic.
 BUDGETS = (
     Budget("quick", 1, GIBIBYTE, {"floats": {"32-64-256": 16}, "bytes": {"large": 32}, "repeat": 2}, threads=1),
     Budget(
@@ -40,12 +41,13 @@ BUDGETS = (
     ),
 )
 
-#: Table I's lambda and epsilon, with a lambda that falls: all that the loop can do to a neuron. 64 steps.
+#: Table I's lambda and epsilon, with a falling lambda and an image in spikes: everything that the loop can
+#: compute for a neuron. 64 steps.
 STEPS = Dynamics(32, 16, 1, 0.6, 0.9, 0.1, image_spikes=True, prediction_decay=0.5)
 
 
 def best(work: Callable[[], object], repeat: int) -> float:
-    """Seconds of the fastest of `repeat` runs, after one that doesn't count."""
+    """Return the time in seconds of the fastest of `repeat` runs, after a warm-up run."""
     work()
     times = []
     for _ in range(repeat):
@@ -56,20 +58,24 @@ def best(work: Callable[[], object], repeat: int) -> float:
 
 
 def figures(products: float, seconds: float, plain: float) -> dict[str, float]:
-    """ms a sample; products: multiplications of a sample, seconds: of a sample, plain: seconds of the plain product."""
+    """Return ms per sample, rates in GMAC/s, and their share.
+
+    products: multiplications per sample. seconds: time per sample. plain: time of the plain product in
+    seconds.
+    """
     rate, of_plain = products / seconds / 1e9, SIDE**3 / plain / 1e9
     return {"ms": 1e3 * seconds, "gmac_s": rate, "plain_gmac_s": of_plain, "share": rate / of_plain}
 
 
 def float_products(network: Network, steps: int) -> float:
-    """Of a sample, in both directions, but for the first layer's: nothing goes back to the image."""
+    """Return the products per sample, both directions; link 1 has no drive back to the image."""
     positions = [link.post[1] * link.post[2] for link in network.links]
     sizes = [p * w.numel() for p, w in zip(positions, network.initial(1).weights, strict=True)]
     return steps * (2.0 * sum(sizes) - sizes[0])
 
 
 def byte_products(spec: Spec) -> float:
-    """The same, without the image's, which are made once a sample."""
+    """Return the same without those of the image, which are computed once per sample."""
     sizes = [
         (spec.layers[b.index].positions if b.kind == "conv" else 1) * math.prod(b.weight_shape)
         for b in spec.bundles[1:]
@@ -78,7 +84,7 @@ def byte_products(spec: Spec) -> float:
 
 
 def measure_floats(widths: str, batch: int, repeat: int) -> dict[str, float]:
-    """`compiled.averages`, three phases of a 2C2FC."""
+    """Measure `compiled.averages`, three phases of a 2C2FC."""
     network = two_conv_two_dense(*map(int, widths.split("-")))
     weights, random = network.initial(1), torch.Generator().manual_seed(1)
     pixels = torch.rand(batch, 1, 28, 28, generator=random, device="cpu")
@@ -90,7 +96,7 @@ def measure_floats(widths: str, batch: int, repeat: int) -> dict[str, float]:
 
 
 def measure_bytes(name: str, batch: int, repeat: int) -> dict[str, float]:
-    """`native.run`: phases, updates, and working copies of the weights."""
+    """Measure `native.run`: phases, updates, and working copies of the weights."""
     spec = PRESETS[name]
     parameters, digits = initial(spec, 1), images("embedded", None)
     pixels, labels = digits.train_images[:batch], digits.train_labels[:batch]
@@ -100,7 +106,7 @@ def measure_bytes(name: str, batch: int, repeat: int) -> dict[str, float]:
 
 
 def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cell]:
-    """One for each engine and network; a seed is a repetition."""
+    """Yield a cell for each engine and network; a seed is a repetition."""
     repeat = budget.values["repeat"]
     for engine, kind, measure in (("float32", "floats", measure_floats), ("int8", "bytes", measure_bytes)):
         for network, batch in budget.values[kind].items():
@@ -109,7 +115,7 @@ def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cel
 
 
 def intro(budget: Budget) -> str:
-    """What the engines did."""
+    """Return the text above the table."""
     return (
         f"Budget {budget.name}: one thread. float32: the paper's systems, phases of {STEPS.free} + 2 x {STEPS.nudged} steps. "
         "int8: training in the gateware's arithmetic, with the preset's sweeps, updates included."

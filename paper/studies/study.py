@@ -1,4 +1,4 @@
-"""What a study is: budgets, cells that are measured once each, and a report of their rows. `carry_out` measures it."""
+"""A study: budgets, cells that are measured once each, and a report of their rows. `carry_out` runs it."""
 
 import json
 import zlib
@@ -17,16 +17,17 @@ GIBIBYTE = 1 << 30
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a study does."""
+    """Size of a study: its seeds, memory and settings."""
 
     name: str
-    #: Runs of each cell, unless `--seeds` says otherwise.
+    #: Number of seeds of each row, unless `--seeds` is given.
     seeds: int
-    #: Bytes that it needs at least; what needs more than the machine has isn't begun.
+    #: Minimum memory in bytes; the study isn't started on a machine with less available.
     memory: int
-    #: What the study's own code reads, such as samples and epochs.
+    #: Settings that the study's own code reads, such as samples and epochs.
     values: dict[str, Any]
-    #: Torch's, None for its own choice: steps of narrow networks are so short that a second thread waits longer than it works.
+    #: Number of torch threads, None for torch's choice. Steps of narrow networks are so short that a second
+    #: thread waits longer than it works.
     threads: int | None = None
 
 
@@ -34,21 +35,20 @@ class Budget:
 class Cell:
     """One measurement of the table."""
 
-    #: Its row, without the figures.
+    #: Labels of its row, by column.
     labels: dict[str, str]
-    #: Of its run.
+    #: Seed of its run.
     seed: int
-    #: All that fixes the result, as plain data.
+    #: Everything that determines the result, as plain data.
     configuration: Any
-    #: Gives the figures, by name.
+    #: Returns the figures, by name.
     measure: Callable[..., dict[str, float]]
-    #: Whether `measure` takes a file for its checkpoints, so that an interruption loses little, and a function that it tells
-    #: how far it is.
+    #: Whether `measure` takes a checkpoint file, from which it resumes, and a callback for its progress.
     long: bool = False
 
     @property
     def fingerprint(self) -> str:
-        """CRC-32 of the configuration: rows of an older version of a study are recognised by it."""
+        """CRC-32 of labels, seed and configuration; it tells rows of another version of a study apart."""
         return f"{zlib.crc32(json.dumps([self.labels, self.seed, self.configuration], sort_keys=True).encode()):08x}"
 
 
@@ -56,8 +56,9 @@ Row = dict[str, str]
 
 
 def plain(settings: Any) -> dict[str, Any]:
-    """A dataclass as plain data. With what there was before there was anything else (all layers at once, fixed numbers of
-    steps, one rate, no centred updates, full feedback, spikes of one size) it is as it was then: tables keep their rows."""
+    """Return a dataclass as plain data, without later options at their original values: the order "all",
+    fixed numbers of steps, one learning rate, no centred updates, full feedback, no fine spikes. So
+    fingerprints stay the same, and tables keep their rows, when an option is added."""
     before = {"order": "all", "still": None, "halvings": (), "by_layer": False, "centred": False, "feedback": 1.0}
     before |= {"fine": None}
     return asdict(settings, dict_factory=lambda pairs: {k: v for k, v in pairs if (k, v) not in before.items()})
@@ -65,26 +66,26 @@ def plain(settings: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Study:
-    """What is measured, and what is reported of it."""
+    """The cells of a study, and its report."""
 
-    #: On the command line.
+    #: Name on the command line.
     name: str
     budgets: tuple[Budget, ...]
-    #: Cells of a budget and one seed, with the folder of the data sets.
+    #: Returns the cells of a budget and one seed; the third argument is the folder of the data sets.
     seed_cells: Callable[[Budget, int, Path | None], Iterable[Cell]]
-    #: Writes the Markdown table and the PNG of complete rows, beside the CSV that is given, and returns the table.
+    #: Writes the Markdown table and the PNG of measured rows beside the CSV of the path; returns the table.
     report: Callable[[Budget, list[Row], Path], str]
-    #: Whether `report` copes with missing rows; it is then written after each row, and `only` may choose rows.
+    #: Whether `report` accepts missing rows; it is then written after each row, and `only` may choose rows.
     partial: bool = False
     #: Whether the study computes on the device that the budget's values name.
     devices: bool = False
 
     def cells(self, budget: Budget, seeds: int, data_dir: Path | None) -> list[Cell]:
-        """All of them; those of the first seed come first."""
+        """Return all cells, in the order of their seeds, 1 to `seeds`."""
         return [cell for seed in range(1, seeds + 1) for cell in self.seed_cells(budget, seed, data_dir)]
 
     def budget(self, name: str) -> Budget:
-        """The budget of that name; `StudyError` lists those there are."""
+        """Return the budget of that name; `StudyError` lists the known ones."""
         for budget in self.budgets:
             if budget.name == name:
                 return budget
@@ -93,5 +94,5 @@ class Study:
 
 @lru_cache(maxsize=2)
 def images(name: str, data_dir: Path | None) -> Data:
-    """A data set, read when a cell is measured: a complete table is drawn again without it."""
+    """Return a data set, read when the first cell is measured: a complete table needs none to be reported."""
     return datasets.load(name, data_dir)

@@ -1,7 +1,7 @@
-"""Table II: test and training error of every system on MNIST and FashionMNIST, the paper's figure beside ours.
+"""Table II: test and training error of every system on MNIST and FashionMNIST, beside the paper's figures.
 
-Variants are those of `paper.systems.own` and `cited`. A budget that shortens one says so in its name: `table-1 short`
-has Table I's constants but for the steps and the batch.
+Variants are those of `paper.systems.own` and `cited`. A variant that a budget shortens has " short" in its
+name: `table-1 short` has Table I's constants except for the number of steps and the batch.
 """
 
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ from paper.systems.variants import FALLING
 from . import page
 from .study import GIBIBYTE, Budget, Cell, Row, Study, images, plain
 
-#: Parts of a run whose training errors make its curve, where the test images aren't tried after each epoch.
+#: Parts of a run whose training errors form its curve, unless the test error is measured after each epoch.
 PARTS = 8
 
-#: What the name of a variant ends with that a budget shortens.
+#: Suffix of the name of a variant that a budget shortens.
 SHORT = " short"
 
-#: Epochs of the budget `scale`: by name, else by rule of what is tuned, else by variant.
+#: Epochs in the budget `scale`, by system, else by "tuned" and learning rule, else by variant.
 SCALE_EPOCHS = {
     "tuned ep": 20,
     "tuned bptt": 10,
@@ -38,27 +38,28 @@ SCALE_EPOCHS = {
     "oconnor-3fc": 30,
     "eqspike-1fc": 25,
     "ernoult-2c1fc": 10,
-    # as far as it takes to see whether they learn
+    # enough to see whether they learn
     "table-1-annealed": 5,
     "table-1": 1,
 }
 
-#: The largest move of any xi in a step after which a sample's free phase ends there, of a configuration that stands still long
-#: before its own 200 steps in most samples, but not in all (docs/log/2026-11-28-scale.md): a few of float32's last bits.
+#: `Dynamics.still` in the budget `scale`, a few of float32's last bits, for a system that settles long before
+#: its own 200 steps in most samples but not in all (docs/log/2026-11-28-scale.md).
 SCALE_STILL = {"ernoult-2c1fc": 1e-6}
 
 #: Data sets by their names in a table.
 BOTH = {"mnist": "mnist", "fashion-mnist": "fashion-mnist"}
 
-#: At the published widths, with the published batches and steps.
+#: Values of a budget with the published widths, batches and steps.
 WHOLE = {"narrow": 1, "samples": 60000, "epochs": None, "tested": 10000, "batch": None, "steps": None}
 
-#: The same, cut to what ends in minutes.
+#: Values of a budget that takes minutes.
 SHORT_RUNS = {"narrow": 16, "samples": 1000, "epochs": 3, "tested": 1000, "batch": 20, "steps": 60}
 
-#: narrow: published widths are divided by it. widths: of the 2C2FC instead. epochs, batch: None is what the configuration has,
-#: else batches are at most this large. steps: longest free phase, to end in time; None for none. still: of `Dynamics`, by name.
-#: fall: what the last epoch's rates are of the first's, about, of the variants whose rates fall. engine: where it is possible.
+#: narrow: divisor of the published widths. widths: those of 2C2FC instead. epochs: None for the
+#: configuration's own. batch: maximum batch, None for no limit. steps: longest free phase, None for no limit.
+#: still: `Dynamics.still`, by system. fall: approximate ratio of the last epoch's learning rates to the
+#: first's, of variants whose rates fall. engine: of `train.ENGINES`, where it supports the system.
 BUDGETS = (
     Budget(
         "quick",
@@ -68,7 +69,7 @@ BUDGETS = (
         threads=1,
     ),
     Budget("cpu", 3, 2 * GIBIBYTE, SHORT_RUNS | {"data": BOTH}, threads=1),
-    # only as far as two cores come
+    # a tenth of the first epoch, as much as two cores can do
     Budget(
         "first",
         1,
@@ -90,8 +91,11 @@ BUDGETS = (
 
 
 def configurations(budget: Budget, data: str) -> list[Configuration]:
-    """Table II within the budget: widths, steps of the free phase, images of a batch, epochs; cited works' rates fall, or are
-    tuned, where the budget has fewer epochs than the work."""
+    """Return the configurations of Table II within the budget's widths, steps, batch and epochs.
+
+    Variants of cited works with falling or tuned learning rates are included only in budgets with `fall`,
+    which have fewer epochs than the works.
+    """
     values = budget.values
     known = table_two(data, values["narrow"], values.get("widths"))
     falling = [c for c in known if c.row != OWN_ROW and c.variant.startswith(FALLING)]
@@ -99,7 +103,7 @@ def configurations(budget: Budget, data: str) -> list[Configuration]:
 
 
 def shortened(c: Configuration, budget: Budget) -> Configuration:
-    """The configuration within the budget. What is no longer as published has another name."""
+    """Return the configuration within the budget; its variant gets `SHORT` if published constants change."""
     values = budget.values
     steps, batch, dynamics = values["steps"], c.batch, c.dynamics
     if steps is not None and dynamics.free > steps:
@@ -120,7 +124,7 @@ def shortened(c: Configuration, budget: Budget) -> Configuration:
 
 
 def the_run(c: Configuration, budget: Budget, seed: int) -> SystemRun:
-    """How the budget trains a configuration that is within it."""
+    """Return the budget's run of a configuration from `shortened`."""
     values = budget.values
     whole = isinstance(values["epochs"], dict)
     possible = c.rule == "ep" or (isinstance(c.dynamics, Dynamics) and differentiable(c.network, c.dynamics))
@@ -141,7 +145,7 @@ def the_run(c: Configuration, budget: Budget, seed: int) -> SystemRun:
 def measure(
     run: SystemRun, data: str, data_dir: Path | None, checkpoint: Path | None = None, tell: Tell = silent
 ) -> dict[str, float]:
-    """Test error, training error in the last part of the run, processor time, and the curves."""
+    """Train; return test error, training error of the last part of the run, processor time and curves."""
     known = images(data, data_dir)
     trained = train(run, known, checkpoint, tell)
     wrong = trained.tests[-1] if trained.tests else test_error(run, trained.parameters, known)
@@ -151,14 +155,14 @@ def measure(
 
 
 def facts(run: SystemRun) -> dict[str, Any]:
-    """A run as plain data, but for what doesn't change its result."""
+    """Return a run as plain data, without the settings that don't change its result."""
     known = {name: value for name, value in plain(run).items() if name not in ("device", "every_epoch")}
     del known["configuration"]["why"]
     return known
 
 
 def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cell]:
-    """One for each data set and configuration."""
+    """Yield a cell for each data set and configuration."""
     for name, source in budget.values["data"].items():
         for c in configurations(budget, name):
             run = the_run(c, budget, seed)
@@ -167,19 +171,19 @@ def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cel
 
 
 def published(rows: list[Row]) -> Published:
-    """The paper's figures."""
+    """Return the paper's figures for a row."""
     return PUBLISHED[rows[0]["data"]][rows[0]["system"]]
 
 
 def with_deviation(mean: float | None, deviation: float | None) -> str:
-    """As Table II has it."""
+    """Return "mean ± deviation" in the format of Table II, "-" without a mean."""
     if mean is None:
         return "-"
     return f"{mean:.2f}" + (f" ± {deviation:.2f}" if deviation is not None else "")
 
 
 def curve(row: Row, kind: str) -> list[float]:
-    """Errors of one seed: of the "part"s of its run, or its "test" errors, where these were tried."""
+    """Return one seed's errors: kind "part", of the parts of its run, or "test", after each epoch."""
     return [float(row[f"{kind}_{n}"]) for n in range(1, len(row)) if f"{kind}_{n}" in row]
 
 
@@ -191,13 +195,13 @@ COLUMNS = [
     page.Column("paper: training", lambda rows: with_deviation(published(rows).train, published(rows).train_deviation)),
 ]
 
-#: What the numbers of a curve are called in a row, and of a panel.
+#: Kinds of curves: prefix of the figures' names in a row, and title of the panel.
 KINDS = {"part": "training error before learning (%)", "test": "test error (%)"}
 
 
 def picture(rows: list[Row]) -> Figure:
-    """Learning curves: a line of panels for each data set, and for the works that the paper cites; behind those of
-    tests the paper's figures."""
+    """Draw learning curves: a line of panels for each data set, own and cited systems apart; to the right of
+    the test errors the paper's figures."""
     own = {c.name for c in table_two("mnist") if c.row == OWN_ROW}
     grid: dict[tuple[str, bool], dict[str, list[page.Curve]]] = {}
     for row in rows:
@@ -215,7 +219,7 @@ def picture(rows: list[Row]) -> Figure:
 
 
 def intro(budget: Budget) -> str:
-    """What was trained."""
+    """Return the text above the table: widths, samples and epochs of the budget."""
     values = budget.values
     widths = values.get("widths")
     epochs = str(values["epochs"] or "as published").strip("{}").replace("'", "")

@@ -1,7 +1,7 @@
-"""Constants of the paper's four systems, chosen on held-out training images: one change a row, the same rows for each system.
+"""Constants of the paper's four systems, chosen on held-out training images by one change per row.
 
-Every system begins at the same constants, so that none is tuned with more effort than another. What the table says is
-written into `paper.systems.own`, as the variant "tuned".
+Every system starts from the same constants, so that none is tuned with more effort than another. The result
+is the variant "tuned" in `paper.systems.own`.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from paper.systems.variants import changed
 from . import page
 from .study import GIBIBYTE, Budget, Cell, Study, images, plain
 
-#: held_out: how many of the training images, the last ones.
+#: held_out: number of training images that are held out, the last ones.
 BUDGETS = (
     Budget(
         "quick",
@@ -42,7 +42,7 @@ SYSTEMS = tuple(PUBLISHED["fashion-mnist"])
 
 
 def changes(c: Configuration) -> Iterator[tuple[str, Configuration]]:
-    """Rows of one system: what is changed, and the result."""
+    """Yield the rows of one system: (name of the change, changed configuration)."""
     first, *others = c.rates
     yield "none", c
     for factor in (1 / 4, 1 / 2, 2, 4):
@@ -63,7 +63,7 @@ def changes(c: Configuration) -> Iterator[tuple[str, Configuration]]:
 
 
 def measure(run: SystemRun, held_out: int, data: str, data_dir: Path | None) -> dict[str, float]:
-    """Error in percent on the last images, which aren't trained on, and in the last part of the run."""
+    """Train, and return held-out error and training error of the last part of the run, in percent."""
     known = images(data, data_dir)
     trained = train(run, known)
     wrong = error(run, trained.parameters, known.train_images[-held_out:], known.train_labels[-held_out:])
@@ -71,7 +71,7 @@ def measure(run: SystemRun, held_out: int, data: str, data_dir: Path | None) -> 
 
 
 def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cell]:
-    """One for each system and change."""
+    """Yield a cell for each system and change."""
     values = budget.values
     tried = values["held_out"], values["data"]
     for start in starts(values["widths"]):
@@ -84,7 +84,7 @@ def seed_cells(budget: Budget, seed: int, data_dir: Path | None) -> Iterator[Cel
 
 
 def intro(budget: Budget) -> str:
-    """What the rows have in common."""
+    """Return the text above the table: the constants that all rows share."""
     values, start = budget.values, starts(budget.values["widths"])[0]
     return (
         f"Widths {'-'.join(map(str, values['widths']))}, {values['data']}, {values['samples']} training images, "

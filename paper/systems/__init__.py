@@ -1,6 +1,7 @@
-"""The systems that the paper compares, in floating point: pure step functions on named tuples, one idea a file.
+"""The systems that the paper compares, in floating point: pure functions on named tuples, one idea per file.
 
-`pooling`, `network` and `neuron` are what they share, `phases` runs them, `equilibrium` and `backprop` learn; `eqspike` is
-a system of its own. `published` is what the paper prints, `configurations` gathers all that Table II has: `own` systems and
-`cited` ones, with their `variants`. `train` trains any of it.
+All systems share `pooling`, `network` and `neuron`. `phases` runs the free and nudged phases; `equilibrium`
+and `backprop` are the two learning rules; `eqspike` is a separate system. `published` holds the paper's
+Tables I and II. `configurations` lists the systems of Table II: the paper's `own`, the `cited` ones, and
+their `variants`. `train` trains any of them.
 """

@@ -1,7 +1,7 @@
-"""Backpropagation through time: the loss's gradient through every step of the free phase.
+"""Backpropagation through time (BPTT): the gradient of the loss through every step of the free phase.
 
-The dynamics are those of equilibrium propagation. Spikes have a surrogate derivative (`neuron.Spike`), all else its own.
-`update` leaves the derivatives to torch's autograd, `compiled_update` has them from a compiled loop.
+The dynamics are those of equilibrium propagation. Spikes have a surrogate derivative (`neuron.Spike`),
+everything else its exact one. `update` uses torch's autograd, `compiled_update` a compiled loop.
 """
 
 import torch
@@ -19,7 +19,10 @@ from .pooling import ADJOINT, F
 
 
 def loss(network: Network, parameters: Parameters, last: Tensor, labels: Tensor) -> Tensor:
-    """Mean over the batch of half the squared distance to the label, or of the cross-entropy. last: the last layer's xi."""
+    """Return the mean over the batch of |y - xi|^2 / 2, or of the cross-entropy with a readout.
+
+    last: xi of the last layer.
+    """
     if network.softmax:
         scores = functional.linear(last.flatten(1), parameters.weights[-1], parameters.biases[-1])
         return functional.cross_entropy(scores, labels)
@@ -27,7 +30,7 @@ def loss(network: Network, parameters: Parameters, last: Tensor, labels: Tensor)
 
 
 def update(network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor) -> Update:
-    """Minus the gradient of `loss` at the averaged end of the free phase."""
+    """Return minus the gradient of `loss` at the averaged end of the free phase."""
     leaves = Parameters(*(tuple(x.detach().requires_grad_() for x in group) for group in parameters))
     last = averages(network, dynamics, leaves, pixels, None)["free"][-1]
     loss(network, leaves, last, labels).backward()
@@ -37,7 +40,10 @@ def update(network: Network, dynamics: Dynamics, parameters: Parameters, pixels:
 
 @torch.no_grad()
 def compiled_update(network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor) -> Update:
-    """What `update` says, but for float32's rounding, several times as fast; `NativeError` where `compiled` can't."""
+    """Return the result of `update`, up to float32's rounding, several times as fast.
+
+    Raises `NativeError` where `compiled.gradient` does.
+    """
     found = compiled.gradient(network, dynamics, parameters, pixels, labels)
     turn = {layer: n for n, turn in enumerate(dynamics.turns(len(network.dynamic))) for layer in turn}
     share = -1 / len(pixels)
@@ -57,17 +63,20 @@ def compiled_update(network: Network, dynamics: Dynamics, parameters: Parameters
 
 
 def read(sent: Tensor, drives: Tensor, *, now: bool) -> tuple[Tensor, Tensor]:
-    """What a layer read, and the derivative by the drive that it made of it, step by step, (steps and batch, c, h, w).
+    """Pair a layer's inputs with the derivatives by the drives that they caused, (steps * batch, c, h, w)
+    each.
 
-    sent, drives: (steps, batch, c, h, w). now: it read what was sent in the same step, else in the one before.
+    sent, drives: (steps, batch, c, h, w). now: True if the layer reads spikes of the same step, False if it
+    reads those of the step before.
     """
     pair = (sent, drives) if now else (sent[:-1], drives[1:])
     return pair[0].flatten(0, 1), pair[1].flatten(0, 1)
 
 
 def products(link: Link, pre: Tensor, post: Tensor) -> Tensor:
-    """The derivative of <P(w * pre), post> by w, summed over the batch, of average pooling: that of `network.products` where
-    the inverse is the adjoint. Pooling comes first, then every other position alone is multiplied.
+    """Return d<P(w * pre), post>/dw for average pooling, summed over the batch.
+
+    It equals `network.products` with alpha = `ADJOINT`, but pools first, so only every other position counts.
     """
     if link.kind == "dense":
         return post.flatten(1).T @ pre.flatten(1)

@@ -1,35 +1,41 @@
-"""Centred updates: a step of the same network with other parameters, in which each link reads x less its mean.
+"""Centred updates: a gradient step in other parameters of the same network, whose links read x - mean(x).
 
-With y = w (x - m) + c instead of w x + b, steps of equal size in w and c move w by its own gradient less m times that of c:
-what all samples have in common no longer moves all weights of a neuron at once, and the others may take larger steps. b
-follows, so that the network is the same. m is the running mean of each channel, of each unit where the link is dense and so
-is the one below. With a constant m there is an energy as before: equilibrium propagation's update is still its own.
+The network is written as y = w (x - m) + c instead of y = w x + b, so b = c - w m. A step along the gradients
+g_w and g_b then becomes
 
-For inputs: LeCun, Bottou, Orr and Müller 1998. For differences of correlations, in Boltzmann machines: Cho, Raiko and Ilin
-2011, Montavon and Müller 2012.
+    delta w = g_w - g_b m^T,  delta b = g_b - delta w m.
+
+The part of the update common to all samples no longer moves all weights of a neuron at once, so learning
+rates can be larger. m is the running mean of each channel, or of each unit where both the link and the one
+below are dense. With a constant m the dynamics still have an energy, and equilibrium propagation's update is
+still its gradient.
+
+Centring of inputs: LeCun, Bottou, Orr and Müller 1998. Of differences of correlations, in Boltzmann machines:
+Cho, Raiko and Ilin 2011, Montavon and Müller 2012.
 """
 
 import torch
 from torch import Tensor
 
-#: Of the way from the running mean to a new one, how much it goes at each.
+#: Weight of a new measurement in the running mean.
 FOLLOW = 0.1
 
 
 def channel_mean(x: Tensor) -> Tensor:
-    """(batch, channels), or (batch, channels, height, width), to (channels,)."""
+    """Return the mean of each channel: (batch, channels[, height, width]) to (channels,)."""
     return x.transpose(0, 1).flatten(1).mean(1)
 
 
 def followed(before: list[Tensor], now: list[Tensor]) -> list[Tensor]:
-    """The running means after another measurement; the first is taken as it is."""
+    """Return the running means, before + FOLLOW (now - before); the first measurement is taken as it is."""
     return [torch.lerp(old, new, FOLLOW) for old, new in zip(before, now, strict=True)] if before else now
 
 
 def centred(weight: Tensor, bias: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradients or updates of weights, (post, pre, k, k) or (post, pre neurons), and biases, (post,): the centred ones.
+    """Centre a link's gradients or updates: return (weight - bias m^T, bias - (weight - bias m^T) m).
 
-    mean: (pre channels,) of what it reads. A convolution has no zeros around its input.
+    weight: (post, pre, k, k) or (post, pre neurons). bias: (post,). mean: the running mean m of the link's
+    input, (pre channels,). Exact for convolutions without padding only.
     """
     rest = [1] * (weight.dim() - 2)
     m = mean.repeat_interleave(weight.shape[1] // len(mean)).view(1, -1, *rest)

@@ -1,7 +1,8 @@
-"""Rows of Table II of other works, as published; where these are silent, as their codes have it.
+"""Rows of Table II from other works, with their published constants; unpublished ones are from their code.
 
-`published falling` has rates that fall and nothing else changed, `published weak feedback` both. `tuned weak feedback` is a
-work's network with all else as the paper's own has it there.
+`published falling` changes the learning rates alone, which fall; `published weak feedback` also has weak
+feedback. `tuned weak feedback` is a cited network with everything else as in the paper's own systems of that
+variant.
 """
 
 from dataclasses import replace
@@ -17,9 +18,9 @@ from .variants import PUBLISHED_WEAK, TUNED_WEAK, WEAK, changed, with_falling_ra
 
 
 def cited_systems(narrow: int) -> list[Configuration]:
-    """Those of MNIST, the only set that they are given for. narrow: what widths are divided by."""
+    """Return the cited systems for MNIST, their only data set in Table II. narrow: divisor of the widths."""
     width = 500 // narrow
-    # beta: the code's nudge has a factor of 2
+    # the nudge in the authors' code has a factor of 2, which beta includes here
     annealed = Dynamics(100, 50, 1, 0.503, 0.354, 1.0, image_spikes=True, prediction_decay=0.292, three_phases=False)
     one = Network((Dense(width), Dense(10)))
     three = Network((Dense(width), Dense(width), Dense(width), Dense(10)))
@@ -60,8 +61,9 @@ def cited_systems(narrow: int) -> list[Configuration]:
 
 
 def with_own_dynamics(c: Configuration) -> Configuration:
-    """A cited work's dense network with what `tuned weak feedback` has: its schedule, weak feedback, fine spikes, centred
-    updates; rates by held-out digits (docs/log/2026-11-29-deep.md)."""
+    """Return a cited work's dense network with the schedule, weak feedback, fine spikes and centred updates
+    of `tuned weak feedback`; the learning rates were chosen on held-out digits
+    (docs/log/2026-11-29-deep.md)."""
     dynamics = Dynamics(beta=0.5, order="odd-even", **SETTLED["snn-ep"])
     network, why = replace(c.network, feedback=WEAK), f"dynamics of tuned weak feedback, feedback {WEAK:g}, centred updates"
     own = changed(c, TUNED_WEAK, why, network=network, dynamics=dynamics, centred=True)

@@ -1,9 +1,9 @@
 """`phases.averages` and its derivative as compiled loops (cpp/paper.cpp): the same arithmetic, many times as fast.
 
-They take networks of dense links and average-pooled convolutions without zeros around their input, in float32 on the CPU, and
-maximum-pooled ones if nothing spikes (not their derivative); `possible` says whether. A sample's result depends on nothing
-but the sample: not on its batch, nor on the number of threads. Sums are in another order than torch's, so results agree to
-float32's rounding, and bit for bit where nothing is rounded.
+Supported are dense links and average-pooled convolutions without padding, in float32 on the CPU, and
+maximum-pooled convolutions without spikes (not their derivative); `possible` and `differentiable` check this.
+A sample's result depends on the sample alone, not on its batch or the number of threads. Sums are in another
+order than torch's, so results agree up to float32's rounding, and bit for bit where nothing is rounded.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ from .pooling import ADJOINT
 #: The file that is compiled; its folder has all headers that it includes.
 MAIN = Path(__file__).with_name("cpp") / "paper.cpp"
 
-#: What the C++ side's `Task` holds.
+#: Size of the arrays of layers and links in the C++ `Task`.
 MAX_LAYERS = 16
 
 KINDS = ("dense", "average", "maximum")
@@ -47,7 +47,7 @@ _Task = compiler.structure(
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """Compiled now if it never was; `NativeError` if there is no compiler or it fails."""
+    """Return the library, compiled at the first use; `NativeError` if there is no compiler or it fails."""
     handle = compiler.load("paper", MAIN, "the paper's systems")
     for function in (handle.paper_averages, handle.paper_settling, handle.paper_gradient):
         function.restype = ctypes.c_int32
@@ -55,7 +55,7 @@ def library() -> ctypes.CDLL:
 
 
 def possible(network: Network, dynamics: Dynamics, pixels: Tensor) -> bool:
-    """Whether `averages` takes this network, these dynamics and pixels here."""
+    """Return whether `averages` supports this network, these dynamics and these pixels on this machine."""
     fits = not any(link.padding for link in network.links) and len(network.links) < MAX_LAYERS
     if _maximum(network):
         plain = not (dynamics.spiking or dynamics.rate_decay or network.softmax)
@@ -66,17 +66,17 @@ def possible(network: Network, dynamics: Dynamics, pixels: Tensor) -> bool:
 
 
 def _maximum(network: Network) -> bool:
-    """Whether it goes through samples one by one."""
+    """Return whether the network has maximum pooling, whose samples are computed one by one."""
     return network.pooling == "maximum"
 
 
 def _results(*shape: int) -> Tensor:
-    """Where the library writes floats to."""
+    """Return a tensor of float32 zeros for results of the library."""
     return torch.zeros(shape, dtype=torch.float32, device="cpu")
 
 
 class _Call:
-    """Arguments that all functions of the library have, kept alive while it runs."""
+    """The arguments that all functions of the library share, kept alive while it runs."""
 
     def __init__(
         self, network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor | None, phases: int
@@ -99,17 +99,17 @@ class _Call:
         return ctypes.byref(self._task), *map(compiler.pointers, self._groups), images, labels
 
     def counts(self, threads: int | None) -> tuple[ctypes.c_int64, ctypes.c_int64]:
-        """Images, and threads at most."""
+        """Return the number of images and the maximum number of threads."""
         return ctypes.c_int64(len(self._pixels)), ctypes.c_int64(threads or torch.get_num_threads())
 
     def check(self, failed: int) -> None:
-        """Raises `NativeError` if it did."""
+        """Raise `NativeError` if the library's result is not 0."""
         if failed:
             raise NativeError(f"out of memory for {len(self._pixels)} images: take fewer threads or a smaller batch")
 
 
 def _task(network: Network, dynamics: Dynamics, pixels: Tensor, phases: int) -> ctypes.Structure:
-    """What the C++ side is told of the network and its steps. phases: nudged ones."""
+    """Return the C++ `Task` of the network and its steps. phases: number of nudged phases."""
     task = _Task(
         links=len(network.dynamic),
         spiking=dynamics.spiking,
@@ -145,10 +145,10 @@ def averages(
     signs: tuple[int, ...] | None = None,
     threads: int | None = None,
 ) -> dict[str, list[Tensor]]:
-    """What `phases.averages` says of the same arguments, without autograd. threads: at most, default torch's
-    (`OMP_NUM_THREADS`).
+    """Return the result of `phases.averages` for the same arguments, without autograd.
 
-    Raises `NativeError` where it isn't `possible`, or if memory runs out.
+    threads: maximum number of threads, by default torch's (`OMP_NUM_THREADS`). Raises `NativeError` if not
+    `possible`, or if memory runs out.
     """
     signs = () if labels is None else signs or ((1, -1) if dynamics.three_phases else (1,))
     names = ["free", *("plus" if sign > 0 else "minus" for sign in signs)]
@@ -162,20 +162,21 @@ def averages(
 
 
 class Gradient(NamedTuple):
-    """Of a loss summed over the batch, by all that the free phase computed. Layers 1 to N in order."""
+    """Derivatives of a loss summed over the batch through the free phase. Lists are of layers 1 to N."""
 
-    #: (batch, c, h, w): xi of the last layer, averaged.
+    #: Averaged xi of the last layer, (batch, c, h, w).
     last: Tensor
-    #: (steps, batch, c, h, w) each: what the layer sent after each step.
+    #: Output s of the layer after each step, (steps, batch, c, h, w) each.
     sent: list[Tensor]
-    #: The same: the derivative by the drive phi, eq. 9, that the step took.
+    #: Derivative by the drive phi, eq. 9, of each step, (steps, batch, c, h, w) each.
     drives: list[Tensor]
-    #: (batch, c, h, w) each: by the bias, at each neuron.
+    #: Derivative by the bias at each neuron, summed over steps, (batch, c, h, w) each.
     biases: list[Tensor]
 
 
 def differentiable(network: Network, dynamics: Dynamics) -> bool:
-    """Whether `gradient` has this: average pooling, the way back the adjoint of the way there, and a still image."""
+    """Return whether `gradient` supports this: backward drives that are the adjoint of the forward ones, no
+    maximum pooling, a constant image, and a free phase with all its steps."""
     adjoint = network.feedback == 1 and all(link.kind == "dense" or link.alpha == ADJOINT for link in network.links)
     return adjoint and not _maximum(network) and not dynamics.image_spikes and dynamics.still is None
 
@@ -183,9 +184,9 @@ def differentiable(network: Network, dynamics: Dynamics) -> bool:
 def gradient(
     network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, labels: Tensor, threads: int | None = None
 ) -> Gradient:
-    """Backpropagation through the free phase, of `backprop.loss` times the size of the batch.
+    """Backpropagate `backprop.loss` times the batch size through the free phase.
 
-    Raises `NativeError` where it isn't `possible` and `differentiable`, or if memory runs out.
+    Raises `NativeError` unless `possible` and `differentiable`, or if memory runs out.
     """
     if not differentiable(network, dynamics):
         raise NativeError("no compiled derivative of maxima, of a way back that isn't the adjoint, or of an image as spikes")

@@ -1,4 +1,4 @@
-"""A system that can be trained: what it is made of, its dynamics, and how it learns."""
+"""A trainable system: its network, its dynamics, and its learning rule."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from .neuron import Dynamics
 
 @dataclass(frozen=True)
 class Configuration:
-    """A system that can be trained."""
+    """A trainable system of Table II, or a variant of one."""
 
     name: str
-    #: As `configurations` has them, or "start", which those that are tuned are chosen from.
+    #: One of those of `configurations`, or "start", the configuration from which tuning starts.
     variant: str
-    #: Of Table II.
+    #: Row of Table II.
     row: str
-    #: Of Table II.
+    #: Column of Table II.
     column: str
     network: Network
     #: `Leaky` if the rule is "eqspike".
@@ -27,16 +27,16 @@ class Configuration:
     rule: str = "ep"
     batch: int = 125
     epochs: int = 250
-    #: Of the initial weights. The paper's "uniform Kaiming initialization" is read as torch's own, 1: sqrt(6) of He et al.
-    #: 2015 saturates these networks.
+    #: Gain of the initial weights (`Network.initial`). The paper's "uniform Kaiming initialization" is read
+    #: as torch's default, gain 1: sqrt(6) of He et al. 2015 saturates these networks.
     gain: float = 1.0
-    #: Glorot's initial weights, in [-1, 1] times sqrt(6 / (inputs + outputs)), times gain, and biases of 0.
+    #: Initial weights after Glorot: uniform in +-gain sqrt(6 / (inputs + outputs)), biases 0.
     glorot: bool = False
-    #: Factor on the rates after each epoch.
+    #: Factor on the learning rates after each epoch.
     decay: float = 1.0
     #: Whether beta has a random sign in each batch, with two phases.
     random_sign: bool = False
-    #: Updates are those of `centre`.
+    #: Whether updates are centred (`paper.systems.centre`).
     centred: bool = False
-    #: What a tuned variant changes.
+    #: The changes of a variant, in words.
     why: str = ""

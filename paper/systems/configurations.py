@@ -1,4 +1,4 @@
-"""What Table II has: each system by name, as published or tuned. `own` and `cited` say what the variants are."""
+"""The systems of Table II, as published or tuned. `own` and `cited` describe their variants."""
 
 from .cited import cited_systems
 from .configuration import Configuration
@@ -6,7 +6,9 @@ from .own import own_systems
 
 
 def table_two(data: str, narrow: int = 1, widths: tuple[int, int, int] | None = None) -> list[Configuration]:
-    """All configurations that Table II has for a data set. narrow: divide widths by it, for small machines; those of the
-    cited works, which are smaller, by a quarter of it."""
+    """Return all configurations of Table II for a data set.
+
+    narrow: divisor of the widths, for small machines; narrow / 4 for the cited works' smaller networks.
+    """
     cited = cited_systems(max(narrow // 4, 1)) if data == "mnist" else []
     return cited + own_systems(data, widths or (128 // narrow, 256 // narrow, 512 // narrow))

@@ -1,8 +1,9 @@
-"""Nudged phases whose spikes say how far a layer is from where the free phase ended: fine ones, of either sign.
+"""Nudged phases with fine spikes, which encode a layer's deviation from the end of the free phase.
 
-A nudge moves the layers below the output by little. In spikes that are worth 1 it is lost among those that all drives are made
-of. So drives stay as the free phase left them, and what is sent is the rest: a spike of layer n is worth +-2^-fine, which is
-small where the nudge has come far. Not of the paper; docs/log/2026-11-29-fine-spikes.md has the figures.
+A nudge moves the layers below the output only a little, and is lost among spikes of weight 1. Here the drives
+of the end of the free phase stay constant, and spikes encode only the change: a spike of layer n has the
+weight +-2^-fine[n-1], smaller for layers further from the output. Not in the paper; figures are in
+docs/log/2026-11-29-fine-spikes.md.
 """
 
 import torch
@@ -12,15 +13,16 @@ from .neuron import Dynamics, State, moved
 
 
 def unit(dynamics: Dynamics, n: int) -> float:
-    """What a spike of layer n of 1..N is worth."""
+    """Return the weight of a spike of layer n = 1..N: 2^-fine[n-1]."""
     assert dynamics.fine is not None
     return 2.0 ** -dynamics.fine[n - 1]
 
 
 def begin(layers: list[State], dynamics: Dynamics) -> list[State]:
-    """Layers 0..N at the start of a nudged phase: there is no deviation, so the image sends nothing any more.
+    """Return layers 0..N at the start of a nudged phase, with deviation 0; the image sends nothing any more.
 
-    A membrane potential within +-1/2 of a spike is within as much of a fine one, so that neurons don't fire in step.
+    The membrane potential becomes unit * clip(V, -1/2, 1/2): it keeps its distance to the threshold in units
+    of a spike, so that neurons don't all fire in the same step.
     """
     first, *others = layers
     zeros = [torch.zeros_like(layer.xi) for layer in layers]
@@ -34,9 +36,14 @@ def begin(layers: list[State], dynamics: Dynamics) -> list[State]:
 def neuron(
     state: State, base: State, phi: Tensor, bias: Tensor, nudge: Tensor | float, dynamics: Dynamics, n: int
 ) -> State:
-    """One step of layer n, as `neuron.neuron`. d, V and s are of the deviation, xi is whole; phi is of the neighbours' s.
+    """Return the state of layer n after one step, as `neuron.neuron`, with d, V and s of the deviation:
 
-    base: its state at the end of the free phase. nudge: a number if there is none, 0.
+    d[t+1] = (1 - lambda) d[t] + lambda phi[t];  xi[t+1] by `moved`, from the drive d[t+1] + base.d + bias
+    x = V[t] + (D[t+1] - (1 - lambda) D[t]) / lambda,  D = xi - base.xi
+    s[t+1] = +unit if x > unit/2, -unit if x < -unit/2, else 0;  V[t+1] = x - s[t+1]
+
+    base: state of layer n at the end of the free phase. phi: drive by the neighbours' s. nudge: the number 0
+    if there is none.
     """
     d = torch.lerp(state.d, phi, dynamics.prediction)
     xi = moved(state.xi, d + base.d + bias, nudge, dynamics)

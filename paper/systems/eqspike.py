@@ -1,11 +1,15 @@
 """EqSpike (Martin et al. 2021): equilibrium propagation with leaky integrate-and-fire neurons and spike-driven updates.
 
-Rates converge instead of states. In the nudged phase, a spike of either neuron of a synapse changes the weight by how fast
-the other one's rate is changing: the sum over the phase of r_pre dr_post + r_post dr_pre is the change of the product that
-eq. 4 asks for, and no state has to be kept from the free phase.
+Firing rates r converge instead of states. In the nudged phase, a spike of either neuron of a synapse changes
+the weight by the other neuron's change of rate:
 
-The publication's constants aren't at hand: time constants and thresholds here are this project's. Also, its weights move
-with each spike of each sample; here they move at the end of a batch.
+    delta w = sum over the phase of s_pre dr_post + s_post dr_pre.
+
+Its expectation, the sum of r_pre dr_post + r_post dr_pre, is the change of the product r_pre r_post that eq.
+4 needs, so no state has to be kept from the free phase.
+
+The publication's constants weren't available: time constants and thresholds are this project's. In the
+publication each spike of each sample changes weights; here they change at the end of a batch.
 """
 
 from dataclasses import dataclass
@@ -31,19 +35,20 @@ class Leaky:
     nudged: int
     #: Strength of the nudge.
     beta: float = 0.5
-    #: Time constant of u.
+    #: Time constant of the membrane potential u.
     membrane: float = 50.0
-    #: Time constant of the current.
+    #: Time constant of the synaptic current.
     synapse: float = 4.0
     #: Time constant of the measured rate.
     rate: float = 16.0
-    #: Of u; a spike subtracts it, so that the rate is about clip(current / threshold, 0, 1) spikes a step.
+    #: Threshold of u; a spike subtracts it, so the rate is about clip(current / threshold, 0, 1) per step.
     threshold: float = 1.0
 
 
 class Neuron(NamedTuple):
-    """Of a layer, (batch, c, 1, 1)."""
+    """State of a layer; each tensor is (batch, c, 1, 1)."""
 
+    #: Synaptic current.
     current: Tensor
     #: Membrane potential.
     u: Tensor
@@ -51,12 +56,19 @@ class Neuron(NamedTuple):
     s: Tensor
     #: Measured rate.
     r: Tensor
-    #: Of the rate in the last step.
+    #: Change of the rate in the last step.
     change: Tensor
 
 
 def step(before: Neuron, drive: Tensor, push: Tensor | float, constants: Leaky) -> Neuron:
-    """drive: weighted spikes and bias. push: the nudge. u stays above -threshold, so that silence isn't for ever."""
+    """Return the state after one step:
+
+    I[t+1] = I[t] + (drive - I[t]) / synapse
+    u' = max(u[t] (1 - 1/membrane) + I[t+1] + push, -threshold),  s[t+1] = (u' > threshold)
+    u[t+1] = u' - s[t+1] threshold,  r[t+1] = r[t] + (s[t+1] - r[t]) / rate
+
+    drive: weighted spikes and bias. push: the nudge. The lower bound of u lets a silent neuron spike again.
+    """
     current = before.current + (drive - before.current) / constants.synapse
     u = (before.u * (1 - 1 / constants.membrane) + current + push).clamp(min=-constants.threshold)
     s = (u > constants.threshold).to(u.dtype)
@@ -67,7 +79,7 @@ def step(before: Neuron, drive: Tensor, push: Tensor | float, constants: Leaky) 
 def _steps(
     network: Network, parameters: Parameters, static: Tensor, layers: list[Neuron], push: Tensor | float, constants: Leaky
 ) -> list[Neuron]:
-    """All layers 1..N; push: on the output."""
+    """Return layers 1..N after one step. static: drive by the image. push: nudge of the output."""
     moved = []
     for n, (layer, bias) in enumerate(zip(layers, parameters.biases, strict=True)):
         drive = static if n == 0 else forward(network.links[n], layers[n - 1].s, parameters.weights[n])[0]
@@ -79,7 +91,7 @@ def _steps(
 
 
 def _settled(network: Network, constants: Leaky, parameters: Parameters, pixels: Tensor) -> tuple[Tensor, list[Neuron]]:
-    """Drive by the image, and layers 1..N after the free phase."""
+    """Run the free phase; return the drive by the image, and layers 1..N at its end."""
     static = forward(network.links[0], pixels, parameters.weights[0])[0]
     zero = [pixels.new_zeros((len(pixels), *link.post)) for link in network.links]
     layers = [Neuron(z, z, z, z, z) for z in zero]
@@ -90,13 +102,17 @@ def _settled(network: Network, constants: Leaky, parameters: Parameters, pixels:
 
 @torch.no_grad()
 def infer(network: Network, constants: Leaky, parameters: Parameters, pixels: Tensor) -> Tensor:
-    """Predictions (n,): the output with the largest rate."""
+    """Return predictions (n,): the output with the largest rate."""
     return _settled(network, constants, parameters, pixels)[1][-1].r.flatten(1).argmax(1)
 
 
 @torch.no_grad()
 def update(network: Network, constants: Leaky, parameters: Parameters, pixels: Tensor, labels: Tensor, sign: int = 1) -> Update:
-    """Mean over the batch of what spikes add to the weights of a fully connected network, and changes of rates to biases."""
+    """Return the update of a fully connected network, mean over the batch, over sign beta.
+
+    Weights of link 1: pixel dr_post over the nudged phase; of the others: the spike-driven sum of the
+    module's docstring. Biases: dr of the neuron.
+    """
     static, layers = _settled(network, constants, parameters, pixels)
     predictions = layers[-1].r.flatten(1).argmax(1)
     target = functional.one_hot(labels, CLASSES).to(pixels.dtype)[:, :, None, None]

@@ -1,6 +1,7 @@
 """Equilibrium propagation, eq. 4, 5 and 11: the update from the states at the ends of two phases.
 
-Eq. 4 and 5 are the loss's gradient, as dE/dw = -rho rho, and eq. 11 is minus it: the latter is what is added to w.
+Eq. 4 and 5 give the gradient of the loss, since dE/dw = -rho rho; eq. 11 has the opposite sign. Here eq. 11
+is added to w.
 """
 
 from typing import NamedTuple
@@ -17,11 +18,11 @@ from .phases import Averages, averages, output
 
 
 class Update(NamedTuple):
-    """What a batch gives."""
+    """The update and the predictions of a batch."""
 
-    #: Mean over the batch of what is added to the parameters, before learning rates.
+    #: Change of the parameters, mean over the batch, before multiplication by the learning rates.
     delta: Parameters
-    #: (batch,).
+    #: Predicted classes (batch,), of the free phase.
     predictions: Tensor
 
 
@@ -35,10 +36,16 @@ def update(
     sign: int = 1,
     averages: Averages = averages,
 ) -> Update:
-    """Three phases: (+beta) - (-beta), over 2 beta. Two phases: (sign beta) - free, over sign beta. Where the feedback isn't 1
-    a nudge loses so much in each layer that it passes, and the update of a link below is as many times as large.
+    """Return the update of a batch of B samples, C_n the correlation `network.products` of link n = 1..N:
 
-    averages: who runs the phases.
+    three phases: delta w_n = (C_n(+beta) - C_n(-beta)) / (2 beta B f^(N-n))
+    two phases:   delta w_n = (C_n(sign beta) - C_n(free)) / (sign beta B f^(N-n))
+
+    and biases likewise, with the sum of xi over the positions in place of C. f is `network.feedback`: a nudge
+    shrinks by f in each layer that it passes on its way down. Link 1 reads the pixels. A readout has the
+    gradient of its cross-entropy, mean over the nudged states.
+
+    sign: of beta, in two phases. averages: implementation of the phases.
     """
     signs = (1, -1) if dynamics.three_phases else (sign,)
     xi = averages(network, dynamics, parameters, pixels, labels, signs)
@@ -53,7 +60,7 @@ def update(
         w = parameters.weights[n]
         weights.append(size * (products(link, pre[0], first[n], w) - products(link, pre[1], second[n], w)))
         biases.append(size * (first[n] - second[n]).sum((0, 2, 3)))
-    if network.softmax:  # the loss's own gradient, at the nudged states
+    if network.softmax:  # the readout: gradient of the loss at the nudged states
         target = functional.one_hot(labels, CLASSES).to(pixels.dtype)
         states = [xi[name][-1].flatten(1) for name in names]
         errors = [target - output(network, parameters, state) for state in states]

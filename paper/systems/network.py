@@ -1,8 +1,9 @@
-"""Networks in general: shapes, and what one layer sends to its neighbours in both directions, eq. 9.
+"""Networks: their shapes, and the drives between neighbouring layers in both directions, eq. 9.
 
-Layers 0 (the image) to N; link n joins layers n-1 and n by one weight tensor. The second terms of eq. 9 are the transpose
-of the first ones. With average pooling, pool and convolution are one convolution of stride 2 by the (k+1) x (k+1) kernel
-that sums the four shifted copies of w: less than half the products; `fold=False` computes what the paper writes.
+Layers are numbered from 0 (the image) to N; link n joins layers n-1 and n by one weight tensor. The second
+term of eq. 9 is the transpose of the first. A convolution followed by 2x2 average pooling is computed as one
+convolution of stride 2 with the (k+1) x (k+1) kernel of `fold`, in less than half the products; with
+`fold=False` it is computed as the paper writes it.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from .pooling import ADJOINT, F
 
 @dataclass(frozen=True)
 class PaddedConv:
-    """Convolution of stride 1, then 2x2 pooling. Unlike the board's `Conv`, it may have zeros around its input."""
+    """Convolution of stride 1, then 2x2 pooling. Unlike the board's `Conv`, it may pad its input."""
 
     channels: int
     kernel: int = 3
@@ -38,24 +39,24 @@ Shape = tuple[int, int, int]
 class Link:
     """The weights between two neighbouring layers."""
 
-    #: "dense", "average" or "maximum": convolutions by their pooling.
+    #: "dense", or the pooling of a convolution: "average" or "maximum".
     kind: str
     pre: Shape
     post: Shape
     #: Side of a convolution's kernel.
     kernel: int = 1
-    #: Zeros around a convolution's input.
+    #: Rows and columns of zeros on each side of a convolution's input.
     padding: int = 0
-    #: Of eq. 16.
+    #: alpha of eq. 16.
     alpha: float = ADJOINT
     #: Whether average pooling and convolution are computed as one.
     fold: bool = True
-    #: Of the way back: what it is multiplied by.
+    #: Factor on the backward drive.
     feedback: float = 1.0
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
-        """Torch's: (post, pre, k, k) or (post neurons, pre neurons)."""
+        """Torch's shape of the weights: (post, pre, k, k), or (post neurons, pre neurons) if dense."""
         if self.kind == "dense":
             return (self.post[0], self.pre[0] * self.pre[1] * self.pre[2])
         return (self.post[0], self.pre[0], self.kernel, self.kernel)
@@ -75,7 +76,7 @@ class Link:
 
 
 class Parameters(NamedTuple):
-    """Weights in torch's shapes and biases (channels,) of all links, float."""
+    """Weights in torch's shapes and biases (channels,) of all links, in floating point."""
 
     weights: tuple[Tensor, ...]
     biases: tuple[Tensor, ...]
@@ -83,26 +84,27 @@ class Parameters(NamedTuple):
 
 @dataclass(frozen=True)
 class Network:
-    """Stages from the image to the output, and what they have in common."""
+    """Stages from the image to the output, and the options that all links share."""
 
     stages: tuple[PaddedConv | Dense, ...]
     #: "average" or "maximum".
     pooling: str = "average"
-    #: Of eq. 16.
+    #: alpha of eq. 16.
     alpha: float = ADJOINT
-    #: The last link isn't part of the dynamics but a readout, softmax(W xi + b), and the loss its cross-entropy
-    #: (Laborieux et al. 2021). Otherwise layer N is the output, and the loss is half the squared distance to the label.
+    #: True: the last link isn't part of the dynamics but a readout, softmax(W xi + b), and the loss is its
+    #: cross-entropy (Laborieux et al. 2021). False: layer N is the output, and the loss is half the squared
+    #: distance to the one-hot label.
     softmax: bool = False
-    #: Of each `Link`.
+    #: `Link.fold` of each link.
     fold: bool = True
-    #: Of each `Link`: how strongly a layer drives the one below. The states at rest are those of least energy again, where
-    #: each layer counts `feedback` times as much as the one below it (Xie and Seung 2003); near 0 they are those of a
+    #: `Link.feedback` of each link. The states at rest still minimise an energy, in which each layer counts
+    #: `feedback` times as much as the layer below it (Xie and Seung 2003); near 0 they are those of a
     #: feed-forward network.
     feedback: float = 1.0
 
     @cached_property
     def links(self) -> tuple[Link, ...]:
-        """All of them, the readout too."""
+        """All links, input to output, the readout included."""
         pre: Shape = (1, IMAGE_SIDE, IMAGE_SIDE)
         links = []
         for stage in self.stages:
@@ -119,7 +121,7 @@ class Network:
 
     @property
     def dynamic(self) -> tuple[Link, ...]:
-        """Without a readout."""
+        """The links without the readout."""
         return self.links[: len(self.links) - self.softmax]
 
     def initial(
@@ -131,9 +133,10 @@ class Network:
         *,
         glorot: bool = False,
     ) -> Parameters:
-        """Weights uniform in +-gain/sqrt(fan_in), biases 0. gain: 1 is what torch's layers have, sqrt(6) He et al. 2015.
+        """Draw initial weights, uniform in +-gain/sqrt(fan_in); biases are 0.
 
-        glorot: in +-gain sqrt(6/(fan_in + units)) instead, for dense links.
+        gain: 1 is torch's default, sqrt(6) that of He et al. 2015. glorot: +-gain sqrt(6/(fan_in + units))
+        instead, for dense links.
         """
         random = torch.Generator().manual_seed(seed)
         bounds = [(6 / (k.fan_in + k.post[0])) ** 0.5 if glorot else k.fan_in**-0.5 for k in self.links]
@@ -148,19 +151,23 @@ class Network:
 
 
 def fold(w: Tensor) -> Tensor:
-    """(o, c, k, k) to (o, c, k+1, k+1): the mean of the four copies that 2x2 pooling shifts by 0 or 1."""
+    """Fold 2x2 average pooling into a kernel, (o, c, k, k) to (o, c, k+1, k+1): the mean of its four copies
+    that are shifted by 0 or 1 rows and columns."""
     a, b = functional.pad(w, (0, 1)), functional.pad(w, (1, 0))
     rows = a + b
     return (functional.pad(rows, (0, 0, 0, 1)) + functional.pad(rows, (0, 0, 1, 0))) / ADJOINT
 
 
 def kernels(links: Sequence[Link], weights: Sequence[Tensor]) -> list[Tensor]:
-    """What `forward` and `backward` take: the weights, folded where that saves products."""
+    """Return the kernels that `forward` and `backward` take: the weights, of folded links those of `fold`."""
     return [fold(w) if link.folded else w for link, w in zip(links, weights, strict=False)]
 
 
 def forward(link: Link, s: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
-    """First term of eq. 9: (batch, *pre) to (batch, *post), and where the largest were if the pooling is "maximum"."""
+    """Return the first term of eq. 9, P(w * s), or w s if dense: (batch, *pre) to (batch, *post).
+
+    The second value is the indices of the maxima if the pooling is "maximum", else None. w: of `kernels`.
+    """
     if link.kind == "dense":
         return (s.flatten(1) @ w.T)[:, :, None, None], None
     if link.folded:
@@ -170,8 +177,11 @@ def forward(link: Link, s: Tensor, w: Tensor) -> tuple[Tensor, Tensor | None]:
 
 
 def backward(link: Link, s: Tensor, w: Tensor, indices: Tensor | None) -> Tensor:
-    """Second term of eq. 9: (batch, *post) to (batch, *pre), times `Link.feedback`. The last convolution's layer gets the dense
-    one, reshaped."""
+    """Return the second term of eq. 9, feedback * w^T P^-1(s), or feedback * w^T s if dense: (batch, *post)
+    to (batch, *pre); the drive from a dense layer to a convolution's map is reshaped.
+
+    w: of `kernels`. indices: of the maxima, from `forward`.
+    """
     factor = link.feedback
     if link.kind == "dense":
         back = (s.flatten(1) @ w).unflatten(1, link.pre)
@@ -185,17 +195,17 @@ def backward(link: Link, s: Tensor, w: Tensor, indices: Tensor | None) -> Tensor
 
 
 def inverse(link: Link, s: Tensor, indices: Tensor | None) -> Tensor:
-    """P^-1 of a layer's map."""
+    """Return P^-1(s), eq. 14 or 16: (batch, *post) to the size of the convolution's output before pooling."""
     if indices is None:
         return pooling.spread(s, link.map, link.alpha)
     return pooling.unpool(s, indices, link.map)
 
 
 def products(link: Link, pre: Tensor, post: Tensor, w: Tensor) -> Tensor:
-    """One term of eq. 11, summed over the batch: the correlation of pre and post, in the shape of w.
+    """Return one term of eq. 11, summed over the batch: d<P(w * pre), post>/dw, in the shape of w.
 
-    Its text has post of layer n+1 beside pre of layer n, and doesn't say which one is the kernel: w_n joins n-1 and n in
-    eq. 9, and the correlation is d<P(w * pre), post>/dw, with the 1/alpha of the inverse.
+    Dense: post pre^T. Eq. 11 pairs pre of layer n with post of layer n+1 and doesn't state which of them is
+    the kernel; here w_n joins layers n-1 and n as in eq. 9. The correlation includes 1/alpha of the inverse.
     """
     if link.kind == "dense":
         return post.flatten(1).T @ pre.flatten(1)
@@ -204,6 +214,6 @@ def products(link: Link, pre: Tensor, post: Tensor, w: Tensor) -> Tensor:
 
 
 def readout(network: Network, parameters: Parameters, xi: Tensor) -> Tensor:
-    """Class probabilities (batch, 10) of a network with `softmax`, from the last layer's xi."""
+    """Return the class probabilities softmax(W xi + b), (batch, 10), of a network with `softmax`."""
     assert network.softmax, "the output is a layer"
     return functional.softmax(functional.linear(xi.flatten(1), parameters.weights[-1], parameters.biases[-1]), 1)

@@ -1,8 +1,9 @@
 """The paper's own four systems: 2C2FC, spiking or not, by EP or by BPTT, in all variants.
 
-`table-1` is Table I; where it is silent (threshold, hidden width, initial weights, learning-rate decay), it is as the codes
-have it from which the paper descends. `table-1-annealed` has a lambda that falls and nothing else changed. `tuned` is chosen
-on held-out images (`nudge repro tuning`), `SETTLED` by training error; what begins with it is that and `variants`.
+`table-1` has Table I's constants; those that the paper doesn't state (threshold, hidden width, initial
+weights, learning-rate decay) are from the code that the paper builds on. `table-1-annealed` changes lambda
+alone, which falls. `tuned` was chosen on held-out images (`nudge repro tuning`), its `SETTLED` by training
+error; names that begin with `tuned` are that with one of `variants`.
 """
 
 from dataclasses import replace
@@ -16,38 +17,41 @@ from .neuron import Dynamics
 from .published import OWN_ROW, TABLE_I
 from .variants import TUNED_WEAK, changed, with_centred_updates, with_fine_spikes, with_half_rates, with_weak_feedback
 
-#: Factor on the rates of `starts`, and the initial weights' gain, of `tuned`: the best of what `nudge repro tuning --budget
-#: scale` and pairs of its changes gave on held-out digits, the same for all four (docs/log/2026-11-28-scale.md).
+#: Constants of `tuned`: factor on the learning rates of `starts`, and gain of the initial weights. The best
+#: on held-out digits among the changes of `nudge repro tuning --budget scale` and pairs of them, the same for
+#: all four systems (docs/log/2026-11-28-scale.md).
 FACTOR, GAIN = 2, 1.25
 
-#: What `tuned` has in common.
+#: The constants that all `tuned` systems share, in words.
 TUNED = "lambda 1/4, epsilon 1, beta 1/2, static image, odd layers first, T 16/8, mean of 4 sweeps with spikes, batch 16"
 
-#: Dynamics that differ in `tuned`, by name, from `WIDE` channels on. With spikes, weights grow until 16 sweeps and a lambda of
-#: 1/4 no longer settle: it is larger at first, so that states arrive, and smaller later, so that they are exact. Narrow
-#: networks learn by rates that are too large for it (docs/log/2026-11-29-annealed.md).
+#: Exceptions to the dynamics of `tuned`, by the system's name, from `WIDE` channels on. With spikes, weights
+#: grow until the network no longer settles in 16 sweeps at lambda 1/4: lambda is larger at first, so that
+#: states converge fast, and smaller later, so that they are exact. Narrow networks need learning rates that
+#: are too large for it (docs/log/2026-11-29-annealed.md).
 SETTLED: dict[str, dict[str, Any]] = {
     "snn-ep": {"free": 32, "nudged": 16, "window": 8, "prediction": 1.0, "prediction_decay": 0.5}
 }
-#: Channels of the first convolution.
+#: Channels of the first convolution from which a network counts as wide.
 WIDE = 32
 
-#: Factor on the rates of `tuned`, by name, with weak feedback: as chosen on held-out images.
+#: Factor on the learning rates of `tuned` with weak feedback, by system; chosen on held-out images.
 WEAK_RATES = {"snn-ep": 4, "crnn-ep": 2}
 
-#: Of the paper's network where it is trained on all images ("scale"): channels of its convolutions, units of its hidden layer.
+#: Widths of 2C2FC in the budget "scale": channels of both convolutions, units of the hidden layer.
 SCALE_WIDTHS = (32, 64, 256)
 
 
 def two_conv_two_dense(first: int = 128, second: int = 256, hidden: int = 512, *, softmax: bool = False) -> Network:
-    """2C2FC. The hidden width isn't published; 512 is what the codes of this lineage have."""
+    """Return 2C2FC. The hidden width isn't published; 512 is from the code that the paper builds on."""
     return Network((PaddedConv(first), PaddedConv(second), Dense(hidden), Dense(10)), softmax=softmax)
 
 
 def four(
     variant: str, widths: tuple[int, int, int], spiking: Dynamics, real: Dynamics, rates: tuple[float, ...], batch: int
 ) -> list[Configuration]:
-    """All four with the same constants. real: dynamics without spikes, whose loss is the cross-entropy."""
+    """Return all four systems with the same constants. spiking, real: dynamics with and without spikes;
+    without them the loss is the cross-entropy."""
     kinds = ("snn", two_conv_two_dense(*widths), spiking), ("crnn", two_conv_two_dense(*widths, softmax=True), real)
     return [
         Configuration(f"{kind}-{rule}", variant, OWN_ROW, f"{kind} {rule}".upper(), network, dynamics, rates, rule, batch)
@@ -57,8 +61,8 @@ def four(
 
 
 def starts(widths: tuple[int, int, int]) -> list[Configuration]:
-    """What the four systems' constants are tuned from, the same for all; `nudge repro tuning` changes one at a time."""
-    # an update moves all weights of a neuron at once, so with more of them each must move less
+    """Return the start of tuning, the same constants for all systems; `nudge repro tuning` varies them."""
+    # an update changes all weights of a neuron at once: the more there are, the smaller each change must be
     later = min((8 / widths[0]) ** 1.25, 1.0)
     averaged = Dynamics(16, 8, 4, 0.25, 1.0, 0.5, order="odd-even")
     settled = replace(averaged, spiking=False, window=1)
@@ -66,7 +70,7 @@ def starts(widths: tuple[int, int, int]) -> list[Configuration]:
 
 
 def tuned(start: Configuration) -> Configuration:
-    """What is chosen from where all systems start."""
+    """Return the variant `tuned` of a system of `starts`."""
     assert isinstance(start.dynamics, Dynamics)
     first = start.network.stages[0]
     assert isinstance(first, PaddedConv)
@@ -77,7 +81,7 @@ def tuned(start: Configuration) -> Configuration:
 
 
 def table_one(data: str, widths: tuple[int, int, int]) -> list[Configuration]:
-    """All four with Table I's constants for that data set, and the spiking one by EP with a lambda that falls."""
+    """Return all four systems with Table I's constants for a data set, and `snn-ep` with a falling lambda."""
     best = TABLE_I[data]
     spiking = Dynamics(best.free, best.nudged, 1, best.prediction, best.rate, best.beta, image_spikes=True)
     real = replace(spiking, spiking=False, image_spikes=False)
@@ -87,7 +91,7 @@ def table_one(data: str, widths: tuple[int, int, int]) -> list[Configuration]:
 
 
 def own_systems(data: str, widths: tuple[int, int, int]) -> list[Configuration]:
-    """All four in all variants; of `tuned`, those that change more are for wide networks."""
+    """Return all four systems in all variants; those that change `tuned` further only for wide networks."""
     chosen = [tuned(start) for start in starts(widths)]
     if widths[0] < WIDE:
         return [*table_one(data, widths), *chosen]

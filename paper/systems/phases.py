@@ -1,8 +1,10 @@
-"""Free and nudged phases of a batch. All layers step at once, by what was sent in the step before; or in each step, which is
-then called a sweep, the odd ones first, then the even ones and the image, which read the new spikes.
+"""Free and nudged phases of a batch.
 
-Everything is zero when a sample comes. Both nudged phases start from all of the free phase's last state (d, V, s and xi), or
-from where `deviation` puts it.
+In the order "all" every layer reads the previous step's spikes. In "odd-even" a step is called a sweep: the
+odd layers step first, then the even ones and the image, which read the odd layers' new spikes.
+
+A sample starts from zero state. Both nudged phases start from the whole last state of the free phase (d, V, s
+and xi), with fine spikes from that of `deviation.begin`.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,7 +27,7 @@ class Step(NamedTuple):
 
     #: "free", "plus" or "minus".
     phase: str
-    #: From 0 within the phase.
+    #: Number of the step within the phase, from 0.
     t: int
     #: Layers 1..N in order.
     layers: list[State]
@@ -34,9 +36,12 @@ class Step(NamedTuple):
 def drives(
     network: Network, w: list[Tensor], layers: list[State], turn: tuple[int, ...], static: Tensor | None = None
 ) -> Iterator[tuple[int, Tensor]]:
-    """Layers of the turn, each with eq. 9 of what layers 0..N sent. static: layer 1's first term, if the image is still."""
+    """Yield (n, phi), phi of eq. 9, for each layer n of the turn, from s of `layers` 0..N.
 
-    @cache  # the unpooling of one layer has indices of the next one's pooling
+    static: the first term of layer 1, if the image is constant.
+    """
+
+    @cache  # unpooling into layer n takes the indices of the pooling into layer n + 1
     def below(n: int) -> tuple[Tensor, Tensor | None]:
         if n == 1 and static is not None:
             return static, None
@@ -52,12 +57,15 @@ def drives(
 
 
 def kept_where(kept: Tensor, before: State, after: State) -> State:
-    """A layer after a step that only some samples take. kept: (batch,), of those that don't."""
+    """Return `before` for samples where kept, (batch,), is True, and `after` for the others."""
     return State(*(torch.where(kept[:, None, None, None], old, new) for old, new in zip(before, after, strict=True)))
 
 
 def nudge(network: Network, parameters: Parameters, last: State, target: Tensor) -> Tensor:
-    """-dL/dxi of the last layer. target: one-hot (batch, 10)."""
+    """Return -dL/dxi of the last layer: y - xi, or W^T (y - softmax(W xi + b)) with a readout.
+
+    target: y, one-hot (batch, 10).
+    """
     if not network.softmax:
         return target[:, :, None, None] - last.xi
     return ((target - readout(network, parameters, last.xi)) @ parameters.weights[-1]).unflatten(1, last.xi.shape[1:])
@@ -71,9 +79,9 @@ def steps(
     labels: Tensor | None,
     signs: tuple[int, ...] | None = None,
 ) -> Iterator[Step]:
-    """Every step of all phases on pixels (batch, 1, 28, 28) in [0, 1]; labels None: the free phase alone.
+    """Yield every step of all phases on pixels (batch, 1, 28, 28) in [0, 1]; no labels: the free phase only.
 
-    signs: of beta in the nudged phases; the default is (1, -1), or (1,) for two phases.
+    signs: sign of beta in each nudged phase; the default is (1, -1), or (1,) without `three_phases`.
     """
     w = kernels(network.dynamic, parameters.weights)
     static = None if dynamics.image_spikes else forward(network.dynamic[0], pixels, w[0])[0]
@@ -83,8 +91,11 @@ def steps(
     def phase(
         layers: list[State], start: int, count: int, strength: float, base: list[State] | None = None
     ) -> Iterator[tuple[int, list[State]]]:
-        """layers: 0..N, the image in front. start: steps since the sample came. base: states of which they send deviations."""
-        awake = torch.ones(len(pixels), dtype=torch.bool, device=pixels.device)  # samples that don't stand still yet
+        """Yield (t, layers) after each step of a phase.
+
+        layers: 0..N. start: steps of earlier phases. base: with fine spikes, the end of the free phase.
+        """
+        awake = torch.ones(len(pixels), dtype=torch.bool, device=pixels.device)  # samples not yet settled
         for t in range(count):
             now = dynamics.at(start + t)
             before = layers
@@ -140,7 +151,10 @@ def averages(
     labels: Tensor | None,
     signs: tuple[int, ...] | None = None,
 ) -> dict[str, list[Tensor]]:
-    """xi of layers 1..N averaged over the last `window` steps of each phase; with `still`, xi at its end."""
+    """Return xi of layers 1..N, averaged over the last `window` steps of each phase; with `still`, the last.
+
+    The arguments are those of `steps`; the keys are "free", "plus" and "minus".
+    """
     lengths = {"free": dynamics.free, "plus": dynamics.nudged, "minus": dynamics.nudged}
     sums: dict[str, list[Tensor]] = {}
     for phase, t, layers in steps(network, dynamics, parameters, pixels, labels, signs):
@@ -151,12 +165,12 @@ def averages(
     return {phase: [total / dynamics.window for total in each] for phase, each in sums.items()}
 
 
-#: `averages`, or another function that says the same.
+#: `averages`, or another implementation of it.
 Averages = Callable[[Network, Dynamics, Parameters, Tensor, Tensor | None, tuple[int, ...] | None], dict[str, list[Tensor]]]
 
 
 def output(network: Network, parameters: Parameters, last: Tensor) -> Tensor:
-    """What is compared with the label, (batch, 10), from the last layer's averaged xi."""
+    """Return the output that is compared with the label, (batch, 10), from the last layer's averaged xi."""
     return readout(network, parameters, last) if network.softmax else last.flatten(1)
 
 
@@ -164,5 +178,5 @@ def output(network: Network, parameters: Parameters, last: Tensor) -> Tensor:
 def infer(
     network: Network, dynamics: Dynamics, parameters: Parameters, pixels: Tensor, averages: Averages = averages
 ) -> Tensor:
-    """Predictions (n,): the class with the largest output at the end of the free phase."""
+    """Return predictions (n,): the class with the largest output at the end of the free phase."""
     return output(network, parameters, averages(network, dynamics, parameters, pixels, None, None)["free"][-1]).argmax(1)

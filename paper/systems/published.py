@@ -1,8 +1,8 @@
-"""What the paper prints: Table I, its hyper-parameters, and Table II, its results."""
+"""Tables I and II as the paper prints them: hyper-parameters and results."""
 
 from dataclasses import dataclass
 
-#: Row of Table II that is the paper's own.
+#: Row of Table II with the paper's own network.
 OWN_ROW = "2C2FC"
 
 
@@ -12,16 +12,17 @@ class Published:
 
     #: Test error in percent.
     test: float
-    #: Of the test error.
+    #: Standard deviation of the test error.
     deviation: float | None = None
     #: Training error in percent.
     train: float | None = None
+    #: Standard deviation of the training error.
     train_deviation: float | None = None
-    #: MB.
+    #: Memory in MB.
     memory: float | None = None
 
 
-#: By data set, then name of the configuration.
+#: Table II by data set, then name of the configuration.
 PUBLISHED = {
     "mnist": {
         "oconnor-1fc": Published(2.37, train=0.15),
@@ -44,7 +45,8 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class TableI:
-    """Optimal hyper-parameters of one data set."""
+    """Table I's hyper-parameters for one data set; names as in `neuron.Dynamics` and
+    `configuration.Configuration`."""
 
     beta: float
     rate: float

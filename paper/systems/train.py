@@ -1,4 +1,4 @@
-"""Train any configuration, and count its errors. A run is fixed by its seed; it can stop and go on between epochs."""
+"""Train any configuration and measure its error. A seed fixes a run, which can be resumed between epochs."""
 
 import json
 import time
@@ -28,10 +28,10 @@ from .neuron import Dynamics
 #: Images whose predictions are computed at once.
 CHUNK = 500
 
-#: Batches from one measurement to the next of what links read on average.
+#: Batches between two measurements of the links' mean inputs.
 MEASURED = 10
 
-#: Bytes of a checkpoint at most.
+#: Maximum size of a checkpoint in bytes.
 MAX_BYTES = 1 << 28
 
 
@@ -40,49 +40,50 @@ class SystemRun:
     """Training of one configuration, then a test."""
 
     configuration: Configuration
-    #: Training images, the first ones of the data set.
+    #: Number of training images, the first ones of the data set.
     samples: int
     epochs: int
-    #: Of the initial weights and of each epoch's order.
+    #: Seed of the initial weights, of each epoch's order and of the random signs of beta.
     seed: int
-    #: Test images, the first ones.
+    #: Number of test images, the first ones.
     tested: int = 10000
-    #: Torch's name of it.
+    #: Name of the torch device.
     device: str = "cpu"
-    #: Equal parts of the run, each with a training error of its own.
+    #: Number of equal parts of the run, each with a training error of its own.
     parts: int = 8
-    #: Who runs phases, and goes back through them: "torch" or "compiled". Their sums are rounded in another order.
+    #: Implementation of the phases and of backpropagation through them: "torch" or "compiled". They add in
+    #: different orders, so results differ by rounding.
     engine: str = "torch"
-    #: Whether the test images are tried after each epoch, for a curve; nothing is chosen by it.
+    #: Whether to measure the test error after each epoch, for a curve; it chooses nothing.
     every_epoch: bool = False
 
 
-#: Takes a line about how far a run is.
+#: Callback that takes a line of progress.
 Tell = Callable[[str], None]
 
 
 def silent(line: str) -> None:
-    """Tells nobody."""
+    """Discard the line."""
 
 
 class Trained(NamedTuple):
-    """What a run gives."""
+    """Results of a run."""
 
     parameters: Parameters
-    #: Error in percent of each of the run's `parts`, of samples before they were learned.
+    #: Training error in percent of each of the run's `parts`; each sample is predicted before it is learned.
     training: list[float]
-    #: Test error in percent after each epoch, where `every_epoch`; else none.
+    #: Test error in percent after each epoch with `every_epoch`, else empty.
     tests: list[float]
-    #: Of processor time, that of all sittings.
+    #: Processor time in seconds, that before each resumption included.
     seconds: float
 
 
 def pixels(images: Tensor, device: str = "cpu") -> Tensor:
-    """(n, 28, 28) uint8 to (n, 1, 28, 28) in [0, 1]."""
+    """Convert images (n, 28, 28) uint8 to float32 (n, 1, 28, 28) in [0, 1]: value / 255."""
     return images[:, None].to(device).float() / 255
 
 
-#: By the name of the engine.
+#: Implementations of `phases.averages`, by the name of the engine.
 ENGINES: dict[str, phases.Averages] = {"torch": phases.averages, "compiled": compiled.averages}
 
 
@@ -94,7 +95,7 @@ def update(
     sign: int = 1,
     engine: str = "torch",
 ) -> Update:
-    """One batch's update by the configuration's rule."""
+    """Return a batch's update by the configuration's learning rule."""
     network, dynamics = configuration.network, configuration.dynamics
     if isinstance(dynamics, eqspike.Leaky):
         return eqspike.update(network, dynamics, parameters, x, labels, sign)
@@ -105,7 +106,7 @@ def update(
 
 
 def read(configuration: Configuration, parameters: Parameters, x: Tensor, engine: str = "torch") -> list[Tensor]:
-    """Mean of what each link reads in the free phase, (channels,) each. Not of `eqspike`."""
+    """Return each link's mean input at the end of the free phase, (channels,) each. Not for `eqspike`."""
     network, dynamics = configuration.network, configuration.dynamics
     assert isinstance(dynamics, Dynamics)
     free = ENGINES[engine](network, dynamics, parameters, x, None, None)["free"]
@@ -113,7 +114,7 @@ def read(configuration: Configuration, parameters: Parameters, x: Tensor, engine
 
 
 def infer(configuration: Configuration, parameters: Parameters, x: Tensor, engine: str = "torch") -> Tensor:
-    """Predictions (n,)."""
+    """Return predictions (n,)."""
     network, dynamics = configuration.network, configuration.dynamics
     if isinstance(dynamics, eqspike.Leaky):
         return eqspike.infer(network, dynamics, parameters, x)
@@ -121,7 +122,7 @@ def infer(configuration: Configuration, parameters: Parameters, x: Tensor, engin
 
 
 def learn(parameters: Parameters, delta: Parameters, rates: tuple[float, ...], factor: float = 1.0) -> Parameters:
-    """w + factor * rate * delta, biases by the same rates: gradient descent without momentum."""
+    """Return w + factor * rate * delta, biases by the same rates: gradient descent without momentum."""
     return Parameters(
         *(
             tuple(x + factor * r * d for x, r, d in zip(group, rates, deltas, strict=True))
@@ -131,21 +132,23 @@ def learn(parameters: Parameters, delta: Parameters, rates: tuple[float, ...], f
 
 
 def _groups(parameters: Parameters) -> Iterator[tuple[str, tuple[Tensor, ...]]]:
-    """Names of the groups of tensors, as a checkpoint has them."""
+    """Pair each group of tensors with its name in a checkpoint."""
     return zip(Parameters._fields, parameters, strict=True)
 
 
 def train(run: SystemRun, data: Data, checkpoint: Path | None = None, tell: Tell = silent) -> Trained:
-    """The whole run. checkpoint: a file that is written after each epoch and read at the start; what follows is the same.
+    """Train a run to its end.
 
-    tell: is told after each batch how far the run is.
+    checkpoint: a file that is written after each epoch and, if present, read at the start; a resumed run has
+    the same result. A damaged file starts the run anew, with a note. tell: called with the progress after
+    each batch.
     """
     c = run.configuration
     parameters = c.network.initial(run.seed, c.gain, run.device, glorot=c.glorot)
     random = torch.Generator().manual_seed(run.seed)
     batches = -(-run.samples // c.batch)
     wrong, seen, tests, first, seconds = [0] * run.parts, [0] * run.parts, [], 0, 0.0
-    means: list[Tensor] = []  # of what each link reads, if updates are centred
+    means: list[Tensor] = []  # running mean of each link's input, if updates are centred
     if checkpoint is not None and checkpoint.exists():
         try:
             tensors, metadata = weight_files.content(checkpoint, MAX_BYTES)
@@ -197,11 +200,11 @@ def train(run: SystemRun, data: Data, checkpoint: Path | None = None, tell: Tell
 
 
 def error(run: SystemRun, parameters: Parameters, images: Tensor, labels: Tensor) -> float:
-    """Percent of images that are misclassified."""
+    """Return the percentage of images that are misclassified."""
     parts = [infer(run.configuration, parameters, pixels(part, run.device), run.engine).cpu() for part in images.split(CHUNK)]
     return 100 * float((torch.cat(parts) != labels).double().mean())
 
 
 def test_error(run: SystemRun, parameters: Parameters, data: Data) -> float:
-    """Of the first `tested` test images."""
+    """Return the error in percent of the first `tested` test images."""
     return error(run, parameters, data.test_images[: run.tested], data.test_labels[: run.tested])

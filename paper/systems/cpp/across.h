@@ -1,4 +1,4 @@
-// Drives of a dense link with outputs along a vector and samples beside each other: for batches that leave lanes empty.
+// Drives of a dense link with outputs along a vector, for batches too small to fill vectors of samples.
 #pragma once
 
 #include <algorithm>
@@ -8,21 +8,21 @@
 
 namespace {
 
-// Where a batch of 20 fills 32 lanes by five eighths, this computes 20 samples. Each sum is added up in the same order, so
-// it has the same bits.
+// With samples along vectors, a batch of 20 takes 32 lanes; here it takes 20 samples. Each sum is added in
+// the same order, so it has the same bits.
 struct Across {
-    static constexpr int SAMPLES = 10;                // that share one load of a weight,
-    static constexpr int VECS = 2;                    // vectors of outputs that share one load of an input: with
-    static constexpr int OUTPUTS = VECS * LANES;      // 20 sums they stay in registers
+    static constexpr int SAMPLES = 10;                // samples that share one load of a weight
+    static constexpr int VECS = 2;                    // vectors of outputs that share one load of an input;
+    static constexpr int OUTPUTS = VECS * LANES;      // the SAMPLES * VECS = 20 sums stay in registers
 
-    static constexpr int AHEAD = 16; // inputs whose weights are asked for, where all of them are more than a cache
+    static constexpr int AHEAD = 16; // inputs whose weights are prefetched, as all exceed the cache
 
     int inputs = 0, outputs = 0;
-    Vecs block; // for each OUTPUTS, for each input, VECS vectors
+    Vecs block; // weights: for each OUTPUTS outputs, for each input, VECS vectors
 
     static int64_t rounded(int64_t samples, int64_t to) { return (samples + to - 1) / to * to; }
 
-    // Whether fewer samples are computed in vain than with LANES samples along a vector.
+    // Whether this wastes fewer samples than LANES samples along a vector.
     static bool better(int64_t samples) { return rounded(samples, SAMPLES) < rounded(samples, LANES); }
 
     Across() = default;
@@ -36,8 +36,9 @@ struct Across {
                     scale * w[o * per_output + i * per_input];
     }
 
-    // put(what phi has of an output and a sample, its drive); s and phi: TEAM vectors a neuron, samples along them. live:
-    // the inputs that aren't 0 in all samples, in order, or null for all.
+    // Call put(phi of an output and a sample, its drive) for all outputs and `present` samples. s, phi: TEAM
+    // vectors per neuron, samples along them. live: in order, the inputs that aren't 0 in all samples; null
+    // for all inputs.
     template <int TEAM, typename Put>
     void drive(const Vecs &s, int present, const std::vector<int> *live, Put put, Vecs &phi) const {
         if (live) sums<TEAM>(s, present, static_cast<int>(live->size()), [live](int i) { return (*live)[i]; }, put, phi);
@@ -55,12 +56,12 @@ struct Across {
                 const Vec *const rows = block.data() + static_cast<size_t>(o) / LANES * inputs;
                 for (int i = 0; i < count; i++) {
                     const Vec *const w = rows + input(i) * VECS;
-                    for (int v = 0; v < VECS; v++) __builtin_prefetch(w + AHEAD * VECS + v); // past the end: does nothing
+                    for (int v = 0; v < VECS; v++) __builtin_prefetch(w + AHEAD * VECS + v); // harmless past the end
                     const float *const at = in + first + input(i) * TEAM * LANES;
-                    for (int k = 0; k < SAMPLES; k++) // GCC unrolls no loop of more than 16 turns
+                    for (int k = 0; k < SAMPLES; k++) // GCC unrolls loops of up to 16 iterations only
                         for (int v = 0; v < VECS; v++) sum[k][v] += at[k] * w[v];
                 }
-                Vec done[SAMPLES][VECS]; // a copy, so that the sums themselves are in registers
+                Vec done[SAMPLES][VECS]; // a copy, so that the sums themselves stay in registers
                 for (int k = 0; k < SAMPLES; k++)
                     for (int v = 0; v < VECS; v++) done[k][v] = sum[k][v];
                 const int here = std::min(OUTPUTS, outputs - o);

@@ -7,16 +7,16 @@
 
 namespace {
 
-// All phases of a group of samples, and xi averaged over the end of each.
+// Runs all phases of a group of samples, and averages xi over the last `window` steps of each.
 template <int TEAM> struct Averages {
-    // Of each phase, the free one first, and layer 1..N: (count, neurons).
+    // Averages of each phase, the free one first, and each layer 1..N: (count, neurons).
     using Out = float *const *;
 
     Group<TEAM> group;
     const Task &task;
     Out out;
     std::vector<Vecs> sums;
-    std::vector<typename Group<TEAM>::State> kept; // the free phase's last states
+    std::vector<typename Group<TEAM>::State> kept; // states at the end of the free phase
 
     Averages(Shared &shared, Out to) : group(shared), task(shared.task), out(to) {
         for (const auto &layer : group.layers) sums.emplace_back(layer.xi.size());

@@ -10,11 +10,11 @@
 
 namespace {
 
-constexpr int BLOCK = 8; // outputs that share one load of an input; times TEAM sums, they stay in registers
+constexpr int BLOCK = 8; // outputs that share one load of an input; the BLOCK * TEAM sums stay in registers
 
 inline int blocks(int n) { return (n + BLOCK - 1) / BLOCK; }
 
-// Weights in the order in which the loop reads them: for each BLOCK of outputs, for each input, BLOCK weights.
+// Weights in the order of the loop: for each BLOCK of outputs, for each input, BLOCK weights.
 struct Kernel {
     int inputs = 0;
     std::vector<float> block;
@@ -29,7 +29,8 @@ struct Kernel {
                 block[(static_cast<size_t>(o / BLOCK) * inputs + i) * BLOCK + o % BLOCK] = scale * w[o * per_output + i * per_input];
     }
 
-    // put(g, j, drive of output first + j), absent ones too; input(i) are TEAM vectors. `first` is a multiple of BLOCK.
+    // Call put(g, j, drive of output first + j) for g < TEAM, j < BLOCK, also past the last output. input(i)
+    // points to TEAM vectors. `first` is a multiple of BLOCK.
     template <int TEAM, typename Input, typename Put> void drive(int first, Input input, Put put) const {
         Vec sums[TEAM * BLOCK] = {};
         const float *w = block.data() + static_cast<size_t>(first) * inputs;
@@ -43,18 +44,18 @@ struct Kernel {
     }
 };
 
-// The weights of a link in both directions, and what it makes of the neighbours' spikes.
+// The weights of a link, and its drives in both directions.
 struct Joint {
     const Link link;
     const Layer pre, post;
     Kernel forward_kernel, backward_kernel;
-    Across forward_across, backward_across; // of a dense link, instead of the kernels, if it was asked for
+    Across forward_across, backward_across; // of a dense link, instead of the kernels, if `across`
     const bool across;
 
-    // Weights of an output, or inputs of one position.
+    // Number of weights per output, which is the number of inputs of one position.
     static int inner(const Link &l, const Layer &pre) { return l.kind == DENSE ? pre.neurons() : pre.channels * l.kernel * l.kernel; }
 
-    // outputs_across: by Across; all links are dense then.
+    // outputs_across: use Across; requires a dense link.
     Joint(const Link &l, const Layer &below, const Layer &above, const float *w, bool outputs_across)
         : link(l), pre(below), post(above), across(outputs_across) {
         const int in = inner(l, below);
@@ -67,8 +68,8 @@ struct Joint {
         }
     }
 
-    // phi of the post layer is written, of `present` samples at least. s: of the pre layer, TEAM vectors a neuron. live: its
-    // neurons that aren't 0 in all samples, or null; others may be left out.
+    // Write phi of the post layer, for at least `present` samples. s: of the pre layer, TEAM vectors per
+    // neuron. live: its neurons that aren't 0 in all samples; others may be skipped. null: all are read.
     template <int TEAM> void forward(const Vecs &s, Vecs &phi, Vecs &boxes, int present, const std::vector<int> *live) const {
         if (across) return forward_across.drive<TEAM>(s, present, live, [](float &to, float sum) { to = sum; }, phi);
         if (link.kind == DENSE) {
@@ -96,7 +97,7 @@ struct Joint {
         }
     }
 
-    // phi of the pre layer is added to. s: of the post layer. taps: room for one position's.
+    // Add to phi of the pre layer. s: of the post layer. taps: buffer for the taps of one position.
     template <int TEAM> void backward(const Vecs &s, Vecs &phi, Vecs &taps, int present) const {
         if (across) return backward_across.drive<TEAM>(s, present, nullptr, [](float &to, float sum) { to += sum; }, phi);
         const int outputs = inner(link, pre), positions = post.positions(), k = link.kernel;
@@ -124,7 +125,7 @@ struct Joint {
     }
 
   private:
-    // 2x2 sums at stride 1: what one pooled position sees through one tap.
+    // 2x2 sums at stride 1: the input of one pooled position through one tap of the kernel.
     template <int TEAM> void box_sums(const Vecs &s, Vecs &boxes) const {
         const int h = pre.height, w = pre.width;
         boxes.resize(static_cast<size_t>(pre.channels) * (h - 1) * (w - 1) * TEAM);
@@ -138,7 +139,8 @@ struct Joint {
                     }
     }
 
-    // to[y][x] += sum of the taps at (y, x), (y - 1, x), (y, x - 1), (y - 1, x - 1). KNOWN: the kernel, or 0 for any.
+    // to[y][x] += tap[y][x] + tap[y - 1][x] + tap[y][x - 1] + tap[y - 1][x - 1]. KNOWN: kernel size if
+    // constant, else 0.
     template <int TEAM, int KNOWN> void fold(const Vec *tap, int kernel, Vec *to) const {
         const int k = KNOWN ? KNOWN : kernel;
         for (int g = 0; g < TEAM; g++)

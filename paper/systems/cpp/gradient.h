@@ -1,7 +1,7 @@
-// Backpropagation through the free phase: paper.systems.backprop's derivatives, step by step.
+// Backpropagation through the free phase: the derivatives for paper.systems.backprop, step by step.
 //
-// An update's products of states and derivatives are left to the caller. Pooling must be its inverse's adjoint: then each
-// direction of a link is the other's derivative.
+// The caller multiplies states and derivatives to get the update. The inverse of pooling must be its adjoint,
+// so that each direction of a link is the other's derivative.
 #pragma once
 
 #include <algorithm>
@@ -12,14 +12,15 @@
 namespace {
 
 template <int TEAM> struct Gradient {
-    // Of layers 1..N. What was sent after each step, and the loss's derivative by each step's drive phi: (free, count,
-    // neurons); by the bias at each neuron, summed over steps: (count, neurons). last: the last layer's averaged xi.
+    // Results, of layers 1..N. sent: output after each step, (free, count, neurons). drives: derivative of
+    // the loss by each step's drive phi, (free, count, neurons). biases: derivative by the bias at each
+    // neuron, summed over steps, (count, neurons). last: averaged xi of the last layer.
     struct Out {
         float *last;
         float *const *sent, *const *drives, *const *biases;
     };
 
-    // The loss's derivatives by a layer's state.
+    // Derivatives of the loss by a layer's state.
     struct Adjoint {
         Vecs d, V, s, xi, bias;
     };
@@ -27,7 +28,7 @@ template <int TEAM> struct Gradient {
     Group<TEAM> group;
     const Task &task;
     const Out out;
-    std::vector<std::vector<Record>> tape; // of each step, layers 0..N
+    std::vector<std::vector<Record>> tape; // for each step, layers 0..N
     std::vector<Adjoint> adjoints;
     std::vector<Vecs> drives;
     Vecs last;
@@ -77,7 +78,8 @@ template <int TEAM> struct Gradient {
         return histories[n - 1] + static_cast<size_t>(t) * group.all_of_it.count * task.layers[n].neurons();
     }
 
-    // Back through the layers that stepped together: first each through its neurons, then what it read.
+    // Backpropagate through the layers that stepped together: first through the neurons of each, then through
+    // its drives.
     void turn(int t, int from, int stride) {
         for (int n = from; n <= task.links; n += stride) {
             through(t, n);
@@ -93,7 +95,7 @@ template <int TEAM> struct Gradient {
         }
     }
 
-    // Group::fire backwards: from the derivatives by the new state to those by the old one, and by the drive.
+    // Backpropagate Group::fire: from derivatives by the new state to those by the old state and the drive.
     void through(int t, int n) {
         const float prediction = group.all_of_it.prediction[t], rate = group.all_of_it.rate[t];
         const Record &record = tape[t][n];

@@ -1,6 +1,6 @@
-// TEAM times LANES samples: their state, and what the phases of paper.systems.phases do to it.
+// The state of TEAM * LANES samples, and the steps of paper.systems.phases.
 //
-// Samples are innermost, so all arithmetic is that of one sample, whatever thread it is on and whatever is beside it.
+// Samples are the innermost dimension, so a sample's result doesn't depend on its thread or on other samples.
 #pragma once
 
 #include <algorithm>
@@ -16,21 +16,22 @@
 
 namespace {
 
-// What all threads read.
+// Arguments and counters that all threads share.
 struct Shared {
     const Task &task;
     std::vector<Joint> joints;
-    std::vector<MaximumLink> maxima; // instead of the joints, of networks with maximum pooling
-    const float *const *weights, *const *biases; // of each link, the readout too
+    std::vector<MaximumLink> maxima; // instead of the joints, with maximum pooling
+    const float *const *weights, *const *biases; // of each link, the readout included
     const float *images;                         // (count, pixels)
     const int64_t *labels;                       // or null
     const int32_t *signs;                        // of beta in each nudged phase
-    const float *prediction, *rate;              // lambda and epsilon of each step since the sample came
-    int64_t count, size; // images; those that a thread takes at a time, at most TEAM * LANES
+    const float *prediction, *rate;              // lambda and epsilon of each step of a sample
+    int64_t count, size; // number of images; how many a thread takes at a time, at most TEAM * LANES
     std::atomic<int64_t> next{0}, done{0};
 };
 
-// What a step made of a layer that its derivative takes: xi before the clip, and V + e that the threshold decides on.
+// Values of a layer's step that its derivative needs: xi before the clip, and V + e, which is compared with
+// the threshold.
 struct Record {
     Vecs unclipped, potential;
 };
@@ -45,10 +46,10 @@ template <int TEAM> struct Group {
     std::vector<State> layers;
     std::vector<Vecs> phi;
     Vecs static_drive, boxes, taps, target;
-    std::vector<int> live; // pixels that aren't 0 in all samples: no other ones spike, if the threshold isn't negative
-    Vecs nudge;                // what `push` computed
-    Record *records = nullptr; // of layers 0..N in this step, where they are kept
-    const State *base = nullptr; // of layers 0..N: what is sent is how far xi is from theirs, paper.systems.deviation
+    std::vector<int> live; // pixels not 0 in all samples; with a threshold >= 0 no others spike
+    Vecs nudge;                // result of `push`
+    Record *records = nullptr; // of layers 0..N in this step, or null
+    const State *base = nullptr; // of layers 0..N: if set, spikes encode the deviation from it
     int64_t first = 0;
     int present = 0;
 
@@ -63,13 +64,13 @@ template <int TEAM> struct Group {
         target.resize(static_cast<size_t>(task.classes) * TEAM);
     }
 
-    // Samples from `from` on come; all else is zero.
+    // Load the samples from `from` on, and set all state to zero.
     void load(int64_t from) {
         first = from;
         present = static_cast<int>(std::min(all_of_it.size, all_of_it.count - from));
         for (State &state : layers)
             for (Vecs *x : {&state.d, &state.V, &state.s, &state.xi}) std::fill(x->begin(), x->end(), Vec{});
-        Vecs &pixels = phi[0]; // no drive comes to the image
+        Vecs &pixels = phi[0]; // free for the pixels, since the image has no drive
         std::fill(pixels.begin(), pixels.end(), Vec{});
         const int count = task.layers[0].neurons();
         for (int sample = 0; sample < present; sample++)
@@ -92,14 +93,15 @@ template <int TEAM> struct Group {
         }
     }
 
-    // All layers at once, by what was sent in the step before; or the odd ones, then the even ones and the image.
+    // Step all layers at once, from the outputs of the step before; or the odd ones, then the even ones and
+    // the image.
     void step(int t, float strength) {
         if (!task.halves) return turn(t, strength, 1, 1, true);
         turn(t, strength, 1, 2, false);
         turn(t, strength, 2, 2, true);
     }
 
-    // Every `stride`-th layer from `from` on.
+    // Step every `stride`-th layer from `from` on, and the image if `image`.
     void turn(int t, float strength, int from, int stride, bool image) {
         for (int n = from; n <= task.links; n += stride) {
             if (n == 1 && base) std::fill(phi[n].begin(), phi[n].end(), Vec{});
@@ -115,7 +117,7 @@ template <int TEAM> struct Group {
         for (int n = from; n <= task.links; n += stride) fire(n, prediction, rate, n == task.links ? strength : 0.0f);
     }
 
-    // Eq. 10, or eq. 3 without spikes; strength: of the nudge of the last layer.
+    // Step the neurons of layer n: eq. 10, or eq. 3 without spikes. strength: of the nudge, 0 for none.
     void fire(int n, float prediction, float rate, float strength) {
         State &state = layers[n];
         const int positions = task.layers[n].positions();
@@ -141,7 +143,7 @@ template <int TEAM> struct Group {
         }
     }
 
-    // Predictive coding and sigma-delta: the last three lines of eq. 10. What it says: V + e.
+    // Predictive coding and sigma-delta: the last three lines of eq. 10. Returns V + e.
     Vec encode(State &state, size_t i, Vec xi, float prediction) const {
         const Vec x = state.V[i] + lerp(state.xi[i], xi, 1.0f / prediction);
         const Vec s = x > task.threshold ? all(1.0f) : Vec{};
@@ -151,7 +153,7 @@ template <int TEAM> struct Group {
         return x;
     }
 
-    // The same of how far xi is from `from`, in spikes of either sign, each worth `unit`.
+    // The same for xi's deviation from `from`, in spikes of +-unit.
     static void encode(State &state, size_t i, Vec xi, Vec from, float unit, float prediction) {
         const Vec x = state.V[i] + lerp(state.xi[i] - from, xi - from, 1.0f / prediction), half = all(unit / 2);
         const Vec s = x > half ? all(unit) : x < -half ? all(-unit) : Vec{};
@@ -160,7 +162,7 @@ template <int TEAM> struct Group {
         state.xi[i] = xi;
     }
 
-    // Layers are at the end of the free phase, and send deviations from it from now on.
+    // At the end of the free phase: send deviations from this state from now on.
     void deviate(const State *from) {
         base = from;
         for (int n = 0; n <= task.links; n++) {
@@ -172,7 +174,7 @@ template <int TEAM> struct Group {
         }
     }
 
-    // nudge = strength * -dL/dxi of the last layer, from its xi.
+    // nudge = -strength * dL/dxi of the last layer, from its xi.
     void push(const Vecs &last, float strength) {
         nudge.resize(last.size());
         if (!task.softmax) {
@@ -201,10 +203,10 @@ template <int TEAM> struct Group {
         }
     }
 
-    // x to out, of (samples, neurons).
+    // Copy x to out, (samples, neurons).
     void put(const Vecs &x, float *out) const {
         const size_t neurons = x.size() / TEAM;
-        for (size_t start = 0; start < neurons; start += LANES) { // as much as the nearest cache holds
+        for (size_t start = 0; start < neurons; start += LANES) { // blocks that fit the L1 cache
             const size_t end = std::min(start + LANES, neurons);
             for (int sample = 0; sample < present; sample++)
                 for (size_t i = start; i < end; i++)

@@ -1,4 +1,4 @@
-// LANES samples as one vector, which GCC and Clang split into what the processor has.
+// LANES samples as one vector, which GCC and Clang split into the processor's registers.
 #pragma once
 
 #include <vector>
@@ -17,7 +17,7 @@ inline Vec clipped(Vec x) {
     return x > 1.0f ? all(1.0f) : x;
 }
 
-// a + w (b - a), from the nearer end, as torch's lerp has it.
+// a + w (b - a), computed from the nearer end, as in torch.lerp.
 inline Vec lerp(Vec a, Vec b, float w) { return w < 0.5f ? a + w * (b - a) : b - (1 - w) * (b - a); }
 
 } // namespace

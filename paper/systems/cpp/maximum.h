@@ -1,6 +1,6 @@
-// Networks of convolutions with maximum pooling, then dense links, without spikes: one sample at a time, channels along
-// vectors. Where the largest of a pool was differs from sample to sample, so samples can't be along a vector here; and each
-// one stops by itself when it stands still.
+// Links of networks with maximum pooling, without spikes: one sample at a time, channels along vectors.
+// Samples can't be along vectors here, since the index of a pool's maximum differs between samples, and each
+// sample stops when it has settled.
 #pragma once
 
 #include <algorithm>
@@ -15,16 +15,16 @@ namespace {
 
 inline int vectors(int channels) { return (channels + LANES - 1) / LANES; }
 
-// Which of a pool's four was the largest, row by row, in each lane.
+// In each lane, the index 0..3 of a pool's maximum, row by row.
 using Places = int32_t __attribute__((vector_size(4 * LANES)));
 
-// The weights of a link in both directions. Maps have vectors(channels) vectors a position, row by row; a dense layer is one
-// position. What is above `channels` in the last vector stays 0.
+// The weights of a link, and its drives in both directions. Maps have vectors(channels) vectors per position,
+// row by row; a dense layer is one position. Lanes above `channels` in the last vector stay 0.
 struct MaximumLink {
     const Link link;
     const Layer pre, post;
     const int pre_vectors, post_vectors;
-    Vecs up;   // of a convolution: for each row, column and channel of the kernel, the outputs. Of a dense link none: `down`
+    Vecs up;   // convolution: for each row, column and channel of the kernel, the outputs. Dense: empty
     Vecs down; // for each output (and row and column of the kernel), the inputs
 
     MaximumLink(const Link &l, const Layer &below, const Layer &above, const float *w)
@@ -40,7 +40,7 @@ struct MaximumLink {
                 }
     }
 
-    // phi of the post layer is written, and where the largest were. rows: room for two rows before pooling.
+    // Write phi of the post layer, and the maxima's indices to `where`. rows: buffer for two unpooled rows.
     void forward(const Vecs &s, Vecs &phi, std::vector<Places> &where, Vecs &rows) const {
         if (link.kind == DENSE) return dense(s, phi);
         const int width = 2 * post.width;
@@ -63,11 +63,11 @@ struct MaximumLink {
         }
     }
 
-    // phi of the pre layer is added to. s: of the post layer. where: what `forward` said.
+    // Add to phi of the pre layer. s: of the post layer. where: from `forward`.
     void backward(const Vecs &s, const std::vector<Places> &where, Vecs &phi) const {
         const bool dense = link.kind == DENSE;
         const int k = link.kernel, rows = dense ? 1 : k, row = dense ? pre.positions() * pre_vectors : k * pre_vectors;
-        for (int o = 0; o < post.channels; o++) // its weights and the map stay in the nearest cache
+        for (int o = 0; o < post.channels; o++) // its weights and the map stay in the L1 cache
             for (int p = 0; p < post.positions(); p++) {
                 const size_t at = static_cast<size_t>(p) * post_vectors + o / LANES;
                 const float sent = link.backward_scale * s[at][o % LANES];
@@ -96,9 +96,9 @@ struct MaximumLink {
         }
     }
 
-    static constexpr int POSITIONS = 8; // that share one load of a weight; two vectors of outputs share one of an input
+    static constexpr int POSITIONS = 8; // that share a load of a weight; two vectors of outputs share an input's
 
-    // Row y of the convolution, `width` positions of it. Each sum is added up in one order, however positions are cut.
+    // Compute `width` positions of row y of the convolution. The blocks don't change the order of a sum.
     void convolve(const Vecs &s, int y, int width, Vec *to) const {
         for (int v = 0; v < post_vectors;) {
             const int step = std::min(2, post_vectors - v);

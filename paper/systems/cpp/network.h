@@ -1,4 +1,4 @@
-// The C++ side of paper/systems/compiled.py's structures; the order and types must agree.
+// The structures of paper/systems/compiled.py in C++; order and types of the fields must agree.
 #pragma once
 
 #include <cstdint>
@@ -15,17 +15,17 @@ struct Layer {
 
 struct Link {
     int32_t kind, kernel;
-    float forward_scale, backward_scale; // of the sums of w * spikes: by what pooling divides, and how weak the way back is
+    float forward_scale, backward_scale; // factors on sums of w * s: 1 / pooling's divisor, feedback
 };
 
 struct Task {
-    int32_t links; // dynamic ones
+    int32_t links; // without a readout
     int32_t spiking, image_spikes, clip_nudge, softmax, classes;
-    int32_t halves; // odd layers first, then even ones
-    int32_t free, nudged, window, phases; // phases: nudged ones
+    int32_t halves; // 1: odd layers first, then even ones
+    int32_t free, nudged, window, phases; // phases: number of nudged phases
     float threshold, beta;
-    float still; // the free phase ends when no xi changes more; below 0 for never
-    int32_t deviations; // nudged phases send these, as spikes worth `unit`
+    float still; // the free phase ends when no xi changes by more; below 0: never
+    int32_t deviations; // 1: spikes of nudged phases encode deviations, with weight `unit`
     float unit[16]; // of layers 0..N
     Layer layers[16];
     Link link[16];

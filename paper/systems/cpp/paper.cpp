@@ -1,4 +1,4 @@
-// What paper/systems/compiled.py calls; it says what the arguments are.
+// The functions that paper/systems/compiled.py calls; it documents the arguments.
 
 #include <algorithm>
 #include <cstdint>
@@ -29,7 +29,7 @@ template <typename Work> bool run(Shared &shared, typename Work::Out out, int64_
     std::vector<std::thread> pool;
     try {
         for (int64_t t = 1; t < std::min(threads, groups); t++) pool.emplace_back(work<Work>, std::ref(shared), out);
-    } catch (const std::system_error &) { // no more threads to be had: those that started do it
+    } catch (const std::system_error &) { // no more threads available: those that started do the work
     } catch (const std::bad_alloc &) {
     }
     work<Work>(shared, out);
@@ -50,12 +50,12 @@ bool all_dense(const Task &task) {
 
 } // namespace
 
-// The result of all: 0, or -1 if memory ran out.
+// All functions return 0, or -1 if memory ran out.
 extern "C" int32_t paper_averages(const Task *task, const float *const *weights, const float *const *biases, const float *images,
                                   const int64_t *labels, const int32_t *signs, const float *prediction, const float *rate,
                                   int64_t count, int64_t threads, float *const *out) try {
     const int64_t share = (count + std::max<int64_t>(1, threads) - 1) / std::max<int64_t>(1, threads);
-    // two vectors a weight where there are enough samples for all threads
+    // two vectors of samples per weight if there are enough samples for all threads
     const bool pairs = share > LANES;
     const int64_t full = (pairs ? 2 : 1) * LANES;
     const bool across = all_dense(*task) && share < full && Across::better(share);

@@ -1,4 +1,4 @@
-// paper.systems.phases.averages of networks with maximum pooling: one sample at a time, until it stands still.
+// paper.systems.phases.averages of networks with maximum pooling: one sample at a time, until it has settled.
 #pragma once
 
 #include <algorithm>
@@ -12,13 +12,13 @@
 namespace {
 
 struct Settling {
-    // Of each phase, the free one first, and layer 1..N: (count, neurons).
+    // xi at the end of each phase, the free one first, and each layer 1..N: (count, neurons).
     using Out = float *const *;
 
     Shared &all_of_it;
     const Task &task;
     Out out;
-    std::vector<Vecs> xi, phi;              // of layers 0..N, of which the image has no phi
+    std::vector<Vecs> xi, phi;              // of layers 0..N; phi of the image isn't used
     std::vector<std::vector<Places>> where; // of links 0..N-1
     std::vector<Vecs> biases;               // of layers 1..N, channels along vectors
     Vecs static_drive, rows, target;
@@ -61,7 +61,7 @@ struct Settling {
     }
 
   private:
-    // Eq. 3 of all layers at once; the largest change of any xi.
+    // Step all layers at once by eq. 3; return the largest change of any xi.
     float step(float strength) {
         phi[1] = static_drive;
         for (int n = 2; n <= task.links; n++) all_of_it.maxima[n - 1].forward(xi[n - 1], phi[n], where[n - 1], rows);
