@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def counting(m, counter, size: int):
-    """Adds 1 to ``counter``, modulo ``size``. Statements inside are active in the cycle before it wraps to 0.
+    """Adds 1 to ``counter``, modulo ``size``. Statements inside are active while it is ``size - 1``.
 
     Several of them in one ``with`` are nested loops, innermost first.
     """

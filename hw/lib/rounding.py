@@ -12,7 +12,7 @@ def half_up(value, places: int):
 
 
 def clipped(value, bits: int):
-    """min(max(value, 0), 2^bits) of a signed value, where any bit from number ``bits`` up means 2^bits."""
+    """min(max(value, 0), 2^bits) of a signed value, without a comparator."""
     return Mux(value[-1], 0, Mux((value >> bits).any(), 1 << bits, value[:bits]))
 
 
