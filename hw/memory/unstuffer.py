@@ -48,8 +48,7 @@ class Unstuffer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         busy, high, zero, emit, byte_there = Signal(), Signal(), Signal(), Signal(), Signal()
-        # left are: coded bytes, bytes before the next code byte, zeros of a run; pixels so far, at most
-        # PIXELS + 1
+        # bytes left of the image, bytes left of the block, zeros left of a run; pixels so far, or PIXELS + 1
         unread, left = Signal.like(self.length), Signal(8)
         run, count = Signal(range(LONGEST_RUN + 1)), Signal(range(PIXELS + 2))
         byte, value = Signal(8), Signal(8)
