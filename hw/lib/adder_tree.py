@@ -42,7 +42,7 @@ def carry_tree(m: Module, terms, *, latency: int | None = None):
 
 
 def paired(terms):
-    """Adds one or two pairs (term, carry) and one of their carries; returns the sum and the other carry."""
+    """Adds one or two pairs (term, carry): one carry is added too, the other is in the returned pair."""
     (a, first), (b, second) = terms if len(terms) == 2 else (*terms, (None, None))
     if b is None:
         return a, first

@@ -5,8 +5,7 @@ from amaranth.utils import bits_for
 
 
 def padded(number, count):
-    """``number``, zero-extended to the address width of ``count`` words, so that a bank number fits above it.
-    """
+    """``number``, zero-extended to the address width of ``count`` words, so that a bank fits above it."""
     return Cat(number, Const(0, bits_for(count - 1) - len(number)))
 
 

@@ -104,8 +104,7 @@ class Deframer(wiring.Component):
         ]
 
     def _store(self, m, frame, slot, crc, port):
-        """Stores decoded bytes, of the input or of a run of zeros; returns the strobe of an input transfer.
-        """
+        """Stores decoded bytes, from the input or a run of zeros; returns the strobe of an input transfer."""
         left, length, run, too_long = frame.left, frame.length, frame.run, frame.too_long
         taken, byte, emit, put = Signal(), Signal(8), Signal(), Signal()
         stored = taken & (self.i.payload != 0) & frame.inside & ~frame.dropping

@@ -20,8 +20,7 @@ ANSWER_BYTES = max(Sampled.size(), Committed.size())
 
 
 def result(config: Config):
-    """Layout of a sample's result; a COMMIT uses only ``cycles``. mistaken: the prediction isn't the label.
-    """
+    """Layout of a result; a COMMIT uses only ``cycles``. mistaken: the prediction isn't the label."""
     return data.StructLayout({"prediction": label_bits(config), "mistaken": 1, "cycles": 32})
 
 

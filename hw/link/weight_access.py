@@ -261,8 +261,7 @@ class WeightAccess(wiring.Component):
                 self._check_means(m, at)
 
     def _check_means(self, m, at):
-        """First pass: refuses running means out of range in `write_data`; at the end starts the second pass.
-        """
+        """First pass: refuses running means out of range in `write_data`, then starts the second pass."""
         low, high = layout.mean_halves(self.config)
         outside = Signal(name="mean_outside")
         with m.Switch(self.bundle):

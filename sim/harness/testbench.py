@@ -229,8 +229,7 @@ def simulate(
 
 
 def complain(folder: Path, module: str, test: str, stopped: str | None) -> None:
-    """Raises `CocotbError` with the end of the log unless the report in `folder` has one test, which passed.
-    """
+    """Raises `CocotbError` with the end of the log unless `folder` has a report of one passed test."""
     log = folder / LOG
     if found := problem(folder / REPORT) or stopped or (None if (folder / REPORT).exists() else "no report"):
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-80:]) if log.exists() else "(no log)"
