@@ -36,7 +36,7 @@ class Counters(wiring.Component):
 
     @property
     def settling(self) -> int:
-        """Cycles until a clear (``count``) and an increment of each counter (2 each) are done, and 3 spare."""
+        """Cycles until a clear (``count``) and an increment of every counter (2 each) are done, plus 3."""
         return 3 * self.count + 3
 
     def elaborate(self, platform):
