@@ -1,4 +1,5 @@
 """The Amaranth accelerator.
 
-`protocol`, `config` and `layout` are plain data and import no Amaranth: the host reads them too.
+Protocol, configuration and layout of the weights are plain data in `golden.contract`, which the host reads
+too.
 """

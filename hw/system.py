@@ -1,4 +1,4 @@
-"""Link, registers and core: all of a board's logic but its serial pins."""
+"""Link, registers and core: a board's logic except the serial receiver and transmitter."""
 
 from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
@@ -32,33 +32,37 @@ from hw.memory.interface import Port
 
 
 class System(wiring.Component):
-    """deframer -> decoder -> executors -> framer, around the core: requests as bytes in, answers as bytes out.
+    """Receives requests and sends answers as bytes: deframer -> decoder -> executors -> framer, around the
+    core.
 
     Parameters
     ----------
     config : Config
     identity : Identity
-        What HELLO answers; its link window is the number of frames and answers kept.
+        The answer to HELLO; its link window is the number of frame buffers and of stored answers.
     core : Component with `CoreSignature(config)`, optional
-        Another core than the one that `config` asks for.
+        Replaces the core that `config` selects.
     build : BuildFacts, optional
-        What the registers tell of the bitstream's making.
+        Values of the registers that identify the build of the bitstream.
 
     Members
     -------
     i : In(stream.Signature(8))
-        Ready as the deframer is: within `LONGEST_RUN` + 1 cycles. A frame that can't be stored is dropped and counted.
+        Bytes of requests, as in `Deframer`: ready again within `LONGEST_RUN` + 1 cycles. A frame that can't
+        be stored is dropped and counted.
     o : Out(stream.Signature(8))
+        Bytes of answers.
     framing : In(1)
-        One cycle for each byte that the serial line lost.
+        Strobe for each byte that the serial receiver dropped because of its stop bit.
     busy : Out(1)
         The core is busy.
     phase : Out(len(PHASES))
-        Which phase its cycles count for; one hot, or 0.
+        The phase to which the core's cycles are counted; one hot, or 0.
     error : Out(1)
         A frame or byte was refused or dropped since reset or since the counters were cleared.
     memory : Out(Port()), tested : In(1), works : In(1)
-        If ``identity`` has a capacity: memory for samples, as `hw.memory.memory.Memory` offers it.
+        If ``identity`` has a capacity: ``port``, ``ready`` and ``works`` of the `hw.memory.memory.Memory` for
+        samples.
     """
 
     def __init__(self, config: Config, identity: Identity, core=None, build: BuildFacts | None = None):
@@ -96,7 +100,7 @@ class System(wiring.Component):
         def wire(source, sink, *names):
             m.d.comb += [getattr(sink, name).eq(getattr(source, name)) for name in names]
 
-        # the frame buffer is the core's while it needs the image in it; weights are accessed while it rests
+        # the core reads the frame buffer while it needs an image; weights are accessed while the core is idle
         m.d.comb += [
             deframer.buffer.address.eq(Mux(core.holding, sample_control.buffer.address, weight_access.buffer.address)),
             weight_access.buffer.data.eq(deframer.buffer.data),
@@ -116,13 +120,13 @@ class System(wiring.Component):
         wire(weight_access, core, "bundle", "address", "lane", "write", "write_data")
         wire(core, weight_access, "read_data")
         wire(registers, core, "settings")
-        m.d.sync += core.clear.eq(registers.clear)  # far away, and no hurry
+        m.d.sync += core.clear.eq(registers.clear)  # registered: a long wire whose latency doesn't matter
         for mine, theirs in zip(registers.spikes, core.spikes, strict=True):
             m.d.comb += mine.eq(theirs)
         for mine, theirs in zip(registers.phase_cycles, core.phase_cycles, strict=True):
             m.d.comb += mine.eq(theirs)
 
-        # `pending` at once; the others are far away, and in no hurry
+        # `pending` without delay; the others are registered: long wires whose latency doesn't matter
         increment = registers.increment
         m.d.comb += increment.pending.eq(sample_control.trained)
         m.d.sync += [
@@ -151,7 +155,7 @@ class System(wiring.Component):
         return m
 
     def _store(self, m, wire, core, deframer, decoder, registers, weight_access, sample_control):
-        """The store of samples, and who executes its commands; while they use the core, nobody else does."""
+        """Adds the store of samples and its executors, which control the core while `active` is high."""
         m.submodules.store = store = ImageStore()
         m.submodules.record_access = record_access = RecordAccess()
         m.submodules.stored_samples = stored = StoredSamples(self.config)

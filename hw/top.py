@@ -25,8 +25,11 @@ from .system import System
 
 
 def waiting_bytes(window: int, divisor: int, frame_bytes: int = REQUEST_BYTES) -> int:
-    """Bytes that may have to wait where the line is faster than the deframer: `window` frames of nothing but the longest runs,
-    each of which it takes `LONGEST_RUN` + 1 cycles to store. 0 where it never is."""
+    """Bytes that may have to wait because the line is faster than the deframer; 0 if it never is.
+
+    The worst case is `window` frames that consist of the longest runs of zeros, each of which takes the
+    deframer `LONGEST_RUN` + 1 cycles.
+    """
     spare = max(LONGEST_RUN + 1 - FRAME_BITS * divisor, 0)
     return window * -(-(frame_bytes // LONGEST_RUN + 1) * spare // (FRAME_BITS * divisor))
 
@@ -38,19 +41,19 @@ class Top(wiring.Component):
     ----------
     config : Config
     clock_hz : int
-        Frequency of `sync`, as HELLO tells it; beside that only the SDRAM's times depend on it.
+        Frequency of `sync`, which HELLO answers; only the SDRAM's timing depends on it.
     divisor : int
         Clock cycles per bit of the serial line.
     window : int
-        Link window, requests that a host may have in flight: a power of two. Each takes
-        REQUEST_BYTES + ANSWER_BYTES of block RAM; networks with larger images have fewer of them
-        (`protocol.window_for`).
+        Link window, the requests that a host may have in flight: a power of two. Each takes REQUEST_BYTES +
+        ANSWER_BYTES of block RAM; for networks with larger images it is reduced (`protocol.window_for`).
     core : Component with `CoreSignature(config)`, optional
-        Another core than the one that `config` asks for.
+        Replaces the core that `config` selects.
     build : BuildFacts, optional
-        What the registers tell of the bitstream's making.
+        Values of the registers that identify the build of the bitstream.
     sdram : bool
-        The board has an SDRAM, for samples; it is left alone where these aren't as MNIST's.
+        The board has an SDRAM for samples; it isn't used unless images have MNIST's shape and classes
+        (`stored.storable`).
 
     Members
     -------
@@ -59,7 +62,7 @@ class Top(wiring.Component):
     busy : Out(1), phase : Out(len(PHASES)), error : Out(1)
         As in `System`.
     sdram_pins : Out(Pins())
-        With ``sdram``: the chip.
+        Pins of the SDRAM chip, if it is used.
     """
 
     def __init__(
@@ -94,7 +97,7 @@ class Top(wiring.Component):
         depth = waiting_bytes(self.identity.window, self.identity.uart_divisor, frame_bytes)
         if depth == 0:
             connect(m, receiver.o, system.i)
-        else:  # only a simulated line is as fast
+        else:  # only a simulated line is so fast
             m.submodules.waiting = waiting = fifo.SyncFIFOBuffered(width=8, depth=depth)
             connect(m, receiver.o, waiting.w_stream)
             connect(m, waiting.r_stream, system.i)

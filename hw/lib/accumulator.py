@@ -1,4 +1,4 @@
-"""Accumulator memory: drives are summed word by word, then streamed out."""
+"""Accumulator memory: sums drives word by word, then streams the sums out."""
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -12,24 +12,26 @@ from .flow import Flow
 
 
 class Accumulator(wiring.Component):
-    """``memory[address] += value`` (or ``= value`` where ``first``), then ``words`` transfers in order of address.
+    """Adds items to a memory, then streams the memory out in order of address.
 
-    Adding and draining exclude each other. Draining leaves the memory as it is, so it may be repeated.
+    ``memory[address] = (0 if first else memory[address]) + value``, for each of ``lanes`` lanes.
+
+    Adding and draining exclude each other. Draining doesn't change the memory, so it may be repeated.
 
     Parameters
     ----------
     words, lanes, bits : int
-        ``bits`` is the width of a sum, which the caller proves to be enough: sums wrap silently.
+        ``bits`` is the width of a sum. Sums wrap silently; the caller proves that ``bits`` are enough.
     value_bits : int
-        Width of what is added.
+        Width of an added value.
 
     Members
     -------
     i : In(Flow(ArrayLayout(signed(value_bits), lanes)))
     address : In, first : In(1)
-        Belong to the item of the same cycle. One address must not come twice within two cycles.
+        Belong to the item of the same cycle. Two consecutive cycles must not have the same address.
     drain : In(1)
-        One cycle; starts the output, at the earliest two cycles after the last item.
+        Strobe of one cycle that starts the output; at the earliest two cycles after the last item.
     o : Out(stream.Signature(ArrayLayout(signed(bits), lanes)))
         First word two cycles after ``drain``, then one in each cycle.
     """

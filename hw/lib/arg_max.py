@@ -7,16 +7,19 @@ from amaranth.utils import bits_for
 
 
 class ArgMax(wiring.Component):
-    """Scans ``words`` x ``lanes`` values, one a cycle; the lowest index wins a tie. Model: `golden.model.fixed`'s predictions.
+    """Finds the largest of ``words`` x ``lanes`` values, one value a cycle; the lowest index wins a tie.
+
+    Integer model: `golden.model.chunks.first_largest`.
 
     Parameters
     ----------
     words, lanes, bits : int
+        ``bits`` is the width of a value, which is unsigned.
 
     Members
     -------
     start : In(1), busy : Out(1)
-        Busy for words * (lanes + 1) cycles.
+        Busy for words * (lanes + 1) cycles after ``start``.
     address : Out, values : In(ArrayLayout(unsigned(bits), lanes))
         Synchronous read: ``values`` belongs to the address of the cycle before.
     index : Out

@@ -1,28 +1,31 @@
-"""Memory as block RAM has it: what is read while it is written is undefined."""
+"""Block RAM: a read of an address in the cycle in which it is written gives an undefined word."""
 
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 
-#: Yosys' attribute for it, which `boards.toolchain.netlist` turns into the parameter of read ports that has an effect.
+#: Yosys' attribute for such a memory. It has an effect only as a parameter of the read ports, which
+#: `boards.toolchain.netlist` makes of it.
 UNDEFINED = "no_rw_check"
 
-#: Yosys' attribute for where a memory is to be, and its value for block RAM.
+#: Yosys' attribute for the kind of cells that a memory is mapped to, and its value for block RAM.
 STYLE, BLOCK = "ram_style", "block"
 
 
 class BlockMemory(Memory):
-    """A `Memory` for users that never need what they read at an address in the cycle in which it is written.
+    """A `Memory` whose users ignore the word read at an address in the cycle in which it is written.
 
-    A part's block RAM doesn't define that. To get the old word, as from a plain `Memory`, synthesis adds registers and a
-    multiplexer as wide as the word to each port; here it doesn't. In simulation such a read gives the old word inverted, so
-    that every bench finds a user that needs it.
+    A part's block RAM doesn't define this word. A plain `Memory` gives the old word there, for which
+    synthesis adds registers and a multiplexer as wide as the word to each port; a `BlockMemory` is
+    synthesised without them. In simulation such a read gives the old word inverted, so that a bench fails if
+    a user depends on it.
 
     Parameters
     ----------
     shape, depth
-        As of a `Memory`. All words are 0 at power-up.
+        As for a `Memory`. All words are 0 at power-up.
     forced : bool
-        Block RAM, even where it is so small that synthesis would take cells, of which a design may have too few.
+        Use block RAM even for a memory so small that synthesis would use logic cells; for designs that are
+        short of cells.
     """
 
     def __init__(self, *, shape, depth, forced=False):

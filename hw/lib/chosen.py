@@ -1,10 +1,10 @@
-"""One of a few values, by its number."""
+"""A multiplexer of a few values."""
 
 from amaranth.hdl import Mux
 
 
 def chosen(number, values):
-    """The value with this number, from 0; of a number beyond them the last one. Of one value nothing is looked at."""
+    """``values[number]``, or the last value for a larger number. With one value, ``number`` isn't used."""
     *others, found = values
     for n, value in reversed(list(enumerate(others))):
         found = Mux(number == n, value, found)

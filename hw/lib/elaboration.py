@@ -1,4 +1,4 @@
-"""Designs elaborated in half of the time, and large memories in seconds."""
+"""Elaboration of designs in half the time, and of large memories in seconds."""
 
 import gc
 from collections.abc import Iterator
@@ -10,17 +10,22 @@ from amaranth.hdl import _nir
 
 from golden.contract.config import LARGEST_MEMORY
 
-#: Objects made between two runs of Python's garbage collector, whose default is 700. The core of `small` is millions of objects
-#: that all live until its text is written: 7.9 s with the default, 4.5 s with this, 5.1 s with no collector.
+#: Objects created between two runs of Python's garbage collector; the default is 700. The core of `small` is
+#: millions of objects, all of which live until its text is written: 7.9 s with the default, 4.5 s with this,
+#: 5.1 s with no collector.
 OBJECTS = 50_000
 
 
 @contextmanager
 def fast_elaboration() -> Iterator[None]:
-    """While Amaranth elaborates: the collector looks in vain at what it made, so it looks less often; memories' first words
-    are written as text, where Amaranth makes an object of each bit: a third of the time, and of 90 Mbit more memory than most
-    machines have. The RTLIL is the same (`sim/lib/test_elaboration.py`), but for memories of zeros that no part here holds: of
-    these only the first word is said, and simulation leaves the others as they come, for Yosys takes hours for 30 Mbit of them.
+    """Context in which Amaranth elaborates faster.
+
+    The garbage collector runs less often, since it can free hardly anything during elaboration. The initial
+    words of memories are written as text: Amaranth makes an object of each bit, which takes a third of the
+    time and, for 90 Mbit, more memory than most machines have. The RTLIL is the same
+    (`sim/lib/test_elaboration.py`), except for all-zero memories of more than `LARGEST_MEMORY` bits, which no
+    part here can hold: only their first word is initialised and the others are undefined in simulation,
+    because Yosys takes hours for 30 Mbit of zeros.
     """
     before = gc.get_threshold()
     gc.set_threshold(OBJECTS, *before[1:])
@@ -32,7 +37,7 @@ def fast_elaboration() -> Iterator[None]:
 
 
 def _emit_memory(emitter, cell_idx, cell):
-    """`rtlil.ModuleEmitter.emit_memory` of Amaranth 0.5.10, but for how DATA is made."""
+    """`rtlil.ModuleEmitter.emit_memory` of Amaranth 0.5.10, except for the way DATA is made."""
     mask, words = (1 << cell.width) - 1, cell.init
     if cell.width * cell.depth > LARGEST_MEMORY and not any(words):
         words = words[:1]

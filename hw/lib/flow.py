@@ -5,10 +5,10 @@ from amaranth.lib.wiring import Out
 
 
 class Flow(wiring.Signature):
-    """``payload`` counts in each cycle in which ``valid`` is high; gaps may come at any time.
+    """``payload`` is an item in each cycle in which ``valid`` is high; gaps may come at any time.
 
-    Engines run at one item a cycle into accumulators they own, so nothing inside them ever has to wait; where a
-    consumer may wait, `amaranth.lib.stream` is used instead.
+    Engines send one item a cycle into accumulators of their own, so nothing inside them ever has to wait.
+    Where a consumer may exert backpressure, `amaranth.lib.stream` is used instead.
 
     Members
     -------

@@ -12,8 +12,9 @@ from .loops import counting
 class LineBuffer(wiring.Component):
     """Keeps the last ``kernel - 1`` rows, so that each word completes a ``kernel`` x ``kernel`` window.
 
-    One plane after another may follow without a pause or a reset: positions are counted, so every plane must be
-    streamed whole. Model: unfolding without padding (`golden.model.ops.convolution` is this and a product).
+    Planes may follow each other without a pause or a reset: positions are counted, so every plane must be
+    streamed whole. Integer model: `golden.model.ops.patches` (`golden.model.ops.convolution` is this and a
+    product).
 
     Parameters
     ----------
@@ -22,7 +23,7 @@ class LineBuffer(wiring.Component):
     height, width : int
         Size of a plane, ``width >= 2``.
     kernel : int
-        Side of the window, at most the plane's sides. With 1 each word is a window.
+        Side of the window, at most the smaller side of the plane. With 1 each word is a window.
 
     Members
     -------
@@ -59,7 +60,7 @@ class LineBuffer(wiring.Component):
         last_x = x == self.width - 1
         m.d.comb += next_x.eq(Mux(last_x, 0, x + 1))
 
-        # The column above x is read one word ahead, so that it is there whenever the word comes.
+        # The column above x is read one word ahead, so that it is available when the word comes.
         m.d.comb += read.addr.eq(Mux(self.i.valid, next_x, x))
         column = Cat(read.data, self.i.payload)
         m.d.comb += [write.addr.eq(x), write.data.eq(column[bits:]), write.en.eq(self.i.valid)]
@@ -78,11 +79,11 @@ class LineBuffer(wiring.Component):
 
 
 def read_plane(m, lines: LineBuffer, reading, word, beside=()):
-    """Sends a plane to a line buffer once ``reading`` has risen, which falls at its end. Returns the position
-    that is read.
+    """Sends a plane to a line buffer while ``reading`` is high, and clears it at the end; returns the
+    position.
 
-    word: that of the position of the cycle before. beside: statements for ``sync`` that hold while the plane
-    is read.
+    word: the word at the position of the cycle before. beside: statements of the ``sync`` domain, active
+    while the plane is read.
     """
     positions = lines.height * lines.width
     position = Signal(range(positions))

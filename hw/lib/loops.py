@@ -1,13 +1,13 @@
-"""Loops in hardware: counters that begin again at 0."""
+"""Loops in hardware: counters that wrap to 0."""
 
 from contextlib import contextmanager
 
 
 @contextmanager
 def counting(m, counter, size: int):
-    """Adds 1 to ``counter``, modulo ``size``. Statements inside hold in the cycle in which it goes back to 0.
+    """Adds 1 to ``counter``, modulo ``size``. Statements inside are active while it is ``size - 1``.
 
-    Several in one ``with`` are nested loops, innermost first.
+    Several of them in one ``with`` are nested loops, innermost first.
     """
     m.d.sync += counter.eq(counter + 1)
     with m.If(counter == size - 1):

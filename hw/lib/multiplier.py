@@ -1,4 +1,4 @@
-"""The multiplier of a slow core: one of the part's own."""
+"""The multiplier of the compact core: a DSP block of the part."""
 
 from amaranth.hdl import ClockSignal, Const, Instance, Module, signed, unsigned
 from amaranth.lib import wiring
@@ -6,7 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 
 class Multiplier(wiring.Component):
-    """``product = a * b`` a cycle later; exact. An iCE40's SB_MAC16 by name, since its signs differ and Yosys would split it.
+    """``product[t+1] = a[t] * b[t]``, exact.
+
+    On an iCE40 UltraPlus it instantiates an SB_MAC16, because Yosys would split a product of a signed and an
+    unsigned factor.
 
     Members
     -------
@@ -34,7 +37,7 @@ class Multiplier(wiring.Component):
             p_TOP_8x8_MULT_REG=Const(0, 1),
             p_BOT_8x8_MULT_REG=Const(0, 1),
             p_PIPELINE_16x16_MULT_REG1=Const(0, 1),
-            # the one register: after the 16x16 product
+            # the only register is the one after the 16x16 product
             p_PIPELINE_16x16_MULT_REG2=Const(1, 1),
             p_TOPOUTPUT_SELECT=Const(3, 2),
             p_TOPADDSUB_LOWERINPUT=Const(0, 2),

@@ -10,14 +10,14 @@ DEPTH, WIDTH, NIBBLES = 1 << 14, 16, 4
 
 
 class SinglePortMemory(wiring.Component):
-    """16,384 words of 16 bits; a cycle reads one word or writes nibbles of one. Contents at power-up are unknown.
+    """16,384 words of 16 bits; each cycle reads one word or writes nibbles of one word. Initially undefined.
 
     Members
     -------
     address : In(14), write : In(1), mask : In(4), write_data : In(16)
         Nibble n is written where bit n of ``mask`` is set.
     read_data : Out(16)
-        The word at the address of the cycle before, if that didn't write; else unknown.
+        The word at the address of the cycle before, if that cycle didn't write; else unknown.
     """
 
     def __init__(self):
@@ -49,7 +49,7 @@ class SinglePortMemory(wiring.Component):
             i_CLOCK=ClockSignal("sync"),
             i_STANDBY=Const(0),
             i_SLEEP=Const(0),
-            i_POWEROFF=Const(1),  # low is off
+            i_POWEROFF=Const(1),  # active low
             o_DATAOUT=self.read_data,
         )
         return m

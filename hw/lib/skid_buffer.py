@@ -1,4 +1,4 @@
-"""Skid buffer: two words of a stream, so that `ready` needn't pass through it in the same cycle."""
+"""Skid buffer: holds two words of a stream, so that `ready` has no combinational path through it."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 
 class SkidBuffer(wiring.Component):
-    """Passes a stream on a cycle later, one word a cycle; both sides are registers.
+    """Delays a stream by one cycle, at one word a cycle; all outputs come from registers.
 
     Parameters
     ----------

@@ -1,18 +1,18 @@
-"""Words whose lanes are processed in turns, a part in each, and addresses of words in memories with banks."""
+"""Words whose lanes are processed in several turns, a part in each; word addresses in banked memories."""
 
 from amaranth.hdl import Cat, Const, Signal
 from amaranth.utils import bits_for
 
 
 def padded(number, count):
-    """The number of one of `count` words, wide enough to put a bank number above it."""
+    """``number``, zero-extended to the address width of ``count`` words, so that a bank fits above it."""
     return Cat(number, Const(0, bits_for(count - 1) - len(number)))
 
 
 def word_of(m, turns, valid, part, name):
-    """The word that the parts of all turns make, in the last of these: the part itself if there is one turn.
+    """The concatenated parts of all turns, valid in the last turn; with one turn, the part itself.
 
-    valid: a part is there. name: of the register that holds the earlier parts.
+    valid: high while ``part`` is valid. name: the register of the earlier parts is called ``earlier_NAME``.
     """
     if turns == 1:
         return part

@@ -1,4 +1,4 @@
-"""Rare events, counted in block RAM: 32 flip-flops for each counter would be a tenth of a small part."""
+"""Counters of rare events, in block RAM: 32 flip-flops for each would take a tenth of a small part."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -8,21 +8,22 @@ from amaranth.utils import bits_for
 
 
 class Counters(wiring.Component):
-    """``count`` counters that wrap.
+    """``count`` counters of ``bits`` bits, which wrap.
 
     Parameters
     ----------
     count : int
     bits : int
-        Of each; a bench takes fewer than registers have, so that they do wrap.
+        Width of each counter. A bench uses fewer bits than the registers have, so that counters wrap in it.
 
     Members
     -------
     increment : In(count)
-        A bit counts an event. It is noted at once and added within `settling` cycles; of several events of one counter in
-        that time, one is counted.
+        Each bit is an event of one counter. An event is noted at once and added within `settling` cycles; of
+        several events of one counter within that time, only one is counted.
     clear : In(1)
-        Zeroes all within `settling` cycles; events of that very cycle and later ones count.
+        Sets all counters to 0 within `settling` cycles; events in the cycle of ``clear`` and later ones
+        count.
     address : In, value : Out(bits)
         Synchronous read: ``value`` belongs to the address of the cycle before.
     """
@@ -35,7 +36,7 @@ class Counters(wiring.Component):
 
     @property
     def settling(self) -> int:
-        """Cycles after which nothing is left to do: a sweep of zeros, then all counters, in two cycles each."""
+        """Cycles until a clear (``count``) and an increment of every counter (2 each) are done, plus 3."""
         return 3 * self.count + 3
 
     def elaborate(self, platform):

@@ -1,4 +1,4 @@
-"""Refuses each frame, repeats an answer or has the command executed once; stores the answer."""
+"""Answers frames: refuses a frame, repeats a stored answer, or has its command executed exactly once."""
 
 from collections.abc import Mapping
 
@@ -28,14 +28,14 @@ from golden.contract.protocol import (
 
 from .interface import Answer, Executor, SampleExecutor, request_shape
 
-#: Executors, and the commands that each serves.
+#: Executors by name, with the commands that each executes.
 EXECUTORS: dict[str, tuple[Command, ...]] = {
     "registers": (Command.READ_REGISTER, Command.WRITE_REGISTER),
     "weights": (Command.READ_WEIGHTS, Command.WRITE_WEIGHTS, Command.DIGEST),
     "samples": (Command.INFER, Command.TRAIN, Command.COMMIT),
 }
 
-#: Those of a board with memory for samples, beside them.
+#: Additional executors of a board with memory for samples.
 STORED_EXECUTORS: dict[str, tuple[Command, ...]] = {
     "records": (Command.STORE, Command.STORE_DIGEST),
     "stored": (Command.TRAIN_STORED, Command.INFER_STORED),
@@ -43,7 +43,7 @@ STORED_EXECUTORS: dict[str, tuple[Command, ...]] = {
 
 
 class Stored(data.Struct):
-    """What is kept of an answer, beside its payload in the framer's memory."""
+    """A stored answer, except its payload, which is in the framer's memory."""
 
     command: 8
     status: Status
@@ -51,77 +51,78 @@ class Stored(data.Struct):
 
 
 class Decoder(wiring.Component):
-    """Takes frames in order, and answers each one.
+    """Processes frames in order, and answers each one.
 
-    A frame is refused with the first that holds: the deframer's status (BAD_FRAME, BAD_LENGTH for a
-    frame too short or too long, BAD_CRC), BAD_VERSION, BAD_COMMAND, BAD_LENGTH (another length than
-    the command's), BAD_SEQUENCE. A refusal has no payload, echoes the sequence and command bytes as
-    received, and changes nothing: no sequence, no stored answer.
+    A frame is refused with the first status that applies: the deframer's (BAD_FRAME, BAD_LENGTH for a frame
+    too short or too long, BAD_CRC), BAD_VERSION, BAD_COMMAND, BAD_LENGTH (another length than the command's),
+    BAD_SEQUENCE. A refusal has no payload, echoes the sequence and command bytes as received, and changes
+    neither the sequence nor a stored answer.
 
-    Sequence. `executed` is the number of requests executed since the last HELLO, which counts, at
-    most `window`; 0 after reset.
+    Sequence. `executed` is the number of requests executed since the last HELLO, HELLO included, at most
+    `window`; it is 0 after reset.
 
-    - HELLO is always executed, also one with a number seen before; it forgets all stored answers
-      and sets `executed` to 1.
-    - Else the next number is executed, if `executed` isn't 0: a board that was reset since the host
-      said HELLO does nothing.
-    - Else a number among the last `executed` gets its stored answer again: status and payload, and
-      the stored command.
-    - Else BAD_SEQUENCE.
+    - HELLO is always executed, whatever its number; it invalidates all stored answers and sets `executed` to
+      1.
+    - Otherwise a request with the next number is executed, if `executed` isn't 0: a board that was reset
+      executes nothing before the next HELLO.
+    - Otherwise a number among the last `executed` gets its stored answer again: command, status and payload.
+    - Any other number is refused with BAD_SEQUENCE.
 
-    With memory for samples nothing is looked at before the memory is tested. If it failed, the board is one without: HELLO
-    doesn't tell its capacity, and the commands for it are BAD_COMMAND.
+    With memory for samples, no frame is processed before the memory has been tested. If the test failed, the
+    board behaves like one without memory: HELLO's answer lacks the capacity, and the memory's commands are
+    BAD_COMMAND.
 
-    A request whose executor finds BAD_ORDER or BAD_RANGE counts as executed. Its answer is in slot
-    `sequence mod window`; it isn't begun while the framer may still send an older answer from that
-    slot.
+    A request that its executor refuses (BAD_ORDER or BAD_RANGE, for instance) counts as executed. The answer
+    of a request is in slot `sequence mod window`; its execution doesn't begin while the framer may still send
+    an older answer from that slot.
 
-    Overlap. A sample may be taken (`SampleExecutor`) and counts as executed then; its frame is given
-    back, its answer comes later. Beside taken samples only a sample with the next number that fits
-    is started. All else, refusals and repetitions too, waits until every taken sample is answered
-    and the core rests: so answers keep the order of requests, and whatever isn't a good sample finds
-    the state that it would find if requests were executed one by one.
+    Overlap. A sample may be taken (`SampleExecutor`): it then counts as executed, its frame buffer is
+    released, and its answer follows later. While taken samples are unanswered, only another sample that has
+    the next number and fits is started. Every other frame, also a refusal or a repetition, waits until all
+    taken samples are answered and the core is idle. So answers keep the order of requests, and all other
+    requests see the state that they would see if requests were executed one by one.
 
-    Latency, from `i.valid` to `o.valid`: the executor's, from `start` to `done`, and 3 cycles; a
-    repeated answer or BAD_SEQUENCE 2 cycles, another refusal 1. A taken sample's, from `finished` to
-    `o.valid`: the executor's, from `say` to `done`, and 2 cycles. A frame waits first as long as
-    said above; an answer is said when the framer is ready, before the next frame is looked at.
-    Throughput: one request or answer at a time; the next one overlaps with sending.
+    Latency from `i.valid` to `o.valid`: 3 cycles and the executor's from `start` to `done`; 2 cycles for a
+    repeated answer or BAD_SEQUENCE, 1 for another refusal. Latency of a taken sample from `finished` to
+    `o.valid`: 2 cycles and the executor's from `say` to `done`. Waiting as described above comes first. The
+    answer of a finished sample is sent as soon as the framer is ready, before the next frame is processed.
+    Throughput: one request or answer at a time; the next one is processed while the framer sends.
 
     Parameters
     ----------
     identity : bytes
         Payload of HELLO's answer.
     window : int
-        Link window, answers that are kept: a power of two, 1..MAX_WINDOW.
+        Link window, the number of stored answers: a power of two, 1..MAX_WINDOW.
     in_flight : int
-        Samples that are taken and not answered, at most; never more than `window`, as each has an
-        answer slot of its own.
+        Maximum number of samples taken and not answered; limited to `window`, because each has an answer slot
+        of its own.
     payloads : Mapping[Command, int]
-        Payload bytes of each command, as `protocol.PAYLOAD_BYTES` has them.
+        Payload bytes of each command's request, as in `protocol.PAYLOAD_BYTES`.
     frame_bytes : int
-        Of a frame, at most.
+        Maximum bytes of a frame.
     stores : bool
-        There is memory for samples; ``identity`` ends with its capacity.
+        The board has memory for samples; ``identity`` ends with its capacity.
 
     Members
     -------
     i : In(stream.Signature(request_shape(frame_bytes)))
         Frames, from the deframer.
     o : Out(stream.Signature(Answer))
-        To the framer. Ready means that it sends nothing.
+        To the framer, which is ready while it sends nothing.
     write, slot, address, data : Out
-        The framer's payload memory.
+        Write port of the framer's payload memory.
     registers, weights : Out(Executor(frame_bytes)), samples : Out(SampleExecutor(frame_bytes))
-        Who executes which command: `EXECUTORS`.
+        The executors; `EXECUTORS` has their commands.
     records, stored : Out(Executor()); tested, works : In(1)
-        With memory for samples: the same of `STORED_EXECUTORS`; the memory was tested, and works.
+        With memory for samples: the executors in `STORED_EXECUTORS`; the memory's test is over, and was
+        passed.
     refused : Out(1)
-        One cycle for each request that is refused or fails, but not for repetitions of its answer.
+        Strobe for each request that is refused or fails, but not for a repetition of its answer.
     status : Out(Status)
-        Why, in the cycle of ``refused``.
+        Status of that request, in the cycle of ``refused``.
     repeated : Out(1)
-        One cycle for each repeated answer.
+        Strobe for each repeated answer.
     """
 
     def __init__(
@@ -138,10 +139,10 @@ class Decoder(wiring.Component):
             raise ValueError(f"identity must have at most {most} bytes, not {len(identity)}")
         self.identity, self.window = identity, check_window(window)
         self.payloads = payloads
-        #: Samples taken and not answered, at most.
+        #: Maximum number of samples taken and not answered.
         self.most_taken = min(in_flight, window)
         self.stores = stores
-        #: Executors, and the commands that each serves.
+        #: Executors by name, with the commands that each executes.
         self.executors = EXECUTORS | (STORED_EXECUTORS if stores else {})
         super().__init__(
             {
@@ -190,7 +191,7 @@ class Decoder(wiring.Component):
         return m
 
     def _legal(self, m):
-        """What can be said of a frame by itself: OK, or why it is refused."""
+        """The status of a frame before its sequence number is checked: OK, or the reason of a refusal."""
         request, why = self.i.payload, Signal(Status)
         known, right_length = Signal(), Signal()
         payload = Signal(range(-REQUEST_HEADER - CRC_BYTES, 1 << len(request.length)))
@@ -213,9 +214,9 @@ class Decoder(wiring.Component):
         return why
 
     def _gather(self, m, slot):
-        """Writes the payload of the answer, byte by byte, and keeps how its executor ended.
+        """Writes the answer's payload byte by byte to the framer's memory, and keeps the executor's status.
 
-        Of the executors only the started one speaks; HELLO is answered here.
+        Only the executor that was started sends bytes. HELLO's payload is written here.
         """
         outcome = Outcome()
         length, executors = outcome.length, [getattr(self, name) for name in self.executors]
@@ -242,7 +243,7 @@ class Decoder(wiring.Component):
         return outcome
 
     def _reply(self, m, state, command, status, length):
-        """Hands the answer over."""
+        """Passes the answer to the framer."""
         answer = self.o.payload
         m.d.sync += [answer.sequence.eq(state.answered), answer.slot.eq(state.slot)]
         m.d.sync += [answer.command.eq(command), answer.status.eq(status), answer.length.eq(length)]
@@ -253,7 +254,7 @@ class Decoder(wiring.Component):
         self._reply(m, state, self.i.payload.command, why, 0)
 
     def _store(self, m, store, command, status, length):
-        """Keeps the answer, for repetitions."""
+        """Stores the answer for repetitions."""
         m.d.comb += [
             store.en.eq(1),
             store.data.command.eq(command),
@@ -262,18 +263,18 @@ class Decoder(wiring.Component):
         ]
 
     def _count(self, m, state):
-        """The request at hand counts as executed, and its frame is given back."""
+        """Counts the current request as executed, and releases its frame buffer."""
         m.d.comb += self.i.ready.eq(1)
         m.d.sync += state.upcoming.eq(self.i.payload.sequence + 1)
         more = Mux(state.executed == self.window, self.window, state.executed + 1)
         m.d.sync += state.executed.eq(Mux(state.hello, 1, more))
 
     def _check(self, m, why, state, outcome):
-        """An answer that can be said goes first; then what can be said of a frame by itself."""
+        """Sends a finished sample's answer, if there is one; else checks the frame, except its number."""
         with m.State("CHECK"):
             m.d.sync += outcome.length.eq(0)
-            # what the framer sends might be in the same slot; and so it is never waited for in ANSWER, where no sample could
-            # be started meanwhile
+            # only while the framer is idle: it might be sending from the same slot. Waiting for it in ANSWER
+            # instead would keep other samples from being started
             with m.If(self.samples.finished & self.o.ready):
                 m.d.comb += self.samples.say.eq(1)
                 m.next = "SAY"
@@ -284,7 +285,7 @@ class Decoder(wiring.Component):
                     self._refuse(m, state, why)
 
     def _sequence(self, m, state, recalled):
-        """Executes, repeats or refuses, as the sequence number says; beside taken samples, only one more."""
+        """Executes, repeats or refuses, by sequence number; with samples taken, only starts another one."""
         request, slot, executed = self.i.payload, state.slot, state.executed
         following, beside = Signal(), Signal()
         m.d.comb += [
@@ -293,9 +294,9 @@ class Decoder(wiring.Component):
         ]
         with m.State("SEQUENCE"):
             with m.If(~(self.samples.idle | beside)):
-                m.next = "CHECK"  # where answers are said meanwhile
+                m.next = "CHECK"  # which sends the answers of finished samples
             with m.Elif(state.hello | following):
-                # `answer` is still the one that the framer took last
+                # `o.payload` still is the answer that the framer took last
                 with m.If(self.o.ready | (self.o.payload.slot != slot)):
                     for name, commands in self.executors.items():
                         mine = Cat(request.command == c for c in commands).any()
@@ -308,7 +309,7 @@ class Decoder(wiring.Component):
                 self._refuse(m, state, Status.BAD_SEQUENCE)
 
     def _execute(self, m, state, outcome, store):
-        """Waits for the executor, counts the request, and answers it unless it was taken."""
+        """Waits for the executor, counts the request, and answers it unless it is a taken sample."""
         request, status = self.i.payload, outcome.status
         with m.State("EXECUTE"):
             with m.If(state.hello):
@@ -319,7 +320,7 @@ class Decoder(wiring.Component):
             with m.If(self.samples.taken):
                 self._count(m, state)
                 m.d.sync += state.taken.eq(state.taken + 1)
-                # all of the answer but its payload, which nobody asks for before it is said
+                # all of the answer except its payload, which can't be repeated before it has been sent
                 self._store(m, store, request.command, Status.OK, Sampled.size())
                 m.next = "CHECK"
             with m.Elif(outcome.done | (state.hello & ~outcome.saying)):
@@ -333,7 +334,7 @@ class Decoder(wiring.Component):
                 self._reply(m, state, request.command, status, written)
 
     def _say(self, m, state, outcome, recalled):
-        """Waits for the payload of the oldest taken sample's answer, and answers."""
+        """Waits for the payload of the oldest taken sample's answer, and passes the answer on."""
         with m.State("SAY"):
             m.d.comb += state.answered.eq(state.upcoming - state.taken)
             with m.If(outcome.done):
@@ -342,34 +343,34 @@ class Decoder(wiring.Component):
 
 
 class SequenceState:
-    """Where a frame's sequence number stands among those executed."""
+    """The sequence number of the current frame, compared with those executed."""
 
     def __init__(self, window: int, most_taken: int):
         self.hello = Signal()
-        #: Sequence number that is answered: the frame's, or that of a taken sample.
+        #: Sequence number of the answer: the current frame's, or a taken sample's.
         self.answered = Signal(8)
         #: Its answer slot.
         self.slot = Signal(range(window))
         #: Sequence number of the next request.
         self.upcoming = Signal(8)
-        #: Requests executed since HELLO, at most `window`.
+        #: Requests executed since HELLO, HELLO included, at most `window`.
         self.executed = Signal(range(window + 1))
-        #: 0 for the number executed last.
+        #: Distance of the frame's number behind the number executed last, mod 256.
         self.age = Signal(8)
-        #: Samples taken and not answered. They have the last numbers before `upcoming`: nothing else
-        #: is executed beside them.
+        #: Samples taken and not answered. Theirs are the last numbers before `upcoming`, because no other
+        #: request is executed meanwhile.
         self.taken = Signal(range(most_taken + 1))
 
 
 class Outcome:
-    """What the executor has said so far."""
+    """The state of the current answer."""
 
     def __init__(self):
-        #: Payload bytes written.
+        #: Payload bytes written so far.
         self.length = Signal(range(ANSWER_PAYLOAD + 1))
         #: HELLO's answer is being written.
         self.saying = Signal()
-        #: Its executor was done in the cycle before.
+        #: The executor's `done`, one cycle later.
         self.done = Signal()
-        #: What its executor found.
+        #: The executor's status.
         self.status = Signal(Status)

@@ -20,44 +20,42 @@ from golden.contract.protocol import (
 
 from .interface import ARGUMENT_BYTES, ReadPort, request_shape
 
-#: Bytes of a frame that stay in registers.
+#: Bytes of a frame that are kept in registers: header and arguments.
 HEAD_BYTES = REQUEST_HEADER + ARGUMENT_BYTES
 
 
 class Deframer(wiring.Component):
-    """Collects frames in `window` buffers.
+    """Decodes frames into `window` buffers.
 
-    A zero byte ends a frame, whatever came before it, and no other state outlives it: no sequence
-    of bytes can wedge this. Zero bytes that follow a zero byte are ignored. A frame's status is the
-    first that holds: BAD_FRAME (its last block is cut short), BAD_LENGTH (it decodes to fewer bytes
-    than header and CRC, or to more than `frame_bytes`), BAD_CRC, OK. Each of them is handed on,
-    as each gets an answer. A frame that begins while all buffers are taken is dropped whole, and
-    counted.
+    A zero byte ends a frame, whatever came before it, and resets all decoding state, so no sequence of bytes
+    can block reception. Zero bytes that follow a zero byte are ignored. A frame's status is the first that
+    applies: BAD_FRAME (its last block is cut short), BAD_LENGTH (it decodes to fewer bytes than header and
+    CRC, or to more than `frame_bytes`), BAD_CRC, OK. Frames of every status are passed on, because each gets
+    an answer. A frame that begins while all buffers are taken is dropped as a whole, and counted.
 
-    Latency: `o.valid` rises two cycles after the zero byte, or three after the transfer of the
-    frame before. Throughput: one byte a cycle, but a byte that stands for n zeros keeps it for n
-    cycles more, as long as they are stored.
+    Latency: `o.valid` rises two cycles after the zero byte, or three after the transfer of the frame before.
+    Throughput: one byte a cycle; a code byte for n zeros takes n more cycles, if they are stored.
 
     Parameters
     ----------
     window : int
-        Link window, frames that are kept: a power of two, 1..MAX_WINDOW.
+        Link window, the number of frame buffers: a power of two, 1..MAX_WINDOW.
     frame_bytes : int
-        Of a decoded frame, at most: a power of two.
+        Maximum bytes of a decoded frame: a power of two.
 
     Members
     -------
     i : In(stream.Signature(8))
-        Ready again at most `LONGEST_RUN` + 1 cycles after a byte, whatever waits at `o`.
+        Ready again at most `LONGEST_RUN` + 1 cycles after a byte, independently of backpressure at `o`.
     o : Out(stream.Signature(request_shape(frame_bytes)))
-        The oldest frame; its buffer can be read while it is offered, and is free again two cycles
-        after the transfer.
+        The oldest frame. Its buffer can be read while it is offered, and is free again two cycles after the
+        transfer.
     buffer : In(ReadPort())
-        Buffer of the frame offered in `o`.
+        Read port of the buffer of the frame offered in `o`.
     good : Out(1)
-        One cycle for each frame received with status OK.
+        Strobe for each frame received with status OK.
     overrun : Out(1)
-        One cycle for each dropped frame.
+        Strobe for each dropped frame.
     """
 
     def __init__(self, window: int = WINDOW, frame_bytes: int = REQUEST_BYTES):
@@ -81,7 +79,7 @@ class Deframer(wiring.Component):
         write_port, read_port = memory.write_port(), memory.read_port()
 
         slots = Slots(self.window)
-        # read without a clock: distributed RAM where the device has it
+        # asynchronous read port: distributed RAM where the part has it
         m.submodules.frames = frames = Memory(shape=self.request, depth=self.window, init=[])
         self._offer(m, slots, frames.read_port(domain="comb"), read_port)
 
@@ -93,7 +91,7 @@ class Deframer(wiring.Component):
         return m
 
     def _offer(self, m, slots, frame_read, read_port):
-        """The oldest frame, and its buffer."""
+        """Offers the oldest frame, and connects the read port to its buffer."""
         offered = Mux(self.o.valid, ~self.o.ready, (slots.full != 0) & ~slots.freed)
         m.d.sync += [self.o.valid.eq(offered), slots.freed.eq(slots.released)]
         with m.If(~self.o.valid):
@@ -106,7 +104,7 @@ class Deframer(wiring.Component):
         ]
 
     def _store(self, m, frame, slot, crc, port):
-        """Stores the byte that the input, or a run, stands for; returns whether the input goes."""
+        """Stores decoded bytes, from the input or a run of zeros; returns the strobe of an input transfer."""
         left, length, run, too_long = frame.left, frame.length, frame.run, frame.too_long
         taken, byte, emit, put = Signal(), Signal(8), Signal(), Signal()
         stored = taken & (self.i.payload != 0) & frame.inside & ~frame.dropping
@@ -131,7 +129,7 @@ class Deframer(wiring.Component):
         return taken
 
     def _status(self, m, frame, crc):
-        """The status, should the frame end now."""
+        """Status of the frame if it ends in this cycle."""
         status = Signal(Status)
         with m.If(frame.left != 0):
             m.d.comb += status.eq(Status.BAD_FRAME)
@@ -142,7 +140,7 @@ class Deframer(wiring.Component):
         return status
 
     def _unstuff(self, m, frame, taken, full, crc):
-        """Follows code bytes and zero bytes; returns the strobe of a frame's end."""
+        """Decodes code bytes and zero bytes; returns the strobe at the end of a frame."""
         finished, byte = Signal(name="finished"), self.i.payload
         with m.If(frame.run != 0):
             m.d.sync += frame.run.eq(frame.run - 1)
@@ -167,7 +165,7 @@ class Deframer(wiring.Component):
         return finished
 
     def _finish(self, m, frame, slots, status, finished, frame_write):
-        """Writes a frame's header and status down, and counts the buffers."""
+        """Stores a frame's header and status, and counts the buffers in use."""
         head = frame.head
         with m.If(finished):
             m.d.comb += self.good.eq(status == Status.OK)
@@ -188,38 +186,38 @@ class Deframer(wiring.Component):
 
 
 class Slots:
-    """Which of the buffers is filled, which offered."""
+    """Numbers of the frame buffers being filled and offered."""
 
     def __init__(self, window: int):
-        #: Buffer that is filled.
+        #: Buffer that is being filled.
         self.write = Signal(range(window), name="write_slot")
-        #: Buffer that is offered.
+        #: Buffer of the frame that is offered.
         self.read = Signal(range(window), name="read_slot")
-        #: Frames that are kept.
+        #: Frames in buffers.
         self.full = Signal(range(window + 1))
-        #: One cycle: the frame offered is taken.
+        #: Strobe: the frame offered is taken.
         self.released = Signal()
-        #: One cycle later: its buffer is free.
+        #: Strobe one cycle later: its buffer is free.
         self.freed = Signal()
 
 
 class Frame:
-    """How far the frame that arrives is decoded."""
+    """Decoding state of the frame that is being received."""
 
     def __init__(self, frame_bytes: int):
-        #: A byte other than zero came after the last zero.
+        #: A nonzero byte came after the last zero byte.
         self.inside = Signal()
-        #: There was no buffer for it.
+        #: No buffer was free when the frame began.
         self.dropping = Signal()
         #: Bytes before the next code byte.
         self.left = Signal(8)
-        #: The next code byte stands for a zero as well.
+        #: The current block ends with a zero, which is stored when the next code byte arrives.
         self.zero = Signal(name="pending_zero")
-        #: Zeros still to store.
+        #: Zeros of a run that are still to be stored.
         self.run = Signal(range(LONGEST_RUN + 1))
-        #: Bytes stored, or `frame_bytes` + 1.
+        #: Bytes decoded, at most `frame_bytes` + 1.
         self.length = Signal(bits_for(frame_bytes + 1))
-        #: More than `frame_bytes`.
+        #: `length` exceeds `frame_bytes`.
         self.too_long = Signal()
         #: Header and arguments.
         self.head = Signal(data.ArrayLayout(8, HEAD_BYTES))

@@ -9,14 +9,15 @@ from hw.lib.flow import Flow
 
 
 class Digest(wiring.Component):
-    """CRC-32 (zlib's) of the bytes since `clear`: of a bundle's master words in order, lanes in order, s16 little endian.
+    """CRC-32 (zlib's) of the bytes since `clear`: a bundle's master words in order, lanes in order, s16
+    little endian.
 
     Latency: one cycle. Throughput: one byte a cycle.
 
     Members
     -------
     clear : In(1)
-        Begins anew; a byte in the same cycle is the first.
+        Restarts the CRC; a byte in the same cycle is the first one.
     i : In(Flow(8))
     crc : Out(32)
     """

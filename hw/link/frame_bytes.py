@@ -1,4 +1,4 @@
-"""The bytes of a frame, one after the other."""
+"""Reads the bytes of a frame in sequence."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
@@ -10,14 +10,16 @@ from .interface import ReadPort
 
 
 class FrameBytes(wiring.Component):
-    """Reads the frame buffer from any place on. Block RAM is slow, and far away: a byte takes 3 cycles.
+    """Streams the bytes of the frame buffer from any address on, one in 3 cycles.
+
+    The wires to the block RAM are long and the RAM is slow, so address and data have registers.
 
     Members
     -------
     seek : In(1), place : In
-        One cycle: the byte at ``place`` comes next.
+        Strobe: the byte at address ``place`` is the next one.
     o : Out(stream.Signature(8))
-        Stops offering what it offers when it has to seek.
+        A byte that is offered is withdrawn by ``seek``.
     buffer : Out(ReadPort())
     """
 

@@ -1,4 +1,4 @@
-"""Answers to serial bytes: header, payload memory, checksum, COBS encoding."""
+"""Encodes answers as serial bytes: header, payload memory, CRC-32, COBS."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -19,38 +19,38 @@ from golden.contract.protocol import (
 
 from .interface import Answer
 
-#: A code byte of 0xFF stands for 254 bytes that no zero follows.
+#: Code byte of the longest block: 254 bytes without a zero after them.
 LONGEST_CODE = 0xFF
 
 
 class Framer(wiring.Component):
-    """Keeps payloads of `window` answers and sends answers: COBS(header, payload, CRC-32), zero.
+    """Stores the payloads of `window` answers and sends answers: COBS(header, payload, CRC-32), then a zero
+    byte.
 
-    An answer is read three times: for the CRC, for the next zero, and to send it.
+    An answer is read three times: to compute the CRC, to find the next zero, and to send it.
 
-    Latency: from the transfer on `i` to the first byte n + 7 cycles and one for each byte before
-    the first zero, for n bytes before encoding without the CRC. Throughput: an answer takes n + 5
-    cycles, 4 for each encoded byte and one more for each block without bytes, if `o` is always
-    ready.
+    For an answer of n bytes before encoding, without the CRC: the latency from the transfer on `i` to the
+    first byte is n + 7 cycles and one for each byte before the first zero. An answer takes n + 5 cycles, 4
+    for each encoded byte and one more for each block without bytes, if `o` is always ready.
 
     Parameters
     ----------
     window : int
-        Link window, answers that are kept: a power of two, 1..MAX_WINDOW.
+        Link window, the number of stored answers: a power of two, 1..MAX_WINDOW.
 
     Members
     -------
     i : In(stream.Signature(Answer))
-        Ready when the answer before has been handed to `o`. Its slot must not be written until `i`
-        is ready again.
+        Ready when the last byte of the answer before has been taken from `o`. The answer's slot must not be
+        written before `i` is ready again.
     write : In(1)
-        Writes a byte of an answer's payload.
+        Strobe that writes a byte of an answer's payload.
     slot : In
-        Which answer.
+        Slot of the answer.
     address : In
-        Which byte.
+        Number of the byte in the payload.
     data : In(8)
-        The byte.
+        Value of the byte.
     o : Out(stream.Signature(8))
         The encoded answer.
     """
@@ -84,8 +84,9 @@ class Framer(wiring.Component):
         return m
 
     def _read(self, m, at, crc, read_port, slot_bits):
-        """Two cycles after ``index`` comes ``byte``, which is byte ``at`` of the answer: block RAM,
-        then a register."""
+        """The read pipeline, block RAM and a register: ``byte`` is the byte of number ``at`` of the answer,
+        two cycles after ``index`` had this number.
+        """
         answer, index, read, body = at.answer, at.index, at.read, at.body
         crc_byte, header = at.crc_byte, at.header
         payload_address = Signal(range(ANSWER_BYTES))
@@ -113,7 +114,7 @@ class Framer(wiring.Component):
                     m.d.comb += header.eq(value)
 
     def _send(self, m, at, crc):
-        """Sums the answer up, then sends it block by block: the next zero, code byte, bytes."""
+        """Computes the CRC, then for each block finds the next zero, sends the code byte and the bytes."""
 
         def jump_to(place):
             m.d.comb += [at.target.eq(place), at.jump.eq(1)]
@@ -157,7 +158,7 @@ class Framer(wiring.Component):
                 with m.Elif(at.index == at.total):
                     m.next = "END"
                 with m.Else():
-                    # the zero that ends a block is not sent; after a longest block there is none
+                    # the zero that ends a block is not sent; the longest block has none
                     jump_to(Mux(longest, at.index, at.index + 1))
                     m.d.sync += start.eq(at.target)
                     m.next = "SCAN"
@@ -168,20 +169,21 @@ class Framer(wiring.Component):
 
 
 class Reading:
-    """Where in an answer is read, and what comes."""
+    """The state of the read pipeline."""
 
     def __init__(self):
-        #: The answer that is sent.
+        #: The answer that is being sent.
         self.answer = Signal(Answer)
-        #: Its bytes without the CRC, and all.
+        #: Number of its bytes without the CRC, and with it.
         self.body = Signal(range(ANSWER_BYTES + 1))
         self.total = Signal(range(ANSWER_BYTES + 1))
         index = range(ANSWER_BYTES + 4)
-        #: Byte that is addressed, and in the next cycle.
+        #: Number of the byte that is addressed in this cycle, and in the next one.
         self.index, self.target = Signal(index), Signal(index)
-        #: Byte that the memory shows, and byte that is there; named where a tuple hides the name.
+        #: Number of the byte at the memory's output, and of the one in ``byte``. Names are given explicitly
+        #: where a tuple assignment hides them.
         self.read, self.at = Signal.like(self.index), Signal.like(self.index, name="at")
         self.byte, self.crc_byte, self.header = Signal(8), Signal(8), Signal(8, name="header")
-        #: Another byte than the next one is addressed; cycles since then, at most 2; none on the
-        #: way here is from before.
+        #: Strobe: the address doesn't just count on; cycles since the last such jump, at most 2; the pipeline
+        #: holds no byte from before it.
         self.jump, self.age, self.settled = Signal(), Signal(range(3)), Signal()

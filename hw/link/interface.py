@@ -1,4 +1,4 @@
-"""What the parts of the link hand to each other: requests, answers, and the executors' handshake."""
+"""Interfaces between the parts of the link: requests, answers, and the executors' handshake."""
 
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -8,19 +8,19 @@ from golden.contract import protocol
 from golden.contract.protocol import ANSWER_PAYLOAD, Status
 from hw.lib.flow import Flow
 
-#: Payload bytes that stay in registers with the header: the longest fixed payload.
+#: Payload bytes that are kept in registers beside the header: the longest payload of fixed length.
 ARGUMENT_BYTES = protocol.Words.size()
 
 
 class Request(data.Struct):
-    """A received frame, whose bytes lie in the frame buffer.
+    """A received frame, whose bytes are in the frame buffer.
 
-    Header and arguments are 0 where the frame was too short for them.
+    Bytes of header and arguments beyond the end of a short frame are 0.
     """
 
     #: OK, BAD_FRAME, BAD_LENGTH or BAD_CRC.
     status: Status
-    #: Decoded bytes, CRC included; one more than a frame may have if longer.
+    #: Decoded bytes, CRC included; of a frame that is too long, the maximum and 1.
     length: bits_for(protocol.REQUEST_BYTES + 1)
     #: Version byte as received.
     version: 8
@@ -28,12 +28,12 @@ class Request(data.Struct):
     sequence: 8
     #: Command byte as received.
     command: 8
-    #: The first payload bytes, first one lowest.
+    #: The first payload bytes, the first one in the lowest bits.
     arguments: 8 * ARGUMENT_BYTES
 
 
 def request_shape(frame_bytes: int = protocol.REQUEST_BYTES):
-    """`Request` where frames have at most so many bytes."""
+    """The shape of `Request` for frames of at most ``frame_bytes`` bytes."""
     if frame_bytes == protocol.REQUEST_BYTES:
         return Request
     fields = {name: field.shape for name, field in Request.as_shape()}
@@ -41,40 +41,40 @@ def request_shape(frame_bytes: int = protocol.REQUEST_BYTES):
 
 
 class Answer(data.Struct):
-    """An answer to send: its header, and where its payload lies."""
+    """An answer to be sent: its header, and the slot of its payload."""
 
     #: Sequence number of the request.
     sequence: 8
     #: Command of the request.
     command: 8
-    #: How it ended.
+    #: Status of the request.
     status: Status
-    #: Answer slot of the payload.
+    #: Slot of the payload in the framer's memory.
     slot: range(protocol.MAX_WINDOW)
     #: Bytes of the payload.
     length: range(ANSWER_PAYLOAD + 1)
 
 
 class Executor(wiring.Signature):
-    """The part that executes some commands, seen from the decoder.
+    """Interface of a part that executes some of the commands, seen from the decoder.
 
     Parameters
     ----------
     frame_bytes : int
-        Of a frame, at most.
+        Maximum bytes of a frame.
 
     Members
     -------
     start : Out(1)
-        One cycle, with a legal frame in `request`.
+        Strobe, with a legal frame in `request`.
     request : Out(request_shape(frame_bytes))
-        Stable, as its buffer is, from `start` to `done`.
+        Stable, as its frame buffer is, from `start` to `done`.
     o : In(Flow(8))
-        The answer's payload, from `start` to `done`. Void if `status` isn't OK.
+        The answer's payload, from `start` to `done`. Discarded unless `status` is OK or BAD_IMAGE.
     done : In(1)
-        One cycle, at least one after `start`.
+        Strobe, at least one cycle after `start`.
     status : In(Status)
-        Together with `done`. If it isn't OK nothing was changed.
+        Valid with `done`. Unless it is OK or BAD_IMAGE, the request changed nothing.
     """
 
     def __init__(self, frame_bytes: int = protocol.REQUEST_BYTES, **more):
@@ -91,27 +91,30 @@ class Executor(wiring.Signature):
 
 
 class SampleExecutor(Executor):
-    """An executor that may have taken several samples before it answers the first: seen from the decoder.
+    """An executor that may take several samples before the first of them is answered, seen from the decoder.
 
-    A request ends with `done`, as any other, or with `taken`: then it was a sample, its frame isn't needed any longer, and
-    its answer is said later, on `say`, when it is `finished`. Answers are said in the order in which samples were taken.
+    A request ends either with `done`, as in `Executor`, or with `taken`: it then is a sample whose frame
+    isn't needed any longer. When the sample is `finished`, the decoder requests its answer by `say`. Answers
+    keep the order in which samples were taken.
 
     Members
     -------
     start, request, o, done, status
-        As in `Executor`, but `request` may change after `taken`, and another one may be started then. `o`, of the bytes of
-        `protocol.Sampled`, and `done` with status OK also follow `say`.
+        As in `Executor`, but after `taken` the `request` may change and another one may be started. `o`, with
+        the bytes of `protocol.Sampled`, and then `done` with status OK also follow `say`.
     fits : In(1)
-        The request offered in the cycle before is a sample that can be started beside those under way, and would be taken,
-        not refused. Stays, as long as that request is offered and nothing else is started.
+        The request offered in the cycle before is a sample that could be started beside those in flight, and
+        would be taken, not refused. Stays high as long as that request is offered and no other one is
+        started.
     taken : In(1)
-        One cycle, at least one after `start`, instead of `done`.
+        Strobe, at least one cycle after `start`, instead of `done`.
     finished : In(1)
-        The answer of the oldest taken sample is known. Stays until `say`.
+        The answer of the oldest taken sample is known. Stays high until `say`.
     say : Out(1)
-        One cycle, while `finished` and nothing is started: the payload follows, then `done`.
+        Strobe, only while `finished` is high and no request is being executed: the payload follows, then
+        `done`.
     idle : In(1)
-        No taken sample's answer is still to be said, and the core rests.
+        All taken samples have been answered, and the core is idle.
     """
 
     def __init__(self, frame_bytes: int = protocol.REQUEST_BYTES):
@@ -120,9 +123,10 @@ class SampleExecutor(Executor):
 
 
 class ReadPort(wiring.Signature):
-    """Synchronous read, seen from the reader: `data` belongs to the `address` of the cycle before.
+    """Read port of the frame buffer, seen from the reader: `data` belongs to the `address` of the cycle
+    before.
 
-    Frame buffer: address 0 is the version byte, `REQUEST_HEADER` the first payload byte of the current request.
+    Address 0 is the version byte of the current request, `REQUEST_HEADER` its first payload byte.
     """
 
     def __init__(self, frame_bytes: int = protocol.REQUEST_BYTES):

@@ -22,25 +22,26 @@ from hw.memory.interface import ADDRESS_BITS, Store
 from .frame_bytes import FrameBytes
 from .interface import Executor, ReadPort
 
-#: First record in a frame.
+#: Address of the first record in a STORE frame.
 RECORDS_AT = REQUEST_HEADER + SampleNumber.size()
 
 
 class RecordAccess(wiring.Component):
-    """STORE and STORE_DIGEST.
+    """Executes STORE and STORE_DIGEST.
 
-    BAD_RANGE: what isn't made of whole records, a label above 9, no room in the memory or the table; a digest of no sample or
-    of more than `MAX_DIGESTED`. NOT_STORED: an index above the number of stored samples, or a digest beyond it. All of a
-    request is checked before the first record is stored.
+    STORE: BAD_RANGE for a payload that isn't a sequence of whole records, a label above 9, or no room in the
+    memory or the table; NOT_STORED for an index above the number of stored samples. STORE_DIGEST: BAD_RANGE
+    for a count of 0 or above `MAX_DIGESTED`; NOT_STORED if one of the samples isn't stored. A request is
+    checked completely before the first record is stored.
 
-    Latency of a STORE: about 25 cycles for each record, and 3 for each byte; of a digest see `ImageStore`.
+    Latency of a STORE: about 25 cycles for each record, and 3 for each byte; of a digest: see `ImageStore`.
 
     Members
     -------
     execute : In(Executor())
     buffer : Out(ReadPort())
     record, data, range, digest, count, end
-        As in `Store`, from the other side.
+        The other side of the members of `Store`.
     """
 
     def __init__(self):
@@ -96,7 +97,7 @@ class RecordAccess(wiring.Component):
         m.next = "IDLE"
 
     def _header(self, m, frame, at):
-        """Length and label of the record at hand; then a cycle for what follows from them."""
+        """Reads length and label of the current record, then waits a cycle for values derived from them."""
         with m.State("SEEK"):
             m.d.comb += [frame.seek.eq(1), frame.place.eq(at.place)]
             m.d.sync += at.read.eq(0)
@@ -111,7 +112,7 @@ class RecordAccess(wiring.Component):
             m.next = "JUDGE"
 
     def _judge(self, m, frame, at, words):
-        """Whether the record is whole, in the first round; it is stored in the second one."""
+        """First pass: refuses an incomplete record, or goes to the next. Second pass: stores the record."""
         with m.State("JUDGE"):
             m.d.comb += [frame.seek.eq(1), frame.place.eq(at.place)]
             m.d.sync += [at.left.eq(words), at.high.eq(0)]
@@ -127,7 +128,7 @@ class RecordAccess(wiring.Component):
                     m.next = "ADD"
 
     def _all(self, m, at, first, beyond, outside):
-        """Whether there is room for all of them; then the second round begins."""
+        """Refuses the request if there is a gap or no room for all records; else begins the second pass."""
         with m.State("ADD"):
             m.d.sync += [at.index.eq(first), at.place.eq(RECORDS_AT), at.storing.eq(1)]
             m.next = "ALL"
@@ -139,7 +140,7 @@ class RecordAccess(wiring.Component):
                 self._finish(m, Status.BAD_RANGE)
 
     def _copy(self, m, frame, at):
-        """The words of the record at hand, two bytes each, to the store."""
+        """Sends the words of the current record, two bytes each, to the store."""
         with m.State("COPY"):
             m.d.comb += [
                 self.record.valid.eq(1),
@@ -157,7 +158,7 @@ class RecordAccess(wiring.Component):
                     m.next = "DONE"
 
     def _digest(self, m, at, wanted, beyond, tail):
-        """STORE_DIGEST: the store makes it, and its bytes are said."""
+        """STORE_DIGEST: requests the digest from the store, and answers its bytes."""
         with m.State("RANGE"):
             m.next = "DIGEST"
             with m.If((wanted == 0) | (wanted > MAX_DIGESTED)):
@@ -177,17 +178,18 @@ class RecordAccess(wiring.Component):
 
 
 class Records:
-    """Where in a STORE it is."""
+    """Progress of a STORE or STORE_DIGEST."""
 
     def __init__(self):
         place = range(2 * REQUEST_BYTES)
-        #: Of the record at hand, of the one behind it, and of the frame's end.
+        #: Addresses in the frame: of the current record, of the next one, and of the end of the records.
         self.place, self.following, self.end = Signal(place), Signal(place, name="following"), Signal(place, name="end_at")
-        #: Records and words that were found whole; whether they are stored now, and which index the one at hand gets.
+        #: Whole records so far and their words; high in the second pass; index of the current record.
         self.records, self.words = Signal(range(REQUEST_BYTES)), Signal(range(REQUEST_BYTES), name="words")
         self.storing, self.index = Signal(), Signal(range(MAX_SAMPLES + REQUEST_BYTES), name="index")
-        #: The first bytes of its header: length, label; how many were read.
+        #: The first three bytes of its header, length and label; number of bytes read.
         self.header, self.read = Signal(24), Signal(2, name="read")
         self.coded, self.label = self.header[:16], self.header[16:]
-        #: Words still to copy, or bytes to say; the byte before, and whether there is one.
+        #: Words still to copy, or bytes of the digest still to answer; the low byte of a word, and whether it
+        #: was read.
         self.left, self.low, self.high = Signal(range(REQUEST_BYTES)), Signal(8, name="low"), Signal(name="high")

@@ -10,16 +10,17 @@ from .interface import Executor
 
 
 class RegisterAccess(wiring.Component):
-    """READ_REGISTER and WRITE_REGISTER on the bus of `RegisterFile`.
+    """Executes READ_REGISTER and WRITE_REGISTER on the bus of `RegisterFile`.
 
-    BAD_RANGE: a count of 0 or above `MAX_REGISTERS`, an address without register, a value that the register refuses.
+    BAD_RANGE: a count of 0 or above `MAX_REGISTERS`, an address without a register, a value that the register
+    refuses.
 
-    Latency, from `start` to `done`: a write 2 cycles; a read 6 for each register and 2 more.
+    Latency from `start` to `done`: 2 cycles for a write; for a read 6 for each register and 2 more.
 
     Parameters
     ----------
     frame_bytes : int
-        Of a frame, at most.
+        Maximum bytes of a frame.
 
     Members
     -------
@@ -59,7 +60,7 @@ class RegisterAccess(wiring.Component):
                     with m.If(request.command == Command.READ_REGISTER):
                         m.next = "CHECK"
             with m.State("JUDGE"):
-                # the register file needs a cycle for its verdict
+                # `writable` is valid one cycle after address and data
                 m.next = "WRITE"
             with m.State("WRITE"):
                 m.d.comb += [self.write.eq(self.writable), self.execute.done.eq(1)]

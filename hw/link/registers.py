@@ -16,41 +16,43 @@ from .counters import Counters
 
 
 def counter_names(config: Config, stores: bool = False) -> tuple[str, ...]:
-    """Counters that live in the register file."""
+    """Names of the counters that are kept in the register file."""
     more = tuple(status.name.lower() for status in protocol.COUNTED_STORED) if stores else ()
     return protocol.register_names(config.spec, protocol.COUNTERS) + more
 
 
 class RegisterFile(wiring.Component):
-    """Settings, counters and the counters that the core keeps, at the addresses of `protocol.registers`.
+    """Settings, the link's counters and the core's counters, at the addresses of `protocol.registers`.
 
-    Latency: `exists` is combinational; `read_data` belongs to the `address` of the cycle before, `writable` to that and to
-    its `write_data`, and both must stay in the cycle of a write; it shows in the next cycle, and so does `pending`. The
-    other counters follow within `Counters.settling` cycles; they are 32 bits wide and wrap. Where a clear and an increment
-    meet, the increment counts. There is no error state: a read of no register gives 0, a write that isn't `writable` does
-    nothing.
+    Latency: `exists` is combinational. `read_data` belongs to the `address` of the cycle before, `writable`
+    to the `address` and `write_data` of the cycle before; both must be unchanged in the cycle of the write. A
+    written value is visible in the next cycle, and so is a change of `pending`. The other counters follow
+    within `Counters.settling` cycles; they are 32 bits wide and wrap. If a clear and an increment come in the
+    same cycle, the increment counts. There is no error state: a read of an address without a register gives
+    0, a write without `writable` does nothing.
 
     Members
     -------
     address : In(8), write : In(1), write_data : In(32), read_data : Out(32)
     exists : Out(1)
-        There is a register at `address`.
+        `address` has a register.
     writable : Out(1)
-        What was at `write_data` in the cycle before may be written where `address` was: not read-only, and within the
-        register's low..high.
+        The register at the `address` of the cycle before isn't read-only, and the `write_data` of the cycle
+        before is within its low..high.
     settings : Out(settings_layout(config)), batch : Out(7)
         Values of the registers of these names.
     increment : In(one bit for each counter)
     commit : In(1)
-        Zeroes `pending`.
+        Sets `pending` to 0.
     pending : Out(7)
-        The register of this name, which `batch` bounds.
+        Value of the register of this name, at most `batch`.
     clear : Out(1)
         High in the cycle of a write to `clear`.
     spikes : In(32) x layers 1..N, phase_cycles : In(32) x PHASES
         The core's counters.
     works : In(1), stored : In(18), store_end : In(24), forget : Out(1)
-        With memory for samples: its registers are there; what they show; high in the cycle of a write to `forget`.
+        With memory for samples: ``works``: its registers exist; ``stored``, ``store_end``: values of the
+        registers of these names; ``forget``: high in the cycle of a write to `forget`.
     """
 
     def __init__(self, config: Config, build: BuildFacts | None = None, stores: bool = False):
@@ -100,7 +102,7 @@ class RegisterFile(wiring.Component):
         # one pair of comparators for all registers
         low, high = Signal(32), Signal(32)
         m.d.sync += self.writable.eq((self.write_data >= low) & (self.write_data <= high))
-        m.d.comb += low.eq(1)  # higher than `high`: not to be written
+        m.d.comb += low.eq(1)  # above `high`: not writable
         shown = Signal(32)
         m.d.sync += shown.eq(0)
         with m.Switch(self.address):
@@ -119,7 +121,7 @@ class RegisterFile(wiring.Component):
                         with m.If(self.write & self.writable):
                             m.d.sync += values[r.name].eq(self.write_data)
 
-        # `pending` decides what is refused, so it is there at once; all others are counted in a memory
+        # `pending` decides about refusals, so it must be current; all other counters are in a memory
         m.d.sync += self.pending.eq(Mux(self.commit, 0, self.pending) + self.increment.pending)
         names = [name for name in counted if name != "pending"]
         m.submodules.counters = counters = Counters(len(names))

@@ -11,21 +11,21 @@ from hw.core.interface import CoreSignature, Operation, label_bits, samples_in_f
 
 from .interface import ReadPort, SampleExecutor
 
-#: First pixel in a frame.
+#: Address of the first pixel in a frame.
 PIXELS_AT = REQUEST_HEADER + Label.size()
 
-#: Bytes of the longer answer. The other one's follow zeros, so that both end together and `cycles` is in the same place.
+#: Bytes of the longer answer. The shorter one is padded with zeros in front, so that `cycles` has the same
+#: position in both.
 ANSWER_BYTES = max(Sampled.size(), Committed.size())
 
 
 def result(config: Config):
-    """What the core found: a prediction, whether it isn't the label, and cycles as the answer tells them; of a COMMIT these
-    only."""
+    """Layout of a result; a COMMIT uses only ``cycles``. mistaken: the prediction isn't the label."""
     return data.StructLayout({"prediction": label_bits(config), "mistaken": 1, "cycles": 32})
 
 
 def stale_weights(m, written, committed):
-    """Whether the working weights aren't those last written. written, committed: as of `SampleControl`."""
+    """High after a write to the masters until the next COMMIT. written, committed: as in `SampleControl`."""
     stale = Signal(name="stale")
     with m.If(committed):
         m.d.sync += stale.eq(0)
@@ -35,15 +35,16 @@ def stale_weights(m, written, committed):
 
 
 class SampleControl(wiring.Component):
-    """INFER, TRAIN and COMMIT. The core reads its pixels straight from the frame buffer.
+    """Executes INFER, TRAIN and COMMIT. The core reads its pixels directly from the frame buffer.
 
-    Order: `protocol.ORDER_RULES`; BAD_ORDER goes before BAD_RANGE (no such class). A sample is taken when the core no longer
-    needs its image, and at most `samples_in_flight` are taken and unsaid; results wait here, in order, until they are said. A
-    COMMIT is executed alone. `cycles` in an answer is what `Sampled` and `Committed` say.
+    Refusals: BAD_ORDER by `protocol.ORDER_RULES`, then BAD_RANGE (no such class). A sample is taken when the
+    core no longer needs its image. At most `samples_in_flight` samples are taken and unanswered; their
+    results wait here, in order, until they are sent. A COMMIT is executed alone. `cycles` of an answer is
+    defined by `Sampled` and `Committed`.
 
-    Latency: of a sample 2 cycles to the core's `start`, if the core is ready; `taken` in the first cycle without `holding`;
-    `finished` in the cycle after the core's `done`; 6 cycles from `say` to `done`. Of a COMMIT, the core's, 2 cycles before it
-    and 1 + 6 after it.
+    Latency of a sample: 2 cycles to the core's `start`, if the core is ready; `taken` in the first cycle
+    without `holding`; `finished` in the cycle after the core's `done`; 6 cycles from `say` to `done`. Latency
+    of a COMMIT: the core's, 2 cycles before it and 1 + 6 after it.
 
     Members
     -------
@@ -51,16 +52,17 @@ class SampleControl(wiring.Component):
     buffer : Out(ReadPort(request_bytes(config.spec)))
         The frame buffer.
     batch, pending : In(7)
-        Samples of a batch, samples since the last COMMIT, which `trained` counts at once.
+        Batch size; trained samples since the last COMMIT, in which `trained` is included in the next cycle.
     written : In(1)
-        Weights are being written: until the next COMMIT, no samples.
+        Weights are being written: samples are refused until the next COMMIT.
     trained : Out(1)
-        One cycle, when the core starts a TRAIN: so a batch never gets too many, however many are under way.
+        Strobe when the core starts a TRAIN, so that samples in flight count towards the batch size.
     sampled : Out(1), mistaken : Out(1)
-        One cycle, when an answer to INFER or TRAIN is said; when it has a prediction that isn't the label. Not when the core
-        is done: `Counters` would miss one of two that are done at once.
+        Strobes when an answer to INFER or TRAIN is sent, and when the prediction in it isn't the label. They
+        don't come with the core's `done`, because `Counters` would miss one of two that come in quick
+        succession.
     committed : Out(1)
-        One cycle, in that of a COMMIT's `done`.
+        Strobe in the cycle of a COMMIT's `done`.
     start, operation, label, pixel : Out; ready, holding, done, busy, prediction, pixel_address : In
         As in `CoreSignature`.
     """
@@ -70,7 +72,7 @@ class SampleControl(wiring.Component):
         self.config = config
         ports = ("start", "operation", "label", "pixel", "ready", "holding", "done", "busy", "prediction", "pixel_address")
         batch = config.spec.formats.max_batch.bit_length()
-        #: Samples taken and unsaid, at most.
+        #: Maximum number of samples taken and unanswered.
         self.in_flight = samples_in_flight(config)
         super().__init__(
             {
@@ -92,7 +94,7 @@ class SampleControl(wiring.Component):
         request = self.execute.request
         train = request.command == Command.TRAIN
         sample, status = self._judge(m, train)
-        # labels of samples that the core has, results of those that it had
+        # labels of the samples in the core, results of those that it has finished
         m.submodules.labels = labels = SyncFIFO(width=len(self.label), depth=self.in_flight)
         shape = result(self.config)
         m.submodules.results = results = SyncFIFO(width=shape.size, depth=self.in_flight)
@@ -158,13 +160,13 @@ class SampleControl(wiring.Component):
                     m.d.comb += results.r_en.eq(1)
                     m.next = "DONE"
             with m.State("DONE"):
-                # `pending`, which it zeroes, was still needed
+                # not earlier: the answer has `pending`, which `committed` sets to 0
                 m.d.comb += [self.execute.done.eq(1), self.committed.eq(committing)]
                 m.next = "IDLE"
         return m
 
     def _judge(self, m, train):
-        """Whether the request offered is a sample, and what it would be refused with."""
+        """Returns whether the request offered is a sample, and its status: OK, or that of a refusal."""
         request, sample, status = self.execute.request, Signal(), Signal(Status, name="judged")
         stale = stale_weights(m, self.written, self.committed)
         m.d.comb += sample.eq(train | (request.command == Command.INFER))
@@ -175,18 +177,18 @@ class SampleControl(wiring.Component):
         return sample, status
 
     def _cycles(self, m, under_way, sample):
-        """Cycles since the sample before was done, or since the start of the first one under way; counts this one."""
+        """Cycles since the sample before was done, or since the start if none was in flight, inclusive."""
         cycles = Signal(32)
         m.d.sync += cycles.eq(cycles + 1)
         with m.If(self.start & ~under_way):
-            # of a COMMIT the end is seen one cycle late
+            # a COMMIT begins with 0, because its end is noticed one cycle late
             m.d.sync += cycles.eq(sample)
         with m.If(self.done):
             m.d.sync += cycles.eq(1)
         return cycles
 
     def _answer(self, oldest, committing):
-        """The payload, after zeros if it is the shorter one."""
+        """The payload of the answer, behind zeros if it is the shorter one."""
 
         def padded(value, payload, name):
             before = 8 * (ANSWER_BYTES - payload.size() + payload.at(name))

@@ -1,4 +1,4 @@
-"""Executes TRAIN_STORED and INFER_STORED: samples of the store, on the core."""
+"""Executes TRAIN_STORED and INFER_STORED: runs stored samples on the core."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -24,44 +24,46 @@ from .frame_bytes import FrameBytes
 from .interface import Executor, ReadPort
 from .sample_control import stale_weights
 
-#: Cycles between two samples that are counted, at least: `Counters` misses one of two that come at once.
+#: Minimum number of cycles between two counted samples: `Counters` may miss the second of two close events.
 PAUSE = 128
 
 
 class StoredSamples(wiring.Component):
-    """TRAIN_STORED and INFER_STORED. The samples of a request overlap with each other; the core rests before and behind it. A
-    TRAIN_STORED ends with a COMMIT.
+    """Executes TRAIN_STORED and INFER_STORED.
 
-    Checked in this order, before the first one starts: BAD_ORDER (weights not committed, a batch that would get too many),
-    BAD_RANGE (half a sample, too many, one that is moved too far), NOT_STORED. BAD_RANGE and NOT_STORED of the first sample
-    that has either. BAD_IMAGE: a sample was damaged; those before it are done and answered, those behind it aren't started,
-    and nothing is committed.
+    The samples of one request overlap in the core, which is idle before and after the request. A TRAIN_STORED
+    ends with a COMMIT.
 
-    Latency: 12 cycles for each sample that is checked, then the core's; fetched are two samples ahead.
+    Before the first sample starts, these are checked in order: BAD_ORDER (weights not committed, more samples
+    than the batch has room for), BAD_RANGE (part of an entry, too many entries), then entry by entry
+    BAD_RANGE (moved too far) and NOT_STORED. BAD_IMAGE: a sample is damaged; those before it are done and
+    answered, those after it aren't started, and nothing is committed.
+
+    Latency: 12 cycles for each sample that is checked, then the core's. Two images are fetched ahead.
 
     Members
     -------
     execute : In(Executor())
     buffer : Out(ReadPort())
     batch, pending, written, trained, sampled, mistaken
-        As of `SampleControl`.
+        As in `SampleControl`.
     committed : In(1)
-        One cycle at the end of a COMMIT that is a request.
+        Strobe at the end of a COMMIT request.
     commits : Out(1)
-        One cycle at the end of that of a TRAIN_STORED.
+        Strobe at the end of the COMMIT of a TRAIN_STORED.
     active : Out(1)
-        The core is used from here.
+        High while this block controls the core.
     start, operation, label, pixel : Out; ready, holding, done, busy, prediction, pixel_address : In
         As in `CoreSignature`.
     move, found, count, address, image_pixel
-        As in `Store`, from the other side; ``image_pixel`` is its ``pixel``.
+        The other side of the members of `Store`; ``image_pixel`` is its ``pixel``.
     """
 
     def __init__(self, config: Config):
         core, store = CoreSignature(config).members, Store().members
         ports = ("start", "operation", "label", "pixel", "ready", "holding", "done", "busy", "prediction", "pixel_address")
         batch = config.spec.formats.max_batch.bit_length()
-        #: Samples in the core, at most.
+        #: Maximum number of samples in the core.
         self.in_flight = samples_in_flight(config)
         outputs = dict.fromkeys(("trained", "sampled", "mistaken", "commits", "active"), Out(1))
         super().__init__(
@@ -149,7 +151,7 @@ class StoredSamples(wiring.Component):
         return m
 
     def _parse(self, m, frame, run):
-        """One sample of the frame after the other; what is offered as a move stays, even if it isn't wanted any longer."""
+        """Reads the frame's entries one by one; keeps an offered move until it is taken, damage or not."""
         move = self.move.payload
         dy, dx = run.word[24:28].as_signed(), run.word[28:32].as_signed()
         offered = Signal()
@@ -173,9 +175,13 @@ class StoredSamples(wiring.Component):
             m.d.sync += run.bytes.eq(0)
 
     def _core(self, m, run, train):
-        """Images that were found to the core, what it predicts to the answer; how many it has, and whether all is said."""
+        """Starts the core on fetched images and answers its predictions.
+
+        Returns the number of samples in the core, and a signal that is high when no prediction is waiting and
+        the last `PAUSE` is over.
+        """
         found, execute = self.found, self.execute
-        # labels of samples that the core has; what it found of those that it had, and whether that was wrong
+        # labels of the samples in the core; prediction of each that is done, and whether it is wrong
         m.submodules.labels = labels = SyncFIFO(width=len(self.label), depth=self.in_flight)
         m.submodules.results = results = SyncFIFO(width=len(self.prediction) + 1, depth=self.in_flight)
         pause, holding, room = Signal(range(PAUSE + 1)), Signal(), Signal()
@@ -224,21 +230,22 @@ class StoredSamples(wiring.Component):
 
 
 class Run:
-    """How far a request is."""
+    """Progress of a request."""
 
     def __init__(self):
         count = range(REQUEST_PAYLOAD)
-        #: Samples in it; checked; given to the store; taken from it, damaged ones too.
+        #: Samples in the request; checked; requested from the store; received from it, damaged ones included.
         self.samples, self.read = Signal(count), Signal(count, name="read")
         self.fed, self.taken = Signal(count), Signal(count, name="taken")
-        #: A damaged one was found.
+        #: A damaged sample was received.
         self.ended = Signal()
-        #: Cycles in which the core had any, or committed.
+        #: Cycles in which the core had a sample or executed the COMMIT.
         self.cycles = Signal(32)
-        #: The COMMIT starts.
+        #: Strobe that starts the COMMIT.
         self.commit = Signal()
-        #: The sample at hand: bytes of it, whether all are there, which it is, whether it is moved too far.
+        #: The current entry and its number of bytes so far; whether it is complete; its index; whether its
+        #: move is too far.
         self.word, self.bytes = Signal(32), Signal(range(ASKED_BYTES + 1), name="bytes")
         self.whole, self.index, self.far = Signal(), Signal(23, name="index"), Signal(name="far")
-        #: On to the next one; back to the first; no further one is given to the store.
+        #: Strobes: to the next entry, back to the first one; no further sample is requested from the store.
         self.next, self.seek, self.stop = Signal(), Signal(name="seek"), Signal(name="stop")

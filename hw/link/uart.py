@@ -10,33 +10,36 @@ FRAME_BITS = 10
 
 
 def check_divisor(divisor: int) -> int:
-    """The divisor, if it is one."""
+    """Returns the divisor; raises `ValueError` unless it is an integer in 1..65535."""
     if not (isinstance(divisor, int) and 1 <= divisor <= 0xFFFF):
         raise ValueError(f"divisor must be 1..65535 clock cycles per bit, not {divisor!r}")
     return divisor
 
 
 class Receiver(wiring.Component):
-    """Pin to bytes.
+    """Receives bytes from a pin.
 
-    Each bit is sampled at its middle, counted from the start bit's falling edge. A low stop bit (frame error, break)
-    drops the byte; reception goes on after the line was high again. A start bit shorter than half a bit is ignored.
+    Each bit is sampled at its middle, timed from the start bit's falling edge. A byte with a low stop bit
+    (framing error, break) is dropped; reception continues once the line has been high again. A start bit
+    shorter than half a bit is ignored.
 
-    Latency: from the middle of the stop bit to `o.valid` 3 cycles, 2 of them synchroniser. Throughput: back-to-back bytes.
+    Latency: 3 cycles from the middle of the stop bit to `o.valid`, 2 of them in the synchroniser. Throughput:
+    back-to-back bytes.
 
     Parameters
     ----------
     divisor : int
-        Clock cycles per bit, 1..65535. With 1, both ends must share a clock; between two clocks take 8 or more.
+        Clock cycles per bit, 1..65535. With 1, both ends must share a clock; for two clocks it should be 8 or
+        more.
 
     Members
     -------
     rx : In(1)
         Asynchronous; idles high.
     o : Out(stream.Signature(8))
-        One byte is held; a byte that ends while the one before still waits is dropped.
+        Holds one byte; a byte that ends while the one before hasn't been taken is dropped.
     error : Out(1)
-        One cycle for each byte that is dropped for its stop bit.
+        Strobe for each byte that is dropped because of its stop bit.
     """
 
     def __init__(self, divisor):
@@ -62,7 +65,7 @@ class Receiver(wiring.Component):
             with m.State("IDLE"):
                 m.d.sync += left.eq(8)
                 with m.If(~rx):
-                    # divisor 1: this very cycle is the middle of the start bit
+                    # with divisor 1 this cycle is the middle of the start bit
                     m.d.sync += timer.eq(half - 1 if half else 0)
                     m.next = "START" if half else "DATA"
             with m.State("START"):
@@ -92,9 +95,10 @@ class Receiver(wiring.Component):
 
 
 class Transmitter(wiring.Component):
-    """Bytes to pin.
+    """Sends bytes to a pin.
 
-    Latency: the start bit begins in the cycle after the transfer. Throughput: one byte in 10 bit times, without a gap.
+    Latency: the start bit begins in the cycle after the transfer. Throughput: one byte in 10 bit times,
+    without gaps.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ from .interface import Executor, ReadPort
 
 #: Bytes of a lane on the link.
 LANE_BYTES = MASTER_BYTES
-# a byte leaves in each cycle, and meanwhile the next lane comes
+# one byte is sent in each cycle, while the next lane is read
 assert LANE_BYTES == LANE_LATENCY
 
 #: First weight byte in a WRITE_WEIGHTS frame.
@@ -38,32 +38,32 @@ def word_bytes(config: Config, bundle) -> int:
 
 
 def max_words(config: Config, bundle) -> int:
-    """Most words that one READ_WEIGHTS may ask for."""
+    """Maximum number of words of one READ_WEIGHTS."""
     return readable_words(config.lanes[bundle.index])
 
 
 class WeightAccess(wiring.Component):
-    """READ_WEIGHTS, WRITE_WEIGHTS and DIGEST. Bundles are numbered as `Bundle.index`, 1..N.
+    """Executes READ_WEIGHTS, WRITE_WEIGHTS and DIGEST. Bundles are numbered as `Bundle.index`, 1..N.
 
-    BAD_ORDER: samples are pending. BAD_RANGE: an unknown bundle; words outside
-    `layout.image_words`; a read of no word or of more than `max_words`; a write of no word or of a
-    part of one, or of a running mean outside `Spec.mean_range`. Nothing is read or written before
-    all of it is checked; a network with running means has a write go over the frame twice.
+    BAD_ORDER: samples are pending. BAD_RANGE: an unknown bundle; words outside `layout.image_words`; a read
+    of 0 words or of more than `max_words`; a write of 0 words, of a part of a word, or of a running mean
+    outside `Spec.mean_range`. A request is checked completely before a word is read or written, so a write
+    makes two passes over the frame if the network has running means.
 
-    Latency, from `start` to `done`: of a read 3 cycles, and n + `READ_LATENCY` + 1 for each word of
-    n bytes; of a digest 5 more; of a write 4 cycles, and 3 n + 1 for each word, all that twice if
-    there are running means.
+    Latency from `start` to `done`: a read takes 3 cycles, and n + `READ_LATENCY` + 1 for each word of n
+    bytes; a digest 5 more; a write 4 cycles, and 3 n + 1 for each word, all that twice if there are running
+    means.
 
     Members
     -------
     execute : In(Executor(request_bytes(config.spec)))
-        The command, from the decoder.
+        Commands from the decoder.
     buffer : Out(ReadPort(request_bytes(config.spec)))
         The frame buffer, for WRITE_WEIGHTS.
     pending : In(1)
-        Samples are pending.
+        Trained samples aren't committed yet.
     written : Out(1)
-        High in each cycle in which a word's last lane is written.
+        Strobe in each cycle in which a word's last lane is written.
     bundle, address, lane, write, write_data : Out, read_data : In
         Master memory, as in `CoreSignature`.
     """
@@ -75,7 +75,7 @@ class WeightAccess(wiring.Component):
         self.widest = max(word_bytes(config, b) for b in bundles)
         self.deepest = max(layout.image_words(config, b) for b in bundles)
         self.frame_bytes = request_bytes(config.spec)
-        #: Writes may have running means, and are checked before.
+        #: Writes may contain running means, which a first pass checks.
         self.checks = config.spec.schedule.centred
         core = CoreSignature(config).members
         ports = ("bundle", "address", "lane", "write", "write_data", "read_data")
@@ -114,7 +114,7 @@ class WeightAccess(wiring.Component):
         return m
 
     def _bundle(self, m, number):
-        """What the bundle of that number has: words, bytes of one, words of the longest read."""
+        """Facts of the bundle of this number, as a `NamedBundle`."""
         config, bundles = self.config, self.config.spec.bundles
         depth = Signal(range(self.deepest + 1))
         size = Signal(range(self.widest + 1))
@@ -133,7 +133,7 @@ class WeightAccess(wiring.Component):
         return NamedBundle(known, depth, size, readable)
 
     def _data_path(self, m, at, digest):
-        """Bytes between the frame buffer, the memories, the answer and the digest."""
+        """Connects frame buffer, master memories, answer and digest."""
         byte = Signal(8)
         m.d.comb += [
             self.address.eq(at.word[: len(self.address)]),
@@ -150,7 +150,7 @@ class WeightAccess(wiring.Component):
         m.next = "IDLE"
 
     def _begin(self, m, at, bundle, digesting):
-        """Takes the arguments; counts the words of a write."""
+        """Loads the arguments of a request; counts the words of a write."""
         request = self.execute.request
         first_word, count = request.arguments[8:40], request.arguments[40:48]
 
@@ -176,14 +176,14 @@ class WeightAccess(wiring.Component):
                 m.d.sync += [at.words.eq(0), at.checked.eq(1)]
                 m.next = "COUNT"
         with m.State("COUNT"):
-            # words = unread / size, by subtraction; a rest is left in `unread`
+            # words = unread / size by repeated subtraction; the remainder is left in `unread`
             with m.If(bundle.known & (at.unread >= bundle.size)):
                 m.d.sync += [at.unread.eq(at.unread - bundle.size), at.words.eq(at.words + 1)]
             with m.Else():
                 m.next = "MEASURE"
 
     def _check(self, m, at, bundle, reading, digesting, digest):
-        """Refuses, or goes on to the first word."""
+        """Refuses the request, or goes on to its first word."""
         outside = Signal()
         with m.State("MEASURE"):
             beyond = at.word + at.words > bundle.depth
@@ -208,13 +208,13 @@ class WeightAccess(wiring.Component):
                 m.next = "FETCH"
 
     def _read(self, m, at, bundle, reading, digest):
-        """Words to the answer and the digest; after a DIGEST's last word, the digest."""
+        """Sends words to the answer and the digest; after the last word of a DIGEST, answers the digest."""
         o = self.execute.o
         tail = Signal(8 * CRC_BYTES)
         with m.State("LOAD"):
             m.d.sync += at.left.eq(bundle.size)
             with m.If(at.age == READ_LATENCY):
-                m.d.sync += self.lane.eq(1)  # the next one, under way while this one leaves
+                m.d.sync += self.lane.eq(1)  # the next lane, read while this one is sent
                 m.next = "EMIT"
         with m.State("EMIT"):
             m.d.comb += [o.valid.eq(reading), digest.i.valid.eq(1)]
@@ -239,7 +239,7 @@ class WeightAccess(wiring.Component):
                 m.next = "DONE"
 
     def _write(self, m, at, bundle):
-        """Words of the frame buffer to the memory, a byte in three cycles."""
+        """Copies words from the frame buffer to the master memory, a byte in three cycles."""
         with m.State("FETCH"):
             m.d.sync += at.byte.eq(at.byte + 1)
             m.next = "WAIT"
@@ -261,7 +261,7 @@ class WeightAccess(wiring.Component):
                 self._check_means(m, at)
 
     def _check_means(self, m, at):
-        """In the first round, with a lane at `write_data`: refuses a mean; at the end begins the second one."""
+        """First pass: refuses running means out of range in `write_data`, then starts the second pass."""
         low, high = layout.mean_halves(self.config)
         outside = Signal(name="mean_outside")
         with m.Switch(self.bundle):
@@ -278,39 +278,39 @@ class WeightAccess(wiring.Component):
 
 
 class NamedBundle(NamedTuple):
-    """What is known of the bundle that a command names."""
+    """Facts of the bundle that a request addresses."""
 
-    #: There is one of that number.
+    #: A bundle of this number exists.
     known: Signal
-    #: Master words.
+    #: Number of its master words.
     depth: Signal
     #: Bytes of a word.
     size: Signal
-    #: Words that one READ_WEIGHTS may ask for.
+    #: Maximum number of words of one READ_WEIGHTS.
     readable: Signal
 
 
 class Progress:
-    """How far a command is."""
+    """Progress of a request."""
 
     def __init__(self, widest: int, deepest: int, frame_bytes: int):
-        #: Address of the word at hand.
+        #: Address of the current word.
         self.word = Signal(32)
-        #: Words still to do.
+        #: Words left to transfer.
         self.words = Signal(range(deepest + frame_bytes))
-        #: Weight bytes of the frame that make no word yet.
+        #: Weight bytes of the frame that aren't counted as words yet.
         self.unread = Signal(range(frame_bytes + 1))
         #: Address in the frame buffer.
         self.byte = Signal(range(frame_bytes + 1), name="at")
-        #: Bytes of the word at hand, or of the digest, still to do.
+        #: Bytes left of the current word, or of the digest.
         self.left = Signal(range(max(widest, CRC_BYTES) + 1))
-        #: The first round over the frame is done: words are written.
+        #: Second pass over the frame, in which words are written.
         self.checked = Signal()
-        #: The lane's second byte is next.
+        #: The next byte is the second one of its lane.
         self.high = Signal()
-        #: Byte from the frame buffer: block RAM is slow, and far away.
+        #: Byte from the frame buffer, registered because the block RAM is slow and its wires are long.
         self.fetched = Signal(8, reset_less=True)
         #: The byte before.
         self.low = Signal(8, reset_less=True)
-        #: Cycles since the address changed.
+        #: Cycles since the address changed, at most `READ_LATENCY`.
         self.age = Signal(range(READ_LATENCY + 1))

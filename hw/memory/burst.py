@@ -1,4 +1,4 @@
-"""Words in a row, as accesses that the memory takes."""
+"""Splits spans of consecutive words into accesses of the memory."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -10,26 +10,26 @@ from .interface import ADDRESS_BITS, BURST, Access
 
 
 class Span(data.Struct):
-    """Any number of words in a row."""
+    """``words`` consecutive words from ``address`` on."""
 
     address: ADDRESS_BITS
     words: range(MAX_RECORD_WORDS + 1)
 
 
 class Bursts(wiring.Component):
-    """Cuts spans into accesses of at most `BURST` words, which end at its multiples.
+    """Splits spans into accesses of at most `BURST` words that don't cross a multiple of `BURST`.
 
     Latency: the first access of a span is offered in the cycle after its transfer.
 
     Parameters
     ----------
     write : bool
-        Whether they are writes.
+        The accesses are writes.
 
     Members
     -------
     span : In(stream.Signature(Span))
-        Of at least one word. Ready when all of the one before was taken.
+        A span of at least one word. Ready when all accesses of the span before have been taken.
     access : Out(stream.Signature(Access))
     """
 

@@ -1,4 +1,4 @@
-"""Controller of an SDR SDRAM, 16 bits wide: closed page, one access after the other, refresh in time whatever the traffic."""
+"""Controller of a 16-bit SDR SDRAM: closed page, one access at a time, refresh in time under any traffic."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -9,32 +9,34 @@ from amaranth.utils import bits_for
 from .interface import BURST, COLUMN_BITS, PRECHARGE_BIT, WORD_BITS, Command, Pins, Port
 from .timing import CAS_LATENCY, MODE, REFRESHES, Cycles
 
-#: Read delays to choose from.
+#: Number of selectable read delays.
 DELAYS = 8
 
 
 class Controller(wiring.Component):
     """Executes accesses on the pins: ACTIVATE, a READ or WRITE for each word, the last one with auto precharge.
 
-    An access begins when nothing of it can have to wait: all words of a write are there, and there is room for all words of a
-    read. So it ends in `Cycles.longest` at most, and none begins that would end too late for the next REFRESH. Rows are closed
-    between accesses; which access goes to which bank makes no difference.
+    An access begins when it can be executed without waiting: all words of a write have arrived, or the FIFO
+    has room for all words of a read. So it takes at most `Cycles.longest`, and an access that would end too
+    late for the next REFRESH isn't begun. Rows are closed between accesses, so the timing doesn't depend on
+    the bank.
 
-    Throughput: n words in n + rcd + wr + rp cycles, at 48 MHz 16 words in 22. Latency of a read, from the transfer of its
-    access to its first word: rcd + 5 + `delay` cycles, if no REFRESH comes between.
+    Throughput: n words in n + rcd + wr + rp cycles; 16 words in 22 cycles at 48 MHz. Latency of a read from
+    the transfer of its access to its first word: rcd + 5 + `delay` cycles, if no REFRESH comes between.
 
     Parameters
     ----------
     cycles : Cycles
-        Of the chip at the clock of `sync`.
+        Timing of the chip in cycles of `sync`.
 
     Members
     -------
     port : In(Port())
     pins : Out(Pins())
-        Registers, but for ``captured``.
+        From registers, except ``captured``, which is an input.
     delay : In(range(DELAYS))
-        Cycles that registers in the pins and the way to the chip take, there and back. May change while no read is under way.
+        Round-trip delay in cycles of the registers in the pins and the wires to the chip. May change while no
+        read is in progress.
     ready : Out(1)
         The power-up sequence is over. No access is taken before.
     """
@@ -46,7 +48,7 @@ class Controller(wiring.Component):
 
     def __init__(self, cycles: Cycles):
         self.cycles = cycles
-        #: Cycles after a REFRESH in which an access may begin.
+        #: Number of cycles after a REFRESH during which an access may begin.
         self.begin = cycles.refresh - cycles.longest(BURST)
         if self.begin < 1:
             raise ValueError(f"too slow a clock: {cycles.refresh} cycles between two REFRESHes are too few for an access")
@@ -73,7 +75,7 @@ class Controller(wiring.Component):
         return m
 
     def _count(self, m, timers):
-        """Time goes by, unless a command sets it anew."""
+        """Advances the timers, unless a command sets them."""
         with m.If(timers.hold != 0):
             m.d.sync += timers.hold.eq(timers.hold - 1)
         with m.If(timers.active != self.cycles.rc):
@@ -82,7 +84,7 @@ class Controller(wiring.Component):
             m.d.sync += timers.age.eq(timers.age + 1)
 
     def _owed(self, m, reads):
-        """Words of begun reads that the user hasn't taken yet."""
+        """Number of words of reads in progress that the user hasn't taken yet."""
         owed, begun = Signal(range(2 * BURST + 1)), Signal(bits_for(BURST), name="begun")
         access = self.port.access
         with m.If(access.valid & access.ready & ~access.payload.write):
@@ -91,7 +93,7 @@ class Controller(wiring.Component):
         return owed
 
     def _capture(self, m, reads):
-        """Words from the pins, when they are due."""
+        """Writes words from the pins to the read FIFO in the cycles in which they are due."""
         coming = Signal(CAS_LATENCY + DELAYS)
         due = coming[CAS_LATENCY:]
         m.d.sync += coming.eq(Cat(self.pins.command == Command.READ, coming)[: len(coming)])
@@ -109,7 +111,7 @@ class Controller(wiring.Component):
         row = asked.address[COLUMN_BITS:]
 
         def command(which, hold):
-            """That command in the next cycle, then nothing for `hold` - 1 cycles."""
+            """Gives a command in the next cycle, then none for `hold` - 1 cycles."""
             m.d.sync += [pins.command.eq(which), timers.hold.eq(hold - 1)]
 
         m.d.comb += [
@@ -148,7 +150,7 @@ class Controller(wiring.Component):
                         m.d.sync += timers.active.eq(1)
                         m.next = "COLUMNS"
             with m.State("COLUMNS"):
-                # a row stays open long enough: the last command, which closes it, waits
+                # the last command, which closes the row, waits until the row has been open long enough
                 enough = timers.active >= Mux(writing, max(cycles.ras - cycles.wr, 0), cycles.ras - 1)
                 m.d.sync += pins.address.eq(Cat(column, Const(0, PRECHARGE_BIT - COLUMN_BITS), last))
                 with m.If(rested & (~last | enough)):
@@ -161,13 +163,13 @@ class Controller(wiring.Component):
 
 
 class Timers:
-    """Cycles since commands, and until the next."""
+    """Cycles since the last commands, and until the next one is allowed."""
 
     def __init__(self, cycles: Cycles):
         longest = max(cycles.power_up, cycles.rfc, cycles.mrd, cycles.rcd, cycles.wr + cycles.rp)
-        #: Cycles in which no command may be given.
+        #: Cycles left in which no command may be given.
         self.hold = Signal(range(longest + 1), init=cycles.power_up - 1)
-        #: Since ACTIVATE, at most rc.
+        #: Cycles since ACTIVATE, at most rc.
         self.active = Signal(range(cycles.rc + 1), init=cycles.rc)
-        #: Since REFRESH, at most until one is due.
+        #: Cycles since REFRESH, until the next one is due.
         self.age = Signal(range(cycles.refresh + 1))

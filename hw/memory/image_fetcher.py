@@ -1,4 +1,4 @@
-"""Fetches stored images, checks and moves them, and keeps two of them ready."""
+"""Fetches, checks and moves stored images into two image buffers."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -14,26 +14,28 @@ from .interface import INDEX_BITS, PIXEL_ADDRESS, WORD_BITS, Found, Move
 from .placer import Placer
 from .unstuffer import Unstuffer
 
-#: Images that are kept.
+#: Number of image buffers.
 BANKS = 2
 
-#: Bytes of an index and of a label, which a CRC begins with.
+#: Bytes of index and label, over which a record's CRC begins.
 SEAL_BYTES = 5
 
 
 class ImageFetcher(wiring.Component):
-    """Images that were asked for, in order. Of one that is damaged only the status comes.
+    """Fetches the requested images in order. Of a damaged image only the status is valid.
 
-    Throughput: a cycle for each pixel and each coded byte that isn't a run, and about 60 for the way.
+    Integer model: `golden.model.image_store.judged`.
+
+    Throughput: a cycle for each pixel and each coded byte that isn't a run, and about 60 cycles of latency.
 
     Members
     -------
     move : In(stream.Signature(Move))
-        Of stored samples.
+        Requested samples, which must be stored.
     index : Out(stream.Signature(INDEX_BITS)), header, known, follow : In, coded : In(stream.Signature(16))
-        As of `RecordReader`.
+        The other side of the members of `RecordReader`.
     found : Out(stream.Signature(Found))
-        The oldest image; its transfer gives the image back.
+        Status and label of the oldest image; the transfer releases its buffer.
     address : In(range(784)), pixel : Out(8)
         Synchronous read of that image.
     """
@@ -114,7 +116,7 @@ class ImageFetcher(wiring.Component):
                 with m.If(unstuffer.done):
                     m.next = "LAST"
             with m.State("LAST"):
-                # the last pixel is on its way to the image
+                # the last pixel is being written to the buffer
                 m.next = "RESULT"
             with m.State("RESULT"):
                 m.d.comb += results.w_en.eq(1)
@@ -123,7 +125,7 @@ class ImageFetcher(wiring.Component):
         return m
 
     def _images(self, m, placer, filled, shown):
-        """One is filled, one is shown."""
+        """Adds the two image buffers: number ``filled`` is written, number ``shown`` is read."""
         m.submodules.images = images = BlockMemory(shape=8, depth=BANKS << len(self.address))
         write, read = images.write_port(), images.read_port()
         m.d.comb += [

@@ -1,4 +1,4 @@
-"""The store of samples: everything between the link and the memory."""
+"""The store of samples, between the link and the memory."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -12,11 +12,11 @@ from .record_writer import RecordWriter
 
 
 class ImageStore(wiring.Component):
-    """Stores records, fetches images, computes digests: what `golden.model.image_store` does, to the last bit.
+    """Stores records, fetches images, computes digests. Integer model: `golden.model.image_store`.
 
-    A record may be stored while images are fetched: memory does what it is asked for in order. A digest needs that no image is
-    fetched. What isn't stored may not be asked for; a full memory, an unknown index or a record that is none are refused by
-    who asks, before.
+    A record may be stored while images are fetched, since the memory executes accesses in order. While a
+    digest is computed, no image may be fetched. Only stored samples may be requested: the requester has
+    already refused an unknown index, a record that isn't valid, or one without room in the memory.
 
     A digest takes a cycle for each word, and about 60 for each record.
 
@@ -43,7 +43,7 @@ class ImageStore(wiring.Component):
         connect(m, flipped(port.read), reader.read)
         connect(m, flipped(self.move), fetcher.move)
         connect(m, fetcher.found, flipped(self.found))
-        # in two steps, for a register is written at the end of a long path
+        # registered once more: the strobe of a write to a register already has a long path
         m.d.sync += writer.forget.eq(self.forget)
         m.d.comb += [
             self.count.eq(writer.count),
@@ -59,7 +59,7 @@ class ImageStore(wiring.Component):
         return m
 
     def _access(self, m, writer, reader):
-        """One at a time; what is offered stays."""
+        """Arbitrates between writer and reader: the writer first, but an offered access stays until taken."""
         access, writing, held = self.port.access, Signal(), Signal()
         was_writing = Signal()
         m.d.comb += writing.eq(writer.access.valid)
@@ -72,7 +72,7 @@ class ImageStore(wiring.Component):
             connect(m, reader.access, flipped(access))
 
     def _digest(self, m, reader, fetcher):
-        """The reader is the fetcher's, unless a digest is wanted."""
+        """Computes a digest while one is requested; otherwise connects the reader to the fetcher."""
         m.submodules.crc = crc = CRC32_ISO_HDLC(WORD_BITS).create()
         read, wanted = Signal(INDEX_BITS + 1), self.range.payload
         digesting, last = Signal(), Signal()
@@ -88,7 +88,7 @@ class ImageStore(wiring.Component):
                 reader.index.payload.eq(wanted.first + read),
                 reader.index.valid.eq(~last),
                 reader.coded.ready.eq(1),
-                # the reader takes the next index when the record before is over
+                # the reader is ready for the next index when the record before is complete
                 self.range.ready.eq(last & reader.index.ready),
             ]
             with m.If(reader.index.valid & reader.index.ready):

@@ -1,4 +1,4 @@
-"""The memory's pins, its commands, and how the gateware asks for words."""
+"""Interfaces of the memory: pins, commands, accesses; and of the store of samples."""
 
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum, stream, wiring
@@ -9,7 +9,8 @@ from golden.contract import stored
 from golden.contract.messages import LABELS, PIXELS
 from golden.contract.stored import ImageStatus
 
-#: Banks, rows of each, words of a row that are used: the AS4C32M16 has twice as many. 32 MB.
+#: Address bits for the banks, the rows of a bank, and the words of a row that are used (the AS4C32M16 has
+#: twice as many words): 32 MB.
 BANK_BITS, ROW_BITS, COLUMN_BITS = 2, 13, 9
 ADDRESS_BITS = BANK_BITS + ROW_BITS + COLUMN_BITS
 
@@ -18,12 +19,12 @@ WORD_BITS = 16
 
 assert stored.CAPACITY == (1 << ADDRESS_BITS) * WORD_BITS // 8
 
-#: Words of an access, at most: their words never cross a multiple of this, so they lie in one row.
+#: Maximum number of words of an access, which never crosses a multiple of this: its words are in one row.
 BURST = 16
 
 
 class Command(enum.Enum, shape=3):
-    """RAS, CAS and WE, from the highest bit; set where the pin is asserted. CS always is."""
+    """RAS, CAS and WE, from the highest bit: 1 where the pin is asserted. CS is always asserted."""
 
     NOP = 0b000
     ACTIVATE = 0b100
@@ -34,21 +35,23 @@ class Command(enum.Enum, shape=3):
     MODE = 0b111
 
 
-#: Address bit that makes READ and WRITE precharge their bank, and PRECHARGE all banks.
+#: Address bit by which READ and WRITE precharge their bank, and PRECHARGE precharges all banks.
 PRECHARGE_BIT = 10
 
 
 class Pins(wiring.Signature):
-    """The chip, seen from the controller; registers in the pins may delay both ways by whole cycles, all outputs alike.
+    """The pins of the chip, seen from the controller.
+
+    Registers in the pins may delay outputs and inputs by whole cycles, all outputs by the same number.
 
     Members
     -------
     clock_enable : Out(1), command : Out(Command), bank : Out(2), address : Out(13), mask : Out(2)
-        Every cycle. ``mask`` high keeps a byte from being written.
+        Valid in every cycle. A bit of ``mask`` that is high keeps its byte from being written.
     data : Out(16), drive : Out(1)
-        Word of a WRITE, and whether the pins drive it.
+        Word of a WRITE, and the output enable of the data pins.
     captured : In(16)
-        What the data pins showed.
+        Sampled data pins.
     """
 
     def __init__(self):
@@ -67,26 +70,27 @@ class Pins(wiring.Signature):
 
 
 class Access(data.Struct):
-    """Words in a row that are read or written."""
+    """A read or write of consecutive words."""
 
     write: 1
-    #: Of the first word.
+    #: Address of the first word.
     address: unsigned(ADDRESS_BITS)
-    #: Words, 1..`BURST`; the last one's address has the same multiple of `BURST` as the first one's.
+    #: Number of words, 1..`BURST`; first and last word are in the same aligned block of `BURST` words.
     length: unsigned(bits_for(BURST))
 
 
 class Port(wiring.Signature):
-    """Memory as its user sees it. Accesses are done in order, a read sees all writes before it.
+    """The memory, seen from its user. Accesses are executed in order; a read sees all writes before it.
 
-    A write is taken when its words are there, a read when there is room for its words: so words have to be given before their
-    access is taken, and those read before must not wait for the next access.
+    A write is taken once its words have arrived, a read once there is room for its words. So the user must
+    offer the words of a write without waiting for the access to be taken, and must take words that were read
+    without waiting for its next access.
 
     Members
     -------
     access : Out(stream.Signature(Access))
     write : Out(stream.Signature(16))
-        The words of the writes, in order. At least `BURST` are taken before their access.
+        The words of the writes, in order. At least `BURST` words are taken before their access.
     read : In(stream.Signature(16))
         The words of the reads, in order.
     """
@@ -96,7 +100,7 @@ class Port(wiring.Signature):
         super().__init__({"access": Out(stream.Signature(Access)), "write": Out(word), "read": In(word)})
 
 
-#: Bits of an index of the table; as it is asked for it has more.
+#: Bits of a sample's index in the table. Requests have wider fields for it.
 INDEX_BITS = stored.INDEX_BITS
 
 #: Bits of a move in one direction.
@@ -104,7 +108,7 @@ MOVE_BITS = 4
 
 
 class Move(data.Struct):
-    """A stored sample that is wanted, and how its image is moved: `stored.Asked`."""
+    """A requested sample, and the move of its image: `stored.Asked`."""
 
     index: unsigned(INDEX_BITS)
     mirrored: 1
@@ -113,27 +117,27 @@ class Move(data.Struct):
 
 
 class Found(data.Struct):
-    """What became of it."""
+    """Result of fetching a sample."""
 
     status: ImageStatus
-    #: Of the sample, if the status is OK.
+    #: Label of the sample, if the status is OK.
     label: range(LABELS)
 
 
 class Record(data.Struct):
-    """A record that is to be stored; its words follow."""
+    """A record to be stored; its words follow."""
 
     #: At most the number of stored samples, and below `stored.MAX_SAMPLES`.
     index: unsigned(INDEX_BITS)
-    #: Words of it, 1..`stored.MAX_RECORD_WORDS`; there is room for them.
+    #: Number of its words, 1..`stored.MAX_RECORD_WORDS`, for which the memory must have room.
     words: range(stored.MAX_RECORD_WORDS + 1)
 
 
 class Range(data.Struct):
-    """Stored samples in a row."""
+    """A range of stored samples."""
 
     first: unsigned(INDEX_BITS)
-    #: At least 1; all of them are stored.
+    #: At least 1; all samples of the range must be stored.
     count: unsigned(INDEX_BITS + 1)
 
 
@@ -142,24 +146,26 @@ PIXEL_ADDRESS = range(PIXELS)
 
 
 class Store(wiring.Signature):
-    """The store of samples, seen from itself.
+    """The store of samples, seen from the store.
 
     Members
     -------
     record : In(stream.Signature(Record)), data : In(stream.Signature(16))
-        A record to be stored, transferred when it is: then ``count`` and ``end`` have changed; and its words.
+        A record to be stored, and its words. ``record`` is transferred when it has been stored; ``count`` and
+        ``end`` change with the transfer.
     forget : In(1)
-        Two edges later no sample is stored any longer; until then there may be no record.
+        Empties the store, two clock edges later; until then no record may be offered.
     count : Out(18), end : Out(24)
-        Samples that are stored; word at which the next record will begin.
+        Number of stored samples; address of the word at which the next record will begin.
     move : In(stream.Signature(Move))
-        Stored samples that are wanted, in order.
+        Requested samples, in order.
     found : Out(stream.Signature(Found))
-        The oldest that was wanted; its transfer gives the image back.
+        Result for the oldest requested sample; the transfer releases its image.
     address : In(range(784)), pixel : Out(8)
         Synchronous read of that image.
     range : In(stream.Signature(Range)), digest : Out(32)
-        Records whose digest is wanted; transferred when it is there: CRC-32 (zlib's) over their words.
+        Records of which a digest is requested: CRC-32 (zlib's) over their words, valid with the transfer of
+        ``range``.
     """
 
     def __init__(self):

@@ -1,4 +1,4 @@
-"""A tested memory: controller and self test."""
+"""Memory with a self test: controller and `SelfTest`."""
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -11,7 +11,7 @@ from .timing import Cycles
 
 
 class Memory(wiring.Component):
-    """Memory that was tested since reset, and says whether it works.
+    """Tests the memory after reset, then connects it to its user.
 
     Parameters
     ----------
@@ -20,14 +20,14 @@ class Memory(wiring.Component):
     Members
     -------
     port : In(Port())
-        Nothing is taken or given before ``ready``.
+        No transfers before ``ready``.
     pins : Out(Pins())
     ready : Out(1)
-        The test is over; stays.
+        The test is over. Stays high.
     works : Out(1)
-        It passed. If not, what is read is anything.
+        The test was passed. Otherwise words that are read are undefined.
     delay : Out(range(DELAYS))
-        The read delay that it found.
+        The read delay that the test determined.
     """
 
     port: In(Port())

@@ -1,4 +1,4 @@
-"""The chip's pins on a real board: registers in the pins, by construction."""
+"""The chip's pins on a real board, with a register in each pin's cell."""
 
 from amaranth.hdl import Elaboratable, Module
 from amaranth.lib import io
@@ -10,13 +10,13 @@ from .interface import Pins
 class Pads(Elaboratable):
     """Connects ``pins`` with the ports of a board's SDRAM resource (`amaranth_boards`: `SDRAMResource`).
 
-    No tool here knows how long a signal may take to a pin, so nothing is left to it: every pin has a register of its own in the
-    pin's cell, which is double data rate with the same value in both halves, so that all take equally long. The chip's clock
-    leaves through one too, inverted: it rises in the middle of what the other pins show, half a cycle after they changed and
-    half a cycle before. The chip's words are taken with the clock's falling edge, which is the chip's next rising one: they
-    have a whole cycle, less the way there and back.
+    The tools here don't constrain delays to pins. So every pin has a register in its own cell: a double data
+    rate register with the same value in both halves, so that all pins have the same delay. The chip's clock
+    leaves through such a register too, inverted: it rises half a cycle after the other pins changed, and half
+    a cycle before they change again. The chip's words are sampled at the falling edge of `sync`, which is the
+    chip's next rising edge: they have a whole cycle, less the delays to the chip and back.
 
-    Latency: whole cycles, out and in, which the read delay of `Controller` covers.
+    Latency: whole cycles for outputs and inputs, which the read delay of `Controller` includes.
     """
 
     def __init__(self, port):

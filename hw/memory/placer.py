@@ -1,4 +1,4 @@
-"""Where a moved and mirrored image's pixels go."""
+"""Addresses of the pixels of a moved and mirrored image."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -11,21 +11,24 @@ from .interface import MOVE_BITS, PIXEL_ADDRESS, Move
 
 
 class Placer(wiring.Component):
-    """Gives each pixel of an image its address in the moved one, as `golden.contract.stored.Asked` says.
+    """Computes the address of each pixel of an image in the moved image, as `golden.contract.stored.Asked`
+    defines it.
 
-    Rows and columns wrap: where a pixel leaves the image, the one that comes in from the other side is a zero. So every
-    address is written once, and nothing has to be cleared.
+    Integer model: `golden.model.image_store.moved`.
+
+    Rows and columns wrap: a pixel that leaves the image becomes a zero that enters at the opposite side. So
+    every address is written exactly once, and the buffer needn't be cleared.
 
     Latency: 1 cycle.
 
     Members
     -------
     start : In(1)
-        One cycle: an image begins, which is moved by ``move``.
+        Strobe before an image, which is moved by ``move``.
     move : In(Move)
-        Stays until the last pixel.
+        Stable until the last pixel.
     pixel : In(Flow(8))
-        In raster order.
+        Pixels in raster order.
     valid : Out(1), address : Out(range(784)), value : Out(8)
     """
 
@@ -41,7 +44,7 @@ class Placer(wiring.Component):
         ended: dict[str, Signal] = {}
         for name in ("x", "y"):
             delta = getattr(self.move, f"d{name}")
-            # of the pixel before it is moved; and where it is moved to
+            # coordinates of the pixel before and after the move
             at, to = Signal(range(IMAGE_SIDE), name=f"from_{name}"), Signal(range(IMAGE_SIDE), name=f"to_{name}")
             moved = Signal(range(-(1 << MOVE_BITS), IMAGE_SIDE + (1 << MOVE_BITS)), name=f"moved_{name}")
             within, end, step = Signal(name=f"within_{name}"), Signal(name=f"end_{name}"), Signal(name=f"step_{name}")

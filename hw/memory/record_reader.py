@@ -1,4 +1,4 @@
-"""Reads records: address from the table, header, coded image."""
+"""Reads records: table entry, header, coded image."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
@@ -12,26 +12,26 @@ from .interface import ADDRESS_BITS, INDEX_BITS, WORD_BITS, Access
 
 
 class RecordReader(wiring.Component):
-    """Reads a record after the other.
+    """Reads one record after the other.
 
-    Latency, from the transfer of ``index`` to the first word of ``coded``: about 50 cycles, refresh apart.
+    Latency from the transfer of ``index`` to the first word of ``coded``: about 50 cycles, without a REFRESH.
 
     Members
     -------
     index : In(stream.Signature(INDEX_BITS))
-        Of a stored sample. Ready when all of the record before was taken.
+        Index of a stored sample. Ready when all words of the record before have been taken.
     access : Out(stream.Signature(Access)), read : In(stream.Signature(16))
         The memory.
     header : Out(Header.size() * 8)
-        The bytes of `Header`, the first one lowest, from ``known`` on.
+        The bytes of `Header`, the first one in the lowest bits; valid from ``known`` on.
     known : Out(1)
-        One cycle: ``header`` is there. Words of the image follow if ``follow``.
+        Strobe: ``header`` is complete. The words of the image follow if ``follow`` is high.
     follow : Out(1)
-        It says a length that there can be.
+        The length in the header is within 1..`MAX_CODED`.
     coded : Out(stream.Signature(16))
         The words of the coded image.
     seen : Out(Flow(16))
-        Each word of the record, header too, when it is taken.
+        Each word of the record, header included, when it is taken.
     """
 
     def __init__(self):
@@ -54,7 +54,7 @@ class RecordReader(wiring.Component):
         m.submodules.bursts = bursts = Bursts(write=False)
         connect(m, bursts.access, flipped(self.access))
         span, read = bursts.span, self.read
-        # the last words read, the latest highest: an address, or a header
+        # the last words read, the latest in the highest bits: an address, or a header
         kept = Signal(8 * Header.size())
         words = Signal.like(span.payload.words)
         image = Signal()
@@ -76,7 +76,7 @@ class RecordReader(wiring.Component):
                 m.d.sync += kept.eq(Cat(kept[WORD_BITS:], read.payload))
 
         def ask(name, after):
-            """State that asks for the span."""
+            """Adds a state that requests the span."""
             with m.State(name):
                 m.d.comb += span.valid.eq(1)
                 with m.If(span.ready):

@@ -1,4 +1,4 @@
-"""Puts records into memory, and their addresses into the table."""
+"""Writes records to the memory, and their addresses to the table."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -11,22 +11,22 @@ from .interface import ADDRESS_BITS, INDEX_BITS, WORD_BITS, Access, Record
 
 
 class RecordWriter(wiring.Component):
-    """Appends records to the log. `golden.contract.stored` has what lies where.
+    """Appends records to the log. `golden.contract.stored` defines the layout of the memory.
 
-    Takes about 3 cycles for each 2 words, and 30 more.
+    A record takes about 3 cycles for each 2 words, and 30 more.
 
     Members
     -------
     record : In(stream.Signature(Record))
-        Transferred when it is stored: then ``count`` and ``end`` have changed.
+        Transferred when it has been stored; ``count`` and ``end`` change with the transfer.
     data : In(stream.Signature(16))
-        Its words.
+        The words of the record.
     access : Out(stream.Signature(Access)), write : Out(stream.Signature(16))
         The memory.
     forget : In(1)
-        No sample is stored; not while there is a record.
+        Empties the store; not allowed while a record is offered.
     count : Out(18), end : Out(24)
-        Samples that are stored; word at which the next record will begin.
+        Number of stored samples; address of the word at which the next record will begin.
     """
 
     def __init__(self):
@@ -79,7 +79,7 @@ class RecordWriter(wiring.Component):
                     with m.If(high):
                         m.next = "DONE"
             with m.State("DONE"):
-                # the next record's words may not be taken for this entry's: all of it was asked for
+                # wait until the entry's access has been taken, so that it can't take words of the next record
                 with m.If(span.ready):
                     m.d.comb += self.record.ready.eq(1)
                     m.d.sync += self.end.eq(self.end + record.words)

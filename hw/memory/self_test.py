@@ -1,4 +1,4 @@
-"""Finds out whether a memory answers, and how long its words are on the way."""
+"""Tests whether the memory works, and determines its read delay."""
 
 from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -7,16 +7,18 @@ from amaranth.lib.wiring import In, Out
 from .controller import DELAYS
 from .interface import ADDRESS_BITS, BURST, WORD_BITS, Port
 
-#: First address line that tells accesses apart; those below it tell the words of one.
+#: Lowest address line that differs between accesses; the lines below it select a word of an access.
 FIRST_LINE = (BURST - 1).bit_length()
 
 
 class SelfTest(wiring.Component):
-    """Writes a pattern to word 0 and to each power of two, `BURST` words each, and reads it back; then its complement.
+    """Writes a pattern of `BURST` words at address 0 and at each power of two, and reads it back; then its
+    complement.
 
-    For each read delay, from the shortest, until one passes. Neighbouring words are different in every access, so words that
-    are taken too early or too late don't pass; each data line is seen high alone and low alone; an address line that is stuck
-    or tied to another makes two patterns fall on one place. What the memory held there is lost.
+    Read delays are tried from the shortest one until one passes. Neighbouring words differ in every access,
+    so words that are sampled too early or too late fail. Each data line is high alone and low alone in some
+    word. An address line that is stuck or shorted to another one makes two patterns share an address. The
+    previous contents of the tested words are lost.
 
     Takes about 2,000 cycles for each delay that is tried.
 
@@ -26,11 +28,11 @@ class SelfTest(wiring.Component):
         The memory may be used.
     port : Out(Port())
     delay : Out(range(DELAYS))
-        The one that is tried; the right one at the end, if it works.
+        The delay being tried; at the end, if the memory works, the right one.
     done : Out(1)
-        Stays.
+        The test is over. Stays high.
     works : Out(1)
-        With ``done``: the memory answered as it must.
+        Valid with ``done``: all words were read back correctly.
     """
 
     start: In(1)
@@ -51,17 +53,17 @@ class SelfTest(wiring.Component):
         m.d.comb += [
             none.eq(line == FIRST_LINE - 1),
             last.eq(line == ADDRESS_BITS - 1),
-            # one line high, another one for each word and access; beyond 16 accesses one line low instead
+            # one data line high, by word and access; from address line 16 on, one data line low instead
             pattern.eq((Const(1, WORD_BITS) << (word + line)[:4]) ^ (line[4] ^ inverted).replicate(WORD_BITS)),
             access.payload.address.eq(Mux(none, 0, Const(1, ADDRESS_BITS) << line)),
             access.payload.length.eq(BURST),
-            # apart: Verilog's `always @*` never sets what is constant, if only part of a signal is set elsewhere
+            # a separate signal: Verilog's `always @*` never sets the constant part of a partly set signal
             access.payload.write.eq(storing),
             write.payload.eq(pattern),
         ]
 
         def advance(again, after):
-            """To the next access in that state; after the last access, to the other state."""
+            """Goes to the next access in state ``again``; after the last access, to state ``after``."""
             m.d.sync += line.eq(Mux(last, FIRST_LINE - 1, line + 1))
             m.next = again
             with m.If(last):

@@ -1,26 +1,26 @@
-"""What SDR SDRAM chips ask for, in nanoseconds, and what that is in cycles of the core's clock.
+"""Timing of SDR SDRAM chips in nanoseconds, and in cycles of the core's clock.
 
-The chips are those of 16 bits that ULX3S boards carry. Which one a board has isn't known when it is built for, so the slowest
-value counts.
+The chips are the 16-bit ones of ULX3S boards. A build doesn't know the chip of its board, so it uses the
+slowest value.
 """
 
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from math import ceil, floor
 
-#: REFRESH commands of the power-up sequence: 2 or 8, by chip.
+#: REFRESH commands in the power-up sequence: chips require 2 or 8.
 REFRESHES = 8
 
-#: Cycles from READ to its word. 2 is enough up to a clock of 100 MHz, on all of them.
+#: Cycles from READ to its word, and the highest clock in Hz at which 2 are enough for all chips.
 CAS_LATENCY, FASTEST_HZ = 2, 100_000_000
 
-#: Mode register: single words, CAS latency. Every word has its own command, so a burst has any length.
+#: Mode register: CAS latency, burst length 1. Each word has its own command, so accesses have any length.
 MODE = CAS_LATENCY << 4
 
 
 @dataclass(frozen=True)
 class Chip:
-    """Times in ns, of the slowest speed grade sold with a CAS latency of 2 at 100 MHz; the last two are clocks."""
+    """Times in ns of the slowest speed grade with CAS latency 2 at 100 MHz; the last two in clock cycles."""
 
     #: ACTIVATE to READ or WRITE; PRECHARGE to ACTIVATE or REFRESH; ACTIVATE to PRECHARGE; ACTIVATE to ACTIVATE or REFRESH.
     rcd: float
@@ -29,19 +29,19 @@ class Chip:
     rc: float
     #: REFRESH to ACTIVATE or REFRESH.
     rfc: float
-    #: Last word written to PRECHARGE, beside `wr_clocks`.
+    #: Last word written to PRECHARGE, in addition to `wr_clocks`.
     wr: float
     #: MODE to ACTIVATE.
     mrd: float
-    #: From one REFRESH to the next, in the mean: 8,192 in 64 ms.
+    #: Mean interval between two REFRESHes: 8,192 in 64 ms.
     refresh: float
-    #: A stable clock before the first command.
+    #: Stable clock before the first command.
     power_up: float
     wr_clocks: int
     mrd_clocks: int
 
 
-#: By name; where each row is from.
+#: Chips by name; the comment above each row names its source.
 CHIPS = {
     # Alliance Memory, AS4C16M16SA, Rev. 3.0, March 2015, table 16, grade -7
     "AS4C16M16SA-7": Chip(21, 21, 42, 63, 63, 14, 14, 7800, 200_000, 0, 2),
@@ -50,22 +50,23 @@ CHIPS = {
     # Micron, "256Mb: x4, x8, x16 SDRAM", table 12, grade -75; with auto precharge tWR is a clock and 7.5 ns, else 15 ns
     "MT48LC16M16A2-75": Chip(20, 20, 44, 66, 66, 7.5, 0, 7812.5, 100_000, 1, 2),
     # ISSI, IS42S16160G, grade -7: tRCD, tRP, tRAS, tRC, tMRD as the open controller `amaram` quotes the data sheet; the
-    # others as LiteDRAM 2024.12 (`IS42S16160`) runs it, which is on the slow side
+    # others as LiteDRAM 2024.12 (`IS42S16160`) has them, which are conservative
     "IS42S16160G-7": Chip(20, 20, 37, 60, 70, 20, 14, 7812.5, 200_000, 0, 2),
 }
 
 
 def slowest(name: str) -> float:
-    """The value that suits every chip: of what is a minimum the largest, of the refresh interval the smallest."""
+    """The value that suits every chip: the smallest refresh interval, the largest of all other times."""
     values = [getattr(chip, name) for chip in CHIPS.values()]
     return min(values) if name == "refresh" else max(values)
 
 
 @dataclass(frozen=True)
 class Cycles:
-    """The same in cycles: at least so many from one command to the next; `refresh` at most, REFRESH to REFRESH.
+    """Minimum numbers of cycles between commands, named as in `Chip`; ``refresh`` is the maximum between two
+    REFRESHes.
 
-    wr counts from the WRITE of the last word. tRRD isn't here: there is never more than one row open.
+    ``wr`` counts from the WRITE of the last word. tRRD is missing, because at most one row is open.
     """
 
     rcd: int
@@ -80,7 +81,7 @@ class Cycles:
 
     @classmethod
     def of(cls, clock_hz: int) -> "Cycles":
-        """For the slowest chip at this clock; `ValueError` if it is too fast for it, or too slow to refresh it."""
+        """Cycles for the slowest chip at this clock; `ValueError` if the clock is above `FASTEST_HZ`."""
         if clock_hz > FASTEST_HZ:
             fastest = f"{FASTEST_HZ / 1e6:g} MHz"
             raise ValueError(f"with CAS latency {CAS_LATENCY} the clock may have {fastest}, not {clock_hz / 1e6:g} MHz")
@@ -95,7 +96,7 @@ class Cycles:
         return cls(**made)
 
     def longest(self, burst: int) -> int:
-        """Cycles from the ACTIVATE of an access of `burst` words to the next command, at most."""
+        """Maximum number of cycles from the ACTIVATE of an access of `burst` words to the next command."""
         last = self.rcd + burst - 1
         read = max(last, self.ras - 1) + 1 + self.rp
         write = max(last, self.ras - self.wr) + self.wr + self.rp

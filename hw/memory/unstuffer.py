@@ -1,4 +1,4 @@
-"""A stored image's code undone: words in, pixels out."""
+"""Decodes stored images: words in, pixels out."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -12,24 +12,25 @@ from .interface import WORD_BITS
 
 
 class Unstuffer(wiring.Component):
-    """Undoes `golden.contract.stuffing.stuff` for one image after the other.
+    """Inverse of `golden.contract.stuffing.stuff`, for one image after the other.
 
-    Throughput: a byte or, of a run of zeros, a pixel a cycle: 784 pixels of n coded bytes in less than 784 + n cycles.
+    Throughput: one coded byte a cycle, or one pixel a cycle of a run of zeros: 784 pixels of n coded bytes
+    take less than 784 + n cycles.
 
     Members
     -------
     start : In(1)
-        One cycle: an image of ``length`` bytes begins.
+        Strobe: an image of ``length`` coded bytes begins.
     length : In
-        Its coded bytes, 1..`MAX_CODED`.
+        Number of coded bytes, 1..`MAX_CODED`.
     coded : In(stream.Signature(16))
-        Their words; all are taken.
+        The words of the coded image; all are taken.
     pixel : Out(Flow(8))
-        Not more than `PIXELS`.
+        At most `PIXELS` pixels.
     done : Out(1)
-        One cycle, after the last pixel's.
+        Strobe at the end, not before the last pixel's cycle.
     status : Out(ImageStatus)
-        With ``done``: OK, TOO_LONG or TRUNCATED.
+        Valid with ``done``: OK, TOO_LONG or TRUNCATED.
     """
 
     def __init__(self):
@@ -47,7 +48,7 @@ class Unstuffer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         busy, high, zero, emit, byte_there = Signal(), Signal(), Signal(), Signal(), Signal()
-        # bytes still to take; those before the next code byte; zeros still to show; pixels shown, or one more
+        # bytes left of the image, bytes left of the block, zeros left of a run; pixels so far, or PIXELS + 1
         unread, left = Signal.like(self.length), Signal(8)
         run, count = Signal(range(LONGEST_RUN + 1)), Signal(range(PIXELS + 2))
         byte, value = Signal(8), Signal(8)
@@ -55,7 +56,7 @@ class Unstuffer(wiring.Component):
         m.d.comb += [
             byte.eq(self.coded.payload.word_select(high, 8)),
             byte_there.eq(busy & (run == 0) & (unread != 0) & self.coded.valid),
-            # an odd last byte's word goes with it
+            # the last word is also taken if only its low byte is used
             self.coded.ready.eq(byte_there & (high | (unread == 1))),
             emit.eq((run != 0) | (byte_there & ((left != 0) | zero))),
             value.eq(Mux((run == 0) & (left != 0), byte, 0)),

@@ -1,17 +1,19 @@
-// The virtual board: the top level as fast as it will run, its serial pins bridged to a TCP port or a pseudo-terminal.
+// The virtual board: simulates the top level with its serial pins at a TCP port or a pseudo-terminal.
 //
 //   top DIVISOR IDLE_CYCLES PARENT (--port N | --pty)
 //
-// DIVISOR: clock cycles per bit. IDLE_CYCLES: cycles without any activity after which nothing can be going on in the design
-// any more, so that the clock may stand still until a byte comes. PARENT: process to die with, 0 for none. Port 0: any.
-// Writes "listening on ADDRESS" to standard output, and "CYCLES SECONDS" (while not asleep) to standard error at the end. If
-// the logic breaks a rule of the SDRAM it ends at once with "sdram: RULE CYCLE BANK" on standard error.
+// DIVISOR: clock cycles per bit. IDLE_CYCLES: cycles without activity after which the design is certainly
+// idle; its clock then stops until a byte or a fault comes. PARENT: process id of the parent, with which this
+// process ends; 0 for none. Port 0: any free port. Writes "listening on ADDRESS" to standard output, and at
+// the end "CYCLES SECONDS" to standard error; SECONDS exclude the time with a stopped clock. If the logic
+// breaks a rule of the SDRAM, the program ends at once with "sdram: RULE CYCLE BANK" on standard error.
 //
-// Standard input takes faults, a line each, which standard output acknowledges with "done" or "no such thing":
-//   reset                   the state after power-up; what the host had sent but the line hadn't carried stays on its way
-//   flip MEMORY WORD BIT N  of a memory in memories.inc, after N cycles in which the core is busy; 0: now
+// Faults are lines on standard input; standard output acknowledges each with "done" or "no such thing":
+//   reset                   back to the state after power-up; bytes that wait for the line are kept
+//   flip MEMORY WORD BIT N  inverts a bit of a memory in memories.inc or of a register in registers.inc,
+//                           after N cycles in which the core is busy; 0: now
 //
-// A board keeps its state when a client goes away. One client at a time; a second one is turned away.
+// The board keeps its state when a client disconnects. While one client is connected, others are refused.
 
 #include <signal.h>
 #include <stdlib.h>
@@ -58,7 +60,7 @@ int main(int argc, char** argv) {
     design.reset();
     Bridge bridge(line, design, listener, terminal, signals);
 
-    // Between two looks at the host. A look costs about a microsecond, a cycle about as much.
+    // Clock cycles between two polls of the host. A poll takes about a microsecond, about as long as a cycle.
     constexpr unsigned kBatch = 256;
 
     using Clock = std::chrono::steady_clock;

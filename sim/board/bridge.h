@@ -1,4 +1,4 @@
-// Between the serial line and the host: a TCP port or a pseudo-terminal, and the orders on standard input.
+// Connects the serial line with a TCP port or a pseudo-terminal; executes faults from standard input.
 
 #pragma once
 
@@ -46,7 +46,7 @@ inline int listen_on(int port) {
 inline int open_terminal() {
     const int master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (master < 0 || grantpt(master) || unlockpt(master)) fail("pseudo-terminal");
-    // The other end stays open here too, or the line would hang up between two clients.
+    // The other end is kept open here too; otherwise the line would hang up between two clients.
     const int slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
     termios mode;
     if (slave < 0 || tcgetattr(slave, &mode)) fail("pseudo-terminal");
@@ -56,13 +56,14 @@ inline int open_terminal() {
     return master;
 }
 
-// The host's side of the line.
+// The host's end of the serial line.
 class Bridge {
 public:
     Bridge(Line& line, Design& design, int listener, int client, int signals)
         : line_(line), design_(design), listener_(listener), client_(client), signals_(signals) {}
 
-    // Moves what can be moved, after waiting up to `milliseconds` (-1: for ever) for something to do. False: time to end.
+    // Waits up to `milliseconds` (-1: without limit) for an event, then moves bytes, accepts clients and
+    // executes faults. Returns false if the program must end.
     bool serve(int milliseconds) {
         flush();
         const bool full = line_.to_board.size() >= kBacklog;
@@ -73,14 +74,14 @@ public:
         if (fds[0].revents) return false;
         const bool leaving = fds[1].revents & (POLLRDHUP | POLLHUP | POLLERR);
         if (fds[1].revents && !full) receive();
-        // A client that is leaving, but has bytes unread, still holds the line; the next one waits in the kernel.
+        // A leaving client with unread bytes still occupies the line; the next one waits in the kernel.
         if (fds[2].revents && (client_ < 0 || !leaving)) welcome();
         if (fds[3].revents) take_faults();
         return true;
     }
 
 private:
-    // What a real adapter would buffer is less; beyond it the kernel holds the sender back.
+    // More than a real adapter buffers. When it is full, the kernel blocks the sender.
     static constexpr size_t kBacklog = 1 << 16, kChunk = 1 << 14;
 
     void receive() {
@@ -127,7 +128,7 @@ private:
             if (count > 0) queue.pop(size_t(count));
             if (count < 0 && errno != EAGAIN && errno != EINTR) hang_up();
         }
-        // A serial line doesn't wait for its listener.
+        // A serial line has no backpressure: bytes without a reader are lost.
         if (client_ < 0 || queue.size() > kBacklog) queue.clear();
     }
 
@@ -152,7 +153,7 @@ private:
     Line& line_;
     Design& design_;
     int faults_ = STDIN_FILENO;  // -1: closed
-    std::string order_;          // that has begun to come in
+    std::string order_;          // the incomplete line of a fault
     const int listener_;  // -1: pseudo-terminal
     int client_;          // -1: none
     const int signals_;

@@ -1,4 +1,4 @@
-// The top level as Verilator made it, its clock, and faults in its memories.
+// The verilated top level, its clock, and faults in its memories.
 
 #pragma once
 
@@ -12,7 +12,7 @@
 #include "line.h"
 #include "verilated.h"
 
-// The design, and its clock.
+// The design with its clock.
 class Design {
 public:
     void reset() {
@@ -22,7 +22,7 @@ public:
         silent_ = due_ = 0;
     }
 
-    // Clocks the design, with the line at its serial pins; less often if a rule of the SDRAM is broken.
+    // Runs the design, with the line at its serial pins, for `cycles` or until a rule of the SDRAM is broken.
     void run(Line& line, unsigned cycles) {
         Vtop& top = *top_;
         for (unsigned i = 0; i < cycles; ++i) {
@@ -32,7 +32,7 @@ public:
             top.clk = 0;
             top.eval();
             line.sample(top.tx);
-            // in each cycle: a short request comes and goes within one call
+            // checked in each cycle, because a short request may begin and end within one call
             silent_ = line.moving() || top.busy ? 0 : silent_ + 1;
             ++cycles_;
             if (due_ && top.busy && --due_ == 0) *byte_ ^= mask_;
@@ -42,7 +42,7 @@ public:
         }
     }
 
-    // Rule of the SDRAM that was broken, 0 if none was; cycle since power-up, and bank.
+    // The broken rule of the SDRAM, or 0; cycle since power-up, and bank.
     struct Broken {
         unsigned rule, cycle, bank;
     };
@@ -54,13 +54,13 @@ public:
 #endif
     }
 
-    // Clock cycles since the program began, over all resets.
+    // Clock cycles since the program began, resets included.
     uint64_t cycles() const { return cycles_; }
 
-    // Cycles since a byte was on its way, the core was busy, or an order changed the design's state.
+    // Cycles since a byte was last on the line, the core was last busy, or a fault last changed the state.
     uint64_t silent() const { return silent_; }
 
-    // After so many cycles in which the core is busy, 0: now. False if there is no such bit.
+    // Inverts a bit after so many cycles in which the core is busy; 0: now. False if the bit doesn't exist.
     bool flip(const std::string& name, size_t word, size_t bit, uint64_t after) {
         const struct {
             const char* name;
@@ -92,7 +92,7 @@ private:
     std::unique_ptr<VerilatedContext> context_;
     std::unique_ptr<Vtop> top_;
     uint64_t cycles_ = 0, silent_ = 0;
-    // The bit that is flipped in so many cycles, 0 for none.
+    // The byte and mask of the bit to be inverted, and the busy cycles until then; 0: none.
     uint8_t* byte_ = nullptr;
     uint8_t mask_ = 0;
     uint64_t due_ = 0;

@@ -1,4 +1,4 @@
-"""The Verilog of a virtual board's logic, kept for as long as nothing changes that it is elaborated from."""
+"""The Verilog of a virtual board's logic, cached until one of its sources changes."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -17,16 +17,17 @@ from plumbing.cache import cached, source_texts
 from . import verilator
 from .sdram import Sdram
 
-#: Cycles to the chip and back, about as many as the registers in a ULX3S' pins take.
+#: Round-trip cycles to the SDRAM chip, about as many as with the registers in the pins of a ULX3S.
 WAY = 4
 
 
 class PowerOn(wiring.Component):
-    """A board's logic with the state after power-up as its only reset.
+    """A board's logic without a reset input; registers have their initial values at power-up.
 
-    An input `rst` would make all next-state logic depend on an input, which Verilator then evaluates at both clock edges.
+    An input `rst` would make all next-state logic depend on an input, so Verilator would evaluate it at both
+    clock edges.
 
-    chip: other options of its `Sdram`, if it has one.
+    chip: options of its `Sdram` that replace the default ones, if it has one.
     """
 
     def __init__(self, top: Top, **chip: Any):
@@ -49,7 +50,7 @@ class PowerOn(wiring.Component):
 
 
 def top_verilog(config: Config, board: BoardFacts) -> str:
-    """The Verilog of the whole board's logic, elaborated once for each version of the sources."""
+    """The Verilog of a board's whole logic, elaborated once for each version of the sources."""
 
     def make(folder: Path, log: Path) -> None:
         clocks = {"clock_hz": board.clock_hz, "divisor": board.uart_divisor}

@@ -1,4 +1,4 @@
-// The serial line of the virtual board, as long as the design's clock runs.
+// The serial line of the virtual board, in cycles of the design's clock.
 
 #pragma once
 
@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-// Bytes that wait, oldest first.
+// A FIFO of bytes.
 class Queue {
 public:
     bool empty() const { return head_ == bytes_.size(); }
@@ -28,14 +28,14 @@ private:
     size_t head_ = 0;
 };
 
-// Both directions of the line, 8N1, one call a clock cycle.
+// Both directions of the line, 8N1; `drive` and `sample` are called once in each clock cycle.
 class Line {
 public:
     explicit Line(unsigned divisor) : divisor_(divisor) {}
 
     Queue to_board, from_board;
 
-    // A byte is on its way, in either direction.
+    // True while a byte is on the line, in either direction.
     bool moving() const { return sending_ || receiving_; }
 
     // Level of the board's rx pin in this cycle.
@@ -56,10 +56,10 @@ public:
         return level;
     }
 
-    // The board was reset: no byte is on its way.
+    // Drops the bytes on the line, when the board is reset.
     void cut() { sending_ = receiving_ = 0; }
 
-    // Takes the level of the board's tx pin in this cycle; samples each bit at its middle.
+    // Receives the level of the board's tx pin in this cycle; samples each bit at its middle.
     void sample(bool level) {
         if (receiving_ == 0) {
             if (level) return;
@@ -69,14 +69,14 @@ public:
         if (--in_timer_ == 0) {
             in_timer_ = divisor_;
             shift_in_ = (shift_in_ >> 1) | (level << 9);
-            // a low stop bit is no byte
+            // a byte with a low stop bit is dropped
             if (--receiving_ == 0 && level) from_board.push(uint8_t(shift_in_ >> 1));
         }
     }
 
 private:
     const unsigned divisor_;
-    unsigned sending_ = 0, out_timer_ = 0;   // cycles left of the byte, of the bit
+    unsigned sending_ = 0, out_timer_ = 0;   // cycles left of the byte, and of the bit
     unsigned receiving_ = 0, in_timer_ = 0;  // bits left of the byte, cycles to the next sample
     uint16_t shift_out_ = 0, shift_in_ = 0;
 };

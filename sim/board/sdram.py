@@ -1,4 +1,4 @@
-"""A chip of SDRAM that checks its timing, for benches and for the virtual board."""
+"""Simulation model of an SDRAM chip that checks its timing, for benches and the virtual board."""
 
 from amaranth.hdl import Array, Cat, ClockSignal, Instance, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -11,29 +11,34 @@ from .sdram_rules import SdramRules
 
 
 class Sdram(wiring.Component):
-    """A chip at the end of `Pins`, with registers on the way there and back.
+    """A chip connected to `Pins`, with registers for the round-trip delay.
 
-    Where no word is read its data pins show noise. Whoever simulates it has to look at ``broken`` and stop.
+    The data pins have pseudo-random values when no word is read. The simulation must check ``broken`` and
+    stop.
 
     Parameters
     ----------
     cycles : Cycles
-        What it asks for.
+        Timing that the chip requires.
     address_bits : int
-        Of a word; fewer than a chip's keep simulations small: upper bits of the row are then ignored.
+        Width of a word's address; fewer bits than a chip has keep simulations small: upper bits of the row
+        are then ignored.
     way : int
-        Cycles on the way, 0..7: what `hw.memory.controller.Controller` calls ``delay``.
+        Round-trip delay in cycles, 0..7: ``delay`` of `hw.memory.controller.Controller`.
     missing : bool
-        There is no chip: all is noise, and no rule is broken.
+        There is no chip: all words are pseudo-random, and no rule is broken.
+    seed : int
+        Seed of the pseudo-random words.
 
     Members
     -------
     pins : In(Pins())
-    broken : Out(16), cycle : Out(32), bank : Out(2)
-        The first rule that was broken, 0 as long as none was; when, counted from power-up; the bank of that command.
+    broken : Out(range(16)), cycle : Out(32), bank : Out(2)
+        The first `Rule` that was broken, 0 if none was; the cycle since power-up, and the bank of the command
+        that broke it.
     """
 
-    #: Mutants leave it alone.
+    #: Mutants don't change it.
     hardware = False
 
     def __init__(self, cycles: Cycles, *, address_bits: int = ADDRESS_BITS, way: int = 0, missing: bool = False, seed: int = 1):
@@ -46,7 +51,7 @@ class Sdram(wiring.Component):
         m.submodules.rules = rules = self.rules
         outputs = ("clock_enable", "command", "bank", "address", "mask", "data", "drive")
         m.d.comb += [getattr(rules.pins, name).eq(getattr(pins, name)) for name in outputs]
-        m.d.sync += noise.eq(Cat(noise[31] ^ noise[21] ^ noise[1] ^ noise[0], noise))  # a maximal sequence
+        m.d.sync += noise.eq(Cat(noise[31] ^ noise[21] ^ noise[1] ^ noise[0], noise))  # maximal LFSR
         with m.If(self.broken == 0):
             m.d.sync += self.cycle.eq(self.cycle + 1)
             if not self.missing:
@@ -61,7 +66,7 @@ class Sdram(wiring.Component):
         return m
 
     def _words(self, m, word, reading):
-        """What is read by the command of the cycle before, and whether there was any."""
+        """Adds the memory. ``word``: read by the command of the cycle before; ``reading``: it was a READ."""
         if self.missing:
             return
         pins = self.pins

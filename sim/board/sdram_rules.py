@@ -1,4 +1,4 @@
-"""What an SDR SDRAM forbids: the one place for it, for benches, the virtual board and proofs."""
+"""The rules of an SDR SDRAM, for benches, the virtual board and proofs."""
 
 from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -10,7 +10,7 @@ from plumbing.described import Described
 
 
 class Rule(Described):
-    """A rule that can be broken, by the number that the model shows."""
+    """A rule that can be broken; the number is the value of `SdramRules.broken`."""
 
     TRCD = 1, "tRCD: READ or WRITE too soon after ACTIVATE"
     TRP = 2, "tRP: too soon after PRECHARGE, or after a READ with auto precharge"
@@ -28,15 +28,15 @@ class Rule(Described):
 
 
 class SdramRules(wiring.Component):
-    """Watches the pins of a chip.
+    """Checks the commands at the pins of a chip.
 
-    At most one row is taken to be open, as with a controller that does one access after the other: what a chip asks for within
-    a bank is asked for among all of them.
+    It assumes at most one open row, as with a controller that executes one access at a time: rules that a
+    chip has for one bank are applied to all banks together.
 
     Members
     -------
     pins : In(Pins())
-        As the chip samples them; ``captured`` is 0 here, and not used.
+        As sampled by the chip; ``captured`` is 0, and isn't used.
     broken : Out(range(16))
         Number of the first `Rule` that the command of this cycle breaks, 0 if it breaks none.
     """
@@ -68,7 +68,7 @@ class SdramRules(wiring.Component):
         self._obey(m, state, automatic)
 
         def rule(which, condition):
-            """Breaks it under that condition, if none before it is broken."""
+            """Reports this rule under that condition, unless an earlier one is broken."""
             with m.Elif(condition):
                 m.d.comb += self.broken.eq(which)
 
@@ -97,7 +97,7 @@ class SdramRules(wiring.Component):
         return m
 
     def _tick(self, m, state):
-        """Time goes by."""
+        """Advances the timers."""
         with m.If(state.power != 0):
             m.d.sync += state.power.eq(state.power - 1)
         with m.If(state.closing != 0):
@@ -107,7 +107,7 @@ class SdramRules(wiring.Component):
                 m.d.sync += since.eq(since + 1)
 
     def _obey(self, m, state, automatic):
-        """What a command changes."""
+        """Updates the state by the current command."""
         cycles, pins = self.cycles, self.pins
         with m.Switch(pins.command):
             with m.Case(Command.ACTIVATE):
@@ -134,24 +134,24 @@ class SdramRules(wiring.Component):
 
 
 class ChipState:
-    """What the chip has been told so far."""
+    """The state of the chip, derived from the commands so far."""
 
     def __init__(self, cycles: Cycles):
         def since(name, most):
-            """Cycles since a command, at most so many; long ago at first."""
+            """A counter of cycles since a command, saturated at ``most``, where it also begins."""
             return Signal(range(most + 1), name=name, init=most), most
 
-        #: Cycles until the first command may come.
+        #: Cycles until the first command is allowed.
         self.power = Signal(range(cycles.power_up + 1), init=cycles.power_up, name="chip_power")
-        #: All banks were precharged; REFRESH commands since power-up, at most `REFRESHES`; the mode register was set.
+        #: All banks were precharged; the mode register was set; REFRESH commands so far, at most `REFRESHES`.
         self.closed, self.mode = Signal(name="chip_closed"), Signal(name="chip_mode")
         self.refreshes = Signal(range(REFRESHES + 1), name="chip_refreshes")
         #: Whether each bank has an open row.
         self.open = Array(Signal(name=f"chip_open_{bank}") for bank in range(1 << BANK_BITS))
-        #: Cycles until the banks are closed, and whether that began with a WRITE.
+        #: Cycles until the banks are closed, and whether a WRITE with auto precharge closes them.
         self.closing = Signal(range(cycles.wr + cycles.rp + 1), name="chip_closing")
         self.wrote = Signal(name="chip_wrote")
-        #: READ commands of the last cycles, the latest lowest.
+        #: READ commands of the last `CAS_LATENCY` cycles, the latest in bit 0.
         self.reading = Signal(CAS_LATENCY, name="chip_reading")
         self.since = [
             since("chip_active", max(cycles.rc, cycles.ras, cycles.rcd)),

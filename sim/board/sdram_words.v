@@ -1,13 +1,13 @@
-// The words of an SDRAM, for simulation: unknown at power-up, and lost where a REFRESH is.
+// The words of an SDRAM, for simulation: pseudo-random at power-up, and lost where a REFRESH is lost.
 //
-// One word is read or written in a cycle; `q` is the word of the cycle before. Each `refresh` is of the next row, in all banks.
-// Faults on purpose change the memories here: any bit of `words`; as many refreshes as `lose[0]` says are lost, and what is in
-// their rows is unknown afterwards.
+// One word is read or written in a cycle; `q` is the word read in the cycle before. Each `refresh` refreshes
+// the next row of all banks. Injected faults write to the memories here: they invert any bit of `words`, or
+// set `lose[0]`, the number of refreshes to be lost, after which the words of their rows are pseudo-random.
 module sdram_words #(
     parameter ADDRESS_BITS = 24,  // bank above row above column
     parameter COLUMN_BITS = 9,
     parameter BANK_BITS = 2,
-    parameter SEED = 1            // of what is unknown
+    parameter SEED = 1            // seed of the pseudo-random words
 ) (
     input clk,
     input [ADDRESS_BITS-1:0] address,
@@ -25,7 +25,7 @@ module sdram_words #(
     reg [31:0] noise;
     integer n;
 
-    // Numerical Recipes' generator; its upper bits are good enough to look unknown
+    // the linear congruential generator of Numerical Recipes; its upper bits are random enough
     initial begin
         noise = SEED;
         for (n = 0; n < (1 << ADDRESS_BITS); n = n + 1) begin

@@ -1,4 +1,4 @@
-"""The virtual board as a host meets it: an address, one client at a time, a state that lasts, no work while idle."""
+"""The virtual board, seen from a host: address, one client at a time, lasting state, sleep while idle."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ def processor_seconds(process: int) -> float:
 
 
 def fall_asleep(board: VirtualBoard) -> None:
-    """Waits until its clock stands still: only then does the process wait for anything."""
+    """Waits until the board's clock stands still: only then does its process sleep."""
     deadline = time.monotonic() + 60
     while Path(f"/proc/{board.process}/stat").read_text().rpartition(")")[2].split()[0] != "S":
         assert time.monotonic() < deadline, "still at work after 60 s without a request"
@@ -112,7 +112,7 @@ def test_a_request_wakes_it(board, command, payload, answer):
 
 
 def test_a_request_of_any_length_wakes_it(board):
-    """A short one is over before the board looks at its line again; the zeros before it move that moment."""
+    """A request that ends before the next poll must wake the board; zeros before it shift its end."""
     hello = frame.encode(bytes((VERSION, 1, Command.HELLO)))
     with socket.create_connection(address(board.url), timeout=10) as client:
         for zeros in range(0, 24, 3):
@@ -126,7 +126,7 @@ def test_a_request_of_any_length_wakes_it(board):
 
 @pytest.mark.parametrize("order", [VirtualBoard.reset, lambda board: board.flip("core.weights_1.master.words", 0, 0)])
 def test_an_order_wakes_it(board, order):
-    """What it changed gets as much time to come to rest as the state after power-up does."""
+    """After a fault the clock must run for as many idle cycles as after power-up."""
     fall_asleep(board)
     order(board)
     fall_asleep(board)
@@ -199,7 +199,7 @@ def test_a_board_that_is_killed_ends_the_command_that_serves_it():
 
 
 def test_a_request_that_lacks_only_its_end_is_executed_by_the_next_hosts_zero(board):
-    """As docs/link.md has it: the earlier host's own request, and nothing else of its session."""
+    """A zero byte from the next host completes the earlier host's request, and no more (docs/link.md)."""
     with socket.create_connection(address(board.url), timeout=5) as client:
         client.sendall(frame.request(1, Command.HELLO))
         while not client.recv(100).endswith(b"\0"):

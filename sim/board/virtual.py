@@ -1,4 +1,4 @@
-"""The virtual board: its program, run by this process and reached like any serial board."""
+"""Runs the program of a virtual board, which a host opens like any serial board."""
 
 import os
 import re
@@ -20,15 +20,15 @@ from plumbing.errors import ToolError
 from .program import board_program
 from .sdram_rules import Rule
 
-#: Seconds from starting the program to its address, and from the request to end to its end.
+#: Timeouts in seconds: from the start of the program to its address, and from SIGTERM to its end.
 START_SECONDS = END_SECONDS = 10.0
 
 
 def idle_cycles(config: Config, sdram: bool = False) -> int:
-    """Cycles without a pin or `busy` moving after which the logic is surely at rest.
+    """Number of cycles without activity on the serial line or `busy` after which the logic is certainly idle.
 
-    The longest silence is the digest of a bundle, a few cycles for each 16-bit weight, or of stored samples, a cycle for each
-    word and some for each sample; the rest is margin.
+    The longest silence is the digest of a bundle, with a few cycles for each 16-bit weight, or of stored
+    samples, with a cycle for each word and some for each sample; the rest is margin.
     """
     longest = max(image_words(config, bundle) * config.lanes[bundle.index] for bundle in config.spec.bundles)
     stored = 2 * MAX_DIGESTED * MAX_RECORD_WORDS if sdram else 0
@@ -37,32 +37,33 @@ def idle_cycles(config: Config, sdram: bool = False) -> int:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a virtual board did until its end."""
+    """Simulated cycles and run time of a virtual board, at its end."""
 
     #: Clock cycles simulated.
     cycles: int
-    #: Seconds that these took; those asleep don't count.
+    #: Seconds that these took, without the time in which the clock stood still.
     seconds: float
 
 
 class VirtualBoard:
-    """A virtual board that runs while the context lasts, and no longer than this process.
+    """Context in which a virtual board runs; it also ends with this process.
 
-    On entry it is compiled, if need be, and started; `ToolError` if that fails, or at the end if it broke a rule of its SDRAM.
-    `url` is what pyserial opens; `statistics` is there after the end.
+    On entry the board is compiled, unless cached, and started; `ToolError` if that fails, or on exit if it
+    broke a rule of its SDRAM. `url` is for pyserial; `statistics` is set on exit.
 
     Parameters
     ----------
     config : Config
         Network and lanes.
     port : int
-        TCP port on the loopback interface, 0 for a free one.
+        TCP port on the loopback interface, 0 for any free one.
     pty : bool
-        A pseudo-terminal instead of a TCP port.
+        Use a pseudo-terminal instead of a TCP port.
     board : BoardFacts
-        Clock frequency (as HELLO tells it; the simulation is as fast as it is) and clock cycles per bit.
+        Clock frequency, which HELLO answers but which doesn't affect the simulation's speed, and clock cycles
+        per bit.
     program : Path, optional
-        What to run instead of `board_program(config, board)`.
+        Program to run instead of `board_program(config, board)`.
     """
 
     url: str
@@ -76,7 +77,7 @@ class VirtualBoard:
 
     def __enter__(self) -> Self:
         numbers = (self.board.uart_divisor, idle_cycles(self.config, self.board.sdram), os.getpid())
-        # A session of its own: Ctrl-C is for the host, which may still want to read the weights.
+        # In a session of its own: Ctrl-C must reach only the host, which may still read the weights.
         self._process = subprocess.Popen(
             [str(self.program), *map(str, numbers), *self._address],
             stdin=subprocess.PIPE,
@@ -103,13 +104,13 @@ class VirtualBoard:
             self.statistics = Statistics(int(words[-2]), float(words[-1]))
 
     def wait(self) -> None:
-        """Until it is interrupted; `ToolError` if the program ends by itself, which it never should."""
+        """Waits until interrupted; `ToolError` if the program ends by itself, which must not happen."""
         status = self._process.wait()
         raise ToolError(f"the virtual board ended by itself: {f'signal {-status}' if status < 0 else f'status {status}'}")
 
     @property
     def program(self) -> Path:
-        """The program that it runs, which is compiled if need be."""
+        """Path of its program, which is compiled unless cached."""
         return self._program or board_program(self.config, self.board)
 
     @property
@@ -119,26 +120,26 @@ class VirtualBoard:
 
     @property
     def memories(self) -> dict[str, tuple[int, int]]:
-        """Words, and bits of each, of the memories that `flip` reaches, such as "core.weights_1.master.words"."""
+        """(words, bits of a word) of each memory for `flip`, by name, as "core.weights_1.master.words"."""
         lines = (self.program.parent / "memories.inc").read_text().splitlines()
         fields = [re.findall(r"[\w.]+", line) for line in lines]
         return {name: (int(words), int(bits)) for _, name, _, words, bits in fields}
 
     @property
     def registers(self) -> dict[str, int]:
-        """Bits of the registers that `flip` reaches, as words 0: none but in a program of `sim.rigs.upsets.registers`."""
+        """Width of each register for `flip` (as word 0); only in programs of `sim.rigs.upsets.registers`."""
         listed = self.program.parent / "registers.inc"
         found = re.findall(r'"(.+)", .*, (\d+)\)', listed.read_text()) if listed.exists() else []
         return {name: int(bits) for name, bits in found}
 
     def reset(self) -> None:
-        """As after power-up; clients stay connected."""
+        """Puts the board into its state after power-up; clients stay connected."""
         self._order("reset")
 
     def flip(self, memory: str, word: int, bit: int, after: int = 0) -> None:
-        """Invert a bit of a memory, or of a register; `ValueError` if there is no such bit.
+        """Inverts a bit of a memory or register; `ValueError` if there is no such bit.
 
-        after: as many cycles in which the core is busy; 0: now.
+        after: number of cycles in which the core is busy before that; 0: now.
         """
         self._order(f"flip {memory} {word} {bit} {after}")
 
@@ -164,7 +165,7 @@ class VirtualBoard:
         return words[2]
 
     def _stop(self) -> str:
-        """Ends the program; what it wrote to standard error."""
+        """Ends the program; returns its standard error."""
         self._process.terminate()
         try:
             return self._process.communicate(timeout=END_SECONDS)[1]

@@ -1,4 +1,4 @@
-"""Benches with a simulated chip of SDRAM: a broken rule ends them."""
+"""Checks the rules of a simulated SDRAM chip in benches."""
 
 import cocotb
 from cocotb.triggers import RisingEdge
@@ -9,7 +9,7 @@ from .testbench import CLOCK
 
 
 def verdict(dut, name: str) -> str | None:
-    """The first rule that the traffic at unit `name` broke, with cycle and bank; None if it broke none."""
+    """The first rule of the SDRAM that was broken at unit `name`, with cycle and bank, or None."""
     number = int(getattr(dut, f"{name}__broken").value)
     if not number:
         return None
@@ -18,7 +18,7 @@ def verdict(dut, name: str) -> str | None:
 
 
 def watch(dut, name: str) -> None:
-    """Fails the test in the cycle after one in which unit `name` breaks a rule."""
+    """Fails the test in the cycle after a rule was broken at unit `name`."""
 
     async def look() -> None:
         broken, edge = getattr(dut, f"{name}__broken"), RisingEdge(getattr(dut, CLOCK))

@@ -1,4 +1,4 @@
-"""What sums of deviations become, by the model: what `hw.core.deviation_sums` shows to update engines."""
+"""Expected outputs of `hw.core.deviation_sums`, by the golden model."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from golden.model import ops
 
 
 def finished(config: Config, layer: Layer, free: Tensor, plus: Tensor, minus: Tensor) -> dict[str, Tensor]:
-    """Mean and differences, as `sim.harness.sums.compare_sums` names them, from a layer's sums of the three phases."""
+    """Mean and differences of a layer's sums of three phases, named as in `sums.compare_sums`."""
     spec, n, difference = config.spec, layer.index, plus - minus
     found = {"mean": ops.mean_sum(spec, n, free, plus, minus), "post difference": difference}
     return found | ({} if n == len(spec.bundles) else {"pre difference": ops.above(spec, n, difference)})

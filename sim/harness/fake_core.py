@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Boards with a core that only adds, to bench the whole link without a network."""
+"""Boards with a core that only adds, for benches of the whole link without a network."""
 
 from dataclasses import replace
 
@@ -22,58 +22,58 @@ from .wire import ByteWire, SerialWire
 
 TINY = configuration(preset("tiny"))
 
-#: The same network for a core that has one sample at a time.
+#: The same network for the compact core, which has one sample at a time.
 COMPACT = replace(TINY, lanes=(1, 1, 1), compact=True)
 
-#: As a register has it after reset.
+#: Value of the register `beta` after reset.
 BETA = TINY.spec.beta(TINY.spec.learning.beta)
 
-#: What HELLO tells of the boards here.
+#: Clock frequency of the boards here, which HELLO answers.
 CLOCK_HZ = 48_000_000
 
-#: Of the boards here: what fills up is soon full.
+#: Link window of the boards here: small, so that buffers are soon full.
 WINDOW = 2
 
-#: Clock cycles per bit of the boards with serial pins. With 1 and 3 bytes can come faster than the
-#: deframer takes them, so `Top` has a FIFO in front of it; with 8 it has none.
+#: Clock cycles per bit of the boards with serial pins. With 1 and 3, bytes can come faster than the deframer
+#: takes them, so `Top` has a FIFO in front of it; with 8 it has none.
 DIVISORS = (1, 3, 8)
 
 
 class Summed(data.Struct):
-    """A sample whose image was taken."""
+    """A sample whose image has been read."""
 
     sum: 32
     train: 1
-    #: When it may be done, in the core's time.
+    #: Earliest time at which it may be done, in cycles of the core.
     due: 16
 
 
 class FakeCore(wiring.Component):
-    """Predicts (sum of pixels + beta) mod 8, where the real core runs the network.
+    """Predicts (sum of pixels + beta) mod 8 instead of running the network.
 
-    A sample's image is added up while the core holds it. Then the sample lingers, `LINGER` cycles
-    for each unit of its first pixel, beside up to `samples_in_flight` - 1 others, and is done as
-    soon as its time is over and the one before is done: so a bench decides how far samples overlap,
-    and several may be done in consecutive cycles. With one in flight the image is held until then.
+    The core sums up a sample's image while it holds the image. Then the sample lingers for `LINGER` cycles
+    times its first pixel, beside up to `samples_in_flight` - 1 others. It is done when its time is over and
+    the sample before is done. So a bench controls how far samples overlap, and several may be done in
+    consecutive cycles. With one sample in flight the image is held until the sample is done.
 
-    When it is done, a TRAIN adds its sum to the `total` that `spikes[0]` shows; COMMIT adds 1. INFER
-    changes nothing but `phase_cycles[0]`, which counts busy cycles. Master memories are plain
-    memories. What isn't a legal start is ignored.
+    A TRAIN that is done adds its sum to the `total`, which `spikes[0]` shows; COMMIT adds 1 to it. INFER
+    changes only `phase_cycles[0]`, which counts busy cycles. Master memories are plain memories. An illegal
+    start is ignored.
 
-    Latency: INFER and TRAIN `lone_cycles` if alone; after TRAIN it is busy for `UPDATE_CYCLES` more;
-    COMMIT 1 cycle, and no sample is started for some after it.
+    Latency: INFER and TRAIN take `lone_cycles` if alone; after a TRAIN the core is busy for `UPDATE_CYCLES`
+    more. COMMIT takes 1 cycle, after which no sample may start for some cycles.
     """
 
-    #: Mutants leave it alone.
+    #: Mutants don't change it.
     hardware = False
 
     #: Cycles that a sample lingers for each unit of its first pixel.
     LINGER = 16
 
-    #: Cycles that it is busy after a TRAIN is done: longer than the link takes to say its answer.
+    #: Cycles that the core is busy after a TRAIN is done: more than the link takes to send the answer.
     UPDATE_CYCLES = 200
 
-    #: Cycles after a start in which it isn't ready, at least.
+    #: Minimum number of cycles after a start in which the core isn't ready.
     PAUSE = 7
 
     def __init__(self, config: Config):
@@ -83,7 +83,7 @@ class FakeCore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         reads = []
-        # as late as the contract allows
+        # the longest read latency that the interface allows
         address = delay(m, self.address, READ_LATENCY - LANE_LATENCY)
         for n, bundle in enumerate(self.config.spec.bundles):
             words = layout.image_words(self.config, bundle)
@@ -135,7 +135,7 @@ class FakeCore(wiring.Component):
         return m
 
     def _take(self, m, lingering, time):
-        """Adds up an image, pixel by pixel, and lets the sample linger; whether that goes on."""
+        """Sums up an image, then lets the sample linger; returns a signal that is high while it sums."""
         taking, train = Signal(), Signal()
         count, sum_, first = Signal(range(protocol.PIXELS + 2)), Signal(32), Signal(8)
         summed = Summed(lingering.w_data)
@@ -161,22 +161,22 @@ class FakeCore(wiring.Component):
 
 
 def lone_cycles(pixels: bytes) -> int:
-    """Cycles in the answer to a sample that has the core for itself: one for each pixel, 3, and how long it lingers."""
+    """Cycles in the answer to a sample that is alone in the core: pixels + 3 + LINGER * first pixel."""
     return len(pixels) + 3 + FakeCore.LINGER * pixels[0]
 
 
 def predicted(pixels: bytes, beta: int = BETA) -> int:
-    """What a sample is taken for."""
+    """The prediction for a sample: (sum of pixels + beta) mod 8."""
     return (sum(pixels) + beta) % 8
 
 
 def prediction(pixels: bytes, beta: int = BETA) -> bytes:
-    """Payload of the answer to a sample that has the core for itself."""
+    """Payload of the answer to a sample that is alone in the core."""
     return Sampled(predicted(pixels, beta), lone_cycles(pixels)).encode()
 
 
 def identity(divisor: int, window: int = WINDOW, config: Config = TINY) -> Identity:
-    """What HELLO must tell of a board here."""
+    """The identity that HELLO must answer for a board of this file."""
     spec = config.spec
     return Identity(spec.name, spec.identity, CLOCK_HZ, divisor, config.lanes, window=window)
 
@@ -186,11 +186,11 @@ def system(window: int, config: Config = TINY) -> System:
     return System(config, identity(1, window, config), FakeCore(config))
 
 
-#: By name, the boards without serial pins: their windows and configurations. `bytes` is the usual one; in the others fewer
-#: samples are under way, or as many as a core has.
+#: Windows and configurations of the boards without serial pins, by name. `bytes` is the usual one; the others
+#: have fewer samples in flight, or as many as the core allows.
 SYSTEMS = {"bytes": (WINDOW, TINY), "narrow": (1, TINY), "wide": (8, TINY), "single": (8, COMPACT)}
 
-#: Those, and `serial_<divisor>`, each a `Top`.
+#: The boards of `SYSTEMS`, and `serial_<divisor>`, each of which is a `Top`.
 FAKE_BOARDS = Testbench(
     {name: system(*which) for name, which in SYSTEMS.items()}
     | {
@@ -203,10 +203,10 @@ FAKE_BOARDS = Testbench(
 
 
 def byte_wire(dut, name: str = "bytes") -> ByteWire:
-    """To one of the boards without serial pins."""
+    """A wire to one of the boards without serial pins."""
     return ByteWire(dut, name, SYSTEMS[name][1])
 
 
 def serial_wires(dut, *divisors: int) -> list[SerialWire]:
-    """To the boards with these divisors."""
+    """Wires to the boards with these divisors."""
     return [SerialWire(dut, f"serial_{divisor}", TINY, divisor) for divisor in divisors]

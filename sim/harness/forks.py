@@ -1,7 +1,8 @@
-"""One simulator for all tests of a build: it imports the benches once and forks for each test, as at power-up.
+"""One simulator for all tests of a build: it imports the benches once, and forks at power-up for each test.
 
-To import torch takes two seconds. `Forks` is on pytest's side; `serve` is a cocotb test which, at time 0, becomes any other
-test in a child of its process. `sim.rigs.mutants.trial` does the same for each mutant.
+This saves the import of torch, which takes two seconds, in each test. `Forks` runs in pytest; `serve` is a
+cocotb test that forks at time 0 and runs any other test in the child. `sim.rigs.mutants.trial` does the same
+for each mutant.
 """
 
 import atexit
@@ -23,22 +24,22 @@ import cocotb
 
 from .testbench import LOG, REPORT, CocotbError, CompiledBench, complain, problem, scratch, seed, simulate
 
-#: Path of the socket to pytest.
+#: Environment variable with the path of the socket to pytest.
 SOCKET = "NUDGE_BENCH_SOCKET"
 
-#: Path that cocotb writes its report to.
+#: Environment variable with the path of cocotb's report.
 REPORT_VARIABLE = "COCOTB_RESULTS_FILE"
 
-#: Seconds for the simulator to begin, and to end.
+#: Timeout in seconds for the start and the end of the simulator.
 SECONDS = 120
 
 
 class Forks:
-    """The simulator of a build. Its tests run one after the other."""
+    """The simulator of a build, which runs tests one after the other."""
 
     def __init__(self, bench: CompiledBench):
         self._ended: str | None = None
-        # a path of 108 characters at most
+        # the path of a socket may have at most 108 characters
         with tempfile.TemporaryDirectory(prefix="nudge-") as short, socket.socket(socket.AF_UNIX) as listener:
             path = Path(short) / "socket"
             listener.bind(str(path))
@@ -55,15 +56,15 @@ class Forks:
 
     def _simulate(self, bench: CompiledBench, listener: socket.socket, path: str) -> None:
         with scratch(f"forks-{bench.top}") as folder:
-            # torch must not begin threads that a child doesn't have
+            # torch must not start threads, which a forked child wouldn't have
             variables = {SOCKET: path, "OMP_NUM_THREADS": "1"}
             stopped = simulate(bench, folder, __name__, serve.name, variables)
             self._ended = stopped or problem(folder / REPORT) or "the simulator ended"
-        with suppress(OSError):  # wakes the constructor, if it still waits
+        with suppress(OSError):  # wakes the constructor if it is waiting
             listener.shutdown(socket.SHUT_RDWR)
 
     def run_test(self, module: str, test: str) -> None:
-        """`CocotbError` with the test's log if it doesn't pass."""
+        """Runs a test; `CocotbError` with its log if it doesn't pass."""
         with scratch(module) as folder:
             try:
                 self._connection.sendall(json.dumps([module, test, str(folder)]).encode() + b"\n")
@@ -87,7 +88,7 @@ class Forks:
 
     def close(self) -> None:
         """Ends the simulator."""
-        # both have the socket open
+        # both objects keep the socket open
         self._answers.close()
         self._connection.close()
         self._thread.join(SECONDS)
@@ -95,7 +96,7 @@ class Forks:
 
 @cocotb.test()
 async def serve(dut):
-    """Answers each request with two lines: the child, and why it stopped early, nothing if it came to its end."""
+    """Answers each request by two lines: the child's process id; why it stopped early, or an empty line."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(os.environ[SOCKET])
         with connection.makefile("rw", buffering=1) as stream:
@@ -118,20 +119,20 @@ async def serve(dut):
 
 
 def tests_of(module: ModuleType) -> list[Any]:
-    """A module's cocotb tests, one for each set of parameters."""
+    """The cocotb tests of a module, one for each set of parameters."""
     return [test for value in vars(module).values() if hasattr(value, "generate_tests") for test in value.generate_tests()]
 
 
 def find(module: str, name: str) -> Any:
-    """A cocotb test. ValueError if there isn't exactly one of that name."""
+    """The cocotb test of this name; `ValueError` unless there is exactly one."""
     (test,) = (test for test in tests_of(importlib.import_module(module)) if test.name == name)
     return test
 
 
 def become(report: Path, log: Path) -> None:
-    """From here on this process is one test, whose output and report go to these files."""
+    """Redirects this process' output and report to these files, for the one test that it will run."""
     os.environ[REPORT_VARIABLE] = str(report)
-    # the simulator would wait for its other threads at the end, which only the parent has
+    # at its end the simulator would wait for its other threads, which only the parent has
     atexit.register(os._exit, 0)
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(out, 1)
@@ -139,6 +140,6 @@ def become(report: Path, log: Path) -> None:
 
 
 async def run(dut, test: Any) -> None:
-    """Runs a test with `random` seeded as cocotb seeds it."""
+    """Runs a test, with `random` seeded as by cocotb."""
     random.seed(seed() + int(sha1(f"{test.module}.{test.name}".encode()).hexdigest(), 16))
     await test.func(dut, *test.args, **test.kwargs)

@@ -1,4 +1,4 @@
-"""A unit's Verilog in the unit's place: the arguments of its `Instance`."""
+"""Instantiates a unit's Verilog instead of the unit: the arguments of its `Instance`."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ from .testbench import CLOCK, RESET
 
 
 def connections(ports: Any, unit: wiring.Component, verilog: str) -> dict[str, Any]:
-    """Of a unit whose Verilog this is, inside a component that has the unit's ports, or an interface of it that has them."""
+    """Arguments of the `Instance` of a unit. ports: a component or interface with the unit's ports."""
     made = {}
     for path, member, _ in unit.signature.flatten(unit):
         value = ports
@@ -19,7 +19,7 @@ def connections(ports: Any, unit: wiring.Component, verilog: str) -> dict[str, A
             value = value[name] if isinstance(name, int) else getattr(value, name)
         if len(Value.cast(value)):
             made[f"{'i' if member.flow == In else 'o'}_{'__'.join(map(str, path))}"] = value
-    # what has no registers has no clock
+    # Verilog without registers has no clock
     if re.search(rf"^\s*input {CLOCK};", verilog, re.MULTILINE):
         made |= {f"i_{CLOCK}": ClockSignal(), f"i_{RESET}": ResetSignal()}
     return made

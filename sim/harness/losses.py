@@ -1,4 +1,4 @@
-"""Assignments of an elaborated design whose target may hold less than what is assigned, judged by ranges of values."""
+"""Lists assignments of an elaborated design that may lose bits, by the ranges of the assigned values."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,38 +11,38 @@ from hw.lib import bounds, saturate
 
 ROOT = Path(hw.__file__).parent
 
-#: What is known of values beside their shapes, where an expression has chosen by a comparison.
+#: Ranges of values, narrower than their shapes, in one case of a choice by a comparison.
 Known = tuple[tuple[Value, tuple[int, int]], ...]
 
 
 class Loss(NamedTuple):
-    """An assignment that may lose something."""
+    """An assignment that may lose bits."""
 
-    #: File in hw/, or elsewhere, and line.
+    #: File, relative to hw/ if it is in there, and line.
     file: str
     line: int
-    #: Name of the signal that is assigned to, as Amaranth knows it.
+    #: Amaranth's name of the signal that is assigned.
     target: str
     shape: Shape
-    #: What the assigned value may be.
+    #: Range of the assigned value.
     low: int
     high: int
-    #: Whether it is a counter's step: its target is unsigned, and the value something of its width, or 1 more or less.
+    #: A counter's step: the target is unsigned, and the value is one of its width, or 1 more or less.
     step: bool
 
 
 def whole(shape: Shape) -> tuple[int, int]:
-    """All that a shape has."""
+    """The range of a shape."""
     return bounds.signed_range(shape.width) if shape.signed and shape.width else (0, (1 << shape.width) - 1)
 
 
 def fitting(found: tuple[int, int], shape: Shape) -> tuple[int, int]:
-    """The range if a shape has all of it; else nothing is known but the shape."""
+    """The range ``found`` if it fits the shape, else the whole range of the shape."""
     return found if bounds.holds(shape, *found) else whole(shape)
 
 
 class Ranges:
-    """Smallest and largest values of expressions, from the widths of their signals."""
+    """Computes the ranges of expressions from the widths of their signals."""
 
     def __init__(self) -> None:
         self._found: dict[int, tuple[Value, tuple[int, int]]] = {}
@@ -108,12 +108,12 @@ class Ranges:
         return min(ends), max(ends)
 
 
-#: The comparison that holds where another one doesn't.
+#: Negation of each comparison.
 OPPOSITE = {">": "<=", "<": ">=", ">=": "<", "<=": ">"}
 
 
 def chosen(ranges: Ranges, switch: Any, patterns: Any, known: Known) -> Known:
-    """What a case of a choice says of the first of two values that are compared to choose: so clipping has ranges."""
+    """Range of a comparison's first operand in one case of the choice that it makes; for clipping."""
     test = switch.test
     if not isinstance(test, _ast.Operator) or test.operator not in OPPOSITE:
         return ()
@@ -133,7 +133,7 @@ def chosen(ranges: Ranges, switch: Any, patterns: Any, known: Known) -> Known:
 
 
 def same(a: Value, b: Value) -> bool:
-    """Whether two expressions are one, written twice."""
+    """Whether two expressions are structurally equal."""
     if a is b or type(a) is not type(b):
         return a is b
     match a, b:
@@ -147,7 +147,7 @@ def same(a: Value, b: Value) -> bool:
 
 
 def is_step(value: Value, bits: int) -> bool:
-    """Whether a value is something unsigned of so many bits, or 1 more or less."""
+    """Whether an expression is an unsigned value of at most ``bits`` bits, or 1 more or less than one."""
     match value:
         case _ast.SwitchValue():
             return all(is_step(each, bits) for _, each in value.cases)
@@ -157,7 +157,7 @@ def is_step(value: Value, bits: int) -> bool:
 
 
 def parts(value: Value) -> Iterator[Value]:
-    """An expression and all in it."""
+    """An expression and all its subexpressions."""
     yield value
     match value:
         case _ast.Operator():
@@ -175,7 +175,7 @@ def parts(value: Value) -> Iterator[Value]:
 
 
 def assignments(block: Any) -> Iterator[Any]:
-    """All of them, whatever they depend on."""
+    """All assignments of a block, under any condition."""
     for statement in block:
         if isinstance(statement, _ast.Assign):
             yield statement
@@ -185,14 +185,14 @@ def assignments(block: Any) -> Iterator[Any]:
 
 
 def fragments(fragment: Any) -> Iterator[Any]:
-    """A module and all in it."""
+    """A module and all its submodules."""
     yield fragment
     for each, *_ in fragment.subfragments:
         yield from fragments(each)
 
 
 def target_of(value: Any) -> str:
-    """The signal that is assigned to, in whole or in part."""
+    """Name of the signal that is assigned, in whole or in part."""
     while not isinstance(value, Signal):
         value = value.operands[0] if isinstance(value, _ast.Operator) else getattr(value, "value", None)
         if value is None:
@@ -201,7 +201,10 @@ def target_of(value: Any) -> str:
 
 
 def cut(ranges: Ranges, value: Value) -> tuple[int, int] | None:
-    """What a slice may lose, unless saturation or `bounds` has it: the upper bits of a sum, difference or product."""
+    """Range of a sum, difference, product or shift from which a slice may cut upper bits off, or None.
+
+    Slices of `hw.lib.saturate` and `hw.lib.bounds` don't count.
+    """
     for each in parts(value):
         match each:
             case _ast.Slice(start=0, value=_ast.Operator(operator="+" | "-" | "*" | "<<") as of):
@@ -212,7 +215,7 @@ def cut(ranges: Ranges, value: Value) -> tuple[int, int] | None:
 
 
 def losses(design: Any) -> Iterator[Loss]:
-    """Those that are neither `bounded` nor wrap on purpose."""
+    """Assignments of a design that may lose bits, except those by the functions of `hw.lib.bounds`."""
     for fragment in fragments(Fragment.get(design, None)):
         ranges = Ranges()
         for block in fragment.statements.values():

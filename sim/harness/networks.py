@@ -1,4 +1,4 @@
-"""Small networks and bundles for unit benches, and their drives by the model."""
+"""Small networks and bundles for unit benches, and their drives by the golden model."""
 
 from dataclasses import replace
 from typing import Any
@@ -26,9 +26,11 @@ def config_of(
     fine: bool | tuple[int, ...] = False,
     centred: bool = False,
 ) -> Config:
-    """A configuration whose layers index - 1 and index have these channels and lanes; the next one is the output.
+    """A configuration with these channels and lanes in layers index - 1 and index, followed by the output
+    layer.
 
-    fine: with fine spikes, of the same size in all layers or of these binary points. centred: with such commits.
+    fine: fine spikes, True for binary point 1 in all layers, or the binary point of each layer. centred:
+    centred commits.
     """
     same, window = (1,) * (index + 1) if fine else (), 1 << window_log2
     points = fine if isinstance(fine, tuple) else same
@@ -43,14 +45,14 @@ def config_of(
 def hidden_layer(
     shape: tuple[int, int, int], lanes: int, at_once: int | None = None, *, phi_bound: int = 0, **schedule: Any
 ) -> tuple[Config, Layer]:
-    """Layer 1 of any shape, unlike in a Spec, and a configuration for it. at_once: lanes of its array."""
+    """A configuration and its layer 1, of any shape, unlike in a `Spec`. at_once: lanes of its array."""
     config = config_of((shape[0], 1), (lanes, 1), dense=False, **schedule)
     config = replace(config, arrays=(*config.lanes[:1], at_once or lanes, *config.lanes[2:]))
     return config, Layer(1, *shape, phi_bound=phi_bound)
 
 
 def output_layer(lanes: int, at_once: int | None = None, *, phi_bound: int = 0, **schedule: Any) -> tuple[Config, Layer]:
-    """The same of an output layer."""
+    """A configuration and its output layer. at_once: lanes of its array."""
     spec = config_of((1, 1), (1, 1), dense=True, **schedule).spec
     ones = (1,) * (len(spec.layers) - 1)
     return Config(spec, (*ones, lanes), (*ones, at_once or lanes)), replace(spec.layers[-1], phi_bound=phi_bound)
@@ -72,11 +74,13 @@ def bundle_of(
     fine: bool = False,
     centred: bool = False,
 ) -> tuple[Config, Bundle]:
-    """A bundle from a layer of shape `pre` (any map, unlike in a Spec) to one of `channels`, and a configuration for it.
+    """A configuration and its bundle from a layer of shape `pre` to one of `channels`.
 
-    events: with an event-driven engine, of as many passes, its kernels in block RAM or not. index: of the bundle, but of one on
-    the image, which is 1. shared: the update engine shares multipliers between the phases. fine: spikes have a sign.
-    centred: commits are.
+    Maps may have any size, unlike in a `Spec`.
+
+    events: use the event engine, with this number of `passes`; `kernel_blocks`: its kernels are in block RAM.
+    index: number of the bundle; a bundle on the image always has 1. shared: the update engine shares
+    multipliers between the phases. fine: fine spikes. centred: centred commits.
     """
     full = kind in ("dense", "pixels")
     height, width = (1, 1) if full else ((n - kernel + 1) // 2 for n in pre[1:])
@@ -92,7 +96,7 @@ def bundle_of(
     if shared:
         config = replace(config, shared=frozenset({index}))
     bundle = Bundle(index, kind, kernel, Layer(index - 1, *pre), Layer(index, channels, height, width))
-    # phi exactly as wide as the worst case, which golden computes: all weights at their lowest, everything on
+    # phi is as wide as the worst case by the golden model: all weights lowest, all spikes 1
     lowest = torch.full(bundle.weight_shape, config.spec.formats.weight_low)
     on = [torch.ones((1, *layer.shape), dtype=torch.int64) for layer in (bundle.pre, bundle.post)]
     if bundle.on_image:
@@ -104,12 +108,12 @@ def bundle_of(
 
 
 def extent(x: Tensor) -> int:
-    """Largest magnitude."""
+    """Largest magnitude in a tensor."""
     return int(x.abs().max())
 
 
 def drives(bundle: Bundle, pre: Tensor, post: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-    """Forward and backward drive of a conv or dense bundle, shaped like the layers they go to, batch first."""
+    """Forward and backward drive of a conv or dense bundle, (batch, *shape of the driven layer) each."""
     if bundle.kind == "dense":
         forward, backward = ops.dense_forward(pre, w), ops.dense_backward(post, w)
         return forward.unflatten(1, bundle.post.shape), backward.unflatten(1, bundle.pre.shape)

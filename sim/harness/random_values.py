@@ -1,4 +1,4 @@
-"""Random values for unit benches, in which the extremes are frequent."""
+"""Random values for unit benches, with frequent extremes."""
 
 import random
 from collections.abc import Iterable
@@ -9,12 +9,13 @@ from torch import Tensor
 
 
 def generator() -> np.random.Generator:
-    """Random numbers that follow from the seed of the running test."""
+    """A random generator that depends on the seed of the running test."""
     return np.random.default_rng(random.getrandbits(32))
 
 
 def integers(low: int, high: int, shape: Iterable[int], kind: str | None = None) -> Tensor:
-    """int64 within low..high: all "low", all "high", "uniform", or "mixed", in which the extremes are frequent; None: any."""
+    """int64 within low..high. kind: all "low" or "high", "uniform", "mixed" (half are extremes); None: any.
+    """
     rng, shape = generator(), tuple(shape)
     kind = kind or random.choice(("low", "high", "uniform", "mixed", "mixed"))
     if kind in ("low", "high"):
@@ -26,13 +27,13 @@ def integers(low: int, high: int, shape: Iterable[int], kind: str | None = None)
 
 
 def various(low: int, high: int, shape: Iterable[int]) -> Tensor:
-    """int64 within low..high, as `integers`: each along the first axis of a kind of its own, so that not all are constant."""
+    """int64 values within low..high, where each entry of the first axis has its own kind as in `integers`."""
     count, *rest = shape
     return torch.stack([integers(low, high, rest) for _ in range(count)])
 
 
 def spikes(shape: Iterable[int], *, all_on: bool = False, fine: bool = False) -> Tensor:
-    """Spikes of random density: none, few, half or all. fine: some or all of them are negative."""
+    """Spikes of random density: none, few, half or all. fine: none, half or all of them are negative."""
     density = 1.0 if all_on else random.choice((0.0, 0.1, 0.5, 0.5, 1.0))
     fired = torch.from_numpy((generator().random(tuple(shape)) < density).astype(np.int64))
     if not fine:

@@ -1,4 +1,4 @@
-"""Plays the decoder in front of what executes a command (`hw.link.interface.Executor`), with a frame buffer behind it."""
+"""Acts as the decoder and the frame buffer for an executor (`hw.link.interface.Executor`)."""
 
 import random
 
@@ -11,7 +11,7 @@ from .streams import PATIENCE, Port, serve_memory
 
 
 class Requester(Port):
-    """Gives commands to `<unit>__execute`, one at a time; `buffer` is the frame that `<unit>__buffer` reads, if it has one."""
+    """Gives requests to `<unit>__execute`, one at a time. `<unit>__buffer` reads the frame in `buffer`."""
 
     def __init__(self, dut, unit: str, *, buffered: bool = False):
         super().__init__(dut, f"{unit}__execute")
@@ -20,7 +20,10 @@ class Requester(Port):
             serve_memory(dut, f"{unit}__buffer__address", f"{unit}__buffer__data", self.buffer)
 
     async def execute(self, command: Command, payload: bytes = b"", *, patience: int = PATIENCE) -> tuple[Status, bytes, int]:
-        """Status, answer and cycles from `start` to `done`. Between commands the request is random, as the next one may be."""
+        """Executes a command; returns status, payload of the answer, and cycles from `start` to `done`.
+
+        Between commands the request has random values, since the decoder may show the next one.
+        """
         sequence = random.randrange(256)
         frame = bytes((VERSION, sequence, command)) + payload + random.randbytes(CRC_BYTES)
         self.buffer[:] = frame + random.randbytes(REQUEST_BYTES - len(frame))
@@ -49,7 +52,7 @@ class Requester(Port):
 
 
 def watch(dut, *names: str) -> list[tuple[int, ...]]:
-    """A list that grows by the values of these signals for each cycle in which the first of them isn't 0."""
+    """A list that receives these signals' values in each cycle in which the first signal isn't 0."""
     seen: list[tuple[int, ...]] = []
     signals, edge = [getattr(dut, name) for name in names], Port(dut, "").edge
 

@@ -1,7 +1,7 @@
-"""Drives and watches streams, flows and memory ports from cocotb.
+"""Drives and monitors streams, flows and memory ports from cocotb.
 
-Sampling: right after a clock edge a signal still has the value from before it, which is what registers see at that edge;
-what is written then counts at the next edge.
+Sampling: right after a clock edge a signal still has its value from before the edge, which registers sample
+at that edge. A value written then takes effect at the next edge.
 """
 
 import os
@@ -14,15 +14,15 @@ from cocotb.triggers import RisingEdge
 
 from .testbench import CLOCK, INPUTS_VARIABLE, RESET
 
-#: Cycles without a transfer after which a stream counts as stuck.
+#: Timeout: cycles without a transfer after which a bench fails.
 PATIENCE = 100_000
 
-#: Nanoseconds of a clock cycle; any will do.
+#: Clock period in nanoseconds; the value is arbitrary.
 PERIOD = 10
 
 
 def pack(values: Iterable[int], bits: int) -> int:
-    """Lane values, signed or unsigned, to the bits of an ArrayLayout: lane 0 is lowest. ValueError if one doesn't fit."""
+    """Packs lane values, signed or not, as an ArrayLayout, lane 0 lowest; `ValueError` if one doesn't fit."""
     word = 0
     for lane, value in enumerate(map(int, values)):
         if not -(1 << (bits - 1)) <= value < 1 << bits:
@@ -40,8 +40,8 @@ def unpack(word: int, bits: int, lanes: int, *, signed: bool) -> list[int]:
 async def start(dut, cycles: int = 2, *, before: int = 50) -> None:
     """Starts the clock and resets, with all inputs at 0; returns right after the edge that ends the reset.
 
-    before: cycles with random inputs first, so that the reset has something to do. Memories keep what was written then: a bench
-    that counts on their initial contents takes 0.
+    before: number of cycles with random inputs before the reset, so that the reset is tested. Memories keep
+    what is written in them: a bench that relies on initial contents passes 0.
     """
     inputs = [getattr(dut, name) for name in filter(None, os.environ[INPUTS_VARIABLE].split(","))]
     clock, reset = getattr(dut, CLOCK), getattr(dut, RESET)
@@ -76,10 +76,10 @@ class Port:
 
 
 class FlowSource(Port):
-    """Feeds a `hw.lib.flow.Flow`, or anything else with valid and payload."""
+    """Drives a `hw.lib.flow.Flow`, or any other interface with valid and payload."""
 
     async def send(self, words: Iterable[int], *, gap: float = 0.0) -> None:
-        """One word a cycle, each with probability `gap` preceded by idle cycles with a random payload."""
+        """Sends one word a cycle; each cycle is idle, with a random payload, with probability `gap`."""
         garbage = len(self.payload)
         for word in words:
             while random.random() < gap:
@@ -93,7 +93,7 @@ class FlowSource(Port):
 
 
 class Monitor(Port):
-    """Records a `Flow`: `words`, and the `cycles` (since the monitor began) in which they came."""
+    """Records the `words` of a `Flow` and their `cycles`, counted from the creation of the monitor."""
 
     def __init__(self, dut, name: str):
         super().__init__(dut, name)
@@ -112,7 +112,7 @@ class Monitor(Port):
             self.cycle += 1
 
     async def wait(self, count: int, *, patience: int = PATIENCE) -> list[int]:
-        """The first `count` words; fails if none comes for `patience` cycles."""
+        """Waits for and returns the first `count` words; fails if none comes for `patience` cycles."""
         known, waited = len(self.words), 0
         while len(self.words) < count:
             await self.edge
@@ -123,7 +123,7 @@ class Monitor(Port):
 
 
 class StreamSource(Port):
-    """Feeds an `amaranth.lib.stream` input."""
+    """Drives an `amaranth.lib.stream` input."""
 
     async def put(self, words: Iterable[int], *, stall: float = 0.0, patience: int = PATIENCE) -> None:
         """Transfers all words; before each, `valid` stays low for another cycle with probability `stall`."""
@@ -142,10 +142,10 @@ class StreamSource(Port):
 
 
 class StreamSink(Port):
-    """Drains an `amaranth.lib.stream` output and checks its rules: what is offered stays until it is taken."""
+    """Drains an `amaranth.lib.stream` output and checks that an offered word stays until it is taken."""
 
     async def get(self, count: int, *, stall: float = 0.0, patience: int = PATIENCE) -> list[int]:
-        """The next `count` words; in each cycle `ready` is low with probability `stall`."""
+        """Returns the next `count` words; in each cycle `ready` is low with probability `stall`."""
         words: list[int] = []
         offered, waited = None, 0
         while len(words) < count:
@@ -165,7 +165,7 @@ class StreamSink(Port):
 
 
 def serve_memory(dut, address: str, data: str, words: Sequence[int]) -> None:
-    """Plays a synchronous memory: port `data` shows `words[address]` one cycle after `address`; 0 beyond the end."""
+    """Acts as a synchronous memory: `data[t+1] = words[address[t]]`, 0 beyond the end."""
 
     async def serve() -> None:
         edge, where, what = RisingEdge(getattr(dut, CLOCK)), getattr(dut, address), getattr(dut, data)
@@ -178,7 +178,7 @@ def serve_memory(dut, address: str, data: str, words: Sequence[int]) -> None:
 
 
 async def wait_for(dut, name: str, value: int = 1, *, patience: int = PATIENCE) -> int:
-    """Waits until signal `name` has `value`; the number of clock edges that took."""
+    """Waits until signal `name` has `value`; returns the number of clock edges."""
     edge, signal = RisingEdge(getattr(dut, CLOCK)), getattr(dut, name)
     for cycle in range(1, patience + 1):
         await edge

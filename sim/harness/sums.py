@@ -1,4 +1,4 @@
-"""Reads the sums of the averaging windows as update engines do."""
+"""Reads the sums of the averaging windows like an update engine."""
 
 import random
 
@@ -14,11 +14,14 @@ from .words import layer_words
 
 
 async def compare_sums(where: str, port: Port, unit, sums: dict[tuple[int, str], Tensor]) -> None:
-    """Asserts that the read ports of `unit` have these sums, (1, channels, height, width), by slot and field of `sums_word`, or
-    "free" of the output layer's; what isn't in there isn't compared. "post difference" is a field of one port alone.
+    """Asserts that the read ports of `unit` give these sums.
 
-    unit: a `NeuronArray`, or `WindowSums`. The ports have different addresses in each cycle; data belong to the address of the
-    cycle before.
+    sums: (1, channels, height, width), by slot and field of `sums_word`, or "free" for the output layer's
+    port of free sums. Fields that are missing aren't compared. A name such as "post difference" is the field
+    of one port only.
+
+    unit: a `NeuronArray`, or `WindowSums`. The ports get different addresses in each cycle; data belong to
+    the address of the cycle before.
     """
     config, layer, words = unit.config, unit.layer, unit.words
     shape = sums_word(config, layer)

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Every public component of `hw` is the subject of some bench here: what is new there needs a bench."""
+"""Every public component of `hw` must have a bench in `sim`."""
 
 import importlib
 import inspect
@@ -17,7 +17,7 @@ from hw.top import Top
 
 
 def components() -> set[type]:
-    """Public classes of components, each where it is defined."""
+    """The public component classes of `hw`."""
     modules = [importlib.import_module(found.name) for found in pkgutil.walk_packages(hw.__path__, "hw.")]
     return {
         kind
@@ -28,7 +28,7 @@ def components() -> set[type]:
 
 
 def subjects() -> Iterator[wiring.Component]:
-    """What the benches simulate: UNITS and TOP of all bench modules."""
+    """The simulated components: UNITS and TOP of all bench modules."""
     for found in pkgutil.walk_packages(sim.__path__, "sim."):
         if found.name.rpartition(".")[2].startswith("test_"):
             module = importlib.import_module(found.name)
@@ -37,9 +37,10 @@ def subjects() -> Iterator[wiring.Component]:
 
 
 def kinds(units: Iterable[wiring.Component]) -> set[type]:
-    """Their classes, and those of components that they hold as attributes: a bench may join two, and `Top` holds `System`.
+    """Classes of units, and of components in their attributes: a bench may combine two; `Top` has a `System`.
 
-    What a component makes while it is elaborated doesn't count: then a core's bench would stand for everything in it.
+    Submodules that a component creates during elaboration don't count; otherwise a core's bench would cover
+    all its parts.
     """
     out: set[type] = set()
     for unit in units:
@@ -48,12 +49,12 @@ def kinds(units: Iterable[wiring.Component]) -> set[type]:
 
 
 def without_bench(found: set[type], units: Iterable[wiring.Component]) -> list[str]:
-    """Names of the components that no unit is of."""
+    """Names of the component classes that no unit has."""
     return sorted(f"{kind.__module__}.{kind.__name__}" for kind in found - kinds(units))
 
 
 class Unknown(wiring.Component):
-    """A component of no bench."""
+    """A component without a bench."""
 
     def __init__(self):
         super().__init__({})

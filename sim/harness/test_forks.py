@@ -1,4 +1,4 @@
-"""Benches that fail, in a simulator of their own and in a child of one: how, and what comes after them."""
+"""Benches that fail, in a simulator of their own and in a forked one: their messages, and the next test."""
 
 import signal
 
@@ -13,7 +13,7 @@ FAILING, PASSING = "sim.harness.failing", ("sim.harness.test_harness", "monitor_
 
 @pytest.fixture
 def bench():
-    """The build of this folder's units."""
+    """A build of the units of `test_harness`."""
     return testbench.compile_bench(testbench.Testbench(UNITS), "units_harness")
 
 
@@ -42,7 +42,7 @@ def test_a_failing_bench_fails(bench, forks, test, message):
 
 
 def test_a_test_that_is_interrupted_has_no_effect_on_the_next(forks):
-    """As by pytest-timeout."""
+    """After a test that was interrupted, as by pytest-timeout, the next one must pass."""
 
     def interrupt(number, frame):
         raise InterruptedError

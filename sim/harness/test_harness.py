@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The harness itself, tried on the average pool, a queue and a counter that reads a memory; the worked example of a bench."""
+"""Tests the harness with an average pool, a queue and an adder of memory words; an example of a bench."""
 
 import random
 import re
@@ -70,7 +70,7 @@ UNITS = {
 
 
 def random_lanes() -> list[int]:
-    """Signed lanes, extremes more often than by chance."""
+    """Random signed lanes with frequent extremes."""
     low, high = -(1 << (BITS - 1)), (1 << (BITS - 1)) - 1
     return [random.choice((low, high, random.randint(low, high))) for _ in range(LANES)]
 
@@ -143,7 +143,7 @@ def test_wave_file_is_named_after_the_test(tmp_path, monkeypatch):
     testbench.run_test(compiled, __name__, "monitor_counts_latency")
     waves = tmp_path / "waves" / f"{__name__}.monitor_counts_latency.vcd"
     assert "pool__o__valid" in waves.read_text()
-    # the viewer's setup shows each port of the bench, by the name that it has in the file
+    # the viewer's setup shows each port of the bench, by its name in the wave file
     setup = waves.with_suffix(".gtkw").read_text()
     names = ports(waves)
     assert set(names) == {"clk", "rst", "pool__i__valid", "pool__i__payload", "pool__o__valid", "pool__o__payload"}

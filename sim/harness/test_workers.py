@@ -1,4 +1,4 @@
-"""Benches that share a build run in one worker of pytest-xdist; the others would wait for the compiler."""
+"""Benches that share a build must run in one worker of pytest-xdist; others would wait for the compiler."""
 
 import os
 

@@ -15,13 +15,14 @@ A bench is a module `sim/<folder of hw>/test_<unit>.py`::
         source, monitor = FlowSource(dut, "pool__i"), Monitor(dut, "pool__o")
         ...
 
-The `UNITS` of a folder sit side by side in one Verilator build, so their names must differ: with a build for each module
-there would be more to compile, with one build for all each test would simulate all. Port `i.valid` of unit `pool` is
-`dut.pool__i__valid`. A module with `TOP = SomeComponent(...)` instead of UNITS gets a build of its own, whose
-ports keep their names; modules that import the same component as their TOP share its build. A unit that consists of
-Verilog has it in `verilog`, texts by name; of units with the same name in it one text is taken. Each test runs in a fresh
-simulator: all is as at power-up, and what has no initial value is random. Marks go below the decorator: `@cocotb.test()`,
-then `@pytest.mark.slow`; or, for a whole module, `pytestmark`.
+All `UNITS` of a folder share one Verilator build, so their names must differ. (With a build for each module
+there would be more to compile; with one build for all folders each test would simulate every unit.) Port
+`i.valid` of unit `pool` is `dut.pool__i__valid`. A module with `TOP = SomeComponent(...)` instead of UNITS
+gets a build of its own, whose ports keep their names; modules that import the same component as their TOP
+share its build. A unit written in Verilog has its texts by name in the attribute `verilog`; texts of the same
+name are included once. Each test runs in a fresh simulator, in the state at power-up, with random values
+where there is no initial value. Marks go below the decorator: `@cocotb.test()`, then `@pytest.mark.slow`; or,
+for a whole module, `pytestmark`.
 
 Environment: COCOTB_RANDOM_SEED (default 1), WAVES=1 (a VCD file for each test in build/waves/, and a GTKWave setup beside it),
 SIM=icarus (if installed).
@@ -49,34 +50,34 @@ from sim.board import verilator
 
 from .waves import write_setup
 
-#: Inputs of the design, for `streams.start`; the simulator's interface doesn't tell directions.
+#: Environment variable with the names of the inputs, for `streams.start`: VPI has no directions.
 INPUTS_VARIABLE = "NUDGE_BENCH_INPUTS"
 
-#: What a simulator leaves in the folder of a test.
+#: Files that a simulator writes into the folder of a test.
 LOG, REPORT = "log", "results.xml"
 
-#: Names of the clock and reset ports that Amaranth gives to the domain `sync`.
+#: Amaranth's names of the clock and reset ports of the domain `sync`.
 CLOCK, RESET = "clk", "rst"
 
 
 class CocotbError(AssertionError):
-    """A cocotb test failed; the message holds its log."""
+    """A cocotb test failed; the message has the end of its log."""
 
 
 def seed() -> int:
-    """Seed of all random stimuli; cocotb derives one for each test from it and the test's name."""
+    """Seed of all random stimuli; cocotb derives a test's seed from it and the test's name."""
     return int(os.environ.get("COCOTB_RANDOM_SEED", "1"))
 
 
 def waves() -> bool:
-    """Whether wave files are wanted."""
+    """Whether to write wave files."""
     return os.environ.get("WAVES", "0") not in ("", "0")
 
 
 class Testbench(wiring.Component):
-    """Units side by side; the interface of each appears as a member of the unit's name."""
+    """A top level with several units; each unit's interface is a member with the unit's name."""
 
-    #: For pytest: not a class of tests.
+    #: Tells pytest that this isn't a class of tests.
     __test__ = False
 
     def __init__(self, units: dict[str, wiring.Component]):
@@ -95,18 +96,18 @@ class Testbench(wiring.Component):
 class CompiledBench:
     """A component compiled for a simulator."""
 
-    #: What the simulator made of it.
+    #: The simulator's build.
     folder: Path
     #: Name of its top module.
     top: str
-    #: As cocotb calls it.
+    #: cocotb's name of the simulator.
     simulator: str
     #: Names of its input ports.
     inputs: tuple[str, ...]
 
 
 def compile_bench(component: wiring.Component, top: str) -> CompiledBench:
-    """Compiles for the simulator that `SIM` names; `ToolError` if that fails."""
+    """Compiles a component for the simulator in the variable `SIM`; `ToolError` if that fails."""
     simulator = os.environ.get("SIM", "verilator")
     units = component.units.values() if isinstance(component, Testbench) else (component,)
     text = verilator.to_verilog(component, top) + verilog_of(units)
@@ -120,7 +121,7 @@ def compile_bench(component: wiring.Component, top: str) -> CompiledBench:
 
 
 def verilog_of(units: Iterable[wiring.Component]) -> str:
-    """What they have in Verilog."""
+    """The Verilog texts of units, one for each name."""
     texts: dict[str, str] = {}
     for unit in units:
         texts |= getattr(unit, "verilog", {})
@@ -128,13 +129,13 @@ def verilog_of(units: Iterable[wiring.Component]) -> str:
 
 
 def inputs(component: wiring.Component) -> tuple[str, ...]:
-    """Names of its input ports."""
+    """Names of a component's input ports."""
     ports = component.signature.flatten(component)
     return tuple("__".join(map(str, path)) for path, member, _ in ports if member.flow == In)
 
 
 def build_verilator(text: str, top: str) -> Path:
-    """As cocotb's runner would, but only the top's ports are visible to VPI: `--public-flat-rw` halves the speed."""
+    """Builds like cocotb's runner, but VPI sees only the top's ports: `--public-flat-rw` halves the speed."""
     libraries = cocotb_tools.config.libs_dir
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
     link = f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
@@ -161,7 +162,7 @@ def _build_icarus(text: str, top: str) -> Path:
 def run_test(bench: CompiledBench, module: str, test: str, variables: Mapping[str, str] | None = None) -> None:
     """Runs one cocotb test in a simulator of its own; `CocotbError` with its log if it doesn't pass.
 
-    variables: for the simulator's environment, beside those that every bench has.
+    variables: added to the environment variables that every bench has.
     """
     with scratch(module) as folder:
         arguments = []
@@ -170,14 +171,14 @@ def run_test(bench: CompiledBench, module: str, test: str, variables: Mapping[st
             wave_file.unlink(missing_ok=True)
             arguments += ["--trace-file", str(wave_file)]
         stopped = simulate(bench, folder, module, test, variables or {}, arguments)
-        if wave_file is not None and wave_file.exists():  # of a failed test above all
+        if wave_file is not None and wave_file.exists():  # also after a failed test
             write_setup(wave_file)
         complain(folder, module, test, stopped)
 
 
 @contextmanager
 def scratch(name: str) -> Iterator[Path]:
-    """A folder for a simulator's log and report, which stays if something fails."""
+    """Context with a folder for a simulator's log and report; it is kept after an exception."""
     root = build_root() / "runs"
     root.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=root))
@@ -193,7 +194,10 @@ def simulate(
     variables: Mapping[str, str],
     arguments: Sequence[str] = (),
 ) -> str | None:
-    """Runs a simulator with one cocotb test; why it stopped early, or None. `LOG` and `REPORT` are in `folder` then."""
+    """Runs a simulator with one cocotb test, which writes `LOG` and `REPORT` into `folder`.
+
+    Returns the reason if the simulator stopped early, else None.
+    """
     plusargs = []
     if bench.simulator == "verilator":
         plusargs += ["+verilator+rand+reset+2", f"+verilator+seed+{seed()}"]
@@ -213,7 +217,7 @@ def simulate(
             plusargs=plusargs,
             extra_env={
                 INPUTS_VARIABLE: ",".join(bench.inputs),
-                # cocotb's default rewrites every module that a bench imports, torch too: three seconds a test
+                # cocotb's default rewrites all modules that a bench imports, torch too: three seconds a test
                 "COCOTB_REWRITE_ASSERTION_FILES": f"{Path(__file__).parents[1]}/*.py",
                 "COCOTB_ANSI_OUTPUT": "0",
                 **variables,
@@ -225,7 +229,7 @@ def simulate(
 
 
 def complain(folder: Path, module: str, test: str, stopped: str | None) -> None:
-    """`CocotbError` with the end of the log, unless the report in `folder` has one test, which passed."""
+    """Raises `CocotbError` with the end of the log unless `folder` has a report of one passed test."""
     log = folder / LOG
     if found := problem(folder / REPORT) or stopped or (None if (folder / REPORT).exists() else "no report"):
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-80:]) if log.exists() else "(no log)"
@@ -239,7 +243,7 @@ def _wave_file(module: str, test: str) -> Path:
 
 
 def problem(results: Path) -> str | None:
-    """What cocotb's report complains about; exactly one test must have run."""
+    """The first problem in cocotb's report, or None; exactly one test must have run."""
     if not results.exists():
         return None
     cases = list(ElementTree.parse(results).getroot().iter("testcase"))

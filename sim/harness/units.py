@@ -1,4 +1,4 @@
-"""What benches do with units: plan the halves of sweeps, start, wait, run side by side, compare."""
+"""Helpers for benches of units: plan the halves of sweeps, start, wait, run in parallel, compare."""
 
 import itertools
 import random
@@ -17,8 +17,11 @@ from .testbench import CLOCK
 
 
 class Planned(NamedTuple):
-    """What the odd or the even layers do in one half of a sweep: for which sample, its phase, the number of the sweep in it,
-    and the fields of `hw.synapse.interface.Step`; without a sample ``idle`` is set."""
+    """Plan of the odd or the even layers in one half of a sweep.
+
+    Sample, phase, number of the sweep in the phase, and fields of `hw.synapse.interface.Step`; without a
+    sample, ``idle`` is set.
+    """
 
     sample: int
     phase: str
@@ -35,12 +38,12 @@ class Planned(NamedTuple):
 
     @property
     def bits(self) -> int:
-        """Of the `Step`."""
+        """The fields as the bits of a `Step`."""
         return Step.const(self.fields).as_bits()
 
 
 def sweeps(window: int, free: int, nudged: int) -> list[tuple[str, int, dict[str, int]]]:
-    """Phase, number and the fields that odd and even layers share, of all sweeps of a sample."""
+    """(phase, number, fields common to odd and even layers) of each sweep of a sample."""
     return [
         (
             phase,
@@ -62,7 +65,7 @@ def sweeps(window: int, free: int, nudged: int) -> list[tuple[str, int, dict[str
 
 
 def sides(odd: bool, phase: str, t: int, fields: dict[str, int], *, fine: bool = False) -> dict[str, int]:
-    """The fields of a sweep that odd and even layers don't share. fine: nudged phases are of deviations."""
+    """The fields of a sweep that differ between odd and even layers. fine: nudged phases with fine spikes."""
     begins = odd and phase != "free" and t == 0
     ends = not odd and phase == "free" and fields["sum_last"]
     silent = odd and fields["first"]
@@ -72,7 +75,7 @@ def sides(odd: bool, phase: str, t: int, fields: dict[str, int], *, fine: bool =
 
 
 def annealing(halvings: tuple[int, ...], phase: str, t: int, free: int) -> dict[str, int]:
-    """Where a sweep is in lambda's halvings: `hw.core.interface.annealing`. The nudged phases stay where the free one ended."""
+    """Fields of `hw.core.interface.annealing` in a sweep. Nudged phases keep the free phase's last lambda."""
     last = t if phase == "free" else free - 1
     return {"halved": sum(at <= last for at in halvings), "falls": int(phase == "free" and t + 1 < free and t + 1 in halvings)}
 
@@ -80,9 +83,10 @@ def annealing(halvings: tuple[int, ...], phase: str, t: int, free: int) -> dict[
 def halves(
     window: int, samples: list[tuple[int, int]], first: int = 0, *, fine: bool = False
 ) -> Iterator[dict[int, Planned]]:
-    """What odd layers (1) and even layers (0) do in each half, with samples of (free, nudged) sweeps, in turn in both slots.
+    """Plans of odd layers (key 1) and even layers (key 0) in each half; samples alternate between the slots.
 
-    first: number of the first sample, which says its slot. fine: as `sides` has it.
+    samples: (free, nudged) numbers of sweeps. first: number of the first sample; its parity is the slot.
+    fine: as in `sides`.
     """
     ways = {first + n: sweeps(window, *sample) for n, sample in enumerate(samples)}
     waiting, at, turn = list(ways), dict.fromkeys(range(SLOTS), (-1, 0)), first % SLOTS
@@ -108,7 +112,7 @@ def halves(
 
 
 class Recorder:
-    """Cycles, counted like `Monitor.cycle` from the moment of creation, in which all these signals are high."""
+    """Records the cycles in which all these signals are high, counted from creation like `Monitor.cycle`."""
 
     def __init__(self, dut, *names: str):
         self.cycles: list[int] = []
@@ -122,14 +126,14 @@ class Recorder:
 
 
 async def pulse(signal, edge) -> None:
-    """High for one cycle."""
+    """Sets a signal high for one cycle."""
     signal.value = 1
     await edge
     signal.value = 0
 
 
 async def run_part(port, signal=None) -> int:
-    """Starts what has `busy` by `start` or another signal; returns after its end: the number of cycles it was busy."""
+    """Starts a unit by `start` or another signal and waits for its end; returns the number of busy cycles."""
     await pulse(port.start if signal is None else signal, port.edge)
     for cycle in range(PATIENCE):
         await port.edge
@@ -138,17 +142,17 @@ async def run_part(port, signal=None) -> int:
     raise AssertionError(f"{port.name}: busy for {PATIENCE} cycles")
 
 
-#: Names of the units that `each` takes, if not all: `sim.rigs.mutants` asks about one.
+#: Names of the units that `each` runs, or None for all; `sim.rigs.mutants` chooses one.
 chosen: set[str] | None = None
 
 
 async def each(dut, units: dict, check, *arguments) -> None:
-    """Runs `check(dut, name, unit, *arguments)` for all units of a bench at once: they share the clock, not more."""
+    """Runs `check(dut, name, unit, *arguments)` for all units in parallel; they share only the clock."""
     await gather(*(check(dut, name, unit, *arguments) for name, unit in units.items() if chosen is None or name in chosen))
 
 
 def expect(where: str, got, expected, names: tuple[str, ...] = ("word", "lane")) -> None:
-    """Integer arrays are equal; otherwise the assertion names the place of the first difference, and both values."""
+    """Asserts that integer arrays are equal; the message names the first difference and both values."""
     got, expected = (np.asarray(x, dtype=object) for x in (got, expected))
     assert got.shape == expected.shape, f"{where}: shape {got.shape}, expected {expected.shape}"
     difference = first_difference([(where, got, expected)])

@@ -1,4 +1,4 @@
-"""A viewer's setup for a wave file: what a bench drives and watches, in groups, so that nobody has to look for it."""
+"""Writes a GTKWave setup for a wave file, with the ports of the bench in groups."""
 
 import itertools
 import re
@@ -7,19 +7,19 @@ from pathlib import Path
 
 from vcd.gtkw import GTKWSave
 
-#: The scope in which Verilator repeats the ports of the top module; `vcd.reader` doesn't know such a name.
+#: The scope in which Verilator repeats the ports of the top module; `vcd.reader` rejects such a name.
 ROOT = "$rootio"
 
-#: A line of a VCD file's header: a scope begins; or a signal, with its range, if it has one.
+#: Lines of a VCD file's header: the start of a scope; a signal, with its range if it has one.
 SCOPE = re.compile(r"\s*\$scope \w+ (\S+) \$end")
 SIGNAL = re.compile(r"\s*\$var \w+ \d+ \S+ (\S+)(?: (\[\d+:\d+\]))? \$end")
 
-#: Last words of the names of a stream's or flow's members, in the order in which they are shown.
+#: Members of a stream or flow, in the order in which they are shown.
 MEMBERS = ("valid", "ready", "payload")
 
 
 def signals(waves: Path) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    """Of each signal of a file its scopes, its name, and its range or ""."""
+    """(scopes, name, range or "") of each signal of a VCD file."""
     scopes: list[str] = []
     with waves.open() as stream:
         for line in stream:
@@ -34,7 +34,7 @@ def signals(waves: Path) -> Iterator[tuple[tuple[str, ...], str, str]]:
 
 
 def ports(waves: Path) -> dict[str, str]:
-    """The ports of the bench, and their full names in the file: those of the top module."""
+    """The ports of the bench, which are those of the top module: name to full name in the file."""
     found = list(signals(waves))
     names = {name for scopes, name, _ in found if scopes == (ROOT,)}
     return {
@@ -45,13 +45,13 @@ def ports(waves: Path) -> dict[str, str]:
 
 
 def _place(name: str) -> tuple[str, int, str]:
-    """Where a port is shown: its interface, and within it a stream's members first; clock and reset before all."""
+    """Sort key of a port: interface, then a stream's members first. Clock and reset have no interface."""
     interface, _, member = name.rpartition("__")
     return interface, MEMBERS.index(member) if member in MEMBERS else len(MEMBERS), name
 
 
 def write_setup(waves: Path) -> Path:
-    """A GTKWave save file beside a VCD file: clock and reset, then a group for each interface of each unit; its path."""
+    """Writes a GTKWave save file beside a VCD file, with a group for each interface; returns its path."""
     setup = waves.with_suffix(".gtkw")
     shown = sorted(ports(waves).items(), key=lambda port: _place(port[0]))
     with setup.open("w") as stream:

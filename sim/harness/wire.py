@@ -1,4 +1,4 @@
-"""The host in a bench: sends requests to a board, collects answers, counts sequence numbers."""
+"""The host of a bench: sends requests to a board, collects answers, counts sequence numbers."""
 
 import cocotb
 from cocotb.queue import Queue
@@ -22,18 +22,17 @@ from host.link import frame
 from .streams import PERIOD, StreamSink, StreamSource, start
 from .testbench import CLOCK
 
-#: Cycles without an answer after which the board counts as hung: a sample of `tiny` takes about
-#: 20,000.
+#: Timeout in cycles for an answer: a sample of `tiny` takes about 20,000.
 PATIENCE = 200_000
 
 
 def request(sequence: int, command: int, payload: bytes = b"", *, version: int = VERSION) -> bytes:
-    """A frame on the wire."""
+    """The encoded frame of a request."""
     return frame.encode(bytes((version, sequence % 256, command)) + payload)
 
 
 def reply(sequence: int, command: int, status: Status = Status.OK, payload: bytes = b"") -> bytes:
-    """The body of an answer."""
+    """The expected answer, decoded and without its CRC."""
     return bytes((VERSION, sequence % 256, (command | ANSWER) % 256, status)) + payload
 
 
@@ -43,10 +42,10 @@ def words(bundle: int, word: int, rest: bytes) -> bytes:
 
 
 class Wire:
-    """Talks to one board of the design; how bytes travel is a subclass's business.
+    """Communicates with one board of the design; subclasses transfer the bytes.
 
-    Call `power_up` first. `name` of the board prefixes its ports; it is empty if the design is the
-    board itself.
+    Call `power_up` first. `name` is the prefix of the board's ports; it is empty if the design is the board
+    itself.
     """
 
     def __init__(self, dut, name: str, config: Config):
@@ -54,56 +53,56 @@ class Wire:
         self.edge = RisingEdge(getattr(dut, CLOCK))
         self.registers = {r.name: r for r in registers(config.spec)}
         self.answers: Queue[bytes] = Queue()
-        #: Of the next request.
+        #: Sequence number of the next request.
         self.sequence = 0
         self._splitter = frame.Splitter()
 
     def port(self, member: str):
-        """The handle of one of the board's ports."""
+        """The handle of a port of the board."""
         return getattr(self.dut, f"{self.name}__{member}" if self.name else member)
 
     def rest(self) -> None:
-        """Sets the inputs of an idle line."""
+        """Sets the board's inputs to those of an idle line."""
 
     async def feed(self, data: bytes) -> None:
         """Sends bytes back to back."""
         raise NotImplementedError
 
     async def listen(self) -> None:
-        """Passes what the board sends to `heard`, for ever."""
+        """Passes each byte from the board to `heard`; doesn't return."""
         raise NotImplementedError
 
     def heard(self, byte: int) -> None:
-        """A byte from the board."""
+        """Decodes a byte from the board; complete answers go to `answers`."""
         for answer in self._splitter.feed(bytes((byte,))):
             self.answers.put_nowait(answer)
         assert not self._splitter.damaged, f"{self.name}: the board sent a damaged frame"
 
     async def answer(self) -> bytes:
-        """The next answer; fails if none comes."""
+        """Returns the next answer; fails if none comes within `PATIENCE` cycles."""
         try:
             return await with_timeout(self.answers.get(), PATIENCE * PERIOD, "ns")
         except SimTimeoutError:
             raise AssertionError(f"{self.name}: no answer for {PATIENCE} cycles") from None
 
     async def drain(self, cycles: int) -> list[bytes]:
-        """The answers that have come when that many cycles are over."""
+        """Waits for that many cycles; returns the answers that are there then."""
         await Timer(cycles * PERIOD - PERIOD // 2, "ns")
         await self.edge
         return [self.answers.get_nowait() for _ in range(self.answers.qsize())]
 
     async def silence(self, cycles: int = 1000) -> None:
-        """Fails if there is an answer that nobody asked for, or one comes."""
+        """Fails if there is an unexpected answer, or one comes within that many cycles."""
         left = await self.drain(cycles)
         assert not left, f"{self.name}: more answers than expected: {[a.hex() for a in left]}"
 
     async def send(self, data: bytes) -> bytes:
-        """Sends a frame; its answer."""
+        """Sends a frame; returns its answer."""
         await self.feed(data)
         return await self.answer()
 
     async def hello(self, sequence: int) -> bytes:
-        """Begins with a sequence number; the payload of the answer."""
+        """Sends HELLO with this sequence number; returns the payload of the answer."""
         body = await self.send(b"\0" + request(sequence, Command.HELLO))
         assert body[:ANSWER_HEADER] == reply(sequence, Command.HELLO), f"HELLO: {body.hex()}"
         self.sequence = (sequence + 1) % 256
@@ -112,7 +111,7 @@ class Wire:
     async def call(
         self, command: Command, payload: bytes = b"", status: Status = Status.OK
     ) -> bytes:
-        """The next request; the payload of its answer, which must have that status."""
+        """Sends the next request; returns the payload of its answer, which must have that status."""
         body = await self.send(request(self.sequence, command, payload))
         expected = reply(self.sequence, command, status)
         assert body[:ANSWER_HEADER] == expected, f"{command.name} {payload.hex()}: {body.hex()}"
@@ -138,7 +137,7 @@ class Wire:
         return values
 
     async def counters(self) -> dict[str, int]:
-        """The link's counters that aren't 0, except the number of frames."""
+        """The link's counters that aren't 0, except `frames`."""
         names = [
             name
             for name, r in self.registers.items()
@@ -155,24 +154,24 @@ class Wire:
         return int.from_bytes(await self.call(Command.DIGEST, bytes((bundle,))), "little")
 
     async def state(self) -> list[int]:
-        """Digests of all weights, and the registers that can be written and read."""
+        """Digests of all bundles, and the values of all writable registers."""
         digests = [await self.digest(bundle.index) for bundle in self.config.spec.bundles]
         writable = (n for n, r in self.registers.items() if r.access is Access.READ_WRITE)
         return digests + await self.read(*writable)
 
 
 class ByteWire(Wire):
-    """Straight to the byte streams of a `System`: ten times as quick as serial pins."""
+    """Uses the byte streams of a `System` directly: ten times as fast as serial pins."""
 
     async def feed(self, data: bytes) -> None:
-        # the deframer's promise is a part of every bench
+        # every bench also checks the deframer's latency
         await StreamSource(self.dut, f"{self.name}__i").put(data, patience=LONGEST_RUN + 1)
 
     async def listen(self) -> None:
         sink = StreamSink(self.dut, f"{self.name}__o")
         offers = RisingEdge(sink.valid)
         while True:
-            # most of the time nothing is sent: don't look in every cycle
+            # the line is mostly idle: wait for `valid` to rise instead of checking each cycle
             await self.edge
             if not sink.valid.value:
                 await offers
@@ -181,7 +180,7 @@ class ByteWire(Wire):
 
 
 class SerialWire(Wire):
-    """Over the serial pins of a `Top`."""
+    """Uses the serial pins of a `Top`."""
 
     def __init__(self, dut, name: str, config: Config, divisor: int):
         super().__init__(dut, name, config)
@@ -191,7 +190,7 @@ class SerialWire(Wire):
         self.port("rx").value = 1
 
     async def shift_out(self, bits) -> None:
-        """Bits to the line."""
+        """Sends bits on the line."""
         rx, edge = self.port("rx"), self.edge
         for bit in bits:
             rx.value = bit
@@ -207,7 +206,7 @@ class SerialWire(Wire):
         while True:
             await falls
             byte = 0
-            # what a cycle's value was is seen at the edge that ends the cycle
+            # the value of a cycle is sampled at the edge that ends the cycle
             for _ in range(self.divisor + self.divisor // 2 + 1):
                 await edge
             for n in range(8):
@@ -219,10 +218,10 @@ class SerialWire(Wire):
 
 
 async def power_up(dut, *wires: Wire) -> None:
-    """Resets the design with idle lines, and begins to listen."""
+    """Resets the design with idle lines, and starts to listen."""
 
     async def idle():
-        # `start` makes all inputs low
+        # `start` sets all inputs to 0
         await wires[0].edge
         for wire in wires:
             wire.rest()
@@ -235,6 +234,6 @@ async def power_up(dut, *wires: Wire) -> None:
 
 
 def damaged(data: bytes) -> bytes:
-    """The frame with one bit of its checksum wrong; neither it nor the result is a zero byte."""
+    """The frame with one bit of its CRC inverted, such that no zero byte is removed or added."""
     flipped = next(data[-2] ^ 1 << n for n in range(8) if data[-2] not in (0, 1 << n))
     return data[:-2] + bytes((flipped,)) + data[-1:]

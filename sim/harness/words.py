@@ -1,4 +1,4 @@
-"""The model's tensors as the words on the wires and in the memories."""
+"""Converts tensors of the golden model to words of streams and memories, and back."""
 
 from collections.abc import Iterable
 
@@ -15,12 +15,12 @@ from .streams import pack, unpack
 
 
 def lane_words(x: Tensor) -> Tensor:
-    """Maps (maps, lanes, height, width) to words in raster order, one map after the other: (words, lanes)."""
+    """Reorders maps (maps, lanes, height, width) as words (words, lanes), map by map in raster order."""
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
 
 def packed(words: Iterable[Iterable[int]], bits: int) -> list[int]:
-    """Rows of lanes to the words of an ArrayLayout."""
+    """Packs each row of lanes as a word of an ArrayLayout."""
     return [pack(lanes, bits) for lanes in words]
 
 
@@ -32,18 +32,21 @@ def unpacked(words: Iterable[int], bits: int, lanes: int, *, signed: bool = True
 def master_image(
     config: Config, bundle: Bundle, weight: Tensor, bias: Tensor | None = None, means: Tensor | None = None
 ) -> np.ndarray:
-    """Torch-ordered weights and biases (default: zeros), and means if there are some, as (image words, lanes)."""
+    """The image of a master memory, (image words, lanes), from torch-ordered weights, biases and means.
+
+    Biases are 0 by default; means are only in networks with centred commits.
+    """
     bias = torch.zeros(bundle.post.channels, dtype=torch.int64) if bias is None else bias
     return weight_image.pack(config, bundle, weight.numpy(), bias.numpy(), None if means is None else means.numpy())
 
 
 def tile_words(config: Config, bundle: Bundle, weight: Tensor) -> list[int]:
-    """The working memory that holds these weights."""
+    """The words of the working memory with these weights."""
     image = master_image(config, bundle, weight)[: layout.weight_words(config, bundle)]
     return packed(image.reshape(layout.tiles(config, bundle), -1), config.spec.formats.weight_bits)
 
 
 def layer_words(config: Config, layer: Layer, values: torch.Tensor) -> np.ndarray:
-    """(c, h, w) to (words, lanes), in the order in which the layer is processed."""
+    """Reorders (channels, height, width) to (words, lanes), in the layer's processing order."""
     lanes, groups = config.lanes[layer.index], config.groups(layer)
     return values.numpy().reshape(groups, lanes, layer.positions).transpose(0, 2, 1).reshape(-1, lanes)
