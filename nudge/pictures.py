@@ -46,6 +46,7 @@ def drawn(run: Path) -> "Figure":
     axes.grid(alpha=0.3)
     axes.legend()
 
+    levels = trace.levels(len(net.spec.layers) - 1)
     phases = {"free": trace.free, "plus": trace.plus, "minus": trace.minus}
     grid = right.subplots(len(phases), SHOWN + 2, width_ratios=[1] * (SHOWN + 1) + [1.6])
     for (name, phase), row in zip(phases.items(), grid, strict=True):
@@ -54,9 +55,9 @@ def drawn(run: Path) -> "Figure":
         row[0].imshow(image, cmap="Greys")
         row[0].set(ylabel=TITLES[name])
         for t, panel in zip(np.linspace(0, len(phase) - 1, SHOWN).astype(int), row[1:-1], strict=True):
-            panel.imshow(tiled(phase[1].spikes[t].astype(float), 0.2), cmap="Greys", vmin=0, vmax=1)
+            panel.imshow(tiled(abs(phase[1].spikes[t].astype(float)), 0.2), cmap="Greys", vmin=0, vmax=1)
             panel.set(title=f"sweep {t + 1}")
-        outputs = phase[len(phase.layers)].xi[:, :, 0, 0] * trace.lsb["xi"]
+        outputs = levels[name][:, :, 0, 0] / net.spec.formats.one
         for each, line in enumerate(outputs.T):
             row[-1].plot(line, color="C0" if each == label else "0.8", lw=2 if each == label else 1)
         row[-1].set(ylim=(-0.05, 1.05), title="outputs" if name == "free" else "", yticks=[0, 1])

@@ -1,13 +1,11 @@
 """`Trace`: all quantities of one image through all phases."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from golden.contract.spec import Spec
-from golden.model.recording import QUANTITIES, Layer, Recording, Update
+from golden.model.recording import Layer, Recording, Update
 from golden.model.settings import Settings
 from plumbing.errors import UsageError
 
@@ -21,9 +19,9 @@ TITLES = {"free": "free", "plus": "+beta", "minus": "-beta"}
 class Phase:
     """One phase: `phase[n]` is layer n, 1 to N, with arrays (sweeps, channels, height, width).
 
-    spikes: 0 or 1. xi, membrane (LSB 2^-8), drive (LSB 2^-9), decoder (LSB 2^-12): integers, after each
-    sweep; `Trace.lsb` has the LSBs. window_sum (channels, height, width): xi summed over the averaging
-    window.
+    spikes, xi, membrane, drive, decoder: integers, after each sweep; `phase[n].lsb["xi"]` is the value of
+    integer 1. window_sum (channels, height, width): xi summed over the averaging window. In a nudged phase of
+    a network with fine spikes these are deviations from the end of the free phase.
     """
 
     def __init__(self, name: str, layers: tuple[Layer, ...]):
@@ -93,12 +91,9 @@ class Trace:
         """Changes of the masters, bundles 1..N: `weight` in torch's shape and `bias`, int64, LSB 2^-15."""
         return self._recording.updates
 
-    @property
-    def lsb(self) -> Mapping[str, float]:
-        """Value of one LSB, by quantity: `trace.free[1].xi * trace.lsb["xi"]` is in [0, 1]."""
-        formats = self.spec.formats
-        found = {name: 2.0 ** -getattr(formats, q.fraction) if q.fraction else 1.0 for name, q in QUANTITIES.items()}
-        return MappingProxyType(found)
+    def levels(self, layer: int) -> dict[str, np.ndarray]:
+        """Return xi of a layer by phase, 0..256, LSB 2^-8, in all networks alike: (sweeps, channels, height, width)."""
+        return self._recording.levels(layer)
 
     def plot(self, neurons: int = 60) -> "Figure":
         """Draw a raster of the spikes of each layer's first `neurons` neurons, over the sweeps of all
@@ -113,7 +108,8 @@ class Trace:
             spikes = np.concatenate([phase[n].spikes for phase in self._phases.values()])
             flat = spikes.reshape(len(spikes), -1)[:, :neurons]
             sweeps, which = flat.nonzero()
-            axes.scatter(sweeps, which, s=60 / max(flat.shape[1], 12), marker="|", color="black")
+            signs = np.where(flat[sweeps, which] > 0, "black", "C3")
+            axes.scatter(sweeps, which, s=60 / max(flat.shape[1], 12), marker="|", color=signs)
             for edge in edges[1:-1]:
                 axes.axvline(edge - 0.5, color="C1")
             kept = "" if flat.shape[1] == spikes[0].size else f", the first {flat.shape[1]} of {spikes[0].size} neurons"

@@ -5,9 +5,8 @@ prediction and the updates.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -28,22 +27,13 @@ SHARE = 0.5
 PHASES = ("free", "plus", "minus")
 
 
-class Quantity(NamedTuple):
-    """Type and binary point of a recorded quantity."""
-
-    kind: type[np.generic]
-    #: Field of `golden.contract.formats.Formats` with the number of fractional bits; None: a count.
-    fraction: str | None
-
-
-#: Quantities by field of `Layer`. Types and binary points are those of networks without weak feedback and
-#: fine spikes.
-QUANTITIES = {
-    "spikes": Quantity(np.uint8, None),
-    "membrane": Quantity(np.int32, "state_fraction"),
-    "drive": Quantity(np.int32, "phi_fraction"),
-    "xi": Quantity(np.uint16, "state_fraction"),
-    "decoder": Quantity(np.int16, "decoder_fraction"),
+#: Types of the quantities, by field of `Layer`; each holds every value that `golden.contract` allows.
+TYPES: dict[str, type[np.generic]] = {
+    "spikes": np.int8,
+    "membrane": np.int32,
+    "drive": np.int32,
+    "xi": np.int16,
+    "decoder": np.int16,
 }
 
 
@@ -51,21 +41,31 @@ QUANTITIES = {
 class Layer:
     """One layer in one phase: arrays (sweeps, channels, height, width), with the values after each sweep.
 
-    LSBs and ranges are those of networks without weak feedback and fine spikes.
+    In a nudged phase with fine spikes all values but the drive are deviations from the end of the free phase.
     """
 
-    #: 0 or 1.
+    #: 0 or 1; fine spikes are -1, 0 or 1.
     spikes: np.ndarray
-    #: U, LSB 2^-8.
+    #: U.
     membrane: np.ndarray
-    #: phi that the sweep read, LSB 2^-9.
+    #: phi that the sweep read.
     drive: np.ndarray
-    #: 0..256, LSB 2^-8.
+    #: 0..256; of a deviation -256..256.
     xi: np.ndarray
-    #: d, LSB 2^-12.
+    #: d.
     decoder: np.ndarray
     #: xi summed over the averaging window at the phase's end: (channels, height, width), int64.
     window_sum: np.ndarray
+    #: Value of integer 1, by quantity.
+    lsb: Mapping[str, float]
+
+
+def lsbs(spec: Spec, n: int, deviating: bool) -> dict[str, float]:
+    """Return the value of integer 1 of layer n's quantities. deviating: in a nudged phase with fine spikes."""
+    formats, m = spec.formats, spec.schedule.fine[n - 1] if deviating else 0
+    decoder, state = (2.0 ** -(point + m) for point in (formats.decoder_fraction, formats.state_fraction))
+    drive = decoder * 2 ** min(spec.drive_shifts(n, deviating))
+    return {"spikes": 2.0**-m, "membrane": state, "drive": drive, "xi": state, "decoder": decoder}
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,24 @@ class Recording:
     #: Updates of bundles 1..N; empty without a label.
     updates: tuple[Update, ...]
 
+    def levels(self, n: int) -> dict[str, np.ndarray]:
+        """Return xi of layer n by phase, 0..256, LSB 2^-8.
+
+        With fine spikes a nudged phase has clip(xi of the free phase's end + (deviation >> m), 0, 256).
+        """
+        found = {phase: layers[n - 1].xi for phase, layers in self.phases.items()}
+        start = found["free"][-1]
+        for m in self.spec.schedule.fine[n - 1 : n]:
+            for phase in found.keys() - {"free"}:
+                found[phase] = (start + (found[phase] >> m)).clip(0, self.spec.formats.one)
+        return found
+
 
 def size(spec: Spec, settings: Settings, labelled: bool) -> int:
     """Return the size of a recording's arrays in bytes."""
     sweeps = settings.free_steps + 2 * settings.nudged_steps * labelled
     neurons = sum(layer.neurons for layer in spec.layers[1:])
-    each = sum(np.dtype(quantity.kind).itemsize for quantity in QUANTITIES.values())
+    each = sum(np.dtype(kind).itemsize for kind in TYPES.values())
     sums = 8 * neurons * (1 + 2 * labelled)
     return sweeps * neurons * each + sums + 8 * spec.parameters * labelled
 
@@ -134,7 +146,7 @@ def record(
         lengths |= {"plus": settings.nudged_steps, "minus": settings.nudged_steps}
     arrays = {
         phase: [
-            {name: np.empty((count, *layer.shape), quantity.kind) for name, quantity in QUANTITIES.items()}
+            {name: np.empty((count, *layer.shape), kind) for name, kind in TYPES.items()}
             for layer in spec.layers[1:]
         ]
         for phase, count in lengths.items()
@@ -161,7 +173,8 @@ def record(
             updates.append(Update(weight.numpy(), bias.numpy()))
     phases = {
         phase: tuple(
-            Layer(**store, window_sum=total[0].long().numpy()) for store, total in zip(stores, sums[phase], strict=True)
+            Layer(**store, window_sum=total[0].long().numpy(), lsb=lsbs(spec, n, bool(spec.schedule.fine) and phase != "free"))
+            for n, (store, total) in enumerate(zip(stores, sums[phase], strict=True), start=1)
         )
         for phase, stores in arrays.items()
     }

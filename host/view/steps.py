@@ -47,10 +47,9 @@ def _frames(recording: Recording) -> dict[str, str]:
     """Return packed pictures by kind and layer, each with one picture for each sweep of all phases."""
     found = {}
     for n, phases in enumerate(zip(*recording.phases.values(), strict=True), start=1):
-        found[f"spikes-{n}"] = packed(
-            tiled(np.concatenate([phase.spikes for phase in phases]).astype(np.uint16), GAP)
-        )
-        found[f"xi-{n}"] = packed(tiled(np.concatenate([phase.xi for phase in phases]), GAP))
+        spikes, levels = np.concatenate([phase.spikes for phase in phases]), recording.levels(n).values()
+        found[f"spikes-{n}"] = packed(tiled(abs(spikes).astype(np.uint16), GAP))
+        found[f"xi-{n}"] = packed(tiled(np.concatenate([*levels]).astype(np.uint16), GAP))
     return found
 
 
@@ -61,8 +60,9 @@ def packed(values: np.ndarray) -> str:
 
 def _outputs(recording: Recording) -> np.ndarray:
     """Return xi of the outputs in units of 1: (sweeps of all phases, classes)."""
-    last = [layers[-1].xi[:, :, 0, 0] for layers in recording.phases.values()]
-    return np.concatenate(last) / recording.spec.formats.one
+    levels = np.concatenate([*recording.levels(len(recording.spec.bundles)).values()])
+    outputs: np.ndarray = levels[:, :, 0, 0] / recording.spec.formats.one
+    return outputs
 
 
 def _lines(recording: Recording, names: list[str]) -> dict[str, list[Any]]:
@@ -87,7 +87,7 @@ def _sentences(recording: Recording, names: list[str]) -> list[str]:
     outputs = _outputs(recording)
     found: list[str] = []
     for phase, layers in recording.phases.items():
-        fired = np.stack([layer.spikes.sum((1, 2, 3)) for layer in layers], axis=1)
+        fired = np.stack([np.count_nonzero(layer.spikes, axis=(1, 2, 3)) for layer in layers], axis=1)
         for t, counts in enumerate(fired):
             values = outputs[len(found)]
             first = " and ".join(names[i] for i in np.flatnonzero(values == values.max()))

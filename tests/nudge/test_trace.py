@@ -13,12 +13,13 @@ DATA = nudge.data("embedded")
 PHASES = ("free", "plus", "minus")
 
 
-@pytest.fixture(scope="module", params=["tiny", "small", "all at once"])
+@pytest.fixture(scope="module", params=["tiny", "small", "garments", "all at once"])
 def net(request):
     if request.param == "all at once":
         stages = (nudge.Conv(2, kernel=4), nudge.Conv(3), nudge.Dense(10))
         return nudge.Network(stages, schedule={"order": "all", "decay_shift": 3}, learning={"gain": 3.0}, seed=4)
-    return nudge.Network.load(f"{request.param}-mnist")
+    data = "fashion-mnist" if request.param == "garments" else "mnist"
+    return nudge.Network.load(f"{request.param}-{data}")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def test_it_ends_where_the_engines_do(net, traced, engine):
     labels = DATA.test_labels[3:4]
     result = train_batch(net.spec, net.settings, net.parameters, DATA.test_images[3:4], labels, engine=engine)
     assert traced.prediction == int(result.predictions[0])
-    fired = [sum(int(getattr(traced, phase)[n].spikes.sum()) for phase in PHASES) for n in range(1, len(net.spec.layers))]
+    fired = [sum(np.count_nonzero(getattr(traced, phase)[n].spikes) for phase in PHASES) for n in range(1, len(net.spec.layers))]
     assert fired == result.spikes
     for update, weight, bias in zip(traced.updates, result.updates.weights, result.updates.biases, strict=True):
         assert np.array_equal(update.weight, weight.numpy())
@@ -51,6 +52,7 @@ def test_every_sweep_is_the_plain_model_s(net, traced):
     assert count == sum(len(getattr(traced, phase)) for phase in PHASES)
 
 
+@pytest.mark.parametrize("net", ["tiny", "small", "all at once"], indirect=True)
 def test_types_hold_every_width(net, traced):
     """The stored arrays lose no bits: the neuron's equations hold among them.
 
@@ -67,14 +69,36 @@ def test_types_hold_every_width(net, traced):
 
 
 def test_integers_become_numbers(net, traced):
-    assert dict(traced.lsb) == {
+    free, nudged = traced.free[1], traced.plus[1]
+    assert {name: free.lsb[name] for name in ("spikes", "xi", "membrane", "decoder")} == {
         "spikes": 1.0,
-        "membrane": 2**-8,
-        "drive": 2**-9,
         "xi": 2**-8,
+        "membrane": 2**-8,
         "decoder": 2**-12,
     }
-    assert (traced.free[1].xi * traced.lsb["xi"]).max() <= 1
+    weaker = net.spec.schedule.feedback_shift
+    assert free.lsb["drive"] == 2.0 ** -(9 + weaker)
+    fine = net.spec.schedule.fine
+    assert nudged.lsb["spikes"] == 2.0 ** -(fine[0] if fine else 0)
+    assert nudged.lsb["xi"] == 2**-8 * nudged.lsb["spikes"]
+
+
+def test_levels_are_xi_in_every_phase(net, traced):
+    """Deviations of fine spikes are added to where the free phase ended; the nudge moves the label's output up, or down."""
+    assert (traced.plus[1].spikes.min() < 0) == bool(net.spec.schedule.fine)
+    for n in range(1, len(net.spec.layers)):
+        levels = traced.levels(n)
+        for phase in PHASES:
+            layer = getattr(traced, phase)[n]
+            assert 0 <= levels[phase].min() <= levels[phase].max() <= net.spec.formats.one
+            if phase == "free" or not net.spec.schedule.fine:
+                assert np.array_equal(levels[phase], layer.xi)
+            else:
+                moved = (levels[phase] - traced.free[n].xi[-1]) * traced.free[n].lsb["xi"] - layer.xi * layer.lsb["xi"]
+                assert (moved > -(2**-8)).all()
+                assert (moved <= 0).all()
+    label = levels["plus"][-1, traced.label, 0, 0], levels["minus"][-1, traced.label, 0, 0]
+    assert label[0] >= label[1]
 
 
 def test_without_a_label_there_is_a_free_phase_alone(net, traced):
@@ -92,7 +116,7 @@ def test_one_too_large_is_refused_before_it_is_allocated(net, monkeypatch):
     needed = recording.size(net.spec, net.settings, True)
     trace = net.trace(DATA.test_images[0], 1, limit=needed)
     arrays = [getattr(trace, phase)[n] for phase in PHASES for n in range(1, len(net.spec.layers))]
-    kept = sum(getattr(layer, name).nbytes for layer in arrays for name in (*recording.QUANTITIES, "window_sum"))
+    kept = sum(getattr(layer, name).nbytes for layer in arrays for name in (*recording.TYPES, "window_sum"))
     assert kept + sum(u.weight.nbytes + u.bias.nbytes for u in trace.updates) == needed
     monkeypatch.setattr(recording.np, "empty", None)
     with pytest.raises(ModelError, match=rf"has {needed:,} bytes, {needed - 1:,} are allowed: take fewer sweeps$"):
@@ -102,7 +126,7 @@ def test_one_too_large_is_refused_before_it_is_allocated(net, monkeypatch):
 def test_a_raster_marks_each_spike(traced):
     figure = traced.plot(neurons=10**6)
     for n, axes in enumerate(figure.axes, start=1):
-        spikes = sum(int(getattr(traced, phase)[n].spikes.sum()) for phase in PHASES)
+        spikes = sum(np.count_nonzero(getattr(traced, phase)[n].spikes) for phase in PHASES)
         assert len(axes.collections[0].get_offsets()) == spikes
 
 
@@ -117,7 +141,7 @@ def test_torch_weights_reproduce_the_static_drive(net):
     # the first sweep reads the static drive alone, since nothing has spiked before
     for image, expected in zip(DATA.test_images[:20], ours, strict=True):
         first = next(iter(trace(net.spec, net.settings, net.parameters, image, None)))
-        assert torch.equal(first.drives[0], expected.long())
+        assert torch.equal(first.drives[0], expected.long() << net.spec.schedule.feedback_shift)
     masters, scales = net.to_torch(masters=True)
     for name, values in net.weights.items():
         assert np.array_equal(masters[name].numpy() / scales[name], values)

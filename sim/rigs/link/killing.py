@@ -47,7 +47,7 @@ def killed_again_and_again(out: Path, board: str, plan: Plan, *, kills: int, lon
     """
     commits = plan.samples * plan.epochs // plan.batch // (2 * kills)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.host.training.killing"])
+    context.set_forkserver_preload([__name__])
     chooser, alive = random.Random(seed), 0
     for number in range(kills + 1):
         started = context.Event()
