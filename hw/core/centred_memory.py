@@ -51,8 +51,9 @@ class CentredMemory(WeightMemory):
     A commit processes one slice of a word at a time (`slice_lanes`): it is rare, and its adders are wide.
 
     Latency: updates and reads as in `WeightMemory`; a commit takes `commit_cycles`, of which each slice of
-    weights takes `PRODUCTS`. Integer model: `golden.model.centring.commit`, `golden.model.ops.working_weight`
-    and `working_bias`.
+    weights takes `PRODUCTS`.
+    Integer model: `golden.model.centring.commit`, `golden.model.ops.working_weight` and
+    `working_bias`.
 
     Members
     -------

@@ -37,9 +37,10 @@ class DeviationArray(NeuronArray):
     signs.
 
     d saturates to 16 bits; xi is clipped to 0..256, of deviations to +-256; U stays within
-    `Spec.membrane_low` .. `membrane_high` by construction. Latency: one cycle more than that of
-    `NeuronArray`. Integer model: `golden.model.ops.neuron`, `begin_deviation` and `deviation`. Fine spikes
-    are not in the paper (docs/arithmetic.md).
+    `Spec.membrane_low` .. `membrane_high` by construction.
+    Latency: one cycle more than that of `NeuronArray`.
+    Integer model: `golden.model.ops.neuron`, `begin_deviation` and `deviation`. Not from the
+    paper: docs/arithmetic.md.
     """
 
     window_sums = DeviationSums

@@ -23,9 +23,10 @@ class DeviationSums(WindowSums):
         difference = rhu(plus - minus, p - p')                           for the bundle above
 
     p and p' are the binary points of this layer and of the next one. The free and +beta sums are kept part by
-    part, means and differences word by word. Differences never overflow. Latency: means and differences are
-    complete two cycles after the last xi, sums of the free phase after one. Integer model:
-    `golden.model.ops.deviation_sums`.
+    part, means and differences word by word. Differences never overflow.
+    Latency: means and differences are complete two cycles after the last xi, sums of the free phase after
+    one.
+    Integer model: `golden.model.ops.deviation_sums`.
     """
 
     def __init__(self, config: Config, layer: Layer):
