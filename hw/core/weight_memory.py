@@ -43,7 +43,7 @@ class WeightMemory(wiring.Component):
     Members
     -------
     tile_address : In
-        Address in the working memory; ignored during a commit.
+        Address in the working memory; to be used at any time except during a commit.
     tile : Out(tile)
         The word at the address of the previous cycle.
     updates : In(Flow(update_word))
