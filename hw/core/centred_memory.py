@@ -40,13 +40,13 @@ class CentredMemory(WeightMemory):
     in B. A commit first moves the running mean of each pre channel. With c = rhu(mean, FOLLOW) before that
     and c' after, it then computes, for w with the batch's updates and `f` = `Formats.bias_fraction`:
 
-        mean' = mean - (mean >> FOLLOW) + total / whole        the quotient rounded half up, LSB 2^-f
+        mean' = mean - (mean >> FOLLOW) + rhu(2^f total / whole)      mean: LSB 2^-(f + FOLLOW)
         w'    = clip(w - rhu(c B, f))
-        b'    = clip(b + B - rhu(sum of c w' - S, f))          S: sum of c w after the previous commit
-        S'    = sum of c' w'                                   S of the next commit
+        b'    = clip(b + B - rhu(sum of c w' - S, f))                 S: sum of c w after the previous commit
+        S'    = sum of c' w'                                          S of the next commit
 
     Sums are over all weights of a post neuron. A commit without samples, such as the one after the host wrote
-    weights, changes no mean and makes S' and the working copies only.
+    weights, changes no master or mean; it computes only S' and the working copies.
 
     A commit processes one slice of a word at a time (`slice_lanes`): it is rare, and its adders are wide.
 

@@ -51,10 +51,9 @@ class Means:
     def states(self, m, reading: Reading, written: Written, then: str):
         """Build the states: lane by lane a bit-serial division and
 
-            mean' = mean - (mean >> FOLLOW) + round(total / whole)      LSB of the quotient: 2^-bias_fraction
+            mean' = mean - (mean >> FOLLOW) + rhu(2^f total / whole),      f = `Formats.bias_fraction`
 
-        with the quotient rounded half up; then both words are written. ``then``: the state after the last
-        pair.
+        then both words of the pair are written. ``then``: the state after the last pair.
         """
         memory, kept, pre = self.memory, self.kept, self.memory.bundle.pre
         f, spec, pre_lanes = memory.config.spec.formats, memory.config.spec, memory.config.lanes[pre.index]

@@ -25,7 +25,8 @@ DENSE_SHIFT = 2
 class DenseEngine(wiring.Component):
     """Processes one tile of weights in each cycle, independent of the spikes.
 
-    forward[o] = 4 sum over i of w[o,i] s[i];  backward[i] = 4 sum over o of w[o,i] s[o]
+        forward[o]  = 4 sum over i of w[o,i] s[i]
+        backward[i] = 4 sum over o of w[o,i] s[o]
 
     The loop over tiles has the post group innermost. The backward drive of a pre word is complete after
     each ``groups(post)`` tiles and enters a FIFO with room for the whole layer; the forward drives are

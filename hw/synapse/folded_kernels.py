@@ -27,11 +27,11 @@ def divided(channel, channels: int, units: int):
 
 
 class FoldedKernels(wiring.Component):
-    """Reads the working memory and writes folded weights, tap after tap, to the adders of both directions:
+    """Reads the working memory and writes folded weights, tap after tap, to the adders of both directions.
 
-        folded[o,c,a,b] = sum over dy, dx in {0, 1} of w[o,c,a-dy,b-dx]        terms outside of the kernel are
-        0
+        folded[o,c,a,b] = sum over dy, dx in {0, 1} of w[o,c,a-dy,b-dx]
 
+    Terms outside of the kernel are 0.
     Latency: `cycles`.
 
     Members

@@ -22,7 +22,7 @@ from .static_drives import StaticSums, static_memory
 class ImageEngine(wiring.Component):
     """Pixels -> line buffer -> 2x2 sums -> products and their sum -> round half up -> static memory.
 
-    drive[o,y,x] = rhu(sum over c, ky, kx of w[o,c,ky,kx] box[c,2y+ky,2x+kx], `Spec.static_shift`)
+        drive[o,y,x] = rhu(sum over c, ky, kx of w[o,c,ky,kx] box[c,2y+ky,2x+kx], `Spec.static_shift`)
 
     box[c,y,x] is the sum of the 2x2 pixels from (y, x): the four convolution positions under a pooled
     one have the same weights, so their pixels are added before the multiplication, which leaves a

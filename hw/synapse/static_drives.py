@@ -25,8 +25,7 @@ def static_memory(m, engine) -> DriveMemory:
 
 
 class StaticSums:
-    """Exact sums of pixels times weights, one for each lane, and their rounding to drives: rhu(sum,
-    `static_shift`).
+    """Exact sums of pixels times weights, one for each lane, rounded to drives: rhu(sum, `Spec.static_shift`).
 
     pixels: number of pixels in a sum.
     """
