@@ -43,8 +43,7 @@ def check_compact(config: Config) -> None:
 
 
 class CompactCore(wiring.Component):
-    """Same function and results as `hw.core.core.Core`, but one sample at a time; nothing overlaps, not even
-    updates.
+    """Same results as `hw.core.core.Core`, one sample at a time; nothing overlaps, not even updates.
 
     Networks: one convolution and the output, one lane in each layer, small enough for the memories; raises
     `ConfigError` for others.

@@ -78,23 +78,20 @@ class Counters:
         words = [layout.master_words(config, bundle) for bundle in (image, dense)]
         self.at_bias = self.weight >= Mux(self.of_image, *weights)
         self.last_parameter = self.weight == Mux(self.of_image, *words) - 1
-        #: Number of the box at position (y, x) and tap (ky, kx): its row 2y + ky and column 2x + kx in
-        #: memory.
+        #: Number of the box at position (y, x) and tap (ky, kx): row 2y + ky, column 2x + kx in memory.
         column, row = Signal(range(BOX_STRIDE)), Signal(range(BOX_ROWS))
         m.d.comb += [column.eq((self.x << 1) + self.kx), row.eq((self.y << 1) + self.ky)]
         self.box = Cat(column, row)
 
     def restart(self):
-        """Return the statements for `m.d.sync` that reset all counters and flags except `of_image` and
-        `updating`."""
+        """Return the statements for `m.d.sync` that reset all but `of_image` and `updating`."""
         neuron = (self.n, self.channel_n, self.o, self.x, self.y, self.c, self.outputs)
         tap = (self.kx, self.ky)
         parameter = (self.weight, self.channel_weight, self.biases, self.all_dense, self.bias_at)
         return [counter.eq(counter.init) for counter in (*neuron, *tap, *parameter)]
 
     def next_position(self):
-        """Advance (y, x) to the next position of the map at the end of this cycle; the first follows the
-        last."""
+        """Advance (y, x), at the end of this cycle, to the next position; the first follows the last."""
         m = self.m
         m.d.sync += self.x.eq(self.x + 1)
         with m.If(self.last_x):
@@ -103,8 +100,7 @@ class Counters:
             m.d.sync += self.y.eq(0)
 
     def next_tap(self):
-        """Advance (ky, kx) to the next tap of the kernel at the end of this cycle; the first follows the
-        last."""
+        """Advance (ky, kx), at the end of this cycle, to the next tap; the first follows the last."""
         m = self.m
         m.d.sync += self.kx.eq(self.kx + 1)
         with m.If(self.last_kx):

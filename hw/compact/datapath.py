@@ -135,7 +135,6 @@ class Datapath:
         return low_bits(Mux(self.step.sum_first, 0, old) + self.neuron.xi, self.spec.sum_bits, "`Spec.window_bound`")
 
     def read_sums(self, n):
-        """Return the statements for `m.d.comb` that read both window sums of neuron n, valid in the next
-        cycle."""
+        """Return the statements for `m.d.comb` that read both window sums of neuron n for the next cycle."""
         plus = self.left.read(self.map.plus_sums, n)
         return [*plus, *self.right.read(self.map.minus_sums, n)]

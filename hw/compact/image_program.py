@@ -15,8 +15,7 @@ def make_boxes(m, datapath: Datapath):
         m.d.comb += datapath.left.write(datapath.map.left_boxes, counters.n, boxes.box)
         m.d.comb += datapath.parameters.write_low(datapath.map.low_boxes, counters.n, boxes.box)
         m.d.comb += boxes.lower_came.eq(1)
-        # Also clear the outputs' drives, which a reset within a sweep leaves nonzero; o runs over all
-        # outputs.
+        # Also clear the outputs' drives, which a reset within a sweep leaves; o runs over all outputs.
         m.d.comb += datapath.synapses.clear()
         m.next = "LOWER-PIXEL"
         with m.If(boxes.done):
@@ -44,8 +43,7 @@ def multiply_taps(m, datapath: Datapath):
 
 
 def store_static_drive(m, datapath: Datapath):
-    """Store the rounded sum; go on with the next neuron and the same kernel, or with the next channel. 1
-    cycle."""
+    """Store the rounded sum; continue with the next neuron, or with the next channel. 1 cycle."""
     counters, total, spec = datapath.counters, datapath.box_products.sum, datapath.spec
     with m.State("STATIC"):
         drive = total >> spec.static_shift

@@ -86,8 +86,7 @@ class ParameterMemory:
         return [*self.read_low(region, index), self.low.write.eq(1), self.low.write_data.eq(word)]
 
     def write(self, master, working=None, *, when=1):
-        """Return the statements for `m.d.comb` that store a sign-extended master, and the working copy if
-        given."""
+        """Return the statements for `m.d.comb` that store a master, sign-extended, and any working copy."""
         bits = Cat(master, master[-1].replicate(MASTER_BITS))[:MASTER_BITS]
         statements = [
             self.low.write.eq(when),

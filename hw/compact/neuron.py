@@ -17,7 +17,7 @@ from .counters import Counters
 class Neuron:
     """The current neuron. From state INPUT on `d`, and from FIRE on `phi`, belong to the next neuron already.
 
-    With lambda = 2^-k, k' the next step's k, theta = 1/2 and y = 1 for the label, else 0:
+    With phi in d's LSB, lambda = 2^-k, k' the next step's k, theta = 1/2 and y = 1 for the label, else 0:
 
         d[t+1]   = saturate(d[t] + ((phi[t] - d[t]) >> k))
         nudge[t] = +-beta (y - xi[t]) for outputs in the nudged phases, else 0
@@ -136,8 +136,7 @@ class Synapses:
         self.spiking = Spiking(m, post, counters, neuron)
         #: Register: the previous cycle read a weight for phi.
         self.backward = Signal()
-        #: Register: the previous cycle, in which a state set it, read a weight for the drive of output o;
-        #: else 0.
+        #: Register: the previous cycle read a weight for the drive of output o; set by a state, else 0.
         self.forward = Signal()
         m.d.sync += [self.backward.eq(self.spiking.take), self.forward.eq(0)]
 
@@ -163,8 +162,7 @@ class Synapses:
 
 
 class Spiking:
-    """Lists of the outputs that spiked in a sweep, one for each bank; takes less logic than storing their
-    spikes."""
+    """Lists of the outputs that spiked in a sweep, one for each bank; less logic than a mask of spikes."""
 
     def __init__(self, m, post, counters: Counters, neuron: Neuron):
         step = neuron.step
@@ -174,8 +172,7 @@ class Spiking:
         lengths = [Signal(range(post.neurons + 1), name=f"spiking_{bank}") for bank in range(2)]
         at, following = Signal.like(lengths[0]), Signal.like(lengths[0])
 
-        #: Control: this cycle reads the weight to `output`, and the list advances; else reading restarts at
-        #: its head.
+        #: Control: read the weight to `output` and advance the list; else reading restarts at its head.
         self.take = Signal()
         #: Result: the list's current output.
         self.output = read.data

@@ -102,8 +102,7 @@ class Sequencer(wiring.Component):
         training, nudged, negative = Signal(), Signal(), Signal()
         #: High until the phase's first sweep is over.
         fresh = Signal()
-        #: Sweeps of the phase after this one. It counts down to 0, so that the averaging window needs no
-        #: adder.
+        #: Sweeps of the phase after this one; counted down to 0, so that the window needs no adder.
         left = Signal(bits_for(MAX_STEPS))
         window = self.config.spec.schedule.window
         m.d.comb += [

@@ -24,8 +24,7 @@ from .datapath import Datapath
 
 
 def fetch_neuron(m, datapath: Datapath):
-    """Fetch d and drive of a neuron for which the previous one didn't: the first one, and each output. 2
-    cycles.
+    """Fetch d and drive of a neuron that weren't fetched before: the first one, each output. 2 cycles.
 
     The drive of an output is zeroed for the next sweep.
     """
@@ -57,8 +56,7 @@ def add_backward(m, datapath: Datapath):
 
 
 def fire(m, datapath: Datapath):
-    """Compute d and, for an output, the product beta * `away` (DECODE); xi (INPUT); U and the spike (FIRE). 3
-    cycles."""
+    """Compute d and, for an output, beta * `away` (DECODE); xi (INPUT); U and spike (FIRE). 3 cycles."""
     counters, neuron, step = datapath.counters, datapath.neuron, datapath.step
     left, right, where = datapath.left, datapath.right, datapath.map
     with m.State("DECODE"):

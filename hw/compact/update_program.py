@@ -47,8 +47,7 @@ def learn(m, datapath: Datapath):
 
 
 def _next_image_weight(m, datapath):
-    """Advance to the next weight of the image bundle, by channel and tap; after the last one to the
-    biases."""
+    """Advance to the next weight of the image bundle, by channel and tap; then to the biases."""
     counters = datapath.counters
     counters.next_tap()
     with m.If(~counters.last_tap):

@@ -1,5 +1,4 @@
-"""Weight memories with centred commits: the part of the updates common to all samples moves the biases
-alone."""
+"""Weight memories with centred commits: updates common to all samples move the biases alone."""
 
 from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data
@@ -52,8 +51,7 @@ class CentredMemory(WeightMemory):
 
     Latency: updates and reads as in `WeightMemory`; a commit takes `commit_cycles`, of which each slice of
     weights takes `PRODUCTS`.
-    Integer model: `golden.model.centring.commit`, `golden.model.ops.working_weight` and
-    `working_bias`.
+    Integer model: `golden.model.centring.commit`, `golden.model.ops.working_weight`, `working_bias`.
 
     Members
     -------
@@ -94,8 +92,7 @@ class CentredMemory(WeightMemory):
         return m
 
     def _write_masters(self, m, values, kept, write, written):
-        """Write the masters: a commit's result, else master + update, else the host's word. Add bias updates
-        to B."""
+        """Write a commit's masters, else master + update, else the host's word. Add bias updates to B."""
         words = layout.weight_words(self.config, self.bundle)
         updated, update = self._update(m)
         bias = update.address >= words
@@ -115,8 +112,7 @@ class CentredMemory(WeightMemory):
             m.d.comb += learned(write.data[lane], Mux(written.valid, written.data[lane], other), self.config)
 
     def _commit(self, m, busy, reading, kept, written):
-        """Build the commit's state machine; return the position of the word it writes, for the working
-        copies."""
+        """Build the state machine; return the position of the word it writes, for the working copies."""
         config, bundle = self.config, self.bundle
         words, groups = layout.weight_words(config, bundle), config.groups(bundle.post)
         walk, means = Walk(m, self), Means(self, kept)

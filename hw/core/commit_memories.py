@@ -1,5 +1,4 @@
-"""Memories and registers of a centred commit: widths, sums beside the masters, its read and its write
-port."""
+"""Memories and registers of a centred commit, and its read and write ports of the masters."""
 
 from amaranth.hdl import Signal, signed, unsigned
 from amaranth.lib import data
@@ -24,8 +23,7 @@ AT_ONCE = 2
 
 
 def slice_lanes(lanes: int) -> int:
-    """Return the lanes of a slice: the largest divisor of ``lanes``, the word's, that is at most
-    `AT_ONCE`."""
+    """Return the lanes of a slice: the largest divisor of a word's ``lanes`` up to `AT_ONCE`."""
     return max(width for width in range(1, AT_ONCE + 1) if lanes % width == 0)
 
 
@@ -76,8 +74,7 @@ class Kept(Widths):
         self.now, self.then, self.before = (
             SmallMemory(m, name, sums, groups * self.slices) for name in ("now", "then", "before")
         )
-        #: The total that a channel would have if each xi or pixel of all samples since the last commit were
-        #: 1.
+        #: Total of a channel with each xi or pixel equal to 1 in all samples since the last commit.
         self.whole = Signal(total_bits(config, bundle))
         #: High if at least one sample was trained since the last commit.
         self.learned = self.whole != 0
@@ -87,8 +84,7 @@ class Reading:
     """The read port of a commit's states: one slice of a master word."""
 
     def __init__(self, m, memory: WeightMemory, values, kept: Kept):
-        #: Address of the word, given `READ` cycles before its lanes; the slice of the word to which `lanes`
-        #: belong.
+        #: Address of the word, set `READ` cycles before its lanes are valid; slice of the word in `lanes`.
         self.at, self.slice = Signal(range(memory.depth)), Signal(range(kept.slices), name="slice")
         self.lanes = slice_of(values, self.slice, kept.width)
         #: Cycles since the state was entered, from 0.
@@ -102,8 +98,7 @@ class Reading:
 
 
 class Written:
-    """The write port of a commit: a shift register that gathers a master word, one lane or slice at a
-    time."""
+    """The write port of a commit: a shift register that fills a master word by lanes or slices."""
 
     def __init__(self, memory: WeightMemory):
         self.valid, self.address = Signal(name="committed"), Signal(range(memory.depth), name="committed_at")

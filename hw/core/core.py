@@ -37,7 +37,7 @@ UPDATE_ENGINES = {"image": ConvUpdate, "conv": ConvUpdate, "dense": DenseUpdate,
 
 
 class Core(wiring.Component):
-    """Trains on and infers samples, two of them in antiphase (half a sweep apart).
+    """Trains on samples or infers their classes, two samples in antiphase (half a sweep apart).
 
     Latency: the sum of the latencies of the parts that the sequencer starts.
     Integer model: `golden.model.fixed`; every weight, bias, prediction and spike is equal.
@@ -98,8 +98,7 @@ class Core(wiring.Component):
         return parts
 
     def _sequence(self, m, parts):
-        """Wire the sequencer's start and busy lines, except those of a half. Return the update start
-        pulse."""
+        """Connect the sequencer's start and busy lines, except a half's. Return the update start pulse."""
         sequencer, engines = parts.sequencer, parts.engines
         preparing = (engine.preparing for engine in parts.synapses)
         committing = (memory.busy for memory in parts.memories.values())
@@ -144,8 +143,7 @@ class Core(wiring.Component):
         return steps, starts
 
     def _hold_rates(self, m, update_start):
-        """Return a register with the learning rates of the running update: all weight rates, then all bias
-        rates.
+        """Return a register with the running update's learning rates: all weight rates, then all bias rates.
 
         An update outlasts its sample, and the host may already change the rates for the next sample.
         """
@@ -207,8 +205,7 @@ class Core(wiring.Component):
             connect(m, flipped(getattr(self, f"trace_{n}")), array.trace)
 
     def _serve_images(self, m, parts):
-        """Connect the image buffer: pixels from the link in, pixels to the image engine and the update engine
-        out."""
+        """Connect the image buffer to the link, the image engine and the image bundle's update engine."""
         sequencer, images, engine, update = parts.sequencer, parts.images, parts.engines[1], parts.updates[1]
         m.d.comb += [
             images.start.eq(sequencer.take_start),

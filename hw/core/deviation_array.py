@@ -1,5 +1,4 @@
-"""Neuron array of a network with fine spikes; its nudged phases step deviations from the end of the free
-phase."""
+"""Neuron array of a network with fine spikes; its nudged phases step deviations from the free phase."""
 
 from amaranth.hdl import Cat, Mux, Signal, signed
 from amaranth.lib import data
@@ -30,17 +29,16 @@ class DeviationArray(NeuronArray):
         U[t+1]  = U[t] + xi[t+1] - s[t+1]
 
     The nudge uses xi0 + (xi >> p) as the output's xi. The free phase's last state has a memory of its own,
-    which each nudged step reads beside the deviations. Members, turns and the free phase are those of
-    `NeuronArray`.
+    which each nudged step reads in addition. Members, turns and the free phase are those of `NeuronArray`.
 
-    A spike has two bits, *spike* and *negative* (`hw.synapse.interface.weighed`). ``spike_count`` counts both
-    signs.
+    A spike has two bits, *spike* and *negative* (`hw.synapse.interface.weighed`);
+    ``spike_count`` counts spikes of both signs.
 
     d saturates to 16 bits; xi is clipped to 0..256, of deviations to +-256; U stays within
     `Spec.membrane_low` .. `membrane_high` by construction.
     Latency: one cycle more than that of `NeuronArray`.
-    Integer model: `golden.model.ops.neuron`, `begin_deviation` and `deviation`. Not from the
-    paper: docs/arithmetic.md.
+    Integer model: `golden.model.ops.neuron`, `begin_deviation`, `deviation`; not in the paper
+    (docs/arithmetic.md).
     """
 
     window_sums = DeviationSums
@@ -55,8 +53,7 @@ class DeviationArray(NeuronArray):
         spec, n = config.spec, layer.index
         #: Binary point p: a fine spike is worth 2^-p.
         self.point = spec.schedule.fine[n - 1]
-        #: Left shifts of the drives (from below, from above) to d's LSB: in the free phase, in the nudged
-        #: phases.
+        #: Left shifts of the drives (from below, from above) to d's LSB: free phase, nudged phases.
         self.shifts = [spec.drive_shifts(n), spec.drive_shifts(n, True)]
         # The image sends no deviation, and nothing is above the output layer.
         used = [self.shifts[0][0], *([] if self.output else [self.shifts[0][1], self.shifts[1][1]])]
@@ -78,8 +75,7 @@ class DeviationArray(NeuronArray):
         return banks
 
     def _both(self, sides):
-        """Return the sum of both sides in d's LSB. In a nudged phase the shifts depend on the neighbours'
-        binary points."""
+        """Return the sum of both sides in d's LSB; nudged phases shift each by the layers' binary points."""
         terms = []
         for n, side in enumerate(sides):
             free, nudged = (shifts[n] for shifts in self.shifts)
@@ -157,8 +153,7 @@ class DeviationArray(NeuronArray):
 
 
 def kind_of(config: Config) -> type[NeuronArray]:
-    """Return the class of neuron arrays: `DeviationArray` for a network with fine spikes, else
-    `NeuronArray`."""
+    """Return the class of neuron arrays: `DeviationArray` with fine spikes, else `NeuronArray`."""
     return DeviationArray if config.spec.schedule.fine else NeuronArray
 
 

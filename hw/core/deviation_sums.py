@@ -24,8 +24,7 @@ class DeviationSums(WindowSums):
 
     p and p' are the binary points of this layer and of the next one. The free and +beta sums are kept part by
     part, means and differences word by word. Differences never overflow.
-    Latency: means and differences are complete two cycles after the last xi, sums of the free phase after
-    one.
+    Latency: means and differences are complete two cycles after the last xi, free sums after one.
     Integer model: `golden.model.ops.deviation_sums`.
     """
 
@@ -64,8 +63,7 @@ class DeviationSums(WindowSums):
         return m
 
     def _earlier(self, m, name, grown, phase):
-        """Return the sums of an earlier phase, valid in the same cycle as ``xi``. They are written at its
-        end."""
+        """Return the sums of an earlier phase, stored at its end; valid in the same cycle as ``xi``."""
         enable = self.valid & self.step.sum & self.step.sum_last & phase
         return data_delay(m, self._parts(m, name, grown, enable))
 

@@ -103,8 +103,7 @@ class CoreSignature(wiring.Signature):
     settings : In(settings_layout(config))
         Registers of the host; stable while ``busy``.
     start : In(1)
-        One-cycle pulse that begins ``operation``: INFER or TRAIN only while ``ready``, COMMIT only while not
-        ``busy``.
+        One-cycle pulse: begins INFER or TRAIN, only while ``ready``, or COMMIT, only while not ``busy``.
     operation : In(Operation)
         Sampled with ``start``.
     label : In(label_bits(config))

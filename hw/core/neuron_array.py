@@ -28,7 +28,7 @@ from .window_sums import WindowSums, readers
 class NeuronArray(wiring.Component):
     """One step of a layer for one of the samples in flight: all words in order, `Config.turns` cycles each.
 
-    With lambda = 2^-k, k' the next step's k, theta = 1/2 and y = 1 for the label, else 0:
+    With phi in d's LSB, lambda = 2^-k, k' the next step's k, theta = 1/2 and y = 1 for the label, else 0:
 
         d[t+1]   = saturate(d[t] + ((phi[t] - d[t]) >> k))
         nudge[t] = +-beta (y - xi[t]) in the output layer's nudged phases, else 0
@@ -328,8 +328,7 @@ class NeuronArray(wiring.Component):
         return scaled, xi - Mux(self.annealing.falls, scaled, 0)
 
     def _fire(self, m, xi, u, d):
-        """Compute, from the registers of stage 4: spikes, the membrane potentials after them, and the state
-        to write back."""
+        """Compute spikes, membrane potentials and the state to write back, from the registers of stage 4."""
         spec, lanes, spike_bits = self.config.spec, self.lanes, self.config.spec.spike_bits
         bits = spec.membrane_bits + spec.schedule.last_shift + spike_bits
         spikes, written = Signal(spike_bits * lanes), Signal(self.state, name="written")

@@ -1,5 +1,4 @@
-"""The sequencer's bookkeeping: counters of the samples that passed each stage, and the registers of a
-slot."""
+"""The sequencer's bookkeeping: counters of samples by stage, and the registers of a slot."""
 
 from amaranth.hdl import Array, Mux, Signal
 from amaranth.utils import bits_for
@@ -75,8 +74,7 @@ class Slot:
         #: Bank of the sample's static drive; its label.
         self.static = Signal(range(STATIC_BANKS), name=f"static_{number}")
         self.label = Signal(label_bits, name=f"label_of_{number}")
-        #: `unpredicted`: the free phase is over and the prediction pending. `predicted`: `prediction` is
-        #: valid.
+        #: `unpredicted`: the free phase is over, the prediction pending. `predicted`: `prediction` is valid.
         self.unpredicted, self.predicted = flag("unpredicted"), flag("predicted")
         self.prediction = Signal(label_bits, name=f"prediction_{number}")
         #: `ended`: the last sweep is over, `done` is pending. `leaving`: the sample is done in this cycle.

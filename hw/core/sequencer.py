@@ -1,5 +1,4 @@
-"""Sequencer: two samples in antiphase, half a sweep apart, in parallel with updates, images and static
-drives."""
+"""Sequencer: steps two samples in antiphase, in parallel with updates, images and static drives."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
@@ -22,8 +21,7 @@ def one_hot(phase):
 
 
 class Sequencer(wiring.Component):
-    """Starts all parts of the core: accepts samples, steps two of them, starts their updates; or runs a
-    commit.
+    """Starts all parts of the core: accepts samples, steps two of them, updates the masters; or commits.
 
     A sample's odd layers step in one half of a sweep, its even layers in the next. Two samples, one
     in each *slot*, are half a sweep apart: while the odd layers of one step, the even layers of the
@@ -55,11 +53,9 @@ class Sequencer(wiring.Component):
     static_read : Out
         Bank of the static drive of the sample in its odd half; stable as ``step`` is.
     odd_annealing, even_annealing : Out(annealing)
-        Only if the schedule has halvings: position of the samples in their odd and even half; stable as
-        ``step`` is.
+        Only if the schedule has halvings: position of the sample in its odd (even) half; stable as ``step``.
     odd_training, even_training : Out(1)
-        Only if commits are centred: high if the sample in its odd (even) half is trained; stable as ``step``
-        is.
+        Only if commits are centred: the sample in its odd (even) half is trained; stable as ``step`` is.
     output_label : Out
         Label of the sample whose output layer steps; stable as ``step`` is.
     take_start, image_start, predict_start, update_start, commit_start, prepare_start : Out(1)
@@ -213,8 +209,7 @@ class Sequencer(wiring.Component):
         return turn, beginning, stalled
 
     def _swept(self, m, slot):
-        """Advance a slot after a sweep: to the phase's next sweep, else to the next phase, else to the
-        sample's end."""
+        """Advance a slot after a sweep: to the next sweep, else the next phase, else the sample's end."""
         m.d.sync += slot.count.eq(slot.count + 1)
         if self.config.spec.schedule.halvings:
             with m.If(slot.falls):
@@ -302,8 +297,7 @@ class Sequencer(wiring.Component):
                 m.d.sync += slot.unlearned.eq(slot.unlearned | slot.training)
 
     def _learn(self, m, samples, slots):
-        """Run one update after another. Return a flag that is high once the running update has sampled the
-        learning rates."""
+        """Run one update after another. Return a flag: the running update has sampled the learning rates."""
         number = samples.freed
         m.d.comb += [self.update_slot.eq(samples.slot(number)), self.update_bank.eq(samples.place(number))]
         with m.FSM(name="learn") as fsm:

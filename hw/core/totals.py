@@ -26,8 +26,7 @@ def read_word(config: Config, bundle: Bundle):
 
 
 class Totals(wiring.Component):
-    """Adds up each pre channel over all positions and trained samples: one word of totals for each channel
-    group.
+    """Adds up each pre channel over all positions and trained samples; a word of totals for each group.
 
     A total never overflows (`total_bits`).
     Latency: ``totals`` includes a word from the cycle after it arrived.

@@ -117,8 +117,7 @@ class WeightMemory(wiring.Component):
         return m
 
     def _read(self, m, word, walking, read):
-        """Return the master word two cycles after its address, which is a commit's, else an update's, else
-        the host's."""
+        """Return a master word two cycles after its address, a commit's, else an update's or the host's."""
         other = Mux(self.updates.valid, self.updates.payload.address, self.address)
         m.d.comb += read.addr.eq(Mux(walking, word, other))
         # Block RAM is slow, and slower if a memory spans several blocks, so its output gets a register.
@@ -150,8 +149,7 @@ class WeightMemory(wiring.Component):
         return Walked(walked, walked_bias, walked_word, walked_lane, walked_tile)
 
     def _update(self, m):
-        """Return the strobe and payload of an update two cycles after it arrived, when its master has been
-        read."""
+        """Return strobe and payload of an update two cycles after it arrived, when its master is read."""
         payload = self.updates.payload
         updated = delay(m, self.updates.valid, 2)
         coming = Signal(payload.shape(), name="coming", reset_less=True)

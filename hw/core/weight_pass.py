@@ -1,5 +1,4 @@
-"""The second pass of a centred commit: new weights w' = clip(w - rhu(c B)), and the sums of c w' and c'
-w'."""
+"""The second pass of a centred commit: weights w' = clip(w - rhu(c B)), and sums of c w' and c' w'."""
 
 from amaranth.hdl import Cat, Mux, Signal, signed
 

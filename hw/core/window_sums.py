@@ -48,8 +48,7 @@ def readers(config: Config, layer: Layer) -> dict[str, Any]:
 
 
 class WindowSums(wiring.Component):
-    """Sums xi over the averaging window of each phase: sum[t+1] = (sum[t] or 0 in the window's first step) +
-    xi[t+1].
+    """Sums xi over the averaging window of each phase: sum = xi in its first step, then sum + xi.
 
     Complete sums are kept: in one memory for each nudged phase, which both neighbours' update engines read,
     and in the output layer in one for the free phase. Each sample in flight has its own banks.
@@ -121,8 +120,7 @@ class WindowSums(wiring.Component):
             m.d.comb += [self.read.valid.eq(self.valid & self.last & ends), self.read.payload.eq(word)]
 
     def _grow(self, m):
-        """Return the sums including the current xi. The old sums are read two cycles before the new are
-        written."""
+        """Return the sums including the current xi; old sums are read two cycles before new are written."""
         old, new = Signal(self.part_sums, name="old_sums", reset_less=True), Signal(self.part_sums, name="new_sums")
         spec = self.config.spec
         most, low = spec.window_bound, -spec.window_bound if spec.schedule.fine else 0
@@ -134,8 +132,7 @@ class WindowSums(wiring.Component):
         return new
 
     def _parts(self, m, name, written, enable):
-        """Build a memory of sums, one word for each part; return the data of its read port, for part
-        ``coming``."""
+        """Build a memory of sums, one word a part; return the data of its read port, for part ``coming``."""
         depth = SLOTS << bits_for(self.parts - 1)
         m.submodules[name] = memory = BlockMemory(shape=self.part_sums, depth=depth)
         read, write = memory.read_port(), memory.write_port()

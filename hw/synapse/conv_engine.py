@@ -77,8 +77,7 @@ class ConvEngine(wiring.Component):
         return m
 
     def _convolution(self, m, prefix, source, target, height, width):
-        """Build the line buffer and the convolution of one direction, from ``source``'s spikes to
-        ``target``."""
+        """Build line buffer and convolution of one direction, from ``source``'s spikes to ``target``."""
         spike_bits = self.config.spec.spike_bits
         m.submodules[f"{prefix}lines"] = lines = LineBuffer(
             bits=source.lanes * spike_bits, height=height, width=width, kernel=self.bundle.kernel
@@ -94,8 +93,7 @@ class ConvEngine(wiring.Component):
         return lines, conv
 
     def _sum(self, m, name, values, source, target):
-        """Build the accumulator of one direction; the sums of the source's first group replace the old
-        ones."""
+        """Build the accumulator of a direction; the sums of the source's first group replace the old."""
         m.submodules[name] = sums = Accumulator(
             words=self.config.words(target.layer),
             lanes=target.lanes,

@@ -57,7 +57,7 @@ class Convolution(wiring.Component):
 
     @property
     def latency(self):
-        """Cycles from a window to its sums: the adder tree, and a register after the multipliers of pixels."""
+        """Cycles from a window to its sums: the adder tree, for pixels also the multipliers' register."""
         return tree_latency(self.inputs * self.taps) + (not self.spikes)
 
     def elaborate(self, platform):

@@ -32,8 +32,7 @@ class DenseEngine(wiring.Component):
     each ``groups(post)`` tiles and enters a FIFO with room for the whole layer; the forward drives are
     accumulated in a small memory and sent at the end.
 
-    Latency: the first forward word is sent ``tiles + 3`` cycles and the depth of the deeper adder tree after
-    ``start``.
+    Latency: from ``start`` to the first forward word ``tiles + 3`` cycles and the deeper tree's depth.
     Integer model: `golden.model.ops.dense_forward` and `golden.model.ops.dense_backward`.
     """
 

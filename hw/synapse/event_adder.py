@@ -32,8 +32,7 @@ class EventAdder(wiring.Component):
     Parameters
     ----------
     units, lanes, chunks : int
-        Weight memories; sums of a window, over all passes; equally wide parts of a kernel, written one by
-        one.
+        Weight memories; sums of a window, in all passes; equal parts of a kernel, written one by one.
     weight_bits, bits : int
         Widths of a weight and of a sum; the caller proves that ``bits`` suffices.
     interval : int
@@ -162,8 +161,7 @@ class EventAdder(wiring.Component):
         return terms
 
     def _add(self, m, window, terms):
-        """Add the terms of a cycle in a tree, and the results of successive cycles in a register, for each
-        lane."""
+        """Add the terms of each lane: those of a cycle in a tree, successive cycles in a register."""
         stages = 2 + tree_latency(self.units)
         adding, starting = delay(m, window.active, stages), delay(m, window.first, stages)
         ended = delay(m, window.done, self.latency)

@@ -52,8 +52,7 @@ class EventConvEngine(wiring.Component):
         config, bundle = self.config, self.bundle
         pre, post = bundle.pre, bundle.post
 
-        # High while windows of the previous half are processed; the next half, or the preparation after a
-        # commit, waits.
+        # Windows of the previous half are processed; the next half, or the preparation after a commit, waits.
         working = Signal()
         begin, begin_waits = put_off(m, self.start, working, "begin")
         prepare, prepare_waits = put_off(m, self.prepare, working, "prepare")

@@ -19,8 +19,7 @@ from .interface import bank_for, bank_of, banks_of
 
 
 class Side:
-    """Sizes of a direction, its adder, and the logic around the adder, which is built into the engine's
-    module.
+    """Sizes of a direction, its adder, and the logic around it, which is built into the engine's module.
 
     Parameters
     ----------
@@ -59,21 +58,21 @@ class Side:
 
     @property
     def offsets(self) -> list[int]:
-        """Addresses of a window's rows in the drive memory relative to its first row, in the order of
-        writing."""
+        """Addresses of a window's rows in the drive memory, relative to the first, in order of writing."""
         rows = range(self.config.groups(self.target) * self.lines)
         return [(n // self.lines * self.target.height + n % self.lines) * self.rows_of_line for n in rows]
 
     @property
     def ends_early(self) -> bool:
-        """True if a half may end when the last window's last pass begins: the next half, which reads the
-        drive memory from its first row on, then can't reach that window's rows before they are written.
+        """True if a half may end when the last window's last pass begins.
+
+        This holds if that window's rows are written before the next half, which reads the drive memory from
+        its first row on, reaches them.
         """
         adder, of_pass = self.adder, self.rows_of_pass
         last_window = (self.rows - 1) * self.lines * self.rows_of_line + self.columns - 1
         rows = [last_window + offset for offset in self.offsets]
-        # Cycles until a pass's spikes are all taken: of the last pass up to `longest`, of the passes before
-        # it 0.
+        # Cycles until all spikes of a pass are taken: up to `longest` in the last pass, 0 in those before.
         longest = max(CANDIDATES, adder.interval)
         spikes = [longest if n >= len(rows) - of_pass else 0 for n in range(len(rows))]
         return all(spikes[n] + adder.latency + n % of_pass < row for n, row in enumerate(rows))

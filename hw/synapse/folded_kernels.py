@@ -1,5 +1,4 @@
-"""Folded kernels, computed at each commit: convolution and average pool as one kernel of side k + 1 and
-stride 2."""
+"""Folded kernels, computed at each commit: convolution and pool as one kernel of side k + 1, stride 2."""
 
 from itertools import pairwise
 
@@ -84,8 +83,7 @@ class FoldedKernels(wiring.Component):
         return m
 
     def _read(self, m, at):
-        """Address the weight w[a-dy, b-dx] of a folded tap's term. Return a signal that is high if the kernel
-        has it."""
+        """Address the weight w[a-dy, b-dx] of a folded tap. Return a signal: the kernel has this weight."""
         ky, kx, valid = Signal(signed(4)), Signal(signed(4)), Signal()
         m.d.comb += [ky.eq(at.a - at.shift[1]), kx.eq(at.b - at.shift[0])]
         inside = (ky >= 0) & (ky < KERNEL) & (kx >= 0) & (kx < KERNEL)

@@ -29,8 +29,7 @@ class Step(data.Struct):
     idle: unsigned(1)
     #: First sweep of a sample: the state reads as zero.
     first: unsigned(1)
-    #: Drives are zero: odd layers in a sample's first sweep; with fine spikes in the first sweep of each
-    #: phase.
+    #: Drives are zero: odd layers in a sample's first sweep, with fine spikes in each phase's first.
     silent: unsigned(1)
     #: Drives come from the kept spikes: odd layers in the first sweep of a nudged phase.
     kept: unsigned(1)
@@ -53,8 +52,7 @@ class Step(data.Struct):
 
 
 class Halves(data.Struct):
-    """The two halves that run at the same time: the odd layers of one sample, the even layers of the
-    other."""
+    """The two halves that run at the same time: one sample's odd layers, the other's even layers."""
 
     odd: Step
     even: Step
@@ -71,8 +69,7 @@ def bank_of(target: Step):
 
 
 def bank_for(source: Step):
-    """Return the bank for a layer's new spikes, or for the drives computed from them: one of `banks_of` the
-    layer."""
+    """Return the bank for a layer's new spikes, or drives computed from them: one of `banks_of` the layer."""
     return Cat(source.slot, source.keep)
 
 
@@ -84,8 +81,7 @@ def banks_of(source: int, config: Config) -> int:
 
 
 def spike_word(words, lanes, bits=1):
-    """Return the layout of a word of new spikes with its address in the layer. bits: `Spec.spike_bits`, per
-    lane."""
+    """Return the layout of a word of new spikes and its address in the layer. bits: `Spec.spike_bits`."""
     return data.StructLayout({"address": unsigned(bits_for(words - 1)), "spikes": unsigned(lanes * bits)})
 
 

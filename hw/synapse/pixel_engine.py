@@ -23,8 +23,7 @@ class PixelEngine(wiring.Component):
     Members: those of `StaticSignature`.
     """
 
-    #: Cycles from a pixel's address to its sum in the static memory: pixel, operands, product, sum, memory
-    #: write.
+    #: Cycles from a pixel's address to its sum in the static memory: pixel, operands, product, sum, write.
     latency = 5
 
     def __init__(self, config: Config, bundle: Bundle):

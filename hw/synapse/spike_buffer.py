@@ -1,5 +1,4 @@
-"""Spike buffer: stores a layer's new spikes of one sample while its last spikes of the other sample are
-read."""
+"""Spike buffer: stores a layer's new spikes of one sample while those of the other sample are read."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -15,8 +14,7 @@ from .interface import Step, bank_for, bank_of, banks_of, spike_word
 class SpikeBuffer(wiring.Component):
     """Planes of a layer's spikes, with one write and one read port. Each synapse engine has its own buffers.
 
-    A half reads the spikes that the previous half wrote, or the kept spikes, so never the bank that it
-    writes.
+    A half reads the spikes that the previous half wrote, or kept spikes, so never the bank that it writes.
     Latency: `latency`.
 
     Parameters
@@ -33,8 +31,7 @@ class SpikeBuffer(wiring.Component):
     source : In(Step)
         Controls of the layer that spikes: select the bank to write.
     target : In(Step)
-        Controls of the layer that the spikes drive: select the bank to read; with ``silent`` all spikes read
-        as 0.
+        Controls of the layer that the spikes drive: select the bank to read; ``silent`` reads zeros.
     i : In(Flow(spike_word))
         New spikes.
     address : In, data : Out(lanes * bits)

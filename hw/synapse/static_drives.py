@@ -25,7 +25,7 @@ def static_memory(m, engine) -> DriveMemory:
 
 
 class StaticSums:
-    """Exact sums of pixels times weights, one for each lane, rounded to drives: rhu(sum, `Spec.static_shift`).
+    """Exact sums of pixels times weights, one for each lane, rounded to drives by rhu(sum, shift).
 
     pixels: number of pixels in a sum.
     """

@@ -1,5 +1,4 @@
-"""Nearest upsampling with zero padding, after which a plain convolution is the transpose of convolution and
-pool."""
+"""Nearest upsampling with zero padding; a convolution of its output transposes convolution and pool."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring

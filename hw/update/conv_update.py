@@ -63,8 +63,7 @@ class ConvUpdate(wiring.Component):
         return m
 
     def _fill_boxes(self, m, boxes):
-        """Build the line buffer, and write the sum of each 2x2 box of the words sent to it. Return the line
-        buffer."""
+        """Build and return the line buffer, and write the sum of each 2x2 box of the words sent to it."""
         value, pre = self.pre.as_value(), self.bundle.pre
         bits = len(value) // boxes.values
         m.submodules.lines = lines = LineBuffer(
@@ -97,8 +96,7 @@ class ConvUpdate(wiring.Component):
             self._next_weight(m, at)
 
     def _next_weight(self, m, at):
-        """Advance to the next pre lane, else to the next tap, else to the next post group, else end the
-        loops."""
+        """Advance to the next pre lane, else to the next tap, else to the next post group, else end."""
         k, post, lanes = self.bundle.kernel, self.bundle.post, at.lanes
         m.d.sync += at.lane.eq(at.lane + 1)
         with m.If((at.lane == lanes - 1) & ~at.bias):
@@ -177,7 +175,7 @@ class Boxes:
         self.memory = BlockMemory(shape=shape, depth=self.depth)
         box_read, box_write = self.memory.read_port(), self.memory.write_port()
         self.read, self.write = box_read, box_write
-        #: Boxes written.
+        #: Number of boxes written.
         self.boxed = Signal(range(self.depth + 1))
         #: High while the plane is read.
         self.reading = Signal()

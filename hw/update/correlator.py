@@ -18,8 +18,7 @@ from .interface import factors, pre_fields, pre_word, sums_word, update_word
 
 
 def pre_factor(config: Config, bundle: Bundle):
-    """Shape of a pre factor: a window sum or pixel; in a convolution the sum of the four under a pooled
-    position."""
+    """Shape of a pre factor: a window sum or pixel; in a convolution the sum of a 2x2 box of them."""
     field = pre_word(config, bundle)[pre_fields(config, bundle)[0]].shape
     lane = Shape.cast(field if bundle.on_image else field.elem_shape)
     return Shape(lane.width + (0 if bundle.full else 2), lane.signed)

@@ -36,8 +36,7 @@ def factors(config: Config):
 
 
 def pre_word(config: Config, bundle: Bundle):
-    """Return the layout of the word that an update engine reads from its pre layer: window sums, or a
-    pixel."""
+    """Return the layout of a word that an update engine reads from its pre layer: window sums, or a pixel."""
     if bundle.on_image:
         return data.StructLayout({"pixel": config.spec.formats.pixel_bits})
     return sums_word(config, bundle.pre)
