@@ -1,6 +1,6 @@
-"""Boxes of an image: sums of four pixels, of which each pooled position and tap takes one.
+"""Boxes of an image: sums of 2x2 pixels. Each pooled position and tap uses one box.
 
-What *control*, *register* and *result* mean: `datapath`.
+*Control*, *register* and *result* are defined in `datapath`.
 """
 
 from amaranth.hdl import Mux, Signal
@@ -13,25 +13,27 @@ from .memory_map import BOX_ROWS, BOX_STRIDE
 
 
 class Boxes:
-    """Pixels column by column, two rows of them; neighbouring columns' sums make a box.
+    """Reads pairs of pixels (upper, lower) column by column; the sums of two neighbouring columns make a box:
+    box[y,x] = pixel[y,x] + pixel[y+1,x] + pixel[y,x+1] + pixel[y+1,x+1].
 
-    The image goes by as rows of BOX_STRIDE columns, in the order y, x, counted by `Counters.n`; beside
-    it `Counters.weight` counts pixels. What comes of columns beyond the image is never used.
+    The image is processed as rows of BOX_STRIDE columns, in the order y, x, counted by `Counters.n`;
+    `Counters.weight` counts pixels. Boxes of columns beyond the image are never used.
     """
 
     def __init__(self, m, core, counters: Counters):
-        #: Control: the lower pixel of a column is asked for; else the upper one.
+        #: Control: the lower pixel of a column is addressed; else the upper one.
         self.lower = Signal()
-        #: Result: a cycle of either; nothing else reads the image.
+        #: Result: the image is being read; nothing else reads it.
         self.seeing = Signal()
-        #: Control: the upper one came, the lower one came; else not.
+        #: Control: the upper pixel arrives; else not.
         self.upper_came = Signal()
+        #: Control: the lower pixel arrives; else not.
         self.lower_came = Signal()
-        #: Result: the column counted by `n` is one of the image's; all boxes are done.
+        #: Results: the column counted by `n` lies in the image (`inside`); all boxes are complete (`done`).
         column_bits = exact_log2(BOX_STRIDE)
         self.inside = counters.n[:column_bits] < IMAGE_SIDE
         self.done = counters.n[column_bits:] == BOX_ROWS
-        #: Result: the box of the last two columns, when the second one's lower pixel came.
+        #: Result: the box of the last two columns, in the cycle of `lower_came` of the second one.
         self.box = Signal(len(core.pixel) + 2)
         upper, last = Signal.like(core.pixel), Signal(len(core.pixel) + 1)
         column = Signal.like(last)

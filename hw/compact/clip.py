@@ -1,4 +1,4 @@
-"""Clipping between constants, in less logic than two comparisons as wide as the value."""
+"""Clipping to constant bounds, in less logic than two comparisons of the value's width."""
 
 from amaranth.hdl import Mux, Value
 
@@ -6,10 +6,10 @@ from golden.contract.formats import signed_bits
 
 
 def clipped(value: Value, bound: int) -> Value:
-    """A signed value, or the nearest one in -bound..bound.
+    """Return a signed value clipped to -bound..bound.
 
-    Zeros at the bound's end need no comparison. Above the bits that the bound has, a value within it
-    repeats its sign.
+    The bound's trailing zeros need no comparison; above the bound's top bit, a value in range has
+    sign bits only.
     """
     zeros = (bound & -bound).bit_length() - 1
     bound_top = bound >> zeros

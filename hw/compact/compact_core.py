@@ -1,7 +1,8 @@
-"""A core for the smallest parts: one neuron, one synapse at a time, all state in four memories.
+"""A core for the smallest parts: one neuron and one synapse at a time, with all state in four memories.
 
-How to read it: `memory_map`, where everything is; `counters`, what the program is at; `datapath`,
-what can be done in a cycle; `program`, what is done. This file joins them to the core's ports.
+Read the files in this order: `memory_map`, the address of each quantity; `counters`, the program's loop
+counters; `datapath`, the operations of a cycle; `program`, the state machine. This file connects them to
+the core's ports.
 """
 
 from amaranth.hdl import Module, Mux, Signal
@@ -22,7 +23,7 @@ from .sequencer import Sequencer
 
 
 def check_compact(config: Config) -> None:
-    """`ConfigError` for what the compact core can't be made for."""
+    """Raise `ConfigError` if the compact core can't be built for this configuration."""
     spec = config.spec
     check_schedule(spec)
     if spec.schedule.fine:
@@ -36,16 +37,20 @@ def check_compact(config: Config) -> None:
         raise ConfigError(f"the compact core takes one convolution and the output, not {spec.name}")
     if set(config.lanes) != {1}:
         raise ConfigError(f"the compact core has one lane a layer, not {config.lanes}")
-    # they raise what else there is to say
+    # These raise `ConfigError` for sizes and shifts that don't fit.
     MemoryMap(config)
     UpdateShifts(spec)
 
 
 class CompactCore(wiring.Component):
-    """Does what `hw.core.core.Core` does, with the same result; nothing overlaps, not even updates.
+    """Same results as `hw.core.core.Core`, one sample at a time; nothing overlaps, not even updates.
 
-    For networks of one convolution and the output that fit the memories, with one lane a layer;
-    raises `ConfigError` for others. Members: those of `Core`.
+    Networks: one convolution and the output, one lane in each layer, small enough for the memories; raises
+    `ConfigError` for others.
+    Latency: `hw.compact.program` has the cycles of each phase.
+    Integer model: `golden.model.fixed`; every weight, bias, prediction and spike is equal.
+
+    Members: those of `Core`.
     """
 
     def __init__(self, config: Config):
@@ -87,14 +92,15 @@ class CompactCore(wiring.Component):
         return m
 
     def _count(self, m, counter, event):
-        """One of the counters that the host clears."""
+        """Build one of the counters that the host clears."""
         with m.If(self.clear):
             m.d.sync += counter.eq(0)
         with m.Elif(event):
             m.d.sync += counter.eq(counter + 1)
 
     def _trace(self, m, datapath, trace, valid):
-        """The neuron at hand, for benches. When it fires, its d is that of the cycle before."""
+        """Drive a trace port, for benches, with the current neuron; when it fires, `Neuron.d` of the cycle
+        before is its d."""
         counters, neuron = datapath.counters, datapath.neuron
         d = Signal.like(neuron.d)
         m.d.sync += d.eq(neuron.d)

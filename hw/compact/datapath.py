@@ -1,11 +1,11 @@
 """The compact core's registers, memories and arithmetic, and the control signals that use them.
 
-Each class here, in `memories`, `counters`, `boxes`, `products` and `neuron` builds a part into the core's one module.
-Its attributes are what the program reads and sets:
+Each class here and in `memories`, `counters`, `boxes`, `products` and `neuron` builds a part into the core's
+one module. The program reads and sets its attributes, which are of three kinds:
 
-- *control*: set by a state of the program for its cycle; "else" says what it is in other states.
+- *control*: set by a state of the program for its cycle; "else" gives the value in other states.
 - *register*: keeps its value until a state, or the part itself, sets another.
-- *result*: follows from registers, control signals and memories within the cycle.
+- *result*: combinational, from registers, control signals and memories.
 """
 
 from amaranth.hdl import Cat, Const, Mux, Signal, signed
@@ -25,37 +25,45 @@ from .products import BoxProducts, DenseProducts, RateProducts, UpdateShifts
 
 
 class Learning:
-    """Masters from g times rate; working copies from masters; working biases."""
+    """Updates masters, derives working copies from them, and stores the working biases:
+
+        master  += clip(rhu(g * rate, SHIFT), -`update_bound`, `update_bound`)       update
+        master   = clip(master, -1, 1 - 2^-15)                                       commit
+        working  = saturate(rhu(master, 15 - fraction))            fraction: 7 of weights, 12 of biases
+
+    (numbers for the default formats). `SHIFT` and the scaling of g: `products`.
+    Integer model: `golden.model.ops.update`, `commit`, `working_weight` and `working_bias`.
+    """
 
     def __init__(self, m, core, counters: Counters, master, g):
         spec, f = core.config.spec, core.config.spec.formats
         pre, post = spec.layers[1], spec.layers[2]
-        #: Result: the rate of the parameter at hand.
+        #: Result: the learning rate of the current parameter.
         self.rate = Signal(f.rate_bits)
         weight_rate, bias_rate = core.settings.weight_rate, core.settings.bias_rate
         of_biases = Mux(counters.of_image, bias_rate[0], bias_rate[1])
         of_weights = Mux(counters.of_image, weight_rate[0], weight_rate[1])
         m.d.comb += self.rate.eq(Mux(counters.biases, of_biases, of_weights))
-        #: Register: of the dense weights whose g was begun last and before it, which there are.
+        #: Register: bit 0 (1): the dense weight begun last (before the last) exists.
         self.under_way = Signal(2)
         scaled = RateProducts(m, g, self.rate).scaled
-        #: Result: the master that the cycle before read with its update, two cycles after g.
+        #: Result: the master that the previous cycle read, with its update added; two cycles after g.
         self.learned = Signal(signed(f.master_bits))
-        # in halves of the master's LSB, so that one more rounds half up
+        # Computed in half LSBs of the master; the added 1 rounds half up.
         update = clipped(scaled, 2 * f.update_bound)
         new = (Cat(Const(1, 1), master).as_signed() + update) >> 1
         m.d.comb += bounded(self.learned, new, *signed_range(f.master_bits), "`Formats.update_bound`")
-        #: Result: the master after a commit.
+        #: Result: the master that the previous cycle read, clipped by a commit.
         self.clipped = Signal(signed(f.committed_bits))
         m.d.comb += self.clipped.eq(saturated(master, f.committed_bits))
-        #: Results: its working copy, if it is a weight's, if it is a bias's.
+        #: Results: its working copy as a weight, and as a bias.
         self.working_weight = self._rounded(m, f, f.weight_bits, f.weight_fraction, "weight")
         self.working_bias = self._rounded(m, f, f.bias_bits, f.bias_fraction, "bias")
 
         biases = Memory(shape=signed(f.bias_bits), depth=pre.channels + post.neurons, init=[])
         m.submodules.biases = biases
         read, write = biases.read_port(), biases.write_port()
-        #: Result: the working bias of the neuron at hand.
+        #: Result: the working bias of the neuron addressed in the previous cycle.
         self.bias = read.data
         #: Control: store `working_bias` at `Counters.bias_at`; else not.
         self.keep_bias = write.en
@@ -66,7 +74,7 @@ class Learning:
         ]
 
     def _rounded(self, m, f, bits, fraction, name):
-        """The clipped master rounded half up to ``2^-fraction``; only the largest saturates."""
+        """Return the clipped master rounded half up to an LSB of ``2^-fraction``, saturated to ``bits``."""
         shift = f.master_fraction - fraction
         rounded = Signal(signed(bits + 1), name=f"rounded_{name}")
         result = Signal(signed(bits), name=f"working_{name}")
@@ -76,20 +84,24 @@ class Learning:
 
 
 class Datapath:
-    """All parts. core: whose ports they are joined to. step: of the sequencer, a `Step`. annealing: likewise, or None."""
+    """All parts of the datapath.
+
+    core: component with the ports to connect. step: the sequencer's `Step`. annealing: the sequencer's
+    ``annealing``, or None if the schedule has no halvings.
+    """
 
     def __init__(self, m, core, step, annealing):
         config, spec = core.config, core.config.spec
         self.core, self.spec, self.step = core, spec, step
         self.map, self.shifts = MemoryMap(config), UpdateShifts(spec)
-        #: What the sum of a static drive begins with: half of its last bit, for rounding.
+        #: Initial value of a static drive's sum: half of its LSB after the shift, for rounding half up.
         self.static_half = 1 << (spec.static_shift - 1)
         self.counters = counters = Counters(m, config, self.map)
         self.left, self.right = StateMemory(m, LEFT, self.map), StateMemory(m, RIGHT, self.map)
         self.parameters = ParameterMemory(m, spec.formats, self.map, counters)
         self.boxes = Boxes(m, core, counters)
 
-        #: Results: the window sums that the cycle before read, and +beta less -beta.
+        #: Results: the window sums that the previous cycle read, and their difference, +beta minus -beta.
         self.plus_sum = self.left.data[: spec.sum_bits]
         self.minus_sum = self.right.data[: spec.sum_bits]
         self.difference = Signal(signed(spec.sum_bits + 1))
@@ -105,7 +117,7 @@ class Datapath:
             shifts=self.shifts,
         )
         dense_g = DenseProducts(m, self.plus_sum, self.minus_sum, self.shifts).g
-        # of an outputs' bias or of the image bundle, or of a dense weight
+        # g of a dense weight, else of a weight of the image bundle or of a bias.
         g = Mux(counters.outputs & ~counters.biases, dense_g, self.box_products.sum)[: self.shifts.bits].as_signed()
         self.learning = Learning(m, core, counters, self.parameters.master, g)
 
@@ -119,10 +131,10 @@ class Datapath:
         ]
 
     def sum_onto(self, old):
-        """A window sum with xi of this step."""
+        """Return a window sum with this step's xi added; ``old`` is ignored in the window's first step."""
         return low_bits(Mux(self.step.sum_first, 0, old) + self.neuron.xi, self.spec.sum_bits, "`Spec.window_bound`")
 
     def read_sums(self, n):
-        """Statements for `m.d.comb`: both window sums of neuron n are there in the next cycle."""
+        """Return the statements for `m.d.comb` that read both window sums of neuron n for the next cycle."""
         plus = self.left.read(self.map.plus_sums, n)
         return [*plus, *self.right.read(self.map.minus_sums, n)]

@@ -1,21 +1,21 @@
-"""The part of the compact core's program that takes an image: its boxes, then static drives.
+"""The states of the compact core's program that process an image: boxes, then static drives.
 
-The boxes go into two memories, for the other factor is in `high` for a static drive, in `left` and
-`right` for an update. After them nothing reads the image. One function for each run of states;
-`program` says how to read them.
+Boxes are stored in two memories, because the other factor is in `high` for a static drive, and in `left`
+and `right` for an update. Afterwards the image isn't read any more. One function for each group of states;
+`program` describes the conventions.
 """
 
 from .datapath import Datapath
 
 
 def make_boxes(m, datapath: Datapath):
-    """2 cycles a column of two pixels: the upper one is asked for, then the lower one."""
+    """Read two pixels of each column, upper then lower, and store the boxes. 2 cycles a column."""
     counters, boxes = datapath.counters, datapath.boxes
     with m.State("UPPER-PIXEL"):
         m.d.comb += datapath.left.write(datapath.map.left_boxes, counters.n, boxes.box)
         m.d.comb += datapath.parameters.write_low(datapath.map.low_boxes, counters.n, boxes.box)
         m.d.comb += boxes.lower_came.eq(1)
-        # what a reset within a sweep left of the outputs' drives goes, too: o comes to each
+        # Also clear the outputs' drives, which a reset within a sweep leaves; o runs over all outputs.
         m.d.comb += datapath.synapses.clear()
         m.next = "LOWER-PIXEL"
         with m.If(boxes.done):
@@ -31,7 +31,7 @@ def make_boxes(m, datapath: Datapath):
 
 
 def multiply_taps(m, datapath: Datapath):
-    """Weights times boxes, for a neuron's static drive. 1 cycle a tap, and 2 in LAST-PRODUCTS."""
+    """Multiply weights by boxes, for a neuron's static drive. 1 cycle a tap, and 2 in LAST-PRODUCTS."""
     counters = datapath.counters
     with m.State("TAP"):
         m.d.comb += datapath.left.read(datapath.map.left_boxes, counters.box)
@@ -43,10 +43,7 @@ def multiply_taps(m, datapath: Datapath):
 
 
 def store_static_drive(m, datapath: Datapath):
-    """The sum, rounded, is stored; the next neuron takes the same kernel, or the next channel's.
-
-    1 cycle.
-    """
+    """Store the rounded sum; continue with the next neuron, or with the next channel. 1 cycle."""
     counters, total, spec = datapath.counters, datapath.box_products.sum, datapath.spec
     with m.State("STATIC"):
         drive = total >> spec.static_shift
@@ -57,7 +54,7 @@ def store_static_drive(m, datapath: Datapath):
         with m.If(~counters.last_position):
             m.d.sync += counters.weight.eq(counters.channel_weight)
         with m.Else():
-            # `weight` has come to the next channel's first tap
+            # `weight` is at the next channel's first tap.
             m.d.sync += counters.channel_weight.eq(counters.weight)
             m.d.sync += counters.c.eq(counters.c + 1)
             with m.If(counters.last_channel):

@@ -1,15 +1,15 @@
-"""Where the compact core keeps what: the regions of its single-port memories, as data.
+"""Memory map of the compact core: the regions of its single-port memories, as data.
 
-`MemoryMap(config)` has a `Region` for each quantity, and refuses a network that doesn't fit. No
-address is written anywhere else.
+`MemoryMap(config)` has a `Region` for each quantity, and raises `ConfigError` for a network that doesn't
+fit. All addresses come from here.
 
-Memories `low` and `high` share an address; as `PARAMETERS` they are one memory of 32 bits::
+Memories `low` and `high` share an address; together they are the 32-bit memory `PARAMETERS`::
 
     low   15..0   bits 15..0 of a master
     high  9, 8    bits 17, 16 of the master
-    high  7..0    its working copy, if it is a weight's
+    high  7..0    the working copy, if the master is a weight
 
-Behind the image bundle's masters only `low` is used, as a memory of its own, `LOW`.
+Above the image bundle's masters only `low` is used, as a memory of its own: `LOW`.
 """
 
 from dataclasses import dataclass
@@ -24,26 +24,26 @@ from golden.contract.spec import IMAGE_SIDE
 from hw.lib.single_port_memory import DEPTH, WIDTH
 from plumbing.errors import ConfigError
 
-#: The memories by name: `low` and `high` together, and the two of the neurons.
+#: Names of the memories: `low` and `high` together, and the two with the neurons' state.
 PARAMETERS, LEFT, RIGHT = "low, high", "left", "right"
 
-#: `low` alone; where it is used, `high` at the same address isn't.
+#: `low` alone; `high` isn't used at the same addresses.
 LOW = "low"
 
-#: Bits of a word of each.
+#: Width of a word of each memory.
 WORD_BITS = {PARAMETERS: 2 * WIDTH, LOW: WIDTH, LEFT: WIDTH, RIGHT: WIDTH}
 
-#: Where `high` has the upper bits of a master, and its working copy.
+#: Bits of `high` with a master's upper bits, and with the working copy.
 TOP_BITS, WORKING_BITS = slice(8, 10), slice(0, 8)
 
-#: The nibbles of `high` to write for each of these.
+#: Write masks of `high`, one bit for each nibble, for these two.
 TOP_NIBBLES, WORKING_NIBBLES = 0b100, 0b011
 
-#: Boxes, sums of 2x2 pixels: columns in memory for each of their rows, so that an address needs no
-#: product; the rows that there are; the column of a row's first, which is there two columns late.
+#: Boxes, sums of 2x2 pixels: columns stored for each row, a power of two, so that an address needs no
+#: product; number of rows; column of each row's first box, two because a box is complete two columns late.
 BOX_STRIDE, BOX_ROWS, FIRST_BOX = 32, IMAGE_SIDE - 1, 2
 
-#: Words of the image bundle's bank that masters may take.
+#: Words of the image bundle's bank that its masters may take.
 IMAGE_MASTERS = 4096
 
 #: Width of a stored master: all of `low`, then `TOP_BITS`.
@@ -52,22 +52,22 @@ MASTER_BITS = WIDTH + TOP_BITS.stop - TOP_BITS.start
 
 @dataclass(frozen=True)
 class Region:
-    """Words of one memory that hold one quantity, in one bank or several.
+    """The words of one memory that hold one quantity, in one bank or several.
 
     Raises `ConfigError` if a bank has fewer words, or a word fewer bits, than the network needs.
     """
 
-    #: What its words hold, for messages.
+    #: Name of the quantity, for messages.
     name: str
     #: `PARAMETERS`, `LOW`, `LEFT` or `RIGHT`.
     memory: str
-    #: First word of bank 0; a multiple of all banks' words, so that an address needs no adder.
+    #: Address of bank 0; a multiple of span * banks, so that an address needs no adder.
     base: int
     #: Words of a bank, a power of two.
     span: int
-    #: Words that the network needs in each bank; as many entries as banks, a power of two.
+    #: Words that the network needs in each bank, one entry a bank; the number of banks is a power of two.
     words: tuple[int, ...]
-    #: Bits that it needs in a word.
+    #: Bits that the network needs in a word.
     bits: int
 
     def __post_init__(self):
@@ -93,7 +93,7 @@ class Region:
 
     @property
     def end(self) -> int:
-        """The first word behind all banks."""
+        """Address after the last bank."""
         return self.base + self.span * self.banks
 
     def used(self) -> list[range]:
@@ -102,9 +102,9 @@ class Region:
         return [range(start, start + words) for start, words in banks]
 
     def address(self, index, bank=0):
-        """Of word `index` of a bank, as an Amaranth expression: wires only.
+        """Return the address of word ``index`` of a bank, as an Amaranth expression of wires only.
 
-        Bits of `index` above `index_bits` don't count.
+        Bits of ``index`` above `index_bits` are ignored.
         """
         above = Const(self.base // (self.span * self.banks), bits_for(DEPTH - 1))
         parts = _sized(index, self.index_bits), _sized(bank, exact_log2(self.banks)), above
@@ -112,12 +112,12 @@ class Region:
 
 
 def _sized(value, bits):
-    """The low bits of a value; zeros above where it has fewer."""
+    """Return the low ``bits`` bits of a value, zero-extended where it has fewer."""
     return Cat(Value.cast(value), Const(0, bits))[:bits]
 
 
 class MemoryMap:
-    """All regions for one network. Neurons are numbered as in `Counters`, over both layers."""
+    """All regions for one network. Neurons of both layers are numbered as in `Counters.n`."""
 
     def __init__(self, config: Config):
         spec, f = config.spec, config.spec.formats
@@ -137,29 +137,29 @@ class MemoryMap:
         if masters[1] > IMAGE_MASTERS:
             raise ConfigError(f"the compact core has {IMAGE_MASTERS} words for masters of the image, not {masters[1]}")
 
-        #: Masters and working copies, in the order of `golden.contract.layout`: weights, then
-        #: biases. Bank 0: those of the dense bundle, 1: of the image bundle.
+        #: Masters and working copies, in the order of `golden.contract.layout`: weights, then biases. Bank 0:
+        #: dense bundle; bank 1: image bundle.
         self.parameters = Region("masters", PARAMETERS, 0, 8192, masters, 2 * WIDTH)
-        #: d of each neuron. Bank: of the step (`Step.state_read`, `state_write`).
+        #: d of each neuron. Banks: `Step.state_read`, `state_write`.
         self.decoders = Region("d", LEFT, 0, 1024, (neurons, neurons), f.decoder_bits)
-        #: Window sums of each neuron, of the free and +beta phase.
+        #: Window sums of each neuron in the free phase, then in the +beta phase.
         self.plus_sums = Region("sums (free, +beta)", LEFT, 2048, 1024, (neurons,), spec.sum_bits)
         #: Boxes, for static drives.
         self.left_boxes = Region("boxes", LEFT, 3072, 1024, (boxes,), f.pixel_bits + 2)
-        #: U of each neuron. Bank: of the step.
+        #: U of each neuron. Banks: `Step.state_read`, `state_write`.
         self.membranes = Region("U", RIGHT, 0, 1024, (neurons, neurons), spec.membrane_bits)
-        #: Window sums of each neuron, of the -beta phase.
+        #: Window sums of each neuron in the -beta phase.
         self.minus_sums = Region("sums (-beta)", RIGHT, 2048, 1024, (neurons,), spec.sum_bits)
-        #: What the image adds to phi of each neuron of layer 1.
+        #: Static drive of each neuron of layer 1.
         self.static_drives = Region("static drives", LOW, 12288, 1024, (hidden,), static_bits)
         #: Boxes, for updates.
         self.low_boxes = Region("boxes", LOW, 13312, 1024, (boxes,), f.pixel_bits + 2)
 
     @property
     def regions(self) -> tuple[Region, ...]:
-        """All of them."""
+        """All regions."""
         return tuple(value for value in vars(self).values() if isinstance(value, Region))
 
     def address_bits(self, memory: str) -> int:
-        """Width of an address that reaches all regions of a memory."""
+        """Return the width of an address that covers all regions of a memory."""
         return bits_for(max(region.end for region in self.regions if region.memory == memory) - 1)

@@ -1,6 +1,6 @@
-"""The compact core's neuron: one step's arithmetic, and the synapses with the outputs.
+"""The compact core's neuron: the arithmetic of one step, and the synapses between layer 1 and the outputs.
 
-What *control*, *register* and *result* mean: `datapath`. The quantities: docs/arithmetic.md.
+*Control*, *register* and *result* are defined in `datapath`; the quantities in docs/arithmetic.md.
 """
 
 from amaranth.hdl import Cat, Mux, Signal, signed
@@ -15,39 +15,53 @@ from .counters import Counters
 
 
 class Neuron:
-    """The neuron at hand. From INPUT on `d`, from FIRE on `phi` are those of the next one."""
+    """The current neuron. From state INPUT on `d`, and from FIRE on `phi`, belong to the next neuron already.
+
+    With phi in d's LSB, lambda = 2^-k, k' the next step's k, theta = 1/2 and y = 1 for the label, else 0:
+
+        d[t+1]   = saturate(d[t] + ((phi[t] - d[t]) >> k))
+        nudge[t] = +-beta (y - xi[t]) for outputs in the nudged phases, else 0
+        xi[t+1]  = clip(rhu(d[t+1] + bias + nudge[t], `round_shift`), 0, 1)
+        s[t+1]   = U[t] + (xi[t+1] << k) > theta
+        U[t+1]   = U[t] + (xi[t+1] << k) - (xi[t+1] << k') + xi[t+1] - s[t+1]
+
+    Integer model: `golden.model.ops.neuron` (paper eq. 10, U form).
+    """
 
     def __init__(self, m, core, step, annealing, counters: Counters, bias):
         self.m, self.core, self.step, self.counters = m, core, step, counters
         spec, f = core.config.spec, core.config.spec.formats
         pre, post = spec.layers[1], spec.layers[2]
-        #: Register: the decoder; as it was, then as it becomes.
+        #: Register: the decoder; d[t], then d[t+1].
         self.d = Signal(signed(f.decoder_bits))
-        #: Register: membrane potential as it was.
+        #: Register: membrane potential, U[t].
         self.u = Signal(signed(spec.membrane_bits))
-        #: Left shifts of what comes from below, and of phi to d's LSB: feedback may count less.
+        #: Left shift of the drive from below before both sides are added (feedback has a smaller weight).
         self.ahead = spec.schedule.feedback_shift
+        #: Left shift of phi to d's LSB.
         self.rest = f.drive_shift - self.ahead
-        #: Register: the drive, but for the last backward weight; result: all of it.
+        #: Largest |phi|, in LSBs of phi.
         self.phi_bound = max(pre.phi_bound, post.phi_bound) << self.ahead
+        #: Register: phi without the last backward weight.
         self.phi = Signal(signed(signed_bits(-self.phi_bound, self.phi_bound)))
+        #: Result: the complete phi.
         self.drive = Signal.like(self.phi)
-        #: Register: the neuron's input as it becomes.
+        #: Register: the neuron's state, xi[t+1].
         self.xi = Signal(spec.state_bits)
         #: Register: the sample's label.
         self.label = Signal.like(core.label)
         with m.If(core.start):
             m.d.sync += self.label.eq(core.label)
-        #: Register: the largest window sum of the outputs until now.
+        #: Register: the largest window sum of the outputs so far.
         self.best = Signal(spec.sum_bits)
-        #: Control: xi, `spike` and `membrane` are as they become, and of an output kept.
+        #: Control: `xi`, `spike` and `membrane` are valid, and xi and spike of an output are stored.
         self.firing = Signal()
-        #: Result: xi as it was, of an output that has been at hand for a cycle.
+        #: Result: xi[t] of the output that was current in the previous cycle.
         self.old_xi = Signal(spec.state_bits)
 
-        #: Result: d as it becomes, from `drive`.
+        #: Result: d[t+1], from `drive`.
         self.decoded = self._decoded(annealing)
-        #: Result: what is multiplied by beta for the nudge, from `old_xi`: the way to the target.
+        #: Result: +-(y - xi[t]), from `old_xi`, to be multiplied by beta.
         self.away = Signal(signed(spec.state_bits + 1))
         target = Signal(spec.state_bits)
         m.d.comb += target.eq(Mux(self.label == counters.o, f.one, 0))
@@ -55,13 +69,13 @@ class Neuron:
         m.d.comb += self.away.eq(way)
         #: Result of the multiplier: beta times `away`; used for outputs in the nudged phases.
         self.nudge = Signal(signed(32))
-        #: Result: xi as it becomes, from d and `nudge`.
+        #: Result: xi[t+1], from d and `nudge`.
         self.clipped_xi = self._clipped_xi(bias)
-        #: Results: spike and membrane potential as they become, from xi.
+        #: Results: s[t+1] and U[t+1], from `xi`.
         scaled, kept = self.xi << spec.schedule.decay_shift, self.xi
         if annealing is not None:
             scaled = chosen(annealing.halved, [self.xi << k for k in spec.schedule.shifts])
-            # the next step's k is larger by 1, and xi counts by so much more there
+            # At a halving k' = k + 1, so (xi << k) - (xi << k') = -(xi << k).
             kept = self.xi - Mux(annealing.falls, scaled, 0)
         self.spike = Signal()
         self.membrane = Signal(signed(spec.membrane_bits))
@@ -71,7 +85,7 @@ class Neuron:
         self._keep_xi()
 
     def _keep_xi(self):
-        """Those of the outputs, of each bank."""
+        """Build the memory of the outputs' xi, in two banks, for the next step's nudge."""
         m, step, o = self.m, self.step, self.counters.o
         xi = Memory(shape=len(self.xi), depth=2 << len(o), init=[])
         m.submodules.output_xi = xi
@@ -103,33 +117,33 @@ class Neuron:
             total.eq(self.d + bias + pull + (1 << (f.round_shift - 1))),
             rounded.eq(total >> f.round_shift),
         ]
-        # not negative, and at most `one`, a power of two
+        # Clip to 0..`one`, a power of two.
         above = rounded[f.state_fraction : -1].any()
         return Mux(rounded[-1], 0, Mux(above, f.one, rounded))
 
 
 class Synapses:
-    """Dense weights between one neuron of layer 1 and the outputs, one weight a cycle.
+    """Adds the dense weights between one neuron of layer 1 and the outputs, one weight a cycle.
 
-    Backward they go into the neuron's own phi, before it fires: those to outputs that spiked.
-    Forward all go into the outputs' drives, after it fired. Those wait in a memory for the outputs'
-    turn in the same sweep.
+    Backward, before the neuron fires: adds the weights to outputs that spiked in the previous sweep to the
+    neuron's phi. Forward, if it has spiked: adds all its weights to the outputs' drives, which a memory holds
+    until the outputs step in the same sweep.
     """
 
     def __init__(self, m, post, counters: Counters, neuron: Neuron, weight):
         self.m, self.counters = m, counters
-        #: Outputs that spiked in their last sweep.
+        #: Lists of the outputs that spiked.
         self.spiking = Spiking(m, post, counters, neuron)
-        #: Register: the cycle before read a weight for phi.
+        #: Register: the previous cycle read a weight for phi.
         self.backward = Signal()
-        #: Register: it read one for the drive of output o; set by a state, else not.
+        #: Register: the previous cycle read a weight for the drive of output o; set by a state, else 0.
         self.forward = Signal()
         m.d.sync += [self.backward.eq(self.spiking.take), self.forward.eq(0)]
 
         drives = Memory(shape=signed(post.phi_bits - 2), depth=1 << len(counters.o), init=[])
         m.submodules.drives = drives
         read, self.port = drives.read_port(), drives.write_port()
-        #: Result: the forward drive of output o, for phi in units of 4 LSB.
+        #: Result: the forward drive of the output addressed in the previous cycle, in units of 4 LSBs of phi.
         self.drive = read.data
         weight_o = Signal.like(counters.o)
         most, of_outputs = neuron.phi_bound, post.phi_bound >> 2
@@ -143,12 +157,12 @@ class Synapses:
         ]
 
     def clear(self):
-        """Statements for `m.d.comb`: the drive of output o becomes 0."""
+        """Return the statements for `m.d.comb` that zero the drive of output o."""
         return [self.port.addr.eq(self.counters.o), self.port.data.eq(0), self.port.en.eq(1)]
 
 
 class Spiking:
-    """Lists of the outputs that spiked in a sweep, one of each bank; less logic than their spikes would need."""
+    """Lists of the outputs that spiked in a sweep, one for each bank; less logic than a mask of spikes."""
 
     def __init__(self, m, post, counters: Counters, neuron: Neuron):
         step = neuron.step
@@ -158,13 +172,13 @@ class Spiking:
         lengths = [Signal(range(post.neurons + 1), name=f"spiking_{bank}") for bank in range(2)]
         at, following = Signal.like(lengths[0]), Signal.like(lengths[0])
 
-        #: Control: this cycle reads the weight to `output`; else it doesn't, and the list begins anew.
+        #: Control: read the weight to `output` and advance the list; else reading restarts at its head.
         self.take = Signal()
-        #: Result: the next one of the list.
+        #: Result: the list's current output.
         self.output = read.data
-        #: Results: there is one; it is the last one.
+        #: Results: the list isn't empty; `output` is its last entry.
         self.any, self.last = Signal(), Signal()
-        #: Control: the outputs are next, and what is written begins anew; else not.
+        #: Control: empties the list that is written, before the outputs step; else not.
         self.restart = Signal()
         length = Mux(step.state_read, lengths[1], lengths[0])
         written = Mux(step.state_write, lengths[1], lengths[0])

@@ -1,8 +1,8 @@
-"""The compact core's multipliers but that of the nudge: sums of products with pixels; g of dense weights; g times rate.
+"""The compact core's multipliers, except the nudge's: products with boxes, g of dense weights, g * rate.
 
-What *control*, *register* and *result* mean: `datapath`. A product is there a cycle after its
-factors. Each use has a multiplier of its own: the part has them, and a multiplexer before one would
-cost more logic than all there is around it.
+*Control*, *register* and *result* are defined in `datapath`. A product is valid one cycle after its
+factors. Each use has its own multiplier: the part has enough of them, and a multiplexer in front of
+one would cost more logic than everything around it.
 """
 
 from amaranth.hdl import Mux, Signal, signed
@@ -12,20 +12,21 @@ from hw.lib.bounds import bounded, signed_range
 from hw.lib.multiplier import Multiplier
 from plumbing.errors import ConfigError
 
-#: Right shift of all updates, from g times rate to a master: see `UpdateShifts`.
+#: Right shift of all updates, from g * rate to a master's LSB: see `UpdateShifts`.
 SHIFT = 25
-#: g is multiplied by its rate in two parts: these low bits, and the rest.
+#: Width of the low part of g; g is multiplied by its rate in two parts, these bits and the rest.
 LOW_BITS = 15
-#: Bits of g that the multipliers take in two parts.
+#: Width of g that the multipliers take in two parts.
 G_BITS = 31
-#: Bits of the window sums of a dense weight, shifted: of a multiplier's signed factor.
+#: Width of the shifted window sums of a dense weight: that of a multiplier's signed factor, without its sign.
 SUM_BITS = 15
 
 
 class UpdateShifts:
-    """Left shifts of g that make `SHIFT` the right shift of updates of every kind.
+    """Left shifts of g that give the updates of all kinds of parameters the same right shift, `SHIFT`.
 
-    Raises `ConfigError` where there are none, or where g, so shifted, has more than G_BITS, or its factors more than SUM_BITS.
+    Raises `ConfigError` if an update's right shift exceeds `SHIFT`, or if the shifted g has more than G_BITS,
+    or its shifted factors more than SUM_BITS.
     """
 
     def __init__(self, spec):
@@ -34,11 +35,11 @@ class UpdateShifts:
         largest = max(*rights.values(), spec.bias_shift)
         if largest > SHIFT:
             raise ConfigError(f"the compact core shifts updates by {SHIFT} bits, not {largest}")
-        #: Of a weight of the image bundle, of a dense one, of a bias.
+        #: Left shifts of g for a weight of the image bundle, for a dense weight, for a bias.
         self.image = SHIFT - rights["image"]
         self.dense = SHIFT - rights["dense"]
         self.bias = SHIFT - spec.bias_shift
-        #: Largest |g|, so shifted, of a dense weight, and of every parameter; their bits.
+        #: Largest |shifted g| of a dense weight (`dense_bound`) and of any parameter (`bound`); their widths.
         self.dense_bound = spec.correlation_bound(dense) << self.dense
         self.dense_bits = signed_bits(-self.dense_bound, self.dense_bound)
         self.bound = max(
@@ -55,23 +56,27 @@ class UpdateShifts:
 
 
 class BoxProducts:
-    """The sum of weights times boxes of four pixels, for a static drive; for g of a parameter, that of differences of window
-    sums times boxes, or times 1.
+    """Sums of products with boxes (2x2 pixels); plus and minus are the window sums of the post neuron:
 
-    A state that reads both factors sets `issue`; the next cycle multiplies them, the one after that
-    adds the product.
+        static drive              sum of weight * box
+        g of an image weight      sum of (plus - minus) * box
+        g of a bias               sum of (plus - minus)
+
+    A state that reads both factors sets `issue`; the next cycle multiplies them, and the cycle after
+    that adds the product.
     """
 
     def __init__(self, m, counters, *, bound, weight, left_box, difference, low_box, shifts: UpdateShifts):
         m.submodules.box_products = multiplier = Multiplier()
         #: Control: factors are read, and their product is to be added; else not.
         self.issue = Signal()
-        #: Registers: `issue` of one cycle ago (the factors are there), of two (the product is).
+        #: Register: `issue` of the previous cycle; the factors are valid.
         self.multiplying = Signal()
+        #: Register: `issue` of two cycles before; the product is valid.
         self.adding = Signal()
         #: Register: the sum.
         self.sum = Signal(signed(signed_bits(-bound, bound)))
-        #: Result: nothing more will be added after this cycle.
+        #: Result: this cycle adds the last product.
         self.last = self.adding & ~self.multiplying
         one = 1 << (shifts.bias - shifts.image)
         m.d.sync += [self.multiplying.eq(self.issue), self.adding.eq(self.multiplying)]
@@ -85,10 +90,11 @@ class BoxProducts:
 
 
 class DenseProducts:
-    """g of a dense weight: the product of both neurons' +beta sums less that of their -beta sums.
+    """g of a dense weight: pre+ post+ - pre- post-, products of both neurons' window sums.
 
-    The cycle after one that reads the sums of the neuron of layer 1 keeps them, and that after one
-    that reads the output's multiplies. So the first may be read a cycle before the second.
+    The sums that a cycle reads are multiplied in the next cycle by those that the cycle before it read. So
+    the sums of the neuron of layer 1 (pre) are read one cycle before those of the output (post).
+    Integer model: `golden.model.ops.correlation` (paper eq. 11).
     """
 
     def __init__(self, m, plus_sum, minus_sum, shifts: UpdateShifts):
@@ -106,14 +112,15 @@ class DenseProducts:
 
 
 class RateProducts:
-    """g times its rate, without the `HALVES` bits of it that are below half of a master's LSB."""
+    """(g * rate) >> `HALVES`: the product in units of half a master's LSB."""
 
+    #: Right shift of the product to half a master's LSB.
     HALVES = SHIFT - 1
 
     def __init__(self, m, g, rate):
         m.submodules.low_products = low = Multiplier()
         m.submodules.high_products = high = Multiplier()
-        #: Register: that product, two cycles after g.
+        #: Register: the shifted product, two cycles after g.
         self.scaled = Signal(signed(len(g) + len(rate) - self.HALVES))
         m.d.comb += [
             low.a.eq(g[:LOW_BITS]),

@@ -1,26 +1,26 @@
-"""The compact core's program: one state machine, a state a cycle.
+"""The compact core's program: one state machine, with one state in each cycle.
 
-A state sets control signals of the `Datapath` and registers, and says what comes next. What a state
-reads from a memory is there in the next state. One function has the states of one phase: IDLE and
-the commit here, the others in `image_program`, `step_program` and `update_program`.
+A state sets control signals of the `Datapath` and registers, and selects the next state. A word that a state
+reads from a memory is valid in the next state. Each function builds a group of states: IDLE and the commit
+here, the others in `image_program`, `step_program` and `update_program`.
 
 ========================= ======================================================================
 phase                     cycles
 ========================= ======================================================================
-boxes                     1,729: 27 rows of 32 columns, 2 each; and 1
-static drives             a neuron of layer 1: 1 a tap, and 3 (12 with a kernel of 3)
-sweep                     2; a neuron of layer 1: 3, one for each output that spiked in the sweep
-                          before, and one for each output if it spikes; an output: 5; a neuron in
-                          the window: 1 more
-update, image weights     a weight: 1 a position of the map, and 5 (174 with 13 by 13)
-update, biases of layer 1 a bias: the same
-update, dense weights     2 a weight, and 5
-update, output biases     6 a bias
-commit                    2 a parameter
+boxes                     1,729: 2 for each of 32 columns in 27 rows; and 1
+static drives             for each neuron of layer 1: 1 for each tap, and 3 (12 for a 3x3 kernel)
+sweep                     2; for each neuron of layer 1: 3, 1 for each output that spiked in the
+                          previous sweep, and if it spikes 1 for each output; for each output: 5;
+                          in the averaging window 1 more for each neuron
+update, image weights     for each weight: 1 for each position of the map, and 5 (174 for 13x13)
+update, biases of layer 1 for each bias: the same
+update, dense weights     2 for each weight, and 5
+update, output biases     6 for each bias
+commit                    2 for each parameter
 ========================= ======================================================================
 
-Beside these `sequencer`, which starts each, takes 2 cycles, 1 for each phase of sweeps, 1
-at a sample's end.
+In addition `sequencer` takes 2 cycles to start each of these, 1 for each phase of sweeps, and 1 at the end of
+a sample.
 """
 
 from amaranth.hdl import Mux
@@ -32,7 +32,7 @@ from .update_program import correlate_with_boxes, learn, learn_dense
 
 
 def add_program(m, datapath: Datapath, sequencer):
-    """Builds the state machine into `m`. Returns whether it is running, that is, not in IDLE."""
+    """Build the state machine into ``m``. Return a signal that is high in every state except IDLE."""
     with m.FSM() as fsm:
         running = ~fsm.ongoing("IDLE")
         wait_for_start(m, datapath, sequencer)
@@ -55,7 +55,7 @@ def add_program(m, datapath: Datapath, sequencer):
 
 
 def wait_for_start(m, datapath: Datapath, sequencer):
-    """Everything begins with the first neuron and parameter. Meanwhile the host has the masters."""
+    """Build IDLE: reset the counters, give the host access to the masters, and wait for a start pulse."""
     counters, parameters, core = datapath.counters, datapath.parameters, datapath.core
     with m.State("IDLE"):
         m.d.sync += counters.restart()
@@ -76,9 +76,9 @@ def wait_for_start(m, datapath: Datapath, sequencer):
 
 
 def commit(m, datapath: Datapath):
-    """Each master clipped, and stored with its working copy: the image bundle's, then the others.
+    """Clip each master and store it with its working copy: the image bundle's, then the dense bundle's.
 
-    2 cycles a parameter.
+    2 cycles for each parameter.
     """
     counters, learning = datapath.counters, datapath.learning
     with m.State("COMMIT-READ"):

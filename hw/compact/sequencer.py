@@ -1,4 +1,4 @@
-"""The compact core's sequencer: the phases of a sample, sweep by sweep, one after the other."""
+"""The compact core's sequencer: runs the phases of a sample one after another, sweep by sweep."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
@@ -12,60 +12,64 @@ from hw.core.interface import Operation, annealing
 
 
 class Step(data.Struct):
-    """What the program needs to know of the sweep that it runs; stable while it runs.
+    """Controls of the sweep that the program runs; stable while it runs.
 
     Snapshot and restore are bank numbers, not copies: the free phase leaves its last state in bank
-    0; the first sweep of each nudged phase reads it there and writes bank 1, where the others stay.
+    0; the first sweep of each nudged phase reads it there and writes bank 1, which the phase's other
+    sweeps read and write.
     """
 
-    #: All states and spikes read as zero: the first sweep of a sample.
+    #: First sweep of a sample: all states and spikes read as zero.
     first: unsigned(1)
-    #: State bank that is read, that is written.
+    #: State bank to read.
     state_read: unsigned(1)
+    #: State bank to write.
     state_write: unsigned(1)
-    #: The outputs are nudged; they are nudged with -beta.
+    #: Nudged phase: the outputs are nudged.
     nudge: unsigned(1)
+    #: The nudge is -beta.
     negative: unsigned(1)
-    #: The sweep is within its phase's averaging window; it is the first one there.
+    #: The sweep is in its phase's averaging window.
     sum: unsigned(1)
+    #: First sweep of the window.
     sum_first: unsigned(1)
 
 
 class Sequencer(wiring.Component):
-    """Image, free phase; for training also +beta, -beta, update. Or a commit.
+    """Runs a sample (image, free phase; for training also +beta, -beta, update) or a commit.
 
-    Each part is started by one pulse and watched by one busy line. The prediction is made in the
+    Each part is started by a one-cycle pulse and has one busy line. The prediction is computed in the
     last sweep of the free phase.
 
-    Latency: a sweep takes two cycles beside those for which the program runs, a phase one more,
-    each other part two; a sample's end one.
+    Latency: in addition to the program's cycles two for each sweep, one for each phase of sweeps, two for
+    each other part, and one at the end of a sample.
 
     Members
     -------
     start : In(1)
-        One cycle, while not ``busy``.
+        One-cycle pulse, while not ``busy``.
     operation : In(Operation)
         Sampled with ``start``.
     busy : Out(1)
-        High from the cycle after ``start`` until all is done.
+        High from the cycle after ``start`` until the sample or commit is done.
     holding : Out(1)
         High from the cycle after a sample's ``start`` until its image is no longer read.
     done : Out(1)
-        One cycle at a sample's end, the last one of ``busy``.
+        One-cycle pulse at the end of a sample, in the last cycle of ``busy``.
     free_steps, nudged_steps : In
         Sweeps of the phases; at least one averaging window each (the registers guarantee it).
     step : Out(Step)
-        From ``step_start`` until the program runs no longer.
+        Valid from ``step_start`` until ``running`` falls.
     annealing : Out(annealing)
-        If the schedule has halvings only: where the sample is in them; stable as ``step`` is.
+        Only if the schedule has halvings: the sample's position in them; stable as ``step`` is.
     image_start, step_start, update_start, commit_start : Out(1)
-        One cycle: the program runs a part.
+        One-cycle pulses: start a part of the program.
     running : In(1)
         High from the cycle after a part's start until it is done.
     seeing : In(1)
-        The image is being read, from the cycle after ``image_start`` on.
+        High while the image is read, from the cycle after ``image_start`` on.
     phase : Out(len(protocol.PHASES))
-        One hot in the order of `protocol.PHASES`, for the cycle counters; or 0.
+        One-hot in the order of `protocol.PHASES`, for the cycle counters; or 0.
     """
 
     def __init__(self, config: Config):
@@ -96,9 +100,9 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         training, nudged, negative = Signal(), Signal(), Signal()
-        #: The phase's first sweep is still to come or under way.
+        #: High until the phase's first sweep is over.
         fresh = Signal()
-        #: Sweeps of the phase that follow this one. Down to 0, so that the window needs no adder.
+        #: Sweeps of the phase after this one; counted down to 0, so that the window needs no adder.
         left = Signal(bits_for(MAX_STEPS))
         window = self.config.spec.schedule.window
         m.d.comb += [
@@ -120,7 +124,7 @@ class Sequencer(wiring.Component):
         in_phase = self.phase.eq(Mux(nudged, nudged_phase, 1 << protocol.PHASES.index("free")))
 
         def part(name, phase, then):
-            """Two states: one pulse of the part's start, then a wait for its end."""
+            """Build two states: send the part's start pulse, then wait for its end."""
             with m.State(name.upper()):
                 m.d.comb += [getattr(self, f"{name}_start").eq(1), counts_as(phase)]
                 m.next = f"{name.upper()}-WAIT"
@@ -169,11 +173,12 @@ class Sequencer(wiring.Component):
         return m
 
     def _anneal(self, m, nudged, left):
-        """Lambda's halvings, where there are any: statements for when a sample begins, and for the end of a sweep."""
+        """Build the halvings of lambda. Return the statements for the begin of a sample and for the end of a
+        sweep; none if the schedule has no halvings."""
         halvings = self.config.spec.schedule.halvings
         if not halvings:
             return [], []
-        #: Sweeps of the free phase before this one, as far as there are halvings.
+        #: Sweeps of the free phase before this one, up to the last halving; halvings so far.
         count, halved = Signal(range(halvings[-1] + 1)), Signal(range(len(halvings) + 1))
         falls = ~nudged & (left != 0) & Cat(count == at - 1 for at in halvings).any()
         m.d.comb += [self.annealing.halved.eq(halved), self.annealing.falls.eq(falls)]

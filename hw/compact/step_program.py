@@ -1,11 +1,11 @@
-"""The part of the compact core's program that takes one neuron through one sweep.
+"""The states of the compact core's program that run a sweep, neuron by neuron.
 
-3 cycles a neuron of layer 1, 5 an output; one more in the window. Layer 1 comes first: a neuron
-there takes one cycle more for each output that spiked in the sweep before, and, if it spikes
-itself, one for each output. So the outputs find their drives from this sweep's spikes.
+3 cycles for each neuron of layer 1, 5 for each output; one more in the averaging window. Layer 1 steps first:
+a neuron there takes one more cycle for each output that spiked in the previous sweep, and, if it spikes
+itself, one for each output. So when the outputs step, their drives come from this sweep's spikes.
 
-The memories have one port each, which is why d and the static drive of the *next* neuron are
-fetched while this one fires::
+The memories have one port each, so d and the static drive of the *next* neuron are fetched while this one
+fires::
 
     state      left            right                   low, high
     DECODE     read next d     read U
@@ -13,7 +13,7 @@ fetched while this one fires::
     FIRE       read sum        write U, or that sum    (a forward weight follows in FORWARD)
     SUM        write sum       write U, if not yet
 
-One function for each run of states; `program` says how to read them.
+One function for each group of states; `program` describes the conventions.
 """
 
 from amaranth.hdl import Mux
@@ -24,9 +24,9 @@ from .datapath import Datapath
 
 
 def fetch_neuron(m, datapath: Datapath):
-    """d and drive of a neuron that none before it fetched: the first one, and each output. 2 cycles.
+    """Fetch d and drive of a neuron that weren't fetched before: the first one, each output. 2 cycles.
 
-    A drive of an output restarts at 0 for the next sweep.
+    The drive of an output is zeroed for the next sweep.
     """
     counters, neuron, synapses = datapath.counters, datapath.neuron, datapath.synapses
     with m.State("FETCH-NEURON"):
@@ -45,10 +45,7 @@ def fetch_neuron(m, datapath: Datapath):
 
 
 def add_backward(m, datapath: Datapath):
-    """The weights to outputs that spiked, onto phi; the last one is added while DECODE uses it.
-
-    A cycle for each.
-    """
+    """Add the weights to outputs that spiked to phi, one cycle each; DECODE adds and uses the last one."""
     spiking = datapath.synapses.spiking
     with m.State("BACKWARD"):
         m.d.comb += datapath.parameters.read(datapath.counters.weight + spiking.output, 0)
@@ -59,7 +56,7 @@ def add_backward(m, datapath: Datapath):
 
 
 def fire(m, datapath: Datapath):
-    """d, then xi, then U and the spike; beside d the product that nudges an output. 3 cycles."""
+    """Compute d and, for an output, beta * `away` (DECODE); xi (INPUT); U and spike (FIRE). 3 cycles."""
     counters, neuron, step = datapath.counters, datapath.neuron, datapath.step
     left, right, where = datapath.left, datapath.right, datapath.map
     with m.State("DECODE"):
@@ -91,14 +88,14 @@ def fire(m, datapath: Datapath):
 
 
 def add_to_window_sum(m, datapath: Datapath):
-    """xi onto the window sum of the phase; the output with the largest is predicted. 1 cycle."""
+    """Add xi to the phase's window sum; the output with the largest free sum is the prediction. 1 cycle."""
     counters, neuron, step = datapath.counters, datapath.neuron, datapath.step
     with m.State("SUM"):
         new, n = datapath.sum_onto(datapath.plus_sum), counters.n
         m.d.comb += datapath.left.write(datapath.map.plus_sums, n, new, when=~step.negative)
         with m.If(step.negative):
             _write_membrane(m, datapath)
-        # every sweep of the free phase's window predicts: what the last one says stays
+        # Every sweep of the free phase's window predicts; the last one's prediction remains.
         best = (counters.o == 0) | (new > neuron.best)
         with m.If(counters.outputs & ~step.nudge & best):
             m.d.sync += [neuron.best.eq(new), datapath.core.prediction.eq(counters.o)]
@@ -106,7 +103,7 @@ def add_to_window_sum(m, datapath: Datapath):
 
 
 def add_forward(m, datapath: Datapath):
-    """The weights of a neuron that spiked, onto the outputs' drives: see `Synapses`. A cycle each."""
+    """Add the weights of a neuron that spiked to the outputs' drives (`Synapses`), one cycle each."""
     counters = datapath.counters
     with m.State("FORWARD"):
         m.d.sync += datapath.synapses.forward.eq(1)
@@ -132,7 +129,7 @@ def _write_membrane(m, datapath):
 
 
 def _leave_neuron(m, datapath):
-    """A neuron of layer 1 that spiked goes through its weights; another one leaves them behind."""
+    """Go to FORWARD if a neuron of layer 1 spiked; else skip its weights and go to the next neuron."""
     counters = datapath.counters
     with m.If(~counters.outputs & datapath.neuron.spike):
         m.next = "FORWARD"
@@ -142,7 +139,7 @@ def _leave_neuron(m, datapath):
 
 
 def _next_neuron(m, datapath):
-    """After the last one of layer 1 the outputs; after the last output the sweep ends."""
+    """Go to the next neuron: after the last one of layer 1 to the outputs, after the last output to IDLE."""
     counters = datapath.counters
     m.d.sync += counters.n.eq(counters.next_n)
     with m.If(counters.outputs):

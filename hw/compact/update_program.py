@@ -1,17 +1,17 @@
-"""The part of the compact core's program that updates the masters.
+"""The states of the compact core's program that update the masters.
 
-First all parameters of the image bundle and last the outputs' biases, one after the other, with g
-in a sum; between them the dense weights, three at a time in a pipeline. One function for each run
-of states; `program` says how to read them.
+First all parameters of the image bundle, one after another; then the dense weights, in a pipeline of
+three; at last the outputs' biases, one after another. Outside of the pipeline g is summed in
+`BoxProducts.sum`. One function for each group of states; `program` describes the conventions.
 """
 
 from .datapath import Datapath
 
 
 def correlate_with_boxes(m, datapath: Datapath):
-    """g of a weight of the image bundle or of a bias: differences of window sums times boxes, or times 1.
+    """Compute g of an image weight, the sum of (plus - minus) * box, or of a bias, the sum of plus - minus.
 
-    1 cycle a neuron, and 2.
+    1 cycle for each neuron, and 2.
     """
     counters, products = datapath.counters, datapath.box_products
     with m.State("POSITION"):
@@ -30,7 +30,7 @@ def correlate_with_boxes(m, datapath: Datapath):
 
 
 def learn(m, datapath: Datapath):
-    """g times rate onto the master; then the next parameter. 3 cycles."""
+    """Add the update, from g * rate, to the master; then go on with the next parameter. 3 cycles."""
     counters = datapath.counters
     with m.State("RATE"):
         m.next = "SCALE"
@@ -47,20 +47,21 @@ def learn(m, datapath: Datapath):
 
 
 def _next_image_weight(m, datapath):
-    """By channel and tap; then the biases."""
+    """Advance to the next weight of the image bundle, by channel and tap; then to the biases."""
     counters = datapath.counters
     counters.next_tap()
     with m.If(~counters.last_tap):
         m.d.sync += counters.n.eq(counters.channel_n)
     with m.Else():
-        # n has come to the next channel's first neuron
+        # n is the next channel's first neuron.
         m.d.sync += [counters.channel_n.eq(counters.n), counters.c.eq(counters.c + 1)]
         with m.If(counters.last_channel):
             m.d.sync += [counters.n.eq(0), counters.c.eq(0), counters.biases.eq(1)]
 
 
 def _next_bias(m, datapath):
-    """Those of the image bundle, whose sums are of all the channel's neurons; or of the outputs."""
+    """Advance to the next bias: of the image bundle (after the last one go to the dense weights), or of the
+    outputs (after the last one end). A bias of layer 1 has one g for all neurons of its channel."""
     counters = datapath.counters
     with m.If(~counters.outputs):
         m.d.sync += counters.c.eq(counters.c + 1)
@@ -75,7 +76,8 @@ def _next_bias(m, datapath):
 
 
 def learn_dense(m, datapath: Datapath):
-    """Dense weights by neuron of layer 1 and output, 2 cycles each: one reads both sums of the output, one the neuron's.
+    """Update the dense weights in the order neuron of layer 1, output; 2 cycles each. One cycle reads both
+    window sums of the neuron (pre), one those of the output (post).
 
     ::
 
@@ -83,7 +85,7 @@ def learn_dense(m, datapath: Datapath):
         POST    weight i: post  -               i-1: multiply   i-2: write
         PRE     i+1: pre        i: multiply     i-1: add        i-1: read
 
-    And 5 cycles: until the first one's sums are there, until the last two are written.
+    5 more cycles: until the first sums are read, and until the last two weights are written.
     """
     counters, learning = datapath.counters, datapath.learning
     with m.State("PRE"):
@@ -95,7 +97,7 @@ def learn_dense(m, datapath: Datapath):
     with m.State("POST"):
         m.d.comb += datapath.read_sums(counters.output_n)
         m.next = "PRE"
-        # weights i-2 and i-1; from now on i-1 and i
+        # `under_way` was for weights i-2 and i-1, and is now for i-1 and i.
         m.d.sync += learning.under_way.eq(learning.under_way << 1 | ~counters.all_dense)
         with m.If(learning.under_way[1]):
             m.d.comb += datapath.parameters.write(learning.learned)
@@ -104,5 +106,5 @@ def learn_dense(m, datapath: Datapath):
             m.d.sync += counters.o.eq(counters.o + 1)
             with m.If(counters.last_output):
                 m.d.sync += [counters.o.eq(0), counters.n.eq(counters.next_n)]
-                # after the last neuron, n is the first output
+                # After the last neuron of layer 1, n is the first output.
                 m.d.sync += counters.all_dense.eq(counters.n == datapath.spec.layers[1].neurons - 1)

@@ -1,4 +1,4 @@
-"""A pass over the words of a neuron array: which word is taken, and where it stands at each stage of the pipeline."""
+"""A pass of a neuron array over the words of its layer: the loop counters, delayed to each pipeline stage."""
 
 from typing import Any, NamedTuple
 
@@ -10,22 +10,25 @@ from hw.lib.loops import counting
 
 
 class At(NamedTuple):
-    """Where a pass stands, at a stage of the pipeline."""
+    """Position of a pass at one pipeline stage."""
 
-    #: Whether there is anything.
+    #: High if the stage holds neurons.
     valid: Any
-    #: Address in the state, word of the layer, and turn within the word.
+    #: Address in the state memory: word * turns + turn.
     part: Any
+    #: Word of the layer.
     word: Any
+    #: Turn within the word.
     turn: Any
-    #: Whether the turn is the word's last.
+    #: High in the word's last turn.
     last: Any
 
 
 def pass_over(m, config: Config, layer: Layer, start, drives):
-    """A pass that ``start`` begins: a word of each of the drives is taken, in its last turn, when all are there.
+    """Build the loop counters of a pass, which ``start`` begins. A turn is processed in each cycle in which
+    all streams of ``drives`` have a word; the words are taken in their last turn.
 
-    Returns whether it runs, where it stands, and the word's channel group.
+    Return the signal that is high while the pass runs, its position, and the word's channel group.
     """
     words, groups, turns = config.words(layer), config.groups(layer), config.turns(layer)
     running, word = Signal(), Signal(range(words))
@@ -64,7 +67,7 @@ def pass_over(m, config: Config, layer: Layer, start, drives):
 
 
 def staged(m, number: int, before: At, turns: int) -> At:
-    """Where the pass stands at a stage, a cycle after the stage before."""
+    """Return the position of the pass at stage ``number``, one cycle after ``before``."""
 
     def held(name, value):
         if isinstance(value, Const):

@@ -1,4 +1,4 @@
-"""Weight memories of a bundle whose commits are centred: what all samples have in common goes to biases alone."""
+"""Weight memories with centred commits: updates common to all samples move the biases alone."""
 
 from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data
@@ -23,33 +23,41 @@ from .weight_pass import PRODUCTS, Walk, weigh
 
 
 def commit_cycles(config: Config, bundle: Bundle) -> int:
-    """Cycles of a commit: means, slices of words of weights, and of biases."""
+    """Return the cycles of a commit: the pass over the means, then over the weights, then over the biases."""
     slices = Widths(config, bundle).slices
     words, groups = layout.weight_words(config, bundle), config.groups(bundle.post)
-    # sums cleared, weights until the last one's sums are there, biases
+    # Clear the sums, pass over the weights until the last slice's sums are complete; the biases follow.
     weights = groups * slices + PRODUCTS * words * slices + 9
     return mean_cycles(config, bundle) + weights + groups * (slices * (READ + 1) + 1) + 1
 
 
 class CentredMemory(WeightMemory):
-    """`WeightMemory` with another commit, and with running means behind the biases (`golden.contract.layout`).
+    """`WeightMemory` with a centred commit. The running means follow the biases in the master memory
+    (`golden.contract.layout`).
 
-    Updates of biases are kept apart from them until the commit, B. That first takes each running mean towards the batch's, a
-    quotient of ``totals``: with c the one that the batch is centred by, the next one has another. Then each weight loses
-    rhu(c B), and meanwhile c w is summed over all that a neuron reads, with both c. The sum with this one, less what it was
-    after the commit before, is what the weights have moved, and B loses it; the sum with the next one is what the next commit
-    subtracts. A commit of no sample, such as the one after the host wrote weights, only makes that sum.
+    Weight updates are added to the masters as they come. The updates of each bias are added up apart from it,
+    in B. A commit first moves the running mean of each pre channel. With c = rhu(mean, FOLLOW) before that
+    and c' after, it then computes, for w with the batch's updates and `f` = `Formats.bias_fraction`:
 
-    A commit takes a slice of a word at a time (`slice_lanes`): it comes once for a batch, and its adders are wide.
+        mean' = mean - (mean >> FOLLOW) + rhu(2^f total / whole)      mean: LSB 2^-(f + FOLLOW)
+        w'    = clip(w - rhu(c B, f))
+        b'    = clip(b + B - rhu(sum of c w' - S, f))                 S: sum of c w after the previous commit
+        S'    = sum of c' w'                                          S of the next commit
 
-    Latency: updates and reads as `WeightMemory`; a commit takes `commit_cycles`, of which each slice of weights has `PRODUCTS`.
-    Model: `golden.model.centring.commit` and `golden.model.ops.working`.
+    Sums are over all weights of a post neuron. A commit without samples, such as the one after the host wrote
+    weights, changes no master or mean; it computes only S' and the working copies.
+
+    A commit processes one slice of a word at a time (`slice_lanes`): it is rare, and its adders are wide.
+
+    Latency: updates and reads as in `WeightMemory`; a commit takes `commit_cycles`, of which each slice of
+    weights takes `PRODUCTS`.
+    Integer model: `golden.model.centring.commit`, `golden.model.ops.working_weight`, `working_bias`.
 
     Members
     -------
     those of `WeightMemory`, and
     counted : In(1)
-        One cycle for each trained sample, while there is no commit.
+        One-cycle pulse for each trained sample, never during a commit.
     group : Out, totals : In, clear : Out(1)
         Ports of the bundle's `hw.core.totals.Totals`.
     """
@@ -84,7 +92,7 @@ class CentredMemory(WeightMemory):
         return m
 
     def _write_masters(self, m, values, kept, write, written):
-        """Masters: a commit's, those with an update, or the host's; biases' updates go to B."""
+        """Write a commit's masters, else master + update, else the host's word. Add bias updates to B."""
         words = layout.weight_words(self.config, self.bundle)
         updated, update = self._update(m)
         bias = update.address >= words
@@ -104,7 +112,7 @@ class CentredMemory(WeightMemory):
             m.d.comb += learned(write.data[lane], Mux(written.valid, written.data[lane], other), self.config)
 
     def _commit(self, m, busy, reading, kept, written):
-        """The state machine; returns where it is, for the working copies."""
+        """Build the state machine; return the position of the word it writes, for the working copies."""
         config, bundle = self.config, self.bundle
         words, groups = layout.weight_words(config, bundle), config.groups(bundle.post)
         walk, means = Walk(m, self), Means(self, kept)
@@ -120,7 +128,7 @@ class CentredMemory(WeightMemory):
                     reading.go(m, "LOW")
             means.states(m, reading, written, "CLEAR")
             with m.State("CLEAR"):
-                # a commit that a reset ended left something there
+                # A commit aborted by a reset leaves nonzero sums.
                 for sums in (kept.now, kept.then):
                     m.d.comb += [sums.at.eq(of_all), sums.write.en.eq(1)]
                 with counting(m, of_all, groups * kept.slices):
@@ -156,7 +164,8 @@ class CentredMemory(WeightMemory):
         return Walked(weighed.valid | stored, stored, written.address, weighed.row, weighed.tile)
 
     def _corrected(self, m, masters, kept, place):
-        """Biases of a slice with their updates, less what their weights have moved: two cycles after the sums are there."""
+        """Return the new biases of a slice, two cycles after the sums are read:
+        b' = clip(b + B - rhu(now - before, bias_fraction))."""
         f, new = self.config.spec.formats, []
         bound = self.config.spec.bias_step_bound(self.bundle)
         updates = slice_of(kept.B.read.data, place, kept.width)
@@ -172,5 +181,5 @@ class CentredMemory(WeightMemory):
 
 
 def memory_of(config: Config, bundle: Bundle) -> WeightMemory:
-    """The memories of a bundle, whatever the network's commits."""
+    """Return the weight memories of a bundle: `CentredMemory` if the network's commits are centred."""
     return (CentredMemory if config.spec.schedule.centred else WeightMemory)(config, bundle)

@@ -1,4 +1,4 @@
-"""What a centred commit keeps beside the masters: widths and memories; the masters as it reads them, and what it writes."""
+"""Memories and registers of a centred commit, and its read and write ports of the masters."""
 
 from amaranth.hdl import Signal, signed, unsigned
 from amaranth.lib import data
@@ -14,25 +14,26 @@ from hw.lib.data_registers import data_registers
 from .totals import total_bits
 from .weight_memory import WeightMemory
 
-#: Cycles from a word's address to its lanes.
+#: Cycles from the address of a master word to its lanes.
 READ = 2
 
-#: Lanes that a commit takes at a time, at most, each with a multiplier: a word goes by in slices, since commits are rare.
+#: Most lanes that a commit processes in parallel, each with a multiplier of its own. Commits are rare, so a
+#: word is processed in slices.
 AT_ONCE = 2
 
 
 def slice_lanes(lanes: int) -> int:
-    """Lanes of a slice: the largest divisor of a word's that isn't above `AT_ONCE`."""
+    """Return the lanes of a slice: the largest divisor of a word's ``lanes`` up to `AT_ONCE`."""
     return max(width for width in range(1, AT_ONCE + 1) if lanes % width == 0)
 
 
 class SmallMemory:
-    """A memory that is read and written at one address in a cycle."""
+    """A memory with one address for both ports: asynchronous read, synchronous write."""
 
     def __init__(self, m, name, shape, depth):
         m.submodules[name] = memory = Memory(shape=shape, depth=depth, init=[])
         self.read, self.write = memory.read_port(domain="comb"), memory.write_port()
-        #: The address.
+        #: Address of both ports.
         self.at = Signal(bits_for(depth - 1), name=f"{name}_at")
         m.d.comb += [self.read.addr.eq(self.at), self.write.addr.eq(self.at)]
 
@@ -42,20 +43,21 @@ class Widths:
 
     def __init__(self, config: Config, bundle: Bundle):
         f, lanes = config.spec.formats, config.lanes[bundle.index]
-        #: Lanes of a slice, and slices of a word.
+        #: Lanes of a slice.
         self.width = slice_lanes(lanes)
+        #: Slices of a word.
         self.slices = lanes // self.width
-        #: Width of c, for any mean that the host may write.
+        #: Width of c = rhu(mean, FOLLOW), for any mean that the host may write.
         self.c_bits = bits_for(config.spec.mean_bound)
-        #: Width of the sum of all samples' updates of a bias.
+        #: Width of B, the sum of a bias's updates over a batch.
         self.B_bits = signed_bits(-f.batch_bound, f.batch_bound)
-        #: Width of the sum of c w over all inputs of a neuron.
+        #: Width of the sum of c w over all inputs of a post neuron.
         bound = config.spec.centred_bound(bundle)
         self.sum_bits = signed_bits(-bound, bound)
 
 
 class Kept(Widths):
-    """Memories and registers of a centred commit beside the masters."""
+    """Memories and registers that a centred commit needs in addition to the masters."""
 
     def __init__(self, m, memory: WeightMemory):
         config, bundle = memory.config, memory.bundle
@@ -64,39 +66,39 @@ class Kept(Widths):
         both = data.StructLayout({"now": unsigned(self.c_bits), "then": unsigned(self.c_bits)})
         m.submodules.c = c = BlockMemory(shape=both, depth=bundle.pre.channels)
         self.c_read, self.c_write = c.read_port(), c.write_port()
-        #: Sums of the updates of biases, a word for each group of biases.
+        #: B, the sums of bias updates: one word for each post group.
         self.B = SmallMemory(m, "updated", data.ArrayLayout(signed(self.B_bits), memory.lanes), groups)
         sums = data.ArrayLayout(signed(self.sum_bits), self.width)
-        #: Sums of c w, a word for each slice: with this c, with the next commit's c, and what the latter was
-        #: a commit ago.
+        #: Sums of c w, one word for each slice of each post group. `now`: with this commit's c. `then`: with
+        #: the next commit's c. `before`: `then` of the previous commit.
         self.now, self.then, self.before = (
             SmallMemory(m, name, sums, groups * self.slices) for name in ("now", "then", "before")
         )
-        #: A total whose every xi or pixel was 1, of the samples since the last commit; whether there were
-        #: any.
+        #: Total of a channel with each xi or pixel equal to 1 in all samples since the last commit.
         self.whole = Signal(total_bits(config, bundle))
+        #: High if at least one sample was trained since the last commit.
         self.learned = self.whole != 0
 
 
 class Reading:
-    """A slice of the masters as a commit's states read it."""
+    """The read port of a commit's states: one slice of a master word."""
 
     def __init__(self, m, memory: WeightMemory, values, kept: Kept):
-        #: Address of the word, `READ` cycles before its lanes; which of its slices these are.
+        #: Address of the word, set `READ` cycles before its lanes are valid; slice of the word in `lanes`.
         self.at, self.slice = Signal(range(memory.depth)), Signal(range(kept.slices), name="slice")
         self.lanes = slice_of(values, self.slice, kept.width)
-        #: Cycles of the state, from 0.
+        #: Cycles since the state was entered, from 0.
         self.age = Signal(range(16))
         m.d.sync += self.age.eq(self.age + 1)
 
     def go(self, m, state):
-        """That state is next, and its age 0."""
+        """Go to ``state`` and reset `age`."""
         m.d.sync += self.age.eq(0)
         m.next = state
 
 
 class Written:
-    """A word that a commit writes to the masters, put together of what comes, a lane or a slice at a time."""
+    """The write port of a commit: a shift register that fills a master word by lanes or slices."""
 
     def __init__(self, memory: WeightMemory):
         self.valid, self.address = Signal(name="committed"), Signal(range(memory.depth), name="committed_at")
@@ -104,12 +106,12 @@ class Written:
         self.data = data_registers("committed", signed(bits), memory.lanes)
 
     def take(self, m, values):
-        """In this cycle: what comes is at the end of the word, all else one step nearer to its beginning."""
+        """Shift ``values`` in at the end of the word, towards lane 0."""
         m.d.sync += [lane.eq(value) for lane, value in zip(self.data, [*self.data[len(values) :], *values], strict=True)]
 
 
 def slice_of(word, number, width):
-    """So many lanes of a word."""
+    """Return slice ``number`` of a word: ``width`` of its lanes."""
     if word.shape().length == width:
         return word
     lanes = data.ArrayLayout(word.shape().elem_shape, width)

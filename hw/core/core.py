@@ -1,4 +1,4 @@
-"""The accelerator core: all bundles and layers side by side, from an image to updated weights."""
+"""The accelerator core: all layers and bundles in parallel, from an image to updated weights."""
 
 from typing import Any, NamedTuple
 
@@ -37,16 +37,16 @@ UPDATE_ENGINES = {"image": ConvUpdate, "conv": ConvUpdate, "dense": DenseUpdate,
 
 
 class Core(wiring.Component):
-    """Trains and infers samples, two of them in antiphase.
+    """Trains on samples or infers their classes, two samples in antiphase (half a sweep apart).
 
-    Latency: that of the sequencer's parts.
-    Model: `golden.model.fixed`, which it equals in every weight, bias, prediction and spike.
+    Latency: the sum of the latencies of the parts that the sequencer starts.
+    Integer model: `golden.model.fixed`; every weight, bias, prediction and spike is equal.
 
     Members
     -------
     those of `CoreSignature`, and
     trace_1 .. trace_N : Out(Flow(trace_word))
-        Every neuron of layer n after each of its steps, of either sample, for benches.
+        For benches: all neurons of layer n after each of their steps, of both samples.
     """
 
     def __init__(self, config: Config):
@@ -98,7 +98,7 @@ class Core(wiring.Component):
         return parts
 
     def _sequence(self, m, parts):
-        """Starts and busy lines of the sequencer, but a half's; returns the start of the updates."""
+        """Connect the sequencer's start and busy lines, except a half's. Return the update start pulse."""
         sequencer, engines = parts.sequencer, parts.engines
         preparing = (engine.preparing for engine in parts.synapses)
         committing = (memory.busy for memory in parts.memories.values())
@@ -118,7 +118,7 @@ class Core(wiring.Component):
             engines[1].start.eq(sequencer.image_start),
             engines[1].write_bank.eq(sequencer.static_write),
         ]
-        # registers, since update engines are all over the part
+        # Registers, because the update engines are spread across the part.
         update_start = Signal()
         m.d.sync += update_start.eq(sequencer.update_start)
         updating = (update.busy for update in parts.updates.values())
@@ -126,10 +126,10 @@ class Core(wiring.Component):
         return update_start
 
     def _spread_steps(self, m, parts):
-        """A half goes from layer to layer, with a register of its own at each: one register for all
-        needs wires across the part. Returns the halves and their starts by layer."""
+        """Pipeline each half from layer to layer, one register per layer; one register for all layers would
+        need wires across the part. Return the halves and their start pulses, by layer."""
         sequencer, arrays = parts.sequencer, parts.arrays
-        # the first register of the half itself is the sequencer's
+        # `sequencer.step` is already a register, so layer 1 needs none of its own.
         steps, starts = {1: sequencer.step}, {1: Signal(name="start_1")}
         m.d.sync += starts[1].eq(sequencer.step_start)
         for n in list(arrays)[1:]:
@@ -143,9 +143,9 @@ class Core(wiring.Component):
         return steps, starts
 
     def _hold_rates(self, m, update_start):
-        """The learning rates of the sample whose update goes on: weights', then biases'.
+        """Return a register with the running update's learning rates: all weight rates, then all bias rates.
 
-        An update outlasts its sample, and the host may change the rates for the next one.
+        An update outlasts its sample, and the host may already change the rates for the next sample.
         """
         settings = Cat(self.settings.weight_rate.as_value(), self.settings.bias_rate.as_value())
         rates = Signal.like(settings, name="rates")
@@ -154,7 +154,7 @@ class Core(wiring.Component):
         return rates
 
     def _wire_bundle(self, m, parts, bundle, update_start, rates):
-        """A bundle's weights, with its engine and its update engine."""
+        """Connect a bundle's weight memory to its synapse engine, neuron array and update engine."""
         n, last, rate_bits = bundle.index, parts.last, self.config.spec.formats.rate_bits
         engine, update, memory = parts.engines[n], parts.updates[n], parts.memories[n]
         m.d.comb += [memory.tile_address.eq(engine.tile_address), engine.tile.eq(memory.tile)]
@@ -171,7 +171,8 @@ class Core(wiring.Component):
         ]
 
     def _wire_drives(self, m, parts, bundle, steps, starts):
-        """A bundle's drives, which meet in the layers' arrays, and what they are made of."""
+        """Connect a bundle's synapse engine to the neuron arrays on both sides: drives out, spikes in. Also
+        connect the pre layer's window sums to the update engine."""
         n, arrays = bundle.index, parts.arrays
         engine, update = parts.engines[n], parts.updates[n]
         connect(m, engine.forward, arrays[n].below)
@@ -195,7 +196,8 @@ class Core(wiring.Component):
             if self.config.spec.schedule.halvings:
                 told = parts.sequencer.odd_annealing if n % 2 else parts.sequencer.even_annealing
                 annealing = Signal.like(told, name=f"annealing_{n}")
-                # a register beside each, since arrays are all over the part; the first word comes later
+                # A register for each array, because arrays are spread across the part. The extra cycle is
+                # harmless: the first word of drives comes later.
                 m.d.sync += annealing.eq(told)
                 m.d.comb += array.annealing.eq(annealing)
             m.d.comb += array.clear.eq(self.clear)
@@ -203,7 +205,7 @@ class Core(wiring.Component):
             connect(m, flipped(getattr(self, f"trace_{n}")), array.trace)
 
     def _serve_images(self, m, parts):
-        """Images from the link to their bank, and from there to both users."""
+        """Connect the image buffer to the link, the image engine and the image bundle's update engine."""
         sequencer, images, engine, update = parts.sequencer, parts.images, parts.engines[1], parts.updates[1]
         m.d.comb += [
             images.start.eq(sequencer.take_start),
@@ -220,7 +222,7 @@ class Core(wiring.Component):
         ]
 
     def _predict(self, m, parts):
-        """The output layer: its nudge, and the prediction."""
+        """Connect the output layer's label and beta, and the arg max that makes the prediction."""
         config, sequencer, last = self.config, parts.sequencer, parts.last
         output, layer = parts.arrays[last], config.spec.layers[last]
         m.submodules.arg_max = arg_max = ArgMax(
@@ -237,7 +239,7 @@ class Core(wiring.Component):
         ]
 
     def _centre(self, m, parts, update_start):
-        """What links read of trained samples, for commits that are centred."""
+        """For centred commits: connect the totals of all trained samples' pixels and free window sums."""
         sequencer, images = parts.sequencer, parts.images
         training = Signal()
         with m.If(sequencer.take_start):
@@ -250,19 +252,19 @@ class Core(wiring.Component):
                 m.d.comb += [totals.i.valid.eq(images.taken.valid & training), totals.i.payload[0].eq(images.taken.payload)]
                 continue
             trained, read = Signal(name=f"trained_{n}"), parts.arrays[n - 1].read
-            # a register beside each, as of what anneals
+            # A register for each array, as for `annealing`.
             m.d.sync += trained.eq(sequencer.odd_training if n % 2 == 0 else sequencer.even_training)
             m.d.comb += [totals.i.valid.eq(read.valid & trained), totals.i.payload.eq(read.payload)]
 
     def _serve_host(self, m, parts):
-        """The host's access to the masters."""
+        """Connect the host's access to all master memories."""
         address = Signal.like(self.address)
         m.d.sync += address.eq(self.address)
         for memory in parts.memories.values():
             memory.serve_lanes(m, self, address)
 
     def _count_cycles(self, m, phase):
-        """The cycles of each phase, counted a cycle later."""
+        """Count the cycles of each phase, one cycle late."""
         m.d.sync += self.phase.eq(phase)
         for i, cycles in enumerate(self.phase_cycles):
             with m.If(self.clear):
@@ -272,7 +274,7 @@ class Core(wiring.Component):
 
 
 class Parts(NamedTuple):
-    """What a core consists of; layers and bundles by index, 1..N."""
+    """The submodules of a core; those of layers and bundles are keyed by index, 1..N."""
 
     sequencer: Sequencer
     images: ImageBuffer
@@ -284,10 +286,10 @@ class Parts(NamedTuple):
 
     @property
     def last(self) -> int:
-        """Index of the output layer, and of the bundle below it."""
+        """Index of the output layer, which is also that of the bundle below it."""
         return len(self.memories)
 
     @property
     def synapses(self) -> list[Any]:
-        """Engines with `SynapseSignature`: of all bundles but the image's."""
+        """Engines with `SynapseSignature`: those of all bundles except the image's."""
         return [engine for engine in self.engines.values() if not engine.bundle.on_image]

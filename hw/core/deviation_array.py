@@ -1,4 +1,4 @@
-"""Neuron array of a network with fine spikes, which steps deviations in its nudged phases."""
+"""Neuron array of a network with fine spikes; its nudged phases step deviations from the free phase."""
 
 from amaranth.hdl import Cat, Mux, Signal, signed
 from amaranth.lib import data
@@ -17,20 +17,33 @@ from .neuron_array import Bank, NeuronArray
 
 
 class DeviationArray(NeuronArray):
-    """Members, turns and the free phase are those of `NeuronArray`; latency is a cycle more. The free phase's
-    last state stays in a memory of its own and is read in each nudged step beside the deviations, which are
-    those from its d + b.
+    """`NeuronArray` whose nudged phases step deviations from the free phase's last state (d0, U0, xi0).
 
-    A spike has two bits: it is there, and it is negative (`hw.synapse.interface.weighed`). ``spike_count`` counts both kinds.
+    In a nudged phase d, U and xi are deviations in units of 2^-p, with p the layer's binary point. Both
+    nudged phases begin with d = xi = 0 and U = clip(U0 + (xi0 << k) - xi0, -theta, theta). With v0 = d0 +
+    bias, k the free phase's last and r(v) = clip(rhu(v, `round_shift`), 0, 1 << p), a step is
 
-    d saturates to 16 bits; xi is clipped to 0..256, of deviations to +-256; U stays within `Spec.membrane_low` ..
-    `membrane_high` by construction.
-    Model: `golden.model.ops.neuron`, `begin_deviation` and `deviation`; not of the paper (docs/arithmetic.md).
+        d[t+1]  = saturate(d[t] + ((phi[t] - d[t]) >> k))
+        xi[t+1] = clip(r((v0 << p) + d[t+1] + (nudge[t] << p)) - r(v0 << p), -1, 1)
+        s[t+1]  = (U[t] + (xi[t+1] << k) > theta) - (U[t] + (xi[t+1] << k) < -theta)
+        U[t+1]  = U[t] + xi[t+1] - s[t+1]
+
+    The nudge uses xi0 + (xi >> p) as the output's xi. The free phase's last state has a memory of its own,
+    which each nudged step reads in addition. Members, turns and the free phase are those of `NeuronArray`.
+
+    A spike has two bits, *spike* and *negative* (`hw.synapse.interface.weighed`);
+    ``spike_count`` counts spikes of both signs.
+
+    d saturates to 16 bits; xi is clipped to 0..256, of deviations to +-256; U stays within
+    `Spec.membrane_low` .. `membrane_high` by construction.
+    Latency: one cycle more than that of `NeuronArray`.
+    Integer model: `golden.model.ops.neuron`, `begin_deviation`, `deviation`; not in the paper
+    (docs/arithmetic.md).
     """
 
     window_sums = DeviationSums
-    #: The last stage compares with both thresholds and clips, which leaves no time for routing to engines and
-    #: block RAM.
+    #: One more register: the last stage compares with both thresholds and clips, which leaves no time for the
+    #: routing to engines and block RAM.
     late, latency = 1, NeuronArray.latency + 1
 
     def __init__(self, config: Config, layer: Layer):
@@ -38,23 +51,23 @@ class DeviationArray(NeuronArray):
             raise ValueError(f"DeviationArray takes a network with fine spikes, which {config.spec.name} hasn't")
         super().__init__(config, layer)
         spec, n = config.spec, layer.index
-        #: Binary point of a spike.
+        #: Binary point p: a fine spike is worth 2^-p.
         self.point = spec.schedule.fine[n - 1]
-        #: Left shifts of what comes from below and from above to d's LSB, in the free phase and in nudged ones.
+        #: Left shifts of the drives (from below, from above) to d's LSB: free phase, nudged phases.
         self.shifts = [spec.drive_shifts(n), spec.drive_shifts(n, True)]
-        # the image sends no deviation, and nothing is above the output layer
+        # The image sends no deviation, and nothing is above the output layer.
         used = [self.shifts[0][0], *([] if self.output else [self.shifts[0][1], self.shifts[1][1]])]
         used += [] if n == 1 else [self.shifts[1][0]]
         self.most = self.phi_most = layer.phi_bound << max(used)
         bits = signed_bits(-self.most, self.most)
         self.both, self.rest = data.ArrayLayout(signed(bits), self.lanes), 0
         self.exact_bits = max(bits, spec.formats.decoder_bits) + 2
-        #: d + b of the free phase's end.
+        #: Width of v0 = d0 + bias.
         self.base_bits = max(spec.formats.decoder_bits, spec.formats.bias_bits) + 1
         self.total_bits = self.base_bits + self.point + 2
 
     def _banks(self, m):
-        """What the free phase left, and deviations: one memory each, both read in each step."""
+        """Build two memories: the free phase's state, and the deviations. Each step reads both."""
         banks, slot = [], (self.step.slot,)
         for name, when in (("free", ~self.step.nudge), ("deviations", self.step.nudge)):
             m.submodules[name] = memory = BlockMemory(shape=self.state, depth=SLOTS << bits_for(self.parts - 1))
@@ -62,7 +75,7 @@ class DeviationArray(NeuronArray):
         return banks
 
     def _both(self, sides):
-        """The sum of both sides in d's LSB; in a nudged phase each is shifted as its spikes' sizes say."""
+        """Return the sum of both sides in d's LSB; nudged phases shift each by the layers' binary points."""
         terms = []
         for n, side in enumerate(sides):
             free, nudged = (shifts[n] for shifts in self.shifts)
@@ -71,8 +84,8 @@ class DeviationArray(NeuronArray):
         return sum(terms[1:], terms[0])
 
     def _take_state(self, m, old, states):
-        """Keeps the state, a nudged phase's first one being U alone; returns xi of the output layer, and d
-        where the free phase ended."""
+        """Register the state; in a nudged phase's first step only U is nonzero. Return the output layer's xi,
+        and d at the end of the free phase."""
         step, (free, deviation) = self.step, states
         begins = Signal()
         m.d.comb += begins.eq(step.nudge & ~step.state_read)
@@ -89,8 +102,8 @@ class DeviationArray(NeuronArray):
         return [neuron.xi + by for neuron, by in zip(free, moved, strict=True)], base2
 
     def _decode(self, m, old, offset, phi, away):
-        """Stage 3: d and the nudge; what d is added to, and xi without d: in a nudged phase d + b of the free
-        phase's end."""
+        """Stage 3: d, U and nudge, as in `NeuronArray`. Also return the term to which d is added and the xi
+        of a zero deviation: in a nudged phase v0 << p and r(v0 << p), in the free phase bias and 0."""
         d3, u3, pull3, _ = super()._decode(m, old, offset, phi, away)
         bias, base = offset
         f, bits, lanes = self.config.spec.formats, self.one_bits + self.point, range(self.lanes)
@@ -104,11 +117,11 @@ class DeviationArray(NeuronArray):
         return d3, u3, pull3, (start3, before3)
 
     def _nudge(self, pull):
-        # 0 in the free phase
+        # `pull` is 0 in the free phase.
         return pull << self.point
 
     def _xi(self, m, lane, rounded, before):
-        """xi, of deviations less what it would be without any."""
+        """Return xi; in a nudged phase minus ``before``, the xi of a zero deviation."""
         one, bits = self.config.spec.formats.one, self.one_bits
         whole = Mux(self.step.nudge, clipped(rounded, bits + self.point), clipped(rounded, bits))
         moved = Signal(signed(bits + self.point + 2), name=f"moved_{lane}")
@@ -116,13 +129,13 @@ class DeviationArray(NeuronArray):
         return limited(moved, one)
 
     def _fire(self, m, xi, u, d):
-        """Stage 4 of `NeuronArray`, and whether the free phase ends."""
+        """Fire as in `NeuronArray`; also set `ends`, high in the last step of the free phase."""
         step, self.ends = self.step, Signal(name="ends")
         m.d.comb += self.ends.eq(step.sum & step.sum_last & ~step.nudge)
         return super()._fire(m, xi, u, d)
 
     def _spike(self, m, lane, weighed, spike):
-        """A spike of either sign in nudged phases."""
+        """Set ``spike``, which in nudged phases may be negative; return its value."""
         f = self.config.spec.formats
         over, under = Signal(name=f"over_{lane}"), Signal(name=f"under_{lane}")
         m.d.comb += [over.eq(weighed > f.threshold), under.eq(self.step.nudge & (weighed < -f.threshold))]
@@ -133,17 +146,17 @@ class DeviationArray(NeuronArray):
         return sum_ - less
 
     def _next_u(self, m, lane, membrane, weighed, less):
-        """Where the free phase ends: the potential that deviations begin with."""
+        """Return U to write back; at the end of the free phase the one with which deviations begin."""
         left = Signal(signed(len(weighed) + 1), name=f"left_{lane}")
         m.d.comb += left.eq(weighed - less)
         return Mux(self.ends, limited(left, self.config.spec.formats.threshold), membrane)
 
 
 def kind_of(config: Config) -> type[NeuronArray]:
-    """The kind of arrays that a network's spikes need."""
+    """Return the class of neuron arrays: `DeviationArray` with fine spikes, else `NeuronArray`."""
     return DeviationArray if config.spec.schedule.fine else NeuronArray
 
 
 def array_of(config: Config, layer: Layer) -> NeuronArray:
-    """The array of a layer, whatever the network's spikes."""
+    """Return the neuron array of a layer."""
     return kind_of(config)(config, layer)

@@ -1,4 +1,4 @@
-"""Sums over the averaging windows of a network with fine spikes: those of deviations, and what updates are made of them."""
+"""Window sums of a network with fine spikes: means and differences of the nudged phases, for the updates."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data
@@ -15,13 +15,17 @@ from .window_sums import WindowSums
 
 
 class DeviationSums(WindowSums):
-    """Keeps the free phase's sums and the first nudged phase's, part by part; with those of the second one it has the mean of
-    what xi was in both, and their difference, and keeps these, word by word, for both neighbours' update engines.
+    """Keeps the window sums of the free phase and of the +beta phase until those of the -beta phase are
+    complete, then the mean and the difference of both nudged phases for the neighbours' update engines:
 
-    A mean is clipped to what xi can be; a difference never overflows. The bundle above has differences in units of the spikes
-    of the next layer, rounded half up.
-    Latency: means and differences are complete two cycles after the last xi, sums of the free phase after one.
-    Model: `golden.model.ops.deviation_sums`.
+        mean       = clip(free + ((plus + minus) >> (p + 1)), 0, M)      M: steps of the window
+        difference = plus - minus                                        for the bundle below
+        difference = rhu(plus - minus, p - p')                           for the bundle above
+
+    p and p' are the binary points of this layer and of the next one. The free and +beta sums are kept part by
+    part, means and differences word by word. Differences never overflow.
+    Latency: means and differences are complete two cycles after the last xi, free sums after one.
+    Integer model: `golden.model.ops.deviation_sums`.
     """
 
     def __init__(self, config: Config, layer: Layer):
@@ -32,11 +36,11 @@ class DeviationSums(WindowSums):
         self.part_sums = data.ArrayLayout(signed(bits + 1), self.sums.length // self.turns)
         self.means = self.sums
         points, n = config.spec.schedule.fine, layer.index
-        #: Binary point of the layer's spikes, and by how much the next one's is less.
+        #: Binary point p of the layer's spikes, and p - p', by which that of the next layer is smaller.
         self.point, self.lost = points[n - 1], 0 if self.output else points[n - 1] - points[n]
         #: Largest |difference| in units of the next layer's spikes.
         self.most = rounded_bound(2 * config.spec.window_bound, self.lost)
-        #: Differences as the bundles below and above have them.
+        #: Layouts of the differences: "post" for the bundle below, "pre" for the bundle above.
         self.differences = {
             "post": data.ArrayLayout(signed(bits + 2), self.sums.length),
             "pre": data.ArrayLayout(signed(signed_bits(-self.most, self.most)), self.sums.length),
@@ -51,7 +55,7 @@ class DeviationSums(WindowSums):
             for name, phase in (("free_parts", ~step.nudge), ("plus_parts", step.nudge & ~step.negative))
         )
         self._finish(m, grown, free, plus)
-        # unsigned in the free phase, where xi is no deviation
+        # In the free phase sums are nonnegative, so the sign bit is dropped.
         word = word_of(m, self.turns, self.valid, Cat(lane[:bits] for lane in grown), "sums")
         self._tell(m, word)
         if self.output:
@@ -59,12 +63,12 @@ class DeviationSums(WindowSums):
         return m
 
     def _earlier(self, m, name, grown, phase):
-        """The sums of an earlier phase, there when xi are; written at its end."""
+        """Return the sums of an earlier phase, stored at its end; valid in the same cycle as ``xi``."""
         enable = self.valid & self.step.sum & self.step.sum_last & phase
         return data_delay(m, self._parts(m, name, grown, enable))
 
     def _finish(self, m, grown, free, plus):
-        """A cycle later, at the end of the last phase: means and differences."""
+        """Compute and store means and differences at the end of the last phase, one cycle after its sums."""
         spec, step, lanes = self.config.spec, self.step, self.part_sums.length
         bits, top = spec.sum_bits, spec.window_bound
         there = delay(m, self.valid & step.sum & step.sum_last & step.negative, 1)

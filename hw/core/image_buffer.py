@@ -1,4 +1,4 @@
-"""Image buffer: the images of the samples in flight, taken from the link one after the other."""
+"""Image buffer: one bank for the image of each sample in flight, filled from the link."""
 
 from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import wiring
@@ -14,24 +14,24 @@ from .interface import samples_in_flight
 
 
 class ImageBuffer(wiring.Component):
-    """A bank for each sample, one of them written while others are read.
+    """Copies one image at a time from the link to a bank, while other banks are read.
 
-    Latency: an image is taken in `Input.pixels` + 2 cycles.
+    Latency: `Input.pixels` + 2 cycles an image.
 
     Members
     -------
     start : In(1), bank : In
-        One cycle, while not ``busy``: takes an image to that bank, which must stay until it is there.
+        One-cycle pulse, while not ``busy``: copies an image to ``bank``, which must be stable while ``busy``.
     busy : Out(1)
-        High from the cycle after ``start`` until the image is there.
+        High from the cycle after ``start`` until the image is stored.
     pixel_address : Out, pixel : In
-        The image; ``pixel`` is the one at the address of the cycle before.
+        Read port of the link's image: ``pixel`` belongs to the address of the previous cycle.
     taken : Out(Flow(pixel))
-        Each pixel once, in raster order, as it comes.
+        Each pixel once, in raster order, as it arrives.
     drive_bank, drive_address : In; drive_pixel : Out
-        Synchronous read for the image engine.
+        Synchronous read port of the image engine.
     update_bank, update_address : In; update_pixel : Out
-        Synchronous read for the image bundle's update engine.
+        Synchronous read port of the image bundle's update engine.
     """
 
     def __init__(self, config: Config):

@@ -1,4 +1,4 @@
-"""What a core shows to the link: settings, operations, masters; and words between its parts."""
+"""The core's interface to the link (settings, operations, masters), and the words exchanged inside a core."""
 
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum, wiring
@@ -12,18 +12,18 @@ from golden.contract.shapes import Layer
 
 
 class Operation(enum.Enum, shape=2):
-    """What `start` starts."""
+    """The operation that `start` begins."""
 
-    #: Free phase and prediction.
+    #: Run the free phase and predict.
     INFER = 0
-    #: The same, nudged phases and the update of the masters.
+    #: Run the free phase, predict, run both nudged phases and update the masters.
     TRAIN = 1
-    #: Masters to working copies.
+    #: Clip the masters and derive the working copies from them.
     COMMIT = 2
 
 
 def settings_layout(config: Config) -> data.StructLayout:
-    """Registers that the core reads; they must not change while it is busy."""
+    """Layout of the registers that the core reads; they must not change while it is busy."""
     f, n = config.spec.formats, len(config.spec.bundles)
     return data.StructLayout(
         {
@@ -37,18 +37,18 @@ def settings_layout(config: Config) -> data.StructLayout:
 
 
 def annealing(config: Config) -> data.StructLayout:
-    """Where a step of a sample is in a schedule whose lambda falls (`Schedule.halvings`)."""
+    """Layout of a sample's position in a schedule in which lambda is halved (`Schedule.halvings`)."""
     return data.StructLayout(
         {
-            #: Halvings until now: k of lambda = 2^-k is as much larger than at first.
+            #: Halvings so far: lambda = 2^-k with k = `Schedule.decay_shift` + halved.
             "halved": range(len(config.spec.schedule.halvings) + 1),
-            #: The next step has the next one.
+            #: High if lambda is halved before the next step.
             "falls": unsigned(1),
         }
     )
 
 
-#: Cycles from `address` to `read_data`: the address's register, memory, its register, lane, bundle.
+#: Cycles from `address` to `read_data`: address register, memory, memory's output register, lane, bundle.
 READ_LATENCY = 5
 
 #: Cycles from `lane` to `read_data`.
@@ -56,20 +56,21 @@ LANE_LATENCY = 2
 
 
 def bias_word(config: Config, layer: Layer):
-    """Working biases of one channel group, LSB 2^-12."""
+    """Layout of the working biases of one channel group, LSB 2^-12, and the group's number."""
     lanes = data.ArrayLayout(signed(config.spec.formats.bias_bits), config.lanes[layer.index])
     address = unsigned(bits_for(config.groups(layer) - 1))
     return data.StructLayout({"address": address, "bias": lanes})
 
 
 def xi_shape(config: Config):
-    """xi of a neuron, LSB 2^-8: 0..256; of deviations, in units of a fine spike, within +-256."""
+    """Shape of a neuron's xi: 0..256, LSB 2^-8. With fine spikes signed: deviations are within +-256, in
+    units of 1/256 of a fine spike."""
     bits = config.spec.state_bits
     return signed(bits + 1) if config.spec.schedule.fine else unsigned(bits)
 
 
 def trace_word(config: Config, layer: Layer):
-    """What a bench sees of each word in each sweep: all quantities of the neuron, after its step."""
+    """Layout of a trace word, for benches: all quantities of a word's neurons after one of their steps."""
     spec, lanes = config.spec, config.lanes[layer.index]
     return data.StructLayout(
         {
@@ -84,71 +85,70 @@ def trace_word(config: Config, layer: Layer):
 
 
 def samples_in_flight(config: Config) -> int:
-    """Samples that a core has at once, at most: of two that it steps, one whose static drive is made, and one whose image it
-    takes. The compact core has one."""
+    """Return the largest number of samples that a core holds at once: two that it steps, one whose static
+    drive it computes, one whose image it takes. The compact core holds one."""
     return 1 if config.compact else 4
 
 
 def label_bits(config: Config) -> int:
-    """Width of a class."""
+    """Width of a class label, in bits."""
     return bits_for(config.spec.classes - 1)
 
 
 class CoreSignature(wiring.Signature):
-    """Written from the core's side.
+    """Interface of a core; directions are those of the core's side.
 
     Members
     -------
     settings : In(settings_layout(config))
-        Stable while ``busy``.
+        Registers of the host; stable while ``busy``.
     start : In(1)
-        One cycle. Of a sample only while ``ready``, of a COMMIT only while not ``busy``.
+        One-cycle pulse: begins INFER or TRAIN, only while ``ready``, or COMMIT, only while not ``busy``.
     operation : In(Operation)
         Sampled with ``start``.
     label : In(label_bits(config))
         Class of the sample; sampled with ``start``.
     ready : Out(1)
-        A sample may be started beside those in flight, of which there are at most
-        `samples_in_flight`. May fall in the cycle after ``start`` only.
+        High while another sample may be started; at most `samples_in_flight` are in flight. It may fall only
+        in the cycle after ``start``.
     holding : Out(1)
-        High from the cycle after a sample's ``start`` until the core needs its image no longer.
+        High from the cycle after a sample's ``start`` until the core no longer needs its image.
     done : Out(1)
-        One cycle for each sample, in the order of their starts, never while ``holding`` for it.
+        One-cycle pulse for each sample, in the order of their starts, never while ``holding`` is high for it.
     prediction : Out(label_bits(config))
-        Of the sample that is done, in the cycle of ``done``.
+        Predicted class of the sample that is done; valid in the cycle of ``done``.
     busy : Out(1)
-        High from the cycle after a ``start`` until no sample is in flight and each trained one's
-        update has begun; of COMMIT until all memories hold the result, but engines may still
-        prepare for it. Updates may go on afterwards; only a COMMIT waits for their end.
+        After the start of a sample, high from the next cycle until no sample is in flight and the update of
+        each trained one has begun. Updates may continue afterwards; only a COMMIT waits for their end. After
+        a COMMIT, high from the next cycle until all memories hold the result; engines may still be preparing.
     phase : Out(len(PHASES))
-        Which counter of ``phase_cycles`` counts this cycle; one hot, or 0. Of two samples in
-        flight the older one's counts.
+        One-hot index of the ``phase_cycles`` counter that counts this cycle, or 0. With two samples in flight
+        the phase of the older one counts.
     pixel_address : Out
-        Address in the image of the sample started last, in raster order, channel after channel.
+        Address in the image of the sample started last, in raster order, one channel after another.
     pixel : In(8)
-        The pixel at the address of the cycle before.
+        The pixel at the address of the previous cycle.
     bundle : In
-        0-based bundle of the access to the masters, which is possible only while not busy and goes
-        a lane at a time: whole words of all memories would need wide buses to one place.
+        0-based bundle of an access to the masters. Access is possible only while not ``busy``, one lane at a
+        time: whole words of all memories would need wide buses to one place.
     address : In
-        Word of the master memory.
+        Word address in the master memory.
     lane : In
         Lane of the word.
     write : In(1)
-        Keeps ``write_data`` for that lane. The word is stored, at most a cycle later, when its last
-        lane is written; the others must have been written since the last store, and ``address``
-        matters with the last one only.
+        Keeps ``write_data`` for that lane. Writing the last lane stores the word, at most one cycle later, at
+        the ``address`` given with it; the other lanes must have been written since the last store.
     write_data : In(MASTER_BITS)
-        A lane.
+        Value of one lane.
     read_data : Out(MASTER_BITS)
-        A lane, right `READ_LATENCY` cycles after ``bundle`` and ``address``, and `LANE_LATENCY`
-        after ``lane``.
+        Value of one lane, valid `READ_LATENCY` cycles after ``bundle`` and ``address``, and `LANE_LATENCY`
+        cycles after ``lane``.
     clear : In(1)
-        Zeroes spike and cycle counters.
+        Zeroes the spike and cycle counters.
     spikes : Out(32) x layers 1..N
-        Spikes of each layer, mod 2^32.
+        Number of spikes of each layer, mod 2^32.
     phase_cycles : Out(32) x PHASES
-        Cycles of each phase, mod 2^32.
+        Number of cycles of each phase, mod 2^32.
     """
 
     def __init__(self, config: Config):

@@ -1,4 +1,4 @@
-"""The first part of a centred commit: each channel's mean follows the batch's."""
+"""The first pass of a centred commit: the running mean of each pre channel follows the batch's mean."""
 
 from amaranth.hdl import Array, Cat, Const, Mux, Signal
 
@@ -18,32 +18,43 @@ from .weight_memory import WeightMemory
 
 
 def mean_cycles(config: Config, bundle: Bundle) -> int:
-    """For each lane of each pair of words: both read, a quotient begun, its bits, a mean; both words written."""
+    """Return the cycles of the pass. For each lane of each pair of words: read both words (LOW, HIGH), BEGIN,
+    one cycle per bit of the quotient (DIVIDE), FOLLOW; for each pair: write both words."""
     lane = 2 * (READ + 1) + 1 + config.spec.formats.bias_fraction + 1 + 1
     return layout.mean_words(config, bundle) // 2 * (config.lanes[bundle.index] * lane + 2)
 
 
 class Means:
-    """Where they stand, and the states of that part, from LOW on. A mean lies in two words, low bits and the others, in as many
-    lanes as a word has; lanes that no channel has become 0."""
+    """Counters and states of the pass, which begins in LOW.
+
+    A pair of words holds one mean in each lane: the low bits in the first word, the others in the second
+    (`golden.contract.layout.mean_halves`). Lanes without a channel become 0.
+    """
 
     def __init__(self, memory: WeightMemory, kept: Kept):
         self.memory, self.kept = memory, kept
         config, bundle, width = memory.config, memory.bundle, kept.width
         self.channel = Signal(range(bundle.pre.channels + 1), name="mean_channel")
         self.pre_lane = Signal(range(config.lanes[bundle.pre.index]), name="pre_lane")
-        #: Lane of the word, as a slice and a lane of it.
+        #: Lane of the word: its slice, and the lane within the slice.
         self.slice, self.lane = Signal(range(kept.slices), name="mean_slice"), Signal(range(width), name="mean_lane")
-        #: Address of the words of means at hand.
+        #: Address of the first word of the current pair.
         self.at = Signal(range(memory.depth + 2), name="mean_at")
-        #: The channel's mean; what is left of the total, and its share of all until now.
+        #: The channel's running mean before this commit.
         self.old = Signal(config.spec.mean_bits, name="old_mean")
+        #: Remainder of the division total / whole.
         self.rest = Signal(total_bits(config, bundle) + 1)
+        #: Quotient so far: the batch's mean, LSB 2^-`bias_fraction`.
         self.share = Signal(config.spec.formats.bias_fraction + 1)
         self.counters = (self.channel, self.slice, self.lane, self.pre_lane)
 
     def states(self, m, reading: Reading, written: Written, then: str):
-        """Lane by lane a division, bit by bit, and at last both words again; ``then`` is the state after the last ones."""
+        """Build the states: lane by lane a bit-serial division and
+
+            mean' = mean - (mean >> FOLLOW) + rhu(2^f total / whole),      f = `Formats.bias_fraction`
+
+        then both words of the pair are written. ``then``: the state after the last pair.
+        """
         memory, kept, pre = self.memory, self.kept, self.memory.bundle.pre
         f, spec, pre_lanes = memory.config.spec.formats, memory.config.spec, memory.config.lanes[pre.index]
         low, _ = layout.mean_halves(memory.config)
@@ -62,7 +73,7 @@ class Means:
             m.d.sync += [self.rest.eq(totals[self.pre_lane]), self.share.eq(0)]
             reading.go(m, "DIVIDE")
         with m.State("DIVIDE"):
-            # the share's bits, from that of 1 down; what is left is doubled
+            # Restoring division: the bits of the quotient from 2^0 down; the remainder is doubled for each.
             fits = self.rest >= kept.whole
             left = Mux(fits, self.rest - kept.whole, self.rest)
             twice, one = 2 * spec.total_bound(memory.bundle), 1 << f.bias_fraction
@@ -71,7 +82,7 @@ class Means:
             with m.If(reading.age == f.bias_fraction):
                 reading.go(m, "FOLLOW")
         with m.State("FOLLOW"):
-            # half up, by one bit more
+            # One more bit of the quotient rounds it half up.
             share = Signal(f.bias_fraction + 2)
             m.d.comb += share.eq(self.share + (self.rest >= kept.whole))
             followed = Signal(spec.mean_bits, name="followed")

@@ -1,4 +1,4 @@
-"""Sigma-delta neuron array: a layer's drives become membrane potentials, spikes and xi."""
+"""Sigma-delta neuron array: from a layer's drives to membrane potentials, spikes and xi."""
 
 from typing import Any, NamedTuple
 
@@ -26,91 +26,105 @@ from .window_sums import WindowSums, readers
 
 
 class NeuronArray(wiring.Component):
-    """One step of a layer, of one of the samples in flight: words in order, each in `Config.turns` cycles.
+    """One step of a layer for one of the samples in flight: all words in order, `Config.turns` cycles each.
 
-    A layer that has time takes the lanes of a word in turns, and so needs less logic; what it reads and sends stays a word.
-    Each sample has banks of the state and of all sums. Without a sample (`Step.idle`) drives are taken and silence is sent.
+    With phi in d's LSB, lambda = 2^-k, k' the next step's k, theta = 1/2 and y = 1 for the label, else 0:
+
+        d[t+1]   = saturate(d[t] + ((phi[t] - d[t]) >> k))
+        nudge[t] = +-beta (y - xi[t]) in the output layer's nudged phases, else 0
+        xi[t+1]  = clip(rhu(d[t+1] + bias + nudge[t], `round_shift`), 0, 1)
+        s[t+1]   = U[t] + (xi[t+1] << k) > theta
+        U[t+1]   = U[t] + (xi[t+1] << k) - (xi[t+1] << k') + xi[t+1] - s[t+1]
+
+    With several turns the lanes of a word are processed one part after another, which takes less logic;
+    drives and spikes remain whole words. Each sample has its own banks of the state and of all window sums.
+    Without a sample (`Step.idle`) drives are taken and zeros are sent as spikes.
 
     d saturates to 16 bits; xi is clipped to 0..256; U stays within `Spec.membrane_low` ..
     `membrane_high` and a sum over the averaging window within `Spec.sum_bits` by construction.
     Latency: `latency`.
-    Model: `golden.model.ops.neuron` (paper eq. 10, U form).
+    Integer model: `golden.model.ops.neuron` (paper eq. 10, U form).
 
     Parameters
     ----------
     config : Config
     layer : Layer
-        Layer 1..N; the last one has no ``above``, and is nudged.
+        Layer 1..N; the last one, the output, has no ``above`` and is nudged.
 
     Members
     -------
     step : In(Step)
-        The half of a sweep that ``start`` starts.
+        The half of a sweep that ``start`` begins.
     start : In(1)
-        One cycle: begins a pass over all words.
+        One-cycle pulse: begins a pass over all words.
     busy : Out(1)
-        High from the cycle after ``start`` until all is written.
+        High from the cycle after ``start`` until all results are written.
     below : In(stream.Signature(drive))
-        Forward drive of the bundle below; a word is taken in its last turn, the first being when both drives are there.
+        Forward drive of the bundle below. Processing of a word begins when both drives are valid; both are
+        taken in its last turn.
     above : In(stream.Signature(drive))
-        Backward drive of the bundle above; not of the output layer.
+        Backward drive of the bundle above; absent in the output layer.
     bias : In(Flow(bias_word))
-        Write of the working biases, while not busy.
+        Write port of the working biases; only while not ``busy``.
     spikes : Out(Flow(spikes_of))
         New spikes, `latency` cycles after the drives.
     those of `hw.core.window_sums.readers`
-        By which the sums of xi are read.
+        Read ports of the window sums of xi.
     annealing : In(annealing)
-        If the schedule has halvings only: where the half's sample is in them, stable as ``step`` is.
+        Only if the schedule has halvings: the sample's position in them; stable as ``step`` is.
     label : In
-        Output layer only: the class that is 1 in y.
+        Output layer only: class of the sample.
     beta : In
         Output layer only: strength of the nudge, LSB 2^-8.
     clear : In(1)
         Zeroes ``spike_count``.
     spike_count : Out(32)
-        Spikes since ``clear``, mod 2^32; follows two cycles after they are sent.
+        Spikes since ``clear``, mod 2^32; updated two cycles after they are sent.
     trace : Out(Flow(trace_word))
-        For benches; costs nothing if nothing reads it.
+        For benches; takes no logic if nothing reads it.
     """
 
-    #: Cycles from the one in which a word of drives is taken to its spikes.
+    #: Cycles from the cycle in which a word of drives is taken to its spikes.
     latency = 4
-    #: What adds xi over the averaging windows.
+    #: Class of the submodule that sums xi over the averaging windows.
     window_sums = WindowSums
-    #: Registers between the last stage, and what it sends and writes.
+    #: Extra pipeline registers between the last stage and its outputs.
     late = 0
 
     def __init__(self, config: Config, layer: Layer):
         self.config, self.layer = config, layer
         self.output = layer.index == len(config.spec.layers) - 1
         words, lanes, formats = config.words(layer), config.lanes[layer.index], config.spec.formats
-        #: Cycles of a word, and neurons that are processed in each.
+        #: Cycles of a word.
         self.turns = config.turns(layer)
+        #: Words of the layer, and neurons processed in each turn.
         self.words, self.lanes = words, lanes // self.turns
-        #: Words that the state has.
+        #: Words of the state memory in each bank: one for each turn of each word.
         self.parts = words * self.turns
         # Only the output layer needs the last xi: the nudge pulls it towards y.
         fields = {"d": signed(formats.decoder_bits), "u": signed(config.spec.membrane_bits)}
         if self.output:
             fields["xi"] = xi_shape(config)
-        #: State of the neurons of a turn.
+        #: State of the neurons processed in a turn.
         self.state = data.ArrayLayout(data.StructLayout(fields), self.lanes)
-        #: Left shifts of what comes from below, and of the sum of both sides to d's LSB: feedback may count less.
+        #: Left shift of the drive from below before both sides are added (feedback has a smaller weight).
         self.ahead = 0 if self.output else config.spec.schedule.feedback_shift
+        #: Left shift of that sum to d's LSB.
         self.rest = formats.drive_shift - self.ahead
-        #: Their drives, the sums of both sides, and working biases.
+        #: Layouts of a turn's drives, and of the sums of both sides.
         self.drives = data.ArrayLayout(signed(layer.phi_bits), self.lanes)
         self.both = data.ArrayLayout(signed(layer.phi_bits + self.ahead), self.lanes)
-        #: Largest |phi| in that LSB.
+        #: Largest |sum of both sides|, in LSBs of the sum.
         self.phi_most = layer.phi_bound << self.ahead
-        #: Largest |drive| in d's LSB; width of d before it saturates.
+        #: Largest |drive| in LSBs of d.
         self.most = layer.phi_bound << formats.drive_shift
+        #: Width of d before it saturates.
         self.exact_bits = layer.phi_bits + formats.drive_shift + 2
-        #: Width of d, bias and nudge together.
+        #: Width of d + bias + nudge.
         self.total_bits = formats.decoder_bits + 2
+        #: Layout of a turn's working biases.
         self.biases = data.ArrayLayout(signed(formats.bias_bits), self.lanes)
-        #: xi below 1 has as many bits.
+        #: Width of xi below 1: `state_fraction`.
         self.one_bits = bits_for(formats.one) - 1
         members = {
             "step": In(Step),
@@ -151,7 +165,7 @@ class NeuronArray(wiring.Component):
             m.d.comb += bank.read.addr.eq(Cat(padded(at.part, self.parts), *bank.of_read))
         m.d.comb += bias_read.addr.eq(group)
 
-        # A number behind a name is the pipeline stage that the register belongs to.
+        # The number at the end of a name is the register's pipeline stage.
         at1 = staged(m, 1, at, self.turns)
         phi1 = self._add_drives(m, at)
         at2 = staged(m, 2, at1, self.turns)
@@ -185,22 +199,22 @@ class NeuronArray(wiring.Component):
         return m
 
     def _banks(self, m):
-        """The memory of the state, and which bank of it is read and written."""
+        """Build the state memory; return its ports with the bank numbers to read and to write."""
         m.submodules.state = states = BlockMemory(shape=self.state, depth=2 * SLOTS << bits_for(self.parts - 1))
         of_read, of_write = (self.step.state_read, self.step.slot), (self.step.state_write, self.step.slot)
         return [Bank(states.read_port(), states.write_port(), of_read, of_write, None)]
 
     def _part_of(self, word, turn, shape):
-        """What a turn takes of a word."""
+        """Return the part of a word that is processed in a turn."""
         return word if self.turns == 1 else data.View(shape, word.as_value().word_select(turn, shape.size))
 
     @property
     def _sides(self):
-        """Drives of the bundle below and, where there is one, of the bundle above."""
+        """Drive streams of the bundle below and, except in the output layer, of the bundle above."""
         return [self.below] if self.output else [self.below, self.above]
 
     def _add_drives(self, m, at):
-        """Stage 1: phi; meanwhile the state is read."""
+        """Stage 1: phi = forward + backward drive. Meanwhile the state is read."""
         phi = Signal(self.both, reset_less=True)
         sides = [self._part_of(side.payload, at.turn, self.drives) for side in self._sides]
         for lane in range(self.lanes):
@@ -210,12 +224,12 @@ class NeuronArray(wiring.Component):
         return phi
 
     def _both(self, sides):
-        """The sum of both sides: feedback may count less."""
+        """Return phi = (below << feedback_shift) + above."""
         return (sides[0] << self.ahead) + (0 if self.output else sides[1])
 
     def _load(self, m, at, group, phi, states, bias):
-        """Stage 2: the state is in registers, since block RAM is slow; in the output layer, how far
-        xi is from the target, with the sign of the phase's nudge."""
+        """Stage 2: register the state, because block RAM is slow. In the output layer also compute +-(y -
+        xi), with the sign of the phase's nudge."""
         old2 = Signal(self.state, name="old2", reset_less=True)
         bias2 = Signal(self.biases, name="bias2", reset_less=True)
         phi2 = Signal.like(phi)
@@ -223,20 +237,22 @@ class NeuronArray(wiring.Component):
         m.d.sync += [group1.eq(group), phi2.eq(phi), bias2.eq(self._part_of(bias, at.turn, self.biases))]
         xi, base2 = self._take_state(m, old2, states)
         away2 = self._away(m, at, group1, xi)
-        # a sample starts from zeros, by the registers' reset
+        # In a sample's first sweep these registers are cleared, so its state begins with zeros.
         with m.If(self.step.first):
             m.d.sync += old2.eq(0)
         return old2, (bias2, base2), phi2, away2
 
     def _take_state(self, m, old, states):
-        """Keeps what was read; returns xi of the output layer, and what only fine spikes need."""
+        """Register the state that was read. Return the output layer's xi ([] in others), and None (for fine
+        spikes: the base of the deviations)."""
         (state,) = states
         for lane, kept in enumerate(old):
             m.d.sync += kept.eq(state[lane])
         return [Mux(self.step.first, 0, neuron.xi) for neuron in state] if self.output else [], None
 
     def _away(self, m, at, group, xi):
-        """How far these xi of the output layer are from the target; none of other layers."""
+        """Return registers with +-(y - xi) of the output layer; y is 1 for the label, else 0. Empty if ``xi``
+        is."""
         spec, lanes = self.config.spec, self.lanes
         away, most = signed(spec.state_bits + 1), spec.formats.one + 1
         away2 = data_registers("away2", away, lanes)
@@ -249,7 +265,8 @@ class NeuronArray(wiring.Component):
         return away2
 
     def _decode(self, m, old, offset, phi, away):
-        """Stage 3: d; the nudge of the output layer; what d is added to, and xi without d."""
+        """Stage 3: d[t+1] = saturate(d[t] + ((phi - d[t]) >> k)), and the output layer's nudge. Return d, U,
+        nudge, and the pair (term to which d is added, xi of a zero deviation or None)."""
         spec, lanes = self.config.spec, self.lanes
         f, k = spec.formats, spec.schedule.decay_shift
         annealed, most = spec.schedule.halvings, self.most
@@ -262,7 +279,7 @@ class NeuronArray(wiring.Component):
         m.d.sync += bias3.eq(bias)
         for lane in range(lanes):
             exact = Signal(signed(self.exact_bits), name=f"exact_{lane}")
-            # d + ((phi - d) >> k) with one adder less, if k = 1
+            # d + ((phi - d) >> k) = (phi + (d << k) - d) >> k: saves an adder if k = 1.
             rest = old[lane].d if k == 1 else (old[lane].d << k) - old[lane].d
             moved = ((phi[lane] << self.rest) + rest) >> k
             if annealed:
@@ -278,7 +295,7 @@ class NeuronArray(wiring.Component):
         return d3, u3, pull3, (bias3, None)
 
     def _integrate(self, m, d, u, pull, offset):
-        """Stage 4: xi; meanwhile the sums over the averaging window are read."""
+        """Stage 4: xi = clip(rhu(d + bias + nudge), 0, 1). Meanwhile the window sums are read."""
         f, (start, before) = self.config.spec.formats, offset
         xi4 = data_registers("xi4", xi_shape(self.config), self.lanes)
         u4 = data_registers("u4", u[0].shape(), self.lanes)
@@ -294,23 +311,24 @@ class NeuronArray(wiring.Component):
         return xi4, u4, d4
 
     def _nudge(self, pull):
-        """The nudge in the total's LSB."""
+        """Return the nudge in the LSB of d + bias + nudge."""
         return pull
 
     def _xi(self, m, lane, rounded, before):
         return clipped(rounded, self.one_bits)
 
     def _scaled(self, xi):
-        """xi << k of this step, and what of xi is left in U but for the spike."""
+        """Return xi << k, which the spike decision adds to U, and the change of U without a spike:
+        (xi << k) - (xi << k') + xi."""
         schedule = self.config.spec.schedule
         if not schedule.halvings:
             return xi << schedule.decay_shift, xi
         scaled = chosen(self.annealing.halved, [xi << k for k in schedule.shifts])
-        # the next step's k is larger by 1, and xi counts by so much more there
+        # At a halving k' = k + 1, so (xi << k) - (xi << k') = -(xi << k).
         return scaled, xi - Mux(self.annealing.falls, scaled, 0)
 
     def _fire(self, m, xi, u, d):
-        """Spikes, the membrane potentials after them, and the state to write back."""
+        """Compute spikes, membrane potentials and the state to write back, from the registers of stage 4."""
         spec, lanes, spike_bits = self.config.spec, self.lanes, self.config.spec.spike_bits
         bits = spec.membrane_bits + spec.schedule.last_shift + spike_bits
         spikes, written = Signal(spike_bits * lanes), Signal(self.state, name="written")
@@ -333,8 +351,8 @@ class NeuronArray(wiring.Component):
         return spikes, membranes, written
 
     def _spike(self, m, lane, weighed, spike):
-        """Decides on a spike; returns what it takes away, in whole units."""
-        # above the threshold, a power of two: without a comparator
+        """Set ``spike`` if U + (xi << k) > theta; return the amount that a spike subtracts, in units of 1."""
+        # The threshold is a power of two, so bits are tested instead of a comparison.
         one_bits = self.one_bits
         half = weighed[one_bits - 1] & weighed[: one_bits - 1].any()
         over = (weighed >> one_bits).any() | half
@@ -342,22 +360,22 @@ class NeuronArray(wiring.Component):
         return spike
 
     def _left(self, sum_, less):
-        """What a spike leaves of a sum: it takes 1 away, so the low bits stay."""
+        """Return ``sum_`` after the spike. It subtracts 1 (``less``), so the low bits stay as they are."""
         return Cat(sum_[: self.one_bits], (sum_ >> self.one_bits) - less)
 
     def _next_u(self, m, lane, membrane, weighed, less):
-        """U to write back."""
+        """Return the membrane potential to write back."""
         return membrane
 
     def _count_spikes(self, m, valid, spikes):
-        """The counter of the layer's spikes, in two stages."""
+        """Count the layer's spikes, in two pipeline stages."""
         new, new_spikes = Signal(self.lanes), Signal(range(self.lanes + 1))
         m.d.sync += [new.eq(Mux(valid, spikes, 0)), new_spikes.eq(sum(new[1:], new[0]))]
         count = Mux(self.clear, 0, self.spike_count) + new_spikes
         m.d.sync += wraps(self.spike_count, count, "counters of spikes are modulo 2^32")
 
     def _sum(self, m, coming, at, valid, xi):
-        """Sums of xi over the averaging window, read two cycles before they are written."""
+        """Connect the window sums of xi, which are read two cycles before they are written."""
         m.submodules.window = window = self.window_sums(self.config, self.layer)
         m.d.comb += [window.step.eq(self.step), window.coming.eq(coming.part), window.valid.eq(valid)]
         m.d.comb += [getattr(window, name).eq(getattr(at, name)) for name in ("part", "word", "last")]
@@ -370,7 +388,7 @@ class NeuronArray(wiring.Component):
                 m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
 
     def _trace(self, m, at, valid, d, xi, membranes, spikes):
-        """What a bench sees."""
+        """Drive the trace port, for benches."""
         trace = self.trace.payload
         m.d.comb += [
             self.trace.valid.eq(valid & at.last),
@@ -383,12 +401,13 @@ class NeuronArray(wiring.Component):
 
 
 class Bank(NamedTuple):
-    """A memory of the state."""
+    """Ports of a state memory, and the address bits that select its banks."""
 
     read: Any
     write: Any
-    #: What stands above the part in the addresses of what is read, and of what is written.
+    #: Bank bits above the part number in the read address.
     of_read: tuple[Any, ...]
+    #: Bank bits above the part number in the write address.
     of_write: tuple[Any, ...]
-    #: Whether it is written; None: in each step.
+    #: Condition under which it is written; None: in each step.
     when: Any

@@ -1,4 +1,4 @@
-"""How far each sample is on its way through the core, by number; and what stands in a slot."""
+"""The sequencer's bookkeeping: counters of samples by stage, and the registers of a slot."""
 
 from amaranth.hdl import Array, Mux, Signal
 from amaranth.utils import bits_for
@@ -9,74 +9,75 @@ from hw.synapse.interface import STATIC_BANKS
 
 
 def following(bank, banks):
-    """The number of the next of some banks that are taken in turn."""
+    """Return (bank + 1) mod ``banks``."""
     return Mux(bank == banks - 1, 0, bank + 1)
 
 
 class Samples:
-    """Counters of samples, modulo twice the places: of those that have come to each point of the way.
+    """Counters of the samples that have passed each stage, modulo 2 * ``places``.
 
-    A sample's number says its place in the image buffer (modulo the places) and its slot (modulo two).
-    In order: ``started`` >= ``drawn`` >= ``begun`` >= ``done`` >= ``freed`` >= ``started`` - places.
+    A sample's number modulo ``places`` is its place in the image buffer; modulo two it is its slot.
+    ``started`` >= ``drawn`` >= ``begun`` >= ``done`` >= ``freed`` >= ``started`` - places.
     """
 
     def __init__(self, places: int, label_bits: int):
         self.places = places
         count = range(2 * places)
-        #: Started by the host.
+        #: Samples started by the host.
         self.started = Signal(count, name="started")
-        #: Their static drive is made.
+        #: Samples with a complete static drive.
         self.drawn = Signal(count, name="drawn")
-        #: They are or were in a slot.
+        #: Samples that have entered a slot.
         self.begun = Signal(count, name="begun")
-        #: Their prediction has been told.
+        #: Samples with their `done` pulse sent.
         self.done = Signal(count, name="done")
-        #: Nothing of them is needed any more, neither image nor sums.
+        #: Samples with neither their image nor their window sums needed any longer.
         self.freed = Signal(count, name="freed")
-        #: By place: whether it is trained, and its label.
+        #: By place: high if the sample is trained; its label.
         self.trained = Array(Signal(name=f"trained_{n}") for n in range(places))
         self.labels = Array(Signal(label_bits, name=f"label_{n}") for n in range(places))
 
     def place(self, number):
-        """Of the sample of this number, in the image buffer."""
+        """Return the image buffer's bank for sample ``number``."""
         return number[: bits_for(self.places - 1)]
 
     def slot(self, number):
-        """Of the sample of this number."""
+        """Return the slot of sample ``number``."""
         return number[0]
 
     def between(self, behind, ahead):
-        """Samples that are past one point, but not past the next."""
+        """Return the number of samples between two stages: ``ahead`` - ``behind``, modulo 2 * places."""
         return low_bits(ahead - behind, len(ahead), "both are modulo a power of two, and never so far apart")
 
     def advance(self, counter):
-        """Statement for `m.d.sync`: one sample more."""
+        """Return the statement for `m.d.sync` that counts one more sample."""
         return counter.eq(counter + 1)
 
 
 class Slot:
-    """A sample that steps, and where it stands. Without one, as at the begin of the next."""
+    """Registers of one slot: the sample that steps in it, and its phase. An empty slot is in the state in
+    which the next sample begins."""
 
     def __init__(self, number: int, label_bits: int, halvings: tuple[int, ...]):
         def flag(name):
             return Signal(name=f"{name}_{number}")
 
-        #: It steps; it has both nudged phases.
+        #: `active`: a sample steps. `training`: it has both nudged phases.
         self.active, self.training = flag("active"), flag("training")
-        #: The phase: free, nudged, nudged with -beta.
+        #: The phase: free if neither is high; `nudged` in both nudged phases; `negative` in the -beta phase.
         self.nudged, self.negative = flag("nudged"), flag("negative")
-        #: Sweeps of the phase done, those that it has, and whether this is the last one.
+        #: Completed sweeps of the phase, sweeps of the phase, and a flag for its last sweep.
         self.count = Signal(bits_for(MAX_STEPS), name=f"count_{number}")
         self.steps, self.last = Signal.like(self.count, name=f"steps_{number}"), flag("last")
-        #: Halvings of lambda until now; whether the next sweep has the next one.
+        #: Halvings of lambda so far; `falls`: lambda is halved before the next sweep.
         self.halved, self.falls = Signal(range(len(halvings) + 1), name=f"halved_{number}"), flag("falls")
-        #: Bank of its static drive; its label.
+        #: Bank of the sample's static drive; its label.
         self.static = Signal(range(STATIC_BANKS), name=f"static_{number}")
         self.label = Signal(label_bits, name=f"label_of_{number}")
-        #: Its free phase is over, but what is predicted isn't known; it is, and what.
+        #: `unpredicted`: the free phase is over, the prediction pending. `predicted`: `prediction` is valid.
         self.unpredicted, self.predicted = flag("unpredicted"), flag("predicted")
         self.prediction = Signal(label_bits, name=f"prediction_{number}")
-        #: Its last sweep is over, but it isn't done; it is done in this cycle.
+        #: `ended`: the last sweep is over, `done` is pending. `leaving`: the sample is done in this cycle.
         self.ended, self.leaving = flag("ended"), flag("leaving")
-        #: The update of the one before, which reads the sums of this slot, isn't over.
+        #: The update of the slot's previous sample, which reads the sums of this slot, isn't over.
         self.unlearned = flag("unlearned")

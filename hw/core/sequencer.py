@@ -1,4 +1,4 @@
-"""Sequencer: two samples in antiphase, half a sweep apart; updates, images and static drives go on beside them."""
+"""Sequencer: steps two samples in antiphase, in parallel with updates, images and static drives."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
@@ -16,65 +16,67 @@ from .samples import Samples, Slot, following
 
 
 def one_hot(phase):
-    """The bit of a phase in `Sequencer.phase`."""
+    """Return the one-hot code of a phase in `Sequencer.phase`."""
     return 1 << protocol.PHASES.index(phase)
 
 
 class Sequencer(wiring.Component):
-    """Takes samples as they come, steps two of them, has their updates made; or has a commit made.
+    """Starts all parts of the core: accepts samples, steps two of them, updates the masters; or commits.
 
     A sample's odd layers step in one half of a sweep, its even layers in the next. Two samples, one
-    in each *slot*, are half a sweep apart: while one's odd layers step, the other's even ones do. So
-    each half uses every array once and every bundle once in each direction. Samples go to the slots
-    in turn, and each begins when it is there and its slot is free; an empty slot's layers are idle.
+    in each *slot*, are half a sweep apart: while the odd layers of one step, the even layers of the
+    other do. So each half uses every array once and every bundle once in each direction. Samples use
+    the slots in turn; each begins when its static drive is complete and its slot is free. The layers
+    of an empty slot are idle.
 
-    Each part is started by one pulse and watched by a busy line, so that nothing here knows how
-    long a part takes. Snapshot and restore cost no cycle: they are the bank numbers of `Step`.
+    Each part is started by a one-cycle pulse and has a busy line, so the sequencer depends on no
+    part's latency. Snapshot and restore take no cycles: they are the bank numbers of `Step`.
 
-    Beside the halves, each in the order of the samples: an image is taken from the link (``take``);
-    then the static drive is made, of one sample more than the two that step (``image``); after the
-    free phase the prediction (``predict``); after the last phase the update, one at a time. A sample
-    that comes to the end of its first nudged phase waits for the update of the one that was in its
-    slot before, whose sums it would overwrite. A commit waits for all updates.
+    In parallel with the halves, each in the order of the samples: ``take`` copies an image from the
+    link; ``image`` computes a static drive, for one sample more than the two that step; ``predict``
+    runs after a sample's free phase; ``update`` after its last phase, one sample at a time. Before the
+    last sweep of its +beta phase a sample waits until the update of its slot's previous sample is
+    over, because it would overwrite that sample's sums. A commit waits for all updates.
 
-    Latency: a half takes two cycles beside those for which it is busy, another part two.
+    Latency: a half takes its busy cycles and two more; so does every other part.
 
     Members
     -------
     start, operation, label, ready, holding, done, busy
         As in `CoreSignature`.
     free_steps, nudged_steps : In
-        At least one averaging window each (the registers guarantee it).
+        Sweeps of the phases; at least one averaging window each (the registers guarantee it).
     step : Out(Halves)
-        A register, right from the cycle after ``step_start`` on; engines and arrays may see both later.
+        A register, valid from the cycle after ``step_start``; engines and arrays may get both later.
     step_start : Out(1), step_busy : In(1)
-        One half of a sweep, of all engines and arrays.
+        Start and busy line of one half of a sweep, for all engines and arrays.
     static_read : Out
-        Bank of the static drive of the sample whose odd layers step; stable as ``step`` is.
+        Bank of the static drive of the sample in its odd half; stable as ``step`` is.
     odd_annealing, even_annealing : Out(annealing)
-        If the schedule has halvings only: where the sample is in them whose odd layers step, whose even ones; stable as
-        ``step`` is.
+        Only if the schedule has halvings: position of the sample in its odd (even) half; stable as ``step``.
     odd_training, even_training : Out(1)
-        If commits are centred only: whether the sample is trained whose odd layers step, whose even ones; as ``step`` is.
+        Only if commits are centred: the sample in its odd (even) half is trained; stable as ``step`` is.
     output_label : Out
         Label of the sample whose output layer steps; stable as ``step`` is.
     take_start, image_start, predict_start, update_start, commit_start, prepare_start : Out(1)
-        One cycle. A commit is followed by the engines' preparation, beside which images and static
-        drives are made.
+        One-cycle pulses. After a commit the engines prepare; meanwhile images are taken and static
+        drives computed.
     take_busy, image_busy, predict_busy, update_busy, commit_busy, prepare_busy : In(1)
-        High from the cycle after its start, ``update_busy`` at most one later.
+        High from the cycle after the part's start; ``update_busy`` at most one cycle later.
     take_bank, image_bank, update_bank : Out
-        The part's bank of the image buffer.
+        Bank of the image buffer that the part uses.
     static_write : Out
-        Bank of the static drive that is made.
+        Bank in which a static drive is stored.
     predict_slot, update_slot : Out(1)
-        Slot of the sample that the part is for; from its start until the end.
-    answer : In, prediction : Out
-        What was predicted, stable while not ``predict_busy``; that of the sample that is ``done``.
+        Slot of the part's sample; stable from the part's start until its end.
+    answer : In
+        Result of ``predict``, stable while not ``predict_busy``.
+    prediction : Out
+        Predicted class of the sample that is ``done``.
     phase : Out(len(protocol.PHASES))
-        One hot in the order of `protocol.PHASES`, for the cycle counters: the phase of the older of
-        two samples that step; static while one is taken or prepared and none steps; update while
-        nothing else goes on, or the halves wait for one.
+        One-hot in the order of `protocol.PHASES`, for the cycle counters: the phase of the older of
+        two samples that step; "static" while a sample is taken or its static drive computed and none
+        steps; "update" while only an update runs, or the halves wait for one.
     """
 
     def __init__(self, config: Config):
@@ -130,7 +132,7 @@ class Sequencer(wiring.Component):
         return m
 
     def _take(self, m, samples, committing):
-        """The image of the sample that is started."""
+        """Accept samples: copy the image of each into the image buffer, and keep its label."""
         place, room = samples.place(samples.started), Signal()
         m.d.comb += [
             room.eq(samples.between(samples.freed, samples.started) < self.places),
@@ -144,11 +146,11 @@ class Sequencer(wiring.Component):
             m.d.sync += samples.trained[place].eq(self.operation == Operation.TRAIN)
 
     def _draw(self, m, samples):
-        """The static drive of the next sample whose image is there."""
+        """Start the static drive of the next sample with a complete image, while a bank is free."""
         waiting, free = Signal(), Signal()
         m.d.comb += [
             self.image_bank.eq(samples.place(samples.drawn)),
-            # the last one that was started is there once its image is
+            # While an image is being taken, the sample started last doesn't count.
             waiting.eq(samples.between(samples.drawn, samples.started) > self.take_busy),
             free.eq(samples.between(samples.done, samples.drawn) < STATIC_BANKS),
         ]
@@ -164,8 +166,8 @@ class Sequencer(wiring.Component):
                     m.next = "IDLE"
 
     def _halves(self, m, samples, slots, preparing):
-        """Half after half, as long as there is a sample; returns whose odd layers step, which slots
-        a sample begins in, and whether a half waits for an update."""
+        """Start one half after another while a slot holds a sample. Return the slot whose odd layers step,
+        the slots in which a sample begins (one bit each), and the flag that a half waits for an update."""
         turn, stalled, static = Signal(), Signal(), Signal(range(STATIC_BANKS))
         beginning = Signal(SLOTS)
         active = Cat(slot.active for slot in slots)
@@ -173,7 +175,7 @@ class Sequencer(wiring.Component):
         with m.FSM(name="halves"):
             with m.State("STEP"):
                 for n, slot in enumerate(slots):
-                    # a sample may leave its slot in this very cycle
+                    # The slot is also free if its sample leaves in this cycle.
                     free = ~slot.active & (~slot.ended | slot.leaving)
                     mine = (turn == n) & (next_slot == n)
                     m.d.comb += beginning[n].eq(mine & free & (samples.begun != samples.drawn) & ~preparing)
@@ -183,7 +185,7 @@ class Sequencer(wiring.Component):
                 with m.If(beginning.any()):
                     m.d.sync += samples.advance(samples.begun)
                     m.d.sync += static.eq(following(static, STATIC_BANKS))
-                # sums that the last sample's update reads would be overwritten
+                # The half would overwrite sums that the update of the slot's previous sample still reads.
                 hazards = (s.active & s.nudged & s.last & s.unlearned for s in slots)
                 m.d.comb += stalled.eq(Cat(hazards).any())
                 with m.If(~(active | beginning).any()):
@@ -207,7 +209,7 @@ class Sequencer(wiring.Component):
         return turn, beginning, stalled
 
     def _swept(self, m, slot):
-        """After a sample's sweep: the next one of the phase, else the next phase, else its end."""
+        """Advance a slot after a sweep: to the next sweep, else the next phase, else the sample's end."""
         m.d.sync += slot.count.eq(slot.count + 1)
         if self.config.spec.schedule.halvings:
             with m.If(slot.falls):
@@ -224,13 +226,13 @@ class Sequencer(wiring.Component):
                     m.d.sync += slot.halved.eq(0)
 
     def _describe(self, m, slots, turn, beginning):
-        """``step`` and what goes with it, a cycle after the places that they follow from."""
+        """Drive ``step`` and the outputs that are stable with it, one cycle after the slot registers."""
         averaging, last = self.config.spec.schedule.window, len(self.config.spec.bundles)
-        # deviations begin without spikes, so none is kept for them
+        # Deviations begin without spikes, so no spikes are kept for the nudged phases.
         deviating = bool(self.config.spec.schedule.fine)
         output = turn if last % 2 else ~turn
         for told, name, chosen in ((self.static_read, "static", turn), (self.output_label, "label", output)):
-            # what goes on in the cycle of STEP, in which a sample may begin, is seen a cycle later
+            # In the cycle of STEP a sample may begin; its slot's registers are valid one cycle later.
             values = [getattr(slot, name) for slot in slots]
             m.d.comb += told.eq(Mux(chosen[0], values[1], values[0]))
         for n, slot in enumerate(slots):
@@ -265,7 +267,7 @@ class Sequencer(wiring.Component):
                     ]
 
     def _predict(self, m, slots):
-        """The prediction of a sample whose free phase is over."""
+        """Run ``predict`` for each sample after its free phase."""
         with m.FSM(name="predict"):
             with m.State("IDLE"):
                 for n, slot in enumerate(slots):
@@ -284,7 +286,7 @@ class Sequencer(wiring.Component):
                             m.d.sync += slot.prediction.eq(self.answer)
 
     def _leave(self, m, samples, slots):
-        """The oldest sample, once its sweeps are over and its prediction is known."""
+        """Report the oldest sample as done once its sweeps are over and its prediction is known."""
         oldest = samples.slot(samples.done)
         m.d.comb += self.prediction.eq(Mux(oldest, slots[1].prediction, slots[0].prediction))
         for n, slot in enumerate(slots):
@@ -295,7 +297,7 @@ class Sequencer(wiring.Component):
                 m.d.sync += slot.unlearned.eq(slot.unlearned | slot.training)
 
     def _learn(self, m, samples, slots):
-        """One update after the other; returns whether one has begun, and has the rates."""
+        """Run one update after another. Return a flag: the running update has sampled the learning rates."""
         number = samples.freed
         m.d.comb += [self.update_slot.eq(samples.slot(number)), self.update_bank.eq(samples.place(number))]
         with m.FSM(name="learn") as fsm:
@@ -307,7 +309,7 @@ class Sequencer(wiring.Component):
                     with m.Else():
                         m.d.sync += samples.advance(number)
             with m.State("BEGIN"):
-                # engines see their start, and are busy, only now
+                # The engines get their start pulse, and become busy, one cycle late.
                 m.next = "LEARN"
             with m.State("LEARN"):
                 with m.If(~self.update_busy):
@@ -319,8 +321,8 @@ class Sequencer(wiring.Component):
         return fsm.ongoing("LEARN")
 
     def _commit(self, m, samples):
-        """After the last update; then what engines derive from the weights. Returns whether a commit
-        goes on, and whether engines aren't ready: meanwhile samples come, but none begins."""
+        """Run a commit after the last update, then the engines' preparation. Return two flags: a commit is
+        pending or running; the engines prepare (samples are accepted meanwhile, but none begins)."""
         asked = Signal()
         with m.If(self.start & ~self.busy & (self.operation == Operation.COMMIT)):
             m.d.sync += asked.eq(1)
@@ -332,7 +334,7 @@ class Sequencer(wiring.Component):
                 with m.If(samples.done == samples.freed):
                     m.next = "SETTLE"
             with m.State("SETTLE"):
-                # the last update is being written
+                # The last update is being written.
                 m.next = "COMMIT"
             for part, then in (("commit", "PREPARE"), ("prepare", "IDLE")):
                 with m.State(part.upper()):
@@ -346,7 +348,7 @@ class Sequencer(wiring.Component):
         return asked, fsm.ongoing("PREPARE") | fsm.ongoing("PREPARE-WAIT")
 
     def _count(self, m, samples, slots, stalled, committing, preparing):
-        """``phase``: of what keeps the core from being done."""
+        """Drive ``phase``: the activity that the core waits for."""
         finishing = committing & (samples.done != samples.freed)
         with m.If(stalled | finishing):
             m.d.comb += self.phase.eq(one_hot("update"))
@@ -361,7 +363,7 @@ class Sequencer(wiring.Component):
         with m.Elif(samples.started != samples.drawn):
             m.d.comb += self.phase.eq(one_hot("static"))
         with m.Elif(samples.started != samples.done):
-            # nothing is left but the prediction
+            # Only the prediction is left.
             m.d.comb += self.phase.eq(one_hot("free"))
         with m.Elif(Cat(slot.unlearned for slot in slots).any()):
             m.d.comb += self.phase.eq(one_hot("update"))

@@ -1,4 +1,4 @@
-"""What a layer's channels add up to between two commits: the sums of the free phase, or the pixels, of all trained samples."""
+"""Totals of a layer's channels between two commits: free window sums, or pixels, of all trained samples."""
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
@@ -14,38 +14,38 @@ from hw.lib.loops import counting
 
 
 def total_bits(config: Config, bundle: Bundle) -> int:
-    """Width of a total."""
+    """Width of a total: a channel's sum over all positions and up to `Formats.max_batch` samples."""
     return config.spec.total_bound(bundle).bit_length()
 
 
 def read_word(config: Config, bundle: Bundle):
-    """What comes of one position of a channel group: window sums, or a pixel."""
+    """Layout of the word of one position of a channel group: free window sums, or one pixel."""
     f = config.spec.formats
     bits = f.pixel_bits if bundle.on_image else config.spec.sum_bits
     return data.ArrayLayout(unsigned(bits), config.lanes[bundle.pre.index])
 
 
 class Totals(wiring.Component):
-    """One word of totals for each group of the pre channels, to which words of the layer are added as they come, in its order.
+    """Adds up each pre channel over all positions and trained samples; a word of totals for each group.
 
     A total never overflows (`total_bits`).
-    Latency: a word counts from the cycle after it came.
-    Model: `golden.model.centring.read`.
+    Latency: ``totals`` includes a word from the cycle after it arrived.
+    Integer model: `golden.model.centring.read`.
 
     Parameters
     ----------
     config : Config
     bundle : Bundle
-        Bundle whose pre layer is added up.
+        Bundle with the pre layer to add up.
 
     Members
     -------
     i : In(Flow(read_word))
-        All words of a sample, one group's positions after the other's.
+        All words of a sample: the positions of one group, then those of the next.
     group : In, totals : Out(ArrayLayout(unsigned(total_bits), lanes))
-        Those of a group, in the same cycle, while nothing comes.
+        The totals of ``group``, in the same cycle; only while ``i`` is idle.
     clear : In(1)
-        Zeroes them, while nothing comes.
+        Zeroes the totals of ``group``; only while ``i`` is idle.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -63,7 +63,7 @@ class Totals(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         positions = self.bundle.pre.positions
-        # read, added and written in one cycle, since one group's words follow each other
+        # Read, add and write in one cycle, because successive words belong to the same group.
         m.submodules.memory = memory = Memory(shape=self.totals.shape(), depth=self.groups, init=[])
         read, write = memory.read_port(domain="comb"), memory.write_port()
         position, at = Signal(range(positions)), Signal.like(self.group)

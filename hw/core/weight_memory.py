@@ -1,4 +1,4 @@
-"""Weight memories of a bundle: masters that learn, working copies that the dynamics read."""
+"""Weight memories of a bundle: masters, which updates change, and working copies, which the steps read."""
 
 from typing import NamedTuple
 
@@ -27,41 +27,46 @@ class WeightMemory(wiring.Component):
     """Master memory (one word of ``lanes`` weights or biases a cycle) and working memory (one tile
     a cycle).
 
-    Updates never overflow a master between two commits (`Formats.update_bound`). A commit clips
-    each master to [-1, 1), writes it back, and rounds it half up to the working copy: weights to 8
-    bits in the working memory, biases to 13 bits on ``bias``. Addresses: `golden.contract.layout`.
+    Updates never overflow an 18-bit master between two commits (`Formats.update_bound`). A commit
+    clips each master to [-1, 1), writes it back, and rounds it half up to the working copy: weights
+    to 8 bits in the working memory, biases to 13 bits on ``bias``; both saturate at the top:
 
-    Latency: a read two cycles, of a tile one; an update is stored after three; a commit takes
-    `master_words` + 3.
-    Model: `golden.model.ops.commit` and `golden.model.ops.working`.
+        master  = clip(master, -1, 1 - 2^-15)
+        working = min(rhu(master, 15 - fraction), 1 - 2^-fraction)      fraction: 7 of weights, 12 of biases
+
+    (numbers for the default formats). Addresses: `golden.contract.layout`.
+
+    Latency: two cycles to read a master, one to read a tile; an update is stored after three; a commit
+    takes `master_words` + 3.
+    Integer model: `golden.model.ops.commit`, `working_weight` and `working_bias`.
 
     Members
     -------
     tile_address : In
-        Address in the working memory, at any time but during a commit.
+        Address in the working memory; to be used at any time except during a commit.
     tile : Out(tile)
-        The word at the address of the cycle before.
+        The word at the address of the previous cycle.
     updates : In(Flow(update_word))
-        ``master += update``; one address must not come twice within three cycles.
+        ``master += update``; updates to the same address must be at least three cycles apart.
     commit : In(1)
-        One cycle: begins a pass over all words.
+        One-cycle pulse: begins a pass over all words.
     busy : Out(1)
-        High from the cycle after ``commit`` until all is written.
+        High from the cycle after ``commit`` until all words are written.
     bias : Out(Flow(bias_word))
         Working biases, during a commit.
     address : In
-        Address of the host's access, while nothing else goes on.
+        Address of the host's access; only while there is no commit and no update.
     write : In(1)
-        Stores ``write_data`` there.
+        Stores ``write_data`` at ``address``.
     write_data : In
         Signed 16-bit lanes.
     read_data : Out
-        The low 16 bits of the masters at the address of two cycles before, exact after a commit.
+        The low 16 bits of the masters at the address of two cycles before; exact after a commit.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
-        #: Words that a commit passes, and those of the memory.
+        #: Words of a commit's pass; words of the memory.
         self.words, self.depth = layout.master_words(config, bundle), layout.image_words(config, bundle)
         self.lanes = config.lanes[bundle.index]
         super().__init__(self._members())
@@ -83,13 +88,14 @@ class WeightMemory(wiring.Component):
         }
 
     def _memories(self, m):
-        """Masters' read and write port, and the write port of the working copies, whose other one is `tile`."""
+        """Build both memories; return the masters' read and write ports and the working memory's write port.
+        The working memory's read port is connected to `tile`."""
         config, bundle, f = self.config, self.bundle, self.config.spec.formats
         rows, tiles = layout.tile_rows(config, bundle), layout.tiles(config, bundle)
         masters = data.ArrayLayout(signed(f.master_bits), self.lanes)
         m.submodules.master = master = BlockMemory(shape=masters, depth=self.depth)
         master_read, master_write = master.read_port(), master.write_port()
-        # A master word is one pre lane's slice of a tile: the working memory is written by slices.
+        # A master word is one pre lane's slice of a tile, so the working memory is written slice by slice.
         width = f.weight_bits * self.lanes
         m.submodules.working = working = BlockMemory(shape=width * rows, depth=tiles)
         working_read, working_write = working.read_port(), working.write_port(granularity=width)
@@ -111,10 +117,10 @@ class WeightMemory(wiring.Component):
         return m
 
     def _read(self, m, word, walking, read):
-        """A master, two cycles after its address: a commit's, else an update's, else the host's."""
+        """Return a master word two cycles after its address, a commit's, else an update's or the host's."""
         other = Mux(self.updates.valid, self.updates.payload.address, self.address)
         m.d.comb += read.addr.eq(Mux(walking, word, other))
-        # block RAM is slow, and slower where several are one memory
+        # Block RAM is slow, and slower if a memory spans several blocks, so its output gets a register.
         values = Signal(read.data.shape(), reset_less=True)
         m.d.sync += values.eq(read.data)
         for i in range(self.lanes):
@@ -123,7 +129,8 @@ class WeightMemory(wiring.Component):
         return values
 
     def _walk(self, m, walking, word, lane, at_tile):
-        """A commit's pass over all words; returns where it was two cycles ago."""
+        """Build the loop counters of a commit's pass over all words. Return its position two cycles before,
+        which is that of the master word read now."""
         rows = layout.tile_rows(self.config, self.bundle)
         is_bias = word >= layout.weight_words(self.config, self.bundle)
         with m.If(walking):
@@ -142,7 +149,7 @@ class WeightMemory(wiring.Component):
         return Walked(walked, walked_bias, walked_word, walked_lane, walked_tile)
 
     def _update(self, m):
-        """Whether there was an update two cycles ago, and that update: its master is there now."""
+        """Return strobe and payload of an update two cycles after it arrived, when its master is read."""
         payload = self.updates.payload
         updated = delay(m, self.updates.valid, 2)
         coming = Signal(payload.shape(), name="coming", reset_less=True)
@@ -151,8 +158,8 @@ class WeightMemory(wiring.Component):
         return updated, update
 
     def _write(self, m, walk, values, write):
-        """Writes a master back: clipped in a commit, with its update, or the host's. Returns it
-        clipped."""
+        """Write a master word: clipped in a commit, else master + update, else the host's word. Return the
+        masters clipped to [-1, 1)."""
         committed_bits = self.config.spec.formats.committed_bits
         updated, update = self._update(m)
         clipped = [Signal(signed(committed_bits), name=f"clipped_{i}") for i in range(self.lanes)]
@@ -173,8 +180,8 @@ class WeightMemory(wiring.Component):
         return clipped
 
     def _write_working(self, m, walk, clipped, write, rows):
-        """Working copies, rounded half up; only the largest masters can overflow: saturated. Then a
-        register, for the way to block RAMs all over the part."""
+        """Write the working copies: rounded half up, and saturated, since the largest masters overflow. A
+        register follows for the way to block RAMs across the part."""
         f, weight_words = self.config.spec.formats, layout.weight_words(self.config, self.bundle)
         weight_shift = f.master_fraction - f.weight_fraction
         bias_shift = f.master_fraction - f.bias_fraction
@@ -196,10 +203,10 @@ class WeightMemory(wiring.Component):
         ]
 
     def serve_lanes(self, m, host, address):
-        """The host's access, a lane at a time, in the module that this memory is a part of.
+        """Build the host's access, one lane at a time, in the module that contains this memory.
 
-        Words are gathered and taken apart beside their memory, and only lanes travel. ``host`` has
-        the `CoreSignature`; ``address`` is its address, a cycle later.
+        Words are assembled and split next to their memory, so only single lanes cross the part. ``host`` has
+        the `CoreSignature`; ``address`` is its address, one cycle later.
         """
         n = self.bundle.index
         mine = host.bundle == n - 1
@@ -220,17 +227,17 @@ class WeightMemory(wiring.Component):
 
 
 def learned(target, value, config: Config):
-    """A master with an update, within a batch."""
+    """Return the assignment of a master with an update added; it can't overflow within a batch."""
     low, high = signed_range(config.spec.formats.master_bits)
     return bounded(target, value, low, high, "`Formats.update_bound`: clipped by a commit after `max_batch` samples at most")
 
 
 class Walked(NamedTuple):
-    """Where a commit was when it read the masters that are there now."""
+    """Position of a commit's pass that belongs to the master word read now."""
 
-    #: There is a word.
+    #: High if a word was read.
     valid: Signal
-    #: It has biases.
+    #: High if it holds biases.
     bias: Value
     #: Address of the master word.
     word: Value

@@ -1,4 +1,4 @@
-"""The second part of a centred commit: weights without what is common to all samples, and both sums of c times a weight."""
+"""The second pass of a centred commit: weights w' = clip(w - rhu(c B)), and sums of c w' and c' w'."""
 
 from amaranth.hdl import Cat, Mux, Signal, signed
 
@@ -15,12 +15,13 @@ from hw.lib.saturate import saturated
 from .commit_memories import Kept, Widths, slice_of
 from .weight_memory import WeightMemory
 
-#: Cycles of a slice of a word of weights: its multipliers have three products each to make.
+#: Cycles of a slice of weights: each lane has one multiplier for the three products c B, c w' and c' w'.
 PRODUCTS = 3
 
 
 class Walk:
-    """All slices of words of weights in order, `PRODUCTS` cycles each: the pre channel and post group of each, and the tile."""
+    """Loop counters over all slices of all weight words in order, `PRODUCTS` cycles each: word, pre channel,
+    post group and tile of the current slice."""
 
     def __init__(self, m, memory: WeightMemory):
         config, bundle = memory.config, memory.bundle
@@ -28,22 +29,22 @@ class Walk:
         slices = Widths(config, bundle).slices
         pre_groups, groups = config.groups(bundle.pre), config.groups(bundle.post)
         self.start, self.active = Signal(name="start_walk"), Signal(name="walking")
-        #: Cycle of the slice, which goes on after the last one.
+        #: Cycle of the slice, 0 to 2; it keeps counting after the last slice.
         self.turn = Signal(range(PRODUCTS))
         self.word = Signal(range(layout.master_words(config, bundle)), name="word")
         self.slice, self.post_group = Signal(range(slices), name="walk_slice"), Signal(range(groups), name="post_group")
         lane = Signal(range(pre_lanes), name="walk_lane")
         pre_group, spot = Signal(range(pre_groups), name="pre_group"), Signal(name="spot", shape=range(self._spots(bundle)))
-        #: The slice among those of all groups.
+        #: Number of the slice among the slices of all post groups.
         self.of_all = Signal(range(groups * slices), name="slice_of_all")
-        #: First channel of the pre group, first slice of the post group.
+        # First channel of the pre group; first slice of the post group.
         base, slice_base = Signal(range(bundle.pre.channels), name="base"), Signal(range(groups * slices), name="slice_base")
         self.channel = Signal(range(bundle.pre.channels))
         self.tile = Signal(range(layout.tiles(config, bundle)), name="tile")
         self.row = Signal(range(rows), name="row")
         m.d.comb += [self.channel.eq(base + lane), self.of_all.eq(slice_base + self.slice)]
         m.d.sync += self.turn.eq(Mux(self.turn == PRODUCTS - 1, 0, self.turn + 1))
-        # innermost first
+        # Innermost loop first.
         spots, by_group = (spot, self._spots(bundle), None, 0), (self.post_group, groups, slice_base, slices)
         before = (pre_group, pre_groups, base, pre_lanes)
         order = (by_group, spots, before) if bundle.full else (spots, before, by_group)
@@ -68,13 +69,13 @@ class Walk:
 
     @staticmethod
     def _spots(bundle: Bundle) -> int:
-        """Weights of a pre channel for a post neuron."""
+        """Weights between a pre channel and a post neuron: pre positions, or kernel taps."""
         return bundle.pre.positions if bundle.full else bundle.kernel**2
 
 
 class Weighed:
-    """The slices of weights that the walk has left: one that was read, one whose new weights are there, and the one before,
-    whose products come."""
+    """Pipeline stages behind the walk: the slice that is read, the slice with new weights, and the slice
+    before it, for which the products with c and c' arrive."""
 
     def __init__(self, m, walk: Walk, memory: WeightMemory):
         bits, widths = memory.config.spec.formats.committed_bits, Widths(memory.config, memory.bundle)
@@ -82,18 +83,21 @@ class Weighed:
         places = {"word": walk.word, "tile": walk.tile, "row": walk.row, "slice": walk.slice, "of_all": walk.of_all}
         places["there"] = walk.active
         stages = [places]
-        # a slice's address stands in turns 0 to 2; two turns after its last one its new weights are made, three later its sums
+        # The walk holds a slice's address in turns 0 to 2. Two cycles later, in turn 1, its new weights are
+        # computed; three cycles after that it enters the last stage, in which its products are added (turns 2
+        # and 0).
         for stage, turn in enumerate((PRODUCTS - 1, 1, 1)):
             held = {name: Signal.like(place, name=f"{name}_{stage}") for name, place in places.items()}
             with m.If(walk.turn == turn):
                 m.d.sync += [held[name].eq(place) for name, place in stages[-1].items()]
             stages.append(held)
         _, read, new, last = stages
-        #: Which slice of a word the masters are read for.
+        #: Slice of the word to which the masters read now belong.
         self.read_slice = read["slice"]
         self.word, self.tile, self.row = new["word"], new["tile"], new["row"]
         self.last, self.last_of_all = last["there"], last["of_all"]
-        #: New weights are there, in this cycle alone; their word is, in the next one; something is on its way.
+        #: `made`: the new weights of a slice are valid, for one cycle. `valid`: a word is complete, one cycle
+        #: after its last slice. `coming`: at least one stage holds a slice.
         self.made, self.valid, self.coming = Signal(name="new_there"), Signal(name="word_there"), Signal(name="coming_there")
         m.d.comb += self.made.eq(new["there"] & (walk.turn == PRODUCTS - 1))
         m.d.comb += self.valid.eq(new["there"] & (walk.turn == 0) & (new["slice"] == widths.slices - 1))
@@ -101,10 +105,14 @@ class Weighed:
 
 
 def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
-    """Weights as they pass, a slice of masters at a time: a product of c and B, then, of the new weight, one with c and one
-    with the next c."""
+    """Build the arithmetic of the pass, one slice of masters at a time, with f = `Formats.bias_fraction`:
+
+        w' = clip(w - rhu(c B, f));    now += c w';    then += c' w'
+
+    c: the pre channel's mean that this commit is centred by; c': that of the next commit.
+    """
     spec, f, lanes = memory.config.spec, memory.config.spec.formats, range(kept.width)
-    # the slice's c, B and masters are there two cycles after its address, which stands for three
+    # The slice's c, B and masters arrive two cycles after its address, which is held for three.
     c = Signal(kept.c_read.data.shape(), name="c", reset_less=True)
     m.d.comb += kept.c_read.addr.eq(walk.channel)
     m.d.sync += c.eq(kept.c_read.data)
@@ -115,7 +123,8 @@ def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
     updates = slice_of(kept.B.read.data, b_slice, kept.width)
     m.d.sync += [b[lane].eq(Mux(kept.learned, updates[lane], 0)) for lane in lanes]
 
-    # one multiplier: by `walk.turn`, 2: c B is begun, 0: c w, 1: next c w
+    # One multiplier for each lane. Factors loaded in turn 2: c and B; in turn 0: c and w'; in turn 1: c' and
+    # w'.
     factor = Signal(kept.c_bits, name="factor", reset_less=True)
     others = data_registers("other", signed(max(kept.B_bits, f.committed_bits)), kept.width)
     products = [Signal(signed(kept.c_bits + len(other)), name=f"product_{lane}") for lane, other in enumerate(others)]
@@ -133,7 +142,7 @@ def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
             m.d.sync += [other.eq(weighed.new[lane]) for lane, other in enumerate(others)]
     m.d.sync += [product.eq(factor * other) for product, other in zip(products, others, strict=True)]
 
-    # in turn 1 the product is c B
+    # In turn 1 the product is c B.
     with m.If(walk.turn == 1):
         m.d.sync += held.eq(Cat(c.now, c.then))
         for lane in lanes:
@@ -142,7 +151,7 @@ def weigh(m, memory: WeightMemory, walk: Walk, masters, kept: Kept) -> Weighed:
             largest = (1 << (f.master_bits - 1)) + rounded_bound(spec.mean_bound * f.batch_bound, f.bias_fraction)
             m.d.comb += bounded(without, masters[lane] - common, -largest, largest, "`Spec.mean_bound`, `Formats.batch_bound`")
             m.d.sync += weighed.new[lane].eq(saturated(without, f.committed_bits))
-    # and in those after it c w and next c w, of the slice before
+    # In turn 2 it is c w', in turn 0 c' w', both of the slice before.
     for sums, turn in ((kept.now, 2), (kept.then, 0)):
         with m.If(weighed.last & (walk.turn == turn)):
             m.d.comb += [sums.at.eq(weighed.last_of_all), sums.write.en.eq(1)]

@@ -1,4 +1,4 @@
-"""Sums of xi over the averaging windows of a layer: what its update engines correlate, and what the prediction is made of."""
+"""Window sums of a layer: xi summed over the averaging windows, for the update engines and the prediction."""
 
 from typing import Any
 
@@ -20,21 +20,21 @@ from .interface import xi_shape
 
 
 def readers(config: Config, layer: Layer) -> dict[str, Any]:
-    """Members by which update engines, commits and the prediction read a layer's sums.
+    """Return the members by which update engines, commits and the prediction read a layer's window sums.
 
     updated : In(1)
-        Slot of the sample whose sums are read.
+        Slot of the sample to update.
     post_address, pre_address : In
-        Words of the nudged phases' sums, of the bundles below and above.
+        Word addresses for the update engines of the bundles below (this layer is its post layer) and above.
     post_sums, pre_sums : Out(sums_word)
-        The sums at the address of the cycle before.
+        The nudged phases' sums at the address of the previous cycle.
     free_address : In
-        Output layer only: word, then above it the slot, of sums of the free phase.
+        Output layer only: word address, with the slot in the bit above it.
     free_sums : Out(ArrayLayout(unsigned(sum_bits), lanes))
-        Those at the address of the cycle before.
+        Output layer only: the free phase's sums at the address of the previous cycle.
     read : Out(Flow(ArrayLayout(unsigned(sum_bits), lanes)))
-        If commits are centred, not of the output layer: each word of the free phase's sums once, as it is
-        complete.
+        Only if commits are centred, and not in the output layer: each word of the free phase's sums once,
+        when it is complete.
     """
     address, word = bits_for(config.words(layer) - 1), sums_word(config, layer)
     members = {"updated": In(1), "post_address": In(address), "pre_address": In(address)}
@@ -48,31 +48,33 @@ def readers(config: Config, layer: Layer) -> dict[str, Any]:
 
 
 class WindowSums(wiring.Component):
-    """Adds each step's xi to the sums as they grow, and keeps the complete ones: one memory for each nudged phase, read by both
-    neighbours' update engines, in the output layer one for the free phase. Each sample in flight has banks of its own.
+    """Sums xi over the averaging window of each phase: sum = xi in its first step, then sum + xi.
 
-    A sum stays within `Spec.sum_bits` by construction: at most 1 in each of the window's steps.
+    Complete sums are kept: in one memory for each nudged phase, which both neighbours' update engines read,
+    and in the output layer in one for the free phase. Each sample in flight has its own banks.
+
+    A sum fits `Spec.sum_bits` by construction: xi is at most 1 in each of the window's steps.
     Latency: a sum is complete in the cycle after its last xi.
-    Model: sums of `golden.model.ops.neuron`'s xi, in `golden.model.chunks.averaged`.
+    Integer model: `golden.model.chunks.averaged`.
 
     Parameters
     ----------
     config : Config
     layer : Layer
-        Layer 1..N; of the last one the sums of the free phase are kept too.
+        Layer 1..N; the sums of the free phase are kept for the last one only.
 
     Members
     -------
     step : In(Step)
-        The half of a sweep in which the xi are.
+        The half of a sweep to which the xi belong.
     coming : In
-        Part whose xi come in the second cycle from this one.
+        Part with the xi that will be valid two cycles later.
     valid : In(1)
-        xi is valid and belongs to a sample.
+        ``xi`` is valid and belongs to a sample.
     part, word : In
-        Part of the state, and word of the layer, of these xi.
+        Part of the state memory, and word of the layer, to which ``xi`` belongs.
     last : In(1)
-        The part is the last one of its word.
+        High if the part is the last one of its word.
     xi : In(ArrayLayout(xi_shape, lanes of a part))
         LSB 2^-8.
     those of `readers`
@@ -84,7 +86,7 @@ class WindowSums(wiring.Component):
         self.parts = self.words * self.turns
         lanes, bits = config.lanes[layer.index], config.spec.sum_bits
         self.output = layer.index == len(config.spec.layers) - 1
-        #: Sums of a part, and of a word.
+        #: Layouts of the sums of a part, and of a word.
         self.part_sums = data.ArrayLayout(unsigned(bits), lanes // self.turns)
         self.sums = data.ArrayLayout(unsigned(bits), lanes)
         members = {
@@ -112,13 +114,13 @@ class WindowSums(wiring.Component):
         return m
 
     def _tell(self, m, word):
-        """The free phase's sums, for what commits are centred by."""
+        """Drive ``read`` with the free phase's sums, for centred commits."""
         if "read" in self.signature.members:
             ends = self.step.sum & self.step.sum_last & ~self.step.nudge
             m.d.comb += [self.read.valid.eq(self.valid & self.last & ends), self.read.payload.eq(word)]
 
     def _grow(self, m):
-        """The sums with the xi that are there, read two cycles before they are written."""
+        """Return the sums including the current xi; old sums are read two cycles before new are written."""
         old, new = Signal(self.part_sums, name="old_sums", reset_less=True), Signal(self.part_sums, name="new_sums")
         spec = self.config.spec
         most, low = spec.window_bound, -spec.window_bound if spec.schedule.fine else 0
@@ -130,7 +132,7 @@ class WindowSums(wiring.Component):
         return new
 
     def _parts(self, m, name, written, enable):
-        """A memory of the state's parts, and its read port's data: of the part that is coming."""
+        """Build a memory of sums, one word a part; return the data of its read port, for part ``coming``."""
         depth = SLOTS << bits_for(self.parts - 1)
         m.submodules[name] = memory = BlockMemory(shape=self.part_sums, depth=depth)
         read, write = memory.read_port(), memory.write_port()
@@ -140,12 +142,13 @@ class WindowSums(wiring.Component):
         return read.data
 
     def _complete(self, m, name, word, phase, addresses):
-        """A memory of the sums of a phase, and its read ports' data."""
+        """Build the memory of a phase's complete sums; return the data of its read ports."""
         enable = self.valid & self.last & self.step.sum & self.step.sum_last & phase
         return self._memory(m, name, self.sums, (enable, self.word, word), addresses)
 
     def _memory(self, m, name, shape, written, addresses):
-        """A memory of words of the layer, and its read ports' data. written: whether, which word, and what."""
+        """Build a memory with one word for each word of the layer; return the data of its read ports, one for
+        each of ``addresses``. written: write enable, word address, data."""
         m.submodules[name] = memory = BlockMemory(shape=shape, depth=SLOTS << bits_for(self.words - 1))
         write, ports = memory.write_port(), [memory.read_port() for _ in addresses]
         enable, at, word = written

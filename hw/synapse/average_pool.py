@@ -1,4 +1,4 @@
-"""Average pooling 2x2 of a raster, as a sum of four: the factor 1/4 is two binary places in the LSB."""
+"""2x2 average pooling of a raster, as a sum of four; the factor 1/4 is in the LSB (two binary places)."""
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
@@ -9,21 +9,25 @@ from hw.lib.flow import Flow
 
 
 class AveragePool(wiring.Component):
-    """Sums of non-overlapping 2x2 squares; an odd last row or column is dropped. Model: `golden.model.ops.average_pool`.
+    """Sums non-overlapping 2x2 squares; an odd last row or column is dropped:
+    out[y,x] = in[2y,2x] + in[2y,2x+1] + in[2y+1,2x] + in[2y+1,2x+1].
+
+    Latency: `latency`.
+    Integer model: `golden.model.ops.average_pool`.
 
     Parameters
     ----------
     lanes, bits : int
-        Signed values side by side and their width.
+        Number of signed values in a word, and the width of each.
     height, width : int
-        Size of the unpooled map.
+        Size of the unpooled map, each at least 2.
 
     Members
     -------
     i : In(Flow(ArrayLayout(signed(bits), lanes)))
-        Raster order, whole maps one after the other, gaps allowed.
+        Whole maps in raster order, one after another; gaps are allowed.
     o : Out(Flow(ArrayLayout(signed(bits + 2), lanes)))
-        (height // 2) x (width // 2) sums in raster order. Read as the average, the LSB is a quarter of the input's.
+        (height // 2) x (width // 2) sums in raster order. As an average, the LSB is a quarter of the input's.
     """
 
     #: Cycles from the fourth value of a square to its sum.
@@ -55,7 +59,7 @@ class AveragePool(wiring.Component):
             with m.If(x == self.width - 1):
                 m.d.sync += y.eq(Mux(y == self.height - 1, 0, y + 1))
 
-        # x sits on an odd column for at least one cycle after the even one, so the upper pair is read in time.
+        # x is on an odd column for at least one cycle after the even one, so the upper pair is read in time.
         m.d.comb += [read.addr.eq(x >> 1), write.addr.eq(x >> 1)]
         m.d.comb += write.en.eq(self.i.valid & x[0] & ~y[0] & inside)
         m.d.sync += self.o.valid.eq(self.i.valid & x[0] & y[0] & inside)

@@ -1,4 +1,4 @@
-"""Line-buffer synapse engine of a conv bundle: planes stream past kernels held in registers."""
+"""Line-buffer synapse engine of a conv bundle: streams planes of spikes past kernels held in registers."""
 
 from itertools import product
 
@@ -20,15 +20,15 @@ from .upsample import Upsample
 
 
 class ConvEngine(wiring.Component):
-    """For each tile (post group, pre group): load its kernels, then run both directions at once.
+    """For each tile (post group, pre group) loads its kernels, then computes both directions in parallel.
 
     - forward: pre planes -> line buffer -> convolution -> average pool -> accumulator
-      (model `golden.model.ops.conv_forward`)
+      (integer model: `golden.model.ops.conv_forward`)
     - backward: post planes -> upsample -> line buffer -> convolution with flipped taps and swapped
-      channels -> accumulator (model `golden.model.ops.conv_backward`)
+      channels -> accumulator (integer model: `golden.model.ops.conv_backward`)
 
-    Latency: a tile takes k*k + (height + k - 1) * (width + k - 1) cycles and about ten more; a step
-    all groups(post) * groups(pre) tiles, whatever spikes.
+    Latency: k*k + (height + k - 1) * (width + k - 1) and about ten cycles a tile, with the pre layer's height
+    and width; a half takes groups(post) * groups(pre) tiles, independent of the number of spikes.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -77,7 +77,7 @@ class ConvEngine(wiring.Component):
         return m
 
     def _convolution(self, m, prefix, source, target, height, width):
-        """Line buffer and convolution of planes of one layer's spikes, for the other layer."""
+        """Build line buffer and convolution of one direction, from ``source``'s spikes to ``target``."""
         spike_bits = self.config.spec.spike_bits
         m.submodules[f"{prefix}lines"] = lines = LineBuffer(
             bits=source.lanes * spike_bits, height=height, width=width, kernel=self.bundle.kernel
@@ -93,7 +93,7 @@ class ConvEngine(wiring.Component):
         return lines, conv
 
     def _sum(self, m, name, values, source, target):
-        """Adds a direction's sums of a tile; those of the source's first group replace the old ones."""
+        """Build the accumulator of a direction; the sums of the source's first group replace the old."""
         m.submodules[name] = sums = Accumulator(
             words=self.config.words(target.layer),
             lanes=target.lanes,
@@ -108,7 +108,7 @@ class ConvEngine(wiring.Component):
         return sums
 
     def _control(self, m, kernel, pre, post, upsample, reading, accumulators):
-        """Tile after tile; then the drives leave."""
+        """Build the state machine: one tile after another, then the drives are sent."""
         with m.FSM():
             with kernel.for_each_tile(
                 m,
@@ -125,7 +125,7 @@ class ConvEngine(wiring.Component):
                     with m.If(post.group == post.groups - 1):
                         m.next = "SETTLE"
             with m.State("SETTLE"):
-                # The last sums are being written.
+                # The last sums are still being written.
                 m.next = "DRAIN"
             with m.State("DRAIN"):
                 m.d.comb += [accumulator.drain.eq(1) for accumulator in accumulators]
@@ -133,20 +133,20 @@ class ConvEngine(wiring.Component):
 
 
 class GroupAt:
-    """The channel group of a layer that a tile is of, and how far its drives are."""
+    """Counters of one of a tile's layers: its channel group, and the positions added so far."""
 
     def __init__(self, config: Config, layer: Layer, name: str):
         self.layer, self.lanes, self.groups = layer, config.lanes[layer.index], config.groups(layer)
         self.group = Signal(range(self.groups), name=f"{name}_group")
         #: Address of the group's first word.
         self.base = Signal(range(config.words(layer)), name=f"{name}_base")
-        #: Positions for which the tile's sums have been added.
+        #: Number of positions with the tile's sums added.
         self.added = Signal(range(layer.positions + 1), name=f"{name}_added")
 
     def first(self):
-        """Statements that go to the first group."""
+        """Return the statements that go to the first group."""
         return [self.group.eq(0), self.base.eq(0)]
 
     def next(self):
-        """Statements that go to the next group."""
+        """Return the statements that go to the next group."""
         return [self.group.eq(self.group + 1), self.base.eq(self.base + self.layer.positions)]

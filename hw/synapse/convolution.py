@@ -1,4 +1,4 @@
-"""Convolution: one window of spikes or pixels against kernels held still, all output lanes at once."""
+"""Convolution of one window of spikes or pixels with constant kernels, all output lanes in parallel."""
 
 from amaranth.hdl import Module, signed
 from amaranth.lib import data, wiring
@@ -13,33 +13,36 @@ from .interface import weighed
 
 
 class Convolution(wiring.Component):
-    """``o[lane] = sum over inputs and taps of weight * sample``, exact. Model: `golden.model.ops.convolution`.
+    """``o[lane] = sum over inputs and taps of weight * sample``, exact.
 
-    Spikes need no multiplier: each product is a gate, or the weight's negative.
+    Spikes need no multiplier: a product is the weight, 0, or with fine spikes the weight's negative.
+
+    Latency: `latency`.
+    Integer model: `golden.model.ops.convolution`.
 
     Parameters
     ----------
     inputs, outputs : int
-        Input channels in a word and output channels computed side by side.
+        Input channels in a word, and output channels computed in parallel.
     taps : int
         Kernel elements, ``k * k``.
     weight_bits : int
     sample_bits : int
-        1 for spikes, 2 for those with a sign, 8 for pixels, which are unsigned.
+        1 for spikes, 2 for fine spikes, 8 for pixels, which are unsigned.
 
     Members
     -------
     i : In(Flow(ArrayLayout(inputs * sample_bits, taps)))
-        Window; channel c of a tap is bits ``c * sample_bits ...``.
+        Window; bits ``c * sample_bits ...`` of a tap are channel c.
     weights : In(ArrayLayout(signed(weight_bits), outputs * inputs * taps))
-        Index ``(output * inputs + input) * taps + tap``. Must be stable from a window until its sum has left.
+        Index ``(output * inputs + input) * taps + tap``. Must be stable from a window until its sum is sent.
     o : Out(Flow(ArrayLayout(signed(output_bits), outputs)))
-        `output_bits` holds the worst case; overflow can't happen. In LSBs of the weights (times the samples').
+        Sums, in LSBs of weight times sample. `output_bits` holds the worst case, so they never overflow.
     """
 
     def __init__(self, *, inputs, outputs, taps, weight_bits, sample_bits=1):
         self.inputs, self.outputs, self.taps, self.sample_bits = inputs, outputs, taps, sample_bits
-        #: Whether samples are spikes, of -1, 0 and 1 at most.
+        #: True if samples are spikes (0 and 1, or -1, 0 and 1).
         self.spikes = sample_bits <= 2
         #: Largest |sum|.
         self.bound = inputs * taps * (1 if self.spikes else (1 << sample_bits) - 1) << (weight_bits - 1)
@@ -54,7 +57,7 @@ class Convolution(wiring.Component):
 
     @property
     def latency(self):
-        """Cycles from a window to its sums: the adder tree, and a register after the multipliers of pixels."""
+        """Cycles from a window to its sums: the adder tree, for pixels also the multipliers' register."""
         return tree_latency(self.inputs * self.taps) + (not self.spikes)
 
     def elaborate(self, platform):
@@ -69,7 +72,8 @@ class Convolution(wiring.Component):
                         products.append(weighed(sample, weight))
                     else:
                         products.append((data_delay(m, weight * sample), None))
-            # nothing is added to the sum, so the carry that the tree has no room for is added to the first product
+            # `carry_tree` returns one carry if all terms have one. No addition follows here, so the first
+            # product's carry is added beforehand.
             (first, carry), *others = products
             whole = first if carry is None else first + carry
             total, _ = carry_tree(m, [(whole, None), *others])

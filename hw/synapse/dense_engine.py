@@ -1,4 +1,4 @@
-"""Dense synapse engine: both directions of a fully connected bundle in one pass over weights."""
+"""Dense synapse engine: both directions of a fully connected bundle in one pass over the weights."""
 
 from typing import NamedTuple
 
@@ -18,20 +18,22 @@ from hw.lib.loops import counting
 from .interface import SynapseSignature, weighed
 from .spike_buffer import spike_buffers
 
-#: Binary places between a weight (2^-7) and phi (2^-9).
+#: Left shift from a weight's LSB (2^-7) to phi's (2^-9).
 DENSE_SHIFT = 2
 
 
 class DenseEngine(wiring.Component):
-    """Takes one tile of weights in each cycle, whatever spikes.
+    """Processes one tile of weights in each cycle, independent of the spikes.
 
-    Tiles run with the post group innermost: the backward drive of a pre word is complete after each
-    ``groups(post)`` tiles and goes to a queue as long as the layer; the forward drive gathers in a
-    small memory and leaves at the end.
+        forward[o]  = 4 sum over i of w[o,i] s[i]
+        backward[i] = 4 sum over o of w[o,i] s[o]
 
-    Latency: the first forward word leaves ``tiles + 3`` cycles, and those of the deeper adder tree,
-    after ``start``.
-    Model: `golden.model.ops.dense_forward` and `golden.model.ops.dense_backward`.
+    The loop over tiles has the post group innermost. The backward drive of a pre word is complete after
+    each ``groups(post)`` tiles and enters a FIFO with room for the whole layer; the forward drives are
+    accumulated in a small memory and sent at the end.
+
+    Latency: from ``start`` to the first forward word ``tiles + 3`` cycles and the deeper tree's depth.
+    Integer model: `golden.model.ops.dense_forward` and `golden.model.ops.dense_backward`.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -40,7 +42,7 @@ class DenseEngine(wiring.Component):
         self.config, self.bundle = config, bundle
         self.pre_lanes = config.lanes[bundle.pre.index]
         self.post_lanes = config.lanes[bundle.post.index]
-        #: Pre words and post groups: the tiles are their product.
+        #: Pre words and post groups; there are words * groups tiles.
         self.words, self.groups = config.words(bundle.pre), config.groups(bundle.post)
         super().__init__(SynapseSignature(config, bundle))
 
@@ -52,7 +54,7 @@ class DenseEngine(wiring.Component):
         self._walk(m, busy, word, group)
         m.d.comb += [pre_buffer.address.eq(word), post_buffer.address.eq(group)]
 
-        # a cycle later: weights and spikes are there
+        # One cycle after the addresses: weights and spikes.
         depth = max(tree_latency(self.pre_lanes), tree_latency(self.post_lanes))
         forward, backward = self._add(m, pre_buffer.data, post_buffer.data, depth)
         stages = 2 + depth
@@ -69,7 +71,7 @@ class DenseEngine(wiring.Component):
         return m
 
     def _walk(self, m, busy, word, group):
-        """The addresses of one tile a cycle."""
+        """Build the loop counters and addresses, one tile a cycle."""
         with m.If(busy):
             m.d.sync += self.tile_address.eq(self.tile_address + 1)
             with counting(m, group, self.groups):
@@ -80,13 +82,13 @@ class DenseEngine(wiring.Component):
             m.d.sync += [busy.eq(1), self.tile_address.eq(0), word.eq(0), group.eq(0)]
 
     def _add(self, m, pre_spikes, post_spikes, depth):
-        """The tile's sums of both directions and what is to be added to them, with adder trees of equal depth."""
+        """Return a tile's sums of both directions as pairs (sum, carry), from adder trees of equal depth."""
         pre, post, bits = range(self.pre_lanes), range(self.post_lanes), self.config.spec.spike_bits
 
         def weight(pre_lane, post_lane):
             return self.tile[pre_lane * self.post_lanes + post_lane]
 
-        # registers that a silent neuron clears, which takes no logic
+        # Product in a register that a silent neuron clears (synchronous reset), which takes no logic.
         def of_spike(spike, weight):
             return registered(m, *weighed(spike, weight))
 
@@ -101,8 +103,8 @@ class DenseEngine(wiring.Component):
         return forward, backward
 
     def _forward(self, m, at, forward):
-        """Sums by post group: read, added and written in one cycle, since with one group every tile
-        hits the same word."""
+        """Accumulate the forward drives, a word for each post group, and send them at the end. A word is
+        read, added to and written in one cycle, because with one group every tile uses the same word."""
         most = self.words * self.pre_lanes << (self.config.spec.formats.weight_bits - 1)
         totals = data.ArrayLayout(signed(signed_bits(-most, most)), self.post_lanes)
         m.submodules.sums = sums = Memory(shape=totals, depth=self.groups, init=[])
@@ -123,10 +125,10 @@ class DenseEngine(wiring.Component):
                 m.d.sync += emitting.eq(0)
 
     def _backward(self, m, at, backward):
-        """A running sum over the groups of one word, then the queue."""
+        """Accumulate the backward drive of a pre word over all post groups, then put it into the FIFO."""
         most = self.bundle.post.neurons << (self.config.spec.formats.weight_bits - 1)
         word_sums = data.ArrayLayout(signed(signed_bits(-most, most)), self.pre_lanes)
-        # one of two words isn't ready for the second in the cycle after the first
+        # A FIFO of two words isn't ready for the second in the cycle after the first.
         queue = SyncFIFOBuffered(width=word_sums.size, depth=max(self.words, 3))
         m.submodules.queue = queue
         running, complete = Signal(word_sums), Signal(word_sums)
@@ -146,15 +148,15 @@ class DenseEngine(wiring.Component):
 
 
 class Added(NamedTuple):
-    """Which tile the sums are of."""
+    """Position of the tile to which the current sums belong."""
 
-    #: There is one.
+    #: High if there is a tile.
     valid: Value
-    #: Its post group.
+    #: The tile's post group.
     group: Value
-    #: It is of the first pre word.
+    #: High in tiles of the first pre word.
     first_word: Value
-    #: It is of the last post group.
+    #: High in tiles of the last post group.
     last_group: Value
-    #: It is the last one.
+    #: High in the last tile.
     end: Value

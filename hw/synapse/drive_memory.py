@@ -1,4 +1,4 @@
-"""Drive memory: the drives of the next half are written while those of this one are streamed out."""
+"""Drive memory: stores the drives of the next half while those of the current half are sent."""
 
 from amaranth.hdl import Array, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -11,36 +11,38 @@ from hw.lib.flow import Flow
 
 
 class DriveMemory(wiring.Component):
-    """Banks of a layer's drives, all words of one written while another is sent.
+    """Banks of a layer's drives; one bank is written while another is sent.
 
-    Drives of spikes have the banks of those spikes: what the free phase left stays in its own, and both nudged phases start by
-    reading that. Words that are never written read as 0.
+    Drives computed from spikes use the bank numbers of those spikes: the drives of the free phase's last
+    spikes stay in a bank of their own, which both nudged phases read first. Words that are never written read
+    as 0.
 
     Parameters
     ----------
     layer : Layer
     lanes, bits : int
-        Drives of a word; ``bits`` is the width of one in the memory.
+        Number of drives in a word, and the stored width of each.
     wide : int
-        Neighbouring words of a line, of as many columns, that are written at once: a row of memory.
+        Words written at once, of neighbouring columns of a line: one row of the memory.
     banks : int
 
     Attributes
     ----------
     rows_of_line, words : int
+        Memory rows for a line of the map; words of the layer.
     row : ArrayLayout(ArrayLayout(signed(bits), lanes), wide)
 
     Members
     -------
     start : In(1), read_bank : In, silent : In(1)
-        ``start`` sends all words of the bank once; zeros if ``silent``.
+        ``start`` sends all words of ``read_bank`` once, as zeros if ``silent``.
     write_bank : In
-        Where ``i`` is written.
+        Bank to which ``i`` is written.
     i : In(Flow({address, drives}))
-        Address: (channel group * height + y) * rows_of_line + x // wide. Columns beyond the
-        layer's are of no effect.
+        One memory row. Address: (channel group * height + y) * rows_of_line + x // wide. Columns beyond
+        the layer's width are ignored.
     o : Out(stream.Signature(ArrayLayout(signed(bits), lanes)))
-        First word two cycles after ``start``, then one in each cycle.
+        First word two cycles after ``start``, then one word in each cycle in which ``ready`` is high.
     """
 
     def __init__(self, layer: Layer, *, lanes, bits, banks, wide=1):

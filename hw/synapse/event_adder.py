@@ -1,4 +1,4 @@
-"""Event adder: adds the kernels of the neurons in a spike window that fired, several a cycle."""
+"""Event adder: adds the kernels of the spikes in a spike window, one per unit and cycle."""
 
 from typing import NamedTuple
 
@@ -18,43 +18,45 @@ from .interface import weighed
 
 
 class EventAdder(wiring.Component):
-    """``units`` small weight memories with a priority encoder each, adder trees, and sums for a
-    share of the lanes at a time.
+    """``units`` small weight memories with a priority encoder each, adder trees, and sums for
+    ``lanes // passes`` lanes.
 
-    A spike window is a mask of `CANDIDATES` spikes for each unit. In each cycle every unit takes
-    its lowest spike away and reads its kernel. A window is gone through ``passes`` times, each time
-    for the next ``lanes // passes`` lanes, with ``passes`` times fewer adders.
+    ``o[lane] = sum over the window's spikes of spike * kernel[lane]``, exact. A spike window is a mask of
+    `CANDIDATES` spikes for each unit. In each cycle every unit clears the lowest spike of its mask and
+    reads that spike's kernel. A window is processed in ``passes`` passes, each for the next
+    ``lanes // passes`` lanes, with ``passes`` times fewer adders.
 
     Latency: a pass takes as many cycles as the busiest unit has spikes, and at least ``interval``;
-    its sums leave `latency` cycles later.
+    its sums are sent `latency` cycles later.
 
     Parameters
     ----------
     units, lanes, chunks : int
-        ``chunks`` parts of a kernel, equally wide, are written one by one.
+        Weight memories; sums of a window, in all passes; equal parts of a kernel, written one by one.
     weight_bits, bits : int
-        Widths of a weight and of a sum, which the caller proves to be enough.
+        Widths of a weight and of a sum; the caller proves that ``bits`` suffices.
     interval : int
         Least number of cycles between two passes' sums.
     passes : int
-        Divides ``chunks``.
+        Passes for each window; divides ``chunks``.
     spike_bits : int
-        2 where spikes have a sign, else 1.
+        2 for fine spikes, which have a sign, else 1.
     blocks : bool
-        Whether kernels are kept in block RAM.
+        True to keep the kernels in block RAM.
 
     Members
     -------
     kernels : In(Flow(kernel_word))
-        Writes weights, while not busy.
+        Writes weights; only while not ``busy``.
     i : In(stream.Signature(ArrayLayout(unsigned(CANDIDATES * spike_bits), units)))
-        A spike window: which candidates spike, then which of these spikes are negative; ready when its last pass begins.
+        A spike window: for each unit the mask of spikes, then with fine spikes the mask of negative ones.
+        ``ready`` when the window's last pass begins.
     o : Out(Flow(ArrayLayout(signed(bits), lanes // passes)))
-        Sums of each window, pass after pass, `latency` cycles after the pass has taken the last spike away.
+        Sums of each window, pass after pass, `latency` cycles after the pass's last spike was taken.
     busy : Out(1)
-        A window is being worked on, or its sum is still to come.
+        High while a window is processed or its sums are still to come.
     spikes : Out(range(units + 1))
-        Kernels that are read in this cycle, for benches: what of the adder is in use.
+        Number of kernels read in this cycle; for benches, which measure the adder's use.
     """
 
     def __init__(self, *, units, lanes, chunks, weight_bits, bits, interval, passes=1, spike_bits=1, blocks=False):
@@ -62,7 +64,7 @@ class EventAdder(wiring.Component):
             raise ValueError(f"passes must divide {chunks} chunks, not {passes}")
         self.units, self.lanes, self.chunks, self.weight_bits, self.bits = units, lanes, chunks, weight_bits, bits
         self.interval, self.passes, self.spike_bits, self.blocks = interval, passes, spike_bits, blocks
-        #: Cycles from the last spike of a window to its sum: encoder, memory, tree, sum.
+        #: Cycles from the last spike of a window to its sum: encoder, memory, adder tree, sum.
         self.latency = 3 + tree_latency(units)
         kernel = kernel_word(units=units, lanes=lanes, chunks=chunks, weight_bits=weight_bits)
         super().__init__(
@@ -83,12 +85,13 @@ class EventAdder(wiring.Component):
         return m
 
     def _take(self, m):
-        """Masks of one window; in each cycle each loses its lowest spike. The input keeps them until the last pass begins."""
+        """Load the masks of a window for each pass, and clear the lowest spike of each mask in each cycle.
+        The input holds the window until its last pass begins."""
         active, age = Signal(), Signal(range(self.interval + 1), init=1)
         first, load = Signal(), Signal()
         to_load, at_pass, reading_pass = (Signal(range(self.passes), name=n) for n in ("to_load", "at_pass", "reading_pass"))
         masks = data_registers("mask", CANDIDATES, self.units)
-        rests = data_registers("rest", CANDIDATES, self.units)  # without the lowest
+        rests = data_registers("rest", CANDIDATES, self.units)  # the mask without its lowest spike
         signs = data_registers("sign", CANDIDATES, self.units if self.spike_bits > 1 else 0)
         more, done = Signal(self.units), Signal()
         for u, rest in enumerate(rests):
@@ -115,8 +118,9 @@ class EventAdder(wiring.Component):
         return Window(active, first, done, masks, signs, at_pass, reading_pass)
 
     def _read(self, m, window):
-        """The kernels of the lowest spikes, as terms of each lane's sum; each pass has its own words."""
-        lanes, chunks = self.lanes // self.passes, self.chunks // self.passes  # of a pass
+        """Read the kernels of the lowest spikes; return them as terms (term, carry) of each lane's sum. Each
+        pass has its own words in the memories."""
+        lanes, chunks = self.lanes // self.passes, self.chunks // self.passes  # per pass
         item = self.kernels.payload
         of_pass, part = Signal(range(self.passes)), Signal(chunks)
         with m.Switch(item.chunk):
@@ -157,7 +161,7 @@ class EventAdder(wiring.Component):
         return terms
 
     def _add(self, m, window, terms):
-        """The sum of each lane: those of a cycle by a tree, then one cycle after the other."""
+        """Add the terms of each lane: those of a cycle in a tree, successive cycles in a register."""
         stages = 2 + tree_latency(self.units)
         adding, starting = delay(m, window.active, stages), delay(m, window.first, stages)
         ended = delay(m, window.done, self.latency)
@@ -174,7 +178,7 @@ class EventAdder(wiring.Component):
         m.d.comb += self.busy.eq(sum(trailing[1:], trailing[0]) != 0)
 
     def _memory(self, width: int) -> Memory:
-        """The memory of a unit's kernels, which are written while none is read."""
+        """Return the memory of a unit's kernels; it is never read while it is written."""
         depth = CANDIDATES * self.passes
         if self.blocks:
             return BlockMemory(shape=unsigned(width), depth=depth, forced=True)
@@ -182,23 +186,24 @@ class EventAdder(wiring.Component):
 
 
 def without_lowest(target, mask):
-    """``target`` = ``mask`` without its lowest 1."""
+    """Return the assignment of ``mask`` without its lowest 1 to ``target``."""
     return bounded(target, mask & (mask - 1), 0, (1 << CANDIDATES) - 1, "a bit of the mask is cleared")
 
 
 class Window(NamedTuple):
-    """The window at hand."""
+    """State of the window that is being processed."""
 
-    #: There is one.
+    #: High if there is a window.
     active: Signal
-    #: The cycle is its pass's first one.
+    #: High in the first cycle of a pass.
     first: Signal
-    #: The cycle is its pass's last one.
+    #: High in the last cycle of a pass.
     done: Signal
-    #: Spikes of each unit that are left.
+    #: Remaining spikes of each unit.
     masks: list[Signal]
-    #: Which spikes are negative; empty if none can be.
+    #: Mask of negative spikes of each unit; empty without fine spikes.
     signs: list[Signal]
-    #: The pass, and that of the cycle before.
+    #: Number of the pass.
     at_pass: Signal
+    #: Number of the previous cycle's pass.
     reading_pass: Signal

@@ -1,4 +1,4 @@
-"""Event-driven synapse engine of a conv bundle: spikes cost time, silence does not."""
+"""Event-driven synapse engine of a conv bundle: its cycles grow with the number of spikes."""
 
 from itertools import product
 
@@ -17,25 +17,29 @@ from .spike_window import SpikeWindow
 
 
 class EventConvEngine(wiring.Component):
-    """Adds the folded kernels of the spikes in each spike window (`golden.contract.event_units`), and so
-    computes the next half's drives during this one.
+    """Adds the folded kernels of the spikes in each spike window (`golden.contract.event_units`). The drives
+    of the next half are computed in this way during the current half.
 
-    - forward: a pooled position sees 4x4 pre positions, as 2x2 blocks.
-    - backward: a block of 2x2 pre positions sees 2x2 pooled positions.
+    - forward: the window of a pooled position has 4x4 pre positions, as 2x2 blocks of 2x2.
+    - backward: the window of a block of 2x2 pre positions has 2x2 pooled positions.
 
-    Both directions run side by side. The drives of the spikes that the free phase left stay in
-    their bank of the `DriveMemory`, so the nudged phases start without computing them again.
+    Both directions run in parallel. The drives of the free phase's last spikes stay in a bank of their
+    own in the `DriveMemory`, so they aren't computed again for the nudged phases.
 
-    Latency: a window is worked on as soon as its spikes have come. A half may be started before all
-    spikes have come: it begins once the last window is done, or when its last pass begins, if no
-    drive can be asked for too early (`Side.ends_early`). So other engines needn't wait for this one.
-    Model: `golden.model.ops.conv_forward` and `golden.model.ops.conv_backward`.
+    Latency: a window is processed as soon as its spikes have arrived. ``start`` may come before all windows
+    of the previous half are done; the half then begins after the last window, or when that window's last pass
+    begins, if its drives are certain to be written before they are read (`Side.ends_early`). So other engines
+    don't wait for this one.
+    Integer model: `golden.model.ops.conv_forward` and `golden.model.ops.conv_backward`.
 
     Members
     -------
-    those of `SynapseSignature`, and
+    those of `SynapseSignature`
+
+    Attributes
+    ----------
     sides : dict[str, Side]
-        "forward" and "backward".
+        Keys "forward" and "backward".
     """
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -48,7 +52,7 @@ class EventConvEngine(wiring.Component):
         config, bundle = self.config, self.bundle
         pre, post = bundle.pre, bundle.post
 
-        # windows of the half before are worked on; this half, and what a commit needs, begin afterwards
+        # Windows of the previous half are processed; the next half, or the preparation after a commit, waits.
         working = Signal()
         begin, begin_waits = put_off(m, self.start, working, "begin")
         prepare, prepare_waits = put_off(m, self.prepare, working, "prepare")
@@ -71,7 +75,7 @@ class EventConvEngine(wiring.Component):
         for window, spikes in ((pre_window, self.pre_spikes), (post_window, self.post_spikes)):
             m.d.comb += [window.i.valid.eq(spikes.valid), window.i.payload.eq(spikes.payload), window.start.eq(begin)]
 
-        # spikes by the places of the units that see them
+        # The windows' spikes, keyed by the (unit, index) that adds their kernel.
         bits = config.spec.spike_bits
         forward, backward = {}, {}
         for block, (y, x) in enumerate(product(range(2), repeat=2)):
@@ -92,7 +96,8 @@ class EventConvEngine(wiring.Component):
 
 
 def put_off(m, pulse, working, name: str):
-    """A pulse, put off to the first cycle without ``working``; returns it, and whether it waits."""
+    """Delay a pulse to the first cycle in which ``working`` is low. Return the delayed pulse, and a signal
+    that is high while it waits."""
     later, waits = Signal(name=name), Signal(name=f"{name}_waits")
     m.d.comb += later.eq((pulse | waits) & ~working)
     m.d.sync += waits.eq((pulse | waits) & working)

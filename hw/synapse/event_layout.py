@@ -1,7 +1,7 @@
-"""Where the event engine keeps the folded kernels: which weight lies in which unit, at which index.
+"""Layout of the folded kernels in the event engine: the unit and index of each weight.
 
-A *spike window* is what the engine works on at a time: 2x2 blocks of spikes. Each of its neurons is
-a candidate, which has a place: a unit, and an index in it.
+A *spike window* is the engine's unit of work: 2x2 blocks of spikes. Each neuron in it is a
+*candidate* and has a place: a unit, and an index in that unit.
 """
 
 from amaranth.hdl import signed, unsigned
@@ -14,25 +14,25 @@ from golden.contract.shapes import Bundle
 
 #: Side of the folded kernel: two blocks of two taps in each direction.
 SIDE = KERNEL + 1
-#: Backward weights of neighbouring columns that are written at once: two of these widths fill the
-#: words of distributed memory, which have four bits.
+#: Backward weights of neighbouring columns that are written at once: the words of distributed memory have
+#: four bits, and two weights of this width fill them without a rest.
 PAIR = 2
 
 
 def weight_bits(config: Config) -> int:
-    """A folded weight is the sum of up to four."""
+    """Width of a folded weight, the sum of up to four weights."""
     return config.spec.formats.weight_bits + 2
 
 
 def adder_shape(config: Config, bundle: Bundle, direction: str) -> dict[str, int]:
-    """Units and lanes of a direction's adder, the chunks in which a kernel's lanes are written, and the width
-    of a weight.
+    """Return the units and lanes of a direction's adder, the chunks in which a kernel's lanes are written,
+    and the width of a weight.
 
-    - forward: kernels of pre candidates; lane = post channel, a chunk a group of post channels. Unit and
-      index are the `forward_place` of the folded tap (2 jy + sy, 2 jx + sx), from pre position (2 (py + jy) +
-      sy, 2 (px + jx) + sx) to pooled position (py, px).
-    - backward: kernels of post candidates; lane = (pre group, sy, pre lane, sx) of the block of pre
-      positions, a chunk two lanes. Unit and index are the `backward_place` of block (1 - jy, 1 - jx).
+    - forward: kernels of pre candidates; lane = post channel, chunk = post group. Unit and index are the
+      `forward_place` of the folded tap (2 jy + sy, 2 jx + sx), from pre position (2 (py + jy) + sy,
+      2 (px + jx) + sx) to pooled position (py, px).
+    - backward: kernels of post candidates; lane = (pre group, sy, pre lane, sx) in the block of pre
+      positions, chunk = two lanes. Unit and index are the `backward_place` of block (1 - jy, 1 - jx).
     """
     units, lanes = adder_sizes(bundle)[direction]
     of_chunk = {"forward": config.lanes[bundle.index], "backward": PAIR}[direction]
@@ -40,7 +40,8 @@ def adder_shape(config: Config, bundle: Bundle, direction: str) -> dict[str, int
 
 
 def kernel_word(*, units, lanes, chunks, weight_bits):
-    """Some weights of one candidate of one unit: lanes ``chunk * lanes / chunks`` and following."""
+    """Return the layout of a chunk of one candidate's kernel: the ``lanes // chunks`` weights from lane
+    ``chunk * lanes / chunks`` on."""
     return data.StructLayout(
         {
             "unit": unsigned(bits_for(units - 1)),

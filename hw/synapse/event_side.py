@@ -1,4 +1,4 @@
-"""One direction of an event-driven engine: spike windows to an adder, its sums to the drive memory."""
+"""One direction of an event-driven engine: spike windows -> event adder -> drive memory."""
 
 from itertools import product
 
@@ -19,7 +19,7 @@ from .interface import bank_for, bank_of, banks_of
 
 
 class Side:
-    """Sizes of a direction, its adder, and the logic around that as parts of the engine's module.
+    """Sizes of a direction, its adder, and the logic around it, which is built into the engine's module.
 
     Parameters
     ----------
@@ -32,20 +32,19 @@ class Side:
     def __init__(self, config: Config, bundle: Bundle, name: str):
         forward, pre, post = name == "forward", bundle.pre, bundle.post
         self.config, self.name = config, name
-        #: Layer whose spikes are added, and layer that the sums drive.
+        #: Layer that spikes, and layer that the sums drive.
         self.source, self.target = (pre, post) if forward else (post, pre)
-        #: Windows.
+        #: Rows and columns of windows.
         self.rows, self.columns = (post.height, post.width) if forward else (post.height + 1, post.width + 1)
-        #: Row and column of the last spike in the first window, and the distance to the next window's;
-        #: outside of the source there are no spikes.
+        #: Row (and column) of the last spike in the first window, and the distance from window to window.
+        #: Positions outside of the source don't spike.
         self.corner, self.stride = (3, 2) if forward else (0, 1)
-        #: Columns and lines of the target that a window's sums are for; each line is a row of the drive
-        #: memory.
+        #: Columns and lines of the target that a window drives; each line is one row of the drive memory.
         self.wide, self.lines = (1, 1) if forward else (PAIR, SPOTS // PAIR)
-        #: Rows of the drive memory for a line of the target.
+        #: Rows of the drive memory in a line of the target.
         self.rows_of_line = -(-self.target.width // self.wide)
         passes = config.passes[0 if forward else 1]
-        #: Rows of the drive memory that each of the adder's passes is for.
+        #: Rows of the drive memory that each pass of the adder computes.
         self.rows_of_pass = len(self.offsets) // passes
         largest = self.source.channels * (self.stride * bundle.kernel) ** 2 * -config.spec.formats.weight_low
         self.adder = EventAdder(
@@ -59,43 +58,42 @@ class Side:
 
     @property
     def offsets(self) -> list[int]:
-        """Distances of a window's rows in the drive memory from its first one, in the order in which they are
-        written."""
+        """Addresses of a window's rows in the drive memory, relative to the first, in order of writing."""
         rows = range(self.config.groups(self.target) * self.lines)
         return [(n // self.lines * self.target.height + n % self.lines) * self.rows_of_line for n in rows]
 
     @property
     def ends_early(self) -> bool:
-        """Whether a half may end when the last window's last pass begins.
+        """True if a half may end when the last window's last pass begins.
 
-        It may if that window's rows are written before the next half, which reads the memory from its first
-        row on, comes to them.
+        This holds if that window's rows are written before the next half, which reads the drive memory from
+        its first row on, reaches them.
         """
         adder, of_pass = self.adder, self.rows_of_pass
         last_window = (self.rows - 1) * self.lines * self.rows_of_line + self.columns - 1
         rows = [last_window + offset for offset in self.offsets]
-        # in the last pass spikes are still to be taken; of the passes before it only sums are to come
+        # Cycles until all spikes of a pass are taken: up to `longest` in the last pass, 0 in those before.
         longest = max(CANDIDATES, adder.interval)
         spikes = [longest if n >= len(rows) - of_pass else 0 for n in range(len(rows))]
         return all(spikes[n] + adder.latency + n % of_pass < row for n, row in enumerate(rows))
 
     def signal(self, name: str, *shape, **options) -> Signal:
-        """A signal whose name tells the direction."""
+        """Return a signal with the direction in its name."""
         return Signal(*shape, name=f"{self.name}_{name}", **options)
 
     def take_windows(self, m, begin, window, seen):
-        """Sends windows to the adder in raster order, as soon as their spikes have come; returns whether some
-        are left.
+        """Send windows to the adder in raster order, each as soon as its spikes have arrived. Return a signal
+        that is high while windows are left.
 
-        seen: spike of the window by unit and index of the adder.
+        seen: the window's spikes, keyed by the adder's (unit, index).
         """
         source, corner, stride = self.source, self.corner, self.stride
         m.submodules[f"{self.name}_skid"] = skid = SkidBuffer(self.adder.i.payload.shape())
         connect(m, skid.o, self.adder.i)
         active, row, column = self.signal("active"), Signal.like(window.row), Signal.like(window.column)
-        before = (self.config.groups(source) - 1) * source.positions  # words of the groups before the last
+        before = (self.config.groups(source) - 1) * source.positions  # words of all groups but the last
         first, line_step = before + corner * source.width + corner + 1, stride * source.width
-        # words that the window needs, and words that the first window of its row needs
+        # Words that must have arrived for the window, and for the first window of its row.
         count = range(self.config.words(source) + 1)
         need, of_row = (self.signal(what, count, init=first) for what in ("need", "of_row"))
         m.d.comb += [window.row.eq(row), window.column.eq(column)]
@@ -117,8 +115,8 @@ class Side:
         return active | skid.o.valid
 
     def keep_drives(self, m, begin, steps, out):
-        """Writes the adder's sums to the drive memory and sends them to the layer; returns whether some are
-        to be written.
+        """Write the adder's sums to the drive memory, and send the drives to the layer. Return a signal that
+        is high while sums are still to be written.
 
         steps: `Step` of source and target.
         """
@@ -138,7 +136,8 @@ class Side:
             drives.write_bank.eq(bank),
         ]
         left, complete = self._write_rows(m, drives)
-        # the bank of a half: from its begin on or, if the last one isn't all written yet, from then on
+        # The write bank changes at the begin of a half or, if the previous half's rows aren't all written by
+        # then, after the last of them.
         unfinished, next_waits = self.signal("unfinished"), self.signal("next_waits")
         with m.If(begin):
             m.d.sync += unfinished.eq(1)
@@ -151,21 +150,21 @@ class Side:
 
         m.d.comb += [out.valid.eq(drives.o.valid), drives.o.ready.eq(out.ready)]
         m.d.comb += [lane.eq(drive) for lane, drive in zip(out.payload, drives.o.payload, strict=True)]
-        # the memory's write comes a cycle after its item
+        # The memory is written one cycle after its item.
         after = self.signal("after")
         m.d.sync += after.eq(left != 0)
         return self.adder.busy | (left != 0) | after
 
     def _write_rows(self, m, drives):
-        """Keeps a pass' sums while their rows are written, line after line of each group.
+        """Hold the sums of a pass while their rows are written, line after line of each group.
 
-        Returns how many rows are left, and the strobe of a half's last row.
+        Return the number of rows left, and the strobe of a half's last row.
         """
         of_pass, offsets, wide, item = self.rows_of_pass, self.offsets, self.wide, drives.i.payload
         held = self.signal("held", data.ArrayLayout(drives.row, of_pass), reset_less=True)
         left = self.signal("left", range(of_pass + 1))
-        # addresses of the window's first row, of the first one in its line of windows, and distance of the
-        # row from the former
+        # `base`: address of the window's first row; `line`: that of the first window in the row of windows;
+        # `offset`: address of the row to write, relative to `base`.
         address = item.address.shape()
         base, line, offset = (self.signal(name, address) for name in ("base", "line", "offset"))
         at, at_row = self.signal("at", range(len(offsets))), self.signal("at_row", range(self.rows))

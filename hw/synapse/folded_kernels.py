@@ -1,7 +1,4 @@
-"""Folded kernels, made at each commit: convolution and average pool as one kernel of stride 2.
-
-Its side is k + 1, that of the convolution's kernel and one more.
-"""
+"""Folded kernels, computed at each commit: convolution and pool as one kernel of side k + 1, stride 2."""
 
 from itertools import pairwise
 
@@ -22,28 +19,30 @@ from .interface import tile
 
 
 def divided(channel, channels: int, units: int):
-    """Quotient and remainder of a signal below `channels`, looked up."""
+    """Return quotient and remainder of a signal below ``channels`` divided by ``units``, from tables."""
     parts = zip(*(divmod(n, units) for n in range(channels)), strict=True)
     tables = (Array(Const(n, bits_for(max(part))) for n in part) for part in map(tuple, parts))
     return tuple(table[channel] for table in tables)
 
 
 class FoldedKernels(wiring.Component):
-    """Reads the working memory and writes folded weights, tap after tap, to the adders of both
-    directions.
+    """Reads the working memory and writes folded weights, tap after tap, to the adders of both directions.
 
+        folded[o,c,a,b] = sum over dy, dx in {0, 1} of w[o,c,a-dy,b-dx]
+
+    Terms outside of the kernel are 0.
     Latency: `cycles`.
 
     Members
     -------
     prepare : In(1)
-        One cycle, after a commit.
+        One-cycle pulse after a commit: computes all folded kernels.
     busy : Out(1)
         High from the cycle after ``prepare``, for `cycles`.
     tile_address : Out
-        Address in the working memory, each word of which has one pre channel.
+        Address in the working memory, each word of which belongs to one pre channel.
     tile : In(tile)
-        The word at the address of the cycle before.
+        The word at the address of the previous cycle.
     forward : Out(Flow(kernel_word))
         Weights for the adder of the forward direction.
     backward : Out(Flow(kernel_word))
@@ -58,7 +57,8 @@ class FoldedKernels(wiring.Component):
         self.pre_lanes = config.lanes[bundle.pre.index]
         self.post_lanes = config.lanes[bundle.post.index]
         pairs = SIDE**2 // PAIR * bundle.pre.channels * config.groups(bundle.post)
-        #: The four copies of each tap, and after each second tap the lanes one by one.
+        #: For each pair of taps: the four terms of either (6 cycles each), one cycle to write the first, and
+        #: one for each lane of the second.
         self.cycles = pairs * (6 + 1 + 6 + self.post_lanes)
         super().__init__(
             {
@@ -77,13 +77,13 @@ class FoldedKernels(wiring.Component):
         valid = self._read(m, at)
         bits, lanes = signed(weight_bits(self.config)), range(self.post_lanes)
         sums = [Signal(bits, name=f"sum_{i}") for i in lanes]
-        left = [Signal(bits, name=f"left_{i}") for i in lanes]  # of the pair's first tap
+        left = [Signal(bits, name=f"left_{i}") for i in lanes]  # sums of the pair's first tap
         self._place(m, at, sums, left)
         self._control(m, at, valid, sums, left)
         return m
 
     def _read(self, m, at):
-        """The address of the copy of a tap that a shift makes; returns whether there is one."""
+        """Address the weight w[a-dy, b-dx] of a folded tap. Return a signal: the kernel has this weight."""
         ky, kx, valid = Signal(signed(4)), Signal(signed(4)), Signal()
         m.d.comb += [ky.eq(at.a - at.shift[1]), kx.eq(at.b - at.shift[0])]
         inside = (ky >= 0) & (ky < KERNEL) & (kx >= 0) & (kx < KERNEL)
@@ -95,7 +95,7 @@ class FoldedKernels(wiring.Component):
         return valid
 
     def _place(self, m, at, sums, left):
-        """Where the weights go, as `forward_place` and `backward_place` say."""
+        """Drive the places of the folded weights: `forward_place` and `backward_place` as logic."""
         pre, post = self.bundle.pre.channels, self.bundle.post.channels
         forward, backward = self.forward.payload, self.backward.payload
         jy, sy, jx, sx = at.a[1], at.a[0], at.b[1], at.b[0]
@@ -122,7 +122,8 @@ class FoldedKernels(wiring.Component):
         m.d.comb += [forward.weights[i].eq(total) for i, total in enumerate(sums)]
 
     def _control(self, m, at, valid, sums, left):
-        """Adds the copies of a tap, then writes it; backward with the tap left of it."""
+        """Build the state machine: add the four terms of a folded tap, then write it; backward together with
+        the tap to its left."""
         reading, adding = Signal(), Signal()
         sx = at.b[0]
         with m.FSM() as fsm:
@@ -157,7 +158,7 @@ class FoldedKernels(wiring.Component):
                     self._next_tap(m, at)
 
     def _next_tap(self, m, at):
-        """The next tap, else the next pre channel, else the next post group, else the end."""
+        """Advance to the next tap, else to the next pre channel, else to the next post group, else end."""
         config, pre, post = self.config, self.pre_lanes, self.post_lanes
         m.d.sync += [at.b.eq(at.b + 1), at.post_lane.eq(0)]
         m.d.sync += at.out_channel.eq(at.post_group * post)
@@ -177,9 +178,9 @@ class FoldedKernels(wiring.Component):
 
 
 class Loops:
-    """Where the loops stand: post group, pre group, pre lane, folded tap (a, b), shift.
+    """Loop counters, outermost first: post group, pre group, pre lane, folded tap (a, b), shift.
 
-    The tap is (2 jy + sy, 2 jx + sx), the shift (dy, dx).
+    The folded tap is (2 jy + sy, 2 jx + sx), the shift (dy, dx).
     """
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -195,11 +196,11 @@ class Loops:
         self.a, self.b, self.shift = Signal(side), Signal(side), Signal(shifts)
         #: Pre channel.
         self.channel = Signal(range(max(pre.channels, FORWARD_CHANNELS)))
-        #: Post channel of the lane that is written, and that lane.
+        #: Post channel and post lane of the backward weight that is written.
         self.out_channel = Signal(range(max(post.channels, BACKWARD_CHANNELS)))
         self.post_lane = Signal(range(config.lanes[post.index]))
         #: Address of the groups' first tap.
         self.base = Signal(range(layout.tiles(config, bundle)))
-        #: All of them.
+        #: All counters, to reset them together.
         self.counters = [self.post_group, self.pre_group, self.pre_lane, self.a, self.b, self.base]
         self.counters += [self.channel, self.out_channel, self.post_lane, self.shift]

@@ -20,17 +20,19 @@ from .static_drives import StaticSums, static_memory
 
 
 class ImageEngine(wiring.Component):
-    """Pixels -> line buffer -> 2x2 sums -> multiplied and added -> round half up -> static memory.
+    """Pixels -> line buffer -> 2x2 sums -> products and their sum -> round half up -> static memory.
 
-    The average pool comes first: the four convolution values under a pooled position have the same
-    weights, so their pixels can be added before they are multiplied, which leaves a quarter of the
-    products. `Config.image_taps` products of each lane are made in a cycle, so a pooled position
-    takes ``n = ceil(k*k / image_taps)`` cycles; pixels wait for it if n > 2. Of an image with several
-    channels, one is taken after the other, and a memory keeps the sums meanwhile.
+        drive[o,y,x] = rhu(sum over c, ky, kx of w[o,c,ky,kx] box[c,2y+ky,2x+kx], `Spec.static_shift`)
 
-    Latency: the image is read once for each post group, which makes groups(post) * channels * (k*k +
-    positions + max(n - 2, 0) * pooled positions + n + about ten) cycles a sample.
-    Model: `golden.model.ops.static_drive`.
+    box[c,y,x] is the sum of the 2x2 pixels from (y, x): the four convolution positions under a pooled
+    one have the same weights, so their pixels are added before the multiplication, which leaves a
+    quarter of the products. Each lane computes `Config.image_taps` products a cycle, so a pooled
+    position takes ``n = ceil(k*k / image_taps)`` cycles; pixels wait for it if n > 2. The channels of
+    an image are processed one after another, and a memory holds the sums meanwhile.
+
+    Latency: the image is read once for each post group, in groups(post) * channels * (k*k + positions +
+    max(n - 2, 0) * pooled positions + n + about ten) cycles a sample.
+    Integer model: `golden.model.ops.static_drive`.
 
     Members: those of `StaticSignature`.
     """
@@ -39,12 +41,12 @@ class ImageEngine(wiring.Component):
         if bundle.kind != "image":
             raise ValueError(f"ImageEngine takes an image bundle, not {bundle.kind}")
         self.config, self.bundle = config, bundle
-        #: Planes of pixels.
+        #: Channels of the image.
         self.channels = bundle.pre.channels
         self.taps, self.lanes = bundle.kernel**2, config.lanes[bundle.index]
-        #: Taps that are multiplied in a cycle.
+        #: Taps multiplied in each cycle, per lane.
         self.at_once = min(config.image_taps, self.taps)
-        #: Cycles of a pooled position.
+        #: Cycles of a pooled position, one round of `at_once` taps each.
         self.rounds = -(-self.taps // self.at_once)
         super().__init__(StaticSignature(config, bundle))
 
@@ -70,13 +72,15 @@ class ImageEngine(wiring.Component):
         return m
 
     def _in_last(self, m, channel):
-        """A context for what happens in the last channel alone."""
+        """Return a context for statements that hold in the image's last channel only."""
         return m.If(channel == self.channels - 1) if self.channels > 1 else nullcontext()
 
     def _read_pixels(self, m, lines, channel):
-        """Pixels of a channel in raster order; after one that completes a pooled position's window, a pause.
+        """Read the pixels of a channel in raster order, with a pause after each one that completes the window
+        of a pooled position.
 
-        Returns ``reading``, whose rise starts it, and the strobe of such pixels.
+        Return ``reading``, which the caller sets to start, and the strobe of the pixels that complete a
+        window.
         """
         pre, k = self.bundle.pre, self.bundle.kernel
         reading, pause = Signal(), Signal(range(max(self.rounds, 2)))
@@ -99,10 +103,10 @@ class ImageEngine(wiring.Component):
         return reading, completes
 
     def _boxes(self, m, lines, completes):
-        """2x2 sums of the window of pixels, one for each tap, which then pass by the multipliers.
+        """Compute the 2x2 sums of a window, one for each tap, and shift them past the multipliers.
 
-        Returns their registers, the first `at_once` of which are to be multiplied, and the number
-        of rounds that are left.
+        Return their registers, of which the first `at_once` are multiplied, and the number of rounds
+        left.
         """
         k, pixel_bits = self.bundle.kernel, self.config.spec.formats.pixel_bits
         box = unsigned(pixel_bits + 2)
@@ -122,7 +126,7 @@ class ImageEngine(wiring.Component):
         return boxes, left
 
     def _choose_weights(self, m, kernel, left):
-        """The weights of a round's taps: `at_once` of each lane."""
+        """Return the weights of a round's taps: `at_once` for each lane."""
         weight = signed(self.config.spec.formats.weight_bits)
         chosen = Signal(data.ArrayLayout(weight, self.lanes * self.at_once))
         for number in range(self.rounds):
@@ -134,13 +138,13 @@ class ImageEngine(wiring.Component):
         return chosen
 
     def _multiply(self, m, boxes, chosen, left, static, channel):
-        """Products of some taps, their sum, and the sum over the rounds and channels.
+        """Multiply a round's taps, add the products, and add up the rounds and channels.
 
-        Returns the strobe of a position whose rounds of a channel are over.
+        Return the strobe of a position's sum: all rounds of a channel are added.
         """
         at_once, sums = self.at_once, StaticSums(self, 4 * self.taps * self.channels)
         total = sums.total
-        # operands have registers of their own: multipliers lie in a few rows, far from most logic
+        # Operands have their own registers, because multipliers lie in a few rows, far from most logic.
         latency = 2 + tree_latency(at_once)
         adding = delay(m, left != 0, latency)
         first, last = delay(m, left == self.rounds, latency), delay(m, left == 1, latency)
@@ -157,10 +161,11 @@ class ImageEngine(wiring.Component):
         return summed
 
     def _keep(self, m, total, begins, complete, channel):
-        """The sums that the channels before left, of the position that begins next; none before the first channel.
+        """Return, for each lane, the sum over the previous channels for the position that begins next; 0 in
+        the first channel.
 
-        begins: the strobe of a position's first round; two positions' are at least two cycles apart, so there is time to read.
-        complete: the strobe of its sum in `total`.
+        begins: strobe of a position's first round; at least two cycles apart, so the next sum is read in
+        time. complete: strobe of the position's sum in ``total``.
         """
         positions = self.bundle.post.positions
         m.submodules.sums = memory = BlockMemory(shape=total.shape(), depth=positions)
@@ -174,7 +179,8 @@ class ImageEngine(wiring.Component):
         return [Mux(channel == 0, 0, read.data[lane]) for lane in range(self.lanes)]
 
     def _control(self, m, kernel, reading, static, channel, summed):
-        """Group after group of post channels, and for each the image's channels: its kernels, then the pixels."""
+        """Build the state machine: for each post group and each channel of the image, load the kernels, then
+        stream the pixels."""
         post, groups = self.bundle.post, self.config.groups(self.bundle.post)
         group, done = Signal(range(groups)), Signal(range(post.positions + 1))
         word = Signal.like(static.i.payload.address)

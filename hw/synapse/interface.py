@@ -1,4 +1,4 @@
-"""What layers, synapse engines and the sequencer exchange: halves of sweeps, spikes, weights, drives."""
+"""Interfaces between layers, synapse engines and the sequencer: halves of sweeps, spikes, weights, drives."""
 
 from amaranth.hdl import Cat, Mux, signed, unsigned
 from amaranth.lib import data, stream, wiring
@@ -12,87 +12,89 @@ from hw.lib.flow import Flow
 
 
 class Step(data.Struct):
-    """What all odd layers, or all even ones, do in one half of a sweep; the sequencer sets it.
+    """Controls of all odd layers, or of all even layers, in one half of a sweep; set by the sequencer.
 
-    Stable from a half's `start`, with which it goes from layer to layer, until all neuron arrays
+    Stable from the half's `start`, with which it travels from layer to layer, until all neuron arrays
     are idle again.
 
-    Snapshot and restore are bank numbers, not copies: the free phase leaves its last state in state
-    bank 0, and the even layers' last spikes in a bank of their own (``keep``); the first half of
-    each nudged phase reads those (``kept``), and all of its first sweep reads state bank 0.
-    With fine spikes the first half of each nudged phase is silent instead.
+    Snapshot and restore are bank numbers, not copies. The free phase leaves its last state in state
+    bank 0, and the even layers' last spikes in a bank of their own (``keep``). The first half of
+    each nudged phase reads these spikes (``kept``), and all of its first sweep reads state bank 0.
+    With fine spikes the first half of each nudged phase has no spikes instead.
     """
 
-    #: Slot of the sample, 0 to `SLOTS` - 1: each slot has banks of its own in every memory.
+    #: Slot of the sample, 0 to `SLOTS` - 1; each slot has its own banks in every memory.
     slot: unsigned(1)
-    #: There is no sample: drives are taken, spikes are 0, nothing is stored.
+    #: The slot is empty: drives are taken, spikes are 0, nothing is stored.
     idle: unsigned(1)
-    #: The first sweep of a sample: the state reads as zero.
+    #: First sweep of a sample: the state reads as zero.
     first: unsigned(1)
-    #: There were no spikes yet, drives are zero: odd layers in the first sweep, with fine spikes of each phase.
+    #: Drives are zero: odd layers in a sample's first sweep, with fine spikes in each phase's first.
     silent: unsigned(1)
-    #: Drives are by the spikes that were kept: odd layers in the first sweep of a nudged phase.
+    #: Drives come from the kept spikes: odd layers in the first sweep of a nudged phase.
     kept: unsigned(1)
     #: The new spikes are kept: even layers in the free phase's last sweep.
     keep: unsigned(1)
-    #: State bank that is read.
+    #: State bank to read.
     state_read: unsigned(1)
-    #: State bank that is written.
+    #: State bank to write.
     state_write: unsigned(1)
-    #: The output layer is nudged.
+    #: Nudged phase: the output layer is nudged.
     nudge: unsigned(1)
-    #: It is nudged with -beta.
+    #: The nudge is -beta.
     negative: unsigned(1)
-    #: The sweep is within its phase's averaging window: xi is added to the sum of the window.
+    #: The sweep is in its phase's averaging window: xi is added to the window sum.
     sum: unsigned(1)
-    #: It is the first one there: xi replaces the old sum.
+    #: First sweep of the window: xi replaces the old sum.
     sum_first: unsigned(1)
-    #: It is the last one there, and of the phase: the sum is complete.
+    #: Last sweep of the phase, and so of the window: the sum is complete.
     sum_last: unsigned(1)
 
 
 class Halves(data.Struct):
-    """The two halves of sweeps that go on at once: one sample's odd layers, the other's even ones."""
+    """The two halves that run at the same time: one sample's odd layers, the other's even layers."""
 
     odd: Step
     even: Step
 
     def of(self, layer: int):
-        """The half of a layer, by its index."""
+        """Return the `Step` of a layer, given its index."""
         return self.odd if layer % 2 else self.even
 
 
 def bank_of(target: Step):
-    """Bank of the spikes, and of drives by them, that a layer reads; of `banks_of` its neighbour."""
+    """Return the bank that a layer reads, of its neighbour's spikes or of the drives computed from them: one
+    of `banks_of` the neighbour."""
     return Cat(target.slot, target.kept)
 
 
 def bank_for(source: Step):
-    """Bank where the new spikes of a layer, and drives by them, are written; of `banks_of` it."""
+    """Return the bank for a layer's new spikes, or drives computed from them: one of `banks_of` the layer."""
     return Cat(source.slot, source.keep)
 
 
 def banks_of(source: int, config: Config) -> int:
-    """Banks of the spikes of a layer, by its index, and of drives by them: one a slot, and one a
-    slot for those that are kept, which are even layers' alone. Deviations begin without spikes: none is kept."""
+    """Return the number of banks of a layer's spikes, and of the drives computed from them, given its index:
+    one for each slot, and in even layers another for each slot's kept spikes. With fine spikes none are kept,
+    since deviations begin without spikes."""
     return SLOTS if source % 2 or config.spec.schedule.fine else 2 * SLOTS
 
 
 def spike_word(words, lanes, bits=1):
-    """A word of new spikes and where it belongs in its layer. bits: `Spec.spike_bits`, of each lane."""
+    """Return the layout of a word of new spikes and its address in the layer. bits: `Spec.spike_bits`."""
     return data.StructLayout({"address": unsigned(bits_for(words - 1)), "spikes": unsigned(lanes * bits)})
 
 
 def spikes_of(config: Config, layer):
-    """`spike_word` of a layer."""
+    """Return the `spike_word` of a layer."""
     return spike_word(config.words(layer), config.lanes[layer.index], config.spec.spike_bits)
 
 
 def weighed(spike, weight):
-    """spike * weight as a pair (term, carry) for `hw.lib.adder_tree.carry_tree`.
+    """Return spike * weight as a pair (term, carry) for `hw.lib.adder_tree.carry_tree`.
 
-    A spike of -1, which has two bits, gives the weight's complement and a carry. That takes a third of the
-    cells that negating each weight would.
+    spike: one bit, or two (bit 0: *spike*, bit 1: *negative*). A spike of -1 gives the weight's complement
+    and a carry, which takes a third of the cells of negating each weight.
     """
     if len(spike) == 1:
         return Mux(spike, weight, 0), None
@@ -101,44 +103,43 @@ def weighed(spike, weight):
 
 
 def drive(config: Config, layer):
-    """One word of phi: `Layer.phi_bits` wide lanes, LSB 2^-9."""
+    """Return the layout of a word of drives: lanes of `Layer.phi_bits`, LSB 2^-9."""
     return data.ArrayLayout(signed(layer.phi_bits), config.lanes[layer.index])
 
 
 def tile(config: Config, bundle: Bundle):
-    """One word of working weights; lane (pre lane) * (post lanes) + (post lane)."""
+    """Return the layout of a word of working weights; lane = (pre lane) * (post lanes) + (post lane)."""
     lanes = config.lanes[bundle.index] * layout.tile_rows(config, bundle)
     return data.ArrayLayout(signed(config.spec.formats.weight_bits), lanes)
 
 
-#: Banks of static drives: for both samples that step, and for the next one.
+#: Banks of static drives: one for each of the two samples that step, and one for the next sample.
 STATIC_BANKS = SLOTS + 1
 
 
 class StaticSignature(wiring.Signature):
     """Interface of the engines on the image, which compute their drives once a sample and replay them in each
-    sweep.
-
-    Written from the engine's side.
+    sweep. Directions are those of the engine's side.
 
     Members
     -------
     start : In(1), write_bank : In(range(STATIC_BANKS))
-        One cycle; ignored while busy. The bank gets the drives, and must stay until these are there.
+        One-cycle pulse, ignored while ``busy``: computes the drives and stores them in ``write_bank``, which
+        must be stable until they are stored.
     busy : Out(1)
         High from the cycle after ``start`` until all drives are in the static memory.
     pixel_address : Out
-        Address in the image, in raster order, channel after channel.
+        Address in the image, in raster order, one channel after another.
     pixel : In
-        The pixel at the address of the cycle before.
+        The pixel at the address of the previous cycle.
     tile_address : Out
         Address in the working memory.
     tile : In(tile)
-        The word at the address of the cycle before.
+        The word at the address of the previous cycle.
     replay : In(1), read_bank : In(range(STATIC_BANKS))
-        One cycle: sends the drives of all words once, in order, of a bank that is complete.
+        One-cycle pulse: sends all words of ``read_bank``, which must be complete, once and in order.
     forward : Out(stream.Signature(drive(post)))
-        The first drive leaves two cycles after ``replay``.
+        Static drives; the first word is sent two cycles after ``replay``.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -159,25 +160,25 @@ class StaticSignature(wiring.Signature):
 
 
 class SynapseSignature(wiring.Signature):
-    """Written from the engine's side. Every engine but the image's obeys it, with equal drives.
+    """Interface of all engines except the image's; all of them send equal drives. Directions are those of the
+    engine's side.
 
-    In each half, one word of `forward` for each word of the post layer and one word of `backward`
-    for each word of the pre layer leave in order. An engine buffers its drives whole: it never
-    waits for a consumer while it computes, so layers and bundles can't deadlock whatever order they
-    finish in.
+    In each half the engine sends, in order, one word of `forward` for each word of the post layer and one
+    word of `backward` for each word of the pre layer. It buffers all drives of a half, so it never waits
+    for a consumer while it computes, and layers and bundles can't deadlock in whatever order they finish.
 
     Members
     -------
     pre_step, post_step : In(Step)
-        What the layers below and above do in the half that `start` starts.
+        Controls of the layers below and above in the half that `start` begins.
     start : In(1)
-        One cycle; all drives of the half before have been taken by then, and all of its spikes have come. No spike of the new
-        half comes before drives of it have been taken.
+        One-cycle pulse. By then all drives of the previous half have been taken and all of its spikes have
+        arrived. No spike of the new half arrives before drives of that half have been taken.
     busy : Out(1)
-        The next half must not start. While this is low, an engine may still work on spikes of this half: it
-        then delays the next half by itself.
+        High while the next half must not start. While it is low, the engine may still process spikes of this
+        half; it then delays the next half itself.
     prepare : In(1)
-        One cycle after a commit: the engine makes what it derives from the weights.
+        One-cycle pulse after a commit: the engine recomputes the values that it derives from the weights.
     preparing : Out(1)
         High from the cycle after ``prepare`` until that is done.
     pre_spikes : In(Flow(spike_word))
@@ -187,7 +188,7 @@ class SynapseSignature(wiring.Signature):
     tile_address : Out
         Address in the working memory.
     tile : In(tile)
-        The word at the address of the cycle before.
+        The word at the address of the previous cycle.
     forward : Out(stream.Signature(drive(post)))
         Exact drives of the post layer.
     backward : Out(stream.Signature(drive(pre)))

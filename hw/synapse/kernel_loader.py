@@ -1,4 +1,4 @@
-"""Kernel registers: the weights of one tile of channels stay here while planes pass."""
+"""Kernel registers: hold the weights of one tile of channels while planes are streamed."""
 
 from contextlib import contextmanager
 
@@ -17,17 +17,20 @@ from .interface import tile
 class KernelLoader(wiring.Component):
     """Reads ``k * k`` consecutive words of the working memory, one tap each, into registers.
 
+    Latency: k*k + 1 cycles.
+
     Members
     -------
     start : In(1)
-        One cycle, while not busy.
+        One-cycle pulse, while not ``busy``.
     base : In
-        Address of tap 0; stable while busy.
+        Address of tap 0; stable while ``busy``.
     busy : Out(1)
         High for k*k + 1 cycles after ``start``; then ``taps`` is complete.
     tile_address : Out, tile : In
-        Synchronous read of the working memory.
+        Synchronous read port of the working memory.
     taps : Out(ArrayLayout(tile, k * k))
+        The weights of the tile.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -61,17 +64,18 @@ class KernelLoader(wiring.Component):
         return m
 
     def weight(self, tap, pre_lane, post_lane):
-        """A weight of the tile that is loaded."""
+        """Return a weight of the loaded tile."""
         return self.taps[tap][pre_lane * self.config.lanes[self.bundle.index] + post_lane]
 
     @contextmanager
     def for_each_tile(self, m, *, start, begin, load, run, done):
-        """States of an engine's machine from IDLE to RUN: a tile's kernels are loaded, its planes pass, then
-        the next tile's.
+        """Build the states IDLE to RUN of an engine's state machine: load a tile's kernels, stream its
+        planes, go on with the next tile.
 
-        begin, load: statements for ``sync`` that reset the engine's counters, of all tiles and of one. run:
-        pairs of a domain and statements that start a tile's planes. done: the tile's sums are all there.
-        Statements inside go to the next tile, whose state is LOAD unless they set another.
+        begin, load: statements for ``sync`` that reset the engine's counters, before all tiles and before
+        each. run: pairs (domain, statements) that start a tile's planes. done: high once all sums of the tile
+        are complete. Statements inside the context advance to the next tile; the next state is LOAD unless
+        they set another.
         """
         with m.State("IDLE"):
             with m.If(start):

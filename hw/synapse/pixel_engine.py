@@ -13,17 +13,17 @@ from .static_drives import StaticSums, static_memory
 
 
 class PixelEngine(wiring.Component):
-    """For each post group, every pixel times its weights, added, rounded half up -> static memory.
+    """drive[o] = rhu(sum over i of w[o,i] pixel[i], `Spec.static_shift`), for one post group after another.
 
-    Takes one tile of weights in each cycle; the image is read once for each post group.
+    Processes one tile of weights in each cycle; the image is read once for each post group.
 
-    Latency: groups(post) * pixels and `latency` cycles more.
-    Model: `golden.model.ops.static_drive`.
+    Latency: groups(post) * pixels + `latency` cycles.
+    Integer model: `golden.model.ops.static_drive`.
 
     Members: those of `StaticSignature`.
     """
 
-    #: Cycles from a pixel's address to its sum in the static memory: pixel, operands, product, sum, written.
+    #: Cycles from a pixel's address to its sum in the static memory: pixel, operands, product, sum, write.
     latency = 5
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -49,7 +49,8 @@ class PixelEngine(wiring.Component):
         with m.Elif(~self.busy & self.start):
             m.d.sync += [walking.eq(1), self.pixel_address.eq(0), self.tile_address.eq(0), group.eq(0)]
 
-        # a cycle later pixel and weights are there; operands have registers of their own, as multipliers lie far away
+        # Pixel and weights arrive one cycle after their addresses. Operands have their own registers, because
+        # multipliers lie far from most logic.
         pixel = data_delay(m, self.pixel)
         sums, adding = StaticSums(self, pixels), delay(m, walking, 3)
         first = data_delay(m, self.pixel_address == 0, 3)

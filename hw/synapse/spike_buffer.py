@@ -1,4 +1,4 @@
-"""Spike buffer: a layer's last spikes are read while the new ones, of the other sample, are written."""
+"""Spike buffer: stores a layer's new spikes of one sample while those of the other sample are read."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -12,14 +12,15 @@ from .interface import Step, bank_for, bank_of, banks_of, spike_word
 
 
 class SpikeBuffer(wiring.Component):
-    """Planes of spikes with one write and one read port. Each reader of a layer owns one.
+    """Planes of a layer's spikes, with one write and one read port. Each synapse engine has its own buffers.
 
-    A half reads what the half before wrote, or kept, and so never the bank that it writes.
+    A half reads the spikes that the previous half wrote, or kept spikes, so never the bank that it writes.
+    Latency: `latency`.
 
     Parameters
     ----------
     words, lanes : int
-        Words of the layer, and neurons of a word.
+        Words of the layer, and neurons in a word.
     banks : int
         `banks_of` the layer.
     bits : int
@@ -28,16 +29,16 @@ class SpikeBuffer(wiring.Component):
     Members
     -------
     source : In(Step)
-        What the layer of these spikes does: selects the bank that is written.
+        Controls of the layer that spikes: select the bank to write.
     target : In(Step)
-        What the layer that they drive does: selects the bank that is read; ``silent`` makes all spikes read
-        as 0.
+        Controls of the layer that the spikes drive: select the bank to read; ``silent`` reads zeros.
     i : In(Flow(spike_word))
         New spikes.
     address : In, data : Out(lanes * bits)
-        Synchronous read: ``data`` belongs to the address of the cycle before.
+        Synchronous read: ``data`` belongs to the address of the previous cycle.
     """
 
+    #: Cycles from ``address`` to ``data``.
     latency = 1
 
     def __init__(self, *, words, lanes, banks, bits=1):
@@ -70,7 +71,7 @@ class SpikeBuffer(wiring.Component):
 
 
 def spike_buffers(m, engine) -> tuple[SpikeBuffer, SpikeBuffer]:
-    """The buffers of the layer below an engine with `SynapseSignature`, and of the one above, as its
+    """Build the spike buffers of the layers below and above an engine with `SynapseSignature`, as its
     submodules."""
     config, bundle = engine.config, engine.bundle
     pre, post = (
@@ -85,7 +86,7 @@ def spike_buffers(m, engine) -> tuple[SpikeBuffer, SpikeBuffer]:
     m.submodules.pre, m.submodules.post = pre, post
     for buffer, flow in ((pre, engine.pre_spikes), (post, engine.post_spikes)):
         m.d.comb += [buffer.i.valid.eq(flow.valid), buffer.i.payload.eq(flow.payload)]
-    # the spikes of the layer below drive the one above, and the reverse
+    # The spikes of the layer below drive the layer above, and vice versa.
     m.d.comb += [pre.source.eq(engine.pre_step), pre.target.eq(engine.post_step)]
     m.d.comb += [post.source.eq(engine.post_step), post.target.eq(engine.pre_step)]
     return pre, post

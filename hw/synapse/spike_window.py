@@ -1,4 +1,4 @@
-"""Spike window: the newest spikes of a layer, read as 2x2 blocks at any place in one cycle."""
+"""Spike window: the newest spikes of a layer, of which any 2x2 blocks are read in one cycle."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
@@ -15,27 +15,29 @@ from .interface import spikes_of
 
 
 class SpikeWindow(wiring.Component):
-    """Four memories, by the parities of a block's row and column: neighbours lie in different ones.
+    """Stores blocks in four memories, selected by the parities of a block's row and column, so that any 2x2
+    neighbouring blocks lie in different memories.
 
     Parameters
     ----------
     config : Config
     layer : Layer
     block : int
-        Side of a block: 2, or 1 where a single position is one.
+        Side of a block in positions: 2 or 1.
     border : int
-        Blocks of silence before the first row and column. They are there as long as nothing was ever written to them.
+        Blocks without spikes before the first row and column. They are never written, so they keep the zeros
+        of power-up.
 
     Members
     -------
     i : In(Flow(spikes_of))
-        All words of the layer, in order, step after step.
+        All words of the layer in order, step after step.
     count : Out
-        Words that have come since ``start``.
+        Words that have arrived since ``start``.
     start : In(1)
-        One cycle, when all words of a step have come.
+        One-cycle pulse, once all words of a step have arrived.
     row, column : In
-        Block in the upper left corner, border included.
+        Row and column of the upper left block of the window, counted with the border.
     window : Out(ArrayLayout(ArrayLayout(ArrayLayout(unsigned(channels * spike_bits), block * block), 2), 2))
         ``window[jy][jx][spot]`` of block (row + jy, column + jx), in the same cycle.
     """
@@ -65,7 +67,7 @@ class SpikeWindow(wiring.Component):
         word = self.config.lanes[layer.index] * bits
         groups, spots = self.config.groups(layer), block * block
 
-        # -- words come in order, so their places are counted instead of divided out of the address
+        # -- words arrive in order, so positions are counted instead of divided out of the address
         y, x, group = Signal(range(layer.height)), Signal(range(layer.width)), Signal(range(groups))
         with m.If(self.i.valid):
             m.d.sync += [x.eq(x + 1), self.count.eq(self.count + 1)]
@@ -81,12 +83,12 @@ class SpikeWindow(wiring.Component):
         if block == 2:
             m.d.comb += spot.eq(Cat(x[0], y[0]))
 
-        # -- by parity; the address is half the row and half the column, side by side
+        # -- one memory for each parity; the address is row // 2 and column // 2, concatenated
         row_bits, column_bits = max(bits_for(self.rows - 1) - 1, 1), max(bits_for(self.columns - 1) - 1, 1)
         width = spots * layer.channels * bits
 
         def half(value, bits):
-            """Half of it, in ``bits`` bits."""
+            """Return value // 2 in ``bits`` bits."""
             return Cat(value[1:], Const(0, bits))[:bits]
 
         banks = {}
@@ -102,7 +104,7 @@ class SpikeWindow(wiring.Component):
                         Mux(self.i.valid & (row[0] == by) & (column[0] == bx), 1 << (spot * groups + group), 0)
                     ),
                 ]
-                # the block of this parity in the window: the first one, or the one after it
+                # The window's block of this parity: the first, or the one after it.
                 at_row, at_column = Signal(range(self.rows)), Signal(range(self.columns))
                 m.d.comb += [
                     at_row.eq(self.row + (self.row[0] != by)),

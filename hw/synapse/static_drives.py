@@ -1,4 +1,4 @@
-"""What engines on the image share: exact sums of pixels times weights, and the memory of static drives."""
+"""Parts of the engines on the image: exact sums of pixels times weights, and the memory of static drives."""
 
 from amaranth.hdl import Signal, signed
 from amaranth.lib import data
@@ -12,7 +12,7 @@ from .interface import STATIC_BANKS
 
 
 def static_memory(m, engine) -> DriveMemory:
-    """The memory whose drives ``forward`` replays, as submodule ``static`` of an engine with
+    """Build the memory of static drives, which ``forward`` replays, as submodule ``static`` of an engine with
     `StaticSignature`."""
     post, lanes = engine.bundle.post, engine.lanes
     m.submodules.static = static = DriveMemory(post, lanes=lanes, bits=post.phi_bits, banks=STATIC_BANKS)
@@ -25,9 +25,9 @@ def static_memory(m, engine) -> DriveMemory:
 
 
 class StaticSums:
-    """The sum of each lane, and the drives that they are rounded to, half up.
+    """Exact sums of pixels times weights, one for each lane, rounded to drives by rhu(sum, shift).
 
-    pixels: how many a sum is of.
+    pixels: number of pixels in a sum.
     """
 
     def __init__(self, engine, pixels: int):
@@ -37,7 +37,7 @@ class StaticSums:
         self.total, self.shift = Signal(sums, reset_less=True), spec.static_shift
 
     def add(self, m, lane, adding, old, term, drive):
-        """``total[lane] = old + term`` where ``adding``; ``drive`` follows the sum."""
+        """Set ``total[lane] = old + term`` where ``adding``, and ``drive`` to the rounded total."""
         total, most, why = self.total[lane], self.most, "all weights and pixels at their end"
         with m.If(adding):
             m.d.sync += bounded(total, old + term, -most, most, why)

@@ -1,4 +1,4 @@
-"""Nearest upsampling with zero padding: reads a pooled plane so that a plain convolution becomes its transpose."""
+"""Nearest upsampling with zero padding; a convolution of its output transposes convolution and pool."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
@@ -10,11 +10,13 @@ from hw.lib.flow import Flow
 
 
 class Upsample(wiring.Component):
-    """Streams one pooled plane, each word twice in both directions, inside a frame of zeros.
+    """Sends one pooled plane with each word repeated in 2x2 positions, inside a frame of zeros.
 
-    The frame is ``kernel - 1`` wide, and wider at the right and bottom where pooling had dropped an odd row or column;
-    so a valid ``kernel`` x ``kernel`` window over the output with flipped taps gives the transposed convolution, of the
-    size of layer ``bundle.pre``. Model: `golden.model.ops.upsample` with ``kernel - 1`` zeros around.
+    The frame is ``kernel - 1`` wide, and wider at the right and bottom where pooling drops an odd column or
+    row. A valid convolution of the output with flipped taps is therefore the transposed convolution, of the
+    size of layer ``bundle.pre``.
+
+    Integer model: `golden.model.ops.upsample` with ``kernel - 1`` zeros around.
 
     Parameters
     ----------
@@ -28,13 +30,13 @@ class Upsample(wiring.Component):
     Members
     -------
     start : In(1)
-        One cycle; ignored while a plane is being sent.
+        One-cycle pulse; ignored while a plane is sent.
     base : In
         Address of the plane's first word; stable while it is sent.
     address : Out, data : In(bits)
-        Synchronous read: ``data`` belongs to the address of the cycle before.
+        Synchronous read: ``data`` belongs to the address of the previous cycle.
     o : Out(Flow(bits))
-        `rows` x `columns` words in raster order, one in each cycle from the second after ``start``.
+        `rows` x `columns` words in raster order, one a cycle from the second cycle after ``start``.
     """
 
     def __init__(self, bundle: Bundle, *, bits, words):
@@ -55,7 +57,7 @@ class Upsample(wiring.Component):
         m = Module()
         frame, post = self.bundle.kernel - 1, self.bundle.post
         x, y = Signal(range(self.columns)), Signal(range(self.rows))
-        row = Signal.like(self.address)  # address of the pooled row that y shows
+        row = Signal.like(self.address)  # address of the pooled row at y
         column = Signal.like(self.address)
         busy, valid, zero = Signal(), Signal(), Signal()
         inside_x = (x >= frame) & (x < frame + 2 * post.width)

@@ -1,4 +1,4 @@
-"""EP update engine of a convolution with pooling, on sums of xi or on the image."""
+"""Equilibrium-propagation update engine of a convolution with pooling, on window sums or on the image."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
@@ -16,18 +16,23 @@ from .interface import UpdateSignature
 
 
 class ConvUpdate(wiring.Component):
-    """``lanes`` weights side by side, one pooled position in each cycle, or in every other one.
+    """Computes the updates of ``lanes`` weights in parallel, one pooled position in `Config.item_cycles`
+    cycles.
 
-    Upsampling gives the four positions under a pooled one the same post value, so their pre values
-    can be added first: for each pre group, the sums over 2x2 boxes of the pre plane go into a
-    memory (a `LineBuffer` and an adder); then, for each post group, tap and pre lane, the pooled
-    positions are correlated at stride two. The biases come last.
+    With box[c,y,x] = sum of the 2x2 pre values from (y, x), and g as `factors` has it with fine spikes:
 
-    Latency: busy for (pre positions + c * groups(post) * k*k *
-    pre lanes * pooled positions) cycles and about five more for each pre group, then
-    c * words(post), the correlator's latency and a few more for the biases; c is
+        g[o,c,ky,kx] = sum over (y, x) of box+[c,2y+ky,2x+kx] post+[o,y,x] - box-[c,2y+ky,2x+kx] post-[o,y,x]
+        g[o]         = sum over (y, x) of post+[o,y,x] - post-[o,y,x]                        (bias)
+
+    Upsampling gives the four convolution positions under a pooled one the same post value, so their pre
+    values are added first, which leaves a quarter of the products. For each pre group the sums of all 2x2
+    boxes of the pre planes are written to a memory (a `LineBuffer` and adders); then, for each post group,
+    tap and pre lane, the pooled positions are correlated at stride two. The biases come last.
+
+    Latency: for each pre group (pre positions + c * groups(post) * k*k * pre lanes * pooled positions) cycles
+    and about five more, then c * words(post), the correlator's latency and a few more for the biases; c is
     `Config.item_cycles`.
-    Model: `golden.model.ops.correlation` (paper eq. 11 with alpha = 4, the 1/4 in the LSB).
+    Integer model: `golden.model.ops.correlation` (paper eq. 11 with alpha = 4, the 1/4 in the LSB).
     """
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -58,7 +63,7 @@ class ConvUpdate(wiring.Component):
         return m
 
     def _fill_boxes(self, m, boxes):
-        """Writes the sum of each 2x2 box of what comes into the line buffer, which it returns."""
+        """Build and return the line buffer, and write the sum of each 2x2 box of the words sent to it."""
         value, pre = self.pre.as_value(), self.bundle.pre
         bits = len(value) // boxes.values
         m.submodules.lines = lines = LineBuffer(
@@ -78,20 +83,20 @@ class ConvUpdate(wiring.Component):
         return lines
 
     def _next_position(self, m, at):
-        """The next pooled column, else the next row, else the next weight or bias."""
+        """Advance to the next pooled column, else to the next row, else to the next weight or bias."""
         post = self.bundle.post
         m.d.sync += [at.px.eq(at.px + 1), self.post_address.eq(self.post_address + 1)]
         with m.If(at.px == post.width - 1):
             m.d.sync += [at.px.eq(0), at.py.eq(at.py + 1)]
             m.d.sync += at.box_row.eq(at.box_row + 2 * at.columns)
         with m.If(at.last):
-            # The next weight, or bias, starts at the first pooled position again.
+            # The next weight or bias starts at the first pooled position.
             m.d.sync += [at.py.eq(0), self.post_address.eq(at.post_base)]
             m.d.sync += [at.box_row.eq(at.tap_row), at.address.eq(at.address + 1)]
             self._next_weight(m, at)
 
     def _next_weight(self, m, at):
-        """The next pre lane, else the next tap, else the next post group, else the end."""
+        """Advance to the next pre lane, else to the next tap, else to the next post group, else end."""
         k, post, lanes = self.bundle.kernel, self.bundle.post, at.lanes
         m.d.sync += at.lane.eq(at.lane + 1)
         with m.If((at.lane == lanes - 1) & ~at.bias):
@@ -111,7 +116,7 @@ class ConvUpdate(wiring.Component):
                 m.d.sync += at.active.eq(0)
 
     def _begin(self, m, at):
-        """Starts the loops of a pre group's weights, or of the biases."""
+        """Start the loops over a pre group's weights, or over the biases."""
         m.d.sync += [at.post_group.eq(0), at.post_base.eq(0), self.post_address.eq(0)]
         m.d.sync += [at.px.eq(0), at.py.eq(0), at.active.eq(1)]
 
@@ -122,7 +127,7 @@ class ConvUpdate(wiring.Component):
         m.next = "WEIGHTS"
 
     def _control(self, m, at, boxes, latency):
-        """For each pre group boxes and weights, then biases."""
+        """Build the state machine: for each pre group boxes, then weights; at last the biases."""
         drained = Signal(range(2 + latency))
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
@@ -156,10 +161,9 @@ class ConvUpdate(wiring.Component):
 
 
 class Boxes:
-    """The memory of 2x2 sums of one pre group's plane, row by row, and how far it is filled.
+    """The memory of a pre group's 2x2 box sums, (height - 1) x (width - 1) row by row, and its write counter.
 
-    A word has the lanes of both `pre_fields`; that of the image has one value, since a pixel is the same in
-    both.
+    A word has the lanes of both `pre_fields`; on the image it has one value, since both fields are the pixel.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -171,29 +175,29 @@ class Boxes:
         self.memory = BlockMemory(shape=shape, depth=self.depth)
         box_read, box_write = self.memory.read_port(), self.memory.write_port()
         self.read, self.write = box_read, box_write
-        #: Boxes written.
+        #: Number of boxes written.
         self.boxed = Signal(range(self.depth + 1))
-        #: The plane is being read.
+        #: High while the plane is read.
         self.reading = Signal()
 
 
 class Loops:
-    """Where the loops of a pre group's weights, or of the biases, stand.
+    """Counters of the loops over a pre group's weights, or over the biases.
 
-    Post group, ky, kx, pre lane, pooled row py, pooled column px, outermost first.
+    Outermost first: post group, ky, kx, pre lane, pooled row py, pooled column px.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
         pre, post, k = bundle.pre, bundle.post, bundle.kernel
         self.lanes = config.lanes[pre.index]
         self.pre_groups, self.post_groups = config.groups(pre), config.groups(post)
-        #: Master words of a post group and a pre group.
+        #: Master words between one post group and one pre group.
         self.tile_words = k * k * self.lanes
         #: Boxes in a row.
         self.columns = pre.width - 1
         depth = (pre.height - 1) * self.columns
 
-        # named where a tuple hides the name
+        # Signals get explicit names where Amaranth can't derive them from the assignment.
         self.active, self.bias = Signal(), Signal(name="bias")
         pre_groups, post_groups = range(self.pre_groups), range(self.post_groups)
         self.post_group, self.pre_group = Signal(post_groups), Signal(pre_groups)
@@ -201,7 +205,7 @@ class Loops:
         self.py, self.px = Signal(range(post.height)), Signal(range(post.width), name="px")
         self.first = (self.py == 0) & (self.px == 0)
         self.last = (self.py == post.height - 1) & (self.px == post.width - 1)
-        #: Addresses of the boxes' rows ky and 2 py + ky.
+        #: Addresses of rows ky and 2 py + ky of the boxes.
         self.tap_row, self.box_row = Signal(range(depth)), Signal(range(depth + 2 * self.columns))
         #: Address of the post group's first word.
         self.post_base = Signal(range(config.words(post)))

@@ -1,4 +1,4 @@
-"""Correlator: differences of both nudged phases' products, summed and scaled by the learning rate."""
+"""Correlator: sums the difference of the nudged phases' products and scales it by the learning rate."""
 
 from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal, signed, unsigned
 from amaranth.lib import data, wiring
@@ -18,22 +18,23 @@ from .interface import factors, pre_fields, pre_word, sums_word, update_word
 
 
 def pre_factor(config: Config, bundle: Bundle):
-    """Shape of a pre factor: xi's sum or a pixel, or the sum of four under a pooled position."""
+    """Shape of a pre factor: a window sum or pixel; in a convolution the sum of a 2x2 box of them."""
     field = pre_word(config, bundle)[pre_fields(config, bundle)[0]].shape
     lane = Shape.cast(field if bundle.on_image else field.elem_shape)
     return Shape(lane.width + (0 if bundle.full else 2), lane.signed)
 
 
 def pre_bits(config: Config, bundle: Bundle) -> int:
-    """Width of a pre factor."""
+    """Width of a pre factor, in bits."""
     return pre_factor(config, bundle).width
 
 
 def item(config: Config, bundle: Bundle):
-    """Pre and post factors of a position's two products, as `factors` names them: with coarse spikes, plus
-    and minus phases.
+    """Layout of an item: the pre and post factors of one position's two products, in the order of `factors`.
 
-    The image has one pre value; where its second product isn't used, the second value is ignored.
+    ``pre_plus`` and ``post_plus`` are those of the first product (the +beta phase, without fine spikes),
+    ``pre_minus`` and ``post_minus`` those of the second. On the image both pre factors are the pixel; with
+    fine spikes the second product is unused there, and its factors are ignored.
     """
     sums = sums_word(config, bundle.post)[factors(config)[0][0][1]].shape
     return data.StructLayout(
@@ -51,7 +52,8 @@ def item(config: Config, bundle: Bundle):
 
 
 def last_cycle(m, config: Config, bundle: Bundle, active):
-    """High in the last of an item's `Config.item_cycles`, while ``active``: the engine's loops go on."""
+    """Return a signal that is high in the last of each item's `Config.item_cycles` cycles while ``active``:
+    the engine's loops advance."""
     if config.item_cycles(bundle) == 1:
         return active
     second = Signal()
@@ -60,45 +62,54 @@ def last_cycle(m, config: Config, bundle: Bundle, active):
 
 
 def scaling_turns(config: Config, bundle: Bundle) -> int:
-    """Lanes that one scaler takes in turn: a divisor of the lanes, at most the cycles between sums."""
+    """Return the number of lanes that share one scaler, in turns: the largest divisor of the bundle's lanes
+    that is at most the number of cycles between two sums."""
     lanes, cycles = config.lanes[bundle.index], config.item_cycles(bundle)
     cycles *= 1 if bundle.full else bundle.post.positions
     return max(n for n in range(1, lanes + 1) if lanes % n == 0 and n <= cycles)
 
 
-#: Unsigned bits that a part's multiplier takes: ECP5's has 18, signed.
+#: Width of an unsigned factor that a multiplier of the part takes: ECP5's has 18 bits, signed.
 FACTOR_BITS = 17
 
 
 class Correlator(wiring.Component):
-    """``g = sum of pre+ post+ - pre- post-`` from ``first`` to ``last``; then one rounding and one clip. With
-    fine spikes g is the sum of mean * difference + difference * mean; for the image and for biases it is the
-    first product alone.
+    """Sums the products of the items from ``first`` to ``last`` and scales the sum g, with one rounding and
+    one clip:
 
-    ``update = clip(round_half_up(g * rate / 2^shift))`` with the rate and shift of weights or, for ``bias`` items, of
-    biases. g is as wide as its worst case (`Spec.correlation_bits`): no order of additions matters.
-    Where a bundle has `Config.item_cycles` of two, each lane has one multiplier, for the products of both phases. The rate
-    meets the lanes of a sum in `scaling_turns`.
-    Model: `golden.model.ops.correlation` and `golden.model.ops.update` (paper eq. 11).
+        g      = sum of pre_plus post_plus - pre_minus post_minus        a weight
+        g      = sum of post_plus - post_minus                           a bias: pre factors count as 1
+        update = clip(rhu(g * rate, shift), -`update_bound`, `update_bound`)
+
+    With fine spikes a weight's g is the sum of pre_plus post_plus + pre_minus post_minus (mean * difference +
+    difference * mean); on the image and for biases it is the first product alone. Rate and shift are those of
+    weights or, for ``bias`` items, of biases. g is as wide as its worst case (`Spec.correlation_bits`), so
+    the order of additions doesn't matter.
+
+    Where `Config.item_cycles` is 2, each lane has one multiplier for both products. `scaling_turns` lanes of
+    a sum share a multiplier by the rate.
+    Latency: `latency`.
+    Integer model: `golden.model.ops.correlation` and `golden.model.ops.update` (paper eq. 11).
 
     Members
     -------
     i : In(Flow(item))
-        `Config.item_cycles` cycles of each item, one after the other. From one ``last`` to the
-        next, at least `scaling_turns` cycles.
+        Each item for `Config.item_cycles` successive cycles. From one ``last`` to the next at least
+        `scaling_turns` cycles.
     weight_rate : In
         Learning rate of the weights, LSB 2^-18.
     bias_rate : In
         Learning rate of the biases, LSB 2^-18.
     o : Out(Flow(update_word))
-        `latency` cycles after (the last cycle of) each ``last``.
+        The update, `latency` cycles after the (last cycle of the) item with ``last``.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
         self.config, self.bundle = config, bundle
         self.turns = scaling_turns(config, bundle)
-        #: Cycles to the update: factors, product, difference (shared: chosen factors, product), sum, and factor, products,
-        #: scaling, rounding, clipping of each turn. Several turns keep the sum and choose a lane of it.
+        #: Registers from an item to its update: factors, product, difference (or, if one multiplier is
+        #: shared, selected factors, product), sum; then factor, products, scaled, rounded, clipped. Several
+        #: turns add registers for the kept sum and the selected lane.
         self.latency = 9 + (0 if self.turns == 1 else 1 + self.turns)
         rate = config.spec.formats.rate_bits
         super().__init__(
@@ -118,7 +129,7 @@ class Correlator(wiring.Component):
 
         # -- products of both phases, and the sum of their differences
         shared = self.config.item_cycles(bundle) == 2
-        # block RAM is too slow for more in the same cycle
+        # Block RAM is too slow for logic in the same cycle, so the item is registered.
         i, arriving, second = Signal.like(self.i.payload, reset_less=True), delay(m, self.i.valid, 1), Signal()
         m.d.sync += i.eq(self.i.payload)
         if shared:
@@ -129,7 +140,7 @@ class Correlator(wiring.Component):
         first2, last3 = delay(m, i.first & ~second, 2), delay(m, i.last, 3)
         bias3, address3 = delay(m, i.bias, 3), data_delay(m, i.address, 3)
 
-        # The bias has no pre factor: its phases differ by the post sums alone, of fine spikes by the first one.
+        # A bias has no pre factor: it counts as 1 in both products, with fine spikes as 1 and 0.
         sign = factors(self.config)[1]
         pre_plus, pre_minus = Mux(i.bias, 1, i.pre_plus), Mux(i.bias, 1, i.pre_minus)
         if sign > 0:
@@ -153,7 +164,7 @@ class Correlator(wiring.Component):
             with m.If(adding):
                 m.d.sync += bounded(g, Mux(first2, 0, g) + term, -most, most, "`Spec.correlation_bound`, `bias_bound`")
 
-        # -- a sum is kept while its lanes pass the scalers
+        # -- a sum is kept while its lanes pass the scalers in turns
         ended = valid[3] & last3
         scalers = range(0, lanes, turns)
         if turns == 1:
@@ -169,7 +180,7 @@ class Correlator(wiring.Component):
             of_turn = [Array(kept[scaler : scaler + turns])[turn] for scaler in scalers]
             chosen = [data_delay(m, g) for g in of_turn]
             bias, address = delay(m, bias, 1), data_delay(m, address)
-            # to the last turn's result, two more than without turns: ended, kept, chosen, scaled, rounded, clipped
+            # Until the last turn's result: one cycle for `kept`, one for `chosen`, one for each further turn.
             ended = delay(m, ended, 1 + turns)
         bias6 = delay(m, bias, 3)
         for scaler, g in zip(scalers, chosen, strict=True):
@@ -183,7 +194,8 @@ class Correlator(wiring.Component):
         return m
 
     def _scaled(self, m, g, bias, bias6, lane):
-        """Update of a sum, four cycles later: times the rate, in two of the part's multipliers, rounded half up, clipped."""
+        """Return the update of a sum g, four cycles later: clip(rhu(g * rate, shift)). The product takes two
+        of the part's multipliers if g is wider than `FACTOR_BITS`."""
         spec, bundle = self.config.spec, self.bundle
         rate = Signal(spec.formats.rate_bits, name=f"rate_{lane}")
         m.d.sync += rate.eq(Mux(bias, self.bias_rate, self.weight_rate))
@@ -203,8 +215,8 @@ class Correlator(wiring.Component):
 
 
 def correlator_of(m, engine) -> Correlator:
-    """The correlator of an engine with `UpdateSignature`, as its submodule, with its learning rates and
-    updates."""
+    """Build the correlator of an engine with `UpdateSignature` as its submodule, and connect learning rates
+    and updates."""
     m.submodules.correlator = correlator = Correlator(engine.config, engine.bundle)
     m.d.comb += [correlator.weight_rate.eq(engine.weight_rate), correlator.bias_rate.eq(engine.bias_rate)]
     connect(m, flipped(engine.updates), correlator.o)
@@ -212,10 +224,10 @@ def correlator_of(m, engine) -> Correlator:
 
 
 def correlate(m, engine, correlator: Correlator, active, address, bias, pre, ends=None):
-    """Sends the factors that an engine addresses in this cycle: a cycle later.
+    """Send the factors addressed by an engine in this cycle to the correlator, one cycle later.
 
-    active: whether there are any. pre: both pre factors, as they are a cycle later. ends: whether they are
-    the first of a sum, and the last one; without it each item is a sum.
+    active: an item is addressed. pre: both pre factors, valid one cycle later. ends: the item is the first,
+    the last one of its sum; if None, each item is a sum of its own.
     """
     i = correlator.i.payload
     m.d.comb += [

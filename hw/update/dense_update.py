@@ -1,4 +1,4 @@
-"""EP update engine of a fully connected bundle: a master word, so ``lanes`` weights, in each cycle or two."""
+"""Equilibrium-propagation update engine of a fully connected bundle: one master word in one or two cycles."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -14,10 +14,13 @@ from .interface import UpdateSignature, pre_fields
 
 
 class DenseUpdate(wiring.Component):
-    """Walks the master memory in order: pre word, post group, pre lane; then the biases.
+    """Computes the update of each weight w[o,i] from g = pre+[i] post+[o] - pre-[i] post-[o] (pre: the pixel
+    on the image), and of each bias from g = post+[o] - post-[o]; g as `factors` has it with fine spikes.
 
-    Latency: busy for `Config.item_cycles` * `master_words` + 1 cycles and the correlator's latency.
-    Model: `golden.model.ops.correlation`.
+    The order is that of the master memory: pre word, post group, pre lane, innermost last; then the biases.
+
+    Latency: busy for `Config.item_cycles` * `master_words` + 1 cycles plus the correlator's latency.
+    Integer model: `golden.model.ops.correlation` (paper eq. 11).
     """
 
     def __init__(self, config: Config, bundle: Bundle):
@@ -50,7 +53,7 @@ class DenseUpdate(wiring.Component):
             m.d.sync += [active.eq(1), bias.eq(0), word.eq(0), group.eq(0), lane.eq(0), address.eq(0)]
         m.d.comb += [self.pre_address.eq(word), self.post_address.eq(group)]
 
-        # -- a cycle later the sums are there, or the pixel, which is the same in both phases
+        # -- one cycle later: the sums, or the pixel, which is the same in both phases
         lane1 = delay(m, lane, 1)
         pre = [self.pre[name] for name in pre_fields(config, bundle)]
         if not bundle.on_image:

@@ -1,4 +1,4 @@
-"""The interface of the EP update engines, one for each bundle, and the words on it."""
+"""The interface of the equilibrium-propagation update engines, one for each bundle, and its word layouts."""
 
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, wiring
@@ -12,11 +12,12 @@ from hw.lib.flow import Flow
 
 
 def sums_word(config: Config, layer: Layer):
-    """Sums of xi over the averaging window, of one word of neurons; LSB 2^-8.
+    """Return the layout of a word of window sums of xi, LSB 2^-8.
 
-    ``plus`` is of the +beta phase, ``minus`` of the -beta phase. With fine spikes these are of deviations, and what is kept is
-    what updates are made of (`golden.model.ops.deviation_sums`): ``mean``, what xi was in both phases, and ``difference``, in
-    units of the spikes of the layer or, for the bundle above, of the next one.
+    ``plus`` is the sum of the +beta phase, ``minus`` that of the -beta phase. With fine spikes a word has
+    instead (`golden.model.ops.deviation_sums`) ``mean``, the window sum of xi averaged over both nudged
+    phases, and ``difference``, +beta minus -beta, in units of the layer's fine spikes or, for the bundle
+    above, of the next layer's.
     """
     if config.spec.schedule.fine:
         kept = data.ArrayLayout(signed(config.spec.sum_bits + 2), config.lanes[layer.index])
@@ -26,26 +27,28 @@ def sums_word(config: Config, layer: Layer):
 
 
 def factors(config: Config):
-    """Fields of sums words, (pre, post), of the two products that a weight's update is made of, and the second one's sign."""
+    """Return the fields (pre, post) of `sums_word` for both products of a weight's update, and the second
+    one's sign: g = pre.plus post.plus - pre.minus post.minus, or with fine spikes g = pre.mean
+    post.difference + pre.difference post.mean."""
     if config.spec.schedule.fine:
         return (("mean", "difference"), ("difference", "mean")), 1
     return (("plus", "plus"), ("minus", "minus")), -1
 
 
 def pre_word(config: Config, bundle: Bundle):
-    """What an update engine reads of its pre layer: sums, or a pixel of the image."""
+    """Return the layout of a word that an update engine reads from its pre layer: window sums, or a pixel."""
     if bundle.on_image:
         return data.StructLayout({"pixel": config.spec.formats.pixel_bits})
     return sums_word(config, bundle.pre)
 
 
 def pre_fields(config: Config, bundle: Bundle) -> tuple[str, str]:
-    """The fields of a pre word that the two products of a weight have: of the image the same."""
+    """Return the fields of `pre_word` for both products of a weight; on the image both are the pixel."""
     return ("pixel", "pixel") if bundle.on_image else tuple(pre for pre, _ in factors(config)[0])
 
 
 def update_word(config: Config, bundle: Bundle):
-    """Updates of one master word, LSB 2^-15, within +-`Formats.update_bound`."""
+    """Return the layout of the updates of one master word, LSB 2^-15, within +-`Formats.update_bound`."""
     bound = config.spec.formats.update_bound
     return data.StructLayout(
         {
@@ -56,28 +59,28 @@ def update_word(config: Config, bundle: Bundle):
 
 
 class UpdateSignature(wiring.Signature):
-    """Written from the engine's side.
+    """Interface of an update engine; directions are those of the engine's side.
 
     Members
     -------
     start : In(1)
-        One cycle, while not ``busy``: one pass over all weights and biases.
+        One-cycle pulse, while not ``busy``: begins a pass over all weights and biases.
     busy : Out(1)
-        High from the cycle after ``start`` until the last update has left.
+        High from the cycle after ``start`` until the last update has been sent.
     pre_address : Out
-        Address of the pre layer's sums, or of a pixel.
+        Address of a word of the pre layer's window sums, or of a pixel.
     pre : In(pre_word)
-        The word at the address of the cycle before.
+        The word at the address of the previous cycle.
     post_address : Out
-        Address of the post layer's sums.
+        Address of a word of the post layer's window sums.
     post : In(sums_word)
-        The word at the address of the cycle before.
+        The word at the address of the previous cycle.
     weight_rate : In
         Learning rate of the weights, LSB 2^-18; stable while ``busy``.
     bias_rate : In
         Learning rate of the biases, LSB 2^-18; stable while ``busy``.
     updates : Out(Flow(update_word))
-        One for each word of the master memory, each address once.
+        One update for each word of weights and biases in the master memory; each address once.
     """
 
     def __init__(self, config: Config, bundle: Bundle):
