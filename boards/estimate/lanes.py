@@ -108,10 +108,11 @@ class Search:
         return of_halves(config, self.activity, self.spec.learning.batch, 0.0, *self._halves[key]).training
 
     def bound(self, config: Config) -> float:
-        """Return a lower bound of a training sample's cycles: each half takes a cycle per word and per dense
-        tile.
+        """Return a lower bound of a training sample's cycles, which arrays, spikes and multipliers can't
+        reduce.
 
-        Arrays, spikes and multipliers can't reduce it.
+        A half of a sweep takes at least a cycle for each word of a layer, and for each tile of a dense
+        bundle.
         """
         words = [config.words(layer) for layer in self.spec.layers[1:]]
         tiles = [layout.tiles(config, bundle) for bundle in self.spec.bundles if bundle.kind == "dense"]
