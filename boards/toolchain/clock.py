@@ -158,7 +158,8 @@ def unstable(m: Module, hz: int, clock: Signal, locked: Signal) -> Value:
     """Adds a lock monitor to `m` and returns its output, which is high until `locked` has been high for 20
     us.
 
-    The output is synchronous to `clock`: the timer starts two cycles after `locked` rises.
+    The output changes only at an edge of `clock`. A rising `locked` reaches the timer through a two-stage
+    synchroniser.
     """
     m.domains.waiting = waiting = ClockDomain("waiting", local=True)
     m.d.comb += waiting.clk.eq(clock)
