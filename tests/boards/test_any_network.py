@@ -1,4 +1,5 @@
-"""A board takes any network from a file, and a board from a file takes networks too."""
+"""A network from a file can be built for each board, and a board can be defined in a file outside of the
+package."""
 
 import pytest
 
