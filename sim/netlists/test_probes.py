@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
-"""Transitions are counted: a counter's bits change 510 times in 256 cycles, and so do the sums that they are loaded with."""
+"""Transitions are counted: in 256 cycles the bits of an 8-bit counter change 510 times, and so do the sums at
+their inputs."""
 
 import cocotb
 from amaranth.hdl import Module
@@ -13,7 +14,7 @@ from .probes import SAMPLE, Probed, draw
 
 
 class Counter(wiring.Component):
-    """Counts cycles."""
+    """An 8-bit counter of cycles."""
 
     value: Out(8)
 
