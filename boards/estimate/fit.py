@@ -171,8 +171,7 @@ def fitted(without: str = "") -> cells.Coefficients:
         found = fit(("units", "unit"), rows)
         within.append(found["units"])
         around.append({"unit": found["unit"]})
-    # the store is the difference of two designs; it includes distributed RAM, less the part that `counted`
-    # adds
+    # the store is the difference of two designs; its coefficients include distributed RAM of its small queues
     images = next(unit for whole in wholes() if whole.name == STORE[0] for unit in whole.units if unit.kind == "store")
     parts = cells.counted(images.features, images.memory)
     of_store = tuple(

@@ -47,7 +47,7 @@ STANDBY = {"LFE5U-85F": (0.212, 0.026), "LFE5U-45F": (0.116, 0.017), "LFE5U-25F"
 LEAKAGE = Range(1, 2)
 
 #: Capacitance in F of a wire per tile that it spans. High: VTR's model of a 40 nm part like Stratix IV
-#: (vtr_flow/arch/timing/ k6_N10_mem32K_40nm.xml, Cmetal), whose tile has ten LUTs of 6 inputs. Low: half,
+#: (vtr_flow/arch/timing/k6_N10_mem32K_40nm.xml, Cmetal), whose tile has ten LUTs of 6 inputs. Low: half,
 #: since an ECP5's tile has eight of 4 inputs.
 TILE = Range(11.25e-15, 22.5e-15)
 
