@@ -56,8 +56,7 @@ def modules() -> dict[str, str]:
 
 @contextmanager
 def _running(place: str) -> Iterator[None]:
-    """Turn any other error than `NudgeError` that a board's file raises into a `DesignError` of one line,
-    which begins with `place`."""
+    """Turn an error of a board's file into a `DesignError` of one line that begins with `place`."""
     try:
         yield
     except NudgeError:

@@ -22,8 +22,7 @@ class Family(Enum):
 
     @classmethod
     def of(cls, platform: Any) -> Self:
-        """Return the family of an Amaranth platform's part; `DesignError` for a part of another vendor or
-        family."""
+        """Return the family of an Amaranth platform's part; `DesignError` for any other part."""
         tools = platform.required_tools
         for family in cls:
             if family.nextpnr in tools:
@@ -32,8 +31,7 @@ class Family(Enum):
 
     @classmethod
     def other(cls, found: str) -> DesignError:
-        """Return the error for a part of no known family. found: the first words of its message, which name
-        the cause."""
+        """Return the error for a part of no known family. found: cause, the first words of its message."""
         known = " and ".join(f"{family.name} ({family.nextpnr})" for family in cls)
         return DesignError(
             f"{found}, but bitstreams are made for Lattice parts alone, {known}: for another vendor's part, nudge verilog"

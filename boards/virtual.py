@@ -1,5 +1,4 @@
-"""The virtual board: `hw.top.Top` compiled by Verilator, its serial pins bridged to a
-pseudo-terminal or a TCP port."""
+"""The virtual board: `hw.top.Top` in Verilator, its serial line as a pseudo-terminal or a TCP port."""
 
 from dataclasses import replace
 

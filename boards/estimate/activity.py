@@ -30,6 +30,5 @@ class Cycles:
     inference: float
     #: Mean length of a half of a sweep in training; 0 for the compact core.
     half: float
-    #: Name of the limit of the rate: "sweeps", "static drive", "update" or "images"; a phrase for the compact
-    #: core.
+    #: Name of the limit of the rate: "sweeps", "static drive", "update" or "images"; a phrase if compact.
     limit: str

@@ -50,8 +50,7 @@ def of_halves(config: Config, activity: Activity, batch: int, arrival: float, le
             # sweep, and its update overlaps with nothing
             alone = 2 * steps * half + (update if learns else 0.0)
             return config.spec.input.pixels + 2 + static + (batch - 1) * arrival + alone, limit
-        # the second sample begins once its static drive is complete; in an odd batch the last sample steps
-        # alone
+        # the second sample begins once its static drive is complete; the last of an odd batch steps alone
         apart = (2 * math.ceil((max(static, arrival) / half - 1) / 2) + 1) * half if batch > 1 else 0.0
         alone = steps * half if batch % 2 else apart
         tail = update + max(update - alone, 0.0) if learns else 0.0

@@ -37,8 +37,7 @@ class Estimate:
 
     @property
     def lacking(self) -> list[str]:
-        """Resources that the part has too few of, such as "cells: 30,000 of 24,288"; empty if the design
-        fits."""
+        """Resources that the part lacks, such as "cells: 30,000 of 24,288"; empty if the design fits."""
         has = self.part.available
         return [f"{name}: {used:,} of {has[name]:,}" for name, used in self.used.items() if used > has[name]]
 

@@ -25,8 +25,7 @@ def adder(bits: int) -> int:
 
 
 def tree(terms: int, bits: int, latency: int = 0) -> tuple[int, int]:
-    """Return cells and registers of `hw.lib.adder_tree`. latency: the tree is padded with registers to this
-    latency."""
+    """Return cells and registers of `hw.lib.adder_tree`, padded with registers to `latency`."""
     cells = registers = 0
     own = tree_latency(terms)
     widths = [bits] * terms
@@ -52,8 +51,7 @@ def complements(config: Config, weights: int, bits: int) -> int:
 
 
 def neuron_array(config: Config, layer: Layer) -> Features:
-    """Return the features of `hw.core.neuron_array`, or of `hw.core.deviation_array` for a network with fine
-    spikes."""
+    """Features of `hw.core.neuron_array`, or of `hw.core.deviation_array` for a network with fine spikes."""
     spec, lanes, turns = config.spec, config.lanes[layer.index], config.turns(layer)
     f, output, own = spec.formats, layer.index == len(spec.layers) - 1, lanes // turns
     drives, phi_bits = 1 if output else 2, layer.phi_bits + (0 if output else spec.schedule.feedback_shift)
@@ -87,8 +85,7 @@ def neuron_array(config: Config, layer: Layer) -> Features:
 
 
 def image_engine(config: Config, bundle: Bundle) -> Features:
-    """Return the features of `hw.synapse.image_engine`: window, box sums, choice of weights, products and
-    their sum."""
+    """Features of `hw.synapse.image_engine`: window, box sums, choice of weights, products and their sum."""
     f, lanes, taps = config.spec.formats, config.lanes[bundle.index], bundle.kernel**2
     at_once = min(config.image_taps, taps)
     rounds = -(-taps // at_once)
@@ -108,7 +105,7 @@ def image_engine(config: Config, bundle: Bundle) -> Features:
 
 
 def pixel_engine(config: Config, bundle: Bundle) -> Features:
-    """Return the features of `hw.synapse.pixel_engine`: product, sum and rounding of each lane, and the loop
+    """Features of `hw.synapse.pixel_engine`: product, sum and rounding of each lane, and the loop
     over tiles."""
     f, lanes = config.spec.formats, config.lanes[bundle.index]
     top = bundle.pre.neurons * ((1 << f.pixel_bits) - 1) << (f.weight_bits - 1)
@@ -123,7 +120,7 @@ def pixel_engine(config: Config, bundle: Bundle) -> Features:
 
 
 def dense_engine(config: Config, bundle: Bundle) -> Features:
-    """Return the features of `hw.synapse.dense_engine`: adder trees and sums of both directions."""
+    """Features of `hw.synapse.dense_engine`: adder trees and sums of both directions."""
     top, a, b = config.spec.formats.weight_bits, config.lanes[bundle.pre.index], config.lanes[bundle.index]
     latency = max(tree_latency(a), tree_latency(b))
     (there, there_registers), (back, back_registers) = tree(a, top, latency), tree(b, top, latency)
@@ -140,7 +137,7 @@ def dense_engine(config: Config, bundle: Bundle) -> Features:
 
 
 def event_engine(config: Config, bundle: Bundle) -> Features:
-    """Return the features of `hw.synapse.event_conv_engine`: windows, units, adder trees and sums."""
+    """Features of `hw.synapse.event_conv_engine`: windows, units, adder trees and sums."""
     pre, post = bundle.pre, bundle.post
     bits, bound = weight_bits(config), -config.spec.formats.weight_low * bundle.kernel**2
     out: Features = {"unit": 1, "carry": 0, "registers": 0, "units": 0, "held": 0}
@@ -158,7 +155,7 @@ def event_engine(config: Config, bundle: Bundle) -> Features:
 
 
 def line_engine(config: Config, bundle: Bundle) -> Features:
-    """Return the features of `hw.synapse.conv_engine`: kernels in registers, windows, adder trees and sums of
+    """Features of `hw.synapse.conv_engine`: kernels in registers, windows, adder trees and sums of
     both directions."""
     weight, k = config.spec.formats.weight_bits, bundle.kernel
     a, b, taps = config.lanes[bundle.pre.index], config.lanes[bundle.index], k * k
@@ -175,8 +172,7 @@ def line_engine(config: Config, bundle: Bundle) -> Features:
 
 
 def correlator(config: Config, bundle: Bundle) -> Features:
-    """Return the features of `hw.update.correlator`: differences and sums of each lane, and scalers that
-    lanes share."""
+    """Features of `hw.update.correlator`: differences and sums of each lane, and scalers that lanes share."""
     spec, lanes = config.spec, config.lanes[bundle.index]
     g, turns, shared = spec.correlation_bits(bundle), scaling_turns(config, bundle), config.item_cycles(bundle) == 2
     scalers, product = lanes // turns, pre_bits(config, bundle) + spec.sum_bits + 1
@@ -196,7 +192,7 @@ def correlator(config: Config, bundle: Bundle) -> Features:
 
 
 def conv_update(config: Config, bundle: Bundle) -> Features:
-    """Return the features of `hw.update.conv_update`: a correlator, and the 2x2 sums before it."""
+    """Features of `hw.update.conv_update`: a correlator, and the 2x2 sums before it."""
     image = bundle.kind == "image"
     values = 1 if image else 2 * config.lanes[bundle.pre.index]
     bits = pre_bits(config, bundle)
@@ -205,16 +201,14 @@ def conv_update(config: Config, bundle: Bundle) -> Features:
 
 
 def dense_update(config: Config, bundle: Bundle) -> Features:
-    """Return the features of `hw.update.dense_update`: a correlator, and the multiplexer of pre lanes before
-    it."""
+    """Features of `hw.update.dense_update`: a correlator, and the multiplexer of pre lanes before it."""
     lanes = config.lanes[bundle.pre.index]
     chosen = 2 * lanes * config.spec.sum_bits if lanes > 1 else 0
     return correlator(config, bundle) | {"chosen": chosen, "loops": layout.master_words(config, bundle).bit_length()}
 
 
 def weight_memory(config: Config, bundle: Bundle) -> Features:
-    """Return the features of `hw.core.weight_memory` with the host's access to it, or of
-    `hw.core.centred_memory`."""
+    """Features of `hw.core.weight_memory` with the host's access to it, or of `hw.core.centred_memory`."""
     f, lanes = config.spec.formats, config.lanes[bundle.index]
     known: Features = {
         "unit": 1,

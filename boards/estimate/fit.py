@@ -203,8 +203,7 @@ def foretold() -> list[tuple[str, list[int], list[int]]]:
 
 
 def main() -> None:
-    """Write the coefficients; print their errors on the units that they are fitted to and on designs left
-    out."""
+    """Write the coefficients; print their errors on units of the fit, and on designs left out."""
     by = fitted()
     both = {"cells": 0, "flip-flops": 1}
     found = {

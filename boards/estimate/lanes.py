@@ -119,8 +119,7 @@ class Search:
         return float((self.activity.free + 2 * self.activity.nudged) * max(words + tiles))
 
     def choices(self) -> Iterator[Config]:
-        """Yield each choice of lanes, passes and places of kernels, with the smallest arrays, taps and
-        multipliers."""
+        """Yield each choice of lanes, passes and kernel places, with minimal arrays, taps and multipliers."""
         each = [divisors(layer.channels) for layer in self.spec.layers[1:]]
         passes, places = (list(product(PASSES, repeat=2)), KERNEL_BLOCKS) if self.plain.events else ([(1, 1)], (False,))
         while _product(map(len, each)) * len(passes) > CHOICES:
@@ -142,14 +141,12 @@ class Search:
                     yield replace(config, passes=(forward, backward), kernel_blocks=blocks, shared=shared)
 
     def widest(self, config: Config) -> Config:
-        """Return the widest design with these lanes: a word per cycle, all taps at once, two multipliers per
-        lane."""
+        """Return the design with a word per cycle, all taps at once, and two multipliers per lane."""
         taps = self.spec.bundles[0].kernel ** 2
         return replace(config, arrays=config.lanes, image_taps=taps, shared=frozenset())
 
     def narrower(self, config: Config) -> Iterator[Config]:
-        """Yield designs with one reduction each: a smaller array, fewer taps, or shared multipliers of a
-        bundle."""
+        """Yield designs with a single smaller array, fewer taps, or one bundle's multipliers shared."""
         for layer in self.spec.layers[1:]:
             n = layer.index
             less = [lanes for lanes in divisors(config.lanes[n]) if lanes < config.arrays[n]]

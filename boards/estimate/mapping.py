@@ -71,8 +71,7 @@ ECP5 = Library(
 )
 ICE40 = Library((((2, 2048), (4, 1024), (8, 512), (16, 256)),), cost=64, byte=16, distributed=False)
 
-#: Cost of a distributed RAM, of a multiplexer's input per bit, and of logic that emulates a property of a
-#: port.
+#: Cost of a distributed RAM, of a multiplexer's input per bit, and of logic that emulates a port's property.
 DISTRIBUTED, MULTIPLEXER, EMULATED = 4, 0.5, 2
 
 #: Words of a distributed RAM, and bits per word.
@@ -109,8 +108,7 @@ def _padded(shape: Shape, byte: int) -> int:
 
 
 def _decoding(shape: Shape, rows: int) -> float:
-    """Return the cost of selecting one of several rows of memories: multiplexers of reads, and enables of
-    writes."""
+    """Return the cost of selecting a row of memories: read multiplexers and write enables."""
     written = rows * shape.parts if rows > 1 else 0
     return MULTIPLEXER * ((rows - 1) * shape.width * shape.reads + written)
 

@@ -25,8 +25,7 @@ from .mapping import Shape
 
 
 def neuron_array(config: Config, layer: Layer) -> list[Shape]:
-    """Return the memories of `hw.core.neuron_array`, or of `hw.core.deviation_array` for a network with fine
-    spikes."""
+    """Memories of `hw.core.neuron_array`, or of `hw.core.deviation_array` for a network with fine spikes."""
     if config.spec.schedule.fine:
         return deviation_array(config, layer)
     spec, lanes, words, turns = config.spec, config.lanes[layer.index], config.words(layer), config.turns(layer)
@@ -44,7 +43,7 @@ def neuron_array(config: Config, layer: Layer) -> list[Shape]:
 
 
 def deviation_array(config: Config, layer: Layer) -> list[Shape]:
-    """Return the memories of `hw.core.deviation_array`: both states, biases, running sums and sums of earlier
+    """Memories of `hw.core.deviation_array`: both states, biases, running sums and sums of earlier
     phases, means and differences."""
     spec, lanes, words, turns = config.spec, config.lanes[layer.index], config.words(layer), config.turns(layer)
     points, n, output = spec.schedule.fine, layer.index, layer.index == len(spec.layers) - 1
@@ -65,19 +64,18 @@ def deviation_array(config: Config, layer: Layer) -> list[Shape]:
 
 
 def drive_memory(layer: Layer, lanes: int, bits: int, banks: int, wide: int = 1) -> Shape:
-    """Return the memory of `hw.synapse.drive_memory`. wide: neighbouring positions in a word."""
+    """Memory of `hw.synapse.drive_memory`. wide: neighbouring positions in a word."""
     rows = layer.channels // lanes * layer.height * -(-layer.width // wide)
     return Shape(bits * lanes * wide, banks * rows)
 
 
 def line_buffer(bits: int, width: int, kernel: int) -> Shape:
-    """Return the memory of `hw.lib.line_buffer`: kernel - 1 earlier rows, in words of one column."""
+    """Memory of `hw.lib.line_buffer`: kernel - 1 earlier rows, in words of one column."""
     return Shape(bits * (kernel - 1), width, undefined=False)
 
 
 def image_engine(config: Config, bundle: Bundle) -> list[Shape]:
-    """Return the memories of `hw.synapse.image_engine`: line buffer, static drives, sums over the image's
-    channels."""
+    """Memories of `hw.synapse.image_engine`: line buffer, static drives, sums over channels."""
     post, bound = bundle.post, config.spec.static_bound
     lanes = config.lanes[post.index]
     # partial sums, for an image with several channels
@@ -90,20 +88,19 @@ def image_engine(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def pixel_engine(config: Config, bundle: Bundle) -> list[Shape]:
-    """Return the memory of `hw.synapse.pixel_engine`: static drives."""
+    """Memory of `hw.synapse.pixel_engine`: static drives."""
     post = bundle.post
     return [drive_memory(post, config.lanes[post.index], post.phi_bits, STATIC_BANKS)]
 
 
 def spike_buffer(config: Config, layer: Layer) -> Shape:
-    """Return the memory of `hw.synapse.spike_buffer`."""
+    """Memory of `hw.synapse.spike_buffer`."""
     width = config.lanes[layer.index] * config.spec.spike_bits
     return Shape(width, banks_of(layer.index, config) << bits_for(config.words(layer) - 1))
 
 
 def dense_engine(config: Config, bundle: Bundle) -> list[Shape]:
-    """Return the memories of `hw.synapse.dense_engine`: spike buffers, forward sums, and the FIFO of backward
-    sums."""
+    """Memories of `hw.synapse.dense_engine`: spike buffers, forward sums, and the FIFO of backward sums."""
     pre, post, top = bundle.pre, bundle.post, config.spec.formats.weight_bits - 1
     words, lanes = config.words(pre), config.lanes
     forward = signed_bits(-(pre.neurons << top), pre.neurons << top)
@@ -118,7 +115,7 @@ def dense_engine(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def spike_window(config: Config, layer: Layer, block: int, border: int) -> Shape:
-    """Return the four memories of `hw.synapse.spike_window`."""
+    """The four memories of `hw.synapse.spike_window`."""
     bits = 0
     for size in (layer.height, layer.width):
         bits += max(bits_for(border + -(-size // block)) - 1, 1)
@@ -129,7 +126,7 @@ def spike_window(config: Config, layer: Layer, block: int, border: int) -> Shape
 
 
 def event_engine(config: Config, bundle: Bundle) -> list[Shape]:
-    """Return the memories of `hw.synapse.event_conv_engine`: spike windows, kernels of each unit, drives."""
+    """Memories of `hw.synapse.event_conv_engine`: spike windows, kernels of each unit, drives."""
     pre, post = bundle.pre, bundle.post
     bound = -config.spec.formats.weight_low * bundle.kernel**2
     directions = (
@@ -150,7 +147,7 @@ def event_engine(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def line_engine(config: Config, bundle: Bundle) -> list[Shape]:
-    """Return the memories of `hw.synapse.conv_engine`: spike buffers, line buffers, a pooled row, and the
+    """Memories of `hw.synapse.conv_engine`: spike buffers, line buffers, a pooled row, and the
     sums of both directions."""
     pre, post, k, lanes = bundle.pre, bundle.post, bundle.kernel, config.lanes
     bound = lanes[pre.index] * k * k << (config.spec.formats.weight_bits - 1)
@@ -167,7 +164,7 @@ def line_engine(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def conv_update(config: Config, bundle: Bundle) -> list[Shape]:
-    """Return the memories of `hw.update.conv_update`: a line buffer and the 2x2 sums of the pre layer's
+    """Memories of `hw.update.conv_update`: a line buffer and the 2x2 sums of the pre layer's
     plane.
 
     The sums are of both nudged phases; the image, the same in both, has them once.
@@ -182,7 +179,7 @@ def conv_update(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def weight_memory(config: Config, bundle: Bundle) -> list[Shape]:
-    """Return the memories of `hw.core.weight_memory`: masters, and working copies that are written in parts
+    """Memories of `hw.core.weight_memory`: masters, and working copies that are written in parts
     of one master word."""
     f, lanes, rows = config.spec.formats, config.lanes[bundle.index], layout.tile_rows(config, bundle)
     return [
@@ -193,7 +190,7 @@ def weight_memory(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def centred(config: Config, bundle: Bundle) -> list[Shape]:
-    """Return the further memories of `hw.core.centred_memory`: c of each pre channel, updates of biases,
+    """Further memories of `hw.core.centred_memory`: c of each pre channel, updates of biases,
     three sums of c w.
     """
     widths, lanes, groups = Widths(config, bundle), config.lanes[bundle.index], config.groups(bundle.post)
@@ -206,12 +203,12 @@ def centred(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def totals(config: Config, bundle: Bundle) -> list[Shape]:
-    """Return the memory of `hw.core.totals`."""
+    """Memory of `hw.core.totals`."""
     return [Shape(config.lanes[bundle.pre.index] * total_bits(config, bundle), config.groups(bundle.pre), combinational=True)]
 
 
 def weights(config: Config, bundle: Bundle) -> list[Shape]:
-    """Return the memories of `weight_memory` and, if commits are centred, of `totals`."""
+    """Memories of `weight_memory` and, if commits are centred, of `totals`."""
     return weight_memory(config, bundle) + (totals(config, bundle) if config.spec.schedule.centred else [])
 
 
@@ -221,7 +218,7 @@ def no_memory(config: Config, bundle: Bundle) -> list[Shape]:
 
 
 def shell(config: Config, window: int) -> list[Shape]:
-    """Return the memories outside the bundles: `hw.core.image_buffer`, which static drives and updates read,
+    """Memories outside the bundles: `hw.core.image_buffer`, which static drives and updates read,
     and the frames and answers of the link's window in `hw.link`.
 
     Small memories of the link, with the same size in each design, count as cells of the shell.
@@ -235,13 +232,12 @@ def shell(config: Config, window: int) -> list[Shape]:
 
 
 def store(config: Config) -> list[Shape]:
-    """Return the memory of `hw.memory.image_fetcher`: fetched images. Small queues count as cells of the
-    store."""
+    """Memory of `hw.memory.image_fetcher`: fetched images. Small queues count as cells of the store."""
     return [Shape(config.spec.formats.pixel_bits, BANKS << bits_for(config.spec.input.pixels - 1))]
 
 
 def compact(config: Config, window: int) -> list[Shape]:
-    """Return the memories of `hw.compact` and its link, except the iCE40's single-port RAMs."""
+    """Memories of `hw.compact` and its link, except the iCE40's single-port RAMs."""
     spec = config.spec
     output, outputs = spec.layers[-1], spec.layers[-1].neurons
     number = bits_for(outputs - 1)

@@ -9,25 +9,23 @@ from hw.update.correlator import FACTOR_BITS, scaling_turns
 
 
 def neuron_array(config: Config, layer: Layer) -> int:
-    """Return the multipliers of `hw.core.neuron_array`: in the output layer, beta times the distance from the
-    target."""
+    """Multipliers of `hw.core.neuron_array`: beta times the distance from the target (output layer)."""
     output = layer.index == len(config.spec.layers) - 1
     return config.lanes[layer.index] // config.turns(layer) if output else 0
 
 
 def image_engine(config: Config, bundle: Bundle) -> int:
-    """Return the multipliers of `hw.synapse.image_engine`: box sums times weights, for the taps of one
-    cycle."""
+    """Multipliers of `hw.synapse.image_engine`: box sums times weights, for the taps of one cycle."""
     return config.lanes[bundle.index] * min(config.image_taps, bundle.kernel**2)
 
 
 def pixel_engine(config: Config, bundle: Bundle) -> int:
-    """Return the multipliers of `hw.synapse.pixel_engine`: a pixel times the weights of all lanes."""
+    """Multipliers of `hw.synapse.pixel_engine`: a pixel times the weights of all lanes."""
     return config.lanes[bundle.index]
 
 
 def correlator(config: Config, bundle: Bundle) -> int:
-    """Return the multipliers of `hw.update.correlator`: products of both phases, and sums times the learning
+    """Multipliers of `hw.update.correlator`: products of both phases, and sums times the learning
     rate.
 
     A wide sum takes two multipliers.
@@ -40,15 +38,14 @@ def correlator(config: Config, bundle: Bundle) -> int:
 
 
 def conv_update(config: Config, bundle: Bundle) -> int:
-    """Return the multipliers of `hw.update.conv_update`: the correlator's, and the pre group's index times
+    """Multipliers of `hw.update.conv_update`: the correlator's, and the pre group's index times
     the words of a tile."""
     groups = config.groups(bundle.pre)
     return correlator(config, bundle) + constant((groups - 1).bit_length(), config.lanes[bundle.pre.index] * bundle.kernel**2)
 
 
 def event_engine(config: Config, bundle: Bundle) -> int:
-    """Return the multipliers of `hw.synapse.folded_kernels`: indices of groups times lanes that are no power
-    of two."""
+    """Multipliers of `hw.synapse.folded_kernels`: indices of groups times lanes that are no power of two."""
     pre, post = config.lanes[bundle.pre.index], config.lanes[bundle.index]
     pre_groups, post_groups = config.groups(bundle.pre), config.groups(bundle.post)
     group = bits_for(post_groups - 1) if post_groups > 1 else 0
@@ -60,18 +57,18 @@ def event_engine(config: Config, bundle: Bundle) -> int:
 
 
 def constant(bits: int, factor: int) -> int:
-    """Return the multipliers of an unsigned number of `bits` bits times a constant: 1, or 0 for a number of
+    """Multipliers of an unsigned number of `bits` bits times a constant: 1, or 0 for a number of
     one bit or a power of two, which Yosys computes without a multiplier."""
     return 1 if bits > 1 and factor & (factor - 1) else 0
 
 
 def compact(config: Config) -> int:
-    """Return the multipliers of `hw.compact`: one for each product, independent of the network."""
+    """Multipliers of `hw.compact`: one for each product, independent of the network."""
     return 6
 
 
 def weight_memory(config: Config, bundle: Bundle) -> int:
-    """Return the multipliers of `hw.core.centred_memory`, if commits are centred: one for each lane of a
+    """Multipliers of `hw.core.centred_memory`, if commits are centred: one for each lane of a
     slice, shared by all of its products."""
     return slice_lanes(config.lanes[bundle.index]) if config.spec.schedule.centred else 0
 

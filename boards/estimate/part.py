@@ -54,8 +54,7 @@ PARTS = {
     )
 }
 
-#: Maximum cells of a simulated design: a larger one takes longer to compile, and longer to simulate per
-#: cycle.
+#: Maximum cells of a simulated design; a larger one takes longer to compile and to simulate.
 SIMULATED_CELLS = 24_000
 
 #: The part that lanes are chosen for in simulation. Only its cells are limited, by `routable`, so that the

@@ -35,15 +35,13 @@ class Range(NamedTuple):
         return Range(self.low * low, self.high * high)
 
 
-#: Supply voltages of an LFE5U in V: core (Lattice, FPGA-DS-02012, recommended operating conditions),
-#: auxiliary.
+#: Core voltage of an LFE5U in V (Lattice, FPGA-DS-02012, recommended operating conditions); auxiliary.
 CORE_VOLTS, AUXILIARY_VOLTS = 1.1, 2.5
 
 #: Standby current in A, typical, at 25 degrees C (FPGA-DS-02012, supply current, standby): core, auxiliary.
 STANDBY = {"LFE5U-85F": (0.212, 0.026), "LFE5U-45F": (0.116, 0.017), "LFE5U-25F": (0.077, 0.016)}
 
-#: Factor on the core's standby current. High: a part about 30 degrees warmer, in which leakage usually
-#: doubles.
+#: Factor on the core's standby current. High: about 30 degrees warmer, when leakage usually doubles.
 LEAKAGE = Range(1, 2)
 
 #: Capacitance in F of a wire per tile that it spans. High: VTR's model of a 40 nm part like Stratix IV
@@ -103,8 +101,7 @@ class Wired:
     part: str
     #: The build that was counted, in words.
     build: str
-    #: Wires by the kind of cell that drives them (`boards.toolchain.wires.KINDS`), and input pins of
-    #: multipliers.
+    #: Wires by their drivers' kind (`boards.toolchain.wires.KINDS`), and input pins of multipliers.
     nets: Mapping[str, int]
     #: Routed wire segments by kind (`SPANS`).
     segments: Mapping[str, int]

@@ -20,8 +20,7 @@ from hw.synapse.event_side import Side
 from hw.synapse.folded_kernels import FoldedKernels
 from hw.synapse.pixel_engine import PixelEngine
 
-#: Cycles from a drive memory's start to its first word; from a word's entry to a dense engine's FIFO to its
-#: exit.
+#: Latency in cycles: from a drive memory's start to its first word; of a dense engine's FIFO.
 DRIVES_START, QUEUE = 2, 2
 
 
@@ -104,8 +103,7 @@ def event_engine(config: Config, bundle: Bundle) -> tuple[EventConvEngine, Folde
 
 
 class Windows:
-    """Timing of one direction of `hw.synapse.event_conv_engine`: its windows in all halves of several pairs
-    of samples."""
+    """Timing of the windows in one direction of `hw.synapse.event_conv_engine`, in all halves."""
 
     def __init__(self, config: Config, bundle: Bundle, name: str, busiest: np.ndarray):
         """Compute each window's begin. name: "forward" or "backward". busiest: spikes of the busiest unit in
@@ -147,8 +145,7 @@ def words_needed(config: Config, side: Side) -> np.ndarray:
 
 
 def _last(corner: int, stride: int, size: int) -> int:
-    """Return the last row or column within the source that the corner of a window reaches, in steps of
-    `stride`."""
+    """Return the last row or column within the source that a window's corner reaches."""
     return corner + stride * max((size - 1 - corner) // stride, 0)
 
 

@@ -32,8 +32,7 @@ class Unit:
         return cells.estimate(self.kind, self.features, self.memory)[1]
 
 
-#: Kind of unit -> functions that return its memories, multipliers and features from a config and a bundle or
-#: layer.
+#: Kind of unit -> functions from a config and a bundle or layer to memories, multipliers, features.
 KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]] = {
     "array": (memories.neuron_array, multipliers.neuron_array, features.neuron_array),
     "image engine": (memories.image_engine, multipliers.image_engine, features.image_engine),

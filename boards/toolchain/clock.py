@@ -55,8 +55,7 @@ class Ecp5Pll:
         jitter.
         """
         for reference in range(1, min(source_hz // PFD_MIN_HZ, 128) + 1):
-            # vco frequencies that are multiples of phase detector and output, from the middle of the range
-            # outwards
+            # multiples of phase detector and output, from the middle of the vco's range outwards
             step = math.lcm(source_hz, hz * reference) // reference
             for vco in sorted(range(step, 800_000_001, step), key=lambda vco: abs(vco - 600_000_000)):
                 total = vco * reference // source_hz
@@ -147,8 +146,7 @@ class Ice40Pll:
 
 
 def pll(family: Family, source_hz: int, hz: int) -> Ecp5Pll | Ice40Pll | None:
-    """Return the PLL that makes `hz` from a board's oscillator, None if they are equal; `DesignError` if no
-    PLL can."""
+    """Return the PLL that makes `hz` from `source_hz`, None if they are equal; `DesignError` if none can."""
     if hz == source_hz:
         return None
     return (Ice40Pll if family is Family.ICE40 else Ecp5Pll).of(source_hz, hz)

@@ -8,16 +8,14 @@ import zlib
 
 from plumbing.errors import ToolError
 
-#: Fields of the suffix: bcdDevice (any), idProduct, idVendor, bcdDFU, "DFU" backwards, bLength. The CRC
-#: follows.
+#: Fields before the CRC: bcdDevice (any), idProduct, idVendor, bcdDFU, "DFU" backwards, bLength.
 FIELDS = struct.Struct("<HHHH3sB")
 ANY, VERSION, SIGNATURE = 0xFFFF, 0x0100, b"UFD"
 CRC = struct.Struct("<I")
 
 
 def suffixed(content: bytes, vendor: int, product: int) -> bytes:
-    """Return a file with its suffix. The CRC covers all bytes before it, and is CRC-32 without the final
-    inversion."""
+    """Return a file with its suffix. The CRC of all bytes before it is CRC-32 without the final inversion."""
     whole = content + FIELDS.pack(ANY, product, vendor, VERSION, SIGNATURE, FIELDS.size + CRC.size)
     return whole + CRC.pack(zlib.crc32(whole) ^ 0xFFFFFFFF)
 
@@ -29,8 +27,7 @@ def bare(content: bytes) -> bytes:
 
 
 def finished(content: bytes, command: list[str]) -> bytes:
-    """Return a bitstream after a build plan's command that follows the packer's; `ToolError` for an unknown
-    command."""
+    """Apply a build plan's command after packing to a bitstream; `ToolError` for an unknown command."""
     match command:
         case ["dfu-suffix", "-v", vendor, "-p", product, "-a", _]:
             return suffixed(content, int(vendor, 16), int(product, 16))

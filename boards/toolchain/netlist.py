@@ -52,8 +52,7 @@ def plan(fpga: Fpga, preset: str, facts: BuildFacts, seed: int = 1) -> Any:
 
 
 def synthesis(fpga: Fpga, top: str) -> str:
-    """Return the Yosys command that synthesises a module for a board, equal to the one in Amaranth's build
-    plan."""
+    """Return the Yosys command of Amaranth's build plan that synthesises a module for a board."""
     return f"synth_{fpga.family.name.lower()} {fpga.synth_opts} -top {top}"
 
 

@@ -90,8 +90,7 @@ class DifferentError(Exception):
 
 
 def sections(text: str) -> dict[str, list[str]]:
-    """Split the text of a configuration into sections: each line that begins with a dot -> the lines below
-    it."""
+    """Split a configuration into sections: each line that begins with a dot -> the lines below it."""
     found: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in filter(None, text.splitlines()):
@@ -181,7 +180,7 @@ def _all_words(there: dict[str, dict[str, str]], asked: dict[str, list[str]]) ->
     """Compare the configuration words; return their number.
 
     The unpacker omits a word that has its default value. All words of a name have the same default: the first
-    omitted word of a name defines it (all its bits are equal), and no word of that name may be listed with it.
+    omitted word of a name defines it (all bits equal), and no word of that name may be listed with it.
     """
     defaults: dict[str, str] = {}
     count = 0

@@ -105,8 +105,7 @@ def committed(file: Path) -> dict[str, Any] | None:
 
 
 def event_cycles(preset: str) -> dict[str, Any] | None:
-    """Return the committed cycles of a preset with event engines and the lanes of its file; None if there are
-    none."""
+    """Return the committed cycles of a preset with event engines and its own lanes; None if unknown."""
     found = _checked(BASELINES / "cycles.json", {ANY: {"event": _cycles}}, "git checkout brings it back")
     cycles: dict[str, Any] | None = found.get(preset, {}).get("event")
     return cycles
@@ -145,8 +144,7 @@ def _checked(file: Path, form: Form, remedy: str) -> dict[str, Any]:
 
 
 def _check(value: Any, form: Form, where: str) -> None:
-    """Raise `ValueError` for the first entry that isn't of the form; the message is like "cycles training:
-    -1"."""
+    """Raise `ValueError`, such as "cycles training: -1", for the first entry that isn't of the form."""
     if isinstance(form, dict):
         if not isinstance(value, dict):
             raise ValueError(f"{where}: {reprlib.repr(value)}".lstrip(": "))

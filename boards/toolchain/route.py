@@ -14,8 +14,7 @@ from . import router, spacers, stamp, tools
 
 Progress = Callable[[str], None]
 
-#: Time limit of a seed in seconds: four times the time of the largest designs on a processor core of their
-#: own.
+#: Time limit of a seed in seconds: four times that of the largest designs on their own processor core.
 ROUTE_SECONDS = 4 * 3600
 
 #: nextpnr's log file, as Amaranth's command names it.
@@ -107,8 +106,7 @@ def _route_of(kept: Path, values: dict[str, Any]) -> Route:
 
 
 def watched(log: Path, number: int, progress: Progress) -> Callable[[], str | None]:
-    """Return a `watch` for `tools.run`: it reports progress, and returns a reason to stop a router that won't
-    finish."""
+    """Return a `watch` for `tools.run` that reports progress, and stops a router that won't finish."""
     shown = 0
 
     def look() -> str | None:

@@ -42,8 +42,7 @@ def save(stamp: Path, inputs: Mapping[str, Any], made: Iterable[Path], values: M
 
 
 def load(stamp: Path, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the values of a stamp if its inputs are equal and its files are unchanged; None if the stage
-    must be rerun."""
+    """Return a stamp's values if inputs and files are unchanged; None if the stage must run again."""
     try:
         found = files.read_json(stamp, MAX_BYTES, ToolError)
         same = not broken(found) and found["inputs"] == json.loads(json.dumps(inputs)) and bool(found["files"])

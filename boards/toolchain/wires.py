@@ -29,8 +29,7 @@ INPUTS = {"MULT18X18D": "MULT18X18D_inputs"}
 #: Kinds of wires: the types of the cells that drive them, and inputs of multipliers.
 KINDS = ("LUT4", "TRELLIS_FF", "CCU2C", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D", *INPUTS.values())
 
-#: Patterns of nextpnr's wire names: the kind of a segment; an input of a cell, which has a multiplexer of its
-#: own.
+#: Patterns of nextpnr's wire names: a segment and its kind; an input of a cell with its multiplexer.
 SEGMENT, INPUT = re.compile(r"(?:^|_)([HV]0[0126])[NESWLRTB]"), re.compile(r"(J?[ABCDM]|J?CE|J?LSR|MUXLSR)\d")
 
 
@@ -64,8 +63,7 @@ def pins(module: dict[str, Any], kind: str) -> int:
 
 
 def routed(config: str) -> tuple[dict[str, int], int]:
-    """Return the driven segments of each kind, and the connected inputs of cells, in nextpnr's text
-    configuration."""
+    """Return the driven segments by kind and the connected inputs of cells, from nextpnr's configuration."""
     segments: Counter[str] = Counter()
     inputs = 0
     for lines in sections(config).values():
@@ -80,8 +78,7 @@ def routed(config: str) -> tuple[dict[str, int], int]:
 
 
 def count(name: str, folder: Path, route: int | Wired) -> Wired:
-    """Return the counts of a board's build. route: a seed, or the counts to scale. `ToolError` if the seed
-    isn't routed."""
+    """Count a board's build. route: a seed, or counts to scale. `ToolError` if the seed isn't routed."""
     module = json.loads((folder / "top.json").read_text())["modules"]["top"]
     cells = Counter(cell["type"] for cell in module["cells"].values())
     counted = {kind: len(wires) for kind, wires in nets(module).items()}

@@ -1,6 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The compact core of a network unlike the presets: kernel 5, lambda = 1/4, an averaging window of two
-steps."""
+"""The compact core of a network unlike the presets: kernel 5, lambda = 1/4, a window of two steps."""
 
 from dataclasses import replace
 
@@ -37,8 +36,7 @@ async def trains_bit_for_bit(dut):
 
 @cocotb.test()
 async def trains_after_a_reset_within_a_sweep(dut):
-    """After a reset within a sweep, unfinished drives of the outputs don't add to those of the next
-    sample."""
+    """After a reset within a sweep, partial drives of the outputs don't add to the next sample's."""
     core = CoreDriver(dut, CONFIG)
     await core.start()
     core.configure(fixed.Settings.of(SPEC))

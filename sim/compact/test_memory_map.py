@@ -1,6 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The regions of the compact core's memory map are disjoint and within their memories, for every network that
-fits."""
+"""The compact core's memory map has disjoint regions, within their memories, for every network."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -29,8 +28,7 @@ def network(channels, kernel, window_log2=3, **formats):
 
 
 def largest():
-    """Yield (channels, kernel) and the memory map, with the most channels that fit, for each kernel of a
-    28x28 image."""
+    """Yield (channels, kernel) and the map with the most channels that fit, for kernels up to 27."""
     for kernel in range(1, 28):
         taken = None
         for channels in range(1, DEPTH):

@@ -23,8 +23,7 @@ UNITS = {
     for name, spec in (("compact_sequencer", SPEC), ("compact_sequencer_annealed", ANNEALED))
 }
 PARTS = ("image", "step", "update", "commit")
-#: Sweeps of two phases: their bits are complementary, so that each bit of the registers and of the counter
-#: matters.
+#: Sweeps of two phases with complementary bits, so that each bit of registers and counter matters.
 MANY = 0xAAB, 0x554
 FIELDS = ("first", "state_read", "state_write", "nudge", "negative", "sum", "sum_first")
 
@@ -63,8 +62,7 @@ def counts_as(part, fields):
 
 
 async def play(port, unit, expected, where):
-    """Answer each start with a program that runs for some cycles; return the number of cycles with
-    ``done``."""
+    """Answer each start by running for some cycles; return the number of cycles with ``done``."""
     left, at, done, seeing = 0, 0, 0, False
     phases = [1 << protocol.PHASES.index(counts_as(part, fields)) for part, fields in expected]
     port.running.value = 0

@@ -21,8 +21,7 @@ SECONDS = 900
 
 
 class ProofError(AssertionError):
-    """An assertion can fail, or couldn't be proved within the depth. The message has the last lines of Yosys'
-    output."""
+    """An assertion can fail, or couldn't be proved within the depth; with the last lines of Yosys' log."""
 
 
 class Opened:
@@ -72,8 +71,7 @@ def started(m: Module) -> Signal:
 
 
 def keeps_its_offer(m: Module, stream) -> list:
-    """Return the assertion of a stream's rule: valid stays high, and the payload stable, until ready is
-    high."""
+    """Return a stream's rule as an assertion: valid and payload stay until ready is high."""
     held = past(m, stream.valid & ~stream.ready)
     payload = Value.cast(stream.payload)
     return [Assert(~held | (stream.valid & (payload == past(m, payload))))]

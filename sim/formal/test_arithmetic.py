@@ -31,8 +31,7 @@ WEAK = Config(replace(TINY, schedule=replace(TINY.schedule, feedback_shift=2)), 
 @pytest.mark.parametrize("config", [LANE, ANNEALED, WEAK], ids=["constant", "annealed", "weak feedback"])
 @pytest.mark.parametrize("number", [1, 2])
 def test_neuron_array(number, config):
-    """The sums of d, xi, U and the spike never wrap, and d, xi and U stay in their ranges, for any contents
-    of memories."""
+    """No sum wraps, and d, xi and U stay in their ranges, for any contents of memories."""
     spec, f = config.spec, config.spec.formats
     m = Module()
     layer = spec.layers[number]
@@ -62,8 +61,7 @@ def test_neuron_array(number, config):
     both = data.View(dut.drives, dut.below.payload.as_value())[0]
     if not dut.output:
         both = (both << spec.schedule.feedback_shift) + data.View(dut.drives, dut.above.payload.as_value())[0]
-    # phi has the width of the bound of both drives' sum; arbitrary drives exceed that bound, so compare the
-    # low bits
+    # phi is as wide as the bound of both drives' sum, which arbitrary drives exceed: compare its bits
     m.d.comb += Assert(~started(m) | (opened["phi"] == past(m, both)[: dut.both.size]))
     exact, total, rounded = (opened[f"{name}_0"] for name in ("exact", "total", "rounded"))
     m.d.comb += Assert(exact == old.d + (((phi << dut.rest) - old.d) >> k))
@@ -111,8 +109,7 @@ def test_deviation_array(number):
     if not dut.output:
         above = data.View(dut.drives, dut.above.payload.as_value())[0]
         terms.append(Mux(nudge, above << back, above << free_above))
-    # phi has the width of the bound of both drives' sum; arbitrary drives exceed that bound, so compare the
-    # low bits
+    # phi is as wide as the bound of both drives' sum, which arbitrary drives exceed: compare its bits
     m.d.comb += Assert(~started(m) | (opened["phi"] == past(m, sum(terms[1:], terms[0]))[: dut.both.size]))
     names = ("exact", "v", "total", "rounded", "moved", "before3", "start3", "weighed", "left")
     exact, v, total, rounded, moved, before, begin, weighed, left = (opened[f"{name}_0"] for name in names)
@@ -136,8 +133,7 @@ def test_deviation_array(number):
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_weight_memory(number):
-    """A commit clips and rounds without wrapping, and a committed master plus a batch's updates doesn't
-    wrap."""
+    """A commit clips and rounds without wrapping; a committed master plus a batch's updates doesn't wrap."""
     f, bundle = TINY.formats, TINY.bundles[number]
     m = Module()
     opened = Opened(m, WeightMemory(LANE, bundle))

@@ -171,8 +171,7 @@ def test_samples_do_overlap_in_what_is_assumed_of_them():
 
 @pytest.mark.parametrize("stores", [False, True])
 def test_decoder_never_waits_for_ever(stores):
-    """Each frame is taken within a few cycles, if the framer is always ready, and executors and core need a
-    few cycles."""
+    """Each frame is taken within a few cycles, if framer, executors and core take only a few."""
     m, opened, dut, running, played = decoder(stores=stores)
     m.d.comb += Assume(dut.o.ready)
     if dut.stores:

@@ -52,8 +52,7 @@ def executor(m: Module, opened: Opened, rank: dict[str, object], waits: tuple[st
 
 
 def test_register_access():
-    """Each request ends with `done`, an answer's payload fits, and a register is written only if `writable`
-    is high."""
+    """Each request ends, its payload fits into an answer, and only writable registers are written."""
     m = Module()
     opened = Opened(m, dut := RegisterAccess())
     left, byte = opened["left"], opened["bytes_left"]
@@ -77,8 +76,7 @@ def test_register_access():
 
 @pytest.mark.parametrize("centred", [False, True])
 def test_weight_access(centred):
-    """Each request ends; no word is written outside its memory, while samples are pending, or by a refused
-    request."""
+    """Each request ends, and never writes outside a memory, while samples are pending, or if refused."""
     m = Module()
     spec = replace(LANE.spec, schedule=replace(LANE.spec.schedule, centred=centred))
     opened = Opened(m, dut := WeightAccess(replace(LANE, spec=spec)))

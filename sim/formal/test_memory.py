@@ -18,8 +18,7 @@ TIGHT = Cycles(rcd=3, rp=3, ras=7, rc=11, rfc=9, wr=3, mrd=4, refresh=60, power_
 
 
 def controller(made: Cycles, asked: Cycles) -> tuple[Module, Opened, Controller]:
-    """Return a module with a controller for the times `made`, and the rules of a chip with the times
-    `asked`."""
+    """Return a module with a controller for the times `made` and a chip's rules for the times `asked`."""
     m = Module()
     dut, rules = Controller(made), SdramRules(asked)
     opened, chip = Opened(m, dut), Opened(m, rules, "chip")
@@ -127,8 +126,7 @@ def test_controller(cycles):
 
 
 def test_a_controller_that_is_off_by_one_is_not_proved():
-    """A controller that ends power-up a cycle early fails the proof; `sim/memory/test_rules.py` covers each
-    rule."""
+    """A controller that ends power-up a cycle early fails; `sim/memory/test_rules.py` covers each rule."""
     m, opened, _ = controller(replace(TIGHT, power_up=TIGHT.power_up - 1), TIGHT)
     with pytest.raises(ProofError, match="model found for base case"):
         prove(m, opened.inputs, depth=20, free=("writes", "reads"))

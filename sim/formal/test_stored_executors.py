@@ -57,8 +57,7 @@ def counted(m: Module, now, start) -> Signal:
 
 
 def waits_at_most(m: Module, cycles: int, waiting) -> Signal:
-    """Assert that `waiting` is high for at most `cycles` cycles in a row; return for how many it was before
-    this one."""
+    """Assert that `waiting` is high for at most `cycles` cycles in a row; return the count so far."""
     waited = Signal(range(cycles + 2))
     m.d.sync += waited.eq(Mux(waiting, waited + (waited <= cycles), 0))
     m.d.comb += Assert(~waiting | (waited < cycles))
@@ -162,8 +161,7 @@ def record_access() -> tuple[Module, Opened, RecordAccess]:
 
 
 def test_record_access():
-    """Each request ends; a record is offered only if all records of its frame can be stored, and with all of
-    its words."""
+    """Each request ends; records are offered with all words, and only if all of a frame can be stored."""
     m, opened, _ = record_access()
     prove(m, opened.inputs, depth=8)
 
@@ -182,8 +180,7 @@ def stored_samples() -> tuple[Module, Opened, StoredSamples]:
     names = ("IDLE", "MEASURE", "ORDER", "CHECK", "RUN", "REST", "COMMIT", "TAIL", "DONE")
     state = {name: opened.state(name) for name in names}
     left = opened["left"]
-    # Amaranth names only the last of several signals in an assignment, so find the others by position and
-    # width
+    # Amaranth names only the last signal of a multiple assignment: find others by position and width
     holding = opened.signals[[signal.name for signal in opened.signals].index("begin") + 1]
     (pause,) = (one for one in opened.signals if one.name == "$signal" and len(one) == PAUSE.bit_length())
     inside, waiting = (opened.parts[name].level for name in ("labels", "results"))

@@ -1,5 +1,4 @@
-"""A controller and a chip under random traffic, all in gateware, so that a simulation doesn't run Python in
-each cycle."""
+"""Controller and chip under random traffic, all in gateware: no Python runs in each cycle."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring

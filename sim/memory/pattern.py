@@ -1,5 +1,4 @@
-"""The pattern that a self test leaves in a memory, for the benches of the unit alone and of the unit with a
-chip."""
+"""The pattern that a self test leaves in a memory, for benches without and with a chip."""
 
 from hw.memory.interface import ADDRESS_BITS, BURST, WORD_BITS
 from hw.memory.self_test import FIRST_LINE
@@ -9,8 +8,8 @@ PLACES = [0, *(1 << line for line in range(FIRST_LINE, ADDRESS_BITS))]
 
 
 def check_left(words: dict[int, list[int]]) -> None:
-    """Check `BURST` words at each of `PLACES`: each data line is the only high one or the only low one in one
-    of the words, and no two places have the same words."""
+    """Check `BURST` words at each of `PLACES`: at a place they have each data line high alone, or each
+    low alone, and no two places have the same words in the same order."""
     alone = [1 << line for line in range(WORD_BITS)]
     low = [word ^ ((1 << WORD_BITS) - 1) for word in alone]
     for place, found in words.items():

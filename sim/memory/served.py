@@ -1,5 +1,4 @@
-"""A memory in Python behind a `hw.memory.interface.Port`, which checks that the port's user keeps the
-rules."""
+"""A memory in Python behind a `hw.memory.interface.Port`, which checks the rules of the port's user."""
 
 import random
 from collections import deque

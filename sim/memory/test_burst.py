@@ -1,6 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Spans of words are cut into accesses that don't cross a multiple of a burst; all words come once and in
-order."""
+"""Spans are cut into accesses that don't cross a multiple of a burst; all words come once, in order."""
 
 import random
 

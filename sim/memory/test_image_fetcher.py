@@ -47,8 +47,7 @@ def records(count: int) -> list[tuple[Asked, Header, bytes]]:
 
 
 async def play_reader(dut, lying: list[tuple[Asked, Header, bytes]], stall: float) -> None:
-    """Play the reader: return header and words of each record, and check that they are requested in this
-    order."""
+    """Play the reader: send header and words of each record, which must be requested in this order."""
     port, source = Port(dut, NAME), StreamSource(dut, f"{NAME}__coded")
     for asked, header, coded in lying:
         # ready is high before valid, or only after it

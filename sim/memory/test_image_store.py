@@ -34,8 +34,7 @@ MANY = 300
 
 
 class StoreAndChip(wiring.Component):
-    """`ImageStore` with its memory. While ``past`` is high, port ``raw`` accesses the memory instead of the
-    store."""
+    """`ImageStore` with its memory. While ``past`` is high, ``raw`` accesses the memory instead."""
 
     #: Mutants don't change the switch.
     hardware = False
@@ -125,8 +124,7 @@ class Store:
                 self.cleared.add((begin, end))
 
     async def put(self, index: int, digit: int, word: int) -> None:
-        """Write a digit and its entry in the table directly into the memory, as if many records had been
-        stored before."""
+        """Write a digit and its table entry into the memory, as if many had been stored before."""
         pixels, label = DIGITS[digit], digit % 10
         data = stored.sealed(label, image_crc(index, label, pixels), stuff(pixels))
         self.model.count = max(self.model.count, index + 1)
@@ -208,8 +206,7 @@ async def images_come_back(dut):
 
 @cocotb.test()
 async def records_lie_anywhere(dut):
-    """Records at any index and address are read: each of their bits is high in one of the records, and low in
-    another."""
+    """Records at any index and address are read; each of their bits is high in one record, low in another."""
     store = await filled(dut, 1)
     places = [0x555555, 0xAAAAAA, 0xF0F0F0, (1 << ADDRESS_BITS) - 2000]
     indices = [0x5555, 0xAAAA, random.randrange(MAX_SAMPLES - 1), MAX_SAMPLES - 1]

@@ -1,6 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Memory from self test to accesses: written words are read back, with any backpressure; a wrong chip fails
-the self test."""
+"""Memory from self test to accesses: written words are read back; a wrong chip fails the self test."""
 
 import random
 from itertools import pairwise
@@ -57,8 +56,7 @@ async def what_the_self_test_leaves(dut, name):
 @cocotb.test()
 @cocotb.parametrize(name=["near", "far"])
 async def it_is_refreshed_no_more_than_it_must(dut, name):
-    """After power-up, refreshes are as far apart as they may be if an access of full length can delay each of
-    them."""
+    """After power-up, refreshes are as rare as possible if an access of full length may delay each."""
     port, times, rest = Port(dut, f"memory_{name}"), [], 0
     await start(dut)
     for cycle in range(50_000):

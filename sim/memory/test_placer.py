@@ -20,8 +20,7 @@ SIDE = range(-MAX_MOVE, MAX_MOVE + 1)
 
 @cocotb.test()
 async def each_move(dut):
-    """Each move along one axis, with a random move along the other, gives the model's image, also with gaps
-    between pixels."""
+    """Each move along one axis, with a random one along the other, gives the model's image."""
     await start(dut)
     port, source = Port(dut, "placer"), FlowSource(dut, "placer__pixel")
     moves = [(dy, random.choice(SIDE)) for dy in SIDE] + [(random.choice(SIDE), dx) for dx in SIDE]

@@ -34,8 +34,7 @@ LENGTH_BITS = 16
 
 
 def memory_of_records(indices: list[int]) -> ImageStore:
-    """Return a model with long and short records at random addresses; some have a wrong length in their
-    header."""
+    """Return a model with long and short records at random addresses, some with a wrong length."""
     model = ImageStore(CAPACITY)
     model.count = MAX_SAMPLES
     for number, index in enumerate(indices):

@@ -1,6 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The controller keeps every rule of the chip, and the chip model notices each rule that is broken by a
-single cycle."""
+"""The controller keeps every rule of the chip; the chip notices each rule broken by a single cycle."""
 
 from dataclasses import replace
 
@@ -33,8 +32,7 @@ CAUGHT = {
 
 
 def spoiled(cycles: Cycles, name: str) -> Cycles:
-    """Return the times with one of them wrong by a cycle: a minimum too small, the maximum (refresh) too
-    large."""
+    """Return times with one wrong by a cycle: a minimum too small, the maximum (refresh) too large."""
     return replace(cycles, **{name: getattr(cycles, name) + (1 if name == "refresh" else -1)})
 
 

@@ -33,8 +33,7 @@ class Broken(Served):
         super().__init__(dut, f"{NAME}__port__access", words=bytearray(WORD_BYTES << ADDRESS_BITS), seen=self.shown, **names)
 
     def shown(self, words: list[int]) -> list[int]:
-        """Return the words that are captured: the preceding ones if the delay is too small, the following if
-        too large."""
+        """Return the captured words: the preceding ones if the delay is too small, else the following."""
         late = int(self.delay.value) - self.right
         before, self.last = self.last, words[-1]
         if late < 0:

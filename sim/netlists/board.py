@@ -1,5 +1,4 @@
-"""The virtual board, built from the synthesised cells of a part with Yosys' models of them, instead of from
-the RTL."""
+"""The virtual board, built from the synthesised cells of a part instead of from the RTL."""
 
 import os
 import re
@@ -30,8 +29,7 @@ from .cells import ice40_models
 #: Yosys' internal cells that may be left).
 PARTS = {
     "ice40": (ICEBreakerPlatform, ("synth_ice40 -top top",), "models.v", ()),
-    # Yosys has no models of this part's multiplier and block RAM: products are mapped to LUTs, memories
-    # aren't mapped
+    # Yosys has no models of multiplier and block RAM: products are mapped to LUTs, memories not at all
     "ecp5": (
         ULX3S_85F_Platform,
         tuple(f"synth_ecp5 -nodsp {ULX3S.synth_opts} -top top -run {part}" for part in ("begin:map_ram", "map_gates:check")),

@@ -59,8 +59,7 @@ def source(component: wiring.Component, name: str, fpga: Fpga) -> str:
 
 
 def yosys(name: str, files: dict[str, str], script: list[str], result: str) -> str:
-    """Run a Yosys script; return the text of its file `result`, which is cached by all inputs. `ToolError` if
-    Yosys fails."""
+    """Run a Yosys script; return its file `result`, cached by all inputs. `ToolError` if Yosys fails."""
 
     def make(folder: Path, log: Path) -> None:
         for file, text in (files | {"netlist.ys": "\n".join(script) + "\n"}).items():

@@ -1,5 +1,4 @@
-"""Check of a core's netlist: a pair of real digits gives the golden model's weights; transitions of wires are
-counted."""
+"""A core's netlist trains two real digits to the golden model's weights; transitions are counted."""
 
 import json
 from pathlib import Path

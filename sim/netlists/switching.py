@@ -1,5 +1,4 @@
-"""`python -m sim.netlists.switching NAME`: write the transition rates that a test counted, for
-`boards.estimate.power`."""
+"""`python -m sim.netlists.switching NAME`: write transition rates for `boards.estimate.power`."""
 
 import importlib
 import json

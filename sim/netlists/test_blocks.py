@@ -1,6 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The models of an ECP5's multiplier and block RAM behave like the components that are mapped to them, and
-like Python."""
+"""The models of an ECP5's multiplier and block RAM behave like the RTL, and like Python."""
 
 import itertools
 import random
@@ -54,8 +53,7 @@ class Products(wiring.Component):
 
 
 class Words(wiring.Component):
-    """A block memory with a read port and a write port; granularity: bits per write enable, None for whole
-    words."""
+    """A block memory with a read port and a write port. granularity: bits per write enable."""
 
     def __init__(self, width, depth, granularity=None):
         self.width, self.depth, self.granularity = width, depth, granularity

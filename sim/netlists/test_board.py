@@ -1,5 +1,4 @@
-"""The synthesised cells of `tiny`, simulated with Yosys' models of them, train bit for bit like the golden
-model."""
+"""The synthesised cells of `tiny`, in Yosys' models, train bit for bit like the golden model."""
 
 import pytest
 

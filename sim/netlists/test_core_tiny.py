@@ -1,6 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The core of `tiny`, as cells of a ULX3S' part, trains a pair of digits bit for bit like the golden
-model."""
+"""The core of `tiny` as cells of a ULX3S' part trains two digits bit for bit like the golden model."""
 
 import cocotb
 import pytest

@@ -1,6 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Transitions are counted: in 256 cycles the bits of an 8-bit counter change 510 times, and so do the sums at
-their inputs."""
+"""In 256 cycles 510 transitions are counted at an 8-bit counter, and as many at its adder."""
 
 import cocotb
 from amaranth.hdl import Module

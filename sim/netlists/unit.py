@@ -28,8 +28,7 @@ class Cells(wiring.Component):
 
     @property
     def verilog(self) -> dict[str, str]:
-        """Name and text of each Verilog file that the simulator needs; a file that two units share has the
-        same name."""
+        """Name and text of each Verilog file that the simulator needs; shared files have the same name."""
         return {self.module: self.netlist} | blocks(self.fpga)
 
     def elaborate(self, platform):

@@ -1,5 +1,4 @@
-"""A network from a file can be built for each board, and a board can be defined in a file outside of the
-package."""
+"""A network from a file can be built for each board, and a board can be any Python file."""
 
 import pytest
 

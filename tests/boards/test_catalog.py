@@ -1,6 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Every board elaborates for each of its presets, and its clocks can be made; no tool for bitstreams is
-needed."""
+"""Every board elaborates for each of its presets, and its clocks can be made, without other tools."""
 
 import dataclasses
 import json

@@ -1,5 +1,4 @@
-"""A new board is one file: the catalog finds it, it can be synthesised, and each mistake in it gives an error
-of one line."""
+"""A new board is one file; it can be synthesised, and each mistake in it gives an error of one line."""
 
 import json
 import re

@@ -1,6 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The ULX3S' SDRAM has all pins of the chip, a register in each pin's I/O cell, and doesn't affect other
-boards."""
+"""The ULX3S' SDRAM has all pins of the chip, a register in each pin, and doesn't affect other boards."""
 
 import json
 import re
@@ -78,8 +77,7 @@ def test_every_pin_reaches_the_top_level(top):
 
 
 def test_every_pin_has_a_register_of_its_own(top):
-    """Each pin has double data rate registers, and the direction of a data pin has as many stages as its
-    data."""
+    """Each pin has double data rate registers; a data pin's direction has as many stages as its data."""
     by_output = {cell["connections"]["Q"][0]: cell for cell in top["cells"].values() if "Q" in cell["connections"]}
     pad = {bit: name for name, port in top["ports"].items() for bit in port["bits"]}
     captured = {cell["connections"]["D"][0] for cell in top["cells"].values() if cell["type"] == "IDDRX1F"}
@@ -124,8 +122,7 @@ def test_pins_of_the_board(name):
 
 @pytest.mark.parametrize("name", list(BOARDS))
 def test_who_has_one(name):
-    """Only the ULX3S boards have an SDRAM; tests/boards/test_catalog.py checks its pins in the
-    constraints."""
+    """Only the ULX3S boards have an SDRAM; tests/boards/test_catalog.py checks the constraints."""
     assert board(name).facts("tiny").sdram == (name in ULX3S)
 
 

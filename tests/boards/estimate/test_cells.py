@@ -1,5 +1,4 @@
-"""Estimated counts equal or come close to the synthesised ones in boards/estimate/samples.csv and
-designs.json."""
+"""Estimated counts agree with the synthesised ones in boards/estimate/samples.csv and designs.json."""
 
 import pytest
 

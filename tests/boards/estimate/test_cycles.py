@@ -43,8 +43,7 @@ def test_of_the_compact_core():
     report = json.loads(baseline_file("icebreaker", "tiny", "yowasp").read_text())["cycles"]
     assert report["samples"] == spec.learning.batch
     assert found.training == pytest.approx(report["training"], rel=1e-4)
-    # inferences in the report came after a commit, so take the static drive and free phase of training,
-    # before it
+    # inferences in the report came after a commit: take static drive and free phase of training, before it
     assert found.inference == pytest.approx(report["phases"]["static"] + report["phases"]["free"], rel=1e-4)
 
 

@@ -34,8 +34,7 @@ def mine():
 
 @pytest.mark.parametrize("name", ["tiny", "small", "medium"])
 def test_no_preset_by_hand_is_faster_by_more_than_five_percent(name):
-    """On a ULX3S with its memory for samples, the lanes of a preset's file are at most 5 % faster than the
-    chosen ones."""
+    """On a ULX3S with stored samples, the lanes of a preset's file are at most 5 % faster than the chosen."""
     spec = preset(name)
     search = Search(spec, LARGEST, counted(spec), WINDOW, stores=True)
     by_hand, best = configuration(spec, "event"), search.best()
@@ -76,8 +75,7 @@ def test_a_smaller_part_gets_fewer(mine):
 
 
 def test_no_choice_is_better(mine):
-    """The chosen design is within 2 % of the fastest with a word per cycle, all taps and no shared
-    multipliers."""
+    """The chosen design is within 2 % of the fastest of all `widest` designs that fit."""
     search = Search(mine, LARGEST, counted(mine), WINDOW)
     fewest = min(search.cycles(wide) for wide in map(search.widest, search.choices()) if search.fits(search.size(wide)))
     assert search.cycles(search.best()) <= 1.02 * fewest

@@ -98,8 +98,7 @@ def test_of_every_unit(name, engines):
                 expected += Counter([replace(means, reads=2), rounded])
                 expected[means] -= 1
         elif bundle is spec.bundles[-1]:
-            # the elaborated array has a second read port, for sums of a pre layer, which the output layer
-            # doesn't use
+            # the elaborated array has a second read port, for sums of a pre layer, unused in the output layer
             sums = replace(memories.neuron_array(config, bundle.post)[3], count=1)
             expected[sums] -= 2
             expected[Shape(sums.width, sums.depth, reads=2)] += 2

@@ -1,5 +1,4 @@
-"""Arithmetic of the energy estimate: ranges, a wire's capacitance, parts and sum, and a published
-measurement."""
+"""Arithmetic of the energy estimate: ranges, capacitance, parts, sum, and a published measurement."""
 
 import dataclasses
 
@@ -23,8 +22,7 @@ from boards.estimate.power import (
 from boards.toolchain.wires import KINDS, nets, pins, routed
 from plumbing.errors import DesignError
 
-#: A design with 10 wires of LUTs and 30 of flip-flops; a wire has on average 3 tiles, 2 segments and 2
-#: inputs.
+#: 10 wires of LUTs and 30 of flip-flops, on average over 3 tiles, 2 segments and 2 inputs.
 FEW = Wired(
     part="LFE5U-85F",
     build="none",

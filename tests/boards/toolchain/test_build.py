@@ -37,8 +37,7 @@ def test_a_further_seed_that_is_not_routed_is_reported(monkeypatch, tmp_path):
 
 
 def netlist() -> dict:
-    """Return Yosys' JSON of a top module with a chain of five flip-flops and one in an I/O cell, and of
-    another module."""
+    """Return Yosys' JSON: a top module with five flip-flops and one in an I/O cell, and another module."""
     flip_flop = {"type": "TRELLIS_FF", "attributes": {}}
     cells = {f"ff{n}": flip_flop | {"connections": {"DI": [n], "Q": [n + 1]}} for n in range(2, 7)}
     cells["pin"] = flip_flop | {"attributes": {"syn_useioff": "1"}, "connections": {"DI": [7], "Q": [10]}}

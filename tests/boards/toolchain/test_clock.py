@@ -1,6 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""PLLs make each clock in use exactly, and the core is in reset from a loss of lock until 20 us after the
-next lock."""
+"""PLLs make each clock exactly; reset lasts from a loss of lock until 20 us after the next lock."""
 
 import re
 from itertools import product
@@ -103,8 +102,7 @@ def test_ecp5_pll_has_what_it_needs_to_lock_and_says_when_it_lost_it(monkeypatch
     ("name", "hz", "buffers"), [("ulx3s", 48_000_000, 1), ("orangecrab", 48_000_000, 1), ("icebreaker", 12_000_000, 0)]
 )
 def test_reset_is_a_global_net(monkeypatch, name, hz, buffers):
-    """An ECP5's reset is driven by a DCCA without a connected CE, which nextpnr would turn into a clock
-    gate."""
+    """An ECP5's reset is driven by a DCCA with CE unconnected, which nextpnr would turn into a gate."""
     monkeypatch.setenv("AMARANTH_USE_YOSYS", "builtin")
     found = cells(clocked(name, hz), "DCCA")
     assert len(found) == buffers

@@ -1,5 +1,4 @@
-"""A bitstream of a small design with block RAMs and a PLL, made by the real tools, reads back equal; changes
-are noticed."""
+"""A bitstream of a small design with block RAMs and a PLL reads back equal; changes are noticed."""
 
 import json
 import random
@@ -37,8 +36,7 @@ PLL = Ecp5Pll.of(25_000_000, 48_000_000)
 
 
 def design(family):
-    """Return the RTLIL of two initialised memories that are read at a counter's address; an ECP5's clock is
-    from a PLL."""
+    """Return the RTLIL of two initialised memories, read at a counter's address; on an ECP5 with a PLL."""
     m, (width, depth) = Module(), WIDTHS[family]
     m.domains.sync = ClockDomain(reset_less=True)
     source, locked, out = Signal(name="source"), Signal(), Signal(width, name="out")
@@ -85,8 +83,7 @@ def found(made, bitstream):
 
 
 def test_all_is_as_asked_and_what_is_not_is_told(made, tmp_path):
-    """The unpacked bitstream equals the routed design, and a change of any setting in either one is
-    noticed."""
+    """The unpacked bitstream equals the routed design; a change of any setting in either is noticed."""
     family, folder, place, bitstream = made
     suffixed = tmp_path / "with-suffix"
     suffixed.write_bytes(dfu.suffixed(bitstream.read_bytes(), 0x1209, 0x5AF0))
@@ -124,8 +121,7 @@ def test_all_is_as_asked_and_what_is_not_is_told(made, tmp_path):
 
 
 def configures(family, line):
-    """Return whether a line has the contents of a lookup table (ECP5), or the bits of a logic tile
-    (iCE40)."""
+    """Return whether a line configures a lookup table (ECP5) or a logic tile (iCE40)."""
     return "INIT" in line if family is Family.ECP5 else re.fullmatch("[01]{54}", line) and "1" in line
 
 

@@ -34,8 +34,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Replace the tools by Python programs: `become` sets them, `taken` returns the calls since the last
-    one."""
+    """Replace the tools by Python programs: `become` sets them, `taken` returns the new calls."""
     called: list[str] = []
     programs: dict[str, str] = {}
 
@@ -173,8 +172,7 @@ def terabyte(path):
 
 @pytest.mark.timeout(300)
 def test_what_is_no_file_any_more_is_made_again(folder, calls):
-    """A stage runs again if a pipe, a folder or a huge file replaces one of its files; reading a pipe would
-    block."""
+    """A stage runs again if a pipe (which would block), a folder or a huge file replaces one of its files."""
     calls.become(nextpnr_ice40=NEXTPNR.format(status=0), icepack="import pathlib; pathlib.Path('top.bin').write_bytes(b'bits')")
     packed(folder)
     for name, instead in (

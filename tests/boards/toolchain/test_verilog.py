@@ -1,6 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Exported Verilog has the memories of the part, without the models for simulation, and other flows accept
-it."""
+"""Exported Verilog has the part's memories, not the models for simulation; other flows accept it."""
 
 import contextlib
 import io
@@ -25,8 +24,7 @@ from sim.board.verilator import environment, to_verilog
 from tests.host.cli.command import run
 from tests.networks import NETWORKS
 
-#: Registers of `hw.lib.block_memory` that select the inverted word in simulation; its attribute for
-#: synthesis.
+#: Registers of `hw.lib.block_memory` that select the inverted word in simulation; its attribute.
 COLLISION_MODEL, ATTRIBUTE = re.compile(r"\bundefined_\d+"), f"(* {UNDEFINED} "
 
 
@@ -37,8 +35,7 @@ def tiny_for_a_part():
 
 
 def test_collisions_are_modelled_for_simulation_alone():
-    """Models of read collisions are in Verilog for simulation only; synthesised, they would give wrong bits
-    on a board."""
+    """Only Verilog for simulation models read collisions; on a board the model would give wrong bits."""
     facts, config = ORANGECRAB.facts("tiny"), ORANGECRAB.design("tiny").config
     simulated = to_verilog(Top(config, clock_hz=facts.clock_hz, divisor=facts.uart_divisor, window=facts.window), "top")
     assert COLLISION_MODEL.search(simulated)
@@ -55,8 +52,7 @@ def test_no_name_looks_like_a_bit_of_another():
 
 
 def test_what_memories_hold_is_said_in_short_blocks():
-    """`initial` blocks are short, since Yosys' time grows with the square of a block; frame buffers have
-    none."""
+    """`initial` blocks are short (Yosys' time grows with the square of a block); frame buffers have none."""
     text = tiny_for_a_part()
     blocks = re.findall(r"^  initial begin\n(.*?)^  end\n", text, re.M | re.S)
     assert max(block.count("\n") for block in blocks) <= BLOCK_WORDS
@@ -105,8 +101,7 @@ def exported(request, folder):
 
 
 def test_ports_are_what_is_said(exported):
-    """The exported module has the ports in `PORTS`, with their directions and widths, and pins for the serial
-    line."""
+    """The exported module has the ports in `PORTS` with direction and width, and pins of the serial line."""
     text = exported.with_suffix(".v").read_text()
     found = {
         (name, way, int(high or 0) + 1)
@@ -123,8 +118,7 @@ def test_ports_are_what_is_said(exported):
 
 @pytest.mark.parametrize(("name", "out"), [("board.json", "board.v"), ("top.lpf", "top.v")])
 def test_only_files_of_an_earlier_export_are_replaced(folder, tmp_path, capsys, name, out):
-    """An export that would overwrite a file that isn't of an earlier export is refused, and writes no
-    file."""
+    """An export that would overwrite a foreign file is refused, and writes no file."""
     (tmp_path / name).write_text('{"mine": 1}')
     arguments = ["verilog", "ulx3s", "--network", str(folder / "least.toml"), "--out", str(tmp_path / out)]
     assert cli.main(arguments) == ExitCode.USAGE
