@@ -104,10 +104,10 @@ def half_cycles(config: Config, activity: Activity) -> np.ndarray:
 
 
 def in_halves(counted: np.ndarray, source: int) -> np.ndarray:
-    """Rearrange a layer's counts (samples, sweeps, ...) by halves of samples in antiphase: (pairs, 2 *
-    sweeps, ...).
+    """Rearrange a layer's counts by the halves in which two samples step in antiphase.
 
-    An odd number of samples repeats the last one.
+    counted: (samples, sweeps, ...); an odd number of samples repeats the last one. source: index of the layer.
+    Returns (pairs, 2 * sweeps, ...).
     """
     if len(counted) % 2:
         counted = np.concatenate([counted, counted[-1:]])

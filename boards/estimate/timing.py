@@ -122,8 +122,7 @@ class Windows:
         self._after = (adder.passes - 1) * last + drained
 
     def end(self, half: int, spikes: np.ndarray) -> np.ndarray:
-        """Return the first cycle in which the engine may begin the half after this one, for each pair,
-        (pairs,).
+        """Return the first cycle in which the engine may begin the half after this one, (pairs,).
 
         spikes: cycle in which each word of the source is sent, (pairs, words).
         """

@@ -153,8 +153,7 @@ def pll(family: Family, source_hz: int, hz: int) -> Ecp5Pll | Ice40Pll | None:
 
 
 def unstable(m: Module, hz: int, clock: Signal, locked: Signal) -> Value:
-    """Adds a lock monitor to `m` and returns its output, which is high until `locked` has been high for 20
-    us.
+    """Adds a lock monitor to `m`; returns its output, which is low once `locked` has been high for 20 us.
 
     The output changes only at an edge of `clock`. A rising `locked` reaches the timer through a two-stage
     synchroniser.

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The compact core's memory map has disjoint regions, within their memories, for every network."""
+"""The compact core's memory map has disjoint regions, within their memories, for every network that fits."""
 
 from dataclasses import replace
 from itertools import combinations
