@@ -106,7 +106,7 @@ def half_cycles(config: Config, activity: Activity) -> np.ndarray:
 def in_halves(counted: np.ndarray, source: int) -> np.ndarray:
     """Rearrange a layer's counts by the halves in which two samples step in antiphase.
 
-    counted: (samples, sweeps, ...); an odd number of samples repeats the last one. source: index of the layer.
+    counted: (samples, sweeps, ...); an odd number of samples repeats the last one. source: the layer's index.
     Returns (pairs, 2 * sweeps, ...).
     """
     if len(counted) % 2:

@@ -22,8 +22,7 @@ TINY = preset("tiny")
 #: One lane for each layer; all lanes are alike, so a proof for one holds for all.
 LANE = Config(TINY, (1, 1, 1))
 #: `LANE` with lambda falling from 1 to 1/8.
-ANNEALED = Config(replace(TINY, schedule=replace(TINY.schedule, decay_shift=0, halvings=(1, 4, 12))), (1, 1,
-1))
+ANNEALED = Config(replace(TINY, schedule=replace(TINY.schedule, decay_shift=0, halvings=(1, 4, 12))), (1, 1, 1))
 #: `LANE` with feedback weighted by a quarter.
 WEAK = Config(replace(TINY, schedule=replace(TINY.schedule, feedback_shift=2)), (1, 1, 1))
 

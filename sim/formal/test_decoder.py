@@ -54,8 +54,8 @@ class PlayedSamples:
 
 
 def decoder(window: int = 2, in_flight: int = 4, stores: bool = False) -> tuple[Module, Opened, Decoder, Signal, PlayedSamples]:
-    """Return a module with the decoder and its assertions, the opened decoder, the decoder, a bit for each
-    executor that runs, and the samples."""
+    """Return a module with the assertions, the opened decoder in it, the decoder, a signal with a bit for
+    each executor that runs, and the `PlayedSamples`."""
     m = Module()
     identity = b"id" + bytes(4 * stores)
     opened = Opened(m, dut := Decoder(identity, window, in_flight, stores=stores))

@@ -117,8 +117,8 @@ def test_weight_access(centred):
 
 
 def sample_control(compact: bool) -> tuple[Module, Opened, SampleControl, Signal]:
-    """Return a module with `SampleControl` and its assertions, both views of it, and the number of samples in
-    flight: started in the core and without an answer yet."""
+    """Return a module with the assertions, the opened `SampleControl` in it, the `SampleControl`, and the
+    number of samples in flight: started in the core and without an answer yet."""
     m = Module()
     opened = Opened(m, dut := SampleControl(replace(LANE, compact=compact)))
     execute, most, byte = dut.execute, dut.in_flight, opened["byte"]

@@ -13,7 +13,7 @@ from .prover import Opened, ProofError, keeps_its_offer, past, prove
 
 
 def deframer(window: int) -> tuple[Module, Opened, Deframer]:
-    """Return a module with the deframer and its assertions, the opened deframer, and the deframer."""
+    """Return a module with the assertions, the opened deframer in it, and the deframer."""
     m = Module()
     opened = Opened(m, dut := Deframer(window))
     full = opened["full"]

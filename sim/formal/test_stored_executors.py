@@ -65,7 +65,7 @@ def waits_at_most(m: Module, cycles: int, waiting) -> Signal:
 
 
 def record_access() -> tuple[Module, Opened, RecordAccess]:
-    """Return a module with `RecordAccess` and its assertions, and both views of it."""
+    """Return a module with the assertions, the opened `RecordAccess` in it, and the `RecordAccess`."""
     m = Module()
     opened, at = opened_with(m, dut := RecordAccess(), access, "Records")
     names = ("SEEK", "HEADER", "MEASURE", "JUDGE", "ADD", "ALL", "COPY", "RANGE", "DIGEST", "TAIL", "DONE")
@@ -174,7 +174,7 @@ def test_digests_are_asked_for_in_what_is_assumed():
 
 
 def stored_samples() -> tuple[Module, Opened, StoredSamples]:
-    """Return a module with `StoredSamples` and its assertions, and both views of it."""
+    """Return a module with the assertions, the opened `StoredSamples` in it, and the `StoredSamples`."""
     m = Module()
     opened, run = opened_with(m, dut := StoredSamples(LANE), samples, "Run")
     names = ("IDLE", "MEASURE", "ORDER", "CHECK", "RUN", "REST", "COMMIT", "TAIL", "DONE")
