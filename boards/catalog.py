@@ -56,7 +56,8 @@ def modules() -> dict[str, str]:
 
 @contextmanager
 def _running(place: str) -> Iterator[None]:
-    """Turn an error of a board's file into a `DesignError` of one line that begins with `place`."""
+    """Turn an error of a board's file, unless it is a `NudgeError`, into a `DesignError` of one line that
+    begins with `place`."""
     try:
         yield
     except NudgeError:

@@ -114,10 +114,10 @@ class Fpga:
     def with_network(self, spec: Spec) -> "Fpga":
         """Return the board with a single design: that of a network from a file.
 
-        Lanes are those of the file's `[lanes.BOARD]`, else of `[lanes.event]`, else one for each layer; one
-        lane as well if the board's largest preset has the compact core. The core's clock is `clock` of
-        `[lanes.BOARD]`, else that of the board's largest preset. Raises `ConfigError` for a network that the
-        gateware can't run.
+        Lanes are those of the file's `[lanes.BOARD]`, else of `[lanes.event]`, else one for each layer;
+        always one if the board's largest preset uses the compact core. The core's clock is `clock` of
+        `[lanes.BOARD]`, else that of the largest preset. Raises `ConfigError` for a network that the gateware
+        can't run.
         """
         check_schedule(spec)
         check_depth(spec)

@@ -1,6 +1,6 @@
 """Estimate of the logic cells and flip-flops of a unit.
 
-Carry chains and distributed RAM are counted exactly. The rest is a linear function of the unit's features,
+Carry chains and distributed RAM are counted. The rest is a linear function of the unit's features,
 with coefficients in coefficients.json that `boards.estimate.fit` fits to synthesised units.
 """
 
@@ -90,7 +90,10 @@ def alone(kind: str, features: Features, memory: Mapped, by: Coefficients | None
 
 
 def estimate(kind: str, features: Features, memory: Mapped, by: Coefficients | None = None) -> tuple[float, float]:
-    """Return cells and flip-flops of a unit inside a whole design: `alone` times `Coefficients.within`."""
+    """Return cells and flip-flops of a unit inside a whole design: `alone` times `Coefficients.within`.
+
+    For the kinds in `WHOLE` that factor is 1.
+    """
     cells, registers = alone(kind, features, memory, by)
     # coefficients of WHOLE kinds were fitted to whole designs
     within = (1.0, 1.0) if kind in WHOLE else (by or committed()).within

@@ -225,10 +225,9 @@ def regressions(found: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[s
 
 
 def find_report(fpga: Fpga, preset: str, kind: str) -> tuple[str, dict[str, Any]]:
-    """Return the report of the newest build here or, without one, the committed report; first a text that
-    tells which.
+    """Return source (in words) and report: of the newest build here, else the committed one.
 
-    Raises `DesignError` if there is neither.
+    Raises `DesignError` if neither exists.
     """
     file = baseline_file(fpga.name, preset, kind)
     baseline = committed(file)
